@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hooktui.domain.errors import UnsafeHome
-from hooktui.domain.home_rules import Entry, Flaw, Part, flaws_of
+from hooktui.domain.home_rules import FileEntry, Flaw, Part, flaws_of
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.text import visible
 
@@ -86,7 +86,7 @@ def mend_modes(where: InstallPaths) -> None:
             os.close(file)
 
 
-def _entries(where: InstallPaths) -> Iterator[Entry]:
+def _entries(where: InstallPaths) -> Iterator[FileEntry]:
     seen: set[str] = set()
     for folder in dict.fromkeys((where.home, where.database.parent)):
         for one in _way_to(folder):
@@ -105,17 +105,17 @@ def _private_files(where: InstallPaths) -> tuple[Path, ...]:
     return (database, *logs, *dict.fromkeys((where.lock, lock)), where.log)
 
 
-def _entry(path: Path, part: Part) -> Iterator[Entry]:
+def _entry(path: Path, part: Part) -> Iterator[FileEntry]:
     """Yield an entry if it exists."""
     try:
         status = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return
     shared = bool(status.st_mode & stat.S_IWGRP) and _is_shared(status.st_gid, status.st_uid)
-    yield Entry(visible(str(path)), part, status.st_mode, status.st_uid, shared)
+    yield FileEntry(visible(str(path)), part, status.st_mode, status.st_uid, shared)
 
 
-def _way_to(folder: Path) -> Iterator[Entry]:
+def _way_to(folder: Path) -> Iterator[FileEntry]:
     """Yield every name on the path to a folder, including links, and the folder.
 
     Raises:

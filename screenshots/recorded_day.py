@@ -28,8 +28,8 @@ from hooktui.domain.deliveries import (
 )
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.demo.runner import DemoHook
-from hooktui.demo.receiver import Mood, Reply, reply
-from hooktui.demo.scenario import story
+from hooktui.demo.receiver import Behaviour, Reply, reply
+from hooktui.demo.scenario import scenario_events
 from hooktui.store.contract import ClaimedDelivery, NewEvent, AttemptResult, Store
 
 ACCOUNT = AccountId(1)
@@ -84,7 +84,7 @@ class RecordedDay:
     async def record(self, until_ms: int) -> None:
         """Live through everything from the clock's moment to another."""
         start_ms = self._clock()
-        for scene in story(SEED, start_ms, PACE):
+        for scene in scenario_events(SEED, start_ms, PACE):
             at_ms = start_ms + round(scene.at_s * 1000)
             await self._catch_up(min(at_ms, until_ms))
             if at_ms > until_ms:
@@ -111,7 +111,7 @@ class RecordedDay:
                 await self._store.record([what])
                 wait_s = what.decision.wait_s
                 if wait_s is not None:
-                    self._plan(at_ms + round(wait_s * 1000) + 1, _Due(what.job.hook))
+                    self._plan(at_ms + round(wait_s * 1000) + 1, _Due(what.claim.hook))
             else:
                 self._try(await self._store.claim(what.hook, 100))
 
@@ -128,8 +128,8 @@ class RecordedDay:
         self._asked[job.hook] += 1
         number, demo_hook = self._asked[job.hook], self._hooks[job.hook]
         hook = self._store.hooks()[job.hook]
-        said = reply(demo_hook.mood, SEED, f"/{demo_hook.mood}", number)
-        silent = demo_hook.mood is Mood.DOWN and number % 3 == 0
+        said = reply(demo_hook.behaviour, SEED, f"/{demo_hook.behaviour}", number)
+        silent = demo_hook.behaviour is Behaviour.DOWN and number % 3 == 0
         retry_after_s = None if silent else _retry_after_s(said)
         error = ErrorClass.TIMEOUT if silent else error_of_status(said.status)
         dice = random.Random(f"{job.hook} {number}")
@@ -162,7 +162,7 @@ class RecordedDay:
         state = RetryState(job.trigger, job.tries, job.interruptions)
         schedule_s = hook.settings.retry_schedule_s
         return AttemptResult(
-            job=job,
+            claim=job,
             exchange=exchange,
             decision=after_exchange(state, exchange, schedule_s, chance, retry_after_s),
             started_at_ms=now_ms,

@@ -49,9 +49,9 @@ class StillEngine:
         self._store = store
         self._day = day
 
-    async def accept(self, offers: Sequence[NewEvent]) -> list[Acceptance]:
+    async def accept(self, events: Sequence[NewEvent]) -> list[Acceptance]:
         """Store events; nobody sends them."""
-        accepted, _ = await self._store.accept(offers)
+        accepted, _ = await self._store.accept(events)
         return accepted
 
     async def ping(self, hook: HookId, body: bytes) -> DeliveryId:
@@ -98,7 +98,7 @@ async def recorded_server(
         engine=StillEngine(store, day),
         catalogue=ETL,
         event_types=frozenset(type_ids(ETL)),
-        judge_url=nothing_to_say,
+        check_url=nothing_to_say,
         version="0.1.0",
         started_at=to_rfc3339(clock()),
         name="etl-01",

@@ -42,7 +42,7 @@ from hooktui.api.bodies import (
 )
 from hooktui.api.connection_limiter import ConnectionLimiter
 from hooktui.api.identity import claimed_token
-from hooktui.api.ingest import _check_key, _key, _offers
+from hooktui.api.ingest import _check_key, _key, _parse_events
 from hooktui.api.parameters import (
     account_number,
     event_filter_of,
@@ -62,7 +62,7 @@ from hooktui.domain import ids, json_text
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.catalogue import ETL, normalise, unknown
 from hooktui.domain.deliveries import Exchange
-from hooktui.domain.diagnosis_responses import date_of, judge_answer
+from hooktui.domain.diagnosis_responses import assess_response, date_of
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.event_outcomes import Happened, misfitting_steps
 from hooktui.domain.filters.data import Stored
@@ -377,7 +377,7 @@ def _judge(text: str) -> None:
             address=None, response=Response(headers=headers, body=""), retry_after_s=None,
             server=None,
         )  # fmt: skip
-        judge_answer(ping, Mock(id=1, timeout_s=30), _LIVE.target)
+        assess_response(ping, Mock(id=1, timeout_s=30), _LIVE.target)
         date_of(ping)
 
 
@@ -434,7 +434,7 @@ def _lines(text: bytes) -> None:
         b'{"type":%b,"key":%b,"data":%b}' % (shown, shown, shown),
     ):
         with suppress(HooktuiError):
-            json_text.finish(_offers(lines, AccountId(1), _TYPES))
+            json_text.finish(_parse_events(lines, AccountId(1), _TYPES))
 
 
 def _why(text: str) -> None:

@@ -37,7 +37,7 @@ def calls() -> str:
 def _document() -> Mapping[str, Any]:
     nothing = cast("Any", None)
     service = Service(
-        store=nothing, engine=nothing, catalogue=ETL, event_types=frozenset(), judge_url=nothing,
+        store=nothing, engine=nothing, catalogue=ETL, event_types=frozenset(), check_url=nothing,
         version="0", started_at="", name="",
     )  # fmt: skip
     return openapi_of(make_routes(service))()

@@ -133,7 +133,7 @@ async def _exposition() -> str:
         engine=cast("Any", SimpleNamespace(working=True, load=_load)),
         catalogue=ETL,
         event_types=frozenset(),
-        judge_url=cast("Any", None),
+        check_url=cast("Any", None),
         version="0.1.0",
         started_at="2026-01-01T00:00:00.000Z",
         name="",

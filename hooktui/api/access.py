@@ -176,16 +176,16 @@ class Caller:
         origin = origin_of(self.peer) if self.peer else f"tcp {self.address}"
         return Actor(self.user, self.role, origin)
 
-    def lowered(self, wanted: str | None) -> Caller:
+    def lowered(self, requested: str | None) -> Caller:
         """Return the caller in the requested role (``Hooktui-Role``).
 
         Raises:
             Malformed: there is no such role.
             NotAllowed: the role may do what the caller may not.
         """
-        if wanted is None:
+        if requested is None:
             return self
-        return replace(self, role=lower(self.role, _role(wanted)))
+        return replace(self, role=lower(self.role, _role(requested)))
 
     def require(self, need: Need) -> None:
         """Check that the role allows a need.
@@ -195,35 +195,35 @@ class Caller:
         """
         require(self.role, need)
 
-    def account(self, asked: int | None) -> AccountId:
+    def account(self, number: int | None) -> AccountId:
         """Return the account of a list or a creation.
 
         Raises:
             NotAllowed: the token is bound to another one.
         """
         if self.bound_to is None:
-            return DEFAULT_ACCOUNT if asked is None else AccountId(asked)
-        if asked is not None and asked != self.bound_to:
+            return DEFAULT_ACCOUNT if number is None else AccountId(number)
+        if number is not None and number != self.bound_to:
             raise NotAllowed(
-                f"this token is bound to account {self.bound_to}; it cannot access account {asked}"
+                f"this token is bound to account {self.bound_to}; it cannot access account {number}"
             )
         return self.bound_to
 
-    def account_or_any(self, asked: int | None) -> AccountId | None:
+    def account_or_any(self, number: int | None) -> AccountId | None:
         """Return the account that a single object must be in; None: any.
 
         Raises:
             NotAllowed: the token is bound to another one.
         """
-        return self.account(asked) if asked is not None else self.bound_to
+        return self.account(number) if number is not None else self.bound_to
 
 
-def _role(wanted: str) -> Role:
+def _role(name: str) -> Role:
     try:
-        return Role(wanted.strip().lower())
+        return Role(name.strip().lower())
     except ValueError:
         known = ", ".join(Role)
-        raise Malformed(f"Hooktui-Role: unknown role {wanted[:40]!r}; known: {known}") from None
+        raise Malformed(f"Hooktui-Role: unknown role {name[:40]!r}; known: {known}") from None
 
 
 def caller_of(request: Request) -> Caller:

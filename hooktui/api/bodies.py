@@ -13,14 +13,7 @@ from starlette.types import Message, Receive, Scope
 
 from hooktui.api.responses import TooSlow
 from hooktui.domain import json_text
-from hooktui.domain.errors import (
-    FieldError,
-    Refused,
-    TooLarge,
-    Unavailable,
-    Unsupported,
-    pointer,
-)
+from hooktui.domain.errors import FieldError, Refused, TooLarge, Unavailable, Unsupported, pointer
 from hooktui.slices import Started, in_slices
 
 if TYPE_CHECKING:
@@ -73,11 +66,11 @@ def check_ndjson_type(scope: Scope) -> None:
     _check_type(scope, _NDJSON_TYPE, "application/x-ndjson")
 
 
-def _check_type(scope: Scope, accepted: re.Pattern[str], wanted: str) -> None:
+def _check_type(scope: Scope, accepted: re.Pattern[str], expected: str) -> None:
     for name, value in scope["headers"]:
         if name == b"content-type":
             text = value.decode("latin-1")
-            if text == wanted or not text:
+            if text == expected or not text:
                 continue
             media_type, _, parameters = text.partition(";")
             charset = _CHARSET.search(parameters)
@@ -86,7 +79,7 @@ def _check_type(scope: Scope, accepted: re.Pattern[str], wanted: str) -> None:
             ):
                 raise Unsupported(
                     f"the body is declared as {text[:100]!r}; send JSON in UTF-8 with Content-Type:"
-                    f" {wanted}"
+                    f" {expected}"
                 )
         elif name == b"content-encoding" and value.lower() != b"identity":
             raise Unsupported("compressed bodies are not supported; omit Content-Encoding")

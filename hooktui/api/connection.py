@@ -26,12 +26,7 @@ from hooktui.api.responses import HeadTooLarge, TargetTooLong, TooSlow, problem
 from hooktui.domain.errors import HooktuiError, Malformed, Unavailable, Unsupported
 
 if TYPE_CHECKING:
-    from uvicorn._types import (
-        ASGI3Application,
-        ASGIReceiveCallable,
-        ASGISendCallable,
-        Scope,
-    )
+    from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 
 HEAD_DEADLINE_S = 10.0
 """From the first byte of a head (or the start of the connection) to its end."""
@@ -197,8 +192,8 @@ class ClientConnection(HttpToolsProtocol):
         unread = self.transport.get_write_buffer_size()
         if self.flow.write_paused:
             self._count_unsent(unread)
-        taken = self._unread_bytes - unread
-        if unread == 0 or taken >= MIN_READ_BYTES or taken < 0:
+        read_bytes = self._unread_bytes - unread
+        if unread == 0 or read_bytes >= MIN_READ_BYTES or read_bytes < 0:
             self._unread_bytes, self._unread_since = unread, now
         elif now - self._unread_since > self._unread_deadline_s:
             self.reset()

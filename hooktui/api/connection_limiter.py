@@ -283,12 +283,12 @@ class ConnectionLimiter:
     def _make_room(self, pool: _Pool) -> bool:
         """Close a connection if all together use up their share; False: none can be closed."""
         pools = (self._tcp, self._owners, *self._users.values())
-        count = sum(one.count for one in pools)
+        count = sum(other.count for other in pools)
         if count < self._in_all:
             return True
         victim = self._tcp.unknown.oldest_of_largest()
         if victim is None:
-            victim = _longest_idle(*(held for one in pools for held in one.known.values()))
+            victim = _longest_idle(*(held for other in pools for held in other.known.values()))
         if victim is None:
             return pool is self._owners and count < self._in_all + _MORE_FOR_OWNERS
         victim.evict()

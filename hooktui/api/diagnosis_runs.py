@@ -17,7 +17,7 @@ Work = Callable[[Callable[[DiagnosisLine], None]], Coroutine[object, object, Dia
 """Makes a diagnosis, and passes a line to the callback after each step."""
 
 
-class Run:
+class DiagnosisRun:
     """One diagnosis in a separate task: it continues for the others if one caller leaves.
 
     Attributes:
@@ -83,17 +83,17 @@ class Diagnoses:
     """All running diagnoses of this server."""
 
     def __init__(self) -> None:
-        self._runs: dict[Key, Run] = {}
+        self._runs: dict[Key, DiagnosisRun] = {}
 
-    def join(self, key: Key, work: Work) -> Run:
+    def join(self, key: Key, work: Work) -> DiagnosisRun:
         """Return the running diagnosis of a version of a hook, or start one."""
         run = self._runs.get(key)
         if run is None or run.is_over:
-            run = self._runs[key] = Run(work, f"diagnose {key[0]}")
+            run = self._runs[key] = DiagnosisRun(work, f"diagnose {key[0]}")
         run.askers += 1
         return run
 
-    def leave(self, key: Key, run: Run) -> None:
+    def leave(self, key: Key, run: DiagnosisRun) -> None:
         """Note that a caller has finished or left; without callers the run is cancelled."""
         run.askers -= 1
         if run.askers == 0:

@@ -143,21 +143,21 @@ def role_of(peer: PeerCredentials, names: Names, roles: RoleMap) -> Role | None:
     """Return the highest role of a peer; root and the owner of this process are admin."""
     if peer.uid in (0, os.geteuid()):
         return Role.ADMIN
-    found = {roles.users[names.user]} if names.user in roles.users else set()
-    found |= {roles.groups[group] for group in names.groups if group in roles.groups}
+    held = {roles.users[names.user]} if names.user in roles.users else set()
+    held |= {roles.groups[group] for group in names.groups if group in roles.groups}
     # Viewer and producer rank equally; a peer with both is a viewer.
     return max(
-        found, key=lambda role: (len(ALLOWED[role]), Need.READ in ALLOWED[role]), default=None
+        held, key=lambda role: (len(ALLOWED[role]), Need.READ in ALLOWED[role]), default=None
     )
 
 
 def claimed_token(authorization: str) -> str:
     """Describe an invalid token without revealing it."""
     try:
-        found = _TOKEN.fullmatch(_token_in(authorization))
+        match = _TOKEN.fullmatch(_token_in(authorization))
     except Unauthenticated:
         return "no token"
-    return f"claimed token {found[1]}" if found else "no token"
+    return f"claimed token {match[1]}" if match else "no token"
 
 
 def _token_in(authorization: str) -> str:

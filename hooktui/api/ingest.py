@@ -110,11 +110,11 @@ class Ingest:
         """Accept many events, one a line: all or none of them, in one transaction."""
         check_ndjson_type(scope)
         body = await read_body(scope, receive, MAX_LINES_BYTES, self._holding)
-        offers = await in_slices(_offers(body, await self._account(scope), self._service))
-        self._admit(scope, len(offers))
-        accepted = await self._service.engine.accept(offers)
-        inside = b",".join([_encode(one) for one in accepted])
-        return b'{"accepted":%d,"data":[%b]}' % (len(accepted), inside)
+        events = await in_slices(_parse_events(body, await self._account(scope), self._service))
+        self._admit(scope, len(events))
+        results = await self._service.engine.accept(events)
+        inside = b",".join([_encode(result) for result in results])
+        return b'{"accepted":%d,"data":[%b]}' % (len(results), inside)
 
     def _admit(self, scope: Scope, count: int) -> None:
         """Check that there is room, and that the caller's rate allows so many events."""
@@ -123,13 +123,13 @@ class Ingest:
 
     async def _account(self, scope: Scope) -> AccountId:
         """Return the account of the events; only the first call reads the store."""
-        asked = None
+        requested = None
         if scope["query_string"]:
             given = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
             refuse_unknown(given, ("account",))
-            asked = account_number(given["account"][-1] if "account" in given else None)
+            requested = account_number(given["account"][-1] if "account" in given else None)
         caller: Caller = scope["caller"]
-        account = caller.account(asked)
+        account = caller.account(requested)
         if account not in self._service.accounts:
             await check_account(self._service, account)
             self._service.accounts.add(account)
@@ -148,42 +148,42 @@ def _key(scope: Scope) -> str | None:
     return key
 
 
-def _offers(body: bytes, account: AccountId, service: Service) -> Steps[list[NewEvent]]:
-    offers: list[NewEvent] = []
+def _parse_events(body: bytes, account: AccountId, service: Service) -> Steps[list[NewEvent]]:
+    events: list[NewEvent] = []
     errors: list[FieldError] = []
     for number, line in lines_of(body):
         if not line:
             yield
             continue
-        if len(line) > _SMALL_LINE or len(offers) % _LINES_PER_STEP == 0:
+        if len(line) > _SMALL_LINE or len(events) % _LINES_PER_STEP == 0:
             yield
-        if len(offers) == MAX_LINES:
+        if len(events) == MAX_LINES:
             raise TooLarge(f"more than {MAX_LINES} lines; send them in several requests")
         # First the whole line as JSON: the decoder skips ``data`` and accepts any bytes in it.
         if not json_text.is_plain(line):
             yield
             yield from json_text.check_steps(line, f"line {number + 1}")
-        found = _parse_line(number, line)
-        data = bytes(found.data)
+        line_event = _parse_line(number, line)
+        data = bytes(line_event.data)
         if len(data) > MAX_BODY_BYTES:
             raise TooLarge(f"line {number + 1}: data is over {MAX_BODY_BYTES // 1024} KiB")
-        if found.type not in service.event_types:
+        if line_event.type not in service.event_types:
             hint = len(errors) < MAX_HINTS
-            wrong = unknown(service.catalogue, visible(found.type, limit=100), hint=hint)
+            wrong = unknown(service.catalogue, visible(line_event.type, limit=100), hint=hint)
             errors.append(FieldError(f"/{number}/type", f"line {number + 1}: {wrong}"))
-        if found.key is not None:
-            wrong_key = _check_key(found.key)
+        if line_event.key is not None:
+            wrong_key = _check_key(line_event.key)
             if wrong_key:
                 detail = f"line {number + 1}: key {wrong_key}"
                 errors.append(FieldError(f"/{number}/key", detail))
-        offers.append(NewEvent(account, found.type, data, found.key))
+        events.append(NewEvent(account, line_event.type, data, line_event.key))
         if len(errors) >= MAX_ERRORS:
             break
     if errors:
         raise Refused.fields(errors)
-    if not offers:
+    if not events:
         raise Malformed('the body is empty; send lines of {"type": …, "data": …}')
-    return offers
+    return events
 
 
 def _parse_line(number: int, line: bytes) -> _Line:

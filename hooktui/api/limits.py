@@ -51,11 +51,7 @@ class RateLimiter:
     """
 
     def __init__(
-        self,
-        per_s: float,
-        what: str,
-        setting: str,
-        clock: Callable[[], float] = time.monotonic,
+        self, per_s: float, what: str, setting: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._per_s = per_s
         self._burst = max(per_s * BURST_S, 1.0)
@@ -243,9 +239,9 @@ class Searches:
                 self._callers.pop(caller.user, None)
 
 
-def searching(request: Request, wanted: object | None) -> AbstractAsyncContextManager[None]:
+def searching(request: Request, parsed: object | None) -> AbstractAsyncContextManager[None]:
     """Return a context that holds a slot if a list is searched; None: it is not."""
-    if wanted is None:
+    if parsed is None:
         return nullcontext()
     searches: Searches = request.app.state.service.searches
     return searches.search(caller_of(request))

@@ -171,7 +171,8 @@ class _Server(uvicorn.Server):
         """Listen without TLS: `TlsHandshake` starts it."""
         loop = asyncio.get_running_loop()
         self.servers = [
-            await loop.create_server(self._make, sock=one, backlog=BACKLOG) for one in sockets or ()
+            await loop.create_server(self._make, sock=sock, backlog=BACKLOG)
+            for sock in sockets or ()
         ]
         self.started = True
 

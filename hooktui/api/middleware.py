@@ -239,10 +239,10 @@ class DenialAudit:
         left_out = self._admitted.admit(quota, user, str(actor.role), action, target)
         if left_out is None:
             return
-        more = {"refusals_before_that_are_not_listed": left_out} if left_out else None
+        details = {"refusals_before_that_are_not_listed": left_out} if left_out else None
         change = changes.audit_refusal
         try:
-            await self._service.store.write(change, actor, action, target, more)
+            await self._service.store.write(change, actor, action, target, details)
         except HooktuiError as error:  # for example a full disk; the request is still denied
             _log.warning("cannot audit that %s was refused: %s", _request(scope), error)
 
@@ -268,9 +268,9 @@ def _address(scope: Scope) -> str:
     return str(client[0]) if client else "?"
 
 
-def _header(scope: Scope, wanted: bytes) -> str | None:
+def _header(scope: Scope, searched: bytes) -> str | None:
     for name, value in scope["headers"]:
-        if name == wanted:
+        if name == searched:
             return str(value, "latin-1")
     return None
 

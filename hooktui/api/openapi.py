@@ -117,22 +117,22 @@ def errors_of(rule: Rule, operation: Document) -> Document:
 
 
 def _statuses(rule: Rule, operation: Document) -> list[int]:
-    found = {403, 503}
+    statuses = {403, 503}
     changes = rule.need is not None and rule.method != "GET"
     if rule.need is not None:
         # 422 also without parameters, because unknown ones are refused.
-        found |= {400, 401, 422, 429}
+        statuses |= {400, 401, 422, 429}
     if rule.method in _TAKES_BODY:
-        found |= {408, 413, 415}
-    places = {(one["in"], one["name"]) for one in operation.get("parameters", ())}
+        statuses |= {408, 413, 415}
+    places = {(parameter["in"], parameter["name"]) for parameter in operation.get("parameters", ())}
     if "{" in rule.path or ("query", "account") in places:
-        found.add(404)
+        statuses.add(404)
     if changes and rule.path in _CONFLICTS:
-        found.add(409)
+        statuses.add(409)
     # Reading a secret is audited first.
     if changes or (rule.need is Need.ADMINISTER and rule.path.endswith("/secret")):
-        found.add(507)
-    return sorted(found)
+        statuses.add(507)
+    return sorted(statuses)
 
 
 def _name(status: int) -> str:
@@ -246,8 +246,8 @@ def _fields_class(
 ) -> type:
     """Return a class that stands for a JSON object in the document; it holds no values."""
     attributes = [
-        (one, kind) if one in required else (one, kind, _default(one))
-        for one, kind in types.items()
+        (key, kind) if key in required else (key, kind, _default(key))
+        for key, kind in types.items()
     ]
     config = {"__doc__": doc, "__pydantic_config__": {"extra": "forbid"}}
     return make_dataclass(name, attributes, kw_only=True, namespace=config)

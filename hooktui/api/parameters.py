@@ -93,7 +93,7 @@ def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
 
 def _names_of(dependant: Dependant) -> set[str]:
     names = {field.alias for field in dependant.query_params}
-    return names.union(*(_names_of(one) for one in dependant.dependencies))
+    return names.union(*(_names_of(dependency) for dependency in dependant.dependencies))
 
 
 def account_number(text: str | None) -> int | None:

@@ -57,13 +57,13 @@ def names_of(peer: PeerCredentials) -> Names:
 
 
 def _group_names(gids: list[int]) -> frozenset[str]:
-    found = set()
+    names = set()
     for gid in gids:
         try:
-            found.add(grp.getgrgid(gid).gr_name)
+            names.add(grp.getgrgid(gid).gr_name)
         except KeyError:  # a group without a name cannot have a role
             continue
-    return frozenset(found)
+    return frozenset(names)
 
 
 def origin_of(peer: PeerCredentials) -> str:

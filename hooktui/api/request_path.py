@@ -40,9 +40,9 @@ def check_path(raw: bytes) -> None:
             (_CONTROL, "is a control character"),
             (_NO_ESCAPE, "is not a percent-escape; write % as %25"),
         ):
-            found = pattern.search(raw)
-            if found is not None:
-                spelling = raw[found.start() : found.start() + 3].decode("latin-1")
+            match = pattern.search(raw)
+            if match is not None:
+                spelling = raw[match.start() : match.start() + 3].decode("latin-1")
                 raise Malformed(f"the path is not accepted: {spelling!r} {wrong}")
     if b"\\" in raw:
         raise Malformed("the path is not accepted: it contains a backslash; separate with /")

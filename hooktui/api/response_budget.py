@@ -88,11 +88,11 @@ class UnsentResponses:
         """Return the connection with the most bytes, the oldest of equals, except the newest."""
         return max(
             (
-                one
-                for one, unsent in self._unsent.items()
-                if one is not newest and caller in (None, unsent.caller)
+                connection
+                for connection, unsent in self._unsent.items()
+                if connection is not newest and caller in (None, unsent.caller)
             ),
-            key=lambda one: self._unsent[one].size,
+            key=lambda connection: self._unsent[connection].size,
             default=None,
         )
 

@@ -207,20 +207,20 @@ async def _on_invalid(_request: Request, error: Exception) -> Response:
 
 def translate(errors: Sequence[Mapping[str, object]]) -> HooktuiError:
     """Convert the findings of pydantic into one of our errors."""
-    found: list[FieldError] = []
-    for one in errors[: MAX_ERRORS + 1]:
-        location = one.get("loc")
+    problems: list[FieldError] = []
+    for error in errors[: MAX_ERRORS + 1]:
+        location = error.get("loc")
         where, *rest = location if isinstance(location, tuple) else ("body",)
-        kind = str(one.get("type"))
-        message = str(one.get("msg")).removeprefix("Value error, ")
+        kind = str(error.get("type"))
+        message = str(error.get("msg")).removeprefix("Value error, ")
         if where == "path":
             return NotFound(f"not found: {message}")
         if not rest and where == "body":
             if kind == "missing":
                 return Malformed("the request has no body; send a JSON object")
             return Refused.field("", "the body must be a JSON object")
-        found.append(FieldError(pointer(rest), _in_our_words(kind, message, rest)))
-    return Refused.fields(found)
+        problems.append(FieldError(pointer(rest), _in_our_words(kind, message, rest)))
+    return Refused.fields(problems)
 
 
 def _in_our_words(kind: str, message: str, parts: Sequence[object]) -> str:

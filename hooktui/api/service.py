@@ -19,7 +19,7 @@ from hooktui.domain.filters.limits import FilterLimits
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.roles import Role
-from hooktui.domain.wire.diagnosis import Check, Look, Tell
+from hooktui.domain.wire.diagnosis import Check, Look, ProgressCallback
 from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.wire.server import Kept
 from hooktui.loop_watch import WATCH, LoopWatch
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-class Engine(Protocol):
+class EngineControl(Protocol):
     """The methods of the delivery engine that the API uses."""
 
-    async def accept(self, offers: Sequence[NewEvent]) -> list[Acceptance]:
+    async def accept(self, events: Sequence[NewEvent]) -> list[Acceptance]:
         """Store events and start to send them; return once they are on disk."""
         ...
 
@@ -51,7 +51,7 @@ class Engine(Protocol):
         ...
 
 
-JudgeUrl = Callable[[str], Awaitable[str | None]]
+CheckUrl = Callable[[str], Awaitable[str | None]]
 """Checks where a hook's URL leads: None, or a warning; raises Refused if it is forbidden."""
 
 
@@ -86,7 +86,7 @@ async def _nothing_to_check() -> Sequence[Check]:
     return ()
 
 
-async def _nothing_to_look_at(_hook: LiveHook, _tell: Tell) -> Look:
+async def _nothing_to_look_at(_hook: LiveHook, _notify: ProgressCallback) -> Look:
     return Look()
 
 
@@ -99,7 +99,7 @@ class Service:
         engine: the sending part.
         catalogue: the event types of this installation.
         event_types: their ids, for fast look-up.
-        judge_url: checks where a URL leads when a hook is saved.
+        check_url: checks where a URL leads when a hook is saved.
         version: the version of the program.
         started_at: start of this server, RFC 3339.
         name: the name of this server, such as its host's.
@@ -126,10 +126,10 @@ class Service:
     """
 
     store: Store
-    engine: Engine
+    engine: EngineControl
     catalogue: Catalogue
     event_types: frozenset[str]
-    judge_url: JudgeUrl
+    check_url: CheckUrl
     version: str
     started_at: str
     name: str
@@ -149,7 +149,7 @@ class Service:
     check: Callable[[], Awaitable[Sequence[Check]]] = _nothing_to_check
     key_file: Path = Path("hooktui.key")
     rotating: asyncio.Lock = field(default_factory=asyncio.Lock)
-    look: Callable[[LiveHook, Tell], Awaitable[Look]] = _nothing_to_look_at
+    look: Callable[[LiveHook, ProgressCallback], Awaitable[Look]] = _nothing_to_look_at
     diagnosing: Diagnoses = field(default_factory=Diagnoses)
     searches: Searches = field(default_factory=Searches)
     loop_watch: LoopWatch = WATCH

@@ -62,10 +62,10 @@ async def _client(port: int, count: int) -> None:
     async def work() -> None:
         for _ in left:
             event, delivery = EventId(ids.next()), DeliveryId(ids.next())
-            job = ClaimedDelivery(
+            claim = ClaimedDelivery(
                 delivery, event, _TYPE, hook.id, hook.account, Trigger.EVENT, 1, 0, 0, body
             )
-            _check((await sender.attempt(hook, job, now_ms())).exchange.error)
+            _check((await sender.attempt(hook, claim, now_ms())).exchange.error)
 
     await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
     transport.close()

@@ -21,11 +21,11 @@ import uvloop
 from hooktui.bench.cases import Case
 from hooktui.bench.databases import Databases
 from hooktui.bench.machine import cpu_s, memory_mb, written_bytes
-from hooktui.bench.processes import tied
+from hooktui.bench.processes import child_command
 from hooktui.bench.producer import offer_all, prepare
-from hooktui.bench.reconcile import Arrival, Balance, Offered, balance, percentiles_ms
+from hooktui.bench.reconcile import Arrival, Offered, Reconciliation, percentiles_ms, reconcile
 from hooktui.bench.seed_rows import fill
-from hooktui.bench.server_process import Victim
+from hooktui.bench.server_process import ServerProcess
 from hooktui.bench.sink import Sink
 from hooktui.client.calls import create_hook, list_deliveries, list_hooks
 from hooktui.client.sync_client import PlainClient
@@ -51,7 +51,7 @@ class Run:
     """The result of one run of a case.
 
     Attributes:
-        balance: the comparison of accepted events and arrivals.
+        reconciliation: the comparison of accepted events and arrivals.
         per_s: counted deliveries per second.
         cpu_us: CPU of the servers per delivery, user and system, in microseconds.
         disk_bytes: bytes that the servers, or PostgreSQL's log, wrote per delivery.
@@ -63,7 +63,7 @@ class Run:
         restart_s: from the start after a kill to the first arrival.
     """
 
-    balance: Balance
+    reconciliation: Reconciliation
     per_s: float
     cpu_us: float
     disk_bytes: float
@@ -85,13 +85,13 @@ class _Cost:
 
 
 @dataclass
-class Stand:
+class BenchRun:
     """The servers with the hooks of a case.
 
     Attributes:
         case: the measured case.
         sink: the receiver of the hooks.
-        victims: the servers.
+        servers: the server processes.
         databases: their databases.
         database_url: the shared database; None: a file in the home of the only server.
         secrets: of the counted hooks, by number.
@@ -100,7 +100,7 @@ class Stand:
 
     case: Case
     sink: Sink
-    victims: Sequence[Victim]
+    servers: Sequence[ServerProcess]
     databases: Databases
     database_url: str | None
     secrets: dict[int, str] = field(default_factory=dict)
@@ -108,7 +108,7 @@ class Stand:
 
     def start(self) -> None:
         """Start the servers, create the hooks, and add the old deliveries."""
-        first, *others = self.victims
+        first, *others = self.servers
         first.start()
         self.idle_mb = memory_mb(first.pid, most=False)
         self._make_hooks()
@@ -131,7 +131,7 @@ class Stand:
         requests = prepare(case.events(deliveries), case.lines, BODY_BYTES)
         first = encode("dlv", floor_at(now_ms()))
         self.sink.clear()
-        sockets = [victim.places.socket for victim in self.victims]
+        sockets = [server.places.socket for server in self.servers]
         with self._hostile_caller():
             before, sink_s, begun = self._cost(), cpu_s(self.sink.pid), time.monotonic()
             offered = uvloop.run(offer_all(sockets, requests, case.offered, case.per_s))
@@ -141,18 +141,20 @@ class Stand:
         # The CPU time of a killed process cannot be read.
         after = before if case.killed else self._cost()
         sink_s = cpu_s(self.sink.pid) - sink_s
-        arrivals = [one for one in self.sink.arrivals(self.secrets) if one.hook in self.secrets]
-        found = balance(offered, arrivals, self._delivered(first), self.secrets)
-        done = max(found.counted, 1)
+        arrivals = [
+            arrival for arrival in self.sink.arrivals(self.secrets) if arrival.hook in self.secrets
+        ]
+        reconciliation = reconcile(offered, arrivals, self._delivered(first), self.secrets)
+        done = max(reconciliation.counted, 1)
         return Run(
-            balance=found,
-            per_s=found.counted / took_s,
+            reconciliation=reconciliation,
+            per_s=reconciliation.counted / took_s,
             cpu_us=(after.servers_s - before.servers_s) / done * 1e6,
             disk_bytes=(after.disk_bytes - before.disk_bytes) / done,
             database_us=_between(before.database_s, after.database_s, done),
             sink_busy=sink_s / took_s,
             idle_mb=self.idle_mb,
-            memory_mb=max(memory_mb(victim.pid, most=True) for victim in self.victims),
+            memory_mb=max(memory_mb(server.pid, most=True) for server in self.servers),
             latency_ms=_latency_ms(case, offered, arrivals),
             restart_s=None if restarted_ns is None else _first_after_s(arrivals, restarted_ns),
         )
@@ -162,9 +164,9 @@ class Stand:
         if not self.case.hostile:
             yield
             return
-        socket = str(self.victims[0].places.socket)
+        socket = str(self.servers[0].places.socket)
         caller = subprocess.Popen(  # noqa: S603 - this program
-            tied("hooktui.bench.hostile_caller", socket), stdin=subprocess.DEVNULL
+            child_command("hooktui.bench.hostile_caller", socket), stdin=subprocess.DEVNULL
         )
         try:
             time.sleep(_HOSTILE_FIRST_S)
@@ -176,7 +178,7 @@ class Stand:
     def _make_hooks(self) -> None:
         counted = [(path, True) for path in self.case.paths]
         beside = [(path, False) for path in self.case.beside]
-        with PlainClient(self.victims[0].address) as client:
+        with PlainClient(self.servers[0].address) as client:
             for number, (path, counts) in enumerate(counted + beside):
                 host = f"127.0.0.{number % self.case.hosts + 1}"
                 fields = {
@@ -194,44 +196,44 @@ class Stand:
 
     def _restart(self) -> int:
         """Kill the first server and start it again; return the time of the start."""
-        self.victims[0].kill()
+        self.servers[0].kill()
         started_ns = monotonic_ns()
-        self.victims[0].start()
+        self.servers[0].start()
         return started_ns
 
     def _await_end(self, expected: int) -> None:
         """Return the time of the last commit; query the store only once the sink has everything."""
-        taken, changed = 0, time.monotonic()
+        accepted, changed = 0, time.monotonic()
         stalled_s = STALLED_KILLED_S if self.case.killed else STALLED_S
         while time.monotonic() - changed < stalled_s:
             now_taken = self.sink.taken()
             if now_taken >= expected and not self._waiting():
                 return
-            if now_taken != taken:
-                taken, changed = now_taken, time.monotonic()
+            if now_taken != accepted:
+                accepted, changed = now_taken, time.monotonic()
             time.sleep(_POLL_S)
 
     def _waiting(self) -> int:
-        with PlainClient(self.victims[0].address) as client:
+        with PlainClient(self.servers[0].address) as client:
             hooks = client.call(list_hooks(ACCOUNT, limit=_PAGE)).data
         return sum(hook.stats.waiting for hook in hooks if hook.id in self.secrets)
 
     def _delivered(self, first: str) -> set[str]:
         """Return the ids of delivered deliveries from ``first`` on."""
-        found: set[str] = set()
+        delivered: set[str] = set()
         cursor: str | None = None
-        with PlainClient(self.victims[0].address) as client:
+        with PlainClient(self.servers[0].address) as client:
             while True:
                 page = client.call(
                     list_deliveries(ACCOUNT, status="delivered", limit=_PAGE, cursor=cursor)
                 )
-                found |= {one.id for one in page.data if one.id >= first}
+                delivered |= {delivery.id for delivery in page.data if delivery.id >= first}
                 cursor = page.next
                 if cursor is None or (page.data and page.data[-1].id < first):
-                    return found
+                    return delivered
 
     def _cost(self) -> _Cost:
-        pids = [victim.pid for victim in self.victims]
+        pids = [server.pid for server in self.servers]
         shared = self.databases.cost()
         if shared is None:
             return _Cost(sum(map(cpu_s, pids)), sum(map(written_bytes, pids)), None)
@@ -241,21 +243,21 @@ class Stand:
 @contextmanager
 def prepared(
     case: Case, sink: Sink, folder: Path, databases: Databases, environ: Mapping[str, str]
-) -> Iterator[Stand]:
+) -> Iterator[BenchRun]:
     """Start the servers for a case and create its hooks; kill and remove them at the end."""
     with (
         tempfile.TemporaryDirectory(prefix=f"{case.name}-", dir=folder) as place,
         databases.fresh() as url,
     ):
         homes = [Path(place) / str(number) for number in range(1, case.servers + 1)]
-        victims = [Victim(home, environ, url) for home in homes]
+        servers = [ServerProcess(home, environ, url) for home in homes]
         try:
-            stand = Stand(case, sink, victims, databases, url)
-            stand.start()
-            yield stand
+            bench_run = BenchRun(case, sink, servers, databases, url)
+            bench_run.start()
+            yield bench_run
         finally:
-            for victim in victims:
-                victim.kill()
+            for server in servers:
+                server.kill()
 
 
 def _latency_ms(
@@ -269,5 +271,5 @@ def _between(before_s: float | None, after_s: float | None, done: int) -> float 
 
 
 def _first_after_s(arrivals: Sequence[Arrival], started_ns: int) -> float | None:
-    later = [one.arrived_ns for one in arrivals if one.arrived_ns > started_ns]
+    later = [arrival.arrived_ns for arrival in arrivals if arrival.arrived_ns > started_ns]
     return (min(later) - started_ns) / 1e9 if later else None

@@ -60,8 +60,8 @@ class Case:
 
     def events(self, deliveries: int) -> int:
         """Return how many events make about this many deliveries, at least one full request."""
-        wanted = max(round(deliveries * self.share) // len(self.paths), 1)
-        return max(wanted - wanted % self.lines, self.lines)
+        events = max(round(deliveries * self.share) // len(self.paths), 1)
+        return max(events - events % self.lines, self.lines)
 
 
 _HUNDRED = (OK,) * 100

@@ -105,9 +105,9 @@ def family_cpu_s(pid: int) -> float | None:
 
 def memory_mb(pid: int, *, most: bool) -> float:
     """Return the memory that a process holds now, or the most that it held."""
-    wanted = "VmHWM:" if most else "VmRSS:"
+    label = "VmHWM:" if most else "VmRSS:"
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(wanted):
+        if line.startswith(label):
             return int(line.split()[1]) / 1024
     return 0.0
 

@@ -29,7 +29,7 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 
 
-def tied(module: str, *arguments: str) -> list[str]:
+def child_command(module: str, *arguments: str) -> list[str]:
     """Return the command that runs a module of ours, tied to this process."""
     own = [sys.executable, "-P", "-m", "hooktui.bench.processes", str(os.getpid())]
     return [*own, module, *arguments]
@@ -51,7 +51,7 @@ _YOUNG_S = 60.0
 
 
 @contextmanager
-def workplace(kind: str) -> Iterator[Path]:
+def temp_workspace(kind: str) -> Iterator[Path]:
     """Create a folder that is removed when the block ends; ``kind`` is a part of its name."""
     prefix = f"hooktui-{kind}-"
     _remove_dead(prefix)
@@ -75,13 +75,13 @@ def _remove_dead(prefix: str) -> None:
 
 
 def _is_dead(folder: Path) -> bool:
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         return False
     try:
         lock = os.open(folder / _ALIVE, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        return time.time() - found.st_mtime > _YOUNG_S
+        return time.time() - status.st_mtime > _YOUNG_S
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

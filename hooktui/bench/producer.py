@@ -24,14 +24,14 @@ _CONNECT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PreparedRequest:
     """One request, ready to be written, and the hashes of its bodies."""
 
     content: bytes
     bodies: tuple[bytes, ...]
 
 
-def prepare(events: int, lines: int, body_bytes: int) -> list[Request]:
+def prepare(events: int, lines: int, body_bytes: int) -> list[PreparedRequest]:
     """Return requests for a number of events: NDJSON of ``lines`` each, or 1 for single events."""
     bodies = [_body(number, body_bytes) for number in range(events)]
     if lines == 1:
@@ -45,16 +45,16 @@ def _body(number: int, size: int) -> bytes:
     return f'{text}{"x" * (size - len(text) - 2)}"}}'.encode("ascii")
 
 
-def _one(body: bytes) -> Request:
+def _one(body: bytes) -> PreparedRequest:
     head = _head(f"/v1/events/{EVENT_TYPE}", "application/json", len(body))
-    return Request(head + body, (body_hash(body),))
+    return PreparedRequest(head + body, (body_hash(body),))
 
 
-def _many(bodies: Sequence[bytes]) -> Request:
+def _many(bodies: Sequence[bytes]) -> PreparedRequest:
     line = b'{"type":"%b","data":%%b}\n' % EVENT_TYPE.encode("ascii")
     content = b"".join([line % body for body in bodies])
     head = _head("/v1/events", "application/x-ndjson", len(content))
-    return Request(head + content, tuple(map(body_hash, bodies)))
+    return PreparedRequest(head + content, tuple(map(body_hash, bodies)))
 
 
 def _head(path: str, media_type: str, length: int) -> bytes:
@@ -71,7 +71,7 @@ class _Connection:
         self._reader = reader
         self._writer = writer
 
-    async def offer(self, request: Request, due_ns: int) -> list[Offered]:
+    async def offer(self, request: PreparedRequest, due_ns: int) -> list[Offered]:
         """Send a request and return its accepted events, which are all of them.
 
         Raises:
@@ -86,8 +86,8 @@ class _Connection:
         answer = json.loads(body)
         accepted = answer.get("data", [answer])
         return [
-            Offered(one["id"], body_hash, due_ns)
-            for one, body_hash in zip(accepted, request.bodies, strict=True)
+            Offered(event["id"], body_hash, due_ns)
+            for event, body_hash in zip(accepted, request.bodies, strict=True)
         ]
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class _Connection:
 
 async def offer_all(
     paths: Sequence[Path],
-    requests: Sequence[Request],
+    requests: Sequence[PreparedRequest],
     in_flight: int,
     per_s: float | None = None,
 ) -> list[Offered]:

@@ -13,11 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hooktui.domain.signatures import (
-    standard_key,
-    verify_hook_signature,
-    verify_standard_signature,
-)
+from hooktui.domain.signatures import standard_key, verify_hook_signature, verify_standard_signature
 
 RawArrival = tuple[int, int, bytes]
 """The arrival time (monotonic nanoseconds), the status of the response, and the request."""
@@ -60,7 +56,7 @@ def read_arrivals(raw: Iterable[RawArrival], secrets: Mapping[int, str]) -> list
         secrets: of each hook, by its number.
     """
     keys = {hook: standard_key(secret) for hook, secret in secrets.items()}
-    return [_read(arrived_ns, status, one, secrets, keys) for arrived_ns, status, one in raw]
+    return [_read(arrived_ns, status, data, secrets, keys) for arrived_ns, status, data in raw]
 
 
 def _read(
@@ -108,7 +104,7 @@ class Offered:
 
 
 @dataclass(frozen=True, slots=True)
-class Balance:
+class Reconciliation:
     """The result of the comparison; all except ``counted`` should be 0 in a run without kills.
 
     Attributes:
@@ -131,12 +127,12 @@ class Balance:
         return not (self.lost or self.duplicates or self.altered or self.unsigned)
 
 
-def balance(
+def reconcile(
     offered: Iterable[Offered],
     arrivals: Iterable[Arrival],
     delivered: Collection[str],
     hooks: Collection[int],
-) -> Balance:
+) -> Reconciliation:
     """Compare.
 
     Args:
@@ -145,8 +141,8 @@ def balance(
         delivered: the deliveries that are delivered in the store.
         hooks: the counted hooks.
     """
-    bodies = {one.event: one.body for one in offered}
-    taken: Counter[tuple[str, int]] = Counter()
+    bodies = {event.event: event.body for event in offered}
+    counts: Counter[tuple[str, int]] = Counter()
     whole: set[tuple[str, int]] = set()
     altered = unsigned = 0
     for arrival in arrivals:
@@ -158,13 +154,13 @@ def balance(
             continue
         if arrival.taken:
             owed = (arrival.event, arrival.hook)
-            taken[owed] += 1
+            counts[owed] += 1
             if arrival.delivery in delivered:
                 whole.add(owed)
-    return Balance(
+    return Reconciliation(
         counted=len(whole),
         lost=len(bodies) * len(hooks) - len(whole),
-        duplicates=sum(taken.values()) - len(taken),
+        duplicates=sum(counts.values()) - len(counts),
         altered=altered,
         unsigned=unsigned,
     )
@@ -174,7 +170,7 @@ def percentiles_ms(
     offered: Iterable[Offered], arrivals: Iterable[Arrival]
 ) -> tuple[float, float, float] | None:
     """Return p50, p99 and the longest time from an event's due time to its receipt, in ms."""
-    due = {one.event: one.due_ns for one in offered}
+    due = {event.event: event.due_ns for event in offered}
     waits = sorted(
         (arrival.arrived_ns - due[arrival.event]) / 1e6
         for arrival in arrivals

@@ -142,7 +142,7 @@ def report_case(
     latencies = [run.latency_ms for run in own if run.latency_ms is not None]
     latency_ms = None
     if latencies:
-        p50, p99, longest = (round(float(median(one)), 3) for one in zip(*latencies, strict=True))
+        p50, p99, longest = (round(float(median(ms)), 3) for ms in zip(*latencies, strict=True))
         latency_ms = (p50, p99, longest)
     database_us = [run.database_us for run in own if run.database_us is not None]
     restarts = [run.restart_s for run in own if run.restart_s is not None]
@@ -150,7 +150,7 @@ def report_case(
     return CaseReport(
         name=case.name,
         title=case.title,
-        deliveries=sum(run.balance.counted for run in own),
+        deliveries=sum(run.reconciliation.counted for run in own),
         per_s=spread([run.per_s for run in own]),
         ratio=spread([a.per_s / b.floor_per_s for a, b in zip(own, limits, strict=True)]),
         cpu_us=spread([run.cpu_us for run in own]),
@@ -164,10 +164,10 @@ def report_case(
         if other
         else None,
         restart_s=spread(restarts) if restarts else None,
-        lost=sum(run.balance.lost for run in own),
-        duplicates=sum(run.balance.duplicates for run in own),
-        altered=sum(run.balance.altered for run in own),
-        unsigned=sum(run.balance.unsigned for run in own),
+        lost=sum(run.reconciliation.lost for run in own),
+        duplicates=sum(run.reconciliation.duplicates for run in own),
+        altered=sum(run.reconciliation.altered for run in own),
+        unsigned=sum(run.reconciliation.unsigned for run in own),
         may_repeat=case.killed,
         void=_void(case, own, limits),
     )
@@ -237,7 +237,7 @@ def _per_s(case: CaseReport) -> float | None:
     return case.per_s.median
 
 
-def _of_floor(case: CaseReport) -> float | None:
+def _of_baseline(case: CaseReport) -> float | None:
     return case.ratio.median
 
 
@@ -283,9 +283,9 @@ def _memory_mb(case: CaseReport) -> float | None:
 
 
 _GOALS: tuple[tuple[str, str, float, float, bool, _Value], ...] = (
-    ("deliveries/s of the floor, 1 hook", "one-hook", 0.25, 0.5, False, _of_floor),
+    ("deliveries/s of the floor, 1 hook", "one-hook", 0.25, 0.5, False, _of_baseline),
     ("deliveries/s, 1 hook", "one-hook", 8000, 20_000, False, _per_s),
-    ("deliveries/s of the floor, 10 hooks", "ten-hooks", 0.3, 0.6, False, _of_floor),
+    ("deliveries/s of the floor, 10 hooks", "ten-hooks", 0.3, 0.6, False, _of_baseline),
     ("PostgreSQL, of SQLite", "one-hook-sqlite", 0.7, 1.0, False, _inverse),
     ("one event per request, events/s", "single", 4000, 10_000, False, _per_s),
     ("2 servers on PostgreSQL, of 1", "two-servers", 1.7, 1.95, False, _of_the_other),

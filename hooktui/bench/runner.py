@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from hooktui.bench import baseline
-from hooktui.bench.bench_run import Run, Stand, prepared
+from hooktui.bench.bench_run import BenchRun, Run, prepared
 from hooktui.bench.cases import BY_NAME, CASES, Case
 from hooktui.bench.databases import Databases, SqliteDatabases
 from hooktui.bench.machine import this_machine
-from hooktui.bench.processes import workplace
+from hooktui.bench.processes import temp_workspace
 from hooktui.bench.report import Limits, Report, report_case, spread
 from hooktui.bench.sink import running_sink
 from hooktui.domain.errors import Refused
 
-_FLOOR_SHARE = 3
+_BASELINE_SHARE = 3
 """A baseline is this much faster than a case, so it makes more requests to last as long."""
 
 
@@ -35,8 +35,8 @@ def chosen_cases(names: Sequence[str], *, shared: bool) -> tuple[Case, ...]:
     for name in names:
         if name in needs and not shared:
             raise Refused(f"--case {name} needs PostgreSQL: --database postgresql://…")
-    wanted = {*names, *(BY_NAME[name].against for name in names)}
-    return tuple(case for case in CASES if case.name in wanted)
+    chosen = {*names, *(BY_NAME[name].against for name in names)}
+    return tuple(case for case in CASES if case.name in chosen)
 
 
 def bench(
@@ -66,34 +66,34 @@ def bench(
     limits: list[Limits] = []
     runs: dict[str, list[Run]] = {case.name: [] for case in cases}
     with ExitStack() as stack:
-        folder = stack.enter_context(workplace("bench"))
+        folder = stack.enter_context(temp_workspace("bench"))
         sink = stack.enter_context(running_sink(folder, environ))
-        filled: dict[str, Stand] = {}  # a store with old rows takes long to create: one for all
+        filled: dict[str, BenchRun] = {}  # a store with old rows takes long to create: one for all
         for number in range(1, rounds + 1):
             prefix = f"round {number} of {rounds}: "
             progress(prefix + "floor")
-            count = _FLOOR_SHARE * deliveries
+            count = _BASELINE_SHARE * deliveries
             kinds = ("sink", "client", "transport")
             limits.append(Limits(*(baseline.measure(k, sink.port, count, environ) for k in kinds)))
             for case in cases:
                 progress(prefix + case.title)
                 where = SqliteDatabases() if case.on_file else databases
-                stand = prepared(case, sink, folder, where, environ)
+                bench_run = prepared(case, sink, folder, where, environ)
                 if not case.old_rows:
-                    with stand as ready:
+                    with bench_run as ready:
                         runs[case.name].append(ready.run(deliveries))
                     continue
                 if case.name not in filled:
                     progress(f"{prefix}{case.title}: creating them")
-                    filled[case.name] = stack.enter_context(stand)
+                    filled[case.name] = stack.enter_context(bench_run)
                 runs[case.name].append(filled[case.name].run(deliveries))
         progress("")
     return Report(
         machine=machine,
         database=databases.kind,
         rounds=rounds,
-        sink_per_s=spread([one.sink_per_s for one in limits]),
-        floor_per_s=spread([one.floor_per_s for one in limits]),
-        transport_per_s=spread([one.transport_per_s for one in limits]),
+        sink_per_s=spread([limit.sink_per_s for limit in limits]),
+        floor_per_s=spread([limit.floor_per_s for limit in limits]),
+        transport_per_s=spread([limit.transport_per_s for limit in limits]),
         cases=tuple(report_case(case, runs, limits) for case in cases),
     )

@@ -53,7 +53,7 @@ def fill(where: Path | str, hook: int, rows: int) -> None:
     at = now_ms() - _AGE_MS
     numbers = {"rows": rows, "first": ids.floor_at(at), "hook": hook, "at": at}
     if isinstance(where, str):
-        statements = [one.format(**numbers) for one in (_POSTGRES_NUMBERS, *_FILL)]
+        statements = [statement.format(**numbers) for statement in (_POSTGRES_NUMBERS, *_FILL)]
         asyncio.run(_fill_postgres(where, statements))
         return
     with closing(sqlite3.connect(where, isolation_level=None)) as raw:

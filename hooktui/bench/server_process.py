@@ -10,14 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hooktui import failpoints
-from hooktui.bench.processes import tied
+from hooktui.bench.processes import child_command
 from hooktui.client.address import ServerAddress
-from hooktui.client.calls import (
-    create_hook,
-    healthy,
-    list_deliveries,
-    server_status,
-)
+from hooktui.client.calls import create_hook, healthy, list_deliveries, server_status
 from hooktui.client.start import own_environment
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import HooktuiError, NoServer
@@ -29,7 +24,7 @@ _POLL_S = 0.02
 _PAGE = 500
 
 
-class Victim:
+class ServerProcess:
     """A home and the server that runs on it, if there is one.
 
     Args:
@@ -47,7 +42,7 @@ class Victim:
         keep = {name: text for name, text in environ.items() if not name.startswith("HOOKTUI_")}
         self._environ = own_environment(keep) | {
             "HOOKTUI_HOME": str(home),
-            "HOOKTUI_ALLOW_NETWORKS": "127.0.0.0/8",  # the address of the ledger
+            "HOOKTUI_ALLOW_NETWORKS": "127.0.0.0/8",  # the address of the receiver
         }
         if database_url is not None:
             self._environ["HOOKTUI_DATABASE_URL"] = database_url
@@ -62,7 +57,7 @@ class Victim:
         log = os.open(self.places.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             self.process = subprocess.Popen(  # noqa: S603 - this program
-                tied("hooktui", "serve"),
+                child_command("hooktui", "serve"),
                 env=self._environ | (failpoints.environment(failpoint) if failpoint else {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -145,12 +140,12 @@ class Victim:
 
     def deliveries(self) -> list[Delivery]:
         """Return all deliveries, as the API lists them."""
-        found: list[Delivery] = []
+        deliveries: list[Delivery] = []
         cursor: str | None = None
         with PlainClient(self.address) as client:
             while True:
                 page = client.call(list_deliveries(1, limit=_PAGE, cursor=cursor))
-                found += page.data
+                deliveries += page.data
                 cursor = page.next
                 if cursor is None:
-                    return found
+                    return deliveries

@@ -29,7 +29,7 @@ from typing import cast
 import uvloop
 
 from hooktui import sockets
-from hooktui.bench.processes import tied
+from hooktui.bench.processes import child_command
 from hooktui.bench.reconcile import Arrival, RawArrival, decode, encode, read_arrivals
 from hooktui.client.start import own_environment
 
@@ -263,7 +263,7 @@ def running_sink(folder: Path, environ: Mapping[str, str]) -> Iterator[Sink]:
     certificate = folder / "sink.pem"
     write_certificate(certificate)
     process = subprocess.Popen(  # noqa: S603 - our own module
-        tied("hooktui.bench.sink", str(certificate)),
+        child_command("hooktui.bench.sink", str(certificate)),
         env=own_environment(environ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -14,10 +14,7 @@ from hooktui import __version__
 from hooktui.domain import ids
 from hooktui.domain.hook_settings import masked_headers
 from hooktui.domain.live_hook import LiveHook, LiveSecret
-from hooktui.domain.signatures import (
-    hook_signature,
-    standard_signature,
-)
+from hooktui.domain.signatures import hook_signature, standard_signature
 from hooktui.domain.signatures import string_signed as signed_bytes
 from hooktui.domain.text import MASK
 

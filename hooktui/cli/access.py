@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from hooktui.cli.context import Context, Text
 from hooktui.cli.hooks import Yes
 from hooktui.cli.listing import All, Limit, Listing, for_each, show_list
-from hooktui.cli.output import Column, Piece
+from hooktui.cli.output import Piece, TextColumn
 from hooktui.cli.time_format import ago, moment_ahead
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
@@ -19,11 +19,11 @@ accounts = App(name="accounts", help="List and create accounts.")
 
 _ACCOUNTS = Listing(
     (
-        Column("ID", right=True),
-        Column("NAME"),
-        Column("HOOKS", right=True),
-        Column("WAITING", right=True),
-        Column("CREATED"),
+        TextColumn("ID", right=True),
+        TextColumn("NAME"),
+        TextColumn("HOOKS", right=True),
+        TextColumn("WAITING", right=True),
+        TextColumn("CREATED"),
     ),
     "no accounts; create one: hooktui accounts create NAME",
 )
@@ -74,13 +74,13 @@ tokens = App(name="tokens", help="List, create and revoke tokens.")
 
 _TOKENS = Listing(
     (
-        Column("ID", right=True),
-        Column("NAME"),
-        Column("ROLE"),
-        Column("ACCOUNT", right=True),
-        Column("CREATED"),
-        Column("EXPIRES"),
-        Column("LAST USED"),
+        TextColumn("ID", right=True),
+        TextColumn("NAME"),
+        TextColumn("ROLE"),
+        TextColumn("ACCOUNT", right=True),
+        TextColumn("CREATED"),
+        TextColumn("EXPIRES"),
+        TextColumn("LAST USED"),
     ),
     "no tokens; create one: hooktui tokens create NAME --role viewer",
 )

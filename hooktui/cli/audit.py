@@ -11,7 +11,7 @@ from cyclopts import App
 from hooktui.cli.context import Context, Text
 from hooktui.cli.exit_codes import DONE, FAILED
 from hooktui.cli.listing import All, Limit, Listing, show_list
-from hooktui.cli.output import Column, Piece, Styled
+from hooktui.cli.output import Piece, Styled, TextColumn
 from hooktui.cli.time_format import clock
 from hooktui.client import calls
 from hooktui.domain.wire.access import AuditCheck, AuditEntry
@@ -20,15 +20,15 @@ app = App(name="audit", help="Show and verify the audit trail.")
 
 _ENTRIES = Listing(
     (
-        Column("ID", right=True),
-        Column("TIME"),
-        Column("USER"),
-        Column("ROLE"),
-        Column("ACTION"),
-        Column("TARGET"),
-        Column("RESULT"),
-        Column("CHANGE"),
-        Column("FROM"),
+        TextColumn("ID", right=True),
+        TextColumn("TIME"),
+        TextColumn("USER"),
+        TextColumn("ROLE"),
+        TextColumn("ACTION"),
+        TextColumn("TARGET"),
+        TextColumn("RESULT"),
+        TextColumn("CHANGE"),
+        TextColumn("FROM"),
     ),
     "nothing that fits is in the audit trail",
 )
@@ -105,7 +105,7 @@ def _change(entry: AuditEntry) -> str:
 
 def _fields(values: Mapping[str, object] | None) -> str:
     given = {} if values is None else values
-    return ", ".join(f"{name}: {_short(one)}" for name, one in given.items() if one is not None)
+    return ", ".join(f"{name}: {_short(v)}" for name, v in given.items() if v is not None)
 
 
 def _short(value: object) -> str:
@@ -125,36 +125,36 @@ def verify(*, known: str | None = None, context: Context) -> int:
         known: ID:HASH as an earlier run printed it.
         context: the run.
     """
-    found = context.client.call(calls.verify_audit(known=known))
-    while found.next is not None:
-        context.out.progress(f"{found.entries:,} entries so far")
-        found = _added(found, context.client.call(calls.verify_audit(found.next, known)))
+    check = context.client.call(calls.verify_audit(known=known))
+    while check.next is not None:
+        context.out.progress(f"{check.entries:,} entries so far")
+        check = _added(check, context.client.call(calls.verify_audit(check.next, known)))
     context.out.progress("")
     if context.json:
-        context.out.json({name: one for name, one in asdict(found).items() if name != "next"})
+        context.out.json({name: value for name, value in asdict(check).items() if name != "next"})
     else:
-        _tell(context, found)
-    return DONE if found.broken is None else FAILED
+        _write_result(context, check)
+    return DONE if check.broken is None else FAILED
 
 
-def _added(before: AuditCheck, more: AuditCheck) -> AuditCheck:
-    return replace(more, entries=before.entries + more.entries, head=more.head or before.head)
+def _added(before: AuditCheck, after: AuditCheck) -> AuditCheck:
+    return replace(after, entries=before.entries + after.entries, head=after.head or before.head)
 
 
-def _tell(context: Context, found: AuditCheck) -> None:
-    out, head = context.out, found.head
-    if found.broken is not None:
+def _write_result(context: Context, check: AuditCheck) -> None:
+    out, head = context.out, check.head
+    if check.broken is not None:
         bad = Styled("broken", "bad")
-        out.line("the audit trail is ", bad, f" at entry {found.broken.id}: {found.broken.reason}")
-        out.line(f"entries before it that fit together: {found.entries:,}")
+        out.line("the audit trail is ", bad, f" at entry {check.broken.id}: {check.broken.reason}")
+        out.line(f"entries before it that fit together: {check.entries:,}")
     elif head is None:
         out.line("the audit trail is empty")
     else:
         whole = Styled("whole", "good")
-        out.line("the audit trail is ", whole, f": {found.entries:,} in it, the last of {head.at}")
+        out.line("the audit trail is ", whole, f": {check.entries:,} in it, the last of {head.at}")
         out.line(f"{head.id}:{head.hash}")
-        if found.keyed_from is not None and found.keyed_from > 1:
+        if check.keyed_from is not None and check.keyed_from > 1:
             out.note(
-                f"entries before {found.keyed_from} were hashed without a key; compare them with"
+                f"entries before {check.keyed_from} were hashed without a key; compare them with"
                 " an ID:HASH that was noted then"
             )

@@ -14,7 +14,7 @@ from hooktui.bench.runner import bench as measure
 from hooktui.bench.runner import chosen_cases
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
-from hooktui.cli.output import Column, Styled
+from hooktui.cli.output import Styled, TextColumn
 from hooktui.domain.errors import Refused
 
 MOST_ROUNDS, MOST_EVENTS = 1000, 10_000_000
@@ -59,8 +59,8 @@ def bench(
             progress=context.out.progress,
         )
     if context.json:
-        told = [asdict(one) | {"met": one.met, "aim_met": one.aim_met} for one in goals(report)]
-        context.out.json(report.fields() | {"goals": told})
+        rows = [asdict(goal) | {"met": goal.met, "aim_met": goal.aim_met} for goal in goals(report)]
+        context.out.json(report.fields() | {"goals": rows})
     else:
         _write(context, report)
     return DONE if report.good else FAILED
@@ -80,28 +80,28 @@ def _write(context: CommandContext, report: Report) -> None:
     out.line("")
     out.table(
         (
-            Column("case"),
-            Column("deliveries/s", right=True),
-            Column("least-most", right=True),
-            Column("of floor", right=True),
-            Column("CPU µs", right=True),
-            Column("DB µs", right=True),
-            Column("disk kB", right=True),
-            Column("MB", right=True),
-            Column("p50/p99/max ms", right=True),
-            Column("lost", right=True),
-            Column("twice", right=True),
+            TextColumn("case"),
+            TextColumn("deliveries/s", right=True),
+            TextColumn("least-most", right=True),
+            TextColumn("of floor", right=True),
+            TextColumn("CPU µs", right=True),
+            TextColumn("DB µs", right=True),
+            TextColumn("disk kB", right=True),
+            TextColumn("MB", right=True),
+            TextColumn("p50/p99/max ms", right=True),
+            TextColumn("lost", right=True),
+            TextColumn("twice", right=True),
         ),
         [_row(case) for case in report.cases],
     )
     out.line("")
     out.table(
         (
-            Column("what"),
-            Column("must", right=True),
-            Column("aim", right=True),
-            Column("reached", right=True),
-            Column(""),
+            TextColumn("what"),
+            TextColumn("must", right=True),
+            TextColumn("aim", right=True),
+            TextColumn("reached", right=True),
+            TextColumn(""),
         ),
         [_goal_row(goal) for goal in goals(report)],
     )
@@ -109,8 +109,8 @@ def _write(context: CommandContext, report: Report) -> None:
         if case.void is not None:
             out.line(Styled(f"void: {case.title}: {case.void}", "warn"))
         if case.altered or case.unsigned:
-            found = f"{case.altered:,} altered, {case.unsigned:,} with a wrong signature"
-            out.line(Styled(f"{case.title}: {found}", "bad"))
+            faults = f"{case.altered:,} altered, {case.unsigned:,} with a wrong signature"
+            out.line(Styled(f"{case.title}: {faults}", "bad"))
     good = Styled("nothing lost, nothing twice, every signature right", "good")
     out.line(good if report.good else Styled("NOT GOOD", "bad"), f"; rounds: {report.rounds}")
 

@@ -32,10 +32,7 @@ class CommandContext:
         self.options = options
         self.environ = environ
         self.out = Output(
-            sys.stdout,
-            sys.stderr,
-            color=_color(options, environ),
-            quiet=options.quiet,
+            sys.stdout, sys.stderr, color=_color(options, environ), quiet=options.quiet
         )
         self._stdin_taken = False
 

@@ -8,7 +8,7 @@ from cyclopts import App
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.listing import All, FilterTerms, Limit, Listing, for_each, joined, show_list
-from hooktui.cli.output import Column, Output, Piece, Style, Styled
+from hooktui.cli.output import Output, Piece, Style, Styled, TextColumn
 from hooktui.cli.time_format import ago, clock, took
 from hooktui.client import calls
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail
@@ -17,15 +17,15 @@ app = App(name="deliveries", help="List, show, resend and cancel deliveries.")
 
 DELIVERIES = Listing(
     (
-        Column("ID"),
-        Column("STATUS"),
-        Column("HOOK", right=True),
-        Column("EVENT TYPE"),
-        Column("TRIGGER"),
-        Column("TRIES", right=True),
-        Column("CREATED"),
-        Column("NEXT TRY"),
-        Column("REASON"),
+        TextColumn("ID"),
+        TextColumn("STATUS"),
+        TextColumn("HOOK", right=True),
+        TextColumn("EVENT TYPE"),
+        TextColumn("TRIGGER"),
+        TextColumn("TRIES", right=True),
+        TextColumn("CREATED"),
+        TextColumn("NEXT TRY"),
+        TextColumn("REASON"),
     ),
     "no deliveries; each event makes one for every hook that subscribes to it: hooktui emit TYPE",
 )
@@ -208,7 +208,7 @@ def resend(delivery: str, /, *more: str, context: Context) -> int:
     return for_each(
         context,
         [delivery, *more],
-        lambda one: calls.resend_delivery(one, account=context.account),
+        lambda identity: calls.resend_delivery(identity, account=context.account),
         lambda sent: context.out.line(sent.id),
     )
 
@@ -225,6 +225,6 @@ def cancel(delivery: str, /, *more: str, context: Context) -> int:
     return for_each(
         context,
         [delivery, *more],
-        lambda one: calls.cancel_delivery(one, account=context.account),
+        lambda identity: calls.cancel_delivery(identity, account=context.account),
         lambda done: context.out.note(f"{done.id} is cancelled"),
     )

@@ -19,7 +19,7 @@ from hooktui.cli.time_format import clock, duration_s, took
 from hooktui.client import calls
 from hooktui.client.sync_client import PlainClient
 from hooktui.demo.session import Demo, running_demo
-from hooktui.demo.summary import Tally
+from hooktui.demo.summary import Summary
 from hooktui.domain.clock import format_duration
 from hooktui.domain.wire.feed import AttemptLine, FeedLine
 from hooktui.domain.wire.hooks import Hook
@@ -92,12 +92,12 @@ def _open_console(context: CommandContext, running: Demo, for_s: float | None) -
 
 
 def _print_log(context: CommandContext, running: Demo, for_s: float | None) -> int:
-    tally, log = Tally(), _Log(context)
+    summary, log = Summary(), _Log(context)
     begun = time.monotonic()
     with PlainClient(running.address, context.options.role) as client:
         try:
             for line in _follow(client, None if for_s is None else begun + for_s):
-                tally.add(line)
+                summary.add(line)
                 log.write(line)
         except KeyboardInterrupt:
             context.out.note("")
@@ -105,8 +105,8 @@ def _print_log(context: CommandContext, running: Demo, for_s: float | None) -> i
     with PlainClient(running.address, context.options.role) as client:
         hooks = client.call(calls.list_hooks(ACCOUNT, sort="id", order="asc", limit=_PAGE)).data
     ran_s = time.monotonic() - begun
-    _summarise(context, tally, [hook for hook in hooks if not hook.active], ran_s)
-    missing = [name for name in ("delivered", "retried", "failed") if not tally.counts()[name]]
+    _summarise(context, summary, [hook for hook in hooks if not hook.active], ran_s)
+    missing = [name for name in ("delivered", "retried", "failed") if not summary.counts()[name]]
     if missing:
         context.out.note(
             f"in {format_duration(ran_s)} nothing was {' and nothing '.join(missing)};"
@@ -153,13 +153,13 @@ class _Log:
         hook = self._hooks.get(attempt.hook)
         name = hook.name if hook else f"hook {attempt.hook}"
         answered = str(attempt.status_code or attempt.error or "")
-        asked = attempt.retry_after_s
+        retry_after_s = attempt.retry_after_s
         self._context.out.line(
             at,
             f"  sent   {attempt.event_type:<20}  {name:<22.22}  #{attempt.number} {answered:<4}"
             f"{took(attempt.phases_ms.total):>7}  ",
             status("retried" if attempt.status == "pending" else attempt.status),
-            "" if asked is None else f"  asked to wait {asked} s",
+            "" if retry_after_s is None else f"  asked to wait {retry_after_s} s",
         )
 
     def _hook(self, at: Styled, hook: Hook) -> None:
@@ -171,21 +171,23 @@ class _Log:
         self._context.out.line(at, f"  hook   {hook.name:<22.22}  ", state)
 
 
-def _summarise(context: CommandContext, tally: Tally, disabled: list[Hook], ran_s: float) -> None:
+def _summarise(
+    context: CommandContext, summary: Summary, disabled: list[Hook], ran_s: float
+) -> None:
     out = context.out
     if context.json:
         names = {hook.name: hook.disabled_reason for hook in disabled}
-        out.json_line({"kind": "summary", **tally.counts(), "disabled_hooks": names})
+        out.json_line({"kind": "summary", **summary.counts(), "disabled_hooks": names})
         return
     out.line("")
     out.line(Styled(f"summary of {format_duration(ran_s)}", "bold"))
     for name, count, meaning in (
-        ("events", tally.events, "accepted"),
-        ("delivered", tally.delivered, "deliveries that arrived"),
-        ("retried", tally.retried, "deliveries that took more than one attempt"),
-        ("failed", tally.failed, "deliveries that were given up"),
-        ("waiting", tally.waiting, "deliveries still to be sent or tried again"),
-        ("skipped", tally.skipped, "times a hook was passed over: disabled, or by its filter"),
+        ("events", summary.events, "accepted"),
+        ("delivered", summary.delivered, "deliveries that arrived"),
+        ("retried", summary.retried, "deliveries that took more than one attempt"),
+        ("failed", summary.failed, "deliveries that were given up"),
+        ("waiting", summary.waiting, "deliveries still to be sent or tried again"),
+        ("skipped", summary.skipped, "times a hook was passed over: disabled, or by its filter"),
         ("disabled", len(disabled), ", ".join(f"{h.name} ({h.disabled_reason})" for h in disabled)),
     ):
         out.line(f"  {name:<10}{count:>6}  ", Styled(meaning, "dim"))

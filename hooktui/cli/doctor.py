@@ -15,7 +15,7 @@ from hooktui.cli.time_format import took
 from hooktui.client import calls
 from hooktui.client.responses import broken_off
 from hooktui.client.sync_client import decoded
-from hooktui.domain.wire.diagnosis import Check, Checkup, Diagnosis
+from hooktui.domain.wire.diagnosis import Check, Diagnosis, DoctorReport
 
 STYLES: Final[dict[str, Style]] = {"ok": "good", "warn": "warn", "fail": "bad"}
 _NAME_WIDTH = 14
@@ -31,13 +31,13 @@ def doctor(*, context: Context) -> int:
 
     context.out.progress("looking; a large database takes a while")
     here = context.options.connect is None
-    checkup = examine(context.environ, context.client, here=here)
+    report = examine(context.environ, context.client, here=here)
     context.out.progress("")
     if context.json:
-        context.out.json(asdict(checkup))
+        context.out.json(asdict(report))
     else:
-        _write(context.out, checkup)
-    return FAILED if checkup.state == "fail" else DONE
+        _write(context.out, report)
+    return FAILED if report.state == "fail" else DONE
 
 
 def write_checks(out: Output, checks: Iterable[Check]) -> None:
@@ -49,15 +49,15 @@ def write_checks(out: Output, checks: Iterable[Check]) -> None:
             out.line(" " * (_NAME_WIDTH + 6), Styled(check.advice, "dim"))
 
 
-def _write(out: Output, checkup: Checkup) -> None:
-    write_checks(out, checkup.checks)
-    counts = Counter(check.state for check in checkup.checks)
-    if checkup.state == "ok":
+def _write(out: Output, report: DoctorReport) -> None:
+    write_checks(out, report.checks)
+    counts = Counter(check.state for check in report.checks)
+    if report.state == "ok":
         out.line(Styled("all is well", "good"))
     else:
         said = [f"{counts['fail']} to fix", f"{counts['warn']} to know of"]
         shown = [part for part in said if not part.startswith("0 ")]
-        out.line(Styled(", ".join(shown), STYLES.get(checkup.state, "warn")))
+        out.line(Styled(", ".join(shown), STYLES.get(report.state, "warn")))
 
 
 _PHASES = (
@@ -78,12 +78,12 @@ def diagnose(hook: int, /, *, context: Context) -> int:
     """
     context.out.progress(f"looking at the receiver of hook {hook}; takes 50 s at the most")
     try:
-        found = _shown(context, hook)
+        diagnosis = _shown(context, hook)
     finally:
         context.out.progress("")
     if not context.json:
-        _write_diagnosis(context, found)
-    return DONE if found.state == "ok" else FAILED
+        _write_diagnosis(context, diagnosis)
+    return DONE if diagnosis.state == "ok" else FAILED
 
 
 def _shown(context: CommandContext, hook: int) -> Diagnosis:
@@ -91,10 +91,10 @@ def _shown(context: CommandContext, hook: int) -> Diagnosis:
     if context.json or not context.out.progress_shown:
         call = calls.diagnose_hook(hook, account=context.account)
         answer = context.client.answer(call)
-        found = decoded(call, context.address, answer)
+        diagnosis = decoded(call, context.address, answer)
         if context.json:
             context.out.json(answer)
-        return found
+        return diagnosis
     done: list[str] = []
     with closing(
         context.client.lines(calls.follow_diagnosis(hook, account=context.account))
@@ -107,39 +107,39 @@ def _shown(context: CommandContext, hook: int) -> Diagnosis:
     raise broken_off(context.address, EOFError("the last line is missing"))
 
 
-def _write_diagnosis(context: CommandContext, found: Diagnosis) -> None:
+def _write_diagnosis(context: CommandContext, diagnosis: Diagnosis) -> None:
     out = context.out
-    style = STYLES.get(found.state, "warn")
-    out.line(Styled(f"hook {found.hook}", "bold"), "  ", Styled(found.verdict, style))
-    if found.fix:
-        out.line(Styled("  what to do  ", "dim"), found.fix)
+    style = STYLES.get(diagnosis.state, "warn")
+    out.line(Styled(f"hook {diagnosis.hook}", "bold"), "  ", Styled(diagnosis.verdict, style))
+    if diagnosis.fix:
+        out.line(Styled("  what to do  ", "dim"), diagnosis.fix)
     out.line("")
-    write_checks(out, found.checks)
-    facts = _facts(found)
+    write_checks(out, diagnosis.checks)
+    facts = _facts(diagnosis)
     if facts:
         out.line("")
     for label, value in facts:
         out.line(Styled(f"  {label:<12}", "dim"), value)
 
 
-def _facts(found: Diagnosis) -> list[tuple[str, str]]:
+def _facts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     """Return the facts that the lines of the checks leave out."""
     times = [
         f"{words} {took(value)}"
         for name, words in _PHASES
-        if (value := getattr(found.phases_ms, name)) is not None
+        if (value := getattr(diagnosis.phases_ms, name)) is not None
     ]
     facts = [("time", ", ".join(times))]
-    if len(found.addresses) > 1:
+    if len(diagnosis.addresses) > 1:
         facts += [
-            ("address", f"{one.address}  {one.detail or took(one.connect_ms) or 'not tried'}")
-            for one in found.addresses
+            ("address", f"{ip.address}  {ip.detail or took(ip.connect_ms) or 'not tried'}")
+            for ip in diagnosis.addresses
         ]
-    if found.tls is not None:
+    if diagnosis.tls is not None:
         facts += [
-            ("certificate", f"{one.subject}, by {one.issuer}, until {one.not_after[:10]}")
-            for one in found.tls.chain
+            ("certificate", f"{cert.subject}, by {cert.issuer}, until {cert.not_after[:10]}")
+            for cert in diagnosis.tls.chain
         ]
-    if found.ping is not None:
-        facts.append(("ping", found.ping.delivery))
+    if diagnosis.ping is not None:
+        facts.append(("ping", diagnosis.ping.delivery))
     return facts

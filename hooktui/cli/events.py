@@ -12,7 +12,7 @@ from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.deliveries import DELIVERIES, write_body
 from hooktui.cli.deliveries import row as delivery_row
 from hooktui.cli.listing import All, FilterTerms, Limit, Listing, joined, pages_of, show_list
-from hooktui.cli.output import Column, Piece, Styled
+from hooktui.cli.output import Piece, Styled, TextColumn
 from hooktui.cli.time_format import ago, clock
 from hooktui.client import calls
 from hooktui.client.calls import Call, Window
@@ -23,17 +23,22 @@ app = App(name="events", help="List and show events and event types.")
 
 _EVENTS = Listing(
     (
-        Column("ID"),
-        Column("TYPE"),
-        Column("CREATED"),
-        Column("BYTES", right=True),
-        Column("DELIVERIES", right=True),
-        Column("SKIPPED", right=True),
+        TextColumn("ID"),
+        TextColumn("TYPE"),
+        TextColumn("CREATED"),
+        TextColumn("BYTES", right=True),
+        TextColumn("DELIVERIES", right=True),
+        TextColumn("SKIPPED", right=True),
     ),
     "no events yet; send one: hooktui emit TYPE FILE (types: hooktui events types)",
 )
 
-_REASONS = (Column("HOOK", right=True), Column("NAME"), Column("NOT SENT"), Column("WHY"))
+_REASONS = (
+    TextColumn("HOOK", right=True),
+    TextColumn("NAME"),
+    TextColumn("NOT SENT"),
+    TextColumn("WHY"),
+)
 MOST_REASONS = 100
 """The most hooks that are listed with the reason why they did not get an event."""
 
@@ -97,10 +102,10 @@ def _write(context: CommandContext, event: EventDetail) -> None:
     else:
         write_body(out, event.body)
     if event.deliveries:
-        out.table(DELIVERIES.columns, [delivery_row(one) for one in event.deliveries])
+        out.table(DELIVERIES.columns, [delivery_row(delivery) for delivery in event.deliveries])
     reasons = list(islice(_not_sent(context, event.id), MOST_REASONS + 1))
     if reasons:
-        out.table(_REASONS, [_reason(one) for one in reasons[:MOST_REASONS]])
+        out.table(_REASONS, [_reason(outcome) for outcome in reasons[:MOST_REASONS]])
     if len(reasons) > MOST_REASONS:
         out.note("there are more hooks; --json has them all")
     if not event.deliveries and not reasons:
@@ -110,7 +115,7 @@ def _write(context: CommandContext, event: EventDetail) -> None:
 def _not_sent(context: CommandContext, event: str) -> Iterator[HookDecision]:
     """Yield the hooks that did not get an event, with the reason; subscribed ones first."""
     for _, page in _decisions(context, event):
-        yield from (one for one in page.data if one.delivery is None)
+        yield from (outcome for outcome in page.data if outcome.delivery is None)
 
 
 def _decisions(
@@ -125,10 +130,10 @@ def _decisions(
     yield from pages_of(context, of(False))
 
 
-def _reason(one: HookDecision) -> list[Piece]:
-    gone = " (deleted)" if one.deleted else ""
-    as_of_now = " (as of now)" if one.as_of_now else ""
-    return [str(one.hook), f"{one.name}{gone}", one.decision, f"{one.reason}{as_of_now}"]
+def _reason(row: HookDecision) -> list[Piece]:
+    gone = " (deleted)" if row.deleted else ""
+    as_of_now = " (as of now)" if row.as_of_now else ""
+    return [str(row.hook), f"{row.name}{gone}", row.decision, f"{row.reason}{as_of_now}"]
 
 
 @app.command
@@ -142,17 +147,12 @@ def types(*, context: Context) -> None:
     rows = [(group, kind) for group in catalogue.groups for kind in group.types]
     if context.json:
         context.out.json_array(
-            {
-                "id": kind.id,
-                "name": kind.name,
-                "description": kind.description,
-                "group": group.id,
-            }
+            {"id": kind.id, "name": kind.name, "description": kind.description, "group": group.id}
             for group, kind in rows
         )
         return
     context.out.table(
-        (Column("TYPE"), Column("NAME"), Column("DESCRIPTION")),
+        (TextColumn("TYPE"), TextColumn("NAME"), TextColumn("DESCRIPTION")),
         [(kind.id, kind.name, kind.description) for _, kind in rows],
     )
     groups = ", ".join(group.id for group in catalogue.groups)

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.hooks import write_hook
-from hooktui.cli.output import Column, Styled
+from hooktui.cli.output import Styled, TextColumn
 from hooktui.cli.time_format import ago
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
@@ -20,7 +20,12 @@ from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.setting import Setting
 from hooktui.domain.wire.hooks import CHANGE_WORDS, in_words
 
-_COLUMNS: Final = (Column("EVENT"), Column("TYPE"), Column("CREATED"), Column("WOULD BE"))
+_COLUMNS: Final = (
+    TextColumn("EVENT"),
+    TextColumn("TYPE"),
+    TextColumn("CREATED"),
+    TextColumn("WOULD BE"),
+)
 
 
 def show_dry_run(context: CommandContext, fields: Mapping[str, object]) -> None:
@@ -34,8 +39,8 @@ def show_dry_run(context: CommandContext, fields: Mapping[str, object]) -> None:
     since = f" (the oldest came {ago(run.since)})" if run.since is not None else ""
     context.out.line(f"would have got {in_words(run)}{since}")
     rows = [
-        [one.id, one.type, ago(one.created_at), CHANGE_WORDS.get(one.change, one.change)]
-        for one in run.data
+        [event.id, event.type, ago(event.created_at), CHANGE_WORDS.get(event.change, event.change)]
+        for event in run.data
     ]
     if rows:
         context.out.table(_COLUMNS, rows)
@@ -195,8 +200,8 @@ def _fields(context: CommandContext, options: HookOptions) -> dict[str, object]:
 
 def _given(options: HookOptions, settings: Sequence[Setting]) -> dict[str, object]:
     """Return the fields that options give."""
-    given = ((one, getattr(options, one.name)) for one in settings)
-    return {one.name: _value(one, value) for one, value in given if value is not None}
+    given = ((setting, getattr(options, setting.name)) for setting in settings)
+    return {setting.name: _value(setting, value) for setting, value in given if value is not None}
 
 
 def _value(setting: Setting, given: object) -> object:
@@ -243,8 +248,8 @@ def _edited_headers(context: CommandContext, hook: int, given: Sequence[str]) ->
     changed, sensitive = _headers(context, given)
     before = context.client.call(calls.get_hook(hook, account=context.account))
     replaced = {name.lower() for name in changed}
-    kept = {n: value for n, value in before.headers.items() if n.lower() not in replaced}
-    headers = kept | {name: value for name, value in changed.items() if value}
+    unchanged = {n: value for n, value in before.headers.items() if n.lower() not in replaced}
+    headers = unchanged | {name: value for name, value in changed.items() if value}
     marked = {name.lower() for name in (*before.sensitive_headers, *sensitive)}
     return {
         "headers": headers,

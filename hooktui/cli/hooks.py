@@ -10,7 +10,7 @@ from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.deliveries import show_attempt
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError
 from hooktui.cli.listing import All, FilterTerms, Limit, Listing, for_each, joined, show_list
-from hooktui.cli.output import Column, Piece, Styled
+from hooktui.cli.output import Piece, Styled, TextColumn
 from hooktui.cli.time_format import ago, duration_s, took
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
@@ -32,14 +32,14 @@ for name, target, text in (
 
 _HOOKS = Listing(
     (
-        Column("ID", right=True),
-        Column("STATE"),
-        Column("NAME"),
-        Column("URL"),
-        Column("EVENTS"),
-        Column("LAST"),
-        Column("24 H", right=True),
-        Column("WAITING", right=True),
+        TextColumn("ID", right=True),
+        TextColumn("STATE"),
+        TextColumn("NAME"),
+        TextColumn("URL"),
+        TextColumn("EVENTS"),
+        TextColumn("LAST"),
+        TextColumn("24 H", right=True),
+        TextColumn("WAITING", right=True),
     ),
     "no hooks; create one: hooktui hooks create --url https://… --events job",
 )
@@ -123,9 +123,9 @@ def _facts(hook: Hook) -> list[tuple[str, str]]:
         facts.append(("disabled", f"{hook.disabled_reason}, {ago(hook.disabled_at)}"))
     facts += [("header", f"{name}: {value}") for name, value in hook.headers.items()]
     facts += [
-        (one.label, one.describe(getattr(hook, one.name)))
-        for one in HOOK_SETTINGS.values()
-        if not one.basic and one.name not in ("headers", "sensitive_headers")
+        (setting.label, setting.describe(getattr(hook, setting.name)))
+        for setting in HOOK_SETTINGS.values()
+        if not setting.basic and setting.name not in ("headers", "sensitive_headers")
     ]
     if stats.last_status is not None:
         facts.append(("last", f"{stats.last_status}, {ago(stats.last_at)}"))
@@ -217,7 +217,7 @@ def ping(hook: int, /, *more: int, context: Context) -> int:
     code = for_each(
         context,
         [hook, *more],
-        lambda one: calls.ping_hook(one, account=context.account),
+        lambda identity: calls.ping_hook(identity, account=context.account),
         show,
         also_as_json=True,
     )
@@ -280,9 +280,9 @@ def secret(
         return
     secrets = decoded(call, context.address, answer)
     context.out.line(secrets.secret)
-    for one in secrets.secrets:
-        if one.expires_at is not None:
+    for old in secrets.secrets:
+        if old.expires_at is not None:
             context.out.note(
-                f"the secret made {ago(one.created_at)} still signs; it ends {ago(one.expires_at)}"
+                f"the secret made {ago(old.created_at)} still signs; it ends {ago(old.expires_at)}"
                 f" (now: hooktui hooks secret {hook} --finish)"
             )

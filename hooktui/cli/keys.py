@@ -24,13 +24,13 @@ def list_keys(*, context: Context) -> None:
     Args:
         context: the run.
     """
-    found = context.client.call(calls.list_keys())
+    listed = context.client.call(calls.list_keys())
     if context.json:
-        context.out.json([asdict(key) for key in found.keys])
+        context.out.json([asdict(key) for key in listed.keys])
         return
-    for key in found.keys:
+    for key in listed.keys:
         context.out.line(Styled(key.id, "bold"), f"  {key.values:>8,} values  {_state(key)}")
-    context.out.note(f"source: {found.place}")
+    context.out.note(f"source: {listed.place}")
 
 
 def _state(key: KeyUse) -> str:
@@ -62,8 +62,8 @@ def rotate(*, keep_old: bool = False, yes: Yes = False, context: Context) -> Non
     done = context.client.call(calls.rotate_keys(keep_old=keep_old))
     while done.left:
         context.out.progress(f"encrypted {done.sealed:,} values, {done.left:,} left")
-        more = context.client.call(calls.rotate_keys(keep_old=keep_old))
-        done = replace(more, made=done.made, sealed=done.sealed + more.sealed)
+        next_part = context.client.call(calls.rotate_keys(keep_old=keep_old))
+        done = replace(next_part, made=done.made, sealed=done.sealed + next_part.sealed)
     context.out.progress("")
     if context.json:
         context.out.json({name: value for name, value in asdict(done).items() if name != "left"})

@@ -11,7 +11,7 @@ from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.deliveries import write_body
 from hooktui.cli.exit_codes import DONE, FAILED, Failed, UsageError
 from hooktui.cli.output import Styled
-from hooktui.cli.receiver import Received, Receiver, Verification
+from hooktui.cli.receiver import Received, Verification, VerifyingReceiver
 from hooktui.cli.time_format import duration_s
 from hooktui.domain.clock import format_duration
 from hooktui.domain.signatures import (
@@ -179,7 +179,7 @@ def listen(
     elif tolerance is not None:
         raise UsageError("--tolerance needs --secret: only what is signed has an age")
     try:
-        receiver = Receiver(port, verification, status, duration_s("--delay", delay))
+        receiver = VerifyingReceiver(port, verification, status, duration_s("--delay", delay))
     except OSError as error:
         raise Failed(f"cannot listen on port {port}: {error.strerror}; try --port 0") from error
     with receiver:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from hooktui.cli.context import CommandContext
 from hooktui.cli.exit_codes import UsageError, report
-from hooktui.cli.output import Column, Piece
+from hooktui.cli.output import Piece, TextColumn
 from hooktui.client.calls import Call, Window
 from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import HooktuiError
@@ -27,8 +27,7 @@ All = Annotated[bool, Parameter(name="--all", negative=(), help="All of them.")]
 FilterTerms = Annotated[
     str,
     Parameter(
-        allow_leading_hyphen=True,
-        help="Such as status:failed hook:12 since:10m -event:job.*",
+        allow_leading_hyphen=True, help="Such as status:failed hook:12 since:10m -event:job.*"
     ),
 ]
 """Annotates ``*terms``: a leading ``-`` negates a term."""
@@ -38,7 +37,7 @@ FilterTerms = Annotated[
 class Listing:
     """How objects of a kind are listed: the table, and the note for an empty list."""
 
-    columns: Sequence[Column]
+    columns: Sequence[TextColumn]
     empty: str
 
 
@@ -91,9 +90,7 @@ def show_list(
 
 
 def pages_of(
-    context: CommandContext,
-    make: Callable[[Window], Call[Page[T]]],
-    limit: int | None = None,
+    context: CommandContext, make: Callable[[Window], Call[Page[T]]], limit: int | None = None
 ) -> Iterator[tuple[list[object], Page[T]]]:
     """Yield pages as raw JSON and as values, up to ``limit`` objects (None: all)."""
     left = limit
@@ -137,16 +134,16 @@ def for_each(
     code = 0
     raws: list[object] = []
     for identity in dict.fromkeys(ids):
-        one = call(identity)
+        request = call(identity)
         try:
-            answer = context.client.answer(one)
+            answer = context.client.answer(request)
         except HooktuiError as error:
             told_code = report(error, sys.stderr, as_json=context.json)
             code = code or told_code
             continue
         raws.append(answer)
         if also_as_json or not context.json:
-            show(decoded(one, context.address, answer))
+            show(decoded(request, context.address, answer))
     if context.json and raws:
         context.out.json(raws[0] if len(ids) == 1 else raws)
     return code

@@ -155,9 +155,9 @@ def _report_bug(error: Exception, environ: Mapping[str, str]) -> int:
         trace = "".join(traceback.format_exception(error))
         sys.stderr.write(visible(trace, lines=True))
     else:
-        told = f"{type(error).__name__}: {error}"
+        text = f"{type(error).__name__}: {error}"
         sys.stderr.write(
-            f"hooktui: internal error: {visible(told, limit=500)}; HOOKTUI_DEBUG=1 shows where\n"
+            f"hooktui: internal error: {visible(text, limit=500)}; HOOKTUI_DEBUG=1 shows where\n"
         )
     return FAILED
 
@@ -186,8 +186,8 @@ def _parse(arguments: list[str]) -> tuple[Callable[..., Any], BoundArguments, di
     try:
         return command_table().parse_args(arguments, exit_on_error=False, print_error=False)
     except UnusedCliTokensError as error:
-        more = " ".join(error.unused_tokens or ())
-        raise UsageError(f"unexpected argument: {more}; --help shows what is taken") from error
+        unused = " ".join(error.unused_tokens or ())
+        raise UsageError(f"unexpected argument: {unused}; --help shows what is taken") from error
     except CycloptsError as error:
         raise UsageError(" ".join(str(error).split())) from error
 

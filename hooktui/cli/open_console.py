@@ -27,7 +27,7 @@ def open_console(
         raise UsageError("the console needs a terminal; see: hooktui --help")
     if restricted(os.environ):
         # Such variables have Textual write files, load a driver or press keys.
-        for name in [one for one in os.environ if one.startswith("TEXTUAL")]:
+        for name in [variable for variable in os.environ if variable.startswith("TEXTUAL")]:
             del os.environ[name]
     gc.disable()  # `run` looks for garbage again after the first paint; imports make none
     from hooktui.console.run import run

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hooktui.cli.context import Context, Text
 from hooktui.cli.exit_codes import Failed, UsageError, leaving_orderly
-from hooktui.cli.output import Column, Output
+from hooktui.cli.output import Output, TextColumn
 from hooktui.cli.time_format import ago
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
@@ -40,13 +40,13 @@ def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
     gone = context.client.call(calls.purge(older_than, account=context.account))
     while gone.next is not None:
         context.out.progress(f"dropped {gone.events:,} events so far")
-        more = context.client.call(calls.purge(gone.before, gone.next, account=context.account))
+        part = context.client.call(calls.purge(gone.before, gone.next, account=context.account))
         gone = Purge(
             gone.before,
-            gone.events + more.events,
-            gone.deliveries + more.deliveries,
-            gone.attempts + more.attempts,
-            more.next,
+            gone.events + part.events,
+            gone.deliveries + part.deliveries,
+            gone.attempts + part.attempts,
+            part.next,
         )
     context.out.progress("")
     if context.json:
@@ -164,8 +164,8 @@ def move(*, to: Text, context: Context) -> None:
     except Refused as error:
         raise UsageError(f"--to: {error.detail}") from error
     where = find_places(context.environ)
-    told = to if to[:1] in ("@", "-") else "@FILE"  # the address may hold a password
-    actor = act_as_owner(where, ["move", "--to", told])
+    shown = to if to[:1] in ("@", "-") else "@FILE"  # the address may hold a password
+    actor = act_as_owner(where, ["move", "--to", shown])
     moved = move_store(context.environ, url, context.out.progress, actor)
     if context.json:
         context.out.json(asdict(moved))
@@ -178,8 +178,15 @@ def _write_moved(out: Output, moved: Move, where: InstallPaths) -> None:
         out.line(f"{moved.source} had been moved to {moved.to} already")
     else:
         out.table(
-            [Column("table"), Column("rows", right=True), Column("sha256, the same on both sides")],
-            [(one.table, f"{one.rows:,}", one.sha256[:_SHOWN_OF_A_HASH]) for one in moved.copied],
+            [
+                TextColumn("table"),
+                TextColumn("rows", right=True),
+                TextColumn("sha256, the same on both sides"),
+            ],
+            [
+                (copy.table, f"{copy.rows:,}", copy.sha256[:_SHOWN_OF_A_HASH])
+                for copy in moved.copied
+            ],
         )
         out.line(f"moved {moved.source} to {moved.to}")
     if where.service:
@@ -267,7 +274,7 @@ def _to_stdout(context: CommandContext) -> None:
 
 def _older_server(context: CommandContext, error: Refused) -> Refused | Failed:
     """Explain the refusal of an older server, which expects the path of a file."""
-    if any(one.pointer == "/file" for one in error.errors):
+    if any(field_error.pointer == "/file" for field_error in error.errors):
         return Failed(
             f"the server at {context.address} is older than this command and writes backups"
             " itself; restart it with this version"

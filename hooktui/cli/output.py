@@ -33,7 +33,7 @@ Piece = str | Styled
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TextColumn:
     """One column of a table; numbers are right-aligned."""
 
     title: str
@@ -86,7 +86,7 @@ class Output:
             self._stderr.write(f"\r\x1b[K{visible(text)}")
             self._stderr.flush()
 
-    def table(self, columns: Sequence[Column], rows: Iterable[Sequence[Piece]]) -> None:
+    def table(self, columns: Sequence[TextColumn], rows: Iterable[Sequence[Piece]]) -> None:
         """Write aligned rows below their titles."""
         cells = [[_cut(piece) for piece in row] for row in rows]
         titles: list[Piece] = [Styled(column.title, "dim") for column in columns]

@@ -121,7 +121,7 @@ class Verification:
         return all(check == "ok" for check in checks.values())
 
 
-class Receiver:
+class VerifyingReceiver:
     """Listens when created; iterate over it for the requests in their order of arrival.
 
     Args:

@@ -72,7 +72,7 @@ def _write(context: CommandContext, proof: Proof) -> None:
         ),
     ):
         out.line(f"{label:<12}{count:>8,}  ", Styled(meaning, "dim"))
-    for label, found in (
+    for label, faults in (
         ("lost", verdict.lost),
         ("unexpected", verdict.unexpected),
         ("altered", verdict.altered),
@@ -80,8 +80,8 @@ def _write(context: CommandContext, proof: Proof) -> None:
         ("unsettled", verdict.unsettled),
         ("refused", proof.refused),
     ):
-        out.line(f"{label:<12}", Styled(f"{len(found):>8,}", "bad" if found else "good"))
-        for one in found[:_SHOWN]:
-            out.line(f"  {one}")
+        out.line(f"{label:<12}", Styled(f"{len(faults):>8,}", "bad" if faults else "good"))
+        for fault in faults[:_SHOWN]:
+            out.line(f"  {fault}")
     said = Styled("nothing was lost", "good") if proof.good else Styled("NOT GOOD", "bad")
     out.line(said, f" ({proof.seconds:.1f} s)")

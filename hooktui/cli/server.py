@@ -21,8 +21,8 @@ from hooktui.domain.wire.server import (
     Connections,
     DatabaseInfo,
     Rates,
+    ServerStatus,
     ShortageInfo,
-    Status,
 )
 
 STOP_TIMEOUT_S = 30.0
@@ -150,12 +150,12 @@ def status(*, context: Context) -> None:
         _write(context.out, context.client.call(call), str(context.address))
 
 
-def _write(out: Output, status: Status, where: str) -> None:
+def _write(out: Output, status: ServerStatus, where: str) -> None:
     facts = [
         ("server", f"hooktui {status.version} at {where}"),
         *(
-            ("process", f"{one.pid} on {one.name}, started {ago(one.started_at)}")
-            for one in status.servers
+            ("process", f"{server.pid} on {server.name}, started {ago(server.started_at)}")
+            for server in status.servers
         ),
         ("you", f"{status.user}, {status.role}"),
         ("waiting", _backlog(status.backlog)),
@@ -193,7 +193,7 @@ def _backlog(backlog: Backlog) -> str:
     if backlog.held:
         parts.append(f"{backlog.held:,} held")
     if backlog.hooks:
-        most = ", ".join(f"hook {one.hook}: {one.count:,}" for one in backlog.hooks[:5])
+        most = ", ".join(f"hook {hook.hook}: {hook.count:,}" for hook in backlog.hooks[:5])
         parts.append(f"most for {most}")
     return "; ".join(parts)
 

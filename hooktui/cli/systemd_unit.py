@@ -95,9 +95,9 @@ _HIDDEN: Final = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S1
 
 def unit(options: Sequence[str]) -> str:
     """Return the unit that starts this program with options of ``serve``."""
-    started, *more = program()
+    started, *prefix = program()
     # systemd.service(5): variables are put into arguments, and not into the program's path.
-    arguments = [_quoted(word).replace("$", "$$") for word in (*more, "serve", *options)]
+    arguments = [_quoted(word).replace("$", "$$") for word in (*prefix, "serve", *options)]
     return _UNIT.format(command=" ".join([_quoted(started), *arguments]))
 
 
@@ -118,4 +118,4 @@ def program() -> list[str]:
 def hidden_place() -> str | None:
     """Return the folder of this program if the service cannot see it."""
     folder = Path(program()[0]).parent
-    return str(folder) if any(folder.is_relative_to(one) for one in _HIDDEN) else None
+    return str(folder) if any(folder.is_relative_to(hidden) for hidden in _HIDDEN) else None

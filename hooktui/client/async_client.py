@@ -21,7 +21,7 @@ from hooktui.client.responses import (
     LineSplitter,
     broken_off,
     comes_in_lines,
-    doubting,
+    explain_unknown_outcome,
     no_connection,
     not_ours,
     not_reached,
@@ -77,7 +77,7 @@ class AsyncClient:
         Raises:
             HooktuiError: the server refused the call, or does not respond.
         """
-        with doubting(changes=call.changes):
+        with explain_unknown_outcome(changes=call.changes):
             async with self._response(call) as response:
                 body = await self._body_of(response)
             answer = read_answer(self.address, response.status, response.headers, body)

@@ -18,14 +18,21 @@ from hooktui.client.responses import LINES
 from hooktui.domain.errors import Refused
 from hooktui.domain.wire.access import Account, AuditCheck, AuditEntry, Token
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
-from hooktui.domain.wire.diagnosis import Checkup, Diagnosis, DiagnosisLine
-from hooktui.domain.wire.events import AcceptedEvent, Catalogue, Event, EventDetail, HookDecision
+from hooktui.domain.wire.diagnosis import Diagnosis, DiagnosisLine, DoctorReport
+from hooktui.domain.wire.events import (
+    AcceptedEvent,
+    AcceptedEvents,
+    Catalogue,
+    Event,
+    EventDetail,
+    HookDecision,
+)
 from hooktui.domain.wire.feed import FeedPage, decode_page
 from hooktui.domain.wire.hooks import ChangedHook as ChangedHook
 from hooktui.domain.wire.hooks import CreatedHook as CreatedHook
 from hooktui.domain.wire.hooks import DryRun, Hook, HookHealth, Secrets
 from hooktui.domain.wire.pages import Page
-from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge, Status
+from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge, ServerStatus
 
 T = TypeVar("T")
 
@@ -210,14 +217,6 @@ def finish_rotation(hook: int, *, account: int | None = None) -> Call[Secrets]:
 # Events
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedEvents:
-    """The response to sending many events: their number, and each in the order sent."""
-
-    accepted: int
-    data: tuple[AcceptedEvent, ...]
-
-
 def send_event(
     account: int | None, event_type: str, body: bytes, *, key: str | None = None
 ) -> Call[AcceptedEvent]:
@@ -265,9 +264,9 @@ def event_decisions(
 
     ``concerned``: True: only hooks that subscribed to it; False: only others; None: all.
     """
-    asked = None if concerned is None else str(concerned).lower()
+    concerned_text = None if concerned is None else str(concerned).lower()
     parts = ("events", event, "decisions")
-    return _get(Page[HookDecision], *parts, account=account, concerned=asked, **window)
+    return _get(Page[HookDecision], *parts, account=account, concerned=concerned_text, **window)
 
 
 def event_types() -> Call[Catalogue]:
@@ -357,9 +356,9 @@ def verify_audit(after: int = 0, known: str | None = None) -> Call[AuditCheck]:
     return _get(AuditCheck, "audit", "verify", after=after, known=known)
 
 
-def server_status(account: int | None = None) -> Call[Status]:
+def server_status(account: int | None = None) -> Call[ServerStatus]:
     """Read the status of the server."""
-    return _get(Status, "status", account=account)
+    return _get(ServerStatus, "status", account=account)
 
 
 def pause() -> Call[EngineState]:
@@ -384,9 +383,9 @@ def backup() -> Call[None]:
     return Call("POST", "/v1/backup", _nothing, None, accept, BACKUP_TIMEOUT_S)
 
 
-def checkup() -> Call[Checkup]:
+def checkup() -> Call[DoctorReport]:
     """Check disk, database, clock and files at the server."""
-    return Call("GET", "/v1/doctor", _to(Checkup), timeout_s=CHECKUP_TIMEOUT_S)
+    return Call("GET", "/v1/doctor", _to(DoctorReport), timeout_s=CHECKUP_TIMEOUT_S)
 
 
 def list_keys() -> Call[Keys]:

@@ -62,10 +62,10 @@ class Download:
 def announced(headers: Mapping[str, str]) -> tuple[int, bytes] | None:
     """Return the announced size and digest of a response; None: it is not a file."""
     size = headers.get("content-length", "")
-    found = _DIGEST.search(headers.get("repr-digest", ""))
-    if found is None or not (size.isascii() and size.isdigit()):
+    match = _DIGEST.search(headers.get("repr-digest", ""))
+    if match is None or not (size.isascii() and size.isdigit()):
         return None
     try:
-        return int(size), base64.b64decode(found[1], validate=True)
+        return int(size), base64.b64decode(match[1], validate=True)
     except binascii.Error:
         return None

@@ -184,7 +184,7 @@ class LineSplitter:
 
 def not_ours(address: ServerAddress, why: str) -> NoServer:
     """Return the error for a response of another program, such as a proxy."""
-    return _in_doubt(
+    return _mark_unknown(
         NoServer(f"the server at {address} is not a hooktui server of this version: {why}")
     )
 
@@ -205,7 +205,7 @@ def _error_of(
         seconds = headers.get("retry-after", "")
         return later(detail, int(seconds) if seconds.isascii() and seconds.isdigit() else 1)
     error = _CLASSES.get(status, UnknownAnswer)(detail)
-    return _in_doubt(error) if isinstance(error, UnknownAnswer) else error
+    return _mark_unknown(error) if isinstance(error, UnknownAnswer) else error
 
 
 def _field_errors(errors: object) -> list[FieldError]:
@@ -241,7 +241,7 @@ def no_connection(address: ServerAddress, error: OSError) -> HooktuiError:
 
 def broken_off(address: ServerAddress, error: Exception) -> NoServer:
     """Return the error for a connection that ended before the response was complete."""
-    return _in_doubt(
+    return _mark_unknown(
         NoServer(
             f"the server at {address} closed the connection before it responded ({reason(error)})"
         )
@@ -251,12 +251,12 @@ def broken_off(address: ServerAddress, error: Exception) -> NoServer:
 def too_slow(address: ServerAddress, timeout_s: float, *, began: bool = False) -> Unavailable:
     """Return the error for a response that did not come in time; ``began``: a part of it did."""
     if began:
-        return _in_doubt(
+        return _mark_unknown(
             Unavailable(
                 f"the server at {address} did not finish its response within {timeout_s:g} s"
             )
         )
-    return _in_doubt(not_reached(address, timeout_s))
+    return _mark_unknown(not_reached(address, timeout_s))
 
 
 def not_reached(address: ServerAddress, timeout_s: float) -> Unavailable:
@@ -264,18 +264,18 @@ def not_reached(address: ServerAddress, timeout_s: float) -> Unavailable:
     return Unavailable(f"the server at {address} did not respond within {timeout_s:g} s")
 
 
-def _in_doubt(error: E) -> E:
-    error.in_doubt = True
+def _mark_unknown(error: E) -> E:
+    error.outcome_unknown = True
     return error
 
 
 @contextmanager
-def doubting(*, changes: bool) -> Iterator[None]:
+def explain_unknown_outcome(*, changes: bool) -> Iterator[None]:
     """Mark an error of a call that ``changes`` something, which may have been carried out."""
     try:
         yield
     except HooktuiError as error:
-        if changes and error.in_doubt:
+        if changes and error.outcome_unknown:
             error.detail += "; it may have carried out the request: check before you repeat it"
             error.args = (error.detail,)
         raise

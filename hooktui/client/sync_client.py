@@ -25,7 +25,7 @@ from hooktui.client.responses import (
     LineSplitter,
     broken_off,
     comes_in_lines,
-    doubting,
+    explain_unknown_outcome,
     no_connection,
     not_ours,
     not_reached,
@@ -92,7 +92,7 @@ class PlainClient:
         Raises:
             HooktuiError: the server refused the call, or does not respond.
         """
-        with doubting(changes=call.changes):
+        with explain_unknown_outcome(changes=call.changes):
             return decoded(call, self.address, self._answer(call))
 
     def answer(self, call: Call[T]) -> object:
@@ -101,7 +101,7 @@ class PlainClient:
         Raises:
             HooktuiError: as `call`.
         """
-        with doubting(changes=call.changes):
+        with explain_unknown_outcome(changes=call.changes):
             return self._answer(call)
 
     def _answer(self, call: Call[T]) -> object:

@@ -396,10 +396,7 @@ class ConsoleApp(RestrictedMode):
     # -- the end
 
     def exit(
-        self,
-        result: None = None,
-        return_code: int = 0,
-        message: RenderableType | None = None,
+        self, result: None = None, return_code: int = 0, message: RenderableType | None = None
     ) -> None:
         """End; the state of the screens is kept first, for they are removed."""
         self._keep_state()

@@ -90,9 +90,9 @@ def complete(line: str, themes: Iterable[str] = (), accounts: Iterable[str] = ()
     word, space, about = line.lstrip().partition(" ")
     if not space:
         return [
-            f"{one} " if one in _ABOUT else one
-            for one in dict.fromkeys(WORDS)
-            if one.startswith(word)
+            f"{name} " if name in _ABOUT else name
+            for name in dict.fromkeys(WORDS)
+            if name.startswith(word)
         ]
     known: Sequence[str] = ()
     if word == "theme":
@@ -101,7 +101,7 @@ def complete(line: str, themes: Iterable[str] = (), accounts: Iterable[str] = ()
         known = list(accounts)
     elif word in TOP_SCREEN_NAMES or word == _FILTERED:
         return _filter_completions(line)
-    return [f"{word} {one}" for one in known if one.startswith(about.lstrip())]
+    return [f"{word} {name}" for name in known if name.startswith(about.lstrip())]
 
 
 _TERMS: Final = ("status:", "event:", "hook:", "code:", "took:", "since:", "until:", "error:")
@@ -112,8 +112,8 @@ def _filter_completions(line: str) -> list[str]:
     """Complete the last term of a filter: its key, or a status."""
     before, _, last = line.rpartition(" ")
     minus, term = ("-", last[1:]) if last.startswith("-") else ("", last)
-    known = [f"status:{one}" for one in _STATUSES] if term.startswith("status:") else list(_TERMS)
-    return [f"{before} {minus}{one}" for one in known if term and one.startswith(term)]
+    known = [f"status:{name}" for name in _STATUSES] if term.startswith("status:") else list(_TERMS)
+    return [f"{before} {minus}{name}" for name in known if term and name.startswith(term)]
 
 
 def common(lines: Sequence[str]) -> str:
@@ -127,10 +127,10 @@ def common(lines: Sequence[str]) -> str:
 
 def _split(line: str) -> tuple[str, str, int]:
     """Return the word, what is behind it, and the column of that, counted from 1."""
-    found = re.fullmatch(r"\s*:?\s*(\S*)(\s*)(.*)", line, re.DOTALL)
-    if found is None or not found[1]:
+    match = re.fullmatch(r"\s*:?\s*(\S*)(\s*)(.*)", line, re.DOTALL)
+    if match is None or not match[1]:
         raise Refused(f"there are {', '.join(WORDS)}")
-    return found[1], found[3].rstrip(), found.start(3) + 1
+    return match[1], match[3].rstrip(), match.start(3) + 1
 
 
 def _judged(word: str, about: str, column: int, themes: Sequence[str]) -> str:

@@ -81,19 +81,19 @@ def read_keys(table: Mapping[str, object]) -> tuple[Keymap, list[str]]:
     Args:
         table: by a command's name, one key or a list of keys; they replace all keys of the command.
     """
-    wanted: dict[str, tuple[str, ...]] = {}
+    mapped: dict[str, tuple[str, ...]] = {}
     problems = []
     for name, value in table.items():
         try:
-            wanted[_command_name(name)] = _keys(name, value)
+            mapped[_command_name(name)] = _keys(name, value)
         except ValueError as error:
             problems.append(f"[keys] {name}: {error}")
     # Leaving an entry out gives its command the old key back, which may clash in turn.
-    while clashes := list(_clashes(wanted)):
+    while clashes := list(_clashes(mapped)):
         for name, why in dict(clashes).items():
-            del wanted[name]
+            del mapped[name]
             problems.append(f"[keys] {name}: {why}")
-    return Keymap({name: ",".join(keys) for name, keys in wanted.items()}), problems
+    return Keymap({name: ",".join(keys) for name, keys in mapped.items()}), problems
 
 
 def key_name(written: str) -> str:
@@ -176,32 +176,32 @@ def _command_name(name: str) -> str:
     Raises:
         ValueError: there is no such command.
     """
-    found = name.replace("-", "_")
-    if found in BY_NAME:
-        return found
-    near = get_close_matches(found, BY_NAME, 1)
+    command = name.replace("-", "_")
+    if command in BY_NAME:
+        return command
+    near = get_close_matches(command, BY_NAME, 1)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(BY_NAME))}"
     raise ValueError(f"there is no such command; {hint}")
 
 
 def _keys(name: str, value: object) -> tuple[str, ...]:
     listed = value if isinstance(value, list) else [value]
-    keys = [one for one in listed if isinstance(one, str) and one]
+    keys = [key for key in listed if isinstance(key, str) and key]
     if not keys or len(keys) < len(listed):
         raise ValueError(f'write a key, {name} = "P", or a list of keys, {name} = ["P", "f5"]')
-    return tuple(dict.fromkeys(key_name(one) for one in keys))
+    return tuple(dict.fromkeys(key_name(key) for key in keys))
 
 
-def _clashes(wanted: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+def _clashes(mapped: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
     """Return the entries that want a key which another command has, and why they cannot hold."""
     owners: dict[str, list[str]] = {}
     for command in BY_NAME.values():
-        for key in wanted.get(command.name, command.keys.split(",")):
+        for key in mapped.get(command.name, command.keys.split(",")):
             owners.setdefault(key, []).append(command.name)
     for key, names in owners.items():
         for name in names if len(names) > 1 else ():
-            if name in wanted:
-                others = " and ".join(one for one in names if one != name)
+            if name in mapped:
+                others = " and ".join(other for other in names if other != name)
                 yield (
                     name,
                     (

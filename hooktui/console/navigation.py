@@ -116,5 +116,5 @@ class Navigation:
 def screen_class(top: TopScreen) -> type[ConsoleScreen]:
     """Import the class of a top screen."""
     module, _, name = top.screen.partition(":")
-    found = getattr(import_module(f"hooktui.console.{module}"), name)
-    return cast("type[ConsoleScreen]", found)
+    screen = getattr(import_module(f"hooktui.console.{module}"), name)
+    return cast("type[ConsoleScreen]", screen)

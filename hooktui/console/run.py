@@ -66,6 +66,6 @@ def _check_theme(app: ConsoleApp, options: ConsoleOptions) -> None:
         ValueError: names those that there are, and what is wrong with a theme's file.
     """
     if options.theme is not None and options.theme not in app.available_themes:
-        wrong = [one for one in app.preferences.problems if one.startswith("themes/")]
+        wrong = [problem for problem in app.preferences.problems if problem.startswith("themes/")]
         known = ", ".join(sorted(app.available_themes))
         raise ValueError("; ".join([f"unknown theme {options.theme!r}; known: {known}", *wrong]))

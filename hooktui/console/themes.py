@@ -201,9 +201,9 @@ _LEAST: Final = {
 }  # fmt: skip
 
 
-def contrast(one: Color, other: Color) -> float:
+def contrast(color: Color, other: Color) -> float:
     """Return the contrast of two opaque colours, 1 (the same) to 21 (black on white)."""
-    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    light, dark = sorted((_luminance(color), _luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
@@ -212,7 +212,7 @@ def readable(colour: Color, behind: Iterable[Color], least: float = TEXT) -> Col
     grounds = tuple(behind)
     if _lowest(colour, grounds) >= least:
         return colour
-    end = max((WHITE, BLACK), key=lambda one: _lowest(one, grounds))
+    end = max((WHITE, BLACK), key=lambda color: _lowest(color, grounds))
     for step in range(1, _STEPS):
         moved = colour.blend(end, step / _STEPS)
         if _lowest(moved, grounds) >= least:
@@ -245,7 +245,7 @@ def readable_style(style: Style) -> Style:
     """Return a style whose letters can be read on its background."""
     if style.color is None or style.bgcolor is None:
         return style
-    letters, behind = (Color.from_rich_color(one) for one in (style.color, style.bgcolor))
+    letters, behind = (Color.from_rich_color(color) for color in (style.color, style.bgcolor))
     moved = readable(letters, (behind,))
     return style if moved is letters else style + Style(color=moved.rich_color)
 
@@ -254,7 +254,7 @@ def _calm(panel: Color, background: Color, letters: Color) -> Color:
     """Return a panel that takes little of the letters' contrast; the frame is made of panels."""
     least = _CALM * contrast(letters, background)
     steps = (panel.blend(background, step / _STEPS) for step in range(_STEPS))
-    return next((one for one in steps if contrast(letters, one) >= least), background)
+    return next((color for color in steps if contrast(letters, color) >= least), background)
 
 
 def _lowest(colour: Color, grounds: Iterable[Color]) -> float:

@@ -21,11 +21,11 @@ from ipaddress import IPv6Address, ip_address
 from time import monotonic
 
 from hooktui.delivery.connection import ReceiverConnection
-from hooktui.delivery.limits import ExchangeFailure, ExchangeLimits, Phases, one_line
+from hooktui.delivery.limits import ConnectPhases, ExchangeFailure, ExchangeLimits, one_line
 from hooktui.delivery.resolver import Address, NameLookupError, Resolver
 from hooktui.delivery.shortage import MachineShort
 from hooktui.delivery.tls import unverified_context, verified_context
-from hooktui.domain.addresses import Networks, ParsedUrl, how_to_allow, judge
+from hooktui.domain.addresses import Networks, ParsedUrl, how_to_allow, refusal_reason
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.machine import Condition, condition_of
 from hooktui.sockets import no_file_left
@@ -111,7 +111,7 @@ class Dialer:
         *,
         verify_tls: bool,
         deadline: float,
-        phases: Phases,
+        phases: ConnectPhases,
         on_lost: Callable[[ReceiverConnection], None],
     ) -> ReceiverConnection:
         """Return an open connection to the target.
@@ -151,7 +151,7 @@ class Dialer:
     # Step 1: addresses
 
     async def resolve(
-        self, pool_key: Hashable, target: ParsedUrl, deadline: float, phases: Phases
+        self, pool_key: Hashable, target: ParsedUrl, deadline: float, phases: ConnectPhases
     ) -> tuple[Address, ...]:
         """Return the addresses of a target, unchecked.
 
@@ -176,7 +176,7 @@ class Dialer:
         Raises:
             ConnectError: they may not; names the reason and how to allow it.
         """
-        reason = judge(address, self._allowed)
+        reason = refusal_reason(address, self._allowed)
         if reason is not None:
             leads = "" if target.literal is not None else f"{target.host} leads to an address "
             leads += "that hooks may not reach: " if leads else ""
@@ -302,7 +302,7 @@ class Dialer:
         target: ParsedUrl,
         verify_tls: bool,
         deadline: float,
-        phases: Phases,
+        phases: ConnectPhases,
     ) -> None:
         """Pass the socket to the connection; from then on the event loop owns and closes it."""
         loop = asyncio.get_running_loop()

@@ -112,7 +112,7 @@ class Engine:
 
     async def start(self) -> None:
         """Load the backlog of the store and start."""
-        self._store.listen(self._on_signals)
+        self._store.subscribe(self._on_commit)
         self._recorder.start()
         self._refresh_queues(self._store.hooks().keys())
         await self._look_up_due(None)
@@ -124,13 +124,13 @@ class Engine:
     async def stop(self) -> None:
         """Start nothing more, wait 10 s for attempts, cancel the rest, write all results."""
         self._stopping = True
-        begun_no_more = list(self._next)
+        unsent = list(self._next)
         self._next.clear()
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
-        if begun_no_more:
-            await self._unsent.give_back(begun_no_more)
+        if unsent:
+            await self._unsent.release(unsent)
         await asyncio.gather(*self._returns)
         if self._attempts:
             _, late = await asyncio.wait(set(self._attempts), timeout=STOP_IN_FLIGHT_S)
@@ -141,41 +141,41 @@ class Engine:
         failpoints.hit("while_stopping")
         await self._recorder.stop(within_s=STOP_IN_FLIGHT_S)
 
-    async def accept(self, offers: Sequence[NewEvent]) -> list[Acceptance]:
+    async def accept(self, events: Sequence[NewEvent]) -> list[Acceptance]:
         """Store events and start to send them; return once they are on disk.
 
         Raises:
             Refused: an idempotency key was used with another event.
             DiskFull: there is no room.
         """
-        taken: list[HookId] = []
-        asked = may_begin = False
+        reserved: list[HookId] = []
+        checked = may_begin = False
         now = 0
 
         def reserve(hook: HookId) -> bool:
-            nonlocal asked, may_begin, now
-            if not asked:  # evaluated once for all deliveries of the call
-                asked, may_begin = True, self._may_claim and not self._stopping
+            nonlocal checked, may_begin, now
+            if not checked:  # evaluated once for all deliveries of the call
+                checked, may_begin = True, self._may_claim and not self._stopping
                 now = self._clock()
             if not may_begin or not self._queues.reserve(hook, now):
                 return False
-            taken.append(hook)
+            reserved.append(hook)
             return True
 
-        self._recorder.hurry()
+        self._recorder.flush()
         try:
-            accepted, jobs = await self._store.accept(offers, reserve)
+            acceptances, claims = await self._store.accept(events, reserve)
         except BaseException:
-            for hook in taken:
+            for hook in reserved:
                 self._queues.unreserve(hook, self._clock())
             raise
-        if self._stopping and jobs:  # the stop began meanwhile and ignores new ones
-            await self._unsent.give_back(jobs)
+        if self._stopping and claims:  # the stop began meanwhile and ignores new ones
+            await self._unsent.release(claims)
         else:
-            self._begin(jobs)
-        self._accepted.add(sum(not one.duplicate for one in accepted))
+            self._begin(claims)
+        self._accepted.add(sum(not acceptance.duplicate for acceptance in acceptances))
         failpoints.hit("after_accept_commit")
-        return accepted
+        return acceptances
 
     async def ping(self, hook: HookId, body: bytes) -> DeliveryId:
         """Send a test delivery now, also to an inactive hook; return when its result is stored.
@@ -198,10 +198,10 @@ class Engine:
     async def _ping(self, hook: HookId, body: bytes) -> DeliveryId:
         if self._stopping:
             raise Unavailable("the server is stopping; it sends no more pings")
-        job = await self._store.claim_ping(hook, body)
+        claim = await self._store.claim_ping(hook, body)
         # A separate task, so that a stop waits for it as for other attempts, and its result is
         # recorded even if the caller is gone.
-        attempt = asyncio.create_task(self._send_ping(job), name=f"ping {job.delivery}")
+        attempt = asyncio.create_task(self._send_ping(claim), name=f"ping {claim.delivery}")
         self._attempts.add(attempt)
         attempt.add_done_callback(self._attempts.discard)
         try:
@@ -210,26 +210,26 @@ class Engine:
             if attempt.cancelled():
                 raise Unavailable("the server is stopping; the ping was cut off") from None
             raise
-        return job.delivery
+        return claim.delivery
 
-    async def _send_ping(self, job: ClaimedDelivery) -> None:
-        live = self._store.hooks().get(job.hook)
+    async def _send_ping(self, claim: ClaimedDelivery) -> None:
+        live = self._store.hooks().get(claim.hook)
         started_at_ms = self._clock()
         if live is None:
-            result = self._sender.deleted(job)
+            result = self._sender.deleted(claim)
         else:
             try:
-                result = await self._sender.attempt(live, job, started_at_ms)
+                result = await self._sender.attempt(live, claim, started_at_ms)
             except asyncio.CancelledError:
-                self._recorder.add(self._sender.interrupted(job, started_at_ms, "cut off"))
+                self._recorder.add(self._sender.interrupted(claim, started_at_ms, "cut off"))
                 raise
             except Exception as error:
                 missing = _missing(error)
                 if missing is not None:
                     self.shortages.note(missing.condition, "a ping")
-                    await self._unsent.give_back([job])
+                    await self._unsent.release([claim])
                     raise Unavailable(f"{missing}; the ping was not sent") from None
-                result = self._failed_inside(job, started_at_ms, error)
+                result = self._failed_inside(claim, started_at_ms, error)
         await self._recorder.add_and_wait(result)
 
     @property
@@ -245,7 +245,7 @@ class Engine:
             delivered_per_s=self._delivered.per_second(),
             failed_per_s=self._failed.per_second(),
             accepted=self._accepted.total,
-            outcomes={one: self._outcomes[one] for one in Outcome},
+            outcomes={outcome: self._outcomes[outcome] for outcome in Outcome},
             outbound=self._queues.in_flight,
             most_outbound=self._most,
             idle=self._transport.idle,
@@ -260,12 +260,12 @@ class Engine:
             self.heartbeat.start()
             if self._changed:
                 changed, self._changed = self._changed, set()
-                await self._take_up(changed)
+                await self._apply_changes(changed)
             if self._queues.any_ready:
                 await asyncio.sleep(0)  # responses that are being processed free more slots
             ready = self._queues.take_ready(self._clock()) if self._may_claim else []
             if ready:
-                self._recorder.hurry()  # one commit for both
+                self._recorder.flush()  # one commit for both
                 await asyncio.gather(*(self._claim(queue, count) for queue, count in ready))
             else:
                 await self._nap()
@@ -293,23 +293,23 @@ class Engine:
             return
 
     async def _claim(self, queue: HookQueue, count: int) -> None:
-        jobs: list[ClaimedDelivery] = []
+        claims: list[ClaimedDelivery] = []
         begun = 0
         try:
-            jobs = await self._store.claim(queue.hook, count, by_age=queue.by_age)
-            if jobs:
+            claims = await self._store.claim(queue.hook, count, by_age=queue.by_age)
+            if claims:
                 failpoints.hit("after_claim_commit")
-                self._begin(jobs)
-                begun = len(jobs)
-            if self._queues.claimed(queue, count, len(jobs), self._clock()):
+                self._begin(claims)
+                begun = len(claims)
+            if self._queues.finish_claim(queue, count, len(claims), self._clock()):
                 await self._look_up_due([queue.hook])
         except Exception as error:  # the rows are still there, so retry
             _log_failure(error, f"claiming for hook {queue.hook}", _CLAIM_RETRY_S)
             now = self._clock()
             if queue.claiming:
-                self._queues.claimed(queue, count, begun, now)
-            if begun < len(jobs):
-                await self._unsent.give_back(jobs[begun:])
+                self._queues.finish_claim(queue, count, begun, now)
+            if begun < len(claims):
+                await self._unsent.release(claims[begun:])
             self._queues.hint(queue.hook, now + round(_CLAIM_RETRY_S * 1000), now)
 
     async def _look_up_due(self, hooks: Sequence[HookId] | None) -> None:
@@ -331,77 +331,77 @@ class Engine:
 
     # Send
 
-    def _begin(self, jobs: Sequence[ClaimedDelivery]) -> None:
+    def _begin(self, claims: Sequence[ClaimedDelivery]) -> None:
         idle = not self._next
-        self._next.extend(jobs)
+        self._next.extend(claims)
         if idle:
-            self._begin_some()
+            self._begin_batch()
 
-    def _begin_some(self) -> None:
+    def _begin_batch(self) -> None:
         if self._store.paused and self._next:  # claimed before or during the pause
-            self._give_back_next()
+            self._release_next()
         for _ in range(min(len(self._next), _BEGIN_AT_ONCE)):
             attempt = asyncio.create_task(self._attempt(self._next.popleft()))
             self._attempts.add(attempt)
             attempt.add_done_callback(self._attempts.discard)
         if self._next:
-            asyncio.get_running_loop().call_soon(self._begin_some)
+            asyncio.get_running_loop().call_soon(self._begin_batch)
 
-    def _give_back_next(self) -> None:
+    def _release_next(self) -> None:
         unsent = list(self._next)
         self._next.clear()
-        for job in unsent:
-            self._queues.unreserve(job.hook, self._clock())
-        giving = asyncio.create_task(self._unsent.give_back(unsent), name="return unsent")
-        self._returns.add(giving)
-        giving.add_done_callback(self._returns.discard)
+        for claim in unsent:
+            self._queues.unreserve(claim.hook, self._clock())
+        release = asyncio.create_task(self._unsent.release(unsent), name="return unsent")
+        self._returns.add(release)
+        release.add_done_callback(self._returns.discard)
 
-    async def _attempt(self, job: ClaimedDelivery) -> None:
-        hook = self._store.hooks().get(job.hook)
+    async def _attempt(self, claim: ClaimedDelivery) -> None:
+        hook = self._store.hooks().get(claim.hook)
         started_at_ms = self._clock()
         try:
             if hook is None:
-                result = self._sender.deleted(job)
+                result = self._sender.deleted(claim)
             else:
-                result = await self._sender.attempt(hook, job, started_at_ms)
+                result = await self._sender.attempt(hook, claim, started_at_ms)
         except asyncio.CancelledError:
-            result = self._sender.interrupted(job, started_at_ms, "cut off by a stop")
+            result = self._sender.interrupted(claim, started_at_ms, "cut off by a stop")
         except Exception as error:
             missing = _missing(error)
             if missing is not None:
-                self._not_made(job, missing)
+                self._not_made(claim, missing)
                 return
-            result = self._failed_inside(job, started_at_ms, error)
+            result = self._failed_inside(claim, started_at_ms, error)
         if self._next_needs(result):
             await self._recorder.add_and_wait(result)
         else:
             self._recorder.add(result)
-        self._queues.give_back(job.hook, self._clock(), result.exchange.total_ms)
+        self._queues.free_slot(claim.hook, self._clock(), result.exchange.total_ms)
         if self._queues.any_ready:
             self._wake.set()
 
-    def _not_made(self, job: ClaimedDelivery, missing: MachineShort) -> None:
+    def _not_made(self, claim: ClaimedDelivery, missing: MachineShort) -> None:
         """Return a delivery that this machine could not send, and wait a little."""
-        self.shortages.note(missing.condition, f"a delivery of hook {job.hook}")
+        self.shortages.note(missing.condition, f"a delivery of hook {claim.hook}")
         if missing.condition.of_one_hook:
-            self._queues.hold(job.hook, self._clock())
+            self._queues.hold(claim.hook, self._clock())
         else:
             self.shortages.wait()
             self._transport.close_idle()
-        self._unsent.add(job)
+        self._unsent.add(claim)
 
-    def _on_returned(self, jobs: Sequence[ClaimedDelivery]) -> None:
-        for job in jobs:
-            self._queues.unreserve(job.hook, self._clock())
+    def _on_returned(self, claims: Sequence[ClaimedDelivery]) -> None:
+        for claim in claims:
+            self._queues.unreserve(claim.hook, self._clock())
         self._wake.set()
 
     def _failed_inside(
-        self, job: ClaimedDelivery, started_at_ms: int, error: Exception
+        self, claim: ClaimedDelivery, started_at_ms: int, error: Exception
     ) -> AttemptResult:
         """Return the result of an attempt that failed inside: it does not count as a retry."""
-        _log.exception("attempt of delivery %d failed inside", job.delivery)
+        _log.exception("attempt of delivery %d failed inside", claim.delivery)
         return self._sender.interrupted(
-            job, started_at_ms, f"internal error: {type(error).__name__}"
+            claim, started_at_ms, f"internal error: {type(error).__name__}"
         )
 
     def _next_needs(self, result: AttemptResult) -> bool:
@@ -412,7 +412,7 @@ class Engine:
         """
         if result.decision.disable is not None:
             return True
-        hook = self._store.hooks().get(result.job.hook)
+        hook = self._store.hooks().get(result.claim.hook)
         if hook is None or self._stopping:
             return False
         return hook.breaker_until_ms is not None or hook.settings.ordered
@@ -426,17 +426,17 @@ class Engine:
         self._outcomes.update(r.decision.outcome for r in results)
         self._wake.set()
 
-    def _on_signals(self, signals: CommitNotice) -> None:
-        if len(signals.due) <= _HINTS_AT_ONCE:
-            self._hint(signals.due.items())
+    def _on_commit(self, notice: CommitNotice) -> None:
+        if len(notice.due) <= _HINTS_AT_ONCE:
+            self._hint(notice.due.items())
         else:
             idle = not self._due
-            self._due.extend(signals.due.items())
+            self._due.extend(notice.due.items())
             if idle:
-                self._hint_some()
-        self._refresh_queues(signals.hooks_changed)  # immediately: a breaker may have opened
-        self._changed |= signals.hooks_changed
-        if signals.due or signals.hooks_changed or signals.paused is False:
+                self._hint_batch()
+        self._refresh_queues(notice.hooks_changed)  # immediately: a breaker may have opened
+        self._changed |= notice.hooks_changed
+        if notice.due or notice.hooks_changed or notice.paused is False:
             self._wake.set()
 
     def _hint(self, due: Iterable[tuple[HookId, int]]) -> None:
@@ -446,14 +446,14 @@ class Engine:
                 self._refresh_queues([hook])
             self._queues.hint(hook, due_ms, now)
 
-    def _hint_some(self) -> None:
+    def _hint_batch(self) -> None:
         count = min(len(self._due), _HINTS_AT_ONCE)
         self._hint(self._due.popleft() for _ in range(count))
         self._wake.set()
         if self._due:
-            asyncio.get_running_loop().call_soon(self._hint_some)
+            asyncio.get_running_loop().call_soon(self._hint_batch)
 
-    async def _take_up(self, changed: set[HookId]) -> None:
+    async def _apply_changes(self, changed: set[HookId]) -> None:
         for hook in changed:
             self._sender.forget(hook)
         try:
@@ -464,18 +464,18 @@ class Engine:
             self._changed |= changed
 
     def _refresh_queues(self, hooks: Iterable[HookId]) -> None:
-        live = self._store.hooks()
+        live_hooks = self._store.hooks()
         for hook in hooks:
-            one = live.get(hook)
-            if one is None:
+            live = live_hooks.get(hook)
+            if live is None:
                 self._queues.drop(hook)
             else:
                 self._queues.put(
                     hook,
-                    most=1 if one.settings.ordered else one.settings.max_in_flight,
-                    active=one.active,
-                    rate_per_s=one.settings.rate_per_s,
-                    open_until_ms=one.breaker_until_ms,
+                    most=1 if live.settings.ordered else live.settings.max_in_flight,
+                    active=live.active,
+                    rate_per_s=live.settings.rate_per_s,
+                    open_until_ms=live.breaker_until_ms,
                     now_ms=self._clock(),
                 )
 

@@ -85,20 +85,20 @@ class ReadyQueues:
         queue.ready_queue = None
 
 
-def shared(wanted: Sequence[int], most: int) -> list[int]:
+def even_shares(demands: Sequence[int], most: int) -> list[int]:
     """Return the share of ``most`` for each demand: the demand itself if all fit, else even shares.
 
     No share exceeds that of a larger demand by two or more; the first get the remainder.
     """
-    if sum(wanted) <= most:
-        return list(wanted)
-    given = [0] * len(wanted)
+    if sum(demands) <= most:
+        return list(demands)
+    shares = [0] * len(demands)
     while most:
-        for place, count in enumerate(wanted):
-            if most and given[place] < count:
-                given[place] += 1
+        for place, count in enumerate(demands):
+            if most and shares[place] < count:
+                shares[place] += 1
                 most -= 1
-    return given
+    return shares
 
 
 MOST_PER_CLAIM = 100
@@ -260,9 +260,9 @@ class HookQueues:
         queue = self._queues.get(hook)
         if queue is not None and queue.bucket is not None:
             queue.bucket.put_back(1)
-        self.give_back(hook, now_ms)
+        self.free_slot(hook, now_ms)
 
-    def give_back(self, hook: HookId, now_ms: int, took_ms: float | None = None) -> None:
+    def free_slot(self, hook: HookId, now_ms: int, took_ms: float | None = None) -> None:
         """Free a slot of a hook; ``took_ms`` is the duration of its attempt, if there was one."""
         queue = self._queues.get(hook)
         if queue is None:  # the hook was deleted meanwhile
@@ -333,23 +333,23 @@ class HookQueues:
                 slow.append(self._slow.pop())
             else:
                 fast.append(self._fast.pop())
-        rooms = shared([self._room(queue, now_ms) for queue in slow], max(free_slow, 0))
+        rooms = even_shares([self._room(queue, now_ms) for queue in slow], max(free_slow, 0))
         rooms = [self._room(queue, now_ms) for queue in fast] + rooms
         chosen = []
-        for queue, count in zip(fast + slow, shared(rooms, free), strict=True):
+        for queue, count in zip(fast + slow, even_shares(rooms, free), strict=True):
             if count:
                 chosen.append((queue, count))
             else:  # its settings changed since it became ready
                 self._consider(queue, now_ms)
         return chosen
 
-    def claimed(self, queue: HookQueue, asked: int, got: int, now_ms: int) -> bool:
+    def finish_claim(self, queue: HookQueue, requested: int, claimed: int, now_ms: int) -> bool:
         """Note the result of a claim; True if the queue's next due time must be looked up."""
         queue.claiming = False
-        self._free(queue, asked - got)
+        self._free(queue, requested - claimed)
         if queue.bucket is not None:
-            queue.bucket.put_back(asked - got)
-        if got == asked:
+            queue.bucket.put_back(requested - claimed)
+        if claimed == requested:
             self.hint(queue.hook, now_ms, now_ms)
             return False
         self._consider(queue, now_ms)

@@ -56,7 +56,7 @@ class ExchangeFailure(NamedTuple):
 
 
 @dataclass(slots=True)
-class Phases:
+class ConnectPhases:
     """The duration of each step before the request, in ms; None for a step that did not happen."""
 
     dns_ms: float | None = None

@@ -25,7 +25,7 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.deliveries import Phases
-from hooktui.domain.wire.diagnosis import AddressFinding, Look, Tell, TlsFinding
+from hooktui.domain.wire.diagnosis import AddressFinding, Look, ProgressCallback, TlsFinding
 
 LOOK_S = 20.0
 """Time for all steps together; each step also has its limit of a delivery."""
@@ -57,7 +57,7 @@ class ReceiverProbe:
         self._limits = limits or ExchangeLimits()
         self._clock = clock
 
-    async def __call__(self, hook: LiveHook, notify: Tell) -> Look:
+    async def __call__(self, hook: LiveHook, notify: ProgressCallback) -> Look:
         """Return the findings about a hook's receiver; takes 20 s at most.
 
         Args:
@@ -82,41 +82,43 @@ class ReceiverProbe:
         finally:
             self._turns.release()
 
-    async def _look(self, hook: LiveHook, notify: Tell) -> Look:
+    async def _look(self, hook: LiveHook, notify: ProgressCallback) -> Look:
         target, deadline = hook.target, monotonic() + LOOK_S
-        phases = exchange.Phases()
+        phases = exchange.ConnectPhases()
         try:
             addresses = await self._dialer.resolve(("diagnose", hook.id), target, deadline, phases)
         except ConnectError as failure:
             return _stopped(failure.fault, phases)
-        judged = [self._judged(target, address) for address in addresses]
-        refused = next((one for one in judged if one.error is not None), None)
+        checked = [self._check_address(target, address) for address in addresses]
+        refused = next((finding for finding in checked if finding.error is not None), None)
         if refused is not None:
             return Look(
-                addresses=tuple(judged),
+                addresses=tuple(checked),
                 phases_ms=_wire(phases),
                 error=refused.error,
                 detail=refused.detail,
             )
-        notify(Look(addresses=tuple(judged), phases_ms=_wire(phases)), "connect")
+        notify(Look(addresses=tuple(checked), phases_ms=_wire(phases)), "connect")
         began = monotonic()
         met, sock, address = await self._connect_all(target, addresses, deadline)
-        rest = tuple(judged[len(met) :])
-        found = Look(addresses=(*met, *rest))
+        rest = tuple(checked[len(met) :])
+        look = Look(addresses=(*met, *rest))
         if sock is None or address is None:
             first = met[0]
             phases.connect_ms = (monotonic() - began) * 1000
-            return replace(found, phases_ms=_wire(phases), error=first.error, detail=first.detail)
-        phases.connect_ms = next(one.connect_ms for one in met if one.connect_ms is not None)
+            return replace(look, phases_ms=_wire(phases), error=first.error, detail=first.detail)
+        phases.connect_ms = next(
+            finding.connect_ms for finding in met if finding.connect_ms is not None
+        )
         if target.scheme == "http":
             sock.close()
-            return replace(found, phases_ms=_wire(phases))
-        notify(replace(found, phases_ms=_wire(phases)), "TLS")
-        return await self._look_at_tls(hook, found, sock, address, deadline, phases)
+            return replace(look, phases_ms=_wire(phases))
+        notify(replace(look, phases_ms=_wire(phases)), "TLS")
+        return await self._look_at_tls(hook, look, sock, address, deadline, phases)
 
     # Step 1: may it be reached
 
-    def _judged(self, target: ParsedUrl, address: Address) -> AddressFinding:
+    def _check_address(self, target: ParsedUrl, address: Address) -> AddressFinding:
         try:
             self._dialer.check(target, address)
         except ConnectError as failure:
@@ -143,37 +145,37 @@ class ReceiverProbe:
                 return AddressFinding(address=str(address), error=error, detail=detail)
             return AddressFinding(address=str(address), connect_ms=(monotonic() - began) * 1000)
 
-        kept: Address | None = None
+        chosen: Address | None = None
         try:
             ended = await asyncio.gather(*map(connect, tried), return_exceptions=True)
-            met = [one for one in ended if isinstance(one, AddressFinding)]
-            for one in ended:
-                if isinstance(one, BaseException):
-                    raise one
-            kept = next((address for address in tried if address in sockets), None)
+            met = [result for result in ended if isinstance(result, AddressFinding)]
+            for result in ended:
+                if isinstance(result, BaseException):
+                    raise result
+            chosen = next((address for address in tried if address in sockets), None)
         finally:
             for address, sock in sockets.items():
-                if address != kept:
+                if address != chosen:
                     sock.close()
-        return met, None if kept is None else sockets[kept], kept
+        return met, None if chosen is None else sockets[chosen], chosen
 
     # Step 3: TLS
 
     async def _look_at_tls(
         self,
         hook: LiveHook,
-        found: Look,
+        look: Look,
         sock: socket.socket,
         address: Address,
         deadline: float,
-        phases: exchange.Phases,
+        phases: exchange.ConnectPhases,
     ) -> Look:
         """Do the TLS handshake as the hook does, and then with the opposite verification."""
         demanded = hook.settings.verify_tls
         shaken = await self._shake(hook.target, sock, deadline, verify_tls=demanded)
         phases.tls_ms = shaken.took_ms
         error, detail = shaken.fault if shaken.fault is not None else (None, None)
-        found = replace(found, phases_ms=_wire(phases), error=error, detail=detail)
+        look = replace(look, phases_ms=_wire(phases), error=error, detail=detail)
         seen: _Shaken | None = shaken
         checked: _Shaken | None = shaken
         if (
@@ -183,11 +185,11 @@ class ReceiverProbe:
         elif not demanded and shaken.fault is None:
             checked = await self._shake_again(hook.target, address, deadline, verify_tls=True)
         if seen is None or checked is None or seen.fault is not None:
-            return found
+            return look
         chain = read_chain(seen.chain, self._clock())
         verified = checked.fault is None
         return replace(
-            found,
+            look,
             tls=TlsFinding(
                 demanded=demanded,
                 version=seen.version,
@@ -268,12 +270,12 @@ def _chain_of(tls: ssl.SSLObject) -> tuple[bytes, ...]:
     # Python 3.11 and 3.12 have it only in the inner object, as objects of their own.
     below = getattr(tls, "_sslobj", None)
     sent = () if below is None else below.get_unverified_chain() or ()
-    return tuple(ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in sent)
+    return tuple(ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in sent)
 
 
-def _stopped(fault: ExchangeFailure, phases: exchange.Phases) -> Look:
+def _stopped(fault: ExchangeFailure, phases: exchange.ConnectPhases) -> Look:
     return Look(phases_ms=_wire(phases), error=fault.error, detail=fault.detail)
 
 
-def _wire(phases: exchange.Phases) -> Phases:
+def _wire(phases: exchange.ConnectPhases) -> Phases:
     return Phases(dns=phases.dns_ms, connect=phases.connect_ms, tls=phases.tls_ms)

@@ -38,7 +38,7 @@ class Recorder:
         self._on_recorded = on_recorded
         self._waiting: list[tuple[AttemptResult, asyncio.Future[bool] | None]] = []
         self._arrived = asyncio.Event()
-        self._in_a_hurry = asyncio.Event()
+        self._flushed = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
@@ -66,9 +66,9 @@ class Recorder:
         self._idle.clear()
         return await done
 
-    def hurry(self) -> None:
+    def flush(self) -> None:
         """Write without waiting for more results: another commit is about to happen."""
-        self._in_a_hurry.set()
+        self._flushed.set()
 
     async def stop(self, within_s: float) -> None:
         """Write the remaining results and stop; unwritten ones stay leased and are rescued."""
@@ -98,10 +98,10 @@ class Recorder:
                 self._idle.set()
 
     async def _linger(self) -> None:
-        self._in_a_hurry.clear()
+        self._flushed.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_S):
-                await self._in_a_hurry.wait()
+                await self._flushed.wait()
 
     async def _write(self, results: list[AttemptResult]) -> list[bool]:
         tries = 0

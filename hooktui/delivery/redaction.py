@@ -88,7 +88,7 @@ def own_secrets(hook: LiveHook) -> SecretForms:
     encoded = tuple(dict.fromkeys(chain.from_iterable(map(_base64, sent))))
     shortest: list[bytes] = []
     for form in sorted({*plain, *encoded}, key=len):
-        if not any(one in form for one in shortest):
+        if not any(short_form in form for short_form in shortest):
             shortest.append(form)
     return SecretForms(plain, encoded, tuple(shortest), _NESTED if sent else 0)
 
@@ -132,8 +132,8 @@ def _mask_header(name: str, value: str, secrets: SecretForms) -> Steps[tuple[str
 def _mask(text: bytes, secrets: SecretForms, *, cut: bool) -> Steps[bytes]:
     if not cut and not secrets.may_occur(text):
         return text
-    found = yield from _find(text, secrets, secrets.nested, cut=cut)
-    return _replaced(text, found) if found else text
+    spans = yield from _find(text, secrets, secrets.nested, cut=cut)
+    return _replaced(text, spans) if spans else text
 
 
 def _find(text: bytes, secrets: SecretForms, nested: int, *, cut: bool) -> Steps[Spans]:
@@ -145,20 +145,20 @@ def _find(text: bytes, secrets: SecretForms, nested: int, *, cut: bool) -> Steps
         nested: the number of nested formats to decode.
         cut: whether the text was cut; then an end that may begin a secret counts.
     """
-    found: Spans = []
+    spans: Spans = []
     for form in secrets.plain:
-        found += _places(text, form)
+        spans += _places(text, form)
     for form in secrets.encoded:
         # The adjacent characters hold some bits of the secret, too.
-        found += [
+        spans += [
             (
                 start - (start > 0 and text[start - 1] in _BASE64),
                 end + (end < len(text) and text[end] in _BASE64),
             )
             for start, end in _places(text, form)
         ]
-    if cut and (begun := max(_overlap(text, one) for one in (*secrets.plain, *secrets.encoded))):
-        found.append((len(text) - begun, len(text)))
+    if cut and (begun := max(_overlap(text, own) for own in (*secrets.plain, *secrets.encoded))):
+        spans.append((len(text) - begun, len(text)))
     for spelling in SPELLINGS if nested else ():
         decoded = spelling.decoded(text)
         lost = 0 if decoded is None or not cut else spelling.cut_off(decoded)
@@ -169,8 +169,8 @@ def _find(text: bytes, secrets: SecretForms, nested: int, *, cut: bool) -> Steps
         there = yield from _find(inside, secrets, nested - 1, cut=cut)
         for start, end in decoded.spans(there):
             # The rest of a cut escape belongs to the span before it.
-            found.append((start, len(text) if lost and end == len(text) - lost else end))
-    return found
+            spans.append((start, len(text) if lost and end == len(text) - lost else end))
+    return spans
 
 
 def _places(text: bytes, form: bytes) -> Iterable[tuple[int, int]]:
@@ -192,10 +192,10 @@ def _overlap(text: bytes, form: bytes) -> int:
     return next((n for n in range(min(len(form), _NO_CHANCE), 0, -1) if text.endswith(form[:n])), 0)
 
 
-def _replaced(text: bytes, found: Spans) -> bytes:
+def _replaced(text: bytes, spans: Spans) -> bytes:
     pieces: list[bytes] = []
     after = 0
-    for start, end in sorted(found):
+    for start, end in sorted(spans):
         if start > after or not pieces:
             pieces += [text[after:start], _MASK]
         after = max(after, end)
@@ -225,4 +225,4 @@ def _base64(value: str) -> list[bytes]:
     for before, skipped in ((0, 0), (1, 2), (2, 3)):
         whole = (before + len(content)) * 8 // 6  # characters that no later byte changes
         forms.append(b64encode(bytes(before) + content)[skipped:whole])
-    return [one for form in forms for one in (form, form.translate(_URL_SAFE))]
+    return [spelling for form in forms for spelling in (form, form.translate(_URL_SAFE))]

@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 
 from hooktui.delivery.limits import one_line
 from hooktui.delivery.shortage import MachineShort
-from hooktui.domain.addresses import Networks, how_to_allow, judge, parse_url
+from hooktui.domain.addresses import Networks, how_to_allow, parse_url, refusal_reason
 from hooktui.domain.errors import Refused
 from hooktui.domain.machine import Condition, condition_of
 from hooktui.sockets import no_file_left
@@ -43,8 +43,8 @@ class NameLookupError(Exception):
 
 def system_lookup(host: str, port: int) -> list[str]:
     """Ask the operating system; return each address once, in the order of RFC 6724."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 class Resolver:
@@ -237,7 +237,7 @@ class UrlCheck:
             except (NameLookupError, MachineShort) as error:
                 return f"{error}; the hook is saved; each delivery looks it up again"
         for address in addresses:
-            reason = judge(address, self._allowed)
+            reason = refusal_reason(address, self._allowed)
             if reason is not None:
                 way_out = how_to_allow(address, self._allowed)
                 detail = f"hooks may not connect to {target.host}: {reason}. {way_out}"

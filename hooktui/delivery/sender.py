@@ -12,12 +12,12 @@ from hooktui.delivery import redaction
 from hooktui.delivery.transport import Transport
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import (
+    DeliveryStatus,
     ErrorClass,
     Exchange,
     Outcome,
     RetryDecision,
     RetryState,
-    Status,
     after_exchange,
     after_interruption,
 )
@@ -59,17 +59,17 @@ class Sender:
         self._fixed: dict[HookId, _Fixed] = {}
 
     async def attempt(
-        self, hook: LiveHook, job: ClaimedDelivery, started_at_ms: int
+        self, hook: LiveHook, claim: ClaimedDelivery, started_at_ms: int
     ) -> AttemptResult:
-        """Send a job's event to its hook, and decide on a retry."""
+        """Send a claimed delivery to its hook, and decide on a retry."""
         secrets = hook.secrets_at(started_at_ms)
         lines = web.attempt_lines(
             hook,
-            event_type=job.event_type,
-            delivery=job.delivery,
-            event=job.event,
+            event_type=claim.event_type,
+            delivery=claim.delivery,
+            event=claim.event,
             timestamp_s=started_at_ms // 1000,
-            body=job.body,
+            body=claim.body,
             secrets=secrets,
         )
         fixed = self._fixed_of(hook)
@@ -79,7 +79,7 @@ class Sender:
                 hook.id,
                 hook.target,
                 web.request_head(fixed.prefix, lines),
-                job.body,
+                claim.body,
                 verify_tls=hook.settings.verify_tls,
                 timeout_s=hook.settings.timeout_s,
             )
@@ -92,14 +92,14 @@ class Sender:
         if exchange.retry_after is not None:
             retry_after_s = parse_retry_after_s(exchange.retry_after, self._clock())
         decision = after_exchange(
-            RetryState(job.trigger, job.tries, job.interruptions),
+            RetryState(claim.trigger, claim.tries, claim.interruptions),
             exchange,
             hook.settings.retry_schedule_s,
             self._chance(),
             retry_after_s,
         )
         return AttemptResult(
-            job=job,
+            claim=claim,
             exchange=exchange,
             decision=decision,
             started_at_ms=started_at_ms,
@@ -108,17 +108,21 @@ class Sender:
             secret_ids=tuple(secret.id for secret in secrets),
         )
 
-    def interrupted(self, job: ClaimedDelivery, started_at_ms: int, detail: str) -> AttemptResult:
+    def interrupted(self, claim: ClaimedDelivery, started_at_ms: int, detail: str) -> AttemptResult:
         """Return the result of an attempt that was cut off before its response."""
-        state = RetryState(job.trigger, job.tries, job.interruptions)
-        return self._without_response(job, after_interruption(state), started_at_ms, detail)
+        state = RetryState(claim.trigger, claim.tries, claim.interruptions)
+        return self._without_response(claim, after_interruption(state), started_at_ms, detail)
 
-    def deleted(self, job: ClaimedDelivery) -> AttemptResult:
-        """Return the result of a claimed job whose hook was deleted before the attempt."""
+    def deleted(self, claim: ClaimedDelivery) -> AttemptResult:
+        """Return the result of a claimed delivery whose hook was deleted before the attempt."""
         decision = RetryDecision(
-            Outcome.INTERRUPTED, Status.CANCELLED, job.tries, job.interruptions, "hook deleted"
+            Outcome.INTERRUPTED,
+            DeliveryStatus.CANCELLED,
+            claim.tries,
+            claim.interruptions,
+            "hook deleted",
         )
-        return self._without_response(job, decision, self._clock(), "the hook was deleted")
+        return self._without_response(claim, decision, self._clock(), "the hook was deleted")
 
     def forget(self, hook: HookId) -> None:
         """Drop the cached parts and connections of a hook that was edited or deleted."""
@@ -126,11 +130,11 @@ class Sender:
         self._transport.forget(hook)
 
     def _without_response(
-        self, job: ClaimedDelivery, decision: RetryDecision, started_at_ms: int, detail: str
+        self, claim: ClaimedDelivery, decision: RetryDecision, started_at_ms: int, detail: str
     ) -> AttemptResult:
         now = max(self._clock(), started_at_ms)
         return AttemptResult(
-            job=job,
+            claim=claim,
             exchange=Exchange(error=ErrorClass.INTERRUPTED, error_detail=detail),
             decision=decision,
             started_at_ms=started_at_ms,

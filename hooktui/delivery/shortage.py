@@ -58,7 +58,7 @@ class Shortages:
         if self._told_at is not None and now - self._told_at < TELL_EVERY_S:
             return
         self._told_at = now
-        times = ", ".join(f"{one} {count}" for one, count in self._untold.items())
+        times = ", ".join(f"{name} {count}" for name, count in self._untold.items())
         self._untold.clear()
         _log.warning(
             "this machine %s: %s has to wait (counts: %s); %s",

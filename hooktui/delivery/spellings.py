@@ -46,11 +46,11 @@ class Decoded:
     source: list[bytes]
     pieces: list[bytes]
 
-    def spans(self, found: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    def spans(self, matches: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Return spans of the decoded text as spans of its source, whole escapes included."""
         there = [0, *accumulate(map(len, self.pieces))]
         here = [0, *accumulate(map(len, self.source))]
-        for start, end in found:
+        for start, end in matches:
             first, last = bisect_right(there, start) - 1, bisect_right(there, end - 1) - 1
             is_escape = first % 2 == 1
             begin = here[first] + (0 if is_escape else start - there[first])
@@ -79,7 +79,7 @@ class Spelling:
         if self.sign not in text:
             return None
         source = self.escape.split(text)
-        meaning = {one: self.decode(one) for one in set(source[1::2])}
+        meaning = {escape: self.decode(escape) for escape in set(source[1::2])}
         pieces = source.copy()
         pieces[1::2] = map(meaning.__getitem__, source[1::2])
         return Decoded(b"".join(pieces), source, pieces)

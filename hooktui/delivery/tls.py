@@ -66,31 +66,31 @@ _DAY_MS = 86_400_000
 
 def read_chain(chain: Sequence[bytes], now_ms: int) -> tuple[Certificate, ...]:
     """Return the content of certificates (DER), without those that cannot be parsed."""
-    read = [_read(one, now_ms) for one in chain[:MOST_CERTIFICATES]]
-    return tuple(one for one in read if one is not None)
+    read = [_read(certificate, now_ms) for certificate in chain[:MOST_CERTIFICATES]]
+    return tuple(certificate for certificate in read if certificate is not None)
 
 
 def fits(host: str, chain: tuple[Certificate, ...]) -> bool:
     """Return whether the first certificate names a host, as TLS clients check it (RFC 9525)."""
-    wanted = host.rstrip(".").lower()
+    host_name = host.rstrip(".").lower()
     names = [name.lower() for name in chain[0].names] if chain else []
     try:
-        literal = ip_address(wanted)
+        literal = ip_address(host_name)
     except ValueError:
-        first, dot, rest = wanted.partition(".")
-        return wanted in names or bool(first and dot and f"*.{rest}" in names)
+        first, dot, rest = host_name.partition(".")
+        return host_name in names or bool(first and dot and f"*.{rest}" in names)
     return str(literal) in names
 
 
 def _read(der: bytes, now_ms: int) -> Certificate | None:
     try:
-        one = x509.load_der_x509_certificate(der)
-        ends_ms = _ms(one.not_valid_after_utc)
+        certificate = x509.load_der_x509_certificate(der)
+        ends_ms = _ms(certificate.not_valid_after_utc)
         return Certificate(
-            subject=_named(one.subject),
-            issuer=_named(one.issuer),
-            names=_names(one),
-            not_before=to_rfc3339(_ms(one.not_valid_before_utc)),
+            subject=_named(certificate.subject),
+            issuer=_named(certificate.issuer),
+            names=_names(certificate),
+            not_before=to_rfc3339(_ms(certificate.not_valid_before_utc)),
             not_after=to_rfc3339(ends_ms),
             days_left=math.floor((ends_ms - now_ms) / _DAY_MS),
         )
@@ -109,11 +109,11 @@ def _named(name: x509.Name) -> str:
     return (text if isinstance(text, str) else text.decode("latin-1"))[:LONGEST_TEXT]
 
 
-def _names(one: x509.Certificate) -> tuple[str, ...]:
+def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     try:
-        found = one.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return ()
-    names = [name[:LONGEST_TEXT] for name in found.get_values_for_type(x509.DNSName)]
-    names += [str(address) for address in found.get_values_for_type(x509.IPAddress)]
+    names = [name[:LONGEST_TEXT] for name in san.get_values_for_type(x509.DNSName)]
+    names += [str(address) for address in san.get_values_for_type(x509.IPAddress)]
     return tuple(names[:MOST_NAMES])

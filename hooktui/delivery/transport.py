@@ -21,7 +21,7 @@ from time import monotonic
 
 from hooktui.delivery.connection import ReceiverConnection
 from hooktui.delivery.dial import ConnectError, Dialer
-from hooktui.delivery.limits import ExchangeFailure, ExchangeLimits, Phases
+from hooktui.delivery.limits import ConnectPhases, ExchangeFailure, ExchangeLimits
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.shortage import MachineShort
 from hooktui.domain.addresses import Networks, ParsedUrl
@@ -32,7 +32,7 @@ __all__ = ["Exchange", "ExchangeLimits", "Transport"]
 
 _SWEEP_S = 5.0
 _BROKEN = frozenset({ErrorClass.RESET, ErrorClass.TLS})
-_NO_PHASES = Phases()
+_NO_PHASES = ConnectPhases()
 
 
 class Transport:
@@ -124,11 +124,11 @@ class Transport:
                 stale = fault is not None and fault.error in _BROKEN
                 if not stale or connection.first_byte_at is not None:
                     exchange = self._exchange_of(connection, fault, started)
-                    pool.give_back(connection)
+                    pool.put_back(connection)
                     return exchange
             if self._in_flight + len(self._kept.by_age) > self._most:
                 await self._make_room()
-            phases = Phases()
+            phases = ConnectPhases()
             try:
                 connection = await self._dialer.dial(
                     pool_key,
@@ -143,7 +143,7 @@ class Transport:
             fault = await _converse(connection, request, deadline, timeout_s)
             _raise_if_lacking(connection)
             exchange = self._exchange_of(connection, fault, started, phases)
-            pool.give_back(connection)
+            pool.put_back(connection)
             return exchange
         finally:
             pool.in_flight -= 1
@@ -194,7 +194,7 @@ class Transport:
         connection: ReceiverConnection,
         fault: ExchangeFailure | None,
         started: float,
-        phases: Phases = _NO_PHASES,
+        phases: ConnectPhases = _NO_PHASES,
     ) -> Exchange:
         """Return the exchange of a connection; a reused connection has no phases."""
         limits = self._limits
@@ -249,13 +249,13 @@ class _IdleConnections:
 class _ConnectionPool:
     """The connections of one hook; the most recently used one is reused first."""
 
-    __slots__ = ("_kept", "_limits", "_retired", "idle", "in_flight")
+    __slots__ = ("_all_idle", "_limits", "_retired", "idle", "in_flight")
 
-    def __init__(self, limits: ExchangeLimits, kept: _IdleConnections) -> None:
+    def __init__(self, limits: ExchangeLimits, idle: _IdleConnections) -> None:
         self.idle: list[ReceiverConnection] = []
         self.in_flight = 0
         self._limits = limits
-        self._kept = kept
+        self._all_idle = idle
         self._retired = False
 
     def take(self, origin: tuple[str, str, int, bool]) -> ReceiverConnection | None:
@@ -266,7 +266,7 @@ class _ConnectionPool:
             connection.close()  # the hook's URL has changed
         return None
 
-    def give_back(self, connection: ReceiverConnection) -> None:
+    def put_back(self, connection: ReceiverConnection) -> None:
         connection.let_go()
         if connection.closed or not connection.reusable:
             connection.abort()
@@ -274,8 +274,8 @@ class _ConnectionPool:
             connection.close()
         else:
             connection.idle_since = connection.finished_at
-            self._kept.tls += connection.is_tls
-            self._kept.by_age[connection] = self
+            self._all_idle.tls += connection.is_tls
+            self._all_idle.by_age[connection] = self
             self.idle.append(connection)
 
     def drop(self, connection: ReceiverConnection) -> None:
@@ -294,11 +294,11 @@ class _ConnectionPool:
     def _is_full(self, connection: ReceiverConnection) -> bool:
         if len(self.idle) >= self._limits.idle_connections:
             return True
-        return connection.is_tls and self._kept.tls >= self._limits.idle_tls_connections
+        return connection.is_tls and self._all_idle.tls >= self._limits.idle_tls_connections
 
     def _leaves(self, connection: ReceiverConnection) -> ReceiverConnection:
-        self._kept.tls -= connection.is_tls
-        del self._kept.by_age[connection]
+        self._all_idle.tls -= connection.is_tls
+        del self._all_idle.by_age[connection]
         return connection
 
 
@@ -318,7 +318,7 @@ def _raise_if_lacking(connection: ReceiverConnection) -> None:
         raise MachineShort(connection.lacked)
 
 
-def _not_dialled(fault: ExchangeFailure, started: float, phases: Phases) -> Exchange:
+def _not_dialled(fault: ExchangeFailure, started: float, phases: ConnectPhases) -> Exchange:
     return Exchange(
         status_code=None,
         error=fault.error,

@@ -33,27 +33,27 @@ class Unsent:
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
 
-    def add(self, job: ClaimedDelivery) -> None:
+    def add(self, claim: ClaimedDelivery) -> None:
         """Queue a delivery that could not be sent; those of the same turn are returned together."""
-        self._waiting.append(job)
+        self._waiting.append(claim)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="return unsent")
 
-    async def give_back(self, jobs: Sequence[ClaimedDelivery]) -> None:
+    async def release(self, claims: Sequence[ClaimedDelivery]) -> None:
         """Return deliveries now."""
         for wait_s in _RETRY_S:
             try:
-                await self._store.release(jobs)
+                await self._store.release(claims)
             except Exception as error:
                 if self._stopping:
                     break
                 _log.warning(
-                    "returning %d deliveries failed (%s); again in %g s", len(jobs), error, wait_s
+                    "returning %d deliveries failed (%s); again in %g s", len(claims), error, wait_s
                 )
                 await asyncio.sleep(wait_s)
             else:
                 return
-        _log.error("%d deliveries could not be returned; they wait for their leases", len(jobs))
+        _log.error("%d deliveries could not be returned; they wait for their leases", len(claims))
 
     async def stop(self) -> None:
         """Return the remaining deliveries."""
@@ -64,7 +64,7 @@ class Unsent:
     async def _run(self) -> None:
         await asyncio.sleep(0)  # collects failures of the same turn
         while self._waiting:
-            jobs, self._waiting = self._waiting, []
-            await self.give_back(jobs)
-            self._on_returned(jobs)
+            claims, self._waiting = self._waiting, []
+            await self.release(claims)
+            self._on_returned(claims)
         self._task = None

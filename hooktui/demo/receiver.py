@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 
-class Mood(StrEnum):
+class Behaviour(StrEnum):
     """The behaviour of a receiver; also its path."""
 
     FAST = "fast"
@@ -45,7 +45,7 @@ _GONE_AT = 3
 """The request that gets a 410: late enough for some history of the hook, early enough to see."""
 
 
-def reply(behaviour: Mood, seed: int, path: str, number: int) -> Reply:
+def reply(behaviour: Behaviour, seed: int, path: str, number: int) -> Reply:
     """Return the response to a request.
 
     Args:
@@ -56,21 +56,21 @@ def reply(behaviour: Mood, seed: int, path: str, number: int) -> Reply:
     """
     dice = random.Random(f"{seed} {path} {number}")  # noqa: S311 - a behaviour, not a secret
     usual_s = dice.uniform(0.003, 0.04)
-    if behaviour is Mood.SLOW:
+    if behaviour is Behaviour.SLOW:
         return _taken(dice.uniform(1.0, 2.0), number)
-    if behaviour is Mood.FLAKY and _stumbles(seed, path, number, share=0.5):
+    if behaviour is Behaviour.FLAKY and _stumbles(seed, path, number, share=0.5):
         trace = (
             b"Traceback (most recent call last):\n  ...\npsycopg.OperationalError: too many clients"
         )
         return Reply(500, usual_s, trace, _TEXT)
-    if behaviour is Mood.BUSY and _stumbles(seed, path, number, share=0.4):
+    if behaviour is Behaviour.BUSY and _stumbles(seed, path, number, share=0.4):
         headers = (("Content-Type", "application/json"), ("Retry-After", "1"))
         return Reply(429, usual_s, b'{"ok":false,"error":"rate_limited"}', headers)
-    if behaviour is Mood.DOWN:
+    if behaviour is Behaviour.DOWN:
         if dice.random() < 0.5:
             return Reply(503, usual_s, b"<h1>503 Service Unavailable</h1>", _HTML)
         return Reply(500, usual_s, b'{"error":"java.lang.NullPointerException"}')
-    if behaviour is Mood.GONE and number == _GONE_AT:
+    if behaviour is Behaviour.GONE and number == _GONE_AT:
         return Reply(410, usual_s, b'{"error":"this endpoint has been retired"}')
     return _taken(usual_s, number)
 
@@ -109,7 +109,7 @@ class Receiver:
         self._server: asyncio.Server | None = None
         self.port = 0
 
-    def url(self, behaviour: Mood) -> str:
+    def url(self, behaviour: Behaviour) -> str:
         """Return the URL of a behaviour."""
         return f"http://127.0.0.1:{self.port}/{behaviour.value}"
 
@@ -151,8 +151,8 @@ class Receiver:
         requested = _REQUEST.match(head)
         if requested is None:
             return False
-        found = _LENGTH.search(head)
-        await reader.readexactly(int(found[1]) if found else 0)
+        match = _LENGTH.search(head)
+        await reader.readexactly(int(match[1]) if match else 0)
         answer = self._reply(requested[1].decode("latin-1"))
         await asyncio.sleep(answer.delay_s)
         writer.write(_response(answer))
@@ -160,10 +160,10 @@ class Receiver:
         return True
 
     def _reply(self, path: str) -> Reply:
-        if path[1:] not in tuple(Mood):
+        if path[1:] not in tuple(Behaviour):
             return _MISSING
         self._asked[path] += 1
-        return reply(Mood(path[1:]), self._seed, path, self._asked[path])
+        return reply(Behaviour(path[1:]), self._seed, path, self._asked[path])
 
 
 def _response(answer: Reply) -> bytes:

@@ -24,8 +24,8 @@ from hooktui.client.address import ServerAddress
 from hooktui.client.calls import create_hook, send_event
 from hooktui.client.start import start_server
 from hooktui.client.sync_client import PlainClient
-from hooktui.demo.receiver import Mood, Receiver
-from hooktui.demo.scenario import story
+from hooktui.demo.receiver import Behaviour, Receiver
+from hooktui.demo.scenario import scenario_events
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import InstallPaths, places
@@ -37,7 +37,7 @@ class DemoHook:
     """A hook to create: its name, the behaviour of its receiver, and further fields."""
 
     name: str
-    mood: Mood
+    behaviour: Behaviour
     events: tuple[str, ...]
     retry_schedule_s: tuple[float, ...] = (1, 2, 3)
     fields: Mapping[str, object] = field(default_factory=dict)
@@ -55,16 +55,16 @@ class DemoHook:
 
 # Short schedules, so that a delivery fails within twenty seconds.
 DEMO_HOOKS = (
-    DemoHook("Data warehouse", Mood.FAST, ("job", "cluster")),
-    DemoHook("Ops pager", Mood.FLAKY, ("job.failed", "cluster"), (1, 2, 4, 8)),
-    DemoHook("Slack relay", Mood.BUSY, ("job",), (1, 2, 4, 8), {"max_in_flight": 4}),
-    DemoHook("Billing (slow)", Mood.SLOW, ("job.completed", "cluster.terminated"),
+    DemoHook("Data warehouse", Behaviour.FAST, ("job", "cluster")),
+    DemoHook("Ops pager", Behaviour.FLAKY, ("job.failed", "cluster"), (1, 2, 4, 8)),
+    DemoHook("Slack relay", Behaviour.BUSY, ("job",), (1, 2, 4, 8), {"max_in_flight": 4}),
+    DemoHook("Billing (slow)", Behaviour.SLOW, ("job.completed", "cluster.terminated"),
              fields={"timeout_s": 5, "max_in_flight": 2}),
-    DemoHook("ERP bridge", Mood.DOWN, ("cluster.requested", "cluster.error"),
+    DemoHook("ERP bridge", Behaviour.DOWN, ("cluster.requested", "cluster.error"),
              fields={"signature_hash": "sha1", "headers": {"X-Api-Key": "erp-7f3c"}}),
-    DemoHook("Retired CI", Mood.GONE, ("job.started",)),
-    DemoHook("Staging copy", Mood.FAST, ("job", "cluster"), fields={"active": False}),
-    DemoHook("Finance audit", Mood.FAST, ("job.completed", "job.failed"),
+    DemoHook("Retired CI", Behaviour.GONE, ("job.started",)),
+    DemoHook("Staging copy", Behaviour.FAST, ("job", "cluster"), fields={"active": False}),
+    DemoHook("Finance audit", Behaviour.FAST, ("job.completed", "job.failed"),
              fields={"filter": "data.creator.type:Schedule"}),
 )  # fmt: skip
 
@@ -98,7 +98,7 @@ async def _play(seed: int) -> None:
     async with Receiver(seed) as receiver:
         with _temporary_home() as home, _running_server(home) as client:
             for hook in DEMO_HOOKS:
-                client.call(create_hook(ACCOUNT, hook.settings(receiver.url(hook.mood))))
+                client.call(create_hook(ACCOUNT, hook.settings(receiver.url(hook.behaviour))))
             sys.stdout.write(json.dumps({"home": str(home.home)}) + "\n")
             sys.stdout.flush()
             ending = asyncio.create_task(over.wait())
@@ -114,7 +114,7 @@ async def _send_events(seed: int, client: PlainClient) -> None:
     """Send the events of the scenario, each at its time; late ones immediately."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    for scene in story(seed, now_ms(), PACE):
+    for scene in scenario_events(seed, now_ms(), PACE):
         await asyncio.sleep(begun + scene.at_s - loop.time())
         await asyncio.to_thread(client.call, send_event(ACCOUNT, scene.event_type, scene.body))
 

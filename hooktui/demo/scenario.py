@@ -21,7 +21,7 @@ from hooktui.domain.etl_resources import Cluster, Component, Job
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class ScenarioEvent:
     """One event of the scenario: its time (seconds after the start), its type, and its body."""
 
     at_s: float
@@ -105,7 +105,7 @@ _AT_FIRST = 3
 """Clusters that are requested soon after the start, so that there is something to see."""
 
 
-def story(seed: int, start_ms: int, pace: float = 1.0) -> Iterator[Scene]:
+def scenario_events(seed: int, start_ms: int, pace: float = 1.0) -> Iterator[ScenarioEvent]:
     """Yield the events of an account, without end.
 
     Args:
@@ -113,7 +113,7 @@ def story(seed: int, start_ms: int, pace: float = 1.0) -> Iterator[Scene]:
         start_ms: the start in milliseconds since the epoch, the base of all times in the bodies.
         pace: speed-up factor. At 1 clusters take minutes to start, at 60 seconds.
     """
-    return _Account(seed, start_ms, pace).tell()
+    return _Account(seed, start_ms, pace).events()
 
 
 class _Account:
@@ -128,9 +128,9 @@ class _Account:
         self._job_ids = itertools.count(157)
         self._order = itertools.count()
         self._waiting: list[tuple[float, int, _Life]] = []
-        self._happened: list[Scene] = []
+        self._happened: list[ScenarioEvent] = []
 
-    def tell(self) -> Iterator[Scene]:
+    def events(self) -> Iterator[ScenarioEvent]:
         """Resume one lifecycle after another, in the order of time."""
         self._begin(self._arrivals())
         while True:
@@ -232,7 +232,9 @@ class _Account:
         return self._start_ms + round(self._now_s * 1000)
 
     def _happens(self, event_type: str, resource: Job | Cluster) -> None:
-        self._happened.append(Scene(self._now_s, event_type, etl_resources.encode(resource)))
+        self._happened.append(
+            ScenarioEvent(self._now_s, event_type, etl_resources.encode(resource))
+        )
 
     def _begin(self, life: _Life) -> None:
         self._wake(life, 0.0)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.wire.feed import FeedLine
 
 
-class Tally:
+class Summary:
     """Counts lines of the feed; it needs every line from the beginning.
 
     Attributes:
@@ -44,12 +44,12 @@ class Tally:
     @property
     def delivered(self) -> int:
         """Number of delivered deliveries."""
-        return self._count(Status.DELIVERED)
+        return self._count(DeliveryStatus.DELIVERED)
 
     @property
     def failed(self) -> int:
         """Number of failed deliveries."""
-        return self._count(Status.FAILED)
+        return self._count(DeliveryStatus.FAILED)
 
     @property
     def retried(self) -> int:
@@ -59,7 +59,9 @@ class Tally:
     @property
     def waiting(self) -> int:
         """Number of deliveries that are not final."""
-        return self.deliveries - sum(Status(status).final for status in self._status.values())
+        return self.deliveries - sum(
+            DeliveryStatus(status).final for status in self._status.values()
+        )
 
     def counts(self) -> dict[str, int]:
         """Return all counts by name."""
@@ -74,5 +76,5 @@ class Tally:
             "attempts": self.attempts,
         }
 
-    def _count(self, status: Status) -> int:
+    def _count(self, status: DeliveryStatus) -> int:
         return sum(one == status for one in self._status.values())

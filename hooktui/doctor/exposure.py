@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
-from hooktui.doctor.rules import judge_database_tls, judge_networks, judge_tls_key
+from hooktui.doctor.rules import assess_database_tls, assess_networks, assess_tls_key
 from hooktui.domain.wire.diagnosis import Check
 
 
@@ -42,12 +42,12 @@ def check_exposure(
         environ: of the server: the driver of PostgreSQL reads ``PGHOST`` and ``PGSSLMODE``.
         us: the uid of the server; None: this process's.
     """
-    yield judge_networks(settings.allow_networks)
+    yield assess_networks(settings.allow_networks)
     if settings.tls_key is not None:
         yield _check_key(settings.tls_key, os.geteuid() if us is None else us)
     url = settings.database_url
     if url is not None and not url.startswith("sqlite:"):
-        yield judge_database_tls(*_way_to(url, environ))
+        yield assess_database_tls(*_way_to(url, environ))
 
 
 def _check_key(file: Path, us: int) -> Check:
@@ -55,7 +55,7 @@ def _check_key(file: Path, us: int) -> Check:
         status = file.stat()
     except OSError as error:
         return Check("TLS key", "fail", f"{file}: {error.strerror}", "check that the file exists")
-    return judge_tls_key(str(file), status.st_mode, status.st_uid, us)
+    return assess_tls_key(str(file), status.st_mode, status.st_uid, us)
 
 
 def _way_to(url: str, environ: Mapping[str, str]) -> tuple[list[str], str | None]:

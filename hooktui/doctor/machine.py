@@ -17,11 +17,11 @@ from pathlib import Path
 
 from hooktui import __version__
 from hooktui.doctor.rules import (
-    judge_disk,
-    judge_file_system,
-    judge_fsync,
-    judge_jump,
-    judge_open_files,
+    assess_disk,
+    assess_file_system,
+    assess_fsync,
+    assess_jump,
+    assess_open_files,
 )
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.wire.diagnosis import Check
@@ -34,7 +34,7 @@ _SYNCING_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StartTime:
     """The start time of a process by the wall clock and by the monotonic clock."""
 
     wall_ns: int = field(default_factory=time.time_ns)
@@ -44,7 +44,7 @@ class Started:
         """Compare the two clocks."""
         steady_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - self.steady_ns
         jump_ns = time.time_ns() - self.wall_ns - steady_ns
-        return judge_jump(jump_ns // 1_000_000, steady_ns / 1e9)
+        return assess_jump(jump_ns // 1_000_000, steady_ns / 1e9)
 
 
 def check_versions() -> Check:
@@ -67,15 +67,15 @@ def check_open_files() -> Check:
     try:
         used = sum(1 for _ in Path("/proc/self/fd").iterdir())
     except OSError:
-        return judge_open_files(limit, None)
-    return judge_open_files(limit, used)
+        return assess_open_files(limit, None)
+    return assess_open_files(limit, used)
 
 
 def check_disk(folder: Path, reserve: int) -> list[Check]:
     """Check the disk of a folder: its file system, sync duration, and free space."""
     kind = file_system(folder)
     return [
-        judge_file_system(kind, network=kind in NETWORK_FILE_SYSTEMS),
+        assess_file_system(kind, network=kind in NETWORK_FILE_SYSTEMS),
         _check_fsync(folder),
         _check_room(folder, reserve),
     ]
@@ -83,7 +83,7 @@ def check_disk(folder: Path, reserve: int) -> list[Check]:
 
 def _check_room(folder: Path, reserve: int) -> Check:
     usage = shutil.disk_usage(folder)
-    return judge_disk(usage.free, usage.total, reserve)
+    return assess_disk(usage.free, usage.total, reserve)
 
 
 def _check_fsync(folder: Path) -> Check:
@@ -104,7 +104,7 @@ def _check_fsync(folder: Path) -> Check:
             "check that the server's user may write there, and that the disk has space",
         )
     took_ms.sort()
-    return judge_fsync(took_ms[len(took_ms) // 2], took_ms[len(took_ms) * 99 // 100])
+    return assess_fsync(took_ms[len(took_ms) // 2], took_ms[len(took_ms) * 99 // 100])
 
 
 _SECRET = re.compile(r"://[^\s/@:]*:[^\s/@]+@|[?&]password=|\bhkt_|\bwhsec_")
@@ -114,21 +114,18 @@ _SECRET = re.compile(r"://[^\s/@:]*:[^\s/@]+@|[?&]password=|\bhkt_|\bwhsec_")
 def check_modes(where: InstallPaths) -> Check:
     """Check the modes of existing files: home, database, key file, socket and settings."""
     try:
-        found = list(_complaints(where))
+        complaints = list(_complaints(where))
     except PermissionError as error:
         return Check(
-            "modes",
-            "warn",
-            f"you may not access {error.filename}",
-            "run this as the server's user",
+            "modes", "warn", f"you may not access {error.filename}", "run this as the server's user"
         )
-    if not found:
+    if not complaints:
         return Check("modes", "ok", "home, database, key file, socket and settings are safe")
     return Check(
         "modes",
-        "fail" if any(serious for serious, _, _ in found) else "warn",
-        "; ".join(what for _, what, _ in found),
-        "; ".join(dict.fromkeys(fix for _, _, fix in found)),
+        "fail" if any(serious for serious, _, _ in complaints) else "warn",
+        "; ".join(what for _, what, _ in complaints),
+        "; ".join(dict.fromkeys(fix for _, _, fix in complaints)),
     )
 
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
-from hooktui.doctor.machine import Started, check_modes, check_open_files, check_versions
+from hooktui.doctor.machine import StartTime, check_modes, check_open_files, check_versions
 from hooktui.doctor.rows import check_key, check_rows
 from hooktui.doctor.rules import (
-    judge_commit,
-    judge_connections,
-    judge_durability,
-    judge_postgres,
-    judge_round_trip,
-    judge_skew,
+    assess_commit,
+    assess_connections,
+    assess_durability,
+    assess_postgres,
+    assess_round_trip,
+    assess_skew,
 )
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import InstallPaths
@@ -56,7 +56,7 @@ SELECT DISTINCT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND clas
 
 
 async def check_shared(
-    where: InstallPaths, target: DatabaseAddress, started: Started | None
+    where: InstallPaths, target: DatabaseAddress, started: StartTime | None
 ) -> list[Check]:
     """Check the database and this server's part of the installation.
 
@@ -86,33 +86,33 @@ async def _check_database(where: InstallPaths, target: DatabaseAddress) -> list[
         about = await raw.fetchrow(_ABOUT)
         numbers = [row[0] for row in await raw.fetch(_SERVERS, locks.SERVERS)]
         checks = [
-            judge_postgres(
+            assess_postgres(
                 about["version"], about["number"], target.shown, about["size"],
                 standby=about["standby"],
             ),
-            judge_durability(
+            assess_durability(
                 about["synchronous_commit"], about["fsync"], about["full_page_writes"]
             ),
-            judge_connections(about["used"], about["most"]),
+            assess_connections(about["used"], about["most"]),
             _servers(numbers),
             *await _distance(raw),
         ]  # fmt: skip
         now = int(await raw.fetchval(_NOW))
         if not about["standby"]:
             checks.append(
-                judge_commit(*await _times(partial(raw.execute, _WRITE_NOTHING), _COMMITTED))
+                assess_commit(*await _times(partial(raw.execute, _WRITE_NOTHING), _COMMITTED))
             )
     finally:
         await raw.close()
-    one = engine(partial(connect, target), 1, "REPEATABLE READ")
+    pool = engine(partial(connect, target), 1, "REPEATABLE READ")
     try:
-        async with one.connect() as conn:
+        async with pool.connect() as conn:
             key = partial(_check_key, key_file=where.key_file)
             rows = await conn.run_sync(
                 lambda sync: list(check_rows(sync, key, where.key_file, now, working=bool(numbers)))
             )
     finally:
-        await one.dispose()
+        await pool.dispose()
     return checks + rows
 
 
@@ -153,7 +153,7 @@ async def _distance(raw: Raw) -> list[Check]:
             shortest_ms, skew_ms = took_ms, begun_ms + took_ms / 2 - theirs_ms
 
     p50_ms, p99_ms = await _times(ask, _ASKED)
-    return [judge_round_trip(p50_ms, p99_ms), judge_skew(skew_ms, shortest_ms)]
+    return [assess_round_trip(p50_ms, p99_ms), assess_skew(skew_ms, shortest_ms)]
 
 
 async def _times(work: Callable[[], Awaitable[object]], often: int) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from hooktui.doctor.rules import judge_leases, judge_newest, judge_tokens, judge_waiting
+from hooktui.doctor.rules import assess_leases, assess_newest, assess_tokens, assess_waiting
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.wire.diagnosis import Check
@@ -28,12 +28,7 @@ _NEWEST = text("SELECT created_at FROM event ORDER BY id DESC LIMIT 1")
 
 
 def check_rows(
-    conn: Connection,
-    key: Callable[[Connection], Check],
-    key_file: Path,
-    now: int,
-    *,
-    working: bool,
+    conn: Connection, key: Callable[[Connection], Check], key_file: Path, now: int, *, working: bool
 ) -> Iterator[Check]:
     """Check schema, key file, leases, backlog, and tokens.
 
@@ -53,13 +48,13 @@ def check_rows(
     if opens.state != "fail":
         yield check_trail(conn, key_file)
     held, expired = conn.execute(_LEASES, {"now": now}).one()
-    yield judge_leases(held, expired, working=working)
+    yield assess_leases(held, expired, working=working)
     backlog = queries.backlog(conn, None, now)
     due = backlog.oldest_due_at
     late_s = None if due is None else (now - from_rfc3339(due)) / 1000
-    yield judge_waiting(backlog.count, backlog.held, late_s, working=working)
-    yield judge_newest(conn.execute(_NEWEST).scalar(), now)
-    yield judge_tokens([(row.id, row.name) for row in conn.execute(_ENDLESS)])
+    yield assess_waiting(backlog.count, backlog.held, late_s, working=working)
+    yield assess_newest(conn.execute(_NEWEST).scalar(), now)
+    yield assess_tokens([(row.id, row.name) for row in conn.execute(_ENDLESS)])
 
 
 def check_key(conn: Connection, key_file: Path) -> Check:
@@ -67,7 +62,7 @@ def check_key(conn: Connection, key_file: Path) -> Check:
     try:
         ring = find_keys(key_file)
         hooks = load_live_hooks(conn, Vault(ring.keys), now_ms())
-        found = count_by_key(conn)
+        counts = count_by_key(conn)
     except HooktuiError as error:
         return Check("key file", "fail", error.detail, "restore the key file of this database")
     refused = [hook for hook, live in hooks.items() if live and live.refusal]
@@ -85,9 +80,9 @@ def check_key(conn: Connection, key_file: Path) -> Check:
         )
     opens = f"decrypts the secrets of all {len(hooks):,} hooks"
     if ring.kind == "environment":
-        value = f"{opens}; the keys come from {ring.told}"
+        value = f"{opens}; the keys come from {ring.source}"
         return Check("key file", "warn", value, "use a file: programs can read the environment")
-    older = sum(values for key, values in found.items() if key != ring.keys[0].id)
+    older = sum(values for key, values in counts.items() if key != ring.keys[0].id)
     if older:
         value = f"{opens}; {older:,} values are encrypted with an older key"
         return Check("key file", "warn", value, "finish the rotation: hooktui keys rotate")

@@ -54,7 +54,7 @@ _SHORTAGE_COUNTS_MS = 24 * 3600 * 1000
 _MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 
 
-def judge_sqlite(version: str) -> Check:
+def assess_sqlite(version: str) -> Check:
     """Report the SQLite library, and whether it has the WAL-reset bug."""
     if not affected(version_of(version)):
         return Check("sqlite", "ok", f"{version}, without the WAL-reset bug")
@@ -66,7 +66,7 @@ def judge_sqlite(version: str) -> Check:
     )
 
 
-def judge_fsync(p50_ms: float, p99_ms: float) -> Check:
+def assess_fsync(p50_ms: float, p99_ms: float) -> Check:
     """Assess the sync duration of the disk."""
     value = f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
     if p99_ms > LATE_FSYNC_MS:
@@ -88,7 +88,7 @@ def judge_fsync(p50_ms: float, p99_ms: float) -> Check:
     return Check("fsync", "ok", value)
 
 
-def judge_disk(free: int, total: int, reserve: int) -> Check:
+def assess_disk(free: int, total: int, reserve: int) -> Check:
     """Assess the free space: below the reserve events are refused."""
     value = f"{in_bytes(free)} of {in_bytes(total)} free, {in_bytes(reserve)} reserved"
     way_out = "free some space, or delete old events with: hooktui purge --older-than 7d"
@@ -99,7 +99,7 @@ def judge_disk(free: int, total: int, reserve: int) -> Check:
     return Check("disk", "ok", value)
 
 
-def judge_file_system(kind: str, *, network: bool) -> Check:
+def assess_file_system(kind: str, *, network: bool) -> Check:
     """Assess the file system of the database."""
     if network:
         return Check(
@@ -118,7 +118,7 @@ def judge_file_system(kind: str, *, network: bool) -> Check:
     return Check("file system", "ok", kind or "unknown")
 
 
-def judge_wal(size: int, *, working: bool) -> Check:
+def assess_wal(size: int, *, working: bool) -> Check:
     """Assess the log of the database; ``working``: a server is running on it."""
     if not working:
         left = "empty" if not size else f"{in_bytes(size)}, applied at the next start"
@@ -134,7 +134,7 @@ def judge_wal(size: int, *, working: bool) -> Check:
     return Check("wal", "ok", in_bytes(size))
 
 
-def judge_jump(jump_ms: int, since_s: float) -> Check:
+def assess_jump(jump_ms: int, since_s: float) -> Check:
     """Assess how far the wall clock was set since the server started."""
     value = (
         f"moved {jump_ms / 1000:+.1f} s against the monotonic clock in {format_duration(since_s)}"
@@ -150,7 +150,7 @@ def judge_jump(jump_ms: int, since_s: float) -> Check:
     return Check("clock", "ok", value)
 
 
-def judge_newest(newest_ms: int | None, now_ms: int) -> Check:
+def assess_newest(newest_ms: int | None, now_ms: int) -> Check:
     """Assess whether the database contains times in the future."""
     if newest_ms is None:
         return Check("stored times", "ok", "none yet")
@@ -166,7 +166,7 @@ def judge_newest(newest_ms: int | None, now_ms: int) -> Check:
     return Check("stored times", "ok", f"the newest event is {age} old")
 
 
-def judge_skew(skew_ms: float, round_trip_ms: float) -> Check:
+def assess_skew(skew_ms: float, round_trip_ms: float) -> Check:
     """Assess the clock difference to the database server, known to half a round trip."""
     value = f"{skew_ms:+.0f} ms against the database server (± {round_trip_ms / 2:.1f} ms)"
     advice = "use one time service for both machines; the database's clock is authoritative"
@@ -178,7 +178,7 @@ def judge_skew(skew_ms: float, round_trip_ms: float) -> Check:
     return Check("clock skew", "ok", value)
 
 
-def judge_round_trip(p50_ms: float, p99_ms: float) -> Check:
+def assess_round_trip(p50_ms: float, p99_ms: float) -> Check:
     """Assess the round trip to the database; each transaction needs several."""
     value = f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
     if p50_ms > _FAR_MS:
@@ -186,7 +186,7 @@ def judge_round_trip(p50_ms: float, p99_ms: float) -> Check:
     return Check("round trip", "ok", value)
 
 
-def judge_commit(p50_ms: float, p99_ms: float) -> Check:
+def assess_commit(p50_ms: float, p99_ms: float) -> Check:
     """Assess the commit duration of PostgreSQL."""
     value = f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
     if p99_ms > LATE_FSYNC_MS:
@@ -200,7 +200,7 @@ def judge_commit(p50_ms: float, p99_ms: float) -> Check:
     return Check("commit", "ok", value)
 
 
-def judge_durability(synchronous_commit: str, fsync: str, full_page_writes: str) -> Check:
+def assess_durability(synchronous_commit: str, fsync: str, full_page_writes: str) -> Check:
     """Assess whether committed data of PostgreSQL survives a power failure."""
     value = f"synchronous_commit {synchronous_commit}, fsync {fsync}, pages {full_page_writes}"
     if fsync != "on" or full_page_writes != "on":
@@ -222,7 +222,7 @@ def judge_durability(synchronous_commit: str, fsync: str, full_page_writes: str)
     return Check("durability", "ok", value)
 
 
-def judge_postgres(version: str, number: int, where: str, size: int, *, standby: bool) -> Check:
+def assess_postgres(version: str, number: int, where: str, size: int, *, standby: bool) -> Check:
     """Report the database server, and assess its version (``server_version_num``)."""
     value = f"PostgreSQL {version} at {where}, {in_bytes(size)}"
     if standby:
@@ -237,7 +237,7 @@ def judge_postgres(version: str, number: int, where: str, size: int, *, standby:
     return Check("database", "ok", value)
 
 
-def judge_connections(used: int, most: int) -> Check:
+def assess_connections(used: int, most: int) -> Check:
     """Assess the used connections of PostgreSQL; one of our servers uses about ten."""
     value = f"{used:,} of {most:,} in use"
     if most - used < _CONNECTIONS_OF_A_SERVER:
@@ -250,7 +250,7 @@ def judge_connections(used: int, most: int) -> Check:
     return Check("connections", "ok", value)
 
 
-def judge_leases(held: int, expired: int, *, working: bool) -> Check:
+def assess_leases(held: int, expired: int, *, working: bool) -> Check:
     """Assess leased deliveries; ``working``: a server is running."""
     value = f"{held:,} held, {expired:,} expired"
     if not working:
@@ -271,7 +271,7 @@ def judge_leases(held: int, expired: int, *, working: bool) -> Check:
     return Check("leases", "ok", value)
 
 
-def judge_waiting(waiting: int, held: int, late_s: float | None, *, working: bool) -> Check:
+def assess_waiting(waiting: int, held: int, late_s: float | None, *, working: bool) -> Check:
     """Assess the backlog; ``late_s``: for how long the oldest delivery has been due."""
     late = "nothing is due" if late_s is None else f"the oldest due for {format_duration(late_s)}"
     value = f"{waiting:,} waiting, {late}" + (f", {held:,} held" if held else "")
@@ -288,7 +288,7 @@ def judge_waiting(waiting: int, held: int, late_s: float | None, *, working: boo
     return Check("waiting", "ok", value)
 
 
-def judge_hold(longest_ms: float, by: str | None) -> Check:
+def assess_hold(longest_ms: float, by: str | None) -> Check:
     """Assess the longest time that one task blocked the event loop."""
     if by is None:
         return Check("event loop", "ok", "not blocked for over 2 ms in the last minute")
@@ -304,7 +304,7 @@ def judge_hold(longest_ms: float, by: str | None) -> Check:
     return Check("event loop", "ok", value)
 
 
-def judge_open_files(limit: int, used: int | None) -> Check:
+def assess_open_files(limit: int, used: int | None) -> Check:
     """Assess how many files and connections the process may have open."""
     value = f"at most {limit:,}" + ("" if used is None else f", {used:,} now")
     advice = "raise it: LimitNOFILE=65536 in the service, or ulimit -n 65536 before the start"
@@ -315,14 +315,14 @@ def judge_open_files(limit: int, used: int | None) -> Check:
     return Check("open files", "ok", value)
 
 
-def judge_outbound(in_use: int, most: int, wanted: int | None, *, short: bool) -> Check:
+def assess_outbound(in_use: int, most: int, configured: int | None, *, short: bool) -> Check:
     """Assess the limit of connections to receivers; ``wanted``: the configured limit."""
     value = f"{in_use:,} of {most:,} connections to receivers in use"
-    if wanted is not None and most < wanted:
+    if configured is not None and most < configured:
         return Check(
             "outbound",
             "warn",
-            f"{value}; max_outbound is {wanted:,}",
+            f"{value}; max_outbound is {configured:,}",
             "the limit of open files allows no more: LimitNOFILE=65536 in the service",
         )
     if short:
@@ -335,7 +335,7 @@ def judge_outbound(in_use: int, most: int, wanted: int | None, *, short: bool) -
     return Check("outbound", "ok", value)
 
 
-def judge_shortage(last: Shortage | None, now_ms: int) -> Check:
+def assess_shortage(last: Shortage | None, now_ms: int) -> Check:
     """Assess whether this machine had a resource shortage while sending, within a day."""
     if last is None or now_ms - last.at_ms > _SHORTAGE_COUNTS_MS:
         return Check("shortage", "ok", "no resource shortage while sending")
@@ -358,33 +358,33 @@ _NAMED: Final = 5
 _ENCRYPTED: Final = ("require", "verify-ca", "verify-full")
 
 
-def judge_networks(allowed: Sequence[IPv4Network | IPv6Network]) -> Check:
+def assess_networks(allowed: Sequence[IPv4Network | IPv6Network]) -> Check:
     """Assess ``HOOKTUI_ALLOW_NETWORKS``: whether hooks can reach services with credentials."""
-    found = [
+    overlaps = [
         f"{network} opens {what}"
         for network in allowed
         for sensitive, what in _SENSITIVE
         if _overlap(network, sensitive)
     ]
-    if not found:
+    if not overlaps:
         listed = ", ".join(map(str, allowed)) or "public addresses only"
         return Check("networks", "ok", listed)
     return Check(
         "networks",
         "warn",
-        "; ".join(found),
+        "; ".join(overlaps),
         "a hook can send requests there: allow only the networks of receivers in"
         " HOOKTUI_ALLOW_NETWORKS",
     )
 
 
-def _overlap(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
-    if isinstance(one, IPv4Network):
-        return isinstance(other, IPv4Network) and one.overlaps(other)
-    return isinstance(other, IPv6Network) and one.overlaps(other)
+def _overlap(network: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    if isinstance(network, IPv4Network):
+        return isinstance(other, IPv4Network) and network.overlaps(other)
+    return isinstance(other, IPv6Network) and network.overlaps(other)
 
 
-def judge_tls_key(file: str, mode: int, owner: int, us: int) -> Check:
+def assess_tls_key(file: str, mode: int, owner: int, us: int) -> Check:
     """Assess who can read the key of the TCP listener.
 
     The rule is PostgreSQL's: a key of root may be readable by its group, which the server is in;
@@ -408,7 +408,7 @@ def judge_tls_key(file: str, mode: int, owner: int, us: int) -> Check:
     return Check("TLS key", "ok", f"{file} has mode {bits:o}")
 
 
-def judge_database_tls(hosts: Sequence[str], sslmode: str | None) -> Check:
+def assess_database_tls(hosts: Sequence[str], sslmode: str | None) -> Check:
     """Assess whether connections to PostgreSQL are encrypted.
 
     Args:
@@ -429,16 +429,16 @@ def judge_database_tls(hosts: Sequence[str], sslmode: str | None) -> Check:
     )
 
 
-def judge_tokens(endless: Sequence[tuple[int, str]]) -> Check:
+def assess_tokens(endless: Sequence[tuple[int, str]]) -> Check:
     """Assess the tokens: list those that never expire, by id and name."""
     if not endless:
         return Check("tokens", "ok", "every token expires")
     named = ", ".join(f"{number} ({name})" for number, name in endless[:_NAMED])
-    more = f", and {len(endless) - _NAMED:,} more" if len(endless) > _NAMED else ""
+    others = f", and {len(endless) - _NAMED:,} more" if len(endless) > _NAMED else ""
     verb = "token never expires" if len(endless) == 1 else "tokens never expire"
     return Check(
         "tokens",
         "warn",
-        f"{len(endless):,} {verb}: {named}{more}",
+        f"{len(endless):,} {verb}: {named}{others}",
         "replace them: hooktui tokens create NAME --role ROLE --expires 90d, then revoke the old",
     )

@@ -16,14 +16,14 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from hooktui.doctor.machine import (
-    Started,
+    StartTime,
     check_disk,
     check_modes,
     check_open_files,
     check_versions,
 )
 from hooktui.doctor.rows import check_key, check_rows
-from hooktui.doctor.rules import judge_sqlite, judge_wal
+from hooktui.doctor.rules import assess_sqlite, assess_wal
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import InstallPaths
@@ -40,7 +40,7 @@ _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's virtual machine, some milliseconds
 
 
 def check_installation(
-    where: InstallPaths, reserve: int, started: Started | None, look_for_s: float
+    where: InstallPaths, reserve: int, started: StartTime | None, look_for_s: float
 ) -> list[Check]:
     """Check a whole installation; call it in a thread.
 
@@ -58,7 +58,7 @@ def check_installation(
 
 def check_database(database: Path, key_file: Path, working: bool, look_for_s: float) -> list[Check]:
     """Check only the database; ``working``: this process is a server that runs on it."""
-    library = judge_sqlite(sqlite3.sqlite_version)
+    library = assess_sqlite(sqlite3.sqlite_version)
     if no_file_left():
         return [
             library,
@@ -84,7 +84,7 @@ def check_database(database: Path, key_file: Path, working: bool, look_for_s: fl
     holder = None if working else opened_by(database)
     log = database.with_name(f"{database.name}-wal")
     wal_size = log.stat().st_size if log.exists() else 0
-    checks = [library, judge_wal(wal_size, working=working)]
+    checks = [library, assess_wal(wal_size, working=working)]
     if holder is not None:
         has = f"process {holder} has the database open but is not a server"
         checks.append(Check("opened", "warn", has, "stop it before you start one"))
@@ -129,7 +129,7 @@ def _integrity(raw: sqlite3.Connection, look_for_s: float) -> Check:
     raw.set_progress_handler(late, _STEPS_BETWEEN_LOOKS)
     begun_s = time.monotonic()
     try:
-        found = raw.execute("PRAGMA quick_check(1)").fetchone()[0]
+        result = raw.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.OperationalError:
         if not late():
             raise
@@ -141,6 +141,6 @@ def _integrity(raw: sqlite3.Connection, look_for_s: float) -> Check:
         )
     finally:
         raw.set_progress_handler(None, 0)
-    if found != "ok":
-        return Check("integrity", "fail", f"damaged: {found}", _DAMAGED)
+    if result != "ok":
+        return Check("integrity", "fail", f"damaged: {result}", _DAMAGED)
     return Check("integrity", "ok", f"no damage (quick_check, {time.monotonic() - begun_s:.1f} s)")

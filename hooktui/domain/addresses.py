@@ -80,10 +80,10 @@ def parse_url(text: str) -> ParsedUrl:
     if len(text) > MAX_URL_LENGTH:
         raise _refused(f"the URL has {len(text)} characters; at most {MAX_URL_LENGTH} are allowed")
     _check_characters(text)
-    found = _URL.match(text)
-    if not found:
+    match = _URL.match(text)
+    if not match:
         raise _refused("a URL begins with http:// or https://, such as https://example.com/hook")
-    scheme, authority, path = found[1].lower(), found[2], found[3]
+    scheme, authority, path = match[1].lower(), match[2], match[3]
     if scheme not in _DEFAULT_PORTS:
         raise _refused(f"{scheme[:30]} URLs are not supported; use http or https")
     if "@" in authority:
@@ -296,13 +296,13 @@ def _network(entry: str) -> IPv4Network | IPv6Network:
         )
     if "%" in entry:
         raise Refused(f"{entry!r} has a zone; hooks never reach addresses with one")
-    if isinstance(network, IPv6Network) and any(network.subnet_of(one) for one in _V4_INSIDE):
+    if isinstance(network, IPv6Network) and any(network.subnet_of(prefix) for prefix in _V4_INSIDE):
         inside = IPv4Network((int(network.network_address) & 0xFFFF_FFFF, network.prefixlen - 96))
         raise Refused(f"{entry!r} contains IPv4 addresses; write them as {inside}")
     return network
 
 
-def judge(address: str | IPv4Address | IPv6Address, allowed: Networks = ()) -> str | None:
+def refusal_reason(address: str | IPv4Address | IPv6Address, allowed: Networks = ()) -> str | None:
     """Return None if hooks may connect to an address, else the reason in words.
 
     Args:
@@ -318,7 +318,7 @@ def judge(address: str | IPv4Address | IPv6Address, allowed: Networks = ()) -> s
     # Only the IPv4 address inside decides: ::/0 must not allow forbidden IPv4 addresses.
     inside = _v4_inside(parsed)
     kind = _kind(inside)
-    if kind is None or (_can_be_opened(inside) and any(inside in one for one in allowed)):
+    if kind is None or (_can_be_opened(inside) and any(inside in network for network in allowed)):
         return None
     return f"{parsed} is {kind}" if parsed == inside else f"{parsed} leads to {inside}, {kind}"
 

@@ -90,8 +90,8 @@ def group_of(event_type: str) -> str:
 
 def subscribes(events: Iterable[str], event_type: str) -> bool:
     """Return whether a subscription (types and bare group names) covers an event type."""
-    wanted = events if isinstance(events, frozenset | set) else set(events)
-    return event_type in wanted or group_of(event_type) in wanted
+    selection = events if isinstance(events, frozenset | set) else set(events)
+    return event_type in selection or group_of(event_type) in selection
 
 
 def near(known: Sequence[str], name: str) -> list[str]:
@@ -104,8 +104,8 @@ def near(known: Sequence[str], name: str) -> list[str]:
     if len(known) > MAX_NEAR_NAMES:
         group = group_of(name)
         by_distance = sorted(known, key=lambda t: (group_of(t) != group, abs(len(t) - len(name))))
-        some = set(by_distance[:MAX_NEAR_NAMES])
-        known = [t for t in known if t in some]
+        nearest = set(by_distance[:MAX_NEAR_NAMES])
+        known = [t for t in known if t in nearest]
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return close or [t for t in known if t.startswith(name[:3])][:3]
 
@@ -127,8 +127,8 @@ def normalise(catalogue: Catalogue, events: Sequence[str]) -> tuple[str, ...]:
     Raises:
         Refused: it is empty, or names an unknown type or group.
     """
-    wanted = set(events)
-    if not wanted:
+    selection = set(events)
+    if not selection:
         raise Refused.field("/events", "choose at least one event, such as job or cluster.error")
     known = [*type_ids(catalogue), *(group.id for group in catalogue.groups)]
     there = set(known)
@@ -142,25 +142,25 @@ def normalise(catalogue: Catalogue, events: Sequence[str]) -> tuple[str, ...]:
         )
     result: list[str] = []
     for group in catalogue.groups:
-        if group.id in wanted:
+        if group.id in selection:
             result.append(group.id)
         else:
-            result += [t.id for t in group.types if t.id in wanted]
+            result += [t.id for t in group.types if t.id in selection]
     return tuple(result)
 
 
 def summary(catalogue: Catalogue, events: Iterable[str]) -> str:
     """Return a summary of a subscription: ``all job · 2 cluster``."""
-    wanted = set(events)
+    selection = set(events)
     parts = []
     for group in catalogue.groups:
-        count = sum(t.id in wanted for t in group.types)
-        if group.id in wanted:
+        count = sum(t.id in selection for t in group.types)
+        if group.id in selection:
             parts.append(f"all {group.id}")
         elif count:
             parts.append(f"{count} {group.id}")
     known = {group.id for group in catalogue.groups} | set(type_ids(catalogue))
-    parts += sorted(wanted - known)
+    parts += sorted(selection - known)
     return " · ".join(parts)
 
 

@@ -23,7 +23,7 @@ from hooktui.domain.schedule import (
 )
 
 
-class Status(StrEnum):
+class DeliveryStatus(StrEnum):
     """The state of a delivery."""
 
     PENDING = "pending"
@@ -38,7 +38,7 @@ class Status(StrEnum):
         return self in _FINAL
 
 
-_FINAL = frozenset({Status.DELIVERED, Status.FAILED, Status.CANCELLED})
+_FINAL = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.CANCELLED})
 
 
 class Trigger(StrEnum):
@@ -151,7 +151,7 @@ class RetryDecision(msgspec.Struct, frozen=True, gc=False):
     """
 
     outcome: Outcome
-    status: Status
+    status: DeliveryStatus
     tries: int
     interruptions: int
     reason: str | None = None
@@ -184,22 +184,22 @@ def after_exchange(
     """
     tries = state.tries + 1
     if exchange.delivered:
-        return RetryDecision(Outcome.DELIVERED, Status.DELIVERED, tries, 0)
+        return RetryDecision(Outcome.DELIVERED, DeliveryStatus.DELIVERED, tries, 0)
     if exchange.status_code == 410:
         reason = DisabledReason.GONE
         return RetryDecision(
-            Outcome.FAILED, Status.FAILED, tries, 0, reason=reason.value, disable=reason
+            Outcome.FAILED, DeliveryStatus.FAILED, tries, 0, reason=reason.value, disable=reason
         )
     if state.trigger is Trigger.PING:
         return RetryDecision(
-            Outcome.FAILED, Status.FAILED, tries, 0, reason="a ping is never retried"
+            Outcome.FAILED, DeliveryStatus.FAILED, tries, 0, reason="a ping is never retried"
         )
     asked_s = retry_after_s if exchange.status_code in RETRY_AFTER_STATUSES else None
     wait_s = wait_before_next_s(schedule_s, tries, chance, asked_s)
     if wait_s is None:
         reason_text = f"gave up after {tries} attempt{'s' if tries > 1 else ''}"
-        return RetryDecision(Outcome.FAILED, Status.FAILED, tries, 0, reason=reason_text)
-    return RetryDecision(Outcome.FAILED, Status.PENDING, tries, 0, wait_s=wait_s)
+        return RetryDecision(Outcome.FAILED, DeliveryStatus.FAILED, tries, 0, reason=reason_text)
+    return RetryDecision(Outcome.FAILED, DeliveryStatus.PENDING, tries, 0, wait_s=wait_s)
 
 
 def after_interruption(state: RetryState) -> RetryDecision:
@@ -212,12 +212,12 @@ def after_interruption(state: RetryState) -> RetryDecision:
     if state.trigger is Trigger.PING:
         reason = "interrupted; a ping is never retried"
         return RetryDecision(
-            Outcome.INTERRUPTED, Status.FAILED, state.tries, interruptions, reason=reason
+            Outcome.INTERRUPTED, DeliveryStatus.FAILED, state.tries, interruptions, reason=reason
         )
     flagged = interruptions % INTERRUPTIONS_BEFORE_WAIT == 0
     return RetryDecision(
         Outcome.INTERRUPTED,
-        Status.PENDING,
+        DeliveryStatus.PENDING,
         state.tries,
         interruptions,
         reason=f"interrupted {interruptions} times in a row" if flagged else None,

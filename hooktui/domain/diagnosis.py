@@ -13,8 +13,8 @@ from ipaddress import ip_address
 from hooktui.domain.addresses import ParsedUrl
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.deliveries import ErrorClass
-from hooktui.domain.diagnosis_responses import date_of, judge_answer
-from hooktui.domain.diagnosis_tls import judge_certificate, judge_handshake
+from hooktui.domain.diagnosis_responses import assess_response, date_of
+from hooktui.domain.diagnosis_tls import assess_certificate, assess_handshake
 from hooktui.domain.wire.deliveries import Attempt, Phases
 from hooktui.domain.wire.diagnosis import Check, Diagnosis, Look
 from hooktui.domain.wire.hooks import Hook
@@ -27,7 +27,7 @@ _SLOW_STEP_MS = 2_000.0  # a lost packet costs a look-up or connect one second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class DiagnosisInput:
     """The input of a diagnosis.
 
     Attributes:
@@ -51,31 +51,31 @@ class Found:
     now_ms: int
 
 
-def diagnose(found: Found) -> Diagnosis:
+def diagnose(given: DiagnosisInput) -> Diagnosis:
     """Return lines, verdict and fix."""
-    skew_s = _skew_s(found.ping)
-    checks = tuple(_checks(found, skew_s))
+    skew_s = _skew_s(given.ping)
+    checks = tuple(_checks(given, skew_s))
     worst = _worst(checks)
     verdict, fix = "the receiver can be reached; no ping was sent", ""
     state = "ok" if worst is None else worst.state
     if worst is not None:
         verdict, fix = worst.value, worst.advice
-    elif found.ping is not None:
-        took = format_duration((found.ping.phases_ms.total or 0) / 1000)
-        verdict = f"all is well: the receiver accepted a signed ping, {found.ping.status_code}"
+    elif given.ping is not None:
+        took = format_duration((given.ping.phases_ms.total or 0) / 1000)
+        verdict = f"all is well: the receiver accepted a signed ping, {given.ping.status_code}"
         verdict += f" after {took}"
     return Diagnosis(
-        hook=found.hook.id,
-        url=found.hook.url,
-        started_at=found.started_at,
+        hook=given.hook.id,
+        url=given.hook.url,
+        started_at=given.started_at,
         state=state,
         verdict=verdict,
         fix=fix,
         checks=checks,
-        phases_ms=_phases(found.look.phases_ms, found.ping),
-        addresses=found.look.addresses,
-        tls=found.look.tls,
-        ping=found.ping,
+        phases_ms=_phases(given.look.phases_ms, given.ping),
+        addresses=given.look.addresses,
+        tls=given.look.tls,
+        ping=given.ping,
         clock_skew_s=skew_s,
     )
 
@@ -109,14 +109,14 @@ def _sum(steps: Sequence[float | None]) -> float:
     return sum(step or 0.0 for step in steps)
 
 
-def _checks(found: Found, skew_s: int | None) -> list[Check]:
-    target = found.target
-    checks = checks_of_look(found.look, target, found.hook.id, found.now_ms)
+def _checks(given: DiagnosisInput, skew_s: int | None) -> list[Check]:
+    target = given.target
+    checks = checks_of_look(given.look, target, given.hook.id, given.now_ms)
     if skew_s is not None:
-        checks.append(_clock(skew_s, found.ping))
-    if found.ping is not None:
-        checks.append(judge_answer(found.ping, found.hook, target))
-    checks.append(_hook(found))
+        checks.append(_clock(skew_s, given.ping))
+    if given.ping is not None:
+        checks.append(assess_response(given.ping, given.hook, target))
+    checks.append(_hook(given))
     return checks
 
 
@@ -128,13 +128,15 @@ def checks_of_look(look: Look, target: ParsedUrl, hook: int, now_ms: int) -> lis
     checks = [_name(look, target)]
     if look.addresses:
         checks.append(_address(look))
-    tried = any(one.error is not None or one.connect_ms is not None for one in look.addresses)
+    tried = any(
+        address.error is not None or address.connect_ms is not None for address in look.addresses
+    )
     if tried and look.error != ErrorClass.ADDRESS_REFUSED:
         checks.append(_connect(look, target))
     if look.tls is not None or look.error in (ErrorClass.TLS, ErrorClass.TIMEOUT):
-        checks.append(judge_handshake(look, target, hook))
+        checks.append(assess_handshake(look, target, hook))
     if look.tls is not None:
-        checks.append(judge_certificate(look.tls, target.host, hook, now_ms))
+        checks.append(assess_certificate(look.tls, target.host, hook, now_ms))
     elif look.error == ErrorClass.TLS_CERTIFICATE:  # and reading it without verification failed
         checks.append(Check("certificate", "fail", look.detail or "", "run it again"))
     return checks
@@ -157,7 +159,7 @@ def _name(look: Look, target: ParsedUrl) -> Check:
 
 
 def _address(look: Look) -> Check:
-    refused = [one for one in look.addresses if one.error == ErrorClass.ADDRESS_REFUSED]
+    refused = [address for address in look.addresses if address.error == ErrorClass.ADDRESS_REFUSED]
     if refused:
         # The dialer's text: the forbidden address, then how to allow it.
         what, _, way_out = (refused[0].detail or "").partition(". ")
@@ -176,13 +178,15 @@ _CONNECT_FIXES = {
 
 
 def _connect(look: Look, target: ParsedUrl) -> Check:
-    met = [one for one in look.addresses if one.connect_ms is not None]
-    missed = [one for one in look.addresses if one.error is not None]
+    met = [address for address in look.addresses if address.connect_ms is not None]
+    missed = [address for address in look.addresses if address.error is not None]
     if not met:
         error = ErrorClass(missed[0].error or ErrorClass.CONNECT)
-        more = f" (nor at {len(missed) - 1} more)" if len(missed) > 1 else ""
-        return Check("connect", "fail", f"{missed[0].detail}{more}", _CONNECT_FIXES.get(error, ""))
-    times = [one.connect_ms or 0.0 for one in met]
+        others = f" (nor at {len(missed) - 1} more)" if len(missed) > 1 else ""
+        return Check(
+            "connect", "fail", f"{missed[0].detail}{others}", _CONNECT_FIXES.get(error, "")
+        )
+    times = [address.connect_ms or 0.0 for address in met]
     quickest = format_duration(min(times) / 1000)
     value = f"{met[0].address} port {target.port} in {quickest}"
     if len(met) > 1:
@@ -190,9 +194,9 @@ def _connect(look: Look, target: ParsedUrl) -> Check:
         value = f"{len(met)} addresses, port {target.port}, in {quickest} to {slowest}"
     # Many machines have no IPv6: a connect fails immediately there and does not delay deliveries.
     bad = [
-        one
-        for one in missed
-        if one.error != ErrorClass.CONNECT or ip_address(one.address).version == 4
+        address
+        for address in missed
+        if address.error != ErrorClass.CONNECT or ip_address(address.address).version == 4
     ]
     if bad:
         said = f"{len(bad)} of {len(look.addresses)} addresses cannot be reached: {bad[0].detail}"
@@ -229,18 +233,18 @@ def _clock(skew_s: int, ping: Attempt | None) -> Check:
     return Check("clock", "warn", value, advice)
 
 
-def _hook(found: Found) -> Check:
-    hook, stats = found.hook, found.hook.stats
+def _hook(given: DiagnosisInput) -> Check:
+    hook, stats = given.hook, given.hook.stats
     if not hook.active:
         held = f", {stats.held:,} deliveries held" if stats.held else ""
         value = f"the hook is disabled ({hook.disabled_reason or '?'}){held}: only pings are sent"
         return Check("hook", "warn", value, f"enable it: hooktui hooks enable {hook.id}")
-    if found.paused:
+    if given.paused:
         value = f"all sending is paused, {stats.waiting:,} deliveries of this hook are waiting"
         return Check("hook", "warn", value, "resume with: hooktui resume")
     waits = f", {stats.waiting:,} deliveries waiting" if stats.waiting else ", none waiting"
-    if found.breaker_until_ms is not None:
-        left_s = (found.breaker_until_ms - found.now_ms) / 1000
+    if given.breaker_until_ms is not None:
+        left_s = (given.breaker_until_ms - given.now_ms) / 1000
         when = f"in {format_duration(left_s)}" if left_s > 0 else "now"
         value = f"the breaker is open after many failures: the next attempt is {when}{waits}"
         return Check("hook", "warn", value, "it closes with the first success")

@@ -59,7 +59,7 @@ _ERROR_FIXES: Final = {
 }  # fmt: skip
 
 
-def judge_answer(ping: Attempt, hook: Hook, target: ParsedUrl) -> Check:
+def assess_response(ping: Attempt, hook: Hook, target: ParsedUrl) -> Check:
     """Assess the response to a ping."""
     total_ms = ping.phases_ms.total or 0.0
     took = format_duration(total_ms / 1000)

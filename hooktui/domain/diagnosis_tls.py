@@ -24,7 +24,7 @@ _MOST_NAMES = 4
 _LONGEST = 60
 
 
-def judge_handshake(look: Look, target: ParsedUrl, hook: int) -> Check:
+def assess_handshake(look: Look, target: ParsedUrl, hook: int) -> Check:
     """Assess whether TLS works at all."""
     if look.tls is not None:
         took_ms = look.phases_ms.tls or 0.0
@@ -37,7 +37,7 @@ def judge_handshake(look: Look, target: ParsedUrl, hook: int) -> Check:
     return Check("tls", "fail", look.detail or "", f"{advice} {target.host}:{target.port}")
 
 
-def judge_certificate(tls: TlsFinding, host: str, hook: int, now_ms: int) -> Check:
+def assess_certificate(tls: TlsFinding, host: str, hook: int, now_ms: int) -> Check:
     """Assess the receiver's certificates; at most a hint if the hook does not verify."""
     if not tls.verified:
         value, advice = _not_verified(tls, host, hook)
@@ -76,40 +76,40 @@ def _not_verified(tls: TlsFinding, host: str, hook: int) -> tuple[str, str]:
             f"the certificate is for {_names(shown)}, not for {host}",
             "use one of its names in the hook's URL, or get a certificate with this one",
         )
-    more, above = _also(tls, shown), _cut(tls.chain[-1].issuer)
+    also, above = _also(tls, shown), _cut(tls.chain[-1].issuer)
     trust = "add its authority to this machine's (update-ca-certificates), and restart the server"
     anyhow = f"if the network is trusted: hooktui hooks edit {hook} --no-verify-tls"
     if tls.code == _SELF_SIGNED:
         return (
-            f"the certificate of {host} is self-signed: no authority vouches for it{more}",
+            f"the certificate of {host} is self-signed: no authority vouches for it{also}",
             f"get one from an authority; or {trust}; or, {anyhow}",
         )
     if tls.code == _SELF_SIGNED_ABOVE:
         return (
-            f"this machine does not trust {above}, which signed for {host}{more}",
+            f"this machine does not trust {above}, which signed for {host}{also}",
             f"{trust}; or, {anyhow}",
         )
     if tls.code in _NO_ISSUER and len(tls.chain) == 1:
         return (
-            f"{host} sends its certificate without that of its signer {_cut(shown.issuer)}{more}",
+            f"{host} sends its certificate without that of its signer {_cut(shown.issuer)}{also}",
             "let the receiver send the whole chain, with intermediate certificates (often"
             f" fullchain.pem); if the signer is your own authority: {trust}",
         )
     if tls.code in _NO_ISSUER:
-        return f"this machine does not trust {above}, which signed for {host}{more}", trust
+        return f"this machine does not trust {above}, which signed for {host}{also}", trust
     return f"the certificate of {host} was not accepted: {tls.why_not}", anyhow
 
 
 def _also(tls: TlsFinding, shown: Certificate) -> str:
     """Return further faults, which a handshake does not reach."""
-    found = [] if tls.fits_host else [f"it is for {_names(shown)}"]
+    faults = [] if tls.fits_host else [f"it is for {_names(shown)}"]
     if shown.days_left < 0:
-        found.append("it has expired")
-    return f"; and {', and '.join(found)}" if found else ""
+        faults.append("it has expired")
+    return f"; and {', and '.join(faults)}" if faults else ""
 
 
 def _expired(chain: Sequence[Certificate], host: str) -> tuple[str, str]:
-    ended = next((one for one in chain if one.days_left < 0), chain[0])
+    ended = next((certificate for certificate in chain if certificate.days_left < 0), chain[0])
     whose = "" if ended is chain[0] else f" (that of {_cut(ended.subject)}, above it)"
     days = -ended.days_left - 1  # whole days
     ago = "today" if days < 1 else f"{days} day{'' if days == 1 else 's'} ago"
@@ -135,8 +135,8 @@ def _in_days(days: int) -> str:
 
 def _names(shown: Certificate) -> str:
     names = shown.names or (shown.subject,)
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(map(_cut, names[:_MOST_NAMES])) + more
+    rest = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(map(_cut, names[:_MOST_NAMES])) + rest
 
 
 def _cut(text: str) -> str:

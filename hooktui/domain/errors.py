@@ -32,12 +32,12 @@ class HooktuiError(Exception):
     """An error that a person can act on; ``str(error)`` is one clear line.
 
     Attributes:
-        in_doubt: whether the request may have been carried out nevertheless (client side only).
+        outcome_unknown: whether the request may have been carried out nevertheless (client only).
     """
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
-    in_doubt = False
+    outcome_unknown = False
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -122,8 +122,8 @@ class Refused(HooktuiError):
         """
         first = list(islice(errors, MAX_ERRORS + 1))
         named = first[:MAX_ERRORS]
-        more = ["there are more errors like these"] if len(first) > MAX_ERRORS else []
-        return cls("; ".join([*(error.detail for error in named), *more]), named)
+        note = ["there are more errors like these"] if len(first) > MAX_ERRORS else []
+        return cls("; ".join([*(error.detail for error in named), *note]), named)
 
 
 class TooManyRequests(HooktuiError):

@@ -35,7 +35,7 @@ class Component(msgspec.Struct, frozen=True):
     fields: tuple[str, ...]
 
 
-class Output(msgspec.Struct, frozen=True):
+class JobOutput(msgspec.Struct, frozen=True):
     """The data that a completed job wrote to one destination."""
 
     component: Component
@@ -57,7 +57,7 @@ class Job(msgspec.Struct, frozen=True):
     owner_id: int
     progress: float
     outputs_count: int
-    outputs: tuple[Output, ...]
+    outputs: tuple[JobOutput, ...]
     started_at: str | None
     created_at: str
     failed_at: str | None
@@ -258,7 +258,7 @@ def completed(job: Job, at_ms: int, component: Component, name: str, records: in
     now = api_time(at_ms)
     identity = 364 + job.id
     url = f"{job.url}/outputs/{identity}"
-    output = Output(
+    output = JobOutput(
         component=component,
         created_at=job.started_at or now,
         id=identity,

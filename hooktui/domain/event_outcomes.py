@@ -18,7 +18,7 @@ from hooktui.domain.catalogue import PING, subscribes
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.data import UNREADABLE, first_steps
 from hooktui.domain.filters.parser import parse_hook_filter
-from hooktui.domain.filters.terms import Filter, Key, Subject, Term
+from hooktui.domain.filters.terms import Filter, FilterKey, Subject, Term
 from hooktui.domain.json_text import Steps
 from hooktui.domain.wire.hooks import Change, DryRun, TriedEvent
 
@@ -29,7 +29,7 @@ MOST_LETTERS: Final = 60
 """Characters of a body's value in a reason."""
 
 
-class Decision(StrEnum):
+class HookOutcome(StrEnum):
     """The outcome of an event for a hook.
 
     ``later``: the hook subscribes to it now, but did not when the event was received.
@@ -46,7 +46,7 @@ class Decision(StrEnum):
 class Why:
     """An outcome with its reason in words; ``as_of_now``: the hook may have been different then."""
 
-    decision: Decision
+    outcome: HookOutcome
     reason: str
     as_of_now: bool = False
 
@@ -84,31 +84,37 @@ class Happened:
 def why_skipped_steps(hook: Judged, event: Happened, reason: str) -> Steps[Why]:
     """Return why a subscribed hook was skipped, by the stored reason."""
     changed = hook.changed_ms > event.at_ms
-    if reason == Decision.DISABLED:
+    if reason == HookOutcome.DISABLED:
         now = "; it is active now" if hook.active else ""
-        return Why(Decision.DISABLED, f"was disabled when the event was received{now}")
+        return Why(HookOutcome.DISABLED, f"was disabled when the event was received{now}")
     if hook.filter is None:
-        return Why(Decision.FILTER, "its filter at that time did not match; it has none now", True)
+        return Why(
+            HookOutcome.FILTER, "its filter at that time did not match; it has none now", True
+        )
     if event.purged:
-        return Why(Decision.FILTER, "its filter did not match; the body is purged", changed)
+        return Why(HookOutcome.FILTER, "its filter did not match; the body is purged", changed)
     misfits = yield from misfitting_steps(hook.filter, event)
     if not misfits:
         return Why(
-            Decision.FILTER, "its filter at that time did not match; the current one would", True
+            HookOutcome.FILTER, "its filter at that time did not match; the current one would", True
         )
-    return Why(Decision.FILTER, f"its filter did not match: {_listed(misfits, '; ')}", changed)
+    return Why(HookOutcome.FILTER, f"its filter did not match: {_listed(misfits, '; ')}", changed)
 
 
-def why_not_asked(hook: Judged, event: Happened) -> Why:
+def why_not_subscribed(hook: Judged, event: Happened) -> Why:
     """Return why an event did not concern a hook at all."""
     if event.type == PING:
-        return Why(Decision.NOT_SUBSCRIBED, "a ping is only sent to the pinged hook")
+        return Why(HookOutcome.NOT_SUBSCRIBED, "a ping is only sent to the pinged hook")
     if hook.created_ms > event.at_ms:
-        return Why(Decision.LATER, "was created after the event was received")
+        return Why(HookOutcome.LATER, "was created after the event was received")
     if subscribes(hook.events, event.type):
-        return Why(Decision.LATER, "subscribes to it now, but did not when it was received", True)
-    asked = _listed(hook.events, ", ")
-    return Why(Decision.NOT_SUBSCRIBED, f"subscribes to {asked}", hook.changed_ms > event.at_ms)
+        return Why(
+            HookOutcome.LATER, "subscribes to it now, but did not when it was received", True
+        )
+    selection = _listed(hook.events, ", ")
+    return Why(
+        HookOutcome.NOT_SUBSCRIBED, f"subscribes to {selection}", hook.changed_ms > event.at_ms
+    )
 
 
 def misfitting_steps(text: str, event: Happened) -> Steps[list[str]]:
@@ -121,8 +127,8 @@ def misfitting_steps(text: str, event: Happened) -> Steps[list[str]]:
     for place, term in enumerate(parsed.terms):
         yield
         if not (yield from term.match_steps(event.subject, event.at_ms)):
-            found = yield from _found_steps(term, event)
-            misfits.append(f"{_written(parsed, place)} ({found})")
+            actual = yield from _actual_steps(term, event)
+            misfits.append(f"{_written(parsed, place)} ({actual})")
     return misfits
 
 
@@ -132,8 +138,8 @@ def _written(parsed: Filter, place: int) -> str:
     return _cut(parsed.source[parsed.terms[place].column - 1 : end].strip())
 
 
-def _found_steps(term: Term, event: Happened) -> Steps[str]:
-    if term.key is not Key.DATA:
+def _actual_steps(term: Term, event: Happened) -> Steps[str]:
+    if term.key is not FilterKey.DATA:
         return f"it is {event.type}"
     if event.data is UNREADABLE:
         return "the body cannot be read"
@@ -153,8 +159,8 @@ def _shown(value: object) -> str:
 
 
 def _listed(names: Sequence[str], between: str) -> str:
-    more = len(names) - MOST_NAMED
-    return between.join(names[:MOST_NAMED]) + (f"{between}{more} more" if more > 0 else "")
+    rest = len(names) - MOST_NAMED
+    return between.join(names[:MOST_NAMED]) + (f"{between}{rest} more" if rest > 0 else "")
 
 
 def _cut(text: str) -> str:
@@ -168,7 +174,7 @@ _ORDER: Final = (Change.MORE, Change.FEWER, Change.SAME)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Selection:
     """A selection of a hook: types and groups, and a filter of bodies."""
 
     events: frozenset[str]
@@ -179,7 +185,7 @@ class Wish:
         """Whether the bodies are needed."""
         return self.filter is not None and self.filter.needs_data
 
-    def takes_steps(self, event: Subject) -> Steps[bool]:
+    def matches_steps(self, event: Subject) -> Steps[bool]:
         """Return whether an event would be sent."""
         if not subscribes(self.events, event.event_type or ""):
             return False
@@ -200,7 +206,9 @@ class PastEvent:
     purged: bool = False
 
 
-def dry_run_steps(events: Iterable[PastEvent], tried: Wish, now: Wish | None) -> Steps[DryRun]:
+def dry_run_steps(
+    events: Iterable[PastEvent], tried: Selection, now: Selection | None
+) -> Steps[DryRun]:
     """Assess events, newest first, with the tried settings and an existing hook's own."""
     looked = sent = sent_now = unknown = 0
     since: str | None = None
@@ -208,14 +216,14 @@ def dry_run_steps(events: Iterable[PastEvent], tried: Wish, now: Wish | None) ->
     counts = dict.fromkeys(_ORDER, 0)
     for event in events:
         since = event.created_at
-        if event.purged and any(_unjudged(wish, event.type) for wish in (tried, now)):
+        if event.purged and any(_needs_body(selection, event.type) for selection in (tried, now)):
             unknown += 1
             continue
         looked += 1
         yield
         subject = Subject(at_ms=0, event_type=event.type, data=partial(_data, event))
-        takes = yield from tried.takes_steps(subject)
-        took = takes if now is None else (yield from now.takes_steps(subject))
+        takes = yield from tried.matches_steps(subject)
+        took = takes if now is None else (yield from now.matches_steps(subject))
         yield from subject.forget_steps()
         sent += takes
         sent_now += took
@@ -236,13 +244,13 @@ def dry_run_steps(events: Iterable[PastEvent], tried: Wish, now: Wish | None) ->
         more=counts[Change.MORE],
         fewer=counts[Change.FEWER],
         unknown=unknown,
-        data=tuple(one for change in _ORDER for one in kinds[change]),
+        data=tuple(tried_event for change in _ORDER for tried_event in kinds[change]),
     )
 
 
-def _unjudged(wish: Wish | None, event_type: str) -> bool:
+def _needs_body(tried: Selection | None, event_type: str) -> bool:
     """Return whether an event cannot be assessed without its body."""
-    return wish is not None and wish.needs_data and subscribes(wish.events, event_type)
+    return tried is not None and tried.needs_data and subscribes(tried.events, event_type)
 
 
 def _data(event: PastEvent) -> object:

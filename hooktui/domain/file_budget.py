@@ -99,8 +99,8 @@ def share_files(limit: int, *, connections: int, outbound: int | None = None) ->
             f" {least_files():,}; raise it with ulimit -n 65536 before the start, or with"
             " LimitNOFILE=65536 in the service"
         )
-    wanted = DEFAULT_OUTBOUND if outbound is None else outbound
-    return replace(before, receivers=left, outbound=min(wanted, left))
+    requested = DEFAULT_OUTBOUND if outbound is None else outbound
+    return replace(before, receivers=left, outbound=min(requested, left))
 
 
 def least_files() -> int:

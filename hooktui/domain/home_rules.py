@@ -24,7 +24,7 @@ _ROOT = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FileEntry:
     """One name in a file system; a link itself, not its target.
 
     Attributes:
@@ -51,12 +51,12 @@ class Flaw:
     fix: str
 
 
-def flaws_of(entries: Iterable[Entry], uid: int) -> list[Flaw]:
+def flaws_of(entries: Iterable[FileEntry], uid: int) -> list[Flaw]:
     """Return the faults of a home's files for a server that runs as a user."""
     return [flaw for entry in entries for flaw in _flaws(entry, uid)]
 
 
-def _flaws(entry: Entry, uid: int) -> Iterator[Flaw]:
+def _flaws(entry: FileEntry, uid: int) -> Iterator[Flaw]:
     if entry.part == "way":
         yield from _of_way(entry, uid)
     elif entry.part == "home":
@@ -65,7 +65,7 @@ def _flaws(entry: Entry, uid: int) -> Iterator[Flaw]:
         yield from _of_file(entry, uid)
 
 
-def _of_way(entry: Entry, uid: int) -> Iterator[Flaw]:
+def _of_way(entry: FileEntry, uid: int) -> Iterator[Flaw]:
     if entry.uid not in (_ROOT, uid):
         yield Flaw(
             "refused",
@@ -76,7 +76,7 @@ def _of_way(entry: Entry, uid: int) -> Iterator[Flaw]:
         yield from _writable(entry)
 
 
-def _of_home(entry: Entry, uid: int) -> Iterator[Flaw]:
+def _of_home(entry: FileEntry, uid: int) -> Iterator[Flaw]:
     if not stat.S_ISDIR(entry.mode):
         yield Flaw("refused", f"{entry.path} is not a folder", "set HOOKTUI_HOME to a folder")
         return
@@ -92,7 +92,7 @@ def _of_home(entry: Entry, uid: int) -> Iterator[Flaw]:
         yield Flaw("minor", f"{entry.path} has mode {_mode(entry)}", f"chmod 750 {entry.path}")
 
 
-def _writable(entry: Entry) -> Iterator[Flaw]:
+def _writable(entry: FileEntry) -> Iterator[Flaw]:
     mode = entry.mode & _OTHERS_WRITE
     if not entry.shared_group:  # the private group of a user, where umask 002 is usual
         mode &= ~stat.S_IWGRP
@@ -102,7 +102,7 @@ def _writable(entry: Entry) -> Iterator[Flaw]:
         yield Flaw("refused", what, f"chmod {who}-w {entry.path}")
 
 
-def _of_file(entry: Entry, uid: int) -> Iterator[Flaw]:
+def _of_file(entry: FileEntry, uid: int) -> Iterator[Flaw]:
     if stat.S_ISLNK(entry.mode):
         yield Flaw(
             "refused",
@@ -123,7 +123,7 @@ def _of_file(entry: Entry, uid: int) -> Iterator[Flaw]:
     yield from _of_mode(entry)
 
 
-def _of_mode(entry: Entry) -> Iterator[Flaw]:
+def _of_mode(entry: FileEntry) -> Iterator[Flaw]:
     what = f"{entry.path} has mode {_mode(entry)}"
     if entry.part == "socket":
         if entry.mode & 0o117:
@@ -133,5 +133,5 @@ def _of_mode(entry: Entry) -> Iterator[Flaw]:
         yield Flaw(level, what, f"chmod 600 {entry.path}")
 
 
-def _mode(entry: Entry) -> str:
+def _mode(entry: FileEntry) -> str:
     return f"{stat.S_IMODE(entry.mode):o}"

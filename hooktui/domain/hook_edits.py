@@ -110,7 +110,7 @@ def _type_errors(value: object, expected: Any, path: _Path) -> Iterator[FieldErr
     elif not isinstance(value, dict):
         yield _error(path, "{}: input should be a valid dictionary")
     elif is_dataclass(expected):
-        required = [one.name for one in fields(expected) if one.default is MISSING]
+        required = [declared.name for declared in fields(expected) if declared.default is MISSING]
         yield from _field_errors(value, get_type_hints(expected), required, path)
     else:
         for name, part in value.items():
@@ -135,7 +135,7 @@ def apply(
         Refused: with every bad field; also where a stored write-only value would become readable
             or would be sent to another server.
     """
-    changes: dict[str, Any] = {n: convert(one, _EDITABLE[n]) for n, one in given.items()}
+    changes: dict[str, Any] = {n: convert(value, _EDITABLE[n]) for n, value in given.items()}
     if "name" in changes:
         changes["name"] = changes["name"] or ""
     errors: list[FieldError] = []
@@ -182,8 +182,8 @@ def _gives_password(given: Mapping[str, Any]) -> bool:
 
 def same_origin(before: HookSettings, after: HookSettings) -> bool:
     """Return whether two URLs lead to the same scheme, host and port."""
-    one, other = _target(before.url), _target(after.url)
-    return one is not None and other is not None and one.origin == other.origin
+    old, new = _target(before.url), _target(after.url)
+    return old is not None and new is not None and old.origin == new.origin
 
 
 def check_write_only(
@@ -192,11 +192,11 @@ def check_write_only(
     """Return why an edit would show a stored write-only value or send it to another server."""
     moved = not same_origin(before, after)
     hidden = {name.lower() for name in sensitive_names(after.headers, after.sensitive_headers)}
-    kept = kept_headers(before, after, _given_headers(given))
-    errors = [_readable(name) for name in kept if name.lower() not in hidden]
+    headers = kept_headers(before, after, _given_headers(given))
+    errors = [_readable(name) for name in headers if name.lower() not in hidden]
     if moved:
         target = _shown_origin(after.url)
-        errors += [_elsewhere(header_pointer(n), f"header {n!r}", target) for n in kept]
+        errors += [_elsewhere(header_pointer(n), f"header {n!r}", target) for n in headers]
         if before.basic_auth and after.basic_auth and not _gives_password(given):
             errors.append(_elsewhere("/basic_auth/password", "basic_auth.password", target))
     return errors

@@ -182,8 +182,8 @@ def header_pointer(name: str) -> str:
 
 def sensitive_names(headers: Mapping[str, str], named: Iterable[str]) -> tuple[str, ...]:
     """Return the headers whose values are kept like secrets: those named, and the usual ones."""
-    wanted = {name.lower() for name in named}
-    return tuple(n for n in headers if n.lower() in wanted or _SENSITIVE.search(n))
+    lowered = {name.lower() for name in named}
+    return tuple(n for n in headers if n.lower() in lowered or _SENSITIVE.search(n))
 
 
 def masked_headers(headers: Mapping[str, str], sensitive: Sequence[str]) -> dict[str, str]:

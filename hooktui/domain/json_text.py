@@ -90,8 +90,8 @@ def check_steps(text: bytes, what: str) -> Steps[None]:
 
 def _check_without_surrogates(text: bytes, what: str, error: msgspec.DecodeError) -> None:
     r"""Check again with each ``\ud83d`` replaced: msgspec rejects what JSON allows."""
-    whole, found = _SURROGATE.subn(rb"\\u0020", text)
-    if found:
+    whole, count = _SURROGATE.subn(rb"\\u0020", text)
+    if count:
         try:
             _skip(whole)
         except msgspec.DecodeError as other:
@@ -107,8 +107,8 @@ def _explained(text: bytes, what: str, message: str) -> Malformed:
     if text.startswith(b"\xef\xbb\xbf"):
         return Malformed(f"{what} begins with a byte order mark; send JSON without one")
     _decoded(text, what)
-    found = _PLACE.fullmatch(message)
-    why, place = (found[1], int(found[2])) if found and found[2] else ("it ends early", len(text))
+    match = _PLACE.fullmatch(message)
+    why, place = (match[1], int(match[2])) if match and match[2] else ("it ends early", len(text))
     line = text.count(b"\n", 0, place) + 1
     column = len(text[text.rfind(b"\n", 0, place) + 1 : place].decode("utf-8", "replace")) + 1
     constant = _CONSTANT.match(text, max(place - 1, 0)) or _CONSTANT.match(text, place)
@@ -130,9 +130,9 @@ def _too_deep(what: str) -> Malformed:
 
 def _check_depth(text: bytes, what: str) -> Steps[None]:
     depth = 0
-    for some in _outside_strings(text):
+    for part in _outside_strings(text):
         yield
-        brackets = memoryview(some.translate(_DEPTHS, _NOT_BRACKETS)).cast("b")
+        brackets = memoryview(part.translate(_DEPTHS, _NOT_BRACKETS)).cast("b")
         depths = list(accumulate(brackets, initial=depth))
         if max(depths) > MAX_DEPTH:
             raise _too_deep(what)
@@ -165,7 +165,7 @@ def count_values(text: bytes, most: int) -> int:
     at_most = most_values(text)
     if at_most <= most:
         return at_most
-    return sum(len(some.translate(None, b"]}")) for some in _outside_strings(text))
+    return sum(len(part.translate(None, b"]}")) for part in _outside_strings(text))
 
 
 def read(text: bytes) -> object:
@@ -228,10 +228,10 @@ def _read_slowly(text: bytes) -> Steps[object]:
     top: list[object] = []
     stack: list[list[object] | dict[str, object]] = [top]
     names: list[str] = []
-    for number, found in enumerate(_TOKEN.finditer(text.decode("utf-8"))):
+    for number, match in enumerate(_TOKEN.finditer(text.decode("utf-8"))):
         if number % _TOKENS_A_STEP == 0:
             yield
-        token, after = found.groups()
+        token, after = match.groups()
         if after == ":":
             names.append(_decoder.decode(token))
             continue

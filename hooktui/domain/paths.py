@@ -125,17 +125,17 @@ def places(environ: Mapping[str, str], *, system_installed: bool = False) -> Ins
     """
     if environ.get("HOOKTUI_HOME"):
         home = Path(environ["HOOKTUI_HOME"])
-        found = _inside(home, config=home / "config.toml")
+        paths = _inside(home, config=home / "config.toml")
     elif system_installed or started_by_systemd(environ):
         inside = _inside(SYSTEM.home, config=SYSTEM.config)
-        found = replace(inside, socket=SYSTEM.socket, service=True)
+        paths = replace(inside, socket=SYSTEM.socket, service=True)
     else:
         home = _xdg(environ, "XDG_STATE_HOME", ".local/state") / "hooktui"
         config = _xdg(environ, "XDG_CONFIG_HOME", ".config") / "hooktui" / "config.toml"
-        found = _inside(home, config=config)
+        paths = _inside(home, config=config)
     if environ.get("HOOKTUI_SOCKET"):
-        found = replace(found, socket=Path(environ["HOOKTUI_SOCKET"]))
-    return found
+        paths = replace(paths, socket=Path(environ["HOOKTUI_SOCKET"]))
+    return paths
 
 
 def started_by_systemd(environ: Mapping[str, str]) -> bool:

@@ -71,31 +71,31 @@ def allows(role: Role, need: Need) -> bool:
     return need in ALLOWED[role]
 
 
-def is_lower(wanted: Role, role: Role) -> bool:
+def is_lower(requested: Role, role: Role) -> bool:
     """Return whether ``wanted`` has no permission that ``role`` lacks; true for equal roles.
 
     Viewer ≤ operator ≤ admin, producer ≤ admin; producer and operator are not comparable.
     """
-    return ALLOWED[wanted] <= ALLOWED[role]
+    return ALLOWED[requested] <= ALLOWED[role]
 
 
-def lower(role: Role, wanted: Role | None) -> Role:
+def lower(role: Role, requested: Role | None) -> Role:
     """Return the role in which a request acts: the requested one, unless it is higher.
 
     Args:
         role: the role of the caller.
-        wanted: the role that the request asks for (``Hooktui-Role``), if any.
+        requested: the role that the request asks for (``Hooktui-Role``), if any.
 
     Raises:
         NotAllowed: the requested role has a permission that the caller lacks.
     """
-    if wanted is None:
+    if requested is None:
         return role
-    if not is_lower(wanted, role):
+    if not is_lower(requested, role):
         raise NotAllowed(
-            f"a request may lower its role, never raise it: you are {role}, and {wanted} is more"
+            f"a request may lower its role, never raise it: you are {role}, and {requested} is more"
         )
-    return wanted
+    return requested
 
 
 def why_not(role: Role, need: Need) -> str:
@@ -103,7 +103,7 @@ def why_not(role: Role, need: Need) -> str:
 
     Only meaningful if `allows` is false.
     """
-    able = next(one for one in _LEAST_FIRST if allows(one, need))
+    able = next(candidate for candidate in _LEAST_FIRST if allows(candidate, need))
     roles = able if able is Role.ADMIN else f"{able} or admin"
     return f"your role {role} may {MAY[role]}; {_NEEDED_FOR[need]} needs {roles}"
 

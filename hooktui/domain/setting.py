@@ -104,14 +104,14 @@ def settings_of(declaration: type) -> dict[str, Setting]:
     Its annotations must not be strings: no ``from __future__ import annotations`` there.
     """
     settings = {}
-    for one in fields(declaration):
-        value_type, setting = get_args(one.type)
+    for field in fields(declaration):
+        value_type, setting = get_args(field.type)
         optional = NoneType in get_args(value_type)
-        default = one.default if one.default_factory is MISSING else one.default_factory()
-        settings[one.name] = replace(
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        settings[field.name] = replace(
             setting,
-            name=one.name,
-            option=setting.option or one.name.replace("_", "-"),
+            name=field.name,
+            option=setting.option or field.name.replace("_", "-"),
             type=value_type,
             kind=get_args(value_type)[0] if optional else value_type,
             optional=optional,

@@ -75,13 +75,13 @@ def _cut(line: str, limit: int) -> str:
     return line[: limit - 1] + ELLIPSIS if limit > 0 else ""
 
 
-def _show_run(found: re.Match[str]) -> str:
+def _show_run(match: re.Match[str]) -> str:
     """Return the visible form of a run of characters that are not plain ASCII."""
-    start = found.start()
-    has_base = start > 0 and found.string[start - 1] not in "\n\t"
+    start = match.start()
+    has_base = start > 0 and match.string[start - 1] not in "\n\t"
     marks = 0
     shown: list[str] = []
-    for letter in found[0]:
+    for letter in match[0]:
         escaped = _escaped(letter)
         if escaped is None and _is_mark(letter) and has_base:
             marks += 1

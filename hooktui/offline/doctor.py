@@ -15,11 +15,11 @@ from hooktui.client.sync_client import PlainClient
 from hooktui.doctor.exposure import check_exposure
 from hooktui.doctor.machine import check_disk, check_modes, check_versions
 from hooktui.doctor.postgres import check_shared
-from hooktui.doctor.rules import judge_hold
+from hooktui.doctor.rules import assess_hold
 from hooktui.doctor.sqlite import check_installation
 from hooktui.domain.errors import NoServer, NotAllowed, NotFound, Refused, Unavailable
 from hooktui.domain.paths import InstallPaths
-from hooktui.domain.wire.diagnosis import Check, Checkup, checkup_of
+from hooktui.domain.wire.diagnosis import Check, DoctorReport, report_of
 from hooktui.installation import find_places
 from hooktui.offline.installation import sqlite_home
 from hooktui.offline.service_user import act_as_owner
@@ -32,7 +32,7 @@ _CONNECT_S = 2.0
 _RESTART = "restart the server with this version of hooktui"
 
 
-def examine(environ: Mapping[str, str], client: PlainClient, *, here: bool) -> Checkup:
+def examine(environ: Mapping[str, str], client: PlainClient, *, here: bool) -> DoctorReport:
     """Check an installation.
 
     Args:
@@ -49,15 +49,15 @@ def examine(environ: Mapping[str, str], client: PlainClient, *, here: bool) -> C
     except (NoServer, Unavailable) as error:
         if not here:
             raise
-        return checkup_of(_without_server(environ, error))
+        return report_of(_without_server(environ, error))
     took_ms = (time.perf_counter() - begun_s) * 1000
     try:
-        found = client.call(calls.checkup())
+        report = client.call(calls.checkup())
     except NotFound:
         old = Check("server", "warn", "another version, which this command cannot check", _RESTART)
-        return checkup_of([old])
+        return report_of([old])
     listens = _listens(environ) if here else []
-    return checkup_of([*_server(client, took_ms), *listens, *found.checks])
+    return report_of([*_server(client, took_ms), *listens, *report.checks])
 
 
 def _server(client: PlainClient, took_ms: float) -> list[Check]:
@@ -65,7 +65,7 @@ def _server(client: PlainClient, took_ms: float) -> list[Check]:
         status = client.call(calls.server_status())
     except Unavailable as error:
         return [Check("server", "fail", error.detail, "see the checks of its database below")]
-    said = ", ".join(f"process {one.pid} on {one.name}" for one in status.servers)
+    said = ", ".join(f"process {server.pid} on {server.name}" for server in status.servers)
     value = f"{status.version}, {said}, responded in {took_ms:.0f} ms"
     checks = [Check("server", "ok", value)]
     if status.version != __version__:
@@ -74,7 +74,7 @@ def _server(client: PlainClient, took_ms: float) -> list[Check]:
         said = f"paused by {status.paused.by} at {status.paused.at}: only pings are sent"
         checks.append(Check("delivery", "warn", said, "resume it with: hooktui resume"))
     if status.loop is not None:
-        checks.append(judge_hold(status.loop.longest_ms, status.loop.by))
+        checks.append(assess_hold(status.loop.longest_ms, status.loop.by))
     return checks
 
 
@@ -98,7 +98,7 @@ def _listens(environ: Mapping[str, str]) -> list[Check]:
 
 
 def _without_server(environ: Mapping[str, str], error: NoServer | Unavailable) -> list[Check]:
-    act_as_owner(find_places(environ), ["doctor"], judge=False)
+    act_as_owner(find_places(environ), ["doctor"], check_home=False)
     try:
         where, settings = sqlite_home(environ, any_database=True)
         url = settings.database_url or ""

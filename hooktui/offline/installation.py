@@ -48,14 +48,14 @@ def sqlite_home(
             "this command works on a SQLite file, but HOOKTUI_DATABASE_URL names none;"
             " for PostgreSQL use pg_dump and pg_restore"
         )
-    found = replace(
+    paths = replace(
         where,
         home=where.home.absolute(),
         database=database.absolute(),
         socket=where.socket.absolute(),
         key_file=where.key_file.absolute(),
     )
-    return found, settings
+    return paths, settings
 
 
 def user_name(uid: int) -> str:

@@ -104,11 +104,11 @@ async def carry_over(
         progress("preparing the database")
         await _settle(where)
     lock = HomeLock(where.database.with_name("hooktui.lock"))
-    lock.take()
+    lock.acquire()
     try:
         return await _move_locked(where, target, before, actor, progress)
     finally:
-        lock.drop()
+        lock.release()
 
 
 async def _settle(where: InstallPaths) -> None:
@@ -153,10 +153,10 @@ async def _copy(
     progress: Callable[[str], None],
 ) -> list[Copied]:
     """Copy all rows in one transaction; none if an earlier run of this move has committed."""
-    one = engine(open_connection, 1, "READ COMMITTED")
+    pool = engine(open_connection, 1, "READ COMMITTED")
     committing = False
     try:
-        async with one.connect() as conn:
+        async with pool.connect() as conn:
             if await was_moved(conn, mark.move):
                 return []
             copied = await move_rows(conn, database, mark.move, actor, target, vault, progress)
@@ -175,4 +175,4 @@ async def _copy(
             raise
         raise explain(error, target) from error
     finally:
-        await one.dispose()
+        await pool.dispose()

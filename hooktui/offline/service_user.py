@@ -36,13 +36,13 @@ class CannotBecome(HooktuiError):
     title = "Cannot change the user"
 
 
-def act_as_owner(where: InstallPaths, command: Sequence[str], *, judge: bool = True) -> Actor:
+def act_as_owner(where: InstallPaths, command: Sequence[str], *, check_home: bool = True) -> Actor:
     """Become the user of an installation, or check that this is it; return the caller.
 
     Args:
         where: the installation; root creates the service's folder if it is missing.
         command: the command to suggest to other callers, without ``hooktui``.
-        judge: whether a home is refused that others can write.
+        check_home: whether a home is refused that others can write.
 
     Raises:
         NotAllowed: the caller is neither that user nor root.
@@ -54,14 +54,14 @@ def act_as_owner(where: InstallPaths, command: Sequence[str], *, judge: bool = T
     unit = _service_unit() if where.service else ServiceUnit()
     owner = _owner(where, unit)
     if owner is None or owner == me:
-        if judge:
+        if check_home:
             refuse_unsafe(where)
         return actor
     if me != 0:
         raise NotAllowed(_instead(where, owner, command))
-    if where.service and judge:
+    if where.service and check_home:
         _make_service_home(where.home, owner)
-    if judge:
+    if check_home:
         refuse_unsafe(where, owner)
     for source in unit.keys:
         if _hold(source):
@@ -119,13 +119,13 @@ def _make_service_home(home: Path, owner: int) -> None:
 def _service_unit() -> ServiceUnit:
     """Read the unit of the service and its drop-ins; earlier folders hide names of later ones."""
     files = [unit for unit in known.SYSTEM.units if unit.is_file()][:1]
-    more: dict[str, Path] = {}
+    drop_ins: dict[str, Path] = {}
     for unit in reversed(known.SYSTEM.units):
         folder = unit.with_name(f"{unit.name}.d")
-        more |= {one.name: one for one in folder.glob("*.conf")}
-    files += [more[name] for name in sorted(more)]
+        drop_ins |= {file.name: file for file in folder.glob("*.conf")}
+    files += [drop_ins[name] for name in sorted(drop_ins)]
     try:
-        return read_unit([one.read_text("utf-8", "replace") for one in files])
+        return read_unit([file.read_text("utf-8", "replace") for file in files])
     except OSError as error:
         raise NotAllowed(f"cannot read {error.filename}: {error.strerror}") from None
 
@@ -194,11 +194,11 @@ def become(uid: int, home: Path) -> None:
 
 def _check_program(uid: int, gid: int) -> None:
     """Check that the user can read all later imports, while root can still report it."""
-    needed = [Path(one).parent for one in (hooktui.__file__, sqlalchemy.__file__, os.__file__)]
+    needed = [Path(file).parent for file in (hooktui.__file__, sqlalchemy.__file__, os.__file__)]
     os.setegid(gid)
     os.seteuid(uid)
     try:
-        closed = [one for one in needed if not os.access(one, os.R_OK, effective_ids=True)]
+        closed = [folder for folder in needed if not os.access(folder, os.R_OK, effective_ids=True)]
     finally:
         os.seteuid(0)
         os.setegid(0)

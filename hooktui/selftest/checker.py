@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hooktui.domain.wire.deliveries import Delivery
-from hooktui.selftest.ledger import Entry
+from hooktui.selftest.ledger import ReceivedRequest
 from hooktui.selftest.producer import Sent
 
 
@@ -48,7 +48,7 @@ class Verdict:
 
 def check(
     sent: Iterable[Sent],
-    entries: Iterable[Entry],
+    entries: Iterable[ReceivedRequest],
     stored: Iterable[Delivery],
     hooks: dict[str, int],
 ) -> Verdict:
@@ -56,18 +56,18 @@ def check(
 
     Args:
         sent: the events that the server accepted.
-        entries: the requests that the ledger received.
+        entries: the requests that the receiver recorded.
         stored: all deliveries, as the API lists them.
-        hooks: the hook of each path of the ledger; each gets every event.
+        hooks: the hook of each path of the receiver; each gets every event.
     """
-    accepted = {one.event: one for one in sent}
-    arrivals: dict[str, list[Entry]] = defaultdict(list)
+    accepted = {event.event: event for event in sent}
+    arrivals: dict[str, list[ReceivedRequest]] = defaultdict(list)
     for entry in entries:
         arrivals[entry.delivery].append(entry)
-    taken = {
-        delivery: n for delivery, all_ in arrivals.items() if (n := sum(e.taken for e in all_))
+    counts = {
+        delivery: n for delivery, all_ in arrivals.items() if (n := sum(e.accepted for e in all_))
     }
-    arrived = {(all_[0].event, hooks[all_[0].path]) for d, all_ in arrivals.items() if d in taken}
+    arrived = {(all_[0].event, hooks[all_[0].path]) for d, all_ in arrivals.items() if d in counts}
     stored = list(stored)
     by_pair: dict[tuple[str, int], set[str]] = defaultdict(set)
     for delivery, all_ in arrivals.items():
@@ -81,8 +81,8 @@ def check(
     ]
     return Verdict(
         accepted=len(accepted),
-        delivered=len(taken),
-        duplicates=sum(count - 1 for count in taken.values()),
+        delivered=len(counts),
+        duplicates=sum(count - 1 for count in counts.values()),
         lost=tuple(
             f"{event} to hook {hook}"
             for event in accepted
@@ -94,17 +94,17 @@ def check(
         ),
         altered=tuple(altered),
         phantoms=tuple(
-            one.id for one in stored if one.status == "delivered" and one.id not in taken
+            row.id for row in stored if row.status == "delivered" and row.id not in counts
         ),
         unsettled=tuple(
-            f"{one.id} {one.status}" + (f" ({one.reason})" if one.reason else "")
-            for one in stored
-            if one.status != "delivered"
+            f"{row.id} {row.status}" + (f" ({row.reason})" if row.reason else "")
+            for row in stored
+            if row.status != "delivered"
         ),
     )
 
 
-def _unexpected(entry: Entry, accepted: dict[str, Sent]) -> str:
+def _unexpected(entry: ReceivedRequest, accepted: dict[str, Sent]) -> str:
     sent = accepted.get(entry.event)
     if sent is None:
         return f"{entry.event} was never accepted"

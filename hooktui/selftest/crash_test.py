@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hooktui.bench.databases import Databases, SqliteDatabases
-from hooktui.bench.processes import workplace
-from hooktui.bench.server_process import Victim
+from hooktui.bench.processes import temp_workspace
+from hooktui.bench.server_process import ServerProcess
 from hooktui.selftest.checker import Verdict, check
-from hooktui.selftest.ledger import MOODY, STEADY, Ledger, running_ledger
+from hooktui.selftest.ledger import MOODY, STEADY, RecordingReceiver, recording_receiver
 from hooktui.selftest.producer import KeyedProducer
 
 SETTLE_S = 120.0
@@ -51,42 +51,42 @@ class Proof:
 
 
 @dataclass
-class Scene:
-    """The participants: the server, its producer, and the ledger of both hooks."""
+class Scenario:
+    """The participants: the server, its producer, and the receiver of both hooks."""
 
-    victim: Victim
-    ledger: Ledger
+    server: ServerProcess
+    receiver: RecordingReceiver
     producer: KeyedProducer
     hooks: dict[str, int]
 
     def make_hooks(self) -> None:
-        """Create one hook for each path of the ledger."""
+        """Create one hook for each path of the receiver."""
         for path, schedule_s in ((STEADY, ()), (MOODY, _SCHEDULE_S)):
-            url = self.ledger.url(path)
-            self.hooks[path] = self.victim.create_hook(url, retry_schedule_s=schedule_s)
+            url = self.receiver.url(path)
+            self.hooks[path] = self.server.create_hook(url, retry_schedule_s=schedule_s)
 
     def verdict(self, settle_s: float = SETTLE_S) -> Verdict:
         """Stop the producer, wait until everything has arrived, and compare."""
         self.producer.stop()
-        self.victim.settle(settle_s)
+        self.server.settle(settle_s)
         return check(
-            self.producer.sent, self.ledger.entries(), self.victim.deliveries(), self.hooks
+            self.producer.sent, self.receiver.entries(), self.server.deliveries(), self.hooks
         )
 
 
 @contextmanager
-def scene(
+def scenario(
     folder: Path, environ: Mapping[str, str], database_url: str | None = None
-) -> Iterator[Scene]:
-    """Prepare all parts in a folder and start the ledger; stop all processes at the end."""
-    with running_ledger(folder / "ledger.jsonl") as ledger:
-        victim = Victim(folder / "home", environ, database_url)
-        one = Scene(victim, ledger, KeyedProducer(victim.address), {})
+) -> Iterator[Scenario]:
+    """Prepare all parts in a folder and start the receiver; stop all processes at the end."""
+    with recording_receiver(folder / "ledger.jsonl") as receiver:
+        server = ServerProcess(folder / "home", environ, database_url)
+        producer = KeyedProducer(server.address)
         try:
-            yield one
+            yield Scenario(server, receiver, producer, {})
         finally:
-            one.producer.abandon()
-            victim.kill()
+            producer.abandon()
+            server.kill()
 
 
 def prove(
@@ -105,27 +105,23 @@ def prove(
     chance = random.Random(seed)  # noqa: S311 - times, not secrets
     begun = time.monotonic()
     with (
-        workplace("proof") as folder,
+        temp_workspace("proof") as folder,
         databases.fresh() as url,
-        scene(folder, environ, url) as stage,
+        scenario(folder, environ, url) as stage,
     ):
-        stage.victim.start()
+        stage.server.start()
         stage.make_hooks()
         stage.producer.start()
         for number in range(kills):
             time.sleep(chance.uniform(*_ALIVE_S))
-            stage.victim.kill()
+            stage.server.kill()
             progress(f"killed {number + 1} of {kills}, {len(stage.producer.sent):,} accepted")
-            stage.victim.start()
+            stage.server.start()
         time.sleep(_ALIVE_S[1])
         progress("waiting for everything to arrive")
         verdict = stage.verdict()
     progress("")
     producer = stage.producer
     return Proof(
-        verdict,
-        kills,
-        producer.unanswered,
-        tuple(producer.refused),
-        time.monotonic() - begun,
+        verdict, kills, producer.unanswered, tuple(producer.refused), time.monotonic() - begun
     )

@@ -22,14 +22,14 @@ from pathlib import Path
 
 import msgspec
 
-from hooktui.bench.processes import tied
+from hooktui.bench.processes import child_command
 from hooktui.client.start import own_environment
 
 STEADY, MOODY = "/steady", "/moody"
 _SLOW_S = 0.05
 
 
-class Entry(msgspec.Struct, frozen=True):
+class ReceivedRequest(msgspec.Struct, frozen=True):
     """One request, and the status of its response."""
 
     path: str
@@ -39,14 +39,14 @@ class Entry(msgspec.Struct, frozen=True):
     status: int
 
     @property
-    def taken(self) -> bool:
+    def accepted(self) -> bool:
         """Whether the receiver accepted the event."""
         return 200 <= self.status < 300
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
-    """A running ledger: its address, and the file that it writes."""
+class RecordingReceiver:
+    """A running receiver: its address, and the file that it writes."""
 
     port: int
     file: Path
@@ -55,19 +55,19 @@ class Ledger:
         """Return the URL of a path."""
         return f"http://127.0.0.1:{self.port}{path}"
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[ReceivedRequest]:
         """Return all requests so far."""
         written = self.file.read_bytes()
         whole = written[: written.rfind(b"\n") + 1]  # the last line may be half written
-        decode = msgspec.json.Decoder(Entry).decode
+        decode = msgspec.json.Decoder(ReceivedRequest).decode
         return [decode(line) for line in whole.splitlines()]
 
 
 @contextmanager
-def running_ledger(file: Path) -> Iterator[Ledger]:
-    """Run a ledger as a separate process until the block ends."""
+def recording_receiver(file: Path) -> Iterator[RecordingReceiver]:
+    """Run a receiver as a separate process until the block ends."""
     process = subprocess.Popen(  # noqa: S603 - this program
-        tied("hooktui.selftest.ledger", str(file)),
+        child_command("hooktui.selftest.ledger", str(file)),
         env=own_environment(os.environ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -77,7 +77,7 @@ def running_ledger(file: Path) -> Iterator[Ledger]:
         try:
             if process.stdout is None:
                 raise RuntimeError("the process has no stdout pipe")
-            yield Ledger(int(process.stdout.readline()), file)
+            yield RecordingReceiver(int(process.stdout.readline()), file)
         finally:
             process.terminate()
 
@@ -113,7 +113,7 @@ class _Book:
                 status = 500
             elif mood == 1:
                 await asyncio.sleep(_SLOW_S)
-        entry = Entry(path, event, delivery, hashlib.sha256(body).hexdigest(), status)
+        entry = ReceivedRequest(path, event, delivery, hashlib.sha256(body).hexdigest(), status)
         # One write to a file opened for appending: complete, and in the file before the response.
         os.write(self._file, msgspec.json.encode(entry) + b"\n")
         return status

@@ -146,7 +146,7 @@ def transport_of(
     from hooktui.delivery.transport import Transport
 
     transport = Transport(settings.allow_networks, resolver, most=files.outbound + files.pings)
-    transport.refuse_own_listeners(one.getsockname()[:2] for one in tcp)
+    transport.refuse_own_listeners(listening.getsockname()[:2] for listening in tcp)
     return transport
 
 
@@ -184,7 +184,7 @@ def service_of(
         engine=engine,
         catalogue=catalogue,
         event_types=frozenset(catalogues.type_ids(catalogue)),
-        judge_url=UrlCheck(settings.allow_networks, resolver),
+        check_url=UrlCheck(settings.allow_networks, resolver),
         version=__version__,
         started_at=to_rfc3339(now_ms()),
         name=socket.gethostname(),
@@ -197,7 +197,7 @@ def service_of(
         connections=ConnectionLimiter(connections, in_all=files.api),
         limits=_limits(settings, connections),
         files_limit=files.limit,
-        check=_with_engine(_checkup(where, settings), engine, settings),
+        check=_with_engine(_local_checks(where, settings), engine, settings),
         key_file=where.key_file,
         look=ReceiverProbe(transport.dialer, at_once=files.diagnoses, shortages=engine.shortages),
     )
@@ -219,41 +219,43 @@ def _limits(settings: Settings, connections: int) -> CallLimits:
 
 
 def _with_engine(
-    checkup: Callable[[], Awaitable[Sequence[Check]]], engine: Engine, settings: Settings
+    local_checks: Callable[[], Awaitable[Sequence[Check]]], engine: Engine, settings: Settings
 ) -> Callable[[], Awaitable[Sequence[Check]]]:
     """Return a check of the installation and of the engine's shortages."""
     from hooktui.doctor.exposure import check_exposure
-    from hooktui.doctor.rules import judge_outbound, judge_shortage
+    from hooktui.doctor.rules import assess_outbound, assess_shortage
     from hooktui.domain.wire.diagnosis import Check
 
     async def check() -> Sequence[Check]:
         try:
-            found = await checkup()
+            checks = await local_checks()
         except OSError as error:
             condition = condition_of(error)
             if condition is None:
                 raise
             engine.shortages.note(condition, "a check of the installation")
             missing = f"this machine {condition.words}, so most checks were not made"
-            found = [Check("machine", "fail", missing, condition.advice)]
+            checks = [Check("machine", "fail", missing, condition.advice)]
         load = engine.load()
         return [
-            *found,
+            *checks,
             *check_exposure(settings, os.environ),
-            judge_outbound(
+            assess_outbound(
                 load.outbound, load.most_outbound, settings.max_outbound, short=load.short
             ),
-            judge_shortage(load.shortage, now_ms()),
+            assess_shortage(load.shortage, now_ms()),
         ]
 
     return check
 
 
-def _checkup(where: InstallPaths, settings: Settings) -> Callable[[], Awaitable[Sequence[Check]]]:
+def _local_checks(
+    where: InstallPaths, settings: Settings
+) -> Callable[[], Awaitable[Sequence[Check]]]:
     """Return a check of this installation from inside; the clocks are compared from now on."""
-    from hooktui.doctor.machine import Started
+    from hooktui.doctor.machine import StartTime
 
-    started = Started()
+    started = StartTime()
     if settings.database_url is not None and not settings.database_url.startswith(_SQLITE):
         from hooktui.doctor.postgres import check_shared
         from hooktui.store.postgres.connections import parse_database_url

@@ -48,22 +48,22 @@ async def bind_tcp(settings: Settings) -> list[socket.socket]:
     loop = asyncio.get_running_loop()
     bound: list[socket.socket] = []
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, address in dict.fromkeys((entry[0], entry[4]) for entry in found):
+        infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, address in dict.fromkeys((entry[0], entry[4]) for entry in infos):
             loopback = ip_address(str(address[0]).partition("%")[0]).is_loopback
             if not loopback and settings.tls_cert is None:
                 raise BadSettings(
                     f"listening on {settings.listen} needs TLS: it is not a loopback address;"
                     " set tls_cert and tls_key (--tls-cert, --tls-key)"
                 )
-            one = socket.socket(family, socket.SOCK_STREAM)
-            bound.append(one)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening = socket.socket(family, socket.SOCK_STREAM)
+            bound.append(listening)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            one.bind(address)
-            one.listen(2048)
-            one.setblocking(False)
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listening.bind(address)
+            listening.listen(2048)
+            listening.setblocking(False)
     except OSError as error:
         close(bound)
         raise BadSettings(
@@ -77,8 +77,8 @@ async def bind_tcp(settings: Settings) -> list[socket.socket]:
 
 def close(listening: Sequence[socket.socket]) -> None:
     """Close sockets."""
-    for one in listening:
-        one.close()
+    for listener in listening:
+        listener.close()
 
 
 def bind_unix(path: Path) -> socket.socket:

@@ -14,7 +14,7 @@ _PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, loggin
 """Priorities of syslog, by level."""
 
 
-class OneLine(logging.Formatter):
+class LogFormatter(logging.Formatter):
     """``2026-11-25T03:04:05.678Z INFO hooktui.server.run: started version=0.1.0``.
 
     The text of a line may be untrusted, so it goes through ``visible``; a traceback keeps its
@@ -84,7 +84,7 @@ def log_to_stderr(level: int = logging.INFO, *, journal: bool = False) -> None:
         journal: whether systemd's journal reads them.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine(journal=journal))
+    handler.setFormatter(LogFormatter(journal=journal))
     handler.addFilter(Bounded())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("hooktui").setLevel(level)

@@ -125,7 +125,7 @@ async def run(
     tls = listeners.tls(settings)
     _warn_of_exposure(settings)
     files = files_of(settings)
-    wanted = _stop_on_signals() if stop is None else stop
+    stop_event = _stop_on_signals() if stop is None else stop
     async with contextlib.AsyncExitStack() as stack:
         store = await open_store(where, settings)
         stack.push_async_callback(store.close)
@@ -153,13 +153,13 @@ async def run(
             tcp,
             tls,
         )
-        running = Running(where.socket, tuple(one.getsockname()[:2] for one in tcp))
+        running = Running(where.socket, tuple(listening.getsockname()[:2] for listening in tcp))
         _log.info("started %s", _facts((await store.info()).location, running))
         stack.callback(asyncio.create_task(WATCH.beat(), name="loop watch").cancel)
-        notifier.tell(READY=1)
+        notifier.send(READY=1)
         if ready is not None:
             ready(running)
-        await wanted.wait()
+        await stop_event.wait()
         _log.info("stopping")
         notifier.stopping()
     _log.info("stopped")
@@ -208,7 +208,7 @@ class _WindingDown:
         app = make_app(service)
         connections = (service.connections, service.unsent)
         self._listeners = [Listener(app, unix, *connections)]
-        self._listeners += [Listener(app, one, *connections, tls) for one in tcp]
+        self._listeners += [Listener(app, listening, *connections, tls) for listening in tcp]
         for listener in self._listeners:
             await listener.start()
 

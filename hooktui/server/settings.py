@@ -55,7 +55,7 @@ def _pairs(value: object) -> object:
 
 def _networks(value: object) -> object:
     if isinstance(value, list):
-        value = ",".join(str(one) for one in value)
+        value = ",".join(str(network) for network in value)
     if not isinstance(value, str):
         return value
     try:
@@ -193,10 +193,10 @@ def load(
         return Settings.model_validate(written | variables | given)
     except ValidationError as error:
         lines = []
-        for one in error.errors(include_url=False):
-            name = str(one["loc"][0]) if one["loc"] else ""
-            inner = "".join(f".{part}" for part in one["loc"][1:])
-            message = one["msg"].removeprefix("Value error, ")
+        for detail in error.errors(include_url=False):
+            name = str(detail["loc"][0]) if detail["loc"] else ""
+            inner = "".join(f".{part}" for part in detail["loc"][1:])
+            message = detail["msg"].removeprefix("Value error, ")
             message = message[:1].lower() + message[1:]
             place = places.get(name)
             lines.append(f"{place}{inner}: {message}" if place else message)
@@ -204,8 +204,8 @@ def load(
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, object]:
-    found = {name: environ.get(PREFIX + name.upper()) for name in Settings.model_fields}
-    return {name: value for name, value in found.items() if value}
+    variables = {name: environ.get(PREFIX + name.upper()) for name in Settings.model_fields}
+    return {name: value for name, value in variables.items() if value}
 
 
 def _read(config: Path) -> dict[str, object]:

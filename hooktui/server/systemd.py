@@ -35,23 +35,23 @@ class Notifier:
         self.watchdog_s = watchdog_s if address else None
         self._stopping = False
 
-    def tell(self, **news: object) -> None:
+    def send(self, **news: object) -> None:
         """Send variables, such as ``READY=1``; a failure is logged and ignored."""
         if self._address is None:
             return
         name = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         lines = "\n".join(f"{key}={value}" for key, value in news.items())
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as one:
-                one.setblocking(False)
-                one.sendto(lines.encode(), name)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+                channel.setblocking(False)
+                channel.sendto(lines.encode(), name)
         except OSError as error:
             _log.warning("systemd could not be notified of %s: %s", ", ".join(news), error.strerror)
 
     def stopping(self) -> None:
         """Announce the stop; from then on the stop timeout applies."""
         self._stopping = True
-        self.tell(STOPPING=1, STATUS="finishing attempts in flight")
+        self.send(STOPPING=1, STATUS="finishing attempts in flight")
 
     async def keep_telling(
         self,
@@ -67,10 +67,10 @@ class Notifier:
         while self._address is not None:
             wedged = [] if self._stopping else self._wedged(heartbeats, working)
             if not wedged:
-                self.tell(WATCHDOG=1) if self._stopping else self.tell(WATCHDOG=1, STATUS=status())
+                self.send(WATCHDOG=1) if self._stopping else self.send(WATCHDOG=1, STATUS=status())
             elif fed:
                 _log.error("the watchdog is not notified: %s", "; ".join(wedged))
-                self.tell(STATUS=f"wedged: {'; '.join(wedged)}")
+                self.send(STATUS=f"wedged: {'; '.join(wedged)}")
             fed = not wedged
             await asyncio.sleep(every_s)
 
@@ -78,12 +78,12 @@ class Notifier:
         if self.watchdog_s is None:
             return []
         longest_s = self.watchdog_s
-        found = [
+        stalled = [
             f"the {heartbeat.name} has been in one step for {heartbeat.age_s:.0f} s"
             for heartbeat in heartbeats
             if heartbeat.age_s > longest_s
         ]
-        return found if working() else [*found, "sending has stopped"]
+        return stalled if working() else [*stalled, "sending has stopped"]
 
 
 def notifier_of(environ: Mapping[str, str]) -> Notifier:
@@ -103,7 +103,7 @@ def is_journal(environ: Mapping[str, str], stream: TextIO) -> bool:
     The variable alone proves nothing: desktop programs pass it on to their terminals.
     """
     try:
-        found = os.fstat(stream.fileno())
+        status = os.fstat(stream.fileno())
     except (OSError, ValueError):  # closed, or not a file
         return False
-    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

@@ -16,13 +16,7 @@ from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.roles import Actor, Role
 from hooktui.domain.wire.access import AuditBreak, AuditCheck, AuditHead
 from hooktui.store.audit_guards import missing_triggers, wrong_numbers
-from hooktui.store.audit_key import (
-    ChainKey,
-    LastEntry,
-    chain_of,
-    make_chain_key,
-    note_last,
-)
+from hooktui.store.audit_key import ChainKey, LastEntry, chain_of, make_chain_key, note_last
 from hooktui.store.tables import AUDIT, inserted_id
 from hooktui.store.vault import Vault
 
@@ -44,7 +38,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class NewAuditEntry:
     """One audited action. ``before`` and ``after`` hold the changes, sensitive values masked."""
 
     at_ms: int
@@ -57,9 +51,9 @@ class Entry:
     result: str = "done"
 
 
-def disabled(hook: HookId, account: AccountId, reason: DisabledReason, at_ms: int) -> Entry:
+def disabled(hook: HookId, account: AccountId, reason: DisabledReason, at_ms: int) -> NewAuditEntry:
     """Return the entry of a hook that the server disabled by itself."""
-    return Entry(
+    return NewAuditEntry(
         at_ms=at_ms,
         actor=SERVER,
         action="hook.change",
@@ -70,7 +64,7 @@ def disabled(hook: HookId, account: AccountId, reason: DisabledReason, at_ms: in
     )
 
 
-def append(conn: Connection, entry: Entry, vault: Vault) -> None:
+def append(conn: Connection, entry: NewAuditEntry, vault: Vault) -> None:
     """Append an entry to the chain, without a hash key if the key was removed.
 
     It is noted as the last entry only if the entry before it was: a truncated trail stays
@@ -91,7 +85,7 @@ def start_keyed_chain(conn: Connection, vault: Vault) -> None:
     """Create the key of the chain; a trail that has entries records this in a new entry."""
     first = make_chain_key(conn, vault)
     if first > 1:
-        entry = Entry(
+        entry = NewAuditEntry(
             at_ms=now_ms(), actor=SERVER, action="audit.key", target="audit trail",
             after={"keyed_from": first},
         )  # fmt: skip
@@ -115,7 +109,7 @@ class Row(TypedDict):
     hash: bytes
 
 
-def row_of(entry: Entry, previous: bytes | None, key: ChainKey | None) -> Row:
+def row_of(entry: NewAuditEntry, previous: bytes | None, key: ChainKey | None) -> Row:
     """Return the row of an entry except its id, chained to the previous hash."""
     row: Row = {
         "at_ms": entry.at_ms,

@@ -32,8 +32,8 @@ def missing_triggers(conn: Connection) -> list[str]:
     """Return the names of triggers that protect entries and are missing or changed."""
     if conn.dialect.name != "sqlite":
         return [] if conn.execute(_TRIGGER).scalar_one() else ["audit_refuses"]
-    found = {name.lower(): _plain(sql or "") for name, sql in conn.execute(_TRIGGERS)}
-    return [name for name, sql in ON_SQLITE.items() if found.get(name) != _plain(sql)]
+    triggers = {name.lower(): _plain(sql or "") for name, sql in conn.execute(_TRIGGERS)}
+    return [name for name, sql in ON_SQLITE.items() if triggers.get(name) != _plain(sql)]
 
 
 def wrong_numbers(conn: Connection, last: int) -> str | None:

@@ -83,7 +83,7 @@ def chain_of(conn: Connection, vault: Vault) -> tuple[ChainKey, LastEntry] | Non
 def opened_key(sealed: bytes, vault: Vault) -> ChainKey | None:
     """Return the key from its column; None if it was changed."""
     try:
-        content = msgspec.json.decode(vault.open(sealed, *_PLACE), type=_Content)
+        content = msgspec.json.decode(vault.decrypt(sealed, *_PLACE), type=_Content)
     except ValueMoved:
         return None
     return ChainKey(bytes.fromhex(content.key), content.first)
@@ -99,7 +99,7 @@ def encrypt_key_again(conn: Connection, vault: Vault) -> None:
 
 def _sealed(key: ChainKey, vault: Vault) -> bytes:
     content = msgspec.json.encode(_Content(key.value.hex(), key.first))
-    return vault.seal(content.decode(), *_PLACE)
+    return vault.encrypt(content.decode(), *_PLACE)
 
 
 def note_last(conn: Connection, key: ChainKey, last: int, last_hash: bytes) -> None:

@@ -20,7 +20,7 @@ from hooktui.store.contract import (
     AttemptResult,
     ClaimedDelivery,
     CommitNotice,
-    FeedPage,
+    FeedItemPage,
     Listener,
     NewEvent,
     Reserve,
@@ -115,19 +115,19 @@ class BaseStore(ABC):
         """Raise DiskFull if there is no room for more events."""
 
     async def accept(
-        self, offers: Sequence[NewEvent], reserve: Reserve | None = None
+        self, events: Sequence[NewEvent], reserve: Reserve | None = None
     ) -> tuple[list[Acceptance], list[ClaimedDelivery]]:
         """Store events with their deliveries, all or nothing."""
-        check_keys(offers)
-        self.check_room(sum(len(offer.body) for offer in offers))
+        check_keys(events)
+        self.check_room(sum(len(event.body) for event in events))
 
         def submit(matches: Matches) -> Awaitable[tuple[list[Acceptance], list[ClaimedDelivery]]]:
-            operation = self.OPERATIONS.accept(offers, reserve, matches)
+            operation = self.OPERATIONS.accept(events, reserve, matches)
             return self._accepting.submit(operation, bounded=True)
 
-        if is_quick(offers, self._live):
+        if is_quick(events, self._live):
             return await submit(NO_MATCHES)
-        return await accept_matched(offers, self._live, submit)
+        return await accept_matched(events, self._live, submit)
 
     async def claim(
         self, hook: HookId, most: int, *, by_age: bool = False
@@ -144,9 +144,9 @@ class BaseStore(ABC):
         """Store attempts and new states in one transaction; False where the fence did not hold."""
         return await self.submit(self.OPERATIONS.record(results))
 
-    async def release(self, jobs: Sequence[ClaimedDelivery]) -> None:
-        """Make unsent jobs due at once; their attempts are not counted."""
-        await self.submit(self.OPERATIONS.release(jobs))
+    async def release(self, claims: Sequence[ClaimedDelivery]) -> None:
+        """Make unsent deliveries due at once; their attempts are not counted."""
+        await self.submit(self.OPERATIONS.release(claims))
 
     async def rescue(self) -> int:
         """Record attempts whose lease has expired as interrupted; return how many."""
@@ -204,17 +204,14 @@ class BaseStore(ABC):
         limit: int,
         account: AccountId | None = None,
         sieve: Sieve | None = None,
-    ) -> FeedPage:
+    ) -> FeedItemPage:
         """Return up to ``limit`` changes after a position (that pass the sieve)."""
         position = None if after is None else feed.parse_position(after)
         return await self.read(feed.read_feed, position, limit, account, sieve)
 
     async def feed_tail(
-        self,
-        limit: int,
-        account: AccountId | None = None,
-        sieve: Sieve | None = None,
-    ) -> FeedPage:
+        self, limit: int, account: AccountId | None = None, sieve: Sieve | None = None
+    ) -> FeedItemPage:
         """Return the newest ``limit`` changes (that pass the sieve), oldest first."""
         return await self.read(feed.read_tail, limit, account, sieve)
 
@@ -234,14 +231,14 @@ class BaseStore(ABC):
 
     # Notices after commits
 
-    def listen(self, listener: Listener) -> None:
+    def subscribe(self, listener: Listener) -> None:
         """Call a listener after each commit that concerns it."""
         self._listeners.append(listener)
 
-    def _signal(self, signals: CommitNotice) -> None:
-        if signals.hooks_changed or signals.due or signals.paused is not None:
+    def _notify(self, notice: CommitNotice) -> None:
+        if notice.hooks_changed or notice.due or notice.paused is not None:
             for listener in self._listeners:
-                listener(signals)
+                listener(notice)
 
     def _feed_reached(self, newest: int) -> None:
         """Wake readers when the feed has a newer row than they know."""

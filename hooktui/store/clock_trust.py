@@ -32,12 +32,12 @@ class ClockTrust:
         """Whether the clock has not jumped far ahead recently."""
         return self._since_ms is None or self._steady() - self._since_ms >= DOUBTED_FOR_MS
 
-    def moved(self, by_ms: int) -> None:
+    def clock_set(self, by_ms: int) -> None:
         """Record that the clock was set."""
         if by_ms > DOUBTFUL_MS:
             self._begin("the clock was set forward")
 
-    def away(self, for_ms: int) -> None:
+    def gap_observed(self, for_ms: int) -> None:
         """Record how long, by this clock, nothing was written before this start."""
         if for_ms > DOUBTFUL_MS:
             self._begin(f"no server has written here for {format_duration(for_ms / 1000)}")

@@ -93,7 +93,7 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     for, ``secret_ids`` are the secrets that signed, newest first.
     """
 
-    job: ClaimedDelivery
+    claim: ClaimedDelivery
     exchange: Exchange
     decision: RetryDecision
     started_at_ms: int
@@ -151,7 +151,7 @@ It runs inside the query that reads them.
 
 
 @dataclass(frozen=True, slots=True)
-class FeedPage:
+class FeedItemPage:
     """Changes after a position; ``reset`` if that position is older than the oldest change."""
 
     items: tuple[FeedItem, ...]
@@ -188,9 +188,9 @@ class Store(Protocol):
     """One store; the module's docstring lists its guarantees."""
 
     async def accept(
-        self, offers: Sequence[NewEvent], reserve: Reserve | None = None
+        self, events: Sequence[NewEvent], reserve: Reserve | None = None
     ) -> tuple[list[Acceptance], list[ClaimedDelivery]]:
-        """Store events with their deliveries, all or nothing; return acceptances and claimed jobs.
+        """Store events with their deliveries, all or nothing; return acceptances and claims.
 
         Raises:
             Refused: a key was used before with another type or body (names which).
@@ -247,8 +247,8 @@ class Store(Protocol):
         """Store attempts and new states in one transaction; False where the fence did not hold."""
         ...
 
-    async def release(self, jobs: Sequence[ClaimedDelivery]) -> None:
-        """Return unsent jobs to the queue, uncounted and due at once."""
+    async def release(self, claims: Sequence[ClaimedDelivery]) -> None:
+        """Return unsent claims to the queue, uncounted and due at once."""
         ...
 
     async def rescue(self) -> int:
@@ -276,7 +276,7 @@ class Store(Protocol):
         """Return the given secrets of a hook that still exist, even expired ones, newest first."""
         ...
 
-    def listen(self, listener: Listener) -> None:
+    def subscribe(self, listener: Listener) -> None:
         """Call a listener after each commit that concerns it, in the event loop's thread."""
         ...
 
@@ -298,7 +298,7 @@ class Store(Protocol):
         limit: int,
         account: AccountId | None = None,
         sieve: Sieve | None = None,
-    ) -> FeedPage:
+    ) -> FeedItemPage:
         """Return up to ``limit`` changes after a position (None: from the oldest stored one).
 
         A page ends at 1 MiB; with a sieve, also after a search of 2 s.
@@ -309,11 +309,8 @@ class Store(Protocol):
         ...
 
     async def feed_tail(
-        self,
-        limit: int,
-        account: AccountId | None = None,
-        sieve: Sieve | None = None,
-    ) -> FeedPage:
+        self, limit: int, account: AccountId | None = None, sieve: Sieve | None = None
+    ) -> FeedItemPage:
         """Return the newest ``limit`` changes (that pass the sieve), oldest first."""
         ...
 

@@ -56,7 +56,7 @@ class HomeLock:
         self._path = path
         self._file: int | None = None
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Take the lock without waiting.
 
         Raises:
@@ -84,7 +84,7 @@ class HomeLock:
         os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         self._file = file
 
-    def drop(self) -> None:
+    def release(self) -> None:
         """Release the lock and keep the file: removing it would let two processes hold the lock."""
         if self._file is not None:
             os.close(self._file)

@@ -15,14 +15,14 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from hooktui.domain.clock import optional_rfc3339
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Refused
 from hooktui.domain.ids import AccountId
 from hooktui.domain.wire.deliveries import Attempt, Delivery
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import feed_items as items
-from hooktui.store.contract import FeedItem, FeedPage, Sieve
+from hooktui.store.contract import FeedItem, FeedItemPage, Sieve
 from hooktui.store.queries.deliveries import attempts_by_key, deliveries_by_id
 from hooktui.store.queries.events import events_by_id
 from hooktui.store.queries.hooks import hooks_by_id
@@ -83,7 +83,7 @@ def read_feed(
     limit: int,
     account: AccountId | None,
     sieve: Sieve | None = None,
-) -> FeedPage:
+) -> FeedItemPage:
     """Return up to ``limit`` changes after a position; a reset if some of them were deleted.
 
     With a sieve, search for changes that pass it, for `SEARCH_S` at most.
@@ -92,7 +92,7 @@ def read_feed(
     if after is None:
         after = Position(oldest, 0)
     elif not Position(oldest, 0) <= after <= Position(end, 0):
-        return FeedPage((), str(Position(end, 0)), reset=True)
+        return FeedItemPage((), str(Position(end, 0)), reset=True)
     page = _Collected(conn, limit, sieve)
     scanned, position = 0, after
     while position.row < end and scanned < _MOST_SCANNED and not page.is_full():
@@ -103,22 +103,22 @@ def read_feed(
             break
         lines = [line for line in _lines(rows) if line.at >= position]
         for start in range(0, len(lines), _LINES_AT_ONCE):
-            some = lines[start : start + _LINES_AT_ONCE]
-            scanned += len(some)
-            cut = page.take([line for line in some if _concerns(line, account)])
+            part = lines[start : start + _LINES_AT_ONCE]
+            scanned += len(part)
+            cut = page.add([line for line in part if _concerns(line, account)])
             if cut is not None:
-                return FeedPage(tuple(page.items), cut)
-            position = some[-1].behind
+                return FeedItemPage(tuple(page.items), cut)
+            position = part[-1].behind
             if page.is_full():
                 break
         else:
             position = Position(rows[-1][0] + 1, 0)
-    return FeedPage(tuple(page.items), str(position))
+    return FeedItemPage(tuple(page.items), str(position))
 
 
 def read_tail(
     conn: Connection, limit: int, account: AccountId | None, sieve: Sieve | None
-) -> FeedPage:
+) -> FeedItemPage:
     """Return the newest ``limit`` changes that pass, oldest first, and the position after them."""
     _, end = _bounds(conn)
     page = _Collected(conn, limit, sieve)
@@ -131,12 +131,12 @@ def read_tail(
         lines = list(_lines(reversed(rows)))
         lines.reverse()
         for start in range(0, len(lines), _LINES_AT_ONCE):
-            some = lines[start : start + _LINES_AT_ONCE]
-            scanned += len(some)
-            page.take([line for line in some if _concerns(line, account)])
+            part = lines[start : start + _LINES_AT_ONCE]
+            scanned += len(part)
+            page.add([line for line in part if _concerns(line, account)])
             if page.is_full():
                 break
-    return FeedPage(tuple(reversed(page.items)), str(Position(end, 0)))
+    return FeedItemPage(tuple(reversed(page.items)), str(Position(end, 0)))
 
 
 @dataclass(slots=True)
@@ -160,12 +160,12 @@ class _Collected:
         late = self.sieve is not None and self.looked and time.monotonic() > self.give_up_s
         return late or len(self.items) >= self.limit or self.size >= MOST_PAGE_BYTES
 
-    def take(self, lines: Sequence[_Line]) -> str | None:
+    def add(self, lines: Sequence[_Line]) -> str | None:
         """Collect changes that pass, in order; return the next position once the page is full."""
-        found = list(_objects(self.conn, lines))
-        sifted = ((item, True) for item in found)
+        changes = list(_objects(self.conn, lines))
+        sifted = ((item, True) for item in changes)
         before: FeedItem | None = None
-        for step in sifted if self.sieve is None else self.sieve(self.conn, found):
+        for step in sifted if self.sieve is None else self.sieve(self.conn, changes):
             self.pace.rest_when_due()
             if step is None:
                 continue
@@ -198,8 +198,8 @@ def _bounds(conn: Connection) -> tuple[int, int]:
 
 def _rows(conn: Connection, condition: str, row: int) -> Sequence[tuple[int, int, bytes]]:
     statement = text(f"SELECT pos, at_ms, changes FROM feed WHERE {condition} LIMIT :most")  # noqa: S608 - our own text
-    found = conn.execute(statement, {"row": row, "most": _ROWS_AT_ONCE}).all()
-    return [(pos, at_ms, changes) for pos, at_ms, changes in found]
+    rows = conn.execute(statement, {"row": row, "most": _ROWS_AT_ONCE}).all()
+    return [(pos, at_ms, changes) for pos, at_ms, changes in rows]
 
 
 def _lines(rows: Iterable[tuple[int, int, bytes]]) -> Iterable[_Line]:
@@ -232,9 +232,9 @@ def _objects(conn: Connection, lines: Sequence[_Line]) -> Iterable[FeedItem]:
         hooks_by_id(conn, {_integer(item[2]) for item in by_kind.get(items.HOOK, [])}),
     )
     for line in lines:
-        one = _object(line, joined)
-        if one is not None:
-            yield replace(one, behind=str(line.behind))
+        change = _object(line, joined)
+        if change is not None:
+            yield replace(change, behind=str(line.behind))
 
 
 def _object(line: _Line, joined: _Joined) -> FeedItem | None:
@@ -266,7 +266,7 @@ def _as_it_was(delivery: Delivery, state: items.DeliveryState) -> Delivery:
     return replace(
         delivery,
         status=state.status,
-        held=delivery.held and state.status == Status.PENDING,
+        held=delivery.held and state.status == DeliveryStatus.PENDING,
         reason=state.reason,
         attempts=state.attempts,
         next_attempt_at=optional_rfc3339(state.next_attempt_at),

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
 
 Item = tuple[object, ...]
@@ -28,7 +28,7 @@ EVENT, DELIVERY, ATTEMPT, HOOK, ENGINE = "e", "d", "a", "h", "g"
 MOST_PER_ROW: Final = 1000
 """A reader decodes a whole row even for a few of its items, so rows stay this short."""
 
-_STATUSES: Final = tuple(Status)
+_STATUSES: Final = tuple(DeliveryStatus)
 _CODES: Final = {status.value: code for code, status in enumerate(_STATUSES)}
 
 

@@ -38,7 +38,7 @@ _DECODERS = {
 def columns_of(settings: HookSettings) -> dict[str, object]:
     """Return all columns that settings fill, except the sealed one."""
     readable = _masked(settings, settings.sensitive_headers)
-    return {name: _json(one) if name in _DECODERS else one for name, one in readable.items()}
+    return {name: _json(value) if name in _DECODERS else value for name, value in readable.items()}
 
 
 def _masked(settings: HookSettings, marks: Sequence[str]) -> dict[str, Any]:
@@ -49,14 +49,14 @@ def _masked(settings: HookSettings, marks: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def seal(settings: HookSettings, vault: Vault, hook: int, account: int) -> bytes | None:
+def encrypt(settings: HookSettings, vault: Vault, hook: int, account: int) -> bytes | None:
     """Return the write-only values encrypted for a hook, its account and URL; None if none."""
     headers = {name: settings.headers[name] for name in settings.sensitive_headers}
     password = settings.basic_auth.password if settings.basic_auth else None
     if not headers and password is None:
         return None
     text = msgspec.json.encode(_Sealed(headers, password)).decode()
-    return vault.seal(text, TABLE, COLUMN, hook, bound_to_url(account, settings.url))
+    return vault.encrypt(text, TABLE, COLUMN, hook, bound_to_url(account, settings.url))
 
 
 def settings_of(row: RowMapping, vault: Vault) -> HookSettings:
@@ -68,7 +68,7 @@ def settings_of(row: RowMapping, vault: Vault) -> HookSettings:
     sealed = _Sealed()
     if row["sealed"] is not None:
         bound = bound_to_url(row["account_id"], row["url"])
-        text = vault.open(row["sealed"], TABLE, COLUMN, row["id"], bound)
+        text = vault.decrypt(row["sealed"], TABLE, COLUMN, row["id"], bound)
         sealed = msgspec.json.decode(text, type=_Sealed)
     return _settings(row, sealed)
 
@@ -106,7 +106,10 @@ def shown(settings: HookSettings, other: HookSettings | None = None) -> dict[str
     marks = settings.sensitive_headers + (other.sensitive_headers if other else ())
     readable = _masked(settings, marks)
     return {
-        **{name: list(one) if isinstance(one, tuple) else one for name, one in readable.items()},
+        **{
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in readable.items()
+        },
         "basic_auth_password": None if settings.basic_auth is None else MASK,
     }
 

@@ -56,8 +56,9 @@ class KeyRing:
         """
         if not self.changeable:
             raise Conflict(
-                f"the keys come from {self.told}, which the server cannot change: add a new key on"
-                " top of them (hooktui keys new creates one), restart the server, and repeat this"
+                f"the keys come from {self.source}, which the server cannot change: add a new key"
+                " on top of them (hooktui keys new creates one), restart the server,"
+                " and repeat this"
             )
         ring = self._replaced((new_key(), *self.keys))
         failpoints.hit("after_new_key_is_kept")
@@ -69,7 +70,7 @@ class KeyRing:
         Raises:
             KeyProblem: the file cannot be written.
         """
-        ring = self._replaced(tuple(one for one in self.keys if one.id == key))
+        ring = self._replaced(tuple(kept for kept in self.keys if kept.id == key))
         failpoints.hit("after_old_keys_are_dropped")
         return ring
 
@@ -78,7 +79,7 @@ class KeyRing:
         return KeyRing(self.kind, self.place, keys)
 
     @property
-    def told(self) -> str:
+    def source(self) -> str:
         """Return a readable name of the keys' place."""
         what = {"credential": "the systemd credential", "file": "the key file"}
         return f"{what.get(self.kind, 'the variable')} {self.place}"
@@ -124,8 +125,8 @@ def hold_credential(text: str, place: str) -> None:
 
 def keys_are_there(key_file: Path) -> bool:
     """Return whether any keys exist, valid or not."""
-    found = bool(_HELD) or _credential() is not None or bool(os.environ.get(VARIABLE))
-    return found or os.path.lexists(key_file)
+    given = bool(_HELD) or _credential() is not None or bool(os.environ.get(VARIABLE))
+    return given or os.path.lexists(key_file)
 
 
 def _credential() -> Path | None:

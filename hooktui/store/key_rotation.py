@@ -44,17 +44,17 @@ async def keys_in_use(store: Store, key_file: Path) -> Keys:
         KeyProblem: they cannot be read.
     """
     ring = find_keys(key_file)
-    found = await store.read(count_by_key)
+    counts = await store.read(count_by_key)
     here = [key.id for key in ring.keys]
-    gone = sorted(set(found) - set(here))
+    gone = sorted(set(counts) - set(here))
     return Keys(
-        place=ring.told,
+        place=ring.source,
         keys=tuple(
             KeyUse(
                 id=key.hex(),
                 seals=key == store.vault.sealer,
                 present=key in here,
-                values=found.get(key, 0),
+                values=counts.get(key, 0),
             )
             for key in (*here, *gone)
         ),
@@ -72,24 +72,24 @@ async def rotate_keys(
     """
     end_s = time.monotonic() + within_s
     ring = find_keys(key_file)
-    found = await store.read(count_by_key)
-    _refuse_missing(ring, found)
-    made = set(found) <= {ring.keys[0].id}
+    counts = await store.read(count_by_key)
+    _refuse_missing(ring, counts)
+    made = set(counts) <= {ring.keys[0].id}
     if made:
         ring = ring.with_new()
     newest = ring.keys[0].id
-    store.vault.take(ring.keys)
-    await store.write(_begin_to_seal, actor, newest, found, ring.place, store.number)
+    store.vault.add_keys(ring.keys)
+    await store.write(_switch_key, actor, newest, counts, ring.place, store.number)
     sealed = 0
     for table in SEALED:
         after = 0
         while after >= 0 and time.monotonic() < end_s:
-            some, after = await store.write(_seal_anew, table, after)
-            sealed += some
+            count, after = await store.write(_encrypt_again, table, after)
+            sealed += count
             failpoints.hit("after_reseal_commit")
-    found = await store.read(count_by_key)
-    left = sum(values for key, values in found.items() if key != newest)
-    unused = tuple(key.id.hex() for key in ring.keys if key.id not in {newest, *found})
+    counts = await store.read(count_by_key)
+    left = sum(values for key, values in counts.items() if key != newest)
+    unused = tuple(key.id.hex() for key in ring.keys if key.id not in {newest, *counts})
     dropped: tuple[str, ...] = ()
     if not left and unused and ring.changeable and not keep_old:
         await store.write(_audit_drop, actor, unused)
@@ -102,43 +102,43 @@ async def rotate_keys(
         left=left,
         dropped=dropped,
         kept=() if left else unused,
-        place=ring.told,
+        place=ring.source,
     )
 
 
 def count_by_key(conn: Connection) -> dict[bytes, int]:
     """Return how many values each key has encrypted."""
-    found: dict[bytes, int] = {}
+    counts: dict[bytes, int] = {}
     tables = (*SEALED, AUDIT_CHAIN, *([INSTALLATION] if is_shared(conn) else []))
     for table in tables:
         key = _key_of(table)
         rows = select(key, func.count()).where(table.c.sealed.is_not(None)).group_by(text("1"))
-        for one, count in conn.execute(rows):
-            found[bytes(one)] = found.get(bytes(one), 0) + count
-    return found
+        for key_id, count in conn.execute(rows):
+            counts[bytes(key_id)] = counts.get(bytes(key_id), 0) + count
+    return counts
 
 
 def _key_of(table: Table) -> ColumnElement[bytes]:
     return func.substr(table.c.sealed, 1, ID_BYTES, type_=LargeBinary)
 
 
-def _refuse_missing(ring: KeyRing, found: Mapping[bytes, int]) -> None:
-    for key in sorted(set(found) - {one.id for one in ring.keys}):
+def _refuse_missing(ring: KeyRing, counts: Mapping[bytes, int]) -> None:
+    for key in sorted(set(counts) - {known.id for known in ring.keys}):
         raise KeyProblem(
-            f"{found[key]} values are encrypted with key {key.hex()}, which is not in {ring.told};"
-            " restore it from a backup of the keys, below the newest one"
+            f"{counts[key]} values are encrypted with key {key.hex()}, which is not in"
+            f" {ring.source}; restore it from a backup of the keys, below the newest one"
         )
 
 
-def _begin_to_seal(
-    tx: Tx, actor: Actor, newest: bytes, found: Mapping[bytes, int], place: str, server: int
+def _switch_key(
+    tx: Tx, actor: Actor, newest: bytes, counts: Mapping[bytes, int], place: str, server: int
 ) -> None:
     """Encrypt with the newest key from this transaction on, in all servers."""
     if is_shared(tx.conn) and key_of_installation(tx.conn) != newest:
         switch_installation(tx, newest, place, server)
-    tx.vault.seal_with(newest)
+    tx.vault.encrypt_with(newest)
     encrypt_key_again(tx.conn, tx.vault)
-    before = {key.hex(): values for key, values in sorted(found.items())}
+    before = {key.hex(): values for key, values in sorted(counts.items())}
     tx.audit(
         actor, "keys.rotate", f"key {newest.hex()}", before={"values": before},
         after={"seals": newest.hex()},
@@ -146,13 +146,13 @@ def _begin_to_seal(
     failpoints.hit("before_key_switch_commit")
 
 
-def _seal_anew(tx: Tx, table: Table, after: int) -> tuple[int, int]:
+def _encrypt_again(tx: Tx, table: Table, after: int) -> tuple[int, int]:
     """Encrypt a batch with the newest key; return the count and where to continue (-1: the end)."""
-    wanted = sealed_values(table).where(table.c.id > after, _key_of(table) != tx.vault.sealer)
-    rows = tx.conn.execute(wanted.order_by(table.c.id).limit(_AT_ONCE)).mappings().all()
+    query = sealed_values(table).where(table.c.id > after, _key_of(table) != tx.vault.sealer)
+    rows = tx.conn.execute(query.order_by(table.c.id).limit(_AT_ONCE)).mappings().all()
     for row in rows:
         place = (table.name, "sealed", row["id"], binding(table, row))
-        anew = tx.vault.seal(tx.vault.open(row["sealed"], *place), *place)
+        anew = tx.vault.encrypt(tx.vault.decrypt(row["sealed"], *place), *place)
         tx.conn.execute(update(table).where(table.c.id == row["id"]).values(sealed=anew))
     failpoints.hit("before_reseal_commit")
     return len(rows), rows[-1]["id"] if len(rows) == _AT_ONCE else -1

@@ -65,9 +65,9 @@ class LiveHooks:
                 self._counts[old.account] -= 1
                 self.filtered -= old.filter is not None
                 self._subscribers.pop(old.account, None)
-                kept = () if live is None else _names(live)
+                new_names = () if live is None else _names(live)
                 for name in _names(old):
-                    if name not in kept:
+                    if name not in new_names:
                         del self._by_name[old.account, name][hook]
             if live is None:
                 self._hooks.pop(hook, None)
@@ -88,10 +88,10 @@ class LiveHooks:
         known = self._subscribers.get(account)
         if known is None:
             known = self._subscribers[account] = {}
-        found = known.get(event_type)
-        if found is None:
-            found = known[event_type] = self._find(account, event_type)
-        return found
+        subscribers = known.get(event_type)
+        if subscribers is None:
+            subscribers = known[event_type] = self._find(account, event_type)
+        return subscribers
 
     def _find(self, account: AccountId, event_type: str) -> Subscribers:
         if event_type == PING:
@@ -111,8 +111,8 @@ _weight = attrgetter("filter_weight")
 
 def _names(hook: LiveHook) -> Sequence[str]:
     """Return the types and groups that a hook subscribes to, without types that a group covers."""
-    asked = hook.subscriptions
-    return [name for name in asked if name == group_of(name) or group_of(name) not in asked]
+    names = hook.subscriptions
+    return [name for name in names if name == group_of(name) or group_of(name) not in names]
 
 
 def load_live_hooks(
@@ -126,18 +126,18 @@ def load_live_hooks(
         HooktuiError: a key is missing, or this version cannot read a row; names the hook.
     """
     state = HOOK_STATE.c.hook_id == HOOK.c.id
-    wanted = select(HOOK, HOOK_STATE.c.breaker_until).outerjoin(HOOK_STATE, state)
-    wanted = wanted.where(HOOK.c.deleted_at.is_(None))
+    query = select(HOOK, HOOK_STATE.c.breaker_until).outerjoin(HOOK_STATE, state)
+    query = query.where(HOOK.c.deleted_at.is_(None))
     keys = select(SECRET, HOOK.c.account_id).join(HOOK, HOOK.c.id == SECRET.c.hook_id)
     keys = keys.where(
         (SECRET.c.expires_at.is_(None)) | (SECRET.c.expires_at > now_ms),
         SECRET.c.sealed.is_not(None),
     )
-    found: dict[HookId, LiveHook | None] = {}
+    loaded: dict[HookId, LiveHook | None] = {}
     if hooks is not None:
-        found = dict.fromkeys(hooks)
-        wanted = wanted.where(HOOK.c.id.in_(list(found)))
-        keys = keys.where(SECRET.c.hook_id.in_(list(found)))
+        loaded = dict.fromkeys(hooks)
+        query = query.where(HOOK.c.id.in_(list(loaded)))
+        keys = keys.where(SECRET.c.hook_id.in_(list(loaded)))
     secrets: dict[int, list[LiveSecret]] = {}
     refusals: dict[int, str] = {}
     for row in conn.execute(keys.order_by(SECRET.c.id.desc())).mappings():
@@ -145,12 +145,12 @@ def load_live_hooks(
             secrets.setdefault(row["hook_id"], []).append(live_secret(row, vault))
         except ValueMoved as error:
             refusals[row["hook_id"]] = error.detail
-    for row in conn.execute(wanted).mappings().all():
+    for row in conn.execute(query).mappings().all():
         hook, own = HookId(row["id"]), tuple(secrets.get(row["id"], ()))
-        live = found[hook] = _live_hook(row, own, vault, refusals.get(hook))
+        live = loaded[hook] = _live_hook(row, own, vault, refusals.get(hook))
         if live.refusal is not None:
             _log.error("hook %s sends nothing: %s", hook, live.refusal)
-    return found
+    return loaded
 
 
 def live_secret(row: RowMapping, vault: Vault) -> LiveSecret:
@@ -161,7 +161,7 @@ def live_secret(row: RowMapping, vault: Vault) -> LiveSecret:
     """
     return LiveSecret(
         id=row["id"],
-        value=vault.open(
+        value=vault.decrypt(
             row["sealed"],
             "secret",
             "sealed",

@@ -130,7 +130,7 @@ async def move_rows(
     for copied in done:
         await _compare(raw, copied, target, progress)
     what = {"move": move, "rows": {copied.table: copied.rows for copied in done}}
-    entry = audit.Entry(
+    entry = audit.NewAuditEntry(
         at_ms=now_ms(), actor=actor, action=ACTION, target=str(database), after=what
     )
     await conn.run_sync(audit.append, entry, vault)
@@ -139,8 +139,8 @@ async def move_rows(
 
 async def was_moved(conn: AsyncConnection, move: str) -> bool:
     """Return whether a move was committed: the audit trail contains it."""
-    found = await conn.execute(_MOVED, {"action": ACTION, "move": move})
-    return bool(found.scalar_one())
+    result = await conn.execute(_MOVED, {"action": ACTION, "move": move})
+    return bool(result.scalar_one())
 
 
 async def _reserve(conn: AsyncConnection, target: DatabaseAddress) -> None:
@@ -171,19 +171,19 @@ async def _copy(
     columns = [column.name for column in table.columns]
     names, name = ", ".join(map(_quoted, columns)), _quoted(table.name)
     (total,) = source.execute(f"SELECT count(*) FROM {name}").fetchone()
-    found = _Sum()
+    sums = _Sum()
 
     def rows() -> Iterator[_Row]:
         as_there = _converter(table)
         for row in source.execute(f"SELECT {names} FROM {name} ORDER BY {_key(table)}"):
             values = as_there(row)
-            found.add(values)
-            if found.rows % _TOLD_EVERY_ROWS == 0:
-                progress(f"copying {table.name}: {found.rows:,} of {total:,}")
+            sums.add(values)
+            if sums.rows % _TOLD_EVERY_ROWS == 0:
+                progress(f"copying {table.name}: {sums.rows:,} of {total:,}")
             yield values
 
     await raw.copy_records_to_table(table.name, columns=columns, records=rows(), timeout=_WITHIN_S)
-    return found.copied(table)
+    return sums.copied(table)
 
 
 async def _compare(
@@ -192,35 +192,35 @@ async def _compare(
     table = SQLModel.metadata.tables[copied.table]
     names = ", ".join(_quoted(column.name) for column in table.columns)
     key = _key(table, collation=' COLLATE "C"')
-    found = _Sum()
+    sums = _Sum()
     rows = raw.cursor(
         f"SELECT {names} FROM {_quoted(table.name)} ORDER BY {key}",
         prefetch=_READ_AT_ONCE,
         timeout=_WITHIN_S,
     )
     async for row in rows:
-        found.add(tuple(row))
-        if found.rows % _TOLD_EVERY_ROWS == 0:
-            progress(f"comparing {table.name}: {found.rows:,} of {copied.rows:,}")
-    if found.copied(table) != copied:
+        sums.add(tuple(row))
+        if sums.rows % _TOLD_EVERY_ROWS == 0:
+            progress(f"comparing {table.name}: {sums.rows:,} of {copied.rows:,}")
+    if sums.copied(table) != copied:
         raise NotTheSame(
-            f"{target.shown} holds {found.rows:,} rows of {table.name} that are not the"
+            f"{target.shown} holds {sums.rows:,} rows of {table.name} that are not the"
             f" {copied.rows:,} copied; the copy was rolled back, the source is unchanged"
         )
 
 
 async def _set_sequence(conn: AsyncConnection, source: sqlite3.Connection, table: Table) -> None:
     """Set the next id to one that was never used: SQLite also remembers ids of deleted rows."""
-    (key, *more) = table.primary_key.columns
-    if more or key.autoincrement is False:
+    (key, *others) = table.primary_key.columns
+    if others or key.autoincrement is False:
         return
-    asked = {"name": table.name, "key": key.name}
-    found = await conn.execute(text("SELECT pg_get_serial_sequence(:name, :key)"), asked)
+    column = {"name": table.name, "key": key.name}
+    result = await conn.execute(text("SELECT pg_get_serial_sequence(:name, :key)"), column)
     highest = source.execute(f"SELECT max({_quoted(key.name)}) FROM {_quoted(table.name)}")
     given = source.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = ?", (table.name,))
     last = max(highest.fetchone()[0] or 0, given.fetchone()[0] or 0)
     if last:
-        new = {"sequence": found.scalar_one(), "last": last}
+        new = {"sequence": result.scalar_one(), "last": last}
         await conn.execute(text("SELECT setval(CAST(:sequence AS text)::regclass, :last)"), new)
 
 

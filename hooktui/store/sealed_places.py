@@ -37,8 +37,8 @@ def bound_to_url(account: int, url: str) -> str:
 
 def sealed_values(table: Table) -> Select[tuple[int, bytes]]:
     """Return the query for rows with encrypted values and the columns that `binding` reads."""
-    wanted = _OF_SECRETS if table is SECRET else _OF_HOOKS if table is HOOK else select(table)
-    return wanted.where(table.c.sealed.is_not(None))
+    query = _OF_SECRETS if table is SECRET else _OF_HOOKS if table is HOOK else select(table)
+    return query.where(table.c.sealed.is_not(None))
 
 
 def binding(table: Table, row: RowMapping) -> str:
@@ -72,12 +72,12 @@ def bind_values(conn: Connection, open_vault: Callable[[], Vault]) -> Sequence[s
         for row in conn.execute(sealed_values(table)).mappings().all():
             vault = vault or open_vault()
             try:
-                clear = vault.open(row["sealed"], table.name, "sealed", row["id"])
+                clear = vault.decrypt(row["sealed"], table.name, "sealed", row["id"])
             except ValueMoved:
                 left.append(f"{table.name} {row['id']}")
                 continue
             bound = binding(table, row)
-            sealed = vault.seal(clear, table.name, "sealed", row["id"], bound)
+            sealed = vault.encrypt(clear, table.name, "sealed", row["id"], bound)
             anew.append({"row": row["id"], "value": sealed})
         if anew:
             of_row = update(table).where(table.c.id == bindparam("row"))

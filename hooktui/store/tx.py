@@ -40,7 +40,7 @@ class SideEffects:
         if known is None or due_ms < known:
             self.due[hook] = due_ms
 
-    def take(self, other: SideEffects) -> None:
+    def merge(self, other: SideEffects) -> None:
         """Merge the side effects of a part that succeeded."""
         self.feed += other.feed
         self.hooks_changed |= other.hooks_changed
@@ -115,7 +115,7 @@ class Tx:
         """Add an entry to the audit trail."""
         audit.append(
             self.conn,
-            audit.Entry(
+            audit.NewAuditEntry(
                 at_ms=self.now_ms,
                 actor=actor,
                 action=action,

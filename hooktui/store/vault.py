@@ -72,14 +72,14 @@ class Vault:
         """The ids of the keys that decrypt."""
         return frozenset(self._ciphers)
 
-    def take(self, keys: Sequence[Key]) -> None:
+    def add_keys(self, keys: Sequence[Key]) -> None:
         """Add keys that decrypt.
 
         No key is removed while the process runs: a reader may still hold an old row.
         """
         self._ciphers = {**self._ciphers, **{key.id: AESGCM(key.value) for key in keys}}
 
-    def seal_with(self, key: bytes) -> None:
+    def encrypt_with(self, key: bytes) -> None:
         """Encrypt with another of the keys from now on.
 
         Raises:
@@ -92,7 +92,7 @@ class Vault:
             )
         self.sealer = key
 
-    def seal(self, text: str, table: str, column: str, row: int, bound: str = "") -> bytes:
+    def encrypt(self, text: str, table: str, column: str, row: int, bound: str = "") -> bytes:
         """Return a text encrypted for one place.
 
         Args:
@@ -106,7 +106,7 @@ class Vault:
         place = _place(table, column, row, bound)
         return sealer + nonce + self._ciphers[sealer].encrypt(nonce, text.encode(), place)
 
-    def open(self, sealed: bytes, table: str, column: str, row: int, bound: str = "") -> str:
+    def decrypt(self, sealed: bytes, table: str, column: str, row: int, bound: str = "") -> str:
         """Return the text of an encrypted value.
 
         Raises:

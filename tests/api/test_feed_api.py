@@ -14,7 +14,7 @@ from hooktui.api.routes.feed import _written
 from hooktui.domain.ids import AccountId
 from hooktui.domain.json_text import finish
 from hooktui.domain.wire.deliveries import Attempt, Phases, Response
-from hooktui.store.contract import FeedItem, FeedPage
+from hooktui.store.contract import FeedItem, FeedItemPage
 from hooktui.store.feed import MOST_PAGE_BYTES
 from tests.running import running_server
 
@@ -162,11 +162,11 @@ def test_words_and_data_are_looked_for_in_the_events_bodies(api, account, hook):
 # Red when the size of a page is that of what is stored: each control character takes six bytes.
 def test_a_page_ends_at_1_mib_as_it_is_written():
     items = tuple(_attempt(number) for number in range(60))
-    written = finish(_written(FeedPage(items, "end")))
+    written = finish(_written(FeedItemPage(items, "end")))
     assert len(written) < MOST_PAGE_BYTES + 1000
     page = json.loads(written)
     assert page["next"] == f"1.{len(page['data'])}"
-    assert json.loads(finish(_written(FeedPage(items[:2], "end"))))["next"] == "end"
+    assert json.loads(finish(_written(FeedItemPage(items[:2], "end"))))["next"] == "end"
 
 
 def _attempt(number):

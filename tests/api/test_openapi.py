@@ -50,7 +50,7 @@ def as_a_line(_context, value):
 
 def the_document() -> dict[str, object]:
     service = Service(
-        store=None, engine=None, catalogue=ETL, event_types=frozenset(), judge_url=None,
+        store=None, engine=None, catalogue=ETL, event_types=frozenset(), check_url=None,
         version="0", started_at="", name="",
     )  # fmt: skip
     return openapi_of(make_routes(service))()

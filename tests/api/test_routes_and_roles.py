@@ -99,7 +99,7 @@ def _routes(app) -> Iterator[tuple[str, str]]:
 def routes_of_the_app() -> list[tuple[str, str]]:
     """Every route that the application answers, found in it."""
     service = Service(
-        store=None, engine=None, catalogue=ETL, event_types=frozenset(), judge_url=None,
+        store=None, engine=None, catalogue=ETL, event_types=frozenset(), check_url=None,
         version="0", started_at="", name="", api_docs=True,
     )  # fmt: skip
     return sorted({*_routes(make_routes(service)), ("POST", ONE), ("POST", MANY)})

@@ -3,12 +3,12 @@
 import pytest
 
 from hooktui.bench.reconcile import (
-    Balance,
     Offered,
-    balance,
+    Reconciliation,
     body_hash,
     percentiles_ms,
     read_arrivals,
+    reconcile,
 )
 from hooktui.domain.signatures import (
     hook_signature,
@@ -36,12 +36,12 @@ def request(event="evt_1", delivery="dlv_1", hook=7, body=BODY, signed_body=None
 def compared(*requests, status=200, delivered=("dlv_1",), bodies=(BODY,)):
     raw = [(1_000_000, status, one) for one in requests]
     offered = [Offered(f"evt_{n}", body_hash(body), 0) for n, body in enumerate(bodies, 1)]
-    return balance(offered, read_arrivals(raw, {7: SECRET}), set(delivered), {7})
+    return reconcile(offered, read_arrivals(raw, {7: SECRET}), set(delivered), {7})
 
 
 def test_what_arrived_once_and_whole_and_is_done_counts():
     found = compared(request())
-    assert found == Balance(counted=1, lost=0, duplicates=0, altered=0, unsigned=0)
+    assert found == Reconciliation(counted=1, lost=0, duplicates=0, altered=0, unsigned=0)
     assert found.good
 
 

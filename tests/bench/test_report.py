@@ -7,7 +7,7 @@ import pytest
 from hooktui.bench.bench_run import Run
 from hooktui.bench.cases import BY_NAME, CASES
 from hooktui.bench.machine import Machine
-from hooktui.bench.reconcile import Balance
+from hooktui.bench.reconcile import Reconciliation
 from hooktui.bench.report import Goal, Limits, Report, goals, report_case, spread
 from hooktui.bench.runner import chosen_cases
 from hooktui.domain.errors import Refused
@@ -18,7 +18,7 @@ LIMITS = Limits(sink_per_s=90_000, floor_per_s=40_000, transport_per_s=50_000)
 
 def run(per_s=10_000.0, p99_ms=None, lost=0, duplicates=0, restart_s=None, sink_busy=0.1) -> Run:
     return Run(
-        balance=Balance(1000 - lost, lost, duplicates, 0, 0),
+        reconciliation=Reconciliation(1000 - lost, lost, duplicates, 0, 0),
         per_s=per_s,
         cpu_us=90.0,
         disk_bytes=4000.0,

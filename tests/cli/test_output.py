@@ -3,10 +3,10 @@
 import io
 import json
 
-from hooktui.cli.output import Column, Output, Styled, width
+from hooktui.cli.output import Output, Styled, TextColumn, width
 from tests.client.scripted import HOOK, answer, page
 
-COLUMNS = (Column("NAME"), Column("COUNT", right=True))
+COLUMNS = (TextColumn("NAME"), TextColumn("COUNT", right=True))
 
 
 class Terminal(io.StringIO):

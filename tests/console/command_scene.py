@@ -18,7 +18,7 @@ from hooktui.console.access.token_form import NewTokenScreen, TokenForm
 from hooktui.console.access.tokens_screen import TokensScreen
 from hooktui.console.app import ConsoleApp
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
-from hooktui.console.engine.doctor_screen import CheckupScreen
+from hooktui.console.engine.doctor_screen import DoctorScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
@@ -351,9 +351,9 @@ async def _emit(scene: Scene) -> None:
     await scene.console.until(lambda: '{"id":9}' in screen.body.text)
 
 
-async def _checkup(scene: Scene) -> None:
-    scene.app.push_screen(CheckupScreen())
-    await scene.on(CheckupScreen)
+async def _doctor(scene: Scene) -> None:
+    scene.app.push_screen(DoctorScreen())
+    await scene.on(DoctorScreen)
     await scene.console.shows("integrity")
 
 
@@ -369,7 +369,7 @@ WAYS: dict[type[ConsoleScreen], Callable[[Scene], Awaitable[Any]]] = {
     DeliveryScreen: _delivery,
     EventScreen: _event,
     EmitScreen: _emit,
-    CheckupScreen: _checkup,
+    DoctorScreen: _doctor,
     AuditEntryScreen: _audit_entry,
     TokenForm: _token_form,
     NewTokenScreen: _new_token,

@@ -16,7 +16,7 @@ from hooktui.console.access.audit_screen import AuditEntryScreen, AuditScreen
 from hooktui.console.access.token_form import NewTokenScreen, TokenForm
 from hooktui.console.access.tokens_screen import TokensScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
-from hooktui.console.engine.doctor_screen import CheckupScreen
+from hooktui.console.engine.doctor_screen import DoctorScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
@@ -252,7 +252,7 @@ ASKING: tuple[Asking, ...] = (
     Asking(EngineScreen, "activate", "POST /v1/engine/resume", ("delivery resumed; sending due",),
            working="resuming", done=lambda scene: not _paused(scene), setup=_pause, name="resume"),
     Asking(EngineScreen, "diagnose", "GET /v1/doctor", ("integrity",), again=("x",)),
-    Asking(CheckupScreen, "diagnose", "GET /v1/doctor", ("integrity",), again=("x",)),
+    Asking(DoctorScreen, "diagnose", "GET /v1/doctor", ("integrity",), again=("x",)),
     Asking(AuditScreen, "filter", "GET /v1/audit", ("filter: action:no", "Nothing like this"),
            then=tuple("action:no")),
     Asking(AuditScreen, "diagnose", "GET /v1/audit/verify", ("entries fit together",),

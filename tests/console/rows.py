@@ -27,18 +27,18 @@ class Rows:
         self.asked: list[tuple[str | None, bool]] = []
         self.broken = False
 
-    async def page(self, wanted: PageQuery) -> Page[Row]:
-        cursor, limit, from_end = wanted["cursor"], wanted["limit"], wanted["from_end"]
+    async def page(self, query: PageQuery) -> Page[Row]:
+        cursor, limit, from_end = query["cursor"], query["limit"], query["from_end"]
         self.asked.append((cursor, from_end))
         if self.broken:
             raise NoServer("no server responds")
-        rows = sorted(self.rows, key=lambda row: row.id, reverse=wanted["order"] == "desc")
+        rows = sorted(self.rows, key=lambda row: row.id, reverse=query["order"] == "desc")
         places = {row.id: place for place, row in enumerate(rows)}
         if cursor is None:
             start = max(len(rows) - limit, 0) if from_end else 0
             end = start + limit
         elif cursor.startswith("+"):
-            start = self._after(rows, places, int(cursor[1:]), descending=wanted["order"] == "desc")
+            start = self._after(rows, places, int(cursor[1:]), descending=query["order"] == "desc")
             end = start + limit
         else:
             end = places[int(cursor[1:])]

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from hooktui.console.access.audit_text import checked_words, entry_lines, parse_filter
 from hooktui.console.access.token_text import read_token
-from hooktui.console.engine.text import checkup_lines, engine_hooks, engine_lines, forecast
+from hooktui.console.engine.text import engine_hooks, engine_lines, forecast, report_lines
 from hooktui.console.shell.status import Trend
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import Refused
 from hooktui.domain.roles import Role
 from hooktui.domain.wire.access import AuditBreak, AuditCheck, AuditEntry, AuditHead
-from hooktui.domain.wire.diagnosis import Check, checkup_of
+from hooktui.domain.wire.diagnosis import Check, report_of
 from hooktui.domain.wire.server import (
     Backlog,
     Connections,
@@ -27,16 +27,16 @@ from hooktui.domain.wire.server import (
     Pause,
     Rates,
     ServerInfo,
+    ServerStatus,
     ShortageInfo,
-    Status,
 )
 from tests.console.things import AT, AT_MS
 
 GB = 1 << 30
 
 
-def status(**fields: Any) -> Status:
-    made = Status(
+def status(**fields: Any) -> ServerStatus:
+    made = ServerStatus(
         version="1", database=DatabaseInfo(kind="sqlite", version="3", location="/db"),
         role="admin", user="ada",
         servers=(ServerInfo(number=0, name="one", pid=7, started_at=AT, version="1"),),
@@ -151,7 +151,7 @@ def test_hooks_that_wait_and_hooks_that_are_left_alone_are_one_list():
 
 def test_what_is_to_mend_comes_first():
     checks = [Check("a", "ok", "1"), Check("b", "warn", "2"), Check("c", "fail", "3", "mend it")]
-    told = text(checkup_lines(checkup_of(checks))).split("\n")
+    told = text(report_lines(report_of(checks))).split("\n")
     assert [line.split()[0] for line in told] == ["fail", "mend", "warn", "ok"]
 
 

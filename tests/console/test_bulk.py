@@ -3,7 +3,7 @@
 import asyncio
 
 from hooktui.client import calls
-from hooktui.console.frame.bulk import Outcome
+from hooktui.console.frame.bulk import BulkResult
 from hooktui.domain.errors import Unavailable
 from tests.console.conftest import Receiver
 from tests.console.place import Place, tried_once
@@ -12,7 +12,7 @@ RETRIES = [600.0, 600.0]
 
 
 def test_what_became_of_many_is_told_with_names_and_counts():
-    outcome: Outcome[int, None] = Outcome()
+    outcome: BulkResult[int, None] = BulkResult()
     assert (outcome.severity, outcome.rest(str), outcome.whole) == ("good", "", True)
     outcome.left = [8, 9]
     assert (outcome.severity, outcome.rest(str)) == ("warn", "; stopped, 2 not begun")

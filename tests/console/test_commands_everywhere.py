@@ -10,7 +10,7 @@ from hooktui.console.access.audit_screen import AuditEntryScreen, AuditScreen
 from hooktui.console.access.token_form import NewTokenScreen
 from hooktui.console.access.tokens_screen import TokensScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
-from hooktui.console.engine.doctor_screen import CheckupScreen
+from hooktui.console.engine.doctor_screen import DoctorScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.events.events_screen import EventsScreen
@@ -61,7 +61,7 @@ async def open_with_free_keys(scene: Scene, screen: Screen) -> None:
     raise AssertionError(f"{screen.__name__} has nothing but fields")
 
 
-ALIKE = (TokensScreen, AccountsScreen, AuditEntryScreen, CheckupScreen, NewTokenScreen)
+ALIKE = (TokensScreen, AccountsScreen, AuditEntryScreen, DoctorScreen, NewTokenScreen)
 """Screens that change nothing of what all offer: tried with the others of their kind, on demand."""
 
 ALL = [

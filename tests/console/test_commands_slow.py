@@ -9,7 +9,7 @@ import pytest
 
 from hooktui.console.access.tokens_screen import TokensScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
-from hooktui.console.engine.doctor_screen import CheckupScreen
+from hooktui.console.engine.doctor_screen import DoctorScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events import emit_screen
 from hooktui.console.events.emit_screen import EmitScreen
@@ -114,7 +114,7 @@ OPENERS: dict[Screen, Callable[[Scene], object]] = {
     DiagnosisScreen: lambda scene: scene.app.navigation.open_diagnosis(scene.hook),
     HookForm: lambda scene: scene.app.navigation.open_form(scene.hook),
     EmitScreen: lambda scene: scene.app.navigation.open_emit(),
-    CheckupScreen: lambda scene: scene.app.push_screen(CheckupScreen()),
+    DoctorScreen: lambda scene: scene.app.push_screen(DoctorScreen()),
 }
 WITHOUT_A_READ = (LiveLogScreen, SecretScreen, EmitScreen, EngineScreen)
 """What they show is known already, or asked for by a command."""
@@ -131,7 +131,7 @@ async def test_a_screen_whose_answers_do_not_come_says_so_takes_keys_and_is_left
         OPENERS[screen](scene)
         here = await scene.on(screen)
         if screen not in WITHOUT_A_READ:
-            await scene.console.shows("…" if screen is not CheckupScreen else "looking, ")
+            await scene.console.shows("…" if screen is not DoctorScreen else "looking, ")
         await scene.console.press("down", "up", "ctrl+p")
         await scene.on_dialog(Palette)
         await scene.console.press("escape")

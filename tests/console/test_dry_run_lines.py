@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hooktui.console.hooks.dry_run import MOST_ROWS, some_of, tried_row
+from hooktui.console.hooks.dry_run import MOST_ROWS, shown_events, tried_row
 from hooktui.domain.wire.hooks import Change, DryRun, TriedEvent
 from tests.console.things import AT, AT_MS
 
@@ -19,7 +19,7 @@ def run(**counts: int) -> DryRun:
 
 
 def kinds(**counts: int) -> list[str]:
-    return [one.change for one in some_of(run(**counts))]
+    return [one.change for one in shown_events(run(**counts))]
 
 
 def test_changes_come_first_and_every_kind_is_named_on_few_lines() -> None:

@@ -12,7 +12,7 @@ from textual.binding import Binding
 from hooktui.console.access.audit_screen import AuditEntryScreen
 from hooktui.console.access.token_form import NewTokenScreen, TokenForm
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
-from hooktui.console.engine.doctor_screen import CheckupScreen
+from hooktui.console.engine.doctor_screen import DoctorScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
@@ -47,7 +47,7 @@ SCREENS: dict[str, Callable[[], ConsoleScreen]] = {
     "delivery": partial(DeliveryScreen, "dlv_0000000000001"),
     "event": partial(EventScreen, "evt_0000000000001"),
     "emit": EmitScreen,
-    "doctor": CheckupScreen,
+    "doctor": DoctorScreen,
     "audit entry": partial(AuditEntryScreen, _ANY),
     "token form": TokenForm,
     "new token": partial(NewTokenScreen, _ANY),

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from textual import events
 from textual.pilot import Pilot
 
-from hooktui.console.widgets.list_choice import Choice
-from hooktui.console.widgets.page_window import PAGE, SEARCH_PAGE, SEARCH_PAGES, Window
+from hooktui.console.widgets.list_choice import RowChoice
+from hooktui.console.widgets.page_window import PAGE, SEARCH_PAGE, SEARCH_PAGES, PageWindow
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.wire.pages import Page
 from tests.console.rows import ListApp, Row, Rows
@@ -245,7 +245,7 @@ def click(x: int, y: int) -> events.Click:
     st.booleans(),
 )
 async def test_a_row_is_found_from_either_end(count: int, wanted: int, descending: bool):
-    window = Window(Rows(count), lambda row: row.id)
+    window = PageWindow(Rows(count), lambda row: row.id)
     window.sort, window.descending = "id", descending
     await window.to_start()
     found = await window.to_row(wanted)
@@ -260,7 +260,7 @@ async def test_a_row_is_found_from_either_end(count: int, wanted: int, descendin
 
 @given(st.lists(st.integers(0, 9), max_size=8, unique=True), st.booleans(), st.booleans())
 def test_a_list_without_the_chosen_row_has_none_chosen(rows, filtered, awaited):
-    choice = Choice()
+    choice = RowChoice()
     (choice.expect if awaited else choice.choose)(4)
     position = choice.settle({row: at for at, row in enumerate(rows)}.get, filtered=filtered)
     if 4 in rows:

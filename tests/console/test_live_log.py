@@ -14,7 +14,7 @@ from hooktui.console.log.live_log import LiveLog
 from hooktui.console.log.log_table import INDENT, MOST_ROWS, continuation, rows_from, top_for
 from hooktui.console.shell.log_buffer import LogBuffer, LogLine
 from hooktui.console.widgets.table import place
-from hooktui.console.widgets.text_search import Found
+from hooktui.console.widgets.text_search import SearchMatch
 from hooktui.domain.filters.parser import parse
 from tests.console.things import KEY
 
@@ -217,17 +217,17 @@ async def test_a_search_goes_to_the_newest_match_and_from_match_to_match():
         log = app.log_widget
         app.buffer.extend(line(n, result="503" if n % 10 == 3 else "200") for n in range(50))
         log.catch_up()
-        assert log.search("503 HOOK 1 BILL") == Found(5, 5)
+        assert log.search("503 HOOK 1 BILL") == SearchMatch(5, 5)
         assert log.cursor_line == line(43, result="503")
         assert not log.following
-        assert log.search_on(forward=False) == Found(4, 5)
-        assert log.search_on(forward=True) == Found(5, 5)
-        assert log.search_on(forward=True) == Found(1, 5, wrapped=True)
+        assert log.search_on(forward=False) == SearchMatch(4, 5)
+        assert log.search_on(forward=True) == SearchMatch(5, 5)
+        assert log.search_on(forward=True) == SearchMatch(1, 5, wrapped=True)
         assert log.cursor_line == line(3, result="503")
         assert "3" in app.seen()
         await pilot.press("G")
-        assert log.search_on(forward=False) == Found(5, 5)
-        assert log.search("no such line") == Found(0, 0)
+        assert log.search_on(forward=False) == SearchMatch(5, 5)
+        assert log.search("no such line") == SearchMatch(0, 0)
         assert log.search("") is None
         assert log.search_on(forward=True) is None
 
@@ -238,15 +238,15 @@ async def test_a_search_finds_lines_that_come_and_forgets_those_that_go():
         log = app.log_widget
         app.buffer.extend(line(n) for n in range(30))
         log.catch_up()
-        assert log.search("line 2") == Found(11, 11)  # 2, 20 to 29
+        assert log.search("line 2") == SearchMatch(11, 11)  # 2, 20 to 29
         app.buffer.extend(line(n) for n in range(200, 203))
         log.catch_up()
         assert log.new == 3
-        assert log.search_on(forward=True) == Found(12, 14)  # 200 is let in; 2 goes for it
+        assert log.search_on(forward=True) == SearchMatch(12, 14)  # 200 is let in; 2 goes for it
         assert log.cursor_line == line(200)
         assert log.new == 0
         log.show_only(parse("-dlv_200"))
-        assert log.search_on(forward=False) == Found(11, 12)
+        assert log.search_on(forward=False) == SearchMatch(11, 12)
 
 
 async def test_a_match_is_marked_where_it_is_seen():
@@ -342,7 +342,7 @@ async def test_a_paused_log_draws_nothing_while_its_ring_moves_on():
         assert app.seen() == before  # also when the ring has let all of it go
         assert log.new == 100
         assert log.cursor_line is not None
-        assert log.search("line 98") == Found(1, 1)
+        assert log.search("line 98") == SearchMatch(1, 1)
         await pilot.press("G")
         await pilot.pause()
         assert app.seen()[-1] == "199"

@@ -11,7 +11,14 @@ import pytest
 from hooktui.console.deliveries.text import to_come, to_come_pairs, why_then
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.wire.hooks import HookStats
-from hooktui.domain.wire.server import Backlog, DatabaseInfo, OpenBreaker, Pause, Rates, Status
+from hooktui.domain.wire.server import (
+    Backlog,
+    DatabaseInfo,
+    OpenBreaker,
+    Pause,
+    Rates,
+    ServerStatus,
+)
 from tests.console.things import AT, AT_MS, KEY, attempt, detail, hook
 
 SCHEDULE_S = (5.0, 300.0, 1800.0)
@@ -27,14 +34,14 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def server(**fields: Any) -> Status:
+def server(**fields: Any) -> ServerStatus:
     made: dict[str, Any] = {
         "version": "1", "database": DatabaseInfo(kind="sqlite", version="3", location="x"),
         "role": "admin", "user": "ada", "servers": (), "disk": None,
         "backlog": Backlog(count=0, held=0, oldest_due_at=None, hooks=()),
         "rates": Rates(accepted_per_s=0, delivered_per_s=0, failed_per_s=0, in_flight=0),
     }  # fmt: skip
-    return Status(**{**made, **fields})
+    return ServerStatus(**{**made, **fields})
 
 
 def test_the_rest_of_the_schedule_follows_the_next_attempt() -> None:

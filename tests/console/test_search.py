@@ -9,7 +9,14 @@ from textual.strip import Strip
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.document_view import JsonView
 from hooktui.console.widgets.prompt_bars import PromptBar
-from hooktui.console.widgets.text_search import MATCH, Found, folded, highlighted, places_in, step
+from hooktui.console.widgets.text_search import (
+    MATCH,
+    SearchMatch,
+    folded,
+    highlighted,
+    places_in,
+    step,
+)
 from tests.console.bare import BareApp
 
 
@@ -78,12 +85,17 @@ async def test_a_document_is_searched_from_match_to_match_and_round_the_end():
     app = Viewer()
     async with app.run_test(size=(60, 20)):
         app.view.show([Section("Body", text=BODY)])
-        assert app.view.search("disk") == Found(1, 4)
+        assert app.view.search("disk") == SearchMatch(1, 4)
         assert app.at_cursor() == '"name": "Disk",'
         steps = [app.view.search_on(forward=True) for _ in range(4)]
-        assert steps == [Found(2, 4), Found(3, 4), Found(4, 4), Found(1, 4, wrapped=True)]
-        assert app.view.search_on(forward=False) == Found(4, 4, wrapped=True)
-        assert app.view.search("nowhere") == Found(0, 0)
+        assert steps == [
+            SearchMatch(2, 4),
+            SearchMatch(3, 4),
+            SearchMatch(4, 4),
+            SearchMatch(1, 4, wrapped=True),
+        ]
+        assert app.view.search_on(forward=False) == SearchMatch(4, 4, wrapped=True)
+        assert app.view.search("nowhere") == SearchMatch(0, 0)
         assert app.view.search("") is None
         assert app.view.search_on(forward=True) is None
 
@@ -93,12 +105,12 @@ async def test_a_match_that_is_folded_away_is_unfolded():
     async with app.run_test(size=(60, 20)) as pilot:
         app.view.show([Section("Headers", pairs=(("X", "disk"),), opened=False),
                        Section("Body", text=BODY)])  # fmt: skip
-        assert app.view.search("disk") == Found(1, 5)
+        assert app.view.search("disk") == SearchMatch(1, 5)
         assert app.at_cursor() == "X: disk"
         await pilot.press("home", "enter")
         assert "X: disk" not in app.view.text()
-        assert app.view.search_on(forward=False) == Found(5, 5, wrapped=True)
-        assert app.view.search_on(forward=True) == Found(1, 5, wrapped=True)
+        assert app.view.search_on(forward=False) == SearchMatch(5, 5, wrapped=True)
+        assert app.view.search_on(forward=True) == SearchMatch(1, 5, wrapped=True)
         assert app.at_cursor() == "X: disk"
 
 
@@ -110,7 +122,7 @@ async def test_a_match_far_to_the_right_is_brought_into_sight(raw: bool):
         if raw:
             app.view.next_form()
         app.view.show([Section("Body", text='{"a":"' + "x" * 500 + 'needle"}')])
-        assert app.view.search("needle") == Found(1, 1)
+        assert app.view.search("needle") == SearchMatch(1, 1)
         await pilot.pause()
         assert any("needle" in app.view.render_line(y).text for y in range(10))
 
@@ -119,7 +131,7 @@ async def test_a_long_body_is_searched_to_its_end():
     app = Viewer()
     async with app.run_test(size=(60, 20)):
         app.view.show([Section("Body", text="[" + ",".join(["1"] * 9_000 + ["42"]) + "]")])
-        assert app.view.search("42") == Found(1, 1)
+        assert app.view.search("42") == SearchMatch(1, 1)
         assert app.at_cursor() == "42"
 
 

@@ -3,16 +3,16 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooktui.console.widgets.page_window import MOST_PAGES, PAGE, Window
+from hooktui.console.widgets.page_window import MOST_PAGES, PAGE, PageWindow
 from hooktui.domain.wire.pages import Page
 from tests.console.rows import Row, Rows
 
 
-def window_over(source: Rows) -> Window[Row]:
-    return Window(source, lambda row: row.id)
+def window_over(source: Rows) -> PageWindow[Row]:
+    return PageWindow(source, lambda row: row.id)
 
 
-def seen(window: Window[Row]) -> list[int]:
+def seen(window: PageWindow[Row]) -> list[int]:
     return [row.id for row in window.rows()]
 
 
@@ -118,8 +118,8 @@ class Searched:
         self.count = count
         self.fitting = fitting
 
-    async def page(self, wanted) -> Page[Row]:
-        cursor, from_end = wanted["cursor"], wanted["from_end"]
+    async def page(self, query) -> Page[Row]:
+        cursor, from_end = query["cursor"], query["from_end"]
         place = self.count - 1 if from_end else int(cursor or 0)
         rows = [Row(place, "fits")] if place in self.fitting else []
         following = str(place + 1) if place + 1 < self.count else None
@@ -131,7 +131,7 @@ class Searched:
 async def test_pages_without_a_row_are_passed_over_to_the_end_and_never_fetched_again(
     fitting, from_end
 ):
-    window = Window(Searched(30, *fitting), lambda row: row.id)
+    window = PageWindow(Searched(30, *fitting), lambda row: row.id)
     await (window.to_end() if from_end else window.to_start())
     fetched = 0
     while window.has_more or window.has_before:

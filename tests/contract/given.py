@@ -86,7 +86,7 @@ async def emit(store: Store, count: int = 1, **changed: object) -> list[Acceptan
 
 
 def result_of(
-    job: ClaimedDelivery,
+    claim: ClaimedDelivery,
     clock: Clock,
     status_code: int | None = 200,
     error: ErrorClass | None = None,
@@ -99,9 +99,9 @@ def result_of(
     if status_code is not None:
         error = error or error_of_status(status_code)
     exchange = Exchange(status_code=status_code, error=error, total_ms=took_ms, **details)
-    state = RetryState(job.trigger, job.tries, job.interruptions)
+    state = RetryState(claim.trigger, claim.tries, claim.interruptions)
     return AttemptResult(
-        job=job,
+        claim=claim,
         decision=decision or after_exchange(state, exchange, schedule_s, 0.5),
         exchange=exchange,
         started_at_ms=clock.ms - took_ms,
@@ -112,8 +112,8 @@ def result_of(
 
 async def attempt(store: Store, clock: Clock, hook: Hook, status_code: int = 200) -> list[bool]:
     """Claim what is due of a hook, and record one answer to all of it."""
-    jobs = await store.claim(HookId(hook.id), 100)
-    return await store.record([result_of(job, clock, status_code) for job in jobs])
+    claims = await store.claim(HookId(hook.id), 100)
+    return await store.record([result_of(claim, clock, status_code) for claim in claims])
 
 
 async def deliveries(store: Store, **wanted: object) -> list[Delivery]:
@@ -137,7 +137,7 @@ class Heard:
 
     def __init__(self, store: Store) -> None:
         self.signals: list[CommitNotice] = []
-        store.listen(self.signals.append)
+        store.subscribe(self.signals.append)
 
     @property
     def due(self) -> dict[HookId, int]:

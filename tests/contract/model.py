@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from hooktui.domain.deliveries import RetryDecision, RetryState, Status, Trigger, after_interruption
+from hooktui.domain.deliveries import (
+    DeliveryStatus,
+    RetryDecision,
+    RetryState,
+    Trigger,
+    after_interruption,
+)
 from hooktui.domain.ids import floor_at
 from hooktui.store.contract import LEASE_S, AttemptResult, ClaimedDelivery, NewEvent
 
@@ -40,7 +46,7 @@ class ModelDelivery:
     hook: int
     trigger: Trigger
     next_ms: int | None
-    status: Status = Status.PENDING
+    status: DeliveryStatus = DeliveryStatus.PENDING
     number: int = 0
     tries: int = 0
     interruptions: int = 0
@@ -140,32 +146,38 @@ class Model:
                 due[hook.id] = min(times)
         return due
 
-    def holds(self, job: ClaimedDelivery) -> bool:
-        """Whether the fence lets a worker with this job through."""
-        one = self.deliveries.get(job.delivery)
-        return one is not None and one.status is Status.SENDING and one.number == job.number
+    def holds(self, claim: ClaimedDelivery) -> bool:
+        """Whether the fence lets a worker with this claim through."""
+        one = self.deliveries.get(claim.delivery)
+        return (
+            one is not None and one.status is DeliveryStatus.SENDING and one.number == claim.number
+        )
 
     def of_hook(self, hook_id: int) -> list[ModelDelivery]:
         return [one for one in self.deliveries.values() if one.hook == hook_id]
 
     @staticmethod
     def is_due(one: ModelDelivery, now_ms: int) -> bool:
-        return one.status is Status.PENDING and one.next_ms is not None and one.next_ms <= now_ms
+        return (
+            one.status is DeliveryStatus.PENDING
+            and one.next_ms is not None
+            and one.next_ms <= now_ms
+        )
 
     # What changes it
 
     def lease(self, one: ModelDelivery, now_ms: int) -> None:
-        one.status, one.number = Status.SENDING, one.number + 1
+        one.status, one.number = DeliveryStatus.SENDING, one.number + 1
         one.next_ms, one.lease_until_ms = None, now_ms + LEASE_S * 1000
 
     def record(self, result: AttemptResult, now_ms: int) -> bool:
         """Take a result; False when its worker holds nothing any more."""
-        one = self.deliveries.get(result.job.delivery)
+        one = self.deliveries.get(result.claim.delivery)
         attempt = (
-            result.job.number, result.started_at_ms, result.finished_at_ms,
+            result.claim.number, result.started_at_ms, result.finished_at_ms,
             result.decision.outcome.value,
         )  # fmt: skip
-        if one is None or not self.holds(result.job):
+        if one is None or not self.holds(result.claim):
             return one is not None and attempt in one.attempts
         self._end_attempt(one, result.decision, attempt, now_ms)
         return True
@@ -184,23 +196,23 @@ class Model:
         leased = [one for one in self.deliveries.values() if one.lease_until_ms is not None]
         return [one for one in leased if (one.lease_until_ms or 0) <= now_ms]
 
-    def release(self, job: ClaimedDelivery, now_ms: int) -> None:
-        if not self.holds(job):
+    def release(self, claim: ClaimedDelivery, now_ms: int) -> None:
+        if not self.holds(claim):
             return
-        one = self.deliveries[job.delivery]
+        one = self.deliveries[claim.delivery]
         one.number -= 1
         if self.hooks[one.hook].deleted:
-            self.end(one, Status.CANCELLED, "hook deleted", now_ms)
+            self.end(one, DeliveryStatus.CANCELLED, "hook deleted", now_ms)
         elif one.trigger is Trigger.PING:
-            self.end(one, Status.CANCELLED, "the ping was not sent", now_ms)
+            self.end(one, DeliveryStatus.CANCELLED, "the ping was not sent", now_ms)
         else:
             self._wait(one, now_ms, None)
 
     def delete(self, hook: ModelHook, now_ms: int) -> None:
         hook.deleted, hook.active = True, False
         for one in self.of_hook(hook.id):
-            if one.status is Status.PENDING:
-                self.end(one, Status.CANCELLED, "hook deleted", now_ms)
+            if one.status is DeliveryStatus.PENDING:
+                self.end(one, DeliveryStatus.CANCELLED, "hook deleted", now_ms)
 
     def purge(self, before_ms: int) -> int:
         """Drop what is old; returns how many events went."""
@@ -211,12 +223,14 @@ class Model:
         self.deliveries = {i: one for i, one in self.deliveries.items() if one.event in self.events}
         return len(gone)
 
-    def end(self, one: ModelDelivery, status: Status, reason: str | None, at_ms: int) -> None:
+    def end(
+        self, one: ModelDelivery, status: DeliveryStatus, reason: str | None, at_ms: int
+    ) -> None:
         one.status, one.reason, one.finished_ms = status, reason, at_ms
         one.next_ms = one.lease_until_ms = None
 
     def _wait(self, one: ModelDelivery, next_ms: int, reason: str | None) -> None:
-        one.status, one.next_ms, one.reason = Status.PENDING, next_ms, reason
+        one.status, one.next_ms, one.reason = DeliveryStatus.PENDING, next_ms, reason
         one.lease_until_ms = None
 
     def _end_attempt(
@@ -229,10 +243,10 @@ class Model:
         one.attempts.append(attempt)
         one.tries, one.interruptions = decision.tries, decision.interruptions
         hook, ended_ms = self.hooks[one.hook], attempt[2]
-        if decision.status is not Status.PENDING:
+        if decision.status is not DeliveryStatus.PENDING:
             self.end(one, decision.status, decision.reason, ended_ms)
         elif hook.deleted:
-            self.end(one, Status.CANCELLED, "hook deleted", ended_ms)
+            self.end(one, DeliveryStatus.CANCELLED, "hook deleted", ended_ms)
         else:
             self._wait(one, now_ms + round((decision.wait_s or 0) * 1000), decision.reason)
         if decision.disable is not None:

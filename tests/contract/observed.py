@@ -19,7 +19,7 @@ class Known:
     def __init__(self, store: Store) -> None:
         self.due: dict[HookId, int] = {}
         self.changed: set[HookId] = set()
-        store.listen(self.hear)
+        store.subscribe(self.hear)
 
     def hear(self, signals: CommitNotice) -> None:
         self.hint(signals.due)

@@ -41,18 +41,23 @@ async def test_an_event_and_its_deliveries_are_there_after_the_answer(opened: Op
     store = await opened.again()
     delivery = await the_delivery(store)
     assert (delivery.hook, delivery.status, delivery.attempts) == (hook.id, "pending", 0)
-    (job,) = await store.claim(HookId(hook.id), 10)
-    assert job.body == b'{ "id" : 1 }'
-    assert (job.event, job.trigger, job.number, job.tries) == (accepted.id, Trigger.EVENT, 1, 0)
+    (claim,) = await store.claim(HookId(hook.id), 10)
+    assert claim.body == b'{ "id" : 1 }'
+    assert (claim.event, claim.trigger, claim.number, claim.tries) == (
+        accepted.id,
+        Trigger.EVENT,
+        1,
+        0,
+    )
 
 
 async def test_a_reserved_delivery_is_handed_over_and_cannot_be_claimed(opened: Opened) -> None:
     store = opened.store
     hook = await make_hook(store)
     free = iter([True, False])
-    _, jobs = await store.accept([offer(b"1"), offer(b"2")], lambda _: next(free))
-    assert [job.body for job in jobs] == [b"1"]
-    assert [job.body for job in await store.claim(HookId(hook.id), 10)] == [b"2"]
+    _, claims = await store.accept([offer(b"1"), offer(b"2")], lambda _: next(free))
+    assert [claim.body for claim in claims] == [b"1"]
+    assert [claim.body for claim in await store.claim(HookId(hook.id), 10)] == [b"2"]
     assert await store.claim(HookId(hook.id), 10) == []
 
 
@@ -68,8 +73,8 @@ async def test_pending_deliveries_are_signalled_as_due_and_handed_over_ones_are_
 
 async def test_an_ordered_hook_is_never_handed_over(opened: Opened) -> None:
     await make_hook(opened.store, ordered=True)
-    _, jobs = await opened.store.accept([offer()], always)
-    assert jobs == []
+    _, claims = await opened.store.accept([offer()], always)
+    assert claims == []
 
 
 async def test_a_disabled_hook_and_a_filter_skip_an_event_and_say_why(opened: Opened) -> None:
@@ -217,7 +222,7 @@ async def test_a_listener_that_fails_costs_no_event_and_stops_no_writer(opened: 
         raise RuntimeError("a listener failed")
 
     await make_hook(opened.store)
-    opened.store.listen(fail)
+    opened.store.subscribe(fail)
     async with asyncio.timeout(10):
         for _ in range(3):
             (accepted,) = await emit(opened.store)

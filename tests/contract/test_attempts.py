@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from sqlalchemy import select
 
 from hooktui.domain.clock import from_rfc3339, now_ms
-from hooktui.domain.deliveries import ErrorClass, Status, Trigger
+from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Trigger
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import HookId, decode
 from hooktui.domain.wire.hooks import Hook
@@ -39,19 +39,19 @@ async def claimed(opened: Opened, **changed: object) -> ClaimedDelivery:
     """One delivery, claimed."""
     hook = await make_hook(opened.store, **changed)
     await emit(opened.store)
-    (job,) = await opened.store.claim(HookId(hook.id), 1)
-    return job
+    (claim,) = await opened.store.claim(HookId(hook.id), 1)
+    return claim
 
 
-async def record_of(opened: Opened, job: ClaimedDelivery):
-    return await opened.store.read(queries.get_delivery, DEFAULT, job.delivery)
+async def record_of(opened: Opened, claim: ClaimedDelivery):
+    return await opened.store.read(queries.get_delivery, DEFAULT, claim.delivery)
 
 
 async def test_a_delivered_result_ends_a_delivery(opened: Opened) -> None:
-    job = await claimed(opened)
+    claim = await claimed(opened)
     opened.clock.turn(1)
     result = result_of(
-        job,
+        claim,
         opened.clock,
         204,
         address="127.0.0.2",
@@ -60,7 +60,7 @@ async def test_a_delivered_result_ends_a_delivery(opened: Opened) -> None:
         size=4,
     )
     assert await opened.store.record([result]) == [True]
-    record = await record_of(opened, job)
+    record = await record_of(opened, claim)
     assert (record.delivery.status, record.delivery.attempts) == ("delivered", 1)
     assert record.delivery.duration_ms == 20
     (made,) = record.attempts
@@ -74,22 +74,22 @@ async def test_a_delivered_result_ends_a_delivery(opened: Opened) -> None:
 
 
 async def test_a_failed_attempt_is_tried_again_after_its_wait(opened: Opened) -> None:
-    job = await claimed(opened)
+    claim = await claimed(opened)
     heard = Heard(opened.store)
-    await opened.store.record([result_of(job, opened.clock, 500)])
-    assert heard.due == {job.hook: opened.clock.ms + 5000}
-    assert await opened.store.next_due() == {job.hook: opened.clock.ms + 5000}
+    await opened.store.record([result_of(claim, opened.clock, 500)])
+    assert heard.due == {claim.hook: opened.clock.ms + 5000}
+    assert await opened.store.next_due() == {claim.hook: opened.clock.ms + 5000}
     opened.clock.turn(4.9)
-    assert await opened.store.claim(job.hook, 10) == []
+    assert await opened.store.claim(claim.hook, 10) == []
     opened.clock.turn(0.2)
-    (again,) = await opened.store.claim(job.hook, 10)
-    assert (again.delivery, again.body) == (job.delivery, job.body)
-    assert (again.event, again.number, again.tries) == (job.event, 2, 1)
+    (again,) = await opened.store.claim(claim.hook, 10)
+    assert (again.delivery, again.body) == (claim.delivery, claim.body)
+    assert (again.event, again.number, again.tries) == (claim.event, 2, 1)
 
 
 async def test_the_last_failure_of_a_schedule_ends_a_delivery(opened: Opened) -> None:
-    job = await claimed(opened)
-    await opened.store.record([result_of(job, opened.clock, 500, schedule_s=())])
+    claim = await claimed(opened)
+    await opened.store.record([result_of(claim, opened.clock, 500, schedule_s=())])
     delivery = await the_delivery(opened.store)
     assert (delivery.status, delivery.reason) == ("failed", "gave up after 1 attempt")
     assert delivery.finished_at is not None
@@ -97,43 +97,43 @@ async def test_the_last_failure_of_a_schedule_ends_a_delivery(opened: Opened) ->
 
 # Red without `attempts = ? AND lease_token = ?` in the fence.
 async def test_a_stale_worker_cannot_finish_a_rescued_delivery(opened: Opened) -> None:
-    job = await claimed(opened)
+    claim = await claimed(opened)
     opened.clock.turn(LEASE_S + 1)
     assert await opened.store.rescue() == 1
-    (again,) = await opened.store.claim(job.hook, 1)
-    assert await opened.store.record([result_of(job, opened.clock)]) == [False]
+    (again,) = await opened.store.claim(claim.hook, 1)
+    assert await opened.store.record([result_of(claim, opened.clock)]) == [False]
     assert (await the_delivery(opened.store)).status == "sending"
     assert await opened.store.record([result_of(again, opened.clock)]) == [True]
-    record = await record_of(opened, job)
+    record = await record_of(opened, claim)
     assert [made.outcome for made in record.attempts] == ["interrupted", "delivered"]
     assert (again.number, again.tries, again.interruptions) == (2, 0, 1)
 
 
 async def test_the_same_result_twice_is_stored_once(opened: Opened) -> None:
-    job = await claimed(opened)
-    result = result_of(job, opened.clock, 500)
+    claim = await claimed(opened)
+    result = result_of(claim, opened.clock, 500)
     assert await opened.store.record([result]) == [True]
     assert await opened.store.record([result]) == [True]
-    assert len((await record_of(opened, job)).attempts) == 1
-    assert (await the_hook(opened.store, job.hook)).stats.hourly[-1] == (0, 1)
+    assert len((await record_of(opened, claim)).attempts) == 1
+    assert (await the_hook(opened.store, claim.hook)).stats.hourly[-1] == (0, 1)
 
 
 async def test_of_a_batch_only_the_stale_result_is_left_out(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await emit(opened.store, 3)
-    jobs = await opened.store.claim(HookId(hook.id), 3)
-    jobs[1] = replace(jobs[1], number=7)
-    held = await opened.store.record([result_of(job, opened.clock) for job in jobs])
+    claims = await opened.store.claim(HookId(hook.id), 3)
+    claims[1] = replace(claims[1], number=7)
+    held = await opened.store.record([result_of(claim, opened.clock) for claim in claims])
     assert held == [True, False, True]
 
 
 # Red when the results that held are known by their delivery alone: then nothing was recorded.
 async def test_a_late_result_and_the_current_one_may_come_in_one_batch(opened: Opened) -> None:
-    job = await claimed(opened)
+    claim = await claimed(opened)
     opened.clock.turn(LEASE_S + 1)
     await opened.store.rescue()
-    (again,) = await opened.store.claim(job.hook, 1)
-    for batch, held in (([job, again], [False, True]), ([again, job], [True, False])):
+    (again,) = await opened.store.claim(claim.hook, 1)
+    for batch, held in (([claim, again], [False, True]), ([again, claim], [True, False])):
         results = [result_of(one, opened.clock) for one in batch]
         assert await opened.store.record(results) == held
     assert (await the_delivery(opened.store)).status == "delivered"
@@ -145,14 +145,14 @@ async def test_a_restart_makes_what_was_being_sent_due_at_once(opened: Opened) -
     assert len(await opened.store.claim(HookId(hook.id), 600)) == 600
     store = await opened.again()
     assert await store.next_due() == {hook.id: opened.clock.ms}
-    jobs = await store.claim(HookId(hook.id), 1000)
-    assert len(jobs) == 600
-    assert {(job.number, job.tries, job.interruptions) for job in jobs} == {(2, 0, 1)}
+    claims = await store.claim(HookId(hook.id), 1000)
+    assert len(claims) == 600
+    assert {(claim.number, claim.tries, claim.interruptions) for claim in claims} == {(2, 0, 1)}
     assert (await the_hook(store, hook)).stats.waiting == 600
 
 
 async def test_a_crash_loop_never_uses_up_the_schedule(opened: Opened) -> None:
-    job = await claimed(opened)
+    claim = await claimed(opened)
     for _ in range(12):
         store = await opened.again()
         delivery = await the_delivery(store)
@@ -160,7 +160,7 @@ async def test_a_crash_loop_never_uses_up_the_schedule(opened: Opened) -> None:
         if delivery.reason is not None:
             assert delivery.reason == "interrupted 10 times in a row"
             opened.clock.turn(300)
-        (again,) = await store.claim(job.hook, 1)
+        (again,) = await store.claim(claim.hook, 1)
     assert (again.number, again.tries) == (13, 0)
 
 
@@ -171,13 +171,13 @@ async def test_a_lease_that_runs_is_not_rescued(opened: Opened) -> None:
 
 
 async def test_released_jobs_are_due_at_once_and_uncounted(opened: Opened) -> None:
-    job = await claimed(opened)
+    claim = await claimed(opened)
     heard = Heard(opened.store)
-    await opened.store.release([job])
-    assert heard.due == {job.hook: opened.clock.ms}
-    (again,) = await opened.store.claim(job.hook, 1)
+    await opened.store.release([claim])
+    assert heard.due == {claim.hook: opened.clock.ms}
+    (again,) = await opened.store.claim(claim.hook, 1)
     assert (again.number, again.tries, again.interruptions) == (1, 0, 0)
-    await opened.store.release([job, replace(again, number=5)])
+    await opened.store.release([claim, replace(again, number=5)])
     assert (await the_delivery(opened.store)).status == "pending"
 
 
@@ -186,12 +186,12 @@ async def test_a_stale_job_that_is_given_back_beside_the_current_one_tells_nothi
     opened: Opened,
 ) -> None:
     store = opened.store
-    job = await claimed(opened)
+    claim = await claimed(opened)
     opened.clock.turn(LEASE_S + 1)
     await store.rescue()
-    (again,) = await store.claim(job.hook, 1)
+    (again,) = await store.claim(claim.hook, 1)
     end = store.feed_end()
-    await store.release([job, again, job])
+    await store.release([claim, again, claim])
     told = [item.object for item in (await store.feed(end, 10)).items]
     assert told == [await the_delivery(store)]
 
@@ -203,7 +203,7 @@ async def test_claims_take_the_oldest_due_first(opened: Opened) -> None:
         opened.clock.turn(1)
     (first,) = await opened.store.claim(HookId(hook.id), 1)
     rest = await opened.store.claim(HookId(hook.id), 10)
-    assert [job.body for job in (first, *rest)] == [b"1", b"2", b"3"]
+    assert [claim.body for claim in (first, *rest)] == [b"1", b"2", b"3"]
 
 
 async def one_retry_and_then_first_tries(opened: Opened) -> HookId:
@@ -224,7 +224,7 @@ async def test_first_tries_go_before_late_retries(opened: Opened) -> None:
     hook = await one_retry_and_then_first_tries(opened)
     (first,) = await opened.store.claim(hook, 1)
     rest = await opened.store.claim(hook, 10)
-    assert [job.body for job in (first, *rest)] == [b"1", b"2", b"again"]
+    assert [claim.body for claim in (first, *rest)] == [b"1", b"2", b"again"]
 
 
 async def test_by_age_the_oldest_due_goes_first_whether_it_was_tried_or_not(
@@ -233,7 +233,7 @@ async def test_by_age_the_oldest_due_goes_first_whether_it_was_tried_or_not(
     hook = await one_retry_and_then_first_tries(opened)
     (first,) = await opened.store.claim(hook, 1, by_age=True)
     rest = await opened.store.claim(hook, 10, by_age=True)
-    assert [job.body for job in (first, *rest)] == [b"again", b"1", b"2"]
+    assert [claim.body for claim in (first, *rest)] == [b"again", b"1", b"2"]
 
 
 async def test_an_interrupted_first_try_is_still_one(opened: Opened) -> None:
@@ -241,8 +241,8 @@ async def test_an_interrupted_first_try_is_still_one(opened: Opened) -> None:
     await opened.store.claim(hook, 1)
     opened.clock.turn(LEASE_S + 1)
     await opened.store.rescue()
-    jobs = await opened.store.claim(hook, 10)
-    assert [(job.body, job.number) for job in jobs] == [(b"2", 1), (b"1", 2), (b"again", 2)]
+    claims = await opened.store.claim(hook, 10)
+    assert [(claim.body, claim.number) for claim in claims] == [(b"2", 1), (b"1", 2), (b"again", 2)]
 
 
 async def test_the_next_due_is_the_earlier_of_first_tries_and_retries(opened: Opened) -> None:
@@ -274,7 +274,7 @@ async def test_an_ordered_hook_sends_one_at_a_time_and_a_retry_holds_the_line(
     (again,) = await store.claim(HookId(hook.id), 10)
     assert again.body == b"1"
     await store.record([result_of(again, clock)])
-    assert [job.body for job in await store.claim(HookId(hook.id), 10)] == [b"2"]
+    assert [claim.body for claim in await store.claim(HookId(hook.id), 10)] == [b"2"]
 
 
 async def test_the_end_of_one_delivery_tells_that_the_next_of_an_ordered_hook_is_due(
@@ -296,9 +296,9 @@ async def test_a_410_disables_the_hook_and_holds_the_rest(opened: Opened) -> Non
     store = opened.store
     hook = await make_hook(store)
     await emit(store, 2)
-    (job,) = await store.claim(HookId(hook.id), 1)
+    (claim,) = await store.claim(HookId(hook.id), 1)
     heard = Heard(store)
-    await store.record([result_of(job, opened.clock, 410)])
+    await store.record([result_of(claim, opened.clock, 410)])
     assert heard.changed == {hook.id}
     assert not store.hooks()[hook.id].active
     after = await the_hook(store, hook)
@@ -344,11 +344,11 @@ async def test_what_was_held_goes_on_when_the_hook_is_enabled(opened: Opened) ->
 async def test_a_result_for_a_hook_deleted_meanwhile_is_kept_and_not_retried(
     opened: Opened,
 ) -> None:
-    job = await claimed(opened)
-    await opened.store.write(changes.delete_hook, ADA, DEFAULT, job.hook)
+    claim = await claimed(opened)
+    await opened.store.write(changes.delete_hook, ADA, DEFAULT, claim.hook)
     assert (await the_delivery(opened.store)).status == "sending"
-    assert await opened.store.record([result_of(job, opened.clock, 500)]) == [True]
-    record = await record_of(opened, job)
+    assert await opened.store.record([result_of(claim, opened.clock, 500)]) == [True]
+    record = await record_of(opened, claim)
     assert (record.delivery.status, record.delivery.reason) == ("cancelled", "hook deleted")
     assert len(record.attempts) == 1
 
@@ -356,9 +356,9 @@ async def test_a_result_for_a_hook_deleted_meanwhile_is_kept_and_not_retried(
 async def test_a_ping_is_leased_from_the_start_also_on_an_inactive_hook(opened: Opened) -> None:
     store = opened.store
     hook = await make_hook(store, active=False)
-    job = await store.claim_ping(HookId(hook.id), b'{"ping": 1}')
-    assert (job.trigger, job.event_type, job.number) == (Trigger.PING, "ping", 1)
-    await store.record([result_of(job, opened.clock, 500)])
+    claim = await store.claim_ping(HookId(hook.id), b'{"ping": 1}')
+    assert (claim.trigger, claim.event_type, claim.number) == (Trigger.PING, "ping", 1)
+    await store.record([result_of(claim, opened.clock, 500)])
     delivery = await the_delivery(store)
     assert (delivery.status, delivery.trigger) == ("failed", "ping")
     stats = (await the_hook(store, hook)).stats
@@ -372,8 +372,8 @@ async def test_a_ping_to_a_hook_that_is_not_there_is_not_found(opened: Opened) -
 
 async def test_a_ping_that_was_not_sent_is_cancelled(opened: Opened) -> None:
     hook = await make_hook(opened.store)
-    job = await opened.store.claim_ping(HookId(hook.id), b"{}")
-    await opened.store.release([job])
+    claim = await opened.store.claim_ping(HookId(hook.id), b"{}")
+    await opened.store.release([claim])
     assert (await the_delivery(opened.store)).status == "cancelled"
     assert (await the_hook(opened.store, hook)).stats.waiting == 0
 
@@ -382,10 +382,10 @@ async def test_statistics_count_attempts_and_their_durations(opened: Opened) -> 
     store, clock = opened.store, opened.clock
     clock.ms = now_ms()  # lists count back from the real time
     hook = await make_hook(store)
-    _, jobs = await store.accept([offer()] * 100, always)
+    _, claims = await store.accept([offer()] * 100, always)
     results = [
-        result_of(job, clock, 200 if place < 90 else 503, took_ms=40 if place < 95 else 1500)
-        for place, job in enumerate(jobs)
+        result_of(claim, clock, 200 if place < 90 else 503, took_ms=40 if place < 95 else 1500)
+        for place, claim in enumerate(claims)
     ]
     await store.record(results)
     stats = (await the_hook(store, hook)).stats
@@ -395,28 +395,28 @@ async def test_statistics_count_attempts_and_their_durations(opened: Opened) -> 
 
 
 async def test_an_error_without_an_answer_is_the_last_status(opened: Opened) -> None:
-    job = await claimed(opened)
-    await opened.store.record([result_of(job, opened.clock, None, ErrorClass.TLS)])
-    assert (await the_hook(opened.store, job.hook)).stats.last_status == "tls"
-    (made,) = (await record_of(opened, job)).attempts
+    claim = await claimed(opened)
+    await opened.store.record([result_of(claim, opened.clock, None, ErrorClass.TLS)])
+    assert (await the_hook(opened.store, claim.hook)).stats.last_status == "tls"
+    (made,) = (await record_of(opened, claim)).attempts
     assert (made.response, made.error) == (None, "tls")
 
 
 async def test_the_secrets_that_signed_can_be_had_again_after_a_rotation(opened: Opened) -> None:
-    job = await claimed(opened)
+    claim = await claimed(opened)
     store = opened.store
-    (secret,) = store.hooks()[job.hook].secrets
-    await store.record([result_of(job, opened.clock, secret_ids=(secret.id,))])
-    await store.write(changes.rotate_secret, ADA, DEFAULT, job.hook, "x" * 20, 0)
-    record = await record_of(opened, job)
+    (secret,) = store.hooks()[claim.hook].secrets
+    await store.record([result_of(claim, opened.clock, secret_ids=(secret.id,))])
+    await store.write(changes.rotate_secret, ADA, DEFAULT, claim.hook, "x" * 20, 0)
+    record = await record_of(opened, claim)
     assert record.last_secret_ids == (secret.id,)
-    (again,) = await store.signing_secrets(job.hook, record.last_secret_ids)
+    (again,) = await store.signing_secrets(claim.hook, record.last_secret_ids)
     assert (again.id, again.value) == (secret.id, secret.value)
     assert record.last_started_at_ms == opened.clock.ms - 20
 
 
 async def test_a_delivery_shows_the_id_that_its_job_has(opened: Opened) -> None:
-    job = await claimed(opened)
+    claim = await claimed(opened)
     delivery = await the_delivery(opened.store)
-    assert decode("dlv", delivery.id) == job.delivery
-    assert delivery.status == Status.SENDING
+    assert decode("dlv", delivery.id) == claim.delivery
+    assert delivery.status == DeliveryStatus.SENDING

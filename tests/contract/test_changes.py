@@ -8,7 +8,7 @@ import hashlib
 import pytest
 from sqlalchemy import text
 
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Conflict, NotFound, Refused
 from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import AccountId, HookId, decode
@@ -234,8 +234,8 @@ async def test_when_a_secret_last_signed_is_kept(opened: Opened) -> None:
     hook = await make_hook(store)
     (secret,) = store.hooks()[hook.id].secrets
     await emit(store)
-    (job,) = await store.claim(HookId(hook.id), 1)
-    await store.record([result_of(job, clock, took_ms=0, secret_ids=(secret.id,))])
+    (claim,) = await store.claim(HookId(hook.id), 1)
+    await store.record([result_of(claim, clock, took_ms=0, secret_ids=(secret.id,))])
     shown = await store.write(changes.reveal_secrets, ADA, DEFAULT, HookId(hook.id))
     assert shown.secrets[0].last_used_at == "2027-01-15T08:00:00.000Z"
 
@@ -250,8 +250,8 @@ async def test_a_final_delivery_is_sent_again_as_a_new_one(opened: Opened) -> No
     assert is_new
     assert (again.event, again.trigger, again.status) == (first.event, "resend", "pending")
     assert again.id != first.id
-    (job,) = await store.claim(HookId(hook.id), 10)
-    assert (job.event, job.number) == (accepted.id, 1)
+    (claim,) = await store.claim(HookId(hook.id), 10)
+    assert (claim.event, claim.number) == (accepted.id, 1)
     detail = await store.read(queries.get_event, DEFAULT, accepted.id)
     assert [one.id for one in detail.deliveries] == [first.id, again.id]
 
@@ -273,10 +273,10 @@ async def test_what_is_being_sent_is_neither_sent_again_nor_cancelled(opened: Op
     store = opened.store
     hook = await make_hook(store)
     await emit(store)
-    (job,) = await store.claim(HookId(hook.id), 1)
+    (claim,) = await store.claim(HookId(hook.id), 1)
     for act in (changes.resend, changes.cancel):
         with pytest.raises(Conflict, match="being sent"):
-            await store.write(act, ADA, DEFAULT, job.delivery)
+            await store.write(act, ADA, DEFAULT, claim.delivery)
 
 
 async def test_a_purged_body_or_a_deleted_hook_cannot_be_sent_again(opened: Opened) -> None:
@@ -300,7 +300,7 @@ async def test_a_cancelled_delivery_is_never_claimed(opened: Opened) -> None:
     await emit(store)
     delivery = decode("dlv", (await the_delivery(store)).id)
     cancelled = await store.write(changes.cancel, BOB, DEFAULT, delivery)
-    assert (cancelled.status, cancelled.reason) == (Status.CANCELLED, "cancelled by bob")
+    assert (cancelled.status, cancelled.reason) == (DeliveryStatus.CANCELLED, "cancelled by bob")
     assert await store.claim(HookId(hook.id), 10) == []
     assert (await the_hook(store, hook)).stats.waiting == 0
     with pytest.raises(Conflict, match="nothing to cancel"):
@@ -314,8 +314,8 @@ async def test_cancelling_the_first_in_line_frees_an_ordered_hook(opened: Opened
     await emit(store, body=b"2")
     first, _ = await deliveries(store)
     await store.write(changes.cancel, ADA, DEFAULT, decode("dlv", first.id))
-    (job,) = await store.claim(HookId(hook.id), 1)
-    assert job.body == b"2"
+    (claim,) = await store.claim(HookId(hook.id), 1)
+    assert claim.body == b"2"
 
 
 async def test_accounts_have_names_of_their_own(opened: Opened) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from hooktui import slices
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries
 from hooktui.store.contract import Acceptance, NewEvent, Store
@@ -54,7 +54,7 @@ async def test_others_have_turns_while_an_event_is_planned(
     accepted, turns = await turns_in_planning(opened.store, [offer()])
     assert accepted[0].deliveries == HOOKS
     assert turns >= HOOKS // 100
-    assert {one.status for one in await deliveries(opened.store)} == {Status.PENDING}
+    assert {one.status for one in await deliveries(opened.store)} == {DeliveryStatus.PENDING}
 
 
 # Red when a batch is planned in one step, however many events it has.
@@ -96,7 +96,7 @@ async def test_a_hook_that_is_deleted_meanwhile_gets_its_delivery_cancelled(
     await deleting[0]
     assert accepted.deliveries == HOOKS
     async with asyncio.timeout(20):
-        while (await deliveries(store, hook=hooks[-1]))[0].status != Status.CANCELLED:  # noqa: ASYNC110
+        while (await deliveries(store, hook=hooks[-1]))[0].status != DeliveryStatus.CANCELLED:  # noqa: ASYNC110
             await asyncio.sleep(0.01)  # the rest of a deletion comes after its commit
     waiting = await deliveries(store)
-    assert len([one for one in waiting if one.status == Status.PENDING]) == HOOKS - 1
+    assert len([one for one in waiting if one.status == DeliveryStatus.PENDING]) == HOOKS - 1

@@ -45,12 +45,12 @@ def line(item: FeedItem) -> tuple[object, ...]:
 async def test_a_delivery_is_followed_from_event_to_end(opened: Opened) -> None:
     store = opened.store
     hook = await make_hook(store)
-    (((accepted,), (job,))) = await store.accept([offer()], always)
-    await store.record([result_of(job, opened.clock, 500)])
+    (((accepted,), (claim,))) = await store.accept([offer()], always)
+    await store.record([result_of(claim, opened.clock, 500)])
     opened.clock.turn(6)
     await attempt(store, opened.clock, hook)
     page = await store.feed(None, 100)
-    dlv = encode("dlv", job.delivery)
+    dlv = encode("dlv", claim.delivery)
     assert [line(item) for item in page.items] == [
         ("hook", hook.id, 1),
         ("event", encode("evt", accepted.id)),
@@ -224,8 +224,8 @@ async def test_a_hook_that_is_disabled_by_its_receiver_is_a_line_with_the_reason
 ) -> None:
     hook = HookId((await make_hook(opened.store)).id)
     await emit(opened.store)
-    (job,) = await opened.store.claim(hook, 1)
-    await opened.store.record([result_of(job, opened.clock, 410)])
+    (claim,) = await opened.store.claim(hook, 1)
+    await opened.store.record([result_of(claim, opened.clock, 410)])
     items = [item for item in (await opened.store.feed(None, 20)).items if item.kind == "hook"]
     assert (items[-1].change, items[-1].reason) == ("disabled", "receiver answered 410 Gone")
 
@@ -236,9 +236,9 @@ async def test_a_page_ends_at_1_mib_and_the_next_one_goes_on(opened: Opened) -> 
     store = opened.store
     hook = await make_hook(store)
     await emit(store, 150)
-    jobs = await store.claim(HookId(hook.id), 150)
+    claims = await store.claim(HookId(hook.id), 150)
     assert all(
-        await store.record([result_of(job, opened.clock, body=b"x" * 16_384) for job in jobs])
+        await store.record([result_of(claim, opened.clock, body=b"x" * 16_384) for claim in claims])
     )
     seen: list[str] = []
     places: list[str] = []

@@ -27,11 +27,11 @@ from tests.contract.given import (
 async def attempts(store: Store, clock: Clock, hook: Hook, *codes: int | None) -> None:
     """Have a hook's deliveries answered with these codes (None: a timeout), in one batch."""
     await emit(store, len(codes))
-    jobs = await store.claim(HookId(hook.id), len(codes))
-    assert len(jobs) == len(codes)
+    claims = await store.claim(HookId(hook.id), len(codes))
+    assert len(claims) == len(codes)
     results = [
-        result_of(job, clock, code, None if code else ErrorClass.TIMEOUT, (86_400 * 7,))
-        for job, code in zip(jobs, codes, strict=True)
+        result_of(claim, clock, code, None if code else ErrorClass.TIMEOUT, (86_400 * 7,))
+        for claim, code in zip(claims, codes, strict=True)
     ]
     await store.record(results)
 
@@ -84,12 +84,12 @@ async def test_a_breaker_outlives_a_restart(opened: Opened) -> None:
 async def test_pings_move_no_breaker(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     for _ in range(12):
-        job = await opened.store.claim_ping(HookId(hook.id), b"{}")
-        await opened.store.record([result_of(job, opened.clock, 500)])
+        claim = await opened.store.claim_ping(HookId(hook.id), b"{}")
+        await opened.store.record([result_of(claim, opened.clock, 500)])
     assert until_ms(opened.store, hook) is None
     await attempts(opened.store, opened.clock, hook, *[500] * 10)
-    job = await opened.store.claim_ping(HookId(hook.id), b"{}")
-    await opened.store.record([result_of(job, opened.clock, 200)])
+    claim = await opened.store.claim_ping(HookId(hook.id), b"{}")
+    await opened.store.record([result_of(claim, opened.clock, 200)])
     assert until_ms(opened.store, hook) is not None
 
 
@@ -188,7 +188,7 @@ async def test_pings_disable_nothing_however_long_they_fail(opened: Opened) -> N
     hook = await make_hook(opened.store)
     for _ in range(7):
         for _ in range(3):
-            job = await opened.store.claim_ping(HookId(hook.id), b"{}")
-            await opened.store.record([result_of(job, opened.clock, 500)])
+            claim = await opened.store.claim_ping(HookId(hook.id), b"{}")
+            await opened.store.record([result_of(claim, opened.clock, 500)])
         opened.clock.turn(DAY_S)
     assert await active(opened, hook)

@@ -47,10 +47,13 @@ async def test_durations_are_told_by_their_middle_and_by_their_slow_end(opened: 
     # Red when the percentiles are those of the whole time instead of the step's own.
     hook = await make_hook(opened.store)
     await emit(opened.store, 10)
-    jobs = await opened.store.claim(HookId(hook.id), 10)
+    claims = await opened.store.claim(HookId(hook.id), 10)
     times_ms = [8] * 8 + [1800] * 2
     await opened.store.record(
-        [result_of(job, opened.clock, took_ms=ms) for job, ms in zip(jobs, times_ms, strict=True)]
+        [
+            result_of(claim, opened.clock, took_ms=ms)
+            for claim, ms in zip(claims, times_ms, strict=True)
+        ]
     )
     opened.clock.turn(STEP_S)
     before, now = (await health(opened, hook)).points[-2:]

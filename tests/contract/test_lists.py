@@ -194,8 +194,8 @@ async def test_hooks_are_found_by_how_they_do(opened: Opened) -> None:
     await emit(store)
     await attempt(store, opened.clock, good)
     await attempt(store, opened.clock, bad, 500)
-    job = next(job for job in await store.claim(HookId(dns.id), 1))
-    await store.record([result_of(job, opened.clock, None, ErrorClass.DNS)])
+    claim = next(claim for claim in await store.claim(HookId(dns.id), 1))
+    await store.record([result_of(claim, opened.clock, None, ErrorClass.DNS)])
     await store.write(
         changes.change_hook, ADA, DEFAULT, HookId(off.id), lambda s: replace(s, active=False), None
     )
@@ -247,10 +247,10 @@ async def varied(opened: Opened) -> dict[str, str]:
     named = {}
 
     async def one(name, status_code=None, error=None, body=b"{}", kind="job.failed", **details):
-        _, (job,) = await store.accept([offer(body, kind)], always)
-        named[name] = job.delivery
+        _, (claim,) = await store.accept([offer(body, kind)], always)
+        named[name] = claim.delivery
         if status_code or error:
-            await store.record([result_of(job, clock, status_code, error, **details)])
+            await store.record([result_of(claim, clock, status_code, error, **details)])
         clock.turn(1)
 
     await one("delivered", 200, body=b'{"cluster_id": 52}', took_ms=3000)

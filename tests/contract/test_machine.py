@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from hooktui.domain.deliveries import RetryState, Status, Trigger, after_interruption
+from hooktui.domain.deliveries import DeliveryStatus, RetryState, Trigger, after_interruption
 from hooktui.domain.errors import Conflict, NotFound, Refused
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode
 from hooktui.domain.wire.deliveries import Delivery
@@ -173,13 +173,13 @@ class Machine(RuleBasedStateMachine):
         if self.model.refuses(made, self.clock.ms):
             assert self.fails_with(Refused, call)
             return
-        accepted, jobs = self.run(call)
+        accepted, claims = self.run(call)
         rows = self.run(self.store.read(deliveries_of, [one.id for one in accepted]))
         for offer, answer in zip(made, accepted, strict=True):
             self._accepted(offer, answer, rows, hand_over)
-        self._takes(jobs)
+        self._takes(claims)
         leased = {i for i, one in self.model.deliveries.items() if one.number == 1 and one.open}
-        assert {job.delivery for job in jobs} <= leased
+        assert {claim.delivery for claim in claims} <= leased
 
     def _accepted(
         self, offer: NewEvent, answer: Acceptance, rows: dict[tuple[int, int], int], hand_over: bool
@@ -213,12 +213,12 @@ class Machine(RuleBasedStateMachine):
         hook = pick(list(self.model.hooks), place)
         expected = self.model.claimable(hook, most, by_age, self.clock.ms)
         self.known.due.pop(HookId(hook), None)
-        jobs = self.run(self.store.claim(HookId(hook), most, by_age=by_age))
-        assert [job.delivery for job in jobs] == expected
-        for job in jobs:
-            self.model.lease(self.model.deliveries[job.delivery], self.clock.ms)
-        self._takes(jobs)
-        if len(jobs) == most:
+        claims = self.run(self.store.claim(HookId(hook), most, by_age=by_age))
+        assert [claim.delivery for claim in claims] == expected
+        for claim in claims:
+            self.model.lease(self.model.deliveries[claim.delivery], self.clock.ms)
+        self._takes(claims)
+        if len(claims) == most:
             self.known.hint({HookId(hook): self.clock.ms})
         else:
             self.known.hint(self.run(self.store.next_due([HookId(hook)])))
@@ -231,19 +231,19 @@ class Machine(RuleBasedStateMachine):
         if hook.deleted:
             assert self.fails_with(NotFound, call)
             return
-        job = self.run(call)
-        self.model.events[job.event] = ModelEvent(job.event, job.body, 1)
-        one = ModelDelivery(job.delivery, job.event, hook.id, Trigger.PING, None)
+        claim = self.run(call)
+        self.model.events[claim.event] = ModelEvent(claim.event, claim.body, 1)
+        one = ModelDelivery(claim.delivery, claim.event, hook.id, Trigger.PING, None)
         self.model.deliveries[one.id] = one
         self.model.lease(one, self.clock.ms)
-        self._takes([job])
+        self._takes([claim])
 
     @precondition(lambda self: self.workers)
     @rule(chosen=st.lists(st.tuples(places, answers), min_size=1, max_size=6))
     def record(self, chosen: list[tuple[int, int | None]]) -> None:
         by_job = {
-            (job.delivery, job.number): self._result(job, code)
-            for job, code in ((pick(self.workers[-8:], place), code) for place, code in chosen)
+            (claim.delivery, claim.number): self._result(claim, code)
+            for claim, code in ((pick(self.workers[-8:], place), code) for place, code in chosen)
         }
         results = list(by_job.values())
         held = self.run(self.store.record(results))
@@ -261,25 +261,27 @@ class Machine(RuleBasedStateMachine):
     def release(self, chosen: list[int]) -> None:
         let_go = [pick(self.workers[-8:], place) for place in chosen]
         self.run(self.store.release(let_go))
-        for job in let_go:
-            self.model.release(job, self.clock.ms)
+        for claim in let_go:
+            self.model.release(claim, self.clock.ms)
 
     @precondition(lambda self: self.model.deliveries)
     @rule(place=places)
     def cancel(self, place: int) -> None:
-        waiting = [one for one in self.model.deliveries.values() if one.status is Status.PENDING]
+        waiting = [
+            one for one in self.model.deliveries.values() if one.status is DeliveryStatus.PENDING
+        ]
         among = waiting if waiting and place % 4 else list(self.model.deliveries.values())
         one = pick(among, place)
         call = self.store.write(changes.cancel, ADA, self.account, DeliveryId(one.id))
-        if not self.fails_with(None if one.status is Status.PENDING else Conflict, call):
-            self.model.end(one, Status.CANCELLED, "cancelled by ada", self.clock.ms)
+        if not self.fails_with(None if one.status is DeliveryStatus.PENDING else Conflict, call):
+            self.model.end(one, DeliveryStatus.CANCELLED, "cancelled by ada", self.clock.ms)
 
     @precondition(lambda self: self.model.deliveries)
     @rule(place=places)
     def resend(self, place: int) -> None:
         one = pick(list(self.model.deliveries.values()), place)
         call = self.store.write(changes.resend, ADA, self.account, DeliveryId(one.id))
-        if one.status is Status.SENDING or self.model.hooks[one.hook].deleted:
+        if one.status is DeliveryStatus.SENDING or self.model.hooks[one.hook].deleted:
             assert self.fails_with(Conflict, call)
             return
         shown, is_new = self.run(call)
@@ -318,25 +320,25 @@ class Machine(RuleBasedStateMachine):
     def claim_and_end(self, place: int, answer: int | None) -> None:
         before = len(self.workers)
         self.claim(place, 4, False)
-        jobs = self.workers[before:]
+        claims = self.workers[before:]
         if answer == 0:
-            self.run(self.store.release(jobs))
-            for job in jobs:
-                self.model.release(job, self.clock.ms)
+            self.run(self.store.release(claims))
+            for claim in claims:
+                self.model.release(claim, self.clock.ms)
             return
-        results = [self._result(job, answer) for job in jobs]
-        assert self.run(self.store.record(results)) == [True] * len(jobs)
+        results = [self._result(claim, answer) for claim in claims]
+        assert self.run(self.store.record(results)) == [True] * len(claims)
         assert all(self.model.record(result, self.clock.ms) for result in results)
 
     # What a stopped process does: it comes back after its leases are gone and somebody has them.
     @precondition(lambda self: self.workers)
     @rule(place=places, answer=answers)
     def hang_for_longer_than_the_lease(self, place: int, answer: int | None) -> None:
-        job = pick(self.workers[-8:], place)
-        result = self._result(job, answer)
+        claim = pick(self.workers[-8:], place)
+        result = self._result(claim, answer)
         self.clock.turn(61)
         self.rescue()
-        self.claim(list(self.model.hooks).index(job.hook), 4, False)
+        self.claim(list(self.model.hooks).index(claim.hook), 4, False)
         assert self.run(self.store.record([result])) == [self.model.record(result, self.clock.ms)]
 
     @rule(age_s=st.sampled_from([0, 61, 3600, 86_400]))
@@ -356,7 +358,7 @@ class Machine(RuleBasedStateMachine):
         for one in self.model.deliveries.values():
             stored = attempts.get(one.id, [])
             assert stored == one.attempts
-            ended = one.number - (one.status is Status.SENDING)
+            ended = one.number - (one.status is DeliveryStatus.SENDING)
             assert [number for number, *_ in stored] == list(range(1, ended + 1))
         assert waiting == {
             hook: sum(one.open for one in self.model.of_hook(hook)) for hook in self.model.hooks
@@ -421,18 +423,18 @@ class Machine(RuleBasedStateMachine):
             self.run(call)
         return True
 
-    def _takes(self, jobs: Sequence[ClaimedDelivery]) -> None:
-        for job in jobs:
-            one = self.model.deliveries[job.delivery]
-            assert (job.number, job.tries) == (one.number, one.tries)
-            assert (job.interruptions, job.trigger) == (one.interruptions, one.trigger)
-            assert job.body == self.model.events[one.event].body
-            self.workers.append(job)
+    def _takes(self, claims: Sequence[ClaimedDelivery]) -> None:
+        for claim in claims:
+            one = self.model.deliveries[claim.delivery]
+            assert (claim.number, claim.tries) == (one.number, one.tries)
+            assert (claim.interruptions, claim.trigger) == (one.interruptions, one.trigger)
+            assert claim.body == self.model.events[one.event].body
+            self.workers.append(claim)
 
-    def _result(self, job: ClaimedDelivery, code: int | None) -> AttemptResult:
-        cut_off = after_interruption(RetryState(job.trigger, job.tries, job.interruptions))
+    def _result(self, claim: ClaimedDelivery, code: int | None) -> AttemptResult:
+        cut_off = after_interruption(RetryState(claim.trigger, claim.tries, claim.interruptions))
         decision = cut_off if code is None else None
-        return result_of(job, self.clock, code or 500, schedule_s=(5, 300), decision=decision)
+        return result_of(claim, self.clock, code or 500, schedule_s=(5, 300), decision=decision)
 
 
 async def _walk(opened: Opened, examples: int, steps: int, phases: Sequence[Phase]) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hooktui.delivery.hook_queues import SLOW_MS, HookQueues, shared
+from hooktui.delivery.hook_queues import SLOW_MS, HookQueues, even_shares
 
 
 def bounded(bound: int, *mosts: int) -> HookQueues:
@@ -25,7 +25,7 @@ def taken(queues: HookQueues, now: int = 0) -> dict[int, int]:
 def test_nothing_is_reserved_beyond_the_bound():
     queues = bounded(4, 2, 2, 2)
     assert [queues.reserve(hook, 0) for hook in (1, 1, 2, 2, 3)] == [True] * 4 + [False]
-    queues.give_back(1, 0)
+    queues.free_slot(1, 0)
     assert queues.reserve(3, 0)
 
 
@@ -38,7 +38,7 @@ def test_nothing_is_claimed_beyond_the_bound_and_no_hook_is_ready_without_a_slot
     assert taken(queues) == {1: 1, 2: 1, 3: 1}
     assert queues.short
     assert not queues.any_ready
-    queues.give_back(1, 0)
+    queues.free_slot(1, 0)
     assert queues.any_ready
     assert taken(queues) == {4: 1}
 
@@ -50,10 +50,10 @@ def test_who_waits_for_a_slot_gets_it_before_a_new_event_does():
     assert queues.reserve(2, 0)
     queues.hint(3, 0, 0)
     assert taken(queues) == {}
-    queues.give_back(1, 0)
+    queues.free_slot(1, 0)
     assert not queues.reserve(4, 0)
     assert taken(queues) == {3: 1}
-    queues.give_back(2, 0)
+    queues.free_slot(2, 0)
     assert queues.reserve(4, 0)
 
 
@@ -71,9 +71,9 @@ def test_where_slots_are_short_the_hook_with_fewest_in_flight_comes_first():
     for hook in (1, 2, 3):
         queues.hint(hook, 0, 0)
     assert taken(queues) == {}
-    queues.give_back(4, 0)
+    queues.free_slot(4, 0)
     assert taken(queues) == {3: 1}
-    queues.give_back(4, 0)
+    queues.free_slot(4, 0)
     assert taken(queues) == {1: 1}, "then who has waited longest"
 
 
@@ -83,15 +83,15 @@ def test_hooks_known_to_be_slow_leave_a_quarter_to_the_others():
     for hook in range(1, 9):
         assert queues.reserve(hook, 0)
     for hook in range(1, 9):
-        queues.give_back(hook, 0, took_ms=15_000)
+        queues.free_slot(hook, 0, took_ms=15_000)
         queues.hint(hook, 0, 0)
     assert taken(queues) == dict.fromkeys(range(1, 7), 1)
     assert not queues.any_ready, "7 and 8 wait for one of the slow ones"
     assert queues.reserve(9, 0)
     assert queues.reserve(10, 0)
-    queues.give_back(1, 0, took_ms=SLOW_MS)
+    queues.free_slot(1, 0, took_ms=SLOW_MS)
     assert taken(queues) == {7: 1}
-    queues.give_back(2, 0, took_ms=SLOW_MS - 1)
+    queues.free_slot(2, 0, took_ms=SLOW_MS - 1)
     queues.hint(2, 0, 0)
     assert set(taken(queues)) & {2, 8}
 
@@ -101,7 +101,7 @@ def test_a_deleted_hook_gives_its_slots_back_when_its_attempts_end():
     assert queues.reserve(1, 0)
     queues.drop(1)
     assert queues.in_flight == 1
-    queues.give_back(1, 0, took_ms=SLOW_MS)
+    queues.free_slot(1, 0, took_ms=SLOW_MS)
     assert queues.in_flight == 0
 
 
@@ -111,10 +111,10 @@ def test_a_deleted_slow_hook_leaves_its_share_to_other_slow_ones():
     for hook in (1, 2, 3, 4):
         assert queues.reserve(hook, 0)
     for hook in (1, 2, 3, 4):
-        queues.give_back(hook, 0, took_ms=SLOW_MS)
+        queues.free_slot(hook, 0, took_ms=SLOW_MS)
     assert queues.reserve(1, 0)
     queues.drop(1)
-    queues.give_back(1, 0)
+    queues.free_slot(1, 0)
     assert [queues.reserve(hook, 0) for hook in (2, 3, 4)] == [True] * 3
 
 
@@ -152,7 +152,7 @@ def test_a_hold_ends_when_the_clock_is_set_back():
 
 @given(st.lists(st.integers(0, 20), max_size=12), st.integers(0, 60))
 def test_what_is_shared_is_shared_evenly(wanted: list[int], most: int):
-    given_ = shared(wanted, most)
+    given_ = even_shares(wanted, most)
     assert sum(given_) == min(sum(wanted), most)
     for got, want in zip(given_, wanted, strict=True):
         assert got <= want
@@ -179,14 +179,14 @@ def test_every_hook_gets_its_turn_whatever_the_others_do(
         for queue, count in queues.take_ready(0):
             running[queue.hook] += count
             served[queue.hook] += count
-            queues.claimed(queue, count, count, 0)
+            queues.finish_claim(queue, count, count, 0)
         assert running.total() == queues.in_flight <= bound
         assert all(running[hook] <= max(bound // 2, 1) for hook in running)
         if not running.total():
             break
         ending = data.draw(st.sampled_from(sorted(running.elements())))
         running[ending] -= 1
-        queues.give_back(ending, 0, took_ms=SLOW_MS if ending in slow else 0)
+        queues.free_slot(ending, 0, took_ms=SLOW_MS if ending in slow else 0)
     ended = served.total() - running.total()
     unserved = [hook for hook in range(1, len(mosts) + 1) if not served[hook]]
     assert not unserved or ended < 2 * len(mosts) + bound, (unserved, served)
@@ -210,7 +210,7 @@ def test_a_hook_that_is_deleted_while_it_claims_never_becomes_ready_again():
     [(queue, count)] = queues.take_ready(0)
     queues.hint(1, 0, 0)
     queues.drop(1)
-    queues.claimed(queue, count, 0, 0)
+    queues.finish_claim(queue, count, 0, 0)
     assert not queues.any_ready
     assert queues.reserve(2, 0)
 
@@ -234,11 +234,11 @@ def test_the_slots_always_add_up_and_all_come_back(steps: list[tuple[str, int, i
         elif step == "claimed" and hook in claims:
             queue, count = claims.pop(hook)
             got = min(number, count)
-            queues.claimed(queue, count, got, now)
+            queues.finish_claim(queue, count, got, now)
             running[hook] += got
         elif step == "answer" and running[hook]:
             running[hook] -= 1
-            queues.give_back(hook, now, took_ms=number)
+            queues.free_slot(hook, now, took_ms=number)
         elif step == "drop" and hook not in gone:
             gone.add(hook)
             queues.drop(hook)
@@ -249,9 +249,9 @@ def test_the_slots_always_add_up_and_all_come_back(steps: list[tuple[str, int, i
         asked = sum(count for _, count in claims.values())
         assert queues.in_flight == running.total() + asked <= bound
     for queue, count in claims.values():
-        queues.claimed(queue, count, 0, now)
+        queues.finish_claim(queue, count, 0, now)
     for hook in running.elements():
-        queues.give_back(hook, now, took_ms=0)
+        queues.free_slot(hook, now, took_ms=0)
     assert queues.in_flight == 0
     for hook in range(1, 6):
         if hook not in gone:
@@ -260,6 +260,6 @@ def test_the_slots_always_add_up_and_all_come_back(steps: list[tuple[str, int, i
     for hook in fresh:
         queues.put(hook, most=1, active=True)
         assert queues.reserve(hook, now)
-        queues.give_back(hook, now, took_ms=SLOW_MS)
+        queues.free_slot(hook, now, took_ms=SLOW_MS)
     reserved = sum(queues.reserve(hook, now) for hook in fresh)
     assert reserved == bound - bound // 4, "no slot was lost, nor one of those for slow hooks"

@@ -49,7 +49,7 @@ def test_a_full_hook_is_not_ready_and_blocks_no_other():
     queues.hint(1, 0, now_ms=0)
     queues.hint(2, 0, now_ms=0)
     assert taken(queues, 0) == {2: 1}
-    queues.give_back(1, now_ms=1)
+    queues.free_slot(1, now_ms=1)
     assert taken(queues, 1) == {1: 1}
 
 
@@ -67,7 +67,7 @@ def test_a_hint_during_a_claim_is_not_lost():
     [(queue, count)] = queues.take_ready(0)
     queues.hint(1, 0, now_ms=0)
     assert taken(queues, 0) == {}, "one claim per hook at a time"
-    assert queues.claimed(queue, count, got=0, now_ms=0)
+    assert queues.finish_claim(queue, count, claimed=0, now_ms=0)
     assert taken(queues, 0) == {1: 4}
 
 
@@ -76,7 +76,7 @@ def test_a_claim_that_got_all_it_asked_for_comes_again():
     queues.hint(1, 0, now_ms=0)
     [(queue, count)] = queues.take_ready(0)
     assert count == MOST_PER_CLAIM
-    assert not queues.claimed(queue, count, got=count, now_ms=0)
+    assert not queues.finish_claim(queue, count, claimed=count, now_ms=0)
     assert taken(queues, 0) == {1: MOST_PER_CLAIM}
 
 
@@ -85,8 +85,8 @@ def test_a_deleted_hook_is_forgotten_even_with_attempts_under_way():
     queues.hint(1, 0, now_ms=0)
     [(queue, count)] = queues.take_ready(0)
     queues.drop(1)
-    queues.claimed(queue, count, got=1, now_ms=0)
-    queues.give_back(1, now_ms=0)
+    queues.finish_claim(queue, count, claimed=1, now_ms=0)
+    queues.free_slot(1, now_ms=0)
     queues.hint(1, 0, now_ms=0)
     assert taken(queues, 0) == {}
 
@@ -106,7 +106,7 @@ def test_a_claim_takes_no_more_than_the_tokens_and_gives_back_what_it_did_not_us
     queues.hint(1, 0, now_ms=0)
     [(queue, count)] = queues.take_ready(0)
     assert count == 10
-    queues.claimed(queue, count, got=4, now_ms=0)
+    queues.finish_claim(queue, count, claimed=4, now_ms=0)
     queues.hint(1, 0, now_ms=0)
     assert taken(queues, 0) == {1: 6}
 
@@ -136,7 +136,7 @@ def test_a_hook_whose_limit_fell_while_it_was_ready_starts_nothing():
     queues.hint(1, 0, now_ms=0)
     queues.put(1, most=1, active=True)
     assert taken(queues, 0) == {}
-    queues.give_back(1, now_ms=0)
+    queues.free_slot(1, now_ms=0)
     assert taken(queues, 0) == {1: 1}
 
 
@@ -149,10 +149,10 @@ def test_an_open_breaker_holds_everything_until_one_probe_may_go():
     assert not queues.reserve(1, 30_000), "the oldest due delivery is the probe, not a new one"
     [(queue, count)] = queues.take_ready(30_000)
     assert count == 1
-    queues.claimed(queue, count, got=1, now_ms=30_000)
+    queues.finish_claim(queue, count, claimed=1, now_ms=30_000)
     assert taken(queues, 40_000) == {}, "one probe at a time"
     queues.put(1, most=5, active=True)
-    queues.give_back(1, now_ms=40_001)
+    queues.free_slot(1, now_ms=40_001)
     assert taken(queues, 40_001) == {1: 5}
 
 
@@ -162,7 +162,7 @@ def test_a_probe_waits_for_what_was_under_way_when_the_breaker_opened():
     queues.put(1, most=5, active=True, open_until_ms=10)
     queues.hint(1, 0, now_ms=10)
     assert taken(queues, 10) == {}
-    queues.give_back(1, now_ms=11)
+    queues.free_slot(1, now_ms=11)
     assert taken(queues, 11) == {1: 1}
 
 
@@ -222,10 +222,10 @@ def test_no_hook_ever_has_more_in_flight_than_it_may_and_no_hint_is_lost(steps):
                 owed[hook] = min(owed.get(hook, now), now)
             running[hook] += got
             started += got if hook == 3 else 0
-            queues.claimed(queue, count, got, now)
+            queues.finish_claim(queue, count, got, now)
         elif step == "answer" and running[hook]:
             running[hook] -= 1
-            queues.give_back(hook, now)
+            queues.free_slot(hook, now)
         elif step in {"pause", "resume", "open", "close"}:
             paused.add(hook)
             if step == "open":
@@ -247,11 +247,11 @@ def test_no_hook_ever_has_more_in_flight_than_it_may_and_no_hint_is_lost(steps):
         asked = claims[3][1] if 3 in claims else 0
         assert started + asked <= rate / 10 + rate * now / 1000
     for queue, count in claims.values():
-        queues.claimed(queue, count, 0, now)
+        queues.finish_claim(queue, count, 0, now)
     for hook, most in mosts.items():
         queues.put(hook, most=most, active=True)
         for _ in range(running[hook]):
-            queues.give_back(hook, now)
+            queues.free_slot(hook, now)
         if hook in owed and hook in paused:  # the engine looks up what is due after a pause
             queues.hint(hook, owed[hook], now)
     now += 1_000
@@ -266,7 +266,7 @@ def test_one_claim_in_ten_takes_the_oldest_due_and_every_probe_does():
         queues.hint(1, now, now_ms=now)
         ((queue, count),) = queues.take_ready(now)
         by_age.append(queue.by_age)
-        queues.claimed(queue, count, 0, now)
+        queues.finish_claim(queue, count, 0, now)
     assert by_age == [claim in (9, 19) for claim in range(20)]
     queues.put(1, most=1, active=True, open_until_ms=100)
     queues.hint(1, 0, now_ms=100)

@@ -321,9 +321,9 @@ async def test_proxies_and_netrc_of_the_environment_play_no_part(
 
 
 async def test_saving_refuses_a_name_with_one_forbidden_address_and_says_how_to_allow_it():
-    judge_url = UrlCheck(ALLOWED, Resolver(lambda host, port: ["127.0.0.2", "127.0.0.90"]))
+    check_url = UrlCheck(ALLOWED, Resolver(lambda host, port: ["127.0.0.2", "127.0.0.90"]))
     with pytest.raises(Refused) as refusal:
-        await judge_url("https://receiver.test/in")
+        await check_url("https://receiver.test/in")
     assert refusal.value.detail.startswith(
         "hooks may not connect to receiver.test: 127.0.0.90 is a loopback address. "
     )
@@ -334,9 +334,9 @@ async def test_saving_waits_for_a_slow_name_server_only_so_long(monkeypatch):
     assert resolver.LOOKUP_S == 2.0
     monkeypatch.setattr(resolver, "LOOKUP_S", 0.1)
     end = threading.Event()
-    judge_url = UrlCheck(ALLOWED, Resolver(lambda host, port: end.wait(5) and ["127.0.0.90"]))
+    check_url = UrlCheck(ALLOWED, Resolver(lambda host, port: end.wait(5) and ["127.0.0.90"]))
     began = time.monotonic()
-    warning = await judge_url("https://receiver.test/in")
+    warning = await check_url("https://receiver.test/in")
     end.set()
     assert time.monotonic() - began < 1
     assert warning.startswith("looking up receiver.test took longer than 0.1 s; the hook is saved")

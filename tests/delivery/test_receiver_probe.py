@@ -19,7 +19,7 @@ from hooktui.delivery.tls import LONGEST_TEXT, fits, read_chain
 from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import ErrorClass
-from hooktui.domain.diagnosis import Found, checks_of_look, diagnose
+from hooktui.domain.diagnosis import DiagnosisInput, checks_of_look, diagnose
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveHook
@@ -57,7 +57,7 @@ async def looked(target, *, trust=None, verify_tls=True, lookup=None, own=(), **
     dialer.own_listeners = frozenset(own)
     tell = more.get("tell", quiet)
     look = await ReceiverProbe(dialer, limits)(live(target, verify_tls=verify_tls), tell)
-    found = Found(
+    found = DiagnosisInput(
         hook=wire_hook(url=target.url), target=target, look=look, ping=None, breaker_until_ms=None,
         paused=False, started_at="2026-11-25T12:00:00.000Z", now_ms=now_ms(),
     )  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooktui.demo.scenario import Scene, story
+from hooktui.demo.scenario import ScenarioEvent, scenario_events
 from hooktui.domain.catalogue import ETL, type_ids
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -42,16 +42,20 @@ ALLOWED_LIVES = {
 }
 
 
-def told(seed: int, pace: float, *, natural_s: float = 4 * 3600) -> list[Scene]:
+def told(seed: int, pace: float, *, natural_s: float = 4 * 3600) -> list[ScenarioEvent]:
     """Return the scenes of some hours of the account's own time."""
-    return list(takewhile(lambda scene: scene.at_s * pace < natural_s, story(seed, START_MS, pace)))
+    return list(
+        takewhile(
+            lambda scene: scene.at_s * pace < natural_s, scenario_events(seed, START_MS, pace)
+        )
+    )
 
 
-def body(scene: Scene) -> dict:
+def body(scene: ScenarioEvent) -> dict:
     return json.loads(scene.body)
 
 
-def lives(scenes: list[Scene]) -> dict[tuple[str, int], list[Scene]]:
+def lives(scenes: list[ScenarioEvent]) -> dict[tuple[str, int], list[ScenarioEvent]]:
     by_thing = defaultdict(list)
     for scene in scenes:
         by_thing[scene.event_type.partition(".")[0], body(scene)["id"]].append(scene)
@@ -172,12 +176,12 @@ def test_the_same_seed_tells_the_same_story_byte_by_byte(seed):
 
 
 def test_another_start_changes_nothing_but_times():
-    def without_times(scenes: list[Scene]) -> list[tuple[float, str, str]]:
+    def without_times(scenes: list[ScenarioEvent]) -> list[tuple[float, str, str]]:
         dated = re.compile(r"20\d\d-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?")
         return [(s.at_s, s.event_type, dated.sub("then", s.body.decode())) for s in scenes]
 
     first, later = (
-        list(takewhile(lambda scene: scene.at_s < 60, story(7, start_ms, 60)))
+        list(takewhile(lambda scene: scene.at_s < 60, scenario_events(7, start_ms, 60)))
         for start_ms in (START_MS, START_MS + 3 * 24 * 3600 * 1000)
     )
     assert first != later
@@ -197,7 +201,7 @@ def test_a_day_of_the_account_shows_every_event_type_and_every_way_a_job_can_end
 
 @pytest.mark.parametrize("seed", range(1, 30))
 def test_a_story_begins_at_once_and_is_soon_busy(seed):
-    scenes = list(takewhile(lambda scene: scene.at_s < 15, story(seed, START_MS, 60)))
-    assert scenes[0] == next(story(seed, START_MS, 60))
+    scenes = list(takewhile(lambda scene: scene.at_s < 15, scenario_events(seed, START_MS, 60)))
+    assert scenes[0] == next(scenario_events(seed, START_MS, 60))
     assert scenes[0].at_s == 0
     assert len(scenes) >= 10

@@ -1,6 +1,6 @@
 """What the demo's summary counts, fed with lines as the feed has them."""
 
-from hooktui.demo.summary import Tally
+from hooktui.demo.summary import Summary
 from hooktui.domain.wire.feed import FeedLine
 
 
@@ -42,27 +42,27 @@ def attempt(delivery: str, number: int, status: str) -> FeedLine:
     return FeedLine("attempt", "2026-11-24T02:00:00.000Z", fields)
 
 
-def counted(*lines: FeedLine) -> Tally:
-    tally = Tally()
+def counted(*lines: FeedLine) -> Summary:
+    summary = Summary()
     for line in lines:
-        tally.add(line)
-    return tally
+        summary.add(line)
+    return summary
 
 
 def test_what_was_accepted_waits_until_it_is_over():
-    tally = counted(event(3, skipped=2))
-    assert (tally.events, tally.deliveries, tally.waiting, tally.skipped) == (1, 3, 3, 2)
-    tally.add(attempt("dlv_1", 1, "delivered"))
-    tally.add(attempt("dlv_2", 1, "pending"))
-    assert (tally.delivered, tally.waiting) == (1, 2)
+    summary = counted(event(3, skipped=2))
+    assert (summary.events, summary.deliveries, summary.waiting, summary.skipped) == (1, 3, 3, 2)
+    summary.add(attempt("dlv_1", 1, "delivered"))
+    summary.add(attempt("dlv_2", 1, "pending"))
+    assert (summary.delivered, summary.waiting) == (1, 2)
 
 
 def test_a_delivery_counts_as_retried_once_however_often_it_is_tried():
     lines = [attempt("dlv_1", number, "pending") for number in (1, 2, 3)]
-    tally = counted(event(2), *lines, attempt("dlv_1", 4, "failed"))
-    assert (tally.retried, tally.failed, tally.attempts, tally.waiting) == (1, 1, 4, 1)
+    summary = counted(event(2), *lines, attempt("dlv_1", 4, "failed"))
+    assert (summary.retried, summary.failed, summary.attempts, summary.waiting) == (1, 1, 4, 1)
 
 
 def test_lines_of_other_kinds_count_for_nothing():
-    tally = counted(FeedLine("hook", "", {"id": 1}), FeedLine("engine", "", {}))
-    assert set(tally.counts().values()) == {0}
+    summary = counted(FeedLine("hook", "", {"id": 1}), FeedLine("engine", "", {}))
+    assert set(summary.counts().values()) == {0}

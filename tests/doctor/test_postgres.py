@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from hooktui.doctor.machine import Started
+from hooktui.doctor.machine import StartTime
 from hooktui.doctor.postgres import check_shared
 from hooktui.domain.ids import HookId
 from hooktui.domain.paths import InstallPaths, places
@@ -30,7 +30,7 @@ def where(tmp_path: Path) -> InstallPaths:
     return places({"HOOKTUI_HOME": str(tmp_path)})
 
 
-async def look(where: InstallPaths, url: str, started: Started | None = None) -> dict[str, Check]:
+async def look(where: InstallPaths, url: str, started: StartTime | None = None) -> dict[str, Check]:
     found = await check_shared(where, parse_database_url(url), started)
     by_name = {check.name: check for check in found}
     assert len(by_name) == len(found)
@@ -48,7 +48,7 @@ async def test_a_database_in_use_is_described(where: InstallPaths, url: str) -> 
     await make_hook(store)
     await emit(store, 20)
     await store.claim(HookId(1), 3)
-    found = await look(where, url, Started())
+    found = await look(where, url, StartTime())
     await store.close()
     assert found["servers"].value == "1 running, with the numbers 0"
     assert found["leases"].value == "3 held, 0 expired"

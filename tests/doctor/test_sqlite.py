@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.doctor import machine
-from hooktui.doctor.machine import Started
+from hooktui.doctor.machine import StartTime
 from hooktui.doctor.sqlite import check_database, check_installation
 from hooktui.domain.paths import InstallPaths, places
 from hooktui.domain.wire.diagnosis import Check
@@ -35,7 +35,7 @@ async def where(tmp_path: Path) -> InstallPaths:
 
 
 def look(
-    where: InstallPaths, started: Started | None = None, for_s: float = 60
+    where: InstallPaths, started: StartTime | None = None, for_s: float = 60
 ) -> dict[str, Check]:
     found = check_installation(where, RESERVE, started, for_s)
     by_name = {check.name: check for check in found}
@@ -66,7 +66,7 @@ def test_a_good_home_has_only_what_waits_and_is_left_as_it_was(where: InstallPat
 async def test_a_home_in_use_is_looked_at_beside_its_writer(where: InstallPaths) -> None:
     store = await open_in(where.home)
     await store.claim(next(iter(store.hooks())), 7)
-    found = look(where, Started())
+    found = look(where, StartTime())
     assert found["leases"].value == "7 held, 0 expired"
     assert found["waiting"].state == "ok"
     assert {"open files", "clock"} <= set(found)
@@ -199,8 +199,8 @@ def test_an_empty_home_is_no_failure(where: InstallPaths) -> None:
 
 def test_a_clock_that_was_set_is_seen() -> None:
     hour_ns = 3600 * 10**9
-    assert Started().check().state == "ok"
-    assert Started(wall_ns=time.time_ns() - hour_ns).check().state == "warn"
+    assert StartTime().check().state == "ok"
+    assert StartTime(wall_ns=time.time_ns() - hour_ns).check().state == "warn"
 
 
 def test_a_folder_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hooktui.domain.addresses import (
     ParsedUrl,
     how_to_allow,
-    judge,
     parse_networks,
     parse_url,
+    refusal_reason,
 )
 from hooktui.domain.errors import Refused
 from tests.domain.address_table import (
@@ -80,42 +80,42 @@ def test_a_literal_is_refused_and_opened_by_what_the_advice_says(
 ) -> None:
     literal = parse_url(url).literal
     assert literal is not None
-    assert reason in (judge(literal) or "")
+    assert reason in (refusal_reason(literal) or "")
     advice = how_to_allow(literal)
     if opened_by is None:
         assert advice.startswith("It cannot be allowed")
     else:
         assert f"HOOKTUI_ALLOW_NETWORKS={ip_network(opened_by)} " in advice
-        assert judge(literal, parse_networks(opened_by)) is None
+        assert refusal_reason(literal, parse_networks(opened_by)) is None
 
 
 @pytest.mark.parametrize("special", SPECIAL, ids=lambda special: special.first)
 def test_a_special_range_is_refused_to_its_edges_and_nothing_beside_it(special: Special) -> None:
     for address in (special.first, special.last):
-        assert special.kind in (judge(address) or "")
+        assert special.kind in (refusal_reason(address) or "")
     for address in filter(None, (special.below, special.above)):
-        assert judge(address) is None
+        assert refusal_reason(address) is None
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses_are_taken(address: str) -> None:
-    assert judge(address) is None
+    assert refusal_reason(address) is None
 
 
 @pytest.mark.parametrize("prefix", ["::ffff:", "64:ff9b::"])
 @pytest.mark.parametrize("inside", ["127.0.0.1", "169.254.169.254", "8.8.8.8", "10.1.2.3"])
 def test_an_embedded_ipv4_address_decides_the_verdict(prefix: str, inside: str) -> None:
-    assert (judge(prefix + inside) is None) == (judge(inside) is None)
-    if judge(inside):
-        assert inside in (judge(prefix + inside) or "")
+    assert (refusal_reason(prefix + inside) is None) == (refusal_reason(inside) is None)
+    if refusal_reason(inside):
+        assert inside in (refusal_reason(prefix + inside) or "")
 
 
 def test_allowed_networks_open_what_is_forbidden_and_nothing_beside_it() -> None:
     allowed = parse_networks("127.0.0.0/30, fd00::/8,169.254.169.254")
     for address in ("127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::127.0.0.1", "fd12::1", "8.8.8.8"):
-        assert judge(address, allowed) is None
+        assert refusal_reason(address, allowed) is None
     for address in ("127.0.0.90", "::1", "fc00::1", "10.0.0.1", "169.254.169.253"):
-        assert judge(address, allowed) is not None
+        assert refusal_reason(address, allowed) is not None
 
 
 # Red when an IPv6 network opens the IPv4 addresses that stand inside IPv6 ones.
@@ -123,32 +123,32 @@ def test_allowed_networks_open_what_is_forbidden_and_nothing_beside_it() -> None
 @pytest.mark.parametrize("prefix", ["::ffff:", "64:ff9b::"])
 def test_an_ipv6_network_opens_no_ipv4_address(networks: str, prefix: str) -> None:
     for inside in ("127.0.0.1", "10.1.2.3", "169.254.169.254"):
-        assert judge(prefix + inside, parse_networks(networks)) is not None
-        assert judge(prefix + inside, parse_networks(f"{networks}, {inside}")) is None
+        assert refusal_reason(prefix + inside, parse_networks(networks)) is not None
+        assert refusal_reason(prefix + inside, parse_networks(f"{networks}, {inside}")) is None
 
 
 # Red when all of IPv4 or IPv6, opened for a laboratory, holds what is no receiver.
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "::ffff:0.0.0.0", "224.0.0.1", "ff02::1"])
 def test_what_is_no_receiver_cannot_be_opened(address: str) -> None:
     everything = parse_networks("0.0.0.0/0, ::/0")
-    assert judge(address, everything) is not None
+    assert refusal_reason(address, everything) is not None
     assert "cannot be allowed" in how_to_allow(address, everything)
-    assert judge("10.0.0.1", everything) is judge("fd00::1", everything) is None
+    assert refusal_reason("10.0.0.1", everything) is refusal_reason("fd00::1", everything) is None
 
 
 def test_the_reason_names_the_address() -> None:
-    assert judge("127.0.0.1") == "127.0.0.1 is a loopback address"
+    assert refusal_reason("127.0.0.1") == "127.0.0.1 is a loopback address"
 
 
 @pytest.mark.parametrize("address", ["fe80::1%eth0", "2606:4700::1%1", IPv6Address("fe80::1%2")])
 def test_a_zone_is_refused_even_in_an_allowed_network(address: str | IPv6Address) -> None:
-    assert "zone" in (judge(address, parse_networks("::/0")) or "")
+    assert "zone" in (refusal_reason(address, parse_networks("::/0")) or "")
     assert "cannot be allowed" in how_to_allow(address)
 
 
 @pytest.mark.parametrize("text", ["", "localhost", "127.1", "0x7f.0.0.1", "\uff11.1.1.1", "/run/x"])
 def test_what_is_no_address_is_never_connected_to(text: str) -> None:
-    assert "is not an IP address" in (judge(text) or "")
+    assert "is not an IP address" in (refusal_reason(text) or "")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_what_is_no_address_is_never_connected_to(text: str) -> None:
 def test_the_advice_opens_the_address_when_it_is_followed(address: str, network: str) -> None:
     advice = how_to_allow(address)
     assert f"HOOKTUI_ALLOW_NETWORKS={network} " in advice
-    assert judge(address, parse_networks(network)) is None
+    assert refusal_reason(address, parse_networks(network)) is None
 
 
 def test_the_advice_keeps_open_what_is_open_and_does_not_tell_it() -> None:
@@ -325,14 +325,14 @@ _V6_NUMBERS = (
 @given(_V4_NUMBERS)
 def test_the_judge_agrees_with_a_second_one_about_ipv4(number: int) -> None:
     address = IPv4Address(number)
-    assert (judge(address) is None) == _public_v4(number)
+    assert (refusal_reason(address) is None) == _public_v4(number)
     for form in (f"::ffff:{address}", f"64:ff9b::{address}"):
-        assert (judge(form) is None) == _public_v4(number)
+        assert (refusal_reason(form) is None) == _public_v4(number)
 
 
 @given(_V6_NUMBERS)
 def test_the_judge_agrees_with_a_second_one_about_ipv6(number: int) -> None:
-    assert (judge(IPv6Address(number)) is None) == _public_v6(number)
+    assert (refusal_reason(IPv6Address(number)) is None) == _public_v6(number)
 
 
 @st.composite
@@ -358,5 +358,5 @@ def test_no_ipv6_form_opens_a_special_ipv4_address(inside: IPv4Address, more: in
         f"fe80::200:5efe:{inside}",
     ]
     for form in forms:
-        assert judge(form) is not None, form
-        assert judge(parse_url(f"http://[{form}]/").literal or "") is not None, form
+        assert refusal_reason(form) is not None, form
+        assert refusal_reason(parse_url(f"http://[{form}]/").literal or "") is not None, form

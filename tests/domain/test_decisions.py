@@ -6,11 +6,11 @@ import pytest
 
 from hooktui.domain.event_outcomes import (
     MOST_LETTERS,
-    Decision,
     Happened,
+    HookOutcome,
     Judged,
     misfitting_steps,
-    why_not_asked,
+    why_not_subscribed,
     why_skipped_steps,
 )
 from hooktui.domain.json_text import finish
@@ -33,8 +33,8 @@ EVENT = Happened("job.failed", THEN, {"cluster_id": 7, "tags": ["a", "b"], "erro
 
 def test_a_disabled_hook_says_whether_it_is_active_now():
     why = why_skipped(replace(HOOK, active=False), EVENT, "disabled")
-    assert (why.decision, why.reason) == (
-        Decision.DISABLED,
+    assert (why.outcome, why.reason) == (
+        HookOutcome.DISABLED,
         "was disabled when the event was received",
     )
     assert why_skipped(HOOK, EVENT, "disabled").reason.endswith("; it is active now")
@@ -78,7 +78,7 @@ def test_a_long_value_is_cut():
 def test_a_filter_that_changed_since_is_told_as_of_now(hook, event, reason, as_of_now):
     """Red when an edited hook is taken for what it was when the event came."""
     why = why_skipped(replace(HOOK, **hook), replace(EVENT, **event), "filter")
-    assert why.decision == Decision.FILTER
+    assert why.outcome == HookOutcome.FILTER
     assert reason in why.reason
     assert why.as_of_now is as_of_now
 
@@ -86,19 +86,19 @@ def test_a_filter_that_changed_since_is_told_as_of_now(hook, event, reason, as_o
 @pytest.mark.parametrize(
     ("hook", "kind", "decision", "reason", "as_of_now"),
     [
-        ({}, "job.started", Decision.NOT_SUBSCRIBED, "subscribes to job.failed, cluster", False),
-        ({"changed_ms": AFTER}, "job.started", Decision.NOT_SUBSCRIBED, "subscribes to", True),
-        ({"created_ms": AFTER}, "job.failed", Decision.LATER, "created after", False),
-        ({"changed_ms": AFTER}, "job.failed", Decision.LATER, "subscribes to it now", True),
-        ({}, "ping", Decision.NOT_SUBSCRIBED, "a ping is only sent to", False),
+        ({}, "job.started", HookOutcome.NOT_SUBSCRIBED, "subscribes to job.failed, cluster", False),
+        ({"changed_ms": AFTER}, "job.started", HookOutcome.NOT_SUBSCRIBED, "subscribes to", True),
+        ({"created_ms": AFTER}, "job.failed", HookOutcome.LATER, "created after", False),
+        ({"changed_ms": AFTER}, "job.failed", HookOutcome.LATER, "subscribes to it now", True),
+        ({}, "ping", HookOutcome.NOT_SUBSCRIBED, "a ping is only sent to", False),
     ],
 )
 def test_a_hook_that_was_not_asked_says_what_it_asks_for(hook, kind, decision, reason, as_of_now):
-    why = why_not_asked(replace(HOOK, **hook), replace(EVENT, type=kind))
-    assert (why.decision, why.as_of_now) == (decision, as_of_now)
+    why = why_not_subscribed(replace(HOOK, **hook), replace(EVENT, type=kind))
+    assert (why.outcome, why.as_of_now) == (decision, as_of_now)
     assert reason in why.reason
 
 
 def test_a_long_selection_is_cut():
     many = replace(HOOK, events=tuple(f"job.{n}" for n in range(9)))
-    assert why_not_asked(many, replace(EVENT, type="x.y")).reason.endswith("job.4, 4 more")
+    assert why_not_subscribed(many, replace(EVENT, type="x.y")).reason.endswith("job.4, 4 more")

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooktui.domain.deliveries import (
+    DeliveryStatus,
     DisabledReason,
     ErrorClass,
     Exchange,
     Outcome,
     RetryDecision,
     RetryState,
-    Status,
     Trigger,
     after_exchange,
     after_interruption,
@@ -51,7 +51,7 @@ def test_the_error_class_of_an_answer(code: int, error: str | None) -> None:
 @pytest.mark.parametrize("code", [200, 201, 202, 204, 299])
 def test_any_2xx_is_delivered(code: int) -> None:
     assert decide(responded(code), tries=1) == RetryDecision(
-        Outcome.DELIVERED, Status.DELIVERED, 2, 0
+        Outcome.DELIVERED, DeliveryStatus.DELIVERED, 2, 0
     )
 
 
@@ -73,13 +73,13 @@ def test_a_network_error_is_tried_again_by_schedule(error: ErrorClass) -> None:
 def test_an_answer_that_broke_off_is_no_delivery_although_it_began_with_200() -> None:
     assert (
         decide(Exchange(status_code=200, error=ErrorClass.RESPONSE_TOO_LARGE)).status
-        is Status.PENDING
+        is DeliveryStatus.PENDING
     )
 
 
 def test_a_used_up_schedule_ends_in_failed_with_the_reason() -> None:
     decision = decide(responded(500), tries=2)
-    assert decision.status is Status.FAILED
+    assert decision.status is DeliveryStatus.FAILED
     assert decision.reason == "gave up after 3 attempts"
     assert decision.wait_s is None
 
@@ -134,7 +134,11 @@ def test_an_answer_ends_a_row_of_interruptions() -> None:
 
 
 def test_final_states_are_three() -> None:
-    assert [status for status in Status if status.final] == ["delivered", "failed", "cancelled"]
+    assert [status for status in DeliveryStatus if status.final] == [
+        "delivered",
+        "failed",
+        "cancelled",
+    ]
 
 
 @given(
@@ -160,9 +164,9 @@ def test_every_decision_is_consistent(
 ) -> None:
     state = RetryState(trigger, tries, interruptions)
     decision = after_exchange(state, exchange, schedule, chance, retry_after_s)
-    assert (decision.wait_s is not None) == (decision.status is Status.PENDING)
-    assert (decision.outcome is Outcome.DELIVERED) == (decision.status is Status.DELIVERED)
+    assert (decision.wait_s is not None) == (decision.status is DeliveryStatus.PENDING)
+    assert (decision.outcome is Outcome.DELIVERED) == (decision.status is DeliveryStatus.DELIVERED)
     assert decision.tries == tries + 1
-    assert (decision.reason is not None) == (decision.status is Status.FAILED)
-    assert decision.status is not Status.PENDING or decision.tries <= len(schedule)
+    assert (decision.reason is not None) == (decision.status is DeliveryStatus.FAILED)
+    assert decision.status is not DeliveryStatus.PENDING or decision.tries <= len(schedule)
     assert (decision.disable is not None) == (exchange.status_code == 410)

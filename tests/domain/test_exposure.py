@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.doctor.rules import judge_database_tls, judge_networks, judge_tls_key, judge_tokens
+from hooktui.doctor.rules import assess_database_tls, assess_networks, assess_tls_key, assess_tokens
 
 METADATA = [
     "169.254.169.254", "169.254.170.2", "fe80::1", "fd00:ec2::254", "fd20:ce::254",
@@ -23,7 +23,7 @@ def test_every_network_around_a_metadata_address_is_warned_about(
 ) -> None:
     longest = ip_address(address).max_prefixlen
     prefix = data.draw(st.integers(0, longest))
-    found = judge_networks([ip_network(f"{address}/{prefix}", strict=False)])
+    found = assess_networks([ip_network(f"{address}/{prefix}", strict=False)])
     assert found.state == "warn"
     assert "HOOKTUI_ALLOW_NETWORKS" in found.advice
 
@@ -33,11 +33,11 @@ def test_every_network_around_a_metadata_address_is_warned_about(
     [[], ["127.0.0.0/8"], ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"], ["fd12:3456::/32"]],
 )
 def test_private_networks_are_fine(networks: list[str]) -> None:
-    assert judge_networks([ip_network(one) for one in networks]).state == "ok"
+    assert assess_networks([ip_network(one) for one in networks]).state == "ok"
 
 
 def test_each_network_is_named_with_what_it_opens() -> None:
-    found = judge_networks([ip_network("10.0.0.0/8"), ip_network("0.0.0.0/0")])
+    found = assess_networks([ip_network("10.0.0.0/8"), ip_network("0.0.0.0/0")])
     assert "0.0.0.0/0 opens 169.254.169.254, where clouds hand out credentials" in found.value
     assert "10.0.0.0/8" not in found.value
 
@@ -53,7 +53,7 @@ def test_each_network_is_named_with_what_it_opens() -> None:
     ],
 )  # fmt: skip
 def test_a_tls_key_is_for_the_server_alone(mode: int, owner: int, us: int, state: str) -> None:
-    found = judge_tls_key("/etc/key.pem", mode, owner, us)
+    found = assess_tls_key("/etc/key.pem", mode, owner, us)
     assert found.state == state
     assert ("chmod 6" in found.advice) is (state == "fail")
 
@@ -68,15 +68,15 @@ def test_a_tls_key_is_for_the_server_alone(mode: int, owner: int, us: int, state
     ],
 )  # fmt: skip
 def test_what_goes_to_another_machine_is_encrypted(hosts, sslmode, state) -> None:
-    found = judge_database_tls(hosts, sslmode)
+    found = assess_database_tls(hosts, sslmode)
     assert found.state == state
     assert ("sslmode=verify-full" in found.advice) is (state == "warn")
 
 
 def test_tokens_that_never_expire_are_listed() -> None:
-    assert judge_tokens([]).state == "ok"
-    found = judge_tokens([(4, "ci")])
+    assert assess_tokens([]).state == "ok"
+    found = assess_tokens([(4, "ci")])
     assert (found.state, found.value) == ("warn", "1 token never expires: 4 (ci)")
-    many = judge_tokens([(n, "t") for n in range(1, 8)])
+    many = assess_tokens([(n, "t") for n in range(1, 8)])
     assert many.value == "7 tokens never expire: 1 (t), 2 (t), 3 (t), 4 (t), 5 (t), and 2 more"
     assert "--expires" in many.advice

@@ -21,7 +21,7 @@ from hooktui.domain.filters.parser import (
     At,
     CodeRange,
     FilterError,
-    Key,
+    FilterKey,
     Pattern,
     Subject,
     Took,
@@ -191,8 +191,8 @@ def test_a_bare_error_class_covers_its_special_cases() -> None:
 
 def test_a_term_says_where_it_stands_and_what_it_is() -> None:
     first, second = parse('  "disk full" -data.a.b:1,2').terms
-    assert (first.key, first.column, first.negated, first.path) == (Key.WORD, 3, False, ())
-    assert (second.key, second.column, second.negated) == (Key.DATA, 15, True)
+    assert (first.key, first.column, first.negated, first.path) == (FilterKey.WORD, 3, False, ())
+    assert (second.key, second.column, second.negated) == (FilterKey.DATA, 15, True)
     assert second.path == ("a", "b")
     assert len(second.values) == 2
 

@@ -6,14 +6,14 @@ import stat
 
 import pytest
 
-from hooktui.domain.home_rules import Entry, Part, flaws_of
+from hooktui.domain.home_rules import FileEntry, Part, flaws_of
 
 ME, ELSE = 1000, 1001
 FOLDER, FILE, LINK, SOCKET = stat.S_IFDIR, stat.S_IFREG, stat.S_IFLNK, stat.S_IFSOCK
 
 
 def levels(part: Part, mode: int, uid: int = ME, *, shared_group: bool = True) -> list[str]:
-    return [flaw.level for flaw in flaws_of([Entry("/x", part, mode, uid, shared_group)], ME)]
+    return [flaw.level for flaw in flaws_of([FileEntry("/x", part, mode, uid, shared_group)], ME)]
 
 
 @pytest.mark.parametrize("sticky", [0, stat.S_ISVTX])

@@ -7,8 +7,8 @@ import pytest
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import ErrorClass
-from hooktui.domain.diagnosis import Found, diagnose
-from hooktui.domain.diagnosis_tls import judge_certificate
+from hooktui.domain.diagnosis import DiagnosisInput, diagnose
+from hooktui.domain.diagnosis_tls import assess_certificate
 from hooktui.domain.wire.deliveries import Phases, Response
 from hooktui.domain.wire.diagnosis import AddressFinding, Certificate, Look, TlsFinding
 from hooktui.domain.wire.hooks import HookStats
@@ -37,7 +37,7 @@ def answered(status=200, *, headers=(), body="ok", error=None, total=80.0, **mor
 
 def said(ping=None, *, look=LOOK, url=URL, breaker_until_ms=None, paused=False, **fields):
     return diagnose(
-        Found(
+        DiagnosisInput(
             hook=hook(url=url, **fields), target=parse_url(url), look=look, ping=ping,
             breaker_until_ms=breaker_until_ms, paused=paused, started_at=AT, now_ms=AT_MS,
         )
@@ -211,7 +211,7 @@ def test_a_certificate_is_renewed_by_its_own_measure():
     ends = from_rfc3339(long.not_after)
 
     def state(one, now_ms):
-        return judge_certificate(replace(TLS, chain=(one,)), "example.com", 12, now_ms).state
+        return assess_certificate(replace(TLS, chain=(one,)), "example.com", 12, now_ms).state
 
     assert (state(long, ends - 15 * day), state(long, ends - 13 * day)) == ("ok", "warn")
     ends = from_rfc3339(short.not_after)
@@ -226,7 +226,7 @@ def test_a_certificate_is_renewed_by_its_own_measure():
 )  # fmt: skip
 def test_each_reason_of_openssl_has_its_words(code, words):
     tls = replace(TLS, verified=False, why_not="odd", code=code)
-    check = judge_certificate(tls, "example.com", 12, AT_MS)
+    check = assess_certificate(tls, "example.com", 12, AT_MS)
     assert check.state == "fail"
     assert words in check.value
 
@@ -234,6 +234,6 @@ def test_each_reason_of_openssl_has_its_words(code, words):
 def test_long_names_leave_room_for_the_verdict():
     one = replace(LEAF, names=tuple(f"{n}{'x' * 200}" for n in range(9)))
     tls = replace(TLS, chain=(one,), verified=False, fits_host=False, code=62)
-    value = judge_certificate(tls, "example.com", 12, AT_MS).value
+    value = assess_certificate(tls, "example.com", 12, AT_MS).value
     assert len(value) < 330
     assert "and 5 more" in value

@@ -9,12 +9,12 @@ import pytest
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.selftest.checker import Verdict, check
 from hooktui.selftest.crash_test import IN_FLIGHT, Proof
-from hooktui.selftest.ledger import Entry
+from hooktui.selftest.ledger import ReceivedRequest
 from hooktui.selftest.producer import Sent
 
 SENT = Sent("evt_1", "k1", "aa", 1)
-TAKEN = Entry("/steady", "evt_1", "dlv_1", "aa", 200)
-REFUSED = Entry("/steady", "evt_1", "dlv_1", "aa", 500)
+TAKEN = ReceivedRequest("/steady", "evt_1", "dlv_1", "aa", 200)
+REFUSED = ReceivedRequest("/steady", "evt_1", "dlv_1", "aa", 500)
 STORED = Delivery(
     id="dlv_1", event="evt_1", event_type="job.failed", hook=7, account=1, trigger="event",
     status="delivered", held=False, reason=None, attempts=1, next_attempt_at=None,
@@ -22,7 +22,9 @@ STORED = Delivery(
 )  # fmt: skip
 
 
-def verdict(entries: list[Entry], sent: list[Sent] | None = None, stored=STORED) -> Verdict:
+def verdict(
+    entries: list[ReceivedRequest], sent: list[Sent] | None = None, stored=STORED
+) -> Verdict:
     return check([SENT] if sent is None else sent, entries, [stored], {"/steady": 7})
 
 
@@ -73,9 +75,9 @@ def test_a_delivery_that_gave_up_is_unsettled():
     assert not found.good
 
 
-def replace_entry(entry: Entry, **changes: str) -> Entry:
+def replace_entry(entry: ReceivedRequest, **changes: str) -> ReceivedRequest:
     fields = {name: getattr(entry, name) for name in entry.__struct_fields__}
-    return Entry(**fields | changes)
+    return ReceivedRequest(**fields | changes)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from hooktui.server.logs import Bounded, OneLine
+from hooktui.server.logs import Bounded, LogFormatter
 
 
 def _record(level: int = logging.INFO) -> logging.LogRecord:
@@ -39,11 +39,11 @@ def test_the_journal_gets_the_priority_of_each_line():
         record = logging.LogRecord(
             "hooktui", logging.ERROR, "", 0, "broken", (), (type(error), error, None)
         )
-    lines = OneLine(journal=True).format(record).splitlines()
+    lines = LogFormatter(journal=True).format(record).splitlines()
     assert len(lines) > 1
     assert all(line.startswith("<3>") for line in lines)
     levels = (logging.DEBUG, logging.INFO, logging.WARNING, logging.CRITICAL)
-    assert [OneLine(journal=True).format(_record(one))[:3] for one in levels] == [
+    assert [LogFormatter(journal=True).format(_record(one))[:3] for one in levels] == [
         "<7>", "<6>", "<4>", "<2>",
     ]  # fmt: skip
-    assert not OneLine().format(record).startswith("<")
+    assert not LogFormatter().format(record).startswith("<")

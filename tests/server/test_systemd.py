@@ -187,9 +187,9 @@ async def test_a_dispatcher_that_is_stuck_or_gone_is_fed_no_more(manager: Manage
 
 
 def test_a_manager_that_does_not_listen_is_no_fault(tmp_path: Path, caplog) -> None:
-    Notifier(str(tmp_path / "nobody")).tell(READY=1)
+    Notifier(str(tmp_path / "nobody")).send(READY=1)
     assert "systemd could not be notified of READY" in caplog.text
-    Notifier().tell(READY=1)
+    Notifier().send(READY=1)
 
 
 @pytest.mark.parametrize(

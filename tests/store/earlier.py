@@ -16,9 +16,9 @@ def as_0004(tx: Tx) -> None:
     for table in (SECRET, HOOK):
         for row in tx.conn.execute(sealed_values(table)).mappings().all():
             place = (table.name, "sealed", row["id"])
-            clear = tx.vault.open(row["sealed"], *place, binding(table, row))
+            clear = tx.vault.decrypt(row["sealed"], *place, binding(table, row))
             before = update(table).where(table.c.id == row["id"])
-            tx.conn.execute(before.values(sealed=tx.vault.seal(clear, *place)))
+            tx.conn.execute(before.values(sealed=tx.vault.encrypt(clear, *place)))
     as_0005(tx)
     tx.conn.execute(text("UPDATE alembic_version SET version_num = '0004'"))
 

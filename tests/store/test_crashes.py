@@ -90,8 +90,8 @@ async def assert_whole(store: SqliteStore, accepted: set[int], hook: int) -> Non
 async def test_the_lease_of_another_process_is_not_ours(store: SqliteStore) -> None:
     """Red without the token in the fence: id, state and number are all the same."""
     hook = await store.write(changes.create_hook, ADA, DEFAULT, settings(), "s" * 20)
-    job = await store.claim_ping(HookId(hook.id), b"{}")
+    claim = await store.claim_ping(HookId(hook.id), b"{}")
     await store.write(
         lambda tx: tx.conn.exec_driver_sql("UPDATE delivery SET lease_token = 1") and None
     )
-    assert await store.record([result_of(job, Clock())]) == [False]
+    assert await store.record([result_of(claim, Clock())]) == [False]

@@ -89,8 +89,8 @@ async def test_a_full_disk_takes_nothing_in_sends_on_and_recovers_by_a_purge(sto
     await store.accept([offer()])
     accepted = await fill(store)
     assert accepted > 20
-    (job,) = await store.claim(HookId(hook.id), 1)
-    assert await store.record([result_of(job, Clock())]) == [True]
+    (claim,) = await store.claim(HookId(hook.id), 1)
+    assert await store.record([result_of(claim, Clock())]) == [True]
     gone = await store.purge(now_ms() + 1, within_s=30)
     assert gone.events >= accepted
     async with asyncio.timeout(5):

@@ -130,22 +130,22 @@ def test_a_key_file_is_made_once_and_read_again(tmp_path: Path) -> None:
 
 def test_the_first_key_seals_and_all_of_them_open() -> None:
     old, new = Key(b"old.", bytes(32)), Key(b"new.", bytes([1]) * 32)
-    sealed = Vault([old]).seal("text", "secret", "sealed", 1)
+    sealed = Vault([old]).encrypt("text", "secret", "sealed", 1)
     both = Vault([new, old])
-    assert both.open(sealed, "secret", "sealed", 1) == "text"
-    assert both.seal("text", "secret", "sealed", 1).startswith(b"new.")
+    assert both.decrypt(sealed, "secret", "sealed", 1) == "text"
+    assert both.encrypt("text", "secret", "sealed", 1).startswith(b"new.")
 
 
 def test_a_sealed_value_opens_in_its_own_place_only() -> None:
     vault = Vault([Key(b"key.", bytes(32))])
-    sealed = vault.seal("text", "secret", "sealed", 1)
+    sealed = vault.encrypt("text", "secret", "sealed", 1)
     assert b"text" not in sealed
-    assert vault.seal("text", "secret", "sealed", 1) != sealed
+    assert vault.encrypt("text", "secret", "sealed", 1) != sealed
     for place in (("secret", "sealed", 2), ("hook", "sealed", 1), ("secret", "other", 1)):
         with pytest.raises(KeyProblem, match="changed or moved"):
-            vault.open(sealed, *place)
+            vault.decrypt(sealed, *place)
     with pytest.raises(KeyProblem):
-        vault.open(sealed[:-1] + bytes([sealed[-1] ^ 1]), "secret", "sealed", 1)
+        vault.decrypt(sealed[:-1] + bytes([sealed[-1] ^ 1]), "secret", "sealed", 1)
 
 
 async def test_no_secret_is_in_any_file_of_the_home(tmp_path: Path) -> None:

@@ -33,6 +33,6 @@ async def test_a_server_that_dies_while_it_gives_back_loses_nothing(tmp_path: Pa
     code, errors = await run_python(_VICTIM, tmp_path)
     assert code == -signal.SIGKILL, errors
     store = await open_in(tmp_path)
-    jobs = await store.claim(HookId(hook.id), 10)
-    assert [(job.number, job.tries, job.interruptions) for job in jobs] == [(2, 0, 1)] * 2
+    claims = await store.claim(HookId(hook.id), 10)
+    assert [(claim.number, claim.tries, claim.interruptions) for claim in claims] == [(2, 0, 1)] * 2
     await store.close()

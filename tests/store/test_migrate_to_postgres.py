@@ -45,10 +45,14 @@ async def where(tmp_path: Path) -> InstallPaths:
     auth = {"headers": {"X-Token": "sensitive"}, "sensitive_headers": ("X-Token",)}
     await store.write(changes.create_hook, ADA, DEFAULT, _settings(**auth), "s" * 20)
     await store.accept([offer(b'{"n": 1}', key="Ключ"), offer(b"{}", key="b"), offer(b"{}")])
-    _, jobs = await store.accept([offer(b'"' + bytes([i + 32]) + b'"') for i in range(40)], always)
+    _, claims = await store.accept(
+        [offer(b'"' + bytes([i + 32]) + b'"') for i in range(40)], always
+    )
     clock = Clock()
     clock.ms = now_ms()
-    results = [result_of(job, clock, 200 if n % 3 else 500) for n, job in enumerate(jobs[:60])]
+    results = [
+        result_of(claim, clock, 200 if n % 3 else 500) for n, claim in enumerate(claims[:60])
+    ]
     assert all(await store.record(results))
     await store.write(changes.delete_hook, ADA, None, HookId(gone.id))
     await store.write(changes.create_token, ADA, "a token", ADA.role, None, None)
@@ -134,8 +138,8 @@ async def test_a_server_goes_on_there_with_ids_that_were_never_given(where, url)
         assert set(store.hooks()) == {1, 3}
         made = await make_hook(store)
         assert made.id == 4
-        jobs = await store.claim(HookId(1), 100)
-        assert jobs
+        claims = await store.claim(HookId(1), 100)
+        assert claims
         secrets = await store.signing_secrets(HookId(3), [secret_of(store, 3)])
         assert [one.value for one in secrets] == ["s" * 20]
         assert len(await emit(store, 3)) == 3

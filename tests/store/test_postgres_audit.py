@@ -52,9 +52,9 @@ async def test_two_servers_that_write_at_once_make_one_chain(two: list[PostgresS
     async def gone(store: PostgresStore, some: list[HookId]) -> None:
         clock = Clock()
         for hook in some:
-            for job in await store.claim(hook, 1):
+            for claim in await store.claim(hook, 1):
                 clock.ms = store.clock()
-                await store.record([result_of(job, clock, 410)])
+                await store.record([result_of(claim, clock, 410)])
 
     ids = [HookId(hook.id) for hook in hooks]
     await asyncio.gather(

@@ -32,8 +32,8 @@ async def test_two_servers_never_claim_the_same_delivery(servers: Servers) -> No
     claimed: list[int] = []
 
     async def claim_all(store: PostgresStore) -> None:
-        while jobs := await store.claim(hook, 7):
-            claimed.extend(job.delivery for job in jobs)
+        while claims := await store.claim(hook, 7):
+            claimed.extend(claim.delivery for claim in claims)
 
     await asyncio.gather(*(claim_all(store) for store in (one, two) for _ in range(4)))
     assert len(claimed) == len(set(claimed)) == 600
@@ -77,10 +77,12 @@ async def test_one_server_of_several_sends_for_an_ordered_hook_at_a_time(servers
         await emit(some[place % 3], body=body)
     sent: list[bytes] = []
     while len(sent) < len(bodies):
-        claims = await asyncio.gather(*(store.claim(hook, 10) for store in some))
-        ((store, job),) = [(s, job) for s, jobs in zip(some, claims, strict=True) for job in jobs]
-        sent.append(job.body)
-        await store.record([result_of(job, servers.clock)])
+        batches = await asyncio.gather(*(store.claim(hook, 10) for store in some))
+        ((store, claim),) = [
+            (s, claim) for s, claims in zip(some, batches, strict=True) for claim in claims
+        ]
+        sent.append(claim.body)
+        await store.record([result_of(claim, servers.clock)])
     assert sent == bodies
 
 
@@ -92,8 +94,8 @@ async def test_counters_add_up_when_servers_work_on_one_hook(servers: Servers) -
         for _ in range(15):
             await emit(store, 3)
             for hook in hooks:
-                jobs = await store.claim(hook, 2)
-                await store.record([result_of(job, servers.clock, 404) for job in jobs])
+                claims = await store.claim(hook, 2)
+                await store.record([result_of(claim, servers.clock, 404) for claim in claims])
 
     await asyncio.gather(*(work(store) for store in some for _ in range(3)))
     for hook in hooks:
@@ -124,8 +126,8 @@ async def test_an_error_that_is_no_text_is_stored_as_well_as_it_can_be(servers: 
     store = await servers.another()
     hook = HookId((await make_hook(store)).id)
     await emit(store)
-    (job,) = await store.claim(hook, 1)
-    result = result_of(job, servers.clock, None, ErrorClass.TLS, error_detail="a\0b\ud800c")
+    (claim,) = await store.claim(hook, 1)
+    result = result_of(claim, servers.clock, None, ErrorClass.TLS, error_detail="a\0b\ud800c")
     assert await store.record([result]) == [True]
     async with connected(servers.url) as raw:
         assert await raw.fetchval("SELECT error_detail FROM attempt") == "a\ufffdb?c"

@@ -52,8 +52,8 @@ async def test_changes_of_hooks_reach_the_engine_of_another_server(servers: Serv
     await until(lambda: not two.hooks()[hook].active)
     await one.write(changes.change_hook, ADA, DEFAULT, hook, lambda _: settings())
     await emit(one, 10)
-    jobs = await one.claim(hook, 10)
-    await one.record([result_of(job, servers.clock, 500) for job in jobs])
+    claims = await one.claim(hook, 10)
+    await one.record([result_of(claim, servers.clock, 500) for claim in claims])
     await until(lambda: two.hooks()[hook].breaker_until_ms is not None)
     assert two.hooks()[hook] == one.hooks()[hook]
     assert heard.changed == {hook}
@@ -69,7 +69,7 @@ async def test_a_pause_at_one_server_stops_all_of_them(servers: Servers) -> None
     hook = HookId((await make_hook(one)).id)
     await emit(one, 3)
     turned: list[bool] = []
-    two.listen(lambda s: None if s.paused is None else turned.append(s.paused))
+    two.subscribe(lambda s: None if s.paused is None else turned.append(s.paused))
     await one.write(changes.pause, ADA)
     assert await two.claim(hook, 3) == []
     await until(lambda: turned == [True])

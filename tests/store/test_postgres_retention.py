@@ -59,8 +59,8 @@ async def home(postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[Home]:
 
 
 async def send_all(home: Home, hook: HookId, status_code: int = 200) -> None:
-    while jobs := await home.store.claim(hook, 500):
-        results = [result_of(job, home.clock, status_code) for job in jobs]
+    while claims := await home.store.claim(hook, 500):
+        results = [result_of(claim, home.clock, status_code) for claim in claims]
         await home.store.record(results)
 
 
@@ -97,7 +97,7 @@ def test_a_database_clock_that_jumps_days_ahead_is_doubted() -> None:
     now_ms = clock.now_ms() - 400 * DAY_S * 1000  # what it is at first is no jump
     for ahead_ms, trusted in ((0, True), (3_600_000, True), (2 * DAY_S * 1000, False)):
         clock.heard(now_ms + ahead_ms, time.monotonic_ns())
-        assert clock.doubt.trusted is trusted
+        assert clock.trust.trusted is trusted
 
 
 async def test_an_old_event_of_which_something_waits_or_just_ended_stays(home: Home) -> None:
@@ -149,8 +149,8 @@ async def test_what_is_sent_again_between_look_and_drop_stays(home: Home) -> Non
     purged, left = await home.store.submit(DropEvents(events, before_ms))
     assert (purged.events, left) == (2, [])
     assert await home.count("event") == 1
-    (job,) = await home.store.claim(hook, 10)
-    assert job.body == b"{}"
+    (claim,) = await home.store.claim(hook, 10)
+    assert claim.body == b"{}"
 
 
 async def test_a_purge_ends_in_time_and_says_where_to_go_on(home: Home) -> None:

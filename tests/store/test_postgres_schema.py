@@ -68,7 +68,7 @@ async def test_a_start_waits_for_another_that_makes_the_schema(
         ("CLAIM_THESE", {"delivery_pkey", "event_pkey"}),
         ("FIND_FIRST_IN_LINE", {"delivery_open", "delivery_leased"}),
         ("RECORD", {"delivery_pkey"}),
-        ("GIVE_BACK", {"delivery_pkey"}),
+        ("RELEASE", {"delivery_pkey"}),
         ("FIND_LEASED", {"delivery_leased"}),
         ("FIND_SAME_ATTEMPTS", {"attempt_pkey"}),
         ("FIND_KEYS", {"idempotency_key_pkey"}),

@@ -93,10 +93,10 @@ async def test_a_killed_database_that_comes_back_has_all_and_the_store_goes_on(
             await until(lambda: len(accepted) > before + 100)
             stop.set()
             await asyncio.gather(*producing)
-            jobs = []
+            claims = []
             while some := await store.claim(hook, 500):
-                jobs += some
-            assert set(accepted) <= {job.event for job in jobs}
+                claims += some
+            assert set(accepted) <= {claim.event for claim in claims}
             await store.close()
     finally:
         await asyncio.to_thread(own.stop)

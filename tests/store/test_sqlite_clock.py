@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import HookId
 from hooktui.store import changes
@@ -122,13 +122,13 @@ async def test_the_engine_and_the_consoles_are_told(store, clock) -> None:
 
 async def test_a_clock_that_is_set_forward_takes_no_lease_away(store, clock) -> None:
     await make_hook(store)
-    _, jobs = await store.accept([offer()], always)
+    _, claims = await store.accept([offer()], always)
     clock.wait(10)
     clock.set(3 * HOUR_S)
     assert await store.rescue() == 0
     clock.wait(LEASE_S - 11)
     assert await store.rescue() == 0
-    assert await store.record([result_of(jobs[0], clock)]) == [True]
+    assert await store.record([result_of(claims[0], clock)]) == [True]
 
 
 async def test_a_clock_that_is_set_back_lets_no_lease_last_longer(store, clock) -> None:
@@ -142,10 +142,10 @@ async def test_a_clock_that_is_set_back_lets_no_lease_last_longer(store, clock) 
 
 async def test_an_attempt_over_the_jump_waits_from_its_end(store, clock) -> None:
     hook = await make_hook(store)
-    _, jobs = await store.accept([offer()], always)
+    _, claims = await store.accept([offer()], always)
     before_ms = clock.ms
     clock.set(-3 * HOUR_S)
-    result = result_of(jobs[0], clock, 500)
+    result = result_of(claims[0], clock, 500)
     # As the engine tells it: no attempt ends before it began.
     late = structs.replace(result, started_at_ms=before_ms, finished_at_ms=before_ms)
     assert await store.record([late]) == [True]
@@ -210,7 +210,7 @@ async def sent_long_ago(store: SqliteStore, clock: Clocks) -> None:
     hook = await make_hook(store)
     await emit(store, 3)
     await attempt(store, clock, hook)
-    assert {one.status for one in await deliveries(store)} == {Status.DELIVERED}
+    assert {one.status for one in await deliveries(store)} == {DeliveryStatus.DELIVERED}
 
 
 @pytest.fixture

@@ -102,8 +102,8 @@ async def test_whoever_waits_shares_a_commit(either: SqliteStore) -> None:
     answers = await asyncio.gather(*(either.accept([offer()], always) for _ in range(100)))
     assert len({accepted[0].id for accepted, _ in answers}) == 100
     assert await rows_of(either, "feed") - before <= 2
-    jobs = [job for _, handed_over in answers for job in handed_over]
-    results = [result_of(job, Clock()) for job in jobs]
+    claims = [claim for _, handed_over in answers for claim in handed_over]
+    results = [result_of(claim, Clock()) for claim in claims]
     held = await asyncio.gather(*(either.record([result]) for result in results))
     assert held == [[True]] * 100
 
@@ -220,12 +220,12 @@ async def test_a_nearly_full_disk_takes_no_events_and_still_records(
     store: SqliteStore, monkeypatch
 ) -> None:
     await make_hook(store)
-    _, jobs = await store.accept([offer()], always)
+    _, claims = await store.accept([offer()], always)
     monkeypatch.setattr(sqlite, "free_bytes", lambda _: RESERVE_BYTES - 1)
     monkeypatch.setattr(disk_guard, "_MEASURED_FOR_S", 0)
     with pytest.raises(DiskFull):
         await emit(store)
-    assert await store.record([result_of(jobs[0], Clock())]) == [True]
+    assert await store.record([result_of(claims[0], Clock())]) == [True]
 
 
 async def test_a_closed_store_says_so_and_closing_twice_is_fine(tmp_path: Path) -> None:

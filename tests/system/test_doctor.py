@@ -74,7 +74,7 @@ def test_a_process_that_holds_the_home_and_does_not_answer_is_named(idle_home) -
     script = (
         "import pathlib, sys, signal\n"
         "from hooktui.store.durable_files import HomeLock\n"
-        "HomeLock(pathlib.Path(sys.argv[1])).take()\n"
+        "HomeLock(pathlib.Path(sys.argv[1])).acquire()\n"
         "print('held', flush=True)\n"
         "signal.pause()"
     )

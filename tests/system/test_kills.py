@@ -15,7 +15,7 @@ from hooktui.client.sync_client import PlainClient
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.failpoints import POINTS
-from hooktui.selftest.crash_test import Scene, prove, scene
+from hooktui.selftest.crash_test import Scenario, prove, scenario
 from hooktui.selftest.ledger import STEADY
 from tests.support.waiting import wait_for
 
@@ -62,13 +62,13 @@ def databases(request: pytest.FixtureRequest) -> Databases:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, databases: Databases) -> Iterator[Scene]:
-    """A ledger, and a server that is not started yet, on either store."""
-    with databases.fresh() as url, scene(tmp_path, os.environ, url) as one:
+def stage(tmp_path: Path, databases: Databases) -> Iterator[Scenario]:
+    """A receiver, and a server that is not started yet, on either store."""
+    with databases.fresh() as url, scenario(tmp_path, os.environ, url) as one:
         yield one
 
 
-def assert_all_arrived(stage: Scene) -> None:
+def assert_all_arrived(stage: Scenario) -> None:
     verdict = stage.verdict()
     assert verdict.good, verdict
     assert stage.producer.refused == []
@@ -76,7 +76,7 @@ def assert_all_arrived(stage: Scene) -> None:
     assert verdict.delivered == 2 * verdict.accepted
 
 
-def accepted(stage: Scene, count: int) -> None:
+def accepted(stage: Scenario, count: int) -> None:
     wait_for(lambda: len(stage.producer.sent) >= count, what=f"{count} events are accepted")
 
 
@@ -96,89 +96,91 @@ def test_kill_9_at_random_moments_loses_nothing(kills: int, databases: Databases
 
 @at_each_boundary
 def test_a_server_that_dies_at_a_boundary_delivers_all_after_a_restart(
-    stage: Scene, points: Sequence[str]
+    stage: Scenario, points: Sequence[str]
 ):
-    stage.victim.start(f"{points[0]}:kill@20")
+    stage.server.start(f"{points[0]}:kill@20")
     stage.make_hooks()
     stage.producer.start()
-    assert stage.victim.died(within_s=20), f"the server never came to {points[0]}"
+    assert stage.server.died(within_s=20), f"the server never came to {points[0]}"
     for point in points[1:]:
-        stage.victim.start(f"{point}:kill@20", wait=False)
-        assert stage.victim.died(within_s=20), f"the server never came to {point}"
-    stage.victim.start()
+        stage.server.start(f"{point}:kill@20", wait=False)
+        assert stage.server.died(within_s=20), f"the server never came to {point}"
+    stage.server.start()
     accepted(stage, len(stage.producer.sent) + 20)
     assert_all_arrived(stage)
 
 
 @at_each_boundary
-def test_a_fault_at_a_boundary_costs_no_event(stage: Scene, points: Sequence[str]):
+def test_a_fault_at_a_boundary_costs_no_event(stage: Scenario, points: Sequence[str]):
     points = [point for point in points if point != "after_claim_commit"]
     if not points:
         pytest.skip("what it leases is free again after a minute: held by the next test")
-    stage.victim.start(",".join(f"{point}:error@{5 + n}" for n, point in enumerate(points)))
+    stage.server.start(",".join(f"{point}:error@{5 + n}" for n, point in enumerate(points)))
     stage.make_hooks()
     stage.producer.start()
     accepted(stage, 100)
     assert_all_arrived(stage)
-    log = stage.victim.places.log.read_text()
+    log = stage.server.places.log.read_text()
     assert [point for point in points if f"the failpoint {point}" not in log] == []
 
 
 @pytest.mark.soak  # a minute of waiting
 @pytest.mark.timeout(180)
-def test_a_working_server_takes_its_own_lost_claims_up_when_their_lease_has_run_out(stage: Scene):
-    stage.victim.start("after_claim_commit:error@2")
+def test_a_working_server_takes_its_own_lost_claims_up_when_their_lease_has_run_out(
+    stage: Scenario,
+):
+    stage.server.start("after_claim_commit:error@2")
     stage.make_hooks()
     stage.producer.start()
     accepted(stage, 100)
     verdict = stage.verdict(settle_s=100)
     assert verdict.good, verdict
-    assert "had an expired lease" in stage.victim.places.log.read_text()
+    assert "had an expired lease" in stage.server.places.log.read_text()
 
 
-def test_a_server_that_dies_while_it_makes_its_schema_makes_it_at_the_next_start(stage: Scene):
-    stage.victim.start("before_migration_commit:kill")
-    assert stage.victim.died(within_s=20)
-    stage.victim.start()
+def test_a_server_that_dies_while_it_makes_its_schema_makes_it_at_the_next_start(stage: Scenario):
+    stage.server.start("before_migration_commit:kill")
+    assert stage.server.died(within_s=20)
+    stage.server.start()
     stage.make_hooks()
     stage.producer.start()
     accepted(stage, 10)
     assert_all_arrived(stage)
 
 
-def test_a_server_that_dies_while_it_rescues_rescues_at_the_next_start(stage: Scene):
-    stage.victim.start("after_send_before_record:kill@30")
+def test_a_server_that_dies_while_it_rescues_rescues_at_the_next_start(stage: Scenario):
+    stage.server.start("after_send_before_record:kill@30")
     stage.make_hooks()
     stage.producer.start()
-    assert stage.victim.died(within_s=20)
-    stage.victim.start("before_rescue_commit:kill")
-    assert stage.victim.died(within_s=20), "nothing was left to rescue"
-    stage.victim.start()
+    assert stage.server.died(within_s=20)
+    stage.server.start("before_rescue_commit:kill")
+    assert stage.server.died(within_s=20), "nothing was left to rescue"
+    stage.server.start()
     assert_all_arrived(stage)
 
 
-def test_a_server_that_dies_while_it_stops_loses_nothing(stage: Scene):
-    stage.victim.start("while_stopping:kill")
+def test_a_server_that_dies_while_it_stops_loses_nothing(stage: Scenario):
+    stage.server.start("while_stopping:kill")
     stage.make_hooks()
     stage.producer.start()
     accepted(stage, 50)
-    assert stage.victim.process is not None
-    stage.victim.process.terminate()
-    assert stage.victim.died(within_s=STOP_S)
-    stage.victim.start()
+    assert stage.server.process is not None
+    stage.server.process.terminate()
+    assert stage.server.died(within_s=STOP_S)
+    stage.server.start()
     assert_all_arrived(stage)
 
 
-def test_a_stop_under_load_ends_in_time_and_loses_nothing(stage: Scene):
-    stage.victim.start()
+def test_a_stop_under_load_ends_in_time_and_loses_nothing(stage: Scenario):
+    stage.server.start()
     stage.make_hooks()
     stage.producer.start()
     for _ in range(2):
         accepted(stage, len(stage.producer.sent) + 50)
-        assert stage.victim.terminate(within_s=STOP_S) < STOP_S
-        assert stage.victim.process is not None
-        assert stage.victim.process.returncode == 0
-        stage.victim.start()
+        assert stage.server.terminate(within_s=STOP_S) < STOP_S
+        assert stage.server.process is not None
+        assert stage.server.process.returncode == 0
+        stage.server.start()
     assert_all_arrived(stage)
 
 
@@ -204,45 +206,45 @@ def test_a_stop_cuts_off_a_receiver_that_hangs_and_sends_again_after_the_start(
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
 
 
-def test_an_interrupted_attempt_is_told_and_uses_up_no_schedule(stage: Scene):
+def test_an_interrupted_attempt_is_told_and_uses_up_no_schedule(stage: Scenario):
     """The steady hook has no retries at all: one counted interruption would give up."""
-    stage.victim.start("after_send_before_record:kill@10")
+    stage.server.start("after_send_before_record:kill@10")
     stage.make_hooks()
     stage.producer.start()
-    assert stage.victim.died(within_s=20)
-    stage.victim.start()
+    assert stage.server.died(within_s=20)
+    stage.server.start()
     assert_all_arrived(stage)
-    again = [one for one in stage.victim.deliveries() if one.attempts > 1]
-    with PlainClient(stage.victim.address) as client:
+    again = [one for one in stage.server.deliveries() if one.attempts > 1]
+    with PlainClient(stage.server.address) as client:
         shown = [client.call(get_delivery(one.id)) for one in again[:50]]
     outcomes = {tuple(attempt.outcome for attempt in one.attempts) for one in shown}
     assert ("interrupted", "delivered") in outcomes
 
 
-def test_a_second_server_on_the_same_home_is_refused_while_the_first_works_on(stage: Scene):
-    stage.victim.start()
+def test_a_second_server_on_the_same_home_is_refused_while_the_first_works_on(stage: Scenario):
+    stage.server.start()
     stage.make_hooks()
     stage.producer.start()
-    first = stage.victim.process
-    second = stage.victim.start(wait=False)
+    first = stage.server.process
+    second = stage.server.start(wait=False)
     assert second.wait(20) == 1
-    stage.victim.process = first
+    stage.server.process = first
     assert first is not None
     assert first.poll() is None
-    assert f"{first.pid}" in stage.victim.places.log.read_text()
+    assert f"{first.pid}" in stage.server.places.log.read_text()
     accepted(stage, len(stage.producer.sent) + 20)
     assert_all_arrived(stage)
 
 
-def test_a_restart_does_not_wait_for_the_leases_of_the_server_that_died(stage: Scene):
+def test_a_restart_does_not_wait_for_the_leases_of_the_server_that_died(stage: Scenario):
     """A lease runs for 60 s; the lock proves that its owner is dead (1 s when measured)."""
-    stage.victim.start("after_send_before_record:kill@40")
+    stage.server.start("after_send_before_record:kill@40")
     stage.make_hooks()
     stage.producer.start()
-    assert stage.victim.died(within_s=20)
-    before = len(stage.ledger.entries())
-    stage.victim.start(wait=False)
-    wait_for(lambda: len(stage.ledger.entries()) > before, 15, "a delivery after the restart")
+    assert stage.server.died(within_s=20)
+    before = len(stage.receiver.entries())
+    stage.server.start(wait=False)
+    wait_for(lambda: len(stage.receiver.entries()) > before, 15, "a delivery after the restart")
     accepted(stage, len(stage.producer.sent) + 20)
     assert_all_arrived(stage)
 
@@ -253,11 +255,11 @@ def test_a_restart_does_not_wait_for_the_leases_of_the_server_that_died(stage: S
     ["sqlite", pytest.param("postgres", marks=pytest.mark.soak)],
     indirect=True,
 )
-def test_a_delivery_that_kills_its_server_each_time_waits_and_gives_nothing_up(stage: Scene):
+def test_a_delivery_that_kills_its_server_each_time_waits_and_gives_nothing_up(stage: Scenario):
     """Ten crashes in a row; the hook has no retries, so a counted one would end the delivery."""
-    victim = stage.victim
+    victim = stage.server
     victim.start("before_send:kill")
-    hook = victim.create_hook(stage.ledger.url(STEADY), retry_schedule_s=())
+    hook = victim.create_hook(stage.receiver.url(STEADY), retry_schedule_s=())
     with PlainClient(victim.address) as client, contextlib.suppress(HooktuiError):
         client.call(send_event(1, "job.failed", b"{}", key="deadly"))
     assert victim.died(within_s=20)

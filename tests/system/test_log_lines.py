@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from hooktui.bench.databases import databases_of
-from hooktui.bench.server_process import Victim
+from hooktui.bench.server_process import ServerProcess
 from hooktui.client.calls import get_delivery
 from hooktui.client.sync_client import PlainClient
 from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.log_buffer import LogBuffer
-from hooktui.selftest.crash_test import scene
+from hooktui.selftest.crash_test import scenario
 from hooktui.selftest.producer import KeyedProducer
 
 KILLS = 2
@@ -35,7 +35,7 @@ Line = tuple[str, int]
 class Storm:
     """Servers that share a database, and a producer for each; the console is at the first."""
 
-    victims: list[Victim]
+    victims: list[ServerProcess]
     producers: list[KeyedProducer]
 
     @property
@@ -57,14 +57,14 @@ def storm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storm]:
     url = None if on_file else request.getfixturevalue("postgres").url()
     with ExitStack() as stack:
         url = stack.enter_context(databases_of(url).fresh())
-        stage = stack.enter_context(scene(tmp_path, os.environ, url))
-        one = Storm([stage.victim], [stage.producer])
-        stage.victim.start()
+        stage = stack.enter_context(scenario(tmp_path, os.environ, url))
+        one = Storm([stage.server], [stage.producer])
+        stage.server.start()
         stage.make_hooks()
         if not on_file:
-            other = Victim(tmp_path / "other", os.environ, url)
+            other = ServerProcess(tmp_path / "other", os.environ, url)
             stack.callback(other.kill)
-            shutil.copy2(stage.victim.places.key_file, other.places.key_file)
+            shutil.copy2(stage.server.places.key_file, other.places.key_file)
             other.start()
             one.victims.append(other)
             one.producers.append(KeyedProducer(other.address, name="q"))

@@ -23,9 +23,9 @@ import pytest
 
 from hooktui import failpoints
 from hooktui.bench.databases import databases_of
-from hooktui.bench.server_process import Victim
+from hooktui.bench.server_process import ServerProcess
 from hooktui.selftest.checker import check
-from hooktui.selftest.crash_test import Scene, scene
+from hooktui.selftest.crash_test import Scenario, scenario
 from hooktui.selftest.producer import KeyedProducer
 from tests.postgres import PostgresServer
 from tests.support.waiting import wait_for
@@ -164,18 +164,18 @@ def test_a_server_that_stops_inside_a_transaction_holds_up_the_others_for_second
     assert [s.headers["webhook-id"] for s in receiver.seen[1:]] == [event, event]
 
 
-def victims(stage: Scene, url: str) -> tuple[Victim, Victim]:
+def victims(stage: Scenario, url: str) -> tuple[ServerProcess, ServerProcess]:
     """Start two servers: the one of the scene, and another with a copy of its key."""
-    stage.victim.start()
-    home = stage.victim.places.home.with_name("other")
-    other = Victim(home, os.environ, url)
-    shutil.copy2(stage.victim.places.key_file, other.places.key_file)
+    stage.server.start()
+    home = stage.server.places.home.with_name("other")
+    other = ServerProcess(home, os.environ, url)
+    shutil.copy2(stage.server.places.key_file, other.places.key_file)
     other.start()
-    return stage.victim, other
+    return stage.server, other
 
 
 def test_the_death_of_one_server_under_load_costs_no_event(tmp_path: Path, url: str) -> None:
-    with scene(tmp_path, os.environ, url) as stage:
+    with scenario(tmp_path, os.environ, url) as stage:
         dies, lives = victims(stage, url)
         stage.make_hooks()
         second = KeyedProducer(lives.address, name="q")
@@ -191,7 +191,7 @@ def test_the_death_of_one_server_under_load_costs_no_event(tmp_path: Path, url: 
             let_leases_run_out(url)
             assert lives.settle(RESCUED_WITHIN_S)
             verdict = check(
-                stage.producer.sent + second.sent, stage.ledger.entries(), lives.deliveries(),
+                stage.producer.sent + second.sent, stage.receiver.entries(), lives.deliveries(),
                 stage.hooks,
             )  # fmt: skip
         finally:
@@ -207,8 +207,8 @@ def test_the_death_of_one_server_under_load_costs_no_event(tmp_path: Path, url: 
 def test_a_database_that_is_killed_under_load_loses_nothing(tmp_path: Path) -> None:
     own = PostgresServer()
     try:
-        with scene(tmp_path, os.environ, own.url()) as stage:
-            stage.victim.start()
+        with scenario(tmp_path, os.environ, own.url()) as stage:
+            stage.server.start()
             stage.make_hooks()
             stage.producer.start()
             for _ in range(3):

@@ -46,8 +46,8 @@ async def list_accounts(request: Request, window: Window) -> Response:
     """List accounts; a token that is bound to one sees only that one."""
     service, caller = service_of(request), caller_of(request)
     if caller.bound_to is not None:
-        one = await service.store.read(queries.get_account, caller.bound_to)
-        return answer(Page(data=[one], total=1))
+        account = await service.store.read(queries.get_account, caller.bound_to)
+        return answer(Page(data=[account], total=1))
     return answer(await service.store.read(queries.list_accounts, window))
 
 

@@ -43,7 +43,7 @@ async def list_audit(
     """
     service = service_of(request)
     owner = caller_of(request).account_or_any(account)
-    wanted = AuditQuery(
+    query = AuditQuery(
         account=owner,
         user=user,
         role=role,
@@ -54,15 +54,13 @@ async def list_audit(
         until_ms=None if until is None else moment(until),
     )
     if owner is None:
-        return answer(await service.store.read(queries.list_audit, wanted, window))
-    return answer(await read_in(service, owner, queries.list_audit, wanted, window))
+        return answer(await service.store.read(queries.list_audit, query, window))
+    return answer(await read_in(service, owner, queries.list_audit, query, window))
 
 
 @router.get("/v1/audit/verify", response_model=AuditCheck)
 async def verify_audit(
-    request: Request,
-    after: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0,
-    known: Text = None,
+    request: Request, after: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0, known: Text = None
 ) -> Response:
     """Verify a part of the chain after an entry; repeat with ``next`` until it is null.
 
@@ -74,7 +72,7 @@ async def verify_audit(
 
 
 def _known(text: str) -> KnownEntry:
-    found = _KNOWN.fullmatch(text)
-    if found is None:
+    match = _KNOWN.fullmatch(text)
+    if match is None:
         raise Refused.field("/known", f"{text[:80]!r} is not an entry; write it as ID:HASH")
-    return KnownEntry(int(found[1]), bytes.fromhex(found[2]))
+    return KnownEntry(int(match[1]), bytes.fromhex(match[2]))

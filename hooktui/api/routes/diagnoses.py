@@ -12,13 +12,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from hooktui.api.access import caller_of
-from hooktui.api.diagnosis_runs import Diagnoses, Key, Run
+from hooktui.api.diagnosis_runs import Diagnoses, DiagnosisRun, Key
 from hooktui.api.parameters import AccountParameter, HookParameter
 from hooktui.api.responses import answer, encode
 from hooktui.api.routes.deliveries import detail_of
 from hooktui.api.service import Service, service_of
 from hooktui.domain.clock import now_ms, to_rfc3339
-from hooktui.domain.diagnosis import Found, checks_of_look, diagnose
+from hooktui.domain.diagnosis import DiagnosisInput, checks_of_look, diagnose
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveHook
@@ -69,14 +69,14 @@ async def diagnose_hook(
 
 
 def _wants_lines(request: Request) -> bool:
-    wanted = request.headers.get("accept", "").lower().split(",")
-    return any(one.partition(";")[0].strip() == _LINES for one in wanted)
+    accepted = request.headers.get("accept", "").lower().split(",")
+    return any(media_type.partition(";")[0].strip() == _LINES for media_type in accepted)
 
 
 class _Lines(StreamingResponse):
     """The lines of a diagnosis; leaves the run when it ends or the client disconnects."""
 
-    def __init__(self, diagnoses: Diagnoses, key: Key, run: Run) -> None:
+    def __init__(self, diagnoses: Diagnoses, key: Key, run: DiagnosisRun) -> None:
         super().__init__((encode(line) + b"\n" async for line in run.follow()), media_type=_LINES)
         self._leave = partial(diagnoses.leave, key, run)
 
@@ -111,7 +111,7 @@ async def _diagnose(
     after = await service.store.read(queries.get_hook, None, live.id)
     still = service.store.hooks().get(live.id, live)
     return diagnose(
-        Found(
+        DiagnosisInput(
             hook=after,
             target=live.target,
             look=look,

@@ -34,9 +34,9 @@ async def list_events(
     """List events, newest first."""
     service = service_of(request)
     owner = caller_of(request).account(account)
-    wanted = event_filter_of(q)
-    async with searching(request, wanted):
-        page = await read_in(service, owner, queries.list_events, owner, window, type, wanted)
+    parsed = event_filter_of(q)
+    async with searching(request, parsed):
+        page = await read_in(service, owner, queries.list_events, owner, window, type, parsed)
     return answer(page)
 
 
@@ -47,11 +47,11 @@ async def get_event(
     """Show one event with its body, its deliveries and the hooks it skipped."""
     service = service_of(request)
     owner = caller_of(request).account_or_any(account)
-    found = await service.store.read(queries.get_event, owner, event, _FEW)
-    if found is None:  # as slow as a search, so with its limits
+    detail = await service.store.read(queries.get_event, owner, event, _FEW)
+    if detail is None:  # as slow as a search, so with its limits
         async with service.searches.search(caller_of(request)):
-            found = await service.store.read(queries.get_event, owner, event)
-    return answer_in_parts(found, "deliveries")
+            detail = await service.store.read(queries.get_event, owner, event)
+    return answer_in_parts(detail, "deliveries")
 
 
 @router.get("/v1/events/{event}/decisions", response_model=Page[HookDecision])

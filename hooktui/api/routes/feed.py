@@ -23,7 +23,7 @@ from hooktui.api.service import Service, check_account, service_of
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.filters.data import Stored
-from hooktui.domain.filters.parser import Filter, Key, Subject
+from hooktui.domain.filters.parser import Filter, FilterKey, Subject
 from hooktui.domain.ids import AccountId, EventId
 from hooktui.domain.json_text import Steps
 from hooktui.domain.wire.deliveries import Attempt, Delivery
@@ -32,45 +32,45 @@ from hooktui.domain.wire.feed import FeedAnswer
 from hooktui.domain.wire.hooks import Hook
 from hooktui.slices import in_slices
 from hooktui.store import queries
-from hooktui.store.contract import FeedItem, FeedPage, Sieve
+from hooktui.store.contract import FeedItem, FeedItemPage, Sieve
 from hooktui.store.feed import MOST_PAGE_BYTES
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-_IN_BODIES = (Key.DATA, Key.WORD)
+_IN_BODIES = (FilterKey.DATA, FilterKey.WORD)
 _BODIES_AT_ONCE: Final = 20
 """Bodies have up to 256 KiB, so few of them are held at a time."""
 
 
-def sieve_of(wanted: Filter | None) -> Sieve | None:
+def sieve_of(parsed: Filter | None) -> Sieve | None:
     """Return a sieve of the changes that match a filter; None: all changes."""
-    if wanted is None or not wanted.terms:
+    if parsed is None or not parsed.terms:
         return None
-    quick = Filter(tuple(term for term in wanted.terms if term.key not in _IN_BODIES))
-    needs_bodies = len(quick.terms) < len(wanted.terms)
+    quick = Filter(tuple(term for term in parsed.terms if term.key not in _IN_BODIES))
+    needs_bodies = len(quick.terms) < len(parsed.terms)
 
     def sieve(
         conn: Connection, items: Sequence[FeedItem]
     ) -> Iterator[tuple[FeedItem, bool] | None]:
         now = now_ms()
         for start in range(0, len(items), _BODIES_AT_ONCE):
-            some = items[start : start + _BODIES_AT_ONCE]
-            found = set()
-            for place, item in enumerate(some):
+            part = items[start : start + _BODIES_AT_ONCE]
+            hits = set()
+            for place, item in enumerate(part):
                 yield None
                 if (yield from quick.match_steps(subject_of(item), now)):
-                    found.add(place)
+                    hits.add(place)
             bodies: dict[int, bytes] = {}
-            if needs_bodies and found:
-                events = {event for place in found if (event := event_of(some[place])) is not None}
+            if needs_bodies and hits:
+                events = {event for place in hits if (event := event_of(part[place])) is not None}
                 bodies = queries.bodies_by_id(conn, events)
-            for place, item in enumerate(some):
-                fits = place in found
+            for place, item in enumerate(part):
+                fits = place in hits
                 if fits and needs_bodies:
                     subject = subject_of(item, bodies.get(event_of(item) or 0))
-                    fits = yield from wanted.match_once_steps(subject, now)
+                    fits = yield from parsed.match_once_steps(subject, now)
                 yield item, fits
 
     return sieve
@@ -119,13 +119,13 @@ class _Search:
     limit: int
     sieve: Sieve | None
 
-    async def after(self, position: str | None) -> FeedPage:
+    async def after(self, position: str | None) -> FeedItemPage:
         """Return the next changes that match."""
         async with self._turn():
             store = self.service.store
             return await store.feed(position, self.limit, self.account, self.sieve)
 
-    async def tail(self) -> FeedPage:
+    async def tail(self) -> FeedItemPage:
         """Return the newest changes that match."""
         async with self._turn():
             return await self.service.store.feed_tail(self.limit, self.account, self.sieve)
@@ -136,7 +136,7 @@ class _Search:
 
 async def _follow(
     request: Request, service: Service, search: _Search, after: str | None, wait_s: float
-) -> FeedPage:
+) -> FeedItemPage:
     """Return the next matching changes, or none on timeout, disconnect or stop."""
     loop = asyncio.get_running_loop()
     end = loop.time() + wait_s
@@ -193,12 +193,12 @@ async def _first_of(*waits: Coroutine[object, object, object]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _answer(page: FeedPage) -> Response:
+async def _answer(page: FeedItemPage) -> Response:
     content = await in_slices(_written(page))
     return Response(content, media_type=JSON)
 
 
-def _written(page: FeedPage) -> Steps[bytes]:
+def _written(page: FeedItemPage) -> Steps[bytes]:
     """Encode a page line by line; it ends at `MOST_PAGE_BYTES` of encoded bytes."""
     lines: list[bytes] = []
     size, after = 0, page.next

@@ -112,7 +112,7 @@ async def create_hook(
     check_hook_filter(settings.filter, service.limits.filters)
     await check_account(service, owner)
     check_room_for_hook(service, owner)
-    warning = await service.judge_url(settings.url)
+    warning = await service.check_url(settings.url)
     secret = make_secret() if secret is None else secret
     hook = await service.store.write(changes.create_hook, caller.actor, owner, settings, secret)
     warnings = [*([] if warning is None else [warning]), *short]
@@ -141,7 +141,7 @@ async def change_hook(
         caller.require(Need.ADMINISTER)
     owner = caller.account_or_any(account)
 
-    warning = await service.judge_url(body["url"]) if "url" in body else None
+    warning = await service.check_url(body["url"]) if "url" in body else None
     short: list[str] = []
 
     def edit(before: HookSettings) -> HookSettings:
@@ -218,11 +218,11 @@ async def rotate_secret(
     """Give a hook a new secret; the old one stays valid for the overlap."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
-    wanted = body or RotateBody()
-    check_new_secret(wanted.secret)
-    overlap_s = DEFAULT_OVERLAP_S if wanted.overlap_s is None else wanted.overlap_s
+    request_body = body or RotateBody()
+    check_new_secret(request_body.secret)
+    overlap_s = DEFAULT_OVERLAP_S if request_body.overlap_s is None else request_body.overlap_s
     check_overlap(overlap_s)
-    secret = make_secret() if wanted.secret is None else wanted.secret
+    secret = make_secret() if request_body.secret is None else request_body.secret
     secrets = await service.store.write(
         changes.rotate_secret, caller.actor, owner, hook, secret, overlap_s
     )

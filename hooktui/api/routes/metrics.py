@@ -85,7 +85,7 @@ async def metrics(request: Request) -> Response:
     """Show counters and gauges of all accounts in the text format of Prometheus."""
     service = service_of(request)
     now = now_ms()
-    found = [
+    families = [
         *_of_server(service, await service.store.info()),
         *_of_engine(service.engine.load()),
         *_of_clients(client_connections(service)),
@@ -95,13 +95,13 @@ async def metrics(request: Request) -> Response:
         _commits(service),
         *_of_disk(await disk_of(service)),
     ]  # fmt: skip
-    return Response(exposition(found), headers={"Content-Type": MEDIA_TYPE})
+    return Response(exposition(families), headers={"Content-Type": MEDIA_TYPE})
 
 
 def _of_server(service: Service, database: DatabaseInfo) -> list[Metric]:
     hold = service.loop_watch.longest()
     labels = (("version", service.version), ("database", database.kind))
-    found = [
+    families = [
         Metric("hooktui_build_info", "gauge", "The program, always 1.", (Sample(1, labels),)),
         one("process_start_time_seconds", "gauge", "When the server started, Unix time.",
             from_rfc3339(service.started_at) / 1000),
@@ -117,8 +117,8 @@ def _of_server(service: Service, database: DatabaseInfo) -> list[Metric]:
     known = {name: size for name, size in sizes.items() if size is not None}
     if known:
         words = "Size of the database and of its log."
-        found.append(by("file", "hooktui_database_bytes", "gauge", words, known))
-    return found
+        families.append(by("file", "hooktui_database_bytes", "gauge", words, known))
+    return families
 
 
 def _of_engine(load: Load) -> list[Metric]:

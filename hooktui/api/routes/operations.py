@@ -14,7 +14,7 @@ from hooktui.api.service import check_account, service_of
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import Conflict, Refused
-from hooktui.domain.wire.diagnosis import Checkup, checkup_of
+from hooktui.domain.wire.diagnosis import DoctorReport, report_of
 from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge
 from hooktui.store import changes
 from hooktui.store.key_rotation import keys_in_use, rotate_keys
@@ -69,10 +69,10 @@ def _checked(body: PurgeBody) -> tuple[int, int]:
         raise Refused.field("/after", "after must be the next of the previous call") from None
 
 
-@router.get("/v1/doctor", response_model=Checkup)
+@router.get("/v1/doctor", response_model=DoctorReport)
 async def doctor(request: Request) -> Response:
     """Check disk, database, clock and files; takes up to half a minute for a large database."""
-    return answer(checkup_of(await service_of(request).check()))
+    return answer(report_of(await service_of(request).check()))
 
 
 @router.post("/v1/engine/pause", response_model=EngineState)

@@ -25,8 +25,8 @@ from hooktui.domain.wire.server import (
     LoopHold,
     Rates,
     ServerInfo,
+    ServerStatus,
     ShortageInfo,
-    Status,
 )
 from hooktui.store import queries
 
@@ -61,14 +61,14 @@ async def readyz(request: Request) -> Response:
     return answer({"status": "ready"})
 
 
-@router.get("/v1/status", response_model=Status)
+@router.get("/v1/status", response_model=ServerStatus)
 async def status(request: Request, account: AccountParameter = None) -> Response:
     """Show version, database, role, servers, backlog, rates and disk space."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
     if owner is not None:
         await check_account(service, owner)
-    about_us = Status(
+    about_us = ServerStatus(
         version=service.version,
         database=None,
         role=caller.role,
@@ -87,7 +87,7 @@ async def status(request: Request, account: AccountParameter = None) -> Response
     return answer(await _with_installation(service, about_us))
 
 
-async def _with_installation(service: Service, status: Status) -> Status:
+async def _with_installation(service: Service, status: ServerStatus) -> ServerStatus:
     """Add facts of all accounts and the machine, which tokens bound to one account may not see."""
     load = service.engine.load()
     this = ServerInfo(

@@ -68,11 +68,11 @@ class AccountsScreen(ListScreen[Account]):
         """Return its number."""
         return row.id
 
-    def call_of(self, wanted: PageQuery) -> Call[Page[Account]]:
+    def call_of(self, query: PageQuery) -> Call[Page[Account]]:
         """Ask for accounts."""
         from hooktui.client import calls
 
-        return calls.list_accounts(**wanted)
+        return calls.list_accounts(**query)
 
     async def changed(self, changes: FeedChanges) -> None:
         """Count again when hooks of this account came or went."""

@@ -87,7 +87,7 @@ class AuditScreen(ListScreen[AuditEntry]):
         """Return its number."""
         return row.id
 
-    def call_of(self, wanted: PageQuery) -> Call[Page[AuditEntry]]:
+    def call_of(self, query: PageQuery) -> Call[Page[AuditEntry]]:
         """Ask for entries that fit the filter."""
         from hooktui.client import calls
 
@@ -99,7 +99,7 @@ class AuditScreen(ListScreen[AuditEntry]):
             result=narrow.get("result"),
             since=narrow.get("since"),
             until=narrow.get("until"),
-            **wanted,
+            **query,
         )
 
     def empty_lines(self) -> tuple[StyledLine, ...]:

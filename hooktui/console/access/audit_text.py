@@ -107,15 +107,15 @@ def parse_filter(text: str) -> dict[str, str]:
     except ValueError:
         opened = max(text.rfind('"'), text.rfind("'"))
         raise FilterError(opened + 1, "a quote is not closed") from None
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for word in words:
         key, colon, value = word.partition(":")
         if not colon:
-            found["action"] = f"{word.rstrip('*')}*"
+            fields["action"] = f"{word.rstrip('*')}*"
         elif key not in FILTER_KEYS:
             column = text.find(f"{key}:") + 1
             known = ", ".join(FILTER_KEYS)
             raise FilterError(column, f"there is no {key!r} here; known: {known}")
         elif value:
-            found[key] = value
-    return found
+            fields[key] = value
+    return fields

@@ -57,11 +57,11 @@ class TokensScreen(ListScreen[Token]):
         """Return its number."""
         return row.id
 
-    def call_of(self, wanted: PageQuery) -> Call[Page[Token]]:
+    def call_of(self, query: PageQuery) -> Call[Page[Token]]:
         """Ask for tokens of all accounts."""
         from hooktui.client import calls
 
-        return calls.list_tokens(**wanted)
+        return calls.list_tokens(**query)
 
     def on_screen_resume(self) -> None:
         """Show what others did meanwhile: the feed has no tokens."""

@@ -8,7 +8,7 @@ from hooktui.console.formatting import counted
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 
 
@@ -54,11 +54,13 @@ class DeliveryActions(ScreenPart):
         return resend_disabled_reason(selected) if resend else cancel_disabled_reason(selected)
 
     def _ids(self) -> Hashable:
-        return tuple(one.id for one in self._selected())
+        return tuple(delivery.id for delivery in self._selected())
 
     def resend(self) -> Coroutine[None, None, None]:
         """Send each delivery again: a final one as a new delivery, a waiting one now."""
-        return self._resend([one for one in self._selected() if one.status != Status.SENDING])
+        return self._resend(
+            [delivery for delivery in self._selected() if delivery.status != DeliveryStatus.SENDING]
+        )
 
     async def _resend(self, selected: Sequence[Delivery | DeliveryDetail]) -> None:
         from hooktui.client import calls
@@ -68,13 +70,13 @@ class DeliveryActions(ScreenPart):
             return
         outcome = await self._bulk.run(
             selected,
-            lambda one: calls.resend_delivery(one.id),
-            lambda one: f"sending {one.id} again",
+            lambda delivery: calls.resend_delivery(delivery.id),
+            lambda delivery: f"sending {delivery.id} again",
         )
         sent = [delivery for _, delivery in outcome.done]
-        words = outcome.message(_resent_words(selected, sent), lambda one: one.id)
+        words = outcome.message(_resent_words(selected, sent), lambda delivery: delivery.id)
         self._screen.notice(words, outcome.severity)
-        self._on_settled([one for one, _ in outcome.done])
+        self._on_settled([delivery for delivery, _ in outcome.done])
         if sent:
             self._on_resent(sent)
 
@@ -83,7 +85,7 @@ class DeliveryActions(ScreenPart):
         from hooktui.console.frame.dialogs import DialogOption, Question
 
         what = counted(len(selected), "delivery")
-        delivered = sum(one.status == Status.DELIVERED for one in selected)
+        delivered = sum(delivery.status == DeliveryStatus.DELIVERED for delivery in selected)
         details = "None of them has been delivered yet."
         if delivered:
             has = "have" if delivered > 1 else "has"
@@ -98,19 +100,23 @@ class DeliveryActions(ScreenPart):
 
     def cancel(self) -> Coroutine[None, None, None]:
         """Cancel each delivery that still waits."""
-        return self._cancel([one for one in self._selected() if one.status == Status.PENDING])
+        return self._cancel(
+            [delivery for delivery in self._selected() if delivery.status == DeliveryStatus.PENDING]
+        )
 
     async def _cancel(self, selected: Sequence[Delivery | DeliveryDetail]) -> None:
         from hooktui.client import calls
 
         outcome = await self._bulk.run(
-            selected, lambda one: calls.cancel_delivery(one.id), lambda one: f"cancelling {one.id}"
+            selected,
+            lambda delivery: calls.cancel_delivery(delivery.id),
+            lambda delivery: f"cancelling {delivery.id}",
         )
-        done = [one for one, _ in outcome.done]
+        done = [delivery for delivery, _ in outcome.done]
         what = done[0].id if len(done) == 1 else counted(len(done), "delivery")
         again = "it" if len(done) == 1 else "one"
         sends = f"; {self._screen.shell.key('resend')} sends {again} again" if done else ""
-        words = outcome.message(f"{what} cancelled", lambda one: one.id)
+        words = outcome.message(f"{what} cancelled", lambda delivery: delivery.id)
         self._screen.notice(words + sends, outcome.severity)
         if not outcome.whole:  # else the marks stay: resend undoes it for the same ones
             self._on_settled(done)
@@ -126,13 +132,13 @@ def _resent_words(selected: Sequence[Delivery | DeliveryDetail], sent: Sequence[
 
 def resend_disabled_reason(selected: Sequence[Delivery | DeliveryDetail]) -> str | None:
     """Return why none of some deliveries can be sent again, or None."""
-    if all(one.status == Status.SENDING for one in selected):
+    if all(delivery.status == DeliveryStatus.SENDING for delivery in selected):
         return "an attempt is in progress; wait for its result"
     return None
 
 
 def cancel_disabled_reason(selected: Sequence[Delivery | DeliveryDetail]) -> str | None:
     """Return why none of some deliveries can be cancelled, or None."""
-    if any(one.status == Status.PENDING for one in selected):
+    if any(delivery.status == DeliveryStatus.PENDING for delivery in selected):
         return None
     return f"only a delivery that waits can be cancelled; this one is {selected[0].status}"

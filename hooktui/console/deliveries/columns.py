@@ -19,11 +19,11 @@ from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import format_duration, from_rfc3339
-from hooktui.domain.deliveries import Outcome, Status
+from hooktui.domain.deliveries import DeliveryStatus, Outcome
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases
 from hooktui.domain.wire.pages import Page
 
-_CALM: Final = frozenset({Status.DELIVERED, Status.CANCELLED})
+_CALM: Final = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.CANCELLED})
 
 
 def state(delivery: Delivery | DeliveryDetail, glyphs: Glyphs) -> StyledLine:
@@ -51,7 +51,11 @@ def delivery_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[D
         return ((moment(from_rfc3339(delivery.created_at), clock()), "plain"),)
 
     def then(delivery: Delivery) -> StyledLine:
-        if delivery.status == Status.PENDING and not delivery.held and delivery.next_attempt_at:
+        if (
+            delivery.status == DeliveryStatus.PENDING
+            and not delivery.held
+            and delivery.next_attempt_at
+        ):
             next_ms = from_rfc3339(delivery.next_attempt_at)
             left_s = (next_ms - clock()) / 1000
             if left_s < 1:
@@ -100,9 +104,9 @@ def steps_of(delivery: DeliveryDetail) -> list[Step]:
     """Return the attempts in their order, then the next one where there will be one."""
     steps = [Step(a.number, a, a.started_at) for a in delivery.attempts]
     following = steps[-1].number + 1 if steps else 1
-    if delivery.status == Status.PENDING:
+    if delivery.status == DeliveryStatus.PENDING:
         steps.append(Step(following, None, None if delivery.held else delivery.next_attempt_at))
-    elif delivery.status == Status.SENDING:
+    elif delivery.status == DeliveryStatus.SENDING:
         steps.append(Step(following))
     return steps
 
@@ -119,7 +123,7 @@ class AttemptTimeline:
         attempts = self.delivery.attempts if self.delivery is not None else ()
         return max((a.phases_ms.total or 0.0 for a in attempts), default=0.0)
 
-    async def page(self, wanted: PageQuery) -> Page[Step]:
+    async def page(self, query: PageQuery) -> Page[Step]:
         """Return all steps: at most some dozens."""
         steps = [] if self.delivery is None else steps_of(self.delivery)
         return Page(data=steps, total=len(steps))
@@ -159,7 +163,7 @@ def step_columns(
         attempt = step.attempt
         if attempt is None:
             held = steps.delivery is not None and steps.delivery.held
-            sending = steps.delivery is not None and steps.delivery.status == Status.SENDING
+            sending = steps.delivery is not None and steps.delivery.status == DeliveryStatus.SENDING
             words = "in flight" if sending else "held" if held else "next attempt"
             return ((f"{glyphs.sending if sending else glyphs.waiting} {words}", "warn"),)
         known: dict[str, str] = {Outcome.DELIVERED: glyphs.delivered, Outcome.FAILED: glyphs.failed}
@@ -172,8 +176,8 @@ def step_columns(
                 return ()
             value: float | None = getattr(step.attempt.phases_ms, name)
             if value is None:
-                kept = name == "connect" and step.attempt.reused_connection
-                return (("kept" if kept else "-", "quiet"),)
+                reused = name == "connect" and step.attempt.reused_connection
+                return (("kept" if reused else "-", "quiet"),)
             return ((took(value), "strong" if name == "total" else "plain"),)
 
         return cell

@@ -35,7 +35,7 @@ from hooktui.console.widgets.document_view import JsonView
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail
 from hooktui.domain.wire.hooks import Hook
@@ -97,10 +97,10 @@ class DeliveryScreen(ConsoleScreen):
     def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the delivery, its event and its hook."""
         left: StyledLine = ((f" Delivery {self.delivery_id}", "strong"),)
-        one = self.delivery
-        if one is not None:
-            name = self.shell.account.hook_names.get(one.hook, "")
-            left = (*left, (f"  {one.event_type} to hook {one.hook} {name}", "plain"))
+        delivery = self.delivery
+        if delivery is not None:
+            name = self.shell.account.hook_names.get(delivery.hook, "")
+            left = (*left, (f"  {delivery.event_type} to hook {delivery.hook} {name}", "plain"))
         return left, top_screens("")
 
     def offers(self) -> Iterator[Offer]:
@@ -193,38 +193,38 @@ class DeliveryScreen(ConsoleScreen):
 
     async def changed(self, changes: FeedChanges) -> None:
         """Show what happened to this delivery, and what its hook's state means for it."""
-        one = self.delivery
-        ours = one is not None and one.hook in changes.hooks
+        delivery = self.delivery
+        ours = delivery is not None and delivery.hook in changes.hooks
         if changes.everything or ours or self.delivery_id in changes.deliveries:
             await self._read()
 
     def _draw_head(self) -> None:
-        one = self.delivery
-        if one is None or not self.query("#head"):
+        delivery = self.delivery
+        if delivery is None or not self.query("#head"):
             return
         now_ms = self.shell.clock()
         dot = f" {self.shell.glyphs.dot} "
-        came = moment(from_rfc3339(one.created_at), now_ms)
-        failed = one.status == Status.FAILED
+        came = moment(from_rfc3339(delivery.created_at), now_ms)
+        failed = delivery.status == DeliveryStatus.FAILED
         lines: list[StyledLine] = [
             (
                 (" ", "plain"),
-                *state(one, self.shell.glyphs),
+                *state(delivery, self.shell.glyphs),
                 (dot, "quiet"),
                 (
-                    what_next(one, now_ms, self.shell.key),
-                    STATUS_TONES[Status.FAILED] if failed else "plain",
+                    what_next(delivery, now_ms, self.shell.key),
+                    STATUS_TONES[DeliveryStatus.FAILED] if failed else "plain",
                 ),
             )
         ]
-        why = why_then(one, self._hook, self.shell.status.latest, now_ms)
+        why = why_then(delivery, self._hook, self.shell.status.latest, now_ms)
         if why:
             lines.append(((f" why then: {why}", "plain"),))
         lines.append(
             (
-                (f" {one.event_type}", "plain"),
-                (f"{dot}event {one.event}{dot}came {came}{dot}by {one.trigger}", "quiet"),
-                (again(one.id, self._family), "quiet"),
+                (f" {delivery.event_type}", "plain"),
+                (f"{dot}event {delivery.event}{dot}came {came}{dot}by {delivery.trigger}", "quiet"),
+                (again(delivery.id, self._family), "quiet"),
             )
         )
         self.query_one("#head", Lines).show(lines)
@@ -332,25 +332,25 @@ class DeliveryScreen(ConsoleScreen):
 
     async def copy(self) -> None:
         """Copy what is under the cursor; in the time line the delivery's id."""
-        found = self.document.under_cursor() if self.document.has_focus else None
-        what, text = found or ("the delivery's id", self.delivery_id)
+        copied = self.document.under_cursor() if self.document.has_focus else None
+        what, text = copied or ("the delivery's id", self.delivery_id)
         self.notice(await copy(self.app, text, what), "good")
 
     async def copy_as(self) -> None:
         """Copy the whole as a command or as JSON."""
-        one = self.delivery
-        if one is None:
+        delivery = self.delivery
+        if delivery is None:
             return
-        forms = {"json": ("the delivery as JSON", as_json(one))}
+        forms = {"json": ("the delivery as JSON", as_json(delivery))}
         answers = [DialogOption("j", "the delivery as JSON, as the API gives it", "json")]
-        if one.request is not None:
-            check = as_check(one.request)
+        if delivery.request is not None:
+            check = as_check(delivery.request)
             if check is not None:
                 forms["check"] = ("the check of the signature", check)
                 answers.insert(
                     0, DialogOption("v", "a command that verifies the signature", "check")
                 )
-            forms["curl"] = ("the curl command", as_curl(one.request))
+            forms["curl"] = ("the curl command", as_curl(delivery.request))
             answers.insert(
                 0, DialogOption("c", "a curl command that sends the request again", "curl")
             )

@@ -28,10 +28,10 @@ def to_compare(
         current: the one under the cursor.
         marked: the numbers of those that are marked.
     """
-    chosen = [one for one in attempts if one.number in marked]
+    chosen = [attempt for attempt in attempts if attempt.number in marked]
     here = attempts.index(current) if current in attempts else len(attempts) - 1
     if len(chosen) == 1 and chosen[0] is not attempts[here]:
-        chosen = sorted([chosen[0], attempts[here]], key=lambda one: one.number)
+        chosen = sorted([chosen[0], attempts[here]], key=lambda attempt: attempt.number)
     if len(chosen) < 2:
         newer = max(here, 1)
         chosen = [attempts[newer - 1], attempts[newer]]

@@ -66,8 +66,8 @@ def hash_of(request: Request) -> HashName | None:
     return _HASHES_BY_LENGTH.get(len(_header(request, "x-hook-signature")))
 
 
-def _header(request: Request, wanted: str) -> str:
-    return next((value for name, value in request.headers if name.lower() == wanted), "")
+def _header(request: Request, searched: str) -> str:
+    return next((value for name, value in request.headers if name.lower() == searched), "")
 
 
 def as_json(delivery: DeliveryDetail) -> str:
@@ -167,10 +167,10 @@ def _family(delivery: DeliveryDetail, around: RelatedData) -> list[Section]:
     if len(around.family) < 2:
         return []
     pairs = []
-    for one in around.family:
-        came = moment(from_rfc3339(one.created_at), around.now_ms)
-        this = ", this one" if one.id == delivery.id else ""
-        pairs.append((f"{came} by {one.trigger}, {standing(one)}{this}", one.id))
+    for relative in around.family:
+        came = moment(from_rfc3339(relative.created_at), around.now_ms)
+        this = ", this one" if relative.id == delivery.id else ""
+        pairs.append((f"{came} by {relative.trigger}, {standing(relative)}{this}", relative.id))
     note = f"{counted(len(pairs), 'delivery')}; {around.key('open')} opens one"
     return [Section(FAMILY, note, pairs=tuple(pairs))]
 
@@ -191,10 +191,10 @@ def _answer(attempt: Attempt, glyphs: Glyphs) -> list[Section]:
     if response is None:
         words = f"No response: {why}" if why else "The response was not stored."
         return [Section(title, note, text=words, kind="words"), *time]
-    kept = f"{size(response.size)} read"
+    stored = f"{size(response.size)} read"
     if response.truncated:
-        kept += f", only the first {_bytes_of(response.body)} kept"
-    whole = f"{note}, {kept}" if note else kept
+        stored += f", only the first {_bytes_of(response.body)} kept"
+    whole = f"{note}, {stored}" if note else stored
     sections = [
         Section(title, whole, text=response.body)
         if response.body

@@ -13,18 +13,18 @@ from hooktui.console.formatting import counted, took
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.styled import StyleName
 from hooktui.domain.clock import format_duration, from_rfc3339
-from hooktui.domain.deliveries import RETRY_AFTER_STATUSES, ErrorClass, Outcome, Status
+from hooktui.domain.deliveries import RETRY_AFTER_STATUSES, DeliveryStatus, ErrorClass, Outcome
 from hooktui.domain.schedule import JITTER
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases
 from hooktui.domain.wire.hooks import Hook
-from hooktui.domain.wire.server import Status as ServerStatus
+from hooktui.domain.wire.server import ServerStatus
 
 STATUS_TONES: Final[dict[str, StyleName]] = {
-    Status.PENDING: "warn",
-    Status.SENDING: "accent",
-    Status.DELIVERED: "good",
-    Status.FAILED: "bad",
-    Status.CANCELLED: "quiet",
+    DeliveryStatus.PENDING: "warn",
+    DeliveryStatus.SENDING: "accent",
+    DeliveryStatus.DELIVERED: "good",
+    DeliveryStatus.FAILED: "bad",
+    DeliveryStatus.CANCELLED: "quiet",
 }
 
 OUTCOME_TONES: Final[dict[str, StyleName]] = {
@@ -78,9 +78,9 @@ def planned(schedule_s: Sequence[float], now_ms: int) -> list[str]:
 
 def standing(delivery: Delivery | DeliveryDetail) -> str:
     """Return the status in one word, as lists show it; a held delivery is ``held``."""
-    if delivery.held and delivery.status == Status.PENDING:
+    if delivery.held and delivery.status == DeliveryStatus.PENDING:
         return "held"
-    if delivery.status == Status.PENDING:
+    if delivery.status == DeliveryStatus.PENDING:
         tries = delivery.attempts
         count = tries if isinstance(tries, int) else len(tries)
         return "retrying" if count else "waiting"
@@ -91,16 +91,16 @@ def what_next(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> s
     """Return what happens to a delivery next, or how it ended."""
     reason = f": {delivery.reason}" if delivery.reason else ""
     match delivery.status:
-        case Status.PENDING if delivery.held:
+        case DeliveryStatus.PENDING if delivery.held:
             sends = f"{key('resend')} sends it then at once"
             return f"waits until its hook is active again; {sends}"
-        case Status.PENDING:
+        case DeliveryStatus.PENDING:
             return f"next attempt {_due(delivery.next_attempt_at, now_ms)}{reason}"
-        case Status.SENDING:
+        case DeliveryStatus.SENDING:
             return "an attempt is in progress"
-        case Status.DELIVERED:
+        case DeliveryStatus.DELIVERED:
             return f"arrived {_ended(delivery, now_ms)}; nothing more happens"
-        case Status.FAILED:
+        case DeliveryStatus.FAILED:
             return f"gave up {_ended(delivery, now_ms)}{reason}; {key('resend')} sends it again"
         case _:
             again = f"{key('resend')} sends it again"
@@ -114,7 +114,7 @@ def again(delivery: str, family: Sequence[Delivery]) -> str:
         delivery: its id.
         family: all of them, oldest first.
     """
-    ids = [one.id for one in family]
+    ids = [member.id for member in family]
     if delivery not in ids or len(ids) < 2:
         return ""
     place = ids.index(delivery)
@@ -178,12 +178,16 @@ def phases_words(phases: Phases) -> str:
 
 def tries_of(delivery: DeliveryDetail) -> int:
     """Return how much of the schedule is used up: attempts that were cut off do not count."""
-    return sum(one.outcome != Outcome.INTERRUPTED for one in delivery.attempts)
+    return sum(attempt.outcome != Outcome.INTERRUPTED for attempt in delivery.attempts)
 
 
 def to_come(delivery: DeliveryDetail, schedule_s: Sequence[float]) -> list[tuple[int, int]]:
     """Return number and time (ms, without jitter) of each attempt to come if all of them fail."""
-    if delivery.status != Status.PENDING or delivery.held or delivery.next_attempt_at is None:
+    if (
+        delivery.status != DeliveryStatus.PENDING
+        or delivery.held
+        or delivery.next_attempt_at is None
+    ):
         return []
     number = delivery.attempts[-1].number + 1 if delivery.attempts else 1
     at_ms = from_rfc3339(delivery.next_attempt_at)
@@ -221,7 +225,7 @@ def why_then(
         server: how the server was last time.
         now_ms: now.
     """
-    if delivery.status != Status.PENDING:
+    if delivery.status != DeliveryStatus.PENDING:
         return ""
     if server is not None and server.paused is not None:
         since = moment(from_rfc3339(server.paused.at), now_ms)
@@ -251,12 +255,12 @@ def _breaker(hook: Hook, server: ServerStatus | None, due_ms: int, now_ms: int) 
     """Return that a breaker holds up what is due then; empty where it does not."""
     if hook.stats.breaker == "closed":
         return ""
-    for one in () if server is None else server.breakers:
-        if one.hook == hook.id:
-            probe_ms = from_rfc3339(one.probe_at)
+    for breaker in () if server is None else server.breakers:
+        if breaker.hook == hook.id:
+            probe_ms = from_rfc3339(breaker.probe_at)
             if due_ms > max(probe_ms, now_ms):
                 return ""
-            failures = counted(one.failures, "failure")
+            failures = counted(breaker.failures, "failure")
             at = moment(probe_ms, now_ms)
             return f"its breaker is open ({failures} in a row); it is probed at {at}"
     if due_ms > now_ms:
@@ -280,9 +284,9 @@ def _schedule(last: Attempt, tries: int, hook: Hook) -> str:
     if not 0 < tries <= len(hook.retry_schedule_s):
         return ""
     wait_s = hook.retry_schedule_s[tries - 1]
-    asked = last.retry_after_s
-    if asked is not None and last.status_code in RETRY_AFTER_STATUSES and asked > wait_s:
-        return f"the receiver asked for {format_duration(asked)} (Retry-After)"
+    asked_s = last.retry_after_s
+    if asked_s is not None and last.status_code in RETRY_AFTER_STATUSES and asked_s > wait_s:
+        return f"the receiver asked for {format_duration(asked_s)} (Retry-After)"
     return (
         f"the schedule says {format_duration(wait_s)} after attempt {last.number} (±{JITTER:.0%})"
     )

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
 from hooktui.client import calls
-from hooktui.console.engine.text import checkup_lines
+from hooktui.console.engine.text import report_lines
 from hooktui.console.formatting import counted
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
@@ -17,10 +17,10 @@ from hooktui.console.registry import relabel
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.roles import Need
-from hooktui.domain.wire.diagnosis import Checkup
+from hooktui.domain.wire.diagnosis import DoctorReport
 
 
-class CheckupScreen(ConsoleScreen):
+class DoctorScreen(ConsoleScreen):
     """Looks once when it opens, and again on demand; Esc leaves, also while it looks."""
 
     HEADING = "Doctor"
@@ -28,13 +28,13 @@ class CheckupScreen(ConsoleScreen):
     COMMAND_LABELS = (
         relabel("diagnose", "again", "Look at the installation again", Need.ADMINISTER),
     )
-    DEFAULT_CSS = "CheckupScreen VerticalScroll { height: 1fr; padding: 1 0 0 0; }"
+    DEFAULT_CSS = "DoctorScreen VerticalScroll { height: 1fr; padding: 1 0 0 0; }"
 
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(diagnose=self.diagnose)
         self._begun_s: float | None = None
-        self._found: Checkup | None = None
+        self._report: DoctorReport | None = None
 
     def compose_body(self) -> ComposeResult:
         """The findings, scrolled where they are many."""
@@ -56,10 +56,10 @@ class CheckupScreen(ConsoleScreen):
             waited = f"{monotonic() - self._begun_s:.0f} s"
             leaves = f"{self.shell.key('back')} leaves"
             return (f"  looking, {waited}; a large database takes a while, {leaves}", "accent")
-        if self._found is None:
+        if self._report is None:
             return ("", "plain")
-        states = [check.state for check in self._found.checks]
-        if self._found.state == "ok":
+        states = [check.state for check in self._report.checks]
+        if self._report.state == "ok":
             return (f"  all is well: {counted(len(states), 'check')}", "good")
         mend, know = states.count("fail"), states.count("warn")
         parts = [f"{mend} to fix"] * bool(mend) + [f"{know} to know of"] * bool(know)
@@ -80,10 +80,10 @@ class CheckupScreen(ConsoleScreen):
         self._begun_s = monotonic()
         self.refresh_frame()
         try:
-            found = await self.call(calls.checkup())
+            report = await self.call(calls.checkup())
         finally:
             self._begun_s = None
-        if found is not None and self.is_attached:
-            self._found = found
-            self.query_one("#findings", Lines).show(checkup_lines(found))
+        if report is not None and self.is_attached:
+            self._report = report
+            self.query_one("#findings", Lines).show(report_lines(report))
         self.refresh_frame()

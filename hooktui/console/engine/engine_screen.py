@@ -23,7 +23,7 @@ from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.pages import Page
-from hooktui.domain.wire.server import Status
+from hooktui.domain.wire.server import ServerStatus
 
 _PAUSE = relabel("activate", "pause", "Pause all delivery; asks first", Need.OPERATE)
 _RESUME = relabel("activate", "resume", "Let deliveries go out again", Need.OPERATE)
@@ -52,7 +52,7 @@ class EngineScreen(ConsoleScreen):
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(open=self.open, activate=self.activate, diagnose=self.diagnose)
-        self._shown: Status | None = None
+        self._shown: ServerStatus | None = None
 
     def compose_body(self) -> ComposeResult:
         """The facts above, the hooks below."""
@@ -62,7 +62,7 @@ class EngineScreen(ConsoleScreen):
         self._listing = WindowedList(
             engine_columns(shell.glyphs, shell.clock),
             self,
-            lambda one: one.hook,
+            lambda row: row.hook,
             empty=_empty(shell.key),
             markable=False,
             glyphs=shell.glyphs,
@@ -88,7 +88,7 @@ class EngineScreen(ConsoleScreen):
         if changes.everything:
             await self._ask()
 
-    async def page(self, wanted: PageQuery) -> Page[EngineHook]:
+    async def page(self, query: PageQuery) -> Page[EngineHook]:
         """Return the hooks of the status: there are fewer than a page holds."""
         await self.shell.status.known()
         status = self.shell.status.latest
@@ -184,6 +184,6 @@ class EngineScreen(ConsoleScreen):
 
     def diagnose(self) -> None:
         """Look at the installation, as `hooktui doctor` does."""
-        from hooktui.console.engine.doctor_screen import CheckupScreen
+        from hooktui.console.engine.doctor_screen import DoctorScreen
 
-        self.app.push_screen(CheckupScreen())
+        self.app.push_screen(DoctorScreen())

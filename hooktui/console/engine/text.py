@@ -14,8 +14,8 @@ from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.text import in_bytes
-from hooktui.domain.wire.diagnosis import Checkup
-from hooktui.domain.wire.server import DatabaseInfo, Rates, Status
+from hooktui.domain.wire.diagnosis import DoctorReport
+from hooktui.domain.wire.server import DatabaseInfo, Rates, ServerStatus
 
 _STILL_PER_S: Final = 0.05
 """A backlog that changes less is not going anywhere."""
@@ -35,38 +35,38 @@ class EngineHook:
     failures: int = 0
 
 
-def engine_hooks(status: Status) -> list[EngineHook]:
+def engine_hooks(status: ServerStatus) -> list[EngineHook]:
     """Return the hooks with most waiting deliveries, then those with an open breaker only."""
-    breakers = {one.hook: one for one in status.breakers}
-    found = []
-    for one in status.backlog.hooks:
-        breaker = breakers.pop(one.hook, None)
-        found.append(
+    breakers = {breaker.hook: breaker for breaker in status.breakers}
+    hooks = []
+    for waiting in status.backlog.hooks:
+        breaker = breakers.pop(waiting.hook, None)
+        hooks.append(
             EngineHook(
-                hook=one.hook,
-                name=one.name,
-                waiting=one.count,
+                hook=waiting.hook,
+                name=waiting.name,
+                waiting=waiting.count,
                 probe_at=None if breaker is None else breaker.probe_at,
                 failures=0 if breaker is None else breaker.failures,
             )
         )
-    found += [
+    hooks += [
         EngineHook(hook=b.hook, name=b.name, probe_at=b.probe_at, failures=b.failures)
         for b in breakers.values()
     ]
-    return found
+    return hooks
 
 
 def engine_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[EngineHook], ...]:
     """Return the columns of those hooks."""
 
-    def breaker(one: EngineHook) -> StyledLine:
-        if one.probe_at is None:
+    def breaker(row: EngineHook) -> StyledLine:
+        if row.probe_at is None:
             return (("closed", "quiet"),)
-        at_ms = from_rfc3339(one.probe_at)
+        at_ms = from_rfc3339(row.probe_at)
         when = "now" if at_ms <= clock() else f"at {moment(at_ms, clock())}"
         said = f"{glyphs.failing} open, next try {when}"
-        return ((said, "bad"), (f" after {counted(one.failures, 'failure')} in a row", "quiet"))
+        return ((said, "bad"), (f" after {counted(row.failures, 'failure')} in a row", "quiet"))
 
     return (
         Column(name="id", title="id", cell=lambda o: ((str(o.hook), "quiet"),), width=6,
@@ -81,7 +81,7 @@ def engine_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Eng
 
 
 def engine_lines(
-    status: Status, backlog: Trend, free: Trend, now_ms: int, dot: str
+    status: ServerStatus, backlog: Trend, free: Trend, now_ms: int, dot: str
 ) -> list[StyledLine]:
     """Return the facts above the list, one line each."""
     lines = [_delivery(status, now_ms, dot)]
@@ -89,18 +89,18 @@ def engine_lines(
         lines.append(_rates(status.rates, dot))
     lines.append(_waiting(status, backlog, now_ms, dot))
     lines += _connections(status, now_ms, dot)
-    for one in status.servers:
-        since = moment(from_rfc3339(one.started_at), now_ms)
-        words = f"{one.name}{dot}{one.version}{dot}process {one.pid}{dot}since {since}"
-        words += f"{dot}number {one.number}" if len(status.servers) > 1 else ""
+    for server in status.servers:
+        since = moment(from_rfc3339(server.started_at), now_ms)
+        words = f"{server.name}{dot}{server.version}{dot}process {server.pid}{dot}since {since}"
+        words += f"{dot}number {server.number}" if len(status.servers) > 1 else ""
         lines.append(_fact("server", (words, "plain")))
     if status.database is not None:
         lines.append(_database(status.database, dot))
     if status.disk is not None:
         lines.append(_disk(status, free, dot))
     if status.keep is not None:
-        kept = f"events {_days(status.keep.days)}, bodies {_days(status.keep.bodies_days)}"
-        lines.append(_fact("kept", (kept, "plain")))
+        periods = f"events {_days(status.keep.days)}, bodies {_days(status.keep.bodies_days)}"
+        lines.append(_fact("kept", (periods, "plain")))
     return lines
 
 
@@ -108,7 +108,7 @@ def _fact(label: str, *pieces: StyledText) -> StyledLine:
     return ((f" {label:<10}", "quiet"), *pieces)
 
 
-def _delivery(status: Status, now_ms: int, dot: str) -> StyledLine:
+def _delivery(status: ServerStatus, now_ms: int, dot: str) -> StyledLine:
     if status.paused is None:
         return _fact("delivery", ("going out", "good"))
     at_ms = from_rfc3339(status.paused.at)
@@ -135,16 +135,16 @@ def _rates(rates: Rates, dot: str) -> StyledLine:
     return _fact("rates", (said, "plain"))
 
 
-def _connections(status: Status, now_ms: int, dot: str) -> list[StyledLine]:
+def _connections(status: ServerStatus, now_ms: int, dot: str) -> list[StyledLine]:
     """Return lines only where connections or something of this machine are short."""
-    found = status.connections
-    if found is None:
+    connections = status.connections
+    if connections is None:
         return []
     lines: list[StyledLine] = []
-    if found.waiting:
-        in_use = f"{found.in_use:,} of {found.most:,} outbound connections in use"
+    if connections.waiting:
+        in_use = f"{connections.in_use:,} of {connections.most:,} outbound connections in use"
         lines.append(_fact("outbound", (f"{in_use}{dot}hooks take turns", "warn")))
-    last = found.shortage
+    last = connections.shortage
     if last is not None and now_ms - from_rfc3339(last.at) < _SHORTAGE_SHOWN_MS:
         times = counted(sum(last.counts.values()), "delivery") + " returned unsent"
         lines.append(
@@ -154,7 +154,7 @@ def _connections(status: Status, now_ms: int, dot: str) -> list[StyledLine]:
     return lines
 
 
-def _waiting(status: Status, trend: Trend, now_ms: int, dot: str) -> StyledLine:
+def _waiting(status: ServerStatus, trend: Trend, now_ms: int, dot: str) -> StyledLine:
     backlog = status.backlog
     pieces: list[StyledText] = [(f"{backlog.count:,}", "plain" if backlog.count else "quiet")]
     if backlog.oldest_due_at is not None:
@@ -165,7 +165,7 @@ def _waiting(status: Status, trend: Trend, now_ms: int, dot: str) -> StyledLine:
     return _fact("waiting", *pieces)
 
 
-def forecast(status: Status, trend: Trend) -> str:
+def forecast(status: ServerStatus, trend: Trend) -> str:
     """Return when nothing will wait any more, as it goes now."""
     if not status.backlog.count:
         return "nothing to send"
@@ -184,7 +184,7 @@ def forecast(status: Status, trend: Trend) -> str:
     return f"empty in about {_roughly(left_s)}"
 
 
-def _disk(status: Status, free: Trend, dot: str) -> StyledLine:
+def _disk(status: ServerStatus, free: Trend, dot: str) -> StyledLine:
     disk = status.disk
     if disk is None:
         return ()
@@ -220,11 +220,11 @@ _CHECK_TONES: Final[dict[str, StyledText]] = {
 }  # fmt: skip
 
 
-def checkup_lines(checkup: Checkup) -> list[StyledLine]:
+def report_lines(report: DoctorReport) -> list[StyledLine]:
     """Return the checks of the installation, failed ones first."""
     worst_first = {"fail": 0, "ok": 2}  # a warning, or a word of a newer server, is between
     lines: list[StyledLine] = []
-    for check in sorted(checkup.checks, key=lambda one: worst_first.get(one.state, 1)):
+    for check in sorted(report.checks, key=lambda entry: worst_first.get(entry.state, 1)):
         name: StyledText = (f"  {check.name:<14}", "quiet")
         state = _CHECK_TONES.get(check.state, (f"{check.state:<4}", "warn"))
         lines.append(((" ", "plain"), state, name, (check.value, "plain")))

@@ -52,13 +52,13 @@ class TypeRow:
 
 def type_rows(catalogue: Catalogue, words: str) -> list[TypeRow]:
     """Return the types that hold each of some words in their id, name or description."""
-    wanted = words.casefold().split()
+    searched = words.casefold().split()
     rows: list[TypeRow] = []
     for group in catalogue.groups:
         heading = group.name
         for kind in group.types:
             text = f"{kind.id} {kind.name} {kind.description}".casefold()
-            if all(word in text for word in wanted):
+            if all(word in text for word in searched):
                 rows.append(TypeRow(kind.id, kind.name, kind.description, heading))
                 heading = ""
     return rows
@@ -195,7 +195,7 @@ class EmitScreen(ConsoleScreen):
         """Where the body is typed."""
         return self.query_one(TextArea)
 
-    async def page(self, wanted: PageQuery) -> Page[TypeRow]:
+    async def page(self, query: PageQuery) -> Page[TypeRow]:
         """Return all types that fit; a catalogue is short."""
         self._words = words = self.query_one(Input).value if self.query(Input) else ""
         rows = type_rows(self.shell.catalogue, words)
@@ -356,9 +356,7 @@ class EmitScreen(ConsoleScreen):
             title = "Leave while it is being sent?"
             details = "A notice will say whether it was accepted; if not, your text is lost."
         question = Question(
-            title,
-            details,
-            [DialogOption("n", "stay", ""), DialogOption("y", "leave", "leave")],
+            title, details, [DialogOption("n", "stay", ""), DialogOption("y", "leave", "leave")]
         )
         if await self.app.push_screen_wait(question) == "leave":
             self.leave()

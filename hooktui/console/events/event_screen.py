@@ -94,7 +94,7 @@ class EventScreen(ConsoleScreen):
         self._listing = WindowedList(
             decision_columns(shell.glyphs, shell.clock, shell.key),
             DecisionPages(self.send, self.event_id),
-            lambda one: one.hook,
+            lambda row: row.hook,
             empty=(((f"  There is no hook in this account; {makes} makes one.", "plain"),),),
             markable=False,
             glyphs=shell.glyphs,
@@ -146,7 +146,9 @@ class EventScreen(ConsoleScreen):
 
     async def changed(self, changes: FeedChanges) -> None:
         """Show what happened to the deliveries of this event."""
-        known = {one.id for one in self.event.deliveries} if self.event is not None else set()
+        known = (
+            {delivery.id for delivery in self.event.deliveries} if self.event is not None else set()
+        )
         if changes.everything or known & changes.deliveries:
             await self._read()
 
@@ -218,8 +220,8 @@ class EventScreen(ConsoleScreen):
 
     async def copy(self) -> None:
         """Copy what is under the cursor; in the list of hooks the event's id."""
-        found = self.document.under_cursor() if self.document.has_focus else None
-        what, text = found or ("the event's id", self.event_id)
+        copied = self.document.under_cursor() if self.document.has_focus else None
+        what, text = copied or ("the event's id", self.event_id)
         self.notice(await copy(self.app, text, what), "good")
 
     async def copy_as(self) -> None:

@@ -83,9 +83,9 @@ class EventsScreen(ListScreen[Event]):
         """Return its id."""
         return row.id
 
-    def call_of(self, wanted: PageQuery) -> Call[Page[Event]]:
+    def call_of(self, query: PageQuery) -> Call[Page[Event]]:
         """Ask for events that fit the filter."""
-        return calls.list_events(self.shell.account.number, q=self.filter.text or None, **wanted)
+        return calls.list_events(self.shell.account.number, q=self.filter.text or None, **query)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of an empty list, or that nothing matches."""

@@ -21,7 +21,7 @@ from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.event_outcomes import Decision
+from hooktui.domain.event_outcomes import HookOutcome
 from hooktui.domain.wire.events import AcceptedEvent, Event, EventDetail, HookDecision
 from hooktui.domain.wire.pages import Page
 
@@ -84,30 +84,30 @@ def event_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Even
     )  # fmt: skip
 
 
-def decision_state(one: HookDecision, glyphs: Glyphs) -> StyledLine:
+def decision_state(row: HookDecision, glyphs: Glyphs) -> StyledLine:
     """Return sign and word of what an event meant to a hook."""
-    if one.delivery is not None:
-        return delivery_state(one.delivery, glyphs)
-    match one.decision:
-        case Decision.FILTER:
+    if row.delivery is not None:
+        return delivery_state(row.delivery, glyphs)
+    match row.decision:
+        case HookOutcome.FILTER:
             return ((f"{glyphs.disabled} filtered", "warn"),)
-        case Decision.DISABLED:
+        case HookOutcome.DISABLED:
             return ((f"{glyphs.disabled} disabled", "warn"),)
-        case Decision.LATER:
+        case HookOutcome.LATER:
             return (("  later", "quiet"),)
         case _:
             return (("  not subscribed", "quiet"),)
 
 
-def decision_reason(one: HookDecision, now_ms: int, key: KeyOf) -> StyledLine:
+def decision_reason(row: HookDecision, now_ms: int, key: KeyOf) -> StyledLine:
     """Return why a hook got the event, or did not, and what happens next."""
-    as_of_now: StyledLine = ((" (as of now)", "quiet"),) if one.as_of_now else ()
-    if one.delivery is None:
-        quiet = one.decision in (Decision.NOT_SUBSCRIBED, Decision.LATER)
-        return ((one.reason, "quiet" if quiet else "plain"), *as_of_now)
-    pieces: list[StyledText] = [(what_next(one.delivery, now_ms, key), "plain")]
-    if one.deliveries > 1:
-        pieces.append((f"; the latest of {counted(one.deliveries, 'delivery')}", "quiet"))
+    as_of_now: StyledLine = ((" (as of now)", "quiet"),) if row.as_of_now else ()
+    if row.delivery is None:
+        quiet = row.decision in (HookOutcome.NOT_SUBSCRIBED, HookOutcome.LATER)
+        return ((row.reason, "quiet" if quiet else "plain"), *as_of_now)
+    pieces: list[StyledText] = [(what_next(row.delivery, now_ms, key), "plain")]
+    if row.deliveries > 1:
+        pieces.append((f"; the latest of {counted(row.deliveries, 'delivery')}", "quiet"))
     return (*pieces, *as_of_now)
 
 
@@ -116,12 +116,12 @@ def decision_columns(
 ) -> tuple[Column[HookDecision], ...]:
     """Return the columns of the list that says what an event meant to each hook."""
 
-    def hook(one: HookDecision) -> StyledLine:
-        gone: StyledLine = ((" deleted", "quiet"),) if one.deleted else ()
-        return ((f"{one.hook} {one.name}", "plain"), *gone)
+    def hook(row: HookDecision) -> StyledLine:
+        gone: StyledLine = ((" deleted", "quiet"),) if row.deleted else ()
+        return ((f"{row.hook} {row.name}", "plain"), *gone)
 
-    def delivery(one: HookDecision) -> StyledLine:
-        return () if one.delivery is None else ((one.delivery.id, "quiet"),)
+    def delivery(row: HookDecision) -> StyledLine:
+        return () if row.delivery is None else ((row.delivery.id, "quiet"),)
 
     return (
         Column(name="state", title="decision", cell=lambda d: decision_state(d, glyphs), width=11,
@@ -167,13 +167,13 @@ class DecisionPages:
         self._event: Final = event
         self._totals: dict[str, int] = {}
 
-    async def page(self, wanted: PageQuery) -> Decisions:
+    async def page(self, query: PageQuery) -> Decisions:
         """Return a page; the order is fixed.
 
         Raises:
             HooktuiError: the server does not give it.
         """
-        cursor, from_end = wanted["cursor"], wanted["from_end"]
+        cursor, from_end = query["cursor"], query["from_end"]
         if cursor is not None:
             from_end = cursor[1:] == _FROM_END
             return await self._part(cursor[0], None if from_end else cursor[1:] or None, from_end)

@@ -31,7 +31,7 @@ _WORKS: Final = ("ping", "activate", "undo", "delete", "resend", "cancel")
 
 
 @dataclass(slots=True)
-class Outcome(Generic[T, A]):
+class BulkResult(Generic[T, A]):
     """What became of many things.
 
     Attributes:
@@ -69,7 +69,7 @@ class Outcome(Generic[T, A]):
             words.append(f"{len(self.failed) - _NAMED:,} more failed")
         if self.left:
             words.append(f"stopped, {len(self.left):,} not begun")
-        return "".join(f"; {one}" for one in words)
+        return "".join(f"; {part}" for part in words)
 
 
 class BulkRunner(ScreenPart):
@@ -93,7 +93,7 @@ class BulkRunner(ScreenPart):
 
     async def run(
         self, things: Sequence[T], call: Callable[[T], Call[A]], doing: Callable[[T], str]
-    ) -> Outcome[T, A]:
+    ) -> BulkResult[T, A]:
         """Send a call for each thing, one after the other, and return what became of them.
 
         Args:
@@ -101,7 +101,7 @@ class BulkRunner(ScreenPart):
             call: makes the call of a thing.
             doing: what is being done with a thing, such as ``pinging hook 12 (billing)``.
         """
-        outcome: Outcome[T, A] = Outcome()
+        outcome: BulkResult[T, A] = BulkResult()
         shell, notices = self._screen.shell, self._screen.notices
         self._stopped = False
         try:

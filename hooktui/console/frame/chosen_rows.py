@@ -113,12 +113,12 @@ class ChosenRows(ScreenPart):
         if marked >= total:
             self._screen.notice(f"{counted(marked, self._noun)} marked; {key('back')} unmarks")
             return
-        some = f"{marked:,} of {self.listing.counted(self._noun)} marked"
+        count = f"{marked:,} of {self.listing.counted(self._noun)} marked"
         if marked >= MOST_MARKED:
-            self._screen.notice(f"{some}, the most at once; a filter narrows the list", "warn")
+            self._screen.notice(f"{count}, the most at once; a filter narrows the list", "warn")
         else:
             again = f"{key('mark_all')} again marks all {total:,}"
-            self._screen.notice(f"{some}; {again}", "warn")
+            self._screen.notice(f"{count}; {again}", "warn")
 
     def _acts(self, name: str) -> bool:
         return name in self._commands and self._active()

@@ -113,11 +113,11 @@ class CommandBar(Horizontal):
         self._show(common(self._offers))
         if len(self._offers) > 1:
             words = [
-                one.rpartition(" ")[2] if " " in one.strip() else one.strip()
-                for one in self._offers
+                text.rpartition(" ")[2] if " " in text.strip() else text.strip()
+                for text in self._offers
             ]
-            more = " …" if len(words) > _OFFERED else ""
-            self._front.notice("  ".join(words[:_OFFERED]) + more)
+            rest = " …" if len(words) > _OFFERED else ""
+            self._front.notice("  ".join(words[:_OFFERED]) + rest)
         else:
             self._offers = []
 

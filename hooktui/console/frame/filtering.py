@@ -63,16 +63,16 @@ class FilterPart(ScreenPart):
             self._bar = PromptBar(" filter /", self.text, self._hint, self.apply, self._leave)
             await self._bar.open(self._screen)
 
-    def _leave(self, kept: bool) -> None:
+    def _leave(self, keep: bool) -> None:
         """Go back to the list; a wrong filter stays open, for it is not what is listed."""
-        if kept and self._error:
+        if keep and self._error:
             self._show_error(self._error)
             return
         if self._bar is not None:
             self._bar.remove()
             self._bar = None
         self._focus()
-        if not kept:
+        if not keep:
             self.clear()
 
     def clear(self) -> bool:
@@ -88,7 +88,9 @@ class FilterPart(ScreenPart):
         try:
             self._check(text)
         except Refused as error:
-            self._error = "; ".join(one.detail for one in error.errors) or error.detail
+            self._error = (
+                "; ".join(field_error.detail for field_error in error.errors) or error.detail
+            )
             at = error.column - 1 if isinstance(error, FilterError) else None
             self._error_at = None if at is None else indent + min(at, len(text) - 1)
             if self._bar is not None:

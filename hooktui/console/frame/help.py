@@ -76,7 +76,7 @@ class HelpScreen(ConsoleDialog[str]):
         """Leave room around the list; a dialog has nine tenths of the height."""
         self.query_one(WindowedList).styles.max_height = max(1, event.size.height * 9 // 10 - 7)
 
-    async def page(self, wanted: PageQuery) -> Page[_Line]:
+    async def page(self, query: PageQuery) -> Page[_Line]:
         """Return all commands: there are fewer than a page holds."""
         return Page(data=self._lines, total=len(self._lines))
 

@@ -67,7 +67,9 @@ class SortPart(ScreenPart):
         listing = self._listing()
         sorting = listing.sort_by(sort, descending=descending)
         _: Worker[None] = self._screen.run_worker(sorting, group="sort", exclusive=True)
-        title = next((one.title for one in listing.columns if one.sort == sort), self._unsorted)
+        title = next(
+            (column.title for column in listing.columns if column.sort == sort), self._unsorted
+        )
         self._screen.notice(f"sorted by {title}, {self._first[descending]} first")
 
 
@@ -125,7 +127,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         """Return what identifies a line permanently."""
         raise NotImplementedError
 
-    def call_of(self, wanted: PageQuery) -> Call[Page[T]]:
+    def call_of(self, query: PageQuery) -> Call[Page[T]]:
         """Return the call that asks for a page."""
         raise NotImplementedError
 
@@ -164,9 +166,9 @@ class ListScreen(ConsoleScreen, Generic[T]):
         """Load the list from its start."""
         self.listing.load_anew()
 
-    async def page(self, wanted: PageQuery) -> Page[T]:
+    async def page(self, query: PageQuery) -> Page[T]:
         """Return a page; an empty one, with the reason, if the caller may not see the list."""
-        call = self.call_of(wanted)
+        call = self.call_of(query)
         await self.shell.status.known()
         role = self.shell.role
         if not allows(role, self.NEED):

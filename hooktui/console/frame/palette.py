@@ -149,12 +149,12 @@ class CommandProvider(Provider):
         except HooktuiError:
             return []  # as for the hooks
         matcher = self.matcher(query)
-        found = []
+        entries = []
         for account in page.data:
             text = visible(f"Account {account.id} {account.name}", limit=60)
             if account.id != self._shell.account.number and matcher.match(text) > 0:
-                found.append(_Entry(text, partial(self._use_account, account.id)))
-        return found[:HOOKS_FOUND]
+                entries.append(_Entry(text, partial(self._use_account, account.id)))
+        return entries[:HOOKS_FOUND]
 
     def _use_account(self, account: int) -> None:
         self.app.run_worker(self._shell.use_account(account), name="account", group="commands")

@@ -180,7 +180,11 @@ class ConsoleScreen(Screen[None]):
 
     def show_error(self, error: HooktuiError) -> None:
         """Show an error; several bad fields in one line."""
-        details = [one.detail for one in error.errors] if isinstance(error, Refused) else []
+        details = (
+            [field_error.detail for field_error in error.errors]
+            if isinstance(error, Refused)
+            else []
+        )
         self.notice("; ".join(details) or error_text(error), "bad")
         if isinstance(error, NotAllowed):
             self.shell.status.read_soon()  # the role has changed: dim what it does not allow

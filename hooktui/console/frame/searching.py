@@ -13,7 +13,7 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import Command, relabel
 from hooktui.console.widgets.chrome import Offer
 from hooktui.console.widgets.prompt_bars import PromptBar
-from hooktui.console.widgets.text_search import Found, Searchable
+from hooktui.console.widgets.text_search import Searchable, SearchMatch
 from hooktui.domain.roles import Need
 
 _NEXT: Final = relabel("new", "next match", "Go to the next match", Need.READ)
@@ -74,13 +74,13 @@ class SearchPart(ScreenPart):
             self.text = text
             self._show(self._searched().search(text))
 
-    def _leave(self, kept: bool) -> None:
+    def _leave(self, keep: bool) -> None:
         """Move the focus back to the text."""
         if self._bar is not None:
             self._bar.remove()
             self._bar = None
         self._searched().focus()
-        if not kept:
+        if not keep:
             self.end()
 
     def end(self) -> bool:
@@ -101,13 +101,13 @@ class SearchPart(ScreenPart):
         """Go to the previous match."""
         self._show(self._searched().search_on(forward=False))
 
-    def _show(self, found: Found | None) -> None:
+    def _show(self, match: SearchMatch | None) -> None:
         """Show which of how many matches this is."""
         self._screen.refresh_frame()
-        if found is None:
+        if match is None:
             self._screen.notices.clear()
-        elif not found.count:
+        elif not match.count:
             self._screen.notice(f"nothing here says {self.text}", "warn")
         else:
-            wrapped = "; the search went round the end" if found.wrapped else ""
-            self._screen.notice(f"match {found.number:,} of {found.count:,}{wrapped}")
+            wrapped = "; the search went round the end" if match.wrapped else ""
+            self._screen.notice(f"match {match.number:,} of {match.count:,}{wrapped}")

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from hooktui.console.formatting import counted, took
-from hooktui.console.frame.bulk import BulkRunner, Outcome
+from hooktui.console.frame.bulk import BulkResult, BulkRunner
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.shell.server_calls import Severity
@@ -153,13 +153,15 @@ class HookActions(ScreenPart):
         outcome = await self._toggle([hook for hook, _ in toggled], active=active)
         done = {hook.id for hook, _ in outcome.done}
         gone = {hook.id for hook, why in outcome.failed if why.startswith("no ")}
-        shown.last_toggled = [one for one in toggled if one[0].id not in done | gone]
+        shown.last_toggled = [pair for pair in toggled if pair[0].id not in done | gone]
         word = "enabled" if active else "disabled"
         words = f"undone: {counted(len(done), 'hook')} {word} again"
         self._screen.notice(outcome.message(words, named), outcome.severity)
         self._screen.refresh_frame()
 
-    async def _toggle(self, hooks: Sequence[Hook], *, active: bool) -> Outcome[Hook, ChangedHook]:
+    async def _toggle(
+        self, hooks: Sequence[Hook], *, active: bool
+    ) -> BulkResult[Hook, ChangedHook]:
         from hooktui.client import calls
 
         doing = "activating" if active else "deactivating"
@@ -243,7 +245,9 @@ def _loss(hooks: Sequence[Hook]) -> str:
     if waiting:
         still = "still waits is" if waiting == 1 else "still wait are"
         lines.append(f"{counted(waiting, 'delivery')} that {still} cancelled.")
-    one = len(hooks) == 1
-    lines.append(f"Settings and {'secret are' if one else 'secrets are'} deleted permanently.")
+    is_single = len(hooks) == 1
+    lines.append(
+        f"Settings and {'secret are' if is_single else 'secrets are'} deleted permanently."
+    )
     lines.append("Past deliveries stay in the log.")
     return "\n".join(lines)

@@ -101,7 +101,7 @@ class DiagnosisScreen(ConsoleScreen):
         )
         self.parts = (HookActions(self, lambda: [self.hook], BulkRunner(self)),)
         self.hook = hook
-        self.found: Diagnosis | None = None
+        self.diagnosis: Diagnosis | None = None
         self._run: Worker[None] | None = None
         self.running = False
         self._began = 0.0
@@ -143,13 +143,15 @@ class DiagnosisScreen(ConsoleScreen):
             self.query_one("#fix", Note).show("")
             self._draw_steps(self._steps, self._step)
 
-    def _draw(self, found: Diagnosis) -> None:
+    def _draw(self, diagnosis: Diagnosis) -> None:
         self.query_one("#verdict", Note).show(
-            f"{self._sign(found)} {found.verdict}", TONES.get(found.state, "warn")
+            f"{self._sign(diagnosis)} {diagnosis.verdict}", TONES.get(diagnosis.state, "warn")
         )
-        self.query_one("#fix", Note).show(f"To do: {found.fix}" if found.fix else "", "plain")
-        self._draw_steps(found.checks)
-        self.query_one(PhaseBars).show(found.phases_ms)
+        self.query_one("#fix", Note).show(
+            f"To do: {diagnosis.fix}" if diagnosis.fix else "", "plain"
+        )
+        self._draw_steps(diagnosis.checks)
+        self.query_one(PhaseBars).show(diagnosis.phases_ms)
         self._draw_seen()
         self.refresh_frame()
 
@@ -158,20 +160,20 @@ class DiagnosisScreen(ConsoleScreen):
         self.query_one("#steps", Lines).show(lines)
 
     def _draw_seen(self) -> None:
-        if self.found is not None and not self.running and self.query("#seen"):
+        if self.diagnosis is not None and not self.running and self.query("#seen"):
             times = not self.has_class("-high")
-            self.query_one(JsonView).show(sections_of(self.found, times=times))
+            self.query_one(JsonView).show(sections_of(self.diagnosis, times=times))
 
     def on_resize(self) -> None:
         """Show the times where there is room for them, and wrap the steps."""
-        if self.found is not None and not self.running and self.query("#steps"):
-            self._draw_steps(self.found.checks)
+        if self.diagnosis is not None and not self.running and self.query("#steps"):
+            self._draw_steps(self.diagnosis.checks)
         self.call_after_refresh(self._draw_seen)
 
-    def _sign(self, found: Diagnosis) -> str:
+    def _sign(self, diagnosis: Diagnosis) -> str:
         glyphs = self.shell.glyphs
         known = {"ok": glyphs.delivered, "warn": glyphs.failing, "fail": glyphs.failed}
-        return known.get(found.state, glyphs.failing)
+        return known.get(diagnosis.state, glyphs.failing)
 
     async def changed(self, changes: FeedChanges) -> None:
         """Follow edits of the hook; what was found stays until it is run again."""
@@ -191,7 +193,7 @@ class DiagnosisScreen(ConsoleScreen):
         """Return that it runs already, or that there is nothing to copy yet."""
         if name == "diagnose" and self.running:
             return f"it is running; {self.shell.key('back')} cancels it"
-        if name in ("copy", "copy_as") and self.found is None:
+        if name in ("copy", "copy_as") and self.diagnosis is None:
             return "there is no verdict yet"
         return None
 
@@ -206,7 +208,7 @@ class DiagnosisScreen(ConsoleScreen):
 
     async def _ask(self) -> None:
         try:
-            found = await self._follow()
+            diagnosis = await self._follow()
         except HooktuiError as error:
             self.running = False
             if self.query("#verdict"):
@@ -215,9 +217,9 @@ class DiagnosisScreen(ConsoleScreen):
                 self.query_one("#fix", Note).show(again, "quiet")
                 self.refresh_frame()
             return
-        self.running, self.found = False, found
+        self.running, self.diagnosis = False, diagnosis
         if self.query("#verdict"):
-            self._draw(found)
+            self._draw(diagnosis)
 
     async def _follow(self) -> Diagnosis:
         """Show each step as it ends, and return the whole.
@@ -240,8 +242,8 @@ class DiagnosisScreen(ConsoleScreen):
         if self.running and self._run is not None:
             self.running = False
             self._run.cancel()
-            if self.found is not None:
-                self._draw(self.found)
+            if self.diagnosis is not None:
+                self._draw(self.diagnosis)
                 self.notice("cancelled; this is what the run before found")
                 return
         super().back()
@@ -257,13 +259,13 @@ class DiagnosisScreen(ConsoleScreen):
 
     async def copy(self) -> None:
         """Copy verdict and fix."""
-        if self.found is not None:
-            self.notice(await copy(self.app, as_words(self.found), "the verdict"), "good")
+        if self.diagnosis is not None:
+            self.notice(await copy(self.app, as_words(self.diagnosis), "the verdict"), "good")
 
     async def copy_as(self) -> None:
         """Copy all of it as text or as JSON."""
-        found = self.found
-        if found is None:
+        diagnosis = self.diagnosis
+        if diagnosis is None:
             return
         answer = await self.app.push_screen_wait(
             Question(
@@ -277,5 +279,5 @@ class DiagnosisScreen(ConsoleScreen):
         )
         forms = {"text": as_text, "json": as_json}
         if answer in forms:
-            said = await copy(self.app, forms[answer](found), f"the diagnosis as {answer}")
+            said = await copy(self.app, forms[answer](diagnosis), f"the diagnosis as {answer}")
             self.notice(said, "good")

@@ -109,74 +109,76 @@ def _bar(
     )
 
 
-def sections_of(found: Diagnosis, *, times: bool) -> list[Section]:
+def sections_of(diagnosis: Diagnosis, *, times: bool) -> list[Section]:
     """Return what else there is to read: what more to do, certificates, the answer.
 
     Args:
-        found: the diagnosis.
+        diagnosis: the diagnosis.
         times: whether the phases are among it, where there is no room for their bars.
     """
     advice = tuple(
         (check.name, check.advice)
-        for check in found.checks
-        if check.advice and check.advice != found.fix
+        for check in diagnosis.checks
+        if check.advice and check.advice != diagnosis.fix
     )
     sections = [Section("What else to do, or to know", pairs=advice)] if advice else []
-    if times and found.phases_ms.total:
+    if times and diagnosis.phases_ms.total:
         known = (*((field, name) for field, name, _ in _PHASES), ("total", "in all"))
-        pairs = tuple((name, took(getattr(found.phases_ms, field))) for field, name in known)
+        pairs = tuple((name, took(getattr(diagnosis.phases_ms, field))) for field, name in known)
         sections.append(Section("Time", pairs=tuple(pair for pair in pairs if pair[1])))
-    if len(found.addresses) > 1:
+    if len(diagnosis.addresses) > 1:
         pairs = tuple(
-            (one.address, one.detail or took(one.connect_ms) or "not tried")
-            for one in found.addresses
+            (address.address, address.detail or took(address.connect_ms) or "not tried")
+            for address in diagnosis.addresses
         )
         sections.append(Section("Addresses", str(len(pairs)), pairs=pairs))
-    if found.tls is not None:
-        chain = found.tls.chain
-        sections += [_certificate(number, one) for number, one in enumerate(chain, 1)]
-    answer = None if found.ping is None else found.ping.response
-    if found.ping is not None and answer is not None:
-        note = f"HTTP {found.ping.status_code}, {size(answer.size)} read"
+    if diagnosis.tls is not None:
+        chain = diagnosis.tls.chain
+        sections += [_certificate(number, link) for number, link in enumerate(chain, 1)]
+    answer = None if diagnosis.ping is None else diagnosis.ping.response
+    if diagnosis.ping is not None and answer is not None:
+        note = f"HTTP {diagnosis.ping.status_code}, {size(answer.size)} read"
         sections.append(Section("Response to the ping", note, text=answer.body or "(empty)"))
         number = str(len(answer.headers))
         sections.append(Section("Response headers", number, pairs=answer.headers, opened=False))
     return sections
 
 
-def _certificate(number: int, one: Certificate) -> Section:
-    note = "expired" if one.days_left < 0 else f"{one.days_left:,} days left"
+def _certificate(number: int, certificate: Certificate) -> Section:
+    note = "expired" if certificate.days_left < 0 else f"{certificate.days_left:,} days left"
     title = "Certificate" if number == 1 else f"Certificate {number}, above it"
     return Section(
         title,
         note,
         pairs=(
-            ("subject", one.subject),
-            ("issuer", one.issuer),
-            ("names", ", ".join(one.names) or "none"),
-            ("valid", f"{one.not_before[:10]} to {one.not_after[:10]}"),
+            ("subject", certificate.subject),
+            ("issuer", certificate.issuer),
+            ("names", ", ".join(certificate.names) or "none"),
+            ("valid", f"{certificate.not_before[:10]} to {certificate.not_after[:10]}"),
         ),
     )
 
 
-def as_words(found: Diagnosis) -> str:
+def as_words(diagnosis: Diagnosis) -> str:
     """Return verdict and fix, for pasting into a ticket."""
-    return "\n".join(_shown([f"hook {found.hook}, {found.url}: {found.verdict}", found.fix]))
+    return "\n".join(
+        _shown([f"hook {diagnosis.hook}, {diagnosis.url}: {diagnosis.verdict}", diagnosis.fix])
+    )
 
 
-def as_text(found: Diagnosis) -> str:
+def as_text(diagnosis: Diagnosis) -> str:
     """Return all of it as text that acts nowhere."""
-    lines = [as_words(found), ""]
-    for check in found.checks:
+    lines = [as_words(diagnosis), ""]
+    for check in diagnosis.checks:
         lines += _shown([f"{check.state:<4}  {check.name:<{_NAME}}{check.value}"])
         lines += _shown([" " * (_NAME + 6) + check.advice] if check.advice else [])
-    return "\n".join([*lines, "", f"looked at {found.started_at}"])
+    return "\n".join([*lines, "", f"looked at {diagnosis.started_at}"])
 
 
 def _shown(lines: Sequence[str]) -> list[str]:
     return [visible(line) for line in lines if line]
 
 
-def as_json(found: Diagnosis) -> str:
+def as_json(diagnosis: Diagnosis) -> str:
     """Return the API object, laid out for reading."""
-    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
+    return msgspec.json.format(msgspec.json.encode(diagnosis), indent=2).decode()

@@ -73,9 +73,9 @@ class DryRunLines(Vertical):
     def show(self, run: DryRun, now_ms: int) -> None:
         """Show what came out."""
         since = "" if run.since is None else f", since {moment(from_rfc3339(run.since), now_ms)}"
-        some = some_of(run)
-        width = max((cell_len(one.type) for one in some), default=0)
-        self._show(f"{in_words(run)}{since}", [tried_row(one, now_ms, width) for one in some])
+        rows = shown_events(run)
+        width = max((cell_len(event.type) for event in rows), default=0)
+        self._show(f"{in_words(run)}{since}", [tried_row(event, now_ms, width) for event in rows])
 
     def _show(self, words: str, rows: Sequence[ShortRow]) -> None:
         self.add_class("-some")
@@ -84,29 +84,29 @@ class DryRunLines(Vertical):
         self.fold()
 
 
-def some_of(run: DryRun) -> list[TriedEvent]:
+def shown_events(run: DryRun) -> list[TriedEvent]:
     """Return the few events to name: changes first, of each kind some."""
-    kinds = [[one for one in run.data if one.change == change] for change in Change]
+    kinds = [[event for event in run.data if event.change == change] for change in Change]
     kinds.sort(key=lambda kind: bool(kind) and kind[0].change == Change.SAME)
-    some: list[TriedEvent] = []
+    events: list[TriedEvent] = []
     left = [kind for kind in kinds if kind]
     while left:
         kind = left.pop(0)
-        some += kind[: -(-(MOST_ROWS - len(some)) // (len(left) + 1))]
-    return some
+        events += kind[: -(-(MOST_ROWS - len(events)) // (len(left) + 1))]
+    return events
 
 
-def tried_row(one: TriedEvent, now_ms: int, width: int) -> ShortRow:
+def tried_row(event: TriedEvent, now_ms: int, width: int) -> ShortRow:
     """Return the line of an event: its result, its type, when it was received.
 
     Args:
-        one: the event.
+        event: the event.
         now_ms: now, for its time.
         width: cells of the longest type, so that the next column is aligned.
     """
-    came = f"{moment(from_rfc3339(one.created_at), now_ms):<{_MOMENT}}"
-    words = f"{set_cell_size(one.type, width)}  {came}  {one.id}"
-    return ShortRow(one.id, CHANGE_WORDS.get(one.change, one.change), words)
+    came = f"{moment(from_rfc3339(event.created_at), now_ms):<{_MOMENT}}"
+    words = f"{set_cell_size(event.type, width)}  {came}  {event.id}"
+    return ShortRow(event.id, CHANGE_WORDS.get(event.change, event.change), words)
 
 
 TYPED_S: Final = 0.4
@@ -131,16 +131,16 @@ class FormDryRun(ConsoleScreen):
     def try_out(self, settings: HookSettings, errors: Sequence[FieldError]) -> None:
         """Ask soon what events and filter would have meant, unless that is asked already."""
         wrong = {top_field(error.pointer) for error in errors} & {"events", "filter"}
-        wanted = None if wrong else (settings.events, settings.filter)
-        if wanted == self._asked:
+        requested = None if wrong else (settings.events, settings.filter)
+        if requested == self._asked:
             return
-        self._asked = wanted
-        if wanted is None:
+        self._asked = requested
+        if requested is None:
             self.workers.cancel_group(self, _GROUP)
             self.tried.clear()
             return
         self.tried.wait()
-        self.run_worker(self._ask(*wanted), name=_GROUP, group=_GROUP, exclusive=True)
+        self.run_worker(self._ask(*requested), name=_GROUP, group=_GROUP, exclusive=True)
 
     async def _ask(self, events: Sequence[str], filter_text: str | None) -> None:
         await asyncio.sleep(TYPED_S)

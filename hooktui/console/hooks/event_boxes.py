@@ -105,9 +105,7 @@ class EventSelection:
             own = frozenset(t.id for t in group.types)
             if event_type in own:
                 return replace(
-                    self,
-                    groups=self.groups - {group.id},
-                    types=self.types | (own - {event_type}),
+                    self, groups=self.groups - {group.id}, types=self.types | (own - {event_type})
                 )
         return replace(self, types=self.types ^ {event_type})
 

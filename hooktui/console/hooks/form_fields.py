@@ -76,11 +76,11 @@ class FormFields(VerticalScroll):
             area = TextArea(id="headers", compact=True, tab_behavior="focus", soft_wrap=False)
             yield from self._row("headers", area)
             yield from self._row("user", self._input("user"))
-            kept = "unchanged" if self._keeps_password else ""
-            yield from self._row("password", self._input("password", kept, password=True))
-            for one in FOLDED:
-                short = one.kind in (int, float)
-                yield from self._row(one.name, self._control(one), beside=short)
+            placeholder = "unchanged" if self._keeps_password else ""
+            yield from self._row("password", self._input("password", placeholder, password=True))
+            for setting in FOLDED:
+                short = setting.kind in (int, float)
+                yield from self._row(setting.name, self._control(setting), beside=short)
 
     def _row(self, name: str, *control: Widget, beside: bool = False) -> ComposeResult:
         """Lay out a label, a control, and a note beside or below them."""

@@ -68,8 +68,8 @@ class HookForm(FormDryRun):
 
     def compose_body(self) -> ComposeResult:
         """Lay out the fields, and below them what will be saved."""
-        kept = self.hook is not None and self.hook.basic_auth is not None
-        yield FormFields(self.shell.catalogue, self.shell.key, keeps_password=kept)
+        keeps_password = self.hook is not None and self.hook.basic_auth is not None
+        yield FormFields(self.shell.catalogue, self.shell.key, keeps_password=keeps_password)
         yield DryRunLines(id="dry-run")
         yield Note(id="summary")
 
@@ -89,21 +89,21 @@ class HookForm(FormDryRun):
 
     def _fill(self, values: FormValues) -> None:
         self.fields.fill(values)
-        self._judge()
+        self._check_form()
 
     # -- judged while typing
 
     def on_input_changed(self) -> None:
         """Judge what is typed."""
-        self._judge()
+        self._check_form()
 
     def on_text_area_changed(self) -> None:
         """Judge what is typed."""
-        self._judge()
+        self._check_form()
 
     def on_event_boxes_changed(self) -> None:
         """Judge what is ticked."""
-        self._judge()
+        self._check_form()
 
     def on_control_changed(self, message: Control.Changed) -> None:
         """Judge what is ticked, or show what folds."""
@@ -111,23 +111,23 @@ class HookForm(FormDryRun):
             self.tried.fold()
         elif isinstance(message.control, FoldTitle):
             self.fields.fold(message.control)
-        self._judge()
+        self._check_form()
 
     def on_input_submitted(self) -> None:
         """Move to the next field on Enter."""
         self.focus_next()
 
-    def _judge(self) -> None:
+    def _check_form(self) -> None:
         """Show at each field what is wrong or what it means, and below what will be saved."""
         if not self.is_attached:
             return  # a change of a field that was on its way while the form closed
         values = self.values()
         settings, errors = form_values.read(values, self.shell.catalogue)
-        asked = form_values.asked_again(self.before, values, self.shell.catalogue)
-        shown = self._shown_errors(values, [*asked, *errors], len(asked))
+        missing = form_values.asked_again(self.before, values, self.shell.catalogue)
+        shown = self._shown_errors(values, [*missing, *errors], len(missing))
         self.fields.show_notes(values, shown, "bad" if self._tried else "warn")
-        if asked and "url" not in shown:
-            where = f"{'; '.join(error.detail for error in asked)} (More settings)"
+        if missing and "url" not in shown:
+            where = f"{'; '.join(error.detail for error in missing)} (More settings)"
             self.fields.note("url", where, "warn")
         if "retry_schedule_s" not in shown:
             times = planned(settings.retry_schedule_s, self.shell.clock())
@@ -228,10 +228,10 @@ class HookForm(FormDryRun):
         if errors:
             self._blame(values, errors)
             return
-        asked = form_values.asked_again(self.before, values, self.shell.catalogue)
-        if asked:
-            self._judge()
-            self.fields.go_to(form_values.form_field(asked[0].pointer) or "url")
+        missing = form_values.asked_again(self.before, values, self.shell.catalogue)
+        if missing:
+            self._check_form()
+            self.fields.go_to(form_values.form_field(missing[0].pointer) or "url")
             return
         if not changed:
             self.notice(f"nothing was changed; {self.shell.key('back')} leaves")
@@ -246,7 +246,7 @@ class HookForm(FormDryRun):
             self._leave(_saved(saved)[0])
 
     async def _send(
-        self, values: FormValues, call: calls.Call[T], doing: str, told: ResultMessage
+        self, values: FormValues, call: calls.Call[T], doing: str, message: ResultMessage
     ) -> T | None:
         """Send a call; what the server refuses is shown at the fields.
 
@@ -254,7 +254,7 @@ class HookForm(FormDryRun):
             Conflict: someone else saved in the meantime.
         """
         try:
-            return await self.change(call, doing, told)
+            return await self.change(call, doing, message)
         except Refused as refused:
             self._blame(values, refused.errors or [FieldError("", refused.detail)])
         except Conflict:
@@ -273,7 +273,7 @@ class HookForm(FormDryRun):
                 elsewhere.append(error.detail)
             else:
                 self._server_said.setdefault(name, (error.detail, values[name]))
-        self._judge()
+        self._check_form()
         if elsewhere:
             self.notice("; ".join(elsewhere), "bad")
         for name in form_values.FIELDS:

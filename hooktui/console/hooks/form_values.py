@@ -59,10 +59,10 @@ def values_of(hook: HookFields) -> FormValues:
     ]
     user = hook.basic_auth.user if hook.basic_auth else ""
     values = FormValues(headers="\n".join(lines), user=user, password="")
-    for one in PLAIN:
-        value = getattr(hook, one.name)
-        as_it_is = one.kind is bool or one.name == "events"
-        values[one.name] = value if as_it_is else one.format(value)
+    for setting in PLAIN:
+        value = getattr(hook, setting.name)
+        as_it_is = setting.kind is bool or setting.name == "events"
+        values[setting.name] = value if as_it_is else setting.format(value)
     return values
 
 
@@ -79,12 +79,14 @@ def read(values: FormValues, catalogue: Catalogue) -> tuple[HookSettings, list[F
     }
     if values["user"] or values["password"]:
         given["basic_auth"] = Credentials(values["user"], values["password"])
-    for one in PLAIN:
-        content = values[one.name]
+    for setting in PLAIN:
+        content = values[setting.name]
         try:
-            given[one.name] = one.parse(content.strip()) if isinstance(content, str) else content
+            given[setting.name] = (
+                setting.parse(content.strip()) if isinstance(content, str) else content
+            )
         except ValueError as error:
-            errors.append(FieldError(f"/{one.name}", str(error)))
+            errors.append(FieldError(f"/{setting.name}", str(error)))
     settings = HookSettings(**given)
     try:
         settings = check_settings(settings, catalogue)
@@ -143,17 +145,17 @@ def asked_again(before: FormValues, now: FormValues, catalogue: Catalogue) -> li
     """
     (was, _), (will, wrong) = read(before, catalogue), read(now, catalogue)
     given = {name.lower() for name, value in will.headers.items() if value != MASK}
-    kept = kept_headers(was, will, given)
+    headers = kept_headers(was, will, given)
     hidden = {name.lower() for name in will.sensitive_headers}
-    moved = not same_origin(was, will) and not any(one.pointer == "/url" for one in wrong)
-    asked = []
-    if moved and kept:
-        asked.append(FieldError("/headers", _type_again(", ".join(kept), _NOT_SENT)))
-    elif shown := [name for name in kept if name.lower() not in hidden]:
-        asked.append(FieldError("/headers", _type_again(", ".join(shown), "stays secret")))
+    moved = not same_origin(was, will) and not any(error.pointer == "/url" for error in wrong)
+    missing = []
+    if moved and headers:
+        missing.append(FieldError("/headers", _type_again(", ".join(headers), _NOT_SENT)))
+    elif shown := [name for name in headers if name.lower() not in hidden]:
+        missing.append(FieldError("/headers", _type_again(", ".join(shown), "stays secret")))
     if moved and was.basic_auth and will.basic_auth and now["password"] in ("", MASK):
-        asked.append(FieldError("/basic_auth/password", _type_again("the password", _NOT_SENT)))
-    return asked
+        missing.append(FieldError("/basic_auth/password", _type_again("the password", _NOT_SENT)))
+    return missing
 
 
 _NOT_SENT: Final = "is not sent to another server"
@@ -201,8 +203,8 @@ def both_changed(before: FormValues, mine: FormValues, theirs: FormValues) -> li
     ]
 
 
-def _differing(one: FormValues, other: FormValues) -> list[str]:
-    return [name for name in FIELDS if one[name] != other[name]]
+def _differing(before: FormValues, after: FormValues) -> list[str]:
+    return [name for name in FIELDS if before[name] != after[name]]
 
 
 def more_in_words(values: FormValues) -> str:
@@ -214,10 +216,12 @@ def more_in_words(values: FormValues) -> str:
         words.append(f"{count} header{'s' if count > 1 else ''}")
     if values["user"]:
         words.append("basic auth")
-    for one in FOLDED:
-        content = values[one.name]
-        if content != usual[one.name]:
-            shown = one.describe(content) if isinstance(content, bool) else content or one.empty
-            words.append(f"{one.label}: {shown}")
-    folded = ", ".join(["headers", "basic auth", *(one.label for one in FOLDED)])
+    for setting in FOLDED:
+        content = values[setting.name]
+        if content != usual[setting.name]:
+            shown = (
+                setting.describe(content) if isinstance(content, bool) else content or setting.empty
+            )
+            words.append(f"{setting.label}: {shown}")
+    folded = ", ".join(["headers", "basic auth", *(setting.label for setting in FOLDED)])
     return ", ".join(words) or f"as usual: {folded}"

@@ -25,7 +25,7 @@ def axis_of(health: HookHealth) -> Axis:
 
 
 def range_line(
-    shown: int, health: HookHealth | None, glyphs: Glyphs, wanted: int, key: KeyOf
+    shown: int, health: HookHealth | None, glyphs: Glyphs, requested: int, key: KeyOf
 ) -> StyledLine:
     """Return which time is shown, which ones there are, and the keys between them.
 
@@ -33,15 +33,15 @@ def range_line(
         shown: which of ``RANGES`` the plots are about.
         health: what is shown; None: nothing yet.
         glyphs: of the console.
-        wanted: the range that is being read.
+        requested: the range that is being read.
         key: returns how the key of a command is shown.
     """
     pieces: list[StyledText] = [(" ", "plain")]
     for number, (_, name) in enumerate(RANGES):
         here = number == shown
         pieces.append((f"[{name}]" if here else f" {name} ", "strong" if here else "quiet"))
-    if wanted != shown or health is None:
-        return [*pieces, (f"  reading {RANGES[wanted][1]} {glyphs.ellipsis}", "warn")]
+    if requested != shown or health is None:
+        return [*pieces, (f"  reading {RANGES[requested][1]} {glyphs.ellipsis}", "warn")]
     steps = format_duration(health.step_s)
     keys = f"{key('larger')} longer, {key('smaller')} shorter"
     return [*pieces, (f"  {keys} {glyphs.dot} steps of {steps}", "quiet")]

@@ -173,13 +173,10 @@ class HookScreen(ConsoleScreen):
         """The list of deliveries."""
         return self._listing
 
-    async def page(self, wanted: PageQuery) -> Page[Delivery]:
+    async def page(self, query: PageQuery) -> Page[Delivery]:
         """Return a page of this hook's deliveries."""
         call = calls.list_deliveries(
-            self.shell.account.number,
-            hook=self.hook_id,
-            q=self.filter.text or None,
-            **wanted,
+            self.shell.account.number, hook=self.hook_id, q=self.filter.text or None, **query
         )
         return await self.send(call)
 
@@ -250,7 +247,7 @@ class HookScreen(ConsoleScreen):
 
     def _settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
         """Unmark what is done: a second press does the rest, and nothing twice."""
-        self.listing.unmark(one.id for one in done)
+        self.listing.unmark(delivery.id for delivery in done)
 
     def _deleted(self, hooks: Sequence[Hook]) -> None:
         """Leave: the hook is deleted, or the deletion failed because it is gone."""

@@ -94,11 +94,7 @@ class HooksScreen(ConsoleScreen):
             smaller=self.smaller,
         )
         self.filter = FilterPart(
-            self,
-            HINT,
-            check=parse_hook_search,
-            changed=self._filtered,
-            focus=self._focus_body,
+            self, HINT, check=parse_hook_search, changed=self._filtered, focus=self._focus_body
         )
         self.rows: ChosenRows = ChosenRows(
             self,
@@ -169,17 +165,13 @@ class HooksScreen(ConsoleScreen):
 
     # -- rows
 
-    async def page(self, wanted: PageQuery) -> Page[Hook]:
+    async def page(self, query: PageQuery) -> Page[Hook]:
         """Return a page of hooks."""
         from hooktui.client import calls
 
         await self.shell.connection.reached()  # only then we know which account a token shows
         page = await self.send(
-            calls.list_hooks(
-                self.shell.account.number,
-                q=self.filter.text or None,
-                **wanted,
-            )
+            calls.list_hooks(self.shell.account.number, q=self.filter.text or None, **query)
         )
         if self.shell.account.add_names({hook.id: hook.name for hook in page.data}):
             self.live_log.refresh()

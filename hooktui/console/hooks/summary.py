@@ -71,10 +71,10 @@ def settings_sections(hook: Hook, catalogue: Catalogue, now_ms: int) -> list[Sec
         "active": "yes" if hook.active else f"no: {hook.disabled_reason}",
     }
     pairs: dict[bool, list[tuple[str, str]]] = {True: [("id", str(hook.id))], False: []}
-    for name, one in HOOK_SETTINGS.items():
+    for name, setting in HOOK_SETTINGS.items():
         if name not in ("headers", "sensitive_headers"):
-            words = own.get(name) or one.describe(getattr(hook, name))
-            pairs[one.basic].append((one.label, words))
+            words = own.get(name) or setting.describe(getattr(hook, name))
+            pairs[setting.basic].append((setting.label, words))
     sections = [
         Section("Hook", pairs=tuple(pairs[True])),
         Section("How it sends", pairs=tuple(pairs[False])),
@@ -142,19 +142,21 @@ def _group(
     known: bool,
 ) -> Section:
     tick = selection.group_tick(group)
-    ticked = sum(selection.ticked(one.id) for one in group.types)
+    ticked = sum(selection.ticked(event_type.id) for event_type in group.types)
     note = {
         Tick.ALL: "the group itself: all of its types, future ones too",
         Tick.SOME: f"{ticked} of {counted(len(group.types), 'type')}, each by itself",
         Tick.NONE: "none of its types",
     }[tick]
     pairs = []
-    for one in group.types:
-        ticks = selection.ticked(one.id)
+    for event_type in group.types:
+        ticks = selection.ticked(event_type.id)
         why = "not subscribed" if not ticks else "by the group" if tick is Tick.ALL else "by itself"
         none = "none came" if ticks and known else ""
-        words = _words(counts.get(one.id), none)
-        pairs.append((f"{_box(ticks, glyphs)} {one.id}", ", ".join(w for w in (why, words) if w)))
+        words = _words(counts.get(event_type.id), none)
+        pairs.append(
+            (f"{_box(ticks, glyphs)} {event_type.id}", ", ".join(w for w in (why, words) if w))
+        )
     return Section(group.name, note=note, pairs=tuple(pairs))
 
 

@@ -125,11 +125,11 @@ class TabSet(ScreenPart):
     def show(self, number: int) -> None:
         """Show a tab by its number; below the first and above the last there is none."""
         self._tab_line.choose(number)
-        wanted = TABS[self._tab_line.chosen].lower()
-        if wanted == self.current:
+        tab = TABS[self._tab_line.chosen].lower()
+        if tab == self.current:
             return
-        self.current = self._switcher.current = wanted
-        focused = self._history.listing if wanted == HISTORY else self._switcher.visible_content
+        self.current = self._switcher.current = tab
+        focused = self._history.listing if tab == HISTORY else self._switcher.visible_content
         if focused is not None:
             focused.focus()
         self._screen.refresh_frame()
@@ -173,9 +173,9 @@ class TabSet(ScreenPart):
 
     async def copy(self) -> None:
         """Copy what is under the cursor."""
-        found = self.under_cursor()
-        if found is not None:
-            self._screen.notice(await copy(self._screen.app, found[1], found[0]), "good")
+        copied = self.under_cursor()
+        if copied is not None:
+            self._screen.notice(await copy(self._screen.app, copied[1], copied[0]), "good")
 
     # -- what it shows
 
@@ -203,11 +203,11 @@ class TabSet(ScreenPart):
             self._settings.show(settings_sections(hook, shell.catalogue, now_ms))
             self._events.show(event_sections(hook, shell.catalogue, self._counts, now_ms, glyphs))
 
-    async def page(self, wanted: PageQuery) -> Page[AuditEntry]:
+    async def page(self, query: PageQuery) -> Page[AuditEntry]:
         """Return a page of the hook's history, the newest entry first."""
         hook, target = self._hook(), f"hook {self._hook_id}"
         account = self._screen.shell.account.number if hook is None else hook.account
-        return await self._screen.send(calls.list_audit(account, target=target, **wanted))
+        return await self._screen.send(calls.list_audit(account, target=target, **query))
 
     async def fill(self) -> None:
         """Read what the tab in sight shows."""
@@ -221,19 +221,19 @@ class TabSet(ScreenPart):
 
     async def _count(self) -> None:
         """Read how the hook did; what comes too late for the tab or the range is left out."""
-        tab, wanted = self.current, self._wanted
-        hours = HOURS if tab == EVENTS else RANGES[wanted][0]
+        tab, requested = self.current, self._wanted
+        hours = HOURS if tab == EVENTS else RANGES[requested][0]
         try:
-            found = await self._screen.send(calls.hook_health(self._hook_id, hours=hours))
+            health = await self._screen.send(calls.hook_health(self._hook_id, hours=hours))
         except HooktuiError as error:
             self._wanted = self._range
             self.draw()
             self._screen.show_error(error)
             return
         if tab == EVENTS:
-            self._counts = found
-        elif wanted == self._wanted:
-            self._health, self._range = found, wanted
+            self._counts = health
+        elif requested == self._wanted:
+            self._health, self._range = health, requested
         self.draw()
 
     def refresh_times(self) -> None:

@@ -9,7 +9,7 @@ from hooktui.console.glyphs import Glyphs
 from hooktui.console.shell.log_buffer import LogLine
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
-from hooktui.domain.deliveries import ErrorClass, Outcome, Status
+from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Outcome
 from hooktui.domain.filters.parser import Subject
 from hooktui.domain.text import visible
 
@@ -50,7 +50,7 @@ def result_pieces(line: LogLine, glyphs: Glyphs) -> StyledLine:
         return ((f"{glyphs.delivered} ", "good"), (line.result, "good"))
     if line.outcome == Outcome.INTERRUPTED:
         return ((f"{glyphs.retry} interrupted", "warn"),)
-    if line.status in (Status.PENDING, Status.SENDING):
+    if line.status in (DeliveryStatus.PENDING, DeliveryStatus.SENDING):
         return ((f"{glyphs.retry} {line.result}", "warn"),)
     return ((f"{glyphs.failed} {line.result}", "bad"),)
 

@@ -25,7 +25,7 @@ from hooktui.console.registry import KeyOf, move_bindings
 from hooktui.console.shell.log_buffer import LogBuffer, LogLine
 from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.console.widgets.styled import StyledLine, StyledText
-from hooktui.console.widgets.text_search import Found
+from hooktui.console.widgets.text_search import SearchMatch
 from hooktui.domain.filters.parser import Filter
 
 REPAINT_S: Final = 0.25
@@ -107,16 +107,16 @@ class LiveLog(LogTable, inherit_bindings=False):
         self.following = following
         self._cursor = None if following else self._newest
         self._let_in()
-        self._stand_still()
+        self._keep_shown_lines()
         self.catch_up()
         self.refresh()
         self.post_message(self.StateChanged(self))
 
-    def show_only(self, wanted: Filter | None = None, hooks: frozenset[int] | None = None) -> None:
+    def show_only(self, parsed: Filter | None = None, hooks: frozenset[int] | None = None) -> None:
         """Show lines that fit a filter and belong to some hooks; None: all of them."""
-        if (wanted, hooks) == (self.filter, self.hooks):
+        if (parsed, hooks) == (self.filter, self.hooks):
             return
-        self.filter, self.hooks = wanted, hooks
+        self.filter, self.hooks = parsed, hooks
         self._shown.clear()
         self._waiting.clear()
         self._missed = 0
@@ -125,7 +125,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         self._read_to = self.buffer.first
         self._read()
         self._let_in()
-        self._stand_still()
+        self._keep_shown_lines()
         self._cursor = None if self.following else self._newest
         self._count_rows()
         self.scroll_top(self._last_top)
@@ -164,8 +164,8 @@ class LiveLog(LogTable, inherit_bindings=False):
             pieces.append((chip, "accent"))
         if self.hooks is not None:
             hooks = ", ".join(str(hook) for hook in sorted(self.hooks)[:5])
-            more = ", …" if len(self.hooks) > 5 else ""
-            pieces.append((f" {self.glyphs.dot} hook {hooks}{more}", "accent"))
+            rest = ", …" if len(self.hooks) > 5 else ""
+            pieces.append((f" {self.glyphs.dot} hook {hooks}{rest}", "accent"))
         if self.marks:
             pieces.append((f" {self.glyphs.dot} {len(self.marks):,} marked", "accent"))
         if self.filter is not None:
@@ -242,16 +242,16 @@ class LiveLog(LogTable, inherit_bindings=False):
         self._waiting.clear()
         self._missed = 0
         gone = self._drop_gone()
-        self._stand_still()
+        self._keep_shown_lines()
         self._count_rows()
         self.refresh()
         return gone
 
-    def _stand_still(self) -> None:
+    def _keep_shown_lines(self) -> None:
         """Keep the shown lines while the log is paused, also when the buffer drops them."""
         shown = () if self.following else self._shown
-        kept = {number: self._at(number) for number in shown}
-        self._kept = {number: line for number, line in kept.items() if line is not None}
+        lines = {number: self._at(number) for number in shown}
+        self._kept = {number: line for number, line in lines.items() if line is not None}
 
     def _drop_gone(self) -> int:
         """Forget the lines that the buffer has let go; return how many those were."""
@@ -345,9 +345,9 @@ class LiveLog(LogTable, inherit_bindings=False):
         marked = [line for number in sorted(self.marks) if (line := self._at(number)) is not None]
         line = self.cursor_line
         lines = marked or ([] if line is None else [line])
-        return len(lines), "\n".join(line_text(one, self._names) for one in lines)
+        return len(lines), "\n".join(line_text(line, self._names) for line in lines)
 
-    def search(self, text: str) -> Found | None:
+    def search(self, text: str) -> SearchMatch | None:
         """Search from the cursor backwards, for the newest is what matters; empty: end it."""
         numbers = (*self._shown, *self._waiting)
         there = ((number, self._at(number)) for number in numbers)
@@ -355,17 +355,17 @@ class LiveLog(LogTable, inherit_bindings=False):
         self.refresh()
         return self._go_to_match(forward=False, stay=True) if text else None
 
-    def search_on(self, *, forward: bool) -> Found | None:
+    def search_on(self, *, forward: bool) -> SearchMatch | None:
         """Go to the next match, which is a newer line, or to the one before."""
         return self._go_to_match(forward=forward) if self._search.needle else None
 
-    def _go_to_match(self, *, forward: bool, stay: bool = False) -> Found | None:
+    def _go_to_match(self, *, forward: bool, stay: bool = False) -> SearchMatch | None:
         newest = self._newest
         here = self._cursor if self._cursor is not None else newest
         gone = self._search.go(-1 if here is None else here, forward=forward, stay=stay)
         if gone is None:
-            return Found(0, 0)
-        number, found = gone
+            return SearchMatch(0, 0)
+        number, match = gone
         self.follow(False)
         if newest is not None and number > newest:
             self._let_in()
@@ -373,4 +373,4 @@ class LiveLog(LogTable, inherit_bindings=False):
         position = self._position()
         self._cursor = old
         self._go_to(position)
-        return found
+        return match

@@ -34,11 +34,7 @@ class LiveLogScreen(ConsoleScreen):
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(
-            open=self.open,
-            follow=self.follow,
-            mark=self.mark,
-            copy=self.copy,
-            wrap=self.wrap,
+            open=self.open, follow=self.follow, mark=self.mark, copy=self.copy, wrap=self.wrap
         )
         self.search = SearchPart(self, lambda: self.log_lines)
         self.filter = FilterPart(
@@ -168,7 +164,7 @@ def _log_filter(text: str) -> Filter | None:
     """
     if not text.strip():
         return None
-    wanted = parse(text)
-    if wanted.needs_data:
+    parsed = parse(text)
+    if parsed.needs_data:
         raise Refused("log lines hold no bodies, so data. terms find nothing here; leave them out")
-    return wanted
+    return parsed

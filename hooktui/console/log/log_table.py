@@ -17,7 +17,7 @@ from hooktui.console.log.columns import line_text, log_columns
 from hooktui.console.shell.log_buffer import LogBuffer, LogLine
 from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
 from hooktui.console.widgets.table import MARGIN, Column, Placed, Table, pieces_of, place
-from hooktui.console.widgets.text_search import Found, folded, highlighted, step
+from hooktui.console.widgets.text_search import SearchMatch, folded, highlighted, step
 from hooktui.domain.filters.parser import Filter
 from hooktui.domain.text import visible
 
@@ -52,14 +52,14 @@ class LogSearch:
         while self._found and self._found[0] < first:
             self._found.popleft()
 
-    def go(self, here: int, *, forward: bool, stay: bool = False) -> tuple[int, Found] | None:
+    def go(self, here: int, *, forward: bool, stay: bool = False) -> tuple[int, SearchMatch] | None:
         """Return the number of the match after (or before) a line; None: there is none."""
         if not self._found:
             return None
         # A copy: reaching into the middle of a deque takes as long as walking there.
-        found = list(self._found)
-        at, wrapped = step(found, here, forward=forward, stay=stay)
-        return found[at], Found(at + 1, len(found), wrapped)
+        matches = list(self._found)
+        at, wrapped = step(matches, here, forward=forward, stay=stay)
+        return matches[at], SearchMatch(at + 1, len(matches), wrapped)
 
 
 class LogTable(Table, inherit_bindings=False):
@@ -262,7 +262,7 @@ def continuation(
 ) -> list[str]:
     """Return what of a line did not fit into its columns, in pieces of the width that is left."""
     room = max(width - INDENT, 10)
-    widths = {one.column.name: one.width for one in placed}
+    widths = {cell.column.name: cell.width for cell in placed}
     cut = []
     for column in columns:
         text = "".join(piece for piece, _ in pieces_of(column.cell(line)))

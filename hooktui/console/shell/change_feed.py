@@ -99,7 +99,7 @@ class ChangeFeedFollower:
 
 def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:
     """Return the lines of the log in a page of the feed: one for each attempt."""
-    found = []
+    shown = []
     for line in lines:
         if line.kind != "attempt":
             continue
@@ -107,7 +107,7 @@ def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:
         result = attempt.error or ""
         if attempt.status_code is not None:
             result = str(attempt.status_code)
-        found.append(
+        shown.append(
             LogLine(
                 at_ms=from_rfc3339(line.at),
                 delivery=attempt.delivery,
@@ -124,7 +124,7 @@ def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:
                 detail=attempt.error_detail or "",
             )
         )
-    return found
+    return shown
 
 
 def changes_of(lines: Iterable[FeedLine]) -> FeedChanges:

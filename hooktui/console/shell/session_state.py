@@ -51,16 +51,18 @@ class SessionState:
         """Return the state of a screen for an account; empty the first time."""
         return self._kept.get(_key(place, account), {})
 
-    def keep(self, place: str, account: int, kept: ScreenState) -> None:
+    def keep(self, place: str, account: int, state: ScreenState) -> None:
         """Keep the state of a screen for an account."""
-        if kept:
-            self._kept[_key(place, account)] = kept
+        if state:
+            self._kept[_key(place, account)] = state
         else:
             self._kept.pop(_key(place, account), None)
 
     def ran(self, command: str) -> None:
         """Take a line of the ``:`` line into the history, once, as the latest."""
-        self.commands = [one for one in self.commands if one != command][1 - MOST_COMMANDS :]
+        self.commands = [earlier for earlier in self.commands if earlier != command][
+            1 - MOST_COMMANDS :
+        ]
         self.commands.append(command)
 
     def write(self) -> str:
@@ -118,10 +120,10 @@ def _read(file: Path) -> object:
     with file.open("rb") as opened:
         content = opened.read(MOST_BYTES)  # what is larger is no JSON then
     try:
-        found: object = json.loads(content)
+        state: object = json.loads(content)
     except (ValueError, RecursionError):
         raise ValueError("it is not JSON") from None
-    return found
+    return state
 
 
 def _fill(state: SessionState, content: object) -> None:
@@ -133,30 +135,32 @@ def _fill(state: SessionState, content: object) -> None:
     if not isinstance(content, dict):
         raise ValueError("it is not an object")
     place, theme = content.get("place", ""), content.get("theme")
-    commands, kept = content.get("commands", []), content.get("kept", {})
+    commands, states = content.get("commands", []), content.get("kept", {})
     good = (
         isinstance(place, str)
         and (theme is None or _are_texts(theme, 2))
         and _are_texts(commands)
-        and isinstance(kept, dict)
-        and all(isinstance(one, dict) for one in kept.values())
+        and isinstance(states, dict)
+        and all(isinstance(entry, dict) for entry in states.values())
     )
     if not good:
         raise ValueError("it does not hold what it should")
     state.place = place
     state.theme = None if theme is None else (theme[0], theme[1])
     state.commands = commands[-MOST_COMMANDS:]
-    state._kept = {key: _plain(one) for key, one in kept.items()}
+    state._kept = {key: _plain(entry) for key, entry in states.items()}
 
 
-def _plain(kept: dict[str, object]) -> ScreenState:
-    return {key: one for key, one in kept.items() if isinstance(one, str | int | bool | None)}
+def _plain(state: dict[str, object]) -> ScreenState:
+    return {
+        key: value for key, value in state.items() if isinstance(value, str | int | bool | None)
+    }
 
 
 def _are_texts(value: object, count: int | None = None) -> bool:
     return (
         isinstance(value, list)
-        and all(isinstance(one, str) for one in value)
+        and all(isinstance(text, str) for text in value)
         and (count is None or len(value) == count)
     )
 

@@ -12,7 +12,7 @@ from textual.worker import Worker
 from hooktui.console.shell.account import AccountView
 from hooktui.console.shell.server_connection import ServerConnection
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.wire.server import Status
+from hooktui.domain.wire.server import ServerStatus
 
 STATUS_S: Final = 5.0
 """Between two reads while deliveries run or wait; otherwise the status is read on demand."""
@@ -94,10 +94,10 @@ class StatusMonitor:
         self._app, self._connection, self._account = app, connection, account
         self._clock, self._on_read = clock, on_read
         self._due = self._reading = False
-        self.latest: Status | None = None
+        self.latest: ServerStatus | None = None
         self.backlog_trend, self.disk_trend = Trend(), Trend()
 
-    async def known(self) -> Status:
+    async def known(self) -> ServerStatus:
         """Return the latest status; read it if there is none yet.
 
         Raises:
@@ -105,7 +105,7 @@ class StatusMonitor:
         """
         return await self.read() if self.latest is None else self.latest
 
-    async def read(self) -> Status:
+    async def read(self) -> ServerStatus:
         """Read the status.
 
         Raises:
@@ -118,7 +118,7 @@ class StatusMonitor:
         self._on_read()
         return status
 
-    def record(self, status: Status) -> None:
+    def record(self, status: ServerStatus) -> None:
         """Keep a status as the latest."""
         self.latest = status
         self.backlog_trend.add(self._clock(), status.backlog.count)
@@ -154,7 +154,7 @@ class StatusMonitor:
             self._read_in(STATUS_S)
 
 
-def _is_calm(status: Status) -> bool:
+def _is_calm(status: ServerStatus) -> bool:
     rates = status.rates
     if rates is None:
         return not status.backlog.count

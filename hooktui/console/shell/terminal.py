@@ -47,12 +47,12 @@ class EscapeFilter(LineFilter):
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """Return the segments with every character visible."""
-        shown = [one.text if one.control else visible(one.text) for one in segments]
-        if all(text == one.text for text, one in zip(shown, segments, strict=True)):
+        shown = [segment.text if segment.control else visible(segment.text) for segment in segments]
+        if all(text == segment.text for text, segment in zip(shown, segments, strict=True)):
             return segments
         return [
-            one if text == one.text else Segment(text, one.style)
-            for text, one in zip(shown, segments, strict=True)
+            segment if text == segment.text else Segment(text, segment.style)
+            for text, segment in zip(shown, segments, strict=True)
         ]
 
 

@@ -78,7 +78,7 @@ class TerminalSize:
     def too_small(self) -> bool:
         """Whether only the message is drawn, or will be with the next frame."""
         screen = self._app.screen_stack[-1] if self._app.screen_stack else None
-        still = screen is not None and any(screen.has_class(one) for one in TOO_SMALL_CLASSES)
+        still = screen is not None and any(screen.has_class(name) for name in TOO_SMALL_CLASSES)
         return still or is_too_small(self._app.size)
 
     def message(self) -> Sequence[str]:

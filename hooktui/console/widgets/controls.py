@@ -264,7 +264,7 @@ class ShortList(LineWidget, can_focus=True):
         if y >= len(self.rows):
             return self.strip((), width)
         row = self.rows[y]
-        names = max(cell_len(one.name) for one in self.rows)
+        names = max(cell_len(row.name) for row in self.rows)
         over = self.tone("cursor") if y == self.cursor and self.has_focus else None
         name = " " + row.name + " " * (names - cell_len(row.name) + 2)
         return self.strip(((name, "accent"), (row.words, "plain")), width, over)

@@ -137,8 +137,8 @@ def json_lines(text: str) -> Sequence[Line] | None:
     tokens = _TOKEN.finditer(text)
     coming = next(tokens, None)
     while coming is not None:
-        found, coming = coming, next(tokens, None)
-        piece = found[0]
+        token, coming = coming, next(tokens, None)
+        piece = token[0]
         following = "" if coming is None else coming[0]
         if piece == ",":
             continue
@@ -148,21 +148,21 @@ def json_lines(text: str) -> Sequence[Line] | None:
             opened[-1].count += 1
             head = [Span(_value(piece), "key")]
         elif piece in "}]":
-            _close(text, lines, opened, found.end(), "," if following == "," else "")
+            _close(text, lines, opened, token.end(), "," if following == "," else "")
         else:
             if opened and opened[-1].bracket == "[":
                 opened[-1].count += 1
             indent = Span("  " * min(len(opened), MAX_INDENT), "plain")
             if piece in "{[" and following != "}" and following != "]":
-                opened.append(_Opened(len(lines), piece, found.start(), (indent, *head)))
+                opened.append(_Opened(len(lines), piece, token.start(), (indent, *head)))
                 spans = (indent, *head, Span(piece, "mark"))
-                lines.append(Line(spans, source=text, start=found.start()))
+                lines.append(Line(spans, source=text, start=token.start()))
             elif piece in "{[":
-                opened.append(_Opened(len(lines), piece, found.start(), (indent, *head)))
+                opened.append(_Opened(len(lines), piece, token.start(), (indent, *head)))
             else:
                 comma = (Span(",", "mark"),) if following == "," else ()
                 spans = (indent, *head, Span(_value(piece), _kind(piece)), *comma)
-                lines.append(Line(spans, source=text, start=found.start(), stop=found.end()))
+                lines.append(Line(spans, source=text, start=token.start(), stop=token.end()))
             head = []
         if len(lines) > MAX_LINES:
             return None

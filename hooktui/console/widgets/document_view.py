@@ -21,7 +21,7 @@ from textual.strip import Strip
 from hooktui.console.registry import cursor_after, move_bindings
 from hooktui.console.widgets.document_lines import Form, Kind, Line, Section, Span, document_lines
 from hooktui.console.widgets.styled import LineWidget, StyleName
-from hooktui.console.widgets.text_search import Found, folded, highlighted, places_in, step
+from hooktui.console.widgets.text_search import SearchMatch, folded, highlighted, places_in, step
 
 _TONES: Final[dict[Kind, StyleName]] = {
     "key": "accent",
@@ -93,14 +93,14 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
         self._lay_out()
         return self.wrapped
 
-    def search(self, text: str) -> Found | None:
+    def search(self, text: str) -> SearchMatch | None:
         """Search for a text from the cursor on; an empty one ends the search."""
         self._needle = folded(text)
         self._find()
         self.refresh()
         return self._go_to_match(forward=True, stay=True)
 
-    def search_on(self, *, forward: bool) -> Found | None:
+    def search_on(self, *, forward: bool) -> SearchMatch | None:
         """Go to the next or the previous match."""
         return self._go_to_match(forward=forward)
 
@@ -185,7 +185,7 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
     def _section_of(self, number: int) -> str:
         """Return the title of the section that a line is in."""
         headings = self._headings()
-        place = max((one for one in headings if one <= number), default=number)
+        place = max((heading for heading in headings if heading <= number), default=number)
         return headings.get(place, "text")
 
     def _headings(self) -> dict[int, str]:
@@ -238,17 +238,17 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
         ]
         self._place = (-1, -1)
 
-    def _go_to_match(self, *, forward: bool, stay: bool = False) -> Found | None:
+    def _go_to_match(self, *, forward: bool, stay: bool = False) -> SearchMatch | None:
         if not self._needle:
             return None
         if not self._places:
-            return Found(0, 0)
+            return SearchMatch(0, 0)
         line = self._rows[self.cursor][0]
         here = self._place if self._place[0] == line else (line, -1 if forward else 0)
         at, wrapped = step(self._places, here, forward=forward, stay=stay)
         self._place = self._places[at]
         self._show_place(*self._place)
-        return Found(at + 1, len(self._places), wrapped)
+        return SearchMatch(at + 1, len(self._places), wrapped)
 
     def _show_place(self, line: int, at: int) -> None:
         """Unfold what hides a place, put the cursor on its row, and scroll sideways to it."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from hooktui.console.widgets.page_window import SEARCH_PAGES, Window
+from hooktui.console.widgets.page_window import SEARCH_PAGES, PageWindow
 
 Doubt = Literal["loading", "replaced", "hidden"]
 """Why a command must not act on the row under the cursor: another list is being loaded, the row is
@@ -23,7 +23,7 @@ Load = Literal["filter", "sort", "reload", "page"]
 
 
 @dataclass(slots=True)
-class Choice:
+class RowChoice:
     """The chosen row of one list.
 
     Attributes:
@@ -86,7 +86,7 @@ _FILTER_PAGES: Final = 2
 """Pages that are read for the chosen row while a filter is typed: fewer than for a sort."""
 
 
-async def search_chosen(choice: Choice, window: Window[Any], load: Load) -> None:
+async def search_chosen(choice: RowChoice, window: PageWindow[Any], load: Load) -> None:
     """Load the part of a list that holds the chosen row, if it is found and not loaded already.
 
     When the person chooses another row meanwhile, that one is searched for.

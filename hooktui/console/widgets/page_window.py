@@ -39,7 +39,7 @@ class PageQuery(TypedDict):
 class PageSource(Protocol[T]):
     """Where rows come from: one page of a list, by cursor."""
 
-    async def page(self, wanted: PageQuery) -> Page[T]:
+    async def page(self, query: PageQuery) -> Page[T]:
         """Return the page at a cursor; None: the first one, or the last with ``from_end``.
 
         Raises:
@@ -61,7 +61,7 @@ class _Loaded(Generic[T]):
     next: str | None
 
 
-class Window(Generic[T]):
+class PageWindow(Generic[T]):
     """Pages of a list that lie side by side.
 
     Attributes:
@@ -82,9 +82,9 @@ class Window(Generic[T]):
         self.sort: str | None = None
         self.descending = False
 
-    def copy(self) -> Window[T]:
+    def copy(self) -> PageWindow[T]:
         """Return a window of its own with the same pages, to change it apart from this one."""
-        copied = Window(self._source, self._row_id)
+        copied = PageWindow(self._source, self._row_id)
         copied._pages = [replace(page) for page in self._pages]
         copied.first, copied.total, copied.estimated = self.first, self.total, self.estimated
         copied.sort, copied.descending = self.sort, self.descending
@@ -185,7 +185,7 @@ class Window(Generic[T]):
             rows, following = rows + page.rows, page.next
         return rows[:most]
 
-    def _adopt(self, other: Window[T]) -> bool:
+    def _adopt(self, other: PageWindow[T]) -> bool:
         self._pages, self.first = other._pages, other.first
         self.total, self.estimated = other.total, other.estimated
         return True
@@ -239,10 +239,10 @@ class Window(Generic[T]):
             fresh.append(await self._fetch(fresh[-1].next))
             end += len(fresh[-1].rows)
         # A page that was fetched backwards has a fixed end, not a fixed start.
-        kept = [] if page.backward or page.from_end else self._pages[:at]
-        if not kept:
+        pages = [] if page.backward or page.from_end else self._pages[:at]
+        if not pages:
             self.first = start
-        self._pages = kept + fresh
+        self._pages = pages + fresh
         if page.from_end:
             self.first = max(self.total - len(page.rows), 0)
         self._settle()

@@ -76,28 +76,28 @@ class LineWidget(Widget):
 
     def segments(self, pieces: Iterable[StyledText], over: Style | None = None) -> list[Segment]:
         """Return pieces as segments; ``over`` (a cursor line) is applied to every style."""
-        found = []
+        segments = []
         for text, tone in pieces:
             style = self.tone(tone)
             if over is not None:
                 style = self._on(over, tone)
-            found.append(Segment(visible(text), style))
-        return found
+            segments.append(Segment(visible(text), style))
+        return segments
 
     def _on(self, over: Style, tone: StyleName) -> Style:
         """Return a tone on a cursor's line: state colours stay, where they can be read there."""
         if self._covered is None:
             self._covered = {}
-        found = self._covered.get((over, tone))
-        if found is None:
+        style_over = self._covered.get((over, tone))
+        if style_over is None:
             style = self.tone(tone)
             # Of 16 colours nobody knows which can be read on which.
             if tone in ("plain", "quiet", "strong") or self.app.native_ansi_color:
-                found = style + over
+                style_over = style + over
             else:
-                found = readable_style(style + over.background_style)
-            self._covered[over, tone] = found
-        return found
+                style_over = readable_style(style + over.background_style)
+            self._covered[over, tone] = style_over
+        return style_over
 
     def strip(self, pieces: Iterable[StyledText], width: int, over: Style | None = None) -> Strip:
         """Return pieces as one line of exactly ``width`` cells, cut with an ellipsis."""
@@ -116,15 +116,17 @@ def fit(segments: list[Segment], width: int, ellipsis: str = "…") -> list[Segm
     if total <= width:
         return segments
     room = max(width - 1, 0)
-    kept: list[Segment] = []
+    fitted: list[Segment] = []
     for text, style, _ in segments:
         length = cell_len(text)
         if length >= room:
-            kept.append(Segment(set_cell_size(text, room) + (ellipsis if width > 0 else ""), style))
+            fitted.append(
+                Segment(set_cell_size(text, room) + (ellipsis if width > 0 else ""), style)
+            )
             break
-        kept.append(Segment(text, style))
+        fitted.append(Segment(text, style))
         room -= length
-    return kept
+    return fitted
 
 
 def joined(segments: Iterable[Segment]) -> list[Segment]:
@@ -132,28 +134,28 @@ def joined(segments: Iterable[Segment]) -> list[Segment]:
 
     A change of style costs 37 bytes on the wire, and of a blank only the ground is seen.
     """
-    found: list[tuple[str, Style | None]] = []
+    parts: list[tuple[str, Style | None]] = []
     for text, style, _ in segments:
         if not text:
             continue
-        if found:
-            before, its_style = found[-1]
+        if parts:
+            before, its_style = parts[-1]
             if its_style == style or (text.isspace() and _same_ground(its_style, style)):
-                found[-1] = (before + text, its_style)
+                parts[-1] = (before + text, its_style)
                 continue
             if before.isspace() and _same_ground(its_style, style):
-                found[-1] = (before + text, style)
+                parts[-1] = (before + text, style)
                 continue
-        found.append((text, style))
-    return [Segment(text, style) for text, style in found]
+        parts.append((text, style))
+    return [Segment(text, style) for text, style in parts]
 
 
-def _same_ground(one: Style | None, other: Style | None) -> bool:
+def _same_ground(style: Style | None, other: Style | None) -> bool:
     """Return whether blanks look the same in both styles."""
-    if one is None or other is None:
+    if style is None or other is None:
         return False
-    marked = one.reverse or other.reverse or one.underline or other.underline
-    return one.bgcolor == other.bgcolor and not marked and not one.strike and not other.strike
+    marked = style.reverse or other.reverse or style.underline or other.underline
+    return style.bgcolor == other.bgcolor and not marked and not style.strike and not other.strike
 
 
 def text_width(pieces: Iterable[StyledText]) -> int:

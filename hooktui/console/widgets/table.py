@@ -66,19 +66,19 @@ def place(columns: Sequence[Column[T]], room: int) -> list[Placed[T]]:
     Columns are dropped by priority, after those that are next to go were cut to their least; what
     is left over goes to those that grow.
     """
-    kept = list(columns)
-    while len(kept) > 1 and _needed(kept) - _spare(kept) > room:
-        worst = max(range(len(kept)), key=lambda at: (kept[at].priority, at))
-        del kept[worst]
-    widths = {column.name: column.width for column in kept}
-    left = room - _needed(kept)
-    for column in kept:
+    shown = list(columns)
+    while len(shown) > 1 and _needed(shown) - _spare(shown) > room:
+        worst = max(range(len(shown)), key=lambda at: (shown[at].priority, at))
+        del shown[worst]
+    widths = {column.name: column.width for column in shown}
+    left = room - _needed(shown)
+    for column in shown:
         if left < 0 and column.least:
             cut = min(-left, column.width - column.least)
             widths[column.name] -= cut
             left += cut
     while left > 0:
-        growing = [c for c in kept if c.grow and widths[c.name] < c.most]
+        growing = [c for c in shown if c.grow and widths[c.name] < c.most]
         shares = sum(c.grow for c in growing)
         if not growing:
             break
@@ -89,7 +89,7 @@ def place(columns: Sequence[Column[T]], room: int) -> list[Placed[T]]:
             widths[column.name] += extra
             given += extra
         left -= given
-    return [Placed(column, widths[column.name]) for column in kept]
+    return [Placed(column, widths[column.name]) for column in shown]
 
 
 def pieces_of(cell: str | StyledLine) -> StyledLine:
@@ -152,11 +152,11 @@ class Table(LineWidget, ScrollView, inherit_bindings=False):
 
     def show_count(self, rows: int) -> None:
         """Say how many rows there are; heading and scrollbar follow."""
-        wanted = Size(self.line_width, rows + 1)
-        if wanted != self.virtual_size:
+        size = Size(self.line_width, rows + 1)
+        if size != self.virtual_size:
             # Without its watcher, which would lay out the whole screen: a log grows all the time.
-            self.set_reactive(Table.virtual_size, wanted)
-            self._scroll_update(wanted)
+            self.set_reactive(Table.virtual_size, size)
+            self._scroll_update(size)
             self.call_after_refresh(self._place_scrollbar)
 
     def _place_scrollbar(self) -> None:
@@ -179,11 +179,11 @@ class Table(LineWidget, ScrollView, inherit_bindings=False):
     ) -> Strip:
         """Return the titles of the columns, with the sign of the sort."""
         segments = self.segments(((" " * MARGIN, "quiet"),))
-        for one in placed:
-            title = one.column.title
-            if one.column.sort is not None and one.column.sort == sort:
+        for cell in placed:
+            title = cell.column.title
+            if cell.column.sort is not None and cell.column.sort == sort:
                 title += self.glyphs.down if descending else self.glyphs.up
-            segments += self._cell(one, ((title, "quiet"),), None)
+            segments += self._cell(cell, ((title, "quiet"),), None)
         return self.whole(segments, self.line_width)
 
     def draw_row(
@@ -192,8 +192,8 @@ class Table(LineWidget, ScrollView, inherit_bindings=False):
         """Return a row; ``over`` is the style of the cursor's line."""
         mark: StyledLine = ((self.glyphs.marked if marked else " ", "accent"), (" ", "accent"))
         segments = self.segments(mark, over)
-        for one in placed:
-            segments += self._cell(one, pieces_of(one.column.cell(row)), over)
+        for cell in placed:
+            segments += self._cell(cell, pieces_of(cell.column.cell(row)), over)
         return self.whole(segments, self.line_width, over)
 
     def _cell(self, placed: Placed[T], pieces: StyledLine, over: Style | None) -> list[Segment]:
@@ -210,8 +210,8 @@ class Table(LineWidget, ScrollView, inherit_bindings=False):
 def column_at(placed: Sequence[Placed[T]], x: int) -> Column[T] | None:
     """Return the column at a cell of a line, if there is one."""
     start = MARGIN
-    for one in placed:
-        if start <= x < start + one.width:
-            return one.column
-        start += one.width + GAP
+    for cell in placed:
+        if start <= x < start + cell.width:
+            return cell.column
+        start += cell.width + GAP
     return None

@@ -21,7 +21,7 @@ MATCH: Final = Style(reverse=True, underline=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchMatch:
     """A match: its number (from 1; 0: none), how many there are, and whether the search wrapped."""
 
     number: int
@@ -32,10 +32,10 @@ class Found:
 class Searchable(Protocol):
     """A widget whose text can be searched."""
 
-    def search(self, text: str) -> Found | None:
+    def search(self, text: str) -> SearchMatch | None:
         """Search for a text from the cursor on; an empty one ends the search (None)."""
 
-    def search_on(self, *, forward: bool) -> Found | None:
+    def search_on(self, *, forward: bool) -> SearchMatch | None:
         """Go to the next or the previous match; None while nothing is searched for."""
 
     def focus(self) -> object:
@@ -47,7 +47,7 @@ def folded(text: str) -> str:
     lower = text.lower()
     if len(lower) == len(text):
         return lower
-    return "".join(one.lower() if len(one.lower()) == 1 else one for one in text)
+    return "".join(letter.lower() if len(letter.lower()) == 1 else letter for letter in text)
 
 
 def places_in(text: str, needle: str) -> Iterator[int]:

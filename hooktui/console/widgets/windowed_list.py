@@ -21,9 +21,9 @@ from textual.worker import Worker
 from hooktui.console.formatting import counted
 from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import move_bindings
-from hooktui.console.widgets.list_choice import Choice, Doubt, Load, search_chosen
+from hooktui.console.widgets.list_choice import Doubt, Load, RowChoice, search_chosen
 from hooktui.console.widgets.marks import Marks
-from hooktui.console.widgets.page_window import MOST_PAGES, PAGE, PageSource, Window
+from hooktui.console.widgets.page_window import MOST_PAGES, PAGE, PageSource, PageWindow
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import MARGIN, Column, Placed, Table, column_at, place
 from hooktui.domain.errors import HooktuiError
@@ -96,7 +96,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
     ) -> None:
         super().__init__(id=id)
         self.columns = tuple(columns)
-        self.window = Window(source, row_id)
+        self.window = PageWindow(source, row_id)
         self.window.sort, self.window.descending = sort, descending
         self.row_id = row_id
         self.empty = tuple(empty)
@@ -105,7 +105,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self.cursor = 0
         self.marks: Marks[T] = Marks()
         self.loaded = False
-        self.choice = Choice()
+        self.choice = RowChoice()
         self._asked = self._arrived = 0  # lists in another order, or of other rows
         self._is_another = False
         self._placed: list[Placed[T]] = []
@@ -181,7 +181,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
     async def load(self) -> None:
         """Load the list from its start: it may hold other rows than before."""
         self._asked += 1
-        await self._load(Window.to_start, "filter")
+        await self._load(PageWindow.to_start, "filter")
 
     def load_anew(self) -> None:
         """Load the list from its start, in the background: it is another one by now."""
@@ -193,7 +193,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         """Load what is seen again; the cursor stays on its row."""
         top = self.top
 
-        async def again(window: Window[T]) -> None:
+        async def again(window: PageWindow[T]) -> None:
             await window.again(top, top + self.rows_high)
 
         await self._load(again, "reload")
@@ -203,7 +203,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         before = self.window.sort, self.window.descending
         self._asked += 1
         self.window.sort, self.window.descending = sort, descending
-        failed = not await self._load(Window.to_start, "sort")
+        failed = not await self._load(PageWindow.to_start, "sort")
         if failed and (self.window.sort, self.window.descending) == (sort, descending):
             self.window.sort, self.window.descending = before
 
@@ -240,9 +240,9 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         Raises:
             HooktuiError: the server does not give them; the marks stay as they were.
         """
-        asked = self._asked
+        request = self._asked
         rows = await self.window.all_rows(most)
-        if asked == self._asked:  # else another list is shown by now
+        if request == self._asked:  # else another list is shown by now
             self.marks.update({self.row_id(row): row for row in rows})
             self.refresh()
             self.post_message(self.MarksChanged(self))
@@ -280,27 +280,27 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     # -- loading
 
-    async def _load(self, fetch: Callable[[Window[T]], Awaitable[None]], load: Load) -> bool:
+    async def _load(self, fetch: Callable[[PageWindow[T]], Awaitable[None]], load: Load) -> bool:
         """Fetch rows, and show them; return whether they came.
 
         They are fetched into a copy: until the cursor's row is found among them, the list that is
         seen, and that commands act on, stays whole.
         """
         async with self._loading:
-            asked, fresh = self._asked, self.window.copy()
+            request, fresh = self._asked, self.window.copy()
             try:
                 await fetch(fresh)
                 if self._follows(load):
                     await search_chosen(self.choice, fresh, load)
             except HooktuiError as error:
-                self._arrived, self._is_another = asked, False
+                self._arrived, self._is_another = request, False
                 self.post_message(self.Failed(self, error))
                 return False
-            if self._asked != (self._arrived if load in ("reload", "page") else asked):
+            if self._asked != (self._arrived if load in ("reload", "page") else request):
                 return True  # another list is asked for by now: these rows are not in it
             self._take_over(fresh, load)
             if load in ("filter", "sort"):
-                self._arrived, self._is_another = asked, False
+                self._arrived, self._is_another = request, False
             self._refresh_differences()
         self.post_message(self.Moved(self))
         self.call_later(self._fetch_near)
@@ -315,7 +315,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             return self.choice.awaited or self.doubt is None
         return load != "page"
 
-    def _take_over(self, fresh: Window[T], load: Load) -> None:
+    def _take_over(self, fresh: PageWindow[T], load: Load) -> None:
         """Show what was fetched: size, marks, cursor, and the line of the cursor."""
         anew = load in ("filter", "sort")
         offset, at_top = self.cursor - self.top, self.top == 0
@@ -347,9 +347,9 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             return
         window, top = self.window, self.top
         if top + self.rows_high + _NEAR > window.end and window.has_more:
-            self._in_background(partial(self._load, Window.more, "page"))
+            self._in_background(partial(self._load, PageWindow.more, "page"))
         elif top - _NEAR < window.first and window.has_before:
-            self._in_background(partial(self._load, Window.before, "page"))
+            self._in_background(partial(self._load, PageWindow.before, "page"))
 
     def _in_background(self, work: Callable[[], Coroutine[None, None, object]]) -> None:
         """Run one piece of loading; a later one takes its place."""
@@ -373,16 +373,16 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             case "page_down":
                 self._go_to(self.cursor + high, top=self.top + high)
             case "first":
-                self._jump(Window.to_start, 0)
+                self._jump(PageWindow.to_start, 0)
             case "last":
-                self._jump(Window.to_end, self.window.total - 1)
+                self._jump(PageWindow.to_end, self.window.total - 1)
 
     def action_open(self) -> None:
         """Open the row under the cursor."""
         if self.cursor_row is not None:
             self.post_message(self.Opened(self))
 
-    def _jump(self, fetch: Callable[[Window[T]], Awaitable[None]], position: int) -> None:
+    def _jump(self, fetch: Callable[[PageWindow[T]], Awaitable[None]], position: int) -> None:
         if self.window.row(position) is not None or not self.window.total:
             self._go_to(position)
             return

@@ -109,15 +109,15 @@ def walk(data: object, path: tuple[str, ...]) -> Iterator[tuple[bool, object]]:
 
 def first_steps(data: object, path: tuple[str, ...], most: int) -> Steps[list[object]]:
     """Return the first values at the end of a path, lists unfolded, in the order of the body."""
-    found: list[object] = []
+    values: list[object] = []
     for count, (ended, value) in enumerate(walk(data, path), 1):
         if count % _A_STEP == 0:
             yield
         if ended:
-            found.append(value)
-            if len(found) == most:
+            values.append(value)
+            if len(values) == most:
                 break
-    return found
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +125,12 @@ class Leaves:
     """The values at the end of one path, prepared for comparison.
 
     ``texts`` are the distinct ones, case-folded (numbers, booleans and null by their JSON text),
-    ``numbers`` the numbers as `number_text` writes them; ``some``: there is any value.
+    ``numbers`` the numbers as `number_text` writes them; ``has_values``: there is any value.
     """
 
     texts: frozenset[str]
     numbers: frozenset[str]
-    some: bool
+    has_values: bool
     joined: str
 
     def fit_steps(self, patterns: Patterns) -> Steps[bool]:
@@ -147,7 +147,7 @@ class Leaves:
     def _fits_steps(self, pattern: Pattern) -> Steps[bool]:
         parts = pattern.parts
         if parts == ANYTHING:
-            return self.some
+            return self.has_values
         if len(parts) == 3 and not parts[0] and not parts[2]:
             if len(self.joined) > _LETTERS_A_STEP // 4:
                 yield
@@ -167,13 +167,13 @@ def leaves_steps(data: object, path: tuple[str, ...]) -> Steps[Leaves]:
     """Return the values at the end of a path."""
     texts: set[str] = set()
     numbers: set[str] = set()
-    some = False
+    has_value = False
     for count, (ended, value) in enumerate(walk(data, path), 1):
         if count % _A_STEP == 0:
             yield
         if not ended:
             continue
-        some = True
+        has_value = True
         match value:
             case str():
                 texts.add(value.casefold())
@@ -190,4 +190,4 @@ def leaves_steps(data: object, path: tuple[str, ...]) -> Steps[Leaves]:
                 numbers.add(number_text(value))
             case _:
                 pass  # an object matches only *
-    return Leaves(frozenset(texts), frozenset(numbers), some, _SEPARATOR.join(texts))
+    return Leaves(frozenset(texts), frozenset(numbers), has_value, _SEPARATOR.join(texts))

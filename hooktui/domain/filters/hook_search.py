@@ -12,13 +12,15 @@ from enum import StrEnum
 from typing import Final
 
 from hooktui.domain.filters.parser import MAX_LENGTH, FilterError
-from hooktui.domain.filters.terms import Key
+from hooktui.domain.filters.terms import FilterKey
 
 HINT: Final = "words in name, URL or events, and status:failing,disabled,waiting"
 """The help text of search inputs."""
 
 _TERM = re.compile(r"\S+")
-_OTHER_KEYS: Final = frozenset(key.value for key in Key if key not in (Key.WORD, Key.STATUS))
+_OTHER_KEYS: Final = frozenset(
+    key.value for key in FilterKey if key not in (FilterKey.WORD, FilterKey.STATUS)
+)
 
 
 class HookState(StrEnum):
@@ -50,16 +52,16 @@ def parse_hook_search(text: str) -> tuple[HookTerm, ...]:
         raise FilterError(
             MAX_LENGTH + 1, f"a search has at most {MAX_LENGTH} characters, this one {len(text)}"
         )
-    return tuple(_term(found[0], found.start() + 1) for found in _TERM.finditer(text))
+    return tuple(_term(match[0], match.start() + 1) for match in _TERM.finditer(text))
 
 
 def _term(text: str, column: int) -> HookTerm:
     negated = text.startswith("-") and len(text) > 1
     text = text[negated:]
     key, colon, value = text.lower().partition(":")
-    if not colon or (key != Key.STATUS and key.partition(".")[0] not in _OTHER_KEYS):
+    if not colon or (key != FilterKey.STATUS and key.partition(".")[0] not in _OTHER_KEYS):
         return HookTerm(word=text, negated=negated)
-    if key != Key.STATUS:
+    if key != FilterKey.STATUS:
         raise FilterError(
             column, f"hooks have no {key}:, deliveries have; hooks are found by words and status:"
         )

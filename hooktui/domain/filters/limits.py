@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.patterns import Pattern
-from hooktui.domain.filters.terms import Filter, Key
+from hooktui.domain.filters.terms import Filter, FilterKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def check_filter(parsed: Filter, limits: FilterLimits) -> None:
     patterns = sum(
         isinstance(value, Pattern) and len(value.parts) > 1
         for term in parsed.terms
-        if term.key is Key.DATA
+        if term.key is FilterKey.DATA
         for value in term.values
     )
     for count, most, what, setting in (

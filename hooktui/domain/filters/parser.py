@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final, Literal
 
 from hooktui.domain.clock import from_rfc3339, parse_duration_s
-from hooktui.domain.deliveries import ErrorClass, Outcome, Status, Trigger
+from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Outcome, Trigger
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.patterns import Pattern
 from hooktui.domain.filters.terms import (
@@ -24,7 +24,7 @@ from hooktui.domain.filters.terms import (
     At,
     CodeRange,
     Filter,
-    Key,
+    FilterKey,
     Subject,
     Term,
     Took,
@@ -32,31 +32,37 @@ from hooktui.domain.filters.terms import (
 )
 
 __all__ = [
-    "Ago", "At", "CodeRange", "Filter", "FilterError", "Key", "Pattern", "Subject", "Term", "Took",
-    "Value", "parse", "parse_event_filter", "parse_hook_filter",
+    "Ago", "At", "CodeRange", "Filter", "FilterError", "FilterKey", "Pattern", "Subject", "Term",
+    "Took", "Value", "parse", "parse_event_filter", "parse_hook_filter",
 ]  # fmt: skip
 
 MAX_LENGTH = 2000
 """Characters of a filter; enough for people, and it fits into a query string."""
 
-STATUSES: Final = tuple(dict.fromkeys([*Status, *Outcome, HELD]))
+STATUSES: Final = tuple(dict.fromkeys([*DeliveryStatus, *Outcome, HELD]))
 """The values of ``status:``: states of a delivery, outcomes of an attempt, and held."""
 
-_EXPECTED: Final[dict[Key, str]] = {
-    Key.STATUS: f"one of {', '.join(STATUSES)}",
-    Key.HOOK: "a hook's number, as in hook:12",
-    Key.EVENT: "an event type, as in event:job.failed, event:job.* or event:job",
-    Key.CODE: "a status code, as in code:503, code:5xx or code:>=400",
-    Key.TOOK: "a comparison with a duration, as in took:>2s or took:<=500ms",
-    Key.SINCE: "a duration or a time, as in since:10m or since:2026-11-25T03:04:05Z",
-    Key.UNTIL: "a duration or a time, as in until:10m or until:2026-11-25T03:04:05Z",
-    Key.ERROR: f"one of {', '.join(ErrorClass)}",
-    Key.TRIGGER: f"one of {', '.join(Trigger)}",
-    Key.DATA: 'text, as in data.cluster_id:52 or data.errors:"*disk full*"',
+_EXPECTED: Final[dict[FilterKey, str]] = {
+    FilterKey.STATUS: f"one of {', '.join(STATUSES)}",
+    FilterKey.HOOK: "a hook's number, as in hook:12",
+    FilterKey.EVENT: "an event type, as in event:job.failed, event:job.* or event:job",
+    FilterKey.CODE: "a status code, as in code:503, code:5xx or code:>=400",
+    FilterKey.TOOK: "a comparison with a duration, as in took:>2s or took:<=500ms",
+    FilterKey.SINCE: "a duration or a time, as in since:10m or since:2026-11-25T03:04:05Z",
+    FilterKey.UNTIL: "a duration or a time, as in until:10m or until:2026-11-25T03:04:05Z",
+    FilterKey.ERROR: f"one of {', '.join(ErrorClass)}",
+    FilterKey.TRIGGER: f"one of {', '.join(Trigger)}",
+    FilterKey.DATA: 'text, as in data.cluster_id:52 or data.errors:"*disk full*"',
 }
-_KEYS: Final = (*(key.value for key in _EXPECTED if key is not Key.DATA), "data.")
+_KEYS: Final = (*(key.value for key in _EXPECTED if key is not FilterKey.DATA), "data.")
 _DATA: Final = "data."
-_OF_EVENTS: Final = (Key.WORD, Key.EVENT, Key.SINCE, Key.UNTIL, Key.DATA)
+_OF_EVENTS: Final = (
+    FilterKey.WORD,
+    FilterKey.EVENT,
+    FilterKey.SINCE,
+    FilterKey.UNTIL,
+    FilterKey.DATA,
+)
 
 _KEY = re.compile(r'([^\s":]+):')
 _EVENT = re.compile(r"[a-z0-9_.*-]+")
@@ -109,8 +115,8 @@ def parse_hook_filter(text: str) -> Filter:
     """
     parsed = parse(text)
     for term in parsed.terms:
-        if term.key not in (Key.DATA, Key.EVENT):
-            what = "words" if term.key is Key.WORD else f"{term.key}:"
+        if term.key not in (FilterKey.DATA, FilterKey.EVENT):
+            what = "words" if term.key is FilterKey.WORD else f"{term.key}:"
             raise FilterError(
                 term.column,
                 f"a hook's filter cannot use {what}; it can use event: and data. terms, as in"
@@ -160,18 +166,18 @@ def _term(text: str, start: int) -> tuple[Term, int]:
     place = start + negated
     if place == len(text) or text[place].isspace():
         raise FilterError(start + 1, 'write - directly before a term to negate it, or write "-"')
-    found = _KEY.match(text, place)
-    if not found:
+    match = _KEY.match(text, place)
+    if not match:
         piece, place = _piece(text, place, "")
         if not piece.text:
             raise FilterError(piece.column, "empty quotes search for nothing; write a word in them")
-        return Term(Key.WORD, (piece.pattern,), negated, start + 1), place
-    key, path = _key(found[1], place + 1)
+        return Term(FilterKey.WORD, (piece.pattern,), negated, start + 1), place
+    key, path = _key(match[1], place + 1)
     pieces: list[_Piece] = []
-    place = found.end() - 1  # at the colon, which the values follow as they follow a comma
+    place = match.end() - 1  # at the colon, which the values follow as they follow a comma
     while True:
         piece, place = _piece(text, place + 1, ",")
-        if not piece.text and not (piece.quoted and key is Key.DATA):
+        if not piece.text and not (piece.quoted and key is FilterKey.DATA):
             raise FilterError(piece.column, f"a value is missing; expected {_EXPECTED[key]}")
         pieces.append(piece)
         if text[place : place + 1] != ",":
@@ -180,15 +186,15 @@ def _term(text: str, start: int) -> tuple[Term, int]:
     return Term(key, tuple(dict.fromkeys(values)), negated, start + 1, path), place
 
 
-def _key(name: str, column: int) -> tuple[Key, tuple[str, ...]]:
+def _key(name: str, column: int) -> tuple[FilterKey, tuple[str, ...]]:
     folded = name.lower()
     if folded.startswith(_DATA):
         path = tuple(name[len(_DATA) :].split("."))
         if not all(path):
             raise FilterError(column, f"{name[:50]!r} has an empty field; write data.field:value")
-        return Key.DATA, path
+        return FilterKey.DATA, path
     if folded in _KEYS:
-        return Key(folded), ()
+        return FilterKey(folded), ()
     if folded == "data":
         raise FilterError(column, "data needs a field, as in data.cluster_id:52")
     raise FilterError(
@@ -231,7 +237,7 @@ def _piece(text: str, start: int, stops: str) -> tuple[_Piece, int]:
             letters[-1].append(letter)
     if quote >= 0:
         raise FilterError(quote, 'the quote is not closed; expected another " after it')
-    parts = ["".join(some) for some in letters]
+    parts = ["".join(run) for run in letters]
     # Two adjacent stars are equal to one.
     inner = (part for part in parts[1:-1] if part)
     folded = (parts[0], *inner, *parts[-1:]) if len(parts) > 1 else (parts[0],)
@@ -239,11 +245,11 @@ def _piece(text: str, start: int, stops: str) -> tuple[_Piece, int]:
     return _Piece("".join(written), pattern, start + 1, quoted), place
 
 
-def _wrong(key: Key, piece: _Piece) -> FilterError:
+def _wrong(key: FilterKey, piece: _Piece) -> FilterError:
     return FilterError(piece.column, f"{piece.text[:50]!r} is not {_EXPECTED[key]}")
 
 
-def _name(key: Key, known: Sequence[str], piece: _Piece) -> list[Value]:
+def _name(key: FilterKey, known: Sequence[str], piece: _Piece) -> list[Value]:
     name = piece.text.lower()
     if name not in known:
         raise FilterError(
@@ -253,11 +259,11 @@ def _name(key: Key, known: Sequence[str], piece: _Piece) -> list[Value]:
 
 
 def _status(piece: _Piece) -> list[Value]:
-    return _name(Key.STATUS, STATUSES, piece)
+    return _name(FilterKey.STATUS, STATUSES, piece)
 
 
 def _trigger(piece: _Piece) -> list[Value]:
-    return _name(Key.TRIGGER, tuple(Trigger), piece)
+    return _name(FilterKey.TRIGGER, tuple(Trigger), piece)
 
 
 def _error(piece: _Piece) -> list[Value]:
@@ -268,18 +274,18 @@ def _error(piece: _Piece) -> list[Value]:
         for known in ErrorClass
         if piece.pattern.matches(known) or known.startswith(f"{name}_")
     ]
-    return meant or _name(Key.ERROR, tuple(ErrorClass), piece)
+    return meant or _name(FilterKey.ERROR, tuple(ErrorClass), piece)
 
 
 def _hook(piece: _Piece) -> list[Value]:
     if not _HOOK.fullmatch(piece.text):
-        raise _wrong(Key.HOOK, piece)
+        raise _wrong(FilterKey.HOOK, piece)
     return [int(piece.text)]
 
 
 def _event(piece: _Piece) -> list[Value]:
     if not _EVENT.fullmatch(piece.text.lower()):
-        raise _wrong(Key.EVENT, piece)
+        raise _wrong(FilterKey.EVENT, piece)
     return [piece.pattern]
 
 
@@ -291,7 +297,7 @@ def _code(piece: _Piece) -> list[Value]:
     compared = _COMPARED.fullmatch(piece.text)
     code = compared[2] if compared else piece.text.lower()
     if not _CODE.fullmatch(code) or (compared and "x" in code):
-        raise _wrong(Key.CODE, piece)
+        raise _wrong(FilterKey.CODE, piece)
     low, high = int(code.replace("x", "0")), int(code.replace("x", "9"))
     if compared and compared[1].startswith(">"):
         low, high = low + (compared[1] == ">"), _HIGHEST_CODE
@@ -307,14 +313,14 @@ def _duration_ms(text: str) -> float:
 def _took(piece: _Piece) -> list[Value]:
     compared = _COMPARED.fullmatch(piece.text)
     if not compared:
-        raise _wrong(Key.TOOK, piece)
+        raise _wrong(FilterKey.TOOK, piece)
     try:
         return [Took(_OPERATORS[compared[1]], _duration_ms(compared[2]))]
     except ValueError:
-        raise _wrong(Key.TOOK, piece) from None
+        raise _wrong(FilterKey.TOOK, piece) from None
 
 
-def _time(key: Key, piece: _Piece) -> list[Value]:
+def _time(key: FilterKey, piece: _Piece) -> list[Value]:
     try:
         return [Ago(round(_duration_ms(piece.text)))]
     except ValueError:
@@ -328,15 +334,15 @@ def _time(key: Key, piece: _Piece) -> list[Value]:
 _OPERATORS: Final[dict[str, Literal["<", "<=", ">", ">="]]] = {
     "<": "<", "<=": "<=", ">": ">", ">=": ">=",
 }  # fmt: skip
-_READERS: Final[dict[Key, Callable[[_Piece], list[Value]]]] = {
-    Key.STATUS: _status,
-    Key.HOOK: _hook,
-    Key.EVENT: _event,
-    Key.CODE: _code,
-    Key.TOOK: _took,
-    Key.SINCE: partial(_time, Key.SINCE),
-    Key.UNTIL: partial(_time, Key.UNTIL),
-    Key.ERROR: _error,
-    Key.TRIGGER: _trigger,
-    Key.DATA: _data,
+_READERS: Final[dict[FilterKey, Callable[[_Piece], list[Value]]]] = {
+    FilterKey.STATUS: _status,
+    FilterKey.HOOK: _hook,
+    FilterKey.EVENT: _event,
+    FilterKey.CODE: _code,
+    FilterKey.TOOK: _took,
+    FilterKey.SINCE: partial(_time, FilterKey.SINCE),
+    FilterKey.UNTIL: partial(_time, FilterKey.UNTIL),
+    FilterKey.ERROR: _error,
+    FilterKey.TRIGGER: _trigger,
+    FilterKey.DATA: _data,
 }

@@ -53,10 +53,10 @@ class Pattern:
 
 def _in_order(parts: tuple[str, ...], text: str, start: int, end: int) -> bool:
     for part in parts:
-        found = text.find(part, start, end)
-        if found < 0:
+        position = text.find(part, start, end)
+        if position < 0:
             return False
-        start = found + len(part)
+        start = position + len(part)
     return True
 
 
@@ -83,7 +83,7 @@ def sort_patterns(patterns: Iterable[Pattern]) -> Patterns:
             wild.append(pattern)
     numbers = (_number_in(text) for text in texts)
     return Patterns(
-        frozenset(texts), frozenset(one for one in numbers if one is not None), tuple(wild)
+        frozenset(texts), frozenset(number for number in numbers if number is not None), tuple(wild)
     )
 
 

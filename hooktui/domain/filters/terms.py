@@ -25,7 +25,7 @@ _LONG_TEXT: Final = 50_000
 """Letters that a word is searched in at once, about 0.1 ms, or 3 ms for the worst words."""
 
 
-class Key(StrEnum):
+class FilterKey(StrEnum):
     """The property that a term tests; a term without a key is a `WORD`."""
 
     WORD = "word"
@@ -127,13 +127,13 @@ class Subject:
             seen.has_data = True
         if seen.data is UNREADABLE:
             return None
-        found = seen.leaves.get(path)
-        if found is None:
-            found = yield from leaves_steps(seen.data, path)
+        leaves = seen.leaves.get(path)
+        if leaves is None:
+            leaves = yield from leaves_steps(seen.data, path)
             if len(seen.leaves) >= _MOST_PATHS:
                 seen.leaves.clear()
-            seen.leaves[path] = found
-        return found
+            seen.leaves[path] = leaves
+        return leaves
 
     def forget_steps(self) -> Steps[None]:
         """Free the cached body; another term reads it again."""
@@ -153,10 +153,10 @@ class Term:
         values: at least one; their type depends on the key, see `Value`.
         negated: whether it was written with a ``-``.
         column: its column in the filter's text, from 1.
-        path: the fields to follow, for `Key.DATA` only.
+        path: the fields to follow, for `FilterKey.DATA` only.
     """
 
-    key: Key
+    key: FilterKey
     values: tuple[Value, ...]
     negated: bool = False
     column: int = 1
@@ -176,12 +176,12 @@ class Term:
 
         No ``data.`` term holds for a body that cannot be read, because its content is unknown.
         """
-        if self.key is Key.DATA:
+        if self.key is FilterKey.DATA:
             leaves = yield from subject.leaves_steps(self.path)
             if leaves is None:
                 return False
             return (yield from leaves.fit_steps(self._patterns)) != self.negated
-        if self.key is Key.WORD:
+        if self.key is FilterKey.WORD:
             folded = subject.folded_words()
             for value in self.values:
                 if len(folded) > _LONG_TEXT:
@@ -192,7 +192,7 @@ class Term:
         return any(_fits(self.key, value, subject, now_ms) for value in self.values) != self.negated
 
     def matches_data(self, data: object) -> bool:
-        """Return whether a `Key.DATA` term holds; a missing field matches no value."""
+        """Return whether a `FilterKey.DATA` term holds; a missing field matches no value."""
         return self.matches(Subject(at_ms=0, data=lambda: data), now_ms=0)
 
 
@@ -209,12 +209,12 @@ class Filter:
     @property
     def needs_data(self) -> bool:
         """Whether a term needs the event's body."""
-        return any(term.key is Key.DATA for term in self.terms)
+        return any(term.key is FilterKey.DATA for term in self.terms)
 
     @property
     def weight(self) -> int:
         """The approximate cost of matching a body: the number of its values."""
-        return sum(len(term.values) for term in self.terms if term.key is Key.DATA)
+        return sum(len(term.values) for term in self.terms if term.key is FilterKey.DATA)
 
     def matches(self, subject: Subject, now_ms: int) -> bool:
         """Return whether all terms hold; ``since:10m`` counts from ``now_ms``."""
@@ -243,7 +243,7 @@ class Filter:
         return self.matches(Subject(at_ms=0, event_type=event_type, data=lambda: data), now_ms=0)
 
 
-def _fits(key: Key, value: Value, subject: Subject, now_ms: int) -> bool:
+def _fits(key: FilterKey, value: Value, subject: Subject, now_ms: int) -> bool:
     match value:
         case Pattern():
             return subject.event_type is not None and _fits_event(value, subject.event_type)
@@ -261,8 +261,8 @@ def _fits(key: Key, value: Value, subject: Subject, now_ms: int) -> bool:
             return _fits_name(key, value, subject)
 
 
-def _fits_time(key: Key, border_ms: int, at_ms: int) -> bool:
-    return at_ms <= border_ms if key is Key.UNTIL else at_ms >= border_ms
+def _fits_time(key: FilterKey, border_ms: int, at_ms: int) -> bool:
+    return at_ms <= border_ms if key is FilterKey.UNTIL else at_ms >= border_ms
 
 
 def _fits_event(pattern: Pattern, event_type: str) -> bool:
@@ -272,10 +272,10 @@ def _fits_event(pattern: Pattern, event_type: str) -> bool:
     )
 
 
-def _fits_name(key: Key, name: str, subject: Subject) -> bool:
-    if key is Key.STATUS:
+def _fits_name(key: FilterKey, name: str, subject: Subject) -> bool:
+    if key is FilterKey.STATUS:
         return name in (subject.status, subject.outcome) or (name == HELD and subject.held)
-    return name == (subject.error if key is Key.ERROR else subject.trigger)
+    return name == (subject.error if key is FilterKey.ERROR else subject.trigger)
 
 
 def _compares(took: Took, ms: float) -> bool:

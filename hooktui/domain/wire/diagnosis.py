@@ -29,18 +29,18 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkup:
+class DoctorReport:
     """All checks and the worst state of them."""
 
     state: str
     checks: tuple[Check, ...]
 
 
-def checkup_of(checks: Sequence[Check]) -> Checkup:
+def report_of(checks: Sequence[Check]) -> DoctorReport:
     """Return checks with the worst of their states."""
     states = {check.state for check in checks}
     worst: State = "fail" if "fail" in states else "warn" if "warn" in states else "ok"
-    return Checkup(worst, tuple(checks))
+    return DoctorReport(worst, tuple(checks))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ class Diagnosis:
 Step = Literal["name", "connect", "TLS", "ping"]
 """The steps of a diagnosis in their order; each ends in one or two checks."""
 
-Tell = Callable[[Look, Step], None]
+ProgressCallback = Callable[[Look, Step], None]
 """Called with the findings so far and the step that begins, as long as nothing is wrong."""
 
 

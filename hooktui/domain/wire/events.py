@@ -85,7 +85,7 @@ class EventDetail:
 class HookDecision:
     """The outcome of an event for a hook, and the reason.
 
-    ``decision`` is one of `hooktui.domain.event_outcomes.Decision`, ``reason`` the same in words.
+    ``decision`` is one of `domain.event_outcomes.HookOutcome`, ``reason`` the same in words.
     ``as_of_now`` says that the reason was derived from the current hook, which has changed since
     the event was received. ``delivery`` is the latest of ``deliveries``, a count.
     """
@@ -114,7 +114,7 @@ class AcceptedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptedEvents:
-    """The response to sending many events."""
+    """The response to sending many events: their number, and each in the order sent."""
 
     accepted: int
     data: tuple[AcceptedEvent, ...]

@@ -230,7 +230,7 @@ class LoopHold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class ServerStatus:
     """The response of ``GET /v1/status``; ``paused`` is None while deliveries are sent.
 
     ``bound_to`` is the only account that the caller's token may access; None: all. Such a token

@@ -79,8 +79,8 @@ def revoke_token(tx: Tx, actor: Actor, account: AccountId | None, token: int) ->
         NotFound: there is no such token there.
     """
     with tx.session() as session:
-        wanted = select(TokenRow).where(TokenRow.id == token, in_account(TOKEN, account))
-        row = session.exec(wanted).first()
+        query = select(TokenRow).where(TokenRow.id == token, in_account(TOKEN, account))
+        row = session.exec(query).first()
         if row is None:
             raise NotFound(f"there is no token {token} here; see: hooktui tokens list")
         session.delete(row)
@@ -95,10 +95,10 @@ def touch_token(tx: Tx, token: int) -> None:
 
 
 def audit_refusal(
-    tx: Tx, actor: Actor, action: str, target: str, more: Mapping[str, object] | None = None
+    tx: Tx, actor: Actor, action: str, target: str, details: Mapping[str, object] | None = None
 ) -> None:
     """Record an attempt to do what the actor's role does not allow, with more details if given."""
-    tx.audit(actor, action, target, after=more, result="refused")
+    tx.audit(actor, action, target, after=details, result="refused")
 
 
 def audit_ping(tx: Tx, actor: Actor, account: AccountId, hook: HookId) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import RowMapping, insert, literal_column, select, update
 
-from hooktui.domain.deliveries import Status, Trigger
+from hooktui.domain.deliveries import DeliveryStatus, Trigger
 from hooktui.domain.errors import Conflict
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, encode
 from hooktui.domain.roles import Actor
@@ -32,14 +32,14 @@ def resend(
         Conflict: it is being sent, its hook was deleted, or its body was purged.
     """
     row = _find(tx, account, delivery)
-    status, name = Status(row["status"]), encode("dlv", delivery)
-    if status is Status.SENDING:
+    status, name = DeliveryStatus(row["status"]), encode("dlv", delivery)
+    if status is DeliveryStatus.SENDING:
         raise Conflict(f"{name} is being sent; wait until the attempt has ended")
     if row["hook_deleted_at"] is not None:
         raise Conflict(f"hook {row['hook_id']} of {name} was deleted; it cannot be sent again")
     if row["body"] is None:
         raise Conflict(f"the body of {name} has been purged; it cannot be sent again")
-    again = _due_now(tx, row) if status is Status.PENDING else _new_delivery(tx, row)
+    again = _due_now(tx, row) if status is DeliveryStatus.PENDING else _new_delivery(tx, row)
     tx.due(HookId(row["hook_id"]), tx.now_ms)
     owner = AccountId(row["account_id"])
     tx.audit(actor, "delivery.resend", f"delivery {name}", account=owner)
@@ -55,9 +55,9 @@ def cancel(tx: Tx, actor: Actor, account: AccountId | None, delivery: DeliveryId
     """
     row = _find(tx, account, delivery)
     name = encode("dlv", delivery)
-    if row["status"] == Status.SENDING:
+    if row["status"] == DeliveryStatus.SENDING:
         raise Conflict(f"{name} is being sent; wait until the attempt has ended")
-    if row["status"] != Status.PENDING:
+    if row["status"] != DeliveryStatus.PENDING:
         raise Conflict(f"{name} is {row['status']} already; there is nothing to cancel")
     _cancel(tx, [row], f"cancelled by {actor.user}")
     _count_waiting(tx, HookId(row["hook_id"]), -1)
@@ -79,13 +79,13 @@ def cancel_waiting(tx: Tx, hook: HookId) -> None:
 
 
 def _find(tx: Tx, account: AccountId | None, delivery: DeliveryId) -> RowMapping:
-    wanted = (
+    query = (
         select(*DELIVERY.c, HOOK.c.deleted_at.label("hook_deleted_at"), EVENT.c.body)
         .join(HOOK, HOOK.c.id == DELIVERY.c.hook_id)
         .join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
         .where(DELIVERY.c.id == delivery, in_account(DELIVERY, account))
     )
-    row = tx.conn.execute(wanted).mappings().first()
+    row = tx.conn.execute(query).mappings().first()
     if row is None:
         raise no_delivery(delivery)
     return row
@@ -94,7 +94,7 @@ def _find(tx: Tx, account: AccountId | None, delivery: DeliveryId) -> RowMapping
 def _due_now(tx: Tx, row: RowMapping) -> int:
     sooner = update(DELIVERY).where(DELIVERY.c.id == row["id"])
     tx.conn.execute(sooner.values(next_attempt_at=tx.now_ms))
-    _feed(tx, row, DeliveryState(Status.PENDING.value, row["attempts"], tx.now_ms))
+    _feed(tx, row, DeliveryState(DeliveryStatus.PENDING.value, row["attempts"], tx.now_ms))
     return int(row["id"])
 
 
@@ -108,7 +108,7 @@ def _new_delivery(tx: Tx, row: RowMapping) -> int:
             event_id=row["event_id"],
             event_type=row["event_type"],
             trigger=Trigger.RESEND.value,
-            status=Status.PENDING.value,
+            status=DeliveryStatus.PENDING.value,
             attempts=0,
             tries=0,
             interruptions=0,
@@ -119,13 +119,13 @@ def _new_delivery(tx: Tx, row: RowMapping) -> int:
     counted = update(EVENT).where(EVENT.c.id == row["event_id"])
     tx.conn.execute(counted.values(deliveries=EVENT.c.deliveries + 1))
     _count_waiting(tx, HookId(row["hook_id"]), 1)
-    state = DeliveryState(Status.PENDING.value, 0, tx.now_ms)
+    state = DeliveryState(DeliveryStatus.PENDING.value, 0, tx.now_ms)
     tx.feed(delivery_item(row["account_id"], row["hook_id"], delivery, state))
     return delivery
 
 
 def _cancel(tx: Tx, rows: Sequence[RowMapping], reason: str) -> None:
-    cancelled = Status.CANCELLED.value
+    cancelled = DeliveryStatus.CANCELLED.value
     ended = update(DELIVERY).where(DELIVERY.c.id.in_([row["id"] for row in rows]))
     tx.conn.execute(
         ended.values(status=cancelled, next_attempt_at=None, finished_at=tx.now_ms, reason=reason)
@@ -141,6 +141,6 @@ def _feed(tx: Tx, row: RowMapping, state: DeliveryState) -> None:
     tx.feed(delivery_item(row["account_id"], row["hook_id"], row["id"], state))
 
 
-def _count_waiting(tx: Tx, hook: HookId, more: int) -> None:
+def _count_waiting(tx: Tx, hook: HookId, change: int) -> None:
     of_hook = update(HOOK_STATE).where(HOOK_STATE.c.hook_id == hook)
-    tx.conn.execute(of_hook.values(waiting=HOOK_STATE.c.waiting + more))
+    tx.conn.execute(of_hook.values(waiting=HOOK_STATE.c.waiting + change))

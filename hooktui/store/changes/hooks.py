@@ -86,12 +86,7 @@ def change_hook(
     tx.conn.execute(
         update(HOOK)
         .where(HOOK.c.id == hook)
-        .values(
-            **values,
-            updated_at=tx.now_ms,
-            updated_by=actor.user,
-            version=HOOK.c.version + 1,
-        )
+        .values(**values, updated_at=tx.now_ms, updated_by=actor.user, version=HOOK.c.version + 1)
     )
     _seal(tx, hook, AccountId(row["account_id"]), after)
     if after.active and (not before.active or after.url != before.url):
@@ -156,7 +151,7 @@ def _start_anew(tx: Tx, hook: HookId) -> None:
 
 
 def _seal(tx: Tx, hook: HookId, account: AccountId, settings: HookSettings) -> None:
-    sealed = hook_rows.seal(settings, tx.vault, hook, account)
+    sealed = hook_rows.encrypt(settings, tx.vault, hook, account)
     tx.conn.execute(update(HOOK).where(HOOK.c.id == hook).values(sealed=sealed))
 
 

@@ -80,7 +80,7 @@ def add_secret(tx: Tx, account: AccountId, hook: HookId, secret: str) -> None:
         session.add(row)
         session.flush()  # assigns the id, to which the encryption is bound
         bound = bound_to_hook(account, hook)
-        row.sealed = tx.vault.seal(secret, _TABLE, _COLUMN, row.id, bound)
+        row.sealed = tx.vault.encrypt(secret, _TABLE, _COLUMN, row.id, bound)
 
 
 def forget_secrets(tx: Tx, hook: HookId) -> None:
@@ -104,8 +104,8 @@ def _drop_long_expired(tx: Tx, hook: HookId) -> None:
 def _live(tx: Tx, hook: HookId) -> Sequence[SecretRow]:
     live = SECRET.c.expires_at.is_(None) | (SECRET.c.expires_at > tx.now_ms)
     with tx.session() as session:
-        wanted = select(SecretRow).where(SecretRow.hook_id == hook, live)
-        return session.exec(wanted.order_by(SECRET.c.id.desc())).all()
+        query = select(SecretRow).where(SecretRow.hook_id == hook, live)
+        return session.exec(query.order_by(SECRET.c.id.desc())).all()
 
 
 def _secrets(tx: Tx, account: AccountId, hook: HookId) -> Secrets:
@@ -123,7 +123,7 @@ def _secrets(tx: Tx, account: AccountId, hook: HookId) -> Secrets:
 
 def _open(tx: Tx, account: AccountId, row: SecretRow) -> str:
     bound = bound_to_hook(account, HookId(row.hook_id))
-    return tx.vault.open(row.sealed or b"", _TABLE, _COLUMN, row.id, bound)
+    return tx.vault.decrypt(row.sealed or b"", _TABLE, _COLUMN, row.id, bound)
 
 
 def _announce(tx: Tx, account: AccountId, hook: HookId) -> None:

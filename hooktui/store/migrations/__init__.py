@@ -36,20 +36,22 @@ def at_head(connection: Connection) -> bool:
     Raises:
         SchemaTooNew: this version does not know the schema.
     """
-    found = _revision(connection)
-    if found is not None and found not in REVISIONS:
+    revision = _revision(connection)
+    if revision is not None and revision not in REVISIONS:
         raise SchemaTooNew(
-            f"the database has schema {found}, this version of hooktui knows up to {HEAD}; "
+            f"the database has schema {revision}, this version of hooktui knows up to {HEAD}; "
             "upgrade hooktui, or restore a backup made before the upgrade"
         )
-    return found == HEAD
+    return revision == HEAD
 
 
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
-    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return found
+    revision: str | None = connection.execute(
+        text("SELECT version_num FROM alembic_version")
+    ).scalar()
+    return revision
 
 
 def upgrade(connection: Connection, open_vault: Callable[[], Vault]) -> None:

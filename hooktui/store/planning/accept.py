@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from hooktui.domain.deliveries import Status, Trigger
+from hooktui.domain.deliveries import DeliveryStatus, Trigger
 from hooktui.domain.errors import FieldError, Refused
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
 from hooktui.domain.json_text import Steps
@@ -31,8 +31,8 @@ KnownKeys = Mapping[tuple[AccountId, str], "KnownKey"]
 
 # Bound once: a look-up of an enum's value costs more than the row that it goes into.
 _NOTHING: Mapping[HookId, tuple[int, bool]] = {}
-_PENDING = Status.PENDING.value
-_LEASED = DeliveryState(Status.SENDING.value, 1)
+_PENDING = DeliveryStatus.PENDING.value
+_LEASED = DeliveryState(DeliveryStatus.SENDING.value, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +81,24 @@ class Plan:
     new_keys: dict[tuple[AccountId, str], KnownKey] = field(default_factory=dict)
     notes: SideEffects = field(default_factory=SideEffects)
     accepted: list[Acceptance] = field(default_factory=list)
-    jobs: list[ClaimedDelivery] = field(default_factory=list)
+    claims: list[ClaimedDelivery] = field(default_factory=list)
 
 
-def check_keys(offers: Sequence[NewEvent]) -> None:
+def check_keys(events: Sequence[NewEvent]) -> None:
     """Check that idempotency keys can be stored.
 
     Raises:
         Refused: a key is empty, too long, or contains characters that a database cannot store.
     """
-    for place, offer in enumerate(offers):
-        key = offer.key
+    for place, event in enumerate(events):
+        key = event.key
         if key is not None and (not key or len(key) > MAX_KEY or not key.isprintable()):
             raise Refused.field(
                 f"/{place}/key", f"an idempotency key has 1 to {MAX_KEY} printable characters"
             )
 
 
-def repeated(offers: Sequence[NewEvent], known: KnownKeys) -> dict[int, KnownKey | None]:
+def repeated(events: Sequence[NewEvent], known: KnownKeys) -> dict[int, KnownKey | None]:
     """Return the index of each repeated event with the earlier use; None: in the same call.
 
     Raises:
@@ -107,16 +107,16 @@ def repeated(offers: Sequence[NewEvent], known: KnownKeys) -> dict[int, KnownKey
     repeats: dict[int, KnownKey | None] = {}
     here: dict[tuple[AccountId, str], NewEvent] = {}
     errors = []
-    for place, offer in enumerate(offers):
-        if offer.key is None:
+    for place, event in enumerate(events):
+        if event.key is None:
             continue
-        name = (offer.account, offer.key)
-        before, first = known.get(name), here.setdefault(name, offer)
+        name = (event.account, event.key)
+        before, first = known.get(name), here.setdefault(name, event)
         if before is not None:
-            same = (before.type, before.body_sha256) == (offer.type, body_hash(offer.body))
+            same = (before.type, before.body_sha256) == (event.type, body_hash(event.body))
             repeats[place] = before
-        elif first is not offer:
-            same = (first.type, first.body) == (offer.type, offer.body)
+        elif first is not event:
+            same = (first.type, first.body) == (event.type, event.body)
             repeats[place] = None
         else:
             continue
@@ -124,7 +124,7 @@ def repeated(offers: Sequence[NewEvent], known: KnownKeys) -> dict[int, KnownKey
             errors.append(
                 FieldError(
                     f"/{place}/key",
-                    f"idempotency key {offer.key!r} was used before with another type or body; "
+                    f"idempotency key {event.key!r} was used before with another type or body; "
                     "use a new key for a new event",
                 )
             )
@@ -139,7 +139,7 @@ def body_hash(body: bytes) -> bytes:
 
 
 def plan_accept(
-    offers: Sequence[NewEvent],
+    events: Sequence[NewEvent],
     known: KnownKeys,
     *,
     live: LiveHooks,
@@ -158,29 +158,29 @@ def plan_accept(
         Refused: an idempotency key was used before with another type or body.
     """
     if live.filtered:
-        check_current(offers, live, matches)
+        check_current(events, live, matches)
     plan = Plan()
-    repeats = repeated(offers, known) if any(offer.key is not None for offer in offers) else {}
-    subscribed = [live.subscribers(offer.account, offer.type) for offer in offers]
-    for place, (offer, subscribers) in enumerate(zip(offers, subscribed, strict=True)):
+    repeats = repeated(events, known) if any(event.key is not None for event in events) else {}
+    subscribed = [live.subscribers(event.account, event.type) for event in events]
+    for place, (event, subscribers) in enumerate(zip(events, subscribed, strict=True)):
         if place in repeats:
-            plan.accepted.append(_again(offer, repeats[place], plan))
+            plan.accepted.append(_again(event, repeats[place], plan))
         else:
             matched = matches.get(place, _NOTHING)
-            yield from _plan_event(plan, offer, subscribers, matched, reserve, ids, lease, now_ms)
+            yield from _plan_event(plan, event, subscribers, matched, reserve, ids, lease, now_ms)
         if place % _EVENTS_PER_STEP == _EVENTS_PER_STEP - 1:
             yield
     return plan
 
 
-def _again(offer: NewEvent, before: KnownKey | None, plan: Plan) -> Acceptance:
-    key = before or plan.new_keys[offer.account, offer.key or ""]
-    return Acceptance(key.event, offer.type, offer.account, key.deliveries, key.skipped, True)
+def _again(event: NewEvent, before: KnownKey | None, plan: Plan) -> Acceptance:
+    key = before or plan.new_keys[event.account, event.key or ""]
+    return Acceptance(key.event, event.type, event.account, key.deliveries, key.skipped, True)
 
 
 def _plan_event(
     plan: Plan,
-    offer: NewEvent,
+    new: NewEvent,
     subscribers: Subscribers,
     known: Mapping[HookId, tuple[int, bool]],
     reserve: Reserve | None,
@@ -188,9 +188,9 @@ def _plan_event(
     lease: Lease,
     now_ms: int,
 ) -> Steps[None]:
-    event, account = EventId(ids.next()), offer.account
+    event, account = EventId(ids.next()), new.account
     skips: dict[str, list[HookId]] = {}
-    subject = subject_of(offer) if subscribers.weight else None
+    subject = subject_of(new) if subscribers.weight else None
     feed = plan.notes.feed
     feed.append(event_item(account, event))
     waiting = DeliveryState(_PENDING, 0, now_ms)
@@ -208,13 +208,13 @@ def _plan_event(
             continue
         count += 1
         delivery = DeliveryId(ids.next())
-        row = (delivery, account, hook.id, event, offer.type, now_ms)
+        row = (delivery, account, hook.id, event, new.type, now_ms)
         if reserve is not None and not hook.settings.ordered and reserve(hook.id):
             state = _LEASED
-            job = ClaimedDelivery(
-                delivery, event, offer.type, hook.id, account, Trigger.EVENT, 1, 0, 0, offer.body
+            claim = ClaimedDelivery(
+                delivery, event, new.type, hook.id, account, Trigger.EVENT, 1, 0, 0, new.body
             )
-            plan.jobs.append(job)
+            plan.claims.append(claim)
             plan.leased.append((*row, lease.token, lease.until_ms))
         else:
             state = waiting
@@ -225,12 +225,12 @@ def _plan_event(
     skipped = sum(map(len, skips.values()))
     text = msgspec.json.encode(list(skips.items())).decode() if skips else None
     plan.events.append(
-        (event, account, offer.type, now_ms, len(offer.body), count, skipped, text, offer.body)
+        (event, account, new.type, now_ms, len(new.body), count, skipped, text, new.body)
     )
-    plan.accepted.append(Acceptance(event, offer.type, account, count, skipped))
-    if offer.key is not None:
-        key = KnownKey(event, offer.type, body_hash(offer.body), count, skipped)
-        plan.new_keys[account, offer.key] = key
+    plan.accepted.append(Acceptance(event, new.type, account, count, skipped))
+    if new.key is not None:
+        key = KnownKey(event, new.type, body_hash(new.body), count, skipped)
+        plan.new_keys[account, new.key] = key
         plan.keys.append(
-            (account, offer.key, event, offer.type, key.body_sha256, count, skipped, now_ms)
+            (account, new.key, event, new.type, key.body_sha256, count, skipped, now_ms)
         )

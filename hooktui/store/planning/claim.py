@@ -1,4 +1,4 @@
-"""Plans claims, pings and releases: jobs, rows, new states. Pure, for both databases."""
+"""Plans claims, pings and releases: rows and new states. Pure, for both databases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hooktui.domain.catalogue import PING
-from hooktui.domain.deliveries import Status, Trigger
+from hooktui.domain.deliveries import DeliveryStatus, Trigger
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
 from hooktui.domain.live_hook import LiveHook
@@ -24,12 +24,12 @@ _TRIGGERS = {trigger.value: trigger for trigger in Trigger}
 
 def may_claim(live: LiveHooks, hook: HookId) -> LiveHook | None:
     """Return a hook if its deliveries may be claimed: it is active and sending is not paused."""
-    found = live.view.get(hook)
-    return found if found is not None and found.active and not live.paused else None
+    live_hook = live.view.get(hook)
+    return live_hook if live_hook is not None and live_hook.active and not live.paused else None
 
 
 def claimed_job(row: Sequence[Any], number: int, body: bytes | None) -> ClaimedDelivery:
-    """Return the job of a row that begins with the columns of every search for deliveries.
+    """Return the claim of a row that begins with the columns of every search for deliveries.
 
     Args:
         row: delivery, event, event type, hook, account, trigger, number of the last attempt, tries,
@@ -44,16 +44,16 @@ def claimed_job(row: Sequence[Any], number: int, body: bytes | None) -> ClaimedD
     )  # fmt: skip
 
 
-def note_claimed(notes: SideEffects, jobs: Iterable[ClaimedDelivery]) -> None:
+def note_claimed(notes: SideEffects, claims: Iterable[ClaimedDelivery]) -> None:
     """Add claimed deliveries to the change feed."""
-    for job in jobs:
-        state = DeliveryState(Status.SENDING.value, job.number)
-        notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+    for claim in claims:
+        state = DeliveryState(DeliveryStatus.SENDING.value, claim.number)
+        notes.feed.append(delivery_item(claim.account, claim.hook, claim.delivery, state))
 
 
 @dataclass(frozen=True, slots=True)
 class PingPlan:
-    """The rows of a ping and its job.
+    """The rows of a ping and its claim.
 
     ``event`` is (id, account, type, created, size, deliveries, skipped, skips, body), ``delivery``
     (id, account, hook, event, type, created, token, until).
@@ -61,7 +61,7 @@ class PingPlan:
 
     event: tuple[object, ...]
     delivery: tuple[object, ...]
-    job: ClaimedDelivery
+    claim: ClaimedDelivery
 
 
 def plan_ping(
@@ -79,39 +79,39 @@ def plan_ping(
     Raises:
         NotFound: there is no such hook.
     """
-    found = live.view.get(hook)
-    if found is None:
+    live_hook = live.view.get(hook)
+    if live_hook is None:
         raise NotFound(f"there is no hook {hook}; see: hooktui hooks list")
-    account, event, delivery = found.account, EventId(ids.next()), DeliveryId(ids.next())
-    job = ClaimedDelivery(delivery, event, PING, hook, account, Trigger.PING, 1, 0, 0, body)
+    account, event, delivery = live_hook.account, EventId(ids.next()), DeliveryId(ids.next())
+    claim = ClaimedDelivery(delivery, event, PING, hook, account, Trigger.PING, 1, 0, 0, body)
     notes.feed.append(event_item(account, event))
-    note_claimed(notes, [job])
+    note_claimed(notes, [claim])
     return PingPlan(
         event=(event, account, PING, now_ms, len(body), 1, 0, None, body),
         delivery=(delivery, account, hook, event, PING, now_ms, lease.token, lease.until_ms),
-        job=job,
+        claim=claim,
     )
 
 
-def state_after_release(job: ClaimedDelivery, live: LiveHooks, now_ms: int) -> DeliveryState:
+def state_after_release(claim: ClaimedDelivery, live: LiveHooks, now_ms: int) -> DeliveryState:
     """Return the state of a delivery whose attempt did not begin.
 
     It is due immediately; a ping, or a delivery of a deleted hook, is cancelled.
     """
-    number = job.number - 1
-    if job.hook not in live.view:
+    number = claim.number - 1
+    if claim.hook not in live.view:
         reason = HOOK_DELETED
-    elif job.trigger is Trigger.PING:
+    elif claim.trigger is Trigger.PING:
         reason = "the ping was not sent"
     else:
-        return DeliveryState(Status.PENDING.value, number, now_ms)
-    return DeliveryState(Status.CANCELLED.value, number, None, now_ms, None, reason)
+        return DeliveryState(DeliveryStatus.PENDING.value, number, now_ms)
+    return DeliveryState(DeliveryStatus.CANCELLED.value, number, None, now_ms, None, reason)
 
 
-def note_released(notes: SideEffects, job: ClaimedDelivery, state: DeliveryState) -> bool:
+def note_released(notes: SideEffects, claim: ClaimedDelivery, state: DeliveryState) -> bool:
     """Add a released delivery to the feed and mark it due; return whether it is pending."""
-    notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+    notes.feed.append(delivery_item(claim.account, claim.hook, claim.delivery, state))
     if state.next_attempt_at is None:
         return False
-    notes.mark_due(job.hook, state.next_attempt_at)
+    notes.mark_due(claim.hook, state.next_attempt_at)
     return True

@@ -46,76 +46,76 @@ class Outdated(Unavailable):
         super().__init__("hooks changed meanwhile; send the event again")
 
 
-def check_fan_out(offers: Sequence[NewEvent], live: LiveHooks) -> None:
+def check_fan_out(events: Sequence[NewEvent], live: LiveHooks) -> None:
     """Check that a batch does not create too many deliveries.
 
     Raises:
         TooLarge: it does; names the number.
     """
-    if len(offers) == 1 or len(offers) * len(live.view) <= MOST_DELIVERIES:
+    if len(events) == 1 or len(events) * len(live.view) <= MOST_DELIVERIES:
         return
-    count = sum(len(live.subscribers(one.account, one.type).hooks) for one in offers)
+    count = sum(len(live.subscribers(event.account, event.type).hooks) for event in events)
     if count > MOST_DELIVERIES:
         raise TooLarge(
-            f"these {len(offers):,} events would create up to {count:,} deliveries; at most"
+            f"these {len(events):,} events would create up to {count:,} deliveries; at most"
             f" {MOST_DELIVERIES:,} are allowed for one request: send fewer events at once"
         )
 
 
-def is_quick(offers: Sequence[NewEvent], live: LiveHooks) -> bool:
+def is_quick(events: Sequence[NewEvent], live: LiveHooks) -> bool:
     """Return whether there are no filters to match and few deliveries, as in nearly all calls."""
     return not live.filtered and (
-        len(offers) == 1 or len(offers) * len(live.view) <= MOST_DELIVERIES
+        len(events) == 1 or len(events) * len(live.view) <= MOST_DELIVERIES
     )
 
 
 async def accept_matched(
-    offers: Sequence[NewEvent], live: LiveHooks, submit: Callable[[Matches], Awaitable[R]]
+    events: Sequence[NewEvent], live: LiveHooks, submit: Callable[[Matches], Awaitable[R]]
 ) -> R:
     """Match events first if that takes long, then submit them; repeat if hooks changed meanwhile.
 
     Raises:
         TooLarge: there would be too many deliveries.
     """
-    check_fan_out(offers, live)
+    check_fan_out(events, live)
     matches = NO_MATCHES
     while True:
-        matches = await match_ahead(offers, live, matches)
+        matches = await match_ahead(events, live, matches)
         with suppress(Outdated):
             return await submit(matches)
 
 
-async def match_ahead(offers: Sequence[NewEvent], live: LiveHooks, known: Matches) -> Matches:
+async def match_ahead(events: Sequence[NewEvent], live: LiveHooks, known: Matches) -> Matches:
     """Return the matches of events if matching takes long; else the known ones."""
-    if _cost(offers, live, known, CHEAP) <= CHEAP:
+    if _cost(events, live, known, CHEAP) <= CHEAP:
         return known
-    return await in_slices(_match_steps(offers, live, known))
+    return await in_slices(_match_steps(events, live, known))
 
 
-def check_current(offers: Sequence[NewEvent], live: LiveHooks, known: Matches) -> None:
+def check_current(events: Sequence[NewEvent], live: LiveHooks, known: Matches) -> None:
     """Check that little is left to match in the transaction.
 
     Raises:
         Outdated: too much is left.
     """
-    if _cost(offers, live, known, 2 * CHEAP) > 2 * CHEAP:
+    if _cost(events, live, known, 2 * CHEAP) > 2 * CHEAP:
         raise Outdated
 
 
-def _cost(offers: Sequence[NewEvent], live: LiveHooks, known: Matches, most: int) -> int:
+def _cost(events: Sequence[NewEvent], live: LiveHooks, known: Matches, most: int) -> int:
     """Return the cost of matching, or any figure over ``most``."""
     cost = 0
     if not live.filtered:
         return cost
-    for place, offer in enumerate(offers):
-        subscribers = live.subscribers(offer.account, offer.type)
+    for place, event in enumerate(events):
+        subscribers = live.subscribers(event.account, event.type)
         if not subscribers.weight:
             continue
         weight = subscribers.weight
         if place in known:
             weight = _unknown_weight(subscribers, known[place])
         if weight:
-            cost += weight * _size(offer.body)
+            cost += weight * _size(event.body)
         if cost > most:
             break
     return cost
@@ -140,15 +140,15 @@ def _unknown_weight(subscribers: Subscribers, known: Mapping[HookId, tuple[int, 
 _NEVER: Final = (-1, False)
 
 
-def _match_steps(offers: Sequence[NewEvent], live: LiveHooks, known: Matches) -> Steps[Matches]:
-    found: dict[int, dict[HookId, tuple[int, bool]]] = {}
-    for place, offer in enumerate(offers):
+def _match_steps(events: Sequence[NewEvent], live: LiveHooks, known: Matches) -> Steps[Matches]:
+    matches: dict[int, dict[HookId, tuple[int, bool]]] = {}
+    for place, event in enumerate(events):
         yield
         # Captured now: hooks may change between two slices.
-        subscribers = live.subscribers(offer.account, offer.type)
+        subscribers = live.subscribers(event.account, event.type)
         before = known.get(place, {})
         here: dict[HookId, tuple[int, bool]] = {}
-        subject = subject_of(offer)
+        subject = subject_of(event)
         for hook in subscribers.hooks if subscribers.weight else ():
             if hook.filter is None:
                 continue
@@ -160,10 +160,10 @@ def _match_steps(offers: Sequence[NewEvent], live: LiveHooks, known: Matches) ->
             here[hook.id] = was
         yield from subject.forget_steps()
         if here:
-            found[place] = here
-    return found
+            matches[place] = here
+    return matches
 
 
-def subject_of(offer: NewEvent) -> Subject:
+def subject_of(event: NewEvent) -> Subject:
     """Return an event as filters read it: one object for all hooks, since it caches."""
-    return Subject(at_ms=0, event_type=offer.type, data=partial(Stored, offer.body))
+    return Subject(at_ms=0, event_type=event.type, data=partial(Stored, event.body))

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from hooktui.domain.deliveries import (
+    DeliveryStatus,
     DisabledReason,
     ErrorClass,
     Exchange,
     Outcome,
     RetryDecision,
     RetryState,
-    Status,
     Trigger,
     after_interruption,
 )
@@ -45,14 +45,14 @@ def state_after(result: AttemptResult, *, deleted: bool, now_ms: int) -> Deliver
     The wait begins with the transaction that stores it, by the store's clock: the end of the
     attempt was read from another clock, which may have been set since.
     """
-    decision, number = result.decision, result.job.number
+    decision, number = result.decision, result.claim.number
     duration_ms = None if result.exchange.total_ms is None else round(result.exchange.total_ms)
     status, reason, finished_at = decision.status, decision.reason, result.finished_at_ms
-    if status is Status.PENDING and not deleted:
+    if status is DeliveryStatus.PENDING and not deleted:
         next_at = now_ms + round((decision.wait_s or 0) * 1000)
         return DeliveryState(status.value, number, next_at, None, duration_ms, reason)
-    if status is Status.PENDING:
-        status, reason = Status.CANCELLED, HOOK_DELETED
+    if status is DeliveryStatus.PENDING:
+        status, reason = DeliveryStatus.CANCELLED, HOOK_DELETED
     return DeliveryState(status.value, number, None, finished_at, duration_ms, reason)
 
 
@@ -63,10 +63,10 @@ def interrupted(row: Sequence[Any], now_ms: int) -> AttemptResult:
         row: the columns of `claimed_job`, then the lease's token and its end.
         now_ms: time of the recording.
     """
-    job = claimed_job(row, row[6], None)
+    claim = claimed_job(row, row[6], None)
     return AttemptResult(
-        job=job,
-        decision=after_interruption(RetryState(job.trigger, job.tries, job.interruptions)),
+        claim=claim,
+        decision=after_interruption(RetryState(claim.trigger, claim.tries, claim.interruptions)),
         exchange=Exchange(
             error=ErrorClass.INTERRUPTED,
             error_detail="the server ended or lost its lease before the result was stored",
@@ -81,7 +81,7 @@ def attempt_row(result: AttemptResult, server: str) -> tuple[object, ...]:
     exchange = result.exchange
     responded = exchange.status_code is not None
     return (
-        result.job.delivery, result.job.number, result.started_at_ms, result.finished_at_ms,
+        result.claim.delivery, result.claim.number, result.started_at_ms, result.finished_at_ms,
         result.decision.outcome.value, exchange.status_code,
         None if exchange.error is None else exchange.error.value, exchange.error_detail,
         exchange.dns_ms, exchange.connect_ms, exchange.tls_ms, exchange.first_byte_ms,
@@ -135,7 +135,7 @@ def hook_changes(
     """Sum up results per hook; ``final`` says whether a delivery has ended."""
     changes: dict[HookId, HookChange] = {}
     for result in results:
-        change = changes.setdefault(result.job.hook, HookChange())
+        change = changes.setdefault(result.claim.hook, HookChange())
         change.finished += final(result)
         if result.decision.disable is not None and change.decision is None:
             change.decision, change.disabled_at = result.decision, result.finished_at_ms
@@ -146,7 +146,7 @@ def hook_changes(
             change.last_code = exchange.status_code
             change.last_error = None if exchange.error is None else exchange.error.value
             change.last_at = result.finished_at_ms
-        if result.job.trigger is not Trigger.PING:
+        if result.claim.trigger is not Trigger.PING:
             _count(change, result)
     return changes
 
@@ -175,21 +175,23 @@ def note_recorded(
     """Add recorded attempts to the change feed, mark hooks due; return the changes per hook."""
     finished: set[tuple[DeliveryId, int]] = set()
     for result, state in recorded:
-        job = result.job
+        claim = result.claim
         if state.next_attempt_at is not None:
-            notes.mark_due(job.hook, state.next_attempt_at)
+            notes.mark_due(claim.hook, state.next_attempt_at)
         else:
-            finished.add((job.delivery, job.number))
-            hook = live.view.get(job.hook)
+            finished.add((claim.delivery, claim.number))
+            hook = live.view.get(claim.hook)
             if hook is not None and hook.settings.ordered:
                 # Its slot was free before this commit, when a claim found the ordered queue
                 # blocked.
-                notes.mark_due(job.hook, now_ms)
-        notes.feed.append(attempt_item(job.account, job.hook, job.delivery, job.number, state))
-        notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+                notes.mark_due(claim.hook, now_ms)
+        notes.feed.append(
+            attempt_item(claim.account, claim.hook, claim.delivery, claim.number, state)
+        )
+        notes.feed.append(delivery_item(claim.account, claim.hook, claim.delivery, state))
     return hook_changes(
         [result for result, _ in recorded],
-        lambda result: (result.job.delivery, result.job.number) in finished,
+        lambda result: (result.claim.delivery, result.claim.number) in finished,
     )
 
 

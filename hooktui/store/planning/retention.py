@@ -43,7 +43,7 @@ class OldEvent(NamedTuple):
 class Scan(NamedTuple):
     """The old events of a scan; ``after`` is where the next one starts, None at the end."""
 
-    found: Sequence[OldEvent]
+    events: Sequence[OldEvent]
     after: int | None
 
 

@@ -15,14 +15,14 @@ class DatabaseClock:
         fixed: milliseconds since the epoch, for tests that set the clock.
 
     Attributes:
-        doubt: whether the clock may be trusted for deletion by age.
+        trust: whether the clock may be trusted for deletion by age.
     """
 
     def __init__(self, fixed: Callable[[], int] | None = None) -> None:
         self._fixed = fixed
         self._ahead_ns = time.time_ns() - time.monotonic_ns()
         self._has_heard = False
-        self.doubt = ClockTrust(lambda: time.monotonic_ns() // 1_000_000)
+        self.trust = ClockTrust(lambda: time.monotonic_ns() // 1_000_000)
 
     def now_ms(self) -> int:
         """Return milliseconds since the epoch."""
@@ -38,6 +38,6 @@ class DatabaseClock:
         # The database read its clock between request and response; assume the middle.
         ahead_ns = database_ms * 1_000_000 - (asked_ns + heard_ns) // 2
         if self._has_heard:
-            self.doubt.moved((ahead_ns - self._ahead_ns) // 1_000_000)
+            self.trust.clock_set((ahead_ns - self._ahead_ns) // 1_000_000)
         self._ahead_ns, self._has_heard = ahead_ns, True
         return database_ms

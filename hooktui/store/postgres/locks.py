@@ -19,7 +19,7 @@ HOOKS: Final = _MARK << 32 | 2
 hooks exactly as of the last commit of any server."""
 FEED: Final = _MARK << 32 | 3
 """Held from a row of the feed to its commit, so that rows become visible in their order."""
-HOUSE: Final = _MARK << 32 | 4
+RETENTION: Final = _MARK << 32 | 4
 """Held by the only server that runs retention."""
 AUDIT: Final = _MARK << 32 | 5
 """Held by a hot transaction from its audit entry to its commit, so that the chain has one end. A

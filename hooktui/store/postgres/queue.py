@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from hooktui import failpoints
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import HooktuiError, NotFound, Unavailable
 from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.loop_watch import WATCH
@@ -44,22 +44,24 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
     order = 0
 
     def __init__(
-        self, offers: Sequence[NewEvent], reserve: Reserve | None, matches: Matches = NO_MATCHES
+        self, events: Sequence[NewEvent], reserve: Reserve | None, matches: Matches = NO_MATCHES
     ) -> None:
-        super().__init__(2 * len(offers), sum(len(offer.body) for offer in offers))
-        self._offers = offers
+        super().__init__(2 * len(events), sum(len(event.body) for event in events))
+        self._events = events
         self._reserve = reserve
         self._matches = matches
         self._plan: Plan | None = None
         self._planned_with: tuple[object, ...] | None = None
 
     @classmethod
-    async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
+    async def run_all(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
         """Match all, then insert all."""
-        names = sorted({name for operation in some for name in operation.names()})
+        names = sorted({name for operation in operations for name in operation.names()})
         known = await _take_keys(work, names) if names else {}
-        lines = await _join_lines(work, {hook for one in some for hook in one.ordered(work)})
-        planned = [await operation.planned(work, known, lines) for operation in some]
+        lines = await _join_lines(
+            work, {hook for operation in operations for hook in operation.ordered(work)}
+        )
+        planned = [await operation.planned(work, known, lines) for operation in operations]
         plans = [plan for plan in planned if plan is not None]
         await _insert(
             work,
@@ -70,18 +72,18 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         if names:
             await _keep_keys(work, names, known, [row for plan in plans for row in plan.keys])
         for plan in plans:
-            work.notes.take(plan.notes)
+            work.notes.merge(plan.notes)
             for hook, count in plan.waiting.items():
                 work.count_waiting(hook, count)
         failpoints.hit("before_accept_commit")
 
     def names(self) -> list[_Name]:
-        """Return the idempotency keys of all offers."""
-        return [(offer.account, offer.key) for offer in self._offers if offer.key is not None]
+        """Return the idempotency keys of all events."""
+        return [(event.account, event.key) for event in self._events if event.key is not None]
 
     def ordered(self, work: WriteTransaction) -> set[HookId]:
         """Return the ordered hooks that may get a delivery."""
-        kinds = {(offer.account, offer.type) for offer in self._offers}
+        kinds = {(event.account, event.type) for event in self._events}
         return {
             hook.id
             for account, event_type in kinds
@@ -103,7 +105,7 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         if plan is None:
             try:
                 steps = plan_accept(
-                    self._offers,
+                    self._events,
                     {**mine, **work.new_keys} if work.new_keys else mine,
                     live=work.live,
                     matches=self._matches,
@@ -118,12 +120,12 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
                 return None
             self._planned_with = planned_with
         work.new_keys |= plan.new_keys
-        self.result = plan.accepted, plan.jobs
+        self.result = plan.accepted, plan.claims
         return plan
 
     def compensate(self) -> Operation[None] | None:
         """Release the deliveries that were handed over; the events stay accepted."""
-        return Release(self._plan.jobs) if self._plan is not None and self._plan.jobs else None
+        return Release(self._plan.claims) if self._plan is not None and self._plan.claims else None
 
 
 async def _insert(work: WriteTransaction, events: _Rows, pending: _Rows, leased: _Rows) -> None:
@@ -186,42 +188,46 @@ class Claim(Operation[list[ClaimedDelivery]]):
         self.hook = hook
         self.most = most
         self._by_age = by_age
-        self._jobs: list[ClaimedDelivery] = []
+        self._claimed: list[ClaimedDelivery] = []
 
     @classmethod
-    async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
+    async def run_all(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
         """Lease for all hooks; an ordered hook gets only the first of its queue."""
-        left = sorted(some, key=lambda one: one.hook)
+        left = sorted(operations, key=lambda operation: operation.hook)
         while left:
             # A second claim for a hook must not find the rows that the first has just locked.
-            now = list({one.hook: one for one in reversed(left)}.values())
-            left = [one for one in left if one not in now]
+            now = list({operation.hook: operation for operation in reversed(left)}.values())
+            left = [operation for operation in left if operation not in now]
             await cls._lease(work, now)
         failpoints.hit("before_claim_commit")
 
     @classmethod
-    async def _lease(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
+    async def _lease(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
         by_tries: list[Self] = []
         chosen: list[tuple[Claim, Sequence[Any]]] = []
         by_age: list[Self] = []
-        for one in some:
-            one._jobs = one.result = []
-            live = may_claim(work.live, one.hook)
-            if live is None or one.most < 1:
+        for operation in operations:
+            operation._claimed = operation.result = []
+            live = may_claim(work.live, operation.hook)
+            if live is None or operation.most < 1:
                 continue
             if live.settings.ordered:
-                chosen += [(one, row) for row in await one._first_in_line(work)]
-            elif one._by_age:
-                by_age.append(one)
+                chosen += [(operation, row) for row in await operation._first_in_line(work)]
+            elif operation._by_age:
+                by_age.append(operation)
             else:
-                by_tries.append(one)
+                by_tries.append(operation)
         await _claim(work, sql.CLAIM_FIRST_TRIES, by_tries)
-        await _claim(work, sql.CLAIM_RETRIES, [one for one in by_tries if one.room])
+        await _claim(
+            work, sql.CLAIM_RETRIES, [operation for operation in by_tries if operation.room]
+        )
         if by_age:
             chosen += await _oldest_due(work, by_age)
         if chosen:
             await _claim_these(work, chosen)
-        note_claimed(work.notes, (job for one in some for job in one._jobs))
+        note_claimed(
+            work.notes, (claim for operation in operations for claim in operation._claimed)
+        )
 
     async def _first_in_line(self, work: WriteTransaction) -> list[Any]:
         await work.raw.execute(sql.LOCK_ORDER, locks.order_of(self.hook))
@@ -230,15 +236,15 @@ class Claim(Operation[list[ClaimedDelivery]]):
     @property
     def room(self) -> int:
         """How many more deliveries it may get."""
-        return self.most - len(self._jobs)
+        return self.most - len(self._claimed)
 
-    def take(self, row: Sequence[Any]) -> None:
+    def add(self, row: Sequence[Any]) -> None:
         """Add a row that is leased now."""
-        self._jobs.append(claimed_job(row, row[6], row[11]))
+        self._claimed.append(claimed_job(row, row[6], row[11]))
 
     def compensate(self) -> Operation[None] | None:
         """Release the leased deliveries."""
-        return Release(self._jobs) if self._jobs else None
+        return Release(self._claimed) if self._claimed else None
 
 
 async def _claim(work: WriteTransaction, statement: str, claims: Sequence[Claim]) -> None:
@@ -247,7 +253,7 @@ async def _claim(work: WriteTransaction, statement: str, claims: Sequence[Claim]
     hooks, most = columns([(claim.hook, claim.room) for claim in claims], 2)
     lease = (work.lease.token, work.lease.until_ms)
     for row in await work.raw.fetch(statement, hooks, most, work.now_ms, *lease):
-        claims[row[10] - 1].take(row)
+        claims[row[10] - 1].add(row)
 
 
 async def _oldest_due(
@@ -255,11 +261,11 @@ async def _oldest_due(
 ) -> list[tuple[Claim, Sequence[Any]]]:
     """Return the rows that are due first, with the claims that get them."""
     hooks, most = columns([(claim.hook, claim.most) for claim in claims], 2)
-    found: list[list[Any]] = [[] for _ in claims]
+    rows_by_claim: list[list[Any]] = [[] for _ in claims]
     for row in await work.raw.fetch(sql.FIND_DUE, hooks, most, work.now_ms):
-        found[row[2] - 1].append(row)
+        rows_by_claim[row[2] - 1].append(row)
     chosen = []
-    for claim, rows in zip(claims, found, strict=True):
+    for claim, rows in zip(claims, rows_by_claim, strict=True):
         rows.sort(key=lambda row: (row[1], row[0]))
         chosen += [(claim, row) for row in rows[: claim.most]]
     return chosen
@@ -271,7 +277,7 @@ async def _claim_these(
     rows = [(row[0], row[1], place) for place, (_, row) in enumerate(chosen)]
     lease = (work.lease.token, work.lease.until_ms)
     for row in await work.raw.fetch(sql.CLAIM_THESE, *columns(rows, 3), *lease):
-        chosen[row[10]][0].take(row)
+        chosen[row[10]][0].add(row)
 
 
 class ClaimPing(Operation[ClaimedDelivery]):
@@ -283,13 +289,13 @@ class ClaimPing(Operation[ClaimedDelivery]):
         self._body = body
 
     @classmethod
-    async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
+    async def run_all(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
         """Insert them; each hook must exist."""
-        for one in some:
+        for operation in operations:
             try:
-                one.result = await one.run(work)
+                operation.result = await operation.run(work)
             except NotFound as error:
-                one.error = error
+                operation.error = error
 
     async def run(self, work: WriteTransaction) -> ClaimedDelivery:
         """Insert the rows."""
@@ -300,7 +306,7 @@ class ClaimPing(Operation[ClaimedDelivery]):
         rows = (*columns([plan.event], 9), *columns([plan.delivery], 8))
         await work.raw.execute(sql.INSERT_PING, *rows)
         work.count_waiting(self._hook, 1)
-        return plan.job
+        return plan.claim
 
     def compensate(self) -> Operation[None] | None:
         """Cancel the ping, because its caller is gone."""
@@ -308,40 +314,44 @@ class ClaimPing(Operation[ClaimedDelivery]):
 
 
 class Release(Operation[None]):
-    """Make unsent jobs due again; their attempts are not counted."""
+    """Make unsent deliveries due again; their attempts are not counted."""
 
-    def __init__(self, jobs: Sequence[ClaimedDelivery]) -> None:
-        super().__init__(len(jobs))
-        self._jobs = jobs
+    def __init__(self, claims: Sequence[ClaimedDelivery]) -> None:
+        super().__init__(len(claims))
+        self._claims = claims
 
     async def run(self, work: WriteTransaction) -> None:
         """Store the states of those that this server still holds."""
-        released = [(job, state_after_release(job, work.live, work.now_ms)) for job in self._jobs]
+        released = [
+            (claim, state_after_release(claim, work.live, work.now_ms)) for claim in self._claims
+        ]
         rows = [
-            (job.delivery, job.number, work.lease.token, s.status, s.next_attempt_at, s.finished_at,
-             s.reason)
-            for job, s in released
+            (claim.delivery, claim.number, work.lease.token, s.status, s.next_attempt_at,
+             s.finished_at, s.reason)
+            for claim, s in released
         ]  # fmt: skip
         held = {
             tuple(row)
-            for row in await work.raw.fetch(sql.GIVE_BACK, Status.SENDING.value, *columns(rows, 7))
+            for row in await work.raw.fetch(
+                sql.RELEASE, DeliveryStatus.SENDING.value, *columns(rows, 7)
+            )
         }
-        for job, state in released:
-            if (job.delivery, job.number) not in held:
+        for claim, state in released:
+            if (claim.delivery, claim.number) not in held:
                 continue
-            held.discard((job.delivery, job.number))  # one job may be named twice
-            if not note_released(work.notes, job, state):
-                work.count_waiting(job.hook, -1)
+            held.discard((claim.delivery, claim.number))  # one claim may be named twice
+            if not note_released(work.notes, claim, state):
+                work.count_waiting(claim.hook, -1)
         failpoints.hit("before_give_back_commit")
 
 
 def next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
     """Return when (ms) the next delivery of each hook is due; hooks are (id, ordered)."""
-    found: dict[HookId, int] = {}
+    due: dict[HookId, int] = {}
     for statement, ordered in ((sql.NEXT_DUE, False), (sql.FIRST_IN_LINE_DUE, True)):
-        some = [hook for hook, is_ordered in hooks if is_ordered is ordered]
-        if some:
-            wanted = text(statement).bindparams(bindparam("hooks", type_=ARRAY(Big)))
-            rows = conn.execute(wanted, {"hooks": some})
-            found |= {HookId(hook): due_ms for hook, due_ms in rows if due_ms is not None}
-    return found
+        ids = [hook for hook, is_ordered in hooks if is_ordered is ordered]
+        if ids:
+            query = text(statement).bindparams(bindparam("hooks", type_=ARRAY(Big)))
+            rows = conn.execute(query, {"hooks": ids})
+            due |= {HookId(hook): due_ms for hook, due_ms in rows if due_ms is not None}
+    return due

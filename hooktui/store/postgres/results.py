@@ -6,16 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from hooktui import failpoints
-from hooktui.domain.deliveries import (
-    DisabledReason,
-    Status,
-)
-from hooktui.domain.hook_failures import (
-    RULE_MS,
-    Breaker,
-    BreakerState,
-    FailureStreak,
-)
+from hooktui.domain.deliveries import DeliveryStatus, DisabledReason
+from hooktui.domain.hook_failures import RULE_MS, Breaker, BreakerState, FailureStreak
 from hooktui.domain.ids import HookId
 from hooktui.store import audit
 from hooktui.store.attempt_stats import DAY_MS
@@ -38,7 +30,7 @@ from hooktui.store.postgres import sql
 from hooktui.store.postgres.transaction import Operation, StateChange, WriteTransaction, columns
 from hooktui.store.tables import ATTEMPT
 
-_SENDING = Status.SENDING.value
+_SENDING = DeliveryStatus.SENDING.value
 _CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value
 _DETAIL = [column.name for column in ATTEMPT.columns].index("error_detail")
 
@@ -53,12 +45,12 @@ class Record(Operation[list[bool]]):
         self._results = results
 
     @classmethod
-    async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
+    async def run_all(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
         """Store attempts and new states of all; False where the fence did not hold."""
-        results = [result for one in some for result in one._results]
+        results = [result for operation in operations for result in operation._results]
         held = iter(await record(work, [(result, work.lease.token) for result in results]))
-        for one in some:
-            one.result = [next(held) for _ in one._results]
+        for operation in operations:
+            operation.result = [next(held) for _ in operation._results]
         failpoints.hit("before_record_commit")
 
 
@@ -92,7 +84,7 @@ async def record(work: WriteTransaction, leased: Sequence[tuple[AttemptResult, i
     """Store results with the tokens of their leases; False where the fence did not hold."""
     first: dict[_Key, tuple[AttemptResult, int, DeliveryState]] = {}
     for result, token in leased:
-        deleted = result.job.hook not in work.live.view
+        deleted = result.claim.hook not in work.live.view
         state = state_after(result, deleted=deleted, now_ms=work.now_ms)
         first.setdefault(_key(result), (result, token, state))
     server = work.shared.server
@@ -105,8 +97,8 @@ async def record(work: WriteTransaction, leased: Sequence[tuple[AttemptResult, i
     # By number, too: a batch may hold the late result of a worker whose delivery was reassigned.
     moved = await work.raw.fetch(sql.RECORD, _SENDING, *columns(rows, len(rows[0])))
     finished = {(row[0], row[1]) for row in moved}
-    done = [(one[0], one[2]) for key, one in first.items() if key in finished]
-    before = {key: one[0] for key, one in first.items() if key in finished}
+    done = [(entry[0], entry[2]) for key, entry in first.items() if key in finished]
+    before = {key: entry[0] for key, entry in first.items() if key in finished}
     stored = await _stored(work, [key for key in first if key not in before])
     held = [_same(result, before, stored) for result, _ in leased]
     if done:
@@ -116,10 +108,10 @@ async def record(work: WriteTransaction, leased: Sequence[tuple[AttemptResult, i
 
 
 def _finish_row(result: AttemptResult, token: int, state: DeliveryState) -> tuple[object, ...]:
-    decision, exchange, job = result.decision, result.exchange, result.job
+    decision, exchange, claim = result.decision, result.exchange, result.claim
     error = None if exchange.error is None else exchange.error.value
     return (
-        job.delivery, job.number, token, state.status, decision.tries, decision.interruptions,
+        claim.delivery, claim.number, token, state.status, decision.tries, decision.interruptions,
         state.next_attempt_at, state.finished_at, state.duration_ms, exchange.status_code, error,
         state.reason,
     )  # fmt: skip
@@ -159,7 +151,7 @@ def _traits(result: AttemptResult) -> tuple[object, ...]:
 
 
 def _key(result: AttemptResult) -> _Key:
-    return result.job.delivery, result.job.number
+    return result.claim.delivery, result.claim.number
 
 
 async def _change_hooks(work: WriteTransaction, changes: Mapping[HookId, HookChange]) -> None:
@@ -239,7 +231,7 @@ async def _disable(
     return reason
 
 
-async def _append(work: WriteTransaction, entry: audit.Entry) -> None:
+async def _append(work: WriteTransaction, entry: audit.NewAuditEntry) -> None:
     """Add an entry to the audit trail, whose lock is held; see `audit.append`."""
     chain = await work.raw.fetchrow(sql.AUDIT_CHAIN)
     newest = await work.raw.fetchrow(sql.LAST_AUDIT)
@@ -247,7 +239,7 @@ async def _append(work: WriteTransaction, entry: audit.Entry) -> None:
     key = None if chain is None else opened_key(chain[2], work.shared.vault)
     row = audit.row_of(entry, previous, key)
     values = {**row}
-    made = await work.raw.fetchval(sql.INSERT_AUDIT, *(values[one] for one in sql.AUDIT_COLUMNS))
+    made = await work.raw.fetchval(sql.INSERT_AUDIT, *(values[name] for name in sql.AUDIT_COLUMNS))
     if (
         chain is None
         or key is None

@@ -118,16 +118,16 @@ class Retention:
         self, events: Sequence[OldEvent], before_ms: int
     ) -> tuple[Purged, Sequence[OldEvent]]:
         """Delete some events; return those with too many deliveries for one transaction."""
-        some = [event.id for event in events[:DROPPED_AT_ONCE]]
-        dropped, unfinished = await self._store.submit(DropEvents(some, before_ms))
+        ids = [event.id for event in events[:DROPPED_AT_ONCE]]
+        dropped, unfinished = await self._store.submit(DropEvents(ids, before_ms))
         return dropped, [*map(OldEvent, unfinished), *events[DROPPED_AT_ONCE:]]
 
     async def drop_bodies(
         self, events: Sequence[OldEvent], before_ms: int
     ) -> tuple[int, Sequence[OldEvent]]:
         """Delete the bodies of some events."""
-        some = [event.id for event in events[:DROPPED_AT_ONCE]]
-        return await self._store.submit(DropBodies(some, before_ms)), events[DROPPED_AT_ONCE:]
+        ids = [event.id for event in events[:DROPPED_AT_ONCE]]
+        return await self._store.submit(DropBodies(ids, before_ms)), events[DROPPED_AT_ONCE:]
 
     async def drop_stats(self, before_ms: int) -> int:
         """Delete some statistics."""
@@ -189,7 +189,7 @@ class RetentionWorker:
 
     async def _tidy_while_locked(self, raw: Raw) -> None:
         rounds = 0
-        while await raw.fetchval("SELECT pg_try_advisory_lock($1)", locks.HOUSE):
+        while await raw.fetchval("SELECT pg_try_advisory_lock($1)", locks.RETENTION):
             # Taken again each round, which shows that the session is still alive.
             await self.tidy()
             if rounds % SWEPT_EVERY == 1:
@@ -236,14 +236,14 @@ def _old_bodies(conn: Connection, after: int, before_ms: int) -> Scan:
 
 
 def _scan(
-    conn: Connection, statement: str, after: int, before_ms: int, more: dict[str, int | None]
+    conn: Connection, statement: str, after: int, before_ms: int, filters: dict[str, int | None]
 ) -> Scan:
     values = {
         "after": after, "before": before_ms, "floor": floor_at(before_ms), "most": SCANNED_AT_ONCE,
     }  # fmt: skip
-    rows = conn.execute(text(statement), {**values, **more}).all()
-    found = [OldEvent(event) for event, may_go in rows if may_go]
-    return Scan(found, rows[-1][0] if len(rows) == SCANNED_AT_ONCE else None)
+    rows = conn.execute(text(statement), {**values, **filters}).all()
+    events = [OldEvent(event) for event, may_go in rows if may_go]
+    return Scan(events, rows[-1][0] if len(rows) == SCANNED_AT_ONCE else None)
 
 
 def _count_feed(conn: Connection) -> tuple[int, int]:

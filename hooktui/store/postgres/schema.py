@@ -38,14 +38,14 @@ async def prepare(
         SchemaTooNew: a newer version wrote it.
         KeyProblem: the key file is missing or not the one of this database.
     """
-    one = engine(connect, 1, "READ COMMITTED")
+    pool = engine(connect, 1, "READ COMMITTED")
     try:
-        async with one.begin() as conn:
+        async with pool.begin() as conn:
             await conn.run_sync(migrate, key_file)
-        async with one.begin() as conn:
+        async with pool.begin() as conn:
             return await conn.run_sync(_open_vault, key_file, target)
     finally:
-        await one.dispose()
+        await pool.dispose()
 
 
 def migrate(conn: Connection, key_file: Path) -> None:
@@ -103,7 +103,7 @@ def _open_vault(conn: Connection, key_file: Path, target: DatabaseAddress) -> Va
             make_chain_key(conn, vault)
     except KeyProblem as error:
         raise KeyProblem(
-            f"{ring.told} does not decrypt {target.shown}: all servers of a database share "
+            f"{ring.source} does not decrypt {target.shown}: all servers of a database share "
             "one key file. Copy it from another server's home"
         ) from error
     return vault

@@ -49,8 +49,8 @@ def session_name(server: ServerInfo) -> str:
 def servers(conn: Connection) -> list[ServerInfo]:
     """Return all servers that are connected, by number."""
     names = conn.execute(text(_SERVERS), {"mark": f"{_MARK} "}).scalars()
-    found = [one for one in map(server_of, names) if one is not None]
-    return sorted(found, key=lambda one: one.number)
+    known = [server for server in map(server_of, names) if server is not None]
+    return sorted(known, key=lambda server: server.number)
 
 
 def server_of(name: str) -> ServerInfo | None:
@@ -85,13 +85,13 @@ class Home:
         self._lock = HomeLock(folder / "hooktui.lock")
         self._file = folder / _FILE
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Lock the home.
 
         Raises:
             Conflict: another process holds it.
         """
-        self._lock.take()
+        self._lock.acquire()
         try:
             text = self._file.read_text(encoding="ascii").strip()
         except FileNotFoundError:
@@ -108,6 +108,6 @@ class Home:
             os.fsync(out.fileno())
         draft.replace(self._file)
 
-    def drop(self) -> None:
+    def release(self) -> None:
         """Unlock the home."""
-        self._lock.drop()
+        self._lock.release()

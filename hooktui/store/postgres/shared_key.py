@@ -69,14 +69,14 @@ def open_installation(conn: Connection, vault: Vault) -> bool:
     sealed = conn.execute(select(INSTALLATION.c.sealed)).scalar_one()
     if sealed is None:
         return False
-    vault.open(sealed, *_PLACE)
-    vault.seal_with(sealed[:ID_BYTES])
+    vault.decrypt(sealed, *_PLACE)
+    vault.encrypt_with(sealed[:ID_BYTES])
     return True
 
 
 def seal_installation(conn: Connection, vault: Vault) -> None:
     """Store a value by which every server checks its keys."""
-    conn.execute(update(INSTALLATION).values(sealed=vault.seal(_CONTENT, *_PLACE)))
+    conn.execute(update(INSTALLATION).values(sealed=vault.encrypt(_CONTENT, *_PLACE)))
 
 
 def switch_installation(tx: Tx, key: bytes, place: str, server: int) -> None:
@@ -86,15 +86,15 @@ def switch_installation(tx: Tx, key: bytes, place: str, server: int) -> None:
         Conflict: a running server lacks the key and could decrypt nothing any more.
     """
     tx.conn.execute(text(f"SELECT pg_advisory_xact_lock({locks.MIGRATION})"))  # no start meanwhile
-    found = tx.conn.execute(_WITHOUT, {"key": int.from_bytes(key)}).scalars().all()
-    others = [number for number in found if number != server]
+    lacking = tx.conn.execute(_WITHOUT, {"key": int.from_bytes(key)}).scalars().all()
+    others = [number for number in lacking if number != server]
     if others:
         named = ", ".join(map(str, others))
         raise Conflict(
             f"key {key.hex()} exists but does not encrypt yet, because the servers {named} lack"
             f" it: copy {place} into their homes, restart them, and repeat this"
         )
-    tx.vault.seal_with(key)
+    tx.vault.encrypt_with(key)
     seal_installation(tx.conn, tx.vault)
     # Every server reads this number in each transaction, and the key when the number has changed.
     tx.conn.execute(text("UPDATE installation SET live_version = live_version + 1"))

@@ -180,7 +180,7 @@ attempts AS (INSERT INTO attempt ({", ".join(_ATTEMPT)}) SELECT * FROM finished)
 SELECT a_delivery_id, a_number FROM finished"""
 """Ends deliveries with their fences, and stores the attempts of those whose fence held."""
 
-GIVE_BACK: Final = f"""
+RELEASE: Final = f"""
 UPDATE delivery d SET status = n.status, attempts = d.attempts - 1, next_attempt_at = n.next_at,
     lease_token = NULL, lease_until = NULL, finished_at = n.finished_at, reason = n.reason
 FROM {_arrays("bigint", "integer", "bigint", "text", "bigint", "bigint", "text", first=2)}

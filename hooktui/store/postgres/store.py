@@ -19,12 +19,7 @@ from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
 from hooktui.store.changes.deliveries import cancel_waiting
-from hooktui.store.contract import (
-    CommitNotice,
-    DatabaseCopy,
-    Purged,
-    RetentionPeriods,
-)
+from hooktui.store.contract import CommitNotice, DatabaseCopy, Purged, RetentionPeriods
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.clock import DatabaseClock
@@ -129,7 +124,9 @@ class PostgresStore(BaseStore):
                 ("results", hot),
             )
         ]
-        self._accepting, self._claiming, self._recording = (one.queue for one in self._writers)
+        self._accepting, self._claiming, self._recording = (
+            writer.queue for writer in self._writers
+        )
         self._retention = RetentionWorker(self, cold, keep)
         self._hints = Hints(cold, self._shared.token, self._look, self._heard_due)
 
@@ -160,7 +157,7 @@ class PostgresStore(BaseStore):
         """
         target = parse_database_url(url)
         place = Home(home)
-        place.take()
+        place.acquire()
         store: Self | None = None
         try:
             patient = partial(connect, target, **MIGRATION)
@@ -170,7 +167,7 @@ class PostgresStore(BaseStore):
         except BaseException:
             if store is not None:
                 await store.close()
-            place.drop()
+            place.release()
             raise
         return store
 
@@ -178,7 +175,7 @@ class PostgresStore(BaseStore):
         await self._look()
         written_ms = await self._own.run(_last_written_ms)
         if written_ms is not None:
-            self._clock.doubt.away(self._clock.now_ms() - written_ms)
+            self._clock.trust.gap_observed(self._clock.now_ms() - written_ms)
         await self._catch_up()
         for writer in self._writers:
             await writer.start()
@@ -201,7 +198,7 @@ class PostgresStore(BaseStore):
     @property
     def clock_is_trusted(self) -> bool:
         """Whether rows may be deleted by age."""
-        return self._clock.doubt.trusted
+        return self._clock.trust.trusted
 
     def check_room(self, size_bytes: int = 0) -> None:
         """Do nothing: the disk is another machine's; the database reports when it is full."""
@@ -230,7 +227,7 @@ class PostgresStore(BaseStore):
         def run(conn: Connection, work: WriteTransaction) -> R:
             tx = Tx(conn, work.now_ms, self._shared.vault, self._shared.ids)
             result = change(tx, *args, **kwargs)
-            work.notes.take(tx.notes)
+            work.notes.merge(tx.notes)
             return result
 
         result, work = await self._changes.run(run)
@@ -259,7 +256,7 @@ class PostgresStore(BaseStore):
 
     async def others(self) -> list[ServerInfo]:
         """Return the other servers that are connected to this database."""
-        return [one for one in await self.read(servers) if one.number != self.number]
+        return [server for server in await self.read(servers) if server.number != self.number]
 
     async def close(self) -> None:
         """Finish accepted operations, cancel the rest, and wake waiting readers of the feed."""
@@ -274,7 +271,7 @@ class PostgresStore(BaseStore):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(writer.close() for writer in self._writers))
         await asyncio.gather(self._readers.close(), self._own.close(), self._changes.close())
-        self._home.drop()
+        self._home.release()
 
     # What happens at and after commits
 
@@ -304,7 +301,7 @@ class PostgresStore(BaseStore):
         if notes.hooks_changed or notes.paused is not None:
             await self._catch_up()
         if notes.due:
-            self._signal(CommitNotice(due=notes.due))
+            self._notify(CommitNotice(due=notes.due))
         if notes.feed:
             self._hints.tell(notes.due)
         for change in notes.follow_ups:
@@ -330,13 +327,13 @@ class PostgresStore(BaseStore):
             known, now = self._shared.live_version, self._clock.now_ms()
             load = partial(changed_hooks, vault=self._shared.vault, known=known, now_ms=now)
             news = await self._own.run(load)
-            self.vault.seal_with(news.key)
+            self.vault.encrypt_with(news.key)
             self._shared.live_version = news.version
             self._live.put(news.hooks)
             turned = news.paused if news.paused != self._live.paused else None
             self._live.paused = news.paused
         if known >= 0:
-            self._signal(CommitNotice(hooks_changed=frozenset(news.hooks), paused=turned))
+            self._notify(CommitNotice(hooks_changed=frozenset(news.hooks), paused=turned))
 
     async def _look(self) -> None:
         """Read the changes of other servers: the feed, the hooks, the time."""
@@ -348,13 +345,13 @@ class PostgresStore(BaseStore):
     def _heard_due(self, due: Mapping[HookId, int] | None) -> None:
         if due is not None:
             known = {hook: ms for hook, ms in due.items() if hook in self._live.view}
-            self._signal(CommitNotice(due=known))
+            self._notify(CommitNotice(due=known))
         else:
             self._later(self._look_up_due())
 
     async def _look_up_due(self) -> None:
         try:
-            self._signal(CommitNotice(due=await self.next_due()))
+            self._notify(CommitNotice(due=await self.next_due()))
         except Unavailable as error:
             _log.warning("looking up what is due failed: %s", error)
 

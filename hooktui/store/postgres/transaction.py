@@ -86,9 +86,9 @@ class WriteTransaction:
         """The hooks as of this transaction."""
         return self.shared.live
 
-    def count_waiting(self, hook: HookId, more: int) -> None:
+    def count_waiting(self, hook: HookId, change: int) -> None:
         """Add to the number of waiting deliveries of a hook."""
-        self.waiting[hook] = self.waiting.get(hook, 0) + more
+        self.waiting[hook] = self.waiting.get(hook, 0) + change
 
     async def commit(self) -> None:
         """Write the collected changes and commit."""
@@ -102,24 +102,24 @@ class WriteTransaction:
 
     def _hook_statements(self) -> list[str]:
         hooks = sorted({*self.waiting, *self.states})
-        found = []
+        statements = []
         if len(hooks) > 1:  # in one order, so that no deadlock arises
             which = ", ".join(map(str, hooks))
-            found.append(
+            statements.append(
                 f"SELECT 1 FROM hook_state WHERE hook_id IN ({which}) ORDER BY hook_id FOR UPDATE"  # noqa: S608 - integers
             )
-        found += [
+        statements += [
             f"UPDATE hook_state SET {self._assignments(hook)} WHERE hook_id = {hook:d}"  # noqa: S608
             for hook in hooks
         ]
         if self.stats:
             rows = ", ".join(f"({', '.join(map(str, row))})" for row in sorted(self.stats))
-            found.append(sql.ADD_STATS.format(rows=rows))
+            statements.append(sql.ADD_STATS.format(rows=rows))
         if self.notes.hooks_changed:
-            found.append(mark_changed(self.notes.hooks_changed))
+            statements.append(mark_changed(self.notes.hooks_changed))
         elif self.notes.paused is not None:
-            found.append(NEW_VERSION)
-        return found
+            statements.append(NEW_VERSION)
+        return statements
 
     def _assignments(self, hook: HookId) -> str:
         parts = [f"waiting = waiting + {self.waiting.get(hook, 0):d}"]
@@ -216,9 +216,9 @@ class Operation(write_queue.Operation[R]):
         self.since_s = time.monotonic()
 
     @classmethod
-    async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
+    async def run_all(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
         """Run operations of this kind; set the result or the error of each."""
-        for operation in some:
+        for operation in operations:
             operation.result = await operation.run(work)
 
     async def run(self, work: WriteTransaction) -> R:

@@ -14,7 +14,7 @@ from hooktui.domain.ids import AccountId
 from hooktui.domain.roles import Role
 from hooktui.domain.wire.access import Account, Token
 from hooktui.domain.wire.pages import Page
-from hooktui.store.queries.pages import Listing, PageRequest, page_of
+from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.tables import ACCOUNT, HOOK, HOOK_STATE, TOKEN, AccountRow, TokenRow
 
 
@@ -24,7 +24,7 @@ def list_accounts(conn: Connection, page: PageRequest) -> Page[Account]:
     Raises:
         Refused: the page request is not acceptable.
     """
-    listing = Listing(select(ACCOUNT), ACCOUNT.c.id, {"id": None, "name": ACCOUNT.c.name})
+    listing = PagedQuery(select(ACCOUNT), ACCOUNT.c.id, {"id": None, "name": ACCOUNT.c.name})
     return page_of(
         conn, page, listing, lambda rows: _counted(conn, [AccountRow(**row) for row in rows])
     )
@@ -33,14 +33,14 @@ def list_accounts(conn: Connection, page: PageRequest) -> Page[Account]:
 def _counted(conn: Connection, accounts: Sequence[AccountRow]) -> list[Account]:
     """Return accounts with their hooks and backlog, read from counters without a scan."""
     waiting = func.coalesce(func.sum(HOOK_STATE.c.waiting), 0)
-    wanted = select(HOOK.c.account_id, func.count(), waiting).outerjoin(
+    query = select(HOOK.c.account_id, func.count(), waiting).outerjoin(
         HOOK_STATE, (HOOK_STATE.c.hook_id == HOOK.c.id) & HOOK.c.active
     )
-    wanted = wanted.where(HOOK.c.deleted_at.is_(None))
-    wanted = wanted.where(HOOK.c.account_id.in_([account.id for account in accounts]))
+    query = query.where(HOOK.c.deleted_at.is_(None))
+    query = query.where(HOOK.c.account_id.in_([account.id for account in accounts]))
     counts = {
         account: (hooks, int(waits))
-        for account, hooks, waits in conn.execute(wanted.group_by(HOOK.c.account_id))
+        for account, hooks, waits in conn.execute(query.group_by(HOOK.c.account_id))
     }
     return [account_of(account, *counts.get(account.id, (0, 0))) for account in accounts]
 
@@ -66,7 +66,7 @@ def list_tokens(conn: Connection, account: AccountId | None, page: PageRequest) 
     rows = select(TOKEN)
     if account is not None:
         rows = rows.where(TOKEN.c.account_id == account)
-    listing = Listing(rows, TOKEN.c.id, {"id": None, "name": TOKEN.c.name})
+    listing = PagedQuery(rows, TOKEN.c.id, {"id": None, "name": TOKEN.c.name})
     return page_of(conn, page, listing, lambda rows: [token_of(TokenRow(**row)) for row in rows])
 
 
@@ -83,10 +83,10 @@ class TokenRecord:
 
 def token_by_hash(conn: Connection, token: int, sha256: bytes) -> TokenRecord | None:
     """Return a token by the id in its text and the SHA-256 of the whole text; None: invalid."""
-    found = conn.execute(select(TOKEN).where(TOKEN.c.id == token)).mappings().first()
-    if found is None:
+    values = conn.execute(select(TOKEN).where(TOKEN.c.id == token)).mappings().first()
+    if values is None:
         return None
-    row = TokenRow(**found)
+    row = TokenRow(**values)
     if not hmac.compare_digest(row.sha256, sha256):
         return None
     account = None if row.account_id is None else AccountId(row.account_id)

@@ -12,7 +12,7 @@ from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.ids import AccountId
 from hooktui.domain.wire.access import AuditEntry
 from hooktui.domain.wire.pages import Page
-from hooktui.store.queries.pages import Listing, PageRequest, page_of
+from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.tables import AUDIT, LONGEST_SHORT_TARGET, SHORT_TARGET
 
 _JSON = msgspec.json.Decoder(dict[str, object])
@@ -35,14 +35,14 @@ class AuditQuery:
     until_ms: int | None = None
 
 
-def list_audit(conn: Connection, wanted: AuditQuery, page: PageRequest) -> Page[AuditEntry]:
+def list_audit(conn: Connection, query: AuditQuery, page: PageRequest) -> Page[AuditEntry]:
     """Return a page of the audit trail.
 
     Raises:
         Refused: the page request is not acceptable.
     """
-    about, conditions = _about(wanted.target), _conditions(wanted)
-    listing = Listing(
+    about, conditions = _about(query.target), _conditions(query)
+    listing = PagedQuery(
         select(AUDIT).where(*about, *conditions),
         AUDIT.c.id,
         {"id": None},
@@ -56,25 +56,25 @@ def _about(target: str | None) -> list[ColumnElement[bool]]:
     """Return conditions that use the index of targets; a target may be too long for it."""
     if target is None or _is_pattern(target):
         return []
-    found: list[ColumnElement[bool]] = [AUDIT.c.target == target]
+    conditions: list[ColumnElement[bool]] = [AUDIT.c.target == target]
     if len(target) <= LONGEST_SHORT_TARGET:
-        found.append(literal_column(SHORT_TARGET))
-    return found
+        conditions.append(literal_column(SHORT_TARGET))
+    return conditions
 
 
-def _conditions(wanted: AuditQuery) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    if wanted.account is not None:
-        found.append(AUDIT.c.account_id == wanted.account)
+def _conditions(query: AuditQuery) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if query.account is not None:
+        conditions.append(AUDIT.c.account_id == query.account)
     for name in ("user", "role", "action", "target", "result"):
-        text: str | None = getattr(wanted, name)
+        text: str | None = getattr(query, name)
         if text is not None and (name != "target" or _is_pattern(text)):
-            found.append(_like(AUDIT.c[name], text))
-    if wanted.since_ms is not None:
-        found.append(AUDIT.c.at_ms >= wanted.since_ms)
-    if wanted.until_ms is not None:
-        found.append(AUDIT.c.at_ms < wanted.until_ms)
-    return found
+            conditions.append(_like(AUDIT.c[name], text))
+    if query.since_ms is not None:
+        conditions.append(AUDIT.c.at_ms >= query.since_ms)
+    if query.until_ms is not None:
+        conditions.append(AUDIT.c.at_ms < query.until_ms)
+    return conditions
 
 
 def _is_pattern(text: str) -> bool:

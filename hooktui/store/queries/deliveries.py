@@ -20,16 +20,16 @@ from sqlalchemy import (
 )
 
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.data import Stored
-from hooktui.domain.filters.parser import Filter, Key, Subject, parse
+from hooktui.domain.filters.parser import Filter, FilterKey, Subject, parse
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, encode
 from hooktui.domain.wire.deliveries import Attempt, Delivery, Phases, Response
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries import filter_sql
 from hooktui.store.queries.delivery_indexes import DeliveryQuery, walk_of
-from hooktui.store.queries.pages import Listing, PageRequest, RowCheck, page_of
+from hooktui.store.queries.pages import PagedQuery, PageRequest, RowCheck, page_of
 from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, Big, in_account
 
 _SORTS: dict[str, ColumnElement[Any] | None] = {"id": None, "created_at": None}
@@ -52,27 +52,24 @@ class DeliveryRecord:
 
 
 def list_deliveries(
-    conn: Connection,
-    account: AccountId,
-    page: PageRequest,
-    query: DeliveryQuery = _EVERYTHING,
+    conn: Connection, account: AccountId, page: PageRequest, query: DeliveryQuery = _EVERYTHING
 ) -> Page[Delivery]:
     """Return a page of an account's deliveries.
 
     Raises:
         Refused: the page request or the filter is not acceptable.
     """
-    wanted = parse(query.q) if isinstance(query.q, str) else query.q
+    parsed = parse(query.q) if isinstance(query.q, str) else query.q
     now = now_ms()
-    walk = walk_of(conn, account, query, wanted or Filter(()), now)
-    inside, outside = filter_sql.conditions(walk.wanted, now)
+    walk = walk_of(conn, account, query, parsed or Filter(()), now)
+    inside, outside = filter_sql.conditions(walk.filter, now)
     inside += _conditions(walk.query)
     rows = _deliveries().where(*walk.conditions, *inside)
     keep: RowCheck | None = None
     if outside is not None:
         rows, keep = _with_text(rows, outside), _fits(outside, now)
-    listing = Listing(rows, DELIVERY.c.id, _SORTS, keep, walk.keys, narrowed=bool(inside))
-    return page_of(conn, page, listing, lambda some: [delivery_of(row) for row in some])
+    listing = PagedQuery(rows, DELIVERY.c.id, _SORTS, keep, walk.keys, narrowed=bool(inside))
+    return page_of(conn, page, listing, lambda page_rows: [delivery_of(row) for row in page_rows])
 
 
 def get_delivery(
@@ -83,9 +80,9 @@ def get_delivery(
     Raises:
         NotFound: there is no such delivery there.
     """
-    wanted = _deliveries().add_columns(EVENT.c.body).join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
-    wanted = wanted.where(DELIVERY.c.id == delivery, in_account(DELIVERY, account))
-    row = conn.execute(wanted).mappings().first()
+    query = _deliveries().add_columns(EVENT.c.body).join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
+    query = query.where(DELIVERY.c.id == delivery, in_account(DELIVERY, account))
+    row = conn.execute(query).mappings().first()
     if row is None:
         raise no_delivery(delivery)
     made = select(ATTEMPT).where(ATTEMPT.c.delivery_id == delivery).order_by(ATTEMPT.c.number)
@@ -111,17 +108,17 @@ def deliveries_of_event(
     conn: Connection, event: EventId, hooks: Sequence[int] | None = None
 ) -> tuple[Delivery, ...]:
     """Return all deliveries of an event (to the given hooks only), oldest first."""
-    wanted = _deliveries().where(DELIVERY.c.event_id == event).order_by(DELIVERY.c.id)
+    query = _deliveries().where(DELIVERY.c.event_id == event).order_by(DELIVERY.c.id)
     if hooks is not None:
         # The plus disables the hook's index: an event has fewer deliveries than a hook.
-        wanted = wanted.where(literal_column("+delivery.hook_id", Big).in_(hooks))
-    return tuple(delivery_of(row) for row in conn.execute(wanted).mappings())
+        query = query.where(literal_column("+delivery.hook_id", Big).in_(hooks))
+    return tuple(delivery_of(row) for row in conn.execute(query).mappings())
 
 
 def deliveries_by_id(conn: Connection, deliveries: Iterable[int]) -> dict[int, Delivery]:
     """Return the existing deliveries among ids, by id."""
-    wanted = _deliveries().where(DELIVERY.c.id.in_(list(deliveries)))
-    return {row["id"]: delivery_of(row) for row in conn.execute(wanted).mappings()}
+    query = _deliveries().where(DELIVERY.c.id.in_(list(deliveries)))
+    return {row["id"]: delivery_of(row) for row in conn.execute(query).mappings()}
 
 
 def attempts_by_key(
@@ -129,16 +126,15 @@ def attempts_by_key(
 ) -> dict[tuple[int, int], Attempt]:
     """Return the existing attempts among keys, by delivery and number."""
     keys = list(attempts)
-    wanted = select(ATTEMPT).where(tuple_(ATTEMPT.c.delivery_id, ATTEMPT.c.number).in_(keys))
+    query = select(ATTEMPT).where(tuple_(ATTEMPT.c.delivery_id, ATTEMPT.c.number).in_(keys))
     return {
-        (row["delivery_id"], row["number"]): _attempt(row)
-        for row in conn.execute(wanted).mappings()
+        (row["delivery_id"], row["number"]): _attempt(row) for row in conn.execute(query).mappings()
     }
 
 
 def delivery_of(row: RowMapping) -> Delivery:
     """Return a delivery from its row, joined with its hook."""
-    held = row["status"] == Status.PENDING and not row["hook_active"]
+    held = row["status"] == DeliveryStatus.PENDING and not row["hook_active"]
     return Delivery(
         id=encode("dlv", row["id"]),
         event=encode("evt", row["event_id"]),
@@ -163,24 +159,24 @@ def _deliveries() -> Select[Any]:
 
 
 def _conditions(query: DeliveryQuery) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = []
     if query.hook is not None:
         # The plus disables the hook's index: another one is already chosen.
-        found.append(literal_column("+delivery.hook_id", Big) == literal(query.hook))
+        conditions.append(literal_column("+delivery.hook_id", Big) == literal(query.hook))
     if query.event_type is not None:
-        found.append(filter_sql.has_event_type(query.event_type))
+        conditions.append(filter_sql.has_event_type(query.event_type))
     if query.status is not None:
-        found.append(filter_sql.has_status(query.status))
+        conditions.append(filter_sql.has_status(query.status))
     if query.trigger is not None:
-        found.append(DELIVERY.c.trigger == query.trigger.value)
-    return found
+        conditions.append(DELIVERY.c.trigger == query.trigger.value)
+    return conditions
 
 
 def _with_text(rows: Select[Any], outside: Filter) -> Select[Any]:
     """Add the columns that words and ``data.`` search."""
     rows = rows.add_columns(EVENT.c.body.label("event_body"))
     rows = rows.join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
-    if not any(term.key is Key.WORD for term in outside.terms):
+    if not any(term.key is FilterKey.WORD for term in outside.terms):
         return rows
     newest = and_(ATTEMPT.c.delivery_id == DELIVERY.c.id, ATTEMPT.c.number == DELIVERY.c.attempts)
     rows = rows.add_columns(

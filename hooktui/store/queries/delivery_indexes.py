@@ -22,8 +22,8 @@ from sqlalchemy import (
     select,
 )
 
-from hooktui.domain.deliveries import Status, Trigger
-from hooktui.domain.filters.parser import Ago, At, Filter, Key, Term
+from hooktui.domain.deliveries import DeliveryStatus, Trigger
+from hooktui.domain.filters.parser import Ago, At, Filter, FilterKey, Term
 from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.store.queries import filter_sql
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, Big
@@ -61,25 +61,25 @@ class Walk:
     conditions: Sequence[Condition]
     keys: Select[Any] | None
     query: DeliveryQuery
-    wanted: Filter
+    filter: Filter
 
 
 def walk_of(
-    conn: Connection, account: AccountId, query: DeliveryQuery, wanted: Filter, now_ms: int
+    conn: Connection, account: AccountId, query: DeliveryQuery, parsed: Filter, now_ms: int
 ) -> Walk:
     """Choose the index for a query and its filter."""
-    query, wanted = _told_apart(query, wanted, now_ms)
+    query, parsed = _split_filter(query, parsed, now_ms)
     if query.event is not None:
         chosen = [DELIVERY.c.event_id == query.event, _plus_account(account), *_times(query)]
-        return Walk(chosen, None, query, wanted)
-    if filter_sql.only_waiting(query.status, wanted) and _few_wait(conn, account):
-        waiting = filter_sql.has_any_status(Status.PENDING, Status.SENDING)
+        return Walk(chosen, None, query, parsed)
+    if filter_sql.only_waiting(query.status, parsed) and _few_wait(conn, account):
+        waiting = filter_sql.has_any_status(DeliveryStatus.PENDING, DeliveryStatus.SENDING)
         of_hooks = DELIVERY.c.hook_id.in_(_hooks(account, query.hook))
         chosen = [_plus_account(account), waiting, of_hooks, *_times(query)]
-        return Walk(chosen, None, query, wanted)
+        return Walk(chosen, None, query, parsed)
     left = replace(query, since_ms=None, until_ms=None)
-    if query.status == Status.FAILED:  # few, so the hook is checked row by row
-        chosen = [DELIVERY.c.account_id == account, filter_sql.has_status(Status.FAILED)]
+    if query.status == DeliveryStatus.FAILED:  # few, so the hook is checked row by row
+        chosen = [DELIVERY.c.account_id == account, filter_sql.has_status(DeliveryStatus.FAILED)]
         left = replace(left, status=None)
     elif query.hook is not None:
         chosen = [DELIVERY.c.hook_id == _hooks(account, query.hook).scalar_subquery()]
@@ -87,22 +87,24 @@ def walk_of(
     else:
         chosen = [DELIVERY.c.account_id == account]
     chosen += _times(query)
-    return Walk(chosen, select(DELIVERY.c.id).where(*chosen), left, wanted)
+    return Walk(chosen, select(DELIVERY.c.id).where(*chosen), left, parsed)
 
 
-def _told_apart(query: DeliveryQuery, wanted: Filter, now_ms: int) -> tuple[DeliveryQuery, Filter]:
+def _split_filter(
+    query: DeliveryQuery, parsed: Filter, now_ms: int
+) -> tuple[DeliveryQuery, Filter]:
     """Return a query extended by the parts of a filter that an index can serve, and the rest."""
     rest: list[Term] = []
-    for term in wanted.terms:
+    for term in parsed.terms:
         value = term.values[0]
         alone = len(term.values) == 1 and not term.negated
-        if alone and term.key is Key.HOOK and isinstance(value, int) and query.hook is None:
+        if alone and term.key is FilterKey.HOOK and isinstance(value, int) and query.hook is None:
             query = replace(query, hook=HookId(value))
-        elif alone and term.key is Key.STATUS and query.status is None:
+        elif alone and term.key is FilterKey.STATUS and query.status is None:
             query = replace(query, status=str(value))
         elif alone and isinstance(value, Ago | At):
             ms = now_ms - value.ms if isinstance(value, Ago) else value.ms
-            if term.key is Key.SINCE:
+            if term.key is FilterKey.SINCE:
                 query = replace(query, since_ms=max(ms, query.since_ms or 0))
             else:
                 until_ms = ms if query.until_ms is None else min(ms, query.until_ms)
@@ -113,19 +115,19 @@ def _told_apart(query: DeliveryQuery, wanted: Filter, now_ms: int) -> tuple[Deli
 
 
 def _times(query: DeliveryQuery) -> list[Condition]:
-    found = []
+    conditions = []
     if query.since_ms is not None:
-        found.append(filter_sql.since(query.since_ms))
+        conditions.append(filter_sql.since(query.since_ms))
     if query.until_ms is not None:
-        found.append(filter_sql.until(query.until_ms))
-    return found
+        conditions.append(filter_sql.until(query.until_ms))
+    return conditions
 
 
 def _hooks(account: AccountId, hook: HookId | None) -> Select[Any]:
     """Select the hooks of an account, or one hook if it belongs to that account."""
     hooks = HOOK.alias("of_account")
-    wanted = select(hooks.c.id).where(hooks.c.account_id == account)
-    return wanted if hook is None else wanted.where(hooks.c.id == hook)
+    query = select(hooks.c.id).where(hooks.c.account_id == account)
+    return query if hook is None else query.where(hooks.c.id == hook)
 
 
 def _few_wait(conn: Connection, account: AccountId) -> bool:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import to_rfc3339
-from hooktui.domain.event_outcomes import PastEvent, Wish, dry_run_steps
+from hooktui.domain.event_outcomes import PastEvent, Selection, dry_run_steps
 from hooktui.domain.filters.data import Stored
 from hooktui.domain.filters.parser import Filter, parse_hook_filter
 from hooktui.domain.ids import AccountId, HookId, encode
@@ -46,26 +46,26 @@ def try_hook(
         NotFound: there is no such hook there.
         Refused: the filter is not valid for a hook.
     """
-    now: Wish | None = None
+    now: Selection | None = None
     if hook is not None:
         account, now = _hook(conn, account, hook)
     selection = frozenset(events or ()) if now is None or events is not None else now.events
     chosen = _filter(filter_text) if now is None or filter_given else now.filter
-    tried = Wish(selection, chosen)
+    tried = Selection(selection, chosen)
     needs_bodies = tried.needs_data or (now is not None and now.needs_data)
     latest = _latest(conn, account, needs_bodies=needs_bodies)
     return Pace(conn).run(dry_run_steps(latest, tried, now))
 
 
-def _hook(conn: Connection, account: AccountId | None, hook: HookId) -> tuple[AccountId, Wish]:
-    wanted = select(HOOK.c.account_id, HOOK.c.events, HOOK.c.filter).where(
+def _hook(conn: Connection, account: AccountId | None, hook: HookId) -> tuple[AccountId, Selection]:
+    query = select(HOOK.c.account_id, HOOK.c.events, HOOK.c.filter).where(
         HOOK.c.id == hook, HOOK.c.deleted_at.is_(None), in_account(HOOK, account)
     )
-    row = conn.execute(wanted).mappings().first()
+    row = conn.execute(query).mappings().first()
     if row is None:
         raise no_hook(hook)
-    wish = Wish(frozenset(hook_rows.texts(row["events"])), _filter(row["filter"]))
-    return AccountId(row["account_id"]), wish
+    current = Selection(frozenset(hook_rows.texts(row["events"])), _filter(row["filter"]))
+    return AccountId(row["account_id"]), current
 
 
 def _filter(text: str | None) -> Filter | None:
@@ -85,12 +85,12 @@ def _latest(
     heads = [row for row in conn.execute(latest) if row[1] != PING]
     read = 0
     for start in range(0, len(heads), _BODIES):
-        some = heads[start : start + _BODIES]
+        batch = heads[start : start + _BODIES]
         bodies: dict[int, bytes] = {}
         if needs_bodies:
-            wanted = select(EVENT.c.id, EVENT.c.body).where(EVENT.c.id.in_([h[0] for h in some]))
-            bodies = {row.id: row.body for row in conn.execute(wanted) if row.body is not None}
-        for identity, event_type, created_ms, size, purged in some:
+            query = select(EVENT.c.id, EVENT.c.body).where(EVENT.c.id.in_([h[0] for h in batch]))
+            bodies = {row.id: row.body for row in conn.execute(query) if row.body is not None}
+        for identity, event_type, created_ms, size, purged in batch:
             if needs_bodies and read + size > MOST_BYTES:
                 return
             read += size

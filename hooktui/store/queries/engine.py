@@ -34,11 +34,11 @@ def hooks_by_state(conn: Connection) -> dict[str, int]:
     counted = select(HOOK.c.active, is_open, func.count().label("number"))
     counted = counted.join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
     rows = conn.execute(counted.where(HOOK.c.deleted_at.is_(None)).group_by(HOOK.c.active, is_open))
-    found = {"active": 0, "disabled": 0, "breaker_open": 0}
+    counts = {"active": 0, "disabled": 0, "breaker_open": 0}
     for row in rows:
         state = "disabled" if not row.active else "breaker_open" if row.is_open else "active"
-        found[state] += row.number
-    return found
+        counts[state] += row.number
+    return counts
 
 
 _MOST = 20
@@ -47,10 +47,10 @@ _MOST = 20
 def open_breakers(conn: Connection, account: AccountId | None) -> tuple[OpenBreaker, ...]:
     """Return the open breakers of an account, or (None) of all, ordered by their next probe."""
     columns = (HOOK.c.id, HOOK.c.name, HOOK_STATE.c.breaker_until, HOOK_STATE.c.failures_in_a_row)
-    wanted = select(*columns).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
-    wanted = wanted.where(HOOK_STATE.c.breaker_until.is_not(None), HOOK.c.deleted_at.is_(None))
-    wanted = wanted.where(HOOK.c.active, in_account(HOOK, account))
-    rows = conn.execute(wanted.order_by(HOOK_STATE.c.breaker_until, HOOK.c.id).limit(_MOST))
+    query = select(*columns).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
+    query = query.where(HOOK_STATE.c.breaker_until.is_not(None), HOOK.c.deleted_at.is_(None))
+    query = query.where(HOOK.c.active, in_account(HOOK, account))
+    rows = conn.execute(query.order_by(HOOK_STATE.c.breaker_until, HOOK.c.id).limit(_MOST))
     return tuple(
         OpenBreaker(
             hook=row.id,
@@ -66,9 +66,9 @@ def signing_secrets(
     conn: Connection, vault: Vault, hook: HookId, ids: Sequence[int]
 ) -> list[LiveSecret]:
     """Return the given secrets of a hook that still exist, newest first."""
-    wanted = select(SECRET, HOOK.c.account_id).join(HOOK, HOOK.c.id == SECRET.c.hook_id)
-    wanted = wanted.where(SECRET.c.hook_id == hook, SECRET.c.id.in_(list(ids)))
-    rows = conn.execute(wanted.order_by(SECRET.c.id.desc())).mappings()
+    query = select(SECRET, HOOK.c.account_id).join(HOOK, HOOK.c.id == SECRET.c.hook_id)
+    query = query.where(SECRET.c.hook_id == hook, SECRET.c.id.in_(list(ids)))
+    rows = conn.execute(query.order_by(SECRET.c.id.desc())).mappings()
     return [live_secret(row, vault) for row in rows]
 
 

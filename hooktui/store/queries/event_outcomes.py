@@ -23,11 +23,11 @@ from sqlalchemy import (
 
 from hooktui.domain.errors import NotFound
 from hooktui.domain.event_outcomes import (
-    Decision,
     Happened,
+    HookOutcome,
     Judged,
     Why,
-    why_not_asked,
+    why_not_subscribed,
     why_skipped_steps,
 )
 from hooktui.domain.filters.data import Stored
@@ -40,7 +40,7 @@ from hooktui.store import hook_rows
 from hooktui.store.queries.deliveries import deliveries_of_event
 from hooktui.store.queries.events import reasons_of
 from hooktui.store.queries.pace import Pace
-from hooktui.store.queries.pages import Listing, PageRequest, page_of
+from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.tables import DELIVERY, EVENT, HOOK, in_account
 
 _SHOWN = (
@@ -69,39 +69,39 @@ def list_decisions(
         NotFound: there is no such event there.
         Refused: the page request is not acceptable.
     """
-    wanted = select(EVENT).where(EVENT.c.id == event, in_account(EVENT, account))
-    row = conn.execute(wanted).mappings().first()
+    query = select(EVENT).where(EVENT.c.id == event, in_account(EVENT, account))
+    row = conn.execute(query).mappings().first()
     if row is None:
         raise NotFound(f"there is no event {encode('evt', event)} in this account")
     skips = reasons_of(row["skips"])
     sent = select(DELIVERY.c.hook_id).where(DELIVERY.c.event_id == event)
-    asked = or_(HOOK.c.id.in_(sent), HOOK.c.id.in_(_numbers(conn, list(skips))))
+    selected = or_(HOOK.c.id.in_(sent), HOOK.c.id.in_(_numbers(conn, list(skips))))
     hooks = select(*_SHOWN).where(HOOK.c.account_id == row["account_id"])
     if concerned is None:
-        hooks = hooks.where(or_(HOOK.c.deleted_at.is_(None), asked))
+        hooks = hooks.where(or_(HOOK.c.deleted_at.is_(None), selected))
     else:
-        hooks = hooks.where(asked if concerned else HOOK.c.deleted_at.is_(None) & ~asked)
+        hooks = hooks.where(selected if concerned else HOOK.c.deleted_at.is_(None) & ~selected)
     pace = Pace(conn)
     data = pace.run(Stored(row["body"]).read_steps())
     happened = Happened(row["type"], row["created_at"], data, row["body"] is None)
 
-    def build(some: Sequence[RowMapping]) -> list[HookDecision]:
-        got = _deliveries(conn, event, [hook["id"] for hook in some])
+    def build(rows: Sequence[RowMapping]) -> list[HookDecision]:
+        deliveries = _deliveries(conn, event, [hook["id"] for hook in rows])
         return [
-            pace.run(_decision_steps(hook, happened, skips, got.get(hook["id"], ())))
-            for hook in some
+            pace.run(_decision_steps(hook, happened, skips, deliveries.get(hook["id"], ())))
+            for hook in rows
         ]
 
-    return page_of(conn, page, Listing(hooks, HOOK.c.id, {"id": None}), build)
+    return page_of(conn, page, PagedQuery(hooks, HOOK.c.id, {"id": None}), build)
 
 
-def _numbers(conn: Connection, some: Sequence[int]) -> Select[tuple[int]]:
+def _numbers(conn: Connection, numbers: Sequence[int]) -> Select[tuple[int]]:
     """Return numbers as rows from one parameter.
 
     An event may skip more hooks than a statement accepts parameters, and writing and parsing 50,000
     numbers in its text took as long as all the rest.
     """
-    given = literal(msgspec.json.encode(some).decode())
+    given = literal(msgspec.json.encode(numbers).decode())
     if conn.dialect.name == "sqlite":
         return select(func.json_each(given).table_valued(column("value", Integer)).c.value)
     rows = func.json_array_elements_text(cast(given, JSON)).table_valued(column("value", Text))
@@ -112,10 +112,10 @@ def _deliveries(
     conn: Connection, event: EventId, hooks: Sequence[int]
 ) -> Mapping[int, Sequence[Delivery]]:
     """Return the deliveries of an event to some hooks, oldest first."""
-    found: dict[int, list[Delivery]] = {}
+    by_hook: dict[int, list[Delivery]] = {}
     for delivery in deliveries_of_event(conn, event, hooks):
-        found.setdefault(delivery.hook, []).append(delivery)
-    return found
+        by_hook.setdefault(delivery.hook, []).append(delivery)
+    return by_hook
 
 
 def _decision_steps(
@@ -129,16 +129,16 @@ def _decision_steps(
         changed_ms=hook["updated_at"],
     )
     if deliveries:
-        why = Why(Decision.SENT, _sent(deliveries))
+        why = Why(HookOutcome.SENT, _sent(deliveries))
     elif hook["id"] in skips:
         why = yield from why_skipped_steps(judged, event, skips[hook["id"]])
     else:
-        why = why_not_asked(judged, event)
+        why = why_not_subscribed(judged, event)
     return HookDecision(
         hook=hook["id"],
         name=hook["name"],
         deleted=hook["deleted_at"] is not None,
-        decision=why.decision,
+        decision=why.outcome,
         reason=why.reason,
         as_of_now=why.as_of_now,
         deliveries=len(deliveries),

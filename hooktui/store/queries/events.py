@@ -8,15 +8,15 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
 
 from hooktui.domain.clock import now_ms, to_rfc3339
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.data import Stored
-from hooktui.domain.filters.parser import Ago, At, Filter, Key, Subject, parse
+from hooktui.domain.filters.parser import Ago, At, Filter, FilterKey, Subject, parse
 from hooktui.domain.ids import AccountId, EventId, encode, floor_at
 from hooktui.domain.wire.events import Event, EventCounts, EventDetail, Skip
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries.deliveries import deliveries_of_event
-from hooktui.store.queries.pages import Listing, PageRequest, RowCheck, page_of
+from hooktui.store.queries.pages import PagedQuery, PageRequest, RowCheck, page_of
 from hooktui.store.tables import DELIVERY, EVENT, in_account
 
 _SHOWN = [column for column in EVENT.c if column.name not in ("body", "skips")]
@@ -42,20 +42,20 @@ def list_events(
         group = EVENT.c.type.startswith(event_type + ".", autoescape=True)
         rows = rows.where((EVENT.c.type == event_type) | group)
     keep: RowCheck | None = None
-    wanted = parse(q) if isinstance(q, str) else q
-    if wanted is not None and wanted.terms:
-        oldest = floor_at(_since_ms(wanted))
+    parsed = parse(q) if isinstance(q, str) else q
+    if parsed is not None and parsed.terms:
+        oldest = floor_at(_since_ms(parsed))
         rows, walk = rows.where(EVENT.c.id >= oldest), walk.where(EVENT.c.id >= oldest)
-        newest = _until_ms(wanted)
+        newest = _until_ms(parsed)
         if newest is not None:
             before = EVENT.c.id < floor_at(newest + 1)
             rows, walk = rows.where(before), walk.where(before)
-        if any(term.key in (Key.DATA, Key.WORD) for term in wanted.terms):
+        if any(term.key in (FilterKey.DATA, FilterKey.WORD) for term in parsed.terms):
             rows = rows.add_columns(EVENT.c.body)
-        keep = _fits(wanted)
+        keep = _fits(parsed)
     sorts: dict[str, ColumnElement[int] | None] = {"id": None, "created_at": None}
-    listing = Listing(rows, EVENT.c.id, sorts, keep, walk, narrowed=event_type is not None)
-    return page_of(conn, page, listing, lambda some: _counted(conn, some))
+    listing = PagedQuery(rows, EVENT.c.id, sorts, keep, walk, narrowed=event_type is not None)
+    return page_of(conn, page, listing, lambda page_rows: _counted(conn, page_rows))
 
 
 def get_event(
@@ -69,8 +69,8 @@ def get_event(
     Raises:
         NotFound: there is no such event there.
     """
-    wanted = select(EVENT).where(EVENT.c.id == event, in_account(EVENT, account))
-    row = conn.execute(wanted).mappings().first()
+    query = select(EVENT).where(EVENT.c.id == event, in_account(EVENT, account))
+    row = conn.execute(query).mappings().first()
     if row is None:
         raise NotFound(f"there is no event {encode('evt', event)} in this account")
     if most is not None and row["deliveries"] > most:
@@ -89,14 +89,14 @@ def get_event(
 
 def events_by_id(conn: Connection, events: Iterable[int]) -> dict[int, Event]:
     """Return the existing events among ids, by id."""
-    wanted = select(*_SHOWN).where(EVENT.c.id.in_(list(events)))
-    return {row["id"]: _event(row) for row in conn.execute(wanted).mappings()}
+    query = select(*_SHOWN).where(EVENT.c.id.in_(list(events)))
+    return {row["id"]: _event(row) for row in conn.execute(query).mappings()}
 
 
 def bodies_by_id(conn: Connection, events: Iterable[int]) -> dict[int, bytes]:
     """Return the bodies of events, by id, without purged ones."""
-    wanted = select(EVENT.c.id, EVENT.c.body).where(EVENT.c.id.in_(list(events)))
-    return {row.id: row.body for row in conn.execute(wanted) if row.body is not None}
+    query = select(EVENT.c.id, EVENT.c.body).where(EVENT.c.id.in_(list(events)))
+    return {row.id: row.body for row in conn.execute(query) if row.body is not None}
 
 
 def _counted(conn: Connection, rows: Sequence[RowMapping]) -> list[Event]:
@@ -114,14 +114,14 @@ def _counted(conn: Connection, rows: Sequence[RowMapping]) -> list[Event]:
     return [_event(row, _counts(per_event.get(row["id"]))) for row in rows]
 
 
-def _counts(found: Mapping[str, int] | None) -> EventCounts | None:
-    if found is None:
+def _counts(counts: Mapping[str, int] | None) -> EventCounts | None:
+    if counts is None:
         return None
     return EventCounts(
-        delivered=found.get(Status.DELIVERED, 0),
-        failed=found.get(Status.FAILED, 0),
-        waiting=found.get(Status.PENDING, 0) + found.get(Status.SENDING, 0),
-        cancelled=found.get(Status.CANCELLED, 0),
+        delivered=counts.get(DeliveryStatus.DELIVERED, 0),
+        failed=counts.get(DeliveryStatus.FAILED, 0),
+        waiting=counts.get(DeliveryStatus.PENDING, 0) + counts.get(DeliveryStatus.SENDING, 0),
+        cancelled=counts.get(DeliveryStatus.CANCELLED, 0),
     )
 
 
@@ -138,31 +138,31 @@ def _event(row: RowMapping, counts: EventCounts | None = None) -> Event:
     )
 
 
-def _since_ms(wanted: Filter) -> int:
+def _since_ms(parsed: Filter) -> int:
     """Return the time (ms) before which no event matches the ``since:`` terms of a filter."""
-    return max([0, *_borders(wanted, Key.SINCE)])
+    return max([0, *_borders(parsed, FilterKey.SINCE)])
 
 
-def _until_ms(wanted: Filter) -> int | None:
+def _until_ms(parsed: Filter) -> int | None:
     """Return the time (ms) after which no event matches the ``until:`` terms of a filter."""
-    return min(_borders(wanted, Key.UNTIL), default=None)
+    return min(_borders(parsed, FilterKey.UNTIL), default=None)
 
 
-def _borders(wanted: Filter, key: Key) -> list[int]:
-    found = []
-    for term in wanted.terms:
+def _borders(parsed: Filter, key: FilterKey) -> list[int]:
+    times_ms = []
+    for term in parsed.terms:
         value = term.values[0]
         if term.key is key and len(term.values) == 1 and not term.negated:
             if isinstance(value, Ago):
-                found.append(now_ms() - value.ms)
+                times_ms.append(now_ms() - value.ms)
             elif isinstance(value, At):
-                found.append(value.ms)
-    return found
+                times_ms.append(value.ms)
+    return times_ms
 
 
-def _fits(wanted: Filter) -> RowCheck:
+def _fits(parsed: Filter) -> RowCheck:
     now = now_ms()
-    return lambda row: wanted.match_once_steps(_subject(row), now)
+    return lambda row: parsed.match_once_steps(_subject(row), now)
 
 
 def _subject(row: RowMapping) -> Subject:

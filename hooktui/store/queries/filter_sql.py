@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from sqlalchemy import and_, false, func, literal_column, not_, or_
 
-from hooktui.domain.deliveries import ErrorClass, Outcome, Status
+from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Outcome
 from hooktui.domain.filters.parser import (
     Ago,
     At,
     CodeRange,
     Filter,
-    Key,
+    FilterKey,
     Pattern,
     Term,
     Took,
@@ -25,21 +25,21 @@ from hooktui.store.queries.expressions import Condition, all_of, any_of
 from hooktui.store.tables import DELIVERY, HOOK
 
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-_WAITING = frozenset({Status.PENDING.value, Status.SENDING.value, HELD})
-_OUTSIDE_SQL = (Key.WORD, Key.DATA)
+_WAITING = frozenset({DeliveryStatus.PENDING.value, DeliveryStatus.SENDING.value, HELD})
+_OUTSIDE_SQL = (FilterKey.WORD, FilterKey.DATA)
 
 
-def conditions(wanted: Filter, now_ms: int) -> tuple[list[Condition], Filter | None]:
+def conditions(parsed: Filter, now_ms: int) -> tuple[list[Condition], Filter | None]:
     """Return the SQL conditions of a filter, and the filter of the remaining terms (None: none)."""
-    inside = [_condition(term, now_ms) for term in wanted.terms if term.key not in _OUTSIDE_SQL]
-    outside = tuple(term for term in wanted.terms if term.key in _OUTSIDE_SQL)
+    inside = [_condition(term, now_ms) for term in parsed.terms if term.key not in _OUTSIDE_SQL]
+    outside = tuple(term for term in parsed.terms if term.key in _OUTSIDE_SQL)
     return all_of(inside), Filter(outside) if outside else None
 
 
-def only_waiting(status: str | None, wanted: Filter | None) -> bool:
+def only_waiting(status: str | None, parsed: Filter | None) -> bool:
     """Return whether conditions leave only deliveries that have not ended."""
-    terms = wanted.terms if wanted is not None else ()
-    named = [term.values for term in terms if term.key is Key.STATUS and not term.negated]
+    terms = parsed.terms if parsed is not None else ()
+    named = [term.values for term in terms if term.key is FilterKey.STATUS and not term.negated]
     return any(all(name in _WAITING for name in names) for names in (*named, (status,)))
 
 
@@ -47,22 +47,21 @@ def has_status(name: str) -> Condition:
     """Return the condition of ``status:``, with literal statuses so that partial indexes apply."""
     if name == HELD:
         held = and_(not_(HOOK.c.active), HOOK.c.deleted_at.is_(None))
-        return and_(_status(Status.PENDING), held)
+        return and_(_status(DeliveryStatus.PENDING), held)
     if name == Outcome.INTERRUPTED:
         return DELIVERY.c.last_error == ErrorClass.INTERRUPTED.value
-    return _status(Status(name))
+    return _status(DeliveryStatus(name))
 
 
-def has_any_status(*statuses: Status) -> Condition:
+def has_any_status(*statuses: DeliveryStatus) -> Condition:
     """Return the condition of the statuses of a partial index, written as in the index."""
-    return DELIVERY.c.status.in_([literal_column(f"'{one.value}'") for one in statuses])
+    return DELIVERY.c.status.in_([literal_column(f"'{status.value}'") for status in statuses])
 
 
 def has_event_type(name: str) -> Condition:
     """Return the condition that a delivery's event has a type, or a type of a group."""
     return or_(
-        DELIVERY.c.event_type == name,
-        DELIVERY.c.event_type.startswith(f"{name}.", autoescape=True),
+        DELIVERY.c.event_type == name, DELIVERY.c.event_type.startswith(f"{name}.", autoescape=True)
     )
 
 
@@ -76,7 +75,7 @@ def until(ms: int) -> Condition:
     return DELIVERY.c.id < floor_at(ms + 1)
 
 
-def _status(status: Status) -> Condition:
+def _status(status: DeliveryStatus) -> Condition:
     return DELIVERY.c.status == literal_column(f"'{status.value}'")
 
 
@@ -91,7 +90,7 @@ def _condition(term: Term, now_ms: int) -> Condition:
     return not_(func.coalesce(fits, false())) if term.negated else fits
 
 
-def _fits(key: Key, value: Value, now_ms: int) -> Condition:
+def _fits(key: FilterKey, value: Value, now_ms: int) -> Condition:
     match value:
         case Pattern():
             return _fits_event(value.parts)
@@ -101,19 +100,19 @@ def _fits(key: Key, value: Value, now_ms: int) -> Condition:
             compared: Condition = _OPERATORS[value.operator](DELIVERY.c.duration_ms, value.ms)
             return compared
         case Ago(ms):
-            return until(now_ms - ms) if key is Key.UNTIL else since(now_ms - ms)
+            return until(now_ms - ms) if key is FilterKey.UNTIL else since(now_ms - ms)
         case At(ms):
-            return until(ms) if key is Key.UNTIL else since(ms)
+            return until(ms) if key is FilterKey.UNTIL else since(ms)
         case int():
             return DELIVERY.c.hook_id == value
         case _:
             return _fits_name(key, value)
 
 
-def _fits_name(key: Key, name: str) -> Condition:
-    if key is Key.STATUS:
+def _fits_name(key: FilterKey, name: str) -> Condition:
+    if key is FilterKey.STATUS:
         return has_status(name)
-    column = DELIVERY.c.last_error if key is Key.ERROR else DELIVERY.c.trigger
+    column = DELIVERY.c.last_error if key is FilterKey.ERROR else DELIVERY.c.trigger
     return column == name
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, func, select
 
 from hooktui.domain.clock import to_rfc3339
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.wire.hooks import HealthPoint, HookHealth, TypeCount, step_s
 from hooktui.store.attempt_stats import COLUMNS, percentile_ms
@@ -109,29 +109,29 @@ def _deliveries(conn: Connection, hook: HookId, steps: _Steps) -> _Counted:
     rows = select(
         *groups, func.count().label("rows"), func.min(newest.c.created_at).label("oldest")
     )
-    found, seen, oldest = _Counted(), 0, None
+    counted, seen, oldest = _Counted(), 0, None
     for row in conn.execute(rows.group_by(*groups)):
         seen += row.rows
         oldest = row.oldest if oldest is None else min(oldest, row.oldest)
-        found.created[row.created] += row.rows
+        counted.created[row.created] += row.rows
         if row.finished is not None:
-            found.finished[row.finished] += row.rows
+            counted.finished[row.finished] += row.rows
         if row.created >= steps.first:
-            found.types.setdefault(row.event_type, Counter())[row.status] += row.rows
+            counted.types.setdefault(row.event_type, Counter())[row.status] += row.rows
     if seen >= MOST_COUNTED:
-        found.since_ms = oldest
-    return found
+        counted.since_ms = oldest
+    return counted
 
 
 def _backlog(steps: _Steps, counted: _Counted, waiting: int) -> dict[int, int | None]:
     """Derive past backlogs from the current one, minus later arrivals plus later ends."""
-    found: dict[int, int | None] = {}
+    backlog: dict[int, int | None] = {}
     for step in reversed(range(steps.first, steps.last + 1)):
         known = counted.since_ms is None or (step + 1) * steps.ms > counted.since_ms
         # The clocks of servers differ a little, so a delivery may have ended before it was created.
-        found[step] = max(waiting, 0) if known else None
+        backlog[step] = max(waiting, 0) if known else None
         waiting += counted.finished[step] - counted.created[step]
-    return found
+    return backlog
 
 
 def _point(
@@ -152,7 +152,7 @@ def _type_count(name: str, by_status: Counter[str]) -> TypeCount:
     return TypeCount(
         type=name,
         deliveries=by_status.total(),
-        delivered=by_status[Status.DELIVERED],
-        failed=by_status[Status.FAILED],
-        waiting=by_status[Status.PENDING] + by_status[Status.SENDING],
+        delivered=by_status[DeliveryStatus.DELIVERED],
+        failed=by_status[DeliveryStatus.FAILED],
+        waiting=by_status[DeliveryStatus.PENDING] + by_status[DeliveryStatus.SENDING],
     )

@@ -33,7 +33,7 @@ from hooktui.domain.wire.server import Backlog, HookBacklog
 from hooktui.store import hook_rows
 from hooktui.store.attempt_stats import BUCKET_MS, COLUMNS, DAY_MS, HOUR_MS, percentile_ms
 from hooktui.store.queries.expressions import all_of
-from hooktui.store.queries.pages import Listing, PageRequest, page_of
+from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, HOOK_STATS, in_account
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ def list_hooks(
     rows = _hooks().where(HOOK.c.account_id == account, *fitting)
     # Counting 100,000 hooks takes 15 ms without their states, three times as long with them.
     all_of_it = select(HOOK.c.id).where(HOOK.c.account_id == account, HOOK.c.deleted_at.is_(None))
-    listing = Listing(rows, HOOK.c.id, _SORTS, counted=rows if fitting else all_of_it)
-    return page_of(conn, page, listing, lambda some: _build(conn, some))
+    listing = PagedQuery(rows, HOOK.c.id, _SORTS, counted=rows if fitting else all_of_it)
+    return page_of(conn, page, listing, lambda page_rows: _build(conn, page_rows))
 
 
 def _fitting(search: str) -> list[ColumnElement[bool]]:
-    found = []
+    conditions = []
     for term in parse_hook_search(search):
         if term.word:
             fields = (HOOK.c.name, HOOK.c.url, HOOK.c.events)
@@ -80,8 +80,8 @@ def _fitting(search: str) -> list[ColumnElement[bool]]:
         else:
             fits = or_(*(_stands(state) for state in dict.fromkeys(term.states)))
         # A NULL column matches nothing, so its negation matches.
-        found.append(not_(func.coalesce(fits, false())) if term.negated else fits)
-    return all_of(found)
+        conditions.append(not_(func.coalesce(fits, false())) if term.negated else fits)
+    return all_of(conditions)
 
 
 def _stands(state: HookState) -> ColumnElement[bool]:
@@ -113,10 +113,10 @@ def get_hook(conn: Connection, account: AccountId | None, hook: HookId) -> Hook:
         NotFound: there is no such hook there.
     """
     rows = _hooks().where(HOOK.c.id == hook, in_account(HOOK, account))
-    found = _build(conn, conn.execute(rows).mappings().all())
-    if not found:
+    hooks = _build(conn, conn.execute(rows).mappings().all())
+    if not hooks:
         raise no_hook(hook)
-    return found[0]
+    return hooks[0]
 
 
 def no_hook(hook: int) -> NotFound:
@@ -248,10 +248,10 @@ def find_hook(tx: Tx, account: AccountId | None, hook: HookId) -> RowMapping:
     Raises:
         NotFound: there is no such hook in the account (None: in any).
     """
-    wanted = select(HOOK).where(
+    query = select(HOOK).where(
         HOOK.c.id == hook, in_account(HOOK, account), HOOK.c.deleted_at.is_(None)
     )
-    row = tx.conn.execute(wanted).mappings().first()
+    row = tx.conn.execute(query).mappings().first()
     if row is None:
         raise no_hook(hook)
     return row

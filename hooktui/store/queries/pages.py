@@ -52,7 +52,7 @@ class PageRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class PagedQuery:
     """A list that can be paged.
 
     Attributes:
@@ -94,7 +94,7 @@ _Written = tuple[str, str, Order, bool, _Key | None, _Key | float | str | None]
 def page_of(
     conn: Connection,
     request: PageRequest,
-    listing: Listing,
+    listing: PagedQuery,
     build: Callable[[Sequence[RowMapping]], Sequence[T]],
 ) -> Page[T]:
     """Return one page; ``build`` creates its objects from their rows, in bulk.
@@ -129,7 +129,7 @@ def page_of(
     )
 
 
-def _start(request: PageRequest, listing: Listing) -> _Cursor:
+def _start(request: PageRequest, listing: PagedQuery) -> _Cursor:
     if request.sort is not None and request.sort not in listing.sorts:
         known = ", ".join(listing.sorts)
         raise Refused.field("/sort", f"unknown sort {request.sort[:50]!r}; known: {known}")
@@ -146,7 +146,7 @@ def _start(request: PageRequest, listing: Listing) -> _Cursor:
 
 
 def _walk(
-    conn: Connection, listing: Listing, start: _Cursor, limit: int
+    conn: Connection, listing: PagedQuery, start: _Cursor, limit: int
 ) -> tuple[list[RowMapping], _Cursor | None, int]:
     """Return rows in scan order, where the scan can continue (None: nowhere), and rows seen."""
     rows: list[RowMapping] = []
@@ -162,12 +162,12 @@ def _walk(
             behind = behind.where(_until(listing, start, edge))
         chunk = conn.execute(behind.limit(most)).mappings().all()
         for place, row in enumerate(chunk):
-            kept = listing.keep is None or pace.run(listing.keep(row))
-            row_bytes = _size_bytes(row) if kept else 0
+            fits = listing.keep is None or pace.run(listing.keep(row))
+            row_bytes = _size_bytes(row) if fits else 0
             full = len(rows) == limit or size_bytes + row_bytes > MAX_PAGE_BYTES
-            if kept and rows and full:
+            if fits and rows and full:
                 return rows, at, scanned + place
-            if kept:
+            if fits:
                 rows.append(row)
                 size_bytes += row_bytes
             at = _at(row, start, listing)
@@ -192,7 +192,7 @@ def _size_bytes(row: RowMapping) -> int:
     return sum(len(value) if isinstance(value, (str, bytes)) else 8 for value in row.values())
 
 
-def _edge(conn: Connection, listing: Listing, cursor: _Cursor) -> int | None:
+def _edge(conn: Connection, listing: PagedQuery, cursor: _Cursor) -> int | None:
     """Return the last key that a page may scan; None: to the end of the list."""
     if listing.walk is None or not listing.narrowed:
         return None
@@ -200,7 +200,7 @@ def _edge(conn: Connection, listing: Listing, cursor: _Cursor) -> int | None:
     return conn.execute(_behind(keys, cursor).limit(1).offset(WINDOW)).scalar()
 
 
-def _until(listing: Listing, cursor: _Cursor, edge: int) -> ColumnElement[bool]:
+def _until(listing: PagedQuery, cursor: _Cursor, edge: int) -> ColumnElement[bool]:
     return listing.key >= edge if _falls(cursor) else listing.key <= edge
 
 
@@ -208,7 +208,7 @@ def _falls(cursor: _Cursor) -> bool:
     return (cursor.order == "desc") != cursor.backwards
 
 
-def _behind(listing: Listing, cursor: _Cursor) -> Select[Any]:
+def _behind(listing: PagedQuery, cursor: _Cursor) -> Select[Any]:
     """Return the rows after a cursor, in scan order."""
     value = listing.sorts[cursor.sort]
     keys = [listing.key] if value is None else [value, listing.key]
@@ -224,19 +224,19 @@ def _behind(listing: Listing, cursor: _Cursor) -> Select[Any]:
     return rows.where(tuple_(*keys) < here if falling else tuple_(*keys) > here)
 
 
-def _at(row: RowMapping, start: _Cursor, listing: Listing) -> _Cursor:
+def _at(row: RowMapping, start: _Cursor, listing: PagedQuery) -> _Cursor:
     """Return the cursor after a row, in the direction of the scan."""
     key = row[listing.key.key or "id"]
     value = key if listing.sorts[start.sort] is None else row["sort_value"]
     return replace(start, key=key, value=value)
 
 
-def _total(conn: Connection, listing: Listing) -> tuple[int, bool]:
+def _total(conn: Connection, listing: PagedQuery) -> tuple[int, bool]:
     """Return the total, and whether it is an estimate."""
 
     def count(rows: Select[Any], most: int) -> int:
-        some = rows.with_only_columns(listing.key).limit(most).subquery()
-        return conn.execute(select(func.count()).select_from(some)).scalar_one()
+        limited = rows.with_only_columns(listing.key).limit(most).subquery()
+        return conn.execute(select(func.count()).select_from(limited)).scalar_one()
 
     if listing.counted is not None:
         total = count(listing.counted, _MOST_COUNTED)

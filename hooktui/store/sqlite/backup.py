@@ -154,7 +154,7 @@ def remove_drafts(database: Path) -> None:
         OSError: one cannot be removed.
     """
     begin = _draft_begin(database)
-    for left in [one for one in database.parent.iterdir() if one.name.startswith(begin)]:
+    for left in [path for path in database.parent.iterdir() if path.name.startswith(begin)]:
         left.unlink(missing_ok=True)
         _log.info("removed %s, left by an interrupted backup", left)
 
@@ -223,6 +223,6 @@ def check_whole(copy: sqlite3.Connection, file: Path) -> None:
     Raises:
         BadBackup: it is damaged.
     """
-    found = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
-    if found != "ok":
-        raise BadBackup(f"{file} is damaged ({found}); use another backup")
+    result = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if result != "ok":
+        raise BadBackup(f"{file} is damaged ({result}); use another backup")

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 
 from hooktui.domain.clock import format_duration
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.ids import AccountId, DeliveryId
 from hooktui.store.clock_trust import ClockTrust
 from hooktui.store.feed_items import DeliveryState, delivery_item
@@ -37,7 +37,7 @@ class ClockJumps:
 
     Attributes:
         moved_ms: how far the clock was set and the due times were not moved yet.
-        doubt: whether the clock may be trusted for deletion by age.
+        trust: whether the clock may be trusted for deletion by age.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class ClockJumps:
         self._wall = wall
         self._steady = steady or wall
         self._ahead_ms = wall() - self._steady()
-        self.doubt = ClockTrust(self._steady)
+        self.trust = ClockTrust(self._steady)
         # Time may have passed while no server was running, but it never went back.
         away_ms = wall() - last_seen_ms if last_seen_ms else 0
         self.moved_ms = away_ms if away_ms <= -TOLERATED_MS else 0
-        self.doubt.away(away_ms)
+        self.trust.gap_observed(away_ms)
 
     def now_ms(self) -> int:
         """Return the wall clock's time, and detect whether it was set since the last call."""
@@ -68,7 +68,7 @@ class ClockJumps:
         way = "forward" if moved_ms > 0 else "back"
         by = format_duration(abs(moved_ms) / 1000)
         _log.warning("the clock was set %s by %s; due times move along", way, by)
-        self.doubt.moved(moved_ms)
+        self.trust.clock_set(moved_ms)
 
 
 def move_along(work: WriteTransaction) -> None:
@@ -85,7 +85,9 @@ def move_along(work: WriteTransaction) -> None:
             for row in work.raw.execute(find, (hook, max(_MOST_REPORTED - reported, 1))):
                 reported += 1
                 work.notes.mark_due(hook, row[3])
-                state = DeliveryState(Status.PENDING.value, row[2], row[3], None, row[4], row[5])
+                state = DeliveryState(
+                    DeliveryStatus.PENDING.value, row[2], row[3], None, row[4], row[5]
+                )
                 work.notes.feed.append(
                     delivery_item(AccountId(row[1]), hook, DeliveryId(row[0]), state)
                 )

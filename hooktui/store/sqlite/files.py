@@ -48,8 +48,8 @@ def opened_by(database: Path) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _LOCKED_WHILE_OPEN, 1, 0)
-        kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
+        lock = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _LOCKED_WHILE_OPEN, 1, 0)
+        kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, lock))
     finally:
         os.close(file)
     return None if kind == fcntl.F_UNLCK else int(pid)

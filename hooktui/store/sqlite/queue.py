@@ -8,9 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from hooktui import failpoints
-from hooktui.domain.deliveries import (
-    Status,
-)
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.domain.json_text import Steps
 from hooktui.store.contract import Acceptance, ClaimedDelivery, NewEvent, Reserve
@@ -39,16 +37,16 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
     order = 0
 
     def __init__(
-        self, offers: Sequence[NewEvent], reserve: Reserve | None, matches: Matches = NO_MATCHES
+        self, events: Sequence[NewEvent], reserve: Reserve | None, matches: Matches = NO_MATCHES
     ) -> None:
         size_bytes = long_bytes = 0
-        for offer in offers:
-            body_bytes = len(offer.body)
+        for event in events:
+            body_bytes = len(event.body)
             size_bytes += body_bytes
             if body_bytes > PAGE_BYTES:
                 long_bytes += body_bytes
-        super().__init__(2 * len(offers), size_bytes, long_bytes)
-        self._offers = offers
+        super().__init__(2 * len(events), size_bytes, long_bytes)
+        self._events = events
         self._reserve = reserve
         self._matches = matches
         self._known: dict[tuple[AccountId, str], KnownKey] = {}
@@ -57,17 +55,17 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
     def load(self, work: WriteTransaction) -> None:
         """Look up the idempotency keys."""
         oldest = work.now_ms - KEY_KEPT_MS
-        for offer in self._offers:
-            if offer.key is None:
+        for event in self._events:
+            if event.key is None:
                 continue
-            row = work.raw.execute(sql.FIND_KEY, (offer.account, offer.key, oldest)).fetchone()
+            row = work.raw.execute(sql.FIND_KEY, (event.account, event.key, oldest)).fetchone()
             if row is not None:
-                self._known[offer.account, offer.key] = KnownKey(EventId(row[0]), *row[1:])
+                self._known[event.account, event.key] = KnownKey(EventId(row[0]), *row[1:])
 
     def plan(self, work: WriteTransaction) -> Steps[None]:
         """Match the events and reserve slots for deliveries that are handed over."""
         self._plan = yield from plan_accept(
-            self._offers,
+            self._events,
             {**self._known, **work.new_keys} if work.new_keys else self._known,
             live=work.live,
             matches=self._matches,
@@ -108,13 +106,13 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         self._inserted(work)
 
     def _inserted(self, work: WriteTransaction) -> None:
-        work.notes.take(self._plan.notes)
+        work.notes.merge(self._plan.notes)
         failpoints.hit("before_accept_commit")
-        self.result = self._plan.accepted, self._plan.jobs
+        self.result = self._plan.accepted, self._plan.claims
 
     def compensate(self) -> Operation[None] | None:
         """Release the deliveries that were handed over; the events stay accepted."""
-        return Release(self._plan.jobs) if self._plan.jobs else None
+        return Release(self._plan.claims) if self._plan.claims else None
 
 
 class Claim(Operation[list[ClaimedDelivery]]):
@@ -133,17 +131,17 @@ class Claim(Operation[list[ClaimedDelivery]]):
             return []
         if live.settings.ordered:
             row = work.raw.execute(sql.FIND_FIRST_IN_LINE, (self._hook,)).fetchone()
-            free = row is not None and row[-2] == Status.PENDING and row[-1] <= work.now_ms
+            free = row is not None and row[-2] == DeliveryStatus.PENDING and row[-1] <= work.now_ms
             rows = [row[:-2]] if free else []
         else:
             rows = self._find_due(work)
         lease = work.lease
         work.raw.executemany(sql.LEASE, [(lease.token, lease.until_ms, row[0]) for row in rows])
-        jobs = [claimed_job(row, row[6] + 1, row[9]) for row in rows]
-        note_claimed(work.notes, jobs)
-        if jobs:
+        claims = [claimed_job(row, row[6] + 1, row[9]) for row in rows]
+        note_claimed(work.notes, claims)
+        if claims:
             failpoints.hit("before_claim_commit")
-        return jobs
+        return claims
 
     def _find_due(self, work: WriteTransaction) -> list[tuple[Any, ...]]:
         due = (self._hook, work.now_ms)
@@ -182,7 +180,7 @@ class ClaimPing(Operation[ClaimedDelivery]):
         work.raw.execute(sql.INSERT_EVENT, plan.event)
         work.raw.execute(sql.INSERT_LEASED_PING, plan.delivery)
         work.raw.execute(sql.ADD_WAITING, (1, self._hook))
-        return plan.job
+        return plan.claim
 
     def compensate(self) -> Operation[None] | None:
         """Cancel the ping, because its caller is gone."""
@@ -190,32 +188,32 @@ class ClaimPing(Operation[ClaimedDelivery]):
 
 
 class Release(Operation[None]):
-    """Make unsent jobs due again; their attempts are not counted."""
+    """Make unsent deliveries due again; their attempts are not counted."""
 
-    def __init__(self, jobs: Sequence[ClaimedDelivery]) -> None:
-        super().__init__(len(jobs))
-        self._jobs = jobs
+    def __init__(self, claims: Sequence[ClaimedDelivery]) -> None:
+        super().__init__(len(claims))
+        self._claims = claims
 
     def execute(self, work: WriteTransaction) -> None:
         """Store the states of those that this server still holds."""
-        for job in self._jobs:
-            state = state_after_release(job, work.live, work.now_ms)
+        for claim in self._claims:
+            state = state_after_release(claim, work.live, work.now_ms)
             values = (state.status, state.next_attempt_at, state.finished_at, state.reason)
-            fence = (job.delivery, job.number, work.lease.token)
-            if not work.raw.execute(sql.GIVE_BACK, (*values, *fence)).rowcount:
+            fence = (claim.delivery, claim.number, work.lease.token)
+            if not work.raw.execute(sql.RELEASE, (*values, *fence)).rowcount:
                 continue
-            if not note_released(work.notes, job, state):
-                work.raw.execute(sql.ADD_WAITING, (-1, job.hook))
+            if not note_released(work.notes, claim, state):
+                work.raw.execute(sql.ADD_WAITING, (-1, claim.hook))
         failpoints.hit("before_give_back_commit")
 
 
 def next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
     """Return when (ms) the next delivery of each hook is due; hooks are (id, ordered)."""
-    found: dict[HookId, int] = {}
+    earliest_ms: dict[HookId, int] = {}
     for hook, ordered in hooks:
         statements = (sql.FIRST_IN_LINE_DUE,) if ordered else (sql.NEXT_FIRST_TRY, sql.NEXT_RETRY)
         times = [conn.exec_driver_sql(each, (hook,)).scalar() for each in statements]
         due = [due_ms for due_ms in times if due_ms is not None]
         if due:
-            found[hook] = min(due)
-    return found
+            earliest_ms[hook] = min(due)
+    return earliest_ms

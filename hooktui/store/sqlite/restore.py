@@ -95,7 +95,7 @@ def restore(
     """
     refuse_network_file_system(database.parent)
     lock = HomeLock(database.with_name("hooktui.lock"))
-    lock.take()
+    lock.acquire()
     try:
         refuse_moved(database)
         refuse_opened(database)
@@ -106,13 +106,15 @@ def restore(
         draft = database.with_name(f".{database.name}.restoring")
         _remove(draft)
         try:
-            found = _prepare(draft, source, vault, actor, progress)
-            kept = _switch(database, draft)
+            counts = _prepare(draft, source, vault, actor, progress)
+            previous = _switch(database, draft)
         finally:
             _remove(draft)
     finally:
-        lock.drop()
-    return Restored(source.name, str(database), None if kept is None else str(kept), *found)
+        lock.release()
+    return Restored(
+        source.name, str(database), None if previous is None else str(previous), *counts
+    )
 
 
 def unfinished(database: Path) -> list[Path]:
@@ -120,7 +122,7 @@ def unfinished(database: Path) -> list[Path]:
     if not database.parent.is_dir():
         return []
     begin = f"{database.name}.restored-"
-    return sorted(one for one in database.parent.iterdir() if one.name.startswith(begin))
+    return sorted(path for path in database.parent.iterdir() if path.name.startswith(begin))
 
 
 def finish_restore(database: Path) -> Path | None:
@@ -129,12 +131,12 @@ def finish_restore(database: Path) -> Path | None:
     The caller holds the lock of the home and has not opened the database. A kill may have come
     after any step; no step removes anything except the index of the log (``-shm``).
     """
-    kept = None
+    previous = None
     for ready in unfinished(database):
         refuse_opened(database)
-        kept = database.with_name(ready.name.replace(".restored-", ".before-", 1))
+        previous = database.with_name(ready.name.replace(".restored-", ".before-", 1))
         for suffix in ("", *_LOGS):
-            old, place = _beside(database, suffix), _beside(kept, suffix)
+            old, place = _beside(database, suffix), _beside(previous, suffix)
             if old.exists():
                 if place.exists():
                     raise Conflict(f"both {old} and {place} are there; move one of them elsewhere")
@@ -145,8 +147,8 @@ def finish_restore(database: Path) -> Path | None:
         failpoints.hit("before_restore_ends")
         ready.rename(database)
         sync_folder(database.parent)
-        kept = kept if kept.exists() else None
-    return kept
+        previous = previous if previous.exists() else None
+    return previous
 
 
 def _switch(database: Path, draft: Path) -> Path | None:
@@ -225,17 +227,17 @@ def _migrate(conn: Connection, vault: Vault, progress: Callable[[str], None]) ->
     if at_head(conn):
         return None
     progress("migrating the copy to the schema of this version")
-    found = str(conn.execute(text("SELECT version_num FROM alembic_version")).scalar())
+    revision = str(conn.execute(text("SELECT version_num FROM alembic_version")).scalar())
     conn.exec_driver_sql("BEGIN IMMEDIATE")
     upgrade(conn, lambda: vault)
     conn.exec_driver_sql("COMMIT")
-    return found
+    return revision
 
 
 def _note(conn: Connection, vault: Vault, actor: Actor, file: str) -> None:
     """Record the origin of the data in the audit trail of the copy."""
     conn.exec_driver_sql("BEGIN IMMEDIATE")
-    entry = audit.Entry(at_ms=now_ms(), actor=actor, action="restore", target=file)
+    entry = audit.NewAuditEntry(at_ms=now_ms(), actor=actor, action="restore", target=file)
     audit.append(conn, entry, vault)
     conn.exec_driver_sql("COMMIT")
 

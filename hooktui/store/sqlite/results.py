@@ -7,16 +7,8 @@ from collections.abc import Sequence
 from operator import itemgetter
 
 from hooktui import failpoints
-from hooktui.domain.deliveries import (
-    DisabledReason,
-    Status,
-)
-from hooktui.domain.hook_failures import (
-    RULE_MS,
-    Breaker,
-    BreakerState,
-    FailureStreak,
-)
+from hooktui.domain.deliveries import DeliveryStatus, DisabledReason
+from hooktui.domain.hook_failures import RULE_MS, Breaker, BreakerState, FailureStreak
 from hooktui.domain.ids import HookId
 from hooktui.store import audit
 from hooktui.store.attempt_stats import DAY_MS
@@ -86,9 +78,9 @@ class Rescue(Operation[int]):
 
 
 def record(work: WriteTransaction, results: Sequence[AttemptResult], token: int) -> list[bool]:
-    """Store results whose jobs were leased under a token; False where the fence did not hold."""
+    """Store results whose claims are leased under a token; False where the fence did not hold."""
     hooks, now = work.live.view, work.now_ms
-    states = [state_after(r, deleted=r.job.hook not in hooks, now_ms=now) for r in results]
+    states = [state_after(r, deleted=r.claim.hook not in hooks, now_ms=now) for r in results]
     held = _finish(work.raw, results, states, token)
     recorded = [
         (result, state)
@@ -124,10 +116,10 @@ def _finish(
     rows: list[tuple[object, ...]] = []
     places: list[int] = []
     for place, (result, state) in enumerate(zip(results, states, strict=True)):
-        if state.status != Status.DELIVERED:
+        if state.status != DeliveryStatus.DELIVERED:
             held[place] = _finish_one(raw, result, state, token)
             continue
-        job = result.job
+        claim = result.claim
         places.append(place)
         rows.append(
             (
@@ -135,8 +127,8 @@ def _finish(
                 state.finished_at,
                 state.duration_ms,
                 result.exchange.status_code,
-                job.delivery,
-                job.number,
+                claim.delivery,
+                claim.number,
                 token,
             )
         )
@@ -148,8 +140,8 @@ def _finish(
 
 def _finished_just_now(raw: sqlite3.Connection, result: AttemptResult) -> bool:
     """Return whether this transaction set the state: then its attempt is not stored yet."""
-    job = result.job
-    key = (job.delivery, job.number, result.finished_at_ms)
+    claim = result.claim
+    key = (claim.delivery, claim.number, result.finished_at_ms)
     return raw.execute(sql.FINISHED_JUST_NOW, key).fetchone() is not None
 
 
@@ -169,7 +161,7 @@ def _insert_attempts(work: WriteTransaction, results: Sequence[AttemptResult]) -
 def _finish_one(
     raw: sqlite3.Connection, result: AttemptResult, state: DeliveryState, token: int
 ) -> bool:
-    decision, exchange, job = result.decision, result.exchange, result.job
+    decision, exchange, claim = result.decision, result.exchange, result.claim
     error = None if exchange.error is None else exchange.error.value
     changed = raw.execute(
         sql.FINISH,
@@ -183,8 +175,8 @@ def _finish_one(
             exchange.status_code,
             error,
             state.reason,
-            job.delivery,
-            job.number,
+            claim.delivery,
+            claim.number,
             token,
         ),
     )
@@ -193,26 +185,26 @@ def _finish_one(
 
 def _same_attempt(raw: sqlite3.Connection, result: AttemptResult) -> bool:
     """Return whether this result is stored: a commit without a known outcome is repeated."""
-    job = result.job
-    found = raw.execute(
+    claim = result.claim
+    cursor = raw.execute(
         sql.FIND_SAME_ATTEMPT,
         (
-            job.delivery,
-            job.number,
+            claim.delivery,
+            claim.number,
             result.started_at_ms,
             result.finished_at_ms,
             result.decision.outcome.value,
         ),
     )
-    return found.fetchone() is not None
+    return cursor.fetchone() is not None
 
 
 def _change_hook(work: WriteTransaction, hook: HookId, change: HookChange) -> None:
     raw = work.raw
-    found = raw.execute(sql.FIND_STATE, (hook,)).fetchone()
+    row = raw.execute(sql.FIND_STATE, (hook,)).fetchone()
     before, failing = Breaker(), FailureStreak()
-    if found is not None:
-        before, failing = Breaker(*found[:2]), FailureStreak(*found[2:])
+    if row is not None:
+        before, failing = Breaker(*row[:2]), FailureStreak(*row[2:])
     breaker, failing = change.breaker_after(before), change.failing_after(failing)
     raw.execute(
         sql.CHANGE_STATE,

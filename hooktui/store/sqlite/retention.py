@@ -43,8 +43,8 @@ def old_bodies(conn: Connection, after: int, before_ms: int) -> Scan:
 
 def _scan(conn: Connection, statement: str, values: tuple[object, ...]) -> Scan:
     rows = conn.exec_driver_sql(statement, values).all()
-    found = [OldEvent(event, size) for event, size, may_go in rows if may_go]
-    return Scan(found, rows[-1][0] if len(rows) == SCANNED_AT_ONCE else None)
+    events = [OldEvent(event, size) for event, size, may_go in rows if may_go]
+    return Scan(events, rows[-1][0] if len(rows) == SCANNED_AT_ONCE else None)
 
 
 class DropEvents(Operation[Purged]):

@@ -86,7 +86,7 @@ FINISHED_JUST_NOW = """
 SELECT 1 FROM delivery d WHERE id = ? AND status = 'delivered' AND attempts = ? AND finished_at = ?
     AND NOT EXISTS (SELECT 1 FROM attempt WHERE delivery_id = d.id AND number = d.attempts)"""
 
-GIVE_BACK = f"""
+RELEASE = f"""
 UPDATE delivery SET status = ?, attempts = attempts - 1, next_attempt_at = ?, lease_token = NULL,
     lease_until = NULL, finished_at = ?, reason = ?
 WHERE {_FENCE}"""

@@ -23,12 +23,7 @@ from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store import feed
 from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
 from hooktui.store.changes.deliveries import cancel_waiting
-from hooktui.store.contract import (
-    CommitNotice,
-    DatabaseCopy,
-    Purged,
-    RetentionPeriods,
-)
+from hooktui.store.contract import CommitNotice, DatabaseCopy, Purged, RetentionPeriods
 from hooktui.store.durable_files import HomeLock
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
 from hooktui.store.planning.accept import lease_from
@@ -61,13 +56,9 @@ from hooktui.store.sqlite.files import (
 )
 from hooktui.store.sqlite.queue import Accept, Claim, ClaimPing, Release, next_due
 from hooktui.store.sqlite.results import Record, Rescue
-from hooktui.store.sqlite.retention import (
-    ForgetKeys,
-    Retention,
-    TrimFeed,
-)
+from hooktui.store.sqlite.retention import ForgetKeys, Retention, TrimFeed
 from hooktui.store.sqlite.schema import prepare
-from hooktui.store.sqlite.transaction import Change, WriteTransaction
+from hooktui.store.sqlite.transaction import ChangeOperation, WriteTransaction
 from hooktui.store.sqlite.writer import Writer
 from hooktui.store.vault import Vault
 from hooktui.store.write_queue import closed
@@ -171,7 +162,7 @@ class SqliteStore(BaseStore):
         folder = database.parent
         refuse_network_file_system(folder)
         lock = HomeLock(folder / "hooktui.lock")
-        lock.take()
+        lock.acquire()
         raw: sqlite3.Connection | None = None
         try:
             raw, conn, vault = prepare(database, key_file)
@@ -192,10 +183,10 @@ class SqliteStore(BaseStore):
         while await self._writer.run_now(Rescue(RESCUED_AT_ONCE, everything=True)):
             pass
         for hook in engine.deleted_hooks_with_backlog(self._conn):
-            self._recording.add(Change(partial(cancel_waiting, hook=hook)))
+            self._recording.add(ChangeOperation(partial(cancel_waiting, hook=hook)))
         self._recording.start()
         self._housekeepers = [
-            asyncio.create_task(self._keep_house(), name="retention"),
+            asyncio.create_task(self._run_retention(), name="retention"),
             asyncio.create_task(self._watch_wal(), name="wal watch"),
         ]
 
@@ -207,7 +198,7 @@ class SqliteStore(BaseStore):
     @property
     def clock_is_trusted(self) -> bool:
         """Whether rows may be deleted by age."""
-        return self._jumps.doubt.trusted
+        return self._jumps.trust.trusted
 
     def check_room(self, size_bytes: int = 0) -> None:
         """Raise DiskFull if the disk has no room for more events."""
@@ -235,7 +226,7 @@ class SqliteStore(BaseStore):
         self, change: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run a change in the writer's next transaction."""
-        operation = Change(lambda tx: change(tx, *args, **kwargs))
+        operation = ChangeOperation(lambda tx: change(tx, *args, **kwargs))
         return await self._recording.submit(operation, bounded=True)
 
     async def purge(
@@ -291,18 +282,18 @@ class SqliteStore(BaseStore):
         self._readers.close()
         self._conn.close()
         self._raw.close()
-        self._lock.drop()
+        self._lock.release()
 
     def _free_on_disk(self) -> int:
         """Return the free bytes less the log, which a checkpoint copies into the database."""
-        taken = self._recording.waiting_bytes + (file_size(self._wal) or 0)
-        return max(free_bytes(self._database.parent) - taken, 0)
+        reserved = self._recording.waiting_bytes + (file_size(self._wal) or 0)
+        return max(free_bytes(self._database.parent) - reserved, 0)
 
     def _free_inside(self) -> int:
         pages = self._raw.execute("PRAGMA freelist_count").fetchone()[0]
         return int(pages * self._raw.execute("PRAGMA page_size").fetchone()[0])
 
-    async def _keep_house(self) -> None:
+    async def _run_retention(self) -> None:
         """Delete rows older than the retention periods, once an hour."""
         retention = RetentionPass(Retention(self), lambda: REST_WHEN_BUSY if self.busy else REST)
         await asyncio.sleep(FIRST_SWEEP_S)
@@ -348,10 +339,10 @@ class SqliteStore(BaseStore):
         notes = work.notes
         if notes.paused is not None:
             self._live.paused = notes.paused
-        self._signal(CommitNotice(frozenset(notes.hooks_changed), notes.due, notes.paused))
+        self._notify(CommitNotice(frozenset(notes.hooks_changed), notes.due, notes.paused))
         if not self._recording.closing:
             for change in notes.follow_ups:
-                self._recording.add(Change(change))
+                self._recording.add(ChangeOperation(change))
             self._tidy(work.now_ms)
 
     def _tidy(self, now: int) -> None:
@@ -366,7 +357,7 @@ class SqliteStore(BaseStore):
 def _abandon(raw: sqlite3.Connection | None, lock: HomeLock) -> None:
     if raw is not None:
         raw.close()
-    lock.drop()
+    lock.release()
 
 
 if TYPE_CHECKING:

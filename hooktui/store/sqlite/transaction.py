@@ -82,7 +82,7 @@ class Operation(write_queue.Operation[R]):
         return None
 
 
-class Change(Operation[R]):
+class ChangeOperation(Operation[R]):
     """A change of ``hooktui.store.changes`` in a savepoint: its failure affects no other."""
 
     order = 2
@@ -107,5 +107,5 @@ class Change(Operation[R]):
         """Run the change."""
         tx = Tx(work.conn, work.now_ms, work.vault, work.ids)
         result = self._change(tx)
-        work.notes.take(tx.notes)
+        work.notes.merge(tx.notes)
         return result

@@ -16,10 +16,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hooktui.bench.processes import tied, workplace
+from hooktui.bench.processes import child_command, temp_workspace
 from hooktui.bench.producer import offer_all, prepare
 from hooktui.bench.seed_rows import fill
-from hooktui.bench.server_process import Victim
+from hooktui.bench.server_process import ServerProcess
 from hooktui.bench.sink import OK, running_sink
 from hooktui.client.calls import create_hook
 from hooktui.client.start import own_environment
@@ -44,7 +44,7 @@ class Stand:
 
     folder: Path
     environ: dict[str, str]
-    victim: Victim
+    victim: ServerProcess
 
     def console(self, *, rate: float | None = None) -> Session:
         """Open the console as it is installed, with nothing remembered of other times."""
@@ -61,7 +61,9 @@ class Stand:
         """Send events at an even rate in another process, until they are sent or the block ends."""
         words = [str(self.victim.places.socket), str(lines), str(per_s)]
         environ = self.environ | {"PYTHONPATH": str(_ROOT)}
-        process = subprocess.Popen(tied("tests.system.terminal.stand", *words), env=environ)
+        process = subprocess.Popen(
+            child_command("tests.system.terminal.stand", *words), env=environ
+        )
         try:
             yield process
         finally:
@@ -78,8 +80,8 @@ def stand(*, hooks: int = 10, deliveries: int = 0) -> Iterator[Stand]:
         deliveries: old ones of the first hook, some of which failed.
     """
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("HOOKTUI_", "XDG_"))}
-    with workplace("terminal") as folder, running_sink(folder, environ) as sink:
-        victim = Victim(folder / "home", environ)
+    with temp_workspace("terminal") as folder, running_sink(folder, environ) as sink:
+        victim = ServerProcess(folder / "home", environ)
         try:
             victim.start()
             url = sink.url(OK, "127.0.0.1", tls=False)
