@@ -71,12 +71,12 @@ def change_hook(
         ValueMoved: the write-only values were not stored for this hook's account and URL.
     """
     row = find_hook(tx, account, hook)
-    if version is not None and version != row["version"]:
+    if version is not None and version != row.version:
         raise Conflict(
-            f"hook {hook} is at version {row['version']}, you read {version}: {row['updated_by']} "
-            f"changed it at {to_rfc3339(row['updated_at'])}; read it again and repeat your change"
+            f"hook {hook} is at version {row.version}, you read {version}: {row.updated_by} "
+            f"changed it at {to_rfc3339(row.updated_at)}; read it again and repeat your change"
         )
-    before = hook_rows.settings_of(row, tx.vault)
+    before = hook_rows.settings_of(hook_rows.StoredSettings.of(row), tx.vault)
     after = edit(before)
     if after == before:
         return get_hook(tx.conn, account, hook)
@@ -93,10 +93,10 @@ def change_hook(
             version=HOOK.c.version + 1,
         )
     )
-    _seal(tx, hook, AccountId(row["account_id"]), after)
+    _seal(tx, hook, AccountId(row.account_id), after)
     if after.active and (not before.active or after.url != before.url):
         _start_anew(tx, hook)
-    owner = AccountId(row["account_id"])
+    owner = AccountId(row.account_id)
     _announce(tx, owner, hook, _edit_of(before, after))
     was, now = hook_rows.difference(hook_rows.shown(before, after), hook_rows.shown(after, before))
     tx.audit(actor, "hook.change", f"hook {hook}", account=owner, before=was, after=now)
@@ -110,8 +110,8 @@ def delete_hook(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId) -
         NotFound: there is no such hook in the account (None: in any).
     """
     row = find_hook(tx, account, hook)
-    owner = AccountId(row["account_id"])
-    before = hook_rows.shown(hook_rows.readable_settings(row))
+    owner = AccountId(row.account_id)
+    before = hook_rows.shown(hook_rows.readable_settings(hook_rows.StoredSettings.of(row)))
     tx.conn.execute(
         update(HOOK)
         .where(HOOK.c.id == hook)
