@@ -6,7 +6,7 @@ from tests import structure
 
 MOST = {
     "modules": 347,
-    "lines": 61_540,
+    "lines": 61_528,
     "modules over 500 lines": 1,
     "modules in import cycles": 0,
     "deepest ancestry": 4,

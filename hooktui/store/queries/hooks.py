@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -20,6 +20,7 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlmodel import Session
 
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.errors import NotFound
@@ -34,9 +35,6 @@ from hooktui.store.attempt_stats import BUCKET_MS, COLUMNS, DAY_MS, HOUR_MS, per
 from hooktui.store.queries.expressions import all_of
 from hooktui.store.queries.pages import Listing, PageRequest, page_of
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, HOOK_STATS, HookRow, in_account
-
-if TYPE_CHECKING:
-    from hooktui.store.tx import Tx
 
 
 class _Row(NamedTuple):
@@ -274,7 +272,7 @@ def _hook(row: _Row, stats: HookStats) -> Hook:
     )
 
 
-def find_hook(tx: Tx, account: AccountId | None, hook: HookId) -> HookRow:
+def find_hook(session: Session, account: AccountId | None, hook: HookId) -> HookRow:
     """Return the row of a hook that is not deleted.
 
     Raises:
@@ -283,8 +281,7 @@ def find_hook(tx: Tx, account: AccountId | None, hook: HookId) -> HookRow:
     wanted = select(HookRow).where(
         HOOK.c.id == hook, in_account(HOOK, account), HOOK.c.deleted_at.is_(None)
     )
-    with tx.session() as session:
-        row = session.scalars(wanted).first()
+    row = session.scalars(wanted).first()
     if row is None:
         raise no_hook(hook)
     return row
