@@ -1,9 +1,9 @@
 """The tables of both databases.
 
 Times are integer milliseconds since the epoch; ids are 64-bit integers; JSON columns are text that
-only this package reads. SQLModel declares the tables. Changes of people use the models; lists, joins
-and hot paths use the Core tables at the bottom. Big blobs are the last columns, so that a scan of
-the columns before them never reads overflow pages.
+only this package reads. SQLModel declares the tables. Changes of people use the models; lists,
+joins and hot paths use the Core tables at the bottom. Big blobs are the last columns, so that a
+scan of the columns before them never reads overflow pages.
 """
 
 from __future__ import annotations
