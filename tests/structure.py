@@ -131,6 +131,29 @@ def named_in(setting: str) -> list[str]:
     ]
 
 
+def untyped_rows() -> list[str]:
+    """Return the modules of the store that read columns by name, and so without their types.
+
+    The packages of the two databases read the rows of their drivers, migrations earlier schemas.
+    """
+    return [
+        name
+        for name, module in modules().items()
+        if name.startswith("hooktui.store.")
+        and name.split(".")[2] not in ("sqlite", "postgres", "migrations")
+        and any(_reads_by_name(node) for node in ast.walk(module.tree))
+    ]
+
+
+def _reads_by_name(node: ast.AST) -> bool:
+    match node:
+        case ast.Name(id="RowMapping") | ast.Attribute(attr="mappings" | "_mapping"):
+            return True
+        case ast.Subscript(value=ast.Name(id="row"), slice=ast.Constant(value=str())):
+            return True
+    return False
+
+
 def _names(tree: ast.AST) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(tree):
@@ -163,6 +186,7 @@ def figures() -> dict[str, int]:
         "modules that only one store has": _unmirrored(),
         "modules that name a hook setting": max(len(named_in(one)) for one in SETTINGS),
         "class names given more than once": len(twins()),
+        "store modules with untyped rows": len(untyped_rows()),
     }
 
 

@@ -6,13 +6,14 @@ from tests import structure
 
 MOST = {
     "modules": 347,
-    "lines": 61_320,
+    "lines": 61_560,
     "modules over 500 lines": 1,
     "modules in import cycles": 0,
     "deepest ancestry": 4,
     "modules that only one store has": 0,
     "modules that name a hook setting": 2,
     "class names given more than once": 12,
+    "store modules with untyped rows": 0,
 }
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import DisabledReason
@@ -74,11 +74,11 @@ def append(conn: Connection, entry: NewAuditEntry, vault: Vault) -> None:
     newest = conn.execute(select(AUDIT.c.id, AUDIT.c.hash).order_by(AUDIT.c.id.desc()).limit(1))
     last, previous = newest.first() or (0, None)
     row = row_of(entry, previous, None if chain is None else chain[0])
-    made = conn.execute(insert(AUDIT).values(**row))
+    made = conn.execute(insert(AUDIT).values(**row._asdict()))
     if chain is not None:
         key, noted = chain
         if noted.is_entry(last, previous, key):
-            note_last(conn, key, inserted_id(made), row["hash"])
+            note_last(conn, key, inserted_id(made), row.hash)
 
 
 def start_keyed_chain(conn: Connection, vault: Vault) -> None:
@@ -92,11 +92,11 @@ def start_keyed_chain(conn: Connection, vault: Vault) -> None:
         append(conn, entry, vault)
 
 
-class Row(TypedDict):
+class Row(NamedTuple):
     """The columns of an entry except its id."""
 
     at_ms: int
-    account_id: AccountId | None
+    account_id: int | None
     user: str
     role: str
     origin: str
@@ -109,24 +109,26 @@ class Row(TypedDict):
     hash: bytes
 
 
+ROW_COLUMNS = [AUDIT.c[name] for name in Row._fields]
+
+
 def row_of(entry: NewAuditEntry, previous: bytes | None, key: ChainKey | None) -> Row:
     """Return the row of an entry except its id, chained to the previous hash."""
-    row: Row = {
-        "at_ms": entry.at_ms,
-        "account_id": entry.account,
-        "user": entry.actor.user,
-        "role": "none" if entry.actor.role is None else entry.actor.role.value,
-        "origin": entry.actor.origin,
-        "action": entry.action,
-        "target": entry.target,
-        "before": _json(entry.before),
-        "after": _json(entry.after),
-        "result": entry.result,
-        "previous": previous or FIRST,
-        "hash": b"",
-    }
-    row["hash"] = chain_hash(row["previous"], {**row}, key)
-    return row
+    row = Row(
+        at_ms=entry.at_ms,
+        account_id=entry.account,
+        user=entry.actor.user,
+        role="none" if entry.actor.role is None else entry.actor.role.value,
+        origin=entry.actor.origin,
+        action=entry.action,
+        target=entry.target,
+        before=_json(entry.before),
+        after=_json(entry.after),
+        result=entry.result,
+        previous=previous or FIRST,
+        hash=b"",
+    )
+    return row._replace(hash=chain_hash(row.previous, row._asdict(), key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +164,16 @@ def check_chain(
     if last is None:
         return _broken(0, None, after, "the entry that was checked last is missing")
     entries, head, previous = 0, None, last
-    rows = select(AUDIT).where(AUDIT.c.id > after).order_by(AUDIT.c.id).limit(most + 1)
-    for row in conn.execute(rows).mappings():
+    rows = select(AUDIT.c.id, *ROW_COLUMNS).where(AUDIT.c.id > after).order_by(AUDIT.c.id)
+    for entry, *values in conn.execute(rows.limit(most + 1)):
         if entries == most:
             return AuditCheck(entries, head, None, after, key.first)
-        wrong = _wrong(row, previous, after, known, key)
+        row = Row(*values)
+        wrong = _wrong(entry, row, previous, after, known, key)
         if wrong is not None:
-            return _broken(entries, head, int(row["id"]), wrong)
-        entries, after, previous = entries + 1, int(row["id"]), row["hash"]
-        head = AuditHead(after, to_rfc3339(row["at_ms"]), previous.hex())
+            return _broken(entries, head, entry, wrong)
+        entries, after, previous = entries + 1, entry, row.hash
+        head = AuditHead(after, to_rfc3339(row.at_ms), previous.hex())
     if known is not None and known.id > after:
         return _broken(entries, head, known.id, f"the trail ends at entry {after}: truncated")
     wrong = end_is_wrong(conn, key, noted)
@@ -223,19 +226,18 @@ def _link(conn: Connection, after: int) -> bytes | None:
 
 
 def _wrong(
-    row: RowMapping, previous: bytes, before: int, known: KnownEntry | None, key: ChainKey
+    entry: int, row: Row, previous: bytes, before: int, known: KnownEntry | None, key: ChainKey
 ) -> str | None:
     """Return why an entry does not continue the chain; None: it does."""
-    values = {name: row[name] for name in _COLUMNS}
-    keyed = key if row["id"] >= key.first else None
-    if row["hash"] != chain_hash(row["previous"], values, keyed):
+    keyed = key if entry >= key.first else None
+    if row.hash != chain_hash(row.previous, row._asdict(), keyed):
         return "it was changed: its hash does not match its content"
-    if row["previous"] != previous:
+    if row.previous != previous:
         place = f"entry {before}" if before else "the beginning"
         return f"it does not continue {place}: entries between them were removed or replaced"
-    if known is not None and row["id"] == known.id and row["hash"] != known.hash:
+    if known is not None and entry == known.id and row.hash != known.hash:
         return "its hash differs from the noted one: the trail was rewritten up to here"
-    if known is not None and before < known.id < row["id"]:
+    if known is not None and before < known.id < entry:
         return f"entry {known.id}, whose hash was noted, is missing"
     return None
 

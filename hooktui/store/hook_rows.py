@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import RowMapping
 
 from hooktui.domain.hook_fields import HOOK_SETTINGS, BasicAuth
 from hooktui.domain.hook_settings import Credentials, HookSettings, masked_headers
+from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.text import MASK
 from hooktui.store.sealed_places import bound_to_url
+from hooktui.store.tables import HOOK, HookRow
 from hooktui.store.vault import Vault
 
 TABLE, COLUMN = "hook", "sealed"
@@ -34,8 +36,27 @@ _DECODERS = {
 }
 """Of the columns that hold JSON; the others hold the value itself."""
 
+_NAMES = (*_COLUMNS, _AUTH_USER)
+_read = attrgetter(*_NAMES)
+SETTINGS = [HOOK.c[name] for name in _NAMES]
+"""The columns that settings fill, except the sealed one."""
 
-def columns_of(settings: HookSettings) -> dict[str, object]:
+
+class StoredSettings(NamedTuple):
+    """The settings of a hook as they are stored; ``columns`` are the values of `SETTINGS`."""
+
+    hook: HookId
+    account: AccountId
+    sealed: bytes | None
+    columns: Sequence[Any]
+
+    @classmethod
+    def of(cls, row: HookRow) -> StoredSettings:
+        """Return the settings of a hook's row."""
+        return cls(HookId(row.id), AccountId(row.account_id), row.sealed, _read(row))
+
+
+def columns_of(settings: HookSettings) -> dict[str, Any]:
     """Return all columns that settings fill, except the sealed one."""
     readable = _masked(settings, settings.sensitive_headers)
     return {name: _json(value) if name in _DECODERS else value for name, value in readable.items()}
@@ -59,36 +80,35 @@ def encrypt(settings: HookSettings, vault: Vault, hook: int, account: int) -> by
     return vault.encrypt(text, TABLE, COLUMN, hook, bound_to_url(account, settings.url))
 
 
-def settings_of(row: RowMapping, vault: Vault) -> HookSettings:
-    """Return the settings of a hook's row with write-only values decrypted.
+def settings_of(stored: StoredSettings, vault: Vault) -> HookSettings:
+    """Return the settings of a hook with write-only values decrypted.
 
     Raises:
         ValueMoved: the write-only values were not stored for this hook's account and URL.
     """
-    sealed = _Sealed()
-    if row["sealed"] is not None:
-        bound = bound_to_url(row["account_id"], row["url"])
-        text = vault.decrypt(row["sealed"], TABLE, COLUMN, row["id"], bound)
+    values, sealed = values_of(stored.columns), _Sealed()
+    if stored.sealed is not None:
+        bound = bound_to_url(stored.account, values["url"])
+        text = vault.decrypt(stored.sealed, TABLE, COLUMN, stored.hook, bound)
         sealed = msgspec.json.decode(text, type=_Sealed)
-    return _settings(row, sealed)
+    return _settings(values, sealed)
 
 
-def readable_settings(row: RowMapping) -> HookSettings:
-    """Return the settings of a hook's row with ``***`` in place of write-only values."""
-    return _settings(row, _Sealed(password=MASK))
+def readable_settings(stored: StoredSettings) -> HookSettings:
+    """Return the settings of a hook with ``***`` in place of write-only values."""
+    return _settings(values_of(stored.columns), _Sealed(password=MASK))
 
 
-def values_of(row: RowMapping) -> dict[str, Any]:
-    """Return the settings of a hook's row by name, without what is write-only."""
-    values = {name: row[name] for name in _COLUMNS}
-    values |= {name: decoder.decode(row[name]) for name, decoder in _DECODERS.items()}
-    user = row[_AUTH_USER]
+def values_of(columns: Iterable[Any]) -> dict[str, Any]:
+    """Return settings by name from the values of `SETTINGS`, without what is write-only."""
+    values = dict(zip(_NAMES, columns, strict=True))
+    values |= {name: decoder.decode(values[name]) for name, decoder in _DECODERS.items()}
+    user = values.pop(_AUTH_USER)
     values[_AUTH] = None if user is None else BasicAuth(user)
     return values
 
 
-def _settings(row: RowMapping, sealed: _Sealed) -> HookSettings:
-    values = values_of(row)
+def _settings(values: dict[str, Any], sealed: _Sealed) -> HookSettings:
     values["headers"] = {n: sealed.headers.get(n, v) for n, v in values["headers"].items()}
     if values[_AUTH] is not None:
         values[_AUTH] = Credentials(values[_AUTH].user, sealed.password or "")

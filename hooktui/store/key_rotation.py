@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from itertools import starmap
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +27,7 @@ from hooktui.store.postgres.shared_key import (
     key_of_installation,
     switch_installation,
 )
-from hooktui.store.sealed_places import binding, sealed_values
+from hooktui.store.sealed_places import SealedValue, binding, sealed_values
 from hooktui.store.tables import AUDIT_CHAIN, HOOK, SECRET
 from hooktui.store.tx import Tx
 from hooktui.store.vault import ID_BYTES, KeyProblem
@@ -149,13 +150,14 @@ def _switch_key(
 def _encrypt_again(tx: Tx, table: Table, after: int) -> tuple[int, int]:
     """Encrypt a batch with the newest key; return the count and where to continue (-1: the end)."""
     query = sealed_values(table).where(table.c.id > after, _key_of(table) != tx.vault.sealer)
-    rows = tx.conn.execute(query.order_by(table.c.id).limit(_AT_ONCE)).mappings().all()
+    found = tx.conn.execute(query.order_by(table.c.id).limit(_AT_ONCE))
+    rows = list(starmap(SealedValue, found))
     for row in rows:
-        place = (table.name, "sealed", row["id"], binding(table, row))
-        anew = tx.vault.encrypt(tx.vault.decrypt(row["sealed"], *place), *place)
-        tx.conn.execute(update(table).where(table.c.id == row["id"]).values(sealed=anew))
+        place = (table.name, "sealed", row.id, binding(table, row))
+        anew = tx.vault.encrypt(tx.vault.decrypt(row.sealed, *place), *place)
+        tx.conn.execute(update(table).where(table.c.id == row.id).values(sealed=anew))
     failpoints.hit("before_reseal_commit")
-    return len(rows), rows[-1]["id"] if len(rows) == _AT_ONCE else -1
+    return len(rows), rows[-1].id if len(rows) == _AT_ONCE else -1
 
 
 def _audit_drop(tx: Tx, actor: Actor, keys: tuple[str, ...]) -> None:

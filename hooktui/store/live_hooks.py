@@ -10,10 +10,12 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from operator import attrgetter
 from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, Select, select
 
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.catalogue import PING, group_of
@@ -21,7 +23,7 @@ from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.filters.parser import parse_hook_filter
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
-from hooktui.store.hook_rows import readable_settings, settings_of
+from hooktui.store.hook_rows import SETTINGS, StoredSettings, readable_settings, settings_of
 from hooktui.store.sealed_places import bound_to_hook
 from hooktui.store.tables import HOOK, HOOK_STATE, SECRET
 from hooktui.store.vault import ValueMoved, Vault
@@ -115,6 +117,31 @@ def _names(hook: LiveHook) -> Sequence[str]:
     return [name for name in names if name == group_of(name) or group_of(name) not in names]
 
 
+class SealedSecret(NamedTuple):
+    """A secret and the account of its hook."""
+
+    id: int
+    hook_id: int
+    created_at: int
+    expires_at: int | None
+    sealed: bytes
+    account_id: int
+
+
+SEALED_SECRETS: Select[Any] = select(
+    *(SECRET.c[name] for name in SealedSecret._fields if name in SECRET.c), HOOK.c.account_id
+).join(HOOK, HOOK.c.id == SECRET.c.hook_id)
+"""The query for `SealedSecret`."""
+
+
+class _Row(NamedTuple):
+    """A hook and the state of its breaker."""
+
+    stored: StoredSettings
+    version: int
+    breaker_until: int | None
+
+
 def load_live_hooks(
     conn: Connection, vault: Vault, now_ms: int, hooks: Iterable[HookId] | None = None
 ) -> dict[HookId, LiveHook | None]:
@@ -126,10 +153,10 @@ def load_live_hooks(
         HooktuiError: a key is missing, or this version cannot read a row; names the hook.
     """
     state = HOOK_STATE.c.hook_id == HOOK.c.id
-    query = select(HOOK, HOOK_STATE.c.breaker_until).outerjoin(HOOK_STATE, state)
+    columns = (HOOK.c.version, HOOK_STATE.c.breaker_until, HOOK.c.id, HOOK.c.account_id)
+    query = select(*columns, HOOK.c.sealed, *SETTINGS).outerjoin(HOOK_STATE, state)
     query = query.where(HOOK.c.deleted_at.is_(None))
-    keys = select(SECRET, HOOK.c.account_id).join(HOOK, HOOK.c.id == SECRET.c.hook_id)
-    keys = keys.where(
+    keys = SEALED_SECRETS.where(
         (SECRET.c.expires_at.is_(None)) | (SECRET.c.expires_at > now_ms),
         SECRET.c.sealed.is_not(None),
     )
@@ -140,61 +167,62 @@ def load_live_hooks(
         keys = keys.where(SECRET.c.hook_id.in_(list(loaded)))
     secrets: dict[int, list[LiveSecret]] = {}
     refusals: dict[int, str] = {}
-    for row in conn.execute(keys.order_by(SECRET.c.id.desc())).mappings():
+    for secret in starmap(SealedSecret, conn.execute(keys.order_by(SECRET.c.id.desc()))):
         try:
-            secrets.setdefault(row["hook_id"], []).append(live_secret(row, vault))
+            secrets.setdefault(secret.hook_id, []).append(live_secret(secret, vault))
         except ValueMoved as error:
-            refusals[row["hook_id"]] = error.detail
-    for row in conn.execute(query).mappings().all():
-        hook, own = HookId(row["id"]), tuple(secrets.get(row["id"], ()))
+            refusals[secret.hook_id] = error.detail
+    for version, breaker_until, hook, account, sealed, *settings in conn.execute(query).all():
+        row = _Row(StoredSettings(hook, account, sealed, settings), version, breaker_until)
+        own = tuple(secrets.get(hook, ()))
         live = loaded[hook] = _live_hook(row, own, vault, refusals.get(hook))
         if live.refusal is not None:
             _log.error("hook %s sends nothing: %s", hook, live.refusal)
     return loaded
 
 
-def live_secret(row: RowMapping, vault: Vault) -> LiveSecret:
-    """Return the decrypted secret of a row that is joined with its hook's account.
+def live_secret(row: SealedSecret, vault: Vault) -> LiveSecret:
+    """Return a decrypted secret.
 
     Raises:
         ValueMoved: it was not stored for this hook.
     """
     return LiveSecret(
-        id=row["id"],
+        id=row.id,
         value=vault.decrypt(
-            row["sealed"],
+            row.sealed,
             "secret",
             "sealed",
-            row["id"],
-            bound_to_hook(row["account_id"], row["hook_id"]),
+            row.id,
+            bound_to_hook(row.account_id, row.hook_id),
         ),
-        created_at_ms=row["created_at"],
-        expires_at_ms=row["expires_at"],
+        created_at_ms=row.created_at,
+        expires_at_ms=row.expires_at,
     )
 
 
 def _live_hook(
-    row: RowMapping, secrets: tuple[LiveSecret, ...], vault: Vault, refusal: str | None
+    row: _Row, secrets: tuple[LiveSecret, ...], vault: Vault, refusal: str | None
 ) -> LiveHook:
     try:
-        settings = settings_of(row, vault)
+        settings = settings_of(row.stored, vault)
     except ValueMoved as error:
-        settings, refusal = readable_settings(row), error.detail
+        settings, refusal = readable_settings(row.stored), error.detail
     try:
         return LiveHook(
-            id=HookId(row["id"]),
-            account=AccountId(row["account_id"]),
-            version=row["version"],
+            id=row.stored.hook,
+            account=row.stored.account,
+            version=row.version,
             settings=settings,
             target=parse_url(settings.url),
             subscriptions=frozenset(settings.events),
             filter=None if settings.filter is None else parse_hook_filter(settings.filter),
             secrets=secrets,
-            breaker_until_ms=row["breaker_until"],
+            breaker_until_ms=row.breaker_until,
             refusal=refusal,
         )
     except Refused as error:
         raise HooktuiError(
-            f"this version cannot use the stored hook {row['id']}: {error.detail}; "
+            f"this version cannot use the stored hook {row.stored.hook}: {error.detail}; "
             "change it with the version that created it"
         ) from error

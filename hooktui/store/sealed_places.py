@@ -7,18 +7,30 @@ enough to sign with the secret of another hook, or to send a header or password 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import starmap
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Select, Table, bindparam, select, update
+from sqlalchemy import Connection, Select, Table, bindparam, select, update
 
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.errors import Refused
 from hooktui.store.tables import HOOK, SECRET
 from hooktui.store.vault import ValueMoved, Vault
 
-_OF_SECRETS = select(SECRET.c.id, SECRET.c.sealed, SECRET.c.hook_id, HOOK.c.account_id).join(
+_OF_SECRETS = select(SECRET.c.id, SECRET.c.sealed, HOOK.c.account_id, HOOK.c.id, HOOK.c.url).join(
     HOOK, HOOK.c.id == SECRET.c.hook_id
 )
-_OF_HOOKS = select(HOOK.c.id, HOOK.c.sealed, HOOK.c.url, HOOK.c.account_id)
+_OF_HOOKS = select(HOOK.c.id, HOOK.c.sealed, HOOK.c.account_id, HOOK.c.id, HOOK.c.url)
+
+
+class SealedValue(NamedTuple):
+    """A row with an encrypted value, and the hook it belongs to."""
+
+    id: int
+    sealed: bytes
+    account_id: int
+    hook_id: int
+    url: str
 
 
 def bound_to_hook(account: int, hook: int) -> str:
@@ -35,19 +47,17 @@ def bound_to_url(account: int, url: str) -> str:
     return f"account {account}, origin {scheme}://{host}:{port}"
 
 
-def sealed_values(table: Table) -> Select[tuple[int, bytes]]:
-    """Return the query for rows with encrypted values and the columns that `binding` reads."""
-    query = _OF_SECRETS if table is SECRET else _OF_HOOKS if table is HOOK else select(table)
+def sealed_values(table: Table) -> Select[Any]:
+    """Return the query for `SealedValue` in a table: of secrets or of hooks."""
+    query = _OF_SECRETS if table is SECRET else _OF_HOOKS
     return query.where(table.c.sealed.is_not(None))
 
 
-def binding(table: Table, row: RowMapping) -> str:
-    """Return the binding of the value in a row of `sealed_values`."""
+def binding(table: Table, value: SealedValue) -> str:
+    """Return the binding of a value in a table: of secrets or of hooks."""
     if table is SECRET:
-        return bound_to_hook(row["account_id"], row["hook_id"])
-    if table is HOOK:
-        return bound_to_url(row["account_id"], row["url"])
-    return ""
+        return bound_to_hook(value.account_id, value.hook_id)
+    return bound_to_url(value.account_id, value.url)
 
 
 def bind_values(conn: Connection, open_vault: Callable[[], Vault]) -> Sequence[str]:
@@ -69,16 +79,16 @@ def bind_values(conn: Connection, open_vault: Callable[[], Vault]) -> Sequence[s
     left: list[str] = []
     for table in (SECRET, HOOK):
         anew = []
-        for row in conn.execute(sealed_values(table)).mappings().all():
+        for row in starmap(SealedValue, conn.execute(sealed_values(table)).all()):
             vault = vault or open_vault()
             try:
-                clear = vault.decrypt(row["sealed"], table.name, "sealed", row["id"])
+                clear = vault.decrypt(row.sealed, table.name, "sealed", row.id)
             except ValueMoved:
-                left.append(f"{table.name} {row['id']}")
+                left.append(f"{table.name} {row.id}")
                 continue
             bound = binding(table, row)
-            sealed = vault.encrypt(clear, table.name, "sealed", row["id"], bound)
-            anew.append({"row": row["id"], "value": sealed})
+            sealed = vault.encrypt(clear, table.name, "sealed", row.id, bound)
+            anew.append({"row": row.id, "value": sealed})
         if anew:
             of_row = update(table).where(table.c.id == bindparam("row"))
             conn.execute(of_row.values(sealed=bindparam("value")), anew)

@@ -1,14 +1,15 @@
 """The tables of both databases.
 
 Times are integer milliseconds since the epoch; ids are 64-bit integers; JSON columns are text that
-only this package reads. SQLModel declares the tables. Changes and lists for people use the models,
-hot paths and joins the Core tables at the bottom. Big blobs are the last columns, so that a scan of
-the columns before them never reads overflow pages.
+only this package reads. SQLModel declares the tables. Changes of people use the models; lists,
+joins and hot paths use the Core tables at the bottom. Big blobs are the last columns, so that a
+scan of the columns before them never reads overflow pages.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -25,6 +26,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
+
+M = TypeVar("M", bound=SQLModel)
 
 
 class Big(TypeDecorator[int]):
@@ -63,7 +66,7 @@ class HookRow(SQLModel, table=True):
     __tablename__ = "hook"
     __table_args__ = (Index("hook_by_account", "account_id"), {"sqlite_autoincrement": True})
 
-    id: int | None = Field(default=None, primary_key=True, sa_type=Big)
+    id: int = Field(default=None, primary_key=True, sa_type=Big)
     account_id: int = Field(foreign_key="account.id", sa_type=Big)
     type: str = Field(sa_type=Text)
     name: str = Field(sa_type=Text)
@@ -373,6 +376,12 @@ AUDIT_CHAIN = _table(AuditChainRow)
 TOKEN = _table(TokenRow)
 IDEMPOTENCY_KEY = _table(IdempotencyKeyRow)
 PAUSE = _table(PauseRow)
+
+
+def maker_of(model: type[M]) -> Callable[..., M]:
+    """Return a function that creates an object of a model from the values of all its columns."""
+    names = _table(model).c.keys()
+    return lambda *values: model(**dict(zip(names, values, strict=True)))
 
 
 def in_account(table: Table, account: int | None) -> ColumnElement[bool]:

@@ -11,7 +11,7 @@ from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import HookId
 from hooktui.store import changes
 from hooktui.store.key_rotation import rotate_keys
-from hooktui.store.sealed_places import sealed_values
+from hooktui.store.sealed_places import SealedValue, sealed_values
 from hooktui.store.tables import HOOK, SECRET
 from hooktui.store.vault import KeyProblem, ValueMoved
 from tests.contract.given import ADA, DEFAULT, Opened, emit, make_hook
@@ -110,12 +110,12 @@ async def test_what_was_stored_before_is_bound_by_the_migration(
             assert live.settings.headers == {"X-Token": "canary-header"}
         for table, count in ((SECRET, 4), (HOOK, 3)):
             rows = await store.read(
-                lambda conn, table=table: conn.execute(sealed_values(table)).mappings().all()
+                lambda conn, table=table: conn.execute(sealed_values(table)).all()
             )
             assert len(rows) == count
-            for row in rows:
+            for row in map(SealedValue._make, rows):
                 with pytest.raises(KeyProblem):
-                    store.vault.decrypt(row["sealed"], table.name, "sealed", row["id"])
+                    store.vault.decrypt(row.sealed, table.name, "sealed", row.id)
         if round_ == 0:
             key_file = tmp_path / "hooktui.key"
             await rotate_keys(store, key_file, ADA, keep_old=False, within_s=30)

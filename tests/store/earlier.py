@@ -6,7 +6,7 @@ from sqlalchemy import select, text, update
 
 from hooktui.store.audit import FIRST, chain_hash
 from hooktui.store.audit_guards import ON_SQLITE
-from hooktui.store.sealed_places import binding, sealed_values
+from hooktui.store.sealed_places import SealedValue, binding, sealed_values
 from hooktui.store.tables import AUDIT, HOOK, SECRET
 from hooktui.store.tx import Tx
 
@@ -14,10 +14,10 @@ from hooktui.store.tx import Tx
 def as_0004(tx: Tx) -> None:
     """Encrypt everything as it was before values were bound to hooks, and say so."""
     for table in (SECRET, HOOK):
-        for row in tx.conn.execute(sealed_values(table)).mappings().all():
-            place = (table.name, "sealed", row["id"])
-            clear = tx.vault.decrypt(row["sealed"], *place, binding(table, row))
-            before = update(table).where(table.c.id == row["id"])
+        for row in map(SealedValue._make, tx.conn.execute(sealed_values(table)).all()):
+            place = (table.name, "sealed", row.id)
+            clear = tx.vault.decrypt(row.sealed, *place, binding(table, row))
+            before = update(table).where(table.c.id == row.id)
             tx.conn.execute(before.values(sealed=tx.vault.encrypt(clear, *place)))
     as_0005(tx)
     tx.conn.execute(text("UPDATE alembic_version SET version_num = '0004'"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import starmap
+from typing import NamedTuple
 
-from sqlalchemy import RowMapping, insert, literal_column, select, update
+from sqlalchemy import insert, literal_column, select, update
 
 from hooktui.domain.deliveries import DeliveryStatus, Trigger
 from hooktui.domain.errors import Conflict
@@ -17,6 +19,21 @@ from hooktui.store.queries.deliveries import deliveries_by_id, no_delivery
 from hooktui.store.tables import DELIVERY, EVENT, HOOK, HOOK_STATE, in_account
 from hooktui.store.tx import Tx
 
+
+class _Row(NamedTuple):
+    """The columns of a delivery that a change reads."""
+
+    id: DeliveryId
+    account_id: AccountId
+    hook_id: HookId
+    event_id: int
+    event_type: str
+    status: str
+    attempts: int
+    duration_ms: int | None
+
+
+_COLUMNS = [DELIVERY.c[name] for name in _Row._fields]
 _CANCELLED_AT_ONCE = 1000
 """Deliveries cancelled in one transaction; the rest of a long backlog follows in later ones."""
 _PENDING = DELIVERY.c.status == literal_column("'pending'")  # literal, for partial indexes
@@ -31,18 +48,17 @@ def resend(
         NotFound: there is no such delivery in the account (None: in any).
         Conflict: it is being sent, its hook was deleted, or its body was purged.
     """
-    row = _find(tx, account, delivery)
-    status, name = DeliveryStatus(row["status"]), encode("dlv", delivery)
+    row, hook_deleted, purged = _find(tx, account, delivery)
+    status, name = DeliveryStatus(row.status), encode("dlv", delivery)
     if status is DeliveryStatus.SENDING:
         raise Conflict(f"{name} is being sent; wait until the attempt has ended")
-    if row["hook_deleted_at"] is not None:
-        raise Conflict(f"hook {row['hook_id']} of {name} was deleted; it cannot be sent again")
-    if row["body"] is None:
+    if hook_deleted:
+        raise Conflict(f"hook {row.hook_id} of {name} was deleted; it cannot be sent again")
+    if purged:
         raise Conflict(f"the body of {name} has been purged; it cannot be sent again")
     again = _due_now(tx, row) if status is DeliveryStatus.PENDING else _new_delivery(tx, row)
-    tx.due(HookId(row["hook_id"]), tx.now_ms)
-    owner = AccountId(row["account_id"])
-    tx.audit(actor, "delivery.resend", f"delivery {name}", account=owner)
+    tx.due(row.hook_id, tx.now_ms)
+    tx.audit(actor, "delivery.resend", f"delivery {name}", account=row.account_id)
     return deliveries_by_id(tx.conn, [again])[again], again != delivery
 
 
@@ -53,60 +69,62 @@ def cancel(tx: Tx, actor: Actor, account: AccountId | None, delivery: DeliveryId
         NotFound: there is no such delivery in the account (None: in any).
         Conflict: it is being sent or has ended.
     """
-    row = _find(tx, account, delivery)
+    row, *_ = _find(tx, account, delivery)
     name = encode("dlv", delivery)
-    if row["status"] == DeliveryStatus.SENDING:
+    if row.status == DeliveryStatus.SENDING:
         raise Conflict(f"{name} is being sent; wait until the attempt has ended")
-    if row["status"] != DeliveryStatus.PENDING:
-        raise Conflict(f"{name} is {row['status']} already; there is nothing to cancel")
+    if row.status != DeliveryStatus.PENDING:
+        raise Conflict(f"{name} is {row.status} already; there is nothing to cancel")
     _cancel(tx, [row], f"cancelled by {actor.user}")
-    _count_waiting(tx, HookId(row["hook_id"]), -1)
+    _count_waiting(tx, row.hook_id, -1)
     # The next delivery of an ordered hook, or the one due after this.
-    tx.due(HookId(row["hook_id"]), tx.now_ms)
-    owner = AccountId(row["account_id"])
-    tx.audit(actor, "delivery.cancel", f"delivery {name}", account=owner)
+    tx.due(row.hook_id, tx.now_ms)
+    tx.audit(actor, "delivery.cancel", f"delivery {name}", account=row.account_id)
     return deliveries_by_id(tx.conn, [delivery])[delivery]
 
 
 def cancel_waiting(tx: Tx, hook: HookId) -> None:
     """Cancel the open deliveries of a deleted hook, some now and the rest in later transactions."""
-    waiting = select(DELIVERY).where(DELIVERY.c.hook_id == hook, _PENDING)
-    rows = tx.conn.execute(waiting.limit(_CANCELLED_AT_ONCE)).mappings().all()
+    waiting = select(*_COLUMNS).where(DELIVERY.c.hook_id == hook, _PENDING)
+    rows = list(starmap(_Row, tx.conn.execute(waiting.limit(_CANCELLED_AT_ONCE))))
     _cancel(tx, rows, HOOK_DELETED)
     _count_waiting(tx, hook, -len(rows))
     if len(rows) == _CANCELLED_AT_ONCE:
         tx.follow_up(lambda later: cancel_waiting(later, hook))
 
 
-def _find(tx: Tx, account: AccountId | None, delivery: DeliveryId) -> RowMapping:
+def _find(tx: Tx, account: AccountId | None, delivery: DeliveryId) -> tuple[_Row, bool, bool]:
+    """Return a delivery, whether its hook was deleted, and whether its body was purged."""
     query = (
-        select(*DELIVERY.c, HOOK.c.deleted_at.label("hook_deleted_at"), EVENT.c.body)
+        select(HOOK.c.deleted_at.is_not(None), EVENT.c.body.is_(None), *_COLUMNS)
+        .select_from(DELIVERY)
         .join(HOOK, HOOK.c.id == DELIVERY.c.hook_id)
         .join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
         .where(DELIVERY.c.id == delivery, in_account(DELIVERY, account))
     )
-    row = tx.conn.execute(query).mappings().first()
-    if row is None:
+    found = tx.conn.execute(query).first()
+    if found is None:
         raise no_delivery(delivery)
-    return row
+    hook_deleted, purged, *columns = found
+    return _Row(*columns), bool(hook_deleted), bool(purged)
 
 
-def _due_now(tx: Tx, row: RowMapping) -> int:
-    sooner = update(DELIVERY).where(DELIVERY.c.id == row["id"])
+def _due_now(tx: Tx, row: _Row) -> int:
+    sooner = update(DELIVERY).where(DELIVERY.c.id == row.id)
     tx.conn.execute(sooner.values(next_attempt_at=tx.now_ms))
-    _feed(tx, row, DeliveryState(DeliveryStatus.PENDING.value, row["attempts"], tx.now_ms))
-    return int(row["id"])
+    _feed(tx, row, DeliveryState(DeliveryStatus.PENDING.value, row.attempts, tx.now_ms))
+    return row.id
 
 
-def _new_delivery(tx: Tx, row: RowMapping) -> int:
+def _new_delivery(tx: Tx, row: _Row) -> int:
     delivery = DeliveryId(tx.ids.next())
     tx.conn.execute(
         insert(DELIVERY).values(
             id=delivery,
-            account_id=row["account_id"],
-            hook_id=row["hook_id"],
-            event_id=row["event_id"],
-            event_type=row["event_type"],
+            account_id=row.account_id,
+            hook_id=row.hook_id,
+            event_id=row.event_id,
+            event_type=row.event_type,
             trigger=Trigger.RESEND.value,
             status=DeliveryStatus.PENDING.value,
             attempts=0,
@@ -116,29 +134,27 @@ def _new_delivery(tx: Tx, row: RowMapping) -> int:
             created_at=tx.now_ms,
         )
     )
-    counted = update(EVENT).where(EVENT.c.id == row["event_id"])
+    counted = update(EVENT).where(EVENT.c.id == row.event_id)
     tx.conn.execute(counted.values(deliveries=EVENT.c.deliveries + 1))
-    _count_waiting(tx, HookId(row["hook_id"]), 1)
+    _count_waiting(tx, row.hook_id, 1)
     state = DeliveryState(DeliveryStatus.PENDING.value, 0, tx.now_ms)
-    tx.feed(delivery_item(row["account_id"], row["hook_id"], delivery, state))
+    tx.feed(delivery_item(row.account_id, row.hook_id, delivery, state))
     return delivery
 
 
-def _cancel(tx: Tx, rows: Sequence[RowMapping], reason: str) -> None:
+def _cancel(tx: Tx, rows: Sequence[_Row], reason: str) -> None:
     cancelled = DeliveryStatus.CANCELLED.value
-    ended = update(DELIVERY).where(DELIVERY.c.id.in_([row["id"] for row in rows]))
+    ended = update(DELIVERY).where(DELIVERY.c.id.in_([row.id for row in rows]))
     tx.conn.execute(
         ended.values(status=cancelled, next_attempt_at=None, finished_at=tx.now_ms, reason=reason)
     )
     for row in rows:
-        state = DeliveryState(
-            cancelled, row["attempts"], None, tx.now_ms, row["duration_ms"], reason
-        )
+        state = DeliveryState(cancelled, row.attempts, None, tx.now_ms, row.duration_ms, reason)
         _feed(tx, row, state)
 
 
-def _feed(tx: Tx, row: RowMapping, state: DeliveryState) -> None:
-    tx.feed(delivery_item(row["account_id"], row["hook_id"], row["id"], state))
+def _feed(tx: Tx, row: _Row, state: DeliveryState) -> None:
+    tx.feed(delivery_item(row.account_id, row.hook_id, row.id, state))
 
 
 def _count_waiting(tx: Tx, hook: HookId, change: int) -> None:

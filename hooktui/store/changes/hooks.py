@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import insert, update
+from sqlalchemy import update
 
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import DisabledReason
@@ -20,7 +20,7 @@ from hooktui.store.changes.secrets import add_secret, forget_secrets
 from hooktui.store.feed_items import HookEdit, hook_item
 from hooktui.store.queries.access import get_account
 from hooktui.store.queries.hooks import find_hook, get_hook, next_due
-from hooktui.store.tables import HOOK, HOOK_STATE, inserted_id
+from hooktui.store.tables import HOOK_STATE, HookRow, HookStateRow
 from hooktui.store.tx import Tx
 
 
@@ -33,20 +33,21 @@ def create_hook(
         NotFound: there is no such account.
     """
     get_account(tx.conn, account)
-    made = tx.conn.execute(
-        insert(HOOK).values(
+    with tx.session() as session:
+        row = HookRow(
             **hook_rows.columns_of(settings),
-            **_activity(settings.active, tx.now_ms),
             account_id=account,
             created_at=tx.now_ms,
             updated_at=tx.now_ms,
             updated_by=actor.user,
             version=1,
         )
-    )
-    hook = HookId(inserted_id(made))
-    _seal(tx, hook, account, settings)
-    tx.conn.execute(insert(HOOK_STATE).values(hook_id=hook))
+        _set_disabled(row, tx.now_ms)
+        session.add(row)
+        session.flush()  # assigns the id, to which the encryption is bound
+        hook = HookId(row.id)
+        row.sealed = hook_rows.encrypt(settings, tx.vault, hook, account)
+        session.add(HookStateRow(hook_id=hook))
     add_secret(tx, account, hook, secret)
     _announce(tx, account, hook, HookEdit.CREATED)
     after = hook_rows.shown(settings)
@@ -70,28 +71,25 @@ def change_hook(
         Refused: ``edit`` refused.
         ValueMoved: the write-only values were not stored for this hook's account and URL.
     """
-    row = find_hook(tx, account, hook)
-    if version is not None and version != row["version"]:
-        raise Conflict(
-            f"hook {hook} is at version {row['version']}, you read {version}: {row['updated_by']} "
-            f"changed it at {to_rfc3339(row['updated_at'])}; read it again and repeat your change"
-        )
-    before = hook_rows.settings_of(row, tx.vault)
-    after = edit(before)
-    if after == before:
-        return get_hook(tx.conn, account, hook)
-    values = hook_rows.columns_of(after)
-    if after.active != before.active:
-        values |= _activity(after.active, tx.now_ms)
-    tx.conn.execute(
-        update(HOOK)
-        .where(HOOK.c.id == hook)
-        .values(**values, updated_at=tx.now_ms, updated_by=actor.user, version=HOOK.c.version + 1)
-    )
-    _seal(tx, hook, AccountId(row["account_id"]), after)
+    with tx.session() as session:
+        row = find_hook(session, account, hook)
+        if version is not None and version != row.version:
+            raise Conflict(
+                f"hook {hook} is at version {row.version}, you read {version}: {row.updated_by} "
+                f"changed it at {to_rfc3339(row.updated_at)}; read it again and repeat your change"
+            )
+        before = hook_rows.settings_of(hook_rows.StoredSettings.of(row), tx.vault)
+        after = edit(before)
+        if after == before:
+            return get_hook(tx.conn, account, hook)
+        owner = AccountId(row.account_id)
+        row.sqlmodel_update(hook_rows.columns_of(after))
+        row.sealed = hook_rows.encrypt(after, tx.vault, hook, owner)
+        if after.active != before.active:
+            _set_disabled(row, tx.now_ms)
+        _note_change(tx, row, actor)
     if after.active and (not before.active or after.url != before.url):
         _start_anew(tx, hook)
-    owner = AccountId(row["account_id"])
     _announce(tx, owner, hook, _edit_of(before, after))
     was, now = hook_rows.difference(hook_rows.shown(before, after), hook_rows.shown(after, before))
     tx.audit(actor, "hook.change", f"hook {hook}", account=owner, before=was, after=now)
@@ -104,32 +102,30 @@ def delete_hook(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId) -
     Raises:
         NotFound: there is no such hook in the account (None: in any).
     """
-    row = find_hook(tx, account, hook)
-    owner = AccountId(row["account_id"])
-    before = hook_rows.shown(hook_rows.readable_settings(row))
-    tx.conn.execute(
-        update(HOOK)
-        .where(HOOK.c.id == hook)
-        .values(
-            deleted_at=tx.now_ms,
-            active=False,
-            sealed=None,
-            updated_at=tx.now_ms,
-            updated_by=actor.user,
-            version=HOOK.c.version + 1,
-        )
-    )
+    with tx.session() as session:
+        row = find_hook(session, account, hook)
+        owner = AccountId(row.account_id)
+        before = hook_rows.shown(hook_rows.readable_settings(hook_rows.StoredSettings.of(row)))
+        row.deleted_at = tx.now_ms
+        row.active = False
+        row.sealed = None
+        _note_change(tx, row, actor)
     forget_secrets(tx, hook)
     cancel_waiting(tx, hook)
     _announce(tx, owner, hook, HookEdit.DELETED)
     tx.audit(actor, "hook.delete", f"hook {hook}", account=owner, before=before)
 
 
-def _activity(active: bool, now_ms: int) -> dict[str, object]:
-    return {
-        "disabled_reason": None if active else DisabledReason.BY_HAND.value,
-        "disabled_at": None if active else now_ms,
-    }
+def _set_disabled(row: HookRow, now_ms: int) -> None:
+    """Set since when and why a hook is disabled, if it is."""
+    row.disabled_reason = None if row.active else DisabledReason.BY_HAND.value
+    row.disabled_at = None if row.active else now_ms
+
+
+def _note_change(tx: Tx, row: HookRow, actor: Actor) -> None:
+    row.updated_at = tx.now_ms
+    row.updated_by = actor.user
+    row.version += 1
 
 
 def _start_anew(tx: Tx, hook: HookId) -> None:
@@ -148,11 +144,6 @@ def _start_anew(tx: Tx, hook: HookId) -> None:
     due_ms = next_due(tx.conn, hook)
     if due_ms is not None:
         tx.due(hook, due_ms)
-
-
-def _seal(tx: Tx, hook: HookId, account: AccountId, settings: HookSettings) -> None:
-    sealed = hook_rows.encrypt(settings, tx.vault, hook, account)
-    tx.conn.execute(update(HOOK).where(HOOK.c.id == hook).values(sealed=sealed))
 
 
 def _edit_of(before: HookSettings, after: HookSettings) -> HookEdit:

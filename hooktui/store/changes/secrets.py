@@ -29,7 +29,7 @@ def reveal_secrets(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId
     Raises:
         NotFound: there is no such hook in the account (None: in any).
     """
-    owner = AccountId(find_hook(tx, account, hook)["account_id"])
+    owner = _owner(tx, account, hook)
     tx.audit(actor, "secret.reveal", f"hook {hook}", account=owner)
     return _secrets(tx, owner, hook)
 
@@ -43,7 +43,7 @@ def rotate_secret(
         NotFound: there is no such hook in the account (None: in any).
         Conflict: the hook already has this secret.
     """
-    owner = AccountId(find_hook(tx, account, hook)["account_id"])
+    owner = _owner(tx, account, hook)
     if any(secret == _open(tx, owner, row) for row in _live(tx, hook)):
         raise Conflict(f"hook {hook} already has this secret; pass another one or none")
     until_ms = tx.now_ms + round(overlap_s * 1000)
@@ -63,7 +63,7 @@ def finish_rotation(tx: Tx, actor: Actor, account: AccountId | None, hook: HookI
         NotFound: there is no such hook in the account (None: in any).
         Conflict: no rotation is in progress.
     """
-    owner = AccountId(find_hook(tx, account, hook)["account_id"])
+    owner = _owner(tx, account, hook)
     newest, *older = _live(tx, hook)
     if not older:
         raise Conflict(f"no rotation of hook {hook} is in progress: it has one live secret")
@@ -124,6 +124,11 @@ def _secrets(tx: Tx, account: AccountId, hook: HookId) -> Secrets:
 def _open(tx: Tx, account: AccountId, row: SecretRow) -> str:
     bound = bound_to_hook(account, HookId(row.hook_id))
     return tx.vault.decrypt(row.sealed or b"", _TABLE, _COLUMN, row.id, bound)
+
+
+def _owner(tx: Tx, account: AccountId | None, hook: HookId) -> AccountId:
+    with tx.session() as session:
+        return AccountId(find_hook(session, account, hook).account_id)
 
 
 def _announce(tx: Tx, account: AccountId, hook: HookId) -> None:

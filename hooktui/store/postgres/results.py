@@ -238,7 +238,7 @@ async def _append(work: WriteTransaction, entry: audit.NewAuditEntry) -> None:
     last, previous = (0, None) if newest is None else (newest[0], newest[1])
     key = None if chain is None else opened_key(chain[2], work.shared.vault)
     row = audit.row_of(entry, previous, key)
-    values = {**row}
+    values = row._asdict()
     made = await work.raw.fetchval(sql.INSERT_AUDIT, *(values[name] for name in sql.AUDIT_COLUMNS))
     if (
         chain is None
@@ -246,7 +246,7 @@ async def _append(work: WriteTransaction, entry: audit.NewAuditEntry) -> None:
         or not LastEntry(chain[0], chain[1]).is_entry(last, previous, key)
     ):
         return
-    await work.raw.execute(sql.NOTE_LAST_AUDIT, made, key.mark(made, row["hash"]))
+    await work.raw.execute(sql.NOTE_LAST_AUDIT, made, key.mark(made, row.hash))
 
 
 async def _note_secrets(work: WriteTransaction, results: Sequence[AttemptResult]) -> None:

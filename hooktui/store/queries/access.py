@@ -15,7 +15,10 @@ from hooktui.domain.roles import Role
 from hooktui.domain.wire.access import Account, Token
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
-from hooktui.store.tables import ACCOUNT, HOOK, HOOK_STATE, TOKEN, AccountRow, TokenRow
+from hooktui.store.tables import ACCOUNT, HOOK, HOOK_STATE, TOKEN, AccountRow, TokenRow, maker_of
+
+_account_row = maker_of(AccountRow)
+_token_row = maker_of(TokenRow)
 
 
 def list_accounts(conn: Connection, page: PageRequest) -> Page[Account]:
@@ -24,10 +27,9 @@ def list_accounts(conn: Connection, page: PageRequest) -> Page[Account]:
     Raises:
         Refused: the page request is not acceptable.
     """
-    listing = PagedQuery(select(ACCOUNT), ACCOUNT.c.id, {"id": None, "name": ACCOUNT.c.name})
-    return page_of(
-        conn, page, listing, lambda rows: _counted(conn, [AccountRow(**row) for row in rows])
-    )
+    sorts = {"id": None, "name": ACCOUNT.c.name}
+    listing = PagedQuery(select(ACCOUNT), _account_row, ACCOUNT.c.id, sorts)
+    return page_of(conn, page, listing, lambda accounts: _counted(conn, accounts))
 
 
 def _counted(conn: Connection, accounts: Sequence[AccountRow]) -> list[Account]:
@@ -51,10 +53,10 @@ def get_account(conn: Connection, account: AccountId) -> Account:
     Raises:
         NotFound: there is none with this id.
     """
-    row = conn.execute(select(ACCOUNT).where(ACCOUNT.c.id == account)).mappings().first()
+    row = conn.execute(select(ACCOUNT).where(ACCOUNT.c.id == account)).first()
     if row is None:
         raise NotFound(f"there is no account {account}; see: hooktui accounts list")
-    return _counted(conn, [AccountRow(**row)])[0]
+    return _counted(conn, [_account_row(*row)])[0]
 
 
 def list_tokens(conn: Connection, account: AccountId | None, page: PageRequest) -> Page[Token]:
@@ -66,8 +68,8 @@ def list_tokens(conn: Connection, account: AccountId | None, page: PageRequest) 
     rows = select(TOKEN)
     if account is not None:
         rows = rows.where(TOKEN.c.account_id == account)
-    listing = PagedQuery(rows, TOKEN.c.id, {"id": None, "name": TOKEN.c.name})
-    return page_of(conn, page, listing, lambda rows: [token_of(TokenRow(**row)) for row in rows])
+    listing = PagedQuery(rows, _token_row, TOKEN.c.id, {"id": None, "name": TOKEN.c.name})
+    return page_of(conn, page, listing, lambda tokens: [token_of(token) for token in tokens])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,10 @@ class TokenRecord:
 
 def token_by_hash(conn: Connection, token: int, sha256: bytes) -> TokenRecord | None:
     """Return a token by the id in its text and the SHA-256 of the whole text; None: invalid."""
-    values = conn.execute(select(TOKEN).where(TOKEN.c.id == token)).mappings().first()
-    if values is None:
+    found = conn.execute(select(TOKEN).where(TOKEN.c.id == token)).first()
+    if found is None:
         return None
-    row = TokenRow(**values)
+    row = _token_row(*found)
     if not hmac.compare_digest(row.sha256, sha256):
         return None
     account = None if row.account_id is None else AccountId(row.account_id)

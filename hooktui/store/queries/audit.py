@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, literal_column, select
+from sqlalchemy import Column, ColumnElement, Connection, literal_column, select
 
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.ids import AccountId
 from hooktui.domain.wire.access import AuditEntry
 from hooktui.domain.wire.pages import Page
+from hooktui.store.audit import ROW_COLUMNS, Row
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.tables import AUDIT, LONGEST_SHORT_TARGET, SHORT_TARGET
 
@@ -43,13 +44,14 @@ def list_audit(conn: Connection, query: AuditQuery, page: PageRequest) -> Page[A
     """
     about, conditions = _about(query.target), _conditions(query)
     listing = PagedQuery(
-        select(AUDIT).where(*about, *conditions),
+        select(AUDIT.c.id, *ROW_COLUMNS).where(*about, *conditions),
+        lambda entry, *values: (int(entry), Row(*values)),
         AUDIT.c.id,
         {"id": None},
         walk=select(AUDIT.c.id).where(*about),
         narrowed=bool(conditions),
     )
-    return page_of(conn, page, listing, lambda rows: [_entry(row) for row in rows])
+    return page_of(conn, page, listing, lambda rows: [_entry(*row) for row in rows])
 
 
 def _about(target: str | None) -> list[ColumnElement[bool]]:
@@ -87,20 +89,20 @@ def _like(column: Column[str], text: str) -> ColumnElement[bool]:
     return column == text
 
 
-def _entry(row: RowMapping) -> AuditEntry:
+def _entry(entry: int, row: Row) -> AuditEntry:
     return AuditEntry(
-        id=row["id"],
-        at=to_rfc3339(row["at_ms"]),
-        account=row["account_id"],
-        user=row["user"],
-        role=row["role"],
-        origin=row["origin"],
-        action=row["action"],
-        target=row["target"],
-        before=_values(row["before"]),
-        after=_values(row["after"]),
-        result=row["result"],
-        hash=row["hash"].hex(),
+        id=entry,
+        at=to_rfc3339(row.at_ms),
+        account=row.account_id,
+        user=row.user,
+        role=row.role,
+        origin=row.origin,
+        action=row.action,
+        target=row.target,
+        before=_values(row.before),
+        after=_values(row.after),
+        result=row.result,
+        hash=row.hash.hex(),
     )
 
 

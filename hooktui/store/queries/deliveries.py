@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import starmap
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    RowMapping,
     Select,
     and_,
     literal,
@@ -32,6 +32,62 @@ from hooktui.store.queries.delivery_indexes import DeliveryQuery, walk_of
 from hooktui.store.queries.pages import PagedQuery, PageRequest, RowCheck, page_of
 from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, Big, in_account
 
+
+class _Row(NamedTuple):
+    """A delivery and its hook; the texts that words and ``data.`` search are optional."""
+
+    id: int
+    account_id: int
+    hook_id: int
+    event_id: int
+    event_type: str
+    trigger: str
+    status: str
+    attempts: int
+    next_attempt_at: int | None
+    created_at: int
+    finished_at: int | None
+    duration_ms: int | None
+    last_code: int | None
+    last_error: str | None
+    reason: str | None
+    hook_active: bool
+    hook_deleted_at: int | None
+    event_body: bytes | None = None
+    hook_name: str | None = None
+    hook_url: str | None = None
+    error_detail: str | None = None
+    answer_body: bytes | None = None
+
+
+class _AttemptRow(NamedTuple):
+    """An attempt with the response; ``headers`` and ``body`` are None without one."""
+
+    delivery_id: int
+    number: int
+    started_at: int
+    outcome: str
+    status_code: int | None
+    error: str | None
+    error_detail: str | None
+    dns_ms: float | None
+    connect_ms: float | None
+    tls_ms: float | None
+    first_byte_ms: float | None
+    total_ms: float | None
+    reused_connection: bool
+    address: str | None
+    retry_after_s: int | None
+    server: str | None
+    secret_ids: str
+    truncated: bool
+    size: int
+    headers: str | None
+    body: bytes | None
+
+
+_ATTEMPT_COLUMNS = [ATTEMPT.c[name] for name in _AttemptRow._fields]
+_COLUMNS = [DELIVERY.c[name] for name in _Row._fields if name in DELIVERY.c]
 _SORTS: dict[str, ColumnElement[Any] | None] = {"id": None, "created_at": None}
 _EVERYTHING = DeliveryQuery()
 
@@ -65,11 +121,11 @@ def list_deliveries(
     inside, outside = filter_sql.conditions(walk.filter, now)
     inside += _conditions(walk.query)
     rows = _deliveries().where(*walk.conditions, *inside)
-    keep: RowCheck | None = None
+    keep: RowCheck[_Row] | None = None
     if outside is not None:
         rows, keep = _with_text(rows, outside), _fits(outside, now)
-    listing = PagedQuery(rows, DELIVERY.c.id, _SORTS, keep, walk.keys, narrowed=bool(inside))
-    return page_of(conn, page, listing, lambda page_rows: [delivery_of(row) for row in page_rows])
+    listing = PagedQuery(rows, _Row, DELIVERY.c.id, _SORTS, keep, walk.keys, narrowed=bool(inside))
+    return page_of(conn, page, listing, lambda some: [_delivery(row) for row in some])
 
 
 def get_delivery(
@@ -82,18 +138,19 @@ def get_delivery(
     """
     query = _deliveries().add_columns(EVENT.c.body).join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
     query = query.where(DELIVERY.c.id == delivery, in_account(DELIVERY, account))
-    row = conn.execute(query).mappings().first()
-    if row is None:
+    found = conn.execute(query).first()
+    if found is None:
         raise no_delivery(delivery)
-    made = select(ATTEMPT).where(ATTEMPT.c.delivery_id == delivery).order_by(ATTEMPT.c.number)
-    attempts = conn.execute(made).mappings().all()
+    row = _Row(*found)
+    made = select(*_ATTEMPT_COLUMNS).where(ATTEMPT.c.delivery_id == delivery)
+    attempts = list(starmap(_AttemptRow, conn.execute(made.order_by(ATTEMPT.c.number))))
     last = attempts[-1] if attempts else None
     return DeliveryRecord(
-        delivery_of(row),
+        _delivery(row),
         tuple(_attempt(attempt) for attempt in attempts),
-        row["body"],
-        None if last is None else last["started_at"],
-        () if last is None else msgspec.json.decode(last["secret_ids"], type=tuple[int, ...]),
+        row.event_body,
+        None if last is None else last.started_at,
+        () if last is None else msgspec.json.decode(last.secret_ids, type=tuple[int, ...]),
     )
 
 
@@ -112,13 +169,13 @@ def deliveries_of_event(
     if hooks is not None:
         # The plus disables the hook's index: an event has fewer deliveries than a hook.
         query = query.where(literal_column("+delivery.hook_id", Big).in_(hooks))
-    return tuple(delivery_of(row) for row in conn.execute(query).mappings())
+    return tuple(_delivery(row) for row in starmap(_Row, conn.execute(query)))
 
 
 def deliveries_by_id(conn: Connection, deliveries: Iterable[int]) -> dict[int, Delivery]:
     """Return the existing deliveries among ids, by id."""
     query = _deliveries().where(DELIVERY.c.id.in_(list(deliveries)))
-    return {row["id"]: delivery_of(row) for row in conn.execute(query).mappings()}
+    return {row.id: _delivery(row) for row in starmap(_Row, conn.execute(query))}
 
 
 def attempts_by_key(
@@ -126,36 +183,34 @@ def attempts_by_key(
 ) -> dict[tuple[int, int], Attempt]:
     """Return the existing attempts among keys, by delivery and number."""
     keys = list(attempts)
-    query = select(ATTEMPT).where(tuple_(ATTEMPT.c.delivery_id, ATTEMPT.c.number).in_(keys))
-    return {
-        (row["delivery_id"], row["number"]): _attempt(row) for row in conn.execute(query).mappings()
-    }
+    key = tuple_(ATTEMPT.c.delivery_id, ATTEMPT.c.number)
+    rows = conn.execute(select(*_ATTEMPT_COLUMNS).where(key.in_(keys)))
+    return {(row.delivery_id, row.number): _attempt(row) for row in starmap(_AttemptRow, rows)}
 
 
-def delivery_of(row: RowMapping) -> Delivery:
-    """Return a delivery from its row, joined with its hook."""
-    held = row["status"] == DeliveryStatus.PENDING and not row["hook_active"]
+def _delivery(row: _Row) -> Delivery:
+    held = row.status == DeliveryStatus.PENDING and not row.hook_active
     return Delivery(
-        id=encode("dlv", row["id"]),
-        event=encode("evt", row["event_id"]),
-        event_type=row["event_type"],
-        hook=row["hook_id"],
-        account=row["account_id"],
-        trigger=row["trigger"],
-        status=row["status"],
-        held=held and row["hook_deleted_at"] is None,
-        reason=row["reason"],
-        attempts=row["attempts"],
-        next_attempt_at=optional_rfc3339(row["next_attempt_at"]),
-        created_at=to_rfc3339(row["created_at"]),
-        finished_at=optional_rfc3339(row["finished_at"]),
-        duration_ms=row["duration_ms"],
+        id=encode("dlv", row.id),
+        event=encode("evt", row.event_id),
+        event_type=row.event_type,
+        hook=row.hook_id,
+        account=row.account_id,
+        trigger=row.trigger,
+        status=row.status,
+        held=held and row.hook_deleted_at is None,
+        reason=row.reason,
+        attempts=row.attempts,
+        next_attempt_at=optional_rfc3339(row.next_attempt_at),
+        created_at=to_rfc3339(row.created_at),
+        finished_at=optional_rfc3339(row.finished_at),
+        duration_ms=row.duration_ms,
     )
 
 
 def _deliveries() -> Select[Any]:
     hook = (HOOK.c.active.label("hook_active"), HOOK.c.deleted_at.label("hook_deleted_at"))
-    return select(*DELIVERY.c, *hook).join(HOOK, HOOK.c.id == DELIVERY.c.hook_id)
+    return select(*_COLUMNS, *hook).join(HOOK, HOOK.c.id == DELIVERY.c.hook_id)
 
 
 def _conditions(query: DeliveryQuery) -> list[ColumnElement[bool]]:
@@ -188,22 +243,22 @@ def _with_text(rows: Select[Any], outside: Filter) -> Select[Any]:
     return rows.outerjoin(ATTEMPT, newest)
 
 
-def _fits(outside: Filter, now: int) -> RowCheck:
+def _fits(outside: Filter, now: int) -> RowCheck[_Row]:
     return lambda row: outside.match_once_steps(
         Subject(
-            at_ms=row["created_at"],
+            at_ms=row.created_at,
             words=lambda: _words(row),
-            data=lambda: Stored(row["event_body"]),
+            data=lambda: Stored(row.event_body),
         ),
         now,
     )
 
 
-def _words(row: RowMapping) -> str:
+def _words(row: _Row) -> str:
     parts = [
-        encode("dlv", row["id"]), encode("evt", row["event_id"]), row["event_type"], row["status"],
-        row["trigger"], row["reason"], row["last_error"], row["last_code"], row["hook_name"],
-        row["hook_url"], row["error_detail"], _text(row["answer_body"]), _text(row["event_body"]),
+        encode("dlv", row.id), encode("evt", row.event_id), row.event_type, row.status,
+        row.trigger, row.reason, row.last_error, row.last_code, row.hook_name,
+        row.hook_url, row.error_detail, _text(row.answer_body), _text(row.event_body),
     ]  # fmt: skip
     return "\n".join(str(part) for part in parts if part is not None)
 
@@ -212,34 +267,34 @@ def _text(body: bytes | None) -> str | None:
     return None if body is None else body.decode("utf-8", "backslashreplace")
 
 
-def _attempt(row: RowMapping) -> Attempt:
+def _attempt(row: _AttemptRow) -> Attempt:
     return Attempt(
-        delivery=encode("dlv", row["delivery_id"]),
-        number=row["number"],
-        started_at=to_rfc3339(row["started_at"]),
-        outcome=row["outcome"],
-        status_code=row["status_code"],
-        error=row["error"],
-        error_detail=row["error_detail"],
+        delivery=encode("dlv", row.delivery_id),
+        number=row.number,
+        started_at=to_rfc3339(row.started_at),
+        outcome=row.outcome,
+        status_code=row.status_code,
+        error=row.error,
+        error_detail=row.error_detail,
         phases_ms=Phases(
-            dns=row["dns_ms"],
-            connect=row["connect_ms"],
-            tls=row["tls_ms"],
-            first_byte=row["first_byte_ms"],
-            total=row["total_ms"],
+            dns=row.dns_ms,
+            connect=row.connect_ms,
+            tls=row.tls_ms,
+            first_byte=row.first_byte_ms,
+            total=row.total_ms,
         ),
-        reused_connection=bool(row["reused_connection"]),
-        address=row["address"],
-        response=None if row["status_code"] is None else _response(row),
-        retry_after_s=row["retry_after_s"],
-        server=row["server"],
+        reused_connection=bool(row.reused_connection),
+        address=row.address,
+        response=None if row.status_code is None else _response(row),
+        retry_after_s=row.retry_after_s,
+        server=row.server,
     )
 
 
-def _response(row: RowMapping) -> Response:
+def _response(row: _AttemptRow) -> Response:
     return Response(
-        headers=msgspec.json.decode(row["headers"], type=tuple[tuple[str, str], ...]),
-        body=_text(row["body"]) or "",
-        truncated=bool(row["truncated"]),
-        size=row["size"],
+        headers=msgspec.json.decode(row.headers or "[]", type=tuple[tuple[str, str], ...]),
+        body=_text(row.body) or "",
+        truncated=bool(row.truncated),
+        size=row.size,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, select
+from sqlmodel import select as typed_select
 
 from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import to_rfc3339
@@ -16,7 +17,7 @@ from hooktui.domain.wire.hooks import MOST_BYTES, MOST_EVENTS, DryRun
 from hooktui.store import hook_rows
 from hooktui.store.queries.hooks import no_hook
 from hooktui.store.queries.pace import Pace
-from hooktui.store.tables import EVENT, HOOK, in_account
+from hooktui.store.tables import EVENT, HOOK, HookRow, in_account
 
 _HEAD = (EVENT.c.id, EVENT.c.type, EVENT.c.created_at, EVENT.c.size, EVENT.c.body.is_(None))
 _BODIES = 50
@@ -58,14 +59,14 @@ def try_hook(
 
 
 def _hook(conn: Connection, account: AccountId | None, hook: HookId) -> tuple[AccountId, Selection]:
-    query = select(HOOK.c.account_id, HOOK.c.events, HOOK.c.filter).where(
+    query = typed_select(HookRow.account_id, HookRow.events, HookRow.filter).where(
         HOOK.c.id == hook, HOOK.c.deleted_at.is_(None), in_account(HOOK, account)
     )
-    row = conn.execute(query).mappings().first()
+    row = conn.execute(query).first()
     if row is None:
         raise no_hook(hook)
-    current = Selection(frozenset(hook_rows.texts(row["events"])), _filter(row["filter"]))
-    return AccountId(row["account_id"]), current
+    owner, events, filter_text = row
+    return AccountId(owner), Selection(frozenset(hook_rows.texts(events)), _filter(filter_text))
 
 
 def _filter(text: str | None) -> Filter | None:

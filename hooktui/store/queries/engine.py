@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import starmap
 
 from sqlalchemy import Connection, func, select
 
@@ -10,17 +11,18 @@ from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveSecret
 from hooktui.domain.wire.server import EngineState, OpenBreaker, Pause
-from hooktui.store.live_hooks import live_secret
+from hooktui.store.live_hooks import SEALED_SECRETS, SealedSecret, live_secret
 from hooktui.store.tables import HOOK, HOOK_STATE, PAUSE, SECRET, in_account
 from hooktui.store.vault import Vault
 
 
 def engine_state(conn: Connection) -> EngineState:
     """Return whether all sending is paused, since when and by which actor."""
-    row = conn.execute(select(PAUSE)).mappings().first()
+    row = conn.execute(select(PAUSE.c.at_ms, PAUSE.c.user)).first()
     if row is None:
         return EngineState(paused=None)
-    return EngineState(paused=Pause(at=to_rfc3339(row["at_ms"]), by=row["user"]))
+    at_ms, user = row
+    return EngineState(paused=Pause(at=to_rfc3339(at_ms), by=user))
 
 
 def is_paused(conn: Connection) -> bool:
@@ -66,10 +68,9 @@ def signing_secrets(
     conn: Connection, vault: Vault, hook: HookId, ids: Sequence[int]
 ) -> list[LiveSecret]:
     """Return the given secrets of a hook that still exist, newest first."""
-    query = select(SECRET, HOOK.c.account_id).join(HOOK, HOOK.c.id == SECRET.c.hook_id)
-    query = query.where(SECRET.c.hook_id == hook, SECRET.c.id.in_(list(ids)))
-    rows = conn.execute(query.order_by(SECRET.c.id.desc())).mappings()
-    return [live_secret(row, vault) for row in rows]
+    query = SEALED_SECRETS.where(SECRET.c.hook_id == hook, SECRET.c.id.in_(list(ids)))
+    rows = conn.execute(query.order_by(SECRET.c.id.desc()))
+    return [live_secret(row, vault) for row in starmap(SealedSecret, rows)]
 
 
 def deleted_hooks_with_backlog(conn: Connection) -> list[HookId]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import (
@@ -10,7 +11,6 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Integer,
-    RowMapping,
     Select,
     Text,
     cast,
@@ -21,7 +21,6 @@ from sqlalchemy import (
     select,
 )
 
-from hooktui.domain.errors import NotFound
 from hooktui.domain.event_outcomes import (
     Happened,
     HookOutcome,
@@ -31,22 +30,33 @@ from hooktui.domain.event_outcomes import (
     why_skipped_steps,
 )
 from hooktui.domain.filters.data import Stored
-from hooktui.domain.ids import AccountId, EventId, encode
+from hooktui.domain.ids import AccountId, EventId
 from hooktui.domain.json_text import Steps
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.events import HookDecision
 from hooktui.domain.wire.pages import Page
 from hooktui.store import hook_rows
 from hooktui.store.queries.deliveries import deliveries_of_event
-from hooktui.store.queries.events import reasons_of
+from hooktui.store.queries.events import find_event, reasons_of
 from hooktui.store.queries.pace import Pace
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
-from hooktui.store.tables import DELIVERY, EVENT, HOOK, in_account
+from hooktui.store.tables import DELIVERY, HOOK
 
-_SHOWN = (
-    HOOK.c.id, HOOK.c.name, HOOK.c.events, HOOK.c.filter, HOOK.c.active, HOOK.c.created_at,
-    HOOK.c.updated_at, HOOK.c.deleted_at,
-)  # fmt: skip
+
+class _Hook(NamedTuple):
+    """The columns of a hook that decide on an event."""
+
+    id: int
+    name: str
+    events: str
+    filter: str | None
+    active: bool
+    created_at: int
+    updated_at: int
+    deleted_at: int | None
+
+
+_SHOWN = [HOOK.c[name] for name in _Hook._fields]
 
 
 def list_decisions(
@@ -69,30 +79,27 @@ def list_decisions(
         NotFound: there is no such event there.
         Refused: the page request is not acceptable.
     """
-    query = select(EVENT).where(EVENT.c.id == event, in_account(EVENT, account))
-    row = conn.execute(query).mappings().first()
-    if row is None:
-        raise NotFound(f"there is no event {encode('evt', event)} in this account")
-    skips = reasons_of(row["skips"])
+    row = find_event(conn, account, event)
+    skips = reasons_of(row.skips)
     sent = select(DELIVERY.c.hook_id).where(DELIVERY.c.event_id == event)
     selected = or_(HOOK.c.id.in_(sent), HOOK.c.id.in_(_numbers(conn, list(skips))))
-    hooks = select(*_SHOWN).where(HOOK.c.account_id == row["account_id"])
+    hooks = select(*_SHOWN).where(HOOK.c.account_id == row.account_id)
     if concerned is None:
         hooks = hooks.where(or_(HOOK.c.deleted_at.is_(None), selected))
     else:
         hooks = hooks.where(selected if concerned else HOOK.c.deleted_at.is_(None) & ~selected)
     pace = Pace(conn)
-    data = pace.run(Stored(row["body"]).read_steps())
-    happened = Happened(row["type"], row["created_at"], data, row["body"] is None)
+    data = pace.run(Stored(row.body).read_steps())
+    happened = Happened(row.type, row.created_at, data, row.body is None)
 
-    def build(rows: Sequence[RowMapping]) -> list[HookDecision]:
-        deliveries = _deliveries(conn, event, [hook["id"] for hook in rows])
+    def build(rows: Sequence[_Hook]) -> list[HookDecision]:
+        deliveries = _deliveries(conn, event, [hook.id for hook in rows])
         return [
-            pace.run(_decision_steps(hook, happened, skips, deliveries.get(hook["id"], ())))
+            pace.run(_decision_steps(hook, happened, skips, deliveries.get(hook.id, ())))
             for hook in rows
         ]
 
-    return page_of(conn, page, PagedQuery(hooks, HOOK.c.id, {"id": None}), build)
+    return page_of(conn, page, PagedQuery(hooks, _Hook, HOOK.c.id, {"id": None}), build)
 
 
 def _numbers(conn: Connection, numbers: Sequence[int]) -> Select[tuple[int]]:
@@ -119,25 +126,25 @@ def _deliveries(
 
 
 def _decision_steps(
-    hook: RowMapping, event: Happened, skips: Mapping[int, str], deliveries: Sequence[Delivery]
+    hook: _Hook, event: Happened, skips: Mapping[int, str], deliveries: Sequence[Delivery]
 ) -> Steps[HookDecision]:
     judged = Judged(
-        events=hook_rows.texts(hook["events"]),
-        filter=hook["filter"],
-        active=bool(hook["active"]),
-        created_ms=hook["created_at"],
-        changed_ms=hook["updated_at"],
+        events=hook_rows.texts(hook.events),
+        filter=hook.filter,
+        active=bool(hook.active),
+        created_ms=hook.created_at,
+        changed_ms=hook.updated_at,
     )
     if deliveries:
         why = Why(HookOutcome.SENT, _sent(deliveries))
-    elif hook["id"] in skips:
-        why = yield from why_skipped_steps(judged, event, skips[hook["id"]])
+    elif hook.id in skips:
+        why = yield from why_skipped_steps(judged, event, skips[hook.id])
     else:
         why = why_not_subscribed(judged, event)
     return HookDecision(
-        hook=hook["id"],
-        name=hook["name"],
-        deleted=hook["deleted_at"] is not None,
+        hook=hook.id,
+        name=hook.name,
+        deleted=hook.deleted_at is not None,
         decision=why.outcome,
         reason=why.reason,
         as_of_now=why.as_of_now,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import starmap
+from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
@@ -17,9 +19,24 @@ from hooktui.domain.wire.events import Event, EventCounts, EventDetail, Skip
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries.deliveries import deliveries_of_event
 from hooktui.store.queries.pages import PagedQuery, PageRequest, RowCheck, page_of
-from hooktui.store.tables import DELIVERY, EVENT, in_account
+from hooktui.store.tables import DELIVERY, EVENT, EventRow, in_account, maker_of
 
-_SHOWN = [column for column in EVENT.c if column.name not in ("body", "skips")]
+
+class _Row(NamedTuple):
+    """An event; ``body`` is read only where a filter searches it."""
+
+    id: int
+    account_id: int
+    type: str
+    created_at: int
+    size: int
+    deliveries: int
+    skipped: int
+    body: bytes | None = None
+
+
+_SHOWN = [EVENT.c[name] for name in _Row._fields if name != "body"]
+_event_row = maker_of(EventRow)
 _MOST_COUNTED = 200
 """Maximum number of deliveries of an event whose statuses a list counts."""
 
@@ -41,21 +58,21 @@ def list_events(
     if event_type is not None:
         group = EVENT.c.type.startswith(event_type + ".", autoescape=True)
         rows = rows.where((EVENT.c.type == event_type) | group)
-    keep: RowCheck | None = None
-    parsed = parse(q) if isinstance(q, str) else q
-    if parsed is not None and parsed.terms:
-        oldest = floor_at(_since_ms(parsed))
+    keep: RowCheck[_Row] | None = None
+    query = parse(q) if isinstance(q, str) else q
+    if query is not None and query.terms:
+        oldest = floor_at(_since_ms(query))
         rows, walk = rows.where(EVENT.c.id >= oldest), walk.where(EVENT.c.id >= oldest)
-        newest = _until_ms(parsed)
+        newest = _until_ms(query)
         if newest is not None:
             before = EVENT.c.id < floor_at(newest + 1)
             rows, walk = rows.where(before), walk.where(before)
-        if any(term.key in (FilterKey.DATA, FilterKey.WORD) for term in parsed.terms):
+        if any(term.key in (FilterKey.DATA, FilterKey.WORD) for term in query.terms):
             rows = rows.add_columns(EVENT.c.body)
-        keep = _fits(parsed)
+        keep = _fits(query)
     sorts: dict[str, ColumnElement[int] | None] = {"id": None, "created_at": None}
-    listing = PagedQuery(rows, EVENT.c.id, sorts, keep, walk, narrowed=event_type is not None)
-    return page_of(conn, page, listing, lambda page_rows: _counted(conn, page_rows))
+    listing = PagedQuery(rows, _Row, EVENT.c.id, sorts, keep, walk, narrowed=event_type is not None)
+    return page_of(conn, page, listing, lambda rows: _counted(conn, rows))
 
 
 def get_event(
@@ -69,28 +86,38 @@ def get_event(
     Raises:
         NotFound: there is no such event there.
     """
-    query = select(EVENT).where(EVENT.c.id == event, in_account(EVENT, account))
-    row = conn.execute(query).mappings().first()
-    if row is None:
-        raise NotFound(f"there is no event {encode('evt', event)} in this account")
-    if most is not None and row["deliveries"] > most:
+    row = find_event(conn, account, event)
+    if most is not None and row.deliveries > most:
         return None
     return EventDetail(
         id=encode("evt", event),
-        type=row["type"],
-        account=row["account_id"],
-        created_at=to_rfc3339(row["created_at"]),
-        size=row["size"],
-        body=None if row["body"] is None else row["body"].decode("utf-8", "replace"),
+        type=row.type,
+        account=row.account_id,
+        created_at=to_rfc3339(row.created_at),
+        size=row.size,
+        body=None if row.body is None else row.body.decode("utf-8", "replace"),
         deliveries=deliveries_of_event(conn, event),
-        skips=skips_of(row["skips"]),
+        skips=skips_of(row.skips),
     )
+
+
+def find_event(conn: Connection, account: AccountId | None, event: EventId) -> EventRow:
+    """Return the row of an event, in an account or (None) in any.
+
+    Raises:
+        NotFound: there is no such event there.
+    """
+    wanted = select(EVENT).where(EVENT.c.id == event, in_account(EVENT, account))
+    row = conn.execute(wanted).first()
+    if row is None:
+        raise NotFound(f"there is no event {encode('evt', event)} in this account")
+    return _event_row(*row)
 
 
 def events_by_id(conn: Connection, events: Iterable[int]) -> dict[int, Event]:
     """Return the existing events among ids, by id."""
     query = select(*_SHOWN).where(EVENT.c.id.in_(list(events)))
-    return {row["id"]: _event(row) for row in conn.execute(query).mappings()}
+    return {row.id: _event(row) for row in starmap(_Row, conn.execute(query))}
 
 
 def bodies_by_id(conn: Connection, events: Iterable[int]) -> dict[int, bytes]:
@@ -99,19 +126,19 @@ def bodies_by_id(conn: Connection, events: Iterable[int]) -> dict[int, bytes]:
     return {row.id: row.body for row in conn.execute(query) if row.body is not None}
 
 
-def _counted(conn: Connection, rows: Sequence[RowMapping]) -> list[Event]:
+def _counted(conn: Connection, rows: Sequence[_Row]) -> list[Event]:
     """Return events with the counts of their deliveries by status.
 
     The deliveries' rows are counted: under a millisecond for a page of usual events. Events with
     very many deliveries have no counts, because the rows are read one by one.
     """
-    few = [row["id"] for row in rows if row["deliveries"] <= _MOST_COUNTED]
+    few = [row.id for row in rows if row.deliveries <= _MOST_COUNTED]
     per_event: dict[int, dict[str, int]] = {identity: {} for identity in few}
     stands = (DELIVERY.c.event_id, DELIVERY.c.status)
     grouped = select(*stands, func.count()).where(DELIVERY.c.event_id.in_(few)).group_by(*stands)
     for identity, status, count in conn.execute(grouped) if few else ():
         per_event[identity][status] = count
-    return [_event(row, _counts(per_event.get(row["id"]))) for row in rows]
+    return [_event(row, _counts(per_event.get(row.id))) for row in rows]
 
 
 def _counts(counts: Mapping[str, int] | None) -> EventCounts | None:
@@ -125,32 +152,32 @@ def _counts(counts: Mapping[str, int] | None) -> EventCounts | None:
     )
 
 
-def _event(row: RowMapping, counts: EventCounts | None = None) -> Event:
+def _event(row: _Row, counts: EventCounts | None = None) -> Event:
     return Event(
-        id=encode("evt", row["id"]),
-        type=row["type"],
-        account=row["account_id"],
-        created_at=to_rfc3339(row["created_at"]),
-        size=row["size"],
-        deliveries=row["deliveries"],
-        skipped=row["skipped"],
+        id=encode("evt", row.id),
+        type=row.type,
+        account=row.account_id,
+        created_at=to_rfc3339(row.created_at),
+        size=row.size,
+        deliveries=row.deliveries,
+        skipped=row.skipped,
         counts=counts,
     )
 
 
-def _since_ms(parsed: Filter) -> int:
+def _since_ms(query: Filter) -> int:
     """Return the time (ms) before which no event matches the ``since:`` terms of a filter."""
-    return max([0, *_borders(parsed, FilterKey.SINCE)])
+    return max([0, *_borders(query, FilterKey.SINCE)])
 
 
-def _until_ms(parsed: Filter) -> int | None:
+def _until_ms(query: Filter) -> int | None:
     """Return the time (ms) after which no event matches the ``until:`` terms of a filter."""
-    return min(_borders(parsed, FilterKey.UNTIL), default=None)
+    return min(_borders(query, FilterKey.UNTIL), default=None)
 
 
-def _borders(parsed: Filter, key: FilterKey) -> list[int]:
+def _borders(query: Filter, key: FilterKey) -> list[int]:
     times_ms = []
-    for term in parsed.terms:
+    for term in query.terms:
         value = term.values[0]
         if term.key is key and len(term.values) == 1 and not term.negated:
             if isinstance(value, Ago):
@@ -160,20 +187,18 @@ def _borders(parsed: Filter, key: FilterKey) -> list[int]:
     return times_ms
 
 
-def _fits(parsed: Filter) -> RowCheck:
+def _fits(query: Filter) -> RowCheck[_Row]:
     now = now_ms()
-    return lambda row: parsed.match_once_steps(_subject(row), now)
+    return lambda row: query.match_once_steps(_subject(row), now)
 
 
-def _subject(row: RowMapping) -> Subject:
-    identity = encode("evt", row["id"])
+def _subject(row: _Row) -> Subject:
+    identity = encode("evt", row.id)
     return Subject(
-        at_ms=row["created_at"],
-        event_type=row["type"],
-        words=lambda: (
-            f"{identity}\n{row['type']}\n{(row['body'] or b'').decode('utf-8', 'replace')}"
-        ),
-        data=lambda: Stored(row["body"]),
+        at_ms=row.created_at,
+        event_type=row.type,
+        words=lambda: f"{identity}\n{row.type}\n{(row.body or b'').decode('utf-8', 'replace')}",
+        data=lambda: Stored(row.body),
     )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Label,
-    RowMapping,
     Select,
     and_,
     case,
@@ -21,6 +20,7 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlmodel import Session
 
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.errors import NotFound
@@ -34,16 +34,36 @@ from hooktui.store import hook_rows
 from hooktui.store.attempt_stats import BUCKET_MS, COLUMNS, DAY_MS, HOUR_MS, percentile_ms
 from hooktui.store.queries.expressions import all_of
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
-from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, HOOK_STATS, in_account
-
-if TYPE_CHECKING:
-    from hooktui.store.tx import Tx
+from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, HOOK_STATS, HookRow, in_account
 
 
-_STATE = (
-    HOOK_STATE.c.waiting, HOOK_STATE.c.last_code, HOOK_STATE.c.last_error, HOOK_STATE.c.last_at,
-    HOOK_STATE.c.breaker_until,
-)  # fmt: skip
+class _Row(NamedTuple):
+    """A hook without its encrypted values, and its state; see `hook_rows.SETTINGS`."""
+
+    settings: Sequence[Any]
+    id: int
+    account_id: int
+    active: bool
+    disabled_reason: str | None
+    disabled_at: int | None
+    created_at: int
+    updated_at: int
+    version: int
+    waiting: int
+    last_code: int | None
+    last_error: str | None
+    last_at: int | None
+    breaker_until: int | None
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> _Row:
+        """Return a row from the values that `_hooks` selects."""
+        return cls(values[len(_COLUMNS) :], *values[: len(_COLUMNS)])
+
+
+_COLUMNS = [
+    HOOK_STATE.c[name] if name in HOOK_STATE.c else HOOK.c[name] for name in _Row._fields[1:]
+]
 _BACKLOG_HOOKS = 20
 _SORTS: dict[str, ColumnElement[Any] | None] = {
     "id": None,
@@ -67,8 +87,14 @@ def list_hooks(
     rows = _hooks().where(HOOK.c.account_id == account, *fitting)
     # Counting 100,000 hooks takes 15 ms without their states, three times as long with them.
     all_of_it = select(HOOK.c.id).where(HOOK.c.account_id == account, HOOK.c.deleted_at.is_(None))
-    listing = PagedQuery(rows, HOOK.c.id, _SORTS, counted=rows if fitting else all_of_it)
-    return page_of(conn, page, listing, lambda page_rows: _build(conn, page_rows))
+    listing = PagedQuery(
+        rows,
+        lambda *values: _Row.of(values),
+        HOOK.c.id,
+        _SORTS,
+        counted=rows if fitting else all_of_it,
+    )
+    return page_of(conn, page, listing, lambda some: _build(conn, some))
 
 
 def _fitting(search: str) -> list[ColumnElement[bool]]:
@@ -113,7 +139,7 @@ def get_hook(conn: Connection, account: AccountId | None, hook: HookId) -> Hook:
         NotFound: there is no such hook there.
     """
     rows = _hooks().where(HOOK.c.id == hook, in_account(HOOK, account))
-    hooks = _build(conn, conn.execute(rows).mappings().all())
+    hooks = _read(conn, rows)
     if not hooks:
         raise no_hook(hook)
     return hooks[0]
@@ -127,7 +153,7 @@ def no_hook(hook: int) -> NotFound:
 def hooks_by_id(conn: Connection, hooks: Iterable[int]) -> dict[int, Hook]:
     """Return the existing hooks among ids, by id."""
     rows = _hooks().where(HOOK.c.id.in_(list(hooks)))
-    return {hook.id: hook for hook in _build(conn, conn.execute(rows).mappings().all())}
+    return {hook.id: hook for hook in _read(conn, rows)}
 
 
 def waiting_of(conn: Connection, hook: HookId) -> int:
@@ -178,16 +204,20 @@ def _first_due(hook: ColumnElement[int]) -> list[Label[int | None]]:
 
 def _hooks() -> Select[Any]:
     joined = HOOK.join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
-    columns = [column for column in HOOK.c if column.name != "sealed"]
-    return select(*columns, *_STATE).select_from(joined).where(HOOK.c.deleted_at.is_(None))
+    hooks = select(*_COLUMNS, *hook_rows.SETTINGS).select_from(joined)
+    return hooks.where(HOOK.c.deleted_at.is_(None))
 
 
-def _build(conn: Connection, rows: Sequence[RowMapping]) -> list[Hook]:
+def _read(conn: Connection, hooks: Select[Any]) -> list[Hook]:
+    return _build(conn, [_Row.of(row) for row in conn.execute(hooks)])
+
+
+def _build(conn: Connection, rows: Sequence[_Row]) -> list[Hook]:
     if not rows:
         return []
     now = now_ms()
-    counted = _last_day(conn, [row["id"] for row in rows], now)
-    return [_hook(row, _stats(row, counted.get(row["id"], {}))) for row in rows]
+    counted = _last_day(conn, [row.id for row in rows], now)
+    return [_hook(row, _stats(row, counted.get(row.id, {}))) for row in rows]
 
 
 def _last_day(
@@ -213,45 +243,45 @@ def _last_day(
     return counted
 
 
-def _stats(row: RowMapping, hours: Mapping[int, Sequence[int]]) -> HookStats:
+def _stats(row: _Row, hours: Mapping[int, Sequence[int]]) -> HookStats:
     totals = [sum(column) for column in zip(*hours.values(), strict=True)] or [0, 0]
     attempts = totals[0] + totals[1]
     return HookStats(
-        last_status=row["last_code"] if row["last_code"] is not None else row["last_error"],
-        last_at=optional_rfc3339(row["last_at"]),
+        last_status=row.last_code if row.last_code is not None else row.last_error,
+        last_at=optional_rfc3339(row.last_at),
         success_24h=totals[0] / attempts if attempts else None,
         p95_ms=percentile_ms(totals[2:], 0.95) if attempts else None,
-        waiting=row["waiting"] if row["active"] else 0,
-        held=0 if row["active"] else row["waiting"],
-        breaker=Breaker(until_ms=row["breaker_until"]).state(now_ms()).value,
+        waiting=row.waiting if row.active else 0,
+        held=0 if row.active else row.waiting,
+        breaker=Breaker(until_ms=row.breaker_until).state(now_ms()).value,
         hourly=tuple((hours[h][0], hours[h][1]) if h in hours else (0, 0) for h in range(24)),
     )
 
 
-def _hook(row: RowMapping, stats: HookStats) -> Hook:
+def _hook(row: _Row, stats: HookStats) -> Hook:
     return Hook(
-        **hook_rows.values_of(row),
-        id=row["id"],
-        account=row["account_id"],
-        disabled_reason=row["disabled_reason"],
-        disabled_at=optional_rfc3339(row["disabled_at"]),
-        created_at=to_rfc3339(row["created_at"]),
-        updated_at=to_rfc3339(row["updated_at"]),
-        version=row["version"],
+        **hook_rows.values_of(row.settings),
+        id=row.id,
+        account=row.account_id,
+        disabled_reason=row.disabled_reason,
+        disabled_at=optional_rfc3339(row.disabled_at),
+        created_at=to_rfc3339(row.created_at),
+        updated_at=to_rfc3339(row.updated_at),
+        version=row.version,
         stats=stats,
     )
 
 
-def find_hook(tx: Tx, account: AccountId | None, hook: HookId) -> RowMapping:
+def find_hook(session: Session, account: AccountId | None, hook: HookId) -> HookRow:
     """Return the row of a hook that is not deleted.
 
     Raises:
         NotFound: there is no such hook in the account (None: in any).
     """
-    query = select(HOOK).where(
+    query = select(HookRow).where(
         HOOK.c.id == hook, in_account(HOOK, account), HOOK.c.deleted_at.is_(None)
     )
-    row = tx.conn.execute(query).mappings().first()
+    row = session.scalars(query).first()
     if row is None:
         raise no_hook(hook)
     return row

@@ -7,19 +7,20 @@ import binascii
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, tuple_
 
 from hooktui.domain.errors import Refused
 from hooktui.domain.json_text import Steps
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries.pace import Pace
 
+R = TypeVar("R")
 T = TypeVar("T")
 Order = Literal["asc", "desc"]
-RowCheck = Callable[[RowMapping], Steps[bool]]
+RowCheck = Callable[[R], Steps[bool]]
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 500
 MAX_PAGE_BYTES = 1024 * 1024
@@ -52,11 +53,12 @@ class PageRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class PagedQuery:
+class PagedQuery(Generic[R]):
     """A list that can be paged.
 
     Attributes:
         rows: selects its rows, without order and limit.
+        record: returns a typed row from the values that ``rows`` selects.
         key: its unique column, the tie-breaker among equals.
         sorts: by name, expressions that are never NULL; None: the key itself.
         keep: a condition outside SQL; the query pauses between rows and sees rows stored meanwhile,
@@ -68,9 +70,10 @@ class PagedQuery:
     """
 
     rows: Select[Any]
+    record: Callable[..., R]
     key: ColumnElement[int]
     sorts: Mapping[str, ColumnElement[Any] | None]
-    keep: RowCheck | None = None
+    keep: RowCheck[R] | None = None
     walk: Select[Any] | None = None
     narrowed: bool = False
     counted: Select[Any] | None = None
@@ -94,8 +97,8 @@ _Written = tuple[str, str, Order, bool, _Key | None, _Key | float | str | None]
 def page_of(
     conn: Connection,
     request: PageRequest,
-    listing: PagedQuery,
-    build: Callable[[Sequence[RowMapping]], Sequence[T]],
+    listing: PagedQuery[R],
+    build: Callable[[Sequence[R]], Sequence[T]],
 ) -> Page[T]:
     """Return one page; ``build`` creates its objects from their rows, in bulk.
 
@@ -104,10 +107,11 @@ def page_of(
     """
     start = _start(request, listing)
     limit = min(max(request.limit, 1), MAX_LIMIT)
-    rows, ahead, scanned = _walk(conn, listing, start, limit)
+    found, ahead, scanned = _walk(conn, listing, start, limit)
+    rows = [row for row, _ in found]
     behind = None
     if start.key is not None:
-        first = _at(rows[0], start, listing) if rows else ahead
+        first = found[0][1] if found else ahead
         # An empty page is followed by the end of the list that it was to continue.
         behind = replace(
             first or replace(start, key=None, value=None), backwards=not start.backwards
@@ -129,7 +133,7 @@ def page_of(
     )
 
 
-def _start(request: PageRequest, listing: PagedQuery) -> _Cursor:
+def _start(request: PageRequest, listing: PagedQuery[R]) -> _Cursor:
     if request.sort is not None and request.sort not in listing.sorts:
         known = ", ".join(listing.sorts)
         raise Refused.field("/sort", f"unknown sort {request.sort[:50]!r}; known: {known}")
@@ -146,10 +150,13 @@ def _start(request: PageRequest, listing: PagedQuery) -> _Cursor:
 
 
 def _walk(
-    conn: Connection, listing: PagedQuery, start: _Cursor, limit: int
-) -> tuple[list[RowMapping], _Cursor | None, int]:
-    """Return rows in scan order, where the scan can continue (None: nowhere), and rows seen."""
-    rows: list[RowMapping] = []
+    conn: Connection, listing: PagedQuery[R], start: _Cursor, limit: int
+) -> tuple[list[tuple[R, _Cursor]], _Cursor | None, int]:
+    """Return rows in scan order, where the scan can continue (None: nowhere), and rows seen.
+
+    Each row comes with the cursor after it.
+    """
+    rows: list[tuple[R, _Cursor]] = []
     at, scanned, size_bytes, pace = start, 0, 0, Pace(conn)
     give_up_s = time.monotonic() + SEARCH_S
     edge = _edge(conn, listing, start)
@@ -160,17 +167,18 @@ def _walk(
         behind = _behind(listing, at)
         if edge is not None:
             behind = behind.where(_until(listing, start, edge))
-        chunk = conn.execute(behind.limit(most)).mappings().all()
-        for place, row in enumerate(chunk):
+        chunk = conn.execute(_with_place(behind, listing, start).limit(most)).all()
+        for place, (*values, key, sort_value) in enumerate(chunk):
+            row = listing.record(*values)
             fits = listing.keep is None or pace.run(listing.keep(row))
-            row_bytes = _size_bytes(row) if fits else 0
+            row_bytes = _size_bytes(values) if fits else 0
             full = len(rows) == limit or size_bytes + row_bytes > MAX_PAGE_BYTES
             if fits and rows and full:
                 return rows, at, scanned + place
+            at = _Cursor(start.sort, start.order, start.backwards, key, sort_value)
             if fits:
-                rows.append(row)
+                rows.append((row, at))
                 size_bytes += row_bytes
-            at = _at(row, start, listing)
             if listing.keep is not None and time.monotonic() > give_up_s:
                 return rows, at, scanned + place + 1
         scanned += len(chunk)
@@ -187,12 +195,12 @@ def _rows_to_read(read: int, size_bytes: int) -> int:
     return max(0, MAX_PAGE_BYTES - size_bytes) * read // size_bytes + 1
 
 
-def _size_bytes(row: RowMapping) -> int:
+def _size_bytes(values: Sequence[object]) -> int:
     """Return the approximate size of a row: its texts, and 8 bytes for each other value."""
-    return sum(len(value) if isinstance(value, (str, bytes)) else 8 for value in row.values())
+    return sum(len(value) if isinstance(value, (str, bytes)) else 8 for value in values)
 
 
-def _edge(conn: Connection, listing: PagedQuery, cursor: _Cursor) -> int | None:
+def _edge(conn: Connection, listing: PagedQuery[R], cursor: _Cursor) -> int | None:
     """Return the last key that a page may scan; None: to the end of the list."""
     if listing.walk is None or not listing.narrowed:
         return None
@@ -200,7 +208,7 @@ def _edge(conn: Connection, listing: PagedQuery, cursor: _Cursor) -> int | None:
     return conn.execute(_behind(keys, cursor).limit(1).offset(WINDOW)).scalar()
 
 
-def _until(listing: PagedQuery, cursor: _Cursor, edge: int) -> ColumnElement[bool]:
+def _until(listing: PagedQuery[R], cursor: _Cursor, edge: int) -> ColumnElement[bool]:
     return listing.key >= edge if _falls(cursor) else listing.key <= edge
 
 
@@ -208,14 +216,12 @@ def _falls(cursor: _Cursor) -> bool:
     return (cursor.order == "desc") != cursor.backwards
 
 
-def _behind(listing: PagedQuery, cursor: _Cursor) -> Select[Any]:
+def _behind(listing: PagedQuery[R], cursor: _Cursor) -> Select[Any]:
     """Return the rows after a cursor, in scan order."""
     value = listing.sorts[cursor.sort]
     keys = [listing.key] if value is None else [value, listing.key]
     falling = _falls(cursor)
     rows = listing.rows.order_by(*(key.desc() if falling else key.asc() for key in keys))
-    if value is not None:
-        rows = rows.add_columns(value.label("sort_value"))
     if cursor.key is None:
         return rows
     if value is None:
@@ -224,14 +230,16 @@ def _behind(listing: PagedQuery, cursor: _Cursor) -> Select[Any]:
     return rows.where(tuple_(*keys) < here if falling else tuple_(*keys) > here)
 
 
-def _at(row: RowMapping, start: _Cursor, listing: PagedQuery) -> _Cursor:
-    """Return the cursor after a row, in the direction of the scan."""
-    key = row[listing.key.key or "id"]
-    value = key if listing.sorts[start.sort] is None else row["sort_value"]
-    return replace(start, key=key, value=value)
+def _with_place(rows: Select[Any], listing: PagedQuery[R], cursor: _Cursor) -> Select[Any]:
+    """Add the key and the sort value of a cursor to the columns of each row."""
+    value = listing.sorts[cursor.sort]
+    return rows.add_columns(
+        listing.key.label("page_key"),
+        (listing.key if value is None else value).label("sort_value"),
+    )
 
 
-def _total(conn: Connection, listing: PagedQuery) -> tuple[int, bool]:
+def _total(conn: Connection, listing: PagedQuery[R]) -> tuple[int, bool]:
     """Return the total, and whether it is an estimate."""
 
     def count(rows: Select[Any], most: int) -> int:
