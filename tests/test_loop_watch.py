@@ -10,7 +10,7 @@ import time
 import pytest
 
 from hooktui.loop_watch import ELSEWHERE, KEPT_S, NOTED_S, LoopWatch, Timed
-from tests.running import running_server
+from tests.support.running_server import running_server
 
 
 class Clock:

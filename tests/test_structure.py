@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import structure
+from tests.support import structure
 
 MOST = {
     "modules": 347,

@@ -8,7 +8,8 @@ from itertools import count
 import httpx
 import pytest
 
-from tests.running import HookReceiver, RunningServer, hook_receiver, running_server
+from tests.support.receivers import HookReceiver, hook_receiver
+from tests.support.running_server import RunningServer, running_server
 
 _NUMBERS = count(1)
 

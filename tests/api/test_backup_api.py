@@ -125,7 +125,7 @@ def is_sending(one: object) -> bool:
 
 def test_what_a_killed_server_left_is_removed_at_the_start(tmp_path) -> None:
     """Red without `remove_drafts`."""
-    from tests.running import running_server
+    from tests.support.running_server import running_server
 
     home = tmp_path / "home"
     home.mkdir(mode=0o700)

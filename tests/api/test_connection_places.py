@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.api.raw import answers_in, hear, next_answer, unix
-from tests.running import RunningServer, running_server
+from tests.support.running_server import RunningServer, running_server
 from tests.support.waiting import wait_for
 
 MOST = 10

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.delivery.certificates import Authority
-from tests.running import hook_receiver, running_server
+from tests.support.certificates import Authority
+from tests.support.receivers import hook_receiver
+from tests.support.running_server import running_server
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from hooktui.client import AsyncClient, ServerAddress, calls
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.domain.wire.diagnosis import DiagnosisLine
 from tests.api.test_diagnose_api import diagnosed, made
-from tests.running import hook_receiver
+from tests.support.receivers import hook_receiver
 
 LINES = {"Accept": "application/json;q=0.5, application/x-ndjson"}
 FIRST = DiagnosisLine(running="name")

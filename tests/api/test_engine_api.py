@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.running import HookReceiver
+from tests.support.receivers import HookReceiver
 from tests.support.waiting import wait_for
 
 QUIET_S = 0.3

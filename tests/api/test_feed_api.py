@@ -16,7 +16,7 @@ from hooktui.domain.json_text import finish
 from hooktui.domain.wire.deliveries import Attempt, Phases, Response
 from hooktui.store.contract import FeedItem, FeedPage
 from hooktui.store.feed import MOST_PAGE_BYTES
-from tests.running import running_server
+from tests.support.running_server import running_server
 
 
 def _feed(api, account, **params):

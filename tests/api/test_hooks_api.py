@@ -7,7 +7,7 @@ import hmac
 
 import pytest
 
-from tests.running import running_server
+from tests.support.running_server import running_server
 
 DEFAULTS = {
     "type": "web",

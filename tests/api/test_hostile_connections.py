@@ -19,7 +19,7 @@ from hooktui.api import bodies, connection, listener
 from hooktui.bench.sink import write_certificate
 from tests.api.as_user import ask_as, hold_as
 from tests.api.raw import answers_in, hear, next_answer, say, tcp, told, unix
-from tests.running import RunningServer, running_server
+from tests.support.running_server import RunningServer, running_server
 from tests.support.waiting import wait_for
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"

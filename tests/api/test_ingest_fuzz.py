@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from hooktui.api.ingest import MAX_BODY_BYTES, MAX_LINES
 from hooktui.domain.json_text import MAX_DEPTH
-from tests.api.odd_bodies import ODD, PIECES, broken, written
 from tests.api.raw import Answer, next_answer, say, unix
-from tests.running import HookReceiver, RunningServer, hook_receiver, running_server
+from tests.support.odd_bodies import ODD, PIECES, broken, written
+from tests.support.receivers import HookReceiver, hook_receiver
+from tests.support.running_server import RunningServer, running_server
 
 EXAMPLES, MANY_EXAMPLES = 200, 20_000
 TYPE = "job.failed"

@@ -13,7 +13,7 @@ import pytest
 from hooktui import sockets
 from hooktui.api import bodies
 from tests.api.as_user import ask_as
-from tests.running import running_server
+from tests.support.running_server import running_server
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.delivery.no_files import no_file_left
-from tests.running import RunningServer, running_server
+from tests.support.file_limit import no_file_left
+from tests.support.running_server import RunningServer, running_server
 
 
 @pytest.fixture

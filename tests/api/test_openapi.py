@@ -24,7 +24,8 @@ from hooktui.api.app import make_routes
 from hooktui.api.openapi import openapi_of
 from hooktui.api.service import Service
 from hooktui.domain.catalogue import ETL
-from tests.running import RunningServer, hook_receiver, running_server
+from tests.support.receivers import hook_receiver
+from tests.support.running_server import RunningServer, running_server
 
 EXAMPLES, MANY_EXAMPLES = 25, 2000
 FEW_EXAMPLES = 3  # of calls to which nothing can be given

@@ -16,7 +16,7 @@ from hooktui.api import ingest
 from hooktui.api.routes import accounts
 from hooktui.store import queries, write_queue
 from tests.api.raw import next_answer, say, tcp, unix
-from tests.running import RunningServer, running_server
+from tests.support.running_server import RunningServer, running_server
 
 ONE, MANY = "/v1/events/job.failed", "/v1/events"
 LINE = b'{"type":"job.failed","data":{}}\n'

@@ -23,7 +23,7 @@ from hooktui.api.service import Service
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.roles import Need, Role
 from tests.api.as_user import ask_as
-from tests.running import running_server
+from tests.support.running_server import running_server
 
 ANYBODY = None
 READERS = {"viewer", "operator", "admin"}

@@ -11,7 +11,7 @@ import pytest
 
 from hooktui.bench.databases import PostgresDatabases, connect, databases_of
 from hooktui.domain.errors import HooktuiError, Refused
-from tests.postgres import PostgresServer
+from tests.support.postgres import PostgresServer
 
 
 def asked(url: str, statement: str) -> list[str]:

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from hooktui.cli.main import main
-from tests.client.scripted import Scripted, serving
-from tests.system.conftest import Installation
+from tests.support.installation import Installation
+from tests.support.scripted_server import Scripted, serving
 
 
 @dataclass

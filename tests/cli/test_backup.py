@@ -25,7 +25,7 @@ from hooktui.client.calls import backup
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import HooktuiError
 from tests.cli.conftest import LocalInstallation
-from tests.disks import small_disk
+from tests.support.disks import small_disk
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """One delivery and one event, and what can be done to deliveries."""
 
-from tests.client.scripted import ATTEMPT, DELIVERY, answer, problem
+from tests.support.scripted_server import ATTEMPT, DELIVERY, answer, problem
 
 DETAIL = {
     **DELIVERY,

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.client.scripted import ATTEMPT, Answer, answer, problem
+from tests.support.scripted_server import ATTEMPT, Answer, answer, problem
 
 CHECKS = [
     {"name": "name", "state": "ok", "value": "a.test leads to 127.0.0.2", "advice": ""},

@@ -3,7 +3,7 @@
 import signal
 from urllib.parse import parse_qs, urlsplit
 
-from tests.client.scripted import ATTEMPT, HOOK, answer, problem, serving
+from tests.support.scripted_server import ATTEMPT, HOOK, answer, problem, serving
 
 
 def attempt(number, **more):

@@ -4,7 +4,7 @@ import io
 import json
 
 from hooktui.cli.output import Column, Output, Styled, width
-from tests.client.scripted import HOOK, answer, page
+from tests.support.scripted_server import HOOK, answer, page
 
 COLUMNS = (Column("NAME"), Column("COUNT", right=True))
 

@@ -1,6 +1,7 @@
 """``hooktui pause`` and ``hooktui resume``, with a real server behind them."""
 
-from tests.running import hook_receiver, running_server
+from tests.support.receivers import hook_receiver
+from tests.support.running_server import running_server
 
 
 # Red when a command does not reach the engine: the receiver gets the event meanwhile, or never.

@@ -9,9 +9,10 @@ import threading
 import pytest
 
 from tests.cli.conftest import LocalInstallation
-from tests.running import running_server
+from tests.support.installation import SAMPLES
+from tests.support.running_server import running_server
 from tests.support.waiting import wait_for
-from tests.system.conftest import SAMPLES, start_receiver
+from tests.system.conftest import start_receiver
 
 SAMPLE = str(SAMPLES / "job.failed.json")
 

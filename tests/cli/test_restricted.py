@@ -13,7 +13,7 @@ import pytest
 from hooktui.cli.main import COMMANDS
 from hooktui.cli.options import ALLOWED
 from hooktui.domain.roles import Role, restricted
-from tests.client.scripted import answer
+from tests.support.scripted_server import answer
 
 HOOK_FIELDS = ("--url", "https://receiver.example/", "--events", "job")
 NOT_HERE = "is not possible here: this is a restricted hooktui (HOOKTUI_RESTRICTED)"

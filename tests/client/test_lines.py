@@ -7,8 +7,7 @@ import pytest
 
 from hooktui.client import AsyncClient, PlainClient, calls
 from hooktui.domain.errors import HooktuiError, NoServer, NotFound, Unavailable
-
-from .scripted import Answer, answer, problem
+from tests.support.scripted_server import Answer, answer, problem
 
 NDJSON = "application/x-ndjson"
 CALL = calls.follow_diagnosis(12)

@@ -5,8 +5,7 @@ import json
 
 from hooktui.client import PlainClient, calls
 from hooktui.domain.errors import HooktuiError
-
-from .scripted import ATTEMPT, DELIVERY, HOOK, Answer, answer, page, serving
+from tests.support.scripted_server import ATTEMPT, DELIVERY, HOOK, Answer, answer, page, serving
 
 ACCEPTED = {
     "id": "evt_1", "type": "job.failed", "account": 1, "deliveries": 1, "skipped": 0,

@@ -9,8 +9,7 @@ import pytest
 from hooktui.client import ServerAddress, calls
 from hooktui.client.responses import Problem, no_connection
 from hooktui.domain import errors
-
-from .scripted import HOOK, PROBLEM, Answer, answer, page, problem, serving
+from tests.support.scripted_server import HOOK, PROBLEM, Answer, answer, page, problem, serving
 
 CLASSES = {
     400: errors.Malformed,

@@ -30,7 +30,7 @@ from hooktui.domain.wire.server import (
     ShortageInfo,
     Status,
 )
-from tests.console.things import AT, AT_MS
+from tests.support.wire_objects import AT, AT_MS
 
 GB = 1 << 30
 

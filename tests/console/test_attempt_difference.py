@@ -6,7 +6,7 @@ import pytest
 
 from hooktui.console.deliveries.difference import difference_of, to_compare
 from hooktui.domain.wire.deliveries import Attempt, Response
-from tests.console.things import attempt
+from tests.support.wire_objects import attempt
 
 
 def answered(number: int, status: int, body: str, *headers: tuple[str, str]) -> Attempt:

@@ -15,7 +15,7 @@ from hooktui.client import calls
 from hooktui.console.deliveries.document import as_check, as_curl, as_json
 from hooktui.domain.signatures import hook_signature, make_secret
 from tests.console.place import Place
-from tests.console.things import detail, request
+from tests.support.wire_objects import detail, request
 
 ROOT = Path(__file__).parents[2]
 NASTY = '{"a":"it\'s $HOME `id` \\\\ @x","b":"é\\n"}\n'

@@ -23,7 +23,7 @@ from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.wire.deliveries import Attempt, DeliveryDetail, Phases, Response
 from hooktui.domain.wire.hooks import HookStats
-from tests.console.things import AT, AT_MS, KEY, attempt, delivery, detail, hook, request
+from tests.support.wire_objects import AT, AT_MS, KEY, attempt, delivery, detail, hook, request
 
 
 @pytest.fixture(autouse=True)

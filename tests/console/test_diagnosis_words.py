@@ -13,7 +13,7 @@ from hooktui.console.hooks.diagnosis_text import (
 )
 from hooktui.domain.wire.deliveries import Phases
 from hooktui.domain.wire.diagnosis import AddressFinding, Certificate, Check, Diagnosis, TlsFinding
-from tests.console.things import AT, attempt
+from tests.support.wire_objects import AT, attempt
 
 PHASES = Phases(dns=10.0, connect=20.0, tls=30.0, first_byte=100.0, total=200.0)
 FOUND = Diagnosis(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hooktui.console.hooks.dry_run import MOST_ROWS, some_of, tried_row
 from hooktui.domain.wire.hooks import Change, DryRun, TriedEvent
-from tests.console.things import AT, AT_MS
+from tests.support.wire_objects import AT, AT_MS
 
 
 def run(**counts: int) -> DryRun:

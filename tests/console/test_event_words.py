@@ -28,7 +28,7 @@ from hooktui.domain.wire.events import (
     Skip,
 )
 from hooktui.domain.wire.pages import Page
-from tests.console.things import AT, AT_MS, KEY, delivery
+from tests.support.wire_objects import AT, AT_MS, KEY, delivery
 
 EVENT = Event(
     id="evt_0000000000001", type="job.failed", account=1, created_at=AT, size=10, deliveries=2,

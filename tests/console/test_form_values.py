@@ -10,7 +10,7 @@ from hooktui.domain.catalogue import ETL
 from hooktui.domain.hook_fields import BasicAuth
 from hooktui.domain.schedule import parse_schedule
 from hooktui.domain.text import MASK
-from tests.console.things import hook
+from tests.support.wire_objects import hook
 
 
 def typed(**fields: object) -> FormValues:

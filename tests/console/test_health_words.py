@@ -9,7 +9,7 @@ from hooktui.console.hooks.health import RANGES, axis_of, plots_of, range_line, 
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.wire.hooks import HealthPoint, HookHealth
-from tests.console.things import AT_MS, KEY
+from tests.support.wire_objects import AT_MS, KEY
 
 STEP_MS = 600_000
 MIDNIGHT_MS = AT_MS - 12 * 3_600_000

@@ -7,7 +7,7 @@ from hooktui.console.hooks.summary import event_sections
 from hooktui.console.widgets.document_lines import Section
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.wire.hooks import HookHealth, TypeCount
-from tests.console.things import AT, AT_MS, hook
+from tests.support.wire_objects import AT, AT_MS, hook
 
 
 def health(*types: TypeCount, counted_since: str | None = None) -> HookHealth:

@@ -15,7 +15,7 @@ from hooktui.console.hooks.history import (
     summary,
 )
 from hooktui.domain.wire.access import AuditEntry
-from tests.console.things import AT, AT_MS
+from tests.support.wire_objects import AT, AT_MS
 
 
 def entry(**fields: Any) -> AuditEntry:

@@ -31,7 +31,7 @@ from hooktui.console.registry import (
     move_bindings,
 )
 from tests.console.command_scene import WAYS
-from tests.console.things import hook
+from tests.support.wire_objects import hook
 
 _ANY = cast("Any", None)
 """What a screen shows only once it is mounted."""

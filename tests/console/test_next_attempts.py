@@ -12,7 +12,7 @@ from hooktui.console.deliveries.text import to_come, to_come_pairs, why_then
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.wire.hooks import HookStats
 from hooktui.domain.wire.server import Backlog, DatabaseInfo, OpenBreaker, Pause, Rates, Status
-from tests.console.things import AT, AT_MS, KEY, attempt, detail, hook
+from tests.support.wire_objects import AT, AT_MS, KEY, attempt, detail, hook
 
 SCHEDULE_S = (5.0, 300.0, 1800.0)
 LATER = to_rfc3339(AT_MS + 60_000)

@@ -13,7 +13,7 @@ from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries
 from hooktui.store.contract import CommitNotice, NewEvent
 from hooktui.store.queries.pages import PageRequest
-from tests.contract.given import (
+from tests.support.stores import (
     ADA,
     DEFAULT,
     Heard,

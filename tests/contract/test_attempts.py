@@ -17,7 +17,7 @@ from hooktui.store import changes, queries
 from hooktui.store.audit import check_chain
 from hooktui.store.contract import LEASE_S, ClaimedDelivery
 from hooktui.store.tables import AUDIT
-from tests.contract.given import (
+from tests.support.stores import (
     ADA,
     DEFAULT,
     Heard,

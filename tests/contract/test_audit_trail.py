@@ -16,7 +16,7 @@ from hooktui.store.audit import CHECKED_AT_ONCE, chain_hash
 from hooktui.store.audit_key import chain_of
 from hooktui.store.queries import AuditQuery, KnownEntry
 from hooktui.store.queries.pages import PageRequest
-from tests.contract.given import ADA, BOB, DEFAULT, Opened, make_hook
+from tests.support.stores import ADA, BOB, DEFAULT, Opened, make_hook
 
 _TRIGGERS = {
     "sqlite": ("audit_refuses_update", "audit_refuses_delete", "audit_refuses_replace"),

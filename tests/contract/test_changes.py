@@ -16,7 +16,7 @@ from hooktui.domain.roles import Role
 from hooktui.domain.wire.access import AuditBreak
 from hooktui.store import audit, changes, queries
 from hooktui.store.queries.pages import PageRequest
-from tests.contract.given import (
+from tests.support.stores import (
     ADA,
     BOB,
     DEFAULT,

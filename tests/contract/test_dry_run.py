@@ -14,7 +14,7 @@ from hooktui.domain.wire.hooks import DryRun
 from hooktui.store import changes, queries
 from hooktui.store.queries import dry_run
 from hooktui.store.tables import EVENT
-from tests.contract.given import ADA, DEFAULT, Opened, emit, make_hook
+from tests.support.stores import ADA, DEFAULT, Opened, emit, make_hook
 
 
 async def tried(

@@ -11,7 +11,7 @@ from hooktui.domain.deliveries import Status
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries
 from hooktui.store.contract import Acceptance, NewEvent, Store
-from tests.contract.given import ADA, DEFAULT, Opened, deliveries, make_hook, offer
+from tests.support.stores import ADA, DEFAULT, Opened, deliveries, make_hook, offer
 
 HOOKS = 250
 

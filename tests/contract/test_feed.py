@@ -16,7 +16,7 @@ from hooktui.domain.errors import Refused
 from hooktui.domain.ids import AccountId, HookId, encode
 from hooktui.store import changes
 from hooktui.store.contract import FeedItem, NewEvent
-from tests.contract.given import (
+from tests.support.stores import (
     ADA,
     DEFAULT,
     Opened,

@@ -10,10 +10,10 @@ from hooktui.domain.ids import HookId
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes
 from hooktui.store.contract import Store
-from tests.contract.given import (
+from tests.support.clocks import Clock
+from tests.support.stores import (
     ADA,
     DEFAULT,
-    Clock,
     Heard,
     Opened,
     deliveries,

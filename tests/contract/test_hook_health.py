@@ -10,7 +10,7 @@ from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.wire.hooks import MOST_HOURS, Hook, HookHealth, step_s
 from hooktui.store import changes, queries
 from hooktui.store.queries import health as health_queries
-from tests.contract.given import (
+from tests.support.stores import (
     ADA,
     DEFAULT,
     Opened,

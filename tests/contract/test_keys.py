@@ -17,7 +17,7 @@ from hooktui.store.key_rotation import count_by_key, keys_in_use, rotate_keys
 from hooktui.store.queries.audit import AuditQuery
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.vault import KeyProblem, Vault
-from tests.contract.given import ADA, DEFAULT, SECRET, Opened, emit, make_hook
+from tests.support.stores import ADA, DEFAULT, SECRET, Opened, emit, make_hook
 
 HIDDEN = {
     "headers": {"X-Token": "canary-header"},

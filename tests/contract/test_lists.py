@@ -23,7 +23,7 @@ from hooktui.store.contract import Store
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import EVENT
 from hooktui.store.tx import Tx
-from tests.contract.given import (
+from tests.support.stores import (
     ADA,
     DEFAULT,
     Opened,

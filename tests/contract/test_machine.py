@@ -32,7 +32,6 @@ from hooktui.domain.wire.deliveries import Delivery
 from hooktui.store import changes, queries
 from hooktui.store.contract import Acceptance, AttemptResult, ClaimedDelivery, NewEvent, Store
 from hooktui.store.queries.pages import PageRequest
-from tests.contract.given import ADA, SECRET, Opened, result_of, settings
 from tests.contract.model import (
     Model,
     ModelDelivery,
@@ -41,6 +40,7 @@ from tests.contract.model import (
     ModelKey,
 )
 from tests.contract.observed import Known, all_of, deliveries_of, shown
+from tests.support.stores import ADA, SECRET, Opened, result_of, settings
 
 R = TypeVar("R")
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from hooktui.domain.wire.server import Pause
 from hooktui.store import changes, queries
 from hooktui.store.contract import Store
 from hooktui.store.queries.pages import PageRequest
-from tests.contract.given import (
+from tests.support.stores import (
     ADA,
     BOB,
     DEFAULT,

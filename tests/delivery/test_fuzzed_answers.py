@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass, Exchange
-from tests.delivery.certificates import Authority
 from tests.delivery.conftest import read_request
+from tests.support.certificates import Authority
 
 SHORT_S = 0.1
 """The deadline of a damaged answer; many end by it."""

@@ -33,9 +33,9 @@ from hooktui.domain.errors import Unavailable
 from hooktui.domain.machine import LONGEST_WAIT_S, Condition, next_wait_s
 from hooktui.store.queries import get_hook
 from tests.delivery.conftest import Clients, Receivers, read_request
-from tests.delivery.no_files import no_file_left
 from tests.delivery.test_engine import OK, House, forever, house, url_of
 from tests.delivery.test_receiver_probe import live
+from tests.support.file_limit import no_file_left
 from tests.support.waiting import until
 
 __all__ = ["house"]

@@ -24,9 +24,9 @@ from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.diagnosis import Certificate
-from tests.console.things import hook as wire_hook
-from tests.delivery.certificates import Authority
 from tests.delivery.conftest import LOOPBACK, SHORT
+from tests.support.certificates import Authority
+from tests.support.wire_objects import hook as wire_hook
 
 ALLOWED = parse_networks("127.0.0.2, 127.0.0.3")
 # A busy machine must not look like a hung receiver; what hangs says so in its test.

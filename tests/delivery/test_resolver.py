@@ -15,7 +15,7 @@ from hooktui.delivery.limits import MAX_REASON
 from hooktui.delivery.resolver import NameLookupError, Resolver, system_lookup
 from hooktui.delivery.shortage import MachineShort
 from hooktui.domain.machine import Condition
-from tests.delivery.no_files import no_file_left
+from tests.support.file_limit import no_file_left
 from tests.support.waiting import until
 
 

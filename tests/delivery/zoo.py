@@ -20,8 +20,8 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.delivery.certificates import Authority
 from tests.delivery.habits import HABITS, At, Habit, Visit
+from tests.support.certificates import Authority
 
 
 @dataclass

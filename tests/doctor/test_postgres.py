@@ -15,8 +15,8 @@ from hooktui.domain.paths import InstallPaths, places
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.postgres.connections import parse_database_url
 from hooktui.store.vault import load_keys
-from tests.contract.given import emit, make_hook
-from tests.postgres import database, open_store
+from tests.support.postgres import database, open_store
+from tests.support.stores import emit, make_hook
 
 
 @pytest.fixture

@@ -16,10 +16,9 @@ from hooktui.doctor.sqlite import check_database, check_installation
 from hooktui.domain.paths import InstallPaths, places
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.vault import load_keys
-from tests.contract.given import emit, make_hook
-from tests.delivery.no_files import no_file_left
-from tests.store.conftest import open_in
 from tests.store.test_restore import killed_home, shell_on
+from tests.support.file_limit import no_file_left
+from tests.support.stores import emit, make_hook, open_in
 
 RESERVE = 1 << 20
 

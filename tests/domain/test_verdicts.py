@@ -12,7 +12,7 @@ from hooktui.domain.diagnosis_tls import judge_certificate
 from hooktui.domain.wire.deliveries import Phases, Response
 from hooktui.domain.wire.diagnosis import AddressFinding, Certificate, Look, TlsFinding
 from hooktui.domain.wire.hooks import HookStats
-from tests.console.things import AT, AT_MS, attempt, hook
+from tests.support.wire_objects import AT, AT_MS, attempt, hook
 
 URL = "https://example.com/in"
 MET = AddressFinding(address="127.0.0.2", connect_ms=12.0)

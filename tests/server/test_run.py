@@ -24,7 +24,8 @@ from hooktui import sockets
 from hooktui.domain.errors import Conflict
 from hooktui.domain.paths import places
 from hooktui.server.settings import BadSettings
-from tests.running import hook_receiver, running_server
+from tests.support.receivers import hook_receiver
+from tests.support.running_server import running_server
 
 ROOT = Path(__file__).parents[2]
 

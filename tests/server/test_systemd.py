@@ -21,8 +21,7 @@ from hooktui.domain.heartbeat import Heartbeat
 from hooktui.server.systemd import Notifier, is_journal, notifier_of
 from hooktui.store.contract import NewEvent
 from hooktui.store.sqlite import store as sqlite
-from tests.contract.given import DEFAULT, make_hook
-from tests.store.conftest import open_in
+from tests.support.stores import DEFAULT, make_hook, open_in
 
 WATCHDOG_S = 1.0
 

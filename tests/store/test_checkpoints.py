@@ -15,8 +15,7 @@ from hooktui.store.sqlite import connections, writer
 from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.connections import WalWatch, truncate
 from hooktui.store.sqlite.store import SqliteStore
-from tests.contract.given import emit, offer
-from tests.store.conftest import open_in
+from tests.support.stores import emit, offer, open_in
 
 
 async def wal_size(store: SqliteStore) -> int:

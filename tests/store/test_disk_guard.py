@@ -16,8 +16,9 @@ from hooktui.domain.errors import DiskFull
 from hooktui.domain.ids import HookId
 from hooktui.store.sqlite.disk_guard import DiskGuard
 from hooktui.store.sqlite.store import SqliteStore
-from tests.contract.given import Clock, make_hook, offer, result_of
-from tests.disks import small_disk
+from tests.support.clocks import Clock
+from tests.support.disks import small_disk
+from tests.support.stores import make_hook, offer, result_of
 
 MIB = 1 << 20
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from hooktui.domain.ids import HookId
 from hooktui.store import changes
-from tests.contract.given import ADA, DEFAULT, settings
-from tests.store.conftest import open_in, run_python
+from tests.store.conftest import run_python
+from tests.support.stores import ADA, DEFAULT, open_in, settings
 
 _VICTIM = """
 import asyncio, pathlib, sys
 from hooktui import failpoints
-from tests.contract.given import always, offer
-from tests.store.conftest import open_in
+from tests.support.stores import always, offer
+from tests.support.stores import open_in
 
 async def main():
     store = await open_in(pathlib.Path(sys.argv[1]))

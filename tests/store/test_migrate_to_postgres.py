@@ -28,9 +28,9 @@ from hooktui.store.postgres.connections import parse_database_url
 from hooktui.store.sqlite.moved_marker import Moved, mark_of, read_mark
 from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.vault import KeyProblem, load_keys
-from tests.contract.given import ADA, DEFAULT, Clock, always, emit, make_hook, offer, result_of
-from tests.postgres import open_store
-from tests.store.conftest import open_in
+from tests.support.clocks import Clock
+from tests.support.postgres import open_store
+from tests.support.stores import ADA, DEFAULT, always, emit, make_hook, offer, open_in, result_of
 
 _ROOT = Path(__file__).parents[2]
 _POINTS = [point for point in UPKEEP_POINTS if "mov" in point]

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from hooktui.domain.errors import Refused
-from tests.contract.given import emit, offer
 from tests.store.servers import Servers
+from tests.support.stores import emit, offer
 
 
 # Red without the keys that are taken before the match.

@@ -11,7 +11,8 @@ from hooktui.domain.ids import HookId
 from hooktui.store.contract import LEASE_S
 from hooktui.store.postgres import notify
 from hooktui.store.postgres.store import PostgresStore
-from tests.contract.given import (
+from tests.store.servers import Servers, connected
+from tests.support.stores import (
     Heard,
     deliveries,
     emit,
@@ -20,7 +21,6 @@ from tests.contract.given import (
     the_delivery,
     the_hook,
 )
-from tests.store.servers import Servers, connected
 from tests.support.waiting import until
 
 

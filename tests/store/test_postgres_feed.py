@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from hooktui.domain.ids import HookId, encode
-from tests.contract.given import Clock, emit, make_hook
-from tests.postgres import PostgresServer, database, open_store, running
 from tests.store.servers import Servers, connected
+from tests.support.clocks import Clock
+from tests.support.postgres import PostgresServer, database, open_store, running
+from tests.support.stores import emit, make_hook
 
 
 @pytest.fixture

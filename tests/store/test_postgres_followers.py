@@ -7,8 +7,8 @@ import asyncio
 from hooktui.domain.ids import encode
 from hooktui.store.postgres import locks
 from hooktui.store.postgres.store import PostgresStore
-from tests.contract.given import emit, make_hook
 from tests.store.servers import Servers, connected
+from tests.support.stores import emit, make_hook
 from tests.support.waiting import until
 
 

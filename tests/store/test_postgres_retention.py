@@ -20,9 +20,10 @@ from hooktui.store.postgres import retention as housekeeping
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.retention import DropBodies, DropEvents, RetentionWorker
 from hooktui.store.postgres.store import PostgresStore
-from tests.contract.given import ADA, DEFAULT, Clock, deliveries, emit, make_hook, result_of
-from tests.disks import small_disk
-from tests.postgres import PostgresServer, database, open_store, running
+from tests.support.clocks import Clock
+from tests.support.disks import small_disk
+from tests.support.postgres import PostgresServer, database, open_store, running
+from tests.support.stores import ADA, DEFAULT, deliveries, emit, make_hook, result_of
 
 DAY_S = 86_400
 

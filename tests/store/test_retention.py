@@ -20,10 +20,10 @@ from hooktui.store.sqlite import retention
 from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.retention import DropEvents, Retention, old_events
 from hooktui.store.sqlite.store import SqliteStore
-from tests.contract.given import (
+from tests.support.clocks import Clock
+from tests.support.stores import (
     ADA,
     DEFAULT,
-    Clock,
     always,
     attempt,
     deliveries,

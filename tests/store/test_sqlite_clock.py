@@ -20,10 +20,10 @@ from hooktui.store.clock_trust import DOUBTED_FOR_MS
 from hooktui.store.contract import LEASE_S, RetentionPeriods
 from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.store import SqliteStore
-from tests.contract.given import (
+from tests.support.clocks import Clock
+from tests.support.stores import (
     ADA,
     DEFAULT,
-    Clock,
     Heard,
     always,
     attempt,

@@ -21,19 +21,19 @@ from hooktui.store.sqlite import connections, disk_guard, writer
 from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.disk_guard import RESERVE_BYTES
 from hooktui.store.sqlite.store import SqliteStore
-from tests.contract.given import (
+from tests.support.clocks import Clock
+from tests.support.stores import (
     ADA,
     DEFAULT,
-    Clock,
     Heard,
     always,
     deliveries,
     emit,
     make_hook,
     offer,
+    open_in,
     result_of,
 )
-from tests.store.conftest import open_in
 
 
 @pytest.fixture(params=["in the loop", "in a thread"])

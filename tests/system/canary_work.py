@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 
+from tests.support.installation import Installation
 from tests.support.waiting import wait_for
 from tests.system.canary import Canaries
-from tests.system.conftest import Installation
 
 RUN_ALL = """
 import json, sys

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from tests.support.installation import SAMPLES, Installation
 from tests.support.waiting import wait_for
-
-from .conftest import SAMPLES, Installation, Receiver
+from tests.system.conftest import Receiver
 
 SAMPLE = str(SAMPLES / "job.failed.json")
 

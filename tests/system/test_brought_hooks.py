@@ -11,9 +11,10 @@ from contextlib import closing
 
 import pytest
 
-from tests.postgres import database
+from tests.support.installation import Installation
+from tests.support.postgres import database
 from tests.support.waiting import wait_for
-from tests.system.conftest import Installation, Receiver
+from tests.system.conftest import Receiver
 
 
 @pytest.fixture

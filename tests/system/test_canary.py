@@ -19,7 +19,8 @@ import asyncpg
 import pytest
 
 from hooktui import failpoints
-from tests.postgres import running
+from tests.support.installation import Installation
+from tests.support.postgres import running
 from tests.support.waiting import wait_for
 from tests.system.canary import Canaries, Processes, echoing_receiver, forms
 from tests.system.canary_work import (
@@ -30,7 +31,6 @@ from tests.system.canary_work import (
     read_everything,
     run_the_commands,
 )
-from tests.system.conftest import Installation
 from tests.system.terminal import Terminal, open_terminal
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

@@ -9,7 +9,8 @@ import re
 
 import pytest
 
-from tests.system.conftest import Installation, Receiver
+from tests.support.installation import Installation
+from tests.system.conftest import Receiver
 from tests.system.terminal import Terminal
 from tests.system.test_two_consoles import consoles as consoles
 

@@ -14,10 +14,10 @@ from hooktui.client.address import ServerAddress
 from hooktui.client.calls import send_event
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import DiskFull
-from tests.disks import small_disk
+from tests.support.disks import small_disk
+from tests.support.installation import Installation
 from tests.support.waiting import wait_for
-
-from .conftest import Installation, Receiver
+from tests.system.conftest import Receiver
 
 DISK_MB, RESERVE_MB = 64, 16
 BODY = b'{"log":"%b"}' % (b"x" * 200_000)

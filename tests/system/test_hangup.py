@@ -12,8 +12,9 @@ import pytest
 
 from hooktui.client.start import start_server
 from hooktui.installation import find_places
+from tests.support.installation import Installation
 from tests.support.waiting import wait_for
-from tests.system.conftest import Installation, Receiver
+from tests.system.conftest import Receiver
 
 
 def test_a_server_that_works_ignores_it_and_says_so(home: Installation, receiver: Receiver) -> None:

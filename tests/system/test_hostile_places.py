@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.delivery.certificates import Authority
-from tests.hostile import BYTES, TEXTS
+from tests.support.certificates import Authority
+from tests.support.hostile_texts import BYTES, TEXTS
+from tests.support.installation import Installation
 from tests.support.waiting import wait_for
-from tests.system.conftest import Installation
 from tests.system.hostile_server import hostile_server, twisted
 from tests.system.many_commands import OURS, as_json, in_terminal
 from tests.system.sequences import foreign

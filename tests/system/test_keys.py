@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from tests.support.installation import Installation
 from tests.support.waiting import wait_for
-from tests.system.conftest import Installation, Receiver
+from tests.system.conftest import Receiver
 
 
 def test_a_rotation_while_events_come_in_changes_what_seals_and_nothing_else(

@@ -17,9 +17,9 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.failpoints import POINTS
 from hooktui.selftest.crash_test import Scene, prove, scene
 from hooktui.selftest.ledger import STEADY
+from tests.support.installation import Installation
 from tests.support.waiting import wait_for
-
-from .conftest import Installation, Receiver
+from tests.system.conftest import Receiver
 
 SCARCE = {"before_migration_commit", "before_rescue_commit", "while_stopping"}
 """Points that only a start or a stop passes: each has a test of its own."""

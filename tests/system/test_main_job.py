@@ -8,9 +8,9 @@ import json
 import pytest
 from standardwebhooks import Webhook
 
+from tests.support.installation import SAMPLES, Installation
 from tests.support.waiting import wait_for
-
-from .conftest import SAMPLES, Installation, Receiver
+from tests.system.conftest import Receiver
 
 EVENT_TYPES = sorted(path.stem for path in SAMPLES.glob("*.json"))
 

@@ -27,10 +27,10 @@ from hooktui.bench.server_process import Victim
 from hooktui.selftest.checker import check
 from hooktui.selftest.crash_test import Scene, scene
 from hooktui.selftest.producer import KeyedProducer
-from tests.postgres import PostgresServer
+from tests.support.installation import SAMPLES, Installation
+from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_for
-
-from .conftest import SAMPLES, Installation, Receiver
+from tests.system.conftest import Receiver
 
 RESCUED_WITHIN_S = 40
 """A server looks for leases that ran out every 15 s."""

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.installation import Installation
 from tests.support.waiting import wait_for
-from tests.system.conftest import Installation, Receiver
+from tests.system.conftest import Receiver
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

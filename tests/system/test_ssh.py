@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from hooktui.client.start import own_environment
+from tests.support.installation import Installation
 from tests.system import ssh
-from tests.system.conftest import Installation, Receiver
+from tests.system.conftest import Receiver
 from tests.system.terminal import Terminal
 
 TAB, ENTER, ESCAPE, SAVE, STOP = "\t", "\r", "\x1b", "\x13", "\x1a"

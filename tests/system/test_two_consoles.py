@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from tests.support.installation import Installation
 from tests.support.waiting import wait_for
-from tests.system.conftest import Installation, Receiver
+from tests.system.conftest import Receiver
 from tests.system.terminal import Terminal, open_terminal
 
 # What Textual's own driver writes with a BEL in it: the shape of the mouse pointer.

@@ -13,11 +13,10 @@ import asyncpg
 import pytest
 
 from hooktui.store.sqlite.moved_marker import mark_of
-from tests.contract.given import emit, make_hook
-from tests.postgres import database
-from tests.store.conftest import open_in
-from tests.store.copies import save_backup
-from tests.system.conftest import Installation
+from tests.support.backups import save_backup
+from tests.support.installation import Installation
+from tests.support.postgres import database
+from tests.support.stores import emit, make_hook, open_in
 
 KILLS = 8
 

@@ -1,9 +1,10 @@
-"""What tests of a store start from: a clock to turn, hooks, offers, results."""
+"""What tests of a store start from: hooks, events to offer, results of attempts."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hooktui.domain.deliveries import (
     ErrorClass,
@@ -28,26 +29,14 @@ from hooktui.store.contract import (
     Store,
 )
 from hooktui.store.queries.pages import PageRequest
+from hooktui.store.sqlite.store import SqliteStore
+from tests.support.clocks import Clock
 
 ADA = Actor("ada", Role.ADMIN, "a test")
 BOB = Actor("bob", Role.OPERATOR, "a test")
 DEFAULT = AccountId(1)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 URL = "http://127.0.0.2:9/in"
-START_MS = 1_800_000_000_000
-
-
-class Clock:
-    """A clock that a test turns."""
-
-    def __init__(self) -> None:
-        self.ms = START_MS
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def turn(self, seconds: float) -> None:
-        self.ms += round(seconds * 1000)
 
 
 @dataclass
@@ -62,6 +51,10 @@ class Opened:
         await self.store.close()
         self.store = await self.open_it()
         return self.store
+
+
+async def open_in(home: Path) -> SqliteStore:
+    return await SqliteStore.open(home / "hooktui.db", key_file=home / "hooktui.key")
 
 
 def always(_: HookId) -> bool:

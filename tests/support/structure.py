@@ -1,6 +1,6 @@
 """Measures the structure of ``hooktui/``: modules, import cycles, ancestry, and the two stores.
 
-    python -m tests.structure
+    python -m tests.support.structure
 
 prints the figures that `tests.test_structure` holds.
 """
@@ -15,7 +15,7 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SETTINGS = ("rate_per_s", "signature_hash", "max_in_flight", "verify_tls", "ordered")
 """Not ``timeout_s``: calls of the client have one of their own."""
 PASSING_ON = ("api", "cli", "client", "console")

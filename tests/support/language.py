@@ -1,6 +1,6 @@
 """Counts phrases of the deny-list in texts for users, docstrings and pages.
 
-    python -m tests.language [PHRASE]
+    python -m tests.support.language [PHRASE]
 
 prints the counts that `tests.test_language` holds, or each place of a phrase.
 """
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 DENIED = (
     r"told",
