@@ -53,7 +53,7 @@ def test_a_delivery_is_shown_with_attempt_request_and_string_signed(api, make, s
     (received,) = receiver.wait_for(1)
     (attempt,) = shown["attempts"]
     assert (attempt["number"], attempt["outcome"], attempt["status_code"]) == (1, "delivered", 200)
-    assert attempt["response"]["body"] == "ok"
+    assert attempt["response"]["body"] == '{"ok":true}'
     assert attempt["phases_ms"]["total"] > 0
     request = shown["request"]
     assert (request["method"], request["url"]) == ("POST", hook["url"])
@@ -137,14 +137,14 @@ def test_a_waiting_delivery_can_be_cancelled_once(api, make, send, receiver):
 
 def test_what_is_being_sent_is_neither_sent_again_nor_cancelled(api, make, send, receiver):
     make()
-    receiver.held.clear()
+    receiver.released.clear()
     delivery = send()
     receiver.wait_for(1)
     for verb in ("resend", "cancel"):
         answer = api.post(f"/v1/deliveries/{delivery}/{verb}")
         assert answer.status_code == 409
         assert answer.json()["title"] == "Conflict"
-    receiver.held.set()
+    receiver.released.set()
     _once(api, delivery, "delivered")
 
 

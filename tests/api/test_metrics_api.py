@@ -76,14 +76,14 @@ def test_what_fails_and_what_waits_is_counted(api, account, receiver):
 
 
 def test_what_is_under_way_is_counted(api, account, receiver):
-    receiver.held.clear()
+    receiver.released.clear()
     hook_of(api, account, receiver.url)
     in_flight = ("hooktui_attempts_in_flight", "")
     before = figures(api)[in_flight]
     api.post("/v1/events/job.failed", params={"account": account}, json={"id": 1})
     receiver.wait_for(1)
     assert figures(api)[in_flight] == before + 1
-    receiver.held.set()
+    receiver.released.set()
     waited(api, lambda now: now[in_flight] == before)
 
 

@@ -37,9 +37,10 @@ from hooktui.console.widgets.chrome import StatusLine
 from hooktui.domain.paths import places
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.hooks import Hook
-from tests.console.conftest import Console, Receiver
+from tests.console.conftest import Console
 from tests.console.gate import Gate
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 if TYPE_CHECKING:
     from tests.console.command_table import Asking
@@ -100,7 +101,7 @@ class Scene:
         self.place.emit("job.failed", b'{"id":8,"name":"eight"}')
         self.place.wait_for(lambda: self._latest().status == "delivered")
         self.delivered = self._latest()
-        self.receiver.got.clear()
+        self.receiver.requests.clear()
 
     def try_again(self) -> None:
         """Give the waiting delivery a second attempt."""

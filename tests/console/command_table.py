@@ -138,7 +138,7 @@ def _gone(scene: Scene) -> bool:
 
 
 def _pinged(scene: Scene) -> bool:
-    return any(headers["X-Hook-Event"] == "ping" for headers, _ in scene.receiver.got)
+    return any(one.headers["X-Hook-Event"] == "ping" for one in scene.receiver.requests)
 
 
 def _resent(scene: Scene) -> bool:

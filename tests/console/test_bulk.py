@@ -5,8 +5,8 @@ import asyncio
 from hooktui.client import calls
 from hooktui.console.frame.bulk import Outcome
 from hooktui.domain.errors import Unavailable
-from tests.console.conftest import Receiver
 from tests.console.place import Place, tried_once
+from tests.support.receivers import Receiver
 
 RETRIES = [600.0, 600.0]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from hooktui.client import calls
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from tests.console.command_scene import staged
-from tests.console.conftest import Console, Receiver
+from tests.console.conftest import Console
 from tests.console.gate import says
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 
 def named(console: Console) -> str:

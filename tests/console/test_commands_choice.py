@@ -31,9 +31,9 @@ from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.secret_screen import SecretScreen
 from tests.console.command_scene import Scene, possible, staged
 from tests.console.command_table import ASKING, BY_NAME, QUIET, Screen
-from tests.console.conftest import Receiver
 from tests.console.gate import says
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 WRITES = "(POST|PATCH|DELETE) .*"
 CREATES = {

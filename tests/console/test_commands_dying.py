@@ -22,9 +22,9 @@ from hooktui.console.hooks.tabs import TABS
 from hooktui.console.shell.server_connection import ConnectionState
 from tests.console.command_scene import WAYS, Scene, begin, possible, staged
 from tests.console.command_table import ASKING, WRITING, Asking, Screen, by_screen
-from tests.console.conftest import Receiver
 from tests.console.gate import Spoil, half, lost, page, reset, says
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 RELOADED = (
     HooksScreen, HookScreen, DeliveryScreen, EventScreen, EventsScreen, AuditScreen, TokensScreen,

@@ -25,8 +25,8 @@ from hooktui.console.navigation import screen_class
 from hooktui.console.registry import BY_NAME, EVERYWHERE, TOP_SCREENS
 from tests.console.command_scene import WAYS, Scene, staged
 from tests.console.command_table import Screen
-from tests.console.conftest import Receiver
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 READS = {
     HooksScreen: "GET /v1/hooks",

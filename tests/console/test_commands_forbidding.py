@@ -10,9 +10,9 @@ from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.roles import Need, Role, why_not
 from tests.console.command_scene import Scene, begin, possible, staged
 from tests.console.command_table import WRITING, Asking, Screen, by_screen
-from tests.console.conftest import Receiver
 from tests.console.gate import as_role, says
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 BY_SCREEN = by_screen(WRITING)
 NOT_ALLOWED = why_not(Role.VIEWER, Need.OPERATE)

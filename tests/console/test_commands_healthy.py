@@ -9,8 +9,8 @@ import pytest
 from hooktui.console.widgets.document_view import JsonView
 from tests.console.command_scene import Scene, begin, possible, staged
 from tests.console.command_table import ASKING, QUIET, Quiet, Screen, by_screen
-from tests.console.conftest import Receiver
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 ASKING_BY_SCREEN = by_screen(ASKING)
 

@@ -16,8 +16,8 @@ from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.domain.errors import Conflict
 from tests.console.command_scene import staged
-from tests.console.conftest import Receiver
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 
 # Red when the screen takes the dialog away in place of itself, and stays with a hook that is gone.

@@ -27,9 +27,9 @@ from hooktui.console.navigation import screen_class
 from hooktui.console.registry import TOP_SCREENS
 from tests.console.command_scene import Scene, begin, staged
 from tests.console.command_table import WRITING, Asking, Screen, by_screen
-from tests.console.conftest import Receiver
 from tests.console.gate import Held, says
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 BY_SCREEN = by_screen(WRITING)
 

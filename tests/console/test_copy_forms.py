@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from hooktui.client import calls
 from hooktui.console.deliveries.document import as_check, as_curl, as_json
 from hooktui.domain.signatures import hook_signature, make_secret
 from tests.console.place import Place
+from tests.support.receivers import receiving
 from tests.support.wire_objects import detail, request
 
 ROOT = Path(__file__).parents[2]
@@ -35,30 +35,12 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("body", ['{"id":1}', NASTY, "@/etc/hostname", ""])
 def test_the_curl_command_sends_the_same_request(body: str, tmp_path: Path) -> None:
-    heard: list[tuple[str, dict[str, str], bytes]] = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            length = int(self.headers.get("Content-Length", 0))
-            heard.append((self.path, dict(self.headers), self.rfile.read(length)))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = HTTPServer(("127.0.0.1", 0), Receiver)
-    thread = threading.Thread(target=server.handle_request)
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_port}/in?a='1'&b=2"
     headers = (("Content-Type", "application/json"), ("X-It", "'quoted' $HOME"))
-    try:
+    with receiving() as receiver:
+        url = receiver.url_of("/in?a='1'&b=2")
         done = run(as_curl(request(url=url, body=body, headers=headers)), tmp_path)
         assert done.returncode == 0, done.stderr
-    finally:
-        thread.join(10)
-        server.server_close()
-    [(path, sent, received)] = heard
+    [(path, sent, received, _)] = receiver.requests
     assert path == "/in?a='1'&b=2"
     assert sent["X-It"] == "'quoted' $HOME"
     assert received == body.encode()

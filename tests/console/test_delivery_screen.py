@@ -10,8 +10,8 @@ from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.wire.deliveries import Delivery
-from tests.console.conftest import Receiver
 from tests.console.place import Place, seen, tried_once, until
+from tests.support.receivers import Receiver
 
 
 def failed_twice(place: Place, receiver: Receiver) -> Delivery:

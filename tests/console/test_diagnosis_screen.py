@@ -7,8 +7,8 @@ from contextlib import closing, contextmanager
 
 from hooktui.client import calls
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen, PhaseBars
-from tests.console.conftest import Receiver
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 
 async def test_x_on_the_list_and_on_the_hook_says_what_is_wrong(
@@ -19,7 +19,7 @@ async def test_x_on_the_list_and_on_the_hook_says_what_is_wrong(
         await console.shows("billing")
         await console.press("x")
         await console.shows("all is well: the receiver accepted a signed ping, 200", "✓ ok", "Time")
-        assert len(receiver.got) == 1
+        assert len(receiver.requests) == 1
         await console.press("escape")
         await console.shows("Hooks")
         receiver.status = 404
@@ -58,7 +58,7 @@ async def test_x_runs_it_again_and_y_copies_the_verdict(
         await console.press("x")
         await console.shows("all is well")
         await console.hides("the receiver responded 500")
-        assert len(receiver.got) == 2
+        assert len(receiver.requests) == 2
 
 
 @contextmanager
@@ -96,7 +96,7 @@ async def test_a_cancelled_run_leaves_what_the_one_before_found(
     async with open_console() as console:
         await console.app.push_screen(DiagnosisScreen(hook))
         await console.shows("the receiver responded 404", "To do:", "Response to the ping")
-        receiver.held.clear()
+        receiver.released.clear()
         await console.press("x")
         await console.shows("Looking at the receiver", "→ …     ping")
         await console.hides("To do:")
@@ -106,7 +106,7 @@ async def test_a_cancelled_run_leaves_what_the_one_before_found(
             "cancelled; this is what the run before found", "responded 404", "To do:"
         )
         await console.shows("Response to the ping")
-        receiver.held.set()
+        receiver.released.set()
 
 
 async def test_a_server_that_goes_away_in_the_middle_is_told(open_console, place: Place):
@@ -124,7 +124,7 @@ async def test_a_viewer_is_told_why_not(open_console, place: Place, receiver: Re
         await console.shows("billing", "(viewer)")
         await console.press("x")
         await console.shows("your role viewer may")
-        assert receiver.got == []
+        assert receiver.requests == []
         assert not isinstance(console.app.screen, DiagnosisScreen)
 
 

@@ -9,8 +9,8 @@ from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events import emit_screen
 from hooktui.console.events.emit_screen import EmitScreen
 from tests.console.command_scene import Scene, staged
-from tests.console.conftest import Receiver
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 
 async def opened(scene: Scene) -> EmitScreen:

@@ -98,14 +98,14 @@ async def test_a_sample_is_sent_and_the_answer_says_where_it_went(
         await console.press("ctrl+s")
         await console.shows("expecting value")
         assert isinstance(console.app.screen, EmitScreen)
-        assert not receiver.got
+        assert not receiver.requests
         await console.press("backspace", "ctrl+s")
         await console.shows("1 delivery, 1 skipped", "job.failed is in.")
         await console.press("enter")
         await console.shows("was disabled when the event was received")
         assert isinstance(console.app.screen, EventScreen)
-    (got,) = receiver.got
-    assert b'"status": "failed"' in got[1]
+    (got,) = receiver.requests
+    assert b'"status": "failed"' in got.body
 
 
 async def test_a_typed_body_is_not_lost_by_another_type_or_esc(open_console):

@@ -9,8 +9,8 @@ from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.wire.hooks import Hook
-from tests.console.conftest import Receiver
 from tests.console.place import Place, seen, until
+from tests.support.receivers import Receiver
 
 
 def on(app: ConsoleApp, screen: type) -> bool:
@@ -41,7 +41,7 @@ async def test_a_hook_is_made_by_keys_alone_and_its_ping_arrives(
         assert secret in seen(pilot)
         await pilot.press("p")
         await until(pilot, lambda: "arrived: 200" in seen(pilot))
-        assert [headers["X-Hook-Event"] for headers, _ in receiver.got] == ["ping"]
+        assert [one.headers["X-Hook-Event"] for one in receiver.requests] == ["ping"]
 
 
 async def test_what_is_wrong_is_shown_at_its_field_and_the_first_one_gets_the_keys(

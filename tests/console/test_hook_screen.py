@@ -3,8 +3,8 @@
 from hooktui.client import calls
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.hooks.hook_screen import HookScreen
-from tests.console.conftest import Receiver
 from tests.console.place import Place, tried_once
+from tests.support.receivers import Receiver
 
 RETRIES = [3600]
 

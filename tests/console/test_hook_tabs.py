@@ -13,8 +13,9 @@ from hooktui.domain.paths import places
 from hooktui.domain.wire.access import AuditEntry
 from hooktui.domain.wire.pages import Page
 from tests.console.bare import BareApp
-from tests.console.conftest import Console, Receiver
+from tests.console.conftest import Console
 from tests.console.place import Place, seen, until
+from tests.support.receivers import Receiver
 
 NEXT, BEFORE = "right_square_bracket", "left_square_bracket"
 

@@ -15,8 +15,9 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.navigation import screen_class
 from hooktui.console.registry import BY_NAME, TOP_SCREENS
 from hooktui.console.shell.preferences import ConsoleOptions
-from tests.console.conftest import Console, Receiver
+from tests.console.conftest import Console
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 SOURCES = sorted(Path(hooktui.console.__path__[0]).rglob("*.py"))
 TABLES = {"registry.py", "keymap.py"}

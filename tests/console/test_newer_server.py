@@ -6,9 +6,9 @@ import json
 
 from hooktui.console.hooks.hook_screen import HookScreen
 from tests.console.command_scene import WAYS, Scene, staged
-from tests.console.conftest import Receiver
 from tests.console.gate import Passing
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 NEW = "brand_new"
 ENUMERATIONS = (

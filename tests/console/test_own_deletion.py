@@ -8,8 +8,8 @@ from hooktui.client import calls
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from tests.console.command_scene import Scene, staged
-from tests.console.conftest import Receiver
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 
 async def press_delete(scene: Scene) -> Callable[[], bool]:

@@ -7,8 +7,8 @@ from hooktui.client.calls import Call
 from hooktui.console.hooks.secret_lines import SecretLines
 from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.domain.signatures import hook_signature
-from tests.console.conftest import Receiver
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 
 async def test_the_secret_is_masked_until_v_and_again_after_v(open_console, place: Place):
@@ -114,7 +114,7 @@ async def test_a_rotation_shows_both_secrets_until_it_is_finished(
         await console.shows(*(one.secret for one in secrets))
         await console.press("p")
         await console.shows("arrived")
-        headers, body = receiver.got[-1]
+        _, headers, body, _ = receiver.requests[-1]
         assert headers["X-Hook-Signature"] == hook_signature(hook.secret, body)
         await console.press("t")
         await console.shows("finish the rotation: only")
@@ -122,8 +122,8 @@ async def test_a_rotation_shows_both_secrets_until_it_is_finished(
         await console.shows("only the newest secret is valid now")
         await console.hides("keys X-Hook-Signature")
         await console.press("p")
-        await console.until(lambda: len(receiver.got) == 2)
-        headers, body = receiver.got[-1]
+        await console.until(lambda: len(receiver.requests) == 2)
+        _, headers, body, _ = receiver.requests[-1]
         assert headers["X-Hook-Signature"] == hook_signature(secrets[0].secret, body)
 
 

@@ -5,8 +5,8 @@ from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.widgets.chrome import KeyLine
 from hooktui.console.widgets.document_view import JsonView
-from tests.console.conftest import Receiver
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 SMALLEST = (60, 15)
 

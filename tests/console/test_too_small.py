@@ -20,8 +20,8 @@ from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.registry import BY_NAME
 from hooktui.console.shell.terminal_size import LARGEST, SMALLEST, clamped, is_too_small
 from tests.console.command_scene import WAYS, Scene, staged
-from tests.console.conftest import Receiver
 from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 LARGE = (110, 24)
 SIZES = ((40, 10), (110, 14), (1, 1))

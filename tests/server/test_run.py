@@ -24,7 +24,7 @@ from hooktui import sockets
 from hooktui.domain.errors import Conflict
 from hooktui.domain.paths import places
 from hooktui.server.settings import BadSettings
-from tests.support.receivers import hook_receiver
+from tests.support.receivers import receiving
 from tests.support.running_server import running_server
 
 ROOT = Path(__file__).parents[2]
@@ -144,8 +144,8 @@ def test_a_signal_ends_the_server_in_order(tmp_path, number):
 
 
 def test_what_waits_is_delivered_by_the_next_server(tmp_path):
-    with hook_receiver() as receiver:
-        receiver.held.clear()
+    with receiving() as receiver:
+        receiver.released.clear()
         with _process(tmp_path, HOOKTUI_ALLOW_NETWORKS="127.0.0.0/8") as process:
             with httpx.Client(
                 transport=httpx.HTTPTransport(uds=str(tmp_path / "hooktui.sock")),
@@ -156,7 +156,7 @@ def test_what_waits_is_delivered_by_the_next_server(tmp_path):
                 assert api.post("/v1/events/job.failed", json={"n": 1}).status_code == 202
             receiver.wait_for(1)
             process.kill()
-        receiver.held.set()
+        receiver.released.set()
         with running_server(tmp_path):
             first, second = receiver.wait_for(2)
         assert first.body == second.body
@@ -164,16 +164,16 @@ def test_what_waits_is_delivered_by_the_next_server(tmp_path):
 
 
 def test_a_ping_that_is_under_way_is_answered_before_the_end(tmp_path):
-    with hook_receiver() as receiver, running_server(tmp_path) as server, server.client() as api:
+    with receiving() as receiver, running_server(tmp_path) as server, server.client() as api:
         fields = {"url": receiver.url, "events": ["job"]}
         hook = api.post("/v1/hooks", json=fields).json()["id"]
-        receiver.held.clear()
+        receiver.released.clear()
         with ThreadPoolExecutor(2) as pool:
             ping = pool.submit(api.post, f"/v1/hooks/{hook}/ping")
             receiver.wait_for(1)
             ending = pool.submit(server.stop)
             _wait_until(lambda: not _answers(server.places.socket))
-            receiver.held.set()
+            receiver.released.set()
             assert ping.result(15).json()["delivery"]["status"] == "delivered"
             ending.result(15)
 

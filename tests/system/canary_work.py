@@ -109,7 +109,7 @@ def do_the_work(place: Place, receiver: str, folder: Path) -> int:
 def give_bad_input(place: Place, receiver: str) -> None:
     """Send bodies and heads that are wrong, with a secret in each."""
     secret = place.canaries.plant("mistyped secret", "oops" + secrets.token_hex(12))
-    hook = {"url": f"{receiver}/in", "events": ["job"]}
+    hook = {"url": receiver, "events": ["job"]}
     bodies: list[Any] = [
         hook | {"secret": [secret]},
         hook | {"secret": secret + "\x00"},

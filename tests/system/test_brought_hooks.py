@@ -13,8 +13,8 @@ import pytest
 
 from tests.support.installation import Installation
 from tests.support.postgres import database
+from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
-from tests.system.conftest import Receiver
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def _with_two_hooks(home: Installation, receiver: Receiver) -> None:
     """Make a hook with an address and one with a name, both with a delivery that waits."""
     receiver.script["/in"] = [503, 503]
     home.start()
-    for where in (receiver.url(), receiver.url().replace("127.0.0.1", "localhost")):
+    for where in (receiver.url, receiver.url.replace("127.0.0.1", "localhost")):
         home.create_hook(where, "--retry-schedule", "1h,1h")
     home.emit("job.failed")
-    wait_for(lambda: len(receiver.at("/in")) == 2)
+    wait_for(lambda: len(receiver.requests_to("/in")) == 2)
     wait_for(lambda: len(home.deliveries("status:pending")) == 2)
 
 
@@ -52,7 +52,7 @@ def _all_are_refused(home: Installation, receiver: Receiver) -> None:
     # An edit of something else goes through and opens nothing.
     home.ok("hooks", "edit", str(hooks[0]["id"]), "--name", "renamed")
     assert home.run("hooks", "ping", str(hooks[0]["id"])).returncode != 0
-    assert len(receiver.seen) == 2
+    assert len(receiver.requests) == 2
 
 
 # Red when the judge at the connect is taken out.
@@ -90,7 +90,7 @@ WRONG = {
 def test_a_url_that_nobody_may_save_is_not_restored_either(
     home: Installation, receiver: Receiver
 ) -> None:
-    home.create_hook(receiver.url())
+    home.create_hook(receiver.url)
     copy = home.home.parent / "copy.db"
     home.ok("backup", str(copy))
     home.stop()
@@ -103,4 +103,4 @@ def test_a_url_that_nobody_may_save_is_not_restored_either(
         assert reason in refused.stderr
         assert b"pw@" not in refused.stderr
     home.start()
-    assert home.json("hooks", "list")[0]["url"] == receiver.url()
+    assert home.json("hooks", "list")[0]["url"] == receiver.url

@@ -21,8 +21,9 @@ import pytest
 from hooktui import failpoints
 from tests.support.installation import Installation
 from tests.support.postgres import running
+from tests.support.receivers import receiving
 from tests.support.waiting import wait_for
-from tests.system.canary import Canaries, Processes, echoing_receiver, forms
+from tests.system.canary import Canaries, EchoingReceiver, Processes, forms
 from tests.system.canary_work import (
     Place,
     do_the_work,
@@ -108,10 +109,10 @@ def test_no_secret_is_found_in_clear(place: Place, tmp_path: Path) -> None:
     """Red when a secret is stored, logged, echoed or shown anywhere; each guard by its place."""
     canaries, mark = place.canaries, secrets.token_hex(8)
     place.home.environ |= {"CANARY_MARK": mark, "PYTHONASYNCIODEBUG": "1"}
-    with Processes(mark) as processes, echoing_receiver() as receiver:
+    with Processes(mark) as processes, receiving(EchoingReceiver()) as receiver:
         _start_talkative(place)
-        hook = do_the_work(place, receiver, tmp_path)
-        give_bad_input(place, receiver)
+        hook = do_the_work(place, receiver.url, tmp_path)
+        give_bad_input(place, receiver.url)
         read_everything(place, hook)
         run_the_commands(place, tmp_path)
         _look_at_the_console(place, hook, tmp_path)

@@ -10,7 +10,7 @@ import re
 import pytest
 
 from tests.support.installation import Installation
-from tests.system.conftest import Receiver
+from tests.support.receivers import Receiver
 from tests.system.terminal import Terminal
 from tests.system.test_two_consoles import consoles as consoles
 
@@ -36,7 +36,7 @@ def test_a_hook_is_made_pinged_and_its_failed_delivery_understood_and_resent_by_
     console.wait_for("Choose where the new hook sends its events", "Webhook")
     press(console, "Enter", "open")
     console.wait_for("New webhook", "Type a URL; Tab moves to the events")
-    console.press(receiver.url(PATH))
+    console.press(receiver.url_of(PATH))
     console.wait_for(PATH, "not encrypted")
     press(console, "Tab", times=3)
     press(console, "Space", "tick")
@@ -54,10 +54,10 @@ def test_a_hook_is_made_pinged_and_its_failed_delivery_understood_and_resent_by_
     assert home.json("hooks", "secret", str(hook["id"]))["secret"] == shown[0]
     press(console, "p", "sends a ping")
     console.wait_for("arrived: 200")
-    assert [one.headers["X-Hook-Event"] for one in receiver.seen] == ["ping"]
+    assert [one.headers["X-Hook-Event"] for one in receiver.requests] == ["ping"]
     press(console, "Esc", "goes back")
 
-    receiver.reply = b'{"error":"the disk is full"}'
+    receiver.body = b'{"error":"the disk is full"}'
     receiver.script[PATH] = [500] * 50
     home.emit("job.failed")
     console.wait_for("failing")
