@@ -10,30 +10,23 @@ import time
 import pytest
 
 from hooktui.loop_watch import ELSEWHERE, KEPT_S, NOTED_S, LoopWatch, Timed
+from tests.support.clocks import Clock
 from tests.support.running_server import running_server
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_the_longest_hold_of_the_last_minute_is_kept() -> None:
     clock = Clock()
-    watch = LoopWatch(clock)
+    watch = LoopWatch(clock.steady_s)
     assert watch.longest() is None
     for seconds, by in ((0.05, "a"), (0.2, "b"), (0.1, "c"), (0.01, "d"), (NOTED_S / 2, "e")):
         watch.note(seconds, by)
-        clock.now += 1
+        clock.advance(1)
     assert [watch.longest().by, watch.longest().seconds] == ["b", 0.2]
-    clock.now += KEPT_S - 3.5
+    clock.advance(KEPT_S - 3.5)
     assert watch.longest().by == "c"
-    clock.now += 1
+    clock.advance(1)
     assert watch.longest().by == "d"
-    clock.now += 1
+    clock.advance(1)
     assert watch.longest() is None
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from hooktui.api.limits import DenialLog, DenialQuota
 from hooktui.api.peer_credentials import PeerCredentials, origin_of
+from tests.support.clocks import Clock
 
 FIELDS = {"url": "http://127.0.0.1:9/", "events": ["job"]}
 
@@ -178,25 +179,25 @@ def test_nothing_is_said_of_a_process_that_belongs_to_somebody_else():
 
 
 def test_the_same_refusal_is_told_once_a_minute_and_the_rest_are_counted():
-    now = [0.0]
-    refusals = DenialLog(lambda: now[0])
+    clock = Clock()
+    refusals = DenialLog(clock.steady_s)
     share = DenialQuota(10, 10.0)
     assert refusals.admit(share, "eve", "GET", "/v1/hooks") == 0
     assert [refusals.admit(share, "eve", "GET", "/v1/hooks") for _ in range(5)] == [None] * 5
     assert refusals.admit(share, "eve", "GET", "/v1/tokens") == 5
     assert refusals.admit(share, "bob", "GET", "/v1/hooks") == 0
-    now[0] += 61
+    clock.advance(61)
     assert refusals.admit(share, "eve", "GET", "/v1/hooks") == 0
 
 
 def test_nobody_fills_the_trail_and_no_other_pays_for_it():
-    now = [0.0]
-    refusals = DenialLog(lambda: now[0])
+    clock = Clock()
+    refusals = DenialLog(clock.steady_s)
     share = DenialQuota(10, 10.0)
     told = [refusals.admit(share, "eve", str(n)) for n in range(1000)]
     assert told == [0] * 10 + [None] * 990
     assert refusals.admit(share, "bob", "1") == 0
-    now[0] += 20
+    clock.advance(20)
     assert [refusals.admit(share, "eve", f"later {n}") for n in range(3)] == [990, 0, None]
 
 

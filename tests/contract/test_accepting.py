@@ -160,7 +160,7 @@ async def test_keys_belong_to_an_account_and_are_forgotten_after_a_day(opened: O
     (first,) = await emit(store, key="k")
     ((elsewhere,), _) = await store.accept([NewEvent(account.id, "job.failed", b"{}", "k")])
     assert not elsewhere.duplicate
-    opened.clock.turn(24 * 3600 + 1)
+    opened.clock.advance(24 * 3600 + 1)
     (later,) = await emit(store, key="k", body=b"other")
     assert not later.duplicate
     assert later.id != first.id
@@ -168,7 +168,7 @@ async def test_keys_belong_to_an_account_and_are_forgotten_after_a_day(opened: O
 
 async def test_ids_rise_also_when_the_clock_goes_back(opened: Opened) -> None:
     (first,) = await emit(opened.store)
-    opened.clock.turn(-3600)
+    opened.clock.advance(-3600)
     (second,) = await emit(await opened.again())
     assert second.id > first.id
 

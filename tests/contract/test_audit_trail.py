@@ -26,7 +26,7 @@ _TRIGGERS = {
 
 async def five_acts(opened: Opened) -> None:
     for number in range(1, 6):
-        opened.clock.turn(60)
+        opened.clock.advance(60)
         await opened.store.write(changes.audit_backup, ADA if number % 2 else BOB, f"file {number}")
 
 

@@ -47,7 +47,7 @@ async def test_a_delivery_is_followed_from_event_to_end(opened: Opened) -> None:
     hook = await make_hook(store)
     (((accepted,), (job,))) = await store.accept([offer()], always)
     await store.record([result_of(job, opened.clock, 500)])
-    opened.clock.turn(6)
+    opened.clock.advance(6)
     await attempt(store, opened.clock, hook)
     page = await store.feed(None, 100)
     dlv = encode("dlv", job.delivery)

@@ -65,7 +65,7 @@ async def test_a_pause_outlives_a_restart(opened: Opened) -> None:
 async def test_who_paused_first_is_kept_and_each_turn_is_audited_once(opened: Opened) -> None:
     store, clock = opened.store, opened.clock
     first = await store.write(changes.pause, BOB)
-    clock.turn(60)
+    clock.advance(60)
     assert await store.write(changes.pause, ADA) == first
     assert await store.read(queries.engine_state) == first
     await store.write(changes.resume, ADA)

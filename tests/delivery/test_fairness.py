@@ -13,7 +13,6 @@ import pytest
 from hooktui.delivery.engine import Engine
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
-from hooktui.domain.clock import now_ms, steady_ms
 from hooktui.domain.ids import decode
 from hooktui.store import changes
 from hooktui.store.contract import NewEvent
@@ -21,43 +20,25 @@ from hooktui.store.queries import get_hook
 from hooktui.store.sqlite.store import SqliteStore
 from tests.delivery.conftest import LOOPBACK, Receivers, read_request
 from tests.delivery.test_engine import ACTOR, BUSY, OK, House, forever, url_of
+from tests.support.clocks import RunningClock
 from tests.support.waiting import until
 
 NO = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
 
 
-class TurnedClock:
-    """The real clock, made to run ahead by a test, or set."""
-
-    def __init__(self) -> None:
-        self.ahead_ms = self.set_ms = 0
-
-    def __call__(self) -> int:
-        return now_ms() + self.ahead_ms + self.set_ms
-
-    def steady_ms(self) -> int:
-        return steady_ms() + self.ahead_ms
-
-    def turn(self, seconds: float) -> None:
-        self.ahead_ms += round(seconds * 1000)
-
-    def set(self, seconds: float) -> None:
-        self.set_ms += round(seconds * 1000)
+@pytest.fixture
+def clock() -> RunningClock:
+    return RunningClock()
 
 
 @pytest.fixture
-def clock() -> TurnedClock:
-    return TurnedClock()
-
-
-@pytest.fixture
-async def house(tmp_path, clock: TurnedClock) -> AsyncIterator[House]:
+async def house(tmp_path, clock: RunningClock) -> AsyncIterator[House]:
     key = tmp_path / "hooktui.key"
     store = await SqliteStore.open(
-        tmp_path / "hooktui.db", key_file=key, clock=clock, steady=clock.steady_ms
+        tmp_path / "hooktui.db", key_file=key, clock=clock.now_ms, steady=clock.steady_ms
     )
     transport = Transport(LOOPBACK, Resolver())
-    engine = Engine(store, transport, clock=clock)
+    engine = Engine(store, transport, clock=clock.now_ms)
     await engine.start()
     one = House(store, engine)
     yield one
@@ -125,9 +106,9 @@ async def test_a_hook_that_waits_for_its_rate_delays_no_other(house: House, rece
 async def test_an_open_breaker_lets_only_the_oldest_through_as_a_probe(house, clock, receivers):
     receiver, _ = await down_after(house, receivers)
     await numbered(house, 10, 11)
-    clock.turn(29)
+    clock.advance(29)
     await numbered(house, 12)
-    clock.turn(2)
+    clock.advance(2)
     await numbered(house, 13)  # wakes the engine, which would not see the turned clock for 5 s
 
     async def probed():
@@ -135,10 +116,10 @@ async def test_an_open_breaker_lets_only_the_oldest_through_as_a_probe(house, cl
 
     await until(probed)
     # The probe failed, so that the next one goes after a minute.
-    clock.turn(58)
+    clock.advance(58)
     await numbered(house, 14)
     receiver.answer = OK
-    clock.turn(3)
+    clock.advance(3)
     await numbered(house, 15)
     await house.all_are("delivered", 5)
     assert receiver.got[10:12] == [10, 11], "the oldest due one is the probe, one after the other"
@@ -156,7 +137,7 @@ async def test_a_clock_that_is_set_back_delays_no_retry(house, clock, receivers)
 
     await until(refused)
     receiver.answer = OK
-    clock.set(-3 * 3600)
+    clock.jump(-3 * 3600)
     await numbered(house, 1)  # wakes the engine; alone it looks at the clock every 15 s
     await house.all_are("delivered", 2)
     assert sorted(receiver.got) == [0, 0, 1]
@@ -172,7 +153,7 @@ async def test_a_clock_that_is_set_forward_interrupts_nothing(house, clock, rece
 
     await house.hook(url_of(await receivers.behaving(slow)))
     await numbered(house, 0)
-    clock.set(3 * 3600)
+    clock.jump(3 * 3600)
     assert await house.store.rescue() == 0
     exchange.set()
     await house.all_are("delivered", 1)
@@ -191,7 +172,7 @@ async def test_new_events_go_out_before_the_late_retries_of_a_receiver(house, cl
 
     await until(refused)
     receiver.answer = OK
-    clock.turn(4000)
+    clock.advance(4000)
     await house.engine.accept([NewEvent(1, "job.failed", b'{"n":%d}' % n) for n in (5, 6, 7)])
     await house.all_are("delivered", 8)
     assert {5, 6, 7} < set(receiver.got[5:9]), "one claim in ten may have gone by age"
@@ -200,7 +181,7 @@ async def test_new_events_go_out_before_the_late_retries_of_a_receiver(house, cl
 # Red when the engine claims first tries first for a probe, too.
 async def test_the_probe_is_the_oldest_due_also_before_newer_first_tries(house, clock, receivers):
     receiver, _ = await down_after(house, receivers)
-    clock.turn(4000)
+    clock.advance(4000)
     await house.engine.accept([NewEvent(1, "job.failed", b'{"n":%d}' % n) for n in (10, 11)])
 
     async def probed():
@@ -213,7 +194,7 @@ async def test_the_probe_is_the_oldest_due_also_before_newer_first_tries(house, 
 async def test_a_breaker_uses_up_no_schedule_and_fails_nothing(house, clock, receivers):
     await down_after(house, receivers)
     await numbered(house, *range(10, 20))
-    clock.turn(31)
+    clock.advance(31)
     await numbered(house, 20)
 
     async def probed():
@@ -241,7 +222,7 @@ async def test_an_open_breaker_outlives_the_engine(house, clock, receivers):
     house.engine = Engine(house.store, transport, clock=clock)
     await house.engine.start()
     await numbered(house, 10)
-    clock.turn(31)
+    clock.advance(31)
     receiver.answer = OK
     await numbered(house, 11)
     await house.all_are("delivered", 2)

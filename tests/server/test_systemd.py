@@ -21,6 +21,7 @@ from hooktui.domain.heartbeat import Heartbeat
 from hooktui.server.systemd import Notifier, is_journal, notifier_of
 from hooktui.store.contract import NewEvent
 from hooktui.store.sqlite import store as sqlite
+from tests.support.clocks import Clock
 from tests.support.stores import DEFAULT, make_hook, open_in
 
 WATCHDOG_S = 1.0
@@ -165,15 +166,15 @@ async def test_a_writer_that_stands_still_is_told_although_the_loop_turns(
 
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
 async def test_a_dispatcher_that_is_stuck_or_gone_is_fed_no_more(manager: Manager) -> None:
-    now = [100.0]
-    heartbeat, working = Heartbeat("dispatcher", lambda: now[0]), [True]
+    clock, working = Clock(), [True]
+    heartbeat = Heartbeat("dispatcher", clock.steady_s)
     notifier = Notifier(manager.address, 0.3)
     telling = asyncio.create_task(
         notifier.keep_telling([heartbeat], lambda: working[0], lambda: "fine")
     )
     heartbeat.start()
     assert await asyncio.to_thread(manager.is_fed, 2)
-    now[0] += 0.4
+    clock.advance(0.4)
     await asyncio.to_thread(manager.wait_for, "wedged: the dispatcher has been in one step")
     heartbeat.idle()
     assert await asyncio.to_thread(manager.is_fed, 2)

@@ -35,13 +35,18 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 @pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
 async def url(postgres: PostgresServer) -> AsyncIterator[str]:
     async with database(postgres) as one:
         yield one
 
 
 @pytest.fixture
-async def servers(url: str, tmp_path: Path) -> AsyncIterator[Servers]:
-    some = Servers(url, tmp_path, Clock())
+async def servers(url: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Servers]:
+    some = Servers(url, tmp_path, clock)
     yield some
     await some.close()

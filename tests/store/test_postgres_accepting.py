@@ -47,5 +47,5 @@ async def test_ids_grow_over_restarts_whatever_number_a_server_gets(servers: Ser
     before = (await emit(two))[0].id
     await one.close()
     await two.close()
-    servers.clock.turn(-3600)
+    servers.clock.advance(-3600)
     assert (await emit(await servers.another()))[0].id > before

@@ -47,7 +47,7 @@ async def test_a_lease_that_ran_out_is_rescued_by_another_server_and_its_worker_
     await emit(one)
     (stale,) = await one.claim(hook, 1)
     assert await two.rescue() == 0
-    servers.clock.turn(LEASE_S + 1)
+    servers.clock.advance(LEASE_S + 1)
     assert await two.rescue() == 1
     (again,) = await two.claim(hook, 1)
     assert await one.record([result_of(stale, servers.clock)]) == [False]
@@ -64,7 +64,7 @@ async def test_each_lease_is_rescued_by_one_server(servers: Servers) -> None:
     await emit(some[0], 900)
     while await some[0].claim(hook, 300):
         pass
-    servers.clock.turn(LEASE_S + 1)
+    servers.clock.advance(LEASE_S + 1)
     assert sum(await asyncio.gather(*(store.rescue() for store in some))) == 900
     assert {one.attempts for one in await deliveries(some[0])} == {1}
 

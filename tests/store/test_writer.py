@@ -290,7 +290,7 @@ async def test_old_idempotency_keys_are_forgotten(tmp_path: Path) -> None:
         tmp_path / "hooktui.db", key_file=tmp_path / "hooktui.key", clock=clock.now_ms
     )
     await store.accept([NewEvent(DEFAULT, "job.failed", b"{}", f"key {n}") for n in range(30)])
-    clock.turn(25 * 3600)
+    clock.advance(25 * 3600)
     await emit(store, key="new")
     async with asyncio.timeout(5):
         while await rows_of(store, "idempotency_key") > 1:
