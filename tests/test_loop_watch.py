@@ -12,6 +12,7 @@ import pytest
 from hooktui.loop_watch import ELSEWHERE, KEPT_S, NOTED_S, LoopWatch, Timed
 from tests.support.clocks import Clock
 from tests.support.running_server import running_server
+from tests.support.waiting import until
 
 
 def test_the_longest_hold_of_the_last_minute_is_kept() -> None:
@@ -96,8 +97,7 @@ async def test_a_late_beat_finds_what_is_no_request() -> None:
     beating = asyncio.create_task(watch.beat())
     await asyncio.sleep(0)
     _hold(0.2)
-    while watch.longest() is None or watch.longest().seconds < 0.1:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    await until(lambda: watch.longest() is not None and watch.longest().seconds >= 0.1)
     beating.cancel()
     assert watch.longest().by == ELSEWHERE
 

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -203,9 +202,7 @@ def test_nobody_fills_the_trail_and_no_other_pays_for_it():
 
 def test_whoever_has_no_token_writes_a_bounded_number_of_entries(api, tcp, monkeypatch):
     before = newest(api)
-    deadline = time.monotonic() + 30
     for number in range(130):
         httpx.get(tcp.base_url.join(f"/v1/hooks/{number + 1}"), trust_env=False)
-        assert time.monotonic() < deadline
     told = [e for e in entries(api, user="no token") if e["id"] > before]
     assert 0 < len(told) <= 101

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import time
 
 import pytest
+
+from tests.support.waiting import wait_for
 
 BODY = b'{"id": 1, "note": "\xc3\xa9"}'
 
@@ -38,13 +39,12 @@ def send(api, account):
 
 def _once(api, delivery, *statuses):
     """Return a delivery once it is in one of some states."""
-    deadline = time.monotonic() + 10
-    while True:
-        shown = api.get(f"/v1/deliveries/{delivery}").json()
-        if shown["status"] in statuses:
-            return shown
-        assert time.monotonic() < deadline, shown
-        time.sleep(0.01)
+
+    def shown():
+        found = api.get(f"/v1/deliveries/{delivery}").json()
+        return found if found["status"] in statuses else None
+
+    return wait_for(shown, what=f"{delivery} is {' or '.join(statuses)}")
 
 
 def test_a_delivery_is_shown_with_attempt_request_and_string_signed(api, make, send, receiver):

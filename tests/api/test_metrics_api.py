@@ -8,6 +8,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from hooktui import __version__
+from tests.support.waiting import wait_for
 
 
 def figures(api: httpx.Client) -> dict[tuple[str, str], float]:
@@ -24,11 +25,7 @@ def figures(api: httpx.Client) -> dict[tuple[str, str], float]:
 
 def waited(api, condition) -> dict[tuple[str, str], float]:
     """Return the figures as soon as something is so in them."""
-    end = time.monotonic() + 15
-    while not condition(now := figures(api)):
-        assert time.monotonic() < end, now
-        time.sleep(0.02)
-    return now
+    return wait_for(lambda: now if condition(now := figures(api)) else None)
 
 
 def hook_of(api, account, url, **fields) -> int:

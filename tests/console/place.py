@@ -14,6 +14,7 @@ from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.events import AcceptedEvent
+from tests.support.waiting import wait_for
 
 DEADLINE_S = 15.0
 
@@ -54,10 +55,7 @@ class Place:
 
     def wait_for(self, condition: Callable[[], object]) -> None:
         """Wait until something is so on the server."""
-        end = time.monotonic() + DEADLINE_S
-        while not condition():
-            assert time.monotonic() < end, "it did not come about in time"
-            time.sleep(0.02)
+        wait_for(condition)
 
     def console(self, **options: Any) -> ConsoleApp:
         """Return a console of this account, not running yet."""

@@ -30,6 +30,7 @@ from tests.console.command_table import WRITING, Asking, Screen, by_screen
 from tests.console.gate import Held, says
 from tests.console.place import Place
 from tests.support.receivers import Receiver
+from tests.support.waiting import until
 
 BY_SCREEN = by_screen(WRITING)
 
@@ -147,8 +148,7 @@ async def test_a_screen_whose_answers_do_not_come_says_so_takes_keys_and_is_left
 
 async def arrives(held: Held, times: int) -> None:
     """Wait without the pilot, which waits for all messages to be dealt with."""
-    while held.arrived < times:  # noqa: ASYNC110 - of a call of another task
-        await asyncio.sleep(0.01)
+    await until(lambda: held.arrived >= times)
 
 
 # Red when a timer of the app awaits the server: the app's messages, and so every key, wait as well.

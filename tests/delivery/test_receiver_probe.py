@@ -1,6 +1,5 @@
 """A receiver looked at step by step: what each fault looks like, and that nothing is sent."""
 
-import asyncio
 import re
 import ssl
 import threading
@@ -26,6 +25,7 @@ from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.diagnosis import Certificate
 from tests.delivery.conftest import LOOPBACK, SHORT
 from tests.support.certificates import Authority
+from tests.support.waiting import until
 from tests.support.wire_objects import hook as wire_hook
 
 ALLOWED = parse_networks("127.0.0.2, 127.0.0.3")
@@ -91,9 +91,7 @@ async def test_a_trusted_receiver_shows_its_certificate_and_gets_no_byte(authori
     assert one.look.addresses[0].connect_ms > 0
     assert one.said.state == "ok"
     # Red when the looker sends something, or leaves its connections open.
-    async with asyncio.timeout(5):
-        while not seen:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until(lambda: seen)
     assert set(seen) == {b""}
 
 

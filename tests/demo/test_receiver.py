@@ -6,6 +6,7 @@ import time
 import httpx
 
 from hooktui.demo.receiver import Mood, Receiver, reply
+from tests.support.waiting import until
 
 
 async def test_each_path_answers_in_its_mood_and_counts_its_own_requests():
@@ -52,8 +53,7 @@ async def test_it_ends_although_somebody_is_still_waiting():
     async with httpx.AsyncClient(trust_env=False) as client:
         async with Receiver(seed=3) as receiver:
             slow = asyncio.create_task(client.post(receiver.url_of(Mood.SLOW), content=b"{}"))
-            while not receiver._talking:  # noqa: ASYNC110 - a condition, no pause
-                await asyncio.sleep(0.01)
+            await until(lambda: receiver._talking)
             begun = time.monotonic()
         assert time.monotonic() - begun < 0.9
         (outcome,) = await asyncio.gather(slow, return_exceptions=True)

@@ -26,6 +26,7 @@ from hooktui.domain.paths import places
 from hooktui.server.settings import BadSettings
 from tests.support.receivers import receiving
 from tests.support.running_server import running_server
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +42,7 @@ def _process(home: Path, **variables: str):
         [sys.executable, "-c", command], env=environ, stderr=subprocess.PIPE, text=True
     )
     try:
-        _wait_until(lambda: _answers(where.socket) or process.poll() is not None)
+        wait_for(lambda: _answers(where.socket) or process.poll() is not None)
         yield process
     finally:
         process.kill()
@@ -55,13 +56,6 @@ def _answers(path: Path) -> bool:
             return client.recv(12) == b"HTTP/1.1 200"
     except OSError:
         return False
-
-
-def _wait_until(condition, timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_fresh_home_is_made_for_its_owner(tmp_path):
@@ -172,7 +166,7 @@ def test_a_ping_that_is_under_way_is_answered_before_the_end(tmp_path):
             ping = pool.submit(api.post, f"/v1/hooks/{hook}/ping")
             receiver.wait_for(1)
             ending = pool.submit(server.stop)
-            _wait_until(lambda: not _answers(server.places.socket))
+            wait_for(lambda: not _answers(server.places.socket))
             receiver.released.set()
             assert ping.result(15).json()["delivery"]["status"] == "delivered"
             ending.result(15)

@@ -19,7 +19,6 @@ import socket
 import stat
 import subprocess
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from hooktui.store.postgres.connections import connect, parse_database_url
 from hooktui.store.postgres.pools import engine
 from hooktui.store.postgres.schema import migrate
 from hooktui.store.postgres.store import PostgresStore
+from tests.support.waiting import wait_for
 
 USER, PASSWORD = "postgres", "p4ss&word"
 _OPTIONS = {
@@ -96,9 +96,7 @@ class PostgresServer:
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
         for pid in pids:  # until then its memory is in use, and it cannot be started again
-            deadline = time.monotonic() + 10
-            while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-                time.sleep(0.01)
+            wait_for(lambda pid=pid: not Path(f"/proc/{pid}").exists())
 
     def stop(self) -> None:
         """Stop it, and remove its folder."""
@@ -144,14 +142,15 @@ class PostgresServer:
             )
 
     def _wait_until_ready(self) -> None:
+        wait_for(self._is_ready, what="PostgreSQL accepts connections")
+
+    def _is_ready(self) -> bool:
         assert self._process is not None
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with contextlib.suppress(RuntimeError):
-                self._run("pg_isready", "-q", "-h", str(self.folder), "-p", str(self.port))
-                return
-            time.sleep(0.02)
-        raise RuntimeError(f"PostgreSQL did not start:\n{(self.folder / 'log').read_text()}")
+        assert self._process.poll() is None, (self.folder / "log").read_text()
+        with contextlib.suppress(RuntimeError):
+            self._run("pg_isready", "-q", "-h", str(self.folder), "-p", str(self.port))
+            return True
+        return False
 
 
 def _binaries(owner: pwd.struct_passwd | None) -> Path:
