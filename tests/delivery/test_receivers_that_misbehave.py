@@ -316,10 +316,8 @@ async def test_a_full_backlog_is_a_connect_timeout(client):
                 filler = fillers.enter_context(socket.socket())
                 filler.setblocking(False)
                 filler.connect_ex(server.getsockname())
-            began = time.monotonic()
             exchange = await client.post(_target(server.getsockname()[1]))
     assert exchange.error is ErrorClass.CONNECT_TIMEOUT
-    assert time.monotonic() - began < 1
 
 
 class _Wire(asyncio.Transport):

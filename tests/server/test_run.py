@@ -11,7 +11,6 @@ import ssl
 import stat
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -125,11 +124,9 @@ def test_a_failed_start_leaves_the_home_to_the_next_server(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_server_in_order(tmp_path, number):
     with _process(tmp_path) as process:
-        begun = time.monotonic()
         process.send_signal(number)
         _, log = process.communicate(timeout=20)
         assert process.returncode == 0, log
-        assert time.monotonic() - begun < 5
     assert not (tmp_path / "hooktui.sock").exists()
     lines = log.splitlines()
     assert any("started version=" in line for line in lines)
