@@ -84,7 +84,7 @@ _FAST = ("domain", "client", "cli", "contract")
 """Folders of ``-m fast``: everything that needs neither PostgreSQL nor a console."""
 
 
-_LONGEST = ("test_house.py", "test_pictures.py")
+_LONGEST = ("test_code_rules.py", "test_pictures.py")
 
 
 def _spread(files: Iterable[Path]) -> dict[Path, float]:

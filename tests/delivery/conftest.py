@@ -20,11 +20,11 @@ SHORT = ExchangeLimits(dns_s=0.3, connect_s=0.3, tls_s=0.3, first_byte_s=0.3)
 
 # The transport promises the same on both loops; the rest of the engine runs on one.
 ON_BOTH_LOOPS = (
-    "test_fuzzed_answers",
+    "test_attempt_results",
+    "test_fuzzed_responses",
     "test_kept_connections",
     "test_outbound_tls",
-    "test_receivers_that_misbehave",
-    "test_zoo",
+    "test_misbehaving_receivers",
 )
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -1,7 +1,7 @@
-"""What a receiver may do to us: one habit each, with how the attempt must end.
+"""What a misbehaving receiver does, and how the attempt must end.
 
-A habit acts at one moment of a visit: before the connection is accepted, right after, when the
-head of the request is read, or the whole request. It may go on until the zoo is told to tame it.
+A receiver misbehaves at one moment of a connection: before it is accepted, right after, when the
+head of the request is read, or the whole request; if need be until it is told to stop.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PAUSE_S = 0.02
 
 
 class At(Enum):
-    """When a habit acts."""
+    """When a receiver misbehaves."""
 
     BEFORE_ACCEPT = auto()
     ACCEPT = auto()
@@ -35,27 +35,27 @@ class At(Enum):
 
 
 class Visit:
-    """A connection under a habit: its bytes, and when to stop."""
+    """A connection of a misbehaving receiver."""
 
-    def __init__(self, connection: socket.socket, tamed: threading.Event) -> None:
+    def __init__(self, connection: socket.socket, stop: threading.Event) -> None:
         self._connection = connection
-        self._tamed = tamed
+        self._stop = stop
 
     def send(self, data: bytes) -> None:
         self._connection.sendall(data)
 
     def wait(self) -> None:
         """Do nothing until the end."""
-        self._tamed.wait(10)
+        self._stop.wait(10)
 
     def pause(self) -> bool:
         """Wait a moment; False when it is time to stop."""
-        return not self._tamed.wait(PAUSE_S)
+        return not self._stop.wait(PAUSE_S)
 
     def flood(self, piece: bytes) -> None:
         """Send without end, as fast as it is taken."""
         many = piece * (65536 // len(piece) + 1)
-        while not self._tamed.is_set():
+        while not self._stop.is_set():
             self.send(many)
 
     def trickle(self, pieces: Iterable[bytes]) -> None:
@@ -85,8 +85,8 @@ Act = Callable[[Visit], object]
 
 
 @dataclass(frozen=True)
-class Habit:
-    """One habit.
+class Misbehaviour:
+    """One misbehaviour.
 
     Attributes:
         ends: the error classes that an attempt may end with; None stands for delivered.
@@ -103,7 +103,7 @@ class Habit:
     body: int = 2
 
 
-HABITS: dict[str, Habit] = {}
+MISBEHAVIOURS: dict[str, Misbehaviour] = {}
 
 
 def _add(
@@ -114,8 +114,8 @@ def _add(
     body: int = 2,
 ) -> Callable[[Act], Act]:
     def take(act: Act) -> Act:
-        assert name not in HABITS
-        HABITS[name] = Habit(frozenset(ends), act, at, tls, body)
+        assert name not in MISBEHAVIOURS
+        MISBEHAVIOURS[name] = Misbehaviour(frozenset(ends), act, at, tls, body)
         return act
 
     return take

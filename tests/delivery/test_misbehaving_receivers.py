@@ -1,6 +1,6 @@
-"""The zoo: whatever a receiver does, the attempt ends in time and as it must, in bounded memory.
+"""Whatever a receiver does, the attempt ends in time and as it must, in bounded memory.
 
-And the next deliveries of the same hook are right: the answer to each is the one to its own body.
+The next deliveries of the same hook are right: the response to each is the one to its own body.
 """
 
 import encodings.idna  # noqa: F401 - the first connect of uvloop would import it: 120 KB, once
@@ -16,7 +16,7 @@ import pytest
 
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass
-from tests.delivery.habits import HABITS
+from tests.delivery.misbehaviours import MISBEHAVIOURS
 
 SHORT_S, LONG_S, IN_TIME_S = 0.3, 20, 5
 """The deadline of attempts that only it ends; of those that must end by themselves, long before it;
@@ -29,19 +29,19 @@ LEFT_BYTES = {"http": 50_000, "https": 450_000}
 """Of memory when all is over, with one kept connection: a TLS one holds its 256 KiB buffer."""
 
 
-class Zoo:
+class Receivers:
     """The process with the receivers."""
 
     def __init__(self):
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.delivery.zoo"],
+            [sys.executable, "-m", "tests.delivery.misbehaving_receivers"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         self.ports = json.loads(self._process.stdout.readline())
 
-    def order(self, what, name):
+    def command(self, what, name):
         self._process.stdin.write(f"{what} {name}\n")
         self._process.stdin.flush()
         assert self._process.stdout.readline() == "ok\n"
@@ -53,8 +53,8 @@ class Zoo:
 
 
 @pytest.fixture(scope="module")
-def zoo():
-    opened = Zoo()
+def misbehaving():
+    opened = Receivers()
     yield opened
     opened.close()
 
@@ -71,28 +71,28 @@ def _traced():
 
 
 @pytest.mark.usefixtures("traced")
-@pytest.mark.parametrize("name", HABITS)
-async def test_an_attempt_ends_in_time_and_the_next_ones_are_right(zoo, clients, name):
-    habit = HABITS[name]
-    hangs = ErrorClass.TIMEOUT in habit.ends
-    scheme = "https" if habit.tls else "http"
-    target = parse_url(f"{scheme}://127.0.0.1:{zoo.ports[name]}/in")
+@pytest.mark.parametrize("name", MISBEHAVIOURS)
+async def test_an_attempt_ends_in_time_and_the_next_ones_are_right(misbehaving, clients, name):
+    misbehaviour = MISBEHAVIOURS[name]
+    hangs = ErrorClass.TIMEOUT in misbehaviour.ends
+    scheme = "https" if misbehaviour.tls else "http"
+    target = parse_url(f"{scheme}://127.0.0.1:{misbehaving.ports[name]}/in")
     client = clients.with_(connect_s=LONG_S, tls_s=LONG_S, first_byte_s=LONG_S)
     timeout_s = SHORT_S if hangs else LONG_S
-    zoo.order("wild", name)
+    misbehaving.command("misbehave", name)
     tracemalloc.reset_peak()
     before = _traced()
     began = time.monotonic()
     exchange = await client.post(
-        target, body=b"x" * habit.body, timeout_s=timeout_s, verify_tls=False
+        target, body=b"x" * misbehaviour.body, timeout_s=timeout_s, verify_tls=False
     )
     took_s = time.monotonic() - began
     _, peak = tracemalloc.get_traced_memory()
-    zoo.order("tame", name)
-    assert exchange.error in habit.ends, exchange
+    misbehaving.command("behave", name)
+    assert exchange.error in misbehaviour.ends, exchange
     assert "\n" not in (exchange.error_detail or "")
     assert took_s < IN_TIME_S
-    assert peak - before < MOST_BYTES[scheme] + 3 * habit.body
+    assert peak - before < MOST_BYTES[scheme] + 3 * misbehaviour.body
     for n in range(3):
         body = f"{name} {n}".encode()
         exchange = await client.post(target, body=body, timeout_s=LONG_S, verify_tls=False)

@@ -1,9 +1,8 @@
-"""Receivers with one bad habit each, in a process of their own: what they use is not our memory.
+"""Receivers with one misbehaviour each, in a process of their own so that their memory is not ours.
 
-``python -m tests.delivery.zoo`` prints one line of JSON, the port of each animal, and then obeys:
-``wild NAME`` lets it misbehave, ``tame NAME`` ends whatever it does and makes it an honest receiver
-that answers each request with the SHA-256 of the body. Plain sockets in threads, so that a habit is
-exactly the bytes and the packets that stand here.
+``python -m tests.delivery.misbehaving_receivers`` prints the port of each as one line of JSON and
+reads commands: ``misbehave NAME``, and ``behave NAME``, after which the receiver responds to each
+request with the SHA-256 of the body. It has plain sockets, for exact bytes and packets.
 """
 
 from __future__ import annotations
@@ -20,47 +19,47 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.delivery.habits import HABITS, At, Habit, Visit
+from tests.delivery.misbehaviours import MISBEHAVIOURS, At, Misbehaviour, Visit
 from tests.support.certificates import Authority
 
 
 @dataclass
-class Animal:
-    """One habit behind one port."""
+class MisbehavingReceiver:
+    """One receiver behind one port."""
 
-    habit: Habit
+    misbehaviour: Misbehaviour
     server: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
-    wild: bool = False
-    tamed: threading.Event = field(default_factory=threading.Event)
+    misbehaving: bool = False
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self, tls: ssl.SSLContext) -> None:
-        """Accept connections for ever; one that never accepts waits until it is tame."""
+        """Accept connections; one that never accepts waits until it is to behave."""
         while True:
             select.select([self.server], [], [])  # the kernel has one; nobody accepted it yet
-            if self.wild and self.habit.at is At.BEFORE_ACCEPT:
-                self.tamed.wait()
+            if self.misbehaving and self.misbehaviour.at is At.BEFORE_ACCEPT:
+                self.stop.wait()
             connection, _ = self.server.accept()
             threading.Thread(target=self._meet, args=(connection, tls), daemon=True).start()
 
     def _meet(self, connection: socket.socket, tls: ssl.SSLContext) -> None:
-        # A client that closes first is what these tests are about, not a fault of the zoo.
+        # A client that closes first is what these tests are about, no fault.
         with contextlib.suppress(OSError), contextlib.ExitStack() as open_now:
             open_now.enter_context(connection)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self.wild and self.habit.at is At.ACCEPT:
+            if self.misbehaving and self.misbehaviour.at is At.ACCEPT:
                 self._misbehave(connection)
                 return
-            if self.habit.tls:
+            if self.misbehaviour.tls:
                 connection = open_now.enter_context(tls.wrap_socket(connection, server_side=True))
             self._serve(connection)
 
     def _serve(self, connection: socket.socket) -> None:
         while head := _until_blank_line(connection):
-            if self.wild and self.habit.at is At.HEAD:
+            if self.misbehaving and self.misbehaviour.at is At.HEAD:
                 self._misbehave(connection)
                 return
             body = _exactly(connection, _length(head))
-            if self.wild:
+            if self.misbehaving:
                 if not self._misbehave(connection):
                     return
                 continue
@@ -68,7 +67,7 @@ class Animal:
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 64\r\n\r\n" + digest)
 
     def _misbehave(self, connection: socket.socket) -> bool:
-        return bool(self.habit.act(Visit(connection, self.tamed)))
+        return bool(self.misbehaviour.act(Visit(connection, self.stop)))
 
 
 def _until_blank_line(connection: socket.socket) -> bytes:
@@ -100,22 +99,22 @@ def _length(head: bytes) -> int:
 
 
 def main() -> None:
-    """Open the zoo; it closes with its standard input."""
+    """Run until the end of the standard input."""
     with tempfile.TemporaryDirectory() as folder:
         tls = Authority(Path(folder)).server_context("127.0.0.1")
-    animals = {name: Animal(habit) for name, habit in HABITS.items()}
-    for animal in animals.values():
-        threading.Thread(target=animal.run, args=(tls,), daemon=True).start()
-    ports = {name: animal.server.getsockname()[1] for name, animal in animals.items()}
+    receivers = {name: MisbehavingReceiver(how) for name, how in MISBEHAVIOURS.items()}
+    for receiver in receivers.values():
+        threading.Thread(target=receiver.run, args=(tls,), daemon=True).start()
+    ports = {name: receiver.server.getsockname()[1] for name, receiver in receivers.items()}
     print(json.dumps(ports), flush=True)
     for line in sys.stdin:
-        order, _, name = line.rstrip("\n").partition(" ")
-        animal = animals[name]
-        if order == "wild":
-            animal.tamed.clear()
-        animal.wild = order == "wild"
-        if order == "tame":
-            animal.tamed.set()
+        command, _, name = line.rstrip("\n").partition(" ")
+        receiver = receivers[name]
+        if command == "misbehave":
+            receiver.stop.clear()
+        receiver.misbehaving = command == "misbehave"
+        if command == "behave":
+            receiver.stop.set()
         print("ok", flush=True)
 
 

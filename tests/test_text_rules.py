@@ -1,7 +1,7 @@
-"""The house shows text of others in few ways, all of them safe: read from the sources themselves.
+"""Text of others is shown in few ways, all of them safe: checked in the sources.
 
-What a place shows is tried in `tests/system/test_hostile_text.py`; here a new place is seen even if
-nobody thought of trying it.
+`tests/system/test_hostile_text.py` tries what screens and commands show; these rules also find a
+widget or a write that it does not try.
 """
 
 import ast
@@ -65,7 +65,7 @@ def _markup_of_call(call: ast.Call) -> Iterator[str]:
         yield f"{name} without markup=False"
     if name in {"Hit", "DiscoveryHit"}:
         shown = call.args[1 if name == "Hit" else 0]
-        # The words of verbs and themes are our own; the library can only mark those it parses.
+        # Labels of commands and themes are our own; the library can only mark those it parses.
         if not (
             is_literal(shown)
             or (isinstance(shown, ast.Call) and name_of(shown.func) == "highlight")
@@ -104,8 +104,8 @@ def writes_in(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, "write through Output, or each value through visible"
 
 
-def sources(*rooms: str) -> list[Path]:
-    return [path for room in rooms for path in sorted((ROOT / room).rglob("*.py"))]
+def sources(*packages: str) -> list[Path]:
+    return [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
 
 
 def test_no_text_in_the_console_can_become_markup():

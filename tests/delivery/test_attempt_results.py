@@ -1,6 +1,6 @@
 """What an attempt says of a receiver that misbehaves: status, size, and one plain line.
 
-That it ends at all, in bounded memory, whatever the receiver does, is what the zoo shows.
+`test_misbehaving_receivers` shows that it ends, in bounded memory, whatever the receiver does.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The house keeps its shape by itself: style, types, and which room may import which."""
+"""Rules of the code: style, types, imports, file sizes, and nothing of a machine in a commit."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("arguments", [("check",), ("format", "--check")])
-def test_ruff_has_nothing_to_say(arguments):
+def test_ruff_finds_nothing(arguments):
     result = run(sys.executable, "-m", "ruff", *arguments, ".")
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -29,23 +29,23 @@ def test_the_strict_type_checker_is_clean():
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_arrows_between_rooms_point_down_only():
+def test_import_contracts_hold():
     result = run(str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_every_package_belongs_to_a_floor():
+def test_an_import_contract_names_every_package():
     layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     named = set(re.findall(r"hooktui\.(\w+)", " ".join(map(str, layers["contracts"]))))
-    rooms = {p.stem for p in (ROOT / "hooktui").iterdir() if p.suffix == ".py" or p.is_dir()}
-    rooms -= {"__init__", "__main__", "__pycache__", "py"}
-    assert rooms - named == set(), "rooms that no import contract mentions"
+    packages = {p.stem for p in (ROOT / "hooktui").iterdir() if p.suffix == ".py" or p.is_dir()}
+    packages -= {"__init__", "__main__", "__pycache__", "py"}
+    assert packages - named == set(), "packages that no import contract names"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_tells_its_purpose_and_fits_in_the_head(path):
+def test_a_file_states_its_purpose_and_is_short(path):
     text = path.read_text()
-    assert text.startswith('"""'), "a file begins with a docstring that tells its purpose"
+    assert text.startswith('"""'), "a file begins with a docstring that states its purpose"
     assert text.count("\n") <= 700, "one idea per file: over 500 lines ask, over 700 split it"
     assert path.stem not in VAGUE, f"{path.stem} says nothing"
 
