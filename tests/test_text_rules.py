@@ -122,7 +122,7 @@ def test_no_command_writes_past_its_output():
     # Red when a command writes a text that did not go through `visible`.
     found = [
         f"{path.relative_to(ROOT)}:{line}: {reason}"
-        for path in sources("cli", "console", "upkeep", "sources", "client")
+        for path in sources("cli", "client", "console", "demo", "offline")
         if path != ROOT / "cli" / "output.py"
         for line, reason in writes_in(ast.parse(path.read_text()))
     ]
