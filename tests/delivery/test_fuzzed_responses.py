@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass, Exchange
-from tests.delivery.conftest import read_request
+from tests.delivery.receivers import read_request
 from tests.support.certificates import Authority
 
 SHORT_S = 0.1

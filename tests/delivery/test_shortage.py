@@ -32,13 +32,12 @@ from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.machine import LONGEST_WAIT_S, Condition, next_wait_s
 from hooktui.store.queries import get_hook
-from tests.delivery.conftest import Clients, Receivers, read_request
-from tests.delivery.test_engine import OK, House, forever, house, url_of
+from tests.delivery.conftest import Clients
+from tests.delivery.receivers import Receivers, read_request
+from tests.delivery.running_engine import OK, RunningEngine, forever, url_of
 from tests.delivery.test_receiver_probe import live
 from tests.support.file_limit import no_file_left
 from tests.support.waiting import until
-
-__all__ = ["house"]
 
 CONDITIONS = {
     errno.EMFILE: Condition.FILES,
@@ -68,9 +67,9 @@ def failing_connects(code: int, to: tuple[str, int] | None = None) -> Iterator[N
         loop.sock_connect = real
 
 
-async def noted(house: House, condition: Condition, count: int = 1):
+async def noted(running: RunningEngine, condition: Condition, count: int = 1):
     async def seen():
-        found = house.engine.shortages.seen
+        found = running.engine.shortages.seen
         return found is not None and found.counts.get(condition, 0) >= count
 
     await until(seen)
@@ -81,11 +80,11 @@ def ours(caplog) -> list[logging.LogRecord]:
     return [one for one in caplog.records if one.name.startswith("hooktui")]
 
 
-async def untouched(house: House, hook: int, caplog) -> None:
+async def untouched(running: RunningEngine, hook: int, caplog) -> None:
     """Assert that nothing was counted: one attempt, the delivering one, and a closed breaker."""
-    [delivery] = await house.deliveries(hook=hook)
+    [delivery] = await running.deliveries(hook=hook)
     assert (delivery.status, delivery.attempts) == ("delivered", 1)
-    found = await house.store.read(get_hook, 1, hook)
+    found = await running.store.read(get_hook, 1, hook)
     assert found.stats.breaker == "closed"
     lines = [one.getMessage() for one in ours(caplog)]
     assert len(lines) == 1, lines
@@ -98,47 +97,49 @@ async def untouched(house: House, hook: int, caplog) -> None:
     "code", sorted(CONDITIONS), ids=lambda code: errno.errorcode.get(code, "MemoryError")
 )
 async def test_a_condition_of_this_machine_uses_up_nothing(
-    house: House, receivers: Receivers, caplog, code: int
+    running: RunningEngine, receivers: Receivers, caplog, code: int
 ):
     seen: list[bytes] = []
     receiver = await receivers.behaving(forever(OK, seen))
-    hook = await house.hook(url_of(receiver), retry_schedule_s=())
+    hook = await running.hook(url_of(receiver), retry_schedule_s=())
     with failing_connects(code):
-        await house.emit()
-        await noted(house, CONDITIONS[code], 2)
-        assert [d.status for d in await house.deliveries()] != ["failed"]
-    await house.all_are("delivered", 1)
-    await untouched(house, hook, caplog)
+        await running.emit()
+        await noted(running, CONDITIONS[code], 2)
+        assert [d.status for d in await running.deliveries()] != ["failed"]
+    await running.all_are("delivered", 1)
+    await untouched(running, hook, caplog)
     assert len(seen) == 1
 
 
 # The real thing, by address and by name: look-ups, sockets, TLS contexts.
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_want_of_files_uses_up_nothing(house: House, receivers: Receivers, caplog, host: str):
+async def test_want_of_files_uses_up_nothing(
+    running: RunningEngine, receivers: Receivers, caplog, host: str
+):
     seen: list[bytes] = []
     receiver = await receivers.behaving(forever(OK, seen))
-    hook = await house.hook(url_of(receiver).replace("127.0.0.1", host), retry_schedule_s=())
+    hook = await running.hook(url_of(receiver).replace("127.0.0.1", host), retry_schedule_s=())
     with no_file_left():
-        await house.emit()
-        await noted(house, Condition.FILES, 2)
-    await house.all_are("delivered", 1)
-    await untouched(house, hook, caplog)
+        await running.emit()
+        await noted(running, Condition.FILES, 2)
+    await running.all_are("delivered", 1)
+    await untouched(running, hook, caplog)
     assert len(seen) == 1
 
 
 # Red when a slot or a place in the line is lost on the way back.
-async def test_an_ordered_hook_keeps_its_order(house: House, receivers: Receivers):
+async def test_an_ordered_hook_keeps_its_order(running: RunningEngine, receivers: Receivers):
     seen: list[bytes] = []
     receiver = await receivers.behaving(forever(OK, seen))
-    await house.hook(url_of(receiver), ordered=True, retry_schedule_s=())
+    await running.hook(url_of(receiver), ordered=True, retry_schedule_s=())
     with failing_connects(errno.EMFILE):
-        await house.emit(5)
-        await noted(house, Condition.FILES, 2)
-    await house.all_are("delivered", 5)
+        await running.emit(5)
+        await noted(running, Condition.FILES, 2)
+    await running.all_are("delivered", 5)
     assert [re.search(rb'{"n":(\d)}', one)[1] for one in seen] == [b"0", b"1", b"2", b"3", b"4"]
 
 
-async def test_all_slots_come_back(house: House, receivers: Receivers):
+async def test_all_slots_come_back(running: RunningEngine, receivers: Receivers):
     most = 0
     at_once = 0
 
@@ -152,49 +153,51 @@ async def test_all_slots_come_back(house: House, receivers: Receivers):
             at_once -= 1
             writer.write(OK)
 
-    await house.hook(url_of(await receivers.behaving(behaviour)), max_in_flight=4)
+    await running.hook(url_of(await receivers.behaving(behaviour)), max_in_flight=4)
     with failing_connects(errno.ENOBUFS):
-        await house.emit(40)
-        await noted(house, Condition.BUFFERS, 8)
-    await house.all_are("delivered", 40)
+        await running.emit(40)
+        await noted(running, Condition.BUFFERS, 8)
+    await running.all_are("delivered", 40)
     assert most == 4
 
 
 # Red when want of ports to one receiver stops all sending.
-async def test_want_of_ports_holds_one_hook_and_no_other(house: House, receivers: Receivers):
+async def test_want_of_ports_holds_one_hook_and_no_other(
+    running: RunningEngine, receivers: Receivers
+):
     short = await receivers.behaving(forever(OK, []))
     other = await receivers.behaving(forever(OK, []))
-    first = await house.hook(url_of(short), retry_schedule_s=())
-    second = await house.hook(url_of(other), retry_schedule_s=())
+    first = await running.hook(url_of(short), retry_schedule_s=())
+    second = await running.hook(url_of(other), retry_schedule_s=())
     with failing_connects(errno.EADDRNOTAVAIL, ("127.0.0.1", short.target.port)):
-        await house.emit()
-        await noted(house, Condition.PORTS)
+        await running.emit()
+        await noted(running, Condition.PORTS)
         for _ in range(5):
-            await house.emit()
+            await running.emit()
 
         async def others_arrived():
-            return len(await house.deliveries(hook=second, status="delivered")) == 6
+            return len(await running.deliveries(hook=second, status="delivered")) == 6
 
         await until(others_arrived)
-        assert not await house.deliveries(hook=first, status="delivered")
-        assert not house.engine.shortages.wait_s
-    await house.all_are("delivered", 12)
+        assert not await running.deliveries(hook=first, status="delivered")
+        assert not running.engine.shortages.wait_s
+    await running.all_are("delivered", 12)
 
 
 # Red when want of files holds one hook: the others would each find out for themselves.
 @pytest.mark.parametrize("code", sorted({*CONDITIONS} - {errno.EADDRNOTAVAIL}))
 async def test_all_sending_waits_for_what_any_hook_would_lack(
-    house: House, receivers: Receivers, code: int
+    running: RunningEngine, receivers: Receivers, code: int
 ):
-    await house.hook(url_of(await receivers.behaving(forever(OK, []))), retry_schedule_s=())
+    await running.hook(url_of(await receivers.behaving(forever(OK, []))), retry_schedule_s=())
     with failing_connects(code):
-        await house.emit()
+        await running.emit()
 
         async def all_wait():
-            return house.engine.shortages.wait_s > 0
+            return running.engine.shortages.wait_s > 0
 
         await until(all_wait)
-    await house.all_are("delivered", 1)
+    await running.all_are("delivered", 1)
 
 
 def test_ports_and_lookups_are_short_for_one_receiver_at_a_time():
@@ -222,16 +225,16 @@ async def test_the_next_address_of_a_name_is_tried(clients: Clients, receivers: 
 
 
 async def test_a_ping_for_want_of_files_says_so_and_is_not_sent(
-    house: House, receivers: Receivers, caplog
+    running: RunningEngine, receivers: Receivers, caplog
 ):
     receiver = await receivers.answering(OK)
-    hook = await house.hook(url_of(receiver))
+    hook = await running.hook(url_of(receiver))
     with no_file_left(), pytest.raises(Unavailable, match=r"no file descriptor left.*not sent"):
-        await house.engine.ping(hook, b"{}")
-    [ping] = await house.deliveries()
+        await running.engine.ping(hook, b"{}")
+    [ping] = await running.deliveries()
     assert (ping.status, ping.attempts, ping.reason) == ("cancelled", 0, "the ping was not sent")
     assert all(one.exc_info is None for one in ours(caplog))
-    await house.engine.ping(hook, b"{}")
+    await running.engine.ping(hook, b"{}")
 
 
 # Red when it is guessed for want of a socket: the server could be made to send to itself.
@@ -323,7 +326,7 @@ async def test_a_diagnosis_for_want_of_files_says_so(clients: Clients, receivers
 
 # Red when pings have no bound of their own: they would take the files of all others.
 async def test_pings_wait_for_their_turn_before_anything_of_them_is_stored(
-    house: House, receivers: Receivers
+    running: RunningEngine, receivers: Receivers
 ):
     open_now = most = 0
     let_go = asyncio.Event()
@@ -337,16 +340,16 @@ async def test_pings_wait_for_their_turn_before_anything_of_them_is_stored(
         open_now -= 1
         writer.write(OK)
 
-    hook = await house.hook(url_of(await receivers.behaving(behaviour)))
-    house.engine._pings = asyncio.Semaphore(2)
-    pings = [asyncio.create_task(house.engine.ping(hook, b"{}")) for _ in range(5)]
+    hook = await running.hook(url_of(await receivers.behaving(behaviour)))
+    running.engine._pings = asyncio.Semaphore(2)
+    pings = [asyncio.create_task(running.engine.ping(hook, b"{}")) for _ in range(5)]
 
     async def two_are_open():
         return open_now == 2
 
     await until(two_are_open)
-    assert len(await house.deliveries()) == 2
+    assert len(await running.deliveries()) == 2
     let_go.set()
     await asyncio.gather(*pings)
     assert most == 2
-    assert len(await house.deliveries(status="delivered")) == 5
+    assert len(await running.deliveries(status="delivered")) == 5
