@@ -1,10 +1,6 @@
-"""An account of its own on a real server, seen past the console; and waits for the screen."""
+"""A client of the account of a test, past the console."""
 
-import time
-from collections.abc import Callable
 from typing import Any
-
-from textual.pilot import Pilot
 
 from hooktui.client import calls
 from hooktui.client.address import find_server
@@ -14,12 +10,9 @@ from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.events import AcceptedEvent
-from tests.support.waiting import wait_for
-
-DEADLINE_S = 15.0
 
 
-class Place:
+class Client:
     """An account of its own on the server, so that tests do not see one another's hooks."""
 
     def __init__(self, environ: dict[str, str], account: int) -> None:
@@ -53,33 +46,15 @@ class Place:
         found: list[Delivery] = self.ask(call).data
         return found
 
-    def wait_for(self, condition: Callable[[], object]) -> None:
-        """Wait until something is so on the server."""
-        wait_for(condition)
-
     def console(self, **options: Any) -> ConsoleApp:
         """Return a console of this account, not running yet."""
         return ConsoleApp(ConsoleOptions(account=self.id, **options), environ=self.environ)
 
 
-def tried_once(place: Place, hook: int) -> bool:
+def tried_once(client: Client, hook: int) -> bool:
     """Return whether all of a hook's deliveries have failed once, and wait for their next try.
 
     A try counts as soon as it is begun, before the receiver has answered.
     """
-    found = place.deliveries(hook)
+    found = client.deliveries(hook)
     return all((one.status, one.attempts) == ("pending", 1) for one in found)
-
-
-async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
-    """Wait until something is so on the screen."""
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end, "it did not come about in time:\n" + seen(pilot)
-        await pilot.pause(0.05)
-
-
-def seen(pilot: Pilot[None]) -> str:
-    """Return what the terminal shows."""
-    strips = pilot.app.screen._compositor.render_strips()
-    return "\n".join(strip.text.rstrip() for strip in strips)

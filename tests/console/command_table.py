@@ -166,7 +166,7 @@ def _rotate(scene: Scene) -> None:
 
 
 def _emitted(scene: Scene) -> bool:
-    found = scene.ask(calls.list_events(scene.place.id, order="desc", limit=1)).data
+    found = scene.ask(calls.list_events(scene.client.id, order="desc", limit=1)).data
     return bool(scene.ask(calls.get_event(found[0].id)).body == '{"id":9}')
 
 

@@ -21,7 +21,8 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.paths import places
-from tests.console.place import Place, seen, until
+from tests.console.client import Client
+from tests.console.screen_text import seen, until
 from tests.support.receivers import Receiver, receiving
 
 _numbers = itertools.count(2)
@@ -167,8 +168,8 @@ def open_console(
 
 
 @pytest.fixture
-def place(served: dict[str, str], account: int) -> Iterator[Place]:
-    """The test's account, seen past the console through the typed client."""
-    one = Place(served, account)
+def client(served: dict[str, str], account: int) -> Iterator[Client]:
+    """A client of the account of the test, past the console."""
+    one = Client(served, account)
     yield one
     one.close()

@@ -23,9 +23,9 @@ from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.navigation import screen_class
 from hooktui.console.registry import BY_NAME, EVERYWHERE, TOP_SCREENS
+from tests.console.client import Client
 from tests.console.command_scene import WAYS, Scene, staged
 from tests.console.command_table import Screen
-from tests.console.place import Place
 from tests.support.receivers import Receiver
 
 READS = {
@@ -72,9 +72,9 @@ ALL = [
 
 @pytest.mark.parametrize("screen", ALL)
 async def test_every_screen_helps_finds_takes_a_command_reloads_and_is_left(
-    screen: Screen, place: Place, receiver: Receiver
+    screen: Screen, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         await open_with_free_keys(scene, screen)
         front = scene.screen
         await scene.console.press("question_mark")
@@ -110,9 +110,9 @@ async def test_every_screen_helps_finds_takes_a_command_reloads_and_is_left(
 @pytest.mark.soak
 @pytest.mark.parametrize("screen", WAYS, ids=lambda screen: screen.__name__)
 async def test_every_digit_leads_to_its_place_from_everywhere(
-    screen: Screen, place: Place, receiver: Receiver
+    screen: Screen, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         for there in TOP_SCREENS:
             await open_with_free_keys(scene, screen)
             assert BY_NAME[there.command].keys == there.key

@@ -20,10 +20,10 @@ from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.tabs import TABS
 from hooktui.console.shell.server_connection import ConnectionState
+from tests.console.client import Client
 from tests.console.command_scene import WAYS, Scene, begin, possible, staged
 from tests.console.command_table import ASKING, WRITING, Asking, Screen, by_screen
 from tests.console.gate import Spoil, half, lost, page, reset, says
-from tests.console.place import Place
 from tests.support.receivers import Receiver
 
 RELOADED = (
@@ -99,9 +99,9 @@ async def _die_of(scene: Scene, case: Asking, undone: tuple[Death, ...], done: D
 # Red when an error is not told, a lost answer counts as done or as not done, or typed text goes.
 @pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
 async def test_a_write_whose_answer_does_not_come_is_told_as_what_it_is(
-    screen: Screen, place: Place, receiver: Receiver
+    screen: Screen, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         for case in BY_SCREEN[screen]:
             number = WRITING.index(case)
             undone = (UNDONE[number % 2], UNDONE[2])
@@ -112,9 +112,9 @@ async def test_a_write_whose_answer_does_not_come_is_told_as_what_it_is(
 @pytest.mark.parametrize("done", DONE, ids=lambda death: death.how.__name__)
 @pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
 async def test_a_write_dies_in_every_way(
-    screen: Screen, done: Death, place: Place, receiver: Receiver
+    screen: Screen, done: Death, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         for case in BY_SCREEN[screen]:
             await _die_of(scene, case, UNDONE, done)
 
@@ -122,9 +122,9 @@ async def test_a_write_dies_in_every_way(
 # Red when a list or a screen that could not be read stays so although the server is well again.
 @pytest.mark.parametrize("screen", READING, ids=lambda screen: screen.__name__)
 async def test_what_cannot_be_read_is_told_and_ctrl_r_reads_it(
-    screen: Screen, place: Place, receiver: Receiver
+    screen: Screen, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         for case in READING[screen]:
             await begin(scene, case)
             scene.gate.spoil(case.pattern(scene), says(500, "the disk is on fire"))
@@ -142,9 +142,9 @@ async def test_what_cannot_be_read_is_told_and_ctrl_r_reads_it(
 
 # Red when what cannot be read again ends the console, or nobody is told.
 async def test_a_reload_that_fails_is_told_on_every_screen_and_tab(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         for screen in RELOADED:
             await scene.open(screen)
             for _ in range(len(TABS) if screen is HookScreen else 1):
@@ -163,9 +163,9 @@ async def test_a_reload_that_fails_is_told_on_every_screen_and_tab(
 
 
 async def test_every_screen_stays_while_the_server_is_gone_and_finds_it_again(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         for screen in WAYS:
             scene.fresh()
             await scene.open(screen)
@@ -198,9 +198,9 @@ FORMS = [case for case in WRITING if case.typed]
 # Red when a form is emptied, or what is typed while the server is gone cannot be saved after it.
 @pytest.mark.parametrize("case", FORMS, ids=str)
 async def test_a_form_keeps_what_was_typed_and_is_saved_when_the_server_is_back(
-    case: Asking, place: Place, receiver: Receiver
+    case: Asking, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         await begin(scene, case)
         await scene.gate.close()
         await scene.console.until(lambda: scene.app.connection.state is ConnectionState.LOST)
@@ -222,9 +222,9 @@ async def test_a_form_keeps_what_was_typed_and_is_saved_when_the_server_is_back(
 
 # Red when a second try after a lost answer sends the event a second time.
 async def test_an_event_whose_answer_was_lost_is_sent_again_and_comes_in_once(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         case = next(one for one in WRITING if one.screen is EmitScreen)
         await begin(scene, case)
         before = len(scene.events())

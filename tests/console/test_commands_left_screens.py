@@ -15,19 +15,19 @@ from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.domain.errors import Conflict
+from tests.console.client import Client
 from tests.console.command_scene import staged
-from tests.console.place import Place
 from tests.support.receivers import Receiver
 
 
 # Red when the screen takes the dialog away in place of itself, and stays with a hook that is gone.
 async def test_a_hook_that_somebody_deletes_takes_its_screen_and_the_help_over_it(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         await scene.open(HookScreen)
         held = scene.gate.hold(f"GET /v1/hooks/{scene.hook.id}")
-        place.ask(calls.delete_hook(scene.hook.id))
+        client.ask(calls.delete_hook(scene.hook.id))
         await scene.console.press("ctrl+r")
         await scene.console.until(lambda: held.arrived >= 1)
         await scene.console.press("question_mark")
@@ -39,9 +39,9 @@ async def test_a_hook_that_somebody_deletes_takes_its_screen_and_the_help_over_i
 
 # Red when the question is closed by the answer and the form stays, or says that all is lost.
 async def test_a_form_that_is_saved_while_it_asks_whether_to_leave_is_left_and_told(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         await scene.open(HookForm)
         held = scene.gate.hold("PATCH .*")
         await scene.console.press("tab", *"renamed", "ctrl+s")
@@ -58,9 +58,9 @@ async def test_a_form_that_is_saved_while_it_asks_whether_to_leave_is_left_and_t
 
 
 async def test_an_event_that_comes_in_while_it_asks_whether_to_leave_is_told(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         await scene.open(EmitScreen)
         held = scene.gate.hold("POST /v1/events/.*")
         await scene.console.press("space", "ctrl+s")
@@ -75,9 +75,9 @@ async def test_an_event_that_comes_in_while_it_asks_whether_to_leave_is_told(
 
 # Red when a token that came too late is shown over something else, or nobody hears of it.
 async def test_a_token_that_is_made_under_another_screen_is_told_and_not_shown(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         await scene.open(TokenForm)
         held = scene.gate.hold("POST /v1/tokens")
         await scene.console.press(*"robot", "ctrl+s")
@@ -91,10 +91,10 @@ async def test_a_token_that_is_made_under_another_screen_is_told_and_not_shown(
 
 # Red when a ping of one hook keeps the admin from pinging another one.
 async def test_a_slow_ping_of_one_hook_does_not_keep_from_pinging_another(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
-        other = place.hook(receiver.url, name="other")
+    async with staged(client, receiver) as scene:
+        other = client.hook(receiver.url, name="other")
         await scene.console.shows("other")
         held = scene.gate.hold(f"POST /v1/hooks/{scene.hook.id}/ping")
         await scene.open(HooksScreen)
@@ -110,13 +110,13 @@ async def test_a_slow_ping_of_one_hook_does_not_keep_from_pinging_another(
 
 # Red when an error that a command does not expect ends the console.
 async def test_a_refusal_that_a_command_does_not_expect_is_told(
-    place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
     async def refused(_actions: HookActions) -> None:
         raise Conflict("not at this moment")
 
     monkeypatch.setattr(HookActions, "ping", refused)
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         await scene.open(HooksScreen)
         await scene.console.press("p")
         await scene.console.until(lambda: "not at this moment" in scene.notice)

@@ -8,10 +8,10 @@ from hooktui.console.frame.dialogs import Question
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.roles import Need, Role, why_not
+from tests.console.client import Client
 from tests.console.command_scene import Scene, begin, possible, staged
 from tests.console.command_table import WRITING, Asking, Screen, by_screen
 from tests.console.gate import as_role, says
-from tests.console.place import Place
 from tests.support.receivers import Receiver
 
 BY_SCREEN = by_screen(WRITING)
@@ -27,9 +27,9 @@ TOLD = (NOT_ALLOWED, "there is no such thing any more", "somebody changed it mea
 # Red when a refusal is swallowed, or shown as if the thing was done.
 @pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
 async def test_a_refusal_is_told_in_the_words_of_the_server_and_nothing_counts_as_done(
-    screen: Screen, place: Place, receiver: Receiver
+    screen: Screen, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         for case in BY_SCREEN[screen]:
             await begin(scene, case)
             for refusal, told in zip(REFUSALS, TOLD, strict=True):
@@ -57,11 +57,11 @@ async def _is_refused(scene: Scene, case: Asking, told: str) -> None:
 
 # Red when the commands stay lit after the server has said that the role is another one.
 async def test_after_a_refusal_the_commands_that_the_role_does_not_allow_are_dimmed(
-    place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
     # Only what is busy reads its status again by itself.
     monkeypatch.setattr("hooktui.console.shell.status._is_calm", lambda _: True)
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         await scene.open(HooksScreen)
         await scene.console.until(lambda: not scene.app.status._due)
         scene.gate.spoil("GET /v1/status", as_role("viewer"))
@@ -77,10 +77,10 @@ async def test_after_a_refusal_the_commands_that_the_role_does_not_allow_are_dim
 
 # Red when a console whose token was revoked says that the server went away.
 async def test_a_token_that_is_revoked_meanwhile_is_told_and_looked_at_again(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
     reason = "unknown or revoked token; ask an admin for a new one"
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         await scene.open(HooksScreen)
         scene.gate.spoil(".*", says(401, reason))
         scene.gate.drop()

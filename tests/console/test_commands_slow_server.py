@@ -25,10 +25,10 @@ from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.console.navigation import screen_class
 from hooktui.console.registry import TOP_SCREENS
+from tests.console.client import Client
 from tests.console.command_scene import Scene, begin, staged
 from tests.console.command_table import WRITING, Asking, Screen, by_screen
 from tests.console.gate import Held, says
-from tests.console.place import Place
 from tests.support.receivers import Receiver
 from tests.support.waiting import until
 
@@ -46,9 +46,9 @@ async def press_and_hold(scene: Scene, case: Asking) -> None:
 # Red when a held answer is not told, holds up a key, or a second press asks a second time.
 @pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
 async def test_while_an_answer_is_held_it_is_told_keys_answer_and_nothing_is_asked_twice(
-    screen: Screen, place: Place, receiver: Receiver
+    screen: Screen, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         for case in BY_SCREEN[screen]:
             await press_and_hold(scene, case)
             await _is_told_and_done_once(scene, case)
@@ -84,9 +84,9 @@ async def _is_done(scene: Scene, case: Asking) -> None:
 # Red when a screen that is left takes the answer with it.
 @pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
 async def test_what_is_done_after_its_screen_was_left_is_told_on_the_screen_in_front(
-    screen: Screen, place: Place, receiver: Receiver
+    screen: Screen, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         for case in BY_SCREEN[screen]:
             await press_and_hold(scene, case)
             scene.leave()
@@ -105,8 +105,8 @@ async def test_what_is_done_after_its_screen_was_left_is_told_on_the_screen_in_f
 
 OPENERS: dict[Screen, Callable[[Scene], object]] = {
     **{
-        screen_class(place): lambda scene, place=place: scene.app.navigation.go(place)
-        for place in TOP_SCREENS[1:]
+        screen_class(client): lambda scene, client=client: scene.app.navigation.go(client)
+        for client in TOP_SCREENS[1:]
     },
     HookScreen: lambda scene: scene.app.navigation.open_hook(scene.hook.id),
     DeliveryScreen: lambda scene: scene.app.navigation.open_delivery(scene.waiting.id),
@@ -125,9 +125,9 @@ WITHOUT_A_READ = (LiveLogScreen, SecretScreen, EmitScreen, EngineScreen)
 # left meets what is no more there.
 @pytest.mark.parametrize("screen", OPENERS, ids=lambda screen: screen.__name__)
 async def test_a_screen_whose_answers_do_not_come_says_so_takes_keys_and_is_left(
-    screen: Screen, place: Place, receiver: Receiver
+    screen: Screen, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene, asyncio.timeout(25):  # less than a call waits
+    async with staged(client, receiver) as scene, asyncio.timeout(25):  # less than a call waits
         scene.gate.hold("(?!GET /v1/feed).*")
         OPENERS[screen](scene)
         here = await scene.on(screen)
@@ -152,8 +152,8 @@ async def arrives(held: Held, times: int) -> None:
 
 
 # Red when a timer of the app awaits the server: the app's messages, and so every key, wait as well.
-async def test_a_status_that_does_not_come_holds_up_no_key(place: Place, receiver: Receiver):
-    async with staged(place, receiver) as scene, asyncio.timeout(12):
+async def test_a_status_that_does_not_come_holds_up_no_key(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene, asyncio.timeout(12):
         held = scene.gate.hold("GET /v1/status")
         scene.app.status.read_soon()
         await arrives(held, 1)
@@ -168,9 +168,9 @@ async def test_a_status_that_does_not_come_holds_up_no_key(place: Place, receive
 
 # Red when a key does nothing and says nothing while the list is read again after a refusal.
 async def test_a_token_can_be_revoked_again_before_the_list_has_been_read_again(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         case = next(one for one in WRITING if one.screen is TokensScreen)
         await begin(scene, case)
         held = scene.gate.hold("GET /v1/tokens")
@@ -185,10 +185,10 @@ async def test_a_token_can_be_revoked_again_before_the_list_has_been_read_again(
 
 # Red when the list of types waits for a sample that only the server has.
 async def test_a_sample_that_does_not_come_holds_up_no_key(
-    place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(emit_screen, "sample", lambda *_: None)
-    async with staged(place, receiver) as scene, asyncio.timeout(12):
+    async with staged(client, receiver) as scene, asyncio.timeout(12):
         held = scene.gate.hold("GET /v1/events.*")
         scene.app.navigation.open_emit()
         await scene.on(EmitScreen)

@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 
 from hooktui.console.widgets.document_view import JsonView
+from tests.console.client import Client
 from tests.console.command_scene import Scene, begin, possible, staged
 from tests.console.command_table import ASKING, QUIET, Quiet, Screen, by_screen
-from tests.console.place import Place
 from tests.support.receivers import Receiver
 
 ASKING_BY_SCREEN = by_screen(ASKING)
@@ -17,9 +17,9 @@ ASKING_BY_SCREEN = by_screen(ASKING)
 
 @pytest.mark.parametrize("screen", ASKING_BY_SCREEN, ids=lambda screen: screen.__name__)
 async def test_a_command_is_done_and_the_admin_sees_it(
-    screen: Screen, place: Place, receiver: Receiver
+    screen: Screen, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         for case in ASKING_BY_SCREEN[screen]:
             await begin(scene, case)
             assert case.done is None or not case.done(scene), case
@@ -40,9 +40,9 @@ QUIET_SCREENS = list(dict.fromkeys(case.screen for case in QUIET))
 
 @pytest.mark.parametrize("screen", QUIET_SCREENS, ids=lambda screen: screen.__name__)
 async def test_a_command_without_the_server_does_something(
-    screen: Screen, place: Place, receiver: Receiver
+    screen: Screen, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         for case in (one for one in QUIET if one.screen is screen):
             await _does_something(scene, case)
 

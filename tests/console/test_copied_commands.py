@@ -13,8 +13,9 @@ import pytest
 from hooktui.client import calls
 from hooktui.console.deliveries.document import as_check, as_curl, as_json
 from hooktui.domain.signatures import hook_signature, make_secret
-from tests.console.place import Place
+from tests.console.client import Client
 from tests.support.receivers import receiving
+from tests.support.waiting import wait_for
 from tests.support.wire_objects import detail, request
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +80,7 @@ def valid_in(heard: list[str]) -> int:
 
 
 def test_both_commands_work_on_a_real_delivery_against_the_receiver_of_the_house(
-    place: Place, tmp_path: Path
+    client: Client, tmp_path: Path
 ) -> None:
     # Red when the copied request is not byte by byte what was sent, so that it does not verify.
     secret = make_secret()
@@ -95,17 +96,17 @@ def test_both_commands_work_on_a_real_delivery_against_the_receiver_of_the_house
     reader = threading.Thread(target=heard.extend, args=(listen.stdout,))
     reader.start()
     try:
-        place.wait_for(lambda: any("http://127.0.0.1:" in line for line in heard))
+        wait_for(lambda: any("http://127.0.0.1:" in line for line in heard))
         port = re.search(r"http://127\.0\.0\.1:(\d+)", "".join(heard))
         assert port is not None
-        hook = place.hook(f"http://127.0.0.1:{port[1]}/in", secret=secret)
-        place.emit(body=NASTY.encode())
-        place.wait_for(lambda: place.deliveries(hook.id, "delivered"))
-        one = place.ask(calls.get_delivery(place.deliveries(hook.id)[0].id))
-        place.wait_for(lambda: valid_in(heard) == 2)
+        hook = client.hook(f"http://127.0.0.1:{port[1]}/in", secret=secret)
+        client.emit(body=NASTY.encode())
+        wait_for(lambda: client.deliveries(hook.id, "delivered"))
+        one = client.ask(calls.get_delivery(client.deliveries(hook.id)[0].id))
+        wait_for(lambda: valid_in(heard) == 2)
         done = run(as_curl(one.request), tmp_path)
         assert (done.returncode, done.stdout.split()[1]) == (0, "200"), done
-        place.wait_for(lambda: valid_in(heard) == 4)
+        wait_for(lambda: valid_in(heard) == 4)
         check = as_check(one.request)
         assert check is not None
         check = check.replace("hooktui verify", f"{sys.executable} -m hooktui verify")

@@ -10,27 +10,29 @@ from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.wire.deliveries import Delivery
-from tests.console.place import Place, seen, tried_once, until
+from tests.console.client import Client, tried_once
+from tests.console.screen_text import seen, until
 from tests.support.receivers import Receiver
+from tests.support.waiting import wait_for
 
 
-def failed_twice(place: Place, receiver: Receiver) -> Delivery:
+def failed_twice(client: Client, receiver: Receiver) -> Delivery:
     """Return a delivery that was answered 500, then 503 with another body, and has ended."""
     receiver.status, receiver.body = 500, b'{"ok":false,"why":"first"}'
-    hook = place.hook(receiver.url, retry_schedule_s=[2.0])
-    place.emit(body=b'{"id":7}')
+    hook = client.hook(receiver.url, retry_schedule_s=[2.0])
+    client.emit(body=b'{"id":7}')
     # Its number counts from the claim on; pending again, it was answered.
-    place.wait_for(lambda: [one.attempts for one in place.deliveries(hook.id, "pending")] == [1])
+    wait_for(lambda: [one.attempts for one in client.deliveries(hook.id, "pending")] == [1])
     receiver.status, receiver.body = 503, b'{"ok":false,"why":"second"}'
-    place.wait_for(lambda: place.deliveries(hook.id, "failed"))
-    return place.deliveries(hook.id)[0]
+    wait_for(lambda: client.deliveries(hook.id, "failed"))
+    return client.deliveries(hook.id)[0]
 
 
 async def test_two_attempts_are_compared_and_bodies_are_shown_in_hex(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ) -> None:
-    one = failed_twice(place, receiver)
-    app = place.console()
+    one = failed_twice(client, receiver)
+    app = client.console()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = DeliveryScreen(one.id)
         await app.push_screen(screen)
@@ -51,10 +53,10 @@ async def test_two_attempts_are_compared_and_bodies_are_shown_in_hex(
 
 
 async def test_marks_choose_the_attempts_and_moving_shows_the_attempt_again(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ) -> None:
-    one = failed_twice(place, receiver)
-    app = place.console()
+    one = failed_twice(client, receiver)
+    app = client.console()
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(DeliveryScreen(one.id))
         await until(pilot, lambda: "Response to attempt 2" in seen(pilot))
@@ -65,13 +67,13 @@ async def test_marks_choose_the_attempts_and_moving_shows_the_attempt_again(
 
 
 async def test_a_resend_says_what_it_is_a_resend_of_and_enter_opens_that(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ) -> None:
     # Red when the deliveries of an event to a hook are not read, or Enter does not open one.
-    one = failed_twice(place, receiver)
+    one = failed_twice(client, receiver)
     receiver.status, receiver.body = 200, b"fine"
-    again = place.ask(calls.resend_delivery(one.id))
-    app = place.console()
+    again = client.ask(calls.resend_delivery(one.id))
+    app = client.console()
     async with app.run_test(size=(120, 36)) as pilot:
         screen = DeliveryScreen(again.id)
         await app.push_screen(screen)
@@ -85,26 +87,26 @@ async def test_a_resend_says_what_it_is_a_resend_of_and_enter_opens_that(
 
 
 async def test_what_waits_says_why_then_and_what_comes_after(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ) -> None:
     receiver.status = 500
-    hook = place.hook(receiver.url, retry_schedule_s=[3600, 7200])
-    place.emit()
-    place.wait_for(lambda: tried_once(place, hook.id))
-    app = place.console()
+    hook = client.hook(receiver.url, retry_schedule_s=[3600, 7200])
+    client.emit()
+    wait_for(lambda: tried_once(client, hook.id))
+    app = client.console()
     async with app.run_test(size=(80, 24)) as pilot:
-        await app.push_screen(DeliveryScreen(place.deliveries(hook.id)[0].id))
+        await app.push_screen(DeliveryScreen(client.deliveries(hook.id)[0].id))
         await until(pilot, lambda: "the schedule says 1h after attempt 1" in seen(pilot))
         await until(pilot, lambda: "2 attempts if each fails" in seen(pilot))
-        place.ask(calls.edit_hook(hook.id, {"active": False}))
+        client.ask(calls.edit_hook(hook.id, {"active": False}))
         await until(pilot, lambda: f"hook {hook.id} is not active since" in seen(pilot))
 
 
 async def test_a_viewer_compares_and_is_told_why_it_does_not_resend(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ) -> None:
-    one = failed_twice(place, receiver)
-    app = place.console(role="viewer")
+    one = failed_twice(client, receiver)
+    app = client.console(role="viewer")
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(DeliveryScreen(one.id))
         await until(pilot, lambda: "Response to attempt 2" in seen(pilot))
@@ -112,15 +114,15 @@ async def test_a_viewer_compares_and_is_told_why_it_does_not_resend(
         await until(pilot, lambda: "your role viewer may only look" in seen(pilot))
         await pilot.press("D")
         await until(pilot, lambda: "Attempt 2 against attempt 1" in seen(pilot))
-        assert len(place.deliveries(one.hook)) == 1
+        assert len(client.deliveries(one.hook)) == 1
 
 
 async def test_what_is_read_besides_may_fail_and_the_delivery_stays(
-    place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Red when a hook that cannot be read takes the delivery off the screen.
-    one = failed_twice(place, receiver)
-    app = place.console()
+    one = failed_twice(client, receiver)
+    app = client.console()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = DeliveryScreen(one.id)
         real = screen.send

@@ -20,10 +20,10 @@ async def test_digits_go_to_the_screens_from_everywhere(open_console):
 
 
 async def test_the_log_says_what_is_wrong_with_a_filter_and_keeps_the_last_good_one(
-    open_console, make_hook, place
+    open_console, make_hook, client
 ):
     make_hook(name="billing")
-    place.emit()
+    client.emit()
     async with open_console() as console:
         await console.press("2")
         await console.shows("✓ 200")
@@ -39,13 +39,13 @@ async def test_the_log_says_what_is_wrong_with_a_filter_and_keeps_the_last_good_
         await console.shows("1 hook", "billing")
 
 
-async def test_the_log_is_searched_marked_wrapped_and_copied(open_console, make_hook, place):
+async def test_the_log_is_searched_marked_wrapped_and_copied(open_console, make_hook, client):
     make_hook(name="billing")
     async with open_console() as console:
         await console.press("2", "space")
         await console.shows("there is no line yet")
         for kind in ("job.failed", "job.started", "job.failed"):
-            place.emit(kind)
+            client.emit(kind)
         await console.until(lambda: console.text.count("✓ 200") == 3)
         await console.press("ctrl+f", *"started", "enter")
         await console.shows("match 1 of 1", "search: started", "paused")
@@ -65,16 +65,16 @@ async def test_the_log_is_searched_marked_wrapped_and_copied(open_console, make_
         await console.shows("1 hook", "billing")
 
 
-async def test_a_paused_log_counts_and_f_follows_again(open_console, make_hook, place):
+async def test_a_paused_log_counts_and_f_follows_again(open_console, make_hook, client):
     make_hook(name="billing")
-    place.emit()
+    client.emit()
     async with open_console() as console:
         await console.press("2")
         await console.shows("✓ 200", "following")
         await console.press("k")
         await console.shows("paused")
-        place.emit("job.started")
-        place.emit("job.started")
+        client.emit("job.started")
+        client.emit("job.started")
         await console.shows("2 new, f follows")
         assert "job.started" not in console.text
         await console.press("f")

@@ -65,8 +65,8 @@ async def test_no_picture_is_written(app: ConsoleApp, tmp_path: Path, monkeypatc
     assert files_in(tmp_path) == []
 
 
-async def test_a_picture_is_written_where_nobody_is_confined(place, tmp_path: Path) -> None:
-    free = place.console()
+async def test_a_picture_is_written_where_nobody_is_confined(client, tmp_path: Path) -> None:
+    free = client.console()
     async with free.run_test():
         free.save_screenshot("picture.svg", str(tmp_path))
     assert (tmp_path / "picture.svg").exists()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hooktui.client import calls
 from hooktui.console.hooks.hooks_screen import HooksScreen
+from tests.console.client import Client
 from tests.console.command_scene import staged
 from tests.console.conftest import Console
 from tests.console.gate import says
-from tests.console.place import Place
 from tests.support.receivers import Receiver
 
 
@@ -33,7 +33,7 @@ async def test_commands_on_hooks_are_refused_while_the_keys_go_to_the_log(open_c
 
 # Red when marks that a filter hides are acted on beside what is seen.
 async def test_marked_hooks_that_a_filter_hides_are_counted_and_not_acted_on(
-    open_console, make_hook, place: Place
+    open_console, make_hook, client: Client
 ):
     hooks = [make_hook(name=name) for name in ("billing", "backup")]
     async with open_console() as console:
@@ -44,25 +44,25 @@ async def test_marked_hooks_that_a_filter_hides_are_counted_and_not_acted_on(
         await console.shows("1 of 1 marked hook is hidden by the filter; Esc unmarks all")
         await console.press("slash", "escape", "a")
         await console.shows("(billing) disabled")
-        assert [place.ask(calls.get_hook(one["id"])).active for one in hooks] == [False, True]
+        assert [client.ask(calls.get_hook(one["id"])).active for one in hooks] == [False, True]
 
 
 # Red when a command acts on the neighbour of a hook that another admin has just deleted (the cursor
 # went there by itself), or when it never acts again.
 async def test_a_command_does_not_hit_the_neighbour_of_a_hook_that_is_gone(
-    open_console, make_hook, place: Place
+    open_console, make_hook, client: Client
 ):
     hooks = [make_hook(name=f"hook {letter}") for letter in "abc"]
     async with open_console() as console:
         await console.shows("hook c")
         await console.press("j")
-        place.ask(calls.delete_hook(hooks[1]["id"]))
+        client.ask(calls.delete_hook(hooks[1]["id"]))
         await console.hides("hook b")
         await console.press("a")
         await console.shows("the cursor is on another hook; look, press a again")
         await console.press("a")
         await console.shows("(hook c) disabled")
-        assert place.ask(calls.get_hook(hooks[0]["id"])).active
+        assert client.ask(calls.get_hook(hooks[0]["id"])).active
 
 
 # Red for A7: the cursor stayed where it was, and `p` pinged another hook than the new one.
@@ -81,13 +81,13 @@ async def test_a_hook_that_was_just_made_is_the_chosen_one(open_console, make_ho
 
 
 async def test_a_hook_that_was_just_made_and_is_hidden_by_a_filter_is_not_its_neighbour(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         screen = await scene.open(HooksScreen)
         await scene.console.press("slash", *"bill", "enter")
         await scene.console.shows("filter: bill")
-        made = place.hook(receiver.url, name="other")
+        made = client.hook(receiver.url, name="other")
         scene.app.navigation.select("Hooks", made.id)
         await scene.console.until(lambda: not screen.listing._loading.locked())
         await scene.console.press("p")
@@ -97,10 +97,10 @@ async def test_a_hook_that_was_just_made_and_is_hidden_by_a_filter_is_not_its_ne
 
 # Red when the row is looked up when the work of a command begins, not when its key was handled.
 async def test_a_command_acts_on_the_hook_that_was_under_the_cursor_when_its_key_came(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
-        other = place.hook(receiver.url, name="other")
+    async with staged(client, receiver) as scene:
+        other = client.hook(receiver.url, name="other")
         await scene.console.shows("other")
         screen = await scene.open(HooksScreen)
         screen.run_command("ping")
@@ -110,12 +110,12 @@ async def test_a_command_acts_on_the_hook_that_was_under_the_cursor_when_its_key
 
 
 # Red when `u` switches a hook of the account that was looked at before.
-async def test_undo_does_not_reach_into_another_account(place: Place, receiver: Receiver):
-    async with staged(place, receiver) as scene:
+async def test_undo_does_not_reach_into_another_account(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
         await scene.open(HooksScreen)
         await scene.console.press("a")
         await scene.console.until(lambda: "(billing) disabled" in scene.notice)
-        other = scene.ask(calls.create_account(f"undo {place.id}"))
+        other = scene.ask(calls.create_account(f"undo {client.id}"))
         assert await scene.app.use_account(other.id)
         await scene.console.press("u")
         await scene.console.until(lambda: "there is nothing to undo" in scene.notice)
@@ -124,10 +124,10 @@ async def test_undo_does_not_reach_into_another_account(place: Place, receiver: 
 
 # Red when `u` reaches past what is being done to what was done before that.
 async def test_undo_turns_round_nothing_older_than_what_is_under_way(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
-        other = place.hook(receiver.url, name="other")
+    async with staged(client, receiver) as scene:
+        other = client.hook(receiver.url, name="other")
         await scene.console.shows("other")
         await scene.open(HooksScreen)
         await scene.console.press("a")
@@ -146,9 +146,9 @@ async def test_undo_turns_round_nothing_older_than_what_is_under_way(
 
 
 # Red when a deactivation that the server refuses takes the undo of the last one away.
-async def test_undo_turns_round_what_was_done_before_a_refusal(place: Place, receiver: Receiver):
-    async with staged(place, receiver) as scene:
-        place.hook(receiver.url, name="other")
+async def test_undo_turns_round_what_was_done_before_a_refusal(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        client.hook(receiver.url, name="other")
         await scene.console.shows("other")
         await scene.open(HooksScreen)
         await scene.console.press("a")
@@ -163,9 +163,9 @@ async def test_undo_turns_round_what_was_done_before_a_refusal(place: Place, rec
 
 
 # Red when a command acts on the first row of a filtered list before anybody can have seen it there.
-async def test_a_command_waits_until_its_row_has_been_drawn(place: Place, receiver: Receiver):
-    async with staged(place, receiver) as scene:
-        place.hook(receiver.url, name="other")
+async def test_a_command_waits_until_its_row_has_been_drawn(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        client.hook(receiver.url, name="other")
         await scene.console.shows("other")
         screen = await scene.open(HooksScreen)
         screen.filter.text = "other"

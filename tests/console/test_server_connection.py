@@ -12,8 +12,8 @@ from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.paths import places
+from tests.console.client import Client
 from tests.console.conftest import ROOT, Console
-from tests.console.place import Place
 
 
 def environ_of(home: Path) -> dict[str, str]:
@@ -34,16 +34,16 @@ async def test_a_lost_server_shows_at_once_and_the_log_goes_on_where_it_stopped(
 ):
     environ = environ_of(tmp_path)
     server = start_server(places(environ), environ)
-    place = Place(environ, 1)
-    place.hook(receiver.url, name="billing")
+    client = Client(environ, 1)
+    client.hook(receiver.url, name="billing")
     try:
         app = ConsoleApp(environ=environ)
         async with app.run_test(size=(120, 30)) as pilot:
             console = Console(app, pilot)
             await console.shows("● active", "billing")
-            sent = [place.emit().id]
+            sent = [client.emit().id]
             await console.until(lambda: attempts(app) == sent)
-            place.close()
+            client.close()
             server.terminate()
             server.wait(20)
             await console.until(lambda: app.connection.state is ConnectionState.LOST)
@@ -51,13 +51,13 @@ async def test_a_lost_server_shows_at_once_and_the_log_goes_on_where_it_stopped(
             app.screen.notices.clear()
             await console.shows("server lost, reconnecting…")
             server = start_server(places(environ), environ)
-            sent += [place.emit().id for _ in range(3)]
+            sent += [client.emit().id for _ in range(3)]
             await console.until(lambda: len(attempts(app)) >= 4)
             assert sorted(attempts(app)) == sorted(sent)
             assert app.connection.state is ConnectionState.CONNECTED
             await console.shows("the server is back")
     finally:
-        place.close()
+        client.close()
         server.terminate()
         server.wait(20)
 
@@ -70,9 +70,9 @@ async def test_a_console_that_finds_no_server_starts_one_and_says_that_it_stays(
         await console.shows("Hooks", "starting the server…")
         await console.shows("it keeps delivering", "No hooks yet")
     # The console is gone, the server is not.
-    place = Place(environ, 1)
-    pid = place._client.server_pid()
-    place.close()
+    client = Client(environ, 1)
+    pid = client._client.server_pid()
+    client.close()
     assert app.connection.started
     os.kill(pid, 15)
 

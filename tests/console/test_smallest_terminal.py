@@ -5,21 +5,22 @@ from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.widgets.chrome import KeyLine
 from hooktui.console.widgets.document_view import JsonView
-from tests.console.place import Place
+from tests.console.client import Client
 from tests.support.receivers import Receiver
+from tests.support.waiting import wait_for
 
 SMALLEST = (60, 15)
 
 
 async def test_what_is_long_does_not_push_out_what_is_below_it(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
     """Red when a list takes the height that it would like to have."""
     receiver.status = 500
-    hooks = [place.hook(receiver.url, retry_schedule_s=[0.1] * 8) for _ in range(9)]
-    event = place.emit().id
-    place.wait_for(lambda: place.deliveries(hooks[0].id, "failed"))
-    delivery = place.deliveries(hooks[0].id)[0].id
+    hooks = [client.hook(receiver.url, retry_schedule_s=[0.1] * 8) for _ in range(9)]
+    event = client.emit().id
+    wait_for(lambda: client.deliveries(hooks[0].id, "failed"))
+    delivery = client.deliveries(hooks[0].id)[0].id
     async with open_console(size=SMALLEST) as console:
         app = console.app
         await console.shows("Live log", "failing")

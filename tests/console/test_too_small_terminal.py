@@ -19,8 +19,8 @@ from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.registry import BY_NAME
 from hooktui.console.shell.terminal_size import LARGEST, SMALLEST, clamped, is_too_small
+from tests.console.client import Client
 from tests.console.command_scene import WAYS, Scene, staged
-from tests.console.place import Place
 from tests.support.receivers import Receiver
 
 LARGE = (110, 24)
@@ -94,9 +94,9 @@ async def acts_on_nothing(scene: Scene) -> None:
 # Red for A4: an active hook was disabled by a key while nothing but the message was drawn; red when
 # the focus, which tells where keys go, is lost with the size.
 async def test_below_the_smallest_size_no_screen_takes_a_key_a_click_or_a_paste(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver, LARGE) as scene:
+    async with staged(client, receiver, LARGE) as scene:
         for kind in WAYS:
             await scene.open(kind)
             await acts_on_nothing(scene)
@@ -140,9 +140,9 @@ async def _command(scene: Scene) -> type:
 
 # Red when a dialog or a line takes keys, or is drawn over the message.
 async def test_below_the_smallest_size_no_dialog_takes_a_key_a_click_or_a_paste(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver, LARGE) as scene:
+    async with staged(client, receiver, LARGE) as scene:
         for way in (_delete, _help, _palette, _name, _filter, _command):
             kind: type = await way(scene)
             await scene.on_dialog(kind)
@@ -152,9 +152,9 @@ async def test_below_the_smallest_size_no_dialog_takes_a_key_a_click_or_a_paste(
 
 # Red when a dialog that an answer of the server opens is drawn over the message.
 async def test_a_dialog_that_opens_by_itself_is_not_drawn_over_the_message(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver, LARGE) as scene:
+    async with staged(client, receiver, LARGE) as scene:
         await scene.open(EmitScreen)
         held = scene.gate.hold("POST /v1/events/.*")
         await scene.console.press("ctrl+s")
@@ -172,17 +172,19 @@ async def test_a_dialog_that_opens_by_itself_is_not_drawn_over_the_message(
 
 @pytest.mark.parametrize("key", ["q", "ctrl+q"])
 async def test_below_the_smallest_size_the_console_can_be_left(
-    key: str, place: Place, receiver: Receiver
+    key: str, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver, LARGE) as scene:
+    async with staged(client, receiver, LARGE) as scene:
         await scene.open(EmitScreen)  # where q is a letter
         await resize(scene, (40, 10))
         scene.app.post_message(events.Key(key, key if len(key) == 1 else None))
         await scene.console.until(lambda: scene.app._exit)
 
 
-async def test_help_below_the_smallest_size_tells_which_keys_work(place: Place, receiver: Receiver):
-    async with staged(place, receiver, LARGE) as scene:
+async def test_help_below_the_smallest_size_tells_which_keys_work(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver, LARGE) as scene:
         await scene.open(HooksScreen)
         await resize(scene, (40, 10))
         await scene.console.shows("hooktui needs 60x15", "q quits")
@@ -194,9 +196,9 @@ async def test_help_below_the_smallest_size_tells_which_keys_work(place: Place, 
 
 
 async def test_q_below_the_smallest_size_does_not_drop_what_was_typed(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver, LARGE) as scene:
+    async with staged(client, receiver, LARGE) as scene:
         form = await scene.open(HookForm)
         await scene.console.press("tab", *"renamed")
         await resize(scene, (59, 14))

@@ -13,6 +13,7 @@ from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.console.shell.preferences import ConsoleOptions
 from tests.console.conftest import Console
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ async def test_a_clash_is_told_at_the_start_and_both_keys_stay(own, make_hook):
         await console.shows("[keys] ping: x is the key of diagnose, too", "p ping", "x diagnose")
 
 
-async def test_a_command_goes_to_a_place_with_a_filter(own, make_hook, place):
+async def test_a_command_goes_to_a_place_with_a_filter(own, make_hook, client):
     hook = make_hook(name="billing")
     app = own()
     async with app.run_test(size=(140, 36)) as pilot:
@@ -117,11 +118,11 @@ async def test_tab_completes_and_up_brings_older_commands(own, make_hook):
         await console.until(lambda: app.screen.query_one(Input).value == "hooks")
 
 
-async def test_the_palette_opens_a_delivery_by_its_id_and_another_account(own, make_hook, place):
+async def test_the_palette_opens_a_delivery_by_its_id_and_another_account(own, make_hook, client):
     make_hook(name="billing")
-    place.emit()
-    place.wait_for(lambda: place.deliveries(None))
-    delivery = place.deliveries(None)[0].id
+    client.emit()
+    wait_for(lambda: client.deliveries(None))
+    delivery = client.deliveries(None)[0].id
     app = own()
     async with app.run_test(size=(140, 36)) as pilot:
         console = Console(app, pilot)
