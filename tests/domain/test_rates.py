@@ -1,7 +1,12 @@
+"""How many may be sent now, and how many were sent per second."""
+
+from __future__ import annotations
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.domain.rates import BURST_S, TokenBucket
+from hooktui.domain.rates import BURST_S, ThroughputMeter, TokenBucket
+from tests.support.clocks import Clock
 
 RATES = st.floats(0.01, 100_000, allow_nan=False)
 
@@ -54,3 +59,28 @@ def test_a_token_is_there_when_it_was_said_to_be(rate, wait):
     bucket.take(bucket.whole(0))
     at_ms = bucket.next_at_ms(wait)
     assert bucket.whole(at_ms) >= 1
+
+
+def test_a_rate_is_the_average_over_the_last_minute():
+    clock = Clock()
+    rate = ThroughputMeter(clock.steady_s)
+    for _ in range(120):
+        rate.add(3)
+        clock.advance(1)
+    assert 2.9 <= rate.per_second() <= 3.0
+
+
+def test_what_is_older_than_a_minute_does_not_count():
+    clock = Clock()
+    rate = ThroughputMeter(clock.steady_s)
+    rate.add(1_000)
+    clock.advance(61)
+    assert rate.per_second() == 0
+
+
+def test_a_young_rate_counts_since_its_start():
+    clock = Clock()
+    rate = ThroughputMeter(clock.steady_s)
+    clock.advance(2)
+    rate.add(10)
+    assert rate.per_second() == 5
