@@ -202,7 +202,7 @@ async def test_an_open_breaker_outlives_the_engine(running, clock, receivers):
     receiver, _ = await down_after(running, receivers)
     await running.engine.stop()
     transport = Transport(LOOPBACK, Resolver())
-    running.engine = Engine(running.store, transport, clock=clock)
+    running.engine = Engine(running.store, transport, clock=clock.now_ms)
     await running.engine.start()
     await numbered(running, 10)
     clock.advance(31)

@@ -19,12 +19,10 @@ from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.diagnosis import Found, checks_of_look, diagnose
-from hooktui.domain.hook_settings import HookSettings
-from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.diagnosis import Certificate
 from tests.delivery.conftest import LOOPBACK, SHORT
 from tests.support.certificates import Authority
+from tests.support.live_hooks import live_hook
 from tests.support.waiting import until
 from tests.support.wire_objects import hook as wire_hook
 
@@ -38,14 +36,6 @@ def authority(tmp_path):
     return Authority(tmp_path)
 
 
-def live(target, *, verify_tls=True):
-    settings = HookSettings(url=target.url, events=("job",), name="n", verify_tls=verify_tls)
-    return LiveHook(
-        id=HookId(12), account=AccountId(1), version=1, settings=settings, target=target,
-        subscriptions=frozenset({"job"}), filter=None, secrets=(),
-    )  # fmt: skip
-
-
 def quiet(_look, _step):
     """Take what is told, and do nothing with it."""
 
@@ -56,7 +46,9 @@ async def looked(target, *, trust=None, verify_tls=True, lookup=None, own=(), **
     dialer = Dialer(more.get("allowed", LOOPBACK), Resolver(lookup or system_lookup), limits, trust)
     dialer.own_listeners = frozenset(own)
     tell = more.get("tell", quiet)
-    look = await ReceiverProbe(dialer, limits)(live(target, verify_tls=verify_tls), tell)
+    look = await ReceiverProbe(dialer, limits)(
+        live_hook(target=target, verify_tls=verify_tls), tell
+    )
     found = Found(
         hook=wire_hook(url=target.url), target=target, look=look, ping=None, breaker_until_ms=None,
         paused=False, started_at="2026-11-25T12:00:00.000Z", now_ms=now_ms(),

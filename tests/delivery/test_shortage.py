@@ -35,8 +35,8 @@ from hooktui.store.queries import get_hook
 from tests.delivery.conftest import Clients
 from tests.delivery.receivers import Receivers, read_request
 from tests.delivery.running_engine import OK, RunningEngine, forever, url_of
-from tests.delivery.test_receiver_probe import live
 from tests.support.file_limit import no_file_left
+from tests.support.live_hooks import live_hook
 from tests.support.waiting import until
 
 CONDITIONS = {
@@ -320,7 +320,7 @@ async def test_a_diagnosis_for_want_of_files_says_so(clients: Clients, receivers
     shortages = Shortages()
     looker = ReceiverProbe(clients.with_().transport.dialer, shortages=shortages)
     with no_file_left(), pytest.raises(Unavailable, match="no file descriptor left"):
-        await looker(live(receiver.target, verify_tls=True), lambda _look, _step: None)
+        await looker(live_hook(target=receiver.target), lambda _look, _step: None)
     assert shortages.seen.counts == {Condition.FILES: 1}
 
 
