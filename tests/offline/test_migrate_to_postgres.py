@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,17 @@ from hooktui.store.sqlite.moved_marker import Moved, mark_of, read_mark
 from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.vault import KeyProblem, load_keys
 from tests.support.clocks import Clock
-from tests.support.postgres import open_store
+from tests.support.postgres import PostgresServer, database, open_store
 from tests.support.stores import ADA, DEFAULT, always, emit, make_hook, offer, open_in, result_of
 
 _ROOT = Path(__file__).parents[2]
 _POINTS = [point for point in UPKEEP_POINTS if "mov" in point]
+
+
+@pytest.fixture
+async def url(postgres: PostgresServer) -> AsyncIterator[str]:
+    async with database(postgres) as one:
+        yield one
 
 
 @pytest.fixture
