@@ -46,7 +46,7 @@ def test_an_import_contract_names_every_package():
 def test_a_file_states_its_purpose_and_is_short(path):
     text = path.read_text()
     assert text.startswith('"""'), "a file begins with a docstring that states its purpose"
-    assert text.count("\n") <= 700, "one idea per file: over 500 lines ask, over 700 split it"
+    assert text.count("\n") <= 700, "one task per file: split it"
     assert path.stem not in VAGUE, f"{path.stem} says nothing"
 
 
