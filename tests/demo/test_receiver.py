@@ -12,7 +12,7 @@ async def test_each_path_answers_in_its_mood_and_counts_its_own_requests():
     async with Receiver(seed=3) as receiver, httpx.AsyncClient(trust_env=False) as client:
         for number in range(1, 7):
             for mood in (Mood.FAST, Mood.FLAKY, Mood.BUSY, Mood.DOWN, Mood.GONE):
-                answer = await client.post(receiver.url_of(mood), content=b'{"id":1}')
+                answer = await client.post(receiver.url(mood), content=b'{"id":1}')
                 expected = reply(mood, 3, f"/{mood.value}", number)
                 assert answer.status_code == expected.status
                 assert answer.content == expected.body
@@ -21,9 +21,9 @@ async def test_each_path_answers_in_its_mood_and_counts_its_own_requests():
 
 async def test_a_slow_answer_holds_up_nobody_else():
     async with Receiver(seed=3) as receiver, httpx.AsyncClient(trust_env=False) as client:
-        slow = asyncio.create_task(client.post(receiver.url_of(Mood.SLOW), content=b"{}"))
+        slow = asyncio.create_task(client.post(receiver.url(Mood.SLOW), content=b"{}"))
         await asyncio.sleep(0)
-        assert (await client.post(receiver.url_of(Mood.FAST), content=b"{}")).status_code == 200
+        assert (await client.post(receiver.url(Mood.FAST), content=b"{}")).status_code == 200
         assert not slow.done()
         assert (await slow).status_code == 200
 
@@ -42,14 +42,14 @@ async def test_what_is_not_http_or_breaks_off_leaves_the_receiver_well(caplog):
             writer.write_eof()
             await asyncio.wait_for(reader.read(), 5)
             writer.close()
-        assert (await client.post(receiver.url_of(Mood.FAST), content=b"{}")).status_code == 200
+        assert (await client.post(receiver.url(Mood.FAST), content=b"{}")).status_code == 200
     assert caplog.records == []
 
 
 async def test_it_ends_although_somebody_is_still_waiting():
     async with httpx.AsyncClient(trust_env=False) as client:
         async with Receiver(seed=3) as receiver:
-            slow = asyncio.create_task(client.post(receiver.url_of(Mood.SLOW), content=b"{}"))
+            slow = asyncio.create_task(client.post(receiver.url(Mood.SLOW), content=b"{}"))
             await until(lambda: receiver._talking)
         (outcome,) = await asyncio.gather(slow, return_exceptions=True)
         assert isinstance(outcome, httpx.HTTPError)
