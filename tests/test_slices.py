@@ -118,7 +118,7 @@ async def test_a_deadline_arrives_inside():
     assert seen == ["cancelled"]
 
 
-async def test_an_error_is_raised_to_whoever_waits():
+async def test_an_error_is_raised_to_the_waiting():
     async def work() -> None:
         await asyncio.sleep(0)
         raise ValueError("no")

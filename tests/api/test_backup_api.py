@@ -88,7 +88,7 @@ def ask(server) -> socket.socket:
     return client
 
 
-def test_a_caller_that_goes_away_frees_the_copy_and_its_place(api, account, server) -> None:
+def test_a_caller_that_disconnects_frees_the_copy_and_its_turn(api, account, server) -> None:
     """Red when the copy is let go by its last piece alone."""
     fill(api, account, 40, 200_000)
     with ask(server) as client:

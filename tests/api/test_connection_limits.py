@@ -131,7 +131,7 @@ def test_of_one_source_the_connection_that_asked_last_stays(small):
         assert next_answer(clients[0]).status == 200
 
 
-def test_a_revoked_token_keeps_no_place(small):
+def test_a_revoked_token_keeps_no_connection(small):
     with small.client() as api, ExitStack() as stack:
         made = api.post("/v1/tokens", json={"role": "viewer", "name": "gone"}).json()
         client = stack.enter_context(_from(small, "127.0.0.9"))
@@ -144,7 +144,7 @@ def test_a_revoked_token_keeps_no_place(small):
         assert hear(client) == b""
 
 
-def test_one_caller_has_half_of_the_places_and_others_the_rest(small, tokens):
+def test_one_caller_has_half_of_the_connections_and_others_the_rest(small, tokens):
     with ExitStack() as stack:
         for _ in range(MOST // 2):
             assert _asked_for_its_body(stack.enter_context(_in_use(small, tokens[0])))

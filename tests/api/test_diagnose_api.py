@@ -154,7 +154,7 @@ def test_a_stop_of_the_asker_does_not_stop_the_diagnosis(api, account, receiver,
         pass
 
 
-def test_redirects_pages_and_clocks_are_told(api, account):
+def test_redirects_pages_and_clocks_are_reported(api, account):
     head = b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n"
     with saying(head) as there:
         found = diagnosed(api, made(api, account, f"http://{there}/in"))
@@ -187,7 +187,7 @@ def test_a_secret_that_the_receiver_sends_back_is_masked(api, account):
     assert "sesame-open-now" not in answered.text
 
 
-def test_a_stop_meanwhile_is_told_and_leaves_no_ping_behind(tmp_path):
+def test_a_stop_meanwhile_is_reported_and_leaves_no_ping_behind(tmp_path):
     met, stopping = threading.Event(), threading.Event()
     listening = socket.create_server(("127.0.0.1", 0))
     tls = Authority(tmp_path).server_context("127.0.0.1")

@@ -7,7 +7,7 @@ import pytest
 from tests.support.waiting import wait_for
 
 
-def test_the_attempts_of_a_hook_are_told_over_time(api, account, receiver):
+def test_the_attempts_of_a_hook_are_reported_over_time(api, account, receiver):
     # Red when the counts of another hook are told, or the newest step is left out.
     fields = {"url": receiver.url, "events": ["job"]}
     hook = api.post(f"/v1/hooks?account={account}", json=fields).json()["id"]

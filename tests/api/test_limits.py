@@ -54,7 +54,7 @@ def test_nobody_gets_more_than_the_burst_and_the_rate(per_s, steps):
 
 # Red when Retry-After says less than it takes.
 @given(per_s=st.floats(0.01, 500), count=st.integers(1, 5000))
-def test_who_comes_again_when_told_to_is_let_in(per_s, count):
+def test_a_caller_that_waits_for_retry_after_is_admitted(per_s, count):
     clock = Clock()
     rate = RateLimiter(per_s, "events", "X", clock.steady_s)
     rate.take(_caller(), count)

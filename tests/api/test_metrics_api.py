@@ -72,7 +72,7 @@ def test_what_fails_and_what_waits_is_counted(api, account, receiver):
     api.delete(f"/v1/hooks/{hook}")
 
 
-def test_what_is_under_way_is_counted(api, account, receiver):
+def test_attempts_in_flight_are_counted(api, account, receiver):
     receiver.released.clear()
     hook_of(api, account, receiver.url)
     in_flight = ("hooktui_attempts_in_flight", "")

@@ -70,7 +70,7 @@ def full(tmp_path_factory) -> Iterator[RunningServer]:
         ("POST", "/v1/accounts", b'{"name":"', 400),  # what is refused counts as well
     ],
 )
-def test_who_asks_for_too_much_is_told_when_to_come_again(slow, method, path, body, ok):
+def test_an_overload_refusal_says_when_to_come_again(slow, method, path, body, ok):
     with _client(slow) as client:
         assert client.request(method, path, content=body).status_code == ok
         answer = client.request(method, path, content=body)
@@ -83,7 +83,7 @@ def test_who_asks_for_too_much_is_told_when_to_come_again(slow, method, path, bo
             assert owner.request(method, path, content=body).status_code in (ok, 202)
 
 
-def test_health_is_told_at_any_rate(slow):
+def test_health_is_reported_at_any_rate(slow):
     with _client(slow) as client:
         for _ in range(20):
             assert client.get("/healthz").status_code == 200
@@ -147,7 +147,7 @@ def test_each_refusal_comes_before_the_next(full, monkeypatch):
         _refusal(client.post(headers=headers, **request), 507)
 
 
-def test_a_stranger_is_refused_before_the_body_is_read(server):
+def test_a_caller_without_a_token_is_refused_before_the_body_is_read(server):
     for target in (ONE, MANY, "/v1/hooks"):
         with tcp(server) as client:
             say(client, f"POST {target} HTTP/1.1\r\nHost: localhost\r\n".encode())
@@ -173,7 +173,7 @@ def test_what_is_too_large_is_refused_before_the_rest_comes(server, target, way)
 
 
 # Red when an answer is made from what was raised.
-def test_a_fault_of_ours_is_told_without_its_inside(server, api, monkeypatch, caplog):
+def test_a_fault_of_ours_is_reported_without_its_inside(server, api, monkeypatch, caplog):
     def fail(*_arguments: object, **_more: object) -> None:
         raise RuntimeError("a secret of the inside")
 

@@ -87,7 +87,7 @@ def test_no_parameter_makes_a_viewer_more(viewer, hook, name):
      "/v1/hooks/{}/secret?/healthz", "/v1/hooks/{}/secret%3f", "/v1/hooks/%09{}/secret",
      "/v1/hooks/{}/secret%23", "/openapi.json/../v1/hooks/{}/secret"],
 )  # fmt: skip
-def test_no_way_of_writing_a_path_leads_past_the_gate(viewer, hook, path):
+def test_no_way_of_writing_a_path_leads_past_the_access_rules(viewer, hook, path):
     for method in ("GET", "HEAD", "POST"):
         # As it stands: httpx would tidy it up.
         request = viewer.build_request(method, "/", json={} if method == "POST" else None)

@@ -106,7 +106,7 @@ def test_the_owner_of_the_server_may_have_any_number() -> None:
         ("/v1/hooks/dry-run", None),
     ],
 )
-def test_each_call_that_searches_waits_for_a_place(
+def test_each_call_that_searches_waits_for_its_turn(
     api: httpx.Client, account: int, monkeypatch: pytest.MonkeyPatch, path: str,
     given: dict[str, object] | None,
 ) -> None:  # fmt: skip
@@ -129,7 +129,7 @@ def test_each_call_that_searches_waits_for_a_place(
     assert (answer.status_code, "narrow them" in answer.text) == (429, True)
 
 
-def test_a_list_that_is_not_searched_waits_for_no_place(
+def test_a_list_that_is_not_searched_waits_for_no_turn(
     api: httpx.Client, account: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MOST_WAITING", -1)

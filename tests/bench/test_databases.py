@@ -69,7 +69,7 @@ def test_only_postgresql_is_named_by_a_url(url: str):
         databases_of(url)
 
 
-def test_a_server_that_is_not_there_is_told_in_one_line():
+def test_a_server_that_is_not_there_is_reported_in_one_line():
     with pytest.raises(HooktuiError, match="--database"):
         databases_of("postgresql://nobody@127.0.0.1:9/x")
 

@@ -77,7 +77,9 @@ def test_stdout_takes_it_whole(home, tmp_path) -> None:
     assert home.run("backup", "-", "--json").returncode == 2
 
 
-def test_what_cannot_be_written_is_told_before_the_server_copies_anything(home, tmp_path) -> None:
+def test_what_cannot_be_written_is_reported_before_the_server_copies_anything(
+    home, tmp_path
+) -> None:
     """Red when the server is asked first: each try would be in the audit trail."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "victim")

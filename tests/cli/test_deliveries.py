@@ -15,7 +15,7 @@ DETAIL = {
 }  # fmt: skip
 
 
-def test_a_delivery_is_told_as_a_story(run, server):
+def test_a_delivery_is_shown_as_a_timeline(run, server):
     server.will(answer(DETAIL))
     out = run("deliveries", "show", DELIVERY["id"]).out
     for part in (

@@ -77,7 +77,7 @@ def test_no_text_of_a_certificate_or_an_answer_acts(run, server):
     assert not any(line.startswith("ok") for line in shown.splitlines())
 
 
-def test_a_refusal_is_told_as_everywhere(run, server):
+def test_a_refusal_is_reported_as_everywhere(run, server):
     server.will(problem(404, "there is no hook 12 here"))
     result = run("hooks", "diagnose", "12")
     assert (result.code, result.out) == (3, "")

@@ -117,7 +117,7 @@ async def test_the_feed_gives_lines_of_several_kinds(ask, server):
     assert server.asked[0].path == ("/v1/feed?account=1&after=p1&wait=3&limit=10&q=status%3Afailed")
 
 
-async def test_a_position_that_is_gone_is_told(ask, server):
+async def test_a_position_that_is_gone_is_reported(ask, server):
     server.will(answer({"reset": True, "next": "p9"}))
     page = await ask(calls.follow_feed(1, after="p1"))
     assert page.reset

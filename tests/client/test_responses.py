@@ -102,9 +102,7 @@ DOUBT = "it may have carried out the request"
     ],
     ids=["dropped", "too slow", "html", "another shape", "500", "503", "403", "404"],
 )
-async def test_what_may_have_been_done_all_the_same_is_told_of_what_changes_something(
-    ask, server, told, doubt
-):
+async def test_a_failed_write_says_that_it_may_have_been_done(ask, server, told, doubt):
     for call, doubtful in (
         (calls.edit_hook(12, {"active": False}), doubt),
         (calls.get_hook(12), False),

@@ -21,7 +21,7 @@ def going(client: Client) -> Iterator[None]:
 # -- engine
 
 
-async def test_pausing_asks_first_and_is_told_everywhere(open_console, client: Client, going):
+async def test_pausing_asks_first_and_is_reported_everywhere(open_console, client: Client, going):
     async with open_console() as console:
         await console.press("4")
         await console.shows("delivery  going out", "database  sqlite", "kept      events 30 days")

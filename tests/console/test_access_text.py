@@ -149,7 +149,7 @@ def test_hooks_that_wait_and_hooks_that_are_left_alone_are_one_list():
     ]  # fmt: skip
 
 
-def test_what_is_to_mend_comes_first():
+def test_what_is_to_fix_comes_first():
     checks = [Check("a", "ok", "1"), Check("b", "warn", "2"), Check("c", "fail", "3", "mend it")]
     told = text(checkup_lines(checkup_of(checks))).split("\n")
     assert [line.split()[0] for line in told] == ["fail", "mend", "warn", "ok"]

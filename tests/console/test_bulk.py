@@ -12,7 +12,7 @@ from tests.support.waiting import wait_for
 RETRIES = [600.0, 600.0]
 
 
-def test_what_became_of_many_is_told_with_names_and_counts():
+def test_what_became_of_many_is_reported_with_names_and_counts():
     outcome: Outcome[int, None] = Outcome()
     assert (outcome.severity, outcome.rest(str), outcome.whole) == ("good", "", True)
     outcome.left = [8, 9]

@@ -109,7 +109,7 @@ async def test_every_screen_helps_finds_takes_a_command_reloads_and_is_left(
 
 @pytest.mark.soak
 @pytest.mark.parametrize("screen", WAYS, ids=lambda screen: screen.__name__)
-async def test_every_digit_leads_to_its_place_from_everywhere(
+async def test_every_digit_opens_its_screen_from_everywhere(
     screen: Screen, client: Client, receiver: Receiver
 ):
     async with staged(client, receiver) as scene:

@@ -98,7 +98,7 @@ async def _die_of(scene: Scene, case: Asking, undone: tuple[Death, ...], done: D
 
 # Red when an error is not told, a lost answer counts as done or as not done, or typed text goes.
 @pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
-async def test_a_write_whose_answer_does_not_come_is_told_as_what_it_is(
+async def test_a_write_whose_answer_does_not_come_is_reported_as_what_it_is(
     screen: Screen, client: Client, receiver: Receiver
 ):
     async with staged(client, receiver) as scene:
@@ -121,7 +121,7 @@ async def test_a_write_dies_in_every_way(
 
 # Red when a list or a screen that could not be read stays so although the server is well again.
 @pytest.mark.parametrize("screen", READING, ids=lambda screen: screen.__name__)
-async def test_what_cannot_be_read_is_told_and_ctrl_r_reads_it(
+async def test_what_cannot_be_read_is_reported_and_ctrl_r_reads_it(
     screen: Screen, client: Client, receiver: Receiver
 ):
     async with staged(client, receiver) as scene:
@@ -141,7 +141,7 @@ async def test_what_cannot_be_read_is_told_and_ctrl_r_reads_it(
 
 
 # Red when what cannot be read again ends the console, or nobody is told.
-async def test_a_reload_that_fails_is_told_on_every_screen_and_tab(
+async def test_a_reload_that_fails_is_reported_on_every_screen_and_tab(
     client: Client, receiver: Receiver
 ):
     async with staged(client, receiver) as scene:

@@ -57,7 +57,7 @@ async def test_a_form_that_is_saved_while_it_asks_whether_to_leave_is_left_and_t
         assert [hook.name for hook in scene.hooks()] == ["renamed"]
 
 
-async def test_an_event_that_comes_in_while_it_asks_whether_to_leave_is_told(
+async def test_an_event_that_comes_in_while_it_asks_whether_to_leave_is_reported(
     client: Client, receiver: Receiver
 ):
     async with staged(client, receiver) as scene:
@@ -74,7 +74,7 @@ async def test_an_event_that_comes_in_while_it_asks_whether_to_leave_is_told(
 
 
 # Red when a token that came too late is shown over something else, or nobody hears of it.
-async def test_a_token_that_is_made_under_another_screen_is_told_and_not_shown(
+async def test_a_token_that_is_made_under_another_screen_is_reported_and_not_shown(
     client: Client, receiver: Receiver
 ):
     async with staged(client, receiver) as scene:
@@ -109,7 +109,7 @@ async def test_a_slow_ping_of_one_hook_does_not_keep_from_pinging_another(
 
 
 # Red when an error that a command does not expect ends the console.
-async def test_a_refusal_that_a_command_does_not_expect_is_told(
+async def test_a_refusal_that_a_command_does_not_expect_is_reported(
     client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
     async def refused(_actions: HookActions) -> None:

@@ -26,7 +26,7 @@ TOLD = (NOT_ALLOWED, "there is no such thing any more", "somebody changed it mea
 
 # Red when a refusal is swallowed, or shown as if the thing was done.
 @pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
-async def test_a_refusal_is_told_in_the_words_of_the_server_and_nothing_counts_as_done(
+async def test_a_refusal_is_reported_in_the_words_of_the_server_and_nothing_counts_as_done(
     screen: Screen, client: Client, receiver: Receiver
 ):
     async with staged(client, receiver) as scene:
@@ -76,7 +76,7 @@ async def test_after_a_refusal_the_commands_that_the_role_does_not_allow_are_dim
 
 
 # Red when a console whose token was revoked says that the server went away.
-async def test_a_token_that_is_revoked_meanwhile_is_told_and_looked_at_again(
+async def test_a_token_that_is_revoked_meanwhile_is_reported_and_looked_at_again(
     client: Client, receiver: Receiver
 ):
     reason = "unknown or revoked token; ask an admin for a new one"

@@ -45,7 +45,7 @@ async def press_and_hold(scene: Scene, case: Asking) -> None:
 
 # Red when a held answer is not told, holds up a key, or a second press asks a second time.
 @pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
-async def test_while_an_answer_is_held_it_is_told_keys_answer_and_nothing_is_asked_twice(
+async def test_while_an_answer_is_held_it_is_reported_keys_answer_and_nothing_is_asked_twice(
     screen: Screen, client: Client, receiver: Receiver
 ):
     async with staged(client, receiver) as scene:
@@ -83,7 +83,7 @@ async def _is_done(scene: Scene, case: Asking) -> None:
 
 # Red when a screen that is left takes the answer with it.
 @pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
-async def test_what_is_done_after_its_screen_was_left_is_told_on_the_screen_in_front(
+async def test_what_is_done_after_its_screen_was_left_is_reported_on_the_screen_in_front(
     screen: Screen, client: Client, receiver: Receiver
 ):
     async with staged(client, receiver) as scene:

@@ -42,7 +42,7 @@ def test_no_command_both_needs_the_server_and_does_not():
 
 
 # Red when a command that the server may refuse is taken for one that only looks.
-def test_what_changes_something_is_told_while_it_runs():
+def test_what_changes_something_is_reported_while_it_runs():
     for case in ASKING:
         assert bool(case.working) == case.writes, case
         assert case.command in BY_NAME

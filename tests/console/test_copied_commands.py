@@ -48,9 +48,7 @@ def test_the_curl_command_sends_the_same_request(body: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("hash_name", ["sha1", "sha256", "sha512"])
-def test_the_check_verifies_the_signature_with_the_command_of_the_house(
-    hash_name: str, tmp_path: Path
-) -> None:
+def test_the_check_verifies_the_signature_with_our_command(hash_name: str, tmp_path: Path) -> None:
     secret = make_secret()
     (tmp_path / "secret.txt").write_text(secret)
     signature = hook_signature(secret, NASTY.encode(), hash_name)  # type: ignore[arg-type]
@@ -79,7 +77,7 @@ def valid_in(heard: list[str]) -> int:
     return sum(line.rstrip().endswith("signature: ok") for line in map(str.lower, heard))
 
 
-def test_both_commands_work_on_a_real_delivery_against_the_receiver_of_the_house(
+def test_both_commands_work_on_a_real_delivery_against_our_receiver(
     client: Client, tmp_path: Path
 ) -> None:
     # Red when the copied request is not byte by byte what was sent, so that it does not verify.

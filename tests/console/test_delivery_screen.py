@@ -102,7 +102,7 @@ async def test_what_waits_says_why_then_and_what_comes_after(
         await until(pilot, lambda: f"hook {hook.id} is not active since" in seen(pilot))
 
 
-async def test_a_viewer_compares_and_is_told_why_it_does_not_resend(
+async def test_a_viewer_compares_and_sees_why_it_does_not_resend(
     client: Client, receiver: Receiver
 ) -> None:
     one = failed_twice(client, receiver)

@@ -74,7 +74,7 @@ def test_times_of_other_days_name_their_day() -> None:
     assert moment(AT_MS + 99 * 86_400_000, AT_MS) == "2027-03-04 12:00"
 
 
-def test_the_clock_time_of_every_attempt_of_a_schedule_is_told() -> None:
+def test_the_clock_time_of_every_attempt_of_a_schedule_is_reported() -> None:
     assert planned((5, 300), AT_MS) == ["12:00:00", "12:00:05", "12:05:05"]
     assert planned((), AT_MS) == ["12:00:00"]
 

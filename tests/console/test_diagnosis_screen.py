@@ -109,7 +109,7 @@ async def test_a_cancelled_run_leaves_what_the_one_before_found(
         receiver.released.set()
 
 
-async def test_a_server_that_goes_away_in_the_middle_is_told(open_console, client: Client):
+async def test_a_server_that_goes_away_in_the_middle_is_reported(open_console, client: Client):
     async with open_console() as console:
         with silent_receiver() as (url, _):
             await console.app.push_screen(DiagnosisScreen(client.hook(url, timeout_s=30)))
@@ -118,7 +118,7 @@ async def test_a_server_that_goes_away_in_the_middle_is_told(open_console, clien
             await console.shows("Not diagnosed: the server at")
 
 
-async def test_a_viewer_is_told_why_not(open_console, client: Client, receiver: Receiver):
+async def test_a_viewer_sees_why_not(open_console, client: Client, receiver: Receiver):
     client.hook(receiver.url, name="billing")
     async with open_console(role="viewer") as console:
         await console.shows("billing", "(viewer)")

@@ -41,7 +41,7 @@ def test_each_step_says_its_state_by_sign_and_word():
     assert text(step_lines(FOUND.checks, ASCII, 80))[2].startswith(" x fail")
 
 
-def test_what_is_not_well_is_told_whole_on_a_narrow_terminal():
+def test_what_is_not_well_is_reported_whole_on_a_narrow_terminal():
     said = "the certificate of erp-bridge.internal.example expires in 11 days"
     checks = [Check("certificate", "warn", said), Check("name", "ok", said)]
     first, second, *others = text(step_lines(checks, UNICODE, 80))

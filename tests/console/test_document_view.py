@@ -31,7 +31,7 @@ async def test_headings_and_objects_fold_and_unfold_on_enter() -> None:
         assert app.view.text()[app.view.cursor :] == ['  "owner": { 2 keys }', "}"]
 
 
-async def test_what_was_folded_by_hand_stays_so_when_the_document_is_shown_anew() -> None:
+async def test_what_was_folded_by_hand_stays_folded_when_the_document_is_shown_again() -> None:
     app = Viewer()
     async with app.run_test(size=(60, 20)) as pilot:
         app.view.show(SECTIONS)

@@ -73,7 +73,7 @@ async def test_an_event_follows_its_deliveries(open_console, make_hook, client, 
         await console.shows("✗ failed", "gave up")
 
 
-async def test_an_event_that_is_not_there_is_told(open_console):
+async def test_an_event_that_is_not_there_is_reported(open_console):
     async with open_console() as console:
         await console.shows("No hooks yet")
         console.app.navigation.open_event(encode("evt", 7))
@@ -125,7 +125,7 @@ async def test_a_typed_body_is_not_lost_by_another_type_or_esc(open_console):
         await console.shows("No hooks yet")
 
 
-async def test_who_may_not_send_is_told_why(open_console, client):
+async def test_who_may_not_send_sees_why(open_console, client):
     client.emit()
     for role in ("viewer", "operator"):
         async with open_console(role=role) as console:

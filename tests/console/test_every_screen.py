@@ -30,7 +30,7 @@ async def _says_why_not(viewed: Console, screen: ConsoleScreen, command: Command
     await viewed.until(lambda: reason in " ".join(line.notice.split()))
 
 
-async def test_a_viewer_is_told_at_every_command_of_every_screen_why_not(
+async def test_a_viewer_sees_at_every_command_of_every_screen_why_not(
     open_console, make_hook, client: Client
 ):
     """Red when a command that the server would refuse has no reason, or its key says nothing."""

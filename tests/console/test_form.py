@@ -212,7 +212,7 @@ async def test_another_server_asks_at_the_fields_for_what_is_write_only(
         assert client.ask(calls.get_hook(hook.id)).url == "http://127.0.0.1:10/in"
 
 
-async def test_a_viewer_may_look_at_the_form_and_is_told_why_it_does_not_save(
+async def test_a_viewer_may_look_at_the_form_and_sees_why_it_does_not_save(
     client: Client,
 ) -> None:
     hook = client.hook("http://127.0.0.1:9/in")

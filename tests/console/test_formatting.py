@@ -29,7 +29,7 @@ def with_stats(**stats: object) -> Hook:
     ("seconds", "text"),
     [(0, "now"), (59, "now"), (60, "1m"), (3599, "59m"), (7200, "2h"), (86_400 * 3, "3d")],
 )
-def test_a_time_is_told_in_its_largest_unit(seconds: int, text: str):
+def test_a_time_is_shown_in_its_largest_unit(seconds: int, text: str):
     assert ago(to_rfc3339(NOW - seconds * 1000), NOW) == text
 
 

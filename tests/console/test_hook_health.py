@@ -42,7 +42,7 @@ def text(pieces: StyledLine) -> str:
     return "".join(piece for piece, _ in pieces)
 
 
-def test_a_step_is_told_with_its_clock_times_and_units():
+def test_a_step_is_reported_with_its_clock_times_and_units():
     shown = health(point(delivered=31, failed=2, p50_ms=20, p95_ms=2000, backlog=3), point())
     words = text(step_words(shown, 0, AT_MS))
     assert words == " 12:00 to 12:10  2 failed  31 delivered  p50 20ms  p95 2.0s  3 in the backlog"

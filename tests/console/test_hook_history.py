@@ -69,7 +69,7 @@ def test_an_act_that_changes_no_field_says_who_and_nothing_more():
         ("hook.juggle", "done", "hook.juggle"),
     ],
 )
-def test_an_action_is_told_in_words_also_one_that_is_not_known_yet(action, result, words):
+def test_an_action_is_reported_in_words_also_one_that_is_not_known_yet(action, result, words):
     assert action_words(entry(action=action, result=result)) == words
 
 

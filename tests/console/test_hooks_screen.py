@@ -193,7 +193,7 @@ def pane_height(console: Console) -> int:
     return console.app.screen.query_one(LiveLog).size.height
 
 
-async def test_a_viewer_is_told_why_not(open_console, make_hook):
+async def test_a_viewer_sees_why_not(open_console, make_hook):
     make_hook(name="billing")
     async with open_console(role="viewer") as console:
         await console.shows("billing", "(viewer)")

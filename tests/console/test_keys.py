@@ -98,7 +98,7 @@ def test_every_screen_is_tried():
     assert {type(make()) for make in SCREENS.values()} == set(WAYS)
 
 
-def test_every_place_is_a_screen_that_needs_nothing_to_open():
+def test_every_top_screen_needs_nothing_to_open():
     for place in TOP_SCREENS:
         assert issubclass(screen_class(place), ConsoleScreen)
         assert screen_class(place).HEADING.lower() == place.label

@@ -81,7 +81,7 @@ async def test_a_paused_log_counts_and_f_follows_again(open_console, make_hook, 
         await console.shows("following", "job.started")
 
 
-async def test_help_lists_the_keys_of_the_place_and_runs_the_chosen_one(open_console, make_hook):
+async def test_help_lists_the_keys_of_the_screen_and_runs_the_chosen_one(open_console, make_hook):
     make_hook(name="billing")
     async with open_console() as console:
         await console.shows("billing")

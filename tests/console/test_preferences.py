@@ -72,14 +72,14 @@ def test_a_terminal_with_few_signs_gets_ascii_unless_it_is_set(read):
         ('[keys]\nping = "x"\n', "x is the key of diagnose"),
     ],
 )
-def test_what_is_wrong_is_told_and_the_rest_holds(read, text, words):
+def test_what_is_wrong_is_reported_and_the_rest_holds(read, text, words):
     """Red when a wrong value is taken, or left out without a word."""
     found = read(text)
     assert words in "; ".join(found.problems)
     assert found.under(ConsoleOptions()) == ConsoleOptions()
 
 
-def test_a_file_that_may_not_be_read_is_told(tmp_path):
+def test_a_file_that_may_not_be_read_is_reported(tmp_path):
     (tmp_path / "config.toml").mkdir()
     assert "cannot read" in read_preferences({"HOOKTUI_HOME": str(tmp_path)}).problems[0]
 

@@ -65,7 +65,7 @@ async def test_no_picture_is_written(app: ConsoleApp, tmp_path: Path, monkeypatc
     assert files_in(tmp_path) == []
 
 
-async def test_a_picture_is_written_where_nobody_is_confined(client, tmp_path: Path) -> None:
+async def test_a_picture_is_written_outside_restricted_mode(client, tmp_path: Path) -> None:
     free = client.console()
     async with free.run_test():
         free.save_screenshot("picture.svg", str(tmp_path))
@@ -131,7 +131,7 @@ main(["--role", "viewer"])
 
 
 @pytest.mark.parametrize(("confined", "told"), [("1", "[]"), ("0", "['TEXTUAL_LOG']")])
-def test_the_library_is_told_nothing_by_the_environment(tmp_path, confined, told) -> None:
+def test_the_environment_configures_nothing_of_the_library(tmp_path, confined, told) -> None:
     environ = {name: one for name, one in os.environ.items() if not name.startswith("TEXTUAL")}
     environ |= {"TEXTUAL_LOG": str(tmp_path / "log"), "HOOKTUI_RESTRICTED": confined}
     seen = subprocess.run(

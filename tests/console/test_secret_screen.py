@@ -170,7 +170,7 @@ async def test_the_code_is_for_the_hash_of_the_hook_and_brackets_change_the_lang
         assert "hashlib.sha512" in sent[0]
 
 
-async def test_an_operator_is_told_why_not(open_console, client: Client):
+async def test_an_operator_sees_why_not(open_console, client: Client):
     hook = client.hook("http://127.0.0.1:9/in")
     async with open_console(role="operator") as console:
         await console.shows("(operator)")

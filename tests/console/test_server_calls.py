@@ -16,7 +16,7 @@ def writing_to(seconds: float) -> ServerCalls:
 
 
 # Red when somebody who quits hears nothing of what the server may or may not have done.
-def test_what_is_still_being_done_at_the_end_is_told():
+def test_what_is_still_being_done_at_the_end_is_reported():
     writing = writing_to(60)
 
     async def console() -> None:

@@ -77,7 +77,7 @@ async def test_a_console_that_finds_no_server_starts_one_and_says_that_it_stays(
     os.kill(pid, 15)
 
 
-async def test_a_server_that_cannot_start_is_told_in_one_line(tmp_path: Path):
+async def test_a_server_that_cannot_start_is_reported_in_one_line(tmp_path: Path):
     (tmp_path / "config.toml").write_text("this is no toml")
     app = ConsoleApp(environ=environ_of(tmp_path))
     async with app.run_test(size=(150, 30)) as pilot:

@@ -81,7 +81,7 @@ def test_of_two_consoles_the_one_that_ends_last_is_remembered(environ):
         b'{"commands": ["' + b"x" * MOST_BYTES + b'"]}',
     ],
 )
-def test_a_broken_file_is_told_of_and_begun_anew(environ, content):
+def test_a_broken_file_is_reported_and_replaced(environ, content):
     """Red when what is read is believed: the console would end, or draw nonsense."""
     remembered(environ)
     file_of(environ).write_bytes(content)

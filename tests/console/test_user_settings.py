@@ -51,7 +51,7 @@ async def test_a_mapped_key_works_and_is_shown_in_line_help_and_palette(own, mak
         await console.shows("(billing) arrived: 200")
 
 
-async def test_a_clash_is_told_at_the_start_and_both_keys_stay(own, make_hook):
+async def test_a_clash_is_reported_at_the_start_and_both_keys_stay(own, make_hook):
     make_hook(name="billing")
     app = own('[keys]\nping = "x"\n')
     async with app.run_test(size=(140, 36)) as pilot:
@@ -59,7 +59,7 @@ async def test_a_clash_is_told_at_the_start_and_both_keys_stay(own, make_hook):
         await console.shows("[keys] ping: x is the key of diagnose, too", "p ping", "x diagnose")
 
 
-async def test_a_command_goes_to_a_place_with_a_filter(own, make_hook, client):
+async def test_a_command_opens_a_screen_with_a_filter(own, make_hook, client):
     hook = make_hook(name="billing")
     app = own()
     async with app.run_test(size=(140, 36)) as pilot:

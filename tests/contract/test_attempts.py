@@ -182,7 +182,7 @@ async def test_released_jobs_are_due_at_once_and_uncounted(opened: Opened) -> No
 
 
 # Red when what was given back is known by its delivery alone.
-async def test_a_stale_job_that_is_given_back_beside_the_current_one_tells_nothing(
+async def test_a_stale_job_released_beside_the_current_one_notifies_nobody(
     opened: Opened,
 ) -> None:
     store = opened.store

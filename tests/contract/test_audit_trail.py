@@ -177,7 +177,7 @@ async def test_a_trail_that_was_cut_off_is_known_by_what_was_noted(opened: Opene
     assert "truncated" in (await check(opened, known=noted)).broken.reason
 
 
-async def test_a_trail_that_was_written_anew_is_known_by_what_was_noted(opened: Opened) -> None:
+async def test_a_rewritten_trail_is_known_by_what_was_noted(opened: Opened) -> None:
     await five_acts(opened)
     noted = KnownEntry(4, bytes(32))
     broken = (await check(opened, known=noted)).broken

@@ -162,7 +162,7 @@ async def test_a_wait_ends_with_its_time(opened: Opened) -> None:
         await opened.store.wait_for_change(opened.store.feed_end(), 0.01)
 
 
-async def test_closing_wakes_whoever_waits(opened: Opened) -> None:
+async def test_closing_wakes_the_waiting(opened: Opened) -> None:
     waiting = asyncio.create_task(opened.store.wait_for_change(opened.store.feed_end(), 30))
     await asyncio.sleep(0)
     await opened.again()

@@ -165,7 +165,7 @@ async def test_few_failures_in_five_days_disable_nothing(opened: Opened) -> None
     assert await active(opened, hook)
 
 
-async def test_one_success_starts_the_five_days_anew(opened: Opened) -> None:
+async def test_one_success_restarts_the_five_days(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await failing_days(opened, hook, 9, 9, 9)
     await attempts(opened.store, opened.clock, hook, 500, 200, 500)

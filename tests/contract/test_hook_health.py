@@ -43,7 +43,7 @@ async def test_attempts_are_counted_in_the_step_in_which_they_ended(opened: Open
     assert from_rfc3339(shown.points[0].at) == from_rfc3339(shown.since)
 
 
-async def test_durations_are_told_by_their_middle_and_by_their_slow_end(opened: Opened) -> None:
+async def test_durations_are_reported_by_their_middle_and_by_their_slow_end(opened: Opened) -> None:
     # Red when the percentiles are those of the whole time instead of the step's own.
     hook = await make_hook(opened.store)
     await emit(opened.store, 10)

@@ -51,7 +51,7 @@ async def trail(store, action: str) -> list:
     return (await store.read(queries.list_audit, AuditQuery(action=action), PageRequest())).data
 
 
-async def test_a_rotation_seals_everything_anew_and_drops_the_old_key(
+async def test_a_rotation_encrypts_everything_again_and_drops_the_old_key(
     opened: Opened, tmp_path: Path
 ) -> None:
     hook, store = await make_hook(opened.store, **HIDDEN), opened.store

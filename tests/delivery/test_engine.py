@@ -113,7 +113,7 @@ async def test_a_stop_gives_back_what_it_has_not_begun(tmp_path, receivers: Rece
 
 
 # Red when they are begun: the stop waits for no further attempts, and their results are lost.
-async def test_what_is_stored_when_a_stop_begins_is_given_back(tmp_path, receivers: Receivers):
+async def test_what_is_stored_when_a_stop_begins_is_released(tmp_path, receivers: Receivers):
     seen: list[bytes] = []
     receiver = await receivers.behaving(forever(OK, seen))
     store = await SqliteStore.open(tmp_path / "hooktui.db", key_file=tmp_path / "hooktui.key")
@@ -150,7 +150,7 @@ async def test_a_failed_attempt_is_retried_and_then_given_up(
 
 
 # Red when only the lease tells that nobody sends them (75 s), or when their slots stay taken.
-async def test_a_fault_after_a_claim_gives_the_deliveries_and_the_slots_back(running, receivers):
+async def test_a_fault_after_a_claim_releases_the_deliveries_and_the_slots(running, receivers):
     seen: list[bytes] = []
     receiver = await receivers.behaving(forever(OK, seen, 0.02))
     await running.hook(url_of(receiver), max_in_flight=2)

@@ -33,7 +33,7 @@ async def test_while_paused_no_attempt_begins_and_after_it_all_arrive(
 
 # Red when what is begun does not look at the pause: these jobs are claimed by the transaction that
 # pauses, or by the one before it, and only their attempts are still to begin.
-async def test_what_was_handed_over_beside_the_pause_is_given_back(
+async def test_what_was_handed_over_beside_the_pause_is_released(
     running: RunningEngine, receivers: Receivers
 ):
     seen: list[bytes] = []

@@ -87,7 +87,7 @@ async def test_a_trusted_receiver_shows_its_certificate_and_gets_no_byte(authori
     assert set(seen) == {b""}
 
 
-async def test_each_step_that_leads_on_is_told_with_what_is_known_by_then(authority, receivers):
+async def test_each_step_that_leads_on_is_reported_with_what_is_known_by_then(authority, receivers):
     receiver, _ = await serving(receivers, authority.server_context("127.0.0.1", days=-3))
     told = []
     one = await looked(receiver.target, tell=lambda look, step: told.append((step, look)))

@@ -20,7 +20,7 @@ def test_an_answer_depends_on_seed_path_and_number_alone(mood, seed, number):
     assert reply(mood, seed, f"/{mood}", number) == reply(mood, seed, f"/{mood}", number)
 
 
-def test_another_seed_has_other_moods():
+def test_another_seed_has_other_behaviours():
     assert statuses(Mood.FLAKY, 1) != statuses(Mood.FLAKY, 2)
     assert statuses(Mood.DOWN, 1) != statuses(Mood.DOWN, 2)
 

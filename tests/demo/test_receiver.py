@@ -8,7 +8,7 @@ from hooktui.demo.receiver import Mood, Receiver, reply
 from tests.support.waiting import until
 
 
-async def test_each_path_answers_in_its_mood_and_counts_its_own_requests():
+async def test_each_path_has_its_behaviour_and_counts_its_own_requests():
     async with Receiver(seed=3) as receiver, httpx.AsyncClient(trust_env=False) as client:
         for number in range(1, 7):
             for mood in (Mood.FAST, Mood.FLAKY, Mood.BUSY, Mood.DOWN, Mood.GONE):
@@ -28,7 +28,7 @@ async def test_a_slow_answer_holds_up_nobody_else():
         assert (await slow).status_code == 200
 
 
-async def test_a_path_without_a_mood_does_not_exist():
+async def test_a_path_without_a_behaviour_does_not_exist():
     async with Receiver(seed=3) as receiver, httpx.AsyncClient(trust_env=False) as client:
         url = f"http://127.0.0.1:{receiver.port}/elsewhere"
         assert (await client.post(url, content=b"{}")).status_code == 404

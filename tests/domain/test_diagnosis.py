@@ -85,7 +85,7 @@ def test_each_status_has_a_fix_of_its_own(status, fix):
     assert fix in found.fix
 
 
-def test_how_long_a_receiver_asks_to_wait_is_told():
+def test_how_long_a_receiver_asks_to_wait_is_reported():
     found = said(answered(429, headers=[("retry-after", "60")], retry_after_s=60))
     assert found.verdict == "the receiver responded 429 and asks to wait 60 s"
 
@@ -148,7 +148,7 @@ def test_a_clock_that_is_nearly_right_is_well(seconds):
     assert said(dated(seconds)).state == "ok"
 
 
-def test_a_wrong_clock_is_told_with_its_way():
+def test_a_wrong_clock_is_reported_with_its_direction():
     ahead, behind = said(dated(3600)), said(dated(-600))
     assert ahead.clock_skew_s == 3600
     assert ahead.verdict == "the receiver's clock is 1h ahead of this machine's"

@@ -75,7 +75,7 @@ def test_a_long_value_is_cut():
         ({"filter": "data.a:1"}, {"purged": True}, "the body is purged", False),
     ],
 )
-def test_a_filter_that_changed_since_is_told_as_of_now(hook, event, reason, as_of_now):
+def test_a_filter_that_changed_since_is_reported_as_of_now(hook, event, reason, as_of_now):
     """Red when an edited hook is taken for what it was when the event came."""
     why = why_skipped(replace(HOOK, **hook), replace(EVENT, **event), "filter")
     assert why.decision == Decision.FILTER

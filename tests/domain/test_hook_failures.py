@@ -79,7 +79,7 @@ def test_a_success_closes_it():
     assert after_attempt(Breaker(14, 1_000), UP, 1_000, 1_001) == CLOSED
 
 
-def test_a_failure_that_was_under_way_when_it_opened_is_no_probe():
+def test_a_failure_in_flight_when_it_opened_is_no_probe():
     opened = Breaker(10, 30_000)
     assert after_attempt(opened, DOWN, 29_999, 31_000) is opened
 

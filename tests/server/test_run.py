@@ -154,7 +154,7 @@ def test_what_waits_is_delivered_by_the_next_server(tmp_path):
         assert first.headers["webhook-id"] == second.headers["webhook-id"]
 
 
-def test_a_ping_that_is_under_way_is_answered_before_the_end(tmp_path):
+def test_a_ping_in_flight_gets_its_response_before_the_end(tmp_path):
     with receiving() as receiver, running_server(tmp_path) as server, server.client() as api:
         fields = {"url": receiver.url, "events": ["job"]}
         hook = api.post("/v1/hooks", json=fields).json()["id"]
@@ -178,7 +178,7 @@ def test_without_tls_only_loopback_is_listened_on(tmp_path, listen):
         pass
 
 
-def test_a_port_that_is_taken_is_told(tmp_path):
+def test_a_port_that_is_taken_is_reported(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         refused = pytest.raises(BadSettings, match=f"{listen}: Address already in use")
@@ -198,7 +198,7 @@ def test_tls_is_spoken_with_the_certificate_that_was_given(tmp_path):
             httpx.get(f"http://localhost:{port}/healthz", trust_env=False)
 
 
-def test_a_certificate_that_cannot_be_used_is_told(tmp_path):
+def test_a_certificate_that_cannot_be_used_is_reported(tmp_path):
     (tmp_path / "x.pem").write_text("nothing")
     given = {"listen": "127.0.0.1:0", "tls_cert": tmp_path / "x.pem", "tls_key": tmp_path / "x.pem"}
     with pytest.raises(BadSettings, match=r"x\.pem"), running_server(tmp_path, **given):

@@ -201,7 +201,7 @@ async def test_idempotency_keys_are_forgotten_after_a_day(home: Home) -> None:
     assert await home.count("idempotency_key") == 1
 
 
-async def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported_and_loses_nothing(tmp_path: Path) -> None:
     with running() as server, small_disk(server.folder / "disk", 24) as disk:
         place = disk / "space"
         place.mkdir()

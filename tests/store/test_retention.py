@@ -199,7 +199,7 @@ async def test_a_purge_of_one_account_leaves_the_others_alone(store, clock) -> N
     assert await count(store, "event", "account_id = 1") == 1
 
 
-async def test_a_server_tidies_by_itself(tmp_path, clock, monkeypatch) -> None:
+async def test_a_server_runs_retention_by_itself(tmp_path, clock, monkeypatch) -> None:
     monkeypatch.setattr(sqlite, "FIRST_SWEEP_S", 0)
     monkeypatch.setattr(sqlite, "SWEEP_EVERY_S", 0.01)
     store = await open_at(tmp_path, clock, RetentionPeriods(days=2))

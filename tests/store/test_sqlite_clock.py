@@ -82,7 +82,7 @@ async def test_a_retry_waits_as_long_as_it_was_to(store, clock, set_s) -> None:
     assert again.tries == 1
 
 
-async def test_the_engine_and_the_consoles_are_told(store, clock) -> None:
+async def test_the_engine_and_the_consoles_are_notified(store, clock) -> None:
     hook = await waiting(store, clock)
     heard, end = Heard(store), store.feed_end()
     clock.jump(-3 * HOUR_S)

@@ -96,7 +96,7 @@ async def test_threads_that_all_hang_delay_no_commit(
     await store.close()
 
 
-async def test_whoever_waits_shares_a_commit(either: SqliteStore) -> None:
+async def test_waiting_operations_share_a_commit(either: SqliteStore) -> None:
     await make_hook(either)
     before = await rows_of(either, "feed")
     answers = await asyncio.gather(*(either.accept([offer()], always) for _ in range(100)))
@@ -181,7 +181,7 @@ async def test_one_that_holds_it_for_too_long_is_named(
     assert await emit(either)
 
 
-async def test_what_was_handed_over_to_a_cancelled_caller_is_given_back(
+async def test_what_was_handed_over_to_a_cancelled_caller_is_released(
     either: SqliteStore,
 ) -> None:
     hook = await make_hook(either)

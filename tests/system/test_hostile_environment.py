@@ -129,7 +129,7 @@ def strangers_requests() -> list[bytes]:
 
 
 @pytest.mark.parametrize("options", [(), ("--secret", "whsec_AAAA"), ("--json",)])
-def test_no_request_of_a_stranger_acts_through_listen(idle_home: Installation, options):
+def test_no_request_of_an_unknown_sender_acts_through_listen(idle_home: Installation, options):
     # Red when `listen` shows a path, a header or a body as it came.
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]

@@ -204,7 +204,7 @@ def test_a_stop_cuts_off_a_receiver_that_hangs_and_sends_again_after_the_start(
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
 
 
-def test_an_interrupted_attempt_is_told_and_uses_up_no_schedule(stage: Scene):
+def test_an_interrupted_attempt_is_reported_and_uses_up_no_schedule(stage: Scene):
     """The steady hook has no retries at all: one counted interruption would give up."""
     stage.victim.start("after_send_before_record:kill@10")
     stage.make_hooks()
