@@ -178,7 +178,7 @@ class Scene:
         """Go to a screen from home, and wait until it shows what it is about."""
         self.app.navigation.go(TOP_SCREENS[0])
         await self.on(HooksScreen)
-        await (way or WAYS[kind])(self)
+        await (way or OPENERS[kind])(self)
         return await self.on(kind)
 
 
@@ -358,7 +358,7 @@ async def _checkup(scene: Scene) -> None:
     await scene.console.shows("integrity")
 
 
-WAYS: dict[type[ConsoleScreen], Callable[[Scene], Awaitable[Any]]] = {
+OPENERS: dict[type[ConsoleScreen], Callable[[Scene], Awaitable[Any]]] = {
     HooksScreen: _hooks,
     LiveLogScreen: _live_log,
     EventsScreen: _events,

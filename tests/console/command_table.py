@@ -39,7 +39,7 @@ class Asking:
     """A command on a screen that asks the server for something.
 
     Attributes:
-        screen: where; `command_scene.WAYS` leads there.
+        screen: where; `command_scene.OPENERS` leads there.
         command: its name in the table of keys.
         call: what it must ask, as a pattern; ``{hook}`` and the like are filled in.
         shows: what stands on the screen once it is done.

@@ -21,7 +21,7 @@ from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.tabs import TABS
 from hooktui.console.shell.server_connection import ConnectionState
 from tests.console.client import Client
-from tests.console.command_scene import WAYS, Scene, begin, possible, staged
+from tests.console.command_scene import OPENERS, Scene, begin, possible, staged
 from tests.console.command_table import ASKING, WRITING, Asking, Screen, by_screen
 from tests.console.gate import Spoil, half, lost, page, reset, says
 from tests.support.receivers import Receiver
@@ -166,7 +166,7 @@ async def test_every_screen_stays_while_the_server_is_gone_and_finds_it_again(
     client: Client, receiver: Receiver
 ):
     async with staged(client, receiver) as scene:
-        for screen in WAYS:
+        for screen in OPENERS:
             scene.fresh()
             await scene.open(screen)
             before = scene.screen

@@ -6,7 +6,7 @@ import json
 
 from hooktui.console.hooks.hook_screen import HookScreen
 from tests.console.client import Client
-from tests.console.command_scene import WAYS, Scene, staged
+from tests.console.command_scene import OPENERS, Scene, staged
 from tests.console.gate import Passing
 from tests.support.receivers import Receiver
 
@@ -61,7 +61,7 @@ async def test_no_screen_ends_on_a_word_that_it_does_not_know(client: Client, re
         scene.gate.spoil(SHOWS, newer)
         await scene.console.press("ctrl+r")
         await scene.console.shows(NEW)
-        for kind in WAYS:
+        for kind in OPENERS:
             screen = await scene.open(kind)
             await goes_on(scene)
             for name in screen.commands_here():

@@ -20,7 +20,7 @@ from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.registry import BY_NAME
 from hooktui.console.shell.terminal_size import LARGEST, SMALLEST, clamped, is_too_small
 from tests.console.client import Client
-from tests.console.command_scene import WAYS, Scene, staged
+from tests.console.command_scene import OPENERS, Scene, staged
 from tests.support.receivers import Receiver
 
 LARGE = (110, 24)
@@ -97,7 +97,7 @@ async def test_below_the_smallest_size_no_screen_takes_a_key_a_click_or_a_paste(
     client: Client, receiver: Receiver
 ):
     async with staged(client, receiver, LARGE) as scene:
-        for kind in WAYS:
+        for kind in OPENERS:
             await scene.open(kind)
             await acts_on_nothing(scene)
 

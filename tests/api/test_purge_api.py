@@ -1,4 +1,4 @@
-"""Keeping house through the API."""
+"""Purging through the API."""
 
 from __future__ import annotations
 
