@@ -1,7 +1,6 @@
-"""The Hook and the Delivery screen on a real server: what they show, and what keys do there."""
+"""The Hook screen on a real server: what it shows, and what keys do there."""
 
 from hooktui.client import calls
-from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.hooks.hook_screen import HookScreen
 from tests.console.client import Client, tried_once
 from tests.support.receivers import Receiver
@@ -121,114 +120,6 @@ async def test_marked_deliveries_are_cancelled_and_sent_again_together(
         await console.hides("marked")
 
 
-async def test_a_delivery_that_waits_says_when_it_is_tried_again_and_shows_what_came_back(
-    open_console, client: Client, receiver: Receiver
-):
-    hook = client.hook(receiver.url, retry_schedule_s=RETRIES)
-    receiver.status, receiver.body = 503, b'{"detail":"[/b]\\u001b[31m disk full"}'
-    client.emit(body=b'{"id":7,"owner":{"name":"Ann"}}')
-    wait_for(lambda: tried_once(client, hook.id))
-    async with open_console(size=(80, 24)) as console:
-        await console.open_hook(hook.id)
-        await console.shows("↻ retrying")
-        await console.press("enter")
-        await console.shows("next attempt at", "✗ 503", "◌ next attempt", "Response to attempt 1")
-        await console.shows('"detail": "[/b]\\u001b[31m disk full"', "HTTP 503")
-        await console.press("tab", "G", "up")
-        await console.shows("What webhook-signature signs", "What X-Hook-Signature signs")
-        await console.press("enter", "down")
-        await console.shows(f"{client.deliveries(hook.id)[0].event}.")
-
-
-async def test_cancel_and_resend_lead_to_the_new_delivery(
-    open_console, client: Client, receiver: Receiver
-):
-    hook = client.hook(receiver.url, retry_schedule_s=RETRIES)
-    receiver.status = 500
-    client.emit()
-    wait_for(lambda: tried_once(client, hook.id))
-    first = client.deliveries(hook.id)[0].id
-    async with open_console() as console:
-        console.app.navigation.open_delivery(first)
-        await console.shows("↻ retrying")
-        await console.press("c")
-        await console.shows("⊘ cancelled", "r sends it again")
-        await console.press("c")
-        await console.shows("only a delivery that waits can be cancelled")
-        receiver.status = 200
-        await console.press("r")
-        await console.until(
-            lambda: (
-                isinstance(console.app.screen, DeliveryScreen)
-                and console.app.screen.delivery_id != first
-            )
-        )
-        await console.shows("sent again", "✓ delivered", "by resend")
-        await console.press("escape")
-        await console.hides("Delivery dlv_")
-
-
-async def test_brackets_go_through_the_attempts_and_the_answer_follows(
-    open_console, client: Client, receiver: Receiver
-):
-    receiver.status, receiver.body = 500, b"first answer"
-    hook = client.hook(receiver.url, retry_schedule_s=[0.05])
-    receiver.body = b"first answer"
-    client.emit()
-    wait_for(lambda: client.deliveries(hook.id, "failed"))
-    async with open_console() as console:
-        console.app.navigation.open_delivery(client.deliveries(hook.id)[0].id)
-        await console.shows("✗ failed", "gave up", "Response to attempt 2")
-        await console.press("left_square_bracket")
-        await console.shows("Response to attempt 1")
-        await console.press("right_square_bracket")
-        await console.shows("Response to attempt 2")
-
-
-async def test_a_delivery_is_copied_as_curl_and_in_pieces(
-    open_console, client: Client, receiver: Receiver
-):
-    hook = client.hook(receiver.url)
-    client.emit(body=b'{"id":7}')
-    wait_for(lambda: client.deliveries(hook.id, "delivered"))
-    one = client.deliveries(hook.id)[0]
-    async with open_console() as console:
-        sent: list[str] = []
-        console.app.copy_to_clipboard = sent.append
-        console.app.navigation.open_delivery(one.id)
-        await console.shows("✓ delivered")
-        await console.press("y")
-        await console.shows("the delivery's id sent to the terminal")
-        await console.press("Y")
-        await console.shows("a curl command")
-        await console.press("c")
-        await console.shows("the curl command sent to the terminal")
-        assert sent[0] == one.id
-        assert sent[1].startswith(f"curl -sS -i -X POST {receiver.url}")
-        assert sent[1].endswith("""--data-raw '{"id":7}'""")
-
-
-async def test_raw_shows_the_body_byte_by_byte(open_console, client: Client, receiver: Receiver):
-    hook = client.hook(receiver.url)
-    client.emit(body=b'{"id": 7,   "x":[]}')
-    wait_for(lambda: client.deliveries(hook.id, "delivered"))
-    async with open_console() as console:
-        console.app.navigation.open_delivery(client.deliveries(hook.id)[0].id)
-        await console.shows('  "id": 7,')
-        await console.press("b")
-        await console.shows('{"id": 7,   "x":[]}')
-
-
-async def test_a_delivery_that_does_not_exist_is_said(open_console, client: Client):
-    async with open_console() as console:
-        # Once all is read, nothing reads the delivery again, whose error would replace the answer.
-        await console.shows("No hooks yet", "(admin)")
-        console.app.navigation.open_delivery("dlv_0000000000001")
-        await console.shows("dlv_0000000000001", "!")
-        await console.pilot.press("r")
-        await console.shows("not read yet")
-
-
 async def test_a_viewer_may_look_and_not_act(open_console, client: Client, receiver: Receiver):
     hook = client.hook(receiver.url)
     client.emit()
@@ -242,19 +133,3 @@ async def test_a_viewer_may_look_and_not_act(open_console, client: Client, recei
             await console.shows("your role viewer may only look")
             console.app.screen.notices.clear()
         assert isinstance(console.app.screen, HookScreen)
-
-
-async def test_an_open_delivery_follows_its_attempts_by_itself(
-    open_console, client: Client, receiver: Receiver
-):
-    hook = client.hook(receiver.url, retry_schedule_s=[2])
-    receiver.status = 500
-    async with open_console() as console:
-        await console.shows("hook")
-        client.emit()
-        wait_for(lambda: client.deliveries(hook.id))
-        console.app.navigation.open_delivery(client.deliveries(hook.id)[0].id)
-        await console.shows("✗ 500", "◌ next attempt")
-        receiver.status = 200
-        await console.shows("✓ delivered", "✓ 200", "Response to attempt 2")
-        await console.hides("next attempt")
