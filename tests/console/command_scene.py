@@ -95,18 +95,18 @@ class Scene:
         )
         self.receiver.status = 500
         self.client.emit("job.failed", b'{"id":7,"name":"seven"}')
-        self.wait_for(lambda: self._latest().next_attempt_at and self._latest().attempts)
+        wait_for(lambda: self._latest().next_attempt_at and self._latest().attempts)
         self.waiting = self._latest()
         self.receiver.status = 200
         self.client.emit("job.failed", b'{"id":8,"name":"eight"}')
-        self.wait_for(lambda: self._latest().status == "delivered")
+        wait_for(lambda: self._latest().status == "delivered")
         self.delivered = self._latest()
         self.receiver.requests.clear()
 
     def try_again(self) -> None:
         """Give the waiting delivery a second attempt."""
         self.ask(calls.resend_delivery(self.waiting.id))
-        self.wait_for(lambda: self.ask(calls.get_delivery(self.waiting.id)).attempts[1:])
+        wait_for(lambda: self.ask(calls.get_delivery(self.waiting.id)).attempts[1:])
 
     def _latest(self) -> Delivery:
         return self.deliveries()[0]
