@@ -41,6 +41,7 @@ from tests.console.client import Client
 from tests.console.conftest import Console
 from tests.console.gate import Gate
 from tests.support.receivers import Receiver
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from tests.console.command_table import Asking
