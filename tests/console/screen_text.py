@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 from textual.pilot import Pilot
 
-DEADLINE_S = 15.0
+from tests.support.waiting import LIMIT_S
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
     """Wait until something is so on the screen."""
-    end = time.monotonic() + DEADLINE_S
+    end = time.monotonic() + LIMIT_S
     while not condition():
         assert time.monotonic() < end, "it did not come about in time:\n" + seen(pilot)
         await pilot.pause(0.05)
