@@ -22,7 +22,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from tests.postgres import PostgresServer
+    from tests.support.postgres import PostgresServer
 
 # Containers often set it. Then each of a thousand processes that the tests start would compile the
 # program anew, and each worker all tests.
@@ -84,7 +84,7 @@ _FAST = ("domain", "client", "cli", "contract")
 """Folders of ``-m fast``: everything that needs neither PostgreSQL nor a console."""
 
 
-_LONGEST = ("test_house.py", "test_pictures.py")
+_LONGEST = ("test_code_rules.py", "test_pictures.py")
 
 
 def _spread(files: Iterable[Path]) -> dict[Path, float]:
@@ -159,7 +159,7 @@ def loopback_only() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """One PostgreSQL server for all tests of a process; each test makes a database of its own."""
-    from tests.postgres import running
+    from tests.support.postgres import running
 
     with running() as server:
         yield server

@@ -14,7 +14,7 @@ from hooktui.domain.errors import NoServer, UnsafeHome
 from hooktui.domain.paths import InstallPaths, places
 from hooktui.homes import home_flaws, make_home, mend_modes, refuse_unsafe
 from hooktui.server.settings import BadSettings
-from tests.running import running_server
+from tests.support.running_server import running_server
 
 OTHER = 54321
 DAEMON = 1

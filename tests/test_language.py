@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import language
+from tests.support import language
 
 
 @pytest.mark.parametrize("kind", ["text", "docstring", "page"])

@@ -10,30 +10,24 @@ import time
 import pytest
 
 from hooktui.loop_watch import ELSEWHERE, KEPT_S, NOTED_S, LoopWatch, Timed
-from tests.running import running_server
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clocks import Clock
+from tests.support.running_server import running_server
+from tests.support.waiting import until
 
 
 def test_the_longest_hold_of_the_last_minute_is_kept() -> None:
     clock = Clock()
-    watch = LoopWatch(clock)
+    watch = LoopWatch(clock.steady_s)
     assert watch.longest() is None
     for seconds, by in ((0.05, "a"), (0.2, "b"), (0.1, "c"), (0.01, "d"), (NOTED_S / 2, "e")):
         watch.note(seconds, by)
-        clock.now += 1
+        clock.advance(1)
     assert [watch.longest().by, watch.longest().seconds] == ["b", 0.2]
-    clock.now += KEPT_S - 3.5
+    clock.advance(KEPT_S - 3.5)
     assert watch.longest().by == "c"
-    clock.now += 1
+    clock.advance(1)
     assert watch.longest().by == "d"
-    clock.now += 1
+    clock.advance(1)
     assert watch.longest() is None
 
 
@@ -103,8 +97,7 @@ async def test_a_late_beat_finds_what_is_no_request() -> None:
     beating = asyncio.create_task(watch.beat())
     await asyncio.sleep(0)
     _hold(0.2)
-    while watch.longest() is None or watch.longest().seconds < 0.1:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    await until(lambda: watch.longest() is not None and watch.longest().seconds >= 0.1)
     beating.cancel()
     assert watch.longest().by == ELSEWHERE
 

@@ -70,15 +70,16 @@ from hooktui.domain.filters.hook_search import parse_hook_search
 from hooktui.domain.filters.parser import Subject, parse, parse_hook_filter
 from hooktui.domain.hook_edits import CREATE_TYPES, NEW_HOOK, apply, check_fields
 from hooktui.domain.hook_fields import HOOK_SETTINGS
-from hooktui.domain.hook_settings import Credentials, HookSettings, check_headers
-from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.live_hook import LiveHook, LiveSecret
+from hooktui.domain.hook_settings import Credentials, check_headers
+from hooktui.domain.ids import AccountId
+from hooktui.domain.live_hook import LiveSecret
 from hooktui.domain.schedule import parse_retry_after_s, parse_schedule
 from hooktui.domain.signatures import check_secret, verify_standard_signature
 from hooktui.domain.text import visible
 from hooktui.domain.wire.deliveries import Attempt, Phases, Response
 from hooktui.store.feed import parse_position
 from hooktui.store.queries import pages
+from tests.support.live_hooks import live_hook
 
 MOST_RATIO = 6.0
 TRIES = 5
@@ -330,13 +331,9 @@ def _response(text: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
     return connection.headers, bytes(connection.body)
 
 
-_SETTINGS = HookSettings(
-    url="http://a.test/", events=("job",), headers={"X-Key": "key-key-key-0123456789"},
-    sensitive_headers=("X-Key",), basic_auth=Credentials("ada", "key-key-key-key-key"),
-)  # fmt: skip
-_LIVE = LiveHook(
-    id=HookId(1), account=AccountId(1), version=1, settings=_SETTINGS,
-    target=parse_url(_SETTINGS.url), subscriptions=frozenset(), filter=None,
+_LIVE = live_hook(
+    url="http://a.test/", headers={"X-Key": "key-key-key-0123456789"}, sensitive_headers=("X-Key",),
+    basic_auth=Credentials("ada", "key-key-key-key-key"),
     secrets=(LiveSecret(1, "whsec_0123456789", 0),),
 )  # fmt: skip
 _SECRETS = own_secrets(_LIVE)
@@ -362,7 +359,7 @@ def _own_secrets(text: str) -> None:
     headers = {"X-Key": text, "X-Other": f"Bearer {text[::-1]}"}
     credentials = Credentials(text, text)
     settings = replace(
-        _SETTINGS, headers=headers, sensitive_headers=tuple(headers), basic_auth=credentials
+        _LIVE.settings, headers=headers, sensitive_headers=tuple(headers), basic_auth=credentials
     )
     own_secrets(replace(_LIVE, settings=settings))
 

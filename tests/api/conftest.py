@@ -8,7 +8,8 @@ from itertools import count
 import httpx
 import pytest
 
-from tests.running import HookReceiver, RunningServer, hook_receiver, running_server
+from tests.support.receivers import Receiver, receiving
+from tests.support.running_server import RunningServer, running_server
 
 _NUMBERS = count(1)
 
@@ -34,9 +35,9 @@ def account(api: httpx.Client) -> int:
 
 
 @pytest.fixture
-def receiver() -> Iterator[HookReceiver]:
-    with hook_receiver() as one:
-        yield one
+def receiver() -> Iterator[Receiver]:
+    with receiving() as running:
+        yield running
 
 
 @pytest.fixture

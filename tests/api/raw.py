@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from hooktui import sockets
-from tests.running import RunningServer
+from tests.support.running_server import RunningServer
 
 Dial = Callable[[], socket.socket]
 

@@ -88,7 +88,7 @@ def ask(server) -> socket.socket:
     return client
 
 
-def test_a_caller_that_goes_away_frees_the_copy_and_its_place(api, account, server) -> None:
+def test_a_caller_that_disconnects_frees_the_copy_and_its_turn(api, account, server) -> None:
     """Red when the copy is let go by its last piece alone."""
     fill(api, account, 40, 200_000)
     with ask(server) as client:
@@ -125,7 +125,7 @@ def is_sending(one: object) -> bool:
 
 def test_what_a_killed_server_left_is_removed_at_the_start(tmp_path) -> None:
     """Red without `remove_drafts`."""
-    from tests.running import running_server
+    from tests.support.running_server import running_server
 
     home = tmp_path / "home"
     home.mkdir(mode=0o700)

@@ -28,7 +28,7 @@ def theirs(api, receiver):
     account = api.post("/v1/accounts", json={"name": f"theirs {receiver.port}"}).json()["id"]
     here = {"account": account}
     fields = {"url": receiver.url, "events": ["job"], "name": THEIRS, "retry_schedule_s": []}
-    receiver.held.clear()  # it goes on being sent, so that nothing changes but by the calls below
+    receiver.released.clear()  # so that only the calls below change anything
     hook = api.post("/v1/hooks", params=here, json=fields).json()["id"]
     content = json.dumps({"note": THEIRS})
     keyed = {"Idempotency-Key": THEIRS}
@@ -40,7 +40,7 @@ def theirs(api, receiver):
         "account": account, "hook": hook, "event": event, "delivery": delivery["id"],
         "token": token["id"],
     }  # fmt: skip
-    receiver.held.set()
+    receiver.released.set()
 
 
 @pytest.fixture

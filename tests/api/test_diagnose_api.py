@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.delivery.certificates import Authority
-from tests.running import hook_receiver, running_server
+from tests.support.certificates import Authority
+from tests.support.receivers import receiving
+from tests.support.running_server import running_server
 
 
 @contextmanager
@@ -110,7 +111,7 @@ def test_a_410_switches_the_hook_off_as_a_ping_does(api, account, receiver):
 
 def test_who_asks_meanwhile_gets_the_same_result_and_the_receiver_one_ping(api, account, receiver):
     hook = made(api, account, receiver.url)
-    receiver.held.clear()
+    receiver.released.clear()
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(diagnosed, api, hook)
         receiver.wait_for(1)
@@ -118,7 +119,7 @@ def test_who_asks_meanwhile_gets_the_same_result_and_the_receiver_one_ping(api, 
         trail = {"account": account, "action": "hook.diagnose"}
         while len(api.get("/v1/audit", params=trail).json()["data"]) < 3:
             pass
-        receiver.held.set()
+        receiver.released.set()
         answers = [one.result(30) for one in (first, *others)]
     assert answers[1:] == answers[:1] * 2
     assert len(receiver.requests) == 1
@@ -128,32 +129,32 @@ def test_who_asks_meanwhile_gets_the_same_result_and_the_receiver_one_ping(api, 
 
 def test_a_diagnosis_of_an_edited_hook_is_a_new_one(api, account, receiver):
     hook = made(api, account, receiver.url)
-    receiver.held.clear()
-    with ThreadPoolExecutor(1) as pool, hook_receiver() as other:
+    receiver.released.clear()
+    with ThreadPoolExecutor(1) as pool, receiving() as other:
         first = pool.submit(diagnosed, api, hook)
         receiver.wait_for(1)
         assert api.patch(f"/v1/hooks/{hook}", json={"url": other.url}).status_code == 200
         # Red when the runs are told apart by the hook alone.
         second = diagnosed(api, hook)
-        receiver.held.set()
+        receiver.released.set()
         assert first.result(30)["ping"]["delivery"] != second["ping"]["delivery"]
         assert len(other.requests) == 1
 
 
 def test_a_stop_of_the_asker_does_not_stop_the_diagnosis(api, account, receiver, server):
     hook = made(api, account, receiver.url)
-    receiver.held.clear()
+    receiver.released.clear()
     with closing(socket.socket(socket.AF_UNIX)) as one:
         one.connect(str(server.places.socket))
         one.sendall(f"POST /v1/hooks/{hook}/diagnose HTTP/1.1\r\nHost: x\r\n"
                     "Content-Length: 0\r\n\r\n".encode())  # fmt: skip
         receiver.wait_for(1)
-    receiver.held.set()
+    receiver.released.set()
     while not [one for one in pings_of(api, account) if one["status"] == "delivered"]:
         pass
 
 
-def test_redirects_pages_and_clocks_are_told(api, account):
+def test_redirects_pages_and_clocks_are_reported(api, account):
     head = b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n"
     with saying(head) as there:
         found = diagnosed(api, made(api, account, f"http://{there}/in"))
@@ -186,7 +187,7 @@ def test_a_secret_that_the_receiver_sends_back_is_masked(api, account):
     assert "sesame-open-now" not in answered.text
 
 
-def test_a_stop_meanwhile_is_told_and_leaves_no_ping_behind(tmp_path):
+def test_a_stop_meanwhile_is_reported_and_leaves_no_ping_behind(tmp_path):
     met, stopping = threading.Event(), threading.Event()
     listening = socket.create_server(("127.0.0.1", 0))
     tls = Authority(tmp_path).server_context("127.0.0.1")

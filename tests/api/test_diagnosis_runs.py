@@ -12,7 +12,7 @@ from hooktui.client import AsyncClient, ServerAddress, calls
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.domain.wire.diagnosis import DiagnosisLine
 from tests.api.test_diagnose_api import diagnosed, made
-from tests.running import hook_receiver
+from tests.support.receivers import receiving
 
 LINES = {"Accept": "application/json;q=0.5, application/x-ndjson"}
 FIRST = DiagnosisLine(running="name")
@@ -81,12 +81,12 @@ def followed(api, hook):
 
 def test_each_step_comes_as_soon_as_it_has_ended(api, account, receiver):
     hook = made(api, account, receiver.url)
-    receiver.held.clear()
+    receiver.released.clear()
     lines = followed(api, hook)
     seen = [next(lines) for _ in range(3)]
     # Red when the lines are kept until the ping is answered.
     receiver.wait_for(1)
-    receiver.held.set()
+    receiver.released.set()
     assert [line["running"] for line in seen] == ["name", "connect", "ping"]
     names = [[check["name"] for check in line["checks"]] for line in seen]
     assert names == [[], ["name", "address"], ["connect"]]
@@ -124,7 +124,7 @@ def test_who_goes_away_ends_it(api, account, server):
 
 def test_who_stays_gets_all_of_it(api, account, receiver, server):
     hook = made(api, account, receiver.url)
-    receiver.held.clear()
+    receiver.released.clear()
     staying = followed(api, hook)
     assert next(staying)["running"] == "name"
     with server.client() as one:
@@ -132,7 +132,7 @@ def test_who_stays_gets_all_of_it(api, account, receiver, server):
         assert next(leaving)["running"] == "name"
         receiver.wait_for(1)
         leaving.close()
-    receiver.held.set()
+    receiver.released.set()
     assert list(staying)[-1]["diagnosis"]["state"] == "ok"
     assert len(receiver.requests) == 1
 
@@ -145,7 +145,7 @@ def test_a_refusal_before_it_begins_is_a_problem_as_everywhere(api):
 
 async def test_the_clients_of_ours_read_it(api, account, server):
     address = ServerAddress(socket=server.places.socket)
-    with hook_receiver() as there:
+    with receiving() as there:
         hook = made(api, account, there.url)
         async with AsyncClient(address) as client:
             lines = [line async for line in client.lines(calls.follow_diagnosis(hook))]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.running import HookReceiver
+from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
 
 QUIET_S = 0.3
@@ -35,7 +35,7 @@ def hook(api: httpx.Client, account: int, url: str, **fields: object) -> int:
 
 # Red when the route does not reach the store, or the engine does not look at it.
 def test_while_paused_events_are_taken_in_and_nothing_is_sent(
-    api: httpx.Client, account: int, receiver: HookReceiver
+    api: httpx.Client, account: int, receiver: Receiver
 ):
     number = hook(api, account, receiver.url)
     paused = api.post("/v1/engine/pause")
@@ -76,7 +76,7 @@ def test_a_bound_token_may_not_stop_the_others(api: httpx.Client, account: int, 
 
 
 def test_the_status_names_open_breakers_and_what_is_kept(
-    api: httpx.Client, account: int, receiver: HookReceiver
+    api: httpx.Client, account: int, receiver: Receiver
 ):
     receiver.status = 500
     number = hook(api, account, receiver.url, retry_schedule_s=[3600], max_in_flight=1)

@@ -16,7 +16,8 @@ from hooktui.domain.json_text import finish
 from hooktui.domain.wire.deliveries import Attempt, Phases, Response
 from hooktui.store.contract import FeedItem, FeedItemPage
 from hooktui.store.feed import MOST_PAGE_BYTES
-from tests.running import running_server
+from tests.support.running_server import running_server
+from tests.support.waiting import wait_for
 
 
 def _feed(api, account, **params):
@@ -38,15 +39,17 @@ def _emit(api, account, event_type="job.failed"):
 
 def _until(api, account, kind, **params):
     """Follow the feed from its beginning until a line of a kind comes; return all lines."""
-    lines, after = [], None
-    deadline = time.monotonic() + 10
-    while not any(line["kind"] == kind for line in lines):
-        assert time.monotonic() < deadline
-        more = {"after": after} if after else {}
+    lines, page = [], {}
+
+    def arrived():
+        nonlocal page
+        more = {"after": page["next"]} if page else {}
         page = _feed(api, account, wait=5, **more, **params)
-        lines += page["data"]
-        after = page["next"]
-    return lines, after
+        lines.extend(page["data"])
+        return any(line["kind"] == kind for line in lines)
+
+    wait_for(arrived, what=kind)
+    return lines, page["next"]
 
 
 def test_a_delivery_runs_through_the_feed_in_order(api, account, hook):
@@ -76,11 +79,9 @@ def test_only_the_account_that_was_asked_for_is_seen(api, account, hook):
 def test_a_long_poll_wakes_when_something_changes(api, account, hook, server):
     end = _feed(api, account, from_end=True)["next"]
     with ThreadPoolExecutor(1) as pool, server.client() as other:
-        begun = time.monotonic()
         waiting = pool.submit(_feed, other, account, after=end, wait=30)
         _emit(api, account)
-        lines = waiting.result(10)["data"]
-    assert time.monotonic() - begun < 10
+        lines = waiting.result(20)["data"]
     assert "event" in [line["kind"] for line in lines]
 
 
@@ -204,32 +205,23 @@ def test_a_stop_ends_long_polls_at_once(tmp_path):
             # It waits once the server has taken the request in: asked by a second client.
             with server.client() as other:
                 other.get("/healthz")
-            begun = time.monotonic()
-            server.stop()
-            assert waiting.result(10)["data"] == []
-            assert time.monotonic() - begun < 5
+            server.stop()  # within less than the wait
+            assert waiting.result(20)["data"] == []
 
 
 def test_a_client_that_leaves_ends_its_long_poll(tmp_path):
     with running_server(tmp_path) as server:
         with server.client() as api:
             end = _feed(api, 1, from_end=True)["next"]
-        _wait_until(lambda: _polls(server) == 0)
+        wait_for(lambda: _polls(server) == 0)
         client = sockets.connect(server.places.socket, 5)
         client.sendall(f"GET /v1/feed?wait=30&after={end} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        _wait_until(lambda: _polls(server) > 0)
+        wait_for(lambda: _polls(server) > 0)
         client.close()
-        _wait_until(lambda: _polls(server) == 0)
+        wait_for(lambda: _polls(server) == 0)
 
 
 def _polls(server):
     """Count the long polls that wait."""
     tasks = asyncio.all_tasks(server.loop)
     return sum("wait_for_change" in repr(task.get_coro()) for task in tasks)
-
-
-def _wait_until(condition):
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -14,7 +14,7 @@ from hooktui.api.responses import answer, answer_in_parts
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.events import EventDetail, Skip
 from tests.api.raw import next_answer
-from tests.running import RunningServer, running_server
+from tests.support.running_server import RunningServer, running_server
 from tests.support.waiting import wait_for
 
 MOST = 1000

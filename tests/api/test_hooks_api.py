@@ -7,7 +7,7 @@ import hmac
 
 import pytest
 
-from tests.running import running_server
+from tests.support.running_server import running_server
 
 DEFAULTS = {
     "type": "web",
@@ -267,7 +267,7 @@ def test_a_bad_edit_changes_nothing(api, make, edit):
     assert api.get(f"/v1/hooks/{hook['id']}").json()["version"] == 1
 
 
-def test_switching_off_and_on_is_told_with_its_reason(api, make):
+def test_switching_off_and_on_is_reported_with_its_reason(api, make):
     hook = make()
     off = api.patch(f"/v1/hooks/{hook['id']}", json={"active": False}).json()
     assert off["active"] is False

@@ -19,7 +19,7 @@ from hooktui.api import bodies, connection, listener
 from hooktui.bench.sink import write_certificate
 from tests.api.as_user import ask_as, hold_as
 from tests.api.raw import answers_in, hear, next_answer, say, tcp, told, unix
-from tests.running import RunningServer, running_server
+from tests.support.running_server import RunningServer, running_server
 from tests.support.waiting import wait_for
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -203,7 +203,7 @@ def _idle(server: RunningServer) -> socket.socket:
     return client
 
 
-def test_when_all_places_are_taken_whoever_is_idle_for_longest_goes(crowded):
+def test_when_all_connections_are_taken_the_one_idle_for_longest_is_evicted(crowded):
     with ExitStack() as stack:
         clients = [stack.enter_context(_idle(crowded)) for _ in range(MOST)]
         stack.enter_context(_idle(crowded))
@@ -242,7 +242,7 @@ def test_root_and_the_owner_always_get_in(crowded):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_another_user_of_the_socket_has_so_many_places_and_no_more():
+def test_another_user_of_the_socket_has_so_many_connections_and_no_more():
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         given = {"listen": "127.0.0.1:0", "max_connections": MOST, "users": "nobody=viewer"}
@@ -293,7 +293,7 @@ def test_the_oldest_handshake_is_ended_for_the_next_connection(secure, monkeypat
 
 
 # Red without the deadline, and when a place is not given back.
-def test_handshakes_that_do_not_go_on_take_places_only_for_a_while(secure, monkeypatch):
+def test_handshakes_that_do_not_end_take_connections_only_for_a_while(secure, monkeypatch):
     server, trusting = secure
     monkeypatch.setattr(listener, "HANDSHAKE_DEADLINE_S", 0.5)
     with ExitStack() as stack:

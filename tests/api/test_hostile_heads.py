@@ -186,7 +186,7 @@ def test_head_answers_as_get_does_without_the_body(server, api, path):
     assert abs(int(length.split(": ")[1]) - len(shown.content)) < 20
 
 
-def test_head_is_let_in_where_get_is_and_nowhere_else(api, tcp):
+def test_head_is_accepted_where_get_is_and_nowhere_else(api, tcp):
     assert httpx.head(tcp.base_url.join("/v1/hooks"), trust_env=False).status_code == 401
     lowered = {"Hooktui-Role": "producer"}
     assert api.head("/v1/hooks", headers=lowered).status_code == 403

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from hooktui.api.ingest import MAX_BODY_BYTES, MAX_LINES
 from hooktui.domain.json_text import MAX_DEPTH
-from tests.api.odd_bodies import ODD, PIECES, broken, written
 from tests.api.raw import Answer, next_answer, say, unix
-from tests.running import HookReceiver, RunningServer, hook_receiver, running_server
+from tests.support.odd_bodies import ODD, PIECES, broken, written
+from tests.support.receivers import Receiver, receiving
+from tests.support.running_server import RunningServer, running_server
+from tests.support.waiting import wait_for
 
 EXAMPLES, MANY_EXAMPLES = 200, 20_000
 TYPE = "job.failed"
@@ -32,7 +34,7 @@ class Line:
     """A server with one hook, its receiver, and what was accepted so far."""
 
     server: RunningServer
-    receiver: HookReceiver
+    receiver: Receiver
     accepted: dict[str, bytes] = field(default_factory=dict)
 
     def send(self, path: str, headers: list[tuple[bytes, bytes]], body: bytes, cut: int) -> Answer:
@@ -51,8 +53,7 @@ class Line:
 
     def check_arrivals(self) -> None:
         """Wait until all that was accepted has arrived, and compare each byte."""
-        with self.receiver.arrived:
-            assert self.receiver.arrived.wait_for(lambda: self.accepted.keys() <= _ids(self), 60)
+        wait_for(lambda: self.accepted.keys() <= _ids(self), 60)
         arrived = {one.headers["webhook-id"]: one.body for one in self.receiver.requests}
         assert arrived == self.accepted
 
@@ -63,7 +64,7 @@ def _ids(line: Line) -> set[str]:
 
 @pytest.fixture
 def line(tmp_path) -> Iterator[Line]:
-    with hook_receiver() as receiver, running_server(tmp_path) as server, server.client() as api:
+    with receiving() as receiver, running_server(tmp_path) as server, server.client() as api:
         made = api.post("/v1/hooks", json={"url": receiver.url, "events": [TYPE]})
         assert made.status_code == 201, made.text
         yield Line(server, receiver)

@@ -15,15 +15,7 @@ from hooktui.api.limits import BURST_S, RateLimiter
 from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.domain.errors import TooManyRequests
 from hooktui.domain.roles import Role
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clocks import Clock
 
 
 def _caller(user: str = "a", peer: PeerCredentials | None = None) -> Caller:
@@ -47,27 +39,27 @@ def _taken(rate: RateLimiter, caller: Caller, most: int) -> int:
 )
 def test_nobody_gets_more_than_the_burst_and_the_rate(per_s, steps):
     clock = Clock()
-    rate = RateLimiter(per_s, "events", "X", clock)
-    taken, largest, begun = 0, 0, clock.now
+    rate = RateLimiter(per_s, "events", "X", clock.steady_s)
+    taken, largest, begun = 0, 0, clock.steady_s()
     for pause_s, count in steps:
-        clock.now += pause_s
+        clock.advance(pause_s)
         try:
             rate.take(_caller(), count)
         except TooManyRequests:
             continue
         taken, largest = taken + count, max(largest, count)
-    share = max(per_s * BURST_S, 1) + per_s * (clock.now - begun)
+    share = max(per_s * BURST_S, 1) + per_s * (clock.steady_s() - begun)
     assert taken <= share + largest  # the last batch may be over; it is owed
 
 
 # Red when Retry-After says less than it takes.
 @given(per_s=st.floats(0.01, 500), count=st.integers(1, 5000))
-def test_who_comes_again_when_told_to_is_let_in(per_s, count):
+def test_a_caller_that_waits_for_retry_after_is_admitted(per_s, count):
     clock = Clock()
-    rate = RateLimiter(per_s, "events", "X", clock)
+    rate = RateLimiter(per_s, "events", "X", clock.steady_s)
     rate.take(_caller(), count)
     for _ in range(3):
-        clock.now += _wait_of(rate, _caller())
+        clock.advance(_wait_of(rate, _caller()))
         rate.take(_caller(), count)
 
 
@@ -81,14 +73,14 @@ def _wait_of(rate: RateLimiter, caller: Caller) -> int:
 
 
 def test_each_caller_has_a_share_of_its_own():
-    rate = RateLimiter(10, "calls", "X", Clock())
+    rate = RateLimiter(10, "calls", "X", Clock().steady_s)
     assert _taken(rate, _caller("a"), 100) == 20
     assert _taken(rate, _caller("a"), 100) == 0
     assert _taken(rate, _caller("b"), 100) == 20
 
 
 def test_the_refusal_names_who_how_much_and_the_setting():
-    rate = RateLimiter(1, "calls", "HOOKTUI_CALLS_PER_S", Clock())
+    rate = RateLimiter(1, "calls", "HOOKTUI_CALLS_PER_S", Clock().steady_s)
     _taken(rate, _caller(), 100)
     with pytest.raises(TooManyRequests, match=r"a sends more than 1 calls.*HOOKTUI_CALLS_PER_S"):
         rate.take(_caller())
@@ -96,22 +88,22 @@ def test_the_refusal_names_who_how_much_and_the_setting():
 
 @pytest.mark.parametrize(("uid", "most"), [(0, 100), (os.geteuid(), 100), (4_000_000, 20)])
 def test_root_and_the_owner_are_not_counted(uid, most):
-    rate = RateLimiter(10, "calls", "X", Clock())
+    rate = RateLimiter(10, "calls", "X", Clock().steady_s)
     assert _taken(rate, _caller(peer=PeerCredentials(uid=uid, gid=uid, pid=1)), 100) == most
 
 
 def test_no_limit_is_no_limit():
-    assert _taken(RateLimiter(0, "calls", "X", Clock()), _caller(), 1000) == 1000
+    assert _taken(RateLimiter(0, "calls", "X", Clock().steady_s), _caller(), 1000) == 1000
 
 
 # Red when buckets are kept for ever: names of callers are remembered, so they must not pile up.
 def test_callers_that_rest_are_forgotten(monkeypatch):
     monkeypatch.setattr(limits, "_MOST_KEPT", 50)
     clock = Clock()
-    rate = RateLimiter(10, "calls", "X", clock)
+    rate = RateLimiter(10, "calls", "X", clock.steady_s)
     busy = _caller("busy")
     for number in range(500):
-        clock.now += ceil(BURST_S) / 20
+        clock.advance(ceil(BURST_S) / 20)
         _taken(rate, _caller(str(number)), 5)
         _taken(rate, busy, 5)
     assert len(rate._buckets) <= 51

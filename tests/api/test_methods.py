@@ -31,7 +31,7 @@ def _ask(server, method: str, target: str, *more: str) -> bytes:
 
 # Red when a route answers a method that the table does not give it, or Allow leaves one out.
 @pytest.mark.parametrize("template", PATHS)
-def test_a_path_has_its_methods_and_names_them_to_whoever_tries_another(server, template):
+def test_a_path_has_its_methods_and_names_them_in_a_405(server, template):
     has = {rule.method for rule in RULES if rule.path == template}
     allowed = ", ".join(sorted(has | ({"HEAD"} if "GET" in has else set())))
     for method in METHODS:
@@ -51,7 +51,7 @@ def test_a_path_has_its_methods_and_names_them_to_whoever_tries_another(server, 
 
 
 @pytest.mark.parametrize("method", MADE_UP)
-def test_a_method_that_nobody_knows_is_told_so(server, method):
+def test_an_unknown_method_is_reported(server, method):
     (answer,) = answers_in(_ask(server, method, "/v1/hooks"))
     assert answer.status == 400
     assert "unknown method" in answer.problem()["detail"]

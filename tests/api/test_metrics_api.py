@@ -8,6 +8,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from hooktui import __version__
+from tests.support.waiting import wait_for
 
 
 def figures(api: httpx.Client) -> dict[tuple[str, str], float]:
@@ -24,11 +25,7 @@ def figures(api: httpx.Client) -> dict[tuple[str, str], float]:
 
 def waited(api, condition) -> dict[tuple[str, str], float]:
     """Return the figures as soon as something is so in them."""
-    end = time.monotonic() + 15
-    while not condition(now := figures(api)):
-        assert time.monotonic() < end, now
-        time.sleep(0.02)
-    return now
+    return wait_for(lambda: now if condition(now := figures(api)) else None)
 
 
 def hook_of(api, account, url, **fields) -> int:
@@ -75,15 +72,15 @@ def test_what_fails_and_what_waits_is_counted(api, account, receiver):
     api.delete(f"/v1/hooks/{hook}")
 
 
-def test_what_is_under_way_is_counted(api, account, receiver):
-    receiver.held.clear()
+def test_attempts_in_flight_are_counted(api, account, receiver):
+    receiver.released.clear()
     hook_of(api, account, receiver.url)
     in_flight = ("hooktui_attempts_in_flight", "")
     before = figures(api)[in_flight]
     api.post("/v1/events/job.failed", params={"account": account}, json={"id": 1})
     receiver.wait_for(1)
     assert figures(api)[in_flight] == before + 1
-    receiver.held.set()
+    receiver.released.set()
     waited(api, lambda now: now[in_flight] == before)
 
 

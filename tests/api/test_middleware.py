@@ -13,7 +13,7 @@ import pytest
 from hooktui import sockets
 from hooktui.api import bodies
 from tests.api.as_user import ask_as
-from tests.running import running_server
+from tests.support.running_server import running_server
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_on_the_unix_socket_any_host_is_fine(api):
 @pytest.mark.parametrize(
     "path", ["/", "/v1", "/v2/hooks", "/metric", "/docs", "/v1/hooks/", "/a/b"]
 )
-def test_what_is_not_there_is_told_as_a_problem(api, path):
+def test_what_is_not_there_is_reported_as_a_problem(api, path):
     answer = api.get(path)
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -84,7 +84,7 @@ def test_a_wrong_method_names_the_right_ones(api, method, path, allowed):
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-def test_what_is_not_http_is_told_as_a_problem(server):
+def test_what_is_not_http_is_reported_as_a_problem(server):
     with sockets.connect(server.places.socket, 5) as client:
         client.sendall(b"\x16\x03\x01 this is TLS\r\n\r\n")
         answer = b""
@@ -176,7 +176,7 @@ def test_a_body_that_does_not_arrive_is_not_waited_for(server, monkeypatch):
         assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_connection_ends_when_a_client_that_asked_first_is_told_no(server):
+def test_a_refused_expectation_ends_the_connection(server):
     with sockets.connect(server.places.socket, 5) as client:
         client.sendall(
             b"POST /v1/events/job.failed HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
@@ -188,7 +188,7 @@ def test_a_connection_ends_when_a_client_that_asked_first_is_told_no(server):
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_client_that_asks_first_is_told_to_go_on(server):
+def test_a_client_that_expects_100_continue_gets_it(server):
     with sockets.connect(server.places.socket, 5) as client:
         client.sendall(
             b"POST /v1/events/job.failed HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"

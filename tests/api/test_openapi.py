@@ -24,7 +24,8 @@ from hooktui.api.app import make_routes
 from hooktui.api.openapi import openapi_of
 from hooktui.api.service import Service
 from hooktui.domain.catalogue import ETL
-from tests.running import RunningServer, hook_receiver, running_server
+from tests.support.receivers import receiving
+from tests.support.running_server import RunningServer, running_server
 
 EXAMPLES, MANY_EXAMPLES = 25, 2000
 FEW_EXAMPLES = 3  # of calls to which nothing can be given
@@ -75,7 +76,7 @@ def target(tmp_path_factory) -> Iterator[Target]:
     home = tmp_path_factory.mktemp("home")
     # Over TCP: there the server writes no backups into files that somebody has thought up.
     with (
-        hook_receiver() as receiver,
+        receiving() as receiver,
         running_server(home, listen="127.0.0.1:0", calls_per_s=0, events_per_s=0) as server,
         server.client() as api,
         requests.Session() as session,

@@ -41,7 +41,7 @@ def _of(error):
         (TooSlow("x"), 408, "too-slow"),
     ],
 )
-def test_an_error_is_told_with_its_status_and_type(error, status, kind):
+def test_an_error_is_reported_with_its_status_and_type(error, status, kind):
     answer, content = _of(error)
     assert answer.status_code == content["status"] == status
     assert answer.media_type == "application/problem+json"

@@ -23,7 +23,7 @@ from hooktui.api.service import Service
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.roles import Need, Role
 from tests.api.as_user import ask_as
-from tests.running import running_server
+from tests.support.running_server import running_server
 
 ANYBODY = None
 READERS = {"viewer", "operator", "admin"}
@@ -146,7 +146,7 @@ def test_every_route_of_the_app_has_a_line_in_the_contract_and_a_rule():
 
 @pytest.mark.parametrize("way", ["socket", "token"])
 @pytest.mark.parametrize("route", [r for r in ROUTES if r[1] != "/docs"], ids=" ".join)
-def test_who_may_is_let_in_and_nobody_else(api, by_token, tokens, route, way):
+def test_only_callers_with_the_role_are_admitted(api, by_token, tokens, route, way):
     allowed = CONTRACT[route]
     for role in Role:
         if way == "socket":

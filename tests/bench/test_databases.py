@@ -11,7 +11,7 @@ import pytest
 
 from hooktui.bench.databases import PostgresDatabases, connect, databases_of
 from hooktui.domain.errors import HooktuiError, Refused
-from tests.postgres import PostgresServer
+from tests.support.postgres import PostgresServer
 
 
 def asked(url: str, statement: str) -> list[str]:
@@ -69,7 +69,7 @@ def test_only_postgresql_is_named_by_a_url(url: str):
         databases_of(url)
 
 
-def test_a_server_that_is_not_there_is_told_in_one_line():
+def test_a_server_that_is_not_there_is_reported_in_one_line():
     with pytest.raises(HooktuiError, match="--database"):
         databases_of("postgresql://nobody@127.0.0.1:9/x")
 

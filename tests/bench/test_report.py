@@ -59,7 +59,7 @@ def test_open_loops_are_compared_by_what_all_but_one_in_a_hundred_took():
     assert (goal.reached, goal.met) == (1.75, False)
 
 
-def test_postgresql_is_told_as_a_share_of_sqlite():
+def test_postgresql_is_reported_as_a_share_of_sqlite():
     report = reported(one_hook=[run(6000)], one_hook_sqlite=[run(8000)])
     assert reached(report)["PostgreSQL, of SQLite"].reached == pytest.approx(0.75, rel=0.001)
 

@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
+
+from tests.support.waiting import wait_for
 
 
 def bench(*arguments, **environ):
@@ -113,11 +114,13 @@ def at_work(tmp_path):
     running = psutil.Popen(
         command, env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.DEVNULL
     )
-    children = []
-    while not any(serves(child) for child in children):
+
+    def working():
         assert running.poll() is None
         children = running.children()
-        time.sleep(0.05)
+        return children if any(serves(child) for child in children) else None
+
+    children = wait_for(working, 100)
     yield running, children
     for process in [running, *children]:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +19,9 @@ from typing import Any
 import pytest
 
 from hooktui.cli.main import main
-from tests.client.scripted import Scripted, serving
-from tests.system.conftest import Installation
+from tests.support.installation import Installation
+from tests.support.scripted_server import Scripted, serving
+from tests.support.waiting import wait_for
 
 
 @dataclass
@@ -92,12 +92,8 @@ class Process:
     out: list[str] = field(default_factory=list)
     err: list[str] = field(default_factory=list)
 
-    def wait_for(self, condition: Callable[[], object], within_s: float = 15) -> None:
-        deadline = time.monotonic() + within_s
-        pause = threading.Event()
-        while not condition():
-            assert time.monotonic() < deadline, (self.out, self.err)
-            pause.wait(0.01)
+    def wait_for(self, condition: Callable[[], object]) -> None:
+        wait_for(condition, what=self)
 
 
 def _collect(stream: Any, lines: list[str]) -> threading.Thread:

@@ -25,7 +25,7 @@ from hooktui.client.calls import backup
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import HooktuiError
 from tests.cli.conftest import LocalInstallation
-from tests.disks import small_disk
+from tests.support.disks import small_disk
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,9 @@ def test_stdout_takes_it_whole(home, tmp_path) -> None:
     assert home.run("backup", "-", "--json").returncode == 2
 
 
-def test_what_cannot_be_written_is_told_before_the_server_copies_anything(home, tmp_path) -> None:
+def test_what_cannot_be_written_is_reported_before_the_server_copies_anything(
+    home, tmp_path
+) -> None:
     """Red when the server is asked first: each try would be in the audit trail."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "victim")

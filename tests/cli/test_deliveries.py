@@ -1,6 +1,6 @@
 """One delivery and one event, and what can be done to deliveries."""
 
-from tests.client.scripted import ATTEMPT, DELIVERY, answer, problem
+from tests.support.scripted_server import ATTEMPT, DELIVERY, answer, problem
 
 DETAIL = {
     **DELIVERY,
@@ -15,7 +15,7 @@ DETAIL = {
 }  # fmt: skip
 
 
-def test_a_delivery_is_told_as_a_story(run, server):
+def test_a_delivery_is_shown_as_a_timeline(run, server):
     server.will(answer(DETAIL))
     out = run("deliveries", "show", DELIVERY["id"]).out
     for part in (

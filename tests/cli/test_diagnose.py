@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.client.scripted import ATTEMPT, Answer, answer, problem
+from tests.support.scripted_server import ATTEMPT, Answer, answer, problem
 
 CHECKS = [
     {"name": "name", "state": "ok", "value": "a.test leads to 127.0.0.2", "advice": ""},
@@ -77,7 +77,7 @@ def test_no_text_of_a_certificate_or_an_answer_acts(run, server):
     assert not any(line.startswith("ok") for line in shown.splitlines())
 
 
-def test_a_refusal_is_told_as_everywhere(run, server):
+def test_a_refusal_is_reported_as_everywhere(run, server):
     server.will(problem(404, "there is no hook 12 here"))
     result = run("hooks", "diagnose", "12")
     assert (result.code, result.out) == (3, "")

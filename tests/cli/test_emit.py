@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.client.scripted import answer, problem
+from tests.support.scripted_server import answer, problem
 
 
 def accepted(number=1, **more):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.client.scripted import Answer, problem
+from tests.support.scripted_server import Answer, problem
 
 CODES = {400: 6, 401: 4, 403: 4, 404: 3, 409: 1, 413: 6, 415: 6, 422: 6, 429: 1, 503: 1, 507: 1}
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.client.scripted import ATTEMPT, DELIVERY, HOOK, Answer, answer, problem
+from tests.support.scripted_server import ATTEMPT, DELIVERY, HOOK, Answer, answer, problem
 
 CREATED = {**HOOK, "secret": "whsec_abc", "warnings": ["x.test does not resolve"]}
 

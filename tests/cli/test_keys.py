@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from hooktui.cli.main import main
-from tests.client.scripted import answer
+from tests.support.scripted_server import answer
 
 ROTATED = {
     "key": "k2", "made": True, "sealed": 3, "left": 0, "dropped": ["k1"], "kept": [],

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.client.scripted import DELIVERY, HOOK, answer, page
+from tests.support.scripted_server import DELIVERY, HOOK, answer, page
 
 
 def queries(server):
@@ -91,7 +91,7 @@ def test_event_types_are_one_flat_list(run, server):
 
 
 def test_a_list_that_breaks_off_still_reports_the_error(run, server):
-    from tests.client.scripted import problem
+    from tests.support.scripted_server import problem
 
     server.will(page(*hooks(1), following="c2", total=2), problem(503, "stopping"))
     result = run("hooks", "list", "--all", "--json")

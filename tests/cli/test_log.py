@@ -3,7 +3,7 @@
 import signal
 from urllib.parse import parse_qs, urlsplit
 
-from tests.client.scripted import ATTEMPT, HOOK, answer, problem, serving
+from tests.support.scripted_server import ATTEMPT, HOOK, answer, problem, serving
 
 
 def attempt(number, **more):
@@ -47,7 +47,7 @@ def test_a_line_says_what_happened(run, server):
 
 
 # Red when the value of a field is written as Python has it.
-def test_a_pause_and_its_end_are_told_in_words(run, server):
+def test_a_pause_and_its_end_are_reported_in_words(run, server):
     line = {"kind": "engine", "at": "2026-11-25T00:00:01.000Z", "account": 0}
     by = {"at": line["at"], "by": "root\x1b[2J"}
     server.will(feed({**line, "paused": by}, {**line, "paused": None}, {**line, "paused": True}))

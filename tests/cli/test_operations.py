@@ -1,4 +1,4 @@
-"""Keeping house from the command line, against the real server."""
+"""Purge and backup from the command line, against the real server."""
 
 from __future__ import annotations
 

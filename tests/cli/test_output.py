@@ -4,7 +4,7 @@ import io
 import json
 
 from hooktui.cli.output import Output, Styled, TextColumn, width
-from tests.client.scripted import HOOK, answer, page
+from tests.support.scripted_server import HOOK, answer, page
 
 COLUMNS = (TextColumn("NAME"), TextColumn("COUNT", right=True))
 

@@ -1,11 +1,12 @@
 """``hooktui pause`` and ``hooktui resume``, with a real server behind them."""
 
-from tests.running import hook_receiver, running_server
+from tests.support.receivers import receiving
+from tests.support.running_server import running_server
 
 
 # Red when a command does not reach the engine: the receiver gets the event meanwhile, or never.
 def test_a_pause_holds_until_the_resume(run, tmp_path):
-    with running_server(tmp_path) as server, hook_receiver() as receiver:
+    with running_server(tmp_path) as server, receiving() as receiver:
         connect = ("--connect", f"unix:{server.places.socket}")
         run(*connect, "hooks", "create", "--url", receiver.url, "--events", "job")
         paused = run(*connect, "pause")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.scripted import HOOK, Answer, answer, page
+from tests.support.scripted_server import HOOK, Answer, answer, page
 
 HEAVY = ("textual", "sqlmodel", "sqlalchemy", "fastapi", "httpx", "pydantic", "starlette")
 ACCEPTED = {"id": "evt_1", "type": "job.failed", "account": 1, "deliveries": 1, "skipped": 0,

@@ -9,19 +9,18 @@ import threading
 import pytest
 
 from tests.cli.conftest import LocalInstallation
-from tests.running import running_server
+from tests.support.installation import SAMPLES
+from tests.support.receivers import receiving
+from tests.support.running_server import running_server
 from tests.support.waiting import wait_for
-from tests.system.conftest import SAMPLES, start_receiver
 
 SAMPLE = str(SAMPLES / "job.failed.json")
 
 
 @pytest.fixture(scope="module")
 def receiver():
-    receiver, server = start_receiver()
-    yield receiver
-    server.shutdown()
-    server.server_close()
+    with receiving() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ def home(tmp_path_factory):
 
 def test_a_hook_is_made_edited_and_shown(home, receiver):
     hook = home.create_hook(
-        receiver.url(), "--header", "X-A=1", "--header", "X-Api-Key=secret-value",
+        receiver.url, "--header", "X-A=1", "--header", "X-Api-Key=secret-value",
         "--basic-auth", "me:password", "--rate", "5", "--filter", "data.id:157", "--ordered",
         "--retry-schedule", "", "--timeout", "3s", "--name", "-odd-",
     )  # fmt: skip
@@ -61,17 +60,17 @@ def test_a_hook_is_made_edited_and_shown(home, receiver):
 
 
 def test_the_edited_secret_header_is_still_sent(home, receiver):
-    options = ("--url", receiver.url("/h"), "--events", "job", "--header", "X-Api-Key=-")
+    options = ("--url", receiver.url_of("/h"), "--events", "job", "--header", "X-Api-Key=-")
     hook = home.json("hooks", "create", *options, stdin=b"from-stdin\n")
     home.ok("hooks", "edit", str(hook["id"]), "--header", "X-B=1")
     home.ok("hooks", "ping", str(hook["id"]))
-    [seen] = receiver.at("/h")
+    [seen] = receiver.requests_to("/h")
     assert (seen.headers["X-Api-Key"], seen.headers["X-B"]) == ("from-stdin", "1")
     home.ok("hooks", "delete", str(hook["id"]), "--yes")
 
 
 def test_what_was_sent_is_found_by_filters_and_shown(home, receiver):
-    hook = home.create_hook(receiver.url("/f"))
+    hook = home.create_hook(receiver.url_of("/f"))
     event = home.emit("job.failed")
     wait_for(lambda: home.deliveries("status:delivered", f"hook:{hook['id']}"))
     [delivery] = home.deliveries(f"hook:{hook['id']}", "-event:cluster.*", "since:10m")
@@ -86,8 +85,8 @@ def test_what_was_sent_is_found_by_filters_and_shown(home, receiver):
     assert "job.failed" in text
     assert "200" in text
     again = home.ok("deliveries", "resend", delivery["id"]).strip()
-    wait_for(lambda: len(receiver.at("/f")) == 2)
-    assert receiver.at("/f")[1].headers["X-Hook-Delivery"] == again
+    wait_for(lambda: len(receiver.requests_to("/f")) == 2)
+    assert receiver.requests_to("/f")[1].headers["X-Hook-Delivery"] == again
     assert home.run("deliveries", "cancel", again).returncode == 1
     home.ok("hooks", "delete", str(hook["id"]), "--yes")
 
@@ -103,7 +102,7 @@ def test_a_lowered_role_may_look_and_no_more(home):
 def test_accounts_are_apart(home, receiver):
     account = home.json("accounts", "create", "acme")["id"]
     one = ("--account", str(account))
-    hook = home.create_hook(receiver.url("/a"), *one)
+    hook = home.create_hook(receiver.url_of("/a"), *one)
     assert hook["account"] == account
     assert [h["id"] for h in home.json("hooks", "list", *one)] == [hook["id"]]
     assert hook["id"] not in [h["id"] for h in home.json("hooks", "list")]
@@ -182,7 +181,7 @@ def own(tmp_path):
 
 def test_the_log_loses_no_line_over_a_restart(own, receiver):
     # Ordered: attempts that run side by side may end, and so be logged, in any order.
-    own.create_hook(receiver.url("/log"), "--ordered")
+    own.create_hook(receiver.url_of("/log"), "--ordered")
     log = subprocess.Popen([sys.executable, "-m", "hooktui", "log", "-f", "--json"],
                            env=own.environ, stdout=subprocess.PIPE,
                            stderr=subprocess.PIPE)  # fmt: skip

@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from hooktui.cli.main import main
-from tests.domain.address_table import FORBIDDEN, MALFORMED
-from tests.running import running_server
+from tests.support.address_table import FORBIDDEN, MALFORMED
+from tests.support.running_server import running_server
 
 HARMLESS = "http://8.8.8.8/"  # saved, and never sent to
 # Half a character is refused before anybody asks what it stands in (tests/api/test_hooks_api.py).

@@ -13,7 +13,7 @@ import pytest
 from hooktui.cli.main import COMMANDS
 from hooktui.cli.options import ALLOWED
 from hooktui.domain.roles import Role, restricted
-from tests.client.scripted import answer
+from tests.support.scripted_server import answer
 
 HOOK_FIELDS = ("--url", "https://receiver.example/", "--events", "job")
 NOT_HERE = "is not possible here: this is a restricted hooktui (HOOKTUI_RESTRICTED)"
@@ -134,7 +134,7 @@ def test_a_second_role_only_lowers_the_first(run, server, first):
             assert f"--role was {first} already" in result.err
 
 
-def test_an_error_of_our_own_shows_no_traceback_to_the_confined(environ):
+def test_an_error_of_our_own_shows_no_traceback_in_restricted_mode(environ):
     script = (
         "import os; from hooktui.cli import main; main._run_command = lambda *_: 1 / 0; "
         "raise SystemExit(main.main(['status'], os.environ))"

@@ -5,10 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
+
+from tests.support.waiting import wait_for
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -44,10 +45,7 @@ def test_a_selftest_that_is_ended_leaves_no_process_and_no_folder(tmp_path):
     command = [sys.executable, "-m", "hooktui", "selftest", "--kill", "--rounds", "1000"]
     environ = {name: text for name, text in os.environ.items() if not name.startswith("HOOKTUI_")}
     with subprocess.Popen(command, env=environ | {"TMPDIR": str(tmp_path)}) as process:
-        deadline = time.monotonic() + 30
-        while not list(tmp_path.glob("*/*/hooktui.sock")):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_for(lambda: list(tmp_path.glob("*/*/hooktui.sock")))
         children = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
         assert process.wait(30) == 128 + signal.SIGTERM

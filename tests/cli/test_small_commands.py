@@ -10,7 +10,7 @@ from hooktui.cli import time_format
 from hooktui.doctor.rules import affected
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.signatures import hook_signature, standard_key, standard_signature
-from tests.client.scripted import answer
+from tests.support.scripted_server import answer
 
 GITHUB = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
 VERIFY = ("verify", "--secret", "It's a Secret to Everybody", "--signature")

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.client import AsyncClient, Call, PlainClient, ServerAddress
-
-from .scripted import Scripted, serving
+from tests.support.scripted_server import Scripted, serving
 
 Ask = Callable[[Call], Awaitable]
 

@@ -7,8 +7,7 @@ import pytest
 
 from hooktui.client import AsyncClient, PlainClient, calls
 from hooktui.domain.errors import HooktuiError, NoServer, NotFound, Unavailable
-
-from .scripted import Answer, answer, problem
+from tests.support.scripted_server import Answer, answer, problem
 
 NDJSON = "application/x-ndjson"
 CALL = calls.follow_diagnosis(12)
@@ -53,7 +52,7 @@ async def test_a_problem_in_a_line_is_the_error_that_it_names(read, server):
         await read()
 
 
-async def test_a_refusal_is_told_as_everywhere(read, server):
+async def test_a_refusal_is_reported_as_everywhere(read, server):
     server.will(problem(404, "there is no hook 12"))
     with pytest.raises(NotFound, match="no hook 12"):
         await read()
@@ -70,7 +69,7 @@ async def test_a_refusal_is_told_as_everywhere(read, server):
         Answer(204),
     ],
 )
-async def test_what_is_no_such_answer_is_told_as_that(read, server, strange):
+async def test_what_is_no_such_response_is_reported_as_that(read, server, strange):
     server.will(strange)
     with pytest.raises(NoServer, match="not a hooktui server of this version"):
         await read()

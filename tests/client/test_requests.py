@@ -5,8 +5,7 @@ import json
 
 from hooktui.client import PlainClient, calls
 from hooktui.domain.errors import HooktuiError
-
-from .scripted import ATTEMPT, DELIVERY, HOOK, Answer, answer, page, serving
+from tests.support.scripted_server import ATTEMPT, DELIVERY, HOOK, Answer, answer, page, serving
 
 ACCEPTED = {
     "id": "evt_1", "type": "job.failed", "account": 1, "deliveries": 1, "skipped": 0,
@@ -118,7 +117,7 @@ async def test_the_feed_gives_lines_of_several_kinds(ask, server):
     assert server.asked[0].path == ("/v1/feed?account=1&after=p1&wait=3&limit=10&q=status%3Afailed")
 
 
-async def test_a_position_that_is_gone_is_told(ask, server):
+async def test_a_position_that_is_gone_is_reported(ask, server):
     server.will(answer({"reset": True, "next": "p9"}))
     page = await ask(calls.follow_feed(1, after="p1"))
     assert page.reset

@@ -9,8 +9,7 @@ import pytest
 from hooktui.client import ServerAddress, calls
 from hooktui.client.responses import Problem, no_connection
 from hooktui.domain import errors
-
-from .scripted import HOOK, PROBLEM, Answer, answer, page, problem, serving
+from tests.support.scripted_server import HOOK, PROBLEM, Answer, answer, page, problem, serving
 
 CLASSES = {
     400: errors.Malformed,
@@ -103,9 +102,7 @@ DOUBT = "it may have carried out the request"
     ],
     ids=["dropped", "too slow", "html", "another shape", "500", "503", "403", "404"],
 )
-async def test_what_may_have_been_done_all_the_same_is_told_of_what_changes_something(
-    ask, server, told, doubt
-):
+async def test_a_failed_write_says_that_it_may_have_been_done(ask, server, told, doubt):
     for call, doubtful in (
         (calls.edit_hook(12, {"active": False}), doubt),
         (calls.get_hook(12), False),

@@ -37,9 +37,11 @@ from hooktui.console.widgets.chrome import StatusLine
 from hooktui.domain.paths import places
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.hooks import Hook
-from tests.console.conftest import Console, Receiver
+from tests.console.client import Client
+from tests.console.conftest import Console
 from tests.console.gate import Gate
-from tests.console.place import Place
+from tests.support.receivers import Receiver
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from tests.console.command_table import Asking
@@ -62,8 +64,8 @@ class Scene:
         copied: what the console sent to the clipboard.
     """
 
-    def __init__(self, place: Place, receiver: Receiver, gate: Gate, console: Console) -> None:
-        self.place, self.receiver, self.gate, self.console = place, receiver, gate, console
+    def __init__(self, client: Client, receiver: Receiver, gate: Gate, console: Console) -> None:
+        self.client, self.receiver, self.gate, self.console = client, receiver, gate, console
         self.copied: list[str] = []
         self.word = ""
         self.stale = True
@@ -87,25 +89,25 @@ class Scene:
     def fresh(self) -> None:
         """Take every hook away, and make one to which something came."""
         for old in self.hooks():
-            self.place.ask(calls.delete_hook(old.id))
-        self.place.ask(calls.resume())
-        self.hook = self.place.hook(
+            self.client.ask(calls.delete_hook(old.id))
+        self.client.ask(calls.resume())
+        self.hook = self.client.hook(
             self.receiver.url, name="billing", retry_schedule_s=[HOUR_S, HOUR_S]
         )
         self.receiver.status = 500
-        self.place.emit("job.failed", b'{"id":7,"name":"seven"}')
-        self.place.wait_for(lambda: self._latest().next_attempt_at and self._latest().attempts)
+        self.client.emit("job.failed", b'{"id":7,"name":"seven"}')
+        wait_for(lambda: self._latest().next_attempt_at and self._latest().attempts)
         self.waiting = self._latest()
         self.receiver.status = 200
-        self.place.emit("job.failed", b'{"id":8,"name":"eight"}')
-        self.place.wait_for(lambda: self._latest().status == "delivered")
+        self.client.emit("job.failed", b'{"id":8,"name":"eight"}')
+        wait_for(lambda: self._latest().status == "delivered")
         self.delivered = self._latest()
-        self.receiver.got.clear()
+        self.receiver.requests.clear()
 
     def try_again(self) -> None:
         """Give the waiting delivery a second attempt."""
         self.ask(calls.resend_delivery(self.waiting.id))
-        self.place.wait_for(lambda: self.ask(calls.get_delivery(self.waiting.id)).attempts[1:])
+        wait_for(lambda: self.ask(calls.get_delivery(self.waiting.id)).attempts[1:])
 
     def _latest(self) -> Delivery:
         return self.deliveries()[0]
@@ -114,15 +116,15 @@ class Scene:
 
     def ask(self, call: calls.Call[Any]) -> Any:
         """Send a call as the admin."""
-        return self.place.ask(call)
+        return self.client.ask(call)
 
     def hooks(self) -> list[Hook]:
         """The hooks of the account."""
-        return list(self.ask(calls.list_hooks(self.place.id)).data)
+        return list(self.ask(calls.list_hooks(self.client.id)).data)
 
     def deliveries(self) -> list[Delivery]:
         """What goes to the hook, the newest first."""
-        newest = calls.list_deliveries(self.place.id, hook=self.hook.id, order="desc")
+        newest = calls.list_deliveries(self.client.id, hook=self.hook.id, order="desc")
         return list(self.ask(newest).data)
 
     def status_of(self, delivery: Delivery) -> str:
@@ -135,11 +137,11 @@ class Scene:
 
     def tokens(self) -> list[str]:
         """The names of the account's tokens."""
-        return [one.name for one in self.ask(calls.list_tokens(self.place.id)).data]
+        return [one.name for one in self.ask(calls.list_tokens(self.client.id)).data]
 
     def events(self) -> list[str]:
         """The ids of what came in."""
-        return [one.id for one in self.ask(calls.list_events(self.place.id)).data]
+        return [one.id for one in self.ask(calls.list_events(self.client.id)).data]
 
     def accounts(self) -> list[str]:
         """The names of all accounts."""
@@ -177,7 +179,7 @@ class Scene:
         """Go to a screen from home, and wait until it shows what it is about."""
         self.app.navigation.go(TOP_SCREENS[0])
         await self.on(HooksScreen)
-        await (way or WAYS[kind])(self)
+        await (way or OPENERS[kind])(self)
         return await self.on(kind)
 
 
@@ -295,8 +297,8 @@ async def _audit_entry(scene: Scene) -> None:
 
 
 async def _tokens(scene: Scene) -> None:
-    fields = {"name": "nightly", "role": "viewer", "account": scene.place.id}
-    for old in scene.ask(calls.list_tokens(scene.place.id)).data:
+    fields = {"name": "nightly", "role": "viewer", "account": scene.client.id}
+    for old in scene.ask(calls.list_tokens(scene.client.id)).data:
         scene.ask(calls.revoke_token(old.id))
     made = scene.ask(calls.create_token(fields))
     screen = await _at(5)(scene)
@@ -309,7 +311,7 @@ async def _token_form(scene: Scene) -> None:
 
 
 async def _new_token(scene: Scene) -> None:
-    fields = {"name": "shown", "role": "viewer", "account": scene.place.id}
+    fields = {"name": "shown", "role": "viewer", "account": scene.client.id}
     scene.app.push_screen(NewTokenScreen(scene.ask(calls.create_token(fields))))
     await scene.on(NewTokenScreen)
     await scene.console.shows("hkt_")
@@ -318,7 +320,7 @@ async def _new_token(scene: Scene) -> None:
 async def _accounts(scene: Scene) -> None:
     screen = await _at(6)(scene)
     screen.listing.action_move("last")  # other tests' accounts fill the first pages
-    await _row(scene, screen, lambda: scene.place.id)
+    await _row(scene, screen, lambda: scene.client.id)
 
 
 async def _secret(scene: Scene) -> None:
@@ -357,7 +359,7 @@ async def _doctor(scene: Scene) -> None:
     await scene.console.shows("integrity")
 
 
-WAYS: dict[type[ConsoleScreen], Callable[[Scene], Awaitable[Any]]] = {
+OPENERS: dict[type[ConsoleScreen], Callable[[Scene], Awaitable[Any]]] = {
     HooksScreen: _hooks,
     LiveLogScreen: _live_log,
     EventsScreen: _events,
@@ -383,17 +385,17 @@ WAYS: dict[type[ConsoleScreen], Callable[[Scene], Awaitable[Any]]] = {
 
 @asynccontextmanager
 async def staged(
-    place: Place, receiver: Receiver, size: tuple[int, int] = (110, 24), **options: Any
+    client: Client, receiver: Receiver, size: tuple[int, int] = (110, 24), **options: Any
 ) -> AsyncIterator[Scene]:
     """Run a console on a scene, with a gate between it and the server."""
     with tempfile.TemporaryDirectory(prefix="gate") as folder:
-        gate = Gate(places(place.environ).socket, Path(folder) / "s")
+        gate = Gate(places(client.environ).socket, Path(folder) / "s")
         await gate.open()
-        given = ConsoleOptions(account=place.id, connect=str(gate.socket), **options)
-        app = ConsoleApp(given, environ=place.environ)
+        given = ConsoleOptions(account=client.id, connect=str(gate.socket), **options)
+        app = ConsoleApp(given, environ=client.environ)
         try:
             async with app.run_test(size=size) as pilot:
-                scene = Scene(place, receiver, gate, Console(app, pilot))
+                scene = Scene(client, receiver, gate, Console(app, pilot))
                 scene.fresh()
                 scene.stale = False
                 await scene.console.until(lambda: app.status.latest is not None)
@@ -401,4 +403,4 @@ async def staged(
                 yield scene
         finally:
             await gate.end()
-            place.ask(calls.resume())
+            client.ask(calls.resume())

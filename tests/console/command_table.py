@@ -39,7 +39,7 @@ class Asking:
     """A command on a screen that asks the server for something.
 
     Attributes:
-        screen: where; `command_scene.WAYS` leads there.
+        screen: where; `command_scene.OPENERS` leads there.
         command: its name in the table of keys.
         call: what it must ask, as a pattern; ``{hook}`` and the like are filled in.
         shows: what stands on the screen once it is done.
@@ -138,7 +138,7 @@ def _gone(scene: Scene) -> bool:
 
 
 def _pinged(scene: Scene) -> bool:
-    return any(headers["X-Hook-Event"] == "ping" for headers, _ in scene.receiver.got)
+    return any(one.headers["X-Hook-Event"] == "ping" for one in scene.receiver.requests)
 
 
 def _resent(scene: Scene) -> bool:
@@ -166,7 +166,7 @@ def _rotate(scene: Scene) -> None:
 
 
 def _emitted(scene: Scene) -> bool:
-    found = scene.ask(calls.list_events(scene.place.id, order="desc", limit=1)).data
+    found = scene.ask(calls.list_events(scene.client.id, order="desc", limit=1)).data
     return bool(scene.ask(calls.get_event(found[0].id)).body == '{"id":9}')
 
 

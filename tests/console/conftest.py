@@ -2,12 +2,9 @@
 
 import itertools
 import os
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +21,12 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.paths import places
-from tests.console.place import Place, seen, until
+from tests.console.client import Client
+from tests.console.screen_text import seen, until
+from tests.support.receivers import Receiver, receiving
 
 _numbers = itertools.count(2)
 ROOT = Path(__file__).parents[2]
-
-
-@dataclass
-class Receiver:
-    """Answers every request with ``status`` and ``body`` while ``held`` is set; keeps what came."""
-
-    url: str = ""
-    status: int = 200
-    body: bytes = b'{"ok":true}'
-    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    held: threading.Event = field(default_factory=threading.Event)
 
 
 # The pilot waits until the console is idle, after each key: look whether it is more often.
@@ -47,34 +35,8 @@ _wait.SLEEP_GRANULARITY, _wait.SLEEP_IDLE = 0.01, 0.0005
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    one = Receiver()
-    one.held.set()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            one.got.append((dict(self.headers), body))
-            one.held.wait(20)
-            self.send_response(one.status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(one.body)))
-            self.end_headers()
-            self.wfile.write(one.body)
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    one.url = f"http://127.0.0.1:{server.server_port}/in"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield one
-    server.shutdown()
-    server.server_close()
-    thread.join(5)
+    with receiving() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -206,8 +168,8 @@ def open_console(
 
 
 @pytest.fixture
-def place(served: dict[str, str], account: int) -> Iterator[Place]:
-    """The test's account, seen past the console through the typed client."""
-    one = Place(served, account)
+def client(served: dict[str, str], account: int) -> Iterator[Client]:
+    """A client of the account of the test, past the console."""
+    one = Client(served, account)
     yield one
     one.close()

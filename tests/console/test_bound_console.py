@@ -8,7 +8,7 @@ from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.shell.server_connection import ConnectionState
 from tests.console.conftest import Console
-from tests.running import running_server
+from tests.support.running_server import running_server
 
 
 # Red when the console stays at account 1, of which such a token may see nothing.

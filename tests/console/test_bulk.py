@@ -5,13 +5,14 @@ import asyncio
 from hooktui.client import calls
 from hooktui.console.frame.bulk import BulkResult
 from hooktui.domain.errors import Unavailable
-from tests.console.conftest import Receiver
-from tests.console.place import Place, tried_once
+from tests.console.client import Client, tried_once
+from tests.support.receivers import Receiver
+from tests.support.waiting import wait_for
 
 RETRIES = [600.0, 600.0]
 
 
-def test_what_became_of_many_is_told_with_names_and_counts():
+def test_what_became_of_many_is_reported_with_names_and_counts():
     outcome: BulkResult[int, None] = BulkResult()
     assert (outcome.severity, outcome.rest(str), outcome.whole) == ("good", "", True)
     outcome.left = [8, 9]
@@ -23,7 +24,7 @@ def test_what_became_of_many_is_told_with_names_and_counts():
     )
 
 
-async def test_one_that_fails_is_named_and_the_others_go_on(open_console, make_hook, place):
+async def test_one_that_fails_is_named_and_the_others_go_on(open_console, make_hook, client):
     """Red when the first refusal ends it, or its words are lost behind those of the rest."""
     hooks = [make_hook(name=f"hook {letter}") for letter in "abc"]
     async with open_console() as console:
@@ -34,7 +35,7 @@ async def test_one_that_fails_is_named_and_the_others_go_on(open_console, make_h
 
         async def refuse_one(call):
             if call.path == f"/v1/hooks/{hooks[1]['id']}" and call.method == "PATCH":
-                place.ask(calls.delete_hook(hooks[1]["id"]))
+                client.ask(calls.delete_hook(hooks[1]["id"]))
             return await ask(call)
 
         console.app.connection.send = refuse_one
@@ -42,7 +43,7 @@ async def test_one_that_fails_is_named_and_the_others_go_on(open_console, make_h
         await console.shows("2 hooks disabled", f"hook {hooks[1]['id']} (hook b): ", "u undoes")
         await console.press("u")
         await console.shows("undone: 2 hooks enabled again")
-        assert place.ask(calls.get_hook(hooks[2]["id"])).active
+        assert client.ask(calls.get_hook(hooks[2]["id"])).active
 
 
 async def test_pings_that_fail_are_named(open_console, make_hook, receiver):
@@ -57,7 +58,7 @@ async def test_pings_that_fail_are_named(open_console, make_hook, receiver):
 
 
 async def test_undo_works_on_another_screen_and_what_failed_can_be_undone_again(
-    open_console, make_hook, place
+    open_console, make_hook, client
 ):
     """Red when each screen has an undo of its own, or a failed one forgets what it was to do."""
     hook = make_hook(name="billing")
@@ -82,18 +83,18 @@ async def test_undo_works_on_another_screen_and_what_failed_can_be_undone_again(
         console.app.connection.send = ask
         await console.press("u")
         await console.shows("undone: 1 hook enabled again")
-        assert place.ask(calls.get_hook(hook["id"])).active
+        assert client.ask(calls.get_hook(hook["id"])).active
 
 
 async def test_esc_stops_a_long_work_and_the_marks_are_what_is_left(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
     """Red when Esc goes back, or a second press sends again what was sent."""
-    hook = place.hook(receiver.url, retry_schedule_s=RETRIES)
+    hook = client.hook(receiver.url, retry_schedule_s=RETRIES)
     receiver.status = 500
     for _ in range(3):
-        place.emit()
-    place.wait_for(lambda: tried_once(place, hook.id))
+        client.emit()
+    wait_for(lambda: tried_once(client, hook.id))
     async with open_console() as console:
         await console.open_hook(hook.id)
         await console.shows("3 deliveries", "↻ retrying")
@@ -152,19 +153,19 @@ async def test_marks_survive_a_filter_and_a_reload(open_console, make_hook):
 
 # Red for A5: two keys sent all of them again, and since the marks stayed a third one did it twice.
 async def test_more_than_one_is_sent_again_after_a_question_and_is_not_marked_any_more(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url, retry_schedule_s=RETRIES)
-    place.emit()
-    place.wait_for(lambda: place.deliveries(hook.id, "delivered"))
+    hook = client.hook(receiver.url, retry_schedule_s=RETRIES)
+    client.emit()
+    wait_for(lambda: client.deliveries(hook.id, "delivered"))
     receiver.status = 500
-    place.emit()
+    client.emit()
     # While it is being sent, its try counts already, and the receiver has not answered.
-    place.wait_for(lambda: [one.attempts for one in place.deliveries(hook.id, "pending")] == [1])
+    wait_for(lambda: [one.attempts for one in client.deliveries(hook.id, "pending")] == [1])
     receiver.status = 200
 
     def resent() -> int:
-        return sum(one.trigger == "resend" for one in place.deliveries(hook.id))
+        return sum(one.trigger == "resend" for one in client.deliveries(hook.id))
 
     async with open_console() as console:
         await console.open_hook(hook.id)
@@ -177,5 +178,5 @@ async def test_more_than_one_is_sent_again_after_a_question_and_is_not_marked_an
         await console.press("r", "y")
         await console.shows("2 deliveries sent again")
         await console.hides("marked")
-        place.wait_for(lambda: len(place.deliveries(hook.id, "delivered")) == 3)
+        wait_for(lambda: len(client.deliveries(hook.id, "delivered")) == 3)
         assert resent() == 1  # the other one was due, and is sent as it is

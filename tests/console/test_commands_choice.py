@@ -29,11 +29,11 @@ from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.secret_screen import SecretScreen
+from tests.console.client import Client
 from tests.console.command_scene import Scene, possible, staged
 from tests.console.command_table import ASKING, BY_NAME, QUIET, Screen
-from tests.console.conftest import Receiver
 from tests.console.gate import says
-from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 WRITES = "(POST|PATCH|DELETE) .*"
 CREATES = {
@@ -119,7 +119,7 @@ def acted_on(one: Chosen, command: str) -> set[str]:
         if match := _CALL.fullmatch(asked.call):
             found.add(match[1])
         elif command == "open" and type(one.screen) is AccountsScreen and "/status" in asked.call:
-            found |= set(re.findall(r"account=(\d+)", asked.query)) - {str(scene.place.id)}
+            found |= set(re.findall(r"account=(\d+)", asked.query)) - {str(scene.client.id)}
     top = scene.screen
     if top is not one.screen:
         for name in ("hook_id", "delivery_id", "event_id"):
@@ -242,12 +242,12 @@ CHANGES: tuple[tuple[Callable[[Chosen], Awaitable[bool]], ...], ...] = (
 
 
 async def _hooks(scene: Scene) -> Chosen:
-    others = [scene.place.hook(scene.receiver.url, name=name) for name in ("aaa bill", "zzz bill")]
+    others = [scene.client.hook(scene.receiver.url, name=name) for name in ("aaa bill", "zzz bill")]
     screen = await scene.open(HooksScreen)
 
     def live() -> None:
         scene.ask(calls.delete_hook(others.pop(0).id))
-        others.append(scene.place.hook(scene.receiver.url, name="bbb bill"))
+        others.append(scene.client.hook(scene.receiver.url, name="bbb bill"))
 
     await scene.console.shows("zzz bill")
     return Chosen(scene, screen, scene.hook.id, word="bill", live=live)
@@ -255,16 +255,16 @@ async def _hooks(scene: Scene) -> Chosen:
 
 async def _hook(scene: Scene) -> Chosen:
     for number in range(2):
-        scene.place.emit("job.failed", b'{"id":%d}' % number)
+        scene.client.emit("job.failed", b'{"id":%d}' % number)
     screen = await scene.open(HookScreen)
     screen.listing.put_cursor_on(scene.waiting.id)
-    live = lambda: scene.place.emit("job.failed")  # noqa: E731
+    live = lambda: scene.client.emit("job.failed")  # noqa: E731
     return Chosen(scene, screen, scene.waiting.id, scene.hook.id, word="job", live=live)
 
 
 async def _tokens(scene: Scene) -> Chosen:
     screen = await scene.open(TokensScreen)
-    fields = {"role": "viewer", "account": scene.place.id}
+    fields = {"role": "viewer", "account": scene.client.id}
     for name in ("aaa", "zzz"):
         scene.ask(calls.create_token({**fields, "name": name}))
     row = screen.listing.row_id(screen.listing.cursor_row)
@@ -273,17 +273,17 @@ async def _tokens(scene: Scene) -> Chosen:
 
 
 async def _accounts(scene: Scene) -> Chosen:
-    made = [scene.ask(calls.create_account(f"{scene.place.id} {name}")) for name in "abc"]
+    made = [scene.ask(calls.create_account(f"{scene.client.id} {name}")) for name in "abc"]
     screen = await scene.open(AccountsScreen)
     screen.listing.select(made[1].id)
     return Chosen(scene, screen, made[1].id)
 
 
 async def _events(scene: Scene) -> Chosen:
-    scene.place.emit("job.failed", b'{"id":1}')
+    scene.client.emit("job.failed", b'{"id":1}')
     screen = await scene.open(EventsScreen)
     row = screen.listing.row_id(screen.listing.cursor_row)
-    live = lambda: scene.place.emit("job.failed")  # noqa: E731
+    live = lambda: scene.client.emit("job.failed")  # noqa: E731
     # While it is typed, each beginning of this word keeps the row as well.
     return Chosen(scene, screen, row, word="job", live=live)
 
@@ -301,7 +301,7 @@ async def _audit(scene: Scene) -> Chosen:
 
 async def _delivery(scene: Scene) -> Chosen:
     screen = await scene.open(DeliveryScreen)
-    live = lambda: scene.place.emit("job.failed")  # noqa: E731
+    live = lambda: scene.client.emit("job.failed")  # noqa: E731
     return Chosen(scene, screen, thing=scene.waiting.id, live=live)
 
 
@@ -316,7 +316,7 @@ async def _diagnosis(scene: Scene) -> Chosen:
 async def _form(scene: Scene) -> Chosen:
     screen = await scene.open(HookForm)
     await scene.console.press("tab", *"renamed")
-    other = scene.place.hook(scene.receiver.url, name="other")
+    other = scene.client.hook(scene.receiver.url, name="other")
     live = lambda: scene.ask(calls.delete_hook(other.id))  # noqa: E731
     return Chosen(scene, screen, thing=scene.hook.id, live=live)
 
@@ -332,9 +332,9 @@ BEGINS: dict[Screen, Callable[[Scene], Awaitable[Chosen]]] = {
 # somebody else, a resize or a way back does.
 @pytest.mark.parametrize("screen", BEGINS, ids=lambda screen: screen.__name__)
 async def test_every_command_acts_on_what_is_chosen_whatever_has_happened(
-    screen: Screen, place: Place, receiver: Receiver
+    screen: Screen, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         one = await BEGINS[screen](scene)
         await one.settled()
         scene.gate.spoil(WRITES, says(503, "not now"))
@@ -353,8 +353,10 @@ async def test_every_command_acts_on_what_is_chosen_whatever_has_happened(
         assert happened >= 2
 
 
-async def test_switching_switches_to_the_account_under_the_cursor(place: Place, receiver: Receiver):
-    async with staged(place, receiver) as scene:
+async def test_switching_switches_to_the_account_under_the_cursor(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
         one = await _accounts(scene)
         await one.settled()
         for change in (sorted_, turned, reloaded, resized):

@@ -23,10 +23,10 @@ from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.navigation import screen_class
 from hooktui.console.registry import BY_NAME, EVERYWHERE, TOP_SCREENS
-from tests.console.command_scene import WAYS, Scene, staged
+from tests.console.client import Client
+from tests.console.command_scene import OPENERS, Scene, staged
 from tests.console.command_table import Screen
-from tests.console.conftest import Receiver
-from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 READS = {
     HooksScreen: "GET /v1/hooks",
@@ -66,15 +66,15 @@ ALIKE = (TokensScreen, AccountsScreen, AuditEntryScreen, DoctorScreen, NewTokenS
 
 ALL = [
     pytest.param(screen, marks=[pytest.mark.soak] * (screen in ALIKE), id=screen.__name__)
-    for screen in WAYS
+    for screen in OPENERS
 ]
 
 
 @pytest.mark.parametrize("screen", ALL)
 async def test_every_screen_helps_finds_takes_a_command_reloads_and_is_left(
-    screen: Screen, place: Place, receiver: Receiver
+    screen: Screen, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         await open_with_free_keys(scene, screen)
         front = scene.screen
         await scene.console.press("question_mark")
@@ -94,8 +94,8 @@ async def test_every_screen_helps_finds_takes_a_command_reloads_and_is_left(
             hook=scene.hook.id, waiting=scene.waiting.id, event=scene.delivered.event
         )
         await scene.console.until(lambda: scene.gate.count(reads))
-        await scene.console.press(TOP_SCREENS[list(WAYS).index(screen) % len(TOP_SCREENS)].key)
-        wanted = screen_class(TOP_SCREENS[list(WAYS).index(screen) % len(TOP_SCREENS)])
+        await scene.console.press(TOP_SCREENS[list(OPENERS).index(screen) % len(TOP_SCREENS)].key)
+        wanted = screen_class(TOP_SCREENS[list(OPENERS).index(screen) % len(TOP_SCREENS)])
         await scene.on(wanted)
         await open_with_free_keys(scene, screen)
         if screen is not HooksScreen:
@@ -108,11 +108,11 @@ async def test_every_screen_helps_finds_takes_a_command_reloads_and_is_left(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("screen", WAYS, ids=lambda screen: screen.__name__)
-async def test_every_digit_leads_to_its_place_from_everywhere(
-    screen: Screen, place: Place, receiver: Receiver
+@pytest.mark.parametrize("screen", OPENERS, ids=lambda screen: screen.__name__)
+async def test_every_digit_opens_its_screen_from_everywhere(
+    screen: Screen, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         for there in TOP_SCREENS:
             await open_with_free_keys(scene, screen)
             assert BY_NAME[there.command].keys == there.key

@@ -8,7 +8,7 @@ import pkgutil
 import hooktui.console
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME
-from tests.console.command_scene import WAYS
+from tests.console.command_scene import OPENERS
 from tests.console.command_table import ASKING, QUIET, own_commands
 
 
@@ -28,10 +28,10 @@ def full_screens() -> set[type[ConsoleScreen]]:
 
 # Red when a screen is new, or one gets a command, and nothing tries it.
 def test_every_command_of_every_screen_is_in_the_table_once_or_more():
-    assert set(WAYS) == full_screens()
+    assert set(OPENERS) == full_screens()
     held = {(case.screen, case.command) for case in (*ASKING, *QUIET)}
     # A form's or a dialog's Esc is everybody's; where it asks first, the table has it, too.
-    offered = {(screen, command) for screen in WAYS for command in own_commands(screen)}
+    offered = {(screen, command) for screen in OPENERS for command in own_commands(screen)}
     assert {pair for pair in held if pair[1] != "back"} == offered
 
 
@@ -42,7 +42,7 @@ def test_no_command_both_needs_the_server_and_does_not():
 
 
 # Red when a command that the server may refuse is taken for one that only looks.
-def test_what_changes_something_is_told_while_it_runs():
+def test_what_changes_something_is_reported_while_it_runs():
     for case in ASKING:
         assert bool(case.working) == case.writes, case
         assert case.command in BY_NAME

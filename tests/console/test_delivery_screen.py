@@ -1,4 +1,4 @@
-"""A delivery under the lens, on a real server: attempts, differences, bytes, resends."""
+"""The Delivery screen on a real server: attempts, differences, bytes, copies, resends."""
 
 from typing import Any
 
@@ -10,27 +10,31 @@ from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.wire.deliveries import Delivery
-from tests.console.conftest import Receiver
-from tests.console.place import Place, seen, tried_once, until
+from tests.console.client import Client, tried_once
+from tests.console.screen_text import seen, until
+from tests.support.receivers import Receiver
+from tests.support.waiting import wait_for
+
+RETRIES = [3600]
 
 
-def failed_twice(place: Place, receiver: Receiver) -> Delivery:
+def failed_twice(client: Client, receiver: Receiver) -> Delivery:
     """Return a delivery that was answered 500, then 503 with another body, and has ended."""
     receiver.status, receiver.body = 500, b'{"ok":false,"why":"first"}'
-    hook = place.hook(receiver.url, retry_schedule_s=[2.0])
-    place.emit(body=b'{"id":7}')
+    hook = client.hook(receiver.url, retry_schedule_s=[2.0])
+    client.emit(body=b'{"id":7}')
     # Its number counts from the claim on; pending again, it was answered.
-    place.wait_for(lambda: [one.attempts for one in place.deliveries(hook.id, "pending")] == [1])
+    wait_for(lambda: [one.attempts for one in client.deliveries(hook.id, "pending")] == [1])
     receiver.status, receiver.body = 503, b'{"ok":false,"why":"second"}'
-    place.wait_for(lambda: place.deliveries(hook.id, "failed"))
-    return place.deliveries(hook.id)[0]
+    wait_for(lambda: client.deliveries(hook.id, "failed"))
+    return client.deliveries(hook.id)[0]
 
 
 async def test_two_attempts_are_compared_and_bodies_are_shown_in_hex(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ) -> None:
-    one = failed_twice(place, receiver)
-    app = place.console()
+    one = failed_twice(client, receiver)
+    app = client.console()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = DeliveryScreen(one.id)
         await app.push_screen(screen)
@@ -51,10 +55,10 @@ async def test_two_attempts_are_compared_and_bodies_are_shown_in_hex(
 
 
 async def test_marks_choose_the_attempts_and_moving_shows_the_attempt_again(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ) -> None:
-    one = failed_twice(place, receiver)
-    app = place.console()
+    one = failed_twice(client, receiver)
+    app = client.console()
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(DeliveryScreen(one.id))
         await until(pilot, lambda: "Response to attempt 2" in seen(pilot))
@@ -65,13 +69,13 @@ async def test_marks_choose_the_attempts_and_moving_shows_the_attempt_again(
 
 
 async def test_a_resend_says_what_it_is_a_resend_of_and_enter_opens_that(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ) -> None:
     # Red when the deliveries of an event to a hook are not read, or Enter does not open one.
-    one = failed_twice(place, receiver)
+    one = failed_twice(client, receiver)
     receiver.status, receiver.body = 200, b"fine"
-    again = place.ask(calls.resend_delivery(one.id))
-    app = place.console()
+    again = client.ask(calls.resend_delivery(one.id))
+    app = client.console()
     async with app.run_test(size=(120, 36)) as pilot:
         screen = DeliveryScreen(again.id)
         await app.push_screen(screen)
@@ -85,26 +89,26 @@ async def test_a_resend_says_what_it_is_a_resend_of_and_enter_opens_that(
 
 
 async def test_what_waits_says_why_then_and_what_comes_after(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ) -> None:
     receiver.status = 500
-    hook = place.hook(receiver.url, retry_schedule_s=[3600, 7200])
-    place.emit()
-    place.wait_for(lambda: tried_once(place, hook.id))
-    app = place.console()
+    hook = client.hook(receiver.url, retry_schedule_s=[3600, 7200])
+    client.emit()
+    wait_for(lambda: tried_once(client, hook.id))
+    app = client.console()
     async with app.run_test(size=(80, 24)) as pilot:
-        await app.push_screen(DeliveryScreen(place.deliveries(hook.id)[0].id))
+        await app.push_screen(DeliveryScreen(client.deliveries(hook.id)[0].id))
         await until(pilot, lambda: "the schedule says 1h after attempt 1" in seen(pilot))
         await until(pilot, lambda: "2 attempts if each fails" in seen(pilot))
-        place.ask(calls.edit_hook(hook.id, {"active": False}))
+        client.ask(calls.edit_hook(hook.id, {"active": False}))
         await until(pilot, lambda: f"hook {hook.id} is not active since" in seen(pilot))
 
 
-async def test_a_viewer_compares_and_is_told_why_it_does_not_resend(
-    place: Place, receiver: Receiver
+async def test_a_viewer_compares_and_sees_why_it_does_not_resend(
+    client: Client, receiver: Receiver
 ) -> None:
-    one = failed_twice(place, receiver)
-    app = place.console(role="viewer")
+    one = failed_twice(client, receiver)
+    app = client.console(role="viewer")
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(DeliveryScreen(one.id))
         await until(pilot, lambda: "Response to attempt 2" in seen(pilot))
@@ -112,15 +116,15 @@ async def test_a_viewer_compares_and_is_told_why_it_does_not_resend(
         await until(pilot, lambda: "your role viewer may only look" in seen(pilot))
         await pilot.press("D")
         await until(pilot, lambda: "Attempt 2 against attempt 1" in seen(pilot))
-        assert len(place.deliveries(one.hook)) == 1
+        assert len(client.deliveries(one.hook)) == 1
 
 
 async def test_what_is_read_besides_may_fail_and_the_delivery_stays(
-    place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Red when a hook that cannot be read takes the delivery off the screen.
-    one = failed_twice(place, receiver)
-    app = place.console()
+    one = failed_twice(client, receiver)
+    app = client.console()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = DeliveryScreen(one.id)
         real = screen.send
@@ -135,3 +139,126 @@ async def test_what_is_read_besides_may_fail_and_the_delivery_stays(
         await until(pilot, lambda: "Response to attempt 2" in seen(pilot))
         await pilot.press("ctrl+r", "D")
         await until(pilot, lambda: "Attempt 2 against attempt 1" in seen(pilot))
+
+
+async def test_a_delivery_that_waits_says_when_it_is_tried_again_and_shows_what_came_back(
+    open_console, client: Client, receiver: Receiver
+):
+    hook = client.hook(receiver.url, retry_schedule_s=RETRIES)
+    receiver.status, receiver.body = 503, b'{"detail":"[/b]\\u001b[31m disk full"}'
+    client.emit(body=b'{"id":7,"owner":{"name":"Ann"}}')
+    wait_for(lambda: tried_once(client, hook.id))
+    async with open_console(size=(80, 24)) as console:
+        await console.open_hook(hook.id)
+        await console.shows("↻ retrying")
+        await console.press("enter")
+        await console.shows("next attempt at", "✗ 503", "◌ next attempt", "Response to attempt 1")
+        await console.shows('"detail": "[/b]\\u001b[31m disk full"', "HTTP 503")
+        await console.press("tab", "G", "up")
+        await console.shows("What webhook-signature signs", "What X-Hook-Signature signs")
+        await console.press("enter", "down")
+        await console.shows(f"{client.deliveries(hook.id)[0].event}.")
+
+
+async def test_cancel_and_resend_lead_to_the_new_delivery(
+    open_console, client: Client, receiver: Receiver
+):
+    hook = client.hook(receiver.url, retry_schedule_s=RETRIES)
+    receiver.status = 500
+    client.emit()
+    wait_for(lambda: tried_once(client, hook.id))
+    first = client.deliveries(hook.id)[0].id
+    async with open_console() as console:
+        console.app.navigation.open_delivery(first)
+        await console.shows("↻ retrying")
+        await console.press("c")
+        await console.shows("⊘ cancelled", "r sends it again")
+        await console.press("c")
+        await console.shows("only a delivery that waits can be cancelled")
+        receiver.status = 200
+        await console.press("r")
+        await console.until(
+            lambda: (
+                isinstance(console.app.screen, DeliveryScreen)
+                and console.app.screen.delivery_id != first
+            )
+        )
+        await console.shows("sent again", "✓ delivered", "by resend")
+        await console.press("escape")
+        await console.hides("Delivery dlv_")
+
+
+async def test_brackets_go_through_the_attempts_and_the_answer_follows(
+    open_console, client: Client, receiver: Receiver
+):
+    receiver.status, receiver.body = 500, b"first answer"
+    hook = client.hook(receiver.url, retry_schedule_s=[0.05])
+    client.emit()
+    wait_for(lambda: client.deliveries(hook.id, "failed"))
+    async with open_console() as console:
+        console.app.navigation.open_delivery(client.deliveries(hook.id)[0].id)
+        await console.shows("✗ failed", "gave up", "Response to attempt 2")
+        await console.press("left_square_bracket")
+        await console.shows("Response to attempt 1")
+        await console.press("right_square_bracket")
+        await console.shows("Response to attempt 2")
+
+
+async def test_a_delivery_is_copied_as_curl_and_in_pieces(
+    open_console, client: Client, receiver: Receiver
+):
+    hook = client.hook(receiver.url)
+    client.emit(body=b'{"id":7}')
+    wait_for(lambda: client.deliveries(hook.id, "delivered"))
+    one = client.deliveries(hook.id)[0]
+    async with open_console() as console:
+        sent: list[str] = []
+        console.app.copy_to_clipboard = sent.append
+        console.app.navigation.open_delivery(one.id)
+        await console.shows("✓ delivered")
+        await console.press("y")
+        await console.shows("the delivery's id sent to the terminal")
+        await console.press("Y")
+        await console.shows("a curl command")
+        await console.press("c")
+        await console.shows("the curl command sent to the terminal")
+        assert sent[0] == one.id
+        assert sent[1].startswith(f"curl -sS -i -X POST {receiver.url}")
+        assert sent[1].endswith("""--data-raw '{"id":7}'""")
+
+
+async def test_raw_shows_the_body_byte_by_byte(open_console, client: Client, receiver: Receiver):
+    hook = client.hook(receiver.url)
+    client.emit(body=b'{"id": 7,   "x":[]}')
+    wait_for(lambda: client.deliveries(hook.id, "delivered"))
+    async with open_console() as console:
+        console.app.navigation.open_delivery(client.deliveries(hook.id)[0].id)
+        await console.shows('  "id": 7,')
+        await console.press("b")
+        await console.shows('{"id": 7,   "x":[]}')
+
+
+async def test_a_delivery_that_does_not_exist_is_said(open_console, client: Client):
+    async with open_console() as console:
+        # Once all is read, nothing reads the delivery again, whose error would replace the answer.
+        await console.shows("No hooks yet", "(admin)")
+        console.app.navigation.open_delivery("dlv_0000000000001")
+        await console.shows("dlv_0000000000001", "!")
+        await console.pilot.press("r")
+        await console.shows("not read yet")
+
+
+async def test_an_open_delivery_follows_its_attempts_by_itself(
+    open_console, client: Client, receiver: Receiver
+):
+    hook = client.hook(receiver.url, retry_schedule_s=[2])
+    receiver.status = 500
+    async with open_console() as console:
+        await console.shows("hook")
+        client.emit()
+        wait_for(lambda: client.deliveries(hook.id))
+        console.app.navigation.open_delivery(client.deliveries(hook.id)[0].id)
+        await console.shows("✗ 500", "◌ next attempt")
+        receiver.status = 200
+        await console.shows("✓ delivered", "✓ 200", "Response to attempt 2")
+        await console.hides("next attempt")

@@ -7,19 +7,19 @@ from contextlib import closing, contextmanager
 
 from hooktui.client import calls
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen, PhaseBars
-from tests.console.conftest import Receiver
-from tests.console.place import Place
+from tests.console.client import Client
+from tests.support.receivers import Receiver
 
 
 async def test_x_on_the_list_and_on_the_hook_says_what_is_wrong(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    place.hook(receiver.url, name="billing")
+    client.hook(receiver.url, name="billing")
     async with open_console(size=(80, 24)) as console:
         await console.shows("billing")
         await console.press("x")
         await console.shows("all is well: the receiver accepted a signed ping, 200", "✓ ok", "Time")
-        assert len(receiver.got) == 1
+        assert len(receiver.requests) == 1
         await console.press("escape")
         await console.shows("Hooks")
         receiver.status = 404
@@ -33,10 +33,10 @@ async def test_x_on_the_list_and_on_the_hook_says_what_is_wrong(
 
 
 async def test_x_runs_it_again_and_y_copies_the_verdict(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
     receiver.status = 500
-    hook = place.hook(receiver.url)
+    hook = client.hook(receiver.url)
     async with open_console() as console:
         sent: list[str] = []
         console.app.copy_to_clipboard = sent.append
@@ -58,7 +58,7 @@ async def test_x_runs_it_again_and_y_copies_the_verdict(
         await console.press("x")
         await console.shows("all is well")
         await console.hides("the receiver responded 500")
-        assert len(receiver.got) == 2
+        assert len(receiver.requests) == 2
 
 
 @contextmanager
@@ -68,10 +68,10 @@ def silent_receiver() -> Iterator[tuple[str, socket.socket]]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/in", listening
 
 
-async def test_each_step_shows_as_it_ends_and_esc_cancels(open_console, place: Place):
+async def test_each_step_shows_as_it_ends_and_esc_cancels(open_console, client: Client):
     async with open_console() as console:
         with silent_receiver() as (url, listening):
-            hook = place.hook(url, timeout_s=30)
+            hook = client.hook(url, timeout_s=30)
             await console.app.push_screen(DiagnosisScreen(hook))
             await console.shows("Looking at the receiver", "(1 s, of at most 50)")
             # Red when the steps come with the verdict alone.
@@ -89,14 +89,14 @@ async def test_each_step_shows_as_it_ends_and_esc_cancels(open_console, place: P
 
 
 async def test_a_cancelled_run_leaves_what_the_one_before_found(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
     receiver.status = 404
-    hook = place.hook(receiver.url, timeout_s=30)
+    hook = client.hook(receiver.url, timeout_s=30)
     async with open_console() as console:
         await console.app.push_screen(DiagnosisScreen(hook))
         await console.shows("the receiver responded 404", "To do:", "Response to the ping")
-        receiver.held.clear()
+        receiver.released.clear()
         await console.press("x")
         await console.shows("Looking at the receiver", "→ …     ping")
         await console.hides("To do:")
@@ -106,33 +106,33 @@ async def test_a_cancelled_run_leaves_what_the_one_before_found(
             "cancelled; this is what the run before found", "responded 404", "To do:"
         )
         await console.shows("Response to the ping")
-        receiver.held.set()
+        receiver.released.set()
 
 
-async def test_a_server_that_goes_away_in_the_middle_is_told(open_console, place: Place):
+async def test_a_server_that_goes_away_in_the_middle_is_reported(open_console, client: Client):
     async with open_console() as console:
         with silent_receiver() as (url, _):
-            await console.app.push_screen(DiagnosisScreen(place.hook(url, timeout_s=30)))
+            await console.app.push_screen(DiagnosisScreen(client.hook(url, timeout_s=30)))
             await console.shows("→ …     ping")
             await console.app.connection.close()
             await console.shows("Not diagnosed: the server at")
 
 
-async def test_a_viewer_is_told_why_not(open_console, place: Place, receiver: Receiver):
-    place.hook(receiver.url, name="billing")
+async def test_a_viewer_sees_why_not(open_console, client: Client, receiver: Receiver):
+    client.hook(receiver.url, name="billing")
     async with open_console(role="viewer") as console:
         await console.shows("billing", "(viewer)")
         await console.press("x")
         await console.shows("your role viewer may")
-        assert receiver.got == []
+        assert receiver.requests == []
         assert not isinstance(console.app.screen, DiagnosisScreen)
 
 
 async def test_two_marked_hooks_are_not_diagnosed_at_once(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    place.hook(receiver.url, name="one")
-    place.hook(receiver.url, name="two")
+    client.hook(receiver.url, name="one")
+    client.hook(receiver.url, name="two")
     async with open_console() as console:
         await console.shows("one", "two")
         await console.press("ctrl+a", "x")
@@ -140,13 +140,13 @@ async def test_two_marked_hooks_are_not_diagnosed_at_once(
 
 
 async def test_a_hook_that_is_gone_and_a_server_that_does_not_answer(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url)
+    hook = client.hook(receiver.url)
     async with open_console() as console:
         await console.app.push_screen(DiagnosisScreen(hook))
         await console.shows("all is well")
-        place.ask(calls.delete_hook(hook.id))
+        client.ask(calls.delete_hook(hook.id))
         await console.shows("the hook is deleted; Esc goes back")
         await console.press("x")
         await console.shows("Not diagnosed: there is no hook", "x tries again")

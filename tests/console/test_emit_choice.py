@@ -8,9 +8,9 @@ from hooktui.client import calls
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events import emit_screen
 from hooktui.console.events.emit_screen import EmitScreen
+from tests.console.client import Client
 from tests.console.command_scene import Scene, staged
-from tests.console.conftest import Receiver
-from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 
 async def opened(scene: Scene) -> EmitScreen:
@@ -30,9 +30,9 @@ def sent(scene: Scene) -> list[str]:
 # Red for A1: the type that was chosen before stayed armed, and an event of that type went out.
 @pytest.mark.parametrize("words", ["invoice.paid", "job.fialed", "job.failed x", "*"])
 async def test_words_that_match_no_event_type_send_nothing(
-    words: str, place: Place, receiver: Receiver
+    words: str, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         screen = await opened(scene)
         await scene.console.press(*words)
         await scene.console.shows("No event type has these words.")
@@ -51,9 +51,9 @@ async def test_words_that_match_no_event_type_send_nothing(
 # Red when a save takes the type of the words before: all keys are in the queue before the list is.
 @pytest.mark.parametrize("words", ["cancel", "invoice.paid"])
 async def test_a_save_typed_behind_the_words_in_one_go_sends_no_other_type(
-    words: str, place: Place, receiver: Receiver
+    words: str, client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         await opened(scene)
         for key in (*words, "ctrl+s"):
             scene.app.simulate_key("full_stop" if key == "." else key)
@@ -63,9 +63,9 @@ async def test_a_save_typed_behind_the_words_in_one_go_sends_no_other_type(
 
 # Red when another type is chosen in place of one that the catalogue no longer has.
 async def test_a_type_that_is_not_in_the_catalogue_is_replaced_by_none(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         scene.app.navigation.open_emit("job.renamed", '{"mine":1}')
         screen = await scene.on(EmitScreen)
         await scene.console.shows("No event type has these words.", '{"mine":1}')
@@ -77,9 +77,9 @@ async def test_a_type_that_is_not_in_the_catalogue_is_replaced_by_none(
 
 # Red when the sample of the type before is sent as one of this type.
 async def test_the_sample_of_another_type_is_not_sent(
-    place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         screen = await opened(scene)
         assert screen.body.text
         monkeypatch.setattr(emit_screen, "sample", lambda *_: None)
@@ -92,12 +92,12 @@ async def test_the_sample_of_another_type_is_not_sent(
 
 
 # Red when the answer to "Pause all delivery?" resumes, because another admin has paused meanwhile.
-async def test_pausing_pauses_also_when_it_is_paused_by_then(place: Place, receiver: Receiver):
-    async with staged(place, receiver) as scene:
+async def test_pausing_pauses_also_when_it_is_paused_by_then(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
         await scene.open(EngineScreen)
         await scene.console.press("a")
         await scene.console.shows("Pause all delivery?")
-        place.ask(calls.pause())
+        client.ask(calls.pause())
         await scene.app.status.read()
         await scene.console.press("y")
         await scene.console.until(lambda: scene.gate.count("POST /v1/engine/pause"))

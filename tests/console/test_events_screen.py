@@ -10,13 +10,13 @@ from hooktui.domain.ids import encode
 from tests.console.conftest import Console
 
 
-async def test_the_list_shows_what_came_in_and_follows(open_console, make_hook, place):
+async def test_the_list_shows_what_came_in_and_follows(open_console, make_hook, client):
     make_hook(name="billing")
-    place.emit()
+    client.emit()
     async with open_console() as console:
         await console.press("3")
         await console.shows("Events  1 event", "job.failed", "✓ delivered")
-        place.emit("cluster.error")
+        client.emit("cluster.error")
         await console.shows("2 events", "cluster.error", "no hook")
         await console.press("slash", *"hook:1")
         await console.shows("column 1: events have no hook:")
@@ -38,12 +38,12 @@ async def test_an_empty_list_says_what_events_are(open_console):
         assert not isinstance(console.app.screen, EventScreen)
 
 
-async def test_an_event_says_of_every_hook_why(open_console, make_hook, place, receiver):
+async def test_an_event_says_of_every_hook_why(open_console, make_hook, client, receiver):
     make_hook(name="billing")
     make_hook(name="narrow", filter="data.id:8")
     make_hook(name="off", active=False)
     other = make_hook(name="other", events=["cluster"])
-    place.emit()
+    client.emit()
     async with open_console() as console:
         await console.press("3")
         await console.shows("✓ delivered")
@@ -63,17 +63,17 @@ async def test_an_event_says_of_every_hook_why(open_console, make_hook, place, r
         assert console.app.screen.hook_id == other["id"]
 
 
-async def test_an_event_follows_its_deliveries(open_console, make_hook, place, receiver):
+async def test_an_event_follows_its_deliveries(open_console, make_hook, client, receiver):
     receiver.status = 500
     make_hook(name="billing", retry_schedule_s=[1.5])
-    sent = place.emit()
+    sent = client.emit()
     async with open_console() as console:
         await console.shows("billing")
         console.app.navigation.open_event(sent.id)
         await console.shows("✗ failed", "gave up")
 
 
-async def test_an_event_that_is_not_there_is_told(open_console):
+async def test_an_event_that_is_not_there_is_reported(open_console):
     async with open_console() as console:
         await console.shows("No hooks yet")
         console.app.navigation.open_event(encode("evt", 7))
@@ -82,7 +82,7 @@ async def test_an_event_that_is_not_there_is_told(open_console):
 
 
 async def test_a_sample_is_sent_and_the_answer_says_where_it_went(
-    open_console, make_hook, place, receiver
+    open_console, make_hook, client, receiver
 ):
     make_hook(name="billing")
     make_hook(name="off", active=False)
@@ -98,14 +98,14 @@ async def test_a_sample_is_sent_and_the_answer_says_where_it_went(
         await console.press("ctrl+s")
         await console.shows("expecting value")
         assert isinstance(console.app.screen, EmitScreen)
-        assert not receiver.got
+        assert not receiver.requests
         await console.press("backspace", "ctrl+s")
         await console.shows("1 delivery, 1 skipped", "job.failed is in.")
         await console.press("enter")
         await console.shows("was disabled when the event was received")
         assert isinstance(console.app.screen, EventScreen)
-    (got,) = receiver.got
-    assert b'"status": "failed"' in got[1]
+    (got,) = receiver.requests
+    assert b'"status": "failed"' in got.body
 
 
 async def test_a_typed_body_is_not_lost_by_another_type_or_esc(open_console):
@@ -125,8 +125,8 @@ async def test_a_typed_body_is_not_lost_by_another_type_or_esc(open_console):
         await console.shows("No hooks yet")
 
 
-async def test_who_may_not_send_is_told_why(open_console, place):
-    place.emit()
+async def test_who_may_not_send_sees_why(open_console, client):
+    client.emit()
     for role in ("viewer", "operator"):
         async with open_console(role=role) as console:
             await console.shows(f"({role})")

@@ -13,9 +13,10 @@ from hooktui.console.navigation import screen_class
 from hooktui.console.registry import BY_NAME, TOP_SCREENS, Command
 from hooktui.console.widgets.chrome import StatusLine
 from hooktui.domain.roles import Need, Role, allows, why_not
+from tests.console.client import Client
 from tests.console.conftest import Console
-from tests.console.place import Place
 from tests.console.test_terminal import LEAVE_ALTERNATE_SCREEN, MOUSE_OFF, console
+from tests.support.waiting import wait_for
 
 SIZES = [(24, 80), (15, 60), (10, 30), (50, 200), (2, 2), (36, 120), (15, 59), (14, 60)]
 
@@ -29,19 +30,19 @@ async def _says_why_not(viewed: Console, screen: ConsoleScreen, command: Command
     await viewed.until(lambda: reason in " ".join(line.notice.split()))
 
 
-async def test_a_viewer_is_told_at_every_command_of_every_screen_why_not(
-    open_console, make_hook, place: Place
+async def test_a_viewer_sees_at_every_command_of_every_screen_why_not(
+    open_console, make_hook, client: Client
 ):
     """Red when a command that the server would refuse has no reason, or its key says nothing."""
     hook = make_hook(name="billing")
-    event = place.emit().id
-    place.wait_for(lambda: place.deliveries(hook["id"], "delivered"))
-    delivery = place.deliveries(hook["id"])[0].id
+    event = client.emit().id
+    wait_for(lambda: client.deliveries(hook["id"], "delivered"))
+    delivery = client.deliveries(hook["id"])[0].id
     async with open_console(role="viewer") as viewed:
         app = viewed.app
         await viewed.shows("billing", "(viewer)")
         ways = [
-            *(lambda place=place: app.navigation.go(place) for place in TOP_SCREENS),
+            *(lambda top=top: app.navigation.go(top) for top in TOP_SCREENS),
             lambda: app.navigation.open_hook(hook["id"]),
             lambda: app.navigation.open_delivery(delivery),
             lambda: app.navigation.open_event(event),
@@ -71,23 +72,21 @@ def _resize(terminal, rows, columns):
         terminal.process.send_signal(signal.SIGWINCH)
 
 
-@pytest.mark.parametrize(
-    "number", range(len(TOP_SCREENS)), ids=[place.name for place in TOP_SCREENS]
-)
+@pytest.mark.parametrize("number", range(len(TOP_SCREENS)), ids=[top.name for top in TOP_SCREENS])
 def test_a_storm_of_sizes_and_a_signal_leave_the_terminal_as_it_was(served, number):
     """Red when a screen ends with a traceback at some size, or holds up the end."""
-    place = TOP_SCREENS[number]
+    top = TOP_SCREENS[number]
     end = signal.SIGHUP if number % 2 else signal.SIGTERM
     with console(served) as terminal:
         terminal.read_until(b"default")
-        terminal.type(f":{place.name}\r".encode())
-        terminal.read_until(screen_class(place).HEADING.encode())
+        terminal.type(f":{top.name}\r".encode())
+        terminal.read_until(screen_class(top).HEADING.encode())
         for rows, columns in SIZES * 3:
             _resize(terminal, rows, columns)
             terminal._read(0.03)
         terminal.output = b""
         _resize(terminal, 30, 100)
-        terminal.read_until(screen_class(place).HEADING.encode())
+        terminal.read_until(screen_class(top).HEADING.encode())
         _resize(terminal, 10, 40)
         terminal.read_until(b"hooktui needs 60x15")
         terminal.process.send_signal(end)

@@ -9,23 +9,24 @@ from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.wire.hooks import Hook
-from tests.console.conftest import Receiver
-from tests.console.place import Place, seen, until
+from tests.console.client import Client
+from tests.console.screen_text import seen, until
+from tests.support.receivers import Receiver
 
 
 def on(app: ConsoleApp, screen: type) -> bool:
     return isinstance(app.screen, screen) and app.screen.is_mounted
 
 
-def hooks_of(place: Place) -> list[Hook]:
-    found: list[Hook] = place.ask(calls.list_hooks(place.id)).data
+def hooks_of(client: Client) -> list[Hook]:
+    found: list[Hook] = client.ask(calls.list_hooks(client.id)).data
     return found
 
 
 async def test_a_hook_is_made_by_keys_alone_and_its_ping_arrives(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ) -> None:
-    app = place.console()
+    app = client.console()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "No hooks yet" in seen(pilot))
         await pilot.press("n")
@@ -35,19 +36,19 @@ async def test_a_hook_is_made_by_keys_alone_and_its_ping_arrives(
         await pilot.press(*receiver.url, "tab", "tab", "tab", "space", "ctrl+s")
         await until(pilot, lambda: on(app, SecretScreen))
         await until(pilot, lambda: "whsec_" in seen(pilot))
-        [hook] = hooks_of(place)
+        [hook] = hooks_of(client)
         assert (hook.url, hook.events, hook.name) == (receiver.url, ("job",), "127.0.0.1")
-        secret = place.ask(calls.hook_secrets(hook.id)).secret
+        secret = client.ask(calls.hook_secrets(hook.id)).secret
         assert secret in seen(pilot)
         await pilot.press("p")
         await until(pilot, lambda: "arrived: 200" in seen(pilot))
-        assert [headers["X-Hook-Event"] for headers, _ in receiver.got] == ["ping"]
+        assert [one.headers["X-Hook-Event"] for one in receiver.requests] == ["ping"]
 
 
 async def test_what_is_wrong_is_shown_at_its_field_and_the_first_one_gets_the_keys(
-    place: Place,
+    client: Client,
 ) -> None:
-    app = place.console()
+    app = client.console()
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(HookForm(None))
         await pilot.press(*"ftp://x", "tab", "tab", "ctrl+s")
@@ -56,14 +57,14 @@ async def test_what_is_wrong_is_shown_at_its_field_and_the_first_one_gets_the_ke
         assert "choose at least one event" in seen(pilot)
         assert app.focused is not None
         assert app.focused.id == "url"
-        assert hooks_of(place) == []
+        assert hooks_of(client) == []
 
 
 async def test_a_refusal_of_the_server_is_shown_at_its_field_even_when_that_is_folded(
-    place: Place,
+    client: Client,
 ) -> None:
-    hook = place.hook("http://127.0.0.1:9/in")
-    app = place.console()
+    hook = client.hook("http://127.0.0.1:9/in")
+    app = client.console()
     async with app.run_test(size=(100, 40)) as pilot:
         form = HookForm(hook)
         await app.push_screen(form)
@@ -76,8 +77,8 @@ async def test_a_refusal_of_the_server_is_shown_at_its_field_even_when_that_is_f
         assert app.focused.id == "headers"
 
 
-async def test_an_address_that_policy_forbids_is_said_at_the_url(place: Place) -> None:
-    app = place.console()
+async def test_an_address_that_policy_forbids_is_said_at_the_url(client: Client) -> None:
+    app = client.console()
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(HookForm(None))
         await pilot.press(*"http://10.1.2.3/", "tab", "tab", "tab", "space", "ctrl+s")
@@ -89,9 +90,9 @@ async def test_an_address_that_policy_forbids_is_said_at_the_url(place: Place) -
         await until(pilot, lambda: "to correct" not in seen(pilot))
 
 
-async def test_esc_asks_only_when_something_typed_would_be_lost(place: Place) -> None:
-    hook = place.hook("http://127.0.0.1:9/in")
-    app = place.console()
+async def test_esc_asks_only_when_something_typed_would_be_lost(client: Client) -> None:
+    hook = client.hook("http://127.0.0.1:9/in")
+    app = client.console()
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(HookForm(hook))
         await pilot.press("escape")
@@ -105,11 +106,11 @@ async def test_esc_asks_only_when_something_typed_would_be_lost(place: Place) ->
         assert form.values()["name"] == "127.0.0.1x"
         await pilot.press("escape", "y")
         await until(pilot, lambda: not on(app, HookForm))
-        assert place.ask(calls.get_hook(hook.id)).name == "127.0.0.1"
+        assert client.ask(calls.get_hook(hook.id)).name == "127.0.0.1"
 
 
-async def test_quitting_and_going_elsewhere_ask_too(place: Place) -> None:
-    app = place.console()
+async def test_quitting_and_going_elsewhere_ask_too(client: Client) -> None:
+    app = client.console()
     async with app.run_test(size=(80, 24)) as pilot:
         form = HookForm(None)
         await app.push_screen(form)
@@ -122,37 +123,37 @@ async def test_quitting_and_going_elsewhere_ask_too(place: Place) -> None:
 
 
 async def test_two_admins_who_change_different_fields_both_keep_their_changes(
-    place: Place,
+    client: Client,
 ) -> None:
-    hook = place.hook("http://127.0.0.1:9/in")
-    app = place.console()
+    hook = client.hook("http://127.0.0.1:9/in")
+    app = client.console()
     async with app.run_test(size=(80, 30)) as pilot:
         await app.push_screen(HookForm(hook))
         await pilot.press("tab", "end", "x")
-        place.ask(calls.edit_hook(hook.id, {"timeout_s": 7}))
+        client.ask(calls.edit_hook(hook.id, {"timeout_s": 7}))
         await pilot.press("ctrl+s")
         await until(pilot, lambda: on(app, Question))
         assert "different fields" in seen(pilot)
-        changed = place.ask(calls.get_hook(hook.id))
-        who, when = place.ask(calls.server_status()).user, changed.updated_at
+        changed = client.ask(calls.get_hook(hook.id))
+        who, when = client.ask(calls.server_status()).user, changed.updated_at
         for word in (f"you read 1: {who}", "changed it at", when):
             assert word in seen(pilot)
         await pilot.press("o")
         await until(pilot, lambda: "is saved" in seen(pilot))
-        now = place.ask(calls.get_hook(hook.id))
+        now = client.ask(calls.get_hook(hook.id))
         assert (now.name, now.timeout_s) == ("127.0.0.1x", 7)
 
 
 async def test_reloading_keeps_what_was_typed_and_names_the_field_that_both_changed(
-    place: Place,
+    client: Client,
 ) -> None:
-    hook = place.hook("http://127.0.0.1:9/in")
-    app = place.console()
+    hook = client.hook("http://127.0.0.1:9/in")
+    app = client.console()
     async with app.run_test(size=(80, 30)) as pilot:
         form = HookForm(hook)
         await app.push_screen(form)
         await pilot.press("tab", "end", "x")
-        place.ask(calls.edit_hook(hook.id, {"name": "theirs", "ordered": True}))
+        client.ask(calls.edit_hook(hook.id, {"name": "theirs", "ordered": True}))
         await pilot.press("ctrl+s")
         await until(pilot, lambda: on(app, Question))
         assert "both changed: name" in seen(pilot)
@@ -160,16 +161,18 @@ async def test_reloading_keeps_what_was_typed_and_names_the_field_that_both_chan
         await until(pilot, lambda: app.screen is form)
         await until(pilot, lambda: form.values()["ordered"])
         assert form.values()["name"] == "127.0.0.1x"
-        assert place.ask(calls.get_hook(hook.id)).name == "theirs"
+        assert client.ask(calls.get_hook(hook.id)).name == "theirs"
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: place.ask(calls.get_hook(hook.id)).name == "127.0.0.1x")
+        await until(pilot, lambda: client.ask(calls.get_hook(hook.id)).name == "127.0.0.1x")
 
 
 async def test_a_password_is_not_shown_and_stays_when_only_the_user_is_edited(
-    place: Place,
+    client: Client,
 ) -> None:
-    hook = place.hook("http://127.0.0.1:9/in", basic_auth={"user": "ann", "password": "geheim4711"})
-    app = place.console()
+    hook = client.hook(
+        "http://127.0.0.1:9/in", basic_auth={"user": "ann", "password": "geheim4711"}
+    )
+    app = client.console()
     async with app.run_test(size=(80, 50)) as pilot:
         form = HookForm(hook)
         await app.push_screen(form)
@@ -178,18 +181,20 @@ async def test_a_password_is_not_shown_and_stays_when_only_the_user_is_edited(
         await pilot.pause()
         assert "geheim4711" not in seen(pilot)
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: place.ask(calls.get_hook(hook.id)).basic_auth.user == "bob")
+        await until(pilot, lambda: client.ask(calls.get_hook(hook.id)).basic_auth.user == "bob")
 
 
-async def test_another_server_asks_at_the_fields_for_what_is_write_only(place: Place) -> None:
+async def test_another_server_asks_at_the_fields_for_what_is_write_only(
+    client: Client,
+) -> None:
     # Red when nothing is asked while the URL is typed, or what was typed is lost.
-    hook = place.hook(
+    hook = client.hook(
         "http://127.0.0.1:9/in",
         headers={"X-Code": "geheim-4711"},
         sensitive_headers=["X-Code"],
         basic_auth={"user": "ann", "password": "geheim-4712"},
     )
-    app = place.console()
+    app = client.console()
     async with app.run_test(size=(100, 50)) as pilot:
         form = HookForm(hook)
         await app.push_screen(form)
@@ -201,17 +206,17 @@ async def test_another_server_asks_at_the_fields_for_what_is_write_only(place: P
         await pilot.press("ctrl+s")
         await until(pilot, lambda: app.focused is not None and app.focused.id == "password")
         assert "type the password again" in seen(pilot)
-        assert place.ask(calls.get_hook(hook.id)).version == 1
+        assert client.ask(calls.get_hook(hook.id)).version == 1
         await pilot.press(*"other-4712", "ctrl+s")
-        await until(pilot, lambda: place.ask(calls.get_hook(hook.id)).version == 2)
-        assert place.ask(calls.get_hook(hook.id)).url == "http://127.0.0.1:10/in"
+        await until(pilot, lambda: client.ask(calls.get_hook(hook.id)).version == 2)
+        assert client.ask(calls.get_hook(hook.id)).url == "http://127.0.0.1:10/in"
 
 
-async def test_a_viewer_may_look_at_the_form_and_is_told_why_it_does_not_save(
-    place: Place,
+async def test_a_viewer_may_look_at_the_form_and_sees_why_it_does_not_save(
+    client: Client,
 ) -> None:
-    hook = place.hook("http://127.0.0.1:9/in")
-    app = place.console(role="viewer")
+    hook = client.hook("http://127.0.0.1:9/in")
+    app = client.console(role="viewer")
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(HookForm(hook))
         await pilot.press("ctrl+s")
@@ -219,9 +224,9 @@ async def test_a_viewer_may_look_at_the_form_and_is_told_why_it_does_not_save(
 
 
 async def test_the_form_fits_a_small_terminal_and_scrolls_to_the_last_field(
-    place: Place,
+    client: Client,
 ) -> None:
-    app = place.console()
+    app = client.console()
     async with app.run_test(size=(60, 15)) as pilot:
         form = HookForm(None)
         await app.push_screen(form)
@@ -232,12 +237,14 @@ async def test_the_form_fits_a_small_terminal_and_scrolls_to_the_last_field(
         assert "Type a URL" in seen(pilot)
 
 
-async def test_a_filter_is_tried_on_the_latest_events_while_it_is_typed(place: Place) -> None:
+async def test_a_filter_is_tried_on_the_latest_events_while_it_is_typed(
+    client: Client,
+) -> None:
     # Red when the form does not ask again after a change, or asks without the hook.
-    hook = place.hook("http://127.0.0.1:9/in")
+    hook = client.hook("http://127.0.0.1:9/in")
     for number in range(3):
-        place.emit(body=b'{"id":%d,"a":"seen\\u001b"}' % number)
-    app = place.console()
+        client.emit(body=b'{"id":%d,"a":"seen\\u001b"}' % number)
+    app = client.console()
     async with app.run_test(size=(80, 24)) as pilot:
         form = HookForm(hook)
         await app.push_screen(form)
@@ -257,15 +264,15 @@ async def test_a_filter_is_tried_on_the_latest_events_while_it_is_typed(place: P
         await pilot.press("end", *" hook:1")
         await until(pilot, lambda: "Would have got" not in seen(pilot))
         assert "column 11" in seen(pilot)
-        assert place.ask(calls.get_hook(hook.id)).filter is None
+        assert client.ask(calls.get_hook(hook.id)).filter is None
 
 
 async def test_a_server_that_cannot_try_says_so_and_the_form_goes_on(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = place.console()
+    app = client.console()
     async with app.run_test(size=(80, 24)) as pilot:
-        form = HookForm(place.hook("http://127.0.0.1:9/in"))
+        form = HookForm(client.hook("http://127.0.0.1:9/in"))
 
         async def ask(_: object) -> None:
             raise Unavailable("the server does not answer")
@@ -277,9 +284,11 @@ async def test_a_server_that_cannot_try_says_so_and_the_form_goes_on(
         assert form.values()["name"].endswith("x")
 
 
-async def test_what_is_said_below_a_field_is_seen_when_the_keys_get_there(place: Place) -> None:
+async def test_what_is_said_below_a_field_is_seen_when_the_keys_get_there(
+    client: Client,
+) -> None:
     # Red when only the field is scrolled to: the last one hides why its filter is wrong.
-    app = place.console()
+    app = client.console()
     async with app.run_test(size=(80, 24)) as pilot:
         form = HookForm(None)
         await app.push_screen(form)

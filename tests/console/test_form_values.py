@@ -10,7 +10,7 @@ from hooktui.domain.catalogue import ETL
 from hooktui.domain.hook_fields import BasicAuth
 from hooktui.domain.schedule import parse_schedule
 from hooktui.domain.text import MASK
-from tests.console.things import hook
+from tests.support.wire_objects import hook
 
 
 def typed(**fields: object) -> FormValues:
@@ -65,7 +65,7 @@ def test_what_is_wrong_is_said_at_its_field(field: str, value: object, says: str
     assert says in found[field]
 
 
-def test_all_wrong_fields_are_told_at_once() -> None:
+def test_all_wrong_fields_are_reported_at_once() -> None:
     found = blamed(
         url="x", events=(), timeout_s="x", max_in_flight="x", rate_per_s="x", retry_schedule_s="x"
     )

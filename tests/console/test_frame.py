@@ -8,7 +8,7 @@ from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.widgets.chrome import Heading, KeyLine, OneLine
 from hooktui.domain.wire.access import Token
 from tests.console.bare import BareApp
-from tests.console.things import AT
+from tests.support.wire_objects import AT
 
 TOKEN = Token(
     id=1, name="ci", role="viewer", account=None, created_at=AT, expires_at=None,

@@ -7,7 +7,7 @@ from hooktui.console.hooks.summary import event_sections
 from hooktui.console.widgets.document_lines import Section
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.wire.hooks import HookHealth, TypeCount
-from tests.console.things import AT, AT_MS, hook
+from tests.support.wire_objects import AT, AT_MS, hook
 
 
 def health(*types: TypeCount, counted_since: str | None = None) -> HookHealth:
@@ -37,7 +37,7 @@ def test_every_type_stands_there_and_whether_the_group_or_the_hook_itself_ticks_
     assert told["[ ] cluster.idled"] == "not subscribed"
 
 
-def test_counts_are_told_with_what_is_not_well():
+def test_counts_are_reported_with_what_is_not_well():
     failed = TypeCount(type="job.failed", deliveries=9, delivered=6, failed=2, waiting=1)
     before = TypeCount(type="cluster.idled", deliveries=1, delivered=1, failed=0, waiting=0)
     told = pairs(sections(("job",), health(failed, before)))

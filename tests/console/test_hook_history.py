@@ -15,7 +15,7 @@ from hooktui.console.hooks.history import (
     summary,
 )
 from hooktui.domain.wire.access import AuditEntry
-from tests.console.things import AT, AT_MS
+from tests.support.wire_objects import AT, AT_MS
 
 
 def entry(**fields: Any) -> AuditEntry:
@@ -69,7 +69,7 @@ def test_an_act_that_changes_no_field_says_who_and_nothing_more():
         ("hook.juggle", "done", "hook.juggle"),
     ],
 )
-def test_an_action_is_told_in_words_also_one_that_is_not_known_yet(action, result, words):
+def test_an_action_is_reported_in_words_also_one_that_is_not_known_yet(action, result, words):
     assert action_words(entry(action=action, result=result)) == words
 
 

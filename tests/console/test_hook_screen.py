@@ -1,20 +1,20 @@
-"""The Hook and the Delivery screen on a real server: what they show, and what keys do there."""
+"""The Hook screen on a real server: what it shows, and what keys do there."""
 
 from hooktui.client import calls
-from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.hooks.hook_screen import HookScreen
-from tests.console.conftest import Receiver
-from tests.console.place import Place, tried_once
+from tests.console.client import Client, tried_once
+from tests.support.receivers import Receiver
+from tests.support.waiting import wait_for
 
 RETRIES = [3600]
 
 
 async def test_a_hook_shows_its_state_its_deliveries_and_its_settings(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url, name="billing", headers={"X-Team": "etl"})
-    place.emit()
-    place.wait_for(lambda: place.deliveries(hook.id, "delivered"))
+    hook = client.hook(receiver.url, name="billing", headers={"X-Team": "etl"})
+    client.emit()
+    wait_for(lambda: client.deliveries(hook.id, "delivered"))
     async with open_console(size=(80, 24)) as console:
         await console.open_hook(hook.id)
         await console.shows("billing", "● active", "✓ delivered", "job.failed", "last 200")
@@ -27,9 +27,9 @@ async def test_a_hook_shows_its_state_its_deliveries_and_its_settings(
 
 
 async def test_a_hook_without_deliveries_teaches_the_ping(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url)
+    hook = client.hook(receiver.url)
     async with open_console() as console:
         await console.open_hook(hook.id)
         await console.shows("No deliveries yet", "p  sends a ping", "nothing sent yet")
@@ -38,34 +38,34 @@ async def test_a_hook_without_deliveries_teaches_the_ping(
 
 
 async def test_new_deliveries_and_edits_of_others_appear_by_themselves(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url)
+    hook = client.hook(receiver.url)
     async with open_console() as console:
         await console.open_hook(hook.id)
         await console.shows("No deliveries yet")
         receiver.status = 500
-        place.emit()
+        client.emit()
         await console.shows("↻ retrying", "active, and failing")
-        place.ask(calls.edit_hook(hook.id, {"active": False, "name": "renamed"}))
+        client.ask(calls.edit_hook(hook.id, {"active": False, "name": "renamed"}))
         await console.shows("renamed", "not active: disabled by hand", "held")
 
 
 async def test_a_hook_that_is_deleted_elsewhere_closes_with_a_word(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url)
+    hook = client.hook(receiver.url)
     async with open_console() as console:
         await console.open_hook(hook.id)
         await console.shows("No deliveries yet")
-        place.ask(calls.delete_hook(hook.id))
+        client.ask(calls.delete_hook(hook.id))
         await console.shows("there is no such hook any more", "No hooks yet")
 
 
 async def test_deleting_from_the_hook_goes_back_to_the_hooks(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url)
+    hook = client.hook(receiver.url)
     async with open_console() as console:
         await console.open_hook(hook.id)
         await console.shows("No deliveries yet")
@@ -76,12 +76,12 @@ async def test_deleting_from_the_hook_goes_back_to_the_hooks(
 
 
 async def test_the_filter_speaks_the_language_of_the_log_and_names_the_column_of_a_mistake(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url)
-    place.emit("job.failed")
-    place.emit("job.started")
-    place.wait_for(lambda: len(place.deliveries(hook.id, "delivered")) == 2)
+    hook = client.hook(receiver.url)
+    client.emit("job.failed")
+    client.emit("job.started")
+    wait_for(lambda: len(client.deliveries(hook.id, "delivered")) == 2)
     async with open_console() as console:
         await console.open_hook(hook.id)
         await console.shows("job.failed", "job.started", "2 deliveries")
@@ -99,13 +99,13 @@ async def test_the_filter_speaks_the_language_of_the_log_and_names_the_column_of
 
 
 async def test_marked_deliveries_are_cancelled_and_sent_again_together(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url, retry_schedule_s=RETRIES)
+    hook = client.hook(receiver.url, retry_schedule_s=RETRIES)
     receiver.status = 500
     for _ in range(3):
-        place.emit()
-    place.wait_for(lambda: tried_once(place, hook.id))
+        client.emit()
+    wait_for(lambda: tried_once(client, hook.id))
     async with open_console() as console:
         await console.open_hook(hook.id)
         await console.shows("3 deliveries", "↻ retrying")
@@ -120,118 +120,10 @@ async def test_marked_deliveries_are_cancelled_and_sent_again_together(
         await console.hides("marked")
 
 
-async def test_a_delivery_that_waits_says_when_it_is_tried_again_and_shows_what_came_back(
-    open_console, place: Place, receiver: Receiver
-):
-    hook = place.hook(receiver.url, retry_schedule_s=RETRIES)
-    receiver.status, receiver.body = 503, b'{"detail":"[/b]\\u001b[31m disk full"}'
-    place.emit(body=b'{"id":7,"owner":{"name":"Ann"}}')
-    place.wait_for(lambda: tried_once(place, hook.id))
-    async with open_console(size=(80, 24)) as console:
-        await console.open_hook(hook.id)
-        await console.shows("↻ retrying")
-        await console.press("enter")
-        await console.shows("next attempt at", "✗ 503", "◌ next attempt", "Response to attempt 1")
-        await console.shows('"detail": "[/b]\\u001b[31m disk full"', "HTTP 503")
-        await console.press("tab", "G", "up")
-        await console.shows("What webhook-signature signs", "What X-Hook-Signature signs")
-        await console.press("enter", "down")
-        await console.shows(f"{place.deliveries(hook.id)[0].event}.")
-
-
-async def test_cancel_and_resend_lead_to_the_new_delivery(
-    open_console, place: Place, receiver: Receiver
-):
-    hook = place.hook(receiver.url, retry_schedule_s=RETRIES)
-    receiver.status = 500
-    place.emit()
-    place.wait_for(lambda: tried_once(place, hook.id))
-    first = place.deliveries(hook.id)[0].id
-    async with open_console() as console:
-        console.app.navigation.open_delivery(first)
-        await console.shows("↻ retrying")
-        await console.press("c")
-        await console.shows("⊘ cancelled", "r sends it again")
-        await console.press("c")
-        await console.shows("only a delivery that waits can be cancelled")
-        receiver.status = 200
-        await console.press("r")
-        await console.until(
-            lambda: (
-                isinstance(console.app.screen, DeliveryScreen)
-                and console.app.screen.delivery_id != first
-            )
-        )
-        await console.shows("sent again", "✓ delivered", "by resend")
-        await console.press("escape")
-        await console.hides("Delivery dlv_")
-
-
-async def test_brackets_go_through_the_attempts_and_the_answer_follows(
-    open_console, place: Place, receiver: Receiver
-):
-    receiver.status, receiver.body = 500, b"first answer"
-    hook = place.hook(receiver.url, retry_schedule_s=[0.05])
-    receiver.body = b"first answer"
-    place.emit()
-    place.wait_for(lambda: place.deliveries(hook.id, "failed"))
-    async with open_console() as console:
-        console.app.navigation.open_delivery(place.deliveries(hook.id)[0].id)
-        await console.shows("✗ failed", "gave up", "Response to attempt 2")
-        await console.press("left_square_bracket")
-        await console.shows("Response to attempt 1")
-        await console.press("right_square_bracket")
-        await console.shows("Response to attempt 2")
-
-
-async def test_a_delivery_is_copied_as_curl_and_in_pieces(
-    open_console, place: Place, receiver: Receiver
-):
-    hook = place.hook(receiver.url)
-    place.emit(body=b'{"id":7}')
-    place.wait_for(lambda: place.deliveries(hook.id, "delivered"))
-    one = place.deliveries(hook.id)[0]
-    async with open_console() as console:
-        sent: list[str] = []
-        console.app.copy_to_clipboard = sent.append
-        console.app.navigation.open_delivery(one.id)
-        await console.shows("✓ delivered")
-        await console.press("y")
-        await console.shows("the delivery's id sent to the terminal")
-        await console.press("Y")
-        await console.shows("a curl command")
-        await console.press("c")
-        await console.shows("the curl command sent to the terminal")
-        assert sent[0] == one.id
-        assert sent[1].startswith(f"curl -sS -i -X POST {receiver.url}")
-        assert sent[1].endswith("""--data-raw '{"id":7}'""")
-
-
-async def test_raw_shows_the_body_byte_by_byte(open_console, place: Place, receiver: Receiver):
-    hook = place.hook(receiver.url)
-    place.emit(body=b'{"id": 7,   "x":[]}')
-    place.wait_for(lambda: place.deliveries(hook.id, "delivered"))
-    async with open_console() as console:
-        console.app.navigation.open_delivery(place.deliveries(hook.id)[0].id)
-        await console.shows('  "id": 7,')
-        await console.press("b")
-        await console.shows('{"id": 7,   "x":[]}')
-
-
-async def test_a_delivery_that_does_not_exist_is_said(open_console, place: Place):
-    async with open_console() as console:
-        # Once all is read, nothing reads the delivery again, whose error would replace the answer.
-        await console.shows("No hooks yet", "(admin)")
-        console.app.navigation.open_delivery("dlv_0000000000001")
-        await console.shows("dlv_0000000000001", "!")
-        await console.pilot.press("r")
-        await console.shows("not read yet")
-
-
-async def test_a_viewer_may_look_and_not_act(open_console, place: Place, receiver: Receiver):
-    hook = place.hook(receiver.url)
-    place.emit()
-    place.wait_for(lambda: place.deliveries(hook.id, "delivered"))
+async def test_a_viewer_may_look_and_not_act(open_console, client: Client, receiver: Receiver):
+    hook = client.hook(receiver.url)
+    client.emit()
+    wait_for(lambda: client.deliveries(hook.id, "delivered"))
     async with open_console(role="viewer") as console:
         await console.shows("(viewer)")
         await console.open_hook(hook.id)
@@ -241,19 +133,3 @@ async def test_a_viewer_may_look_and_not_act(open_console, place: Place, receive
             await console.shows("your role viewer may only look")
             console.app.screen.notices.clear()
         assert isinstance(console.app.screen, HookScreen)
-
-
-async def test_an_open_delivery_follows_its_attempts_by_itself(
-    open_console, place: Place, receiver: Receiver
-):
-    hook = place.hook(receiver.url, retry_schedule_s=[2])
-    receiver.status = 500
-    async with open_console() as console:
-        await console.shows("hook")
-        place.emit()
-        place.wait_for(lambda: place.deliveries(hook.id))
-        console.app.navigation.open_delivery(place.deliveries(hook.id)[0].id)
-        await console.shows("✗ 500", "◌ next attempt")
-        receiver.status = 200
-        await console.shows("✓ delivered", "✓ 200", "Response to attempt 2")
-        await console.hides("next attempt")

@@ -13,8 +13,11 @@ from hooktui.domain.paths import places
 from hooktui.domain.wire.access import AuditEntry
 from hooktui.domain.wire.pages import Page
 from tests.console.bare import BareApp
-from tests.console.conftest import Console, Receiver
-from tests.console.place import Place, seen, until
+from tests.console.client import Client
+from tests.console.conftest import Console
+from tests.console.screen_text import seen, until
+from tests.support.receivers import Receiver
+from tests.support.waiting import wait_for
 
 NEXT, BEFORE = "right_square_bracket", "left_square_bracket"
 
@@ -30,25 +33,25 @@ async def opened(console: Console, hook: int, tab: int) -> HookScreen:
 
 
 async def test_the_health_tab_shows_failures_and_follows_them_by_itself(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url, retry_schedule_s=[3600])
-    place.emit()
-    place.wait_for(lambda: place.deliveries(hook.id, "delivered"))
+    hook = client.hook(receiver.url, retry_schedule_s=[3600])
+    client.emit()
+    wait_for(lambda: client.deliveries(hook.id, "delivered"))
     async with open_console(size=(80, 24)) as console:
         await opened(console, hook.id, 1)
         await console.shows("[Health]", "0 failed", "1 delivered (100%)", "duration", "backlog")
         await console.shows("steps of 10m", "0 in the backlog")
         receiver.status = 500
-        place.emit()
+        client.emit()
         # Red when what changes between two looks is left out, or the backlog is not that of now.
         await console.shows("1 failed", "1 delivered (50%)", "1 in the backlog")
 
 
 async def test_plus_and_minus_choose_the_time_and_say_where_it_ends(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url)
+    hook = client.hook(receiver.url)
     async with open_console() as console:
         await opened(console, hook.id, 1)
         await console.shows("[24 h]", "steps of 10m")
@@ -63,9 +66,9 @@ async def test_plus_and_minus_choose_the_time_and_say_where_it_ends(
 
 
 async def test_the_mark_tells_the_numbers_of_another_step(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url)
+    hook = client.hook(receiver.url)
     async with open_console() as console:
         await opened(console, hook.id, 1)
         await console.shows("to now  no attempts")
@@ -76,9 +79,9 @@ async def test_the_mark_tells_the_numbers_of_another_step(
 
 
 async def test_keys_of_the_deliveries_say_where_they_work(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url)
+    hook = client.hook(receiver.url)
     async with open_console() as console:
         screen = await opened(console, hook.id, 1)
         await console.shows("[Health]")
@@ -93,12 +96,12 @@ async def test_keys_of_the_deliveries_say_where_they_work(
 
 
 async def test_the_events_tab_counts_what_came_of_each_type(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url, events=["job", "cluster.error"])
-    place.emit("job.failed")
-    place.emit("job.failed")
-    place.wait_for(lambda: len(place.deliveries(hook.id, "delivered")) == 2)
+    hook = client.hook(receiver.url, events=["job", "cluster.error"])
+    client.emit("job.failed")
+    client.emit("job.failed")
+    wait_for(lambda: len(client.deliveries(hook.id, "delivered")) == 2)
     async with open_console() as console:
         await opened(console, hook.id, 2)
         await console.shows("[x] job.failed: by the group, 2 deliveries")
@@ -106,16 +109,16 @@ async def test_the_events_tab_counts_what_came_of_each_type(
 
 
 async def test_the_history_tells_who_changed_what_and_follows_by_itself(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url, name="first")
-    place.hook(receiver.url, name="another")
+    hook = client.hook(receiver.url, name="first")
+    client.hook(receiver.url, name="another")
     async with open_console(size=(80, 24)) as console:
         screen = await opened(console, hook.id, 4)
         await console.shows("[History]", "made", "Hook made", f"URL: {receiver.url}")
         # Red when the history is that of all hooks.
         assert screen.query_one(HookHistory).listing.window.total == 1
-        place.ask(calls.edit_hook(hook.id, {"name": "se[/b]cond", "timeout_s": 9}))
+        client.ask(calls.edit_hook(hook.id, {"name": "se[/b]cond", "timeout_s": 9}))
         await console.shows("changed", "name: first → se[/b]c")
         await console.press("home")
         await console.shows("Hook changed", "deadline: 30s → 9s")
@@ -124,11 +127,11 @@ async def test_the_history_tells_who_changed_what_and_follows_by_itself(
 
 
 async def test_a_copy_takes_what_is_under_the_cursor_of_each_tab(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url, name="first")
-    place.emit()
-    place.wait_for(lambda: place.deliveries(hook.id, "delivered"))
+    hook = client.hook(receiver.url, name="first")
+    client.emit()
+    wait_for(lambda: client.deliveries(hook.id, "delivered"))
     async with open_console() as console:
         copied: list[str] = []
         console.app.copy_to_clipboard = copied.append
@@ -146,14 +149,14 @@ async def test_a_copy_takes_what_is_under_the_cursor_of_each_tab(
         await console.shows("Hook made")
         await console.press("y")
         await console.shows("the change sent to the terminal")
-        assert copied[0] == place.deliveries(hook.id)[0].id
+        assert copied[0] == client.deliveries(hook.id)[0].id
         assert "to now  0 failed  1 delivered" in copied[1]
         assert copied[2].startswith("none: every event")
         assert copied[3].startswith(f"URL: {receiver.url}, events: job, name: first")
 
 
-async def test_a_viewer_reads_every_tab(open_console, place: Place, receiver: Receiver):
-    hook = place.hook(receiver.url)
+async def test_a_viewer_reads_every_tab(open_console, client: Client, receiver: Receiver):
+    hook = client.hook(receiver.url)
     async with open_console(role="viewer") as console:
         await console.shows("(viewer)")
         await opened(console, hook.id, 1)
@@ -171,8 +174,8 @@ async def test_a_server_that_is_gone_holds_up_no_tab_and_leaves_what_was_shown(
 ):
     environ = served | {"HOOKTUI_HOME": str(tmp_path)}
     server = start_server(places(environ), environ)
-    place = Place(environ, 1)
-    hook = place.hook(receiver.url)
+    client = Client(environ, 1)
+    hook = client.hook(receiver.url)
     app = ConsoleApp(environ=environ)
     try:
         async with app.run_test(size=(120, 30)) as pilot:
@@ -189,7 +192,7 @@ async def test_a_server_that_is_gone_holds_up_no_tab_and_leaves_what_was_shown(
             await console.press(NEXT, NEXT)
             await console.shows("[Settings]", "10 attempts in 3d 3h")
     finally:
-        place.close()
+        client.close()
         server.kill()
         server.wait(20)
 

@@ -21,23 +21,25 @@ async def test_a_hook_is_one_line_with_state_host_and_events(open_console, make_
         await console.shows("● active", "billing", "127.0.0.1:", "all job · 1 cluster", "never")
 
 
-async def test_a_hook_that_another_admin_makes_appears_by_itself(open_console, make_hook, place):
+async def test_a_hook_that_another_admin_makes_appears_by_itself(open_console, make_hook, client):
     async with open_console() as console:
         await console.shows("No hooks yet")
         hook = make_hook(name="appears")
         await console.shows("appears", "1 hook")
-        place.ask(calls.edit_hook(hook["id"], {"name": "renamed"}))
+        client.ask(calls.edit_hook(hook["id"], {"name": "renamed"}))
         await console.shows("renamed")
-        place.ask(calls.delete_hook(hook["id"]))
+        client.ask(calls.delete_hook(hook["id"]))
         await console.shows("No hooks yet")
 
 
-async def test_a_delivery_shows_in_the_log_and_in_the_row(open_console, make_hook, place, receiver):
+async def test_a_delivery_shows_in_the_log_and_in_the_row(
+    open_console, make_hook, client, receiver
+):
     hook = make_hook(name="billing")
     async with open_console() as console:
         await console.shows("quiet so far")
         receiver.status = 503
-        place.emit()
+        client.emit()
         await console.shows("↻ 503", "job.failed", "! failing", "1 waiting")
         await console.until(lambda: f"{hook['id']} billing" in console.text)
 
@@ -53,7 +55,7 @@ async def test_p_pings_and_answers_where_the_eye_is(open_console, make_hook, rec
         await console.shows("(billing) failed: 500 after", "✗ 500")
 
 
-async def test_a_turns_a_hook_off_and_u_on_again(open_console, make_hook, place):
+async def test_a_turns_a_hook_off_and_u_on_again(open_console, make_hook, client):
     hook = make_hook()
     async with open_console() as console:
         await console.shows("active")
@@ -61,7 +63,7 @@ async def test_a_turns_a_hook_off_and_u_on_again(open_console, make_hook, place)
         await console.shows("there is nothing to undo")
         await console.press("a")
         await console.shows("○ disabled", "its new events are skipped; u undoes it")
-        assert place.ask(calls.get_hook(hook["id"])).active is False
+        assert client.ask(calls.get_hook(hook["id"])).active is False
         await console.press("u")
         await console.shows("● active", "undone: 1 hook enabled again")
 
@@ -83,7 +85,7 @@ async def test_marked_hooks_are_turned_off_together_and_narrow_the_log(open_cons
         await console.hides("disabled")
 
 
-async def test_deleting_asks_and_starts_on_cancel(open_console, make_hook, place):
+async def test_deleting_asks_and_starts_on_cancel(open_console, make_hook, client):
     hook = make_hook(name="billing", active=True)
     async with open_console() as console:
         await console.shows("billing")
@@ -93,11 +95,11 @@ async def test_deleting_asks_and_starts_on_cancel(open_console, make_hook, place
         )
         await console.press("enter")
         await console.shows("nothing was deleted")
-        assert place.ask(calls.get_hook(hook["id"])).name == "billing"
+        assert client.ask(calls.get_hook(hook["id"])).name == "billing"
         await console.press("d", "y")
         await console.shows("deleted", "No hooks yet")
         with pytest.raises(NotFound):
-            place.ask(calls.get_hook(hook["id"]))
+            client.ask(calls.get_hook(hook["id"]))
 
 
 async def test_a_filter_narrows_while_typing_and_keeps_letters_typed_ahead(open_console, make_hook):
@@ -191,7 +193,7 @@ def pane_height(console: Console) -> int:
     return console.app.screen.query_one(LiveLog).size.height
 
 
-async def test_a_viewer_is_told_why_not(open_console, make_hook):
+async def test_a_viewer_sees_why_not(open_console, make_hook):
     make_hook(name="billing")
     async with open_console(role="viewer") as console:
         await console.shows("billing", "(viewer)")
@@ -227,11 +229,11 @@ async def test_a_tiny_terminal_is_told_what_is_needed(open_console):
         await console.shows("Hooks", "No hooks yet")
 
 
-async def test_ascii_signs_draw_nothing_but_ascii(open_console, make_hook, place):
+async def test_ascii_signs_draw_nothing_but_ascii(open_console, make_hook, client):
     make_hook(name="billing")
     async with open_console(ascii=True) as console:
         await console.shows("* active")
-        place.emit()
+        client.emit()
         await console.shows("+ 200")
         assert console.text.isascii()
         for keys, title in (
@@ -261,13 +263,13 @@ async def test_at_80_by_24_failures_over_time_have_more_room_than_the_host(open_
 
 
 async def test_the_log_calls_a_hook_by_its_name_as_soon_as_that_is_known(
-    open_console, make_hook, place
+    open_console, make_hook, client
 ):
     async with open_console() as console:
         await console.shows("No hooks yet")
         await console.press("2")
         made = make_hook(name="billing")
-        place.emit()
+        client.emit()
         await console.shows(f"{made['id']} billing")
 
 
@@ -276,9 +278,9 @@ async def test_an_unknown_account_is_said(open_console):
         await console.shows("987654")
 
 
-async def test_marking_all_marks_what_is_loaded_and_says_how_to_mark_the_rest(open_console, place):
+async def test_marking_all_marks_what_is_loaded_and_says_how_to_mark_the_rest(open_console, client):
     for number in range(101):
-        place.hook("http://127.0.0.1:9/in", name=f"hook number {number}")
+        client.hook("http://127.0.0.1:9/in", name=f"hook number {number}")
     async with open_console() as console:
         await console.shows("101 hooks", "hook number 3")
         await console.press("ctrl+a")

@@ -15,8 +15,10 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.navigation import screen_class
 from hooktui.console.registry import BY_NAME, TOP_SCREENS
 from hooktui.console.shell.preferences import ConsoleOptions
-from tests.console.conftest import Console, Receiver
-from tests.console.place import Place
+from tests.console.client import Client
+from tests.console.conftest import Console
+from tests.support.receivers import Receiver
+from tests.support.waiting import wait_for
 
 SOURCES = sorted(Path(hooktui.console.__path__[0]).rglob("*.py"))
 TABLES = {"registry.py", "keymap.py"}
@@ -92,7 +94,7 @@ async def _look(console: Console, *also: str) -> None:
 
 
 async def test_every_screen_names_the_keys_that_somebody_has(
-    served, account: int, place: Place, receiver: Receiver, tmp_path: Path
+    served, account: int, client: Client, receiver: Receiver, tmp_path: Path
 ):
     """Red when an empty list, a heading, a note or a reason names the key of the table."""
     letters = [chr(code) for code in range(0x0410, 0x0450)]  # Cyrillic: no command has one of these
@@ -118,13 +120,13 @@ async def test_every_screen_names_the_keys_that_somebody_has(
                 console.app.screen.apply_filter("user:nobody" if one.name == "audit" else "xyzzy")
                 await _look(console, app.key("back") + "  shows")
                 console.app.screen.apply_filter("")
-        event = place.emit().id
+        event = client.emit().id
         app.navigation.open_event(event)
         await _look(console, "no hook in this account")
-        hook = place.hook(receiver.url, name="billing")
+        hook = client.hook(receiver.url, name="billing")
         receiver.status = 410
-        await _an_inactive_hook_with_things_held(console, place, hook.id)
-        delivery = place.deliveries(hook.id)[0].id
+        await _an_inactive_hook_with_things_held(console, client, hook.id)
+        delivery = client.deliveries(hook.id)[0].id
         app.navigation.open_delivery(delivery)
         await _look(console, "sends it")
         app.navigation.open_secret(hook)
@@ -143,12 +145,12 @@ async def test_every_screen_names_the_keys_that_somebody_has(
         await _look(console, "runs one")
 
 
-async def _an_inactive_hook_with_things_held(console: Console, place: Place, hook: int) -> None:
+async def _an_inactive_hook_with_things_held(console: Console, client: Client, hook: int) -> None:
     app = console.app
     app.navigation.open_hook(hook)
     await _look(console, "No deliveries yet")
-    place.emit()
-    place.wait_for(lambda: place.deliveries(hook))
+    client.emit()
+    wait_for(lambda: client.deliveries(hook))
     await _look(console, "not active")
     app.screen.tabs.next()
     await _look(console, "longer")

@@ -30,8 +30,8 @@ from hooktui.console.registry import (
     bindings,
     move_bindings,
 )
-from tests.console.command_scene import WAYS
-from tests.console.things import hook
+from tests.console.command_scene import OPENERS
+from tests.support.wire_objects import hook
 
 _ANY = cast("Any", None)
 """What a screen shows only once it is mounted."""
@@ -95,10 +95,10 @@ def test_each_command_of_a_screen_has_exactly_one_handler(name: str):
 
 def test_every_screen_is_tried():
     """Red when a screen is new, and its commands are not checked."""
-    assert {type(make()) for make in SCREENS.values()} == set(WAYS)
+    assert {type(make()) for make in SCREENS.values()} == set(OPENERS)
 
 
-def test_every_place_is_a_screen_that_needs_nothing_to_open():
+def test_every_top_screen_needs_nothing_to_open():
     for place in TOP_SCREENS:
         assert issubclass(screen_class(place), ConsoleScreen)
         assert screen_class(place).HEADING.lower() == place.label

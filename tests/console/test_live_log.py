@@ -16,7 +16,7 @@ from hooktui.console.shell.log_buffer import LogBuffer, LogLine
 from hooktui.console.widgets.table import place
 from hooktui.console.widgets.text_search import SearchMatch
 from hooktui.domain.filters.parser import parse
-from tests.console.things import KEY
+from tests.support.wire_objects import KEY
 
 NOW = 1_800_000_000_000
 SIZE = (100, 11)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from hooktui.console.hooks.hook_screen import HookScreen
-from tests.console.command_scene import WAYS, Scene, staged
-from tests.console.conftest import Receiver
+from tests.console.client import Client
+from tests.console.command_scene import OPENERS, Scene, staged
 from tests.console.gate import Passing
-from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 NEW = "brand_new"
 ENUMERATIONS = (
@@ -56,12 +56,12 @@ async def goes_on(scene: Scene) -> None:
 
 
 # Red for I1: one word that it did not know ended the console, in whatever screen it stood.
-async def test_no_screen_ends_on_a_word_that_it_does_not_know(place: Place, receiver: Receiver):
-    async with staged(place, receiver) as scene:
+async def test_no_screen_ends_on_a_word_that_it_does_not_know(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
         scene.gate.spoil(SHOWS, newer)
         await scene.console.press("ctrl+r")
         await scene.console.shows(NEW)
-        for kind in WAYS:
+        for kind in OPENERS:
             screen = await scene.open(kind)
             await goes_on(scene)
             for name in screen.commands_here():

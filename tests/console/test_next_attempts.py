@@ -19,7 +19,7 @@ from hooktui.domain.wire.server import (
     Rates,
     ServerStatus,
 )
-from tests.console.things import AT, AT_MS, KEY, attempt, detail, hook
+from tests.support.wire_objects import AT, AT_MS, KEY, attempt, detail, hook
 
 SCHEDULE_S = (5.0, 300.0, 1800.0)
 LATER = to_rfc3339(AT_MS + 60_000)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from hooktui.client import calls
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
+from tests.console.client import Client
 from tests.console.command_scene import Scene, staged
-from tests.console.conftest import Receiver
-from tests.console.place import Place
+from tests.support.receivers import Receiver
 
 
 async def press_delete(scene: Scene) -> Callable[[], bool]:
@@ -26,9 +26,9 @@ async def press_delete(scene: Scene) -> Callable[[], bool]:
 # Red when the screen takes its own deletion for that of somebody else: it left before the response
 # came, and "deleted" was never shown. Seen once on a busy machine, 0.3 s after the key.
 async def test_a_deletion_that_the_feed_announces_first_is_reported_as_ones_own(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         held = scene.gate.hold_answer("DELETE .*")
         was_read = await press_delete(scene)
         await scene.console.until(lambda: held.arrived == 1)
@@ -43,9 +43,9 @@ async def test_a_deletion_that_the_feed_announces_first_is_reported_as_ones_own(
 
 # Red when a screen whose deletion failed stays with a hook that the feed announced as deleted.
 async def test_a_deletion_whose_response_is_lost_still_leaves_the_deleted_hook(
-    place: Place, receiver: Receiver
+    client: Client, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(client, receiver) as scene:
         held = scene.gate.hold_answer("DELETE .*", drop=True)
         was_read = await press_delete(scene)
         await scene.console.until(lambda: held.arrived == 1)
@@ -56,12 +56,12 @@ async def test_a_deletion_whose_response_is_lost_still_leaves_the_deleted_hook(
 
 
 # Red when a screen waits for the response of a deletion that somebody else was faster with.
-async def test_a_hook_that_somebody_else_deletes_first_is_left(place: Place, receiver: Receiver):
-    async with staged(place, receiver) as scene:
+async def test_a_hook_that_somebody_else_deletes_first_is_left(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
         held = scene.gate.hold("DELETE .*")
         await press_delete(scene)
         await scene.console.until(lambda: held.arrived == 1)
-        place.ask(calls.delete_hook(scene.hook.id))
+        client.ask(calls.delete_hook(scene.hook.id))
         held.release()
         await scene.on(HooksScreen)
         await scene.console.shows("No hooks yet")

@@ -18,6 +18,7 @@ from hooktui.console.widgets.text_search import (
     step,
 )
 from tests.console.bare import BareApp
+from tests.support.waiting import wait_for
 
 
 @example(text="İstanbul disk", needle="disk")
@@ -136,13 +137,13 @@ async def test_a_long_body_is_searched_to_its_end():
 
 
 async def test_ctrl_f_searches_in_the_texts_of_events_and_deliveries(
-    open_console, make_hook, place
+    open_console, make_hook, client
 ):
     """Red when ``n`` makes a hook while a search is on, or Esc leaves before it ends the search."""
     hook = make_hook(name="billing")
-    sent = place.emit(body=b'{"a":"needle","b":["x","needle"]}')
-    place.wait_for(lambda: place.deliveries(hook["id"], "delivered"))
-    (delivery,) = place.deliveries(hook["id"])
+    sent = client.emit(body=b'{"a":"needle","b":["x","needle"]}')
+    wait_for(lambda: client.deliveries(hook["id"], "delivered"))
+    (delivery,) = client.deliveries(hook["id"])
     async with open_console(role="viewer") as console:
         await console.shows("billing")
         console.app.navigation.open_event(sent.id)

@@ -7,12 +7,12 @@ from hooktui.client.calls import Call
 from hooktui.console.hooks.secret_lines import SecretLines
 from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.domain.signatures import hook_signature
-from tests.console.conftest import Receiver
-from tests.console.place import Place
+from tests.console.client import Client
+from tests.support.receivers import Receiver
 
 
-async def test_the_secret_is_masked_until_v_and_again_after_v(open_console, place: Place):
-    hook = place.hook("http://127.0.0.1:9/in")
+async def test_the_secret_is_masked_until_v_and_again_after_v(open_console, client: Client):
+    hook = client.hook("http://127.0.0.1:9/in")
     async with open_console(size=(80, 24)) as console:
         await console.app.push_screen(SecretScreen(hook))
         await console.shows("secret     •••", "masked", "1 2 3")
@@ -25,9 +25,9 @@ async def test_the_secret_is_masked_until_v_and_again_after_v(open_console, plac
 
 
 async def test_a_revealed_secret_hides_by_itself_and_its_value_is_forgotten(
-    open_console, place: Place
+    open_console, client: Client
 ):
-    hook = place.hook("http://127.0.0.1:9/in")
+    hook = client.hook("http://127.0.0.1:9/in")
     async with open_console() as console:
         screen = SecretScreen(hook, hook.secret)
         await console.app.push_screen(screen)
@@ -38,8 +38,8 @@ async def test_a_revealed_secret_hides_by_itself_and_its_value_is_forgotten(
         assert lines.value_under_cursor() == ""
 
 
-async def test_no_picture_and_no_repr_shows_a_revealed_secret(open_console, place: Place):
-    hook = place.hook("http://127.0.0.1:9/in")
+async def test_no_picture_and_no_repr_shows_a_revealed_secret(open_console, client: Client):
+    hook = client.hook("http://127.0.0.1:9/in")
     async with open_console() as console:
         screen = SecretScreen(hook, hook.secret)
         await console.app.push_screen(screen)
@@ -52,8 +52,8 @@ async def test_no_picture_and_no_repr_shows_a_revealed_secret(open_console, plac
         assert hook.secret not in repr(screen.query_one(SecretLines)._known)
 
 
-async def test_another_screen_in_front_leaves_nothing_revealed_behind(open_console, place: Place):
-    hook = place.hook("http://127.0.0.1:9/in")
+async def test_another_screen_in_front_leaves_nothing_revealed_behind(open_console, client: Client):
+    hook = client.hook("http://127.0.0.1:9/in")
     async with open_console() as console:
         await console.app.push_screen(SecretScreen(hook, hook.secret))
         await console.shows(hook.secret)
@@ -62,9 +62,9 @@ async def test_another_screen_in_front_leaves_nothing_revealed_behind(open_conso
 
 
 async def test_the_audited_call_is_made_for_each_reveal_and_for_nothing_else(
-    open_console, place: Place
+    open_console, client: Client
 ):
-    hook = place.hook("http://127.0.0.1:9/in")
+    hook = client.hook("http://127.0.0.1:9/in")
     async with open_console() as console:
         asked: list[str] = []
         ask = console.app.connection.send
@@ -85,8 +85,8 @@ async def test_the_audited_call_is_made_for_each_reveal_and_for_nothing_else(
         assert [path for path in asked if "/secret" in path] == [f"/v1/hooks/{hook.id}/secret"] * 2
 
 
-async def test_y_copies_the_secret_without_showing_it(open_console, place: Place):
-    hook = place.hook("http://127.0.0.1:9/in")
+async def test_y_copies_the_secret_without_showing_it(open_console, client: Client):
+    hook = client.hook("http://127.0.0.1:9/in")
     async with open_console() as console:
         sent: list[str] = []
         console.app.copy_to_clipboard = sent.append
@@ -99,9 +99,9 @@ async def test_y_copies_the_secret_without_showing_it(open_console, place: Place
 
 
 async def test_a_rotation_shows_both_secrets_until_it_is_finished(
-    open_console, place: Place, receiver: Receiver
+    open_console, client: Client, receiver: Receiver
 ):
-    hook = place.hook(receiver.url)
+    hook = client.hook(receiver.url)
     async with open_console() as console:
         await console.app.push_screen(SecretScreen(hook))
         await console.shows("masked")
@@ -110,11 +110,11 @@ async def test_a_rotation_shows_both_secrets_until_it_is_finished(
         await console.press("d")
         await console.shows("newest", "previous", "keys X-Hook-Signature until")
         await console.press("v")
-        secrets = place.ask(calls.hook_secrets(hook.id)).secrets
+        secrets = client.ask(calls.hook_secrets(hook.id)).secrets
         await console.shows(*(one.secret for one in secrets))
         await console.press("p")
         await console.shows("arrived")
-        headers, body = receiver.got[-1]
+        _, headers, body, _ = receiver.requests[-1]
         assert headers["X-Hook-Signature"] == hook_signature(hook.secret, body)
         await console.press("t")
         await console.shows("finish the rotation: only")
@@ -122,13 +122,13 @@ async def test_a_rotation_shows_both_secrets_until_it_is_finished(
         await console.shows("only the newest secret is valid now")
         await console.hides("keys X-Hook-Signature")
         await console.press("p")
-        await console.until(lambda: len(receiver.got) == 2)
-        headers, body = receiver.got[-1]
+        await console.until(lambda: len(receiver.requests) == 2)
+        _, headers, body, _ = receiver.requests[-1]
         assert headers["X-Hook-Signature"] == hook_signature(secrets[0].secret, body)
 
 
-async def test_enter_on_the_rotation_question_changes_nothing(open_console, place: Place):
-    hook = place.hook("http://127.0.0.1:9/in")
+async def test_enter_on_the_rotation_question_changes_nothing(open_console, client: Client):
+    hook = client.hook("http://127.0.0.1:9/in")
     async with open_console() as console:
         await console.app.push_screen(SecretScreen(hook))
         await console.shows("masked")
@@ -136,11 +136,11 @@ async def test_enter_on_the_rotation_question_changes_nothing(open_console, plac
         await console.shows("leaked")
         await console.press("enter")
         await console.hides("leaked")
-        assert len(place.ask(calls.hook_secrets(hook.id)).secrets) == 1
+        assert len(client.ask(calls.hook_secrets(hook.id)).secrets) == 1
 
 
-async def test_a_leak_switches_at_once(open_console, place: Place):
-    hook = place.hook("http://127.0.0.1:9/in")
+async def test_a_leak_switches_at_once(open_console, client: Client):
+    hook = client.hook("http://127.0.0.1:9/in")
     async with open_console() as console:
         await console.app.push_screen(SecretScreen(hook))
         await console.shows("masked")
@@ -148,15 +148,15 @@ async def test_a_leak_switches_at_once(open_console, place: Place):
         await console.shows("leaked")
         await console.press("l")
         await console.shows("a new secret is valid, alone")
-        now = place.ask(calls.hook_secrets(hook.id))
+        now = client.ask(calls.hook_secrets(hook.id))
         assert len(now.secrets) == 1
         assert now.secret != hook.secret
 
 
 async def test_the_code_is_for_the_hash_of_the_hook_and_brackets_change_the_language(
-    open_console, place: Place
+    open_console, client: Client
 ):
-    hook = place.hook("http://127.0.0.1:9/in", signature_hash="sha512")
+    hook = client.hook("http://127.0.0.1:9/in", signature_hash="sha512")
     async with open_console() as console:
         await console.app.push_screen(SecretScreen(hook))
         await console.shows("HMAC-SHA-512", "(x) Python", "import hashlib")
@@ -170,8 +170,8 @@ async def test_the_code_is_for_the_hash_of_the_hook_and_brackets_change_the_lang
         assert "hashlib.sha512" in sent[0]
 
 
-async def test_an_operator_is_told_why_not(open_console, place: Place):
-    hook = place.hook("http://127.0.0.1:9/in")
+async def test_an_operator_sees_why_not(open_console, client: Client):
+    hook = client.hook("http://127.0.0.1:9/in")
     async with open_console(role="operator") as console:
         await console.shows("(operator)")
         await console.app.push_screen(SecretScreen(hook))
@@ -182,9 +182,11 @@ async def test_an_operator_is_told_why_not(open_console, place: Place):
 
 
 # Red when the secret at that place by now is copied: another one, or none, which ended the console.
-async def test_a_copy_takes_no_other_secret_than_the_one_that_is_shown(open_console, place: Place):
-    hook = place.hook("http://127.0.0.1:9/in")
-    place.ask(calls.rotate_secret(hook.id, overlap_s=3600))
+async def test_a_copy_takes_no_other_secret_than_the_one_that_is_shown(
+    open_console, client: Client
+):
+    hook = client.hook("http://127.0.0.1:9/in")
+    client.ask(calls.rotate_secret(hook.id, overlap_s=3600))
     async with open_console() as console:
         await console.app.push_screen(SecretScreen(hook))
         sent: list[str] = []
@@ -192,10 +194,10 @@ async def test_a_copy_takes_no_other_secret_than_the_one_that_is_shown(open_cons
         await console.press("v")
         await console.shows("previous", hook.secret)
         await console.press("v", "down")
-        place.ask(calls.finish_rotation(hook.id))
+        client.ask(calls.finish_rotation(hook.id))
         await console.press("y")
         await console.shows("the hook has other secrets by now; look, then press y again")
         assert sent == []
         await console.press("y")
         await console.until(lambda: sent)
-        assert sent == [place.ask(calls.hook_secrets(hook.id)).secret]
+        assert sent == [client.ask(calls.hook_secrets(hook.id)).secret]

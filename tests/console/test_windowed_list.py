@@ -225,7 +225,7 @@ async def test_what_somebody_typed_is_shown_and_never_acts():
         assert app.text(1).strip() == "0  ␛]52;c;eA==␇[@click=app.quit]x[/nope]"
 
 
-async def test_a_resize_places_the_columns_anew():
+async def test_a_resize_lays_out_the_columns_again():
     async with ListApp(Rows(3)).run_test(size=SIZE) as pilot:
         app = pilot.app
         assert isinstance(app, ListApp)

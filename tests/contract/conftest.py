@@ -16,8 +16,9 @@ from hooktui.store.sqlite.connections import open_writer, sqlalchemy_over
 from hooktui.store.sqlite.files import make_database_file
 from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.vault import Vault
-from tests.contract.given import Clock, Opened
-from tests.postgres import PostgresServer, database, open_store
+from tests.support.clocks import Clock
+from tests.support.postgres import PostgresServer, database, open_store
+from tests.support.stores import Opened
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries
 from hooktui.store.contract import CommitNotice, NewEvent
 from hooktui.store.queries.pages import PageRequest
-from tests.contract.given import (
+from tests.support.stores import (
     ADA,
     DEFAULT,
     Heard,
@@ -165,7 +165,7 @@ async def test_keys_belong_to_an_account_and_are_forgotten_after_a_day(opened: O
     (first,) = await emit(store, key="k")
     ((elsewhere,), _) = await store.accept([NewEvent(account.id, "job.failed", b"{}", "k")])
     assert not elsewhere.duplicate
-    opened.clock.turn(24 * 3600 + 1)
+    opened.clock.advance(24 * 3600 + 1)
     (later,) = await emit(store, key="k", body=b"other")
     assert not later.duplicate
     assert later.id != first.id
@@ -173,7 +173,7 @@ async def test_keys_belong_to_an_account_and_are_forgotten_after_a_day(opened: O
 
 async def test_ids_rise_also_when_the_clock_goes_back(opened: Opened) -> None:
     (first,) = await emit(opened.store)
-    opened.clock.turn(-3600)
+    opened.clock.advance(-3600)
     (second,) = await emit(await opened.again())
     assert second.id > first.id
 

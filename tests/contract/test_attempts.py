@@ -17,7 +17,7 @@ from hooktui.store import changes, queries
 from hooktui.store.audit import check_chain
 from hooktui.store.contract import LEASE_S, ClaimedDelivery
 from hooktui.store.tables import AUDIT
-from tests.contract.given import (
+from tests.support.stores import (
     ADA,
     DEFAULT,
     Heard,
@@ -49,7 +49,7 @@ async def record_of(opened: Opened, claim: ClaimedDelivery):
 
 async def test_a_delivered_result_ends_a_delivery(opened: Opened) -> None:
     claim = await claimed(opened)
-    opened.clock.turn(1)
+    opened.clock.advance(1)
     result = result_of(
         claim,
         opened.clock,
@@ -79,9 +79,9 @@ async def test_a_failed_attempt_is_tried_again_after_its_wait(opened: Opened) ->
     await opened.store.record([result_of(claim, opened.clock, 500)])
     assert heard.due == {claim.hook: opened.clock.ms + 5000}
     assert await opened.store.next_due() == {claim.hook: opened.clock.ms + 5000}
-    opened.clock.turn(4.9)
+    opened.clock.advance(4.9)
     assert await opened.store.claim(claim.hook, 10) == []
-    opened.clock.turn(0.2)
+    opened.clock.advance(0.2)
     (again,) = await opened.store.claim(claim.hook, 10)
     assert (again.delivery, again.body) == (claim.delivery, claim.body)
     assert (again.event, again.number, again.tries) == (claim.event, 2, 1)
@@ -98,7 +98,7 @@ async def test_the_last_failure_of_a_schedule_ends_a_delivery(opened: Opened) ->
 # Red without `attempts = ? AND lease_token = ?` in the fence.
 async def test_a_stale_worker_cannot_finish_a_rescued_delivery(opened: Opened) -> None:
     claim = await claimed(opened)
-    opened.clock.turn(LEASE_S + 1)
+    opened.clock.advance(LEASE_S + 1)
     assert await opened.store.rescue() == 1
     (again,) = await opened.store.claim(claim.hook, 1)
     assert await opened.store.record([result_of(claim, opened.clock)]) == [False]
@@ -130,7 +130,7 @@ async def test_of_a_batch_only_the_stale_result_is_left_out(opened: Opened) -> N
 # Red when the results that held are known by their delivery alone: then nothing was recorded.
 async def test_a_late_result_and_the_current_one_may_come_in_one_batch(opened: Opened) -> None:
     claim = await claimed(opened)
-    opened.clock.turn(LEASE_S + 1)
+    opened.clock.advance(LEASE_S + 1)
     await opened.store.rescue()
     (again,) = await opened.store.claim(claim.hook, 1)
     for batch, held in (([claim, again], [False, True]), ([again, claim], [True, False])):
@@ -159,14 +159,14 @@ async def test_a_crash_loop_never_uses_up_the_schedule(opened: Opened) -> None:
         assert delivery.status == "pending"
         if delivery.reason is not None:
             assert delivery.reason == "interrupted 10 times in a row"
-            opened.clock.turn(300)
+            opened.clock.advance(300)
         (again,) = await store.claim(claim.hook, 1)
     assert (again.number, again.tries) == (13, 0)
 
 
 async def test_a_lease_that_runs_is_not_rescued(opened: Opened) -> None:
     await claimed(opened)
-    opened.clock.turn(LEASE_S - 1)
+    opened.clock.advance(LEASE_S - 1)
     assert await opened.store.rescue() == 0
 
 
@@ -182,12 +182,12 @@ async def test_released_jobs_are_due_at_once_and_uncounted(opened: Opened) -> No
 
 
 # Red when what was given back is known by its delivery alone.
-async def test_a_stale_job_that_is_given_back_beside_the_current_one_tells_nothing(
+async def test_a_stale_job_released_beside_the_current_one_notifies_nobody(
     opened: Opened,
 ) -> None:
     store = opened.store
     claim = await claimed(opened)
-    opened.clock.turn(LEASE_S + 1)
+    opened.clock.advance(LEASE_S + 1)
     await store.rescue()
     (again,) = await store.claim(claim.hook, 1)
     end = store.feed_end()
@@ -200,7 +200,7 @@ async def test_claims_take_the_oldest_due_first(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     for body in (b"1", b"2", b"3"):
         await emit(opened.store, body=body)
-        opened.clock.turn(1)
+        opened.clock.advance(1)
     (first,) = await opened.store.claim(HookId(hook.id), 1)
     rest = await opened.store.claim(HookId(hook.id), 10)
     assert [claim.body for claim in (first, *rest)] == [b"1", b"2", b"3"]
@@ -212,10 +212,10 @@ async def one_retry_and_then_first_tries(opened: Opened) -> HookId:
     hook = await make_hook(store)
     await emit(store, body=b"again")
     await attempt(store, clock, hook, 500)
-    clock.turn(60)
+    clock.advance(60)
     for body in (b"1", b"2"):
         await emit(store, body=body)
-        clock.turn(1)
+        clock.advance(1)
     return HookId(hook.id)
 
 
@@ -239,7 +239,7 @@ async def test_by_age_the_oldest_due_goes_first_whether_it_was_tried_or_not(
 async def test_an_interrupted_first_try_is_still_one(opened: Opened) -> None:
     hook = await one_retry_and_then_first_tries(opened)
     await opened.store.claim(hook, 1)
-    opened.clock.turn(LEASE_S + 1)
+    opened.clock.advance(LEASE_S + 1)
     await opened.store.rescue()
     claims = await opened.store.claim(hook, 10)
     assert [(claim.body, claim.number) for claim in claims] == [(b"2", 1), (b"1", 2), (b"again", 2)]
@@ -270,7 +270,7 @@ async def test_an_ordered_hook_sends_one_at_a_time_and_a_retry_holds_the_line(
     await store.record([result_of(first, clock, 500)])
     assert await store.claim(HookId(hook.id), 10) == []
     assert await store.next_due() == {hook.id: clock.ms + 5000}
-    clock.turn(6)
+    clock.advance(6)
     (again,) = await store.claim(HookId(hook.id), 10)
     assert again.body == b"1"
     await store.record([result_of(again, clock)])

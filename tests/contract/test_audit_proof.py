@@ -20,8 +20,8 @@ from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import AUDIT
 from hooktui.store.tx import Tx
 from hooktui.store.vault import KeyProblem, new_key, replace_keys
-from tests.contract.given import ADA, Opened
-from tests.store.earlier import as_0004, as_0005, guarded, unguarded
+from tests.support.earlier_schemas import as_0004, as_0005, guarded, unguarded
+from tests.support.stores import ADA, Opened
 
 
 async def acts(opened: Opened, count: int = 5) -> None:

@@ -16,7 +16,7 @@ from hooktui.store.audit import CHECKED_AT_ONCE, chain_hash
 from hooktui.store.audit_key import chain_of
 from hooktui.store.queries import AuditQuery, KnownEntry
 from hooktui.store.queries.pages import PageRequest
-from tests.contract.given import ADA, BOB, DEFAULT, Opened, make_hook
+from tests.support.stores import ADA, BOB, DEFAULT, Opened, make_hook
 
 _TRIGGERS = {
     "sqlite": ("audit_refuses_update", "audit_refuses_delete", "audit_refuses_replace"),
@@ -26,7 +26,7 @@ _TRIGGERS = {
 
 async def five_acts(opened: Opened) -> None:
     for number in range(1, 6):
-        opened.clock.turn(60)
+        opened.clock.advance(60)
         await opened.store.write(changes.audit_backup, ADA if number % 2 else BOB, f"file {number}")
 
 
@@ -177,7 +177,7 @@ async def test_a_trail_that_was_cut_off_is_known_by_what_was_noted(opened: Opene
     assert "truncated" in (await check(opened, known=noted)).broken.reason
 
 
-async def test_a_trail_that_was_written_anew_is_known_by_what_was_noted(opened: Opened) -> None:
+async def test_a_rewritten_trail_is_known_by_what_was_noted(opened: Opened) -> None:
     await five_acts(opened)
     noted = KnownEntry(4, bytes(32))
     broken = (await check(opened, known=noted)).broken

@@ -14,9 +14,9 @@ from hooktui.store.key_rotation import rotate_keys
 from hooktui.store.sealed_places import SealedValue, sealed_values
 from hooktui.store.tables import HOOK, SECRET
 from hooktui.store.vault import KeyProblem, ValueMoved
-from tests.contract.given import ADA, DEFAULT, Opened, emit, make_hook
-from tests.contract.given import SECRET as SHOWN
-from tests.store.earlier import as_0004
+from tests.support.earlier_schemas import as_0004
+from tests.support.stores import ADA, DEFAULT, Opened, emit, make_hook
+from tests.support.stores import SECRET as SHOWN
 
 HIDDEN = {
     "url": "https://example.com/in",

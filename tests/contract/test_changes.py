@@ -16,7 +16,7 @@ from hooktui.domain.roles import Role
 from hooktui.domain.wire.access import AuditBreak
 from hooktui.store import audit, changes, queries
 from hooktui.store.queries.pages import PageRequest
-from tests.contract.given import (
+from tests.support.stores import (
     ADA,
     BOB,
     DEFAULT,
@@ -95,7 +95,7 @@ async def test_an_edit_gets_what_is_write_only_and_keeps_what_it_leaves(opened: 
 async def test_a_stale_version_is_refused_with_who_changed_it_and_when(opened: Opened) -> None:
     store = opened.store
     hook = await make_hook(store)
-    opened.clock.turn(60)
+    opened.clock.advance(60)
     await change(store, hook, version=1, actor=BOB, name="bob's")
     with pytest.raises(Conflict, match=r"version 2, you read 1: bob .*2027-01-15T08:01:00\.000Z"):
         await change(store, hook, version=1, name="ada's")
@@ -200,7 +200,7 @@ async def test_a_rotation_keeps_the_old_secret_for_its_overlap(opened: Opened) -
     assert [one.expires_at for one in rotated.secrets] == [None, "2027-01-15T09:00:00.000Z"]
     live = store.hooks()[hook]
     assert [one.value for one in live.secrets_at(clock.ms)] == ["n" * 20, SECRET]
-    clock.turn(3601)
+    clock.advance(3601)
     assert [one.value for one in live.secrets_at(clock.ms)] == ["n" * 20]
     after = await store.write(changes.reveal_secrets, ADA, DEFAULT, hook)
     assert [one.secret for one in after.secrets] == ["n" * 20]
@@ -418,7 +418,7 @@ async def test_the_backlog_counts_what_waits_and_what_is_held(opened: Opened) ->
     store, clock = opened.store, opened.clock
     busy, off = await make_hook(store), await make_hook(store)
     await emit(store, 3)
-    clock.turn(10)
+    clock.advance(10)
     await change(store, off, active=False)
     backlog = await store.read(queries.backlog, DEFAULT, clock.ms)
     assert (backlog.count, backlog.held) == (3, 3)

@@ -14,7 +14,7 @@ from hooktui.domain.wire.hooks import DryRun
 from hooktui.store import changes, queries
 from hooktui.store.queries import dry_run
 from hooktui.store.tables import EVENT
-from tests.contract.given import ADA, DEFAULT, Opened, emit, make_hook
+from tests.support.stores import ADA, DEFAULT, Opened, emit, make_hook
 
 
 async def tried(
@@ -45,7 +45,7 @@ async def test_a_new_hook_is_told_what_it_would_have_got(opened: Opened) -> None
     assert (await tried(opened, ["job", "cluster"])).sent == 6
 
 
-async def test_a_change_is_told_against_the_hook_as_it_is(opened: Opened) -> None:
+async def test_a_change_is_reported_against_the_hook_as_it_is(opened: Opened) -> None:
     # Red when a selection or a filter that is not given does not stay the hook's.
     hook = await make_hook(opened.store, filter="data.size:0,1")
     await some_events(opened)

@@ -11,7 +11,8 @@ from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries
 from hooktui.store.contract import Acceptance, NewEvent, Store
-from tests.contract.given import ADA, DEFAULT, Opened, deliveries, make_hook, offer
+from tests.support.stores import ADA, DEFAULT, Opened, deliveries, make_hook, offer
+from tests.support.waiting import until
 
 HOOKS = 250
 
@@ -95,8 +96,10 @@ async def test_a_hook_that_is_deleted_meanwhile_gets_its_delivery_cancelled(
     (accepted,), _ = await store.accept([offer()], reserve)
     await deleting[0]
     assert accepted.deliveries == HOOKS
-    async with asyncio.timeout(20):
-        while (await deliveries(store, hook=hooks[-1]))[0].status != DeliveryStatus.CANCELLED:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)  # the rest of a deletion comes after its commit
+
+    async def cancelled() -> bool:
+        return (await deliveries(store, hook=hooks[-1]))[0].status == DeliveryStatus.CANCELLED
+
+    await until(cancelled)  # the rest of a deletion comes after its commit
     waiting = await deliveries(store)
     assert len([one for one in waiting if one.status == DeliveryStatus.PENDING]) == HOOKS - 1

@@ -16,7 +16,7 @@ from hooktui.domain.errors import Refused
 from hooktui.domain.ids import AccountId, HookId, encode
 from hooktui.store import changes
 from hooktui.store.contract import FeedItem, NewEvent
-from tests.contract.given import (
+from tests.support.stores import (
     ADA,
     DEFAULT,
     Opened,
@@ -47,7 +47,7 @@ async def test_a_delivery_is_followed_from_event_to_end(opened: Opened) -> None:
     hook = await make_hook(store)
     (((accepted,), (claim,))) = await store.accept([offer()], always)
     await store.record([result_of(claim, opened.clock, 500)])
-    opened.clock.turn(6)
+    opened.clock.advance(6)
     await attempt(store, opened.clock, hook)
     page = await store.feed(None, 100)
     dlv = encode("dlv", claim.delivery)
@@ -162,7 +162,7 @@ async def test_a_wait_ends_with_its_time(opened: Opened) -> None:
         await opened.store.wait_for_change(opened.store.feed_end(), 0.01)
 
 
-async def test_closing_wakes_whoever_waits(opened: Opened) -> None:
+async def test_closing_wakes_the_waiting(opened: Opened) -> None:
     waiting = asyncio.create_task(opened.store.wait_for_change(opened.store.feed_end(), 30))
     await asyncio.sleep(0)
     await opened.again()

@@ -10,10 +10,10 @@ from hooktui.domain.ids import HookId
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes
 from hooktui.store.contract import Store
-from tests.contract.given import (
+from tests.support.clocks import Clock
+from tests.support.stores import (
     ADA,
     DEFAULT,
-    Clock,
     Heard,
     Opened,
     deliveries,
@@ -62,10 +62,10 @@ async def test_an_answer_of_another_kind_ends_the_row(opened: Opened) -> None:
 async def test_a_failed_probe_doubles_the_wait_and_a_success_closes(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await attempts(opened.store, opened.clock, hook, *[500] * 10)
-    opened.clock.turn(31)
+    opened.clock.advance(31)
     await attempts(opened.store, opened.clock, hook, 500)
     assert until_ms(opened.store, hook) == opened.clock.ms + 60_000
-    opened.clock.turn(61)
+    opened.clock.advance(61)
     before = opened.store.feed_end()
     await attempts(opened.store, opened.clock, hook, 200)
     assert until_ms(opened.store, hook) is None
@@ -127,8 +127,8 @@ async def failing_days(opened: Opened, hook: Hook, *failures: int) -> None:
     for count in failures:
         if count:
             await attempts(opened.store, opened.clock, hook, *[500] * count)
-        opened.clock.turn(DAY_S)
-    opened.clock.turn(1)
+        opened.clock.advance(DAY_S)
+    opened.clock.advance(1)
 
 
 async def active(opened: Opened, hook: Hook) -> bool:
@@ -165,7 +165,7 @@ async def test_few_failures_in_five_days_disable_nothing(opened: Opened) -> None
     assert await active(opened, hook)
 
 
-async def test_one_success_starts_the_five_days_anew(opened: Opened) -> None:
+async def test_one_success_restarts_the_five_days(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await failing_days(opened, hook, 9, 9, 9)
     await attempts(opened.store, opened.clock, hook, 500, 200, 500)
@@ -190,5 +190,5 @@ async def test_pings_disable_nothing_however_long_they_fail(opened: Opened) -> N
         for _ in range(3):
             claim = await opened.store.claim_ping(HookId(hook.id), b"{}")
             await opened.store.record([result_of(claim, opened.clock, 500)])
-        opened.clock.turn(DAY_S)
+        opened.clock.advance(DAY_S)
     assert await active(opened, hook)

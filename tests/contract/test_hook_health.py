@@ -10,7 +10,7 @@ from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.wire.hooks import MOST_HOURS, Hook, HookHealth, step_s
 from hooktui.store import changes, queries
 from hooktui.store.queries import health as health_queries
-from tests.contract.given import (
+from tests.support.stores import (
     ADA,
     DEFAULT,
     Opened,
@@ -32,7 +32,7 @@ async def test_attempts_are_counted_in_the_step_in_which_they_ended(opened: Open
     hook = await make_hook(opened.store)
     await emit(opened.store, 3)
     await attempt(opened.store, opened.clock, hook, 200)
-    opened.clock.turn(2 * STEP_S)
+    opened.clock.advance(2 * STEP_S)
     await emit(opened.store)
     await attempt(opened.store, opened.clock, hook, 500)
     shown = await health(opened, hook)
@@ -43,7 +43,7 @@ async def test_attempts_are_counted_in_the_step_in_which_they_ended(opened: Open
     assert from_rfc3339(shown.points[0].at) == from_rfc3339(shown.since)
 
 
-async def test_durations_are_told_by_their_middle_and_by_their_slow_end(opened: Opened) -> None:
+async def test_durations_are_reported_by_their_middle_and_by_their_slow_end(opened: Opened) -> None:
     # Red when the percentiles are those of the whole time instead of the step's own.
     hook = await make_hook(opened.store)
     await emit(opened.store, 10)
@@ -55,7 +55,7 @@ async def test_durations_are_told_by_their_middle_and_by_their_slow_end(opened: 
             for claim, ms in zip(claims, times_ms, strict=True)
         ]
     )
-    opened.clock.turn(STEP_S)
+    opened.clock.advance(STEP_S)
     before, now = (await health(opened, hook)).points[-2:]
     assert (before.p50_ms, before.p95_ms) == (10, 2000)
     assert (now.p50_ms, now.p95_ms) == (None, None)
@@ -65,11 +65,11 @@ async def test_the_backlog_of_the_past_is_what_had_come_and_not_ended(opened: Op
     # Red when only what came is taken back and not what ended, or the other way round.
     hook = await make_hook(opened.store)
     await emit(opened.store, 5)
-    opened.clock.turn(STEP_S)
+    opened.clock.advance(STEP_S)
     await attempt(opened.store, opened.clock, hook, 200)
-    opened.clock.turn(STEP_S)
+    opened.clock.advance(STEP_S)
     await emit(opened.store, 2)
-    opened.clock.turn(STEP_S)
+    opened.clock.advance(STEP_S)
     backlog = [point.backlog for point in (await health(opened, hook)).points]
     assert backlog[-5:] == [0, 5, 0, 2, 2]
 
@@ -80,7 +80,7 @@ async def test_before_what_was_looked_through_no_backlog_is_claimed(
     monkeypatch.setattr(health_queries, "MOST_COUNTED", 2)
     hook = await make_hook(opened.store)
     await emit(opened.store, 3)
-    opened.clock.turn(3 * STEP_S)
+    opened.clock.advance(3 * STEP_S)
     since_ms = opened.clock.ms
     await emit(opened.store, 2)
     shown = await health(opened, hook)
@@ -105,7 +105,7 @@ async def test_types_are_counted_by_what_became_of_them(opened: Opened) -> None:
 async def test_what_came_before_the_time_is_in_the_backlog_and_in_no_count(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await emit(opened.store, 4)
-    opened.clock.turn(2 * 3600)
+    opened.clock.advance(2 * 3600)
     shown = await health(opened, hook, hours=1)
     assert shown.types == ()
     assert {point.backlog for point in shown.points} == {4}

@@ -17,7 +17,7 @@ from hooktui.store.key_rotation import count_by_key, keys_in_use, rotate_keys
 from hooktui.store.queries.audit import AuditQuery
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.vault import KeyProblem, Vault
-from tests.contract.given import ADA, DEFAULT, SECRET, Opened, emit, make_hook
+from tests.support.stores import ADA, DEFAULT, SECRET, Opened, emit, make_hook
 
 HIDDEN = {
     "headers": {"X-Token": "canary-header"},
@@ -51,7 +51,7 @@ async def trail(store, action: str) -> list:
     return (await store.read(queries.list_audit, AuditQuery(action=action), PageRequest())).data
 
 
-async def test_a_rotation_seals_everything_anew_and_drops_the_old_key(
+async def test_a_rotation_encrypts_everything_again_and_drops_the_old_key(
     opened: Opened, tmp_path: Path
 ) -> None:
     hook, store = await make_hook(opened.store, **HIDDEN), opened.store

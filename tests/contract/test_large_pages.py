@@ -7,7 +7,7 @@ import pytest
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import queries
 from hooktui.store.queries.pages import MAX_PAGE_BYTES, PageRequest
-from tests.contract.given import DEFAULT, Opened, make_hook
+from tests.support.stores import DEFAULT, Opened, make_hook
 
 HOOKS = 60
 HEADERS = {f"X-Large-{number}": "a" * 4000 for number in range(20)}

@@ -23,7 +23,7 @@ from hooktui.store.contract import Store
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import EVENT
 from hooktui.store.tx import Tx
-from tests.contract.given import (
+from tests.support.stores import (
     ADA,
     DEFAULT,
     Opened,
@@ -69,7 +69,7 @@ async def test_pages_forward_and_backward_hold_every_hook_once_in_one_order(
 ) -> None:
     store = opened.store
     for name in names:
-        opened.clock.turn(1)
+        opened.clock.advance(1)
         await make_hook(store, name=name)
     wanted = {"sort": sort, "order": order}
     whole, _ = await walk(store, queries.list_hooks, limit=500, **wanted)
@@ -251,7 +251,7 @@ async def varied(opened: Opened) -> dict[str, str]:
         named[name] = claim.delivery
         if status_code or error:
             await store.record([result_of(claim, clock, status_code, error, **details)])
-        clock.turn(1)
+        clock.advance(1)
 
     await one("delivered", 200, body=b'{"cluster_id": 52}', took_ms=3000)
     await one("failed", 503, body=b'{"errors": ["no disk left"]}', schedule_s=())
@@ -339,7 +339,7 @@ async def test_times_bound_a_list(opened: Opened) -> None:
     await make_hook(store)
     for _ in range(3):
         await emit(store)
-        clock.turn(1)
+        clock.advance(1)
     found = await deliveries(store, since_ms=clock.ms - 2000, until_ms=clock.ms - 2000)
     assert [one.created_at for one in found] == ["2027-01-15T08:00:01.000Z"]
 
@@ -396,7 +396,7 @@ async def test_events_are_found_up_to_a_time(opened: Opened) -> None:
     store, clock = opened.store, opened.clock
     for kind in ("job.failed", "cluster.error"):
         await emit(store, event_type=kind)
-        clock.turn(60)
+        clock.advance(60)
     page = PageRequest()
     found = await store.read(queries.list_events, DEFAULT, page, None, "until:2027-01-15T08:00:59Z")
     assert [event.type for event in found.data] == ["job.failed"]
@@ -425,7 +425,7 @@ async def test_every_hook_has_a_decision_about_an_event(opened: Opened) -> None:
     off = await make_hook(store, active=False)
     narrow = await make_hook(store, filter="data.a:1")
     (accepted,) = await emit(store, body=b'{"a":2}')
-    opened.clock.turn(60)
+    opened.clock.advance(60)
     late = await make_hook(store)
     await store.write(changes.delete_hook, ADA, DEFAULT, HookId(narrow.id))
 

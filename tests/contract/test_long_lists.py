@@ -8,8 +8,8 @@ from hooktui.domain.filters.parser import parse
 from hooktui.store import changes, queries
 from hooktui.store.queries import pages
 from hooktui.store.queries.pages import PageRequest
-from tests.contract.given import ADA, DEFAULT, Opened, attempt, emit, make_hook
 from tests.contract.test_lists import walk
+from tests.support.stores import ADA, DEFAULT, Opened, attempt, emit, make_hook
 
 
 @pytest.fixture

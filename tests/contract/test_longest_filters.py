@@ -16,7 +16,7 @@ from hooktui.domain.filters.hook_search import parse_hook_search
 from hooktui.domain.filters.parser import MAX_LENGTH, FilterError, parse, parse_event_filter
 from hooktui.store import queries
 from hooktui.store.queries.pages import PageRequest
-from tests.contract.given import DEFAULT, Opened, always, deliveries, make_hook, offer
+from tests.support.stores import DEFAULT, Opened, always, deliveries, make_hook, offer
 
 NAMES = ["".join(pair) for pair in product("qwxyz", "0123456789abcdefghijklmnopqrstuvwxyz")]
 

@@ -32,7 +32,6 @@ from hooktui.domain.wire.deliveries import Delivery
 from hooktui.store import changes, queries
 from hooktui.store.contract import Acceptance, AttemptResult, ClaimedDelivery, NewEvent, Store
 from hooktui.store.queries.pages import PageRequest
-from tests.contract.given import ADA, SECRET, Opened, result_of, settings
 from tests.contract.model import (
     Model,
     ModelDelivery,
@@ -41,6 +40,7 @@ from tests.contract.model import (
     ModelKey,
 )
 from tests.contract.observed import Known, all_of, deliveries_of, shown
+from tests.support.stores import ADA, SECRET, Opened, result_of, settings
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -299,7 +299,7 @@ class Machine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.5, 6, 6, 61, 310, 310, 3600, 86_400]))
     def time_passes(self, seconds: float) -> None:
         if self.clock.ms + seconds * 1000 - self.began_ms < _LONGEST_MS:
-            self.clock.turn(seconds)
+            self.clock.advance(seconds)
 
     @rule()
     def rescue(self) -> None:
@@ -336,7 +336,7 @@ class Machine(RuleBasedStateMachine):
     def hang_for_longer_than_the_lease(self, place: int, answer: int | None) -> None:
         claim = pick(self.workers[-8:], place)
         result = self._result(claim, answer)
-        self.clock.turn(61)
+        self.clock.advance(61)
         self.rescue()
         self.claim(list(self.model.hooks).index(claim.hook), 4, False)
         assert self.run(self.store.record([result])) == [self.model.record(result, self.clock.ms)]
@@ -411,7 +411,7 @@ class Machine(RuleBasedStateMachine):
         for hook in self.model.hooks.values():
             if not hook.deleted:
                 self.run(self.store.write(changes.delete_hook, ADA, self.account, HookId(hook.id)))
-        self.clock.turn(61)
+        self.clock.advance(61)
         self.run(self.store.rescue())
 
     def fails_with(self, error: type[Exception] | None, call: Coroutine[Any, Any, object]) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries
-from tests.contract.given import ADA, DEFAULT, Opened, attempt, emit, make_hook
+from tests.support.stores import ADA, DEFAULT, Opened, attempt, emit, make_hook
 
 
 async def test_hooks_are_counted_by_what_goes_out_to_them(opened: Opened) -> None:

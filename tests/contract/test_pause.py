@@ -7,7 +7,7 @@ from hooktui.domain.wire.server import Pause
 from hooktui.store import changes, queries
 from hooktui.store.contract import Store
 from hooktui.store.queries.pages import PageRequest
-from tests.contract.given import (
+from tests.support.stores import (
     ADA,
     BOB,
     DEFAULT,
@@ -65,7 +65,7 @@ async def test_a_pause_outlives_a_restart(opened: Opened) -> None:
 async def test_who_paused_first_is_kept_and_each_turn_is_audited_once(opened: Opened) -> None:
     store, clock = opened.store, opened.clock
     first = await store.write(changes.pause, BOB)
-    clock.turn(60)
+    clock.advance(60)
     assert await store.write(changes.pause, ADA) == first
     assert await store.read(queries.engine_state) == first
     await store.write(changes.resume, ADA)

@@ -3,110 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-
-import pytest
 
 from hooktui import failpoints
 from hooktui.delivery.dial import Dialer
 from hooktui.delivery.engine import Engine
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
-from hooktui.domain.catalogue import ETL
-from hooktui.domain.hook_settings import HookSettings, check_settings
 from hooktui.domain.ids import encode
-from hooktui.domain.roles import Actor, Role
-from hooktui.domain.signatures import make_secret
-from hooktui.store.changes.hooks import change_hook, create_hook, delete_hook
-from hooktui.store.contract import NewEvent
+from hooktui.store.changes.hooks import change_hook, delete_hook
 from hooktui.store.queries import get_hook
-from hooktui.store.queries.deliveries import get_delivery, list_deliveries
-from hooktui.store.queries.pages import PageRequest
+from hooktui.store.queries.deliveries import get_delivery
 from hooktui.store.sqlite.store import SqliteStore
-from tests.delivery.conftest import LOOPBACK, Receivers, read_request
+from tests.delivery.conftest import LOOPBACK
+from tests.delivery.receivers import Receivers, read_request
+from tests.delivery.running_engine import ACTOR, BUSY, GONE, OK, RunningEngine, forever, url_of
 from tests.support.waiting import until
 
-ACTOR = Actor("test", Role.ADMIN, "tests")
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-BUSY = b"HTTP/1.1 500 Busy\r\nContent-Length: 0\r\n\r\n"
-GONE = b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"
 
-
-@dataclass
-class House:
-    """A store and an engine on it."""
-
-    store: SqliteStore
-    engine: Engine
-
-    async def patient_hook(self, url: str, **settings) -> int:
-        """A hook that tries again after an hour."""
-        return await self.hook(url, retry_schedule_s=(3600.0,), **settings)
-
-    async def hook(self, url: str, **settings) -> int:
-        defaults = {"events": ("job",), "retry_schedule_s": (0.01,)}
-        draft = HookSettings(url=url, **(defaults | settings))
-        checked = check_settings(draft, ETL)
-        hook = await self.store.write(create_hook, ACTOR, 1, checked, make_secret())
-        return hook.id
-
-    async def emit(self, count: int = 1) -> None:
-        offers = [NewEvent(1, "job.failed", b'{"n":%d}' % n) for n in range(count)]
-        await self.engine.accept(offers)
-
-    async def deliveries(self, **wanted):
-        page = await self.store.read(list_deliveries, 1, PageRequest(limit=500))
-        found = page.data
-        for name, value in wanted.items():
-            found = [d for d in found if getattr(d, name) == value]
-        return found
-
-    async def all_are(self, status: str, count: int):
-        async def settled():
-            return len(await self.deliveries(status=status)) == count
-
-        await until(settled)
-
-
-@pytest.fixture
-async def house(tmp_path) -> AsyncIterator[House]:
-    store = await SqliteStore.open(tmp_path / "hooktui.db", key_file=tmp_path / "hooktui.key")
-    transport = Transport(LOOPBACK, Resolver())
-    engine = Engine(store, transport)
-    await engine.start()
-    yield House(store, engine)
-    await engine.stop()
-    transport.close()
-    await store.close()
-
-
-def url_of(receiver) -> str:
-    target = receiver.target
-    return f"http://{target.host}:{target.port}/in"
-
-
-def forever(answer: bytes, seen: list[bytes], delay_s: float = 0.0):
-    async def behaviour(reader, writer):
-        while True:
-            seen.append(await read_request(reader))
-            if delay_s:
-                await asyncio.sleep(delay_s)
-            writer.write(answer)
-            await writer.drain()
-
-    return behaviour
-
-
-async def test_an_accepted_event_is_delivered(house: House, receivers: Receivers):
+async def test_an_accepted_event_is_delivered(running: RunningEngine, receivers: Receivers):
     seen: list[bytes] = []
-    await house.hook(url_of(await receivers.behaving(forever(OK, seen))))
-    await house.emit()
-    await house.all_are("delivered", 1)
+    await running.hook(url_of(await receivers.behaving(forever(OK, seen))))
+    await running.emit()
+    await running.all_are("delivered", 1)
     assert seen[0].endswith(b'{"n":0}')
 
 
-async def test_more_than_the_free_slots_is_delivered_too_and_never_over_the_limit(house, receivers):
+async def test_more_than_the_free_slots_is_delivered_too_and_never_over_the_limit(
+    running, receivers
+):
     at_once = most = 0
 
     async def behaviour(reader, writer):
@@ -119,27 +43,27 @@ async def test_more_than_the_free_slots_is_delivered_too_and_never_over_the_limi
             at_once -= 1
             writer.write(OK)
 
-    await house.hook(url_of(await receivers.behaving(behaviour)), max_in_flight=3)
-    await house.emit(200)
-    await house.all_are("delivered", 200)
+    await running.hook(url_of(await receivers.behaving(behaviour)), max_in_flight=3)
+    await running.emit(200)
+    await running.all_are("delivered", 200)
     assert most == 3
 
 
-async def test_a_hung_receiver_delays_no_other_hook(house: House, receivers: Receivers):
+async def test_a_hung_receiver_delays_no_other_hook(running: RunningEngine, receivers: Receivers):
     async def hang(reader, writer):
         await reader.read()
 
     quick: list[bytes] = []
-    await house.hook(url_of(await receivers.behaving(hang)), max_in_flight=2)
-    await house.hook(url_of(await receivers.behaving(forever(OK, quick))))
-    await house.emit(100)
-    await house.all_are("delivered", 100)
+    await running.hook(url_of(await receivers.behaving(hang)), max_in_flight=2)
+    await running.hook(url_of(await receivers.behaving(forever(OK, quick))))
+    await running.emit(100)
+    await running.all_are("delivered", 100)
     assert len(quick) == 100
 
 
 # Red when all connections are begun in one turn of the event loop.
 async def test_an_event_for_many_hooks_reaches_the_first_before_all_are_dialled(
-    house: House, receivers: Receivers, monkeypatch
+    running: RunningEngine, receivers: Receivers, monkeypatch
 ):
     dialled, dialled_before = 0, []
     connect = Dialer._connect_any
@@ -157,9 +81,9 @@ async def test_an_event_for_many_hooks_reaches_the_first_before_all_are_dialled(
     monkeypatch.setattr(Dialer, "_connect_any", counting)
     url = url_of(await receivers.behaving(receive))
     for _ in range(400):
-        await house.hook(url)
-    await house.emit()
-    await house.all_are("delivered", 400)
+        await running.hook(url)
+    await running.emit()
+    await running.all_are("delivered", 400)
     assert dialled_before[0] < 400
 
 
@@ -171,17 +95,17 @@ async def test_a_stop_gives_back_what_it_has_not_begun(tmp_path, receivers: Rece
     transport = Transport(LOOPBACK, Resolver())
     engine = Engine(store, transport)
     await engine.start()
-    house = House(store, engine)
+    running = RunningEngine(store, engine)
     for _ in range(3):
-        await house.hook(url_of(receiver), max_in_flight=64)
-    await house.emit(50)
+        await running.hook(url_of(receiver), max_in_flight=64)
+    await running.emit(50)
     await engine.stop()
     sent = len(seen)
     assert 0 < sent < 150
-    assert len(await house.deliveries(status="pending")) == 150 - sent
+    assert len(await running.deliveries(status="pending")) == 150 - sent
     again = Engine(store, transport)
     await again.start()
-    await house.all_are("delivered", 150)
+    await running.all_are("delivered", 150)
     await again.stop()
     transport.close()
     await store.close()
@@ -189,15 +113,15 @@ async def test_a_stop_gives_back_what_it_has_not_begun(tmp_path, receivers: Rece
 
 
 # Red when they are begun: the stop waits for no further attempts, and their results are lost.
-async def test_what_is_stored_when_a_stop_begins_is_given_back(tmp_path, receivers: Receivers):
+async def test_what_is_stored_when_a_stop_begins_is_released(tmp_path, receivers: Receivers):
     seen: list[bytes] = []
     receiver = await receivers.behaving(forever(OK, seen))
     store = await SqliteStore.open(tmp_path / "hooktui.db", key_file=tmp_path / "hooktui.key")
     transport = Transport(LOOPBACK, Resolver())
     engine = Engine(store, transport)
     await engine.start()
-    house = House(store, engine)
-    await house.hook(url_of(receiver))
+    running = RunningEngine(store, engine)
+    await running.hook(url_of(receiver))
     stored = store.accept
 
     async def accept(*arguments):
@@ -206,62 +130,66 @@ async def test_what_is_stored_when_a_stop_begins_is_given_back(tmp_path, receive
         return answer
 
     store.accept = accept
-    await house.emit()
-    assert len(await house.deliveries(status="pending")) == 1
+    await running.emit()
+    assert len(await running.deliveries(status="pending")) == 1
     transport.close()
     await store.close()
     assert seen == []
 
 
-async def test_a_failed_attempt_is_retried_and_then_given_up(house: House, receivers: Receivers):
+async def test_a_failed_attempt_is_retried_and_then_given_up(
+    running: RunningEngine, receivers: Receivers
+):
     seen: list[bytes] = []
-    await house.hook(url_of(await receivers.behaving(forever(BUSY, seen))))
-    await house.emit()
-    await house.all_are("failed", 1)
-    [delivery] = await house.deliveries()
+    await running.hook(url_of(await receivers.behaving(forever(BUSY, seen))))
+    await running.emit()
+    await running.all_are("failed", 1)
+    [delivery] = await running.deliveries()
     assert (delivery.attempts, len(seen)) == (2, 2)
     assert delivery.reason == "gave up after 2 attempts"
 
 
 # Red when only the lease tells that nobody sends them (75 s), or when their slots stay taken.
-async def test_a_fault_after_a_claim_gives_the_deliveries_and_the_slots_back(house, receivers):
+async def test_a_fault_after_a_claim_releases_the_deliveries_and_the_slots(running, receivers):
     seen: list[bytes] = []
     receiver = await receivers.behaving(forever(OK, seen, 0.02))
-    await house.hook(url_of(receiver), max_in_flight=2)
+    await running.hook(url_of(receiver), max_in_flight=2)
     failpoints.arm("after_claim_commit:error")
     try:
-        await house.emit(20)
-        await house.all_are("delivered", 20)
+        await running.emit(20)
+        await running.all_are("delivered", 20)
     finally:
         failpoints.arm(None)
-    assert {one.attempts for one in await house.deliveries()} == {1}
+    assert {one.attempts for one in await running.deliveries()} == {1}
     assert len(seen) == 20
 
 
-async def test_an_engine_says_whether_it_works(house: House):
-    assert house.engine.working
-    await house.engine.stop()
-    assert not house.engine.working
+async def test_an_engine_says_whether_it_works(running: RunningEngine):
+    assert running.engine.working
+    await running.engine.stop()
+    assert not running.engine.working
 
 
-async def test_gone_disables_the_hook_and_holds_what_waits(house: House, receivers: Receivers):
+async def test_gone_disables_the_hook_and_holds_what_waits(
+    running: RunningEngine, receivers: Receivers
+):
     seen: list[bytes] = []
     receiver = await receivers.behaving(forever(GONE, seen, 0.05))
-    hook = await house.hook(url_of(receiver), max_in_flight=1)
-    await house.emit(3)
-    await house.all_are("failed", 1)
-    shown = await house.store.read(get_hook, 1, hook)
+    hook = await running.hook(url_of(receiver), max_in_flight=1)
+    await running.emit(3)
+    await running.all_are("failed", 1)
+    shown = await running.store.read(get_hook, 1, hook)
     assert not shown.active
-    held = await house.deliveries(status="pending")
+    held = await running.deliveries(status="pending")
     assert [d.held for d in held] == [True, True]
     assert len(seen) == 1
 
 
-async def test_enabling_a_hook_sends_what_was_held(house: House, receivers: Receivers):
+async def test_enabling_a_hook_sends_what_was_held(running: RunningEngine, receivers: Receivers):
     seen: list[bytes] = []
     receiver = await receivers.behaving(forever(BUSY, seen))
-    hook = await house.hook(url_of(receiver), max_in_flight=1)
-    await house.emit(1)
+    hook = await running.hook(url_of(receiver), max_in_flight=1)
+    await running.emit(1)
 
     def switch(active: bool):
         def edit(settings):
@@ -271,34 +199,34 @@ async def test_enabling_a_hook_sends_what_was_held(house: House, receivers: Rece
 
         return edit
 
-    await house.store.write(change_hook, ACTOR, 1, hook, switch(False), None)
-    waiting = await house.deliveries(status="pending")
-    await house.store.write(change_hook, ACTOR, 1, hook, switch(True), None)
-    await house.all_are("failed", 1)
+    await running.store.write(change_hook, ACTOR, 1, hook, switch(False), None)
+    waiting = await running.deliveries(status="pending")
+    await running.store.write(change_hook, ACTOR, 1, hook, switch(True), None)
+    await running.all_are("failed", 1)
     assert len(waiting) in {0, 1}
 
 
-async def test_deleting_a_hook_cancels_what_waits_and_lets_the_rest_end(house, receivers):
+async def test_deleting_a_hook_cancels_what_waits_and_lets_the_rest_end(running, receivers):
     seen: list[bytes] = []
     receiver = await receivers.behaving(forever(OK, seen, 0.1))
-    hook = await house.hook(url_of(receiver), max_in_flight=1)
-    await house.emit(3)
+    hook = await running.hook(url_of(receiver), max_in_flight=1)
+    await running.emit(3)
 
     async def arrived():
         return seen
 
     await until(arrived)
-    await house.store.write(delete_hook, ACTOR, 1, hook)
-    await house.all_are("cancelled", 2)
-    await house.all_are("delivered", 1)
+    await running.store.write(delete_hook, ACTOR, 1, hook)
+    await running.all_are("cancelled", 2)
+    await running.all_are("delivered", 1)
 
 
-async def test_a_ping_waits_for_its_answer_and_works_on_an_inactive_hook(house, receivers):
+async def test_a_ping_waits_for_its_answer_and_works_on_an_inactive_hook(running, receivers):
     seen: list[bytes] = []
     receiver = await receivers.behaving(forever(BUSY, seen))
-    hook = await house.hook(url_of(receiver), active=False)
-    delivery = await house.engine.ping(hook, b'{"id":1}')
-    record = await house.store.read(get_delivery, 1, delivery)
+    hook = await running.hook(url_of(receiver), active=False)
+    delivery = await running.engine.ping(hook, b'{"id":1}')
+    record = await running.store.read(get_delivery, 1, delivery)
     assert record.delivery.id == encode("dlv", delivery)
     assert (record.delivery.status, record.delivery.trigger) == ("failed", "ping")
     assert [a.status_code for a in record.attempts] == [500]
@@ -312,15 +240,15 @@ async def test_a_stop_lets_attempts_end_and_loses_none(tmp_path, receivers: Rece
     transport = Transport(LOOPBACK, Resolver())
     engine = Engine(store, transport)
     await engine.start()
-    house = House(store, engine)
-    await house.hook(url_of(receiver), max_in_flight=2)
-    await house.emit(4)
+    running = RunningEngine(store, engine)
+    await running.hook(url_of(receiver), max_in_flight=2)
+    await running.emit(4)
     await engine.stop()
-    statuses = sorted(d.status for d in await house.deliveries())
+    statuses = sorted(d.status for d in await running.deliveries())
     assert statuses == ["delivered", "delivered", "pending", "pending"]
     again = Engine(store, transport)
     await again.start()
-    await house.all_are("delivered", 4)
+    await running.all_are("delivered", 4)
     await again.stop()
     transport.close()
     await store.close()

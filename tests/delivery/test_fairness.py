@@ -5,65 +5,21 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
-
-import pytest
 
 from hooktui.delivery.engine import Engine
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
-from hooktui.domain.clock import now_ms, steady_ms
 from hooktui.domain.ids import decode
 from hooktui.store import changes
 from hooktui.store.contract import NewEvent
 from hooktui.store.queries import get_hook
-from hooktui.store.sqlite.store import SqliteStore
-from tests.delivery.conftest import LOOPBACK, Receivers, read_request
-from tests.delivery.test_engine import ACTOR, BUSY, OK, House, forever, url_of
+from tests.delivery.conftest import LOOPBACK
+from tests.delivery.receivers import Receivers, read_request
+from tests.delivery.running_engine import ACTOR, BUSY, OK, RunningEngine, forever, url_of
 from tests.support.waiting import until
 
 NO = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
-
-
-class TurnedClock:
-    """The real clock, made to run ahead by a test, or set."""
-
-    def __init__(self) -> None:
-        self.ahead_ms = self.set_ms = 0
-
-    def __call__(self) -> int:
-        return now_ms() + self.ahead_ms + self.set_ms
-
-    def steady_ms(self) -> int:
-        return steady_ms() + self.ahead_ms
-
-    def turn(self, seconds: float) -> None:
-        self.ahead_ms += round(seconds * 1000)
-
-    def set(self, seconds: float) -> None:
-        self.set_ms += round(seconds * 1000)
-
-
-@pytest.fixture
-def clock() -> TurnedClock:
-    return TurnedClock()
-
-
-@pytest.fixture
-async def house(tmp_path, clock: TurnedClock) -> AsyncIterator[House]:
-    key = tmp_path / "hooktui.key"
-    store = await SqliteStore.open(
-        tmp_path / "hooktui.db", key_file=key, clock=clock, steady=clock.steady_ms
-    )
-    transport = Transport(LOOPBACK, Resolver())
-    engine = Engine(store, transport, clock=clock)
-    await engine.start()
-    one = House(store, engine)
-    yield one
-    await one.engine.stop()
-    transport.close()
-    await store.close()
 
 
 class Receiver:
@@ -81,88 +37,96 @@ class Receiver:
             await writer.drain()
 
 
-async def numbered(house: House, *numbers: int) -> None:
+async def numbered(running: RunningEngine, *numbers: int) -> None:
     for number in numbers:
-        await house.engine.accept([NewEvent(1, "job.failed", b'{"n":%d}' % number)])
+        await running.engine.accept([NewEvent(1, "job.failed", b'{"n":%d}' % number)])
 
 
-async def down_after(house: House, receivers: Receivers, **settings) -> tuple[Receiver, int]:
+async def down_after(
+    running: RunningEngine, receivers: Receivers, **settings
+) -> tuple[Receiver, int]:
     """A hook whose breaker was opened by ten events that a receiver refused."""
     receiver = Receiver(BUSY)
     url = url_of(await receivers.behaving(receiver.behaviour))
-    hook = await house.patient_hook(url, max_in_flight=1, **settings)
-    await numbered(house, *range(10))
+    hook = await running.patient_hook(url, max_in_flight=1, **settings)
+    await numbered(running, *range(10))
 
     async def opened():
-        return (await house.store.read(get_hook, 1, hook)).stats.breaker == "open"
+        return (await running.store.read(get_hook, 1, hook)).stats.breaker == "open"
 
     await until(opened)
     assert receiver.got == list(range(10))
     return receiver, hook
 
 
-async def test_a_hook_gets_no_more_a_second_than_its_rate(house: House, receivers: Receivers):
+async def test_a_hook_gets_no_more_a_second_than_its_rate(
+    running: RunningEngine, receivers: Receivers
+):
     seen: list[bytes] = []
     url = url_of(await receivers.behaving(forever(OK, seen)))
-    await house.hook(url, rate_per_s=40)
+    await running.hook(url, rate_per_s=40)
     began = time.monotonic()
-    await house.emit(24)
-    await house.all_are("delivered", 24)
+    await running.emit(24)
+    await running.all_are("delivered", 24)
     # 4 may go at once, each of the other 20 waits for its fortieth of a second: half a second.
     assert time.monotonic() - began >= 0.45
     assert len(seen) == 24
 
 
-async def test_a_hook_that_waits_for_its_rate_delays_no_other(house: House, receivers: Receivers):
+async def test_a_hook_that_waits_for_its_rate_delays_no_other(
+    running: RunningEngine, receivers: Receivers
+):
     slow: list[bytes] = []
-    await house.hook(url_of(await receivers.behaving(forever(OK, slow))), rate_per_s=0.01)
-    await house.hook(url_of(await receivers.behaving(forever(OK, []))))
-    await house.emit(50)
-    await house.all_are("delivered", 51)
+    await running.hook(url_of(await receivers.behaving(forever(OK, slow))), rate_per_s=0.01)
+    await running.hook(url_of(await receivers.behaving(forever(OK, []))))
+    await running.emit(50)
+    await running.all_are("delivered", 51)
     assert len(slow) == 1
 
 
-async def test_an_open_breaker_lets_only_the_oldest_through_as_a_probe(house, clock, receivers):
-    receiver, _ = await down_after(house, receivers)
-    await numbered(house, 10, 11)
-    clock.turn(29)
-    await numbered(house, 12)
-    clock.turn(2)
-    await numbered(house, 13)  # wakes the engine, which would not see the turned clock for 5 s
+async def test_an_open_breaker_lets_only_the_oldest_through_as_a_probe(running, clock, receivers):
+    receiver, _ = await down_after(running, receivers)
+    await numbered(running, 10, 11)
+    clock.advance(29)
+    await numbered(running, 12)
+    clock.advance(2)
+    await numbered(running, 13)  # wakes the engine, which would not see the turned clock for 5 s
 
     async def probed():
         return len(receiver.got) == 11
 
     await until(probed)
     # The probe failed, so that the next one goes after a minute.
-    clock.turn(58)
-    await numbered(house, 14)
+    clock.advance(58)
+    await numbered(running, 14)
     receiver.answer = OK
-    clock.turn(3)
-    await numbered(house, 15)
-    await house.all_are("delivered", 5)
+    clock.advance(3)
+    await numbered(running, 15)
+    await running.all_are("delivered", 5)
     assert receiver.got[10:12] == [10, 11], "the oldest due one is the probe, one after the other"
     assert receiver.got[12:] == [12, 13, 14, 15]
 
 
 # Red when the store does not move what waits along: the retry would come three hours later.
-async def test_a_clock_that_is_set_back_delays_no_retry(house, clock, receivers):
+async def test_a_clock_that_is_set_back_delays_no_retry(running, clock, receivers):
     receiver = Receiver(BUSY)
-    await house.hook(url_of(await receivers.behaving(receiver.behaviour)), retry_schedule_s=(0.5,))
-    await numbered(house, 0)
+    await running.hook(
+        url_of(await receivers.behaving(receiver.behaviour)), retry_schedule_s=(0.5,)
+    )
+    await numbered(running, 0)
 
     async def refused():
-        return await house.deliveries(status="pending", attempts=1)
+        return await running.deliveries(status="pending", attempts=1)
 
     await until(refused)
     receiver.answer = OK
-    clock.set(-3 * 3600)
-    await numbered(house, 1)  # wakes the engine; alone it looks at the clock every 15 s
-    await house.all_are("delivered", 2)
+    clock.jump(-3 * 3600)
+    await numbered(running, 1)  # wakes the engine; alone it looks at the clock every 15 s
+    await running.all_are("delivered", 2)
     assert sorted(receiver.got) == [0, 0, 1]
 
 
-async def test_a_clock_that_is_set_forward_interrupts_nothing(house, clock, receivers):
+async def test_a_clock_that_is_set_forward_interrupts_nothing(running, clock, receivers):
     exchange = asyncio.Event()
 
     async def slow(reader, writer):
@@ -170,38 +134,38 @@ async def test_a_clock_that_is_set_forward_interrupts_nothing(house, clock, rece
         await exchange.wait()
         writer.write(OK)
 
-    await house.hook(url_of(await receivers.behaving(slow)))
-    await numbered(house, 0)
-    clock.set(3 * 3600)
-    assert await house.store.rescue() == 0
+    await running.hook(url_of(await receivers.behaving(slow)))
+    await numbered(running, 0)
+    clock.jump(3 * 3600)
+    assert await running.store.rescue() == 0
     exchange.set()
-    await house.all_are("delivered", 1)
-    assert [one.attempts for one in await house.deliveries()] == [1]
+    await running.all_are("delivered", 1)
+    assert [one.attempts for one in await running.deliveries()] == [1]
 
 
-async def test_new_events_go_out_before_the_late_retries_of_a_receiver(house, clock, receivers):
+async def test_new_events_go_out_before_the_late_retries_of_a_receiver(running, clock, receivers):
     receiver = Receiver(NO)
     url = url_of(await receivers.behaving(receiver.behaviour))
-    await house.patient_hook(url, max_in_flight=1)
-    await numbered(house, *range(5))
+    await running.patient_hook(url, max_in_flight=1)
+    await numbered(running, *range(5))
 
     async def refused():
         # Stored, not only received: else the last of them is due an hour after the turn.
-        return len(await house.deliveries(status="pending", attempts=1)) == 5
+        return len(await running.deliveries(status="pending", attempts=1)) == 5
 
     await until(refused)
     receiver.answer = OK
-    clock.turn(4000)
-    await house.engine.accept([NewEvent(1, "job.failed", b'{"n":%d}' % n) for n in (5, 6, 7)])
-    await house.all_are("delivered", 8)
+    clock.advance(4000)
+    await running.engine.accept([NewEvent(1, "job.failed", b'{"n":%d}' % n) for n in (5, 6, 7)])
+    await running.all_are("delivered", 8)
     assert {5, 6, 7} < set(receiver.got[5:9]), "one claim in ten may have gone by age"
 
 
 # Red when the engine claims first tries first for a probe, too.
-async def test_the_probe_is_the_oldest_due_also_before_newer_first_tries(house, clock, receivers):
-    receiver, _ = await down_after(house, receivers)
-    clock.turn(4000)
-    await house.engine.accept([NewEvent(1, "job.failed", b'{"n":%d}' % n) for n in (10, 11)])
+async def test_the_probe_is_the_oldest_due_also_before_newer_first_tries(running, clock, receivers):
+    receiver, _ = await down_after(running, receivers)
+    clock.advance(4000)
+    await running.engine.accept([NewEvent(1, "job.failed", b'{"n":%d}' % n) for n in (10, 11)])
 
     async def probed():
         return len(receiver.got) > 10
@@ -210,65 +174,65 @@ async def test_the_probe_is_the_oldest_due_also_before_newer_first_tries(house, 
     assert receiver.got[10] < 10, "a retry; which of them, the jitter decides"
 
 
-async def test_a_breaker_uses_up_no_schedule_and_fails_nothing(house, clock, receivers):
-    await down_after(house, receivers)
-    await numbered(house, *range(10, 20))
-    clock.turn(31)
-    await numbered(house, 20)
+async def test_a_breaker_uses_up_no_schedule_and_fails_nothing(running, clock, receivers):
+    await down_after(running, receivers)
+    await numbered(running, *range(10, 20))
+    clock.advance(31)
+    await numbered(running, 20)
 
     async def probed():
-        return len(await house.deliveries(attempts=1, status="pending")) == 11
+        return len(await running.deliveries(attempts=1, status="pending")) == 11
 
     await until(probed)
-    waiting = await house.deliveries(status="pending")
+    waiting = await running.deliveries(status="pending")
     assert sorted(d.attempts for d in waiting) == [0] * 10 + [1] * 11
 
 
-async def test_a_ping_goes_through_an_open_breaker_and_does_not_close_it(house, receivers):
-    receiver, hook = await down_after(house, receivers)
+async def test_a_ping_goes_through_an_open_breaker_and_does_not_close_it(running, receivers):
+    receiver, hook = await down_after(running, receivers)
     receiver.answer = OK
-    await house.engine.ping(hook, b'{"n":99}')
+    await running.engine.ping(hook, b'{"n":99}')
     assert receiver.got[-1] == 99
-    await numbered(house, 10)
-    assert (await house.store.read(get_hook, 1, hook)).stats.breaker == "open"
-    assert [d.attempts for d in await house.deliveries(status="pending", attempts=0)] == [0]
+    await numbered(running, 10)
+    assert (await running.store.read(get_hook, 1, hook)).stats.breaker == "open"
+    assert [d.attempts for d in await running.deliveries(status="pending", attempts=0)] == [0]
 
 
-async def test_an_open_breaker_outlives_the_engine(house, clock, receivers):
-    receiver, _ = await down_after(house, receivers)
-    await house.engine.stop()
+async def test_an_open_breaker_outlives_the_engine(running, clock, receivers):
+    receiver, _ = await down_after(running, receivers)
+    await running.engine.stop()
     transport = Transport(LOOPBACK, Resolver())
-    house.engine = Engine(house.store, transport, clock=clock)
-    await house.engine.start()
-    await numbered(house, 10)
-    clock.turn(31)
+    running.engine = Engine(running.store, transport, clock=clock.now_ms)
+    await running.engine.start()
+    await numbered(running, 10)
+    clock.advance(31)
     receiver.answer = OK
-    await numbered(house, 11)
-    await house.all_are("delivered", 2)
+    await numbered(running, 11)
+    await running.all_are("delivered", 2)
     assert receiver.got[10:] == [10, 11]
-    await house.engine.stop()
+    await running.engine.stop()
     transport.close()
 
 
-async def held_line(house: House, receivers: Receivers) -> tuple[Receiver, int]:
+async def held_line(running: RunningEngine, receivers: Receivers) -> tuple[Receiver, int]:
     """An ordered hook that delivered 0, and whose line is held by the retry of 1 in an hour."""
     receiver = Receiver(OK)
     url = url_of(await receivers.behaving(receiver.behaviour))
-    hook = await house.patient_hook(url, ordered=True)
-    await numbered(house, 0)
-    await house.all_are("delivered", 1)
+    hook = await running.patient_hook(url, ordered=True)
+    await numbered(running, 0)
+    await running.all_are("delivered", 1)
     receiver.answer = BUSY
-    await numbered(house, 1)
+    await numbered(running, 1)
 
     async def held():
-        return await house.deliveries(status="pending", attempts=1)
+        return await running.deliveries(status="pending", attempts=1)
 
     await until(held)
     receiver.answer = OK
     return receiver, hook
 
 
-async def test_an_ordered_hook_sends_one_at_a_time_in_commit_order(house, receivers):
+async def test_an_ordered_hook_sends_one_at_a_time_in_commit_order(running, receivers):
     got: list[int] = []
     at_once = most = failures = 0
 
@@ -286,50 +250,50 @@ async def test_an_ordered_hook_sends_one_at_a_time_in_commit_order(house, receiv
             writer.write(BUSY if fails else OK)
 
     url = url_of(await receivers.behaving(behaviour))
-    await house.hook(url, ordered=True, retry_schedule_s=(0.01,) * 5)
-    await house.emit(20)
-    await numbered(house, *range(20, 30))
-    await house.all_are("delivered", 30)
+    await running.hook(url, ordered=True, retry_schedule_s=(0.01,) * 5)
+    await running.emit(20)
+    await numbered(running, *range(20, 30))
+    await running.all_are("delivered", 30)
     assert list(dict.fromkeys(got)) == list(range(30))
     assert got == sorted(got), "a retry holds the line"
     assert (most, failures) == (1, 12)
 
 
-async def test_cancelling_the_first_in_line_lets_the_next_go(house, receivers):
-    receiver, _ = await held_line(house, receivers)
-    await numbered(house, 2, 3)
-    [first] = await house.deliveries(status="pending", attempts=1)
+async def test_cancelling_the_first_in_line_lets_the_next_go(running, receivers):
+    receiver, _ = await held_line(running, receivers)
+    await numbered(running, 2, 3)
+    [first] = await running.deliveries(status="pending", attempts=1)
     assert receiver.got == [0, 1]
-    await house.store.write(changes.cancel, ACTOR, 1, decode("dlv", first.id))
-    await house.all_are("delivered", 3)
+    await running.store.write(changes.cancel, ACTOR, 1, decode("dlv", first.id))
+    await running.all_are("delivered", 3)
     assert receiver.got == [0, 1, 2, 3]
 
 
-async def test_a_ping_passes_by_the_line_of_an_ordered_hook(house, receivers):
-    receiver, hook = await held_line(house, receivers)
-    await house.engine.ping(hook, b'{"n":99}')
+async def test_a_ping_passes_by_the_line_of_an_ordered_hook(running, receivers):
+    receiver, hook = await held_line(running, receivers)
+    await running.engine.ping(hook, b'{"n":99}')
     assert receiver.got == [0, 1, 99]
 
 
-async def test_a_resend_joins_the_tail_of_an_ordered_hook(house, receivers):
-    receiver, _ = await held_line(house, receivers)
-    await numbered(house, 2)
-    [sent] = await house.deliveries(status="delivered")
-    [first] = await house.deliveries(status="pending", attempts=1)
-    await house.store.write(changes.resend, ACTOR, 1, decode("dlv", sent.id))
-    await numbered(house, 3)
-    await house.store.write(changes.resend, ACTOR, 1, decode("dlv", first.id))
-    await house.all_are("delivered", 5)
+async def test_a_resend_joins_the_tail_of_an_ordered_hook(running, receivers):
+    receiver, _ = await held_line(running, receivers)
+    await numbered(running, 2)
+    [sent] = await running.deliveries(status="delivered")
+    [first] = await running.deliveries(status="pending", attempts=1)
+    await running.store.write(changes.resend, ACTOR, 1, decode("dlv", sent.id))
+    await numbered(running, 3)
+    await running.store.write(changes.resend, ACTOR, 1, decode("dlv", first.id))
+    await running.all_are("delivered", 5)
     assert receiver.got == [0, 1, 1, 2, 0, 3]
 
 
-async def test_a_hook_that_becomes_ordered_while_it_sends_goes_on(house, receivers):
+async def test_a_hook_that_becomes_ordered_while_it_sends_goes_on(running, receivers):
     seen: list[bytes] = []
     url = url_of(await receivers.behaving(forever(OK, seen, 0.05)))
-    hook = await house.hook(url, max_in_flight=2)
-    await numbered(house, *range(6))
-    await house.store.write(
+    hook = await running.hook(url, max_in_flight=2)
+    await numbered(running, *range(6))
+    await running.store.write(
         changes.change_hook, ACTOR, 1, hook, lambda old: replace(old, ordered=True), None
     )
-    await house.all_are("delivered", 6)
+    await running.all_are("delivered", 6)
     assert len(seen) == 6

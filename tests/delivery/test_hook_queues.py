@@ -156,7 +156,7 @@ def test_an_open_breaker_holds_everything_until_one_probe_may_go():
     assert taken(queues, 40_001) == {1: 5}
 
 
-def test_a_probe_waits_for_what_was_under_way_when_the_breaker_opened():
+def test_a_probe_waits_for_attempts_in_flight_when_the_breaker_opened():
     queues = lanes_of(5)
     assert queues.reserve(1, 0)
     queues.put(1, most=5, active=True, open_until_ms=10)

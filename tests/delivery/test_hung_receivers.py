@@ -12,11 +12,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.delivery.conftest import Receivers, read_request
-from tests.delivery.test_engine import OK, House, house, url_of
+from tests.delivery.receivers import Receivers, read_request
+from tests.delivery.running_engine import OK, RunningEngine, url_of
 from tests.support.waiting import until
-
-__all__ = ["house"]
 
 HOOKS, SLOTS = 100, 2
 WITHIN_S = 14.0
@@ -67,22 +65,22 @@ class Healthy:
 
 
 async def test_all_that_is_healthy_gets_everything_while_a_hundred_others_hang(
-    house: House, receivers: Receivers
+    running: RunningEngine, receivers: Receivers
 ) -> None:
     hung, healthy = Hung(), Healthy()
     for number in range(HOOKS):  # in turn, so that neither kind is first
         url = url_of(await receivers.behaving(hung.behaviour))
-        await house.hook(url, max_in_flight=SLOTS)
+        await running.hook(url, max_in_flight=SLOTS)
         url = url_of(await receivers.behaving(healthy.behaviour(number)))
-        await house.hook(url, max_in_flight=SLOTS)
+        await running.hook(url, max_in_flight=SLOTS)
 
     async def all_hang() -> bool:
         return hung.open == HOOKS * SLOTS
 
-    await house.emit(SLOTS)
+    await running.emit(SLOTS)
     await until(all_hang, WITHIN_S)
     for _ in range(4):  # more than anybody has slots for, by hand-over and by claims
-        await house.emit(2 * SLOTS)
+        await running.emit(2 * SLOTS)
 
     async def all_arrived() -> bool:
         return healthy.got.total() >= HOOKS * 9 * SLOTS

@@ -11,7 +11,8 @@ import pytest
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
 from hooktui.domain.deliveries import ErrorClass
-from tests.delivery.conftest import LOOPBACK, Client, Receiver, Receivers, read_request
+from tests.delivery.conftest import LOOPBACK, Client
+from tests.delivery.receivers import Receiver, Receivers, read_request
 from tests.support.waiting import until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

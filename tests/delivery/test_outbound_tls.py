@@ -9,7 +9,7 @@ import pytest
 from hooktui.delivery.tls import unverified_context, verified_context
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass
-from tests.delivery.certificates import Authority
+from tests.support.certificates import Authority
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

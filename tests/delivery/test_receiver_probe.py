@@ -1,6 +1,5 @@
 """A receiver looked at step by step: what each fault looks like, and that nothing is sent."""
 
-import asyncio
 import re
 import ssl
 import threading
@@ -20,13 +19,12 @@ from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.diagnosis import DiagnosisInput, checks_of_look, diagnose
-from hooktui.domain.hook_settings import HookSettings
-from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.diagnosis import Certificate
-from tests.console.things import hook as wire_hook
-from tests.delivery.certificates import Authority
 from tests.delivery.conftest import LOOPBACK, SHORT
+from tests.support.certificates import Authority
+from tests.support.live_hooks import live_hook
+from tests.support.waiting import until
+from tests.support.wire_objects import hook as wire_hook
 
 ALLOWED = parse_networks("127.0.0.2, 127.0.0.3")
 # A busy machine must not look like a hung receiver; what hangs says so in its test.
@@ -36,14 +34,6 @@ PATIENT = replace(SHORT, dns_s=5.0, connect_s=5.0, tls_s=5.0)
 @pytest.fixture
 def authority(tmp_path):
     return Authority(tmp_path)
-
-
-def live(target, *, verify_tls=True):
-    settings = HookSettings(url=target.url, events=("job",), name="n", verify_tls=verify_tls)
-    return LiveHook(
-        id=HookId(12), account=AccountId(1), version=1, settings=settings, target=target,
-        subscriptions=frozenset({"job"}), filter=None, secrets=(),
-    )  # fmt: skip
 
 
 def quiet(_look, _step):
@@ -56,7 +46,9 @@ async def looked(target, *, trust=None, verify_tls=True, lookup=None, own=(), **
     dialer = Dialer(more.get("allowed", LOOPBACK), Resolver(lookup or system_lookup), limits, trust)
     dialer.own_listeners = frozenset(own)
     tell = more.get("tell", quiet)
-    look = await ReceiverProbe(dialer, limits)(live(target, verify_tls=verify_tls), tell)
+    look = await ReceiverProbe(dialer, limits)(
+        live_hook(target=target, verify_tls=verify_tls), tell
+    )
     found = DiagnosisInput(
         hook=wire_hook(url=target.url), target=target, look=look, ping=None, breaker_until_ms=None,
         paused=False, started_at="2026-11-25T12:00:00.000Z", now_ms=now_ms(),
@@ -91,13 +83,11 @@ async def test_a_trusted_receiver_shows_its_certificate_and_gets_no_byte(authori
     assert one.look.addresses[0].connect_ms > 0
     assert one.said.state == "ok"
     # Red when the looker sends something, or leaves its connections open.
-    async with asyncio.timeout(5):
-        while not seen:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until(lambda: seen)
     assert set(seen) == {b""}
 
 
-async def test_each_step_that_leads_on_is_told_with_what_is_known_by_then(authority, receivers):
+async def test_each_step_that_leads_on_is_reported_with_what_is_known_by_then(authority, receivers):
     receiver, _ = await serving(receivers, authority.server_context("127.0.0.1", days=-3))
     told = []
     one = await looked(receiver.target, tell=lambda look, step: told.append((step, look)))

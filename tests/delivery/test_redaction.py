@@ -23,25 +23,20 @@ from hooktui.delivery.redaction import SecretForms, mask_steps, own_secrets
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.sender import Sender
 from hooktui.delivery.transport import Transport
-from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass, Exchange, Trigger
 from hooktui.domain.hook_settings import Credentials, HookSettings
-from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
+from hooktui.domain.ids import DeliveryId, EventId
 from hooktui.domain.json_text import finish
-from hooktui.domain.live_hook import LiveHook, LiveSecret
+from hooktui.domain.live_hook import LiveSecret
 from hooktui.store.contract import ClaimedDelivery
+from tests.support.live_hooks import live_hook
 
-SETTINGS = HookSettings(
-    url="https://example.com/", name="x", events=("job",),
+HOOK = live_hook(
     headers={
         "X-Api-Key": "key-0123456789", "Authorization": "Bearer abcdefghij", "X-Plain": "plain-one",
     },
     sensitive_headers=("X-Api-Key", "Authorization"),
     basic_auth=Credentials("ada", 'pass"w\\rd-é'),
-)  # fmt: skip
-HOOK = LiveHook(
-    id=HookId(1), account=AccountId(1), version=1, settings=SETTINGS,
-    target=parse_url(SETTINGS.url), subscriptions=frozenset(), filter=None,
     secrets=(LiveSecret(1, "whsec_0123456789", 0),),
 )  # fmt: skip
 PAIR = b64encode('ada:pass"w\\rd-é'.encode()).decode()
@@ -85,7 +80,7 @@ def test_what_holds_no_secret_is_the_very_same() -> None:
     assert masked(given, own_secrets(HOOK)) is given
     escaped = answer(rb'{"text": "say \"no\" & 100%"}', headers=(("A", "a=1&b=%20"),))
     assert masked(escaped, own_secrets(HOOK)) == escaped
-    short = replace(SETTINGS, headers={"X-Api-Key": "test"}, sensitive_headers=("X-Api-Key",))
+    short = replace(HOOK.settings, headers={"X-Api-Key": "test"}, sensitive_headers=("X-Api-Key",))
     given = answer(b"this is a test")
     assert masked(given, own_secrets(replace(HOOK, settings=short))) is given
 

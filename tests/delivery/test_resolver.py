@@ -15,7 +15,7 @@ from hooktui.delivery.limits import MAX_REASON
 from hooktui.delivery.resolver import NameLookupError, Resolver, system_lookup
 from hooktui.delivery.shortage import MachineShort
 from hooktui.domain.machine import Condition
-from tests.delivery.no_files import no_file_left
+from tests.support.file_limit import no_file_left
 from tests.support.waiting import until
 
 
@@ -109,13 +109,13 @@ async def test_a_hook_runs_two_lookups_at_most_and_others_go_on(held):
 async def test_20_hung_lookups_do_not_delay_a_healthy_one(held):
     resolver = Resolver(held)
     held.let_go("healthy.test")
-    hung = [asyncio.ensure_future(resolver.resolve(n, f"hung{n}.test", 80, 0.5)) for n in range(20)]
+    hung = [asyncio.ensure_future(resolver.resolve(n, f"hung{n}.test", 80, 60)) for n in range(20)]
     await until(lambda: len(held.asked) == 20)
-    began = time.monotonic()
-    await resolver.resolve("healthy", "healthy.test", 80, 2)
-    assert time.monotonic() - began < 0.3
-    results = await asyncio.gather(*hung, return_exceptions=True)
-    assert all(isinstance(result, NameLookupError) for result in results)
+    await resolver.resolve("healthy", "healthy.test", 80, 30)
+    assert not any(lookup.done() for lookup in hung)
+    for n in range(20):
+        held.let_go(f"hung{n}.test")
+    await asyncio.gather(*hung)
 
 
 async def test_a_host_that_hung_is_asked_again_when_its_lookup_is_over(held):

@@ -24,7 +24,7 @@ def test_an_answer_depends_on_seed_path_and_number_alone(behaviour, seed, number
     )
 
 
-def test_another_seed_has_other_moods():
+def test_another_seed_has_other_behaviours():
     assert statuses(Behaviour.FLAKY, 1) != statuses(Behaviour.FLAKY, 2)
     assert statuses(Behaviour.DOWN, 1) != statuses(Behaviour.DOWN, 2)
 

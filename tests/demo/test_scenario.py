@@ -171,7 +171,7 @@ def test_a_cluster_idles_as_long_after_its_last_job_as_it_says(seed, pace):
 
 @settings(max_examples=10, deadline=None)
 @given(SEEDS)
-def test_the_same_seed_tells_the_same_story_byte_by_byte(seed):
+def test_the_same_seed_makes_the_same_scenario_byte_by_byte(seed):
     assert told(seed, 60.0) == told(seed, 60.0)
 
 
@@ -188,7 +188,7 @@ def test_another_start_changes_nothing_but_times():
     assert without_times(first) == without_times(later)
 
 
-def test_another_seed_tells_another_story():
+def test_another_seed_makes_another_scenario():
     assert [s.event_type for s in told(1, 60.0)] != [s.event_type for s in told(2, 60.0)]
 
 

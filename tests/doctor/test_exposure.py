@@ -11,7 +11,7 @@ from hooktui.bench.sink import write_certificate
 from hooktui.doctor.exposure import check_exposure
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.server.settings import Settings
-from tests.running import running_server
+from tests.support.running_server import running_server
 
 
 def found(environ: dict[str, str] | None = None, **given: object) -> dict[str, Check]:

@@ -15,8 +15,8 @@ from hooktui.domain.paths import InstallPaths, places
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.postgres.connections import parse_database_url
 from hooktui.store.vault import load_keys
-from tests.contract.given import emit, make_hook
-from tests.postgres import database, open_store
+from tests.support.postgres import database, open_store
+from tests.support.stores import emit, make_hook
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ async def test_a_database_in_use_is_described(where: InstallPaths, url: str) -> 
     assert "fsync off" in found["durability"].value
 
 
-async def test_no_server_anywhere_is_told(where: InstallPaths, url: str) -> None:
+async def test_no_server_anywhere_is_reported(where: InstallPaths, url: str) -> None:
     found = await look(where, url)
     assert found["servers"].state == "warn"
     assert found["key file"].state == "ok"
@@ -74,7 +74,7 @@ async def test_another_key_file_is_a_failure(where: InstallPaths, url: str) -> N
     assert (await look(where, url))["key file"].state == "fail"
 
 
-async def test_leases_that_ran_out_are_told(where: InstallPaths, url: str) -> None:
+async def test_leases_that_ran_out_are_reported(where: InstallPaths, url: str) -> None:
     store = await open_store(url, where.home)
     await make_hook(store)
     await emit(store, 5)

@@ -16,10 +16,9 @@ from hooktui.doctor.sqlite import check_database, check_installation
 from hooktui.domain.paths import InstallPaths, places
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.vault import load_keys
-from tests.contract.given import emit, make_hook
-from tests.delivery.no_files import no_file_left
-from tests.store.conftest import open_in
 from tests.store.test_restore import killed_home, shell_on
+from tests.support.file_limit import no_file_left
+from tests.support.stores import emit, make_hook, open_in
 
 RESERVE = 1 << 20
 
@@ -74,7 +73,7 @@ async def test_a_home_in_use_is_looked_at_beside_its_writer(where: InstallPaths)
     await store.close()
 
 
-def test_what_a_killed_server_left_is_told(where: InstallPaths) -> None:
+def test_what_a_killed_server_left_is_reported(where: InstallPaths) -> None:
     killed_home(where.home)
     found = look(where)
     assert "applied at the next start" in found["wal"].value
@@ -134,7 +133,7 @@ def test_a_newer_schema_is_a_failure(where: InstallPaths) -> None:
         (".", 0o750, "ok"),
     ],
 )
-def test_files_that_others_can_use_are_told(where: InstallPaths, name, mode, state) -> None:
+def test_files_that_others_can_use_are_reported(where: InstallPaths, name, mode, state) -> None:
     file = where.home / name
     file.chmod(mode)
     check = look(where)["modes"]
@@ -180,13 +179,13 @@ def test_settings_of_root_may_be_read_by_the_servers_group(where: InstallPaths, 
     assert state == "ok" or check.advice == f"chmod 640 {where.config}"
 
 
-def test_events_of_the_future_are_told(where: InstallPaths) -> None:
+def test_events_of_the_future_are_reported(where: InstallPaths) -> None:
     with closing(sqlite3.connect(where.database, isolation_level=None)) as raw:
         raw.execute("UPDATE event SET created_at = created_at + 3600000")
     assert look(where)["stored times"].state == "warn"
 
 
-def test_a_restore_that_was_cut_off_is_told(where: InstallPaths) -> None:
+def test_a_restore_that_was_cut_off_is_reported(where: InstallPaths) -> None:
     where.database.rename(where.database.with_name("hooktui.db.restored-x"))
     check = look(where)["database"]
     assert (check.state, check.value) == ("warn", "a restore was interrupted")

@@ -19,7 +19,7 @@ from hooktui.domain.addresses import (
     refusal_reason,
 )
 from hooktui.domain.errors import Refused
-from tests.domain.address_table import (
+from tests.support.address_table import (
     FORBIDDEN,
     MALFORMED,
     PUBLIC,

@@ -30,8 +30,8 @@ from hooktui.domain.filters.parser import (
     parse_hook_filter,
 )
 from hooktui.domain.json_text import Steps, check, finish, read
-from tests.api.odd_bodies import ODD, broken, written
-from tests.api.odd_bodies import PIECES as PIECES_OF_JSON
+from tests.support.odd_bodies import ODD, broken, written
+from tests.support.odd_bodies import PIECES as PIECES_OF_JSON
 
 NOW = 1_795_575_845_000
 BODY = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hooktui.domain.errors import Malformed
 from hooktui.domain.json_text import MAX_DEPTH, check, count_values, finish, read, read_steps
-from tests.api.odd_bodies import ODD, PIECES, broken, written
+from tests.support.odd_bodies import ODD, PIECES, broken, written
 
 DEEP = MAX_DEPTH
 

@@ -47,7 +47,7 @@ def test_an_event_that_the_receiver_never_took_is_lost_and_its_delivery_a_phanto
     assert found.phantoms == ("dlv_1",)
 
 
-def test_an_event_that_nobody_was_told_of_is_unexpected():
+def test_an_event_that_nobody_offered_is_unexpected():
     found = verdict([TAKEN], sent=[])
     assert not found.good
     assert found.unexpected == ("evt_1 was never accepted",)
@@ -84,6 +84,6 @@ def replace_entry(entry: ReceivedRequest, **changes: str) -> ReceivedRequest:
     ("kills", "duplicates", "good"),
     [(0, 0, True), (0, 1, False), (2, 2 * IN_FLIGHT, True), (2, 2 * IN_FLIGHT + 1, False)],
 )
-def test_only_what_was_under_way_at_a_kill_may_come_twice(kills, duplicates, good):
+def test_only_attempts_in_flight_at_a_kill_may_come_twice(kills, duplicates, good):
     verdict = Verdict(1, 2, duplicates, (), (), (), (), ())
     assert Proof(verdict, kills, 0, (), 1.0).good is good

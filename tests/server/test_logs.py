@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from hooktui.server.logs import Bounded, LogFormatter
+from tests.support.clocks import Clock
 
 
 def _record(level: int = logging.INFO) -> logging.LogRecord:
@@ -12,11 +13,11 @@ def _record(level: int = logging.INFO) -> logging.LogRecord:
 
 
 def test_a_flood_of_lines_is_cut_and_the_next_line_says_how_many_are_missing():
-    now = [0.0]
-    bounded = Bounded(lambda: now[0])
+    clock = Clock()
+    bounded = Bounded(clock.steady_s)
     let_through = sum(bounded.filter(_record()) for _ in range(5000))
     assert let_through == Bounded.AT_ONCE
-    now[0] += 1
+    clock.advance(1)
     later = [_record() for _ in range(100)]
     assert sum(bounded.filter(one) for one in later) == Bounded.PER_S
     assert later[0].getMessage() == "refused x (4000 lines before were omitted)"

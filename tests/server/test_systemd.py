@@ -21,8 +21,8 @@ from hooktui.domain.heartbeat import Heartbeat
 from hooktui.server.systemd import Notifier, is_journal, notifier_of
 from hooktui.store.contract import NewEvent
 from hooktui.store.sqlite import store as sqlite
-from tests.contract.given import DEFAULT, make_hook
-from tests.store.conftest import open_in
+from tests.support.clocks import Clock
+from tests.support.stores import DEFAULT, make_hook, open_in
 
 WATCHDOG_S = 1.0
 
@@ -105,7 +105,7 @@ def test_a_server_tells_that_it_is_ready_lives_and_stops(manager: Manager, serve
 
 
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
-def test_a_server_whose_loop_stands_still_is_fed_no_more(
+def test_a_server_whose_loop_is_blocked_stops_notifying_the_watchdog(
     manager: Manager, serve, tmp_path: Path
 ) -> None:
     serve(**failpoints.environment("before_accept_commit:block"))
@@ -127,7 +127,7 @@ def test_a_server_whose_loop_stands_still_is_fed_no_more(
 
 
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
-async def test_a_writer_that_stands_still_is_told_although_the_loop_turns(
+async def test_a_blocked_writer_is_reported_although_the_loop_runs(
     manager: Manager, tmp_path: Path, monkeypatch
 ) -> None:
     """Red when only the loop is looked at: the writer of a slow disk has a thread of its own."""
@@ -165,16 +165,18 @@ async def test_a_writer_that_stands_still_is_told_although_the_loop_turns(
 
 
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
-async def test_a_dispatcher_that_is_stuck_or_gone_is_fed_no_more(manager: Manager) -> None:
-    now = [100.0]
-    heartbeat, working = Heartbeat("dispatcher", lambda: now[0]), [True]
+async def test_a_dispatcher_that_is_stuck_or_gone_stops_notifying_the_watchdog(
+    manager: Manager,
+) -> None:
+    clock, working = Clock(), [True]
+    heartbeat = Heartbeat("dispatcher", clock.steady_s)
     notifier = Notifier(manager.address, 0.3)
     telling = asyncio.create_task(
         notifier.keep_telling([heartbeat], lambda: working[0], lambda: "fine")
     )
     heartbeat.start()
     assert await asyncio.to_thread(manager.is_fed, 2)
-    now[0] += 0.4
+    clock.advance(0.4)
     await asyncio.to_thread(manager.wait_for, "wedged: the dispatcher has been in one step")
     heartbeat.idle()
     assert await asyncio.to_thread(manager.is_fed, 2)
@@ -203,7 +205,7 @@ def test_a_manager_that_does_not_listen_is_no_fault(tmp_path: Path, caplog) -> N
         ({"NOTIFY_SOCKET": "/run/x", "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}, None),
     ],
 )
-def test_the_environment_says_who_is_told_and_how_often(environ, watchdog_s) -> None:
+def test_the_environment_says_whom_to_notify_and_how_often(environ, watchdog_s) -> None:
     assert notifier_of(environ).watchdog_s == watchdog_s
 
 

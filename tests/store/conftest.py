@@ -10,15 +10,12 @@ from pathlib import Path
 import pytest
 
 from hooktui.store.sqlite.store import SqliteStore
-from tests.contract.given import Clock
-from tests.postgres import PostgresServer, database
 from tests.store.servers import Servers
+from tests.support.clocks import Clock
+from tests.support.postgres import PostgresServer, database
+from tests.support.stores import open_in
 
 _ROOT = Path(__file__).parents[2]
-
-
-async def open_in(home: Path) -> SqliteStore:
-    return await SqliteStore.open(home / "hooktui.db", key_file=home / "hooktui.key")
 
 
 async def run_python(script: str, home: Path) -> tuple[int | None, str]:
@@ -38,13 +35,18 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 @pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
 async def url(postgres: PostgresServer) -> AsyncIterator[str]:
     async with database(postgres) as one:
         yield one
 
 
 @pytest.fixture
-async def servers(url: str, tmp_path: Path) -> AsyncIterator[Servers]:
-    some = Servers(url, tmp_path, Clock())
+async def servers(url: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Servers]:
+    some = Servers(url, tmp_path, clock)
     yield some
     await some.close()

@@ -9,8 +9,8 @@ from pathlib import Path
 import asyncpg
 
 from hooktui.store.postgres.store import PostgresStore
-from tests.contract.given import Clock
-from tests.postgres import open_store
+from tests.support.clocks import Clock
+from tests.support.postgres import open_store
 
 
 class Servers:

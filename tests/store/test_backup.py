@@ -17,8 +17,8 @@ from hooktui.store.sqlite.backup import BadBackup, check_whole, copy_database, o
 from hooktui.store.sqlite.disk_guard import RESERVE_BYTES
 from hooktui.store.sqlite.files import free_bytes
 from hooktui.store.sqlite.store import SqliteStore
-from tests.contract.given import always, emit, make_hook, offer
-from tests.store.copies import save_backup
+from tests.support.backups import save_backup
+from tests.support.stores import always, emit, make_hook, offer
 from tests.support.waiting import wait_for
 
 

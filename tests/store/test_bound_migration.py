@@ -17,19 +17,19 @@ from hooktui.store.sqlite.backup_source import open_backup
 from hooktui.store.sqlite.moved_marker import new_mark, write_mark
 from hooktui.store.sqlite.restore import restore
 from hooktui.store.vault import KeyProblem, create_keys, new_key, replace_keys
-from tests.contract.given import ADA, make_hook
-from tests.postgres import database, open_store
-from tests.store.conftest import open_in, run_python
-from tests.store.copies import save_backup
-from tests.store.earlier import as_0004
+from tests.store.conftest import run_python
 from tests.store.servers import connected
+from tests.support.backups import save_backup
+from tests.support.earlier_schemas import as_0004
+from tests.support.postgres import database, open_store
+from tests.support.stores import ADA, make_hook, open_in
 
 OPEN = """
 import asyncio, sys
 from pathlib import Path
 from hooktui import failpoints
-from tests.postgres import open_store
-from tests.store.conftest import open_in
+from tests.support.postgres import open_store
+from tests.support.stores import open_in
 
 failpoints.arm("before_migration_commit:kill")
 URL, HOME = {url!r}, Path(sys.argv[1])

@@ -15,8 +15,7 @@ from hooktui.store.sqlite import connections, writer
 from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.connections import WalWatch, truncate
 from hooktui.store.sqlite.store import SqliteStore
-from tests.contract.given import emit, offer
-from tests.store.conftest import open_in
+from tests.support.stores import emit, offer, open_in
 
 
 async def wal_size(store: SqliteStore) -> int:
@@ -85,7 +84,7 @@ async def test_short_bodies_are_left_to_the_checkpoints_of_sqlite(
     assert not made
 
 
-def test_a_log_that_grows_out_of_hand_is_told_once_a_doubling(caplog) -> None:
+def test_a_log_that_grows_out_of_hand_is_reported_once_a_doubling(caplog) -> None:
     watch = WalWatch(_yes, _no, _no)
     caplog.set_level(logging.WARNING)
     for mib in (100, 256, 300, 400, 512, 600):

@@ -10,15 +10,15 @@ from pathlib import Path
 from hooktui.domain.ids import HookId
 from hooktui.store import changes
 from hooktui.store.sqlite.store import SqliteStore
-from tests.contract.given import ADA, DEFAULT, Clock, result_of, settings
-from tests.store.conftest import open_in
+from tests.support.clocks import Clock
+from tests.support.stores import ADA, DEFAULT, open_in, result_of, settings
 
 # Accepts, claims and records without end, and prints the id of each event that was accepted.
 _VICTIM = """
 import asyncio, pathlib, sys
 from hooktui.domain.clock import now_ms
-from tests.contract.given import always, offer, result_of
-from tests.store.conftest import open_in
+from tests.support.stores import always, offer, result_of
+from tests.support.stores import open_in
 
 class Now:
     ms = property(lambda self: now_ms())

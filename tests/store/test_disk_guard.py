@@ -16,8 +16,9 @@ from hooktui.domain.errors import DiskFull
 from hooktui.domain.ids import HookId
 from hooktui.store.sqlite.disk_guard import DiskGuard
 from hooktui.store.sqlite.store import SqliteStore
-from tests.contract.given import Clock, make_hook, offer, result_of
-from tests.disks import small_disk
+from tests.support.clocks import Clock
+from tests.support.disks import small_disk
+from tests.support.stores import make_hook, offer, result_of
 
 MIB = 1 << 20
 
@@ -36,17 +37,17 @@ def test_there_is_room_where_the_disk_and_the_free_pages_say_so(free, inside, ro
 
 
 def test_the_disk_is_asked_five_times_a_second_and_not_for_every_event() -> None:
-    asked, now_s = [], [100.0]
+    asked, clock = [], Clock()
 
     def free() -> int:
-        asked.append(now_s[0])
+        asked.append(clock.steady_s())
         return 64 * MIB if len(asked) == 1 else 0
 
-    guard = DiskGuard(64 * MIB, free, lambda: 0, lambda: now_s[0])
+    guard = DiskGuard(64 * MIB, free, lambda: 0, clock.steady_s)
     for _ in range(1000):
         guard.check()
     assert len(asked) == 1
-    now_s[0] += 0.2
+    clock.advance(0.2)
     with pytest.raises(DiskFull):
         guard.check()
 

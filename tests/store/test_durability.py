@@ -15,8 +15,7 @@ import pytest
 
 from hooktui.store import changes
 from hooktui.store.sqlite.store import SqliteStore
-from tests.contract.given import ADA, DEFAULT, settings
-from tests.store.conftest import open_in
+from tests.support.stores import ADA, DEFAULT, open_in, settings
 
 _ROOT = Path(__file__).parents[2]
 _FULL = 2
@@ -25,8 +24,8 @@ _FULL = 2
 _PRODUCER = """
 import asyncio, pathlib, sys
 from hooktui.domain.errors import HooktuiError
-from tests.contract.given import offer
-from tests.store.conftest import open_in
+from tests.support.stores import offer
+from tests.support.stores import open_in
 
 async def main():
     store = await open_in(pathlib.Path(sys.argv[1]))

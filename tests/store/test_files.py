@@ -15,8 +15,8 @@ from hooktui.store.migrations import SchemaTooNew
 from hooktui.store.sqlite import files
 from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.vault import Key, KeyProblem, Vault, load_keys
-from tests.contract.given import ADA, DEFAULT, emit, settings
-from tests.store.conftest import open_in, run_python
+from tests.store.conftest import run_python
+from tests.support.stores import ADA, DEFAULT, emit, open_in, settings
 
 
 def modes_in(home: Path) -> dict[str, int]:
@@ -48,7 +48,7 @@ async def test_a_second_opener_is_told_who_has_it(store: SqliteStore, tmp_path: 
 async def test_another_process_is_told_too(store: SqliteStore, tmp_path: Path) -> None:
     code, errors = await run_python(
         "import asyncio, pathlib, sys\n"
-        "from tests.store.conftest import open_in\n"
+        "from tests.support.stores import open_in\n"
         "asyncio.run(open_in(pathlib.Path(sys.argv[1])))",
         tmp_path,
     )

@@ -15,9 +15,9 @@ from hooktui.store import changes
 from hooktui.store.key_ring import find_keys
 from hooktui.store.key_rotation import count_by_key, rotate_keys
 from hooktui.store.vault import KeyProblem
-from tests.contract.given import ADA, DEFAULT, SECRET, make_hook
-from tests.postgres import database, open_store
-from tests.store.conftest import open_in, run_python
+from tests.store.conftest import run_python
+from tests.support.postgres import database, open_store
+from tests.support.stores import ADA, DEFAULT, SECRET, make_hook, open_in
 
 ROTATE = """
 import asyncio, os, sys
@@ -25,9 +25,9 @@ from pathlib import Path
 from hooktui import failpoints
 from hooktui.store import key_rotation
 from hooktui.store.key_rotation import rotate_keys
-from tests.contract.given import ADA
-from tests.postgres import open_store
-from tests.store.conftest import open_in
+from tests.support.stores import ADA
+from tests.support.postgres import open_store
+from tests.support.stores import open_in
 
 URL, POINT = {url!r}, {point!r}
 

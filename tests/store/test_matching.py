@@ -7,37 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from hooktui.domain.addresses import parse_url
 from hooktui.domain.errors import TooLarge
-from hooktui.domain.filters.parser import parse_hook_filter
 from hooktui.domain.filters.terms import Subject
-from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.json_text import Steps
-from hooktui.domain.live_hook import LiveHook, wants
+from hooktui.domain.live_hook import wants
 from hooktui.store.contract import NewEvent
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning import matching
 from hooktui.store.planning.matching import Outdated, accept_matched, check_current
+from tests.support.live_hooks import live_hook
 
-URL = "http://127.0.0.1/"
 TYPES = ("job.failed", "job.started", "cluster.error", "ping")
 A, B = AccountId(1), AccountId(2)
-
-
-def live_hook(
-    number: int, events: tuple[str, ...] = ("job",), text: str | None = None, **more: object
-) -> LiveHook:
-    return LiveHook(
-        id=HookId(number),
-        account=more.pop("account", A),
-        version=more.pop("version", 1),
-        settings=HookSettings(url=URL, events=events, filter=text, **more),
-        target=parse_url(URL),
-        subscriptions=frozenset(events),
-        filter=None if text is None else parse_hook_filter(text),
-        secrets=(),
-    )
 
 
 # Red when a change leaves a hook among the subscribers of a type that it no longer asks for, when
@@ -51,7 +33,7 @@ def test_subscribers_are_what_a_look_at_all_hooks_finds(seed: int) -> None:
         events = tuple(choose.sample(["job", "job.failed", "job.started", "cluster.error"], 2))
         text = choose.choice([None, "data.a:1"])
         account = old.account if old else choose.choice([A, B])
-        live = live_hook(number, events, text, account=account)
+        live = live_hook(number, events=events, filter=text, account=account)
         hooks.put({HookId(number): None if choose.random() < 0.3 else live})
         assert hooks.filtered == sum(hook.filter is not None for hook in hooks.view.values())
         for account in (A, B):
@@ -69,7 +51,7 @@ def offer(body: bytes = b'{"a":1}') -> NewEvent:
 
 async def test_cheap_events_are_matched_in_the_transaction() -> None:
     hooks = LiveHooks()
-    hooks.put({HookId(1): live_hook(1, text="data.a:1")})
+    hooks.put({HookId(1): live_hook(1, filter="data.a:1")})
     assert await accept_matched([offer()], hooks, _returning) == {}
 
 
@@ -83,12 +65,12 @@ async def test_dear_events_are_matched_before_it_and_only_what_changed_again(
 ) -> None:
     monkeypatch.setattr(matching, "CHEAP", 1000)
     hooks = LiveHooks()
-    hooks.put({HookId(n): live_hook(n, text=f"data.a:{n % 2}") for n in range(1, 21)})
+    hooks.put({HookId(n): live_hook(n, filter=f"data.a:{n % 2}") for n in range(1, 21)})
     tries: list[matching.Matches] = []
 
     async def submit(known: matching.Matches) -> matching.Matches:
         if not tries:  # somebody changes some hooks while the event waits
-            hooks.put({HookId(n): live_hook(n, text="data.a:7", version=2) for n in range(1, 6)})
+            hooks.put({HookId(n): live_hook(n, filter="data.a:7", version=2) for n in range(1, 6)})
         tries.append(known)
         check_current([offer()], hooks, known)
         return known
@@ -108,7 +90,7 @@ def test_what_is_outdated_is_not_matched_in_the_transaction(
 ) -> None:
     monkeypatch.setattr(matching, "CHEAP", 1000)
     hooks = LiveHooks()
-    hooks.put({HookId(n): live_hook(n, text="data.a:1") for n in range(1, 21)})
+    hooks.put({HookId(n): live_hook(n, filter="data.a:1") for n in range(1, 21)})
     with pytest.raises(Outdated):
         check_current([offer()], hooks, {})
 
@@ -128,7 +110,7 @@ async def test_a_batch_that_would_make_very_many_deliveries_is_refused() -> None
 async def test_a_dense_body_is_matched_before_the_transaction(count: int) -> None:
     body = b"[" + b"1," * count + b"1]"
     hooks = LiveHooks()
-    hooks.put({HookId(1): live_hook(1, text="data.a:1")})
+    hooks.put({HookId(1): live_hook(1, filter="data.a:1")})
     assert await accept_matched([offer(body)], hooks, _returning) == {0: {HookId(1): (1, False)}}
     check_current([offer(body)], hooks, {0: {HookId(1): (1, False)}})
     with pytest.raises(Outdated):
@@ -145,6 +127,6 @@ async def test_a_body_that_was_matched_ahead_is_given_up(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Subject, "forget_steps", forget_steps)
     hooks = LiveHooks()
-    hooks.put({HookId(1): live_hook(1, text="data.a:1")})
+    hooks.put({HookId(1): live_hook(1, filter="data.a:1")})
     await accept_matched([offer(b"[" + b"[]," * 85_000 + b"1]")], hooks, _returning)
     assert len(given_up) == 1

@@ -16,9 +16,9 @@ from hooktui.store import changes, migrations, queries
 from hooktui.store.queries import AuditQuery
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.sqlite import sql as queue_sql
-from tests.contract.given import ADA
-from tests.store.conftest import open_in, run_python
-from tests.store.earlier import as_0005
+from tests.store.conftest import run_python
+from tests.support.earlier_schemas import as_0005
+from tests.support.stores import ADA, open_in
 
 
 def test_the_head_in_the_code_is_the_head_of_the_scripts() -> None:

@@ -10,9 +10,8 @@ from sqlalchemy import text
 
 from hooktui.domain.errors import Unavailable
 from hooktui.store.sqlite.connections import READERS, Readers
-from tests.contract.given import emit, make_hook
-from tests.delivery.no_files import no_file_left
-from tests.store.conftest import open_in
+from tests.support.file_limit import no_file_left
+from tests.support.stores import emit, make_hook, open_in
 
 
 # Red when readers are opened at their first use.

@@ -22,7 +22,8 @@ from hooktui.store.queries import AuditQuery, DeliveryQuery
 from hooktui.store.queries.hooks import hooks_by_id
 from hooktui.store.queries.pages import PageRequest, _Cursor, _write
 from hooktui.store.sqlite.store import SqliteStore
-from tests.contract.given import START_MS, emit, make_hook
+from tests.support.clocks import START_MS
+from tests.support.stores import emit, make_hook
 
 GROWING = ("delivery", "event", "attempt", "hook_stats", "feed")
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from hooktui.domain.errors import Refused
-from tests.contract.given import emit, offer
 from tests.store.servers import Servers
+from tests.support.stores import emit, offer
 
 
 # Red without the keys that are taken before the match.
@@ -47,5 +47,5 @@ async def test_ids_grow_over_restarts_whatever_number_a_server_gets(servers: Ser
     before = (await emit(two))[0].id
     await one.close()
     await two.close()
-    servers.clock.turn(-3600)
+    servers.clock.advance(-3600)
     assert (await emit(await servers.another()))[0].id > before

@@ -13,8 +13,9 @@ from hooktui.store import changes, queries
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.queries import AuditQuery
 from hooktui.store.queries.pages import PageRequest
-from tests.contract.given import ADA, BOB, Clock, emit, make_hook, result_of
-from tests.postgres import PostgresServer, database, open_store
+from tests.support.clocks import Clock
+from tests.support.postgres import PostgresServer, database, open_store
+from tests.support.stores import ADA, BOB, emit, make_hook, result_of
 
 EACH = 60
 

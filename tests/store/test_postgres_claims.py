@@ -11,7 +11,8 @@ from hooktui.domain.ids import HookId
 from hooktui.store.contract import LEASE_S
 from hooktui.store.postgres import notify
 from hooktui.store.postgres.store import PostgresStore
-from tests.contract.given import (
+from tests.store.servers import Servers, connected
+from tests.support.stores import (
     Heard,
     deliveries,
     emit,
@@ -20,7 +21,6 @@ from tests.contract.given import (
     the_delivery,
     the_hook,
 )
-from tests.store.servers import Servers, connected
 from tests.support.waiting import until
 
 
@@ -47,7 +47,7 @@ async def test_a_lease_that_ran_out_is_rescued_by_another_server_and_its_worker_
     await emit(one)
     (stale,) = await one.claim(hook, 1)
     assert await two.rescue() == 0
-    servers.clock.turn(LEASE_S + 1)
+    servers.clock.advance(LEASE_S + 1)
     assert await two.rescue() == 1
     (again,) = await two.claim(hook, 1)
     assert await one.record([result_of(stale, servers.clock)]) == [False]
@@ -64,7 +64,7 @@ async def test_each_lease_is_rescued_by_one_server(servers: Servers) -> None:
     await emit(some[0], 900)
     while await some[0].claim(hook, 300):
         pass
-    servers.clock.turn(LEASE_S + 1)
+    servers.clock.advance(LEASE_S + 1)
     assert sum(await asyncio.gather(*(store.rescue() for store in some))) == 900
     assert {one.attempts for one in await deliveries(some[0])} == {1}
 

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from hooktui.domain.ids import HookId, encode
-from tests.contract.given import Clock, emit, make_hook
-from tests.postgres import PostgresServer, database, open_store, running
 from tests.store.servers import Servers, connected
+from tests.support.clocks import Clock
+from tests.support.postgres import PostgresServer, database, open_store, running
+from tests.support.stores import emit, make_hook
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ async def test_who_followed_the_feed_misses_nothing_when_a_dump_is_put_back_agai
 
 
 # Red without the empty line: what was skipped looks like lines that are gone.
-async def test_who_read_the_empty_feed_of_a_new_database_is_told_of_no_gap(
+async def test_a_reader_of_the_empty_feed_of_a_new_database_sees_no_gap(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     async with database(postgres) as url:

@@ -7,8 +7,8 @@ import asyncio
 from hooktui.domain.ids import encode
 from hooktui.store.postgres import locks
 from hooktui.store.postgres.store import PostgresStore
-from tests.contract.given import emit, make_hook
 from tests.store.servers import Servers, connected
+from tests.support.stores import emit, make_hook
 from tests.support.waiting import until
 
 
@@ -24,9 +24,7 @@ async def test_who_follows_the_feed_misses_no_late_commit(servers: Servers) -> N
         start = store.feed_end()
         emitting = asyncio.create_task(emit(store))
         waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        async with asyncio.timeout(10):
-            while not (emitting.done() or await watcher.fetchval(waiting)):  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+        await until(lambda: emitting.done() or watcher.fetchval(waiting))
         before = await store.feed(start, 500)
         await late.execute("COMMIT")
         await emitting

@@ -6,7 +6,8 @@ import asyncio
 
 from hooktui.domain.ids import HookId
 from hooktui.store import changes
-from tests.contract.given import (
+from tests.store.servers import Servers
+from tests.support.stores import (
     ADA,
     DEFAULT,
     Heard,
@@ -16,7 +17,6 @@ from tests.contract.given import (
     result_of,
     settings,
 )
-from tests.store.servers import Servers
 from tests.support.waiting import until
 
 

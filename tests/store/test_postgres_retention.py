@@ -20,9 +20,10 @@ from hooktui.store.postgres import retention as housekeeping
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.retention import DropBodies, DropEvents, RetentionWorker
 from hooktui.store.postgres.store import PostgresStore
-from tests.contract.given import ADA, DEFAULT, Clock, deliveries, emit, make_hook, result_of
-from tests.disks import small_disk
-from tests.postgres import PostgresServer, database, open_store, running
+from tests.support.clocks import Clock
+from tests.support.disks import small_disk
+from tests.support.postgres import PostgresServer, database, open_store, running
+from tests.support.stores import ADA, DEFAULT, deliveries, emit, make_hook, result_of
 
 DAY_S = 86_400
 
@@ -69,7 +70,7 @@ async def test_what_is_old_goes_with_all_that_belongs_to_it(home: Home) -> None:
     for _ in range(3):
         await emit(home.store, 500)
         await send_all(home, hook)
-    home.clock.turn(31 * DAY_S)
+    home.clock.advance(31 * DAY_S)
     await emit(home.store, 5)
     await home.worker.sweep()
     assert await home.count("event") == await home.count("delivery") == 5
@@ -81,7 +82,7 @@ async def test_nothing_goes_while_the_clock_may_be_wrong(home: Home, tmp_path: P
     hook = HookId((await make_hook(home.store)).id)
     await emit(home.store, 5)
     await send_all(home, hook)
-    home.clock.turn(31 * DAY_S)  # time passed, or somebody set the database's clock
+    home.clock.advance(31 * DAY_S)  # time passed, or somebody set the database's clock
     second = tmp_path / "second"
     second.mkdir()
     shutil.copy(tmp_path / "hooktui.key", second)
@@ -103,14 +104,14 @@ def test_a_database_clock_that_jumps_days_ahead_is_doubted() -> None:
 async def test_an_old_event_of_which_something_waits_or_just_ended_stays(home: Home) -> None:
     await make_hook(home.store)
     await emit(home.store)
-    home.clock.turn(31 * DAY_S)
+    home.clock.advance(31 * DAY_S)
     await home.worker.sweep()
     assert await home.count("event") == 1
     hook = HookId((await make_hook(home.store)).id)
     await emit(home.store)
-    home.clock.turn(29 * DAY_S)
+    home.clock.advance(29 * DAY_S)
     await send_all(home, hook)
-    home.clock.turn(2 * DAY_S)
+    home.clock.advance(2 * DAY_S)
     await home.worker.sweep()
     assert await home.count("event") == 2
 
@@ -121,7 +122,7 @@ async def test_the_bytes_of_what_was_delivered_go_earlier(home: Home) -> None:
     await send_all(home, hook)
     await emit(home.store)  # not sent
     (sent, again, _) = await deliveries(home.store)
-    home.clock.turn(8 * DAY_S)
+    home.clock.advance(8 * DAY_S)
     resend = DeliveryId(decode("dlv", again.id))
     await home.store.write(changes.resend, ADA, DEFAULT, resend)
     await home.worker.sweep()
@@ -141,7 +142,7 @@ async def test_what_is_sent_again_between_look_and_drop_stays(home: Home) -> Non
     accepted = await emit(home.store, 3)
     await send_all(home, hook)
     (first, *_) = await deliveries(home.store)
-    home.clock.turn(31 * DAY_S)
+    home.clock.advance(31 * DAY_S)
     resent = DeliveryId(decode("dlv", first.id))
     await home.store.write(changes.resend, ADA, DEFAULT, resent)
     events, before_ms = [one.id for one in accepted], home.clock.ms - DAY_S * 1000
@@ -157,7 +158,7 @@ async def test_a_purge_ends_in_time_and_says_where_to_go_on(home: Home) -> None:
     hook = HookId((await make_hook(home.store)).id)
     await emit(home.store, 500)
     await send_all(home, hook)
-    home.clock.turn(3600)
+    home.clock.advance(3600)
     after, gone, calls = 0, 0, 0
     while after is not None:
         purged = await home.store.purge(home.clock.ms - 1000, within_s=0, after=after)
@@ -174,7 +175,7 @@ async def test_an_event_with_very_many_deliveries_goes_in_several_steps(
     await emit(home.store, 2)
     for hook in hooks:
         await send_all(home, hook)
-    home.clock.turn(31 * DAY_S)
+    home.clock.advance(31 * DAY_S)
     await home.worker.sweep()
     assert await home.count("event") == await home.count("delivery") == 0
 
@@ -194,13 +195,13 @@ async def test_the_feed_keeps_so_many_lines_and_says_when_one_asks_for_older(
 
 async def test_idempotency_keys_are_forgotten_after_a_day(home: Home) -> None:
     await emit(home.store, key="old")
-    home.clock.turn(DAY_S + 1)
+    home.clock.advance(DAY_S + 1)
     await emit(home.store, key="new")
     await home.worker.tidy()
     assert await home.count("idempotency_key") == 1
 
 
-async def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported_and_loses_nothing(tmp_path: Path) -> None:
     with running() as server, small_disk(server.folder / "disk", 24) as disk:
         place = disk / "space"
         place.mkdir()

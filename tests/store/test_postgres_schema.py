@@ -17,9 +17,9 @@ from hooktui.store.postgres import connections as connecting
 from hooktui.store.postgres import locks, sql
 from hooktui.store.queries.audit import _about
 from hooktui.store.tables import AUDIT
-from tests.contract.given import emit
-from tests.postgres import PostgresServer, database, open_store
 from tests.store.servers import Servers, connected
+from tests.support.postgres import PostgresServer, database, open_store
+from tests.support.stores import emit
 
 
 async def test_a_migrated_database_is_what_the_tables_say(servers: Servers) -> None:

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, text
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import HookId
 from hooktui.store.postgres import connections as connecting
-from tests.contract.given import emit, make_hook
-from tests.postgres import PostgresServer, database, open_store
 from tests.store.servers import Servers, connected
+from tests.support.postgres import PostgresServer, database, open_store
+from tests.support.stores import emit, make_hook
 from tests.support.waiting import until
 
 

@@ -11,8 +11,8 @@ import pytest
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.store.migrations import SchemaTooNew
 from hooktui.store.vault import KeyProblem, load_keys
-from tests.postgres import PostgresServer, open_store
 from tests.store.servers import Servers, connected
+from tests.support.postgres import PostgresServer, open_store
 
 
 async def test_servers_have_numbers_of_their_own_and_give_them_back(servers: Servers) -> None:

@@ -14,8 +14,8 @@ from hooktui.store.queries import pace
 from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.connections import truncate
 from hooktui.store.sqlite.store import SqliteStore
-from tests.contract.given import DEFAULT, emit, make_hook
 from tests.contract.test_feed import events_alone
+from tests.support.stores import DEFAULT, emit, make_hook
 
 
 class Rest:

@@ -20,9 +20,8 @@ from hooktui.store.sqlite import restore as restoring
 from hooktui.store.sqlite.backup_source import open_backup
 from hooktui.store.sqlite.restore import Restored, finish_restore, restore
 from hooktui.store.vault import KeyProblem, load_keys
-from tests.contract.given import ADA, emit, make_hook
-from tests.store.conftest import open_in
-from tests.store.copies import save_backup
+from tests.support.backups import save_backup
+from tests.support.stores import ADA, emit, make_hook, open_in
 
 _ROOT = Path(__file__).parents[2]
 _RESTORE_POINTS = [point for point in UPKEEP_POINTS if "restore" in point]
@@ -60,8 +59,8 @@ def killed_home(home: Path) -> set[int]:
     """Leave a home as a killed server does: with rows that are only in the log."""
     script = (
         "import asyncio, os, pathlib, sys\n"
-        "from tests.contract.given import emit\n"
-        "from tests.store.conftest import open_in\n"
+        "from tests.support.stores import emit\n"
+        "from tests.support.stores import open_in\n"
         "async def main():\n"
         "    store = await open_in(pathlib.Path(sys.argv[1]))\n"
         "    print(*(one.id for one in await emit(store, 20)), flush=True)\n"

@@ -20,10 +20,10 @@ from hooktui.store.sqlite import retention
 from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.retention import DropEvents, Retention, old_events
 from hooktui.store.sqlite.store import SqliteStore
-from tests.contract.given import (
+from tests.support.clocks import Clock
+from tests.support.stores import (
     ADA,
     DEFAULT,
-    Clock,
     always,
     attempt,
     deliveries,
@@ -35,11 +35,6 @@ from tests.contract.given import (
 
 KEEP = RetentionPeriods()
 DAY_S = DAY_MS // 1000
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 async def open_at(home: Path, clock: Clock, keep: RetentionPeriods = KEEP) -> SqliteStore:
@@ -67,10 +62,10 @@ async def test_the_counts_of_five_days_stay_however_little_is_kept(store, clock)
     hook = await make_hook(store)
     await emit(store)
     await attempt(store, clock, hook)
-    clock.turn(4.9 * DAY_S)
+    clock.advance(4.9 * DAY_S)
     assert (await sweep(store, clock, RetentionPeriods(days=1)))[0] == 1
     assert await count(store, "hook_stats") == 1
-    clock.turn(0.2 * DAY_S)
+    clock.advance(0.2 * DAY_S)
     await sweep(store, clock, RetentionPeriods(days=1))
     assert await count(store, "hook_stats") == 0
 
@@ -79,10 +74,10 @@ async def test_after_thirty_days_an_event_goes_with_all_that_belongs_to_it(store
     hook = await make_hook(store)
     await emit(store, 5)
     await attempt(store, clock, hook)
-    clock.turn(29.9 * DAY_S)
+    clock.advance(29.9 * DAY_S)
     assert (await sweep(store, clock))[0] == 0
     assert await count(store, "hook_stats") == 1
-    clock.turn(0.2 * DAY_S)
+    clock.advance(0.2 * DAY_S)
     await emit(store)
     assert (await sweep(store, clock))[0] == 5
     left = {table: await count(store, table) for table in ("event", "delivery", "attempt")}
@@ -95,7 +90,7 @@ async def test_what_waits_is_never_touched_however_old(store, clock) -> None:
     hook = await make_hook(store)
     await emit(store, 3)
     await store.claim(HookId(hook.id), 1)
-    clock.turn(400 * DAY_S)
+    clock.advance(400 * DAY_S)
     assert await sweep(store, clock) == (0, 0)
     assert {one.status for one in await deliveries(store)} == {"pending", "sending"}
     assert await count(store, "event", "body IS NULL") == 0
@@ -104,10 +99,10 @@ async def test_what_waits_is_never_touched_however_old(store, clock) -> None:
 async def test_an_old_event_whose_delivery_just_ended_stays_to_be_seen(store, clock) -> None:
     hook = await make_hook(store)
     await emit(store)
-    clock.turn(60 * DAY_S)
+    clock.advance(60 * DAY_S)
     await attempt(store, clock, hook)
     assert await sweep(store, clock) == (0, 0)
-    clock.turn(31 * DAY_S)
+    clock.advance(31 * DAY_S)
     assert (await sweep(store, clock))[0] == 1
 
 
@@ -119,7 +114,7 @@ async def test_bodies_go_after_seven_days_where_all_was_delivered(store, clock) 
     (claim,) = await store.claim(HookId(hook.id), 1)
     await store.record([result_of(claim, clock, 500, schedule_s=())])
     await store.accept([NewEvent(DEFAULT, "cluster.error", b"{}")])  # nobody asked for it
-    clock.turn(8 * DAY_S)
+    clock.advance(8 * DAY_S)
     assert await sweep(store, clock) == (0, 2)
     assert await count(store, "event", "body IS NULL") == 2
     for one in await deliveries(store, status="delivered"):
@@ -133,7 +128,7 @@ async def test_zero_days_keep_for_ever(store, clock) -> None:
     hook = await make_hook(store)
     await emit(store)
     await attempt(store, clock, hook)
-    clock.turn(4000 * DAY_S)
+    clock.advance(4000 * DAY_S)
     assert await sweep(store, clock, RetentionPeriods(0, 0)) == (0, 0)
     assert await sweep(store, clock, RetentionPeriods(0, 7)) == (0, 1)
 
@@ -145,7 +140,7 @@ async def test_a_step_is_small_and_many_steps_do_all(store, clock, monkeypatch) 
     await emit(store, 20)
     for hook in hooks:
         await attempt(store, clock, hook)
-    clock.turn(40 * DAY_S)
+    clock.advance(40 * DAY_S)
     found = (await store.read(old_events, 0, clock.ms, None)).found
     assert len(found) == 7
     step = DropEvents(found, clock.ms)
@@ -158,7 +153,7 @@ async def test_a_step_is_small_and_many_steps_do_all(store, clock, monkeypatch) 
 
 async def test_big_bodies_make_a_step_end_early(store, clock) -> None:
     await store.accept([offer(b'"' + b"x" * 200_000 + b'"') for _ in range(20)])
-    clock.turn(40 * DAY_S)
+    clock.advance(40 * DAY_S)
     step = DropEvents((await store.read(old_events, 0, clock.ms, None)).found, clock.ms)
     assert (await store.submit(step)).events == 6
 
@@ -167,7 +162,7 @@ async def test_what_was_sent_again_since_it_was_looked_at_stays(store, clock) ->
     hook = await make_hook(store)
     await emit(store)
     await attempt(store, clock, hook)
-    clock.turn(40 * DAY_S)
+    clock.advance(40 * DAY_S)
     found = (await store.read(old_events, 0, clock.ms, None)).found
     (delivery,) = await deliveries(store)
     await store.write(changes.resend, ADA, DEFAULT, decode("dlv", delivery.id))
@@ -180,11 +175,11 @@ async def test_a_purge_stops_in_time_and_goes_on_where_it_was(store, clock, monk
     monkeypatch.setattr(retention, "SCANNED_AT_ONCE", 10)
     waiting = await make_hook(store)
     await emit(store, 30)
-    clock.turn(10)
+    clock.advance(10)
     off = partial(replace, active=False)
     await store.write(changes.change_hook, ADA, DEFAULT, HookId(waiting.id), off)
     await emit(store, 30)
-    clock.turn(10)
+    clock.advance(10)
     purge = partial(store.purge, clock.ms, within_s=-1)
     first = await purge()
     assert (first.events, first.deliveries) == (0, 0)  # ten that wait
@@ -199,17 +194,17 @@ async def test_a_purge_stops_in_time_and_goes_on_where_it_was(store, clock, monk
 async def test_a_purge_of_one_account_leaves_the_others_alone(store, clock) -> None:
     other = await store.write(changes.create_account, ADA, "other")
     await store.accept([offer(), NewEvent(other.id, "job.failed", b"{}")])
-    clock.turn(1)
+    clock.advance(1)
     assert (await store.purge(clock.ms, within_s=5, account=other.id)).events == 1
     assert await count(store, "event", "account_id = 1") == 1
 
 
-async def test_a_server_tidies_by_itself(tmp_path, clock, monkeypatch) -> None:
+async def test_a_server_runs_retention_by_itself(tmp_path, clock, monkeypatch) -> None:
     monkeypatch.setattr(sqlite, "FIRST_SWEEP_S", 0)
     monkeypatch.setattr(sqlite, "SWEEP_EVERY_S", 0.01)
     store = await open_at(tmp_path, clock, RetentionPeriods(days=2))
     await store.accept([offer() for _ in range(10)], always)
-    clock.turn(3 * DAY_S)
+    clock.advance(3 * DAY_S)
     async with asyncio.timeout(10):
         while await count(store, "event"):
             await store.wait_for_change(store.feed_end(), 0.02)

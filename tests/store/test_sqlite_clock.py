@@ -20,10 +20,10 @@ from hooktui.store.clock_trust import DOUBTED_FOR_MS
 from hooktui.store.contract import LEASE_S, RetentionPeriods
 from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.store import SqliteStore
-from tests.contract.given import (
+from tests.support.clocks import Clock
+from tests.support.stores import (
     ADA,
     DEFAULT,
-    Clock,
     Heard,
     always,
     attempt,
@@ -40,32 +40,7 @@ KEEP = RetentionPeriods()
 DAY_S = 24 * HOUR_S
 
 
-class Clocks(Clock):
-    """A wall clock, and one that only goes on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.steady = 5_000
-
-    def steady_ms(self) -> int:
-        return self.steady
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass."""
-        self.turn(seconds)
-        self.steady += round(seconds * 1000)
-
-    def set(self, seconds: float) -> None:
-        """Set the wall clock, forward or back."""
-        self.turn(seconds)
-
-
-@pytest.fixture
-def clock() -> Clocks:
-    return Clocks()
-
-
-async def open_at(home: Path, clock: Clocks, keep: RetentionPeriods = KEEP) -> SqliteStore:
+async def open_at(home: Path, clock: Clock, keep: RetentionPeriods = KEEP) -> SqliteStore:
     return await SqliteStore.open(
         home / "hooktui.db",
         key_file=home / "hooktui.key",
@@ -76,13 +51,13 @@ async def open_at(home: Path, clock: Clocks, keep: RetentionPeriods = KEEP) -> S
 
 
 @pytest.fixture
-async def store(tmp_path: Path, clock: Clocks) -> AsyncIterator[SqliteStore]:
+async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[SqliteStore]:
     one = await open_at(tmp_path, clock)
     yield one
     await one.close()
 
 
-async def waiting(store: SqliteStore, clock: Clocks) -> HookId:
+async def waiting(store: SqliteStore, clock: Clock) -> HookId:
     """A hook with a retry that is due in 5 seconds, and a first try that is due now."""
     hook = await make_hook(store)
     await emit(store)
@@ -95,22 +70,22 @@ async def waiting(store: SqliteStore, clock: Clocks) -> HookId:
 @pytest.mark.parametrize("set_s", [-3 * HOUR_S, 3 * HOUR_S, -400 * DAY_S, 400 * DAY_S])
 async def test_a_retry_waits_as_long_as_it_was_to(store, clock, set_s) -> None:
     hook = await waiting(store, clock)
-    clock.wait(1)
-    clock.set(set_s)
+    clock.advance(1)
+    clock.jump(set_s)
     (first,) = await store.claim(hook, 10)
     assert first.tries == 0
     assert await store.next_due() == {hook: clock.ms + 4000}
-    clock.wait(3.9)
+    clock.advance(3.9)
     assert await store.claim(hook, 10) == []
-    clock.wait(0.2)
+    clock.advance(0.2)
     (again,) = await store.claim(hook, 10)
     assert again.tries == 1
 
 
-async def test_the_engine_and_the_consoles_are_told(store, clock) -> None:
+async def test_the_engine_and_the_consoles_are_notified(store, clock) -> None:
     hook = await waiting(store, clock)
     heard, end = Heard(store), store.feed_end()
-    clock.set(-3 * HOUR_S)
+    clock.jump(-3 * HOUR_S)
     await store.rescue()
     assert heard.due == {hook: clock.ms}
     told = {item.object.id: item.object for item in (await store.feed(end, 10)).items}
@@ -123,10 +98,10 @@ async def test_the_engine_and_the_consoles_are_told(store, clock) -> None:
 async def test_a_clock_that_is_set_forward_takes_no_lease_away(store, clock) -> None:
     await make_hook(store)
     _, claims = await store.accept([offer()], always)
-    clock.wait(10)
-    clock.set(3 * HOUR_S)
+    clock.advance(10)
+    clock.jump(3 * HOUR_S)
     assert await store.rescue() == 0
-    clock.wait(LEASE_S - 11)
+    clock.advance(LEASE_S - 11)
     assert await store.rescue() == 0
     assert await store.record([result_of(claims[0], clock)]) == [True]
 
@@ -134,9 +109,9 @@ async def test_a_clock_that_is_set_forward_takes_no_lease_away(store, clock) -> 
 async def test_a_clock_that_is_set_back_lets_no_lease_last_longer(store, clock) -> None:
     await make_hook(store)
     await store.accept([offer()], always)
-    clock.set(-3 * HOUR_S)
+    clock.jump(-3 * HOUR_S)
     await store.rescue()
-    clock.wait(LEASE_S + 1)
+    clock.advance(LEASE_S + 1)
     assert await store.rescue() == 1
 
 
@@ -144,7 +119,7 @@ async def test_an_attempt_over_the_jump_waits_from_its_end(store, clock) -> None
     hook = await make_hook(store)
     _, claims = await store.accept([offer()], always)
     before_ms = clock.ms
-    clock.set(-3 * HOUR_S)
+    clock.jump(-3 * HOUR_S)
     result = result_of(claims[0], clock, 500)
     # As the engine tells it: no attempt ends before it began.
     late = structs.replace(result, started_at_ms=before_ms, finished_at_ms=before_ms)
@@ -156,7 +131,7 @@ async def test_a_jump_while_no_server_ran_is_seen_at_the_start(tmp_path, clock) 
     store = await open_at(tmp_path, clock)
     hook = await waiting(store, clock)
     await store.close()
-    clock.set(-3 * HOUR_S)
+    clock.jump(-3 * HOUR_S)
     store = await open_at(tmp_path, clock)
     assert await store.next_due() == {hook: clock.ms}
     assert len(await store.claim(hook, 10)) == 1
@@ -168,7 +143,7 @@ async def test_time_that_passed_while_no_server_ran_counts(tmp_path, clock) -> N
     store = await open_at(tmp_path, clock)
     hook = await waiting(store, clock)
     await store.close()
-    clock.wait(3 * HOUR_S)
+    clock.advance(3 * HOUR_S)
     store = await open_at(tmp_path, clock)
     assert len(await store.claim(hook, 10)) == 2
     await store.close()
@@ -178,8 +153,8 @@ async def test_a_clock_that_is_bent_has_not_jumped(store, clock) -> None:
     hook = await waiting(store, clock)
     heard = Heard(store)
     for _ in range(100):
-        clock.wait(0.01)
-        clock.set(0.02)
+        clock.advance(0.01)
+        clock.jump(0.02)
         await store.rescue()
     assert heard.signals == []
     assert await store.next_due() == {hook: clock.ms - 3000}
@@ -194,7 +169,7 @@ async def test_a_jump_in_a_transaction_that_fails_is_made_up_for_in_the_next(
         tx.conn.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
         tx.conn.exec_driver_sql("UPDATE secret SET hook_id = 77")
 
-    clock.set(-3 * HOUR_S)
+    clock.jump(-3 * HOUR_S)
     with pytest.raises(Unavailable):
         await store.write(break_the_commit)
     shell = sqlite3.connect(tmp_path / "hooktui.db")
@@ -206,7 +181,7 @@ async def test_a_jump_in_a_transaction_that_fails_is_made_up_for_in_the_next(
     assert await store.next_due() == {hook: clock.ms + 5000}
 
 
-async def sent_long_ago(store: SqliteStore, clock: Clocks) -> None:
+async def sent_long_ago(store: SqliteStore, clock: Clock) -> None:
     hook = await make_hook(store)
     await emit(store, 3)
     await attempt(store, clock, hook)
@@ -229,15 +204,15 @@ async def test_after_a_jump_forward_nothing_is_dropped_for_two_hours(
     await sent_long_ago(store, clock)
     if restarted:
         await store.close()
-    clock.set(40 * DAY_S)
+    clock.jump(40 * DAY_S)
     if restarted:
         store = await open_at(tmp_path, clock)
     await store.rescue()
-    clock.wait(DOUBTED_FOR_MS / 1000 - 1)
+    clock.advance(DOUBTED_FOR_MS / 1000 - 1)
     for _ in range(10):
         await store.wait_for_change(store.feed_end(), 0.02)
     assert len(await deliveries(store)) == 3
-    clock.wait(2)
+    clock.advance(2)
     while await deliveries(store):
         await store.wait_for_change(store.feed_end(), 0.02)
     await store.close()
@@ -248,7 +223,7 @@ async def test_a_backlog_moves_along_whole(store, clock, monkeypatch) -> None:
     hook = await make_hook(store)
     await emit(store, 50)
     heard, end = Heard(store), store.feed_end()
-    clock.set(-3 * HOUR_S)
+    clock.jump(-3 * HOUR_S)
     await store.rescue()
     assert heard.due == {hook.id: clock.ms}
     assert len((await store.feed(end, 100)).items) == 10
@@ -262,7 +237,7 @@ async def test_what_is_disabled_moves_along_too(store, clock) -> None:
     off = partial(replace, active=False)
     await store.write(changes.change_hook, ADA, DEFAULT, HookId(hook.id), off)
     held = (await the_delivery(store)).next_attempt_at
-    clock.set(-3 * HOUR_S)
+    clock.jump(-3 * HOUR_S)
     await store.rescue()
     moved = (await the_delivery(store)).next_attempt_at
     assert from_rfc3339(held or "") - from_rfc3339(moved or "") == 3 * HOUR_S * 1000

@@ -21,19 +21,19 @@ from hooktui.store.sqlite import connections, disk_guard, writer
 from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.disk_guard import RESERVE_BYTES
 from hooktui.store.sqlite.store import SqliteStore
-from tests.contract.given import (
+from tests.support.clocks import Clock
+from tests.support.stores import (
     ADA,
     DEFAULT,
-    Clock,
     Heard,
     always,
     deliveries,
     emit,
     make_hook,
     offer,
+    open_in,
     result_of,
 )
-from tests.store.conftest import open_in
 
 
 @pytest.fixture(params=["in the loop", "in a thread"])
@@ -96,7 +96,7 @@ async def test_threads_that_all_hang_delay_no_commit(
     await store.close()
 
 
-async def test_whoever_waits_shares_a_commit(either: SqliteStore) -> None:
+async def test_waiting_operations_share_a_commit(either: SqliteStore) -> None:
     await make_hook(either)
     before = await rows_of(either, "feed")
     answers = await asyncio.gather(*(either.accept([offer()], always) for _ in range(100)))
@@ -181,7 +181,7 @@ async def test_one_that_holds_it_for_too_long_is_named(
     assert await emit(either)
 
 
-async def test_what_was_handed_over_to_a_cancelled_caller_is_given_back(
+async def test_what_was_handed_over_to_a_cancelled_caller_is_released(
     either: SqliteStore,
 ) -> None:
     hook = await make_hook(either)
@@ -290,7 +290,7 @@ async def test_old_idempotency_keys_are_forgotten(tmp_path: Path) -> None:
         tmp_path / "hooktui.db", key_file=tmp_path / "hooktui.key", clock=clock.now_ms
     )
     await store.accept([NewEvent(DEFAULT, "job.failed", b"{}", f"key {n}") for n in range(30)])
-    clock.turn(25 * 3600)
+    clock.advance(25 * 3600)
     await emit(store, key="new")
     async with asyncio.timeout(5):
         while await rows_of(store, "idempotency_key") > 1:

@@ -19,7 +19,7 @@ LIMIT_S = 30.0
 _PAUSE_S = 0.02
 
 
-def wait_for(condition: Callable[[], T], within_s: float = LIMIT_S, what: str = "") -> T:
+def wait_for(condition: Callable[[], T], within_s: float = LIMIT_S, what: object = "") -> T:
     """Return the first true value of a condition; fail when the time is up."""
     deadline_s = time.monotonic() + within_s
     pause = threading.Event()
@@ -33,7 +33,7 @@ def wait_for(condition: Callable[[], T], within_s: float = LIMIT_S, what: str = 
 
 
 async def until(
-    condition: Callable[[], T | Awaitable[T]], within_s: float = LIMIT_S, what: str = ""
+    condition: Callable[[], T | Awaitable[T]], within_s: float = LIMIT_S, what: object = ""
 ) -> T:
     """Return the first true value of a condition, or of what it awaits, without blocking the loop.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from tests.support.receivers import Receiver, Request, Response
 
 _BASE64_EDGE = 4
 """Characters at each end of a base64 text that depend on what stands before and behind."""
@@ -108,36 +108,17 @@ class Processes:
                         self.command_lines.add((process / "cmdline").read_bytes())
 
 
-@contextmanager
-def echoing_receiver() -> Iterator[str]:
-    """Run a receiver that answers with what it was sent, as many for trying out do.
+class EchoingReceiver(Receiver):
+    """Responds with what it was sent: in the body, in a header and in the reason.
 
-    Headers and body come back in the body, in a header and in the reason; every third answer is
-    a refusal. Yields its URL.
+    Every third response is a refusal.
     """
-    count = 0
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            nonlocal count
-            count += 1
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            values = [f"{name}: {value}" for name, value in self.headers.items()]
-            said = json.dumps({"headers": values, "body": body.decode()}).encode()
-            self.send_response(500 if count % 3 == 0 else 200, "; ".join(values)[:400])
-            for name, value in self.headers.items():
-                self.send_header(f"X-Echo-{name}", value)
-            self.send_header("Content-Length", str(len(said)))
-            self.end_headers()
-            self.wfile.write(said)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    def response_to(self, request: Request) -> Response:
+        values = [f"{name}: {value}" for name, value in request.headers.items()]
+        return Response(
+            500 if len(self.requests) % 3 == 0 else 200,
+            {f"X-Echo-{name}": value for name, value in request.headers.items()},
+            json.dumps({"headers": values, "body": request.body.decode()}).encode(),
+            "; ".join(values)[:400],
+        )

@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 
+from tests.support.installation import Installation
 from tests.support.waiting import wait_for
 from tests.system.canary import Canaries
-from tests.system.conftest import Installation
 
 RUN_ALL = """
 import json, sys
@@ -26,7 +26,7 @@ for arguments in json.load(sys.stdin):
 
 
 @dataclass
-class Place:
+class Planted:
     """An installation, what is planted in it, and a password for its database."""
 
     home: Installation
@@ -43,18 +43,18 @@ class Place:
         )
 
 
-def plant_key(place: Place, name: str) -> None:
-    line = (place.home.home / "hooktui.key").read_text().splitlines()[-1]
-    place.canaries.plant(name, base64.b64decode(line.split()[1]))
+def plant_key(planted: Planted, name: str) -> None:
+    line = (planted.home.home / "hooktui.key").read_text().splitlines()[-1]
+    planted.canaries.plant(name, base64.b64decode(line.split()[1]))
 
 
-def _reveals(place: Place, where: str, answer: str, *names: str) -> None:
+def _reveals(planted: Planted, where: str, answer: str, *names: str) -> None:
     """Hold that an answer shows some secrets, and no other."""
     for name in names:
-        secret = place.canaries.secrets[name].decode()
+        secret = planted.canaries.secrets[name].decode()
         assert secret in answer, f"{where} does not show {name}"
         answer = answer.replace(secret, "")
-    place.canaries.look_at(where, answer)
+    planted.canaries.look_at(where, answer)
 
 
 def _file(folder: Path, name: str, text: str) -> str:
@@ -62,9 +62,9 @@ def _file(folder: Path, name: str, text: str) -> str:
     return f"@{folder / name}"
 
 
-def do_the_work(place: Place, receiver: str, folder: Path) -> int:
+def do_the_work(planted: Planted, receiver: str, folder: Path) -> int:
     """Create, edit, rotate, ping, fail, resend; return the hook."""
-    home, canaries = place.home, place.canaries
+    home, canaries = planted.home, planted.canaries
     secret = canaries.plant("set secret", "set" + secrets.token_hex(16))
     header = canaries.plant("header", "hdr" + secrets.token_hex(12))
     password = canaries.plant("basic-auth password", 'pw"\\' + secrets.token_hex(12))
@@ -76,7 +76,7 @@ def do_the_work(place: Place, receiver: str, folder: Path) -> int:
         "--basic-auth", _file(folder, "basic", f"ada:{password}"),
     )  # fmt: skip
     hook = json.loads(made)["id"]
-    _reveals(place, "hooks create", made, "set secret")
+    _reveals(planted, "hooks create", made, "set secret")
     canaries.look_at("hooks edit", home.ok(
         "hooks", "edit", str(hook), "--header", f"X-Other={_file(folder, 'later', later)}",
     ))  # fmt: skip
@@ -88,8 +88,8 @@ def do_the_work(place: Place, receiver: str, folder: Path) -> int:
     rotated = canaries.plant("rotated secret", "rot" + secrets.token_hex(16))
     answer = home.ok("hooks", "secret", str(hook), "--rotate", "--secret",
                      _file(folder, "rotated", rotated), "--json")  # fmt: skip
-    _reveals(place, "rotate", answer, "rotated secret", "set secret")
-    _reveals(place, "reveal", home.ok("hooks", "secret", str(other["id"])), "made secret")
+    _reveals(planted, "rotate", answer, "rotated secret", "set secret")
+    _reveals(planted, "reveal", home.ok("hooks", "secret", str(other["id"])), "made secret")
     delivery = home.deliveries(f"hook:{hook}")[0]["id"]
     canaries.look_at("resend", home.ok("deliveries", "resend", delivery))
     canaries.look_at("event", home.ok("events", "show", event))
@@ -99,17 +99,17 @@ def do_the_work(place: Place, receiver: str, folder: Path) -> int:
     assert first.returncode == 1, "the armed fault"
     canaries.look_at("a fault", first.stderr)
     canaries.look_at("keys rotate", home.ok("keys", "rotate"))
-    plant_key(place, "second key")
+    plant_key(planted, "second key")
     gone = home.ok("tokens", "create", "gone", "--role", "admin").strip()
     canaries.plant("revoked token", gone)
     home.ok("tokens", "revoke", gone.split("_")[1], "--yes")
     return int(hook)
 
 
-def give_bad_input(place: Place, receiver: str) -> None:
+def give_bad_input(planted: Planted, receiver: str) -> None:
     """Send bodies and heads that are wrong, with a secret in each."""
-    secret = place.canaries.plant("mistyped secret", "oops" + secrets.token_hex(12))
-    hook = {"url": f"{receiver}/in", "events": ["job"]}
+    secret = planted.canaries.plant("mistyped secret", "oops" + secrets.token_hex(12))
+    hook = {"url": receiver, "events": ["job"]}
     bodies: list[Any] = [
         hook | {"secret": [secret]},
         hook | {"secret": secret + "\x00"},
@@ -129,48 +129,50 @@ def give_bad_input(place: Place, receiver: str) -> None:
         secret,
         [secret],
     ]
-    with place.client() as client:
+    with planted.client() as client:
         for number, body in enumerate(bodies):
             for path in ("/v1/hooks", "/v1/hooks/1/secret/rotate", "/v1/tokens"):
                 answer = client.post(path, json=body)
                 assert 400 <= answer.status_code < 500, (number, path, answer.text)
-                place.canaries.look_at(f"refused body {number} at {path}", answer.content)
+                planted.canaries.look_at(f"refused body {number} at {path}", answer.content)
             answer = client.patch("/v1/hooks/1", json=body)
-            place.canaries.look_at(f"refused edit {number}", answer.content)
+            planted.canaries.look_at(f"refused edit {number}", answer.content)
         for text in (f'{{"secret": "{secret}', f'{{"secret": "{secret}"}} x', secret):
             for path in ("/v1/hooks", "/v1/hooks/1/secret/rotate", "/v1/events/job.failed"):
                 answer = client.post(
                     path, content=text, headers={"Content-Type": "application/json"}
                 )
-                place.canaries.look_at(f"no JSON at {path}", answer.content)
+                planted.canaries.look_at(f"no JSON at {path}", answer.content)
         for name in ("Authorization", "Cookie", "Content-Type", "Host"):
             answer = client.get("/v1/hooks", headers={name: f"Bearer {secret}"})
-            place.canaries.look_at(f"header {name}", answer.content)
-    with httpx.Client(base_url=_tcp(place), timeout=20) as client:
-        token = place.canaries.secrets["revoked token"].decode()
+            planted.canaries.look_at(f"header {name}", answer.content)
+    with httpx.Client(base_url=_tcp(planted), timeout=20) as client:
+        token = planted.canaries.secrets["revoked token"].decode()
         for headers in (
             {"Authorization": f"Bearer {secret}"}, {"Authorization": secret},
             {"Authorization": f"Bearer {token}"}, {"Authorization": f"Bearer {token}x"},
         ):  # fmt: skip
             answer = client.get("/v1/hooks", headers=headers)
             assert answer.status_code == 401
-            place.canaries.look_at("a wrong token", answer.content)
+            planted.canaries.look_at("a wrong token", answer.content)
         answer = client.get("/v1/hooks", auth=("ada", secret))
-        place.canaries.look_at("a wrong password", answer.content)
-        token = place.canaries.secrets["token"].decode()
+        planted.canaries.look_at("a wrong password", answer.content)
+        token = planted.canaries.secrets["token"].decode()
         answer = client.get("/v1/hooks", headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == 200
-        place.canaries.look_at("over TCP", answer.content)
+        planted.canaries.look_at("over TCP", answer.content)
 
 
-def _tcp(place: Place) -> str:
-    (line,) = [one for one in place.home.log.read_text().splitlines() if " started version" in one]
+def _tcp(planted: Planted) -> str:
+    (line,) = [
+        one for one in planted.home.log.read_text().splitlines() if " started version" in one
+    ]
     return f"http://{line.partition('listen=')[2].strip()}"
 
 
-def read_everything(place: Place, hook: int) -> None:
+def read_everything(planted: Planted, hook: int) -> None:
     """Get each thing that the API shows."""
-    with place.client() as client:
+    with planted.client() as client:
         deliveries = client.get("/v1/deliveries?limit=500").json()["data"]
         assert len(deliveries) >= 4
         paths = [
@@ -182,24 +184,24 @@ def read_everything(place: Place, hook: int) -> None:
         ]  # fmt: skip
         for path in paths:
             answer = client.get(path)
-            place.canaries.look_at(f"GET {path}", answer.content + repr(answer.headers).encode())
-    shown = dict(place.canaries.seen)[f"GET /v1/deliveries/{deliveries[-1]['id']}"]
+            planted.canaries.look_at(f"GET {path}", answer.content + repr(answer.headers).encode())
+    shown = dict(planted.canaries.seen)[f"GET /v1/deliveries/{deliveries[-1]['id']}"]
     assert b"X-Echo-" in shown, "the receiver's echo is stored"
 
 
-def run_the_commands(place: Place, folder: Path) -> None:
+def run_the_commands(planted: Planted, folder: Path) -> None:
     """Run what shows and what fails, in one process; secrets are typed where they do not belong."""
-    secret = place.canaries.secrets["mistyped secret"].decode()
-    address = f"postgresql://ada:{place.password}@127.0.0.1:9/x"
-    cut = f"postgresql://ada:{place.password}/x@127.0.0.1/x"
-    asked = f"postgresql://ada:{place.password}?x@127.0.0.1/x"
+    secret = planted.canaries.secrets["mistyped secret"].decode()
+    address = f"postgresql://ada:{planted.password}@127.0.0.1:9/x"
+    cut = f"postgresql://ada:{planted.password}/x@127.0.0.1/x"
+    asked = f"postgresql://ada:{planted.password}?x@127.0.0.1/x"
     database = _file(folder, "address", address)
     create = ["hooks", "create", "--url", "http://127.0.0.1/", "--events", "job"]
     commands = [
         ["hooks", "list"], ["hooks", "show", "1"], ["events", "list"], ["deliveries", "list"],
         ["log"], ["status"], ["tokens", "list"], ["audit", "list"], ["keys", "list"], ["doctor"],
         ["hooks", "diagnose", "1"], ["hooks", "diagnose", "2"],
-        ["backup", str(place.home.home / "copy.db")],
+        ["backup", str(planted.home.home / "copy.db")],
         [*create, "--basic-auth", secret],
         [*create, "--header", f"Authorization: Bearer {secret}"],
         [*create, "--header", f"X-Api-Key={secret}\n"],
@@ -217,9 +219,9 @@ def run_the_commands(place: Place, folder: Path) -> None:
     commands += [[*command, "--json"] for command in commands]
     result = subprocess.run(
         [sys.executable, "-c", RUN_ALL],
-        env=place.home.environ, input=json.dumps(commands).encode(), capture_output=True,
+        env=planted.home.environ, input=json.dumps(commands).encode(), capture_output=True,
         timeout=100,
     )  # fmt: skip
     assert result.stderr.count(b"<") >= len(commands), result.stderr
-    place.canaries.look_at("stdout of commands", result.stdout)
-    place.canaries.look_at("stderr of commands", result.stderr)
+    planted.canaries.look_at("stdout of commands", result.stdout)
+    planted.canaries.look_at("stderr of commands", result.stderr)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.hostile import TEXTS
+from tests.support.hostile_texts import TEXTS
 
 ZONE = ".hostile.test"
 WAYS = {

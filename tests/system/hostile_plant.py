@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 
-from tests.hostile import BYTES, TEXTS, as_name, packed
+from tests.support.hostile_texts import BYTES, TEXTS, as_name, packed
+from tests.support.installation import Installation
 from tests.support.waiting import wait_for
-from tests.system.conftest import Installation
 from tests.system.hostile_names import hostile_urls, resolver_for
 
 MARKUP = "[/b][@click=app.quit]%s{0}{x!r}[/][link=https://evil.example]x[/link]\\["

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.hostile import TEXTS
+from tests.support.hostile_texts import TEXTS
 
 # Lone surrogates aside: the client does not even take such an answer for JSON.
 SAID = [text.encode("utf-8", "ignore").decode() for text in TEXTS.values()]

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.system.conftest import Installation
+from tests.support.installation import Installation
 from tests.system.sequences import foreign
 from tests.system.terminal import open_terminal
 

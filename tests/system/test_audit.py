@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.system.conftest import Installation
+from tests.support.installation import Installation
 
 
 def forge(home: Installation, *statements: str) -> None:

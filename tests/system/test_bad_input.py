@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from tests.support.installation import SAMPLES, Installation
+from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
-
-from .conftest import SAMPLES, Installation, Receiver
 
 SAMPLE = str(SAMPLES / "job.failed.json")
 
@@ -103,11 +103,11 @@ def idle_port() -> int:
 
 
 def test_refused_input_stores_nothing(home: Installation, receiver: Receiver):
-    home.create_hook(receiver.url())
+    home.create_hook(receiver.url)
     lines = b'{"type":"job.started","data":{"n":1}}\n{"type":"job.nope","data":{"n":2}}\n'
     result = home.run("emit", "--many", "-", stdin=lines)
     assert result.returncode == 6
     assert home.json("events", "list") == []
     home.emit("job.failed")
-    wait_for(lambda: len(receiver.seen) == 1)
+    wait_for(lambda: len(receiver.requests) == 1)
     assert len(home.json("events", "list")) == 1

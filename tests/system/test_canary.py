@@ -19,18 +19,19 @@ import asyncpg
 import pytest
 
 from hooktui import failpoints
-from tests.postgres import running
+from tests.support.installation import Installation
+from tests.support.postgres import running
+from tests.support.receivers import receiving
 from tests.support.waiting import wait_for
-from tests.system.canary import Canaries, Processes, echoing_receiver, forms
+from tests.system.canary import Canaries, EchoingReceiver, Processes, forms
 from tests.system.canary_work import (
-    Place,
+    Planted,
     do_the_work,
     give_bad_input,
     plant_key,
     read_everything,
     run_the_commands,
 )
-from tests.system.conftest import Installation
 from tests.system.terminal import Terminal, open_terminal
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -66,13 +67,13 @@ LEFT = b"\x1b[?1049l"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+def planted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Planted]:
     home = Installation(tmp_path / "home")
     home.home.mkdir(mode=0o700)
     canaries = Canaries()
     password = canaries.plant("database password", "dbpw" + secrets.token_hex(12))
     if request.param == "sqlite":
-        yield Place(home, canaries, password)
+        yield Planted(home, canaries, password)
         home.stop()
         return
     loud = {"log_statement": "all", "log_min_messages": "info", "log_min_error_statement": "info"}
@@ -82,7 +83,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         config = home.home / "config.toml"
         config.touch(0o600)
         config.write_text(f'database_url = "{address}"\n')
-        yield Place(home, canaries, password, postgres.folder)
+        yield Planted(home, canaries, password, postgres.folder)
         home.stop()
 
 
@@ -104,33 +105,33 @@ def test_the_search_finds_each_form() -> None:
         assert f"there: it ({form})" in canaries.found()
 
 
-def test_no_secret_is_found_in_clear(place: Place, tmp_path: Path) -> None:
+def test_no_secret_is_found_in_clear(planted: Planted, tmp_path: Path) -> None:
     """Red when a secret is stored, logged, echoed or shown anywhere; each guard by its place."""
-    canaries, mark = place.canaries, secrets.token_hex(8)
-    place.home.environ |= {"CANARY_MARK": mark, "PYTHONASYNCIODEBUG": "1"}
-    with Processes(mark) as processes, echoing_receiver() as receiver:
-        _start_talkative(place)
-        hook = do_the_work(place, receiver, tmp_path)
-        give_bad_input(place, receiver)
-        read_everything(place, hook)
-        run_the_commands(place, tmp_path)
-        _look_at_the_console(place, hook, tmp_path)
-        place.home.kill()
+    canaries, mark = planted.canaries, secrets.token_hex(8)
+    planted.home.environ |= {"CANARY_MARK": mark, "PYTHONASYNCIODEBUG": "1"}
+    with Processes(mark) as processes, receiving(EchoingReceiver()) as receiver:
+        _start_talkative(planted)
+        hook = do_the_work(planted, receiver.url, tmp_path)
+        give_bad_input(planted, receiver.url)
+        read_everything(planted, hook)
+        run_the_commands(planted, tmp_path)
+        _look_at_the_console(planted, hook, tmp_path)
+        planted.home.kill()
     assert len(processes.command_lines) > 3
     for line in processes.command_lines:
         canaries.look_at(f"command line {line[:80]!r}", line)
     for environment in processes.environments:
         canaries.look_at("environment of a process", environment)
-    _look_at_the_files(place)
-    log = place.home.log.read_bytes()
+    _look_at_the_files(planted)
+    log = planted.home.log.read_bytes()
     assert b"Traceback" in log
     assert b" DEBUG " in log
     assert len(canaries.secrets) == 12
     assert canaries.found() == []
 
 
-def _start_talkative(place: Place) -> None:
-    home = place.home
+def _start_talkative(planted: Planted) -> None:
+    home = planted.home
     with home.log.open("ab") as log:
         home.server = subprocess.Popen(
             [sys.executable, "-c", TALKATIVE, "--listen", "127.0.0.1:0"],
@@ -138,12 +139,12 @@ def _start_talkative(place: Place) -> None:
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
     wait_for(lambda: home.run("status").returncode == 0, 60, "the server answers")
-    plant_key(place, "first key")
+    plant_key(planted, "first key")
 
 
-def _look_at_the_console(place: Place, hook: int, folder: Path) -> None:
+def _look_at_the_console(planted: Planted, hook: int, folder: Path) -> None:
     """Look around without revealing anything; then reveal, take a picture, and break."""
-    console = _console(place, "-m", "hooktui")
+    console = _console(planted, "-m", "hooktui")
     try:
         console.wait_for("n new", "first")
         _go(console, "\r", f"Hook {hook}", "dlv_")
@@ -156,11 +157,11 @@ def _look_at_the_console(place: Place, hook: int, folder: Path) -> None:
         _go(console, "\x1b[6~\x1b[6~b", "Delivery dlv_")
         _go(console, "\x11")
         assert console.status() == 0
-        place.canaries.look_at("the console", console.raw)
+        planted.canaries.look_at("the console", console.raw)
     finally:
         console.end()
-    secret = place.canaries.secrets["made secret"].decode()
-    console = _console(place, "-c", FAULTY_CONSOLE, str(folder))
+    secret = planted.canaries.secrets["made secret"].decode()
+    console = _console(planted, "-c", FAULTY_CONSOLE, str(folder))
     try:
         console.wait_for("n new", "second")
         _go(console, "\x1b[B\r", f"Hook {hook + 1}", "dlv_")
@@ -169,16 +170,16 @@ def _look_at_the_console(place: Place, hook: int, folder: Path) -> None:
         assert console.status() == 1
         before, _, after = console.raw.rpartition(LEFT)
         assert secret.encode() in before
-        place.canaries.look_at("what a broken console leaves", after)
+        planted.canaries.look_at("what a broken console leaves", after)
     finally:
         console.end()
     assert secret.removeprefix("whsec_") not in (folder / "picture.svg").read_text()
-    assert "RuntimeError" in (place.home.home / "console.log").read_text()
-    place.canaries.look_at("a picture", (folder / "picture.svg").read_bytes())
+    assert "RuntimeError" in (planted.home.home / "console.log").read_text()
+    planted.canaries.look_at("a picture", (folder / "picture.svg").read_bytes())
 
 
-def _console(place: Place, *arguments: str) -> Terminal:
-    environ = {name: value for name, value in place.home.environ.items() if name != "NO_COLOR"}
+def _console(planted: Planted, *arguments: str) -> Terminal:
+    environ = {name: value for name, value in planted.home.environ.items() if name != "NO_COLOR"}
     return open_terminal([sys.executable, *arguments], environ)
 
 
@@ -193,17 +194,17 @@ def _go(console: Terminal, keys: str, *texts: str) -> None:
     console.wait_for(*texts, within_s=30)
 
 
-def _look_at_the_files(place: Place) -> None:
-    home = place.home.home
-    place.canaries.look_into(home, but=("hooktui.key", "config.toml"))
-    looked = {where for where, _ in place.canaries.seen}
-    if place.data is None:
-        assert {"hooktui.db", "hooktui.db-wal", "copy.db", place.home.log.name} <= looked
+def _look_at_the_files(planted: Planted) -> None:
+    home = planted.home.home
+    planted.canaries.look_into(home, but=("hooktui.key", "config.toml"))
+    looked = {where for where, _ in planted.canaries.seen}
+    if planted.data is None:
+        assert {"hooktui.db", "hooktui.db-wal", "copy.db", planted.home.log.name} <= looked
         return
-    place.canaries.look_at("PostgreSQL's log", (place.data / "log").read_bytes())
-    place.canaries.look_into(place.data / "data" / "pg_wal")
-    newest = max((place.data / "data" / "base").iterdir(), key=lambda one: int(one.name))
-    place.canaries.look_into(newest)
+    planted.canaries.look_at("PostgreSQL's log", (planted.data / "log").read_bytes())
+    planted.canaries.look_into(planted.data / "data" / "pg_wal")
+    newest = max((planted.data / "data" / "base").iterdir(), key=lambda one: int(one.name))
+    planted.canaries.look_into(newest)
 
 
 def test_a_server_that_a_console_starts_is_given_no_token(idle_home: Installation) -> None:

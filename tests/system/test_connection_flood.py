@@ -8,8 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from hooktui.api.connection_limiter import MOST_CONNECTIONS
-
-from .test_memory import Pressed, pressed  # noqa: F401 - a fixture
+from tests.system.test_memory import Pressed, pressed  # noqa: F401 - a fixture
 
 FLOOD = MOST_CONNECTIONS + 100
 

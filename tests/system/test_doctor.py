@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.system.conftest import Installation
+from tests.support.installation import Installation
 
 
 def states(checkup: dict) -> dict[str, str]:

@@ -19,12 +19,11 @@ from hooktui.client.calls import create_hook, send_event, server_status
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.file_budget import least_files, share_files
 from hooktui.domain.paths import places
+from tests.support.installation import Installation
 from tests.support.waiting import wait_for
-
-from .asking import asking
-from .conftest import Installation
-from .many_receivers import ManyReceivers, many_receivers
-from .test_kills import databases
+from tests.system.asking import asking
+from tests.system.many_receivers import ManyReceivers, many_receivers
+from tests.system.test_kills import databases
 
 __all__ = ["databases"]
 

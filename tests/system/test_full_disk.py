@@ -14,10 +14,10 @@ from hooktui.client.address import ServerAddress
 from hooktui.client.calls import send_event
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import DiskFull
-from tests.disks import small_disk
+from tests.support.disks import small_disk
+from tests.support.installation import Installation
+from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
-
-from .conftest import Installation, Receiver
 
 DISK_MB, RESERVE_MB = 64, 16
 BODY = b'{"log":"%b"}' % (b"x" * 200_000)
@@ -86,13 +86,13 @@ def accepted_again(client: PlainClient) -> str:
 
 
 def received(receiver: Receiver) -> list[str]:
-    return [one.headers["webhook-id"] for one in list(receiver.seen)]
+    return [one.headers["webhook-id"] for one in list(receiver.requests)]
 
 
 def test_a_server_refuses_before_its_disk_is_full_and_a_purge_lets_it_go_on(
     home: Installation, client: PlainClient, disk: Path, receiver: Receiver
 ):
-    home.create_hook(receiver.url(), "--retry-schedule", "")
+    home.create_hook(receiver.url, "--retry-schedule", "")
     accepted = offer_until_refused(client)
     assert len(accepted) > 20
     assert free_bytes(disk) > RESERVE_MB * MIB // 4, "there is room left to tidy in"
@@ -130,15 +130,15 @@ def test_a_server_refuses_before_its_disk_is_full_and_a_purge_lets_it_go_on(
 def test_a_disk_that_somebody_else_fills_to_the_last_byte_costs_nothing_but_time(
     home: Installation, client: PlainClient, disk: Path, receiver: Receiver
 ):
-    receiver.gate.clear()
-    home.create_hook(receiver.url(), "--retry-schedule", "", "--max-in-flight", "20")
+    receiver.released.clear()
+    home.create_hook(receiver.url, "--retry-schedule", "", "--max-in-flight", "20")
     accepted = [client.call(send_event(1, "job.failed", b'{"n":1}')).id for _ in range(20)]
     wait_for(lambda: len(received(receiver)) == 20, what="all attempts are under way")
     filler = disk / "filler"
     fill_up(filler)
     with pytest.raises(DiskFull):
         client.call(send_event(1, "job.failed", b"{}"))
-    receiver.gate.set()  # 20 results come in that have no room
+    receiver.released.set()  # 20 results come in that have no room
     wait_for(lambda: "results failed; again" in home.log.read_text(), what="a write that fails")
     assert home.run("status").returncode == 0, "it answers all the same"
     filler.unlink()

@@ -12,19 +12,20 @@ import pytest
 
 from hooktui.client.start import start_server
 from hooktui.installation import find_places
+from tests.support.installation import Installation
+from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
-from tests.system.conftest import Installation, Receiver
 
 
 def test_a_server_that_works_ignores_it_and_says_so(home: Installation, receiver: Receiver) -> None:
     """Red without `_ignore_hangups`: it ended at once, and systemd counted that as a stop (B5)."""
-    home.create_hook(receiver.url())
+    home.create_hook(receiver.url)
     assert home.server is not None
     for count in (1, 2):
         home.server.send_signal(signal.SIGHUP)
         wait_for(lambda many=count: home.log.read_text().count("SIGHUP is ignored") == many)
     home.emit("job.failed")
-    wait_for(lambda: receiver.seen)
+    wait_for(lambda: receiver.requests)
     home.stop()
     assert home.server.returncode == 0
 

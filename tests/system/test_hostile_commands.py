@@ -11,8 +11,8 @@ import pytest
 from cyclopts import App
 
 from hooktui.cli.main import COMMANDS
-from tests.hostile import BYTES, TEXTS
-from tests.system.conftest import Installation
+from tests.support.hostile_texts import BYTES, TEXTS
+from tests.support.installation import Installation
 from tests.system.hostile_names import hostile_urls
 from tests.system.hostile_plant import Plant, planting
 from tests.system.hostile_server import (

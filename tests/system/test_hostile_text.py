@@ -13,8 +13,8 @@ from shutil import rmtree
 
 import pytest
 
-from tests.hostile import TEXTS
-from tests.system.conftest import Installation
+from tests.support.hostile_texts import TEXTS
+from tests.support.installation import Installation
 from tests.system.hostile_names import ZONE
 from tests.system.hostile_plant import Plant, planting
 from tests.system.hostile_server import hostile_server, twisted

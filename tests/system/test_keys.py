@@ -5,14 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from tests.support.installation import Installation
+from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
-from tests.system.conftest import Installation, Receiver
 
 
 def test_a_rotation_while_events_come_in_changes_what_seals_and_nothing_else(
     home: Installation, receiver: Receiver
 ) -> None:
-    hook = home.create_hook(receiver.url())
+    hook = home.create_hook(receiver.url)
     (before,) = home.json("keys", "list")
     assert (before["seals"], before["present"], before["values"]) == (True, True, 2)
     sending = subprocess.Popen(
@@ -30,7 +31,7 @@ def test_a_rotation_while_events_come_in_changes_what_seals_and_nothing_else(
     home.stop()
     home.start()
     home.emit("job.completed")
-    wait_for(lambda: len(receiver.seen) == 51)
+    wait_for(lambda: len(receiver.requests) == 51)
     assert home.ok("audit", "verify")
     actions = [entry["action"] for entry in home.json("audit", "list", "--limit", "5")]
     assert "keys.drop" in actions
@@ -65,7 +66,7 @@ def test_a_new_key_is_put_on_top_of_a_file_and_printed_without_one(
 def test_a_server_whose_keys_are_gone_does_not_start_and_says_what_to_do(
     home: Installation, receiver: Receiver
 ) -> None:
-    home.create_hook(receiver.url())
+    home.create_hook(receiver.url)
     home.stop()
     key_file = home.home / "hooktui.key"
     key_file.rename(home.home / "away")

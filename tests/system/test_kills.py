@@ -17,9 +17,9 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.failpoints import POINTS
 from hooktui.selftest.crash_test import Scenario, prove, scenario
 from hooktui.selftest.ledger import STEADY
+from tests.support.installation import Installation
+from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
-
-from .conftest import Installation, Receiver
 
 SCARCE = {"before_migration_commit", "before_rescue_commit", "while_stopping"}
 """Points that only a start or a stop passes: each has a test of its own."""
@@ -188,25 +188,25 @@ def test_a_stop_under_load_ends_in_time_and_loses_nothing(stage: Scenario):
 def test_a_stop_cuts_off_a_receiver_that_hangs_and_sends_again_after_the_start(
     home: Installation, receiver: Receiver
 ):
-    home.create_hook(receiver.url(), "--retry-schedule", "1h")
-    receiver.gate.clear()
+    home.create_hook(receiver.url, "--retry-schedule", "1h")
+    receiver.released.clear()
     home.emit("job.failed")
-    wait_for(lambda: receiver.seen, what="the attempt that hangs")
+    wait_for(lambda: receiver.requests, what="the attempt that hangs")
     assert home.server is not None
     home.server.terminate()
     assert home.server.wait(STOP_S) == 0
-    receiver.gate.set()
+    receiver.released.set()
     home.start()
     wait_for(lambda: home.deliveries()[0]["status"] == "delivered")
     [delivery] = home.deliveries()
     shown = home.json("deliveries", "show", delivery["id"])
     assert [one["outcome"] for one in shown["attempts"]] == ["interrupted", "delivered"]
-    first, second = receiver.seen
+    first, second = receiver.requests
     assert first.body == second.body
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
 
 
-def test_an_interrupted_attempt_is_told_and_uses_up_no_schedule(stage: Scenario):
+def test_an_interrupted_attempt_is_reported_and_uses_up_no_schedule(stage: Scenario):
     """The steady hook has no retries at all: one counted interruption would give up."""
     stage.server.start("after_send_before_record:kill@10")
     stage.make_hooks()

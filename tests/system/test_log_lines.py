@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.log_buffer import LogBuffer
 from hooktui.selftest.crash_test import scenario
 from hooktui.selftest.producer import KeyedProducer
+from tests.support.waiting import until
 
 KILLS = 2
 PER_LIFE = 60
@@ -90,15 +91,6 @@ class Heard:
         self._read_to = self._buffer.end
 
 
-async def until(condition: Callable[[], object], what: str) -> None:
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            while not condition():  # noqa: ASYNC110 - a condition of other processes and threads
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"not within {WITHIN_S} s: {what}") from None
-
-
 # Red when the console forgets its position at a loss (lost), and when the position after a page
 # stays behind the page's last line (repeated).
 @pytest.mark.slow
@@ -107,12 +99,16 @@ async def test_every_attempt_is_one_line_of_the_log_through_a_storm_and_kills(st
     app = ConsoleApp(environ={"HOOKTUI_HOME": str(storm.victims[0].places.home)})
     async with app.run_test(size=(80, 24)):
         heard = Heard(app.log_buffer)
-        await until(lambda: app.status.latest is not None, "the console reaches the server")
+        await until(
+            lambda: app.status.latest is not None, WITHIN_S, "the console reaches the server"
+        )
         for producer in storm.producers:
             producer.start()
         for number in range(KILLS):
             wanted = storm.accepted + PER_LIFE
-            await until(lambda wanted=wanted: storm.accepted >= wanted, "events are accepted")
+            await until(
+                lambda wanted=wanted: storm.accepted >= wanted, WITHIN_S, "events are accepted"
+            )
             victim = storm.victims[number % len(storm.victims)]
             await asyncio.to_thread(victim.kill)
             await asyncio.to_thread(victim.start)
@@ -120,7 +116,9 @@ async def test_every_attempt_is_one_line_of_the_log_through_a_storm_and_kills(st
             await asyncio.to_thread(producer.stop)
         assert await asyncio.to_thread(storm.victims[0].settle, WITHIN_S)
         stored = await asyncio.to_thread(storm.stored)
-        await until(lambda: len(heard.lines) >= len(stored), f"{len(stored)} lines are in the log")
+        await until(
+            lambda: len(heard.lines) >= len(stored), WITHIN_S, f"{len(stored)} lines are in the log"
+        )
     assert Counter(heard.lines) == Counter(stored)
     assert len(stored) > 2 * KILLS * PER_LIFE
     assert heard.notes == []

@@ -18,9 +18,8 @@ from hooktui.api.bodies import MOST_HELD_BYTES
 from hooktui.api.connection import MAX_HEAD_BYTES
 from hooktui.api.connection_limiter import MOST_CONNECTIONS
 from hooktui.sockets import raise_file_limit
+from tests.support.installation import Installation
 from tests.support.waiting import wait_for
-
-from .conftest import Installation
 
 MIB = 1 << 20
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.postgres import database
+from tests.support.installation import Installation
+from tests.support.postgres import database
+from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
-from tests.system.conftest import Installation, Receiver
 
 
 @pytest.fixture
@@ -27,9 +28,9 @@ def test_a_delivery_that_waits_is_sent_from_there(
 ) -> None:
     receiver.script["/in"] = [503]
     idle_home.start()
-    idle_home.create_hook(receiver.url(), "--retry-schedule", "1h")
+    idle_home.create_hook(receiver.url, "--retry-schedule", "1h")
     idle_home.emit("job.failed")
-    wait_for(lambda: receiver.at("/in"))
+    receiver.wait_for(1)
     (waiting,) = wait_for(lambda: idle_home.deliveries("status:pending"))
     refused = move(idle_home, url)
     assert refused.returncode == 1
@@ -49,7 +50,7 @@ def test_a_delivery_that_waits_is_sent_from_there(
     idle_home.start()
     assert idle_home.deliveries()[0]["id"] == waiting["id"]
     idle_home.ok("deliveries", "resend", waiting["id"])
-    first, second = wait_for(lambda: receiver.at("/in") if len(receiver.seen) > 1 else None)
+    first, second = receiver.wait_for(2)
     assert second.body == first.body
     for header in ("webhook-id", "X-Hook-Delivery", "X-Hook-Signature"):
         assert second.headers[header] == first.headers[header]

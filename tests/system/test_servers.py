@@ -27,10 +27,10 @@ from hooktui.bench.server_process import ServerProcess
 from hooktui.selftest.checker import check
 from hooktui.selftest.crash_test import Scenario, scenario
 from hooktui.selftest.producer import KeyedProducer
-from tests.postgres import PostgresServer
+from tests.support.installation import SAMPLES, Installation
+from tests.support.postgres import PostgresServer
+from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
-
-from .conftest import SAMPLES, Installation, Receiver
 
 RESCUED_WITHIN_S = 40
 """A server looks for leases that ran out every 15 s."""
@@ -84,11 +84,11 @@ def test_any_server_takes_events_and_shows_what_the_others_do(
     pair: list[Installation], receiver: Receiver
 ) -> None:
     one, two = pair
-    hook = one.create_hook(receiver.url())
+    hook = one.create_hook(receiver.url)
     assert [shown["id"] for shown in two.json("hooks", "list")] == [hook["id"]]
     events = {two.emit("job.failed"), one.emit("job.completed")}
-    wait_for(lambda: len(receiver.seen) == 2)
-    assert {seen.headers["webhook-id"] for seen in receiver.seen} == events
+    wait_for(lambda: len(receiver.requests) == 2)
+    assert {seen.headers["webhook-id"] for seen in receiver.requests} == events
     shown = two.ok("hooks", "secret", str(hook["id"]))
     assert hook["secret"] in shown
     wait_for(lambda: {d["status"] for d in one.deliveries()} == {"delivered"})
@@ -101,18 +101,18 @@ def test_a_server_that_was_stopped_for_longer_than_its_leases_finishes_nothing(
     pair: list[Installation], receiver: Receiver, url: str
 ) -> None:
     one, two = pair
-    one.create_hook(receiver.url())
-    receiver.gate.clear()
+    one.create_hook(receiver.url)
+    receiver.released.clear()
     for _ in range(5):
         one.emit("job.failed")
-    wait_for(lambda: len(receiver.seen) == 5, what="all are on their way")
+    wait_for(lambda: len(receiver.requests) == 5, what="all are on their way")
     assert one.server is not None
     one.server.send_signal(signal.SIGSTOP)
-    receiver.gate.set()  # the answers come to a process that does not read them
+    receiver.released.set()  # the answers come to a process that does not read them
     let_leases_run_out(url)
     # Seen by the receiver: a command for each look takes what the servers need.
     wait_for(
-        lambda: len(receiver.seen) == 10,
+        lambda: len(receiver.requests) == 10,
         within_s=RESCUED_WITHIN_S,
         what="the other server takes them over",
     )
@@ -121,14 +121,14 @@ def test_a_server_that_was_stopped_for_longer_than_its_leases_finishes_nothing(
     assert list(before.values()) == [["interrupted", "delivered"]] * 5
     one.server.send_signal(signal.SIGCONT)
     event = one.emit("job.completed")
-    wait_for(lambda: len(receiver.seen) == 11, what="the stopped one works again")
+    wait_for(lambda: len(receiver.requests) == 11, what="the stopped one works again")
     wait_for(lambda: two.deliveries("event:job.completed")[0]["status"] == "delivered")
     after = outcomes(two)
     assert {key: after[key] for key in before} == before
-    arrived = Counter((s.headers["webhook-id"], s.body) for s in receiver.seen)
+    arrived = Counter((s.headers["webhook-id"], s.body) for s in receiver.requests)
     assert sorted(arrived.values()) == [1, 2, 2, 2, 2, 2]
     assert len({webhook_id for webhook_id, _ in arrived}) == 6
-    assert arrived[event, receiver.seen[-1].body] == 1
+    assert arrived[event, receiver.requests[-1].body] == 1
     assert one.json("status")["backlog"]["count"] == 0
 
 
@@ -137,7 +137,7 @@ def test_a_server_that_stops_inside_a_transaction_holds_up_the_others_for_second
     pair: list[Installation], receiver: Receiver
 ) -> None:
     one, two = pair
-    one.create_hook(receiver.url())
+    one.create_hook(receiver.url)
     one.stop()
     one.environ |= failpoints.environment("before_accept_commit:stop")
     one.start()
@@ -151,17 +151,17 @@ def test_a_server_that_stops_inside_a_transaction_holds_up_the_others_for_second
     wait_for(lambda: status.read_text().rpartition(")")[2].split()[0] == "T", what="it stops")
     begun_s = time.monotonic()
     two.emit("job.completed")
-    wait_for(lambda: len(receiver.seen) == 1, what="events pass it by")
+    wait_for(lambda: len(receiver.requests) == 1, what="events pass it by")
     assert time.monotonic() - begun_s < 3
-    two.create_hook(receiver.url("/other"))  # this must be alone, so it waits for the stopped one
+    two.create_hook(receiver.url_of("/other"))  # it waits for the stopped one
     assert time.monotonic() - begun_s < 10
     one.server.send_signal(signal.SIGCONT)
     _, errors = hanging.communicate(timeout=20)
     assert hanging.returncode == 1
     assert b"check whether it was stored" in errors  # it was not, but who can tell
     event = one.emit("job.failed")
-    wait_for(lambda: len(receiver.seen) == 3, what="the stopped one works again")
-    assert [s.headers["webhook-id"] for s in receiver.seen[1:]] == [event, event]
+    wait_for(lambda: len(receiver.requests) == 3, what="the stopped one works again")
+    assert [s.headers["webhook-id"] for s in receiver.requests[1:]] == [event, event]
 
 
 def victims(stage: Scenario, url: str) -> tuple[ServerProcess, ServerProcess]:

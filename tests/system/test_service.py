@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.installation import Installation
+from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
-from tests.system.conftest import Installation, Receiver
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -33,9 +34,9 @@ os.execv(sys.executable, [sys.executable, "-m", "hooktui", "serve"])
 
 def work(home: Installation, receiver: Receiver) -> None:
     """Have a server do what it does in a day."""
-    hook = home.create_hook(receiver.url(), "--basic-auth", "ada:secret")
+    hook = home.create_hook(receiver.url, "--basic-auth", "ada:secret")
     home.emit("job.failed")
-    wait_for(lambda: receiver.seen)
+    wait_for(lambda: receiver.requests)
     home.ok("hooks", "secret", str(hook["id"]), "--rotate")
     home.ok("keys", "rotate")
     home.ok("backup", str(home.home / "copy.db"))

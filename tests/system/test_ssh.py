@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from hooktui.client.start import own_environment
+from tests.support.installation import Installation
+from tests.support.receivers import Receiver
 from tests.system import ssh
-from tests.system.conftest import Installation, Receiver
 from tests.system.terminal import Terminal
 
 TAB, ENTER, ESCAPE, SAVE, STOP = "\t", "\r", "\x1b", "\x13", "\x1a"
@@ -87,7 +88,7 @@ def test_an_admin_and_a_viewer_are_on_the_console_at_once(
     admin.wait_for("Webhook")
     admin.press(ENTER)
     admin.wait_for("All Job Notifications", "^s save")
-    admin.press(receiver.url("/by-ssh"))
+    admin.press(receiver.url_of("/by-ssh"))
     admin.wait_for("/by-ssh")
     admin.press(TAB + "Made by ssh" + TAB + TAB + " ")
     admin.wait_for("[x] All Job Notifications")

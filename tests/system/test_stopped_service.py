@@ -13,7 +13,7 @@ from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain import paths
 from hooktui.installation import find_places, system_installed
 from tests.console.conftest import Console
-from tests.console.test_link import environ_of
+from tests.console.test_server_connection import environ_of
 from tests.system.installed import OTHER_UID, Machine
 
 EVIDENCE = {

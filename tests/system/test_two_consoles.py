@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from tests.support.installation import Installation
+from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
-from tests.system.conftest import Installation, Receiver
 from tests.system.terminal import Terminal, open_terminal
 
 # What Textual's own driver writes with a BEL in it: the shape of the mouse pointer.
@@ -44,7 +45,7 @@ def test_one_admin_creates_and_pings_a_hook_by_keys_while_the_other_sees_it(
     one.wait_for("Webhook")
     one.press(ENTER)
     one.wait_for("All Job Notifications", "^s save")
-    one.press(receiver.url("/from-the-console"))
+    one.press(receiver.url_of("/from-the-console"))
     one.wait_for("/from-the-console")
     one.press(TAB + "Made by keys" + TAB + TAB + " ")
     one.wait_for("[x] All Job Notifications", "[x] Job Failed")
@@ -63,9 +64,9 @@ def test_one_admin_creates_and_pings_a_hook_by_keys_while_the_other_sees_it(
     wait_for(lambda: secret not in one.text(), what="the secret is masked")
 
     one.press("p")
-    wait_for(lambda: receiver.at("/from-the-console"), what="the ping arrives")
+    wait_for(lambda: receiver.requests_to("/from-the-console"), what="the ping arrives")
     one.wait_for("ping", "200")
-    assert receiver.seen[0].headers["X-Hook-Event"] == "ping"
+    assert receiver.requests[0].headers["X-Hook-Event"] == "ping"
     other.wait_for("ping", "200")
 
     home.emit("job.failed")
@@ -83,8 +84,8 @@ def test_what_a_receiver_writes_never_reaches_the_terminal_as_an_escape(
     home: Installation, receiver: Receiver, consoles
 ):
     name = "\x1b]52;c;aGFja2Vk\x07[/b][@click=app.quit]x"
-    home.create_hook(receiver.url(), "--name", name)
-    receiver.reply = "\x1b]0;owned\x07\u202etxt [/nope]".encode()
+    home.create_hook(receiver.url, "--name", name)
+    receiver.body = "\x1b]0;owned\x07\u202etxt [/nope]".encode()
     console = consoles(120, 36)
     console.wait_for("␛]52;c;")
     home.emit("job.failed")

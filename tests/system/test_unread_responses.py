@@ -15,8 +15,7 @@ from contextlib import ExitStack
 from hooktui.api.connection import MAX_HEAD_BYTES, MAX_PIPELINED
 from hooktui.api.response_budget import MOST_UNSENT_OF_CALLER
 from tests.support.waiting import wait_for
-
-from .test_memory import MIB, Pressed, pressed  # noqa: F401 - a fixture
+from tests.system.test_memory import MIB, Pressed, pressed  # noqa: F401 - a fixture
 
 HIGH_WATER_BYTES = 64 * 1024
 LARGEST_RESPONSE = 4 * MIB

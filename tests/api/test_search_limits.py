@@ -1,0 +1,147 @@
+"""What one caller may have the server look through, and wait for, at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from hooktui.api import limits
+from hooktui.api.access import Caller
+from hooktui.api.limits import MOST_POLLS, MOST_SEARCHES, MOST_WAITING, Searches
+from hooktui.api.peer_credentials import PeerCredentials
+from hooktui.api.routes import events
+from hooktui.domain.errors import TooManyRequests
+from hooktui.domain.roles import Role
+
+
+def _caller(user: str, peer: PeerCredentials | None = None) -> Caller:
+    return Caller(user, Role.VIEWER, peer=peer)
+
+
+class Looking:
+    """Searches that end when they are told to."""
+
+    def __init__(self) -> None:
+        self.searches = Searches()
+        self.now: list[str] = []
+        self.end = asyncio.Event()
+
+    async def search(self, user: str) -> None:
+        async with self.searches.search(_caller(user)):
+            self.now.append(user)
+            await self.end.wait()
+            self.now.remove(user)
+
+
+async def _settled() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+# Red without the turn of a caller: both places go to the first, and the second waits.
+async def test_a_caller_has_one_search_at_a_time_and_a_server_two() -> None:
+    looking = Looking()
+    tasks = [asyncio.create_task(looking.search(user)) for user in "aaabcd"]
+    await _settled()
+    assert sorted(looking.now) == ["a", "b"]
+    assert len(looking.now) == MOST_SEARCHES
+    looking.end.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_very_many_searches_that_wait_are_refused() -> None:
+    looking = Looking()
+    tasks = [asyncio.create_task(looking.search("a")) for _ in range(MOST_WAITING + 2)]
+    await _settled()
+    refused = [task for task in tasks if task.done()]
+    assert len(refused) == 1
+    with pytest.raises(TooManyRequests, match="20 searches of a are waiting"):
+        await refused[0]
+    looking.end.set()
+    await asyncio.gather(*(task for task in tasks if task not in refused))
+    await looking.search("a")
+    assert not looking.searches._callers, "who asks nothing is kept nowhere"
+
+
+def test_long_polls_of_a_caller_are_bounded() -> None:
+    counted = Searches()
+    with ExitStack() as open_ones:
+        for _ in range(MOST_POLLS):
+            open_ones.enter_context(counted.poll(_caller("a")))
+        with (
+            pytest.raises(TooManyRequests, match="a has 10 long polls"),
+            counted.poll(_caller("a")),
+        ):
+            pass
+        with counted.poll(_caller("b")):
+            pass
+    with counted.poll(_caller("a")):
+        pass
+
+
+def test_the_owner_of_the_server_may_have_any_number() -> None:
+    counted = Searches()
+    owner = _caller("o", PeerCredentials(1, os.geteuid(), os.getegid()))
+    with ExitStack() as open_ones:
+        for _ in range(MOST_POLLS + 1):
+            open_ones.enter_context(counted.poll(owner))
+
+
+# Red when a call that searches holds no place: its caller computes as much as it likes.
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        ("/v1/hooks", {"q": "a"}),
+        ("/v1/events", {"q": "a"}),
+        ("/v1/deliveries", {"q": "a"}),
+        ("/v1/feed", {"q": "a"}),
+        ("/v1/feed", {"q": "a", "from_end": True}),
+        ("/v1/feed", {"q": "a", "wait": 1}),
+        ("/v1/events/{event}/decisions", {}),
+        ("/v1/events/{event}", {}),
+        ("/v1/hooks/dry-run", None),
+    ],
+)
+def test_each_call_that_searches_waits_for_its_turn(
+    api: httpx.Client, account: int, monkeypatch: pytest.MonkeyPatch, path: str,
+    given: dict[str, object] | None,
+) -> None:  # fmt: skip
+    params = {"account": account, **(given or {})}
+    body = {"id": "evt_1", "type": "job.failed", "data": {}}
+    fields = {"url": "http://127.0.0.1:9/", "events": ["job"]}
+    assert api.post("/v1/hooks", params={"account": account}, json=fields).status_code == 201
+    event = api.post("/v1/events/job.failed", params={"account": account}, json=body).json()["id"]
+    monkeypatch.setattr(events, "_FEW", 0)
+    path = path.replace("{event}", event)
+
+    def ask() -> httpx.Response:
+        if given is None:
+            return api.post(path, params=params, json={"events": ["job"]})
+        return api.get(path, params=params)
+
+    assert ask().status_code == 200
+    monkeypatch.setattr(limits, "MOST_WAITING", -1)
+    answer = ask()
+    assert (answer.status_code, "narrow them" in answer.text) == (429, True)
+
+
+def test_a_list_that_is_not_searched_waits_for_no_turn(
+    api: httpx.Client, account: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MOST_WAITING", -1)
+    for path in ("/v1/hooks", "/v1/events", "/v1/deliveries", "/v1/feed"):
+        assert api.get(path, params={"account": account}).status_code == 200
+
+
+# Red when the feed does not count those that wait.
+def test_a_feed_that_is_waited_for_is_a_long_poll(
+    tcp: httpx.Client, account: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MOST_POLLS", 0)
+    assert tcp.get("/v1/feed", params={"account": account}).status_code == 200
+    answer = tcp.get("/v1/feed", params={"account": account, "wait": 1})
+    assert (answer.status_code, "long polls" in answer.text) == (429, True)

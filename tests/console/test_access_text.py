@@ -1,0 +1,235 @@
+"""What the screens of engine, audit, tokens and accounts say, without a screen."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooktui.console.access.audit_text import checked_words, entry_lines, parse_filter
+from hooktui.console.access.token_text import read_token
+from hooktui.console.engine.text import engine_hooks, engine_lines, forecast, report_lines
+from hooktui.console.shell.status import Trend
+from hooktui.console.widgets.styled import StyledLine
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.errors import Refused
+from hooktui.domain.roles import Role
+from hooktui.domain.wire.access import AuditBreak, AuditCheck, AuditEntry, AuditHead
+from hooktui.domain.wire.diagnosis import Check, report_of
+from hooktui.domain.wire.server import (
+    Backlog,
+    Connections,
+    DatabaseInfo,
+    Disk,
+    HookBacklog,
+    OpenBreaker,
+    Pause,
+    Rates,
+    ServerInfo,
+    ServerStatus,
+    ShortageInfo,
+)
+from tests.support.wire_objects import AT, AT_MS
+
+GB = 1 << 30
+
+
+def status(**fields: Any) -> ServerStatus:
+    made = ServerStatus(
+        version="1", database=DatabaseInfo(kind="sqlite", version="3", location="/db"),
+        role="admin", user="ada",
+        servers=(ServerInfo(number=0, name="one", pid=7, started_at=AT, version="1"),),
+        backlog=Backlog(count=100, held=0, oldest_due_at=AT, hooks=()),
+        rates=Rates(accepted_per_s=0, delivered_per_s=0, failed_per_s=0, in_flight=0),
+        disk=Disk(free=10 * GB, total=20 * GB, reserve=GB),
+    )  # fmt: skip
+    return replace(made, **fields)
+
+
+def falling(*values: float, every_s: float = 5) -> Trend:
+    trend = Trend()
+    for place, value in enumerate(values):
+        trend.add(AT_MS + round(place * every_s * 1000), value)
+    return trend
+
+
+def text(lines: list[StyledLine]) -> str:
+    return "\n".join("".join(part for part, _ in line) for line in lines)
+
+
+def said_of(**fields: Any) -> str:
+    return text(engine_lines(status(**fields), Trend(), Trend(), AT_MS, " · "))
+
+
+# A backlog that shrinks by 2 a second and still holds 80 is empty in 40 s.
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((100, 90, 80), "empty in about 40s"),
+        ((100, 110, 120), "grows by 2.0 a second"),
+        ((100, 100, 100), "stays as it is"),
+        ((100,), "a forecast takes some seconds"),
+        ((90_000, 89_990, 89_980), "empty in about 12h"),
+    ],
+)
+def test_the_forecast_follows_the_line_through_the_samples(values, said):
+    assert forecast(status(), falling(*values)) == said
+
+
+def test_no_forecast_is_made_where_nothing_can_shrink():
+    trend = falling(100, 90, 80)
+    later = Backlog(count=3, held=0, oldest_due_at=None, hooks=())
+    none = Backlog(count=0, held=0, oldest_due_at=None, hooks=())
+    assert "the next tries come later" in forecast(status(backlog=later), trend)
+    assert forecast(status(backlog=none), trend) == "nothing to send"
+    assert "resume" in forecast(status(paused=Pause(at=AT, by="ada")), trend)
+
+
+samples = st.lists(
+    st.tuples(st.integers(0, 10**13), st.floats(0, 1e12, allow_nan=False)), max_size=30
+)
+
+
+# Red when a clock that stands still, or goes back, divides by nothing.
+@given(samples, st.floats(0, 1e12))
+def test_a_trend_never_fails_nor_foresees_the_past(some, target):
+    trend = Trend()
+    for at_ms, value in some:
+        trend.add(at_ms, value)
+    left_s = trend.falls_to_s(target)
+    assert left_s is None or left_s >= 0
+    assert trend.per_s is None or trend.per_s == trend.per_s
+
+
+def test_old_samples_do_not_count():
+    trend = falling(0, 0, 0)
+    for place in range(100):
+        trend.add(AT_MS + 10_000 + place * 10_000, 1000 - place)
+    assert trend.per_s == pytest.approx(-0.1)
+    assert trend.span_ms <= 5 * 60_000
+
+
+def test_the_engine_tells_who_paused_it_and_when():
+    told = said_of(paused=Pause(at=AT, by="ada"))
+    assert "! paused by ada since " in told
+    assert "only pings go out" in told
+    assert "going out" not in told
+
+
+def test_the_engine_tells_what_it_lies_on():
+    told = said_of(
+        backlog=Backlog(count=1200, held=7, oldest_due_at=to_rfc3339(AT_MS - 240_000), hooks=())
+    )
+    assert "1,200 · the oldest due 4m ago" in told
+    assert "7 held by disabled hooks" in told
+    assert "one · 1 · process 7 · since" in told
+    assert "10.7 GB of 21.5 GB free · below 1.1 GB no events are taken in" in told
+    assert "reached in" not in told
+
+
+def test_a_disk_that_fills_up_is_foreseen_after_two_minutes():
+    fast = falling(*(10 * GB - n * GB / 100 for n in range(30)), every_s=5)
+    assert "reached in about" in text(engine_lines(status(), Trend(), fast, AT_MS, " · "))
+    short = falling(*(10 * GB - n * GB / 100 for n in range(10)), every_s=5)
+    assert "reached in about" not in text(engine_lines(status(), Trend(), short, AT_MS, " · "))
+
+
+def test_hooks_that_wait_and_hooks_that_are_left_alone_are_one_list():
+    waiting = (HookBacklog(hook=1, count=9, name="a"), HookBacklog(hook=2, count=3, name="b"))
+    open_ones = tuple(OpenBreaker(hook=n, name="x", probe_at=AT, failures=10 + n) for n in (2, 3))
+    found = engine_hooks(
+        status(
+            backlog=Backlog(count=12, held=0, oldest_due_at=None, hooks=waiting),
+            breakers=open_ones,
+        )
+    )
+    assert [(one.hook, one.waiting, one.failures) for one in found] == [
+        (1, 9, 0), (2, 3, 12), (3, 0, 13),
+    ]  # fmt: skip
+
+
+def test_what_is_to_fix_comes_first():
+    checks = [Check("a", "ok", "1"), Check("b", "warn", "2"), Check("c", "fail", "3", "mend it")]
+    told = text(report_lines(report_of(checks))).split("\n")
+    assert [line.split()[0] for line in told] == ["fail", "mend", "warn", "ok"]
+
+
+ENTRY = AuditEntry(
+    id=7, at=AT, account=None, user="ada", role="admin", origin="unix pid=1", action="hook.change",
+    target="hook 12", before={"active": True}, after={"active": False}, result="done", hash="ab12",
+)  # fmt: skip
+
+
+def test_an_entry_shows_what_was_and_what_became_of_it():
+    lines = entry_lines(ENTRY, AT_MS, "→")
+    told = text(lines)
+    assert "   active\n   - yes\n   + no" in told
+    assert "ab12" in told
+    assert "unix pid=1" in told
+    assert (("   - yes", "bad"),) in lines
+    bare = text(entry_lines(replace(ENTRY, before=None, after=None), AT_MS, "→"))
+    assert "no further details" in bare
+
+
+def test_the_filter_of_the_trail():
+    assert parse_filter("") == {}
+    assert parse_filter("hook") == {"action": "hook*"}
+    assert parse_filter('user:ada target:"hook 12" since:7d result:') == {
+        "user": "ada", "target": "hook 12", "since": "7d",
+    }  # fmt: skip
+    with pytest.raises(Refused, match="column 10: there is no 'who' here"):
+        parse_filter("user:ada who:x")
+    with pytest.raises(Refused, match="column 8: a quote is not closed"):
+        parse_filter('target:"hook')
+
+
+def test_what_a_look_through_the_trail_found():
+    head = AuditHead(9, AT, "ff")
+    assert "9:ff" in checked_words(AuditCheck(9, head, None, None), 9)[0]
+    words, tone = checked_words(AuditCheck(3, head, AuditBreak(4, "it was changed"), None), 3)
+    assert (words, tone) == ("the trail does not hold at entry 4: it was changed", "bad")
+    assert checked_words(AuditCheck(0, None, None, None), 0) == ("the trail is empty", "plain")
+
+
+def test_a_new_token_is_read_from_its_form():
+    fields, wrong = read_token(" ci ", Role.PRODUCER, 2, "30d", AT_MS)
+    assert wrong == {}
+    assert fields == {
+        "name": "ci", "role": "producer", "account": 2,
+        "expires_at": to_rfc3339(AT_MS + 30 * 86_400_000),
+    }  # fmt: skip
+    fields, wrong = read_token("ci", Role.ADMIN, None, "", AT_MS)
+    assert (fields, wrong) == ({"name": "ci", "role": "admin"}, {})
+
+
+@pytest.mark.parametrize("expires", ["soon", "99999999999d", "2020-01-01T00:00:00Z", "0s"])
+def test_what_is_wrong_with_a_new_token_is_said_at_its_field(expires):
+    _, wrong = read_token("", Role.ADMIN, None, expires, AT_MS)
+    assert set(wrong) == {"name", "expires"}
+
+
+def connections(**fields: Any) -> Connections:
+    made = Connections(most=97, in_use=97, idle=3, waiting=False, files_limit=256)
+    return replace(made, **fields)
+
+
+# Red when the screen shows no want of connections or files, or shows it when there is none.
+def test_what_is_short_is_shown_while_it_matters():
+    last = ShortageInfo(
+        condition="open_files", message="this machine has no file left", advice="raise it",
+        at=AT, counts={"open_files": 3, "ports": 2},
+    )  # fmt: skip
+    assert "outbound" not in said_of(connections=connections())
+    assert "97 of 97 outbound connections in use · hooks take turns" in said_of(
+        connections=connections(waiting=True)
+    )
+    said = said_of(connections=connections(shortage=last))
+    assert "this machine has no file left, just now · 5 deliveries returned unsent" in said
+    assert "raise it" in said
+    old = text(
+        engine_lines(
+            status(connections=connections(shortage=last)), Trend(), Trend(), AT_MS + 3_600_000, "-"
+        )
+    )
+    assert "this machine" not in old

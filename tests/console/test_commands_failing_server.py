@@ -1,0 +1,238 @@
+"""Every command with a server that dies: the screen stays and says what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+from hooktui.console.access.accounts_screen import AccountsScreen
+from hooktui.console.access.audit_screen import AuditScreen
+from hooktui.console.access.tokens_screen import TokensScreen
+from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.engine.engine_screen import EngineScreen
+from hooktui.console.events.emit_screen import EmitScreen
+from hooktui.console.events.event_screen import EventScreen
+from hooktui.console.events.events_screen import EventsScreen
+from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
+from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.hooks.hooks_screen import HooksScreen
+from hooktui.console.hooks.tabs import TABS
+from hooktui.console.shell.server_connection import ConnectionState
+from tests.console.client import Client
+from tests.console.command_scene import OPENERS, Scene, begin, possible, staged
+from tests.console.command_table import ASKING, WRITING, Asking, Screen, by_screen
+from tests.console.gate import Spoil, half, lost, page, reset, says
+from tests.support.receivers import Receiver
+
+RELOADED = (
+    HooksScreen, HookScreen, DeliveryScreen, EventScreen, EventsScreen, AuditScreen, TokensScreen,
+    AccountsScreen, EngineScreen, DiagnosisScreen,
+)  # fmt: skip
+"""The screens that show things of the server, which ctrl+r reads again."""
+
+IN_DOUBT = "it may have carried out the request"
+
+
+@dataclass(frozen=True)
+class Death:
+    """One way to die, and what the admin must be told of it.
+
+    Attributes:
+        does: whether the server has done what it was asked to do.
+        doubt: whether the admin cannot know.
+    """
+
+    how: Spoil
+    told: str
+    does: bool = False
+    doubt: bool = True
+
+
+UNDONE = (
+    Death(reset, "closed the connection before it responded"),
+    Death(says(500, "the disk is on fire"), "the disk is on fire"),
+    Death(says(503, "the store is busy", retry_after="7"), "busy; try again in 7 s", doubt=False),
+)
+DONE = (
+    Death(lost, "closed the connection before it responded", does=True),
+    Death(half, "closed the connection before it responded", does=True),
+    Death(page, "502 with text/html", does=True),
+)
+BY_SCREEN = by_screen(WRITING)
+# Another order of a list is read as a reload is.
+READING = by_screen(
+    tuple(case for case in ASKING if not case.writes and case.command not in ("sort", "order"))
+)
+
+
+async def dies(scene: Scene, case: Asking, death: Death) -> None:
+    """Press a command's keys while the server dies of it; see what is told."""
+    await possible(scene, case.command)
+    scene.gate.spoil(case.pattern(scene), death.how)
+    scene.screen.notices.clear()
+    await scene.console.press(*case.keys(scene))
+    await scene.console.until(lambda: death.told in scene.notice or _left(scene, case))
+    if not _left(scene, case):
+        assert (IN_DOUBT in scene.notice) is death.doubt, (str(case), scene.notice)
+        shown = scene.notice
+        assert not any(text in shown for text in case.shown(scene)), (str(case), shown)
+    scene.gate.mend()
+
+
+def _left(scene: Scene, case: Asking) -> bool:
+    """Whether the feed told that the hook is gone: a delete whose answer was lost, but not it."""
+    return case.command == "delete" and type(scene.screen) is not case.screen
+
+
+async def _die_of(scene: Scene, case: Asking, undone: tuple[Death, ...], done: Death) -> None:
+    await begin(scene, case)
+    for death in undone:
+        await dies(scene, case, death)
+        assert type(scene.screen) is case.screen, case
+        assert case.done is not None
+        assert not case.done(scene), case
+    await dies(scene, case, done)
+
+
+# Red when an error is not told, a lost answer counts as done or as not done, or typed text goes.
+@pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
+async def test_a_write_whose_answer_does_not_come_is_reported_as_what_it_is(
+    screen: Screen, client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        for case in BY_SCREEN[screen]:
+            number = WRITING.index(case)
+            undone = (UNDONE[number % 2], UNDONE[2])
+            await _die_of(scene, case, undone, DONE[number % 3])
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("done", DONE, ids=lambda death: death.how.__name__)
+@pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
+async def test_a_write_dies_in_every_way(
+    screen: Screen, done: Death, client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        for case in BY_SCREEN[screen]:
+            await _die_of(scene, case, UNDONE, done)
+
+
+# Red when a list or a screen that could not be read stays so although the server is well again.
+@pytest.mark.parametrize("screen", READING, ids=lambda screen: screen.__name__)
+async def test_what_cannot_be_read_is_reported_and_ctrl_r_reads_it(
+    screen: Screen, client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        for case in READING[screen]:
+            await begin(scene, case)
+            scene.gate.spoil(case.pattern(scene), says(500, "the disk is on fire"))
+            await scene.console.press(*case.keys(scene))
+            await scene.console.shows("the disk is on fire")
+            scene.gate.mend()
+            scene.gate.asked.clear()
+            await scene.console.press(*(["ctrl+r"] if case.again is None else case.again))
+            await scene.console.until(partial(scene.gate.count, case.pattern(scene)))
+            await scene.console.hides("the disk is on fire")
+            await scene.console.shows(case.shown(scene)[-1])
+            if case.command == "filter":
+                await scene.console.press("escape")
+
+
+# Red when what cannot be read again ends the console, or nobody is told.
+async def test_a_reload_that_fails_is_reported_on_every_screen_and_tab(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        for screen in RELOADED:
+            await scene.open(screen)
+            for _ in range(len(TABS) if screen is HookScreen else 1):
+                scene.gate.spoil(".*", says(500, "the disk is on fire"))
+                scene.screen.notices.clear()
+                await scene.console.press("ctrl+r")
+                await scene.console.until(lambda: "the disk is on fire" in scene.notice)
+                scene.gate.mend()
+                scene.screen.notices.clear()
+                asked = len(scene.gate.asked)
+                await scene.console.press("ctrl+r")
+                await scene.console.until(lambda asked=asked: len(scene.gate.asked) > asked)
+                assert type(scene.screen) is screen
+                if screen is HookScreen:
+                    await scene.console.press("right_square_bracket")
+
+
+async def test_every_screen_stays_while_the_server_is_gone_and_finds_it_again(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        for screen in OPENERS:
+            scene.fresh()
+            await scene.open(screen)
+            before = scene.screen
+            await scene.gate.close()
+            await scene.console.until(lambda: scene.app.connection.state is ConnectionState.LOST)
+            # Or what the screen was reading just then tells the same in its own words.
+            await scene.console.until(
+                lambda: "went away" in scene.notice or "no server responds" in scene.notice
+            )
+            assert scene.screen is before
+            before.notices.clear()
+            await scene.console.shows("server lost, reconnecting")
+            await scene.gate.open()
+            await scene.console.until(
+                lambda: scene.app.connection.state is ConnectionState.CONNECTED
+            )
+            assert scene.screen is before, screen
+
+
+TYPED = {
+    "EmitScreen-save": '{"id":9}',
+    "HookForm-save-edit": "renamed",
+    "HookForm-save-new": "second",
+    "TokenForm-save": "robot",
+}
+FORMS = [case for case in WRITING if case.typed]
+
+
+# Red when a form is emptied, or what is typed while the server is gone cannot be saved after it.
+@pytest.mark.parametrize("case", FORMS, ids=str)
+async def test_a_form_keeps_what_was_typed_and_is_saved_when_the_server_is_back(
+    case: Asking, client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        await begin(scene, case)
+        await scene.gate.close()
+        await scene.console.until(lambda: scene.app.connection.state is ConnectionState.LOST)
+        scene.screen.notices.clear()
+        await scene.console.press("ctrl+s")
+        await scene.console.until(
+            lambda: "no server responds" in scene.notice or "nothing is sent" in scene.notice
+        )
+        assert IN_DOUBT not in scene.notice
+        assert TYPED[str(case)] in scene.console.text
+        await scene.gate.open()
+        await scene.console.until(lambda: scene.app.connection.state is ConnectionState.CONNECTED)
+        await scene.console.press("ctrl+s")
+        await scene.console.shows(*case.shown(scene))
+        done = case.done
+        assert done is not None
+        assert done(scene)
+
+
+# Red when a second try after a lost answer sends the event a second time.
+async def test_an_event_whose_answer_was_lost_is_sent_again_and_comes_in_once(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        case = next(one for one in WRITING if one.screen is EmitScreen)
+        await begin(scene, case)
+        before = len(scene.events())
+        await dies(scene, case, DONE[0])
+        assert len(scene.events()) == before + 1
+        await scene.console.press("ctrl+s")
+        await scene.console.shows(*case.shows)
+        assert len(scene.events()) == before + 1
+        await scene.console.press("a", "ctrl+s")
+        await scene.console.shows(*case.shows)
+        assert len(scene.events()) == before + 2

@@ -1,0 +1,122 @@
+"""What comes while an answer is on its way: dialogs over the screen, other screens, a deletion."""
+
+from __future__ import annotations
+
+import pytest
+
+from hooktui.client import calls
+from hooktui.console.access.token_form import TokenForm
+from hooktui.console.events.emit_screen import EmitScreen
+from hooktui.console.frame.dialogs import Question
+from hooktui.console.frame.help import HelpScreen
+from hooktui.console.hooks.actions import HookActions
+from hooktui.console.hooks.form_screen import HookForm
+from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.hooks.hooks_screen import HooksScreen
+from hooktui.console.log.log_screen import LiveLogScreen
+from hooktui.domain.errors import Conflict
+from tests.console.client import Client
+from tests.console.command_scene import staged
+from tests.support.receivers import Receiver
+
+
+# Red when the screen takes the dialog away in place of itself, and stays with a hook that is gone.
+async def test_a_hook_that_somebody_deletes_takes_its_screen_and_the_help_over_it(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        await scene.open(HookScreen)
+        held = scene.gate.hold(f"GET /v1/hooks/{scene.hook.id}")
+        client.ask(calls.delete_hook(scene.hook.id))
+        await scene.console.press("ctrl+r")
+        await scene.console.until(lambda: held.arrived >= 1)
+        await scene.console.press("question_mark")
+        await scene.on_dialog(HelpScreen)
+        held.release()
+        await scene.on(HooksScreen)
+        await scene.console.until(lambda: "there is no such hook any more" in scene.notice)
+
+
+# Red when the question is closed by the answer and the form stays, or says that all is lost.
+async def test_a_form_that_is_saved_while_it_asks_whether_to_leave_is_left_and_told(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        await scene.open(HookForm)
+        held = scene.gate.hold("PATCH .*")
+        await scene.console.press("tab", *"renamed", "ctrl+s")
+        await scene.console.until(lambda: held.arrived == 1)
+        await scene.console.press("escape")
+        await scene.on_dialog(Question)
+        await scene.console.shows(
+            "Leave while it is being saved?", "A notice will say whether it was saved"
+        )
+        held.release()
+        await scene.on(HooksScreen)
+        await scene.console.until(lambda: "is saved" in scene.notice)
+        assert [hook.name for hook in scene.hooks()] == ["renamed"]
+
+
+async def test_an_event_that_comes_in_while_it_asks_whether_to_leave_is_reported(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        await scene.open(EmitScreen)
+        held = scene.gate.hold("POST /v1/events/.*")
+        await scene.console.press("space", "ctrl+s")
+        await scene.console.until(lambda: held.arrived == 1)
+        await scene.console.press("escape")
+        await scene.console.shows("Leave while it is being sent?")
+        held.release()
+        await scene.console.shows("job.failed is in.")
+        await scene.console.press("l")
+        await scene.on(HooksScreen)
+
+
+# Red when a token that came too late is shown over something else, or nobody hears of it.
+async def test_a_token_that_is_made_under_another_screen_is_reported_and_not_shown(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        await scene.open(TokenForm)
+        held = scene.gate.hold("POST /v1/tokens")
+        await scene.console.press(*"robot", "ctrl+s")
+        await scene.console.until(lambda: held.arrived == 1)
+        await scene.app.push_screen(LiveLogScreen())
+        held.release()
+        await scene.console.until(lambda: "nobody has seen it" in scene.notice)
+        assert "hkt_" not in scene.console.text
+        assert "robot" in scene.tokens()
+
+
+# Red when a ping of one hook keeps the admin from pinging another one.
+async def test_a_slow_ping_of_one_hook_does_not_keep_from_pinging_another(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        other = client.hook(receiver.url, name="other")
+        await scene.console.shows("other")
+        held = scene.gate.hold(f"POST /v1/hooks/{scene.hook.id}/ping")
+        await scene.open(HooksScreen)
+        await scene.console.press("p", "down", "p")
+        await scene.console.until(lambda: "(other) arrived: 200" in scene.notice)
+        assert scene.gate.count(f"POST /v1/hooks/{other.id}/ping") == 1
+        scene.screen.notices.clear()
+        # What is still on its way is told again when the notice has gone.
+        await scene.console.until(lambda: scene.notice.endswith("(billing) …"))
+        held.release()
+        await scene.console.until(lambda: "(billing) arrived: 200" in scene.notice)
+
+
+# Red when an error that a command does not expect ends the console.
+async def test_a_refusal_that_a_command_does_not_expect_is_reported(
+    client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    async def refused(_actions: HookActions) -> None:
+        raise Conflict("not at this moment")
+
+    monkeypatch.setattr(HookActions, "ping", refused)
+    async with staged(client, receiver) as scene:
+        await scene.open(HooksScreen)
+        await scene.console.press("p")
+        await scene.console.until(lambda: "not at this moment" in scene.notice)

@@ -1,0 +1,187 @@
+"""How deliveries and attempts are put into words."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from hooktui.console.deliveries.columns import phases_bar, steps_of
+from hooktui.console.deliveries.document import RelatedData, sections_of
+from hooktui.console.deliveries.text import (
+    again,
+    answer_words,
+    error_words,
+    moment,
+    planned,
+    standing,
+    what_next,
+)
+from hooktui.console.glyphs import ASCII, UNICODE
+from hooktui.console.hooks.summary import standing_words
+from hooktui.console.widgets.document_lines import document_lines
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.wire.deliveries import Attempt, DeliveryDetail, Phases, Response
+from hooktui.domain.wire.hooks import HookStats
+from tests.support.wire_objects import AT, AT_MS, KEY, attempt, delivery, detail, hook, request
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words", "following"),
+    [
+        ({}, "waiting", "next attempt is due now"),
+        (
+            {"attempts": 2, "next_attempt_at": to_rfc3339(AT_MS + 300_000)},
+            "retrying",
+            "next attempt at 12:05:00, in 5m",
+        ),
+        ({"held": True}, "held", "until its hook is active again"),
+        ({"status": "sending"}, "sending", "in progress"),
+        (
+            {"status": "delivered", "finished_at": to_rfc3339(AT_MS + 2000), "duration_ms": 15},
+            "delivered",
+            "arrived at 12:00:02, 2s after it came",
+        ),
+        (
+            {"status": "failed", "finished_at": AT, "reason": "gave up after 3 attempts"},
+            "failed",
+            "gave up at 12:00:00: gave up after 3 attempts; r sends it again",
+        ),
+        ({"status": "cancelled", "finished_at": AT}, "cancelled", "r sends it again"),
+    ],
+)
+def test_every_state_says_what_happens_next(
+    fields: dict[str, object], words: str, following: str
+) -> None:
+    one = delivery(**fields)
+    assert standing(one) == words
+    assert following in what_next(one, AT_MS, KEY)
+
+
+def test_times_of_other_days_name_their_day() -> None:
+    assert moment(AT_MS + 1000, AT_MS) == "12:00:01"
+    assert moment(AT_MS + 86_400_000, AT_MS) == "Thu 12:00"
+    assert moment(AT_MS + 9 * 86_400_000, AT_MS) == "04 Dec 12:00"
+    assert moment(AT_MS + 99 * 86_400_000, AT_MS) == "2027-03-04 12:00"
+
+
+def test_the_clock_time_of_every_attempt_of_a_schedule_is_reported() -> None:
+    assert planned((5, 300), AT_MS) == ["12:00:00", "12:00:05", "12:05:05"]
+    assert planned((), AT_MS) == ["12:00:00"]
+
+
+def test_every_error_class_has_words() -> None:
+    for error in ErrorClass:
+        assert error_words(error) != error.value
+    assert error_words("new_class") == "new_class"
+
+
+def test_an_attempt_says_its_status_or_why_there_is_none() -> None:
+    assert answer_words(attempt()) == "500"
+    assert answer_words(attempt(status_code=None, error="dns")) == "host name not resolved"
+    assert answer_words(attempt(status_code=302, error="redirect")).startswith("302 redirects")
+
+
+def test_the_time_line_ends_with_the_next_attempt_while_there_is_one() -> None:
+    assert [s.number for s in steps_of(detail())] == [1, 2]
+    assert steps_of(detail())[-1].attempt is None
+    assert len(steps_of(detail(status="failed"))) == 1
+    assert steps_of(detail(held=True))[-1].at is None
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
+def test_a_bar_is_as_long_as_the_attempts_share_of_the_longest(glyphs: object) -> None:
+    phases = Phases(dns=10.0, connect=10.0, tls=None, first_byte=60.0, total=100.0)
+    for longest, cells in ((100.0, 16), (200.0, 8), (100_000.0, 1)):
+        bar = phases_bar(phases, longest, 16, glyphs)  # type: ignore[arg-type]
+        assert sum(len(text) for text, _ in bar) == cells
+    assert phases_bar(Phases(), 100.0, 16, UNICODE) == ()
+
+
+def shown_of(one: DeliveryDetail, tried: Attempt | None) -> str:
+    sections = sections_of(one, tried, RelatedData(AT_MS, KEY))
+    return "\n".join(line.text for line in document_lines(sections))
+
+
+def test_an_attempt_without_an_answer_says_why() -> None:
+    failed = attempt(
+        status_code=None, error="connect_refused", error_detail="127.0.0.1:9", response=None
+    )
+    shown = shown_of(detail(), failed)
+    assert "No response: connection refused (127.0.0.1:9)" in shown
+
+
+def test_a_cut_answer_says_so_and_a_purged_body_too() -> None:
+    cut = attempt(response=Response(body="x" * 10, truncated=True, size=70_000))
+    one = detail(request=None, string_signed=None)
+    shown = shown_of(one, cut)
+    assert "70kB read, only the first 10B kept" in shown
+    assert "body is purged, so the request cannot be rebuilt" in shown
+    # The body is there, and without the hook nobody knows where it went.
+    shown = shown_of(detail(request=None), cut)
+    assert "The hook is deleted" in shown
+    many = attempt(response=Response(headers=(("A", "b"),) * 50, body=""))
+    assert "the first 50; more are not kept" in shown_of(one, many)
+
+
+def test_each_phase_has_a_bar_on_one_scale_and_the_body_is_the_rest() -> None:
+    # Red when a phase begins elsewhere than where the one before it ends.
+    phases = Phases(dns=10.0, connect=10.0, tls=None, first_byte=60.0, total=100.0)
+    (time_section,) = (
+        one
+        for one in sections_of(detail(), attempt(phases_ms=phases), RelatedData(AT_MS, KEY, ASCII))
+        if one.title == "Where the time went"
+    )
+    assert time_section.text is not None
+    assert time_section.text.split("\n") == [
+        f"dns          10ms  {':' * 5}",
+        f"connect      10ms  {' ' * 5}{':' * 5}",
+        f"first byte   60ms  {' ' * 10}{'=' * 29}",
+        f"body         20ms  {' ' * 38}{'-' * 10}",
+    ]
+
+
+def test_the_deliveries_of_an_event_to_a_hook_form_a_chain() -> None:
+    # Red when a resend does not say what it is a resend of.
+    first = delivery(id="dlv_1", status="failed")
+    second = delivery(id="dlv_2", trigger="resend", status="delivered")
+    assert again("dlv_2", [first, second]) == " (after dlv_1, failed)"
+    assert again("dlv_1", [first, second]) == " (sent again as dlv_2, delivered)"
+    assert again("dlv_1", [first]) == ""
+    around = RelatedData(AT_MS, KEY, family=[first, second])
+    shown = [line.text for line in document_lines(sections_of(detail(id="dlv_2"), None, around))]
+    assert shown[-3] == "▾ This event to this hook  2 deliveries; Enter opens one"
+    assert shown[-2].endswith("by event, failed: dlv_1")
+    assert shown[-1].endswith("by resend, delivered, this one: dlv_2")
+
+
+def test_what_each_signature_signs_is_shown_as_it_is() -> None:
+    # Red when the body of X-Hook-Signature is laid out: then it is not what was signed.
+    one = detail(request=request(body='{"a":1}'), string_signed='evt_1.5.{"a":1}')
+    shown = shown_of(one, None).split("\n")
+    assert 'evt_1.5.{"a":1}' in shown
+    place = next(i for i, line in enumerate(shown) if "What X-Hook-Signature signs" in line)
+    assert "HMAC-SHA-256" in shown[place]
+    assert shown[place + 1] == '{"a":1}'
+
+
+def test_a_disabled_hook_says_why_and_what_is_held() -> None:
+    one = hook(
+        active=False,
+        disabled_reason="receiver answered 410 Gone",
+        disabled_at=AT,
+        stats=HookStats(held=7),
+    )
+    words, tone = standing_words(one, AT_MS + 3_600_000, KEY)
+    assert words.startswith("not active: receiver answered 410 Gone, 1h ago")
+    assert "sends the 7 held" in words
+    assert tone == "bad"

@@ -1,0 +1,101 @@
+"""Reaching a server, losing it, and coming back without losing or repeating a line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from hooktui.client.start import start_server
+from hooktui.console.app import ConsoleApp
+from hooktui.console.shell.preferences import ConsoleOptions
+from hooktui.console.shell.server_connection import ConnectionState
+from hooktui.domain.paths import places
+from tests.console.client import Client
+from tests.console.conftest import ROOT, Console
+
+
+def environ_of(home: Path) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "HOOKTUI_HOME": str(home),
+        "HOOKTUI_ALLOW_NETWORKS": "127.0.0.0/8",
+    }
+
+
+def attempts(app: ConsoleApp) -> list[str]:
+    return [line.event for _, line in app.log_buffer.since(0)]
+
+
+async def test_a_lost_server_shows_at_once_and_the_log_goes_on_where_it_stopped(
+    tmp_path: Path, receiver
+):
+    environ = environ_of(tmp_path)
+    server = start_server(places(environ), environ)
+    client = Client(environ, 1)
+    client.hook(receiver.url, name="billing")
+    try:
+        app = ConsoleApp(environ=environ)
+        async with app.run_test(size=(120, 30)) as pilot:
+            console = Console(app, pilot)
+            await console.shows("● active", "billing")
+            sent = [client.emit().id]
+            await console.until(lambda: attempts(app) == sent)
+            client.close()
+            server.terminate()
+            server.wait(20)
+            await console.until(lambda: app.connection.state is ConnectionState.LOST)
+            await console.shows("billing")
+            app.screen.notices.clear()
+            await console.shows("server lost, reconnecting…")
+            server = start_server(places(environ), environ)
+            sent += [client.emit().id for _ in range(3)]
+            await console.until(lambda: len(attempts(app)) >= 4)
+            assert sorted(attempts(app)) == sorted(sent)
+            assert app.connection.state is ConnectionState.CONNECTED
+            await console.shows("the server is back")
+    finally:
+        client.close()
+        server.terminate()
+        server.wait(20)
+
+
+async def test_a_console_that_finds_no_server_starts_one_and_says_that_it_stays(tmp_path: Path):
+    environ = environ_of(tmp_path)
+    app = ConsoleApp(environ=environ)
+    async with app.run_test(size=(120, 30)) as pilot:
+        console = Console(app, pilot)
+        await console.shows("Hooks", "starting the server…")
+        await console.shows("it keeps delivering", "No hooks yet")
+    # The console is gone, the server is not.
+    client = Client(environ, 1)
+    pid = client._client.server_pid()
+    client.close()
+    assert app.connection.started
+    os.kill(pid, 15)
+
+
+async def test_a_server_that_cannot_start_is_reported_in_one_line(tmp_path: Path):
+    (tmp_path / "config.toml").write_text("this is no toml")
+    app = ConsoleApp(environ=environ_of(tmp_path))
+    async with app.run_test(size=(150, 30)) as pilot:
+        console = Console(app, pilot)
+        await console.shows("the server ended during its start")
+        await still_answers(console, pilot)
+
+
+async def test_a_remote_server_that_is_not_there_is_looked_for_and_none_is_started(tmp_path: Path):
+    options = ConsoleOptions(connect="http://127.0.0.1:9")
+    app = ConsoleApp(options, environ=environ_of(tmp_path))
+    async with app.run_test(size=(150, 30)) as pilot:
+        console = Console(app, pilot)
+        await console.shows("no server responds at http://127.0.0.1:9")
+        await still_answers(console, pilot)
+    assert not app.connection.started
+
+
+async def still_answers(console: Console, pilot: Pilot[None]) -> None:
+    await pilot.press("question_mark")
+    await console.shows("Hooks: keys; Enter runs one")

@@ -1,0 +1,117 @@
+"""An installation in its own folder, used through the installed commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hooktui.client.address import ServerAddress
+from hooktui.client.calls import healthy
+from hooktui.client.sync_client import PlainClient
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.paths import places
+from tests.support.waiting import wait_for
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+
+
+class Installation:
+    """One ``HOOKTUI_HOME`` with everything in it, used only through the installed commands."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.log = home / "test-serve.log"
+        self.server: subprocess.Popen[bytes] | None = None
+        keep = {k: v for k, v in os.environ.items() if not k.startswith(("HOOKTUI_", "XDG_"))}
+        self.environ = {
+            **keep,
+            "HOOKTUI_HOME": str(home),
+            "HOOKTUI_ALLOW_NETWORKS": "127.0.0.0/8",
+            "HOME": str(home),
+            "NO_COLOR": "1",
+        }
+
+    def run(
+        self, *arguments: str, stdin: bytes | None = None, environ: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run one command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "hooktui", *arguments],
+            env=self.environ | (environ or {}),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            timeout=60,
+        )
+
+    def ok(self, *arguments: str, stdin: bytes | None = None) -> str:
+        """Run a command that must succeed; return what it prints."""
+        result = self.run(*arguments, stdin=stdin)
+        assert result.returncode == 0, (arguments, result.stdout, result.stderr)
+        assert b"Traceback" not in result.stderr
+        return result.stdout.decode()
+
+    def json(self, *arguments: str, stdin: bytes | None = None) -> Any:
+        return json.loads(self.ok(*arguments, "--json", stdin=stdin))
+
+    def start(self, *arguments: str, files: int | None = None) -> None:
+        """Start the server and wait until it answers; it may have so many files open."""
+
+        def limit() -> None:
+            if files is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+        log = self.log.open("ab")
+        self.server = subprocess.Popen(
+            [sys.executable, "-m", "hooktui", "serve", *arguments],
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=limit,
+        )
+        log.close()
+
+        wait_for(self._answers, 60, "the server answers")
+
+    def _answers(self) -> bool:
+        """Whether the server is there; asked from here, as a command takes as long as its start."""
+        assert self.server is not None
+        assert self.server.poll() is None, self.log.read_text()
+        try:
+            with PlainClient(ServerAddress(socket=places(self.environ).socket)) as client:
+                client.call(healthy())
+        except HooktuiError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """End the server as a power cut would."""
+        assert self.server is not None
+        self.server.send_signal(signal.SIGKILL)
+        self.server.wait(10)
+
+    def stop(self) -> None:
+        if self.server is not None and self.server.poll() is None:
+            self.server.terminate()
+            try:
+                self.server.wait(20)
+            except subprocess.TimeoutExpired:
+                self.server.kill()
+                self.server.wait(10)
+                raise
+
+    def create_hook(self, url: str, *options: str, events: str = "job,cluster") -> Any:
+        return self.json("hooks", "create", "--url", url, "--events", events, *options)
+
+    def emit(self, event_type: str) -> str:
+        return self.ok("emit", event_type, str(SAMPLES / f"{event_type}.json")).strip()
+
+    def deliveries(self, *arguments: str) -> Any:
+        return self.json("deliveries", "list", *arguments)

@@ -1,0 +1,102 @@
+"""Commands that work on the files of a home, killed at random moments: all is there, once."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from hooktui.store.sqlite.moved_marker import mark_of
+from tests.support.backups import save_backup
+from tests.support.installation import Installation
+from tests.support.postgres import database
+from tests.support.stores import emit, make_hook, open_in
+
+KILLS = 8
+
+
+def events_in(database: Path) -> frozenset[int]:
+    with closing(sqlite3.connect(database)) as raw:
+        assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return frozenset(one for (one,) in raw.execute("SELECT id FROM event"))
+
+
+def kill_after(home: Installation, seconds: float, *arguments: str) -> bool:
+    """Run a command and kill it; return whether it came to its end before."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hooktui", *arguments],
+        env=home.environ, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate(timeout=10)
+        return False
+    assert process.returncode == 0
+    return True
+
+
+@pytest.mark.slow
+async def test_a_restore_killed_at_random_leaves_the_old_or_the_new(
+    idle_home: Installation,
+) -> None:
+    folder, backup = idle_home.home, idle_home.home.parent / "copy.db"
+    store = await open_in(folder)
+    await make_hook(store)
+    await emit(store, 4000)
+    await save_backup(store, backup)
+    await emit(store, 4000)
+    await store.close()
+    copied, everything = events_in(backup), events_in(folder / "hooktui.db")
+    for _ in range(KILLS):
+        kill_after(idle_home, random.uniform(0.4, 1.6), "restore", str(backup))
+        await (await open_in(folder)).close()  # a start
+        found = events_in(folder / "hooktui.db")
+        kept = [one for one in folder.glob("hooktui.db.before-*") if one.suffix != "-wal"]
+        assert found in (copied, everything)
+        assert everything in [found, *map(events_in, kept)]
+        if found == copied:
+            for one in kept:
+                one.unlink()
+            idle_home.ok("restore", str(backup))  # and once more the whole way
+            store = await open_in(folder)
+            await emit(store, 4000)
+            await store.close()
+            everything = events_in(folder / "hooktui.db")
+    assert not list(folder.glob("*restored-*"))
+
+
+@pytest.mark.slow
+async def test_a_move_killed_at_random_is_none_or_all(idle_home: Installation, postgres) -> None:
+    folder = idle_home.home
+    store = await open_in(folder)
+    await make_hook(store)
+    await emit(store, 8000)
+    await store.close()
+    everything = events_in(folder / "hooktui.db")
+    async with database(postgres) as url:
+        for _ in range(KILLS):
+            ended = kill_after(idle_home, random.uniform(0.5, 2.5), "move", "--to", url)
+            there = await moved_events(url)
+            assert there in (frozenset(), everything)
+            assert mark_of(folder / "hooktui.db").exists() or not there
+            if ended:
+                break
+        idle_home.ok("move", "--to", url)
+        assert await moved_events(url) == everything
+
+
+async def moved_events(url: str) -> frozenset[int]:
+    conn = await asyncpg.connect(url)
+    try:
+        return frozenset(row[0] for row in await conn.fetch("SELECT id FROM event"))
+    finally:
+        await conn.close()
