@@ -141,7 +141,7 @@ async def test_a_step_is_small_and_many_steps_do_all(store, clock, monkeypatch) 
     for hook in hooks:
         await attempt(store, clock, hook)
     clock.advance(40 * DAY_S)
-    found = (await store.read(old_events, 0, clock.ms, None)).found
+    found = (await store.read(old_events, 0, clock.ms, None)).events
     assert len(found) == 7
     step = DropEvents(found, clock.ms)
     gone = await store.submit(step)
@@ -154,7 +154,7 @@ async def test_a_step_is_small_and_many_steps_do_all(store, clock, monkeypatch) 
 async def test_big_bodies_make_a_step_end_early(store, clock) -> None:
     await store.accept([offer(b'"' + b"x" * 200_000 + b'"') for _ in range(20)])
     clock.advance(40 * DAY_S)
-    step = DropEvents((await store.read(old_events, 0, clock.ms, None)).found, clock.ms)
+    step = DropEvents((await store.read(old_events, 0, clock.ms, None)).events, clock.ms)
     assert (await store.submit(step)).events == 6
 
 
@@ -163,7 +163,7 @@ async def test_what_was_sent_again_since_it_was_looked_at_stays(store, clock) ->
     await emit(store)
     await attempt(store, clock, hook)
     clock.advance(40 * DAY_S)
-    found = (await store.read(old_events, 0, clock.ms, None)).found
+    found = (await store.read(old_events, 0, clock.ms, None)).events
     (delivery,) = await deliveries(store)
     await store.write(changes.resend, ADA, DEFAULT, decode("dlv", delivery.id))
     step = DropEvents(found, clock.ms)
