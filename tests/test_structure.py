@@ -5,8 +5,8 @@ import pytest
 from tests.support import structure
 
 MOST = {
-    "modules": 347,
-    "lines": 61_560,
+    "modules": 348,
+    "lines": 61_800,
     "modules in import cycles": 0,
     "deepest ancestry": 4,
     "modules that only one store has": 0,

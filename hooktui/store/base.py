@@ -42,10 +42,7 @@ RESCUED_AT_ONCE = 250
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """The database operations behind the hot calls; see the calls of `BaseStore`.
-
-    ``next_due`` is a query: it takes hooks, each with whether it is ordered.
-    """
+    """The database operations behind the hot calls; see the calls of `BaseStore`."""
 
     accept: Callable[
         [Sequence[NewEvent], Reserve | None, Matches],
@@ -56,7 +53,6 @@ class Operations:
     record: Callable[[Sequence[AttemptResult]], Operation[list[bool]]]
     release: Callable[[Sequence[ClaimedDelivery]], Operation[None]]
     rescue: Callable[[int], Operation[int]]
-    next_due: Callable[[Connection, Sequence[tuple[HookId, bool]]], dict[HookId, int]]
 
 
 class BaseStore(ABC):
@@ -158,12 +154,15 @@ class BaseStore(ABC):
             rescued += count
         return rescued
 
+    @abstractmethod
     async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
         """Return when (ms) the next pending delivery of each active hook is due."""
+
+    def _active_hooks(self, hooks: Sequence[HookId] | None) -> list[tuple[HookId, bool]]:
+        """Return the active hooks among the given ones (None: all), each with its ``ordered``."""
         live = self._live.view
         known = [live[hook] for hook in (live if hooks is None else hooks) if hook in live]
-        active = [(hook.id, hook.settings.ordered) for hook in known if hook.active]
-        return await self._read_own(self.OPERATIONS.next_due, active) if active else {}
+        return [(hook.id, hook.settings.ordered) for hook in known if hook.active]
 
     # Live hooks
 
@@ -191,12 +190,6 @@ class BaseStore(ABC):
         self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run a query in a short read-only transaction."""
-
-    async def _read_own(
-        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run a query of the store itself; queries of callers do not delay it."""
-        return await self.read(query, *args, **kwargs)
 
     async def feed(
         self,

@@ -184,6 +184,7 @@ class EventRow(SQLModel, table=True):
 class DeliveryRow(SQLModel, table=True):
     """One event for one hook; claims and rescues read its partial indexes.
 
+    On PostgreSQL the indexes of due deliveries end with the id, as every index of SQLite does.
     ``attempts`` is the number of the newest attempt, ``tries`` the used part of the schedule.
     ``next_attempt_at`` is set only while pending, the lease only while sending.
     """

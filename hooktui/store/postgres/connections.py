@@ -44,12 +44,15 @@ _DEADLINES: Final = {
     "lock_timeout": f"{LOCK_S * 1000:.0f}",
     "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S * 1000:.0f}",
 }
+_BY_INDEX: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off"}
+"""A young table has no statistics, by which a list would read its index as a bitmap and sort it."""
 SETTINGS: Final[dict[str, str]] = {
     "application_name": "hooktui",
     "timezone": "UTC",
     "default_transaction_isolation": "read committed",
     "synchronous_commit": "on",  # off loses acknowledged rows in a crash
     "jit": "off",
+    **_BY_INDEX,
     "standard_conforming_strings": "on",
     # Keeps a silent connection open in firewalls, and detects a dead one.
     "tcp_keepalives_idle": "60",
@@ -58,7 +61,7 @@ SETTINGS: Final[dict[str, str]] = {
     **_DEADLINES,
 }
 HOT: Final = {
-    "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
+    **_BY_INDEX, "enable_sort": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
     "plan_cache_mode": "force_generic_plan",
 }  # fmt: skip
 """The hot statements depend on their indexes even if the statistics of a young table are wrong."""

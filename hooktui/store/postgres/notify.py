@@ -20,6 +20,7 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.ids import HookId
 from hooktui.domain.live_hook import LiveHook
 from hooktui.store.live_hooks import load_live_hooks
+from hooktui.store.planning.claim import LOOK_UP_EVERY_S
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.connections import FAULTS, waits
@@ -35,7 +36,7 @@ _log = logging.getLogger(__name__)
 CHANNEL: Final = "hooktui"
 GATHER_S: Final = 0.02
 LOOK_EVERY_S: Final = 1.0
-DUE_EVERY_S: Final = 10.0
+DUE_EVERY_S: Final = LOOK_UP_EVERY_S
 """A server that dies between a commit and its hint leaves due deliveries unannounced."""
 _MOST_HOOKS: Final = 200
 """A payload holds 8,000 bytes."""

@@ -18,6 +18,7 @@ from hooktui.slices import share_loop
 from hooktui.store.contract import Acceptance, ClaimedDelivery, NewEvent, Reserve
 from hooktui.store.planning.accept import KEY_KEPT_MS, KnownKey, Plan, plan_accept
 from hooktui.store.planning.claim import (
+    ClaimStart,
     claimed_job,
     may_claim,
     note_claimed,
@@ -36,6 +37,7 @@ _Rows = list[tuple[object, ...]]
 _held = partial(WATCH.note, by="a write transaction")
 _ROWS_PER_STEP = 1_000
 """Rows of each kind; preparing them for the database takes about 2 ms of the event loop."""
+_STARTS = ("hooks", "first_ms", "first_id", "again_ms", "again_id", "in_line")
 
 
 class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
@@ -189,6 +191,7 @@ class Claim(Operation[list[ClaimedDelivery]]):
         self.most = most
         self._by_age = by_age
         self._claimed: list[ClaimedDelivery] = []
+        self.start = ClaimStart()
 
     @classmethod
     async def run_all(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
@@ -211,16 +214,28 @@ class Claim(Operation[list[ClaimedDelivery]]):
             live = may_claim(work.live, operation.hook)
             if live is None or operation.most < 1:
                 continue
+            operation.start = work.claim_start(operation.hook)
             if live.settings.ordered:
                 chosen += [(operation, row) for row in await operation._first_in_line(work)]
             elif operation._by_age:
                 by_age.append(operation)
             else:
                 by_tries.append(operation)
-        await _claim(work, sql.CLAIM_FIRST_TRIES, by_tries)
+        none_due_before = (work.now_ms, 0)
         await _claim(
-            work, sql.CLAIM_RETRIES, [operation for operation in by_tries if operation.room]
+            work,
+            sql.CLAIM_FIRST_TRIES,
+            [(operation, operation.start.first) for operation in by_tries],
         )
+        by_tries = [operation for operation in by_tries if operation.room]
+        for operation in by_tries:
+            operation.start.first = none_due_before
+        await _claim(
+            work, sql.CLAIM_RETRIES, [(operation, operation.start.again) for operation in by_tries]
+        )
+        for operation in by_tries:
+            if operation.room:
+                operation.start.again = none_due_before
         if by_age:
             chosen += await _oldest_due(work, by_age)
         if chosen:
@@ -231,7 +246,12 @@ class Claim(Operation[list[ClaimedDelivery]]):
 
     async def _first_in_line(self, work: WriteTransaction) -> list[Any]:
         await work.raw.execute(sql.LOCK_ORDER, locks.order_of(self.hook))
-        return list(await work.raw.fetch(sql.FIND_FIRST_IN_LINE, self.hook, work.now_ms))
+        found = await work.raw.fetch(
+            sql.FIND_FIRST_IN_LINE, self.hook, work.now_ms, self.start.in_line
+        )
+        if found:
+            self.start.in_line = found[0][0]
+        return list(found)
 
     @property
     def room(self) -> int:
@@ -239,30 +259,40 @@ class Claim(Operation[list[ClaimedDelivery]]):
         return self.most - len(self._claimed)
 
     def add(self, row: Sequence[Any]) -> None:
-        """Add a row that is leased now."""
+        """Add a row that is leased now; the next claim starts after it."""
         self._claimed.append(claimed_job(row, row[6], row[11]))
+        place = (row[9], row[0])
+        if row[7]:
+            self.start.again = place
+        else:
+            self.start.first = place
 
     def compensate(self) -> Operation[None] | None:
         """Release the leased deliveries."""
         return Release(self._claimed) if self._claimed else None
 
 
-async def _claim(work: WriteTransaction, statement: str, claims: Sequence[Claim]) -> None:
+async def _claim(
+    work: WriteTransaction, statement: str, claims: Sequence[tuple[Claim, tuple[int, int]]]
+) -> None:
+    """Lease for claims that start at these places."""
     if not claims:
         return
-    hooks, most = columns([(claim.hook, claim.room) for claim in claims], 2)
+    hooks, most, *starts = columns([(one.hook, one.room, *start) for one, start in claims], 4)
     lease = (work.lease.token, work.lease.until_ms)
-    for row in await work.raw.fetch(statement, hooks, most, work.now_ms, *lease):
-        claims[row[10] - 1].add(row)
+    for row in await work.raw.fetch(statement, hooks, most, work.now_ms, *lease, *starts):
+        claims[row[10] - 1][0].add(row)
 
 
 async def _oldest_due(
     work: WriteTransaction, claims: Sequence[Claim]
 ) -> list[tuple[Claim, Sequence[Any]]]:
     """Return the rows that are due first, with the claims that get them."""
-    hooks, most = columns([(claim.hook, claim.most) for claim in claims], 2)
+    hooks, most, *starts = columns(
+        [(claim.hook, claim.most, *claim.start.first, *claim.start.again) for claim in claims], 6
+    )
     rows_by_claim: list[list[Any]] = [[] for _ in claims]
-    for row in await work.raw.fetch(sql.FIND_DUE, hooks, most, work.now_ms):
+    for row in await work.raw.fetch(sql.FIND_DUE, hooks, most, work.now_ms, *starts):
         rows_by_claim[row[2] - 1].append(row)
     chosen = []
     for claim, rows in zip(claims, rows_by_claim, strict=True):
@@ -345,13 +375,21 @@ class Release(Operation[None]):
         failpoints.hit("before_give_back_commit")
 
 
-def next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
-    """Return when (ms) the next delivery of each hook is due; hooks are (id, ordered)."""
-    due: dict[HookId, int] = {}
+def next_due(
+    conn: Connection, hooks: Sequence[tuple[HookId, bool]], starts: Mapping[HookId, ClaimStart]
+) -> dict[HookId, int]:
+    """Return when (ms) the next delivery of each hook is due; hooks are (id, ordered).
+
+    Searches from the start of each hook; from the beginning if there are no starts.
+    """
+    next_due_ms: dict[HookId, int] = {}
     for statement, ordered in ((sql.NEXT_DUE, False), (sql.FIRST_IN_LINE_DUE, True)):
         ids = [hook for hook, is_ordered in hooks if is_ordered is ordered]
         if ids:
-            query = text(statement).bindparams(bindparam("hooks", type_=ARRAY(Big)))
-            rows = conn.execute(query, {"hooks": ids})
-            due |= {HookId(hook): due_ms for hook, due_ms in rows if due_ms is not None}
-    return due
+            places = [starts[hook] for hook in ids] if starts else []
+            rows = [(*start.first, *start.again, start.in_line) for start in places]
+            values = dict(zip(_STARTS, (ids, *columns(rows, 5)), strict=True))
+            query = text(statement).bindparams(*(bindparam(n, type_=ARRAY(Big)) for n in _STARTS))
+            due = conn.execute(query, values)
+            next_due_ms |= {HookId(hook): due_ms for hook, due_ms in due if due_ms is not None}
+    return next_due_ms

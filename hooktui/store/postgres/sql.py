@@ -112,15 +112,18 @@ _JOB = """d.id, d.event_id, d.event_type, d.hook_id, d.account_id, d."trigger", 
 
 _FIND_DUE = """
 SELECT d.id, d.next_attempt_at, want.place
-FROM unnest($1::bigint[], $2::integer[]) WITH ORDINALITY AS want (hook, most, place)
+FROM unnest($1::bigint[], $2::integer[], {start_ms}::bigint[], {start_id}::bigint[])
+    WITH ORDINALITY AS want (hook, most, start_ms, start_id, place)
 CROSS JOIN LATERAL (
     SELECT id, next_attempt_at FROM delivery
-    WHERE status = 'pending' AND tries {tries} AND hook_id = want.hook AND next_attempt_at <= $3
+    WHERE status = 'pending' AND tries {tries} AND hook_id = want.hook
+        AND (next_attempt_at, id) >= (want.start_ms, want.start_id) AND next_attempt_at <= $3
     ORDER BY next_attempt_at, id LIMIT want.most FOR UPDATE SKIP LOCKED
 ) AS d"""
 
 FIND_DUE: Final = f"""
-{_FIND_DUE.format(tries="= 0")} UNION ALL {_FIND_DUE.format(tries="> 0")}"""
+{_FIND_DUE.format(tries="= 0", start_ms="$4", start_id="$5")}
+UNION ALL {_FIND_DUE.format(tries="> 0", start_ms="$6", start_id="$7")}"""
 
 _LEASE = f"""
 leased AS (
@@ -130,9 +133,10 @@ leased AS (
 SELECT leased.*, e.body FROM leased JOIN event e ON e.id = leased.event_id
 ORDER BY leased.place, leased.next_attempt_at, leased.id"""
 
-CLAIM_FIRST_TRIES: Final = f"WITH due AS ({_FIND_DUE.format(tries='= 0')}), {_LEASE}"
-
-CLAIM_RETRIES: Final = f"WITH due AS ({_FIND_DUE.format(tries='> 0')}), {_LEASE}"
+CLAIM_FIRST_TRIES, CLAIM_RETRIES = (
+    f"WITH due AS ({_FIND_DUE.format(tries=tries, start_ms='$6', start_id='$7')}), {_LEASE}"
+    for tries in ("= 0", "> 0")
+)
 
 CLAIM_THESE: Final = f"""
 WITH due AS (
@@ -147,7 +151,7 @@ LAST_IN_LINE: Final = "SELECT MAX(id) FROM delivery WHERE hook_id = $1"
 FIND_FIRST_IN_LINE: Final = """
 SELECT first.id, first.next_attempt_at FROM (
     SELECT id, status, next_attempt_at FROM delivery
-    WHERE status IN ('pending', 'sending') AND hook_id = $1 AND "trigger" <> 'ping'
+    WHERE status IN ('pending', 'sending') AND hook_id = $1 AND "trigger" <> 'ping' AND id >= $3
     ORDER BY id LIMIT 1) AS first
 WHERE first.status = 'pending' AND first.next_attempt_at <= $2
   AND NOT EXISTS (SELECT 1 FROM delivery s
@@ -239,20 +243,30 @@ USE_SECRETS: Final = f"""
 UPDATE secret SET last_used_at = GREATEST(last_used_at, n.at_ms)
 FROM {_arrays("bigint", "bigint")} AS n (id, at_ms) WHERE secret.id = n.id"""
 
-NEXT_DUE: Final = """
-SELECT want.hook, LEAST(
-    (SELECT MIN(next_attempt_at) FROM delivery
-     WHERE status = 'pending' AND tries = 0 AND hook_id = want.hook),
-    (SELECT MIN(next_attempt_at) FROM delivery
-     WHERE status = 'pending' AND tries > 0 AND hook_id = want.hook))
-FROM unnest(CAST(:hooks AS bigint[])) AS want (hook)"""
+_WANTED = """
+FROM unnest(CAST(:hooks AS bigint[]), CAST(:first_ms AS bigint[]), CAST(:first_id AS bigint[]),
+    CAST(:again_ms AS bigint[]), CAST(:again_id AS bigint[]), CAST(:in_line AS bigint[]))
+    AS want (hook, first_ms, first_id, again_ms, again_id, in_line)"""
 
-FIRST_IN_LINE_DUE: Final = """
+_NEXT_DUE = """(
+    SELECT next_attempt_at FROM delivery
+    WHERE status = 'pending' AND tries {tries} AND hook_id = want.hook
+        AND (next_attempt_at, id) >= (COALESCE(want.{kind}_ms, 0), COALESCE(want.{kind}_id, 0))
+    ORDER BY next_attempt_at, id LIMIT 1)"""
+
+NEXT_DUE: Final = f"""
+SELECT want.hook, LEAST(
+    {_NEXT_DUE.format(tries="= 0", kind="first")},
+    {_NEXT_DUE.format(tries="> 0", kind="again")})
+{_WANTED}"""
+
+FIRST_IN_LINE_DUE: Final = f"""
 SELECT want.hook, (
     SELECT next_attempt_at FROM delivery
     WHERE status IN ('pending', 'sending') AND hook_id = want.hook AND "trigger" <> 'ping'
+        AND id >= COALESCE(want.in_line, 0)
     ORDER BY id LIMIT 1)
-FROM unnest(CAST(:hooks AS bigint[])) AS want (hook)"""
+{_WANTED}"""
 
 NEWEST: Final = f"""
 SELECT COALESCE((SELECT MAX(pos) FROM feed), 0), live_version, {NOW} FROM installation"""
@@ -265,11 +279,11 @@ OLDEST_FEED: Final = "SELECT pos, items FROM feed ORDER BY pos LIMIT :most"
 
 TRIM_FEED: Final = "DELETE FROM feed WHERE pos <= $1"
 
-_IN_USE = """EXISTS (SELECT 1 FROM delivery d WHERE d.event_id = e.id
-    AND (d.status IN ('pending', 'sending') OR d.finished_at >= {before}))"""
+_IN_USE = """(SELECT 1 FROM delivery d WHERE d.event_id = e.id
+    AND (d.status IN ('pending', 'sending') OR d.finished_at >= {before}) LIMIT 1) IS NOT NULL"""
 
-_UNDELIVERED = """EXISTS (SELECT 1 FROM delivery d WHERE d.event_id = e.id
-    AND (d.status <> 'delivered' OR d.finished_at >= {before}))"""
+_UNDELIVERED = """(SELECT 1 FROM delivery d WHERE d.event_id = e.id
+    AND (d.status <> 'delivered' OR d.finished_at >= {before}) LIMIT 1) IS NOT NULL"""
 
 SCAN_OLD_EVENTS: Final = f"""
 SELECT e.id, NOT {_IN_USE.format(before=":before")} FROM event e

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
@@ -21,6 +22,7 @@ from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.contract import CommitNotice, DatabaseCopy, Purged, RetentionPeriods
 from hooktui.store.live_hooks import LiveHooks
+from hooktui.store.planning.claim import ClaimStart
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.connections import (
@@ -77,7 +79,6 @@ class PostgresStore(BaseStore):
         record=Record,
         release=Release,
         rescue=Rescue,
-        next_due=next_due,
     )
 
     def __init__(
@@ -104,6 +105,7 @@ class PostgresStore(BaseStore):
             catch_up=self._catch_up,
             saw_feed=self._feed_reached,
         )
+        self.subscribe(self._shared.due_bounds.hear)
         self._catching_up = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -211,11 +213,19 @@ class PostgresStore(BaseStore):
             raise closed()
         return await self._readers.run(lambda conn: query(conn, *args, **kwargs))
 
-    async def _read_own(
-        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run a query of the store itself on connections of its own."""
-        return await self._own.run(lambda conn: query(conn, *args, **kwargs))
+    async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
+        """Return when (ms) the next pending delivery of each active hook is due.
+
+        Searches from where the claims of the given hooks start; for all hooks, from the beginning.
+        """
+        active = self._active_hooks(hooks)
+        starts: dict[HookId, ClaimStart] = {}
+        if hooks is not None:
+            bounds, now_s = self._shared.due_bounds, time.monotonic()
+            starts = {hook: bounds.start_of(hook, now_s) for hook, _ in active}
+        if not active:
+            return {}
+        return await self._own.run(partial(next_due, hooks=active, starts=starts))
 
     async def write(
         self, change: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs
@@ -297,6 +307,8 @@ class PostgresStore(BaseStore):
     async def _committed(self, work: WriteTransaction) -> None:
         if work.feed_end is not None:
             self._feed_reached(work.feed_end)
+        for hook, start in work.starts.items():
+            self._shared.due_bounds.commit(hook, start)
         notes = work.notes
         if notes.hooks_changed or notes.paused is not None:
             await self._catch_up()

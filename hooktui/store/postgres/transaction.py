@@ -17,6 +17,7 @@ from hooktui.store import write_queue
 from hooktui.store.feed_items import MOST_PER_ROW, encode
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import KnownKey, Lease, lease_from
+from hooktui.store.planning.claim import ClaimStart, DueBounds
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.tx import SideEffects
@@ -47,7 +48,7 @@ class Shared:
 
     ``live_version`` is the version of the hooks in ``live``, ``secrets_used`` when each secret's
     last use was last stored. ``catch_up`` loads the hooks that changed since, ``saw_feed`` gets the
-    newest row of the feed.
+    newest row of the feed, ``due_bounds`` is where claims start.
     """
 
     vault: Vault
@@ -60,6 +61,7 @@ class Shared:
     saw_feed: Callable[[int], None]
     live_version: int = -1
     secrets_used: dict[int, int] = field(default_factory=dict)
+    due_bounds: DueBounds = field(default_factory=DueBounds)
 
 
 @dataclass(slots=True)
@@ -67,7 +69,7 @@ class WriteTransaction:
     """The state that the operations of one transaction share.
 
     ``waiting`` is the change of the number of waiting deliveries per hook, ``states`` and ``stats``
-    are the other changes of its state.
+    are the other changes of its state. ``starts`` is where the next claim of a hook starts.
     """
 
     raw: Raw
@@ -79,6 +81,7 @@ class WriteTransaction:
     waiting: dict[HookId, int] = field(default_factory=dict)
     states: dict[HookId, StateChange] = field(default_factory=dict)
     stats: list[tuple[int, ...]] = field(default_factory=list)
+    starts: dict[HookId, ClaimStart] = field(default_factory=dict)
     feed_end: int | None = None
 
     @property
@@ -89,6 +92,12 @@ class WriteTransaction:
     def count_waiting(self, hook: HookId, change: int) -> None:
         """Add to the number of waiting deliveries of a hook."""
         self.waiting[hook] = self.waiting.get(hook, 0) + change
+
+    def claim_start(self, hook: HookId) -> ClaimStart:
+        """Return where a claim starts; the claim moves it, and the commit keeps it."""
+        if hook not in self.starts:
+            self.starts[hook] = self.shared.due_bounds.begin(hook, time.monotonic())
+        return self.starts[hook]
 
     async def commit(self) -> None:
         """Write the collected changes and commit."""

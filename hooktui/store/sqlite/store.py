@@ -7,7 +7,7 @@ import logging
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.ids import AccountId, IdClock
+from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store import feed
 from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
@@ -94,7 +94,6 @@ class SqliteStore(BaseStore):
         record=Record,
         release=Release,
         rescue=Rescue,
-        next_due=next_due,
     )
 
     def __init__(
@@ -221,6 +220,11 @@ class SqliteStore(BaseStore):
         except asyncio.CancelledError:
             gone.set()  # the thread polls it
             raise
+
+    async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
+        """Return when (ms) the next pending delivery of each active hook is due."""
+        active = self._active_hooks(hooks)
+        return await self.read(next_due, active) if active else {}
 
     async def write(
         self, change: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs

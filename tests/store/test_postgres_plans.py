@@ -1,0 +1,103 @@
+"""No list reads past its index or sorts what waits, on a database that was never analysed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, event
+
+from hooktui.store import feed, queries
+from hooktui.store.postgres.retention import _old_bodies, _old_events
+from hooktui.store.postgres.store import PostgresStore
+from hooktui.store.queries import DeliveryQuery
+from hooktui.store.queries.pages import PageRequest
+from tests.store.backlog import SERIES, inserts, nodes
+from tests.store.servers import Servers, connected
+from tests.support.clocks import START_MS
+from tests.support.stores import DEFAULT, make_hook
+
+WAITING = 20_000
+GROWING = ("delivery", "event", "attempt", "feed", "hook_stats")
+OLD = {"after": 0, "before_ms": START_MS}
+
+
+def deliveries(**wanted: object) -> Callable[[Connection], object]:
+    query = DeliveryQuery(**wanted)
+    return lambda conn: queries.list_deliveries(conn, DEFAULT, PageRequest(), query)
+
+
+def events(event_type: str | None = None) -> Callable[[Connection], object]:
+    return lambda conn: queries.list_events(conn, DEFAULT, PageRequest(), event_type)
+
+
+LISTS = {
+    "deliveries": (deliveries(), "delivery_by_account"),
+    "of a hook": (deliveries(hook=1), "delivery_by_hook"),
+    "of an event": (deliveries(event=5), "delivery_by_event"),
+    "pending": (deliveries(status="pending"), "delivery_by_account"),
+    "pending of a hook": (deliveries(status="pending", hook=1), "delivery_by_hook delivery_open"),
+    "failed": (deliveries(status="failed"), "delivery_failed"),
+    "events": (events(), "event_by_account delivery_by_event"),
+    "events of a type": (events("job"), "event_by_account delivery_by_event"),
+    "backlog": (
+        lambda conn: queries.backlog(conn, DEFAULT, START_MS),
+        "delivery_due_first delivery_due_again",
+    ),
+    "health": (
+        lambda conn: queries.hook_health(conn, DEFAULT, 1, 24, START_MS),
+        "delivery_by_hook hook_stats_pkey",
+    ),
+    "feed": (lambda conn: feed.read_feed(conn, None, 50, DEFAULT), "feed_pkey hook_stats_pkey"),
+    "end of the feed": (
+        lambda conn: feed.read_tail(conn, 50, DEFAULT, None), "feed_pkey hook_stats_pkey",
+    ),
+    "old events": (
+        lambda conn: _old_events(conn, **OLD, account=None), "event_pkey delivery_by_event"
+    ),
+    "old bodies": (lambda conn: _old_bodies(conn, **OLD), "event_pkey delivery_by_event"),
+}  # fmt: skip
+
+
+async def plans(store: PostgresStore, query: Callable[[Connection], object]) -> list[Any]:
+    """Return the nodes of the plans of all statements of a query, as they ran."""
+
+    def run(conn: Connection) -> list[Any]:
+        ran: list[tuple[str, Any]] = []
+
+        def note(_: object, cursor: object, statement: str, values: Any, *rest: object) -> None:
+            ran.append((statement, values))
+
+        event.listen(conn, "before_cursor_execute", note)
+        query(conn)
+        event.remove(conn, "before_cursor_execute", note)
+        found = []
+        for statement, values in ran:
+            explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
+            plan = conn.exec_driver_sql(explain, values).scalar_one()
+            found += nodes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
+        return found
+
+    return await store.read(run)
+
+
+# Red where the planner may read an index as a bitmap, which it then sorts.
+async def test_no_list_reads_past_its_index(servers: Servers) -> None:
+    store = await servers.another()
+    hook = await make_hook(store)
+    async with connected(servers.url) as raw:
+        await raw.execute("ALTER TABLE delivery SET (autovacuum_enabled = off)")
+        await raw.execute("ALTER TABLE event SET (autovacuum_enabled = off)")
+        for statement in inserts(SERIES, 1, WAITING, hook.id):
+            await raw.execute(statement)
+        await raw.execute(f"UPDATE hook_state SET waiting = {WAITING}")
+    for name, (query, indexes) in LISTS.items():
+        found = await plans(store, query)
+        assert found, name
+        reads = [node for node in found if node.get("Relation Name") in GROWING]
+        used = {node.get("Index Name", node["Node Type"]) for node in reads}
+        assert used <= set(indexes.split()), (name, used)
+        sorts = [node["Actual Rows"] for node in found if "Sort" in node["Node Type"]]
+        # The health of a hook groups its newest deliveries, up to a bound.
+        assert name == "health" or max(sorts, default=0) <= 1_000, name
