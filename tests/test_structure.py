@@ -5,8 +5,8 @@ import pytest
 from tests.support import structure
 
 MOST = {
-    "modules": 348,
-    "lines": 61_800,
+    "modules": 350,
+    "lines": 62_600,
     "modules in import cycles": 0,
     "deepest ancestry": 4,
     "modules that only one store has": 0,

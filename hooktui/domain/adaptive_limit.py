@@ -1,0 +1,657 @@
+"""The adaptive limit of a hook: how many deliveries one server sends to its receiver at once.
+
+The limit starts at 10. It doubles while the receiver keeps up and deliveries wait for a slot, and
+it is cut when the receiver shows that it is overloaded. A cut is a trial: if the same share of
+responses still shows overload at the lower limit, then the limit was not the cause (an event that
+the receiver always answers with 503, one broken server behind a load balancer), the cut is undone
+and that share is tolerated. A step that only makes responses slower is undone.
+
+All times are arguments, in seconds of a monotonic clock; the class reads no clock and does no I/O.
+The rules were compared by simulation: see ``docs/tools/pace``.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+
+import msgspec
+
+from hooktui.domain.adaptive_rate import AdaptiveRate
+from hooktui.domain.deliveries import ErrorClass, Exchange
+
+FIRST_LIMIT = 10
+"""The limit of a new hook, and of a hook with a new URL."""
+DEFAULT_MAX_LIMIT = 256
+
+_LEAST_RESPONSES = 8
+"""A window with fewer responses shows nothing."""
+_LONGEST_WINDOW_S = 10.0
+_SATURATED = 0.8
+"""The limit grows only if this share of the responses left deliveries that wait for a slot."""
+_CUT = 0.95
+_AFTER_STEP = 0.8
+"""An overload by a step lowers the limit to this share of that before the step."""
+_MORE_THAN_TAKEN = 1.1
+"""The ceiling is at most this times what the receiver took at once during the overload."""
+_REGROW_TO = 0.9
+"""After a cut, the limit grows by a part of its square root up to this share of the ceiling."""
+_PROBE_EVERY_S = 5.0
+"""The wait between two small steps, below the ceiling."""
+_SMALL_STEP = 0.02
+"""A small step is this share of the ceiling, at least 1."""
+_LONGEST_PROBE_S = 20.0
+"""The wait before the step that reaches the ceiling doubles up to this each time it failed: with
+20 at once, each such step costs about 20 refused requests."""
+_STEP_EVERY_S = 1.0
+"""The wait between two steps beyond the ceiling, each twice as long."""
+_ASSESSED_GROWTH = 1.15
+"""Growth by less changes throughput and latency by less than they vary."""
+_STEP_BACK_S = 10.0
+"""The wait after a step that only made responses slower."""
+_SLOWER_BY_S, _STEP_SLOWER_BY_S = 0.003, 0.01
+"""Medians that grow by less, at rest and after a step, show how busy this machine is."""
+_FLOOR_BY_LATENCY = 2
+_RECENT = 250
+"""The share of overloads is that of at least as many responses."""
+_TRIAL_OVERLOADS = 5
+"""A trial ends when its share predicts this many overloads."""
+_LEAST_TOLERATED, _MOST_TOLERATED = 0.001, 0.2
+_SLICES = 8
+_UNUSED_S = 60.0
+_GUESSED_MEDIAN_S = 0.1
+_LATENCY_MEMORY_S, _LATENCY_STEP_S = 600.0, 10.0
+
+_GATEWAY_OVERLOADED = frozenset({502, 503, 504})
+_OVERLOAD_ERRORS = frozenset(
+    {
+        ErrorClass.CONNECT_REFUSED,
+        ErrorClass.CONNECT_TIMEOUT,
+        ErrorClass.CONNECT,
+        ErrorClass.RESET,
+        ErrorClass.TIMEOUT,
+    }
+)
+
+
+class Signal(Enum):
+    """What an exchange shows about the pace of a receiver."""
+
+    KEEPS_UP = "keeps up"
+    OVERLOADED = "overloaded"
+    RATE_LIMITED = "rate limited"
+
+
+def signal_of(exchange: Exchange) -> Signal | None:
+    """Return what an exchange shows about the receiver's pace; None: nothing.
+
+    A receiver that answers 500 or 4xx has taken the request. DNS, certificates and addresses say
+    nothing about pace.
+    """
+    if exchange.error in _OVERLOAD_ERRORS:
+        return Signal.OVERLOADED
+    if exchange.status_code is None:
+        return None
+    if exchange.status_code == 429:
+        return Signal.RATE_LIMITED
+    if exchange.status_code in _GATEWAY_OVERLOADED:
+        return Signal.OVERLOADED
+    return Signal.KEEPS_UP
+
+
+class Observation(msgspec.Struct, frozen=True, gc=False):
+    """What an attempt showed about the receiver's pace; times in seconds.
+
+    Attributes:
+        signal: what it shows.
+        began_s: when the attempt began.
+        at_s: when its response came.
+        latency_s: from the request to the first byte of the response.
+        cause: the response in a word, such as ``503`` or ``timeout``.
+        retry_after_s: its ``Retry-After``.
+    """
+
+    signal: Signal
+    began_s: float
+    at_s: float
+    latency_s: float
+    cause: str = ""
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A cut of the limit: when, with how many in flight, and which response caused it."""
+
+    at_s: float
+    in_flight: int
+    cause: str
+
+
+def shows_overload(exchange: Exchange) -> bool:
+    """Return whether fewer or slower attempts may help: overload, or 429."""
+    return signal_of(exchange) in (Signal.OVERLOADED, Signal.RATE_LIMITED)
+
+
+def observation_of(
+    exchange: Exchange, began_s: float, at_s: float, retry_after_s: float | None
+) -> Observation | None:
+    """Return what an attempt showed about the receiver's pace; None: nothing.
+
+    The latency is from the request's last byte to the first byte of the response: what a new
+    connection takes is not the receiver's work.
+    """
+    signal = signal_of(exchange)
+    if signal is None:
+        return None
+    first_byte_ms = exchange.first_byte_ms
+    latency_s = at_s - began_s if first_byte_ms is None else first_byte_ms / 1000
+    cause = ""
+    if signal is Signal.OVERLOADED:
+        cause = str(exchange.status_code or exchange.error)
+    return Observation(signal, began_s, at_s, latency_s, cause, retry_after_s)
+
+
+class Phase(StrEnum):
+    """How the limit grows."""
+
+    DOUBLING = "doubling"
+    REGROWING = "regrowing"
+    PROBING = "probing"
+
+
+@dataclass(slots=True)
+class _Window:
+    """The responses of some time, from which one decision is taken.
+
+    Attributes:
+        started_s: responses count whose attempts began after it.
+        responses: all of them; ``overloads`` and ``saturated`` are parts.
+        saturated: responses that left deliveries that wait for a slot.
+        peak: most attempts in flight.
+        latencies: response times in seconds of those that kept up.
+        measured_from_s: one median response time after the start; completions count from here.
+    """
+
+    started_s: float
+    responses: int = 0
+    overloads: int = 0
+    saturated: int = 0
+    peak: int = 0
+    latencies: list[float] = field(default_factory=list)
+    measured_from_s: float | None = None
+    completions: int = 0
+
+    def throughput(self, now_s: float) -> float | None:
+        """Return completions a second; None: too few."""
+        if self.measured_from_s is None or self.completions < _LEAST_RESPONSES:
+            return None
+        elapsed_s = now_s - self.measured_from_s
+        return self.completions / elapsed_s if elapsed_s > 0 else None
+
+
+@dataclass(slots=True)
+class _Overload:
+    """An overload in progress: for one median response time each refusal takes its slot.
+
+    Attributes:
+        began_s: when the first refusal came.
+        limit: the limit then.
+        floor: the limit is not lowered below it.
+        succeeded: most attempts that succeeded within one median response time since.
+    """
+
+    began_s: float
+    limit: float
+    floor: float = 1.0
+    succeeded: int = 0
+
+
+@dataclass(slots=True)
+class _Trial:
+    """A cut that is being tested: would the overloads have come at any limit?"""
+
+    limit: float
+    share: float
+    responses: int = 0
+    overloads: int = 0
+
+
+@dataclass(slots=True)
+class _Measure:
+    """What a window at a limit achieved."""
+
+    limit: float
+    throughput: float
+    median_s: float
+
+
+class AdaptiveLimit:
+    """Finds how many attempts at once the receiver of one hook takes.
+
+    Args:
+        cap: the largest limit.
+
+    Attributes:
+        rate: the rate, if the receiver responds 429.
+        tolerated: the share of overload responses that come at any limit.
+        overloads: the number of cuts.
+        last_cut: the latest of them that was not undone.
+    """
+
+    __slots__ = (
+        "_before_lowering", "_before_step", "_ceiling", "_cut_s", "_last_s", "_least_medians",
+        "_limit", "_median_s", "_minute_peak", "_minute_s", "_new_ceiling", "_next_step_s",
+        "_overload", "_phase", "_reach_ceiling_s", "_share", "_since_followed", "_step",
+        "_stepped_s", "_successes", "_trial", "_window", "cap", "last_cut", "overloads", "rate",
+        "tolerated",
+    )  # fmt: skip
+
+    def __init__(self, cap: int = DEFAULT_MAX_LIMIT) -> None:
+        self.cap = cap
+        self.rate = AdaptiveRate()
+        self.tolerated = 0.0
+        self.overloads = 0
+        self.last_cut: Cut | None = None
+        self._limit = float(min(FIRST_LIMIT, cap))
+        self._phase = Phase.DOUBLING
+        self._ceiling: float | None = None
+        self._new_ceiling = True
+        self._cut_s = -1.0
+        self._share = _RecentShare()
+        self._since_followed = 0
+        self._median_s: float | None = None
+        self._least_medians = _LeastMedians()
+        self._step = 1.0
+        self._next_step_s = self._stepped_s = 0.0
+        self._reach_ceiling_s = _PROBE_EVERY_S
+        self._before_step: _Measure | None = None
+        self._before_lowering: _Measure | None = None
+        self._trial: _Trial | None = None
+        self._overload: _Overload | None = None
+        self._successes = _RecentSuccesses()
+        self._minute_s, self._minute_peak = 0.0, 0
+        self._last_s = 0.0
+        self._window = _Window(0.0)
+
+    @property
+    def limit(self) -> int:
+        """How many attempts may be in flight."""
+        return max(1, min(int(self._limit), self.cap))
+
+    def began(self, now_s: float, in_flight: int) -> None:
+        """Note that an attempt began; ``in_flight`` counts it."""
+        self.rate.started(now_s)
+        idle_s = now_s - self._last_s
+        if in_flight == 1 and idle_s > (self._median_s or 1.0) and self._overload is None:
+            self._window = _Window(now_s)
+        if in_flight > self._window.peak:
+            self._window.peak = in_flight
+        if in_flight > self._minute_peak:
+            self._minute_peak = in_flight
+
+    def ended(self, observed: Observation, *, in_flight: int, saturated: bool) -> None:
+        """Take what an attempt showed into account.
+
+        Args:
+            observed: of an attempt.
+            in_flight: attempts in flight when it came, itself included.
+            saturated: deliveries of the hook wait for a slot.
+        """
+        now_s, began_s, signal = observed.at_s, observed.began_s, observed.signal
+        self._last_s = now_s
+        if now_s - self._minute_s > _UNUSED_S:
+            self._forget_unused(now_s)
+        if signal is Signal.RATE_LIMITED:
+            median_s = self._median_s or _GUESSED_MEDIAN_S
+            self.rate.refused(now_s, began_s, median_s, observed.retry_after_s)
+            return
+        ok = signal is Signal.KEEPS_UP
+        if ok:
+            self._successes.add(now_s, self._median_s or _GUESSED_MEDIAN_S)
+            self.rate.accepted(now_s)
+        if began_s < self._cut_s:  # it shows the limit before the cut
+            return
+        self._follow_share(overloaded=not ok)
+        window = self._window
+        if now_s - window.started_s >= (self._median_s or 0.0):
+            if window.measured_from_s is None:
+                window.measured_from_s = now_s
+            elif ok:
+                window.completions += 1
+        if self._trial is not None and self._trial_undoes_cut(
+            self._trial, now_s, overloaded=not ok
+        ):
+            return
+        counts = began_s >= window.started_s
+        if counts or self._overload is not None:
+            window.responses += 1
+            window.saturated += saturated
+            if ok:
+                window.latencies.append(observed.latency_s)
+            else:
+                window.overloads += 1
+        elif ok and self._median_s is None and not window.responses:
+            window.latencies.append(observed.latency_s)
+        if not ok and self._overload is not None:
+            self._take_slot(now_s, self._overload)
+        elif not ok and counts and self._too_many(window):
+            self._begin_overload(observed, in_flight)
+        if self._window_is_over(now_s):
+            self._decide(now_s)
+
+    # Overload
+
+    def _too_many(self, window: _Window) -> bool:
+        """Return whether the overloads of a window exceed the tolerated share."""
+        share = self.tolerated if self._trial is None else max(self.tolerated, self._trial.share)
+        expected = share * window.responses
+        slack = 3 * math.sqrt(expected) + 2 if share else 0.0
+        return window.overloads > expected + slack
+
+    def _begin_overload(self, observed: Observation, in_flight: int) -> None:
+        seen = min(self._limit, max(self._window.peak, in_flight))
+        self._overload = _Overload(observed.at_s, self._limit, self._floor(observed.at_s))
+        self.overloads += 1
+        self.last_cut = Cut(observed.at_s, int(seen), observed.cause)
+        self._step = 1.0
+        self._before_lowering = None
+        if self._ceiling is not None:
+            self._reach_ceiling_s = min(2 * self._reach_ceiling_s, _LONGEST_PROBE_S)
+        if self._ceiling is None:
+            self._ceiling = seen
+        elif self._new_ceiling:  # not at once far below: the receiver may be ill for a moment
+            self._ceiling = max(seen, self._ceiling / 2)
+        self._new_ceiling = False
+        self._limit = max(1.0, min(self._limit, seen) - 1)
+
+    def _floor(self, now_s: float) -> float:
+        """Return how far an overload lowers the limit: after a step, little.
+
+        Until the step the receiver kept up. If it no longer takes that many, the next window shows
+        it.
+        """
+        just_stepped = self._phase is Phase.PROBING and now_s - self._stepped_s < max(
+            _STEP_EVERY_S, 4 * (self._median_s or 0.0)
+        )
+        return max(1.0, _AFTER_STEP * (self._limit - self._step)) if just_stepped else 1.0
+
+    def _take_slot(self, now_s: float, overload: _Overload) -> None:
+        """Lower the limit by one, not below what succeeds at once."""
+        succeeded = self._successes.count(now_s, self._median_s or _GUESSED_MEDIAN_S)
+        overload.succeeded = max(overload.succeeded, succeeded)
+        self._limit = max(overload.floor, min(self._limit, succeeded), self._limit - 1)
+
+    def _end_overload(self, now_s: float, overload: _Overload) -> None:
+        share = self._share.value
+        if self._trial is None and share <= _MOST_TOLERATED:
+            self._trial = _Trial(overload.limit, share)
+        if self._ceiling is not None and overload.limit >= self._ceiling:
+            self._lower_ceiling(now_s, self._ceiling, overload)
+        self._overload = None
+        self._phase = Phase.REGROWING
+        self._limit = max(1.0, self._limit * _CUT)
+        self._cut_s = now_s
+        self._next_step_s = now_s + _PROBE_EVERY_S
+        self._before_step = None
+        self._window = _Window(now_s)
+
+    def _lower_ceiling(self, now_s: float, ceiling: float, overload: _Overload) -> None:
+        """Lower the ceiling to what the receiver took at once: more may have been in flight."""
+        taken = self._successes.count(now_s, self._median_s or _GUESSED_MEDIAN_S)
+        taken = max(taken, overload.succeeded)
+        if taken >= _LEAST_RESPONSES:
+            self._ceiling = max(min(ceiling, _MORE_THAN_TAKEN * taken + 1), self._limit)
+
+    def _follow_share(self, *, overloaded: bool) -> None:
+        """Lower the tolerated share to what the last responses show."""
+        self._share.add(overloaded)
+        self._since_followed += 1
+        if self._since_followed >= 2 * _RECENT:
+            self._since_followed = 0
+            share = min(self.tolerated, max(self._share.value, self.tolerated / 2))
+            self.tolerated = share if share >= _LEAST_TOLERATED else 0.0
+
+    def _trial_undoes_cut(self, trial: _Trial, now_s: float, *, overloaded: bool) -> bool:
+        """Count a response of the trial; return whether it ended and undid the cut."""
+        trial.responses += 1
+        trial.overloads += overloaded
+        expected = trial.share * trial.responses
+        if expected < _TRIAL_OVERLOADS:
+            return False
+        self._trial = None
+        if trial.overloads < expected / 2:
+            return False
+        share = trial.overloads / trial.responses
+        self.tolerated = min(_MOST_TOLERATED, max(self.tolerated, share))
+        self._limit = max(self._limit, trial.limit)
+        self._ceiling = self.last_cut = None
+        self._phase = Phase.DOUBLING
+        self._next_step_s = self._cut_s = now_s
+        self._before_step = self._overload = None
+        self._window = _Window(now_s)
+        return True
+
+    # Windows
+
+    def _window_is_over(self, now_s: float) -> bool:
+        window, median_s = self._window, self._median_s or 0.0
+        elapsed_s = now_s - window.started_s
+        if self._overload is not None:
+            return now_s - self._overload.began_s >= median_s or elapsed_s > _LONGEST_WINDOW_S
+        if elapsed_s > _LONGEST_WINDOW_S:
+            return window.responses > 0
+        used = min(window.peak, self._limit)
+        if window.responses < max(_LEAST_RESPONSES, used):
+            return False
+        if self._is_regrowing:
+            return elapsed_s >= median_s
+        enough = max(_LEAST_RESPONSES, 2 * used)
+        return elapsed_s >= 3 * median_s and window.completions >= enough
+
+    @property
+    def _is_regrowing(self) -> bool:
+        return (
+            self._phase is Phase.REGROWING
+            and self._ceiling is not None
+            and self._limit < _REGROW_TO * self._ceiling
+        )
+
+    def _decide(self, now_s: float) -> None:
+        window = self._window
+        if window.latencies:
+            self._median_s = statistics.median(window.latencies)
+            self._least_medians.add(now_s, self._median_s)
+        if self._overload is not None:
+            self._end_overload(now_s, self._overload)
+            return
+        self._new_ceiling = True
+        self._window = _Window(now_s)
+        if window.saturated < _SATURATED * window.responses:
+            self._before_step = None
+            return
+        if window.responses < _LEAST_RESPONSES:
+            return
+        if self._is_regrowing and self._ceiling is not None:
+            self._regrow(self._ceiling)
+            return
+        throughput = window.throughput(now_s)
+        if throughput is None or self._median_s is None:
+            return
+        self._grow(now_s, _Measure(self._limit, throughput, self._median_s))
+
+    def _grow(self, now_s: float, measure: _Measure) -> None:
+        if self._before_lowering is not None:
+            self._assess_lowering(now_s, self._before_lowering, measure)
+            return
+        before = self._before_step
+        if before is not None and self._limit >= _ASSESSED_GROWTH * before.limit:
+            self._before_step = None
+            if self._only_slower(before, measure):
+                self._limit = before.limit
+                self._probe_from(now_s + _STEP_BACK_S)
+                return
+        if self._may_be_too_high(now_s, measure):
+            self._before_lowering = measure
+            self._limit = max(float(_FLOOR_BY_LATENCY), self._limit * 0.75)
+            self._cut_s = now_s
+        elif self._phase is Phase.REGROWING:
+            self._probe_from(now_s + _PROBE_EVERY_S)
+        elif self._phase is Phase.DOUBLING or now_s >= self._next_step_s:
+            self._before_step = self._before_step or measure
+            if self._phase is Phase.DOUBLING:
+                self._limit = min(self.cap, self._limit * 2)
+            else:
+                self._step_up(now_s)
+
+    def _step_up(self, now_s: float) -> None:
+        """Grow by small steps below the ceiling, by twice as much each time beyond it."""
+        ceiling = self._ceiling
+        small = 1.0 if ceiling is None else max(1.0, _SMALL_STEP * ceiling)
+        if ceiling is None or self._limit >= ceiling:
+            self._reach_ceiling_s = _PROBE_EVERY_S
+            if ceiling is not None:
+                self._ceiling = self._limit
+            self._step = min(2 * self._step, self._limit)
+        else:
+            self._step = small
+        self._limit = min(self.cap, self._limit + self._step)
+        self._stepped_s = now_s
+        if ceiling is None or self._limit >= ceiling:
+            wait_s = _STEP_EVERY_S
+        elif self._limit + small >= ceiling:
+            wait_s = self._reach_ceiling_s
+        else:
+            wait_s = _PROBE_EVERY_S
+        self._next_step_s = now_s + wait_s
+
+    def _regrow(self, ceiling: float) -> None:
+        grown = self._limit + max(1.0, math.sqrt(self._limit) / 2)
+        self._limit = min(self.cap, grown, max(self._limit, _REGROW_TO * ceiling))
+        self._before_step = None
+
+    def _probe_from(self, next_step_s: float) -> None:
+        self._phase = Phase.PROBING
+        self._step = 1.0
+        self._next_step_s = next_step_s
+
+    def _only_slower(self, before: _Measure, now: _Measure) -> bool:
+        """Return whether a step up made responses slower without more of them."""
+        growth = self._limit / before.limit - 1
+        return (
+            growth > 0
+            and now.throughput < before.throughput * (1 + growth / 4)
+            and now.median_s > before.median_s * (1 + growth / 2) + _STEP_SLOWER_BY_S
+        )
+
+    # Latency
+
+    def _may_be_too_high(self, now_s: float, measure: _Measure) -> bool:
+        return (
+            self._phase is Phase.PROBING
+            and now_s >= self._next_step_s
+            and self._limit > _FLOOR_BY_LATENCY
+            and measure.median_s > 2 * self._least_medians.least(now_s) + _SLOWER_BY_S
+        )
+
+    def _assess_lowering(self, now_s: float, before: _Measure, now: _Measure) -> None:
+        """Keep the lower limit unless it lost half of what it took away.
+
+        Then the responses are slow at any limit, and their time is the new measure.
+        """
+        self._before_lowering = self._before_step = None
+        self._next_step_s = now_s + _STEP_EVERY_S
+        removed = 1 - self._limit / before.limit
+        if now.throughput < before.throughput * (1 - removed / 2):
+            self._limit = before.limit
+            self._least_medians = _LeastMedians()
+            self._least_medians.add(now_s, now.median_s)
+
+    # Unused
+
+    def _forget_unused(self, now_s: float) -> None:
+        """Halve a limit of which less than half was used for a minute."""
+        if self._minute_peak < self._limit / 2:
+            self._limit = max(float(min(FIRST_LIMIT, self.cap)), self._limit / 2, self._minute_peak)
+            self._phase = Phase.DOUBLING
+            self._ceiling = self._before_step = self.last_cut = None
+        self._minute_s, self._minute_peak = now_s, 0
+
+
+class _RecentSuccesses:
+    """Counts attempts that succeed within one response time, in eighths of it."""
+
+    __slots__ = ("_at_s", "_counts", "_place", "_slice_s")
+
+    def __init__(self) -> None:
+        self._counts = [0] * _SLICES
+        self._place, self._at_s, self._slice_s = 0, 0.0, _GUESSED_MEDIAN_S / _SLICES
+
+    def add(self, now_s: float, response_s: float) -> None:
+        self._advance(now_s, response_s)
+        self._counts[self._place] += 1
+
+    def count(self, now_s: float, response_s: float) -> int:
+        self._advance(now_s, response_s)
+        return sum(self._counts)
+
+    def _advance(self, now_s: float, response_s: float) -> None:
+        """Begin the slices that have come since; counts before a change of their length remain."""
+        passed = int((now_s - self._at_s) / self._slice_s)
+        if passed <= 0:
+            return
+        self._at_s = now_s if passed > _SLICES else self._at_s + passed * self._slice_s
+        for _ in range(min(passed, _SLICES)):
+            self._place = (self._place + 1) % _SLICES
+            self._counts[self._place] = 0
+        self._slice_s = response_s / _SLICES
+
+
+class _RecentShare:
+    """The share of overloads among the latest 250 to 500 responses."""
+
+    __slots__ = ("_overloads", "_previous", "_responses")
+
+    def __init__(self) -> None:
+        self._responses = self._overloads = 0
+        self._previous = (0, 0)
+
+    def add(self, overloaded: bool) -> None:
+        if self._responses == _RECENT:
+            self._previous = (self._responses, self._overloads)
+            self._responses = self._overloads = 0
+        self._responses += 1
+        self._overloads += overloaded
+
+    @property
+    def value(self) -> float:
+        responses, overloads = self._previous
+        responses += self._responses
+        return (overloads + self._overloads) / responses if responses else 0.0
+
+
+class _LeastMedians:
+    """The least median response time of the last ten minutes."""
+
+    __slots__ = ("_by_step",)
+
+    def __init__(self) -> None:
+        self._by_step: list[tuple[int, float]] = []
+
+    def add(self, now_s: float, median_s: float) -> None:
+        step = int(now_s / _LATENCY_STEP_S)
+        if self._by_step and self._by_step[-1][0] == step:
+            median_s = min(self._by_step.pop()[1], median_s)
+        self._by_step.append((step, median_s))
+        self._drop(step)
+
+    def least(self, now_s: float) -> float:
+        self._drop(int(now_s / _LATENCY_STEP_S))
+        return min((median for _, median in self._by_step), default=math.inf)
+
+    def _drop(self, step: int) -> None:
+        oldest = step - int(_LATENCY_MEMORY_S / _LATENCY_STEP_S)
+        while self._by_step and self._by_step[0][0] < oldest:
+            del self._by_step[0]

@@ -1,0 +1,128 @@
+"""The adaptive rate of a hook: how many deliveries a second a receiver that responds 429 gets.
+
+There is no rate until the first 429. Then the rate is what the receiver took in the last ten
+seconds; it grows every ten seconds, faster the longer no 429 comes, and shrinks by a tenth at each
+further 429. All times are arguments, in seconds of a monotonic clock.
+"""
+
+from __future__ import annotations
+
+_MEMORY_S = 10
+"""Seconds over which accepted deliveries are counted, and between two increases."""
+_LEAST_PER_S = 0.02
+_LEAST_FIRST_PER_S, _LEAST_AGAIN_PER_S = 0.5, 0.2
+_SHRINK = 0.9
+_FIRST_GROWTH, _GROWTH_OF_GROWTH, _MOST_GROWTH = 0.05, 1.5, 1.0
+_NO_LIMIT_PER_S = 5_000.0
+"""A rate above it is dropped: the limit alone decides."""
+_LONGEST_WAIT_S, _LEAST_WAIT_S = 60.0, 0.2
+
+
+class AdaptiveRate:
+    """The rate that a receiver's 429 responses allow.
+
+    Attributes:
+        per_s: deliveries a second; None while the receiver never responded 429.
+        closed_until_s: nothing starts before it.
+    """
+
+    __slots__ = (
+        "_accepted",
+        "_changed_s",
+        "_first_start_s",
+        "_grows_at_s",
+        "_growth",
+        "_lowers",
+        "closed_until_s",
+        "per_s",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.per_s: float | None = None
+        self.closed_until_s = 0.0
+        self._first_start_s: float | None = None
+        self._changed_s = self._grows_at_s = 0.0
+        self._growth = _FIRST_GROWTH
+        self._lowers = False
+        self._accepted = _SecondCounts()
+
+    def started(self, now_s: float) -> None:
+        """Note that an attempt began."""
+        if self._first_start_s is None:
+            self._first_start_s = now_s
+
+    def accepted(self, now_s: float) -> None:
+        """Note a response that was not 429."""
+        self._accepted.add(now_s)
+        if self.per_s is not None and now_s > self._grows_at_s:
+            self.per_s *= 1 + self._growth
+            self._growth = min(self._growth * _GROWTH_OF_GROWTH, _MOST_GROWTH)
+            self._grows_at_s = now_s + _MEMORY_S
+            if self.per_s > _NO_LIMIT_PER_S:
+                self.per_s = None
+
+    def refused(
+        self, now_s: float, began_s: float, median_s: float, retry_after_s: float | None
+    ) -> None:
+        """Note a 429: nothing starts for two response times, then at a lower rate.
+
+        Args:
+            now_s: the time of the response.
+            began_s: the start of its attempt; one that began before the last change says nothing
+                about the present rate.
+            median_s: the usual response time.
+            retry_after_s: the receiver's ``Retry-After``, obeyed up to a minute.
+        """
+        if retry_after_s:
+            self._close_until(now_s + min(retry_after_s, _LONGEST_WAIT_S))
+        if began_s >= self._changed_s and not self._lowers:
+            self._lowers = True  # once the responses on their way have been counted
+            self._close_until(now_s + max(2 * median_s, _LEAST_WAIT_S))
+
+    def reopen(self, now_s: float) -> None:
+        """Set the lower rate once the time without starts is over."""
+        if not self._lowers or now_s < self.closed_until_s:
+            return
+        self._lowers = False
+        age_s = now_s - (now_s if self._first_start_s is None else self._first_start_s)
+        seen = self._accepted.total(now_s) / max(min(age_s, _MEMORY_S), 1.0)
+        if self.per_s is None:
+            rate = max(seen, _LEAST_FIRST_PER_S)
+        else:
+            rate = self.per_s * _SHRINK
+            if now_s - self._changed_s > _MEMORY_S:
+                rate = min(rate, max(seen, _LEAST_AGAIN_PER_S))
+        self.per_s = max(rate, _LEAST_PER_S)
+        self._changed_s = now_s
+        self._grows_at_s = now_s + _MEMORY_S
+        self._growth = _FIRST_GROWTH
+
+    def _close_until(self, until_s: float) -> None:
+        self.closed_until_s = max(self.closed_until_s, until_s)
+
+
+class _SecondCounts:
+    """Counts per second of the last ten seconds."""
+
+    __slots__ = ("_counts", "_second")
+
+    def __init__(self) -> None:
+        self._counts = [0] * _MEMORY_S
+        self._second = 0
+
+    def add(self, now_s: float) -> None:
+        second = int(now_s)
+        if second != self._second:
+            self._advance(second)
+        self._counts[self._second % _MEMORY_S] += 1
+
+    def total(self, now_s: float) -> int:
+        self._advance(int(now_s))
+        return sum(self._counts)
+
+    def _advance(self, second: int) -> None:
+        if second <= self._second:
+            return
+        for passed in range(max(self._second, second - _MEMORY_S) + 1, second + 1):
+            self._counts[passed % _MEMORY_S] = 0
+        self._second = second

@@ -1,0 +1,148 @@
+"""A simulation of one hook: a receiver, an engine that keeps its slots full, and a limit.
+
+Time is a number, so that minutes pass in milliseconds. Each receiver is a function of the time and
+the attempts in flight; it returns how long its response takes, and what the response shows.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hooktui.domain.adaptive_limit import AdaptiveLimit, Observation, Signal
+from hooktui.domain.rates import BURST_S
+
+Receiver = Callable[[float, int, int], tuple[float, Signal]]
+"""From (seconds, attempts in flight with this one, number of the event)."""
+
+PER_S = 9_000
+"""Attempts that the server starts in a second, at most."""
+TAKEN, BUSY, TOO_MANY = Signal.KEEPS_UP, Signal.OVERLOADED, Signal.RATE_LIMITED
+
+
+@dataclass
+class Outcome:
+    """The seconds of the responses, and the limit at each second."""
+
+    limit: AdaptiveLimit
+    taken: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+    limits: list[int] = field(default_factory=list)
+    most: int = 0
+
+    def per_s(self, start: float, end: float) -> float:
+        return sum(start <= at < end for at in self.taken) / (end - start)
+
+    def refusals(self, start: float, end: float) -> int:
+        return sum(start <= at < end for at in self.refused)
+
+
+def simulate(
+    receiver: Receiver, seconds: float, cap: int = 256, arrivals_per_s: float | None = None
+) -> Outcome:
+    """Send to a receiver; without a rate of arrivals there is always something due."""
+    limit = AdaptiveLimit(cap)
+    outcome = Outcome(limit)
+    ending: list[tuple[float, int, float, Signal]] = []
+    now = cpu = tokens = token_at = arrived_until = 0.0
+    started = due = 0
+    while now < seconds:
+        if arrivals_per_s is not None:
+            while arrived_until <= now:
+                arrived_until += 1 / arrivals_per_s
+                due += 1
+        rate = limit.rate
+        rate.reopen(now)
+        if rate.per_s is not None:
+            tokens = min(max(1.0, rate.per_s * BURST_S), tokens + (now - token_at) * rate.per_s)
+        token_at = now
+        while (
+            (arrivals_per_s is None or due)
+            and len(ending) < limit.limit
+            and now >= rate.closed_until_s
+            and (rate.per_s is None or tokens >= 1)
+        ):
+            cpu = max(cpu, now) + 1 / PER_S
+            started += 1
+            due -= 1
+            tokens -= 1
+            limit.began(cpu, len(ending) + 1)
+            took, signal = receiver(cpu, len(ending) + 1, started)
+            heapq.heappush(ending, (cpu + took, started, cpu, signal))
+            outcome.most = max(outcome.most, len(ending))
+        times = [ending[0][0]] if ending else []
+        if arrivals_per_s is not None:
+            times.append(arrived_until)
+        if rate.closed_until_s > now:
+            times.append(rate.closed_until_s + 1e-6)
+        elif rate.per_s is not None and tokens < 1:
+            times.append(now + max((1 - tokens) / rate.per_s, 1e-4))
+        then = min(times)
+        outcome.limits += [limit.limit] * (int(then) - int(now))
+        now = then
+        while ending and ending[0][0] <= now:
+            at, _, began, signal = heapq.heappop(ending)
+            (outcome.taken if signal is TAKEN else outcome.refused).append(at)
+            limit.ended(
+                Observation(signal, began, at, at - began, "503"),
+                in_flight=len(ending) + 1,
+                saturated=arrivals_per_s is None or due > 0,
+            )
+    return outcome
+
+
+class Receivers:
+    """Receivers whose response times vary by a fifth."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self._random = random.Random(seed)
+
+    def _about(self, seconds: float) -> float:
+        return seconds * (0.8 + 0.4 * self._random.random())
+
+    def steady(self, response_s: float) -> Receiver:
+        return lambda now, at, event: (self._about(response_s), TAKEN)
+
+    def capped(self, cap: int, response_s: float, refusal_s: float | None = None) -> Receiver:
+        def respond(now: float, at: int, event: int) -> tuple[float, Signal]:
+            if at <= cap:
+                return self._about(response_s), TAKEN
+            return self._about(response_s) if refusal_s is None else refusal_s, BUSY
+
+        return respond
+
+    def poisoned(self, share: float, response_s: float, refusal_s: float | None = None) -> Receiver:
+        def respond(now: float, at: int, event: int) -> tuple[float, Signal]:
+            if self._random.random() >= share:
+                return self._about(response_s), TAKEN
+            return self._about(response_s) if refusal_s is None else refusal_s, BUSY
+
+        return respond
+
+    def workers(self, count: int, work_s: float) -> Receiver:
+        free_at = [0.0] * count
+
+        def respond(now: float, at: int, event: int) -> tuple[float, Signal]:
+            worker = min(range(count), key=free_at.__getitem__)
+            free_at[worker] = max(now, free_at[worker]) + work_s
+            return free_at[worker] - now + 0.001, TAKEN
+
+        return respond
+
+    def rate_limited(self, per_s: float) -> Receiver:
+        tokens, token_at = [max(per_s, 1.0)], [0.0]
+
+        def respond(now: float, at: int, event: int) -> tuple[float, Signal]:
+            tokens[0] = min(max(per_s, 1.0), tokens[0] + (now - token_at[0]) * per_s)
+            token_at[0] = now
+            if tokens[0] < 1:
+                return 0.01, TOO_MANY
+            tokens[0] -= 1
+            return 0.03, TAKEN
+
+        return respond
+
+    def changing(self, first: Receiver, at_s: float, then: Receiver) -> Receiver:
+        return lambda now, at, event: (first if now < at_s else then)(now, at, event)

@@ -1,0 +1,212 @@
+"""The adaptive limit against simulated receivers; the figures are those of the documentation."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hooktui.domain.adaptive_limit import (
+    FIRST_LIMIT,
+    AdaptiveLimit,
+    Observation,
+    Signal,
+    observation_of,
+    shows_overload,
+    signal_of,
+)
+from hooktui.domain.deliveries import ErrorClass, Exchange
+from tests.domain.simulated_receivers import BUSY, TAKEN, Receivers, simulate
+
+
+@pytest.mark.parametrize(
+    ("exchange", "signal"),
+    [
+        (Exchange(status_code=200), Signal.KEEPS_UP),
+        (Exchange(status_code=404, error=ErrorClass.STATUS), Signal.KEEPS_UP),
+        (Exchange(status_code=500, error=ErrorClass.STATUS), Signal.KEEPS_UP),
+        (Exchange(status_code=302, error=ErrorClass.REDIRECT), Signal.KEEPS_UP),
+        (Exchange(status_code=429, error=ErrorClass.STATUS), Signal.RATE_LIMITED),
+        (Exchange(status_code=502, error=ErrorClass.STATUS), Signal.OVERLOADED),
+        (Exchange(status_code=503, error=ErrorClass.STATUS), Signal.OVERLOADED),
+        (Exchange(status_code=504, error=ErrorClass.STATUS), Signal.OVERLOADED),
+        (Exchange(error=ErrorClass.TIMEOUT), Signal.OVERLOADED),
+        (Exchange(error=ErrorClass.RESET), Signal.OVERLOADED),
+        (Exchange(error=ErrorClass.CONNECT_REFUSED), Signal.OVERLOADED),
+        (Exchange(error=ErrorClass.CONNECT_TIMEOUT), Signal.OVERLOADED),
+        (Exchange(error=ErrorClass.DNS), None),
+        (Exchange(error=ErrorClass.TLS_CERTIFICATE), None),
+        (Exchange(error=ErrorClass.ADDRESS_REFUSED), None),
+        (Exchange(error=ErrorClass.INTERRUPTED), None),
+    ],
+)
+def test_an_exchange_shows_overload_a_rate_or_nothing(exchange: Exchange, signal: Signal | None):
+    assert signal_of(exchange) is signal
+    assert shows_overload(exchange) is (signal in (Signal.OVERLOADED, Signal.RATE_LIMITED))
+
+
+# Red when the time of a new connection counts as the receiver's.
+def test_the_latency_is_that_of_the_first_byte():
+    exchange = Exchange(status_code=200, first_byte_ms=20.0, connect_ms=400.0)
+    observed = observation_of(exchange, 1.0, 1.5, None)
+    assert observed == Observation(Signal.KEEPS_UP, 1.0, 1.5, 0.02)
+
+
+def test_it_starts_at_10_and_keeps_to_its_cap():
+    assert AdaptiveLimit().limit == FIRST_LIMIT == 10
+    assert AdaptiveLimit(cap=4).limit == 4
+
+
+# Red when the limit does not double: 200/s at 10.
+def test_a_distant_receiver_gets_as_many_as_it_takes():
+    outcome = simulate(Receivers().steady(0.05), 20)
+    assert outcome.limit.limit == 256
+    assert outcome.per_s(5, 20) > 0.95 * 256 / 0.05
+
+
+def test_without_a_backlog_the_limit_does_not_grow():
+    outcome = simulate(Receivers().steady(0.05), 30, arrivals_per_s=50)
+    assert max(outcome.limits) == FIRST_LIMIT
+
+
+# Red with a step of 1, 2, 4 below the ceiling, or one every 5 s at it: 1.3 % refused, 0.79 used.
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("refusal_s", [None, 0.002], ids=["slow refusals", "fast refusals"])
+def test_a_receiver_that_takes_20_is_used_and_hardly_refuses(seed: int, refusal_s: float | None):
+    outcome = simulate(Receivers(seed).capped(20, 0.05, refusal_s), 60)
+    assert outcome.per_s(0, 60) > 0.85 * 400
+    assert outcome.refusals(0, 5) <= 120
+    assert outcome.refusals(5, 60) < 0.005 * outcome.per_s(5, 60) * 55
+
+
+# Red when every cut lowers the limit: 18/s, at a limit of 1.
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("share", [0.002, 0.01, 0.02, 0.05])
+def test_a_share_that_fails_at_any_pace_is_tolerated(share: float, seed: int):
+    outcome = simulate(Receivers(seed).poisoned(share, 0.05), 30, cap=64)
+    assert outcome.per_s(10, 30) > 0.8 * 64 / 0.05
+    assert outcome.limit.tolerated <= 2 * share + 0.01
+
+
+# Red when what is tolerated never falls again.
+def test_the_tolerated_share_follows_downward():
+    receivers = Receivers()
+    poisoned_first = receivers.changing(receivers.poisoned(0.05, 0.05), 20, receivers.steady(0.05))
+    outcome = simulate(poisoned_first, 30, cap=64)
+    assert outcome.limit.tolerated < 0.001
+
+
+# Red with classic multiplicative decrease and additive increase: 128/s a minute later.
+def test_a_short_deployment_is_forgotten_within_seconds():
+    receivers = Receivers()
+    refusing = receivers.poisoned(0.5, 0.05, refusal_s=0.001)
+    deployed = receivers.changing(
+        receivers.changing(receivers.steady(0.05), 20, refusing), 23, receivers.steady(0.05)
+    )
+    outcome = simulate(deployed, 60, cap=64)
+    assert outcome.per_s(38, 40) > 0.8 * outcome.per_s(10, 20)
+    assert outcome.per_s(55, 60) > 0.9 * outcome.per_s(10, 20)
+
+
+# Red when a response time that no lower limit shortens keeps the limit from growing.
+def test_a_receiver_that_is_slow_from_now_on_is_used_all_the_same():
+    receivers = Receivers()
+    fast_then_refusing = receivers.changing(
+        receivers.steady(0.001), 0.5, receivers.poisoned(0.5, 0.001)
+    )
+    outcome = simulate(receivers.changing(fast_then_refusing, 1, receivers.steady(0.05)), 30, 64)
+    assert outcome.per_s(20, 30) > 0.9 * 64 / 0.05
+
+
+def test_a_receiver_that_grows_and_shrinks_is_followed():
+    receivers = Receivers()
+    growing = receivers.changing(receivers.capped(20, 0.05), 40, receivers.capped(200, 0.05))
+    outcome = simulate(growing, 100)
+    assert outcome.per_s(90, 100) > 0.8 * 4_000
+    shrinking = receivers.changing(receivers.capped(200, 0.05), 20, receivers.capped(20, 0.05))
+    outcome = simulate(shrinking, 60)
+    assert outcome.per_s(30, 60) > 0.8 * 400
+
+
+# Red when a limit may grow that only makes responses slower: 256 at once at one worker.
+def test_one_worker_is_kept_busy_and_not_drowned():
+    outcome = simulate(Receivers().workers(1, 0.01), 600)
+    assert outcome.per_s(300, 600) > 0.95 * 100
+    assert outcome.most <= 20
+    assert outcome.limit.limit <= 20
+
+
+def test_a_receiver_that_slows_down_by_itself_keeps_its_limit():
+    receivers = Receivers()
+    outcome = simulate(receivers.changing(receivers.steady(0.05), 20, receivers.steady(0.4)), 120)
+    assert outcome.per_s(60, 120) > 0.8 * 640
+
+
+@pytest.mark.parametrize("per_s", [1, 5, 50])
+def test_a_receiver_that_responds_429_gets_its_rate(per_s: int):
+    outcome = simulate(Receivers().rate_limited(per_s), 300)
+    assert outcome.per_s(60, 300) > 0.7 * per_s
+    assert outcome.refusals(60, 300) < 0.2 * outcome.per_s(60, 300) * 240
+
+
+def test_a_limit_that_nobody_uses_shrinks():
+    limit = simulate(Receivers().steady(0.05), 10).limit
+    assert limit.limit == 256
+    now = 10.0
+    for _ in range(600):
+        now += 1
+        limit.began(now, 1)
+        observed = Observation(TAKEN, now, now + 0.05, 0.05)
+        limit.ended(observed, in_flight=1, saturated=False)
+    assert limit.limit == FIRST_LIMIT
+
+
+# Red when a dead receiver keeps a limit above 1: its failures never open the breaker.
+def test_a_receiver_that_dies_is_at_1_within_fifteen_attempts():
+    limit = simulate(Receivers().steady(0.05), 10).limit
+    now = 1_000.0
+    for _ in range(15):
+        now += 60
+        limit.began(now, 1)
+        observed = Observation(BUSY, now, now + 0.05, 0.05, "503")
+        limit.ended(observed, in_flight=1, saturated=False)
+    assert limit.limit == 1
+
+
+def test_a_cut_says_what_caused_it():
+    outcome = simulate(Receivers().capped(20, 0.05), 60)
+    cut = outcome.limit.last_cut
+    assert cut is not None
+    assert (cut.cause, cut.in_flight) == ("503", pytest.approx(21, abs=1))
+
+
+MOST = 64
+RECEIVERS = st.one_of(
+    st.tuples(st.just("steady"), st.sampled_from([0.05, 0.2])),
+    st.tuples(st.just("capped"), st.integers(5, 60), st.sampled_from([0.05, 0.2])),
+    st.tuples(st.just("poisoned"), st.sampled_from([0.01, 0.03]), st.sampled_from([0.05, 0.2])),
+    st.tuples(st.just("workers"), st.integers(2, 40), st.sampled_from([0.04, 0.1])),
+)
+
+
+def capacity(kind: str, *values: float) -> float:
+    """Return what a receiver takes a second."""
+    if kind in ("steady", "poisoned"):
+        return MOST / values[-1]
+    return values[0] / values[1]
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(first=RECEIVERS, then=RECEIVERS, seed=st.integers(0, 3))
+def test_whatever_a_receiver_was_it_is_used_a_minute_later(first: tuple, then: tuple, seed: int):
+    receivers = Receivers(seed)
+    make = {
+        "steady": receivers.steady,
+        "capped": receivers.capped,
+        "poisoned": receivers.poisoned,
+        "workers": receivers.workers,
+    }
+    receiver = receivers.changing(make[first[0]](*first[1:]), 10, make[then[0]](*then[1:]))
+    outcome = simulate(receiver, 75, MOST)
+    assert all(1 <= limit <= MOST for limit in outcome.limits)
+    assert outcome.per_s(65, 75) > 0.8 * capacity(*then)
