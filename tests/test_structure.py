@@ -5,8 +5,8 @@ import pytest
 from tests.support import structure
 
 MOST = {
-    "modules": 350,
-    "lines": 62_600,
+    "modules": 354,
+    "lines": 63_950,
     "modules in import cycles": 0,
     "deepest ancestry": 4,
     "modules that only one store has": 0,

@@ -14,6 +14,7 @@ from hooktui.api.connection_limiter import ConnectionLimiter
 from hooktui.api.diagnosis_runs import Diagnoses
 from hooktui.api.limits import Searches
 from hooktui.api.response_budget import UnsentResponses
+from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT
 from hooktui.domain.deliveries import Load
 from hooktui.domain.filters.limits import FilterLimits
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
@@ -21,6 +22,7 @@ from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.roles import Role
 from hooktui.domain.wire.diagnosis import Check, Look, ProgressCallback
 from hooktui.domain.wire.events import Catalogue
+from hooktui.domain.wire.hooks import HookPace
 from hooktui.domain.wire.server import Kept
 from hooktui.loop_watch import WATCH, LoopWatch
 from hooktui.store import queries
@@ -48,6 +50,14 @@ class EngineControl(Protocol):
 
     def load(self) -> Load:
         """Return the current load."""
+        ...
+
+    def paces(self, most: int) -> Mapping[HookId, HookPace]:
+        """Return the paces of hooks with attempts in flight or a limit that was cut."""
+        ...
+
+    def pace_of(self, hook: HookId) -> HookPace | None:
+        """Return the pace of a hook at this server; None: there is no such hook."""
         ...
 
 
@@ -110,6 +120,7 @@ class Service:
         hosts: accepted values of ``Host`` on TCP, lower case and without a port.
         api_docs: whether the documentation pages are served.
         limits: the limits of calls.
+        auto_in_flight_max: the largest adaptive limit of a hook.
         connections: the connections of clients.
         unsent: the unread responses.
         files_limit: how many files and connections the process may have open.
@@ -140,6 +151,7 @@ class Service:
     hosts: frozenset[str] = frozenset({"localhost", "127.0.0.1", "[::1]"})
     api_docs: bool = False
     limits: CallLimits = field(default_factory=CallLimits)
+    auto_in_flight_max: int = DEFAULT_MAX_LIMIT
     connections: ConnectionLimiter = field(default_factory=ConnectionLimiter)
     unsent: UnsentResponses = field(default_factory=UnsentResponses)
     files_limit: int = 0

@@ -1,9 +1,10 @@
 """The engine: claim, send, record.
 
-Deliveries that this process just accepted are handed over in memory, up to the hook's free slots.
+Deliveries that this process just accepted are handed over in memory, up to the hook's free places.
 All others (backlog, retries, deliveries from before a restart) are claimed hook by hook when they
-are due. Each attempt is one task; its result goes to the recorder, and its slot is free as soon as
-the receiver has responded. While all sending is paused, only pings start.
+are due. An attempt's result goes to the recorder, and its slot is free as soon as the receiver has
+responded: its task starts the next delivery that was claimed ahead, if there is one. While all
+sending is paused, only pings start.
 
 An attempt that this machine cannot make for lack of a resource (files, memory, ports) does not
 count: the delivery is returned unchanged and claimed again after a short wait.
@@ -16,22 +17,28 @@ import logging
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from heapq import nlargest
+from time import monotonic
 
 from hooktui import failpoints
-from hooktui.delivery.hook_queues import HookQueue, HookQueues
+from hooktui.delivery.hook_pace import CutLog, is_noticeable, pace_of
+from hooktui.delivery.hook_queue import HookQueue
+from hooktui.delivery.hook_queues import HookQueues
+from hooktui.delivery.pings import DEFAULT_PINGS, Pings
 from hooktui.delivery.recorder import Recorder
 from hooktui.delivery.sender import Sender
-from hooktui.delivery.shortage import MachineShort, Shortages
+from hooktui.delivery.shortage import MachineShort, Shortages, missing_resource
 from hooktui.delivery.transport import Transport
 from hooktui.delivery.unsent import Unsent
+from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT, observation_of
 from hooktui.domain.clock import now_ms
-from hooktui.domain.deliveries import Load, Outcome
-from hooktui.domain.errors import HooktuiError, Unavailable
+from hooktui.domain.deliveries import Load, Outcome, Trigger
+from hooktui.domain.errors import HooktuiError
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import DeliveryId, HookId
-from hooktui.domain.machine import condition_of
 from hooktui.domain.rates import ThroughputMeter
+from hooktui.domain.wire.hooks import HookPace
 from hooktui.store.contract import (
     Acceptance,
     AttemptResult,
@@ -48,12 +55,13 @@ STOP_IN_FLIGHT_S = 10.0
 RESCUE_EVERY_S = 15.0
 _LONGEST_NAP_S = 5.0  # then reads the wall clock again: it may have been set
 _CLAIM_RETRY_S = 1.0
-DEFAULT_PINGS = 64
-_PING_TURN_S = 30.0
-"""How long a ping waits for a slot before it is stored."""
 _BEGIN_AT_ONCE = 64
 """Attempts that start in one turn of the event loop, as many as a busy hook has slots. A hundred
 events for a hundred hooks started at once cost 42 % more CPU each, and 50 % more memory."""
+_LATE_EVERY_S = 0.5
+"""How often deliveries that waited too long for a slot are returned."""
+MOST_BODY_BYTES = 64 * 1024 * 1024
+"""Bodies of claimed deliveries until their results are stored; with more, nothing is claimed."""
 _HINTS_AT_ONCE = 1_000
 """Hooks whose queues get a hint in one turn of the loop: about 2 ms."""
 
@@ -68,6 +76,7 @@ class Engine:
         chance: random numbers in 0..1, for the jitter of retries.
         most: maximum number of deliveries in flight over all hooks.
         most_pings: maximum number of test deliveries in flight, in addition.
+        most_auto: the largest adaptive limit of a hook.
 
     Attributes:
         heartbeat: of the loop that claims.
@@ -83,6 +92,7 @@ class Engine:
         chance: Callable[[], float] = random.random,
         most: int = DEFAULT_OUTBOUND,
         most_pings: int = DEFAULT_PINGS,
+        most_auto: int = DEFAULT_MAX_LIMIT,
     ) -> None:
         self._store = store
         self._transport = transport
@@ -91,13 +101,20 @@ class Engine:
         self._recorder = Recorder(store, self._on_recorded)
         self.shortages = Shortages()
         self._queues = HookQueues(most)
+        self._cut_log = CutLog()
         self._most = most
-        self._pings = asyncio.Semaphore(most_pings)
+        self._most_auto = most_auto
         self._unsent = Unsent(store, self._on_returned)
         self._next: deque[ClaimedDelivery] = deque()
         self._due: deque[tuple[HookId, int]] = deque()
         self._attempts: set[asyncio.Task[None]] = set()
+        self._pings = Pings(
+            store, self._sender, self._recorder, self._unsent, self.shortages, self._attempts,
+            clock, most_pings,
+        )  # fmt: skip
         self._returns: set[asyncio.Task[None]] = set()
+        self._late_timer: asyncio.TimerHandle | None = None
+        self.body_bytes = 0
         self._loops: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
         self._changed: set[HookId] = set()
@@ -123,9 +140,11 @@ class Engine:
 
     async def stop(self) -> None:
         """Start nothing more, wait 10 s for attempts, cancel the rest, write all results."""
-        self._stopping = True
-        unsent = list(self._next)
+        self._stopping = self._pings.stopping = True
+        unsent = [*self._next, *self._queues.withdraw_all()]
         self._next.clear()
+        if self._late_timer is not None:
+            self._late_timer.cancel()
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
@@ -185,52 +204,11 @@ class Engine:
             Unavailable: the server stopped before the receiver responded, this machine lacks a
                 resource, or too many pings are in flight.
         """
-        try:
-            async with asyncio.timeout(_PING_TURN_S):
-                await self._pings.acquire()
-        except TimeoutError:
-            raise Unavailable("too many pings are in progress; try again in a moment") from None
-        try:
-            return await self._ping(hook, body)
-        finally:
-            self._pings.release()
+        return await self._pings.ping(hook, body)
 
-    async def _ping(self, hook: HookId, body: bytes) -> DeliveryId:
-        if self._stopping:
-            raise Unavailable("the server is stopping; it sends no more pings")
-        claim = await self._store.claim_ping(hook, body)
-        # A separate task, so that a stop waits for it as for other attempts, and its result is
-        # recorded even if the caller is gone.
-        attempt = asyncio.create_task(self._send_ping(claim), name=f"ping {claim.delivery}")
-        self._attempts.add(attempt)
-        attempt.add_done_callback(self._attempts.discard)
-        try:
-            await asyncio.shield(attempt)
-        except asyncio.CancelledError:
-            if attempt.cancelled():
-                raise Unavailable("the server is stopping; the ping was cut off") from None
-            raise
-        return claim.delivery
-
-    async def _send_ping(self, claim: ClaimedDelivery) -> None:
-        live = self._store.hooks().get(claim.hook)
-        started_at_ms = self._clock()
-        if live is None:
-            result = self._sender.deleted(claim)
-        else:
-            try:
-                result = await self._sender.attempt(live, claim, started_at_ms)
-            except asyncio.CancelledError:
-                self._recorder.add(self._sender.interrupted(claim, started_at_ms, "cut off"))
-                raise
-            except Exception as error:
-                missing = _missing(error)
-                if missing is not None:
-                    self.shortages.note(missing.condition, "a ping")
-                    await self._unsent.release([claim])
-                    raise Unavailable(f"{missing}; the ping was not sent") from None
-                result = self._failed_inside(claim, started_at_ms, error)
-        await self._recorder.add_and_wait(result)
+    def queue(self, hook: HookId) -> HookQueue | None:
+        """Return the queue of a hook, if it has one."""
+        return self._queues.queue(hook)
 
     @property
     def working(self) -> bool:
@@ -253,6 +231,26 @@ class Engine:
             shortage=self.shortages.seen,
         )
 
+    def pace_of(self, hook: HookId) -> HookPace | None:
+        """Return the pace of a hook at this server; None: there is no such hook."""
+        queue = self._queues.queue(hook)
+        return None if queue is None else pace_of(queue, monotonic(), self._clock())
+
+    def paces(self, most: int) -> dict[HookId, HookPace]:
+        """Return the paces of hooks with attempts in flight or a limit that was cut.
+
+        Args:
+            most: maximum number of hooks; those with most in flight come first.
+        """
+        now_s, now = monotonic(), self._clock()
+        queues = [
+            queue
+            for hook in self._queues.hooks()
+            if (queue := self._queues.queue(hook)) is not None and is_noticeable(queue)
+        ]
+        queues = nlargest(most, queues, key=lambda queue: queue.in_flight)
+        return {queue.hook: pace_of(queue, now_s, now) for queue in queues}
+
     # Claim
 
     async def _dispatch(self) -> None:
@@ -264,14 +262,18 @@ class Engine:
             if self._queues.any_ready:
                 await asyncio.sleep(0)  # responses that are being processed free more slots
             ready = self._queues.take_ready(self._clock()) if self._may_claim else []
-            if ready:
+            self._start([delivery for turn in ready for delivery in turn.starts])
+            calls = [self._claim(turn.queue, turn.rows) for turn in ready if turn.rows]
+            if calls:
                 self._recorder.flush()  # one commit for both
-                await asyncio.gather(*(self._claim(queue, count) for queue, count in ready))
-            else:
+                await asyncio.gather(*calls)
+            elif not ready:
                 await self._nap()
 
     @property
     def _may_claim(self) -> bool:
+        if self.body_bytes >= MOST_BODY_BYTES:
+            return False
         return not (self._recorder.full or self._store.paused or self.shortages.wait_s)
 
     async def _nap(self) -> None:
@@ -332,53 +334,99 @@ class Engine:
     # Send
 
     def _begin(self, claims: Sequence[ClaimedDelivery]) -> None:
+        """Start deliveries that arrived from the store, or let them wait for a slot."""
+        now = self._clock()
+        self.body_bytes += sum([len(claim.body) for claim in claims])
+        self._start([claim for claim in claims if self._queues.arrived(claim, now)])
+        if self._late_timer is None:
+            self._watch_waiting()
+
+    def _start(self, claims: Sequence[ClaimedDelivery]) -> None:
         idle = not self._next
         self._next.extend(claims)
         if idle:
-            self._begin_batch()
+            self._start_batch()
 
-    def _begin_batch(self) -> None:
+    def _start_batch(self) -> None:
         if self._store.paused and self._next:  # claimed before or during the pause
-            self._release_next()
+            unsent = list(self._next)
+            self._next.clear()
+            for claim in unsent:
+                self._queues.free_slot(claim.hook, self._clock())
+            self._return(unsent)
         for _ in range(min(len(self._next), _BEGIN_AT_ONCE)):
-            attempt = asyncio.create_task(self._attempt(self._next.popleft()))
+            attempt = asyncio.create_task(self._attempt_all(self._next.popleft()))
             self._attempts.add(attempt)
             attempt.add_done_callback(self._attempts.discard)
         if self._next:
-            asyncio.get_running_loop().call_soon(self._begin_batch)
+            asyncio.get_running_loop().call_soon(self._start_batch)
 
-    def _release_next(self) -> None:
-        unsent = list(self._next)
-        self._next.clear()
-        for claim in unsent:
-            self._queues.unreserve(claim.hook, self._clock())
+    def _return_late(self) -> None:
+        """Return deliveries that waited too long for a slot."""
+        self._return(self._queues.withdraw_late(self._clock()))
+        self._late_timer = None
+        self._watch_waiting()
+
+    def _watch_waiting(self) -> None:
+        if self._queues.any_waiting and not self._stopping:
+            loop = asyncio.get_running_loop()
+            self._late_timer = loop.call_later(_LATE_EVERY_S, self._return_late)
+
+    def _return(self, unsent: Sequence[ClaimedDelivery]) -> None:
+        """Return deliveries that hold no place to the store."""
+        if not unsent:
+            return
+        self.body_bytes -= sum([len(claim.body) for claim in unsent])
         release = asyncio.create_task(self._unsent.release(unsent), name="return unsent")
         self._returns.add(release)
         release.add_done_callback(self._returns.discard)
 
-    async def _attempt(self, claim: ClaimedDelivery) -> None:
+    async def _attempt_all(self, claim: ClaimedDelivery) -> None:
+        """Attempt a delivery, then those that wait for its slot."""
+        following: ClaimedDelivery | None = claim
+        while following is not None:
+            following = await self._attempt(following)
+
+    async def _attempt(self, claim: ClaimedDelivery) -> ClaimedDelivery | None:
+        """Attempt a delivery; return the next one that starts in its slot."""
         hook = self._store.hooks().get(claim.hook)
         started_at_ms = self._clock()
+        began_s = monotonic()
+        queue = self._queues.queue(claim.hook)
+        alone = queue is None or queue.began(began_s)
         try:
             if hook is None:
                 result = self._sender.deleted(claim)
             else:
-                result = await self._sender.attempt(hook, claim, started_at_ms)
+                result = await self._sender.attempt(hook, claim, started_at_ms, alone=alone)
         except asyncio.CancelledError:
             result = self._sender.interrupted(claim, started_at_ms, "cut off by a stop")
         except Exception as error:
-            missing = _missing(error)
+            missing = missing_resource(error)
             if missing is not None:
                 self._not_made(claim, missing)
-                return
-            result = self._failed_inside(claim, started_at_ms, error)
+                return None
+            result = self._sender.failed_inside(claim, started_at_ms, error)
+        self._adapt(result, began_s)
         if self._next_needs(result):
             await self._recorder.add_and_wait(result)
         else:
             self._recorder.add(result)
-        self._queues.free_slot(claim.hook, self._clock(), result.exchange.total_ms)
+        following = self._queues.finish_attempt(claim.hook, self._clock(), result.exchange.total_ms)
         if self._queues.any_ready:
             self._wake.set()
+        return following
+
+    def _adapt(self, result: AttemptResult, began_s: float) -> None:
+        """Adapt the hook's limit to a result, and return what waits if it was cut."""
+        hook = result.claim.hook
+        queue = self._queues.queue(hook)
+        if queue is None or queue.limit is None:
+            return
+        observed = observation_of(result.exchange, began_s, monotonic(), result.retry_after_s)
+        if observed is not None and queue.observe(observed, self._clock()):
+            self._cut_log.note(queue, observed.at_s)
+            self._return(self._queues.withdraw(hook, keep=queue.most))
 
     def _not_made(self, claim: ClaimedDelivery, missing: MachineShort) -> None:
         """Return a delivery that this machine could not send, and wait a little."""
@@ -392,17 +440,9 @@ class Engine:
 
     def _on_returned(self, claims: Sequence[ClaimedDelivery]) -> None:
         for claim in claims:
-            self._queues.unreserve(claim.hook, self._clock())
+            self.body_bytes -= len(claim.body)
+            self._queues.free_slot(claim.hook, self._clock())
         self._wake.set()
-
-    def _failed_inside(
-        self, claim: ClaimedDelivery, started_at_ms: int, error: Exception
-    ) -> AttemptResult:
-        """Return the result of an attempt that failed inside: it does not count as a retry."""
-        _log.exception("attempt of delivery %d failed inside", claim.delivery)
-        return self._sender.interrupted(
-            claim, started_at_ms, f"internal error: {type(error).__name__}"
-        )
 
     def _next_needs(self, result: AttemptResult) -> bool:
         """Return whether the next delivery depends on this result and must wait until it is stored.
@@ -421,6 +461,9 @@ class Engine:
 
     def _on_recorded(self, results: list[AttemptResult]) -> None:
         delivered = sum(r.decision.outcome is Outcome.DELIVERED for r in results)
+        self.body_bytes -= sum(
+            [len(r.claim.body) for r in results if r.claim.trigger is not Trigger.PING]
+        )
         self._delivered.add(delivered)
         self._failed.add(len(results) - delivered)
         self._outcomes.update(r.decision.outcome for r in results)
@@ -436,6 +479,8 @@ class Engine:
                 self._hint_batch()
         self._refresh_queues(notice.hooks_changed)  # immediately: a breaker may have opened
         self._changed |= notice.hooks_changed
+        if notice.paused:
+            self._return(self._queues.withdraw_all())
         if notice.due or notice.hooks_changed or notice.paused is False:
             self._wake.set()
 
@@ -464,28 +509,25 @@ class Engine:
             self._changed |= changed
 
     def _refresh_queues(self, hooks: Iterable[HookId]) -> None:
-        live_hooks = self._store.hooks()
-        for hook in hooks:
-            live = live_hooks.get(hook)
-            if live is None:
-                self._queues.drop(hook)
-            else:
-                self._queues.put(
-                    hook,
-                    most=1 if live.settings.ordered else live.settings.max_in_flight,
-                    active=live.active,
-                    rate_per_s=live.settings.rate_per_s,
-                    open_until_ms=live.breaker_until_ms,
-                    now_ms=self._clock(),
-                )
-
-
-def _missing(error: Exception) -> MachineShort | None:
-    """Return the resource shortage that caused an error, if any."""
-    if isinstance(error, MachineShort):
-        return error
-    condition = condition_of(error)
-    return None if condition is None else MachineShort(condition)
+        live = self._store.hooks()
+        for hook_id in hooks:
+            self._return(self._queues.withdraw(hook_id))
+            hook = live.get(hook_id)
+            if hook is None:
+                self._queues.drop(hook_id)
+                continue
+            settings = hook.settings
+            most = 1 if settings.ordered else settings.max_in_flight
+            self._queues.put(
+                hook_id,
+                most=most,
+                cap=min(settings.max_in_flight_cap or self._most_auto, self._most_auto),
+                receiver=settings.url,
+                active=hook.active,
+                rate_per_s=settings.rate_per_s,
+                open_until_ms=hook.breaker_until_ms,
+                now_ms=self._clock(),
+            )
 
 
 def _log_failure(error: Exception, what: str, again_s: float) -> None:

@@ -6,83 +6,39 @@ hook fills its own queue and no other.
 
 All queues together have a limit, because each delivery in flight holds a connection, and a process
 can open only so many. A slot of the limit is taken when a delivery is reserved or claimed, so no
-leased delivery waits for a connection. At the limit, hooks take turns: fewest in flight first, then
-the longest wait. No hook takes more than half of it, and hooks whose last attempt was slow leave a
-quarter to the others.
+leased delivery waits for a connection, except those that a hook claimed ahead of its own slots. At
+the limit, hooks take turns: fewest in flight first, then the longest wait; nothing is claimed
+ahead. No hook takes more than half of it, and hooks whose last attempt was slow leave a quarter to
+the others.
 
-Queues are grouped by their deliveries in flight (0, 1, 2-3, 4-7, ...), so that adding, removing and
-choosing cost the same for ten thousand hooks as for ten. This module has no I/O and no clock: times
+This module has no I/O and no clock: times
 are arguments, in milliseconds.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from hooktui.delivery.hook_queue import (
+    LONGEST_AHEAD_MS,
+    LONGEST_HOLD_MS,
+    MOST_PER_CLAIM,
+    NEVER,
+    NONE,
+    HookQueue,
+    ReadyQueues,
+)
+from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
-from hooktui.domain.hook_failures import probe_at_ms
 from hooktui.domain.machine import next_wait_s
-from hooktui.domain.rates import TokenBucket
 
 if TYPE_CHECKING:
     from hooktui.domain.ids import HookId
-
-
-_GROUPS: Final = 8
-NEVER: Final = _GROUPS
-"""The group of an empty queue: after all others."""
-
-
-class ReadyQueues:
-    """Hook queues that are ready, in turn; each is contained once.
-
-    Attributes:
-        count: the number of queues.
-    """
-
-    __slots__ = ("_groups", "count")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._groups: list[OrderedDict[HookId, HookQueue]] = [OrderedDict() for _ in range(_GROUPS)]
-
-    def put(self, queue: HookQueue) -> None:
-        """Add a queue after those with as many in flight, unless it is contained already."""
-        number = min(queue.in_flight.bit_length(), _GROUPS - 1)
-        if queue.ready_queue is self and queue.group == number:
-            return
-        queue.leave_queue()
-        self._groups[number][queue.hook] = queue
-        self.count += 1
-        queue.ready_queue, queue.group = self, number
-
-    def first_group(self) -> int:
-        """Return the group of the next hook queue, ``NEVER`` if there is none."""
-        for number, group in enumerate(self._groups):
-            if group:
-                return number
-        return NEVER
-
-    def pop(self) -> HookQueue:
-        """Remove and return the next hook queue.
-
-        Raises:
-            IndexError: there is none.
-        """
-        _, queue = self._groups[self.first_group()].popitem(last=False)
-        self.count -= 1
-        queue.ready_queue = None
-        return queue
-
-    def remove(self, queue: HookQueue) -> None:
-        """Remove a contained hook queue."""
-        del self._groups[queue.group][queue.hook]
-        self.count -= 1
-        queue.ready_queue = None
+    from hooktui.store.contract import ClaimedDelivery
 
 
 def even_shares(demands: Sequence[int], most: int) -> list[int]:
@@ -101,67 +57,22 @@ def even_shares(demands: Sequence[int], most: int) -> list[int]:
     return shares
 
 
-MOST_PER_CLAIM = 100
-"""Rows per claim: a batch of 100 costs hardly more than one of 10 (measured)."""
-BY_AGE_EVERY = 10
-"""One claim in this many takes the oldest due, so that first attempts never starve retries."""
 SLOW_MS = 1_000
 """A hook whose last attempt took this long counts as slow until one is faster."""
-_LONGEST_HOLD_MS = 60_000  # a later time comes from a clock that was set back
 
 
-@dataclass(slots=True)
-class HookQueue:
-    """The slots and due times of one hook; times in ms since the epoch.
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a hook queue does next: start waiting deliveries, and claim more.
 
     Attributes:
-        most: maximum number of deliveries in flight.
-        active: whether deliveries may start.
-        due_ms: when its next pending delivery is due, if known.
-        claiming: whether a claim is in progress.
-        bucket: limits its rate, if it has a limit.
-        alarm_ms: when time alone may make it ready.
-        open_until_ms: set while its breaker is open; from then on one delivery at a time may
-            start, as the probe.
-        claims: the number of claims.
-        slow: whether its last attempt was slow.
-        held_until_ms: no delivery starts before it; ``hold_s`` is the length of that wait.
-        ready_queue: the ready queues that contain it, in ``group``.
+        starts: deliveries that were claimed ahead and have a slot now.
+        rows: deliveries to claim.
     """
 
-    hook: HookId
-    most: int
-    active: bool
-    in_flight: int = 0
-    due_ms: int | None = None
-    claiming: bool = False
-    bucket: TokenBucket | None = None
-    alarm_ms: int | None = None
-    open_until_ms: int | None = None
-    claims: int = 0
-    slow: bool = False
-    held_until_ms: int | None = None
-    hold_s: float = 0.0
-    ready_queue: ReadyQueues | None = field(default=None, repr=False, compare=False)
-    group: int = 0
-
-    @property
-    def by_age(self) -> bool:
-        """Whether the claim in progress takes the oldest due, even before first attempts.
-
-        The contract defines the oldest due delivery as the probe of a breaker.
-        """
-        return self.open_until_ms is not None or self.claims % BY_AGE_EVERY == 0
-
-    @property
-    def free(self) -> int:
-        """How many more deliveries may start."""
-        return max(self.most - self.in_flight, 0)
-
-    def leave_queue(self) -> None:
-        """Leave the ready queues, if contained."""
-        if self.ready_queue is not None:
-            self.ready_queue.remove(self)
+    queue: HookQueue
+    starts: Sequence[ClaimedDelivery]
+    rows: int
 
 
 class HookQueues:
@@ -177,6 +88,8 @@ class HookQueues:
         self._most_slow = max(most - most // 4, 1)
         self._used = self._used_slow = 0
         self._queues: dict[HookId, HookQueue] = {}
+        self._deleted: dict[HookId, HookQueue] = {}
+        self._with_waiting: dict[HookId, HookQueue] = {}
         self._fast, self._slow = ReadyQueues(), ReadyQueues()
         self._slow_turn = False
         self._short = False
@@ -192,6 +105,11 @@ class HookQueues:
         """Whether a hook waits only for a slot of the limit."""
         return self._short and self._fast.count + self._slow.count > 0
 
+    @property
+    def any_waiting(self) -> bool:
+        """Whether a delivery that was claimed ahead waits for a slot."""
+        return bool(self._with_waiting)
+
     def queue(self, hook: HookId) -> HookQueue | None:
         """Return a hook's queue, if it has one."""
         return self._queues.get(hook)
@@ -200,8 +118,10 @@ class HookQueues:
         self,
         hook: HookId,
         *,
-        most: int,
+        most: int | None,
         active: bool,
+        cap: int = DEFAULT_MAX_LIMIT,
+        receiver: object = None,
         rate_per_s: float | None = None,
         open_until_ms: int | None = None,
         now_ms: int = 0,
@@ -209,18 +129,26 @@ class HookQueues:
         """Create or update a hook's queue with the hook's settings.
 
         Its pending deliveries are considered at the next hint.
+
+        Args:
+            hook: its id.
+            most: maximum number of deliveries in flight; None: an adaptive limit up to ``cap``.
+            active: whether deliveries may start.
+            cap: of an adaptive limit.
+            receiver: with another value, an adaptive limit is found again.
+            rate_per_s: maximum number of deliveries started in a second.
+            open_until_ms: set while its breaker is open.
+            now_ms: the time.
         """
         queue = self._queues.get(hook)
         if queue is None:
-            queue = self._queues[hook] = HookQueue(hook, most, active)
-        queue.most, queue.active = min(most, self._most_of_one), active
-        queue.open_until_ms = open_until_ms
-        if rate_per_s is None:
-            queue.bucket = None
-        elif queue.bucket is None:
-            queue.bucket = TokenBucket.full(rate_per_s, now_ms)
-        elif queue.bucket.rate_per_s != rate_per_s:
-            queue.bucket.change_rate(rate_per_s, now_ms)
+            queue = self._queues[hook] = HookQueue(hook, 1, active)
+        queue.active, queue.open_until_ms, queue.rate_per_s = active, open_until_ms, rate_per_s
+        if most is None:
+            queue.adapt(min(cap, self._most_of_one), receiver)
+        else:
+            queue.fix(min(most, self._most_of_one))
+        queue.change_rate(now_ms)
         if not active:
             queue.leave_queue()
         return queue
@@ -232,46 +160,112 @@ class HookQueues:
             queue.active = False  # a claim that ends after this must not make it ready again
             queue.leave_queue()
             self._set_slow(queue, slow=False)
+            if queue.in_flight or queue.ahead:
+                self._deleted[hook] = queue
+
+    # From a new or claimed delivery to its start
 
     def reserve(self, hook: HookId, now_ms: int) -> bool:
-        """Take a slot for a new delivery, unless older ones are due and pending."""
+        """Take a place for a new delivery, unless older ones are due and pending."""
         queue = self._queues.get(hook)
-        if queue is None or not queue.active or queue.in_flight >= queue.most:
-            return False
-        if queue.open_until_ms is not None:
+        if queue is None or not queue.active or queue.open_until_ms is not None:
             return False
         if queue.due_ms is not None and queue.due_ms <= now_ms:
             return False
-        if self._used >= self._most or (queue.slow and self._used_slow >= self._most_slow):
+        if not self._has_turn(queue) or queue.is_held(now_ms):
             return False
-        if self._short and self._fast.count + self._slow.count:
+        if queue.bucket is not None and queue.bucket.whole(now_ms) < 1:
             return False
-        if queue.held_until_ms is not None and self._held_until(queue, now_ms) > now_ms:
-            return False
-        if queue.bucket is not None:
-            if queue.bucket.whole(now_ms) < 1:
-                return False
-            queue.bucket.take(1)
-        self._take(queue, 1)
-        return True
+        if queue.in_flight < queue.most and not queue.waiting:
+            self._take(queue, 1)
+            queue.starting += 1
+            if queue.bucket is not None:
+                queue.bucket.take(1)
+            return True
+        if queue.may_claim_ahead(now_ms):
+            queue.ahead += 1
+            return True
+        return False
 
     def unreserve(self, hook: HookId, now_ms: int) -> None:
-        """Release a slot that was reserved for a delivery that was not stored."""
-        queue = self._queues.get(hook)
-        if queue is not None and queue.bucket is not None:
-            queue.bucket.put_back(1)
-        self.free_slot(hook, now_ms)
+        """Release a place that was taken for a delivery that was not stored."""
+        queue = self._find(hook)
+        if queue is not None:
+            self._release_places(queue, 1)
+            self._settle(queue, now_ms)
 
-    def free_slot(self, hook: HookId, now_ms: int, took_ms: float | None = None) -> None:
-        """Free a slot of a hook; ``took_ms`` is the duration of its attempt, if there was one."""
-        queue = self._queues.get(hook)
-        if queue is None:  # the hook was deleted meanwhile
-            self._used -= 1
-            return
+    def arrived(self, delivery: ClaimedDelivery, now_ms: int) -> bool:
+        """Note that a delivery arrived from the store; return whether it starts now or waits."""
+        queue = self._find(delivery.hook)
+        if queue is None:
+            return True
+        if queue.starting:
+            queue.starting -= 1
+            return True
+        if queue.hook in self._deleted or (not queue.waiting and self._may_start(queue, now_ms)):
+            queue.ahead -= 1
+            self._take(queue, 1)
+            return True
+        if queue.waiting is NONE:
+            queue.waiting = deque()
+            self._with_waiting[queue.hook] = queue
+        queue.waiting.append((now_ms, delivery))
+        return False
+
+    def finish_attempt(
+        self, hook: HookId, now_ms: int, took_ms: float | None = None
+    ) -> ClaimedDelivery | None:
+        """Free the slot of an attempt; return the waiting delivery that starts in it, if any.
+
+        Args:
+            hook: of the attempt.
+            now_ms: the time.
+            took_ms: the duration of the attempt.
+        """
+        queue = self._find(hook)
+        if queue is None:
+            return None
         self._free(queue, 1)
+        queue.finished.add(now_ms)
         if took_ms is not None and (took_ms >= SLOW_MS) is not queue.slow:
             self._set_slow(queue, slow=not queue.slow)
-        self._consider(queue, now_ms)
+        following = None
+        if queue.waiting and self._may_start(queue, now_ms):
+            following = self._start_waiting(queue)
+        self._settle(queue, now_ms)
+        return following
+
+    def free_slot(self, hook: HookId, now_ms: int) -> None:
+        """Free the slot of a delivery that returns to the store without an attempt."""
+        queue = self._find(hook)
+        if queue is not None:
+            self._free(queue, 1)
+            if queue.bucket is not None:
+                queue.bucket.put_back(1)
+            self._settle(queue, now_ms)
+
+    def withdraw(self, hook: HookId, keep: int = 0) -> list[ClaimedDelivery]:
+        """Remove and return the waiting deliveries of a hook, except the oldest ones."""
+        queue = self._with_waiting.get(hook)
+        if queue is None:
+            return []
+        return self._withdraw(queue, len(queue.waiting) - keep, newest=True)
+
+    def withdraw_all(self) -> list[ClaimedDelivery]:
+        """Remove and return all waiting deliveries."""
+        return [one for hook in list(self._with_waiting) for one in self.withdraw(hook)]
+
+    def withdraw_late(self, now_ms: int) -> list[ClaimedDelivery]:
+        """Remove and return the deliveries that waited too long for a slot."""
+        late: list[ClaimedDelivery] = []
+        for queue in list(self._with_waiting.values()):
+            count = 0
+            for arrived_ms, _ in queue.waiting:
+                if 0 <= now_ms - arrived_ms < LONGEST_AHEAD_MS:
+                    break
+                count += 1
+            late += self._withdraw(queue, count)
+        return late
 
     def hold(self, hook: HookId, now_ms: int) -> None:
         """Start nothing of a hook for a while; longer each time that the wait did not help."""
@@ -280,11 +274,13 @@ class HookQueues:
             return
         since_s = None
         if queue.held_until_ms is not None:
-            if self._held_until(queue, now_ms) > now_ms:  # another attempt at the same time
-                return
+            if now_ms < queue.held_until_ms <= now_ms + LONGEST_HOLD_MS:
+                return  # another attempt at the same time
             since_s = (now_ms - queue.held_until_ms) / 1000
         queue.hold_s = next_wait_s(queue.hold_s, since_s)
         queue.held_until_ms = now_ms + round(queue.hold_s * 1000)
+
+    # Turns
 
     def hint(self, hook: HookId, due_ms: int, now_ms: int) -> None:
         """Note that a delivery of a hook is due at a time; an earlier time is kept."""
@@ -295,11 +291,11 @@ class HookQueues:
             queue.due_ms = due_ms
         self._consider(queue, now_ms)
 
-    def take_ready(self, now_ms: int) -> list[tuple[HookQueue, int]]:
-        """Return the queues that can start deliveries now, with the slots taken for each, in turn.
+    def take_ready(self, now_ms: int) -> list[Turn]:
+        """Return the next turns, with the places taken for them.
 
-        Each of them is marked as claiming and its due time as unknown until ``claimed``; hints that
-        arrive meanwhile are kept.
+        A queue that claims has no known due time until ``finish_claim``; hints that arrive
+        meanwhile are kept.
         """
         while self._later and self._later[0][0] <= now_ms:
             at_ms, hook = heapq.heappop(self._later)
@@ -308,18 +304,17 @@ class HookQueues:
                 if queue.alarm_ms == at_ms:
                     queue.alarm_ms = None
                 self._consider(queue, now_ms)
-        chosen = self._choose(now_ms)
-        self._short = self._used + sum(count for _, count in chosen) >= self._most
-        for queue, count in chosen:
-            if queue.bucket is not None:
-                queue.bucket.take(count)
-            self._take(queue, count)
-            queue.claiming, queue.due_ms = True, None
-            queue.claims += 1
-        return chosen
+        chosen = self._choose()
+        slots = self._share_slots(chosen, now_ms)
+        self._short = self._used + sum(slots) >= self._most
+        return [
+            turn
+            for queue, count in zip(chosen, slots, strict=True)
+            if (turn := self._turn(queue, count, now_ms)) is not None
+        ]
 
-    def _choose(self, now_ms: int) -> list[tuple[HookQueue, int]]:
-        """Remove and return the next queues, with the number of slots for each."""
+    def _choose(self) -> list[HookQueue]:
+        """Remove and return the next queues: the fast ones, then the slow ones."""
         free, free_slow = self._most - self._used, self._most_slow - self._used_slow
         fast: list[HookQueue] = []
         slow: list[HookQueue] = []
@@ -333,26 +328,44 @@ class HookQueues:
                 slow.append(self._slow.pop())
             else:
                 fast.append(self._fast.pop())
-        rooms = even_shares([self._room(queue, now_ms) for queue in slow], max(free_slow, 0))
-        rooms = [self._room(queue, now_ms) for queue in fast] + rooms
-        chosen = []
-        for queue, count in zip(fast + slow, even_shares(rooms, free), strict=True):
-            if count:
-                chosen.append((queue, count))
-            else:  # its settings changed since it became ready
-                self._consider(queue, now_ms)
-        return chosen
+        return fast + slow
+
+    def _share_slots(self, chosen: Sequence[HookQueue], now_ms: int) -> list[int]:
+        """Return the number of slots for each chosen queue."""
+        rooms = [queue.room(now_ms) for queue in chosen]
+        first_slow = next((at for at, queue in enumerate(chosen) if queue.slow), len(chosen))
+        free_slow = max(self._most_slow - self._used_slow, 0)
+        rooms = rooms[:first_slow] + even_shares(rooms[first_slow:], free_slow)
+        return even_shares(rooms, self._most - self._used)
+
+    def _turn(self, queue: HookQueue, slots: int, now_ms: int) -> Turn | None:
+        """Take the places of a turn; None: its settings changed since it became ready."""
+        from_waiting = min(slots, len(queue.waiting))
+        starts = [self._start_waiting(queue) for _ in range(from_waiting)]
+        rows = slots - from_waiting
+        if rows:
+            self._take(queue, rows)
+            queue.starting += rows
+        ahead = min(0 if self._short else queue.wants_ahead(now_ms), MOST_PER_CLAIM - rows)
+        queue.ahead += ahead
+        if queue.bucket is not None:
+            queue.bucket.take(slots)
+        if rows + ahead:
+            queue.claiming, queue.due_ms = True, None
+            queue.claims += 1
+        elif not starts:
+            self._consider(queue, now_ms)
+            return None
+        return Turn(queue, starts, rows + ahead)
 
     def finish_claim(self, queue: HookQueue, requested: int, claimed: int, now_ms: int) -> bool:
         """Note the result of a claim; True if the queue's next due time must be looked up."""
         queue.claiming = False
-        self._free(queue, requested - claimed)
-        if queue.bucket is not None:
-            queue.bucket.put_back(requested - claimed)
+        self._release_places(queue, requested - claimed)
         if claimed == requested:
             self.hint(queue.hook, now_ms, now_ms)
             return False
-        self._consider(queue, now_ms)
+        self._settle(queue, now_ms)
         return True
 
     def next_due_ms(self) -> int | None:
@@ -370,46 +383,78 @@ class HookQueues:
         """Return the hooks that have a hook queue."""
         return self._queues.keys()
 
+    def _settle(self, queue: HookQueue, now_ms: int) -> None:
+        """Consider a queue whose places have changed, or forget it once a deleted hook has none."""
+        if queue.hook not in self._deleted:
+            self._consider(queue, now_ms)
+        elif not queue.in_flight and not queue.ahead:
+            del self._deleted[queue.hook]
+
     def _consider(self, queue: HookQueue, now_ms: int) -> None:
         """Add a queue to the ready ones, or set the time that will make it ready."""
-        if not queue.active or queue.claiming or queue.due_ms is None:
+        if queue.closed_until_ms is not None and queue.closed_until_ms <= now_ms:
+            queue.reopen(now_ms)
+        if not queue.active or (queue.due_ms is None and not queue.waiting):
             return
-        at_ms = self._earliest_ms(queue, queue.due_ms, now_ms)
+        at_ms = queue.earliest_ms(now_ms)
         if at_ms > now_ms:
             if queue.alarm_ms is None or at_ms < queue.alarm_ms:
                 queue.alarm_ms = at_ms
                 heapq.heappush(self._later, (at_ms, queue.hook))
-        elif self._room(queue, now_ms):
+        elif queue.room(now_ms) or queue.wants_ahead(now_ms):
             (self._slow if queue.slow else self._fast).put(queue)
 
-    def _earliest_ms(self, queue: HookQueue, due_ms: int, now_ms: int) -> int:
-        """Return the earliest time when the queue may start its due delivery with a free slot."""
-        if queue.open_until_ms is not None:
-            due_ms = max(due_ms, probe_at_ms(queue.open_until_ms, now_ms))
-        if queue.held_until_ms is not None:
-            due_ms = max(due_ms, self._held_until(queue, now_ms))
-        if due_ms <= now_ms and queue.bucket is not None:
-            return queue.bucket.next_at_ms(now_ms)
-        return due_ms
+    # Places
 
-    def _room(self, queue: HookQueue, now_ms: int) -> int:
-        """Return how many due deliveries may start now."""
-        if not queue.active or queue.claiming or queue.due_ms is None or queue.due_ms > now_ms:
-            return 0
-        if queue.held_until_ms is not None and self._held_until(queue, now_ms) > now_ms:
-            return 0
-        room = min(queue.free, MOST_PER_CLAIM)
-        if queue.open_until_ms is not None:
-            open_now = probe_at_ms(queue.open_until_ms, now_ms) > now_ms
-            room = 0 if open_now or queue.in_flight else min(room, 1)
-        return room if queue.bucket is None else min(room, queue.bucket.whole(now_ms))
+    def _find(self, hook: HookId) -> HookQueue | None:
+        return self._queues.get(hook) or self._deleted.get(hook)
 
-    def _held_until(self, queue: HookQueue, now_ms: int) -> int:
-        """Return the time before which a queue starts nothing; now if there is none."""
-        until_ms = queue.held_until_ms or 0
-        return until_ms if until_ms <= now_ms + _LONGEST_HOLD_MS else now_ms
+    def _has_turn(self, queue: HookQueue) -> bool:
+        """Return whether a queue may take a slot of the limit before those that wait for one."""
+        if self._used >= self._most or (queue.slow and self._used_slow >= self._most_slow):
+            return False
+        return not self.short
 
-    # The bound
+    def _may_start(self, queue: HookQueue, now_ms: int) -> bool:
+        """Return whether a delivery that was claimed ahead may start now."""
+        return (
+            queue.active
+            and queue.in_flight < queue.most
+            and queue.open_until_ms is None
+            and queue.bucket is None
+            and self._has_turn(queue)
+            and not queue.is_held(now_ms)
+        )
+
+    def _start_waiting(self, queue: HookQueue) -> ClaimedDelivery:
+        _, delivery = queue.waiting.popleft()
+        queue.ahead -= 1
+        self._take(queue, 1)
+        self._forget_waiting(queue)
+        return delivery
+
+    def _withdraw(
+        self, queue: HookQueue, count: int, *, newest: bool = False
+    ) -> list[ClaimedDelivery]:
+        take = queue.waiting.pop if newest else queue.waiting.popleft
+        withdrawn = [take()[1] for _ in range(count)]
+        queue.ahead -= len(withdrawn)
+        self._forget_waiting(queue)
+        return withdrawn
+
+    def _forget_waiting(self, queue: HookQueue) -> None:
+        if not queue.waiting:
+            queue.waiting = NONE
+            del self._with_waiting[queue.hook]
+
+    def _release_places(self, queue: HookQueue, count: int) -> None:
+        """Release places whose deliveries do not arrive: those beyond the slots first."""
+        ahead = min(count, queue.promised)
+        queue.ahead -= ahead
+        queue.starting -= count - ahead
+        self._free(queue, count - ahead)
+        if queue.bucket is not None:
+            queue.bucket.put_back(count - ahead)
 
     def _take(self, queue: HookQueue, count: int) -> None:
         queue.in_flight += count

@@ -27,7 +27,7 @@ class ExchangeLimits:
         stored_headers: stored number of headers.
         stored_header_bytes: of each header, name and value together.
         idle_s: a kept connection is closed after this; most servers close theirs after 60 s.
-        idle_connections: kept per hook, as many as the highest useful ``max_in_flight``.
+        idle_connections: kept per hook, or as many as were in flight at once.
         idle_tls_connections: kept over all hooks; each costs 270 KB of memory (measured), because
             the event loop gives it a read buffer of 256 KiB.
         addresses: of one name, tried in turn.

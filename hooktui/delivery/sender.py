@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from hooktui import failpoints
 from hooktui.channels import web
 from hooktui.delivery import redaction
 from hooktui.delivery.transport import Transport
+from hooktui.domain.adaptive_limit import shows_overload
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import (
     DeliveryStatus,
@@ -26,6 +28,8 @@ from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.domain.schedule import parse_retry_after_s
 from hooktui.slices import in_slices
 from hooktui.store.contract import AttemptResult, ClaimedDelivery
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,21 @@ class Sender:
         self._fixed: dict[HookId, _Fixed] = {}
 
     async def attempt(
-        self, hook: LiveHook, claim: ClaimedDelivery, started_at_ms: int
+        self,
+        hook: LiveHook,
+        claim: ClaimedDelivery,
+        started_at_ms: int,
+        *,
+        alone: bool = True,
     ) -> AttemptResult:
-        """Send a claimed delivery to its hook, and decide on a retry."""
+        """Send a claimed delivery to its hook, and decide on a retry.
+
+        Args:
+            hook: the receiver.
+            claim: the delivery.
+            started_at_ms: the time.
+            alone: no lower limit could help: the hook's is 1, or fixed.
+        """
         secrets = hook.secrets_at(started_at_ms)
         lines = web.attempt_lines(
             hook,
@@ -106,12 +122,21 @@ class Sender:
             finished_at_ms=max(self._clock(), started_at_ms),
             retry_after_s=retry_after_s,
             secret_ids=tuple(secret.id for secret in secrets),
+            concerns_breaker=alone or not shows_overload(exchange),
         )
 
     def interrupted(self, claim: ClaimedDelivery, started_at_ms: int, detail: str) -> AttemptResult:
         """Return the result of an attempt that was cut off before its response."""
         state = RetryState(claim.trigger, claim.tries, claim.interruptions)
         return self._without_response(claim, after_interruption(state), started_at_ms, detail)
+
+    def failed_inside(
+        self, claim: ClaimedDelivery, started_at_ms: int, error: Exception
+    ) -> AttemptResult:
+        """Return the result of an attempt that failed inside: it does not count as a retry."""
+        _log.exception("attempt of delivery %d failed inside", claim.delivery)
+        detail = f"internal error: {type(error).__name__}"
+        return self.interrupted(claim, started_at_ms, detail)
 
     def deleted(self, claim: ClaimedDelivery) -> AttemptResult:
         """Return the result of a claimed delivery whose hook was deleted before the attempt."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 
 from hooktui.domain.addresses import ParsedUrl
@@ -17,7 +18,7 @@ from hooktui.domain.diagnosis_responses import assess_response, date_of
 from hooktui.domain.diagnosis_tls import assess_certificate, assess_handshake
 from hooktui.domain.wire.deliveries import Attempt, Phases
 from hooktui.domain.wire.diagnosis import Check, Diagnosis, Look
-from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.hooks import Hook, pace_in_words
 
 TOLERANCE_S = 300
 """Receivers reject a ``webhook-timestamp`` that is further off (Standard Webhooks)."""
@@ -117,6 +118,9 @@ def _checks(given: DiagnosisInput, skew_s: int | None) -> list[Check]:
     if given.ping is not None:
         checks.append(assess_response(given.ping, given.hook, target))
     checks.append(_hook(given))
+    pace = pace_in_words(given.hook, partial(_ago, given.now_ms))
+    if pace and given.hook.active:
+        checks.append(Check("pace", "ok", f"in flight {pace}"))
     return checks
 
 
@@ -249,3 +253,7 @@ def _hook(given: DiagnosisInput) -> Check:
         value = f"the breaker is open after many failures: the next attempt is {when}{waits}"
         return Check("hook", "warn", value, "it closes with the first success")
     return Check("hook", "ok", f"active{waits}")
+
+
+def _ago(now_ms: int, then: str | None) -> str:
+    return "" if then is None else f"{format_duration((now_ms - from_rfc3339(then)) / 1000)} ago"

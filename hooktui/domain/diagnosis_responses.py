@@ -38,7 +38,7 @@ _STATUS_FIXES: Final = {
     413: "it, or a proxy before it, accepts only smaller bodies: raise its limit",
     415: "it rejects application/json: let it accept that, or set the hook's Content-Type header",
     422: "it rejects the content of a ping: let it ignore unknown events",
-    429: "it limits requests: send slower, with --rate or --max-in-flight of the hook",
+    429: "it limits requests: use --max-in-flight auto, which adapts to it, or --rate",
     500: "it failed at this request: see its log",
     501: "it does not accept POST: correct the hook's URL",
     502: "the proxy responds but its upstream is down; start the upstream",

@@ -128,7 +128,7 @@ def apply(
 
     Args:
         before: the settings of the hook, or `NEW_HOOK`.
-        given: the fields, by name.
+        given: the fields, by name. A fixed ``max_in_flight`` removes a ``max_in_flight_cap``.
         catalogue: the event types.
 
     Raises:
@@ -138,6 +138,8 @@ def apply(
     changes: dict[str, Any] = {n: convert(value, _EDITABLE[n]) for n, value in given.items()}
     if "name" in changes:
         changes["name"] = changes["name"] or ""
+    if changes.get("max_in_flight") is not None:
+        changes.setdefault("max_in_flight_cap", None)
     errors: list[FieldError] = []
     for name, fill_in in (("headers", unmasked_headers), ("basic_auth", _credentials)):
         if name in changes:

@@ -20,14 +20,16 @@ from hooktui.domain.schedule import (
 )
 from hooktui.domain.setting import (
     DURATION,
+    LIMIT,
     NAMES,
-    WHOLE_NUMBER,
     OneOf,
     Setting,
     TextFormat,
     between,
+    describe_limit,
     either,
     number_of,
+    optional,
     settings_of,
 )
 from hooktui.domain.signatures import HASHES
@@ -166,15 +168,26 @@ class HookFields:
     ] = None
 
     max_in_flight: Annotated[
-        int,
+        int | None,
         Setting(
             "at once",
-            "attempts at the same time, 1 to 1000",
-            text=WHOLE_NUMBER,
-            check=between(1, 1000),
-            shown="at most {}".format,
+            "attempts at the same time: auto, auto:N (at most N) or 1 to 1000",
+            text=LIMIT,
+            with_setting="max_in_flight_cap",
+            check=optional(between(1, 1000)),
+            shown=describe_limit,
         ),
-    ] = 10
+    ] = None
+
+    max_in_flight_cap: Annotated[
+        int | None,
+        Setting(
+            "at once, auto",
+            "the most that auto sends at the same time, 1 to 1000",
+            empty="the server's limit",
+            check=optional(between(1, 1000)),
+        ),
+    ] = None
 
     ordered: Annotated[
         bool,
@@ -194,3 +207,10 @@ class HookFields:
 
 HOOK_SETTINGS: Final = settings_of(HookFields)
 """All settings of a hook by name, in their order."""
+
+SHOWN_SETTINGS: Final = tuple(
+    one
+    for name, one in HOOK_SETTINGS.items()
+    if name not in {other.with_setting for other in HOOK_SETTINGS.values()}
+)
+"""The settings that people read and write; one text may give two of them."""

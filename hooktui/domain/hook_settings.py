@@ -96,6 +96,9 @@ def check_settings(
         wrong = setting.check and setting.check(getattr(settings, name))
         if wrong:
             errors.append(FieldError(f"/{name}", wrong))
+    if settings.max_in_flight is not None and settings.max_in_flight_cap is not None:
+        wrong = "a cap is only for auto; leave it out, or set max_in_flight to null"
+        errors.append(FieldError("/max_in_flight_cap", wrong))
     errors += check_headers(
         settings.headers, basic_auth=settings.basic_auth is not None, stored=stored_headers
     )

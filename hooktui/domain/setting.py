@@ -40,6 +40,8 @@ class Setting:
         empty: what an empty value means, such as ``no limit``; "": there is no such value.
         option: its command-line option without dashes; by default its name.
         text: how people write a value; not used for ``bool``.
+        with_setting: another setting that the same text gives; ``text`` and ``shown`` then use the
+            pair of both values. The other one has no option and no field in a form.
         check: for rules that concern this value alone.
         shown: returns a value in words; by default as ``text`` writes it.
         caution: what a ``bool`` that is not the default leads to.
@@ -58,6 +60,7 @@ class Setting:
     empty: str = ""
     option: str = ""
     text: TextFormat = TextFormat()
+    with_setting: str = ""
     check: Check | None = None
     shown: Callable[[Any], str] | None = None
     caution: str = ""
@@ -85,7 +88,23 @@ class Setting:
         Raises:
             ValueError: with what is wrong with the text.
         """
-        return None if self.optional and not text else self.text.parse(text)
+        return None if self.optional and self.empty and not text else self.text.parse(text)
+
+    def fields_of(self, text: str) -> dict[str, Any]:
+        """Return the values of the settings that a text gives, by name.
+
+        Raises:
+            ValueError: with what is wrong with the text.
+        """
+        value = self.parse(text)
+        if self.with_setting:
+            return dict(zip((self.name, self.with_setting), value, strict=True))
+        return {self.name: value}
+
+    def value_in(self, settings: object) -> Any:  # noqa: ANN401
+        """Return its value in an object with all settings."""
+        value = getattr(settings, self.name)
+        return (value, getattr(settings, self.with_setting)) if self.with_setting else value
 
     def format(self, value: object) -> str:
         """Return a value as a person writes it."""
@@ -146,9 +165,38 @@ def number_of(unit: str) -> TextFormat:
     return TextFormat(parse, "{:g}".format)
 
 
+_AUTO: Final = "auto"
+_Limit = tuple[int | None, int | None]
+"""A fixed number, or None for an adaptive limit; and the maximum of an adaptive limit."""
+
+
+def _parse_limit(text: str) -> _Limit:
+    word, colon, most = text.partition(":")
+    if word.strip() == _AUTO:
+        return None, _parse_whole_number(most.strip()) if colon else None
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text!r} is not auto, auto:N or a whole number")
+    return _parse_whole_number(text), None
+
+
+def _format_limit(limit: _Limit) -> str:
+    fixed, most = limit
+    if fixed is not None:
+        return str(fixed)
+    return _AUTO if most is None else f"{_AUTO}:{most}"
+
+
+def describe_limit(limit: _Limit) -> str:
+    """Return a limit in words: ``auto``, ``auto, at most 50``, ``at most 20``."""
+    fixed, most = limit
+    if fixed is not None:
+        return f"at most {fixed}"
+    return _AUTO if most is None else f"{_AUTO}, at most {most}"
+
+
 DURATION: Final = TextFormat(parse_duration_s, exact_duration)
 NAMES: Final = TextFormat(_parse_names, ", ".join)
-WHOLE_NUMBER: Final = TextFormat(_parse_whole_number)
+LIMIT: Final = TextFormat(_parse_limit, _format_limit)
 
 
 def either(true: str, false: str) -> Callable[[bool], str]:
@@ -171,6 +219,11 @@ class OneOf:
         if value in self.values:
             return None
         return f"unknown {self.noun} {value!r}; known: {', '.join(self.values)}"
+
+
+def optional(check: Check) -> Check:
+    """Return a check that also accepts None."""
+    return lambda value: None if value is None else check(value)
 
 
 def between(low: float, high: float, unit: str = "") -> Check:

@@ -150,12 +150,19 @@ def transport_of(
     return transport
 
 
-async def start_engine(store: Store, transport: Transport, files: FileBudget) -> Engine:
+async def start_engine(
+    settings: Settings, store: Store, transport: Transport, files: FileBudget
+) -> Engine:
     """Start to send due deliveries."""
     from hooktui.delivery.engine import Engine
 
     engine = Engine(
-        store, transport, clock=store.clock, most=files.outbound, most_pings=files.pings
+        store,
+        transport,
+        clock=store.clock,
+        most=files.outbound,
+        most_pings=files.pings,
+        most_auto=settings.auto_in_flight_max,
     )
     await engine.start()
     return engine
@@ -196,6 +203,7 @@ def service_of(
         api_docs=settings.api_docs,
         connections=ConnectionLimiter(connections, in_all=files.api),
         limits=_limits(settings, connections),
+        auto_in_flight_max=settings.auto_in_flight_max,
         files_limit=files.limit,
         check=_with_engine(_local_checks(where, settings), engine, settings),
         key_file=where.key_file,

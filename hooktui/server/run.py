@@ -134,7 +134,7 @@ async def run(
         resolver = resolver_of(files)
         transport = transport_of(settings, resolver, tcp, files)
         stack.callback(transport.close)
-        engine = await start_engine(store, transport, files)
+        engine = await start_engine(settings, store, transport, files)
         _log_refused_connections(engine, transport)
         stack.callback(_watching_trail(store).cancel)
         notifier = notifier or Notifier()

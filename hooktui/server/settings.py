@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT
 from hooktui.domain.addresses import Networks, parse_networks
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.paths import CONSOLE_TABLES
@@ -138,6 +139,9 @@ class Settings(BaseModel):
     max_outbound: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Connections to receivers at once, over all hooks; by default as many as the limit of open
     files allows, at most 10,000."""
+
+    auto_in_flight_max: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_MAX_LIMIT
+    """The most deliveries in flight of a hook whose ``max_in_flight`` is auto."""
 
     max_hooks: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
     """Hooks of one account; each of its events is compared with all that subscribe to its type."""

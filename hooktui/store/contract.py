@@ -90,7 +90,8 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A finished attempt and the decision on its delivery; ``record`` stores both.
 
     Times are milliseconds since the epoch. ``retry_after_s`` is the wait that the response asks
-    for, ``secret_ids`` are the secrets that signed, newest first.
+    for, ``secret_ids`` are the secrets that signed, newest first. A failure that does not concern
+    the breaker leaves it unchanged: fewer attempts at once may help.
     """
 
     claim: ClaimedDelivery
@@ -100,6 +101,7 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     finished_at_ms: int
     retry_after_s: int | None = None
     secret_ids: tuple[int, ...] = ()
+    concerns_breaker: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,13 @@ _read = attrgetter(*_NAMES)
 SETTINGS = [HOOK.c[name] for name in _NAMES]
 """The columns that settings fill, except the sealed one."""
 
+_ZERO_IS_NONE = frozenset(
+    name
+    for name, setting in _COLUMNS.items()
+    if setting.optional and setting.is_plain and not HOOK.c[name].nullable
+)
+"""Columns from before their setting could be None; SQLite cannot make a column nullable."""
+
 
 class StoredSettings(NamedTuple):
     """The settings of a hook as they are stored; ``columns`` are the values of `SETTINGS`."""
@@ -59,7 +66,10 @@ class StoredSettings(NamedTuple):
 def columns_of(settings: HookSettings) -> dict[str, Any]:
     """Return all columns that settings fill, except the sealed one."""
     readable = _masked(settings, settings.sensitive_headers)
-    return {name: _json(value) if name in _DECODERS else value for name, value in readable.items()}
+    columns = {
+        name: _json(value) if name in _DECODERS else value for name, value in readable.items()
+    }
+    return columns | {name: columns[name] or 0 for name in _ZERO_IS_NONE}
 
 
 def _masked(settings: HookSettings, marks: Sequence[str]) -> dict[str, Any]:
@@ -103,6 +113,7 @@ def values_of(columns: Iterable[Any]) -> dict[str, Any]:
     """Return settings by name from the values of `SETTINGS`, without what is write-only."""
     values = dict(zip(_NAMES, columns, strict=True))
     values |= {name: decoder.decode(values[name]) for name, decoder in _DECODERS.items()}
+    values |= {name: values[name] or None for name in _ZERO_IS_NONE}
     user = values.pop(_AUTH_USER)
     values[_AUTH] = None if user is None else BasicAuth(user)
     return values

@@ -61,7 +61,10 @@ class AccountRow(SQLModel, table=True):
 
 
 class HookRow(SQLModel, table=True):
-    """A hook. ``sealed`` holds encrypted write-only values: sensitive headers and the password."""
+    """A hook. ``sealed`` holds encrypted write-only values: sensitive headers and the password.
+
+    ``max_in_flight`` is 0 for auto.
+    """
 
     __tablename__ = "hook"
     __table_args__ = (Index("hook_by_account", "account_id"), {"sqlite_autoincrement": True})
@@ -92,6 +95,7 @@ class HookRow(SQLModel, table=True):
     version: int
     deleted_at: int | None = Field(sa_type=Big)
     sealed: bytes | None = Field(sa_type=LargeBinary)
+    max_in_flight_cap: int | None
 
 
 class HookStateRow(SQLModel, table=True):

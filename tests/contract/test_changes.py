@@ -71,6 +71,20 @@ async def test_a_hook_is_shown_as_it_was_set(opened: Opened) -> None:
     assert (hook.active, hook.disabled_reason) == (True, None)
 
 
+@pytest.mark.parametrize(("limit", "cap"), [(None, None), (None, 50), (20, None)])
+async def test_the_limit_of_attempts_at_once_is_auto_or_a_number(
+    opened: Opened, limit: int | None, cap: int | None
+) -> None:
+    # Red when a store reads the 0 that stands for auto as a number.
+    fields = {"max_in_flight": limit, "max_in_flight_cap": cap}
+    hook = await make_hook(opened.store, **fields)
+    store = await opened.again()
+    read = await the_hook(store, hook)
+    live = store.hooks()[HookId(hook.id)].settings
+    for one in (hook, read, live):
+        assert (one.max_in_flight, one.max_in_flight_cap) == (limit, cap)
+
+
 async def test_an_edit_gets_what_is_write_only_and_keeps_what_it_leaves(opened: Opened) -> None:
     store = opened.store
     hook = await make_hook(

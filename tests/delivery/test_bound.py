@@ -4,28 +4,39 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hooktui.delivery.hook_queues import SLOW_MS, HookQueues, even_shares
+from hooktui.delivery import hook_queue
+from hooktui.delivery.hook_queues import SLOW_MS, even_shares
+from tests.delivery.driven_queues import DrivenQueues
 
 
-def bounded(bound: int, *mosts: int) -> HookQueues:
-    queues = HookQueues(bound)
+@pytest.fixture(autouse=True, scope="module")
+def nothing_ahead():
+    """These tests are about slots; `test_claiming_ahead` has the others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hook_queue, "MOST_AHEAD", 0)
+        yield
+
+
+def bounded(bound: int, *mosts: int) -> DrivenQueues:
+    queues = DrivenQueues(bound)
     for number, most in enumerate(mosts, start=1):
         queues.put(number, most=most, active=True)
     return queues
 
 
-def taken(queues: HookQueues, now: int = 0) -> dict[int, int]:
-    return {queue.hook: count for queue, count in queues.take_ready(now)}
+def taken(queues: DrivenQueues, now: int = 0) -> dict[int, int]:
+    return {queue.hook: count for queue, count in queues.rows(now)}
 
 
 # Red when reserve() does not look at the bound.
 def test_nothing_is_reserved_beyond_the_bound():
     queues = bounded(4, 2, 2, 2)
     assert [queues.reserve(hook, 0) for hook in (1, 1, 2, 2, 3)] == [True] * 4 + [False]
-    queues.free_slot(1, 0)
+    queues.end(1, 0)
     assert queues.reserve(3, 0)
 
 
@@ -38,7 +49,7 @@ def test_nothing_is_claimed_beyond_the_bound_and_no_hook_is_ready_without_a_slot
     assert taken(queues) == {1: 1, 2: 1, 3: 1}
     assert queues.short
     assert not queues.any_ready
-    queues.free_slot(1, 0)
+    queues.end(1, 0)
     assert queues.any_ready
     assert taken(queues) == {4: 1}
 
@@ -50,10 +61,10 @@ def test_who_waits_for_a_slot_gets_it_before_a_new_event_does():
     assert queues.reserve(2, 0)
     queues.hint(3, 0, 0)
     assert taken(queues) == {}
-    queues.free_slot(1, 0)
+    queues.end(1, 0)
     assert not queues.reserve(4, 0)
     assert taken(queues) == {3: 1}
-    queues.free_slot(2, 0)
+    queues.end(2, 0)
     assert queues.reserve(4, 0)
 
 
@@ -71,9 +82,9 @@ def test_where_slots_are_short_the_hook_with_fewest_in_flight_comes_first():
     for hook in (1, 2, 3):
         queues.hint(hook, 0, 0)
     assert taken(queues) == {}
-    queues.free_slot(4, 0)
+    queues.end(4, 0)
     assert taken(queues) == {3: 1}
-    queues.free_slot(4, 0)
+    queues.end(4, 0)
     assert taken(queues) == {1: 1}, "then who has waited longest"
 
 
@@ -83,15 +94,15 @@ def test_hooks_known_to_be_slow_leave_a_quarter_to_the_others():
     for hook in range(1, 9):
         assert queues.reserve(hook, 0)
     for hook in range(1, 9):
-        queues.free_slot(hook, 0, took_ms=15_000)
+        queues.end(hook, 0, took_ms=15_000)
         queues.hint(hook, 0, 0)
     assert taken(queues) == dict.fromkeys(range(1, 7), 1)
     assert not queues.any_ready, "7 and 8 wait for one of the slow ones"
     assert queues.reserve(9, 0)
     assert queues.reserve(10, 0)
-    queues.free_slot(1, 0, took_ms=SLOW_MS)
+    queues.end(1, 0, took_ms=SLOW_MS)
     assert taken(queues) == {7: 1}
-    queues.free_slot(2, 0, took_ms=SLOW_MS - 1)
+    queues.end(2, 0, took_ms=SLOW_MS - 1)
     queues.hint(2, 0, 0)
     assert set(taken(queues)) & {2, 8}
 
@@ -101,7 +112,7 @@ def test_a_deleted_hook_gives_its_slots_back_when_its_attempts_end():
     assert queues.reserve(1, 0)
     queues.drop(1)
     assert queues.in_flight == 1
-    queues.free_slot(1, 0, took_ms=SLOW_MS)
+    queues.end(1, 0, took_ms=SLOW_MS)
     assert queues.in_flight == 0
 
 
@@ -111,10 +122,10 @@ def test_a_deleted_slow_hook_leaves_its_share_to_other_slow_ones():
     for hook in (1, 2, 3, 4):
         assert queues.reserve(hook, 0)
     for hook in (1, 2, 3, 4):
-        queues.free_slot(hook, 0, took_ms=SLOW_MS)
+        queues.end(hook, 0, took_ms=SLOW_MS)
     assert queues.reserve(1, 0)
     queues.drop(1)
-    queues.free_slot(1, 0)
+    queues.end(1, 0)
     assert [queues.reserve(hook, 0) for hook in (2, 3, 4)] == [True] * 3
 
 
@@ -176,7 +187,7 @@ def test_every_hook_gets_its_turn_whatever_the_others_do(
     served: Counter[int] = Counter()
     rounds = 8 * len(mosts) + 8
     for _ in range(rounds):
-        for queue, count in queues.take_ready(0):
+        for queue, count in queues.rows(0):
             running[queue.hook] += count
             served[queue.hook] += count
             queues.finish_claim(queue, count, count, 0)
@@ -186,7 +197,7 @@ def test_every_hook_gets_its_turn_whatever_the_others_do(
             break
         ending = data.draw(st.sampled_from(sorted(running.elements())))
         running[ending] -= 1
-        queues.free_slot(ending, 0, took_ms=SLOW_MS if ending in slow else 0)
+        queues.end(ending, 0, took_ms=SLOW_MS if ending in slow else 0)
     ended = served.total() - running.total()
     unserved = [hook for hook in range(1, len(mosts) + 1) if not served[hook]]
     assert not unserved or ended < 2 * len(mosts) + bound, (unserved, served)
@@ -207,7 +218,7 @@ STEPS = st.lists(
 def test_a_hook_that_is_deleted_while_it_claims_never_becomes_ready_again():
     queues = bounded(1, 1, 1)
     queues.hint(1, 0, 0)
-    [(queue, count)] = queues.take_ready(0)
+    [(queue, count)] = queues.rows(0)
     queues.hint(1, 0, 0)
     queues.drop(1)
     queues.finish_claim(queue, count, 0, 0)
@@ -230,7 +241,7 @@ def test_the_slots_always_add_up_and_all_come_back(steps: list[tuple[str, int, i
         elif step == "hint":
             queues.hint(hook, now, now)
         elif step == "take":
-            claims.update((queue.hook, (queue, count)) for queue, count in queues.take_ready(now))
+            claims.update((queue.hook, (queue, count)) for queue, count in queues.rows(now))
         elif step == "claimed" and hook in claims:
             queue, count = claims.pop(hook)
             got = min(number, count)
@@ -238,7 +249,7 @@ def test_the_slots_always_add_up_and_all_come_back(steps: list[tuple[str, int, i
             running[hook] += got
         elif step == "answer" and running[hook]:
             running[hook] -= 1
-            queues.free_slot(hook, now, took_ms=number)
+            queues.end(hook, now, took_ms=number)
         elif step == "drop" and hook not in gone:
             gone.add(hook)
             queues.drop(hook)
@@ -251,7 +262,7 @@ def test_the_slots_always_add_up_and_all_come_back(steps: list[tuple[str, int, i
     for queue, count in claims.values():
         queues.finish_claim(queue, count, 0, now)
     for hook in running.elements():
-        queues.free_slot(hook, now, took_ms=0)
+        queues.end(hook, now, took_ms=0)
     assert queues.in_flight == 0
     for hook in range(1, 6):
         if hook not in gone:
@@ -260,6 +271,6 @@ def test_the_slots_always_add_up_and_all_come_back(steps: list[tuple[str, int, i
     for hook in fresh:
         queues.put(hook, most=1, active=True)
         assert queues.reserve(hook, now)
-        queues.free_slot(hook, now, took_ms=SLOW_MS)
+        queues.end(hook, now, took_ms=SLOW_MS)
     reserved = sum(queues.reserve(hook, now) for hook in fresh)
     assert reserved == bound - bound // 4, "no slot was lost, nor one of those for slow hooks"

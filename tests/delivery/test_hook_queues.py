@@ -1,18 +1,30 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.delivery.hook_queues import MOST_PER_CLAIM, HookQueues
+from hooktui.delivery import hook_queue
+from hooktui.delivery.hook_queue import MOST_PER_CLAIM
+from hooktui.delivery.hook_queues import HookQueues
+from tests.delivery.driven_queues import DrivenQueues
 
 
-def lanes_of(*mosts: int) -> HookQueues:
-    queues = HookQueues()
+@pytest.fixture(autouse=True, scope="module")
+def nothing_ahead():
+    """These tests are about slots; `test_claiming_ahead` has the others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hook_queue, "MOST_AHEAD", 0)
+        yield
+
+
+def lanes_of(*mosts: int) -> DrivenQueues:
+    queues = DrivenQueues()
     for number, most in enumerate(mosts, start=1):
         queues.put(number, most=most, active=True)
     return queues
 
 
-def taken(queues: HookQueues, now: int) -> dict[int, int]:
-    return {queue.hook: count for queue, count in queues.take_ready(now)}
+def taken(queues: DrivenQueues, now: int) -> dict[int, int]:
+    return {queue.hook: count for queue, count in queues.rows(now)}
 
 
 def test_a_new_delivery_is_handed_over_while_a_slot_is_free():
@@ -49,7 +61,7 @@ def test_a_full_hook_is_not_ready_and_blocks_no_other():
     queues.hint(1, 0, now_ms=0)
     queues.hint(2, 0, now_ms=0)
     assert taken(queues, 0) == {2: 1}
-    queues.free_slot(1, now_ms=1)
+    queues.end(1, now_ms=1)
     assert taken(queues, 1) == {1: 1}
 
 
@@ -64,7 +76,7 @@ def test_a_delivery_due_later_becomes_ready_when_its_time_comes():
 def test_a_hint_during_a_claim_is_not_lost():
     queues = lanes_of(4)
     queues.hint(1, 0, now_ms=0)
-    [(queue, count)] = queues.take_ready(0)
+    [(queue, count)] = queues.rows(0)
     queues.hint(1, 0, now_ms=0)
     assert taken(queues, 0) == {}, "one claim per hook at a time"
     assert queues.finish_claim(queue, count, claimed=0, now_ms=0)
@@ -74,7 +86,7 @@ def test_a_hint_during_a_claim_is_not_lost():
 def test_a_claim_that_got_all_it_asked_for_comes_again():
     queues = lanes_of(2 * MOST_PER_CLAIM)
     queues.hint(1, 0, now_ms=0)
-    [(queue, count)] = queues.take_ready(0)
+    [(queue, count)] = queues.rows(0)
     assert count == MOST_PER_CLAIM
     assert not queues.finish_claim(queue, count, claimed=count, now_ms=0)
     assert taken(queues, 0) == {1: MOST_PER_CLAIM}
@@ -83,16 +95,16 @@ def test_a_claim_that_got_all_it_asked_for_comes_again():
 def test_a_deleted_hook_is_forgotten_even_with_attempts_under_way():
     queues = lanes_of(2)
     queues.hint(1, 0, now_ms=0)
-    [(queue, count)] = queues.take_ready(0)
+    [(queue, count)] = queues.rows(0)
     queues.drop(1)
     queues.finish_claim(queue, count, claimed=1, now_ms=0)
-    queues.free_slot(1, now_ms=0)
+    queues.end(1, now_ms=0)
     queues.hint(1, 0, now_ms=0)
     assert taken(queues, 0) == {}
 
 
 def test_a_hook_with_a_rate_is_ready_again_when_a_token_is_there():
-    queues = HookQueues()
+    queues = DrivenQueues()
     queues.put(1, most=10, active=True, rate_per_s=5, now_ms=0)
     assert [queues.reserve(1, 0) for _ in range(2)] == [True, False]
     queues.hint(1, 0, now_ms=0)
@@ -101,10 +113,10 @@ def test_a_hook_with_a_rate_is_ready_again_when_a_token_is_there():
 
 
 def test_a_claim_takes_no_more_than_the_tokens_and_gives_back_what_it_did_not_use():
-    queues = HookQueues()
+    queues = DrivenQueues()
     queues.put(1, most=50, active=True, rate_per_s=100, now_ms=0)
     queues.hint(1, 0, now_ms=0)
-    [(queue, count)] = queues.take_ready(0)
+    [(queue, count)] = queues.rows(0)
     assert count == 10
     queues.finish_claim(queue, count, claimed=4, now_ms=0)
     queues.hint(1, 0, now_ms=0)
@@ -120,7 +132,7 @@ def test_a_delivery_that_did_not_come_about_uses_up_no_token():
 
 
 def test_hints_without_a_token_set_one_alarm():
-    queues = HookQueues()
+    queues = DrivenQueues()
     queues.put(1, most=1_000, active=True, rate_per_s=1, now_ms=0)
     assert queues.reserve(1, 0)
     for _ in range(1_000):
@@ -136,7 +148,7 @@ def test_a_hook_whose_limit_fell_while_it_was_ready_starts_nothing():
     queues.hint(1, 0, now_ms=0)
     queues.put(1, most=1, active=True)
     assert taken(queues, 0) == {}
-    queues.free_slot(1, now_ms=0)
+    queues.end(1, now_ms=0)
     assert taken(queues, 0) == {1: 1}
 
 
@@ -147,12 +159,12 @@ def test_an_open_breaker_holds_everything_until_one_probe_may_go():
     queues.hint(1, 0, now_ms=0)
     assert (taken(queues, 29_999), queues.next_due_ms()) == ({}, 30_000)
     assert not queues.reserve(1, 30_000), "the oldest due delivery is the probe, not a new one"
-    [(queue, count)] = queues.take_ready(30_000)
+    [(queue, count)] = queues.rows(30_000)
     assert count == 1
     queues.finish_claim(queue, count, claimed=1, now_ms=30_000)
     assert taken(queues, 40_000) == {}, "one probe at a time"
     queues.put(1, most=5, active=True)
-    queues.free_slot(1, now_ms=40_001)
+    queues.end(1, now_ms=40_001)
     assert taken(queues, 40_001) == {1: 5}
 
 
@@ -162,7 +174,7 @@ def test_a_probe_waits_for_attempts_in_flight_when_the_breaker_opened():
     queues.put(1, most=5, active=True, open_until_ms=10)
     queues.hint(1, 0, now_ms=10)
     assert taken(queues, 10) == {}
-    queues.free_slot(1, now_ms=11)
+    queues.end(1, now_ms=11)
     assert taken(queues, 11) == {1: 1}
 
 
@@ -209,7 +221,7 @@ def test_no_hook_ever_has_more_in_flight_than_it_may_and_no_hint_is_lost(steps):
             queues.hint(hook, now + number, now)
             owed[hook] = min(owed.get(hook, now + number), now + number)
         elif step == "take":
-            for queue, count in queues.take_ready(now):
+            for queue, count in queues.rows(now):
                 assert owed.pop(queue.hook) <= now
                 if queue.hook in open_until:
                     assert open_until[queue.hook] <= now
@@ -225,7 +237,7 @@ def test_no_hook_ever_has_more_in_flight_than_it_may_and_no_hint_is_lost(steps):
             queues.finish_claim(queue, count, got, now)
         elif step == "answer" and running[hook]:
             running[hook] -= 1
-            queues.free_slot(hook, now)
+            queues.end(hook, now)
         elif step in {"pause", "resume", "open", "close"}:
             paused.add(hook)
             if step == "open":
@@ -251,7 +263,7 @@ def test_no_hook_ever_has_more_in_flight_than_it_may_and_no_hint_is_lost(steps):
     for hook, most in mosts.items():
         queues.put(hook, most=most, active=True)
         for _ in range(running[hook]):
-            queues.free_slot(hook, now)
+            queues.end(hook, now)
         if hook in owed and hook in paused:  # the engine looks up what is due after a pause
             queues.hint(hook, owed[hook], now)
     now += 1_000
@@ -264,11 +276,11 @@ def test_one_claim_in_ten_takes_the_oldest_due_and_every_probe_does():
     by_age = []
     for now in range(20):
         queues.hint(1, now, now_ms=now)
-        ((queue, count),) = queues.take_ready(now)
+        ((queue, count),) = queues.rows(now)
         by_age.append(queue.by_age)
         queues.finish_claim(queue, count, 0, now)
     assert by_age == [claim in (9, 19) for claim in range(20)]
     queues.put(1, most=1, active=True, open_until_ms=100)
     queues.hint(1, 0, now_ms=100)
-    ((queue, _),) = queues.take_ready(100)
+    ((queue, _),) = queues.rows(100)
     assert queue.by_age

@@ -341,7 +341,7 @@ async def test_pings_wait_for_their_turn_before_anything_of_them_is_stored(
         writer.write(OK)
 
     hook = await running.hook(url_of(await receivers.behaving(behaviour)))
-    running.engine._pings = asyncio.Semaphore(2)
+    running.engine._pings._slots = asyncio.Semaphore(2)
     pings = [asyncio.create_task(running.engine.ping(hook, b"{}")) for _ in range(5)]
 
     async def two_are_open():

@@ -79,3 +79,12 @@ def test_each_bad_value_is_named_at_once_also_those_that_are_not_stored() -> Non
     assert [error.pointer for error in refused.value.errors] == [
         "/headers/X", "/basic_auth/password", "/timeout_s", "/max_in_flight",
     ]  # fmt: skip
+
+
+def test_a_fixed_limit_removes_the_cap_of_an_adaptive_one() -> None:
+    capped, _ = apply(NEW_HOOK, {**NEW, "max_in_flight_cap": 50}, ETL)
+    assert (capped.max_in_flight, capped.max_in_flight_cap) == (None, 50)
+    fixed, _ = apply(capped, {"max_in_flight": 20}, ETL)
+    assert (fixed.max_in_flight, fixed.max_in_flight_cap) == (20, None)
+    with pytest.raises(Refused, match="only for auto"):
+        apply(fixed, {"max_in_flight_cap": 50}, ETL)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from hooktui.domain.hook_fields import HOOK_SETTINGS
+from hooktui.domain.hook_fields import HOOK_SETTINGS, SHOWN_SETTINGS
+from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.setting import Setting
 
 SETTINGS = list(HOOK_SETTINGS.values())
+USUAL = HookSettings(url="", events=())
 WRITTEN = [
-    one for one in SETTINGS
+    one for one in SHOWN_SETTINGS
     if one.kind is not bool and one.name not in ("headers", "sensitive_headers", "basic_auth")
 ]  # fmt: skip
 EXAMPLES = {"url": "https://example.com/in", "events": ("job", "cluster.error"), "rate_per_s": 2.5}
@@ -18,12 +20,12 @@ EXAMPLES = {"url": "https://example.com/in", "events": ("job", "cluster.error"),
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda one: one.name)
 def test_a_default_passes_its_check_and_has_words(setting: Setting) -> None:
     assert not (setting.check and not setting.required and setting.check(setting.default))
-    assert setting.describe(EXAMPLES.get(setting.name, setting.default))
+    assert setting.describe(EXAMPLES.get(setting.name, setting.value_in(USUAL)))
 
 
 @pytest.mark.parametrize("setting", WRITTEN, ids=lambda one: one.name)
 def test_a_value_comes_back_from_its_text(setting: Setting) -> None:
-    for value in (setting.default, EXAMPLES.get(setting.name, setting.default)):
+    for value in (setting.value_in(USUAL), EXAMPLES.get(setting.name)):
         if value is not None:
             assert setting.parse(setting.format(value)) == value
 
@@ -49,3 +51,24 @@ def test_a_number_out_of_range_is_refused_however_large_it_is(value: int) -> Non
     check = HOOK_SETTINGS["max_in_flight"].check
     assert check is not None
     assert "is not in 1 to 1000" in (check(value) or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "cap", "words"),
+    [("auto", None, None, "auto"), ("auto:50", None, 50, "auto, at most 50"),
+     ("20", 20, None, "at most 20")],
+)  # fmt: skip
+def test_one_text_gives_the_limit_of_attempts_at_once_and_its_cap(
+    text: str, limit: int | None, cap: int | None, words: str
+) -> None:
+    setting = HOOK_SETTINGS["max_in_flight"]
+    fields = setting.fields_of(text)
+    assert fields == {"max_in_flight": limit, "max_in_flight_cap": cap}
+    value = setting.value_in(HookSettings(url="", events=(), **fields))
+    assert (setting.format(value), setting.describe(value)) == (text, words)
+
+
+@pytest.mark.parametrize("text", ["", "auto:", "auto:x", "auto:-1", "automatic", "1.5", "-1", "²"])
+def test_a_text_that_is_neither_auto_nor_a_number_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not"):
+        HOOK_SETTINGS["max_in_flight"].fields_of(text)

@@ -31,6 +31,14 @@ def test_nothing_set_gives_the_defaults(config):
     assert settings.allow_networks == ()
     assert settings.users == {}
     assert not settings.api_docs
+    assert settings.auto_in_flight_max == 256
+
+
+@pytest.mark.parametrize("value", ["0", "1001", "auto"])
+def test_the_largest_adaptive_limit_is_1_to_1000(config, monkeypatch, value):
+    monkeypatch.setenv("HOOKTUI_AUTO_IN_FLIGHT_MAX", value)
+    with pytest.raises(BadSettings, match="HOOKTUI_AUTO_IN_FLIGHT_MAX"):
+        load(config, os.environ)
 
 
 def test_options_go_before_the_environment_and_that_before_the_file(config, monkeypatch):

@@ -23,8 +23,16 @@ def as_0004(tx: Tx) -> None:
     tx.conn.execute(text("UPDATE alembic_version SET version_num = '0004'"))
 
 
+def as_0007(tx: Tx) -> None:
+    """Leave out the limit of attempts at once that is auto, and say so."""
+    tx.conn.execute(text("ALTER TABLE hook DROP COLUMN max_in_flight_cap"))
+    tx.conn.execute(text("UPDATE hook SET max_in_flight = 10 WHERE max_in_flight = 0"))
+    tx.conn.execute(text("UPDATE alembic_version SET version_num = '0007'"))
+
+
 def as_0005(tx: Tx) -> None:
     """Hash the audit trail as it was before its chain was keyed, and say so."""
+    as_0007(tx)
     unguarded(tx)
     previous = FIRST
     for row in tx.conn.execute(select(AUDIT).order_by(AUDIT.c.id)).mappings().all():

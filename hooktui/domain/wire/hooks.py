@@ -6,8 +6,8 @@ saves nothing, and does not depend on whether the hook is enabled; pings are lef
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -35,6 +35,49 @@ class HookStats:
     hourly: tuple[tuple[int, int], ...] = ()
 
 
+class LimitKind(StrEnum):
+    """What limits the pace of a hook whose ``max_in_flight`` is auto.
+
+    ``overload``: the receiver showed that it was overloaded. ``rate``: it responded 429.
+    ``tolerated``: nothing, although a share of the responses shows an overload at any pace.
+    """
+
+    OVERLOAD = "overload"
+    RATE = "rate"
+    TOLERATED = "tolerated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitedBy:
+    """What limits the pace of a hook; fields that its kind lacks are null.
+
+    ``kind`` is a `LimitKind`. ``response`` is the HTTP status or error class that led to the last
+    cut of the limit, with ``in_flight`` deliveries in flight, ``at`` that time. ``per_s`` is the
+    rate in deliveries a second that the 429 responses allow, null until it is known. ``share``
+    (0 to 1) is that of the responses that show an overload at any pace.
+    """
+
+    kind: str
+    response: str | None = None
+    in_flight: int | None = None
+    at: str | None = None
+    per_s: float | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookPace:
+    """How many deliveries of a hook one server has in flight, and what limits them.
+
+    ``overloads`` counts the cuts of an adaptive limit.
+    """
+
+    in_flight: int
+    in_flight_limit: int
+    limited_by: LimitedBy | None = None
+    overloads: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class HookIdentity:
     """The number of a hook and its account. No slots: a class has one base with slots at most."""
@@ -45,7 +88,11 @@ class HookIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hook(HookFields, HookIdentity):
-    """A subscription of an account to events, and everything about how they are sent."""
+    """A subscription of an account to events, and everything about how they are sent.
+
+    ``in_flight``, ``in_flight_limit`` and ``limited_by`` are those of the server that responds;
+    null in the change feed and in the body of a ping.
+    """
 
     disabled_reason: str | None
     disabled_at: str | None
@@ -53,6 +100,70 @@ class Hook(HookFields, HookIdentity):
     updated_at: str
     version: int
     stats: HookStats
+    in_flight: int | None = None
+    in_flight_limit: int | None = None
+    limited_by: LimitedBy | None = None
+
+
+def with_pace(hook: Hook, pace: HookPace | None) -> Hook:
+    """Return a hook with its present pace; None: not known."""
+    if pace is None:
+        return hook
+    return replace(
+        hook,
+        in_flight=pace.in_flight,
+        in_flight_limit=pace.in_flight_limit,
+        limited_by=pace.limited_by,
+    )
+
+
+def for_revision_1(hook: Hook, most: int) -> Hook:
+    """Return a hook with a number in ``max_in_flight``, for clients that fail if it is null.
+
+    Args:
+        hook: any.
+        most: the largest adaptive limit of the server, which stands for auto.
+    """
+    if hook.max_in_flight is not None:
+        return hook
+    return replace(hook, max_in_flight=min(hook.max_in_flight_cap or most, most))
+
+
+def pace_in_words(hook: Hook, ago: Callable[[str | None], str]) -> str:
+    """Return the pace: ``17 of 20 (auto; receiver responded 503 at 24, 40 s ago)``; "": not known.
+
+    Args:
+        hook: as the server shows it.
+        ago: returns how long ago a time was.
+    """
+    if hook.in_flight is None or hook.in_flight_limit is None:
+        return ""
+    words = f"{hook.in_flight:,} of {hook.in_flight_limit:,}"
+    if hook.max_in_flight is not None or hook.ordered:
+        return words
+    limit = hook.limited_by
+    reason = "" if limit is None else f"; {_reason(limit, ago)}"
+    return f"{words} (auto{reason})"
+
+
+def _reason(limit: LimitedBy, ago: Callable[[str | None], str]) -> str:
+    match limit.kind:
+        case LimitKind.OVERLOAD:
+            response = limit.response or ""
+            cause = f"receiver responded {response}" if response.isdigit() else response
+            return f"{cause.replace('_', ' ')} at {limit.in_flight}, {ago(limit.at)}"
+        case LimitKind.RATE:
+            if limit.per_s is None:
+                return "waiting, as its 429 responses ask for"
+            return f"{_two_digits(limit.per_s)} a second, as its 429 responses ask for"
+        case LimitKind.TOLERATED:
+            share = (limit.share or 0) * 100
+            return f"{_two_digits(share)} % of the responses show an overload at any pace"
+    return limit.kind  # of a newer server
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,9 +116,10 @@ class HookChange:
     def breaker_after(self, breaker: Breaker) -> Breaker:
         """Return the hook's breaker after the batch."""
         for result in self.counted:
-            breaker = after_attempt(
-                breaker, result.exchange, result.started_at_ms, result.finished_at_ms
-            )
+            if result.concerns_breaker:
+                breaker = after_attempt(
+                    breaker, result.exchange, result.started_at_ms, result.finished_at_ms
+                )
         return breaker
 
     def failing_after(self, failing: FailureStreak) -> FailureStreak:

@@ -1,0 +1,86 @@
+"""What the queue of a hook shows of its pace: how much is in flight, and what limits it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from hooktui.delivery.hook_queue import HookQueue
+from hooktui.domain.adaptive_limit import AdaptiveLimit
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.wire.hooks import HookPace, LimitedBy, LimitKind
+
+if TYPE_CHECKING:
+    from hooktui.domain.ids import HookId
+
+LOG_EVERY_S: Final = 60.0
+_CUT_S: Final = 10.0
+"""A cut ends within one window."""
+_LEAST_LOGGED: Final = 4
+"""A cut of fewer in flight is not worth a line."""
+
+_log = logging.getLogger(__name__)
+
+
+def pace_of(queue: HookQueue, now_s: float, now_ms: int) -> HookPace:
+    """Return the pace of a hook.
+
+    Args:
+        queue: of the hook.
+        now_s: the time of the monotonic clock.
+        now_ms: the same time since the epoch.
+    """
+    adaptive = queue.limit
+    return HookPace(
+        in_flight=queue.in_flight - queue.starting,
+        in_flight_limit=queue.most,
+        limited_by=None if adaptive is None else _limited_by(adaptive, now_s, now_ms),
+        overloads=0 if adaptive is None else adaptive.overloads,
+    )
+
+
+def is_noticeable(queue: HookQueue) -> bool:
+    """Return whether a hook has attempts in flight, or a limit that was cut."""
+    return queue.in_flight > 0 or (queue.limit is not None and queue.limit.overloads > 0)
+
+
+def _limited_by(adaptive: AdaptiveLimit, now_s: float, now_ms: int) -> LimitedBy | None:
+    rate, cut = adaptive.rate, adaptive.last_cut
+    if rate.per_s is not None or rate.closed_until_s > now_s:
+        return LimitedBy(kind=LimitKind.RATE, response="429", per_s=rate.per_s)
+    if cut is not None:
+        at = to_rfc3339(now_ms - round((now_s - cut.at_s) * 1000))
+        return LimitedBy(
+            kind=LimitKind.OVERLOAD, response=cut.cause, in_flight=cut.in_flight, at=at
+        )
+    if adaptive.tolerated:
+        return LimitedBy(kind=LimitKind.TOLERATED, share=adaptive.tolerated)
+    return None
+
+
+class CutLog:
+    """Logs limits that were cut by half or more: one line a minute for each hook."""
+
+    def __init__(self) -> None:
+        self._logged_s: dict[HookId, float] = {}
+
+    def note(self, queue: HookQueue, now_s: float) -> None:
+        """Log the cut of a hook's limit, if it was cut by half or more just now.
+
+        Args:
+            queue: of the hook.
+            now_s: the time of the monotonic clock.
+        """
+        cut = None if queue.limit is None else queue.limit.last_cut
+        if cut is None or now_s - cut.at_s > _CUT_S or cut.in_flight < _LEAST_LOGGED:
+            return
+        if 2 * queue.most > cut.in_flight:
+            return
+        recent = {hook: at_s for hook, at_s in self._logged_s.items() if now_s - at_s < LOG_EVERY_S}
+        self._logged_s = {queue.hook: now_s} | recent
+        if queue.hook in recent:
+            return
+        _log.warning(
+            "hook %d: its receiver is overloaded (%s with %d in flight); at most %d at once now",
+            queue.hook, cut.cause, cut.in_flight, queue.most,
+        )  # fmt: skip

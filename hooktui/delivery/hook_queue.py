@@ -1,0 +1,306 @@
+"""The queue of one hook: its slots, its due deliveries, and those claimed ahead of its slots.
+
+A hook with few slots would need many small claims. It therefore claims ahead: at most as many
+deliveries as it finished in the last second are leased before they have a slot. Those that waited
+for two seconds go back to the store, and so do all of them when the hook changes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+from hooktui.domain.adaptive_limit import FIRST_LIMIT, AdaptiveLimit, Observation
+from hooktui.domain.hook_failures import probe_at_ms
+from hooktui.domain.rates import TokenBucket
+
+if TYPE_CHECKING:
+    from hooktui.domain.ids import HookId
+    from hooktui.store.contract import ClaimedDelivery
+
+MOST_PER_CLAIM: Final = 100
+"""Rows per claim: a batch of 100 costs hardly more than one of 10 (measured)."""
+BY_AGE_EVERY: Final = 10
+"""One claim in this many takes the oldest due, so that first attempts never starve retries."""
+MOST_AHEAD: Final = 500
+LONGEST_AHEAD_MS: Final = 2_000
+"""No delivery waits longer for a slot: its lease of 60 s outlasts the longest attempt by far."""
+NONE: Final[deque[tuple[int, ClaimedDelivery]]] = deque()
+"""Of all queues in which nothing waits: a deque for each of 100,000 hooks takes 76 MB."""
+LONGEST_HOLD_MS: Final = 60_000
+"""A hold that ends later was set before the clock was set back, and is over."""
+
+
+@dataclass(slots=True)
+class _LastSecond:
+    """Counts what happened in the current second and in the one before."""
+
+    second: int = 0
+    current: int = 0
+    previous: int = 0
+
+    def add(self, now_ms: int) -> None:
+        self._advance(now_ms)
+        self.current += 1
+
+    def count(self, now_ms: int) -> int:
+        self._advance(now_ms)
+        return max(self.current, self.previous)
+
+    def _advance(self, now_ms: int) -> None:
+        second = now_ms // 1000
+        if second != self.second:
+            self.previous = self.current if second == self.second + 1 else 0
+            self.current, self.second = 0, second
+
+
+@dataclass(slots=True)
+class HookQueue:
+    """The slots and due times of one hook; times in ms since the epoch.
+
+    Attributes:
+        most: maximum number of deliveries in flight.
+        active: whether deliveries may start.
+        in_flight: taken slots.
+        starting: the part of ``in_flight`` whose deliveries have not arrived from the store yet.
+        ahead: places beyond the slots, of ``waiting`` and of deliveries that have not arrived yet.
+        waiting: deliveries claimed ahead, oldest first, with the times of their arrival.
+        finished: attempts that ended.
+        due_ms: when its next pending delivery is due, if known.
+        claiming: whether a claim is in progress.
+        rate_per_s: its own rate, if it has one.
+        bucket: limits its rate: to its own, or to a lower one that its receiver's 429 ask for.
+        alarm_ms: when time alone may make it ready.
+        open_until_ms: set while its breaker is open; from then on one delivery at a time may
+            start, as the probe.
+        claims: the number of claims.
+        slow: whether its last attempt was slow.
+        held_until_ms: no delivery starts before it; ``hold_s`` is the length of that wait.
+        cap: of an adaptive limit; None: ``most`` is fixed.
+        limit: the adaptive limit, once an attempt began.
+        receiver: what ``limit`` was found for.
+        closed_until_ms: no delivery starts before it, because the receiver responded 429.
+        ready_queue: the ready queues that contain it, in ``group``.
+    """
+
+    hook: HookId
+    most: int
+    active: bool
+    in_flight: int = 0
+    starting: int = 0
+    ahead: int = 0
+    waiting: deque[tuple[int, ClaimedDelivery]] = field(default_factory=lambda: NONE, repr=False)
+    finished: _LastSecond = field(default_factory=_LastSecond, repr=False)
+    due_ms: int | None = None
+    claiming: bool = False
+    rate_per_s: float | None = None
+    bucket: TokenBucket | None = None
+    alarm_ms: int | None = None
+    open_until_ms: int | None = None
+    claims: int = 0
+    slow: bool = False
+    held_until_ms: int | None = None
+    hold_s: float = 0.0
+    cap: int | None = None
+    limit: AdaptiveLimit | None = field(default=None, repr=False)
+    receiver: object = field(default=None, repr=False)
+    closed_until_ms: int | None = None
+    ready_queue: ReadyQueues | None = field(default=None, repr=False, compare=False)
+    group: int = 0
+
+    @property
+    def by_age(self) -> bool:
+        """Whether the claim in progress takes the oldest due, even before first attempts.
+
+        The contract defines the oldest due delivery as the probe of a breaker.
+        """
+        return self.open_until_ms is not None or self.claims % BY_AGE_EVERY == 0
+
+    @property
+    def free(self) -> int:
+        """How many more deliveries may start."""
+        return max(self.most - self.in_flight, 0)
+
+    @property
+    def promised(self) -> int:
+        """Places beyond the slots whose deliveries have not arrived from the store yet."""
+        return self.ahead - len(self.waiting)
+
+    def may_claim_ahead(self, now_ms: int) -> int:
+        """Return how many deliveries may be claimed beyond the slots.
+
+        None if they must go one after another, or at a rate, or only as a probe.
+        """
+        if self.most == 1 or self.bucket is not None or self.open_until_ms is not None:
+            return 0
+        return max(min(self.finished.count(now_ms), MOST_AHEAD) - self.ahead, 0)
+
+    def fix(self, most: int) -> None:
+        """Allow a fixed number of deliveries in flight."""
+        self.most, self.cap, self.limit = most, None, None
+
+    def adapt(self, cap: int, receiver: object) -> None:
+        """Allow as many deliveries in flight as a receiver takes, up to a maximum."""
+        if self.cap is None or self.receiver != receiver:
+            self.limit, self.receiver = None, receiver
+        self.cap = cap
+        if self.limit is None:
+            self.most = min(FIRST_LIMIT, cap)
+        else:
+            self.limit.cap = cap
+            self.most = self.limit.limit
+
+    def began(self, now_s: float) -> bool:
+        """Note that an attempt began; return whether no lower limit could help its receiver."""
+        if self.cap is None:
+            return True
+        if self.limit is None:
+            self.limit = AdaptiveLimit(self.cap)
+        self.limit.began(now_s, self.in_flight - self.starting)
+        return self.most == 1
+
+    def observe(self, observed: Observation, now_ms: int) -> bool:
+        """Adapt the limit to what an attempt showed; return whether it was cut."""
+        limit = self.limit
+        if limit is None:
+            return False
+        in_flight = self.in_flight - self.starting
+        limit.ended(observed, in_flight=in_flight, saturated=self.is_saturated(now_ms))
+        before, self.most = self.most, limit.limit
+        closed_s = limit.rate.closed_until_s - observed.at_s
+        if closed_s > 0:
+            self.closed_until_ms = now_ms + ceil(closed_s * 1000)
+        if limit.rate.per_s is not None or self.bucket is not None:
+            self.change_rate(now_ms)
+        return self.most < before or closed_s > 0
+
+    def earliest_ms(self, now_ms: int) -> int:
+        """Return the earliest time when a delivery may start with a free slot."""
+        at_ms = now_ms if self.waiting or self.due_ms is None else self.due_ms
+        if self.open_until_ms is not None:
+            at_ms = max(at_ms, probe_at_ms(self.open_until_ms, now_ms))
+        at_ms = max(at_ms, self.held_until(now_ms))
+        if at_ms <= now_ms and self.bucket is not None:
+            return self.bucket.next_at_ms(now_ms)
+        return at_ms
+
+    def room(self, now_ms: int) -> int:
+        """Return how many waiting or due deliveries may start now."""
+        is_due = self.due_ms is not None and self.due_ms <= now_ms and not self.claiming
+        if not self.active or self.is_held(now_ms) or not (is_due or self.waiting):
+            return 0
+        room = min(self.free, MOST_PER_CLAIM if is_due else len(self.waiting))
+        if self.open_until_ms is not None:
+            open_now = probe_at_ms(self.open_until_ms, now_ms) > now_ms
+            room = 0 if open_now or self.in_flight else min(room, 1)
+        return room if self.bucket is None else min(room, self.bucket.whole(now_ms))
+
+    def wants_ahead(self, now_ms: int) -> int:
+        """Return how many due deliveries to claim ahead: none until half of the places are free."""
+        if self.claiming or self.due_ms is None or self.due_ms > now_ms or not self.active:
+            return 0
+        places = 0 if self.is_held(now_ms) else self.may_claim_ahead(now_ms)
+        return places if places > self.ahead else 0
+
+    def is_held(self, now_ms: int) -> bool:
+        """Return whether nothing starts for a while."""
+        return self.held_until(now_ms) > now_ms
+
+    def held_until(self, now_ms: int) -> int:
+        """Return the time before which nothing starts; now if there is none."""
+        until_ms = now_ms
+        for each in (self.held_until_ms, self.closed_until_ms):
+            if each is not None and until_ms < each <= now_ms + LONGEST_HOLD_MS:
+                until_ms = each
+        return until_ms
+
+    def is_saturated(self, now_ms: int) -> bool:
+        """Return whether deliveries wait for a slot, and not for their rate."""
+        if self.bucket is not None and self.bucket.whole(now_ms) < 1:
+            return False
+        return (
+            bool(self.waiting)
+            or self.claiming
+            or (self.due_ms is not None and self.due_ms <= now_ms)
+        )
+
+    def reopen(self, now_ms: int) -> None:
+        """Start deliveries again after a 429, at the rate that the receiver took."""
+        self.closed_until_ms = None
+        if self.limit is not None:
+            self.limit.rate.reopen(self.limit.rate.closed_until_s)
+            self.change_rate(now_ms)
+
+    def change_rate(self, now_ms: int) -> None:
+        """Adapt the bucket to the hook's own rate and to the one that its receiver allows."""
+        rates = [self.rate_per_s, None if self.limit is None else self.limit.rate.per_s]
+        rate = min((each for each in rates if each is not None), default=None)
+        if rate is None:
+            self.bucket = None
+        elif self.bucket is None:
+            self.bucket = TokenBucket.full(rate, now_ms)
+        elif self.bucket.rate_per_s != rate:
+            self.bucket.change_rate(rate, now_ms)
+
+    def leave_queue(self) -> None:
+        """Leave the ready queues, if contained."""
+        if self.ready_queue is not None:
+            self.ready_queue.remove(self)
+
+
+_GROUPS: Final = 8
+NEVER: Final = _GROUPS
+"""The group of an empty queue: after all others."""
+
+
+class ReadyQueues:
+    """Hook queues that are ready, in turn; each is contained once.
+
+    They are grouped by their deliveries in flight (0, 1, 2-3, 4-7, ...), so that adding, removing
+    and choosing cost the same for ten thousand hooks as for ten.
+
+    Attributes:
+        count: the number of queues.
+    """
+
+    __slots__ = ("_groups", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._groups: list[OrderedDict[HookId, HookQueue]] = [OrderedDict() for _ in range(_GROUPS)]
+
+    def put(self, queue: HookQueue) -> None:
+        """Add a queue after those with as many in flight, unless it is contained already."""
+        number = min(queue.in_flight.bit_length(), _GROUPS - 1)
+        if queue.ready_queue is self and queue.group == number:
+            return
+        queue.leave_queue()
+        self._groups[number][queue.hook] = queue
+        self.count += 1
+        queue.ready_queue, queue.group = self, number
+
+    def first_group(self) -> int:
+        """Return the group of the next hook queue, ``NEVER`` if there is none."""
+        for number, group in enumerate(self._groups):
+            if group:
+                return number
+        return NEVER
+
+    def pop(self) -> HookQueue:
+        """Remove and return the next hook queue.
+
+        Raises:
+            IndexError: there is none.
+        """
+        _, queue = self._groups[self.first_group()].popitem(last=False)
+        self.count -= 1
+        queue.ready_queue = None
+        return queue
+
+    def remove(self, queue: HookQueue) -> None:
+        """Remove a contained hook queue."""
+        del self._groups[queue.group][queue.hook]
+        self.count -= 1
+        queue.ready_queue = None

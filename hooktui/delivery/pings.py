@@ -1,0 +1,113 @@
+"""Pings: test deliveries that a person sends and waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from hooktui.delivery.recorder import Recorder
+from hooktui.delivery.sender import Sender
+from hooktui.delivery.shortage import Shortages, missing_resource
+from hooktui.delivery.unsent import Unsent
+from hooktui.domain.errors import Unavailable
+from hooktui.domain.ids import DeliveryId, HookId
+from hooktui.store.contract import ClaimedDelivery, Store
+
+DEFAULT_PINGS: Final = 64
+_PING_TURN_S: Final = 30.0
+"""How long a ping waits for a slot before it is stored."""
+
+
+class Pings:
+    """Sends pings, in addition to the deliveries of the engine.
+
+    Args:
+        store: stores each ping before it is sent.
+        sender: makes the attempts.
+        recorder: stores their results.
+        unsent: takes pings that this machine could not send.
+        shortages: notes why.
+        attempts: tasks of attempts in progress, for which a stop waits.
+        clock: milliseconds since the epoch.
+        most: maximum number of pings in flight.
+
+    Attributes:
+        stopping: no ping starts any more.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sender: Sender,
+        recorder: Recorder,
+        unsent: Unsent,
+        shortages: Shortages,
+        attempts: set[asyncio.Task[None]],
+        clock: Callable[[], int],
+        most: int,
+    ) -> None:
+        self._store = store
+        self._sender = sender
+        self._recorder = recorder
+        self._unsent = unsent
+        self._shortages = shortages
+        self._attempts = attempts
+        self._clock = clock
+        self._slots = asyncio.Semaphore(most)
+        self.stopping = False
+
+    async def ping(self, hook: HookId, body: bytes) -> DeliveryId:
+        """Send a test delivery now, also to an inactive hook; return when its result is stored.
+
+        Raises:
+            NotFound: there is no such hook.
+            Unavailable: the server stopped before the receiver responded, this machine lacks a
+                resource, or too many pings are in flight.
+        """
+        try:
+            async with asyncio.timeout(_PING_TURN_S):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise Unavailable("too many pings are in progress; try again in a moment") from None
+        try:
+            return await self._ping(hook, body)
+        finally:
+            self._slots.release()
+
+    async def _ping(self, hook: HookId, body: bytes) -> DeliveryId:
+        if self.stopping:
+            raise Unavailable("the server is stopping; it sends no more pings")
+        claim = await self._store.claim_ping(hook, body)
+        # A separate task, so that a stop waits for it as for other attempts, and its result is
+        # recorded even if the caller is gone.
+        attempt = asyncio.create_task(self._send_ping(claim), name=f"ping {claim.delivery}")
+        self._attempts.add(attempt)
+        attempt.add_done_callback(self._attempts.discard)
+        try:
+            await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            if attempt.cancelled():
+                raise Unavailable("the server is stopping; the ping was cut off") from None
+            raise
+        return claim.delivery
+
+    async def _send_ping(self, claim: ClaimedDelivery) -> None:
+        live = self._store.hooks().get(claim.hook)
+        started_at_ms = self._clock()
+        if live is None:
+            result = self._sender.deleted(claim)
+        else:
+            try:
+                result = await self._sender.attempt(live, claim, started_at_ms)
+            except asyncio.CancelledError:
+                self._recorder.add(self._sender.interrupted(claim, started_at_ms, "cut off"))
+                raise
+            except Exception as error:
+                missing = missing_resource(error)
+                if missing is not None:
+                    self._shortages.note(missing.condition, "a ping")
+                    await self._unsent.release([claim])
+                    raise Unavailable(f"{missing}; the ping was not sent") from None
+                result = self._sender.failed_inside(claim, started_at_ms, error)
+        await self._recorder.add_and_wait(result)

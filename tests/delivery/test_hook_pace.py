@@ -1,0 +1,120 @@
+"""The pace of a hook as its queue shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hooktui.delivery.engine import Engine
+from hooktui.delivery.hook_pace import CutLog, pace_of
+from hooktui.delivery.hook_queue import HookQueue
+from hooktui.delivery.resolver import Resolver
+from hooktui.delivery.transport import Transport
+from hooktui.domain.adaptive_limit import AdaptiveLimit, Cut, Observation, Signal
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.wire.hooks import HookPace, LimitedBy
+from hooktui.store.sqlite.store import SqliteStore
+from tests.delivery.driven_queues import DrivenQueues
+from tests.domain.simulated_receivers import Receivers, simulate
+
+NOW_MS = 1_800_000_000_000
+
+
+def queue_of(most: int | None = None) -> HookQueue:
+    return DrivenQueues().put(1, most=most, active=True)
+
+
+def test_a_fixed_limit_is_shown_and_nothing_limits_it() -> None:
+    queue = queue_of(5)
+    queue.in_flight, queue.starting = 3, 1
+    assert pace_of(queue, 0.0, NOW_MS) == HookPace(in_flight=2, in_flight_limit=5)
+
+
+def test_an_adaptive_limit_starts_without_a_reason() -> None:
+    assert pace_of(queue_of(), 0.0, NOW_MS) == HookPace(in_flight=0, in_flight_limit=10)
+
+
+def test_a_cut_names_the_response_and_its_time() -> None:
+    queue = queue_of()
+    queue.limit = limit = simulate(Receivers().capped(20, 0.05), 3).limit
+    cut = limit.last_cut
+    assert cut is not None
+    pace = pace_of(queue, cut.at_s + 40, NOW_MS)
+    assert pace.overloads == limit.overloads > 0
+    assert pace.limited_by == LimitedBy(
+        kind="overload", response="503", in_flight=cut.in_flight, at=to_rfc3339(NOW_MS - 40_000)
+    )
+
+
+def test_a_share_of_overloads_at_any_pace_is_named() -> None:
+    queue = queue_of()
+    queue.limit = AdaptiveLimit()
+    queue.limit.tolerated = 0.05
+    limited_by = pace_of(queue, 0.0, NOW_MS).limited_by
+    assert limited_by == LimitedBy(kind="tolerated", share=0.05)
+
+
+def test_a_429_is_a_rate_that_is_not_known_until_starts_are_allowed_again() -> None:
+    queue = queue_of()
+    queue.limit = AdaptiveLimit()
+    queue.limit.began(0.0, 1)
+    refusal = Observation(Signal.RATE_LIMITED, 0.0, 0.1, 0.1)
+    queue.limit.ended(refusal, in_flight=1, saturated=True)
+    assert pace_of(queue, 0.1, NOW_MS).limited_by == LimitedBy(kind="rate", response="429")
+    queue.limit.rate.reopen(1.0)
+    limited_by = pace_of(queue, 1.0, NOW_MS).limited_by
+    assert limited_by == LimitedBy(kind="rate", response="429", per_s=0.5)
+
+
+async def test_the_hooks_with_most_in_flight_are_listed_first(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "hooktui.db", key_file=tmp_path / "hooktui.key")
+    engine = Engine(store, Transport((), Resolver()))
+    for hook, in_flight in ((1, 0), (2, 3), (3, 1), (4, 0)):
+        engine._queues.put(hook, most=None, active=True).in_flight = in_flight
+    cut = engine._queues.queue(4)
+    assert cut is not None
+    cut.limit = simulate(Receivers().capped(20, 0.05), 3).limit
+    assert list(engine.paces(9)) == [2, 3, 4]
+    assert list(engine.paces(1)) == [2]
+    await store.close()
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    lines = [record.getMessage() for record in caplog.records]
+    caplog.clear()
+    return lines
+
+
+def test_a_cut_by_half_is_logged_once_a_minute_for_each_hook(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    queue, other, log = queue_of(), queue_of(), CutLog()
+    other.hook = 2
+    for one in (queue, other):
+        one.limit = simulate(Receivers().capped(20, 0.05), 3).limit
+        one.limit.last_cut = Cut(100.0, 24, "503")
+    queue.most = other.most = 13
+    log.note(queue, 100.0)
+    assert logged(caplog) == []
+    queue.most = other.most = 12
+    for now_s in (100.1, 100.2):
+        log.note(queue, now_s)
+    log.note(other, 100.3)
+    words = "its receiver is overloaded (503 with 24 in flight); at most 12 at once now"
+    assert logged(caplog) == [f"hook 1: {words}", f"hook 2: {words}"]
+    for cut_s, lines in ((150.0, 0), (161.0, 1)):
+        assert queue.limit is not None
+        queue.limit.last_cut = Cut(cut_s, 24, "503")
+        log.note(queue, cut_s)
+        assert len(logged(caplog)) == lines
+
+
+def test_an_old_cut_and_one_of_a_few_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    queue, log = queue_of(), CutLog()
+    queue.limit = AdaptiveLimit()
+    queue.most = 1
+    for cut in (None, Cut(0.0, 24, "503"), Cut(99.0, 3, "503")):
+        queue.limit.last_cut = cut
+        log.note(queue, 100.0)
+    assert logged(caplog) == []

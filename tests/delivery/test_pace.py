@@ -1,0 +1,219 @@
+"""How many deliveries an engine sends at once: claimed ahead, given back, adapted to a receiver."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from hooktui.delivery import engine as engine_module
+from hooktui.domain.adaptive_limit import FIRST_LIMIT
+from hooktui.store import changes
+from hooktui.store.changes.hooks import change_hook, delete_hook
+from hooktui.store.queries import get_hook
+from tests.delivery.receivers import Receivers, read_request
+from tests.delivery.running_engine import ACTOR, OK, RunningEngine, url_of
+from tests.support.waiting import until
+
+UNAVAILABLE = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+TOO_MANY = b"HTTP/1.1 429 Slow down\r\nContent-Length: 0\r\n\r\n"
+
+Change = Callable[[RunningEngine, int], Awaitable[None]]
+
+
+@dataclass
+class Gate:
+    """A receiver that responds while it is open."""
+
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    bodies: Counter[bytes] = field(default_factory=Counter)
+    at_once: int = 0
+    most: int = 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            request = await read_request(reader)
+            self.bodies[request.partition(b"\r\n\r\n")[2]] += 1
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+            await self.open.wait()
+            self.at_once -= 1
+            writer.write(OK)
+
+
+async def leased(running: RunningEngine) -> int:
+    return len(await running.deliveries(status="sending"))
+
+
+async def claimed_ahead(running: RunningEngine, receivers: Receivers, gate: Gate) -> int:
+    """Leave 4 deliveries at a receiver that does not respond, and some that wait for their slots;
+    return the hook."""
+    gate.open.set()
+    hook = await running.hook(url_of(await receivers.behaving(gate)), max_in_flight=4)
+    await running.emit(40)
+    await running.all_are("delivered", 40)
+    gate.open.clear()
+    await running.emit(20)
+
+    async def some_wait() -> bool:
+        return gate.at_once == 4 and await leased(running) > 4
+
+    await until(some_wait)
+    return hook
+
+
+async def pause(running: RunningEngine, hook: int) -> None:
+    await running.store.write(changes.pause, ACTOR)
+
+
+async def disable(running: RunningEngine, hook: int) -> None:
+    await edit(running, hook, active=False)
+
+
+async def delete(running: RunningEngine, hook: int) -> None:
+    await running.store.write(delete_hook, ACTOR, 1, hook)
+
+
+async def edit(running: RunningEngine, hook: int, **values: object) -> None:
+    await running.store.write(
+        change_hook, ACTOR, 1, hook, lambda settings: replace(settings, **values), None
+    )
+
+
+# Red when nothing is claimed ahead: never more than 4 are leased.
+async def test_deliveries_that_wait_for_a_slot_are_leased_and_sent_once(running, receivers):
+    gate = Gate()
+    await claimed_ahead(running, receivers, gate)
+    gate.open.set()
+    await running.all_are("delivered", 60)
+    assert gate.most == 4
+    assert set(gate.bodies.values()) == {1, 2}, "40 events and 20 of the same numbers"
+    assert sum(gate.bodies.values()) == 60
+    assert {delivery.attempts for delivery in await running.deliveries()} == {1}
+
+
+# Red when only what has begun is looked at: they stay leased until their slots are free.
+@pytest.mark.parametrize("change", [pause, disable, delete])
+async def test_what_was_claimed_ahead_goes_back_when_the_hook_may_not_send(
+    running: RunningEngine,
+    receivers: Receivers,
+    change: Callable[[RunningEngine, int], Awaitable[None]],
+):
+    gate = Gate()
+    hook = await claimed_ahead(running, receivers, gate)
+    await change(running, hook)
+
+    async def only_the_four_are_leased() -> bool:
+        return await leased(running) == 4
+
+    await until(only_the_four_are_leased)
+    assert gate.at_once == 4
+    gate.open.set()
+    await running.all_are("delivered", 44)
+    assert sum(gate.bodies.values()) == 44
+
+
+# Red when the settings of the claim are used: the 2 s until it is given back would be too late.
+async def test_an_edited_hook_sends_all_of_it_again_once(
+    running: RunningEngine, receivers: Receivers
+):
+    gate = Gate()
+    hook = await claimed_ahead(running, receivers, gate)
+    await edit(running, hook, max_in_flight=2)
+    gate.open.set()
+    await running.all_are("delivered", 60)
+    assert sum(gate.bodies.values()) == 60
+
+
+# Red without `withdraw_late`: a lease of 60 s is held for a slot that may never be free.
+async def test_what_waits_for_two_seconds_goes_back(running: RunningEngine, receivers: Receivers):
+    gate = Gate()
+    await claimed_ahead(running, receivers, gate)
+
+    async def only_the_four_are_leased() -> bool:
+        return await leased(running) == 4
+
+    await until(only_the_four_are_leased)
+    assert {delivery.attempts for delivery in await running.deliveries(status="pending")} == {0}
+    gate.open.set()
+    await running.all_are("delivered", 60)
+    assert sum(gate.bodies.values()) == 60
+
+
+# Red when bodies are not counted, or not counted back: nothing would be claimed any more.
+async def test_with_too_many_bodies_in_memory_nothing_more_is_claimed(
+    running: RunningEngine, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engine_module, "MOST_BODY_BYTES", 10)
+    gate = Gate()
+    await running.hook(url_of(await receivers.behaving(gate)), max_in_flight=100)
+    await running.emit(20)
+
+    async def first_arrived() -> bool:
+        return gate.at_once == 20
+
+    await until(first_arrived)
+    await running.emit(20)
+    assert len(await running.deliveries(status="pending")) == 20
+    gate.open.set()
+    await running.all_are("delivered", 40)
+    assert running.engine.body_bytes == 0
+
+
+async def test_a_hook_as_created_finds_what_its_receiver_takes(
+    running: RunningEngine, receivers: Receivers
+):
+    at_once = most = taken = refused = 0
+
+    async def takes_20(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal at_once, most, taken, refused
+        while True:
+            await read_request(reader)
+            at_once += 1
+            most = max(most, at_once)
+            accepted = at_once <= 20
+            await asyncio.sleep(0.05)
+            at_once -= 1
+            taken += accepted
+            refused += not accepted
+            writer.write(OK if accepted else UNAVAILABLE)
+
+    receiver = await receivers.behaving(takes_20)
+    hook = await running.hook(url_of(receiver), retry_schedule_s=(0.5,) * 10)
+    await running.emit(450)
+    await running.all_are("delivered", 450)
+    assert most > FIRST_LIMIT
+    assert taken == 450
+    shown = await running.store.read(get_hook, 1, hook)
+    assert shown.stats.breaker == "closed", "what a lower limit helps against opens no breaker"
+
+
+# Red when 429 is overload: the limit falls to 1, and one at a time is as fast as before.
+async def test_a_receiver_that_responds_429_is_sent_its_rate(
+    running: RunningEngine, receivers: Receivers
+):
+    tokens, refused = 5.0, 0
+    filled_s = asyncio.get_running_loop().time()
+
+    async def ten_a_second(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tokens, refused, filled_s
+        while True:
+            await read_request(reader)
+            now_s = asyncio.get_running_loop().time()
+            tokens = min(5.0, tokens + (now_s - filled_s) * 10)
+            filled_s = now_s
+            accepted = tokens >= 1
+            tokens -= accepted
+            refused += not accepted
+            writer.write(OK if accepted else TOO_MANY)
+
+    hook = await running.hook(url_of(await receivers.behaving(ten_a_second)))
+    await running.emit(40)
+    await running.all_are("delivered", 40)
+    queue = running.engine.queue(hook)
+    assert queue is not None
+    assert queue.most >= FIRST_LIMIT
+    assert refused < 30
