@@ -6,7 +6,7 @@ written down here: the hosts of the pictures do not exist.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -23,6 +23,7 @@ from hooktui.api.listener import Listener
 from hooktui.api.peer_credentials import Names
 from hooktui.api.service import Service
 from hooktui.client import AsyncClient, ServerAddress, calls
+from hooktui.domain.adaptive_limit import FIRST_LIMIT
 from hooktui.domain.catalogue import ETL, type_ids
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import Load
@@ -30,8 +31,10 @@ from hooktui.domain.wire.diagnosis import AddressFinding, Certificate, Look, Tls
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.wire.deliveries import Phases
+from hooktui.domain.wire.hooks import HookPace, LimitedBy
 from hooktui.domain.wire.server import DatabaseInfo
 from hooktui.sockets import bind
+from hooktui.demo.receiver import Behaviour
 from hooktui.demo.runner import DEMO_HOOKS, DemoHook
 from hooktui.store import audit_key
 from hooktui.store.sqlite import connections
@@ -39,15 +42,24 @@ from hooktui.store.contract import Acceptance, NewEvent
 from hooktui.store.sqlite.store import SqliteStore
 
 DAY_MS = 24 * 3600 * 1000
+CUT_AGO_MS = 12 * 60 * 1000
 PID = 4711
 
 
 class StillEngine:
     """Stands where the engine would, and sends nothing."""
 
-    def __init__(self, store: SqliteStore, day: RecordedDay) -> None:
+    def __init__(
+        self,
+        store: SqliteStore,
+        day: RecordedDay,
+        hooks: Mapping[HookId, DemoHook],
+        clock: StillClock,
+    ) -> None:
         self._store = store
         self._day = day
+        self._hooks = hooks
+        self._clock = clock
 
     async def accept(self, events: Sequence[NewEvent]) -> list[Acceptance]:
         """Store events; nobody sends them."""
@@ -76,6 +88,18 @@ class StillEngine:
             outcomes={},
         )
 
+    def pace_of(self, hook: HookId) -> HookPace | None:
+        """Return the pace of a hook; the receiver that is down has cut its limit."""
+        demo_hook = self._hooks.get(hook)
+        if demo_hook is None:
+            return None
+        if demo_hook.behaviour is not Behaviour.DOWN:
+            limit = self._store.hooks()[hook].settings.max_in_flight
+            return HookPace(in_flight=0, in_flight_limit=limit or FIRST_LIMIT)
+        at = to_rfc3339(self._clock() - CUT_AGO_MS)
+        cut = LimitedBy(kind="overload", response="503", in_flight=FIRST_LIMIT, at=at)
+        return HookPace(in_flight=0, in_flight_limit=1, limited_by=cut, overloads=1)
+
 
 @asynccontextmanager
 async def recorded_server(
@@ -95,7 +119,7 @@ async def recorded_server(
     day = RecordedDay(store, clock, hooks)
     service = Service(
         store=store,
-        engine=StillEngine(store, day),
+        engine=StillEngine(store, day, hooks, clock),
         catalogue=ETL,
         event_types=frozenset(type_ids(ETL)),
         check_url=nothing_to_say,

@@ -23,7 +23,9 @@ from hooktui.console import registry
 from hooktui.console.hooks.verification_snippets import snippets as all_snippets
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.deliveries import Load, Outcome
+from hooktui.domain.ids import HookId
 from hooktui.domain.roles import Need
+from hooktui.domain.wire.hooks import HookPace
 from hooktui.domain.wire.server import Backlog, DatabaseInfo
 from hooktui.server.settings import Settings
 from hooktui.store import queries
@@ -122,7 +124,8 @@ def metrics() -> str:
         mine = labels.get(name, {})
         shown = f"{name}{{{','.join(mine)}}}" if mine else name
         values = list(dict.fromkeys(f"`{value}`" for some in mine.values() for value in some))
-        of_labels = f" Values: {', '.join(values)}." if len(mine) == 1 else ""
+        closed = len(mine) == 1 and "hook" not in mine
+        of_labels = f" Values: {', '.join(values)}." if closed else ""
         rows.append((f"`{shown}`", kinds[name], plain(words) + of_labels))
     return table(("metric", "kind", "meaning"), rows)
 
@@ -130,7 +133,7 @@ def metrics() -> str:
 async def _exposition() -> str:
     service = Service(
         store=cast("Any", _Store()),
-        engine=cast("Any", SimpleNamespace(working=True, load=_load)),
+        engine=cast("Any", SimpleNamespace(working=True, load=_load, paces=_paces)),
         catalogue=ETL,
         event_types=frozenset(),
         check_url=cast("Any", None),
@@ -146,6 +149,10 @@ async def _exposition() -> str:
 
 def _load() -> Load:
     return Load(0, 0, 0, 0, 0, dict.fromkeys(Outcome, 0))
+
+
+def _paces(_most: int) -> dict[HookId, HookPace]:
+    return {HookId(1): HookPace(in_flight=0, in_flight_limit=0)}
 
 
 class _Store:

@@ -188,3 +188,15 @@ def _filter_of(q: str | None, read: Callable[[str], Filter]) -> Filter | None:
         return read(q)
     except FilterError as error:
         raise Refused.field("/q", error.detail) from None
+
+
+_REVISION_1 = re.compile(r"hooktui/\S+")
+
+
+def is_of_revision_1(request: Request) -> bool:
+    """Return whether a request comes from a client that reads the first revision of the API.
+
+    Clients of hooktui state the revision in ``User-Agent``, as in ``hooktui/0.1.0 api/2``; those of
+    revision 1 state none.
+    """
+    return _REVISION_1.fullmatch(request.headers.get("user-agent", "")) is not None

@@ -16,7 +16,7 @@ from hooktui.cli.output import Styled, TextColumn
 from hooktui.cli.time_format import ago
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
-from hooktui.domain.hook_fields import HOOK_SETTINGS
+from hooktui.domain.hook_fields import HOOK_SETTINGS, SHOWN_SETTINGS
 from hooktui.domain.setting import Setting
 from hooktui.domain.wire.hooks import CHANGE_WORDS, in_words
 
@@ -56,7 +56,7 @@ _OWN: Final = ("active", "headers", "sensitive_headers", "basic_auth")
 
 def _option_of(setting: Setting) -> tuple[str, Any, None]:
     """Return the option of a setting as the field of a dataclass; None: not given."""
-    kind = setting.kind if setting.kind in (bool, int) else str
+    kind = bool if setting.kind is bool else str
     empty = f'; "" for {setting.empty}' if setting.empty else ""
     parameter = Parameter(
         name=f"--{setting.option}",
@@ -67,7 +67,7 @@ def _option_of(setting: Setting) -> tuple[str, Any, None]:
 
 
 _SETTINGS = sorted(
-    (one for name, one in HOOK_SETTINGS.items() if name not in _OWN),
+    (one for one in SHOWN_SETTINGS if one.name not in _OWN),
     key=lambda one: not one.required,
 )
 _TRIED = (HOOK_SETTINGS["events"], HOOK_SETTINGS["filter"])
@@ -200,20 +200,24 @@ def _fields(context: CommandContext, options: HookOptions) -> dict[str, object]:
 
 def _given(options: HookOptions, settings: Sequence[Setting]) -> dict[str, object]:
     """Return the fields that options give."""
-    given = ((setting, getattr(options, setting.name)) for setting in settings)
-    return {setting.name: _value(setting, value) for setting, value in given if value is not None}
+    fields: dict[str, object] = {}
+    for setting in settings:
+        given = getattr(options, setting.name)
+        if given is not None:
+            fields |= _fields_of(setting, given)
+    return fields
 
 
-def _value(setting: Setting, given: object) -> object:
-    """Return the value of an option.
+def _fields_of(setting: Setting, given: object) -> dict[str, object]:
+    """Return the fields that an option gives.
 
     Raises:
         UsageError: its text is not a value of the setting.
     """
     if not isinstance(given, str):
-        return given
+        return {setting.name: given}
     try:
-        return setting.parse(given)
+        return setting.fields_of(given)
     except ValueError as error:
         raise UsageError(f"--{setting.option}: {error}") from error
 

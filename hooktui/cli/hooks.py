@@ -15,9 +15,9 @@ from hooktui.cli.time_format import ago, duration_s, took
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
 from hooktui.domain.addresses import url_in_words
-from hooktui.domain.hook_fields import HOOK_SETTINGS
+from hooktui.domain.hook_fields import SHOWN_SETTINGS
 from hooktui.domain.wire.deliveries import DeliveryDetail
-from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.hooks import Hook, pace_in_words
 
 Yes = Annotated[bool, Parameter(name="--yes", negative=(), help="Do not ask.")]
 
@@ -123,10 +123,12 @@ def _facts(hook: Hook) -> list[tuple[str, str]]:
         facts.append(("disabled", f"{hook.disabled_reason}, {ago(hook.disabled_at)}"))
     facts += [("header", f"{name}: {value}") for name, value in hook.headers.items()]
     facts += [
-        (setting.label, setting.describe(getattr(hook, setting.name)))
-        for setting in HOOK_SETTINGS.values()
+        (setting.label, setting.describe(setting.value_in(hook)))
+        for setting in SHOWN_SETTINGS
         if not setting.basic and setting.name not in ("headers", "sensitive_headers")
     ]
+    if pace := pace_in_words(hook, ago):
+        facts.append(("in flight", pace))
     if stats.last_status is not None:
         facts.append(("last", f"{stats.last_status}, {ago(stats.last_at)}"))
     if stats.success_24h is not None:

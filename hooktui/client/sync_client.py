@@ -38,6 +38,9 @@ from hooktui.client.responses import (
 from hooktui.client.timed_socket import TimedSocket
 from hooktui.domain.errors import NotAllowed
 
+API_REVISION = 2
+"""What this client reads; see ``is_of_revision_1`` of the server."""
+
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 5.0
@@ -231,7 +234,7 @@ class PlainClient:
 def request_headers(address: ServerAddress, role: str | None) -> dict[str, str]:
     """Return the headers of every request to a server."""
     headers = {
-        "User-Agent": f"hooktui/{__version__}",
+        "User-Agent": f"hooktui/{__version__} api/{API_REVISION}",
         "Accept": "application/json",
         "Accept-Encoding": "identity",
     }

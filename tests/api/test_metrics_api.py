@@ -84,6 +84,31 @@ def test_attempts_in_flight_are_counted(api, account, receiver):
     waited(api, lambda now: now[in_flight] == before)
 
 
+def test_hooks_with_attempts_in_flight_are_counted_one_by_one(api, account, receiver):
+    receiver.released.clear()
+    busy = str(hook_of(api, account, receiver.url, max_in_flight=3))
+    idle = str(hook_of(api, account, receiver.url, events=["cluster"]))
+    api.post("/v1/events/job.failed", params={"account": account}, json={"id": 1})
+    receiver.wait_for(1)
+    now = figures(api)
+    assert now["hooktui_hook_in_flight", busy] == 1
+    assert now["hooktui_hook_in_flight_limit", busy] == 3
+    assert now["hooktui_hook_overloads_total", busy] == 0
+    assert ("hooktui_hook_in_flight", idle) not in now
+    receiver.released.set()
+    waited(api, lambda now: ("hooktui_hook_in_flight", busy) not in now)
+
+
+def test_a_hook_whose_limit_was_cut_stays_counted(api, account, receiver):
+    receiver.status = 503
+    cut = str(hook_of(api, account, receiver.url, retry_schedule_s=[3600]))
+    for number in range(12):
+        api.post("/v1/events/job.failed", params={"account": account}, json={"id": number})
+    overloads = ("hooktui_hook_overloads_total", cut)
+    now = waited(api, lambda now: now.get(overloads, 0) > 0)
+    assert now["hooktui_hook_in_flight_limit", cut] < 10
+
+
 def test_a_pause_is_seen(api):
     assert figures(api)["hooktui_paused", ""] == 0
     assert api.post("/v1/engine/pause").is_success

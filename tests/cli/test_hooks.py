@@ -46,7 +46,8 @@ def test_create_says_everything(run, server, tmp_path):
         "url": "https://x.test/in", "events": ["job", "cluster.error"], "name": "n", "type": "web",
         "active": False, "secret": "s" * 20, "headers": {"A": "1=2", "B": "sesame"},
         "sensitive_headers": ["B"], "signature_hash": "sha1", "timeout_s": 10,
-        "retry_schedule_s": [5, 300], "rate_per_s": 2.5, "max_in_flight": 3, "ordered": True,
+        "retry_schedule_s": [5, 300], "rate_per_s": 2.5, "max_in_flight": 3,
+        "max_in_flight_cap": None, "ordered": True,
         "filter": "data.a:1", "verify_tls": False,
         "basic_auth": {"user": "me", "password": "pass:word"},
     }  # fmt: skip
@@ -81,6 +82,32 @@ def test_edit_changes_what_is_named(run, server):
     run("hooks", "edit", "12", "--inactive", "--verify-tls", "--no-ordered")
     assert server.asked[0].method == "PATCH"
     assert sent(server) == {"active": False, "verify_tls": True, "ordered": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "cap"), [("auto", None, None), ("auto:50", None, 50), ("20", 20, None)]
+)
+def test_edit_sets_the_limit_of_attempts_at_once_and_its_cap(run, server, text, limit, cap):
+    fields = {"max_in_flight": limit, "max_in_flight_cap": cap}
+    server.will(answer(HOOK | fields))
+    result = run("hooks", "edit", "12", "--max-in-flight", text)
+    assert sent(server) == fields
+    words = {"auto": "auto", "auto:50": "auto, at most 50", "20": "at most 20"}[text]
+    assert f"at once    {words}\n" in result.out
+
+
+def test_a_limit_that_is_no_limit_is_a_usage_error(run, server):
+    result = run("hooks", "edit", "12", "--max-in-flight", "many")
+    assert result.code == 2
+    assert "--max-in-flight: 'many' is not auto, auto:N or a whole number" in result.err
+
+
+def test_show_says_the_present_pace(run, server):
+    pace = {"in_flight": 17, "in_flight_limit": 20, "max_in_flight": None}
+    limited_by = {"kind": "rate", "response": "429", "per_s": 4.87}
+    server.will(answer(HOOK | pace | {"limited_by": limited_by}))
+    words = "17 of 20 (auto; 4.9 a second, as its 429 responses ask for)"
+    assert f"in flight  {words}\n" in run("hooks", "show", "12").out
 
 
 def test_edit_clears_what_is_empty(run, server):

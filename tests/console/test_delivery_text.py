@@ -17,12 +17,13 @@ from hooktui.console.deliveries.text import (
     what_next,
 )
 from hooktui.console.glyphs import ASCII, UNICODE
-from hooktui.console.hooks.summary import standing_words
+from hooktui.console.hooks.summary import head_lines, standing_words
 from hooktui.console.widgets.document_lines import document_lines
+from hooktui.domain.catalogue import ETL
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.wire.deliveries import Attempt, DeliveryDetail, Phases, Response
-from hooktui.domain.wire.hooks import HookStats
+from hooktui.domain.wire.hooks import HookPace, HookStats, LimitedBy, with_pace
 from tests.support.wire_objects import AT, AT_MS, KEY, attempt, delivery, detail, hook, request
 
 
@@ -185,3 +186,13 @@ def test_a_disabled_hook_says_why_and_what_is_held() -> None:
     assert words.startswith("not active: receiver answered 410 Gone, 1h ago")
     assert "sends the 7 held" in words
     assert tone == "bad"
+
+
+def test_the_head_of_a_hook_shows_its_pace() -> None:
+    one = hook(max_in_flight=None)
+    assert len(head_lines(one, ETL, AT_MS, KEY)) == 3
+    limited_by = LimitedBy(kind="overload", response="503", in_flight=24, at=AT)
+    pace = HookPace(in_flight=17, in_flight_limit=20, limited_by=limited_by)
+    *_, line = head_lines(with_pace(one, pace), ETL, AT_MS + 240_000, KEY)
+    words = "17 of 20 (auto; receiver responded 503 at 24, 4m ago)"
+    assert line == ((" in flight ", "quiet"), (words, "plain"))

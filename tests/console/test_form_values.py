@@ -34,7 +34,7 @@ def test_a_form_with_a_url_and_an_event_makes_a_hook_with_the_defaults_of_the_co
     assert sent["name"] == "example.com"
     assert sent["events"] == ["job"]
     assert sent["retry_schedule_s"] == [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]
-    assert (sent["timeout_s"], sent["max_in_flight"], sent["rate_per_s"]) == (30, 10, None)
+    assert (sent["timeout_s"], sent["max_in_flight"], sent["rate_per_s"]) == (30, None, None)
     assert sent["basic_auth"] is None
 
 
@@ -52,6 +52,7 @@ def test_a_form_with_a_url_and_an_event_makes_a_hook_with_the_defaults_of_the_co
         ("rate_per_s", "-1", "over 0"),
         ("max_in_flight", "0", "1 to 1000"),
         ("max_in_flight", "1.5", "whole number"),
+        ("max_in_flight", "auto:0", "1 to 1000"),
         ("filter", "status:failed", "column"),
         ("headers", "no colon here", "line 1"),
         ("headers", "Host: x", "set by hooktui"),
@@ -106,6 +107,16 @@ def test_an_edit_sends_only_what_was_changed() -> None:
         "name": "Bill",
         "rate_per_s": 5.0,
     }
+
+
+def test_one_field_holds_the_limit_of_attempts_at_once_and_its_cap() -> None:
+    before = values_of(hook(max_in_flight=None, max_in_flight_cap=50))
+    assert before["max_in_flight"] == "auto:50"
+    for text, limit, cap in (("auto", None, None), ("auto:9", None, 9), ("20", 20, None)):
+        assert changes(before, edited(before, max_in_flight=text), ETL) == (
+            {"max_in_flight": limit, "max_in_flight_cap": cap},
+            [],
+        )
 
 
 def test_an_edit_keeps_secret_values_that_were_not_typed_again() -> None:

@@ -82,6 +82,7 @@ def test_an_action_is_reported_in_words_also_one_that_is_not_known_yet(action, r
         ("headers", {"A": "b", "C": "***"}, "A: b, C: ***"),
         ("verify_tls", False, "no"),
         ("max_in_flight", 3, "3"),
+        ("max_in_flight", None, "auto"),
         ("rate_per_s", 2.5, "2.5"),
         ("filter", None, "none"),
         ("unreadable", "{", "{"),

@@ -24,7 +24,7 @@ from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.deliveries import Attempt
 from hooktui.domain.wire.diagnosis import Diagnosis, DiagnosisLine, Look, Step
-from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.hooks import Hook, with_pace
 from hooktui.store import changes, queries
 from hooktui.store.queries.hooks import no_hook
 
@@ -112,7 +112,7 @@ async def _diagnose(
     still = service.store.hooks().get(live.id, live)
     return diagnose(
         DiagnosisInput(
-            hook=after,
+            hook=with_pace(after, service.engine.pace_of(live.id)),
             target=live.target,
             look=look,
             ping=ping,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
@@ -17,7 +17,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import Caller, caller_of
-from hooktui.api.parameters import MAX_LIMIT, MAX_TEXT, AccountParameter, Text, filter_of
+from hooktui.api.parameters import (
+    MAX_LIMIT,
+    MAX_TEXT,
+    AccountParameter,
+    Text,
+    filter_of,
+    is_of_revision_1,
+)
 from hooktui.api.responses import JSON, encode
 from hooktui.api.service import Service, check_account, service_of
 from hooktui.domain import ids
@@ -29,7 +36,7 @@ from hooktui.domain.json_text import Steps
 from hooktui.domain.wire.deliveries import Attempt, Delivery
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.feed import FeedAnswer
-from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.hooks import Hook, for_revision_1
 from hooktui.slices import in_slices
 from hooktui.store import queries
 from hooktui.store.contract import FeedItem, FeedItemPage, Sieve
@@ -101,12 +108,12 @@ async def feed(
     search = _Search(service, caller, owner, limit, sieve_of(filter_of(q)))
     await check_account(service, owner)
     if from_end and after is None:
-        return await _answer(await search.tail())
+        return await _answer(request, await search.tail())
     if not wait:
-        return await _answer(await search.after(after))
+        return await _answer(request, await search.after(after))
     with service.searches.poll(caller):
         page = await _follow(request, service, search, after, min(wait, MAX_WAIT_S))
-        return await _answer(page)
+        return await _answer(request, page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +200,17 @@ async def _first_of(*waits: Coroutine[object, object, object]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _answer(page: FeedItemPage) -> Response:
+async def _answer(request: Request, page: FeedItemPage) -> Response:
+    if is_of_revision_1(request):
+        most = service_of(request).auto_in_flight_max
+        page = replace(page, items=tuple(_for_revision_1(item, most) for item in page.items))
     content = await in_slices(_written(page))
     return Response(content, media_type=JSON)
+
+
+def _for_revision_1(item: FeedItem, most: int) -> FeedItem:
+    shown = item.object
+    return replace(item, object=for_revision_1(shown, most)) if isinstance(shown, Hook) else item
 
 
 def _written(page: FeedItemPage) -> Steps[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
@@ -11,7 +12,14 @@ from starlette.responses import Response
 
 from hooktui.api.access import Caller, caller_of
 from hooktui.api.limits import searching
-from hooktui.api.parameters import MAX_ID, AccountParameter, HookParameter, Window, hook_search_of
+from hooktui.api.parameters import (
+    MAX_ID,
+    AccountParameter,
+    HookParameter,
+    Window,
+    hook_search_of,
+    is_of_revision_1,
+)
 from hooktui.api.responses import answer, encode, no_content
 from hooktui.api.routes.deliveries import detail_of
 from hooktui.api.service import Service, check_account, read_in, service_of
@@ -39,6 +47,8 @@ from hooktui.domain.wire.hooks import (
     Hook,
     HookHealth,
     Secrets,
+    for_revision_1,
+    with_pace,
 )
 from hooktui.domain.wire.pages import Page
 from hooktui.store import changes, queries
@@ -82,6 +92,14 @@ def check_hook_filter(text: str | None, limits: FilterLimits) -> None:
         check_filter(parse_hook_filter(text), limits)
 
 
+def _shown(request: Request, hook: Hook) -> Hook:
+    """Return a hook with its pace at this server, as the client can read it."""
+    service = service_of(request)
+    if is_of_revision_1(request):
+        hook = for_revision_1(hook, service.auto_in_flight_max)
+    return with_pace(hook, service.engine.pace_of(HookId(hook.id)))
+
+
 @router.get("/v1/hooks", response_model=Page[Hook])
 async def list_hooks(
     request: Request,
@@ -95,7 +113,7 @@ async def list_hooks(
     search = hook_search_of(q)
     async with searching(request, search):
         page = await read_in(service, owner, queries.list_hooks, owner, window, search)
-    return answer(page)
+    return answer(replace(page, data=[_shown(request, hook) for hook in page.data]))
 
 
 @router.post("/v1/hooks", status_code=201, response_model=CreatedHook)
@@ -116,7 +134,7 @@ async def create_hook(
     secret = make_secret() if secret is None else secret
     hook = await service.store.write(changes.create_hook, caller.actor, owner, settings, secret)
     warnings = [*([] if warning is None else [warning]), *short]
-    return answer(CreatedHook.of(hook, secret, warnings), 201)
+    return answer(CreatedHook.of(_shown(request, hook), secret, warnings), 201)
 
 
 @router.get("/v1/hooks/{hook}", response_model=Hook)
@@ -126,7 +144,7 @@ async def get_hook(
     """Show one hook."""
     service = service_of(request)
     owner = caller_of(request).account_or_any(account)
-    return answer(await service.store.read(queries.get_hook, owner, hook))
+    return answer(_shown(request, await service.store.read(queries.get_hook, owner, hook)))
 
 
 @router.patch("/v1/hooks/{hook}", response_model=Hook)
@@ -151,9 +169,10 @@ async def change_hook(
         short[:] = warnings  # not extended: a transaction may run again
         return after
 
-    changed = await service.store.write(
+    edited = await service.store.write(
         changes.change_hook, caller.actor, owner, hook, edit, version
     )
+    changed = _shown(request, edited)
     warnings = [*([] if warning is None else [warning]), *short]
     return answer(ChangedHook.of(changed, warnings) if warnings else changed)
 

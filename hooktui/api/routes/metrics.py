@@ -15,11 +15,16 @@ from hooktui.api.routes.status import client_connections, disk_of
 from hooktui.api.service import Service, service_of
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.deliveries import Load
+from hooktui.domain.ids import HookId
 from hooktui.domain.machine import Condition
+from hooktui.domain.wire.hooks import HookPace
 from hooktui.domain.wire.server import Backlog, ClientConnections, DatabaseInfo, Disk
 from hooktui.store import queries
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+MOST_HOOKS: Final = 200
+"""Hooks in the metrics, each with three values."""
 
 _ESCAPED: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
@@ -88,6 +93,7 @@ async def metrics(request: Request) -> Response:
     families = [
         *_of_server(service, await service.store.info()),
         *_of_engine(service.engine.load()),
+        *_of_hooks(service.engine.paces(MOST_HOOKS)),
         *_of_clients(client_connections(service)),
         *_of_backlog(await service.store.read(queries.backlog, None, now), now),
         by("state", "hooktui_hooks", "gauge", "Hooks, by sending state.",
@@ -134,6 +140,20 @@ def _of_engine(load: Load) -> list[Metric]:
         by("condition", "hooktui_shortages_total", "counter",
            "Attempts that were not made because this machine lacked a resource.",
            {name: _met(load, name) for name in Condition}),
+    ]  # fmt: skip
+
+
+def _of_hooks(paces: Mapping[HookId, HookPace]) -> list[Metric]:
+    shown = {str(hook): pace for hook, pace in paces.items()}
+    return [
+        by("hook", "hooktui_hook_in_flight", "gauge", "Attempts in progress, by hook.",
+           {hook: pace.in_flight for hook, pace in shown.items()}),
+        by("hook", "hooktui_hook_in_flight_limit", "gauge",
+           "How many attempts of a hook may be in progress now.",
+           {hook: pace.in_flight_limit for hook, pace in shown.items()}),
+        by("hook", "hooktui_hook_overloads_total", "counter",
+           "How often the limit of a hook was cut because its receiver was overloaded.",
+           {hook: pace.overloads for hook, pace in shown.items()}),
     ]  # fmt: skip
 
 

@@ -270,7 +270,9 @@ def _breaker(hook: Hook, server: ServerStatus | None, due_ms: int, now_ms: int) 
 
 def _in_line(hook: Hook) -> str:
     """Return what a delivery that is due waits for."""
-    limits = [f"at most {hook.max_in_flight} at once"]
+    most = hook.in_flight_limit or hook.max_in_flight or hook.max_in_flight_cap
+    many = "as many as the receiver takes" if most is None else f"at most {most}"
+    limits = [f"{many} at once"]
     if hook.rate_per_s is not None:
         limits.append(f"at most {hook.rate_per_s:g} a second")
     if hook.ordered:

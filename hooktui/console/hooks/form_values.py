@@ -10,7 +10,7 @@ from typing import Any, Final
 from hooktui.domain.clock import exact_duration
 from hooktui.domain.errors import FieldError, Refused
 from hooktui.domain.hook_edits import kept_headers, same_origin
-from hooktui.domain.hook_fields import HOOK_SETTINGS, HookFields
+from hooktui.domain.hook_fields import HOOK_SETTINGS, SHOWN_SETTINGS, HookFields
 from hooktui.domain.hook_settings import Credentials, HookSettings, check_settings, sensitive_names
 from hooktui.domain.schedule import format_schedule
 from hooktui.domain.text import MASK
@@ -27,6 +27,7 @@ _FIELDS_OF: Final[dict[str, tuple[str, ...]]] = {
     "headers": ("headers",),
     "sensitive_headers": ("headers",),
     "basic_auth": ("user", "password"),
+    **{one.with_setting: (one.name,) for one in SHOWN_SETTINGS if one.with_setting},
 }
 """The fields of the form that hold a setting, where these are not one of the same name."""
 
@@ -60,7 +61,7 @@ def values_of(hook: HookFields) -> FormValues:
     user = hook.basic_auth.user if hook.basic_auth else ""
     values = FormValues(headers="\n".join(lines), user=user, password="")
     for setting in PLAIN:
-        value = getattr(hook, setting.name)
+        value = setting.value_in(hook)
         as_it_is = setting.kind is bool or setting.name == "events"
         values[setting.name] = value if as_it_is else setting.format(value)
     return values
@@ -81,10 +82,11 @@ def read(values: FormValues, catalogue: Catalogue) -> tuple[HookSettings, list[F
         given["basic_auth"] = Credentials(values["user"], values["password"])
     for setting in PLAIN:
         content = values[setting.name]
+        if not isinstance(content, str):
+            given[setting.name] = content
+            continue
         try:
-            given[setting.name] = (
-                setting.parse(content.strip()) if isinstance(content, str) else content
-            )
+            given |= setting.fields_of(content.strip())
         except ValueError as error:
             errors.append(FieldError(f"/{setting.name}", str(error)))
     settings = HookSettings(**given)

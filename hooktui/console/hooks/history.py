@@ -39,6 +39,7 @@ _NAMES: Final = {
     "retry_schedule_s": "retries after",
     "rate_per_s": "rate per second",
     "max_in_flight": "at once",
+    "max_in_flight_cap": "at once, auto",
     "basic_auth_user": "basic auth user",
     "basic_auth_password": "basic auth password",
 }
@@ -75,6 +76,8 @@ def _value(fields: Mapping[str, object], name: str) -> str:
 def in_words(name: str, value: object) -> str:
     """Return a value of a field as the form writes it; untrusted text stays what it is."""
     match value:
+        case None if name == "max_in_flight":
+            return "auto"
         case _ if value in _NOTHING:
             return "none"
         case bool():

@@ -15,9 +15,9 @@ from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.domain.addresses import url_in_words
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.hook_fields import HOOK_SETTINGS
+from hooktui.domain.hook_fields import SHOWN_SETTINGS
 from hooktui.domain.wire.events import Catalogue, EventGroup
-from hooktui.domain.wire.hooks import Hook, HookHealth, TypeCount
+from hooktui.domain.wire.hooks import Hook, HookHealth, TypeCount, pace_in_words
 
 
 def standing_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
@@ -53,13 +53,15 @@ def standing_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]
 
 
 def head_lines(hook: Hook, catalogue: Catalogue, now_ms: int, key: KeyOf) -> tuple[StyledLine, ...]:
-    """Return the lines above the tabs: where it sends, what, and how that goes."""
+    """Return the lines above the tabs: where it sends, what, how that goes, and at what pace."""
     words, tone = standing_words(hook, now_ms, key)
-    return (
-        ((" to      ", "quiet"), (url_in_words(hook.url), "plain")),
-        ((" events  ", "quiet"), (in_words(catalogue, hook.events), "plain")),
-        ((" state   ", "quiet"), (words, tone)),
+    pace = pace_in_words(hook, lambda then: _ago(then, now_ms))
+    lines: tuple[StyledLine, ...] = (
+        ((" to        ", "quiet"), (url_in_words(hook.url), "plain")),
+        ((" events    ", "quiet"), (in_words(catalogue, hook.events), "plain")),
+        ((" state     ", "quiet"), (words, tone)),
     )
+    return (*lines, ((" in flight ", "quiet"), (pace, "plain"))) if pace else lines
 
 
 def settings_sections(hook: Hook, catalogue: Catalogue, now_ms: int) -> list[Section]:
@@ -71,9 +73,9 @@ def settings_sections(hook: Hook, catalogue: Catalogue, now_ms: int) -> list[Sec
         "active": "yes" if hook.active else f"no: {hook.disabled_reason}",
     }
     pairs: dict[bool, list[tuple[str, str]]] = {True: [("id", str(hook.id))], False: []}
-    for name, setting in HOOK_SETTINGS.items():
-        if name not in ("headers", "sensitive_headers"):
-            words = own.get(name) or setting.describe(getattr(hook, name))
+    for setting in SHOWN_SETTINGS:
+        if setting.name not in ("headers", "sensitive_headers"):
+            words = own.get(setting.name) or setting.describe(setting.value_in(hook))
             pairs[setting.basic].append((setting.label, words))
     sections = [
         Section("Hook", pairs=tuple(pairs[True])),
