@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic_ns
+from typing import TypeVar
 
 import uvloop
 
@@ -23,14 +24,25 @@ from hooktui.bench.databases import Databases
 from hooktui.bench.machine import cpu_s, memory_mb, written_bytes
 from hooktui.bench.processes import child_command
 from hooktui.bench.producer import offer_all, prepare
-from hooktui.bench.reconcile import Arrival, Offered, Reconciliation, percentiles_ms, reconcile
+from hooktui.bench.reconcile import (
+    Arrival,
+    Offered,
+    Reconciliation,
+    Refusals,
+    capacity_share,
+    percentiles_ms,
+    reconcile,
+    refusals,
+)
 from hooktui.bench.seed_rows import fill
 from hooktui.bench.server_process import ServerProcess
-from hooktui.bench.sink import Sink
-from hooktui.client.calls import create_hook, list_deliveries, list_hooks
+from hooktui.bench.sink import POISONED, Sink, is_poisoned
+from hooktui.client.calls import Call, create_hook, list_deliveries, list_hooks, pause, resume
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.clock import now_ms
 from hooktui.domain.ids import encode, floor_at
+
+T = TypeVar("T")
 
 BODY_BYTES = 1024
 ACCOUNT = 1
@@ -61,6 +73,9 @@ class Run:
         memory_mb: peak memory of a server.
         latency_ms: from an event's due time to its receipt: p50, p99, longest.
         restart_s: from the start after a kill to the first arrival.
+        refused: the attempts that the receiver refused.
+        at_once: requests in progress at the receiver at each arrival: median, most.
+        capacity_share: the used share of the receiver's capacity, if that is limited.
     """
 
     reconciliation: Reconciliation
@@ -73,6 +88,9 @@ class Run:
     memory_mb: float
     latency_ms: tuple[float, float, float] | None
     restart_s: float | None
+    refused: Refusals
+    at_once: tuple[int, int]
+    capacity_share: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +150,26 @@ class BenchRun:
         first = encode("dlv", floor_at(now_ms()))
         self.sink.clear()
         sockets = [server.places.socket for server in self.servers]
+        offered = self._store_backlog(deliveries) if case.backlog else []
         with self._hostile_caller():
-            before, sink_s, begun = self._cost(), cpu_s(self.sink.pid), time.monotonic()
-            offered = uvloop.run(offer_all(sockets, requests, case.offered, case.per_s))
+            before, sink_s, begun_ns = self._cost(), cpu_s(self.sink.pid), monotonic_ns()
+            if case.backlog:
+                self._call(resume())
+            offered += uvloop.run(offer_all(sockets, requests, case.offered, case.per_s))
+            poisoned = _poisoned(case, offered)
             restarted_ns = self._restart() if case.killed else None
-            self._await_end(len(offered) * len(self.secrets))
-        took_s = time.monotonic() - begun
+            self._await_end(len(offered) * len(self.secrets) - len(poisoned))
+        took_s = (monotonic_ns() - begun_ns) / 1e9
+        at_once = self.sink.at_once()
         # The CPU time of a killed process cannot be read.
         after = before if case.killed else self._cost()
         sink_s = cpu_s(self.sink.pid) - sink_s
         arrivals = [
             arrival for arrival in self.sink.arrivals(self.secrets) if arrival.hook in self.secrets
         ]
-        reconciliation = reconcile(offered, arrivals, self._delivered(first), self.secrets)
+        reconciliation = reconcile(
+            offered, arrivals, self._delivered(first), self.secrets, poisoned
+        )
         done = max(reconciliation.counted, 1)
         return Run(
             reconciliation=reconciliation,
@@ -157,7 +182,22 @@ class BenchRun:
             memory_mb=max(memory_mb(server.pid, most=True) for server in self.servers),
             latency_ms=_latency_ms(case, offered, arrivals),
             restart_s=None if restarted_ns is None else _first_after_s(arrivals, restarted_ns),
+            refused=refusals(arrivals, begun_ns),
+            at_once=at_once,
+            capacity_share=_capacity_share(case, arrivals, begun_ns),
         )
+
+    def _store_backlog(self, deliveries: int) -> list[Offered]:
+        """Pause the engine and offer the events that wait when the clock starts."""
+        case = self.case
+        self._call(pause())
+        requests = prepare(case.waiting_events(deliveries), case.lines, BODY_BYTES)
+        sockets = [server.places.socket for server in self.servers]
+        return uvloop.run(offer_all(sockets, requests, case.offered))
+
+    def _call(self, call: Call[T]) -> T:
+        with PlainClient(self.servers[0].address) as client:
+            return client.call(call)
 
     @contextmanager
     def _hostile_caller(self) -> Iterator[None]:
@@ -181,15 +221,16 @@ class BenchRun:
         with PlainClient(self.servers[0].address) as client:
             for number, (path, counts) in enumerate(counted + beside):
                 host = f"127.0.0.{number % self.case.hosts + 1}"
-                fields = {
+                fields: dict[str, object] = {
                     "name": f"{self.case.name} {number}",
                     "url": self.sink.url(path, host, tls=self.case.tls),
                     "events": ["job"],
-                    "max_in_flight": self.case.in_flight,
                     "retry_schedule_s": self.case.retry_schedule_s,
                     "timeout_s": _HUNG_TIMEOUT_S,
                     "verify_tls": not self.case.tls,  # the sink's certificate is self-signed
                 }
+                if self.case.in_flight is not None:
+                    fields["max_in_flight"] = self.case.in_flight
                 hook = client.call(create_hook(ACCOUNT, fields))
                 if counts:
                     self.secrets[hook.id] = hook.secret
@@ -214,8 +255,7 @@ class BenchRun:
             time.sleep(_POLL_S)
 
     def _waiting(self) -> int:
-        with PlainClient(self.servers[0].address) as client:
-            hooks = client.call(list_hooks(ACCOUNT, limit=_PAGE)).data
+        hooks = self._call(list_hooks(ACCOUNT, limit=_PAGE)).data
         return sum(hook.stats.waiting for hook in hooks if hook.id in self.secrets)
 
     def _delivered(self, first: str) -> set[str]:
@@ -258,6 +298,17 @@ def prepared(
         finally:
             for server in servers:
                 server.kill()
+
+
+def _poisoned(case: Case, offered: Sequence[Offered]) -> set[str]:
+    if POISONED not in case.paths:
+        return set()
+    return {one.event for one in offered if is_poisoned(one.event.encode("ascii"))}
+
+
+def _capacity_share(case: Case, arrivals: Sequence[Arrival], begun_ns: int) -> float | None:
+    capacity_per_s = case.capacity_per_s
+    return None if capacity_per_s is None else capacity_share(arrivals, begun_ns, capacity_per_s)
 
 
 def _latency_ms(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hooktui.bench.sink import FLAKY, HUNG, LATE, OK
+from hooktui.bench.sink import CAPACITY_PER_S, CAPPED, FLAKY, HUNG, LATE, OK, POISONED, WORKER
 
 IN_FLIGHT = 64
-"""Slots of a measured hook; as many as idle connections are kept for one."""
-DEFAULT_IN_FLIGHT = 10
-"""Default slots of a hook, with which 200 hooks at once are measured."""
+"""Slots of a hook with a fixed limit."""
 
 _RETRIES_S = (0.05, 0.1, 0.2, 0.4)
+_SLOW_RETRIES_S = (5.0,) * 7
+"""The first wait is that of a hook as created; later ones are shorter, so that the run ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +24,21 @@ class Case:
         paths: of the sink, one for each counted hook.
         beside: paths of hooks that get the same events and are not counted.
         hosts: number of addresses over which the hooks are spread.
-        in_flight: slots of each hook.
+        in_flight: slots of each hook; None: as created, with an adaptive limit.
         tls: whether the hooks use https.
         lines: events per request.
         offered: requests in flight at once.
         per_s: an open loop of this many events per second, for latency; None: as fast as possible.
         share: of the requested deliveries; slow cases make fewer, to last as long as the others.
-        old_rows: deliveries that are already in the store.
+        old_rows: delivered deliveries that are already in the store.
+        backlog: deliveries that wait when the clock starts, as a multiple of the requested ones.
         servers: servers that share one database; more than one need PostgreSQL.
         killed: whether the server is killed and restarted once all events are accepted.
         on_file: whether it always uses SQLite.
         hostile: whether a viewer and a producer send the worst allowed requests meanwhile.
         against: the case for comparison, which is measured just before it.
         retry_schedule_s: of the hooks.
+        by_default: whether it is measured unless cases are named.
     """
 
     name: str
@@ -44,23 +46,37 @@ class Case:
     paths: tuple[str, ...] = (OK,)
     beside: tuple[str, ...] = ()
     hosts: int = 1
-    in_flight: int = IN_FLIGHT
+    in_flight: int | None = IN_FLIGHT
     tls: bool = False
     lines: int = 100
     offered: int = 4
     per_s: float | None = None
     share: float = 1.0
     old_rows: int = 0
+    backlog: float = 0.0
     servers: int = 1
     killed: bool = False
     on_file: bool = False
     hostile: bool = False
     against: str | None = None
     retry_schedule_s: tuple[float, ...] = field(default=_RETRIES_S)
+    by_default: bool = True
+
+    @property
+    def capacity_per_s(self) -> float | None:
+        """The most deliveries per second that the receiver can take, if it has a limit."""
+        return CAPACITY_PER_S.get(self.paths[0])
 
     def events(self, deliveries: int) -> int:
         """Return how many events make about this many deliveries, at least one full request."""
-        events = max(round(deliveries * self.share) // len(self.paths), 1)
+        return self._full_requests(deliveries * self.share)
+
+    def waiting_events(self, deliveries: int) -> int:
+        """Return how many events wait when the clock starts."""
+        return self._full_requests(deliveries * self.backlog) if self.backlog else 0
+
+    def _full_requests(self, deliveries: float) -> int:
+        events = max(round(deliveries) // len(self.paths), 1)
         return max(events - events % self.lines, self.lines)
 
 
@@ -69,16 +85,94 @@ _LOOP_PER_S, _LOOP_SHARE = 10, 0.3
 """10 events per second for 100 hooks are 1,000 deliveries per second."""
 
 CASES = (
-    Case("one-hook", "1 hook"),
-    Case("one-hook-sqlite", "1 hook, on SQLite", on_file=True, against="one-hook"),
-    Case("old-rows", "1 hook, 1,000,000 old deliveries", old_rows=1_000_000, against="one-hook"),
-    Case("ten-hooks", "10 hooks", paths=(OK,) * 10),
-    Case("single", "1 hook, one event per request", lines=1, offered=32, share=0.5),
-    Case("tls", "1 hook, https", tls=True, share=0.5),
-    Case("failures", "1 hook, 5 % of the responses are 500", paths=(FLAKY,)),
-    Case("hosts", "100 hooks on 100 hosts", paths=_HUNDRED, hosts=100),
-    Case("hung", "100 hooks, one of them hangs", paths=(OK,) * 99, beside=(HUNG,)),
-    Case("late", "1 hook whose receiver takes 50 ms", paths=(LATE,), share=0.1),
+    Case("one-hook", "1 hook, 64 slots"),
+    Case(
+        "one-hook-auto", "1 hook as created", in_flight=None, against="one-hook", by_default=False
+    ),
+    Case("one-hook-sqlite", "1 hook, 64 slots, on SQLite", on_file=True, against="one-hook"),
+    Case(
+        "old-rows",
+        "1 hook, 64 slots, 1,000,000 old deliveries",
+        old_rows=1_000_000,
+        against="one-hook",
+    ),
+    Case(
+        "backlog",
+        "1 hook as created, 100,000 waiting",
+        in_flight=None,
+        backlog=5.0,
+        against="one-hook",
+        by_default=False,
+    ),
+    Case("ten-hooks", "10 hooks, 64 slots", paths=(OK,) * 10, by_default=False),
+    Case(
+        "fan-out-10", "10 hooks as created", paths=(OK,) * 10, in_flight=None, against="ten-hooks"
+    ),
+    Case(
+        "single",
+        "1 hook, 64 slots, one event per request",
+        lines=1,
+        offered=32,
+        share=0.5,
+        by_default=False,
+    ),
+    Case(
+        "as-installed",
+        "1 hook as created, one event per request",
+        in_flight=None,
+        lines=1,
+        offered=32,
+        share=0.5,
+        against="single",
+    ),
+    Case("tls", "1 hook, 64 slots, https", tls=True, share=0.5),
+    Case(
+        "far",
+        "1 hook as created, receiver takes 50 ms",
+        paths=(LATE,),
+        in_flight=None,
+        against="one-hook",
+    ),
+    Case(
+        "far-tls",
+        "1 hook as created, 50 ms, https",
+        paths=(LATE,),
+        in_flight=None,
+        tls=True,
+        against="tls",
+        by_default=False,
+    ),
+    Case(
+        "poisoned",
+        "1 hook as created, 50 ms, 503 for 2 %",
+        paths=(POISONED,),
+        in_flight=None,
+        share=4.0,  # the limit needs some seconds to find that fewer at once do not help
+        against="far",
+        retry_schedule_s=(),
+        by_default=False,
+    ),
+    Case(
+        "capped",
+        "1 hook as created, 20 at once, else 503",
+        paths=(CAPPED,),
+        in_flight=None,
+        share=1.2,
+        retry_schedule_s=_SLOW_RETRIES_S,
+        by_default=False,
+    ),
+    Case(
+        "one-worker",
+        "1 hook as created, one worker of 10 ms",
+        paths=(WORKER,),
+        in_flight=None,
+        share=0.3,
+        by_default=False,
+    ),
+    Case("failures", "1 hook, 64 slots, 5 % of the responses are 500", paths=(FLAKY,)),
+    Case("hosts", "100 hooks, 64 slots, on 100 hosts", paths=_HUNDRED, hosts=100),
+    Case("hung", "100 hooks, 64 slots, one of them hangs", paths=(OK,) * 99, beside=(HUNG,)),
+    Case("late", "1 hook, 64 slots, receiver takes 50 ms", paths=(LATE,), share=0.1),
     Case("two-servers", "the same, 2 servers", paths=(LATE,), share=0.2, servers=2, against="late"),
     Case("open-200", "latency at 200 events/s", lines=1, offered=64, per_s=200, share=0.03),
     Case("open-1000", "latency at 1,000 events/s", lines=1, offered=64, per_s=1000, share=0.15),
@@ -96,7 +190,7 @@ CASES = (
         "healthy-100",
         "latency of 100 hooks, 10 events/s",
         paths=_HUNDRED,
-        in_flight=DEFAULT_IN_FLIGHT,
+        in_flight=None,
         lines=1,
         offered=16,
         per_s=_LOOP_PER_S,
@@ -107,7 +201,7 @@ CASES = (
         "the same beside 100 that hang",
         paths=_HUNDRED,
         beside=(HUNG,) * 100,
-        in_flight=DEFAULT_IN_FLIGHT,
+        in_flight=None,
         lines=1,
         offered=16,
         per_s=_LOOP_PER_S,

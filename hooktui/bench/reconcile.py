@@ -105,17 +105,19 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """The result of the comparison; all except ``counted`` should be 0 in a run without kills.
+    """The result of the comparison; the last four should be 0 in a run without kills.
 
     Attributes:
         counted: deliveries that are done in the store and arrived at least once, signed and intact.
-        lost: expected deliveries that are not counted.
+        failed: deliveries that arrived, and that the receiver always refuses.
+        lost: expected deliveries that are neither counted nor failed.
         duplicates: repeated arrivals of an accepted delivery.
         altered: arrivals with other bytes, another event, or a hook that is not in the run.
         unsigned: arrivals with an invalid signature.
     """
 
     counted: int
+    failed: int
     lost: int
     duplicates: int
     altered: int
@@ -132,6 +134,7 @@ def reconcile(
     arrivals: Iterable[Arrival],
     delivered: Collection[str],
     hooks: Collection[int],
+    poisoned: Collection[str] = (),
 ) -> Reconciliation:
     """Compare.
 
@@ -140,10 +143,12 @@ def reconcile(
         arrivals: the requests that the sink received.
         delivered: the deliveries that are delivered in the store.
         hooks: the counted hooks.
+        poisoned: the events that the receiver always refuses.
     """
     bodies = {event.event: event.body for event in offered}
     counts: Counter[tuple[str, int]] = Counter()
     whole: set[tuple[str, int]] = set()
+    failed: set[tuple[str, int]] = set()
     altered = unsigned = 0
     for arrival in arrivals:
         if bodies.get(arrival.event) != arrival.body or arrival.hook not in hooks:
@@ -152,14 +157,17 @@ def reconcile(
         if not arrival.signed:
             unsigned += 1
             continue
+        owed = (arrival.event, arrival.hook)
         if arrival.taken:
-            owed = (arrival.event, arrival.hook)
             counts[owed] += 1
             if arrival.delivery in delivered:
                 whole.add(owed)
+        elif arrival.event in poisoned:
+            failed.add(owed)
     return Reconciliation(
         counted=len(whole),
-        lost=len(bodies) * len(hooks) - len(whole),
+        failed=len(failed),
+        lost=len(bodies) * len(hooks) - len(whole) - len(failed),
         duplicates=sum(counts.values()) - len(counts),
         altered=altered,
         unsigned=unsigned,
@@ -179,3 +187,45 @@ def percentiles_ms(
     if not waits:
         return None
     return waits[len(waits) // 2], waits[min(len(waits) * 99 // 100, len(waits) - 1)], waits[-1]
+
+
+RAMP_S = 5.0
+"""Seconds in which the limit of a hook may still grow to what its receiver takes."""
+_LOADED = 0.95
+"""A receiver is loaded until this share of its deliveries has arrived; the rest are retries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """The attempts that the receiver refused.
+
+    Attributes:
+        in_ramp: in the first `RAMP_S` seconds.
+        later: after them.
+        later_share: the same as a share of all attempts after them.
+    """
+
+    in_ramp: int
+    later: int
+    later_share: float
+
+
+def refusals(arrivals: Iterable[Arrival], begun_ns: int) -> Refusals:
+    """Count the refused attempts of a run that began at a time."""
+    ramp_end_ns = begun_ns + round(RAMP_S * 1e9)
+    refused = {False: 0, True: 0}
+    attempts = 0
+    for arrival in arrivals:
+        is_later = arrival.arrived_ns >= ramp_end_ns
+        attempts += is_later
+        refused[is_later] += not arrival.taken
+    return Refusals(refused[False], refused[True], refused[True] / max(attempts, 1))
+
+
+def capacity_share(arrivals: Iterable[Arrival], begun_ns: int, capacity_per_s: float) -> float:
+    """Return the share of a receiver's capacity that was used while it was loaded."""
+    taken_ns = sorted(arrival.arrived_ns for arrival in arrivals if arrival.taken)
+    count = int(len(taken_ns) * _LOADED)
+    if not count:
+        return 0.0
+    return count / (taken_ns[count - 1] - begun_ns) * 1e9 / capacity_per_s

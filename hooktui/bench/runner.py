@@ -23,7 +23,7 @@ def chosen_cases(names: Sequence[str], *, shared: bool) -> tuple[Case, ...]:
     """Return the cases to measure, with those that they are compared with.
 
     Args:
-        names: the requested ones; none: all that this kind of database supports.
+        names: the requested ones; none: the default ones that this kind of database supports.
         shared: whether servers can share the database.
 
     Raises:
@@ -31,7 +31,7 @@ def chosen_cases(names: Sequence[str], *, shared: bool) -> tuple[Case, ...]:
     """
     needs = {case.name for case in CASES if case.servers > 1 or case.on_file}
     if not names:
-        return tuple(case for case in CASES if shared or case.name not in needs)
+        return tuple(c for c in CASES if c.by_default and (shared or c.name not in needs))
     for name in names:
         if name in needs and not shared:
             raise Refused(f"--case {name} needs PostgreSQL: --database postgresql://…")

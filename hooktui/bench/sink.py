@@ -3,10 +3,18 @@
     python -m hooktui.bench.sink CERTIFICATE
 
 It prints its ports (plain, and TLS with the certificate and key of that file) in one line, then
-responds to one JSON command a line: ``count``, ``save`` (verify everything, write it to a file,
-clear) and ``clear``; it ends with its stdin. Requests are stored unparsed. The response depends on
-the path: ``/ok`` 200 immediately, ``/late`` 200 after 50 ms, ``/flaky`` 500 for every twentieth,
-``/hung`` never. Its certificate for 127.0.0.1 is self-signed.
+responds to one JSON command a line: ``count``, ``at_once`` (requests in progress: median, most),
+``save`` (verify everything, write it to a file, clear) and ``clear``; it ends with its stdin.
+Requests are stored unparsed. Its certificate for 127.0.0.1 is self-signed. The response depends on
+the path:
+
+* ``/ok``: 200 immediately
+* ``/late``: 200 after 50 ms
+* ``/flaky``: 500 for every twentieth request
+* ``/capped``: after 50 ms 200, or 503 if more than 20 requests were in progress
+* ``/poisoned``: after 50 ms 200, or 503 for every attempt of 2 % of the events
+* ``/worker``: 200 from one worker, which takes 10 ms for each request
+* ``/hung``: none
 """
 
 from __future__ import annotations
@@ -23,8 +31,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
+from statistics import median_low
 from time import monotonic_ns
 from typing import cast
+from zlib import crc32
 
 import uvloop
 
@@ -71,30 +81,52 @@ def write_certificate(file: Path) -> None:
 
 
 OK, LATE, FLAKY, HUNG = "/ok", "/late", "/flaky", "/hung"
-LATE_S = 0.05
-FAILS_EVERY = 20
+CAPPED, POISONED, WORKER = "/capped", "/poisoned", "/worker"
+LATE_S, WORKER_S = 0.05, 0.01
+FAILS_EVERY, POISONED_EVERY, CAPPED_AT = 20, 50, 20
+CAPACITY_PER_S = {CAPPED: CAPPED_AT / LATE_S, WORKER: 1 / WORKER_S}
+"""The most requests per second that the receiver of a path can take."""
 HOSTS = 100
 """The sink listens on 127.0.0.1 to 127.0.0.100, all on one port."""
 _PORT_TRIES = 20
 """A port that is free at the first address may be used at another one."""
 
 _TAKEN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-_FAILED = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\nno"
+_RESPONSES = {
+    200: _TAKEN,
+    500: b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\nno",
+    503: b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno",
+}
 ANSWER_BYTES = len(_TAKEN)
 
 
 class _Ledger:
-    """All received requests in their order."""
+    """All received requests in their order, and what the responses depend on.
+
+    Attributes:
+        arrivals: the requests.
+        taken: those that got, or will get, a 2xx.
+        flaky: requests of ``/flaky``.
+        in_progress: requests that wait for their response.
+        at_once: requests in progress at each arrival, itself included.
+        worker_free_s: when the worker has finished its requests, in the time of the loop.
+    """
 
     def __init__(self) -> None:
         self.arrivals: list[RawArrival] = []
-        self.taken = 0
-        self.flaky = 0
+        self.taken = self.flaky = self.in_progress = 0
+        self.at_once: list[int] = []
+        self.worker_free_s = 0.0
 
     def clear(self) -> None:
         """Remove all requests."""
-        self.arrivals = []
+        self.arrivals, self.at_once = [], []
         self.taken = self.flaky = 0
+
+    def save(self, status: int, request: bytes) -> None:
+        """Add a request with the status of its response."""
+        self.taken += status == 200
+        self.arrivals.append((monotonic_ns(), status, request))
 
 
 class _Receiver(asyncio.Protocol):
@@ -127,33 +159,53 @@ class _Receiver(asyncio.Protocol):
                 data = data[end:]
         self._begun = data
 
-    def _answer_late(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(_TAKEN)
-
     def _answer(self, request: bytes) -> None:
-        ledger, transport = self._ledger, self._transport
-        if transport is None:
+        if self._transport is None:
             return
-        kind = request[6:7]  # of POST /ok, /late, /flaky, /hung
+        ledger = self._ledger
+        kind = request[6:7]  # of POST /ok, /late, /flaky, ...
         if kind == b"o":
-            transport.write(_TAKEN)
+            ledger.save(200, request)
+            self._transport.write(_TAKEN)
         elif kind == b"l":
-            asyncio.get_running_loop().call_later(LATE_S, self._answer_late)
+            self._answer_after(LATE_S, 200, request)
         elif kind == b"f":
             ledger.flaky += 1
-            if ledger.flaky % FAILS_EVERY == 0:
-                ledger.arrivals.append((monotonic_ns(), 500, request))
-                transport.write(_FAILED)
-                return
-            transport.write(_TAKEN)
-        elif kind == b"h":
-            return
-        else:  # /measure: the limits of sink and client, not stored
-            transport.write(_TAKEN)
-            return
-        ledger.taken += 1
-        ledger.arrivals.append((monotonic_ns(), 200, request))
+            status = 500 if ledger.flaky % FAILS_EVERY == 0 else 200
+            ledger.save(status, request)
+            self._transport.write(_RESPONSES[status])
+        elif kind == b"c":
+            is_full = ledger.in_progress >= CAPPED_AT
+            self._answer_after(LATE_S, 503 if is_full else 200, request)
+        elif kind == b"p":
+            self._answer_after(LATE_S, 503 if is_poisoned(_event_of(request)) else 200, request)
+        elif kind == b"w":
+            now_s = asyncio.get_running_loop().time()
+            ledger.worker_free_s = max(ledger.worker_free_s, now_s) + WORKER_S
+            self._answer_after(ledger.worker_free_s - now_s, 200, request)
+        elif kind != b"h":  # /measure: the limits of sink and client, not stored
+            self._transport.write(_TAKEN)
+
+    def _answer_after(self, wait_s: float, status: int, request: bytes) -> None:
+        self._ledger.save(status, request)
+        self._ledger.in_progress += 1
+        self._ledger.at_once.append(self._ledger.in_progress)
+        asyncio.get_running_loop().call_later(wait_s, self._finish, _RESPONSES[status])
+
+    def _finish(self, response: bytes) -> None:
+        self._ledger.in_progress -= 1
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(response)
+
+
+def _event_of(request: bytes) -> bytes:
+    start = request.find(b"webhook-id: ") + 12
+    return request[start : request.find(b"\r", start)]
+
+
+def is_poisoned(event: bytes) -> bool:
+    """Return whether ``/poisoned`` refuses every attempt of an event."""
+    return crc32(event) % POISONED_EVERY == 0
 
 
 async def _listen_everywhere(protocol: Callable[[], asyncio.Protocol]) -> int:
@@ -197,10 +249,13 @@ async def _serve(certificate: str) -> None:
             secrets = {int(hook): secret for hook, secret in command["secrets"].items()}
             content = encode(read_arrivals(ledger.arrivals, secrets))
             Path(command["file"]).write_bytes(content)  # noqa: ASYNC240 - the clock has stopped
-        count = ledger.taken
-        if command["do"] != "count":
+        answer = {"taken": ledger.taken}
+        if command["do"] == "at_once":
+            at_once = ledger.at_once or [0]
+            answer = {"median": median_low(at_once), "most": max(at_once)}
+        elif command["do"] != "count":
             ledger.clear()
-        _say({"taken": count})
+        _say(answer)
 
 
 def _say(value: object) -> None:
@@ -232,6 +287,14 @@ class Sink:
     def taken(self) -> int:
         """Return how many requests got a 2xx since the ledger was last read."""
         return self._ask(do="count")["taken"]
+
+    def at_once(self) -> tuple[int, int]:
+        """Return the median and the most of the requests in progress at each arrival.
+
+        Paths that respond immediately do not count.
+        """
+        answer = self._ask(do="at_once")
+        return answer["median"], answer["most"]
 
     def clear(self) -> None:
         """Remove all requests."""

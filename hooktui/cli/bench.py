@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from hooktui.bench.cases import BY_NAME
 from hooktui.bench.databases import databases_of
+from hooktui.bench.reconcile import RAMP_S
 from hooktui.bench.report import CaseReport, Goal, Report, Spread, goals
 from hooktui.bench.runner import bench as measure
 from hooktui.bench.runner import chosen_cases
@@ -33,7 +34,7 @@ def bench(
     Args:
         rounds: how often each case is measured.
         events: about how many deliveries a case makes in a round.
-        case: measure only this case; may be repeated; all by default.
+        case: measure only this case; may be repeated; a selection of all cases by default.
         database: postgresql://… of a user who may create databases; each case gets its own.
         context: the run.
     """
@@ -89,6 +90,7 @@ def _write(context: CommandContext, report: Report) -> None:
             TextColumn("disk kB", right=True),
             TextColumn("MB", right=True),
             TextColumn("p50/p99/max ms", right=True),
+            TextColumn("refused", right=True),
             TextColumn("lost", right=True),
             TextColumn("twice", right=True),
         ),
@@ -106,6 +108,8 @@ def _write(context: CommandContext, report: Report) -> None:
         [_goal_row(goal) for goal in goals(report)],
     )
     for case in report.cases:
+        if case.capacity_share is not None:
+            out.line(f"{case.title}: {_load(case)}")
         if case.void is not None:
             out.line(Styled(f"void: {case.title}: {case.void}", "warn"))
         if case.altered or case.unsigned:
@@ -127,9 +131,21 @@ def _row(case: CaseReport) -> list[str | Styled]:
         f"{case.disk_bytes.median / 1000:.1f}",
         f"{case.memory_mb:.0f}",
         latency,
+        f"{case.refused.median:,.0f}" if case.refused.most else "",
         Styled(f"{case.lost:,}", "bad" if case.lost else "good"),
         Styled(f"{case.duplicates:,}", "good" if case.may_repeat or not case.duplicates else "bad"),
     ]
+
+
+def _load(case: CaseReport) -> str:
+    """Return how much of a limited receiver was used, and what it refused."""
+    share = 0.0 if case.capacity_share is None else case.capacity_share.median
+    median, most = case.at_once
+    return (
+        f"{share:.2f} of its capacity, {median:.0f} at once (most {most:.0f}),"
+        f" {case.refused_in_ramp.median:,.0f} refused in {RAMP_S:g} s,"
+        f" then {case.refused_later_share.median:.2%}"
+    )
 
 
 def _goal_row(goal: Goal) -> list[str | Styled]:

@@ -5,10 +5,13 @@ import pytest
 from hooktui.bench.reconcile import (
     Offered,
     Reconciliation,
+    Refusals,
     body_hash,
+    capacity_share,
     percentiles_ms,
     read_arrivals,
     reconcile,
+    refusals,
 )
 from hooktui.domain.signatures import (
     hook_signature,
@@ -33,15 +36,16 @@ def request(event="evt_1", delivery="dlv_1", hook=7, body=BODY, signed_body=None
     return head.encode() + body
 
 
-def compared(*requests, status=200, delivered=("dlv_1",), bodies=(BODY,)):
+def compared(*requests, status=200, delivered=("dlv_1",), bodies=(BODY,), poisoned=()):
     raw = [(1_000_000, status, one) for one in requests]
     offered = [Offered(f"evt_{n}", body_hash(body), 0) for n, body in enumerate(bodies, 1)]
-    return reconcile(offered, read_arrivals(raw, {7: SECRET}), set(delivered), {7})
+    arrivals = read_arrivals(raw, {7: SECRET})
+    return reconcile(offered, arrivals, set(delivered), {7}, poisoned)
 
 
 def test_what_arrived_once_and_whole_and_is_done_counts():
     found = compared(request())
-    assert found == Reconciliation(counted=1, lost=0, duplicates=0, altered=0, unsigned=0)
+    assert found == Reconciliation(counted=1, failed=0, lost=0, duplicates=0, altered=0, unsigned=0)
     assert found.good
 
 
@@ -56,6 +60,12 @@ def test_what_the_store_does_not_call_delivered_does_not_count():
 
 def test_what_was_only_answered_with_an_error_is_lost():
     assert compared(request(), status=500).lost == 1
+
+
+def test_an_event_that_the_receiver_always_refuses_is_not_lost_if_it_arrived():
+    found = compared(request(), status=503, delivered=(), poisoned={"evt_1"})
+    assert (found.counted, found.failed, found.lost, found.good) == (0, 1, 0, True)
+    assert compared(poisoned={"evt_1"}).lost == 1
 
 
 def test_a_second_arrival_is_a_duplicate():
@@ -86,3 +96,22 @@ def test_latency_runs_from_the_turn_of_an_event_to_its_receipt():
     raw = [(1_000_000 * (n + 3), 200, request(event=f"evt_{n}")) for n in range(100)]
     offered = [Offered(f"evt_{n}", body_hash(BODY), 2_000_000) for n in range(100)]
     assert percentiles_ms(offered, read_arrivals(raw, {7: SECRET})) == (51.0, 100.0, 100.0)
+
+
+def arrivals(*responses):
+    """Return arrivals from pairs of seconds and status."""
+    raw = [(round(at_s * 1e9), status, request()) for at_s, status in responses]
+    return read_arrivals(raw, {7: SECRET})
+
+
+def test_refused_attempts_are_counted_in_the_ramp_and_after_it():
+    received = arrivals((10.1, 503), (14.9, 503), (15, 200), (15.1, 503), (16, 200), (17, 200))
+    assert refusals(received, 10_000_000_000) == Refusals(in_ramp=2, later=1, later_share=0.25)
+    assert refusals([], 0) == Refusals(0, 0, 0.0)
+
+
+def test_the_retries_at_the_end_do_not_count_as_unused_capacity():
+    steady = [(10 + n / 100, 200) for n in range(1, 101)]
+    received = arrivals(*steady[:95], (10.5, 503), *[(60, 200)] * 5)
+    assert capacity_share(received, 10_000_000_000, 200) == pytest.approx(0.5)
+    assert capacity_share([], 0, 200) == 0

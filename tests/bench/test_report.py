@@ -7,18 +7,29 @@ import pytest
 from hooktui.bench.bench_run import Run
 from hooktui.bench.cases import BY_NAME, CASES
 from hooktui.bench.machine import Machine
-from hooktui.bench.reconcile import Reconciliation
+from hooktui.bench.reconcile import Reconciliation, Refusals
 from hooktui.bench.report import Goal, Limits, Report, goals, report_case, spread
 from hooktui.bench.runner import chosen_cases
 from hooktui.domain.errors import Refused
 
 MACHINE = Machine(2, "a processor", "Linux", "3.11", "3.46", "0.22", "0.1.0", 0.2, 0.4)
+NONE_REFUSED = Refusals(0, 0, 0.0)
 LIMITS = Limits(sink_per_s=90_000, floor_per_s=40_000, transport_per_s=50_000)
 
 
-def run(per_s=10_000.0, p99_ms=None, lost=0, duplicates=0, restart_s=None, sink_busy=0.1) -> Run:
+def run(
+    per_s=10_000.0,
+    p99_ms=None,
+    lost=0,
+    duplicates=0,
+    restart_s=None,
+    sink_busy=0.1,
+    refused=NONE_REFUSED,
+    at_once=(0, 0),
+    capacity_share=None,
+) -> Run:
     return Run(
-        reconciliation=Reconciliation(1000 - lost, lost, duplicates, 0, 0),
+        reconciliation=Reconciliation(1000 - lost, 0, lost, duplicates, 0, 0),
         per_s=per_s,
         cpu_us=90.0,
         disk_bytes=4000.0,
@@ -28,6 +39,9 @@ def run(per_s=10_000.0, p99_ms=None, lost=0, duplicates=0, restart_s=None, sink_
         memory_mb=120.0,
         latency_ms=None if p99_ms is None else (p99_ms / 10, p99_ms, 2 * p99_ms),
         restart_s=restart_s,
+        refused=refused,
+        at_once=at_once,
+        capacity_share=capacity_share,
     )
 
 
@@ -84,9 +98,37 @@ def test_only_a_kill_allows_arrivals_twice():
 
 
 def test_a_goal_that_was_not_measured_is_neither_met_nor_missed():
-    found = {goal.what: goal.met for goal in goals(reported(single=[run()]))}
+    found = {goal.what: goal.met for goal in goals(reported(as_installed=[run()]))}
     assert found.pop("one event per request, events/s") is True
     assert set(found.values()) == {None}
+
+
+def test_a_limited_receiver_is_judged_by_its_capacity_and_by_what_it_refused():
+    report = reported(
+        capped=[
+            run(340, refused=Refusals(60, 8, 0.001), at_once=(16, 40), capacity_share=0.85),
+            run(300, refused=Refusals(80, 160, 0.02), at_once=(18, 44), capacity_share=0.75),
+            run(380, refused=Refusals(130, 80, 0.01), at_once=(17, 50), capacity_share=0.95),
+        ]
+    )
+    (case,) = report.cases
+    assert case.refused == spread([68, 240, 210])
+    assert case.at_once == (17, 44)
+    found = {what: (goal.reached, goal.met) for what, goal in reached(report).items()}
+    assert found == {
+        "20 at once, of capacity": (0.85, True),
+        "20 at once, refused in 5 s": (80, True),
+        "20 at once, refused later, %": (1.0, False),
+    }
+
+
+@pytest.mark.parametrize(
+    ("other_per_s", "share"), [(4000, 0.75), (10_240, 3000 / 5120)], ids=["machine", "limit"]
+)
+def test_a_slow_receiver_is_compared_with_what_machine_and_limit_allow(other_per_s, share):
+    report = reported(one_hook=[run(other_per_s)], far=[run(3000)])
+    goal = reached(report)["50 ms, of possible"]
+    assert goal.reached == pytest.approx(share, rel=0.001)
 
 
 def test_a_case_brings_the_one_that_it_is_compared_with_just_before_it():
@@ -99,6 +141,8 @@ def test_a_case_brings_the_one_that_it_is_compared_with_just_before_it():
 def test_what_needs_a_shared_database_is_left_out_or_refused_without_one():
     alone = {case.name for case in chosen_cases([], shared=False)}
     assert {"two-servers", "one-hook-sqlite"}.isdisjoint(alone)
-    assert {case.name for case in chosen_cases([], shared=True)} == set(BY_NAME)
+    assert {case.name for case in chosen_cases([], shared=True)} == {
+        case.name for case in CASES if case.by_default
+    }
     with pytest.raises(Refused, match="postgresql://"):
         chosen_cases(["two-servers"], shared=False)

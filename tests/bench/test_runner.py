@@ -76,6 +76,22 @@ def test_healthy_hooks_are_measured_with_and_without_those_that_hang():
 
 
 @pytest.mark.slow
+def test_a_backlog_and_receivers_that_refuse_or_are_limited_are_measured():
+    chosen = ("--case", "backlog", "--case", "poisoned", "--case", "one-worker")
+    run = bench("--json", "--rounds", "1", "--events", "200", *chosen)
+    assert run.returncode == 0, run.stderr
+    cases = {case["name"]: case for case in json.loads(run.stdout)["cases"]}
+    assert set(cases) == {"one-hook", "backlog", "far", "poisoned", "one-worker"}
+    assert cases["backlog"]["deliveries"] == 1000 + 200
+    assert cases["far"]["refused"]["median"] == 0
+    poisoned, worker = cases["poisoned"], cases["one-worker"]
+    assert poisoned["failed"] == poisoned["refused"]["median"] == 800 - poisoned["deliveries"]
+    assert 0 < worker["capacity_share"]["median"] < 1.2
+    median, most = worker["at_once"]
+    assert 1 <= median <= most
+
+
+@pytest.mark.slow
 def test_a_server_that_is_killed_in_a_measurement_loses_nothing_and_tells_how_soon_it_was_back():
     run = bench("--json", "--rounds", "1", "--events", "4000", "--case", "restart")
     assert run.returncode == 0, run.stderr
