@@ -82,7 +82,8 @@ from hooktui.store.queries import pages
 from tests.support.live_hooks import live_hook
 
 MOST_RATIO = 6.0
-TRIES = 5
+TRIES = 3
+"""Runs of the small text; a single one may have been disturbed, which hides growth."""
 LEAST_S = 0.000_5
 """What takes less than this at 4 n is no finding, and too short to compare."""
 RANDOM_PATTERNS = int(os.environ.get("SLOW_INPUTS", "60"))
@@ -469,7 +470,8 @@ TARGETS = [
     ),
     Target("token", _text(claimed_token), n=12_000),
     Target("event type", _text(lambda text: unknown(ETL, text))),
-    Target("event types", _text(lambda text: normalise(ETL, text.split(" ")))),
+    # The errors of 32 KiB of spaces are 2 MB, and leave the cache on a busy machine.
+    Target("event types", _text(lambda text: normalise(ETL, text.split(" "))), n=3000),
     Target("URL", _text(parse_url), n=500),
     Target("host", _text(lambda text: parse_url(f"http://{text}/")), n=500),
     Target("path of a URL", _text(lambda text: parse_url(f"http://a.test/{text}")), n=500),
@@ -576,23 +578,20 @@ def growth(target: Target, make: Make) -> float:
     ratio = 0.0
     slow_s = fast_s = float("inf")
     for _ in range(25):  # a busy machine spoils some, and no quadratic one escapes
-        slow_s = min(slow_s, _least_s(target.run, large))
-        measured_s = _least_s(target.run, small)
+        # One run of the large text is enough: only too long a time would be wrong, and is repeated.
+        slow_s = min(slow_s, _time_s(target.run, large))
+        if slow_s < LEAST_S:
+            return 0.0
+        measured_s = min(_time_s(target.run, small) for _ in range(TRIES))
         fast_s = min(fast_s, measured_s)
         ratio = min(slow_s / max(fast_s, 1e-6), slow_s / max(measured_s, 1e-6)) / size
-        if slow_s < LEAST_S or ratio <= MOST_RATIO:
+        if ratio <= MOST_RATIO:
             return 0.0
     return ratio
 
 
-def _least_s(run: Callable[[bytes], object], text: bytes) -> float:
-    least = float("inf")
-    for _ in range(TRIES):
-        begun = time.thread_time()
-        with suppress(HooktuiError, ValueError):
-            run(text)
-        took = time.thread_time() - begun
-        least = min(least, took)
-        if least < LEAST_S / 10:
-            break
-    return least
+def _time_s(run: Callable[[bytes], object], text: bytes) -> float:
+    begun = time.thread_time()
+    with suppress(HooktuiError, ValueError):
+        run(text)
+    return time.thread_time() - begun
