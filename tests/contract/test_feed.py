@@ -85,7 +85,7 @@ async def test_pages_of_any_size_hold_every_change_once(opened: Opened, limit: i
 
 
 @hypothesis_settings(
-    max_examples=15,
+    max_examples=6,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -456,9 +456,9 @@ async def _walk(opened: Opened, examples: int, steps: int, phases: Sequence[Phas
 # Red without the attempt's number in the fence, without priority of first tries, when a release or
 # a cancellation is not counted or not told, when all leases are rescued, when no engine is told of
 # a retry or of the next of an ordered hook. Shrinking takes minutes: for the long test below.
-@pytest.mark.timeout(600)  # a thousand steps, each a transaction or more: 90 s where all is busy
+@pytest.mark.timeout(600)  # hundreds of steps, each a transaction or more
 async def test_a_store_does_what_the_model_does(opened: Opened) -> None:
-    await _walk(opened, 20, 50, [Phase.reuse, Phase.generate])
+    await _walk(opened, 10, 50, [Phase.reuse, Phase.generate])
 
 
 @pytest.mark.soak
