@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 
@@ -254,11 +255,11 @@ def test_no_hostile_server_acts_through_a_command(planted: Plant, tmp_path: Path
 
 
 def test_no_answer_of_something_else_acts_through_a_command(planted: Plant, tmp_path: Path):
-    for said in NO_ANSWERS.values():
-        with senseless_server(said) as url:
-            commands = [["status", "--connect", url], ["log", "--connect", url]]
-            assert in_terminal(planted.home, tmp_path, commands) == [5, 5]
-            as_json(planted.home, tmp_path, commands)
+    with ExitStack() as stack:
+        urls = [stack.enter_context(senseless_server(said)) for said in NO_ANSWERS.values()]
+        commands = [[name, "--connect", url] for url in urls for name in ("status", "log")]
+        assert set(in_terminal(planted.home, tmp_path, commands)) == {5}
+        as_json(planted.home, tmp_path, commands)
 
 
 def test_the_servers_log_is_harmless(planted: Plant):

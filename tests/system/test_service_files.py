@@ -25,29 +25,46 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def machine() -> Iterator[Machine]:
-    """A machine with a unit, in a folder that every user can reach."""
-    folder = Path(tempfile.mkdtemp(prefix="hooktui-machine-"))
-    folder.chmod(0o755)
-    one = Machine(folder / "root", folder / "person")
-    for path in (one.root, one.home, one.system.units[0].parent, one.system.home.parent):
+@pytest.fixture(scope="module")
+def prepared() -> Iterator[tuple[Machine, Path]]:
+    """A machine with a unit, in a folder that every user can reach, and a copy of that folder.
+
+    Its service has run: a hook is there, and a backup that only root can read.
+    """
+    outer = Path(tempfile.mkdtemp(prefix="hooktui-machine-"))
+    outer.chmod(0o755)
+    folder, copy = outer / "machine", outer / "copy"
+    machine = Machine(folder / "root", folder / "person")
+    for path in (machine.root, machine.home, machine.system.home.parent):
         path.mkdir(parents=True)
-    one.system.units[0].write_text(f"[Service]\nUser={OTHER_UID}\nLoadCredential=hooktui.key\n")
-    yield one
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def stopped(machine: Machine, tmp_path: Path) -> Machine:
-    """Its service has run: a hook is there, and a backup that only root can read."""
-    service = machine.start_service(tmp_path / "log", OTHER_UID)
+    unit = machine.system.units[0]
+    unit.parent.mkdir(parents=True)
+    unit.write_text(f"[Service]\nUser={OTHER_UID}\nLoadCredential=hooktui.key\n")
+    service = machine.start_service(outer / "log", OTHER_UID)
     run(machine, "hooks", "create", "--url", "https://192.0.2.1/", "--events", "job", code=6)
     run(machine, "accounts", "create", "before")
-    run(machine, "backup", str(tmp_path / "copy.db"))
+    run(machine, "backup", str(folder / "copy.db"))
     run(machine, "accounts", "create", "after")
     machine.end_service(service)
+    _copy(folder, copy)
+    yield machine, copy
+    shutil.rmtree(outer)
+
+
+@pytest.fixture
+def stopped(prepared: tuple[Machine, Path], tmp_path: Path) -> Machine:
+    """The machine as it was prepared; its backup is ``copy.db`` in the folder of the test."""
+    machine, copy = prepared
+    folder = machine.root.parent
+    shutil.rmtree(folder)
+    _copy(copy, folder)
+    shutil.move(folder / "copy.db", tmp_path)
     return machine
+
+
+def _copy(folder: Path, target: Path) -> None:
+    """Copy a folder with owners and modes."""
+    subprocess.run(["cp", "-a", folder, target], check=True)
 
 
 def run(machine: Machine, *command: str, code: int = 0, uid: int | None = None, **environ: str):
