@@ -119,7 +119,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--text", action="store_true", help="write the text of the screens")
     parser.add_argument("names", nargs="*", metavar="PICTURE", help="only these")
     look = parser.parse_args()
-    if look.into is None and (look.theme or look.size or look.ascii or look.text or look.names):
+    changes_look = look.theme or look.size or look.ascii or look.text
+    if look.into is None and (changes_look or (look.names and not look.check)):
         parser.error("the pictures beside this program have their looks; say --into FOLDER")
     return look
 

@@ -11,10 +11,32 @@ from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries
 from hooktui.store.contract import Acceptance, NewEvent, Store
-from tests.support.stores import ADA, DEFAULT, Opened, deliveries, make_hook, offer
+from hooktui.store.tx import Tx
+from tests.support.stores import (
+    ADA,
+    DEFAULT,
+    SECRET,
+    Opened,
+    deliveries,
+    make_hook,
+    offer,
+    settings,
+)
 from tests.support.waiting import until
 
 HOOKS = 250
+
+
+async def make_hooks(store: Store) -> list[HookId]:
+    """Create all hooks in one transaction."""
+
+    def create(tx: Tx) -> list[HookId]:
+        return [
+            HookId(changes.create_hook(tx, ADA, DEFAULT, settings(), SECRET).id)
+            for _ in range(HOOKS)
+        ]
+
+    return await store.write(create)
 
 
 async def turns_in_planning(store: Store, offers: list[NewEvent]) -> tuple[list[Acceptance], int]:
@@ -50,8 +72,7 @@ def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_others_have_turns_while_an_event_is_planned(
     opened: Opened, short_slices: None
 ) -> None:
-    for _ in range(HOOKS):
-        await make_hook(opened.store)
+    await make_hooks(opened.store)
     accepted, turns = await turns_in_planning(opened.store, [offer()])
     assert accepted[0].deliveries == HOOKS
     assert turns >= HOOKS // 100
@@ -84,7 +105,7 @@ async def test_a_hook_that_is_deleted_meanwhile_gets_its_delivery_cancelled(
     opened: Opened, short_slices: None
 ) -> None:
     store = opened.store
-    hooks = [HookId((await make_hook(store)).id) for _ in range(HOOKS)]
+    hooks = await make_hooks(store)
     deleting: list[asyncio.Task[None]] = []
 
     def reserve(_: HookId) -> bool:
