@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from functools import partial
 
@@ -167,9 +168,12 @@ async def test_every_screen_stays_while_the_server_is_gone_and_finds_it_again(
 ):
     async with staged(client, receiver) as scene:
         for screen in OPENERS:
-            scene.fresh()
+            await asyncio.to_thread(scene.fresh)  # here it would hold up the console and its gate
             await scene.open(screen)
             before = scene.screen
+            await scene.console.until(
+                lambda: scene.app.connection.state is ConnectionState.CONNECTED
+            )
             await scene.gate.close()
             await scene.console.until(lambda: scene.app.connection.state is ConnectionState.LOST)
             # Or what the screen was reading just then tells the same in its own words.
