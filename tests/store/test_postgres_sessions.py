@@ -62,6 +62,26 @@ async def test_a_session_that_ends_after_a_query_costs_no_result(servers: Server
     assert await store.read(lambda conn: conn.execute(text("SELECT 1")).scalar_one()) == 1
 
 
+# Red when the time of the first attempt counts: a process that was stopped inside it got an error.
+async def test_a_query_whose_session_ended_late_runs_again(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await servers.another()
+    monkeypatch.setattr("hooktui.store.postgres.pools.PATIENCE_S", 0)
+    runs = []
+
+    def query(conn: Connection) -> int:
+        pid = conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        runs.append(pid)
+        if len(runs) == 1:
+            thread = threading.Thread(target=asyncio.run, args=[end_session(servers.url, pid)])
+            thread.start()
+            thread.join()
+        return conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
+
+    assert await store.read(query) == runs[1]
+
+
 async def end_session(url: str, pid: int) -> None:
     async with connected(url) as raw:
         await raw.execute("SELECT pg_terminate_backend($1, 10000)", pid)

@@ -73,15 +73,18 @@ class Queries:
         """
         give_up_s = asyncio.get_running_loop().time() + PATIENCE_S
         results: list[R] = []
-        for wait_s in waits():
+        for tries, wait_s in enumerate(waits(), 1):
             try:
                 async with self._engine.connect() as conn:
                     results.append(await conn.run_sync(query))
             except Exception as error:
                 if results:  # only the end of its transaction failed
                     return results[0]
-                late = asyncio.get_running_loop().time() > give_up_s
-                if late or not (is_lost(error) or isinstance(error, Unavailable)):
+                lost = is_lost(error)
+                # PostgreSQL ends the session of a process that was stopped for longer.
+                stalled = lost and tries == 1
+                late = asyncio.get_running_loop().time() > give_up_s and not stalled
+                if late or not (lost or isinstance(error, Unavailable)):
                     raise _plain(error, self._target) from error
             else:
                 return results[0]
