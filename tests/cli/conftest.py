@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 
 from hooktui.cli.main import main
-from tests.support.installation import Installation
 from tests.support.scripted_server import Scripted, serving
 from tests.support.waiting import wait_for
 
@@ -64,24 +63,6 @@ def run(environ, capfd, monkeypatch) -> Callable[..., Result]:
         return Result(code, captured.out, captured.err)
 
     return run_one
-
-
-class LocalInstallation(Installation):
-    """An installation whose server is a process, while its commands run in this one."""
-
-    def run(
-        self, *arguments: str, stdin: bytes | None = None, environ: dict[str, str] | None = None
-    ) -> subprocess.CompletedProcess[bytes]:
-        given, out, err = io.BytesIO(stdin or b""), io.BytesIO(), io.BytesIO()
-        environ = self.environ | (environ or {})
-        with pytest.MonkeyPatch.context() as patch:
-            for name in (one for one in environ if one.startswith("HOOKTUI_")):
-                patch.setenv(name, environ[name])  # settings are read from the process
-            for name, stream in (("stdin", given), ("stdout", out), ("stderr", err)):
-                patch.setattr(sys, name, io.TextIOWrapper(stream, "utf-8", write_through=True))
-            code = main(arguments, environ)
-            sys.stdout.flush()
-            return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 @dataclass

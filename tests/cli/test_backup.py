@@ -24,8 +24,8 @@ from hooktui.client.address import ServerAddress
 from hooktui.client.calls import backup
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import HooktuiError
-from tests.cli.conftest import LocalInstallation
 from tests.support.disks import small_disk
+from tests.support.installation import LocalInstallation
 
 
 @pytest.fixture(scope="module")

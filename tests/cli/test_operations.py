@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.cli.conftest import LocalInstallation
+from tests.support.installation import LocalInstallation
 
 
 @pytest.fixture(scope="module")

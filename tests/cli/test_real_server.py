@@ -8,8 +8,7 @@ import threading
 
 import pytest
 
-from tests.cli.conftest import LocalInstallation
-from tests.support.installation import SAMPLES
+from tests.support.installation import SAMPLES, LocalInstallation
 from tests.support.receivers import receiving
 from tests.support.running_server import running_server
 from tests.support.waiting import wait_for

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import LocalInstallation
+from tests.support.installation import LocalInstallation
 
 
 @pytest.fixture(scope="module")

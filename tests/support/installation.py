@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
@@ -11,6 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from hooktui.cli.main import main
 from hooktui.client.address import ServerAddress
 from hooktui.client.calls import healthy
 from hooktui.client.sync_client import PlainClient
@@ -115,3 +119,21 @@ class Installation:
 
     def deliveries(self, *arguments: str) -> Any:
         return self.json("deliveries", "list", *arguments)
+
+
+class LocalInstallation(Installation):
+    """An installation whose server is a process, while its commands run in this one."""
+
+    def run(
+        self, *arguments: str, stdin: bytes | None = None, environ: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        given, out, err = io.BytesIO(stdin or b""), io.BytesIO(), io.BytesIO()
+        environ = self.environ | (environ or {})
+        with pytest.MonkeyPatch.context() as patch:
+            for name in (one for one in environ if one.startswith("HOOKTUI_")):
+                patch.setenv(name, environ[name])  # settings are read from the process
+            for name, stream in (("stdin", given), ("stdout", out), ("stderr", err)):
+                patch.setattr(sys, name, io.TextIOWrapper(stream, "utf-8", write_through=True))
+            code = main(arguments, environ)
+            sys.stdout.flush()
+            return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
