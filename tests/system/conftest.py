@@ -1,4 +1,7 @@
-"""Real processes only: an installation in its own folder, its server, its commands, a receiver."""
+"""Real processes: an installation in its own folder, its server, a receiver; and its commands.
+
+Where only the result of a command counts, it runs in the process of the test.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,10 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def idle_home(tmp_path: Path) -> Iterator[Installation]:
-    """An installation whose server is not running."""
-    installation = Installation(tmp_path / "home")
+def idle_home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installation]:
+    """An installation whose server is not running; of the class that a module names."""
+    kind: type[Installation] = getattr(request.module, "INSTALLATION", Installation)
+    installation = kind(tmp_path / "home")
     installation.home.mkdir(mode=0o700)
     yield installation
     installation.stop()

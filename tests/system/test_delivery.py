@@ -8,9 +8,11 @@ import json
 import pytest
 from standardwebhooks import Webhook
 
-from tests.support.installation import SAMPLES, Installation
+from tests.support.installation import SAMPLES, Installation, LocalInstallation
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
+
+INSTALLATION = LocalInstallation
 
 EVENT_TYPES = sorted(path.stem for path in SAMPLES.glob("*.json"))
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.support.installation import Installation
+from tests.support.installation import Installation, LocalInstallation
 
 
 def states(checkup: dict) -> dict[str, str]:
@@ -18,7 +18,7 @@ def states(checkup: dict) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    installation = Installation(tmp_path_factory.mktemp("doctor") / "home")
+    installation = LocalInstallation(tmp_path_factory.mktemp("doctor") / "home")
     installation.home.mkdir(mode=0o700)
     installation.start()
     yield installation

@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.support.installation import Installation
+from tests.support.installation import Installation, LocalInstallation
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
+
+INSTALLATION = LocalInstallation
 
 
 def test_a_rotation_while_events_come_in_changes_what_seals_and_nothing_else(

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.installation import Installation
+from tests.support.installation import Installation, LocalInstallation
 from tests.support.postgres import database
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
+
+INSTALLATION = LocalInstallation
 
 
 @pytest.fixture

@@ -11,10 +11,12 @@ from contextlib import closing
 
 import pytest
 
-from tests.support.installation import Installation
+from tests.support.installation import Installation, LocalInstallation
 from tests.support.postgres import database
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
+
+INSTALLATION = LocalInstallation
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from hooktui.bench.server_process import ServerProcess
 from hooktui.selftest.checker import check
 from hooktui.selftest.crash_test import Scenario, scenario
 from hooktui.selftest.producer import KeyedProducer
-from tests.support.installation import SAMPLES, Installation
+from tests.support.installation import SAMPLES, Installation, LocalInstallation
 from tests.support.postgres import PostgresServer
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
@@ -48,7 +48,7 @@ def pair(url: str, tmp_path: Path) -> Iterator[list[Installation]]:
     """Two servers that run, each with a home of its own and a copy of the key file."""
     some: list[Installation] = []
     for name in ("one", "two"):
-        one = Installation(tmp_path / name)
+        one = LocalInstallation(tmp_path / name)
         one.home.mkdir(mode=0o700)
         one.environ["HOOKTUI_DATABASE_URL"] = url
         if some:
