@@ -7,7 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from tests.support.installation import Installation
+from tests.support.installation import Installation, LocalInstallation
+
+INSTALLATION = LocalInstallation
 
 
 def forge(home: Installation, *statements: str) -> None:
