@@ -5,8 +5,8 @@ import pytest
 from tests.support import structure
 
 MOST = {
-    "modules": 354,
-    "lines": 63_950,
+    "modules": 356,
+    "lines": 63_990,
     "modules in import cycles": 0,
     "deepest ancestry": 4,
     "modules that only one store has": 0,

@@ -30,13 +30,14 @@ from hooktui.delivery.sender import Sender
 from hooktui.delivery.shortage import MachineShort, Shortages, missing_resource
 from hooktui.delivery.transport import Transport
 from hooktui.delivery.unsent import Unsent
-from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT, observation_of
+from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import Load, Outcome, Trigger
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import DeliveryId, HookId
+from hooktui.domain.observation import observation_of
 from hooktui.domain.rates import ThroughputMeter
 from hooktui.domain.wire.hooks import HookPace
 from hooktui.store.contract import (

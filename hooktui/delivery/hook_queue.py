@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from hooktui.domain.adaptive_limit import FIRST_LIMIT, AdaptiveLimit, Observation
+from hooktui.domain.adaptive_limit import FIRST_LIMIT, AdaptiveLimit
 from hooktui.domain.hook_failures import probe_at_ms
+from hooktui.domain.observation import Observation
 from hooktui.domain.rates import TokenBucket
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from hooktui import failpoints
 from hooktui.channels import web
 from hooktui.delivery import redaction
 from hooktui.delivery.transport import Transport
-from hooktui.domain.adaptive_limit import shows_overload
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import (
     DeliveryStatus,
@@ -25,6 +24,7 @@ from hooktui.domain.deliveries import (
 )
 from hooktui.domain.ids import HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
+from hooktui.domain.observation import shows_overload
 from hooktui.domain.schedule import parse_retry_after_s
 from hooktui.slices import in_slices
 from hooktui.store.contract import AttemptResult, ClaimedDelivery

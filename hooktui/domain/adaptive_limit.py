@@ -15,12 +15,17 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
-
-import msgspec
+from enum import StrEnum
 
 from hooktui.domain.adaptive_rate import AdaptiveRate
-from hooktui.domain.deliveries import ErrorClass, Exchange
+from hooktui.domain.observation import Observation, Signal
+from hooktui.domain.recent_responses import (
+    GUESSED_RESPONSE_S,
+    RECENT,
+    LeastMedians,
+    RecentShare,
+    RecentSuccesses,
+)
 
 FIRST_LIMIT = 10
 """The limit of a new hook, and of a hook with a new URL."""
@@ -54,71 +59,10 @@ _STEP_BACK_S = 10.0
 _SLOWER_BY_S, _STEP_SLOWER_BY_S = 0.003, 0.01
 """Medians that grow by less, at rest and after a step, show how busy this machine is."""
 _FLOOR_BY_LATENCY = 2
-_RECENT = 250
-"""The share of overloads is that of at least as many responses."""
 _TRIAL_OVERLOADS = 5
 """A trial ends when its share predicts this many overloads."""
 _LEAST_TOLERATED, _MOST_TOLERATED = 0.001, 0.2
-_SLICES = 8
 _UNUSED_S = 60.0
-_GUESSED_MEDIAN_S = 0.1
-_LATENCY_MEMORY_S, _LATENCY_STEP_S = 600.0, 10.0
-
-_GATEWAY_OVERLOADED = frozenset({502, 503, 504})
-_OVERLOAD_ERRORS = frozenset(
-    {
-        ErrorClass.CONNECT_REFUSED,
-        ErrorClass.CONNECT_TIMEOUT,
-        ErrorClass.CONNECT,
-        ErrorClass.RESET,
-        ErrorClass.TIMEOUT,
-    }
-)
-
-
-class Signal(Enum):
-    """What an exchange shows about the pace of a receiver."""
-
-    KEEPS_UP = "keeps up"
-    OVERLOADED = "overloaded"
-    RATE_LIMITED = "rate limited"
-
-
-def signal_of(exchange: Exchange) -> Signal | None:
-    """Return what an exchange shows about the receiver's pace; None: nothing.
-
-    A receiver that answers 500 or 4xx has taken the request. DNS, certificates and addresses say
-    nothing about pace.
-    """
-    if exchange.error in _OVERLOAD_ERRORS:
-        return Signal.OVERLOADED
-    if exchange.status_code is None:
-        return None
-    if exchange.status_code == 429:
-        return Signal.RATE_LIMITED
-    if exchange.status_code in _GATEWAY_OVERLOADED:
-        return Signal.OVERLOADED
-    return Signal.KEEPS_UP
-
-
-class Observation(msgspec.Struct, frozen=True, gc=False):
-    """What an attempt showed about the receiver's pace; times in seconds.
-
-    Attributes:
-        signal: what it shows.
-        began_s: when the attempt began.
-        at_s: when its response came.
-        latency_s: from the request to the first byte of the response.
-        cause: the response in a word, such as ``503`` or ``timeout``.
-        retry_after_s: its ``Retry-After``.
-    """
-
-    signal: Signal
-    began_s: float
-    at_s: float
-    latency_s: float
-    cause: str = ""
-    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,30 +72,6 @@ class Cut:
     at_s: float
     in_flight: int
     cause: str
-
-
-def shows_overload(exchange: Exchange) -> bool:
-    """Return whether fewer or slower attempts may help: overload, or 429."""
-    return signal_of(exchange) in (Signal.OVERLOADED, Signal.RATE_LIMITED)
-
-
-def observation_of(
-    exchange: Exchange, began_s: float, at_s: float, retry_after_s: float | None
-) -> Observation | None:
-    """Return what an attempt showed about the receiver's pace; None: nothing.
-
-    The latency is from the request's last byte to the first byte of the response: what a new
-    connection takes is not the receiver's work.
-    """
-    signal = signal_of(exchange)
-    if signal is None:
-        return None
-    first_byte_ms = exchange.first_byte_ms
-    latency_s = at_s - began_s if first_byte_ms is None else first_byte_ms / 1000
-    cause = ""
-    if signal is Signal.OVERLOADED:
-        cause = str(exchange.status_code or exchange.error)
-    return Observation(signal, began_s, at_s, latency_s, cause, retry_after_s)
 
 
 class Phase(StrEnum):
@@ -260,10 +180,10 @@ class AdaptiveLimit:
         self._ceiling: float | None = None
         self._new_ceiling = True
         self._cut_s = -1.0
-        self._share = _RecentShare()
+        self._share = RecentShare()
         self._since_followed = 0
         self._median_s: float | None = None
-        self._least_medians = _LeastMedians()
+        self._least_medians = LeastMedians()
         self._step = 1.0
         self._next_step_s = self._stepped_s = 0.0
         self._reach_ceiling_s = _PROBE_EVERY_S
@@ -271,7 +191,7 @@ class AdaptiveLimit:
         self._before_lowering: _Measure | None = None
         self._trial: _Trial | None = None
         self._overload: _Overload | None = None
-        self._successes = _RecentSuccesses()
+        self._successes = RecentSuccesses()
         self._minute_s, self._minute_peak = 0.0, 0
         self._last_s = 0.0
         self._window = _Window(0.0)
@@ -305,12 +225,12 @@ class AdaptiveLimit:
         if now_s - self._minute_s > _UNUSED_S:
             self._forget_unused(now_s)
         if signal is Signal.RATE_LIMITED:
-            median_s = self._median_s or _GUESSED_MEDIAN_S
+            median_s = self._median_s or GUESSED_RESPONSE_S
             self.rate.refused(now_s, began_s, median_s, observed.retry_after_s)
             return
         ok = signal is Signal.KEEPS_UP
         if ok:
-            self._successes.add(now_s, self._median_s or _GUESSED_MEDIAN_S)
+            self._successes.add(now_s, self._median_s or GUESSED_RESPONSE_S)
             self.rate.accepted(now_s)
         if began_s < self._cut_s:  # it shows the limit before the cut
             return
@@ -380,7 +300,7 @@ class AdaptiveLimit:
 
     def _take_slot(self, now_s: float, overload: _Overload) -> None:
         """Lower the limit by one, not below what succeeds at once."""
-        succeeded = self._successes.count(now_s, self._median_s or _GUESSED_MEDIAN_S)
+        succeeded = self._successes.count(now_s, self._median_s or GUESSED_RESPONSE_S)
         overload.succeeded = max(overload.succeeded, succeeded)
         self._limit = max(overload.floor, min(self._limit, succeeded), self._limit - 1)
 
@@ -400,16 +320,16 @@ class AdaptiveLimit:
 
     def _lower_ceiling(self, now_s: float, ceiling: float, overload: _Overload) -> None:
         """Lower the ceiling to what the receiver took at once: more may have been in flight."""
-        taken = self._successes.count(now_s, self._median_s or _GUESSED_MEDIAN_S)
+        taken = self._successes.count(now_s, self._median_s or GUESSED_RESPONSE_S)
         taken = max(taken, overload.succeeded)
         if taken >= _LEAST_RESPONSES:
             self._ceiling = max(min(ceiling, _MORE_THAN_TAKEN * taken + 1), self._limit)
 
     def _follow_share(self, *, overloaded: bool) -> None:
         """Lower the tolerated share to what the last responses show."""
-        self._share.add(overloaded)
+        self._share.add(overloaded=overloaded)
         self._since_followed += 1
-        if self._since_followed >= 2 * _RECENT:
+        if self._since_followed >= 2 * RECENT:
             self._since_followed = 0
             share = min(self.tolerated, max(self._share.value, self.tolerated / 2))
             self.tolerated = share if share >= _LEAST_TOLERATED else 0.0
@@ -566,7 +486,7 @@ class AdaptiveLimit:
         removed = 1 - self._limit / before.limit
         if now.throughput < before.throughput * (1 - removed / 2):
             self._limit = before.limit
-            self._least_medians = _LeastMedians()
+            self._least_medians = LeastMedians()
             self._least_medians.add(now_s, now.median_s)
 
     # Unused
@@ -578,80 +498,3 @@ class AdaptiveLimit:
             self._phase = Phase.DOUBLING
             self._ceiling = self._before_step = self.last_cut = None
         self._minute_s, self._minute_peak = now_s, 0
-
-
-class _RecentSuccesses:
-    """Counts attempts that succeed within one response time, in eighths of it."""
-
-    __slots__ = ("_at_s", "_counts", "_place", "_slice_s")
-
-    def __init__(self) -> None:
-        self._counts = [0] * _SLICES
-        self._place, self._at_s, self._slice_s = 0, 0.0, _GUESSED_MEDIAN_S / _SLICES
-
-    def add(self, now_s: float, response_s: float) -> None:
-        self._advance(now_s, response_s)
-        self._counts[self._place] += 1
-
-    def count(self, now_s: float, response_s: float) -> int:
-        self._advance(now_s, response_s)
-        return sum(self._counts)
-
-    def _advance(self, now_s: float, response_s: float) -> None:
-        """Begin the slices that have come since; counts before a change of their length remain."""
-        passed = int((now_s - self._at_s) / self._slice_s)
-        if passed <= 0:
-            return
-        self._at_s = now_s if passed > _SLICES else self._at_s + passed * self._slice_s
-        for _ in range(min(passed, _SLICES)):
-            self._place = (self._place + 1) % _SLICES
-            self._counts[self._place] = 0
-        self._slice_s = response_s / _SLICES
-
-
-class _RecentShare:
-    """The share of overloads among the latest 250 to 500 responses."""
-
-    __slots__ = ("_overloads", "_previous", "_responses")
-
-    def __init__(self) -> None:
-        self._responses = self._overloads = 0
-        self._previous = (0, 0)
-
-    def add(self, overloaded: bool) -> None:
-        if self._responses == _RECENT:
-            self._previous = (self._responses, self._overloads)
-            self._responses = self._overloads = 0
-        self._responses += 1
-        self._overloads += overloaded
-
-    @property
-    def value(self) -> float:
-        responses, overloads = self._previous
-        responses += self._responses
-        return (overloads + self._overloads) / responses if responses else 0.0
-
-
-class _LeastMedians:
-    """The least median response time of the last ten minutes."""
-
-    __slots__ = ("_by_step",)
-
-    def __init__(self) -> None:
-        self._by_step: list[tuple[int, float]] = []
-
-    def add(self, now_s: float, median_s: float) -> None:
-        step = int(now_s / _LATENCY_STEP_S)
-        if self._by_step and self._by_step[-1][0] == step:
-            median_s = min(self._by_step.pop()[1], median_s)
-        self._by_step.append((step, median_s))
-        self._drop(step)
-
-    def least(self, now_s: float) -> float:
-        self._drop(int(now_s / _LATENCY_STEP_S))
-        return min((median for _, median in self._by_step), default=math.inf)
-
-    def _drop(self, step: int) -> None:
-        oldest = step - int(_LATENCY_MEMORY_S / _LATENCY_STEP_S)
-        while self._by_step and self._by_step[0][0] < oldest:
-            del self._by_step[0]

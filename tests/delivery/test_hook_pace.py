@@ -11,8 +11,9 @@ from hooktui.delivery.hook_pace import CutLog, pace_of
 from hooktui.delivery.hook_queue import HookQueue
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
-from hooktui.domain.adaptive_limit import AdaptiveLimit, Cut, Observation, Signal
+from hooktui.domain.adaptive_limit import AdaptiveLimit, Cut
 from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.observation import Observation, Signal
 from hooktui.domain.wire.hooks import HookPace, LimitedBy
 from hooktui.store.sqlite.store import SqliteStore
 from tests.delivery.driven_queues import DrivenQueues

@@ -11,7 +11,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hooktui.domain.adaptive_limit import AdaptiveLimit, Observation, Signal
+from hooktui.domain.adaptive_limit import AdaptiveLimit
+from hooktui.domain.observation import Observation, Signal
 from hooktui.domain.rates import BURST_S
 
 Receiver = Callable[[float, int, int], tuple[float, Signal]]

@@ -6,16 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooktui.domain.adaptive_limit import (
-    FIRST_LIMIT,
-    AdaptiveLimit,
+from hooktui.domain.adaptive_limit import FIRST_LIMIT, AdaptiveLimit
+from hooktui.domain.deliveries import ErrorClass, Exchange
+from hooktui.domain.observation import (
     Observation,
     Signal,
     observation_of,
     shows_overload,
     signal_of,
 )
-from hooktui.domain.deliveries import ErrorClass, Exchange
 from tests.domain.simulated_receivers import BUSY, TAKEN, Receivers, simulate
 
 
