@@ -7,7 +7,7 @@ the receiver always answers with 503, one broken server behind a load balancer),
 and that share is tolerated. A step that only makes responses slower is undone.
 
 All times are arguments, in seconds of a monotonic clock; the class reads no clock and does no I/O.
-The rules were compared by simulation: see ``docs/tools/pace``.
+Decision 0080 has the rules with their reasons and what a simulation of receivers showed.
 """
 
 from __future__ import annotations
