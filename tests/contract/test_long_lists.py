@@ -28,7 +28,7 @@ async def long(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> Opened:
 @pytest.mark.parametrize("from_end", [False, True])
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_a_filter_finds_each_once_in_one_order(long: Opened, from_end, order) -> None:
-    everything, _ = await walk(long.store, queries.list_deliveries, limit=500, order=order)
+    everything, _ = await walk(long.store, queries.list_deliveries, DEFAULT, limit=500, order=order)
     page = await long.store.read(
         queries.list_deliveries, DEFAULT, PageRequest(limit=500), queries.DeliveryQuery()
     )
@@ -36,7 +36,13 @@ async def test_a_filter_finds_each_once_in_one_order(long: Opened, from_end, ord
     for wanted in ({"event_type": "job.failed"}, {"q": "event:*.failed"}, {"q": parse("failed")}):
         query = queries.DeliveryQuery(**wanted)
         found, count = await walk(
-            long.store, queries.list_deliveries, query, limit=7, from_end=from_end, order=order
+            long.store,
+            queries.list_deliveries,
+            DEFAULT,
+            query,
+            limit=7,
+            from_end=from_end,
+            order=order,
         )
         assert found == [one for one in everything if types[one] == "job.failed"]
         assert len(found) == 100
