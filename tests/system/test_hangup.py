@@ -83,6 +83,8 @@ def test_a_server_behind_a_shell_outlives_its_terminal(idle_home: Installation, 
             [shell, "-c", f"{sys.executable} -m hooktui serve & echo $!; wait"],
             env=idle_home.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
             start_new_session=True,
+            # A test of this process may have ignored it, as a server does at its end.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )  # fmt: skip
     assert shell_process.stdout is not None
     pid = int(shell_process.stdout.readline())
