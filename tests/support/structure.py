@@ -71,6 +71,7 @@ def modules() -> dict[str, Module]:
     return found
 
 
+@cache
 def imports_of(module: str) -> set[str]:
     """Return the modules that a module imports: at the top, lazily, or for its types alone."""
     known, found = modules(), set()
@@ -164,6 +165,7 @@ def _names(tree: ast.AST) -> set[str]:
     return found
 
 
+@cache
 def twins() -> dict[str, list[str]]:
     """Return the public classes whose name is given more than once, with their modules."""
     found: dict[str, list[str]] = defaultdict(list)
@@ -174,6 +176,7 @@ def twins() -> dict[str, list[str]]:
     return {name: places for name, places in found.items() if len(places) > 1}
 
 
+@cache
 def figures() -> dict[str, int]:
     """Return all that is held, by name."""
     return {
