@@ -34,6 +34,8 @@ DEFAULT_MAX_LIMIT = 256
 _LEAST_RESPONSES = 8
 """A window with fewer responses shows nothing."""
 _LONGEST_WINDOW_S = 10.0
+_MOST_LATENCIES = 1_000
+"""Response times of a window that are kept: a receiver may cause 90,000 in ten seconds."""
 _SATURATED = 0.8
 """The limit grows only if this share of the responses left deliveries that wait for a slot."""
 _CUT = 0.95
@@ -249,10 +251,10 @@ class AdaptiveLimit:
         if counts or self._overload is not None:
             window.responses += 1
             window.saturated += saturated
-            if ok:
-                window.latencies.append(observed.latency_s)
-            else:
+            if not ok:
                 window.overloads += 1
+            elif len(window.latencies) < _MOST_LATENCIES:
+                window.latencies.append(observed.latency_s)
         elif ok and self._median_s is None and not window.responses:
             window.latencies.append(observed.latency_s)
         if not ok and self._overload is not None:

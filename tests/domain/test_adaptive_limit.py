@@ -172,6 +172,20 @@ def test_a_receiver_that_dies_is_at_1_within_fifteen_attempts():
     assert limit.limit == 1
 
 
+# Red when each response time of a window is kept: 20 ms of the event loop to find their median.
+def test_a_window_keeps_a_bounded_number_of_response_times():
+    limit, now = AdaptiveLimit(), 0.0
+    for _ in range(50):  # the median is nine seconds, so that the next window lasts ten
+        limit.began(now, 1)
+        now += 9
+        limit.ended(Observation(TAKEN, now - 9, now, 9.0), in_flight=1, saturated=True)
+    for _ in range(20_000):
+        now += 0.0001
+        limit.began(now, 2)
+        limit.ended(Observation(TAKEN, now, now, 0.0001), in_flight=2, saturated=True)
+    assert len(limit._window.latencies) <= 1_000
+
+
 def test_a_cut_says_what_caused_it():
     outcome = simulate(Receivers().capped(20, 0.05), 60)
     cut = outcome.limit.last_cut
