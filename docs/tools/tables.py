@@ -151,7 +151,7 @@ def _load() -> Load:
     return Load(0, 0, 0, 0, 0, dict.fromkeys(Outcome, 0))
 
 
-def _paces(_most: int) -> dict[HookId, HookPace]:
+async def _paces(_most: int) -> dict[HookId, HookPace]:
     return {HookId(1): HookPace(in_flight=0, in_flight_limit=0)}
 
 

@@ -52,7 +52,7 @@ class EngineControl(Protocol):
         """Return the current load."""
         ...
 
-    def paces(self, most: int) -> Mapping[HookId, HookPace]:
+    async def paces(self, most: int) -> Mapping[HookId, HookPace]:
         """Return the paces of hooks with attempts in flight or a limit that was cut."""
         ...
 

@@ -21,7 +21,7 @@ from heapq import nlargest
 from time import monotonic
 
 from hooktui import failpoints
-from hooktui.delivery.hook_pace import CutLog, is_noticeable, pace_of
+from hooktui.delivery.hook_pace import is_noticeable, log_cut, pace_of
 from hooktui.delivery.hook_queue import HookQueue
 from hooktui.delivery.hook_queues import HookQueues
 from hooktui.delivery.pings import DEFAULT_PINGS, Pings
@@ -37,9 +37,11 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import DeliveryId, HookId
+from hooktui.domain.json_text import Steps
 from hooktui.domain.observation import observation_of
 from hooktui.domain.rates import ThroughputMeter
 from hooktui.domain.wire.hooks import HookPace
+from hooktui.slices import in_slices
 from hooktui.store.contract import (
     Acceptance,
     AttemptResult,
@@ -62,7 +64,8 @@ events for a hundred hooks started at once cost 42 % more CPU each, and 50 % mor
 _LATE_EVERY_S = 0.5
 """How often deliveries that waited too long for a slot are returned."""
 MOST_BODY_BYTES = 64 * 1024 * 1024
-"""Bodies of claimed deliveries until their results are stored; with more, nothing is claimed."""
+"""Bodies of claimed deliveries until their results are stored; with more, nothing is claimed ahead,
+and no limit grows. Slots are not refused: hooks with large bodies must not stop the others."""
 _HINTS_AT_ONCE = 1_000
 """Hooks whose queues get a hint in one turn of the loop: about 2 ms."""
 
@@ -102,7 +105,6 @@ class Engine:
         self._recorder = Recorder(store, self._on_recorded)
         self.shortages = Shortages()
         self._queues = HookQueues(most)
-        self._cut_log = CutLog()
         self._most = most
         self._most_auto = most_auto
         self._unsent = Unsent(store, self._on_returned)
@@ -237,20 +239,25 @@ class Engine:
         queue = self._queues.queue(hook)
         return None if queue is None else pace_of(queue, monotonic(), self._clock())
 
-    def paces(self, most: int) -> dict[HookId, HookPace]:
+    async def paces(self, most: int) -> dict[HookId, HookPace]:
         """Return the paces of hooks with attempts in flight or a limit that was cut.
 
         Args:
             most: maximum number of hooks; those with most in flight come first.
         """
-        now_s, now = monotonic(), self._clock()
-        queues = [
-            queue
-            for hook in self._queues.hooks()
-            if (queue := self._queues.queue(hook)) is not None and is_noticeable(queue)
-        ]
+        queues = await in_slices(self._noticeable_steps())
         queues = nlargest(most, queues, key=lambda queue: queue.in_flight)
+        now_s, now = monotonic(), self._clock()
         return {queue.hook: pace_of(queue, now_s, now) for queue in queues}
+
+    def _noticeable_steps(self) -> Steps[list[HookQueue]]:
+        hooks = list(self._queues.hooks())
+        found: list[HookQueue] = []
+        for start in range(0, len(hooks), _HINTS_AT_ONCE):
+            queues = map(self._queues.queue, hooks[start : start + _HINTS_AT_ONCE])
+            found += [queue for queue in queues if queue is not None and is_noticeable(queue)]
+            yield
+        return found
 
     # Claim
 
@@ -273,8 +280,6 @@ class Engine:
 
     @property
     def _may_claim(self) -> bool:
-        if self.body_bytes >= MOST_BODY_BYTES:
-            return False
         return not (self._recorder.full or self._store.paused or self.shortages.wait_s)
 
     async def _nap(self) -> None:
@@ -337,7 +342,7 @@ class Engine:
     def _begin(self, claims: Sequence[ClaimedDelivery]) -> None:
         """Start deliveries that arrived from the store, or let them wait for a slot."""
         now = self._clock()
-        self.body_bytes += sum([len(claim.body) for claim in claims])
+        self._count_bodies(sum([len(claim.body) for claim in claims]))
         self._start([claim for claim in claims if self._queues.arrived(claim, now)])
         if self._late_timer is None:
             self._watch_waiting()
@@ -377,10 +382,14 @@ class Engine:
         """Return deliveries that hold no place to the store."""
         if not unsent:
             return
-        self.body_bytes -= sum([len(claim.body) for claim in unsent])
+        self._count_bodies(-sum([len(claim.body) for claim in unsent]))
         release = asyncio.create_task(self._unsent.release(unsent), name="return unsent")
         self._returns.add(release)
         release.add_done_callback(self._returns.discard)
+
+    def _count_bodies(self, change: int) -> None:
+        self.body_bytes += change
+        self._queues.may_expand = self.body_bytes < MOST_BODY_BYTES
 
     async def _attempt_all(self, claim: ClaimedDelivery) -> None:
         """Attempt a delivery, then those that wait for its slot."""
@@ -425,8 +434,8 @@ class Engine:
         if queue is None or queue.limit is None:
             return
         observed = observation_of(result.exchange, began_s, monotonic(), result.retry_after_s)
-        if observed is not None and queue.observe(observed, self._clock()):
-            self._cut_log.note(queue, observed.at_s)
+        if observed is not None and self._queues.observe(queue, observed, self._clock()):
+            log_cut(queue, observed.at_s)
             self._return(self._queues.withdraw(hook, keep=queue.most))
 
     def _not_made(self, claim: ClaimedDelivery, missing: MachineShort) -> None:
@@ -440,8 +449,8 @@ class Engine:
         self._unsent.add(claim)
 
     def _on_returned(self, claims: Sequence[ClaimedDelivery]) -> None:
+        self._count_bodies(-sum([len(claim.body) for claim in claims]))
         for claim in claims:
-            self.body_bytes -= len(claim.body)
             self._queues.free_slot(claim.hook, self._clock())
         self._wake.set()
 
@@ -462,8 +471,8 @@ class Engine:
 
     def _on_recorded(self, results: list[AttemptResult]) -> None:
         delivered = sum(r.decision.outcome is Outcome.DELIVERED for r in results)
-        self.body_bytes -= sum(
-            [len(r.claim.body) for r in results if r.claim.trigger is not Trigger.PING]
+        self._count_bodies(
+            -sum([len(r.claim.body) for r in results if r.claim.trigger is not Trigger.PING])
         )
         self._delivered.add(delivered)
         self._failed.add(len(results) - delivered)

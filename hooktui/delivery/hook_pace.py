@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from hooktui.delivery.hook_queue import HookQueue
 from hooktui.domain.adaptive_limit import AdaptiveLimit
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.wire.hooks import HookPace, LimitedBy, LimitKind
-
-if TYPE_CHECKING:
-    from hooktui.domain.ids import HookId
 
 LOG_EVERY_S: Final = 60.0
 _CUT_S: Final = 10.0
@@ -58,29 +55,22 @@ def _limited_by(adaptive: AdaptiveLimit, now_s: float, now_ms: int) -> LimitedBy
     return None
 
 
-class CutLog:
-    """Logs limits that were cut by half or more: one line a minute for each hook."""
+def log_cut(queue: HookQueue, now_s: float) -> None:
+    """Log the cut of a hook's limit by half or more, if it was just now: one line a minute.
 
-    def __init__(self) -> None:
-        self._logged_s: dict[HookId, float] = {}
-
-    def note(self, queue: HookQueue, now_s: float) -> None:
-        """Log the cut of a hook's limit, if it was cut by half or more just now.
-
-        Args:
-            queue: of the hook.
-            now_s: the time of the monotonic clock.
-        """
-        cut = None if queue.limit is None else queue.limit.last_cut
-        if cut is None or now_s - cut.at_s > _CUT_S or cut.in_flight < _LEAST_LOGGED:
-            return
-        if 2 * queue.most > cut.in_flight:
-            return
-        recent = {hook: at_s for hook, at_s in self._logged_s.items() if now_s - at_s < LOG_EVERY_S}
-        self._logged_s = {queue.hook: now_s} | recent
-        if queue.hook in recent:
-            return
-        _log.warning(
-            "hook %d: its receiver is overloaded (%s with %d in flight); at most %d at once now",
-            queue.hook, cut.cause, cut.in_flight, queue.most,
-        )  # fmt: skip
+    Args:
+        queue: of the hook.
+        now_s: the time of the monotonic clock.
+    """
+    cut = None if queue.limit is None else queue.limit.last_cut
+    if cut is None or now_s - cut.at_s > _CUT_S or cut.in_flight < _LEAST_LOGGED:
+        return
+    if 2 * queue.most > cut.in_flight:
+        return
+    if queue.cut_logged_s is not None and now_s - queue.cut_logged_s < LOG_EVERY_S:
+        return
+    queue.cut_logged_s = now_s
+    _log.warning(
+        "hook %d: its receiver is overloaded (%s with %d in flight); at most %d at once now",
+        queue.hook, cut.cause, cut.in_flight, queue.most,
+    )  # fmt: skip

@@ -82,6 +82,7 @@ class HookQueue:
         cap: of an adaptive limit; None: ``most`` is fixed.
         limit: the adaptive limit, once an attempt began.
         receiver: what ``limit`` was found for.
+        cut_logged_s: when a cut of the limit was last logged (monotonic).
         closed_until_ms: no delivery starts before it, because the receiver responded 429.
         ready_queue: the ready queues that contain it, in ``group``.
     """
@@ -107,6 +108,7 @@ class HookQueue:
     cap: int | None = None
     limit: AdaptiveLimit | None = field(default=None, repr=False)
     receiver: object = field(default=None, repr=False)
+    cut_logged_s: float | None = None
     closed_until_ms: int | None = None
     ready_queue: ReadyQueues | None = field(default=None, repr=False, compare=False)
     group: int = 0
@@ -162,13 +164,13 @@ class HookQueue:
         self.limit.began(now_s, self.in_flight - self.starting)
         return self.most == 1
 
-    def observe(self, observed: Observation, now_ms: int) -> bool:
+    def observe(self, observed: Observation, now_ms: int, *, may_grow: bool = True) -> bool:
         """Adapt the limit to what an attempt showed; return whether it was cut."""
         limit = self.limit
         if limit is None:
             return False
         in_flight = self.in_flight - self.starting
-        limit.ended(observed, in_flight=in_flight, saturated=self.is_saturated(now_ms))
+        limit.ended(observed, in_flight=in_flight, saturated=may_grow and self.is_saturated(now_ms))
         before, self.most = self.most, limit.limit
         closed_s = limit.rate.closed_until_s - observed.at_s
         if closed_s > 0:

@@ -38,6 +38,7 @@ from hooktui.domain.machine import next_wait_s
 
 if TYPE_CHECKING:
     from hooktui.domain.ids import HookId
+    from hooktui.domain.observation import Observation
     from hooktui.store.contract import ClaimedDelivery
 
 
@@ -80,9 +81,13 @@ class HookQueues:
 
     Args:
         most: maximum number of deliveries in flight over all hooks.
+
+    Attributes:
+        may_expand: whether hooks may claim ahead and adaptive limits may grow.
     """
 
     def __init__(self, most: int = DEFAULT_OUTBOUND) -> None:
+        self.may_expand = True
         self._most = most
         self._most_of_one = max(most // 2, 1)
         self._most_slow = max(most - most // 4, 1)
@@ -182,7 +187,7 @@ class HookQueues:
             if queue.bucket is not None:
                 queue.bucket.take(1)
             return True
-        if queue.may_claim_ahead(now_ms):
+        if self.may_expand and queue.may_claim_ahead(now_ms):
             queue.ahead += 1
             return True
         return False
@@ -280,6 +285,10 @@ class HookQueues:
         queue.hold_s = next_wait_s(queue.hold_s, since_s)
         queue.held_until_ms = now_ms + round(queue.hold_s * 1000)
 
+    def observe(self, queue: HookQueue, observed: Observation, now_ms: int) -> bool:
+        """Adapt the limit of a hook to what an attempt showed; return whether it was cut."""
+        return queue.observe(observed, now_ms, may_grow=self.may_expand)
+
     # Turns
 
     def hint(self, hook: HookId, due_ms: int, now_ms: int) -> None:
@@ -346,7 +355,7 @@ class HookQueues:
         if rows:
             self._take(queue, rows)
             queue.starting += rows
-        ahead = min(0 if self._short else queue.wants_ahead(now_ms), MOST_PER_CLAIM - rows)
+        ahead = min(0 if self._short else self._wants_ahead(queue, now_ms), MOST_PER_CLAIM - rows)
         queue.ahead += ahead
         if queue.bucket is not None:
             queue.bucket.take(slots)
@@ -401,8 +410,11 @@ class HookQueues:
             if queue.alarm_ms is None or at_ms < queue.alarm_ms:
                 queue.alarm_ms = at_ms
                 heapq.heappush(self._later, (at_ms, queue.hook))
-        elif queue.room(now_ms) or queue.wants_ahead(now_ms):
+        elif queue.room(now_ms) or self._wants_ahead(queue, now_ms):
             (self._slow if queue.slow else self._fast).put(queue)
+
+    def _wants_ahead(self, queue: HookQueue, now_ms: int) -> int:
+        return queue.wants_ahead(now_ms) if self.may_expand else 0
 
     # Places
 

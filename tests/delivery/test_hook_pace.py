@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.delivery.engine import Engine
-from hooktui.delivery.hook_pace import CutLog, pace_of
+from hooktui.delivery.hook_pace import log_cut, pace_of
 from hooktui.delivery.hook_queue import HookQueue
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
@@ -76,8 +76,8 @@ async def test_the_hooks_with_most_in_flight_are_listed_first(tmp_path: Path) ->
     cut = engine._queues.queue(4)
     assert cut is not None
     cut.limit = simulate(Receivers().capped(20, 0.05), 3).limit
-    assert list(engine.paces(9)) == [2, 3, 4]
-    assert list(engine.paces(1)) == [2]
+    assert list(await engine.paces(9)) == [2, 3, 4]
+    assert list(await engine.paces(1)) == [2]
     await store.close()
 
 
@@ -90,32 +90,32 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_a_cut_by_half_is_logged_once_a_minute_for_each_hook(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    queue, other, log = queue_of(), queue_of(), CutLog()
+    queue, other = queue_of(), queue_of()
     other.hook = 2
     for one in (queue, other):
         one.limit = simulate(Receivers().capped(20, 0.05), 3).limit
         one.limit.last_cut = Cut(100.0, 24, "503")
     queue.most = other.most = 13
-    log.note(queue, 100.0)
+    log_cut(queue, 100.0)
     assert logged(caplog) == []
     queue.most = other.most = 12
     for now_s in (100.1, 100.2):
-        log.note(queue, now_s)
-    log.note(other, 100.3)
+        log_cut(queue, now_s)
+    log_cut(other, 100.3)
     words = "its receiver is overloaded (503 with 24 in flight); at most 12 at once now"
     assert logged(caplog) == [f"hook 1: {words}", f"hook 2: {words}"]
     for cut_s, lines in ((150.0, 0), (161.0, 1)):
         assert queue.limit is not None
         queue.limit.last_cut = Cut(cut_s, 24, "503")
-        log.note(queue, cut_s)
+        log_cut(queue, cut_s)
         assert len(logged(caplog)) == lines
 
 
 def test_an_old_cut_and_one_of_a_few_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    queue, log = queue_of(), CutLog()
+    queue = queue_of()
     queue.limit = AdaptiveLimit()
     queue.most = 1
     for cut in (None, Cut(0.0, 24, "503"), Cut(99.0, 3, "503")):
         queue.limit.last_cut = cut
-        log.note(queue, 100.0)
+        log_cut(queue, 100.0)
     assert logged(caplog) == []

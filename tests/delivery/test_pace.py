@@ -143,24 +143,48 @@ async def test_what_waits_for_two_seconds_goes_back(running: RunningEngine, rece
     assert sum(gate.bodies.values()) == 60
 
 
-# Red when bodies are not counted, or not counted back: nothing would be claimed any more.
-async def test_with_too_many_bodies_in_memory_nothing_more_is_claimed(
+# Red when bodies are not counted, or not counted back.
+async def test_with_too_many_bodies_in_memory_nothing_is_claimed_ahead(
     running: RunningEngine, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(engine_module, "MOST_BODY_BYTES", 10)
     gate = Gate()
-    await running.hook(url_of(await receivers.behaving(gate)), max_in_flight=100)
-    await running.emit(20)
-
-    async def first_arrived() -> bool:
-        return gate.at_once == 20
-
-    await until(first_arrived)
-    await running.emit(20)
-    assert len(await running.deliveries(status="pending")) == 20
     gate.open.set()
+    await running.hook(url_of(await receivers.behaving(gate)), max_in_flight=4)
+    await running.emit(40)
     await running.all_are("delivered", 40)
+    gate.open.clear()
+    await running.emit(4)
+
+    async def all_arrived() -> bool:
+        return gate.at_once == 4
+
+    await until(all_arrived)
+    await running.emit(20)
+    assert await leased(running) == 4
+    gate.open.set()
+    await running.all_are("delivered", 64)
     assert running.engine.body_bytes == 0
+
+
+# Red when a full budget refuses slots: hooks that hang with large bodies stopped all others.
+async def test_bodies_that_hang_stop_no_other_hook(
+    running: RunningEngine, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engine_module, "MOST_BODY_BYTES", 10)
+    hung, healthy = Gate(), Gate()
+    healthy.open.set()
+    await running.hook(url_of(await receivers.behaving(hung)), max_in_flight=4)
+    await running.hook(url_of(await receivers.behaving(healthy)), max_in_flight=4)
+    await running.emit(20)
+
+    async def healthy_has_all() -> bool:
+        return sum(healthy.bodies.values()) == 20
+
+    await until(healthy_has_all)
+    assert hung.at_once == 4
+    hung.open.set()
+    await running.all_are("delivered", 40)
 
 
 async def test_a_hook_as_created_finds_what_its_receiver_takes(

@@ -93,7 +93,7 @@ async def metrics(request: Request) -> Response:
     families = [
         *_of_server(service, await service.store.info()),
         *_of_engine(service.engine.load()),
-        *_of_hooks(service.engine.paces(MOST_HOOKS)),
+        *_of_hooks(await service.engine.paces(MOST_HOOKS)),
         *_of_clients(client_connections(service)),
         *_of_backlog(await service.store.read(queries.backlog, None, now), now),
         by("state", "hooktui_hooks", "gauge", "Hooks, by sending state.",
