@@ -16,6 +16,7 @@ from hooktui.homes import make_home
 from hooktui.installation import find_places
 from hooktui.server.run import arm_failpoints
 from hooktui.server.settings import BadSettings, Settings, load
+from hooktui.store.key_ring import hold_variable
 from hooktui.store.sqlite.backup_source import BackupSource, open_backup
 from hooktui.store.sqlite.restore import Restored, restore
 from hooktui.store.vault import create_keys, key_line, load_keys, new_key, replace_keys
@@ -39,6 +40,7 @@ def sqlite_home(
     where = find_places(environ)
     settings = load(where.config, environ)
     arm_failpoints(environ)
+    hold_variable(environ)
     url = settings.database_url or ""
     database = where.database
     if url.startswith(_SQLITE) and url != _SQLITE:

@@ -80,6 +80,7 @@ def main(
     settings = load(where.config, environ, options)
     arm_failpoints(environ)
     log_to_stderr(journal=is_journal(environ, sys.stderr))
+    _hold_keys(environ)
     sockets.raise_file_limit()
 
     def answering(running: Running) -> None:
@@ -244,6 +245,12 @@ def arm_failpoints(environ: Mapping[str, str]) -> None:
         failpoints.arm_from(environ)
     except ValueError as error:
         raise BadSettings(f"{failpoints.VARIABLE}: {error}") from None
+
+
+def _hold_keys(environ: Mapping[str, str]) -> None:
+    from hooktui.store.key_ring import hold_variable
+
+    hold_variable(environ)
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -24,8 +25,6 @@ _FOLDER: Final = "CREDENTIALS_DIRECTORY"  # systemd.exec(5)
 Kind = Literal["credential", "file", "environment"]
 
 _log = logging.getLogger(__name__)
-_HELD: Final[list[KeyRing]] = []
-"""Read by a command as root before it became the service's user, who cannot read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class KeyRing:
     """The keys of an installation, newest first.
 
     Attributes:
-        kind: ``credential``, ``file`` or ``variable``.
+        kind: where the keys come from.
         place: a path or the name of a variable.
         keys: the first encrypts, all decrypt.
     """
@@ -85,6 +84,22 @@ class KeyRing:
         return f"{what.get(self.kind, 'the variable')} {self.place}"
 
 
+@dataclass(slots=True)
+class _ProcessKeys:
+    """The keys that this process got at its start.
+
+    Attributes:
+        credential: read by a command as root before it became the service's user, who cannot.
+        variable: the content of ``HOOKTUI_KEY``.
+    """
+
+    credential: KeyRing | None = None
+    variable: str = field(default="", repr=False)
+
+
+_PROCESS: Final = _ProcessKeys()
+
+
 def find_keys(key_file: Path, *, database_is_new: bool = False) -> KeyRing:
     """Return the keys of this installation; create a key file if the database is new, too.
 
@@ -92,8 +107,8 @@ def find_keys(key_file: Path, *, database_is_new: bool = False) -> KeyRing:
         KeyProblem: there are none beside a database in use, others can read them, or the content is
             not a key.
     """
-    if _HELD:
-        return _HELD[-1]
+    if _PROCESS.credential is not None:
+        return _PROCESS.credential
     credential = _credential()
     if credential is not None:
         try:
@@ -102,12 +117,12 @@ def find_keys(key_file: Path, *, database_is_new: bool = False) -> KeyRing:
             raise KeyProblem(f"cannot read {credential}: {error.strerror}") from error
         keys = parse_keys(text, f"the systemd credential {credential}")
         return KeyRing("credential", str(credential), tuple(keys))
-    if not os.path.lexists(key_file) and os.environ.get(VARIABLE):
+    if not os.path.lexists(key_file) and _PROCESS.variable:
         _log.warning(
             "the keys come from the environment (%s), which more programs can read than"
             " a file: write them into %s (mode 600)", VARIABLE, key_file,
         )  # fmt: skip
-        text = os.environ[VARIABLE].replace(",", "\n")
+        text = _PROCESS.variable.replace(",", "\n")
         return KeyRing("environment", VARIABLE, tuple(parse_keys(text, VARIABLE)))
     keys = load_keys(key_file, database_is_new=database_is_new)
     return KeyRing("file", str(key_file), tuple(keys))
@@ -120,13 +135,18 @@ def hold_credential(text: str, place: str) -> None:
         KeyProblem: the text holds no keys.
     """
     keys = parse_keys(text, f"the systemd credential {place}")
-    _HELD.append(KeyRing("credential", place, tuple(keys)))
+    _PROCESS.credential = KeyRing("credential", place, tuple(keys))
+
+
+def hold_variable(environ: Mapping[str, str]) -> None:
+    """Use the keys of ``HOOKTUI_KEY`` unless there are others; called once, at the start."""
+    _PROCESS.variable = environ.get(VARIABLE, "")
 
 
 def keys_are_there(key_file: Path) -> bool:
     """Return whether any keys exist, valid or not."""
-    given = bool(_HELD) or _credential() is not None or bool(os.environ.get(VARIABLE))
-    return given or os.path.lexists(key_file)
+    given = _PROCESS.credential or _credential() or _PROCESS.variable
+    return bool(given) or os.path.lexists(key_file)
 
 
 def _credential() -> Path | None:

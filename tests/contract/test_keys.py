@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hooktui.domain.errors import Conflict
 from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, key_rotation, queries
-from hooktui.store.key_ring import VARIABLE, find_keys
+from hooktui.store.key_ring import VARIABLE, find_keys, hold_variable
 from hooktui.store.key_rotation import count_by_key, keys_in_use, rotate_keys
 from hooktui.store.queries.audit import AuditQuery
 from hooktui.store.queries.pages import PageRequest
@@ -24,6 +25,13 @@ HIDDEN = {
     "sensitive_headers": ("X-Token",),
     "basic_auth": Credentials("ada", "canary-password"),
 }
+
+
+@pytest.fixture
+def give_variable() -> Iterator[Callable[[str], None]]:
+    """Set ``HOOKTUI_KEY`` as the start of a process does."""
+    yield lambda keys: hold_variable({VARIABLE: keys})
+    hold_variable({})
 
 
 async def rotate(store, home: Path, *, keep_old: bool = False, within_s: float = 30):
@@ -199,11 +207,11 @@ async def test_keys_that_the_server_cannot_change_are_changed_by_an_operator(
 
 
 def test_a_credential_goes_before_a_file_and_that_before_the_environment(
-    tmp_path: Path, monkeypatch
+    tmp_path: Path, monkeypatch, give_variable
 ) -> None:
     folder, key_file = tmp_path / "credentials", tmp_path / "hooktui.key"
     folder.mkdir()
-    monkeypatch.setenv(VARIABLE, f"0a0b0c0d {'A' * 43}=")
+    give_variable(f"0a0b0c0d {'A' * 43}=")
     assert find_keys(key_file).kind == "environment"
     key_file.touch(0o600)
     key_file.write_text(f"0e0f0a0b {'A' * 43}=\n")
@@ -215,12 +223,12 @@ def test_a_credential_goes_before_a_file_and_that_before_the_environment(
 
 
 async def test_keys_in_the_environment_work_and_are_warned_of(
-    opened: Opened, tmp_path: Path, monkeypatch, caplog
+    opened: Opened, tmp_path: Path, give_variable, caplog
 ) -> None:
     hook = await make_hook(opened.store, **HIDDEN)
     key_file = tmp_path / "hooktui.key"
     lines = [line for line in key_file.read_text().splitlines() if not line.startswith("#")]
-    monkeypatch.setenv(VARIABLE, ",".join(lines))
+    give_variable(",".join(lines))
     key_file.rename(tmp_path / "away")
     store = await opened.again()
     assert await opens(store, hook)

@@ -88,5 +88,16 @@ def test_a_server_whose_keys_are_gone_does_not_start_and_says_what_to_do(
     home.start()
 
 
+def test_server_and_doctor_read_the_keys_of_the_variable(idle_home: Installation) -> None:
+    variable = {"HOOKTUI_KEY": idle_home.ok("keys", "new").strip()}
+    idle_home.environ |= variable
+    idle_home.start()
+    idle_home.stop()
+    assert not (idle_home.home / "hooktui.key").exists()
+    assert "variable HOOKTUI_KEY" in idle_home.run("doctor").stdout.decode()
+    del idle_home.environ["HOOKTUI_KEY"]
+    assert idle_home.run("doctor").returncode == 1
+
+
 def keys_of(text: str) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith("#")]
