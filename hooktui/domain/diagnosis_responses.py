@@ -11,6 +11,7 @@ from hooktui.domain.addresses import ParsedUrl, parse_url
 from hooktui.domain.clock import format_duration
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.errors import Refused
+from hooktui.domain.hook_fields import HOOK_SETTINGS, MAX_TIMEOUT_S
 from hooktui.domain.wire.deliveries import Attempt
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.domain.wire.hooks import Hook
@@ -48,8 +49,8 @@ _STATUS_FIXES: Final = {
 
 _ERROR_FIXES: Final = {
     ErrorClass.TIMEOUT: (
-        "let it respond first and work later; or allow more time with --timeout (30 s at"
-        " most)"
+        "let it respond first and work later; or allow more time with"
+        f" --{HOOK_SETTINGS['timeout_s'].option} ({MAX_TIMEOUT_S} s at most)"
     ),
     ErrorClass.RESET: "it, or a proxy before it, closed the connection at the request: see its log",
     ErrorClass.PROTOCOL: "that port does not speak HTTP/1.1: correct it in the hook's URL",

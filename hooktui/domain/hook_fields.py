@@ -37,7 +37,7 @@ from hooktui.domain.signatures import HASHES
 HOOK_TYPES: Final = ("web",)
 """The hook types that work."""
 
-MAX_NAME, MAX_RATE_PER_S = 200, 100_000
+MAX_NAME, MAX_RATE_PER_S, MAX_TIMEOUT_S = 200, 100_000, 30
 
 
 def check_name(name: str) -> str | None:
@@ -134,12 +134,12 @@ class HookFields:
         float,
         Setting(
             "deadline",
-            "the deadline of one attempt, 1s to 30s",
+            f"the deadline of one attempt, 1s to {MAX_TIMEOUT_S}s",
             option="timeout",
             text=DURATION,
-            check=between(1, 30, "s"),
+            check=between(1, MAX_TIMEOUT_S, "s"),
         ),
-    ] = 30
+    ] = MAX_TIMEOUT_S
 
     retry_schedule_s: Annotated[
         tuple[float, ...],

@@ -8,7 +8,7 @@ from hooktui.console.hooks import form_values
 from hooktui.console.hooks.form_values import FormValues, changes, creation, read, values_of
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.hook_fields import BasicAuth
-from hooktui.domain.schedule import parse_schedule
+from hooktui.domain.schedule import format_schedule, parse_schedule
 from hooktui.domain.text import MASK
 from tests.support.wire_objects import hook
 
@@ -97,7 +97,7 @@ def test_headers_are_read_line_by_line_with_the_secret_ones_marked() -> None:
 
 @given(st.lists(st.integers(1, 604_800), max_size=50))
 def test_every_schedule_comes_back_from_its_text(schedule_s: list[int]) -> None:
-    assert parse_schedule(form_values.schedule_text(schedule_s)) == tuple(schedule_s)
+    assert parse_schedule(format_schedule(schedule_s)) == tuple(schedule_s)
 
 
 def test_an_edit_sends_only_what_was_changed() -> None:

@@ -7,17 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hooktui.domain.clock import exact_duration
 from hooktui.domain.errors import FieldError, Refused
 from hooktui.domain.hook_edits import kept_headers, same_origin
 from hooktui.domain.hook_fields import HOOK_SETTINGS, SHOWN_SETTINGS, HookFields
 from hooktui.domain.hook_settings import Credentials, HookSettings, check_settings, sensitive_names
-from hooktui.domain.schedule import format_schedule
 from hooktui.domain.text import MASK
 from hooktui.domain.wire.events import Catalogue
-
-duration_text, schedule_text = exact_duration, format_schedule
-"""The names that ``hooks.history`` uses."""
 
 SENSITIVE_PREFIX: Final = "secret "
 """Before a header line: its value is kept like a secret. No header name holds a space."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from textual.app import ComposeResult
@@ -11,15 +12,16 @@ from textual.containers import Vertical
 from hooktui.console.deliveries.text import moment
 from hooktui.console.formatting import ago
 from hooktui.console.glyphs import Glyphs
-from hooktui.console.hooks.form_values import duration_text, schedule_text
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.document_view import JsonView
 from hooktui.console.widgets.page_window import PageSource
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.clock import exact_duration, from_rfc3339
 from hooktui.domain.errors import HooktuiError, NotAllowed
+from hooktui.domain.hook_fields import HOOK_SETTINGS
+from hooktui.domain.setting import Setting
 from hooktui.domain.wire.access import AuditEntry
 
 _ACTIONS: Final = {
@@ -31,19 +33,6 @@ _ACTIONS: Final = {
     "secret.rotate": "secret rotated",
     "secret.finish": "rotation ended",
 }
-
-_NAMES: Final = {
-    "url": "URL",
-    "verify_tls": "TLS verified",
-    "timeout_s": "deadline",
-    "retry_schedule_s": "retries after",
-    "rate_per_s": "rate per second",
-    "max_in_flight": "at once",
-    "max_in_flight_cap": "at once, auto",
-    "basic_auth_user": "basic auth user",
-    "basic_auth_password": "basic auth password",
-}
-
 
 _FIRST: Final = ("url", "events", "name")
 _NOTHING: Final[tuple[object, ...]] = (None, "", [], {})
@@ -63,10 +52,12 @@ def changes_of(entry: AuditEntry) -> list[tuple[str, str, str]]:
         # All fields there are: those that say nothing go, and those that say most come first.
         shown = {**before, **after}
         names = dict.fromkeys(name for name in (*_FIRST, *names) if shown.get(name) not in _NOTHING)
-    return [
-        (_NAMES.get(name, name.replace("_", " ")), _value(before, name), _value(after, name))
-        for name in names
-    ]
+    return [(_label(name), _value(before, name), _value(after, name)) for name in names]
+
+
+def _label(name: str) -> str:
+    setting = HOOK_SETTINGS.get(name)
+    return name.replace("_", " ") if setting is None else setting.label
 
 
 def _value(fields: Mapping[str, object], name: str) -> str:
@@ -75,23 +66,31 @@ def _value(fields: Mapping[str, object], name: str) -> str:
 
 def in_words(name: str, value: object) -> str:
     """Return a value of a field as the form writes it; untrusted text stays what it is."""
+    setting = HOOK_SETTINGS.get(name)
+    if setting is not None and not isinstance(value, dict):
+        with suppress(TypeError, ValueError):  # a value of a newer server
+            return _setting_in_words(setting, value)
     match value:
-        case None if name == "max_in_flight":
-            return "auto"
         case _ if value in _NOTHING:
             return "none"
         case bool():
             return "yes" if value else "no"
-        case [*items] if name == "retry_schedule_s":
-            return schedule_text([item for item in items if isinstance(item, int | float)])
-        case int() | float() if name.endswith("_s") and name != "rate_per_s":
-            return duration_text(value)
+        case int() | float() if name.endswith("_s"):
+            return exact_duration(value)
         case [*items]:
             return ", ".join(str(item) for item in items)
         case {**fields}:
             return ", ".join(f"{key}: {field}" for key, field in fields.items())
         case _:
             return str(value)
+
+
+def _setting_in_words(setting: Setting, value: object) -> str:
+    if setting.with_setting:  # the other one is a field of its own
+        return setting.format((value, None))
+    if isinstance(value, bool) or value in _NOTHING:
+        return setting.describe(value) or "none"
+    return setting.format(value)
 
 
 def summary(entry: AuditEntry) -> str:
