@@ -23,6 +23,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "decisions": tables.decisions,
     "failpoints": tables.failpoints,
     "keys": tables.keys,
+    "line": tables.line_commands,
     "metrics": tables.metrics,
     "settings": tables.settings,
     "snippets": tables.snippets,

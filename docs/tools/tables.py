@@ -100,6 +100,16 @@ def keys() -> str:
     return table(("key", "name", "what it does", "role"), rows)
 
 
+def line_commands() -> str:
+    """Return the commands of the ``:`` line that take an argument, with an example of each."""
+    rows = [
+        (f"`:{one.usage}`", one.help)
+        for one in (*registry.LINE_COMMANDS, *registry.COMMANDS)
+        if one.argument is not None and one.argument.example
+    ]
+    return table(("command", "what it does"), rows)
+
+
 def _key(shown: str) -> str:
     return " ".join(f"`{one}`" for one in shown.split())
 

@@ -1,119 +1,141 @@
 """The language of the ``:`` line: ``:hook 12``, ``:log status:failed``, ``:theme nord``, ``:ping``.
 
-A line is a word and its argument. `parse` reports an error with its column and similar words;
-`complete` lists continuations.
+A line is a command of the registry and its argument. `parse` reports an error with its column and
+similar words; `complete` lists continuations.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
-from hooktui.console.registry import COMMANDS, TOP_SCREENS
+from hooktui.console.registry import BY_NAME, COMMANDS, LINE_COMMANDS, TOP_SCREENS, Command
 from hooktui.domain import ids
 from hooktui.domain.errors import Refused
+from hooktui.domain.filters.parser import KEYS, STATUSES
 
-_ABOUT: Final = {
-    "hook": "a hook's number, such as :hook 12",
-    "delivery": "a delivery's id, such as :delivery dlv_01JDG3R8Z4000",
-    "event": "an event's id, such as :event evt_01JDG3R8Z4000",
-    "account": "an account's number, such as :account 2",
-    "theme": "a theme's name, such as :theme nord",
+_TOP: Final = tuple(BY_NAME[top.command] for top in TOP_SCREENS)
+_LINE: Final = {
+    command.word: command
+    for command in (*LINE_COMMANDS, *_TOP, *COMMANDS)
+    if command.name != "command"
 }
-"""Words that need something, and what."""
-
-TOP_SCREEN_NAMES: Final = {top.name: top for top in TOP_SCREENS}
-_COMMANDS: Final = {
-    command.name.replace("_", "-"): command.name
-    for command in COMMANDS
-    if not command.name.startswith("go_")
-    and command.name not in ("command", *_ABOUT, *TOP_SCREEN_NAMES)
-}
-_SHORT: Final = {"q": "quit", "wq": "quit", "h": "help"}
-_FILTERED: Final = "filter"
-
-WORDS: Final = (*_ABOUT, *TOP_SCREEN_NAMES, *_COMMANDS)
+WORDS: Final = tuple(_LINE)
 """All words that a line can begin with, except for the short ones."""
+
+_SHORT: Final = {"q": "quit", "wq": "quit", "h": "help"}
+_WORD_OF_ID: Final = {
+    f"{command.argument.prefix}": command.word
+    for command in _LINE.values()
+    if command.argument is not None and command.argument.prefix
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedCommand:
-    """What a line asks for.
+    """What a line asks for: a command and its argument; "": none."""
 
-    Attributes:
-        word: a word of `WORDS`, in full.
-        about: the thing or the filter behind it; empty: none.
-        command: the command that does it, for words that are commands.
-    """
-
-    word: str
-    about: str = ""
-    command: str = ""
+    command: Command
+    argument: int | str = ""
 
 
-def parse(line: str, themes: Iterable[str] = ()) -> ParsedCommand:
+def parse(line: str, known: Mapping[str, Iterable[str]] | None = None) -> ParsedCommand:
     """Return what a line asks for.
 
     Args:
         line: without the colon.
-        themes: the names that ``:theme`` knows.
+        known: the names that a command can take, by its word.
 
     Raises:
         Refused: says what is wrong, and at which column of the line.
     """
-    word, about, column = _split(line)
-    if re.match(r"(dlv|evt)_", word) and not about:
-        word, about, column = ("delivery" if word[0] == "d" else "event"), word, 1
-    elif re.fullmatch(r"[0-9]+", word) and not about:
-        word, about, column = "hook", word, 1
+    word, argument, column = _split(line)
+    if not argument and (alone := _word_for(word)):
+        word, argument, column = alone, word, 1
     word = _SHORT.get(word, word)
-    if word in _ABOUT:
-        return ParsedCommand(word, _judged(word, about, column, tuple(themes)))
-    if word in TOP_SCREEN_NAMES:
-        return ParsedCommand(word, about)
-    if word == _FILTERED:
-        return ParsedCommand(word, about, _COMMANDS[word])
-    if word in _COMMANDS:
-        if about:
-            raise Refused(f"column {column}: {word} takes no argument")
-        return ParsedCommand(word, "", _COMMANDS[word])
-    near = get_close_matches(word, WORDS, 3, 0.5)
-    hint = f"did you mean {_either(near)}?" if near else f"there are {', '.join(WORDS)}"
-    raise Refused(f"column 1: there is no command {word!r}; {hint}")
+    command = _LINE.get(word)
+    if command is None:
+        near = get_close_matches(word, WORDS, 3, 0.5)
+        hint = f"did you mean {_either(near)}?" if near else f"there are {', '.join(WORDS)}"
+        raise Refused(f"column 1: there is no command {word!r}; {hint}")
+    if command.argument is None and argument:
+        raise Refused(f"column {column}: {word} takes no argument")
+    if command.argument is None or not (argument or command.argument.required):
+        return ParsedCommand(command)
+    try:
+        names = tuple((known or {}).get(word, ()))
+        return ParsedCommand(command, _read_argument(command, argument, names))
+    except ValueError as error:
+        raise Refused(f"column {column}: {error}") from None
 
 
-def complete(line: str, themes: Iterable[str] = (), accounts: Iterable[str] = ()) -> list[str]:
-    """Return the whole lines that a line can become, in the order in which they are offered."""
-    word, space, about = line.lstrip().partition(" ")
+def _word_for(text: str) -> str:
+    """Return the command that a number or an id alone means; "" for any other text."""
+    if text.isascii() and text.isdigit():
+        return "hook"
+    prefix, underscore, _ = text.partition("_")
+    return _WORD_OF_ID.get(prefix, "") if underscore else ""
+
+
+def _read_argument(command: Command, text: str, names: Sequence[str]) -> int | str:
+    """Return the value of an argument.
+
+    Raises:
+        ValueError: with what is wrong with it.
+    """
+    argument = command.argument
+    if argument is None:
+        return text
+    needs = f"{command.word} needs {argument.noun}, such as :{command.usage}"
+    if not text:
+        raise ValueError(needs)
+    match argument.kind:
+        case "number":
+            number = text.removeprefix("#")
+            if not (number.isascii() and number.isdigit() and len(number) < 19):
+                raise ValueError(f"{text[:40]!r} is not a number; {needs}")
+            return int(number)
+        case "id" if argument.prefix is not None:
+            ids.decode(argument.prefix, text)
+        case "name" if text not in names:
+            near = get_close_matches(text, names, 3)
+            others = f"there are {', '.join(sorted(names))}"
+            hint = f"did you mean {_either(near)}?" if near else others
+            raise ValueError(f"there is no {command.word} {text[:40]!r}; {hint}")
+    return text
+
+
+def complete(line: str, known: Mapping[str, Iterable[str]] | None = None) -> list[str]:
+    """Return the whole lines that a line can become, in the order in which they are offered.
+
+    Args:
+        line: without the colon.
+        known: the arguments that a command can take, by its word, in the order to offer.
+    """
+    word, space, text = line.lstrip().partition(" ")
     if not space:
         return [
-            f"{name} " if name in _ABOUT else name
-            for name in dict.fromkeys(WORDS)
+            f"{name} " if command.argument is not None and command.argument.required else name
+            for name, command in _LINE.items()
             if name.startswith(word)
         ]
-    known: Sequence[str] = ()
-    if word == "theme":
-        known = sorted(themes)
-    elif word == "account":
-        known = list(accounts)
-    elif word in TOP_SCREEN_NAMES or word == _FILTERED:
+    argument = _LINE[word].argument if word in _LINE else None
+    if argument is not None and argument.kind == "filter":
         return _filter_completions(line)
-    return [f"{word} {name}" for name in known if name.startswith(about.lstrip())]
-
-
-_TERMS: Final = ("status:", "event:", "hook:", "code:", "took:", "since:", "until:", "error:")
-_STATUSES: Final = ("pending", "sending", "delivered", "failed", "cancelled", "held")
+    names = (known or {}).get(word, ())
+    return [f"{word} {name}" for name in names if name.startswith(text.lstrip())]
 
 
 def _filter_completions(line: str) -> list[str]:
     """Complete the last term of a filter: its key, or a status."""
     before, _, last = line.rpartition(" ")
     minus, term = ("-", last[1:]) if last.startswith("-") else ("", last)
-    known = [f"status:{name}" for name in _STATUSES] if term.startswith("status:") else list(_TERMS)
-    return [f"{before} {minus}{name}" for name in known if term and name.startswith(term)]
+    terms = [key if key.endswith(".") else f"{key}:" for key in KEYS]
+    offered = [f"status:{name}" for name in STATUSES] if term.startswith("status:") else terms
+    return [f"{before} {minus}{name}" for name in offered if term and name.startswith(term)]
 
 
 def common(lines: Sequence[str]) -> str:
@@ -131,30 +153,6 @@ def _split(line: str) -> tuple[str, str, int]:
     if match is None or not match[1]:
         raise Refused(f"there are {', '.join(WORDS)}")
     return match[1], match[3].rstrip(), match.start(3) + 1
-
-
-def _judged(word: str, about: str, column: int, themes: Sequence[str]) -> str:
-    if not about:
-        raise Refused(f"column {column}: {word} needs {_ABOUT[word]}")
-    if word in ("hook", "account"):
-        number = about.removeprefix("#")
-        if not (number.isascii() and number.isdigit() and len(number) < 19):
-            raise Refused(
-                f"column {column}: {about[:40]!r} is not a number; {word} needs {_ABOUT[word]}"
-            )
-        return str(int(number))
-    if word in ("delivery", "event"):
-        try:
-            ids.decode("dlv" if word == "delivery" else "evt", about)
-        except ValueError as error:
-            raise Refused(f"column {column}: {error}") from None
-    elif about not in themes:
-        near = get_close_matches(about, themes, 3)
-        hint = (
-            f"did you mean {_either(near)}?" if near else f"there are {', '.join(sorted(themes))}"
-        )
-        raise Refused(f"column {column}: there is no theme {about[:40]!r}; {hint}")
-    return about
 
 
 def _either(words: Sequence[str]) -> str:

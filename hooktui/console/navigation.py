@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from textual.app import App
 
 from hooktui.console.frame.screen import ConsoleScreen, front_screen, full_screens
-from hooktui.console.registry import TopScreen
+from hooktui.console.registry import Command, TopScreen
 
 if TYPE_CHECKING:
     from hooktui.domain.wire.hooks import Hook
@@ -52,6 +52,10 @@ class Navigation:
         from hooktui.console.hooks.form_screen import HookForm, HookTypes
 
         self._app.push_screen(HookTypes() if hook is None else HookForm(hook))
+
+    def open(self, command: Command, identity: int | str) -> None:
+        """Open what a command of the ``:`` line opens, by its id."""
+        self._app.push_screen(_import(command.screen)(identity))
 
     def open_hook(self, hook: int) -> None:
         """Open a hook by its id."""
@@ -115,6 +119,11 @@ class Navigation:
 
 def screen_class(top: TopScreen) -> type[ConsoleScreen]:
     """Import the class of a top screen."""
-    module, _, name = top.screen.partition(":")
-    screen = getattr(import_module(f"hooktui.console.{module}"), name)
-    return cast("type[ConsoleScreen]", screen)
+    return cast("type[ConsoleScreen]", _import(top.screen))
+
+
+def _import(screen: str) -> Callable[..., ConsoleScreen]:
+    module, _, name = screen.partition(":")
+    return cast(
+        "Callable[..., ConsoleScreen]", getattr(import_module(f"hooktui.console.{module}"), name)
+    )

@@ -1,19 +1,44 @@
 """The registry of commands and top screens: one key on every screen, and one meaning for each key.
 
-Screens choose their commands by name; help, the line of keys and the palette read this table. Every
-binding has an id (``command.<name>``), so that a configuration can remap it. A digit opens a top
-screen from everywhere.
+Screens choose their commands by name; help, the line of keys, the palette, the ``:`` line and the
+documentation read this table. Every binding has an id (``command.<name>``), so that a configuration
+can remap it. A digit opens a top screen from everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 from textual.binding import Binding
 
+from hooktui.domain.ids import Prefix
 from hooktui.domain.roles import Need
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What follows a command in the ``:`` line.
+
+    Attributes:
+        noun: what it is, such as ``a hook's number``.
+        example: one of them; "" where the documentation names none.
+        kind: how it is read: a number, the id of an object, a name that the console knows, or a
+            filter.
+        prefix: of an id, such as ``dlv``; such an id alone is a line, too.
+        required: whether the command needs it.
+    """
+
+    noun: str
+    example: str
+    kind: Literal["number", "id", "name", "filter"]
+    prefix: Prefix | None = None
+    required: bool = True
+
+
+def _filter(example: str) -> Argument:
+    return Argument("a filter", example, "filter", required=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +51,7 @@ class TopScreen:
         label: for headings.
         help: a sentence for help and palette.
         screen: its class, as ``module:Class`` of the console; imported when it is opened first.
+        filter: an example of what its list can be filtered by; "": it refuses every filter.
     """
 
     name: str
@@ -33,6 +59,7 @@ class TopScreen:
     label: str
     help: str
     screen: str
+    filter: str = ""
 
     @property
     def command(self) -> str:
@@ -41,28 +68,25 @@ class TopScreen:
 
 
 TOP_SCREENS: Final = (
-    TopScreen("hooks", "1", "hooks", "Go to the hooks", "hooks.hooks_screen:HooksScreen"),
-    TopScreen("log", "2", "live log", "Go to the live log", "log.log_screen:LiveLogScreen"),
-    TopScreen(
-        "events",
-        "3",
-        "events",
-        "Go to the events that came in",
-        "events.events_screen:EventsScreen",
-    ),
+    TopScreen("hooks", "1", "hooks", "Go to the hooks", "hooks.hooks_screen:HooksScreen",
+              filter="billing"),
+    TopScreen("log", "2", "live log", "Go to the live log", "log.log_screen:LiveLogScreen",
+              filter="status:failed"),
+    TopScreen("events", "3", "events", "Go to the events that came in",
+              "events.events_screen:EventsScreen", filter="event:job.*"),
     TopScreen("engine", "4", "engine", "Go to the engine", "engine.engine_screen:EngineScreen"),
-    TopScreen("audit", "5", "audit", "Go to the audit trail", "access.audit_screen:AuditScreen"),
+    TopScreen("audit", "5", "audit", "Go to the audit trail", "access.audit_screen:AuditScreen",
+              filter="user:ada"),
     TopScreen("tokens", "6", "tokens", "Go to the tokens", "access.tokens_screen:TokensScreen"),
-    TopScreen(
-        "accounts", "7", "accounts", "Go to the accounts", "access.accounts_screen:AccountsScreen"
-    ),
-)
+    TopScreen("accounts", "7", "accounts", "Go to the accounts",
+              "access.accounts_screen:AccountsScreen"),
+)  # fmt: skip
 """All of them, home first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Something that a key does.
+    """Something that a key or the ``:`` line does.
 
     Attributes:
         name: identifies it in code, in ``[keys]`` and in the ``:`` line.
@@ -73,6 +97,8 @@ class Command:
         shown: how the key is written, where Textual's name of it is not.
         explains: whether a screen that lacks the command says so; the others just do nothing there.
         blocking: whether the next key waits for it, because it changes where keys go.
+        argument: what the ``:`` line takes after it, if anything.
+        screen: what it opens when it has an argument; written as in `TopScreen`.
     """
 
     name: str
@@ -83,6 +109,18 @@ class Command:
     shown: str = ""
     explains: bool = True
     blocking: bool = False
+    argument: Argument | None = None
+    screen: str = ""
+
+    @property
+    def word(self) -> str:
+        """How the ``:`` line names it."""
+        return self.name.removeprefix("go_").replace("_", "-")
+
+    @property
+    def usage(self) -> str:
+        """How it is written in the ``:`` line, with an example of its argument."""
+        return self.word if self.argument is None else f"{self.word} {self.argument.example}"
 
     @property
     def id(self) -> str:
@@ -93,6 +131,10 @@ class Command:
     def key(self) -> str:
         """How the (first) key is shown."""
         return self.shown or self.keys.partition(",")[0]
+
+
+def _opening(top: TopScreen) -> Command:
+    return Command(top.command, top.key, top.label, top.help, argument=_filter(top.filter))
 
 
 KeyOf = Callable[[str], str]
@@ -133,7 +175,15 @@ COMMANDS: Final = (
     Command(
         "smaller", "minus", "smaller", "Shrink the log pane or the plots' time range", shown="-"
     ),
-    Command("filter", "slash", "filter", "Filter what is shown", shown="/", blocking=True),
+    Command(
+        "filter",
+        "slash",
+        "filter",
+        "Filter what is shown",
+        shown="/",
+        blocking=True,
+        argument=_filter("status:failed"),
+    ),
     Command("search", "ctrl+f", "search", "Search in this text or log", shown="^f", blocking=True),
     Command("match_before", "N", "match before", "Go to the previous match"),
     Command("sort", "o", "sort", "Sort by the next column"),
@@ -146,7 +196,7 @@ COMMANDS: Final = (
     Command("previous", "left_square_bracket", "previous", "Previous attempt or tab", shown="["),
     Command("next", "right_square_bracket", "next", "Next attempt or tab", shown="]"),
     Command("save", "ctrl+s", "save", "Save", _ADMIN, shown="^s"),
-    *(Command(place.command, place.key, place.label, place.help) for place in TOP_SCREENS),
+    *(_opening(top) for top in TOP_SCREENS),
     Command("help", "question_mark", "help", "Show the keys of this screen", shown="?"),
     Command(
         "palette", "ctrl+p", "palette", "Find a screen, a hook, a command or a theme", shown="^p"
@@ -156,6 +206,23 @@ COMMANDS: Final = (
     Command("quit", "q", "quit", "Quit; the server keeps delivering, only a demo ends"),
 )
 """Every command of the console, in the order in which help lists them."""
+
+LINE_COMMANDS: Final = (
+    Command("hook", "", "hook", "Open a hook",
+            argument=Argument("a hook's number", "12", "number"),
+            screen="hooks.hook_screen:HookScreen"),
+    Command("delivery", "", "delivery", "Open a delivery",
+            argument=Argument("a delivery's id", "dlv_01JDG3R8Z4000", "id", "dlv"),
+            screen="deliveries.delivery_screen:DeliveryScreen"),
+    Command("event", "", "event", "Open an event",
+            argument=Argument("an event's id", "evt_01JDG3R8Z4000", "id", "evt"),
+            screen="events.event_screen:EventScreen"),
+    Command("account", "", "account", "Show another account",
+            argument=Argument("an account's number", "2", "number")),
+    Command("theme", "", "theme", "Use another theme",
+            argument=Argument("a theme's name", "nord", "name")),
+)  # fmt: skip
+"""The commands that only the ``:`` line has."""
 
 MOVES: Final = (
     Command("up", "up,k", "up", "One line up", shown="Up k"),

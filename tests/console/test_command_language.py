@@ -2,7 +2,9 @@
 
 import pytest
 
-from hooktui.console.command_language import ParsedCommand, common, complete, parse
+from docs.tools import tables
+from hooktui.console.command_language import common, complete, parse
+from hooktui.console.registry import BY_NAME, LINE_COMMANDS
 from hooktui.domain.errors import Refused
 
 THEMES = ("hooktui-dark", "nord")
@@ -12,31 +14,32 @@ EVENT = "evt_01JDG3R8Z4000"
 
 def refusal(line: str) -> str:
     with pytest.raises(Refused) as caught:
-        parse(line, THEMES)
+        parse(line, {"theme": THEMES})
     return caught.value.detail
 
 
 @pytest.mark.parametrize(
-    ("line", "order"),
+    ("line", "command", "argument"),
     [
-        ("hook 12", ParsedCommand("hook", "12")),
-        (":hook  #12 ", ParsedCommand("hook", "12")),
-        ("12", ParsedCommand("hook", "12")),
-        ("log", ParsedCommand("log")),
-        ("log status:failed hook:1", ParsedCommand("log", "status:failed hook:1")),
-        (f"delivery {DELIVERY}", ParsedCommand("delivery", DELIVERY)),
-        (DELIVERY, ParsedCommand("delivery", DELIVERY)),
-        (EVENT, ParsedCommand("event", EVENT)),
-        ("account 2", ParsedCommand("account", "2")),
-        ("theme nord", ParsedCommand("theme", "nord")),
-        ("q", ParsedCommand("quit", "", "quit")),
-        ("mark-all", ParsedCommand("mark-all", "", "mark_all")),
-        ("filter code:5xx", ParsedCommand("filter", "code:5xx", "filter")),
-        ("filter", ParsedCommand("filter", "", "filter")),
+        ("hook 12", "hook", 12),
+        (":hook  #12 ", "hook", 12),
+        ("12", "hook", 12),
+        ("log", "go_log", ""),
+        ("log status:failed hook:1", "go_log", "status:failed hook:1"),
+        (f"delivery {DELIVERY}", "delivery", DELIVERY),
+        (DELIVERY, "delivery", DELIVERY),
+        (EVENT, "event", EVENT),
+        ("account 2", "account", 2),
+        ("theme nord", "theme", "nord"),
+        ("q", "quit", ""),
+        ("mark-all", "mark_all", ""),
+        ("filter code:5xx", "filter", "code:5xx"),
+        ("filter", "filter", ""),
     ],
 )
-def test_a_line_is_a_word_and_what_it_is_about(line, order):
-    assert parse(line, THEMES) == order
+def test_a_line_is_a_command_and_its_argument(line, command, argument):
+    parsed = parse(line, {"theme": THEMES})
+    assert (parsed.command.name, parsed.argument) == (command, argument)
 
 
 @pytest.mark.parametrize(
@@ -63,10 +66,11 @@ def test_what_is_wrong_is_said_at_its_column_with_what_is_near(line, words):
 
 def test_tab_offers_words_themes_accounts_and_terms_of_a_filter():
     assert complete("ho") == ["hook ", "hooks"]
-    assert complete("theme h", THEMES) == ["theme hooktui-dark"]
-    assert complete("account ", accounts=("1", "12")) == ["account 1", "account 12"]
+    assert complete("theme h", {"theme": THEMES}) == ["theme hooktui-dark"]
+    assert complete("account ", {"account": ("1", "12")}) == ["account 1", "account 12"]
     assert complete("log sta") == ["log status:"]
     assert complete("log hook:1 -status:f") == ["log hook:1 -status:failed"]
+    assert complete("log tri") == ["log trigger:"]
     assert complete("hook 1") == []
     assert complete("xyzzy") == []
 
@@ -77,3 +81,13 @@ def test_tab_offers_words_themes_accounts_and_terms_of_a_filter():
 )
 def test_what_is_certain_is_the_beginning_that_all_share(lines, beginning):
     assert common(lines) == beginning
+
+
+@pytest.mark.parametrize("command", LINE_COMMANDS, ids=lambda command: command.name)
+def test_each_command_of_the_line_is_declared_in_full(command):
+    argument = command.argument
+    known = {command.word: [argument.example]}
+    assert str(parse(command.usage, known).argument) == argument.example
+    assert f"{command.word} needs {argument.noun}" in refusal(command.word)
+    assert f"`:{command.usage}` | {command.help}" in tables.line_commands()
+    assert command.name not in BY_NAME  # or two commands would have one word

@@ -5,6 +5,7 @@ It stays open, with the text, until what is typed is a command; Esc closes it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import App, ComposeResult
@@ -13,15 +14,9 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Input
 
-from hooktui.console.command_language import (
-    TOP_SCREEN_NAMES,
-    ParsedCommand,
-    common,
-    complete,
-    parse,
-)
+from hooktui.console.command_language import ParsedCommand, common, complete, parse
 from hooktui.console.frame.screen import ConsoleScreen, front_screen
-from hooktui.console.registry import bindings
+from hooktui.console.registry import TOP_SCREENS, bindings
 from hooktui.console.widgets.chrome import OneLine
 from hooktui.console.widgets.prompt_bars import PromptInput
 from hooktui.domain.errors import HooktuiError, Refused
@@ -105,8 +100,7 @@ class CommandBar(Horizontal):
             self._offered = (self._offered + 1) % len(self._offers)
             self._show(self._offers[self._offered])
             return
-        themes = self.app.available_themes
-        self._offers = complete(line, themes, self._accounts)
+        self._offers = complete(line, self._known())
         if not self._offers:
             self._front.notice("nothing begins like this; Enter says what there is", "warn")
             return
@@ -120,6 +114,9 @@ class CommandBar(Horizontal):
             self._front.notice("  ".join(words[:_OFFERED]) + rest)
         else:
             self._offers = []
+
+    def _known(self) -> dict[str, Sequence[str]]:
+        return {"theme": sorted(self.app.available_themes), "account": self._accounts}
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Forget the offers when something else is typed."""
@@ -159,7 +156,7 @@ class CommandBar(Horizontal):
             await self._leave()
             return
         try:
-            parsed = parse(line, self.app.available_themes)
+            parsed = parse(line, self._known())
         except Refused as error:
             front.notice(error.detail, "warn")
             return
@@ -183,27 +180,24 @@ class CommandBar(Horizontal):
 async def _run(app: App[object], parsed: ParsedCommand) -> None:
     """Run what a line asks for, in a worker of the app: the screen of the line may be left."""
     shell = cast("Shell", app)
-    match parsed.word:
-        case "hook":
-            shell.navigation.open_hook(int(parsed.about))
-        case "delivery":
-            shell.navigation.open_delivery(parsed.about)
-        case "event":
-            shell.navigation.open_event(parsed.about)
-        case "account":
-            await shell.use_account(int(parsed.about))
-        case "theme":
-            app.theme = parsed.about
-        case "filter" if parsed.about:
-            _filter(app, parsed.about)
-        case word if word in TOP_SCREEN_NAMES:
-            shell.navigation.go(TOP_SCREEN_NAMES[word])
-            if parsed.about:
-                _filter(app, parsed.about)
-        case _:
-            front = front_screen(app)
-            if front is not None:
-                front.run_command(parsed.command)
+    command, argument = parsed.command, parsed.argument
+    top = next((top for top in TOP_SCREENS if top.command == command.name), None)
+    if top is not None:
+        shell.navigation.go(top)
+        if argument:
+            _filter(app, str(argument))
+    elif not argument:
+        front = front_screen(app)
+        if front is not None:
+            front.run_command(command.name)
+    elif command.screen:
+        shell.navigation.open(command, argument)
+    elif command.name == "account":
+        await shell.use_account(int(argument))
+    elif command.name == "theme":
+        app.theme = str(argument)
+    else:
+        _filter(app, str(argument))
 
 
 def _filter(app: App[object], text: str) -> None:

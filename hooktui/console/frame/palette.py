@@ -6,7 +6,7 @@ accounts, and themes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -128,18 +128,15 @@ class CommandProvider(Provider):
         self.app.theme = name
 
     def _by_id(self, query: str) -> Iterator[_Entry]:
-        """Return the hook, delivery or event whose id was typed; opening says if there is none."""
+        """Return what has the id that was typed, such as a hook; opening says if there is none."""
         try:
-            order = parse(query.strip())
+            parsed = parse(query.strip())
         except Refused:
             return
-        opens: Mapping[str, Callable[[], object]] = {
-            "hook": lambda: self._shell.navigation.open_hook(int(order.about)),
-            "delivery": lambda: self._shell.navigation.open_delivery(order.about),
-            "event": lambda: self._shell.navigation.open_event(order.about),
-        }
-        if order.word in opens:
-            yield _Entry(f"Open {order.word} {order.about}", opens[order.word])
+        command, identity = parsed.command, parsed.argument
+        if command.screen and identity:
+            run = partial(self._shell.navigation.open, command, identity)
+            yield _Entry(f"Open {command.word} {identity}", run)
 
     async def _accounts(self, query: str) -> list[_Entry]:
         from hooktui.client import calls

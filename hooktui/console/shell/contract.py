@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from hooktui.console.glyphs import Glyphs
-from hooktui.console.registry import TopScreen
+from hooktui.console.registry import Command, TopScreen
 from hooktui.console.shell.account import AccountView
 from hooktui.console.shell.log_buffer import LogBuffer
 from hooktui.console.shell.preferences import ConsoleOptions, Preferences
@@ -32,6 +32,9 @@ class Navigator(Protocol):
 
     def open_form(self, hook: Hook | None) -> None:
         """Open the form of a hook that exists; for a new one (None) the list of types first."""
+
+    def open(self, command: Command, identity: int | str) -> None:
+        """Open what a command of the ``:`` line opens, by its id."""
 
     def open_hook(self, hook: int) -> None:
         """Open a hook by its id."""

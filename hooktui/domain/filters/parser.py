@@ -54,7 +54,8 @@ _EXPECTED: Final[dict[FilterKey, str]] = {
     FilterKey.TRIGGER: f"one of {', '.join(Trigger)}",
     FilterKey.DATA: 'text, as in data.cluster_id:52 or data.errors:"*disk full*"',
 }
-_KEYS: Final = (*(key.value for key in _EXPECTED if key is not FilterKey.DATA), "data.")
+KEYS: Final = (*(key.value for key in _EXPECTED if key is not FilterKey.DATA), "data.")
+"""The keys of terms; ``data.`` is followed by the name of a field."""
 _DATA: Final = "data."
 _OF_EVENTS: Final = (
     FilterKey.WORD,
@@ -193,13 +194,13 @@ def _key(name: str, column: int) -> tuple[FilterKey, tuple[str, ...]]:
         if not all(path):
             raise FilterError(column, f"{name[:50]!r} has an empty field; write data.field:value")
         return FilterKey.DATA, path
-    if folded in _KEYS:
+    if folded in KEYS:
         return FilterKey(folded), ()
     if folded == "data":
         raise FilterError(column, "data needs a field, as in data.cluster_id:52")
     raise FilterError(
         column,
-        f"unknown key {name[:50]!r}; {_near(folded, _KEYS)}; to search for the text itself, put it"
+        f"unknown key {name[:50]!r}; {_near(folded, KEYS)}; to search for the text itself, put it"
         " in quotes",
     )
 
