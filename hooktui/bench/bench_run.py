@@ -25,10 +25,10 @@ from hooktui.bench.machine import cpu_s, memory_mb, written_bytes
 from hooktui.bench.processes import child_command
 from hooktui.bench.producer import offer_all, prepare
 from hooktui.bench.reconcile import (
-    Arrival,
     Offered,
     Reconciliation,
     Refusals,
+    SinkRequest,
     capacity_share,
     percentiles_ms,
     reconcile,
@@ -165,7 +165,7 @@ class BenchRun:
         after = before if case.killed else self._cost()
         sink_s = cpu_s(self.sink.pid) - sink_s
         arrivals = [
-            arrival for arrival in self.sink.arrivals(self.secrets) if arrival.hook in self.secrets
+            arrival for arrival in self.sink.requests(self.secrets) if arrival.hook in self.secrets
         ]
         reconciliation = reconcile(
             offered, arrivals, self._delivered(first), self.secrets, poisoned
@@ -306,13 +306,13 @@ def _poisoned(case: Case, offered: Sequence[Offered]) -> set[str]:
     return {one.event for one in offered if is_poisoned(one.event.encode("ascii"))}
 
 
-def _capacity_share(case: Case, arrivals: Sequence[Arrival], begun_ns: int) -> float | None:
+def _capacity_share(case: Case, arrivals: Sequence[SinkRequest], begun_ns: int) -> float | None:
     capacity_per_s = case.capacity_per_s
     return None if capacity_per_s is None else capacity_share(arrivals, begun_ns, capacity_per_s)
 
 
 def _latency_ms(
-    case: Case, offered: Sequence[Offered], arrivals: Sequence[Arrival]
+    case: Case, offered: Sequence[Offered], arrivals: Sequence[SinkRequest]
 ) -> tuple[float, float, float] | None:
     return None if case.per_s is None else percentiles_ms(offered, arrivals)
 
@@ -321,6 +321,6 @@ def _between(before_s: float | None, after_s: float | None, done: int) -> float 
     return None if before_s is None or after_s is None else (after_s - before_s) / done * 1e6
 
 
-def _first_after_s(arrivals: Sequence[Arrival], started_ns: int) -> float | None:
+def _first_after_s(arrivals: Sequence[SinkRequest], started_ns: int) -> float | None:
     later = [arrival.arrived_ns for arrival in arrivals if arrival.arrived_ns > started_ns]
     return (min(later) - started_ns) / 1e9 if later else None

@@ -15,14 +15,14 @@ import msgspec
 
 from hooktui.domain.signatures import standard_key, verify_hook_signature, verify_standard_signature
 
-RawArrival = tuple[int, int, bytes]
+RawRequest = tuple[int, int, bytes]
 """The arrival time (monotonic nanoseconds), the status of the response, and the request."""
 
 HASH_BYTES = 8
 """Bytes of a body's SHA-256: enough to detect an altered body."""
 
 
-class Arrival(msgspec.Struct, frozen=True, array_like=True):
+class SinkRequest(msgspec.Struct, frozen=True, array_like=True):
     """One request: its delivery, and whether both signatures are valid."""
 
     event: str
@@ -34,13 +34,13 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True):
     signed: bool
 
     @property
-    def taken(self) -> bool:
+    def accepted(self) -> bool:
         """Whether the sink responded 2xx."""
         return 200 <= self.status < 300
 
 
 encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(list[Arrival]).decode
+decode = msgspec.msgpack.Decoder(list[SinkRequest]).decode
 
 
 def body_hash(body: bytes) -> bytes:
@@ -48,7 +48,7 @@ def body_hash(body: bytes) -> bytes:
     return hashlib.sha256(body).digest()[:HASH_BYTES]
 
 
-def read_arrivals(raw: Iterable[RawArrival], secrets: Mapping[int, str]) -> list[Arrival]:
+def read_requests(raw: Iterable[RawRequest], secrets: Mapping[int, str]) -> list[SinkRequest]:
     """Parse requests, and verify both signatures of each.
 
     Args:
@@ -65,7 +65,7 @@ def _read(
     request: bytes,
     secrets: Mapping[int, str],
     keys: Mapping[int, bytes | None],
-) -> Arrival:
+) -> SinkRequest:
     head, _, body = request.partition(b"\r\n\r\n")
     fields = dict(
         line.split(": ", 1) for line in head.decode("latin-1").split("\r\n")[1:] if ": " in line
@@ -85,7 +85,7 @@ def _read(
         )
     )
     delivery = fields.get("X-Hook-Delivery", "")
-    return Arrival(event, delivery, hook, body_hash(body), status, arrived_ns, signed)
+    return SinkRequest(event, delivery, hook, body_hash(body), status, arrived_ns, signed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Reconciliation:
 
 def reconcile(
     offered: Iterable[Offered],
-    arrivals: Iterable[Arrival],
+    arrivals: Iterable[SinkRequest],
     delivered: Collection[str],
     hooks: Collection[int],
     poisoned: Collection[str] = (),
@@ -158,7 +158,7 @@ def reconcile(
             unsigned += 1
             continue
         owed = (arrival.event, arrival.hook)
-        if arrival.taken:
+        if arrival.accepted:
             counts[owed] += 1
             if arrival.delivery in delivered:
                 whole.add(owed)
@@ -175,14 +175,14 @@ def reconcile(
 
 
 def percentiles_ms(
-    offered: Iterable[Offered], arrivals: Iterable[Arrival]
+    offered: Iterable[Offered], arrivals: Iterable[SinkRequest]
 ) -> tuple[float, float, float] | None:
     """Return p50, p99 and the longest time from an event's due time to its receipt, in ms."""
     due = {event.event: event.due_ns for event in offered}
     waits = sorted(
         (arrival.arrived_ns - due[arrival.event]) / 1e6
         for arrival in arrivals
-        if arrival.taken and arrival.event in due
+        if arrival.accepted and arrival.event in due
     )
     if not waits:
         return None
@@ -210,7 +210,7 @@ class Refusals:
     later_share: float
 
 
-def refusals(arrivals: Iterable[Arrival], begun_ns: int) -> Refusals:
+def refusals(arrivals: Iterable[SinkRequest], begun_ns: int) -> Refusals:
     """Count the refused attempts of a run that began at a time."""
     ramp_end_ns = begun_ns + round(RAMP_S * 1e9)
     refused = {False: 0, True: 0}
@@ -218,13 +218,13 @@ def refusals(arrivals: Iterable[Arrival], begun_ns: int) -> Refusals:
     for arrival in arrivals:
         is_later = arrival.arrived_ns >= ramp_end_ns
         attempts += is_later
-        refused[is_later] += not arrival.taken
+        refused[is_later] += not arrival.accepted
     return Refusals(refused[False], refused[True], refused[True] / max(attempts, 1))
 
 
-def capacity_share(arrivals: Iterable[Arrival], begun_ns: int, capacity_per_s: float) -> float:
+def capacity_share(arrivals: Iterable[SinkRequest], begun_ns: int, capacity_per_s: float) -> float:
     """Return the share of a receiver's capacity that was used while it was loaded."""
-    taken_ns = sorted(arrival.arrived_ns for arrival in arrivals if arrival.taken)
+    taken_ns = sorted(arrival.arrived_ns for arrival in arrivals if arrival.accepted)
     count = int(len(taken_ns) * _LOADED)
     if not count:
         return 0.0

@@ -40,7 +40,7 @@ import uvloop
 
 from hooktui import sockets
 from hooktui.bench.processes import child_command
-from hooktui.bench.reconcile import Arrival, RawArrival, decode, encode, read_arrivals
+from hooktui.bench.reconcile import RawRequest, SinkRequest, decode, encode, read_requests
 from hooktui.client.start import own_environment
 
 _DAYS = 7
@@ -113,7 +113,7 @@ class _Ledger:
     """
 
     def __init__(self) -> None:
-        self.arrivals: list[RawArrival] = []
+        self.arrivals: list[RawRequest] = []
         self.taken = self.flaky = self.in_progress = 0
         self.at_once: list[int] = []
         self.worker_free_s = 0.0
@@ -247,7 +247,7 @@ async def _serve(certificate: str) -> None:
         command = json.loads(line)
         if command["do"] == "save":
             secrets = {int(hook): secret for hook, secret in command["secrets"].items()}
-            content = encode(read_arrivals(ledger.arrivals, secrets))
+            content = encode(read_requests(ledger.arrivals, secrets))
             Path(command["file"]).write_bytes(content)  # noqa: ASYNC240 - the clock has stopped
         answer = {"taken": ledger.taken}
         if command["do"] == "at_once":
@@ -300,7 +300,7 @@ class Sink:
         """Remove all requests."""
         self._ask(do="clear")
 
-    def arrivals(self, secrets: Mapping[int, str]) -> list[Arrival]:
+    def requests(self, secrets: Mapping[int, str]) -> list[SinkRequest]:
         """Return all requests, verified, and remove them."""
         self._ask(do="save", file=str(self._file), secrets=dict(secrets))
         return decode(self._file.read_bytes())

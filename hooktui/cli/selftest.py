@@ -12,7 +12,7 @@ from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
 from hooktui.cli.output import Styled
 from hooktui.domain.errors import Refused
-from hooktui.selftest.crash_test import Proof, prove
+from hooktui.selftest.crash_test import CrashTestReport, run_crash_test
 
 MOST_ROUNDS = 100_000
 _SHOWN = 10
@@ -43,32 +43,32 @@ def selftest(
     except Refused as error:
         raise UsageError(error.detail) from error
     with leaving_orderly():
-        proof = prove(
+        report = run_crash_test(
             context.environ, kills=kills, databases=databases, progress=context.out.progress
         )
     if context.json:
-        context.out.json(asdict(proof) | {"good": proof.good})
+        context.out.json(asdict(report) | {"good": report.good})
     else:
-        _write(context, proof)
-    return DONE if proof.good else FAILED
+        _write(context, report)
+    return DONE if report.good else FAILED
 
 
-def _write(context: CommandContext, proof: Proof) -> None:
-    out, verdict = context.out, proof.verdict
+def _write(context: CommandContext, report: CrashTestReport) -> None:
+    out, verdict = context.out, report.verdict
     for label, count, meaning in (
-        ("kills", proof.kills, "times the server was ended by kill -9"),
+        ("kills", report.kills, "times the server was ended by kill -9"),
         ("accepted", verdict.accepted, "events accepted with 202"),
         ("delivered", verdict.delivered, "deliveries that the receiver took, to two hooks"),
         (
             "again",
-            proof.unanswered,
+            report.unanswered,
             "requests of the producer that got no response and were repeated",
         ),
         (
             "duplicates",
             verdict.duplicates,
             "received twice, with the same webhook-id and bytes; allowed for attempts in flight"
-            f" at the kills: {proof.most_duplicates:,}",
+            f" at the kills: {report.most_duplicates:,}",
         ),
     ):
         out.line(f"{label:<12}{count:>8,}  ", Styled(meaning, "dim"))
@@ -78,10 +78,10 @@ def _write(context: CommandContext, proof: Proof) -> None:
         ("altered", verdict.altered),
         ("phantom", verdict.phantoms),
         ("unsettled", verdict.unsettled),
-        ("refused", proof.refused),
+        ("refused", report.refused),
     ):
         out.line(f"{label:<12}", Styled(f"{len(faults):>8,}", "bad" if faults else "good"))
         for fault in faults[:_SHOWN]:
             out.line(f"  {fault}")
-    said = Styled("nothing was lost", "good") if proof.good else Styled("NOT GOOD", "bad")
-    out.line(said, f" ({proof.seconds:.1f} s)")
+    said = Styled("nothing was lost", "good") if report.good else Styled("NOT GOOD", "bad")
+    out.line(said, f" ({report.seconds:.1f} s)")

@@ -29,7 +29,7 @@ _ALIVE_S = (0.05, 0.6)
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class CrashTestReport:
     """A finished run: the verdict, the number of kills, and further observations."""
 
     verdict: Verdict
@@ -89,14 +89,14 @@ def scenario(
             server.kill()
 
 
-def prove(
+def run_crash_test(
     environ: Mapping[str, str],
     *,
     kills: int,
     seed: int | None = None,
     databases: Databases = _SQLITE,
     progress: Callable[[str], None],
-) -> Proof:
+) -> CrashTestReport:
     """Run a server in a temporary home under load, kill it repeatedly, and check all events.
 
     Raises:
@@ -122,6 +122,6 @@ def prove(
         verdict = stage.verdict()
     progress("")
     producer = stage.producer
-    return Proof(
+    return CrashTestReport(
         verdict, kills, producer.unanswered, tuple(producer.refused), time.monotonic() - begun
     )

@@ -9,7 +9,7 @@ from hooktui.bench.reconcile import (
     body_hash,
     capacity_share,
     percentiles_ms,
-    read_arrivals,
+    read_requests,
     reconcile,
     refusals,
 )
@@ -39,7 +39,7 @@ def request(event="evt_1", delivery="dlv_1", hook=7, body=BODY, signed_body=None
 def compared(*requests, status=200, delivered=("dlv_1",), bodies=(BODY,), poisoned=()):
     raw = [(1_000_000, status, one) for one in requests]
     offered = [Offered(f"evt_{n}", body_hash(body), 0) for n, body in enumerate(bodies, 1)]
-    arrivals = read_arrivals(raw, {7: SECRET})
+    arrivals = read_requests(raw, {7: SECRET})
     return reconcile(offered, arrivals, set(delivered), {7}, poisoned)
 
 
@@ -95,13 +95,13 @@ def test_a_wrong_signature_is_reported():
 def test_latency_runs_from_the_turn_of_an_event_to_its_receipt():
     raw = [(1_000_000 * (n + 3), 200, request(event=f"evt_{n}")) for n in range(100)]
     offered = [Offered(f"evt_{n}", body_hash(BODY), 2_000_000) for n in range(100)]
-    assert percentiles_ms(offered, read_arrivals(raw, {7: SECRET})) == (51.0, 100.0, 100.0)
+    assert percentiles_ms(offered, read_requests(raw, {7: SECRET})) == (51.0, 100.0, 100.0)
 
 
 def arrivals(*responses):
     """Return arrivals from pairs of seconds and status."""
     raw = [(round(at_s * 1e9), status, request()) for at_s, status in responses]
-    return read_arrivals(raw, {7: SECRET})
+    return read_requests(raw, {7: SECRET})
 
 
 def test_refused_attempts_are_counted_in_the_ramp_and_after_it():

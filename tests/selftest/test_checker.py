@@ -8,7 +8,7 @@ import pytest
 
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.selftest.checker import Verdict, check
-from hooktui.selftest.crash_test import IN_FLIGHT, Proof
+from hooktui.selftest.crash_test import IN_FLIGHT, CrashTestReport
 from hooktui.selftest.ledger import ReceivedRequest
 from hooktui.selftest.producer import Sent
 
@@ -86,4 +86,4 @@ def replace_entry(entry: ReceivedRequest, **changes: str) -> ReceivedRequest:
 )
 def test_only_attempts_in_flight_at_a_kill_may_come_twice(kills, duplicates, good):
     verdict = Verdict(1, 2, duplicates, (), (), (), (), ())
-    assert Proof(verdict, kills, 0, (), 1.0).good is good
+    assert CrashTestReport(verdict, kills, 0, (), 1.0).good is good

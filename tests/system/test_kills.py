@@ -15,7 +15,7 @@ from hooktui.client.sync_client import PlainClient
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.failpoints import POINTS
-from hooktui.selftest.crash_test import Scenario, prove, scenario
+from hooktui.selftest.crash_test import Scenario, run_crash_test, scenario
 from hooktui.selftest.ledger import STEADY
 from tests.support.installation import Installation
 from tests.support.receivers import Receiver
@@ -89,9 +89,11 @@ def accepted(stage: Scenario, count: int) -> None:
     ],
 )
 def test_kill_9_at_random_moments_loses_nothing(kills: int, databases: Databases):
-    proof = prove(os.environ, kills=kills, databases=databases, progress=lambda _text: None)
-    assert proof.good, proof
-    assert proof.verdict.delivered == 2 * proof.verdict.accepted
+    report = run_crash_test(
+        os.environ, kills=kills, databases=databases, progress=lambda _text: None
+    )
+    assert report.good, report
+    assert report.verdict.delivered == 2 * report.verdict.accepted
 
 
 @at_each_boundary
