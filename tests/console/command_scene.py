@@ -228,7 +228,7 @@ async def _row(scene: Scene, screen: Any, wanted: Callable[[], object]) -> None:
     def there() -> bool:
         drawn = listing.loaded and not listing.undrawn
         at_it = drawn and listing.put_cursor_on(wanted())
-        return bool(at_it and listing.doubt in (None, "hidden"))  # hidden: the log is zoomed
+        return bool(at_it and listing.stale_reason in (None, "hidden"))  # hidden: the log is zoomed
 
     await scene.console.until(there)
 

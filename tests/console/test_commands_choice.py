@@ -87,7 +87,7 @@ class Chosen:
         if self.row is None:
             return True
         listing = self.screen.listing
-        return listing.loaded and listing.doubt is None and not listing._loading.locked()
+        return listing.loaded and listing.stale_reason is None and not listing._loading.locked()
 
     async def settled(self) -> None:
         """Wait for the list, and hold that the cursor is on its row."""

@@ -42,7 +42,7 @@ async def test_the_cursor_stays_on_its_row_when_the_order_is_turned_round(count:
             await listing.sort_by("id", descending=descending)
             listing = await settled(pilot)
             assert listing.cursor_row == Row(wanted, f"row {wanted}")
-            assert listing.doubt is None
+            assert listing.stale_reason is None
             assert cursor_in_sight(listing)
 
 
@@ -56,9 +56,9 @@ async def test_a_row_too_far_away_to_be_found_leaves_a_cursor_that_no_command_ac
         source.asked.clear()
         await listing.sort_by("id", descending=True)
         assert len(source.asked) <= 2 * SEARCH_PAGES + 2
-        assert (listing.cursor, listing.doubt) == (0, "replaced")
-        listing.look_again()
-        assert listing.doubt is None
+        assert (listing.cursor, listing.stale_reason) == (0, "replaced")
+        listing.show_cursor()
+        assert listing.stale_reason is None
 
 
 # Red when a command hits the neighbour of a row that has just gone.
@@ -67,16 +67,16 @@ async def test_the_neighbour_of_a_row_that_is_gone_is_not_chosen_until_somebody_
     async with ListApp(source).run_test(size=SIZE) as pilot:
         listing = await settled(pilot)
         await pilot.press("j", "j")
-        assert listing.doubt is None
+        assert listing.stale_reason is None
         del source.rows[2]
         await listing.reload()
-        assert (listing.cursor_row, listing.doubt) == (Row(3, "row 3"), "replaced")
+        assert (listing.cursor_row, listing.stale_reason) == (Row(3, "row 3"), "replaced")
         # A move that was meant from the row before, typed before the change was drawn, is no look.
         listing.action_move("down")
-        assert listing.doubt == "replaced"
+        assert listing.stale_reason == "replaced"
         await pilot.pause()
         await pilot.press("k")
-        assert (listing.cursor_row, listing.doubt) == (Row(3, "row 3"), None)
+        assert (listing.cursor_row, listing.stale_reason) == (Row(3, "row 3"), None)
 
 
 async def test_the_neighbour_of_a_row_that_was_deleted_here_can_be_acted_on_at_once():
@@ -87,7 +87,7 @@ async def test_the_neighbour_of_a_row_that_was_deleted_here_can_be_acted_on_at_o
         del source.rows[0]
         await listing.reload()
         await settled(pilot)
-        assert (listing.cursor_row, listing.doubt) == (Row(1, "row 1"), None)
+        assert (listing.cursor_row, listing.stale_reason) == (Row(1, "row 1"), None)
 
 
 # Red when many new rows push the chosen one out of the page that is loaded again.
@@ -100,7 +100,7 @@ async def test_a_burst_of_new_rows_before_it_does_not_take_the_cursor_from_its_r
             following = len(source.rows)
             source.rows += [Row(following + number, "new") for number in range(PAGE + 50)]
             await listing.reload()
-            assert (listing.cursor_row, listing.doubt) == (Row(46, "row 46"), None)
+            assert (listing.cursor_row, listing.stale_reason) == (Row(46, "row 46"), None)
             assert cursor_in_sight(listing)
 
 
@@ -124,11 +124,11 @@ async def test_while_another_list_is_on_its_way_nothing_is_chosen(load: str):
         await pilot.pause()
         reload = asyncio.create_task(listing.reload())  # such as a live change
         await pilot.pause()
-        assert listing.doubt == "loading"
+        assert listing.stale_reason == "loading"
         arrives.set()
         await reload
         await settled(pilot)
-        assert (listing.cursor_row, listing.doubt) == (Row(0, "row 0"), None)
+        assert (listing.cursor_row, listing.stale_reason) == (Row(0, "row 0"), None)
 
 
 # Red when rows that were asked for before the sort are shown after it, with their order.
@@ -165,7 +165,7 @@ async def test_without_the_filter_that_hid_it_a_row_is_chosen_again():
             source.rows = rows
             listing.load_anew()
             await settled(pilot)
-            assert listing.doubt is None
+            assert listing.stale_reason is None
         assert listing.cursor_row == Row(2, "row 2")
         source.rows = everything[7:9]
         listing.load_anew()
@@ -182,9 +182,9 @@ async def test_a_row_that_the_wheel_has_left_behind_is_not_acted_on():
         listing = await settled(pilot)
         listing.scroll_top(50)
         await settled(pilot)
-        assert listing.doubt == "hidden"
-        listing.look_again()
-        assert listing.doubt is None
+        assert listing.stale_reason == "hidden"
+        listing.show_cursor()
+        assert listing.stale_reason is None
         assert cursor_in_sight(listing)
 
 
@@ -195,9 +195,9 @@ async def test_what_was_created_is_chosen_wherever_it_stands():
         listing = await settled(pilot)
         source.rows.append(Row(1_200, "new"))
         listing.select(1_200)
-        assert listing.doubt == "replaced"  # not the row before it
+        assert listing.stale_reason == "replaced"  # not the row before it
         await settled(pilot)
-        assert (listing.cursor_row, listing.doubt) == (Row(1_200, "new"), None)
+        assert (listing.cursor_row, listing.stale_reason) == (Row(1_200, "new"), None)
 
 
 # Red when a key that was meant for a disabled hook disables it, because it was enabled just then.
@@ -254,7 +254,7 @@ async def test_a_row_is_found_from_either_end(count: int, wanted: int, descendin
         position = window.find(wanted)
         assert position == (count - 1 - wanted if descending else wanted)
         # Loading again what is seen there keeps it, wherever its page was entered from.
-        await window.again(position, position + 10)
+        await window.load_again(position, position + 10)
         assert window.find(wanted) == position
 
 

@@ -28,7 +28,7 @@ async def test_walking_down_keeps_positions_and_forgets_the_first_pages():
     window = window_over(Rows(2_000))
     await window.to_start()
     while window.has_more:
-        await window.more()
+        await window.load_next()
         assert seen(window) == list(range(window.first, window.end))
     assert window.end == window.total == 2_000
     assert window.end - window.first == MOST_PAGES * PAGE
@@ -39,7 +39,7 @@ async def test_walking_up_from_the_end_arrives_at_position_nought():
     await window.to_end()
     assert (window.first, window.end) == (1_134, 1_234)
     while window.has_before:
-        await window.before()
+        await window.load_previous()
         assert seen(window) == list(range(window.first, window.end))
     assert window.first == 0
 
@@ -50,7 +50,7 @@ async def test_rows_that_came_before_the_window_are_seen_after_a_reload():
     window.descending = True
     await window.to_start()
     source.rows.append(Row(300, "new"))
-    await window.again(0, 20)
+    await window.load_again(0, 20)
     assert seen(window)[:2] == [300, 299]
     assert window.total == 301
 
@@ -60,9 +60,9 @@ async def test_a_reload_leaves_no_gap_between_pages():
     window = window_over(source)
     window.descending = True
     await window.to_start()
-    await window.more()
+    await window.load_next()
     source.rows += [Row(number, "new") for number in range(450, 480)]
-    await window.again(0, 150)
+    await window.load_again(0, 150)
     numbers = seen(window)
     assert numbers == list(range(479, 479 - len(numbers), -1))
 
@@ -71,10 +71,10 @@ async def test_a_reload_in_the_middle_keeps_the_pages_before_it():
     source = Rows(450)
     window = window_over(source)
     await window.to_start()
-    await window.more()
-    await window.more()
+    await window.load_next()
+    await window.load_next()
     source.asked.clear()
-    await window.again(150, 180)
+    await window.load_again(150, 180)
     assert len(source.asked) == 1
     assert seen(window) == list(range(200))
 
@@ -83,7 +83,9 @@ async def test_a_reload_in_the_middle_keeps_the_pages_before_it():
 @given(
     count=st.integers(0, 1_500),
     steps=st.lists(
-        st.sampled_from(["more", "before", "to_start", "to_end", "again", "add", "remove"]),
+        st.sampled_from(
+            ["load_next", "load_previous", "to_start", "to_end", "load_again", "add", "remove"]
+        ),
         max_size=14,
     ),
 )
@@ -99,11 +101,11 @@ async def test_whatever_is_done_the_window_is_one_piece_of_the_list(count: int, 
         elif step == "remove":
             # The last row, so that every cursor still names a row.
             source.rows[-1:] = []
-        elif step == "again":
-            await window.again(window.first, window.first + 30)
+        elif step == "load_again":
+            await window.load_again(window.first, window.first + 30)
         else:
             await getattr(window, step)()
-    await window.again(window.first, window.first + 30)
+    await window.load_again(window.first, window.first + 30)
     numbers = seen(window)
     assert numbers == sorted(set(numbers))
     if numbers:
@@ -135,7 +137,7 @@ async def test_pages_without_a_row_are_passed_over_to_the_end_and_never_fetched_
     await (window.to_end() if from_end else window.to_start())
     fetched = 0
     while window.has_more or window.has_before:
-        await (window.more() if window.has_more else window.before())
+        await (window.load_next() if window.has_more else window.load_previous())
         fetched += 1
         assert fetched <= 30
     assert seen(window) == sorted(fitting)

@@ -297,7 +297,7 @@ class EmitScreen(ConsoleScreen):
         if self.shell.connection.state is not ConnectionState.CONNECTED:
             return f"{self.shell.connection.word}; nothing is sent meanwhile, and the body stays"
         words, chosen = self.query_one(Input).value, self._types.cursor_row
-        if words != self._words or self._types.doubt == "loading":
+        if words != self._words or self._types.stale_reason == "loading":
             return f"the event types are still loading; press {self.command(name).key} again"
         if chosen is None:
             return f"no event type matches {words!r}; choose one first"

@@ -64,7 +64,7 @@ class ChosenRows(ScreenPart):
 
     def disabled_reason(self, name: str) -> str | None:
         """Return why the row is not one that a person has chosen, or that there is none."""
-        if name == "mark_all" and self.listing.doubt == "loading":
+        if name == "mark_all" and self.listing.stale_reason == "loading":
             return "the list is still loading; its rows are not to be marked yet"
         reason = self._row_reason(name) if self._acts(name) else None
         needs_row = name in self._needing and self._active()
@@ -85,7 +85,7 @@ class ChosenRows(ScreenPart):
         """Show the row that a refused command will act on, when it is asked for again."""
         if self._acts(name) and reason == self._row_reason(name):
             if not self.listing.marks or name in _AT_CURSOR:
-                self.listing.look_again()
+                self.listing.show_cursor()
             self._screen.refresh_frame()
 
     def marked_words(self) -> str:
@@ -140,7 +140,7 @@ class ChosenRows(ScreenPart):
             are = "is" if hidden == 1 else "are"
             return f"{hidden:,} of {marked} {are} hidden by the filter; {back} unmarks all"
         again = f"press {self._key(name)} again"
-        match listing.doubt:
+        match listing.stale_reason:
             case "loading":
                 return f"the list is still loading; {again} when it has loaded"
             case "replaced":

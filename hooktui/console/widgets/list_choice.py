@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from hooktui.console.widgets.page_window import SEARCH_PAGES, PageWindow
 
-Doubt = Literal["loading", "replaced", "hidden"]
+StaleReason = Literal["loading", "replaced", "hidden"]
 """Why a command must not act on the row under the cursor: another list is being loaded, the row is
 not the chosen one, or it is not in sight."""
 

@@ -169,10 +169,10 @@ class PageWindow(Generic[T]):
             if number == 0:
                 await end.to_end()
             else:
-                await end.before(SEARCH_PAGE)
+                await end.load_previous(SEARCH_PAGE)
             if end.find(identity) is not None:
                 return self._adopt(end)
-            await start.more(SEARCH_PAGE)
+            await start.load_next(SEARCH_PAGE)
         return start.find(identity) is not None and self._adopt(start)
 
     async def all_rows(self, most: int) -> list[T]:
@@ -190,7 +190,7 @@ class PageWindow(Generic[T]):
         self.total, self.estimated = other.total, other.estimated
         return True
 
-    async def more(self, limit: int = PAGE) -> None:
+    async def load_next(self, limit: int = PAGE) -> None:
         """Load the page after the ones in memory; the first ones may go."""
         if not self.has_more:
             return
@@ -203,7 +203,7 @@ class PageWindow(Generic[T]):
             self.first += len(self._pages.pop(0).rows)
         self._settle()
 
-    async def before(self, limit: int = PAGE) -> None:
+    async def load_previous(self, limit: int = PAGE) -> None:
         """Load the page before the ones in memory; the last ones may go."""
         if not self.has_before:
             return
@@ -216,7 +216,7 @@ class PageWindow(Generic[T]):
         del self._pages[MOST_PAGES:]
         self._settle()
 
-    async def again(self, top: int, bottom: int) -> None:
+    async def load_again(self, top: int, bottom: int) -> None:
         """Load the pages that hold the positions ``top`` to ``bottom`` again.
 
         What follows them is forgotten and fetched again when needed: rows may have come or gone, so

@@ -21,7 +21,7 @@ from textual.worker import Worker
 from hooktui.console.formatting import counted
 from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import move_bindings
-from hooktui.console.widgets.list_choice import Doubt, Load, RowChoice, search_chosen
+from hooktui.console.widgets.list_choice import Load, RowChoice, StaleReason, search_chosen
 from hooktui.console.widgets.marks import Marks
 from hooktui.console.widgets.page_window import MOST_PAGES, PAGE, PageSource, PageWindow
 from hooktui.console.widgets.styled import StyledLine
@@ -138,7 +138,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         return [row if drawn is None or self.row_id(drawn) != self.row_id(row) else drawn]
 
     @property
-    def doubt(self) -> Doubt | None:
+    def stale_reason(self) -> StaleReason | None:
         """Why a command must not act on the row under the cursor; None: it may."""
         row = self.cursor_row
         if self._arrived < self._asked:
@@ -155,7 +155,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         """Whether the row under the cursor is new there and has not been drawn yet."""
         return self.choice.row is None and self.cursor_row is not None
 
-    def look_again(self) -> None:
+    def show_cursor(self) -> None:
         """Choose the row under the cursor, and show it: a notice asks to look at it."""
         if self.cursor_row is None:
             self.select(self.choice.row)
@@ -194,7 +194,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         top = self.top
 
         async def again(window: PageWindow[T]) -> None:
-            await window.again(top, top + self.rows_high)
+            await window.load_again(top, top + self.rows_high)
 
         await self._load(again, "reload")
 
@@ -312,7 +312,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
     def _follows(self, load: Load) -> bool:
         """Return whether the chosen row is searched for beyond what a load has fetched."""
         if load == "reload":  # not where it is missing already, or the list was scrolled away
-            return self.choice.awaited or self.doubt is None
+            return self.choice.awaited or self.stale_reason is None
         return load != "page"
 
     def _take_over(self, fresh: PageWindow[T], load: Load) -> None:
@@ -347,9 +347,9 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             return
         window, top = self.window, self.top
         if top + self.rows_high + _NEAR > window.end and window.has_more:
-            self._in_background(partial(self._load, PageWindow.more, "page"))
+            self._in_background(partial(self._load, PageWindow.load_next, "page"))
         elif top - _NEAR < window.first and window.has_before:
-            self._in_background(partial(self._load, PageWindow.before, "page"))
+            self._in_background(partial(self._load, PageWindow.load_previous, "page"))
 
     def _in_background(self, work: Callable[[], Coroutine[None, None, object]]) -> None:
         """Run one piece of loading; a later one takes its place."""
