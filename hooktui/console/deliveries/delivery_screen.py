@@ -22,7 +22,7 @@ from hooktui.console.deliveries.document import (
 )
 from hooktui.console.deliveries.text import STATUS_TONES, again, moment, what_next, why_then
 from hooktui.console.frame.bulk import BulkRunner
-from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
@@ -341,22 +341,14 @@ class DeliveryScreen(ConsoleScreen):
         delivery = self.delivery
         if delivery is None:
             return
-        forms = {"json": ("the delivery as JSON", as_json(delivery))}
-        answers = [DialogOption("j", "the delivery as JSON, as the API gives it", "json")]
+        forms = []
         if delivery.request is not None:
-            check = as_check(delivery.request)
+            curl, check = as_curl(delivery.request), as_check(delivery.request)
+            words = "a curl command that sends the request again"
+            forms.append(CopyForm("c", words, "the curl command", curl))
             if check is not None:
-                forms["check"] = ("the check of the signature", check)
-                answers.insert(
-                    0, DialogOption("v", "a command that verifies the signature", "check")
-                )
-            forms["curl"] = ("the curl command", as_curl(delivery.request))
-            answers.insert(
-                0, DialogOption("c", "a curl command that sends the request again", "curl")
-            )
-        answer = await self.app.push_screen_wait(
-            Question("Copy as …", "Sensitive headers stay masked; no form holds a secret.", answers)
-        )
-        if answer in forms:
-            what, text = forms[answer]
-            self.notice(await copy(self.app, text, what), "good")
+                words = "a command that verifies the signature"
+                forms.append(CopyForm("v", words, "the check of the signature", check))
+        words, name = "the delivery as JSON, as the API gives it", "the delivery as JSON"
+        forms.append(CopyForm("j", words, name, as_json(delivery)))
+        await copy_as(self, "Sensitive headers stay masked; no form holds a secret.", forms)

@@ -13,7 +13,7 @@ from hooktui.client import calls
 from hooktui.console.deliveries.text import moment
 from hooktui.console.events.text import DecisionPages, came_to, decision_columns, decision_reason
 from hooktui.console.formatting import size
-from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
@@ -229,24 +229,17 @@ class EventScreen(ConsoleScreen):
         event = self.event
         if event is None:
             return
-        whole = msgspec.json.format(msgspec.json.encode(event), indent=2).decode()
-        forms = {"json": ("the event as JSON", whole)}
-        answers = [DialogOption("j", "the event as JSON, as the API gives it", "json")]
+        forms = []
         if event.body is not None:
-            forms["body"] = ("the body", event.body)
-            answers.insert(0, DialogOption("b", "the body, as it was sent", "body"))
+            forms.append(CopyForm("b", "the body, as it was sent", "the body", event.body))
         if event.body is not None and event.type != PING:
             command = f"printf %s {shlex.quote(event.body)} | hooktui emit {event.type} -"
-            forms["emit"] = ("the command", command)
-            answers.insert(1, DialogOption("e", "a command that sends such an event", "emit"))
-        answer = await self.app.push_screen_wait(
-            Question(
-                "Copy as …", "The body is the event's own; it holds no secret of ours.", answers
-            )
-        )
-        if answer in forms:
-            what, text = forms[answer]
-            self.notice(await copy(self.app, text, what), "good")
+            words = "a command that sends such an event"
+            forms.append(CopyForm("e", words, "the command", command))
+        whole = msgspec.json.format(msgspec.json.encode(event), indent=2).decode()
+        words, name = "the event as JSON, as the API gives it", "the event as JSON"
+        forms.append(CopyForm("j", words, name, whole))
+        await copy_as(self, "The body is the event's own; it holds no secret of ours.", forms)
 
 
 def _is_gone(row: HookDecision) -> bool:

@@ -10,7 +10,8 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Input
 
-from hooktui.console.frame.screen import ConsoleDialog
+from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
+from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.controls import Note, ShortList, ShortRow
 from hooktui.domain.hook_settings import check_name
 
@@ -77,6 +78,25 @@ class Question(ConsoleDialog[str]):
                 event.stop()
                 self.dismiss(answer.value)
                 return
+
+
+@dataclass(frozen=True, slots=True)
+class CopyForm:
+    """A form of what can be copied: its key and words in the dialog, its name, and the text."""
+
+    key: str
+    words: str
+    name: str
+    text: str
+
+
+async def copy_as(screen: ConsoleScreen, details: str, forms: Sequence[CopyForm]) -> None:
+    """Ask for one of several forms, and copy it; Esc copies nothing."""
+    options = [DialogOption(form.key, form.words, form.key) for form in forms]
+    chosen = await screen.app.push_screen_wait(Question("Copy as …", details, options))
+    for form in forms:
+        if form.key == chosen:
+            screen.notice(await copy(screen.app, form.text, form.name), "good")
 
 
 class NameQuestion(ConsoleDialog[str]):

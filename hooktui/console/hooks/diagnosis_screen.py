@@ -18,7 +18,7 @@ from textual.worker import Worker
 
 from hooktui.client import calls
 from hooktui.console.frame.bulk import BulkRunner
-from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.glyphs import Glyphs
@@ -267,17 +267,8 @@ class DiagnosisScreen(ConsoleScreen):
         diagnosis = self.diagnosis
         if diagnosis is None:
             return
-        answer = await self.app.push_screen_wait(
-            Question(
-                "Copy as …",
-                "The receiver's response is only in the JSON.",
-                [
-                    DialogOption("t", "text: the verdict and every step", "text"),
-                    DialogOption("j", "JSON, as the API gives it", "json"),
-                ],
-            )
-        )
-        forms = {"text": as_text, "json": as_json}
-        if answer in forms:
-            said = await copy(self.app, forms[answer](diagnosis), f"the diagnosis as {answer}")
-            self.notice(said, "good")
+        words, name = "text: the verdict and every step", "the diagnosis as text"
+        text = CopyForm("t", words, name, as_text(diagnosis))
+        words, name = "JSON, as the API gives it", "the diagnosis as json"
+        json = CopyForm("j", words, name, as_json(diagnosis))
+        await copy_as(self, "The receiver's response is only in the JSON.", [text, json])
