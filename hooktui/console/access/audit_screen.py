@@ -16,10 +16,10 @@ from hooktui.console.access.audit_text import (
     parse_filter,
 )
 from hooktui.console.frame.filtering import FilterPart
-from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.frame_text import no_match, top_screens
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.registry import KeyOf, relabel
+from hooktui.console.registry import relabel
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.shell.session_state import ScreenState
@@ -35,13 +35,6 @@ from hooktui.domain.wire.pages import Page
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
-
-
-def _nothing_fits(key: KeyOf) -> tuple[StyledLine, ...]:
-    return (
-        (("  Nothing like this was done.", "plain"),),
-        ((f"  {key('back')}", "accent"), ("  shows the whole trail again", "plain")),
-    )
 
 
 class AuditScreen(ListScreen[AuditEntry]):
@@ -104,7 +97,9 @@ class AuditScreen(ListScreen[AuditEntry]):
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of an empty trail, or that nothing matches."""
-        return _nothing_fits(self.shell.key) if self._narrow else self.EMPTY
+        if not self._narrow:
+            return self.EMPTY
+        return no_match("Nothing like this was done.", "the whole trail", self.shell.key)
 
     async def changed(self, changes: FeedChanges) -> None:
         """Load again what is seen after any change of people."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from hooktui.client import calls
 from hooktui.console.events.text import event_columns
 from hooktui.console.frame.filtering import FilterPart
+from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import KeyOf
 from hooktui.console.shell.feed_changes import FeedChanges
@@ -45,11 +47,7 @@ def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
     )
 
 
-def _nothing_fits(key: KeyOf) -> tuple[StyledLine, ...]:
-    return (
-        (("  No event fits the filter.", "plain"),),
-        ((f"  {key('back')}", "accent"), ("  shows all events again", "plain")),
-    )
+_no_match = partial(no_match, "No event fits the filter.", "all events")
 
 
 class EventsScreen(ListScreen[Event]):
@@ -89,7 +87,7 @@ class EventsScreen(ListScreen[Event]):
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of an empty list, or that nothing matches."""
-        lines = _nothing_fits if self.filter.text else _empty
+        lines = _no_match if self.filter.text else _empty
         return lines(self.shell.key)
 
     def on_mount(self) -> None:

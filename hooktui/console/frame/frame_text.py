@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hooktui.console.registry import TOP_SCREENS
+from hooktui.console.registry import TOP_SCREENS, KeyOf
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
@@ -20,6 +20,12 @@ def top_screens(here: str, *, short: bool = False) -> StyledLine:
         else:
             line += [(f"{top.key} ", "quiet"), (f"{top.label}  ", style)]
     return line
+
+
+def no_match(text: str, rest: str, key: KeyOf) -> tuple[StyledLine, ...]:
+    """Return the lines of a list whose filter matches nothing; ``rest`` is what "back" shows."""
+    back: StyledLine = ((f"  {key('back')}", "accent"), (f"  shows {rest} again", "plain"))
+    return ((f"  {text}", "plain"),), back
 
 
 def status_line(shell: Shell) -> tuple[StyledLine, StyledLine]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from time import monotonic
 from typing import ClassVar, Final
 
@@ -15,7 +16,7 @@ from hooktui.console.deliveries.columns import delivery_columns
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.filtering import FilterPart
-from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.frame_text import no_match, top_screens
 from hooktui.console.frame.list_screen import SortPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions
@@ -51,11 +52,7 @@ def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
     )
 
 
-def _nothing_fits(key: KeyOf) -> tuple[StyledLine, ...]:
-    return (
-        (("  No delivery matches the filter.", "plain"),),
-        ((f"  {key('back')}", "accent"), ("  shows all deliveries again", "plain")),
-    )
+_no_match = partial(no_match, "No delivery matches the filter.", "all deliveries")
 
 
 class HookScreen(ConsoleScreen):
@@ -284,7 +281,7 @@ class HookScreen(ConsoleScreen):
         self.filter.apply(text)
 
     def _filtered(self) -> None:
-        lines = _nothing_fits if self.filter.text else _empty
+        lines = _no_match if self.filter.text else _empty
         self.listing.empty = lines(self.shell.key)
         self.listing.load_anew()
 

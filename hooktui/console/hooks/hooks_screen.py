@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from time import monotonic
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from textual.app import ComposeResult
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.filtering import FilterPart
-from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.frame_text import no_match, top_screens
 from hooktui.console.frame.list_screen import SortPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions
@@ -55,11 +56,9 @@ def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
     )
 
 
-def _nothing_fits(key: KeyOf) -> tuple[StyledLine, ...]:
-    return (
-        (("  No hook has these words in its name, URL or events, and this status.", "plain"),),
-        ((f"  {key('back')}", "accent"), ("  shows all hooks again", "plain")),
-    )
+_no_match = partial(
+    no_match, "No hook has these words in its name, URL or events, and this status.", "all hooks"
+)
 
 
 class HooksScreen(ConsoleScreen):
@@ -297,7 +296,7 @@ class HooksScreen(ConsoleScreen):
         self.filter.apply(text)
 
     def _filtered(self) -> None:
-        lines = _nothing_fits if self.filter.text else _empty
+        lines = _no_match if self.filter.text else _empty
         self.listing.empty = lines(self.shell.key)
         self.listing.load_anew()
 
