@@ -97,7 +97,8 @@ class HookFields:
     ] = field(default_factory=dict, repr=False)
 
     sensitive_headers: Annotated[
-        tuple[str, ...], Setting("secret headers", "headers with write-only values", empty="none")
+        tuple[str, ...],
+        Setting("secret headers", "headers with write-only values", empty="none", text=NAMES),
     ] = ()
 
     basic_auth: Annotated[

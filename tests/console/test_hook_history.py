@@ -86,6 +86,7 @@ def test_an_action_is_reported_in_words_also_one_that_is_not_known_yet(action, r
         ("rate_per_s", 2.5, "2.5"),
         ("filter", None, "all events"),
         ("max_in_flight_cap", None, "the server's limit"),
+        ("sensitive_headers", ["X-A", "X-B"], "X-A, X-B"),
         ("timeout_s", "later", "later"),
         ("events", [1], "1"),
         ("overlap_s", 3600, "1h"),
