@@ -8,16 +8,16 @@ import pytest
 from hooktui.console.deliveries.columns import phases_bar, steps_of
 from hooktui.console.deliveries.document import RelatedData, sections_of
 from hooktui.console.deliveries.text import (
-    again,
     answer_words,
     error_words,
     moment,
+    next_step,
+    place_among,
     planned,
-    standing,
-    what_next,
+    status_word,
 )
 from hooktui.console.glyphs import ASCII, UNICODE
-from hooktui.console.hooks.summary import head_lines, standing_words
+from hooktui.console.hooks.summary import head_lines, state_words
 from hooktui.console.widgets.document_lines import document_lines
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.clock import to_rfc3339
@@ -64,8 +64,8 @@ def test_every_state_says_what_happens_next(
     fields: dict[str, object], words: str, following: str
 ) -> None:
     one = delivery(**fields)
-    assert standing(one) == words
-    assert following in what_next(one, AT_MS, KEY)
+    assert status_word(one) == words
+    assert following in next_step(one, AT_MS, KEY)
 
 
 def test_times_of_other_days_name_their_day() -> None:
@@ -155,9 +155,9 @@ def test_the_deliveries_of_an_event_to_a_hook_form_a_chain() -> None:
     # Red when a resend does not say what it is a resend of.
     first = delivery(id="dlv_1", status="failed")
     second = delivery(id="dlv_2", trigger="resend", status="delivered")
-    assert again("dlv_2", [first, second]) == " (after dlv_1, failed)"
-    assert again("dlv_1", [first, second]) == " (sent again as dlv_2, delivered)"
-    assert again("dlv_1", [first]) == ""
+    assert place_among("dlv_2", [first, second]) == " (after dlv_1, failed)"
+    assert place_among("dlv_1", [first, second]) == " (sent again as dlv_2, delivered)"
+    assert place_among("dlv_1", [first]) == ""
     around = RelatedData(AT_MS, KEY, family=[first, second])
     shown = [line.text for line in document_lines(sections_of(detail(id="dlv_2"), None, around))]
     assert shown[-3] == "▾ This event to this hook  2 deliveries; Enter opens one"
@@ -182,7 +182,7 @@ def test_a_disabled_hook_says_why_and_what_is_held() -> None:
         disabled_at=AT,
         stats=HookStats(held=7),
     )
-    words, tone = standing_words(one, AT_MS + 3_600_000, KEY)
+    words, tone = state_words(one, AT_MS + 3_600_000, KEY)
     assert words.startswith("not active: receiver answered 410 Gone, 1h ago")
     assert "sends the 7 held" in words
     assert tone == "bad"

@@ -8,12 +8,12 @@ from hooktui.console.events.emit_screen import MOST_BYTES, type_rows, wrong_json
 from hooktui.console.events.text import (
     DecisionPages,
     accepted_words,
-    came_to,
     decision_columns,
     decision_reason,
     decision_state,
     event_columns,
-    standing,
+    outcomes,
+    worst_status,
 )
 from hooktui.console.glyphs import UNICODE
 from hooktui.console.widgets.page_window import PageQuery
@@ -55,13 +55,13 @@ def text(pieces) -> str:
     ],
 )
 def test_an_event_stands_like_the_worst_of_its_deliveries(counts, word):
-    assert text(standing(replace(EVENT, counts=counts), UNICODE)) == word
+    assert text(worst_status(replace(EVENT, counts=counts), UNICODE)) == word
 
 
 def test_an_event_that_went_nowhere_says_why():
     nowhere = replace(EVENT, deliveries=0, counts=EventCounts())
-    assert text(standing(nowhere, UNICODE)) == "○ skipped"
-    assert text(standing(replace(nowhere, skipped=0), UNICODE)) == "  no hook"
+    assert text(worst_status(nowhere, UNICODE)) == "○ skipped"
+    assert text(worst_status(replace(nowhere, skipped=0), UNICODE)) == "  no hook"
 
 
 @pytest.mark.parametrize("room", [57, 77, 117, 250])
@@ -104,8 +104,8 @@ def test_a_sent_event_says_where_it_went():
         id="evt_1", type="job.failed", account=1, created_at=AT, size=2, body="{}",
         deliveries=(delivery(),), skips=(Skip(hook=1, reason="filter"),),
     )  # fmt: skip
-    assert came_to(detail) == "1 delivery, skipped 1 hook"
-    assert came_to(replace(detail, deliveries=(), skips=())) == "no hook asked for it when it came"
+    assert outcomes(detail) == "1 delivery, skipped 1 hook"
+    assert outcomes(replace(detail, deliveries=(), skips=())) == "no hook asked for it when it came"
 
 
 # The dialog

@@ -200,8 +200,10 @@ def test_passwords_and_headers_stay_out_of_the_repr() -> None:
 
 
 def test_the_folded_settings_are_summed_up() -> None:
-    assert form_values.more_in_words(typed()).startswith("as usual: headers, basic auth, signature")
-    words = form_values.more_in_words(
+    assert form_values.folded_in_words(typed()).startswith(
+        "as usual: headers, basic auth, signature"
+    )
+    words = form_values.folded_in_words(
         typed(timeout_s="5s", retry_schedule_s="", headers="A: 1\nB: 2", verify_tls=False)
     )
     assert words == "2 headers, TLS: NOT verified, deadline: 5s, retries: no retries"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hooktui.console.deliveries.text import to_come, to_come_pairs, why_then
+from hooktui.console.deliveries.text import to_come, to_come_pairs, wait_reason
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.wire.hooks import HookStats
 from hooktui.domain.wire.server import (
@@ -97,10 +97,10 @@ def test_nothing_is_planned_for_what_does_not_wait_for_a_time(fields: dict[str, 
 def test_why_the_next_attempt_comes_when_it_comes(
     fields: dict[str, Any], of_hook: dict[str, Any], of_server: dict[str, Any], words: str
 ) -> None:
-    said = why_then(detail(**fields), hook(**of_hook), server(**of_server), AT_MS)
+    said = wait_reason(detail(**fields), hook(**of_hook), server(**of_server), AT_MS)
     assert said.startswith(words)
     assert bool(said) == bool(words)
 
 
 def test_without_the_hook_nothing_is_claimed() -> None:
-    assert why_then(detail(next_attempt_at=LATER), None, None, AT_MS) == ""
+    assert wait_reason(detail(next_attempt_at=LATER), None, None, AT_MS) == ""

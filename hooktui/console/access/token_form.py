@@ -82,15 +82,15 @@ class TokenForm(ConsoleScreen):
         for typed in self.query(Input):
             typed.cursor_blink = False
         self.query_one("#name", Input).focus()
-        self._judge()
+        self._check_form()
 
     def on_input_changed(self) -> None:
         """Judge what is typed."""
-        self._judge()
+        self._check_form()
 
     def on_control_changed(self) -> None:
         """Judge what is chosen."""
-        self._judge()
+        self._check_form()
 
     def on_input_submitted(self) -> None:
         """Go to the next field on Enter."""
@@ -107,7 +107,7 @@ class TokenForm(ConsoleScreen):
         )
         return fields, dict(wrong)
 
-    def _judge(self) -> None:
+    def _check_form(self) -> None:
         if not self.is_attached:
             return
         fields, wrong = self._read()
@@ -130,7 +130,7 @@ class TokenForm(ConsoleScreen):
         """Make the token and show it, or show at the fields what is wrong."""
         self._tried = True
         fields, wrong = self._read()
-        self._judge()
+        self._check_form()
         if wrong or self._saving:
             if wrong:
                 self.query_one(f"#{next(iter(wrong))}", Input).focus()

@@ -11,7 +11,7 @@ from hooktui.console.deliveries.text import (
     STATUS_TONES,
     answer_words,
     moment,
-    standing,
+    status_word,
 )
 from hooktui.console.formatting import took
 from hooktui.console.glyphs import Glyphs
@@ -28,7 +28,7 @@ _CALM: Final = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.CANCELLED})
 
 def state(delivery: Delivery | DeliveryDetail, glyphs: Glyphs) -> StyledLine:
     """Return sign and word of a delivery's status; only what needs attention has a colour."""
-    word = standing(delivery)
+    word = status_word(delivery)
     sign = {
         "waiting": glyphs.waiting,
         "held": glyphs.waiting,

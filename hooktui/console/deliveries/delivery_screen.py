@@ -20,7 +20,13 @@ from hooktui.console.deliveries.document import (
     as_json,
     sections_of,
 )
-from hooktui.console.deliveries.text import STATUS_TONES, again, moment, what_next, why_then
+from hooktui.console.deliveries.text import (
+    STATUS_TONES,
+    moment,
+    next_step,
+    place_among,
+    wait_reason,
+)
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import top_screens
@@ -112,7 +118,7 @@ class DeliveryScreen(ConsoleScreen):
         return self.search.labels
 
     def compose_body(self) -> ComposeResult:
-        """The standing, the time line, the text."""
+        """The status, the time line, the text."""
         shell = self.shell
         yield Lines(id="head")
         yield WindowedList(
@@ -212,19 +218,19 @@ class DeliveryScreen(ConsoleScreen):
                 *state(delivery, self.shell.glyphs),
                 (dot, "quiet"),
                 (
-                    what_next(delivery, now_ms, self.shell.key),
+                    next_step(delivery, now_ms, self.shell.key),
                     STATUS_TONES[DeliveryStatus.FAILED] if failed else "plain",
                 ),
             )
         ]
-        why = why_then(delivery, self._hook, self.shell.status.latest, now_ms)
+        why = wait_reason(delivery, self._hook, self.shell.status.latest, now_ms)
         if why:
             lines.append(((f" why then: {why}", "plain"),))
         lines.append(
             (
                 (f" {delivery.event_type}", "plain"),
                 (f"{dot}event {delivery.event}{dot}came {came}{dot}by {delivery.trigger}", "quiet"),
-                (again(delivery.id, self._family), "quiet"),
+                (place_among(delivery.id, self._family), "quiet"),
             )
         )
         self.query_one("#head", Lines).show(lines)

@@ -17,7 +17,7 @@ from hooktui.console.deliveries.text import (
     error_words,
     moment,
     phases_words,
-    standing,
+    status_word,
     to_come_pairs,
 )
 from hooktui.console.formatting import counted, size, took
@@ -170,7 +170,7 @@ def _family(delivery: DeliveryDetail, around: RelatedData) -> list[Section]:
     for relative in around.family:
         came = moment(from_rfc3339(relative.created_at), around.now_ms)
         this = ", this one" if relative.id == delivery.id else ""
-        pairs.append((f"{came} by {relative.trigger}, {standing(relative)}{this}", relative.id))
+        pairs.append((f"{came} by {relative.trigger}, {status_word(relative)}{this}", relative.id))
     note = f"{counted(len(pairs), 'delivery')}; {around.key('open')} opens one"
     return [Section(FAMILY, note, pairs=tuple(pairs))]
 

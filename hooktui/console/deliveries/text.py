@@ -76,7 +76,7 @@ def planned(schedule_s: Sequence[float], now_ms: int) -> list[str]:
     return times
 
 
-def standing(delivery: Delivery | DeliveryDetail) -> str:
+def status_word(delivery: Delivery | DeliveryDetail) -> str:
     """Return the status in one word, as lists show it; a held delivery is ``held``."""
     if delivery.held and delivery.status == DeliveryStatus.PENDING:
         return "held"
@@ -87,7 +87,7 @@ def standing(delivery: Delivery | DeliveryDetail) -> str:
     return delivery.status
 
 
-def what_next(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> str:
+def next_step(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> str:
     """Return what happens to a delivery next, or how it ended."""
     reason = f": {delivery.reason}" if delivery.reason else ""
     match delivery.status:
@@ -107,7 +107,7 @@ def what_next(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> s
             return f"cancelled {_ended(delivery, now_ms)}{reason}; {again}"
 
 
-def again(delivery: str, family: Sequence[Delivery]) -> str:
+def place_among(delivery: str, family: Sequence[Delivery]) -> str:
     """Return the place of a delivery among those of its event to its hook, if there are several.
 
     Args:
@@ -121,10 +121,10 @@ def again(delivery: str, family: Sequence[Delivery]) -> str:
     others = []
     if place:
         before = family[place - 1]
-        others.append(f"after {before.id}, {standing(before)}")
+        others.append(f"after {before.id}, {status_word(before)}")
     if place < len(ids) - 1:
         after = family[place + 1]
-        others.append(f"sent again as {after.id}, {standing(after)}")
+        others.append(f"sent again as {after.id}, {status_word(after)}")
     return f" ({'; '.join(others)})"
 
 
@@ -214,7 +214,7 @@ def to_come_pairs(
     return tuple(pairs)
 
 
-def why_then(
+def wait_reason(
     delivery: DeliveryDetail, hook: Hook | None, server: ServerStatus | None, now_ms: int
 ) -> str:
     """Return why a delivery that waits does so until then; empty where there is nothing to say.

@@ -256,7 +256,7 @@ class EmitScreen(ConsoleScreen):
 
     def _fill(self, text: str) -> None:
         self.body.text = self._filled = text
-        self._judge()
+        self._check_body()
 
     async def _sample(self, event_type: str) -> str:
         """Return a body to begin with: a sample, else the latest event's of that type."""
@@ -278,9 +278,9 @@ class EmitScreen(ConsoleScreen):
 
     def on_text_area_changed(self) -> None:
         """Judge the body while it is typed."""
-        self._judge()
+        self._check_body()
 
-    def _judge(self) -> None:
+    def _check_body(self) -> None:
         text = self.body.text
         wrong = wrong_json(text)
         pieces = fine_json(text, self.shell.key) if wrong is None else ((wrong, "bad"),)

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 
 from hooktui.client import calls
 from hooktui.console.deliveries.text import moment
-from hooktui.console.events.text import DecisionPages, came_to, decision_columns, decision_reason
+from hooktui.console.events.text import DecisionPages, decision_columns, decision_reason, outcomes
 from hooktui.console.formatting import size
 from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import top_screens
@@ -138,7 +138,7 @@ class EventScreen(ConsoleScreen):
         dot = f" {self.shell.glyphs.dot} "
         came = moment(from_rfc3339(event.created_at), now_ms)
         self.query_one("#head", Lines).show(
-            (((f" came {came}{dot}{size(event.size)}{dot}{came_to(event)}", "plain"),),)
+            (((f" came {came}{dot}{size(event.size)}{dot}{outcomes(event)}", "plain"),),)
         )
         body = PURGED if event.body is None else event.body
         self.document.show([Section("Body", f"{size(event.size)}, as it was sent", text=body)])

@@ -13,7 +13,7 @@ from typing import Final
 from hooktui.client import calls
 from hooktui.client.calls import Call
 from hooktui.console.deliveries.columns import state as delivery_state
-from hooktui.console.deliveries.text import moment, what_next
+from hooktui.console.deliveries.text import moment, next_step
 from hooktui.console.formatting import counted, size
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.registry import KeyOf
@@ -26,7 +26,7 @@ from hooktui.domain.wire.events import AcceptedEvent, Event, EventDetail, HookDe
 from hooktui.domain.wire.pages import Page
 
 
-def standing(event: Event, glyphs: Glyphs) -> StyledLine:
+def worst_status(event: Event, glyphs: Glyphs) -> StyledLine:
     """Return sign and word of the worst status of an event's deliveries."""
     counts = event.counts
     if counts is not None and counts.failed:
@@ -72,7 +72,7 @@ def event_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Even
                sort="id"),
         Column(name="type", title="event", cell=lambda e: e.type, width=18, grow=2, most=40,
                priority=0),
-        Column(name="state", title="state", cell=lambda e: standing(e, glyphs), width=11,
+        Column(name="state", title="state", cell=lambda e: worst_status(e, glyphs), width=11,
                priority=0),
         count("delivered", "arrived", number("delivered", "plain"), 1),
         count("failed", "failed", number("failed", "bad"), 1),
@@ -105,7 +105,7 @@ def decision_reason(row: HookDecision, now_ms: int, key: KeyOf) -> StyledLine:
     if row.delivery is None:
         quiet = row.decision in (HookOutcome.NOT_SUBSCRIBED, HookOutcome.LATER)
         return ((row.reason, "quiet" if quiet else "plain"), *as_of_now)
-    pieces: list[StyledText] = [(what_next(row.delivery, now_ms, key), "plain")]
+    pieces: list[StyledText] = [(next_step(row.delivery, now_ms, key), "plain")]
     if row.deliveries > 1:
         pieces.append((f"; the latest of {counted(row.deliveries, 'delivery')}", "quiet"))
     return (*pieces, *as_of_now)
@@ -133,7 +133,7 @@ def decision_columns(
     )  # fmt: skip
 
 
-def came_to(event: EventDetail) -> str:
+def outcomes(event: EventDetail) -> str:
     """Return what became of an event in one line."""
     if not event.deliveries and not event.skips:
         return "no hook asked for it when it came"

@@ -115,7 +115,7 @@ TYPED_S: Final = 0.4
 _GROUP: Final = "dry run"
 
 
-class FormDryRun(ConsoleScreen):
+class DryRunForm(ConsoleScreen):
     """A form with `DryRunLines`; ``hook`` is the one that is edited, None for a new one."""
 
     def __init__(self, hook: Hook | None) -> None:
@@ -159,16 +159,16 @@ class FormDryRun(ConsoleScreen):
 
     def on_short_list_chosen(self, message: ShortList.Chosen) -> None:
         """Show the event that was chosen."""
-        from hooktui.console.hooks.dry_run import EventLook
+        from hooktui.console.hooks.dry_run import EventDialog
 
-        self.app.push_screen(EventLook(message.row.value))
+        self.app.push_screen(EventDialog(message.row.value))
 
 
-class EventLook(ConsoleDialog[None]):
+class EventDialog(ConsoleDialog[None]):
     """The event with an id; Esc goes back."""
 
     DEFAULT_CSS = """
-    EventLook > .dialog { width: 96; max-width: 96%; height: 90%; padding: 0 1; }
+    EventDialog > .dialog { width: 96; max-width: 96%; height: 90%; padding: 0 1; }
     """
 
     def __init__(self, event_id: str) -> None:

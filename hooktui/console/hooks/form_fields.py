@@ -110,7 +110,7 @@ class FormFields(VerticalScroll):
         self.query_one(TextArea).cursor_blink = False
 
     @property
-    def more(self) -> FoldTitle:
+    def fold_title(self) -> FoldTitle:
         """The heading of the settings that fold."""
         return self.query_one("#more-title", FoldTitle)
 
@@ -122,7 +122,7 @@ class FormFields(VerticalScroll):
 
     def unfold(self) -> None:
         """Show the folded settings."""
-        title = self.more
+        title = self.fold_title
         if not title.opened:
             title.action_act()
             self.fold(title)

@@ -18,7 +18,7 @@ from hooktui.console.formatting import counted
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks import form_values
-from hooktui.console.hooks.dry_run import DryRunLines, FormDryRun
+from hooktui.console.hooks.dry_run import DryRunForm, DryRunLines
 from hooktui.console.hooks.event_boxes import EventBoxes, in_words
 from hooktui.console.hooks.form_fields import LABELS, FormFields
 from hooktui.console.hooks.form_values import FormValues
@@ -34,7 +34,7 @@ from hooktui.domain.wire.hooks import Hook
 T = TypeVar("T")
 
 
-class HookForm(FormDryRun):
+class HookForm(DryRunForm):
     """A new hook (None), or the edit of one."""
 
     HEADING = "Webhook form"
@@ -134,7 +134,7 @@ class HookForm(FormDryRun):
             total = count_attempts(settings.retry_schedule_s)
             plan = f"{total}, if it failed from now on: {', '.join(times)} (each ±10 %)"
             self.fields.note("retry_schedule_s", plan)
-        self.fields.more.summarise(form_values.more_in_words(values))
+        self.fields.fold_title.summarise(form_values.folded_in_words(values))
         self.query_one("#summary", Note).show(*self._summary(values, len(shown)))
         self.try_out(settings, errors)
 

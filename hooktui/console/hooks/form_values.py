@@ -204,7 +204,7 @@ def _differing(before: FormValues, after: FormValues) -> list[str]:
     return [name for name in FIELDS if before[name] != after[name]]
 
 
-def more_in_words(values: FormValues) -> str:
+def folded_in_words(values: FormValues) -> str:
     """Return in short how the folded settings differ from a new hook's."""
     usual = new_values()
     words = []

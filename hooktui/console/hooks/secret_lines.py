@@ -67,7 +67,7 @@ class SecretLines(Redactable, can_focus=True):
         self._known = tuple(replace(secret, secret="") for secret in secrets)
         self._changed()
 
-    def are(self, secrets: Sequence[Secret]) -> bool:
+    def shows(self, secrets: Sequence[Secret]) -> bool:
         """Return whether these are the secrets that are shown, masked or not."""
         known = [secret.created_at for secret in self._known]
         return not known or known == [secret.created_at for secret in secrets]

@@ -174,7 +174,7 @@ class SecretScreen(ConsoleScreen):
             answer = await self._ask_for_secrets()
             if answer is None:
                 return
-            as_shown = self.lines.are(answer.secrets)
+            as_shown = self.lines.shows(answer.secrets)
             self.lines.remember(answer.secrets)
             if not as_shown:
                 again = f"look, then press {self.shell.key('copy')} again"

@@ -20,7 +20,7 @@ from hooktui.domain.wire.events import Catalogue, EventGroup
 from hooktui.domain.wire.hooks import Hook, HookHealth, TypeCount, pace_in_words
 
 
-def standing_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
+def state_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
     """Return how a hook is doing in one line: state with its reason, results, what waits."""
     stats = hook.stats
     words = []
@@ -54,7 +54,7 @@ def standing_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]
 
 def head_lines(hook: Hook, catalogue: Catalogue, now_ms: int, key: KeyOf) -> tuple[StyledLine, ...]:
     """Return the lines above the tabs: where it sends, what, how that goes, and at what pace."""
-    words, tone = standing_words(hook, now_ms, key)
+    words, tone = state_words(hook, now_ms, key)
     pace = pace_in_words(hook, lambda then: _ago(then, now_ms))
     lines: tuple[StyledLine, ...] = (
         ((" to        ", "quiet"), (url_in_words(hook.url), "plain")),
