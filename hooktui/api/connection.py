@@ -13,10 +13,16 @@ import struct
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from hooktui.api.connection_limiter import ConnectionLimiter, Place
@@ -26,7 +32,14 @@ from hooktui.api.responses import HeadTooLarge, TargetTooLong, TooSlow, problem
 from hooktui.domain.errors import HooktuiError, Malformed, Unavailable, Unsupported
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+    from uvicorn._types import (
+        ASGI3Application,
+        ASGIReceiveCallable,
+        ASGISendCallable,
+        ASGISendEvent,
+        HTTPResponseStartEvent,
+        Scope,
+    )
 
 HEAD_DEADLINE_S = 10.0
 """From the first byte of a head (or the start of the connection) to its end."""
@@ -52,7 +65,56 @@ MAX_PIPELINED: Final = 32
 MAX_DISCARDED_BYTES: Final = 16 * 1024 * 1024
 
 _RESET = struct.pack("ii", 1, 0)  # struct linger of socket(7): on, 0 s
+_MEANINGFUL = frozenset({b"connection", b"transfer-encoding"})
+"""Headers of a response that change how it is sent."""
 _LOOKED_AT = frozenset({b"host", b"expect", b"transfer-encoding"})
+
+
+class RequestCycle(RequestResponseCycle):
+    """A request and its response; a response of one part is one write with its head.
+
+    Two writes are two system calls, and wake the client twice: 9 us of 130 for an event (measured).
+    """
+
+    _start: HTTPResponseStartEvent | None = None
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Write a part of the response; the head waits for the first part of the body."""
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        start, self._start = self._start, None
+        if start is not None:
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                content = self._content(start, message.get("body", b""))
+                if content is not None:
+                    self._respond(content)
+                    return
+            await super().send(start)
+        await super().send(message)
+
+    def _content(self, start: HTTPResponseStartEvent, body: bytes) -> bytes | None:
+        """Return a whole response as bytes; None: it is not a usual one."""
+        if self.disconnected or self.flow.write_paused or not self.keep_alive:
+            return None
+        length = None
+        parts = [STATUS_LINE[start["status"]]]
+        for name, value in (*self.default_headers, *start.get("headers", ())):
+            if name == b"content-length":
+                length = value
+            elif name in _MEANINGFUL or HEADER_VALUE_RE.search(value):
+                return None
+            parts += (name, b": ", value, b"\r\n")
+        if length != b"%d" % len(body) or self.scope["method"] == "HEAD":
+            return None
+        return b"".join([*parts, b"\r\n", body])
+
+    def _respond(self, content: bytes) -> None:
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.transport.write(content)
+        self.message_event.set()
+        self.on_response()
 
 
 class ClientConnection(HttpToolsProtocol):
@@ -297,9 +359,41 @@ class ClientConnection(HttpToolsProtocol):
             self._check_target()
         if len(self.pipeline) >= MAX_PIPELINED:
             self._refuse(Malformed(f"more than {MAX_PIPELINED} requests wait on this connection"))
-        super().on_headers_complete()
-        if self.parser.should_upgrade():
-            self.cycle.keep_alive = False
+        waits = self._answering
+        self._begin(version)
+        if waits:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+        else:
+            self._start_asgi_task(self.cycle, self.app)
+
+    def _begin(self, version: str) -> None:
+        """Complete the scope of the request, as uvicorn does without a root path."""
+        target = httptools.parse_url(self.url)
+        path = target.path.decode("ascii")
+        scope = self.scope
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = target.path
+        scope["query_string"] = target.query or b""
+        self.cycle = RequestCycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=(
+                version == "1.1"
+                and self.parser.should_keep_alive()
+                and not self.parser.should_upgrade()
+            ),
+            on_response=self.on_response_complete,
+        )
 
     def _check_target(self) -> None:
         """Refuse a target whose host differs from the ``Host`` header (RFC 9112, 3.2.2)."""
