@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection
@@ -29,6 +30,8 @@ from hooktui.store.sqlite.transaction import Operation, WriteTransaction
 PAGE_BYTES = 4096
 _ROWS_PER_STEP, _EVENTS_PER_STEP = 200, 4
 """Rows that one step writes in about 1 ms; the body of an event may have 256 KiB."""
+_SMALL_BYTES = 512 * 1024
+"""Bodies of a transaction that may be written like other rows."""
 
 
 class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
@@ -50,7 +53,7 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         self._reserve = reserve
         self._matches = matches
         self._known: dict[tuple[AccountId, str], KnownKey] = {}
-        self._plan = Plan()
+        self._plan: Plan  # set by `plan`
 
     def load(self, work: WriteTransaction) -> None:
         """Look up the idempotency keys."""
@@ -75,44 +78,43 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
             now_ms=work.now_ms,
         )
         work.new_keys |= self._plan.new_keys
-
-    def run(self, work: WriteTransaction) -> Steps[None] | None:
-        """Insert the planned rows."""
-        plan = self._plan
-        rows = len(plan.events) + len(plan.pending) + len(plan.leased)
-        if rows > _ROWS_PER_STEP:
-            return self._insert_steps(work)
-        raw = work.raw
-        raw.executemany(sql.INSERT_EVENT, plan.events)
-        raw.executemany(sql.INSERT_PENDING, plan.pending)
-        raw.executemany(sql.INSERT_LEASED, plan.leased)
-        raw.executemany(sql.INSERT_KEY, plan.keys)
-        raw.executemany(sql.ADD_WAITING, [(n, hook) for hook, n in plan.waiting.items()])
-        self._inserted(work)
-        return None
-
-    def _insert_steps(self, work: WriteTransaction) -> Steps[None]:
-        plan = self._plan
-        for statement, rows, at_once in (
-            (sql.INSERT_EVENT, plan.events, _EVENTS_PER_STEP),
-            (sql.INSERT_PENDING, plan.pending, _ROWS_PER_STEP),
-            (sql.INSERT_LEASED, plan.leased, _ROWS_PER_STEP),
-            (sql.INSERT_KEY, plan.keys, _ROWS_PER_STEP),
-            (sql.ADD_WAITING, [(n, hook) for hook, n in plan.waiting.items()], _ROWS_PER_STEP),
-        ):
-            for start in range(0, len(rows), at_once):
-                work.raw.executemany(statement, rows[start : start + at_once])
-                yield
-        self._inserted(work)
-
-    def _inserted(self, work: WriteTransaction) -> None:
         work.notes.merge(self._plan.notes)
-        failpoints.hit("before_accept_commit")
-        self.result = self._plan.accepted, self._plan.claims
+        work.accepted.append(self._plan)
+
+    def execute(self, _work: WriteTransaction) -> tuple[list[Acceptance], list[ClaimedDelivery]]:
+        """Return the result; `insert_planned` has written the rows."""
+        return self._plan.accepted, self._plan.claims
 
     def compensate(self) -> Operation[None] | None:
         """Release the deliveries that were handed over; the events stay accepted."""
         return Release(self._plan.claims) if self._plan.claims else None
+
+
+def insert_planned(work: WriteTransaction) -> Steps[None]:
+    """Insert the accepted events of a transaction: all calls together, in few statements."""
+    plans = work.accepted
+    if not plans:
+        return
+    events = [row for plan in plans for row in plan.events]
+    waiting: dict[HookId, int] = {}
+    for plan in plans:
+        for hook, count in plan.waiting.items():
+            waiting[hook] = waiting.get(hook, 0) + count
+    is_small = sum(map(_size_of, events)) <= _SMALL_BYTES
+    for statement, rows, at_once in (
+        (sql.INSERT_EVENT, events, _ROWS_PER_STEP if is_small else _EVENTS_PER_STEP),
+        (sql.INSERT_PENDING, [row for plan in plans for row in plan.pending], _ROWS_PER_STEP),
+        (sql.INSERT_LEASED, [row for plan in plans for row in plan.leased], _ROWS_PER_STEP),
+        (sql.INSERT_KEY, [row for plan in plans for row in plan.keys], _ROWS_PER_STEP),
+        (sql.ADD_WAITING, [(n, hook) for hook, n in waiting.items()], _ROWS_PER_STEP),
+    ):
+        for start in range(0, len(rows), at_once):
+            work.raw.executemany(statement, rows[start : start + at_once])
+            yield
+    failpoints.hit("before_accept_commit")
+
+
+_size_of = itemgetter(4)
 
 
 class Claim(Operation[list[ClaimedDelivery]]):

@@ -14,7 +14,7 @@ from hooktui.domain.json_text import Steps
 from hooktui.domain.live_hook import LiveHook
 from hooktui.store import write_queue
 from hooktui.store.live_hooks import LiveHooks
-from hooktui.store.planning.accept import KnownKey, Lease
+from hooktui.store.planning.accept import KnownKey, Lease, Plan
 from hooktui.store.tx import SideEffects, Tx
 from hooktui.store.vault import Vault
 
@@ -40,6 +40,7 @@ class WriteTransaction:
     lease: Lease
     secrets_used: dict[int, int]
     notes: SideEffects = field(default_factory=SideEffects)
+    accepted: list[Plan] = field(default_factory=list)
     new_keys: dict[tuple[AccountId, str], KnownKey] = field(default_factory=dict)
     loaded: dict[HookId, LiveHook | None] = field(default_factory=dict)
     feed_end: int | None = None
@@ -76,10 +77,9 @@ class Operation(write_queue.Operation[R]):
         """Write, and return the result that is delivered after the commit."""
         raise NotImplementedError
 
-    def run(self, work: WriteTransaction) -> Steps[None] | None:
-        """Execute and store the result; return the steps to run instead if it may take long."""
+    def run(self, work: WriteTransaction) -> None:
+        """Execute and store the result."""
         self.result = self.execute(work)
-        return None
 
 
 class ChangeOperation(Operation[R]):

@@ -25,6 +25,7 @@ from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.clock import move_along
 from hooktui.store.sqlite.connections import copy_log
+from hooktui.store.sqlite.queue import insert_planned
 from hooktui.store.sqlite.transaction import Operation, WriteTransaction
 from hooktui.store.write_queue import WriteQueue, closed
 
@@ -197,11 +198,10 @@ def _plan(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> Steps[None
 
 
 def _execute(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> Steps[None]:
+    yield from insert_planned(work)
     for operation in batch:
         if operation.error is None:
-            steps = operation.run(work)
-            if steps is not None:
-                yield from steps
+            operation.run(work)
     feed = work.notes.feed
     for start in range(0, len(feed), MOST_PER_ROW):
         items = feed[start : start + MOST_PER_ROW]
