@@ -46,7 +46,8 @@ class Identity:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._names: dict[tuple[int, int], tuple[float, Names]] = {}
+        self._names: dict[tuple[int, int], tuple[Names, float]] = {}
+        self._peers: dict[PeerCredentials, tuple[Caller, float]] = {}
         self._tokens: dict[str, _KnownToken] = {}
         self._tokens_version = service.tokens_version
         self._touched: dict[int, float] = {}
@@ -57,18 +58,26 @@ class Identity:
         Raises:
             NotAllowed: this user has no role.
         """
-        names = await self._names_of(peer)
+        known = self._peers.get(peer)
+        if known is not None and known[1] > time.monotonic():
+            return known[0]
+        names, until_s = await self._names_of(peer)
         role = role_of(peer, names, self._service.roles)
         if role is None:
             raise NotAllowed(
                 f"user {names.user} (uid {peer.uid}) has no role on this server; its admin can give"
                 f' one in config.toml: [users] {names.user} = "viewer"'
             )
-        return Caller(names.user, role, peer=peer)
+        caller = Caller(names.user, role, peer=peer)
+        if len(self._peers) >= _MOST_KEPT:
+            self._peers.clear()
+        self._peers[peer] = (caller, until_s)
+        return caller
 
     async def stranger(self, peer: PeerCredentials) -> Actor:
         """Return a peer without a role as an actor of the audit trail."""
-        return Actor((await self._names_of(peer)).user, None, origin_of(peer))
+        names, _ = await self._names_of(peer)
+        return Actor(names.user, None, origin_of(peer))
 
     async def by_token(self, authorization: str, address: str) -> Caller:
         """Return the caller that the token of an ``Authorization`` header identifies.
@@ -84,16 +93,16 @@ class Identity:
             address=address,
         )
 
-    async def _names_of(self, peer: PeerCredentials) -> Names:
+    async def _names_of(self, peer: PeerCredentials) -> tuple[Names, float]:
+        """Return the names of a peer, and until when they are kept."""
         key = (peer.uid, peer.gid)
         known = self._names.get(key)
-        if known is not None and known[0] > time.monotonic():
-            return known[1]
-        names = await asyncio.to_thread(names_of, peer)
-        if len(self._names) >= _MOST_KEPT:
-            self._names.clear()
-        self._names[key] = (time.monotonic() + _NAMES_KEPT_S, names)
-        return names
+        if known is None or known[1] <= time.monotonic():
+            names = await asyncio.to_thread(names_of, peer)
+            if len(self._names) >= _MOST_KEPT:
+                self._names.clear()
+            known = self._names[key] = (names, time.monotonic() + _NAMES_KEPT_S)
+        return known
 
     async def _record(self, token: str) -> TokenRecord:
         if not _TOKEN.fullmatch(token):

@@ -5,6 +5,7 @@ The stored body is exactly the sent bytes; for NDJSON, the slice of the line tha
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
@@ -123,17 +124,24 @@ class Ingest:
 
     async def _account(self, scope: Scope) -> AccountId:
         """Return the account of the events; only the first call reads the store."""
-        requested = None
-        if scope["query_string"]:
-            given = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-            refuse_unknown(given, ("account",))
-            requested = account_number(given["account"][-1] if "account" in given else None)
         caller: Caller = scope["caller"]
-        account = caller.account(requested)
+        account = caller.account(_requested_account(scope["query_string"]))
         if account not in self._service.accounts:
             await check_account(self._service, account)
             self._service.accounts.add(account)
         return account
+
+
+@lru_cache(maxsize=64)  # a producer sends the same query each time: 3 % of the CPU for an event
+def _requested_account(query: bytes) -> int | None:
+    """Return the account that a query names.
+
+    Raises:
+        Refused: it has another parameter, or the account is not a number.
+    """
+    given = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+    refuse_unknown(given, ("account",))
+    return account_number(given["account"][-1] if "account" in given else None)
 
 
 def _key(scope: Scope) -> str | None:
