@@ -217,7 +217,6 @@ class ClientConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse data, unless the connection is being closed."""
-        self._unset_keepalive_if_required()
         if self._leaving:
             self._discard(len(data))
             return
@@ -242,6 +241,9 @@ class ClientConnection(HttpToolsProtocol):
 
     def look(self, now: float) -> None:
         """Close the connection if its deadline has passed; called about once a second."""
+        idle_since = self.idle_since
+        if idle_since is not None and time.monotonic() - idle_since > self.timeout_keep_alive:
+            self.transport.close()
         if self._head_since is not None:
             waited_s = now - self._head_since
             if self._leaving and waited_s > LINGER_S:
@@ -414,7 +416,11 @@ class ClientConnection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Continue with the next request, unless the client has not sent the body of this one."""
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if self.pipeline:
+                self._start_asgi_task(*self.pipeline.pop())
         self._unread_bytes = 0  # nothing is written while much is unread, so it was read
         cycle = self.cycle
         if not cycle.response_complete:

@@ -63,7 +63,7 @@ def is_plain(text: bytes) -> bool:
 
 
 def _is_flat(text: bytes) -> bool:
-    """Return whether it has no brackets after the first byte; four times as fast as counting them."""
+    """Return whether it has no brackets after the first byte: faster than counting them."""
     return text.find(b"{", 1) < 0 and text.find(b"[", 1) < 0
 
 

@@ -56,6 +56,14 @@ def test_a_head_that_does_not_arrive_is_not_waited_for(server, monkeypatch, dial
     assert [one.status for one in found if one.status != 200] == ([status] if status else [])
 
 
+def test_an_idle_connection_is_closed(tmp_path, monkeypatch):
+    monkeypatch.setattr(listener, "KEEP_ALIVE_S", 1)
+    with running_server(tmp_path) as one, unix(one) as client:
+        begun_s = time.monotonic()
+        assert [answer.status for answer in told(client, HEALTHZ)] == [200]
+        assert 1 <= time.monotonic() - begun_s < 10
+
+
 def test_a_head_that_drips_is_not_waited_for(server, monkeypatch):
     monkeypatch.setattr(connection, "HEAD_DEADLINE_S", 0.5)
     dripped = 0
