@@ -360,12 +360,13 @@ class Engine:
             for claim in unsent:
                 self._queues.free_slot(claim.hook, self._clock())
             self._return(unsent)
+        loop = asyncio.get_running_loop()
         for _ in range(min(len(self._next), _BEGIN_AT_ONCE)):
-            attempt = asyncio.create_task(self._attempt_all(self._next.popleft()))
+            attempt = loop.create_task(self._attempt_all(self._next.popleft()))
             self._attempts.add(attempt)
             attempt.add_done_callback(self._attempts.discard)
         if self._next:
-            asyncio.get_running_loop().call_soon(self._start_batch)
+            loop.call_soon(self._start_batch)
 
     def _return_late(self) -> None:
         """Return deliveries that waited too long for a slot."""
@@ -470,13 +471,17 @@ class Engine:
     # Record
 
     def _on_recorded(self, results: list[AttemptResult]) -> None:
-        delivered = sum(r.decision.outcome is Outcome.DELIVERED for r in results)
+        others = [
+            r.decision.outcome for r in results if r.decision.outcome is not Outcome.DELIVERED
+        ]
+        delivered = len(results) - len(others)
         self._count_bodies(
             -sum([len(r.claim.body) for r in results if r.claim.trigger is not Trigger.PING])
         )
         self._delivered.add(delivered)
-        self._failed.add(len(results) - delivered)
-        self._outcomes.update(r.decision.outcome for r in results)
+        self._failed.add(len(others))
+        self._outcomes[Outcome.DELIVERED] += delivered
+        self._outcomes.update(others)
         self._wake.set()
 
     def _on_commit(self, notice: CommitNotice) -> None:

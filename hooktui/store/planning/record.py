@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ from hooktui.domain.hook_failures import (
     after_attempt,
     spread_across_days,
 )
-from hooktui.domain.ids import DeliveryId, HookId
+from hooktui.domain.ids import HookId
 from hooktui.store.attempt_stats import BOUNDS_MS, DAY_MS, bucket_of, place_of
 from hooktui.store.contract import LEASE_S, AttemptResult
 from hooktui.store.feed_items import DeliveryState, HookEdit, attempt_item, delivery_item
@@ -130,26 +130,20 @@ class HookChange:
         return FailureStreak(since_ms, failing.failed + self.failed_after)
 
 
-def hook_changes(
-    results: Iterable[AttemptResult], final: Callable[[AttemptResult], bool]
-) -> dict[HookId, HookChange]:
-    """Sum up results per hook; ``final`` says whether a delivery has ended."""
-    changes: dict[HookId, HookChange] = {}
-    for result in results:
-        change = changes.setdefault(result.claim.hook, HookChange())
-        change.finished += final(result)
-        if result.decision.disable is not None and change.decision is None:
-            change.decision, change.disabled_at = result.decision, result.finished_at_ms
-        if result.decision.outcome is Outcome.INTERRUPTED:
-            continue
-        exchange = result.exchange
-        if result.finished_at_ms >= change.last_at:
-            change.last_code = exchange.status_code
-            change.last_error = None if exchange.error is None else exchange.error.value
-            change.last_at = result.finished_at_ms
-        if result.claim.trigger is not Trigger.PING:
-            _count(change, result)
-    return changes
+def _sum_up(change: HookChange, result: AttemptResult, *, ended: bool) -> None:
+    """Add a result to the change of its hook; ``ended`` says whether its delivery has."""
+    change.finished += ended
+    if result.decision.disable is not None and change.decision is None:
+        change.decision, change.disabled_at = result.decision, result.finished_at_ms
+    if result.decision.outcome is Outcome.INTERRUPTED:
+        return
+    exchange = result.exchange
+    if result.finished_at_ms >= change.last_at:
+        change.last_code = exchange.status_code
+        change.last_error = None if exchange.error is None else exchange.error.value
+        change.last_at = result.finished_at_ms
+    if result.claim.trigger is not Trigger.PING:
+        _count(change, result)
 
 
 def _count(change: HookChange, result: AttemptResult) -> None:
@@ -161,7 +155,10 @@ def _count(change: HookChange, result: AttemptResult) -> None:
     else:
         change.failed_after += 1
         change.failing_since = change.failing_since or result.started_at_ms
-    counts = change.buckets.setdefault(bucket_of(result.finished_at_ms), [0] * (2 + len(BOUNDS_MS)))
+    bucket = bucket_of(result.finished_at_ms)
+    counts = change.buckets.get(bucket)
+    if counts is None:
+        counts = change.buckets[bucket] = [0] * (2 + len(BOUNDS_MS))
     counts[0 if delivered else 1] += 1
     if result.exchange.total_ms is not None:
         counts[2 + place_of(result.exchange.total_ms)] += 1
@@ -174,13 +171,12 @@ def note_recorded(
     now_ms: int,
 ) -> dict[HookId, HookChange]:
     """Add recorded attempts to the change feed, mark hooks due; return the changes per hook."""
-    finished: set[tuple[DeliveryId, int]] = set()
+    changes: dict[HookId, HookChange] = {}
     for result, state in recorded:
         claim = result.claim
         if state.next_attempt_at is not None:
             notes.mark_due(claim.hook, state.next_attempt_at)
         else:
-            finished.add((claim.delivery, claim.number))
             hook = live.view.get(claim.hook)
             if hook is not None and hook.settings.ordered:
                 # Its slot was free before this commit, when a claim found the ordered queue
@@ -190,10 +186,11 @@ def note_recorded(
             attempt_item(claim.account, claim.hook, claim.delivery, claim.number, state)
         )
         notes.feed.append(delivery_item(claim.account, claim.hook, claim.delivery, state))
-    return hook_changes(
-        [result for result, _ in recorded],
-        lambda result: (result.claim.delivery, result.claim.number) in finished,
-    )
+        change = changes.get(claim.hook)
+        if change is None:
+            change = changes[claim.hook] = HookChange()
+        _sum_up(change, result, ended=state.next_attempt_at is None)
+    return changes
 
 
 def secrets_to_note(
