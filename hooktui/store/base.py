@@ -115,7 +115,7 @@ class BaseStore(ABC):
     ) -> tuple[list[Acceptance], list[ClaimedDelivery]]:
         """Store events with their deliveries, all or nothing."""
         check_keys(events)
-        self.check_room(sum(len(event.body) for event in events))
+        self.check_room(sum([len(event.body) for event in events]))
 
         def submit(matches: Matches) -> Awaitable[tuple[list[Acceptance], list[ClaimedDelivery]]]:
             operation = self.OPERATIONS.accept(events, reserve, matches)

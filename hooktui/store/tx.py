@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
+import msgspec
 from sqlalchemy import Connection
 from sqlmodel import Session
 
@@ -21,18 +21,17 @@ from hooktui.store.feed_items import Item
 from hooktui.store.vault import Vault
 
 
-@dataclass(slots=True)
-class SideEffects:
+class SideEffects(msgspec.Struct):
     """The side effects of a transaction: feed items to write, and notices to send after the commit.
 
     ``paused`` is set if the transaction paused (True) or resumed (False) all sending.
     """
 
-    feed: list[Item] = field(default_factory=list)
-    hooks_changed: set[HookId] = field(default_factory=set)
+    feed: list[Item] = []
+    hooks_changed: set[HookId] = set()
     paused: bool | None = None
-    due: dict[HookId, int] = field(default_factory=dict)
-    follow_ups: list[Callable[[Tx], None]] = field(default_factory=list)
+    due: dict[HookId, int] = {}
+    follow_ups: list[Callable[[Tx], None]] = []
 
     def mark_due(self, hook: HookId, due_ms: int) -> None:
         """Note that a hook has a pending delivery that is due at a time."""

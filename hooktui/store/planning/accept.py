@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
@@ -63,8 +63,7 @@ _HOOKS_PER_STEP, _EVENTS_PER_STEP = 100, 20
 """The amount of work in one step, about 0.5 ms."""
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(msgspec.Struct):
     """The rows of a call, ready to insert, and its result.
 
     ``events`` are (id, account, type, created, size, deliveries, skipped, skips, body);
@@ -73,15 +72,15 @@ class Plan:
     deliveries, skipped, created).
     """
 
-    events: list[tuple[object, ...]] = field(default_factory=list)
-    pending: list[tuple[object, ...]] = field(default_factory=list)
-    leased: list[tuple[object, ...]] = field(default_factory=list)
-    keys: list[tuple[object, ...]] = field(default_factory=list)
-    waiting: dict[HookId, int] = field(default_factory=dict)
-    new_keys: dict[tuple[AccountId, str], KnownKey] = field(default_factory=dict)
-    notes: SideEffects = field(default_factory=SideEffects)
-    accepted: list[Acceptance] = field(default_factory=list)
-    claims: list[ClaimedDelivery] = field(default_factory=list)
+    events: list[tuple[object, ...]] = []  # msgspec makes a new list for each plan
+    pending: list[tuple[object, ...]] = []
+    leased: list[tuple[object, ...]] = []
+    keys: list[tuple[object, ...]] = []
+    waiting: dict[HookId, int] = {}
+    new_keys: dict[tuple[AccountId, str], KnownKey] = {}
+    notes: SideEffects = msgspec.field(default_factory=SideEffects)
+    accepted: list[Acceptance] = []
+    claims: list[ClaimedDelivery] = []
 
 
 def check_keys(events: Sequence[NewEvent]) -> None:
