@@ -32,14 +32,7 @@ from hooktui.api.responses import HeadTooLarge, TargetTooLong, TooSlow, problem
 from hooktui.domain.errors import HooktuiError, Malformed, Unavailable, Unsupported
 
 if TYPE_CHECKING:
-    from uvicorn._types import (
-        ASGI3Application,
-        ASGIReceiveCallable,
-        ASGISendCallable,
-        ASGISendEvent,
-        HTTPResponseStartEvent,
-        Scope,
-    )
+    from uvicorn import _types as asgi
 
 HEAD_DEADLINE_S = 10.0
 """From the first byte of a head (or the start of the connection) to its end."""
@@ -76,45 +69,41 @@ class RequestCycle(RequestResponseCycle):
     Two writes are two system calls, and wake the client twice: 9 us of 130 for an event (measured).
     """
 
-    _start: HTTPResponseStartEvent | None = None
+    _start: asgi.HTTPResponseStartEvent | None = None
 
-    async def send(self, message: ASGISendEvent) -> None:
+    async def send(self, message: asgi.ASGISendEvent) -> None:
         """Write a part of the response; the head waits for the first part of the body."""
+        start, self._start = self._start, None
         if message["type"] == "http.response.start":
             self._start = message
-            return
-        start, self._start = self._start, None
-        if start is not None:
-            if message["type"] == "http.response.body" and not message.get("more_body"):
-                content = self._content(start, message.get("body", b""))
-                if content is not None:
-                    self._respond(content)
-                    return
+        elif start is None:
+            await super().send(message)
+        elif message["type"] != "http.response.body" or not self._send_whole(start, message):
             await super().send(start)
-        await super().send(message)
+            await super().send(message)
 
-    def _content(self, start: HTTPResponseStartEvent, body: bytes) -> bytes | None:
-        """Return a whole response as bytes; None: it is not a usual one."""
+    def _send_whole(
+        self, start: asgi.HTTPResponseStartEvent, end: asgi.HTTPResponseBodyEvent
+    ) -> bool:
+        """Write a whole response; return False if it, or the connection, is not as usual."""
         if self.disconnected or self.flow.write_paused or not self.keep_alive:
-            return None
-        length = None
+            return False
+        body, length = end.get("body", b""), None
         parts = [STATUS_LINE[start["status"]]]
         for name, value in (*self.default_headers, *start.get("headers", ())):
             if name == b"content-length":
                 length = value
             elif name in _MEANINGFUL or HEADER_VALUE_RE.search(value):
-                return None
+                return False
             parts += (name, b": ", value, b"\r\n")
-        if length != b"%d" % len(body) or self.scope["method"] == "HEAD":
-            return None
-        return b"".join([*parts, b"\r\n", body])
-
-    def _respond(self, content: bytes) -> None:
+        if length != b"%d" % len(body) or end.get("more_body") or self.scope["method"] == "HEAD":
+            return False
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
-        self.transport.write(content)
+        self.transport.write(b"".join([*parts, b"\r\n", body]))
         self.message_event.set()
         self.on_response()
+        return True
 
 
 class ClientConnection(HttpToolsProtocol):
@@ -279,7 +268,7 @@ class ClientConnection(HttpToolsProtocol):
         caller = "" if place is None else place.caller or f"source {place.source}"
         self._unsent.update(self, caller, size)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: asgi.ASGI3Application) -> None:
         if self.flow.write_paused:
             app = partial(self._answer_later, cycle, app)
         super()._start_asgi_task(cycle, app)
@@ -287,10 +276,10 @@ class ClientConnection(HttpToolsProtocol):
     async def _answer_later(
         self,
         cycle: RequestResponseCycle,
-        app: ASGI3Application,
-        scope: Scope,
-        receive: ASGIReceiveCallable,
-        send: ASGISendCallable,
+        app: asgi.ASGI3Application,
+        scope: asgi.Scope,
+        receive: asgi.ASGIReceiveCallable,
+        send: asgi.ASGISendCallable,
     ) -> None:
         """Handle a request once the response before it was read, so that only one is held."""
         await self.flow.drain()

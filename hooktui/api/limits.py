@@ -63,9 +63,7 @@ class RateLimiter:
     def take(self, caller: Caller, count: int = 1) -> None:
         """Count a request of a caller.
 
-        A batch may be larger than the burst: it passes if the bucket is not empty, and the excess
-            is a
-        debt.
+        A batch larger than the burst passes if the bucket is not empty; the excess is a debt.
 
         Raises:
             TooManyRequests: the caller has used up its rate; says when to try again.

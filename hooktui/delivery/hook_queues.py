@@ -11,8 +11,7 @@ the limit, hooks take turns: fewest in flight first, then the longest wait; noth
 ahead. No hook takes more than half of it, and hooks whose last attempt was slow leave a quarter to
 the others.
 
-This module has no I/O and no clock: times
-are arguments, in milliseconds.
+This module has no I/O and no clock: times are arguments, in milliseconds.
 """
 
 from __future__ import annotations

@@ -27,14 +27,8 @@ class AdaptiveRate:
     """
 
     __slots__ = (
-        "_accepted",
-        "_changed_s",
-        "_first_start_s",
-        "_grows_at_s",
-        "_growth",
-        "_lowers",
-        "closed_until_s",
-        "per_s",
+        "_accepted", "_changed_s", "_first_start_s", "_grows_at_s", "_growth", "_lowers",
+        "closed_until_s", "per_s",
     )  # fmt: skip
 
     def __init__(self) -> None:

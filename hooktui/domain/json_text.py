@@ -59,16 +59,12 @@ def is_plain(text: bytes) -> bool:
         _skip(text)
     except (RecursionError, msgspec.DecodeError):
         return False
-    return text.isascii() and (_is_flat(text) or _brackets(text) <= MAX_DEPTH)
+    return text.isascii() and (_is_flat(text) or text.count(b"[") + text.count(b"{") <= MAX_DEPTH)
 
 
 def _is_flat(text: bytes) -> bool:
     """Return whether it has no brackets after the first byte: faster than counting them."""
     return text.find(b"{", 1) < 0 and text.find(b"[", 1) < 0
-
-
-def _brackets(text: bytes) -> int:
-    return text.count(b"[") + text.count(b"{")
 
 
 def finish(steps: Steps[T]) -> T:
@@ -92,7 +88,7 @@ def check_steps(text: bytes, what: str) -> Steps[None]:
         _check_without_surrogates(text, what, error)
     if not text.isascii():
         _decoded(text, what)
-    if _brackets(text) > MAX_DEPTH:
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
         yield
         yield from _check_depth(text, what)
 

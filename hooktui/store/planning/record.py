@@ -142,11 +142,8 @@ def _sum_up(change: HookChange, result: AttemptResult, *, ended: bool) -> None:
         change.last_code = exchange.status_code
         change.last_error = None if exchange.error is None else exchange.error.value
         change.last_at = result.finished_at_ms
-    if result.claim.trigger is not Trigger.PING:
-        _count(change, result)
-
-
-def _count(change: HookChange, result: AttemptResult) -> None:
+    if result.claim.trigger is Trigger.PING:
+        return
     change.counted.append(result)
     delivered = result.decision.outcome is Outcome.DELIVERED
     if delivered:

@@ -30,8 +30,7 @@ from hooktui.store.sqlite.transaction import Operation, WriteTransaction
 PAGE_BYTES = 4096
 _ROWS_PER_STEP, _EVENTS_PER_STEP = 200, 4
 """Rows that one step writes in about 1 ms; the body of an event may have 256 KiB."""
-_SMALL_BYTES = 512 * 1024
-"""Bodies of a transaction that may be written like other rows."""
+_SMALL_BYTES = 512 * 1024  # bodies of a transaction that are written like other rows
 
 
 class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
@@ -100,7 +99,7 @@ def insert_planned(work: WriteTransaction) -> Steps[None]:
     for plan in plans:
         for hook, count in plan.waiting.items():
             waiting[hook] = waiting.get(hook, 0) + count
-    is_small = sum(map(_size_of, events)) <= _SMALL_BYTES
+    is_small = sum(map(itemgetter(4), events)) <= _SMALL_BYTES
     for statement, rows, at_once in (
         (sql.INSERT_EVENT, events, _ROWS_PER_STEP if is_small else _EVENTS_PER_STEP),
         (sql.INSERT_PENDING, [row for plan in plans for row in plan.pending], _ROWS_PER_STEP),
@@ -112,9 +111,6 @@ def insert_planned(work: WriteTransaction) -> Steps[None]:
             work.raw.executemany(statement, rows[start : start + at_once])
             yield
     failpoints.hit("before_accept_commit")
-
-
-_size_of = itemgetter(4)
 
 
 class Claim(Operation[list[ClaimedDelivery]]):
