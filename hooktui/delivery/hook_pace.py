@@ -51,7 +51,11 @@ def _limited_by(adaptive: AdaptiveLimit, now_s: float, now_ms: int) -> LimitedBy
             kind=LimitKind.OVERLOAD, response=cut.cause, in_flight=cut.in_flight, at=at
         )
     if adaptive.tolerated:
-        return LimitedBy(kind=LimitKind.TOLERATED, share=adaptive.tolerated)
+        return LimitedBy(
+            kind=LimitKind.TOLERATED,
+            response=adaptive.tolerated_cause or None,
+            share=adaptive.tolerated,
+        )
     return None
 
 

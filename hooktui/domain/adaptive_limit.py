@@ -139,6 +139,7 @@ class _Trial:
     share: float
     responses: int = 0
     overloads: int = 0
+    causes: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -159,6 +160,7 @@ class AdaptiveLimit:
     Attributes:
         rate: the rate, if the receiver responds 429.
         tolerated: the share of overload responses that come at any limit.
+        tolerated_cause: these responses, such as ``503``; empty if they differ.
         overloads: the number of cuts.
         last_cut: the latest of them that was not undone.
     """
@@ -168,13 +170,14 @@ class AdaptiveLimit:
         "_limit", "_median_s", "_minute_peak", "_minute_s", "_new_ceiling", "_next_step_s",
         "_overload", "_phase", "_reach_ceiling_s", "_share", "_since_followed", "_step",
         "_stepped_s", "_successes", "_trial", "_window", "cap", "last_cut", "overloads", "rate",
-        "tolerated",
+        "tolerated", "tolerated_cause",
     )  # fmt: skip
 
     def __init__(self, cap: int = DEFAULT_MAX_LIMIT) -> None:
         self.cap = cap
         self.rate = AdaptiveRate()
         self.tolerated = 0.0
+        self.tolerated_cause = ""
         self.overloads = 0
         self.last_cut: Cut | None = None
         self._limit = float(min(FIRST_LIMIT, cap))
@@ -243,9 +246,7 @@ class AdaptiveLimit:
                 window.measured_from_s = now_s
             elif ok:
                 window.completions += 1
-        if self._trial is not None and self._trial_undoes_cut(
-            self._trial, now_s, overloaded=not ok
-        ):
+        if self._trial is not None and self._trial_undoes_cut(self._trial, observed):
             return
         counts = began_s >= window.started_s
         if counts or self._overload is not None:
@@ -336,10 +337,13 @@ class AdaptiveLimit:
             share = min(self.tolerated, max(self._share.value, self.tolerated / 2))
             self.tolerated = share if share >= _LEAST_TOLERATED else 0.0
 
-    def _trial_undoes_cut(self, trial: _Trial, now_s: float, *, overloaded: bool) -> bool:
+    def _trial_undoes_cut(self, trial: _Trial, observed: Observation) -> bool:
         """Count a response of the trial; return whether it ended and undid the cut."""
+        now_s = observed.at_s
         trial.responses += 1
-        trial.overloads += overloaded
+        if observed.signal is Signal.OVERLOADED:
+            trial.overloads += 1
+            trial.causes.add(observed.cause)
         expected = trial.share * trial.responses
         if expected < _TRIAL_OVERLOADS:
             return False
@@ -347,6 +351,9 @@ class AdaptiveLimit:
         if trial.overloads < expected / 2:
             return False
         share = trial.overloads / trial.responses
+        if self.tolerated:
+            trial.causes.add(self.tolerated_cause)
+        self.tolerated_cause = trial.causes.pop() if len(trial.causes) == 1 else ""
         self.tolerated = min(_MOST_TOLERATED, max(self.tolerated, share))
         self._limit = max(self._limit, trial.limit)
         self._ceiling = self.last_cut = None

@@ -54,6 +54,9 @@ def test_a_share_of_overloads_at_any_pace_is_named() -> None:
     queue.limit.tolerated = 0.05
     limited_by = pace_of(queue, 0.0, NOW_MS).limited_by
     assert limited_by == LimitedBy(kind="tolerated", share=0.05)
+    queue.limit.tolerated_cause = "503"
+    limited_by = pace_of(queue, 0.0, NOW_MS).limited_by
+    assert limited_by == LimitedBy(kind="tolerated", response="503", share=0.05)
 
 
 def test_a_429_is_a_rate_that_is_not_known_until_starts_are_allowed_again() -> None:

@@ -87,6 +87,30 @@ def test_a_share_that_fails_at_any_pace_is_tolerated(share: float, seed: int):
     assert outcome.limit.tolerated <= 2 * share + 0.01
 
 
+def with_trial(*causes: str) -> AdaptiveLimit:
+    """Return a limit that tolerates every tenth response; the overloads have these causes."""
+    limit, now = AdaptiveLimit(), 0.0
+    for event in range(1_000):
+        now += 0.01
+        limit.began(now, 1)
+        overload = event % 10 == 9
+        cause = causes[event // 10 % len(causes)] if overload else ""
+        observed = Observation(BUSY if overload else TAKEN, now, now + 0.005, 0.005, cause)
+        limit.ended(observed, in_flight=1, saturated=True)
+    return limit
+
+
+def test_the_tolerated_share_names_its_response():
+    limit = with_trial("503")
+    assert (limit.tolerated, limit.tolerated_cause) == (pytest.approx(0.1, abs=0.05), "503")
+
+
+# Red when the response of the cut stands for all of them.
+def test_a_tolerated_share_of_several_responses_names_none():
+    limit = with_trial("503", "timeout")
+    assert (limit.tolerated, limit.tolerated_cause) == (pytest.approx(0.1, abs=0.05), "")
+
+
 # Red when what is tolerated never falls again.
 def test_the_tolerated_share_follows_downward():
     receivers = Receivers()

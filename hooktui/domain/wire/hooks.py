@@ -54,7 +54,8 @@ class LimitedBy:
     ``kind`` is a `LimitKind`. ``response`` is the HTTP status or error class that led to the last
     cut of the limit, with ``in_flight`` deliveries in flight, ``at`` that time. ``per_s`` is the
     rate in deliveries a second that the 429 responses allow, null until it is known. ``share``
-    (0 to 1) is that of the responses that show an overload at any pace.
+    (0 to 1) is that of the responses that show an overload at any pace; all of them are
+    ``response``, which is null if they differ.
     """
 
     kind: str
@@ -157,8 +158,12 @@ def _reason(limit: LimitedBy, ago: Callable[[str | None], str]) -> str:
                 return "waiting, as its 429 responses ask for"
             return f"{_two_digits(limit.per_s)} a second, as its 429 responses ask for"
         case LimitKind.TOLERATED:
-            share = (limit.share or 0) * 100
-            return f"{_two_digits(share)} % of the responses show an overload at any pace"
+            share = f"{_two_digits((limit.share or 0) * 100)} %"
+            if limit.response is None:
+                return f"{share} of the responses show an overload at any pace"
+            if limit.response.isdigit():
+                return f"{share} of the responses are {limit.response} at any pace"
+            return f"{share} of the attempts: {limit.response.replace('_', ' ')}, at any pace"
     return limit.kind  # of a newer server
 
 
