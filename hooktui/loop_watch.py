@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
@@ -52,6 +53,7 @@ class LoopWatch:
         self._clock = clock
         self._holds: deque[Hold] = deque()  # each one longer than those after it
         self._since_beat_s = 0.0
+        self._beat_due_s = math.inf
 
     def note(self, seconds: float, by: str) -> None:
         """Record that the loop was blocked until now."""
@@ -71,6 +73,22 @@ class LoopWatch:
         self._forget(self._clock())
         return self._holds[0] if self._holds else None
 
+    def held_s(self, since_s: float, until_s: float) -> float:
+        """Return the longest time in seconds between two times in which the loop was blocked.
+
+        A timer that is late just now counts: what runs after a hold may run before the timer.
+
+        Args:
+            since_s: a monotonic time.
+            until_s: the present one.
+        """
+        longest = max(0.0, until_s - max(since_s, self._beat_due_s))
+        for hold in reversed(self._holds):
+            if hold.at_s <= since_s:
+                break
+            longest = max(longest, hold.at_s - max(since_s, hold.at_s - hold.seconds))
+        return longest
+
     async def beat(self) -> None:
         """Measure the lateness of the loop repeatedly."""
         self.logging = True
@@ -79,10 +97,12 @@ class LoopWatch:
                 await self._beat_once()
         finally:
             self.logging = False
+            self._beat_due_s = math.inf
 
     async def _beat_once(self) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time() + BEAT_S
+        self._beat_due_s = self._clock() + BEAT_S
         await asyncio.sleep(BEAT_S)
         late_s, known_s = loop.time() - due, self._since_beat_s
         # It is late by everything that ran meanwhile; known holds explain it if they are most of

@@ -31,6 +31,36 @@ def test_the_longest_hold_of_the_last_minute_is_kept() -> None:
     assert watch.longest() is None
 
 
+def test_the_longest_hold_between_two_times_counts_as_far_as_it_lies_between_them() -> None:
+    clock = Clock()
+    watch = LoopWatch(clock.steady_s)
+    begun = clock.steady_s()
+    assert watch.held_s(begun - 1, begun) == 0.0
+    for seconds in (0.2, 0.5, 0.1):
+        clock.advance(1)
+        watch.note(seconds, "a")
+    now = clock.steady_s()
+    assert watch.held_s(begun, now) == pytest.approx(0.5)
+    assert watch.held_s(begun + 1.75, now) == pytest.approx(0.25)
+    assert watch.held_s(begun + 2, now) == pytest.approx(0.1)
+    assert watch.held_s(now, now) == 0.0
+
+
+# Red when only noted holds count: responses that wait for the loop are read before the timer.
+async def test_a_hold_counts_before_the_beat_has_noticed_it() -> None:
+    watch = LoopWatch()
+    beating = asyncio.create_task(watch.beat())
+    await asyncio.sleep(0)
+    begun = time.monotonic()
+    _hold(0.2)
+    now = time.monotonic()
+    assert watch.longest() is None
+    assert 0.15 < watch.held_s(begun, now) <= now - begun
+    beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
+    assert watch.held_s(now, now + 9) == 0.0
+
+
 def test_a_long_hold_is_logged_with_what_held(caplog: pytest.LogCaptureFixture) -> None:
     watch = LoopWatch()
     watch.note(0.3, "the start")

@@ -41,6 +41,7 @@ from hooktui.domain.json_text import Steps
 from hooktui.domain.observation import observation_of
 from hooktui.domain.rates import ThroughputMeter
 from hooktui.domain.wire.hooks import HookPace
+from hooktui.loop_watch import WATCH
 from hooktui.slices import in_slices
 from hooktui.store.contract import (
     Acceptance,
@@ -434,7 +435,9 @@ class Engine:
         queue = self._queues.queue(hook)
         if queue is None or queue.limit is None:
             return
-        observed = observation_of(result.exchange, began_s, monotonic(), result.retry_after_s)
+        now_s = monotonic()
+        held_s = WATCH.held_s(began_s, now_s)
+        observed = observation_of(result.exchange, began_s, now_s, result.retry_after_s, held_s)
         if observed is not None and self._queues.observe(queue, observed, self._clock()):
             log_cut(queue, observed.at_s)
             self._return(self._queues.withdraw(hook, keep=queue.most))

@@ -58,6 +58,11 @@ _ASSESSED_GROWTH = 1.15
 """Growth by less changes throughput and latency by less than they vary."""
 _STEP_BACK_S = 10.0
 """The wait after a step that only made responses slower."""
+_LATE = 0.25
+"""A response is late if this server's event loop was blocked for this share of its time, and a
+window if this share of its responses are."""
+_MOST_LEFT_OUT = 3
+"""Late windows in a row that are left out: a loop that is always late must not stop the growth."""
 _SLOWER_BY_S, _STEP_SLOWER_BY_S = 0.003, 0.01
 """Medians that grow by less, at rest and after a step, show how busy this machine is."""
 _FLOOR_BY_LATENCY = 2
@@ -93,6 +98,7 @@ class _Window:
         responses: all of them; ``overloads`` and ``saturated`` are parts.
         saturated: responses that left deliveries that wait for a slot.
         peak: most attempts in flight.
+        late: responses that the event loop of this server delayed.
         latencies: response times in seconds of those that kept up.
         measured_from_s: one median response time after the start; completions count from here.
     """
@@ -102,9 +108,15 @@ class _Window:
     overloads: int = 0
     saturated: int = 0
     peak: int = 0
+    late: int = 0
     latencies: list[float] = field(default_factory=list)
     measured_from_s: float | None = None
     completions: int = 0
+
+    @property
+    def is_late(self) -> bool:
+        """Whether its response times show the event loop of this server, not the receiver."""
+        return self.late > _LATE * self.responses
 
     def throughput(self, now_s: float) -> float | None:
         """Return completions a second; None: too few."""
@@ -149,6 +161,7 @@ class _Measure:
     limit: float
     throughput: float
     median_s: float
+    is_late: bool
 
 
 class AdaptiveLimit:
@@ -167,10 +180,10 @@ class AdaptiveLimit:
 
     __slots__ = (
         "_before_lowering", "_before_step", "_ceiling", "_cut_s", "_last_s", "_least_medians",
-        "_limit", "_median_s", "_minute_peak", "_minute_s", "_new_ceiling", "_next_step_s",
-        "_overload", "_phase", "_reach_ceiling_s", "_share", "_since_followed", "_step",
-        "_stepped_s", "_successes", "_trial", "_window", "cap", "last_cut", "overloads", "rate",
-        "tolerated", "tolerated_cause",
+        "_left_out", "_limit", "_median_s", "_minute_peak", "_minute_s", "_new_ceiling",
+        "_next_step_s", "_overload", "_phase", "_reach_ceiling_s", "_share", "_since_followed",
+        "_step", "_stepped_s", "_successes", "_trial", "_window", "cap", "last_cut", "overloads",
+        "rate", "tolerated", "tolerated_cause",
     )  # fmt: skip
 
     def __init__(self, cap: int = DEFAULT_MAX_LIMIT) -> None:
@@ -199,6 +212,7 @@ class AdaptiveLimit:
         self._successes = RecentSuccesses()
         self._minute_s, self._minute_peak = 0.0, 0
         self._last_s = 0.0
+        self._left_out = 0
         self._window = _Window(0.0)
 
     @property
@@ -252,6 +266,7 @@ class AdaptiveLimit:
         if counts or self._overload is not None:
             window.responses += 1
             window.saturated += saturated
+            window.late += observed.held_s > _LATE * observed.latency_s
             if not ok:
                 window.overloads += 1
             elif len(window.latencies) < _MOST_LATENCIES:
@@ -390,6 +405,11 @@ class AdaptiveLimit:
 
     def _decide(self, now_s: float) -> None:
         window = self._window
+        if window.is_late and self._overload is None and self._left_out < _MOST_LEFT_OUT:
+            self._left_out += 1
+            self._window = _Window(now_s)
+            return
+        self._left_out = 0
         if window.latencies:
             self._median_s = statistics.median(window.latencies)
             self._least_medians.add(now_s, self._median_s)
@@ -409,7 +429,7 @@ class AdaptiveLimit:
         throughput = window.throughput(now_s)
         if throughput is None or self._median_s is None:
             return
-        self._grow(now_s, _Measure(self._limit, throughput, self._median_s))
+        self._grow(now_s, _Measure(self._limit, throughput, self._median_s, window.is_late))
 
     def _grow(self, now_s: float, measure: _Measure) -> None:
         if self._before_lowering is not None:
@@ -480,6 +500,7 @@ class AdaptiveLimit:
     def _may_be_too_high(self, now_s: float, measure: _Measure) -> bool:
         return (
             self._phase is Phase.PROBING
+            and not measure.is_late
             and now_s >= self._next_step_s
             and self._limit > _FLOOR_BY_LATENCY
             and measure.median_s > 2 * self._least_medians.least(now_s) + _SLOWER_BY_S

@@ -55,6 +55,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
         latency_s: from the request to the first byte of the response.
         cause: the response in a word, such as ``503`` or ``timeout``.
         retry_after_s: its ``Retry-After``.
+        held_s: how long this server's event loop was blocked in that time.
     """
 
     signal: Signal
@@ -63,6 +64,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     latency_s: float
     cause: str = ""
     retry_after_s: float | None = None
+    held_s: float = 0.0
 
 
 def shows_overload(exchange: Exchange) -> bool:
@@ -71,7 +73,11 @@ def shows_overload(exchange: Exchange) -> bool:
 
 
 def observation_of(
-    exchange: Exchange, began_s: float, at_s: float, retry_after_s: float | None
+    exchange: Exchange,
+    began_s: float,
+    at_s: float,
+    retry_after_s: float | None,
+    held_s: float = 0.0,
 ) -> Observation | None:
     """Return what an attempt showed about the receiver's pace; None: nothing.
 
@@ -86,4 +92,4 @@ def observation_of(
     cause = ""
     if signal is Signal.OVERLOADED:
         cause = str(exchange.status_code or exchange.error)
-    return Observation(signal, began_s, at_s, latency_s, cause, retry_after_s)
+    return Observation(signal, began_s, at_s, latency_s, cause, retry_after_s, held_s)

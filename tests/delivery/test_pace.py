@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from hooktui.delivery import engine as engine_module
-from hooktui.domain.adaptive_limit import FIRST_LIMIT
+from hooktui.domain.adaptive_limit import FIRST_LIMIT, AdaptiveLimit
+from hooktui.domain.observation import Observation
+from hooktui.loop_watch import LoopWatch
 from hooktui.store import changes
 from hooktui.store.changes.hooks import change_hook, delete_hook
 from hooktui.store.queries import get_hook
@@ -241,3 +243,23 @@ async def test_a_receiver_that_responds_429_is_sent_its_rate(
     assert queue is not None
     assert queue.most >= FIRST_LIMIT
     assert refused < 30
+
+
+# Red when the engine does not tell the limit that its own loop was blocked.
+async def test_a_response_that_the_event_loop_delayed_says_for_how_long(
+    running, receivers, monkeypatch
+):
+    watch = LoopWatch()
+    monkeypatch.setattr(engine_module, "WATCH", watch)
+    observed: list[Observation] = []
+    monkeypatch.setattr(AdaptiveLimit, "ended", lambda _, one, **__: observed.append(one))
+    gate = Gate()
+    await running.hook(url_of(await receivers.behaving(gate)), max_in_flight=None)
+    await running.emit(1)
+    await until(lambda: gate.at_once == 1)
+    watch.note(0.001, "too short to be noted")
+    await asyncio.sleep(0.05)
+    watch.note(0.04, "GET /v1/events")
+    gate.open.set()
+    await running.all_are("delivered", 1)
+    assert [one.held_s for one in observed] == [pytest.approx(0.04)]

@@ -40,8 +40,40 @@ class Outcome:
         return sum(start <= at < end for at in self.refused)
 
 
+@dataclass(frozen=True)
+class Holds:
+    """The event loop is blocked for some seconds at regular intervals, from a time on."""
+
+    every_s: float
+    seconds: float
+    from_s: float = 0.0
+
+    def end(self, now: float) -> float:
+        """Return when the loop runs again."""
+        if now < self.from_s:
+            return now
+        begun = now - (now - self.from_s) % self.every_s
+        return max(now, begun + self.seconds)
+
+    def longest(self, start: float, end: float) -> float:
+        """Return the longest time between two times in which the loop was blocked."""
+        first = max(0, int((start - self.from_s) / self.every_s))
+        longest, begun = 0.0, self.from_s + first * self.every_s
+        while begun < end:
+            longest = max(longest, min(end, begun + self.seconds) - max(start, begun))
+            begun += self.every_s
+        return longest
+
+
+NO_HOLDS = Holds(1.0, 0.0)
+
+
 def simulate(
-    receiver: Receiver, seconds: float, cap: int = 256, arrivals_per_s: float | None = None
+    receiver: Receiver,
+    seconds: float,
+    cap: int = 256,
+    arrivals_per_s: float | None = None,
+    holds: Holds = NO_HOLDS,
 ) -> Outcome:
     """Send to a receiver; without a rate of arrivals there is always something due."""
     limit = AdaptiveLimit(cap)
@@ -80,14 +112,15 @@ def simulate(
             times.append(rate.closed_until_s + 1e-6)
         elif rate.per_s is not None and tokens < 1:
             times.append(now + max((1 - tokens) / rate.per_s, 1e-4))
-        then = min(times)
+        then = holds.end(min(times))
         outcome.limits += [limit.limit] * (int(then) - int(now))
         now = then
         while ending and ending[0][0] <= now:
             at, _, began, signal = heapq.heappop(ending)
+            at = holds.end(at)
             (outcome.taken if signal is TAKEN else outcome.refused).append(at)
             limit.ended(
-                Observation(signal, began, at, at - began, "503"),
+                Observation(signal, began, at, at - began, "503", held_s=holds.longest(began, at)),
                 in_flight=len(ending) + 1,
                 saturated=arrivals_per_s is None or due > 0,
             )

@@ -15,7 +15,7 @@ from hooktui.domain.observation import (
     shows_overload,
     signal_of,
 )
-from tests.domain.simulated_receivers import BUSY, TAKEN, Receivers, simulate
+from tests.domain.simulated_receivers import BUSY, TAKEN, Holds, Receivers, simulate
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,8 @@ def test_the_latency_is_that_of_the_first_byte():
     exchange = Exchange(status_code=200, first_byte_ms=20.0, connect_ms=400.0)
     observed = observation_of(exchange, 1.0, 1.5, None)
     assert observed == Observation(Signal.KEEPS_UP, 1.0, 1.5, 0.02)
+    held = observation_of(exchange, 1.0, 1.5, None, 0.4)
+    assert held == Observation(Signal.KEEPS_UP, 1.0, 1.5, 0.02, held_s=0.4)
 
 
 def test_it_starts_at_10_and_keeps_to_its_cap():
@@ -163,6 +165,23 @@ def test_a_receiver_that_slows_down_by_itself_keeps_its_limit():
     receivers = Receivers()
     outcome = simulate(receivers.changing(receivers.steady(0.05), 20, receivers.steady(0.4)), 120)
     assert outcome.per_s(60, 120) > 0.8 * 640
+
+
+# Red when late windows are assessed: 34, 36 and 21 at once.
+@pytest.mark.parametrize(
+    ("work_s", "holds"),
+    [(0.02, Holds(2, 1, 20)), (0.02, Holds(1, 0.5, 20)), (0.1, Holds(5, 2, 20))],
+)
+def test_a_blocked_event_loop_does_not_cut_the_limit(work_s: float, holds: Holds):
+    blocked = simulate(Receivers().workers(20, work_s), 50, 128, holds=holds)
+    free = simulate(Receivers().workers(20, work_s), 50, 128)
+    assert min(blocked.limits[20:]) >= min(free.limits[20:])
+
+
+# Red when a late window is left out however many there were: the limit stays at 10.
+def test_an_event_loop_that_is_always_late_does_not_stop_the_growth():
+    outcome = simulate(Receivers().steady(0.005), 20, 64, holds=Holds(0.02, 0.015))
+    assert outcome.limit.limit == 64
 
 
 @pytest.mark.parametrize("per_s", [1, 5, 50])
