@@ -3,8 +3,8 @@
 from tests.support import structure
 
 MOST = {
-    "modules": 356,
-    "lines": 63_990,
+    "modules": 357,
+    "lines": 64_120,
     "modules in import cycles": 0,
     "deepest ancestry": 4,
     "modules that only one store has": 0,

@@ -18,6 +18,7 @@ from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT
 from hooktui.domain.deliveries import Load
 from hooktui.domain.filters.limits import FilterLimits
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
+from hooktui.domain.limit_history import LimitHistory
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.roles import Role
 from hooktui.domain.wire.diagnosis import Check, Look, ProgressCallback
@@ -58,6 +59,10 @@ class EngineControl(Protocol):
 
     def pace_of(self, hook: HookId) -> HookPace | None:
         """Return the pace of a hook at this server; None: there is no such hook."""
+        ...
+
+    def limit_history(self, hook: HookId) -> LimitHistory | None:
+        """Return the adaptive limit of a hook over time; None: not known."""
         ...
 
 

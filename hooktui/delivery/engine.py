@@ -38,6 +38,7 @@ from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.json_text import Steps
+from hooktui.domain.limit_history import LimitHistory
 from hooktui.domain.observation import observation_of
 from hooktui.domain.rates import ThroughputMeter
 from hooktui.domain.wire.hooks import HookPace
@@ -239,6 +240,11 @@ class Engine:
         """Return the pace of a hook at this server; None: there is no such hook."""
         queue = self._queues.queue(hook)
         return None if queue is None else pace_of(queue, monotonic(), self._clock())
+
+    def limit_history(self, hook: HookId) -> LimitHistory | None:
+        """Return the adaptive limit of a hook over time; None: there is none, or no change yet."""
+        queue = self._queues.queue(hook)
+        return None if queue is None else queue.history
 
     async def paces(self, most: int) -> dict[HookId, HookPace]:
         """Return the paces of hooks with attempts in flight or a limit that was cut.

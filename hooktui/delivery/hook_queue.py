@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from hooktui.domain.adaptive_limit import FIRST_LIMIT, AdaptiveLimit
 from hooktui.domain.hook_failures import probe_at_ms
+from hooktui.domain.limit_history import LimitHistory
 from hooktui.domain.observation import Observation
 from hooktui.domain.rates import TokenBucket
 
@@ -82,6 +83,7 @@ class HookQueue:
         cap: of an adaptive limit; None: ``most`` is fixed.
         limit: the adaptive limit, once an attempt began.
         receiver: what ``limit`` was found for.
+        history: of the adaptive limit, once it changed.
         cut_logged_s: when a cut of the limit was last logged (monotonic).
         closed_until_ms: no delivery starts before it, because the receiver responded 429.
         ready_queue: the ready queues that contain it, in ``group``.
@@ -108,6 +110,7 @@ class HookQueue:
     cap: int | None = None
     limit: AdaptiveLimit | None = field(default=None, repr=False)
     receiver: object = field(default=None, repr=False)
+    history: LimitHistory | None = field(default=None, repr=False)
     cut_logged_s: float | None = None
     closed_until_ms: int | None = None
     ready_queue: ReadyQueues | None = field(default=None, repr=False, compare=False)
@@ -142,7 +145,7 @@ class HookQueue:
 
     def fix(self, most: int) -> None:
         """Allow a fixed number of deliveries in flight."""
-        self.most, self.cap, self.limit = most, None, None
+        self.most, self.cap, self.limit, self.history = most, None, None, None
 
     def adapt(self, cap: int, receiver: object) -> None:
         """Allow as many deliveries in flight as a receiver takes, up to a maximum."""
@@ -172,6 +175,11 @@ class HookQueue:
         in_flight = self.in_flight - self.starting
         limit.ended(observed, in_flight=in_flight, saturated=may_grow and self.is_saturated(now_ms))
         before, self.most = self.most, limit.limit
+        history = self.history
+        if self.most != (before if history is None else history.limit):
+            if history is None:
+                self.history = history = LimitHistory(now_ms, before)
+            history.change(now_ms, self.most)
         closed_s = limit.rate.closed_until_s - observed.at_s
         if closed_s > 0:
             self.closed_until_ms = now_ms + ceil(closed_s * 1000)

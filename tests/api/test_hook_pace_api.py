@@ -6,6 +6,7 @@ import json
 import time
 
 from tests.support.running_server import running_server
+from tests.support.waiting import wait_for
 
 IDLE = {"in_flight": 0, "in_flight_limit": 10, "limited_by": None}
 
@@ -65,6 +66,22 @@ def test_an_overload_is_named_with_its_response(api, account, receiver):
     assert limited_by["in_flight"] >= 1
     assert (limited_by["per_s"], limited_by["share"]) == (None, None)
     assert shown(api, hook["id"])["in_flight_limit"] < 10
+
+
+def test_the_health_has_the_limit_since_its_first_change(api, account, receiver):
+    receiver.status = 503
+    hook = made(api, account, receiver.url, retry_schedule_s=[3600])
+    untouched = made(api, account, receiver.url, events=["cluster"])
+    emit(api, account, 12)
+    wait_for(lambda: shown(api, hook["id"])["limited_by"])
+    health = api.get(f"/v1/hooks/{hook['id']}/health", params={"hours": 1}).json()
+    assert health["limits_since"] > health["points"][-2]["at"]
+    assert health["points"][0]["limit_max"] is None
+    last = health["points"][-1]
+    assert last["limit_min"] < last["limit_max"] == 10
+    health = api.get(f"/v1/hooks/{untouched['id']}/health", params={"hours": 1}).json()
+    assert health["limits_since"] is None
+    assert {point["limit_max"] for point in health["points"]} == {None}
 
 
 def test_the_body_of_a_ping_has_no_pace(api, account, receiver):

@@ -31,10 +31,12 @@ def point(at_ms: int = AT_MS, **fields: int | None) -> HealthPoint:
     return HealthPoint(at=to_rfc3339(at_ms), **(numbers | fields))  # type: ignore[arg-type]
 
 
-def health(*points: HealthPoint, counted_since: str | None = None) -> HookHealth:
+def health(
+    *points: HealthPoint, counted_since: str | None = None, limits_since: str | None = None
+) -> HookHealth:
     return HookHealth(
         hook=12, since=points[0].at, until=to_rfc3339(AT_MS + 1), step_s=STEP_MS // 1000,
-        points=points, types=(), counted_since=counted_since,
+        points=points, types=(), counted_since=counted_since, limits_since=limits_since,
     )  # fmt: skip
 
 
@@ -78,6 +80,22 @@ def test_a_backlog_that_is_known_for_a_part_says_so():
     at = to_rfc3339(AT_MS - 3_600_000)
     title = plots_of(health(point(), counted_since=at), AT_MS, UNICODE)[2].title
     assert "known since 11:00:00" in text(title)
+
+
+def test_a_limit_that_is_known_has_a_plot_that_says_since_when():
+    point_ = point(limit_min=4, limit_max=24)
+    assert len(plots_of(health(point_), AT_MS, UNICODE)) == 3
+    shown = health(point_, point(), limits_since=to_rfc3339(AT_MS - 3_600_000))
+    limit = plots_of(shown, AT_MS, UNICODE)[3]
+    assert text(limit.title) == (
+        " limit  █ lowest  ░ up to highest; not stored, known since 11:00:00"
+    )
+    assert (limit.solid, limit.total) == ([4, None], [24, None])
+    assert text(step_words(shown, 0, AT_MS)).endswith(
+        "no attempts  0 in the backlog  limit 4 to 24"
+    )
+    steady = health(point(delivered=1, limit_min=20, limit_max=20), point())
+    assert text(step_words(steady, 0, AT_MS)).endswith("0 in the backlog  limit 20")
 
 
 def test_the_scale_of_counts_fits_and_halves_no_delivery():

@@ -13,6 +13,7 @@ from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
 from hooktui.domain.adaptive_limit import AdaptiveLimit, Cut
 from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.limit_history import STEP_MS
 from hooktui.domain.observation import Observation, Signal
 from hooktui.domain.wire.hooks import HookPace, LimitedBy
 from hooktui.store.sqlite.store import SqliteStore
@@ -82,6 +83,28 @@ async def test_the_hooks_with_most_in_flight_are_listed_first(tmp_path: Path) ->
     assert list(await engine.paces(9)) == [2, 3, 4]
     assert list(await engine.paces(1)) == [2]
     await store.close()
+
+
+def test_the_limit_over_time_begins_with_its_first_change_and_ends_when_it_is_fixed() -> None:
+    queue = queue_of()
+    queue.limit, queue.most = AdaptiveLimit(), 10
+    for event in range(60):
+        at_s = event / 100
+        queue.began(at_s)
+        overloaded = event >= 40
+        observed = Observation(
+            Signal.OVERLOADED if overloaded else Signal.KEEPS_UP, at_s, at_s + 0.005, 0.005, "503"
+        )
+        queue.observe(observed, NOW_MS + event)
+        if event == 5:
+            assert queue.history is None
+    assert queue.history is not None
+    assert queue.history.between(NOW_MS, NOW_MS + STEP_MS) == (queue.most, 10)
+    assert queue.most < 10
+    queue.adapt(256, "another URL")
+    queue.observe(Observation(Signal.KEEPS_UP, 1.0, 1.005, 0.005), NOW_MS + STEP_MS)
+    queue.fix(3)
+    assert queue.history is None
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:

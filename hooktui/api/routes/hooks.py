@@ -48,6 +48,7 @@ from hooktui.domain.wire.hooks import (
     HookHealth,
     Secrets,
     for_revision_1,
+    with_limits,
     with_pace,
 )
 from hooktui.domain.wire.pages import Page
@@ -195,10 +196,11 @@ async def hook_health(
     hours: Annotated[int, Query(ge=1, le=MOST_HOURS)] = 24,
     account: AccountParameter = None,
 ) -> Response:
-    """Show a hook's health over the last hours: attempts, durations, backlog."""
+    """Show a hook's health over the last hours: attempts, durations, backlog, limit."""
     service = service_of(request)
     owner = caller_of(request).account_or_any(account)
-    return answer(await service.store.read(queries.hook_health, owner, hook, hours, now_ms()))
+    health = await service.store.read(queries.hook_health, owner, hook, hours, now_ms())
+    return answer(with_limits(health, service.engine.limit_history(hook)))
 
 
 @router.post("/v1/hooks/{hook}/ping", response_model=Pinged)

@@ -48,11 +48,11 @@ def range_line(
 
 
 def plots_of(health: HookHealth, now_ms: int, glyphs: Glyphs) -> list[Plot]:
-    """Return the three plots: attempts, how long they took, what waited."""
+    """Return the plots: attempts, how long they took, what waited, and the limit if it is known."""
     points = health.points
     solid, shade = glyphs.bars[-1], glyphs.shade
     delivered, failed = sum(p.delivered for p in points), sum(p.failed for p in points)
-    return [
+    plots = [
         Plot(
             (
                 (" attempts  ", "strong"),
@@ -87,6 +87,22 @@ def plots_of(health: HookHealth, now_ms: int, glyphs: Glyphs) -> list[Plot]:
             _count,
         ),
     ]
+    if health.limits_since is not None:
+        since = moment(from_rfc3339(health.limits_since), now_ms)
+        plots.append(
+            Plot(
+                (
+                    (" limit  ", "strong"),
+                    (f"{solid} lowest", "plain"),
+                    (f"  {shade} up to highest; not stored, known since {since}", "quiet"),
+                ),
+                [p.limit_min for p in points],
+                _count,
+                "plain",
+                total=[p.limit_max for p in points],
+            )
+        )
+    return plots
 
 
 def _share(delivered: int, failed: int) -> str:
@@ -127,11 +143,18 @@ def _clock(at_ms: int, now_ms: int) -> str:
 
 def _numbers(point: HealthPoint) -> list[StyledText]:
     backlog = "" if point.backlog is None else f"  {point.backlog:,} in the backlog"
+    limit = _limit_words(point.limit_min, point.limit_max)
     if not point.delivered + point.failed:
-        return [("no attempts", "quiet"), (backlog, "plain")]
+        return [("no attempts", "quiet"), (backlog + limit, "plain")]
     return [
         (f"{point.failed:,} failed", "bad" if point.failed else "quiet"),
         (f"  {point.delivered:,} delivered", "plain"),
         (f"  p50 {took(point.p50_ms)}  p95 {took(point.p95_ms)}", "plain"),
-        (backlog, "plain"),
+        (backlog + limit, "plain"),
     ]
+
+
+def _limit_words(lowest: int | None, highest: int | None) -> str:
+    if lowest is None or highest is None:
+        return ""
+    return f"  limit {lowest:,}" if lowest == highest else f"  limit {lowest:,} to {highest:,}"

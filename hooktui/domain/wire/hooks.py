@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from hooktui.domain.clock import from_rfc3339, to_rfc3339
 from hooktui.domain.hook_fields import HookFields
+from hooktui.domain.limit_history import LimitHistory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +237,8 @@ class HealthPoint:
     ``delivered`` and ``failed`` count attempts, without pings. ``p50_ms`` and ``p95_ms`` say how
     long these took (upper bounds from a histogram; null where there were none). ``backlog`` is how
     many deliveries were not final at the end of the step; null where that was not looked through.
+    ``limit_min`` and ``limit_max`` bound the adaptive limit in the step; null where that is not
+    known.
     """
 
     at: str
@@ -243,6 +247,8 @@ class HealthPoint:
     p50_ms: int | None
     p95_ms: int | None
     backlog: int | None
+    limit_min: int | None = None
+    limit_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,7 +268,9 @@ class HookHealth:
 
     The points are ``step_s`` seconds each, the oldest first, and the last one is not over yet.
     ``types`` and ``backlog`` come from the hook's newest deliveries: ``counted_since`` says from
-    when on, null where all of them were counted.
+    when on, null where all of them were counted. The responding server knows the limits from
+    ``limits_since`` on: it keeps them in memory, from their first change after its start. Null
+    where there was none.
     """
 
     hook: int
@@ -272,6 +280,21 @@ class HookHealth:
     points: tuple[HealthPoint, ...]
     types: tuple[TypeCount, ...]
     counted_since: str | None
+    limits_since: str | None = None
+
+
+def with_limits(health: HookHealth, history: LimitHistory | None) -> HookHealth:
+    """Return a hook's health with its limit over time; None: not known."""
+    if history is None:
+        return health
+    points = []
+    for point in health.points:
+        start_ms = from_rfc3339(point.at)
+        known = history.between(start_ms, start_ms + health.step_s * 1000)
+        lowest, highest = known or (None, None)
+        points.append(replace(point, limit_min=lowest, limit_max=highest))
+    since = to_rfc3339(history.since_ms)
+    return replace(health, points=tuple(points), limits_since=since)
 
 
 def step_s(hours: int) -> int:
