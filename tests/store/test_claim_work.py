@@ -22,7 +22,7 @@ from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.sqlite.store import SqliteStore
 from tests.store.backlog import RECURSIVE, SERIES, inserts, nodes
 from tests.store.servers import Servers, connected
-from tests.support.clocks import Clock
+from tests.support.clocks import START_MS, Clock
 from tests.support.stores import make_hook
 
 ROOM = 40
@@ -77,11 +77,22 @@ class Backlog:
             f" WHERE hook_id = {hook} AND status = 'pending'"
         )
 
+    async def lease_and_end_all(self, hook: int) -> None:
+        """Leave only dead versions of what waits for a hook, leased ones among them."""
+        await self.raw.execute(
+            "UPDATE delivery SET status = 'sending', next_attempt_at = NULL, lease_token = 1,"
+            f" lease_until = 1 WHERE hook_id = {hook}"
+        )
+        await self.raw.execute(
+            "UPDATE delivery SET status = 'delivered', lease_token = NULL, lease_until = NULL"
+            f" WHERE hook_id = {hook}"
+        )
+
     async def read_by(self, name: str) -> Read:
         """Return what a statement reads that has the values of the last claim."""
         (values,) = [values for query, values in self.ran if query == getattr(sql, name)]
         texts = ", ".join(map(_literal, values))
-        return await self._read_by(f"EXECUTE {name}({texts})")
+        return await self.read_by_statement(f"EXECUTE {name}({texts})")
 
     async def read_by_next_due(self, hook: int) -> Read:
         """Return what the search for a hook's next due delivery reads."""
@@ -90,14 +101,15 @@ class Backlog:
         statement = sql.NEXT_DUE
         for name, value in zip(queue._STARTS, values, strict=True):
             statement = statement.replace(f":{name} ", f"ARRAY[{value}] ")
-        return await self._read_by(statement)
+        return await self.read_by_statement(statement)
 
-    async def _read_by(self, statement: str) -> Read:
+    async def read_by_statement(self, statement: str) -> Read:
+        """Return what a statement reads."""
         await self.raw.execute("BEGIN")
         explained = await self.raw.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}")
         await self.raw.execute("ROLLBACK")
         found = list(nodes(json.loads(explained)[0]["Plan"]))
-        searches = [node for node in found if "delivery_due" in node.get("Index Name", "")]
+        searches = [n for n in found if n.get("Index Name", "").startswith(_CLAIM_INDEXES)]
         assert searches, found
         return Read(
             rows=max(
@@ -116,7 +128,8 @@ def _literal(value: object) -> str:
     return str(value)
 
 
-CLAIMS = ("CLAIM_FIRST_TRIES", "CLAIM_RETRIES", "FIND_DUE")
+CLAIMS = ("CLAIM_FIRST_TRIES", "CLAIM_RETRIES", "FIND_DUE", "FIND_FIRST_IN_LINE")
+_CLAIM_INDEXES = ("delivery_due", "delivery_open", "delivery_leased")
 
 
 @pytest.fixture
@@ -182,6 +195,25 @@ async def test_a_claim_does_not_read_what_was_claimed_before(
         assert read.is_fair(1), read
 
 
+# Red when the search for a lease of the hook reads what waits for it: 20,000 rows for one delivery.
+@pytest.mark.parametrize("waiting", SIZES)
+async def test_a_claim_of_an_ordered_hook_reads_the_leases_and_not_what_waits(
+    backlog: Backlog, waiting: int
+) -> None:
+    ordered = (await make_hook(backlog.store, ordered=True)).id
+    other = (await make_hook(backlog.store)).id
+    await backlog.add(20_000, other)
+    await backlog.lease_and_end_all(other)
+    await backlog.add(200, other)
+    leases = await backlog.claim(other, 200)
+    await backlog.add(waiting, ordered)
+    search = f"EXECUTE FIND_FIRST_IN_LINE({ordered}, {START_MS}, 0)"
+    await backlog.read_by_statement(search)  # marks what it finds dead
+    read = await backlog.read_by_statement(search)
+    assert read.rows <= leases + 1, read
+    assert read.blocks <= leases + ROOM, read
+
+
 async def test_a_claim_for_few_has_no_more_round_trips_than_one_for_many(backlog: Backlog) -> None:
     hook = (await make_hook(backlog.store)).id
     await backlog.add(1_000, hook)
@@ -229,6 +261,7 @@ async def test_a_claim_of_sqlite_takes_no_more_steps_when_more_waits(
     )
     steps = Steps(store, database)
     few, busy, retried, one_of_many = [(await make_hook(store)).id for _ in range(4)]
+    few_ordered, ordered = [(await make_hook(store, ordered=True)).id for _ in range(2)]
     steps.add(10, few)
     expected = await steps.of_claim(few)
     steps.add(waiting, busy)
@@ -237,4 +270,8 @@ async def test_a_claim_of_sqlite_takes_no_more_steps_when_more_waits(
     for hook in (busy, retried, one_of_many):
         assert await steps.of_claim(hook) <= 1.1 * expected, hook
     assert await steps.of_claim(busy, by_age=True) <= 1.1 * expected
+    steps.add(10, few_ordered)
+    expected = await steps.of_claim(few_ordered, 1)
+    steps.add(waiting, ordered)
+    assert await steps.of_claim(ordered, 1) <= 1.1 * expected
     await store.close()

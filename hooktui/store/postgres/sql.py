@@ -149,14 +149,19 @@ LOCK_ORDER: Final = "SELECT pg_advisory_xact_lock($1)"
 LAST_IN_LINE: Final = "SELECT MAX(id) FROM delivery WHERE hook_id = $1"
 
 FIND_FIRST_IN_LINE: Final = """
+WITH leased AS MATERIALIZED (
+    SELECT hook_id FROM delivery
+    WHERE status = 'sending' AND lease_until > 0 AND "trigger" <> 'ping')
 SELECT first.id, first.next_attempt_at FROM (
     SELECT id, status, next_attempt_at FROM delivery
     WHERE status IN ('pending', 'sending') AND hook_id = $1 AND "trigger" <> 'ping' AND id >= $3
     ORDER BY id LIMIT 1) AS first
 WHERE first.status = 'pending' AND first.next_attempt_at <= $2
-  AND NOT EXISTS (SELECT 1 FROM delivery s
-    WHERE s.status = 'sending' AND s.hook_id = $1 AND s."trigger" <> 'ping')"""
-"""Under the lock of the hook's order, so no other claim takes the same row."""
+  AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.hook_id = $1)"""
+"""Under the lock of the hook's order, so no other claim takes the same row.
+
+The leases are read by their index: joined, PostgreSQL would search all that waits for the hook.
+"""
 
 _FENCE = """d.id = n.id AND d.status = $1 AND d.attempts = n.number
     AND d.lease_token = n.token"""
