@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from hooktui.bench.databases import Databases, databases_of
-from hooktui.client.calls import get_delivery, resend_delivery, send_event
+from hooktui.client.calls import create_hook, get_delivery, resend_delivery, send_event
 from hooktui.client.sync_client import PlainClient
+from hooktui.domain.adaptive_limit import FIRST_LIMIT
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.failpoints import POINTS
@@ -249,6 +252,69 @@ def test_a_restart_does_not_wait_for_the_leases_of_the_server_that_died(stage: S
     wait_for(lambda: len(stage.receiver.entries()) > before, 15, "a delivery after the restart")
     accepted(stage, len(stage.producer.sent) + 20)
     assert_all_arrived(stage)
+
+
+def kill_beside_a_silent_receiver(
+    stage: Scenario, receiver: Receiver, lives_s: Sequence[float], retry_s: float
+) -> list[Counter[str]]:
+    """Kill a server that has claimed ahead for a receiver that stops to respond, again and again.
+
+    Returns:
+        What arrived without a response in each life of the server; the last one still runs.
+    """
+    stage.server.start()
+    fields = {
+        "url": receiver.url, "events": ["job"], "timeout_s": 15, "retry_schedule_s": [retry_s] * 3,
+    }  # fmt: skip
+    with PlainClient(stage.server.address) as client:
+        client.call(create_hook(1, fields))
+    stage.producer.start()
+    receiver.wait_for(300)
+    receiver.released.clear()
+    answered = len(receiver.requests)
+    accepted(stage, len(stage.producer.sent) + 300)
+    stage.producer.stop()
+    lives: list[Counter[str]] = []
+    before = answered
+    for seconds in lives_s:
+        time.sleep(seconds)
+        stage.server.kill()
+        arrived = receiver.requests[before:]
+        before += len(arrived)
+        lives.append(Counter(request.headers["X-Hook-Delivery"] for request in arrived))
+        stage.server.start()
+    return lives
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "databases",
+    ["sqlite", pytest.param("postgres", marks=pytest.mark.soak)],
+    indirect=True,
+)
+# Red when a server starts more at once than the limit of a receiver that has not responded.
+def test_a_kill_beside_a_silent_receiver_repeats_only_what_was_in_flight(
+    stage: Scenario, receiver: Receiver
+):
+    lives = kill_beside_a_silent_receiver(stage, receiver, (1.0, 0.5, 3.0, 1.5), 5)
+    assert {count for life in lives for count in life.values()} == {1}
+    assert all(0 < len(life) <= FIRST_LIMIT for life in lives[1:])
+    receiver.released.set()
+    assert stage.server.settle(60)
+    assert {one.status for one in stage.server.deliveries()} == {"delivered"}
+    arrived = Counter(request.headers["X-Hook-Delivery"] for request in receiver.requests)
+    assert len(arrived) == len(stage.producer.sent)
+    assert sum(arrived.values()) - len(arrived) <= sum(len(life) for life in lives)
+
+
+@pytest.mark.soak  # longer than a lease
+@pytest.mark.timeout(400)
+def test_a_receiver_that_never_responds_gets_nothing_twice_from_a_server(
+    stage: Scenario, receiver: Receiver
+):
+    lives = kill_beside_a_silent_receiver(stage, receiver, (80.0, 80.0), 3600)
+    assert {count for life in lives for count in life.values()} == {1}
+    assert FIRST_LIMIT < len(lives[1]) <= 6 * FIRST_LIMIT
 
 
 @pytest.mark.slow
