@@ -406,13 +406,22 @@ def follow_feed(
     limit: int | None = None,
     q: str | None = None,
     from_end: bool = False,
+    before: str | None = None,
 ) -> Call[FeedPage]:
     """Read changes after a position, waiting up to ``wait_s`` (at most 30) for the first.
 
-    ``from_end`` without ``after`` returns the newest ``limit`` changes and the position after them.
+    ``from_end`` without ``after`` returns the newest ``limit`` changes and the position after them;
+    with ``before``, the newest before that position.
     """
     path = _path(
-        "feed", account=account, after=after, wait=wait_s, limit=limit, q=q, from_end=from_end
+        "feed",
+        account=account,
+        after=after,
+        before=before,
+        wait=wait_s,
+        limit=limit,
+        q=q,
+        from_end=from_end,
     )
     return Call("GET", path, decode_page, timeout_s=USUAL_TIMEOUT_S + wait_s)
 

@@ -203,10 +203,15 @@ class BaseStore(ABC):
         return await self.read(feed.read_feed, position, limit, account, sieve)
 
     async def feed_tail(
-        self, limit: int, account: AccountId | None = None, sieve: Sieve | None = None
+        self,
+        limit: int,
+        account: AccountId | None = None,
+        sieve: Sieve | None = None,
+        before: str | None = None,
     ) -> FeedItemPage:
         """Return the newest ``limit`` changes (that pass the sieve), oldest first."""
-        return await self.read(feed.read_tail, limit, account, sieve)
+        position = None if before is None else feed.parse_position(before, "before")
+        return await self.read(feed.read_tail, limit, account, sieve, position)
 
     def feed_end(self) -> str:
         """Return the position after the newest change seen."""

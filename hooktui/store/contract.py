@@ -154,11 +154,21 @@ It runs inside the query that reads them.
 
 @dataclass(frozen=True, slots=True)
 class FeedItemPage:
-    """Changes after a position; ``reset`` if that position is older than the oldest change."""
+    """Changes after a position; ``reset`` if that position is older than the oldest change.
+
+    Attributes:
+        items: the changes, oldest first.
+        next: position after them.
+        reset: whether some changes after the position were deleted.
+        before: of a page from the end, the position before which to continue; None: nothing older.
+        searched_to_ms: time of the last change searched; None: none is left to search.
+    """
 
     items: tuple[FeedItem, ...]
     next: str
     reset: bool = False
+    before: str | None = None
+    searched_to_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,9 +321,19 @@ class Store(Protocol):
         ...
 
     async def feed_tail(
-        self, limit: int, account: AccountId | None = None, sieve: Sieve | None = None
+        self,
+        limit: int,
+        account: AccountId | None = None,
+        sieve: Sieve | None = None,
+        before: str | None = None,
     ) -> FeedItemPage:
-        """Return the newest ``limit`` changes (that pass the sieve), oldest first."""
+        """Return the newest ``limit`` changes (that pass the sieve), oldest first.
+
+        With ``before``, the newest before that position. A page ends like one of `feed`.
+
+        Raises:
+            Refused: the position is not one of this store's.
+        """
         ...
 
     def feed_end(self) -> str:

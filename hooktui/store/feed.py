@@ -63,16 +63,16 @@ class _Line(NamedTuple):
         return Position(self.at.row, self.at.offset + 1)
 
 
-def parse_position(after: str) -> Position:
-    """Return a position from its text.
+def parse_position(given: str, parameter: str = "after") -> Position:
+    """Return a position from its text; the parameter is named in the error.
 
     Raises:
         Refused: the text is not a position.
     """
-    row, dot, offset = after.partition(".")
-    if not (dot and row.isdecimal() and offset.isdecimal() and after.isascii() and len(after) < 40):
+    row, dot, offset = given.partition(".")
+    if not (dot and row.isdecimal() and offset.isdecimal() and given.isascii() and len(given) < 40):
         raise Refused.field(
-            "/after", f"{after[:50]!r} is not a position of the feed; use the next of a response"
+            f"/{parameter}", f"{given[:50]!r} is not a position of the feed; use one of a response"
         )
     return Position(int(row), int(offset))
 
@@ -95,6 +95,7 @@ def read_feed(
         return FeedItemPage((), str(Position(end, 0)), reset=True)
     page = _Collected(conn, limit, sieve)
     scanned, position = 0, after
+    at_ms: int | None = None
     while position.row < end and scanned < _MOST_SCANNED and not page.is_full():
         if page.pace.rests and position.row < _bounds(conn)[0]:
             break  # the oldest row was trimmed meanwhile; the next page reports the reset
@@ -106,37 +107,62 @@ def read_feed(
             part = lines[start : start + _LINES_AT_ONCE]
             scanned += len(part)
             cut = page.add([line for line in part if _concerns(line, account)])
-            if cut is not None:
-                return FeedItemPage(tuple(page.items), cut)
-            position = part[-1].behind
+            position = part[-1].behind if cut is None else parse_position(cut.behind)
+            at_ms = (cut or part[-1]).at_ms
             if page.is_full():
                 break
-        else:
+        if not lines or position == lines[-1].behind:
             position = Position(rows[-1][0] + 1, 0)
-    return FeedItemPage(tuple(page.items), str(position))
+    searched_to_ms = at_ms if position.row < end else None
+    return FeedItemPage(tuple(page.items), str(position), searched_to_ms=searched_to_ms)
 
 
 def read_tail(
-    conn: Connection, limit: int, account: AccountId | None, sieve: Sieve | None
+    conn: Connection,
+    limit: int,
+    account: AccountId | None,
+    sieve: Sieve | None,
+    before: Position | None = None,
 ) -> FeedItemPage:
-    """Return the newest ``limit`` changes that pass, oldest first, and the position after them."""
-    _, end = _bounds(conn)
+    """Return the newest ``limit`` changes before a position that pass, oldest first.
+
+    Without a position, these are the newest of all. ``next`` is the position after them.
+    """
+    oldest, end = _bounds(conn)
+    newest = Position(end, 0) if before is None else before
+    if newest > Position(end, 0):
+        return FeedItemPage((), str(Position(end, 0)), reset=True)
     page = _Collected(conn, limit, sieve)
-    scanned, row = 0, end - 1
-    while scanned < _MOST_SCANNED and not page.is_full():
+    scanned, position = 0, newest
+    at_ms: int | None = None
+    while position > Position(oldest, 0) and scanned < _MOST_SCANNED and not page.is_full():
+        row = position.row if position.offset else position.row - 1
         rows = _rows(conn, "pos <= :row ORDER BY pos DESC", row)
         if not rows:
+            position = Position(oldest, 0)  # the older rows were trimmed meanwhile
             break
-        row = rows[-1][0] - 1
-        lines = list(_lines(reversed(rows)))
+        lines = [line for line in _lines(reversed(rows)) if line.at < position]
         lines.reverse()
         for start in range(0, len(lines), _LINES_AT_ONCE):
             part = lines[start : start + _LINES_AT_ONCE]
             scanned += len(part)
-            page.add([line for line in part if _concerns(line, account)])
+            cut = page.add([line for line in part if _concerns(line, account)])
+            position = part[-1].at if cut is None else position_of(cut)
+            at_ms = (cut or part[-1]).at_ms
             if page.is_full():
                 break
-    return FeedItemPage(tuple(reversed(page.items)), str(Position(end, 0)))
+        else:
+            position = Position(rows[-1][0], 0)
+    items = tuple(reversed(page.items))
+    if position <= Position(oldest, 0):
+        return FeedItemPage(items, str(newest))
+    return FeedItemPage(items, str(newest), before=str(position), searched_to_ms=at_ms)
+
+
+def position_of(item: FeedItem) -> Position:
+    """Return the position of a change."""
+    behind = parse_position(item.behind)
+    return Position(behind.row, behind.offset - 1)
 
 
 @dataclass(slots=True)
@@ -160,8 +186,11 @@ class _Collected:
         late = self.sieve is not None and self.looked and time.monotonic() > self.give_up_s
         return late or len(self.items) >= self.limit or self.size >= MOST_PAGE_BYTES
 
-    def add(self, lines: Sequence[_Line]) -> str | None:
-        """Collect changes that pass, in order; return the next position once the page is full."""
+    def add(self, lines: Sequence[_Line]) -> FeedItem | None:
+        """Collect changes that pass, in order.
+
+        Return the last one that was tested, if the page is full before the end of the lines.
+        """
         changes = list(_objects(self.conn, lines))
         sifted = ((item, True) for item in changes)
         before: FeedItem | None = None
@@ -172,7 +201,7 @@ class _Collected:
             item, fits = step
             if before is not None and (self.is_full() or self.size + _size(item) > MOST_PAGE_BYTES):
                 self.size = MOST_PAGE_BYTES
-                return before.behind
+                return before
             before, self.looked = item, True
             if fits:
                 self.items.append(item)

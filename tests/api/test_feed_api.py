@@ -170,6 +170,34 @@ def test_a_page_ends_at_1_mib_as_it_is_written():
     assert json.loads(finish(_written(FeedItemPage(items[:2], "end"))))["next"] == "end"
 
 
+# Red when the newest changes are cut off, which are the ones that were asked for.
+def test_a_page_from_the_end_holds_the_newest_as_it_is_written():
+    items = tuple(_attempt(number) for number in range(60))
+    page = json.loads(finish(_written(FeedItemPage(items, "end"), from_end=True)))
+    assert page["next"] == "end"
+    assert page["before"] == f"1.{60 - len(page['data'])}"
+    assert page["searched_to"] == "1970-01-01T00:00:00.000Z"
+    assert page["data"][-1]["number"] == 59
+    whole = json.loads(finish(_written(FeedItemPage(items[:2], "end"), from_end=True)))
+    assert set(whole) == {"data", "next"}
+
+
+# Red when a search that took too long ends like one that reached the end.
+def test_a_search_that_took_too_long_says_where_to_continue(api, account, monkeypatch):
+    for _ in range(3):
+        _emit(api, account, "cluster.error")
+    monkeypatch.setattr("hooktui.store.feed.SEARCH_S", -1)
+    for wanted, position in ((("from_end", True), "before"), (("limit", 500), "next")):
+        page = _feed(api, account, q="event:cluster.idled", **dict([wanted]))
+        assert page["data"] == []
+        pages = 1
+        while "searched_to" in page:
+            given = "before" if position == "before" else "after"
+            page = _feed(api, account, q="event:cluster.idled", **{given: page[position]})
+            pages += 1
+        assert pages >= 3
+
+
 def _attempt(number):
     attempt = Attempt(
         delivery="dlv_1", number=number, started_at="", outcome="failed", status_code=500,
@@ -183,6 +211,8 @@ def _attempt(number):
     ("params", "pointer"),
     [
         ({"after": "rubbish"}, "/after"),
+        ({"before": "rubbish"}, "/before"),
+        ({"before": "1.0", "after": "1.0"}, "/before"),
         ({"limit": 0}, "/limit"),
         ({"limit": 501}, "/limit"),
         ({"wait": "x"}, "/wait"),

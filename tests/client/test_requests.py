@@ -117,6 +117,14 @@ async def test_the_feed_gives_lines_of_several_kinds(ask, server):
     assert server.asked[0].path == ("/v1/feed?account=1&after=p1&wait=3&limit=10&q=status%3Afailed")
 
 
+async def test_a_page_of_the_feed_says_how_far_it_searched(ask, server):
+    part = {"before": "p1", "searched_to": "2026-11-25T00:00:00.000Z"}
+    server.will(answer({"data": [], "next": "p2", **part}))
+    page = await ask(calls.follow_feed(1, from_end=True, before="p2"))
+    assert (page.before, page.searched_to) == (part["before"], part["searched_to"])
+    assert server.asked[0].path == "/v1/feed?account=1&before=p2&wait=0&from_end=true"
+
+
 async def test_a_position_that_is_gone_is_reported(ask, server):
     server.will(answer({"reset": True, "next": "p9"}))
     page = await ask(calls.follow_feed(1, after="p1"))

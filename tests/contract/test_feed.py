@@ -145,7 +145,8 @@ async def test_the_tail_is_the_newest_oldest_first(
     assert tail.next == store.feed_end()
     kept = await store.feed_tail(100, DEFAULT, events_alone)
     assert [item.object.id for item in kept.items] == ids[-100:]
-    assert (await store.feed_tail(5, AccountId(9))).items == ()
+    nothing = await store.feed_tail(5, AccountId(9))
+    assert (nothing.items, nothing.before) == ((), None)
 
 
 async def test_a_waiting_reader_wakes_at_the_commit(opened: Opened) -> None:
@@ -276,5 +277,35 @@ async def test_a_search_that_takes_too_long_says_where_it_goes_on(
     while after != store.feed_end():
         page = await store.feed(after, 500, DEFAULT, events_alone)
         after, pages, events = page.next, pages + 1, events + len(page.items)
+        assert (page.searched_to_ms is None) == (after == store.feed_end())
     assert events == 3
     assert pages > 3
+
+
+# Red when a page from the end that holds too little does not say where the search ended.
+@pytest.mark.parametrize("search_s", [-1, 60])
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
+async def test_a_search_from_the_end_continues_before_the_last_page(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, limit: int, search_s: int
+) -> None:
+    store = opened.store
+    monkeypatch.setattr("hooktui.store.feed.SEARCH_S", search_s)
+    await make_hook(store)
+    for count in (1, 2, 5):
+        await emit(store, count)
+    whole = (await store.feed(None, 1000)).items
+    for sieve in (None, events_alone):
+        page = await store.feed_tail(limit, None, sieve)
+        assert page.next == store.feed_end()
+        found = list(page.items)
+        while (before := page.before) is not None:
+            assert page.searched_to_ms is not None
+            page = await store.feed_tail(limit, None, sieve, before)
+            assert page.next == before
+            assert len(page.items) <= limit
+            found = [*page.items, *found]
+        assert page.searched_to_ms is None
+        wanted = whole if sieve is None else [item for item in whole if item.kind == "event"]
+        assert [item.behind for item in found] == [item.behind for item in wanted]
+    beyond = await store.feed_tail(1, None, None, f"{10**18}.0")
+    assert (beyond.items, beyond.reset) == ((), True)

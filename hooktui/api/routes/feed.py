@@ -29,6 +29,7 @@ from hooktui.api.responses import JSON, encode
 from hooktui.api.service import Service, check_account, service_of
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, to_rfc3339
+from hooktui.domain.errors import Refused
 from hooktui.domain.filters.data import Stored
 from hooktui.domain.filters.parser import Filter, FilterKey, Subject
 from hooktui.domain.ids import AccountId, EventId
@@ -40,7 +41,7 @@ from hooktui.domain.wire.hooks import Hook, for_revision_1
 from hooktui.slices import in_slices
 from hooktui.store import queries
 from hooktui.store.contract import FeedItem, FeedItemPage, Sieve
-from hooktui.store.feed import MOST_PAGE_BYTES
+from hooktui.store.feed import MOST_PAGE_BYTES, position_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -97,18 +98,23 @@ async def feed(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = MAX_LIMIT,
     q: Text = None,
     from_end: Annotated[bool, Query()] = False,
+    before: Annotated[str | None, Query(max_length=MAX_TEXT)] = None,
 ) -> Response:
     """Show changes after a position; wait for one if there is none.
 
-    ``from_end`` shows the newest changes instead, oldest first. ``next`` is the position to
-    continue from. ``reset`` says that some changes after the position were deleted.
+    ``from_end`` shows the newest changes instead, oldest first; with ``before``, the newest before
+    that position. ``next`` is the position to continue from. ``reset`` says that some changes after
+    the position were deleted. ``searched_to`` says that the page ended at that time although more
+    changes are left: continue after ``next``, or with ``from_end`` before ``before``.
     """
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
     search = _Search(service, caller, owner, limit, sieve_of(filter_of(q)))
     await check_account(service, owner)
-    if from_end and after is None:
-        return await _answer(request, await search.tail())
+    if after is not None and before is not None:
+        raise Refused.field("/before", "after and before exclude each other; leave one out")
+    if before is not None or (from_end and after is None):
+        return await _answer(request, await search.tail(before), from_end=True)
     if not wait:
         return await _answer(request, await search.after(after))
     with service.searches.poll(caller):
@@ -132,10 +138,11 @@ class _Search:
             store = self.service.store
             return await store.feed(position, self.limit, self.account, self.sieve)
 
-    async def tail(self) -> FeedItemPage:
+    async def tail(self, before: str | None) -> FeedItemPage:
         """Return the newest changes that match."""
         async with self._turn():
-            return await self.service.store.feed_tail(self.limit, self.account, self.sieve)
+            store = self.service.store
+            return await store.feed_tail(self.limit, self.account, self.sieve, before)
 
     def _turn(self) -> AbstractAsyncContextManager[None]:
         return nullcontext() if self.sieve is None else self.service.searches.search(self.caller)
@@ -200,11 +207,11 @@ async def _first_of(*waits: Coroutine[object, object, object]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _answer(request: Request, page: FeedItemPage) -> Response:
+async def _answer(request: Request, page: FeedItemPage, *, from_end: bool = False) -> Response:
     if is_of_revision_1(request):
         most = service_of(request).auto_in_flight_max
         page = replace(page, items=tuple(_for_revision_1(item, most) for item in page.items))
-    content = await in_slices(_written(page))
+    content = await in_slices(_written(page, from_end=from_end))
     return Response(content, media_type=JSON)
 
 
@@ -213,22 +220,34 @@ def _for_revision_1(item: FeedItem, most: int) -> FeedItem:
     return replace(item, object=for_revision_1(shown, most)) if isinstance(shown, Hook) else item
 
 
-def _written(page: FeedItemPage) -> Steps[bytes]:
+def _written(page: FeedItemPage, *, from_end: bool = False) -> Steps[bytes]:
     """Encode a page line by line; it ends at `MOST_PAGE_BYTES` of encoded bytes."""
     lines: list[bytes] = []
-    size, after = 0, page.next
-    for item in page.items:
+    size = 0
+    last: FeedItem | None = None
+    for item in reversed(page.items) if from_end else page.items:
         yield
         line = encode(_line(item))
         size += len(line)
-        if lines and size > MOST_PAGE_BYTES:
+        if last is not None and size > MOST_PAGE_BYTES:
+            page = replace(page, searched_to_ms=last.at_ms)
+            if from_end:
+                page = replace(page, before=str(position_of(last)))
+            else:
+                page = replace(page, next=last.behind)
             break
         lines.append(line)
-        after = item.behind
-    else:
-        after = page.next
-    reset = b',"reset":true' if page.reset else b""
-    return b'{"data":[%b],"next":%b%b}' % (b",".join(lines), encode(after), reset)
+        last = item
+    if from_end:
+        lines.reverse()
+    more: dict[str, object] = {"reset": True} if page.reset else {}
+    if page.before is not None:
+        more["before"] = page.before
+    if page.searched_to_ms is not None:
+        more["searched_to"] = to_rfc3339(page.searched_to_ms)
+    parts = [b'"data":[%b],"next":%b' % (b",".join(lines), encode(page.next))]
+    parts += [b'"%b":%b' % (name.encode(), encode(value)) for name, value in more.items()]
+    return b"{%b}" % b",".join(parts)
 
 
 def _line(item: FeedItem) -> dict[str, object]:

@@ -23,11 +23,17 @@ class FeedAnswer:
     its ``status`` afterwards. A hook is in its current state, and ``change`` (created, changed,
     enabled, disabled, deleted, …) with ``reason`` says what happened. ``reset`` is present, and
     true, if some changes were deleted.
+
+    ``searched_to`` is present if the page ended before the last change: the time of the change at
+    which it ended. With ``from_end`` the last one is the oldest, and ``before`` is where to
+    continue.
     """
 
     data: list[dict[str, Any]]
     next: str
     reset: bool = False
+    before: str | None = None
+    searched_to: str | None = None
 
 
 T = TypeVar("T")
@@ -87,17 +93,25 @@ class FeedLine:
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Changes after a position. ``reset``: the position was deleted; read everything again."""
+    """Changes after a position. ``reset``: the position was deleted; read everything again.
+
+    ``searched_to`` is the time of the last change searched (RFC 3339), if some are left to search.
+    ``before``, of a page from the end, is the position before which to continue.
+    """
 
     data: tuple[FeedLine, ...]
     next: str
     reset: bool = False
+    before: str | None = None
+    searched_to: str | None = None
 
 
 class _Page(msgspec.Struct):
     next: str
     data: list[dict[str, object]] = msgspec.field(default_factory=list)
     reset: bool = False
+    before: str | None = None
+    searched_to: str | None = None
 
 
 def decode_page(answer: object) -> FeedPage:
@@ -111,4 +125,4 @@ def decode_page(answer: object) -> FeedPage:
         FeedLine(str(fields.get("kind", "")), str(fields.get("at", "")), fields)
         for fields in page.data
     )
-    return FeedPage(tuple(lines), page.next, page.reset)
+    return FeedPage(tuple(lines), page.next, page.reset, page.before, page.searched_to)
