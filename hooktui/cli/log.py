@@ -36,14 +36,60 @@ def log(*terms: FilterTerms, follow: Follow = False, context: Context) -> None:
         context: the run.
     """
     q = joined(terms)
-    page = context.client.call(calls.follow_feed(context.account, limit=_PAGE, q=q, from_end=True))
-    lines = [line for line in page.data if line.kind in KINDS]
-    for line in lines[-LAST_LINES:]:
-        _write(context, line)
+    last = _LastLines(context, q)
+    try:
+        last.search()
+    finally:
+        context.out.progress("")
+        for line in last.lines:
+            _write(context, line)
+        if last.searched_to is not None:
+            context.out.note(
+                f"searched back to {last.searched_to} only; run the command again to search older"
+                " lines"
+            )
     if follow:
-        _follow(context, page.next, q)
-    elif not lines:
+        _follow(context, last.end, q)
+    elif not last.lines:
         context.out.note("nothing yet; -f waits for it")
+
+
+class _LastLines:
+    """The last lines that match, searched page by page from the end of the feed.
+
+    Attributes:
+        lines: those found so far, oldest first; at most `LAST_LINES`.
+        end: position after the newest change.
+        searched_to: time of the oldest change searched while the search is incomplete, else None.
+    """
+
+    def __init__(self, context: CommandContext, q: str | None) -> None:
+        self._context = context
+        self._q = q
+        self.lines: list[FeedLine] = []
+        self.end = ""
+        self.searched_to: str | None = None
+
+    def search(self) -> None:
+        """Search until there are enough lines, or no older change."""
+        account, before = self._context.account, None
+        while True:
+            page = self._context.client.call(
+                calls.follow_feed(account, limit=_PAGE, q=self._q, from_end=True, before=before)
+            )
+            self.end = self.end or page.next
+            found = [line for line in page.data if line.kind in KINDS]
+            self.lines = [*found, *self.lines][-LAST_LINES:]
+            if page.reset:
+                return  # the server has another database now
+            before = page.before
+            if before is None or len(self.lines) == LAST_LINES:
+                self.searched_to = None
+                return
+            self.searched_to = page.searched_to
+            self._context.out.progress(
+                f"searched back to {self.searched_to}; {len(self.lines)} of {LAST_LINES} lines"
+            )
 
 
 def _follow(context: CommandContext, position: str, q: str | None) -> None:

@@ -46,6 +46,35 @@ def test_a_line_says_what_happened(run, server):
     assert fifth.endswith("hook 9  created")  # although it is deleted now
 
 
+# Red when the log ends with the first page of a search that found too little.
+def test_the_search_continues_until_there_are_50_lines_or_no_older_change(run, server):
+    part = {"searched_to": "2026-11-25T00:00:00.000Z"}
+    server.will(
+        feed(*(attempt(n) for n in range(70, 80)), following="p9", before="p5", **part),
+        feed({"kind": "event", "id": "evt_1"}, following="p5", before="p4", **part),
+        feed(*(attempt(n) for n in range(60)), following="p4", before="p1", **part),
+    )
+    result = run("log", "--json", "status:failed")
+    assert [line["number"] for line in result.lines] == [*range(20, 60), *range(70, 80)]
+    assert [query(one).get("before") for one in server.asked] == [None, "p5", "p4"]
+    assert result.err == ""
+    server.will(feed(attempt(2), before="p5", **part), feed(attempt(1)))
+    assert [line["number"] for line in run("log", "--json").lines] == [1, 2]
+
+
+# Red when a search that fails loses its lines, or does not say how far it searched.
+def test_an_incomplete_search_writes_its_lines_and_says_how_far_it_searched(run, server):
+    server.will(
+        feed(attempt(1), before="p5", searched_to="2026-11-25T00:00:00.000Z"),
+        problem(429, "too many calls"),
+    )
+    result = run("log", "--json", "status:failed")
+    assert (result.code, [line["number"] for line in result.lines]) == (1, [1])
+    searched, failed = result.err.splitlines()
+    assert "searched back to 2026-11-25T00:00:00.000Z only; run the command again" in searched
+    assert "too many calls" in failed
+
+
 # Red when the value of a field is written as Python has it.
 def test_a_pause_and_its_end_are_reported_in_words(run, server):
     line = {"kind": "engine", "at": "2026-11-25T00:00:01.000Z", "account": 0}
