@@ -99,3 +99,17 @@ async def test_a_remote_server_that_is_not_there_is_looked_for_and_none_is_start
 async def still_answers(console: Console, pilot: Pilot[None]) -> None:
     await pilot.press("question_mark")
     await console.shows("Hooks: keys; Enter runs one")
+
+
+# Red when the log does not say that older lines exist: a filter then seems to have no match.
+async def test_the_log_says_that_older_lines_exist(client: Client, monkeypatch):
+    client.hook("http://127.0.0.1:9/", name="billing")
+    app = client.console()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await Console(app, pilot).shows("billing", "following")
+        assert len(app.log_buffer) == 0
+    client.hook("http://127.0.0.1:9/", name="invoices")
+    monkeypatch.setattr("hooktui.console.shell.change_feed.FIRST_LINES", 1)
+    app = client.console()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await Console(app, pilot).shows("the log begins here; the command hooktui log searches")

@@ -90,6 +90,9 @@ class ChangeFeedFollower:
             shell.log_buffer.extend([LogLine(at_ms=shell.clock(), note=gap)])
             self._on_changes(FeedChanges(everything=True))
             return
+        if page.before is not None:
+            begin = "the log begins here; the command hooktui log searches older lines"
+            shell.log_buffer.extend([LogLine(at_ms=shell.clock(), note=begin)])
         if not page.data:
             return
         shell.log_buffer.extend(log_lines(page.data))
