@@ -15,11 +15,22 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def test_the_filter_shows_what_the_first_layer_missed():
-    segments = [Segment("fine"), Segment("a\x1b[2Jb\x9bc\u202e"), Segment("ad\u200bmin\ufe0f")]
+    texts = ["fine", "a\x1b[2Jb\x9bc\u202e", "ad\u200bmin\ufe0f"]
+    segments = [*map(Segment, texts), Segment(" " * 80)]
     shown = EscapeFilter().apply(segments, BACKGROUND)
-    assert [segment.text for segment in shown] == [
+    assert [segment.text for segment in shown[:3]] == [
         "fine", "a␛[2Jb\\x9bc\\u{202e}", "ad\\u{200b}min\\u{fe0f}",
     ]  # fmt: skip
+
+
+# Red when an escape makes a line longer than the terminal: the rest is then drawn into the next.
+@pytest.mark.parametrize(
+    "text", ["\xa0" * 80, "\u202e\u2800" * 40, "x" * 79 + "\x9b", "例\xa0" * 20]
+)
+def test_an_escaped_line_keeps_its_width(text: str):
+    segments = [Segment(text), Segment(" " * 3)]
+    shown = EscapeFilter().apply(segments, BACKGROUND)
+    assert Segment.get_line_length(shown) == Segment.get_line_length(segments)
 
 
 def test_the_filter_leaves_lines_without_control_characters_alone():
@@ -28,9 +39,9 @@ def test_the_filter_leaves_lines_without_control_characters_alone():
 
 
 def test_the_filter_leaves_the_sequences_of_the_library_alone():
-    segments = [Segment("\x1b[?25l", control=[(ControlType.HIDE_CURSOR,)]), Segment("\x07")]
-    shown = EscapeFilter().apply(segments, BACKGROUND)
-    assert [segment.text for segment in shown] == ["\x1b[?25l", "␇"]
+    control = Segment("\x1b[?25l", control=[(ControlType.HIDE_CURSOR,)])
+    shown = EscapeFilter().apply([control, Segment("\x07"), Segment("  ")], BACKGROUND)
+    assert [segment.text for segment in shown] == ["\x1b[?25l", "␇", " "]
 
 
 def test_every_line_of_the_app_goes_through_the_filter():

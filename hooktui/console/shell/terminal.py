@@ -43,17 +43,21 @@ TERMINAL_CHECK_S = 1.0
 
 
 class EscapeFilter(LineFilter):
-    """The second layer: shows what acts or hides and was brought as far as a line."""
+    """The second layer: shows what acts or hides and was brought as far as a line.
+
+    It escapes the text of inputs, which is drawn as it was typed or loaded.
+    """
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """Return the segments with every character visible."""
+        """Return the segments with every character visible, cut to the width they had."""
         shown = [segment.text if segment.control else visible(segment.text) for segment in segments]
         if all(text == segment.text for text, segment in zip(shown, segments, strict=True)):
             return segments
-        return [
+        escaped = [
             segment if text == segment.text else Segment(text, segment.style)
             for text, segment in zip(shown, segments, strict=True)
         ]
+        return Segment.adjust_line_length(escaped, Segment.get_line_length(segments))
 
 
 class Terminal:
