@@ -102,3 +102,14 @@ def test_no_way_of_writing_lets_hostile_text_through():
 def test_no_colours_without_a_terminal(run, server):
     server.will(page(HOOK))
     assert "\x1b" not in run("hooks", "list").out
+
+
+# Red when two hooks look alike that differ in a blank.
+def test_a_table_and_a_line_show_which_blank_a_name_has(run, server):
+    server.will(page(*({**HOOK, "name": f"pay{blank}roll"} for blank in " \xa0\u2800\u3000")))
+    out = run("hooks", "list").out
+    for blank in (" ", "\\u{a0}", "\\u{2800}", "\\u{3000}"):
+        assert f"pay{blank}roll" in out
+    line = {"kind": "hook", "at": "2026-11-25T00:00:01.000Z", "id": 9, "account": 1}
+    server.will(answer({"data": [{**line, "change": "created", "name": "a\u3000b"}], "next": "p"}))
+    assert run("log").out.endswith("created: a\\u{3000}b\n")

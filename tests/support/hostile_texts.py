@@ -63,6 +63,7 @@ TEXTS: dict[str, str] = {
     "variation selectors": "a\ufe0fb\ufe0ec\U000e0100d\u180be",
     "soft hyphen": "ad\xadmin",
     "invisible letters": "a\u115fb\u1160c\u3164d\uffa0e\u034ff\u17b4g",
+    "other blanks": "a\xa0b\u2003c\u3000d\u2800e\u303ff",
     "separators": "a\u2028b\u2029c",
     "interlinear": "\ufff9a\ufffab\ufffb",
     "musical controls": "a\U0001d173b\U0001d17ac",
