@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
-from hooktui.domain.text import visible
+from hooktui.domain.text import keep_order, visible
 
 Style = Literal["good", "bad", "warn", "dim", "bold"]
 
@@ -63,12 +63,12 @@ class Output:
 
     def line(self, *pieces: Piece) -> None:
         """Write one line of data; line breaks in the pieces are escaped."""
-        self._stdout.write("".join(self._shown(piece) for piece in pieces) + "\n")
+        self._stdout.write(keep_order("".join(self._shown(piece) for piece in pieces)) + "\n")
 
     def block(self, text: str, indent: str = "") -> None:
         """Write text that may have several lines."""
         for row in visible(text, lines=True).split("\n"):
-            self._stdout.write(f"{indent}{row}".rstrip() + "\n")
+            self._stdout.write(keep_order(f"{indent}{row}".rstrip()) + "\n")
 
     def script(self, text: str) -> None:
         """Write a trusted script unchanged."""
@@ -77,7 +77,7 @@ class Output:
     def note(self, text: str) -> None:
         """Write a hint for people to stderr."""
         if not self._quiet:
-            self._stderr.write(visible(text) + "\n")
+            self._stderr.write(keep_order(visible(text)) + "\n")
             self._stderr.flush()
 
     def progress(self, text: str) -> None:
@@ -99,7 +99,7 @@ class Output:
                 self._aligned(piece, widths[place], right=columns[place].right)
                 for place, piece in enumerate(row)
             )
-            self._stdout.write("  ".join(shown).rstrip() + "\n")
+            self._stdout.write(keep_order("  ".join(shown).rstrip()) + "\n")
 
     def json(self, value: object) -> None:
         """Write one JSON document: indented on a terminal, else on one line."""

@@ -37,6 +37,14 @@ _INVISIBLE = _IGNORABLE | _BLANK
 _VARIATION_SELECTORS_SUPPLEMENT = range(0xE0100, 0xE01F0)
 _JOINING_JAMO = (range(0x1160, 0x1200), range(0xD7B0, 0xD800))
 
+# Blocks of Unicode 14 that hold letters written from right to left, and Arabic digits.
+_RTL = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff"
+_HAS_RTL = re.compile(f"[{_RTL}]")
+# The first blank of a line, and the first one after each letter except a single one between two.
+_BLANK_THAT_MOVES = re.compile(f"(^[^{_RTL} ]*|[{_RTL}](?:[^{_RTL} ]+|(?! [{_RTL}]))) ")
+_BLANK_THAT_STAYS = "\u2800"
+"""Drawn like U+0020 and as wide, but a strong left-to-right character (decision 0081)."""
+
 
 def visible(text: str | bytes, *, lines: bool = False, limit: int | None = None) -> str:
     r"""Return text that can be shown anywhere: all of it is visible and none has side effects.
@@ -67,6 +75,18 @@ def visible(text: str | bytes, *, lines: bool = False, limit: int | None = None)
     if lines:
         return "\n".join(_cut(line, limit) for line in text.split("\n"))
     return _cut(text, limit)
+
+
+def keep_order(line: str) -> str:
+    """Return an escaped line whose parts a terminal with bidirectional text leaves in their order.
+
+    Such a terminal moves right-to-left text together with the digits and punctuation after it, up
+    to the next left-to-right letter. Here it ends at the first blank, which is replaced by U+2800.
+    Words of a text with single blanks between them stay together. The width does not change.
+    """
+    if line.isascii() or not _HAS_RTL.search(line):
+        return line
+    return _BLANK_THAT_MOVES.sub(rf"\1{_BLANK_THAT_STAYS}", line)
 
 
 def _cut(line: str, limit: int) -> str:

@@ -113,3 +113,13 @@ def test_a_table_and_a_line_show_which_blank_a_name_has(run, server):
     line = {"kind": "hook", "at": "2026-11-25T00:00:01.000Z", "id": 9, "account": 1}
     server.will(answer({"data": [{**line, "change": "created", "name": "a\u3000b"}], "next": "p"}))
     assert run("log").out.endswith("created: a\\u{3000}b\n")
+
+
+# Red when right-to-left text can pull the columns after it to its other side.
+def test_right_to_left_text_stays_in_its_column():
+    out, stream = output(color=True)
+    out.table(COLUMNS, [(Styled("\u05d0\u05d1", "good"), "5")])
+    out.line("\u05d0", " 5")
+    table, line = stream.getvalue().splitlines()[1:]
+    assert table == "\x1b[32m\u05d0\u05d1\x1b[0m\u2800       5"
+    assert line == "\u05d0\u28005"

@@ -23,6 +23,13 @@ def test_the_filter_shows_what_the_first_layer_missed():
     ]  # fmt: skip
 
 
+# Red when right-to-left text can pull the digits after it to its other side.
+def test_the_filter_keeps_right_to_left_text_in_its_place():
+    segments = [Segment("\u05d0 \u05d1"), Segment("  500 "), Segment("\u05d2 ")]
+    shown = EscapeFilter().apply(segments, BACKGROUND)
+    assert [segment.text for segment in shown] == ["\u05d0 \u05d1", "\u2800 500 ", "\u05d2\u2800"]
+
+
 # Red when an escape makes a line longer than the terminal: the rest is then drawn into the next.
 @pytest.mark.parametrize(
     "text", ["\xa0" * 80, "\u202e\u2800" * 40, "x" * 79 + "\x9b", "例\xa0" * 20]

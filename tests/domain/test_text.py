@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.domain.text import MAX_MARKS, visible
+from hooktui.domain.text import MAX_MARKS, keep_order, visible
+from tests.domain.bidi import display_order
 
 # Everything, weighted towards what hurts; st.text() alone leaves out lone surrogates.
 HOSTILE = st.text(
@@ -155,3 +156,52 @@ def test_every_code_point_alone_is_harmless() -> None:
         shown = visible(chr(code))
         assert all(is_harmless(letter) for letter in shown), hex(code)
         assert not unicodedata.combining(shown[0]), hex(code)
+
+
+def test_the_bidirectional_algorithm_draws_what_its_standard_says() -> None:
+    def drawn(line: str) -> str:
+        return "".join(line[at] for at in display_order(line))
+
+    assert drawn("abc \u05d0\u05d1\u05d2") == "abc \u05d2\u05d1\u05d0"
+    assert drawn("\u05d0\u05d1 12 x") == "12 \u05d1\u05d0 x"
+    assert drawn("\u05d0 500 \u05d1") == "\u05d1 500 \u05d0"
+    assert drawn("\u05d0 1-2") == "1-2 \u05d0"
+    assert drawn("\u0627 1-2") == "2-1 \u0627"
+    assert drawn("x 1-2 y") == "x 1-2 y"
+
+
+_WORDS = st.text(
+    "\u05d0\u05d1\u05b0\u0627\u06f1\u0661\U0001e900ab12+-.,:%()!…│", min_size=1, max_size=6
+)
+_TEXTS = st.lists(_WORDS, min_size=1, max_size=3).map(" ".join)
+_PARTS = st.lists(_TEXTS | st.sampled_from(["500", "3", "+1.5%", "│", "->", "12:30"]), min_size=1)
+
+
+# Red when a text can move beside another one, where the terminal reorders lines.
+@given(parts=_PARTS, gap=st.sampled_from(["  ", "   ", " │ ", " 7 "]), first=st.booleans())
+def test_no_part_of_a_line_leaves_its_cells(parts: list[str], gap: str, first: bool) -> None:
+    shown = [visible(part) for part in parts]
+    line = ("x " if first else " ") + gap.join(shown)
+    kept = keep_order(line)
+    assert kept.replace("\u2800", " ") == line
+    strong = (kind for kind in map(unicodedata.bidirectional, kept) if kind in ("L", "R", "AL"))
+    assert next(strong, "L") == "L", "some terminals take the direction of a line from it"
+    cell_of = {index: cell for cell, index in enumerate(display_order(kept))}
+    start = line.index(shown[0], 1)
+    for part in shown:
+        cells = {cell_of[index] for index in range(start, start + len(part))}
+        assert cells == set(range(start, start + len(part)))
+        start += len(part) + len(gap)
+
+
+def test_a_name_of_several_words_is_left_as_it_is() -> None:
+    name = "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd"
+    assert keep_order(f"7  {name}  500") == f"7\u2800 {name}\u2800 500"
+    assert keep_order("zürich 日本  500") == "zürich 日本  500"
+
+
+def test_every_right_to_left_character_is_known_as_one() -> None:
+    for code in range(0x110000):
+        letter = chr(code)
+        if visible(letter) == letter and unicodedata.bidirectional(letter) in ("R", "AL", "AN"):
+            assert keep_order(f"{letter}  1") == f"{letter}\u2800 1"

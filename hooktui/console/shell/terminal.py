@@ -23,6 +23,7 @@ import traceback
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +36,7 @@ from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import places
 from hooktui.domain.roles import not_here, restricted
-from hooktui.domain.text import visible
+from hooktui.domain.text import keep_order, visible
 
 _SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+|hkt_\w+")
 
@@ -49,8 +50,11 @@ class EscapeFilter(LineFilter):
     """
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """Return the segments with every character visible, cut to the width they had."""
+        """Return the segments with every character visible and in its place, as wide as before."""
         shown = [segment.text if segment.control else visible(segment.text) for segment in segments]
+        ordered = keep_order("".join(shown))
+        ends = [0, *accumulate(map(len, shown))]
+        shown = [ordered[start:end] for start, end in pairwise(ends)]
         if all(text == segment.text for text, segment in zip(shown, segments, strict=True)):
             return segments
         escaped = [
