@@ -231,4 +231,6 @@ def _rates(rates: Rates) -> str:
 def _database(database: DatabaseInfo) -> str:
     size = "" if database.size is None else f", {in_bytes(database.size)}"
     log = "" if not database.wal_size else f" and {in_bytes(database.wal_size)} of log"
-    return f"{database.kind} {database.version}, {database.location}{size}{log}"
+    commit = database.longest_commit_ms
+    slow = "" if commit is None else f"; longest commit {commit:,.0f} ms in the last minute"
+    return f"{database.kind} {database.version}, {database.location}{size}{log}{slow}"

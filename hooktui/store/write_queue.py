@@ -21,6 +21,10 @@ TARGET_ROWS = 500
 """Target of rows in a transaction: more gain nothing and block the event loop for too long."""
 MOST_WAITING_ROWS = 50_000
 MOST_WAITING_BYTES = 64 * 1024 * 1024
+STALLED_S = 10.0
+"""A transaction that takes longer makes bounded operations fail at once instead of waiting too."""
+LATE_S = 1.0
+"""A transaction that took longer is logged."""
 
 
 class Operation(Generic[R]):
@@ -90,7 +94,8 @@ class WriteQueue:
             bounded: whether it is refused while too many others wait.
 
         Raises:
-            Unavailable: too many operations wait, or the store is closed.
+            Unavailable: too many operations wait, the current transaction takes too long, or the
+                store is closed.
         """
         self.add(operation, bounded=bounded)
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
@@ -106,10 +111,13 @@ class WriteQueue:
         """Run an operation in the next transaction without waiting for it.
 
         Raises:
-            Unavailable: too many operations wait (bounded operations only), or it is closed.
+            Unavailable: too many operations wait or the current transaction takes too long (bounded
+                operations only), or it is closed.
         """
         if self.closing:
             raise closed()
+        if bounded and self.heartbeat.age_s > STALLED_S:
+            raise stalled(self.heartbeat.age_s)
         if bounded and (
             self._waiting_rows > MOST_WAITING_ROWS or self.waiting_bytes > MOST_WAITING_BYTES
         ):
@@ -121,6 +129,8 @@ class WriteQueue:
 
     def complete(self, batch: Sequence[Operation[Any]]) -> None:
         """Give each operation of a committed batch its result or its own error."""
+        if self.heartbeat.age_s > LATE_S:
+            _log.warning("a transaction of the %s took %.1f s", self._name, self.heartbeat.age_s)
         for operation in batch:
             if operation.error is None and operation.future and operation.future.cancelled():
                 self._compensate(operation)
@@ -174,6 +184,15 @@ class WriteQueue:
         compensation = operation.compensate()
         if compensation is not None and not self.closing:
             self.add(compensation)
+
+
+def stalled(age_s: float) -> Unavailable:
+    """Return the error of a call while the current transaction takes too long."""
+    return Unavailable(
+        f"the database has not finished a transaction for {age_s:.0f} s (a slow or hung disk?);"
+        " nothing was stored, try again later",
+        retry_after_s=5,
+    )
 
 
 def closed() -> Unavailable:

@@ -190,3 +190,16 @@ def test_a_fault_of_ours_is_reported_without_its_inside(server, api, monkeypatch
         assert detail == "internal server error; see the server log"
         assert "inside" not in json.dumps(dict(answer.headers)) + answer.text
     assert caplog.text.count("RuntimeError: a secret of the inside") >= 4
+
+
+# Red when a server whose disk hangs is ready, and when its status does not show it.
+def test_a_server_that_cannot_commit_is_not_ready(server, api, monkeypatch):
+    assert api.post(ONE, content=b"{}").status_code == 202
+    assert api.get("/readyz").status_code == 200
+    assert api.get("/v1/status").json()["database"]["longest_commit_ms"] > 0
+    monkeypatch.setattr(write_queue, "STALLED_S", -1)
+    monkeypatch.setattr("hooktui.api.routes.status.STALLED_S", -1)
+    for answer in (api.get("/readyz"), api.post(ONE, content=b"{}")):
+        assert "slow or hung disk" in _refusal(answer, 503)["detail"]
+        assert answer.headers["Retry-After"] == "5"
+    assert api.get("/healthz").status_code == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -313,3 +314,86 @@ async def test_a_filter_never_breaks_acceptance(store: SqliteStore) -> None:
 async def test_a_key_that_cannot_be_stored_is_refused(store: SqliteStore, key: str) -> None:
     with pytest.raises(Refused, match="1 to 256"):
         await store.accept([offer(key=key)])
+
+
+def slow_commits(store: SqliteStore, seconds: float) -> list[bool]:
+    """Let each commit take longer; return a list that gets whether each one is in the loop."""
+    in_loop: list[bool] = []
+
+    def trace(statement: str) -> None:
+        if statement == "COMMIT":
+            in_loop.append(threading.current_thread() is threading.main_thread())
+            time.sleep(seconds)
+
+    store._raw.set_trace_callback(trace)
+    return in_loop
+
+
+# Red when the event loop waits for each sync of a disk that became slow after the start.
+async def test_a_disk_that_becomes_slow_blocks_the_loop_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "SLOW_FSYNC_MS", 1e9)
+    monkeypatch.setattr(writer, "LATE_COMMIT_S", 0.1)
+    monkeypatch.setattr(writer, "FAST_COMMITS", 3)
+    store = await open_in(tmp_path)
+    in_loop = slow_commits(store, 0.2)
+    for _ in range(5):
+        await store.accept([offer()])
+    assert in_loop == [True, False, False, False, False]
+    in_loop = slow_commits(store, 0)
+    for _ in range(5):
+        await store.accept([offer()])
+    assert in_loop == [False, False, False, True, True]
+    store._raw.set_trace_callback(None)
+    await store.close()
+
+
+# Red when a truncation of the log, which syncs the database, blocks the event loop.
+async def test_the_log_is_truncated_in_a_thread(either: SqliteStore) -> None:
+    await emit(either, 3)
+    threads: list[bool] = []
+
+    def trace(statement: str) -> None:
+        threads.append(threading.current_thread() is threading.main_thread())
+
+    either._raw.set_trace_callback(trace)
+    assert await either.cut_log()
+    await either.copy_log()
+    either._raw.set_trace_callback(None)
+    assert threads
+    assert not any(threads)
+
+
+# Red when callers wait without end behind a disk that hangs.
+async def test_a_hung_commit_refuses_the_calls_after_it_and_loses_none_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sqlite, "SLOW_FSYNC_MS", -1)
+    store = await open_in(tmp_path)
+    monkeypatch.setattr(write_queue, "STALLED_S", 0.2)
+    monkeypatch.setattr(write_queue, "LATE_S", 0.2)
+    hangs, released = threading.Event(), threading.Event()
+
+    def trace(statement: str) -> None:
+        if statement == "COMMIT":
+            hangs.set()
+            released.wait(20)
+
+    store._raw.set_trace_callback(trace)
+    first = asyncio.create_task(store.accept([offer()]))
+    assert await asyncio.to_thread(hangs.wait, 20)
+    second = asyncio.create_task(store.accept([offer()]))
+    await asyncio.sleep(0.3)
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="slow or hung disk") as refused:
+            await store.accept([offer()])
+        assert refused.value.retry_after_s == 5
+    released.set()
+    await first
+    await second
+    await store.accept([offer()])
+    store._raw.set_trace_callback(None)
+    assert await rows_of(store, "event") == 3
+    assert "a transaction of the writer took" in caplog.text
+    await store.close()

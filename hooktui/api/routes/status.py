@@ -29,6 +29,7 @@ from hooktui.domain.wire.server import (
     ShortageInfo,
 )
 from hooktui.store import queries
+from hooktui.store.write_queue import STALLED_S, stalled
 
 READY_WITHIN_S = 2.0
 
@@ -43,7 +44,7 @@ async def healthz() -> Response:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """Report readiness: the database responds, deliveries are sent, there is disk space."""
+    """Report readiness: the database responds and commits, deliveries are sent, disk space."""
     service = service_of(request)
     if service.stopping.is_set():
         raise Unavailable("the server is stopping")
@@ -54,6 +55,9 @@ async def readyz(request: Request) -> Response:
         raise Unavailable(f"the database did not respond within {READY_WITHIN_S:g} s") from None
     if not service.engine.working:
         raise Unavailable("sending has stopped; see the log for the cause, and restart the server")
+    for heartbeat in service.store.heartbeats:
+        if heartbeat.age_s > STALLED_S:
+            raise stalled(heartbeat.age_s)
     try:
         service.store.check_room()
     except DiskFull as error:
@@ -99,7 +103,7 @@ async def _with_installation(service: Service, status: ServerStatus) -> ServerSt
     )
     return replace(
         status,
-        database=await service.store.info(),
+        database=replace(await service.store.info(), longest_commit_ms=_longest_commit_ms(service)),
         servers=(this, *await service.store.others()),
         rates=Rates(
             accepted_per_s=load.accepted_per_s,
@@ -112,6 +116,11 @@ async def _with_installation(service: Service, status: ServerStatus) -> ServerSt
         clients=client_connections(service),
         loop=_loop_hold(service),
     )
+
+
+def _longest_commit_ms(service: Service) -> float:
+    longest_s = max(heartbeat.longest_s() for heartbeat in service.store.heartbeats)
+    return round(longest_s * 1000, 1)
 
 
 def _loop_hold(service: Service) -> LoopHold:

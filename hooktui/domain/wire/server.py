@@ -85,13 +85,18 @@ class ServerInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseInfo:
-    """The database behind the server; sizes in bytes."""
+    """The database behind the server; sizes in bytes.
+
+    ``longest_commit_ms`` is of the last minute: a transaction from its start until it is on disk,
+    the current one included.
+    """
 
     kind: str
     version: str
     location: str
     size: int | None = None
     wal_size: int | None = None
+    longest_commit_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """The only writer of SQLite: waiting operations share the next transaction.
 
 It runs in the event loop (a writer thread beside a busy loop starves on the GIL: transactions of up
-to 1.8 s were measured). If the disk syncs slowly, the same steps run in a thread.
+to 1.8 s were measured). If the disk syncs slowly, the same steps run in a thread. If the disk
+becomes slow later, commits do, which run no Python.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ CHECKPOINT_BYTES = 4 * 1024 * 1024
 """Limit of values longer than a page in the log. A checkpoint copies each page once: of short rows
 the same few again, of long values all. The 16 MB of an automatic checkpoint would then block the
 event loop for 25 ms instead of 10."""
+LATE_COMMIT_S = 0.01
+"""A commit that takes longer shows that the disk has become slow."""
+FAST_COMMITS = 100
+"""So many in a row return to the event loop: a slow disk blocks it once in so many commits."""
 LOCKED_FOR_S = 10.0
 _LOCKED_POLL_S = 0.005
 _held = partial(WATCH.note, by="a write transaction")
@@ -69,6 +74,7 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hooktui-write")
         self._connection = asyncio.Lock()
         self._long_bytes = 0
+        self._commits_in_thread = 0
         self.queue = WriteQueue("writer", self._transact)
 
     async def between(self, function: Callable[[], R]) -> R:
@@ -81,7 +87,7 @@ class Writer:
             raise closed()
         async with self._connection:
             try:
-                return await self._call(function)
+                return await self._in_thread(function)
             except Exception as error:
                 raise _explain(error) from error
 
@@ -140,10 +146,14 @@ class Writer:
             await self._call(_execute_and_commit, work, batch)
             return
         await share_loop(_load_plan_execute(work, batch), _held)
-        if sum(operation.size_bytes for operation in batch) > LARGE_BYTES:
+        large = sum(operation.size_bytes for operation in batch) > LARGE_BYTES
+        begun_s = time.perf_counter()
+        if large or self._commits_in_thread:
             await self._in_thread(work.raw.execute, "COMMIT")
         else:
             await self._call(work.raw.execute, "COMMIT")
+        late = time.perf_counter() - begun_s > LATE_COMMIT_S
+        self._commits_in_thread = FAST_COMMITS if late else max(self._commits_in_thread - 1, 0)
 
     async def _lock(self, raw: sqlite3.Connection) -> None:
         """Begin; wait without blocking the loop while another program holds the lock."""
