@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from unittest.mock import Mock
 
 import pytest
@@ -21,6 +22,7 @@ from hooktui.console.registry import BY_NAME
 from hooktui.console.shell.terminal_size import LARGEST, SMALLEST, clamped, is_too_small
 from tests.console.client import Client
 from tests.console.command_scene import OPENERS, Scene, staged
+from tests.console.screen_text import seen, until
 from tests.support.receivers import Receiver
 
 LARGE = (110, 24)
@@ -228,3 +230,30 @@ async def test_no_more_is_drawn_before_the_first_resize():
     console = ConsoleApp(environ={})
     console._driver = Mock(_size=(9000, 9000))
     assert console.size == LARGEST
+
+
+# Red when a screen lays out the size of an event: it sends itself the size that it has laid out,
+# and Textual lets that replace a size of the terminal that waited before it.
+@pytest.mark.parametrize("over", [None, "question_mark", "ctrl+p"], ids=["", "dialog", "palette"])
+async def test_two_sizes_that_a_busy_screen_gets_at_once_end_at_the_last(
+    client: Client, over: str | None
+) -> None:
+    app = client.console()
+    first, last = Size(100, 30), Size(120, 40)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "No hooks yet" in seen(pilot))
+        if over is not None:
+            await pilot.press(over)
+            await until(pilot, lambda: app.screen is not app.screen_stack[0])
+        screen, busy = app.screen, asyncio.Event()
+        await until(pilot, lambda: screen.outer_size == app.size)
+        screen.call_later(busy.wait)
+        app.post_message(events.Resize(last, last))
+        await asyncio.sleep(0.3)
+        assert app.size == last
+        screen.post_message(events.Resize(first, first))
+        screen.call_later(lambda: None)
+        screen.post_message(events.Resize(last, last))
+        busy.set()
+        await asyncio.sleep(0.3)
+        await until(pilot, lambda: screen.outer_size == last)

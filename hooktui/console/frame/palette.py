@@ -19,7 +19,7 @@ from textual.widgets import Input
 from hooktui.console.command_language import parse
 from hooktui.console.frame.screen import front_screen
 from hooktui.console.shell.reliable_timers import set_reliable_timer
-from hooktui.console.shell.terminal_size import set_focus_if_drawn
+from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_focus_if_drawn
 from hooktui.console.widgets.chrome import TooSmall
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.text import visible
@@ -60,6 +60,7 @@ class Palette(CommandPalette):
 
     set_timer = set_reliable_timer
     set_focus = set_focus_if_drawn
+    on_event = on_event_at_size_of_app
 
     def on_mount(self) -> None:
         """Say with a sign that every terminal has that something is to be typed; blink never."""

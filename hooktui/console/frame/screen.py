@@ -33,7 +33,7 @@ from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.console.shell.server_calls import ResultMessage, Severity
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.shell.terminal import accepts_output
-from hooktui.console.shell.terminal_size import set_focus_if_drawn
+from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_focus_if_drawn
 from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, StatusLine, TooSmall
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.errors import HooktuiError, NotAllowed, Refused
@@ -79,6 +79,7 @@ class ConsoleScreen(Screen[None]):
 
     set_timer = set_reliable_timer
     set_focus = set_focus_if_drawn
+    on_event = on_event_at_size_of_app
 
     def __init__(self) -> None:
         super().__init__()
@@ -472,6 +473,7 @@ class ConsoleDialog(ModalScreen[R]):
 
     set_timer = set_reliable_timer
     set_focus = set_focus_if_drawn
+    on_event = on_event_at_size_of_app
 
     def on_mount(self) -> None:
         """Add the message that the terminal is too small."""

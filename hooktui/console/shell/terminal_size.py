@@ -61,6 +61,18 @@ def set_focus_if_drawn(
         Screen.set_focus(screen, widget, scroll_visible, from_app_focus)
 
 
+async def on_event_at_size_of_app(screen: Screen[Any], event: events.Event) -> None:
+    """Handle an event, as `Screen.on_event`; screens of the console have it as their own.
+
+    A change of size is always to the size of the app. Textual's screens also send themselves the
+    size that they have laid out, which would replace a newer one that waits before it.
+    """
+    if isinstance(event, events.Resize):
+        size = screen.app.size
+        event = events.Resize(size, size, pixel_size=event.pixel_size)
+    await Screen.on_event(screen, event)
+
+
 class TerminalSize:
     """Keeps an app to sizes worth drawing; a terminal that is too small takes a few keys only.
 
