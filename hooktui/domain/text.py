@@ -43,7 +43,7 @@ _HAS_RTL = re.compile(f"[{_RTL}]")
 # The first blank of a line, and the first one after each letter except a single one between two.
 _BLANK_THAT_MOVES = re.compile(f"(^[^{_RTL} ]*|[{_RTL}](?:[^{_RTL} ]+|(?! [{_RTL}]))) ")
 _BLANK_THAT_STAYS = "\u2800"
-"""Drawn like U+0020 and as wide, but a strong left-to-right character (decision 0081)."""
+"""Drawn like U+0020 and as wide, but a strong left-to-right character (decision 0083)."""
 
 
 def visible(text: str | bytes, *, lines: bool = False, limit: int | None = None) -> str:
