@@ -4,12 +4,14 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
 from textual.screen import ModalScreen
+from textual.theme import Theme
 
 from hooktui.console.app import ConsoleApp
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.widgets.chrome import Heading
-from hooktui.console.widgets.styled import joined
+from hooktui.console.widgets.styled import LineWidget, joined
+from tests.console.bare import BareApp
 
 QUIET, GOOD = Style(color="#849198", bgcolor="#14181b"), Style(color="#7fb685", bgcolor="#14181b")
 CURSOR = Style(color="#849198", bgcolor="#2b4452")
@@ -80,6 +82,25 @@ async def test_what_changes_below_a_dialog_is_seen_through_it(tmp_path):
         below.query_one(Heading).show((("12 waiting", "plain"),))
         await settle(pilot)
         assert "12 waiting" in seen(pilot)
+
+
+class Alarm(LineWidget):
+    """One line of bad news."""
+
+    def render_line(self, y):
+        return self.strip([("alarm", "bad")], self.size.width)
+
+
+# Red when a line is not drawn again because the rules of its widget are the same in both themes.
+async def test_a_theme_that_differs_in_one_colour_is_drawn_at_once(tmp_path):
+    colours = {"calm": "#ff0000", "loud": "#ff00ff"}
+    async with BareApp(Alarm()).run_test(size=(20, 3)) as pilot:
+        for name, error in colours.items():
+            pilot.app.register_theme(Theme(name=name, primary="#6cb6d9", error=error))
+        for name in colours:
+            pilot.app.theme = name
+            await settle(pilot)
+            assert pilot.app.theme_variables["error"].lower() in seen(pilot)
 
 
 def test_blanks_take_the_look_of_the_text_beside_them():

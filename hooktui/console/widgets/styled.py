@@ -7,11 +7,12 @@ goes through ``visible``, so what a receiver or a producer typed is shown and ne
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Literal
+from typing import Literal
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
+from textual.dom import DOMNode
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -24,18 +25,13 @@ StyleName = Literal[
 StyledText = tuple[str, StyleName]
 StyledLine = Sequence[StyledText]
 
-TONES: tuple[StyleName, ...] = (
-    "plain", "quiet", "strong", "accent", "good", "warn", "bad", "cursor", "blurred",
-)  # fmt: skip
-
 
 class LineWidget(Widget):
     """A widget that draws lines of pieces through the Line API."""
 
-    _plain: Style | None = None
+    _resolved: dict[StyleName, Style] | None = None
     _covered: dict[tuple[Style, StyleName], Style] | None = None
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in TONES}
     DEFAULT_CSS = """
     LineWidget {
         & > .tone--quiet { color: $quiet; }
@@ -59,19 +55,36 @@ class LineWidget(Widget):
     }
     """
 
+    def on_mount(self) -> None:
+        """Draw again in each new theme, also where only a tone of it is another."""
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.refresh())
+
     def tone(self, tone: StyleName) -> Style:
         """Return how a tone looks in the current theme."""
-        if tone != "plain":
-            return self.get_component_rich_style(f"tone--{tone}")
-        # Kept, as Textual keeps the others: every cell asks, and it was a third of a key's time.
-        if self._plain is None:
-            self._plain = self.rich_style
-        return self._plain
+        if self._resolved is None:
+            self._resolved = {}
+        style = self._resolved.get(tone)
+        if style is None:
+            style = self._resolved[tone] = self._resolve(tone)
+        return style
+
+    def _resolve(self, tone: StyleName) -> Style:
+        """Apply the style sheet to a tone.
+
+        Not with `COMPONENT_CLASSES`: Textual would apply it to every tone of every widget at each
+        change of focus, class or screen, a quarter of the console's time.
+        """
+        if tone == "plain":
+            return self.rich_style
+        node = DOMNode(classes=f"tone--{tone}")
+        node._attach(self)
+        self.app.stylesheet.apply(node)
+        return node.rich_style
 
     def notify_style_update(self) -> None:
         """Forget how text looked in another theme, or with another focus."""
         super().notify_style_update()
-        self._plain = None
+        self._resolved = None
         self._covered = None
 
     def segments(self, pieces: Iterable[StyledText], over: Style | None = None) -> list[Segment]:
