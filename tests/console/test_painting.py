@@ -9,7 +9,7 @@ from textual.theme import Theme
 from hooktui.console.app import ConsoleApp
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.shell.preferences import ConsoleOptions
-from hooktui.console.widgets.chrome import Heading
+from hooktui.console.widgets.chrome import Heading, StatusLine
 from hooktui.console.widgets.styled import LineWidget, joined
 from tests.console.bare import BareApp
 
@@ -92,7 +92,7 @@ class Alarm(LineWidget):
 
 
 # Red when a line is not drawn again because the rules of its widget are the same in both themes.
-async def test_a_theme_that_differs_in_one_colour_is_drawn_at_once(tmp_path):
+async def test_a_theme_that_differs_in_one_colour_is_drawn_at_once():
     colours = {"calm": "#ff0000", "loud": "#ff00ff"}
     async with BareApp(Alarm()).run_test(size=(20, 3)) as pilot:
         for name, error in colours.items():
@@ -101,6 +101,29 @@ async def test_a_theme_that_differs_in_one_colour_is_drawn_at_once(tmp_path):
             pilot.app.theme = name
             await settle(pilot)
             assert pilot.app.theme_variables["error"].lower() in seen(pilot)
+
+
+class Counting(StatusLine):
+    """A status line that notes for which notices it needs another height."""
+
+    layouts: tuple[bool, ...] = ()
+
+    def refresh(self, *regions, layout=False, **more):
+        self.layouts += (layout,)
+        return super().refresh(*regions, layout=layout, **more)
+
+
+# Red when every notice arranges the whole screen again, which takes as long as to draw it.
+async def test_only_a_notice_of_another_height_arranges_the_screen_again():
+    line = Counting()
+    async with BareApp(line).run_test(size=(40, 5)) as pilot:
+        await settle(pilot)
+        line.layouts = ()
+        line.notify_line("paused", "good")
+        line.notify_line("a notice that needs two lines of this terminal", "good")
+        line.notify_line("another one that needs two lines of it, too", "good")
+        line.clear_notice()
+        assert line.layouts == (False, True, False, True)
 
 
 def test_blanks_take_the_look_of_the_text_beside_them():

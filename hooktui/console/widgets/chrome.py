@@ -93,16 +93,17 @@ class StatusLine(OneLine):
         width = max(self.size.width - 2, 20)
         sign = {"good": "", "plain": "", "warn": "! ", "bad": "! "}[severity]
         lines = textwrap.wrap(sign + text, width, max_lines=3, placeholder=" …") or [""]
-        before = len(self._notice)
-        self._notice = [((" " + line, severity),) for line in lines]
-        self.refresh(layout=before != len(self._notice))
+        self._show_notice([((" " + line, severity),) for line in lines])
 
     def clear_notice(self) -> None:
         """Show the standing text again."""
         if self._notice:
-            layout = len(self._notice) > 1
-            self._notice = []
-            self.refresh(layout=layout)
+            self._show_notice([])
+
+    def _show_notice(self, lines: list[StyledLine]) -> None:
+        before = self.get_content_height()
+        self._notice = lines
+        self.refresh(layout=self.get_content_height() != before)
 
     @property
     def notice(self) -> str:
