@@ -23,6 +23,7 @@ from hooktui.store.contract import NewEvent
 from hooktui.store.sqlite import store as sqlite
 from tests.support.clocks import Clock
 from tests.support.stores import DEFAULT, make_hook, open_in
+from tests.support.waiting import LIMIT_S
 
 WATCHDOG_S = 1.0
 
@@ -44,12 +45,12 @@ class Manager:
             return None
         return self.heard[-1]
 
-    def wait_for(self, text: str, within_s: float = 20) -> None:
+    def wait_for(self, text: str, within_s: float = LIMIT_S) -> None:
         deadline = time.monotonic() + within_s
         while text not in (self.hear(max(deadline - time.monotonic(), 0.01)) or ""):
             assert time.monotonic() < deadline, f"{text} was not told: {self.heard[-5:]}"
 
-    def is_fed(self, within_s: float) -> bool:
+    def is_fed(self, within_s: float = LIMIT_S) -> bool:
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             if "WATCHDOG=1" in (self.hear(max(deadline - time.monotonic(), 0.01)) or ""):
@@ -98,7 +99,7 @@ def test_a_server_tells_that_it_is_ready_lives_and_stops(manager: Manager, serve
     process = serve()
     manager.wait_for("READY=1")
     manager.wait_for("WATCHDOG=1\nSTATUS=0.0 delivered a second, 0 in flight")
-    assert manager.is_fed(2)
+    assert manager.is_fed()
     process.send_signal(signal.SIGTERM)
     manager.wait_for("STOPPING=1")
     assert process.wait(20) == 0
@@ -110,7 +111,7 @@ def test_a_server_whose_loop_is_blocked_stops_notifying_the_watchdog(
 ) -> None:
     serve(**failpoints.environment("before_accept_commit:block"))
     manager.wait_for("READY=1")
-    assert manager.is_fed(2)
+    assert manager.is_fed()
     producer = subprocess.Popen(
         [sys.executable, "-m", "hooktui", "emit", "job.failed", "-"],
         env=os.environ | {"HOOKTUI_HOME": str(tmp_path / "home")}, stdin=subprocess.PIPE,
@@ -119,7 +120,7 @@ def test_a_server_whose_loop_is_blocked_stops_notifying_the_watchdog(
     assert producer.stdin is not None
     producer.stdin.write(b"{}")
     producer.stdin.close()
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + LIMIT_S
     while manager.is_fed(WATCHDOG_S):  # until it has the event
         assert time.monotonic() < deadline
     producer.kill()
@@ -140,7 +141,7 @@ async def test_a_blocked_writer_is_reported_although_the_loop_runs(
     telling = asyncio.create_task(
         notifier.keep_telling(store.heartbeats, lambda: True, lambda: "ok")
     )
-    assert await asyncio.to_thread(manager.is_fed, 2)
+    assert await asyncio.to_thread(manager.is_fed)
     held = asyncio.Event()
     loop, released = asyncio.get_running_loop(), threading.Event()
 
@@ -159,7 +160,7 @@ async def test_a_blocked_writer_is_reported_although_the_loop_runs(
         released.set()
         failpoints.arm(None)
     await accepting
-    assert await asyncio.to_thread(manager.is_fed, 2)  # it moves again
+    assert await asyncio.to_thread(manager.is_fed)  # it moves again
     telling.cancel()
     await store.close()
 
@@ -175,17 +176,35 @@ async def test_a_dispatcher_that_is_stuck_or_gone_stops_notifying_the_watchdog(
         notifier.keep_telling([heartbeat], lambda: working[0], lambda: "fine")
     )
     heartbeat.start()
-    assert await asyncio.to_thread(manager.is_fed, 2)
+    assert await asyncio.to_thread(manager.is_fed)
     clock.advance(0.4)
     await asyncio.to_thread(manager.wait_for, "wedged: the dispatcher has been in one step")
     heartbeat.idle()
-    assert await asyncio.to_thread(manager.is_fed, 2)
+    assert await asyncio.to_thread(manager.is_fed)
     working[0] = False
     await asyncio.to_thread(manager.wait_for, "wedged: sending has stopped")
     assert not await asyncio.to_thread(manager.is_fed, 0.5)
     notifier.stopping()  # a stop has a deadline of its own
-    assert await asyncio.to_thread(manager.is_fed, 2)
+    assert await asyncio.to_thread(manager.is_fed)
     telling.cancel()
+
+
+@pytest.mark.parametrize(("watchdog_s", "most_s"), [(1.0, 0.5), (0.3, 0.15), (None, 10)])
+async def test_the_watchdog_is_notified_twice_in_its_interval_or_more_often(
+    watchdog_s: float | None, most_s: float, tmp_path: Path, monkeypatch
+) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    notifier = Notifier(str(tmp_path / "nobody"), watchdog_s)
+    with pytest.raises(asyncio.CancelledError):
+        await notifier.keep_telling([], lambda: True, lambda: "fine")
+    assert len(pauses) == 1
+    assert pauses[0] <= most_s
 
 
 def test_a_manager_that_does_not_listen_is_no_fault(tmp_path: Path, caplog) -> None:
