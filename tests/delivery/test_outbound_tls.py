@@ -10,6 +10,7 @@ from hooktui.delivery.tls import unverified_context, verified_context
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass
 from tests.support.certificates import Authority
+from tests.support.waiting import LIMIT_S
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -186,11 +187,14 @@ async def test_all_hooks_together_keep_a_bounded_number_of_tls_connections(
 ):
     """Each holds a read buffer of 256 KiB; and what leaves in any way makes room again."""
     receiver = await receivers.answering(OK, OK, OK, tls=authority.server_context("127.0.0.1"))
-    client = clients.with_(verified=authority.trust, idle_tls_connections=3)
+    client = clients.with_(
+        verified=authority.trust, idle_tls_connections=3,
+        connect_s=LIMIT_S, tls_s=LIMIT_S, first_byte_s=LIMIT_S,
+    )  # fmt: skip
 
     async def reused():
         answers = await asyncio.gather(
-            *(client.post(receiver.target, pool=pool) for pool in "aabbcc")
+            *(client.post(receiver.target, pool=pool, timeout_s=LIMIT_S) for pool in "aabbcc")
         )
         assert {exchange.error for exchange in answers} == {None}
         return sum(exchange.reused_connection for exchange in answers)
