@@ -8,6 +8,7 @@ from rich.segment import ControlType, Segment
 from textual.color import Color
 
 from hooktui.console.app import ConsoleApp
+from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.shell.terminal import EscapeFilter, write_fault
 
 BACKGROUND = Color(0, 0, 0)
@@ -88,7 +89,8 @@ def test_a_fault_whose_log_cannot_be_written_is_still_one_line(tmp_path: Path):
 async def test_an_unforeseen_error_ends_the_app_without_a_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    app = ConsoleApp(environ={"HOOKTUI_HOME": str(tmp_path), "HOOKTUI_SOCKET": "/nowhere"})
+    given = ConsoleOptions(connect=str(tmp_path / "none.sock"))  # without it, a server is started
+    app = ConsoleApp(given, environ={"HOOKTUI_HOME": str(tmp_path)})
 
     async def run_and_fail() -> None:
         async with app.run_test() as pilot:
