@@ -1,4 +1,4 @@
-"""Public ids: ``evt_``, ``dlv_`` or ``rpl_`` and an encoded, time-ordered 63-bit integer.
+"""Public ids: ``evt_``, ``dlv_``, ``rpl_`` or ``alr_`` and an encoded, time-ordered 63-bit integer.
 
 42 bits of milliseconds since 1970 (enough until 2109), 9 bits of server number, 12 bits of counter,
 written as 13 Crockford base-32 characters. The program and the database use the integer; the text
@@ -17,7 +17,7 @@ HookId = NewType("HookId", int)
 EventId = NewType("EventId", int)
 DeliveryId = NewType("DeliveryId", int)
 
-Prefix = Literal["evt", "dlv", "rpl"]
+Prefix = Literal["evt", "dlv", "rpl", "alr"]
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}

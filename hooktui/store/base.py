@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
+from hooktui.domain.errors import HooktuiError
 from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.store import feed
+from hooktui.store.changes.causes import write_causes
 from hooktui.store.contract import (
     Acceptance,
     AttemptResult,
@@ -30,11 +33,15 @@ from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import check_keys
 from hooktui.store.planning.matching import NO_MATCHES, Matches, accept_matched, is_quick
 from hooktui.store.queries import engine
+from hooktui.store.tx import Tx
 from hooktui.store.vault import Vault
 from hooktui.store.write_queue import Operation, WriteQueue
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_log = logging.getLogger(__name__)
+
+CAUSES_REST_S, CAUSES_RETRIED_S = 0.05, 30.0
 
 RESCUED_AT_ONCE = 250
 """Expired leases that one transaction records as interrupted."""
@@ -164,6 +171,19 @@ class BaseStore(ABC):
         known = [live[hook] for hook in (live if hooks is None else hooks) if hook in live]
         return [(hook.id, hook.settings.ordered) for hook in known if hook.active]
 
+    async def _write_causes(self) -> None:
+        """Write the causes of deliveries that an earlier version stored; see `write_causes`."""
+        while True:
+            try:
+                if not await self.read(engine.causes_are_missing):
+                    return
+                await self.write(write_causes)
+                wait_s = CAUSES_REST_S
+            except HooktuiError as error:
+                _log.warning("the causes of older deliveries wait: %s", error)
+                wait_s = CAUSES_RETRIED_S
+            await asyncio.sleep(wait_s)
+
     # Live hooks
 
     def hooks(self) -> Mapping[HookId, LiveHook]:
@@ -184,6 +204,12 @@ class BaseStore(ABC):
         return await self.read(engine.signing_secrets, self.vault, hook, ids)
 
     # Reading
+
+    @abstractmethod
+    async def write(
+        self, change: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a change in the next write transaction."""
 
     @abstractmethod
     async def read(

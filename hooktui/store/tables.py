@@ -46,8 +46,9 @@ SHORT_TARGET = f"length(target) <= {LONGEST_SHORT_TARGET}"
 """The condition of the audit trail's partial index; a query must repeat it literally."""
 
 
-def _partial(name: str, *columns: str, where: str) -> Index:
-    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    condition = text(where)
+    return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
 
 
 class AccountRow(SQLModel, table=True):
@@ -103,7 +104,9 @@ class HookStateRow(SQLModel, table=True):
 
     ``waiting`` counts deliveries that are not final. ``failing_since`` and ``failed_since_success``
     serve the 5-day rule, ``failures_in_a_row`` and ``breaker…`` the breaker; both are reset when
-    the hook is enabled or its URL changes. Pings count for neither.
+    the hook is enabled or its URL changes. Pings count for neither. ``failing_alert`` is the open
+    alert that says that the hook is failing. ``skipped`` counts events that were skipped while the
+    hook was disabled; the first and the last of them are ``skipped_first`` and ``skipped_last``.
     """
 
     __tablename__ = "hook_state"
@@ -124,6 +127,10 @@ class HookStateRow(SQLModel, table=True):
     failed_since_success: int = 0
     breaker: str = Field(default="closed", sa_type=Text)
     breaker_until: int | None = Field(default=None, sa_type=Big)
+    failing_alert: int | None = Field(default=None, sa_type=Big)
+    skipped: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    skipped_first: int | None = Field(default=None, sa_type=Big)
+    skipped_last: int | None = Field(default=None, sa_type=Big)
 
 
 class HookStatsRow(SQLModel, table=True):
@@ -190,7 +197,8 @@ class DeliveryRow(SQLModel, table=True):
 
     On PostgreSQL the indexes of due deliveries end with the id, as every index of SQLite does.
     ``attempts`` is the number of the newest attempt, ``tries`` the used part of the schedule.
-    ``next_attempt_at`` is set only while pending, the lease only while sending.
+    ``next_attempt_at`` is set only while pending, the lease only while sending. ``cause`` is set
+    while an event is undelivered at a hook, on the newest of its deliveries there.
     """
 
     __tablename__ = "delivery"
@@ -213,7 +221,16 @@ class DeliveryRow(SQLModel, table=True):
         _partial("delivery_failed", "account_id", "id", where="status = 'failed'"),
         Index("delivery_by_account", "account_id", "id"),
         Index("delivery_by_hook", "hook_id", "id"),
-        Index("delivery_by_event", "event_id"),
+        Index("delivery_by_event", "event_id", "hook_id"),
+        _partial(
+            "delivery_undelivered",
+            "hook_id",
+            "cause",
+            "id",
+            "finished_at",
+            where="cause IS NOT NULL",
+        ),
+        _partial("delivery_of_replay", "replay_id", "status", where="replay_id IS NOT NULL"),
     )
 
     id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False})
@@ -235,6 +252,8 @@ class DeliveryRow(SQLModel, table=True):
     last_code: int | None
     last_error: str | None = Field(sa_type=Text)
     reason: str | None = Field(sa_type=Text)
+    cause: str | None = Field(sa_type=Text)
+    replay_id: int | None = Field(sa_type=Big)
 
 
 class AttemptRow(SQLModel, table=True):
@@ -363,6 +382,101 @@ class PauseRow(SQLModel, table=True):
     user: str = Field(sa_type=Text)
 
 
+class CauseBackfillRow(SQLModel, table=True):
+    """How far the causes of older deliveries are written: one row until all are."""
+
+    __tablename__ = "cause_backfill"
+
+    id: int = Field(
+        default=1, primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False}
+    )
+    after: int = Field(sa_type=Big)
+    until: int = Field(sa_type=Big)
+
+
+class ReplayRow(SQLModel, table=True):
+    """A replay. Only the server with ``owner_token`` runs it, until ``lease_until``."""
+
+    __tablename__ = "replay"
+    __table_args__ = (
+        Index("replay_by_account", "account_id", "id"),
+        _partial("replay_by_key", "account_id", "key", where="key IS NOT NULL", unique=True),
+        _partial("replay_running", "lease_until", where="state = 'running'"),
+    )
+
+    id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False})
+    account_id: int = Field(sa_type=Big)
+    key: str | None = Field(sa_type=Text)
+    state: str = Field(sa_type=Text)
+    state_reason: str | None = Field(sa_type=Text)
+    selection: str = Field(sa_type=Text)
+    rate_per_s: float
+    max_deliveries: int | None = Field(sa_type=Big)
+    created_at: int = Field(sa_type=Big)
+    created_by: str = Field(sa_type=Text)
+    changed_at: int = Field(sa_type=Big)
+    changed_by: str = Field(sa_type=Text)
+    ended_at: int | None = Field(sa_type=Big)
+    owner_token: int | None = Field(sa_type=Big)
+    lease_until: int | None = Field(sa_type=Big)
+
+
+class ReplayHookRow(SQLModel, table=True):
+    """The part of a replay for one hook; a hook is in at most one unfinished replay.
+
+    ``cursor`` is the last candidate that was handled, ``skipped`` a JSON object of counts.
+    """
+
+    __tablename__ = "replay_hook"
+    __table_args__ = (
+        _partial("replay_hook_unfinished", "hook_id", where="state <> 'done'", unique=True),
+        {"sqlite_with_rowid": False},
+    )
+
+    replay_id: int = Field(primary_key=True, foreign_key="replay.id", sa_type=Big)
+    hook_id: int = Field(primary_key=True, foreign_key="hook.id", sa_type=Big)
+    state: str = Field(sa_type=Text)
+    reason: str | None = Field(sa_type=Text)
+    cursor: int = Field(sa_type=Big)
+    sent: int = Field(sa_type=Big)
+    retried: int = Field(sa_type=Big)
+    skipped: str = Field(sa_type=Text)
+
+
+class AlertRow(SQLModel, table=True):
+    """An alert. ``key`` names its subject; at most one alert of a key is not resolved.
+
+    ``announced`` is the state that hooks were last notified of.
+    """
+
+    __tablename__ = "alert"
+    __table_args__ = (
+        _partial("alert_unresolved", "key", where="state <> 'resolved'", unique=True),
+        Index("alert_by_account", "account_id", "id"),
+        Index("alert_by_key", "key", "id"),
+    )
+
+    id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False})
+    account_id: int = Field(sa_type=Big)
+    type: str = Field(sa_type=Text)
+    key: str = Field(sa_type=Text)
+    state: str = Field(sa_type=Text)
+    hook_id: int | None = Field(sa_type=Big)
+    cause: str | None = Field(sa_type=Text)
+    replay_id: int | None = Field(sa_type=Big)
+    count: int = Field(sa_type=Big)
+    opened_at: int = Field(sa_type=Big)
+    changed_at: int = Field(sa_type=Big)
+    changed_by: str = Field(sa_type=Text)
+    snoozed_until: int | None = Field(sa_type=Big)
+    resolved_at: int | None = Field(sa_type=Big)
+    resolution: str | None = Field(sa_type=Text)
+    announced: str | None = Field(sa_type=Text)
+    announced_at: int | None = Field(sa_type=Big)
+    announced_count: int | None = Field(sa_type=Big)
+    hooks_notified: int
+
+
 def _table(model: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(model.__tablename__)]
 
@@ -381,6 +495,10 @@ AUDIT_CHAIN = _table(AuditChainRow)
 TOKEN = _table(TokenRow)
 IDEMPOTENCY_KEY = _table(IdempotencyKeyRow)
 PAUSE = _table(PauseRow)
+CAUSE_BACKFILL = _table(CauseBackfillRow)
+REPLAY = _table(ReplayRow)
+REPLAY_HOOK = _table(ReplayHookRow)
+ALERT = _table(AlertRow)
 
 
 def maker_of(model: type[M]) -> Callable[..., M]:

@@ -23,8 +23,23 @@ def as_0004(tx: Tx) -> None:
     tx.conn.execute(text("UPDATE alembic_version SET version_num = '0004'"))
 
 
+def as_0008(tx: Tx) -> None:
+    """Leave out causes, replays and alerts, and say so."""
+    for table in ("alert", "replay_hook", "replay", "cause_backfill"):
+        tx.conn.execute(text(f"DROP TABLE {table}"))
+    for index in ("delivery_undelivered", "delivery_of_replay", "delivery_by_event"):
+        tx.conn.execute(text(f"DROP INDEX {index}"))
+    tx.conn.execute(text("CREATE INDEX delivery_by_event ON delivery (event_id)"))
+    for column in ("cause", "replay_id"):
+        tx.conn.execute(text(f"ALTER TABLE delivery DROP COLUMN {column}"))
+    for column in ("failing_alert", "skipped", "skipped_first", "skipped_last"):
+        tx.conn.execute(text(f"ALTER TABLE hook_state DROP COLUMN {column}"))
+    tx.conn.execute(text("UPDATE alembic_version SET version_num = '0008'"))
+
+
 def as_0007(tx: Tx) -> None:
     """Leave out the limit of attempts at once that is auto, and say so."""
+    as_0008(tx)
     tx.conn.execute(text("ALTER TABLE hook DROP COLUMN max_in_flight_cap"))
     tx.conn.execute(text("UPDATE hook SET max_in_flight = 10 WHERE max_in_flight = 0"))
     tx.conn.execute(text("UPDATE alembic_version SET version_num = '0007'"))

@@ -76,6 +76,9 @@ async def detail_of(service: Service, record: DeliveryRecord) -> DeliveryDetail:
         duration_ms=delivery.duration_ms,
         request=request,
         string_signed=signed,
+        last_status=delivery.last_status,
+        cause=delivery.cause,
+        replay=delivery.replay,
     )
 
 

@@ -7,7 +7,12 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One event for one hook. ``attempts`` is the number of attempts so far."""
+    """One event for one hook.
+
+    ``attempts`` is the number of attempts so far; ``last_status`` is the HTTP status of the last
+    one, else its error class; ``cause`` is set while the event is undelivered; ``replay`` created
+    the delivery or tried it again.
+    """
 
     id: str
     event: str
@@ -23,6 +28,9 @@ class Delivery:
     created_at: str
     finished_at: str | None
     duration_ms: int | None
+    last_status: int | str | None = None
+    cause: str | None = None
+    replay: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +106,9 @@ class DeliveryDetail:
     duration_ms: int | None
     request: Request | None
     string_signed: str | None
+    last_status: int | str | None = None
+    cause: str | None = None
+    replay: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

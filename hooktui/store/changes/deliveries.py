@@ -84,13 +84,27 @@ def cancel(tx: Tx, actor: Actor, account: AccountId | None, delivery: DeliveryId
 
 
 def cancel_waiting(tx: Tx, hook: HookId) -> None:
-    """Cancel the open deliveries of a deleted hook, some now and the rest in later transactions."""
+    """Cancel the open deliveries of a deleted hook, which has none undelivered any more.
+
+    A part of them now, the rest in later transactions.
+    """
     waiting = select(*_COLUMNS).where(DELIVERY.c.hook_id == hook, _PENDING)
     rows = list(starmap(_Row, tx.conn.execute(waiting.limit(_CANCELLED_AT_ONCE))))
     _cancel(tx, rows, HOOK_DELETED)
     _count_waiting(tx, hook, -len(rows))
-    if len(rows) == _CANCELLED_AT_ONCE:
+    if len(rows) == _CANCELLED_AT_ONCE or _forget_all_causes(tx, hook) == _CANCELLED_AT_ONCE:
         tx.follow_up(lambda later: cancel_waiting(later, hook))
+
+
+def _forget_all_causes(tx: Tx, hook: HookId) -> int:
+    """Remove the causes of some deliveries of a hook; return how many."""
+    some = (
+        select(DELIVERY.c.id)
+        .where(DELIVERY.c.hook_id == hook, DELIVERY.c.cause.is_not(None))
+        .limit(_CANCELLED_AT_ONCE)
+    )
+    of_hook = update(DELIVERY).where(DELIVERY.c.id.in_(some))
+    return tx.conn.execute(of_hook.values(cause=None)).rowcount
 
 
 def _find(tx: Tx, account: AccountId | None, delivery: DeliveryId) -> tuple[_Row, bool, bool]:
@@ -134,6 +148,7 @@ def _new_delivery(tx: Tx, row: _Row) -> int:
             created_at=tx.now_ms,
         )
     )
+    forget_causes(tx, row.event_id, row.hook_id, before=delivery)
     counted = update(EVENT).where(EVENT.c.id == row.event_id)
     tx.conn.execute(counted.values(deliveries=EVENT.c.deliveries + 1))
     _count_waiting(tx, row.hook_id, 1)
@@ -142,11 +157,28 @@ def _new_delivery(tx: Tx, row: _Row) -> int:
     return delivery
 
 
+def forget_causes(tx: Tx, event: int, hook: HookId, *, before: DeliveryId) -> None:
+    """Let a new delivery stand for an event at a hook: older ones are no longer undelivered."""
+    older = update(DELIVERY).where(
+        DELIVERY.c.event_id == event,
+        DELIVERY.c.hook_id == hook,
+        DELIVERY.c.id < before,
+        DELIVERY.c.cause.is_not(None),
+    )
+    tx.conn.execute(older.values(cause=None))
+
+
 def _cancel(tx: Tx, rows: Sequence[_Row], reason: str) -> None:
     cancelled = DeliveryStatus.CANCELLED.value
     ended = update(DELIVERY).where(DELIVERY.c.id.in_([row.id for row in rows]))
     tx.conn.execute(
-        ended.values(status=cancelled, next_attempt_at=None, finished_at=tx.now_ms, reason=reason)
+        ended.values(
+            status=cancelled,
+            next_attempt_at=None,
+            finished_at=tx.now_ms,
+            reason=reason,
+            cause=None,
+        )
     )
     for row in rows:
         state = DeliveryState(cancelled, row.attempts, None, tx.now_ms, row.duration_ms, reason)

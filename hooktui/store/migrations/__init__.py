@@ -15,7 +15,7 @@ from sqlalchemy import Connection, inspect, text
 from hooktui.domain.errors import HooktuiError
 from hooktui.store.vault import Vault
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """All revisions, oldest first; a test compares them with the scripts in ``versions``."""
 
 HEAD = REVISIONS[-1]

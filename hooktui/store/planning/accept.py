@@ -63,13 +63,23 @@ _HOOKS_PER_STEP, _EVENTS_PER_STEP = 100, 20
 """The amount of work in one step, about 0.5 ms."""
 
 
+@dataclass(slots=True)
+class SkippedEvents:
+    """Events of one transaction that a disabled hook skips: their count, the first and the last."""
+
+    count: int
+    first: EventId
+    last: EventId
+
+
 class Plan(msgspec.Struct):
     """The rows of a call, ready to insert, and its result.
 
     ``events`` are (id, account, type, created, size, deliveries, skipped, skips, body);
     ``pending`` deliveries (id, account, hook, event, type, created, due), ``leased`` ones (id,
     account, hook, event, type, created, token, until); ``keys`` (account, key, event, type, hash,
-    deliveries, skipped, created).
+    deliveries, skipped, created). ``waiting`` and ``skipped`` are the changes of the counters of
+    hooks.
     """
 
     events: list[tuple[object, ...]] = []  # msgspec makes a new list for each plan
@@ -77,10 +87,20 @@ class Plan(msgspec.Struct):
     leased: list[tuple[object, ...]] = []
     keys: list[tuple[object, ...]] = []
     waiting: dict[HookId, int] = {}
+    skipped: dict[HookId, SkippedEvents] = {}
     new_keys: dict[tuple[AccountId, str], KnownKey] = {}
     notes: SideEffects = msgspec.field(default_factory=SideEffects)
     accepted: list[Acceptance] = []
     claims: list[ClaimedDelivery] = []
+
+    def skip_disabled(self, hook: HookId, event: EventId) -> None:
+        """Count an event that a disabled hook skips."""
+        known = self.skipped.get(hook)
+        if known is None:
+            self.skipped[hook] = SkippedEvents(1, event, event)
+        else:
+            known.count += 1
+            known.last = event
 
 
 def check_keys(events: Sequence[NewEvent]) -> None:
@@ -203,6 +223,8 @@ def _plan_event(
         else:
             reason = skip_reason(hook, subject)
         if reason is not None:
+            if reason is SkipReason.DISABLED:
+                plan.skip_disabled(hook.id, event)
             skips.setdefault(reason, []).append(hook.id)
             continue
         count += 1

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from hooktui.domain.causes import cause_of
 from hooktui.domain.deliveries import (
     DeliveryStatus,
     DisabledReason,
@@ -27,6 +28,7 @@ from hooktui.domain.hook_failures import (
     spread_across_days,
 )
 from hooktui.domain.ids import HookId
+from hooktui.domain.schedule import INTERRUPTIONS_BEFORE_WAIT
 from hooktui.store.attempt_stats import BOUNDS_MS, DAY_MS, bucket_of, place_of
 from hooktui.store.contract import LEASE_S, AttemptResult
 from hooktui.store.feed_items import DeliveryState, HookEdit, attempt_item, delivery_item
@@ -35,6 +37,8 @@ from hooktui.store.planning.claim import HOOK_DELETED, claimed_job
 from hooktui.store.tx import SideEffects
 
 SECRET_NOTED_EVERY_MS = 60_000
+SAME_CAUSE = ""
+"""In place of a cause: the delivery keeps the one that it has."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -54,6 +58,20 @@ def state_after(result: AttemptResult, *, deleted: bool, now_ms: int) -> Deliver
     if status is DeliveryStatus.PENDING:
         status, reason = DeliveryStatus.CANCELLED, HOOK_DELETED
     return DeliveryState(status.value, number, None, finished_at, duration_ms, reason)
+
+
+def cause_after(result: AttemptResult, *, deleted: bool) -> str | None:
+    """Return the cause of a delivery after an attempt: a name, `SAME_CAUSE`, or None for none.
+
+    Interrupted attempts say nothing about the receiver until there are ten in a row.
+    """
+    if result.exchange.error is None or deleted or result.claim.trigger is Trigger.PING:
+        return None
+    if result.decision.outcome is not Outcome.INTERRUPTED:
+        return cause_of(result.exchange.error, result.exchange.status_code)
+    if result.decision.interruptions < INTERRUPTIONS_BEFORE_WAIT:
+        return SAME_CAUSE
+    return ErrorClass.INTERRUPTED.value
 
 
 def interrupted(row: Sequence[Any], now_ms: int) -> AttemptResult:

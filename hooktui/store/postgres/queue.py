@@ -77,6 +77,8 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
             work.notes.merge(plan.notes)
             for hook, count in plan.waiting.items():
                 work.count_waiting(hook, count)
+            for hook, skipped in plan.skipped.items():
+                work.count_skipped(hook, skipped)
         failpoints.hit("before_accept_commit")
 
     def names(self) -> list[_Name]:

@@ -18,6 +18,7 @@ from hooktui.store.planning.record import (
     HookChange,
     add_failures,
     attempt_row,
+    cause_after,
     disable_reason,
     edit_of,
     interrupted,
@@ -89,7 +90,7 @@ async def record(work: WriteTransaction, leased: Sequence[tuple[AttemptResult, i
         first.setdefault(_key(result), (result, token, state))
     server = work.shared.server
     rows = [
-        (*_finish_row(result, token, state), *_attempt_row(result, server))
+        (*_finish_row(work, result, token, state), *_attempt_row(result, server))
         for result, token, state in first.values()
     ]
     if not rows:
@@ -107,13 +108,15 @@ async def record(work: WriteTransaction, leased: Sequence[tuple[AttemptResult, i
     return held
 
 
-def _finish_row(result: AttemptResult, token: int, state: DeliveryState) -> tuple[object, ...]:
+def _finish_row(
+    work: WriteTransaction, result: AttemptResult, token: int, state: DeliveryState
+) -> tuple[object, ...]:
     decision, exchange, claim = result.decision, result.exchange, result.claim
     error = None if exchange.error is None else exchange.error.value
     return (
         claim.delivery, claim.number, token, state.status, decision.tries, decision.interruptions,
         state.next_attempt_at, state.finished_at, state.duration_ms, exchange.status_code, error,
-        state.reason,
+        state.reason, cause_after(result, deleted=claim.hook not in work.live.view),
     )  # fmt: skip
 
 

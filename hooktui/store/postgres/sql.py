@@ -28,7 +28,8 @@ WHERE pg_try_advisory_lock({locks.SERVERS}, number) LIMIT 1"""
 TELL_KEYS: Final = "SELECT pg_advisory_lock_shared(key) FROM unnest($1::bigint[]) AS key"
 
 HIGHEST_IDS: Final = """
-SELECT GREATEST((SELECT MAX(id) FROM event), (SELECT MAX(id) FROM delivery), 0)"""
+SELECT GREATEST((SELECT MAX(id) FROM event), (SELECT MAX(id) FROM delivery),
+    (SELECT MAX(id) FROM replay), (SELECT MAX(id) FROM alert), 0)"""
 
 CHANGED_HOOKS: Final = """
 SELECT hook_id FROM live_change WHERE version > :known ORDER BY hook_id"""
@@ -171,16 +172,22 @@ _FENCE = """d.id = n.id AND d.status = $1 AND d.attempts = n.number
 _FINISH = {
     "id": "bigint", "number": "integer", "token": "bigint", "status": "text", "tries": "integer",
     "interruptions": "integer", "next_at": "bigint", "ended_at": "bigint", "duration_ms": "bigint",
-    "code": "integer", "error_class": "text", "reason": "text",
+    "code": "integer", "error_class": "text", "reason": "text", "cause": "text",
 }  # fmt: skip
 _ATTEMPT = {column.name: _type_of(column.type) for column in ATTEMPT.columns}
+
+_CAUSE = """CASE WHEN n.cause = '' THEN d.cause WHEN n.cause IS NULL THEN NULL
+        WHEN EXISTS (SELECT 1 FROM delivery newer WHERE newer.event_id = d.event_id
+            AND newer.hook_id = d.hook_id AND newer.id > d.id) THEN NULL
+        ELSE n.cause END"""
+"""Only the newest delivery of an event to a hook has a cause."""
 
 RECORD: Final = f"""
 WITH finished AS (
     UPDATE delivery d SET status = n.status, tries = n.tries, interruptions = n.interruptions,
         next_attempt_at = n.next_at, lease_token = NULL, lease_until = NULL,
         finished_at = n.ended_at, duration_ms = n.duration_ms, last_code = n.code,
-        last_error = n.error_class, reason = n.reason
+        last_error = n.error_class, reason = n.reason, cause = {_CAUSE}
     FROM {_arrays(*_FINISH.values(), *_ATTEMPT.values(), first=2)}
         AS n ({", ".join(_FINISH)}, {", ".join(f"a_{name}" for name in _ATTEMPT)})
     WHERE {_FENCE}

@@ -189,6 +189,7 @@ class PostgresStore(BaseStore):
         self._home.keep_token(self._shared.token)
         for hook in await self._own.run(engine.deleted_hooks_with_backlog):
             self._later(self._cancel_left(hook))
+        self._later(self._write_causes())
         self._hints.start()
         self._retention.start()
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.store import write_queue
 from hooktui.store.feed_items import MOST_PER_ROW, encode
 from hooktui.store.live_hooks import LiveHooks
-from hooktui.store.planning.accept import KnownKey, Lease, lease_from
+from hooktui.store.planning.accept import KnownKey, Lease, SkippedEvents, lease_from
 from hooktui.store.planning.claim import ClaimStart, DueBounds
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.clock import DatabaseClock
@@ -68,8 +68,9 @@ class Shared:
 class WriteTransaction:
     """The state that the operations of one transaction share.
 
-    ``waiting`` is the change of the number of waiting deliveries per hook, ``states`` and ``stats``
-    are the other changes of its state. ``starts`` is where the next claim of a hook starts.
+    ``waiting`` is the change of the number of waiting deliveries per hook, ``skipped`` the events
+    that it skipped while disabled, ``states`` and ``stats`` are the other changes of its state.
+    ``starts`` is where the next claim of a hook starts.
     """
 
     raw: Raw
@@ -79,6 +80,7 @@ class WriteTransaction:
     notes: SideEffects = field(default_factory=SideEffects)
     new_keys: dict[tuple[AccountId, str], KnownKey] = field(default_factory=dict)
     waiting: dict[HookId, int] = field(default_factory=dict)
+    skipped: dict[HookId, SkippedEvents] = field(default_factory=dict)
     states: dict[HookId, StateChange] = field(default_factory=dict)
     stats: list[tuple[int, ...]] = field(default_factory=list)
     starts: dict[HookId, ClaimStart] = field(default_factory=dict)
@@ -92,6 +94,15 @@ class WriteTransaction:
     def count_waiting(self, hook: HookId, change: int) -> None:
         """Add to the number of waiting deliveries of a hook."""
         self.waiting[hook] = self.waiting.get(hook, 0) + change
+
+    def count_skipped(self, hook: HookId, events: SkippedEvents) -> None:
+        """Add to the events that a disabled hook skipped; calls come in the order of the events."""
+        known = self.skipped.get(hook)
+        if known is None:
+            self.skipped[hook] = replace(events)
+        else:
+            known.count += events.count
+            known.last = events.last
 
     def claim_start(self, hook: HookId) -> ClaimStart:
         """Return where a claim starts; the claim moves it, and the commit keeps it."""
@@ -110,7 +121,7 @@ class WriteTransaction:
             self.feed_end = await self.raw.fetchval(sql.LAST_LINE)
 
     def _hook_statements(self) -> list[str]:
-        hooks = sorted({*self.waiting, *self.states})
+        hooks = sorted({*self.waiting, *self.skipped, *self.states})
         statements = []
         if len(hooks) > 1:  # in one order, so that no deadlock arises
             which = ", ".join(map(str, hooks))
@@ -132,6 +143,13 @@ class WriteTransaction:
 
     def _assignments(self, hook: HookId) -> str:
         parts = [f"waiting = waiting + {self.waiting.get(hook, 0):d}"]
+        skipped = self.skipped.get(hook)
+        if skipped is not None:
+            parts += [
+                f"skipped = skipped + {skipped.count:d}",
+                f"skipped_first = LEAST(skipped_first, {skipped.first:d})",
+                f"skipped_last = GREATEST(skipped_last, {skipped.last:d})",
+            ]
         change = self.states.get(hook)
         if change is not None:
             parts += [

@@ -51,6 +51,8 @@ class _Row(NamedTuple):
     last_code: int | None
     last_error: str | None
     reason: str | None
+    cause: str | None
+    replay_id: int | None
     hook_active: bool
     hook_deleted_at: int | None
     event_body: bytes | None = None
@@ -205,7 +207,15 @@ def _delivery(row: _Row) -> Delivery:
         created_at=to_rfc3339(row.created_at),
         finished_at=optional_rfc3339(row.finished_at),
         duration_ms=row.duration_ms,
+        last_status=_last_status(row),
+        cause=row.cause,
+        replay=None if row.replay_id is None else encode("rpl", row.replay_id),
     )
+
+
+def _last_status(row: _Row) -> int | str | None:
+    """Return the HTTP status of the last attempt, else its error class."""
+    return row.last_error if row.last_code is None else row.last_code
 
 
 def _deliveries() -> Select[Any]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import starmap
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, exists, func, or_, select
 
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveSecret
 from hooktui.domain.wire.server import EngineState, OpenBreaker, Pause
 from hooktui.store.live_hooks import SEALED_SECRETS, SealedSecret, live_secret
-from hooktui.store.tables import HOOK, HOOK_STATE, PAUSE, SECRET, in_account
+from hooktui.store.tables import (
+    CAUSE_BACKFILL,
+    DELIVERY,
+    HOOK,
+    HOOK_STATE,
+    PAUSE,
+    SECRET,
+    in_account,
+)
 from hooktui.store.vault import Vault
 
 
@@ -28,6 +36,11 @@ def engine_state(conn: Connection) -> EngineState:
 def is_paused(conn: Connection) -> bool:
     """Return whether all sending is paused."""
     return conn.execute(select(PAUSE.c.id)).first() is not None
+
+
+def causes_are_missing(conn: Connection) -> bool:
+    """Return whether deliveries of an earlier version may lack their cause."""
+    return conn.execute(select(CAUSE_BACKFILL.c.id)).first() is not None
 
 
 def hooks_by_state(conn: Connection) -> dict[str, int]:
@@ -74,7 +87,8 @@ def signing_secrets(
 
 
 def deleted_hooks_with_backlog(conn: Connection) -> list[HookId]:
-    """Return the deleted hooks whose deliveries are not all cancelled yet."""
+    """Return the deleted hooks with deliveries that are not cancelled, or have a cause, yet."""
     left = select(HOOK.c.id).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
-    left = left.where(HOOK.c.deleted_at.is_not(None), HOOK_STATE.c.waiting > 0)
+    with_cause = exists().where(DELIVERY.c.hook_id == HOOK.c.id, DELIVERY.c.cause.is_not(None))
+    left = left.where(HOOK.c.deleted_at.is_not(None), or_(HOOK_STATE.c.waiting > 0, with_cause))
     return [HookId(hook) for hook in conn.execute(left).scalars()]

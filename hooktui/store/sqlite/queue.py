@@ -106,11 +106,16 @@ def insert_planned(work: WriteTransaction) -> Steps[None]:
         (sql.INSERT_LEASED, [row for plan in plans for row in plan.leased], _ROWS_PER_STEP),
         (sql.INSERT_KEY, [row for plan in plans for row in plan.keys], _ROWS_PER_STEP),
         (sql.ADD_WAITING, [(n, hook) for hook, n in waiting.items()], _ROWS_PER_STEP),
+        (sql.ADD_SKIPPED, [row for plan in plans for row in _skipped_rows(plan)], _ROWS_PER_STEP),
     ):
         for start in range(0, len(rows), at_once):
             work.raw.executemany(statement, rows[start : start + at_once])
             yield
     failpoints.hit("before_accept_commit")
+
+
+def _skipped_rows(plan: Plan) -> list[tuple[int, int, int, HookId]]:
+    return [(each.count, each.first, each.last, hook) for hook, each in plan.skipped.items()]
 
 
 class Claim(Operation[list[ClaimedDelivery]]):

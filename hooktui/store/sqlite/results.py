@@ -17,6 +17,7 @@ from hooktui.store.feed_items import DeliveryState, hook_item
 from hooktui.store.planning.record import (
     HookChange,
     attempt_row,
+    cause_after,
     disable_reason,
     edit_of,
     interrupted,
@@ -81,7 +82,7 @@ def record(work: WriteTransaction, results: Sequence[AttemptResult], token: int)
     """Store results whose claims are leased under a token; False where the fence did not hold."""
     hooks, now = work.live.view, work.now_ms
     states = [state_after(r, deleted=r.claim.hook not in hooks, now_ms=now) for r in results]
-    held = _finish(work.raw, results, states, token)
+    held = _finish(work, results, states, token)
     recorded = [
         (result, state)
         for result, state, fence_held in zip(results, states, held, strict=True)
@@ -103,7 +104,7 @@ def record(work: WriteTransaction, results: Sequence[AttemptResult], token: int)
 
 
 def _finish(
-    raw: sqlite3.Connection,
+    work: WriteTransaction,
     results: Sequence[AttemptResult],
     states: Sequence[DeliveryState],
     token: int,
@@ -112,12 +113,13 @@ def _finish(
 
     Delivered ones share one statement, which returns only how many of them held.
     """
+    raw = work.raw
     held = [False] * len(results)
     rows: list[tuple[object, ...]] = []
     places: list[int] = []
     for place, (result, state) in enumerate(zip(results, states, strict=True)):
         if state.status != DeliveryStatus.DELIVERED:
-            held[place] = _finish_one(raw, result, state, token)
+            held[place] = _finish_one(work, result, state, token)
             continue
         claim = result.claim
         places.append(place)
@@ -159,11 +161,12 @@ def _insert_attempts(work: WriteTransaction, results: Sequence[AttemptResult]) -
 
 
 def _finish_one(
-    raw: sqlite3.Connection, result: AttemptResult, state: DeliveryState, token: int
+    work: WriteTransaction, result: AttemptResult, state: DeliveryState, token: int
 ) -> bool:
     decision, exchange, claim = result.decision, result.exchange, result.claim
     error = None if exchange.error is None else exchange.error.value
-    changed = raw.execute(
+    cause = cause_after(result, deleted=claim.hook not in work.live.view)
+    changed = work.raw.execute(
         sql.FINISH,
         (
             state.status,
@@ -175,6 +178,8 @@ def _finish_one(
             exchange.status_code,
             error,
             state.reason,
+            cause,
+            cause,
             claim.delivery,
             claim.number,
             token,

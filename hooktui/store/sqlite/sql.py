@@ -45,6 +45,11 @@ DELETE FROM idempotency_key WHERE (account_id, "key") IN
 
 ADD_WAITING = "UPDATE hook_state SET waiting = waiting + ? WHERE hook_id = ?"
 
+ADD_SKIPPED = """
+UPDATE hook_state SET skipped = skipped + ?, skipped_first = COALESCE(skipped_first, ?),
+    skipped_last = ?
+WHERE hook_id = ?"""
+
 _JOB = """d.id, d.event_id, d.event_type, d.hook_id, d.account_id, d."trigger", d.attempts, d.tries,
     d.interruptions"""
 
@@ -70,16 +75,21 @@ WHERE id = ? AND status = 'pending'"""
 
 _FENCE = "id = ? AND status = 'sending' AND attempts = ? AND lease_token = ?"
 
+_CAUSE = """CASE ? WHEN '' THEN cause ELSE iif(EXISTS (
+    SELECT 1 FROM delivery newer WHERE newer.event_id = delivery.event_id
+        AND newer.hook_id = delivery.hook_id AND newer.id > delivery.id), NULL, ?) END"""
+"""Only the newest delivery of an event to a hook has a cause; the cause is bound twice."""
+
 FINISH = f"""
 UPDATE delivery SET status = ?, tries = ?, interruptions = ?, next_attempt_at = ?,
     lease_token = NULL, lease_until = NULL, finished_at = ?, duration_ms = ?, last_code = ?,
-    last_error = ?, reason = ?
+    last_error = ?, reason = ?, cause = {_CAUSE}
 WHERE {_FENCE}"""
 
 FINISH_DELIVERED = f"""
 UPDATE delivery SET status = 'delivered', tries = ?, interruptions = 0, next_attempt_at = NULL,
     lease_token = NULL, lease_until = NULL, finished_at = ?, duration_ms = ?, last_code = ?,
-    last_error = NULL, reason = NULL
+    last_error = NULL, reason = NULL, cause = NULL
 WHERE {_FENCE}"""
 
 FINISHED_JUST_NOW = """
@@ -190,7 +200,9 @@ NEWEST_FEED = "SELECT at_ms FROM feed ORDER BY pos DESC LIMIT 1"
 TRIM_FEED = "DELETE FROM feed WHERE pos <= ?"
 
 HIGHEST_IDS = """
-SELECT MAX(COALESCE((SELECT MAX(id) FROM event), 0), COALESCE((SELECT MAX(id) FROM delivery), 0))"""
+SELECT MAX(id) FROM (
+    SELECT MAX(id) AS id FROM event UNION ALL SELECT MAX(id) FROM delivery
+    UNION ALL SELECT MAX(id) FROM replay UNION ALL SELECT MAX(id) FROM alert UNION ALL SELECT 0)"""
 
 _IN_USE = """EXISTS (SELECT 1 FROM delivery d WHERE d.event_id = {event}
     AND (d.status IN ('pending', 'sending') OR d.finished_at >= ?))"""

@@ -187,6 +187,7 @@ class SqliteStore(BaseStore):
         self._housekeepers = [
             asyncio.create_task(self._run_retention(), name="retention"),
             asyncio.create_task(self._watch_wal(), name="wal watch"),
+            asyncio.create_task(self._write_causes(), name="causes"),
         ]
 
     @property

@@ -1,0 +1,55 @@
+"""The cause of an undelivered delivery: why its last attempt failed, from a closed list."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hooktui.domain.deliveries import ErrorClass
+
+HELD: Final = "held"
+"""The group of deliveries that wait because their hook is disabled; no delivery has this cause."""
+SKIPPED: Final = "skipped"
+"""The group of events skipped while their hook was disabled; they have no delivery."""
+SERVER_ERROR: Final = "http_5xx"
+OTHER_STATUS: Final = "http_other"
+
+ERROR_CAUSES: Final = tuple(error.value for error in ErrorClass if error is not ErrorClass.STATUS)
+"""Every error class is a cause under its own name, except a status, which has the three below."""
+
+
+def cause_of(error: str | None, status_code: int | None) -> str | None:
+    """Return the cause of a failed attempt; None for a delivered one.
+
+    Args:
+        error: the `ErrorClass` of the attempt.
+        status_code: of the response, if there was one.
+    """
+    if error is None:
+        return None
+    if error != ErrorClass.STATUS:
+        return error
+    if status_code is not None and 400 <= status_code < 500:
+        return f"http_{status_code}"
+    if status_code is not None and 500 <= status_code < 600:
+        return SERVER_ERROR
+    return OTHER_STATUS
+
+
+def is_cause(name: str) -> bool:
+    """Return whether a name is a cause of a delivery."""
+    if name in ERROR_CAUSES or name in (SERVER_ERROR, OTHER_STATUS):
+        return True
+    code = name.removeprefix("http_")
+    return (
+        code != name and len(code) == 3 and code.isascii() and code.isdecimal() and code[0] == "4"
+    )
+
+
+def is_group(name: str) -> bool:
+    """Return whether a name is the cause of a group: of deliveries, `HELD` or `SKIPPED`."""
+    return is_cause(name) or name in (HELD, SKIPPED)
+
+
+CAUSES_IN_WORDS: Final = ", ".join(
+    (*ERROR_CAUSES, "http_400 to http_499", SERVER_ERROR, OTHER_STATUS)
+)

@@ -1,0 +1,76 @@
+"""Writes the causes of deliveries that a version without causes stored."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
+
+from hooktui.domain.causes import OTHER_STATUS, SERVER_ERROR
+from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Trigger
+from hooktui.store.tables import CAUSE_BACKFILL, DELIVERY, HOOK
+from hooktui.store.tx import Tx
+
+AT_ONCE: Final = 2000
+"""Deliveries that one transaction looks at, some milliseconds."""
+
+
+def write_causes(tx: Tx) -> None:
+    """Write the causes of the next older deliveries, or note that none are left."""
+    place = tx.conn.execute(select(CAUSE_BACKFILL.c.after, CAUSE_BACKFILL.c.until)).first()
+    if place is None:
+        return
+    after, until = place
+    ids = select(DELIVERY.c.id).where(DELIVERY.c.id > after, DELIVERY.c.id <= until)
+    some = ids.order_by(DELIVERY.c.id).limit(AT_ONCE).subquery()
+    last = tx.conn.execute(select(func.max(some.c.id))).scalar()
+    if last is None:
+        tx.conn.execute(delete(CAUSE_BACKFILL))
+        return
+    older = update(DELIVERY).where(DELIVERY.c.id > after, DELIVERY.c.id <= last, _undelivered())
+    tx.conn.execute(older.values(cause=cause_in_sql()))
+    tx.conn.execute(update(CAUSE_BACKFILL).values(after=last))
+
+
+def cause_in_sql() -> ColumnElement[Any]:
+    """Return `causes.cause_of` of a delivery's last attempt as an expression."""
+    code = DELIVERY.c.last_code
+    return case(
+        (DELIVERY.c.last_error != ErrorClass.STATUS.value, DELIVERY.c.last_error),
+        (code.between(400, 499), "http_" + cast(code, Text)),
+        (code.between(500, 599), SERVER_ERROR),
+        else_=OTHER_STATUS,
+    )
+
+
+def _undelivered() -> ColumnElement[bool]:
+    """Return the condition that a delivery failed or is retried, and is the newest of its pair."""
+    newer = DELIVERY.alias("newer")
+    open_statuses = [DeliveryStatus.PENDING.value, DeliveryStatus.SENDING.value]
+    return and_(
+        DELIVERY.c.cause.is_(None),
+        DELIVERY.c.last_error.is_not(None),
+        DELIVERY.c.trigger != Trigger.PING.value,
+        or_(
+            DELIVERY.c.status == DeliveryStatus.FAILED.value,
+            and_(DELIVERY.c.status.in_(open_statuses), DELIVERY.c.tries > 0),
+        ),
+        ~exists().where(
+            newer.c.event_id == DELIVERY.c.event_id,
+            newer.c.hook_id == DELIVERY.c.hook_id,
+            newer.c.id > DELIVERY.c.id,
+        ),
+        exists().where(HOOK.c.id == DELIVERY.c.hook_id, HOOK.c.deleted_at.is_(None)),
+    )
