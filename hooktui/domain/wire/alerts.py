@@ -1,0 +1,83 @@
+"""Operator alerts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Something that an operator must know of, until it ends.
+
+    Attributes:
+        id: ``alr_…``.
+        account: its account.
+        type: as ``hook.failing``.
+        key: its subject, as ``hook.failing:3``; at most one alert of a key is not resolved.
+        state: ``open``, ``acknowledged``, ``snoozed`` or ``resolved``.
+        summary: one line of plain text.
+        hook: the hook's number.
+        hook_name: the hook's name.
+        cause: of undelivered events.
+        replay: ``rpl_…``.
+        count: how often it happened.
+        opened_at: RFC 3339, like all times.
+        changed_at: the last change of its state.
+        changed_by: who changed it.
+        snoozed_until: when it is open again.
+        resolved_at: when it ended.
+        resolution: how it ended.
+        announced_at: when its event was last sent.
+        hooks_notified: hooks that its last event was sent to.
+    """
+
+    id: str
+    account: int
+    type: str
+    key: str
+    state: str
+    summary: str
+    hook: int | None = None
+    hook_name: str | None = None
+    cause: str | None = None
+    replay: str | None = None
+    count: int = 1
+    opened_at: str
+    changed_at: str
+    changed_by: str
+    snoozed_until: str | None = None
+    resolved_at: str | None = None
+    resolution: str | None = None
+    announced_at: str | None = None
+    hooks_notified: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertCounts:
+    """Alerts that are not resolved, by state."""
+
+    open: int = 0
+    acknowledged: int = 0
+    snoozed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertHook:
+    """A hook that subscribes to alerts: ``state`` is ``ok``, ``failing`` or ``disabled``."""
+
+    hook: int
+    name: str
+    state: str
+    since: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertPath:
+    """Whether alerts reach somebody.
+
+    ``state`` is ``failing`` if a subscribed hook is failing or was disabled by the server, ``none``
+    if no hook subscribes, else ``ok``.
+    """
+
+    state: str
+    hooks: tuple[AlertHook, ...] = ()

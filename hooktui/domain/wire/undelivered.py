@@ -1,0 +1,94 @@
+"""Undelivered events: groups of a hook and a cause, and the results of acting on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hooktui.domain.wire.pages import Page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndeliveredExample:
+    """One delivery of a group; ``last_status`` is its HTTP status, else its error class."""
+
+    delivery: str
+    event_type: str
+    last_status: int | str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndeliveredGroup:
+    """The undelivered events of one hook with one cause.
+
+    Attributes:
+        hook: the hook's number.
+        name: the hook's name.
+        cause: of the list in ``domain.causes``.
+        count: events; ``gave_up`` of them are not tried again, ``retrying`` are.
+        count_is_estimate: whether the counts are estimates.
+        oldest_at: when the oldest delivery was created (RFC 3339); for ``skipped``, the event.
+        newest_at: the newest.
+        waits_for: ``disabled``, ``breaker`` or ``paused``; None: it waits for nothing.
+        example: the newest delivery; None for ``skipped``.
+        state: ``open``, ``acknowledged`` or ``snoozed``.
+        state_by: who changed the state last.
+        state_until: when a snooze ends.
+        alert: the alert whose state this is.
+    """
+
+    hook: int
+    name: str
+    cause: str
+    count: int
+    gave_up: int
+    retrying: int
+    count_is_estimate: bool = False
+    oldest_at: str
+    newest_at: str
+    waits_for: str | None = None
+    example: UndeliveredExample | None = None
+    state: str = "open"
+    state_by: str | None = None
+    state_until: str | None = None
+    alert: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndeliveredTotals:
+    """The sums over all groups of an account, whatever the page and its conditions."""
+
+    count: int = 0
+    gave_up: int = 0
+    retrying: int = 0
+    held: int = 0
+    skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndeliveredPage(Page[UndeliveredGroup]):
+    """One page of groups with the totals.
+
+    After an upgrade, older deliveries are counted in parts: those created after ``counting_until``
+    are not counted yet. None: all are.
+    """
+
+    totals: UndeliveredTotals
+    counting_until: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaveUp:
+    """The counts of one call of give-up; ``next`` is the place to continue, None at the end."""
+
+    given_up: int
+    cancelled: int
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelledMany:
+    """The counts of one cancel by filter; ``sending`` ones could not be cancelled."""
+
+    cancelled: int
+    sending: int
+    next: str | None = None
