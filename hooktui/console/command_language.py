@@ -14,6 +14,7 @@ from typing import Final
 
 from hooktui.console.registry import BY_NAME, COMMANDS, LINE_COMMANDS, TOP_SCREENS, Command
 from hooktui.domain import ids
+from hooktui.domain.causes import ERROR_CAUSES, SERVER_ERROR
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import KEYS, STATUSES
 
@@ -129,12 +130,16 @@ def complete(line: str, known: Mapping[str, Iterable[str]] | None = None) -> lis
     return [f"{word} {name}" for name in names if name.startswith(text.lstrip())]
 
 
+_VALUES: Final = {"status": STATUSES, "cause": (*ERROR_CAUSES, "http_4*", SERVER_ERROR)}
+
+
 def _filter_completions(line: str) -> list[str]:
-    """Complete the last term of a filter: its key, or a status."""
+    """Complete the last term of a filter: its key, a status or a cause."""
     before, _, last = line.rpartition(" ")
     minus, term = ("-", last[1:]) if last.startswith("-") else ("", last)
-    terms = [key if key.endswith(".") else f"{key}:" for key in KEYS]
-    offered = [f"status:{name}" for name in STATUSES] if term.startswith("status:") else terms
+    key, colon, _ = term.partition(":")
+    keys = [name if name.endswith(".") else f"{name}:" for name in KEYS]
+    offered = [f"{key}:{name}" for name in _VALUES.get(key, ())] if colon else keys
     return [f"{before} {minus}{name}" for name in offered if term and name.startswith(term)]
 
 

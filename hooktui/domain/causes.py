@@ -17,6 +17,12 @@ ERROR_CAUSES: Final = tuple(error.value for error in ErrorClass if error is not 
 """Every error class is a cause under its own name, except a status, which has the three below."""
 
 
+CAUSES: Final = (
+    *ERROR_CAUSES, *(f"http_{code}" for code in range(400, 500)), SERVER_ERROR, OTHER_STATUS,
+)  # fmt: skip
+"""All causes of a delivery."""
+
+
 def cause_of(error: str | None, status_code: int | None) -> str | None:
     """Return the cause of a failed attempt; None for a delivered one.
 

@@ -71,6 +71,10 @@ def test_tab_offers_words_themes_accounts_and_terms_of_a_filter():
     assert complete("log sta") == ["log status:"]
     assert complete("log hook:1 -status:f") == ["log hook:1 -status:failed"]
     assert complete("log tri") == ["log trigger:"]
+    assert complete("log status:un") == ["log status:undelivered"]
+    assert complete("deliveries cause:tl") == []
+    assert complete("log -cause:tl") == ["log -cause:tls", "log -cause:tls_certificate"]
+    assert complete("log x:") == []
     assert complete("hook 1") == []
     assert complete("xyzzy") == []
 

@@ -59,7 +59,9 @@ SUBJECT = Subject(
     code=503,
     took_ms=2500.0,
     error="tls_certificate",
+    cause="tls_certificate",
     trigger="event",
+    replay="rpl_01JDG3R8Z4000",
     words=lambda: "job.failed Nightly Load 503 Service Unavailable a,b",
     data=lambda: BODY,
 )
@@ -84,6 +86,9 @@ MATCHES = [
     "since:2026-11-25T03:03:05Z", "since:2026-11-25T04:03:05+01:00", "since:2026-11-25t03:03:05z",
     "error:tls_certificate", "error:tls", "error:dns,tls", "error:*cert*", "-error:timeout",
     "trigger:event", "-trigger:ping,resend",
+    "status:undelivered", "-status:waiting", "-status:retrying,held",
+    "cause:tls_certificate", "cause:TLS*", "cause:*", "cause:dns,tls_*", "-cause:http_4*,tls",
+    "replay:rpl_01JDG3R8Z4000", "replay:rpl_01jdg3r8z4000", "-replay:rpl_01JDG3R8Z4001",
     # data
     "data.cluster_id:52", "data.cluster_id:51,52", "data.cluster_id:5*", "-data.cluster_id:5",
     "data.progress:1.0", "data.progress:1", "data.progress:1e0", "data.completed_at:null",
@@ -121,7 +126,8 @@ def test_terms_are_joined_by_and(text: str) -> None:
 def test_what_a_subject_does_not_have_fits_no_term() -> None:
     bare = Subject(at_ms=NOW)
     for text in ("status:failed", "hook:1", "event:*", "code:1xx,>=100", "took:>=0s", "error:*",
-                 "trigger:event", "word", "data.a:*"):  # fmt: skip
+                 "trigger:event", "word", "data.a:*", "cause:*", "status:undelivered",
+                 "status:waiting", "status:retrying", "replay:rpl_01JDG3R8Z4000"):  # fmt: skip
         assert not parse(text).matches(bare, NOW), text
         assert parse(f"-{text}").matches(bare, NOW), text
 
@@ -131,6 +137,30 @@ def test_held_deliveries_are_pending_ones_too() -> None:
     assert parse("status:held").matches(held, NOW)
     assert parse("status:pending").matches(held, NOW)
     assert not parse("status:held").matches(replace(held, held=False), NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "held", "cause", "states"),
+    [
+        ("pending", False, None, "waiting"),
+        ("sending", False, None, "waiting"),
+        ("pending", True, None, "held"),
+        ("pending", False, "dns", "waiting retrying undelivered"),
+        ("sending", False, "dns", "waiting retrying undelivered"),
+        ("pending", True, "dns", "held retrying undelivered"),
+        ("failed", False, "dns", "undelivered"),
+        ("failed", False, None, ""),
+        ("delivered", False, None, ""),
+        ("cancelled", False, None, ""),
+    ],
+)
+def test_states_are_sets_of_statuses(
+    status: str, held: bool, cause: str | None, states: str
+) -> None:
+    subject = Subject(at_ms=NOW, status=status, held=held, cause=cause)
+    for state in ("waiting", "held", "retrying", "undelivered"):
+        expected = state in states.split()
+        assert parse(f"status:{state}").matches(subject, NOW) is expected, state
 
 
 def test_an_attempts_outcome_is_found_by_status() -> None:
@@ -251,6 +281,12 @@ REFUSED = [
     ("since:-10m", 7, "a duration or a time"),
     ("error:tlss", 7, "did you mean tls"),
     ("error:zzz*", 7, "one of address_refused"),
+    ("cause:zzz", 7, "one of address_refused"),
+    ("cause:held", 7, "http_400 to http_499, http_5xx"),
+    ("cause:status", 7, "one of address_refused"),
+    ("cause:http_503", 7, "http_5xx"),
+    ("replay:5", 8, "a replay's id"),
+    ("replay:dlv_01JDG3R8Z4000", 8, "a replay's id"),
     ("trigger:pong", 9, "did you mean ping"),
     ("data.a:", 8, "a value is missing"),
     ("data.a:x,,y", 10, "a value is missing"),

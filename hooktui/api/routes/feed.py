@@ -265,6 +265,9 @@ def _line(item: FeedItem) -> dict[str, object]:
             "event_type": delivery.event_type,
             "trigger": delivery.trigger,
             "status": delivery.status,
+            "held": delivery.held,
+            "cause": delivery.cause,
+            "replay": delivery.replay,
         }
     return line
 
@@ -300,7 +303,9 @@ def subject_of(item: FeedItem, body: bytes | None = None) -> Subject:
                 code=shown.status_code,
                 took_ms=shown.phases_ms.total,
                 error=shown.error,
+                cause=delivery.cause if delivery else None,
                 trigger=delivery.trigger if delivery else None,
+                replay=delivery.replay if delivery else None,
                 words=lambda: _text(
                     (*_attempt(shown), *(_delivery(delivery) if delivery else ()), body)
                 ),
@@ -314,7 +319,9 @@ def subject_of(item: FeedItem, body: bytes | None = None) -> Subject:
                 hook=shown.hook,
                 event_type=shown.event_type,
                 took_ms=shown.duration_ms,
+                cause=shown.cause,
                 trigger=shown.trigger,
+                replay=shown.replay,
                 words=lambda: _text((*_delivery(shown), body)),
                 data=lambda: Stored(body),
             )

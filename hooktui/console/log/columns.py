@@ -81,13 +81,16 @@ def subject_of(line: LogLine, names: Mapping[int, str]) -> Subject:
     return Subject(
         at_ms=line.at_ms,
         status=line.status,
+        held=line.held,
         outcome=line.outcome,
         hook=line.hook,
         event_type=line.event_type,
         code=code,
         took_ms=line.duration_ms,
         error=error,
+        cause=line.cause,
         trigger=line.trigger,
+        replay=line.replay,
         words=lambda: " ".join(_words(line, names)),
     )
 

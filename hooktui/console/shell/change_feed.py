@@ -125,6 +125,9 @@ def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:
                 duration_ms=attempt.phases_ms.total,
                 size=None if attempt.response is None else attempt.response.size,
                 detail=attempt.error_detail or "",
+                held=attempt.held,
+                cause=attempt.cause,
+                replay=attempt.replay,
             )
         )
     return shown

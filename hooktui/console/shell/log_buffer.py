@@ -18,7 +18,8 @@ CAPACITY = 10_000
 class LogLine:
     """One attempt as a line of the log, or a remark (``note``) about the log itself.
 
-    ``result`` is the status code or the error class; ``status`` the delivery's after it.
+    ``result`` is the status code or the error class; ``status`` the delivery's after it; ``held``,
+    ``cause`` and ``replay`` are those of the delivery.
     """
 
     at_ms: int
@@ -35,6 +36,9 @@ class LogLine:
     size: int | None = None
     detail: str = ""
     note: str = ""
+    held: bool = False
+    cause: str | None = None
+    replay: str | None = None
 
 
 class LogBuffer:

@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
+from hooktui.domain.causes import CAUSES, CAUSES_IN_WORDS
 from hooktui.domain.clock import from_rfc3339, parse_duration_s
 from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Outcome, Trigger
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.patterns import Pattern
 from hooktui.domain.filters.terms import (
     HELD,
+    RETRYING,
+    UNDELIVERED,
+    WAITING,
     Ago,
     At,
     CodeRange,
@@ -30,6 +34,7 @@ from hooktui.domain.filters.terms import (
     Took,
     Value,
 )
+from hooktui.domain.ids import decode, encode
 
 __all__ = [
     "Ago", "At", "CodeRange", "Filter", "FilterError", "FilterKey", "Pattern", "Subject", "Term",
@@ -39,8 +44,10 @@ __all__ = [
 MAX_LENGTH = 2000
 """Characters of a filter; enough for people, and it fits into a query string."""
 
-STATUSES: Final = tuple(dict.fromkeys([*DeliveryStatus, *Outcome, HELD]))
-"""The values of ``status:``: states of a delivery, outcomes of an attempt, and held."""
+STATUSES: Final = tuple(
+    dict.fromkeys([*DeliveryStatus, *Outcome, HELD, WAITING, RETRYING, UNDELIVERED])
+)
+"""The values of ``status:``: states of a delivery, outcomes of an attempt, and sets of states."""
 
 _EXPECTED: Final[dict[FilterKey, str]] = {
     FilterKey.STATUS: f"one of {', '.join(STATUSES)}",
@@ -51,7 +58,9 @@ _EXPECTED: Final[dict[FilterKey, str]] = {
     FilterKey.SINCE: "a duration or a time, as in since:10m or since:2026-11-25T03:04:05Z",
     FilterKey.UNTIL: "a duration or a time, as in until:10m or until:2026-11-25T03:04:05Z",
     FilterKey.ERROR: f"one of {', '.join(ErrorClass)}",
+    FilterKey.CAUSE: f"one of {CAUSES_IN_WORDS}; as in cause:dns or cause:http_4*",
     FilterKey.TRIGGER: f"one of {', '.join(Trigger)}",
+    FilterKey.REPLAY: "a replay's id, as in replay:rpl_01JDG3R8Z4000",
     FilterKey.DATA: 'text, as in data.cluster_id:52 or data.errors:"*disk full*"',
 }
 KEYS: Final = (*(key.value for key in _EXPECTED if key is not FilterKey.DATA), "data.")
@@ -278,6 +287,19 @@ def _error(piece: _Piece) -> list[Value]:
     return meant or _name(FilterKey.ERROR, tuple(ErrorClass), piece)
 
 
+def _cause(piece: _Piece) -> list[Value]:
+    if not any(piece.pattern.fits(name) for name in CAUSES):
+        raise _wrong(FilterKey.CAUSE, piece)
+    return [piece.pattern]
+
+
+def _replay(piece: _Piece) -> list[Value]:
+    try:
+        return [encode("rpl", decode("rpl", piece.text))]
+    except ValueError:
+        raise _wrong(FilterKey.REPLAY, piece) from None
+
+
 def _hook(piece: _Piece) -> list[Value]:
     if not _HOOK.fullmatch(piece.text):
         raise _wrong(FilterKey.HOOK, piece)
@@ -344,6 +366,8 @@ _READERS: Final[dict[FilterKey, Callable[[_Piece], list[Value]]]] = {
     FilterKey.SINCE: partial(_time, FilterKey.SINCE),
     FilterKey.UNTIL: partial(_time, FilterKey.UNTIL),
     FilterKey.ERROR: _error,
+    FilterKey.CAUSE: _cause,
     FilterKey.TRIGGER: _trigger,
+    FilterKey.REPLAY: _replay,
     FilterKey.DATA: _data,
 }

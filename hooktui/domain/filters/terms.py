@@ -16,8 +16,11 @@ from hooktui.domain.filters.data import UNREADABLE, Leaves, Stored, free_steps, 
 from hooktui.domain.filters.patterns import Pattern, Patterns, sort_patterns
 from hooktui.domain.json_text import Steps, finish
 
-HELD = "held"
-"""A value of ``status:`` besides statuses and outcomes: pending while its hook is disabled."""
+HELD, WAITING, RETRYING, UNDELIVERED = "held", "waiting", "retrying", "undelivered"
+"""Values of ``status:`` besides statuses and outcomes: pending while its hook is disabled; pending
+or sending, not held; tried again after a failure; failed or retrying."""
+OPEN = ("pending", "sending")
+"""The statuses of deliveries that have not ended."""
 
 _MOST_PATHS: Final = 16
 """Cached paths of a body; each may hold all of it."""
@@ -37,7 +40,9 @@ class FilterKey(StrEnum):
     SINCE = "since"
     UNTIL = "until"
     ERROR = "error"
+    CAUSE = "cause"
     TRIGGER = "trigger"
+    REPLAY = "replay"
     DATA = "data"
 
 
@@ -72,8 +77,8 @@ class At:
 
 
 Value = Pattern | CodeRange | Took | Ago | At | int | str
-"""By key: word, event and data hold patterns; status, error and trigger exact names; hook numbers;
-code ranges; took comparisons; since and until an `Ago` or an `At`."""
+"""By key: word, event, cause and data hold patterns; status, error and trigger exact names, replay
+an id; hook numbers; code ranges; took comparisons; since and until an `Ago` or an `At`."""
 
 
 @dataclass(slots=True)
@@ -104,7 +109,9 @@ class Subject:
     code: int | None = None
     took_ms: float | None = None
     error: str | None = None
+    cause: str | None = None
     trigger: str | None = None
+    replay: str | None = None
     words: Callable[[], str] = str
     data: Callable[[], object] = dict
     _seen: _Seen = field(default_factory=_Seen, init=False, repr=False, compare=False)
@@ -245,6 +252,8 @@ class Filter:
 
 def _fits(key: FilterKey, value: Value, subject: Subject, now_ms: int) -> bool:
     match value:
+        case Pattern() if key is FilterKey.CAUSE:
+            return subject.cause is not None and value.fits(subject.cause)
         case Pattern():
             return subject.event_type is not None and _fits_event(value, subject.event_type)
         case CodeRange(low, high):
@@ -273,9 +282,29 @@ def _fits_event(pattern: Pattern, event_type: str) -> bool:
 
 
 def _fits_name(key: FilterKey, name: str, subject: Subject) -> bool:
-    if key is FilterKey.STATUS:
-        return name in (subject.status, subject.outcome) or (name == HELD and subject.held)
-    return name == (subject.error if key is FilterKey.ERROR else subject.trigger)
+    match key:
+        case FilterKey.STATUS:
+            return name in (subject.status, subject.outcome) or _fits_state(name, subject)
+        case FilterKey.ERROR:
+            return name == subject.error
+        case FilterKey.REPLAY:
+            return name == subject.replay
+        case _:
+            return name == subject.trigger
+
+
+def _fits_state(name: str, subject: Subject) -> bool:
+    match name:
+        case "held":
+            return subject.held
+        case "waiting":
+            return subject.status in OPEN and not subject.held
+        case "retrying":
+            return subject.status in OPEN and subject.cause is not None
+        case "undelivered":
+            return subject.cause is not None
+        case _:
+            return False
 
 
 def _compares(took: Took, ms: float) -> bool:

@@ -19,10 +19,10 @@ class FeedAnswer:
     """Changes in their order, and the position to continue from.
 
     Each line has ``kind`` (delivery, attempt, event, hook, engine), ``at``, and the fields of the
-    object; an attempt also has ``hook, account, event, event_type, trigger`` of its delivery and
-    its ``status`` afterwards. A hook is in its current state, and ``change`` (created, changed,
-    enabled, disabled, deleted, …) with ``reason`` says what happened. ``reset`` is present, and
-    true, if some changes were deleted.
+    object; an attempt also has ``hook, account, event, event_type, trigger, replay`` of its
+    delivery, its ``status`` afterwards, and its current ``held`` and ``cause``. A hook is in its
+    current state, and ``change`` (created, changed, enabled, disabled, deleted, …) with ``reason``
+    says what happened. ``reset`` is present, and true, if some changes were deleted.
 
     ``searched_to`` is present if the page ended before the last change: the time of the change at
     which it ended. With ``from_end`` the last one is the oldest, and ``before`` is where to
@@ -43,7 +43,7 @@ T = TypeVar("T")
 class AttemptLine(Attempt):
     """An attempt in the feed, with the fields of its delivery that a log line shows.
 
-    ``status`` is the delivery's after this attempt.
+    ``status`` is the delivery's after this attempt; ``held`` and ``cause`` are the current ones.
     """
 
     hook: int
@@ -52,6 +52,9 @@ class AttemptLine(Attempt):
     event_type: str
     trigger: str
     status: str
+    held: bool = False
+    cause: str | None = None
+    replay: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

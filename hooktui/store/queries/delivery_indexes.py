@@ -1,8 +1,8 @@
 """Chooses the index that serves a list of deliveries, so that its cost is independent of the store.
 
-Every list reads keys from one index in their order: of an event, of a hook, of failed or waiting
-deliveries, or of the account. The other conditions of a filter are checked row by row, for a
-bounded number of rows per page (``queries.pages.WINDOW``).
+Every list reads keys from one index in their order: of an event, of a hook, of a replay, of failed,
+waiting or undelivered deliveries, or of the account. The other conditions of a filter are checked
+row by row, for a bounded number of rows per page (``queries.pages.WINDOW``).
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from sqlalchemy import (
 )
 
 from hooktui.domain.deliveries import DeliveryStatus, Trigger
-from hooktui.domain.filters.parser import Ago, At, Filter, FilterKey, Term
-from hooktui.domain.ids import AccountId, EventId, HookId
+from hooktui.domain.filters.parser import Ago, At, Filter, FilterKey, Subject, Term
+from hooktui.domain.filters.terms import UNDELIVERED
+from hooktui.domain.ids import AccountId, EventId, HookId, decode
 from hooktui.store.queries import filter_sql
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, Big
 
 Condition = ColumnElement[bool]
 
 _FEW = 20_000  # sorted in some 10 ms
+_MOST_HOOKS, _MOST_PARTS = 1_000, 50  # looked up in some milliseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +57,15 @@ class Walk:
         conditions: selects the keys; the index holds all their columns.
         keys: the keys to count; None if they are few enough to skip counting.
         query: the remaining conditions on each row.
-        wanted: the remaining filter on each row.
+        filter: the remaining filter on each row.
+        parts: further conditions, one for each range of keys; see `PagedQuery`.
     """
 
     conditions: Sequence[Condition]
     keys: Select[Any] | None
     query: DeliveryQuery
     filter: Filter
+    parts: Sequence[Condition] = ()
 
 
 def walk_of(
@@ -77,6 +81,16 @@ def walk_of(
         of_hooks = DELIVERY.c.hook_id.in_(_hooks(account, query.hook))
         chosen = [_plus_account(account), waiting, of_hooks, *_times(query)]
         return Walk(chosen, None, query, parsed)
+    replay = next((term for term in parsed.terms if _is_one(term, FilterKey.REPLAY)), None)
+    if replay is not None:
+        of_replay = DELIVERY.c.replay_id == decode("rpl", str(replay.values[0]))
+        if _are_few(conn, [of_replay]):
+            chosen = [of_replay, _plus_account(account), *_times(query)]
+            return Walk(chosen, None, query, parsed)
+    if filter_sql.only_undelivered(query.status, parsed):
+        undelivered = _undelivered(conn, account, query, parsed, now_ms)
+        if undelivered is not None:
+            return undelivered
     left = replace(query, since_ms=None, until_ms=None)
     if query.status == DeliveryStatus.FAILED:  # few, so the hook is checked row by row
         chosen = [DELIVERY.c.account_id == account, filter_sql.has_status(DeliveryStatus.FAILED)]
@@ -128,6 +142,69 @@ def _hooks(account: AccountId, hook: HookId | None) -> Select[Any]:
     hooks = HOOK.alias("of_account")
     query = select(hooks.c.id).where(hooks.c.account_id == account)
     return query if hook is None else query.where(hooks.c.id == hook)
+
+
+def _undelivered(
+    conn: Connection, account: AccountId, query: DeliveryQuery, parsed: Filter, now_ms: int
+) -> Walk | None:
+    """Return the scan of undelivered deliveries, by group; None: there are too many groups."""
+    times = _times(query)
+    left = replace(query, since_ms=None, until_ms=None)
+    if left.status == UNDELIVERED:
+        left = replace(left, status=None)
+    pairs = undelivered_pairs(conn, account, query.hook)
+    if pairs is None:
+        of_hooks = DELIVERY.c.hook_id.in_(_hooks(account, query.hook))
+        chosen = [filter_sql.is_undelivered(), of_hooks, *times]
+        if not _are_few(conn, chosen):
+            return None
+        return Walk([_plus_account(account), *chosen], None, left, parsed)
+    # The groups are those that the terms match, so no row is checked for them again.
+    causes = [term for term in parsed.terms if term.key is FilterKey.CAUSE]
+    rest = Filter(tuple(term for term in parsed.terms if term.key is not FilterKey.CAUSE))
+    parts = [
+        _is_in_group(hook, cause)
+        for hook, cause in pairs
+        if all(term.matches(Subject(at_ms=0, cause=cause), now_ms) for term in causes)
+    ] or [_is_in_group(HookId(0), "")]  # no hook has this number
+    keys = select(DELIVERY.c.id).where(*times)
+    left = replace(left, hook=None)
+    if len(parts) > 1:
+        return Walk(times, keys, left, rest, parts)
+    return Walk([*parts, *times], keys.where(*parts), left, rest)
+
+
+def _is_in_group(hook: HookId, cause: str) -> Condition:
+    of_group = and_(DELIVERY.c.hook_id == hook, DELIVERY.c.cause == cause)
+    return and_(filter_sql.is_undelivered(), of_group)
+
+
+def undelivered_pairs(
+    conn: Connection, account: AccountId, hook: HookId | None = None
+) -> list[tuple[HookId, str]] | None:
+    """Return each hook of an account with each cause of its deliveries; None: too many."""
+    hooks = _hooks(account, hook).limit(_MOST_HOOKS + 1).subquery()
+    if conn.execute(select(func.count()).select_from(hooks)).scalar_one() > _MOST_HOOKS:
+        return None
+    cause = select(func.min(DELIVERY.c.cause)).where(filter_sql.is_undelivered())
+    first = cause.where(DELIVERY.c.hook_id == hooks.c.id).scalar_subquery()
+    pairs = select(hooks.c.id, first.label("cause")).cte(recursive=True)
+    more = cause.where(DELIVERY.c.hook_id == pairs.c.id, DELIVERY.c.cause > pairs.c.cause)
+    pairs = pairs.union_all(
+        select(pairs.c.id, more.scalar_subquery()).where(pairs.c.cause.is_not(None))
+    )
+    found = conn.execute(select(pairs).where(pairs.c.cause.is_not(None)).limit(_MOST_PARTS + 1))
+    rows = [(HookId(hook_id), str(name)) for hook_id, name in found]
+    return rows if len(rows) <= _MOST_PARTS else None
+
+
+def _are_few(conn: Connection, conditions: Sequence[Condition]) -> bool:
+    some = select(DELIVERY.c.id).where(*conditions).limit(_FEW).subquery()
+    return conn.execute(select(func.count()).select_from(some)).scalar_one() < _FEW
+
+
+def _is_one(term: Term, key: FilterKey) -> bool:
+    return term.key is key and len(term.values) == 1 and not term.negated
 
 
 def _few_wait(conn: Connection, account: AccountId) -> bool:

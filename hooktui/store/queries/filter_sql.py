@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 
-from sqlalchemy import and_, false, func, literal_column, not_, or_
+from sqlalchemy import ColumnElement, and_, false, func, literal_column, not_, or_
 
 from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Outcome
 from hooktui.domain.filters.parser import (
@@ -19,13 +19,13 @@ from hooktui.domain.filters.parser import (
     Took,
     Value,
 )
-from hooktui.domain.filters.terms import HELD
-from hooktui.domain.ids import floor_at
+from hooktui.domain.filters.terms import HELD, OPEN, RETRYING, UNDELIVERED, WAITING
+from hooktui.domain.ids import decode, floor_at
 from hooktui.store.queries.expressions import Condition, all_of, any_of
 from hooktui.store.tables import DELIVERY, HOOK
 
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-_WAITING = frozenset({DeliveryStatus.PENDING.value, DeliveryStatus.SENDING.value, HELD})
+_WAITING = frozenset({*OPEN, HELD, WAITING, RETRYING})
 _OUTSIDE_SQL = (FilterKey.WORD, FilterKey.DATA)
 
 
@@ -43,14 +43,35 @@ def only_waiting(status: str | None, parsed: Filter | None) -> bool:
     return any(all(name in _WAITING for name in names) for names in (*named, (status,)))
 
 
+def only_undelivered(status: str | None, parsed: Filter) -> bool:
+    """Return whether conditions leave only undelivered deliveries."""
+    undelivered = (RETRYING, UNDELIVERED)
+    return status in undelivered or any(
+        term.key is FilterKey.CAUSE
+        or (term.key is FilterKey.STATUS and all(name in undelivered for name in term.values))
+        for term in parsed.terms
+        if not term.negated
+    )
+
+
 def has_status(name: str) -> Condition:
     """Return the condition of ``status:``, with literal statuses so that partial indexes apply."""
     if name == HELD:
         held = and_(not_(HOOK.c.active), HOOK.c.deleted_at.is_(None))
         return and_(_status(DeliveryStatus.PENDING), held)
+    if name in (WAITING, RETRYING):
+        is_open = has_any_status(DeliveryStatus.PENDING, DeliveryStatus.SENDING)
+        return and_(is_open, not_(has_status(HELD)) if name == WAITING else is_undelivered())
+    if name == UNDELIVERED:
+        return is_undelivered()
     if name == Outcome.INTERRUPTED:
         return DELIVERY.c.last_error == ErrorClass.INTERRUPTED.value
     return _status(DeliveryStatus(name))
+
+
+def is_undelivered() -> Condition:
+    """Return the condition of ``status:undelivered``, which is that of a partial index."""
+    return DELIVERY.c.cause.is_not(None)
 
 
 def has_any_status(*statuses: DeliveryStatus) -> Condition:
@@ -92,6 +113,8 @@ def _condition(term: Term, now_ms: int) -> Condition:
 
 def _fits(key: FilterKey, value: Value, now_ms: int) -> Condition:
     match value:
+        case Pattern() if key is FilterKey.CAUSE:
+            return and_(is_undelivered(), _matches(DELIVERY.c.cause, value.parts))
         case Pattern():
             return _fits_event(value.parts)
         case CodeRange(low, high):
@@ -112,6 +135,8 @@ def _fits(key: FilterKey, value: Value, now_ms: int) -> Condition:
 def _fits_name(key: FilterKey, name: str) -> Condition:
     if key is FilterKey.STATUS:
         return has_status(name)
+    if key is FilterKey.REPLAY:
+        return DELIVERY.c.replay_id == decode("rpl", name)
     column = DELIVERY.c.last_error if key is FilterKey.ERROR else DELIVERY.c.trigger
     return column == name
 
@@ -119,5 +144,11 @@ def _fits_name(key: FilterKey, name: str) -> Condition:
 def _fits_event(parts: Sequence[str]) -> Condition:
     if len(parts) == 1:
         return has_event_type(parts[0])
+    return _matches(DELIVERY.c.event_type, parts)
+
+
+def _matches(column: ColumnElement[str | None], parts: Sequence[str]) -> Condition:
+    if len(parts) == 1:
+        return column == parts[0]
     escaped = [part.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") for part in parts]
-    return DELIVERY.c.event_type.like("%".join(escaped), escape="\\")
+    return column.like("%".join(escaped), escape="\\")

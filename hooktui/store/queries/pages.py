@@ -10,7 +10,17 @@ from dataclasses import astuple, dataclass, replace
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    func,
+    literal,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 
 from hooktui.domain.errors import Refused
 from hooktui.domain.json_text import Steps
@@ -67,6 +77,8 @@ class PagedQuery(Generic[R]):
             rows themselves, cheap to count even for a million. None: a short list.
         narrowed: whether ``rows`` has conditions that ``walk`` lacks.
         counted: selects as many rows as ``rows`` with fewer joins: counted exactly to a million.
+        parts: disjoint conditions that ``rows`` and ``walk`` lack; the rows of each are read along
+            an index in the order of the key, and merged. Only for lists that are sorted by the key.
     """
 
     rows: Select[Any]
@@ -77,6 +89,7 @@ class PagedQuery(Generic[R]):
     walk: Select[Any] | None = None
     narrowed: bool = False
     counted: Select[Any] | None = None
+    parts: Sequence[ColumnElement[bool]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +180,8 @@ def _walk(
         behind = _behind(listing, at)
         if edge is not None:
             behind = behind.where(_until(listing, start, edge))
+        if listing.parts:
+            behind = behind.where(listing.key.in_(_first_keys(conn, listing, behind, most)))
         chunk = conn.execute(_with_place(behind, listing, start).limit(most)).all()
         for place, (*values, key, sort_value) in enumerate(chunk):
             row = listing.record(*values)
@@ -204,8 +219,25 @@ def _edge(conn: Connection, listing: PagedQuery[R], cursor: _Cursor) -> int | No
     """Return the last key that a page may scan; None: to the end of the list."""
     if listing.walk is None or not listing.narrowed:
         return None
-    keys = replace(listing, rows=listing.walk)
-    return conn.execute(_behind(keys, cursor).limit(1).offset(WINDOW)).scalar()
+    keys = _behind(replace(listing, rows=listing.walk), cursor)
+    parts = listing.parts or [true()]
+    last = [keys.where(part).limit(1).offset(WINDOW // len(parts)) for part in parts]
+    edges = conn.execute(_union(listing, last)).scalars().all()
+    return (max if _falls(cursor) else min)(edges, default=None)
+
+
+def _first_keys(
+    conn: Connection, listing: PagedQuery[R], rows: Select[Any], most: int
+) -> Sequence[int]:
+    """Return keys among which are the first ``most`` of all parts."""
+    first = [rows.where(part).limit(most) for part in listing.parts]
+    return conn.execute(_union(listing, first)).scalars().all()
+
+
+def _union(listing: PagedQuery[R], selects: Sequence[Select[Any]]) -> Select[Any]:
+    """Select the keys of several limited queries."""
+    keys = [select(rows.with_only_columns(listing.key).subquery()) for rows in selects]
+    return select(union_all(*keys).subquery())
 
 
 def _until(listing: PagedQuery[R], cursor: _Cursor, edge: int) -> ColumnElement[bool]:
@@ -243,7 +275,8 @@ def _total(conn: Connection, listing: PagedQuery[R]) -> tuple[int, bool]:
     """Return the total, and whether it is an estimate."""
 
     def count(rows: Select[Any], most: int) -> int:
-        limited = rows.with_only_columns(listing.key).limit(most).subquery()
+        parts = [rows.where(part) for part in listing.parts] or [rows]
+        limited = _union(listing, parts).limit(most).subquery()
         return conn.execute(select(func.count()).select_from(limited)).scalar_one()
 
     if listing.counted is not None:
@@ -253,7 +286,9 @@ def _total(conn: Connection, listing: PagedQuery[R]) -> tuple[int, bool]:
     newest = _Cursor("id", "desc", backwards=False)
     edge = _edge(conn, listing, newest)
     if listing.walk is not None and edge is not None:  # extrapolate from the newest
-        share = count(rows.where(_until(listing, newest, edge)), WINDOW) / WINDOW
+        until = _until(listing, newest, edge)
+        scanned = count(listing.walk.where(until), WINDOW) if listing.parts else WINDOW
+        share = count(rows.where(until), WINDOW) / max(scanned, 1)
         return round(share * count(listing.walk, _MOST_COUNTED)), True
     total = count(rows, EXACT_TOTAL + 1)
     if total <= EXACT_TOTAL:
