@@ -23,6 +23,7 @@ from hooktui.api.routes import (
     metrics,
     operations,
     status,
+    undelivered,
 )
 from hooktui.api.service import Service
 
@@ -44,7 +45,7 @@ def make_routes(service: Service) -> FastAPI:
     for tag, modules in {
         "hooks": (hooks, diagnoses),
         "events": (events,),
-        "deliveries": (deliveries, feed),
+        "deliveries": (deliveries, undelivered, feed),
         "access": (accounts, audit),
         "server": (status, operations, backup, metrics),
     }.items():

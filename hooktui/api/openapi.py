@@ -79,6 +79,7 @@ _CONFLICTS: Final = (
     "/v1/hooks/{hook}/secret/finish",
     "/v1/deliveries/{delivery}/resend",
     "/v1/deliveries/{delivery}/cancel",
+    "/v1/undelivered/{hook}/{cause}/give-up",
     "/v1/keys/rotate",
     "/v1/backup",
 )
@@ -86,7 +87,7 @@ _TAKES_BODY: Final = ("POST", "PATCH")
 _TAGS: Final = {
     "hooks": "Hooks, their secrets, pings, diagnosis and dry runs.",
     "events": "Send events, and look up their outcomes.",
-    "deliveries": "Deliveries with their attempts, and the feed of changes.",
+    "deliveries": "Deliveries with their attempts, undelivered events, and the feed of changes.",
     "access": "Accounts, tokens and the audit trail.",
     "server": "Status, metrics, backup, keys and retention.",
 }

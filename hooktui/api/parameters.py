@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Annotated, Literal
 
 from fastapi import Depends, Path, Query
@@ -52,6 +52,9 @@ EventParameter = Annotated[EventId, BeforeValidator(_event), _text_schema("evt")
 DeliveryParameter = Annotated[DeliveryId, BeforeValidator(_delivery), _text_schema("dlv"), Path()]
 
 HookQuery = Annotated[HookId | None, BeforeValidator(_number), _INTEGER_SCHEMA, Query()]
+HookQueries = Annotated[
+    Sequence[Annotated[HookId, BeforeValidator(_number), _INTEGER_SCHEMA]], Query(max_length=100)
+]
 EventQuery = Annotated[EventId | None, BeforeValidator(_event), _text_schema("evt"), Query()]
 
 AccountParameter = Annotated[

@@ -6,7 +6,7 @@ asynchronous client share one list of calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, Literal, TypedDict, TypeVar, Unpack
@@ -33,6 +33,12 @@ from hooktui.domain.wire.hooks import CreatedHook as CreatedHook
 from hooktui.domain.wire.hooks import DryRun, Hook, HookHealth, Secrets
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge, ServerStatus
+from hooktui.domain.wire.undelivered import (
+    CancelledMany,
+    GaveUp,
+    UndeliveredGroup,
+    UndeliveredPage,
+)
 
 T = TypeVar("T")
 
@@ -53,7 +59,7 @@ _JSON = {"Content-Type": "application/json"}
 _NDJSON = {"Content-Type": LINES}
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
-Parameter = str | int | bool | None
+Parameter = str | int | bool | Sequence[int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +104,11 @@ def _nothing(_answer: object) -> None:
 def _path(*parts: str | int, **query: Parameter) -> str:
     path = "/v1/" + "/".join(quote(str(part), safe="") for part in parts)
     given = {
-        name: str(value).lower() if isinstance(value, bool) else str(value)
+        name: str(value).lower() if isinstance(value, bool) else value
         for name, value in query.items()
-        if value is not None and value is not False
+        if value is not None and value is not False and value != ()
     }
-    return f"{path}?{urlencode(given)}" if given else path
+    return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
 
 def _get(kind: type[T], *parts: str | int, **query: Parameter) -> Call[T]:
@@ -304,6 +310,56 @@ def resend_delivery(delivery: str, *, account: int | None = None) -> Call[Delive
 def cancel_delivery(delivery: str, *, account: int | None = None) -> Call[Delivery]:
     """Cancel a pending or held delivery."""
     return _send("POST", _to(Delivery), "deliveries", delivery, "cancel", account=account)
+
+
+# Undelivered events
+
+
+def list_undelivered(
+    account: int | None,
+    *,
+    hooks: Sequence[int] = (),
+    cause: str | None = None,
+    state: str | None = None,
+    **window: Unpack[Window],
+) -> Call[UndeliveredPage]:
+    """List undelivered events by hook and cause; the others narrow the list."""
+    narrow = {"hook": tuple(hooks), "cause": cause, "state": state}
+    return _get(UndeliveredPage, "undelivered", account=account, **narrow, **window)
+
+
+def acknowledge_undelivered(
+    hook: int, cause: str, *, account: int | None = None
+) -> Call[UndeliveredGroup]:
+    """Acknowledge a group of undelivered events."""
+    path = ("undelivered", hook, cause, "acknowledge")
+    return _send("POST", _to(UndeliveredGroup), *path, account=account)
+
+
+def snooze_undelivered(
+    hook: int, cause: str, for_s: float, *, account: int | None = None
+) -> Call[UndeliveredGroup]:
+    """Snooze a group of undelivered events."""
+    path = ("undelivered", hook, cause, "snooze")
+    fields = {"for_s": for_s}
+    return _send("POST", _to(UndeliveredGroup), *path, fields=fields, account=account)
+
+
+def give_up_undelivered(
+    hook: int, cause: str, until: str, after: str | None = None, *, account: int | None = None
+) -> Call[GaveUp]:
+    """Give up events that were created up to a time; repeat with ``after`` until it is complete."""
+    fields = {"until": until} | ({} if after is None else {"after": after})
+    path = ("undelivered", hook, cause, "give-up")
+    return _send("POST", _to(GaveUp), *path, fields=fields, account=account)
+
+
+def cancel_many(
+    q: str, until: str, after: str | None = None, *, account: int | None = None
+) -> Call[CancelledMany]:
+    """Cancel deliveries that match a filter; repeat with ``after`` until it is complete."""
+    fields = {"q": q, "until": until} | ({} if after is None else {"after": after})
+    return _send("POST", _to(CancelledMany), "deliveries", "cancel", fields=fields, account=account)
 
 
 # Accounts, tokens, the server itself

@@ -113,7 +113,10 @@ def _makers(api: httpx.Client, url: str) -> dict[str, Callable[[], object]]:
     def token() -> object:
         return _made(api, "/v1/tokens", {"name": "t", "role": "viewer"})["id"]
 
-    return {"hook": hook, "event": event, "delivery": delivery, "token": token}
+    made: dict[str, Callable[[], object]] = {
+        "hook": hook, "event": event, "delivery": delivery, "token": token,
+    }  # fmt: skip
+    return made | {"cause": lambda: "dns"}
 
 
 def _aim(case: schemathesis.Case, target: Target, real: bool) -> None:
@@ -130,6 +133,7 @@ def _aim(case: schemathesis.Case, target: Target, real: bool) -> None:
             "events": ["job"],
             "type": "job.failed",
             "older_than": "9d",
+            "until": "9d",
         }
         if case.path.startswith("/v1/hooks"):
             likely["type"] = "web"

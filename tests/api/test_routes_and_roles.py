@@ -59,6 +59,9 @@ CONTRACT = {
     ("GET", "/v1/deliveries/{delivery}"): READERS,
     ("POST", "/v1/deliveries/{delivery}/resend"): OPERATORS,
     ("POST", "/v1/deliveries/{delivery}/cancel"): OPERATORS,
+    ("POST", "/v1/deliveries/cancel"): OPERATORS,
+    ("GET", "/v1/undelivered"): READERS,
+    ("POST", "/v1/undelivered/{hook}/{cause}/give-up"): OPERATORS,
     ("GET", "/v1/feed"): READERS,
     ("GET", "/v1/status"): READERS,
     ("POST", "/v1/engine/pause"): OPERATORS,
@@ -78,7 +81,7 @@ CONTRACT = {
 }
 MISSING = {
     "hook": "424242", "token": "424242", "delivery": "dlv_0000000000001",
-    "event": "evt_0000000000001",
+    "event": "evt_0000000000001", "cause": "dns",
 }  # fmt: skip
 LOWERED = {
     "viewer": {"viewer"},

@@ -13,15 +13,42 @@ from hooktui.store.changes.access import (
     revoke_token,
     touch_token,
 )
-from hooktui.store.changes.deliveries import cancel, resend
+from hooktui.store.changes.deliveries import (
+    audit_cancel,
+    audit_give_up,
+    cancel,
+    cancel_some,
+    give_up,
+    resend,
+)
 from hooktui.store.changes.engine import pause, resume
 from hooktui.store.changes.hooks import change_hook, create_hook, delete_hook
 from hooktui.store.changes.secrets import finish_rotation, reveal_secrets, rotate_secret
 from hooktui.store.tx import Tx
 
 __all__ = [
-    "Tx", "audit_backup", "audit_diagnosis", "audit_ping",
-    "audit_purge", "audit_refusal", "cancel", "change_hook",
-    "create_account", "create_hook", "create_token", "delete_hook", "finish_rotation", "pause",
-    "resend", "resume", "reveal_secrets", "revoke_token", "rotate_secret", "touch_token",
+    "Tx",
+    "audit_backup",
+    "audit_cancel",
+    "audit_diagnosis",
+    "audit_give_up",
+    "audit_ping",
+    "audit_purge",
+    "audit_refusal",
+    "cancel",
+    "cancel_some",
+    "change_hook",
+    "create_account",
+    "create_hook",
+    "create_token",
+    "delete_hook",
+    "finish_rotation",
+    "give_up",
+    "pause",
+    "resend",
+    "resume",
+    "reveal_secrets",
+    "revoke_token",
+    "rotate_secret",
+    "touch_token",
 ]  # fmt: skip

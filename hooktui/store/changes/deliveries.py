@@ -1,21 +1,28 @@
-"""Resending and cancelling of deliveries, also of those of a deleted hook."""
+"""Resending, cancelling and giving up deliveries, also those of a deleted hook."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import starmap
 from typing import NamedTuple
 
-from sqlalchemy import insert, literal_column, select, update
+from sqlalchemy import case, insert, literal_column, select, update
 
+from hooktui.domain.causes import HELD, SKIPPED
 from hooktui.domain.deliveries import DeliveryStatus, Trigger
 from hooktui.domain.errors import Conflict
-from hooktui.domain.ids import AccountId, DeliveryId, HookId, encode
+from hooktui.domain.ids import AccountId, DeliveryId, HookId, encode, floor_at
+from hooktui.domain.live_hook import SkipReason
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.store.feed_items import DeliveryState, delivery_item
 from hooktui.store.planning.claim import HOOK_DELETED
-from hooktui.store.queries.deliveries import deliveries_by_id, no_delivery
+from hooktui.store.queries.deliveries import deliveries_by_id, is_open, no_delivery
+from hooktui.store.queries.delivery_indexes import is_in_group
+from hooktui.store.queries.events import reasons_of
+from hooktui.store.queries.hooks import no_hook
+from hooktui.store.queries.undelivered import no_group
 from hooktui.store.tables import DELIVERY, EVENT, HOOK, HOOK_STATE, in_account
 from hooktui.store.tx import Tx
 
@@ -30,12 +37,18 @@ class _Row(NamedTuple):
     event_type: str
     status: str
     attempts: int
+    created_at: int
+    finished_at: int | None
     duration_ms: int | None
+    reason: str | None
+    cause: str | None
 
 
 _COLUMNS = [DELIVERY.c[name] for name in _Row._fields]
 _CANCELLED_AT_ONCE = 1000
 """Deliveries cancelled in one transaction; the rest of a long backlog follows in later ones."""
+_SKIPS_READ, _FEW_SKIPS, _MANY = 2000, 100, "many"
+"""Events and skips of each that one transaction reads, some milliseconds."""
 _PENDING = DELIVERY.c.status == literal_column("'pending'")  # literal, for partial indexes
 
 
@@ -192,3 +205,143 @@ def _feed(tx: Tx, row: _Row, state: DeliveryState) -> None:
 def _count_waiting(tx: Tx, hook: HookId, change: int) -> None:
     of_hook = update(HOOK_STATE).where(HOOK_STATE.c.hook_id == hook)
     tx.conn.execute(of_hook.values(waiting=HOOK_STATE.c.waiting + change))
+
+
+class GivenUp(NamedTuple):
+    """The counts of one transaction; ``after`` is the last delivery that it looked at, if any."""
+
+    given_up: int = 0
+    cancelled: int = 0
+    after: DeliveryId | None = None
+
+
+def give_up(
+    tx: Tx,
+    actor: Actor,
+    account: AccountId | None,
+    hook: HookId,
+    cause: str,
+    until_ms: int,
+    after: DeliveryId | None = None,
+) -> GivenUp:
+    """Give up undelivered events of a group that were created up to a time, some at a time.
+
+    Dead letters lose their cause; retrying and held deliveries are cancelled, except those that are
+    being sent.
+
+    Raises:
+        NotFound: there is no such hook in the account (None: in any), or no such group.
+        Conflict: too many events were skipped after ``until_ms`` to count the rest.
+    """
+    row = tx.conn.execute(
+        select(HOOK.c.account_id, HOOK.c.active).where(
+            HOOK.c.id == hook, in_account(HOOK, account), HOOK.c.deleted_at.is_(None)
+        )
+    ).first()
+    if row is None:
+        raise no_hook(hook)
+    owner, active = row
+    if cause == SKIPPED:
+        return GivenUp(given_up=_forget_skipped(tx, owner, hook, until_ms))
+    group = is_in_group(hook, cause)
+    if cause == HELD:
+        group = is_open() & (DELIVERY.c.hook_id == hook)
+    entries = select(*_COLUMNS).where(group, DELIVERY.c.id > (after or 0)).order_by(DELIVERY.c.id)
+    found = list(starmap(_Row, tx.conn.execute(entries.limit(_CANCELLED_AT_ONCE))))
+    if (not found and after is None) or (cause == HELD and active):
+        raise no_group(hook, cause)
+    old = [row for row in found if row.created_at <= until_ms]
+    dead = [row for row in old if row.status == DeliveryStatus.FAILED]
+    pending = [row for row in old if row.status == DeliveryStatus.PENDING]
+    if cause == HELD:
+        pending = [row for row in pending if row.cause is None]
+    _forget_dead(tx, dead)
+    _cancel_some(tx, pending, f"given up by {actor.user}")
+    is_last = len(found) < _CANCELLED_AT_ONCE or not old
+    return GivenUp(len(dead), len(pending), None if is_last else found[-1].id)
+
+
+def cancel_some(tx: Tx, actor: Actor, deliveries: Sequence[int]) -> int:
+    """Cancel those of some deliveries that are still pending or held; return how many."""
+    rows = select(*_COLUMNS).where(DELIVERY.c.id.in_(deliveries), _PENDING)
+    pending = list(starmap(_Row, tx.conn.execute(rows)))
+    _cancel_some(tx, pending, f"cancelled by {actor.user}")
+    return len(pending)
+
+
+def audit_give_up(
+    tx: Tx, actor: Actor, account: AccountId | None, hook: HookId, after: Mapping[str, object]
+) -> None:
+    """Add the entry of one call that gave up events of a group."""
+    owner = tx.conn.execute(select(HOOK.c.account_id).where(HOOK.c.id == hook)).scalar()
+    tx.audit(actor, "undelivered.give_up", f"hook {hook}", account=owner or account, after=after)
+
+
+def audit_cancel(tx: Tx, actor: Actor, account: AccountId, after: Mapping[str, object]) -> None:
+    """Add the entry of one call that cancelled deliveries by filter."""
+    tx.audit(actor, "delivery.cancel_many", "deliveries", account=account, after=after)
+
+
+def _cancel_some(tx: Tx, rows: Sequence[_Row], reason: str) -> None:
+    """Cancel pending deliveries of several hooks."""
+    _cancel(tx, rows, reason)
+    for hook, count in Counter(row.hook_id for row in rows).items():
+        _count_waiting(tx, hook, -count)
+        tx.due(hook, tx.now_ms)  # as after the cancellation of one
+
+
+def _forget_dead(tx: Tx, rows: Sequence[_Row]) -> None:
+    given_up = update(DELIVERY).where(DELIVERY.c.id.in_([row.id for row in rows]))
+    tx.conn.execute(given_up.values(cause=None))
+    for row in rows:
+        state = (row.status, row.attempts, None, row.finished_at, row.duration_ms, row.reason)
+        _feed(tx, row, DeliveryState(*state))
+
+
+def _forget_skipped(tx: Tx, account: AccountId, hook: HookId, until_ms: int) -> int:
+    """Reset the count of skipped events to those skipped after a time; return the difference."""
+    columns = (HOOK_STATE.c.skipped, HOOK_STATE.c.skipped_first, HOOK_STATE.c.skipped_last)
+    state = tx.conn.execute(select(*columns).where(HOOK_STATE.c.hook_id == hook)).one()
+    if not state.skipped:
+        raise no_group(hook, SKIPPED)
+    later = _skipped_after(tx, account, hook, until_ms, state.skipped_last)
+    skipped = int(state.skipped)
+    left = min(len(later), skipped)
+    tx.conn.execute(
+        update(HOOK_STATE)
+        .where(HOOK_STATE.c.hook_id == hook)
+        .values(
+            skipped=left,
+            skipped_first=later[0] if left else None,
+            skipped_last=later[-1] if left else None,
+        )
+    )
+    return skipped - left
+
+
+def _skipped_after(tx: Tx, account: AccountId, hook: HookId, until_ms: int, last: int) -> list[int]:
+    """Return the events after a time that a disabled hook skipped.
+
+    Events that many hooks skipped are not read, and count as well.
+    """
+    since = floor_at(until_ms + 1)
+    if last < since:
+        return []
+    events = (
+        select(EVENT.c.id, case((EVENT.c.skipped <= _FEW_SKIPS, EVENT.c.skips), else_=_MANY))
+        .where(EVENT.c.account_id == account, EVENT.c.id >= since, EVENT.c.id <= last)
+        .where(EVENT.c.created_at > until_ms)
+        .order_by(EVENT.c.id)
+        .limit(_SKIPS_READ + 1)
+    )
+    found = tx.conn.execute(events).all()
+    if len(found) > _SKIPS_READ:
+        raise Conflict(
+            f"more than {_SKIPS_READ:,} events came after until; use a later time to give up"
+            f" the events that hook {hook} skipped"
+        )
+    return [
+        event
+        for event, skips in found
+        if skips == _MANY or reasons_of(skips).get(hook) == SkipReason.DISABLED
+    ]

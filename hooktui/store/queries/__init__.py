@@ -11,7 +11,12 @@ from hooktui.store.queries.access import (
     token_by_hash,
 )
 from hooktui.store.queries.audit import AuditQuery, list_audit
-from hooktui.store.queries.deliveries import DeliveryRecord, get_delivery, list_deliveries
+from hooktui.store.queries.deliveries import (
+    DeliveryRecord,
+    find_open,
+    get_delivery,
+    list_deliveries,
+)
 from hooktui.store.queries.delivery_indexes import DeliveryQuery
 from hooktui.store.queries.dry_run import try_hook
 from hooktui.store.queries.engine import engine_state, hooks_by_state, open_breakers
@@ -19,12 +24,43 @@ from hooktui.store.queries.event_outcomes import list_decisions
 from hooktui.store.queries.events import bodies_by_id, get_event, list_events
 from hooktui.store.queries.health import hook_health
 from hooktui.store.queries.hooks import backlog, get_hook, list_hooks, waiting_of
+from hooktui.store.queries.undelivered import (
+    UndeliveredQuery,
+    get_undelivered,
+    list_expiring,
+    list_undelivered,
+)
 
 __all__ = [
-    "AuditQuery", "DeliveryQuery", "DeliveryRecord", "KnownEntry", "TokenRecord", "backlog",
-    "bodies_by_id", "check_chain", "engine_state", "get_account", "get_delivery", "get_event",
-    "get_hook", "hook_health", "hooks_by_state",
-    "list_accounts", "list_audit", "list_decisions", "list_deliveries",
-    "list_events", "list_hooks", "list_tokens", "open_breakers", "token_by_hash", "try_hook",
+    "AuditQuery",
+    "DeliveryQuery",
+    "DeliveryRecord",
+    "KnownEntry",
+    "TokenRecord",
+    "UndeliveredQuery",
+    "backlog",
+    "bodies_by_id",
+    "check_chain",
+    "engine_state",
+    "find_open",
+    "get_account",
+    "get_delivery",
+    "get_event",
+    "get_hook",
+    "get_undelivered",
+    "hook_health",
+    "hooks_by_state",
+    "list_accounts",
+    "list_audit",
+    "list_decisions",
+    "list_deliveries",
+    "list_events",
+    "list_expiring",
+    "list_hooks",
+    "list_tokens",
+    "list_undelivered",
+    "open_breakers",
+    "token_by_hash",
+    "try_hook",
     "waiting_of",
 ]  # fmt: skip

@@ -29,8 +29,9 @@ from hooktui.domain.wire.deliveries import Attempt, Delivery, Phases, Response
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries import filter_sql
 from hooktui.store.queries.delivery_indexes import DeliveryQuery, walk_of
+from hooktui.store.queries.pace import Pace
 from hooktui.store.queries.pages import PagedQuery, PageRequest, RowCheck, page_of
-from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, Big, in_account
+from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, HOOK_STATE, Big, in_account
 
 
 class _Row(NamedTuple):
@@ -92,6 +93,8 @@ _ATTEMPT_COLUMNS = [ATTEMPT.c[name] for name in _AttemptRow._fields]
 _COLUMNS = [DELIVERY.c[name] for name in _Row._fields if name in DELIVERY.c]
 _SORTS: dict[str, ColumnElement[Any] | None] = {"id": None, "created_at": None}
 _EVERYTHING = DeliveryQuery()
+_OPEN_READ, _OPEN_READ_WITH_BODIES = 1000, 50
+"""Open deliveries that one query reads; bodies have up to 256 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,51 @@ def list_deliveries(
         parts=walk.parts,
     )
     return page_of(conn, page, listing, lambda some: [_delivery(row) for row in some])
+
+
+class OpenPart(NamedTuple):
+    """Open deliveries that match; ``after`` (hook, delivery) is where the next part begins."""
+
+    pending: list[int]
+    sending: int
+    after: tuple[int, int] | None
+
+
+def find_open(
+    conn: Connection, account: AccountId, q: Filter, until_ms: int, after: tuple[int, int]
+) -> OpenPart:
+    """Find open deliveries that match a filter and were created up to a time, some at a time.
+
+    Relative times of the filter count back from that time, which is the same for all parts.
+    """
+    hooks = select(HOOK.c.id).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
+    hooks = hooks.where(HOOK.c.account_id == account, HOOK_STATE.c.waiting > 0)
+    hook = conn.execute(hooks.where(HOOK.c.id >= after[0]).order_by(HOOK.c.id).limit(1)).scalar()
+    if hook is None:
+        return OpenPart([], 0, None)
+    inside, outside = filter_sql.conditions(q, until_ms)
+    most = _OPEN_READ if outside is None else _OPEN_READ_WITH_BODIES
+    begin = after[1] if hook == after[0] else 0
+    chosen = [is_open(), DELIVERY.c.hook_id == hook, DELIVERY.c.id > begin]
+    keys = select(DELIVERY.c.id).where(*chosen).order_by(DELIVERY.c.id).limit(most)
+    ids = conn.execute(keys).scalars().all()
+    if not ids:
+        return OpenPart([], 0, (hook + 1, 0))
+    rows = _deliveries().where(DELIVERY.c.id.in_(ids), DELIVERY.c.created_at <= until_ms)
+    rows = rows.where(is_open(), *inside)
+    if outside is not None:
+        rows = _with_text(rows, outside)
+    found = list(starmap(_Row, conn.execute(rows.order_by(DELIVERY.c.id))))
+    if outside is not None:
+        pace, keep = Pace(conn), _fits(outside, until_ms)
+        found = [row for row in found if pace.run(keep(row))]
+    pending = [row.id for row in found if row.status == DeliveryStatus.PENDING]
+    return OpenPart(pending, len(found) - len(pending), (hook, ids[-1]))
+
+
+def is_open() -> ColumnElement[bool]:
+    """Return the condition that a delivery has not ended, as in the index of open ones."""
+    return filter_sql.has_any_status(DeliveryStatus.PENDING, DeliveryStatus.SENDING)
 
 
 def get_delivery(

@@ -152,9 +152,15 @@ def _undelivered(
     left = replace(query, since_ms=None, until_ms=None)
     if left.status == UNDELIVERED:
         left = replace(left, status=None)
-    pairs = undelivered_pairs(conn, account, query.hook)
-    if pairs is None:
-        of_hooks = DELIVERY.c.hook_id.in_(_hooks(account, query.hook))
+    hooks = _hooks(account, query.hook)
+    counted = conn.execute(
+        select(func.count()).select_from(hooks.limit(_MOST_HOOKS + 1).subquery())
+    )
+    pairs = None
+    if counted.scalar_one() <= _MOST_HOOKS:
+        pairs = undelivered_pairs(conn, hooks, _MOST_PARTS + 1)
+    if pairs is None or len(pairs) > _MOST_PARTS:
+        of_hooks = DELIVERY.c.hook_id.in_(hooks)
         chosen = [filter_sql.is_undelivered(), of_hooks, *times]
         if not _are_few(conn, chosen):
             return None
@@ -163,10 +169,10 @@ def _undelivered(
     causes = [term for term in parsed.terms if term.key is FilterKey.CAUSE]
     rest = Filter(tuple(term for term in parsed.terms if term.key is not FilterKey.CAUSE))
     parts = [
-        _is_in_group(hook, cause)
+        is_in_group(hook, cause)
         for hook, cause in pairs
         if all(term.matches(Subject(at_ms=0, cause=cause), now_ms) for term in causes)
-    ] or [_is_in_group(HookId(0), "")]  # no hook has this number
+    ] or [is_in_group(HookId(0), "")]  # no hook has this number
     keys = select(DELIVERY.c.id).where(*times)
     left = replace(left, hook=None)
     if len(parts) > 1:
@@ -174,18 +180,17 @@ def _undelivered(
     return Walk([*parts, *times], keys.where(*parts), left, rest)
 
 
-def _is_in_group(hook: HookId, cause: str) -> Condition:
+def is_in_group(hook: HookId, cause: str) -> Condition:
+    """Return the condition that a delivery is undelivered at a hook with a cause."""
     of_group = and_(DELIVERY.c.hook_id == hook, DELIVERY.c.cause == cause)
     return and_(filter_sql.is_undelivered(), of_group)
 
 
 def undelivered_pairs(
-    conn: Connection, account: AccountId, hook: HookId | None = None
-) -> list[tuple[HookId, str]] | None:
-    """Return each hook of an account with each cause of its deliveries; None: too many."""
-    hooks = _hooks(account, hook).limit(_MOST_HOOKS + 1).subquery()
-    if conn.execute(select(func.count()).select_from(hooks)).scalar_one() > _MOST_HOOKS:
-        return None
+    conn: Connection, chosen: Select[Any], most: int | None = None
+) -> list[tuple[HookId, str]]:
+    """Return each of some hooks with each cause of its deliveries, by a look-up for each."""
+    hooks = chosen.subquery()
     cause = select(func.min(DELIVERY.c.cause)).where(filter_sql.is_undelivered())
     first = cause.where(DELIVERY.c.hook_id == hooks.c.id).scalar_subquery()
     pairs = select(hooks.c.id, first.label("cause")).cte(recursive=True)
@@ -193,9 +198,8 @@ def undelivered_pairs(
     pairs = pairs.union_all(
         select(pairs.c.id, more.scalar_subquery()).where(pairs.c.cause.is_not(None))
     )
-    found = conn.execute(select(pairs).where(pairs.c.cause.is_not(None)).limit(_MOST_PARTS + 1))
-    rows = [(HookId(hook_id), str(name)) for hook_id, name in found]
-    return rows if len(rows) <= _MOST_PARTS else None
+    found = conn.execute(select(pairs).where(pairs.c.cause.is_not(None)).limit(most))
+    return [(HookId(hook), str(name)) for hook, name in found]
 
 
 def _are_few(conn: Connection, conditions: Sequence[Condition]) -> bool:

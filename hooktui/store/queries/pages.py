@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
+from itertools import islice
+from operator import itemgetter
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -118,7 +120,7 @@ def page_of(
     Raises:
         Refused: unknown sort, bad cursor, or a limit out of range.
     """
-    start = _start(request, listing)
+    start = _start(request, listing.sorts, str(listing.key))
     limit = min(max(request.limit, 1), MAX_LIMIT)
     found, ahead, scanned = _walk(conn, listing, start, limit)
     rows = [row for row, _ in found]
@@ -146,16 +148,77 @@ def page_of(
     )
 
 
-def _start(request: PageRequest, listing: PagedQuery[R]) -> _Cursor:
-    if request.sort is not None and request.sort not in listing.sorts:
-        known = ", ".join(listing.sorts)
+@dataclass(frozen=True, slots=True)
+class ListInMemory(Generic[R]):
+    """A list that is computed as a whole for each page.
+
+    Attributes:
+        rows: its rows, in any order; reading them may pause.
+        sorts: by name, integers of a row; without a sort, the greatest by the first come first.
+        key: a unique integer of a row, the tie-breaker among equals.
+        name: identifies the list in cursors.
+    """
+
+    rows: Iterable[R]
+    sorts: Mapping[str, Callable[[R], int]]
+    key: Callable[[R], int]
+    name: str
+
+
+def page_in_memory(request: PageRequest, listing: ListInMemory[R]) -> Page[R]:
+    """Return one page.
+
+    Raises:
+        Refused: unknown sort, bad cursor, or a limit out of range.
+    """
+    start = _start(request, listing.sorts, listing.name)
+    limit = min(max(request.limit, 1), MAX_LIMIT)
+    value, falling = listing.sorts[start.sort], _falls(start)
+    here = None if start.key is None else (start.value, start.key)
+    total = 0
+    nearest: list[tuple[tuple[int, int], R]] = []
+    rows = iter(listing.rows)
+    while chunk := list(islice(rows, MAX_LIMIT)):
+        total += len(chunk)
+        placed = [((value(row), listing.key(row)), row) for row in chunk]
+        nearest += [
+            (place, row)
+            for place, row in placed
+            if here is None or (place < here if falling else place > here)
+        ]
+        nearest.sort(key=itemgetter(0), reverse=falling)
+        del nearest[limit + 1 :]
+
+    def after(place: tuple[int, int]) -> _Cursor:
+        return _Cursor(start.sort, start.order, start.backwards, place[1], place[0])
+
+    shown = nearest[:limit]
+    ahead = after(shown[-1][0]) if len(nearest) > limit else None
+    behind = None
+    if here is not None:
+        first = after(shown[0][0]) if shown else replace(start, key=None, value=None)
+        behind = replace(first, backwards=not start.backwards)
+    if start.backwards:
+        shown.reverse()
+        ahead, behind = behind, ahead
+    return Page(
+        data=[row for _, row in shown],
+        next=_write(ahead, listing.name),
+        prev=_write(behind, listing.name),
+        total=total,
+    )
+
+
+def _start(request: PageRequest, sorts: Mapping[str, object], name: str) -> _Cursor:
+    if request.sort is not None and request.sort not in sorts:
+        known = ", ".join(sorts)
         raise Refused.field("/sort", f"unknown sort {request.sort[:50]!r}; known: {known}")
     if request.cursor is None:
-        sort = request.sort or "id"
+        sort = request.sort or next(iter(sorts))
         order = request.order or ("asc" if request.sort else "desc")
         return _Cursor(sort, order, request.from_end)
-    cursor = _read(request.cursor, str(listing.key))
-    if cursor.sort not in listing.sorts or (cursor.key is not None) != (cursor.value is not None):
+    cursor = _read(request.cursor, name)
+    if cursor.sort not in sorts or (cursor.key is not None) != (cursor.value is not None):
         raise _bad_cursor()
     if request.sort not in (None, cursor.sort) or request.order not in (None, cursor.order):
         raise Refused.field("/cursor", "the cursor belongs to another sort; start a new list")

@@ -1,0 +1,222 @@
+"""Undelivered events: list their groups, give one up; cancel deliveries by filter.
+
+An act on many deliveries runs in short transactions, for `WITHIN_S` per call; a client calls again
+with ``next``. What it did not reach stays as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hooktui.api.access import caller_of
+from hooktui.api.limits import searching
+from hooktui.api.parameters import (
+    AccountParameter,
+    HookParameter,
+    HookQueries,
+    Text,
+    Window,
+    filter_of,
+    moment,
+)
+from hooktui.api.responses import answer
+from hooktui.api.service import check_account, read_in, service_of
+from hooktui.domain import ids
+from hooktui.domain.causes import CAUSES_IN_WORDS, HELD, SKIPPED, is_group
+from hooktui.domain.clock import now_ms, to_rfc3339
+from hooktui.domain.errors import Refused
+from hooktui.domain.ids import DeliveryId
+from hooktui.domain.wire.undelivered import CancelledMany, GaveUp, UndeliveredPage
+from hooktui.store import changes, queries
+
+WITHIN_S = 5.0
+"""Time limit of one call."""
+_REST: Final = 1.0
+"""Pause after a transaction as a multiple of its duration."""
+_DAY_MS: Final = 24 * 3600 * 1000
+
+
+CauseParameter = Annotated[str, Path()]
+
+
+def check_cause(name: str) -> str:
+    """Return the cause of a group.
+
+    Raises:
+        Refused: it is not one; names them all.
+    """
+    if is_group(name):
+        return name
+    known = f"{CAUSES_IN_WORDS}, {HELD}, {SKIPPED}"
+    raise Refused.field("/cause", f"{name[:40]!r} is not a cause; expected one of {known}")
+
+
+router = APIRouter()
+
+
+@router.get("/v1/undelivered", response_model=UndeliveredPage)
+async def list_undelivered(
+    request: Request,
+    window: Window,
+    account: AccountParameter = None,
+    hook: HookQueries = (),
+    cause: Text = None,
+    state: Annotated[Literal["open", "acknowledged", "snoozed"] | None, Query()] = None,
+) -> Response:
+    """List undelivered events by hook and cause, the newest first, with the totals of all."""
+    service = service_of(request)
+    owner = caller_of(request).account(account)
+    query = queries.UndeliveredQuery(
+        hooks=hook, cause=None if cause is None else check_cause(cause), state=state
+    )
+    now, keep = now_ms(), service.keep
+    page = await read_in(
+        service,
+        owner,
+        queries.list_undelivered,
+        owner,
+        window,
+        query,
+        now_ms=now,
+        kept_since_ms=round(now - keep.days * _DAY_MS) if keep and keep.days else 0,
+    )
+    return answer(page)
+
+
+class GiveUpBody(BaseModel):
+    """The events to give up: those created up to ``until``, an RFC 3339 time or an age.
+
+    ``after`` is the ``next`` of the previous call.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    until: str
+    after: str | None = None
+
+
+@router.post("/v1/undelivered/{hook}/{cause}/give-up", response_model=GaveUp)
+async def give_up(
+    request: Request,
+    hook: HookParameter,
+    cause: CauseParameter,
+    body: GiveUpBody,
+    account: AccountParameter = None,
+) -> Response:
+    """Give up a group: nothing more is sent for it; ``next`` says where to continue."""
+    service, caller = service_of(request), caller_of(request)
+    owner = caller.account_or_any(account)
+    check_cause(cause)
+    until_ms = _until(body.until)
+    after = None if body.after is None else DeliveryId(_after(body.after))
+    given_up = cancelled = 0
+    try:
+        async for _ in _turns():
+            done = await service.store.write(
+                changes.give_up, caller.actor, owner, hook, cause, until_ms, after
+            )
+            given_up, cancelled = given_up + done.given_up, cancelled + done.cancelled
+            after = done.after
+            if after is None:
+                break
+    finally:
+        if given_up or cancelled:
+            counts = {"given_up": given_up, "cancelled": cancelled}
+            result = {"cause": cause, "until": to_rfc3339(until_ms)} | counts
+            await service.store.write(changes.audit_give_up, caller.actor, owner, hook, result)
+    rest = None if after is None else ids.encode("dlv", after)
+    return answer(GaveUp(given_up=given_up, cancelled=cancelled, next=rest))
+
+
+class CancelBody(BaseModel):
+    """The deliveries to cancel: those that match a filter and were created up to ``until``.
+
+    ``after`` is the ``next`` of the previous call.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    q: str
+    until: str
+    after: str | None = None
+
+
+@router.post("/v1/deliveries/cancel", response_model=CancelledMany)
+async def cancel_many(
+    request: Request, body: CancelBody, account: AccountParameter = None
+) -> Response:
+    """Cancel pending and held deliveries by filter; ``next`` says where to continue."""
+    service, caller = service_of(request), caller_of(request)
+    owner = caller.account(account)
+    parsed = filter_of(body.q)
+    if parsed is None or not parsed.terms:
+        raise Refused.field("/q", "q is empty; write a filter, as in hook:12 status:retrying")
+    until_ms = _until(body.until)
+    place = (0, 0) if body.after is None else _place(body.after)
+    rest: str | None = None
+    await check_account(service, owner)
+    cancelled = sending = 0
+    try:
+        async with searching(request, parsed):
+            async for _ in _turns():
+                part = await service.store.read(queries.find_open, owner, parsed, until_ms, place)
+                sending += part.sending
+                if part.pending:
+                    cancelled += await service.store.write(
+                        changes.cancel_some, caller.actor, part.pending
+                    )
+                if part.after is None:
+                    rest = None
+                    break
+                place = part.after
+                rest = f"{place[0]}.{ids.encode('dlv', place[1])}"
+    finally:
+        if cancelled:
+            counts = {"cancelled": cancelled, "sending": sending}
+            result = {"q": body.q, "until": to_rfc3339(until_ms)} | counts
+            await service.store.write(changes.audit_cancel, caller.actor, owner, result)
+    return answer(CancelledMany(cancelled=cancelled, sending=sending, next=rest))
+
+
+async def _turns() -> AsyncIterator[None]:
+    """Yield once for each transaction while there is time; other work runs in between."""
+    loop = asyncio.get_running_loop()
+    end_s = loop.time() + WITHIN_S
+    while True:
+        begun_s = loop.time()
+        yield
+        took_s = loop.time() - begun_s
+        if loop.time() + took_s > end_s:
+            return
+        await asyncio.sleep(_REST * took_s)
+
+
+def _until(text: str) -> int:
+    try:
+        until_ms = moment(text)
+    except ValueError as error:
+        raise Refused.field("/until", f"until: {error}") from None
+    if not 0 <= until_ms <= now_ms():
+        raise Refused.field("/until", "until is in the future, or before 1970")
+    return until_ms
+
+
+def _after(text: str) -> int:
+    try:
+        return ids.decode("dlv", text[:100])
+    except ValueError:
+        raise Refused.field("/after", "after must be the next of the previous call") from None
+
+
+def _place(text: str) -> tuple[int, int]:
+    hook, _, delivery = text[:100].partition(".")
+    if not (hook.isascii() and hook.isdecimal() and len(hook) < 19):
+        raise Refused.field("/after", "after must be the next of the previous call")
+    return int(hook), _after(delivery)

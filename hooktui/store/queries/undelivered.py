@@ -1,0 +1,451 @@
+"""Undelivered events in groups of a hook and a cause, counted from one index.
+
+Two causes have no entries there: ``held`` and ``skipped`` are counted from the state of a hook.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import starmap
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    case,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+)
+
+from hooktui.domain.causes import CAUSES, HELD, SKIPPED
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.deliveries import DisabledReason
+from hooktui.domain.errors import NotFound
+from hooktui.domain.hook_failures import Breaker, BreakerState
+from hooktui.domain.ids import AccountId, HookId, encode, floor_at, time_of
+from hooktui.domain.wire.deliveries import Delivery
+from hooktui.domain.wire.undelivered import (
+    UndeliveredExample,
+    UndeliveredGroup,
+    UndeliveredPage,
+    UndeliveredTotals,
+)
+from hooktui.store.queries.deliveries import deliveries_by_id
+from hooktui.store.queries.delivery_indexes import is_in_group, undelivered_pairs
+from hooktui.store.queries.engine import is_paused
+from hooktui.store.queries.filter_sql import is_undelivered
+from hooktui.store.queries.pace import Pace
+from hooktui.store.queries.pages import ListInMemory, PageRequest, page_in_memory
+from hooktui.store.tables import (
+    ALERT,
+    AUDIT,
+    CAUSE_BACKFILL,
+    DELIVERY,
+    EVENT,
+    HOOK,
+    HOOK_STATE,
+    SHORT_TARGET,
+)
+
+GAVE_UP: Final = "delivery.gave_up"
+"""The type of the alerts of groups, and the beginning of their keys."""
+_CAUSES: Final = {cause: number for number, cause in enumerate((*CAUSES, HELD, SKIPPED))}
+_MOST_COUNTED = 1_000_000
+"""Entries of the index that are counted one by one; beyond, counts are estimates."""
+_LEAST_COUNTED = 1_000
+"""Entries of each group that are counted in any case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndeliveredQuery:
+    """Conditions on groups that all must hold; ``hooks``: one of them."""
+
+    hooks: Sequence[HookId] = ()
+    cause: str | None = None
+    state: str | None = None
+
+
+class _Counted(NamedTuple):
+    """A group: ``oldest`` and ``newest`` are ids of deliveries, of events if it was skipped."""
+
+    hook: HookId
+    cause: str
+    events: int
+    gave_up: int
+    oldest: int
+    newest: int
+    is_estimate: bool = False
+
+
+class _State(NamedTuple):
+    """The state of a group: that of its alert, or of a hook that a user disabled."""
+
+    name: str = "open"
+    by: str | None = None
+    until_ms: int | None = None
+    alert: int | None = None
+
+
+_OPEN: Final = _State()
+
+
+class _Hook(NamedTuple):
+    """A hook, as far as it concerns its groups."""
+
+    id: HookId
+    name: str
+    active: bool
+    breaker_until: int | None
+
+
+class Expiring(NamedTuple):
+    """Dead letters of a group that retention will delete."""
+
+    account: AccountId
+    hook: HookId
+    cause: str
+    events: int
+
+
+def group_key(hook: HookId, cause: str) -> str:
+    """Return the key of the alert of a group."""
+    return f"{GAVE_UP}:{hook}:{cause}"
+
+
+def list_undelivered(
+    conn: Connection,
+    account: AccountId,
+    page: PageRequest,
+    query: UndeliveredQuery,
+    *,
+    now_ms: int,
+    kept_since_ms: int = 0,
+) -> UndeliveredPage:
+    """Return a page of an account's groups, the newest first, and the totals of all of them.
+
+    Args:
+        conn: the connection.
+        account: the account.
+        page: sorted by ``newest_at``, ``oldest_at``, ``count`` or ``hook``.
+        query: conditions on groups.
+        now_ms: the time.
+        kept_since_ms: older events are deleted, so that counts of skipped events are estimates.
+
+    Raises:
+        Refused: the page request is not acceptable.
+    """
+    pace = Pace(conn)
+    groups = _groups(conn, _hooks_of(account), kept_since_ms)
+    states = _states(conn, account)
+    by_hand = _disabled_by_hand(conn, account)
+    totals = UndeliveredTotals()
+
+    def wanted() -> Iterator[_Counted]:
+        nonlocal totals
+        for number, group in enumerate(groups):
+            if number % 500 == 499:
+                pace.rest_when_due()
+            totals = _add(totals, group)
+            state = _state(group, states, by_hand).name
+            if (
+                group.hook in (query.hooks or (group.hook,))
+                and query.cause in (None, group.cause)
+                and query.state in (None, state)
+            ):
+                yield group
+
+    listing = ListInMemory(
+        wanted(),
+        {
+            "newest_at": lambda group: group.newest,
+            "oldest_at": lambda group: group.oldest,
+            "count": lambda group: group.events,
+            "hook": lambda group: group.hook,
+        },
+        lambda group: group.hook * 1000 + _CAUSES.get(group.cause, len(_CAUSES)),
+        "undelivered",
+    )
+    found = page_in_memory(page, listing)
+    return UndeliveredPage(
+        data=_shown(conn, found.data, states, by_hand, now_ms),
+        next=found.next,
+        prev=found.prev,
+        total=found.total,
+        total_is_estimate=False,
+        totals=totals,
+        counting_until=_counting_until(conn),
+    )
+
+
+def get_undelivered(
+    conn: Connection, account: AccountId | None, hook: HookId, cause: str, *, now_ms: int
+) -> UndeliveredGroup:
+    """Return a group of a hook in an account, or (None) in any.
+
+    Raises:
+        NotFound: there is no such hook or group.
+    """
+    hooks = _hooks_of(account).where(HOOK.c.id == hook)
+    owner = conn.execute(hooks.with_only_columns(HOOK.c.account_id)).scalar()
+    groups = [] if owner is None else [g for g in _groups(conn, hooks) if g.cause == cause]
+    if owner is None or not groups:
+        raise no_group(hook, cause)
+    states = _states(conn, AccountId(owner))
+    return _shown(conn, groups, states, _disabled_by_hand(conn, owner), now_ms)[0]
+
+
+def no_group(hook: int, cause: str) -> NotFound:
+    """Return the error for a group that does not exist in this account."""
+    return NotFound(
+        f"hook {hook} has no undelivered events with cause {cause}; see: hooktui undelivered list"
+    )
+
+
+def list_expiring(conn: Connection, before_ms: int) -> list[Expiring]:
+    """Return the dead letters of all accounts that ended before a time, by group.
+
+    Retention deletes a dead letter ``keep_days`` after its end, unless the event has others. The
+    query reads the whole index of undelivered deliveries.
+    """
+    ended = and_(DELIVERY.c.finished_at < before_ms, DELIVERY.c.id < floor_at(before_ms))
+    counts = (
+        select(DELIVERY.c.hook_id, DELIVERY.c.cause, func.count().label("count"))
+        .where(is_undelivered(), ended)
+        .group_by(DELIVERY.c.hook_id, DELIVERY.c.cause)
+        .subquery()
+    )
+    rows = select(HOOK.c.account_id, counts.c.hook_id, counts.c.cause, counts.c.count)
+    rows = rows.join(counts, counts.c.hook_id == HOOK.c.id).where(HOOK.c.deleted_at.is_(None))
+    return list(starmap(Expiring, conn.execute(rows.order_by(HOOK.c.id, counts.c.cause))))
+
+
+def _hooks_of(account: AccountId | None) -> Select[Any]:
+    hooks = select(HOOK.c.id).where(HOOK.c.deleted_at.is_(None))
+    return hooks if account is None else hooks.where(HOOK.c.account_id == account)
+
+
+def _groups(conn: Connection, hooks: Select[Any], kept_since_ms: int = 0) -> list[_Counted]:
+    """Return the groups of hooks."""
+    counted = _counted(conn, hooks)
+    retrying = Counter[HookId]()
+    for group in counted:
+        retrying[group.hook] += group.events - group.gave_up
+    return [*counted, *_without_entries(conn, hooks, retrying, kept_since_ms)]
+
+
+def _counted(conn: Connection, hooks: Select[Any]) -> list[_Counted]:
+    entries = select(DELIVERY.c.id).where(is_undelivered(), DELIVERY.c.hook_id.in_(hooks))
+    if conn.execute(entries.limit(1).offset(_MOST_COUNTED)).first() is not None:
+        return _estimated(conn, hooks)
+    groups = entries.with_only_columns(
+        DELIVERY.c.hook_id,
+        DELIVERY.c.cause,
+        func.count(),
+        func.count(DELIVERY.c.finished_at),
+        func.min(DELIVERY.c.id),
+        func.max(DELIVERY.c.id),
+    ).group_by(DELIVERY.c.hook_id, DELIVERY.c.cause)
+    return list(starmap(_Counted, conn.execute(groups)))
+
+
+def _estimated(conn: Connection, hooks: Select[Any]) -> list[_Counted]:
+    """Return groups by their oldest entries, extrapolated to the time of the newest one."""
+    pairs = undelivered_pairs(conn, hooks)
+    most = max(_MOST_COUNTED // max(len(pairs), 1), _LEAST_COUNTED)
+    pace = Pace(conn)
+    return [group for pair in pairs for group in _estimate(conn, pace, *pair, most)]
+
+
+def _estimate(
+    conn: Connection, pace: Pace, hook: HookId, cause: str, most: int
+) -> Iterable[_Counted]:
+    keys = select(DELIVERY.c.id, DELIVERY.c.finished_at).where(is_in_group(hook, cause))
+    newest = conn.execute(keys.order_by(DELIVERY.c.id.desc()).limit(1)).scalar()
+    part = keys.order_by(DELIVERY.c.id).limit(most).subquery()
+    ids = (func.min(part.c.id), func.max(part.c.id))
+    found = conn.execute(select(func.count(), func.count(part.c.finished_at), *ids)).one()
+    count, gave_up, oldest, last = found
+    pace.rest_when_due()
+    if not count or newest is None:
+        return  # sent meanwhile
+    share = max((newest - oldest) / max(last - oldest, 1), 1.0)
+    yield _Counted(
+        hook, cause, round(count * share), round(gave_up * share), oldest, newest, count == most
+    )
+
+
+def _without_entries(
+    conn: Connection, hooks: Select[Any], retrying: Counter[HookId], kept_since_ms: int
+) -> Iterator[_Counted]:
+    """Yield the groups that are counted in the state of their hooks."""
+    is_held = and_(not_(HOOK.c.active), HOOK_STATE.c.waiting > 0)
+    columns = (HOOK_STATE.c.waiting, HOOK_STATE.c.skipped)
+    events = (HOOK_STATE.c.skipped_first, HOOK_STATE.c.skipped_last)
+    rows = (
+        select(HOOK.c.id, *columns, *events, _held(is_held), _held(is_held, newest=True))
+        .join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
+        .where(HOOK.c.id.in_(hooks), or_(is_held, HOOK_STATE.c.skipped > 0))
+        .order_by(HOOK.c.id)
+    )
+    for hook, waiting, skipped, first, last, oldest, newest in conn.execute(rows):
+        held = waiting - retrying[hook]
+        if held > 0 and oldest is not None:
+            yield _Counted(hook, HELD, held, 0, oldest, newest)
+        if skipped:
+            yield _Counted(hook, SKIPPED, skipped, 0, first, last, time_of(first) < kept_since_ms)
+
+
+def _held(is_held: ColumnElement[bool], *, newest: bool = False) -> ColumnElement[int | None]:
+    """Return the held delivery of a hook that would be sent first (or last)."""
+    due = DELIVERY.c.next_attempt_at
+    first = (
+        select(DELIVERY.c.id)
+        .where(
+            DELIVERY.c.hook_id == HOOK.c.id,
+            DELIVERY.c.status == literal_column("'pending'"),
+            DELIVERY.c.tries == literal_column("0"),  # literal, for a partial index
+            DELIVERY.c.cause.is_(None),
+        )
+        .order_by(due.desc() if newest else due)
+        .limit(1)
+    )
+    return case((is_held, first.scalar_subquery()), else_=None)
+
+
+def _states(conn: Connection, account: AccountId) -> dict[str, _State]:
+    """Return the states of groups that have an alert, by the key of the alert."""
+    alerts = select(
+        ALERT.c.key, ALERT.c.state, ALERT.c.changed_by, ALERT.c.snoozed_until, ALERT.c.id
+    ).where(
+        ALERT.c.state != literal_column("'resolved'"),  # literal, for a partial index
+        ALERT.c.key >= f"{GAVE_UP}:",
+        ALERT.c.key < f"{GAVE_UP};",
+        ALERT.c.account_id == account,
+    )
+    return {
+        key: _State(state, by if state != "open" else None, until_ms, alert)
+        for key, state, by, until_ms, alert in conn.execute(alerts)
+    }
+
+
+def _disabled_by_hand(conn: Connection, account: AccountId) -> dict[HookId, int]:
+    """Return when (ms) users disabled the hooks of an account that skipped events."""
+    hooks = (
+        select(HOOK.c.id, HOOK.c.disabled_at)
+        .join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
+        .where(
+            HOOK.c.account_id == account,
+            not_(HOOK.c.active),
+            HOOK.c.disabled_reason == DisabledReason.BY_HAND.value,
+            HOOK_STATE.c.skipped > 0,
+        )
+    )
+    return {HookId(hook): at_ms or 0 for hook, at_ms in conn.execute(hooks)}
+
+
+def _state(group: _Counted, states: dict[str, _State], by_hand: dict[HookId, int]) -> _State:
+    state = states.get(group_key(group.hook, group.cause))
+    if state is None and group.cause == SKIPPED and group.hook in by_hand:
+        return _State("acknowledged")
+    return state or _OPEN
+
+
+def _add(totals: UndeliveredTotals, group: _Counted) -> UndeliveredTotals:
+    count = totals.count + group.events
+    if group.cause == HELD:
+        return replace(totals, count=count, held=totals.held + group.events)
+    if group.cause == SKIPPED:
+        return replace(totals, count=count, skipped=totals.skipped + group.events)
+    return replace(
+        totals,
+        count=count,
+        gave_up=totals.gave_up + group.gave_up,
+        retrying=totals.retrying + group.events - group.gave_up,
+    )
+
+
+def _shown(
+    conn: Connection,
+    groups: Sequence[_Counted],
+    states: dict[str, _State],
+    by_hand: dict[HookId, int],
+    now_ms: int,
+) -> list[UndeliveredGroup]:
+    ids = [group.hook for group in groups]
+    columns = (HOOK.c.id, HOOK.c.name, HOOK.c.active, HOOK_STATE.c.breaker_until)
+    rows = select(*columns).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
+    hooks = {row.id: row for row in starmap(_Hook, conn.execute(rows.where(HOOK.c.id.in_(ids))))}
+    entries = [group for group in groups if group.cause != SKIPPED]
+    edges = [edge for group in entries for edge in (group.oldest, group.newest)]
+    deliveries = deliveries_by_id(conn, edges)
+    paused = is_paused(conn)
+    shown = []
+    for group in groups:
+        state = _state(group, states, by_hand)
+        if state.alert is None and state is not _OPEN:
+            state = state._replace(by=_user_at(conn, group.hook, by_hand[group.hook]))
+        example = deliveries.get(group.newest) if group.cause != SKIPPED else None
+        has_entries = group.cause not in (HELD, SKIPPED)
+        shown.append(
+            UndeliveredGroup(
+                hook=group.hook,
+                name=hooks[group.hook].name,
+                cause=group.cause,
+                count=group.events,
+                gave_up=group.gave_up,
+                retrying=group.events - group.gave_up if has_entries else 0,
+                count_is_estimate=group.is_estimate,
+                oldest_at=_created(conn, deliveries, group.oldest),
+                newest_at=_created(conn, deliveries, group.newest),
+                waits_for=_waits_for(hooks[group.hook], now_ms, paused=paused),
+                example=None if example is None else _example(example),
+                state=state.name,
+                state_by=state.by,
+                state_until=None if state.until_ms is None else to_rfc3339(state.until_ms),
+                alert=None if state.alert is None else encode("alr", state.alert),
+            )
+        )
+    return shown
+
+
+def _created(conn: Connection, deliveries: dict[int, Delivery], identity: int) -> str:
+    """Return when a delivery was created, else an event; that of a purged one is in its id."""
+    delivery = deliveries.get(identity)
+    if delivery is not None:
+        return delivery.created_at
+    event = conn.execute(select(EVENT.c.created_at).where(EVENT.c.id == identity)).scalar()
+    return to_rfc3339(time_of(identity) if event is None else event)
+
+
+def _example(delivery: Delivery) -> UndeliveredExample:
+    return UndeliveredExample(
+        delivery=delivery.id, event_type=delivery.event_type, last_status=delivery.last_status
+    )
+
+
+def _waits_for(hook: _Hook, now_ms: int, *, paused: bool) -> str | None:
+    if not hook.active:
+        return "disabled"
+    if Breaker(until_ms=hook.breaker_until).state(now_ms) is BreakerState.OPEN:
+        return "breaker"
+    return "paused" if paused else None
+
+
+def _user_at(conn: Connection, hook: HookId, at_ms: int) -> str | None:
+    """Return the user who changed a hook at a time, from the audit trail."""
+    entry = select(AUDIT.c.user).where(
+        AUDIT.c.target == f"hook {hook}", literal_column(SHORT_TARGET), AUDIT.c.at_ms == at_ms
+    )
+    return conn.execute(entry.order_by(AUDIT.c.id.desc()).limit(1)).scalar()
+
+
+def _counting_until(conn: Connection) -> str | None:
+    after = conn.execute(select(CAUSE_BACKFILL.c.after)).scalar()
+    return None if after is None else to_rfc3339(time_of(after))
