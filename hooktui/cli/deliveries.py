@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from hooktui.cli.context import CommandContext, Context
-from hooktui.cli.listing import All, FilterTerms, Limit, Listing, for_each, joined, show_list
+from hooktui.cli.exit_codes import DONE, UsageError
+from hooktui.cli.listing import (
+    All,
+    FilterTerms,
+    Limit,
+    Listing,
+    for_each,
+    joined,
+    pages_of,
+    show_list,
+)
 from hooktui.cli.output import Output, Piece, Style, Styled, TextColumn
 from hooktui.cli.time_format import ago, clock, took
 from hooktui.client import calls
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail
+from hooktui.domain.wire.undelivered import CancelledMany
 
 app = App(name="deliveries", help="List, show, resend and cancel deliveries.")
 
@@ -23,6 +36,7 @@ DELIVERIES = Listing(
         TextColumn("EVENT TYPE"),
         TextColumn("TRIGGER"),
         TextColumn("TRIES", right=True),
+        TextColumn("RESULT"),
         TextColumn("CREATED"),
         TextColumn("NEXT TRY"),
         TextColumn("REASON"),
@@ -72,6 +86,7 @@ def row(delivery: Delivery) -> list[Piece]:
         delivery.event_type,
         delivery.trigger,
         str(delivery.attempts),
+        "" if delivery.last_status is None else str(delivery.last_status),
         ago(delivery.created_at),
         "" if due is None or delivery.held else ago(due),
         delivery.reason or "",
@@ -214,17 +229,61 @@ def resend(delivery: str, /, *more: str, context: Context) -> int:
 
 
 @app.command
-def cancel(delivery: str, /, *more: str, context: Context) -> int:
-    """Cancel waiting deliveries.
+def cancel(
+    *deliveries: str,
+    filter_: Annotated[
+        str | None, Parameter(name="--filter", help="Such as 'hook:12 status:retrying'.")
+    ] = None,
+    yes: bool = False,
+    context: Context,
+) -> int:
+    """Cancel pending and held deliveries.
 
     Args:
-        delivery: its id, dlv_….
-        more: further ids.
+        deliveries: ids, dlv_….
+        filter_: cancel all that match it.
+        yes: do not ask.
         context: the run.
     """
+    if bool(deliveries) == (filter_ is not None):
+        raise UsageError("cancel takes ids or --filter EXPR")
+    if filter_ is not None:
+        _cancel_matching(context, filter_, yes=yes)
+        return DONE
     return for_each(
         context,
-        [delivery, *more],
+        deliveries,
         lambda identity: calls.cancel_delivery(identity, account=context.account),
         lambda done: context.out.note(f"{done.id} is cancelled"),
     )
+
+
+def _cancel_matching(context: CommandContext, filter_: str, *, yes: bool) -> None:
+    q = f"{filter_} status:pending"
+    pages = pages_of(
+        context, lambda window: calls.list_deliveries(context.account, q=q, **window), limit=1
+    )
+    newest = next(((page.data[0], page) for _, page in pages if page.data), None)
+    done = CancelledMany(cancelled=0, sending=0)
+    if newest is not None:
+        delivery, page = newest
+        about = "about " if page.total_is_estimate else ""
+        context.confirm(f"Cancel {about}{page.total:,} deliveries that match?", yes=yes)
+        # Up to the newest one that was counted: later deliveries stay.
+        done = _cancel_until(context, filter_, delivery.created_at)
+    if context.json:
+        context.out.json({name: value for name, value in asdict(done).items() if name != "next"})
+        return
+    sending = f"; {done.sending:,} are being sent" if done.sending else ""
+    context.out.line(f"cancelled {done.cancelled:,} deliveries{sending}")
+
+
+def _cancel_until(context: CommandContext, filter_: str, until: str) -> CancelledMany:
+    cancelled, sending, after = 0, 0, None
+    while True:
+        call = calls.cancel_many(filter_, until, after, account=context.account)
+        part = context.client.call(call)
+        cancelled, sending, after = cancelled + part.cancelled, sending + part.sending, part.next
+        context.out.progress(f"cancelled {cancelled:,} deliveries so far" if after else "")
+        if after is None:
+            return CancelledMany(cancelled=cancelled, sending=sending)

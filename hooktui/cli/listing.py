@@ -59,6 +59,7 @@ def show_list(
     listing: Listing,
     row: Callable[[T], Sequence[Piece]],
     limit: int | None,
+    remark: Callable[[Page[T]], str | None] = lambda _page: None,
 ) -> None:
     """Write a list; without a ``limit``, all of it.
 
@@ -68,6 +69,7 @@ def show_list(
         listing: how this kind is shown.
         row: makes the cells of one thing.
         limit: how many at most.
+        remark: returns a note about the last page.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"--limit {limit}: at least 1")
@@ -76,11 +78,14 @@ def show_list(
         context.out.json_array(raw for raws, _ in pages for raw in raws)
         return
     items: list[T] = []
-    total, about = 0, ""
+    total, about, note = 0, "", None
     for _, page in pages:
         items += page.data
         total, about = page.total, "about " if page.total_is_estimate else ""
+        note = remark(page)
         context.out.progress(f"{len(items)} of {about}{total:,}" if page.next else "")
+    if note is not None:
+        context.out.note(note)
     if not items:
         context.out.note(listing.empty)
         return

@@ -42,6 +42,11 @@ COMMANDS = (
     ("hooks", "hooks:app", "List, show, create, edit and test hooks."),
     ("events", "events:app", "List and show events and event types."),
     ("deliveries", "deliveries:app", "List, show, resend and cancel deliveries."),
+    (
+        "undelivered",
+        "undelivered:app",
+        "List undelivered events by hook and cause, acknowledge, snooze, give up.",
+    ),
     ("log", "log:log", "Show delivery attempts; -f follows new ones."),
     ("listen", "listen:listen", "Run a receiver that shows requests and checks signatures."),
     ("verify", "listen:verify", "Verify a signature."),

@@ -1,0 +1,185 @@
+"""``hooktui undelivered``: events that did not arrive, by hook and cause, and acts on them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.listing import All, Limit, Listing, show_list
+from hooktui.cli.output import Piece, Style, Styled, TextColumn
+from hooktui.cli.time_format import ago, duration_s
+from hooktui.client import calls
+from hooktui.client.calls import Call
+from hooktui.client.sync_client import decoded
+from hooktui.domain.causes import HELD, SKIPPED
+from hooktui.domain.errors import NotFound
+from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.undelivered import GaveUp, UndeliveredGroup, UndeliveredPage
+
+app = App(name="undelivered", help="List undelivered events, acknowledge, snooze, give up.")
+
+_GROUPS = Listing(
+    (
+        TextColumn("HOOK", right=True),
+        TextColumn("NAME"),
+        TextColumn("CAUSE"),
+        TextColumn("COUNT", right=True),
+        TextColumn("GAVE UP", right=True),
+        TextColumn("RETRYING", right=True),
+        TextColumn("OLDEST"),
+        TextColumn("NEWEST"),
+        TextColumn("WAITS FOR"),
+        TextColumn("STATE"),
+    ),
+    "no undelivered events",
+)
+_STYLES: dict[str, Style] = {"open": "bad"}
+
+
+@app.command(name="list")
+def list_undelivered(
+    *,
+    hook: Annotated[list[int] | None, Parameter(negative=(), help="Only of this hook.")] = None,
+    state: Literal["open", "acknowledged", "snoozed"] | None = None,
+    limit: Limit = 50,
+    everything: All = False,
+    context: Context,
+) -> None:
+    """List undelivered events by hook and cause, the newest first.
+
+    Args:
+        hook: only of this hook; may be repeated.
+        state: only groups in this state.
+        limit: how many at most.
+        everything: all of them.
+        context: the run.
+    """
+
+    def call(window: calls.Window) -> Call[Page[UndeliveredGroup]]:
+        page: Call[Page[UndeliveredGroup]] = calls.list_undelivered(  # type: ignore[assignment]
+            context.account, hooks=hook or (), state=state, **window
+        )
+        return page
+
+    show_list(context, call, _GROUPS, _row, None if everything else limit, remark=_remark)
+
+
+def _row(group: UndeliveredGroup) -> list[Piece]:
+    about = "about " if group.count_is_estimate else ""
+    has_entries = group.cause not in (HELD, SKIPPED)
+    return [
+        str(group.hook),
+        group.name,
+        group.cause,
+        f"{about}{group.count:,}",
+        f"{group.gave_up:,}" if has_entries else "",
+        f"{group.retrying:,}" if has_entries else "",
+        ago(group.oldest_at),
+        ago(group.newest_at),
+        group.waits_for or "",
+        _state(group),
+    ]
+
+
+def _state(group: UndeliveredGroup) -> Styled:
+    text = group.state
+    if group.state_by is not None:
+        text += f" by {group.state_by}"
+    if group.state_until is not None:
+        text += f", ends {ago(group.state_until)}"
+    return Styled(text, _STYLES.get(group.state, "dim"))
+
+
+def _remark(page: Page[UndeliveredGroup]) -> str | None:
+    until = page.counting_until if isinstance(page, UndeliveredPage) else None
+    if until is None:
+        return None
+    return f"older deliveries are still being counted; those created after {until} are missing"
+
+
+@app.command
+def acknowledge(hook: int, cause: str, /, *, context: Context) -> None:
+    """Acknowledge a group: alerts about it are not repeated.
+
+    Args:
+        hook: the hook's number.
+        cause: such as http_5xx.
+        context: the run.
+    """
+    _change(context, calls.acknowledge_undelivered(hook, cause, account=context.account))
+
+
+@app.command
+def snooze(
+    hook: int,
+    cause: str,
+    /,
+    *,
+    duration: Annotated[str, Parameter(name="--for", help="Such as 4h; 1 minute to 30 days.")],
+    context: Context,
+) -> None:
+    """Snooze a group: it is open again later.
+
+    Args:
+        hook: the hook's number.
+        cause: such as http_5xx.
+        duration: how long.
+        context: the run.
+    """
+    for_s = duration_s("--for", duration)
+    _change(context, calls.snooze_undelivered(hook, cause, for_s, account=context.account))
+
+
+def _change(context: CommandContext, call: Call[UndeliveredGroup]) -> None:
+    answer = context.client.answer(call)
+    if context.json:
+        context.out.json(answer)
+        return
+    group = decoded(call, context.address, answer)
+    until = "" if group.state_until is None else f" until {group.state_until}"
+    context.out.note(f"hook {group.hook}, {group.cause}: {group.state}{until}")
+
+
+@app.command(name="give-up")
+def give_up(hook: int, cause: str, /, *, yes: bool = False, context: Context) -> None:
+    """Give up a group: nothing more is sent for the events that it has now.
+
+    Args:
+        hook: the hook's number.
+        cause: such as http_5xx, held or skipped.
+        yes: do not ask.
+        context: the run.
+    """
+    listed = calls.list_undelivered(context.account, hooks=(hook,), cause=cause)
+    groups = context.client.call(listed).data
+    if not groups:
+        raise NotFound(f"hook {hook} has no undelivered events with cause {cause}")
+    group = groups[0]
+    context.confirm(
+        f"Give up {group.count:,} events of hook {hook} ({group.name}), cause {cause}?", yes=yes
+    )
+    # The time of the group as it was shown: later events stay.
+    done = _give_up_until(context, group, group.newest_at)
+    if context.json:
+        context.out.json({name: value for name, value in asdict(done).items() if name != "next"})
+    else:
+        context.out.line(
+            f"gave up {done.given_up:,} events and cancelled {done.cancelled:,} deliveries"
+        )
+
+
+def _give_up_until(context: CommandContext, group: UndeliveredGroup, until: str) -> GaveUp:
+    given_up, cancelled, after = 0, 0, None
+    while True:
+        call = calls.give_up_undelivered(
+            group.hook, group.cause, until, after, account=context.account
+        )
+        part = context.client.call(call)
+        given_up, cancelled = given_up + part.given_up, cancelled + part.cancelled
+        after = part.next
+        context.out.progress(f"gave up {given_up + cancelled:,} events so far" if after else "")
+        if after is None:
+            return GaveUp(given_up=given_up, cancelled=cancelled)
