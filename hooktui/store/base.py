@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from hooktui.store.contract import (
     AttemptResult,
     ClaimedDelivery,
     CommitNotice,
+    DeadLetters,
     FeedItemPage,
     Listener,
     NewEvent,
@@ -90,6 +92,7 @@ class BaseStore(ABC):
         self._changed = asyncio.Event()
         self._listeners: list[Listener] = []
         self._closed = False
+        self._expired = Counter[tuple[HookId, str]]()
 
     # Queues
 
@@ -183,6 +186,17 @@ class BaseStore(ABC):
                 _log.warning("the causes of older deliveries wait: %s", error)
                 wait_s = CAUSES_RETRIED_S
             await asyncio.sleep(wait_s)
+
+    @property
+    def expired(self) -> DeadLetters:
+        """The dead letters that retention deleted at this server since its start."""
+        return self._expired
+
+    def note_expired(self, dead_letters: DeadLetters) -> None:
+        """Count dead letters that retention deleted."""
+        for (hook, cause), count in dead_letters.items():
+            self._expired[hook, cause] += count
+            _log.warning("retention deleted undelivered events hook=%d %s=%d", hook, cause, count)
 
     # Live hooks
 

@@ -171,14 +171,22 @@ class FeedItemPage:
     searched_to_ms: int | None = None
 
 
+DeadLetters = Mapping[tuple[HookId, str], int]
+"""Numbers of dead letters by hook and cause."""
+
+
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """The counts of a purge; ``after`` is where to continue, None when complete."""
+    """The counts of a purge; ``after`` is where to continue, None when complete.
+
+    ``dead_letters`` counts the deliveries with a cause, by hook and cause, of one transaction.
+    """
 
     events: int = 0
     deliveries: int = 0
     attempts: int = 0
     after: int | None = None
+    dead_letters: DeadLetters = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +277,11 @@ class Store(Protocol):
 
     async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
         """Return when (ms) the next pending delivery of each active hook is due."""
+        ...
+
+    @property
+    def expired(self) -> DeadLetters:
+        """The dead letters that retention deleted at this server since its start."""
         ...
 
     def hooks(self) -> Mapping[HookId, LiveHook]:

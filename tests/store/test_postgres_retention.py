@@ -229,3 +229,17 @@ async def test_a_full_disk_is_reported_and_loses_nothing(tmp_path: Path) -> None
             await store.claim_ping(HookId(9), b"{}")
         await store.close()
         await (await asyncpg.connect(server.url())).execute("DROP DATABASE small")
+
+
+async def test_dead_letters_that_expire_are_counted_by_hook_and_cause(home: Home) -> None:
+    store, clock = home.store, home.clock
+    hook, other = await make_hook(store), await make_hook(store)
+    await emit(store, 2)
+    for one, code in ((hook, 503), (other, 404)):
+        claims = await store.claim(HookId(one.id), 2)
+        results = [result_of(claim, clock, code, schedule_s=()) for claim in claims[:1]]
+        await store.record([*results, result_of(claims[1], clock)])
+    clock.advance(31 * DAY_S)
+    await home.worker.sweep()
+    assert await home.count("delivery") == 0
+    assert store.expired == {(hook.id, "http_5xx"): 1, (other.id, "http_404"): 1}

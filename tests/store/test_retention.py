@@ -209,3 +209,15 @@ async def test_a_server_runs_retention_by_itself(tmp_path, clock, monkeypatch) -
         while await count(store, "event"):
             await store.wait_for_change(store.feed_end(), 0.02)
     await store.close()
+
+
+async def test_dead_letters_that_expire_are_counted_by_hook_and_cause(store, clock) -> None:
+    hook, other = await make_hook(store), await make_hook(store)
+    await emit(store, 2)
+    for one, code in ((hook, 503), (other, 404)):
+        claims = await store.claim(HookId(one.id), 2)
+        results = [result_of(claim, clock, code, schedule_s=()) for claim in claims[:1]]
+        await store.record([*results, result_of(claims[1], clock)])
+    clock.advance(31 * DAY_S)
+    await RetentionPass(Retention(store), lambda: 0, store.note_expired).apply(KEEP, clock.ms)
+    assert store.expired == {(hook.id, "http_5xx"): 1, (other.id, "http_404"): 1}

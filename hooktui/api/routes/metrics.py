@@ -96,6 +96,8 @@ async def metrics(request: Request) -> Response:
         *_of_hooks(await service.engine.paces(MOST_HOOKS)),
         *_of_clients(client_connections(service)),
         *_of_backlog(await service.store.read(queries.backlog, None, now), now),
+        one("hooktui_undelivered_expired_total", "counter",
+            "Undelivered events that retention deleted.", sum(service.store.expired.values())),
         by("state", "hooktui_hooks", "gauge", "Hooks, by sending state.",
            await service.store.read(queries.hooks_by_state)),
         _commits(service),

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from hooktui.domain.hook_failures import RULE_MS
 from hooktui.domain.ids import AccountId
 from hooktui.store.attempt_stats import DAY_MS
-from hooktui.store.contract import Purged, RetentionPeriods
+from hooktui.store.contract import DeadLetters, Purged, RetentionPeriods
 from hooktui.store.write_queue import Operation
 
 P = ParamSpec("P")
@@ -75,6 +75,10 @@ class RetentionHost(Protocol):
         """Run an operation in the next transaction."""
         ...
 
+    def note_expired(self, dead_letters: DeadLetters) -> None:
+        """Count dead letters that retention deleted."""
+        ...
+
 
 class RetentionStore(Protocol):
     """The scans and deletions of a database.
@@ -118,11 +122,18 @@ class RetentionPass:
     Args:
         store: scans and deletes.
         rest: pause in seconds per second of work, to leave time to other work.
+        expired: called with the dead letters of each deletion.
     """
 
-    def __init__(self, store: RetentionStore, rest: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: RetentionStore,
+        rest: Callable[[], float],
+        expired: Callable[[DeadLetters], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._rest = rest
+        self._expired = expired
 
     async def apply(self, keep: RetentionPeriods, now_ms: int) -> tuple[int, int]:
         """Delete everything older than the retention periods; return the events and bodies."""
@@ -151,6 +162,7 @@ class RetentionPass:
             left, next_after = await self._store.scan_events(after, before_ms, account)
             while left:
                 dropped, left = await self._paced(self._store.drop_events(left, before_ms))
+                self._expired(dropped.dead_letters)
                 total = Purged(
                     total.events + dropped.events,
                     total.deliveries + dropped.deliveries,

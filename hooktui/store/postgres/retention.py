@@ -59,12 +59,14 @@ class DropEvents(Operation[tuple[Purged, list[int]]]):
         locked = [row[0] for row in await work.raw.fetch(sql.LOCK_EVENTS, self._events)]
         rows = await work.raw.fetch(sql.UNUSED_EVENTS, locked, self._before_ms)
         unused = [row[0] for row in rows]
-        deliveries, attempts = await work.raw.fetchrow(
+        (_, _, deliveries, attempts), *lost = await work.raw.fetch(
             sql.DROP_DELIVERIES, unused, DELIVERIES_AT_ONCE
         )
+        dead_letters = {(hook, cause): count for hook, cause, count, _ in lost}
         gone = {row[0] for row in await work.raw.fetch(sql.DROP_EVENTS, unused)}
         left = [event for event in unused if event not in gone]
-        return Purged(events=len(gone), deliveries=deliveries, attempts=attempts), left
+        dropped = Purged(len(gone), deliveries, attempts, dead_letters=dead_letters)
+        return dropped, left
 
 
 class DropBodies(Operation[int]):
@@ -217,9 +219,8 @@ class RetentionWorker:
         """Delete everything older than the retention periods, unless the clock may be wrong."""
         if not self._store.clock_is_trusted:
             return
-        events, bodies = await RetentionPass(self._retention, self._rest).apply(
-            self._keep, self._store.clock()
-        )
+        retention = RetentionPass(self._retention, self._rest, self._store.note_expired)
+        events, bodies = await retention.apply(self._keep, self._store.clock())
         if events or bodies:
             _log.info("retention events=%d bodies=%d", events, bodies)
 

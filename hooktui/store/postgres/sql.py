@@ -316,8 +316,12 @@ SELECT e.id FROM event e WHERE e.id = ANY($1::bigint[]) AND NOT {_IN_USE.format(
 DROP_DELIVERIES: Final = """
 WITH going AS (SELECT id FROM delivery WHERE event_id = ANY($1::bigint[]) LIMIT $2),
 attempts AS (DELETE FROM attempt USING going WHERE delivery_id = going.id RETURNING 1),
-deliveries AS (DELETE FROM delivery USING going WHERE delivery.id = going.id RETURNING 1)
-SELECT (SELECT COUNT(*) FROM deliveries), (SELECT COUNT(*) FROM attempts)"""
+deliveries AS
+    (DELETE FROM delivery USING going WHERE delivery.id = going.id RETURNING hook_id, cause)
+SELECT NULL::bigint, NULL, (SELECT COUNT(*) FROM deliveries), (SELECT COUNT(*) FROM attempts)
+UNION ALL
+(SELECT hook_id, cause, COUNT(*), 0 FROM deliveries WHERE cause IS NOT NULL GROUP BY 1, 2)"""
+"""All of them in the first row, then the dead letters by hook and cause."""
 
 DROP_EVENTS: Final = """
 DELETE FROM event e WHERE id = ANY($1::bigint[])

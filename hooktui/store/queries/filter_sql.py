@@ -61,7 +61,10 @@ def has_status(name: str) -> Condition:
         return and_(_status(DeliveryStatus.PENDING), held)
     if name in (WAITING, RETRYING):
         is_open = has_any_status(DeliveryStatus.PENDING, DeliveryStatus.SENDING)
-        return and_(is_open, not_(has_status(HELD)) if name == WAITING else is_undelivered())
+        if name == WAITING:
+            return and_(is_open, not_(has_status(HELD)))
+        # Not as in the index of undelivered deliveries, most of which may have given up.
+        return and_(is_open, func.coalesce(DELIVERY.c.cause, "") != "")
     if name == UNDELIVERED:
         return is_undelivered()
     if name == Outcome.INTERRUPTED:

@@ -5,7 +5,7 @@ Readers scan for old rows; the writer only deletes them, in transactions of the 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from hooktui.domain.errors import DiskFull
-from hooktui.domain.ids import AccountId, floor_at
+from hooktui.domain.ids import AccountId, HookId, floor_at
 from hooktui.store.contract import Purged
 from hooktui.store.planning.accept import KEY_KEPT_MS
 from hooktui.store.planning.retention import SCANNED_AT_ONCE, OldEvent, RetentionHost, Scan
@@ -59,6 +59,7 @@ class DropEvents(Operation[Purged]):
         self.left = deque(events)
         self._before_ms = before_ms
         self._rows = self._bytes = 0
+        self._dead_letters = Counter[tuple[HookId, str]]()
 
     def execute(self, work: WriteTransaction) -> Purged:
         """Delete them."""
@@ -77,17 +78,19 @@ class DropEvents(Operation[Purged]):
             self._bytes += size
             events += work.raw.execute(sql.DROP_EVENT, (event,)).rowcount
             self.left.popleft()
-        return Purged(events=events, deliveries=deliveries, attempts=attempts)
+        return Purged(events, deliveries, attempts, dead_letters=self._dead_letters)
 
     def _drop_deliveries(self, work: WriteTransaction, event: int) -> tuple[int, int]:
         dropped = attempts = 0
         ids = work.raw.execute(sql.DELIVERIES_OF_EVENT, (event, ROWS_AT_ONCE)).fetchall()
-        for (delivery,) in ids:
+        for delivery, hook, cause in ids:
             if self._enough():
                 break
             count, size = work.raw.execute(sql.SIZE_OF_ATTEMPTS, (delivery,)).fetchone()
             work.raw.execute(sql.DROP_ATTEMPTS, (delivery,))
             work.raw.execute(sql.DROP_DELIVERY, (delivery,))
+            if cause is not None:
+                self._dead_letters[hook, cause] += 1
             self._rows += count + 1
             self._bytes += size
             dropped += 1

@@ -223,7 +223,7 @@ EVENT_IN_USE = f"SELECT 1 WHERE {_IN_USE.format(event='?')}"
 
 DELIVERY_OF_EVENT = "SELECT 1 FROM delivery WHERE event_id = ? LIMIT 1"
 
-DELIVERIES_OF_EVENT = "SELECT id FROM delivery WHERE event_id = ? LIMIT ?"
+DELIVERIES_OF_EVENT = "SELECT id, hook_id, cause FROM delivery WHERE event_id = ? LIMIT ?"
 
 SIZE_OF_ATTEMPTS = """
 SELECT COUNT(*), COALESCE(SUM(COALESCE(LENGTH(body), 0) + COALESCE(LENGTH(headers), 0)), 0)

@@ -300,7 +300,9 @@ class SqliteStore(BaseStore):
 
     async def _run_retention(self) -> None:
         """Delete rows older than the retention periods, once an hour."""
-        retention = RetentionPass(Retention(self), lambda: REST_WHEN_BUSY if self.busy else REST)
+        retention = RetentionPass(
+            Retention(self), lambda: REST_WHEN_BUSY if self.busy else REST, self.note_expired
+        )
         await asyncio.sleep(FIRST_SWEEP_S)
         while True:
             try:
