@@ -10,20 +10,22 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from sqlalchemy import Connection, event
 
 from hooktui.domain.deliveries import Trigger
 from hooktui.domain.errors import NotFound
-from hooktui.domain.filters.parser import STATUSES
+from hooktui.domain.filters.parser import STATUSES, parse
+from hooktui.domain.ids import HookId
 from hooktui.store import queries
 from hooktui.store.queries import AuditQuery, DeliveryQuery
 from hooktui.store.queries.hooks import hooks_by_id
 from hooktui.store.queries.pages import PageRequest, _Cursor, _write
 from hooktui.store.sqlite.store import SqliteStore
 from tests.support.clocks import START_MS
-from tests.support.stores import emit, make_hook
+from tests.support.stores import attempt, emit, make_hook
 
 GROWING = ("delivery", "event", "attempt", "hook_stats", "feed")
 
@@ -132,6 +134,7 @@ async def test_a_list_of_deliveries_walks_along_an_index(store, wanted) -> None:
         ({"q": "hook:1 -status:delivered"}, "delivery_by_hook"),
         ({"status": "failed"}, "delivery_failed"),
         ({"q": "hook:1 status:failed"}, "delivery_failed"),
+        ({"q": "hook:1 cause:http_5xx since:1h"}, "delivery_undelivered"),
     ],
     ids=str,
 )
@@ -144,7 +147,27 @@ async def test_nothing_that_may_be_long_is_sorted(store, wanted, index) -> None:
         assert not sorted_by_hand(found)
 
 
-@pytest.mark.parametrize("wanted", [{"status": "pending"}, {"q": "hook:1 status:held,sending"}])
+@pytest.mark.parametrize("q", ["status:undelivered", "cause:* code:503 since:1h"])
+async def test_groups_are_merged_from_ranges_of_one_index(store, clock, q) -> None:
+    for code in (404, 503):
+        hook = await make_hook(store)
+        await emit(store)
+        await attempt(store, clock, hook, code)
+    for page in DELIVERY_PAGES.values():
+        found = await plans(store, queries.list_deliveries, 1, page, DeliveryQuery(q=q))
+        walks = [step for step in found if step.startswith("SEARCH delivery")]
+        in_groups = [step for step in walks if "hook_id=? AND cause" in step]
+        by_id = [step for step in walks if "INTEGER PRIMARY KEY (rowid=?)" in step]
+        assert in_groups
+        assert len(walks) == len(in_groups) + len(by_id)
+        assert not sorted_by_hand(found)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{"status": "pending"}, {"q": "hook:1 status:held,sending"}, {"status": "retrying"}],
+    ids=str,
+)
 async def test_what_waits_is_found_among_what_waits(store, wanted) -> None:
     found = await plans(store, queries.list_deliveries, 1, PageRequest(), DeliveryQuery(**wanted))
     walks = [step for step in found if step.startswith("SEARCH delivery")]
@@ -187,6 +210,31 @@ async def test_a_dry_run_looks_at_the_latest_events_of_its_account_alone(store) 
     found = await plans(store, queries.try_hook, None, hook.id, ["job"], "data.a:1")
     assert not walked_through(found)
     assert not sorted_by_hand(found)
+
+
+# Red when the groups are counted from the deliveries themselves.
+async def test_groups_are_counted_from_one_index(store) -> None:
+    hooks = [await make_hook(store) for _ in range(2)]
+    await emit(store)
+    query = queries.UndeliveredQuery(hooks=[HookId(hooks[0].id)], cause="dns")
+    args = (1, PageRequest(), query)
+    found = await plans(store, partial(queries.list_undelivered, now_ms=START_MS), *args)
+    assert not walked_through(found)
+    assert not any("TEMP B-TREE FOR GROUP BY" in step for step in found)
+    counted = [step for step in found if step.startswith("SEARCH delivery USING COVERING INDEX")]
+    assert len(counted) == 2
+    assert all("delivery_undelivered" in step for step in counted)
+    found = await plans(store, queries.list_expiring, START_MS)
+    assert any("USING COVERING INDEX delivery_undelivered" in step for step in found)
+
+
+async def test_open_deliveries_are_found_among_the_open_ones(store) -> None:
+    hook = await make_hook(store)
+    await emit(store, 3)
+    found = await plans(store, queries.find_open, 1, parse("hook:1 data.a:1"), START_MS, (0, 0))
+    assert hook.id
+    assert not walked_through(found)
+    assert any("INDEX delivery_open " in step for step in found)
 
 
 @pytest.mark.parametrize("account", [1, None])
