@@ -243,9 +243,7 @@ def _walk(
         behind = _behind(listing, at)
         if edge is not None:
             behind = behind.where(_until(listing, start, edge))
-        if listing.parts:
-            behind = behind.where(listing.key.in_(_first_keys(conn, listing, behind, most)))
-        chunk = conn.execute(_with_place(behind, listing, start).limit(most)).all()
+        chunk = _chunk(conn, listing, start, behind, most)
         for place, (*values, key, sort_value) in enumerate(chunk):
             row = listing.record(*values)
             fits = listing.keep is None or pace.run(listing.keep(row))
@@ -289,12 +287,17 @@ def _edge(conn: Connection, listing: PagedQuery[R], cursor: _Cursor) -> int | No
     return (max if _falls(cursor) else min)(edges, default=None)
 
 
-def _first_keys(
-    conn: Connection, listing: PagedQuery[R], rows: Select[Any], most: int
-) -> Sequence[int]:
-    """Return keys among which are the first ``most`` of all parts."""
-    first = [rows.where(part).limit(most) for part in listing.parts]
-    return conn.execute(_union(listing, first)).scalars().all()
+def _chunk(
+    conn: Connection, listing: PagedQuery[R], start: _Cursor, rows: Select[Any], most: int
+) -> Sequence[Any]:
+    """Return the first rows, each with its key and sort value."""
+    if listing.parts:  # the first rows of all are among the first ones of each part
+        first = [rows.where(part).limit(most) for part in listing.parts]
+        keys = conn.execute(_union(listing, first)).scalars().all()
+        if not keys:
+            return []
+        rows = rows.where(listing.key.in_(keys))
+    return conn.execute(_with_place(rows, listing, start).limit(most)).all()
 
 
 def _union(listing: PagedQuery[R], selects: Sequence[Select[Any]]) -> Select[Any]:

@@ -59,6 +59,7 @@ GAVE_UP: Final = "delivery.gave_up"
 _CAUSES: Final = {cause: number for number, cause in enumerate((*CAUSES, HELD, SKIPPED))}
 _MOST_COUNTED = 1_000_000
 """Entries of the index that are counted one by one; beyond, counts are estimates."""
+_FEW_HOOKS = 1_000
 _LEAST_COUNTED = 1_000
 """Entries of each group that are counted in any case."""
 
@@ -241,7 +242,10 @@ def _groups(conn: Connection, hooks: Select[Any], kept_since_ms: int = 0) -> lis
 
 
 def _counted(conn: Connection, hooks: Select[Any]) -> list[_Counted]:
-    entries = select(DELIVERY.c.id).where(is_undelivered(), DELIVERY.c.hook_id.in_(hooks))
+    some = conn.execute(hooks.limit(_FEW_HOOKS + 1)).scalars().all()
+    # A list lets PostgreSQL count in the order of the index, without a sort.
+    in_hooks = DELIVERY.c.hook_id.in_(some if len(some) <= _FEW_HOOKS else hooks)
+    entries = select(DELIVERY.c.id).where(is_undelivered(), in_hooks)
     if conn.execute(entries.limit(1).offset(_MOST_COUNTED)).first() is not None:
         return _estimated(conn, hooks)
     groups = entries.with_only_columns(
