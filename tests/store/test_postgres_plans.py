@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, event
 
+from hooktui.domain.filters.parser import parse
 from hooktui.store import feed, queries
 from hooktui.store.postgres.retention import _old_bodies, _old_events
 from hooktui.store.postgres.store import PostgresStore
@@ -39,6 +40,20 @@ LISTS = {
     "pending": (deliveries(status="pending"), "delivery_by_account"),
     "pending of a hook": (deliveries(status="pending", hook=1), "delivery_by_hook delivery_open"),
     "failed": (deliveries(status="failed"), "delivery_failed"),
+    "undelivered": (deliveries(status="undelivered"), "delivery_undelivered delivery_pkey"),
+    "of a cause": (deliveries(q="cause:http_* code:503"), "delivery_undelivered delivery_pkey"),
+    "of a group": (deliveries(q="hook:1 cause:dns"), "delivery_undelivered"),
+    "groups": (
+        lambda conn: queries.list_undelivered(
+            conn, DEFAULT, PageRequest(), queries.UndeliveredQuery(), now_ms=START_MS
+        ),
+        "delivery_undelivered delivery_due_first delivery_pkey",
+    ),
+    "expiring": (lambda conn: queries.list_expiring(conn, START_MS), "delivery_undelivered"),
+    "open that match": (
+        lambda conn: queries.find_open(conn, DEFAULT, parse("event:job"), START_MS, (0, 0)),
+        "delivery_open delivery_pkey",
+    ),
     "events": (events(), "event_by_account delivery_by_event"),
     "events of a type": (events("job"), "event_by_account delivery_by_event"),
     "backlog": (
@@ -92,6 +107,8 @@ async def test_no_list_reads_past_its_index(servers: Servers) -> None:
         for statement in inserts(SERIES, 1, WAITING, hook.id):
             await raw.execute(statement)
         await raw.execute(f"UPDATE hook_state SET waiting = {WAITING}")
+        causes = "CASE WHEN id % 20 = 0 THEN 'dns' ELSE 'http_5xx' END"
+        await raw.execute(f"UPDATE delivery SET cause = {causes} WHERE id % 10 = 0")
     for name, (query, indexes) in LISTS.items():
         found = await plans(store, query)
         assert found, name
