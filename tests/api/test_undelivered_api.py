@@ -98,6 +98,17 @@ def test_the_list_is_narrowed_and_sorted(failed, make, groups, api, account):
     assert api.get("/v1/undelivered", params={"account": 424242}).status_code == 404
 
 
+def test_the_feed_finds_undelivered_events(failed, api, account):
+    for q in ("status:undelivered", "cause:http_5*"):
+        params = {"account": account, "q": q, "from_end": "true"}
+        lines = api.get("/v1/feed", params=params).json()["data"]
+        assert {line["kind"] for line in lines} == {"attempt", "delivery"}
+        assert {(line["cause"], line["replay"]) for line in lines} == {("http_5xx", None)}
+    params["q"] = "status:waiting"
+    statuses = {line["status"] for line in api.get("/v1/feed", params=params).json()["data"]}
+    assert statuses <= {"pending", "sending"}
+
+
 def give_up(api, account, hook, cause, **body):
     path = f"/v1/undelivered/{hook}/{cause}/give-up"
     return api.post(path, params={"account": account}, json={"until": "0s"} | body)
