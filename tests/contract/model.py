@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from hooktui.domain.causes import cause_of
 from hooktui.domain.deliveries import (
     DeliveryStatus,
+    Outcome,
     RetryDecision,
     RetryState,
     Trigger,
@@ -29,6 +31,7 @@ class ModelHook:
     secrets: list[tuple[str, int | None]]
     active: bool = True
     deleted: bool = False
+    skipped: int = 0
 
     def takes(self, offer: NewEvent) -> bool:
         return self.active and (self.filter is None or b'"a":%d' % self.filter in offer.body)
@@ -53,6 +56,7 @@ class ModelDelivery:
     lease_until_ms: int | None = None
     finished_ms: int | None = None
     reason: str | None = None
+    cause: str | None = None
     attempts: list[tuple[int, int, int, str]] = field(default_factory=list)
 
     @property
@@ -64,6 +68,7 @@ class ModelDelivery:
         return (
             self.event, self.hook, self.trigger.value, self.status.value, self.number, self.tries,
             self.interruptions, self.next_ms, self.lease_until_ms, self.finished_ms, self.reason,
+            self.cause,
         )  # fmt: skip
 
 
@@ -179,7 +184,9 @@ class Model:
         )  # fmt: skip
         if one is None or not self.holds(result.claim):
             return one is not None and attempt in one.attempts
-        self._end_attempt(one, result.decision, attempt, now_ms)
+        exchange = result.exchange
+        cause = cause_of(exchange.error, exchange.status_code)
+        self._end_attempt(one, result.decision, attempt, now_ms, cause)
         return True
 
     def interrupt(self, which: Iterable[ModelDelivery], now_ms: int) -> int:
@@ -211,6 +218,7 @@ class Model:
     def delete(self, hook: ModelHook, now_ms: int) -> None:
         hook.deleted, hook.active = True, False
         for one in self.of_hook(hook.id):
+            one.cause = None
             if one.status is DeliveryStatus.PENDING:
                 self.end(one, DeliveryStatus.CANCELLED, "hook deleted", now_ms)
 
@@ -227,6 +235,8 @@ class Model:
         self, one: ModelDelivery, status: DeliveryStatus, reason: str | None, at_ms: int
     ) -> None:
         one.status, one.reason, one.finished_ms = status, reason, at_ms
+        if status is DeliveryStatus.CANCELLED:
+            one.cause = None
         one.next_ms = one.lease_until_ms = None
 
     def _wait(self, one: ModelDelivery, next_ms: int, reason: str | None) -> None:
@@ -239,8 +249,10 @@ class Model:
         decision: RetryDecision,
         attempt: tuple[int, int, int, str],
         now_ms: int,
+        cause: str | None = None,
     ) -> None:
         one.attempts.append(attempt)
+        self._set_cause(one, decision, cause)
         one.tries, one.interruptions = decision.tries, decision.interruptions
         hook, ended_ms = self.hooks[one.hook], attempt[2]
         if decision.status is not DeliveryStatus.PENDING:
@@ -251,6 +263,49 @@ class Model:
             self._wait(one, now_ms + round((decision.wait_s or 0) * 1000), decision.reason)
         if decision.disable is not None:
             hook.active = False
+
+    def _set_cause(self, one: ModelDelivery, decision: RetryDecision, cause: str | None) -> None:
+        if decision.outcome is Outcome.INTERRUPTED:
+            cause = "interrupted" if decision.interruptions >= 10 else one.cause
+        if one.trigger is Trigger.PING or self.hooks[one.hook].deleted:
+            cause = None
+        one.cause = cause if one is self.newest_of_pair(one) else None
+
+    def newest_of_pair(self, one: ModelDelivery) -> ModelDelivery:
+        """The newest delivery of the same event to the same hook."""
+        pair = [other for other in self.of_hook(one.hook) if other.event == one.event]
+        return max(pair, key=lambda other: other.id)
+
+    def groups(self) -> dict[tuple[int, str], tuple[int, int]]:
+        """How many events are undelivered by hook and cause, and how many were given up."""
+        found: dict[tuple[int, str], tuple[int, int]] = {}
+        for hook in self.hooks.values():
+            for one in self.of_hook(hook.id):
+                if one.cause is not None:
+                    count, gave_up = found.get((hook.id, one.cause), (0, 0))
+                    found[hook.id, one.cause] = count + 1, gave_up + one.status.final
+            held = [one for one in self.of_hook(hook.id) if one.open and one.cause is None]
+            if held and not hook.active and not hook.deleted:
+                found[hook.id, "held"] = len(held), 0
+            if hook.skipped and not hook.deleted:
+                found[hook.id, "skipped"] = hook.skipped, 0
+        return found
+
+    def give_up(self, hook: int, cause: str, reason: str, now_ms: int) -> tuple[int, int]:
+        """Give up a group; returns how many deliveries lost their cause or were cancelled."""
+        if cause == "skipped":
+            skipped, self.hooks[hook].skipped = self.hooks[hook].skipped, 0
+            return skipped, 0
+        group = [one for one in self.of_hook(hook) if one.cause == cause]
+        if cause == "held":
+            group = [one for one in self.of_hook(hook) if one.cause is None]
+        dead = [one for one in group if one.status is DeliveryStatus.FAILED and one.cause]
+        pending = [one for one in group if one.status is DeliveryStatus.PENDING]
+        for one in dead:
+            one.cause = None
+        for one in pending:
+            self.end(one, DeliveryStatus.CANCELLED, reason, now_ms)
+        return len(dead), len(pending)
 
     def _in_use(self, event: int, before_ms: int) -> bool:
         mine = [one for one in self.deliveries.values() if one.event == event]

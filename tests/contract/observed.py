@@ -53,6 +53,7 @@ def all_of(conn: Connection, account: AccountId) -> tuple[Any, ...]:
     rows = select(
         d.id, d.event_id, d.hook_id, d.trigger, d.status, d.attempts, d.tries, d.interruptions,
         d.next_attempt_at, d.lease_until, d.finished_at, d.reason,
+        d.cause,
     ).where(d.account_id == account)  # fmt: skip
     made = select(a.delivery_id, a.number, a.started_at, a.finished_at, a.outcome)
     made = made.join(DELIVERY, d.id == a.delivery_id).where(d.account_id == account)

@@ -191,6 +191,8 @@ class Machine(RuleBasedStateMachine):
             return
         hooks = self.model.subscribers(offer)
         takers = [hook for hook in hooks if hook.takes(offer)]
+        for hook in hooks:
+            hook.skipped += not hook.active
         told = (answer.duplicate, answer.deliveries, answer.skipped)
         assert told == (False, len(takers), len(hooks) - len(takers))
         assert {hook for event, hook in rows if event == answer.id} == {one.id for one in takers}
@@ -291,8 +293,20 @@ class Machine(RuleBasedStateMachine):
             return
         made = decode("dlv", shown.id)
         again = ModelDelivery(made, one.event, one.hook, Trigger.RESEND, self.clock.ms)
+        for older in self.model.of_hook(one.hook):
+            if older.event == one.event:
+                older.cause = None
         self.model.deliveries[made] = again
         self.model.events[one.event].deliveries += 1
+
+    @precondition(lambda self: self.model.groups())
+    @rule(place=places)
+    def give_up(self, place: int) -> None:
+        hook, cause = pick(sorted(self.model.groups()), place)
+        args = (HookId(hook), cause, self.clock.ms)
+        done = self.run(self.store.write(changes.give_up, ADA, self.account, *args))
+        expected = self.model.give_up(hook, cause, "given up by ada", self.clock.ms)
+        assert (done.given_up, done.cancelled, done.after) == (*expected, None)
 
     # Time, ends and beginnings
 
@@ -363,6 +377,28 @@ class Machine(RuleBasedStateMachine):
         assert waiting == {
             hook: sum(one.open for one in self.model.of_hook(hook)) for hook in self.model.hooks
         }
+
+    @invariant()
+    def groups_equal_a_recount(self) -> None:
+        page = self.run(
+            self.store.read(
+                queries.list_undelivered,
+                self.account,
+                PageRequest(limit=500),
+                queries.UndeliveredQuery(),
+                now_ms=self.clock.ms,
+            )
+        )
+        counted = {(one.hook, one.cause): (one.count, one.gave_up) for one in page.data}
+        groups = self.model.groups()
+        for hook, cause in groups.keys() - counted.keys():
+            # Nothing of it waits: all that is held is being sent, or is an older delivery.
+            assert cause == "held"
+            assert not any(
+                one.status is DeliveryStatus.PENDING and one.tries == 0 and one.cause is None
+                for one in self.model.of_hook(hook)
+            )
+        assert counted.items() <= groups.items()
 
     @invariant()
     def the_engine_is_told_what_is_due(self) -> None:

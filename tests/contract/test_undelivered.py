@@ -134,6 +134,9 @@ async def test_groups_of_other_accounts_and_deleted_hooks_are_not_shown(opened: 
     other = (await opened.store.write(changes.create_account, ADA, "other")).id
     hook = await make_hook(opened.store)
     await fail(opened, hook)
+    await set_active(opened, hook, False)
+    await emit(opened.store)
+    assert len(await counts(opened)) == 2
     assert (await listed(opened, account=other)).totals.count == 0
     await opened.store.write(changes.delete_hook, ADA, None, HookId(hook.id))
     assert await counts(opened) == {}
