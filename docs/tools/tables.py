@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from starlette.requests import Request
 
@@ -169,6 +169,7 @@ class _Store:
     """A store that holds nothing."""
 
     paused = False
+    expired: ClassVar[dict[object, int]] = {}
     heartbeats = (
         SimpleNamespace(name="writer", finished_s=0.0, finished_count=0),
         *(

@@ -19,7 +19,8 @@ from hooktui.api.access import RULES
 THEIRS = "a name that only they may read"
 GUESSED = [rule for rule in RULES if "{" in rule.path and rule.path != "/v1/events/{event}"]
 GUESSED += [rule for rule in RULES if (rule.method, rule.path) == ("GET", "/v1/events/{event}")]
-LISTS = ["/v1/hooks", "/v1/events", "/v1/deliveries", "/v1/tokens", "/v1/audit", "/v1/feed"]
+LISTS = ["/v1/hooks", "/v1/events", "/v1/deliveries", "/v1/tokens", "/v1/audit", "/v1/feed",
+         "/v1/undelivered"]  # fmt: skip
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def theirs(api, receiver):
     token = api.post("/v1/tokens", params=here, json={"name": THEIRS, "role": "viewer"}).json()
     yield {
         "account": account, "hook": hook, "event": event, "delivery": delivery["id"],
-        "token": token["id"],
+        "token": token["id"], "cause": "dns",
     }  # fmt: skip
     receiver.released.set()
 
@@ -68,7 +69,9 @@ def _all_of(api, theirs):
 def test_what_another_account_has_is_not_there(api, bound, account, theirs, rule):
     before = _all_of(api, theirs)
     path = re.sub(r"\{(\w+)\}", lambda found: str(theirs[found[1]]), rule.path)
-    bodies = {"PATCH": {"active": False}}
+    bodies: dict[str, object] = {"PATCH": {"active": False}}
+    if rule.path.endswith("/give-up"):
+        bodies["POST"] = {"until": "0s"}
     for params in ({}, {"account": account}, {"account": theirs["account"]}):
         if rule.path == "/v1/tokens/{token}" and params:
             continue  # it takes no account
@@ -91,6 +94,7 @@ def test_lists_hold_nothing_of_another_account(api, bound, account, theirs, path
         "/v1/deliveries": [{"hook": theirs["hook"]}, {"event": theirs["event"]}],
         "/v1/events": [{"q": "data.note:*"}, {"q": THEIRS.split()[0]}],
         "/v1/feed": [{"from_end": True}, {"after": first}, {"q": f"hook:{theirs['hook']}"}],
+        "/v1/undelivered": [{"hook": theirs["hook"]}, {"state": "open"}],
         "/v1/audit": [{"target": f"hook {theirs['hook']}"}, {"action": "*"}],
     }
     for params in [*wanted.get(path, []), {}, {"account": account}]:
