@@ -58,7 +58,16 @@ KEY_POINTS = {
 }
 """The same for a rotation of keys, in order."""
 
-_KNOWN = {**POINTS, **UPKEEP_POINTS, **KEY_POINTS}
+REPLAY_POINTS = {
+    "before_replay_lease_commit": "a server takes running replays, not committed",
+    "before_replay_step_commit": "the deliveries of a step are leased, not committed",
+    "after_replay_step_commit": "the deliveries of a step are leased, none is sent",
+    "before_replay_end_commit": "a replay has ended, not committed",
+    "after_replay_end_commit": "a replay has ended, its runner does not know yet",
+}
+"""The same for a replay, in order."""
+
+_KNOWN = {**POINTS, **REPLAY_POINTS, **UPKEEP_POINTS, **KEY_POINTS}
 
 
 class FailpointReached(Exception):

@@ -28,6 +28,8 @@ from hooktui.store.contract import (
     FeedItemPage,
     Listener,
     NewEvent,
+    ReplayStep,
+    ReplayStepResult,
     Reserve,
     Sieve,
 )
@@ -62,6 +64,7 @@ class Operations:
     record: Callable[[Sequence[AttemptResult]], Operation[list[bool]]]
     release: Callable[[Sequence[ClaimedDelivery]], Operation[None]]
     rescue: Callable[[int], Operation[int]]
+    replay: Callable[[ReplayStep], Operation[ReplayStepResult]]
 
 
 class BaseStore(ABC):
@@ -167,6 +170,15 @@ class BaseStore(ABC):
     @abstractmethod
     async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
         """Return when (ms) the next pending delivery of each active hook is due."""
+
+    @property
+    @abstractmethod
+    def token(self) -> int:
+        """The token of this server's leases."""
+
+    async def replay(self, step: ReplayStep) -> ReplayStepResult:
+        """Create the deliveries of a step of a replay, already leased, and move its cursor."""
+        return await self._accepting.submit(self.OPERATIONS.replay(step), bounded=True)
 
     def _active_hooks(self, hooks: Sequence[HookId] | None) -> list[tuple[HookId, bool]]:
         """Return the active hooks among the given ones (None: all), each with its ``ordered``."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 import msgspec
@@ -28,6 +29,7 @@ from hooktui.domain.deliveries import Exchange, RetryDecision, Trigger
 from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
+from hooktui.domain.replays import PairSelection
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from hooktui.domain.wire.deliveries import Attempt, Delivery
     from hooktui.domain.wire.events import Event
     from hooktui.domain.wire.hooks import Hook
+    from hooktui.domain.wire.replays import Replay
     from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
     from hooktui.store.tx import Tx
     from hooktui.store.vault import Vault
@@ -138,7 +141,7 @@ class FeedItem:
     kind: str
     at_ms: int
     account: AccountId
-    object: Attempt | Delivery | Event | Hook | Mapping[str, object]
+    object: Attempt | Delivery | Event | Hook | Replay | Mapping[str, object]
     delivery: Delivery | None = None
     behind: str = ""
     change: str | None = None
@@ -202,6 +205,86 @@ class DatabaseCopy:
     file: int
     size: int
     sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayCandidate:
+    """A pair of event and hook that a replay may send, as it was found.
+
+    Attributes:
+        place: the cursor of the walk after it.
+        event: its event.
+        delivery: the delivery by which it was found; None: by its event.
+        attempts: of its newest delivery; 0 without one.
+        size: bytes of the event's body.
+        skipped: the pairs skipped between the candidate before and this one, by reason.
+    """
+
+    place: int
+    event: EventId
+    delivery: DeliveryId | None
+    attempts: int
+    size: int
+    skipped: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayStep:
+    """One step of a replay at one hook, as its owner planned it.
+
+    Attributes:
+        replay: its id.
+        token: of the owner's lease.
+        hook: the hook.
+        version: the version of the hook with which the candidates were found.
+        selection: of the replay.
+        cursor: of the hook's walk, as read.
+        candidates: the pairs to send, in the order of their places.
+        end: the place after all candidates.
+        skipped: the pairs skipped between the last candidate and ``end``, by reason.
+        complete: whether nothing is left after ``end``.
+        show: whether the change feed gets the replay.
+    """
+
+    replay: int
+    token: int
+    hook: HookId
+    version: int
+    selection: PairSelection
+    cursor: int
+    candidates: Sequence[ReplayCandidate]
+    end: int
+    skipped: Mapping[str, int]
+    complete: bool
+    show: bool = False
+
+
+class StepOutcome(StrEnum):
+    """The outcome of a step: done, waiting, to be planned again, or no longer ours to run."""
+
+    DONE = "done"
+    WAITS = "waits"
+    OUTDATED = "outdated"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayStepResult:
+    """The result of a step.
+
+    Attributes:
+        outcome: whether it was done; if not, nothing was written.
+        claims: the deliveries to send now.
+        cursor: of the hook's walk after it.
+        walked: whether the hook is done.
+        used_up: whether the replay has sent as many deliveries as it may.
+    """
+
+    outcome: StepOutcome
+    claims: Sequence[ClaimedDelivery] = ()
+    cursor: int = 0
+    walked: bool = False
+    used_up: bool = False
 
 
 class Store(Protocol):
@@ -282,6 +365,18 @@ class Store(Protocol):
     @property
     def expired(self) -> DeadLetters:
         """The dead letters that retention deleted at this server since its start."""
+        ...
+
+    async def replay(self, step: ReplayStep) -> ReplayStepResult:
+        """Create the deliveries of a step of a replay, already leased, and move its cursor.
+
+        Only the owner of a running replay can, from the cursor that it read.
+        """
+        ...
+
+    @property
+    def token(self) -> int:
+        """The token of this server's leases."""
         ...
 
     def hooks(self) -> Mapping[HookId, LiveHook]:

@@ -21,12 +21,14 @@ from hooktui.domain.ids import AccountId
 from hooktui.domain.wire.deliveries import Attempt, Delivery
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.replays import Replay
 from hooktui.store import feed_items as items
 from hooktui.store.contract import FeedItem, FeedItemPage, Sieve
 from hooktui.store.queries.deliveries import attempts_by_key, deliveries_by_id
 from hooktui.store.queries.events import events_by_id
 from hooktui.store.queries.hooks import hooks_by_id
 from hooktui.store.queries.pace import Pace
+from hooktui.store.queries.replays import replays_by_id
 
 _ROWS_AT_ONCE = 50
 _MOST_SCANNED = 20_000
@@ -245,6 +247,7 @@ class _Joined:
     attempts: dict[tuple[int, int], Attempt]
     events: dict[int, Event]
     hooks: dict[int, Hook]
+    replays: dict[int, Replay]
 
 
 def _objects(conn: Connection, lines: Sequence[_Line]) -> Iterable[FeedItem]:
@@ -259,6 +262,7 @@ def _objects(conn: Connection, lines: Sequence[_Line]) -> Iterable[FeedItem]:
         attempts_by_key(conn, {(_integer(item[3]), _integer(item[10])) for item in attempted}),
         events_by_id(conn, {_integer(item[2]) for item in by_kind.get(items.EVENT, [])}),
         hooks_by_id(conn, {_integer(item[2]) for item in by_kind.get(items.HOOK, [])}),
+        replays_by_id(conn, {_integer(item[2]) for item in by_kind.get(items.REPLAY, [])}),
     )
     for line in lines:
         change = _object(line, joined)
@@ -280,6 +284,11 @@ def _object(line: _Line, joined: _Joined) -> FeedItem | None:
         hook = joined.hooks.get(identity) or gone
         change, reason = msgspec.convert(item[3:5] or (None, None), _HookEdit)
         return FeedItem("hook", at_ms, account, hook, change=change, reason=reason)
+    if item[0] == items.REPLAY:
+        replay = joined.replays.get(identity)
+        return None if replay is None else FeedItem("replay", at_ms, account, replay)
+    if item[0] not in (items.DELIVERY, items.ATTEMPT):
+        return None  # a newer version wrote it
     stored = joined.deliveries.get(_integer(item[3]))
     if stored is None:
         return None

@@ -5,6 +5,10 @@
     ["a", account, hook, delivery, …state, number]   an attempt ended
     ["h", account, hook, change, reason]        a hook was created, changed or deleted
     ["g", account, data]                        an event of the engine (account 0: for all)
+    ["r", account, replay, 0]                   a replay changed
+
+A reader passes over items of a kind that it does not know; an unknown item has a fourth value that
+is the id of no delivery, because readers of the first version look one up.
 
 An item holds the state of the delivery at that moment, or how the hook changed, because their rows
 may have changed again when the feed is read. Immutable columns are joined from the tables.
@@ -23,7 +27,7 @@ from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
 
 Item = tuple[object, ...]
 
-EVENT, DELIVERY, ATTEMPT, HOOK, ENGINE = "e", "d", "a", "h", "g"
+EVENT, DELIVERY, ATTEMPT, HOOK, ENGINE, REPLAY = "e", "d", "a", "h", "g", "r"
 
 MOST_PER_ROW: Final = 1000
 """A reader decodes a whole row even for a few of its items, so rows stay this short."""
@@ -83,6 +87,11 @@ def hook_item(account: AccountId, hook: HookId, edit: HookEdit, reason: str | No
 def engine_item(account: AccountId, data: Mapping[str, object]) -> Item:
     """Return the item of an event of the engine, such as a breaker that opened."""
     return (ENGINE, account, dict(data))
+
+
+def replay_item(account: AccountId, replay: int) -> Item:
+    """Return the item of a replay that changed."""
+    return (REPLAY, account, replay, 0)
 
 
 def state_of(item: Sequence[object]) -> DeliveryState:

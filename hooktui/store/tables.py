@@ -395,7 +395,10 @@ class CauseBackfillRow(SQLModel, table=True):
 
 
 class ReplayRow(SQLModel, table=True):
-    """A replay. Only the server with ``owner_token`` runs it, until ``lease_until``."""
+    """A replay. Only the server with ``owner_token`` runs it, until ``lease_until``.
+
+    ``body_sha256`` identifies the request that created it under its ``key``.
+    """
 
     __tablename__ = "replay"
     __table_args__ = (
@@ -407,6 +410,7 @@ class ReplayRow(SQLModel, table=True):
     id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False})
     account_id: int = Field(sa_type=Big)
     key: str | None = Field(sa_type=Text)
+    body_sha256: bytes | None = Field(sa_type=LargeBinary)
     state: str = Field(sa_type=Text)
     state_reason: str | None = Field(sa_type=Text)
     selection: str = Field(sa_type=Text)
@@ -418,6 +422,7 @@ class ReplayRow(SQLModel, table=True):
     changed_by: str = Field(sa_type=Text)
     ended_at: int | None = Field(sa_type=Big)
     owner_token: int | None = Field(sa_type=Big)
+    server: str | None = Field(sa_type=Text)
     lease_until: int | None = Field(sa_type=Big)
 
 

@@ -38,6 +38,7 @@ from hooktui.domain.wire.deliveries import Attempt, Delivery
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.feed import FeedAnswer
 from hooktui.domain.wire.hooks import Hook, for_revision_1
+from hooktui.domain.wire.replays import Replay
 from hooktui.slices import in_slices
 from hooktui.store import queries
 from hooktui.store.contract import FeedItem, FeedItemPage, Sieve
@@ -337,6 +338,11 @@ def subject_of(item: FeedItem, body: bytes | None = None) -> Subject:
                 at_ms=item.at_ms,
                 hook=shown.id,
                 words=lambda: _text((shown.name, shown.url, *shown.events)),
+            )
+        case Replay():
+            return Subject(
+                at_ms=item.at_ms,
+                words=lambda: _text((shown.id, shown.state, shown.state_reason)),
             )
         case _:
             identity = shown.get("id")

@@ -61,7 +61,7 @@ class ReplayPlan:
     Attributes:
         selection: normalised, with absolute times and the hooks by number.
         rate_per_s: deliveries a second.
-        total: pairs, ``retrying`` of them are tried earlier instead of anew.
+        total: pairs, ``retrying`` of them are tried earlier instead.
         duplicates: pairs that the receiver answered with 2xx before.
         oldest_at: when the oldest event was accepted (RFC 3339).
         newest_at: the newest.

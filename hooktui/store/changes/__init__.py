@@ -23,11 +23,24 @@ from hooktui.store.changes.deliveries import (
 )
 from hooktui.store.changes.engine import pause, resume
 from hooktui.store.changes.hooks import change_hook, create_hook, delete_hook
+from hooktui.store.changes.replays import (
+    abort_replay,
+    change_rate,
+    create_replay,
+    finish_replay,
+    pause_replay,
+    release_replays,
+    renew_replays,
+    resume_replay,
+    set_aside,
+    take_replays,
+)
 from hooktui.store.changes.secrets import finish_rotation, reveal_secrets, rotate_secret
 from hooktui.store.tx import Tx
 
 __all__ = [
     "Tx",
+    "abort_replay",
     "audit_backup",
     "audit_cancel",
     "audit_diagnosis",
@@ -38,17 +51,26 @@ __all__ = [
     "cancel",
     "cancel_some",
     "change_hook",
+    "change_rate",
     "create_account",
     "create_hook",
+    "create_replay",
     "create_token",
     "delete_hook",
+    "finish_replay",
     "finish_rotation",
     "give_up",
     "pause",
+    "pause_replay",
+    "release_replays",
+    "renew_replays",
     "resend",
     "resume",
+    "resume_replay",
     "reveal_secrets",
     "revoke_token",
     "rotate_secret",
+    "set_aside",
+    "take_replays",
     "touch_token",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import starmap
 from typing import NamedTuple
 
-from sqlalchemy import case, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, case, insert, literal_column, select, update
 
 from hooktui.domain.causes import HELD, SKIPPED
 from hooktui.domain.deliveries import DeliveryStatus, Trigger
@@ -196,6 +196,20 @@ def _cancel(tx: Tx, rows: Sequence[_Row], reason: str) -> None:
     for row in rows:
         state = DeliveryState(cancelled, row.attempts, None, tx.now_ms, row.duration_ms, reason)
         _feed(tx, row, state)
+
+
+def cancel_pending(tx: Tx, which: ColumnElement[bool], reason: str) -> bool:
+    """Cancel pending deliveries on a condition, in one transaction; return whether some are left.
+
+    ``which`` is a condition on deliveries that are all pending.
+    """
+    pending = select(*_COLUMNS).where(which, _PENDING).limit(_CANCELLED_AT_ONCE)
+    rows = list(starmap(_Row, tx.conn.execute(pending)))
+    _cancel(tx, rows, reason)
+    for hook, count in Counter(row.hook_id for row in rows).items():
+        _count_waiting(tx, hook, -count)
+        tx.due(hook, tx.now_ms)
+    return len(rows) == _CANCELLED_AT_ONCE
 
 
 def _feed(tx: Tx, row: _Row, state: DeliveryState) -> None:

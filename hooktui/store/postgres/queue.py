@@ -60,7 +60,7 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         """Match all, then insert all."""
         names = sorted({name for operation in operations for name in operation.names()})
         known = await _take_keys(work, names) if names else {}
-        lines = await _join_lines(
+        lines = await join_lines(
             work, {hook for operation in operations for hook in operation.ordered(work)}
         )
         planned = [await operation.planned(work, known, lines) for operation in operations]
@@ -143,7 +143,7 @@ async def _insert(work: WriteTransaction, events: _Rows, pending: _Rows, leased:
         )
 
 
-async def _join_lines(work: WriteTransaction, hooks: set[HookId]) -> dict[HookId, int]:
+async def join_lines(work: WriteTransaction, hooks: set[HookId]) -> dict[HookId, int]:
     """Wait until other servers have accepted for ordered hooks; return the ends of the queues.
 
     Until our commit no other server joins, and all our ids are greater: the order of commits is the

@@ -335,3 +335,66 @@ DROP_STATS: Final = """
 DELETE FROM hook_stats WHERE (hook_id, bucket) IN
     (SELECT s.hook_id, s.bucket FROM hook h JOIN hook_stats s ON s.hook_id = h.id AND s.bucket < $1
      LIMIT $2)"""
+
+# Replays
+
+FIND_REPLAY_PLACE: Final = """
+SELECT r.account_id, r.state, r.owner_token, r.max_deliveries, h.state, h.cursor, h.skipped,
+    (SELECT SUM(o.sent + o.retried) FROM replay_hook o WHERE o.replay_id = r.id)::bigint
+FROM replay r JOIN replay_hook h ON h.replay_id = r.id WHERE r.id = $1 AND h.hook_id = $2"""
+
+LOCK_REPLAY: Final = "SELECT 1 FROM replay WHERE id = $1 FOR UPDATE"
+"""Before the place is read: a former owner may be in a step of it."""
+
+FIND_REPLAY_EVENTS: Final = """
+SELECT id, type, deliveries, body FROM event WHERE id = ANY($1::bigint[])
+ORDER BY id FOR KEY SHARE"""
+"""Retention takes no event that is locked, and skips those that it finds locked."""
+
+FIND_NEWEST: Final = """
+SELECT d.id, d.event_id, d.status, d.cause, d.replay_id, d."trigger", d.attempts, d.tries,
+    d.interruptions
+FROM delivery d WHERE d.id IN (
+    SELECT MAX(n.id) FROM delivery n WHERE n.event_id = ANY($1::bigint[]) AND n.hook_id = $2
+    GROUP BY n.event_id)
+ORDER BY d.id FOR UPDATE"""
+"""Locked: a claim or a result may change them meanwhile."""
+
+FIND_LINE: Final = """
+SELECT id FROM delivery
+WHERE status IN ('pending', 'sending') AND hook_id = $1 AND "trigger" <> 'ping'
+ORDER BY id LIMIT 2"""
+
+INSERT_REPLAYED: Final = f"""
+INSERT INTO delivery ({_DELIVERY.format(at="lease_token, lease_until")}, replay_id)
+SELECT *, 'replay', 'sending', 1, 0, 0, $1::bigint FROM {_arrays(*_LEASED, first=2)}"""
+
+INSERT_REPLAYED_IN_LINE: Final = f"""
+INSERT INTO delivery ({_DELIVERY.format(at="next_attempt_at")}, replay_id)
+SELECT *, 'replay', 'pending', 0, 0, 0, $1::bigint FROM {_arrays(*_PENDING, first=2)}"""
+
+LEASE_EARLY: Final = """
+UPDATE delivery SET status = 'sending', attempts = attempts + 1, next_attempt_at = NULL,
+    lease_token = $1, lease_until = $2, replay_id = $3
+WHERE id = ANY($4::bigint[])"""
+
+MAKE_DUE: Final = """
+UPDATE delivery SET next_attempt_at = $1, replay_id = $2 WHERE id = ANY($3::bigint[])"""
+
+FORGET_OLDER_CAUSES: Final = f"""
+UPDATE delivery d SET cause = NULL FROM {_arrays("bigint", "bigint", first=2)} AS n (event, id)
+WHERE d.event_id = n.event AND d.hook_id = $1 AND d.id < n.id AND d.cause IS NOT NULL"""
+
+COUNT_FIRST_DELIVERY: Final = """
+UPDATE event SET deliveries = 1 WHERE id = ANY($1::bigint[]) AND deliveries = 0"""
+
+MOVE_WALK: Final = """
+UPDATE replay_hook SET state = $1, reason = $2, cursor = $3, sent = sent + $4,
+    retried = retried + $5, skipped = $6
+WHERE replay_id = $7 AND hook_id = $8"""
+
+RENEW_REPLAY: Final = "UPDATE replay SET lease_until = $1 WHERE id = $2"
+
+END_REPLAY_LEASES: Final = """
+UPDATE replay SET lease_until = $1
+WHERE state = 'running' AND lease_until > $1 AND owner_token = $2"""

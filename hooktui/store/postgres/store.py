@@ -36,6 +36,7 @@ from hooktui.store.postgres.connections import (
 from hooktui.store.postgres.notify import Hints, changed_hooks, look
 from hooktui.store.postgres.pools import OWN, READERS, Changes, Queries
 from hooktui.store.postgres.queue import Accept, Claim, ClaimPing, Release, next_due
+from hooktui.store.postgres.replays import EndReplayLeases, StepReplay
 from hooktui.store.postgres.results import Record, Rescue
 from hooktui.store.postgres.retention import RetentionWorker
 from hooktui.store.postgres.schema import prepare
@@ -79,6 +80,7 @@ class PostgresStore(BaseStore):
         record=Record,
         release=Release,
         rescue=Rescue,
+        replay=StepReplay,
     )
 
     def __init__(
@@ -186,12 +188,18 @@ class PostgresStore(BaseStore):
         before = self._home.token_before
         if before is not None:
             await self._rescue(partial(Rescue, RESCUED_AT_ONCE, before))
+            await self.submit(EndReplayLeases(before))
         self._home.keep_token(self._shared.token)
         for hook in await self._own.run(engine.deleted_hooks_with_backlog):
             self._later(self._cancel_left(hook))
         self._later(self._write_causes())
         self._hints.start()
         self._retention.start()
+
+    @property
+    def token(self) -> int:
+        """The token of this server's leases."""
+        return self._shared.token
 
     @property
     def clock(self) -> Callable[[], int]:

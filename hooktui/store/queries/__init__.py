@@ -24,6 +24,15 @@ from hooktui.store.queries.event_outcomes import list_decisions
 from hooktui.store.queries.events import bodies_by_id, get_event, list_events
 from hooktui.store.queries.health import hook_health
 from hooktui.store.queries.hooks import backlog, get_hook, list_hooks, waiting_of
+from hooktui.store.queries.replay_candidates import ReplayWalk, next_candidates
+from hooktui.store.queries.replays import (
+    RunningReplay,
+    get_replay,
+    is_sending,
+    list_replays,
+    may_be_taken,
+    replays_of,
+)
 from hooktui.store.queries.undelivered import (
     UndeliveredQuery,
     get_undelivered,
@@ -36,6 +45,8 @@ __all__ = [
     "DeliveryQuery",
     "DeliveryRecord",
     "KnownEntry",
+    "ReplayWalk",
+    "RunningReplay",
     "TokenRecord",
     "UndeliveredQuery",
     "backlog",
@@ -47,9 +58,11 @@ __all__ = [
     "get_delivery",
     "get_event",
     "get_hook",
+    "get_replay",
     "get_undelivered",
     "hook_health",
     "hooks_by_state",
+    "is_sending",
     "list_accounts",
     "list_audit",
     "list_decisions",
@@ -57,9 +70,13 @@ __all__ = [
     "list_events",
     "list_expiring",
     "list_hooks",
+    "list_replays",
     "list_tokens",
     "list_undelivered",
+    "may_be_taken",
+    "next_candidates",
     "open_breakers",
+    "replays_of",
     "token_by_hash",
     "try_hook",
     "waiting_of",

@@ -25,6 +25,7 @@ from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.data import Stored
 from hooktui.domain.filters.parser import Filter, FilterKey, Subject, parse
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, encode
+from hooktui.domain.json_text import Steps
 from hooktui.domain.wire.deliveries import Attempt, Delivery, Phases, Response
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries import filter_sql
@@ -319,6 +320,19 @@ def _fits(outside: Filter, now: int) -> RowCheck[_Row]:
         ),
         now,
     )
+
+
+def matching_steps(
+    conn: Connection, deliveries: Sequence[int], outside: Filter, now: int
+) -> Steps[set[int]]:
+    """Return the deliveries, of a few, that match the terms of a filter outside SQL."""
+    rows = _with_text(_deliveries().where(DELIVERY.c.id.in_(list(deliveries))), outside)
+    fits, matching = _fits(outside, now), set()
+    for row in starmap(_Row, conn.execute(rows).all()):
+        yield
+        if (yield from fits(row)):
+            matching.add(row.id)
+    return matching
 
 
 def _words(row: _Row) -> str:

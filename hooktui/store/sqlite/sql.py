@@ -243,3 +243,53 @@ DROP_STATS = """
 DELETE FROM hook_stats WHERE (hook_id, bucket) IN
     (SELECT s.hook_id, s.bucket FROM hook h JOIN hook_stats s ON s.hook_id = h.id AND s.bucket < ?
      LIMIT ?)"""
+
+# Replays
+
+FIND_REPLAY_PLACE = """
+SELECT r.account_id, r.state, r.owner_token, r.max_deliveries, h.state, h.cursor, h.skipped,
+    (SELECT SUM(o.sent + o.retried) FROM replay_hook o WHERE o.replay_id = r.id)
+FROM replay r JOIN replay_hook h ON h.replay_id = r.id WHERE r.id = ? AND h.hook_id = ?"""
+
+FIND_REPLAY_EVENT = "SELECT id, type, deliveries, body FROM event WHERE id = ?"
+
+FIND_NEWEST = """
+SELECT id, event_id, status, cause, replay_id, "trigger", attempts, tries, interruptions
+FROM delivery WHERE event_id = ? AND hook_id = ? ORDER BY id DESC LIMIT 1"""
+
+FIND_LINE = """
+SELECT id FROM delivery
+WHERE status IN ('pending', 'sending') AND hook_id = ? AND "trigger" <> 'ping'
+ORDER BY id LIMIT 2"""
+
+_NEW_REPLAYED = """
+INSERT INTO delivery (id, account_id, hook_id, event_id, event_type, created_at, "trigger", status,
+    attempts, next_attempt_at, lease_token, lease_until, replay_id, tries, interruptions)
+VALUES (?, ?, ?, ?, ?, ?, 'replay', {rest}, ?, 0, 0)"""
+
+INSERT_REPLAYED = _NEW_REPLAYED.format(rest="'sending', 1, NULL, ?, ?")
+
+INSERT_REPLAYED_IN_LINE = _NEW_REPLAYED.format(rest="'pending', 0, ?, NULL, NULL")
+
+LEASE_EARLY = """
+UPDATE delivery SET status = 'sending', attempts = attempts + 1, next_attempt_at = NULL,
+    lease_token = ?, lease_until = ?, replay_id = ?
+WHERE id = ? AND status = 'pending'"""
+
+MAKE_DUE = "UPDATE delivery SET next_attempt_at = ?, replay_id = ? WHERE id = ?"
+
+FORGET_OLDER_CAUSES = """
+UPDATE delivery SET cause = NULL
+WHERE event_id = ? AND hook_id = ? AND id < ? AND cause IS NOT NULL"""
+
+COUNT_FIRST_DELIVERY = "UPDATE event SET deliveries = 1 WHERE id = ? AND deliveries = 0"
+
+MOVE_WALK = """
+UPDATE replay_hook SET state = ?, reason = ?, cursor = ?, sent = sent + ?, retried = retried + ?,
+    skipped = ?
+WHERE replay_id = ? AND hook_id = ?"""
+
+RENEW_REPLAY = "UPDATE replay SET lease_until = ? WHERE id = ?"
+
+END_REPLAY_LEASES = """
+UPDATE replay SET lease_until = ? WHERE state = 'running' AND lease_until > ?"""

@@ -55,6 +55,7 @@ from hooktui.store.sqlite.files import (
     refuse_network_file_system,
 )
 from hooktui.store.sqlite.queue import Accept, Claim, ClaimPing, Release, next_due
+from hooktui.store.sqlite.replays import EndReplayLeases, StepReplay
 from hooktui.store.sqlite.results import Record, Rescue
 from hooktui.store.sqlite.retention import ForgetKeys, Retention, TrimFeed
 from hooktui.store.sqlite.schema import prepare
@@ -94,6 +95,7 @@ class SqliteStore(BaseStore):
         record=Record,
         release=Release,
         rescue=Rescue,
+        replay=StepReplay,
     )
 
     def __init__(
@@ -181,6 +183,7 @@ class SqliteStore(BaseStore):
         """Rescue what the previous server left: the lock proves that it has ended."""
         while await self._writer.run_now(Rescue(RESCUED_AT_ONCE, everything=True)):
             pass
+        await self._writer.run_now(EndReplayLeases())
         for hook in engine.deleted_hooks_with_backlog(self._conn):
             self._recording.add(ChangeOperation(partial(cancel_waiting, hook=hook)))
         self._recording.start()
@@ -189,6 +192,11 @@ class SqliteStore(BaseStore):
             asyncio.create_task(self._watch_wal(), name="wal watch"),
             asyncio.create_task(self._write_causes(), name="causes"),
         ]
+
+    @property
+    def token(self) -> int:
+        """The token of this server's leases."""
+        return self._token
 
     @property
     def clock(self) -> Callable[[], int]:

@@ -72,6 +72,7 @@ def _create_replays() -> None:
         sa.Column("id", BIG, autoincrement=False, nullable=False),
         sa.Column("account_id", BIG, nullable=False),
         sa.Column("key", sa.Text(), nullable=True),
+        sa.Column("body_sha256", sa.LargeBinary(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("state_reason", sa.Text(), nullable=True),
         sa.Column("selection", sa.Text(), nullable=False),
@@ -83,6 +84,7 @@ def _create_replays() -> None:
         sa.Column("changed_by", sa.Text(), nullable=False),
         sa.Column("ended_at", BIG, nullable=True),
         sa.Column("owner_token", BIG, nullable=True),
+        sa.Column("server", sa.Text(), nullable=True),
         sa.Column("lease_until", BIG, nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )

@@ -1,0 +1,434 @@
+"""Rules of replays: what may be selected, which pairs of event and hook are sent, and states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from hooktui.domain.catalogue import PING
+from hooktui.domain.causes import CAUSES_IN_WORDS, is_cause
+from hooktui.domain.clock import from_rfc3339, optional_rfc3339, parse_duration_s, to_rfc3339
+from hooktui.domain.deliveries import DeliveryStatus
+from hooktui.domain.errors import Conflict, FieldError, Refused
+from hooktui.domain.filters.parser import (
+    Ago,
+    Filter,
+    FilterError,
+    FilterKey,
+    parse,
+    parse_event_filter,
+)
+from hooktui.domain.filters.terms import At, Value
+from hooktui.domain.ids import HookId, floor_at
+from hooktui.domain.wire.replays import (
+    PlannedHook,
+    PlannedSkip,
+    ReplayPlan,
+    ReplaySelection,
+)
+
+MOST_UNFINISHED: Final = 20
+"""Unfinished replays of an installation."""
+MOST_HOOKS: Final = 1_000
+MOST_HOOKS_OF_EVENTS: Final = 20
+"""Hooks of a replay that walks all events for each of them."""
+MIN_RATE, DEFAULT_RATE, MAX_RATE = 0.1, 50.0, 1_000.0
+STEP_DELIVERIES: Final = 100
+STEP_BYTES: Final = 4 * 1024 * 1024
+LEASE_MS: Final = 15_000
+ABANDONED_MS: Final = 3_600_000
+"""A replay that no server ran for this long pauses."""
+FAILURES_IN_A_ROW: Final = 20
+"""Failed attempts in a row after which a hook is set aside."""
+
+FAILED_IN_A_ROW: Final = f"{FAILURES_IN_A_ROW} attempts in a row failed"
+ABANDONED: Final = "no server ran it for an hour"
+HOOK_DELETED: Final = "hook deleted"
+
+_AHEAD_MS: Final = 60_000
+_OWN_EVENTS: Final = "hooktui."
+"""The group of the events that hooktui itself makes; only mode ``failed`` selects them."""
+_OPEN: Final = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
+
+
+class ReplayMode(StrEnum):
+    """Which pairs of event and hook a replay selects."""
+
+    FAILED = "failed"
+    NEVER_SENT = "never-sent"
+    SENT = "sent"
+    ALL = "all"
+
+    @property
+    def walks_events(self) -> bool:
+        """Whether pairs without a delivery are selected, so that the events are searched."""
+        return self in (ReplayMode.NEVER_SENT, ReplayMode.ALL)
+
+
+class ReplayState(StrEnum):
+    """The state of a replay."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    ABORTED = "aborted"
+
+
+UNFINISHED: Final = (ReplayState.RUNNING, ReplayState.PAUSED)
+
+_TRANSITIONS: Final = {
+    ReplayState.RUNNING: (ReplayState.PAUSED, ReplayState.FINISHED, ReplayState.ABORTED),
+    ReplayState.PAUSED: (ReplayState.RUNNING, ReplayState.ABORTED),
+}
+
+
+class WalkState(StrEnum):
+    """The state of one hook of a replay."""
+
+    WALKING = "walking"
+    SET_ASIDE = "set_aside"
+    DONE = "done"
+
+
+class ReplaySkip(StrEnum):
+    """Why a selected pair is not sent."""
+
+    PURGED = "purged"
+    WAITING = "waiting"
+    SUPERSEDED = "superseded"
+    FILTER = "filter"
+    ORDERED = "ordered"
+
+
+EXPLANATIONS: Final[Mapping[str, str]] = {
+    ReplaySkip.PURGED: "the body was dropped by retention",
+    ReplaySkip.WAITING: "a delivery of the event to the hook waits already",
+    ReplaySkip.SUPERSEDED: "a newer delivery of the event to the hook exists",
+    ReplaySkip.FILTER: "the filter of the replay does not match",
+    ReplaySkip.ORDERED: "the hook sends in order; include_ordered selects it",
+}
+
+
+class Act(StrEnum):
+    """What a replay does with a selected pair: create a delivery, or retry the waiting one now."""
+
+    SEND = "send"
+    RETRY = "retry"
+
+
+def check_transition(name: str, before: str, after: ReplayState) -> None:
+    """Check that a replay may change its state.
+
+    Raises:
+        Conflict: it may not.
+    """
+    if after not in _TRANSITIONS.get(ReplayState(before), ()):
+        verbs = {ReplayState.PAUSED: "paused", ReplayState.RUNNING: "resumed"}
+        raise Conflict(f"{name} is {before}; it cannot be {verbs.get(after, after.value)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairSelection:
+    """A checked selection: times in ms since the epoch, hooks by number (None: all)."""
+
+    hooks: tuple[HookId, ...] | None
+    mode: ReplayMode
+    since_ms: int | None
+    until_ms: int
+    filter: str | None = None
+    cause: str | None = None
+    include_ordered: bool = False
+
+    @property
+    def first_event(self) -> int:
+        """The lowest event id in its range."""
+        return floor_at(self.since_ms or 0)
+
+    @property
+    def last_event(self) -> int:
+        """An id after all events in its range: ids may be ahead of the clock."""
+        return floor_at(self.until_ms + _AHEAD_MS)
+
+    @property
+    def parsed_filter(self) -> Filter | None:
+        """The filter; None without one."""
+        return None if self.filter is None else parse(self.filter)
+
+    def contains(self, accepted_ms: int) -> bool:
+        """Return whether an event that was accepted at a time is in its range."""
+        return (self.since_ms or 0) <= accepted_ms <= self.until_ms
+
+    def includes_type(self, event_type: str) -> bool:
+        """Return whether events of a type may be selected: never pings, seldom our own."""
+        if event_type == PING:
+            return False
+        return self.mode is ReplayMode.FAILED or not event_type.startswith(_OWN_EVENTS)
+
+
+def check_selection(given: ReplaySelection, now_ms: int) -> PairSelection:
+    """Return a selection with absolute times; relative ones count from now.
+
+    Raises:
+        Refused: names each bad field.
+    """
+    errors: list[FieldError] = []
+
+    def refuse(name: str, detail: str) -> None:
+        errors.append(FieldError(f"/selection/{name}", detail))
+
+    mode = ReplayMode.FAILED
+    try:
+        mode = ReplayMode(given.mode)
+    except ValueError:
+        refuse("mode", f"unknown mode {given.mode[:40]!r}; known: {', '.join(ReplayMode)}")
+    hooks = None if isinstance(given.hooks, str) else tuple(dict.fromkeys(given.hooks))
+    most = MOST_HOOKS_OF_EVENTS if mode.walks_events else MOST_HOOKS
+    if hooks is not None and not 1 <= len(hooks) <= most:
+        refuse("hooks", f"a replay in mode {mode} has 1 to {most:,} hooks, not {len(hooks):,}")
+    since_ms = _time("since", given.since, now_ms, errors)
+    until_ms = _time("until", given.until, now_ms, errors)
+    until_ms = now_ms if until_ms is None else until_ms
+    if given.since is None and mode is not ReplayMode.FAILED:
+        refuse("since", f"since is needed in mode {mode}, as in 24h or 2026-11-25T03:04:05Z")
+    elif since_ms is not None and since_ms > until_ms:
+        refuse("since", "since is after until")
+    if given.cause is not None:
+        if mode is not ReplayMode.FAILED:
+            refuse("cause", f"cause goes with mode failed, not with {mode}")
+        elif not is_cause(given.cause):
+            refuse("cause", f"unknown cause {given.cause[:40]!r}; known: {CAUSES_IN_WORDS}")
+    text = _absolute_filter(given.filter, mode, now_ms, errors)
+    if errors:
+        raise Refused.fields(errors)
+    return PairSelection(
+        hooks=None if hooks is None else tuple(map(HookId, hooks)),
+        mode=mode,
+        since_ms=since_ms,
+        until_ms=until_ms,
+        filter=text,
+        cause=given.cause,
+        include_ordered=given.include_ordered,
+    )
+
+
+def check_rate(rate_per_s: float) -> float:
+    """Return a rate that a replay may have.
+
+    Raises:
+        Refused: it may not.
+    """
+    if not MIN_RATE <= rate_per_s <= MAX_RATE:
+        detail = f"rate_per_s must be from {MIN_RATE:g} to {MAX_RATE:,.0f}, not {rate_per_s:g}"
+        raise Refused.field("/rate_per_s", detail)
+    return float(rate_per_s)
+
+
+def with_hooks(selection: PairSelection, hooks: Sequence[HookId]) -> PairSelection:
+    """Return a selection of all hooks with their numbers.
+
+    Raises:
+        Refused: there are too many.
+    """
+    most = MOST_HOOKS_OF_EVENTS if selection.mode.walks_events else MOST_HOOKS
+    if len(hooks) > most:
+        detail = (
+            f"a replay in mode {selection.mode} has at most {most:,} hooks, these are"
+            f" {len(hooks):,}; name some of them"
+        )
+        raise Refused.field("/selection/hooks", detail)
+    return replace(selection, hooks=tuple(hooks))
+
+
+def wire_selection(selection: PairSelection) -> ReplaySelection:
+    """Return the wire form of a selection."""
+    return ReplaySelection(
+        hooks="all" if selection.hooks is None else selection.hooks,
+        mode=selection.mode.value,
+        since=optional_rfc3339(selection.since_ms),
+        until=to_rfc3339(selection.until_ms),
+        filter=selection.filter,
+        cause=selection.cause,
+        include_ordered=selection.include_ordered,
+    )
+
+
+def _time(name: str, text: str | None, now_ms: int, errors: list[FieldError]) -> int | None:
+    if text is None:
+        return None
+    try:
+        return now_ms - round(parse_duration_s(text) * 1000)
+    except ValueError:
+        pass  # then it is a time
+    try:
+        return from_rfc3339(text.upper())
+    except (ValueError, OverflowError):
+        detail = f"{text[:40]!r} is not a time; write it as 10m, 7d or 2026-11-25T03:04:05Z"
+        errors.append(FieldError(f"/selection/{name}", detail))
+        return None
+
+
+def _absolute_filter(
+    text: str | None, mode: ReplayMode, now_ms: int, errors: list[FieldError]
+) -> str | None:
+    if text is None or not text.strip():
+        return None
+    try:
+        # The events of pairs without a delivery have no terms of deliveries.
+        parsed = parse_event_filter(text) if mode is ReplayMode.NEVER_SENT else parse(text)
+    except FilterError as error:
+        errors.append(FieldError("/selection/filter", error.detail))
+        return None
+    return absolute_filter(parsed, now_ms)
+
+
+def absolute_filter(parsed: Filter, now_ms: int) -> str:
+    """Return the text of a filter with times in place of ages such as ``since:10m``."""
+    starts = [term.column - 1 for term in parsed.terms]
+    parts = []
+    for term, start, end in zip(
+        parsed.terms, starts, [*starts[1:], len(parsed.source)], strict=True
+    ):
+        if any(isinstance(value, Ago) for value in term.values):
+            times = ",".join(to_rfc3339(_at_ms(value, now_ms)) for value in term.values)
+            parts.append(f"{'-' if term.negated else ''}{term.key.value}:{times}")
+        else:
+            parts.append(parsed.source[start:end].strip())
+    return " ".join(parts)
+
+
+def _at_ms(value: Value, now_ms: int) -> int:
+    if isinstance(value, Ago):
+        return max(now_ms - value.ms, 0)
+    if isinstance(value, At):
+        return value.ms
+    raise TypeError(f"expected a time in {FilterKey.SINCE} or {FilterKey.UNTIL}, got {value!r}")
+
+
+class Newest(NamedTuple):
+    """The newest delivery of an event to a hook."""
+
+    id: int
+    status: str
+    cause: str | None
+    replay: int | None
+
+
+def judge(
+    selection: PairSelection,
+    newest: Newest | None,
+    *,
+    candidate: int | None,
+    replay: int | None,
+    bound: int,
+) -> Act | ReplaySkip | None:
+    """Return what a replay does with a pair of event and hook; None: it is not selected.
+
+    Args:
+        selection: of the replay.
+        newest: the newest delivery of the pair, if there is one.
+        candidate: the delivery by which the pair was found; None: by its event.
+        replay: the replay, whose own deliveries are not selected; None: it does not exist yet.
+        bound: deliveries with a higher id are newer than the replay.
+    """
+    mode = selection.mode
+    if newest is None:
+        return Act.SEND if mode.walks_events else None
+    own = replay is not None and newest.replay == replay
+    if mode is ReplayMode.NEVER_SENT or own:
+        return None
+    if newest.id > bound:
+        return ReplaySkip.SUPERSEDED
+    if candidate is not None and newest.id != candidate:
+        return None
+    undelivered = newest.cause is not None and selection.cause in (None, newest.cause)
+    if mode is ReplayMode.FAILED and not undelivered:
+        return None
+    if newest.status not in _OPEN:
+        return Act.SEND
+    if newest.cause is not None and newest.status == DeliveryStatus.PENDING:
+        return Act.RETRY
+    return ReplaySkip.WAITING
+
+
+def after_filters(
+    verdict: Act | ReplaySkip | None,
+    *,
+    fits: bool,
+    purged: bool,
+    ordered: bool,
+) -> Act | ReplaySkip | None:
+    """Return what a replay does with a pair after the checks that do not depend on deliveries.
+
+    Args:
+        verdict: of `judge`.
+        fits: whether the filter of the replay matches.
+        purged: whether the event has no body any more.
+        ordered: whether the hook sends in order and the replay leaves such hooks out.
+    """
+    if not isinstance(verdict, Act):
+        return verdict
+    if not fits:
+        return ReplaySkip.FILTER
+    if purged:
+        return ReplaySkip.PURGED
+    return ReplaySkip.ORDERED if ordered else verdict
+
+
+def add_counts(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    """Return the sums of two sets of counts."""
+    total = dict(first)
+    for name, count in second.items():
+        total[name] = total.get(name, 0) + count
+    return total
+
+
+def add_plans(first: ReplayPlan, second: ReplayPlan) -> ReplayPlan:
+    """Return the sum of a page of a plan and the next one."""
+    hooks = {hook.hook: hook for hook in first.hooks}
+    for hook in second.hooks:
+        hooks[hook.hook] = _add_hooks(hooks[hook.hook], hook) if hook.hook in hooks else hook
+    skips = {(skip.hook, skip.reason): skip for skip in first.skipped}
+    for skip in second.skipped:
+        known = skips.get((skip.hook, skip.reason))
+        count = skip.count + (0 if known is None else known.count)
+        skips[skip.hook, skip.reason] = PlannedSkip(
+            hook=skip.hook, reason=skip.reason, count=count, explanation=skip.explanation
+        )
+    return ReplayPlan(
+        selection=second.selection,
+        rate_per_s=second.rate_per_s,
+        total=first.total + second.total,
+        retrying=first.retrying + second.retrying,
+        duplicates=first.duplicates + second.duplicates,
+        oldest_at=_first([first.oldest_at, second.oldest_at]),
+        newest_at=_last([first.newest_at, second.newest_at]),
+        estimate_s=first.estimate_s + second.estimate_s,
+        hooks=tuple(hooks.values()),
+        skipped=tuple(skips.values()),
+        warnings=tuple(dict.fromkeys([*first.warnings, *second.warnings])),
+        complete=second.complete,
+        next=second.next,
+    )
+
+
+def _add_hooks(first: PlannedHook, second: PlannedHook) -> PlannedHook:
+    return PlannedHook(
+        hook=first.hook,
+        name=second.name,
+        selected=first.selected + second.selected,
+        retrying=first.retrying + second.retrying,
+        duplicates=first.duplicates + second.duplicates,
+        oldest_at=_first([first.oldest_at, second.oldest_at]),
+        newest_at=_last([first.newest_at, second.newest_at]),
+        waits_for=second.waits_for,
+    )
+
+
+def _first(times: Iterable[str | None]) -> str | None:
+    return min((time for time in times if time is not None), default=None)
+
+
+def _last(times: Iterable[str | None]) -> str | None:
+    return max((time for time in times if time is not None), default=None)

@@ -1,0 +1,427 @@
+"""Creating and steering of replays, by people and by the server that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
+
+from hooktui import failpoints
+from hooktui.domain.deliveries import DeliveryStatus
+from hooktui.domain.errors import Conflict, Refused
+from hooktui.domain.ids import AccountId, HookId, encode, floor_at
+from hooktui.domain.replays import (
+    ABANDONED,
+    ABANDONED_MS,
+    FAILED_IN_A_ROW,
+    LEASE_MS,
+    MOST_UNFINISHED,
+    UNFINISHED,
+    PairSelection,
+    ReplaySkip,
+    ReplayState,
+    WalkState,
+    check_transition,
+    wire_selection,
+    with_hooks,
+)
+from hooktui.domain.roles import Actor
+from hooktui.domain.wire.replays import Replay
+from hooktui.store.audit import SERVER
+from hooktui.store.changes.deliveries import cancel_pending
+from hooktui.store.feed_items import replay_item
+from hooktui.store.queries.access import get_account
+from hooktui.store.queries.hooks import no_hook
+from hooktui.store.queries.replay_candidates import first_cursor
+from hooktui.store.queries.replays import (
+    get_replay,
+    hooks_to_replay,
+    no_replay,
+    stored_selection,
+)
+from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, REPLAY, REPLAY_HOOK, in_account
+from hooktui.store.tx import Tx
+
+_UNFINISHED = [state.value for state in UNFINISHED]
+_RUNNING = REPLAY.c.state == ReplayState.RUNNING.value
+
+
+class _Row(NamedTuple):
+    """The columns of a replay that a change reads."""
+
+    id: int
+    account_id: AccountId
+    state: str
+    rate_per_s: float
+    selection: str
+
+
+_COLUMNS = [REPLAY.c[name] for name in _Row._fields]
+
+
+def create_replay(
+    tx: Tx,
+    actor: Actor,
+    account: AccountId,
+    selection: PairSelection,
+    rate_per_s: float,
+    max_deliveries: int | None,
+    *,
+    key: str | None = None,
+    body_sha256: bytes | None = None,
+) -> tuple[Replay, bool]:
+    """Create a replay (True), or return the one that the same request created before (False).
+
+    Args:
+        tx: the transaction.
+        actor: who creates it.
+        account: the account of its hooks.
+        selection: what is sent again.
+        rate_per_s: deliveries a second.
+        max_deliveries: the replay finishes after as many.
+        key: an idempotency key.
+        body_sha256: identifies the request with the key.
+
+    Raises:
+        NotFound: a hook is not in the account.
+        Refused: the key was used with another request.
+        Conflict: a hook has an unfinished replay, all hooks are disabled, nothing is selected, or
+            there are too many unfinished replays.
+    """
+    get_account(tx.conn, account)
+    known = _by_key(tx, account, key, body_sha256)
+    if known is not None:
+        return get_replay(tx.conn, account, known), False
+    if selection.hooks is None:
+        selection = with_hooks(selection, hooks_to_replay(tx.conn, account, selection.mode))
+    hooks = selection.hooks or ()
+    _check_hooks(tx, account, hooks)
+    _check_unfinished(tx, hooks)
+    replay = tx.ids.next()
+    tx.conn.execute(
+        insert(REPLAY).values(
+            id=replay,
+            account_id=account,
+            key=key,
+            body_sha256=body_sha256,
+            state=ReplayState.RUNNING.value,
+            selection=msgspec.json.encode(wire_selection(selection)).decode(),
+            rate_per_s=rate_per_s,
+            max_deliveries=max_deliveries,
+            created_at=tx.now_ms,
+            created_by=actor.user,
+            changed_at=tx.now_ms,
+            changed_by=actor.user,
+            lease_until=tx.now_ms,
+        )
+    )
+    walk = {
+        "replay_id": replay,
+        "state": WalkState.WALKING.value,
+        "cursor": first_cursor(selection),
+        "sent": 0,
+        "retried": 0,
+        "skipped": "{}",
+    }
+    tx.conn.execute(insert(REPLAY_HOOK), [walk | {"hook_id": hook} for hook in hooks])
+    tx.feed(replay_item(account, replay))
+    after = {
+        "selection": msgspec.to_builtins(wire_selection(selection)),
+        "rate_per_s": rate_per_s,
+        "max_deliveries": max_deliveries,
+    }
+    tx.audit(actor, "replay.create", _target(replay), account=account, after=after)
+    return get_replay(tx.conn, account, replay), True
+
+
+def pause_replay(tx: Tx, actor: Actor, account: AccountId | None, replay: int) -> Replay:
+    """Pause a running replay; deliveries that were created are still sent.
+
+    Raises:
+        NotFound: there is no such replay in the account (None: in any).
+        Conflict: it is not running.
+    """
+    row = _find(tx, account, replay)
+    _change(tx, row, ReplayState.PAUSED, actor)
+    tx.audit(actor, "replay.pause", _target(replay), account=row.account_id)
+    return get_replay(tx.conn, account, replay)
+
+
+def resume_replay(tx: Tx, actor: Actor, account: AccountId | None, replay: int) -> Replay:
+    """Resume a paused replay, also at the hooks that were set aside.
+
+    Raises:
+        NotFound: there is no such replay in the account (None: in any).
+        Conflict: it is not paused.
+    """
+    row = _find(tx, account, replay)
+    _change(tx, row, ReplayState.RUNNING, actor)
+    aside = and_(
+        REPLAY_HOOK.c.replay_id == replay, REPLAY_HOOK.c.state == WalkState.SET_ASIDE.value
+    )
+    walking = {"state": WalkState.WALKING.value, "reason": None}
+    tx.conn.execute(update(REPLAY_HOOK).where(aside).values(walking))
+    tx.audit(actor, "replay.resume", _target(replay), account=row.account_id)
+    return get_replay(tx.conn, account, replay)
+
+
+def change_rate(
+    tx: Tx, actor: Actor, account: AccountId | None, replay: int, rate_per_s: float
+) -> Replay:
+    """Change the rate of an unfinished replay.
+
+    Raises:
+        NotFound: there is no such replay in the account (None: in any).
+        Conflict: it has ended.
+    """
+    row = _find(tx, account, replay)
+    if row.state not in _UNFINISHED:
+        raise Conflict(f"{encode('rpl', replay)} is {row.state}; its rate cannot be changed")
+    values = {"rate_per_s": rate_per_s, "changed_at": tx.now_ms, "changed_by": actor.user}
+    tx.conn.execute(update(REPLAY).where(REPLAY.c.id == replay).values(values))
+    tx.feed(replay_item(row.account_id, replay))
+    tx.audit(
+        actor, "replay.rate", _target(replay), account=row.account_id,
+        before={"rate_per_s": row.rate_per_s}, after={"rate_per_s": rate_per_s},
+    )  # fmt: skip
+    return get_replay(tx.conn, account, replay)
+
+
+def abort_replay(
+    tx: Tx,
+    actor: Actor,
+    account: AccountId | None,
+    replay: int,
+    *,
+    cancel_waiting: bool = False,
+) -> Replay:
+    """Abort an unfinished replay; the deliveries that it created stay unless they are cancelled.
+
+    Raises:
+        NotFound: there is no such replay in the account (None: in any).
+        Conflict: it has ended.
+    """
+    row = _find(tx, account, replay)
+    _change(tx, row, ReplayState.ABORTED, actor)
+    _end_walks(tx, replay)
+    if cancel_waiting:
+        _cancel_waiting(tx, replay, f"cancelled by {actor.user}")
+    tx.audit(
+        actor, "replay.abort", _target(replay), account=row.account_id,
+        after={"cancel_waiting": cancel_waiting},
+    )  # fmt: skip
+    return get_replay(tx.conn, account, replay)
+
+
+def _cancel_waiting(tx: Tx, replay: int, reason: str) -> None:
+    """Cancel the pending deliveries of a replay: a part of them now, the rest later."""
+    of_replay = and_(
+        DELIVERY.c.replay_id == replay, DELIVERY.c.status == DeliveryStatus.PENDING.value
+    )
+    if cancel_pending(tx, of_replay, reason):
+        tx.follow_up(lambda later: _cancel_waiting(later, replay, reason))
+
+
+def _by_key(tx: Tx, account: AccountId, key: str | None, body_sha256: bytes | None) -> int | None:
+    if key is None:
+        return None
+    query = select(REPLAY.c.id, REPLAY.c.body_sha256).where(
+        REPLAY.c.account_id == account, REPLAY.c.key == key
+    )
+    row = tx.conn.execute(query).first()
+    if row is None:
+        return None
+    replay, known_sha256 = row
+    if known_sha256 != body_sha256:
+        raise Refused(
+            f"the idempotency key {key[:100]!r} was used before with another request; use a new key"
+        )
+    return int(replay)
+
+
+def _check_hooks(tx: Tx, account: AccountId, hooks: Sequence[HookId]) -> None:
+    query = select(HOOK.c.id, HOOK.c.active).where(
+        HOOK.c.id.in_(list(hooks)), HOOK.c.account_id == account, HOOK.c.deleted_at.is_(None)
+    )
+    active = {row.id: row.active for row in tx.conn.execute(query)}
+    for hook in hooks:
+        if hook not in active:
+            raise no_hook(hook)
+    if not hooks:
+        raise Conflict("there is nothing to replay: no hook has undelivered deliveries")
+    if not any(active.values()):
+        raise Conflict("all hooks of this replay are disabled; enable one first")
+
+
+def _check_unfinished(tx: Tx, hooks: Sequence[HookId]) -> None:
+    counted = select(func.count()).select_from(REPLAY).where(REPLAY.c.state.in_(_UNFINISHED))
+    if tx.conn.execute(counted).scalar_one() >= MOST_UNFINISHED:
+        raise Conflict(
+            f"{MOST_UNFINISHED} replays are unfinished, the limit; wait until one has finished,"
+            " or abort one"
+        )
+    busy = select(REPLAY_HOOK.c.hook_id, REPLAY_HOOK.c.replay_id).where(
+        REPLAY_HOOK.c.hook_id.in_(list(hooks)), REPLAY_HOOK.c.state != WalkState.DONE.value
+    )
+    first = tx.conn.execute(busy.order_by(REPLAY_HOOK.c.hook_id).limit(1)).first()
+    if first is not None:
+        hook, replay = first
+        raise Conflict(
+            f"hook {hook} has the unfinished replay {encode('rpl', replay)}; wait until it has"
+            " finished, or abort it"
+        )
+
+
+def _find(tx: Tx, account: AccountId | None, replay: int) -> _Row:
+    query = select(*_COLUMNS).where(REPLAY.c.id == replay, in_account(REPLAY, account))
+    row = tx.conn.execute(query).first()
+    if row is None:
+        raise no_replay(replay)
+    return _Row(*row)
+
+
+def _change(tx: Tx, row: _Row, state: ReplayState, actor: Actor, reason: str | None = None) -> None:
+    """Change the state of a replay; no server owns it afterwards.
+
+    The wait for a server begins now: after an hour without one, a running replay pauses.
+    """
+    check_transition(encode("rpl", row.id), row.state, state)
+    ended = state not in UNFINISHED
+    tx.conn.execute(
+        update(REPLAY)
+        .where(REPLAY.c.id == row.id)
+        .values(
+            state=state.value,
+            state_reason=reason,
+            changed_at=tx.now_ms,
+            changed_by=actor.user,
+            ended_at=tx.now_ms if ended else None,
+            owner_token=None,
+            server=None,
+            lease_until=tx.now_ms if state is ReplayState.RUNNING else None,
+        )
+    )
+    tx.feed(replay_item(row.account_id, row.id))
+
+
+def _end_walks(tx: Tx, replay: int) -> None:
+    unfinished = and_(
+        REPLAY_HOOK.c.replay_id == replay, REPLAY_HOOK.c.state != WalkState.DONE.value
+    )
+    done = update(REPLAY_HOOK).where(unfinished)
+    tx.conn.execute(done.values(state=WalkState.DONE.value))
+
+
+def _target(replay: int) -> str:
+    return f"replay {encode('rpl', replay)}"
+
+
+# By the server that runs them
+
+
+def take_replays(tx: Tx, token: int, server: str) -> None:
+    """Take the running replays without a live lease; pause those that none ran for an hour."""
+    free = or_(REPLAY.c.lease_until.is_(None), REPLAY.c.lease_until <= tx.now_ms)
+    abandoned = REPLAY.c.lease_until < tx.now_ms - ABANDONED_MS
+    rows = tx.conn.execute(select(*_COLUMNS).where(_RUNNING, free, abandoned)).all()
+    for row in rows:
+        _change(tx, _Row(*row), ReplayState.PAUSED, SERVER, ABANDONED)
+        tx.audit(
+            SERVER, "replay.pause", _target(row.id), account=row.account_id,
+            after={"reason": ABANDONED},
+        )  # fmt: skip
+    taken = update(REPLAY).where(_RUNNING, free)
+    values = {"owner_token": token, "server": server, "lease_until": tx.now_ms + LEASE_MS}
+    tx.conn.execute(taken.values(values))
+    failpoints.hit("before_replay_lease_commit")
+
+
+def renew_replays(tx: Tx, token: int, replays: Sequence[int]) -> None:
+    """Prolong the leases of a server's replays."""
+    mine = and_(REPLAY.c.id.in_(list(replays)), REPLAY.c.owner_token == token, _RUNNING)
+    tx.conn.execute(update(REPLAY).where(mine).values(lease_until=tx.now_ms + LEASE_MS))
+
+
+def release_replays(tx: Tx, token: int) -> None:
+    """Give up the leases of a server that stops."""
+    mine = and_(REPLAY.c.owner_token == token, _RUNNING)
+    freed = {"owner_token": None, "server": None, "lease_until": tx.now_ms}
+    tx.conn.execute(update(REPLAY).where(mine).values(freed))
+
+
+def set_aside(tx: Tx, token: int, replay: int, hook: HookId | None) -> None:
+    """Stop the walk of a hook that only fails; the replay pauses when none is left walking.
+
+    Args:
+        tx: the transaction.
+        token: of the owner of the replay.
+        replay: its id.
+        hook: the hook; None: only pause the replay if none is left walking.
+    """
+    row = _owned(tx, token, replay)
+    if row is None:
+        return
+    walk = and_(
+        REPLAY_HOOK.c.replay_id == replay,
+        REPLAY_HOOK.c.hook_id == hook,
+        REPLAY_HOOK.c.state == WalkState.WALKING.value,
+    )
+    aside = {"state": WalkState.SET_ASIDE.value, "reason": FAILED_IN_A_ROW}
+    if hook is not None:
+        tx.conn.execute(update(REPLAY_HOOK).where(walk).values(aside))
+    walking = select(REPLAY_HOOK.c.hook_id).where(
+        REPLAY_HOOK.c.replay_id == replay, REPLAY_HOOK.c.state == WalkState.WALKING.value
+    )
+    if tx.conn.execute(walking.limit(1)).first() is None:
+        _change(tx, row, ReplayState.PAUSED, SERVER, FAILED_IN_A_ROW)
+        tx.audit(
+            SERVER, "replay.pause", _target(replay), account=row.account_id,
+            after={"reason": FAILED_IN_A_ROW},
+        )  # fmt: skip
+    else:
+        tx.feed(replay_item(row.account_id, replay))
+
+
+def finish_replay(tx: Tx, token: int, replay: int, reason: str | None = None) -> bool:
+    """Finish a replay whose hooks are all done; return whether its owner has this token."""
+    row = _owned(tx, token, replay)
+    if row is None:
+        return False
+    _change(tx, row, ReplayState.FINISHED, SERVER, reason)
+    _end_walks(tx, replay)
+    _forget_skips(tx, row)
+    tx.audit(
+        SERVER, "replay.finish", _target(replay), account=row.account_id,
+        after=None if reason is None else {"reason": reason},
+    )  # fmt: skip
+    failpoints.hit("before_replay_end_commit")
+    return True
+
+
+def _forget_skips(tx: Tx, row: _Row) -> None:
+    """Reset the skipped events of hooks to which the replay sent all of them."""
+    selection = stored_selection(row.selection)
+    if not selection.mode.walks_events or selection.filter is not None:
+        return
+    walks = select(REPLAY_HOOK.c.hook_id, REPLAY_HOOK.c.skipped, REPLAY_HOOK.c.cursor).where(
+        REPLAY_HOOK.c.replay_id == row.id
+    )
+    for hook, skipped, cursor in tx.conn.execute(walks).all():
+        left_out = ReplaySkip.ORDERED in msgspec.json.decode(skipped, type=dict[str, int])
+        if left_out or cursor < min(row.id, selection.last_event):
+            continue
+        covered = and_(
+            HOOK_STATE.c.hook_id == hook,
+            HOOK_STATE.c.skipped_first >= selection.first_event,
+            HOOK_STATE.c.skipped_last < floor_at(selection.until_ms + 1),
+        )
+        reset = {"skipped": 0, "skipped_first": None, "skipped_last": None}
+        tx.conn.execute(update(HOOK_STATE).where(covered).values(reset))
+
+
+def _owned(tx: Tx, token: int, replay: int) -> _Row | None:
+    mine: ColumnElement[bool] = and_(REPLAY.c.id == replay, REPLAY.c.owner_token == token, _RUNNING)
+    row = tx.conn.execute(select(*_COLUMNS).where(mine)).first()
+    return None if row is None else _Row(*row)

@@ -1,0 +1,315 @@
+"""Plans one step of a replay: its new deliveries, early retries, skips and cursor.
+
+Pure, for both databases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+
+from hooktui.domain.deliveries import DeliveryStatus, Trigger
+from hooktui.domain.ids import AccountId, DeliveryId, EventId, IdClock
+from hooktui.domain.live_hook import LiveHook
+from hooktui.domain.replays import (
+    HOOK_DELETED,
+    Act,
+    Newest,
+    ReplaySkip,
+    ReplayState,
+    WalkState,
+    add_counts,
+    after_filters,
+    judge,
+)
+from hooktui.store.contract import (
+    ClaimedDelivery,
+    ReplayCandidate,
+    ReplayStep,
+    ReplayStepResult,
+    StepOutcome,
+)
+from hooktui.store.feed_items import DeliveryState, delivery_item, replay_item
+from hooktui.store.live_hooks import LiveHooks
+from hooktui.store.planning.accept import Lease
+from hooktui.store.planning.claim import may_claim, note_claimed
+from hooktui.store.tx import SideEffects
+
+
+class ReplayPlace(NamedTuple):
+    """The state of a replay and of its walk at one hook, as stored.
+
+    ``handled`` are the deliveries that it sent or retried at all hooks.
+    """
+
+    account: int
+    state: str
+    owner_token: int | None
+    max_deliveries: int | None
+    walk_state: str
+    cursor: int
+    skipped: Mapping[str, int]
+    handled: int
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> ReplayPlace:
+        """Return the place of a row, in which the skipped pairs are JSON."""
+        account, state, token, most, walk_state, cursor, skipped, handled = row
+        counts = msgspec.json.decode(skipped, type=dict[str, int])
+        return cls(account, state, token, most, walk_state, cursor, counts, handled)
+
+
+class ReplayEvent(NamedTuple):
+    """The event of a pair; ``body`` is None once purged."""
+
+    id: int
+    type: str
+    deliveries: int
+    body: bytes | None
+
+
+class ReplayDelivery(NamedTuple):
+    """The newest delivery of a pair."""
+
+    id: int
+    event: int
+    status: str
+    cause: str | None
+    replay: int | None
+    trigger: str
+    attempts: int
+    tries: int
+    interruptions: int
+
+    @property
+    def newest(self) -> Newest:
+        """The part that decides whether it is sent again."""
+        return Newest(self.id, self.status, self.cause, self.replay)
+
+
+@dataclass(slots=True)
+class StepPlan:
+    """The rows that a step writes, and its result.
+
+    ``leased`` and ``pending`` deliveries are (id, account, hook, event, type, created, token,
+    until) and (id, account, hook, event, type, created, due). ``retried`` are leased again under
+    ``lease``, or become due now at an ordered hook. ``replaced`` are the pairs whose older
+    deliveries lose their cause: (event, id of the new one). ``first`` are events that had no
+    delivery.
+    """
+
+    result: ReplayStepResult
+    leased: list[tuple[int, int, int, int, str, int, int, int]] = field(default_factory=list)
+    pending: list[tuple[int, int, int, int, str, int, int]] = field(default_factory=list)
+    retried: list[int] = field(default_factory=list)
+    due_now: list[int] = field(default_factory=list)
+    replaced: list[tuple[int, int]] = field(default_factory=list)
+    first: list[int] = field(default_factory=list)
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    walk_state: str = WalkState.WALKING.value
+    reason: str | None = None
+    notes: SideEffects = field(default_factory=SideEffects)
+
+    @property
+    def sent(self) -> int:
+        """The number of new deliveries."""
+        return len(self.leased) + len(self.pending)
+
+    @property
+    def tried_now(self) -> int:
+        """The number of early retries."""
+        return len(self.retried) + len(self.due_now)
+
+
+def may_step(step: ReplayStep, place: ReplayPlace | None) -> bool:
+    """Return whether a step's caller owns the running replay and read its present cursor."""
+    return (
+        place is not None
+        and place.state == ReplayState.RUNNING
+        and place.owner_token == step.token
+        and place.walk_state == WalkState.WALKING
+        and place.cursor == step.cursor
+    )
+
+
+def blocked(step: ReplayStep, live: LiveHooks) -> StepOutcome | None:
+    """Return why a step cannot be done now; None: it can."""
+    hook = live.view.get(step.hook)
+    if hook is None:
+        return None  # the hook is done
+    if step.candidates and may_claim(live, step.hook) is None:
+        return StepOutcome.WAITS
+    if step.selection.mode.walks_events and step.candidates and hook.version != step.version:
+        return StepOutcome.OUTDATED
+    return None
+
+
+def plan_step(
+    step: ReplayStep,
+    place: ReplayPlace,
+    events: Mapping[int, ReplayEvent],
+    newest: Mapping[int, ReplayDelivery],
+    *,
+    live: LiveHooks,
+    ids: IdClock,
+    lease: Lease,
+    now_ms: int,
+    in_line: Sequence[int] = (),
+) -> StepPlan:
+    """Plan a step after `may_step` and `blocked`.
+
+    Args:
+        step: the step.
+        place: the state of the replay at the hook.
+        events: the events of the candidates that still exist, by id.
+        newest: the newest deliveries of the candidates' pairs, by event.
+        live: the hooks.
+        ids: creates ids.
+        lease: of the deliveries.
+        now_ms: the time of the transaction.
+        in_line: the first two deliveries of an ordered hook that wait or are being sent.
+    """
+    hook = live.view.get(step.hook)
+    if hook is None:
+        plan = StepPlan(ReplayStepResult(StepOutcome.DONE, cursor=place.cursor, walked=True))
+        plan.walk_state, plan.reason = WalkState.DONE.value, HOOK_DELETED
+        plan.skipped = place.skipped
+        _note_replay(plan, step, place, always=True)
+        return plan
+    if step.selection.filter is not None and _changed(step, newest):
+        return StepPlan(ReplayStepResult(StepOutcome.OUTDATED))
+    plan = StepPlan(ReplayStepResult(StepOutcome.DONE))
+    writer = _Writer(plan, step, AccountId(place.account), ids, lease, now_ms, hook)
+    room = None if place.max_deliveries is None else place.max_deliveries - place.handled
+    cursor, skipped = place.cursor, dict(place.skipped)
+    used_up = room is not None and room <= 0
+    claims: list[ClaimedDelivery] = []
+    ordered = hook.settings.ordered
+    handled_all = not used_up
+    for candidate in step.candidates if not used_up else ():
+        act = _judged(step, candidate, hook, events, newest)
+        if isinstance(act, Act) and ordered:
+            own = newest[candidate.event].id if act is Act.RETRY else None
+            if plan.sent + plan.tried_now or any(each != own for each in in_line):
+                handled_all = False
+                break  # one at a time, behind everything else
+        skipped = add_counts(skipped, candidate.skipped)
+        cursor = candidate.place
+        if isinstance(act, ReplaySkip):
+            skipped[act] = skipped.get(act, 0) + 1
+        elif act is not None:
+            claim = writer.write(act, events[candidate.event], newest.get(candidate.event))
+            if claim is not None:
+                claims.append(claim)
+            if room is not None and plan.sent + plan.tried_now >= room:
+                used_up = True
+                handled_all = candidate is step.candidates[-1]
+                break
+    if handled_all:
+        cursor, skipped = max(step.end, cursor), add_counts(skipped, step.skipped)
+    if not handled_all and not used_up and cursor == place.cursor:
+        return StepPlan(ReplayStepResult(StepOutcome.WAITS))
+    walked = used_up or (handled_all and step.complete)
+    plan.skipped = skipped
+    plan.walk_state = WalkState.DONE.value if walked else WalkState.WALKING.value
+    plan.result = ReplayStepResult(StepOutcome.DONE, claims, cursor, walked, used_up)
+    note_claimed(plan.notes, claims)
+    _note_replay(plan, step, place, always=walked)
+    return plan
+
+
+def _changed(step: ReplayStep, newest: Mapping[int, ReplayDelivery]) -> bool:
+    """Return whether an attempt was made since the filter was matched."""
+    for candidate in step.candidates:
+        delivery = newest.get(candidate.event)
+        if delivery is not None and delivery.attempts != candidate.attempts:
+            return True
+    return False
+
+
+def _judged(
+    step: ReplayStep,
+    candidate: ReplayCandidate,
+    hook: LiveHook,
+    events: Mapping[int, ReplayEvent],
+    newest: Mapping[int, ReplayDelivery],
+) -> Act | ReplaySkip | None:
+    event = events.get(candidate.event)
+    delivery = newest.get(candidate.event)
+    if event is None:
+        return ReplaySkip.PURGED
+    verdict = judge(
+        step.selection,
+        None if delivery is None else delivery.newest,
+        candidate=candidate.delivery,
+        replay=step.replay,
+        bound=step.replay,
+    )
+    left_out = hook.settings.ordered and not step.selection.include_ordered
+    return after_filters(verdict, fits=True, purged=event.body is None, ordered=left_out)
+
+
+@dataclass(slots=True)
+class _Writer:
+    """Adds the deliveries of pairs to a plan."""
+
+    plan: StepPlan
+    step: ReplayStep
+    account: AccountId
+    ids: IdClock
+    lease: Lease
+    now_ms: int
+    hook: LiveHook
+
+    def write(
+        self, act: Act, event: ReplayEvent, newest: ReplayDelivery | None
+    ) -> ClaimedDelivery | None:
+        """Add the delivery of a pair; return its claim unless it waits in line."""
+        if act is Act.RETRY and newest is not None:
+            return self._retry(event, newest)
+        delivery = DeliveryId(self.ids.next())
+        row = (delivery, self.account, self.hook.id, event.id, event.type, self.now_ms)
+        self.plan.replaced.append((event.id, delivery))
+        if not event.deliveries:
+            self.plan.first.append(event.id)
+        if self.hook.settings.ordered:
+            self.plan.pending.append((*row, self.now_ms))
+            self._wait_in_line(delivery, 0)
+            return None
+        self.plan.leased.append((*row, self.lease.token, self.lease.until_ms))
+        return ClaimedDelivery(
+            delivery, EventId(event.id), event.type, self.hook.id, self.account, Trigger.REPLAY,
+            1, 0, 0, event.body or b"",
+        )  # fmt: skip
+
+    def _retry(self, event: ReplayEvent, newest: ReplayDelivery) -> ClaimedDelivery | None:
+        delivery = DeliveryId(newest.id)
+        if self.hook.settings.ordered:
+            self.plan.due_now.append(delivery)
+            self._wait_in_line(delivery, newest.attempts)
+            return None
+        self.plan.retried.append(delivery)
+        return ClaimedDelivery(
+            delivery, EventId(event.id), event.type, self.hook.id, self.account,
+            Trigger(newest.trigger), newest.attempts + 1, newest.tries, newest.interruptions,
+            event.body or b"",
+        )  # fmt: skip
+
+    def _wait_in_line(self, delivery: DeliveryId, attempts: int) -> None:
+        state = DeliveryState(DeliveryStatus.PENDING.value, attempts, self.now_ms)
+        notes = self.plan.notes
+        notes.feed.append(delivery_item(self.account, self.hook.id, delivery, state))
+        notes.mark_due(self.hook.id, self.now_ms)
+
+
+def _note_replay(plan: StepPlan, step: ReplayStep, place: ReplayPlace, *, always: bool) -> None:
+    if step.show or always:
+        plan.notes.feed.append(replay_item(AccountId(place.account), step.replay))
+
+
+def candidate_events(step: ReplayStep) -> Sequence[int]:
+    """Return the events of a step's candidates, in the order in which they are locked."""
+    return sorted({candidate.event for candidate in step.candidates})

@@ -1,0 +1,122 @@
+"""The step of a replay on PostgreSQL."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hooktui import failpoints
+from hooktui.domain.ids import HookId
+from hooktui.domain.replays import LEASE_MS
+from hooktui.store.contract import ReplayStep, ReplayStepResult, StepOutcome
+from hooktui.store.planning.replay import (
+    ReplayDelivery,
+    ReplayEvent,
+    ReplayPlace,
+    StepPlan,
+    blocked,
+    candidate_events,
+    may_step,
+    plan_step,
+)
+from hooktui.store.postgres import sql
+from hooktui.store.postgres.queue import Release, join_lines
+from hooktui.store.postgres.transaction import Operation, WriteTransaction, columns
+
+_encode = msgspec.json.Encoder().encode
+
+
+class StepReplay(Operation[ReplayStepResult]):
+    """Create the leased deliveries of a step, and move the cursor of its replay."""
+
+    def __init__(self, step: ReplayStep) -> None:
+        sizes = [candidate.size for candidate in step.candidates]
+        super().__init__(3 * len(sizes) + 2, sum(sizes))
+        self._step = step
+
+    async def run(self, work: WriteTransaction) -> ReplayStepResult:
+        """Write the step if its caller owns the replay; the result says what was done."""
+        step = self._step
+        place = await _place(work, step)
+        if place is None or not may_step(step, place):
+            return ReplayStepResult(StepOutcome.STOPPED)
+        why = blocked(step, work.live)
+        if why is not None:
+            return ReplayStepResult(why)
+        plan = await _plan(work, step, place)
+        if plan.result.outcome is StepOutcome.DONE:
+            await _write(work, step, plan)
+            work.notes.merge(plan.notes)
+            failpoints.hit("before_replay_step_commit")
+        return plan.result
+
+    def compensate(self) -> Operation[None] | None:
+        """Release the leased deliveries; the walk stays where it is."""
+        claims = [] if self.result is None else self.result.claims
+        return Release(claims) if claims else None
+
+
+class EndReplayLeases(Operation[None]):
+    """End the leases of the server before in this home, so that its replays are taken at once.
+
+    Args:
+        token: of that server.
+    """
+
+    def __init__(self, token: int) -> None:
+        super().__init__()
+        self._token = token
+
+    async def run(self, work: WriteTransaction) -> None:
+        """End them."""
+        await work.raw.execute(sql.END_REPLAY_LEASES, work.now_ms, self._token)
+
+
+async def _place(work: WriteTransaction, step: ReplayStep) -> ReplayPlace | None:
+    await work.raw.execute(sql.LOCK_REPLAY, step.replay)
+    row = await work.raw.fetchrow(sql.FIND_REPLAY_PLACE, step.replay, step.hook)
+    if row is None:
+        return None
+    return ReplayPlace.of(row)
+
+
+async def _plan(work: WriteTransaction, step: ReplayStep, place: ReplayPlace) -> StepPlan:
+    raw = work.raw
+    wanted = candidate_events(step)
+    events: dict[int, ReplayEvent] = {}
+    newest: dict[int, ReplayDelivery] = {}
+    in_line: list[int] = []
+    if wanted:
+        hook = work.live.view.get(step.hook)
+        if hook is not None and hook.settings.ordered:
+            await join_lines(work, {HookId(step.hook)})
+            in_line = [row[0] for row in await raw.fetch(sql.FIND_LINE, step.hook)]
+        for row in await raw.fetch(sql.FIND_REPLAY_EVENTS, wanted):
+            events[row[0]] = ReplayEvent(*row)
+        for row in await raw.fetch(sql.FIND_NEWEST, wanted, step.hook):
+            newest[row[1]] = ReplayDelivery(*row)
+    return plan_step(
+        step, place, events, newest, live=work.live, ids=work.shared.ids, lease=work.lease,
+        now_ms=work.now_ms, in_line=in_line,
+    )  # fmt: skip
+
+
+async def _write(work: WriteTransaction, step: ReplayStep, plan: StepPlan) -> None:
+    raw, lease, replay = work.raw, work.lease, step.replay
+    if plan.leased:
+        await raw.execute(sql.INSERT_REPLAYED, replay, *columns(plan.leased, 8))
+    if plan.pending:
+        await raw.execute(sql.INSERT_REPLAYED_IN_LINE, replay, *columns(plan.pending, 7))
+    if plan.retried:
+        await raw.execute(sql.LEASE_EARLY, lease.token, lease.until_ms, replay, plan.retried)
+    if plan.due_now:
+        await raw.execute(sql.MAKE_DUE, work.now_ms, replay, plan.due_now)
+    if plan.replaced:
+        await raw.execute(sql.FORGET_OLDER_CAUSES, step.hook, *columns(plan.replaced, 2))
+    if plan.first:
+        await raw.execute(sql.COUNT_FIRST_DELIVERY, plan.first)
+    if plan.sent:
+        work.count_waiting(step.hook, plan.sent)
+    skipped = _encode(plan.skipped).decode()
+    walk = (plan.walk_state, plan.reason, plan.result.cursor, plan.sent, plan.tried_now, skipped)
+    await raw.execute(sql.MOVE_WALK, *walk, replay, step.hook)
+    await raw.execute(sql.RENEW_REPLAY, work.now_ms + LEASE_MS, replay)

@@ -1,0 +1,465 @@
+"""Finds the pairs of event and hook that a replay may send, in bounded reads after a cursor.
+
+Modes ``failed`` and ``sent`` walk the deliveries of a hook, the others the events of its account.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal_column, select
+
+from hooktui.domain.clock import now_ms
+from hooktui.domain.deliveries import DeliveryStatus
+from hooktui.domain.filters.data import Stored
+from hooktui.domain.filters.parser import Filter, FilterKey, Subject
+from hooktui.domain.ids import DeliveryId, EventId, encode
+from hooktui.domain.json_text import Steps
+from hooktui.domain.live_hook import LiveHook, wants
+from hooktui.domain.replays import (
+    STEP_DELIVERIES,
+    Act,
+    Newest,
+    PairSelection,
+    ReplayMode,
+    ReplaySkip,
+    after_filters,
+    judge,
+)
+from hooktui.store.contract import ReplayCandidate
+from hooktui.store.queries import filter_sql
+from hooktui.store.queries.deliveries import matching_steps
+from hooktui.store.queries.events import bodies_by_id
+from hooktui.store.queries.pace import Pace
+from hooktui.store.tables import DELIVERY, EVENT, HOOK
+
+MOST_ROWS: Final = 5_000
+"""Deliveries that one read looks at."""
+MOST_EVENTS: Final = 500
+"""Events that one read looks at."""
+_CHUNK: Final = 500
+_TEXTS_AT_ONCE: Final = 50
+"""Events whose bodies are in memory at the same time: at most 12.5 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayWalk:
+    """The walk of one hook of a replay, or of a plan.
+
+    Attributes:
+        selection: what is selected.
+        hook: the hook, as of the read.
+        replay: the replay; None for a plan.
+        bound: the highest id of deliveries that were created before the replay.
+    """
+
+    selection: PairSelection
+    hook: LiveHook
+    replay: int | None
+    bound: int
+
+
+class FoundPair(NamedTuple):
+    """A pair that the walk came to, and what a replay does with it.
+
+    ``duplicate`` says whether a delivery of it was delivered before.
+    """
+
+    place: int
+    event: int
+    verdict: Act | ReplaySkip
+    delivery: int | None
+    attempts: int
+    size: int
+    duplicate: bool = False
+
+
+@dataclass(slots=True)
+class FoundPairs:
+    """The pairs that a read came to, in their order.
+
+    ``end`` is the cursor after all of them, ``complete`` says that nothing is left after it.
+    """
+
+    pairs: list[FoundPair] = field(default_factory=list)
+    end: int = 0
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCandidates:
+    """The candidates that a read found; see `ReplayStep` for the fields."""
+
+    candidates: Sequence[ReplayCandidate]
+    end: int
+    skipped: Mapping[str, int]
+    complete: bool
+
+
+def first_cursor(selection: PairSelection) -> int:
+    """Return the cursor at the begin of a walk: deliveries have higher ids than their events."""
+    return max(selection.first_event - 1, 0)
+
+
+def last_cursor(walk: ReplayWalk) -> int:
+    """Return the cursor at the end of a walk."""
+    if walk.selection.mode.walks_events:
+        return min(walk.bound, walk.selection.last_event)
+    return walk.bound
+
+
+def next_candidates(
+    conn: Connection, walk: ReplayWalk, cursor: int, most: int = 2 * STEP_DELIVERIES
+) -> FoundCandidates:
+    """Return the next pairs to send after a cursor, oldest first."""
+    pace = Pace(conn)
+    candidates: list[ReplayCandidate] = []
+    skipped: Counter[str] = Counter()
+    limit = MOST_EVENTS if walk.selection.mode.walks_events else MOST_ROWS
+    rows, complete = 0, False
+    while rows < limit and not complete and len(candidates) < most:
+        found, looked_at = next_pairs(conn, walk, cursor, pace, min(_CHUNK, limit - rows))
+        rows += looked_at
+        complete = found.complete
+        for pair in found.pairs:
+            if isinstance(pair.verdict, ReplaySkip):
+                skipped[pair.verdict.value] += 1
+                continue
+            candidates.append(
+                ReplayCandidate(
+                    pair.place, EventId(pair.event),
+                    None if pair.delivery is None else DeliveryId(pair.delivery),
+                    pair.attempts, pair.size, dict(skipped),
+                )
+            )  # fmt: skip
+            skipped.clear()
+        cursor = found.end
+    return FoundCandidates(candidates, cursor, dict(skipped), complete)
+
+
+def next_pairs(
+    conn: Connection,
+    walk: ReplayWalk,
+    cursor: int,
+    pace: Pace,
+    most: int = _CHUNK,
+    *,
+    duplicates: bool = False,
+) -> tuple[FoundPairs, int]:
+    """Return the pairs among the next rows after a cursor, and the number of rows.
+
+    Args:
+        conn: a read connection.
+        walk: the walk.
+        cursor: where it is.
+        pace: pauses while filters are matched.
+        most: the number of rows to look at.
+        duplicates: whether to find out which pairs were delivered before.
+    """
+    if walk.selection.mode.walks_events:
+        return _pairs_of_events(conn, walk, cursor, pace, most, duplicates=duplicates)
+    return _pairs_of_deliveries(conn, walk, cursor, pace, most, duplicates=duplicates)
+
+
+# By delivery
+
+
+class _Row(NamedTuple):
+    """A delivery, its event, and the newest delivery of the same pair."""
+
+    id: int
+    event: int
+    event_type: str
+    status: str
+    cause: str | None
+    replay: int | None
+    attempts: int
+    newest: int
+    accepted_ms: int
+    size: int
+    purged: bool
+    fits: bool
+    delivered: bool
+
+
+def _pairs_of_deliveries(
+    conn: Connection,
+    walk: ReplayWalk,
+    cursor: int,
+    pace: Pace,
+    most: int,
+    *,
+    duplicates: bool,
+) -> tuple[FoundPairs, int]:
+    selection = walk.selection
+    inside, outside = _filter_of(walk)
+    query = _rows_query(walk, inside, duplicates=duplicates).where(
+        DELIVERY.c.hook_id == walk.hook.id, DELIVERY.c.id > cursor, DELIVERY.c.id <= walk.bound
+    )
+    if selection.mode is ReplayMode.FAILED:
+        rows = _rows_by_cause(conn, walk, query, cursor, most)
+    else:
+        ordered = query.order_by(DELIVERY.c.id).limit(most)
+        rows = [_Row(*row) for row in conn.execute(ordered)]
+    pace.rest_when_due()
+    found = FoundPairs(end=rows[-1].id if len(rows) == most else walk.bound)
+    found.end = max(found.end, cursor)
+    found.complete = len(rows) < most
+    judged = []
+    for row in rows:
+        if selection.contains(row.accepted_ms) and selection.includes_type(row.event_type):
+            verdict = _judge_row(walk, row)
+            if verdict is not None:
+                judged.append((row, verdict))
+    fitting = _fitting(conn, pace, outside, [row.id for row, act in judged if _asks(row, act)])
+    left_out = walk.hook.settings.ordered and not selection.include_ordered
+    for row, verdict in judged:
+        fits = row.fits and (fitting is None or row.id in fitting)
+        result = after_filters(verdict, fits=fits, purged=bool(row.purged), ordered=left_out)
+        if result is not None:
+            pair = FoundPair(
+                row.id, row.event, result, row.id, row.attempts, row.size, bool(row.delivered)
+            )
+            found.pairs.append(pair)
+    return found, len(rows)
+
+
+def _rows_query(
+    walk: ReplayWalk, inside: ColumnElement[bool] | None, *, duplicates: bool
+) -> Select[Any]:
+    other = DELIVERY.alias("other")
+    same_pair = and_(other.c.event_id == DELIVERY.c.event_id, other.c.hook_id == walk.hook.id)
+    newest = select(func.max(other.c.id)).where(same_pair).scalar_subquery()
+    one: ColumnElement[int] = literal_column("1")
+    zero: ColumnElement[int] = literal_column("0")
+    delivered = zero
+    if duplicates:
+        before = and_(same_pair, other.c.status == DeliveryStatus.DELIVERED.value)
+        delivered = case((select(other.c.id).where(before).exists(), one), else_=zero)
+    return (
+        select(
+            DELIVERY.c.id,
+            DELIVERY.c.event_id,
+            DELIVERY.c.event_type,
+            DELIVERY.c.status,
+            DELIVERY.c.cause,
+            DELIVERY.c.replay_id,
+            DELIVERY.c.attempts,
+            newest,
+            EVENT.c.created_at,
+            EVENT.c.size,
+            EVENT.c.body.is_(None),
+            one if inside is None else case((inside, one), else_=zero),
+            delivered,
+        )
+        .join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
+        .join(HOOK, HOOK.c.id == DELIVERY.c.hook_id)
+    )
+
+
+def _rows_by_cause(
+    conn: Connection, walk: ReplayWalk, query: Select[Any], cursor: int, most: int
+) -> list[_Row]:
+    """Return the next undelivered rows: the index has them by cause, each cause in order."""
+    chosen = walk.selection.cause
+    causes = _causes(conn, walk.hook.id) if chosen is None else [chosen]
+    rows: list[_Row] = []
+    for cause in causes:
+        of_cause = query.where(DELIVERY.c.cause == cause).order_by(DELIVERY.c.id).limit(most)
+        rows += [_Row(*row) for row in conn.execute(of_cause)]
+    rows.sort(key=lambda row: row.id)
+    return rows[:most]
+
+
+def _causes(conn: Connection, hook: int) -> list[str]:
+    """Return the causes of a hook's undelivered deliveries, one look-up each."""
+    causes: list[str] = []
+    first = select(func.min(DELIVERY.c.cause)).where(
+        DELIVERY.c.hook_id == hook, DELIVERY.c.cause.is_not(None)
+    )
+    cause = conn.execute(first).scalar()
+    while cause is not None:
+        causes.append(cause)
+        cause = conn.execute(first.where(DELIVERY.c.cause > cause)).scalar()
+    return causes
+
+
+def _judge_row(walk: ReplayWalk, row: _Row) -> Act | ReplaySkip | None:
+    newest = Newest(row.newest, row.status, row.cause, row.replay)
+    return judge(
+        walk.selection, newest, candidate=row.id, replay=walk.replay, bound=walk.bound
+    )  # a newer delivery than this one is older than the bound, or supersedes it
+
+
+def _asks(row: _Row, verdict: Act | ReplaySkip) -> bool:
+    """Return whether the part of the filter outside SQL decides on a row."""
+    return isinstance(verdict, Act) and bool(row.fits)
+
+
+def _filter_of(walk: ReplayWalk) -> tuple[ColumnElement[bool] | None, Filter | None]:
+    parsed = walk.selection.parsed_filter
+    if parsed is None:
+        return None, None
+    inside, outside = filter_sql.conditions(parsed, now_ms())
+    return (and_(*inside) if inside else None), outside
+
+
+def _fitting(
+    conn: Connection, pace: Pace, outside: Filter | None, deliveries: Sequence[int]
+) -> set[int] | None:
+    """Return the deliveries that match the words and ``data.`` terms; None: all."""
+    if outside is None:
+        return None
+    fitting: set[int] = set()
+    for start in range(0, len(deliveries), _TEXTS_AT_ONCE):
+        part = deliveries[start : start + _TEXTS_AT_ONCE]
+        fitting |= pace.run(matching_steps(conn, part, outside, now_ms()))
+    return fitting
+
+
+# By event
+
+
+class _Event(NamedTuple):
+    """An event, and the newest of its deliveries to the hook."""
+
+    id: int
+    type: str
+    created_at: int
+    size: int
+    purged: bool
+    newest: int | None
+
+
+def _pairs_of_events(
+    conn: Connection,
+    walk: ReplayWalk,
+    cursor: int,
+    pace: Pace,
+    most: int,
+    *,
+    duplicates: bool,
+) -> tuple[FoundPairs, int]:
+    selection, hook = walk.selection, walk.hook
+    last = last_cursor(walk)
+    newest = select(func.max(DELIVERY.c.id)).where(
+        DELIVERY.c.event_id == EVENT.c.id, DELIVERY.c.hook_id == hook.id
+    )
+    query = (
+        select(
+            EVENT.c.id, EVENT.c.type, EVENT.c.created_at, EVENT.c.size, EVENT.c.body.is_(None),
+            newest.scalar_subquery(),
+        )
+        .where(
+            EVENT.c.account_id == hook.account,
+            EVENT.c.id > cursor,
+            EVENT.c.id <= last,
+        )
+        .order_by(EVENT.c.id)
+        .limit(most)
+    )  # fmt: skip
+    events = [_Event(*row) for row in conn.execute(query)]
+    pace.rest_when_due()
+    complete = len(events) < most
+    end = max(cursor, last if complete else events[-1].id)
+    events_seen, events = len(events), [e for e in events if selection.contains(e.created_at)]
+    found = FoundPairs(end=end, complete=complete)
+    sent = _newest_rows(conn, walk, events, duplicates=duplicates)
+    fitting = _fitting(conn, pace, _filter_of(walk)[1], [row.id for row in sent.values()])
+    for event, fits in _wanted(conn, pace, walk, events, sent):
+        pair = _pair_of_event(walk, event, sent.get(event.id), fits=fits, fitting=fitting)
+        if pair is not None:
+            found.pairs.append(pair)
+    return found, events_seen
+
+
+def _pair_of_event(
+    walk: ReplayWalk, event: _Event, row: _Row | None, *, fits: bool, fitting: set[int] | None
+) -> FoundPair | None:
+    newest = None
+    if row is not None:
+        newest = Newest(row.id, row.status, row.cause, row.replay)
+        fits = bool(row.fits) and (fitting is None or row.id in fitting)
+    verdict = judge(walk.selection, newest, candidate=None, replay=walk.replay, bound=walk.bound)
+    left_out = walk.hook.settings.ordered and not walk.selection.include_ordered
+    result = after_filters(verdict, fits=fits, purged=bool(event.purged), ordered=left_out)
+    if result is None:
+        return None
+    attempts = 0 if row is None else row.attempts
+    duplicate = row is not None and bool(row.delivered)
+    return FoundPair(event.id, event.id, result, None, attempts, event.size, duplicate)
+
+
+def _newest_rows(
+    conn: Connection, walk: ReplayWalk, events: Sequence[_Event], *, duplicates: bool
+) -> dict[int, _Row]:
+    """Return the newest deliveries of pairs, by event; none where only others are selected."""
+    if walk.selection.mode is ReplayMode.NEVER_SENT:
+        return {}
+    ids = [event.newest for event in events if event.newest is not None]
+    query = _rows_query(walk, _filter_of(walk)[0], duplicates=duplicates)
+    rows = [_Row(*row) for row in conn.execute(query.where(DELIVERY.c.id.in_(ids)))] if ids else []
+    return {row.event: row for row in rows}
+
+
+def _wanted(
+    conn: Connection,
+    pace: Pace,
+    walk: ReplayWalk,
+    events: Sequence[_Event],
+    sent: Mapping[int, _Row],
+) -> Iterator[tuple[_Event, bool]]:
+    """Yield the events that the hook wants or was sent, and whether the selection's filter fits."""
+    hook, selection = walk.hook, walk.selection
+    parsed = selection.parsed_filter
+    concerned = []
+    for event in events:
+        unsent = event.newest is None and wants(hook, event.type)
+        if (unsent or event.id in sent) and selection.includes_type(event.type):
+            concerned.append(event)
+    for start in range(0, len(concerned), _TEXTS_AT_ONCE):
+        part = concerned[start : start + _TEXTS_AT_ONCE]
+        unsent_ids = [event.id for event in part if event.newest is None]
+        bodies: Mapping[int, bytes] = {}
+        if unsent_ids and (_needs_body(hook.filter) or _needs_body(parsed)):
+            bodies = bodies_by_id(conn, unsent_ids)
+        for event in part:
+            if event.newest is not None:
+                yield event, True
+                continue
+            body = bodies.get(event.id)
+            if not event.purged and not _is_sent(hook, pace, event, body):
+                continue
+            fits = parsed is None or pace.run(_match(parsed, event, body))
+            yield event, fits
+
+
+def _is_sent(hook: LiveHook, pace: Pace, event: _Event, body: bytes | None) -> bool:
+    """Return whether the filter of a hook matches an event."""
+    if hook.filter is None:
+        return True
+    return pace.run(hook.filter.match_once_steps(_subject(event, body), 0))
+
+
+def _needs_body(parsed: Filter | None) -> bool:
+    return parsed is not None and any(
+        term.key in (FilterKey.DATA, FilterKey.WORD) for term in parsed.terms
+    )
+
+
+def _match(parsed: Filter, event: _Event, body: bytes | None) -> Steps[bool]:
+    return (yield from parsed.match_once_steps(_subject(event, body), now_ms()))
+
+
+def _subject(event: _Event, body: bytes | None) -> Subject:
+    identity = encode("evt", event.id)
+    return Subject(
+        at_ms=event.created_at,
+        event_type=event.type,
+        words=lambda: f"{identity}\n{event.type}\n{(body or b'').decode('utf-8', 'replace')}",
+        data=partial(Stored, body),
+    )

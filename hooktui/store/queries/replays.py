@@ -1,0 +1,345 @@
+"""Replays: how far they are, and which of them a server may run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import starmap
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, and_, func, literal_column, or_, select
+
+from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
+from hooktui.domain.deliveries import DeliveryStatus
+from hooktui.domain.errors import NotFound
+from hooktui.domain.ids import AccountId, HookId, encode, time_of
+from hooktui.domain.replays import (
+    UNFINISHED,
+    PairSelection,
+    ReplayMode,
+    ReplayState,
+    WalkState,
+    add_counts,
+    check_selection,
+)
+from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.replays import Replay, ReplayHook, ReplayProgress, ReplaySelection
+from hooktui.store.queries.engine import is_paused
+from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
+from hooktui.store.queries.replay_candidates import first_cursor
+from hooktui.store.tables import (
+    DELIVERY,
+    HOOK,
+    HOOK_STATE,
+    REPLAY,
+    REPLAY_HOOK,
+    in_account,
+)
+
+
+class _Row(NamedTuple):
+    """A replay without its key."""
+
+    id: int
+    account_id: int
+    state: str
+    state_reason: str | None
+    selection: str
+    rate_per_s: float
+    max_deliveries: int | None
+    created_at: int
+    created_by: str
+    changed_at: int
+    changed_by: str
+    ended_at: int | None
+    server: str | None
+    lease_until: int | None
+
+
+class _HookRow(NamedTuple):
+    """One hook of a replay."""
+
+    replay_id: int
+    hook_id: int
+    state: str
+    reason: str | None
+    cursor: int
+    sent: int
+    retried: int
+    skipped: str
+    name: str
+    active: bool
+    deleted_at: int | None
+    breaker_until: int | None
+
+
+_COLUMNS = [REPLAY.c[name] for name in _Row._fields]
+_WALK_COLUMNS = [REPLAY_HOOK.c[name] for name in _HookRow._fields[:8]]
+_RESULTS = {
+    DeliveryStatus.DELIVERED.value: "delivered",
+    DeliveryStatus.FAILED.value: "failed",
+    DeliveryStatus.CANCELLED.value: "cancelled",
+    DeliveryStatus.PENDING.value: "waiting",
+    DeliveryStatus.SENDING.value: "waiting",
+}
+
+
+def stored_selection(text: str) -> PairSelection:
+    """Return the selection of a replay from its column."""
+    return check_selection(msgspec.json.decode(text, type=ReplaySelection), 0)
+
+
+def list_replays(
+    conn: Connection,
+    account: AccountId,
+    page: PageRequest,
+    state: str | None = None,
+    hook: HookId | None = None,
+) -> Page[Replay]:
+    """Return a page of an account's replays, newest first.
+
+    Raises:
+        Refused: the page request is not acceptable.
+    """
+    rows = select(*_COLUMNS).where(REPLAY.c.account_id == account)
+    if state is not None:
+        rows = rows.where(REPLAY.c.state == state)
+    if hook is not None:
+        of_hook = select(REPLAY_HOOK.c.replay_id).where(REPLAY_HOOK.c.hook_id == hook)
+        rows = rows.where(REPLAY.c.id.in_(of_hook))
+    listing = PagedQuery(rows, _Row, REPLAY.c.id, {"id": None, "created_at": None}, counted=rows)
+    return page_of(conn, page, listing, lambda some: _build(conn, some))
+
+
+def get_replay(conn: Connection, account: AccountId | None, replay: int) -> Replay:
+    """Return a replay of an account, or (None) of any.
+
+    Raises:
+        NotFound: there is no such replay there.
+    """
+    query = select(*_COLUMNS).where(REPLAY.c.id == replay, in_account(REPLAY, account))
+    row = conn.execute(query).first()
+    if row is None:
+        raise no_replay(replay)
+    return _build(conn, [_Row(*row)])[0]
+
+
+def no_replay(replay: int) -> NotFound:
+    """Return the error for a replay that does not exist in this account."""
+    return NotFound(f"there is no replay {encode('rpl', replay)} here; see: hooktui replay list")
+
+
+def replays_by_id(conn: Connection, replays: Iterable[int]) -> dict[int, Replay]:
+    """Return the existing replays among ids, by id."""
+    ids = list(replays)
+    if not ids:
+        return {}
+    rows = list(starmap(_Row, conn.execute(select(*_COLUMNS).where(REPLAY.c.id.in_(ids)))))
+    return {row.id: replay for row, replay in zip(rows, _build(conn, rows), strict=True)}
+
+
+def waits_for(*, active: bool, breaker_until: int | None, paused: bool, now: int) -> str | None:
+    """Return what keeps the deliveries of a hook from being sent; None: nothing known."""
+    if not active:
+        return "disabled"
+    if paused:
+        return "paused"
+    return "breaker" if breaker_until is not None and breaker_until > now else None
+
+
+def _build(conn: Connection, rows: Sequence[_Row]) -> list[Replay]:
+    if not rows:
+        return []
+    ids = [row.id for row in rows]
+    walks = _walks(conn, ids)
+    results = _results(conn, ids)
+    paused = is_paused(conn)
+    now = now_ms()
+    return [
+        _replay(row, walks.get(row.id, []), results.get(row.id, {}), paused=paused, now=now)
+        for row in rows
+    ]
+
+
+def _walks(conn: Connection, replays: Sequence[int]) -> dict[int, list[_HookRow]]:
+    query = (
+        select(
+            *_WALK_COLUMNS, HOOK.c.name, HOOK.c.active, HOOK.c.deleted_at,
+            HOOK_STATE.c.breaker_until,
+        )
+        .join(HOOK, HOOK.c.id == REPLAY_HOOK.c.hook_id)
+        .outerjoin(HOOK_STATE, HOOK_STATE.c.hook_id == REPLAY_HOOK.c.hook_id)
+        .where(REPLAY_HOOK.c.replay_id.in_(replays))
+        .order_by(REPLAY_HOOK.c.hook_id)
+    )  # fmt: skip
+    walks: dict[int, list[_HookRow]] = {}
+    for row in starmap(_HookRow, conn.execute(query)):
+        walks.setdefault(row.replay_id, []).append(row)
+    return walks
+
+
+def _results(conn: Connection, replays: Sequence[int]) -> dict[int, dict[str, int]]:
+    """Return the deliveries of replays by result."""
+    counted = (
+        select(DELIVERY.c.replay_id, DELIVERY.c.status, func.count())
+        .where(DELIVERY.c.replay_id.in_(replays))
+        .group_by(DELIVERY.c.replay_id, DELIVERY.c.status)
+    )
+    results: dict[int, dict[str, int]] = {}
+    for replay, status, count in conn.execute(counted):
+        of_replay = results.setdefault(replay, {})
+        name = _RESULTS[status]
+        of_replay[name] = of_replay.get(name, 0) + count
+    return results
+
+
+def _replay(
+    row: _Row, walks: Sequence[_HookRow], results: Mapping[str, int], *, paused: bool, now: int
+) -> Replay:
+    selection = msgspec.json.decode(row.selection, type=ReplaySelection)
+    hooks = tuple(_hook(row, walk, paused=paused, now=now) for walk in walks)
+    skipped: Mapping[str, int] = {}
+    for hook in hooks:
+        skipped = add_counts(skipped, hook.skipped)
+    sent, retried = sum(hook.sent for hook in hooks), sum(hook.retried for hook in hooks)
+    total = row.max_deliveries
+    ended = row.state not in UNFINISHED
+    left = None if total is None or ended else max(total - sent - retried, 0)
+    return Replay(
+        id=encode("rpl", row.id),
+        account=row.account_id,
+        state=row.state,
+        state_reason=row.state_reason,
+        selection=selection,
+        rate_per_s=row.rate_per_s,
+        max_deliveries=total,
+        server=row.server if row.state == ReplayState.RUNNING else None,
+        created_at=to_rfc3339(row.created_at),
+        created_by=row.created_by,
+        changed_at=to_rfc3339(row.changed_at),
+        changed_by=row.changed_by,
+        ended_at=optional_rfc3339(row.ended_at),
+        progress=ReplayProgress(
+            total=total,
+            sent=sent,
+            retried=retried,
+            delivered=results.get("delivered", 0),
+            failed=results.get("failed", 0),
+            waiting=results.get("waiting", 0),
+            cancelled=results.get("cancelled", 0),
+            skipped=skipped,
+            position=_position(row, walks),
+            estimate_s=None if left is None else round(left / row.rate_per_s),
+        ),
+        hooks=hooks,
+    )
+
+
+def _hook(row: _Row, walk: _HookRow, *, paused: bool, now: int) -> ReplayHook:
+    waits = None
+    if row.state == ReplayState.RUNNING and walk.state == WalkState.WALKING:
+        waits = waits_for(
+            active=walk.active, breaker_until=walk.breaker_until, paused=paused, now=now
+        )
+    return ReplayHook(
+        hook=walk.hook_id,
+        name=walk.name,
+        state=walk.state,
+        reason=walk.reason,
+        waits_for=waits,
+        sent=walk.sent,
+        retried=walk.retried,
+        skipped=msgspec.json.decode(walk.skipped, type=dict[str, int]),
+    )
+
+
+def _position(row: _Row, walks: Sequence[_HookRow]) -> str | None:
+    """Return the time of the last event that was handled."""
+    begin = first_cursor(stored_selection(row.selection))
+    newest = max((walk.cursor for walk in walks if walk.cursor > begin), default=None)
+    return None if newest is None else to_rfc3339(time_of(newest))
+
+
+# For the server that runs them
+
+
+@dataclass(frozen=True, slots=True)
+class RunningWalk:
+    """One hook of a replay that is being run: where its walk is."""
+
+    hook: HookId
+    cursor: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunningReplay:
+    """A replay that a server runs, with the hooks whose walks are not done or set aside.
+
+    ``walked`` says whether all hooks are done, ``used_up`` whether it sent all that it may.
+    """
+
+    id: int
+    account: AccountId
+    selection: PairSelection
+    rate_per_s: float
+    walks: tuple[RunningWalk, ...]
+    walked: bool
+    used_up: bool
+
+
+def may_be_taken(conn: Connection, now: int) -> bool:
+    """Return whether a running replay has no live lease."""
+    free = select(REPLAY.c.id).where(
+        REPLAY.c.state == literal_column(f"'{ReplayState.RUNNING.value}'"),  # for a partial index
+        or_(REPLAY.c.lease_until.is_(None), REPLAY.c.lease_until <= now),
+    )
+    return conn.execute(free.limit(1)).first() is not None
+
+
+def replays_of(conn: Connection, token: int) -> list[RunningReplay]:
+    """Return the running replays whose lease has a token."""
+    query = select(*_COLUMNS).where(
+        and_(REPLAY.c.state == ReplayState.RUNNING.value, REPLAY.c.owner_token == token)
+    )
+    rows = list(starmap(_Row, conn.execute(query.order_by(REPLAY.c.id))))
+    walks = _walks(conn, [row.id for row in rows]) if rows else {}
+    return [_running(row, walks.get(row.id, [])) for row in rows]
+
+
+def _running(row: _Row, walks: Sequence[_HookRow]) -> RunningReplay:
+    handled = sum(walk.sent + walk.retried for walk in walks)
+    return RunningReplay(
+        id=row.id,
+        account=AccountId(row.account_id),
+        selection=stored_selection(row.selection),
+        rate_per_s=row.rate_per_s,
+        walks=tuple(
+            RunningWalk(HookId(walk.hook_id), walk.cursor)
+            for walk in walks
+            if walk.state == WalkState.WALKING
+        ),
+        walked=all(walk.state == WalkState.DONE for walk in walks),
+        used_up=row.max_deliveries is not None and handled >= row.max_deliveries,
+    )
+
+
+def is_sending(conn: Connection, replay: int) -> bool:
+    """Return whether a delivery of a replay is being sent."""
+    sending = select(DELIVERY.c.id).where(
+        DELIVERY.c.replay_id == replay, DELIVERY.c.status == DeliveryStatus.SENDING.value
+    )
+    return conn.execute(sending.limit(1)).first() is not None
+
+
+def hooks_to_replay(conn: Connection, account: AccountId, mode: ReplayMode) -> list[HookId]:
+    """Return the hooks that "all" stands for: those with undelivered events, or the active ones."""
+    hooks = select(HOOK.c.id).where(HOOK.c.account_id == account, HOOK.c.deleted_at.is_(None))
+    if mode is ReplayMode.FAILED:
+        undelivered = select(DELIVERY.c.id).where(
+            DELIVERY.c.hook_id == HOOK.c.id, DELIVERY.c.cause.is_not(None)
+        )
+        hooks = hooks.where(undelivered.exists())
+    else:
+        hooks = hooks.where(HOOK.c.active)
+    return [HookId(hook) for hook in conn.execute(hooks.order_by(HOOK.c.id)).scalars()]

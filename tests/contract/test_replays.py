@@ -1,0 +1,446 @@
+"""Replays in the store: selection, steps and their fences, states, limits."""
+
+from __future__ import annotations
+
+from dataclasses import replace as changed
+
+import pytest
+from sqlalchemy import select, update
+
+from hooktui.domain.errors import Conflict, NotFound, Refused
+from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode
+from hooktui.domain.replays import check_selection
+from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.replays import Replay, ReplaySelection
+from hooktui.store import changes, queries
+from hooktui.store.contract import ReplayStep, ReplayStepResult, StepOutcome
+from hooktui.store.queries.pages import PageRequest
+from hooktui.store.tables import DELIVERY, EVENT, HOOK_STATE, REPLAY
+from tests.support.stores import (
+    ADA,
+    DEFAULT,
+    Opened,
+    attempt,
+    deliveries,
+    emit,
+    make_hook,
+    result_of,
+)
+
+TOKEN_OF_OTHERS = 7
+
+
+async def give_up(opened: Opened, hook: Hook, count: int, code: int = 503) -> None:
+    """Emit events whose delivery to a hook fails for good; other hooks keep theirs waiting."""
+    await emit(opened.store, count)
+    claims = await opened.store.claim(HookId(hook.id), 500)
+    results = [result_of(claim, opened.clock, code, schedule_s=()) for claim in claims]
+    await opened.store.record(results)
+
+
+async def start(
+    opened: Opened, *hooks: Hook, most: int | None = None, rate: float = 50, **selection: object
+) -> Replay:
+    """Create a replay and take it."""
+    given = ReplaySelection(hooks=tuple(hook.id for hook in hooks), **selection)
+    checked = check_selection(given, opened.clock.ms)
+    replay, _ = await opened.store.write(changes.create_replay, ADA, DEFAULT, checked, rate, most)
+    await opened.store.write(changes.take_replays, opened.store.token, "0")
+    return replay
+
+
+def number(replay: Replay) -> int:
+    return decode("rpl", replay.id)
+
+
+async def next_step(opened: Opened, replay: Replay, hook: Hook, most: int = 100) -> ReplayStep:
+    """Plan the next step as the runner does."""
+    store = opened.store
+    (running,) = await store.read(queries.replays_of, store.token)
+    (walk,) = [walk for walk in running.walks if walk.hook == hook.id]
+    live = store.hooks()[HookId(hook.id)]
+    place = queries.ReplayWalk(running.selection, live, running.id, running.id)
+    found = await store.read(queries.next_candidates, place, walk.cursor)
+    candidates = found.candidates[:most]
+    whole = len(candidates) == len(found.candidates)
+    return ReplayStep(
+        replay=running.id, token=store.token, hook=walk.hook, version=live.version,
+        selection=running.selection, cursor=walk.cursor, candidates=candidates,
+        end=found.end if whole else candidates[-1].place, skipped=found.skipped if whole else {},
+        complete=found.complete and whole,
+    )  # fmt: skip
+
+
+async def step(opened: Opened, replay: Replay, hook: Hook, most: int = 100) -> ReplayStepResult:
+    return await opened.store.replay(await next_step(opened, replay, hook, most))
+
+
+async def seen(opened: Opened, replay: Replay) -> Replay:
+    return await opened.store.read(queries.get_replay, DEFAULT, number(replay))
+
+
+async def waiting_of(opened: Opened, hook: Hook) -> int:
+    query = select(HOOK_STATE.c.waiting).where(HOOK_STATE.c.hook_id == hook.id)
+    return (await opened.store.read(lambda conn: conn.execute(query).one()))[0]
+
+
+async def test_a_step_sends_dead_letters_again_and_moves_the_cursor(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 5)
+    replay = await start(opened, hook)
+    first = await step(opened, replay, hook, 2)
+    assert (first.outcome, len(first.claims), first.walked) == (StepOutcome.DONE, 2, False)
+    second = await step(opened, replay, hook)
+    assert (len(second.claims), second.walked) == (3, True)
+    assert len({claim.event for claim in (*first.claims, *second.claims)}) == 5
+    await opened.store.record(
+        [result_of(claim, opened.clock) for claim in (*first.claims, *second.claims)]
+    )
+    after = await seen(opened, replay)
+    assert (after.progress.sent, after.progress.delivered, after.progress.waiting) == (5, 5, 0)
+    rows = await deliveries(opened.store)
+    assert [row.cause for row in rows] == [None] * 10
+    assert [row.replay for row in rows] == [None] * 5 + [replay.id] * 5
+    assert {row.trigger for row in rows[5:]} == {"replay"}
+    assert await waiting_of(opened, hook) == 0
+
+
+async def test_retrying_deliveries_are_tried_now_without_a_new_row(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await emit(opened.store, 2)
+    await attempt(opened.store, opened.clock, hook, 500)
+    replay = await start(opened, hook)
+    result = await step(opened, replay, hook)
+    assert [claim.number for claim in result.claims] == [2, 2]
+    await opened.store.record([result_of(claim, opened.clock) for claim in result.claims])
+    rows = await deliveries(opened.store)
+    assert [(row.status, row.replay) for row in rows] == [("delivered", replay.id)] * 2
+    after = await seen(opened, replay)
+    assert (after.progress.sent, after.progress.retried, after.progress.delivered) == (0, 2, 2)
+    assert await waiting_of(opened, hook) == 0
+
+
+@pytest.mark.parametrize("broken", ["state", "owner", "cursor"])
+async def test_a_step_needs_state_owner_and_cursor_as_read(opened: Opened, broken: str) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 3)
+    replay = await start(opened, hook)
+    planned = await next_step(opened, replay, hook)
+    if broken == "state":
+        await opened.store.write(changes.pause_replay, ADA, None, number(replay))
+        owned = update(REPLAY).values(owner_token=opened.store.token)
+        await opened.store.write(lambda tx: tx.conn.execute(owned))
+    elif broken == "owner":
+        stolen = update(REPLAY).values(owner_token=TOKEN_OF_OTHERS)
+        await opened.store.write(lambda tx: tx.conn.execute(stolen))
+    else:
+        await step(opened, replay, hook, 1)
+        moved = len(await deliveries(opened.store))
+    before = len(await deliveries(opened.store))
+    result = await opened.store.replay(planned)
+    assert (result.outcome, list(result.claims)) == (StepOutcome.STOPPED, [])
+    assert len(await deliveries(opened.store)) == before
+    if broken == "cursor":
+        assert before == moved
+
+
+async def test_never_sent_selects_what_the_hook_wants_now(opened: Opened) -> None:
+    await make_hook(opened.store)
+    wanted = await emit(opened.store, 2, body=b'{"a": 1}')
+    await emit(opened.store, 1, body=b'{"a": 2}')
+    await emit(opened.store, 1, event_type="cluster.error")
+    hook = await make_hook(opened.store, filter="data.a:1")
+    await emit(opened.store, 1, body=b'{"a": 1}')
+    replay = await start(opened, hook, mode="never-sent", since="1h")
+    result = await step(opened, replay, hook)
+    assert [claim.event for claim in result.claims] == [event.id for event in wanted]
+    assert result.walked
+
+
+async def test_sent_and_all(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await emit(opened.store, 3)
+    claims = await opened.store.claim(HookId(hook.id), 3)
+    await opened.store.record([result_of(claims[0], opened.clock)])
+    await opened.store.record([result_of(claims[1], opened.clock, 500)])
+    await opened.store.release([claims[2]])
+    replay = await start(opened, hook, mode="sent", since="1h")
+    result = await step(opened, replay, hook)
+    assert [claim.event for claim in result.claims] == [claims[0].event, claims[1].event]
+    after = await seen(opened, replay)
+    assert (after.progress.sent, after.progress.retried) == (1, 1)
+    assert after.progress.skipped == {"waiting": 1}
+    await opened.store.write(changes.abort_replay, ADA, None, number(replay))
+    other = await make_hook(opened.store, name="late")
+    replay = await start(opened, other, mode="all", since="1h")
+    result = await step(opened, replay, other)
+    assert len(result.claims) == 3
+
+
+async def test_skip_reasons(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 4)
+    rows = await deliveries(opened.store)
+    events = [decode("evt", row.event) for row in rows]
+    replay = await start(opened, hook, filter="code:503")
+    planned = await next_step(opened, replay, hook)
+    purge = update(EVENT).where(EVENT.c.id == events[0]).values(body=None)
+    await opened.store.write(lambda tx: tx.conn.execute(purge))
+    second = DeliveryId(decode("dlv", rows[1].id))
+    await opened.store.write(changes.resend, ADA, None, second)
+    result = await opened.store.replay(planned)
+    assert result.outcome is StepOutcome.OUTDATED  # the filter was matched with another delivery
+    result = await step(opened, replay, hook)
+    assert len(result.claims) == 2
+    after = await seen(opened, replay)
+    assert after.progress.skipped == {"purged": 1}
+
+
+async def test_superseded(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 2)
+    rows = await deliveries(opened.store)
+    replay = await start(opened, hook)
+    planned = await next_step(opened, replay, hook)
+    await opened.store.write(changes.resend, ADA, None, DeliveryId(decode("dlv", rows[0].id)))
+    result = await opened.store.replay(planned)
+    assert len(result.claims) == 1
+    assert (await seen(opened, replay)).progress.skipped == {"superseded": 1}
+
+
+async def test_a_filter_skips(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 2, 503)
+    await give_up(opened, hook, 1, 404)
+    replay = await start(opened, hook, filter="code:4xx")
+    result = await step(opened, replay, hook)
+    assert len(result.claims) == 1
+    assert (await seen(opened, replay)).progress.skipped == {"filter": 2}
+
+
+async def test_a_cause_narrows(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 2, 503)
+    await give_up(opened, hook, 1, 404)
+    replay = await start(opened, hook, cause="http_404")
+    result = await step(opened, replay, hook)
+    assert len(result.claims) == 1
+    assert (await seen(opened, replay)).progress.skipped == {}
+
+
+async def test_ordered_hooks_are_left_out_or_wait_in_line(opened: Opened) -> None:
+    hook = await make_hook(opened.store, ordered=True)
+    for _ in range(3):
+        await emit(opened.store)
+        (claim,) = await opened.store.claim(HookId(hook.id), 1)
+        await opened.store.record([result_of(claim, opened.clock, 503, schedule_s=())])
+    replay = await start(opened, hook)
+    result = await step(opened, replay, hook)
+    assert (list(result.claims), result.walked) == ([], True)
+    assert (await seen(opened, replay)).progress.skipped == {"ordered": 3}
+    await opened.store.write(changes.finish_replay, opened.store.token, number(replay), None)
+    replay = await start(opened, hook, include_ordered=True)
+    for place in range(3):
+        result = await step(opened, replay, hook, 2)
+        assert (result.outcome, list(result.claims)) == (StepOutcome.DONE, [])
+        if place < 2:
+            assert (await step(opened, replay, hook, 1)).outcome is StepOutcome.WAITS
+        (claim,) = await opened.store.claim(HookId(hook.id), 1)
+        await opened.store.record([result_of(claim, opened.clock)])
+    assert (await seen(opened, replay)).progress.sent == 3
+
+
+async def test_never_more_than_max_deliveries(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 5)
+    replay = await start(opened, hook, most=3)
+    result = await step(opened, replay, hook)
+    assert (len(result.claims), result.used_up, result.walked) == (3, True, True)
+
+
+async def test_a_disabled_hook_waits_and_a_deleted_one_is_done(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 1)
+    replay = await start(opened, hook)
+    planned = await next_step(opened, replay, hook)
+    await opened.store.write(
+        changes.change_hook, ADA, None, HookId(hook.id), lambda s: changed(s, active=False)
+    )
+    assert (await opened.store.replay(planned)).outcome is StepOutcome.WAITS
+    assert (await seen(opened, replay)).hooks[0].waits_for == "disabled"
+    await opened.store.write(changes.delete_hook, ADA, None, HookId(hook.id))
+    assert (await opened.store.replay(planned)).walked
+    (walk,) = (await seen(opened, replay)).hooks
+    assert (walk.state, walk.reason) == ("done", "hook deleted")
+
+
+async def test_a_pause_of_all_sending_stops_steps(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 1)
+    replay = await start(opened, hook)
+    planned = await next_step(opened, replay, hook)
+    await opened.store.write(changes.pause, ADA)
+    assert (await opened.store.replay(planned)).outcome is StepOutcome.WAITS
+    await opened.store.write(changes.resume, ADA)
+    assert (await opened.store.replay(planned)).outcome is StepOutcome.DONE
+
+
+async def test_states_follow_the_table(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 1)
+    replay = number(await start(opened, hook))
+    store = opened.store
+    with pytest.raises(Conflict):
+        await store.write(changes.resume_replay, ADA, None, replay)
+    paused = await store.write(changes.pause_replay, ADA, None, replay)
+    assert (paused.state, paused.server) == ("paused", None)
+    with pytest.raises(Conflict):
+        await store.write(changes.pause_replay, ADA, None, replay)
+    assert (await store.write(changes.change_rate, ADA, None, replay, 5.0)).rate_per_s == 5
+    running = await store.write(changes.resume_replay, ADA, None, replay)
+    assert running.state == "running"
+    ended = await store.write(changes.abort_replay, ADA, None, replay)
+    assert (ended.state, ended.hooks[0].state) == ("aborted", "done")
+    for change in (changes.pause_replay, changes.resume_replay, changes.abort_replay):
+        with pytest.raises(Conflict):
+            await store.write(change, ADA, None, replay)
+    with pytest.raises(Conflict):
+        await store.write(changes.change_rate, ADA, None, replay, 5.0)
+    with pytest.raises(NotFound):
+        await store.write(changes.pause_replay, ADA, AccountId(2), replay)
+
+
+async def test_abort_cancels_what_waits_if_asked(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 3)
+    replay = await start(opened, hook)
+    result = await step(opened, replay, hook)
+    await opened.store.release(result.claims)
+    await opened.store.write(changes.abort_replay, ADA, None, number(replay), cancel_waiting=True)
+    after = await seen(opened, replay)
+    assert (after.progress.cancelled, after.progress.waiting) == (3, 0)
+    assert await waiting_of(opened, hook) == 0
+
+
+async def test_conflicts_at_the_start(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 1)
+    first = await start(opened, hook)
+    with pytest.raises(Conflict, match=first.id):
+        await start(opened, hook)
+    off = await make_hook(opened.store, active=False)
+    with pytest.raises(Conflict, match="disabled"):
+        await start(opened, off)
+    with pytest.raises(NotFound):
+        await start(opened, changed(off, id=99))
+    for _ in range(19):
+        await start(opened, await make_hook(opened.store))
+    with pytest.raises(Conflict, match="20"):
+        await start(opened, await make_hook(opened.store))
+
+
+async def test_an_idempotency_key_creates_one_replay(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    selection = check_selection(ReplaySelection(hooks=(hook.id,)), opened.clock.ms)
+    values = (changes.create_replay, ADA, DEFAULT, selection, 50, None)
+    first, made = await opened.store.write(*values, key="k", body_sha256=b"1")
+    again, made_again = await opened.store.write(*values, key="k", body_sha256=b"1")
+    assert (first.id, made, made_again) == (again.id, True, False)
+    with pytest.raises(Refused):
+        await opened.store.write(*values, key="k", body_sha256=b"2")
+
+
+async def test_a_lease_ends_and_another_server_takes_over(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 2)
+    replay = await start(opened, hook)
+    store, clock = opened.store, opened.clock
+    assert not await store.read(queries.may_be_taken, clock.ms)
+    clock.advance(14)
+    await store.write(changes.renew_replays, store.token, [number(replay)])
+    clock.advance(14)
+    assert not await store.read(queries.may_be_taken, clock.ms)
+    clock.advance(2)
+    assert await store.read(queries.may_be_taken, clock.ms)
+    planned = await next_step(opened, replay, hook)
+    await store.write(changes.take_replays, TOKEN_OF_OTHERS, "1")
+    assert (await store.replay(planned)).outcome is StepOutcome.STOPPED
+    assert (await seen(opened, replay)).server == "1"
+
+
+async def test_a_replay_pauses_if_no_server_ran_it_for_an_hour(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 2)
+    replay = await start(opened, hook)
+    opened.clock.advance(3_616)
+    await opened.store.write(changes.take_replays, opened.store.token, "0")
+    after = await seen(opened, replay)
+    assert (after.state, after.state_reason) == ("paused", "no server ran it for an hour")
+
+
+async def test_a_restart_takes_replays_at_once(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 2)
+    await start(opened, hook)
+    assert not await opened.store.read(queries.may_be_taken, opened.clock.ms)
+    await opened.again()
+    assert await opened.store.read(queries.may_be_taken, opened.clock.ms)
+
+
+async def test_set_aside_pauses_when_none_is_left(opened: Opened) -> None:
+    one, two = await make_hook(opened.store), await make_hook(opened.store)
+    await give_up(opened, one, 1)
+    replay = await start(opened, one, two)
+    store = opened.store
+    await store.write(changes.set_aside, store.token, number(replay), HookId(one.id))
+    after = await seen(opened, replay)
+    assert (after.state, after.hooks[0].state) == ("running", "set_aside")
+    await store.write(changes.set_aside, store.token, number(replay), HookId(two.id))
+    after = await seen(opened, replay)
+    assert (after.state, after.state_reason) == ("paused", "20 attempts in a row failed")
+    resumed = await store.write(changes.resume_replay, ADA, None, number(replay))
+    assert [walk.state for walk in resumed.hooks] == ["walking", "walking"]
+
+
+async def test_skipped_events_are_forgotten_once_all_were_sent(opened: Opened) -> None:
+    hook = await make_hook(opened.store, active=False)
+    await emit(opened.store, 3)
+    await opened.store.write(
+        changes.change_hook, ADA, None, HookId(hook.id), lambda s: changed(s, active=True)
+    )
+    replay = await start(opened, hook, mode="never-sent", since="1h")
+    result = await step(opened, replay, hook)
+    assert len(result.claims) == 3
+    await opened.store.write(changes.finish_replay, opened.store.token, number(replay))
+    query = select(HOOK_STATE.c.skipped).where(HOOK_STATE.c.hook_id == hook.id)
+    assert (await opened.store.read(lambda conn: conn.execute(query).one()))[0] == 0
+    counted = select(EVENT.c.deliveries)
+    rows = await opened.store.read(lambda conn: conn.execute(counted).all())
+    assert [row[0] for row in rows] == [1, 1, 1]
+
+
+async def test_replays_are_listed_and_in_the_feed(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 1)
+    after = opened.store.feed_end()
+    replay = await start(opened, hook)
+    page = await opened.store.read(queries.list_replays, DEFAULT, PageRequest())
+    assert [one.id for one in page.data] == [replay.id]
+    narrowed = (DEFAULT, PageRequest(), "paused", HookId(hook.id))
+    assert (await opened.store.read(queries.list_replays, *narrowed)).data == []
+    changed_since = await opened.store.feed(after, 100)
+    assert [item.kind for item in changed_since.items] == ["replay"]
+    assert changed_since.items[0].object.id == replay.id
+
+
+async def test_a_caller_that_is_gone_gives_the_deliveries_back(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 2)
+    replay = await start(opened, hook)
+    operation = opened.store.OPERATIONS.replay(await next_step(opened, replay, hook))
+    result = await opened.store.submit(operation)
+    compensation = operation.compensate()
+    await opened.store.submit(compensation)
+    query = select(DELIVERY.c.status).where(DELIVERY.c.replay_id == number(replay))
+    rows = await opened.store.read(lambda conn: conn.execute(query).all())
+    assert [row[0] for row in rows] == ["pending"] * len(result.claims)
