@@ -26,6 +26,7 @@ from hooktui.delivery.hook_queue import HookQueue
 from hooktui.delivery.hook_queues import HookQueues
 from hooktui.delivery.pings import DEFAULT_PINGS, Pings
 from hooktui.delivery.recorder import Recorder
+from hooktui.delivery.replayed import ReplayedDeliveries
 from hooktui.delivery.sender import Sender
 from hooktui.delivery.shortage import MachineShort, Shortages, missing_resource
 from hooktui.delivery.transport import Transport
@@ -50,6 +51,8 @@ from hooktui.store.contract import (
     ClaimedDelivery,
     CommitNotice,
     NewEvent,
+    ReplayStep,
+    ReplayStepResult,
     Store,
 )
 
@@ -87,6 +90,7 @@ class Engine:
     Attributes:
         heartbeat: of the loop that claims.
         shortages: resource shortages of this machine.
+        replayed: deliveries in flight that replays started.
     """
 
     def __init__(
@@ -110,6 +114,7 @@ class Engine:
         self._most = most
         self._most_auto = most_auto
         self._unsent = Unsent(store, self._on_returned)
+        self.replayed = ReplayedDeliveries()
         self._next: deque[ClaimedDelivery] = deque()
         self._due: deque[tuple[HookId, int]] = deque()
         self._attempts: set[asyncio.Task[None]] = set()
@@ -200,6 +205,47 @@ class Engine:
         self._accepted.add(sum(not acceptance.duplicate for acceptance in acceptances))
         failpoints.hit("after_accept_commit")
         return acceptances
+
+    def reserve_spare(self, hook: HookId, most: int, *, owed: bool = False) -> int:
+        """Take places that live traffic leaves free, for deliveries of a replay; return how many.
+
+        Args:
+            hook: its id.
+            most: maximum number of places.
+            owed: the replay waited for long, so the next free slot is its.
+        """
+        if not self._may_claim or self._stopping:
+            return 0
+        own = self.replayed.of_hook(hook)
+        return self._queues.reserve_spare(hook, most, own, self._clock(), owed=owed)
+
+    def keep_no_slot(self, hook: HookId) -> None:
+        """Give a slot that was kept free for a replay to live traffic."""
+        self._queues.keep_none(hook, self._clock())
+        self._wake.set()
+
+    async def replay(self, step: ReplayStep, places: int) -> ReplayStepResult:
+        """Store a step of a replay and start to send its deliveries, in places reserved for them.
+
+        Raises:
+            HooktuiError: nothing was stored, or the outcome is unknown.
+        """
+        count = 0
+        try:
+            result = await self._store.replay(step)
+            count = len(result.claims)
+        finally:
+            for _ in range(places - count):
+                self._queues.unreserve(step.hook, self._clock())
+        if not count:
+            return result
+        failpoints.hit("after_replay_step_commit")
+        if self._stopping:
+            await self._unsent.release(result.claims)
+        else:
+            self.replayed.started(result.claims)
+            self._begin(result.claims)
+        return result
 
     async def ping(self, hook: HookId, body: bytes) -> DeliveryId:
         """Send a test delivery now, also to an inactive hook; return when its result is stored.
@@ -391,6 +437,7 @@ class Engine:
         if not unsent:
             return
         self._count_bodies(-sum([len(claim.body) for claim in unsent]))
+        self.replayed.returned(unsent)
         release = asyncio.create_task(self._unsent.release(unsent), name="return unsent")
         self._returns.add(release)
         release.add_done_callback(self._returns.discard)
@@ -460,6 +507,7 @@ class Engine:
 
     def _on_returned(self, claims: Sequence[ClaimedDelivery]) -> None:
         self._count_bodies(-sum([len(claim.body) for claim in claims]))
+        self.replayed.returned(claims)
         for claim in claims:
             self._queues.free_slot(claim.hook, self._clock())
         self._wake.set()
@@ -491,6 +539,7 @@ class Engine:
         self._failed.add(len(others))
         self._outcomes[Outcome.DELIVERED] += delivered
         self._outcomes.update(others)
+        self.replayed.ended(results)
         self._wake.set()
 
     def _on_commit(self, notice: CommitNotice) -> None:

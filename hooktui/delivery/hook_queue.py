@@ -86,6 +86,7 @@ class HookQueue:
         history: of the adaptive limit, once it changed.
         cut_logged_s: when a cut of the limit was last logged (monotonic).
         closed_until_ms: no delivery starts before it, because the receiver responded 429.
+        kept: slots kept free for a replay that waited for long: 0 or 1.
         ready_queue: the ready queues that contain it, in ``group``.
     """
 
@@ -113,6 +114,7 @@ class HookQueue:
     history: LimitHistory | None = field(default=None, repr=False)
     cut_logged_s: float | None = None
     closed_until_ms: int | None = None
+    kept: int = 0
     ready_queue: ReadyQueues | None = field(default=None, repr=False, compare=False)
     group: int = 0
 
@@ -127,7 +129,7 @@ class HookQueue:
     @property
     def free(self) -> int:
         """How many more deliveries may start."""
-        return max(self.most - self.in_flight, 0)
+        return max(self.most - self.in_flight - self.kept, 0)
 
     @property
     def promised(self) -> int:
@@ -206,7 +208,14 @@ class HookQueue:
         if self.open_until_ms is not None:
             open_now = probe_at_ms(self.open_until_ms, now_ms) > now_ms
             room = 0 if open_now or self.in_flight else min(room, 1)
-        return room if self.bucket is None else min(room, self.bucket.whole(now_ms))
+        if self.bucket is None:
+            return room
+        return max(min(room, self.bucket.whole(now_ms) - self.kept), 0)
+
+    def is_due(self, now_ms: int) -> bool:
+        """Return whether deliveries wait in the queue for a slot now, or are being claimed."""
+        due = self.due_ms is not None and self.due_ms <= now_ms
+        return due or self.claiming or bool(self.waiting)
 
     def wants_ahead(self, now_ms: int) -> int:
         """Return how many due deliveries to claim ahead: none until half of the places are free."""

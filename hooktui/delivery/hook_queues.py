@@ -33,6 +33,7 @@ from hooktui.delivery.hook_queue import (
 )
 from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
+from hooktui.domain.hook_failures import probe_at_ms
 from hooktui.domain.machine import next_wait_s
 
 if TYPE_CHECKING:
@@ -178,9 +179,9 @@ class HookQueues:
             return False
         if not self._has_turn(queue) or queue.is_held(now_ms):
             return False
-        if queue.bucket is not None and queue.bucket.whole(now_ms) < 1:
+        if queue.bucket is not None and queue.bucket.whole(now_ms) < 1 + queue.kept:
             return False
-        if queue.in_flight < queue.most and not queue.waiting:
+        if queue.free and not queue.waiting:
             self._take(queue, 1)
             queue.starting += 1
             if queue.bucket is not None:
@@ -190,6 +191,55 @@ class HookQueues:
             queue.ahead += 1
             return True
         return False
+
+    def reserve_spare(
+        self, hook: HookId, most: int, own: int, now_ms: int, *, owed: bool = False
+    ) -> int:
+        """Take places that live traffic leaves free, for deliveries of a replay; return how many.
+
+        Args:
+            hook: its id.
+            most: maximum number of places.
+            own: the replay's deliveries in flight; they take at most half of the hook's slots.
+            now_ms: the time.
+            owed: the replay waited for long: take one place even if live deliveries wait, or keep
+                the next slot that becomes free.
+        """
+        queue = self._queues.get(hook)
+        if queue is None or not queue.active or queue.is_held(now_ms):
+            return 0
+        count = min(most, max(queue.most // 2, 1) - own)
+        queue.kept = 0
+        if owed:
+            count = min(count, 1)
+            queue.kept = int(count > 0 and queue.open_until_ms is None)
+        elif queue.is_due(now_ms) or not self._has_turn(queue) or not self.may_expand:
+            return 0
+        count = min(count, self._room_for_replay(queue, now_ms))
+        if count <= 0:
+            return 0
+        queue.kept = 0
+        self._take(queue, count)
+        queue.starting += count
+        if queue.bucket is not None:
+            queue.bucket.take(count)
+        return count
+
+    def _room_for_replay(self, queue: HookQueue, now_ms: int) -> int:
+        room = min(queue.most - queue.in_flight, self._most - self._used)
+        if queue.slow:
+            room = min(room, self._most_slow - self._used_slow)
+        if queue.open_until_ms is not None:  # then one may be the probe of the breaker
+            is_closed = probe_at_ms(queue.open_until_ms, now_ms) > now_ms
+            room = 0 if is_closed or queue.in_flight else min(room, 1)
+        return room if queue.bucket is None else min(room, queue.bucket.whole(now_ms))
+
+    def keep_none(self, hook: HookId, now_ms: int) -> None:
+        """Keep no slot free for a replay any more."""
+        queue = self._queues.get(hook)
+        if queue is not None and queue.kept:
+            queue.kept = 0
+            self._consider(queue, now_ms)
 
     def unreserve(self, hook: HookId, now_ms: int) -> None:
         """Release a place that was taken for a delivery that was not stored."""
@@ -430,7 +480,7 @@ class HookQueues:
         """Return whether a delivery that was claimed ahead may start now."""
         return (
             queue.active
-            and queue.in_flight < queue.most
+            and queue.free > 0
             and queue.open_until_ms is None
             and queue.bucket is None
             and self._has_turn(queue)

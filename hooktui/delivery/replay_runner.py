@@ -1,0 +1,422 @@
+"""Runs the replays of this server: takes them, finds what to send, and sends it at their rate.
+
+A replay has no deliveries in the queue. Each step creates a few that are leased already, in slots
+that live traffic leaves free, and moves the cursor of its hook in the same transaction. So a step
+that a crash interrupts is done or not done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
+
+from hooktui import failpoints
+from hooktui.delivery.engine import Engine
+from hooktui.domain.errors import DiskFull, HooktuiError
+from hooktui.domain.ids import HookId
+from hooktui.domain.rates import BURST_S, TokenBucket
+from hooktui.domain.replays import FAILURES_IN_A_ROW, STEP_BYTES, STEP_DELIVERIES
+from hooktui.store import changes, queries
+from hooktui.store.contract import (
+    ReplayCandidate,
+    ReplayStep,
+    ReplayStepResult,
+    StepOutcome,
+    Store,
+)
+from hooktui.store.queries.replays import RunningReplay
+
+_log = logging.getLogger(__name__)
+
+LOOK_EVERY_S: Final = 2.0
+_LOOKS_APART_S: Final = 0.2
+_RENEW_EVERY_S: Final = 4.0
+OWED_AFTER_S: Final = 5.0
+"""A replay that found no free slot for this long gets the next one, one at a time."""
+_TURN_S: Final = 0.05
+"""Time between steps of a replay while it has slots: some deliveries share a transaction."""
+_SLOT_S: Final = 0.1
+"""How often a replay looks whether live traffic leaves a slot."""
+_BETWEEN_RESULTS_S: Final = 0.01
+_LONGEST_REST_S: Final = 1.0
+_HOOKS_AT_ONCE: Final = 100
+_LINE_S: Final = 0.2
+"""How often an ordered hook is tried whose line is not empty."""
+_LIVE_TRAFFIC_S: Final = 1.0
+"""After this time without a free slot a hook is said to wait for live traffic."""
+_SHOWN_EVERY_S: Final = 1.0
+_ENDS_AT_LATEST_S: Final = 60.0
+_ENDED_EVERY_S: Final = 0.5
+_RETRY_S: Final = 1.0
+
+
+class ReplayRunner:
+    """Runs replays beside an engine.
+
+    Args:
+        store: the replays.
+        engine: sends their deliveries.
+    """
+
+    def __init__(self, store: Store, engine: Engine) -> None:
+        self._store = store
+        self._engine = engine
+        self._runs: dict[int, _Run] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._renewed_s = 0.0
+
+    def start(self) -> None:
+        """Start to look for replays."""
+        self._task = asyncio.create_task(self._look_again(), name="replays")
+
+    async def stop(self) -> None:
+        """End all steps, and give the replays to other servers."""
+        if self._task is None:
+            return
+        tasks = [self._task, *self._tasks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._tasks:
+            with contextlib.suppress(HooktuiError):  # the leases end by themselves
+                await self._store.write(changes.release_replays, self._store.token)
+
+    def wake(self) -> None:
+        """Look for changed replays now."""
+        self._wake.set()
+
+    def waits_for(self, hook: HookId) -> str | None:
+        """Return what a hook of a replay waits for, if this server knows it."""
+        for run in self._runs.values():
+            walk = run.walks.get(hook)
+            if walk is not None:
+                return walk.waits_for()
+        return None
+
+    async def _look_again(self) -> None:
+        first = True
+        while True:
+            self._wake.clear()
+            try:
+                await self._look(first=first)
+                first = False
+            except Exception as error:  # the next look retries
+                _log_failure(error, "looking for replays")
+            await asyncio.sleep(_LOOKS_APART_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S - _LOOKS_APART_S):
+                    await self._wake.wait()
+
+    async def _look(self, *, first: bool) -> None:
+        store = self._store
+        may_take = await store.read(queries.may_be_taken, store.clock())
+        if may_take:
+            await store.write(changes.take_replays, store.token, str(store.number))
+        if not may_take and not self._tasks and not first:
+            return
+        await self._renew()
+        mine = {replay.id: replay for replay in await store.read(queries.replays_of, store.token)}
+        for identity in list(self._tasks):
+            if self._tasks[identity].done():
+                _log_end(self._tasks[identity])
+                del self._tasks[identity], self._runs[identity]
+            elif identity not in mine:
+                self._tasks[identity].cancel()
+            else:
+                self._runs[identity].change_rate(mine[identity].rate_per_s)
+        for identity, replay in mine.items():
+            if identity not in self._tasks:
+                run = self._runs[identity] = _Run(store, self._engine, replay)
+                task = self._tasks[identity] = asyncio.create_task(run(), name="replay")
+                task.add_done_callback(lambda _: self._wake.set())
+
+    async def _renew(self) -> None:
+        if self._tasks and monotonic() - self._renewed_s >= _RENEW_EVERY_S:
+            self._renewed_s = monotonic()
+            await self._store.write(changes.renew_replays, self._store.token, list(self._tasks))
+
+
+@dataclass(slots=True)
+class _Walk:
+    """The walk of one hook: what is found after its cursor, and since when it is blocked."""
+
+    hook: HookId
+    cursor: int
+    found: deque[ReplayCandidate] = field(default_factory=deque)
+    end: int = 0
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    complete: bool = False
+    loaded: bool = False
+    version: int = 0
+    blocked_since_s: float | None = None
+    not_before_s: float = 0.0
+    disk_is_full: bool = False
+
+    def waits_for(self) -> str | None:
+        """Return what keeps it from being walked."""
+        if self.disk_is_full:
+            return "disk"
+        since_s = self.blocked_since_s
+        if since_s is not None and monotonic() - since_s >= _LIVE_TRAFFIC_S:
+            return "live_traffic"
+        return None
+
+    def forget(self) -> None:
+        """Find the candidates again."""
+        self.found.clear()
+        self.loaded = False
+
+    def take(self, most: int) -> list[ReplayCandidate]:
+        """Return the next candidates for one step."""
+        taken: list[ReplayCandidate] = []
+        size = 0
+        for candidate in self.found:
+            size += candidate.size
+            if len(taken) >= min(most, STEP_DELIVERIES) or (taken and size > STEP_BYTES):
+                break
+            taken.append(candidate)
+        return taken
+
+    def handled(self, cursor: int) -> None:
+        """Move the cursor behind what a step handled."""
+        self.cursor = cursor
+        while self.found and self.found[0].place <= cursor:
+            self.found.popleft()
+
+
+class _Run:
+    """One replay while this server runs it."""
+
+    def __init__(self, store: Store, engine: Engine, replay: RunningReplay) -> None:
+        self._store = store
+        self._engine = engine
+        self._replay = replay
+        self.walks = {walk.hook: _Walk(walk.hook, walk.cursor) for walk in replay.walks}
+        self._turns = deque(self.walks)
+        self._any_aside = not replay.walked and not self.walks
+        self._used_up = replay.used_up
+        self._stopped = self._needs_slot = False
+        self._shown_s = 0.0
+        now_ms = store.clock()
+        rate = replay.rate_per_s
+        self._bucket = TokenBucket(rate, max(rate * BURST_S, 1.0), 0.0, now_ms)
+        for hook in self.walks:
+            engine.replayed.forget_failures(hook)
+
+    def change_rate(self, rate_per_s: float) -> None:
+        """Continue at another rate."""
+        if rate_per_s != self._bucket.rate_per_s:
+            self._bucket.change_rate(rate_per_s, self._store.clock())
+
+    async def __call__(self) -> None:
+        """Run it until it ends, pauses, or another server has it."""
+        try:
+            while not self._stopped:
+                try:
+                    if self._used_up or not self.walks:
+                        await self._end()
+                        return
+                    await self._turn()
+                except HooktuiError as error:
+                    _log_failure(error, "a step of a replay")
+                    await asyncio.sleep(_RETRY_S)
+                    continue
+                await self._rest()
+        finally:
+            for hook in self.walks:
+                self._engine.keep_no_slot(hook)
+
+    async def _end(self) -> None:
+        """Finish once no delivery is being sent, or pause if a hook was set aside."""
+        store, replay = self._store, self._replay.id
+        if self._any_aside and not self._used_up:
+            await store.write(changes.set_aside, store.token, replay, None)
+            return
+        give_up_s = monotonic() + _ENDS_AT_LATEST_S
+        ended = self._engine.replayed.ended_event
+        while monotonic() < give_up_s and await store.read(queries.is_sending, replay):
+            ended.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ENDED_EVERY_S):
+                    await ended.wait()
+        reason = "max_deliveries reached" if self._used_up else None
+        if await store.write(changes.finish_replay, store.token, replay, reason):
+            failpoints.hit("after_replay_end_commit")
+
+    async def _rest(self) -> None:
+        """Wait for the next tokens, for a slot, or for anything else that it needs."""
+        now_ms = self._store.clock()
+        tokens_s = (self._bucket.next_at_ms(now_ms) - now_ms) / 1000
+        if tokens_s or not self._needs_slot:
+            await asyncio.sleep(min(max(tokens_s, _TURN_S), _LONGEST_REST_S))
+            return
+        await asyncio.sleep(_BETWEEN_RESULTS_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SLOT_S):
+                await self._engine.replayed.ended_event.wait()
+
+    async def _turn(self) -> None:
+        """Make a step at each hook that can."""
+        await self._set_aside()
+        self._needs_slot = False
+        self._engine.replayed.ended_event.clear()
+        if self._is_full():
+            return
+        steps: list[tuple[_Walk, ReplayStep, int]] = []
+        self._turns.rotate(-1)
+        for place, hook in enumerate(list(self._turns)):
+            if place % _HOOKS_AT_ONCE == _HOOKS_AT_ONCE - 1:
+                await asyncio.sleep(0)
+            walk = self.walks.get(hook)
+            if walk is None:
+                self._turns.remove(hook)
+                continue
+            planned = await self._plan(walk)
+            if planned is not None:
+                steps.append((walk, *planned))
+        calls = (self._engine.replay(step, places) for _, step, places in steps)
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        for (walk, step, places), result in zip(steps, results, strict=True):
+            if isinstance(result, BaseException):
+                self._bucket.put_back(places)
+                if not isinstance(result, HooktuiError):
+                    raise result
+                _log_failure(result, "a step of a replay")
+                walk.not_before_s = monotonic() + _RETRY_S
+            else:
+                self._apply(walk, step, places, result)
+
+    def _is_full(self) -> bool:
+        try:
+            self._store.check_room()
+        except DiskFull:
+            full = True
+        else:
+            full = False
+        for walk in self.walks.values():
+            walk.disk_is_full = full
+        return full
+
+    async def _plan(self, walk: _Walk) -> tuple[ReplayStep, int] | None:
+        """Return the next step of a hook, and the places reserved for it; None: it waits."""
+        if walk.not_before_s > monotonic():
+            return None
+        hook = self._store.hooks().get(walk.hook)
+        if hook is None:
+            return self._step(walk, []), 0  # the step ends the walk
+        if not hook.active or self._store.paused:
+            walk.blocked_since_s = None
+            return None
+        if not walk.loaded or (walk.version != hook.version and self._depends_on_hook):
+            await self._load(walk)
+        if not walk.found:
+            return self._step(walk, []), 0
+        candidates = walk.take(self._bucket.whole(self._store.clock()))
+        if not candidates:
+            return None
+        if hook.settings.ordered:
+            self._bucket.take(1)
+            return self._step(walk, candidates[:1]), 0
+        if self._engine.replayed.failures(walk.hook) >= FAILURES_IN_A_ROW:
+            return None
+        now_s = monotonic()
+        since_s = walk.blocked_since_s
+        owed = since_s is not None and now_s - since_s >= OWED_AFTER_S
+        places = self._engine.reserve_spare(walk.hook, len(candidates), owed=owed)
+        self._needs_slot |= places < len(candidates)
+        if not places:
+            if since_s is None and not self._engine.replayed.of_hook(walk.hook):
+                walk.blocked_since_s = now_s
+            return None
+        walk.blocked_since_s = now_s if owed else None
+        self._bucket.take(places)
+        return self._step(walk, candidates[:places]), places
+
+    @property
+    def _depends_on_hook(self) -> bool:
+        return self._replay.selection.mode.walks_events
+
+    async def _load(self, walk: _Walk) -> None:
+        """Find the next candidates of a hook."""
+        hook = self._store.hooks().get(walk.hook)
+        if hook is None:
+            return
+        replay = self._replay
+        place = queries.ReplayWalk(replay.selection, hook, replay.id, replay.id)
+        found = await self._store.read(queries.next_candidates, place, walk.cursor)
+        walk.found = deque(found.candidates)
+        walk.end, walk.skipped, walk.complete = found.end, found.skipped, found.complete
+        walk.version, walk.loaded = hook.version, True
+
+    def _step(self, walk: _Walk, candidates: list[ReplayCandidate]) -> ReplayStep:
+        rest = len(candidates) == len(walk.found) and walk.loaded
+        now_s = monotonic()
+        show = now_s - self._shown_s >= _SHOWN_EVERY_S
+        if show:
+            self._shown_s = now_s
+        last = candidates[-1].place if candidates else walk.cursor
+        return ReplayStep(
+            replay=self._replay.id,
+            token=self._store.token,
+            hook=walk.hook,
+            version=walk.version,
+            selection=self._replay.selection,
+            cursor=walk.cursor,
+            candidates=candidates,
+            end=walk.end if rest else last,
+            skipped=walk.skipped if rest else {},
+            complete=walk.complete and rest,
+            show=show,
+        )
+
+    def _apply(self, walk: _Walk, step: ReplayStep, places: int, result: ReplayStepResult) -> None:
+        """Note the result of a step."""
+        match result.outcome:
+            case StepOutcome.STOPPED:
+                self._stopped = True
+            case StepOutcome.OUTDATED:
+                self._bucket.put_back(places)
+                walk.forget()
+            case StepOutcome.WAITS:
+                in_line = int(not places and bool(step.candidates))
+                self._bucket.put_back(places + in_line)
+                walk.not_before_s = monotonic() + _LINE_S
+            case StepOutcome.DONE:
+                self._bucket.put_back(places - len(result.claims) if places else 0)
+                walk.handled(result.cursor)
+                walk.loaded = bool(walk.found)
+                self._used_up |= result.used_up
+                if result.walked:
+                    del self.walks[walk.hook]
+                    self._engine.keep_no_slot(walk.hook)
+
+    async def _set_aside(self) -> None:
+        """Stop the walks of hooks of which too many attempts in a row failed."""
+        for hook in list(self.walks):
+            if self._engine.replayed.failures(hook) >= FAILURES_IN_A_ROW:
+                await self._store.write(changes.set_aside, self._store.token, self._replay.id, hook)
+                del self.walks[hook]
+                self._any_aside = True
+                self._engine.keep_no_slot(hook)
+
+
+def _log_end(task: asyncio.Task[None]) -> None:
+    """Log the defect that ended the run of a replay; it is run again."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        _log.error("running a replay failed", exc_info=error)
+
+
+def _log_failure(error: Exception, what: str) -> None:
+    """Log a failure; unexpected ones with a traceback."""
+    foreseen = isinstance(error, HooktuiError)
+    why = f" ({error})" if foreseen else ""
+    _log.error("%s failed%s; it is repeated", what, why, exc_info=not foreseen)
