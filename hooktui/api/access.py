@@ -89,6 +89,15 @@ RULES: Final = (
     Rule("GET", "/v1/doctor", Need.ADMINISTER, all_accounts=True),
     Rule("GET", "/v1/keys", Need.ADMINISTER, all_accounts=True),
     Rule("POST", "/v1/keys/rotate", Need.ADMINISTER, all_accounts=True),
+    Rule("GET", "/v1/replays", Need.READ),
+    Rule("POST", "/v1/replays", Need.OPERATE),
+    # Changes nothing.
+    Rule("POST", "/v1/replays/plan", Need.READ),
+    Rule("GET", "/v1/replays/{replay}", Need.READ),
+    Rule("PATCH", "/v1/replays/{replay}", Need.OPERATE),
+    Rule("POST", "/v1/replays/{replay}/pause", Need.OPERATE),
+    Rule("POST", "/v1/replays/{replay}/resume", Need.OPERATE),
+    Rule("POST", "/v1/replays/{replay}/abort", Need.OPERATE),
     # Over the Unix socket only: the route checks that.
     Rule("POST", "/v1/backup", Need.ADMINISTER, all_accounts=True),
 )

@@ -22,6 +22,7 @@ from hooktui.api.routes import (
     hooks,
     metrics,
     operations,
+    replays,
     status,
     undelivered,
 )
@@ -45,7 +46,7 @@ def make_routes(service: Service) -> FastAPI:
     for tag, modules in {
         "hooks": (hooks, diagnoses),
         "events": (events,),
-        "deliveries": (deliveries, undelivered, feed),
+        "deliveries": (deliveries, undelivered, replays, feed),
         "access": (accounts, audit),
         "server": (status, operations, backup, metrics),
     }.items():

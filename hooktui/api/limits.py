@@ -18,17 +18,19 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
 
 from hooktui.api.access import Caller, caller_of
-from hooktui.domain.errors import TooManyRequests
+from hooktui.domain.errors import Conflict, TooManyRequests
 from hooktui.domain.rates import TokenBucket
+
+R = TypeVar("R")
 
 BURST_S: Final = 2.0
 """The burst after a pause, in seconds of the rate: clients work in batches."""
@@ -235,6 +237,51 @@ class Searches:
         finally:
             if not mine.searches and not mine.polls:
                 self._callers.pop(caller.user, None)
+
+
+MOST_PLANS: Final = 2
+"""Concurrent plans of a server."""
+
+
+class Plans:
+    """Runs plans of replays, one for each caller: a newer one replaces the older."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(MOST_PLANS)
+        self._running: dict[str, asyncio.Task[Any]] = {}
+
+    async def run(self, caller: Caller, plan: Coroutine[Any, Any, R]) -> R:
+        """Run a plan when there is a place.
+
+        Raises:
+            Conflict: the caller has asked for a newer plan.
+        """
+        older = self._running.get(caller.user)
+        if older is not None:
+            older.cancel()
+        task: asyncio.Task[R] = asyncio.create_task(self._in_turn(plan))
+        self._running[caller.user] = task
+        try:
+            return await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise  # the caller of this plan is gone
+            raise Conflict("a newer plan of the same caller replaced this one") from None
+        finally:
+            if self._running.get(caller.user) is task:
+                del self._running[caller.user]
+
+    async def _in_turn(self, plan: Coroutine[Any, Any, R]) -> R:
+        try:
+            await self._places.acquire()
+        except BaseException:
+            plan.close()
+            raise
+        try:
+            return await plan
+        finally:
+            self._places.release()
 
 
 def searching(request: Request, parsed: object | None) -> AbstractAsyncContextManager[None]:

@@ -82,12 +82,18 @@ _CONFLICTS: Final = (
     "/v1/undelivered/{hook}/{cause}/give-up",
     "/v1/keys/rotate",
     "/v1/backup",
+    "/v1/replays",
+    "/v1/replays/plan",
+    "/v1/replays/{replay}",
+    "/v1/replays/{replay}/pause",
+    "/v1/replays/{replay}/resume",
+    "/v1/replays/{replay}/abort",
 )
 _TAKES_BODY: Final = ("POST", "PATCH")
 _TAGS: Final = {
     "hooks": "Hooks, their secrets, pings, diagnosis and dry runs.",
     "events": "Send events, and look up their outcomes.",
-    "deliveries": "Deliveries with their attempts, undelivered events, and the feed of changes.",
+    "deliveries": "Deliveries with their attempts, undelivered events, replays, and the feed.",
     "access": "Accounts, tokens and the audit trail.",
     "server": "Status, metrics, backup, keys and retention.",
 }

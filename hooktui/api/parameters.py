@@ -42,6 +42,10 @@ def _delivery(text: object) -> DeliveryId:
     return DeliveryId(ids.decode("dlv", str(text)[:100]))
 
 
+def _replay(text: object) -> int:
+    return ids.decode("rpl", str(text)[:100])
+
+
 def _text_schema(prefix: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": f"^{prefix}_[0-9A-HJKMNP-TV-Z]{{13}}$"})
 
@@ -50,6 +54,7 @@ HookParameter = Annotated[HookId, BeforeValidator(_number), _INTEGER_SCHEMA, Pat
 TokenParameter = Annotated[int, BeforeValidator(_number), _INTEGER_SCHEMA, Path()]
 EventParameter = Annotated[EventId, BeforeValidator(_event), _text_schema("evt"), Path()]
 DeliveryParameter = Annotated[DeliveryId, BeforeValidator(_delivery), _text_schema("dlv"), Path()]
+ReplayParameter = Annotated[int, BeforeValidator(_replay), _text_schema("rpl"), Path()]
 
 HookQuery = Annotated[HookId | None, BeforeValidator(_number), _INTEGER_SCHEMA, Query()]
 HookQueries = Annotated[

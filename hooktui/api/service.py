@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from hooktui.api.connection_limiter import ConnectionLimiter
 from hooktui.api.diagnosis_runs import Diagnoses
-from hooktui.api.limits import Searches
+from hooktui.api.limits import Plans, Searches
 from hooktui.api.response_budget import UnsentResponses
 from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT
 from hooktui.domain.deliveries import Load
@@ -64,6 +64,29 @@ class EngineControl(Protocol):
     def limit_history(self, hook: HookId) -> LimitHistory | None:
         """Return the adaptive limit of a hook over time; None: not known."""
         ...
+
+
+class ReplayControl(Protocol):
+    """The methods of the runner of replays that the API uses."""
+
+    def wake(self) -> None:
+        """Look for changed replays now."""
+        ...
+
+    def waits_for(self, hook: HookId) -> str | None:
+        """Return what a hook of a replay waits for, if this server knows it."""
+        ...
+
+
+class NoReplays:
+    """Runs no replays."""
+
+    def wake(self) -> None:
+        """Do nothing."""
+
+    def waits_for(self, _hook: HookId) -> str | None:
+        """Return None: nothing is known."""
+        return None
 
 
 CheckUrl = Callable[[str], Awaitable[str | None]]
@@ -138,6 +161,8 @@ class Service:
         look: checks a hook's receiver as far as possible without sending a request.
         diagnosing: the running diagnoses.
         searches: the searches and long polls of callers.
+        plans: the running plans of replays.
+        replays: runs replays at this server.
         loop_watch: records what blocked the event loop.
     """
 
@@ -169,6 +194,8 @@ class Service:
     look: Callable[[LiveHook, ProgressCallback], Awaitable[Look]] = _nothing_to_look_at
     diagnosing: Diagnoses = field(default_factory=Diagnoses)
     searches: Searches = field(default_factory=Searches)
+    plans: Plans = field(default_factory=Plans)
+    replays: ReplayControl = field(default_factory=NoReplays)
     loop_watch: LoopWatch = WATCH
 
 

@@ -32,6 +32,7 @@ from hooktui.domain.wire.hooks import ChangedHook as ChangedHook
 from hooktui.domain.wire.hooks import CreatedHook as CreatedHook
 from hooktui.domain.wire.hooks import DryRun, Hook, HookHealth, Secrets
 from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.replays import Replay, ReplayPlan, ReplaySelection
 from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge, ServerStatus
 from hooktui.domain.wire.undelivered import (
     CancelledMany,
@@ -79,7 +80,8 @@ class Call(Generic[T]):
     @property
     def changes(self) -> bool:
         """Whether it changes the state of the server."""
-        only_looks = self.path.partition("?")[0].endswith(("/dry-run", "/diagnose"))
+        looks = ("/dry-run", "/diagnose", "/replays/plan")
+        only_looks = self.path.partition("?")[0].endswith(looks)
         return self.method != "GET" and not only_looks
 
 
@@ -360,6 +362,83 @@ def cancel_many(
     """Cancel deliveries that match a filter; repeat with ``after`` until it is complete."""
     fields = {"q": q, "until": until} | ({} if after is None else {"after": after})
     return _send("POST", _to(CancelledMany), "deliveries", "cancel", fields=fields, account=account)
+
+
+# Replays
+
+
+def plan_replay(
+    account: int | None,
+    selection: ReplaySelection,
+    *,
+    rate_per_s: float | None = None,
+    after: str | None = None,
+) -> Call[ReplayPlan]:
+    """Count what a replay would send; repeat with ``after`` until it is complete."""
+    fields = {"selection": selection, "rate_per_s": rate_per_s, "after": after}
+    given = {name: value for name, value in fields.items() if value is not None}
+    return _send("POST", _to(ReplayPlan), "replays", "plan", fields=given, account=account)
+
+
+def create_replay(
+    account: int | None,
+    selection: ReplaySelection,
+    *,
+    rate_per_s: float | None = None,
+    max_deliveries: int | None = None,
+    key: str | None = None,
+) -> Call[Replay]:
+    """Start a replay; ``key`` makes a repeated call return the same one."""
+    fields = {
+        "selection": selection, "rate_per_s": rate_per_s, "max_deliveries": max_deliveries,
+    }  # fmt: skip
+    given = {name: value for name, value in fields.items() if value is not None}
+    headers = _JSON | ({"Idempotency-Key": key} if key is not None else {})
+    path = _path("replays", account=account)
+    return Call("POST", path, _to(Replay), msgspec.json.encode(given), headers)
+
+
+def list_replays(
+    account: int | None,
+    *,
+    state: str | None = None,
+    hook: int | None = None,
+    **window: Unpack[Window],
+) -> Call[Page[Replay]]:
+    """List replays, newest first."""
+    return _get(Page[Replay], "replays", account=account, state=state, hook=hook, **window)
+
+
+def get_replay(replay: str, *, account: int | None = None) -> Call[Replay]:
+    """Read one replay."""
+    return _get(Replay, "replays", replay, account=account)
+
+
+def change_replay_rate(
+    replay: str, rate_per_s: float, *, account: int | None = None
+) -> Call[Replay]:
+    """Change the rate of an unfinished replay."""
+    fields = {"rate_per_s": rate_per_s}
+    return _send("PATCH", _to(Replay), "replays", replay, fields=fields, account=account)
+
+
+def pause_replay(replay: str, *, account: int | None = None) -> Call[Replay]:
+    """Pause a running replay."""
+    return _send("POST", _to(Replay), "replays", replay, "pause", account=account)
+
+
+def resume_replay(replay: str, *, account: int | None = None) -> Call[Replay]:
+    """Resume a paused replay."""
+    return _send("POST", _to(Replay), "replays", replay, "resume", account=account)
+
+
+def abort_replay(
+    replay: str, *, cancel_waiting: bool = False, account: int | None = None
+) -> Call[Replay]:
+    """Abort an unfinished replay; ``cancel_waiting`` also cancels its pending deliveries."""
+    fields = {"cancel_waiting": cancel_waiting}
+    parts = ("replays", replay, "abort")
+    return _send("POST", _to(Replay), *parts, fields=fields, account=account)
 
 
 # Accounts, tokens, the server itself

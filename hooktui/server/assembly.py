@@ -29,6 +29,7 @@ from hooktui.server.settings import BadSettings, Settings
 if TYPE_CHECKING:
     from hooktui.api.service import CallLimits, Service
     from hooktui.delivery.engine import Engine
+    from hooktui.delivery.replay_runner import ReplayRunner
     from hooktui.delivery.resolver import Resolver
     from hooktui.delivery.transport import Transport
     from hooktui.domain.wire.diagnosis import Check
@@ -168,11 +169,21 @@ async def start_engine(
     return engine
 
 
+def start_replays(store: Store, engine: Engine) -> ReplayRunner:
+    """Start to run replays."""
+    from hooktui.delivery.replay_runner import ReplayRunner
+
+    runner = ReplayRunner(store, engine)
+    runner.start()
+    return runner
+
+
 def service_of(
     settings: Settings,
     where: InstallPaths,
     store: Store,
     engine: Engine,
+    replays: ReplayRunner,
     catalogue: Catalogue,
     resolver: Resolver,
     transport: Transport,
@@ -189,6 +200,7 @@ def service_of(
     return Service(
         store=store,
         engine=engine,
+        replays=replays,
         catalogue=catalogue,
         event_types=frozenset(catalogues.type_ids(catalogue)),
         check_url=UrlCheck(settings.allow_networks, resolver),

@@ -32,6 +32,7 @@ from hooktui.server.assembly import (
     resolver_of,
     service_of,
     start_engine,
+    start_replays,
     transport_of,
 )
 from hooktui.server.logs import log_to_stderr
@@ -136,6 +137,7 @@ async def run(
         transport = transport_of(settings, resolver, tcp, files)
         stack.callback(transport.close)
         engine = await start_engine(settings, store, transport, files)
+        replays = start_replays(store, engine)
         _log_refused_connections(engine, transport)
         stack.callback(_watching_trail(store).cancel)
         notifier = notifier or Notifier()
@@ -144,11 +146,12 @@ async def run(
         )  # still notified during the shutdown
         winding_down = _WindingDown(engine)
         stack.push_async_callback(winding_down)
+        stack.push_async_callback(replays.stop)
         unix = listeners.bind_unix(where.socket)
         stack.callback(listeners.unlink, where.socket, where.socket.stat().st_ino)
         await winding_down.serve(
             lambda: service_of(
-                settings, where, store, engine, catalogue, resolver, transport, files
+                settings, where, store, engine, replays, catalogue, resolver, transport, files
             ),
             unix,
             tcp,

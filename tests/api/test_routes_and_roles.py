@@ -78,10 +78,18 @@ CONTRACT = {
     ("GET", "/v1/doctor"): ADMINS,
     ("GET", "/v1/keys"): ADMINS,
     ("POST", "/v1/keys/rotate"): ADMINS,
+    ("GET", "/v1/replays"): READERS,
+    ("POST", "/v1/replays"): OPERATORS,
+    ("POST", "/v1/replays/plan"): READERS,
+    ("GET", "/v1/replays/{replay}"): READERS,
+    ("PATCH", "/v1/replays/{replay}"): OPERATORS,
+    ("POST", "/v1/replays/{replay}/pause"): OPERATORS,
+    ("POST", "/v1/replays/{replay}/resume"): OPERATORS,
+    ("POST", "/v1/replays/{replay}/abort"): OPERATORS,
 }
 MISSING = {
     "hook": "424242", "token": "424242", "delivery": "dlv_0000000000001",
-    "event": "evt_0000000000001", "cause": "dns",
+    "event": "evt_0000000000001", "cause": "dns", "replay": "rpl_0000000000001",
 }  # fmt: skip
 LOWERED = {
     "viewer": {"viewer"},

@@ -28,13 +28,15 @@ class Pace:
 
     Args:
         conn: the connection of the query, in a transaction; a pause may come between statements.
+        rest: the pause after a slice as a multiple of its duration.
 
     Attributes:
         rests: the number of pauses.
     """
 
-    def __init__(self, conn: Connection) -> None:
+    def __init__(self, conn: Connection, rest: float = REST) -> None:
         self.rests = 0
+        self._rest = rest
         self._conn = conn
         self._begun_s = time.perf_counter()
 
@@ -55,18 +57,18 @@ class Pace:
         if took_s < SLICE_S:
             return
         if in_greenlet():
-            await_only(_rest(took_s))
+            await_only(_rest(self._rest * took_s))
         elif not _in_loop():  # a change runs in the loop and cannot pause
             self._conn.exec_driver_sql("COMMIT")
-            time.sleep(REST * took_s)
+            time.sleep(self._rest * took_s)
             self._conn.exec_driver_sql("BEGIN")
         self.rests += 1
         self._begun_s = time.perf_counter()
 
 
-async def _rest(took_s: float) -> None:
+async def _rest(pause_s: float) -> None:
     async with a_turn():
-        await asyncio.sleep(REST * took_s)
+        await asyncio.sleep(pause_s)
 
 
 def _in_loop() -> bool:

@@ -1,0 +1,386 @@
+"""Replays: plan, run, list, show, change the rate, pause, resume, abort."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import ceil
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hooktui.api.access import caller_of
+from hooktui.api.parameters import (
+    MAX_ID,
+    MAX_TEXT,
+    AccountParameter,
+    HookQuery,
+    ReplayParameter,
+    Window,
+)
+from hooktui.api.responses import answer
+from hooktui.api.service import Service, check_account, read_in, service_of
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.errors import NotFound, Refused
+from hooktui.domain.ids import AccountId, HookId, floor_at, time_of
+from hooktui.domain.live_hook import LiveHook
+from hooktui.domain.replays import (
+    DEFAULT_RATE,
+    EXPLANATIONS,
+    PairSelection,
+    ReplayState,
+    check_rate,
+    check_selection,
+    wire_selection,
+    with_hooks,
+)
+from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.replays import (
+    PlannedHook,
+    PlannedSkip,
+    Replay,
+    ReplayPlan,
+    ReplaySelection,
+)
+from hooktui.store import changes, queries
+from hooktui.store.queries.replay_plans import (
+    CountedHook,
+    PlanPlace,
+    count_pairs,
+    median_durations,
+    read_place,
+    write_place,
+)
+from hooktui.store.queries.replays import hooks_to_replay, waits_for
+
+_MOST_DELIVERIES = 10**12
+_MAX_KEY = 256
+_DAY_S = 86_400
+
+_Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+
+
+class SelectionBody(BaseModel):
+    """The pairs of event and hook that a replay sends; see `ReplaySelection`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    hooks: list[_Id] | Literal["all"]
+    mode: str = Field(default="failed", max_length=40)
+    since: str | None = Field(default=None, max_length=100)
+    until: str | None = Field(default=None, max_length=100)
+    filter: str | None = Field(default=None, max_length=MAX_TEXT)
+    cause: str | None = Field(default=None, max_length=100)
+    include_ordered: bool = False
+
+    def checked(self, now_ms: int) -> PairSelection:
+        """Return the checked selection.
+
+        Raises:
+            Refused: names each bad field.
+        """
+        fields = self.model_dump()
+        hooks = "all" if isinstance(self.hooks, str) else tuple(self.hooks)
+        return check_selection(ReplaySelection(**fields | {"hooks": hooks}), now_ms)
+
+
+class PlanBody(BaseModel):
+    """A plan; ``after`` is the ``next`` of the previous part."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    selection: SelectionBody
+    rate_per_s: float = DEFAULT_RATE
+    after: str | None = Field(default=None, max_length=MAX_TEXT)
+
+
+class ReplayBody(BaseModel):
+    """A replay; it finishes after ``max_deliveries``."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    selection: SelectionBody
+    rate_per_s: float = DEFAULT_RATE
+    max_deliveries: Annotated[int, Field(ge=1, le=_MOST_DELIVERIES)] | None = None
+
+
+class RateBody(BaseModel):
+    """Another rate."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    rate_per_s: float
+
+
+class AbortBody(BaseModel):
+    """Whether the pending deliveries of the replay are cancelled, too."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    cancel_waiting: bool = False
+
+
+router = APIRouter()
+
+
+@router.post("/v1/replays/plan", response_model=ReplayPlan)
+async def plan_replay(
+    request: Request, body: PlanBody, account: AccountParameter = None
+) -> Response:
+    """Count what a replay would send; changes nothing.
+
+    It counts for two seconds; ``next`` continues, and the parts add up.
+    """
+    service, caller = service_of(request), caller_of(request)
+    owner = caller.account(account)
+    now_ms = service.store.clock()
+    selection, rate = body.selection.checked(now_ms), check_rate(body.rate_per_s)
+    place = PlanPlace(0, 0, floor_at(now_ms + 1)) if body.after is None else read_place(body.after)
+    await check_account(service, owner)
+    plan = _plan(service, owner, selection, rate, place)
+    return answer(await service.plans.run(caller, plan))
+
+
+async def _plan(
+    service: Service, owner: AccountId, selection: PairSelection, rate: float, place: PlanPlace
+) -> ReplayPlan:
+    store = service.store
+    if selection.hooks is None:
+        found = await store.read(hooks_to_replay, owner, selection.mode)
+        selection = with_hooks(selection, found)
+    hooks = [_live_hook(service, owner, hook) for hook in selection.hooks or ()]
+    counted = await store.read(count_pairs, selection, hooks, place)
+    now_ms = store.clock()
+    medians = await store.read(median_durations, [hook.id for hook in hooks], now_ms)
+    planned, skipped = [], []
+    estimate_s, total = 0.0, 0
+    for hook in hooks:
+        sums = counted.hooks.get(hook.id)
+        if sums is None:
+            continue
+        total += sums.selected
+        estimate_s = max(estimate_s, _seconds(service, hook, sums.selected, rate, medians))
+        waits = waits_for(
+            active=hook.active,
+            breaker_until=hook.breaker_until_ms,
+            paused=store.paused,
+            now=now_ms,
+        )
+        planned.append(_planned(hook, sums, waits))
+        skipped += [
+            PlannedSkip(hook=hook.id, reason=name, count=count, explanation=EXPLANATIONS[name])
+            for name, count in sums.skipped.items()
+        ]
+    estimate_s = max(estimate_s, total / rate)
+    return ReplayPlan(
+        selection=wire_selection(selection),
+        rate_per_s=rate,
+        total=total,
+        retrying=sum(hook.retrying for hook in planned),
+        duplicates=sum(hook.duplicates for hook in planned),
+        oldest_at=min((hook.oldest_at for hook in planned if hook.oldest_at), default=None),
+        newest_at=max((hook.newest_at for hook in planned if hook.newest_at), default=None),
+        estimate_s=ceil(estimate_s),
+        hooks=tuple(planned),
+        skipped=tuple(skipped),
+        warnings=tuple(_warnings(service, selection, hooks, counted.hooks, estimate_s)),
+        complete=counted.next is None,
+        next=write_place(counted.next),
+    )
+
+
+def _live_hook(service: Service, owner: AccountId, hook: HookId) -> LiveHook:
+    live = service.store.hooks().get(hook)
+    if live is None or live.account != owner:
+        raise NotFound(f"there is no hook {hook} in this account; see: hooktui hooks list")
+    return live
+
+
+def _planned(hook: LiveHook, sums: CountedHook, waits: str | None) -> PlannedHook:
+    return PlannedHook(
+        hook=hook.id,
+        name=hook.settings.name,
+        selected=sums.selected,
+        retrying=sums.retrying,
+        duplicates=sums.duplicates,
+        oldest_at=None if sums.first is None else to_rfc3339(time_of(sums.first)),
+        newest_at=None if sums.last is None else to_rfc3339(time_of(sums.last)),
+        waits_for=waits,
+    )
+
+
+def _seconds(
+    service: Service,
+    hook: LiveHook,
+    selected: int,
+    rate: float,
+    medians: Mapping[HookId, int],
+) -> float:
+    """Return how long one hook takes: at the rate, at its own rate, or by its slots."""
+    rates = [rate]
+    if hook.settings.rate_per_s is not None:
+        rates.append(hook.settings.rate_per_s)
+    median_ms = medians.get(hook.id)
+    if median_ms:
+        pace = service.engine.pace_of(hook.id)
+        slots = 1 if pace is None else pace.in_flight_limit
+        rates.append(slots * 1000 / median_ms)
+    return selected / min(rates)
+
+
+def _warnings(
+    service: Service,
+    selection: PairSelection,
+    hooks: Sequence[LiveHook],
+    counted: Mapping[HookId, CountedHook],
+    estimate_s: float,
+) -> list[str]:
+    warnings = [
+        f"hook {hook.id} sends in order: a delivery that fails holds those behind it"
+        for hook in hooks
+        if hook.settings.ordered and selection.include_ordered and hook.id in counted
+    ]
+    oldest = min((s.first for s in counted.values() if s.first is not None), default=None)
+    keep = service.keep
+    if oldest is not None and keep is not None and keep.days:
+        left_s = keep.days * _DAY_S - (service.store.clock() - time_of(oldest)) / 1000
+        if left_s < estimate_s:
+            warnings.append(
+                "retention deletes the oldest of these events before the replay ends"
+                f" (keep_days is {keep.days:g})"
+            )
+    return warnings
+
+
+@router.post(
+    "/v1/replays",
+    response_model=Replay,
+    status_code=201,
+    responses={200: {"model": Replay, "description": "The replay of the same request before."}},
+)
+async def create_replay(
+    request: Request,
+    body: ReplayBody,
+    account: AccountParameter = None,
+    idempotency_key: Annotated[str | None, Header(max_length=_MAX_KEY)] = None,
+) -> Response:
+    """Start a replay.
+
+    With an ``Idempotency-Key``, the same request again returns the same replay.
+    """
+    service, caller = service_of(request), caller_of(request)
+    owner = caller.account(account)
+    if idempotency_key is not None and not idempotency_key.isprintable():
+        raise Refused.field("/key", "an idempotency key has printable characters")
+    selection = body.selection.checked(service.store.clock())
+    replay, created = await service.store.write(
+        changes.create_replay,
+        caller.actor,
+        owner,
+        selection,
+        check_rate(body.rate_per_s),
+        body.max_deliveries,
+        key=idempotency_key or None,
+        body_sha256=hashlib.sha256(body.model_dump_json().encode()).digest(),
+    )
+    service.replays.wake()
+    return answer(replay, 201 if created else 200)
+
+
+@router.get("/v1/replays", response_model=Page[Replay])
+async def list_replays(
+    request: Request,
+    window: Window,
+    account: AccountParameter = None,
+    state: Annotated[ReplayState | None, Query()] = None,
+    hook: HookQuery = None,
+) -> Response:
+    """List replays, newest first."""
+    service = service_of(request)
+    owner = caller_of(request).account(account)
+    narrow = (None if state is None else state.value, hook)
+    page = await read_in(service, owner, queries.list_replays, owner, window, *narrow)
+    return answer(replace(page, data=[_with_waits(service, replay) for replay in page.data]))
+
+
+@router.get("/v1/replays/{replay}", response_model=Replay)
+async def get_replay(
+    request: Request, replay: ReplayParameter, account: AccountParameter = None
+) -> Response:
+    """Show one replay."""
+    service = service_of(request)
+    owner = caller_of(request).account_or_any(account)
+    return answer(_with_waits(service, await service.store.read(queries.get_replay, owner, replay)))
+
+
+def _with_waits(service: Service, replay: Replay) -> Replay:
+    """Add what the runner of this server knows about the hooks."""
+    hooks = tuple(
+        hook
+        if hook.waits_for is not None or replay.state != ReplayState.RUNNING
+        else replace(hook, waits_for=service.replays.waits_for(HookId(hook.hook)))
+        for hook in replay.hooks
+    )
+    return replace(replay, hooks=hooks)
+
+
+@router.patch("/v1/replays/{replay}", response_model=Replay)
+async def change_rate(
+    request: Request, replay: ReplayParameter, body: RateBody, account: AccountParameter = None
+) -> Response:
+    """Change the rate of an unfinished replay."""
+    service, caller = service_of(request), caller_of(request)
+    owner = caller.account_or_any(account)
+    rate = check_rate(body.rate_per_s)
+    shown = await service.store.write(changes.change_rate, caller.actor, owner, replay, rate)
+    service.replays.wake()
+    return answer(shown)
+
+
+@router.post("/v1/replays/{replay}/pause", response_model=Replay)
+async def pause_replay(
+    request: Request, replay: ReplayParameter, account: AccountParameter = None
+) -> Response:
+    """Pause a running replay; deliveries that it created are still sent."""
+    service, caller = service_of(request), caller_of(request)
+    owner = caller.account_or_any(account)
+    shown = await service.store.write(changes.pause_replay, caller.actor, owner, replay)
+    service.replays.wake()
+    return answer(shown)
+
+
+@router.post("/v1/replays/{replay}/resume", response_model=Replay)
+async def resume_replay(
+    request: Request, replay: ReplayParameter, account: AccountParameter = None
+) -> Response:
+    """Resume a paused replay, also at the hooks that were set aside."""
+    service, caller = service_of(request), caller_of(request)
+    owner = caller.account_or_any(account)
+    shown = await service.store.write(changes.resume_replay, caller.actor, owner, replay)
+    service.replays.wake()
+    return answer(shown)
+
+
+@router.post("/v1/replays/{replay}/abort", response_model=Replay)
+async def abort_replay(
+    request: Request,
+    replay: ReplayParameter,
+    body: AbortBody | None = None,
+    account: AccountParameter = None,
+) -> Response:
+    """Abort an unfinished replay; its pending deliveries stay unless they are cancelled, too."""
+    service, caller = service_of(request), caller_of(request)
+    owner = caller.account_or_any(account)
+    shown = await service.store.write(
+        changes.abort_replay,
+        caller.actor,
+        owner,
+        replay,
+        cancel_waiting=body is not None and body.cancel_waiting,
+    )
+    service.replays.wake()
+    return answer(shown)

@@ -1,0 +1,394 @@
+"""``hooktui replay``: plan and run replays of past events, and steer running ones."""
+
+from __future__ import annotations
+
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from hooktui.cli.context import CommandContext, Context, Text
+from hooktui.cli.exit_codes import DONE, FAILED, UsageError
+from hooktui.cli.listing import All, Limit, Listing, show_list
+from hooktui.cli.output import Output, Piece, Styled, TextColumn
+from hooktui.cli.time_format import ago, clock
+from hooktui.client import calls
+from hooktui.client.sync_client import decoded
+from hooktui.domain.clock import format_duration
+from hooktui.domain.replays import add_plans
+from hooktui.domain.wire.replays import Replay, ReplayPlan, ReplaySelection
+
+app = App(name="replay", help="Plan, run and steer replays of past events.")
+
+REPLAYS = Listing(
+    (
+        TextColumn("ID"),
+        TextColumn("STATE"),
+        TextColumn("MODE"),
+        TextColumn("HOOKS", right=True),
+        TextColumn("SENT", right=True),
+        TextColumn("TOTAL", right=True),
+        TextColumn("FAILED", right=True),
+        TextColumn("RATE", right=True),
+        TextColumn("CREATED"),
+        TextColumn("REASON"),
+    ),
+    "no replays; start one with: hooktui replay run --all-hooks",
+)
+
+_POLL_S = 1.0
+_UNFINISHED = ("running", "paused")
+
+Hooks = Annotated[list[int], Parameter(name="--hook", negative=())]
+AllHooks = Annotated[bool, Parameter(negative=())]
+Flag = Annotated[bool, Parameter(negative=())]
+FilterText = Annotated[Text | None, Parameter(name="--filter")]
+
+
+def _selection(
+    hooks: Sequence[int],
+    *,
+    all_hooks: bool,
+    mode: str,
+    since: str | None,
+    until: str | None,
+    filter_text: str | None,
+    cause: str | None,
+    include_ordered: bool,
+) -> ReplaySelection:
+    if bool(hooks) is all_hooks:
+        raise UsageError("name hooks with --hook ID, or all of them with --all-hooks")
+    return ReplaySelection(
+        hooks="all" if all_hooks else tuple(hooks),
+        mode=mode,
+        since=since,
+        until=until,
+        filter=filter_text,
+        cause=cause,
+        include_ordered=include_ordered,
+    )
+
+
+@app.command
+def plan(
+    *,
+    hook: Hooks | None = None,
+    all_hooks: AllHooks = False,
+    mode: str = "failed",
+    since: str | None = None,
+    until: str | None = None,
+    filter_text: FilterText = None,
+    cause: str | None = None,
+    include_ordered: Flag = False,
+    rate: float | None = None,
+    context: Context,
+) -> None:
+    """Count what a replay would send; changes nothing.
+
+    Args:
+        hook: a hook to send to; may be given more than once.
+        all_hooks: all hooks; in mode failed those with undelivered events.
+        mode: failed, never-sent, sent or all.
+        since: events accepted from then on, as in 24h or 2026-11-25T03:04:05Z.
+        until: events accepted up to then; by default now.
+        filter_text: only what matches a filter.
+        cause: only what failed for this cause, as in dns or http_5xx.
+        include_ordered: also hooks that send in order.
+        rate: deliveries a second.
+        context: the run.
+    """
+    selection = _selection(
+        hook or (), all_hooks=all_hooks, mode=mode, since=since, until=until,
+        filter_text=filter_text, cause=cause, include_ordered=include_ordered,
+    )  # fmt: skip
+    planned = _plan(context, selection, rate)
+    if context.json:
+        import msgspec
+
+        context.out.json(msgspec.to_builtins(planned))
+    else:
+        _write_plan(context.out, planned)
+
+
+def _plan(context: CommandContext, selection: ReplaySelection, rate: float | None) -> ReplayPlan:
+    """Return the whole plan, added up from its parts."""
+    call = calls.plan_replay(context.account, selection, rate_per_s=rate)
+    total = context.client.call(call)
+    while total.next is not None:
+        context.out.progress(f"counted {total.total:,} so far")
+        call = calls.plan_replay(
+            context.account, total.selection, rate_per_s=rate, after=total.next
+        )
+        total = add_plans(total, context.client.call(call))
+    context.out.progress("")
+    return total
+
+
+def _write_plan(out: Output, planned: ReplayPlan) -> None:
+    oldest, newest = planned.oldest_at, planned.newest_at
+    times = "" if oldest is None or newest is None else f", {clock(oldest)} to {clock(newest)}"
+    out.line(f"{planned.total:,} deliveries{times}")
+    for hook in planned.hooks:
+        parts = [f"  hook {hook.hook} ({hook.name}): {hook.selected:,}"]
+        if hook.retrying:
+            parts.append(f"{hook.retrying:,} of them are tried earlier")
+        if hook.duplicates:
+            parts.append(f"{hook.duplicates:,} were delivered before")
+        if hook.waits_for is not None:
+            parts.append(f"waits: {hook.waits_for}")
+        out.line(", ".join(parts))
+    for skip in planned.skipped:
+        out.line(Styled(f"  hook {skip.hook} skips {skip.count:,}: {skip.explanation}", "dim"))
+    for warning in planned.warnings:
+        out.line(Styled(warning, "warn"))
+    rate = f"{planned.rate_per_s:g} a second"
+    out.line(f"about {format_duration(planned.estimate_s)} at {rate}")
+
+
+@app.command
+def run(
+    *,
+    hook: Hooks | None = None,
+    all_hooks: AllHooks = False,
+    mode: str = "failed",
+    since: str | None = None,
+    until: str | None = None,
+    filter_text: FilterText = None,
+    cause: str | None = None,
+    include_ordered: Flag = False,
+    rate: float | None = None,
+    wait: Flag = False,
+    yes: bool = False,
+    context: Context,
+) -> int:
+    """Plan a replay, ask, and start it. Prints its id.
+
+    Args:
+        hook: a hook to send to; may be given more than once.
+        all_hooks: all hooks; in mode failed those with undelivered events.
+        mode: failed, never-sent, sent or all.
+        since: events accepted from then on, as in 24h or 2026-11-25T03:04:05Z.
+        until: events accepted up to then; by default now.
+        filter_text: only what matches a filter.
+        cause: only what failed for this cause, as in dns or http_5xx.
+        include_ordered: also hooks that send in order.
+        rate: deliveries a second.
+        wait: wait until it ends; exit with 1 if it did not deliver everything.
+        yes: do not ask.
+        context: the run.
+    """
+    selection = _selection(
+        hook or (), all_hooks=all_hooks, mode=mode, since=since, until=until,
+        filter_text=filter_text, cause=cause, include_ordered=include_ordered,
+    )  # fmt: skip
+    if not yes and not context.can_ask:
+        raise UsageError("there is no terminal to ask; start the replay with --yes")
+    planned = _plan(context, selection, rate)
+    if not planned.total:
+        context.out.note("there is nothing to send")
+        return DONE
+    if not yes:
+        _write_plan(Output(sys.stderr, sys.stderr, color=False, quiet=True), planned)
+        context.confirm(f"Send {planned.total:,} deliveries?", yes=False)
+    call = calls.create_replay(
+        context.account,
+        planned.selection,
+        rate_per_s=rate,
+        max_deliveries=planned.total,
+        key=str(uuid.uuid4()),
+    )
+    started = context.client.answer(call)
+    replay = decoded(call, context.address, started)
+    if context.json and not wait:
+        context.out.json(started)
+    elif not context.json:
+        context.out.line(replay.id)
+        context.out.flush()
+    return _wait(context, replay.id) if wait else DONE
+
+
+def _wait(context: CommandContext, replay: str) -> int:
+    """Wait until a replay ends or pauses, with progress on stderr; return the exit code."""
+    call = calls.get_replay(replay, account=context.account)
+    while True:
+        answer = context.client.answer(call)
+        now = decoded(call, context.address, answer)
+        if now.state not in _UNFINISHED or (now.state == "paused" and now.state_reason):
+            break
+        context.out.progress(_progress(now))
+        time.sleep(_POLL_S)
+    context.out.progress("")
+    if context.json:
+        context.out.json(answer)
+    context.out.note(_progress(now))
+    return DONE if now.state == "finished" and not now.progress.failed else FAILED
+
+
+def _progress(replay: Replay) -> str:
+    progress = replay.progress
+    done = progress.sent + progress.retried
+    of_total = "" if progress.total is None else f" of {progress.total:,}"
+    parts = [f"{replay.state}: sent {done:,}{of_total}", f"{progress.failed:,} failed"]
+    if replay.state_reason is not None:
+        parts.append(replay.state_reason)
+    elif progress.estimate_s:
+        parts.append(f"about {format_duration(progress.estimate_s)} left")
+    return ", ".join(parts)
+
+
+@app.command(name="list")
+def list_replays(
+    *,
+    state: str | None = None,
+    hook: int | None = None,
+    limit: Limit = 50,
+    everything: All = False,
+    context: Context,
+) -> None:
+    """List replays, newest first.
+
+    Args:
+        state: only running, paused, finished or aborted ones.
+        hook: only those of a hook.
+        limit: how many at most.
+        everything: all of them.
+        context: the run.
+    """
+    show_list(
+        context,
+        lambda window: calls.list_replays(context.account, state=state, hook=hook, **window),
+        REPLAYS,
+        _row,
+        None if everything else limit,
+    )
+
+
+def _row(replay: Replay) -> list[Piece]:
+    progress = replay.progress
+    return [
+        replay.id,
+        _state(replay.state),
+        replay.selection.mode,
+        str(len(replay.hooks)),
+        str(progress.sent + progress.retried),
+        "" if progress.total is None else str(progress.total),
+        str(progress.failed),
+        f"{replay.rate_per_s:g}",
+        ago(replay.created_at),
+        replay.state_reason or "",
+    ]
+
+
+def _state(state: str) -> Styled:
+    return Styled(state, "good" if state == "finished" else "warn")
+
+
+@app.command
+def show(replay: str, /, *, context: Context) -> None:
+    """Show one replay: its selection, progress and hooks.
+
+    Args:
+        replay: its id, rpl_….
+        context: the run.
+    """
+    call = calls.get_replay(replay, account=context.account)
+    answer = context.client.answer(call)
+    if context.json:
+        context.out.json(answer)
+    else:
+        _write(context.out, decoded(call, context.address, answer))
+
+
+def _write(out: Output, replay: Replay) -> None:
+    selection, progress = replay.selection, replay.progress
+    out.line(Styled(f"replay {replay.id}", "bold"), "  ", _state(replay.state))
+    facts = [
+        ("reason", replay.state_reason or ""),
+        ("mode", selection.mode),
+        ("since", selection.since or ""),
+        ("until", selection.until or ""),
+        ("filter", selection.filter or ""),
+        ("cause", selection.cause or ""),
+        ("rate", f"{replay.rate_per_s:g} a second"),
+        ("created", f"{clock(replay.created_at)} by {replay.created_by}"),
+        ("ended", "" if replay.ended_at is None else clock(replay.ended_at)),
+        ("server", replay.server or ""),
+        ("sent", f"{progress.sent:,}, and {progress.retried:,} tried earlier"),
+        ("delivered", f"{progress.delivered:,}"),
+        ("failed", f"{progress.failed:,}"),
+        ("waiting", f"{progress.waiting:,}"),
+        ("skipped", ", ".join(f"{count:,} {name}" for name, count in progress.skipped.items())),
+    ]
+    for label, value in facts:
+        if value:
+            out.line(Styled(f"  {label:<10}", "dim"), value)
+    for hook in replay.hooks:
+        why = hook.reason or hook.waits_for
+        rest = "" if why is None else f" ({why})"
+        out.line(
+            f"  hook {hook.hook} ({hook.name}): {hook.state}{rest}, sent"
+            f" {hook.sent + hook.retried:,}"
+        )
+
+
+@app.command
+def pause(replay: str, /, *, context: Context) -> None:
+    """Pause a running replay; what it sent already is still delivered.
+
+    Args:
+        replay: its id, rpl_….
+        context: the run.
+    """
+    _steer(context, calls.pause_replay(replay, account=context.account))
+
+
+@app.command
+def resume(replay: str, /, *, context: Context) -> None:
+    """Resume a paused replay.
+
+    Args:
+        replay: its id, rpl_….
+        context: the run.
+    """
+    _steer(context, calls.resume_replay(replay, account=context.account))
+
+
+@app.command
+def rate(replay: str, per_s: float, /, *, context: Context) -> None:
+    """Change the rate of a replay.
+
+    Args:
+        replay: its id, rpl_….
+        per_s: deliveries a second.
+        context: the run.
+    """
+    _steer(context, calls.change_replay_rate(replay, per_s, account=context.account))
+
+
+@app.command
+def abort(
+    replay: str, /, *, cancel_waiting: Flag = False, yes: bool = False, context: Context
+) -> None:
+    """Abort a replay; what it sent already stays.
+
+    Args:
+        replay: its id, rpl_….
+        cancel_waiting: also cancel its deliveries that wait.
+        yes: do not ask.
+        context: the run.
+    """
+    context.confirm(f"Abort {replay}?", yes=yes)
+    call = calls.abort_replay(replay, cancel_waiting=cancel_waiting, account=context.account)
+    _steer(context, call)
+
+
+def _steer(context: CommandContext, call: calls.Call[Replay]) -> None:
+    answer = context.client.answer(call)
+    if context.json:
+        context.out.json(answer)
+        return
+    replay = decoded(call, context.address, answer)
+    context.out.note(f"{replay.id} is {replay.state}, {replay.rate_per_s:g} a second")

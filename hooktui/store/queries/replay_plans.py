@@ -1,0 +1,152 @@
+"""Counts what a replay would send: read only, in parts of a bounded time."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from hooktui.domain.errors import Refused
+from hooktui.domain.ids import HookId
+from hooktui.domain.live_hook import LiveHook
+from hooktui.domain.replays import Act, PairSelection, ReplaySkip
+from hooktui.store.attempt_stats import COLUMNS, DAY_MS, percentile_ms
+from hooktui.store.queries.pace import Pace
+from hooktui.store.queries.replay_candidates import ReplayWalk, first_cursor, next_pairs
+from hooktui.store.tables import HOOK_STATS
+
+COUNT_S: Final = 2.0
+"""How long one call counts; the next one continues."""
+_ROWS: Final = 2_000
+_REST: Final = 1
+"""Pause as a multiple of the work before it, as of a purge: a person waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPlace:
+    """Where a count continues: the hook by its place in the selection, and the cursor there.
+
+    ``bound`` is the highest id of the deliveries that it counts.
+    """
+
+    hook: int
+    cursor: int
+    bound: int
+
+
+@dataclass(slots=True)
+class CountedHook:
+    """The pairs of one hook that were counted; ``first`` and ``last`` are ids of events."""
+
+    selected: int = 0
+    retrying: int = 0
+    duplicates: int = 0
+    first: int | None = None
+    last: int | None = None
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class CountedPairs:
+    """The counts of one call by hook, and where the next one continues; None: complete."""
+
+    hooks: dict[HookId, CountedHook] = field(default_factory=dict)
+    next: PlanPlace | None = None
+
+
+_Written = tuple[str, Annotated[int, msgspec.Meta(ge=0)], int, int]
+
+
+def write_place(place: PlanPlace | None) -> str | None:
+    """Return the text of a place; None stays None."""
+    if place is None:
+        return None
+    values = ["plan", place.hook, place.cursor, place.bound]
+    return base64.urlsafe_b64encode(msgspec.json.encode(values)).rstrip(b"=").decode()
+
+
+def read_place(text: str) -> PlanPlace:
+    """Return the place in a text.
+
+    Raises:
+        Refused: it is not the ``next`` of a plan.
+    """
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        values = msgspec.json.decode(base64.b64decode(padded, b"-_", validate=True), type=_Written)
+    except (UnicodeEncodeError, binascii.Error, msgspec.MsgspecError):
+        values = ("", 0, 0, 0)
+    if values[0] != "plan":
+        raise Refused.field("/after", "after must be the next of the previous plan")
+    return PlanPlace(*values[1:])
+
+
+def count_pairs(
+    conn: Connection,
+    selection: PairSelection,
+    hooks: Sequence[LiveHook],
+    start: PlanPlace,
+    within_s: float = COUNT_S,
+) -> CountedPairs:
+    """Count the pairs that a replay would send, hook by hook, for a bounded time.
+
+    Args:
+        conn: a read connection.
+        selection: what is selected.
+        hooks: the hooks of the selection, in order.
+        start: where to continue.
+        within_s: how long.
+    """
+    pace = Pace(conn, _REST)
+    counted = CountedPairs()
+    end_s = time.monotonic() + within_s
+    cursor = start.cursor
+    for place in range(start.hook, len(hooks)):
+        hook = hooks[place]
+        walk = ReplayWalk(selection, hook, None, start.bound)
+        sums = counted.hooks[hook.id] = CountedHook()
+        cursor = max(cursor, first_cursor(selection))
+        complete = False
+        while not complete:
+            if time.monotonic() > end_s:
+                counted.next = PlanPlace(place, cursor, start.bound)
+                return counted
+            found, _ = next_pairs(conn, walk, cursor, pace, _ROWS, duplicates=True)
+            for pair in found.pairs:
+                if isinstance(pair.verdict, ReplaySkip):
+                    sums.skipped[pair.verdict.value] += 1
+                    continue
+                sums.selected += 1
+                sums.retrying += pair.verdict is Act.RETRY
+                sums.duplicates += pair.duplicate
+                sums.first = pair.event if sums.first is None else min(sums.first, pair.event)
+                sums.last = pair.event if sums.last is None else max(sums.last, pair.event)
+            cursor, complete = found.end, found.complete
+            pace.rest_when_due()
+        cursor = 0
+    return counted
+
+
+def median_durations(
+    conn: Connection, hooks: Sequence[HookId], now_ms: int
+) -> Mapping[HookId, int]:
+    """Return the median duration (ms) of the attempts of hooks in the last day."""
+    sums = [func.sum(HOOK_STATS.c[name]) for name in COLUMNS]
+    lately = (
+        select(HOOK_STATS.c.hook_id, *sums)
+        .where(HOOK_STATS.c.hook_id.in_(list(hooks)), HOOK_STATS.c.bucket > now_ms - DAY_MS)
+        .group_by(HOOK_STATS.c.hook_id)
+    )
+    medians = {}
+    for hook, *counts in conn.execute(lately):
+        median = percentile_ms([int(count) for count in counts], 0.5)
+        if median is not None:
+            medians[HookId(hook)] = median
+    return medians

@@ -1,0 +1,128 @@
+"""``hooktui replay``: plan, run with its question and exit codes, and steering."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.scripted_server import answer, problem
+
+SELECTION = {
+    "hooks": [3], "mode": "failed", "since": None, "until": "2026-11-25T00:00:00.000Z",
+    "filter": None, "cause": None, "include_ordered": False,
+}  # fmt: skip
+PLAN = {
+    "selection": SELECTION, "rate_per_s": 50, "total": 5, "retrying": 1, "duplicates": 2,
+    "oldest_at": "2026-11-24T00:00:00.000Z", "newest_at": "2026-11-24T01:00:00.000Z",
+    "estimate_s": 1,
+    "hooks": [{"hook": 3, "name": "Slack relay", "selected": 5, "retrying": 1, "duplicates": 2,
+               "oldest_at": None, "newest_at": None, "waits_for": "breaker"}],
+    "skipped": [{"hook": 3, "reason": "purged", "count": 4,
+                 "explanation": "the body was dropped by retention"}],
+    "warnings": ["careful"], "complete": True, "next": None,
+}  # fmt: skip
+PROGRESS = {
+    "total": 5, "sent": 4, "retried": 1, "delivered": 5, "failed": 0, "waiting": 0, "cancelled": 0,
+    "skipped": {"purged": 4}, "position": None, "estimate_s": 0,
+}  # fmt: skip
+REPLAY = {
+    "id": "rpl_01JDG3R8Z4000", "account": 1, "state": "running", "state_reason": None,
+    "selection": SELECTION, "rate_per_s": 50, "max_deliveries": 5, "server": "0",
+    "created_at": "2026-11-25T00:00:00.000Z", "created_by": "ann",
+    "changed_at": "2026-11-25T00:00:00.000Z", "changed_by": "ann", "ended_at": None,
+    "progress": PROGRESS,
+    "hooks": [{"hook": 3, "name": "Slack relay", "state": "walking", "reason": None,
+               "waits_for": None, "sent": 4, "retried": 1, "skipped": {"purged": 4}}],
+}  # fmt: skip
+
+
+def test_a_plan_is_added_up_from_its_parts(run, server):
+    first = {**PLAN, "complete": False, "next": "more", "total": 2}
+    server.will(answer(first), answer(PLAN))
+    out = run("replay", "plan", "--hook", "3", "--since", "24h").out
+    assert "7 deliveries" in out
+    assert "hook 3 (Slack relay): 10, 2 of them are tried earlier" in out
+    assert "skips 8: the body was dropped by retention" in out
+    assert "careful" in out
+    asked = [json.loads(one.body) for one in server.asked]
+    assert asked[0]["selection"]["since"] == "24h"
+    assert (asked[1]["after"], asked[1]["selection"]) == ("more", SELECTION)
+
+
+def test_run_prints_the_id_alone_and_passes_the_plan(run, server):
+    server.will(answer(PLAN), answer(REPLAY, 201))
+    result = run("replay", "run", "--hook", "3", "--rate", "20", "--yes")
+    assert (result.code, result.out) == (0, "rpl_01JDG3R8Z4000\n")
+    sent = json.loads(server.asked[1].body)
+    assert sent == {"selection": SELECTION, "rate_per_s": 20, "max_deliveries": 5}
+    assert server.asked[1].headers["idempotency-key"]
+
+
+def test_with_nothing_to_send_no_id_is_printed(run, server):
+    server.will(answer({**PLAN, "total": 0}))
+    result = run("replay", "run", "--all-hooks", "--yes")
+    assert (result.code, result.out) == (0, "")
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("run", "--yes"), ("plan",), ("run", "--all-hooks"), ("run", "--hook", "3", "--all-hooks")],
+)
+def test_usage(run, server, arguments):
+    assert run("replay", *arguments).code == 2
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "failed", "code"),
+    [
+        ("finished", None, 0, 0),
+        ("finished", None, 2, 1),
+        ("aborted", None, 0, 1),
+        ("paused", "20 attempts in a row failed", 0, 1),
+    ],
+)
+def test_wait_exits_with_the_result(run, server, state, reason, failed, code):
+    end = {**REPLAY, "state": state, "state_reason": reason}
+    end["progress"] = {**PROGRESS, "failed": failed}
+    server.will(answer(PLAN), answer(REPLAY, 201), answer(end))
+    result = run("replay", "run", "--hook", "3", "--yes", "--wait")
+    assert (result.code, result.out) == (code, "rpl_01JDG3R8Z4000\n")
+
+
+def test_list_and_show(run, server):
+    server.will(answer({"data": [REPLAY], "total": 1}))
+    out = run("replay", "list", "--state", "running", "--hook", "3").out
+    assert "rpl_01JDG3R8Z4000" in out
+    assert "state=running" in server.asked[0].path
+    server.will(answer(REPLAY))
+    out = run("replay", "show", REPLAY["id"]).out
+    for part in ("rpl_01JDG3R8Z4000", "failed", "50 a second", "4 purged", "Slack relay"):
+        assert part in out
+    server.will(answer(REPLAY))
+    assert run("replay", "show", REPLAY["id"], "--json").json == REPLAY
+
+
+def test_steering(run, server):
+    server.will(answer(REPLAY))
+    assert run("replay", "pause", "rpl_1").code == 0
+    assert run("replay", "resume", "rpl_1").code == 0
+    assert run("replay", "rate", "rpl_1", "7.5").code == 0
+    assert run("replay", "abort", "rpl_1").code == 2
+    assert run("replay", "abort", "rpl_1", "--cancel-waiting", "--yes").code == 0
+    asked = [(one.method, one.path) for one in server.asked]
+    assert asked == [
+        ("POST", "/v1/replays/rpl_1/pause"), ("POST", "/v1/replays/rpl_1/resume"),
+        ("PATCH", "/v1/replays/rpl_1"), ("POST", "/v1/replays/rpl_1/abort"),
+    ]  # fmt: skip
+    assert json.loads(server.asked[3].body) == {"cancel_waiting": True}
+    server.will(problem(409, "it has ended"))
+    assert run("replay", "pause", "rpl_1").code == 1
+
+
+def test_it_is_allowed_in_restricted_mode(run, server, environ):
+    environ["HOOKTUI_RESTRICTED"] = "1"
+    server.will(answer({"data": [REPLAY], "total": 1}))
+    assert run("replay", "list").code == 0
