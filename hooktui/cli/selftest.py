@@ -13,8 +13,11 @@ from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
 from hooktui.cli.output import Styled
 from hooktui.domain.errors import Refused
 from hooktui.selftest.crash_test import CrashTestReport, run_crash_test
+from hooktui.selftest.replay_test import ReplayReport, run_replay_test
 
 MOST_ROUNDS = 100_000
+MOST_REPLAY_KILLS = 20
+"""Kills within one replay, which takes about 10 s."""
 _SHOWN = 10
 
 
@@ -23,6 +26,7 @@ def selftest(
     kill: Annotated[bool, Parameter(negative=())] = False,
     rounds: int | None = None,
     database: str | None = None,
+    replay: Annotated[bool, Parameter(negative=())] = False,
     context: Context,
 ) -> int:
     """Run a temporary server under load and verify that no event is lost.
@@ -31,12 +35,15 @@ def selftest(
         kill: kill the server repeatedly under load.
         rounds: how often it is killed; needs --kill; 50 by default.
         database: postgresql://… of a user who may create databases; SQLite without it.
+        replay: also kill the server while it replays dead letters; needs --kill.
         context: the run.
     """
     if rounds is not None and not kill:
         raise UsageError("--rounds says how often the server is killed; it goes with --kill")
     if rounds is not None and not 1 <= rounds <= MOST_ROUNDS:
         raise UsageError(f"--rounds: a number from 1 to {MOST_ROUNDS:,}, not {rounds}")
+    if replay and not kill:
+        raise UsageError("--replay kills the server while it replays; it goes with --kill")
     kills = (rounds or 50) if kill else 0
     try:
         databases = databases_of(database)
@@ -46,11 +53,23 @@ def selftest(
         report = run_crash_test(
             context.environ, kills=kills, databases=databases, progress=context.out.progress
         )
+        replayed = None
+        if replay:
+            replayed = run_replay_test(
+                context.environ,
+                kills=min(kills, MOST_REPLAY_KILLS),
+                databases=databases,
+                progress=context.out.progress,
+            )
+    good = report.good and (replayed is None or replayed.good)
     if context.json:
-        context.out.json(asdict(report) | {"good": report.good})
+        more = {} if replayed is None else {"replay": asdict(replayed) | {"good": replayed.good}}
+        context.out.json(asdict(report) | {"good": good} | more)
     else:
         _write(context, report)
-    return DONE if report.good else FAILED
+        if replayed is not None:
+            _write_replay(context, replayed)
+    return DONE if good else FAILED
 
 
 def _write(context: CommandContext, report: CrashTestReport) -> None:
@@ -85,3 +104,20 @@ def _write(context: CommandContext, report: CrashTestReport) -> None:
             out.line(f"  {fault}")
     said = Styled("nothing was lost", "good") if report.good else Styled("NOT GOOD", "bad")
     out.line(said, f" ({report.seconds:.1f} s)")
+
+
+def _write_replay(context: CommandContext, report: ReplayReport) -> None:
+    out, verdict = context.out, report.verdict
+    out.line(f"{'replayed':<12}{verdict.sent:>8,}  ", Styled("dead letters sent again", "dim"))
+    out.line(f"{'duplicates':<12}{verdict.duplicates:>8,}  ", Styled("received twice", "dim"))
+    for label, faults in (
+        ("missing", verdict.missing),
+        ("unexpected", verdict.unexpected),
+        ("lost", verdict.lost),
+        ("phantom", verdict.phantoms),
+    ):
+        out.line(f"{label:<12}", Styled(f"{len(faults):>8,}", "bad" if faults else "good"))
+        for fault in faults[:_SHOWN]:
+            out.line(f"  {fault}")
+    said = Styled("each was sent once", "good") if report.good else Styled("NOT GOOD", "bad")
+    out.line(said, f" ({report.kills} kills, {report.seconds:.1f} s)")

@@ -4,7 +4,8 @@
 
 It prints its port in one line and ends with its stdin. The response depends on the path only:
 ``/steady`` is 200 immediately; ``/moody`` responds 500 to the first attempt of every fourth
-delivery and delays others, so that a kill always interrupts some attempts.
+delivery and delays others, so that a kill always interrupts some attempts. ``/refusing`` responds
+404 to every fourth event.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import msgspec
 from hooktui.bench.processes import child_command
 from hooktui.client.start import own_environment
 
-STEADY, MOODY = "/steady", "/moody"
+STEADY, MOODY, REFUSING = "/steady", "/moody", "/refusing"
 _SLOW_S = 0.05
 
 
@@ -113,6 +114,8 @@ class _Book:
                 status = 500
             elif mood == 1:
                 await asyncio.sleep(_SLOW_S)
+        elif path == REFUSING and int(hashlib.sha256(event.encode()).hexdigest(), 16) % 4 == 0:
+            status = 404
         entry = ReceivedRequest(path, event, delivery, hashlib.sha256(body).hexdigest(), status)
         # One write to a file opened for appending: complete, and in the file before the response.
         os.write(self._file, msgspec.json.encode(entry) + b"\n")

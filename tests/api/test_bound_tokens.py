@@ -15,12 +15,15 @@ import httpx
 import pytest
 
 from hooktui.api.access import RULES
+from tests.support.waiting import wait_for
 
 THEIRS = "a name that only they may read"
 GUESSED = [rule for rule in RULES if "{" in rule.path and rule.path != "/v1/events/{event}"]
 GUESSED += [rule for rule in RULES if (rule.method, rule.path) == ("GET", "/v1/events/{event}")]
-LISTS = ["/v1/hooks", "/v1/events", "/v1/deliveries", "/v1/tokens", "/v1/audit", "/v1/feed",
-         "/v1/undelivered"]  # fmt: skip
+LISTS = [
+    "/v1/hooks", "/v1/events", "/v1/deliveries", "/v1/tokens", "/v1/audit", "/v1/feed",
+    "/v1/undelivered", "/v1/replays",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -37,9 +40,12 @@ def theirs(api, receiver):
     event = api.post(path, params=here, headers=keyed, content=content).json()["id"]
     (delivery,) = api.get(f"/v1/events/{event}").json()["deliveries"]
     token = api.post("/v1/tokens", params=here, json={"name": THEIRS, "role": "viewer"}).json()
+    body = {"selection": {"hooks": [hook], "filter": f'"{THEIRS}"'}}
+    replay = api.post("/v1/replays", params=here, json=body).json()["id"]
+    wait_for(lambda: api.get(f"/v1/replays/{replay}").json()["state"] == "finished")
     yield {
         "account": account, "hook": hook, "event": event, "delivery": delivery["id"],
-        "token": token["id"], "cause": "dns",
+        "token": token["id"], "cause": "dns", "replay": replay,
     }  # fmt: skip
     receiver.released.set()
 
@@ -69,7 +75,8 @@ def _all_of(api, theirs):
 def test_what_another_account_has_is_not_there(api, bound, account, theirs, rule):
     before = _all_of(api, theirs)
     path = re.sub(r"\{(\w+)\}", lambda found: str(theirs[found[1]]), rule.path)
-    bodies: dict[str, object] = {"PATCH": {"active": False}}
+    steers = {"rate_per_s": 7} if "replay" in rule.path else {"active": False}
+    bodies: dict[str, object] = {"PATCH": steers}
     if rule.path.endswith("/give-up"):
         bodies["POST"] = {"until": "0s"}
     for params in ({}, {"account": account}, {"account": theirs["account"]}):

@@ -113,8 +113,14 @@ def _makers(api: httpx.Client, url: str) -> dict[str, Callable[[], object]]:
     def token() -> object:
         return _made(api, "/v1/tokens", {"name": "t", "role": "viewer"})["id"]
 
+    def replay() -> object:
+        for unfinished in api.get("/v1/replays", params={"limit": 100}).json()["data"]:
+            if unfinished["state"] in ("running", "paused"):
+                api.post(f"/v1/replays/{unfinished['id']}/abort")  # only 20 may be unfinished
+        return _made(api, "/v1/replays", {"selection": {"hooks": [hook()]}})["id"]
+
     made: dict[str, Callable[[], object]] = {
-        "hook": hook, "event": event, "delivery": delivery, "token": token,
+        "hook": hook, "event": event, "delivery": delivery, "token": token, "replay": replay,
     }  # fmt: skip
     return made | {"cause": lambda: "dns"}
 

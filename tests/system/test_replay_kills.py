@@ -1,0 +1,140 @@
+"""A server that is killed while it replays sends each dead letter once, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hooktui.bench.databases import Databases, databases_of
+from hooktui.bench.server_process import ServerProcess
+from hooktui.client.calls import get_replay
+from hooktui.client.sync_client import PlainClient
+from hooktui.failpoints import REPLAY_POINTS
+from hooktui.selftest.ledger import recording_receiver
+from hooktui.selftest.replay_test import SLOTS, ReplayScenario, run_replay_test
+from tests.support.postgres import PostgresServer
+from tests.support.waiting import wait_for
+
+EVENTS = 800
+KINDS = ("sqlite", "postgres")
+CONTINUES_WITHIN_S = 20
+"""The other server sees the end of a lease of 15 s within 2 s."""
+
+
+@pytest.fixture(params=KINDS)
+def databases(request: pytest.FixtureRequest) -> Databases:
+    if request.param == "sqlite":
+        return databases_of(None)
+    given = os.environ.get("HOOKTUI_TEST_DATABASE_URL")
+    return databases_of(given or request.getfixturevalue("postgres").url())
+
+
+@pytest.fixture
+def stage(tmp_path: Path, databases: Databases) -> Iterator[ReplayScenario]:
+    """A running server with dead letters whose receiver has healed."""
+    with databases.fresh() as url, recording_receiver(tmp_path / "ledger.jsonl") as receiver:
+        server = ServerProcess(tmp_path / "home", os.environ, url)
+        try:
+            yield ReplayScenario(server, receiver)
+        finally:
+            server.kill()
+
+
+@pytest.mark.parametrize(
+    ("kills", "events"),
+    [
+        pytest.param(4, EVENTS, marks=pytest.mark.slow),
+        pytest.param(20, 8_000, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+    ],
+)
+def test_kills_at_random_moments(databases: Databases, kills: int, events: int) -> None:
+    proof = run_replay_test(
+        os.environ, kills=kills, events=events, rate_per_s=events / 16, databases=databases,
+        progress=lambda _text: None,
+    )  # fmt: skip
+    assert proof.good, proof
+
+
+@pytest.mark.slow
+def test_a_kill_at_each_failpoint(stage: ReplayScenario) -> None:
+    server = stage.server
+    server.start()
+    stage.prepare(EVENTS)
+    stage.start(rate_per_s=100)
+    server.kill()
+    kills = 1
+    for point in REPLAY_POINTS:
+        count = 3 if "step" in point else 1
+        server.start(f"{point}:kill@{count}", wait=False)
+        assert server.died(within_s=30), f"the server never came to {point}"
+        kills += 1
+    server.start()
+    verdict = stage.verdict()
+    assert verdict.good(kills), verdict
+
+
+def test_a_restart_continues_at_once(stage: ReplayScenario) -> None:
+    server = stage.server
+    server.start()
+    stage.prepare(EVENTS)
+    stage.start(rate_per_s=20)
+    before = len(stage.receiver.entries())
+    wait_for(lambda: len(stage.receiver.entries()) > before)
+    server.kill()
+    time.sleep(0.2)
+    at_kill = len(stage.receiver.entries())
+    server.start()
+    wait_for(lambda: len(stage.receiver.entries()) > at_kill, 2.0, "a delivery after the start")
+
+
+def _sent(stage: ReplayScenario, server: ServerProcess) -> int:
+    with PlainClient(server.address) as client:
+        return client.call(get_replay(stage.replay)).progress.sent
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "stopped", [False, pytest.param(True, marks=[pytest.mark.soak, pytest.mark.timeout(240)])]
+)
+def test_another_server_continues(postgres: PostgresServer, tmp_path: Path, stopped: bool) -> None:
+    with (
+        databases_of(postgres.url()).fresh() as url,
+        recording_receiver(tmp_path / "ledger.jsonl") as receiver,
+    ):
+        one, two = (ServerProcess(tmp_path / name, os.environ, url) for name in ("one", "two"))
+        try:
+            one.start()
+            shutil.copy2(one.places.key_file, two.places.key_file)
+            two.start()
+            stage = ReplayScenario(two, receiver)
+            stage.prepare(EVENTS)
+            stage.start(rate_per_s=15)
+            wait_for(lambda: _sent(stage, two) > 5)
+            with PlainClient(two.address) as client:
+                owner = client.call(get_replay(stage.replay)).server
+            first = one if owner == "0" else two
+            other = two if first is one else one
+            assert first.process is not None
+            first.process.send_signal(signal.SIGSTOP if stopped else signal.SIGKILL)
+            begun_s = time.monotonic()
+            before = _sent(stage, other)
+            wait_for(
+                lambda: _sent(stage, other) > before, CONTINUES_WITHIN_S, "the other continues"
+            )
+            if stopped:
+                time.sleep(max(30 - (time.monotonic() - begun_s), 0))
+                first.process.send_signal(signal.SIGCONT)
+            verdict = stage.verdict(other)
+            assert verdict.duplicates <= SLOTS
+            assert verdict.good(1), verdict
+        finally:
+            for server in (one, two):
+                if server.process is not None:
+                    server.process.send_signal(signal.SIGCONT)
+                server.kill()
