@@ -1,0 +1,153 @@
+"""The rules of replays: selections, filters with absolute times, verdicts, sums of plans."""
+
+from __future__ import annotations
+
+import pytest
+
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.errors import Conflict, Refused
+from hooktui.domain.filters.parser import parse
+from hooktui.domain.replays import (
+    MOST_HOOKS,
+    Act,
+    Newest,
+    PairSelection,
+    ReplayMode,
+    ReplaySkip,
+    ReplayState,
+    absolute_filter,
+    after_filters,
+    check_rate,
+    check_selection,
+    check_transition,
+    judge,
+    wire_selection,
+)
+from hooktui.domain.wire.replays import ReplaySelection
+
+NOW = 1_800_000_000_000
+BOUND = 100
+
+
+def selected(mode: str = "failed", **fields: object) -> PairSelection:
+    given = {"hooks": (1,), "mode": mode, "since": "1h", **fields}
+    return check_selection(ReplaySelection(**given), NOW)
+
+
+def test_a_selection_gets_absolute_times_and_keeps_them():
+    first = selected(until=None, filter="since:10m -until:2h,30m word")
+    assert (first.since_ms, first.until_ms) == (NOW - 3_600_000, NOW)
+    again = check_selection(wire_selection(first), NOW + 99_999_999)
+    assert again == first
+    assert str(to_rfc3339(NOW - 600_000)) in (first.filter or "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "since:10m code:5xx",
+        '-since:1h "a b" -data.x:"q \\" r"',
+        "until:1h,2h",
+        "code:5xx  took:>2s",
+    ],
+)
+def test_an_absolute_filter_means_the_same(text: str):
+    absolute = parse(absolute_filter(parse(text), NOW))
+    before = parse(text)
+    assert [term.key for term in absolute.terms] == [term.key for term in before.terms]
+    assert [term.negated for term in absolute.terms] == [term.negated for term in before.terms]
+    others = [t.values for t in before.terms if t.key not in ("since", "until")]
+    assert [t.values for t in absolute.terms if t.key not in ("since", "until")] == others
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mode": "sent", "since": None},
+        {"mode": "unknown"},
+        {"cause": "unknown"},
+        {"mode": "sent", "cause": "dns"},
+        {"mode": "never-sent", "filter": "code:5xx"},
+        {"filter": "code:"},
+        {"hooks": ()},
+        {"hooks": tuple(range(1, MOST_HOOKS + 2))},
+        {"hooks": tuple(range(1, 22)), "mode": "all"},
+        {"since": "1h", "until": "2h"},
+        {"until": "soon"},
+    ],
+)
+def test_bad_selections_are_refused(fields: dict[str, object]):
+    with pytest.raises(Refused):
+        selected(**fields)
+
+
+def test_rates_have_limits():
+    assert check_rate(0.1) == 0.1
+    assert check_rate(1000) == 1000
+    for rate in (0.09, 1001, -1):
+        with pytest.raises(Refused):
+            check_rate(rate)
+
+
+def test_states():
+    allowed = {
+        ("running", "paused"), ("running", "finished"), ("running", "aborted"),
+        ("paused", "running"), ("paused", "aborted"),
+    }  # fmt: skip
+    for before in ReplayState:
+        for after in ReplayState:
+            if (before.value, after.value) in allowed:
+                check_transition("rpl_1", before, after)
+            else:
+                with pytest.raises(Conflict, match="rpl_1"):
+                    check_transition("rpl_1", before, after)
+
+
+FAILED = Newest(9, "failed", "dns", None)
+RETRYING = Newest(9, "pending", "dns", None)
+WAITING = Newest(9, "pending", None, None)
+SENT = Newest(9, "delivered", None, None)
+CASES = {
+    ReplayMode.FAILED: (None, Act.SEND, Act.RETRY, None, None),
+    ReplayMode.NEVER_SENT: (Act.SEND, None, None, None, None),
+    ReplayMode.SENT: (None, Act.SEND, Act.RETRY, ReplaySkip.WAITING, Act.SEND),
+    ReplayMode.ALL: (Act.SEND, Act.SEND, Act.RETRY, ReplaySkip.WAITING, Act.SEND),
+}
+
+
+@pytest.mark.parametrize("mode", ReplayMode)
+def test_each_mode_judges_pairs(mode: ReplayMode):
+    chosen = selected(mode)
+    found = tuple(
+        judge(chosen, newest, candidate=None, replay=5, bound=BOUND)
+        for newest in (None, FAILED, RETRYING, WAITING, SENT)
+    )
+    assert found == CASES[mode]
+
+
+def test_newer_own_and_other_deliveries():
+    chosen = selected()
+    newer = FAILED._replace(id=BOUND + 1)
+    assert judge(chosen, newer, candidate=9, replay=5, bound=BOUND) is ReplaySkip.SUPERSEDED
+    own = newer._replace(replay=5)
+    assert judge(chosen, own, candidate=9, replay=5, bound=BOUND) is None
+    assert judge(chosen, FAILED, candidate=8, replay=5, bound=BOUND) is None
+    being_sent = RETRYING._replace(status="sending")
+    assert judge(chosen, being_sent, candidate=9, replay=5, bound=BOUND) is ReplaySkip.WAITING
+    other = selected(cause="http_404")
+    assert judge(other, FAILED, candidate=9, replay=5, bound=BOUND) is None
+
+
+def test_the_filter_comes_before_the_body_and_the_order():
+    checks = {"fits": True, "purged": True, "ordered": True}
+    assert after_filters(Act.SEND, **checks) is ReplaySkip.PURGED
+    assert after_filters(Act.SEND, **checks | {"fits": False}) is ReplaySkip.FILTER
+    assert after_filters(Act.SEND, **checks | {"purged": False}) is ReplaySkip.ORDERED
+    assert after_filters(ReplaySkip.WAITING, **checks) is ReplaySkip.WAITING
+    assert after_filters(None, **checks) is None
+
+
+def test_pings_and_own_events():
+    assert selected().includes_type("hooktui.hook.failing")
+    assert not selected("all").includes_type("hooktui.hook.failing")
+    assert selected("all").includes_type("job.failed")
