@@ -8,13 +8,15 @@ import pytest
 from sqlalchemy import select, update
 
 from hooktui.domain.errors import Conflict, NotFound, Refused
-from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode
+from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode, floor_at
 from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.replays import Replay, ReplaySelection
 from hooktui.store import changes, queries
 from hooktui.store.contract import ReplayStep, ReplayStepResult, StepOutcome
+from hooktui.store.queries import replay_plans
 from hooktui.store.queries.pages import PageRequest
+from hooktui.store.queries.replay_plans import PlanPlace, count_pairs, read_place, write_place
 from hooktui.store.tables import DELIVERY, EVENT, HOOK_STATE, REPLAY
 from tests.support.stores import (
     ADA,
@@ -444,3 +446,52 @@ async def test_a_caller_that_is_gone_gives_the_deliveries_back(opened: Opened) -
     query = select(DELIVERY.c.status).where(DELIVERY.c.replay_id == number(replay))
     rows = await opened.store.read(lambda conn: conn.execute(query).all())
     assert [row[0] for row in rows] == ["pending"] * len(result.claims)
+
+
+@pytest.mark.parametrize("mode", ["sent", "all", "never-sent"])
+async def test_the_database_counts_what_the_walk_finds(
+    opened: Opened, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Red when a column that decides is left out of the groups.
+    hook = await make_hook(opened.store)
+    other = await make_hook(opened.store, events=("cluster",))
+    await give_up(opened, hook, 3)
+    await emit(opened.store, 2)
+    await attempt(opened.store, opened.clock, hook, 500)
+    await emit(opened.store, 2)
+    await attempt(opened.store, opened.clock, hook, 200)
+    rows = await deliveries(opened.store)
+    await opened.store.write(changes.resend, ADA, None, DeliveryId(decode("dlv", rows[0].id)))
+    purge = update(EVENT).where(EVENT.c.id == decode("evt", rows[1].event)).values(body=None)
+    await opened.store.write(lambda tx: tx.conn.execute(purge))
+    await emit(opened.store, 2, event_type="cluster.error")
+    opened.clock.advance(60)
+    await emit(opened.store, 1)
+    late = await make_hook(opened.store, name="late", events=("job", "cluster"))
+    given = ReplaySelection(hooks=(1,), mode=mode, since="1h", until="30s")
+    selection = check_selection(given, opened.clock.ms)
+    live = [opened.store.hooks()[HookId(each.id)] for each in (hook, other, late)]
+    for filter_text in (None, "-code:404"):
+        chosen = changed(selection, filter=filter_text)
+        start_at = PlanPlace(0, 0, floor_at(opened.clock.ms + 1))
+        counted = await opened.store.read(count_pairs, chosen, live, start_at)
+        with monkeypatch.context() as patch:
+            patch.setattr(replay_plans, "is_countable", lambda _walk: False)
+            walked = await opened.store.read(count_pairs, chosen, live, start_at)
+        assert counted == walked
+        assert sum(sums.selected for sums in counted.hooks.values())
+
+
+async def test_a_plan_continues_where_it_stopped(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 5)
+    selection = check_selection(ReplaySelection(hooks=(hook.id,)), opened.clock.ms)
+    live = [opened.store.hooks()[HookId(hook.id)]]
+    place = PlanPlace(0, 0, floor_at(opened.clock.ms + 1))
+    first = await opened.store.read(count_pairs, selection, live, place, -1.0)
+    assert first.next is not None
+    assert read_place(write_place(first.next) or "") == first.next
+    rest = await opened.store.read(count_pairs, selection, live, first.next)
+    assert (rest.next, rest.hooks[HookId(hook.id)].selected) == (None, 5)
+    with pytest.raises(Refused):
+        read_place("nonsense")

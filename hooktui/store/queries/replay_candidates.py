@@ -11,7 +11,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    and_,
+    case,
+    func,
+    literal,
+    literal_column,
+    select,
+)
 
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import DeliveryStatus
@@ -41,6 +52,8 @@ MOST_ROWS: Final = 5_000
 """Deliveries that one read looks at."""
 MOST_EVENTS: Final = 500
 """Events that one read looks at."""
+_ONE: Final[ColumnElement[int]] = literal_column("1")
+_ZERO: Final[ColumnElement[int]] = literal_column("0")
 _CHUNK: Final = 500
 _TEXTS_AT_ONCE: Final = 50
 """Events whose bodies are in memory at the same time: at most 12.5 MB."""
@@ -234,12 +247,10 @@ def _rows_query(
     other = DELIVERY.alias("other")
     same_pair = and_(other.c.event_id == DELIVERY.c.event_id, other.c.hook_id == walk.hook.id)
     newest = select(func.max(other.c.id)).where(same_pair).scalar_subquery()
-    one: ColumnElement[int] = literal_column("1")
-    zero: ColumnElement[int] = literal_column("0")
-    delivered = zero
+    delivered = _ZERO
     if duplicates:
         before = and_(same_pair, other.c.status == DeliveryStatus.DELIVERED.value)
-        delivered = case((select(other.c.id).where(before).exists(), one), else_=zero)
+        delivered = case((select(other.c.id).where(before).exists(), _ONE), else_=_ZERO)
     return (
         select(
             DELIVERY.c.id,
@@ -249,12 +260,12 @@ def _rows_query(
             DELIVERY.c.cause,
             DELIVERY.c.replay_id,
             DELIVERY.c.attempts,
-            newest,
+            newest.label("newest"),
             EVENT.c.created_at,
             EVENT.c.size,
-            EVENT.c.body.is_(None),
-            one if inside is None else case((inside, one), else_=zero),
-            delivered,
+            EVENT.c.body.is_(None).label("purged"),
+            (_ONE if inside is None else case((inside, _ONE), else_=_ZERO)).label("fits"),
+            delivered.label("delivered"),
         )
         .join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
         .join(HOOK, HOOK.c.id == DELIVERY.c.hook_id)
@@ -463,3 +474,166 @@ def _subject(event: _Event, body: bytes | None) -> Subject:
         words=lambda: f"{identity}\n{event.type}\n{(body or b'').decode('utf-8', 'replace')}",
         data=partial(Stored, body),
     )
+
+
+# Counted by the database, for plans
+
+
+class PairCount(NamedTuple):
+    """Pairs of which a replay does the same; ``first`` and ``last`` are ids of their events."""
+
+    verdict: Act | ReplaySkip
+    number: int
+    duplicates: bool
+    first: int
+    last: int
+
+
+@dataclass(slots=True)
+class CountedRows:
+    """The pairs among the next rows; see `FoundPairs`."""
+
+    counts: list[PairCount] = field(default_factory=list)
+    end: int = 0
+    complete: bool = False
+
+
+def is_countable(walk: ReplayWalk) -> bool:
+    """Return whether the database alone can count the pairs of a walk.
+
+    It cannot evaluate filters of bodies, and in mode ``failed`` reads each cause by itself.
+    """
+    mode = walk.selection.mode
+    if mode is ReplayMode.FAILED:
+        return False
+    if mode.walks_events:
+        return walk.selection.filter is None and walk.hook.filter is None
+    return _filter_of(walk)[1] is None
+
+
+def count_rows(conn: Connection, walk: ReplayWalk, cursor: int, most: int) -> CountedRows:
+    """Count the pairs among the next rows after a cursor.
+
+    The rows are grouped by all that decides on a pair, so each group is judged once.
+    """
+    query = _keys_of_events if walk.selection.mode.walks_events else _keys_of_deliveries
+    rows = query(walk, cursor, most).subquery("keys")
+    keys = [rows.c[name] for name in _Keys._fields]
+    sums = (func.count(), func.min(rows.c.event), func.max(rows.c.event), func.max(rows.c.place))
+    counted = CountedRows(end=cursor)
+    seen = 0
+    for *values, count, first, last, place in conn.execute(select(*keys, *sums).group_by(*keys)):
+        seen += count
+        counted.end = max(counted.end, place)
+        group = _Keys(*values)
+        verdict = _judge_group(walk, group)
+        if verdict is not None:
+            counted.counts.append(PairCount(verdict, count, bool(group.delivered), first, last))
+    counted.complete = seen < most
+    if counted.complete:
+        counted.end = max(cursor, last_cursor(walk))
+    return counted
+
+
+class _Keys(NamedTuple):
+    """All that decides on a pair; ``newest`` is 0 without a delivery, 1 for the row's own one.
+
+    2 is a newer one than the row's, 3 one that is newer than the bound, too.
+    """
+
+    event_type: str
+    in_range: bool
+    newest: int
+    status: str | None
+    cause: str | None
+    purged: bool
+    fits: bool
+    delivered: bool
+
+
+def _judge_group(walk: ReplayWalk, group: _Keys) -> Act | ReplaySkip | None:
+    selection, hook = walk.selection, walk.hook
+    if not group.in_range or not selection.includes_type(group.event_type):
+        return None
+    newest = None
+    if group.newest:
+        newest = Newest(group.newest, group.status or "", group.cause, None)
+    elif not wants(hook, group.event_type):
+        return None
+    verdict = judge(selection, newest, candidate=1, replay=None, bound=2)
+    left_out = hook.settings.ordered and not selection.include_ordered
+    return after_filters(
+        verdict, fits=bool(group.fits), purged=bool(group.purged), ordered=left_out
+    )
+
+
+def _in_range(walk: ReplayWalk, accepted_ms: ColumnElement[int]) -> ColumnElement[int]:
+    since_ms, until_ms = walk.selection.since_ms or 0, walk.selection.until_ms
+    return case((accepted_ms.between(since_ms, until_ms), _ONE), else_=_ZERO)
+
+
+def _keys_of_deliveries(walk: ReplayWalk, cursor: int, most: int) -> Select[Any]:
+    rows = (
+        _rows_query(walk, _filter_of(walk)[0], duplicates=True)
+        .where(
+            DELIVERY.c.hook_id == walk.hook.id,
+            DELIVERY.c.id > cursor,
+            DELIVERY.c.id <= walk.bound,
+        )
+        .order_by(DELIVERY.c.id)
+        .limit(most)
+        .subquery("found")
+    )
+    newest = case(
+        (rows.c.newest == rows.c.id, _ONE),
+        (rows.c.newest > walk.bound, literal_column("3")),
+        else_=literal_column("2"),
+    )
+    return select(
+        rows.c.event_type, _in_range(walk, rows.c.created_at).label("in_range"),
+        newest.label("newest"), rows.c.status, rows.c.cause, rows.c.purged, rows.c.fits,
+        rows.c.delivered, rows.c.event_id.label("event"), rows.c.id.label("place"),
+    )  # fmt: skip
+
+
+def _keys_of_events(walk: ReplayWalk, cursor: int, most: int) -> Select[Any]:
+    newest = select(func.max(DELIVERY.c.id)).where(
+        DELIVERY.c.event_id == EVENT.c.id, DELIVERY.c.hook_id == walk.hook.id
+    )
+    rows = (
+        select(
+            EVENT.c.id, EVENT.c.type, EVENT.c.created_at,
+            EVENT.c.body.is_(None).label("purged"), newest.scalar_subquery().label("newest"),
+        )
+        .where(
+            EVENT.c.account_id == walk.hook.account,
+            EVENT.c.id > cursor,
+            EVENT.c.id <= last_cursor(walk),
+        )
+        .order_by(EVENT.c.id)
+        .limit(most)
+        .subquery("found")
+    )  # fmt: skip
+    other = DELIVERY.alias("other")
+    before = select(other.c.id).where(
+        other.c.event_id == rows.c.id,
+        other.c.hook_id == walk.hook.id,
+        other.c.status == DeliveryStatus.DELIVERED.value,
+    )
+    own = case(
+        (rows.c.newest.is_(None), _ZERO),
+        (rows.c.newest > walk.bound, literal_column("3")),
+        else_=_ONE,
+    )
+    columns = (
+        rows.c.type.label("event_type"), _in_range(walk, rows.c.created_at).label("in_range"),
+        own.label("newest"), rows.c.purged, _ONE.label("fits"), rows.c.id.label("event"),
+        rows.c.id.label("place"),
+    )  # fmt: skip
+    if walk.selection.mode is ReplayMode.NEVER_SENT:
+        nothing = literal(None, Text())
+        unknown = (nothing.label("status"), nothing.label("cause"), _ZERO.label("delivered"))
+        return select(*columns, *unknown)
+    delivered = case((before.exists(), _ONE), else_=_ZERO).label("delivered")
+    state = (DELIVERY.c.status, DELIVERY.c.cause, delivered)
+    return select(*columns, *state).outerjoin_from(rows, DELIVERY, DELIVERY.c.id == rows.c.newest)
