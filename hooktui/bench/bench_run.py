@@ -37,10 +37,20 @@ from hooktui.bench.reconcile import (
 from hooktui.bench.seed_rows import fill
 from hooktui.bench.server_process import ServerProcess
 from hooktui.bench.sink import POISONED, Sink, is_poisoned
-from hooktui.client.calls import Call, create_hook, list_deliveries, list_hooks, pause, resume
+from hooktui.client.calls import (
+    Call,
+    abort_replay,
+    create_hook,
+    create_replay,
+    list_deliveries,
+    list_hooks,
+    pause,
+    resume,
+)
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.clock import now_ms
 from hooktui.domain.ids import encode, floor_at
+from hooktui.domain.wire.replays import ReplaySelection
 
 T = TypeVar("T")
 
@@ -50,6 +60,9 @@ STALLED_S = 30.0
 """Seconds without an arrival after which a case ends and missing deliveries count as lost."""
 STALLED_KILLED_S = 90.0
 """The same after a kill: with a shared database, a lease of 60 s may have to expire."""
+_REPLAYED = 20_000
+"""Events for a replay that goes on while others are measured."""
+_LINES = 100
 _STOP_S = 15.0
 _POLL_S = 0.005
 _PAGE = 500
@@ -147,15 +160,26 @@ class BenchRun:
         """
         case = self.case
         requests = prepare(case.events(deliveries), case.lines, BODY_BYTES)
+        sockets = [server.places.socket for server in self.servers]
+        replayed: list[Offered] = []
+        if case.replay_per_s is not None:
+            count = requests if case.only_replay else prepare(_REPLAYED, _LINES, BODY_BYTES)
+            replayed = uvloop.run(offer_all(sockets, count, case.offered))
+            self._await_end(len(replayed) * len(self.secrets))
         first = encode("dlv", floor_at(now_ms()))
         self.sink.clear()
-        sockets = [server.places.socket for server in self.servers]
         offered = self._store_backlog(deliveries) if case.backlog else []
         with self._hostile_caller():
             before, sink_s, begun_ns = self._cost(), cpu_s(self.sink.pid), monotonic_ns()
             if case.backlog:
                 self._call(resume())
-            offered += uvloop.run(offer_all(sockets, requests, case.offered, case.per_s))
+            replay = self._start_replay()
+            if case.only_replay:
+                offered, replayed = replayed, []
+            else:
+                offered += uvloop.run(offer_all(sockets, requests, case.offered, case.per_s))
+            if replay is not None and not case.only_replay:
+                self._call(abort_replay(replay, cancel_waiting=True))
             poisoned = _poisoned(case, offered)
             restarted_ns = self._restart() if case.killed else None
             self._await_end(len(offered) * len(self.secrets) - len(poisoned))
@@ -164,8 +188,11 @@ class BenchRun:
         # The CPU time of a killed process cannot be read.
         after = before if case.killed else self._cost()
         sink_s = cpu_s(self.sink.pid) - sink_s
+        beside = {one.event for one in replayed}
         arrivals = [
-            arrival for arrival in self.sink.requests(self.secrets) if arrival.hook in self.secrets
+            arrival
+            for arrival in self.sink.requests(self.secrets)
+            if arrival.hook in self.secrets and arrival.event not in beside
         ]
         reconciliation = reconcile(
             offered, arrivals, self._delivered(first), self.secrets, poisoned
@@ -186,6 +213,14 @@ class BenchRun:
             at_once=at_once,
             capacity_share=_capacity_share(case, arrivals, begun_ns),
         )
+
+    def _start_replay(self) -> str | None:
+        """Start the replay of a case, if it has one; return its id."""
+        rate = self.case.replay_per_s
+        if rate is None:
+            return None
+        selection = ReplaySelection(hooks="all", mode="sent", since="1h")
+        return self._call(create_replay(ACCOUNT, selection, rate_per_s=rate)).id
 
     def _store_backlog(self, deliveries: int) -> list[Offered]:
         """Pause the engine and offer the events that wait when the clock starts."""

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hooktui.bench.sink import CAPACITY_PER_S, CAPPED, FLAKY, HUNG, LATE, OK, POISONED, WORKER
+from hooktui.bench.sink import (
+    CAPACITY_PER_S,
+    CAPPED,
+    FLAKY,
+    HUNG,
+    LATE,
+    OK,
+    POISONED,
+    QUICK,
+    SOON,
+    WORKER,
+)
 
 IN_FLIGHT = 64
 """Slots of a hook with a fixed limit."""
@@ -36,6 +47,8 @@ class Case:
         killed: whether the server is killed and restarted once all events are accepted.
         on_file: whether it always uses SQLite.
         hostile: whether a viewer and a producer send the worst allowed requests meanwhile.
+        replay_per_s: rate of a replay of events that were delivered before the clock starts.
+        only_replay: whether nothing else is sent, and the deliveries of the replay are counted.
         against: the case for comparison, which is measured just before it.
         retry_schedule_s: of the hooks.
         by_default: whether it is measured unless cases are named.
@@ -58,6 +71,8 @@ class Case:
     killed: bool = False
     on_file: bool = False
     hostile: bool = False
+    replay_per_s: float | None = None
+    only_replay: bool = False
     against: str | None = None
     retry_schedule_s: tuple[float, ...] = field(default=_RETRIES_S)
     by_default: bool = True
@@ -207,6 +222,49 @@ CASES = (
         per_s=_LOOP_PER_S,
         share=_LOOP_SHARE,
         against="healthy-100",
+    ),
+    Case(
+        "soon-200",
+        "latency at 200 events/s, receiver takes 20 ms",
+        paths=(SOON,),
+        lines=1,
+        offered=64,
+        per_s=200,
+        share=0.1,
+        by_default=False,
+    ),
+    Case(
+        "replay-50",
+        "the same during a replay at 50/s",
+        paths=(SOON,),
+        lines=1,
+        offered=64,
+        per_s=200,
+        share=0.1,
+        replay_per_s=50,
+        against="soon-200",
+        by_default=False,
+    ),
+    Case(
+        "replay-500",
+        "the same during a replay at 500/s",
+        paths=(SOON,),
+        lines=1,
+        offered=64,
+        per_s=200,
+        share=0.1,
+        replay_per_s=500,
+        against="soon-200",
+        by_default=False,
+    ),
+    Case(
+        "replay-rate",
+        "only a replay at 500/s, receiver takes 5 ms",
+        paths=(QUICK,),
+        share=0.25,
+        replay_per_s=500,
+        only_replay=True,
+        by_default=False,
     ),
     Case("restart", "kill -9 with all accepted, restart", paths=(LATE,), share=0.05, killed=True),
 )

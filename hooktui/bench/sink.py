@@ -10,6 +10,7 @@ the path:
 
 * ``/ok``: 200 immediately
 * ``/late``: 200 after 50 ms
+* ``/soon``, ``/quick``: 200 after 20 ms, after 5 ms
 * ``/flaky``: 500 for every twentieth request
 * ``/capped``: after 50 ms 200, or 503 if more than 20 requests were in progress
 * ``/poisoned``: after 50 ms 200, or 503 for every attempt of 2 % of the events
@@ -81,6 +82,8 @@ def write_certificate(file: Path) -> None:
 
 
 OK, LATE, FLAKY, HUNG = "/ok", "/late", "/flaky", "/hung"
+SOON, QUICK = "/soon", "/quick"
+SOON_S, QUICK_S = 0.02, 0.005
 CAPPED, POISONED, WORKER = "/capped", "/poisoned", "/worker"
 LATE_S, WORKER_S = 0.05, 0.01
 FAILS_EVERY, POISONED_EVERY, CAPPED_AT = 20, 50, 20
@@ -169,6 +172,8 @@ class _Receiver(asyncio.Protocol):
             self._transport.write(_TAKEN)
         elif kind == b"l":
             self._answer_after(LATE_S, 200, request)
+        elif kind in (b"s", b"q"):
+            self._answer_after(SOON_S if kind == b"s" else QUICK_S, 200, request)
         elif kind == b"f":
             ledger.flaky += 1
             status = 500 if ledger.flaky % FAILS_EVERY == 0 else 200
