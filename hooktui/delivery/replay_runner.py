@@ -35,11 +35,11 @@ from hooktui.store.queries.replays import RunningReplay
 _log = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 2.0
-_LOOKS_APART_S: Final = 0.2
+_LOOKS_APART_S: Final = 0.05
 _RENEW_EVERY_S: Final = 4.0
 OWED_AFTER_S: Final = 5.0
 """A replay that found no free slot for this long gets the next one, one at a time."""
-_TURN_S: Final = 0.05
+_TURN_S: Final = 0.03
 """Time between steps of a replay while it has slots: some deliveries share a transaction."""
 _SLOT_S: Final = 0.1
 """How often a replay looks whether live traffic leaves a slot."""

@@ -13,10 +13,14 @@ from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.replays import Replay, ReplaySelection
 from hooktui.store import changes, queries
-from hooktui.store.contract import ReplayStep, ReplayStepResult, StepOutcome
+from hooktui.store.contract import ReplayStep, ReplayStepResult, StepOutcome, Store
+from hooktui.store.planning.retention import RetentionStore
+from hooktui.store.postgres import retention as postgres
 from hooktui.store.queries import replay_plans
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.queries.replay_plans import PlanPlace, count_pairs, read_place, write_place
+from hooktui.store.sqlite import retention as sqlite
+from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.tables import DELIVERY, EVENT, HOOK_STATE, REPLAY
 from tests.support.stores import (
     ADA,
@@ -495,3 +499,24 @@ async def test_a_plan_continues_where_it_stopped(opened: Opened) -> None:
     assert (rest.next, rest.hooks[HookId(hook.id)].selected) == (None, 5)
     with pytest.raises(Refused):
         read_place("nonsense")
+
+
+async def test_retention_drops_ended_replays(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    old = await start(opened, hook)
+    await opened.store.write(changes.abort_replay, ADA, None, number(old))
+    opened.clock.advance(86_400)
+    ended = await start(opened, hook)
+    await opened.store.write(changes.abort_replay, ADA, None, number(ended))
+    running = await start(opened, hook)
+    retention = retention_of(opened.store)
+    before_ms = opened.clock.ms - 3_600_000
+    assert [await retention.drop_replays(before_ms) for _ in range(2)] == [1, 0]
+    page = await opened.store.read(queries.list_replays, DEFAULT, PageRequest())
+    assert [one.id for one in page.data] == [running.id, ended.id]
+
+
+def retention_of(store: Store) -> RetentionStore:
+    if isinstance(store, SqliteStore):
+        return sqlite.Retention(store)
+    return postgres.Retention(store)

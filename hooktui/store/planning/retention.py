@@ -115,6 +115,10 @@ class RetentionStore(Protocol):
         """Delete some statistics from before a time; return how many, 0 when none is left."""
         ...
 
+    async def drop_replays(self, before_ms: int) -> int:
+        """Delete a replay that ended before a time; return how many, 0 when none is left."""
+        ...
+
 
 class RetentionPass:
     """Deletes old rows, oldest first.
@@ -143,6 +147,8 @@ class RetentionPass:
             events = (await self.drop_events(before_ms)).events
             # The 5-day rule needs these statistics even if the retention periods are shorter.
             while await self._paced(self._store.drop_stats(min(before_ms, now_ms - RULE_MS))):
+                pass
+            while await self._paced(self._store.drop_replays(before_ms)):
                 pass
         if keep.bodies_days and (not keep.days or keep.bodies_days < keep.days):
             bodies = await self._drop_bodies(now_ms - round(keep.bodies_days * DAY_MS))

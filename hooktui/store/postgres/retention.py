@@ -135,6 +135,10 @@ class Retention:
         """Delete some statistics."""
         return await self._store.submit(Drop(sql.DROP_STATS, before_ms, _ROWS_AT_ONCE))
 
+    async def drop_replays(self, before_ms: int) -> int:
+        """Delete a replay that ended."""
+        return await self._store.submit(Drop(sql.DROP_REPLAYS, before_ms))
+
 
 class RetentionWorker:
     """Deletes old rows at the server that holds the retention lock.

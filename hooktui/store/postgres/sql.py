@@ -395,6 +395,12 @@ WHERE replay_id = $7 AND hook_id = $8"""
 
 RENEW_REPLAY: Final = "UPDATE replay SET lease_until = $1 WHERE id = $2"
 
+DROP_REPLAYS: Final = """
+WITH old AS (SELECT id FROM replay WHERE ended_at < $1 ORDER BY id LIMIT 1 FOR UPDATE),
+walks AS (DELETE FROM replay_hook USING old WHERE replay_id = old.id)
+DELETE FROM replay USING old WHERE replay.id = old.id"""
+"""One at a time: a replay may have a thousand hooks."""
+
 END_REPLAY_LEASES: Final = """
 UPDATE replay SET lease_until = $1
 WHERE state = 'running' AND lease_until > $1 AND owner_token = $2"""

@@ -135,6 +135,22 @@ class DropStats(Operation[int]):
         return work.raw.execute(sql.DROP_STATS, (self._before_ms, _STATS_AT_ONCE)).rowcount
 
 
+class DropReplay(Operation[int]):
+    """Delete one replay that ended before a time; returns how many."""
+
+    def __init__(self, before_ms: int) -> None:
+        super().__init__(ROWS_AT_ONCE)
+        self._before_ms = before_ms
+
+    def execute(self, work: WriteTransaction) -> int:
+        """Delete it with its hooks; its deliveries keep its id."""
+        found = work.raw.execute(sql.OLD_REPLAY, (self._before_ms,)).fetchone()
+        if found is None:
+            return 0
+        work.raw.execute(sql.DROP_WALKS, found)
+        return work.raw.execute(sql.DROP_REPLAY, found).rowcount
+
+
 class LogHost(RetentionHost, Protocol):
     """The calls of an SQLite store that retention uses."""
 
@@ -182,6 +198,11 @@ class Retention:
     async def drop_stats(self, before_ms: int) -> int:
         """Delete some statistics."""
         _, dropped = await self._run(partial(DropStats, before_ms))
+        return int(dropped)
+
+    async def drop_replays(self, before_ms: int) -> int:
+        """Delete a replay that ended."""
+        _, dropped = await self._run(partial(DropReplay, before_ms))
         return int(dropped)
 
     async def _run(self, make: Callable[[], OperationT]) -> tuple[OperationT, Any]:

@@ -291,5 +291,11 @@ WHERE replay_id = ? AND hook_id = ?"""
 
 RENEW_REPLAY = "UPDATE replay SET lease_until = ? WHERE id = ?"
 
+OLD_REPLAY = "SELECT id FROM replay WHERE ended_at < ? ORDER BY id LIMIT 1"
+
+DROP_WALKS = "DELETE FROM replay_hook WHERE replay_id = ?"
+
+DROP_REPLAY = "DELETE FROM replay WHERE id = ?"
+
 END_REPLAY_LEASES = """
 UPDATE replay SET lease_until = ? WHERE state = 'running' AND lease_until > ?"""
