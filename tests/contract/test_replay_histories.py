@@ -1,0 +1,182 @@
+"""Random histories of one hook with replays: after each step the rows keep their promises."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select, update
+
+from hooktui.domain.errors import Conflict
+from hooktui.domain.ids import DeliveryId, HookId, decode
+from hooktui.domain.replays import check_selection
+from hooktui.domain.wire.replays import ReplaySelection
+from hooktui.store import changes, queries
+from hooktui.store.contract import ClaimedDelivery, ReplayStep
+from hooktui.store.queries.pages import PageRequest
+from hooktui.store.tables import DELIVERY, EVENT, HOOK_STATE
+from tests.support.stores import ADA, DEFAULT, Opened, deliveries, emit, make_hook, result_of
+
+STEPS = 80
+MOST = 7
+PAGE = PageRequest()
+MODES = ("failed", "sent", "all", "never-sent")
+
+
+class History:
+    """One hook, what is claimed of it, and the replay that runs."""
+
+    def __init__(self, opened: Opened, seed: int) -> None:
+        self.opened, self.store, self.chance = opened, opened.store, random.Random(seed)
+        self.claims: list[ClaimedDelivery] = []
+        self.token = opened.store.token
+        self.stale: ReplayStep | None = None
+        self.created = 0
+
+    async def begin(self) -> None:
+        self.hook = HookId((await make_hook(self.store)).id)
+        await make_hook(self.store, events=("cluster",))
+
+    async def accept(self) -> None:
+        await emit(self.store, self.chance.randint(1, 3))
+
+    async def skip_some(self) -> None:
+        await self.change(active=False)
+        await emit(self.store, 1)
+        await self.change(active=True)
+
+    async def change(self, **settings: object) -> None:
+        await self.store.write(
+            changes.change_hook, ADA, None, self.hook, lambda before: replace(before, **settings)
+        )
+
+    async def claim(self) -> None:
+        self.claims += await self.store.claim(self.hook, 3)
+
+    async def record(self) -> None:
+        claims, self.claims = self.claims[:3], self.claims[3:]
+        clock = self.opened.clock
+        results = [
+            result_of(
+                claim, clock, self.chance.choice([200, 404, 500]),
+                schedule_s=self.chance.choice([(), (5, 5)]),
+            )
+            for claim in claims
+        ]  # fmt: skip
+        await self.store.record(results)
+
+    async def release(self) -> None:
+        claims, self.claims = self.claims[:1], self.claims[1:]
+        await self.store.release(claims)
+
+    async def resend_or_cancel(self) -> None:
+        rows = await deliveries(self.store, hook=self.hook)
+        if rows:
+            chosen = DeliveryId(decode("dlv", self.chance.choice(rows).id))
+            act = self.chance.choice([changes.resend, changes.cancel])
+            try:
+                await self.store.write(act, ADA, None, chosen)
+            except Conflict:
+                return
+
+    async def purge_body(self) -> None:
+        done = select(DELIVERY.c.event_id).where(DELIVERY.c.status == "delivered")
+        some = update(EVENT).where(EVENT.c.id.in_(done.order_by(DELIVERY.c.id).limit(1)))
+        await self.store.write(lambda tx: tx.conn.execute(some.values(body=None)))
+
+    async def pass_time(self) -> None:
+        self.opened.clock.advance(self.chance.choice([1, 6, 16]))
+
+    async def start(self) -> None:
+        mode = self.chance.choice(MODES)
+        given = ReplaySelection(hooks=(self.hook,), mode=mode, since="30d")
+        selection = check_selection(given, self.opened.clock.ms)
+        try:
+            await self.store.write(changes.create_replay, ADA, DEFAULT, selection, 50, MOST)
+        except Conflict:
+            return
+        self.created += 1
+
+    async def take(self) -> None:
+        await self.store.write(changes.take_replays, self.token, "0")
+
+    async def take_over(self) -> None:
+        """Let another server own the replay; steps of the owner before must not count."""
+        self.opened.clock.advance(16)
+        await self.store.write(changes.take_replays, 1 + self.token, "1")
+        if self.stale is not None:
+            result = await self.store.replay(self.stale)
+            assert not result.claims
+        await self.store.write(changes.release_replays, 1 + self.token)
+        await self.take()
+
+    async def steer(self) -> None:
+        for replay in (await self.store.read(queries.list_replays, DEFAULT, PAGE)).data[:1]:
+            act = self.chance.choice(
+                [changes.pause_replay, changes.resume_replay, changes.resume_replay]
+            )
+            try:
+                await self.store.write(act, ADA, None, decode("rpl", replay.id))
+            except Conflict:
+                return
+            await self.take()
+
+    async def step(self) -> None:
+        for running in await self.store.read(queries.replays_of, self.token):
+            live = self.store.hooks()[self.hook]
+            place = queries.ReplayWalk(running.selection, live, running.id, running.id)
+            if not running.walks:
+                await self.store.write(changes.finish_replay, self.token, running.id)
+                continue
+            cursor = running.walks[0].cursor
+            found = await self.store.read(queries.next_candidates, place, cursor)
+            candidates = list(found.candidates[: self.chance.randint(1, 4)])
+            whole = len(candidates) == len(found.candidates)
+            planned = ReplayStep(
+                replay=running.id, token=self.token, hook=self.hook, version=live.version,
+                selection=running.selection, cursor=cursor, candidates=candidates,
+                end=found.end if whole else candidates[-1].place,
+                skipped=found.skipped if whole else {}, complete=found.complete and whole,
+            )  # fmt: skip
+            self.stale = planned
+            if self.chance.random() < 0.5:
+                await self.chance.choice([self.record, self.resend_or_cancel, self.purge_body])()
+            result = await self.store.replay(planned)
+            self.claims += result.claims
+
+    async def check(self) -> None:
+        columns = (
+            DELIVERY.c.id, DELIVERY.c.event_id, DELIVERY.c.status, DELIVERY.c.cause,
+            DELIVERY.c.replay_id, DELIVERY.c.trigger,
+        )  # fmt: skip
+        query = select(*columns).where(DELIVERY.c.hook_id == self.hook)
+        rows = await self.store.read(lambda conn: conn.execute(query).all())
+        newest = {event: max(r.id for r in rows if r.event_id == event) for event in
+                  {r.event_id for r in rows}}  # fmt: skip
+        for row in rows:
+            assert row.cause is None or newest[row.event_id] == row.id, "I1"
+        pairs = Counter((row.replay_id, row.event_id) for row in rows if row.replay_id)
+        assert max(pairs.values(), default=1) == 1, "R1"
+        for replay, count in Counter(row.replay_id for row in rows if row.replay_id).items():
+            assert count <= MOST, ("R2", replay)
+        state = select(HOOK_STATE.c.waiting).where(HOOK_STATE.c.hook_id == self.hook)
+        (waiting,) = await self.store.read(lambda conn: conn.execute(state).one())
+        assert waiting == sum(row.status in ("pending", "sending") for row in rows)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_random_histories_keep_the_promises(opened: Opened, seed: int) -> None:
+    history = History(opened, seed)
+    await history.begin()
+    acts = (
+        history.accept, history.accept, history.skip_some, history.claim, history.claim,
+        history.record, history.record, history.release, history.resend_or_cancel,
+        history.purge_body, history.pass_time, history.start, history.take, history.take_over,
+        history.steer, history.step, history.step, history.step,
+    )  # fmt: skip
+    for _ in range(STEPS):
+        await history.chance.choice(acts)()
+        await history.check()
+    assert history.created
