@@ -1,7 +1,7 @@
 """The event catalogue: event types, their groups, and the types that a subscription covers.
 
 The ETL catalogue (names and descriptions as in the Service Hooks documentation) is built in; other
-products can provide their own as a TOML file.
+products can provide their own as a TOML file. The group of operator alerts is always added.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from hooktui.domain.wire.events import Catalogue, EventGroup, EventType
 
 PING = "ping"
 """The type of a test delivery; outside of the catalogue, and hooks cannot subscribe to it."""
+
+OPERATOR_GROUP = "hooktui"
+"""The group of the events that the server itself sends, beside any catalogue."""
 
 MAX_HINTS = 3
 """Unknown types of one call for which similar ones are proposed: each search takes up to 5 ms."""
@@ -76,6 +79,43 @@ ETL = Catalogue(
         ),
     )
 )
+
+
+OPERATOR = _group(
+    OPERATOR_GROUP,
+    "hooktui",
+    (
+        "hooktui.hook.failing",
+        "Hook Failing",
+        "Several attempts of a hook in a row failed.",
+    ),
+    ("hooktui.hook.recovered", "Hook Recovered", "A failing hook delivers again."),
+    ("hooktui.hook.disabled", "Hook Disabled", "The server disabled a hook."),
+    ("hooktui.hook.enabled", "Hook Enabled", "A hook that the server disabled is enabled again."),
+    (
+        "hooktui.delivery.gave_up",
+        "Deliveries Given Up",
+        "Deliveries of a hook failed for good, or retention will delete them soon.",
+    ),
+    (
+        "hooktui.delivery.cleared",
+        "Deliveries Cleared",
+        "No failed delivery of a hook with this cause is left.",
+    ),
+    ("hooktui.queue.behind", "Queue Behind", "Due deliveries have waited for over five minutes."),
+    ("hooktui.queue.caught_up", "Queue Caught Up", "Due deliveries are sent in time again."),
+    ("hooktui.disk.low", "Disk Low", "The disk of the database is nearly full."),
+    ("hooktui.disk.recovered", "Disk Recovered", "The disk of the database has space again."),
+    ("hooktui.replay.paused", "Replay Paused", "A replay paused because its deliveries failed."),
+    ("hooktui.replay.finished", "Replay Finished", "A replay has sent all of its deliveries."),
+    ("hooktui.alert.closed", "Alert Closed", "An alert ended without a recovery."),
+)
+"""The built-in group of operator alerts."""
+
+
+def with_operator_group(catalogue: Catalogue) -> Catalogue:
+    """Return a catalogue with the built-in group of operator alerts at its end."""
+    return Catalogue(groups=(*catalogue.groups, OPERATOR))
 
 
 def type_ids(catalogue: Catalogue) -> tuple[str, ...]:
@@ -192,7 +232,7 @@ def load(path: Path) -> Catalogue:
                 else "is a duplicate"
                 if name in seen
                 else "is reserved"
-                if name == PING
+                if name == PING or group_of(name) == OPERATOR_GROUP
                 else "does not start with its group's id and a dot"
                 if name != group.id and group_of(name) != group.id
                 else None

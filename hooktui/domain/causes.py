@@ -56,6 +56,16 @@ def is_group(name: str) -> bool:
     return is_cause(name) or name in (HELD, SKIPPED)
 
 
+ALL_GROUPS: Final = (
+    *ERROR_CAUSES,
+    *(f"http_{code}" for code in range(400, 500)),
+    SERVER_ERROR,
+    OTHER_STATUS,
+    HELD,
+    SKIPPED,
+)
+"""The cause of every possible group."""
+
 CAUSES_IN_WORDS: Final = ", ".join(
     (*ERROR_CAUSES, "http_400 to http_499", SERVER_ERROR, OTHER_STATUS)
 )

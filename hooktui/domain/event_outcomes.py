@@ -38,6 +38,7 @@ class HookOutcome(StrEnum):
     SENT = "sent"
     DISABLED = "disabled"
     FILTER = "filter"
+    SELF = "self"
     NOT_SUBSCRIBED = "not_subscribed"
     LATER = "later"
 
@@ -87,6 +88,8 @@ def why_skipped_steps(hook: Judged, event: Happened, reason: str) -> Steps[Why]:
     if reason == HookOutcome.DISABLED:
         now = "; it is active now" if hook.active else ""
         return Why(HookOutcome.DISABLED, f"was disabled when the event was received{now}")
+    if reason == HookOutcome.SELF:
+        return Why(HookOutcome.SELF, "an alert about a hook is not sent to that hook")
     if hook.filter is None:
         return Why(
             HookOutcome.FILTER, "its filter at that time did not match; it has none now", True
