@@ -35,9 +35,9 @@ class LiveHook:
     """A hook in memory: checked, parsed, decrypted.
 
     ``secrets`` are ordered newest first. ``breaker_until_ms`` is when the next probe may be sent,
-    set only while its breaker is open. ``filter_weight`` is the approximate cost of its filter, 0
-    without one. ``refusal`` says why nothing is sent to it: its encrypted values were not stored
-    for it.
+    set only while its breaker is open; ``failing`` whether an alert says that it is failing.
+    ``filter_weight`` is the approximate cost of its filter, 0 without one. ``refusal`` says why
+    nothing is sent to it: its encrypted values were not stored for it.
     """
 
     id: HookId
@@ -49,6 +49,7 @@ class LiveHook:
     filter: Filter | None
     secrets: tuple[LiveSecret, ...]
     breaker_until_ms: int | None = None
+    failing: bool = False
     refusal: str | None = None
     filter_weight: int = field(init=False, compare=False)
 
@@ -67,10 +68,11 @@ class LiveHook:
 
 
 class SkipReason:
-    """Why a subscribed hook is not sent an event."""
+    """Why a subscribed hook is not sent an event; ``SELF``: the event is an alert about it."""
 
     DISABLED: Final = "disabled"
     FILTER: Final = "filter"
+    SELF: Final = "self"
 
 
 def skip_reason(hook: LiveHook, event: Subject | None) -> str | None:

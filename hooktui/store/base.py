@@ -13,11 +13,21 @@ from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
+from hooktui.domain.alerts import EXPIRES_WITHIN_MS, AlertRules
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.store import feed
+from hooktui.store.attempt_stats import DAY_MS
+from hooktui.store.changes.alert_look import (
+    AT_ONCE,
+    EXPIRING_EVERY,
+    LOOK_EVERY_S,
+    AlertLook,
+    DiskSpace,
+)
+from hooktui.store.changes.alerts import act_on_look
 from hooktui.store.changes.causes import write_causes
 from hooktui.store.contract import (
     Acceptance,
@@ -31,12 +41,14 @@ from hooktui.store.contract import (
     ReplayStep,
     ReplayStepResult,
     Reserve,
+    RetentionPeriods,
     Sieve,
 )
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import check_keys
 from hooktui.store.planning.matching import NO_MATCHES, Matches, accept_matched, is_quick
 from hooktui.store.queries import engine
+from hooktui.store.queries.alerts import expiring, look
 from hooktui.store.tx import Tx
 from hooktui.store.vault import Vault
 from hooktui.store.write_queue import Operation, WriteQueue
@@ -73,6 +85,7 @@ class BaseStore(ABC):
     Args:
         vault: encrypts and decrypts secrets.
         live: the live hooks, updated by the subclass after each commit.
+        rules: when alerts open, and how often they are announced.
 
     Attributes:
         number: this server's number among those that share the store.
@@ -87,8 +100,10 @@ class BaseStore(ABC):
     _recording: WriteQueue
     """The queue of results and all other changes."""
 
-    def __init__(self, vault: Vault, live: LiveHooks) -> None:
+    def __init__(self, vault: Vault, live: LiveHooks, rules: AlertRules) -> None:
         self.number = 0
+        self._alert_look = AlertLook(live, rules)
+        self._looks = 0
         self.vault = vault
         self._live = live
         self._feed_end = feed.Position(1, 0)
@@ -116,6 +131,11 @@ class BaseStore(ABC):
     async def submit(self, operation: Operation[R]) -> R:
         """Run an operation of this package in the next transaction of results."""
         return await self._recording.submit(operation, bounded=False)
+
+    @property
+    @abstractmethod
+    def clock(self) -> Callable[[], int]:
+        """The clock of the store, in milliseconds since the epoch."""
 
     # The hot calls
 
@@ -208,9 +228,42 @@ class BaseStore(ABC):
         """Count dead letters that retention deleted."""
         for (hook, cause), count in dead_letters.items():
             self._expired[hook, cause] += count
+            self._alert_look.expired[hook, cause] += count
             _log.warning("retention deleted undelivered events hook=%d %s=%d", hook, cause, count)
 
+    # Alerts
+
+    async def look_at_alerts(self, keep: RetentionPeriods) -> None:
+        """Open, end and announce the alerts that depend on time; write only if there are any."""
+        now = self.clock()
+        dying = None
+        if keep.days and self._looks % EXPIRING_EVERY == 0:
+            kept_ms = round(keep.days * DAY_MS) - EXPIRES_WITHIN_MS
+            dying = await self.read(expiring, now - max(kept_ms, 0))
+        self._looks += 1
+        seen = await self.read(look, now, self._alert_look.accounts())
+        result = self._alert_look.decide(seen, self._disk_space(), dying, now)
+        for part in result.parts(AT_ONCE):
+            await self.write(act_on_look, part)
+
+    async def _keep_looking(self, keep: RetentionPeriods) -> None:
+        """Look at alerts every `LOOK_EVERY_S`."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                await self.look_at_alerts(keep)
+            except HooktuiError as error:
+                _log.warning("a look at the alerts failed: %s", error)
+
+    def _disk_space(self) -> DiskSpace | None:
+        """Return the space on the disk of the database; None: it is another machine's."""
+        return None
+
     # Live hooks
+
+    def alert_hooks(self) -> Set[HookId]:
+        """Return the hooks that subscribe to alerts."""
+        return self._live.alert_hooks
 
     def hooks(self) -> Mapping[HookId, LiveHook]:
         """Return the live hooks, as of the last commit seen."""

@@ -17,7 +17,7 @@ short read-only transaction off the event loop, or by ``write`` in the writer's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -34,6 +34,7 @@ from hooktui.domain.replays import PairSelection
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from hooktui.domain.wire.alerts import Alert
     from hooktui.domain.wire.deliveries import Attempt, Delivery
     from hooktui.domain.wire.events import Event
     from hooktui.domain.wire.hooks import Hook
@@ -135,13 +136,13 @@ class FeedItem:
 
     ``at_ms`` is when the change was committed, ``behind`` the position after it. Attempts come with
     the delivery they belong to. ``change`` is what happened to a hook at that time, with the
-    ``reason`` if it was disabled; None in a line that an older version wrote.
+    ``reason`` if it was disabled, or the state of an alert; None in a line of an older version.
     """
 
     kind: str
     at_ms: int
     account: AccountId
-    object: Attempt | Delivery | Event | Hook | Replay | Mapping[str, object]
+    object: Attempt | Delivery | Event | Hook | Replay | Alert | Mapping[str, object]
     delivery: Delivery | None = None
     behind: str = ""
     change: str | None = None
@@ -381,6 +382,19 @@ class Store(Protocol):
 
     def hooks(self) -> Mapping[HookId, LiveHook]:
         """Return the live hooks (deleted ones excluded), as of the last commit seen."""
+        ...
+
+    def alert_hooks(self) -> Set[HookId]:
+        """Return the hooks that subscribe to operator alerts, as of the last commit seen."""
+        ...
+
+    @property
+    def expired_dead_letters(self) -> int:
+        """How many undelivered deliveries this server has deleted by age."""
+        ...
+
+    async def look_at_alerts(self, keep: RetentionPeriods) -> None:
+        """Open, end and announce the alerts that depend on time."""
         ...
 
     def count_hooks(self, account: AccountId) -> int:

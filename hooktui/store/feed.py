@@ -18,12 +18,14 @@ from hooktui.domain.clock import optional_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Refused
 from hooktui.domain.ids import AccountId
+from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.deliveries import Attempt, Delivery
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.replays import Replay
 from hooktui.store import feed_items as items
 from hooktui.store.contract import FeedItem, FeedItemPage, Sieve
+from hooktui.store.queries.alerts import alerts_by_id
 from hooktui.store.queries.deliveries import attempts_by_key, deliveries_by_id
 from hooktui.store.queries.events import events_by_id
 from hooktui.store.queries.hooks import hooks_by_id
@@ -248,6 +250,7 @@ class _Joined:
     events: dict[int, Event]
     hooks: dict[int, Hook]
     replays: dict[int, Replay]
+    alerts: dict[int, Alert]
 
 
 def _objects(conn: Connection, lines: Sequence[_Line]) -> Iterable[FeedItem]:
@@ -263,6 +266,7 @@ def _objects(conn: Connection, lines: Sequence[_Line]) -> Iterable[FeedItem]:
         events_by_id(conn, {_integer(item[2]) for item in by_kind.get(items.EVENT, [])}),
         hooks_by_id(conn, {_integer(item[2]) for item in by_kind.get(items.HOOK, [])}),
         replays_by_id(conn, {_integer(item[2]) for item in by_kind.get(items.REPLAY, [])}),
+        alerts_by_id(conn, {_integer(item[2]) for item in by_kind.get(items.ALERT, [])}),
     )
     for line in lines:
         change = _object(line, joined)
@@ -279,6 +283,10 @@ def _object(line: _Line, joined: _Joined) -> FeedItem | None:
     if item[0] == items.EVENT:
         event = joined.events.get(identity)
         return None if event is None else FeedItem("event", at_ms, account, event)
+    if item[0] == items.ALERT:
+        alert = joined.alerts.get(identity)
+        change = msgspec.convert(item[3], str)
+        return None if alert is None else FeedItem("alert", at_ms, account, alert, change=change)
     if item[0] == items.HOOK:
         gone = {"id": identity, "account": account, "deleted": True}
         hook = joined.hooks.get(identity) or gone

@@ -4,6 +4,7 @@
     ["d", account, hook, delivery, …state]      a delivery changed
     ["a", account, hook, delivery, …state, number]   an attempt ended
     ["h", account, hook, change, reason]        a hook was created, changed or deleted
+    ["l", account, alert, change]               an alert was opened, changed or ended
     ["g", account, data]                        an event of the engine (account 0: for all)
     ["r", account, replay, 0]                   a replay changed
 
@@ -27,7 +28,7 @@ from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
 
 Item = tuple[object, ...]
 
-EVENT, DELIVERY, ATTEMPT, HOOK, ENGINE, REPLAY = "e", "d", "a", "h", "g", "r"
+EVENT, DELIVERY, ATTEMPT, HOOK, ENGINE, REPLAY, ALERT = "e", "d", "a", "h", "g", "r", "l"
 
 MOST_PER_ROW: Final = 1000
 """A reader decodes a whole row even for a few of its items, so rows stay this short."""
@@ -82,6 +83,11 @@ class HookEdit(StrEnum):
 def hook_item(account: AccountId, hook: HookId, edit: HookEdit, reason: str | None = None) -> Item:
     """Return the item of a hook that changed; ``reason`` is why it was disabled."""
     return (HOOK, account, hook, edit.value, reason)
+
+
+def alert_item(account: AccountId, alert: int, change: str) -> Item:
+    """Return the item of an alert; ``change`` is its state after the change."""
+    return (ALERT, account, alert, change)
 
 
 def engine_item(account: AccountId, data: Mapping[str, object]) -> Item:

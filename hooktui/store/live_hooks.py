@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, select
 
 from hooktui.domain.addresses import parse_url
+from hooktui.domain.alerts import is_alert_path
 from hooktui.domain.catalogue import PING, group_of
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.filters.parser import parse_hook_filter
@@ -48,6 +49,7 @@ class LiveHooks:
         view: the hooks by their ids.
         paused: whether all sending is paused.
         filtered: the number of hooks with a filter.
+        alert_hooks: the hooks that subscribe to operator alerts.
     """
 
     def __init__(self) -> None:
@@ -58,6 +60,7 @@ class LiveHooks:
         self._counts: Counter[AccountId] = Counter()
         self._subscribers: dict[AccountId, dict[str, Subscribers]] = {}
         self.view: Mapping[HookId, LiveHook] = MappingProxyType(self._hooks)
+        self.alert_hooks: set[HookId] = set()
 
     def put(self, changed: Mapping[HookId, LiveHook | None]) -> None:
         """Apply changed hooks; None deletes one."""
@@ -71,6 +74,7 @@ class LiveHooks:
                 for name in _names(old):
                     if name not in new_names:
                         del self._by_name[old.account, name][hook]
+                self.alert_hooks.discard(hook)
             if live is None:
                 self._hooks.pop(hook, None)
                 continue
@@ -78,6 +82,8 @@ class LiveHooks:
             self._counts[live.account] += 1
             self.filtered += live.filter is not None
             self._subscribers.pop(live.account, None)
+            if is_alert_path(live.subscriptions):
+                self.alert_hooks.add(hook)
             for name in _names(live):
                 self._by_name.setdefault((live.account, name), {})[hook] = live
 
@@ -135,11 +141,12 @@ SEALED_SECRETS: Select[Any] = select(
 
 
 class _Row(NamedTuple):
-    """A hook and the state of its breaker."""
+    """A hook, the state of its breaker, and the alert that it is failing."""
 
     stored: StoredSettings
     version: int
     breaker_until: int | None
+    failing_alert: int | None
 
 
 def load_live_hooks(
@@ -153,7 +160,8 @@ def load_live_hooks(
         HooktuiError: a key is missing, or this version cannot read a row; names the hook.
     """
     state = HOOK_STATE.c.hook_id == HOOK.c.id
-    columns = (HOOK.c.version, HOOK_STATE.c.breaker_until, HOOK.c.id, HOOK.c.account_id)
+    state_columns = (HOOK_STATE.c.breaker_until, HOOK_STATE.c.failing_alert)
+    columns = (HOOK.c.version, *state_columns, HOOK.c.id, HOOK.c.account_id)
     query = select(*columns, HOOK.c.sealed, *SETTINGS).outerjoin(HOOK_STATE, state)
     query = query.where(HOOK.c.deleted_at.is_(None))
     keys = SEALED_SECRETS.where(
@@ -172,8 +180,8 @@ def load_live_hooks(
             secrets.setdefault(secret.hook_id, []).append(live_secret(secret, vault))
         except ValueMoved as error:
             refusals[secret.hook_id] = error.detail
-    for version, breaker_until, hook, account, sealed, *settings in conn.execute(query).all():
-        row = _Row(StoredSettings(hook, account, sealed, settings), version, breaker_until)
+    for version, until, alert, hook, account, sealed, *settings in conn.execute(query).all():
+        row = _Row(StoredSettings(hook, account, sealed, settings), version, until, alert)
         own = tuple(secrets.get(hook, ()))
         live = loaded[hook] = _live_hook(row, own, vault, refusals.get(hook))
         if live.refusal is not None:
@@ -219,6 +227,7 @@ def _live_hook(
             filter=None if settings.filter is None else parse_hook_filter(settings.filter),
             secrets=secrets,
             breaker_until_ms=row.breaker_until,
+            failing=row.failing_alert is not None,
             refusal=refusal,
         )
     except Refused as error:

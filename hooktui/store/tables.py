@@ -451,7 +451,8 @@ class ReplayHookRow(SQLModel, table=True):
 class AlertRow(SQLModel, table=True):
     """An alert. ``key`` names its subject; at most one alert of a key is not resolved.
 
-    ``announced`` is the state that hooks were last notified of.
+    ``announced`` is the state that hooks were last notified of, ``announced_at`` when they were
+    last notified of the open alert. ``facts`` is a JSON object of the fields of its events.
     """
 
     __tablename__ = "alert"
@@ -459,6 +460,7 @@ class AlertRow(SQLModel, table=True):
         _partial("alert_unresolved", "key", where="state <> 'resolved'", unique=True),
         Index("alert_by_account", "account_id", "id"),
         Index("alert_by_key", "key", "id"),
+        Index("alert_announced", "account_id", "announced_at"),
     )
 
     id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False})
@@ -480,6 +482,7 @@ class AlertRow(SQLModel, table=True):
     announced_at: int | None = Field(sa_type=Big)
     announced_count: int | None = Field(sa_type=Big)
     hooks_notified: int
+    facts: str = Field(sa_type=Text)
 
 
 def _table(model: type[SQLModel]) -> Table:

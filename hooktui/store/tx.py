@@ -7,30 +7,34 @@ its next write transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 
 import msgspec
 from sqlalchemy import Connection
 from sqlmodel import Session
 
+from hooktui.domain.alerts import AlertRules
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.roles import Actor
 from hooktui.store import audit
 from hooktui.store.feed_items import Item
+from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.vault import Vault
 
 
 class SideEffects(msgspec.Struct):
     """The side effects of a transaction: feed items to write, and notices to send after the commit.
 
-    ``paused`` is set if the transaction paused (True) or resumed (False) all sending.
+    ``paused`` is set if the transaction paused (True) or resumed (False) all sending. ``waiting``
+    is the change of the number of waiting deliveries per hook, written before the commit.
     """
 
     feed: list[Item] = []
     hooks_changed: set[HookId] = set()
     paused: bool | None = None
     due: dict[HookId, int] = {}
+    waiting: dict[HookId, int] = {}
     follow_ups: list[Callable[[Tx], None]] = []
 
     def mark_due(self, hook: HookId, due_ms: int) -> None:
@@ -38,6 +42,10 @@ class SideEffects(msgspec.Struct):
         known = self.due.get(hook)
         if known is None or due_ms < known:
             self.due[hook] = due_ms
+
+    def count_waiting(self, hook: HookId, change: int) -> None:
+        """Add to the number of waiting deliveries of a hook."""
+        self.waiting[hook] = self.waiting.get(hook, 0) + change
 
     def merge(self, other: SideEffects) -> None:
         """Merge the side effects of a part that succeeded."""
@@ -50,6 +58,9 @@ class SideEffects(msgspec.Struct):
                 self.mark_due(hook, due_ms)
         else:
             self.due.update(other.due)
+        if other.waiting:
+            for hook, change in other.waiting.items():
+                self.count_waiting(hook, change)
         self.follow_ups += other.follow_ups
 
 
@@ -60,15 +71,30 @@ class Tx:
         conn: the writer's connection.
         now_ms: the transaction's time.
         vault: encrypts and decrypts secrets.
-        ids: creates ids of events and deliveries.
+        ids: creates ids of events, deliveries and alerts.
+        live: the hooks as of the last commit.
+        rules: when alerts open.
+        changed_before: hooks that earlier changes of the same transaction changed.
         notes: side effects at and after the commit.
     """
 
-    def __init__(self, conn: Connection, now_ms: int, vault: Vault, ids: IdClock) -> None:
+    def __init__(
+        self,
+        conn: Connection,
+        now_ms: int,
+        vault: Vault,
+        ids: IdClock,
+        live: LiveHooks,
+        rules: AlertRules,
+        changed_before: Set[HookId] = frozenset(),
+    ) -> None:
         self.conn = conn
         self.now_ms = now_ms
         self.vault = vault
         self.ids = ids
+        self.live = live
+        self.rules = rules
+        self.changed_before = changed_before
         self.notes = SideEffects()
 
     @contextmanager

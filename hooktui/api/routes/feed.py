@@ -34,6 +34,7 @@ from hooktui.domain.filters.data import Stored
 from hooktui.domain.filters.parser import Filter, FilterKey, Subject
 from hooktui.domain.ids import AccountId, EventId
 from hooktui.domain.json_text import Steps
+from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.deliveries import Attempt, Delivery
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.feed import FeedAnswer
@@ -343,6 +344,12 @@ def subject_of(item: FeedItem, body: bytes | None = None) -> Subject:
             return Subject(
                 at_ms=item.at_ms,
                 words=lambda: _text((shown.id, shown.state, shown.state_reason)),
+            )
+        case Alert():
+            return Subject(
+                at_ms=item.at_ms,
+                hook=shown.hook,
+                words=lambda: _text((shown.id, shown.type, shown.key, shown.summary)),
             )
         case _:
             identity = shown.get("id")

@@ -24,6 +24,7 @@ class HookStats:
     ``success_24h`` is the share (0 to 1) of attempts of the last 24 hours that were delivered,
     ``p95_ms`` the 95th percentile of their duration (an upper bound from a histogram).
     ``waiting`` counts deliveries that are still to be sent, ``held`` those of a disabled hook.
+    ``failing`` says whether an alert says so, and ``failing_since`` since when all attempts failed.
     ``hourly`` holds one ``[delivered, failed]`` pair for each of the last 24 hours, oldest first.
     """
 
@@ -34,6 +35,8 @@ class HookStats:
     waiting: int = 0
     held: int = 0
     breaker: str = "closed"
+    failing: bool = False
+    failing_since: str | None = None
     hourly: tuple[tuple[int, int], ...] = ()
 
 

@@ -13,6 +13,12 @@ from hooktui.store.changes.access import (
     revoke_token,
     touch_token,
 )
+from hooktui.store.changes.alerts import (
+    acknowledge_alert,
+    acknowledge_group,
+    snooze_alert,
+    snooze_group,
+)
 from hooktui.store.changes.deliveries import (
     audit_cancel,
     audit_give_up,
@@ -41,6 +47,8 @@ from hooktui.store.tx import Tx
 __all__ = [
     "Tx",
     "abort_replay",
+    "acknowledge_alert",
+    "acknowledge_group",
     "audit_backup",
     "audit_cancel",
     "audit_diagnosis",
@@ -71,6 +79,8 @@ __all__ = [
     "revoke_token",
     "rotate_secret",
     "set_aside",
+    "snooze_alert",
+    "snooze_group",
     "take_replays",
     "touch_token",
-]  # fmt: skip
+]

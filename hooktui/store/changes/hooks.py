@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy import update
 
+from hooktui.domain.alerts import Resolution
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import Conflict
@@ -15,6 +16,7 @@ from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import hook_rows
+from hooktui.store.changes.alerts import hook_was_deleted, hook_was_edited
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.changes.secrets import add_secret, forget_secrets
 from hooktui.store.feed_items import HookEdit, hook_item
@@ -90,6 +92,9 @@ def change_hook(
         _note_change(tx, row, actor)
     if after.active and (not before.active or after.url != before.url):
         _start_anew(tx, hook)
+    resolution = _resolution_of(before, after)
+    if resolution is not None:
+        hook_was_edited(tx, hook, actor, resolution)
     _announce(tx, owner, hook, _edit_of(before, after))
     was, now = hook_rows.difference(hook_rows.shown(before, after), hook_rows.shown(after, before))
     tx.audit(actor, "hook.change", f"hook {hook}", account=owner, before=was, after=now)
@@ -112,6 +117,7 @@ def delete_hook(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId) -
         _note_change(tx, row, actor)
     forget_secrets(tx, hook)
     cancel_waiting(tx, hook)
+    hook_was_deleted(tx, hook, actor)
     _announce(tx, owner, hook, HookEdit.DELETED)
     tx.audit(actor, "hook.delete", f"hook {hook}", account=owner, before=before)
 
@@ -150,6 +156,13 @@ def _edit_of(before: HookSettings, after: HookSettings) -> HookEdit:
     if after.active is before.active:
         return HookEdit.CHANGED
     return HookEdit.ENABLED if after.active else HookEdit.DISABLED
+
+
+def _resolution_of(before: HookSettings, after: HookSettings) -> Resolution | None:
+    """Return how an edit ends the alerts of a hook; None: it does not."""
+    if after.active is not before.active:
+        return Resolution.ENABLED if after.active else Resolution.DISABLED
+    return Resolution.CHANGED if after.url != before.url else None
 
 
 def _announce(tx: Tx, account: AccountId, hook: HookId, edit: HookEdit) -> None:

@@ -186,9 +186,26 @@ def plan_accept(
             plan.accepted.append(_again(event, repeats[place], plan))
         else:
             matched = matches.get(place, _NOTHING)
-            yield from _plan_event(plan, event, subscribers, matched, reserve, ids, lease, now_ms)
+            yield from _plan_event(
+                plan, event, subscribers, matched, reserve, ids, lease, now_ms, {}
+            )
         if place % _EVENTS_PER_STEP == _EVENTS_PER_STEP - 1:
             yield
+    return plan
+
+
+def plan_alert(
+    event: NewEvent, subscribers: Subscribers, about: HookId | None, ids: IdClock, now_ms: int
+) -> Steps[Plan]:
+    """Plan the event of an alert: all of its deliveries are pending, none goes to its own hook."""
+    plan = Plan()
+    others = tuple(hook for hook in subscribers.hooks if hook.id != about)
+    skips: dict[str, list[HookId]] = {}
+    if about is not None and len(others) < len(subscribers.hooks):
+        skips[SkipReason.SELF] = [about]
+    to_others = Subscribers(others, subscribers.weight)
+    lease = lease_from(0, now_ms)
+    yield from _plan_event(plan, event, to_others, _NOTHING, None, ids, lease, now_ms, skips)
     return plan
 
 
@@ -206,9 +223,9 @@ def _plan_event(
     ids: IdClock,
     lease: Lease,
     now_ms: int,
+    skips: dict[str, list[HookId]],
 ) -> Steps[None]:
     event, account = EventId(ids.next()), new.account
-    skips: dict[str, list[HookId]] = {}
     subject = subject_of(new) if subscribers.weight else None
     feed = plan.notes.feed
     feed.append(event_item(account, event))

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from hooktui.domain.alerts import (
+    GONE_CAUSE,
+    AlertRules,
+    HookBatch,
+    is_failing,
+    is_operator_event,
+)
 from hooktui.domain.causes import cause_of
 from hooktui.domain.deliveries import (
     DeliveryStatus,
@@ -27,7 +35,8 @@ from hooktui.domain.hook_failures import (
     after_attempt,
     spread_across_days,
 )
-from hooktui.domain.ids import HookId
+from hooktui.domain.ids import DeliveryId, HookId
+from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.schedule import INTERRUPTIONS_BEFORE_WAIT
 from hooktui.store.attempt_stats import BOUNDS_MS, DAY_MS, bucket_of, place_of
 from hooktui.store.contract import LEASE_S, AttemptResult
@@ -115,8 +124,9 @@ class HookChange:
     """The change of one hook's counters by a batch.
 
     ``failed_after`` counts failures after the last success of the batch, ``failing_since`` is when
-    the first of them started. Pings and interrupted attempts affect neither these nor the
-    statistics; ``counted`` are the other results in the order of their ends.
+    the first of them started, ``gave_up`` whether one of them was the last of its delivery;
+    ``given_up`` are all such results of the batch. Pings and interrupted attempts affect neither
+    these nor the statistics; ``counted`` are the other results in the order of their ends.
     """
 
     finished: int = 0
@@ -126,6 +136,8 @@ class HookChange:
     last_success_at: int | None = None
     failed_after: int = 0
     failing_since: int | None = None
+    gave_up: bool = False
+    given_up: list[AttemptResult] = field(default_factory=list)
     decision: RetryDecision | None = None
     disabled_at: int = 0
     buckets: dict[int, list[int]] = field(default_factory=dict)
@@ -167,9 +179,13 @@ def _sum_up(change: HookChange, result: AttemptResult, *, ended: bool) -> None:
     if delivered:
         change.last_success_at = max(result.finished_at_ms, change.last_success_at or 0)
         change.failed_after, change.failing_since = 0, None
+        change.gave_up = False
     else:
         change.failed_after += 1
         change.failing_since = change.failing_since or result.started_at_ms
+        if result.decision.status is DeliveryStatus.FAILED:
+            change.gave_up = True
+            change.given_up.append(result)
     bucket = bucket_of(result.finished_at_ms)
     counts = change.buckets.get(bucket)
     if counts is None:
@@ -249,6 +265,60 @@ def disable_reason(
     if failures_by_day is not None and spread_across_days(dict(failures_by_day)):
         return DisabledReason.FAILING, now_ms
     return None
+
+
+def concerns_alerts(
+    change: HookChange,
+    failing: FailureStreak,
+    hook: LiveHook,
+    disabled: DisabledReason | None,
+    rules: AlertRules,
+    now_ms: int,
+) -> bool:
+    """Return whether a batch may open or end alerts of a hook; a usual success does not."""
+    if disabled is not None or change.given_up:
+        return True
+    if hook.failing:
+        return change.last_success_at is not None
+    return failing.failed > 0 and is_failing(
+        failing, gave_up=change.gave_up, rules=rules, now_ms=now_ms
+    )
+
+
+def dead_letters_of(change: HookChange) -> list[DeliveryId]:
+    """Return the deliveries of a batch that gave up and open an alert if they are undelivered."""
+    return [
+        result.claim.delivery
+        for result in change.given_up
+        if not is_operator_event(result.claim.event_type)
+    ]
+
+
+def alert_batch(
+    change: HookChange,
+    failing: FailureStreak,
+    disabled: DisabledReason | None,
+    causes: Iterable[str],
+) -> HookBatch:
+    """Return a batch as the rules of alerts see it.
+
+    Args:
+        change: the changes of a hook.
+        failing: its failures after the batch.
+        disabled: why the batch disables it, if it does.
+        causes: the stored cause of each of `dead_letters_of` that has one.
+    """
+    failures = [result.exchange for result in change.counted if result.exchange.error is not None]
+    last = failures[-1] if failures else None
+    return HookBatch(
+        streak=failing,
+        delivered=change.last_success_at is not None,
+        gave_up=change.gave_up,
+        dead_letters=Counter(cause for cause in causes if cause != GONE_CAUSE),
+        disabled=disabled,
+        cause=None if last is None else cause_of(last.error, last.status_code),
+        code=None if last is None else last.status_code,
+    )
 
 
 def edit_of(disabled: DisabledReason | None, breaker: Breaker) -> HookEdit:

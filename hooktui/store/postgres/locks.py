@@ -24,6 +24,8 @@ RETENTION: Final = _MARK << 32 | 4
 AUDIT: Final = _MARK << 32 | 5
 """Held by a hot transaction from its audit entry to its commit, so that the chain has one end. A
 change of people excludes hot transactions anyway."""
+ALERTS: Final = _MARK << 32 | 6
+"""Held by a hot transaction from its first alert to its commit: the servers share a limit."""
 SERVERS: Final = _MARK + 2
 """The class of the locks of server numbers; the number is the rest of the key. As with ordered
 hooks it differs from the mark above, so that a list of locks shows which is which."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
 
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.store.postgres import sql
@@ -51,6 +53,29 @@ def engine(connect: Callable[[], Awaitable[Raw]], size: int, isolation: str) -> 
         pool_timeout=STATEMENT_S,
         isolation_level=isolation,
         hide_parameters=True,  # an error names the statement, not its values
+    )
+
+
+async def run_over(raw: Raw, change: Callable[[Connection], R]) -> R:
+    """Run a function of a SQLAlchemy connection in the open transaction of a connection."""
+    async with engine_over(raw).connect() as conn:
+        return await conn.run_sync(change)
+
+
+@lru_cache(maxsize=1)
+def engine_over(raw: Raw) -> AsyncEngine:
+    """Return an engine over one connection, which it never closes; the last one is kept."""
+
+    async def connect() -> Raw:
+        return raw
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        poolclass=StaticPool,
+        pool_reset_on_return=None,
+        isolation_level="AUTOCOMMIT",
+        hide_parameters=True,
     )
 
 

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
+
+from sqlalchemy import Connection
 
 from hooktui import failpoints
 from hooktui.domain.deliveries import DeliveryStatus, DisabledReason
 from hooktui.domain.hook_failures import RULE_MS, Breaker, BreakerState, FailureStreak
 from hooktui.domain.ids import HookId
+from hooktui.domain.json_text import finish
+from hooktui.domain.live_hook import LiveHook
 from hooktui.store import audit
 from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.audit_key import LastEntry, opened_key
+from hooktui.store.changes.alerts import causes_of, decide_steps
 from hooktui.store.contract import AttemptResult
 from hooktui.store.feed_items import DeliveryState, hook_item
 from hooktui.store.planning.record import (
     HookChange,
     add_failures,
+    alert_batch,
     attempt_row,
     cause_after,
+    concerns_alerts,
+    dead_letters_of,
     disable_reason,
     edit_of,
     interrupted,
@@ -28,6 +37,8 @@ from hooktui.store.planning.record import (
     state_after,
 )
 from hooktui.store.postgres import sql
+from hooktui.store.postgres.pools import run_over
+from hooktui.store.postgres.queue import join_lines
 from hooktui.store.postgres.transaction import Operation, StateChange, WriteTransaction, columns
 from hooktui.store.tables import ATTEMPT
 
@@ -105,6 +116,7 @@ async def record(work: WriteTransaction, leased: Sequence[tuple[AttemptResult, i
     if done:
         await _note_secrets(work, [result for result, _ in done])
         await _change_hooks(work, note_recorded(work.notes, done, work.live, work.now_ms))
+        await _decide_alerts(work)
     return held
 
 
@@ -158,16 +170,23 @@ def _key(result: AttemptResult) -> _Key:
 
 
 async def _change_hooks(work: WriteTransaction, changes: Mapping[HookId, HookChange]) -> None:
-    failing = sorted(hook for hook, change in changes.items() if not _ends_well(change))
+    failing = sorted(
+        hook for hook, change in changes.items() if _needs_lock(change, work.live.view.get(hook))
+    )
     rows = await work.raw.fetch(sql.LOCK_STATES, failing) if failing else ()
     states = {row[0]: row for row in rows}
     for hook, change in changes.items():
         await _change_hook(work, hook, change, states.get(hook))
 
 
-def _ends_well(change: HookChange) -> bool:
-    """Return whether the last counted attempt was a success: then earlier ones do not matter."""
-    return bool(change.counted) and not change.failed_after
+def _needs_lock(change: HookChange, live: LiveHook | None) -> bool:
+    """Return whether the state of a hook is read before it changes.
+
+    After a success as the last counted attempt earlier ones do not matter, unless an alert says
+    that the hook is failing, or a delivery gave up before.
+    """
+    ends_well = bool(change.counted) and not change.failed_after
+    return not ends_well or bool(change.given_up) or (live is not None and live.failing)
 
 
 async def _change_hook(
@@ -209,6 +228,36 @@ async def _change_hook(
         work.notes.hooks_changed.add(hook)
         edit = edit_of(disabled, breaker)
         work.notes.feed.append(hook_item(live.account, hook, edit, disabled))
+    if live is not None and concerns_alerts(
+        change, failing, live, disabled, work.shared.rules, work.now_ms
+    ):
+        work.batches.append((live, change, failing, disabled))
+
+
+async def _decide_alerts(work: WriteTransaction) -> None:
+    """Open and end the alerts of the hooks whose results were recorded."""
+    batches, work.batches = work.batches, []
+    if not batches:
+        return
+    await work.raw.execute(sql.LOCK_ALERTS)
+    accounts = {hook.account for hook, *_ in batches}
+    path = (work.live.view[hook] for hook in work.live.alert_hooks)
+    await join_lines(
+        work, {hook.id for hook in path if hook.settings.ordered and hook.account in accounts}
+    )
+
+    def decide(conn: Connection) -> None:
+        for hook, change, failing, disabled in sorted(batches, key=lambda one: one[0].id):
+            tx = work.tx(conn)
+            causes = causes_of(conn, dead_letters_of(change))
+            batch = replace(
+                alert_batch(change, failing, disabled, causes),
+                waiting_change=work.waiting.get(hook.id, 0),
+            )
+            finish(decide_steps(tx, hook, batch))
+            work.notes.merge(tx.notes)
+
+    await run_over(work.raw, decide)
 
 
 async def _disable(

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from sqlalchemy import Connection, text
 
@@ -41,6 +41,8 @@ _log = logging.getLogger(__name__)
 TIDIED_EVERY_S: Final = 30.0
 SWEPT_EVERY: Final = 120
 """Runs between two passes: one pass an hour."""
+LOOKS_A_RUN: Final = 2
+"""Looks at the alerts for each run."""
 DROPPED_AT_ONCE: Final = 200
 DELIVERIES_AT_ONCE: Final = 1000
 _ROWS_AT_ONCE: Final = 2000
@@ -140,8 +142,16 @@ class Retention:
         return await self._store.submit(Drop(sql.DROP_REPLAYS, before_ms))
 
 
+class AlertHost(RetentionHost, Protocol):
+    """The calls of a store that the server with the retention lock uses."""
+
+    async def look_at_alerts(self, keep: RetentionPeriods) -> None:
+        """Open, end and announce the alerts that depend on time."""
+        ...
+
+
 class RetentionWorker:
-    """Deletes old rows at the server that holds the retention lock.
+    """Deletes old rows and looks at alerts, at the server that holds the retention lock.
 
     Args:
         store: the store.
@@ -150,7 +160,7 @@ class RetentionWorker:
     """
 
     def __init__(
-        self, store: RetentionHost, connect: Callable[[], Awaitable[Raw]], keep: RetentionPeriods
+        self, store: AlertHost, connect: Callable[[], Awaitable[Raw]], keep: RetentionPeriods
     ) -> None:
         self._store = store
         self._connect = connect
@@ -201,7 +211,9 @@ class RetentionWorker:
             if rounds % SWEPT_EVERY == 1:
                 await self.sweep()
             rounds += 1
-            await asyncio.sleep(TIDIED_EVERY_S)
+            for _ in range(LOOKS_A_RUN):
+                await asyncio.sleep(TIDIED_EVERY_S / LOOKS_A_RUN)
+                await self._store.look_at_alerts(self._keep)
 
     async def tidy(self) -> None:
         """Trim the feed and the idempotency keys to their limits."""

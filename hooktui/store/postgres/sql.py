@@ -239,6 +239,8 @@ WHERE id = $4 AND active AND deleted_at IS NULL RETURNING id"""
 
 LOCK_AUDIT: Final = f"SELECT pg_advisory_xact_lock({locks.AUDIT})"
 
+LOCK_ALERTS: Final = f"SELECT pg_advisory_xact_lock({locks.ALERTS})"
+
 LAST_AUDIT: Final = "SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1"
 
 AUDIT_CHAIN: Final = "SELECT last, mark, sealed FROM audit_chain"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, text
 
+from hooktui.domain.alerts import AlertRules
 from hooktui.domain.errors import Refused, Unavailable
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
@@ -64,6 +65,7 @@ R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
 _KEEP = RetentionPeriods()
+_RULES = AlertRules()
 
 
 class PostgresStore(BaseStore):
@@ -90,8 +92,9 @@ class PostgresStore(BaseStore):
         vault: Vault,
         clock: DatabaseClock,
         keep: RetentionPeriods,
+        rules: AlertRules,
     ) -> None:
-        super().__init__(vault, LiveHooks())
+        super().__init__(vault, LiveHooks(), rules)
         self._clock = clock
         self._numbered = False
         self._about = this_server(0)
@@ -106,6 +109,7 @@ class PostgresStore(BaseStore):
             clock=clock,
             catch_up=self._catch_up,
             saw_feed=self._feed_reached,
+            rules=rules,
         )
         self.subscribe(self._shared.due_bounds.hear)
         self._catching_up = asyncio.Lock()
@@ -143,6 +147,7 @@ class PostgresStore(BaseStore):
         key_file: Path,
         clock: Callable[[], int] | None = None,
         keep: RetentionPeriods = _KEEP,
+        rules: AlertRules = _RULES,
     ) -> Self:
         """Connect to a database, create or upgrade its schema, and register as a server.
 
@@ -152,6 +157,7 @@ class PostgresStore(BaseStore):
             key_file: the keys, the same for all servers of the database.
             clock: milliseconds since the epoch; by default the database's time.
             keep: the retention periods.
+            rules: when alerts open.
 
         Raises:
             Conflict: another process works in this home.
@@ -166,7 +172,7 @@ class PostgresStore(BaseStore):
         try:
             patient = partial(connect, target, **MIGRATION)
             vault = await prepare(patient, key_file, target)
-            store = cls(target, place, vault, DatabaseClock(clock), keep)
+            store = cls(target, place, vault, DatabaseClock(clock), keep, rules)
             await store._start()
         except BaseException:
             if store is not None:
@@ -244,7 +250,7 @@ class PostgresStore(BaseStore):
             raise closed()
 
         def run(conn: Connection, work: WriteTransaction) -> R:
-            tx = Tx(conn, work.now_ms, self._shared.vault, self._shared.ids)
+            tx = work.tx(conn)
             result = change(tx, *args, **kwargs)
             work.notes.merge(tx.notes)
             return result

@@ -12,15 +12,22 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from sqlalchemy import Connection
+
+from hooktui.domain.alerts import AlertRules
+from hooktui.domain.deliveries import DisabledReason
+from hooktui.domain.hook_failures import FailureStreak
 from hooktui.domain.ids import AccountId, HookId, IdClock
+from hooktui.domain.live_hook import LiveHook
 from hooktui.store import write_queue
 from hooktui.store.feed_items import MOST_PER_ROW, encode
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import KnownKey, Lease, SkippedEvents, lease_from
 from hooktui.store.planning.claim import ClaimStart, DueBounds
+from hooktui.store.planning.record import HookChange
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.clock import DatabaseClock
-from hooktui.store.tx import SideEffects
+from hooktui.store.tx import SideEffects, Tx
 from hooktui.store.vault import Vault
 
 if TYPE_CHECKING:
@@ -48,7 +55,7 @@ class Shared:
 
     ``live_version`` is the version of the hooks in ``live``, ``secrets_used`` when each secret's
     last use was last stored. ``catch_up`` loads the hooks that changed since, ``saw_feed`` gets the
-    newest row of the feed, ``due_bounds`` is where claims start.
+    newest row of the feed, ``due_bounds`` is where claims start, ``rules`` when alerts open.
     """
 
     vault: Vault
@@ -60,6 +67,7 @@ class Shared:
     catch_up: Callable[[], Awaitable[None]]
     saw_feed: Callable[[int], None]
     live_version: int = -1
+    rules: AlertRules = field(default_factory=AlertRules)
     secrets_used: dict[int, int] = field(default_factory=dict)
     due_bounds: DueBounds = field(default_factory=DueBounds)
 
@@ -70,7 +78,8 @@ class WriteTransaction:
 
     ``waiting`` is the change of the number of waiting deliveries per hook, ``skipped`` the events
     that it skipped while disabled, ``states`` and ``stats`` are the other changes of its state.
-    ``starts`` is where the next claim of a hook starts.
+    ``starts`` is where the next claim of a hook starts, ``batches`` are results that may open or
+    end alerts.
     """
 
     raw: Raw
@@ -84,12 +93,23 @@ class WriteTransaction:
     states: dict[HookId, StateChange] = field(default_factory=dict)
     stats: list[tuple[int, ...]] = field(default_factory=list)
     starts: dict[HookId, ClaimStart] = field(default_factory=dict)
+    batches: list[tuple[LiveHook, HookChange, FailureStreak, DisabledReason | None]] = field(
+        default_factory=list
+    )
     feed_end: int | None = None
 
     @property
     def live(self) -> LiveHooks:
         """The hooks as of this transaction."""
         return self.shared.live
+
+    def tx(self, conn: Connection) -> Tx:
+        """Return a change in this transaction; ``conn`` is a connection over ``raw``."""
+        shared = self.shared
+        return Tx(
+            conn, self.now_ms, shared.vault, shared.ids, shared.live, shared.rules,
+            self.notes.hooks_changed,
+        )  # fmt: skip
 
     def count_waiting(self, hook: HookId, change: int) -> None:
         """Add to the number of waiting deliveries of a hook."""
@@ -121,6 +141,8 @@ class WriteTransaction:
             self.feed_end = await self.raw.fetchval(sql.LAST_LINE)
 
     def _hook_statements(self) -> list[str]:
+        for hook, change in self.notes.waiting.items():
+            self.count_waiting(hook, change)
         hooks = sorted({*self.waiting, *self.skipped, *self.states})
         statements = []
         if len(hooks) > 1:  # in one order, so that no deadlock arises

@@ -10,6 +10,14 @@ from hooktui.store.queries.access import (
     list_tokens,
     token_by_hash,
 )
+from hooktui.store.queries.alerts import (
+    AlertQuery,
+    alert_counts,
+    alert_path,
+    alerts_by_type,
+    get_alert,
+    list_alerts,
+)
 from hooktui.store.queries.audit import AuditQuery, list_audit
 from hooktui.store.queries.deliveries import (
     DeliveryRecord,
@@ -41,6 +49,7 @@ from hooktui.store.queries.undelivered import (
 )
 
 __all__ = [
+    "AlertQuery",
     "AuditQuery",
     "DeliveryQuery",
     "DeliveryRecord",
@@ -49,12 +58,16 @@ __all__ = [
     "RunningReplay",
     "TokenRecord",
     "UndeliveredQuery",
+    "alert_counts",
+    "alert_path",
+    "alerts_by_type",
     "backlog",
     "bodies_by_id",
     "check_chain",
     "engine_state",
     "find_open",
     "get_account",
+    "get_alert",
     "get_delivery",
     "get_event",
     "get_hook",
@@ -64,6 +77,7 @@ __all__ = [
     "hooks_by_state",
     "is_sending",
     "list_accounts",
+    "list_alerts",
     "list_audit",
     "list_decisions",
     "list_deliveries",
@@ -80,4 +94,4 @@ __all__ = [
     "token_by_hash",
     "try_hook",
     "waiting_of",
-]  # fmt: skip
+]

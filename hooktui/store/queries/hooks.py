@@ -53,6 +53,8 @@ class _Row(NamedTuple):
     last_code: int | None
     last_error: str | None
     last_at: int | None
+    failing_alert: int | None
+    failing_since: int | None
     breaker_until: int | None
 
     @classmethod
@@ -121,15 +123,7 @@ def _stands(state: HookState) -> ColumnElement[bool]:
         case HookState.HELD:
             return and_(not_(HOOK.c.active), HOOK_STATE.c.waiting > 0)
         case HookState.FAILING:
-            code = HOOK_STATE.c.last_code
-            return and_(
-                HOOK.c.active,
-                or_(
-                    HOOK_STATE.c.breaker_until.is_not(None),
-                    not_(code.between(200, 299)),
-                    and_(code.is_(None), HOOK_STATE.c.last_error.is_not(None)),
-                ),
-            )
+            return and_(HOOK.c.active, HOOK_STATE.c.failing_alert.is_not(None))
 
 
 def get_hook(conn: Connection, account: AccountId | None, hook: HookId) -> Hook:
@@ -165,7 +159,7 @@ def waiting_of(conn: Connection, hook: HookId) -> int:
 def backlog(conn: Connection, account: AccountId | None, at_ms: int) -> Backlog:
     """Return the backlog of an account, or (None) of all, read from counters without a scan."""
     columns = (HOOK.c.id, HOOK.c.name, HOOK.c.active, HOOK_STATE.c.waiting)
-    hooks = select(*columns, *_first_due(HOOK.c.id)).join(
+    hooks = select(*columns, *first_due(HOOK.c.id)).join(
         HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id
     )
     hooks = hooks.where(HOOK.c.deleted_at.is_(None), HOOK_STATE.c.waiting > 0)
@@ -187,11 +181,11 @@ def backlog(conn: Connection, account: AccountId | None, at_ms: int) -> Backlog:
 
 def next_due(conn: Connection, hook: int) -> int | None:
     """Return when (ms) the first pending delivery of a hook is due."""
-    times = conn.execute(select(*_first_due(literal(hook)))).one()
+    times = conn.execute(select(*first_due(literal(hook)))).one()
     return min((due_ms for due_ms in times if due_ms is not None), default=None)
 
 
-def _first_due(hook: ColumnElement[int]) -> list[Label[int | None]]:
+def first_due(hook: ColumnElement[int]) -> list[Label[int | None]]:
     """Return when the first attempts and the retries of a hook are due; each has an index."""
     pending = (DELIVERY.c.status == literal_column("'pending'")) & (DELIVERY.c.hook_id == hook)
     earliest = select(func.min(DELIVERY.c.next_attempt_at)).where(pending)
@@ -254,6 +248,8 @@ def _stats(row: _Row, hours: Mapping[int, Sequence[int]]) -> HookStats:
         waiting=row.waiting if row.active else 0,
         held=0 if row.active else row.waiting,
         breaker=Breaker(until_ms=row.breaker_until).state(now_ms()).value,
+        failing=row.active and row.failing_alert is not None,
+        failing_since=None if row.failing_alert is None else optional_rfc3339(row.failing_since),
         hourly=tuple((hours[h][0], hours[h][1]) if h in hours else (0, 0) for h in range(24)),
     )
 

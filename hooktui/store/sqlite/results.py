@@ -10,14 +10,19 @@ from hooktui import failpoints
 from hooktui.domain.deliveries import DeliveryStatus, DisabledReason
 from hooktui.domain.hook_failures import RULE_MS, Breaker, BreakerState, FailureStreak
 from hooktui.domain.ids import HookId
+from hooktui.domain.json_text import Steps
 from hooktui.store import audit
 from hooktui.store.attempt_stats import DAY_MS
+from hooktui.store.changes.alerts import causes_of, decide_steps
 from hooktui.store.contract import AttemptResult
 from hooktui.store.feed_items import DeliveryState, hook_item
 from hooktui.store.planning.record import (
     HookChange,
+    alert_batch,
     attempt_row,
     cause_after,
+    concerns_alerts,
+    dead_letters_of,
     disable_reason,
     edit_of,
     interrupted,
@@ -50,6 +55,11 @@ class Record(Operation[list[bool]]):
         failpoints.hit("before_record_commit")
         return held
 
+    def run(self, work: WriteTransaction) -> Steps[None] | None:
+        """Execute, then open and end alerts in steps."""
+        self.result = self.execute(work)
+        return _decide_alerts(work) if work.batches else None
+
 
 class Rescue(Operation[int]):
     """Record attempts whose lease has expired as interrupted, oldest first.
@@ -76,6 +86,20 @@ class Rescue(Operation[int]):
         if rescued:
             failpoints.hit("before_rescue_commit")
         return rescued
+
+    def run(self, work: WriteTransaction) -> Steps[None] | None:
+        """Execute, then open and end alerts in steps."""
+        self.result = self.execute(work)
+        return _decide_alerts(work) if work.batches else None
+
+
+def _decide_alerts(work: WriteTransaction) -> Steps[None]:
+    """Open and end the alerts of the hooks whose results were recorded."""
+    batches, work.batches = work.batches, []
+    for hook, batch in batches:
+        tx = work.tx()
+        yield from decide_steps(tx, hook, batch)
+        work.notes.merge(tx.notes)
 
 
 def record(work: WriteTransaction, results: Sequence[AttemptResult], token: int) -> list[bool]:
@@ -236,6 +260,11 @@ def _change_hook(work: WriteTransaction, hook: HookId, change: HookChange) -> No
         work.notes.hooks_changed.add(hook)
         edit = edit_of(disabled, breaker)
         work.notes.feed.append(hook_item(live.account, hook, edit, disabled))
+    if live is not None and concerns_alerts(
+        change, failing, live, disabled, work.rules, work.now_ms
+    ):
+        causes = causes_of(work.conn, dead_letters_of(change))
+        work.batches.append((live, alert_batch(change, failing, disabled, causes)))
 
 
 def _disable(

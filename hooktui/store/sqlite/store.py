@@ -12,16 +12,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
+from shutil import disk_usage
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection
 
+from hooktui.domain.alerts import AlertRules
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store import feed
 from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
+from hooktui.store.changes.alert_look import DiskSpace
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.contract import CommitNotice, DatabaseCopy, Purged, RetentionPeriods
 from hooktui.store.durable_files import HomeLock
@@ -77,6 +80,7 @@ FIRST_SWEEP_S = 60.0  # a start has more urgent work
 SWEEP_EVERY_S = 3600.0
 WAL_LOOKED_AT_EVERY_S = 2.0
 _KEEP = RetentionPeriods()
+_RULES = AlertRules()
 _KEYS_EVERY_MS = 10 * 60 * 1000
 
 
@@ -110,8 +114,11 @@ class SqliteStore(BaseStore):
         keep: RetentionPeriods,
         reserve: int,
         steady: Callable[[], int] | None,
+        rules: AlertRules,
     ) -> None:
-        super().__init__(vault, LiveHooks())
+        super().__init__(vault, LiveHooks(), rules)
+        self._rules = rules
+        self._reserve = reserve
         self.fsync_ms = fsync_ms
         self._database = database
         self._wal = database.with_name(f"{database.name}-wal")
@@ -149,10 +156,12 @@ class SqliteStore(BaseStore):
         keep: RetentionPeriods = _KEEP,
         reserve: int = RESERVE_BYTES,
         steady: Callable[[], int] | None = None,
+        rules: AlertRules = _RULES,
     ) -> Self:
         """Open or create a database; take its lock, migrate it, and rescue interrupted attempts.
 
-        ``steady`` is a monotonic clock; by it the store detects that ``clock`` was set.
+        ``steady`` is a monotonic clock; by it the store detects that ``clock`` was set. ``rules``
+        say when alerts open.
 
         Raises:
             Conflict: another process works on it.
@@ -168,7 +177,9 @@ class SqliteStore(BaseStore):
         try:
             raw, conn, vault = prepare(database, key_file)
             fsync_ms = measure_fsync_ms(folder)
-            store = cls(database, lock, raw, conn, vault, clock, fsync_ms, keep, reserve, steady)
+            store = cls(
+                database, lock, raw, conn, vault, clock, fsync_ms, keep, reserve, steady, rules
+            )
             store._readers.open_all()
             await store._start()
         except sqlite3.DatabaseError as error:
@@ -191,6 +202,7 @@ class SqliteStore(BaseStore):
             asyncio.create_task(self._run_retention(), name="retention"),
             asyncio.create_task(self._watch_wal(), name="wal watch"),
             asyncio.create_task(self._write_causes(), name="causes"),
+            asyncio.create_task(self._keep_looking(self._keep), name="alerts"),
         ]
 
     @property
@@ -302,6 +314,11 @@ class SqliteStore(BaseStore):
         reserved = self._recording.waiting_bytes + (file_size(self._wal) or 0)
         return max(free_bytes(self._database.parent) - reserved, 0)
 
+    def _disk_space(self) -> DiskSpace:
+        """Return the space on the disk; pages that a purge freed count as free."""
+        total = disk_usage(self._database.parent).total
+        return DiskSpace(self._free_on_disk() + self._free_inside(), total, self._reserve)
+
     def _free_inside(self) -> int:
         pages = self._raw.execute("PRAGMA freelist_count").fetchone()[0]
         return int(pages * self._raw.execute("PRAGMA page_size").fetchone()[0])
@@ -341,7 +358,7 @@ class SqliteStore(BaseStore):
         lease = lease_from(self._token, now)
         return WriteTransaction(
             self._raw, self._conn, self.vault, self._ids, self._live, "0", now, lease,
-            self._secrets_used, clock_moved_ms=self._jumps.moved_ms,
+            self._secrets_used, self._rules, clock_moved_ms=self._jumps.moved_ms,
         )  # fmt: skip
 
     def _committed(self, work: WriteTransaction) -> None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from hooktui.domain.alerts import AlertRules, HookBatch
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.json_text import Steps
 from hooktui.domain.live_hook import LiveHook
@@ -27,7 +28,7 @@ class WriteTransaction:
 
     ``raw`` and ``conn`` are the same connection, for hot statements and for changes.
     ``secrets_used`` is when each secret's last use was last stored, ``clock_moved_ms`` how far the
-    clock was set since the last commit.
+    clock was set since the last commit, ``batches`` the results that may open or end alerts.
     """
 
     raw: sqlite3.Connection
@@ -39,6 +40,7 @@ class WriteTransaction:
     now_ms: int
     lease: Lease
     secrets_used: dict[int, int]
+    rules: AlertRules
     notes: SideEffects = field(default_factory=SideEffects)
     accepted: list[Plan] = field(default_factory=list)
     new_keys: dict[tuple[AccountId, str], KnownKey] = field(default_factory=dict)
@@ -47,6 +49,14 @@ class WriteTransaction:
     feed_rows: int = 0
     feed_items: int = 0
     clock_moved_ms: int = 0
+    batches: list[tuple[LiveHook, HookBatch]] = field(default_factory=list)
+
+    def tx(self) -> Tx:
+        """Return a change in this transaction."""
+        return Tx(
+            self.conn, self.now_ms, self.vault, self.ids, self.live, self.rules,
+            self.notes.hooks_changed,
+        )  # fmt: skip
 
 
 class Operation(write_queue.Operation[R]):
@@ -77,9 +87,10 @@ class Operation(write_queue.Operation[R]):
         """Write, and return the result that is delivered after the commit."""
         raise NotImplementedError
 
-    def run(self, work: WriteTransaction) -> None:
-        """Execute and store the result."""
+    def run(self, work: WriteTransaction) -> Steps[None] | None:
+        """Execute and store the result; return the steps to run if it may take long."""
         self.result = self.execute(work)
+        return None
 
 
 class ChangeOperation(Operation[R]):
@@ -105,7 +116,7 @@ class ChangeOperation(Operation[R]):
 
     def execute(self, work: WriteTransaction) -> R:
         """Run the change."""
-        tx = Tx(work.conn, work.now_ms, work.vault, work.ids)
+        tx = work.tx()
         result = self._change(tx)
         work.notes.merge(tx.notes)
         return result

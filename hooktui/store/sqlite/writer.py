@@ -211,7 +211,12 @@ def _execute(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> Steps[N
     yield from insert_planned(work)
     for operation in batch:
         if operation.error is None:
-            operation.run(work)
+            steps = operation.run(work)
+            if steps is not None:
+                yield from steps
+    if work.notes.waiting:
+        changes = [(change, hook) for hook, change in work.notes.waiting.items()]
+        work.raw.executemany(sql.ADD_WAITING, changes)
     feed = work.notes.feed
     for start in range(0, len(feed), MOST_PER_ROW):
         items = feed[start : start + MOST_PER_ROW]

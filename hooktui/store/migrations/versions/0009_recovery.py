@@ -135,8 +135,10 @@ def _create_alerts() -> None:
         sa.Column("announced_at", BIG, nullable=True),
         sa.Column("announced_count", BIG, nullable=True),
         sa.Column("hooks_notified", sa.Integer(), nullable=False),
+        sa.Column("facts", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     _partial_index("alert_unresolved", "alert", "key", where="state <> 'resolved'", unique=True)
     op.create_index("alert_by_account", "alert", ["account_id", "id"])
     op.create_index("alert_by_key", "alert", ["key", "id"])
+    op.create_index("alert_announced", "alert", ["account_id", "announced_at"])

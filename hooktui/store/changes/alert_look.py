@@ -1,0 +1,197 @@
+"""Decides, every 15 seconds at one server, on the alerts that depend on time.
+
+These are queues that are behind, a disk that is low, dead letters that expire, groups that have
+emptied, snoozes that have ended, and events that are due.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from hooktui.domain.alerts import (
+    CAUGHT_UP_MS,
+    ENOUGH_DISK,
+    LATE_MS,
+    LOW_DISK,
+    MOST_A_MINUTE,
+    AlertRules,
+    AlertState,
+    AlertType,
+    Resolution,
+    event_type_of,
+    key_of,
+    wants_announcement,
+)
+from hooktui.domain.ids import AccountId, HookId, encode
+from hooktui.store.live_hooks import LiveHooks
+from hooktui.store.queries.alerts import (
+    AlertRecord,
+    Expiring,
+    FoundOpening,
+    Late,
+    LookResult,
+    Seen,
+)
+
+LOOK_EVERY_S: Final = 15.0
+AT_ONCE: Final = 20
+"""Alerts of each kind that one transaction changes."""
+EXPIRING_EVERY: Final = 40
+"""Looks between two searches for dead letters that expire: ten minutes."""
+
+
+class DiskSpace(NamedTuple):
+    """Bytes of the disk of the database."""
+
+    free: int
+    total: int
+    reserve: int
+
+
+class AlertLook:
+    """The decisions of one server's looks, with what the look before found.
+
+    Args:
+        live: the live hooks.
+        rules: the settings.
+    """
+
+    def __init__(self, live: LiveHooks, rules: AlertRules) -> None:
+        self._live = live
+        self._rules = rules
+        self._late_before: set[AccountId] = set()
+        self._in_time_before: set[AccountId] = set()
+        self.expired: Counter[tuple[int, str]] = Counter()
+        """Dead letters that retention deleted, by hook and cause, since the last look."""
+
+    def accounts(self) -> set[AccountId]:
+        """Return the accounts with hooks that subscribe to alerts."""
+        return {self._live.view[hook].account for hook in self._live.alert_hooks}
+
+    def decide(
+        self, seen: Seen, disk: DiskSpace | None, dying: Iterable[Expiring] | None, now_ms: int
+    ) -> LookResult:
+        """Return the changes that are due.
+
+        Args:
+            seen: what the look read.
+            disk: the space on the disk; None: it is another machine's.
+            dying: the dead letters that expire soon; None: they were not searched this time.
+            now_ms: the time.
+        """
+        result = LookResult()
+        known = {alert.key: alert for alert in seen.alerts}
+        result.snoozed = [
+            alert.id
+            for alert in seen.alerts
+            if alert.status.snoozed_until is not None and alert.status.snoozed_until <= now_ms
+        ]
+        result.ended = [(alert, *self._ending(seen, alert)) for alert in sorted(seen.empty)]
+        if seen.late is not None:
+            self._queues(seen.late, known, result, now_ms)
+        if disk is not None:
+            self._disk(disk, known, result)
+        if dying is not None:
+            self._expiring(dying, known, result)
+        result.announced = self._due(seen.alerts, now_ms)
+        return result
+
+    def _ending(self, seen: Seen, alert: int) -> tuple[Resolution, int | None]:
+        group = seen.groups.get(alert)
+        expired = 0 if group is None else self.expired.pop(group, 0)
+        return (Resolution.EXPIRED, expired) if expired else (seen.empty[alert], None)
+
+    def _queues(
+        self,
+        late: Mapping[AccountId, Late],
+        known: Mapping[str, AlertRecord],
+        result: LookResult,
+        now_ms: int,
+    ) -> None:
+        behind = {account for account, one in late.items() if now_ms - one.oldest_due_ms > LATE_MS}
+        for account in sorted(behind & self._late_before):
+            key = key_of(AlertType.QUEUE_BEHIND, account)
+            if key not in known:
+                facts = late[account].facts(now_ms)
+                opening = FoundOpening(
+                    kind=AlertType.QUEUE_BEHIND, key=key, account=account, facts=facts
+                )
+                result.opened.append(opening)
+        open_ones = {
+            alert.account: alert for alert in known.values() if alert.kind is AlertType.QUEUE_BEHIND
+        }
+        in_time = {
+            account
+            for account in open_ones
+            if account not in late or now_ms - late[account].oldest_due_ms < CAUGHT_UP_MS
+        }
+        result.ended += [
+            (open_ones[account].id, Resolution.RECOVERED, None)
+            for account in sorted(in_time & self._in_time_before)
+        ]
+        self._late_before, self._in_time_before = behind, in_time
+
+    def _disk(self, disk: DiskSpace, known: Mapping[str, AlertRecord], result: LookResult) -> None:
+        key = key_of(AlertType.DISK_LOW)
+        alert = known.get(key)
+        if alert is None and disk.free < LOW_DISK * disk.reserve:
+            facts = {"disk": disk._asdict()}
+            opening = FoundOpening(
+                kind=AlertType.DISK_LOW, key=key, account=_FIRST_ACCOUNT, facts=facts
+            )
+            result.opened.append(opening)
+        elif alert is not None and disk.free > ENOUGH_DISK * disk.reserve:
+            result.ended.append((alert.id, Resolution.RECOVERED, None))
+
+    def _expiring(
+        self, dying: Iterable[Expiring], known: Mapping[str, AlertRecord], result: LookResult
+    ) -> None:
+        keys = set()
+        for group in dying:
+            key = key_of(AlertType.EXPIRING, group.hook, group.cause)
+            keys.add(key)
+            if key not in known:
+                result.opened.append(self._dying(key, group))
+        for key, alert in known.items():
+            if alert.kind is AlertType.EXPIRING and key not in keys:
+                result.ended.append((alert.id, Resolution.CLEARED, None))
+
+    def _dying(self, key: str, group: Expiring) -> FoundOpening:
+        live = self._live.view.get(HookId(group.hook))
+        host = None if live is None else live.target.host_header
+        return FoundOpening(
+            kind=AlertType.EXPIRING,
+            key=key,
+            account=AccountId(group.account),
+            facts={
+                "hook": {"id": group.hook, "name": group.name, "host": host},
+                "cause": group.cause,
+                "code": None,
+                "waiting": group.waiting,
+                "example": encode("dlv", group.example),
+            },
+            count=group.number,
+            hook=HookId(group.hook),
+            cause=group.cause,
+        )
+
+    def _due(self, alerts: Iterable[AlertRecord], now_ms: int) -> list[int]:
+        """Return the alerts whose event is due: some of each account, as its limit allows."""
+        due: list[int] = []
+        counts: Counter[AccountId] = Counter()
+        for alert in alerts:
+            if alert.status.state is not AlertState.OPEN:
+                continue
+            wanted = wants_announcement(alert.status, self._rules, now_ms)
+            if not wanted or counts[alert.account] >= MOST_A_MINUTE:
+                continue
+            event_type = event_type_of(alert.kind, AlertState.OPEN)
+            if self._live.subscribers(alert.account, event_type).hooks:
+                counts[alert.account] += 1
+                due.append(alert.id)
+        return due
+
+
+_FIRST_ACCOUNT: Final = AccountId(1)

@@ -1,0 +1,543 @@
+"""Opening, ending, acknowledging, snoozing and announcing alerts, in the transaction that decides.
+
+An announcement is an ordinary event of the group ``hooktui``: its deliveries are pending, and it is
+refused neither for lack of space nor by an idempotency key. Every alert of a hook is decided under
+the lock of the hook's state, so that no two servers open the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, func, insert, select, update
+
+from hooktui import failpoints
+from hooktui.domain.alert_events import PATH, REASON, alert_body
+from hooktui.domain.alerts import (
+    MINUTE_MS,
+    MOST_A_MINUTE,
+    AlertState,
+    AlertStatus,
+    AlertType,
+    Ending,
+    HookBatch,
+    Opening,
+    Resolution,
+    after_acknowledging,
+    after_announcement,
+    after_batch,
+    after_ending,
+    after_opening,
+    after_snooze,
+    after_snoozing,
+    event_type_of,
+    is_alert_path,
+    is_reopened,
+    key_of,
+    wants_announcement,
+)
+from hooktui.domain.causes import ALL_GROUPS, cause_of
+from hooktui.domain.clock import optional_rfc3339
+from hooktui.domain.ids import AccountId, DeliveryId, HookId, encode
+from hooktui.domain.json_text import Steps, finish
+from hooktui.domain.live_hook import LiveHook
+from hooktui.domain.roles import Actor
+from hooktui.domain.wire.alerts import Alert
+from hooktui.domain.wire.undelivered import UndeliveredGroup
+from hooktui.store.audit import SERVER
+from hooktui.store.contract import NewEvent
+from hooktui.store.feed_items import alert_item
+from hooktui.store.live_hooks import Subscribers, load_live_hooks
+from hooktui.store.planning.accept import Plan, plan_alert
+from hooktui.store.queries.alerts import (
+    AlertRecord,
+    LookResult,
+    alert_of,
+    alert_record,
+    newest_alert,
+    unresolved,
+)
+from hooktui.store.queries.undelivered_group import undelivered_group
+from hooktui.store.tables import ALERT, DELIVERY, EVENT, HOOK, HOOK_STATE
+from hooktui.store.tx import Tx
+
+_ROWS_PER_STEP: Final = 200
+_FIRST_ACCOUNT: Final = AccountId(1)
+"""The account of alerts about the installation."""
+
+
+# Results of attempts
+
+
+def decide_steps(tx: Tx, hook: LiveHook, batch: HookBatch) -> Steps[None]:
+    """Open and end the alerts of a hook after its results were recorded."""
+    state = _lock_state(tx, hook.id)
+    changes = after_batch(state.failing_alert is not None, batch, tx.rules, tx.now_ms)
+    for change in changes:
+        if isinstance(change, Ending):
+            yield from _end_steps(tx, key_of(change.kind, hook.id), change.resolution, SERVER.user)
+        else:
+            yield from _open_of_hook(tx, hook, batch, state, change)
+        yield
+
+
+class _State(NamedTuple):
+    """The columns of a hook's state that an alert mentions."""
+
+    failing_alert: int | None
+    waiting: int
+    last_code: int | None
+    last_error: str | None
+
+
+def _lock_state(tx: Tx, hook: HookId) -> _State:
+    query = select(*(HOOK_STATE.c[name] for name in _State._fields))
+    rows = tx.conn.execute(query.where(HOOK_STATE.c.hook_id == hook).with_for_update())
+    return _State(*rows.one())
+
+
+def _open_of_hook(
+    tx: Tx, hook: LiveHook, batch: HookBatch, state: _State, change: Opening
+) -> Steps[None]:
+    cause, code = batch.cause, batch.code
+    if change.cause is not None:
+        cause, code = change.cause, code if change.cause == batch.cause else None
+    elif cause is None:
+        cause, code = cause_of(state.last_error, state.last_code), state.last_code
+    facts: dict[str, Any] = {
+        "hook": {"id": hook.id, "name": hook.settings.name, "host": hook.target.host_header},
+        "cause": cause,
+        "code": code,
+    }
+    key = key_of(change.kind, hook.id)
+    if change.kind is AlertType.GAVE_UP:
+        key = key_of(change.kind, hook.id, cause)
+    else:
+        facts["failures_in_a_row"] = batch.streak.failed
+        facts["failing_since"] = optional_rfc3339(batch.streak.since_ms)
+        facts[PATH] = is_alert_path(hook.subscriptions)
+    facts["waiting"] = state.waiting + batch.waiting_change
+    facts["example"] = _example(tx, hook.id, cause)
+    if batch.disabled is not None:
+        facts[REASON] = batch.disabled
+    subject = AlertSubject(change.kind, key, hook.account, hook.id, change.cause)
+    alert = yield from _open_steps(tx, subject, facts, change.count)
+    if change.kind is AlertType.HOOK_FAILING:
+        _note_failing(tx, hook.id, alert)
+
+
+def _example(tx: Tx, hook: HookId, cause: str | None) -> str | None:
+    """Return the newest undelivered delivery of a group."""
+    if cause is None:
+        return None
+    newest = select(func.max(DELIVERY.c.id)).where(
+        DELIVERY.c.hook_id == hook, DELIVERY.c.cause == cause, DELIVERY.c.cause.is_not(None)
+    )
+    found = tx.conn.execute(newest).scalar()
+    return None if found is None else encode("dlv", found)
+
+
+def causes_of(conn: Connection, deliveries: Sequence[DeliveryId]) -> list[str]:
+    """Return the causes of deliveries that have one: of the others a newer one was made."""
+    if not deliveries:
+        return []
+    rows = select(DELIVERY.c.cause).where(
+        DELIVERY.c.id.in_(deliveries), DELIVERY.c.cause.is_not(None)
+    )
+    return list(conn.execute(rows).scalars())
+
+
+# Changes of people
+
+
+def hook_was_edited(tx: Tx, hook: HookId, actor: Actor, resolution: Resolution) -> None:
+    """End the alerts of a hook that was enabled, disabled, or got another URL."""
+    kinds = [AlertType.HOOK_FAILING]
+    if resolution is Resolution.ENABLED:
+        kinds.append(AlertType.HOOK_DISABLED)
+    _end_all(tx, [key_of(kind, hook) for kind in kinds], resolution, actor.user)
+
+
+def hook_was_deleted(tx: Tx, hook: HookId, actor: Actor) -> None:
+    """End all alerts of a deleted hook."""
+    of_hook = [key_of(kind, hook) for kind in (AlertType.HOOK_FAILING, AlertType.HOOK_DISABLED)]
+    of_groups = [
+        key_of(kind, hook, cause)
+        for kind in (AlertType.GAVE_UP, AlertType.EXPIRING)
+        for cause in ALL_GROUPS
+    ]
+    _end_all(tx, of_hook + of_groups, Resolution.DELETED, actor.user)
+
+
+def group_was_cleared(tx: Tx, hook: HookId, cause: str, actor: Actor) -> None:
+    """End the alerts of a group that an operator gave up."""
+    keys = [key_of(kind, hook, cause) for kind in (AlertType.GAVE_UP, AlertType.EXPIRING)]
+    _end_all(tx, keys, Resolution.CLEARED, actor.user)
+
+
+def acknowledge_alert(tx: Tx, actor: Actor, account: AccountId | None, alert: int) -> Alert:
+    """Acknowledge an alert: only its end is announced.
+
+    Raises:
+        NotFound: there is no such alert in the account (None: in any).
+        Conflict: it is resolved.
+    """
+    record = alert_record(tx.conn, account, alert)
+    return alert_of(_acknowledge(tx, actor, record))
+
+
+def snooze_alert(
+    tx: Tx, actor: Actor, account: AccountId | None, alert: int, for_s: float
+) -> Alert:
+    """Snooze an alert: it is open, and announced, again after a time.
+
+    Raises:
+        NotFound: there is no such alert in the account (None: in any).
+        Conflict: it is resolved.
+    """
+    record = alert_record(tx.conn, account, alert)
+    return alert_of(_snooze(tx, actor, record, for_s))
+
+
+def acknowledge_group(
+    tx: Tx, actor: Actor, account: AccountId | None, hook: HookId, cause: str
+) -> UndeliveredGroup:
+    """Acknowledge the alert of an undelivered group, and those of its hook.
+
+    Raises:
+        NotFound: there is no such hook in the account (None: in any), or no such group.
+    """
+    for record in _alerts_of_group(tx, account, hook, cause):
+        _acknowledge(tx, actor, record)
+    return undelivered_group(tx.conn, account, hook, cause)
+
+
+def snooze_group(
+    tx: Tx, actor: Actor, account: AccountId | None, hook: HookId, cause: str, for_s: float
+) -> UndeliveredGroup:
+    """Snooze the alert of an undelivered group, and those of its hook.
+
+    Raises:
+        NotFound: there is no such hook in the account (None: in any), or no such group.
+    """
+    for record in _alerts_of_group(tx, account, hook, cause):
+        _snooze(tx, actor, record, for_s)
+    return undelivered_group(tx.conn, account, hook, cause)
+
+
+def _alerts_of_group(
+    tx: Tx, account: AccountId | None, hook: HookId, cause: str
+) -> list[AlertRecord]:
+    """Return the alert of a group, created if there is none, and the open ones of its hook."""
+    group = undelivered_group(tx.conn, account, hook, cause)
+    of_group = unresolved(tx.conn, [key_of(AlertType.GAVE_UP, hook, cause)])
+    if not of_group:
+        of_group = [_create_for_group(tx, hook, group)]
+    kinds = (AlertType.HOOK_FAILING, AlertType.HOOK_DISABLED)
+    return [*of_group, *unresolved(tx.conn, [key_of(kind, hook) for kind in kinds])]
+
+
+def _create_for_group(tx: Tx, hook: HookId, group: UndeliveredGroup) -> AlertRecord:
+    live = tx.live.view.get(hook)
+    owner = tx.conn.execute(select(HOOK.c.account_id).where(HOOK.c.id == hook)).scalar_one()
+    facts = {
+        "hook": {
+            "id": hook,
+            "name": group.name,
+            "host": None if live is None else live.target.host_header,
+        },
+        "cause": group.cause,
+        "code": None,
+        "waiting": _lock_state(tx, hook).waiting,
+        "example": None if group.example is None else group.example.delivery,
+    }
+    key = key_of(AlertType.GAVE_UP, hook, group.cause)
+    subject = AlertSubject(AlertType.GAVE_UP, key, AccountId(owner), hook, group.cause)
+    status = AlertStatus(
+        count=group.gave_up, opened_at=tx.now_ms, changed_at=tx.now_ms, changed_by=SERVER.user
+    )
+    return _insert(tx, subject, status, facts)
+
+
+def _acknowledge(tx: Tx, actor: Actor, record: AlertRecord) -> AlertRecord:
+    after = after_acknowledging(record.status, tx.now_ms, actor.user)
+    _audit(tx, actor, "alert.acknowledge", record, {"state": after.state.value})
+    return _save(tx, record, after)
+
+
+def _snooze(tx: Tx, actor: Actor, record: AlertRecord, for_s: float) -> AlertRecord:
+    until_ms = tx.now_ms + round(for_s * 1000)
+    after = after_snoozing(record.status, until_ms, tx.now_ms, actor.user)
+    changed = {"state": after.state.value, "until": optional_rfc3339(until_ms)}
+    _audit(tx, actor, "alert.snooze", record, changed)
+    return _save(tx, record, after)
+
+
+def _audit(
+    tx: Tx, actor: Actor, action: str, record: AlertRecord, after: Mapping[str, object]
+) -> None:
+    tx.audit(
+        actor,
+        action,
+        f"alert {encode('alr', record.id)}",
+        account=record.account,
+        before={"state": record.status.state.value},
+        after={"key": record.key, **after},
+    )
+
+
+# Replays
+
+
+def replay_paused(
+    tx: Tx, account: AccountId, replay: int, reason: str, facts: Mapping[str, object]
+) -> None:
+    """Open the alert of a replay that paused itself.
+
+    Args:
+        tx: the transaction that pauses it.
+        account: its account.
+        replay: its id.
+        reason: why, in words.
+        facts: the field ``replay`` of the event.
+    """
+    key = key_of(AlertType.REPLAY_PAUSED, encode("rpl", replay))
+    subject = AlertSubject(AlertType.REPLAY_PAUSED, key, account, replay=replay)
+    finish(_open_steps(tx, subject, {"replay": dict(facts), REASON: reason}, 1))
+
+
+def replay_continued(tx: Tx, replay: int, by: str) -> None:
+    """End the alert of a replay that paused itself: it was resumed or has ended."""
+    key = key_of(AlertType.REPLAY_PAUSED, encode("rpl", replay))
+    _end_all(tx, [key], Resolution.ENDED, by)
+
+
+def replay_finished(tx: Tx, account: AccountId, replay: int, facts: Mapping[str, object]) -> None:
+    """Announce a replay that has finished; the alert is resolved from the start."""
+    key = key_of(AlertType.REPLAY_FINISHED, encode("rpl", replay))
+    subject = AlertSubject(AlertType.REPLAY_FINISHED, key, account, replay=replay)
+    opened = AlertStatus(opened_at=tx.now_ms, changed_at=tx.now_ms, changed_by=SERVER.user)
+    status = after_ending(opened, Resolution.ENDED, tx.now_ms, SERVER.user)
+    record = _insert(tx, subject, status, {"replay": dict(facts)})
+    finish(_send_steps(tx, record))
+
+
+# The look
+
+
+def act_on_look(tx: Tx, look: LookResult) -> None:
+    """Open, end and announce the alerts that a look found; each is checked again."""
+    for identity in look.snoozed:
+        record = alert_record(tx.conn, None, identity)
+        after = after_snooze(record.status, tx.now_ms, SERVER.user)
+        if after is not record.status:
+            finish(_announce_steps(tx, _save(tx, record, after)))
+    for identity, resolution, count in look.ended:
+        record = alert_record(tx.conn, None, identity)
+        if record.status.state is not AlertState.RESOLVED:
+            if count is not None:
+                record = replace(record, status=replace(record.status, count=count))
+            finish(_resolve_steps(tx, record, resolution, SERVER.user))
+    for opening in look.opened:
+        subject = AlertSubject(
+            opening.kind, opening.key, opening.account, opening.hook, opening.cause
+        )
+        finish(_open_steps(tx, subject, opening.facts, opening.count))
+    for identity in look.announced:
+        finish(_announce_steps(tx, alert_record(tx.conn, None, identity)))
+    failpoints.hit("before_alert_look_commit")
+
+
+# One alert
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSubject:
+    """What an alert is about."""
+
+    kind: AlertType
+    key: str
+    account: AccountId = _FIRST_ACCOUNT
+    hook: HookId | None = None
+    cause: str | None = None
+    replay: int | None = None
+
+
+def _open_steps(
+    tx: Tx, subject: AlertSubject, facts: Mapping[str, object], count: int
+) -> Steps[int]:
+    """Open an alert, or let an open one grow; announce it if that is due; return its id."""
+    before = newest_alert(tx.conn, subject.key)
+    status = None if before is None else before.status
+    after = after_opening(status, count, tx.rules, tx.now_ms, SERVER.user)
+    if before is None or status is None:
+        record = _insert(tx, subject, after, facts)
+    elif status.state is not AlertState.RESOLVED or is_reopened(status, tx.rules, tx.now_ms):
+        record = _save(tx, replace(before, facts={**facts}), after)
+    else:
+        record = _insert(tx, subject, after, facts)
+    if status is None or status.state is AlertState.RESOLVED:
+        record = yield from _announce_steps(tx, record)
+    return record.id
+
+
+def _insert(
+    tx: Tx, subject: AlertSubject, status: AlertStatus, facts: Mapping[str, object]
+) -> AlertRecord:
+    record = AlertRecord(
+        id=tx.ids.next(),
+        account=subject.account,
+        kind=subject.kind,
+        key=subject.key,
+        hook=subject.hook,
+        cause=subject.cause,
+        replay=subject.replay,
+        hooks_notified=0,
+        facts=facts,
+        status=status,
+    )
+    tx.conn.execute(
+        insert(ALERT).values(
+            id=record.id,
+            account_id=record.account,
+            type=record.kind.value,
+            key=record.key,
+            hook_id=record.hook,
+            cause=record.cause,
+            replay_id=record.replay,
+            **_columns(record),
+        )
+    )
+    tx.feed(alert_item(record.account, record.id, status.state.value))
+    return record
+
+
+def _save(tx: Tx, record: AlertRecord, status: AlertStatus) -> AlertRecord:
+    """Store a changed alert; a new state is a line of the change feed."""
+    changed = replace(record, status=status)
+    tx.conn.execute(update(ALERT).where(ALERT.c.id == record.id).values(**_columns(changed)))
+    if status.state is not record.status.state:
+        tx.feed(alert_item(record.account, record.id, status.state.value))
+    return changed
+
+
+def _columns(record: AlertRecord) -> dict[str, object]:
+    status = record.status
+    return {
+        "state": status.state.value,
+        "count": status.count,
+        "opened_at": status.opened_at,
+        "changed_at": status.changed_at,
+        "changed_by": status.changed_by,
+        "snoozed_until": status.snoozed_until,
+        "resolved_at": status.resolved_at,
+        "resolution": None if status.resolution is None else status.resolution.value,
+        "announced": None if status.announced is None else status.announced.value,
+        "announced_at": status.announced_at,
+        "announced_count": status.announced_count,
+        "hooks_notified": record.hooks_notified,
+        "facts": msgspec.json.encode(record.facts).decode(),
+    }
+
+
+def _end_all(tx: Tx, keys: Iterable[str], resolution: Resolution, by: str) -> None:
+    for record in unresolved(tx.conn, list(keys)):
+        finish(_resolve_steps(tx, record, resolution, by))
+
+
+def _end_steps(tx: Tx, key: str, resolution: Resolution, by: str) -> Steps[None]:
+    for record in unresolved(tx.conn, [key]):
+        yield from _resolve_steps(tx, record, resolution, by)
+
+
+def _resolve_steps(tx: Tx, record: AlertRecord, resolution: Resolution, by: str) -> Steps[None]:
+    ended = _save(tx, record, after_ending(record.status, resolution, tx.now_ms, by))
+    if record.kind is AlertType.HOOK_FAILING and record.hook is not None:
+        _note_failing(tx, record.hook, None)
+    yield from _announce_steps(tx, ended)
+
+
+def _note_failing(tx: Tx, hook: HookId, alert: int | None) -> None:
+    of_hook = update(HOOK_STATE).where(HOOK_STATE.c.hook_id == hook)
+    tx.conn.execute(of_hook.values(failing_alert=alert))
+    tx.hook_changed(hook)
+
+
+# Announcing
+
+
+def _announce_steps(tx: Tx, record: AlertRecord) -> Steps[AlertRecord]:
+    """Write the event of an alert if it is due and some hook subscribes to it."""
+    if not wants_announcement(record.status, tx.rules, tx.now_ms):
+        return record
+    if record.status.state is not AlertState.RESOLVED and not _may_announce(tx, record.account):
+        return record
+    return (yield from _send_steps(tx, record))
+
+
+def _may_announce(tx: Tx, account: AccountId) -> bool:
+    """Return whether the limit per minute allows another opening of an account."""
+    lately = select(ALERT.c.id).where(
+        ALERT.c.account_id == account, ALERT.c.announced_at > tx.now_ms - MINUTE_MS
+    )
+    counted = select(func.count()).select_from(lately.limit(MOST_A_MINUTE).subquery())
+    return tx.conn.execute(counted).scalar_one() < MOST_A_MINUTE
+
+
+def _send_steps(tx: Tx, record: AlertRecord) -> Steps[AlertRecord]:
+    """Write the event of an alert; without a subscriber only note that its end was not told."""
+    status = record.status
+    event_type = event_type_of(record.kind, status.state, status.resolution)
+    subscribers = _subscribers(tx, record.account, event_type)
+    if subscribers.hooks:
+        body = alert_body(record.id, record.account, record.kind, record.key, status, record.facts)
+        event = NewEvent(record.account, event_type, body)
+        plan = yield from plan_alert(event, subscribers, record.hook, tx.ids, tx.now_ms)
+        yield from _insert_steps(tx, plan)
+        record = replace(record, hooks_notified=len(plan.pending))
+    elif status.state is not AlertState.RESOLVED:
+        return record
+    return _save(tx, record, after_announcement(status, tx.now_ms))
+
+
+def _subscribers(tx: Tx, account: AccountId, event_type: str) -> Subscribers:
+    """Return the subscribers of a type, with hooks as changed by this transaction."""
+    subscribers = tx.live.subscribers(account, event_type)
+    changed = {*tx.changed_before, *tx.notes.hooks_changed}
+    stale = [hook.id for hook in subscribers.hooks if hook.id in changed]
+    if not stale:
+        return subscribers
+    fresh = load_live_hooks(tx.conn, tx.vault, tx.now_ms, stale)
+    now = (fresh.get(hook.id, hook) for hook in subscribers.hooks)
+    hooks = tuple(hook for hook in now if hook is not None)
+    return Subscribers(hooks, sum(hook.filter_weight for hook in hooks))
+
+
+def _insert_steps(tx: Tx, plan: Plan) -> Steps[None]:
+    names = EVENT.columns.keys()
+    rows = [dict(zip(names, row, strict=True)) for row in plan.events]
+    tx.conn.execute(insert(EVENT), rows)
+    pending = [{**dict(zip(_PENDING, row, strict=True)), **_NEW} for row in plan.pending]
+    for start in range(0, len(pending), _ROWS_PER_STEP):
+        tx.conn.execute(insert(DELIVERY), pending[start : start + _ROWS_PER_STEP])
+        yield
+    for hook, count in plan.waiting.items():
+        tx.notes.count_waiting(hook, count)
+    for hook, skipped in plan.skipped.items():
+        of_hook = update(HOOK_STATE).where(HOOK_STATE.c.hook_id == hook)
+        first = func.coalesce(HOOK_STATE.c.skipped_first, skipped.first)
+        counted = HOOK_STATE.c.skipped + skipped.count
+        changed = {"skipped": counted, "skipped_first": first, "skipped_last": skipped.last}
+        tx.conn.execute(of_hook.values(**changed))
+    tx.notes.merge(plan.notes)
+
+
+_PENDING: Final = (
+    "id", "account_id", "hook_id", "event_id", "event_type", "created_at", "next_attempt_at",
+)  # fmt: skip
+_NEW: Final[Mapping[str, object]] = {
+    "trigger": "event", "status": "pending", "attempts": 0, "tries": 0, "interruptions": 0,
+}  # fmt: skip

@@ -1,0 +1,547 @@
+"""Alerts: lists, counts, the hooks that get them, and the look for alerts that depend on time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+)
+
+from hooktui.domain.alert_events import Facts, summary
+from hooktui.domain.alerts import (
+    CAUGHT_UP_MS,
+    AlertState,
+    AlertStatus,
+    AlertType,
+    Resolution,
+)
+from hooktui.domain.catalogue import OPERATOR_GROUP
+from hooktui.domain.causes import HELD, SKIPPED
+from hooktui.domain.clock import optional_rfc3339, to_rfc3339
+from hooktui.domain.deliveries import DisabledReason
+from hooktui.domain.errors import NotFound
+from hooktui.domain.ids import AccountId, HookId, encode
+from hooktui.domain.wire.alerts import Alert, AlertCounts, AlertHook, AlertPath
+from hooktui.domain.wire.pages import Page
+from hooktui.store.queries.engine import is_paused
+from hooktui.store.queries.hooks import first_due
+from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
+from hooktui.store.tables import ALERT, DELIVERY, HOOK, HOOK_STATE, in_account
+
+_UNRESOLVED = ALERT.c.state != literal_column("'resolved'")  # literal, for the partial index
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRecord:
+    """An alert as it is stored."""
+
+    id: int
+    account: AccountId
+    kind: AlertType
+    key: str
+    hook: HookId | None
+    cause: str | None
+    replay: int | None
+    hooks_notified: int
+    facts: Facts
+    status: AlertStatus
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """All columns of an alert."""
+
+    id: int
+    account_id: int
+    type: str
+    key: str
+    state: str
+    hook_id: int | None
+    cause: str | None
+    replay_id: int | None
+    count: int
+    opened_at: int
+    changed_at: int
+    changed_by: str
+    snoozed_until: int | None
+    resolved_at: int | None
+    resolution: str | None
+    announced: str | None
+    announced_at: int | None
+    announced_count: int | None
+    hooks_notified: int
+    facts: str
+
+
+_COLUMNS = [ALERT.c[one.name] for one in fields(_Row)]
+
+
+def _record(row: _Row) -> AlertRecord:
+    return AlertRecord(
+        id=row.id,
+        account=AccountId(row.account_id),
+        kind=AlertType(row.type),
+        key=row.key,
+        hook=None if row.hook_id is None else HookId(row.hook_id),
+        cause=row.cause,
+        replay=row.replay_id,
+        hooks_notified=row.hooks_notified,
+        facts=msgspec.json.decode(row.facts, type=dict[str, Any]),
+        status=AlertStatus(
+            state=AlertState(row.state),
+            count=row.count,
+            opened_at=row.opened_at,
+            changed_at=row.changed_at,
+            changed_by=row.changed_by,
+            snoozed_until=row.snoozed_until,
+            resolved_at=row.resolved_at,
+            resolution=None if row.resolution is None else Resolution(row.resolution),
+            announced=None if row.announced is None else AlertState(row.announced),
+            announced_at=row.announced_at,
+            announced_count=row.announced_count,
+        ),
+    )
+
+
+def _records(conn: Connection, alerts: Select[Any]) -> list[AlertRecord]:
+    return [_record(_Row(*row)) for row in conn.execute(alerts)]
+
+
+def alert_of(record: AlertRecord) -> Alert:
+    """Return an alert as it is shown."""
+    status = record.status
+    hook = record.facts.get("hook") or {}
+    return Alert(
+        id=encode("alr", record.id),
+        account=record.account,
+        type=record.kind.value,
+        key=record.key,
+        state=status.state.value,
+        summary=summary(record.kind, status, record.facts),
+        hook=record.hook,
+        hook_name=hook.get("name"),
+        cause=record.cause,
+        replay=None if record.replay is None else encode("rpl", record.replay),
+        count=status.count,
+        opened_at=to_rfc3339(status.opened_at),
+        changed_at=to_rfc3339(status.changed_at),
+        changed_by=status.changed_by,
+        snoozed_until=optional_rfc3339(status.snoozed_until),
+        resolved_at=optional_rfc3339(status.resolved_at),
+        resolution=None if status.resolution is None else status.resolution.value,
+        announced_at=optional_rfc3339(status.announced_at),
+        hooks_notified=record.hooks_notified,
+    )
+
+
+def alert_record(conn: Connection, account: AccountId | None, alert: int) -> AlertRecord:
+    """Return an alert of an account, or (None) of any.
+
+    Raises:
+        NotFound: there is no such alert there.
+    """
+    rows = select(*_COLUMNS).where(ALERT.c.id == alert, in_account(ALERT, account))
+    for record in _records(conn, rows):
+        return record
+    raise NotFound(f"there is no alert {encode('alr', alert)} here; see: hooktui alerts list")
+
+
+def get_alert(conn: Connection, account: AccountId | None, alert: int) -> Alert:
+    """Return an alert of an account, or (None) of any, as it is shown.
+
+    Raises:
+        NotFound: there is no such alert there.
+    """
+    return alert_of(alert_record(conn, account, alert))
+
+
+def alerts_by_id(conn: Connection, alerts: Iterable[int]) -> dict[int, Alert]:
+    """Return the existing alerts among ids, by id."""
+    rows = select(*_COLUMNS).where(ALERT.c.id.in_(list(alerts)))
+    return {record.id: alert_of(record) for record in _records(conn, rows)}
+
+
+def newest_alert(conn: Connection, key: str) -> AlertRecord | None:
+    """Return the newest alert of a key."""
+    rows = select(*_COLUMNS).where(ALERT.c.key == key).order_by(ALERT.c.id.desc()).limit(1)
+    return next(iter(_records(conn, rows)), None)
+
+
+def unresolved(conn: Connection, keys: Sequence[str]) -> list[AlertRecord]:
+    """Return the alerts of keys that are not resolved."""
+    rows = select(*_COLUMNS).where(ALERT.c.key.in_(keys), _UNRESOLVED)
+    return _records(conn, rows.order_by(ALERT.c.id))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertQuery:
+    """Conditions on alerts that all must hold; without a state or key, not resolved ones."""
+
+    state: AlertState | None = None
+    type: AlertType | None = None
+    hook: HookId | None = None
+    key: str | None = None
+
+
+def list_alerts(
+    conn: Connection, account: AccountId, page: PageRequest, query: AlertQuery
+) -> Page[Alert]:
+    """Return a page of an account's alerts, newest first.
+
+    Raises:
+        Refused: the page request is not acceptable.
+    """
+    rows = select(*_COLUMNS).where(ALERT.c.account_id == account)
+    if query.state is not None:
+        rows = rows.where(ALERT.c.state == query.state.value)
+    elif query.key is None:
+        rows = rows.where(_UNRESOLVED)
+    if query.type is not None:
+        rows = rows.where(ALERT.c.type == query.type.value)
+    if query.hook is not None:
+        rows = rows.where(ALERT.c.hook_id == query.hook)
+    if query.key is not None:
+        rows = rows.where(ALERT.c.key == query.key)
+    listing = PagedQuery(rows, _Row, ALERT.c.id, {"id": None})
+    return page_of(conn, page, listing, lambda some: [alert_of(_record(row)) for row in some])
+
+
+def alert_counts(conn: Connection, account: AccountId | None) -> AlertCounts:
+    """Return how many alerts of an account, or (None) of all, are not resolved, by state."""
+    counted = select(ALERT.c.state, func.count()).where(_UNRESOLVED, in_account(ALERT, account))
+    rows = conn.execute(counted.group_by(ALERT.c.state)).all()
+    counts = {state: int(number) for state, number in rows}
+    return AlertCounts(
+        open=counts.get(AlertState.OPEN, 0),
+        acknowledged=counts.get(AlertState.ACKNOWLEDGED, 0),
+        snoozed=counts.get(AlertState.SNOOZED, 0),
+    )
+
+
+def alerts_by_type(conn: Connection) -> dict[str, int]:
+    """Return how many alerts are not resolved, by type."""
+    counted = select(ALERT.c.type, func.count()).where(_UNRESOLVED).group_by(ALERT.c.type)
+    found = {kind: int(number) for kind, number in conn.execute(counted)}
+    return {kind.value: found.get(kind.value, 0) for kind in AlertType}
+
+
+def alert_path(
+    conn: Connection, account: AccountId | None, hooks: Collection[HookId] | None = None
+) -> AlertPath:
+    """Return whether the hooks that subscribe to operator alerts work.
+
+    Args:
+        conn: a read connection.
+        account: whose hooks; None: of all accounts.
+        hooks: the hooks that subscribe; None: they are searched.
+    """
+    columns = (
+        HOOK.c.id,
+        HOOK.c.name,
+        HOOK.c.active,
+        HOOK.c.disabled_reason,
+        HOOK.c.disabled_at,
+        HOOK_STATE.c.failing_alert,
+        HOOK_STATE.c.failing_since,
+    )
+    rows = select(*columns).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
+    rows = rows.where(HOOK.c.deleted_at.is_(None), in_account(HOOK, account))
+    if hooks is None:
+        events = or_(
+            HOOK.c.events.contains(f'"{OPERATOR_GROUP}"', autoescape=True),
+            HOOK.c.events.contains(f'"{OPERATOR_GROUP}.', autoescape=True),
+        )
+        rows = rows.where(events)
+    else:
+        rows = rows.where(HOOK.c.id.in_(hooks))
+    found = [_alert_hook(_PathRow(*row)) for row in conn.execute(rows.order_by(HOOK.c.id))]
+    by_server = [hook.state for hook in found]
+    if not found:
+        return AlertPath(state="none")
+    return AlertPath(
+        state="failing" if any(state != "ok" for state in by_server) else "ok",
+        hooks=tuple(found),
+    )
+
+
+class _PathRow(NamedTuple):
+    """The state of a hook that subscribes to alerts."""
+
+    id: int
+    name: str
+    active: bool
+    disabled_reason: str | None
+    disabled_at: int | None
+    failing_alert: int | None
+    failing_since: int | None
+
+
+def _alert_hook(row: _PathRow) -> AlertHook:
+    state, since_ms = "ok", None
+    if not row.active and row.disabled_reason != DisabledReason.BY_HAND:
+        state, since_ms = "disabled", row.disabled_at
+    elif row.active and row.failing_alert is not None:
+        state, since_ms = "failing", row.failing_since
+    return AlertHook(hook=row.id, name=row.name, state=state, since=optional_rfc3339(since_ms))
+
+
+# The look
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundOpening:
+    """An alert that a look opens."""
+
+    kind: AlertType
+    key: str
+    account: AccountId
+    facts: Mapping[str, object]
+    count: int = 1
+    hook: HookId | None = None
+    cause: str | None = None
+
+
+@dataclass(slots=True)
+class LookResult:
+    """The changes that a look found to be due.
+
+    Attributes:
+        snoozed: alerts whose snooze has ended.
+        ended: alerts that ended, each with how, and its last count if that is known.
+        opened: alerts that open.
+        announced: alerts whose event is due.
+    """
+
+    snoozed: list[int] = field(default_factory=list)
+    ended: list[tuple[int, Resolution, int | None]] = field(default_factory=list)
+    opened: list[FoundOpening] = field(default_factory=list)
+    announced: list[int] = field(default_factory=list)
+
+    def parts(self, most: int) -> Iterable[LookResult]:
+        """Return the same in parts of a few alerts each."""
+        lengths = (len(self.snoozed), len(self.ended), len(self.opened), len(self.announced))
+        longest = max(lengths)
+        for start in range(0, longest, most):
+            part = slice(start, start + most)
+            yield LookResult(
+                self.snoozed[part], self.ended[part], self.opened[part], self.announced[part]
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """The backlog of an account whose oldest delivery is due since a time (ms)."""
+
+    account: AccountId
+    oldest_due_ms: int
+    waiting: int
+    hooks: tuple[tuple[int, str, int], ...]
+
+    def facts(self, now_ms: int) -> dict[str, object]:
+        """Return the fields of the event."""
+        return {
+            "waiting": self.waiting,
+            "oldest_due_at": to_rfc3339(self.oldest_due_ms),
+            "late_s": (now_ms - self.oldest_due_ms) // 1000,
+            "hooks": [
+                {"id": hook, "name": name, "waiting": count} for hook, name, count in self.hooks
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look read.
+
+    Attributes:
+        alerts: the alerts that may change, or whose event may be due.
+        empty: those whose subject is gone, by id, each with how it ended.
+        groups: the hook and the cause of those that are about a group.
+        late: the accounts with deliveries that are due for over a minute; None: all sending is
+            paused.
+    """
+
+    alerts: tuple[AlertRecord, ...]
+    empty: Mapping[int, Resolution]
+    groups: Mapping[int, tuple[int, str]]
+    late: Mapping[AccountId, Late] | None
+
+
+_MOST_NAMED: Final = 5
+
+
+def look(conn: Connection, now_ms: int, accounts: Collection[AccountId]) -> Seen:
+    """Read what a look decides on; ``accounts`` are those with hooks that subscribe to alerts."""
+    news = or_(
+        ALERT.c.announced.is_(None),
+        ALERT.c.announced != AlertState.OPEN.value,
+        ALERT.c.announced_count.is_(None),
+        ALERT.c.count > ALERT.c.announced_count,
+    )
+    may_change = or_(
+        and_(ALERT.c.state == AlertState.SNOOZED.value, ALERT.c.snoozed_until <= now_ms),
+        ALERT.c.type.in_(_MEASURED),
+        and_(ALERT.c.state == AlertState.OPEN.value, ALERT.c.account_id.in_(accounts), news),
+    )
+    rows = select(*_COLUMNS).where(_UNRESOLVED, may_change).order_by(ALERT.c.id)
+    late = None if is_paused(conn) else _late(conn, now_ms)
+    gone = _gone(conn)
+    return Seen(
+        alerts=tuple(_records(conn, rows)),
+        empty={
+            alert.id: Resolution.DELIVERED
+            if alert.type == AlertType.HOOK_FAILING
+            or (alert.last_success_at or 0) >= alert.opened_at
+            else Resolution.CLEARED
+            for alert in gone
+        },
+        groups={
+            alert.id: (alert.hook_id, alert.cause) for alert in gone if alert.cause is not None
+        },
+        late=late,
+    )
+
+
+_MEASURED: Final = (
+    AlertType.QUEUE_BEHIND.value, AlertType.DISK_LOW.value, AlertType.EXPIRING.value,
+)  # fmt: skip
+
+
+class _Gone(NamedTuple):
+    """An alert whose subject is gone."""
+
+    id: int
+    type: str
+    hook_id: int
+    cause: str | None
+    opened_at: int
+    last_success_at: int | None
+
+
+def _gone(conn: Connection) -> list[_Gone]:
+    """Return the alerts about groups that are empty, and about hooks that fail no more."""
+    in_group = exists().where(
+        DELIVERY.c.hook_id == ALERT.c.hook_id,
+        DELIVERY.c.cause == ALERT.c.cause,
+        DELIVERY.c.cause.is_not(None),
+    )
+    kept = case(
+        (ALERT.c.cause == SKIPPED, HOOK_STATE.c.skipped > 0),
+        (ALERT.c.cause == HELD, and_(not_(HOOK.c.active), HOOK_STATE.c.waiting > 0)),
+        else_=in_group,
+    )
+    fails = HOOK_STATE.c.failed_since_success > 0
+    groups = (AlertType.GAVE_UP.value, AlertType.EXPIRING.value)
+    lasts = case(
+        (ALERT.c.type.in_(groups), kept),
+        (ALERT.c.type == AlertType.HOOK_FAILING.value, fails),
+        else_=literal_column("1 = 1"),
+    )
+    columns = (ALERT.c.id, ALERT.c.type, ALERT.c.hook_id, ALERT.c.cause, ALERT.c.opened_at)
+    ended = (
+        select(*columns, HOOK_STATE.c.last_success_at)
+        .join(HOOK, HOOK.c.id == ALERT.c.hook_id)
+        .join(HOOK_STATE, HOOK_STATE.c.hook_id == ALERT.c.hook_id)
+        .where(_UNRESOLVED, not_(func.coalesce(lasts, false())))
+    )
+    return [_Gone(*row) for row in conn.execute(ended)]
+
+
+class _LateHook(NamedTuple):
+    """A hook with deliveries that are due."""
+
+    account_id: int
+    id: int
+    name: str
+    waiting: int
+    due_first: int | None
+    due_again: int | None
+
+    @property
+    def oldest(self) -> int:
+        """When its oldest delivery was due."""
+        return min(due for due in (self.due_first, self.due_again) if due is not None)
+
+
+def _late(conn: Connection, now_ms: int) -> dict[AccountId, Late]:
+    """Return the accounts whose oldest due delivery is late, of hooks that could send it."""
+    columns = (HOOK.c.account_id, HOOK.c.id, HOOK.c.name, HOOK_STATE.c.waiting)
+    hooks = select(*columns, *first_due(HOOK.c.id)).join(
+        HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id
+    )
+    sending = (HOOK.c.deleted_at.is_(None), HOOK.c.active, HOOK_STATE.c.breaker_until.is_(None))
+    found = hooks.where(*sending, HOOK_STATE.c.waiting > 0).subquery()
+    since = now_ms - CAUGHT_UP_MS
+    late = select(found).where(or_(found.c.due_first < since, found.c.due_again < since))
+    by_account: dict[AccountId, list[_LateHook]] = {}
+    for row in conn.execute(late):
+        hook = _LateHook(*row)
+        by_account.setdefault(AccountId(hook.account_id), []).append(hook)
+    return {
+        account: Late(
+            account,
+            min(hook.oldest for hook in hooks),
+            sum(hook.waiting for hook in hooks),
+            tuple(
+                (hook.id, hook.name, hook.waiting)
+                for hook in sorted(hooks, key=lambda one: one.oldest)[:_MOST_NAMED]
+            ),
+        )
+        for account, hooks in by_account.items()
+    }
+
+
+class Expiring(NamedTuple):
+    """The dead letters of a group that retention deletes soon."""
+
+    hook: int
+    cause: str
+    account: int
+    name: str
+    number: int
+    example: int
+    waiting: int
+
+
+def expiring(conn: Connection, ended_before_ms: int) -> list[Expiring]:
+    """Return the groups with dead letters that ended before a time."""
+    old = (
+        select(
+            DELIVERY.c.hook_id,
+            DELIVERY.c.cause,
+            func.count().label("count"),
+            func.max(DELIVERY.c.id).label("example"),
+        )
+        .where(DELIVERY.c.cause.is_not(None), DELIVERY.c.finished_at < ended_before_ms)
+        .group_by(DELIVERY.c.hook_id, DELIVERY.c.cause)
+        .subquery()
+    )
+    rows = (
+        select(
+            old.c.hook_id,
+            old.c.cause,
+            HOOK.c.account_id,
+            HOOK.c.name,
+            old.c.count,
+            old.c.example,
+            HOOK_STATE.c.waiting,
+        )
+        .join(HOOK, HOOK.c.id == old.c.hook_id)
+        .join(HOOK_STATE, HOOK_STATE.c.hook_id == old.c.hook_id)
+        .where(HOOK.c.deleted_at.is_(None))
+    )
+    return [Expiring(*row) for row in conn.execute(rows)]
