@@ -23,6 +23,10 @@ REASON: Final = "reason"
 """Why the hook was disabled or the replay paused; part of the summary only."""
 _OF_ALERT: Final = (PATH, REASON)
 
+NO_ALERT_HOOK: Final = (
+    "to be notified of alerts, create a hook: hooktui hooks create --url https://… --events hooktui"
+)
+
 _ENDED: Final = {
     Resolution.DELIVERED: "delivers again",
     Resolution.ENABLED: "was enabled",

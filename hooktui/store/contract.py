@@ -388,11 +388,6 @@ class Store(Protocol):
         """Return the hooks that subscribe to operator alerts, as of the last commit seen."""
         ...
 
-    @property
-    def expired_dead_letters(self) -> int:
-        """How many undelivered deliveries this server has deleted by age."""
-        ...
-
     async def look_at_alerts(self, keep: RetentionPeriods) -> None:
         """Open, end and announce the alerts that depend on time."""
         ...

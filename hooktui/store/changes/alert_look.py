@@ -96,11 +96,12 @@ class AlertLook:
         if dying is not None:
             self._expiring(dying, known, result)
         result.announced = self._due(seen.alerts, now_ms)
+        self.expired.clear()
         return result
 
     def _ending(self, seen: Seen, alert: int) -> tuple[Resolution, int | None]:
         group = seen.groups.get(alert)
-        expired = 0 if group is None else self.expired.pop(group, 0)
+        expired = 0 if group is None else self.expired[group]
         return (Resolution.EXPIRED, expired) if expired else (seen.empty[alert], None)
 
     def _queues(
@@ -154,8 +155,9 @@ class AlertLook:
             keys.add(key)
             if key not in known:
                 result.opened.append(self._dying(key, group))
+        ended = {identity for identity, *_ in result.ended}
         for key, alert in known.items():
-            if alert.kind is AlertType.EXPIRING and key not in keys:
+            if alert.kind is AlertType.EXPIRING and key not in keys and alert.id not in ended:
                 result.ended.append((alert.id, Resolution.CLEARED, None))
 
     def _dying(self, key: str, group: Expiring) -> FoundOpening:

@@ -119,6 +119,10 @@ class RetentionStore(Protocol):
         """Delete a replay that ended before a time; return how many, 0 when none is left."""
         ...
 
+    async def drop_alerts(self, before_ms: int) -> int:
+        """Delete some alerts resolved before a time; return how many, 0 when none is left."""
+        ...
+
 
 class RetentionPass:
     """Deletes old rows, oldest first.
@@ -149,6 +153,8 @@ class RetentionPass:
             while await self._paced(self._store.drop_stats(min(before_ms, now_ms - RULE_MS))):
                 pass
             while await self._paced(self._store.drop_replays(before_ms)):
+                pass
+            while await self._paced(self._store.drop_alerts(before_ms)):
                 pass
         if keep.bodies_days and (not keep.days or keep.bodies_days < keep.days):
             bodies = await self._drop_bodies(now_ms - round(keep.bodies_days * DAY_MS))

@@ -141,6 +141,10 @@ class Retention:
         """Delete a replay that ended."""
         return await self._store.submit(Drop(sql.DROP_REPLAYS, before_ms))
 
+    async def drop_alerts(self, before_ms: int) -> int:
+        """Delete some resolved alerts."""
+        return await self._store.submit(Drop(sql.DROP_ALERTS, before_ms, _ROWS_AT_ONCE))
+
 
 class AlertHost(RetentionHost, Protocol):
     """The calls of a store that the server with the retention lock uses."""

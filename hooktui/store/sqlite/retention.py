@@ -123,16 +123,17 @@ class DropBodies(Operation[int]):
         return rows
 
 
-class DropStats(Operation[int]):
-    """Delete some statistics of attempts from before a time; returns how many rows."""
+class Drop(Operation[int]):
+    """Run a statement that deletes some old rows; returns how many."""
 
-    def __init__(self, before_ms: int) -> None:
+    def __init__(self, statement: str, *values: int) -> None:
         super().__init__(ROWS_AT_ONCE)
-        self._before_ms = before_ms
+        self._statement = statement
+        self._values = values
 
     def execute(self, work: WriteTransaction) -> int:
         """Delete them."""
-        return work.raw.execute(sql.DROP_STATS, (self._before_ms, _STATS_AT_ONCE)).rowcount
+        return work.raw.execute(self._statement, self._values).rowcount
 
 
 class DropReplay(Operation[int]):
@@ -197,7 +198,12 @@ class Retention:
 
     async def drop_stats(self, before_ms: int) -> int:
         """Delete some statistics."""
-        _, dropped = await self._run(partial(DropStats, before_ms))
+        _, dropped = await self._run(partial(Drop, sql.DROP_STATS, before_ms, _STATS_AT_ONCE))
+        return int(dropped)
+
+    async def drop_alerts(self, before_ms: int) -> int:
+        """Delete some resolved alerts."""
+        _, dropped = await self._run(partial(Drop, sql.DROP_ALERTS, before_ms, ROWS_AT_ONCE))
         return int(dropped)
 
     async def drop_replays(self, before_ms: int) -> int:
