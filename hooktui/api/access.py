@@ -100,6 +100,12 @@ RULES: Final = (
     Rule("POST", "/v1/replays/{replay}/abort", Need.OPERATE),
     # Over the Unix socket only: the route checks that.
     Rule("POST", "/v1/backup", Need.ADMINISTER, all_accounts=True),
+    Rule("GET", "/v1/alerts", Need.READ),
+    Rule("GET", "/v1/alerts/{alert}", Need.READ),
+    Rule("POST", "/v1/alerts/{alert}/acknowledge", Need.OPERATE),
+    Rule("POST", "/v1/alerts/{alert}/snooze", Need.OPERATE),
+    Rule("POST", "/v1/undelivered/{hook}/{cause}/acknowledge", Need.OPERATE),
+    Rule("POST", "/v1/undelivered/{hook}/{cause}/snooze", Need.OPERATE),
 )
 
 _MOST_MATCHED, _SHORT_PATH = 1_000, 100

@@ -13,6 +13,7 @@ from hooktui.api.openapi import document_routes, openapi_of
 from hooktui.api.parameters import only_known
 from hooktui.api.routes import (
     accounts,
+    alerts,
     audit,
     backup,
     deliveries,
@@ -48,6 +49,7 @@ def make_routes(service: Service) -> FastAPI:
         "events": (events,),
         "deliveries": (deliveries, undelivered, replays, feed),
         "access": (accounts, audit),
+        "alerts": (alerts,),
         "server": (status, operations, backup, metrics),
     }.items():
         for module in modules:

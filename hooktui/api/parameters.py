@@ -46,6 +46,10 @@ def _replay(text: object) -> int:
     return ids.decode("rpl", str(text)[:100])
 
 
+def _alert(text: object) -> int:
+    return ids.decode("alr", str(text)[:100])
+
+
 def _text_schema(prefix: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": f"^{prefix}_[0-9A-HJKMNP-TV-Z]{{13}}$"})
 
@@ -55,6 +59,7 @@ TokenParameter = Annotated[int, BeforeValidator(_number), _INTEGER_SCHEMA, Path(
 EventParameter = Annotated[EventId, BeforeValidator(_event), _text_schema("evt"), Path()]
 DeliveryParameter = Annotated[DeliveryId, BeforeValidator(_delivery), _text_schema("dlv"), Path()]
 ReplayParameter = Annotated[int, BeforeValidator(_replay), _text_schema("rpl"), Path()]
+AlertParameter = Annotated[int, BeforeValidator(_alert), _text_schema("alr"), Path()]
 
 HookQuery = Annotated[HookId | None, BeforeValidator(_number), _INTEGER_SCHEMA, Query()]
 HookQueries = Annotated[

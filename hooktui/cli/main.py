@@ -48,6 +48,7 @@ COMMANDS = (
         "List undelivered events by hook and cause, acknowledge, snooze, give up.",
     ),
     ("replay", "replay:app", "Plan, run and steer replays of past events."),
+    ("alerts", "alerts:app", "List, show, acknowledge and snooze operator alerts."),
     ("log", "log:log", "Show delivery attempts; -f follows new ones."),
     ("listen", "listen:listen", "Run a receiver that shows requests and checks signatures."),
     ("verify", "listen:verify", "Verify a signature."),

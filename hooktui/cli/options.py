@@ -23,7 +23,7 @@ _OWN_ROLE: Final = ["tokens", "create"]
 
 ALLOWED: Final = frozenset({
     "accounts", "audit", "completion", "console", "deliveries", "emit", "events", "hooks", "log",
-    "pause", "purge", "replay", "resume", "status", "tokens", "undelivered", "verify",
+    "alerts", "pause", "purge", "replay", "resume", "status", "tokens", "undelivered", "verify",
 })  # fmt: skip
 """The commands of restricted mode: they start no program, touch no file and go nowhere else."""
 

@@ -8,13 +8,15 @@ import signal
 import time
 
 from hooktui.cli.context import CommandContext, Context
-from hooktui.cli.exit_codes import Failed, UsageError
+from hooktui.cli.exit_codes import DONE, FAILED, Failed, UsageError
 from hooktui.cli.output import Output, Styled
-from hooktui.cli.time_format import ago
+from hooktui.cli.time_format import ago, clock
 from hooktui.client import calls
-from hooktui.client.sync_client import PlainClient
+from hooktui.client.sync_client import PlainClient, decoded
+from hooktui.domain.alert_events import NO_ALERT_HOOK
 from hooktui.domain.errors import NotAllowed
 from hooktui.domain.text import in_bytes
+from hooktui.domain.wire.alerts import AlertCounts, AlertPath
 from hooktui.domain.wire.server import (
     Backlog,
     ClientConnections,
@@ -137,17 +139,23 @@ def _await_end(context: CommandContext, process: int, pid: int) -> None:
     context.out.progress("")
 
 
-def status(*, context: Context) -> None:
-    """Show server status: backlog, rates, and the database.
+def status(*, context: Context) -> int:
+    """Show server status: backlog, rates, alerts, and the database.
+
+    Exits with 1 while a hook that gets alerts is failing.
 
     Args:
         context: the run.
     """
     call = calls.server_status(context.account)
+    raw = context.client.answer(call)
+    shown = decoded(call, context.address, raw)
     if context.json:
-        context.out.json(context.client.answer(call))
+        context.out.json(raw)
     else:
-        _write(context.out, context.client.call(call), str(context.address))
+        _write(context.out, shown, str(context.address))
+    path = shown.alert_path
+    return FAILED if path is not None and path.state == "failing" else DONE
 
 
 def _write(out: Output, status: ServerStatus, where: str) -> None:
@@ -162,6 +170,10 @@ def _write(out: Output, status: ServerStatus, where: str) -> None:
     ]
     if status.bound_to is not None:
         facts.append(("account", f"{status.bound_to}, the only one of this token"))
+    if status.alerts is not None:
+        facts.append(("alerts", _alerts(status.alerts)))
+    if status.alert_path is not None:
+        facts.append(("alert path", _alert_path(status.alert_path)))
     if status.rates is not None:
         facts.append(("rates", _rates(status.rates)))
     if status.connections is not None:
@@ -183,7 +195,27 @@ def _write(out: Output, status: ServerStatus, where: str) -> None:
         hold = f"held for {status.loop.longest_ms:.0f} ms at most by {status.loop.by}"
         facts.append(("loop", hold))
     for label, value in facts:
-        out.line(Styled(f"{label:<10}", "dim"), value)
+        out.line(Styled(f"{label:<11}", "dim"), value)
+
+
+def _alerts(alerts: AlertCounts) -> str:
+    return f"{alerts.open:,} open, {alerts.acknowledged:,} acknowledged, {alerts.snoozed:,} snoozed"
+
+
+def _alert_path(path: AlertPath) -> str:
+    if path.state == "none":
+        return f"none; {NO_ALERT_HOOK}"
+    broken = [
+        f"hook {hook.hook} ({hook.name}) is {hook.state} since {_time(hook.since)}"
+        for hook in path.hooks
+        if hook.state != "ok"
+    ]
+    noun = "hook" if len(path.hooks) == 1 else "hooks"
+    return "; ".join(broken) or f"ok, {len(path.hooks):,} {noun}"
+
+
+def _time(time: str | None) -> str:
+    return "an unknown time" if time is None else f"{clock(time)} ({ago(time)})"
 
 
 def _backlog(backlog: Backlog) -> str:

@@ -17,6 +17,7 @@ import msgspec
 from hooktui.client.responses import LINES
 from hooktui.domain.errors import Refused
 from hooktui.domain.wire.access import Account, AuditCheck, AuditEntry, Token
+from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 from hooktui.domain.wire.diagnosis import Diagnosis, DiagnosisLine, DoctorReport
 from hooktui.domain.wire.events import (
@@ -559,6 +560,39 @@ def follow_feed(
         from_end=from_end,
     )
     return Call("GET", path, decode_page, timeout_s=USUAL_TIMEOUT_S + wait_s)
+
+
+# Alerts
+
+
+def list_alerts(
+    account: int | None,
+    *,
+    state: str | None = None,
+    kind: str | None = None,
+    hook: int | None = None,
+    key: str | None = None,
+    **window: Unpack[Window],
+) -> Call[Page[Alert]]:
+    """List alerts, by default those that are not resolved; ``kind`` is their type."""
+    narrow = {"state": state, "type": kind, "hook": hook, "key": key}
+    return _get(Page[Alert], "alerts", account=account, **narrow, **window)
+
+
+def get_alert(alert: str, *, account: int | None = None) -> Call[Alert]:
+    """Read one alert."""
+    return _get(Alert, "alerts", alert, account=account)
+
+
+def acknowledge_alert(alert: str, *, account: int | None = None) -> Call[Alert]:
+    """Acknowledge an alert: only its end is announced."""
+    return _send("POST", _to(Alert), "alerts", alert, "acknowledge", account=account)
+
+
+def snooze_alert(alert: str, for_s: float, *, account: int | None = None) -> Call[Alert]:
+    """Snooze an alert: it is open, and announced, again after a time."""
+    fields = {"for_s": for_s}
+    return _send("POST", _to(Alert), "alerts", alert, "snooze", fields=fields, account=account)
 
 
 # Health

@@ -7,7 +7,13 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from hooktui.doctor.rules import assess_leases, assess_newest, assess_tokens, assess_waiting
+from hooktui.doctor.rules import (
+    assess_alerts,
+    assess_leases,
+    assess_newest,
+    assess_tokens,
+    assess_waiting,
+)
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.wire.diagnosis import Check
@@ -53,6 +59,8 @@ def check_rows(
     due = backlog.oldest_due_at
     late_s = None if due is None else (now - from_rfc3339(due)) / 1000
     yield assess_waiting(backlog.count, backlog.held, late_s, working=working)
+    alerts = queries.alert_counts(conn, None)
+    yield assess_alerts(queries.alert_path(conn, None), alerts.open)
     yield assess_newest(conn.execute(_NEWEST).scalar(), now)
     yield assess_tokens([(row.id, row.name) for row in conn.execute(_ENDLESS)])
 

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
+from hooktui.domain.alert_events import NO_ALERT_HOOK
 from hooktui.domain.clock import format_duration
 from hooktui.domain.machine import Shortage
 from hooktui.domain.text import in_bytes
+from hooktui.domain.wire.alerts import AlertPath
 from hooktui.domain.wire.diagnosis import Check
 
 _FIRST_AFFECTED = (3, 7, 0)
@@ -442,3 +444,22 @@ def assess_tokens(endless: Sequence[tuple[int, str]]) -> Check:
         f"{len(endless):,} {verb}: {named}{others}",
         "replace them: hooktui tokens create NAME --role ROLE --expires 90d, then revoke the old",
     )
+
+
+def assess_alerts(path: AlertPath, open_alerts: int) -> Check:
+    """Assess the hooks that get alerts: the server cannot report problems while they fail."""
+    found = f"{open_alerts:,} open"
+    if path.state == "none":
+        return Check("alerts", "ok", f"{found}; no hook gets alerts", NO_ALERT_HOOK)
+    broken = [hook for hook in path.hooks if hook.state != "ok"]
+    if broken:
+        named = ", ".join(f"{hook.hook} ({hook.name}) is {hook.state}" for hook in broken[:_NAMED])
+        others = f", and {len(broken) - _NAMED:,} more" if len(broken) > _NAMED else ""
+        return Check(
+            "alerts",
+            "fail",
+            f"{found}; of the hooks that get alerts, {named}{others}",
+            "alerts may reach nobody: hooktui hooks diagnose HOOK, then fix the receiver",
+        )
+    noun = "hook gets" if len(path.hooks) == 1 else "hooks get"
+    return Check("alerts", "ok", f"{found}; {len(path.hooks):,} {noun} alerts")

@@ -123,6 +123,11 @@ def type_ids(catalogue: Catalogue) -> tuple[str, ...]:
     return tuple(t.id for group in catalogue.groups for t in group.types)
 
 
+def accepted_types(catalogue: Catalogue) -> frozenset[str]:
+    """Return the event types that producers may send: not those of the server itself."""
+    return frozenset(t for t in type_ids(catalogue) if group_of(t) != OPERATOR_GROUP)
+
+
 def group_of(event_type: str) -> str:
     """Return the group of an event type: the part before its first dot."""
     return event_type.partition(".")[0]
@@ -151,7 +156,9 @@ def near(known: Sequence[str], name: str) -> list[str]:
 
 
 def unknown(catalogue: Catalogue, name: str, *, hint: bool = True) -> str:
-    """Return the message for an unknown event type; with a hint it names similar types."""
+    """Return the message for an event type that is refused; with a hint it names similar types."""
+    if group_of(name) == OPERATOR_GROUP:
+        return f"{name[:100]!r} is sent by hooktui itself; producers cannot send it"
     return _unknown(type_ids(catalogue), name, hint=hint)
 
 

@@ -69,3 +69,4 @@ ALL_GROUPS: Final = (
 CAUSES_IN_WORDS: Final = ", ".join(
     (*ERROR_CAUSES, "http_400 to http_499", SERVER_ERROR, OTHER_STATUS)
 )
+GROUPS_IN_WORDS: Final = f"{CAUSES_IN_WORDS}, {HELD}, {SKIPPED}"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from hooktui import __version__, sockets
 from hooktui.domain import catalogue as catalogues
+from hooktui.domain.alerts import AlertRules
 from hooktui.domain.clock import now_ms, steady_ms, to_rfc3339
 from hooktui.domain.errors import UnsafeHome
 from hooktui.domain.file_budget import FileBudget, share_files
@@ -55,8 +56,10 @@ _LOOK_THROUGH_FOR_S = 30.0  # limit of the integrity check for ``doctor``
 
 
 def catalogue_of(settings: Settings) -> Catalogue:
-    """Return the configured event types; by default those of the ETL product."""
-    return catalogues.ETL if settings.catalogue is None else catalogues.load(settings.catalogue)
+    """Return the configured event types, by default those of the ETL product, and the alerts."""
+    configured = settings.catalogue
+    own = catalogues.ETL if configured is None else catalogues.load(configured)
+    return catalogues.with_operator_group(own)
 
 
 def files_of(settings: Settings) -> FileBudget:
@@ -87,11 +90,20 @@ async def open_store(where: InstallPaths, settings: Settings) -> Store:
     from hooktui.store.contract import RetentionPeriods
 
     keep = RetentionPeriods(settings.keep_days, settings.keep_bodies_days)
+    rules = AlertRules(
+        after_failures=settings.alert_after_failures,
+        after_s=settings.alert_after_s,
+        quiet_s=settings.alert_quiet_s,
+    )
     if _is_shared(settings):
         from hooktui.store.postgres.store import PostgresStore
 
         return await PostgresStore.open(
-            settings.database_url or "", home=where.home, key_file=where.key_file, keep=keep
+            settings.database_url or "",
+            home=where.home,
+            key_file=where.key_file,
+            keep=keep,
+            rules=rules,
         )
     from hooktui.store.sqlite.store import SqliteStore
 
@@ -102,6 +114,7 @@ async def open_store(where: InstallPaths, settings: Settings) -> Store:
         keep=keep,
         reserve=settings.reserve_mb << 20,
         steady=steady_ms,
+        rules=rules,
     )
 
 
@@ -202,7 +215,7 @@ def service_of(
         engine=engine,
         replays=replays,
         catalogue=catalogue,
-        event_types=frozenset(catalogues.type_ids(catalogue)),
+        event_types=catalogues.accepted_types(catalogue),
         check_url=UrlCheck(settings.allow_networks, resolver),
         version=__version__,
         started_at=to_rfc3339(now_ms()),

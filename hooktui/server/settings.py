@@ -163,6 +163,15 @@ class Settings(BaseModel):
     calls_per_s: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 500
     """The same for all other calls of the API."""
 
+    alert_after_failures: Annotated[int, Field(ge=1, le=1000)] = 3
+    """Attempts in a row that fail before a hook is failing, which opens an alert."""
+
+    alert_after_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 60
+    """Seconds since the first of them before that alert opens."""
+
+    alert_quiet_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 600
+    """Seconds between two events that announce an alert of the same subject as open."""
+
     api_docs: bool = False
     """Serve a page that lists the API's calls at ``/docs``."""
 

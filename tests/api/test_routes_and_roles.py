@@ -86,10 +86,17 @@ CONTRACT = {
     ("POST", "/v1/replays/{replay}/pause"): OPERATORS,
     ("POST", "/v1/replays/{replay}/resume"): OPERATORS,
     ("POST", "/v1/replays/{replay}/abort"): OPERATORS,
+    ("GET", "/v1/alerts"): READERS,
+    ("GET", "/v1/alerts/{alert}"): READERS,
+    ("POST", "/v1/alerts/{alert}/acknowledge"): OPERATORS,
+    ("POST", "/v1/alerts/{alert}/snooze"): OPERATORS,
+    ("POST", "/v1/undelivered/{hook}/{cause}/acknowledge"): OPERATORS,
+    ("POST", "/v1/undelivered/{hook}/{cause}/snooze"): OPERATORS,
 }
 MISSING = {
     "hook": "424242", "token": "424242", "delivery": "dlv_0000000000001",
     "event": "evt_0000000000001", "cause": "dns", "replay": "rpl_0000000000001",
+    "alert": "alr_0000000000001",
 }  # fmt: skip
 LOWERED = {
     "viewer": {"viewer"},

@@ -96,11 +96,10 @@ async def metrics(request: Request) -> Response:
         *_of_hooks(await service.engine.paces(MOST_HOOKS)),
         *_of_clients(client_connections(service)),
         *_of_backlog(await service.store.read(queries.backlog, None, now), now),
-        one("hooktui_undelivered_expired_total", "counter",
-            "Undelivered events that retention deleted.", sum(service.store.expired.values())),
         by("state", "hooktui_hooks", "gauge", "Hooks, by sending state.",
            await service.store.read(queries.hooks_by_state)),
         _commits(service),
+        *await _of_alerts(service),
         *_of_disk(await disk_of(service)),
     ]  # fmt: skip
     return Response(exposition(families), headers={"Content-Type": MEDIA_TYPE})
@@ -156,6 +155,20 @@ def _of_hooks(paces: Mapping[HookId, HookPace]) -> list[Metric]:
         by("hook", "hooktui_hook_overloads_total", "counter",
            "How often the limit of a hook was cut because its receiver was overloaded.",
            {hook: pace.overloads for hook, pace in shown.items()}),
+    ]  # fmt: skip
+
+
+async def _of_alerts(service: Service) -> list[Metric]:
+    store = service.store
+    path = await store.read(queries.alert_path, None, list(store.alert_hooks()))
+    return [
+        by("type", "hooktui_alerts_open", "gauge", "Alerts that are not resolved, by type.",
+           await store.read(queries.alerts_by_type)),
+        Metric("hooktui_alert_path_up", "gauge",
+               "Whether the hooks that subscribe to alerts work; no value without such a hook.",
+               () if path.state == "none" else (Sample(int(path.state == "ok")),)),
+        one("hooktui_undelivered_expired_total", "counter",
+            "Undelivered events that retention deleted.", sum(store.expired.values())),
     ]  # fmt: skip
 
 

@@ -85,6 +85,10 @@ async def status(request: Request, account: AccountParameter = None) -> Response
         breakers=await service.store.read(queries.open_breakers, owner),
         keep=service.keep,
         bound_to=caller.bound_to,
+        alerts=await service.store.read(queries.alert_counts, owner),
+        alert_path=await service.store.read(
+            queries.alert_path, owner, list(service.store.alert_hooks())
+        ),
     )
     if caller.bound_to is not None:
         return answer(about_us)

@@ -30,9 +30,13 @@ _DISABLED = {
 
 
 def failing(hook: Hook) -> bool:
-    """Return whether the last attempt of an active hook failed, or its breaker is open."""
-    stats = hook.stats
-    return hook.active and (stats.breaker != "closed" or last_failed(stats))
+    """Return whether an alert says that an active hook is failing."""
+    return hook.active and hook.stats.failing
+
+
+def retrying(hook: Hook) -> bool:
+    """Return whether the last attempt of an active hook failed, but it is not failing yet."""
+    return hook.active and not hook.stats.failing and last_failed(hook.stats)
 
 
 def last_failed(stats: HookStats) -> bool:
@@ -49,6 +53,8 @@ def state(hook: Hook, glyphs: Glyphs) -> StyledLine:
         return ((f"{glyphs.disabled} {word}", tone),)
     if failing(hook):
         return ((f"{glyphs.failing} failing", "bad"),)
+    if retrying(hook):
+        return ((f"{glyphs.retry} retrying", "warn"),)
     return ((f"{glyphs.active} ", "good"), ("active", "quiet"))
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from hooktui.console.deliveries.text import moment
 from hooktui.console.formatting import ago, counted, took
 from hooktui.console.glyphs import Glyphs
-from hooktui.console.hooks.columns import failing
+from hooktui.console.hooks.columns import failing, retrying
 from hooktui.console.hooks.event_boxes import EventSelection, Tick, in_words
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.document_lines import Section
@@ -37,6 +37,9 @@ def state_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
     elif failing(hook):
         tone = "bad"
         words.append("active, and failing")
+    elif retrying(hook):
+        tone = "warn"
+        words.append("active, and retrying")
     else:
         words.append("active")
     if stats.last_status is None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from hooktui.domain.errors import NoServer
+from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.deliveries import Attempt, Delivery
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.hooks import Hook
@@ -18,11 +19,12 @@ from hooktui.domain.wire.hooks import Hook
 class FeedAnswer:
     """Changes in their order, and the position to continue from.
 
-    Each line has ``kind`` (delivery, attempt, event, hook, engine), ``at``, and the fields of the
-    object; an attempt also has ``hook, account, event, event_type, trigger, replay`` of its
-    delivery, its ``status`` afterwards, and its current ``held`` and ``cause``. A hook is in its
-    current state, and ``change`` (created, changed, enabled, disabled, deleted, …) with ``reason``
-    says what happened. ``reset`` is present, and true, if some changes were deleted.
+    Each line has ``kind`` (delivery, attempt, event, hook, replay, alert, engine), ``at``, and the
+    fields of the object; an attempt also has ``hook, account, event, event_type, trigger, replay``
+    of its delivery, its ``status`` afterwards, and its current ``held`` and ``cause``. A hook is in
+    its current state, and ``change`` (created, changed, enabled, disabled, deleted, …) with
+    ``reason`` says what happened. An alert is in its current state, too; its ``change`` is the
+    state that it got. ``reset`` is present, and true, if some changes were deleted.
 
     ``searched_to`` is present if the page ended before the last change: the time of the change at
     which it ended. With ``from_end`` the last one is the oldest, and ``before`` is where to
@@ -61,8 +63,8 @@ class AttemptLine(Attempt):
 class FeedLine:
     """One change: its kind, the time of its commit (RFC 3339), and the object as received.
 
-    Kinds are ``delivery``, ``attempt``, ``event``, ``hook`` and ``engine``; a client ignores
-    unknown kinds. ``fields`` holds the whole line, ``kind`` and ``at`` included.
+    Kinds are ``delivery``, ``attempt``, ``event``, ``hook``, ``alert`` and ``engine``; a client
+    ignores unknown kinds. ``fields`` holds the whole line, ``kind`` and ``at`` included.
     """
 
     kind: str
@@ -84,6 +86,10 @@ class FeedLine:
     def hook(self) -> Hook:
         """Return the object of a ``hook`` line that is not a deletion."""
         return self._object(Hook)
+
+    def alert(self) -> Alert:
+        """Return the object of an ``alert`` line."""
+        return self._object(Alert)
 
     def _object(self, kind: type[T]) -> T:
         try:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hooktui.domain.wire.alerts import AlertCounts, AlertPath
+
 
 @dataclass(frozen=True, slots=True)
 class Purge:
@@ -240,7 +242,8 @@ class ServerStatus:
 
     ``bound_to`` is the only account that the caller's token may access; None: all. Such a token
     gets nothing about the installation: no ``servers``, and None for ``database``, ``rates``,
-    ``disk``, ``connections`` and ``clients``.
+    ``disk``, ``connections`` and ``clients``. ``alerts`` and ``alert_path`` are those of the
+    account; None at an older server.
     """
 
     version: str
@@ -258,3 +261,5 @@ class ServerStatus:
     connections: Connections | None = None
     clients: ClientConnections | None = None
     loop: LoopHold | None = None
+    alerts: AlertCounts | None = None
+    alert_path: AlertPath | None = None

@@ -1,0 +1,120 @@
+"""Operator alerts: list, show, acknowledge, snooze; also by their undelivered group."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hooktui.api.access import caller_of
+from hooktui.api.parameters import (
+    AccountParameter,
+    AlertParameter,
+    HookParameter,
+    HookQuery,
+    Text,
+    Window,
+)
+from hooktui.api.responses import answer
+from hooktui.api.service import read_in, service_of
+from hooktui.domain.alerts import LEAST_SNOOZE_S, LONGEST_SNOOZE_S, AlertState, AlertType
+from hooktui.domain.causes import GROUPS_IN_WORDS, is_group
+from hooktui.domain.errors import Refused
+from hooktui.domain.wire.alerts import Alert
+from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.undelivered import UndeliveredGroup
+from hooktui.store import changes, queries
+
+router = APIRouter()
+
+
+class SnoozeBody(BaseModel):
+    """For how many seconds an alert is snoozed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    for_s: Annotated[float, Field(ge=LEAST_SNOOZE_S, le=LONGEST_SNOOZE_S, allow_inf_nan=False)]
+
+
+@router.get("/v1/alerts", response_model=Page[Alert])
+async def list_alerts(
+    request: Request,
+    window: Window,
+    account: AccountParameter = None,
+    state: Annotated[AlertState | None, Query()] = None,
+    type: Annotated[AlertType | None, Query()] = None,  # noqa: A002 - the name on the wire
+    hook: HookQuery = None,
+    key: Text = None,
+) -> Response:
+    """List alerts, newest first; without ``state`` or ``key`` those that are not resolved."""
+    service = service_of(request)
+    owner = caller_of(request).account(account)
+    query = queries.AlertQuery(state=state, type=type, hook=hook, key=key)
+    page = await read_in(service, owner, queries.list_alerts, owner, window, query)
+    return answer(page)
+
+
+@router.get("/v1/alerts/{alert}", response_model=Alert)
+async def get_alert(
+    request: Request, alert: AlertParameter, account: AccountParameter = None
+) -> Response:
+    """Show one alert."""
+    owner = caller_of(request).account_or_any(account)
+    return answer(await service_of(request).store.read(queries.get_alert, owner, alert))
+
+
+@router.post("/v1/alerts/{alert}/acknowledge", response_model=Alert)
+async def acknowledge_alert(
+    request: Request, alert: AlertParameter, account: AccountParameter = None
+) -> Response:
+    """Acknowledge an alert: only its end is announced."""
+    store, caller = service_of(request).store, caller_of(request)
+    owner = caller.account_or_any(account)
+    return answer(await store.write(changes.acknowledge_alert, caller.actor, owner, alert))
+
+
+@router.post("/v1/alerts/{alert}/snooze", response_model=Alert)
+async def snooze_alert(
+    request: Request, alert: AlertParameter, body: SnoozeBody, account: AccountParameter = None
+) -> Response:
+    """Snooze an alert: it is open, and announced, again after a time."""
+    store, caller = service_of(request).store, caller_of(request)
+    owner = caller.account_or_any(account)
+    snoozed = await store.write(changes.snooze_alert, caller.actor, owner, alert, body.for_s)
+    return answer(snoozed)
+
+
+@router.post("/v1/undelivered/{hook}/{cause}/acknowledge", response_model=UndeliveredGroup)
+async def acknowledge_group(
+    request: Request, hook: HookParameter, cause: str, account: AccountParameter = None
+) -> Response:
+    """Acknowledge the alert of an undelivered group, and those of its hook."""
+    store, caller = service_of(request).store, caller_of(request)
+    owner = caller.account_or_any(account)
+    _check_cause(cause)
+    group = await store.write(changes.acknowledge_group, caller.actor, owner, hook, cause)
+    return answer(group)
+
+
+@router.post("/v1/undelivered/{hook}/{cause}/snooze", response_model=UndeliveredGroup)
+async def snooze_group(
+    request: Request,
+    hook: HookParameter,
+    cause: str,
+    body: SnoozeBody,
+    account: AccountParameter = None,
+) -> Response:
+    """Snooze the alert of an undelivered group, and those of its hook."""
+    store, caller = service_of(request).store, caller_of(request)
+    owner = caller.account_or_any(account)
+    _check_cause(cause)
+    group = await store.write(changes.snooze_group, caller.actor, owner, hook, cause, body.for_s)
+    return answer(group)
+
+
+def _check_cause(cause: str) -> None:
+    if not is_group(cause):
+        raise Refused.field("/cause", f"unknown cause {cause[:50]!r}; known: {GROUPS_IN_WORDS}")

@@ -1,0 +1,174 @@
+"""``hooktui alerts``: the list, one alert, acknowledge and snooze."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.exit_codes import UsageError
+from hooktui.cli.listing import All, Limit, Listing, for_each, show_list
+from hooktui.cli.output import Piece, Style, Styled, TextColumn
+from hooktui.cli.time_format import ago, clock, duration_s
+from hooktui.client import calls
+from hooktui.domain.alerts import LEAST_SNOOZE_S, LONGEST_SNOOZE_S, AlertState
+from hooktui.domain.wire.alerts import Alert
+
+app = App(name="alerts", help="List, show, acknowledge and snooze operator alerts.")
+
+_ALERTS = Listing(
+    (
+        TextColumn("ID"),
+        TextColumn("STATE"),
+        TextColumn("TYPE"),
+        TextColumn("COUNT", right=True),
+        TextColumn("OPENED"),
+        TextColumn("SUMMARY"),
+    ),
+    "no open alerts; a hook that subscribes to hooktui is notified of new ones",
+)
+_STYLES: dict[str, Style] = {"open": "bad", "acknowledged": "warn", "snoozed": "warn"}
+
+
+@app.command(name="list")
+def list_alerts(
+    *, state: str | None = None, limit: Limit = 50, everything: All = False, context: Context
+) -> None:
+    """List alerts, newest first; without --state those that are not resolved.
+
+    Args:
+        state: open, acknowledged, snoozed or resolved.
+        limit: how many at most.
+        everything: all of them.
+        context: the run.
+    """
+    if state is not None and state not in tuple(AlertState):
+        raise UsageError(f"{state!r} is not a state; --state takes {', '.join(AlertState)}")
+    show_list(
+        context,
+        lambda window: calls.list_alerts(context.account, state=state, **window),
+        _ALERTS,
+        _row,
+        None if everything else limit,
+    )
+
+
+def _row(alert: Alert) -> list[Piece]:
+    return [
+        alert.id,
+        Styled(alert.state, _STYLES.get(alert.state, "dim")),
+        alert.type,
+        f"{alert.count:,}",
+        ago(alert.opened_at),
+        alert.summary,
+    ]
+
+
+@app.command
+def show(alert: str, /, *, context: Context) -> None:
+    """Show one alert.
+
+    Args:
+        alert: its id, alr_….
+        context: the run.
+    """
+    call = calls.get_alert(alert, account=context.account)
+    if context.json:
+        context.out.json(context.client.answer(call))
+    else:
+        _write(context, context.client.call(call))
+
+
+def _write(context: CommandContext, alert: Alert) -> None:
+    out = context.out
+    out.line(
+        Styled(f"alert {alert.id}", "bold"),
+        "  ",
+        Styled(alert.state, _STYLES.get(alert.state, "dim")),
+    )
+    facts = [
+        ("summary", alert.summary),
+        ("type", alert.type),
+        ("hook", "" if alert.hook is None else f"{alert.hook} ({alert.hook_name})"),
+        ("cause", alert.cause or ""),
+        ("replay", alert.replay or ""),
+        ("count", f"{alert.count:,}"),
+        ("opened", _when(alert.opened_at)),
+        ("changed", f"{_when(alert.changed_at)} by {alert.changed_by}"),
+        ("snoozed", "" if alert.snoozed_until is None else f"until {_when(alert.snoozed_until)}"),
+        ("resolved", _resolved(alert)),
+        ("announced", _announced(alert)),
+    ]
+    for label, value in facts:
+        if value:
+            out.line(Styled(f"  {label:<10}", "dim"), value)
+
+
+def _when(time: str) -> str:
+    return f"{clock(time)} ({ago(time)})"
+
+
+def _resolved(alert: Alert) -> str:
+    return "" if alert.resolved_at is None else f"{alert.resolution}, {_when(alert.resolved_at)}"
+
+
+def _announced(alert: Alert) -> str:
+    if alert.announced_at is None:
+        return "never"
+    noun = "hook" if alert.hooks_notified == 1 else "hooks"
+    return f"{_when(alert.announced_at)} to {alert.hooks_notified:,} {noun}"
+
+
+@app.command
+def acknowledge(alert: str, /, *more: str, context: Context) -> int:
+    """Acknowledge alerts; only their end is announced.
+
+    Args:
+        alert: its id, alr_….
+        more: further ids.
+        context: the run.
+    """
+    return for_each(
+        context,
+        [alert, *more],
+        lambda identity: calls.acknowledge_alert(identity, account=context.account),
+        lambda done: context.out.note(f"{done.id} is acknowledged"),
+    )
+
+
+@app.command
+def snooze(
+    alert: str,
+    /,
+    *more: str,
+    for_: Annotated[str, Parameter(name="--for")],
+    context: Context,
+) -> int:
+    """Snooze alerts; they are open, and announced, again after a time.
+
+    Args:
+        alert: its id, alr_….
+        more: further ids.
+        for_: how long, such as 4h or 7d.
+        context: the run.
+    """
+    for_s = snooze_s(for_)
+    return for_each(
+        context,
+        [alert, *more],
+        lambda identity: calls.snooze_alert(identity, for_s, account=context.account),
+        lambda done: context.out.note(f"{done.id} is snoozed for {for_}"),
+    )
+
+
+def snooze_s(text: str) -> float:
+    """Return the seconds of ``--for``.
+
+    Raises:
+        UsageError: it is not a duration, or too short or too long for a snooze.
+    """
+    seconds = duration_s("--for", text)
+    if not LEAST_SNOOZE_S <= seconds <= LONGEST_SNOOZE_S:
+        raise UsageError(f"--for {text}: expected 1m to 30d")
+    return seconds
