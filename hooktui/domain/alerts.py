@@ -188,7 +188,7 @@ def is_failing(streak: FailureStreak, *, gave_up: bool, rules: AlertRules, now_m
 
 
 def after_batch(
-    failing: bool, batch: HookBatch, rules: AlertRules, now_ms: int
+    failing: bool, batch: HookBatch, rules: AlertRules, now_ms: int, *, active: bool = True
 ) -> list[AlertChange]:
     """Return the alerts of a hook that a batch of results opens and ends.
 
@@ -197,6 +197,7 @@ def after_batch(
         batch: the results.
         rules: the settings.
         now_ms: the time of the transaction.
+        active: whether the hook is active; attempts in flight may end after it was disabled.
     """
     changes: list[AlertChange] = []
     if batch.disabled is not None:
@@ -204,7 +205,7 @@ def after_batch(
             changes.append(Ending(AlertType.HOOK_FAILING, Resolution.DISABLED))
         changes.append(Opening(AlertType.HOOK_DISABLED))
     elif is_failing(batch.streak, gave_up=batch.gave_up, rules=rules, now_ms=now_ms):
-        if not failing:
+        if active and not failing:
             changes.append(Opening(AlertType.HOOK_FAILING))
     elif failing and batch.delivered:
         changes.append(Ending(AlertType.HOOK_FAILING, Resolution.DELIVERED))

@@ -338,7 +338,7 @@ def test_an_event_that_is_not_there_is_not_found(api, event):
 
 def test_types_are_listed_in_their_groups(api):
     groups = api.get("/v1/event-types").json()["groups"]
-    assert [group["id"] for group in groups] == ["job", "cluster"]
+    assert [group["id"] for group in groups] == ["job", "cluster", "hooktui"]
     assert groups[0]["types"][0] == {
         "id": "job.submitted",
         "name": "Job Submitted",

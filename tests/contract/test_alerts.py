@@ -298,6 +298,18 @@ async def test_a_hook_that_is_gone_is_disabled_and_not_failing(opened: Opened) -
     assert (ended.resolution, ended.changed_by) == ("enabled", "ada")
 
 
+async def test_a_storm_of_410_opens_one_alert(opened: Opened) -> None:
+    # Red when attempts that end after the hook was disabled open another one.
+    hook = await make_hook(opened.store)
+    await emit(opened.store, 6)
+    claims = await opened.store.claim(HookId(hook.id), 6)
+    for start in (0, 2, 4):
+        some = claims[start : start + 2]
+        await opened.store.record([result_of(claim, opened.clock, 410) for claim in some])
+    await look(opened)
+    assert [alert.type for alert in await alerts(opened)] == ["hook.disabled"]
+
+
 @pytest.mark.parametrize(
     ("changed", "resolution"),
     [({"active": False}, "disabled"), ({"url": "http://127.0.0.3:9/in"}, "changed")],

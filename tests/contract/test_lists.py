@@ -198,11 +198,15 @@ async def test_hooks_are_found_by_how_they_do(opened: Opened) -> None:
     good, bad = await make_hook(store, name="good"), await make_hook(store, name="bad")
     dns, off = await make_hook(store, name="dns"), await make_hook(store, name="off")
     assert new.stats.last_status is None
-    await emit(store)
+    late = await make_hook(store, name="late")
+    await emit(store, 2)
     await attempt(store, opened.clock, good)
-    await attempt(store, opened.clock, bad, 500)
-    claim = next(claim for claim in await store.claim(HookId(dns.id), 1))
-    await store.record([result_of(claim, opened.clock, None, ErrorClass.DNS)])
+    for hook, code, error in ((bad, 500, None), (dns, None, ErrorClass.DNS)):
+        first, second = await store.claim(HookId(hook.id), 2)
+        await store.record([result_of(first, opened.clock, code, error)])
+        gave_up = result_of(second, opened.clock, code, error, schedule_s=())
+        await store.record([gave_up])
+    await attempt(store, opened.clock, late, 500)
     await store.write(
         changes.change_hook, ADA, DEFAULT, HookId(off.id), lambda s: replace(s, active=False), None
     )
@@ -212,11 +216,12 @@ async def test_hooks_are_found_by_how_they_do(opened: Opened) -> None:
         return " ".join(one.name for one in page.data)
 
     assert await found("status:failing") == "bad dns"
-    assert await found("-status:failing") == "new good off"
-    assert await found("status:active -status:failing") == "new good"
+    assert await found("-status:failing") == "new good off late"
+    assert await found("status:retrying") == "late"
+    assert await found("status:active -status:failing,retrying") == "new good"
     assert await found("status:disabled") == "off"
     assert await found("status:held") == "off"
-    assert await found("status:waiting") == "bad dns"
+    assert await found("status:waiting") == "bad dns late"
     assert await found("status:failing,disabled -dns") == "bad off"
     assert await found("-cluster status:active goo") == "good"
 

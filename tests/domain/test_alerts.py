@@ -83,6 +83,11 @@ def test_a_disabled_hook_is_no_longer_failing() -> None:
     ]
 
 
+def test_attempts_that_end_after_the_hook_was_disabled_open_nothing() -> None:
+    batch = HookBatch(streak(9, 90), gave_up=True)
+    assert after_batch(False, batch, RULES, NOW, active=False) == []
+
+
 def test_dead_letters_open_an_alert_for_each_cause() -> None:
     batch = HookBatch(streak(0, 0), delivered=True, dead_letters={"dns": 3, "http_404": 1})
     assert after_batch(False, batch, RULES, NOW) == [

@@ -24,11 +24,16 @@ _OTHER_KEYS: Final = frozenset(
 
 
 class HookState(StrEnum):
-    """The values of ``status:``. ``waiting`` is an active hook with waiting deliveries."""
+    """The values of ``status:``. ``waiting`` is an active hook with waiting deliveries.
+
+    An alert says that a hook is ``failing``; before it opens, a hook whose last attempt failed is
+    ``retrying``.
+    """
 
     ACTIVE = "active"
     DISABLED = "disabled"
     FAILING = "failing"
+    RETRYING = "retrying"
     WAITING = "waiting"
     HELD = "held"
 

@@ -75,7 +75,9 @@ _FIRST_ACCOUNT: Final = AccountId(1)
 def decide_steps(tx: Tx, hook: LiveHook, batch: HookBatch) -> Steps[None]:
     """Open and end the alerts of a hook after its results were recorded."""
     state = _lock_state(tx, hook.id)
-    changes = after_batch(state.failing_alert is not None, batch, tx.rules, tx.now_ms)
+    failing = state.failing_alert is not None
+    active = bool(tx.conn.execute(select(HOOK.c.active).where(HOOK.c.id == hook.id)).scalar())
+    changes = after_batch(failing, batch, tx.rules, tx.now_ms, active=active)
     for change in changes:
         if isinstance(change, Ending):
             yield from _end_steps(tx, key_of(change.kind, hook.id), change.resolution, SERVER.user)

@@ -124,6 +124,13 @@ def _stands(state: HookState) -> ColumnElement[bool]:
             return and_(not_(HOOK.c.active), HOOK_STATE.c.waiting > 0)
         case HookState.FAILING:
             return and_(HOOK.c.active, HOOK_STATE.c.failing_alert.is_not(None))
+        case HookState.RETRYING:
+            code = HOOK_STATE.c.last_code
+            failed = or_(
+                not_(code.between(200, 299)),
+                and_(code.is_(None), HOOK_STATE.c.last_error.is_not(None)),
+            )
+            return and_(HOOK.c.active, HOOK_STATE.c.failing_alert.is_(None), failed)
 
 
 def get_hook(conn: Connection, account: AccountId | None, hook: HookId) -> Hook:
