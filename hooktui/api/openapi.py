@@ -80,6 +80,8 @@ _CONFLICTS: Final = (
     "/v1/deliveries/{delivery}/resend",
     "/v1/deliveries/{delivery}/cancel",
     "/v1/undelivered/{hook}/{cause}/give-up",
+    "/v1/alerts/{alert}/acknowledge",
+    "/v1/alerts/{alert}/snooze",
     "/v1/keys/rotate",
     "/v1/backup",
     "/v1/replays",
@@ -94,6 +96,7 @@ _TAGS: Final = {
     "hooks": "Hooks, their secrets, pings, diagnosis and dry runs.",
     "events": "Send events, and look up their outcomes.",
     "deliveries": "Deliveries with their attempts, undelivered events, replays, and the feed.",
+    "alerts": "Operator alerts: look, acknowledge, snooze.",
     "access": "Accounts, tokens and the audit trail.",
     "server": "Status, metrics, backup, keys and retention.",
 }

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import httpx
 import pytest
@@ -26,6 +27,7 @@ from hooktui.api.service import Service
 from hooktui.domain.catalogue import ETL
 from tests.support.receivers import receiving
 from tests.support.running_server import RunningServer, running_server
+from tests.support.waiting import wait_for
 
 EXAMPLES, MANY_EXAMPLES = 25, 2000
 FEW_EXAMPLES = 3  # of calls to which nothing can be given
@@ -119,10 +121,19 @@ def _makers(api: httpx.Client, url: str) -> dict[str, Callable[[], object]]:
                 api.post(f"/v1/replays/{unfinished['id']}/abort")  # only 20 may be unfinished
         return _made(api, "/v1/replays", {"selection": {"hooks": [hook()]}})["id"]
 
+    @cache
+    def alert() -> object:
+        closed = {"url": "http://127.0.0.1:9/", "events": ["job.stopped"], "retry_schedule_s": []}
+        _made(api, "/v1/hooks", closed)
+        _made(api, "/v1/events/job.stopped", {"a": 1})
+        wait_for(lambda: api.get("/v1/alerts").json()["data"])
+        return api.get("/v1/alerts").json()["data"][0]["id"]
+
     made: dict[str, Callable[[], object]] = {
         "hook": hook, "event": event, "delivery": delivery, "token": token, "replay": replay,
+        "alert": alert,
     }  # fmt: skip
-    return made | {"cause": lambda: "dns"}
+    return made | {"cause": lambda: "connect_refused"}
 
 
 def _aim(case: schemathesis.Case, target: Target, real: bool) -> None:

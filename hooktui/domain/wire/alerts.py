@@ -27,7 +27,7 @@ class Alert:
         snoozed_until: when it is open again.
         resolved_at: when it ended.
         resolution: how it ended.
-        announced_at: when its event was last sent.
+        announced_at: when it was last announced as open.
         hooks_notified: hooks that its last event was sent to.
     """
 
@@ -73,7 +73,7 @@ class AlertHook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertPath:
-    """Whether alerts reach somebody.
+    """Whether alerts reach a receiver.
 
     ``state`` is ``failing`` if a subscribed hook is failing or was disabled by the server, ``none``
     if no hook subscribes, else ``ok``.

@@ -490,7 +490,7 @@ def _may_announce(tx: Tx, account: AccountId) -> bool:
 
 
 def _send_steps(tx: Tx, record: AlertRecord) -> Steps[AlertRecord]:
-    """Write the event of an alert; without a subscriber only note that its end was not told."""
+    """Write the event of an alert; without a subscriber an end counts as announced."""
     status = record.status
     event_type = event_type_of(record.kind, status.state, status.resolution)
     subscribers = _subscribers(tx, record.account, event_type)
