@@ -67,7 +67,12 @@ REPLAY_POINTS = {
 }
 """The same for a replay, in order."""
 
-_KNOWN = {**POINTS, **REPLAY_POINTS, **UPKEEP_POINTS, **KEY_POINTS}
+ALERT_POINTS = {
+    "before_alert_look_commit": "alerts that depend on time are opened or ended, not committed",
+}
+"""The same for alerts; those that results decide are covered by ``before_record_commit``."""
+
+_KNOWN = {**POINTS, **REPLAY_POINTS, **UPKEEP_POINTS, **KEY_POINTS, **ALERT_POINTS}
 
 
 class FailpointReached(Exception):

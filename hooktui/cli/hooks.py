@@ -85,9 +85,11 @@ def _row(hook: Hook) -> list[Piece]:
 
 
 def state(hook: Hook) -> Styled:
-    """Return whether a hook is active, in a word."""
+    """Return whether a hook is active, and whether it fails, in a word."""
     if not hook.active:
         return Styled("disabled", "warn")
+    if hook.stats.failing:
+        return Styled("failing", "bad")
     if hook.stats.breaker != "closed":
         return Styled(f"breaker {hook.stats.breaker}", "bad")
     return Styled("active", "good")

@@ -6,7 +6,7 @@ import pytest
 
 from hooktui.console.formatting import ago, counted, size, took
 from hooktui.console.glyphs import ASCII, UNICODE, Glyphs, sparkline
-from hooktui.console.hooks.columns import failing, host, last, state, success, trend
+from hooktui.console.hooks.columns import failing, host, last, retrying, state, success, trend
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.wire.hooks import Hook, HookStats
 
@@ -75,9 +75,11 @@ def test_ascii_signs_are_ascii():
     [
         (HOOK, "● active"),
         (with_stats(last_status=200), "● active"),
-        (with_stats(last_status=503), "! failing"),
-        (with_stats(last_status="timeout"), "! failing"),
-        (with_stats(last_status=200, breaker="open"), "! failing"),
+        (with_stats(last_status=503), "↻ retrying"),
+        (with_stats(last_status="timeout"), "↻ retrying"),
+        (with_stats(last_status=200, breaker="open"), "↻ retrying"),
+        (with_stats(last_status=503, failing=True), "! failing"),
+        (with_stats(last_status=503, failing=True, breaker="open"), "! failing"),
         (replace(HOOK, active=False, disabled_reason="disabled by hand"), "○ disabled"),
         (replace(HOOK, active=False, disabled_reason="receiver answered 410 Gone"), "○ gone 410"),
         (replace(HOOK, active=False, disabled_reason="no success for 5 days"), "○ gave up"),
@@ -88,7 +90,8 @@ def test_a_state_is_a_sign_and_a_word(hook: Hook, words: str):
 
 
 def test_a_disabled_hook_is_not_called_failing():
-    assert not failing(replace(with_stats(last_status=500), active=False))
+    assert not failing(replace(with_stats(last_status=500, failing=True), active=False))
+    assert not retrying(replace(with_stats(last_status=500), active=False))
 
 
 def test_nearly_all_is_not_shown_as_all():

@@ -40,7 +40,7 @@ async def test_a_delivery_shows_in_the_log_and_in_the_row(
         await console.shows("quiet so far")
         receiver.status = 503
         client.emit()
-        await console.shows("↻ 503", "job.failed", "! failing", "1 waiting")
+        await console.shows("↻ 503", "job.failed", "↻ retrying", "1 waiting")
         await console.until(lambda: f"{hook['id']} billing" in console.text)
 
 

@@ -35,8 +35,9 @@ def failing(hook: Hook) -> bool:
 
 
 def retrying(hook: Hook) -> bool:
-    """Return whether the last attempt of an active hook failed, but it is not failing yet."""
-    return hook.active and not hook.stats.failing and last_failed(hook.stats)
+    """Return whether an active hook fails, but no alert says yet that it is failing."""
+    stats = hook.stats
+    return hook.active and not stats.failing and (stats.breaker != "closed" or last_failed(stats))
 
 
 def last_failed(stats: HookStats) -> bool:
@@ -105,7 +106,7 @@ def waiting(hook: Hook) -> StyledLine:
         return ((f"{stats.held:,} held", "warn"),)
     if not stats.waiting:
         return (("0", "quiet"),)
-    return ((f"{stats.waiting:,}", "warn" if failing(hook) else "plain"),)
+    return ((f"{stats.waiting:,}", "warn" if failing(hook) or retrying(hook) else "plain"),)
 
 
 def columns(

@@ -26,8 +26,8 @@ _OTHER_KEYS: Final = frozenset(
 class HookState(StrEnum):
     """The values of ``status:``. ``waiting`` is an active hook with waiting deliveries.
 
-    An alert says that a hook is ``failing``; before it opens, a hook whose last attempt failed is
-    ``retrying``.
+    An alert says that a hook is ``failing``; before it opens, a hook whose last attempt failed, or
+    whose breaker is open, is ``retrying``.
     """
 
     ACTIVE = "active"

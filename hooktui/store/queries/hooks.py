@@ -127,6 +127,7 @@ def _stands(state: HookState) -> ColumnElement[bool]:
         case HookState.RETRYING:
             code = HOOK_STATE.c.last_code
             failed = or_(
+                HOOK_STATE.c.breaker_until.is_not(None),
                 not_(code.between(200, 299)),
                 and_(code.is_(None), HOOK_STATE.c.last_error.is_not(None)),
             )
