@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hooktui.domain.catalogue import (
     ETL,
     PING,
+    accepted_types,
     group_of,
     load,
     near,
@@ -19,6 +20,7 @@ from hooktui.domain.catalogue import (
     summary,
     type_ids,
     unknown,
+    with_operator_group,
 )
 from hooktui.domain.errors import Refused
 
@@ -167,3 +169,22 @@ def test_a_bad_catalogue_is_refused_with_what_is_wrong(
 def test_a_missing_catalogue_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="cannot read the event catalogue"):
         load(tmp_path / "none.toml")
+
+
+def test_the_group_of_operator_alerts_is_beside_any_catalogue() -> None:
+    whole = with_operator_group(ETL)
+    assert [group.id for group in whole.groups] == ["job", "cluster", "hooktui"]
+    assert len(whole.groups[-1].types) == 13
+    assert normalise(whole, ["hooktui.disk.low", "hooktui"]) == ("hooktui",)
+    assert accepted_types(whole) == frozenset(type_ids(ETL))
+    assert "sent by hooktui itself" in unknown(whole, "hooktui.disk.low")
+
+
+@pytest.mark.parametrize("name", ["hooktui", "hooktui.disk.low"])
+def test_a_catalogue_file_cannot_define_operator_events(tmp_path: Path, name: str) -> None:
+    group, _, _ = name.partition(".")
+    file = tmp_path / "types.toml"
+    kind = f'[[group.type]]\nid = "{group}.disk.low"\nname = "n"\ndescription = "d"\n'
+    file.write_text(f'[[group]]\nid = "{group}"\nname = "n"\n{kind}')
+    with pytest.raises(Refused, match="is reserved"):
+        load(file)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -21,8 +21,10 @@ from hooktui.domain.filters.parser import STATUSES, parse
 from hooktui.domain.ids import HookId
 from hooktui.store import queries
 from hooktui.store.queries import AuditQuery, DeliveryQuery
+from hooktui.store.queries.alerts import look, newest_alert, unresolved
 from hooktui.store.queries.hooks import hooks_by_id
 from hooktui.store.queries.pages import PageRequest, _Cursor, _write
+from hooktui.store.queries.undelivered_group import undelivered_group
 from hooktui.store.sqlite.store import SqliteStore
 from tests.support.clocks import START_MS
 from tests.support.stores import attempt, emit, make_hook
@@ -293,3 +295,32 @@ async def test_what_became_of_an_event_is_found_by_the_event(store) -> None:
     looked_up = [step for step in found if step.startswith("SEARCH delivery")]
     assert len(looked_up) >= 4
     assert all("INDEX delivery_by_event " in step for step in looked_up)
+
+
+async def test_a_look_at_alerts_reads_the_unresolved_ones_and_no_delivery_of_others(store) -> None:
+    found = await plans(store, look, START_MS, [1])
+    assert not walked_through(found)
+    assert any("alert_unresolved" in step for step in found)
+    assert any("delivery_undelivered" in step for step in found)
+    assert not any(step.startswith("SCAN alert") and "USING" not in step for step in found)
+
+
+async def test_an_alert_is_found_by_its_key(store) -> None:
+    found = await plans(store, newest_alert, "disk.low")
+    assert any("alert_by_key" in step for step in found)
+    found = await plans(store, unresolved, ["disk.low", "queue.behind:1"])
+    assert any("alert_unresolved" in step or "alert_by_key" in step for step in found)
+
+
+async def test_a_group_is_counted_along_its_index(store) -> None:
+    hook = await make_hook(store)
+    with pytest.raises(NotFound):
+        await store.read(undelivered_group, None, hook.id, "dns")
+
+    def group(conn: Connection) -> None:
+        with suppress(NotFound):
+            undelivered_group(conn, None, hook.id, "dns")
+
+    found = await plans(store, group)
+    assert any("delivery_undelivered" in step for step in found)
+    assert not walked_through(found)

@@ -86,6 +86,25 @@ async def test_after_thirty_days_an_event_goes_with_all_that_belongs_to_it(store
     assert await count(store, "audit") > 0
 
 
+async def test_resolved_alerts_go_with_the_events_of_their_time(store, clock) -> None:
+    hook = await make_hook(store)
+    await emit(store, 4)
+    for claim in await store.claim(HookId(hook.id), 4):
+        await store.record([result_of(claim, clock, 500)])
+        clock.advance(30)
+    assert await count(store, "alert") == 1
+    clock.advance(31 * DAY_S)
+    await sweep(store, clock)
+    assert await count(store, "alert") == 1
+    await store.write(changes.delete_hook, ADA, None, HookId(hook.id))
+    clock.advance(29 * DAY_S)
+    await sweep(store, clock)
+    assert await count(store, "alert") == 1
+    clock.advance(2 * DAY_S)
+    await sweep(store, clock)
+    assert await count(store, "alert") == 0
+
+
 async def test_what_waits_is_never_touched_however_old(store, clock) -> None:
     hook = await make_hook(store)
     await emit(store, 3)

@@ -397,11 +397,11 @@ def look(conn: Connection, now_ms: int, accounts: Collection[AccountId]) -> Seen
         ALERT.c.type.in_(_MEASURED),
         and_(ALERT.c.state == AlertState.OPEN.value, ALERT.c.account_id.in_(accounts), news),
     )
-    rows = select(*_COLUMNS).where(_UNRESOLVED, may_change).order_by(ALERT.c.id)
+    rows = select(*_COLUMNS).where(_UNRESOLVED, may_change)
     late = None if is_paused(conn) else _late(conn, now_ms)
     gone = _gone(conn)
     return Seen(
-        alerts=tuple(_records(conn, rows)),
+        alerts=tuple(sorted(_records(conn, rows), key=lambda alert: alert.id)),
         empty={
             alert.id: Resolution.DELIVERED
             if alert.type == AlertType.HOOK_FAILING
