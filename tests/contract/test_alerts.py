@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from hooktui import failpoints
 from hooktui.domain.alerts import AlertState, AlertType
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import Conflict, NotFound
@@ -596,6 +597,47 @@ async def test_other_accounts_get_no_alert(opened: Opened) -> None:
     assert await announced(opened) == []
     page = await opened.store.read(queries.list_alerts, eve.id, PageRequest(), queries.AlertQuery())
     assert page.data == []
+
+
+@pytest.fixture
+def disarmed() -> Iterator[None]:
+    yield
+    failpoints.arm(None)
+
+
+async def test_a_transaction_that_is_rolled_back_announces_nothing(
+    opened: Opened, disarmed: None
+) -> None:
+    # Red when an alert or its event is written in another transaction than the results.
+    await alert_hook(opened)
+    hook = await make_hook(opened.store)
+    await fail(opened, hook, times=2, every_s=30)
+    await emit(opened.store)
+    claims = await opened.store.claim(HookId(hook.id), 1)
+    results = [result_of(claim, opened.clock, 500) for claim in claims]
+    failpoints.arm("before_record_commit:error")
+    with pytest.raises(Exception, match=r"before_record_commit|failed"):
+        await opened.store.record(results)
+    assert (await alerts(opened), await announced(opened)) == ([], [])
+    assert not opened.store.hooks()[HookId(hook.id)].failing
+    await opened.store.record(results)
+    assert len(await alerts(opened)) == len(await announced(opened)) == 1
+    await opened.store.record(results)  # a caller that does not know whether it was stored
+    assert len(await alerts(opened)) == len(await announced(opened)) == 1
+
+
+async def test_a_look_that_is_rolled_back_is_repeated(opened: Opened, disarmed: None) -> None:
+    await alert_hook(opened)
+    hook = await make_hook(opened.store)
+    await dead_letters(opened, hook, [404] * 10)
+    opened.clock.advance(QUIET)
+    await deliver_all(opened)
+    failpoints.arm("before_alert_look_commit:error")
+    with pytest.raises(Exception, match=r"before_alert_look_commit|failed"):
+        await look(opened)
+    assert len(await announced(opened)) == 1
+    await look(opened)
+    assert [body["alert"]["count"] for _, body in await announced(opened)] == [1, 10]
 
 
 CANARY = "s3cr3t-canary"

@@ -49,16 +49,13 @@ class Record(Operation[list[bool]]):
         super().__init__(2 * len(results), sum(len(result.exchange.body) for result in results))
         self._results = results
 
-    def execute(self, work: WriteTransaction) -> list[bool]:
-        """Store attempts and new states; False where the fence did not hold."""
-        held = record(work, self._results, work.lease.token)
-        failpoints.hit("before_record_commit")
-        return held
-
     def run(self, work: WriteTransaction) -> Steps[None] | None:
-        """Execute, then open and end alerts in steps."""
-        self.result = self.execute(work)
-        return _decide_alerts(work) if work.batches else None
+        """Store attempts and new states; False where the fence did not hold. Decide on alerts."""
+        self.result = record(work, self._results, work.lease.token)
+        if work.batches:
+            return _decide_alerts(work, "before_record_commit")
+        failpoints.hit("before_record_commit")
+        return None
 
 
 class Rescue(Operation[int]):
@@ -75,31 +72,30 @@ class Rescue(Operation[int]):
         self._most = most
         self._everything = everything
 
-    def execute(self, work: WriteTransaction) -> int:
-        """Record them; return how many."""
+    def run(self, work: WriteTransaction) -> Steps[None] | None:
+        """Record them; return how many. Decide on alerts."""
         until = (1 << 62) if self._everything else work.now_ms
         rows = work.raw.execute(sql.FIND_LEASED, (until, self._most)).fetchall()
         rescued = 0
         for token in {row[9] for row in rows}:
             lost = [interrupted(row, work.now_ms) for row in rows if row[9] == token]
             rescued += sum(record(work, lost, token))
+        self.result = rescued
+        if work.batches:
+            return _decide_alerts(work, "before_rescue_commit")
         if rescued:
             failpoints.hit("before_rescue_commit")
-        return rescued
-
-    def run(self, work: WriteTransaction) -> Steps[None] | None:
-        """Execute, then open and end alerts in steps."""
-        self.result = self.execute(work)
-        return _decide_alerts(work) if work.batches else None
+        return None
 
 
-def _decide_alerts(work: WriteTransaction) -> Steps[None]:
+def _decide_alerts(work: WriteTransaction, failpoint: str) -> Steps[None]:
     """Open and end the alerts of the hooks whose results were recorded."""
     batches, work.batches = work.batches, []
     for hook, batch in batches:
         tx = work.tx()
         yield from decide_steps(tx, hook, batch)
         work.notes.merge(tx.notes)
+    failpoints.hit(failpoint)
 
 
 def record(work: WriteTransaction, results: Sequence[AttemptResult], token: int) -> list[bool]:
