@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -346,8 +347,10 @@ async def test_an_alert_hook_that_is_deleted_gets_nothing_more(opened: Opened) -
     ops, other = await alert_hook(opened), await alert_hook(opened)
     hook = await failing_hook(opened)
     before = len(await deliveries(opened.store, hook=HookId(ops.id)))
-    await opened.store.write(changes.delete_hook, ADA, None, HookId(ops.id))
-    await opened.store.write(changes.delete_hook, ADA, None, HookId(hook.id))
+    await asyncio.gather(  # in one transaction, on SQLite
+        opened.store.write(changes.delete_hook, ADA, None, HookId(ops.id)),
+        opened.store.write(changes.delete_hook, ADA, None, HookId(hook.id)),
+    )
     assert len(await deliveries(opened.store, hook=HookId(ops.id))) == before
     assert len(await deliveries(opened.store, hook=HookId(other.id))) == 2
 
@@ -360,6 +363,22 @@ async def test_without_a_subscriber_there_is_no_event(opened: Opened) -> None:
     await alert_hook(opened)
     await look(opened)
     assert await announced(opened) == []
+
+
+async def test_an_end_without_its_opening_is_not_announced(opened: Opened) -> None:
+    hook = await failing_hook(opened)
+    await alert_hook(opened)
+    await answer(opened, hook, [200])
+    assert await announced(opened) == []
+
+
+async def test_an_open_alert_is_announced_to_a_hook_that_subscribes_later(opened: Opened) -> None:
+    hook = await failing_hook(opened)
+    await look(opened)
+    await alert_hook(opened)
+    await look(opened, times=2)
+    await answer(opened, hook, [200])
+    assert await types(opened) == ["hook.failing", "hook.recovered"]
 
 
 async def test_an_alert_is_not_sent_to_its_own_hook(opened: Opened) -> None:

@@ -260,6 +260,13 @@ def test_an_alert_that_opens_soon_again_keeps_its_id_and_says_nothing() -> None:
     assert life.announced[-1] == ("opening", NOW + 600_000)
 
 
+def test_an_alert_that_was_never_announced_ends_in_silence() -> None:
+    opened = AlertStatus(opened_at=NOW, changed_at=NOW, changed_by="hooktui")
+    ended = after_ending(opened, Resolution.DELIVERED, NOW, "hooktui")
+    assert wants_announcement(opened, RULES, NOW)
+    assert not wants_announcement(ended, RULES, NOW)
+
+
 def test_growth_is_announced_at_powers_of_ten_after_the_quiet_time() -> None:
     life = Life(RULES)
     life.open()
