@@ -30,6 +30,7 @@ from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.catalogue import OPERATOR_GROUP
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.etl_samples import EMPTY, sample
 from hooktui.domain.roles import Need
@@ -51,10 +52,12 @@ class TypeRow:
 
 
 def type_rows(catalogue: Catalogue, words: str) -> list[TypeRow]:
-    """Return the types that hold each of some words in their id, name or description."""
+    """Return the types to send that hold each of some words in their id, name or description."""
     searched = words.casefold().split()
     rows: list[TypeRow] = []
     for group in catalogue.groups:
+        if group.id == OPERATOR_GROUP:
+            continue  # the server itself sends these
         heading = group.name
         for kind in group.types:
             text = f"{kind.id} {kind.name} {kind.description}".casefold()
