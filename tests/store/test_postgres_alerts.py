@@ -1,0 +1,82 @@
+"""Alerts of several servers on one PostgreSQL database: none twice, and one limit."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqlalchemy import func, select
+
+from hooktui.domain.ids import HookId
+from hooktui.store.tables import ALERT, EVENT
+from tests.store.servers import Servers
+from tests.support.stores import emit, make_hook, result_of
+from tests.support.waiting import until
+
+
+async def counts(servers: Servers) -> tuple[int, int]:
+    """The number of alerts, and of their events."""
+    alerts = select(func.count()).select_from(ALERT)
+    events = select(func.count()).where(EVENT.c.type.like("hooktui.%"))
+    store = servers.opened[0]
+    return await store.read(
+        lambda conn: (conn.execute(alerts).scalar_one(), conn.execute(events).scalar_one())
+    )
+
+
+async def test_servers_that_see_the_same_failures_open_one_alert(servers: Servers) -> None:
+    # Red without the lock of the hook's state: a unique index would fail the record.
+    stores = [await servers.another(), await servers.another()]
+    await make_hook(stores[0], events=("hooktui",), ordered=True)
+    hooks = [HookId((await make_hook(stores[0])).id) for _ in range(4)]
+    await until(lambda: set(hooks) <= set(stores[1].hooks()))
+    await emit(stores[0], 8)
+    claims = [(store, await store.claim(hook, 4)) for hook in hooks for store in stores]
+    for place in range(4):
+        await asyncio.gather(
+            *(
+                store.record([result_of(of_store[place], servers.clock, 500)])
+                for store, of_store in claims
+            )
+        )
+        servers.clock.advance(30)
+    assert await counts(servers) == (4, 4)
+    for store in stores:
+        await until(lambda store=store: all(store.hooks()[hook].failing for hook in hooks))
+
+
+async def test_a_success_at_one_server_ends_the_alert_of_another(servers: Servers) -> None:
+    one, two = await servers.another(), await servers.another()
+    await make_hook(one, events=("hooktui",))
+    hook = HookId((await make_hook(one)).id)
+    await until(lambda: hook in two.hooks())
+    await emit(one, 5)
+    claims = await one.claim(hook, 4)
+    for claim in claims:
+        await one.record([result_of(claim, servers.clock, 500)])
+        servers.clock.advance(30)
+    (last,) = await two.claim(hook, 1)
+    await two.record([result_of(last, servers.clock, 200)])
+    assert await counts(servers) == (1, 2)
+    await until(lambda: not one.hooks()[hook].failing)
+
+
+async def test_servers_share_the_limit_of_a_minute(servers: Servers) -> None:
+    # Red without the lock of alerts: each server would count its own.
+    stores = [await servers.another(), await servers.another()]
+    await make_hook(stores[0], events=("hooktui",))
+    hooks = [HookId((await make_hook(stores[0])).id) for _ in range(30)]
+    await until(lambda: set(hooks) <= set(stores[1].hooks()))
+    await emit(stores[0], 3)
+    claims = [
+        (stores[place % 2], await stores[place % 2].claim(hook, 3))
+        for place, hook in enumerate(hooks)
+    ]
+    for place in range(3):
+        await asyncio.gather(
+            *(
+                store.record([result_of(of_hook[place], servers.clock, 500)])
+                for store, of_hook in claims
+            )
+        )
+        servers.clock.advance(30)
+    assert await counts(servers) == (30, 20)
