@@ -61,7 +61,7 @@ STALLED_S = 30.0
 STALLED_KILLED_S = 90.0
 """The same after a kill: with a shared database, a lease of 60 s may have to expire."""
 _REPLAYED = 20_000
-"""Events for a replay that goes on while others are measured."""
+"""Events for a replay that lasts longer than a measurement beside it."""
 _LINES = 100
 _STOP_S = 15.0
 _POLL_S = 0.005

@@ -22,6 +22,7 @@ from hooktui.domain.filters.parser import (
 )
 from hooktui.domain.filters.terms import At, Value
 from hooktui.domain.ids import HookId, floor_at
+from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.replays import (
     PlannedHook,
     PlannedSkip,
@@ -223,6 +224,33 @@ def check_rate(rate_per_s: float) -> float:
         detail = f"rate_per_s must be from {MIN_RATE:g} to {MAX_RATE:,.0f}, not {rate_per_s:g}"
         raise Refused.field("/rate_per_s", detail)
     return float(rate_per_s)
+
+
+def fastest_rate(hook: LiveHook, rate_per_s: float, slots: int, median_ms: int | None) -> float:
+    """Return how many deliveries of a replay a hook takes a second, at most.
+
+    Args:
+        hook: the hook, which may have a rate of its own.
+        rate_per_s: of the replay.
+        slots: of the hook.
+        median_ms: duration of its attempts, if known.
+    """
+    rates = [rate_per_s]
+    if hook.settings.rate_per_s is not None:
+        rates.append(hook.settings.rate_per_s)
+    if median_ms:
+        rates.append(slots * 1000 / median_ms)
+    return min(rates)
+
+
+def holds_line(hook: LiveHook, selection: PairSelection) -> bool:
+    """Return whether a delivery of the replay that fails holds those behind it."""
+    return hook.settings.ordered and selection.include_ordered
+
+
+def leaves_out(hook: LiveHook, selection: PairSelection) -> bool:
+    """Return whether a replay leaves a hook out because it sends in order."""
+    return hook.settings.ordered and not selection.include_ordered
 
 
 def with_hooks(selection: PairSelection, hooks: Sequence[HookId]) -> PairSelection:

@@ -16,8 +16,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = ("rate_per_s", "signature_hash", "max_in_flight", "verify_tls", "ordered")
-"""Not ``timeout_s``: calls of the client have one of their own."""
+SETTINGS = ("signature_hash", "max_in_flight", "verify_tls", "ordered")
+"""Not ``timeout_s`` and ``rate_per_s``: calls of the client and replays have one of their own."""
 PASSING_ON = ("api", "cli", "client", "console")
 """Packages that read, write and show hook settings through their declaration."""
 

@@ -35,6 +35,8 @@ from hooktui.domain.replays import (
     ReplayState,
     check_rate,
     check_selection,
+    fastest_rate,
+    holds_line,
     wire_selection,
     with_hooks,
 )
@@ -221,15 +223,9 @@ def _seconds(
     medians: Mapping[HookId, int],
 ) -> float:
     """Return how long one hook takes: at the rate, at its own rate, or by its slots."""
-    rates = [rate]
-    if hook.settings.rate_per_s is not None:
-        rates.append(hook.settings.rate_per_s)
-    median_ms = medians.get(hook.id)
-    if median_ms:
-        pace = service.engine.pace_of(hook.id)
-        slots = 1 if pace is None else pace.in_flight_limit
-        rates.append(slots * 1000 / median_ms)
-    return selected / min(rates)
+    pace = service.engine.pace_of(hook.id)
+    slots = 1 if pace is None else pace.in_flight_limit
+    return selected / fastest_rate(hook, rate, slots, medians.get(hook.id))
 
 
 def _warnings(
@@ -242,7 +238,7 @@ def _warnings(
     warnings = [
         f"hook {hook.id} sends in order: a delivery that fails holds those behind it"
         for hook in hooks
-        if hook.settings.ordered and selection.include_ordered and hook.id in counted
+        if holds_line(hook, selection) and hook.id in counted
     ]
     oldest = min((s.first for s in counted.values() if s.first is not None), default=None)
     keep = service.keep

@@ -24,6 +24,7 @@ from hooktui.domain.replays import (
     add_counts,
     after_filters,
     judge,
+    leaves_out,
 )
 from hooktui.store.contract import (
     ClaimedDelivery,
@@ -248,7 +249,7 @@ def _judged(
         replay=step.replay,
         bound=step.replay,
     )
-    left_out = hook.settings.ordered and not step.selection.include_ordered
+    left_out = leaves_out(hook, step.selection)
     return after_filters(verdict, fits=True, purged=event.body is None, ordered=left_out)
 
 

@@ -40,6 +40,7 @@ from hooktui.domain.replays import (
     ReplaySkip,
     after_filters,
     judge,
+    leaves_out,
 )
 from hooktui.store.contract import ReplayCandidate
 from hooktui.store.queries import filter_sql
@@ -229,7 +230,7 @@ def _pairs_of_deliveries(
             if verdict is not None:
                 judged.append((row, verdict))
     fitting = _fitting(conn, pace, outside, [row.id for row, act in judged if _asks(row, act)])
-    left_out = walk.hook.settings.ordered and not selection.include_ordered
+    left_out = leaves_out(walk.hook, selection)
     for row, verdict in judged:
         fits = row.fits and (fitting is None or row.id in fitting)
         result = after_filters(verdict, fits=fits, purged=bool(row.purged), ordered=left_out)
@@ -396,7 +397,7 @@ def _pair_of_event(
         newest = Newest(row.id, row.status, row.cause, row.replay)
         fits = bool(row.fits) and (fitting is None or row.id in fitting)
     verdict = judge(walk.selection, newest, candidate=None, replay=walk.replay, bound=walk.bound)
-    left_out = walk.hook.settings.ordered and not walk.selection.include_ordered
+    left_out = leaves_out(walk.hook, walk.selection)
     result = after_filters(verdict, fits=fits, purged=bool(event.purged), ordered=left_out)
     if result is None:
         return None
@@ -561,7 +562,7 @@ def _judge_group(walk: ReplayWalk, group: _Keys) -> Act | ReplaySkip | None:
     elif not wants(hook, group.event_type):
         return None
     verdict = judge(selection, newest, candidate=1, replay=None, bound=2)
-    left_out = hook.settings.ordered and not selection.include_ordered
+    left_out = leaves_out(hook, selection)
     return after_filters(
         verdict, fits=bool(group.fits), purged=bool(group.purged), ordered=left_out
     )
