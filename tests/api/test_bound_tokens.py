@@ -22,7 +22,7 @@ GUESSED = [rule for rule in RULES if "{" in rule.path and rule.path != "/v1/even
 GUESSED += [rule for rule in RULES if (rule.method, rule.path) == ("GET", "/v1/events/{event}")]
 LISTS = [
     "/v1/hooks", "/v1/events", "/v1/deliveries", "/v1/tokens", "/v1/audit", "/v1/feed",
-    "/v1/undelivered", "/v1/replays",
+    "/v1/undelivered", "/v1/replays", "/v1/alerts",
 ]  # fmt: skip
 
 
@@ -43,9 +43,17 @@ def theirs(api, receiver):
     body = {"selection": {"hooks": [hook], "filter": f'"{THEIRS}"'}}
     replay = api.post("/v1/replays", params=here, json=body).json()["id"]
     wait_for(lambda: api.get(f"/v1/replays/{replay}").json()["state"] == "finished")
+    closed = {"url": "http://127.0.0.1:9/", "events": ["cluster"], "name": THEIRS}
+    closed |= {"retry_schedule_s": [], "max_in_flight": 1}
+    other = api.post("/v1/hooks", params=here, json=closed).json()["id"]
+    api.post("/v1/events/cluster.error", params=here, json={})
+    failed = {**here, "type": "delivery.gave_up"}
+    wait_for(lambda: api.get("/v1/alerts", params=failed).json()["data"])
+    wait_for(lambda: api.get(f"/v1/hooks/{other}").json()["in_flight"] == 0)
+    (alert,) = api.get("/v1/alerts", params=failed).json()["data"]
     yield {
         "account": account, "hook": hook, "event": event, "delivery": delivery["id"],
-        "token": token["id"], "cause": "dns", "replay": replay,
+        "token": token["id"], "replay": replay, "alert": alert["id"], "cause": alert["cause"],
     }  # fmt: skip
     receiver.released.set()
 
@@ -79,6 +87,8 @@ def test_what_another_account_has_is_not_there(api, bound, account, theirs, rule
     bodies: dict[str, object] = {"PATCH": steers}
     if rule.path.endswith("/give-up"):
         bodies["POST"] = {"until": "0s"}
+    if rule.path.endswith("/snooze"):
+        bodies["POST"] = {"for_s": 60}
     for params in ({}, {"account": account}, {"account": theirs["account"]}):
         if rule.path == "/v1/tokens/{token}" and params:
             continue  # it takes no account
@@ -142,6 +152,7 @@ def test_calls_about_all_accounts_are_not_for_it(bound):
 
 INSTALLATION = ("database", "servers", "rates", "disk", "connections", "clients", "loop")
 OF_ITS_OWN = {"version", "role", "user", "backlog", "paused", "breakers", "keep", "bound_to"}
+OF_ITS_OWN |= {"alerts", "alert_path"}
 
 
 # Red when a field of the status that concerns the machine or all accounts is given to the token of

@@ -197,3 +197,4 @@ class AlertLook:
 
 
 _FIRST_ACCOUNT: Final = AccountId(1)
+"""The account of alerts about the installation."""

@@ -65,8 +65,6 @@ from hooktui.store.tables import ALERT, DELIVERY, EVENT, HOOK, HOOK_STATE
 from hooktui.store.tx import Tx
 
 _ROWS_PER_STEP: Final = 200
-_FIRST_ACCOUNT: Final = AccountId(1)
-"""The account of alerts about the installation."""
 
 
 # Results of attempts
@@ -362,7 +360,7 @@ class AlertSubject:
 
     kind: AlertType
     key: str
-    account: AccountId = _FIRST_ACCOUNT
+    account: AccountId
     hook: HookId | None = None
     cause: str | None = None
     replay: int | None = None
