@@ -94,6 +94,7 @@ class ConsoleApp(RestrictedMode):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, id="app.quit", priority=True),
         Binding("ctrl+c", "how_to_quit", "Quit", show=False, id="app.how_to_quit"),
+        Binding("ctrl+z", "suspend_process", show=False, id="app.suspend_process"),
         # Priority: they take effect before the next key is handed out, so that a fast typist, or a
         # slow line that delivers a burst, never fills one field with the text of two.
         Binding("tab", "focus_next", show=False, id="app.focus_next", priority=True),
@@ -147,6 +148,7 @@ class ConsoleApp(RestrictedMode):
         if not self.is_headless:
             Terminal(self).watch()
             self._terminal_size.watch()
+            self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
             self.confine()
 
     def on_ready(self) -> None:

@@ -38,6 +38,7 @@ FIXED = {
     "ctrl+q quits; unsaved text is lost": "the same",
     ", and so does ctrl+q": "the same",
     "ctrl+c": "answers how to quit, and cannot be mapped",
+    "ctrl+z": "suspends the console, and cannot be mapped",
     "search text; Enter keeps it, then ": "in a field Enter is the field's",
     "- was, + is": "the signs of a comparison, no keys",
     " Enter makes it, ": "the same",

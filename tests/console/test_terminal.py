@@ -18,7 +18,10 @@ from pathlib import Path
 from shutil import rmtree
 from time import monotonic
 
+import psutil
 import pytest
+
+from tests.support.waiting import wait_for
 
 LEAVE_ALTERNATE_SCREEN = b"\x1b[?1049l"
 MOUSE_OFF = b"\x1b[?1000l"
@@ -242,3 +245,21 @@ def peak_memory(pid: int) -> int:
     found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
     assert found is not None
     return int(found[1]) * 1024
+
+
+# Red when ctrl+z does nothing, or when a resumed console draws only what has changed.
+@pytest.mark.parametrize("size", [(100, 30), (120, 40)])
+def test_a_console_that_was_stopped_is_drawn_whole_again(served, size):
+    with console(served) as terminal:
+        terminal.read_until(b"default")
+        terminal.read_until(b"help")
+        terminal.type(b"\x1a")
+        terminal.read_until(LEAVE_ALTERNATE_SCREEN)
+        process = psutil.Process(terminal.process.pid)
+        wait_for(lambda: process.status() == psutil.STATUS_STOPPED, what="it is stopped")
+        claim(terminal.master, size)
+        terminal.output = b""
+        terminal.process.send_signal(signal.SIGCONT)
+        for text in (b"Hooks", b"default", b"help"):
+            terminal.read_until(text)
+        terminal.read_until(b"\x1b[%d;1H" % size[1])
