@@ -26,6 +26,7 @@ from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.replays import (
     PlannedHook,
     PlannedSkip,
+    Replay,
     ReplayPlan,
     ReplaySelection,
 )
@@ -402,6 +403,24 @@ def after_filters(
     if purged:
         return ReplaySkip.PURGED
     return ReplaySkip.ORDERED if ordered else verdict
+
+
+def alert_facts(replay: Replay) -> dict[str, object]:
+    """Return the field ``replay`` of the events about a replay."""
+    progress = replay.progress
+    return {
+        "id": replay.id,
+        "mode": replay.selection.mode,
+        "hooks": [hook.hook for hook in replay.hooks],
+        "sent": progress.sent,
+        "retried": progress.retried,
+        "delivered": progress.delivered,
+        "failed": progress.failed,
+        "waiting": progress.waiting,
+        "skipped": dict(progress.skipped),
+        "started_at": replay.created_at,
+        "ended_at": replay.ended_at,
+    }
 
 
 def add_counts(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:

@@ -362,19 +362,6 @@ async def test_more_entries_than_are_counted_are_estimated(
     assert (groups["dns"].count, groups["dns"].count_is_estimate) == (1, False)
 
 
-async def test_what_retention_will_delete_is_counted_by_group(opened: Opened) -> None:
-    hook = await make_hook(opened.store)
-    await fail(opened, hook, 2)
-    await fail(opened, hook, 1, gave_up=False)
-    opened.clock.advance(5)
-    before_ms = opened.clock.ms
-    opened.clock.advance(5)
-    await fail(opened, hook)
-    found = await opened.store.read(queries.list_expiring, before_ms)
-    assert found == [(DEFAULT, hook.id, "http_5xx", 2)]
-    assert await opened.store.read(queries.list_expiring, before_ms - 7_000) == []
-
-
 # Giving up
 
 

@@ -21,7 +21,7 @@ from hooktui.domain.filters.parser import STATUSES, parse
 from hooktui.domain.ids import HookId
 from hooktui.store import queries
 from hooktui.store.queries import AuditQuery, DeliveryQuery
-from hooktui.store.queries.alerts import look, newest_alert, unresolved
+from hooktui.store.queries.alerts import expiring, look, newest_alert, unresolved
 from hooktui.store.queries.hooks import hooks_by_id
 from hooktui.store.queries.pages import PageRequest, _Cursor, _write
 from hooktui.store.queries.undelivered_group import undelivered_group
@@ -226,7 +226,7 @@ async def test_groups_are_counted_from_one_index(store) -> None:
     counted = [step for step in found if step.startswith("SEARCH delivery USING COVERING INDEX")]
     assert len(counted) == 2
     assert all("delivery_undelivered" in step for step in counted)
-    found = await plans(store, queries.list_expiring, START_MS)
+    found = await plans(store, expiring, START_MS)
     assert any("USING COVERING INDEX delivery_undelivered" in step for step in found)
 
 

@@ -13,6 +13,7 @@ from hooktui.store import feed, queries
 from hooktui.store.postgres.retention import _old_bodies, _old_events
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.queries import DeliveryQuery
+from hooktui.store.queries.alerts import expiring
 from hooktui.store.queries.pages import PageRequest
 from tests.store.backlog import SERIES, inserts, nodes
 from tests.store.servers import Servers, connected
@@ -49,7 +50,7 @@ LISTS = {
         ),
         "delivery_undelivered delivery_due_first delivery_pkey",
     ),
-    "expiring": (lambda conn: queries.list_expiring(conn, START_MS), "delivery_undelivered"),
+    "expiring": (lambda conn: expiring(conn, START_MS), "delivery_undelivered"),
     "open that match": (
         lambda conn: queries.find_open(conn, DEFAULT, parse("event:job"), START_MS, (0, 0)),
         "delivery_open delivery_pkey",

@@ -160,6 +160,7 @@ def _of_hooks(paces: Mapping[HookId, HookPace]) -> list[Metric]:
 
 async def _of_alerts(service: Service) -> list[Metric]:
     store = service.store
+    totals = await store.read(queries.undelivered_totals)
     path = await store.read(queries.alert_path, None, list(store.alert_hooks()))
     return [
         by("type", "hooktui_alerts_open", "gauge", "Alerts that are not resolved, by type.",
@@ -167,6 +168,11 @@ async def _of_alerts(service: Service) -> list[Metric]:
         Metric("hooktui_alert_path_up", "gauge",
                "Whether the hooks that subscribe to alerts work; no value without such a hook.",
                () if path.state == "none" else (Sample(int(path.state == "ok")),)),
+        by("state", "hooktui_undelivered", "gauge", "Undelivered events, by state.",
+           {"gave_up": totals.gave_up, "retrying": totals.retrying, "held": totals.held,
+            "skipped": totals.skipped}),
+        one("hooktui_replays_running", "gauge", "Replays that run.",
+            await store.read(queries.count_running)),
         one("hooktui_undelivered_expired_total", "counter",
             "Undelivered events that retention deleted.", sum(store.expired.values())),
     ]  # fmt: skip

@@ -60,7 +60,7 @@ from hooktui.store.queries.alerts import (
     newest_alert,
     unresolved,
 )
-from hooktui.store.queries.undelivered_group import undelivered_group
+from hooktui.store.queries.undelivered import get_undelivered
 from hooktui.store.tables import ALERT, DELIVERY, EVENT, HOOK, HOOK_STATE
 from hooktui.store.tx import Tx
 
@@ -172,12 +172,6 @@ def hook_was_deleted(tx: Tx, hook: HookId, actor: Actor) -> None:
     _end_all(tx, of_hook + of_groups, Resolution.DELETED, actor.user)
 
 
-def group_was_cleared(tx: Tx, hook: HookId, cause: str, actor: Actor) -> None:
-    """End the alerts of a group that an operator gave up."""
-    keys = [key_of(kind, hook, cause) for kind in (AlertType.GAVE_UP, AlertType.EXPIRING)]
-    _end_all(tx, keys, Resolution.CLEARED, actor.user)
-
-
 def acknowledge_alert(tx: Tx, actor: Actor, account: AccountId | None, alert: int) -> Alert:
     """Acknowledge an alert: only its end is announced.
 
@@ -212,7 +206,7 @@ def acknowledge_group(
     """
     for record in _alerts_of_group(tx, account, hook, cause):
         _acknowledge(tx, actor, record)
-    return undelivered_group(tx.conn, account, hook, cause)
+    return get_undelivered(tx.conn, account, hook, cause, now_ms=tx.now_ms)
 
 
 def snooze_group(
@@ -225,14 +219,14 @@ def snooze_group(
     """
     for record in _alerts_of_group(tx, account, hook, cause):
         _snooze(tx, actor, record, for_s)
-    return undelivered_group(tx.conn, account, hook, cause)
+    return get_undelivered(tx.conn, account, hook, cause, now_ms=tx.now_ms)
 
 
 def _alerts_of_group(
     tx: Tx, account: AccountId | None, hook: HookId, cause: str
 ) -> list[AlertRecord]:
     """Return the alert of a group, created if there is none, and the open ones of its hook."""
-    group = undelivered_group(tx.conn, account, hook, cause)
+    group = get_undelivered(tx.conn, account, hook, cause, now_ms=tx.now_ms)
     of_group = unresolved(tx.conn, [key_of(AlertType.GAVE_UP, hook, cause)])
     if not of_group:
         of_group = [_create_for_group(tx, hook, group)]

@@ -205,10 +205,7 @@ def cancel_pending(tx: Tx, which: ColumnElement[bool], reason: str) -> bool:
     """
     pending = select(*_COLUMNS).where(which, _PENDING).limit(_CANCELLED_AT_ONCE)
     rows = list(starmap(_Row, tx.conn.execute(pending)))
-    _cancel(tx, rows, reason)
-    for hook, count in Counter(row.hook_id for row in rows).items():
-        _count_waiting(tx, hook, -count)
-        tx.due(hook, tx.now_ms)
+    _cancel_some(tx, rows, reason)
     return len(rows) == _CANCELLED_AT_ONCE
 
 

@@ -23,6 +23,7 @@ from hooktui.domain.replays import (
     ReplaySkip,
     ReplayState,
     WalkState,
+    alert_facts,
     check_transition,
     wire_selection,
     with_hooks,
@@ -30,6 +31,7 @@ from hooktui.domain.replays import (
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.replays import Replay
 from hooktui.store.audit import SERVER
+from hooktui.store.changes.alerts import replay_continued, replay_finished, replay_paused
 from hooktui.store.changes.deliveries import cancel_pending
 from hooktui.store.feed_items import replay_item
 from hooktui.store.queries.access import get_account
@@ -163,6 +165,7 @@ def resume_replay(tx: Tx, actor: Actor, account: AccountId | None, replay: int) 
     )
     walking = {"state": WalkState.WALKING.value, "reason": None}
     tx.conn.execute(update(REPLAY_HOOK).where(aside).values(walking))
+    replay_continued(tx, replay, actor.user)
     tx.audit(actor, "replay.resume", _target(replay), account=row.account_id)
     return get_replay(tx.conn, account, replay)
 
@@ -206,6 +209,7 @@ def abort_replay(
     row = _find(tx, account, replay)
     _change(tx, row, ReplayState.ABORTED, actor)
     _end_walks(tx, replay)
+    replay_continued(tx, replay, actor.user)
     if cancel_waiting:
         _cancel_waiting(tx, replay, f"cancelled by {actor.user}")
     tx.audit(
@@ -327,11 +331,7 @@ def take_replays(tx: Tx, token: int, server: str) -> None:
     abandoned = REPLAY.c.lease_until < tx.now_ms - ABANDONED_MS
     rows = tx.conn.execute(select(*_COLUMNS).where(_RUNNING, free, abandoned)).all()
     for row in rows:
-        _change(tx, _Row(*row), ReplayState.PAUSED, SERVER, ABANDONED)
-        tx.audit(
-            SERVER, "replay.pause", _target(row.id), account=row.account_id,
-            after={"reason": ABANDONED},
-        )  # fmt: skip
+        _pause_itself(tx, _Row(*row), ABANDONED)
     taken = update(REPLAY).where(_RUNNING, free)
     values = {"owner_token": token, "server": server, "lease_until": tx.now_ms + LEASE_MS}
     tx.conn.execute(taken.values(values))
@@ -375,13 +375,19 @@ def set_aside(tx: Tx, token: int, replay: int, hook: HookId | None) -> None:
         REPLAY_HOOK.c.replay_id == replay, REPLAY_HOOK.c.state == WalkState.WALKING.value
     )
     if tx.conn.execute(walking.limit(1)).first() is None:
-        _change(tx, row, ReplayState.PAUSED, SERVER, FAILED_IN_A_ROW)
-        tx.audit(
-            SERVER, "replay.pause", _target(replay), account=row.account_id,
-            after={"reason": FAILED_IN_A_ROW},
-        )  # fmt: skip
+        _pause_itself(tx, row, FAILED_IN_A_ROW)
     else:
         tx.feed(replay_item(row.account_id, replay))
+
+
+def _pause_itself(tx: Tx, row: _Row, reason: str) -> None:
+    """Pause a replay that cannot go on, and open its alert."""
+    _change(tx, row, ReplayState.PAUSED, SERVER, reason)
+    tx.audit(
+        SERVER, "replay.pause", _target(row.id), account=row.account_id, after={"reason": reason}
+    )
+    facts = alert_facts(get_replay(tx.conn, row.account_id, row.id))
+    replay_paused(tx, row.account_id, row.id, reason, facts)
 
 
 def finish_replay(tx: Tx, token: int, replay: int, reason: str | None = None) -> bool:
@@ -396,6 +402,9 @@ def finish_replay(tx: Tx, token: int, replay: int, reason: str | None = None) ->
         SERVER, "replay.finish", _target(replay), account=row.account_id,
         after=None if reason is None else {"reason": reason},
     )  # fmt: skip
+    replay_continued(tx, replay, SERVER.user)
+    facts = alert_facts(get_replay(tx.conn, row.account_id, replay))
+    replay_finished(tx, row.account_id, replay, facts)
     failpoints.hit("before_replay_end_commit")
     return True
 

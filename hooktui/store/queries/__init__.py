@@ -35,6 +35,7 @@ from hooktui.store.queries.hooks import backlog, get_hook, list_hooks, waiting_o
 from hooktui.store.queries.replay_candidates import ReplayWalk, next_candidates
 from hooktui.store.queries.replays import (
     RunningReplay,
+    count_running,
     get_replay,
     is_sending,
     list_replays,
@@ -44,8 +45,8 @@ from hooktui.store.queries.replays import (
 from hooktui.store.queries.undelivered import (
     UndeliveredQuery,
     get_undelivered,
-    list_expiring,
     list_undelivered,
+    undelivered_totals,
 )
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "backlog",
     "bodies_by_id",
     "check_chain",
+    "count_running",
     "engine_state",
     "find_open",
     "get_account",
@@ -82,7 +84,6 @@ __all__ = [
     "list_decisions",
     "list_deliveries",
     "list_events",
-    "list_expiring",
     "list_hooks",
     "list_replays",
     "list_tokens",
@@ -93,5 +94,6 @@ __all__ = [
     "replays_of",
     "token_by_hash",
     "try_hook",
+    "undelivered_totals",
     "waiting_of",
 ]

@@ -324,6 +324,12 @@ def _running(row: _Row, walks: Sequence[_HookRow]) -> RunningReplay:
     )
 
 
+def count_running(conn: Connection) -> int:
+    """Return how many replays run."""
+    running = REPLAY.c.state == literal_column("'running'")  # literal, for the partial index
+    return conn.execute(select(func.count()).select_from(REPLAY).where(running)).scalar_one()
+
+
 def is_sending(conn: Connection, replay: int) -> bool:
     """Return whether a delivery of a replay is being sent."""
     sending = select(DELIVERY.c.id).where(

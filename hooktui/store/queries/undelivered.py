@@ -29,7 +29,7 @@ from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import NotFound
 from hooktui.domain.hook_failures import Breaker, BreakerState
-from hooktui.domain.ids import AccountId, HookId, encode, floor_at, time_of
+from hooktui.domain.ids import AccountId, HookId, encode, time_of
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.undelivered import (
     UndeliveredExample,
@@ -104,15 +104,6 @@ class _Hook(NamedTuple):
     name: str
     active: bool
     breaker_until: int | None
-
-
-class Expiring(NamedTuple):
-    """Dead letters of a group that retention will delete."""
-
-    account: AccountId
-    hook: HookId
-    cause: str
-    events: int
 
 
 def group_key(hook: HookId, cause: str) -> str:
@@ -209,22 +200,12 @@ def no_group(hook: int, cause: str) -> NotFound:
     )
 
 
-def list_expiring(conn: Connection, before_ms: int) -> list[Expiring]:
-    """Return the dead letters of all accounts that ended before a time, by group.
-
-    Retention deletes a dead letter ``keep_days`` after its end, unless the event has others. The
-    query reads the whole index of undelivered deliveries.
-    """
-    ended = and_(DELIVERY.c.finished_at < before_ms, DELIVERY.c.id < floor_at(before_ms))
-    counts = (
-        select(DELIVERY.c.hook_id, DELIVERY.c.cause, func.count().label("count"))
-        .where(is_undelivered(), ended)
-        .group_by(DELIVERY.c.hook_id, DELIVERY.c.cause)
-        .subquery()
-    )
-    rows = select(HOOK.c.account_id, counts.c.hook_id, counts.c.cause, counts.c.count)
-    rows = rows.join(counts, counts.c.hook_id == HOOK.c.id).where(HOOK.c.deleted_at.is_(None))
-    return list(starmap(Expiring, conn.execute(rows.order_by(HOOK.c.id, counts.c.cause))))
+def undelivered_totals(conn: Connection) -> UndeliveredTotals:
+    """Return the totals of all accounts."""
+    totals = UndeliveredTotals()
+    for group in _groups(conn, _hooks_of(None)):
+        totals = _add(totals, group)
+    return totals
 
 
 def _hooks_of(account: AccountId | None) -> Select[Any]:
