@@ -101,12 +101,9 @@ def keys() -> str:
 
 
 def line_commands() -> str:
-    """Return the commands of the ``:`` line that take an argument, with an example of each."""
-    rows = [
-        (f"`:{one.usage}`", one.help)
-        for one in (*registry.LINE_COMMANDS, *registry.COMMANDS)
-        if one.argument is not None and one.argument.example
-    ]
+    """Return what the ``:`` line has beside the keys, with an example of each argument."""
+    with_argument = (one for one in registry.COMMANDS if one.argument and one.argument.example)
+    rows = [(f"`:{one.usage}`", one.help) for one in (*registry.LINE_COMMANDS, *with_argument)]
     return table(("command", "what it does"), rows)
 
 

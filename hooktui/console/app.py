@@ -23,6 +23,7 @@ from hooktui.console.registry import TOP_SCREENS
 from hooktui.console.shell.account import AccountView
 from hooktui.console.shell.change_feed import ChangeFeedFollower
 from hooktui.console.shell.contract import Shell
+from hooktui.console.shell.desktop_alerts import TerminalNotifier, writer
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.log_buffer import LogBuffer, LogLine
 from hooktui.console.shell.preferences import (
@@ -130,7 +131,13 @@ class ConsoleApp(RestrictedMode):
         self.status = StatusMonitor(
             self, self.connection, self.account, clock, self._refresh_frames
         )
-        self._feed = ChangeFeedFollower(self, self._pass_on)
+        self._notifier = TerminalNotifier(
+            "off" if self.restricted else self.preferences.notify,
+            writer(lambda: self._driver),
+            clock,
+            in_tmux=bool(self.environ.get("TMUX")),
+        )
+        self._feed = ChangeFeedFollower(self, self._pass_on, self._notifier)
         self.catalogue: Catalogue = ETL
         self.fault: str | None = None
         # Textual chose by its own default theme; greys are colours, too.
@@ -269,6 +276,14 @@ class ConsoleApp(RestrictedMode):
             self.notice("access restored", "good")
         elif before is ConnectionState.LOST:
             self.notice("the server is back", "good")
+
+    def on_app_focus(self) -> None:
+        """Note that the terminal got the focus."""
+        self._notifier.focused(True)
+
+    def on_app_blur(self) -> None:
+        """Note that the terminal lost the focus."""
+        self._notifier.focused(False)
 
     # -- what screens share
 
@@ -409,7 +424,7 @@ class ConsoleApp(RestrictedMode):
         for screen in self.navigation.screens():
             screen.keep_state()
             for top in TOP_SCREENS:
-                if top.label == screen.HEADING.lower():
+                if top.label == screen.top_screen.lower():
                     self.session.place = top.name
         changed = self.theme != self._initial_theme
         self.session.theme = (self.theme, self._initial_theme) if changed else None

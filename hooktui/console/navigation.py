@@ -13,6 +13,7 @@ from hooktui.console.registry import Command, TopScreen
 
 if TYPE_CHECKING:
     from hooktui.domain.wire.hooks import Hook
+    from hooktui.domain.wire.replays import ReplaySelection
 
 
 class Navigation:
@@ -39,6 +40,36 @@ class Navigation:
         if not isinstance(self._app.screen, kind):
             self._app.push_screen(kind())
 
+    def show_tab(self, path: str) -> None:
+        """Show another tab of a top screen in place of the screen in front."""
+        front = self.front()
+        if front is not None:
+            front.leave(_import(path)())
+
+    def open_deliveries(self, filter_text: str) -> None:
+        """List the deliveries of all hooks that match a filter."""
+        from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
+
+        self._app.push_screen(DeliveriesScreen(filter_text))
+
+    def open_events(self, filter_text: str) -> None:
+        """List the events that match a filter."""
+        from hooktui.console.events.events_screen import EventsScreen
+
+        self._app.push_screen(EventsScreen(filter_text))
+
+    def open_replay(self, replay: str) -> None:
+        """Open a replay by its id."""
+        from hooktui.console.replays.replay_screen import ReplayScreen
+
+        self._app.push_screen(ReplayScreen(replay))
+
+    def open_replay_form(self, selection: ReplaySelection) -> None:
+        """Open the form of a new replay, with a selection to begin with."""
+        from hooktui.console.replays.replay_form import ReplayForm
+
+        self._app.push_screen(ReplayForm(selection))
+
     def select(self, heading: str, identity: Hashable) -> None:
         """Put the cursor on what was created just now, in the list of the screen that shows it."""
         from hooktui.console.frame.chosen_rows import ChosenRows
@@ -53,9 +84,9 @@ class Navigation:
 
         self._app.push_screen(HookTypes() if hook is None else HookForm(hook))
 
-    def open(self, command: Command, identity: int | str) -> None:
-        """Open what a command of the ``:`` line opens, by its id."""
-        self._app.push_screen(_import(command.screen)(identity))
+    def open(self, command: Command, *identity: int | str) -> None:
+        """Open what a command of the ``:`` line opens: a list, or one thing by its id."""
+        self._app.push_screen(_import(command.screen)(*identity))
 
     def open_hook(self, hook: int) -> None:
         """Open a hook by its id."""

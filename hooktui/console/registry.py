@@ -80,6 +80,9 @@ TOP_SCREENS: Final = (
     TopScreen("tokens", "6", "tokens", "Go to the tokens", "access.tokens_screen:TokensScreen"),
     TopScreen("accounts", "7", "accounts", "Go to the accounts",
               "access.accounts_screen:AccountsScreen"),
+    TopScreen("deliveries", "8", "deliveries", "Go to the deliveries of all hooks",
+              "deliveries.deliveries_screen:DeliveriesScreen", filter="status:undelivered"),
+    TopScreen("alerts", "9", "alerts", "Go to the alerts", "alerts.alerts_screen:AlertsScreen"),
 )  # fmt: skip
 """All of them, home first."""
 
@@ -167,6 +170,17 @@ COMMANDS: Final = (
     Command("rotate", "t", "rotate", "Rotate the secret, or finish the rotation", _ADMIN),
     Command("resend", "r", "resend", "Send the delivery again", _OPERATE),
     Command("cancel", "c", "cancel", "Cancel the waiting delivery", _OPERATE),
+    Command(
+        "replay",
+        "R",
+        "replay",
+        "Replay missed events; shows a plan first",
+        _OPERATE,
+        argument=Argument("a replay's id", "rpl_01JDG3R8Z4000", "id", "rpl", required=False),
+        screen="replays.replay_screen:ReplayScreen",
+    ),
+    Command("acknowledge", "A", "acknowledge", "Acknowledge the problem", _OPERATE),
+    Command("snooze", "Z", "snooze", "Snooze the problem for a while", _OPERATE),
     Command("emit", "E", "emit", "Send an event", Need.PRODUCE),
     Command("follow", "f", "follow", "Follow the log, or stop following"),
     Command("log_pane", "l", "log", "Show or hide the log pane"),
@@ -217,6 +231,10 @@ LINE_COMMANDS: Final = (
     Command("event", "", "event", "Open an event",
             argument=Argument("an event's id", "evt_01JDG3R8Z4000", "id", "evt"),
             screen="events.event_screen:EventScreen"),
+    Command("undelivered", "", "undelivered", "Go to what hooks did not get",
+            screen="deliveries.undelivered_screen:UndeliveredScreen"),
+    Command("replays", "", "replays", "Go to the replays",
+            screen="replays.replays_screen:ReplaysScreen"),
     Command("account", "", "account", "Show another account",
             argument=Argument("an account's number", "2", "number")),
     Command("theme", "", "theme", "Use another theme",

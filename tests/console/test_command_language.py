@@ -46,7 +46,7 @@ def test_a_line_is_a_command_and_its_argument(line, command, argument):
     ("line", "words"),
     [
         ("hok 12", "column 1: there is no command 'hok'; did you mean hook"),
-        ("xyzzy", "there are hook, delivery, event, account, theme, hooks, log"),
+        ("xyzzy", "there are hook, delivery, event, undelivered, replays, account, theme"),
         ("", "there are hook"),
         ("hook", "column 5: hook needs a hook's number, such as :hook 12"),
         ("hook x", "column 6: 'x' is not a number; hook needs a hook's number"),
@@ -90,8 +90,12 @@ def test_what_is_certain_is_the_beginning_that_all_share(lines, beginning):
 @pytest.mark.parametrize("command", LINE_COMMANDS, ids=lambda command: command.name)
 def test_each_command_of_the_line_is_declared_in_full(command):
     argument = command.argument
-    known = {command.word: [argument.example]}
-    assert str(parse(command.usage, known).argument) == argument.example
-    assert f"{command.word} needs {argument.noun}" in refusal(command.word)
+    if argument is None:
+        assert parse(command.word).command == command
+        assert f"{command.word} takes no argument" in refusal(f"{command.word} 3")
+    else:
+        known = {command.word: [argument.example]}
+        assert str(parse(command.usage, known).argument) == argument.example
+        assert f"{command.word} needs {argument.noun}" in refusal(command.word)
     assert f"`:{command.usage}` | {command.help}" in tables.line_commands()
     assert command.name not in BY_NAME  # or two commands would have one word

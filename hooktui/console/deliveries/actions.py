@@ -1,15 +1,21 @@
-"""Commands on deliveries, the same on every screen that shows some: resend and cancel."""
+"""Commands on deliveries, the same on every screen that shows some: resend and cancel.
+
+They act on the marked deliveries, on the one under the cursor, or on all that match a filter. A
+resend of all that match is a replay, so that it has a plan, a rate and an end.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 
+from hooktui.console.deliveries.matching import AllMatching, Matching
 from hooktui.console.formatting import counted
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
+from hooktui.domain.wire.replays import ReplaySelection
 
 
 class DeliveryActions(ScreenPart):
@@ -22,6 +28,7 @@ class DeliveryActions(ScreenPart):
         missing: returns why there is none.
         resent: called with the deliveries that a resend made.
         settled: called with the deliveries that a command is done with.
+        matching: all deliveries that match a filter, if the screen lets one choose them.
     """
 
     def __init__(
@@ -33,9 +40,11 @@ class DeliveryActions(ScreenPart):
         missing: Callable[[], str] = lambda: "there is no delivery under the cursor",
         resent: Callable[[Sequence[Delivery]], None] = lambda _: None,
         settled: Callable[[Sequence[Delivery | DeliveryDetail]], None] = lambda _: None,
+        matching: AllMatching | None = None,
     ) -> None:
         self._screen, self._selected, self._bulk = screen, selected, bulk
         self._missing, self._on_resent, self._on_settled = missing, resent, settled
+        self._matching = matching
         screen.subjects.update(resend=self._ids, cancel=self._ids)
 
     @property
@@ -47,17 +56,31 @@ class DeliveryActions(ScreenPart):
         """Return why none of the deliveries can be resent or cancelled."""
         if name not in ("resend", "cancel"):
             return None
+        matching = self._all
+        if matching is not None:
+            return _matching_disabled_reason(name, matching)
         selected = self._selected()
         if not selected:
             return self._missing()
         resend = name == "resend"
         return resend_disabled_reason(selected) if resend else cancel_disabled_reason(selected)
 
-    def _ids(self) -> Hashable:
-        return tuple(delivery.id for delivery in self._selected())
+    @property
+    def _all(self) -> Matching | None:
+        return None if self._matching is None else self._matching.chosen
 
-    def resend(self) -> Coroutine[None, None, None]:
+    def _ids(self) -> Hashable:
+        return self._all or tuple(delivery.id for delivery in self._selected())
+
+    def resend(self) -> Coroutine[None, None, None] | None:
         """Send each delivery again: a final one as a new delivery, a waiting one now."""
+        if self._all is not None:
+            self._screen.shell.navigation.open_replay_form(
+                ReplaySelection(
+                    hooks="all", mode="sent", until=self._all.until, filter=self._all.query or None
+                )
+            )
+            return None
         return self._resend(
             [delivery for delivery in self._selected() if delivery.status != DeliveryStatus.SENDING]
         )
@@ -100,6 +123,8 @@ class DeliveryActions(ScreenPart):
 
     def cancel(self) -> Coroutine[None, None, None]:
         """Cancel each delivery that still waits."""
+        if self._all is not None:
+            return self._cancel_matching(self._all)
         return self._cancel(
             [delivery for delivery in self._selected() if delivery.status == DeliveryStatus.PENDING]
         )
@@ -107,6 +132,10 @@ class DeliveryActions(ScreenPart):
     async def _cancel(self, selected: Sequence[Delivery | DeliveryDetail]) -> None:
         from hooktui.client import calls
 
+        if len(selected) > 1:
+            what = counted(len(selected), "delivery")
+            if not await self._confirmed_cancel(what):
+                return
         outcome = await self._bulk.run(
             selected,
             lambda delivery: calls.cancel_delivery(delivery.id),
@@ -118,8 +147,52 @@ class DeliveryActions(ScreenPart):
         sends = f"; {self._screen.shell.key('resend')} sends {again} again" if done else ""
         words = outcome.message(f"{what} cancelled", lambda delivery: delivery.id)
         self._screen.notice(words + sends, outcome.severity)
-        if not outcome.whole:  # else the marks stay: resend undoes it for the same ones
-            self._on_settled(done)
+        self._on_settled(done)
+
+    async def _cancel_matching(self, matching: Matching) -> None:
+        from hooktui.client import calls
+
+        if not await self._confirmed_cancel(f"all waiting ones of {matching.words}"):
+            return
+        account = self._screen.shell.account.number
+        cancelled = sending = 0
+        after: str | None = None
+        while True:
+            call = calls.cancel_many(matching.query, matching.until, after, account=account)
+            doing = f"cancelling deliveries, {cancelled:,} so far"
+            done = await self._screen.call(call, doing)
+            if done is None:
+                return
+            cancelled, sending, after = (
+                cancelled + done.cancelled,
+                sending + done.sending,
+                done.next,
+            )
+            if after is None:
+                break
+        words = f"{counted(cancelled, 'delivery')} cancelled"
+        if sending:
+            words += f"; {counted(sending, 'delivery')} could not be: an attempt is in progress"
+        self._screen.notice(words, "good")
+        if self._matching is not None:
+            self._matching.clear()
+
+    async def _confirmed_cancel(self, what: str) -> bool:
+        """Ask before more than one is cancelled."""
+        from hooktui.console.frame.dialogs import DialogOption, Question
+
+        question = Question(
+            f"Cancel {what}?",
+            "Cancelled deliveries are not sent; each can be sent again later.",
+            [
+                DialogOption("n", "Back", "back"),
+                DialogOption("y", f"Cancel {what}", "cancel"),
+            ],
+        )
+        if await self._screen.app.push_screen_wait(question) == "cancel":
+            return True
+        self._screen.notice("nothing was cancelled")
+        return False
 
 
 def _resent_words(selected: Sequence[Delivery | DeliveryDetail], sent: Sequence[Delivery]) -> str:
@@ -128,6 +201,13 @@ def _resent_words(selected: Sequence[Delivery | DeliveryDetail], sent: Sequence[
     if sent[0].id == selected[0].id:
         return f"{sent[0].id} is due now"
     return f"sent again as {sent[0].id}"
+
+
+def _matching_disabled_reason(name: str, matching: Matching) -> str | None:
+    """Return why all deliveries that match cannot be cancelled at once, or None."""
+    if name == "cancel" and not matching.query:
+        return "without a filter this would cancel everything that waits; filter the list first"
+    return None
 
 
 def resend_disabled_reason(selected: Sequence[Delivery | DeliveryDetail]) -> str | None:

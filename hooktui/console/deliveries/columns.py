@@ -44,8 +44,26 @@ def state(delivery: Delivery | DeliveryDetail, glyphs: Glyphs) -> StyledLine:
     return ((f"{sign} {word}", tone),)
 
 
-def delivery_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Delivery], ...]:
-    """Return the columns; times are clock times, for two screens are compared by them."""
+def delivery_columns(
+    glyphs: Glyphs,
+    clock: Callable[[], int],
+    name_of: Callable[[int], str] | None = None,
+) -> tuple[Column[Delivery], ...]:
+    """Return the columns; times are clock times, for two screens are compared by them.
+
+    Args:
+        glyphs: for the state.
+        clock: returns "now" in milliseconds.
+        name_of: returns the name of a hook by its id, in a list of several hooks.
+    """
+
+    def hook(delivery: Delivery) -> StyledLine:
+        name = "" if name_of is None else name_of(delivery.hook)
+        return ((f"{delivery.hook} ", "quiet"), (name, "plain"))
+
+    def result(delivery: Delivery) -> StyledLine:
+        failed = delivery.status == DeliveryStatus.FAILED or delivery.cause is not None
+        return ((str(delivery.last_status or ""), "bad" if failed else "quiet"),)
 
     def made(delivery: Delivery) -> StyledLine:
         return ((moment(from_rfc3339(delivery.created_at), clock()), "plain"),)
@@ -70,12 +88,15 @@ def delivery_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[D
         words = took(duration_ms) if duration_ms < 60_000 else format_duration(duration_ms / 1000)
         return ((words, "quiet"),)
 
+    of_hook = Column(name="hook", title="hook", cell=hook, width=10, grow=3, most=30, priority=0)
     return (
         Column(name="state", title="state", cell=lambda d: state(d, glyphs), width=11, priority=0),
+        *(() if name_of is None else (of_hook,)),
         Column(name="made", title="came", cell=made, width=9, grow=1, most=16, priority=1,
                sort="id"),
         Column(name="type", title="event", cell=lambda d: d.event_type, width=18, grow=1, most=30,
                priority=0),
+        Column(name="result", title="result", cell=result, width=8, grow=1, most=20, priority=1),
         Column(name="tries", title="tries", cell=lambda d: ((str(d.attempts), "plain"),), width=5,
                align="right", priority=1),
         Column(name="took", title="took", cell=span, width=7, align="right", priority=3),

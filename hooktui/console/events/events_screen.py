@@ -51,7 +51,11 @@ _no_match = partial(no_match, "No event fits the filter.", "all events")
 
 
 class EventsScreen(ListScreen[Event]):
-    """All events of the account."""
+    """All events of the account.
+
+    Args:
+        filter_text: the filter to begin with; empty: the one of the last time.
+    """
 
     HEADING = "Events"
     NOUN = "event"
@@ -60,8 +64,9 @@ class EventsScreen(ListScreen[Event]):
     FIRST = ("oldest", "newest")
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "emit", "filter", "copy", "order")
 
-    def __init__(self) -> None:
+    def __init__(self, filter_text: str = "") -> None:
         super().__init__()
+        self._given = filter_text
         self.handlers.update(open=self.open, emit=self.emit, copy=self.copy)
         self.filter = FilterPart(
             self,
@@ -120,8 +125,9 @@ class EventsScreen(ListScreen[Event]):
         return {"filter": self.filter.text}
 
     def load_state(self, state: ScreenState) -> None:
-        """Restore the filter."""
-        self.filter.restore(str(state.get("filter") or ""))
+        """Restore the filter, unless one was given."""
+        given, self._given = self._given, ""
+        self.filter.restore(given or str(state.get("filter") or ""))
 
     # -- commands
 

@@ -186,6 +186,8 @@ async def _run(app: App[object], parsed: ParsedCommand) -> None:
         shell.navigation.go(top)
         if argument:
             _filter(app, str(argument))
+    elif command.screen and command.argument is None:
+        shell.navigation.open(command)
     elif not argument:
         front = front_screen(app)
         if front is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hooktui.console.formatting import counted
 from hooktui.console.registry import TOP_SCREENS, KeyOf
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.server_connection import ConnectionState
@@ -20,6 +21,18 @@ def top_screens(here: str, *, short: bool = False) -> StyledLine:
         else:
             line += [(f"{top.key} ", "quiet"), (f"{top.label}  ", style)]
     return line
+
+
+def alert_path(shell: Shell) -> StyledLine:
+    """Return that alerts reach nobody; nothing while they do."""
+    status = shell.status.latest
+    path = None if status is None else status.alert_path
+    if path is None or path.state != "failing":
+        return ()
+    failing = [hook for hook in path.hooks if hook.state != "ok"]
+    which = f"alert hook {failing[0].hook}" if len(failing) == 1 else f"{len(failing)} alert hooks"
+    state = failing[0].state if len(failing) == 1 else "failing"
+    return ((f" ! {which} {state}", "bad"),)
 
 
 def no_match(text: str, rest: str, key: KeyOf) -> tuple[StyledLine, ...]:
@@ -51,6 +64,9 @@ def _backlog(shell: Shell, dot: str) -> StyledLine:
     if status is None:
         return ()
     right: list[StyledText] = []
+    alerts = status.alerts
+    if alerts is not None and alerts.open:
+        right.append((f"! {counted(alerts.open, 'alert')}{dot}", "bad"))
     if status.paused is not None:
         right.append((f"delivery is paused{dot}", "warn"))
     backlog, rates = status.backlog, status.rates

@@ -13,6 +13,7 @@ from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.frame.screen_tabs import ScreenTab, ScreenTabs
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
@@ -95,10 +96,16 @@ class ListScreen(ConsoleScreen, Generic[T]):
     ROW_COMMANDS: ClassVar[tuple[str, ...]] = ()
     FIRST: ClassVar[tuple[str, str]] = ("smallest", "largest")
 
+    MARKABLE: ClassVar[bool] = False
+    """Whether lines can be marked."""
+
     NEED: ClassVar[Need] = Need.READ
     """What the server asks of who sees the list."""
     SORT: ClassVar[str | None] = "id"
     DESCENDING: ClassVar[bool] = False
+
+    TABS: ClassVar[tuple[ScreenTab, ...]] = ()
+    """The lists that are tabs of one top screen, this one among them."""
 
     EMPTY: ClassVar[tuple[StyledLine, ...]] = ()
     """The text of an empty list: what it is for, and how to begin."""
@@ -110,10 +117,13 @@ class ListScreen(ConsoleScreen, Generic[T]):
             lambda: self.listing,
             noun=self.NOUN,
             commands=self.ROW_COMMANDS,
-            needing=("open", "copy", "delete"),
+            needing=("open", "copy", "delete", *self.ROW_COMMANDS),
             hint=self.row_hint,
         )
         self.parts = (self.rows, SortPart(self, lambda: self.listing, first=self.FIRST))
+        if self.TABS:
+            self.tabs = ScreenTabs(self, self.TABS)
+            self.parts = (*self.parts, self.tabs)
 
     def row_hint(self) -> str:
         """Return what to do where there is no line; empty: nothing."""
@@ -132,14 +142,16 @@ class ListScreen(ConsoleScreen, Generic[T]):
         raise NotImplementedError
 
     def compose_body(self) -> ComposeResult:
-        """The list."""
+        """The list, below the line of tabs if it is one of several."""
+        if self.TABS:
+            yield self.tabs.line()
         # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing: WindowedList[T] = WindowedList(
             self.columns(),
             self,
             self.row_id,
             empty=self.empty_lines(),
-            markable=False,
+            markable=self.MARKABLE,
             sort=self.SORT,
             descending=self.DESCENDING,
             glyphs=self.shell.glyphs,
@@ -205,7 +217,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         left: list[StyledText] = [(f" {self.HEADING}", "strong")]
         if self.listing.window.total:
             left.append((f"  {self.listing.counted(self.NOUN)}", "plain"))
-        return [*left, *self.more_heading()], top_screens(self.HEADING)
+        return [*left, *self.more_heading()], top_screens(self.top_screen)
 
     def more_heading(self) -> StyledLine:
         """Return more of the heading, such as a filter."""

@@ -16,7 +16,7 @@ from textual.binding import BindingType
 from textual.screen import ModalScreen, Screen
 from textual.worker import Worker
 
-from hooktui.console.frame.frame_text import status_line, top_screens
+from hooktui.console.frame.frame_text import alert_path, status_line, top_screens
 from hooktui.console.frame.notices import Notices, error_text
 from hooktui.console.frame.parts import Handler, RowGuard, ScreenPart
 from hooktui.console.registry import (
@@ -75,6 +75,9 @@ class ConsoleScreen(Screen[None]):
     HEADING: ClassVar[str] = ""
     """The name of this screen in its heading and in the help."""
 
+    TOP_SCREEN: ClassVar[str] = ""
+    """The label of the top screen that it is a tab of; empty: the heading is that label, if any."""
+
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*(command.name for command in COMMANDS))]
 
     set_timer = set_reliable_timer
@@ -105,6 +108,11 @@ class ConsoleScreen(Screen[None]):
     def shell(self) -> Shell:
         """The services of the app."""
         return cast("Shell", self.app)
+
+    @property
+    def top_screen(self) -> str:
+        """The label of the top screen that it is, or is a tab of."""
+        return self.TOP_SCREEN or self.HEADING
 
     @property
     def unsaved(self) -> bool:
@@ -248,8 +256,8 @@ class ConsoleScreen(Screen[None]):
         """Draw heading, status line and line of keys again; cheap when nothing changed."""
         if self.framed:
             left, right = self.heading()
-            short = top_screens(self.HEADING, short=True) if right else ()
-            self.query_one(Heading).show(left, right, short)
+            short = top_screens(self.top_screen, short=True) if right else ()
+            self.query_one(Heading).show((*alert_path(self.shell), *left), right, short)
             self.query_one(StatusLine).show(*status_line(self.shell))
             self.query_one(KeyLine).show_again()
 

@@ -17,6 +17,7 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.shell.server_calls import Severity
 from hooktui.domain.wire.deliveries import DeliveryDetail
 from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.replays import ReplaySelection
 
 if TYPE_CHECKING:
     from hooktui.client.calls import ChangedHook
@@ -62,9 +63,16 @@ class HookActions(ScreenPart):
             "activate": self.activate,
             "undo": self.undo,
             "delete": self.delete,
+            "replay": self.replay,
         }
         own = self._screen.handlers
         return {name: handler for name, handler in handlers.items() if name not in own}
+
+    def replay(self) -> None:
+        """Plan a replay of what the selected hooks did not get."""
+        hooks = tuple(hook.id for hook in self._selected())
+        selection = ReplaySelection(hooks=hooks, mode="failed")
+        self._screen.shell.navigation.open_replay_form(selection)
 
     def disabled_reason(self, name: str) -> str | None:
         """Return why nothing can be undone."""

@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
 from hooktui.console.deliveries.columns import delivery_columns
+from hooktui.console.deliveries.matching import AllMatching
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.filtering import FilterPart
@@ -35,7 +36,9 @@ from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.pages import Page
 
-_ABOUT_THE_HOOK: Final = ("ping", "diagnose", "edit", "secret", "activate", "delete")
+_ABOUT_THE_HOOK: Final = (
+    "ping", "diagnose", "edit", "secret", "activate", "delete", "replay",
+)  # fmt: skip
 
 _MISSING: Final = "there is no such hook any more"
 
@@ -62,9 +65,9 @@ class HookScreen(ConsoleScreen):
     NOUN = "delivery"
     ROW_COMMANDS = ("resend", "cancel", "mark", "open", "copy")
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
-        "open", "ping", "diagnose", "edit", "secret", "activate", "resend", "cancel", "filter",
-        "delete", "previous", "next", "larger", "smaller", "mark", "mark_all", "undo", "sort",
-        "order", "copy",
+        "open", "ping", "diagnose", "edit", "secret", "activate", "resend", "cancel", "replay",
+        "filter", "delete", "previous", "next", "larger", "smaller", "mark", "mark_all", "undo",
+        "sort", "order", "copy",
     )  # fmt: skip
 
     DEFAULT_CSS = """
@@ -86,12 +89,18 @@ class HookScreen(ConsoleScreen):
             changed=self._filtered,
             focus=lambda: self.listing.focus(),
         )
+        self.matching = AllMatching(
+            self,
+            lambda: self.listing,
+            lambda: f"hook:{hook_id} {self.filter.text}".rstrip(),
+            self._in_deliveries,
+        )
         self.rows: ChosenRows = ChosenRows(
             self,
             lambda: self.listing,
             noun=self.NOUN,
             commands=self.ROW_COMMANDS,
-            active=self._in_deliveries,
+            active=lambda: self._in_deliveries() and self.matching.chosen is None,
             narrowed=lambda: bool(self.filter.text),
             needing=("open",),
             hint=lambda: f"{self.shell.key('ping')} sends a ping",
@@ -100,8 +109,15 @@ class HookScreen(ConsoleScreen):
         self.actions = HookActions(self, self.selected_hooks, bulk, self._deleted)
         self.parts = (
             bulk,
+            self.matching,
             self.tabs,
-            DeliveryActions(self, self.selected_deliveries, bulk, settled=self._settled),
+            DeliveryActions(
+                self,
+                self.selected_deliveries,
+                bulk,
+                settled=self._settled,
+                matching=self.matching,
+            ),
             self.rows,
             self.filter,
             SortPart(
@@ -133,7 +149,9 @@ class HookScreen(ConsoleScreen):
                 left.append((f"{dot}{listing.counted('delivery')}", "plain"))
             if self.filter.text:
                 left.append((f"{dot}filter: {self.filter.text}", "accent"))
-            if listing.marks:
+            if self.matching.chosen is not None:
+                left.append((f"{dot}{self.matching.marked_words()}", "accent"))
+            elif listing.marks:
                 left.append((f"{dot}{self.rows.marked_words()}", "accent"))
         return left, top_screens("")
 
@@ -281,6 +299,7 @@ class HookScreen(ConsoleScreen):
         self.filter.apply(text)
 
     def _filtered(self) -> None:
+        self.matching.clear()
         lines = _no_match if self.filter.text else _empty
         self.listing.empty = lines(self.shell.key)
         self.listing.load_anew()

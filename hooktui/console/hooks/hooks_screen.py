@@ -38,7 +38,9 @@ TIMES_S = 15.0
 SMALLEST_PANE = 4
 """Lines of the log pane, its caption among them."""
 
-_ON_HOOKS = ("edit", "delete", "activate", "ping", "diagnose", "secret", "open", "mark")
+_ON_HOOKS = (
+    "edit", "delete", "activate", "ping", "diagnose", "secret", "replay", "open", "mark",
+)  # fmt: skip
 
 
 def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
@@ -69,7 +71,7 @@ class HooksScreen(ConsoleScreen):
     ROW_COMMANDS = _ON_HOOKS
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "new", "edit", "ping", "diagnose", "activate", "secret", "delete",
-        "filter", "log_pane", "mark", "mark_all", "undo",
+        "replay", "filter", "log_pane", "mark", "mark_all", "undo",
         "zoom", "larger", "smaller", "follow", "sort", "order",
     )  # fmt: skip
     DEFAULT_CSS = """

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from hooktui.console.shell.contract import Shell
+from hooktui.console.shell.desktop_alerts import TerminalNotifier
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.log_buffer import LogLine
 from hooktui.domain.clock import from_rfc3339
@@ -35,10 +36,17 @@ class ChangeFeedFollower:
     Args:
         shell: the services of the app.
         on_changes: takes the changes of each page.
+        notifier: is given the lines of each page.
     """
 
-    def __init__(self, shell: Shell, on_changes: Callable[[FeedChanges], None]) -> None:
+    def __init__(
+        self,
+        shell: Shell,
+        on_changes: Callable[[FeedChanges], None],
+        notifier: TerminalNotifier,
+    ) -> None:
         self._shell = shell
+        self._notifier = notifier
         self._on_changes = on_changes
         self._position: str | None = None
         self._failures = 0
@@ -46,6 +54,7 @@ class ChangeFeedFollower:
     def start_over(self) -> None:
         """Forget the position: the next read is of another account."""
         self._position, self._failures = None, 0
+        self._notifier.forget()
 
     async def follow(self) -> None:
         """Follow until cancelled."""
@@ -60,6 +69,8 @@ class ChangeFeedFollower:
                 self._failures += 1
                 await asyncio.sleep(wait_s)
                 continue
+            caught_up = self._position is None or self._failures > 0
+            self._notifier.take(page.data, quiet=caught_up)
             if self._failures:
                 self._failures = 0
                 connection.back()
@@ -142,6 +153,10 @@ def changes_of(lines: Iterable[FeedLine]) -> FeedChanges:
             changes.hooks.add(_number(fields.get("id")))
         elif line.kind == "event":
             changes.events = True
+        elif line.kind == "replay":
+            changes.replays.add(str(fields.get("id")))
+        elif line.kind == "alert":
+            changes.alerts = True
         elif line.kind in ("attempt", "delivery"):
             changes.busy_hooks.add(_number(fields.get("hook")))
             name = fields.get("delivery" if line.kind == "attempt" else "id")

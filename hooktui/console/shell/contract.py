@@ -19,6 +19,7 @@ from hooktui.domain.wire.events import Catalogue
 
 if TYPE_CHECKING:
     from hooktui.domain.wire.hooks import Hook
+    from hooktui.domain.wire.replays import ReplaySelection
 
 
 class Navigator(Protocol):
@@ -27,13 +28,28 @@ class Navigator(Protocol):
     def go(self, top: TopScreen) -> None:
         """Go to a top screen, whatever lies above it."""
 
+    def show_tab(self, path: str) -> None:
+        """Show another tab of a top screen in place of the screen in front."""
+
+    def open_deliveries(self, filter_text: str) -> None:
+        """List the deliveries of all hooks that match a filter."""
+
+    def open_events(self, filter_text: str) -> None:
+        """List the events that match a filter."""
+
+    def open_replay(self, replay: str) -> None:
+        """Open a replay by its id."""
+
+    def open_replay_form(self, selection: ReplaySelection) -> None:
+        """Open the form of a new replay, with a selection to begin with."""
+
     def select(self, heading: str, identity: Hashable) -> None:
         """Put the cursor on what was created just now, in the list of the screen that shows it."""
 
     def open_form(self, hook: Hook | None) -> None:
         """Open the form of a hook that exists; for a new one (None) the list of types first."""
 
-    def open(self, command: Command, identity: int | str) -> None:
+    def open(self, command: Command, *identity: int | str) -> None:
         """Open what a command of the ``:`` line opens, by its id."""
 
     def open_hook(self, hook: int) -> None:

@@ -14,6 +14,8 @@ class FeedChanges:
         busy_hooks: hooks whose deliveries changed.
         deliveries: deliveries that changed.
         events: whether events were received.
+        replays: replays that changed.
+        alerts: whether alerts changed.
         everything: whether the feed has a gap: anything may have changed.
     """
 
@@ -21,6 +23,8 @@ class FeedChanges:
     busy_hooks: set[int] = field(default_factory=set)
     deliveries: set[str] = field(default_factory=set)
     events: bool = False
+    replays: set[str] = field(default_factory=set)
+    alerts: bool = False
     everything: bool = False
 
     def merge(self, other: FeedChanges) -> None:
@@ -29,9 +33,17 @@ class FeedChanges:
         self.busy_hooks |= other.busy_hooks
         self.deliveries |= other.deliveries
         self.events |= other.events
+        self.replays |= other.replays
+        self.alerts |= other.alerts
         self.everything |= other.everything
 
     def __bool__(self) -> bool:
         return bool(
-            self.hooks or self.busy_hooks or self.deliveries or self.events or self.everything
+            self.hooks
+            or self.busy_hooks
+            or self.deliveries
+            or self.events
+            or self.replays
+            or self.alerts
+            or self.everything
         )

@@ -16,6 +16,7 @@ from typing import Any, Final
 from textual.theme import Theme
 
 from hooktui.console.keymap import Keymap, read_keys
+from hooktui.console.shell.desktop_alerts import Notify
 from hooktui.domain.errors import Refused
 from hooktui.domain.paths import places
 
@@ -44,7 +45,11 @@ class ConsoleOptions:
     ascii: bool = False
 
 
-_SETTINGS: Final[Mapping[str, type]] = {"theme": str, "mouse": bool, "ascii": bool}
+_SETTINGS: Final[Mapping[str, type]] = {
+    "theme": str, "mouse": bool, "ascii": bool, "notify": str,
+}  # fmt: skip
+_IN_WORDS: Final = {"theme": "a theme's name", "notify": '"off", "bell" or "desktop"'}
+_NOTIFY: Final[tuple[Notify, ...]] = ("off", "bell", "desktop")
 
 FEW_SIGNS: Final = ("linux", "vt100", "vt220")
 """Terminals whose fonts hold a few hundred glyphs, and not those of the console."""
@@ -60,6 +65,7 @@ class Preferences:
         theme: a theme's name; None: not set.
         mouse: whether the console takes the mouse.
         ascii: whether only ASCII glyphs are drawn; None: decided by the terminal.
+        notify: how the terminal tells of new alerts while it has no focus.
         problems: what is wrong with it, in sentences.
     """
 
@@ -68,6 +74,7 @@ class Preferences:
     theme: str | None = None
     mouse: bool = True
     ascii: bool | None = None
+    notify: Notify = "off"
     problems: tuple[str, ...] = ()
 
     def under(self, options: ConsoleOptions, terminal: str = "") -> ConsoleOptions:
@@ -107,9 +114,8 @@ def read_preferences(environ: Mapping[str, str]) -> Preferences:
     for name, value in settings.items():
         if name not in _SETTINGS:
             problems.append(f"[console] {name}: unknown; known: {', '.join(_SETTINGS)}")
-        elif type(value) is not _SETTINGS[name]:
-            kind = "a theme's name" if _SETTINGS[name] is str else "true or false"
-            problems.append(f"[console] {name}: write {kind}")
+        elif type(value) is not _SETTINGS[name] or (name == "notify" and value not in _NOTIFY):
+            problems.append(f"[console] {name}: write {_IN_WORDS.get(name, 'true or false')}")
         else:
             good[name] = value
     return Preferences(keymap=keymap, themes=tuple(themes), problems=tuple(problems), **good)

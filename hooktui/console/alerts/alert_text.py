@@ -1,0 +1,61 @@
+"""Alerts in words and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from hooktui.console.deliveries.text import moment
+from hooktui.console.formatting import ago
+from hooktui.console.widgets.styled import StyledLine, StyleName
+from hooktui.console.widgets.table import Column
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.wire.alerts import Alert
+
+_TONES: Final[dict[str, StyleName]] = {"open": "bad", "acknowledged": "plain"}
+
+
+def state_words(alert: Alert, now_ms: int) -> str:
+    """Return the state; until when it is snoozed, or how it ended."""
+    if alert.state == "snoozed" and alert.snoozed_until is not None:
+        return f"snoozed to {moment(from_rfc3339(alert.snoozed_until), now_ms)}"
+    if alert.state == "resolved" and alert.resolution is not None:
+        return alert.resolution
+    return alert.state
+
+
+def alert_columns(clock: Callable[[], int], *, resolved: bool) -> tuple[Column[Alert], ...]:
+    """Return the columns of the open or of the resolved alerts."""
+
+    def state(alert: Alert) -> StyledLine:
+        return ((state_words(alert, clock()), _TONES.get(alert.state, "quiet")),)
+
+    def opened(alert: Alert) -> StyledLine:
+        return ((ago(alert.opened_at, clock()), "plain"),)
+
+    def ended(alert: Alert) -> StyledLine:
+        return ((ago(alert.resolved_at, clock()), "plain"),)
+
+    def notified(alert: Alert) -> StyledLine:
+        if alert.announced_at is None:
+            return (("nobody yet", "quiet"),)
+        return ((f"{alert.hooks_notified} at {ago(alert.announced_at, clock())}", "quiet"),)
+
+    def count(alert: Alert) -> StyledLine:
+        return ((f"{alert.count:,}" if alert.count > 1 else "", "plain"),)
+
+    end = Column(name="ended", title="ended", cell=ended, width=5, align="right", priority=0)
+    return (
+        Column(name="opened", title="since", cell=opened, width=5, align="right", priority=0),
+        *((end,) if resolved else ()),
+        Column(name="state", title="state", cell=state, width=12, grow=1, most=24, priority=0),
+        Column(name="type", title="alert", cell=lambda a: ((a.type, "plain"),), width=18,
+               priority=2),
+        Column(name="summary", title="what", cell=lambda a: a.summary, width=24, grow=6, most=90,
+               priority=0),
+        Column(name="count", title="times", cell=count, width=6, align="right", priority=1),
+        Column(name="notified", title="notified", cell=notified, width=12, priority=3),
+        Column(name="by", title="by", cell=lambda a: ((a.changed_by, "quiet"),), width=8,
+               priority=3),
+        Column(name="id", title="id", cell=lambda a: ((a.id, "quiet"),), width=17, priority=5),
+    )  # fmt: skip

@@ -1,0 +1,136 @@
+"""The alerts of the account: the open ones, and those that ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from hooktui.client import calls
+from hooktui.console.alerts.alert_text import alert_columns
+from hooktui.console.frame.alert_actions import AlertActions
+from hooktui.console.frame.list_screen import ListScreen
+from hooktui.console.frame.screen_tabs import ScreenTab
+from hooktui.console.registry import TOP_SCREENS, relabel
+from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.terminal import copy
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine
+from hooktui.console.widgets.table import Column
+from hooktui.domain.wire.alerts import Alert
+from hooktui.domain.wire.pages import Page
+
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call
+
+TIMES_S: Final = 15.0
+"""Between two looks whether "4m" has become "5m"."""
+
+_TABS: Final = (
+    ScreenTab("Open", "alerts.alerts_screen:AlertsScreen"),
+    ScreenTab("Resolved", "alerts.alerts_screen:ResolvedAlertsScreen"),
+)
+
+
+class AlertsScreen(ListScreen[Alert]):
+    """The alerts that are not resolved."""
+
+    HEADING = "Alerts"
+    NOUN = "alert"
+    ROW_COMMANDS = ("open", "acknowledge", "snooze", "copy")
+    TABS = _TABS
+    DESCENDING = True
+    FIRST = ("oldest", "newest")
+    STATE: ClassVar[str | None] = None
+    """The state that the server is asked for; None: every state but resolved."""
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
+        "open", "acknowledge", "snooze", "copy", "order", "previous", "next",
+    )  # fmt: skip
+    COMMAND_LABELS = (relabel("open", "open", "Open what the alert is about"),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(open=self.open, copy=self.copy)
+        self.parts = (
+            *self.parts,
+            AlertActions(
+                self,
+                lambda: self.cursor_row,
+                lambda alert: alert.key,
+                acknowledge=lambda alert: calls.acknowledge_alert(alert.id),
+                snooze=lambda alert, for_s: calls.snooze_alert(alert.id, for_s),
+                done=lambda: self.add_changes(FeedChanges(everything=True)),
+            ),
+        )
+
+    def columns(self) -> Sequence[Column[Alert]]:
+        """Return the columns."""
+        return alert_columns(self.shell.clock, resolved=self.STATE == "resolved")
+
+    def row_id(self, row: Alert) -> str:
+        """Return its id."""
+        return row.id
+
+    def call_of(self, query: PageQuery) -> Call[Page[Alert]]:
+        """Ask for the alerts."""
+        return calls.list_alerts(self.shell.account.number, state=self.STATE, **query)
+
+    def empty_lines(self) -> tuple[StyledLine, ...]:
+        """Say that nothing is wrong, and who is told when something is."""
+        return (
+            (("  No open alerts.", "strong"),),
+            (),
+            (("  An alert says that a hook is failing, was disabled, or that something", "quiet"),),
+            (("  was given up. Hooks that subscribe to the group hooktui are told.", "quiet"),),
+        )
+
+    def on_mount(self) -> None:
+        """Load the list, and look now and then whether "4m" has become "5m"."""
+        super().on_mount()
+        self.set_interval(TIMES_S, self.listing.refresh_times)
+
+    async def changed(self, changes: FeedChanges) -> None:
+        """Show what changed."""
+        if changes.alerts or changes.everything:
+            await self.listing.reload()
+
+    # -- commands
+
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that an alert has ended."""
+        alert = self.cursor_row
+        if name in ("acknowledge", "snooze") and alert is not None and alert.state == "resolved":
+            return f"{alert.key} has ended"
+        return None
+
+    def open(self) -> None:
+        """Open what the alert is about: deliveries, a replay, a hook, or the engine."""
+        alert = self.cursor_row
+        if alert is None:
+            return
+        navigation = self.shell.navigation
+        if alert.cause is not None and alert.hook is not None:
+            navigation.open_deliveries(f"hook:{alert.hook} cause:{alert.cause}")
+        elif alert.replay is not None:
+            navigation.open_replay(alert.replay)
+        elif alert.hook is not None:
+            navigation.open_hook(alert.hook)
+        else:
+            navigation.go(next(top for top in TOP_SCREENS if top.name == "engine"))
+
+    async def copy(self) -> None:
+        """Copy the alert's id."""
+        row = self.listing.cursor_row
+        if row is not None:
+            self.notice(await copy(self.app, row.id, "the alert's id"), "good")
+
+
+class ResolvedAlertsScreen(AlertsScreen):
+    """The alerts that ended."""
+
+    HEADING = "Resolved alerts"
+    TOP_SCREEN = "Alerts"
+    STATE = "resolved"
+
+    def empty_lines(self) -> tuple[StyledLine, ...]:
+        """Say that no alert has ended yet."""
+        return ((("  No alert has ended yet.", "strong"),),)

@@ -1,0 +1,226 @@
+"""The deliveries of all hooks of the account, the newest first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from hooktui.client import calls
+from hooktui.console.deliveries.actions import DeliveryActions
+from hooktui.console.deliveries.columns import delivery_columns
+from hooktui.console.deliveries.matching import AllMatching
+from hooktui.console.deliveries.tabs import DELIVERY_TABS
+from hooktui.console.frame.bulk import BulkRunner
+from hooktui.console.frame.chosen_rows import ChosenRows
+from hooktui.console.frame.filtering import FilterPart
+from hooktui.console.frame.frame_text import no_match
+from hooktui.console.frame.list_screen import ListScreen
+from hooktui.console.registry import KeyOf
+from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.session_state import ScreenState
+from hooktui.console.shell.terminal import copy
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine, StyledText
+from hooktui.console.widgets.table import Column
+from hooktui.domain.filters.parser import parse
+from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
+from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.replays import ReplaySelection
+
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call
+
+BUSY_S: Final = 1.0
+"""While deliveries run, the list is read again this often, not for each one."""
+
+TIMES_S: Final = 15.0
+"""Between two looks whether a clock time needs its date by now."""
+
+
+def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
+    return (
+        (("  No deliveries yet.", "strong"),),
+        (),
+        (("  One appears here for each hook that an event is sent to.", "quiet"),),
+        ((f"  {key('emit')}", "accent"), ("  sends an event", "plain")),
+    )
+
+
+class DeliveriesScreen(ListScreen[Delivery]):
+    """All deliveries of the account.
+
+    Args:
+        filter_text: the filter to begin with; empty: the one of the last time.
+    """
+
+    HEADING = "Deliveries"
+    NOUN = "delivery"
+    ROW_COMMANDS = ("resend", "cancel", "mark", "open", "copy")
+    MARKABLE = True
+    TABS = DELIVERY_TABS
+    DESCENDING = True
+    FIRST = ("oldest", "newest")
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
+        "open", "resend", "cancel", "replay", "filter", "mark", "mark_all", "copy", "order",
+        "previous", "next", "emit",
+    )  # fmt: skip
+
+    def __init__(self, filter_text: str = "") -> None:
+        super().__init__()
+        self.handlers.update(
+            open=self.open, mark=self.mark, copy=self.copy, emit=self.emit, replay=self.replay
+        )
+        self._given = filter_text
+        self.filter = FilterPart(
+            self,
+            "such as status:undelivered hook:3 code:5xx event:job.* since:10m",
+            check=_check_filter,
+            changed=self._filtered,
+            focus=lambda: self.listing.focus(),
+        )
+        self.matching = AllMatching(self, lambda: self.listing, lambda: self.filter.text)
+        self.rows = ChosenRows(
+            self,
+            lambda: self.listing,
+            noun=self.NOUN,
+            commands=self.ROW_COMMANDS,
+            active=lambda: self.matching.chosen is None,
+            narrowed=lambda: bool(self.filter.text),
+            needing=("open", "copy", "mark"),
+        )
+        bulk = BulkRunner(self)
+        actions = DeliveryActions(
+            self, self.selected, bulk, settled=self._settled, matching=self.matching
+        )
+        self.parts = (bulk, self.matching, actions, self.rows, *self.parts[1:], self.filter)
+        self._read_at = 0.0
+
+    def columns(self) -> Sequence[Column[Delivery]]:
+        """Return the columns."""
+        names = self.shell.account.hook_names
+        return delivery_columns(
+            self.shell.glyphs, self.shell.clock, lambda hook: names.get(hook, "")
+        )
+
+    def row_id(self, row: Delivery) -> str:
+        """Return its id."""
+        return row.id
+
+    def call_of(self, query: PageQuery) -> Call[Page[Delivery]]:
+        """Ask for deliveries that match the filter."""
+        return calls.list_deliveries(self.shell.account.number, q=self.filter.text or None, **query)
+
+    async def page(self, query: PageQuery) -> Page[Delivery]:
+        """Return a page; the names of its hooks follow."""
+        page = await super().page(query)
+        unknown = {row.hook for row in page.data} - self.shell.account.hook_names.keys()
+        if unknown:
+            self.run_worker(self._learn_names(unknown), name="names", group="names")
+        return page
+
+    async def _learn_names(self, hooks: set[int]) -> None:
+        if await self.shell.account.learn_names(FeedChanges(busy_hooks=hooks)):
+            self.listing.refresh_times()
+
+    def empty_lines(self) -> tuple[StyledLine, ...]:
+        """Return the text of an empty list, or that nothing matches."""
+        key = self.shell.key
+        if self.filter.text:
+            return no_match("No delivery matches the filter.", "all deliveries", key)
+        return _empty(key)
+
+    def on_mount(self) -> None:
+        """Load the list, and look now and then whether a clock time needs its date."""
+        super().on_mount()
+        self.set_interval(TIMES_S, self.listing.refresh_times)
+
+    async def changed(self, changes: FeedChanges) -> None:
+        """Show what changed, not more than once a second."""
+        if not (changes.deliveries or changes.everything):
+            return
+        if not changes.everything:
+            await asyncio.sleep(max(self._read_at + BUSY_S - monotonic(), 0))
+        self._read_at = monotonic()
+        await self.listing.reload()
+
+    def more_heading(self) -> StyledLine:
+        """Return the filter and the marks."""
+        dot = f" {self.shell.glyphs.dot} "
+        pieces: list[StyledText] = []
+        if self.filter.text:
+            pieces.append((f"{dot}filter: {self.filter.text}", "accent"))
+        if self.matching.chosen is not None:
+            pieces.append((f"{dot}{self.matching.marked_words()}", "accent"))
+        elif self.listing.marks:
+            pieces.append((f"{dot}{self.rows.marked_words()}", "accent"))
+        return pieces
+
+    def on_windowed_list_marks_changed(self) -> None:
+        """Draw how many are marked."""
+        self.refresh_frame()
+
+    # -- the filter
+
+    def apply_filter(self, text: str) -> None:
+        """List the deliveries that match."""
+        self.filter.apply(text)
+
+    def _filtered(self) -> None:
+        self.matching.clear()
+        self.load()
+
+    def save_state(self) -> ScreenState:
+        """Return the filter."""
+        return {"filter": self.filter.text}
+
+    def load_state(self, state: ScreenState) -> None:
+        """Restore the filter, unless one was given."""
+        given, self._given = self._given, ""
+        self.filter.restore(given or str(state.get("filter") or ""))
+
+    # -- commands
+
+    def selected(self) -> Sequence[Delivery]:
+        """The marked deliveries, or the one under the cursor."""
+        return self.listing.selected if self.is_mounted else []
+
+    def _settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
+        self.listing.unmark(delivery.id for delivery in done)
+
+    def open(self) -> None:
+        """Open the delivery under the cursor."""
+        if self.cursor_row is not None:
+            self.shell.navigation.open_delivery(self.cursor_row.id)
+
+    def mark(self) -> None:
+        """Mark the delivery under the cursor."""
+        self.listing.toggle_mark()
+
+    def emit(self) -> None:
+        """Send an event."""
+        self.shell.navigation.open_emit()
+
+    def replay(self) -> None:
+        """Plan a replay of what the filter matches."""
+        self.shell.navigation.open_replay_form(
+            ReplaySelection(hooks="all", mode="failed", filter=self.filter.text or None)
+        )
+
+    async def copy(self) -> None:
+        """Copy the delivery's id."""
+        row = self.listing.cursor_row
+        if row is not None:
+            self.notice(await copy(self.app, row.id, "the delivery's id"), "good")
+
+    def back(self) -> None:
+        """Undo one narrowing after the other, then leave."""
+        if not (self.listing.clear_marks() or self.filter.clear()):
+            super().back()
+
+
+def _check_filter(text: str) -> None:
+    """Refuse a text that is not a filter of deliveries."""
+    if text:
+        parse(text)

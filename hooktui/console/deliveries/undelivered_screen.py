@@ -1,0 +1,225 @@
+"""The undelivered events of the account, grouped by hook and cause."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from hooktui.client import calls
+from hooktui.console.deliveries.tabs import DELIVERY_TABS
+from hooktui.console.deliveries.text import moment
+from hooktui.console.deliveries.undelivered_text import (
+    group_columns,
+    group_name,
+    totals_words,
+)
+from hooktui.console.formatting import counted
+from hooktui.console.frame.alert_actions import AlertActions
+from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.list_screen import ListScreen
+from hooktui.console.registry import relabel
+from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine, StyledText
+from hooktui.console.widgets.table import Column
+from hooktui.domain.causes import HELD, SKIPPED
+from hooktui.domain.clock import from_rfc3339, to_rfc3339
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.roles import Need
+from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.replays import ReplaySelection
+from hooktui.domain.wire.undelivered import UndeliveredGroup, UndeliveredPage
+
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call
+
+BUSY_S: Final = 2.0
+"""While deliveries run, the groups are counted again this often."""
+
+TIMES_S: Final = 15.0
+"""Between two looks whether "4m" has become "5m"."""
+
+
+class UndeliveredScreen(ListScreen[UndeliveredGroup]):
+    """All groups of undelivered events."""
+
+    HEADING = "Undelivered"
+    TOP_SCREEN = "Deliveries"
+    NOUN = "group"
+    ROW_COMMANDS = ("open", "replay", "acknowledge", "snooze", "delete", "diagnose")
+    TABS = DELIVERY_TABS
+    SORT = "newest_at"
+    DESCENDING = True
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
+        "open", "replay", "acknowledge", "snooze", "delete", "diagnose", "sort", "order",
+        "previous", "next",
+    )  # fmt: skip
+    COMMAND_LABELS = (
+        relabel("open", "deliveries", "List the deliveries of the group"),
+        relabel("delete", "give up", "Give the group up; asks first", Need.OPERATE),
+        relabel("acknowledge", "acknowledge", "Acknowledge the alerts of the group"),
+        relabel("snooze", "snooze", "Snooze the alerts of the group"),
+        relabel("replay", "replay", "Plan a replay of the group"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(
+            open=self.open, replay=self.replay, delete=self.delete, diagnose=self.diagnose
+        )
+        self.parts = (
+            *self.parts,
+            AlertActions(
+                self,
+                lambda: self.cursor_row,
+                group_name,
+                acknowledge=lambda g: calls.acknowledge_undelivered(g.hook, g.cause),
+                snooze=lambda g, for_s: calls.snooze_undelivered(g.hook, g.cause, for_s),
+                done=self._read_soon,
+            ),
+        )
+        self._read_at = 0.0
+        self._summary = ""
+        self._counting_until: str | None = None
+
+    def columns(self) -> Sequence[Column[UndeliveredGroup]]:
+        """Return the columns."""
+        return group_columns(self.shell.clock)
+
+    def row_id(self, row: UndeliveredGroup) -> tuple[int, str]:
+        """Return hook and cause."""
+        return row.hook, row.cause
+
+    def call_of(self, query: PageQuery) -> Call[Page[UndeliveredGroup]]:
+        """Ask for the groups."""
+        return calls.list_undelivered(self.shell.account.number, **query)  # type: ignore[return-value]
+
+    async def page(self, query: PageQuery) -> Page[UndeliveredGroup]:
+        """Return a page, and keep the totals for the heading."""
+        page = await super().page(query)
+        if isinstance(page, UndeliveredPage):
+            self._summary = totals_words(page.totals)
+            self._counting_until = page.counting_until
+        return page
+
+    def empty_lines(self) -> tuple[StyledLine, ...]:
+        """Say that everything arrived."""
+        return (
+            (("  Nothing is undelivered.", "strong"),),
+            (),
+            (("  An event that a hook did not get appears here, with the cause, until", "quiet"),),
+            (("  it is delivered, replayed or given up.", "quiet"),),
+        )
+
+    def on_mount(self) -> None:
+        """Load the list, and look now and then whether "4m" has become "5m"."""
+        super().on_mount()
+        self.set_interval(TIMES_S, self.listing.refresh_times)
+
+    async def changed(self, changes: FeedChanges) -> None:
+        """Count again, not more than every other second."""
+        if not (changes.deliveries or changes.alerts or changes.hooks or changes.everything):
+            return
+        if not changes.everything:
+            await asyncio.sleep(max(self._read_at + BUSY_S - monotonic(), 0))
+        self._read_at = monotonic()
+        await self.listing.reload()
+
+    def _read_soon(self) -> None:
+        self.add_changes(FeedChanges(everything=True))
+
+    def more_heading(self) -> StyledLine:
+        """Return the totals, and how far older deliveries are counted."""
+        dot = f" {self.shell.glyphs.dot} "
+        pieces: list[StyledText] = [(f"{dot}{self._summary}", "plain")] if self._summary else []
+        if self._counting_until is not None:
+            at = moment(from_rfc3339(self._counting_until), self.shell.clock())
+            pieces.append((f"{dot}counted up to {at}", "warn"))
+        return pieces
+
+    # -- commands
+
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return why a command is not for the group under the cursor."""
+        group = self.cursor_row
+        if group is None:
+            return None
+        if name == "replay" and group.cause == HELD:
+            return "these wait for their hook; enable it and they are sent"
+        return None
+
+    def open(self) -> None:
+        """List the deliveries of the group; of skipped ones the events."""
+        group = self.cursor_row
+        if group is None:
+            return
+        if group.cause == SKIPPED:
+            self.shell.navigation.open_events(f"since:{group.oldest_at} until:{group.newest_at}")
+        elif group.cause == HELD:
+            self.shell.navigation.open_deliveries(f"hook:{group.hook} status:held")
+        else:
+            self.shell.navigation.open_deliveries(f"hook:{group.hook} cause:{group.cause}")
+
+    def replay(self) -> None:
+        """Plan a replay of the group."""
+        group = self.cursor_row
+        if group is None:
+            return
+        selection = ReplaySelection(hooks=(group.hook,), mode="failed", cause=group.cause)
+        if group.cause == SKIPPED:
+            selection = ReplaySelection(
+                hooks=(group.hook,),
+                mode="never-sent",
+                since=group.oldest_at,
+                until=group.newest_at,
+            )
+        self.shell.navigation.open_replay_form(selection)
+
+    def diagnose(self) -> Coroutine[None, None, None] | None:
+        """Diagnose the receiver of the group's hook."""
+        group = self.cursor_row
+        return None if group is None else self._diagnose(group.hook)
+
+    async def _diagnose(self, hook: int) -> None:
+        found = await self.call(calls.get_hook(hook))
+        if found is not None:
+            self.shell.navigation.open_diagnosis(found)
+
+    def delete(self) -> Coroutine[None, None, None] | None:
+        """Give the group up, after a question that starts on Cancel."""
+        group = self.cursor_row
+        return None if group is None else self._give_up(group)
+
+    async def _give_up(self, group: UndeliveredGroup) -> None:
+        name, what = group_name(group), counted(group.count, "event")
+        retrying = f" {group.retrying:,} that are retried are cancelled." if group.retrying else ""
+        question = Question(
+            f"Give up {name}?",
+            f"The receiver never gets {what}, unless somebody sends them again.{retrying}",
+            [DialogOption("n", "Cancel", "cancel"), DialogOption("y", "Give up", "give up")],
+        )
+        if await self.app.push_screen_wait(question) != "give up":
+            self.notice("nothing was given up")
+            return
+        until = to_rfc3339(self.shell.clock())
+        given_up = cancelled = 0
+        after: str | None = None
+        while True:
+            call = calls.give_up_undelivered(group.hook, group.cause, until, after)
+            try:
+                done = await self.change(call, f"giving up {name}, {given_up + cancelled:,} so far")
+            except HooktuiError as error:
+                self.show_error(error)
+                break
+            given_up, cancelled = given_up + done.given_up, cancelled + done.cancelled
+            after = done.next
+            if after is None:
+                words = f"{counted(given_up, 'event')} given up"
+                if cancelled:
+                    words += f", {counted(cancelled, 'delivery')} cancelled"
+                self.notice(f"{name}: {words}", "good")
+                self.listing.choice.remove([self.row_id(group)])
+                break
+        self._read_soon()

@@ -1,0 +1,99 @@
+"""Groups of undelivered events in words and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from hooktui.console.deliveries.text import moment
+from hooktui.console.formatting import ago, counted
+from hooktui.console.widgets.styled import StyledLine, StyleName
+from hooktui.console.widgets.table import Column
+from hooktui.domain.causes import HELD, SKIPPED
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.wire.undelivered import UndeliveredGroup, UndeliveredTotals
+
+_STATE_TONES: Final[dict[str, StyleName]] = {"open": "bad", "acknowledged": "plain"}
+_WAITS: Final = {
+    "disabled": "hook disabled",
+    "breaker": "breaker open",
+    "paused": "delivery paused",
+}
+
+
+def group_name(group: UndeliveredGroup) -> str:
+    """Return the group as sentences name it: ``hook 3 (billing): http_5xx``."""
+    return f"hook {group.hook} ({group.name}): {group.cause}"
+
+
+def state_words(group: UndeliveredGroup, now_ms: int) -> str:
+    """Return the state, by whom, and until when it is snoozed."""
+    by = "" if group.state_by is None or group.state == "open" else f" by {group.state_by}"
+    if group.state == "snoozed" and group.state_until is not None:
+        return f"snoozed to {moment(from_rfc3339(group.state_until), now_ms)}{by}"
+    return f"{group.state}{by}"
+
+
+def totals_words(totals: UndeliveredTotals) -> str:
+    """Return all groups in one line: ``1,204 undelivered: 1,200 gave up, 4 retrying``."""
+    parts = [
+        f"{count:,} {words}"
+        for count, words in (
+            (totals.gave_up, "gave up"),
+            (totals.retrying, "retrying"),
+            (totals.held, HELD),
+            (totals.skipped, SKIPPED),
+        )
+        if count
+    ]
+    return f"{counted(totals.count, 'event')}: {', '.join(parts)}" if parts else ""
+
+
+def group_columns(
+    clock: Callable[[], int],
+) -> tuple[Column[UndeliveredGroup], ...]:
+    """Return the columns of the list of groups."""
+
+    def hook(group: UndeliveredGroup) -> StyledLine:
+        return ((f"{group.hook} ", "quiet"), (group.name, "plain"))
+
+    def number(value: int, tone: StyleName) -> StyledLine:
+        return ((f"{value:,}" if value else "", tone),)
+
+    def count(group: UndeliveredGroup) -> StyledLine:
+        about = "~" if group.count_is_estimate else ""
+        return ((f"{about}{group.count:,}", "strong"),)
+
+    def state(group: UndeliveredGroup) -> StyledLine:
+        return ((state_words(group, clock()), _STATE_TONES.get(group.state, "quiet")),)
+
+    def waits(group: UndeliveredGroup) -> StyledLine:
+        return ((_WAITS.get(group.waits_for or "", group.waits_for or ""), "warn"),)
+
+    def since(at: str) -> str:
+        return ago(at, clock())
+
+    def example(group: UndeliveredGroup) -> StyledLine:
+        found = group.example
+        return ((f"{found.event_type} {found.delivery}" if found else "", "quiet"),)
+
+    return (
+        Column(name="hook", title="hook", cell=hook, width=12, grow=3, most=30, priority=0,
+               sort="hook"),
+        Column(name="cause", title="cause", cell=lambda g: ((g.cause, "bad"),), width=12, grow=1,
+               most=18, priority=0),
+        Column(name="count", title="events", cell=count, width=8, align="right", priority=0,
+               sort="count"),
+        Column(name="gave_up", title="gave up", cell=lambda g: number(g.gave_up, "plain"), width=8,
+               align="right", priority=1),
+        Column(name="retrying", title="retrying", cell=lambda g: number(g.retrying, "plain"),
+               width=8, align="right", priority=1),
+        Column(name="oldest", title="oldest", cell=lambda g: ((since(g.oldest_at), "plain"),),
+               width=6, align="right", priority=0, sort="oldest_at"),
+        Column(name="newest", title="newest", cell=lambda g: ((since(g.newest_at), "quiet"),),
+               width=6, align="right", priority=3, sort="newest_at"),
+        Column(name="state", title="state", cell=state, width=12, grow=2, most=36, priority=0),
+        Column(name="waits", title="waits for", cell=waits, width=13, priority=2),
+        Column(name="example", title="example", cell=example, width=20, grow=3, most=50,
+               priority=4),
+    )  # fmt: skip

@@ -1,0 +1,100 @@
+"""Acknowledge and snooze, the same for alerts and for groups of undelivered events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.domain.clock import format_duration
+
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call
+
+T = TypeVar("T")
+
+_HOUR_S: Final = 3600
+_DAY_S: Final = 24 * _HOUR_S
+_MORNING: Final = 8
+"""The hour at which "tomorrow" begins."""
+
+
+def seconds_to_morning(now_ms: int) -> int:
+    """Return the seconds from now to 08:00 of tomorrow, in the admin's time zone."""
+    now = time.localtime(now_ms / 1000)
+    morning = time.mktime((now.tm_year, now.tm_mon, now.tm_mday + 1, _MORNING, 0, 0, 0, 0, -1))
+    return round(morning - now_ms / 1000)
+
+
+class AlertActions(ScreenPart, Generic[T]):
+    """Acknowledges or snoozes the thing under the cursor.
+
+    Args:
+        screen: the screen.
+        selected: returns the thing; None: there is none.
+        name: returns how sentences name it.
+        acknowledge: makes the call that acknowledges it.
+        snooze: makes the call that snoozes it for some seconds.
+        done: called after either.
+    """
+
+    def __init__(
+        self,
+        screen: ConsoleScreen,
+        selected: Callable[[], T | None],
+        name: Callable[[T], str],
+        *,
+        acknowledge: Callable[[T], Call[Any]],
+        snooze: Callable[[T, int], Call[Any]],
+        done: Callable[[], object],
+    ) -> None:
+        self._screen, self._selected, self._name = screen, selected, name
+        self._acknowledge, self._snooze, self._done = acknowledge, snooze, done
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Acknowledge and snooze."""
+        return {"acknowledge": self.acknowledge, "snooze": self.snooze}
+
+    def acknowledge(self) -> Coroutine[None, None, None] | None:
+        """Acknowledge it: nothing is announced for it until it ends."""
+        thing = self._selected()
+        return None if thing is None else self._run_acknowledge(thing)
+
+    async def _run_acknowledge(self, thing: T) -> None:
+        name = self._name(thing)
+        if await self._screen.call(self._acknowledge(thing), f"acknowledging {name}") is not None:
+            self._screen.notice(f"{name} is acknowledged; its end will be announced", "good")
+            self._done()
+
+    def snooze(self) -> Coroutine[None, None, None] | None:
+        """Snooze it, after a question for how long."""
+        thing = self._selected()
+        return None if thing is None else self._run_snooze(thing)
+
+    async def _run_snooze(self, thing: T) -> None:
+        name = self._name(thing)
+        morning_s = seconds_to_morning(self._screen.shell.clock())
+        choices = {
+            "1": (_HOUR_S, "1 hour"),
+            "4": (4 * _HOUR_S, "4 hours"),
+            "t": (morning_s, "until tomorrow, 08:00"),
+            "7": (7 * _DAY_S, "7 days"),
+        }
+        options = [DialogOption(key, words, key) for key, (_, words) in choices.items()]
+        question = Question(
+            f"Snooze {name}?",
+            "It is announced again if it lasts longer.",
+            [DialogOption("n", "Do not snooze it", ""), *options],
+        )
+        answer = await self._screen.app.push_screen_wait(question)
+        if not answer:
+            self._screen.notice("nothing was snoozed")
+            return
+        for_s = choices[answer][0]
+        if await self._screen.call(self._snooze(thing, for_s), f"snoozing {name}") is not None:
+            self._screen.notice(f"{name} is snoozed for {format_duration(for_s)}", "good")
+            self._done()

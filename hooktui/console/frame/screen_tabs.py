@@ -1,0 +1,57 @@
+"""Tabs that are screens of their own: the next tab takes the place of this one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.widgets.chrome import TabLine
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenTab:
+    """One tab: its name, and its screen as ``module:Class`` of the console."""
+
+    name: str
+    screen: str
+
+
+class ScreenTabs(ScreenPart):
+    """The line of tabs of a screen, and the keys that change it.
+
+    Args:
+        screen: the screen, whose class is that of one of the tabs.
+        tabs: all tabs.
+    """
+
+    def __init__(self, screen: ConsoleScreen, tabs: Sequence[ScreenTab]) -> None:
+        self._screen, self._tabs = screen, tuple(tabs)
+        name = type(screen).__name__
+        self._here = [tab.screen.rpartition(":")[2] for tab in tabs].index(name)
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Show the previous or the next tab."""
+        return {"previous": self.previous, "next": self.next}
+
+    def line(self) -> TabLine:
+        """Return the line of tabs."""
+        names = [tab.name for tab in self._tabs]
+        line = TabLine(names, self._screen.shell.key, self.show, id="tabs")
+        line.choose(self._here)
+        return line
+
+    def previous(self) -> None:
+        """Show the previous tab."""
+        self.show(self._here - 1)
+
+    def next(self) -> None:
+        """Show the next tab."""
+        self.show(self._here + 1)
+
+    def show(self, number: int) -> None:
+        """Show a tab by its number; below the first and above the last there is none."""
+        if number != self._here and 0 <= number < len(self._tabs):
+            self._screen.shell.navigation.show_tab(self._tabs[number].screen)

@@ -1,0 +1,121 @@
+"""Commands on a replay, the same in the list and on its own screen: pause, resume, abort, rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Final
+
+from hooktui.client import calls
+from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.registry import Command, relabel
+from hooktui.console.replays.replay_text import PAUSED, RUNNING
+from hooktui.domain.roles import Need
+
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call
+    from hooktui.domain.wire.replays import Replay
+
+LABELS: Final = (
+    relabel("activate", "pause", "Pause the replay, or resume it"),
+    relabel("delete", "abort", "Abort the replay; asks first", Need.OPERATE),
+    relabel("larger", "faster", "Double the rate", Need.OPERATE),
+    relabel("smaller", "slower", "Halve the rate", Need.OPERATE),
+)
+_RESUME: Final = relabel("activate", "resume", "Resume the replay")
+
+LEAST_RATE, MOST_RATE = 0.1, 1000.0
+
+
+class ReplayActions(ScreenPart):
+    """Changes the replay that is selected on a screen.
+
+    Args:
+        screen: the screen.
+        selected: returns the replay; None: there is none.
+        changed: called with the replay as it is after a change.
+    """
+
+    def __init__(
+        self,
+        screen: ConsoleScreen,
+        selected: Callable[[], Replay | None],
+        changed: Callable[[Replay], object],
+    ) -> None:
+        self._screen, self._selected, self._changed = screen, selected, changed
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Pause or resume, abort, change the rate."""
+        return {
+            "activate": self.toggle,
+            "delete": self.abort,
+            "larger": lambda: self._change_rate(2),
+            "smaller": lambda: self._change_rate(0.5),
+        }
+
+    def labels(self) -> tuple[Command, ...]:
+        """Return the commands in the words of the replay's state."""
+        replay = self._selected()
+        return (_RESUME, *LABELS) if replay is not None and replay.state == PAUSED else LABELS
+
+    def disabled_reason(self, name: str) -> str | None:
+        """Return that the replay has ended."""
+        replay = self._selected()
+        if name not in self.handlers or replay is None:
+            return None
+        return None if replay.state in (RUNNING, PAUSED) else f"the replay is {replay.state}"
+
+    def toggle(self) -> Coroutine[None, None, None] | None:
+        """Pause the replay, or resume it."""
+        replay = self._selected()
+        if replay is None:
+            return None
+        if replay.state == PAUSED:
+            return self._send(calls.resume_replay(replay.id), f"resuming {replay.id}", "resumed")
+        return self._send(
+            calls.pause_replay(replay.id),
+            f"pausing {replay.id}",
+            "paused; what was sent before may still be retried",
+        )
+
+    def _change_rate(self, factor: float) -> Coroutine[None, None, None] | None:
+        replay = self._selected()
+        if replay is None:
+            return None
+        rate = min(max(replay.rate_per_s * factor, LEAST_RATE), MOST_RATE)
+        call = calls.change_replay_rate(replay.id, rate)
+        return self._send(call, f"changing the rate of {replay.id}", f"at most {rate:g}/s now")
+
+    def abort(self) -> Coroutine[None, None, None] | None:
+        """Abort the replay, after a question that starts on staying."""
+        replay = self._selected()
+        return None if replay is None else self._abort(replay)
+
+    async def _abort(self, replay: Replay) -> None:
+        waiting = replay.progress.waiting
+        options = [
+            DialogOption("n", "Back", ""),
+            DialogOption("y", "Abort; what was sent is retried as usual", "abort"),
+        ]
+        if waiting:
+            words = f"Abort, and cancel the {waiting:,} of its deliveries that wait"
+            options.append(DialogOption("c", words, "cancel"))
+        question = Question(
+            f"Abort replay {replay.id}?",
+            "It sends nothing more, and cannot be resumed; another replay sends the rest.",
+            options,
+        )
+        answer = await self._screen.app.push_screen_wait(question)
+        if not answer:
+            self._screen.notice("the replay was not aborted")
+            return
+        call = calls.abort_replay(replay.id, cancel_waiting=answer == "cancel")
+        await self._send(call, f"aborting {replay.id}", "aborted")
+
+    async def _send(self, call: Call[Replay], doing: str, words: str) -> None:
+        changed = await self._screen.call(call, doing)
+        if changed is not None:
+            self._screen.notice(f"{changed.id}: {words}", "good")
+            self._changed(changed)

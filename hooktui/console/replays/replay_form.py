@@ -1,0 +1,243 @@
+"""The form of a new replay: what to select, at which rate, and the plan of it while typing.
+
+Nothing is sent before it is saved; a plan only counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from secrets import token_hex
+from typing import ClassVar, Final
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, VerticalScroll
+from textual.timer import Timer
+from textual.widgets import Input, Static
+
+from hooktui.client import calls
+from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.registry import relabel
+from hooktui.console.replays.form_values import (
+    FIELDS,
+    MODES,
+    ReplayValues,
+    read_values,
+    values_of,
+)
+from hooktui.console.replays.replay_text import plan_lines
+from hooktui.console.shell.server_calls import Severity
+from hooktui.console.widgets.chrome import Lines
+from hooktui.console.widgets.controls import Choice, Note, TickBox
+from hooktui.console.widgets.styled import StyledLine
+from hooktui.domain.errors import HooktuiError, Refused
+from hooktui.domain.replays import add_plans
+from hooktui.domain.roles import Need
+from hooktui.domain.wire.replays import Replay, ReplayPlan, ReplaySelection
+
+PLAN_AFTER_S: Final = 0.3
+"""After the last key, the plan is asked for."""
+
+_LABELS: Final = {
+    "hooks": "Hooks",
+    "mode": "Mode",
+    "since": "Since",
+    "until": "Until",
+    "filter": "Filter",
+    "cause": "Cause",
+    "include_ordered": "In order",
+    "rate": "Rate",
+}
+_PLACEHOLDERS: Final = {
+    "hooks": "all, or numbers such as 3, 5",
+    "since": "any time; such as 2h, or 2026-11-27T03:00:00Z",
+    "until": "now; such as 10m, or a time",
+    "filter": "everything; such as code:5xx event:job.*",
+    "cause": "any; such as http_5xx or dns",
+    "rate": "50",
+}
+
+
+class ReplayForm(ConsoleScreen):
+    """The form of a new replay.
+
+    Args:
+        selection: what to begin with.
+    """
+
+    HEADING = "New replay"
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("save", "back")
+    COMMAND_LABELS = (relabel("save", "run", "Run the replay as planned", Need.OPERATE),)
+    DEFAULT_CSS = """
+    ReplayForm #fields { height: auto; max-height: 60%; padding: 0 1; scrollbar-size-vertical: 1; }
+    ReplayForm .row { height: 1; }
+    ReplayForm .label { width: 10; color: $text-muted; }
+    ReplayForm .row > Input { width: 1fr; max-width: 70; }
+    ReplayForm .row > Control { margin-left: 1; }
+    ReplayForm #plan { background: $surface; padding: 0 0; }
+    ReplayForm #rest { height: 1fr; min-height: 4; background: $surface; }
+    ReplayForm #wrong { padding: 0 1; background: $surface; }
+    """
+
+    def __init__(self, selection: ReplaySelection) -> None:
+        super().__init__()
+        self.handlers.update(save=self.save)
+        self._begun = values_of(selection)
+        self._plan: ReplayPlan | None = None
+        self._planned: ReplayValues | None = None
+        self._key = token_hex(16)
+        self._timer: Timer | None = None
+        self._starting = False
+
+    def heading(self) -> tuple[StyledLine, StyledLine]:
+        """Name the form."""
+        return ((f" {self.HEADING}", "strong"),), top_screens("Deliveries")
+
+    def compose_body(self) -> ComposeResult:
+        """The fields above the plan."""
+        with VerticalScroll(id="fields", can_focus=False):
+            for name in FIELDS:
+                with Horizontal(classes="row"):
+                    yield Static(_LABELS[name], classes="label", markup=False)
+                    if name == "mode":
+                        yield Choice(MODES, id=name)
+                    elif name == "include_ordered":
+                        yield TickBox("also hooks that send in order", ticked=False, id=name)
+                    else:
+                        yield Input(placeholder=_PLACEHOLDERS[name], id=name, compact=True)
+        yield Note(id="wrong")
+        with VerticalScroll(id="rest"):
+            yield Lines(id="plan")
+
+    def on_mount(self) -> None:
+        """Fill in the selection, and plan it."""
+        super().on_mount()
+        for line in self.query(Input):
+            line.cursor_blink = False
+        for name in FIELDS:
+            content = getattr(self._begun, name)
+            field = self.query_one(f"#{name}")
+            match field:
+                case Input():
+                    field.value = content
+                case Choice():
+                    field.chosen = MODES.index(content)
+                case TickBox():
+                    field.ticked = content
+        self.query_one("#hooks", Input).focus()
+        self._plan_soon()
+
+    def values(self) -> ReplayValues:
+        """Return the values of the fields."""
+        text = {field.id: field.value for field in self.query(Input) if field.id is not None}
+        return ReplayValues(
+            **text,
+            mode=self.query_one(Choice).value,
+            include_ordered=self.query_one(TickBox).ticked,
+        )
+
+    # -- the plan
+
+    def on_input_changed(self) -> None:
+        """Plan what is typed."""
+        self._plan_soon()
+
+    def on_control_changed(self) -> None:
+        """Plan what is chosen."""
+        self._plan_soon()
+
+    def on_input_submitted(self) -> None:
+        """Go to the next field on Enter."""
+        self.focus_next()
+
+    def _plan_soon(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(PLAN_AFTER_S, self._start_plan)
+
+    def _start_plan(self) -> None:
+        if self.is_attached and self.query(Choice) and self.values() != self._planned:
+            self.run_worker(self._make_plan(), name="plan", group="plan", exclusive=True)
+
+    async def _make_plan(self) -> None:
+        """Ask for the plan page by page, and show what it says so far."""
+        values = self.values()
+        self._plan, self._planned = None, values
+        try:
+            selection, rate = read_values(values, self.shell.clock())
+        except Refused as error:
+            self._show_wrong(error.detail)
+            return
+        account = self.shell.account.number
+        try:
+            plan = await self.send(calls.plan_replay(account, selection, rate_per_s=rate))
+            while True:
+                self._show_plan(plan)
+                if plan.complete:
+                    break
+                # The first page has fixed the times: all pages count the same selection.
+                call = calls.plan_replay(account, plan.selection, rate_per_s=rate, after=plan.next)
+                plan = add_plans(plan, await self.send(call))
+        except Refused as error:
+            details = "; ".join(field.detail for field in error.errors) or error.detail
+            self._show_wrong(details)
+        except HooktuiError as error:
+            self._planned = None
+            self.show_error(error)
+        else:
+            self._plan = plan
+            self.refresh_frame()
+
+    def _show_plan(self, plan: ReplayPlan) -> None:
+        self.query_one("#wrong", Note).show("")
+        lines = plan_lines(plan, self.shell.glyphs, self.shell.clock())
+        self.query_one("#plan", Lines).show(lines)
+        self.refresh_frame()
+
+    def _show_wrong(self, words: str) -> None:
+        self.query_one("#wrong", Note).show(words, "warn")
+        self.query_one("#plan", Lines).show([])
+        self.refresh_frame()
+
+    # -- running it
+
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that there is no plan of what is typed, or that it is empty."""
+        if name != "save":
+            return None
+        if self._starting:
+            return "the replay is being started"
+        if self._plan is None or self._planned != self.values():
+            return "the plan is still being counted, or something is wrong above"
+        if not self._plan.total:
+            return "there is nothing to send"
+        return None
+
+    def save(self) -> Coroutine[None, None, None] | None:
+        """Run the replay as planned: never more is sent than was shown."""
+        plan = self._plan
+        return None if plan is None else self._save(plan)
+
+    async def _save(self, plan: ReplayPlan) -> None:
+        call = calls.create_replay(
+            self.shell.account.number,
+            plan.selection,
+            rate_per_s=plan.rate_per_s,
+            max_deliveries=plan.total,
+            key=self._key,
+        )
+        self._starting = True
+        try:
+            replay = await self.call(call, "starting the replay", _message)
+        finally:
+            self._starting = False
+        if replay is None:
+            return
+        from hooktui.console.replays.replay_screen import ReplayScreen
+
+        self._key = token_hex(16)
+        self.leave(ReplayScreen(replay.id))
+
+
+def _message(replay: Replay) -> tuple[str, Severity]:
+    return f"{replay.id} is running", "good"

@@ -1,0 +1,143 @@
+"""One replay: how far it is, its results, and its hooks."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from textual.app import ComposeResult
+
+from hooktui.client import calls
+from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.registry import Command, relabel
+from hooktui.console.replays.replay_actions import ReplayActions
+from hooktui.console.replays.replay_text import RUNNING, hook_columns, progress_lines
+from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.terminal import copy
+from hooktui.console.widgets.chrome import Lines
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine
+from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.replays import Replay, ReplayHook
+
+RUNNING_S: Final = 2.0
+"""Between two reads of a replay that runs; its own line of the feed comes once a second."""
+
+
+class ReplayScreen(ConsoleScreen):
+    """The replay with an id."""
+
+    HEADING = "Replay"
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
+        "open", "filter", "activate", "delete", "larger", "smaller", "copy",
+    )  # fmt: skip
+    DEFAULT_CSS = """
+    ReplayScreen #head { margin: 1 0; }
+    """
+
+    def __init__(self, replay_id: str) -> None:
+        super().__init__()
+        self.handlers.update(open=self.open, copy=self.copy, filter=self.deliveries)
+        self.replay_id = replay_id
+        self.replay: Replay | None = None
+        self.actions = ReplayActions(self, lambda: self.replay, self._show)
+        self.parts = (self.actions,)
+
+    def command_labels(self) -> tuple[Command, ...]:
+        """Return the labels for the state of the replay."""
+        return (
+            relabel("open", "hook", "Open the hook"),
+            relabel("filter", "deliveries", "List the deliveries of the replay"),
+            *self.actions.labels(),
+        )
+
+    def heading(self) -> tuple[StyledLine, StyledLine]:
+        """Name the replay and its state."""
+        left: StyledLine = ((f" Replay {self.replay_id}", "strong"),)
+        if self.replay is not None:
+            left = (*left, (f"  {self.replay.state}, by {self.replay.created_by}", "plain"))
+        return left, top_screens("Deliveries")
+
+    def compose_body(self) -> ComposeResult:
+        """The head above the hooks."""
+        yield Lines(id="head")
+        self._hooks = WindowedList(
+            hook_columns(),
+            self,
+            lambda hook: hook.hook,
+            markable=False,
+            glyphs=self.shell.glyphs,
+            id="hooks",
+        )
+        yield self._hooks
+
+    def on_mount(self) -> None:
+        """Read the replay, and again while it runs."""
+        super().on_mount()
+        self._hooks.focus()
+        self.run_worker(self._read(), name="replay")
+        self.set_interval(RUNNING_S, self._read_running)
+
+    async def page(self, _: PageQuery) -> Page[ReplayHook]:
+        """Return all hooks: a replay has at most 1,000."""
+        hooks = [] if self.replay is None else list(self.replay.hooks)
+        return Page(data=hooks, total=len(hooks))
+
+    def _read_running(self) -> None:
+        if self.replay is not None and self.replay.state == RUNNING and self.app.screen is self:
+            self.run_worker(self._read(), name="replay", group="replay", exclusive=True)
+
+    async def _read(self) -> None:
+        try:
+            replay = await self.send(calls.get_replay(self.replay_id))
+        except HooktuiError as error:
+            self.show_error(error)
+            return
+        self._show(replay)
+
+    def _show(self, replay: Replay) -> None:
+        self.replay = replay
+        if self.query("#head"):
+            lines = progress_lines(replay, self.shell.glyphs, self.shell.clock())
+            self.query_one("#head", Lines).show(lines)
+            self.refresh_frame()
+            load = self._hooks.reload if self._hooks.loaded else self._hooks.load
+            self.run_worker(load(), name="hooks", group="hooks", exclusive=True)
+
+    async def changed(self, changes: FeedChanges) -> None:
+        """Read the replay again when it changed."""
+        if self.replay_id in changes.replays or changes.everything:
+            await self._read()
+
+    # -- commands
+
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that the replay is not read yet."""
+        if self.replay is None and name in self.actions.handlers:
+            return f"the replay is not read yet; {self.shell.key('reload')} reads it again"
+        if name == "open" and self._hooks.cursor_row is None:
+            return "there is no hook under the cursor"
+        return None
+
+    def on_windowed_list_opened(self) -> None:
+        """Open the hook under the cursor."""
+        self.run_command("open")
+
+    def on_windowed_list_moved(self) -> None:
+        """Draw what depends on the line under the cursor."""
+        self.refresh_frame()
+
+    def open(self) -> None:
+        """Open the hook under the cursor."""
+        if self._hooks.cursor_row is not None:
+            self.shell.navigation.open_hook(self._hooks.cursor_row.hook)
+
+    def deliveries(self) -> None:
+        """List the deliveries of the replay."""
+        self.shell.navigation.open_deliveries(f"replay:{self.replay_id}")
+
+    async def copy(self) -> None:
+        """Copy the replay's id."""
+        self.notice(await copy(self.app, self.replay_id, "the replay's id"), "good")

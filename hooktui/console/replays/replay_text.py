@@ -1,0 +1,222 @@
+"""Replays and their plans in words, bars and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from hooktui.console.deliveries.text import moment
+from hooktui.console.formatting import ago, counted
+from hooktui.console.glyphs import Glyphs
+from hooktui.console.widgets.styled import StyledLine, StyleName
+from hooktui.console.widgets.table import Column
+from hooktui.domain.clock import format_duration, from_rfc3339
+from hooktui.domain.wire.replays import (
+    PlannedSkip,
+    Replay,
+    ReplayHook,
+    ReplayPlan,
+    ReplaySelection,
+)
+
+RUNNING, PAUSED = "running", "paused"
+
+BAR: Final = 16
+"""Cells of the bar of a replay."""
+
+_TONES: Final[dict[str, StyleName]] = {
+    RUNNING: "accent", PAUSED: "warn", "finished": "good", "aborted": "quiet",
+}  # fmt: skip
+_WAITS: Final = {
+    "disabled": "its hook is disabled",
+    "breaker": "its breaker is open",
+    "paused": "delivery is paused",
+    "live_traffic": "live deliveries go first",
+    "disk": "the disk is nearly full",
+}
+
+
+def handled(replay: Replay) -> int:
+    """Return how many deliveries a replay has sent or retried."""
+    return replay.progress.sent + replay.progress.retried
+
+
+def share(replay: Replay) -> float | None:
+    """Return how far a replay is, 0 to 1; None while its total is not known."""
+    total = replay.progress.total
+    if replay.state == "finished":
+        return 1.0
+    return None if total is None else min(handled(replay) / max(total, 1), 1.0)
+
+
+def bar(done: float | None, glyphs: Glyphs, width: int = BAR) -> StyledLine:
+    """Return a bar of a share; only its frame while the share is not known."""
+    cells = 0 if done is None else int(done * width)
+    return (
+        (glyphs.bar_waiting * cells, "accent"),
+        (glyphs.dot * (width - cells), "quiet"),
+    )
+
+
+def percent(done: float | None) -> str:
+    """Return a share in percent; 100 % only when all is done."""
+    return "" if done is None else f"{int(done * 100)}%"
+
+
+def hooks_words(replay: Replay) -> str:
+    """Return the hooks of a replay: the name of one, else how many."""
+    if len(replay.hooks) == 1:
+        return f"{replay.hooks[0].hook} {replay.hooks[0].name}"
+    return counted(len(replay.hooks), "hook")
+
+
+def left_words(replay: Replay) -> str:
+    """Return how long a replay still takes, or why it does not go on."""
+    if replay.state == RUNNING and replay.progress.estimate_s is not None:
+        return format_duration(replay.progress.estimate_s)
+    return replay.state_reason or ""
+
+
+def skipped_words(skipped: Mapping[str, int]) -> str:
+    """Return what was skipped and why: ``412 purged, 3 waiting``."""
+    return ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
+
+
+def selection_words(selection: ReplaySelection, now_ms: int) -> str:
+    """Return what a replay selects, in one line."""
+    parts = [selection.mode]
+    if selection.cause is not None:
+        parts.append(f"cause {selection.cause}")
+    if selection.since is not None:
+        parts.append(f"from {moment(from_rfc3339(selection.since), now_ms)}")
+    if selection.until is not None:
+        parts.append(f"to {moment(from_rfc3339(selection.until), now_ms)}")
+    if selection.filter is not None:
+        parts.append(f"filter {selection.filter}")
+    return ", ".join(parts)
+
+
+def replay_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Replay], ...]:
+    """Return the columns of the list of replays."""
+
+    def state(replay: Replay) -> StyledLine:
+        return ((replay.state, _TONES.get(replay.state, "plain")),)
+
+    def failed(replay: Replay) -> StyledLine:
+        count = replay.progress.failed
+        return ((f"{count:,}", "bad" if count else "quiet"),)
+
+    def waits(replay: Replay) -> StyledLine:
+        return ((left_words(replay), "warn" if replay.state == PAUSED else "plain"),)
+
+    return (
+        Column(name="state", title="state", cell=state, width=8, priority=0),
+        Column(name="hooks", title="hooks", cell=hooks_words, width=12, grow=2, most=30,
+               priority=0),
+        Column(name="mode", title="mode", cell=lambda r: ((r.selection.mode, "quiet"),), width=10,
+               priority=3),
+        Column(name="bar", title="", cell=lambda r: bar(share(r), glyphs), width=BAR, priority=1),
+        Column(name="percent", title="done", cell=lambda r: ((percent(share(r)), "strong"),),
+               width=4, align="right", priority=0),
+        Column(name="rate", title="rate", cell=lambda r: ((f"{r.rate_per_s:g}/s", "plain"),),
+               width=7, align="right", priority=2),
+        Column(name="failed", title="failed", cell=failed, width=6, align="right", priority=0),
+        Column(name="left", title="time left", cell=waits, width=12, grow=4, most=50, priority=0),
+        Column(name="by", title="by", cell=lambda r: ((r.created_by, "quiet"),), width=8, grow=1,
+               most=16, priority=4),
+        Column(name="made", title="began", cell=lambda r: ((ago(r.created_at, clock()), "quiet"),),
+               width=5, align="right", priority=2),
+        Column(name="id", title="replay", cell=lambda r: ((r.id, "quiet"),), width=17, priority=5),
+    )  # fmt: skip
+
+
+def hook_columns() -> tuple[Column[ReplayHook], ...]:
+    """Return the columns of the hooks of one replay."""
+
+    def why(hook: ReplayHook) -> StyledLine:
+        waits = _WAITS.get(hook.waits_for or "", hook.waits_for or "")
+        return ((hook.reason or (f"waits: {waits}" if waits else ""), "warn"),)
+
+    def state(hook: ReplayHook) -> StyledLine:
+        words = {"walking": "sending", "set_aside": "set aside"}.get(hook.state, hook.state)
+        return ((words, "warn" if hook.state == "set_aside" else "plain"),)
+
+    return (
+        Column(name="hook", title="hook", cell=lambda h: f"{h.hook} {h.name}", width=14, grow=2,
+               most=36, priority=0),
+        Column(name="state", title="state", cell=state, width=9, priority=0),
+        Column(name="sent", title="sent", cell=lambda h: ((f"{h.sent:,}", "plain"),), width=8,
+               align="right", priority=0),
+        Column(name="retried", title="retried", cell=lambda h: ((f"{h.retried:,}", "plain"),),
+               width=8, align="right", priority=1),
+        Column(name="skipped", title="skipped",
+               cell=lambda h: ((skipped_words(h.skipped), "quiet"),), width=14, grow=2, most=40,
+               priority=2),
+        Column(name="why", title="why", cell=why, width=16, grow=4, most=60, priority=1),
+    )  # fmt: skip
+
+
+def progress_lines(replay: Replay, glyphs: Glyphs, now_ms: int) -> list[StyledLine]:
+    """Return the head of one replay: how far it is, its results, what it selects."""
+    done, progress = share(replay), replay.progress
+    of_total = "" if progress.total is None else f" of {progress.total:,}"
+    state: StyledLine = (
+        ("  ", "plain"),
+        *bar(done, glyphs, 2 * BAR),
+        (f"  {percent(done)}", "strong"),
+        (f"  {handled(replay):,}{of_total} at {replay.rate_per_s:g}/s", "plain"),
+    )
+    left = left_words(replay)
+    if left:
+        words = f"  {left} left" if replay.state == RUNNING else f"  {left}"
+        state = (*state, (words, _TONES.get(replay.state, "plain")))
+    results: StyledLine = (
+        (f"  {progress.delivered:,} delivered", "good" if progress.delivered else "quiet"),
+        (f"   {progress.failed:,} failed", "bad" if progress.failed else "quiet"),
+        (f"   {progress.waiting:,} waiting", "plain"),
+        (f"   {progress.cancelled:,} cancelled", "quiet"),
+    )
+    if progress.skipped:
+        results = (*results, (f"   skipped: {skipped_words(progress.skipped)}", "warn"))
+    what: StyledLine = ((f"  {selection_words(replay.selection, now_ms)}", "quiet"),)
+    return [state, results, what]
+
+
+def plan_lines(plan: ReplayPlan, glyphs: Glyphs, now_ms: int) -> list[StyledLine]:
+    """Return a plan to read: what would be sent, how long it takes, what is skipped and why."""
+    counting = "" if plan.complete else f" so far {glyphs.ellipsis}"
+    first: list[tuple[str, StyleName]] = [
+        (f" {counted(plan.total, 'delivery')}{counting}", "strong")
+    ]
+    if plan.total:
+        first.append(
+            (f", about {format_duration(plan.estimate_s)} at {plan.rate_per_s:g}/s", "plain")
+        )
+    if plan.oldest_at is not None and plan.newest_at is not None:
+        oldest, newest = (
+            moment(from_rfc3339(at), now_ms) for at in (plan.oldest_at, plan.newest_at)
+        )
+        first.append((f"; events of {oldest} to {newest}", "quiet"))
+    lines: list[StyledLine] = [first]
+    if plan.retrying:
+        lines.append(((f" {plan.retrying:,} of them wait for a retry and are tried now", "plain"),))
+    if plan.duplicates:
+        had = "has had one" if plan.duplicates == 1 else "has had them"
+        lines.append(((f" {plan.duplicates:,} of them again: the receiver {had} before", "warn"),))
+    for hook in plan.hooks:
+        waits = _WAITS.get(hook.waits_for or "", "")
+        line: list[tuple[str, StyleName]] = [
+            (f"   hook {hook.hook} ", "quiet"),
+            (hook.name, "plain"),
+            (f"  {hook.selected:,}", "plain"),
+        ]
+        if waits:
+            line.append((f"  will wait: {waits}", "warn"))
+        lines.append(line)
+    lines += [((f" skips {_skip_words(skip)}", "quiet"),) for skip in plan.skipped]
+    lines += [((f" ! {warning}", "warn"),) for warning in plan.warnings]
+    return lines
+
+
+def _skip_words(skip: PlannedSkip) -> str:
+    return f"{skip.count:,} of hook {skip.hook}: {skip.explanation}"

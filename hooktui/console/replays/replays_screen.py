@@ -1,0 +1,111 @@
+"""The replays of the account, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from hooktui.client import calls
+from hooktui.console.deliveries.tabs import DELIVERY_TABS
+from hooktui.console.frame.list_screen import ListScreen
+from hooktui.console.registry import Command, relabel
+from hooktui.console.replays.replay_actions import ReplayActions
+from hooktui.console.replays.replay_text import replay_columns
+from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.terminal import copy
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine
+from hooktui.console.widgets.table import Column
+from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.replays import Replay, ReplaySelection
+
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call
+
+TIMES_S: Final = 15.0
+"""Between two looks whether "4m" has become "5m"."""
+
+
+class ReplaysScreen(ListScreen[Replay]):
+    """All replays of the account."""
+
+    HEADING = "Replays"
+    TOP_SCREEN = "Deliveries"
+    NOUN = "replay"
+    ROW_COMMANDS = ("open", "activate", "delete", "larger", "smaller", "copy")
+    TABS = DELIVERY_TABS
+    DESCENDING = True
+    FIRST = ("oldest", "newest")
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
+        "open", "replay", "activate", "delete", "larger", "smaller", "copy", "order", "previous",
+        "next",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(open=self.open, replay=self.replay, copy=self.copy)
+        self.actions = ReplayActions(self, lambda: self.cursor_row, self._changed)
+        self.parts = (*self.parts, self.actions)
+
+    def command_labels(self) -> tuple[Command, ...]:
+        """Return the labels for the replay under the cursor."""
+        return (relabel("replay", "new", "Plan another replay"), *self.actions.labels())
+
+    def columns(self) -> Sequence[Column[Replay]]:
+        """Return the columns."""
+        return replay_columns(self.shell.glyphs, self.shell.clock)
+
+    def row_id(self, row: Replay) -> str:
+        """Return its id."""
+        return row.id
+
+    def call_of(self, query: PageQuery) -> Call[Page[Replay]]:
+        """Ask for the replays."""
+        return calls.list_replays(self.shell.account.number, **query)
+
+    def empty_lines(self) -> tuple[StyledLine, ...]:
+        """Say what a replay is, and how to begin one."""
+        return (
+            (("  No replays yet.", "strong"),),
+            (),
+            (
+                (
+                    "  A replay sends a range of events again, at a rate of its own, below live",
+                    "quiet",
+                ),
+            ),
+            (("  traffic. It can be paused, and goes on after a restart.", "quiet"),),
+            (),
+            (
+                (f"  {self.shell.key('replay')}", "accent"),
+                ("  plans one; nothing is sent by that", "plain"),
+            ),
+        )
+
+    def on_mount(self) -> None:
+        """Load the list, and look now and then whether "4m" has become "5m"."""
+        super().on_mount()
+        self.set_interval(TIMES_S, self.listing.refresh_times)
+
+    async def changed(self, changes: FeedChanges) -> None:
+        """Show what changed."""
+        if changes.replays or changes.everything:
+            await self.listing.reload()
+
+    def _changed(self, _: Replay) -> None:
+        self.add_changes(FeedChanges(everything=True))
+
+    def open(self) -> None:
+        """Open the replay under the cursor."""
+        if self.cursor_row is not None:
+            self.shell.navigation.open_replay(self.cursor_row.id)
+
+    def replay(self) -> None:
+        """Plan another replay."""
+        self.shell.navigation.open_replay_form(ReplaySelection(hooks="all", mode="failed"))
+
+    async def copy(self) -> None:
+        """Copy the replay's id."""
+        row = self.listing.cursor_row
+        if row is not None:
+            self.notice(await copy(self.app, row.id, "the replay's id"), "good")
