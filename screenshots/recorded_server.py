@@ -100,6 +100,9 @@ class StillEngine:
         cut = LimitedBy(kind="overload", response="503", in_flight=FIRST_LIMIT, at=at)
         return HookPace(in_flight=0, in_flight_limit=1, limited_by=cut, overloads=1)
 
+    def limit_history(self, hook: HookId) -> None:
+        """Return None: a limit over time would have the time of the recording."""
+
 
 @asynccontextmanager
 async def recorded_server(
