@@ -21,12 +21,15 @@ from hooktui.api.service import Service
 from hooktui.cli.main import COMMANDS, command_table
 from hooktui.console import registry
 from hooktui.console.hooks.verification_snippets import snippets as all_snippets
+from hooktui.domain.alerts import AlertType
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.deliveries import Load, Outcome
 from hooktui.domain.ids import HookId
 from hooktui.domain.roles import Need
+from hooktui.domain.wire.alerts import AlertPath
 from hooktui.domain.wire.hooks import HookPace
 from hooktui.domain.wire.server import Backlog, DatabaseInfo
+from hooktui.domain.wire.undelivered import UndeliveredTotals
 from hooktui.server.settings import Settings
 from hooktui.store import queries
 
@@ -178,7 +181,18 @@ class _Store:
     async def info(self) -> DatabaseInfo:
         return DatabaseInfo(kind="sqlite", version="", location="", size=0, wal_size=0)
 
+    def alert_hooks(self) -> frozenset[int]:
+        return frozenset()
+
     async def read(self, query: object, *_arguments: object) -> object:
+        if query is queries.alert_path:
+            return AlertPath(state="ok")
+        if query is queries.alerts_by_type:
+            return dict.fromkeys(AlertType, 0)
+        if query is queries.undelivered_totals:
+            return UndeliveredTotals()
+        if query is queries.count_running:
+            return 0
         if query is queries.backlog:
             return Backlog(count=0, held=0, oldest_due_at=None, hooks=())
         return {"active": 0, "disabled": 0, "breaker_open": 0}

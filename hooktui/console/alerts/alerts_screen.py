@@ -75,12 +75,12 @@ class AlertsScreen(ListScreen[Alert]):
         return calls.list_alerts(self.shell.account.number, state=self.STATE, **query)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Say that nothing is wrong, and who is told when something is."""
+        """Say that nothing is wrong, and which hooks get alerts."""
         return (
             (("  No open alerts.", "strong"),),
             (),
             (("  An alert says that a hook is failing, was disabled, or that something", "quiet"),),
-            (("  was given up. Hooks that subscribe to the group hooktui are told.", "quiet"),),
+            (("  was given up. Hooks that subscribe to the group hooktui get an event.", "quiet"),),
         )
 
     def on_mount(self) -> None:

@@ -197,7 +197,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         retrying = f" {group.retrying:,} that are retried are cancelled." if group.retrying else ""
         question = Question(
             f"Give up {name}?",
-            f"The receiver never gets {what}, unless somebody sends them again.{retrying}",
+            f"The receiver never gets {what}, unless they are sent again.{retrying}",
             [DialogOption("n", "Cancel", "cancel"), DialogOption("y", "Give up", "give up")],
         )
         if await self.app.push_screen_wait(question) != "give up":

@@ -71,7 +71,7 @@ def hooks_words(replay: Replay) -> str:
 
 
 def left_words(replay: Replay) -> str:
-    """Return how long a replay still takes, or why it does not go on."""
+    """Return how long a replay still takes, or why it does not continue."""
     if replay.state == RUNNING and replay.progress.estimate_s is not None:
         return format_duration(replay.progress.estimate_s)
     return replay.state_reason or ""

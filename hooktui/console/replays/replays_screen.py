@@ -74,7 +74,7 @@ class ReplaysScreen(ListScreen[Replay]):
                     "quiet",
                 ),
             ),
-            (("  traffic. It can be paused, and goes on after a restart.", "quiet"),),
+            (("  traffic. It can be paused, and continues after a restart.", "quiet"),),
             (),
             (
                 (f"  {self.shell.key('replay')}", "accent"),

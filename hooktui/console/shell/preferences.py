@@ -65,7 +65,7 @@ class Preferences:
         theme: a theme's name; None: not set.
         mouse: whether the console takes the mouse.
         ascii: whether only ASCII glyphs are drawn; None: decided by the terminal.
-        notify: how the terminal tells of new alerts while it has no focus.
+        notify: how the terminal announces new alerts while it has no focus.
         problems: what is wrong with it, in sentences.
     """
 

@@ -381,7 +381,7 @@ def set_aside(tx: Tx, token: int, replay: int, hook: HookId | None) -> None:
 
 
 def _pause_itself(tx: Tx, row: _Row, reason: str) -> None:
-    """Pause a replay that cannot go on, and open its alert."""
+    """Pause a replay that cannot continue, and open its alert."""
     _change(tx, row, ReplayState.PAUSED, SERVER, reason)
     tx.audit(
         SERVER, "replay.pause", _target(row.id), account=row.account_id, after={"reason": reason}
