@@ -87,6 +87,27 @@ async def event(guide: Guide) -> None:
     guide.app.navigation.open_event(next(one for one in page.data if one.skipped).id)
 
 
+async def undelivered(guide: Guide) -> None:
+    await guide.listed()
+    await guide.type("8")
+    await guide.sees("[All]")
+    await guide.settled()
+    await guide.press("right_square_bracket")
+
+
+async def replay(guide: Guide) -> None:
+    """Plan a replay of what a receiver responded 5xx to, from the list of groups."""
+    await undelivered(guide)
+    await guide.sees("http_5xx")
+    await guide.settled()
+    await guide.press("down", "down", "down", "R")
+
+
+async def alerts(guide: Guide) -> None:
+    await guide.listed()
+    await guide.press("9")
+
+
 async def engine(guide: Guide) -> None:
     await guide.listed()
     await guide.press("4")
@@ -205,6 +226,9 @@ PICTURES = (
     Picture("events", WIDE, events, "job."),
     Picture("event", WIDE, event, "disabled"),
     Picture("emit", WIDE, emit, "JSON"),
+    Picture("undelivered", WIDE, undelivered, "http_5xx"),
+    Picture("replay", WIDE, replay, "of them wait"),
+    Picture("alerts", WIDE, alerts, "is failing"),
     Picture("engine", WIDE, engine, "breaker"),
     Picture("audit", WIDE, audit, "hook.create"),
     Picture("audit-entry", WIDE, audit_entry, "410 Gone"),

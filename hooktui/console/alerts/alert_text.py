@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from hooktui.console.deliveries.text import moment
-from hooktui.console.formatting import ago
+from hooktui.console.formatting import ago, counted
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import from_rfc3339
@@ -37,9 +37,10 @@ def alert_columns(clock: Callable[[], int], *, resolved: bool) -> tuple[Column[A
         return ((ago(alert.resolved_at, clock()), "plain"),)
 
     def notified(alert: Alert) -> StyledLine:
-        if alert.announced_at is None:
-            return (("nobody yet", "quiet"),)
-        return ((f"{alert.hooks_notified} at {ago(alert.announced_at, clock())}", "quiet"),)
+        if not alert.hooks_notified:
+            return (("no hook", "quiet"),)
+        hooks = counted(alert.hooks_notified, "hook")
+        return ((f"{hooks}, {ago(alert.announced_at, clock())}", "quiet"),)
 
     def count(alert: Alert) -> StyledLine:
         return ((f"{alert.count:,}" if alert.count > 1 else "", "plain"),)
@@ -48,14 +49,14 @@ def alert_columns(clock: Callable[[], int], *, resolved: bool) -> tuple[Column[A
     return (
         Column(name="opened", title="since", cell=opened, width=5, align="right", priority=0),
         *((end,) if resolved else ()),
-        Column(name="state", title="state", cell=state, width=12, grow=1, most=24, priority=0),
-        Column(name="type", title="alert", cell=lambda a: ((a.type, "plain"),), width=18,
-               priority=2),
-        Column(name="summary", title="what", cell=lambda a: a.summary, width=24, grow=6, most=90,
-               priority=0),
+        Column(name="state", title="state", cell=state, width=12, grow=1, most=20, priority=0),
+        Column(name="summary", title="what", cell=lambda a: a.summary, width=56, least=24, grow=6,
+               most=90, priority=0),
         Column(name="count", title="times", cell=count, width=6, align="right", priority=1),
-        Column(name="notified", title="notified", cell=notified, width=12, priority=3),
+        Column(name="notified", title="notified", cell=notified, width=14, priority=3),
         Column(name="by", title="by", cell=lambda a: ((a.changed_by, "quiet"),), width=8,
-               priority=3),
-        Column(name="id", title="id", cell=lambda a: ((a.id, "quiet"),), width=17, priority=5),
+               priority=4),
+        Column(name="type", title="alert", cell=lambda a: ((a.type, "plain"),), width=18,
+               priority=5),
+        Column(name="id", title="id", cell=lambda a: ((a.id, "quiet"),), width=17, priority=6),
     )  # fmt: skip

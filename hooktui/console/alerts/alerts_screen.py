@@ -43,7 +43,7 @@ class AlertsScreen(ListScreen[Alert]):
     STATE: ClassVar[str | None] = None
     """The state that the server is asked for; None: every state but resolved."""
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
-        "open", "acknowledge", "snooze", "copy", "order", "previous", "next",
+        "open", "acknowledge", "snooze", "copy", "order", "next",
     )  # fmt: skip
     COMMAND_LABELS = (relabel("open", "open", "Open what the alert is about"),)
 
@@ -75,12 +75,23 @@ class AlertsScreen(ListScreen[Alert]):
         return calls.list_alerts(self.shell.account.number, state=self.STATE, **query)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Say that nothing is wrong, and which hooks get alerts."""
+        """Say what alerts are, and which hooks get them."""
         return (
             (("  No open alerts.", "strong"),),
             (),
-            (("  An alert says that a hook is failing, was disabled, or that something", "quiet"),),
-            (("  was given up. Hooks that subscribe to the group hooktui get an event.", "quiet"),),
+            (
+                (
+                    "  An alert opens when a hook fails or is disabled, when deliveries are given",
+                    "quiet",
+                ),
+            ),
+            (
+                (
+                    "  up or late, and when a replay pauses. Each is also sent as an event to the",
+                    "quiet",
+                ),
+            ),
+            (("  hooks that subscribe to the group hooktui.", "quiet"),),
         )
 
     def on_mount(self) -> None:
@@ -94,13 +105,6 @@ class AlertsScreen(ListScreen[Alert]):
             await self.listing.reload()
 
     # -- commands
-
-    def own_disabled_reason(self, name: str) -> str | None:
-        """Return that an alert has ended."""
-        alert = self.cursor_row
-        if name in ("acknowledge", "snooze") and alert is not None and alert.state == "resolved":
-            return f"{alert.key} has ended"
-        return None
 
     def open(self) -> None:
         """Open what the alert is about: deliveries, a replay, a hook, or the engine."""
@@ -130,6 +134,7 @@ class ResolvedAlertsScreen(AlertsScreen):
     HEADING = "Resolved alerts"
     TOP_SCREEN = "Alerts"
     STATE = "resolved"
+    COMMAND_NAMES = ("open", "copy", "order", "previous")
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Say that no alert has ended yet."""

@@ -64,7 +64,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
     FIRST = ("oldest", "newest")
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "resend", "cancel", "replay", "filter", "mark", "mark_all", "copy", "order",
-        "previous", "next", "emit",
+        "next", "emit",
     )  # fmt: skip
 
     def __init__(self, filter_text: str = "") -> None:

@@ -11,6 +11,7 @@ from textual.worker import Worker
 
 from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.notices import OLDER_SERVER, is_older_server
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.screen_tabs import ScreenTab, ScreenTabs
@@ -19,7 +20,7 @@ from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.errors import NotAllowed
+from hooktui.domain.errors import NotAllowed, NotFound
 from hooktui.domain.roles import Need, allows, why_not
 from hooktui.domain.wire.pages import Page
 
@@ -189,13 +190,17 @@ class ListScreen(ConsoleScreen, Generic[T]):
             page = await self.send(call)
         except NotAllowed as refusal:
             return self._barred(refusal.detail)
+        except NotFound as error:
+            if not is_older_server(error):
+                raise
+            return self._barred(OLDER_SERVER, f"{self.HEADING}: not on this server.")
         self.listing.empty = self.empty_lines()
         return page
 
-    def _barred(self, reason: str) -> Page[T]:
+    def _barred(self, reason: str, title: str = "") -> Page[T]:
         lines = textwrap.wrap(f"{reason[:1].upper()}{reason[1:]}.", _LINE)
         self.listing.empty = (
-            ((f"  {self.HEADING} are not shown to you.", "strong"),),
+            ((f"  {title or f'{self.HEADING} are not shown to you.'}", "strong"),),
             (),
             *(((f"  {line}", "plain"),) for line in lines),
             (),

@@ -10,7 +10,7 @@ from textual.screen import Screen
 
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.chrome import StatusLine
-from hooktui.domain.errors import HooktuiError, TooManyRequests, Unavailable
+from hooktui.domain.errors import HooktuiError, NotFound, TooManyRequests, Unavailable
 
 if TYPE_CHECKING:
     from hooktui.console.shell.contract import Shell
@@ -93,8 +93,18 @@ class Notices:
         return next(lines, None)
 
 
+OLDER_SERVER: Final = "this server is older than the console and cannot do this; upgrade the server"
+
+
+def is_older_server(error: HooktuiError) -> bool:
+    """Return whether the server has no route for a call, not merely no such object."""
+    return isinstance(error, NotFound) and error.detail.startswith("there is nothing at /")
+
+
 def error_text(error: HooktuiError) -> str:
     """Return an error in words, with when to try again where the server says so."""
+    if is_older_server(error):
+        return OLDER_SERVER
     if isinstance(error, TooManyRequests | Unavailable) and error.retry_after_s > 1:
         return f"{error}; try again in {error.retry_after_s} s"
     return str(error)

@@ -70,11 +70,24 @@ def hooks_words(replay: Replay) -> str:
     return counted(len(replay.hooks), "hook")
 
 
+def waits_words(replay: Replay) -> str:
+    """Return for what hooks of a replay wait; empty: none does."""
+    waiting = [hook for hook in replay.hooks if hook.waits_for]
+    if len(waiting) > 1:
+        return f"{counted(len(waiting), 'hook')} wait"
+    return f"waits: {_waits(waiting[0].waits_for)}" if waiting else ""
+
+
 def left_words(replay: Replay) -> str:
     """Return how long a replay still takes, or why it does not continue."""
-    if replay.state == RUNNING and replay.progress.estimate_s is not None:
-        return format_duration(replay.progress.estimate_s)
-    return replay.state_reason or ""
+    if replay.state != RUNNING:
+        return replay.state_reason or ""
+    estimate_s = replay.progress.estimate_s
+    return waits_words(replay) or ("" if not estimate_s else format_duration(estimate_s))
+
+
+def _waits(reason: str | None) -> str:
+    return _WAITS.get(reason or "", reason or "")
 
 
 def skipped_words(skipped: Mapping[str, int]) -> str:
@@ -107,7 +120,8 @@ def replay_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Rep
         return ((f"{count:,}", "bad" if count else "quiet"),)
 
     def waits(replay: Replay) -> StyledLine:
-        return ((left_words(replay), "warn" if replay.state == PAUSED else "plain"),)
+        waiting = replay.state == PAUSED or waits_words(replay)
+        return ((left_words(replay), "warn" if waiting else "plain"),)
 
     return (
         Column(name="state", title="state", cell=state, width=8, priority=0),
@@ -134,7 +148,7 @@ def hook_columns() -> tuple[Column[ReplayHook], ...]:
     """Return the columns of the hooks of one replay."""
 
     def why(hook: ReplayHook) -> StyledLine:
-        waits = _WAITS.get(hook.waits_for or "", hook.waits_for or "")
+        waits = _waits(hook.waits_for)
         return ((hook.reason or (f"waits: {waits}" if waits else ""), "warn"),)
 
     def state(hook: ReplayHook) -> StyledLine:
@@ -166,10 +180,11 @@ def progress_lines(replay: Replay, glyphs: Glyphs, now_ms: int) -> list[StyledLi
         (f"  {percent(done)}", "strong"),
         (f"  {handled(replay):,}{of_total} at {replay.rate_per_s:g}/s", "plain"),
     )
-    left = left_words(replay)
+    left, waits = left_words(replay), waits_words(replay)
     if left:
-        words = f"  {left} left" if replay.state == RUNNING else f"  {left}"
-        state = (*state, (words, _TONES.get(replay.state, "plain")))
+        timed = replay.state == RUNNING and not waits
+        tone = "warn" if waits else _TONES.get(replay.state, "plain")
+        state = (*state, (f"  {left} left" if timed else f"  {left}", tone))
     results: StyledLine = (
         (f"  {progress.delivered:,} delivered", "good" if progress.delivered else "quiet"),
         (f"   {progress.failed:,} failed", "bad" if progress.failed else "quiet"),
@@ -204,7 +219,7 @@ def plan_lines(plan: ReplayPlan, glyphs: Glyphs, now_ms: int) -> list[StyledLine
         had = "has had one" if plan.duplicates == 1 else "has had them"
         lines.append(((f" {plan.duplicates:,} of them again: the receiver {had} before", "warn"),))
     for hook in plan.hooks:
-        waits = _WAITS.get(hook.waits_for or "", "")
+        waits = _waits(hook.waits_for)
         line: list[tuple[str, StyleName]] = [
             (f"   hook {hook.hook} ", "quiet"),
             (hook.name, "plain"),

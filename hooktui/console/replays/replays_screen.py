@@ -38,7 +38,6 @@ class ReplaysScreen(ListScreen[Replay]):
     FIRST = ("oldest", "newest")
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "replay", "activate", "delete", "larger", "smaller", "copy", "order", "previous",
-        "next",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -70,15 +69,15 @@ class ReplaysScreen(ListScreen[Replay]):
             (),
             (
                 (
-                    "  A replay sends a range of events again, at a rate of its own, below live",
+                    "  A replay sends past events again, at a rate of its own; live deliveries go",
                     "quiet",
                 ),
             ),
-            (("  traffic. It can be paused, and continues after a restart.", "quiet"),),
+            (("  first. It can be paused, and continues after a restart of the server.", "quiet"),),
             (),
             (
                 (f"  {self.shell.key('replay')}", "accent"),
-                ("  plans one; nothing is sent by that", "plain"),
+                ("  plans one; nothing is sent before you run it", "plain"),
             ),
         )
 
