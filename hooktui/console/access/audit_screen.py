@@ -198,9 +198,9 @@ class AuditEntryScreen(ConsoleScreen):
         with VerticalScroll():
             yield Lines(id="entry")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Fill in the lines."""
-        super().on_mount()
+        super().begin()
         arrow = "->" if self.shell.options.ascii else "→"
         lines = entry_lines(self.entry, self.shell.clock(), arrow)
         self.query_one("#entry", Lines).show(lines)

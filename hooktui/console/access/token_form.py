@@ -76,9 +76,9 @@ class TokenForm(ConsoleScreen):
         yield Note(id="note-expires")
         yield Note(id="summary")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Begin with the name."""
-        super().on_mount()
+        super().begin()
         for typed in self.query(Input):
             typed.cursor_blink = False
         self.query_one("#name", Input).focus()
@@ -192,9 +192,9 @@ class NewTokenScreen(ConsoleScreen):
         yield TokenLine("*" if self.shell.options.ascii else "•", id="token")
         yield Note(id="how")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Fill in the words, and show the token."""
-        super().on_mount()
+        super().begin()
         key = self.shell.key
         self.query_one("#about", Note).show(
             "This token is shown here and never again: hooktui keeps only a hash of it. Copy it"

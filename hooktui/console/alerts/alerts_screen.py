@@ -12,7 +12,6 @@ from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen_tabs import ScreenTab
 from hooktui.console.registry import TOP_SCREENS, relabel
 from hooktui.console.shell.feed_changes import FeedChanges
-from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
@@ -21,9 +20,6 @@ from hooktui.domain.wire.pages import Page
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
-
-TIMES_S: Final = 15.0
-"""Between two looks whether "4m" has become "5m"."""
 
 _TABS: Final = (
     ScreenTab("Open", "alerts.alerts_screen:AlertsScreen"),
@@ -94,11 +90,6 @@ class AlertsScreen(ListScreen[Alert]):
             (("  hooks that subscribe to the group hooktui.", "quiet"),),
         )
 
-    def on_mount(self) -> None:
-        """Load the list, and look now and then whether "4m" has become "5m"."""
-        super().on_mount()
-        self.set_interval(TIMES_S, self.listing.refresh_times)
-
     async def changed(self, changes: FeedChanges) -> None:
         """Show what changed."""
         if changes.alerts or changes.everything:
@@ -120,12 +111,6 @@ class AlertsScreen(ListScreen[Alert]):
             navigation.open_hook(alert.hook)
         else:
             navigation.go(next(top for top in TOP_SCREENS if top.name == "engine"))
-
-    async def copy(self) -> None:
-        """Copy the alert's id."""
-        row = self.listing.cursor_row
-        if row is not None:
-            self.notice(await copy(self.app, row.id, "the alert's id"), "good")
 
 
 class ResolvedAlertsScreen(AlertsScreen):

@@ -7,15 +7,20 @@ resend of all that match is a replay, so that it has a plan, a rate and an end.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from typing import Final
 
 from hooktui.console.deliveries.matching import AllMatching, Matching
 from hooktui.console.formatting import counted
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.shell.contract import Shell
+from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 from hooktui.domain.wire.replays import ReplaySelection
+
+_DAY_MS: Final = 24 * 3600 * 1000
 
 
 class DeliveryActions(ScreenPart):
@@ -74,10 +79,15 @@ class DeliveryActions(ScreenPart):
 
     def resend(self) -> Coroutine[None, None, None] | None:
         """Send each delivery again: a final one as a new delivery, a waiting one now."""
-        if self._all is not None:
-            self._screen.shell.navigation.open_replay_form(
+        if self._matching is not None and self._matching.chosen is not None:
+            chosen, shell = self._matching.chosen, self._screen.shell
+            shell.navigation.open_replay_form(
                 ReplaySelection(
-                    hooks="all", mode="sent", until=self._all.until, filter=self._all.query or None
+                    hooks=self._matching.hooks,
+                    mode="sent",
+                    since=_oldest(shell),
+                    until=chosen.until,
+                    filter=chosen.query or None,
                 )
             )
             return None
@@ -201,6 +211,13 @@ def _resent_words(selected: Sequence[Delivery | DeliveryDetail], sent: Sequence[
     if sent[0].id == selected[0].id:
         return f"{sent[0].id} is due now"
     return f"sent again as {sent[0].id}"
+
+
+def _oldest(shell: Shell) -> str:
+    """Return a time before every event that the server still keeps (RFC 3339)."""
+    keep = None if shell.status.latest is None else shell.status.latest.keep
+    days = 0.0 if keep is None else keep.days
+    return to_rfc3339(shell.clock() - round(days * _DAY_MS) if days else 0)
 
 
 def _matching_disabled_reason(name: str, matching: Matching) -> str | None:

@@ -20,7 +20,6 @@ from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import KeyOf
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.session_state import ScreenState
-from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
 
 BUSY_S: Final = 1.0
 """While deliveries run, the list is read again this often, not for each one."""
-
-TIMES_S: Final = 15.0
-"""Between two looks whether a clock time needs its date by now."""
 
 
 def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
@@ -89,6 +85,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
             active=lambda: self.matching.chosen is None,
             narrowed=lambda: bool(self.filter.text),
             needing=("open", "copy", "mark"),
+            marks_all=False,
         )
         bulk = BulkRunner(self)
         actions = DeliveryActions(
@@ -130,11 +127,6 @@ class DeliveriesScreen(ListScreen[Delivery]):
         if self.filter.text:
             return no_match("No delivery matches the filter.", "all deliveries", key)
         return _empty(key)
-
-    def on_mount(self) -> None:
-        """Load the list, and look now and then whether a clock time needs its date."""
-        super().on_mount()
-        self.set_interval(TIMES_S, self.listing.refresh_times)
 
     async def changed(self, changes: FeedChanges) -> None:
         """Show what changed, not more than once a second."""
@@ -207,12 +199,6 @@ class DeliveriesScreen(ListScreen[Delivery]):
         self.shell.navigation.open_replay_form(
             ReplaySelection(hooks="all", mode="failed", filter=self.filter.text or None)
         )
-
-    async def copy(self) -> None:
-        """Copy the delivery's id."""
-        row = self.listing.cursor_row
-        if row is not None:
-            self.notice(await copy(self.app, row.id, "the delivery's id"), "good")
 
     def back(self) -> None:
         """Undo one narrowing after the other, then leave."""

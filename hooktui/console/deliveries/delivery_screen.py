@@ -45,6 +45,7 @@ from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail
 from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.replays import ReplaySelection
 
 MOST_STEPS: Final = 8
 """Lines of the time line before it scrolls: the text below needs the room more."""
@@ -59,7 +60,7 @@ class DeliveryScreen(ConsoleScreen):
     HEADING = "Delivery"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "resend", "cancel", "previous", "next", "compare", "raw", "copy", "copy_as", "mark",
-        "open", "wrap", "search", "match_before",
+        "open", "wrap", "search", "match_before", "replay",
     )  # fmt: skip
     DEFAULT_CSS = """
     DeliveryScreen #attempts { height: 3; max-height: 38%; }
@@ -77,6 +78,7 @@ class DeliveryScreen(ConsoleScreen):
             wrap=self.wrap,
             raw=self.raw,
             copy=self.copy,
+            replay=self.replay,
             copy_as=self.copy_as,
         )
         self.search = SearchPart(self, lambda: self.document)
@@ -131,9 +133,9 @@ class DeliveryScreen(ConsoleScreen):
         )
         yield JsonView(id="document")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Read the delivery."""
-        super().on_mount()
+        super().begin()
         self.set_interval(CLOCK_S, self._draw_head)
         self.run_worker(self._read(), name="delivery", group="delivery", exclusive=True)
 
@@ -262,6 +264,12 @@ class DeliveryScreen(ConsoleScreen):
         self.document.focus()
 
     # -- commands
+
+    def replay(self) -> None:
+        """Plan a replay of what its hook did not get."""
+        if self.delivery is not None:
+            hooks = (self.delivery.hook,)
+            self.shell.navigation.open_replay_form(ReplaySelection(hooks=hooks))
 
     def own_disabled_reason(self, name: str) -> str | None:
         """Return that the delivery is not read yet, or that there is nothing to compare."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from hooktui.console.formatting import counted
 from hooktui.console.frame.parts import Handler, ScreenPart
@@ -45,6 +45,7 @@ class AllMatching(ScreenPart):
         listing: returns the list.
         query: returns the filter of the list.
         active: returns whether the list is in sight.
+        hooks: the hooks of the list.
 
     Attributes:
         chosen: what is chosen; None: the marks count.
@@ -56,16 +57,17 @@ class AllMatching(ScreenPart):
         listing: Callable[[], WindowedList[Any]],
         query: Callable[[], str],
         active: Callable[[], bool] = lambda: True,
+        *,
+        hooks: tuple[int, ...] | Literal["all"] = "all",
     ) -> None:
         self.chosen: Matching | None = None
+        self.hooks = hooks
         self._screen, self._listing, self._query, self._active = screen, listing, query, active
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """Choose all; while they are chosen, turn them into marks, or choose none."""
-        if not self._active():
-            return {}
-        if self.chosen is None:
+        if not self._active() or self.chosen is None:
             return {"mark_all": self.choose}
         return {"mark_all": self.choose, "mark": self.mark_each, "back": self.clear}
 

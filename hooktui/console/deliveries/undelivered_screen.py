@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 BUSY_S: Final = 2.0
 """While deliveries run, the groups are counted again this often."""
 
-TIMES_S: Final = 15.0
-"""Between two looks whether "4m" has become "5m"."""
-
 
 class UndeliveredScreen(ListScreen[UndeliveredGroup]):
     """All groups of undelivered events."""
@@ -112,11 +109,6 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
             (("  An event that a hook did not get appears here, with the cause, until", "quiet"),),
             (("  it is delivered, replayed or given up.", "quiet"),),
         )
-
-    def on_mount(self) -> None:
-        """Load the list, and look now and then whether "4m" has become "5m"."""
-        super().on_mount()
-        self.set_interval(TIMES_S, self.listing.refresh_times)
 
     async def changed(self, changes: FeedChanges) -> None:
         """Count again, not more than every other second."""

@@ -41,9 +41,9 @@ class DoctorScreen(ConsoleScreen):
         with VerticalScroll():
             yield Lines(id="findings")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Begin to look."""
-        super().on_mount()
+        super().begin()
         self.set_interval(1, self._tick)
         self.run_command("diagnose")
 

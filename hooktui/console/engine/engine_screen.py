@@ -71,9 +71,9 @@ class EngineScreen(ConsoleScreen):
         yield self._facts
         yield self._listing
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Read the status: that of the status line may be old."""
-        super().on_mount()
+        super().begin()
         self.run_worker(self._listing.load(), name="load")
         self.run_worker(self._ask(), name="status")
 

@@ -177,9 +177,9 @@ class EmitScreen(ConsoleScreen):
         body.cursor_blink = False
         yield body
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Show the types; with a type to begin with, go to the body at once."""
-        super().on_mount()
+        super().begin()
         self.query_one(Input).cursor_blink = False
         self.run_worker(self._show_types(), name="types")
 

@@ -104,9 +104,9 @@ class EventScreen(ConsoleScreen):
         yield Note(id="why")
         yield JsonView(id="document")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Read the event, and what it meant."""
-        super().on_mount()
+        super().begin()
         self.set_interval(CLOCK_S, self.listing.refresh_times)
         self.run_worker(self._read(), name="event", group="event", exclusive=True)
 

@@ -16,7 +16,6 @@ from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import KeyOf
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.session_state import ScreenState
-from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 
 BUSY_S: Final = 1.0
 """While events come in, the list is read again this often, not for each one."""
-
-TIMES_S: Final = 15.0
-"""Between two looks whether a clock time needs its date by now."""
 
 
 def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
@@ -95,11 +91,6 @@ class EventsScreen(ListScreen[Event]):
         lines = _no_match if self.filter.text else _empty
         return lines(self.shell.key)
 
-    def on_mount(self) -> None:
-        """Load the list, and look now and then whether a clock time needs its date."""
-        super().on_mount()
-        self.set_interval(TIMES_S, self.listing.refresh_times)
-
     async def changed(self, changes: FeedChanges) -> None:
         """Show what came in, not more than once a second."""
         if not (changes.events or changes.deliveries or changes.everything):
@@ -143,12 +134,6 @@ class EventsScreen(ListScreen[Event]):
     def emit(self) -> None:
         """Send an event."""
         self.shell.navigation.open_emit()
-
-    async def copy(self) -> None:
-        """Copy the event's id."""
-        row = self.listing.cursor_row
-        if row is not None:
-            self.notice(await copy(self.app, row.id, "the event's id"), "good")
 
     def back(self) -> None:
         """Take the filter away, then leave."""

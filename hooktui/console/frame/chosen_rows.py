@@ -34,6 +34,7 @@ class ChosenRows(ScreenPart):
         narrowed: returns whether a filter hides rows.
         needing: the commands that need a row.
         hint: returns what to do where there is none; empty: nothing.
+        marks_all: whether "mark all" marks rows; another part handles it otherwise.
     """
 
     def __init__(
@@ -47,10 +48,11 @@ class ChosenRows(ScreenPart):
         narrowed: Callable[[], bool] = lambda: False,
         needing: Sequence[str] = (),
         hint: Callable[[], str] = lambda: "",
+        marks_all: bool = True,
     ) -> None:
         self._screen, self._listing, self._noun = screen, listing, noun
         self._commands, self._active, self._narrowed = commands, active, narrowed
-        self._needing, self._hint = needing, hint
+        self._needing, self._hint, self._marks_all = needing, hint, marks_all
 
     @property
     def listing(self) -> WindowedList[Any]:
@@ -60,7 +62,7 @@ class ChosenRows(ScreenPart):
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """Mark all rows."""
-        return {"mark_all": self.mark_all}
+        return {"mark_all": self.mark_all} if self._marks_all else {}
 
     def disabled_reason(self, name: str) -> str | None:
         """Return why the row is not one that a person has chosen, or that there is none."""

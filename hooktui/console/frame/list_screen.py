@@ -16,6 +16,7 @@ from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.screen_tabs import ScreenTab, ScreenTabs
 from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
@@ -76,6 +77,9 @@ class SortPart(ScreenPart):
 
 
 T = TypeVar("T")
+
+TIMES_S: Final = 15.0
+"""Between two looks whether a time is written otherwise by now."""
 
 _LINE: Final = 74
 """Cells of a sentence, so that it is whole in a terminal of 80."""
@@ -160,9 +164,10 @@ class ListScreen(ConsoleScreen, Generic[T]):
         )
         yield self._listing
 
-    def on_mount(self) -> None:
-        """Load the list."""
-        super().on_mount()
+    def begin(self) -> None:
+        """Load the list, and look now and then whether "4m" has become "5m"."""
+        super().begin()
+        self.set_interval(TIMES_S, self.listing.refresh_times)
         self.load()
 
     @property
@@ -227,6 +232,12 @@ class ListScreen(ConsoleScreen, Generic[T]):
     def more_heading(self) -> StyledLine:
         """Return more of the heading, such as a filter."""
         return ()
+
+    async def copy(self) -> None:
+        """Copy the id of the line under the cursor."""
+        if self.cursor_row is not None:
+            row_id = str(self.row_id(self.cursor_row))
+            self.notice(await copy(self.app, row_id, f"the {self.NOUN}'s id"), "good")
 
     def on_windowed_list_moved(self) -> None:
         """Draw what depends on the line under the cursor, and the count."""

@@ -217,6 +217,10 @@ class ConsoleScreen(Screen[None]):
         return ((f" {self.HEADING}", "strong"),), ()
 
     def on_mount(self) -> None:
+        """Begin. Not to be overridden: Textual would call the handlers of all base classes."""
+        self.begin()
+
+    def begin(self) -> None:
         """Restore the state of the last time, and draw the frame for the first time."""
         self._account = self.shell.account.number
         self.load_state(self.shell.session.of(self.HEADING, self._account))

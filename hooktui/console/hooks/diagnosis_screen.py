@@ -127,9 +127,9 @@ class DiagnosisScreen(ConsoleScreen):
         yield PhaseBars(self.shell.glyphs, id="phases")
         yield JsonView(id="seen")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Begin at once."""
-        super().on_mount()
+        super().begin()
         self.query_one(JsonView).toggle_wrap()
         self.set_interval(PROGRESS_S, self._draw_progress)
         self.diagnose()

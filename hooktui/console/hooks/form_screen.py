@@ -73,9 +73,9 @@ class HookForm(DryRunForm):
         yield DryRunLines(id="dry-run")
         yield Note(id="summary")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Fill in the values."""
-        super().on_mount()
+        super().begin()
         self._fill(self.before)
 
     @property
@@ -400,8 +400,9 @@ class HookTypes(ConsoleScreen):
         yield Note(id="hint")
         yield ShortList(TYPES, id="types")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Say what to do."""
+        super().begin()
         self.query_one("#hint", Note).show("Choose where the new hook sends its events:")
 
     def open(self) -> None:

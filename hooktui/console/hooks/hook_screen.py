@@ -94,6 +94,7 @@ class HookScreen(ConsoleScreen):
             lambda: self.listing,
             lambda: f"hook:{hook_id} {self.filter.text}".rstrip(),
             self._in_deliveries,
+            hooks=(hook_id,),
         )
         self.rows: ChosenRows = ChosenRows(
             self,
@@ -104,6 +105,7 @@ class HookScreen(ConsoleScreen):
             narrowed=lambda: bool(self.filter.text),
             needing=("open",),
             hint=lambda: f"{self.shell.key('ping')} sends a ping",
+            marks_all=False,
         )
         bulk = BulkRunner(self)
         self.actions = HookActions(self, self.selected_hooks, bulk, self._deleted)
@@ -172,9 +174,9 @@ class HookScreen(ConsoleScreen):
         )
         yield from self.tabs.compose(self._listing)
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Read the hook and its deliveries."""
-        super().on_mount()
+        super().begin()
         self.set_interval(TIMES_S, self._refresh_times)
         self.run_worker(self._read(), name="hook", group="hook", exclusive=True)
         self.run_worker(self.listing.load(), name="load")

@@ -143,9 +143,9 @@ class HooksScreen(ConsoleScreen):
         yield self._listing
         yield self._lines
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Load the list; the first paint does not wait for it."""
-        super().on_mount()
+        super().begin()
         self.set_interval(TIMES_S, self.listing.refresh_times)
         self.listing.load_anew()
 

@@ -93,9 +93,9 @@ class SecretScreen(ConsoleScreen):
         yield Choice([snippet.language for snippet in self._snippets], id="language")
         yield JsonView(id="code")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Fill in the words; show the secret of a new hook."""
-        super().on_mount()
+        super().begin()
         key = self.shell.key
         about = f"{key('reveal')} shows it for 30 seconds (audited), {key('copy')} copies it,"
         about += f" {key('rotate')} rotates it."

@@ -109,9 +109,9 @@ class ReplayForm(ConsoleScreen):
         with VerticalScroll(id="rest"):
             yield Lines(id="plan")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Fill in the selection, and plan it."""
-        super().on_mount()
+        super().begin()
         for line in self.query(Input):
             line.cursor_blink = False
         for name in FIELDS:

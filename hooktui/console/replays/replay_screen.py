@@ -73,9 +73,9 @@ class ReplayScreen(ConsoleScreen):
         )
         yield self._hooks
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Read the replay, and again while it runs."""
-        super().on_mount()
+        super().begin()
         self._hooks.focus()
         self.run_worker(self._read(), name="replay")
         self.set_interval(RUNNING_S, self._read_running)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from hooktui.client import calls
 from hooktui.console.deliveries.tabs import DELIVERY_TABS
@@ -12,7 +12,6 @@ from hooktui.console.registry import Command, relabel
 from hooktui.console.replays.replay_actions import ReplayActions
 from hooktui.console.replays.replay_text import replay_columns
 from hooktui.console.shell.feed_changes import FeedChanges
-from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
@@ -21,9 +20,6 @@ from hooktui.domain.wire.replays import Replay, ReplaySelection
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
-
-TIMES_S: Final = 15.0
-"""Between two looks whether "4m" has become "5m"."""
 
 
 class ReplaysScreen(ListScreen[Replay]):
@@ -81,11 +77,6 @@ class ReplaysScreen(ListScreen[Replay]):
             ),
         )
 
-    def on_mount(self) -> None:
-        """Load the list, and look now and then whether "4m" has become "5m"."""
-        super().on_mount()
-        self.set_interval(TIMES_S, self.listing.refresh_times)
-
     async def changed(self, changes: FeedChanges) -> None:
         """Show what changed."""
         if changes.replays or changes.everything:
@@ -102,9 +93,3 @@ class ReplaysScreen(ListScreen[Replay]):
     def replay(self) -> None:
         """Plan another replay."""
         self.shell.navigation.open_replay_form(ReplaySelection(hooks="all", mode="failed"))
-
-    async def copy(self) -> None:
-        """Copy the replay's id."""
-        row = self.listing.cursor_row
-        if row is not None:
-            self.notice(await copy(self.app, row.id, "the replay's id"), "good")
