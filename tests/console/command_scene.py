@@ -16,8 +16,11 @@ from hooktui.console.access.accounts_screen import AccountsScreen
 from hooktui.console.access.audit_screen import AuditEntryScreen, AuditScreen
 from hooktui.console.access.token_form import NewTokenScreen, TokenForm
 from hooktui.console.access.tokens_screen import TokensScreen
+from hooktui.console.alerts.alerts_screen import AlertsScreen, ResolvedAlertsScreen
 from hooktui.console.app import ConsoleApp
+from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.deliveries.undelivered_screen import UndeliveredScreen
 from hooktui.console.engine.doctor_screen import DoctorScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.emit_screen import EmitScreen
@@ -32,11 +35,17 @@ from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.console.navigation import screen_class
 from hooktui.console.registry import TOP_SCREENS
+from hooktui.console.replays.replay_form import ReplayForm
+from hooktui.console.replays.replay_screen import ReplayScreen
+from hooktui.console.replays.replays_screen import ReplaysScreen
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.widgets.chrome import StatusLine
 from hooktui.domain.paths import places
+from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.replays import Replay, ReplaySelection
+from hooktui.domain.wire.undelivered import UndeliveredGroup
 from tests.console.client import Client
 from tests.console.conftest import Console
 from tests.console.gate import Gate
@@ -47,6 +56,8 @@ if TYPE_CHECKING:
     from tests.console.command_table import Asking
 
 HOUR_S = 3600
+SINCE = "2020-01-01T00:00:00Z"
+"""Before every event of a test."""
 _words = itertools.count(1)
 
 
@@ -146,6 +157,34 @@ class Scene:
     def accounts(self) -> list[str]:
         """The names of all accounts."""
         return [one.name for one in self.ask(calls.list_accounts(limit=500)).data]
+
+    def groups(self) -> list[UndeliveredGroup]:
+        """The groups of undelivered events of the hook."""
+        return list(self.ask(calls.list_undelivered(self.client.id, hooks=[self.hook.id])).data)
+
+    def replays(self) -> list[Replay]:
+        """The replays of the hook, the newest first."""
+        newest = calls.list_replays(self.client.id, hook=self.hook.id, order="desc")
+        return list(self.ask(newest).data)
+
+    def unfinished(self) -> Replay:
+        """The replay of the hook that has not ended; one that waits, as delivery is paused."""
+        for replay in self.replays():
+            if replay.state in ("running", "paused"):
+                return replay
+        self.ask(calls.pause())
+        made: Replay = self.ask(calls.create_replay(self.client.id, self.selection, rate_per_s=10))
+        return made
+
+    @property
+    def selection(self) -> ReplaySelection:
+        """Both deliveries of the hook."""
+        return ReplaySelection(hooks=(self.hook.id,), mode="sent", since=SINCE)
+
+    def alerts(self, state: str | None = None) -> list[Alert]:
+        """The alerts about the hook; without a state those that have not ended."""
+        newest = calls.list_alerts(self.client.id, state=state, hook=self.hook.id, order="desc")
+        return list(self.ask(newest).data)
 
     # -- on the screen
 
@@ -359,6 +398,62 @@ async def _doctor(scene: Scene) -> None:
     await scene.console.shows("integrity")
 
 
+async def _deliveries(scene: Scene) -> None:
+    screen = await _at(7)(scene)
+    await _row(scene, screen, lambda: scene.delivered.id)
+
+
+async def _undelivered(scene: Scene) -> None:
+    await _at(7)(scene)
+    scene.app.navigation.front().tabs.show(1)
+    screen = await scene.on(UndeliveredScreen)
+    await _row(scene, screen, lambda: (scene.hook.id, "http_5xx"))
+
+
+async def _replays(scene: Scene) -> None:
+    replay = scene.unfinished()
+    await _at(7)(scene)
+    scene.app.navigation.front().tabs.show(2)
+    screen = await scene.on(ReplaysScreen)
+    await _row(scene, screen, lambda: replay.id)
+
+
+async def _replay(scene: Scene) -> None:
+    scene.app.navigation.open_replay(scene.unfinished().id)
+    screen = await scene.on(ReplayScreen)
+    await scene.console.until(lambda: screen.replay is not None)
+    await scene.console.until(lambda: screen._hooks.put_cursor_on(scene.hook.id))
+
+
+async def _replay_form(scene: Scene) -> None:
+    scene.app.navigation.open_replay_form(scene.selection)
+    screen = await scene.on(ReplayForm)
+    await scene.console.until(lambda: screen.disabled_reason("save") is None)
+
+
+async def _alerts(scene: Scene) -> None:
+    group = scene.groups()[0]
+    if group.alert is None:
+        scene.ask(calls.acknowledge_undelivered(group.hook, group.cause))
+    alert = scene.alerts()[0]
+    screen = await _at(8)(scene)
+    await _row(scene, screen, lambda: alert.id)
+
+
+async def _resolved_alerts(scene: Scene) -> None:
+    """A replay that finished leaves an alert that has ended."""
+    finished = [one for one in scene.alerts("resolved") if one.type == "replay.finished"]
+    if not finished:
+        scene.ask(calls.resume())
+        scene.ask(calls.create_replay(scene.client.id, scene.selection))
+    all_of_account = calls.list_alerts(scene.client.id, state="resolved", kind="replay.finished")
+    await scene.console.until(lambda: scene.ask(all_of_account).data)
+    await _at(8)(scene)
+    scene.app.navigation.front().tabs.show(1)
+    screen = await scene.on(ResolvedAlertsScreen)
+    await scene.console.until(lambda: screen.listing.cursor_row is not None)
+
+
 OPENERS: dict[type[ConsoleScreen], Callable[[Scene], Awaitable[Any]]] = {
     HooksScreen: _hooks,
     LiveLogScreen: _live_log,
@@ -367,6 +462,13 @@ OPENERS: dict[type[ConsoleScreen], Callable[[Scene], Awaitable[Any]]] = {
     AuditScreen: _audit,
     TokensScreen: _tokens,
     AccountsScreen: _accounts,
+    DeliveriesScreen: _deliveries,
+    AlertsScreen: _alerts,
+    UndeliveredScreen: _undelivered,
+    ReplaysScreen: _replays,
+    ReplayScreen: _replay,
+    ReplayForm: _replay_form,
+    ResolvedAlertsScreen: _resolved_alerts,
     HookScreen: _hook,
     DeliveryScreen: _delivery,
     EventScreen: _event,

@@ -15,7 +15,10 @@ from hooktui.console.access.accounts_screen import AccountsScreen
 from hooktui.console.access.audit_screen import AuditEntryScreen, AuditScreen
 from hooktui.console.access.token_form import NewTokenScreen, TokenForm
 from hooktui.console.access.tokens_screen import TokensScreen
+from hooktui.console.alerts.alerts_screen import AlertsScreen, ResolvedAlertsScreen
+from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.deliveries.undelivered_screen import UndeliveredScreen
 from hooktui.console.engine.doctor_screen import DoctorScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.emit_screen import EmitScreen
@@ -29,6 +32,9 @@ from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.console.registry import BY_NAME, EVERYWHERE
+from hooktui.console.replays.replay_form import ReplayForm
+from hooktui.console.replays.replay_screen import ReplayScreen
+from hooktui.console.replays.replays_screen import ReplaysScreen
 from tests.console.command_scene import HOUR_S, Scene
 
 Screen = type[ConsoleScreen]
@@ -198,11 +204,58 @@ def _turn(screen: Screen) -> tuple[Asking, ...]:
     )  # fmt: skip
 
 
+def _group(scene: Scene, state: str) -> bool:
+    return [group.state for group in scene.groups()] == [state]
+
+
+def _alert(state: str) -> Callable[[Scene], bool]:
+    return lambda scene: [alert.state for alert in scene.alerts()] == [state]
+
+
+def _snooze(scene: Scene) -> None:
+    scene.ask(calls.snooze_undelivered(scene.hook.id, "http_5xx", HOUR_S))
+
+
+def _replay_is(state: str) -> Callable[[Scene], bool]:
+    return lambda scene: scene.replays()[0].state == state
+
+
+def _pause_replay(scene: Scene) -> None:
+    scene.ask(calls.pause_replay(scene.unfinished().id))
+
+
+def _replay_runs(scene: Scene) -> None:
+    replay = scene.unfinished()
+    if replay.state == "paused":
+        scene.ask(calls.resume_replay(replay.id))
+
+
+def _rate(rate: float) -> Callable[[Scene], bool]:
+    return lambda scene: scene.replays()[0].rate_per_s == rate
+
+
+def _replaying(screen: Screen) -> tuple[Asking, ...]:
+    one = "/v1/replays/rpl_[^/]+"
+    return (
+        Asking(screen, "activate", f"POST {one}/pause", (": paused; what was sent",),
+               working="pausing rpl_", done=_replay_is("paused"), name="pause"),
+        Asking(screen, "activate", f"POST {one}/resume", (": resumed",), setup=_pause_replay,
+               working="resuming rpl_", done=_replay_is("running"), name="resume"),
+        Asking(screen, "delete", f"POST {one}/abort", (": aborted",), then=("y",),
+               working="aborting rpl_", done=_replay_is("aborted")),
+        Asking(screen, "larger", f"PATCH {one}", (": at most 20/s now",),
+               working="changing the rate of rpl_", done=_rate(20)),
+        Asking(screen, "smaller", f"PATCH {one}", (": at most 5/s now",),
+               working="changing the rate of rpl_", done=_rate(5)),
+    )  # fmt: skip
+
+
 def _listed(screen: Screen, call: str, *commands: str) -> tuple[Asking, ...]:
     return tuple(Asking(screen, command, call, ("sorted by",)) for command in commands)
 
 
 _HOOKS, _SENT = "GET /v1/hooks", "GET /v1/deliveries"
+_GROUP = "/v1/undelivered/{hook}/http_5xx"
 _HEALTH = "GET /v1/hooks/{hook}/health"
 _SECRET = "/v1/hooks/{hook}/secret"
 
@@ -232,6 +285,43 @@ ASKING: tuple[Asking, ...] = (
     *_listed(HookScreen, _SENT, "sort", "order"),
     Asking(HookScreen, "filter", _SENT, ("filter: status:failed", "No delivery matches"),
            then=tuple("status:failed")),
+    Asking(DeliveriesScreen, "open", "GET /v1/deliveries/{delivered}",
+           ("Response to attempt 1",)),
+    Asking(DeliveriesScreen, "resend", "POST /v1/deliveries/{delivered}/resend",
+           ("sent again as dlv_",), working="again", done=_resent),
+    Asking(DeliveriesScreen, "cancel", "POST /v1/deliveries/{waiting}/cancel",
+           ("cancelled; r sends it",), before=("down",), working="cancelling dlv_",
+           done=_cancelled),
+    *_listed(DeliveriesScreen, _SENT, "order"),
+    Asking(DeliveriesScreen, "filter", _SENT, ("filter: code:418", "No delivery matches"),
+           then=tuple("code:418")),
+    Asking(UndeliveredScreen, "open", _SENT, ("filter: hook:",)),
+    Asking(UndeliveredScreen, "acknowledge", f"POST {_GROUP}/acknowledge", ("is acknowledged",),
+           working="acknowledging hook", done=lambda scene: _group(scene, "acknowledged")),
+    Asking(UndeliveredScreen, "snooze", f"POST {_GROUP}/snooze", ("is snoozed for 4h",),
+           then=("4",), working="snoozing hook", done=lambda scene: _group(scene, "snoozed")),
+    Asking(UndeliveredScreen, "delete", f"POST {_GROUP}/give-up", ("1 delivery cancelled",),
+           then=("y",), working="giving up hook", done=lambda scene: not scene.groups()),
+    Asking(UndeliveredScreen, "diagnose", "POST /v1/hooks/{hook}/diagnose", ("all is well",),
+           again=("x",)),
+    *_listed(UndeliveredScreen, "GET /v1/undelivered", "sort", "order"),
+    Asking(ReplaysScreen, "open", "GET /v1/replays/rpl_[^/]+", ("waits: delivery is paused",)),
+    *_replaying(ReplaysScreen),
+    *_listed(ReplaysScreen, "GET /v1/replays", "order"),
+    Asking(ReplayScreen, "open", "GET /v1/hooks/{hook}", ("Deliveries", "Health")),
+    Asking(ReplayScreen, "filter", _SENT, ("filter: replay:rpl_",)),
+    *_replaying(ReplayScreen),
+    Asking(ReplayForm, "save", "POST /v1/replays", ("rpl_",), working="starting the replay",
+           late="is running", done=lambda scene: bool(scene.replays()), typed=True),
+    Asking(AlertsScreen, "open", _SENT, ("filter: hook:",)),
+    Asking(AlertsScreen, "acknowledge", "POST /v1/alerts/alr_[^/]+/acknowledge",
+           ("is acknowledged",), setup=_snooze, working="acknowledging delivery.gave_up",
+           done=_alert("acknowledged")),
+    Asking(AlertsScreen, "snooze", "POST /v1/alerts/alr_[^/]+/snooze", ("is snoozed for 4h",),
+           then=("4",), working="snoozing delivery.gave_up", done=_alert("snoozed")),
+    *_listed(AlertsScreen, "GET /v1/alerts", "order"),
+    Asking(ResolvedAlertsScreen, "open", "GET /v1/replays/rpl_[^/]+", ("finished, by",)),
+    *_listed(ResolvedAlertsScreen, "GET /v1/alerts", "order"),
     Asking(DeliveryScreen, "resend", "POST /v1/deliveries/{waiting}/resend", ("is due now",),
            working="again", done=_tried_again),
     Asking(DeliveryScreen, "cancel", "POST /v1/deliveries/{waiting}/cancel",
@@ -296,12 +386,30 @@ QUIET: tuple[Quiet, ...] = (
     Quiet(HooksScreen, "new", opens="HookTypes"),
     Quiet(HooksScreen, "edit", opens="HookForm"),
     Quiet(HooksScreen, "secret", opens="SecretScreen"),
+    Quiet(HooksScreen, "replay", opens="ReplayForm"),
+    Quiet(HookScreen, "replay", opens="ReplayForm"),
     *(Quiet(HooksScreen, command) for command in ("zoom", "log_pane")),
     Quiet(HookScreen, "edit", opens="HookForm"),
     Quiet(HookScreen, "secret", opens="SecretScreen"),
     *(Quiet(HookScreen, command) for command in ("mark", "mark_all", "copy")),
+    *(Quiet(DeliveriesScreen, command) for command in ("mark", "mark_all", "copy")),
+    Quiet(DeliveriesScreen, "replay", opens="ReplayForm"),
+    Quiet(DeliveriesScreen, "emit", opens="EmitScreen"),
+    Quiet(DeliveriesScreen, "next", opens="UndeliveredScreen"),
+    Quiet(UndeliveredScreen, "replay", opens="ReplayForm"),
+    Quiet(UndeliveredScreen, "previous", opens="DeliveriesScreen"),
+    Quiet(UndeliveredScreen, "next", opens="ReplaysScreen"),
+    Quiet(ReplaysScreen, "replay", opens="ReplayForm"),
+    Quiet(ReplaysScreen, "copy"),
+    Quiet(ReplaysScreen, "previous", opens="UndeliveredScreen"),
+    Quiet(ReplayScreen, "copy"),
+    Quiet(AlertsScreen, "copy"),
+    Quiet(AlertsScreen, "next", opens="ResolvedAlertsScreen"),
+    Quiet(ResolvedAlertsScreen, "copy"),
+    Quiet(ResolvedAlertsScreen, "previous", opens="AlertsScreen"),
     *(Quiet(DeliveryScreen, command) for command in ("raw", "copy", "mark", "wrap", "search")),
     Quiet(DeliveryScreen, "open", before=("enter",)),
+    Quiet(DeliveryScreen, "replay", opens="ReplayForm"),
     Quiet(DeliveryScreen, "copy_as", opens="Question"),
     Quiet(DeliveryScreen, "compare", twice=True),
     Quiet(DeliveryScreen, "previous", twice=True),

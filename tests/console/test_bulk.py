@@ -98,7 +98,8 @@ async def test_esc_stops_a_long_work_and_the_marks_are_what_is_left(
     async with open_console() as console:
         await console.open_hook(hook.id)
         await console.shows("3 deliveries", "↻ retrying")
-        await console.press("ctrl+a")
+        await console.press("ctrl+a", "space")
+        await console.hides("all that match")
         await console.shows("3 marked")
         ask, go_on = console.app.connection.send, asyncio.Event()
 
@@ -109,7 +110,7 @@ async def test_esc_stops_a_long_work_and_the_marks_are_what_is_left(
             return answer
 
         console.app.connection.send = slow
-        await console.press("c")
+        await console.press("c", "y")
         await console.shows("1 of 3", "Esc stops it")
         await console.press("r")
         await console.shows("still cancelling", "1 of 3")
@@ -118,7 +119,7 @@ async def test_esc_stops_a_long_work_and_the_marks_are_what_is_left(
         go_on.set()
         await console.shows("cancelled; stopped, 2 not begun", "2 marked")
         console.app.connection.send = ask
-        await console.press("c")
+        await console.press("c", "y")
         await console.shows("2 deliveries cancelled")
 
 
@@ -170,7 +171,9 @@ async def test_more_than_one_is_sent_again_after_a_question_and_is_not_marked_an
     async with open_console() as console:
         await console.open_hook(hook.id)
         await console.shows("2 deliveries")
-        await console.press("ctrl+a", "r")
+        await console.press("ctrl+a", "space")
+        await console.hides("all that match")
+        await console.press("r")
         await console.shows("Resend 2 deliveries?", "1 of them has already been delivered")
         await console.press("enter")
         await console.shows("nothing was sent again", "2 marked")

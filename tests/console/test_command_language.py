@@ -72,7 +72,7 @@ def test_tab_offers_words_themes_accounts_and_terms_of_a_filter():
     assert complete("log hook:1 -status:f") == ["log hook:1 -status:failed"]
     assert complete("log tri") == ["log trigger:"]
     assert complete("log status:un") == ["log status:undelivered"]
-    assert complete("deliveries cause:tl") == []
+    assert complete("deliveries cause:tls_") == ["deliveries cause:tls_certificate"]
     assert complete("log -cause:tl") == ["log -cause:tls", "log -cause:tls_certificate"]
     assert complete("log x:") == []
     assert complete("hook 1") == []

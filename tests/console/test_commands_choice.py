@@ -20,6 +20,7 @@ from hooktui.console.access.accounts_screen import AccountsScreen
 from hooktui.console.access.audit_screen import AuditScreen
 from hooktui.console.access.token_form import TokenForm
 from hooktui.console.access.tokens_screen import TokensScreen
+from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.emit_screen import EmitScreen
@@ -29,6 +30,7 @@ from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.secret_screen import SecretScreen
+from hooktui.console.replays.replay_form import ReplayForm
 from tests.console.client import Client
 from tests.console.command_scene import Scene, possible, staged
 from tests.console.command_table import ASKING, BY_NAME, QUIET, Screen
@@ -127,6 +129,8 @@ def acted_on(one: Chosen, command: str) -> set[str]:
         for name in ("hook", "_entry", "entry"):
             thing = getattr(top, name, None)
             found |= {str(thing.id)} if hasattr(thing, "id") else set()
+    if isinstance(top, ReplayForm):
+        found.add(top.values().hooks)
     if one.row is not None and command == "mark":
         found |= {str(identity) for identity in one.screen.listing.marks}
     if command == "copy":
@@ -262,6 +266,15 @@ async def _hook(scene: Scene) -> Chosen:
     return Chosen(scene, screen, scene.waiting.id, scene.hook.id, word="job", live=live)
 
 
+async def _deliveries(scene: Scene) -> Chosen:
+    for number in range(2):
+        scene.client.emit("job.failed", b'{"id":%d}' % number)
+    screen = await scene.open(DeliveriesScreen)
+    screen.listing.put_cursor_on(scene.waiting.id)
+    live = lambda: scene.client.emit("job.failed")  # noqa: E731
+    return Chosen(scene, screen, scene.waiting.id, word="job", live=live)
+
+
 async def _tokens(scene: Scene) -> Chosen:
     screen = await scene.open(TokensScreen)
     fields = {"role": "viewer", "account": scene.client.id}
@@ -324,7 +337,7 @@ async def _form(scene: Scene) -> Chosen:
 BEGINS: dict[Screen, Callable[[Scene], Awaitable[Chosen]]] = {
     HooksScreen: _hooks, HookScreen: _hook, TokensScreen: _tokens, AccountsScreen: _accounts,
     EventsScreen: _events, AuditScreen: _audit, DeliveryScreen: _delivery, SecretScreen: _secret,
-    DiagnosisScreen: _diagnosis, HookForm: _form,
+    DiagnosisScreen: _diagnosis, HookForm: _form, DeliveriesScreen: _deliveries,
 }  # fmt: skip
 
 

@@ -9,7 +9,10 @@ from hooktui.console.access.accounts_screen import AccountsScreen
 from hooktui.console.access.audit_screen import AuditEntryScreen, AuditScreen
 from hooktui.console.access.token_form import NewTokenScreen
 from hooktui.console.access.tokens_screen import TokensScreen
+from hooktui.console.alerts.alerts_screen import AlertsScreen, ResolvedAlertsScreen
+from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.deliveries.undelivered_screen import UndeliveredScreen
 from hooktui.console.engine.doctor_screen import DoctorScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.event_screen import EventScreen
@@ -23,6 +26,8 @@ from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.navigation import screen_class
 from hooktui.console.registry import BY_NAME, EVERYWHERE, TOP_SCREENS
+from hooktui.console.replays.replay_screen import ReplayScreen
+from hooktui.console.replays.replays_screen import ReplaysScreen
 from tests.console.client import Client
 from tests.console.command_scene import OPENERS, Scene, staged
 from tests.console.command_table import Screen
@@ -39,6 +44,12 @@ READS = {
     AuditScreen: "GET /v1/audit",
     TokensScreen: "GET /v1/tokens",
     AccountsScreen: "GET /v1/accounts",
+    DeliveriesScreen: "GET /v1/deliveries",
+    UndeliveredScreen: "GET /v1/undelivered",
+    ReplaysScreen: "GET /v1/replays",
+    ReplayScreen: "GET /v1/replays/rpl_[^/]+",
+    AlertsScreen: "GET /v1/alerts",
+    ResolvedAlertsScreen: "GET /v1/alerts",
 }
 """What ctrl+r asks where the screen shows things of the server; the others read the status only."""
 
@@ -61,7 +72,10 @@ async def open_with_free_keys(scene: Scene, screen: Screen) -> None:
     raise AssertionError(f"{screen.__name__} has nothing but fields")
 
 
-ALIKE = (TokensScreen, AccountsScreen, AuditEntryScreen, DoctorScreen, NewTokenScreen)
+ALIKE = (
+    TokensScreen, AccountsScreen, AuditEntryScreen, DoctorScreen, NewTokenScreen, ReplaysScreen,
+    ResolvedAlertsScreen,
+)  # fmt: skip
 """Screens that change nothing of what all offer: tried with the others of their kind, on demand."""
 
 ALL = [

@@ -11,7 +11,10 @@ import pytest
 from hooktui.console.access.accounts_screen import AccountsScreen
 from hooktui.console.access.audit_screen import AuditScreen
 from hooktui.console.access.tokens_screen import TokensScreen
+from hooktui.console.alerts.alerts_screen import AlertsScreen
+from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.deliveries.undelivered_screen import UndeliveredScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
@@ -21,6 +24,8 @@ from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.tabs import TABS
+from hooktui.console.replays.replay_screen import ReplayScreen
+from hooktui.console.replays.replays_screen import ReplaysScreen
 from hooktui.console.shell.server_connection import ConnectionState
 from tests.console.client import Client
 from tests.console.command_scene import OPENERS, Scene, begin, possible, staged
@@ -31,7 +36,8 @@ from tests.support.waiting import LIMIT_S
 
 RELOADED = (
     HooksScreen, HookScreen, DeliveryScreen, EventScreen, EventsScreen, AuditScreen, TokensScreen,
-    AccountsScreen, EngineScreen, DiagnosisScreen,
+    AccountsScreen, EngineScreen, DiagnosisScreen, DeliveriesScreen, UndeliveredScreen,
+    ReplaysScreen, ReplayScreen, AlertsScreen,
 )  # fmt: skip
 """The screens that show things of the server, which ctrl+r reads again."""
 
@@ -199,6 +205,7 @@ TYPED = {
     "HookForm-save-edit": "renamed",
     "HookForm-save-new": "second",
     "TokenForm-save": "robot",
+    "ReplayForm-save": "2020-01-01",
 }
 FORMS = [case for case in WRITING if case.typed]
 

@@ -20,7 +20,7 @@ def full_screens() -> set[type[ConsoleScreen]]:
         for thing in vars(here).values():
             if isinstance(thing, type) and issubclass(thing, ConsoleScreen):
                 found.add(thing)
-    full = (".token_form", "_screen")
+    full = (".token_form", ".replay_form", "_screen")
     return {
         one for one in found if one.__module__.endswith(full) and ".frame." not in one.__module__
     }

@@ -111,12 +111,14 @@ async def test_marked_deliveries_are_cancelled_and_sent_again_together(
         await console.shows("3 deliveries", "↻ retrying")
         await console.press("space", "space")
         await console.shows("2 marked")
-        await console.press("c")
+        await console.press("c", "y")
         await console.shows("2 deliveries cancelled", "⊘ cancelled")
+        await console.hides("marked")
         receiver.status = 200
+        await console.press("home", "space", "space")
+        await console.shows("2 marked")
         await console.press("r", "y")
         await console.shows("2 deliveries sent again", "5 deliveries", "✓ delivered")
-        await console.press("escape")
         await console.hides("marked")
 
 

@@ -11,7 +11,9 @@ from textual.binding import Binding
 
 from hooktui.console.access.audit_screen import AuditEntryScreen
 from hooktui.console.access.token_form import NewTokenScreen, TokenForm
+from hooktui.console.alerts.alerts_screen import ResolvedAlertsScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.deliveries.undelivered_screen import UndeliveredScreen
 from hooktui.console.engine.doctor_screen import DoctorScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
@@ -30,6 +32,10 @@ from hooktui.console.registry import (
     bindings,
     move_bindings,
 )
+from hooktui.console.replays.replay_form import ReplayForm
+from hooktui.console.replays.replay_screen import ReplayScreen
+from hooktui.console.replays.replays_screen import ReplaysScreen
+from hooktui.domain.wire.replays import ReplaySelection
 from tests.console.command_scene import OPENERS
 from tests.support.wire_objects import hook
 
@@ -51,6 +57,11 @@ SCREENS: dict[str, Callable[[], ConsoleScreen]] = {
     "audit entry": partial(AuditEntryScreen, _ANY),
     "token form": TokenForm,
     "new token": partial(NewTokenScreen, _ANY),
+    "undelivered": UndeliveredScreen,
+    "replays": ReplaysScreen,
+    "replay": partial(ReplayScreen, "rpl_0000000000001"),
+    "new replay": lambda: ReplayForm(ReplaySelection(hooks="all")),
+    "resolved alerts": ResolvedAlertsScreen,
 }
 """Makes each full screen of the console."""
 
@@ -102,7 +113,8 @@ def test_every_top_screen_needs_nothing_to_open():
     for place in TOP_SCREENS:
         assert issubclass(screen_class(place), ConsoleScreen)
         assert screen_class(place).HEADING.lower() == place.label
-        assert len(signature(screen_class(place)).parameters) == 0
+        needed = signature(screen_class(place)).parameters.values()
+        assert all(one.default is not one.empty for one in needed)
 
 
 def test_dialogs_bind_only_keys_of_the_table():
