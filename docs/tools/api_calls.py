@@ -16,6 +16,7 @@ from hooktui.domain.roles import Role, allows
 
 _TITLES: Final = {
     "events": "Events", "event-types": "Events", "hooks": "Hooks", "deliveries": "Deliveries",
+    "undelivered": "Undelivered events", "replays": "Replays", "alerts": "Alerts",
     "feed": "The change feed", "accounts": "Accounts and tokens", "tokens": "Accounts and tokens",
     "audit": "The audit trail", "status": "The server", "engine": "The server",
     "purge": "The server", "backup": "The server", "doctor": "The server", "keys": "The server",

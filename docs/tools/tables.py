@@ -241,6 +241,8 @@ def failpoints() -> str:
     """Return the failpoints, each with what is true there."""
     groups: tuple[tuple[str, Mapping[str, str]], ...] = (
         ("The delivery of an event, in order:", points.POINTS),
+        ("A replay, in order:", points.REPLAY_POINTS),
+        ("Alerts, except those that results decide:", points.ALERT_POINTS),
         ("Commands that work on the files of a home:", points.UPKEEP_POINTS),
         ("A rotation of keys, in order:", points.KEY_POINTS),
     )

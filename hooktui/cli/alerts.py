@@ -1,4 +1,4 @@
-"""``hooktui alerts``: the list, one alert, acknowledge and snooze."""
+"""``hooktui alerts``: list, show, acknowledge and snooze operator alerts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _STYLES: dict[str, Style] = {"open": "bad", "acknowledged": "warn", "snoozed": "
 def list_alerts(
     *, state: str | None = None, limit: Limit = 50, everything: All = False, context: Context
 ) -> None:
-    """List alerts, newest first; without --state those that are not resolved.
+    """List alerts, newest first; without --state only unresolved ones.
 
     Args:
         state: open, acknowledged, snoozed or resolved.
@@ -122,7 +122,7 @@ def _announced(alert: Alert) -> str:
 
 @app.command
 def acknowledge(alert: str, /, *more: str, context: Context) -> int:
-    """Acknowledge alerts; only their end is announced.
+    """Acknowledge alerts; from then on only their end is announced.
 
     Args:
         alert: its id, alr_….
@@ -145,7 +145,7 @@ def snooze(
     for_: Annotated[str, Parameter(name="--for")],
     context: Context,
 ) -> int:
-    """Snooze alerts; they are open, and announced, again after a time.
+    """Snooze alerts; they open and are announced again after a time.
 
     Args:
         alert: its id, alr_….

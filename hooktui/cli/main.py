@@ -47,7 +47,7 @@ COMMANDS = (
         "undelivered:app",
         "List undelivered events by hook and cause, acknowledge, snooze, give up.",
     ),
-    ("replay", "replay:app", "Plan, run and steer replays of past events."),
+    ("replay", "replay:app", "Plan, run and control replays of past events."),
     ("alerts", "alerts:app", "List, show, acknowledge and snooze operator alerts."),
     ("log", "log:log", "Show delivery attempts; -f follows new ones."),
     ("listen", "listen:listen", "Run a receiver that shows requests and checks signatures."),

@@ -1,4 +1,4 @@
-"""``hooktui replay``: plan and run replays of past events, and steer running ones."""
+"""``hooktui replay``: plan, start and control replays of past events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hooktui.domain.clock import format_duration
 from hooktui.domain.replays import add_plans
 from hooktui.domain.wire.replays import Replay, ReplayPlan, ReplaySelection
 
-app = App(name="replay", help="Plan, run and steer replays of past events.")
+app = App(name="replay", help="Plan, run and control replays of past events.")
 
 REPLAYS = Listing(
     (
@@ -86,18 +86,18 @@ def plan(
     rate: float | None = None,
     context: Context,
 ) -> None:
-    """Count what a replay would send; changes nothing.
+    """Count the deliveries that a replay would send; change nothing.
 
     Args:
         hook: a hook to send to; may be given more than once.
         all_hooks: all hooks; in mode failed those with undelivered events.
         mode: failed, never-sent, sent or all.
-        since: events accepted from then on, as in 24h or 2026-11-25T03:04:05Z.
-        until: events accepted up to then; by default now.
-        filter_text: only what matches a filter.
-        cause: only what failed for this cause, as in dns or http_5xx.
-        include_ordered: also hooks that send in order.
-        rate: deliveries a second.
+        since: only events accepted since then, such as 24h or 2026-11-25T03:04:05Z.
+        until: only events accepted until then; until now by default.
+        filter_text: only deliveries or events that match this filter.
+        cause: only undelivered events with this cause, such as dns or http_5xx.
+        include_ordered: include hooks that send in order.
+        rate: deliveries a second, 0.1 to 1000; 50 by default.
         context: the run.
     """
     selection = _selection(
@@ -164,19 +164,19 @@ def run(
     yes: bool = False,
     context: Context,
 ) -> int:
-    """Plan a replay, ask, and start it. Prints its id.
+    """Plan a replay, ask for confirmation, start it, and print its id.
 
     Args:
         hook: a hook to send to; may be given more than once.
         all_hooks: all hooks; in mode failed those with undelivered events.
         mode: failed, never-sent, sent or all.
-        since: events accepted from then on, as in 24h or 2026-11-25T03:04:05Z.
-        until: events accepted up to then; by default now.
-        filter_text: only what matches a filter.
-        cause: only what failed for this cause, as in dns or http_5xx.
-        include_ordered: also hooks that send in order.
-        rate: deliveries a second.
-        wait: wait until it ends; exit with 1 if it did not deliver everything.
+        since: only events accepted since then, such as 24h or 2026-11-25T03:04:05Z.
+        until: only events accepted until then; until now by default.
+        filter_text: only deliveries or events that match this filter.
+        cause: only undelivered events with this cause, such as dns or http_5xx.
+        include_ordered: include hooks that send in order.
+        rate: deliveries a second, 0.1 to 1000; 50 by default.
+        wait: wait until it ends; exit with 1 if deliveries failed, or it paused or was aborted.
         yes: do not ask.
         context: the run.
     """
@@ -336,7 +336,7 @@ def _write(out: Output, replay: Replay) -> None:
 
 @app.command
 def pause(replay: str, /, *, context: Context) -> None:
-    """Pause a running replay; what it sent already is still delivered.
+    """Pause a running replay; deliveries that it created are still sent.
 
     Args:
         replay: its id, rpl_….
@@ -347,7 +347,7 @@ def pause(replay: str, /, *, context: Context) -> None:
 
 @app.command
 def resume(replay: str, /, *, context: Context) -> None:
-    """Resume a paused replay.
+    """Resume a paused replay, including the hooks that it set aside.
 
     Args:
         replay: its id, rpl_….
@@ -372,11 +372,11 @@ def rate(replay: str, per_s: float, /, *, context: Context) -> None:
 def abort(
     replay: str, /, *, cancel_waiting: Flag = False, yes: bool = False, context: Context
 ) -> None:
-    """Abort a replay; what it sent already stays.
+    """Abort a replay; deliveries that it created stay.
 
     Args:
         replay: its id, rpl_….
-        cancel_waiting: also cancel its deliveries that wait.
+        cancel_waiting: cancel its pending deliveries.
         yes: do not ask.
         context: the run.
     """

@@ -1,4 +1,4 @@
-"""``hooktui undelivered``: events that did not arrive, by hook and cause, and acts on them."""
+"""``hooktui undelivered``: list undelivered events by hook and cause, and change their groups."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _remark(page: Page[UndeliveredGroup]) -> str | None:
 
 @app.command
 def acknowledge(hook: int, cause: str, /, *, context: Context) -> None:
-    """Acknowledge a group: alerts about it are not repeated.
+    """Acknowledge a group; only the end of its alert is announced.
 
     Args:
         hook: the hook's number.
@@ -121,7 +121,7 @@ def snooze(
     duration: Annotated[str, Parameter(name="--for", help="Such as 4h; 1 minute to 30 days.")],
     context: Context,
 ) -> None:
-    """Snooze a group: it is open again later.
+    """Snooze a group; its alert opens and is announced again after a time.
 
     Args:
         hook: the hook's number.
@@ -145,7 +145,7 @@ def _change(context: CommandContext, call: Call[UndeliveredGroup]) -> None:
 
 @app.command(name="give-up")
 def give_up(hook: int, cause: str, /, *, yes: bool = False, context: Context) -> None:
-    """Give up a group: nothing more is sent for the events that it has now.
+    """Give up a group: send nothing more for the events that it has now.
 
     Args:
         hook: the hook's number.

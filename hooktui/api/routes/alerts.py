@@ -1,4 +1,4 @@
-"""Operator alerts: list, show, acknowledge, snooze; also by their undelivered group."""
+"""Operator alerts: list, show, acknowledge and snooze them, also by undelivered group."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ router = APIRouter()
 
 
 class SnoozeBody(BaseModel):
-    """For how many seconds an alert is snoozed."""
+    """How long an alert is snoozed, in seconds."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -49,7 +49,7 @@ async def list_alerts(
     hook: HookQuery = None,
     key: Text = None,
 ) -> Response:
-    """List alerts, newest first; without ``state`` or ``key`` those that are not resolved."""
+    """List alerts, newest first; without ``state`` or ``key`` only unresolved ones."""
     service = service_of(request)
     owner = caller_of(request).account(account)
     query = queries.AlertQuery(state=state, type=type, hook=hook, key=key)
@@ -70,7 +70,7 @@ async def get_alert(
 async def acknowledge_alert(
     request: Request, alert: AlertParameter, account: AccountParameter = None
 ) -> Response:
-    """Acknowledge an alert: only its end is announced."""
+    """Acknowledge an alert; from then on only its end is announced."""
     store, caller = service_of(request).store, caller_of(request)
     owner = caller.account_or_any(account)
     return answer(await store.write(changes.acknowledge_alert, caller.actor, owner, alert))
@@ -80,7 +80,7 @@ async def acknowledge_alert(
 async def snooze_alert(
     request: Request, alert: AlertParameter, body: SnoozeBody, account: AccountParameter = None
 ) -> Response:
-    """Snooze an alert: it is open, and announced, again after a time."""
+    """Snooze an alert for a minute to 30 days; then it opens and is announced again."""
     store, caller = service_of(request).store, caller_of(request)
     owner = caller.account_or_any(account)
     snoozed = await store.write(changes.snooze_alert, caller.actor, owner, alert, body.for_s)
@@ -91,7 +91,11 @@ async def snooze_alert(
 async def acknowledge_group(
     request: Request, hook: HookParameter, cause: str, account: AccountParameter = None
 ) -> Response:
-    """Acknowledge the alert of an undelivered group, and those of its hook."""
+    """Acknowledge an undelivered group.
+
+    This acknowledges its alert and the open alerts ``hook.failing`` and ``hook.disabled`` of its
+    hook.
+    """
     store, caller = service_of(request).store, caller_of(request)
     owner = caller.account_or_any(account)
     _check_cause(cause)
@@ -107,7 +111,7 @@ async def snooze_group(
     body: SnoozeBody,
     account: AccountParameter = None,
 ) -> Response:
-    """Snooze the alert of an undelivered group, and those of its hook."""
+    """Snooze an undelivered group: the same alerts as acknowledging it."""
     store, caller = service_of(request).store, caller_of(request)
     owner = caller.account_or_any(account)
     _check_cause(cause)

@@ -1,4 +1,4 @@
-"""Replays: plan, run, list, show, change the rate, pause, resume, abort."""
+"""Replays: plan, start, list, show, change the rate, pause, resume, abort."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 
 
 class SelectionBody(BaseModel):
-    """The pairs of event and hook that a replay sends; see `ReplaySelection`."""
+    """The pairs of an event and a hook that a replay sends; see `ReplaySelection`."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -91,7 +91,7 @@ class SelectionBody(BaseModel):
 
 
 class PlanBody(BaseModel):
-    """A plan; ``after`` is the ``next`` of the previous part."""
+    """The replay to plan; ``after`` is the ``next`` of the previous part."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -101,7 +101,7 @@ class PlanBody(BaseModel):
 
 
 class ReplayBody(BaseModel):
-    """A replay; it finishes after ``max_deliveries``."""
+    """The replay to start; it finishes after ``max_deliveries``."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -111,7 +111,7 @@ class ReplayBody(BaseModel):
 
 
 class RateBody(BaseModel):
-    """Another rate."""
+    """The new rate, in deliveries a second."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -119,7 +119,7 @@ class RateBody(BaseModel):
 
 
 class AbortBody(BaseModel):
-    """Whether the pending deliveries of the replay are cancelled, too."""
+    """Whether the pending deliveries of the replay are cancelled as well."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -133,9 +133,10 @@ router = APIRouter()
 async def plan_replay(
     request: Request, body: PlanBody, account: AccountParameter = None
 ) -> Response:
-    """Count what a replay would send; changes nothing.
+    """Count the deliveries that a replay would send; nothing is sent or saved.
 
-    It counts for two seconds; ``next`` continues, and the parts add up.
+    One call counts for 2 seconds; repeat with ``after`` set to ``next`` until that is null, and add
+    the parts up.
     """
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
@@ -262,11 +263,13 @@ async def create_replay(
     request: Request,
     body: ReplayBody,
     account: AccountParameter = None,
-    idempotency_key: Annotated[str | None, Header(max_length=_MAX_KEY)] = None,
+    idempotency_key: Annotated[
+        str | None, Header(alias="Idempotency-Key", max_length=_MAX_KEY)
+    ] = None,
 ) -> Response:
     """Start a replay.
 
-    With an ``Idempotency-Key``, the same request again returns the same replay.
+    The same request with the same ``Idempotency-Key`` returns the same replay.
     """
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
@@ -353,7 +356,7 @@ async def pause_replay(
 async def resume_replay(
     request: Request, replay: ReplayParameter, account: AccountParameter = None
 ) -> Response:
-    """Resume a paused replay, also at the hooks that were set aside."""
+    """Resume a paused replay, including the hooks that it set aside."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
     shown = await service.store.write(changes.resume_replay, caller.actor, owner, replay)
@@ -368,7 +371,10 @@ async def abort_replay(
     body: AbortBody | None = None,
     account: AccountParameter = None,
 ) -> Response:
-    """Abort an unfinished replay; its pending deliveries stay unless they are cancelled, too."""
+    """Abort an unfinished replay.
+
+    Deliveries that it created stay; ``cancel_waiting`` cancels the pending ones.
+    """
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
     shown = await service.store.write(

@@ -1,7 +1,7 @@
 """Undelivered events: list their groups, give one up; cancel deliveries by filter.
 
-An act on many deliveries runs in short transactions, for `WITHIN_S` per call; a client calls again
-with ``next``. What it did not reach stays as it was.
+A change of many deliveries runs in short transactions, for `WITHIN_S` per call; a client calls
+again with ``next``. The deliveries that no call reached stay unchanged.
 """
 
 from __future__ import annotations
@@ -110,7 +110,11 @@ async def give_up(
     body: GiveUpBody,
     account: AccountParameter = None,
 ) -> Response:
-    """Give up a group: nothing more is sent for it; ``next`` says where to continue."""
+    """Give up a group: nothing more is sent for the events that it had at ``until``.
+
+    Failed deliveries are no longer counted, pending and held ones are cancelled. One call works for
+    5 seconds; repeat with ``after`` set to ``next`` until that is null.
+    """
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
     check_cause(cause)
@@ -152,7 +156,10 @@ class CancelBody(BaseModel):
 async def cancel_many(
     request: Request, body: CancelBody, account: AccountParameter = None
 ) -> Response:
-    """Cancel pending and held deliveries by filter; ``next`` says where to continue."""
+    """Cancel the pending and held deliveries that match a filter.
+
+    One call works for 5 seconds; repeat with ``after`` set to ``next`` until that is null.
+    """
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
     parsed = filter_of(body.q)

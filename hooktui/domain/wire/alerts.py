@@ -7,28 +7,28 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """Something that an operator must know of, until it ends.
+    """A condition that needs an operator, until it ends.
 
     Attributes:
         id: ``alr_…``.
         account: its account.
-        type: as ``hook.failing``.
-        key: its subject, as ``hook.failing:3``; at most one alert of a key is not resolved.
+        type: such as ``hook.failing``.
+        key: type and subject, such as ``hook.failing:3``; at most one alert of a key is unresolved.
         state: ``open``, ``acknowledged``, ``snoozed`` or ``resolved``.
         summary: one line of plain text.
         hook: the hook's number.
         hook_name: the hook's name.
-        cause: of undelivered events.
+        cause: of the undelivered events.
         replay: ``rpl_…``.
-        count: how often it happened.
+        count: how often it happened, such as the deliveries that were given up.
         opened_at: RFC 3339, like all times.
-        changed_at: the last change of its state.
-        changed_by: who changed it.
-        snoozed_until: when it is open again.
+        changed_at: when its state changed last.
+        changed_by: the user, or the server.
+        snoozed_until: when it opens again.
         resolved_at: when it ended.
         resolution: how it ended.
         announced_at: when it was last announced as open.
-        hooks_notified: hooks that its last event was sent to.
+        hooks_notified: number of hooks that its last event was sent to.
     """
 
     id: str
@@ -54,7 +54,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertCounts:
-    """Alerts that are not resolved, by state."""
+    """The number of unresolved alerts, by state."""
 
     open: int = 0
     acknowledged: int = 0

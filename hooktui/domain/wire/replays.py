@@ -1,4 +1,4 @@
-"""Replays: what is selected, what a plan counts, and how far a replay is."""
+"""Replays: selection, plan and progress."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaySelection:
-    """The pairs of event and hook that a replay sends; times are RFC 3339.
+    """The pairs of an event and a hook that a replay sends; times are RFC 3339.
 
     Attributes:
         hooks: their numbers, or ``all``.
         mode: ``failed``, ``never-sent``, ``sent`` or ``all``.
-        since: events accepted from here on; None only in mode ``failed``.
-        until: events accepted up to here; None: up to now.
-        filter: a filter expression.
-        cause: only this cause; only in mode ``failed``.
-        include_ordered: also hooks that send in order.
+        since: only events accepted since then; may be None in mode ``failed`` alone.
+        until: only events accepted until then; None: until now.
+        filter: an expression of the filter language.
+        cause: only undelivered events with this cause; in mode ``failed`` alone.
+        include_ordered: whether hooks that send in order are included.
     """
 
     hooks: tuple[int, ...] | Literal["all"]
@@ -46,7 +46,7 @@ class PlannedHook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedSkip:
-    """Candidates that a replay skips, and why."""
+    """The number of pairs that a replay skips for one reason."""
 
     hook: int
     reason: str
@@ -56,21 +56,21 @@ class PlannedSkip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayPlan:
-    """What a replay would send; nothing is changed by it.
+    """The deliveries that a replay would send, counted without a change.
 
     Attributes:
         selection: normalised, with absolute times and the hooks by number.
         rate_per_s: deliveries a second.
-        total: pairs, ``retrying`` of them are tried earlier instead.
-        duplicates: pairs that the receiver answered with 2xx before.
+        total: selected pairs; ``retrying`` of them have a pending retry, which is attempted now.
+        duplicates: selected pairs that were delivered before.
         oldest_at: when the oldest event was accepted (RFC 3339).
-        newest_at: the newest.
+        newest_at: the same of the newest.
         estimate_s: expected duration in seconds.
         hooks: the same by hook.
-        skipped: what is skipped.
-        warnings: sentences for the reader.
+        skipped: pairs that are not sent, by hook and reason.
+        warnings: sentences for people.
         complete: whether everything was counted.
-        next: continues the count; the pages add up.
+        next: continues the count; the parts add up.
     """
 
     selection: ReplaySelection
@@ -90,10 +90,10 @@ class ReplayPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayProgress:
-    """How far a replay is.
+    """The progress of a replay.
 
-    ``sent`` are new deliveries, ``retried`` are earlier tries; the results are those of both.
-    ``position`` is the time of the last event that was handled.
+    ``sent`` counts new deliveries, ``retried`` pending retries that were attempted early; the
+    results are those of both. ``position`` is the time of the last event that was handled.
     """
 
     total: int | None

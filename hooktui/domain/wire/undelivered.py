@@ -1,4 +1,4 @@
-"""Undelivered events: groups of a hook and a cause, and the results of acting on them."""
+"""Undelivered events: groups by hook and cause, and the results of changing them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ class UndeliveredGroup:
     Attributes:
         hook: the hook's number.
         name: the hook's name.
-        cause: of the list in ``domain.causes``.
-        count: events; ``gave_up`` of them are not tried again, ``retrying`` are.
+        cause: an error class, ``http_400`` to ``http_499``, ``http_5xx``, ``http_other``, ``held``
+            or ``skipped``.
+        count: events; ``gave_up`` of them have no next attempt, ``retrying`` have one.
         count_is_estimate: whether the counts are estimates.
-        oldest_at: when the oldest delivery was created (RFC 3339); for ``skipped``, the event.
-        newest_at: the newest.
-        waits_for: ``disabled``, ``breaker`` or ``paused``; None: it waits for nothing.
+        oldest_at: when the oldest delivery was created (RFC 3339); for ``skipped``, when the oldest
+            event was accepted.
+        newest_at: the same of the newest.
+        waits_for: why nothing is sent now: ``disabled``, ``breaker`` or ``paused``.
         example: the newest delivery; None for ``skipped``.
         state: ``open``, ``acknowledged`` or ``snoozed``.
         state_by: who changed the state last.
@@ -55,7 +57,7 @@ class UndeliveredGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndeliveredTotals:
-    """The sums over all groups of an account, whatever the page and its conditions."""
+    """The sums over all groups of an account, also those that are not on the page."""
 
     count: int = 0
     gave_up: int = 0
@@ -69,7 +71,7 @@ class UndeliveredPage(Page[UndeliveredGroup]):
     """One page of groups with the totals.
 
     After an upgrade, older deliveries are counted in parts: those created after ``counting_until``
-    are not counted yet. None: all are.
+    are not counted yet; None: all are counted.
     """
 
     totals: UndeliveredTotals
@@ -78,7 +80,7 @@ class UndeliveredPage(Page[UndeliveredGroup]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GaveUp:
-    """The counts of one call of give-up; ``next`` is the place to continue, None at the end."""
+    """The counts of one call of give-up; ``next`` continues, None: nothing is left."""
 
     given_up: int
     cancelled: int
@@ -87,7 +89,7 @@ class GaveUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelledMany:
-    """The counts of one cancel by filter; ``sending`` ones could not be cancelled."""
+    """The counts of one call; ``sending`` matched and could not be cancelled any more."""
 
     cancelled: int
     sending: int
