@@ -96,7 +96,7 @@ _TAGS: Final = {
     "hooks": "Hooks, their secrets, pings, diagnosis and dry runs.",
     "events": "Send events, and look up their outcomes.",
     "deliveries": "Deliveries with their attempts, undelivered events, replays, and the feed.",
-    "alerts": "Operator alerts: look, acknowledge, snooze.",
+    "alerts": "Operator alerts: list, show, acknowledge, snooze.",
     "access": "Accounts, tokens and the audit trail.",
     "server": "Status, metrics, backup, keys and retention.",
 }

@@ -150,7 +150,7 @@ def snooze(
     Args:
         alert: its id, alr_….
         more: further ids.
-        for_: how long, such as 4h or 7d.
+        for_: how long: 1m to 30d, such as 4h.
         context: the run.
     """
     for_s = snooze_s(for_)

@@ -45,7 +45,7 @@ COMMANDS = (
     (
         "undelivered",
         "undelivered:app",
-        "List undelivered events by hook and cause, acknowledge, snooze, give up.",
+        "List, acknowledge, snooze and give up undelivered events.",
     ),
     ("replay", "replay:app", "Plan, run and control replays of past events."),
     ("alerts", "alerts:app", "List, show, acknowledge and snooze operator alerts."),

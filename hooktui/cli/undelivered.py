@@ -19,7 +19,7 @@ from hooktui.domain.errors import NotFound
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.undelivered import GaveUp, UndeliveredGroup, UndeliveredPage
 
-app = App(name="undelivered", help="List undelivered events, acknowledge, snooze, give up.")
+app = App(name="undelivered", help="List, acknowledge, snooze and give up undelivered events.")
 
 _GROUPS = Listing(
     (
@@ -42,7 +42,7 @@ _STYLES: dict[str, Style] = {"open": "bad"}
 @app.command(name="list")
 def list_undelivered(
     *,
-    hook: Annotated[list[int] | None, Parameter(negative=(), help="Only of this hook.")] = None,
+    hook: Annotated[list[int] | None, Parameter(negative=())] = None,
     state: Literal["open", "acknowledged", "snoozed"] | None = None,
     limit: Limit = 50,
     everything: All = False,
@@ -51,7 +51,7 @@ def list_undelivered(
     """List undelivered events by hook and cause, the newest first.
 
     Args:
-        hook: only of this hook; may be repeated.
+        hook: only this hook; may be given more than once.
         state: only groups in this state.
         limit: how many at most.
         everything: all of them.
@@ -118,7 +118,7 @@ def snooze(
     cause: str,
     /,
     *,
-    duration: Annotated[str, Parameter(name="--for", help="Such as 4h; 1 minute to 30 days.")],
+    duration: Annotated[str, Parameter(name="--for", help="how long: 1m to 30d, such as 4h.")],
     context: Context,
 ) -> None:
     """Snooze a group; its alert opens and is announced again after a time.
