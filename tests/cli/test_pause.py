@@ -14,7 +14,7 @@ def test_a_pause_holds_until_the_resume(run, tmp_path):
         assert "resume with: hooktui resume" in paused.err
         assert run(*connect, "emit", "job.failed", stdin=b"{}").code == 0
         told = run(*connect, "status").out
-        assert "paused    by " in told
+        assert "paused     by " in told
         assert "1 deliveries" in told
         assert receiver.requests == []
         assert run(*connect, "pause", "--json").json["paused"]["by"]

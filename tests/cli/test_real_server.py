@@ -131,8 +131,8 @@ def test_the_status_of_a_bound_token_is_shown(tmp_path):
         remote.environ |= {"HOOKTUI_TOKEN": token}
         connect = ("--connect", f"http://{host}:{port}")
         shown = remote.ok("status", *connect)
-        assert f"account   {number}, the only one of this token" in shown
-        assert "waiting   0 deliveries" in shown
+        assert f"account    {number}, the only one of this token" in shown
+        assert "waiting    0 deliveries" in shown
         assert "database" not in shown
         assert remote.json("status", *connect)["servers"] == []
 
