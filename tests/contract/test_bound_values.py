@@ -13,6 +13,7 @@ from hooktui.store import changes
 from hooktui.store.key_rotation import rotate_keys
 from hooktui.store.sealed_places import SealedValue, sealed_values
 from hooktui.store.tables import HOOK, SECRET
+from hooktui.store.tx import Tx
 from hooktui.store.vault import KeyProblem, ValueMoved
 from tests.support.earlier_schemas import as_0004
 from tests.support.stores import ADA, DEFAULT, Opened, emit, make_hook
@@ -126,9 +127,13 @@ async def test_a_value_that_did_not_open_before_does_not_stop_the_migration(
     opened: Opened, caplog
 ) -> None:
     one, other = await make_hook(opened.store, **HIDDEN), await make_hook(opened.store, **HIDDEN)
-    await opened.store.write(as_0004)
     took = f"(SELECT sealed FROM hook WHERE id = {other.id})"
-    await execute(opened.store, f"UPDATE hook SET sealed = {took} WHERE id = {one.id}")
+
+    def moved_in_0004(tx: Tx) -> None:
+        as_0004(tx)
+        tx.conn.execute(text(f"UPDATE hook SET sealed = {took} WHERE id = {one.id}"))
+
+    await opened.store.write(moved_in_0004)
     store = await opened.again()
     assert f"hook {one.id} cannot be decrypted" in caplog.text
     assert store.hooks()[HookId(one.id)].refusal is not None

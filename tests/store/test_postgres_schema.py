@@ -70,7 +70,8 @@ async def test_a_start_waits_for_another_that_makes_the_schema(
         ("FIND_DUE", {"delivery_due_first", "delivery_due_again"}),
         ("CLAIM_THESE", {"delivery_pkey", "event_pkey"}),
         ("FIND_FIRST_IN_LINE", {"delivery_open", "delivery_leased"}),
-        ("RECORD", {"delivery_pkey"}),
+        # A failed attempt asks whether its event has a newer delivery at the same hook.
+        ("RECORD", {"delivery_pkey", "delivery_by_event"}),
         ("RELEASE", {"delivery_pkey"}),
         ("FIND_LEASED", {"delivery_leased"}),
         ("FIND_SAME_ATTEMPTS", {"attempt_pkey"}),
