@@ -52,6 +52,17 @@ class Breaker:
 CLOSED = Breaker()
 
 
+def waits_for(
+    *, active: bool, breaker_until_ms: int | None, paused: bool, now_ms: int
+) -> str | None:
+    """Return what keeps the deliveries of a hook from being sent; None: nothing known."""
+    if not active:
+        return "disabled"
+    if Breaker(until_ms=breaker_until_ms).state(now_ms) is BreakerState.OPEN:
+        return "breaker"
+    return "paused" if paused else None
+
+
 def receiver_is_down(exchange: Exchange) -> bool | None:
     """Return whether a receiver is down or overloaded; None: the exchange does not show it.
 

@@ -26,6 +26,7 @@ from hooktui.api.responses import answer
 from hooktui.api.service import Service, check_account, read_in, service_of
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import NotFound, Refused
+from hooktui.domain.hook_failures import waits_for
 from hooktui.domain.ids import AccountId, HookId, floor_at, time_of
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.replays import (
@@ -57,7 +58,7 @@ from hooktui.store.queries.replay_plans import (
     read_place,
     write_place,
 )
-from hooktui.store.queries.replays import hooks_to_replay, waits_for
+from hooktui.store.queries.replays import hooks_to_replay
 
 _MOST_DELIVERIES = 10**12
 _MAX_KEY = 256
@@ -169,9 +170,9 @@ async def _plan(
         estimate_s = max(estimate_s, _seconds(service, hook, sums.selected, rate, medians))
         waits = waits_for(
             active=hook.active,
-            breaker_until=hook.breaker_until_ms,
+            breaker_until_ms=hook.breaker_until_ms,
             paused=store.paused,
-            now=now_ms,
+            now_ms=now_ms,
         )
         planned.append(_planned(hook, sums, waits))
         skipped += [

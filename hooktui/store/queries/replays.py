@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, func, literal_column, or_, select
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
+from hooktui.domain.hook_failures import waits_for
 from hooktui.domain.ids import AccountId, HookId, encode, time_of
 from hooktui.domain.replays import (
     UNFINISHED,
@@ -139,15 +140,6 @@ def replays_by_id(conn: Connection, replays: Iterable[int]) -> dict[int, Replay]
     return {row.id: replay for row, replay in zip(rows, _build(conn, rows), strict=True)}
 
 
-def waits_for(*, active: bool, breaker_until: int | None, paused: bool, now: int) -> str | None:
-    """Return what keeps the deliveries of a hook from being sent; None: nothing known."""
-    if not active:
-        return "disabled"
-    if paused:
-        return "paused"
-    return "breaker" if breaker_until is not None and breaker_until > now else None
-
-
 def _build(conn: Connection, rows: Sequence[_Row]) -> list[Replay]:
     if not rows:
         return []
@@ -240,7 +232,7 @@ def _hook(row: _Row, walk: _HookRow, *, paused: bool, now: int) -> ReplayHook:
     waits = None
     if row.state == ReplayState.RUNNING and walk.state == WalkState.WALKING:
         waits = waits_for(
-            active=walk.active, breaker_until=walk.breaker_until, paused=paused, now=now
+            active=walk.active, breaker_until_ms=walk.breaker_until, paused=paused, now_ms=now
         )
     return ReplayHook(
         hook=walk.hook_id,

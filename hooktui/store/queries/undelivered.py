@@ -28,7 +28,7 @@ from hooktui.domain.causes import CAUSES, HELD, SKIPPED
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import NotFound
-from hooktui.domain.hook_failures import Breaker, BreakerState
+from hooktui.domain.hook_failures import waits_for
 from hooktui.domain.ids import AccountId, HookId, encode, time_of
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.undelivered import (
@@ -373,6 +373,7 @@ def _shown(
     paused = is_paused(conn)
     shown = []
     for group in groups:
+        hook = hooks[group.hook]
         state = _state(group, states, by_hand)
         if state.alert is None and state is not _OPEN:
             state = state._replace(by=_user_at(conn, group.hook, by_hand[group.hook]))
@@ -381,7 +382,7 @@ def _shown(
         shown.append(
             UndeliveredGroup(
                 hook=group.hook,
-                name=hooks[group.hook].name,
+                name=hook.name,
                 cause=group.cause,
                 count=group.events,
                 gave_up=group.gave_up,
@@ -389,7 +390,12 @@ def _shown(
                 count_is_estimate=group.is_estimate,
                 oldest_at=_created(conn, deliveries, group.oldest),
                 newest_at=_created(conn, deliveries, group.newest),
-                waits_for=_waits_for(hooks[group.hook], now_ms, paused=paused),
+                waits_for=waits_for(
+                    active=hook.active,
+                    breaker_until_ms=hook.breaker_until,
+                    paused=paused,
+                    now_ms=now_ms,
+                ),
                 example=None if example is None else _example(example),
                 state=state.name,
                 state_by=state.by,
@@ -413,14 +419,6 @@ def _example(delivery: Delivery) -> UndeliveredExample:
     return UndeliveredExample(
         delivery=delivery.id, event_type=delivery.event_type, last_status=delivery.last_status
     )
-
-
-def _waits_for(hook: _Hook, now_ms: int, *, paused: bool) -> str | None:
-    if not hook.active:
-        return "disabled"
-    if Breaker(until_ms=hook.breaker_until).state(now_ms) is BreakerState.OPEN:
-        return "breaker"
-    return "paused" if paused else None
 
 
 def _user_at(conn: Connection, hook: HookId, at_ms: int) -> str | None:
