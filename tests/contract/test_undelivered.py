@@ -119,7 +119,8 @@ async def test_groups_are_hooks_with_a_cause(opened: Opened) -> None:
     assert group.example.delivery == of_group[-1].id
     assert (group.example.event_type, group.example.last_status) == ("job.failed", 503)
     assert (group.name, group.waits_for, group.count_is_estimate) == ("Slack relay", None, False)
-    assert (group.state, group.state_by, group.state_until, group.alert) == ("open", *[None] * 3)
+    assert (group.state, group.state_by, group.state_until) == ("open", None, None)
+    assert group.alert is not None
 
 
 async def test_a_delivered_event_leaves_its_group(opened: Opened) -> None:
@@ -221,35 +222,25 @@ async def test_a_purge_shrinks_groups(opened: Opened) -> None:
 
 async def test_the_alert_of_a_group_is_its_state(opened: Opened) -> None:
     hook = await make_hook(opened.store)
-    await fail(opened, hook)
-    values = {
-        "account_id": DEFAULT, "type": "delivery.gave_up",
-        "key": f"delivery.gave_up:{hook.id}:http_5xx", "count": 1, "opened_at": 1, "changed_at": 1,
-        "changed_by": "ada", "hooks_notified": 0,
-    }  # fmt: skip
-
-    def add(tx, identity: int, state: str) -> None:
-        until_ms = 1_800_000_000_000 if state == "snoozed" else None
-        row = insert(ALERT).values(id=identity, state=state, snoozed_until=until_ms, **values)
-        tx.conn.execute(row)
-
-    await opened.store.write(add, 5, "resolved")
+    await fail(opened, hook, gave_up=False)
     assert (await the_group(opened)).alert is None
-    await opened.store.write(add, 6, "open")
+    await fail(opened, hook)
     group = await the_group(opened)
-    assert (group.alert, group.state, group.state_by) == (encode("alr", 6), "open", None)
-
-    def change(tx, **changed: object) -> None:
-        tx.conn.execute(update(ALERT).where(ALERT.c.id == 6).values(**changed))
-
-    await opened.store.write(change, state="acknowledged")
+    assert group.alert is not None
+    assert (group.state, group.state_by) == ("open", None)
+    alert = decode("alr", group.alert)
+    await opened.store.write(changes.acknowledge_alert, ADA, None, alert)
     group = await the_group(opened)
     assert (group.state, group.state_by) == ("acknowledged", "ada")
     assert await counts(opened, state="open") == {}
     assert len(await counts(opened, state="acknowledged")) == 1
-    await opened.store.write(change, state="snoozed", snoozed_until=1_800_000_000_000)
+    for_s = 1_800_000_000 - opened.clock.ms / 1000
+    await opened.store.write(changes.snooze_alert, ADA, None, alert, for_s)
     group = await the_group(opened)
     assert (group.state, group.state_until) == ("snoozed", "2027-01-15T08:00:00.000Z")
+    resolved = update(ALERT).where(ALERT.c.id == alert).values(state="resolved")
+    await opened.store.write(lambda tx: tx.conn.execute(resolved) and None)
+    assert (await the_group(opened)).alert is None
 
 
 async def test_groups_wait_for_a_breaker_or_the_end_of_a_pause(opened: Opened) -> None:
