@@ -60,6 +60,7 @@ from hooktui.store.queries.alerts import (
     newest_alert,
     unresolved,
 )
+from hooktui.store.queries.delivery_indexes import is_in_group
 from hooktui.store.queries.undelivered import get_undelivered
 from hooktui.store.tables import ALERT, DELIVERY, EVENT, HOOK, HOOK_STATE
 from hooktui.store.tx import Tx
@@ -133,9 +134,7 @@ def _example(tx: Tx, hook: HookId, cause: str | None) -> str | None:
     """Return the newest undelivered delivery of a group."""
     if cause is None:
         return None
-    newest = select(func.max(DELIVERY.c.id)).where(
-        DELIVERY.c.hook_id == hook, DELIVERY.c.cause == cause, DELIVERY.c.cause.is_not(None)
-    )
+    newest = select(func.max(DELIVERY.c.id)).where(is_in_group(hook, cause))
     found = tx.conn.execute(newest).scalar()
     return None if found is None else encode("dlv", found)
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
     select,
 )
 
+from hooktui.domain.alerts import AlertType, key_of
 from hooktui.domain.causes import CAUSES, HELD, SKIPPED
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import DisabledReason
@@ -54,8 +55,6 @@ from hooktui.store.tables import (
     SHORT_TARGET,
 )
 
-GAVE_UP: Final = "delivery.gave_up"
-"""The type of the alerts of groups, and the beginning of their keys."""
 _CAUSES: Final = {cause: number for number, cause in enumerate((*CAUSES, HELD, SKIPPED))}
 _MOST_COUNTED = 1_000_000
 """Entries of the index that are counted one by one; beyond, counts are estimates."""
@@ -104,11 +103,6 @@ class _Hook(NamedTuple):
     name: str
     active: bool
     breaker_until: int | None
-
-
-def group_key(hook: HookId, cause: str) -> str:
-    """Return the key of the alert of a group."""
-    return f"{GAVE_UP}:{hook}:{cause}"
 
 
 def list_undelivered(
@@ -310,8 +304,8 @@ def _states(conn: Connection, account: AccountId) -> dict[str, _State]:
         ALERT.c.key, ALERT.c.state, ALERT.c.changed_by, ALERT.c.snoozed_until, ALERT.c.id
     ).where(
         ALERT.c.state != literal_column("'resolved'"),  # literal, for a partial index
-        ALERT.c.key >= f"{GAVE_UP}:",
-        ALERT.c.key < f"{GAVE_UP};",
+        ALERT.c.key >= f"{AlertType.GAVE_UP}:",
+        ALERT.c.key < f"{AlertType.GAVE_UP};",
         ALERT.c.account_id == account,
     )
     return {
@@ -336,7 +330,7 @@ def _disabled_by_hand(conn: Connection, account: AccountId) -> dict[HookId, int]
 
 
 def _state(group: _Counted, states: dict[str, _State], by_hand: dict[HookId, int]) -> _State:
-    state = states.get(group_key(group.hook, group.cause))
+    state = states.get(key_of(AlertType.GAVE_UP, group.hook, group.cause))
     if state is None and group.cause == SKIPPED and group.hook in by_hand:
         return _State("acknowledged")
     return state or _OPEN
