@@ -228,8 +228,12 @@ class BaseStore(ABC):
         """Count dead letters that retention deleted."""
         for (hook, cause), count in dead_letters.items():
             self._expired[hook, cause] += count
-            self._alert_look.expired[hook, cause] += count
             _log.warning("retention deleted undelivered events hook=%d %s=%d", hook, cause, count)
+        self.note_purged(dead_letters)
+
+    def note_purged(self, dead_letters: DeadLetters) -> None:
+        """End the alerts of deleted dead letters as expired, at the next look."""
+        self._alert_look.expired.update(dead_letters)
 
     # Alerts
 

@@ -188,7 +188,7 @@ class RetentionWorker:
         """Delete old events for ``within_s`` at most; the result says where to continue."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + within_s
-        purge = RetentionPass(self._retention, lambda: REST_OF_PURGE)
+        purge = RetentionPass(self._retention, lambda: REST_OF_PURGE, self._store.note_purged)
         return await purge.drop_events(before_ms, account, after, lambda: loop.time() > end_s)
 
     async def _run(self) -> None:
