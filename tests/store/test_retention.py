@@ -55,7 +55,9 @@ async def count(store: SqliteStore, table: str, where: str = "1") -> int:
 
 
 async def sweep(store: SqliteStore, clock: Clock, keep: RetentionPeriods = KEEP) -> tuple[int, int]:
-    return await RetentionPass(Retention(store), lambda: 0, store.note_expired).apply(keep, clock.ms)
+    return await RetentionPass(Retention(store), lambda: 0, store.note_expired).apply(
+        keep, clock.ms
+    )
 
 
 async def test_the_counts_of_five_days_stay_however_little_is_kept(store, clock) -> None:

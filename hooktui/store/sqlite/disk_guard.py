@@ -13,6 +13,8 @@ from hooktui.domain.errors import DiskFull
 
 RESERVE_BYTES = 64 * 1024 * 1024
 """Space for the log of a purge and for the checkpoint that copies it into the database."""
+LOG_BYTES = 4 * 1024 * 1024
+"""Space for the log of some deletions and of the results that come in meanwhile."""
 _MEASURED_FOR_S = 0.2
 _SHARE_UNMEASURED = 16
 """A measurement is valid for this long, and for this share of the reserve: a fast disk fills at

@@ -159,6 +159,11 @@ class LogHost(RetentionHost, Protocol):
         """Copy the log into the database, as far as no reader holds it."""
         ...
 
+    @property
+    def log_may_grow(self) -> bool:
+        """Whether the disk has space for the log of some more transactions."""
+        ...
+
     async def cut_log(self) -> bool:
         """Truncate the log; False if a reader holds it for too long."""
         ...
@@ -212,11 +217,14 @@ class Retention:
         return int(dropped)
 
     async def _run(self, make: Callable[[], OperationT]) -> tuple[OperationT, Any]:
-        """Run an operation; if the disk is full, truncate the log and run it once more.
+        """Run an operation; before the disk is full, truncate the log.
 
         Deleted pages go through the log first, and a reader may keep the log from being reused.
-        Then the log fills a disk that has enough space for each transaction.
+        Then the log fills a disk that has enough space for each transaction. If it does so all the
+        same, the operation runs once more.
         """
+        if not self._store.log_may_grow:
+            await self._store.cut_log()
         operation = make()
         try:
             return operation, await self._store.submit(operation)

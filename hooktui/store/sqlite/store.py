@@ -50,7 +50,7 @@ from hooktui.store.sqlite.connections import (
     truncate,
     truncate_between_reads,
 )
-from hooktui.store.sqlite.disk_guard import RESERVE_BYTES, DiskGuard
+from hooktui.store.sqlite.disk_guard import LOG_BYTES, RESERVE_BYTES, DiskGuard
 from hooktui.store.sqlite.files import (
     file_size,
     free_bytes,
@@ -274,6 +274,11 @@ class SqliteStore(BaseStore):
     async def copy_log(self) -> None:
         """Copy the log into the database, as far as no reader holds it."""
         await self._writer.between(partial(copy_log, self._raw))
+
+    @property
+    def log_may_grow(self) -> bool:
+        """Whether the disk has space for the log of some more transactions."""
+        return free_bytes(self._database.parent) >= LOG_BYTES
 
     async def cut_log(self) -> bool:
         """Truncate the log; False if a reader holds it for too long."""
