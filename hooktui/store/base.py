@@ -245,10 +245,12 @@ class BaseStore(ABC):
             kept_ms = round(keep.days * DAY_MS) - EXPIRES_WITHIN_MS
             dying = await self.read(expiring, now - max(kept_ms, 0))
         self._looks += 1
+        expired = self._alert_look.expired.copy()
         seen = await self.read(look, now, self._alert_look.accounts())
         result = self._alert_look.decide(seen, self._disk_space(), dying, now)
         for part in result.parts(AT_ONCE):
             await self.write(act_on_look, part)
+        self._alert_look.expired -= expired  # once it is stored how their alerts ended
 
     async def _keep_looking(self, keep: RetentionPeriods) -> None:
         """Look at alerts every `LOOK_EVERY_S`."""

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from hooktui import failpoints
 from hooktui.domain.alerts import AlertState, AlertType
 from hooktui.domain.deliveries import DisabledReason
-from hooktui.domain.errors import Conflict, NotFound
+from hooktui.domain.errors import Conflict, DiskFull, NotFound
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import DeliveryId, HookId, decode
 from hooktui.domain.wire.alerts import Alert
@@ -581,6 +581,24 @@ async def test_dead_letters_that_expire_are_announced(opened: Opened) -> None:
         "delivery.gave_up": ("expired", 2), "undelivered.expiring": ("expired", 2),
     }  # fmt: skip
     assert not opened.store.expired, "an operator deleted them"
+
+
+async def test_a_look_that_cannot_be_stored_is_repeated(opened: Opened, monkeypatch) -> None:
+    # Red when the first look forgets that the dead letters expired.
+    hook = await make_hook(opened.store)
+    await dead_letters(opened, hook, [404])
+    opened.clock.advance(1)
+    await opened.store.purge(opened.clock.ms, within_s=30)
+
+    async def write(*_: object) -> None:
+        raise DiskFull("the disk is full")
+
+    with monkeypatch.context() as full, pytest.raises(DiskFull):
+        full.setattr(opened.store, "write", write)
+        await look(opened)
+    await look(opened)
+    (ended,) = await alerts(opened)
+    assert (ended.resolution, ended.count) == ("expired", 1)
 
 
 async def test_a_restart_knows_which_hooks_are_failing(opened: Opened) -> None:

@@ -64,7 +64,7 @@ class AlertLook:
         self._late_before: set[AccountId] = set()
         self._in_time_before: set[AccountId] = set()
         self.expired: Counter[tuple[int, str]] = Counter()
-        """Dead letters that retention deleted, by hook and cause, since the last look."""
+        """Dead letters that were deleted by age since the last look, by hook and cause."""
 
     def accounts(self) -> set[AccountId]:
         """Return the accounts with hooks that subscribe to alerts."""
@@ -96,7 +96,6 @@ class AlertLook:
         if dying is not None:
             self._expiring(dying, known, result)
         result.announced = self._due(seen.alerts, now_ms)
-        self.expired.clear()
         return result
 
     def _ending(self, seen: Seen, alert: int) -> tuple[Resolution, int | None]:
