@@ -593,9 +593,10 @@ async def test_a_look_that_cannot_be_stored_is_repeated(opened: Opened, monkeypa
     async def write(*_: object) -> None:
         raise DiskFull("the disk is full")
 
-    with monkeypatch.context() as full, pytest.raises(DiskFull):
+    with monkeypatch.context() as full:
         full.setattr(opened.store, "write", write)
-        await look(opened)
+        with pytest.raises(DiskFull):
+            await look(opened)
     await look(opened)
     (ended,) = await alerts(opened)
     assert (ended.resolution, ended.count) == ("expired", 1)

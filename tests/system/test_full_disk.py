@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hooktui.client.address import ServerAddress
-from hooktui.client.calls import send_event
+from hooktui.client.calls import create_replay, get_replay, send_event
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import DiskFull
+from hooktui.domain.wire.replays import ReplaySelection
 from tests.support.disks import small_disk
 from tests.support.installation import Installation
 from tests.support.receivers import Receiver
@@ -147,3 +149,36 @@ def test_a_disk_that_somebody_else_fills_to_the_last_byte_costs_nothing_but_time
     assert sorted(received(receiver)) == sorted(accepted), "none lost, none twice"
     shown = [home.json("deliveries", "show", one["id"]) for one in home.deliveries()]
     assert {len(one["attempts"]) for one in shown} == {1}
+
+
+def test_a_full_disk_costs_no_alert_and_no_delivery_of_a_replay(
+    home: Installation, client: PlainClient, disk: Path, receiver: Receiver
+):
+    hook = home.create_hook(receiver.url, "--retry-schedule", "")["id"]
+    types = ("hooktui.delivery.gave_up", "hooktui.delivery.cleared", "hooktui.replay.finished")
+    home.create_hook(receiver.url_of("/alerts"), events=",".join(types))
+    receiver.script["/in"] = [404] * 30
+    lost = [client.call(send_event(1, "job.failed", b"{}")).id for _ in range(30)]
+    wait_for(lambda: len(home.deliveries("status:failed")) == 30)
+    selection = ReplaySelection(hooks=(hook,))
+    replay = client.call(create_replay(1, selection, rate_per_s=10, max_deliveries=30)).id
+    wait_for(lambda: len(receiver.requests_to("/in")) > 35, what="the replay sends")
+    receiver.released.clear()
+    before = len(receiver.requests_to("/in"))
+    wait_for(lambda: len(receiver.requests_to("/in")) > before, what="an attempt is in flight")
+    receiver.script["/in"] = [404]
+    filler = disk / "filler"
+    fill_up(filler)
+    receiver.released.set()
+    wait_for(lambda: "results failed; again" in home.log.read_text(), what="a write that fails")
+    wait_for(lambda: client.call(get_replay(replay)).hooks[0].waits_for == "disk")
+    filler.unlink()
+    wait_for(lambda: client.call(get_replay(replay)).state == "finished", 60, "the replay ends")
+    sent = home.deliveries("--all", f"replay:{replay}")
+    assert sorted(one["event"] for one in sent) == sorted(lost), "each dead letter once"
+    assert Counter(one["status"] for one in sent) == {"delivered": 29, "failed": 1}
+    arrived = Counter(one.headers["webhook-id"] for one in receiver.requests_to("/in"))
+    assert arrived == dict.fromkeys(lost, 2), "none lost, none twice"
+    wait_for(lambda: len(receiver.requests_to("/alerts")) == 2, what="the alerts")
+    told = [one.headers["X-Hook-Event"] for one in receiver.requests_to("/alerts")]
+    assert told == ["hooktui.delivery.gave_up", "hooktui.replay.finished"]
