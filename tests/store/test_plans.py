@@ -19,15 +19,19 @@ from hooktui.domain.deliveries import Trigger
 from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.parser import STATUSES, parse
 from hooktui.domain.ids import HookId
-from hooktui.store import queries
+from hooktui.domain.replays import ReplayMode, check_selection
+from hooktui.domain.wire.replays import ReplaySelection
+from hooktui.store import changes, queries
 from hooktui.store.queries import AuditQuery, DeliveryQuery
 from hooktui.store.queries.alerts import expiring, look, newest_alert, unresolved
 from hooktui.store.queries.hooks import hooks_by_id
 from hooktui.store.queries.pages import PageRequest, _Cursor, _write
+from hooktui.store.queries.replay_plans import PlanPlace, count_pairs
+from hooktui.store.queries.replays import hooks_to_replay
 from hooktui.store.queries.undelivered import get_undelivered
 from hooktui.store.sqlite.store import SqliteStore
 from tests.support.clocks import START_MS
-from tests.support.stores import attempt, emit, make_hook
+from tests.support.stores import ADA, DEFAULT, attempt, emit, make_hook
 
 GROWING = ("delivery", "event", "attempt", "hook_stats", "feed")
 
@@ -321,4 +325,51 @@ async def test_a_group_is_counted_along_its_index(store) -> None:
 
     found = await plans(store, group)
     assert any("delivery_undelivered" in step for step in found)
+    assert not walked_through(found)
+
+
+WALKS = {
+    ReplayMode.FAILED: ("delivery_undelivered", "delivery_by_event"),
+    ReplayMode.SENT: ("delivery_by_hook", "delivery_by_event"),
+    ReplayMode.NEVER_SENT: ("delivery_by_event",),
+    ReplayMode.ALL: ("delivery_by_event",),
+}
+
+
+# Red when a step or a plan reads the deliveries of a hook that its mode does not ask for.
+@pytest.mark.parametrize("q", [None, "event:job"])
+@pytest.mark.parametrize(("mode", "indexes"), WALKS.items(), ids=str)
+async def test_a_walk_of_a_replay_goes_along_an_index(store, clock, mode, indexes, q) -> None:
+    hook = await make_hook(store)
+    await emit(store)
+    await attempt(store, clock, hook, 404)
+    live = store.hooks()[HookId(hook.id)]
+    given = ReplaySelection(hooks=(hook.id,), mode=mode.value, since="1h", filter=q)
+    selection = check_selection(given, clock.ms)
+    bound = 2**62
+    found = await plans(
+        store, queries.next_candidates, queries.ReplayWalk(selection, live, None, bound), 0
+    )
+    found += await plans(store, count_pairs, selection, [live], PlanPlace(0, 0, bound))
+    assert not walked_through(found)
+    read = [step for step in found if step.startswith("SEARCH") and "INDEX delivery" in step]
+    assert {index for step in read for index in indexes if index in step} == set(indexes)
+    assert all(any(index in step for index in indexes) for step in read)
+
+
+async def test_the_results_of_replays_are_counted_along_their_index(store, clock) -> None:
+    hook = await make_hook(store)
+    await emit(store)
+    await attempt(store, clock, hook, 404)
+    selection = check_selection(ReplaySelection(hooks=(hook.id,)), clock.ms)
+    await store.write(changes.create_replay, ADA, DEFAULT, selection, 50, None)
+    found = await plans(store, queries.list_replays, DEFAULT, PageRequest())
+    found += await plans(store, queries.is_sending, 1)
+    counted = [step for step in found if step.startswith("SEARCH delivery")]
+    assert len(counted) == 2
+    assert all("INDEX delivery_of_replay " in step for step in counted)
+    for query, args in ((queries.may_be_taken, [START_MS]), (queries.count_running, [])):
+        found += await plans(store, query, *args)
+        assert any("INDEX replay_running" in step for step in found)
+    found += await plans(store, hooks_to_replay, DEFAULT, ReplayMode.FAILED)
     assert not walked_through(found)

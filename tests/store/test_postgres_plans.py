@@ -9,12 +9,18 @@ from typing import Any
 from sqlalchemy import Connection, event
 
 from hooktui.domain.filters.parser import parse
+from hooktui.domain.ids import HookId
+from hooktui.domain.live_hook import LiveHook
+from hooktui.domain.replays import ReplayMode, check_selection
+from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import feed, queries
 from hooktui.store.postgres.retention import _old_bodies, _old_events
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.queries import DeliveryQuery
 from hooktui.store.queries.alerts import expiring
 from hooktui.store.queries.pages import PageRequest
+from hooktui.store.queries.replay_plans import PlanPlace, count_pairs
+from hooktui.store.queries.replays import hooks_to_replay
 from tests.store.backlog import SERIES, inserts, nodes
 from tests.store.servers import Servers, connected
 from tests.support.clocks import START_MS
@@ -34,6 +40,26 @@ def events(event_type: str | None = None) -> Callable[[Connection], object]:
     return lambda conn: queries.list_events(conn, DEFAULT, PageRequest(), event_type)
 
 
+def walk(hook: LiveHook, mode: str) -> Callable[[Connection], object]:
+    """Return the queries of a step and of a plan of a replay."""
+    given = ReplaySelection(hooks=(hook.id,), mode=mode, since="1d")
+    selection = check_selection(given, START_MS)
+
+    def run(conn: Connection) -> None:
+        queries.next_candidates(conn, queries.ReplayWalk(selection, hook, None, WAITING), 0)
+        count_pairs(conn, selection, [hook], PlanPlace(0, 0, WAITING))
+
+    return run
+
+
+WALKS = {
+    "failed": "delivery_undelivered",
+    "sent": "delivery_by_hook",
+    "never-sent": "event_by_account",
+    "all": "event_by_account",
+}
+PAIR = "delivery_by_event delivery_pkey event_pkey"
+"""The indexes of an event, its deliveries at a hook, and the newest of them."""
 LISTS = {
     "deliveries": (deliveries(), "delivery_by_account"),
     "of a hook": (deliveries(hook=1), "delivery_by_hook"),
@@ -51,6 +77,12 @@ LISTS = {
         "delivery_undelivered delivery_due_first delivery_pkey",
     ),
     "expiring": (lambda conn: expiring(conn, START_MS), "delivery_undelivered"),
+    "hooks to replay": (
+        lambda conn: hooks_to_replay(conn, DEFAULT, ReplayMode.FAILED), "delivery_undelivered"
+    ),
+    "results of replays": (
+        lambda conn: queries.list_replays(conn, DEFAULT, PageRequest()), "delivery_of_replay"
+    ),
     "open that match": (
         lambda conn: queries.find_open(conn, DEFAULT, parse("event:job"), START_MS, (0, 0)),
         "delivery_open delivery_pkey",
@@ -110,7 +142,11 @@ async def test_no_list_reads_past_its_index(servers: Servers) -> None:
         await raw.execute(f"UPDATE hook_state SET waiting = {WAITING}")
         causes = "CASE WHEN id % 20 = 0 THEN 'dns' ELSE 'http_5xx' END"
         await raw.execute(f"UPDATE delivery SET cause = {causes} WHERE id % 10 = 0")
-    for name, (query, indexes) in LISTS.items():
+    live = store.hooks()[HookId(hook.id)]
+    walks = {
+        f"replay of {mode}": (walk(live, mode), f"{index} {PAIR}") for mode, index in WALKS.items()
+    }
+    for name, (query, indexes) in (LISTS | walks).items():
         found = await plans(store, query)
         assert found, name
         reads = [node for node in found if node.get("Relation Name") in GROWING]
