@@ -260,6 +260,7 @@ class Plans:
         if older is not None:
             older.cancel()
         task: asyncio.Task[R] = asyncio.create_task(self._in_turn(plan))
+        task.add_done_callback(lambda _: plan.close())  # it may not have begun
         self._running[caller.user] = task
         try:
             return await task
@@ -273,15 +274,8 @@ class Plans:
                 del self._running[caller.user]
 
     async def _in_turn(self, plan: Coroutine[Any, Any, R]) -> R:
-        try:
-            await self._places.acquire()
-        except BaseException:
-            plan.close()
-            raise
-        try:
+        async with self._places:
             return await plan
-        finally:
-            self._places.release()
 
 
 def searching(request: Request, parsed: object | None) -> AbstractAsyncContextManager[None]:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
+from collections.abc import Coroutine
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
 
 from hooktui.api import limits
 from hooktui.api.access import Caller
-from hooktui.api.limits import MOST_POLLS, MOST_SEARCHES, MOST_WAITING, Searches
+from hooktui.api.limits import (
+    MOST_PLANS,
+    MOST_POLLS,
+    MOST_SEARCHES,
+    MOST_WAITING,
+    Plans,
+    Searches,
+)
 from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.api.routes import events
-from hooktui.domain.errors import TooManyRequests
+from hooktui.domain.errors import Conflict, TooManyRequests
 from hooktui.domain.roles import Role
 
 
@@ -145,3 +155,77 @@ def test_a_feed_that_is_waited_for_is_a_long_poll(
     assert tcp.get("/v1/feed", params={"account": account}).status_code == 200
     answer = tcp.get("/v1/feed", params={"account": account, "wait": 1})
     assert (answer.status_code, "long polls" in answer.text) == (429, True)
+
+
+class Planning:
+    """Plans of replays that end when they are told to."""
+
+    def __init__(self) -> None:
+        self.plans = Plans()
+        self.asked: list[Coroutine[Any, Any, str]] = []
+        self.now: list[str] = []
+        self.end = asyncio.Event()
+
+    def ask(self, user: str) -> asyncio.Task[str]:
+        plan = self._plan(user)
+        self.asked.append(plan)
+        return asyncio.create_task(self.plans.run(_caller(user), plan))
+
+    async def _plan(self, user: str) -> str:
+        self.now.append(user)
+        try:
+            await self.end.wait()
+        finally:
+            self.now.remove(user)
+        return user
+
+
+# Red without the places: all three run.
+async def test_a_server_counts_two_plans_at_a_time() -> None:
+    planning = Planning()
+    tasks = [planning.ask(user) for user in "abc"]
+    await _settled()
+    assert planning.now == ["a", "b"]
+    assert len(planning.now) == MOST_PLANS
+    planning.end.set()
+    assert await asyncio.gather(*tasks) == ["a", "b", "c"]
+
+
+async def test_a_newer_plan_of_a_caller_replaces_the_older_one() -> None:
+    planning = Planning()
+    older, other = planning.ask("a"), planning.ask("b")
+    await _settled()
+    waiting = planning.ask("c")
+    newer = planning.ask("a")
+    await _settled()
+    with pytest.raises(Conflict, match="a newer plan of the same caller"):
+        await older
+    assert sorted(planning.now) == ["b", "c"], "the next in turn has its place"
+    newest = planning.ask("a")
+    await _settled()
+    with pytest.raises(Conflict):
+        await newer  # it had no place yet
+    planning.end.set()
+    assert await asyncio.gather(other, waiting, newest) == ["b", "c", "a"]
+
+
+# Red when nothing closes a plan whose task was cancelled before it ran.
+async def test_a_plan_that_is_replaced_at_once_is_closed() -> None:
+    planning = Planning()
+    older, newer = planning.ask("a"), planning.ask("a")
+    planning.end.set()
+    assert await newer == "a"
+    with pytest.raises(Conflict):
+        await older
+    assert [inspect.getcoroutinestate(plan) for plan in planning.asked] == ["CORO_CLOSED"] * 2
+
+
+async def test_a_caller_that_is_gone_has_no_plan() -> None:
+    planning = Planning()
+    task = planning.ask("a")
+    await _settled()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await _settled()
+    assert planning.now == []
