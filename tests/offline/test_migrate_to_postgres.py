@@ -17,15 +17,19 @@ import pytest
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.domain.hook_settings import HookSettings
-from hooktui.domain.ids import HookId
+from hooktui.domain.ids import HookId, decode
 from hooktui.domain.paths import InstallPaths, places
+from hooktui.domain.replays import check_selection
+from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.failpoints import UPKEEP_POINTS
 from hooktui.offline.installation import this_user
 from hooktui.offline.migrate_to_postgres import Move, carry_over, move_store
-from hooktui.store import changes
+from hooktui.store import changes, queries
 from hooktui.store.audit import check_chain
 from hooktui.store.migrate_to_postgres import NotTheSame, all_tables
 from hooktui.store.postgres.connections import parse_database_url
+from hooktui.store.queries import AlertQuery
+from hooktui.store.queries.pages import PageRequest
 from hooktui.store.sqlite.moved_marker import Moved, mark_of, read_mark
 from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.vault import KeyProblem, load_keys
@@ -34,6 +38,7 @@ from tests.support.postgres import PostgresServer, database, open_store
 from tests.support.stores import ADA, DEFAULT, always, emit, make_hook, offer, open_in, result_of
 
 _ROOT = Path(__file__).parents[2]
+DEAD_LETTERS = AlertQuery(key="delivery.gave_up:1:http_404")
 _POINTS = [point for point in UPKEEP_POINTS if "mov" in point]
 
 
@@ -61,6 +66,13 @@ async def where(tmp_path: Path) -> InstallPaths:
         result_of(claim, clock, 200 if n % 3 else 500) for n, claim in enumerate(claims[:60])
     ]
     assert all(await store.record(results))
+    dead = await store.claim(HookId(1), 1)
+    await store.record([result_of(claim, clock, 404, schedule_s=()) for claim in dead])
+    (alert,) = (await store.read(queries.list_alerts, DEFAULT, PageRequest(), DEAD_LETTERS)).data
+    await store.write(changes.acknowledge_alert, ADA, None, decode("alr", alert.id))
+    selection = check_selection(ReplaySelection(hooks=(1,)), clock.ms)
+    await store.write(changes.create_replay, ADA, DEFAULT, selection, 50, None)
+    await store.write(changes.take_replays, store.token, "0")
     await store.write(changes.delete_hook, ADA, None, HookId(gone.id))
     await store.write(changes.create_token, ADA, "a token", ADA.role, None, None)
     await store.claim(HookId(1), 5)
@@ -128,6 +140,7 @@ def without_the_move(rows: dict[str, list[tuple[Any, ...]]]) -> dict[str, list[t
 async def test_every_row_of_every_table_arrives_as_it_was(where: InstallPaths, url: str) -> None:
     with closing(sqlite3.connect(where.database, isolation_level=None)) as raw:
         raw.execute("INSERT INTO pause VALUES (1, 1800000000000, 'ada')")
+        raw.execute("INSERT INTO cause_backfill VALUES (1, 0, 7)")
     moved = await move(where, url)
     here = rows_here(where)
     assert all(here.values()), "a table of the test is empty"
@@ -154,6 +167,18 @@ async def test_a_server_goes_on_there_with_ids_that_were_never_given(where, url)
         assert again[0][0].duplicate
         feed = await store.feed(None, 500)
         assert feed.items
+        (alert,) = (await store.read(queries.list_alerts, 1, PageRequest(), DEAD_LETTERS)).data
+        assert alert.state == "acknowledged"
+        (group,) = (
+            await store.read(
+                queries.list_undelivered, 1, PageRequest(),
+                queries.UndeliveredQuery(cause="http_404"), now_ms=now_ms(),
+            )
+        ).data  # fmt: skip
+        assert (group.alert, group.state) == (alert.id, "acknowledged")
+        await store.write(changes.take_replays, store.token, "0")
+        (replay,) = await store.read(queries.replays_of, store.token)
+        assert [walk.hook for walk in replay.walks] == [1]
         assert (await store.read(check_chain, store.vault)).broken is None, (
             "the audit trail goes on"
         )
