@@ -384,6 +384,31 @@ async def test_a_replay_pauses_if_no_server_ran_it_for_an_hour(opened: Opened) -
     assert (after.state, after.state_reason) == ("paused", "no server ran it for an hour")
 
 
+# Red when a start prolongs the lease of the server before.
+@pytest.mark.parametrize(("after_s", "state"), [(3_500, "running"), (3_700, "paused")])
+async def test_a_restart_continues_a_replay_within_an_hour(
+    opened: Opened, after_s: int, state: str
+) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 4)
+    replay = await start(opened, hook)
+    await step(opened, replay, hook, 2)
+    opened.clock.advance(after_s)
+    store = await opened.again()
+    await store.write(changes.take_replays, store.token, "0")
+    assert (await seen(opened, replay)).state == state
+    page = await store.read(queries.list_alerts, DEFAULT, PageRequest(), queries.AlertQuery())
+    opened_alerts = [alert.replay for alert in page.data if alert.type == "replay.paused"]
+    assert opened_alerts == ([replay.id] if state == "paused" else [])
+    if state == "paused":
+        await store.write(changes.resume_replay, ADA, None, number(replay))
+        await store.write(changes.take_replays, store.token, "0")
+    result = await step(opened, replay, hook)
+    assert (len(result.claims), result.walked) == (2, True)
+    rows = [row.event for row in await deliveries(store) if row.replay]
+    assert len(set(rows)) == len(rows) == 4
+
+
 async def test_a_restart_takes_replays_at_once(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await give_up(opened, hook, 2)
