@@ -252,8 +252,8 @@ class BaseStore(ABC):
             await self.write(act_on_look, part)
         self._alert_look.expired -= expired  # once it is stored how their alerts ended
 
-    async def _keep_looking(self, keep: RetentionPeriods) -> None:
-        """Look at alerts every `LOOK_EVERY_S`."""
+    async def keep_looking(self, keep: RetentionPeriods) -> None:
+        """Look at alerts every `LOOK_EVERY_S`, until it is cancelled."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             try:

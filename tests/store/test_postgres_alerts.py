@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from sqlalchemy import func, select
 
 from hooktui.domain.ids import HookId
+from hooktui.store import base
+from hooktui.store.contract import RetentionPeriods
+from hooktui.store.postgres import retention
+from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.tables import ALERT, EVENT
 from tests.store.servers import Servers
 from tests.support.stores import emit, make_hook, result_of
@@ -80,3 +85,26 @@ async def test_servers_share_the_limit_of_a_minute(servers: Servers) -> None:
         )
         servers.clock.advance(30)
     assert await counts(servers) == (30, 20)
+
+
+# Red when looks and deletions take turns.
+async def test_a_deletion_that_takes_long_delays_no_look(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, looks = asyncio.Event(), list[RetentionPeriods]()
+
+    async def tidy(_: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def look(_: object, keep: RetentionPeriods) -> None:
+        looks.append(keep)
+
+    monkeypatch.setattr(retention, "TIDIED_EVERY_S", 0.01)
+    monkeypatch.setattr(base, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(retention.RetentionWorker, "tidy", tidy)
+    monkeypatch.setattr(PostgresStore, "look_at_alerts", look)
+    await servers.another()
+    await until(begun.is_set)
+    before = len(looks)
+    await until(lambda: len(looks) > before + 2)

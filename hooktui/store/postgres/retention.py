@@ -41,8 +41,6 @@ _log = logging.getLogger(__name__)
 TIDIED_EVERY_S: Final = 30.0
 SWEPT_EVERY: Final = 120
 """Runs between two passes: one pass an hour."""
-LOOKS_A_RUN: Final = 2
-"""Looks at the alerts for each run."""
 DROPPED_AT_ONCE: Final = 200
 DELIVERIES_AT_ONCE: Final = 1000
 _ROWS_AT_ONCE: Final = 2000
@@ -149,8 +147,8 @@ class Retention:
 class AlertHost(RetentionHost, Protocol):
     """The calls of a store that the server with the retention lock uses."""
 
-    async def look_at_alerts(self, keep: RetentionPeriods) -> None:
-        """Open, end and announce the alerts that depend on time."""
+    async def keep_looking(self, keep: RetentionPeriods) -> None:
+        """Open, end and announce the alerts that depend on time, until it is cancelled."""
         ...
 
 
@@ -209,15 +207,20 @@ class RetentionWorker:
 
     async def _tidy_while_locked(self, raw: Raw) -> None:
         rounds = 0
-        while await raw.fetchval("SELECT pg_try_advisory_lock($1)", locks.RETENTION):
-            # Taken again each round, which shows that the session is still alive.
-            await self.tidy()
-            if rounds % SWEPT_EVERY == 1:
-                await self.sweep()
-            rounds += 1
-            for _ in range(LOOKS_A_RUN):
-                await asyncio.sleep(TIDIED_EVERY_S / LOOKS_A_RUN)
-                await self._store.look_at_alerts(self._keep)
+        looks: asyncio.Task[None] | None = None
+        try:
+            while await raw.fetchval("SELECT pg_try_advisory_lock($1)", locks.RETENTION):
+                # Taken again each round, which shows that the session is still alive.
+                if looks is None:  # beside the deletions, which may take hours
+                    looks = asyncio.create_task(self._store.keep_looking(self._keep), name="alerts")
+                await self.tidy()
+                if rounds % SWEPT_EVERY == 1:
+                    await self.sweep()
+                rounds += 1
+                await asyncio.sleep(TIDIED_EVERY_S)
+        finally:
+            if looks is not None:
+                looks.cancel()
 
     async def tidy(self) -> None:
         """Trim the feed and the idempotency keys to their limits."""

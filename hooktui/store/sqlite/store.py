@@ -202,7 +202,7 @@ class SqliteStore(BaseStore):
             asyncio.create_task(self._run_retention(), name="retention"),
             asyncio.create_task(self._watch_wal(), name="wal watch"),
             asyncio.create_task(self._write_causes(), name="causes"),
-            asyncio.create_task(self._keep_looking(self._keep), name="alerts"),
+            asyncio.create_task(self.keep_looking(self._keep), name="alerts"),
         ]
 
     @property
