@@ -60,7 +60,7 @@ def test_a_hook_is_made_pinged_and_its_failed_delivery_understood_and_resent_by_
     receiver.body = b'{"error":"the disk is full"}'
     receiver.script[PATH] = [500] * 50
     home.emit("job.failed")
-    console.wait_for("failing")
+    console.wait_for("retrying")
     press(console, "Enter", "open")
     console.wait_for("[Deliveries]", "retrying")
     press(console, "Enter", "open")
