@@ -202,8 +202,7 @@ class _Run:
         self.walks = {walk.hook: _Walk(walk.hook, walk.cursor) for walk in replay.walks}
         self._turns = deque(self.walks)
         self._any_aside = not replay.walked and not self.walks
-        self._used_up = replay.used_up
-        self._stopped = self._needs_slot = False
+        self._stopped = self._used_up = self._needs_slot = False
         self._shown_s = 0.0
         now_ms = store.clock()
         rate = replay.rate_per_s

@@ -278,7 +278,7 @@ class ReplayStepResult:
         claims: the deliveries to send now.
         cursor: of the hook's walk after it.
         walked: whether the hook is done.
-        used_up: whether the replay has sent as many deliveries as it may.
+        used_up: whether candidates are left out, for the replay has sent as many as it may.
     """
 
     outcome: StepOutcome

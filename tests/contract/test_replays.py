@@ -264,6 +264,19 @@ async def test_never_more_than_max_deliveries(opened: Opened) -> None:
     assert (len(result.claims), result.used_up, result.walked) == (3, True, True)
 
 
+async def test_what_was_planned_is_sent_without_being_cut_off(opened: Opened) -> None:
+    # Red when a replay of all that was shown ends as if something had been left out.
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 3)
+    other = await make_hook(opened.store)
+    await give_up(opened, other, 2)
+    replay = await start(opened, hook, other, most=5)
+    first = await step(opened, replay, hook)
+    second = await step(opened, replay, other)
+    assert [len(result.claims) for result in (first, second)] == [3, 2]
+    assert [result.used_up for result in (first, second)] == [False, False]
+
+
 async def test_a_disabled_hook_waits_and_a_deleted_one_is_done(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await give_up(opened, hook, 1)

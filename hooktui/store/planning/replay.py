@@ -189,7 +189,7 @@ def plan_step(
     used_up = room is not None and room <= 0
     claims: list[ClaimedDelivery] = []
     ordered = hook.settings.ordered
-    handled_all = not used_up
+    handled_all = not (used_up and step.candidates)
     for candidate in step.candidates if not used_up else ():
         act = _judged(step, candidate, hook, events, newest)
         if isinstance(act, Act) and ordered:
@@ -213,6 +213,7 @@ def plan_step(
         cursor, skipped = max(step.end, cursor), add_counts(skipped, step.skipped)
     if not handled_all and not used_up and cursor == place.cursor:
         return StepPlan(ReplayStepResult(StepOutcome.WAITS))
+    used_up = used_up and not handled_all  # else nothing is left out
     walked = used_up or (handled_all and step.complete)
     plan.skipped = skipped
     plan.walk_state = WalkState.DONE.value if walked else WalkState.WALKING.value

@@ -268,7 +268,7 @@ class RunningWalk:
 class RunningReplay:
     """A replay that a server runs, with the hooks whose walks are not done or set aside.
 
-    ``walked`` says whether all hooks are done, ``used_up`` whether it sent all that it may.
+    ``walked`` says whether all hooks are done.
     """
 
     id: int
@@ -277,7 +277,6 @@ class RunningReplay:
     rate_per_s: float
     walks: tuple[RunningWalk, ...]
     walked: bool
-    used_up: bool
 
 
 def may_be_taken(conn: Connection, now: int) -> bool:
@@ -300,7 +299,6 @@ def replays_of(conn: Connection, token: int) -> list[RunningReplay]:
 
 
 def _running(row: _Row, walks: Sequence[_HookRow]) -> RunningReplay:
-    handled = sum(walk.sent + walk.retried for walk in walks)
     return RunningReplay(
         id=row.id,
         account=AccountId(row.account_id),
@@ -312,7 +310,6 @@ def _running(row: _Row, walks: Sequence[_HookRow]) -> RunningReplay:
             if walk.state == WalkState.WALKING
         ),
         walked=all(walk.state == WalkState.DONE for walk in walks),
-        used_up=row.max_deliveries is not None and handled >= row.max_deliveries,
     )
 
 
