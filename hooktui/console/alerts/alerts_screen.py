@@ -32,7 +32,7 @@ class AlertsScreen(ListScreen[Alert]):
 
     HEADING = "Alerts"
     NOUN = "alert"
-    ROW_COMMANDS = ("open", "acknowledge", "snooze", "copy")
+    ROW_COMMANDS: ClassVar[tuple[str, ...]] = ("open", "acknowledge", "snooze", "copy")
     TABS = _TABS
     DESCENDING = True
     FIRST = ("oldest", "newest")
@@ -118,6 +118,7 @@ class ResolvedAlertsScreen(AlertsScreen):
 
     HEADING = "Resolved alerts"
     TOP_SCREEN = "Alerts"
+    ROW_COMMANDS = ("open", "copy")
     STATE = "resolved"
     COMMAND_NAMES = ("open", "copy", "order", "previous")
 

@@ -92,19 +92,19 @@ def delivery_columns(
     return (
         Column(name="state", title="state", cell=lambda d: state(d, glyphs), width=11, priority=0),
         *(() if name_of is None else (of_hook,)),
-        Column(name="made", title="came", cell=made, width=9, grow=1, most=16, priority=1,
+        Column(name="made", title="came", cell=made, width=9, grow=1, most=16, priority=2,
                sort="id"),
         Column(name="type", title="event", cell=lambda d: d.event_type, width=18, grow=1, most=30,
                priority=0),
         Column(name="result", title="result", cell=result, width=8, grow=1, most=20, priority=1),
         Column(name="tries", title="tries", cell=lambda d: ((str(d.attempts), "plain"),), width=5,
-               align="right", priority=1),
-        Column(name="took", title="took", cell=span, width=7, align="right", priority=3),
-        Column(name="then", title="then", cell=then, width=16, grow=8, most=60, priority=2),
+               align="right", priority=2),
+        Column(name="took", title="took", cell=span, width=7, align="right", priority=4),
+        Column(name="then", title="then", cell=then, width=16, grow=8, most=60, priority=3),
         Column(name="trigger", title="by", cell=lambda d: ((d.trigger, "quiet"),), width=6,
-               priority=4),
-        Column(name="id", title="delivery", cell=lambda d: ((d.id, "quiet"),), width=17,
                priority=5),
+        Column(name="id", title="delivery", cell=lambda d: ((d.id, "quiet"),), width=17,
+               priority=6),
     )  # fmt: skip
 
 

@@ -148,9 +148,10 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         if group is None:
             return
         if group.cause == SKIPPED:
-            self.shell.navigation.open_events(f"since:{group.oldest_at} until:{group.newest_at}")
+            after = to_rfc3339(from_rfc3339(group.newest_at) + 1)  # "until" ends before its time
+            self.shell.navigation.open_events(f"since:{group.oldest_at} until:{after}")
         elif group.cause == HELD:
-            self.shell.navigation.open_deliveries(f"hook:{group.hook} status:held")
+            self.shell.navigation.open_deliveries(f"hook:{group.hook} status:held -cause:*")
         else:
             self.shell.navigation.open_deliveries(f"hook:{group.hook} cause:{group.cause}")
 
@@ -186,10 +187,11 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
 
     async def _give_up(self, group: UndeliveredGroup) -> None:
         name, what = group_name(group), counted(group.count, "event")
-        retrying = f" {group.retrying:,} that are retried are cancelled." if group.retrying else ""
+        retries = counted(group.retrying, "waiting retry")
+        cancels = f" Cancels {retries}." if group.retrying else ""
         question = Question(
             f"Give up {name}?",
-            f"The receiver never gets {what}, unless they are sent again.{retrying}",
+            f"The receiver does not get {what}, unless they are sent again later.{cancels}",
             [DialogOption("n", "Cancel", "cancel"), DialogOption("y", "Give up", "give up")],
         )
         if await self.app.push_screen_wait(question) != "give up":

@@ -94,6 +94,6 @@ def group_columns(
                width=7, align="right", priority=3, sort="newest_at"),
         Column(name="state", title="state", cell=state, width=12, grow=4, most=36, priority=0),
         Column(name="waits", title="waits for", cell=waits, width=13, priority=2),
-        Column(name="example", title="example", cell=example, width=20, grow=3, most=50,
+        Column(name="example", title="example", cell=example, width=36, grow=3, most=50,
                priority=4),
     )  # fmt: skip

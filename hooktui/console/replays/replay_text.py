@@ -78,12 +78,10 @@ def waits_words(replay: Replay) -> str:
     return f"waits: {_waits(waiting[0].waits_for)}" if waiting else ""
 
 
-def left_words(replay: Replay) -> str:
-    """Return how long a replay still takes, or why it does not continue."""
-    if replay.state != RUNNING:
-        return replay.state_reason or ""
-    estimate_s = replay.progress.estimate_s
-    return waits_words(replay) or ("" if not estimate_s else format_duration(estimate_s))
+def time_left(replay: Replay) -> str:
+    """Return how long a replay still takes; empty: it has ended, or nobody knows."""
+    estimate_s = replay.progress.estimate_s if replay.state == RUNNING else None
+    return format_duration(estimate_s) if estimate_s else ""
 
 
 def _waits(reason: str | None) -> str:
@@ -119,28 +117,32 @@ def replay_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Rep
         count = replay.progress.failed
         return ((f"{count:,}", "bad" if count else "quiet"),)
 
-    def waits(replay: Replay) -> StyledLine:
-        waiting = replay.state == PAUSED or waits_words(replay)
-        return ((left_words(replay), "warn" if waiting else "plain"),)
+    def left(replay: Replay) -> StyledLine:
+        return (("waits", "warn") if waits_words(replay) else (time_left(replay), "plain"),)
+
+    def why(replay: Replay) -> StyledLine:
+        words = waits_words(replay) or replay.state_reason or ""
+        return ((words.removeprefix("waits: "), "quiet" if replay.ended_at else "warn"),)
 
     return (
         Column(name="state", title="state", cell=state, width=8, priority=0),
         Column(name="hooks", title="hooks", cell=hooks_words, width=12, grow=2, most=30,
                priority=0),
         Column(name="mode", title="mode", cell=lambda r: ((r.selection.mode, "quiet"),), width=10,
-               priority=3),
+               priority=4),
         Column(name="bar", title="", cell=lambda r: bar(share(r), glyphs), width=BAR, priority=1),
         Column(name="percent", title="done", cell=lambda r: ((percent(share(r)), "strong"),),
                width=4, align="right", priority=0),
         Column(name="rate", title="rate", cell=lambda r: ((f"{r.rate_per_s:g}/s", "plain"),),
-               width=7, align="right", priority=2),
+               width=7, align="right", priority=1),
         Column(name="failed", title="failed", cell=failed, width=6, align="right", priority=0),
-        Column(name="left", title="time left", cell=waits, width=12, grow=4, most=50, priority=0),
+        Column(name="left", title="time left", cell=left, width=9, priority=0),
+        Column(name="why", title="why", cell=why, width=26, grow=4, most=60, priority=2),
         Column(name="by", title="by", cell=lambda r: ((r.created_by, "quiet"),), width=8, grow=1,
-               most=16, priority=4),
+               most=16, priority=5),
         Column(name="made", title="began", cell=lambda r: ((ago(r.created_at, clock()), "quiet"),),
-               width=5, align="right", priority=2),
-        Column(name="id", title="replay", cell=lambda r: ((r.id, "quiet"),), width=17, priority=5),
+               width=5, align="right", priority=3),
+        Column(name="id", title="replay", cell=lambda r: ((r.id, "quiet"),), width=17, priority=6),
     )  # fmt: skip
 
 
@@ -180,11 +182,10 @@ def progress_lines(replay: Replay, glyphs: Glyphs, now_ms: int) -> list[StyledLi
         (f"  {percent(done)}", "strong"),
         (f"  {handled(replay):,}{of_total} at {replay.rate_per_s:g}/s", "plain"),
     )
-    left, waits = left_words(replay), waits_words(replay)
-    if left:
-        timed = replay.state == RUNNING and not waits
-        tone = "warn" if waits else _TONES.get(replay.state, "plain")
-        state = (*state, (f"  {left} left" if timed else f"  {left}", tone))
+    waits, left = waits_words(replay), time_left(replay)
+    words = waits or replay.state_reason or (f"{left} left" if left else "")
+    tone = "warn" if waits else _TONES.get(replay.state, "plain")
+    state = (*state, (f"  {words}", tone))
     results: StyledLine = (
         (f"  {progress.delivered:,} delivered", "good" if progress.delivered else "quiet"),
         (f"   {progress.failed:,} failed", "bad" if progress.failed else "quiet"),
