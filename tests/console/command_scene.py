@@ -445,6 +445,9 @@ async def _resolved_alerts(scene: Scene) -> None:
     finished = [one for one in scene.alerts("resolved") if one.type == "replay.finished"]
     if not finished:
         scene.ask(calls.resume())
+        for replay in scene.replays():
+            if replay.state in ("running", "paused"):
+                scene.ask(calls.abort_replay(replay.id))
         scene.ask(calls.create_replay(scene.client.id, scene.selection))
     all_of_account = calls.list_alerts(scene.client.id, state="resolved", kind="replay.finished")
     await scene.console.until(lambda: scene.ask(all_of_account).data)

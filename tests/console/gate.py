@@ -243,15 +243,20 @@ def says(status: int, detail: str, **headers: str) -> Spoil:
     return spoil
 
 
-def as_role(role: str) -> Spoil:
-    """Tell the console that it acts in another role."""
+def changed(**fields: object) -> Spoil:
+    """Answer as the server does, with other values of some fields."""
 
     async def spoil(passing: Passing) -> None:
         body = (await passing.pass_on()).partition(b"\r\n\r\n")[2]
-        fields = json.loads(body) | {"role": role}
-        passing.writer.write(_answer(200, _JSON, json.dumps(fields).encode()))
+        answer = json.loads(body) | fields
+        passing.writer.write(_answer(200, _JSON, json.dumps(answer).encode()))
 
     return spoil
+
+
+def as_role(role: str) -> Spoil:
+    """Tell the console that it acts in another role."""
+    return changed(role=role)
 
 
 async def reset(passing: Passing) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -20,8 +20,10 @@ from hooktui.console.access.accounts_screen import AccountsScreen
 from hooktui.console.access.audit_screen import AuditScreen
 from hooktui.console.access.token_form import TokenForm
 from hooktui.console.access.tokens_screen import TokensScreen
+from hooktui.console.alerts.alerts_screen import AlertsScreen, ResolvedAlertsScreen
 from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.deliveries.undelivered_screen import UndeliveredScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.events_screen import EventsScreen
@@ -31,15 +33,19 @@ from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.replays.replay_form import ReplayForm
-from tests.console.client import Client
-from tests.console.command_scene import Scene, possible, staged
+from hooktui.console.replays.replay_screen import ReplayScreen
+from hooktui.console.replays.replays_screen import ReplaysScreen
+from tests.console.client import Client, tried_once
+from tests.console.command_scene import HOUR_S, Scene, possible, staged
 from tests.console.command_table import ASKING, BY_NAME, QUIET, Screen
 from tests.console.gate import says
 from tests.support.receivers import Receiver
+from tests.support.waiting import wait_for
 
 WRITES = "(POST|PATCH|DELETE) .*"
 CREATES = {
     (EmitScreen, "save"), (TokenForm, "save"), (AccountsScreen, "new"), (EngineScreen, "activate"),
+    (ReplayForm, "save"),
 }  # fmt: skip
 """What acts on no thing that is there: `test_emit_choice.py` has the first, and pausing."""
 
@@ -50,10 +56,11 @@ THINGS: dict[Screen, tuple[str, ...]] = {
     SecretScreen: ("ping", "rotate", "edit"),
     DiagnosisScreen: ("diagnose", "edit", "secret"),
     HookForm: ("save",),
+    ReplayScreen: ("activate", "delete", "larger", "smaller"),
 }
 """Commands on the subject of a screen; those on the row under the cursor are ``ROW_COMMANDS``."""
 
-ALONE = {(AccountsScreen, "open")}
+ALONE = {(AccountsScreen, "open"), (AlertsScreen, "open"), (ResolvedAlertsScreen, "open")}
 """What leaves the screen, and has a test of its own."""
 
 
@@ -111,7 +118,10 @@ class Chosen:
 
 # -- what is found to be acted on
 
-_CALL = re.compile(r"(?:POST|PATCH|DELETE) /v1/(?:hooks|deliveries|tokens)/(?!dry-run)([^/]+).*")
+_CALL = re.compile(
+    r"(?:POST|PATCH|DELETE) /v1/(?:hooks|deliveries|tokens|undelivered|replays|alerts)"
+    r"/(?!dry-run|plan)([^/]+).*"
+)
 
 
 def acted_on(one: Chosen, command: str) -> set[str]:
@@ -124,17 +134,21 @@ def acted_on(one: Chosen, command: str) -> set[str]:
             found |= set(re.findall(r"account=(\d+)", asked.query)) - {str(scene.client.id)}
     top = scene.screen
     if top is not one.screen:
-        for name in ("hook_id", "delivery_id", "event_id"):
+        for name in ("hook_id", "delivery_id", "event_id", "replay_id"):
             found |= {str(getattr(top, name))} if hasattr(top, name) else set()
         for name in ("hook", "_entry", "entry"):
             thing = getattr(top, name, None)
             found |= {str(thing.id)} if hasattr(thing, "id") else set()
     if isinstance(top, ReplayForm):
         found.add(top.values().hooks)
+    if isinstance(top, DeliveriesScreen) and top is not one.screen:
+        found |= set(re.findall(r"hook:(\d+)", top.filter.text))
     if one.row is not None and command == "mark":
         found |= {str(identity) for identity in one.screen.listing.marks}
     if command == "copy":
         found |= {text.partition(":")[0] for text in scene.copied}
+    if isinstance(one.screen, UndeliveredScreen):  # one group of each hook
+        return {str((int(hook), "http_5xx")) for hook in found}
     return found
 
 
@@ -275,6 +289,47 @@ async def _deliveries(scene: Scene) -> Chosen:
     return Chosen(scene, screen, scene.waiting.id, word="job", live=live)
 
 
+def _another_fails(scene: Scene) -> int:
+    """Make a second hook that a delivery fails for; return its number."""
+    other = scene.client.hook(scene.receiver.url, name="other", retry_schedule_s=[HOUR_S])
+    scene.receiver.status = 500
+    scene.client.emit("job.failed", b'{"id":3}')
+    wait_for(lambda: tried_once(scene.client, other.id))
+    return other.id
+
+
+async def _undelivered(scene: Scene) -> Chosen:
+    _another_fails(scene)
+    return Chosen(scene, await scene.open(UndeliveredScreen), (scene.hook.id, "http_5xx"))
+
+
+async def _replays(scene: Scene) -> Chosen:
+    selection = replace(scene.selection, hooks=(_another_fails(scene),))
+    screen = await scene.open(ReplaysScreen)
+    row = scene.unfinished().id
+    scene.ask(calls.create_replay(scene.client.id, selection))
+    await scene.console.until(lambda: screen.listing.window.total == 2)
+    screen.listing.put_cursor_on(row)
+    return Chosen(scene, screen, row)
+
+
+async def _replay(scene: Scene) -> Chosen:
+    screen = await scene.open(ReplayScreen)
+    return Chosen(scene, screen, thing=screen.replay_id)
+
+
+async def _alerts(scene: Scene) -> Chosen:
+    other = _another_fails(scene)
+    scene.ask(calls.acknowledge_undelivered(other, "http_5xx"))
+    screen = await scene.open(AlertsScreen)
+    return Chosen(scene, screen, scene.alerts()[0].id)
+
+
+async def _resolved(scene: Scene) -> Chosen:
+    screen = await scene.open(ResolvedAlertsScreen)
+    return Chosen(scene, screen, screen.listing.row_id(screen.listing.cursor_row))
+
+
 async def _tokens(scene: Scene) -> Chosen:
     screen = await scene.open(TokensScreen)
     fields = {"role": "viewer", "account": scene.client.id}
@@ -338,6 +393,8 @@ BEGINS: dict[Screen, Callable[[Scene], Awaitable[Chosen]]] = {
     HooksScreen: _hooks, HookScreen: _hook, TokensScreen: _tokens, AccountsScreen: _accounts,
     EventsScreen: _events, AuditScreen: _audit, DeliveryScreen: _delivery, SecretScreen: _secret,
     DiagnosisScreen: _diagnosis, HookForm: _form, DeliveriesScreen: _deliveries,
+    UndeliveredScreen: _undelivered, ReplaysScreen: _replays, ReplayScreen: _replay,
+    AlertsScreen: _alerts, ResolvedAlertsScreen: _resolved,
 }  # fmt: skip
 
 

@@ -215,7 +215,7 @@ FORMS = [case for case in WRITING if case.typed]
 async def test_a_form_keeps_what_was_typed_and_is_saved_when_the_server_is_back(
     case: Asking, client: Client, receiver: Receiver
 ):
-    async with staged(client, receiver) as scene:
+    async with staged(client, receiver, size=(110, 60)) as scene:  # the whole form
         await begin(scene, case)
         await scene.gate.close()
         await scene.console.until(lambda: scene.app.connection.state is ConnectionState.LOST)

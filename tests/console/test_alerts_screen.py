@@ -1,0 +1,114 @@
+"""Alerts: where each leads, and how the frame of every screen says that there are some."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hooktui.console.alerts.alerts_screen import AlertsScreen
+from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
+from hooktui.console.engine.engine_screen import EngineScreen
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.hooks.form_screen import HookForm
+from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.navigation import screen_class
+from hooktui.console.registry import TOP_SCREENS
+from hooktui.console.replays.replay_form import ReplayForm
+from hooktui.console.replays.replay_screen import ReplayScreen
+from tests.console.client import Client
+from tests.console.command_scene import Scene, staged
+from tests.console.gate import changed, says
+from tests.support.receivers import Receiver
+
+AT = "2026-11-27T03:00:00.000Z"
+
+
+def listed(**fields: Any) -> dict[str, Any]:
+    """Return an alert as the server lists it."""
+    return {
+        "id": "alr_0000000000001", "account": 1, "type": "hook.failing", "key": "hook.failing:3",
+        "state": "open", "summary": "hook 3 (billing) is failing: dns, 3 in a row", "count": 1,
+        "opened_at": AT, "changed_at": AT, "changed_by": "hooktui", **fields,
+    }  # fmt: skip
+
+
+def page_of(*alerts: dict[str, Any]) -> dict[str, Any]:
+    return {"data": list(alerts), "total": len(alerts)}
+
+
+def about(scene: Scene) -> list[tuple[dict[str, Any], type[ConsoleScreen]]]:
+    """Return an alert of each kind, and the screen that it leads to."""
+    hook = {"hook": scene.hook.id}
+    replay = {"type": "replay.paused", "replay": scene.unfinished().id}
+    return [
+        (listed(**hook), HookScreen),
+        (listed(**hook, type="delivery.gave_up", cause="http_5xx"), DeliveriesScreen),
+        (listed(**replay), ReplayScreen),
+        (listed(type="queue.behind"), EngineScreen),
+    ]
+
+
+async def test_enter_leads_to_what_an_alert_is_about(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        for alert, kind in about(scene):
+            scene.gate.spoil("GET /v1/alerts", changed(**page_of(alert)))
+            await scene.console.press("9")
+            await scene.on(AlertsScreen)
+            await scene.console.press("ctrl+r")
+            await scene.console.shows(alert["summary"])
+            await scene.console.press("enter")
+            await scene.on(kind)
+            scene.gate.mend()
+
+
+async def test_the_text_of_an_alert_has_the_room(client: Client, receiver: Receiver):
+    summary = "hook 3 (billing) was disabled: receiver answered 410 G"
+    alert = listed(summary=summary, type="hook.disabled", hooks_notified=2, announced_at=AT)
+    async with staged(client, receiver, size=(80, 24)) as scene:
+        scene.gate.spoil("GET /v1/alerts", changed(**page_of(alert)))
+        scene.app.push_screen(AlertsScreen())
+        await scene.on(AlertsScreen)
+        await scene.console.shows(summary, "open")
+        await scene.console.pilot.resize_terminal(140, 30)
+        await scene.console.shows("2 hooks,")
+        scene.gate.mend()
+        scene.gate.spoil("GET /v1/alerts", changed(**page_of(listed())))
+        await scene.console.press("ctrl+r")
+        await scene.console.shows("no hook")
+
+
+async def test_an_alert_that_ended_meanwhile_is_reported_as_ended(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        await scene.open(AlertsScreen)
+        scene.gate.spoil("POST /v1/alerts/.*", says(409, "this alert is resolved"))
+        await scene.console.press("A")
+        await scene.console.until(lambda: "this alert is resolved" in scene.notice)
+
+
+@pytest.mark.parametrize("size", [(60, 15), (110, 24)])
+async def test_every_screen_says_that_alerts_reach_nobody_and_how_many_are_open(
+    client: Client, receiver: Receiver, size: tuple[int, int]
+):
+    hook = {"hook": 7, "name": "pager", "state": "failing", "since": AT}
+    path = {"state": "failing", "hooks": [hook]}
+    counts = {"open": 2, "acknowledged": 1, "snoozed": 0}
+    async with staged(client, receiver, size=size) as scene:
+        scene.gate.spoil("GET /v1/status", changed(alert_path=path, alerts=counts))
+        scene.app.status.read_soon()
+        await scene.console.shows("! alert hook 7 failing", "! 2 alerts")
+        for screen in (*map(screen_class, TOP_SCREENS), HookForm, ReplayForm, ReplayScreen):
+            await scene.open(screen)
+            await scene.console.shows("! alert hook 7 failing")
+            assert scene.console.lines[0].startswith(" ! alert hook 7 failing")
+
+
+async def test_several_alert_hooks_are_counted(client: Client, receiver: Receiver):
+    hooks = [{"hook": n, "name": "n", "state": s} for n, s in ((7, "failing"), (8, "disabled"))]
+    async with staged(client, receiver) as scene:
+        path = {"state": "failing", "hooks": [*hooks, {"hook": 9, "name": "n", "state": "ok"}]}
+        scene.gate.spoil("GET /v1/status", changed(alert_path=path))
+        scene.app.status.read_soon()
+        await scene.console.shows("! 2 alert hooks failing")

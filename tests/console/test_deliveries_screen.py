@@ -1,0 +1,144 @@
+"""The deliveries of all hooks: the filter, and commands on everything that matches it."""
+
+from __future__ import annotations
+
+import pytest
+
+from hooktui.client import calls
+from hooktui.console.deliveries import matching
+from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
+from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.replays.replay_form import ReplayForm
+from tests.console.client import Client, tried_once
+from tests.console.command_scene import staged
+from tests.support.receivers import Receiver
+from tests.support.waiting import wait_for
+
+HOUR_S = 3600
+
+
+def three_retrying(client: Client, receiver: Receiver) -> int:
+    """Make three deliveries of one hook that failed once; return the hook."""
+    receiver.status = 500
+    hook: int = client.hook(receiver.url, name="billing", retry_schedule_s=[HOUR_S]).id
+    for _ in range(3):
+        client.emit()
+    wait_for(lambda: tried_once(client, hook))
+    return hook
+
+
+# Red when a list that is opened with a filter loses it.
+async def test_a_filter_that_it_is_opened_with_is_kept(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        scene.app.navigation.open_deliveries(f"hook:{scene.hook.id} status:retrying")
+        await scene.on(DeliveriesScreen)
+        await scene.console.shows("1 delivery", f"filter: hook:{scene.hook.id} status:retrying")
+        await scene.console.press("escape")
+        await scene.console.shows("2 deliveries")
+
+
+async def test_the_command_line_opens_it_with_a_filter(open_console, client, receiver: Receiver):
+    three_retrying(client, receiver)
+    async with open_console() as console:
+        await console.shows("billing")
+        await console.press("colon", *"deliveries cause:http_5xx", "enter")
+        await console.shows("3 deliveries", "filter: cause:http_5xx", "retrying", "500")
+
+
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (120, 40)])
+async def test_what_matters_most_is_seen_at_every_size(open_console, client, receiver, size):
+    hook = three_retrying(client, receiver)
+    async with open_console(size=size) as console:
+        await console.press("8")
+        await console.shows("retrying", f"{hook} billing", "job.failed", "500")
+
+
+async def test_all_that_match_become_single_marks_if_they_are_few(
+    open_console, client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    three_retrying(client, receiver)
+    async with open_console() as console:
+        await console.press("8")
+        await console.shows("3 deliveries")
+        await console.press("ctrl+a")
+        await console.shows("3 marked (all that match)", "Space marks each of them")
+        await console.press("space")
+        await console.hides("all that match")
+        await console.shows("3 marked")
+        assert len(console.app.screen.listing.marks) == 3
+        await console.press("escape")
+        await console.hides("marked")
+        monkeypatch.setattr(matching, "MOST_SINGLE", 2)
+        await console.press("ctrl+a", "space")
+        await console.shows("3 deliveries are too many to mark one by one, at most 2")
+        await console.press("escape")
+        await console.hides("all that match")
+
+
+# Red when a resend of all that match sends anything by itself, or plans something else.
+async def test_a_resend_of_all_that_match_opens_the_plan_of_a_replay(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        await scene.open(DeliveriesScreen)
+        await scene.console.press("slash", *"status:delivered", "enter")
+        await scene.console.shows("filter: status:delivered", "1 delivery")
+        await scene.console.press("ctrl+a", "r")
+        form = await scene.on(ReplayForm)
+        assert (form.values().mode, form.values().filter) == ("sent", "status:delivered")
+        await scene.console.shows("1 delivery, about", "1 of them again")
+        assert not scene.gate.count("POST /v1/replays")
+        assert not scene.gate.count("POST /v1/deliveries/.*")
+
+
+async def test_all_waiting_ones_that_match_are_cancelled_in_one_call_after_a_question(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        screen = await scene.open(DeliveriesScreen)
+        await scene.console.press("ctrl+a", "c")
+        await scene.console.shows("without a filter this would cancel everything that waits")
+        await scene.console.press("escape", "slash", *"job", "enter", "ctrl+a", "c")
+        await scene.console.shows("Cancel all waiting ones of 2 deliveries?")
+        await scene.console.press("enter")
+        await scene.console.shows("nothing was cancelled")
+        assert not scene.gate.count("POST /v1/deliveries/cancel")
+        await scene.console.press("c", "y")
+        await scene.console.shows("1 delivery cancelled")
+        assert scene.gate.count("POST /v1/deliveries/cancel") == 1
+        assert scene.status_of(scene.waiting) == "cancelled"
+        assert scene.status_of(scene.delivered) == "delivered"
+        assert screen.matching.chosen is None
+
+
+# Red when deliveries that came after the choice are cancelled, too.
+async def test_a_delivery_that_came_after_the_choice_is_not_cancelled(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        await scene.open(DeliveriesScreen)
+        await scene.console.press("slash", *"job", "enter", "ctrl+a")
+        await scene.console.shows("2 marked (all that match)")
+        receiver.status = 500
+        client.emit()
+        wait_for(lambda: len(client.deliveries(scene.hook.id, "pending")) == 2)
+        await scene.console.press("c", "y")
+        await scene.console.shows("1 delivery cancelled")
+        assert len(client.deliveries(scene.hook.id, "pending")) == 1
+
+
+async def test_replay_on_a_delivery_is_for_its_hook(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        await scene.open(DeliveryScreen)
+        await scene.console.press("R")
+        form = await scene.on(ReplayForm)
+        assert (form.values().hooks, form.values().mode) == (str(scene.hook.id), "failed")
+
+
+async def test_the_names_of_hooks_of_another_page_are_read(open_console, client, receiver):
+    three_retrying(client, receiver)
+    client.ask(calls.create_account(f"other {client.id}"))
+    async with open_console() as console:
+        console.app.account.hook_names.clear()
+        console.app.navigation.open_deliveries("")
+        await console.shows("billing")

@@ -1,0 +1,157 @@
+"""The form of a replay plans while it is typed and runs what it showed; the screen of a replay."""
+
+from __future__ import annotations
+
+import json
+
+from hooktui.console.replays.replay_form import ReplayForm
+from hooktui.console.replays.replay_screen import ReplayScreen
+from hooktui.console.replays.replays_screen import ReplaysScreen
+from tests.console.client import Client
+from tests.console.command_scene import Scene, staged
+from tests.console.gate import Passing, Spoil, _answer, lost, says
+from tests.support.receivers import Receiver
+
+PLAN, RUN = "POST /v1/replays/plan", "POST /v1/replays"
+
+
+def bodies(scene: Scene, call: str) -> list[dict[str, object]]:
+    """Return what was asked with a call so far."""
+    return [json.loads(asked.body) for asked in scene.gate.asked if asked.call == call]
+
+
+def in_pages() -> Spoil:
+    """Answer a plan in two pages: the first counts 2 deliveries and names the second, of 3."""
+    first: dict[str, object] = {}
+
+    async def spoil(passing: Passing) -> None:
+        last = "after" in json.loads(passing.asked.body)
+        if not last:
+            first.update(json.loads((await passing.pass_on()).partition(b"\r\n\r\n")[2]))
+        counts = {"total": 3 if last else 2, "complete": last, "next": None if last else "p2"}
+        body = json.dumps(first | counts).encode()
+        passing.writer.write(_answer(200, [("content-type", "application/json")], body))
+
+    return spoil
+
+
+# Red when a plan is asked for at each key, or a plan sends something.
+async def test_a_plan_follows_what_is_typed_and_sends_nothing(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        await scene.open(ReplayForm)
+        await scene.console.shows("2 deliveries, about", "1 of them wait", "1 of them again")
+        scene.gate.asked.clear()
+        await scene.console.press(*["tab"] * 4, *"status:delivered")
+        await scene.console.shows("1 delivery, about")
+        assert 1 <= scene.gate.count(PLAN) < len("status:delivered")
+        selections = [body["selection"] for body in bodies(scene, PLAN)]
+        assert selections[-1]["filter"] == "status:delivered"
+        assert not scene.gate.count(RUN)
+        await scene.console.press("escape")
+        assert not scene.replays()
+        assert not receiver.requests
+
+
+async def test_the_pages_of_a_plan_add_up_and_the_sum_is_the_most_that_is_sent(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        scene.gate.spoil(PLAN, in_pages())
+        form = await scene.open(ReplayForm)
+        await scene.console.shows("5 deliveries, about")
+        first, second = bodies(scene, PLAN)[-2:]
+        assert (first.get("after"), second["after"]) == (None, "p2")
+        # The first page fixed the end; the second counts the same selection.
+        assert second["selection"]["until"] is not None
+        scene.gate.mend()
+        await scene.console.until(lambda: form.disabled_reason("save") is None)
+        await scene.console.press("ctrl+s")
+        await scene.on(ReplayScreen)
+        run = bodies(scene, RUN)[0]
+        assert run["max_deliveries"] == 5
+        assert run["selection"] == second["selection"]
+
+
+# Red when a second try after a lost answer starts a second replay.
+async def test_a_replay_whose_answer_was_lost_is_started_once(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        await scene.open(ReplayForm)
+        scene.gate.spoil(RUN, lost)
+        await scene.console.press("ctrl+s")
+        await scene.console.until(lambda: "may have carried out" in scene.notice)
+        scene.gate.mend()
+        await scene.console.press("ctrl+s")
+        await scene.on(ReplayScreen)
+        asked = [one for one in scene.gate.asked if one.call == RUN]
+        assert len({one.headers["idempotency-key"] for one in asked}) == 1
+        assert len(asked) == 2
+        assert len(scene.replays()) == 1
+
+
+async def test_what_is_wrong_is_said_above_the_plan_and_cannot_be_run(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        form = await scene.open(ReplayForm)
+        await scene.console.press(*["tab"] * 2, *["backspace"] * 20)
+        await scene.console.shows("Since: the mode sent needs a beginning, such as 2h")
+        assert "something is wrong above" in str(form.disabled_reason("save"))
+        await scene.console.press(*"2h")
+        await scene.console.shows("2 deliveries, about")
+        await scene.console.press(*["tab"] * 2, *"nosuch:1")
+        await scene.console.shows("nosuch")
+        await scene.console.hides("deliveries, about")
+        assert form.disabled_reason("save") is not None
+
+
+async def test_an_older_server_is_named_as_the_reason(client: Client, receiver: Receiver):
+    missing = "there is nothing at /v1/replays/plan; /openapi.json lists what there is"
+    async with staged(client, receiver) as scene:
+        scene.gate.spoil("POST /v1/replays/plan", says(404, missing))
+        scene.app.navigation.open_replay_form(scene.selection)
+        await scene.on(ReplayForm)
+        await scene.console.until(lambda: "older than the console" in scene.notice)
+
+
+async def test_a_replay_that_waits_says_for_what_and_not_how_long(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        await scene.open(ReplayScreen)
+        await scene.console.shows("0 at 10/s", "waits: delivery is paused")
+        assert " left" not in scene.console.text
+        await scene.open(ReplaysScreen)
+        await scene.console.shows("running", "waits", "delivery is paused")
+
+
+async def test_an_abort_can_cancel_what_waits_and_starts_on_back(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        await scene.open(ReplayScreen)
+        await scene.console.press("d")
+        await scene.console.shows("Abort replay rpl_", "cannot be resumed")
+        await scene.console.press("enter")
+        await scene.console.shows("the replay was not aborted")
+        assert scene.replays()[0].state == "running"
+        await scene.console.press("d", "y")
+        await scene.console.shows("aborted, by")
+        await scene.console.until(
+            lambda: scene.screen.disabled_reason("activate") == "the replay is aborted"
+        )
+
+
+async def test_the_command_line_opens_a_replay_by_its_id(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        replay = scene.unfinished()
+        await scene.console.press("colon", *f"replay {replay.id}", "enter")
+        screen = await scene.on(ReplayScreen)
+        await scene.console.shows(f"Replay {replay.id}", "running, by root")
+        assert screen.replay_id == replay.id
+
+
+# Red when a form at the smallest size leaves no room for its plan.
+async def test_the_plan_is_seen_at_the_smallest_size(client: Client, receiver: Receiver):
+    async with staged(client, receiver, size=(60, 15)) as scene:
+        await scene.open(ReplayForm)
+        await scene.console.shows("Hooks", "2 deliveries, about", "run")

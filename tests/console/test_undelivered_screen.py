@@ -1,0 +1,122 @@
+"""Undelivered events by hook and cause: what is listed, opened, planned and given up."""
+
+from __future__ import annotations
+
+from hooktui.client import calls
+from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
+from hooktui.console.deliveries.undelivered_screen import UndeliveredScreen
+from hooktui.console.events.events_screen import EventsScreen
+from hooktui.console.replays.replay_form import ReplayForm
+from tests.console.client import Client
+from tests.console.command_scene import Scene, staged
+from tests.console.gate import says
+from tests.support.receivers import Receiver
+from tests.support.waiting import wait_for
+
+
+async def on_group(scene: Scene, cause: str) -> UndeliveredScreen:
+    """Open the list with the cursor on a group of the scene's hook."""
+    screen = await scene.open(UndeliveredScreen)
+    await scene.console.until(lambda: screen.listing.put_cursor_on((scene.hook.id, cause)))
+    await scene.console.until(lambda: screen.listing.stale_reason is None)
+    return screen
+
+
+def disable_with_one_held(scene: Scene) -> None:
+    """Let one delivery wait that was never tried, disable the hook, and skip an event."""
+    scene.ask(calls.pause())
+    scene.client.emit("job.failed", b'{"id":1}')
+    scene.ask(calls.edit_hook(scene.hook.id, {"active": False}))
+    scene.client.emit("job.failed", b'{"id":2}')
+    scene.ask(calls.resume())
+    wait_for(lambda: {"held", "skipped"} <= {group.cause for group in scene.groups()})
+
+
+async def test_each_kind_of_group_opens_what_it_counts(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        disable_with_one_held(scene)
+        await on_group(scene, "http_5xx")
+        await scene.console.shows("1 retrying", "1 held", "1 skipped", "hook disabled")
+        await scene.console.press("enter")
+        await scene.on(DeliveriesScreen)
+        await scene.console.shows("filter: hook:", "cause:http_5xx", "1 delivery")
+        await on_group(scene, "held")
+        await scene.console.press("enter")
+        await scene.on(DeliveriesScreen)
+        await scene.console.shows("status:held -cause:*", "1 delivery")
+        await on_group(scene, "skipped")
+        await scene.console.press("enter")
+        await scene.on(EventsScreen)
+        await scene.console.shows("filter: since:", "1 event")
+
+
+async def test_a_replay_of_a_group_is_planned_as_its_kind_needs(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        disable_with_one_held(scene)
+        await on_group(scene, "http_5xx")
+        await scene.console.press("R")
+        values = (await scene.on(ReplayForm)).values()
+        assert (values.mode, values.cause) == ("failed", "http_5xx")
+        await on_group(scene, "skipped")
+        await scene.console.press("R")
+        form = await scene.on(ReplayForm)
+        assert form.values().mode == "never-sent"
+        await scene.console.shows("1 delivery, about", "will wait: its hook is disabled")
+        await on_group(scene, "held")
+        await scene.console.press("R")
+        await scene.console.shows("these wait for their hook; enable it and they are sent")
+
+
+async def test_the_state_says_who_acknowledged_and_how_long_it_is_snoozed(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver, size=(140, 24)) as scene:
+        await on_group(scene, "http_5xx")
+        await scene.console.press("A")
+        await scene.console.shows("acknowledged by root", "its end will be announced")
+        await scene.console.press("Z")
+        await scene.console.shows("Snooze hook", "1 hour", "4 hours", "tomorrow, 08:00", "7 days")
+        await scene.console.press("enter")
+        await scene.console.shows("nothing was snoozed", "acknowledged by root")
+        await scene.console.press("Z", "1")
+        await scene.console.shows("snoozed to", "by root", "is snoozed for 1h")
+
+
+async def test_a_group_is_given_up_after_a_question_that_starts_on_cancel(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        await on_group(scene, "http_5xx")
+        await scene.console.press("d")
+        await scene.console.shows("Give up hook", "Cancels 1 waiting retry.")
+        await scene.console.press("enter")
+        await scene.console.shows("nothing was given up")
+        assert not scene.gate.count("POST /v1/undelivered/.*")
+        await scene.console.press("d", "y")
+        await scene.console.shows("1 delivery cancelled", "Nothing is undelivered.")
+        assert scene.status_of(scene.waiting) == "cancelled"
+
+
+# Red when an older server, which lacks the view, is reported as a thing that was not found.
+async def test_an_older_server_is_named_as_the_reason(client: Client, receiver: Receiver):
+    missing = "there is nothing at /v1/undelivered; /openapi.json lists what there is"
+    async with staged(client, receiver) as scene:
+        scene.gate.spoil("GET /v1/undelivered", says(404, missing))
+        scene.app.push_screen(UndeliveredScreen())
+        await scene.on(UndeliveredScreen)
+        await scene.console.shows("Undelivered: not on this server.", "older than the console")
+        scene.gate.mend()
+        await scene.console.press("ctrl+r")
+        await scene.console.shows("http_5xx")
+
+
+async def test_the_command_line_opens_the_lists(open_console, make_hook):
+    make_hook(name="billing")
+    async with open_console() as console:
+        await console.shows("billing")
+        await console.press("colon", *"undelivered", "enter")
+        await console.shows("Nothing is undelivered.", "[Undelivered]")
+        await console.press("colon", *"replays", "enter")
+        await console.shows("No replays yet.", "[Replays]")
+        await console.press("colon", *"alerts", "enter")
+        await console.shows("No open alerts.", "[Open]")
