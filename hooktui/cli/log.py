@@ -17,8 +17,8 @@ from hooktui.domain.errors import NoServer, Refused, Unavailable
 from hooktui.domain.wire.feed import AttemptLine, FeedLine, FeedPage
 
 LAST_LINES = 50
-KINDS = frozenset({"attempt", "hook", "engine"})
-"""What makes a line: what was sent, and what changed how things are sent."""
+KINDS = frozenset({"attempt", "hook", "engine", "alert"})
+"""What makes a line: what was sent, what changed how things are sent, and what needs a look."""
 
 _PAGE = 500
 _WAIT_S = 30
@@ -136,6 +136,9 @@ def _write(context: CommandContext, line: FeedLine) -> None:
         context.out.line(*_attempt(line.attempt()))
     elif line.kind == "hook":
         context.out.line(_time(line.at), f"  hook {line.fields.get('id', '?')}  ", _hook(line))
+    elif line.kind == "alert":
+        change, summary = line.fields.get("change", "?"), line.fields.get("summary", "")
+        context.out.line(_time(line.at), f"  alert {change}  {summary}")
     else:
         context.out.line(_time(line.at), f"  {line.kind}  {_engine(line)}")
 

@@ -46,6 +46,15 @@ def test_a_line_says_what_happened(run, server):
     assert fifth.endswith("hook 9  created")  # although it is deleted now
 
 
+def test_an_alert_that_opens_or_ends_is_a_line(run, server):
+    alert = {"kind": "alert", "at": "2026-11-25T00:00:01.000Z", "id": "alr_1", "account": 1,
+             "state": "resolved", "summary": "hook 3 (billing) is failing: dns"}  # fmt: skip
+    server.will(feed({**alert, "change": "open"}, {**alert, "change": "resolved"}))
+    opened, ended = run("log").out.splitlines()
+    assert opened.endswith("alert open  hook 3 (billing) is failing: dns")
+    assert ended.endswith("alert resolved  hook 3 (billing) is failing: dns")
+
+
 # Red when the log ends with the first page of a search that found too little.
 def test_the_search_continues_until_there_are_50_lines_or_no_older_change(run, server):
     part = {"searched_to": "2026-11-25T00:00:00.000Z"}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hooktui.client import calls
 from hooktui.console.alerts.alerts_screen import AlertsScreen
 from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.engine.engine_screen import EngineScreen
@@ -112,3 +113,9 @@ async def test_several_alert_hooks_are_counted(client: Client, receiver: Receive
         scene.gate.spoil("GET /v1/status", changed(alert_path=path))
         scene.app.status.read_soon()
         await scene.console.shows("! 2 alert hooks failing")
+
+
+async def test_an_alert_is_a_note_in_the_live_log(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        scene.ask(calls.acknowledge_undelivered(scene.hook.id, "http_5xx"))
+        await scene.console.shows("alert acknowledged: hook")

@@ -18,7 +18,7 @@ from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import no_match, top_screens
-from hooktui.console.frame.list_screen import SortPart
+from hooktui.console.frame.list_screen import TIMES_S, SortPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import state
@@ -41,9 +41,6 @@ _ABOUT_THE_HOOK: Final = (
 )  # fmt: skip
 
 _MISSING: Final = "there is no such hook any more"
-
-TIMES_S: Final = 15.0
-"""Between two looks whether "4m" has become "5m"."""
 
 
 def _empty(key: KeyOf) -> tuple[StyledLine, ...]:

@@ -14,7 +14,7 @@ from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import no_match, top_screens
-from hooktui.console.frame.list_screen import SortPart
+from hooktui.console.frame.list_screen import TIMES_S, SortPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import columns, failing
@@ -31,9 +31,6 @@ from hooktui.domain.wire.pages import Page
 
 BUSY_S = 1.0
 """While deliveries run, the numbers of the hooks are read again this often, not for each one."""
-
-TIMES_S = 15.0
-"""Between two looks whether "4m" has become "5m"."""
 
 SMALLEST_PANE = 4
 """Lines of the log pane, its caption among them."""

@@ -112,9 +112,12 @@ class ChangeFeedFollower:
 
 
 def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:
-    """Return the lines of the log in a page of the feed: one for each attempt."""
+    """Return the lines of the log in a page of the feed: one for each attempt, notes of alerts."""
     shown = []
     for line in lines:
+        if line.kind == "alert":
+            note = f"alert {line.fields.get('change', '?')}: {line.fields.get('summary', '')}"
+            shown.append(LogLine(at_ms=from_rfc3339(line.at), note=note))
         if line.kind != "attempt":
             continue
         attempt = line.attempt()
