@@ -39,7 +39,7 @@ def in_pages() -> Spoil:
 async def test_a_plan_follows_what_is_typed_and_sends_nothing(client: Client, receiver: Receiver):
     async with staged(client, receiver) as scene:
         await scene.open(ReplayForm)
-        await scene.console.shows("2 deliveries, about", "1 of them wait", "1 of them again")
+        await scene.console.shows("2 deliveries, about", "1 of them waits", "1 of them again")
         scene.gate.asked.clear()
         await scene.console.press(*["tab"] * 4, *"status:delivered")
         await scene.console.shows("1 delivery, about")
@@ -118,10 +118,15 @@ async def test_a_replay_that_waits_says_for_what_and_not_how_long(
 ):
     async with staged(client, receiver) as scene:
         await scene.open(ReplayScreen)
-        await scene.console.shows("0 at 10/s", "waits: delivery is paused")
+        await scene.console.shows(
+            "0 at 10/s  waits", f"hook {scene.hook.id} waits: delivery is paused"
+        )
         assert " left" not in scene.console.text
         await scene.open(ReplaysScreen)
-        await scene.console.shows("running", "waits", "delivery is paused")
+        await scene.console.pilot.resize_terminal(120, 24)
+        await scene.console.shows(
+            "running", "waits", f"hook {scene.hook.id} waits: delivery is paused"
+        )
 
 
 async def test_an_abort_can_cancel_what_waits_and_starts_on_back(

@@ -27,11 +27,10 @@ def group_name(group: UndeliveredGroup) -> str:
 
 
 def state_words(group: UndeliveredGroup, now_ms: int) -> str:
-    """Return the state, by whom, and until when it is snoozed."""
-    by = "" if group.state_by is None or group.state == "open" else f" by {group.state_by}"
+    """Return the state, and until when it is snoozed."""
     if group.state == "snoozed" and group.state_until is not None:
-        return f"snoozed to {moment(from_rfc3339(group.state_until), now_ms)}{by}"
-    return f"{group.state}{by}"
+        return f"snoozed to {moment(from_rfc3339(group.state_until), now_ms)}"
+    return group.state
 
 
 def totals_words(totals: UndeliveredTotals) -> str:
@@ -67,6 +66,9 @@ def group_columns(
     def state(group: UndeliveredGroup) -> StyledLine:
         return ((state_words(group, clock()), _STATE_TONES.get(group.state, "quiet")),)
 
+    def by(group: UndeliveredGroup) -> StyledLine:
+        return (("" if group.state == "open" else group.state_by or "", "quiet"),)
+
     def waits(group: UndeliveredGroup) -> StyledLine:
         return ((_WAITS.get(group.waits_for or "", group.waits_for or ""), "warn"),)
 
@@ -89,11 +91,12 @@ def group_columns(
         Column(name="retrying", title="retrying", cell=lambda g: number(g.retrying, "plain"),
                width=8, align="right", priority=1),
         Column(name="oldest", title="oldest", cell=lambda g: ((since(g.oldest_at), "plain"),),
-               width=7, align="right", priority=0, sort="oldest_at"),
+               width=7, align="right", priority=1, sort="oldest_at"),
         Column(name="newest", title="newest", cell=lambda g: ((since(g.newest_at), "quiet"),),
                width=7, align="right", priority=3, sort="newest_at"),
-        Column(name="state", title="state", cell=state, width=12, grow=4, most=36, priority=0),
+        Column(name="state", title="state", cell=state, width=12, grow=4, most=20, priority=0),
         Column(name="waits", title="waits for", cell=waits, width=13, priority=2),
+        Column(name="by", title="by", cell=by, width=8, grow=1, most=16, priority=3),
         Column(name="example", title="example", cell=example, width=36, grow=3, most=50,
                priority=4),
     )  # fmt: skip

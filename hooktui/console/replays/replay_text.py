@@ -71,16 +71,21 @@ def hooks_words(replay: Replay) -> str:
 
 
 def waits_words(replay: Replay) -> str:
-    """Return for what hooks of a replay wait; empty: none does."""
+    """Return which hooks of a replay wait, and for what; empty: none does."""
     waiting = [hook for hook in replay.hooks if hook.waits_for]
     if len(waiting) > 1:
         return f"{counted(len(waiting), 'hook')} wait"
-    return f"waits: {_waits(waiting[0].waits_for)}" if waiting else ""
+    return "".join(f"hook {hook.hook} waits: {_waits(hook.waits_for)}" for hook in waiting)
 
 
 def time_left(replay: Replay) -> str:
-    """Return how long a replay still takes; empty: it has ended, or nobody knows."""
-    estimate_s = replay.progress.estimate_s if replay.state == RUNNING else None
+    """Return how long a replay still takes, ``waits`` if no hook continues; empty: not known."""
+    if replay.state != RUNNING:
+        return ""
+    unfinished = [hook for hook in replay.hooks if hook.state == "walking"]
+    if unfinished and all(hook.waits_for for hook in unfinished):
+        return "waits"
+    estimate_s = replay.progress.estimate_s
     return format_duration(estimate_s) if estimate_s else ""
 
 
@@ -118,11 +123,12 @@ def replay_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Rep
         return ((f"{count:,}", "bad" if count else "quiet"),)
 
     def left(replay: Replay) -> StyledLine:
-        return (("waits", "warn") if waits_words(replay) else (time_left(replay), "plain"),)
+        words = time_left(replay)
+        return ((words, "warn" if words == "waits" else "plain"),)
 
     def why(replay: Replay) -> StyledLine:
         words = waits_words(replay) or replay.state_reason or ""
-        return ((words.removeprefix("waits: "), "quiet" if replay.ended_at else "warn"),)
+        return ((words, "quiet" if replay.ended_at else "warn"),)
 
     return (
         Column(name="state", title="state", cell=state, width=8, priority=0),
@@ -137,7 +143,7 @@ def replay_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Rep
                width=7, align="right", priority=1),
         Column(name="failed", title="failed", cell=failed, width=6, align="right", priority=0),
         Column(name="left", title="time left", cell=left, width=9, priority=0),
-        Column(name="why", title="why", cell=why, width=26, grow=4, most=60, priority=2),
+        Column(name="why", title="why", cell=why, width=32, grow=4, most=60, priority=2),
         Column(name="by", title="by", cell=lambda r: ((r.created_by, "quiet"),), width=8, grow=1,
                most=16, priority=5),
         Column(name="made", title="began", cell=lambda r: ((ago(r.created_at, clock()), "quiet"),),
@@ -182,10 +188,9 @@ def progress_lines(replay: Replay, glyphs: Glyphs, now_ms: int) -> list[StyledLi
         (f"  {percent(done)}", "strong"),
         (f"  {handled(replay):,}{of_total} at {replay.rate_per_s:g}/s", "plain"),
     )
-    waits, left = waits_words(replay), time_left(replay)
-    words = waits or replay.state_reason or (f"{left} left" if left else "")
-    tone = "warn" if waits else _TONES.get(replay.state, "plain")
-    state = (*state, (f"  {words}", tone))
+    left = time_left(replay)
+    if left:
+        state = (*state, (f"  {left}" if left == "waits" else f"  {left} left", "accent"))
     results: StyledLine = (
         (f"  {progress.delivered:,} delivered", "good" if progress.delivered else "quiet"),
         (f"   {progress.failed:,} failed", "bad" if progress.failed else "quiet"),
@@ -194,8 +199,10 @@ def progress_lines(replay: Replay, glyphs: Glyphs, now_ms: int) -> list[StyledLi
     )
     if progress.skipped:
         results = (*results, (f"   skipped: {skipped_words(progress.skipped)}", "warn"))
-    what: StyledLine = ((f"  {selection_words(replay.selection, now_ms)}", "quiet"),)
-    return [state, results, what]
+    why = waits_words(replay) or replay.state_reason or ""
+    why_line: list[StyledLine] = [((f"  {why}", "warn"),)] if why else []
+    what = selection_words(replay.selection, now_ms)
+    return [state, results, *why_line, ((f"  {what}", "quiet"),)]
 
 
 def plan_lines(plan: ReplayPlan, glyphs: Glyphs, now_ms: int) -> list[StyledLine]:
@@ -215,20 +222,15 @@ def plan_lines(plan: ReplayPlan, glyphs: Glyphs, now_ms: int) -> list[StyledLine
         first.append((f"; events of {oldest} to {newest}", "quiet"))
     lines: list[StyledLine] = [first]
     if plan.retrying:
-        lines.append(((f" {plan.retrying:,} of them wait for a retry and are tried now", "plain"),))
+        waits = "waits for a retry and is" if plan.retrying == 1 else "wait for a retry and are"
+        lines.append(((f" {plan.retrying:,} of them {waits} tried now", "plain"),))
     if plan.duplicates:
         had = "has had one" if plan.duplicates == 1 else "has had them"
         lines.append(((f" {plan.duplicates:,} of them again: the receiver {had} before", "warn"),))
     for hook in plan.hooks:
-        waits = _waits(hook.waits_for)
-        line: list[tuple[str, StyleName]] = [
-            (f"   hook {hook.hook} ", "quiet"),
-            (hook.name, "plain"),
-            (f"  {hook.selected:,}", "plain"),
-        ]
-        if waits:
-            line.append((f"  will wait: {waits}", "warn"))
-        lines.append(line)
+        waits = f"  will wait: {_waits(hook.waits_for)}" if hook.waits_for else ""
+        which: StyledLine = ((f"   hook {hook.hook} ", "quiet"), (hook.name, "plain"))
+        lines.append((*which, (f"  {hook.selected:,}", "plain"), (waits, "warn")))
     lines += [((f" skips {_skip_words(skip)}", "quiet"),) for skip in plan.skipped]
     lines += [((f" ! {warning}", "warn"),) for warning in plan.warnings]
     return lines
