@@ -1,0 +1,154 @@
+"""A server that is killed while it looks at alerts or gives events up, and a restored replay."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hooktui.bench.databases import Databases
+from hooktui.bench.server_process import ServerProcess
+from hooktui.client.calls import (
+    create_hook,
+    get_replay,
+    give_up_undelivered,
+    list_alerts,
+    list_undelivered,
+    send_event,
+)
+from hooktui.client.sync_client import PlainClient
+from hooktui.domain.clock import now_ms, to_rfc3339
+from hooktui.domain.errors import HooktuiError
+from hooktui.selftest.ledger import recording_receiver
+from hooktui.selftest.replay_test import ReplayScenario
+from tests.support.receivers import Receiver
+from tests.support.waiting import wait_for
+from tests.system.test_kills import databases  # noqa: F401 - a fixture
+
+EVENTS = 4_000
+A_LOOK_S = 60
+"""A look comes every 15 s; on PostgreSQL the first one 45 s after the start."""
+ONE_TRANSACTION = 1_000
+
+
+@pytest.fixture
+def server(tmp_path: Path, databases: Databases) -> Iterator[ServerProcess]:  # noqa: F811
+    with databases.fresh() as url:
+        one = ServerProcess(tmp_path / "home", os.environ, url)
+        try:
+            yield one
+        finally:
+            one.kill()
+
+
+def dead_letters(server: ServerProcess) -> int:
+    with PlainClient(server.address) as client:
+        return client.call(list_undelivered(1)).totals.gave_up
+
+
+def give_all_up(server: ServerProcess, hook: int, cause: str, until: str) -> int:
+    """Give a group up; return how many dead letters the calls that responded gave up."""
+    given_up, after = 0, None
+    with PlainClient(server.address) as client:
+        while True:
+            done = client.call(give_up_undelivered(hook, cause, until, after))
+            given_up, after = given_up + done.given_up, done.next
+            if after is None:
+                return given_up
+
+
+# Red when a look announces before its commit, or does not look again.
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_an_alert_whose_look_was_killed_ends_once(
+    server: ServerProcess, receiver: Receiver
+) -> None:
+    receiver.script["/in"] = [404] * 3
+    server.start("before_alert_look_commit:kill")
+    hook = server.create_hook(receiver.url, retry_schedule_s=())
+    types = ["hooktui.delivery.gave_up", "hooktui.delivery.cleared"]
+    with PlainClient(server.address) as client:
+        client.call(create_hook(1, {"url": receiver.url_of("/alerts"), "events": types}))
+        for _ in range(3):
+            client.call(send_event(1, "job.failed", b"{}"))
+    wait_for(lambda: dead_letters(server) == 3, what="the dead letters")
+    wait_for(lambda: len(receiver.requests_to("/alerts")) == 1, what="the alert")
+    assert give_all_up(server, hook, "http_404", to_rfc3339(now_ms())) == 3
+    assert server.died(within_s=A_LOOK_S), "no look had anything to write"
+    server.start()
+
+    def resolved() -> bool:
+        with PlainClient(server.address) as client:
+            page = client.call(list_alerts(1, state="resolved", kind="delivery.gave_up"))
+            return [alert.resolution for alert in page.data] == ["cleared"]
+
+    wait_for(resolved, A_LOOK_S, "the look after the restart")
+    assert server.settle(10)
+    told = [request.headers["X-Hook-Event"] for request in receiver.requests_to("/alerts")]
+    assert told == types
+
+
+@pytest.mark.slow
+def test_a_give_up_that_was_killed_leaves_the_rest_visible(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    with recording_receiver(tmp_path / "ledger.jsonl") as receiver:
+        server.start()
+        stage = ReplayScenario(server, receiver)
+        stage.prepare(EVENTS)
+        before = dead_letters(server)
+        assert before > ONE_TRANSACTION // 2
+        with PlainClient(server.address) as client:
+            (group,) = client.call(list_undelivered(1)).data
+        until = to_rfc3339(now_ms())
+
+        def give_up() -> None:
+            with contextlib.suppress(HooktuiError):
+                give_all_up(server, group.hook, group.cause, until)
+
+        calling = threading.Thread(target=give_up)
+        calling.start()
+        server.kill()
+        calling.join()
+        server.start()
+        left = dead_letters(server)
+        assert (before - left) % ONE_TRANSACTION == 0 or left == 0
+        if left:
+            assert give_all_up(server, group.hook, group.cause, until) == left
+        assert dead_letters(server) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
+def test_a_backup_taken_in_mid_replay_continues_it(server: ServerProcess, tmp_path: Path) -> None:
+    with recording_receiver(tmp_path / "ledger.jsonl") as receiver:
+        server.start()
+        stage = ReplayScenario(server, receiver)
+        stage.prepare(400)
+        stage.start(rate_per_s=20)
+
+        def sent() -> int:
+            with PlainClient(server.address) as client:
+                return client.call(get_replay(stage.replay)).progress.sent
+
+        def hooktui(*arguments: str) -> None:
+            command = [sys.executable, "-m", "hooktui", *arguments]
+            environ = os.environ | {"HOOKTUI_HOME": str(server.places.home)}
+            subprocess.run(command, env=environ, check=True, capture_output=True, timeout=60)
+
+        wait_for(lambda: sent() > 10, what="the replay sends")
+        hooktui("backup", str(tmp_path / "copy.db"))
+        in_backup = sent()
+        wait_for(lambda: sent() > in_backup + 20, what="the replay sends more")
+        server.kill()
+        hooktui("restore", str(tmp_path / "copy.db"), "--yes")
+        server.start()
+        verdict = stage.verdict()
+        assert verdict.good(1), verdict
+        assert verdict.duplicates == 0, "the deliveries after the backup have new ids"
