@@ -1,4 +1,7 @@
-"""Random histories of one hook with replays: after each step the rows keep their promises."""
+"""Random histories of one hook with replays, alerts and everything that ends undelivered events.
+
+After each step the rows, the groups and the alerts keep their promises.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,12 @@ from hooktui.domain.errors import Conflict
 from hooktui.domain.ids import DeliveryId, HookId, decode
 from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.replays import ReplaySelection
+from hooktui.domain.wire.undelivered import UndeliveredGroup
 from hooktui.store import changes, queries
-from hooktui.store.contract import ClaimedDelivery, ReplayStep
+from hooktui.store.contract import ClaimedDelivery, ReplayStep, RetentionPeriods
 from hooktui.store.queries.pages import PageRequest
-from hooktui.store.tables import DELIVERY, EVENT, HOOK_STATE
+from hooktui.store.tables import DELIVERY, EVENT
+from tests.contract.test_alert_histories import wrong
 from tests.support.stores import ADA, DEFAULT, Opened, deliveries, emit, make_hook, result_of
 
 STEPS = 80
@@ -38,6 +43,7 @@ class History:
     async def begin(self) -> None:
         self.hook = HookId((await make_hook(self.store)).id)
         await make_hook(self.store, events=("cluster",))
+        await make_hook(self.store, events=("hooktui",))
 
     async def accept(self) -> None:
         await emit(self.store, self.chance.randint(1, 3))
@@ -87,12 +93,38 @@ class History:
         await self.store.write(lambda tx: tx.conn.execute(some.values(body=None)))
 
     async def pass_time(self) -> None:
-        self.opened.clock.advance(self.chance.choice([1, 6, 16]))
+        self.opened.clock.advance(self.chance.choice([1, 6, 16, 70, 400]))
+
+    async def set_active(self) -> None:
+        await self.change(active=self.chance.random() < 0.7)
+
+    async def groups(self) -> list[UndeliveredGroup]:
+        query, now_ms = queries.UndeliveredQuery(hooks=[self.hook]), self.opened.clock.ms
+        args = (DEFAULT, PAGE, query)
+        return (await self.store.read(queries.list_undelivered, *args, now_ms=now_ms)).data
+
+    async def give_up(self) -> None:
+        for group in (await self.groups())[:1]:
+            until_ms = self.opened.clock.ms
+            args = (ADA, None, self.hook, group.cause, until_ms)
+            await self.store.write(changes.give_up, *args)
+
+    async def answer_group(self) -> None:
+        for group in (await self.groups())[:1]:
+            if self.chance.random() < 0.5:
+                args = (ADA, None, self.hook, group.cause)
+                await self.store.write(changes.acknowledge_group, *args)
+            else:
+                await self.store.write(changes.snooze_group, ADA, None, self.hook, group.cause, 100)
+
+    async def look(self) -> None:
+        await self.store.look_at_alerts(RetentionPeriods())
 
     async def start(self) -> None:
         mode = self.chance.choice(MODES)
         given = ReplaySelection(hooks=(self.hook,), mode=mode, since="30d")
         selection = check_selection(given, self.opened.clock.ms)
+        await self.change(active=True)
         try:
             await self.store.write(changes.create_replay, ADA, DEFAULT, selection, 50, MOST)
         except Conflict:
@@ -161,20 +193,26 @@ class History:
         assert max(pairs.values(), default=1) == 1, "R1"
         for replay, count in Counter(row.replay_id for row in rows if row.replay_id).items():
             assert count <= MOST, ("R2", replay)
-        state = select(HOOK_STATE.c.waiting).where(HOOK_STATE.c.hook_id == self.hook)
-        (waiting,) = await self.store.read(lambda conn: conn.execute(state).one())
-        assert waiting == sum(row.status in ("pending", "sending") for row in rows)
+        dead = Counter(row.cause for row in rows if row.cause)
+        counted = {group.cause: group.count for group in await self.groups()}
+        assert {cause: counted.get(cause) for cause in dead} == dead, "I2"
+        assert counted.keys() - dead.keys() <= {"held", "skipped"}, "I2"
+        live = {hook: one.failing for hook, one in self.store.hooks().items()}
+        assert await self.store.read(wrong, live) == [], "I4, and the counter of what waits"
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    "seed", [*range(6), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(6, 200))]
+)
 async def test_random_histories_keep_the_promises(opened: Opened, seed: int) -> None:
     history = History(opened, seed)
     await history.begin()
     acts = (
         history.accept, history.accept, history.skip_some, history.claim, history.claim,
         history.record, history.record, history.release, history.resend_or_cancel,
-        history.purge_body, history.pass_time, history.start, history.take, history.take_over,
-        history.steer, history.step, history.step, history.step,
+        history.purge_body, history.pass_time, history.start, history.start, history.take,
+        history.take_over, history.steer, history.step, history.step, history.step,
+        history.set_active, history.give_up, history.answer_group, history.look,
     )  # fmt: skip
     for _ in range(STEPS):
         await history.chance.choice(acts)()
