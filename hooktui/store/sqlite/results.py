@@ -35,6 +35,9 @@ from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.transaction import Operation, WriteTransaction
 from hooktui.store.tables import ATTEMPT
 
+_RESULTS_PER_STEP = 200
+"""Results that one step stores in about 2 ms."""
+_HOOKS_PER_STEP = 50
 _CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value
 _PLACES = {column.name: place for place, column in enumerate(ATTEMPT.columns)}
 _PLAIN_VALUES = tuple(sql.PLAIN_ATTEMPT.values())
@@ -49,13 +52,12 @@ class Record(Operation[list[bool]]):
         super().__init__(2 * len(results), sum(len(result.exchange.body) for result in results))
         self._results = results
 
-    def run(self, work: WriteTransaction) -> Steps[None] | None:
+    def run(self, work: WriteTransaction) -> Steps[None]:
         """Store attempts and new states; False where the fence did not hold. Decide on alerts."""
-        self.result = record(work, self._results, work.lease.token)
-        if work.batches:
-            return _decide_alerts(work, "before_record_commit")
+        self.result = yield from _record_steps(work, self._results, work.lease.token)
+        yield
+        yield from _decide_alerts(work)
         failpoints.hit("before_record_commit")
-        return None
 
 
 class Rescue(Operation[int]):
@@ -72,46 +74,50 @@ class Rescue(Operation[int]):
         self._most = most
         self._everything = everything
 
-    def run(self, work: WriteTransaction) -> Steps[None] | None:
+    def run(self, work: WriteTransaction) -> Steps[None]:
         """Record them; return how many. Decide on alerts."""
         until = (1 << 62) if self._everything else work.now_ms
         rows = work.raw.execute(sql.FIND_LEASED, (until, self._most)).fetchall()
         rescued = 0
         for token in {row[9] for row in rows}:
             lost = [interrupted(row, work.now_ms) for row in rows if row[9] == token]
-            rescued += sum(record(work, lost, token))
+            rescued += sum((yield from _record_steps(work, lost, token)))
         self.result = rescued
-        if work.batches:
-            return _decide_alerts(work, "before_rescue_commit")
+        yield from _decide_alerts(work)
         if rescued:
             failpoints.hit("before_rescue_commit")
-        return None
 
 
-def _decide_alerts(work: WriteTransaction, failpoint: str) -> Steps[None]:
+def _decide_alerts(work: WriteTransaction) -> Steps[None]:
     """Open and end the alerts of the hooks whose results were recorded."""
     batches, work.batches = work.batches, []
     for hook, batch in batches:
         tx = work.tx()
         yield from decide_steps(tx, hook, batch)
         work.notes.merge(tx.notes)
-    failpoints.hit(failpoint)
 
 
-def record(work: WriteTransaction, results: Sequence[AttemptResult], token: int) -> list[bool]:
+def _record_steps(
+    work: WriteTransaction, results: Sequence[AttemptResult], token: int
+) -> Steps[list[bool]]:
     """Store results whose claims are leased under a token; False where the fence did not hold."""
     hooks, now = work.live.view, work.now_ms
     states = [state_after(r, deleted=r.claim.hook not in hooks, now_ms=now) for r in results]
-    held = _finish(work, results, states, token)
+    held = yield from _finish_steps(work, results, states, token)
     recorded = [
         (result, state)
         for result, state, fence_held in zip(results, states, held, strict=True)
         if fence_held
     ]
     done = [result for result, _ in recorded]
-    _insert_attempts(work, done)
-    for hook, change in note_recorded(work.notes, recorded, work.live, now).items():
+    for start in range(0, len(done), _RESULTS_PER_STEP):
+        _insert_attempts(work, done[start : start + _RESULTS_PER_STEP])
+        yield
+    changes = note_recorded(work.notes, recorded, work.live, now)
+    for number, (hook, change) in enumerate(changes.items(), 1):
         _change_hook(work, hook, change)
+        if number % _HOOKS_PER_STEP == 0:
+            yield
     for secret, at_ms in secrets_to_note(done, work.secrets_used):
         work.raw.execute(sql.USE_SECRET, (at_ms, secret))
         work.secrets_used[secret] = at_ms
@@ -123,12 +129,12 @@ def record(work: WriteTransaction, results: Sequence[AttemptResult], token: int)
     ]
 
 
-def _finish(
+def _finish_steps(
     work: WriteTransaction,
     results: Sequence[AttemptResult],
     states: Sequence[DeliveryState],
     token: int,
-) -> list[bool]:
+) -> Steps[list[bool]]:
     """Store the new states of deliveries; return where the fence held.
 
     Delivered ones share one statement, which returns only how many of them held.
@@ -140,6 +146,8 @@ def _finish(
     for place, (result, state) in enumerate(zip(results, states, strict=True)):
         if state.status != DeliveryStatus.DELIVERED:
             held[place] = _finish_one(work, result, state, token)
+            if place % _RESULTS_PER_STEP == 0:
+                yield
             continue
         claim = result.claim
         places.append(place)
