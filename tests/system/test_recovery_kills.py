@@ -34,7 +34,7 @@ from tests.system.test_kills import databases  # noqa: F401 - a fixture
 EVENTS = 4_000
 A_LOOK_S = 60
 """A look comes every 15 s; on PostgreSQL the first one 45 s after the start."""
-ONE_TRANSACTION = 1_000
+ONE_TRANSACTION = 500
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ class _Row(NamedTuple):
 
 
 _COLUMNS = [DELIVERY.c[name] for name in _Row._fields]
-_CANCELLED_AT_ONCE = 1000
+_CANCELLED_AT_ONCE = 500
 """Deliveries cancelled in one transaction; the rest of a long backlog follows in later ones."""
 _SKIPS_READ, _FEW_SKIPS, _MANY = 2000, 100, "many"
 """Events and skips of each that one transaction reads, some milliseconds."""
