@@ -14,8 +14,8 @@ from hooktui.cli.time_format import ago, duration_s
 from hooktui.client import calls
 from hooktui.client.calls import Call
 from hooktui.client.sync_client import decoded
-from hooktui.domain.causes import HELD, SKIPPED
 from hooktui.domain.errors import NotFound
+from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.undelivered import GaveUp, UndeliveredGroup, UndeliveredPage
 

@@ -14,8 +14,8 @@ from typing import Final
 
 from hooktui.console.registry import BY_NAME, COMMANDS, LINE_COMMANDS, TOP_SCREENS, Command
 from hooktui.domain import ids
-from hooktui.domain.causes import ERROR_CAUSES, SERVER_ERROR
 from hooktui.domain.errors import Refused
+from hooktui.domain.failure_causes import ERROR_CAUSES, SERVER_ERROR
 from hooktui.domain.filters.parser import KEYS, STATUSES
 
 _TOP: Final = tuple(BY_NAME[top.command] for top in TOP_SCREENS)

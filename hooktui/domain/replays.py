@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from hooktui.domain.catalogue import PING
-from hooktui.domain.causes import CAUSES_IN_WORDS, is_cause
 from hooktui.domain.clock import from_rfc3339, optional_rfc3339, parse_duration_s, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Conflict, FieldError, Refused
+from hooktui.domain.failure_causes import CAUSES_IN_WORDS, is_cause
 from hooktui.domain.filters.parser import (
     Ago,
     Filter,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from hooktui.domain.causes import cause_of
 from hooktui.domain.deliveries import (
     DeliveryStatus,
     Outcome,
@@ -14,6 +13,7 @@ from hooktui.domain.deliveries import (
     Trigger,
     after_interruption,
 )
+from hooktui.domain.failure_causes import cause_of
 from hooktui.domain.ids import floor_at
 from hooktui.store.contract import LEASE_S, AttemptResult, ClaimedDelivery, NewEvent
 

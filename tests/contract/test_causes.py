@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import literal, select, update
 
-from hooktui.domain.causes import cause_of
 from hooktui.domain.deliveries import ErrorClass, RetryState, after_interruption
+from hooktui.domain.failure_causes import cause_of
 from hooktui.domain.ids import DeliveryId, HookId, decode
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes

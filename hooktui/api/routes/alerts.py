@@ -21,8 +21,8 @@ from hooktui.api.parameters import (
 from hooktui.api.responses import answer
 from hooktui.api.service import read_in, service_of
 from hooktui.domain.alerts import LEAST_SNOOZE_S, LONGEST_SNOOZE_S, AlertState, AlertType
-from hooktui.domain.causes import GROUPS_IN_WORDS, is_group
 from hooktui.domain.errors import Refused
+from hooktui.domain.failure_causes import GROUPS_IN_WORDS, is_group
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.undelivered import UndeliveredGroup

@@ -29,9 +29,9 @@ from hooktui.api.parameters import (
 from hooktui.api.responses import answer
 from hooktui.api.service import check_account, read_in, service_of
 from hooktui.domain import ids
-from hooktui.domain.causes import CAUSES_IN_WORDS, HELD, SKIPPED, is_group
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import Refused
+from hooktui.domain.failure_causes import CAUSES_IN_WORDS, HELD, SKIPPED, is_group
 from hooktui.domain.ids import DeliveryId
 from hooktui.domain.wire.undelivered import CancelledMany, GaveUp, UndeliveredPage
 from hooktui.store import changes, queries

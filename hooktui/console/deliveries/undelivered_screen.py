@@ -24,9 +24,9 @@ from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
-from hooktui.domain.causes import HELD, SKIPPED
 from hooktui.domain.clock import from_rfc3339, to_rfc3339
 from hooktui.domain.errors import HooktuiError
+from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import ReplaySelection

@@ -9,8 +9,8 @@ from hooktui.console.deliveries.text import moment
 from hooktui.console.formatting import ago, counted
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
-from hooktui.domain.causes import HELD, SKIPPED
 from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.wire.undelivered import UndeliveredGroup, UndeliveredTotals
 
 _STATE_TONES: Final[dict[str, StyleName]] = {"open": "bad", "acknowledged": "plain"}

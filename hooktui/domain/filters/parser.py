@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
-from hooktui.domain.causes import CAUSES, CAUSES_IN_WORDS
 from hooktui.domain.clock import from_rfc3339, parse_duration_s
 from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Outcome, Trigger
 from hooktui.domain.errors import Refused
+from hooktui.domain.failure_causes import CAUSES, CAUSES_IN_WORDS
 from hooktui.domain.filters.patterns import Pattern
 from hooktui.domain.filters.terms import (
     HELD,

@@ -39,8 +39,8 @@ from hooktui.domain.alerts import (
     key_of,
     wants_announcement,
 )
-from hooktui.domain.causes import ALL_GROUPS, cause_of
 from hooktui.domain.clock import optional_rfc3339
+from hooktui.domain.failure_causes import ALL_GROUPS, cause_of
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, encode
 from hooktui.domain.json_text import Steps, finish
 from hooktui.domain.live_hook import LiveHook

@@ -18,8 +18,8 @@ from sqlalchemy import (
     update,
 )
 
-from hooktui.domain.causes import OTHER_STATUS, SERVER_ERROR
 from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Trigger
+from hooktui.domain.failure_causes import OTHER_STATUS, SERVER_ERROR
 from hooktui.store.tables import CAUSE_BACKFILL, DELIVERY, HOOK
 from hooktui.store.tx import Tx
 
@@ -45,7 +45,7 @@ def write_causes(tx: Tx) -> None:
 
 
 def cause_in_sql() -> ColumnElement[Any]:
-    """Return `causes.cause_of` of a delivery's last attempt as an expression."""
+    """Return `failure_causes.cause_of` of a delivery's last attempt as an expression."""
     code = DELIVERY.c.last_code
     return case(
         (DELIVERY.c.last_error != ErrorClass.STATUS.value, DELIVERY.c.last_error),

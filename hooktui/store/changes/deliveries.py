@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, case, insert, literal_column, select, update
 
-from hooktui.domain.causes import HELD, SKIPPED
 from hooktui.domain.deliveries import DeliveryStatus, Trigger
 from hooktui.domain.errors import Conflict
+from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, encode, floor_at
 from hooktui.domain.live_hook import SkipReason
 from hooktui.domain.roles import Actor

@@ -16,7 +16,6 @@ from hooktui.domain.alerts import (
     is_failing,
     is_operator_event,
 )
-from hooktui.domain.causes import cause_of
 from hooktui.domain.deliveries import (
     DeliveryStatus,
     DisabledReason,
@@ -28,6 +27,7 @@ from hooktui.domain.deliveries import (
     Trigger,
     after_interruption,
 )
+from hooktui.domain.failure_causes import cause_of
 from hooktui.domain.hook_failures import (
     RULE_MS,
     Breaker,

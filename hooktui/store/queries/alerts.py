@@ -30,10 +30,10 @@ from hooktui.domain.alerts import (
     Resolution,
 )
 from hooktui.domain.catalogue import OPERATOR_GROUP
-from hooktui.domain.causes import HELD, SKIPPED
 from hooktui.domain.clock import optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import NotFound
+from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.ids import AccountId, HookId, encode
 from hooktui.domain.wire.alerts import Alert, AlertCounts, AlertHook, AlertPath
 from hooktui.domain.wire.pages import Page

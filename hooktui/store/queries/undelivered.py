@@ -25,10 +25,10 @@ from sqlalchemy import (
 )
 
 from hooktui.domain.alerts import AlertType, key_of
-from hooktui.domain.causes import CAUSES, HELD, SKIPPED
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import NotFound
+from hooktui.domain.failure_causes import CAUSES, HELD, SKIPPED
 from hooktui.domain.hook_failures import waits_for
 from hooktui.domain.ids import AccountId, HookId, encode, time_of
 from hooktui.domain.wire.deliveries import Delivery

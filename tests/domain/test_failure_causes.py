@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hooktui.domain.causes import cause_of, is_cause, is_group
 from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.failure_causes import cause_of, is_cause, is_group
 
 
 @pytest.mark.parametrize(
