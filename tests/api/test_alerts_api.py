@@ -52,7 +52,14 @@ def failing(api: httpx.Client, account: int, broken: Receiver) -> int:
     """A hook whose deliveries have failed, with an open alert; it tries no more."""
     number = hook(api, account, broken.url, retry_schedule_s=[])
     emit(api, account, 3)
-    wait_for(lambda: len(alerts(api, account)) == 2)
+    group = {"account": account, "hook": number}
+
+    def gave_up() -> int:
+        return sum(
+            one["gave_up"] for one in api.get("/v1/undelivered", params=group).json()["data"]
+        )
+
+    wait_for(lambda: len(alerts(api, account)) == 2 and gave_up() == 3)
     return number
 
 
