@@ -23,6 +23,7 @@ from hooktui.cli.listing import (
 from hooktui.cli.output import Output, Piece, Style, Styled, TextColumn
 from hooktui.cli.time_format import ago, clock, took
 from hooktui.client import calls
+from hooktui.domain.text import counted
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail
 from hooktui.domain.wire.undelivered import CancelledMany
 
@@ -268,14 +269,14 @@ def _cancel_matching(context: CommandContext, filter_: str, *, yes: bool) -> Non
     if newest is not None:
         delivery, page = newest
         about = "about " if page.total_is_estimate else ""
-        context.confirm(f"Cancel {about}{page.total:,} deliveries that match?", yes=yes)
+        context.confirm(f"Cancel {about}{counted(page.total, 'delivery')} that match?", yes=yes)
         # Up to the newest one that was counted: later deliveries stay.
         done = _cancel_until(context, filter_, delivery.created_at)
     if context.json:
         context.out.json({name: value for name, value in asdict(done).items() if name != "next"})
         return
     sending = f"; {done.sending:,} are being sent" if done.sending else ""
-    context.out.line(f"cancelled {done.cancelled:,} deliveries{sending}")
+    context.out.line(f"cancelled {counted(done.cancelled, 'delivery')}{sending}")
 
 
 def _cancel_until(context: CommandContext, filter_: str, until: str) -> CancelledMany:

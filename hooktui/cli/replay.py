@@ -19,6 +19,7 @@ from hooktui.client import calls
 from hooktui.client.sync_client import decoded
 from hooktui.domain.clock import format_duration
 from hooktui.domain.replays import add_plans
+from hooktui.domain.text import counted
 from hooktui.domain.wire.replays import Replay, ReplayPlan, ReplaySelection
 
 app = App(name="replay", help="Plan, run and control replays of past events.")
@@ -130,7 +131,7 @@ def _plan(context: CommandContext, selection: ReplaySelection, rate: float | Non
 def _write_plan(out: Output, planned: ReplayPlan) -> None:
     oldest, newest = planned.oldest_at, planned.newest_at
     times = "" if oldest is None or newest is None else f", {clock(oldest)} to {clock(newest)}"
-    out.line(f"{planned.total:,} deliveries{times}")
+    out.line(f"{counted(planned.total, 'delivery')}{times}")
     for hook in planned.hooks:
         parts = [f"  hook {hook.hook} ({hook.name}): {hook.selected:,}"]
         if hook.retrying:
@@ -144,8 +145,11 @@ def _write_plan(out: Output, planned: ReplayPlan) -> None:
         out.line(Styled(f"  hook {skip.hook} skips {skip.count:,}: {skip.explanation}", "dim"))
     for warning in planned.warnings:
         out.line(Styled(warning, "warn"))
-    rate = f"{planned.rate_per_s:g} a second"
-    out.line(f"about {format_duration(planned.estimate_s)} at {rate}")
+    if planned.total:
+        rate = f"{planned.rate_per_s:g} a second"
+        out.line(f"about {format_duration(planned.estimate_s)} at {rate}")
+    else:
+        out.line("there is nothing to send")
 
 
 @app.command
@@ -192,7 +196,7 @@ def run(
         return DONE
     if not yes:
         _write_plan(Output(sys.stderr, sys.stderr, color=False, quiet=True), planned)
-        context.confirm(f"Send {planned.total:,} deliveries?", yes=False)
+        context.confirm(f"Send {counted(planned.total, 'delivery')}?", yes=False)
     call = calls.create_replay(
         context.account,
         planned.selection,

@@ -16,6 +16,7 @@ from hooktui.client.calls import Call
 from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import NotFound
 from hooktui.domain.failure_causes import HELD, SKIPPED
+from hooktui.domain.text import counted
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.undelivered import GaveUp, UndeliveredGroup, UndeliveredPage
 
@@ -167,7 +168,8 @@ def give_up(hook: int, cause: str, /, *, yes: bool = False, context: Context) ->
         context.out.json({name: value for name, value in asdict(done).items() if name != "next"})
     else:
         context.out.line(
-            f"gave up {done.given_up:,} events and cancelled {done.cancelled:,} deliveries"
+            f"gave up {counted(done.given_up, 'event')} and cancelled"
+            f" {counted(done.cancelled, 'delivery')}"
         )
 
 

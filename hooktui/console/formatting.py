@@ -46,11 +46,3 @@ def size(count: int | None) -> str:
     if count < 1_000_000:
         return f"{count / 1000:.1f}kB" if count < 10_000 else f"{count // 1000}kB"
     return f"{count / 1_000_000:.1f}MB"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return ``1 hook``, ``3 hooks``, ``2 deliveries``."""
-    if number == 1:
-        return f"1 {noun}"
-    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
-    return f"{number:,} {plural}"

@@ -50,6 +50,16 @@ def test_a_plan_is_added_up_from_its_parts(run, server):
     assert (asked[1]["after"], asked[1]["selection"]) == ("more", SELECTION)
 
 
+def test_a_plan_of_nothing_says_so_and_one_of_one_counts_it(run, server):
+    # Red when a plan without deliveries names a duration, or one delivery is "1 deliveries".
+    server.will(answer({**PLAN, "total": 0, "estimate_s": 0, "hooks": [], "skipped": []}))
+    empty = run("replay", "plan", "--hook", "3").out
+    assert "there is nothing to send" in empty
+    assert "about" not in empty
+    server.will(answer({**PLAN, "total": 1}))
+    assert run("replay", "plan", "--hook", "3").out.startswith("1 delivery, ")
+
+
 def test_run_prints_the_id_alone_and_passes_the_plan(run, server):
     server.will(answer(PLAN), answer(REPLAY, 201))
     result = run("replay", "run", "--hook", "3", "--rate", "20", "--yes")

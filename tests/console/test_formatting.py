@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from hooktui.console.formatting import ago, counted, size, took
+from hooktui.console.formatting import ago, size, took
 from hooktui.console.glyphs import ASCII, UNICODE, Glyphs, sparkline
 from hooktui.console.hooks.columns import failing, host, last, retrying, state, success, trend
 from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.text import counted
 from hooktui.domain.wire.hooks import Hook, HookStats
 
 NOW = 1_800_000_000_000

@@ -10,13 +10,13 @@ from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from typing import Final
 
 from hooktui.console.deliveries.matching import AllMatching, Matching
-from hooktui.console.formatting import counted
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.shell.contract import Shell
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
+from hooktui.domain.text import counted
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 from hooktui.domain.wire.replays import ReplaySelection
 

@@ -20,12 +20,13 @@ from hooktui.console.deliveries.text import (
     status_word,
     to_come_pairs,
 )
-from hooktui.console.formatting import counted, size, took
+from hooktui.console.formatting import size, took
 from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.document_lines import Section
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.signatures import HashName
+from hooktui.domain.text import counted
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases, Request
 from hooktui.domain.wire.hooks import Hook
 

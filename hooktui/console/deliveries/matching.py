@@ -6,11 +6,11 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from hooktui.console.formatting import counted
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.text import counted
 
 MOST_SINGLE: Final = 500
 """Deliveries that become single marks at most: a command on them takes a call for each."""

@@ -9,12 +9,13 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from hooktui.console.formatting import counted, took
+from hooktui.console.formatting import took
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.styled import StyleName
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.deliveries import RETRY_AFTER_STATUSES, DeliveryStatus, ErrorClass, Outcome
 from hooktui.domain.schedule import JITTER
+from hooktui.domain.text import counted
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.server import ServerStatus

@@ -15,7 +15,6 @@ from hooktui.console.deliveries.undelivered_text import (
     group_name,
     totals_words,
 )
-from hooktui.console.formatting import counted
 from hooktui.console.frame.alert_actions import AlertActions
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.list_screen import ListScreen
@@ -28,6 +27,7 @@ from hooktui.domain.clock import from_rfc3339, to_rfc3339
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.roles import Need
+from hooktui.domain.text import counted
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.domain.wire.undelivered import UndeliveredGroup, UndeliveredPage

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Final
 
 from hooktui.console.deliveries.text import moment
-from hooktui.console.formatting import ago, counted
+from hooktui.console.formatting import ago
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.failure_causes import HELD, SKIPPED
+from hooktui.domain.text import counted
 from hooktui.domain.wire.undelivered import UndeliveredGroup, UndeliveredTotals
 
 _STATE_TONES: Final[dict[str, StyleName]] = {"open": "bad", "acknowledged": "plain"}

@@ -10,13 +10,13 @@ from textual.containers import VerticalScroll
 
 from hooktui.client import calls
 from hooktui.console.engine.text import report_lines
-from hooktui.console.formatting import counted
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.roles import Need
+from hooktui.domain.text import counted
 from hooktui.domain.wire.diagnosis import DoctorReport
 
 

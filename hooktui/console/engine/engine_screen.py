@@ -10,7 +10,6 @@ from textual.worker import Worker
 
 from hooktui.client import calls
 from hooktui.console.engine.text import EngineHook, engine_columns, engine_hooks, engine_lines
-from hooktui.console.formatting import counted
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
@@ -22,6 +21,7 @@ from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import Need
+from hooktui.domain.text import counted
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.server import ServerStatus
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from hooktui.console.deliveries.text import moment
-from hooktui.console.formatting import ago, counted
+from hooktui.console.formatting import ago
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.shell.status import Trend
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import format_duration, from_rfc3339
-from hooktui.domain.text import in_bytes
+from hooktui.domain.text import counted, in_bytes
 from hooktui.domain.wire.diagnosis import DoctorReport
 from hooktui.domain.wire.server import DatabaseInfo, Rates, ServerStatus
 

@@ -14,7 +14,7 @@ from hooktui.client import calls
 from hooktui.client.calls import Call
 from hooktui.console.deliveries.columns import state as delivery_state
 from hooktui.console.deliveries.text import moment, next_step
-from hooktui.console.formatting import counted, size
+from hooktui.console.formatting import size
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.page_window import PageQuery
@@ -22,6 +22,7 @@ from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.event_outcomes import HookOutcome
+from hooktui.domain.text import counted
 from hooktui.domain.wire.events import AcceptedEvent, Event, EventDetail, HookDecision
 from hooktui.domain.wire.pages import Page
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
-from hooktui.console.formatting import counted
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.text import counted
 
 MOST_MARKED: Final = 5_000
 """Rows that are marked at once: a command on them takes a call for each."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hooktui.console.formatting import counted
 from hooktui.console.registry import TOP_SCREENS, KeyOf
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
+from hooktui.domain.text import counted
 
 _OUT_OF_REACH = (ConnectionState.LOST, ConnectionState.ABSENT, ConnectionState.REFUSED)
 

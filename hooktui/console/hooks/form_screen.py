@@ -14,7 +14,6 @@ from textual.app import ComposeResult
 
 from hooktui.client import calls
 from hooktui.console.deliveries.text import planned
-from hooktui.console.formatting import counted
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks import form_values
@@ -29,6 +28,7 @@ from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.errors import Conflict, FieldError, HooktuiError, Refused
 from hooktui.domain.schedule import count_attempts
+from hooktui.domain.text import counted
 from hooktui.domain.wire.hooks import Hook
 
 T = TypeVar("T")

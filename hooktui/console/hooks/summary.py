@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from hooktui.console.deliveries.text import moment
-from hooktui.console.formatting import ago, counted, took
+from hooktui.console.formatting import ago, took
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.hooks.columns import failing, retrying
 from hooktui.console.hooks.event_boxes import EventSelection, Tick, in_words
@@ -16,6 +16,7 @@ from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.domain.addresses import url_in_words
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.hook_fields import SHOWN_SETTINGS
+from hooktui.domain.text import counted
 from hooktui.domain.wire.events import Catalogue, EventGroup
 from hooktui.domain.wire.hooks import Hook, HookHealth, TypeCount, pace_in_words
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 
-from hooktui.console.formatting import counted
 from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
@@ -21,6 +20,7 @@ from hooktui.console.widgets.chrome import Offer
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import Filter, parse
+from hooktui.domain.text import counted
 
 
 class LiveLogScreen(ConsoleScreen):

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from hooktui.console.deliveries.text import moment
-from hooktui.console.formatting import ago, counted
+from hooktui.console.formatting import ago
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import format_duration, from_rfc3339
+from hooktui.domain.text import counted
 from hooktui.domain.wire.replays import (
     PlannedSkip,
     Replay,

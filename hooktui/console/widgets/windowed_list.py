@@ -18,7 +18,6 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.worker import Worker
 
-from hooktui.console.formatting import counted
 from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import move_bindings
 from hooktui.console.widgets.list_choice import Load, RowChoice, StaleReason, search_chosen
@@ -27,6 +26,7 @@ from hooktui.console.widgets.page_window import MOST_PAGES, PAGE, PageSource, Pa
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import MARGIN, Column, Placed, Table, column_at, place
 from hooktui.domain.errors import HooktuiError
+from hooktui.domain.text import counted
 
 T = TypeVar("T")
 
