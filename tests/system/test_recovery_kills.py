@@ -63,7 +63,11 @@ def give_all_up(server: ServerProcess, hook: int, cause: str, until: str) -> int
                 return given_up
 
 
-# Red when a look announces before its commit, or does not look again.
+# Red when a look announces before its commit, or does not look again. On PostgreSQL the two looks
+# take 90 s.
+@pytest.mark.parametrize(
+    "databases", ["sqlite", pytest.param("postgres", marks=pytest.mark.soak)], indirect=True
+)
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_an_alert_whose_look_was_killed_ends_once(
