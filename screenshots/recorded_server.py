@@ -27,7 +27,7 @@ from hooktui.domain.adaptive_limit import FIRST_LIMIT
 from hooktui.domain.catalogue import ETL, type_ids
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import Load
-from hooktui.domain.wire.diagnosis import AddressFinding, Certificate, Look, TlsFinding
+from hooktui.domain.wire.diagnosis import AddressFinding, Certificate, ConnectionFindings, TlsFinding
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.wire.deliveries import Phases
@@ -161,7 +161,7 @@ async def nothing_to_say(_url: str) -> None:
     """Judge URLs without looking up names: the addresses of the pictures do not exist."""
 
 
-async def seen(hook: LiveHook, *_: object) -> Look:
+async def seen(hook: LiveHook, *_: object) -> ConnectionFindings:
     """Return what a diagnosis sees of a receiver before the ping: its certificate is about over."""
     host, address = hook.target.host, f"192.0.2.{10 + hook.id}"
     own = Certificate(
@@ -180,7 +180,7 @@ async def seen(hook: LiveHook, *_: object) -> Look:
         not_after="2033-02-28T23:59:59.000Z",
         days_left=2288,
     )
-    return Look(
+    return ConnectionFindings(
         addresses=(AddressFinding(address=address, connect_ms=11.8),),
         tls=TlsFinding(
             demanded=True,

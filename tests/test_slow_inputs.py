@@ -64,7 +64,7 @@ from hooktui.domain.catalogue import ETL, normalise, unknown
 from hooktui.domain.deliveries import Exchange
 from hooktui.domain.diagnosis_responses import assess_response, date_of
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.event_outcomes import Happened, misfitting_steps
+from hooktui.domain.event_outcomes import EventFacts, misfitting_steps
 from hooktui.domain.filters.data import Stored
 from hooktui.domain.filters.hook_search import parse_hook_search
 from hooktui.domain.filters.parser import Subject, parse, parse_hook_filter
@@ -438,13 +438,13 @@ def _lines(text: bytes) -> None:
 def _why(text: str) -> None:
     """Say why a hook did not get an event whose body holds this text."""
     data = {"a": text.split(","), "b": {text: text}, text[:99]: {"b": text}}
-    event = Happened("job.failed", 0, data)
+    event = EventFacts("job.failed", 0, data)
     json_text.finish(misfitting_steps("data.a:*q* data.b.c:1 -data.a:* data:x event:node", event))
 
 
 def _why_by(text: str) -> None:
     """Say why a hook with this filter did not get an event."""
-    event = Happened("job.failed", 0, {"a": ["1", 2, {"b": "aab"}]})
+    event = EventFacts("job.failed", 0, {"a": ["1", 2, {"b": "aab"}]})
     json_text.finish(misfitting_steps(text, event))
 
 

@@ -21,10 +21,10 @@ from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.limit_history import LimitHistory
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.roles import Role
-from hooktui.domain.wire.diagnosis import Check, Look, ProgressCallback
+from hooktui.domain.wire.diagnosis import Check, ConnectionFindings, ProgressCallback
 from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.wire.hooks import HookPace
-from hooktui.domain.wire.server import Kept
+from hooktui.domain.wire.server import RetentionDays
 from hooktui.loop_watch import WATCH, LoopWatch
 from hooktui.store import queries
 from hooktui.store.contract import Acceptance, NewEvent, Store
@@ -124,8 +124,8 @@ async def _nothing_to_check() -> Sequence[Check]:
     return ()
 
 
-async def _nothing_to_look_at(_hook: LiveHook, _notify: ProgressCallback) -> Look:
-    return Look()
+async def _nothing_to_look_at(_hook: LiveHook, _notify: ProgressCallback) -> ConnectionFindings:
+    return ConnectionFindings()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -176,7 +176,7 @@ class Service:
     name: str
     disk: Path | None = None
     reserve: int = 0
-    keep: Kept | None = None
+    keep: RetentionDays | None = None
     roles: RoleMap = field(default_factory=RoleMap)
     hosts: frozenset[str] = frozenset({"localhost", "127.0.0.1", "[::1]"})
     api_docs: bool = False
@@ -191,7 +191,9 @@ class Service:
     check: Callable[[], Awaitable[Sequence[Check]]] = _nothing_to_check
     key_file: Path = Path("hooktui.key")
     rotating: asyncio.Lock = field(default_factory=asyncio.Lock)
-    look: Callable[[LiveHook, ProgressCallback], Awaitable[Look]] = _nothing_to_look_at
+    look: Callable[[LiveHook, ProgressCallback], Awaitable[ConnectionFindings]] = (
+        _nothing_to_look_at
+    )
     diagnosing: Diagnoses = field(default_factory=Diagnoses)
     searches: Searches = field(default_factory=Searches)
     plans: Plans = field(default_factory=Plans)

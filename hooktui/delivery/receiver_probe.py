@@ -25,7 +25,12 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.deliveries import Phases
-from hooktui.domain.wire.diagnosis import AddressFinding, Look, ProgressCallback, TlsFinding
+from hooktui.domain.wire.diagnosis import (
+    AddressFinding,
+    ConnectionFindings,
+    ProgressCallback,
+    TlsFinding,
+)
 
 LOOK_S = 20.0
 """Time for all steps together; each step also has its limit of a delivery."""
@@ -57,7 +62,7 @@ class ReceiverProbe:
         self._limits = limits or ExchangeLimits()
         self._clock = clock
 
-    async def __call__(self, hook: LiveHook, notify: ProgressCallback) -> Look:
+    async def __call__(self, hook: LiveHook, notify: ProgressCallback) -> ConnectionFindings:
         """Return the findings about a hook's receiver; takes 20 s at most.
 
         Args:
@@ -82,7 +87,7 @@ class ReceiverProbe:
         finally:
             self._turns.release()
 
-    async def _look(self, hook: LiveHook, notify: ProgressCallback) -> Look:
+    async def _look(self, hook: LiveHook, notify: ProgressCallback) -> ConnectionFindings:
         target, deadline = hook.target, monotonic() + LOOK_S
         phases = exchange.ConnectPhases()
         try:
@@ -92,17 +97,17 @@ class ReceiverProbe:
         checked = [self._check_address(target, address) for address in addresses]
         refused = next((finding for finding in checked if finding.error is not None), None)
         if refused is not None:
-            return Look(
+            return ConnectionFindings(
                 addresses=tuple(checked),
                 phases_ms=_wire(phases),
                 error=refused.error,
                 detail=refused.detail,
             )
-        notify(Look(addresses=tuple(checked), phases_ms=_wire(phases)), "connect")
+        notify(ConnectionFindings(addresses=tuple(checked), phases_ms=_wire(phases)), "connect")
         began = monotonic()
         met, sock, address = await self._connect_all(target, addresses, deadline)
         rest = tuple(checked[len(met) :])
-        look = Look(addresses=(*met, *rest))
+        look = ConnectionFindings(addresses=(*met, *rest))
         if sock is None or address is None:
             first = met[0]
             phases.connect_ms = (monotonic() - began) * 1000
@@ -164,12 +169,12 @@ class ReceiverProbe:
     async def _look_at_tls(
         self,
         hook: LiveHook,
-        look: Look,
+        look: ConnectionFindings,
         sock: socket.socket,
         address: Address,
         deadline: float,
         phases: exchange.ConnectPhases,
-    ) -> Look:
+    ) -> ConnectionFindings:
         """Do the TLS handshake as the hook does, and then with the opposite verification."""
         demanded = hook.settings.verify_tls
         shaken = await self._shake(hook.target, sock, deadline, verify_tls=demanded)
@@ -273,8 +278,8 @@ def _chain_of(tls: ssl.SSLObject) -> tuple[bytes, ...]:
     return tuple(ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in sent)
 
 
-def _stopped(fault: ExchangeFailure, phases: exchange.ConnectPhases) -> Look:
-    return Look(phases_ms=_wire(phases), error=fault.error, detail=fault.detail)
+def _stopped(fault: ExchangeFailure, phases: exchange.ConnectPhases) -> ConnectionFindings:
+    return ConnectionFindings(phases_ms=_wire(phases), error=fault.error, detail=fault.detail)
 
 
 def _wire(phases: exchange.ConnectPhases) -> Phases:

@@ -17,7 +17,7 @@ from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.diagnosis_responses import assess_response, date_of
 from hooktui.domain.diagnosis_tls import assess_certificate, assess_handshake
 from hooktui.domain.wire.deliveries import Attempt, Phases
-from hooktui.domain.wire.diagnosis import Check, Diagnosis, Look
+from hooktui.domain.wire.diagnosis import Check, ConnectionFindings, Diagnosis
 from hooktui.domain.wire.hooks import Hook, pace_in_words
 
 TOLERANCE_S = 300
@@ -44,7 +44,7 @@ class DiagnosisInput:
 
     hook: Hook
     target: ParsedUrl
-    look: Look
+    look: ConnectionFindings
     ping: Attempt | None
     breaker_until_ms: int | None
     paused: bool
@@ -127,7 +127,9 @@ def _checks(given: DiagnosisInput, skew_s: int | None) -> list[Check]:
 # Up to the request
 
 
-def checks_of_look(look: Look, target: ParsedUrl, hook: int, now_ms: int) -> list[Check]:
+def checks_of_look(
+    look: ConnectionFindings, target: ParsedUrl, hook: int, now_ms: int
+) -> list[Check]:
     """Return a line for each step up to the request; later steps may be missing."""
     checks = [_name(look, target)]
     if look.addresses:
@@ -146,7 +148,7 @@ def checks_of_look(look: Look, target: ParsedUrl, hook: int, now_ms: int) -> lis
     return checks
 
 
-def _name(look: Look, target: ParsedUrl) -> Check:
+def _name(look: ConnectionFindings, target: ParsedUrl) -> Check:
     if look.error == ErrorClass.DNS:
         advice = "check the host in the hook's URL, and its DNS record as this machine sees it: "
         return Check("name", "fail", look.detail or "", f"{advice}getent ahosts {target.host}")
@@ -162,7 +164,7 @@ def _name(look: Look, target: ParsedUrl) -> Check:
     return Check("name", "ok", value)
 
 
-def _address(look: Look) -> Check:
+def _address(look: ConnectionFindings) -> Check:
     refused = [address for address in look.addresses if address.error == ErrorClass.ADDRESS_REFUSED]
     if refused:
         # The dialer's text: the forbidden address, then how to allow it.
@@ -181,7 +183,7 @@ _CONNECT_FIXES = {
 }
 
 
-def _connect(look: Look, target: ParsedUrl) -> Check:
+def _connect(look: ConnectionFindings, target: ParsedUrl) -> Check:
     met = [address for address in look.addresses if address.connect_ms is not None]
     missed = [address for address in look.addresses if address.error is not None]
     if not met:

@@ -7,7 +7,7 @@ from typing import Final
 
 from hooktui.domain.addresses import ParsedUrl
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.wire.diagnosis import Certificate, Check, Look, TlsFinding
+from hooktui.domain.wire.diagnosis import Certificate, Check, ConnectionFindings, TlsFinding
 
 # OpenSSL's X509_V_ERR_*.
 _NOT_YET, _EXPIRED = 9, 10
@@ -24,7 +24,7 @@ _MOST_NAMES = 4
 _LONGEST = 60
 
 
-def assess_handshake(look: Look, target: ParsedUrl, hook: int) -> Check:
+def assess_handshake(look: ConnectionFindings, target: ParsedUrl, hook: int) -> Check:
     """Assess whether TLS works at all."""
     if look.tls is not None:
         took_ms = look.phases_ms.tls or 0.0

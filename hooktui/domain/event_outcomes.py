@@ -44,7 +44,7 @@ class HookOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
+class OutcomeReason:
     """An outcome with its reason in words; ``as_of_now``: the hook may have been different then."""
 
     outcome: HookOutcome
@@ -53,7 +53,7 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class HookFacts:
     """The relevant part of a hook: selection, filter, state, and times of creation and change."""
 
     events: Sequence[str]
@@ -64,7 +64,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class EventFacts:
     """The relevant part of an event.
 
     ``data`` is its parsed body (`UNREADABLE`: it cannot be read), ``purged`` if there is none.
@@ -82,45 +82,49 @@ class Happened:
         object.__setattr__(self, "subject", subject)
 
 
-def why_skipped_steps(hook: Judged, event: Happened, reason: str) -> Steps[Why]:
+def why_skipped_steps(hook: HookFacts, event: EventFacts, reason: str) -> Steps[OutcomeReason]:
     """Return why a subscribed hook was skipped, by the stored reason."""
     changed = hook.changed_ms > event.at_ms
     if reason == HookOutcome.DISABLED:
         now = "; it is active now" if hook.active else ""
-        return Why(HookOutcome.DISABLED, f"was disabled when the event was received{now}")
+        return OutcomeReason(HookOutcome.DISABLED, f"was disabled when the event was received{now}")
     if reason == HookOutcome.SELF:
-        return Why(HookOutcome.SELF, "an alert about a hook is not sent to that hook")
+        return OutcomeReason(HookOutcome.SELF, "an alert about a hook is not sent to that hook")
     if hook.filter is None:
-        return Why(
+        return OutcomeReason(
             HookOutcome.FILTER, "its filter at that time did not match; it has none now", True
         )
     if event.purged:
-        return Why(HookOutcome.FILTER, "its filter did not match; the body is purged", changed)
+        return OutcomeReason(
+            HookOutcome.FILTER, "its filter did not match; the body is purged", changed
+        )
     misfits = yield from misfitting_steps(hook.filter, event)
     if not misfits:
-        return Why(
+        return OutcomeReason(
             HookOutcome.FILTER, "its filter at that time did not match; the current one would", True
         )
-    return Why(HookOutcome.FILTER, f"its filter did not match: {_listed(misfits, '; ')}", changed)
+    return OutcomeReason(
+        HookOutcome.FILTER, f"its filter did not match: {_listed(misfits, '; ')}", changed
+    )
 
 
-def why_not_subscribed(hook: Judged, event: Happened) -> Why:
+def why_not_subscribed(hook: HookFacts, event: EventFacts) -> OutcomeReason:
     """Return why an event did not concern a hook at all."""
     if event.type == PING:
-        return Why(HookOutcome.NOT_SUBSCRIBED, "a ping is only sent to the pinged hook")
+        return OutcomeReason(HookOutcome.NOT_SUBSCRIBED, "a ping is only sent to the pinged hook")
     if hook.created_ms > event.at_ms:
-        return Why(HookOutcome.LATER, "was created after the event was received")
+        return OutcomeReason(HookOutcome.LATER, "was created after the event was received")
     if subscribes(hook.events, event.type):
-        return Why(
+        return OutcomeReason(
             HookOutcome.LATER, "subscribes to it now, but did not when it was received", True
         )
     selection = _listed(hook.events, ", ")
-    return Why(
+    return OutcomeReason(
         HookOutcome.NOT_SUBSCRIBED, f"subscribes to {selection}", hook.changed_ms > event.at_ms
     )
 
 
-def misfitting_steps(text: str, event: Happened) -> Steps[list[str]]:
+def misfitting_steps(text: str, event: EventFacts) -> Steps[list[str]]:
     """Return the terms of a hook's filter that an event does not match, with the actual values."""
     try:
         parsed = parse_hook_filter(text)
@@ -141,7 +145,7 @@ def _written(parsed: Filter, place: int) -> str:
     return _cut(parsed.source[parsed.terms[place].column - 1 : end].strip())
 
 
-def _actual_steps(term: Term, event: Happened) -> Steps[str]:
+def _actual_steps(term: Term, event: EventFacts) -> Steps[str]:
     if term.key is not FilterKey.DATA:
         return f"it is {event.type}"
     if event.data is UNREADABLE:

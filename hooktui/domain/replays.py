@@ -13,14 +13,14 @@ from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Conflict, FieldError, Refused
 from hooktui.domain.failure_causes import CAUSES_IN_WORDS, is_cause
 from hooktui.domain.filters.parser import (
-    Ago,
     Filter,
     FilterError,
     FilterKey,
+    RelativeTime,
     parse,
     parse_event_filter,
 )
-from hooktui.domain.filters.terms import At, Value
+from hooktui.domain.filters.terms import AbsoluteTime, Value
 from hooktui.domain.ids import HookId, floor_at
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.replays import (
@@ -319,7 +319,7 @@ def absolute_filter(parsed: Filter, now_ms: int) -> str:
     for term, start, end in zip(
         parsed.terms, starts, [*starts[1:], len(parsed.source)], strict=True
     ):
-        if any(isinstance(value, Ago) for value in term.values):
+        if any(isinstance(value, RelativeTime) for value in term.values):
             times = ",".join(to_rfc3339(_at_ms(value, now_ms)) for value in term.values)
             parts.append(f"{'-' if term.negated else ''}{term.key.value}:{times}")
         else:
@@ -328,9 +328,9 @@ def absolute_filter(parsed: Filter, now_ms: int) -> str:
 
 
 def _at_ms(value: Value, now_ms: int) -> int:
-    if isinstance(value, Ago):
+    if isinstance(value, RelativeTime):
         return max(now_ms - value.ms, 0)
-    if isinstance(value, At):
+    if isinstance(value, AbsoluteTime):
         return value.ms
     raise TypeError(f"expected a time in {FilterKey.SINCE} or {FilterKey.UNTIL}, got {value!r}")
 

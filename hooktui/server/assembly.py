@@ -23,7 +23,7 @@ from hooktui.domain.file_budget import FileBudget, share_files
 from hooktui.domain.machine import condition_of
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.wire.events import Catalogue
-from hooktui.domain.wire.server import Kept
+from hooktui.domain.wire.server import RetentionDays
 from hooktui.homes import make_home, mend_modes, refuse_unsafe
 from hooktui.server.settings import BadSettings, Settings
 
@@ -222,7 +222,7 @@ def service_of(
         name=socket.gethostname(),
         disk=where.database.parent,
         reserve=0 if _is_shared(settings) else settings.reserve_mb << 20,
-        keep=Kept(days=settings.keep_days, bodies_days=settings.keep_bodies_days),
+        keep=RetentionDays(days=settings.keep_days, bodies_days=settings.keep_bodies_days),
         roles=RoleMap(settings.users, settings.groups),
         hosts=frozenset((*_LOOPBACK_NAMES, *listen, *(name.lower() for name in settings.hosts))),
         api_docs=settings.api_docs,

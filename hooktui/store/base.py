@@ -35,6 +35,7 @@ from hooktui.store.contract import (
     ClaimedDelivery,
     CommitNotice,
     DeadLetters,
+    FeedFilter,
     FeedItemPage,
     Listener,
     NewEvent,
@@ -42,7 +43,6 @@ from hooktui.store.contract import (
     ReplayStepResult,
     Reserve,
     RetentionPeriods,
-    Sieve,
 )
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import check_keys
@@ -307,22 +307,22 @@ class BaseStore(ABC):
         after: str | None,
         limit: int,
         account: AccountId | None = None,
-        sieve: Sieve | None = None,
+        feed_filter: FeedFilter | None = None,
     ) -> FeedItemPage:
-        """Return up to ``limit`` changes after a position (that pass the sieve)."""
+        """Return up to ``limit`` changes after a position (that pass the filter)."""
         position = None if after is None else feed.parse_position(after)
-        return await self.read(feed.read_feed, position, limit, account, sieve)
+        return await self.read(feed.read_feed, position, limit, account, feed_filter)
 
     async def feed_tail(
         self,
         limit: int,
         account: AccountId | None = None,
-        sieve: Sieve | None = None,
+        feed_filter: FeedFilter | None = None,
         before: str | None = None,
     ) -> FeedItemPage:
-        """Return the newest ``limit`` changes (that pass the sieve), oldest first."""
+        """Return the newest ``limit`` changes (that pass the filter), oldest first."""
         position = None if before is None else feed.parse_position(before, "before")
-        return await self.read(feed.read_tail, limit, account, sieve, position)
+        return await self.read(feed.read_tail, limit, account, feed_filter, position)
 
     def feed_end(self) -> str:
         """Return the position after the newest change seen."""

@@ -149,7 +149,7 @@ class FeedItem:
     reason: str | None = None
 
 
-Sieve = Callable[["Connection", Sequence[FeedItem]], Iterator[tuple[FeedItem, bool] | None]]
+FeedFilter = Callable[["Connection", Sequence[FeedItem]], Iterator[tuple[FeedItem, bool] | None]]
 """Yields changes in their order, each with whether it passes a filter, and None for a pause.
 
 It runs inside the query that reads them.
@@ -426,11 +426,11 @@ class Store(Protocol):
         after: str | None,
         limit: int,
         account: AccountId | None = None,
-        sieve: Sieve | None = None,
+        feed_filter: FeedFilter | None = None,
     ) -> FeedItemPage:
         """Return up to ``limit`` changes after a position (None: from the oldest stored one).
 
-        A page ends at 1 MiB; with a sieve, also after a search of 2 s.
+        A page ends at 1 MiB; with a filter, also after a search of 2 s.
 
         Raises:
             Refused: the position is not one of this store's.
@@ -441,10 +441,10 @@ class Store(Protocol):
         self,
         limit: int,
         account: AccountId | None = None,
-        sieve: Sieve | None = None,
+        feed_filter: FeedFilter | None = None,
         before: str | None = None,
     ) -> FeedItemPage:
-        """Return the newest ``limit`` changes (that pass the sieve), oldest first.
+        """Return the newest ``limit`` changes (that pass the filter), oldest first.
 
         With ``before``, the newest before that position. A page ends like one of `feed`.
 

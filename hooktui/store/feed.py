@@ -24,7 +24,7 @@ from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.replays import Replay
 from hooktui.store import feed_items as items
-from hooktui.store.contract import FeedItem, FeedItemPage, Sieve
+from hooktui.store.contract import FeedFilter, FeedItem, FeedItemPage
 from hooktui.store.queries.alerts import alerts_by_id
 from hooktui.store.queries.deliveries import attempts_by_key, deliveries_by_id
 from hooktui.store.queries.events import events_by_id
@@ -86,18 +86,18 @@ def read_feed(
     after: Position | None,
     limit: int,
     account: AccountId | None,
-    sieve: Sieve | None = None,
+    feed_filter: FeedFilter | None = None,
 ) -> FeedItemPage:
     """Return up to ``limit`` changes after a position; a reset if some of them were deleted.
 
-    With a sieve, search for changes that pass it, for `SEARCH_S` at most.
+    With a filter, search for changes that pass it, for `SEARCH_S` at most.
     """
     oldest, end = _bounds(conn)
     if after is None:
         after = Position(oldest, 0)
     elif not Position(oldest, 0) <= after <= Position(end, 0):
         return FeedItemPage((), str(Position(end, 0)), reset=True)
-    page = _Collected(conn, limit, sieve)
+    page = _Collected(conn, limit, feed_filter)
     scanned, position = 0, after
     at_ms: int | None = None
     while position.row < end and scanned < _MOST_SCANNED and not page.is_full():
@@ -125,7 +125,7 @@ def read_tail(
     conn: Connection,
     limit: int,
     account: AccountId | None,
-    sieve: Sieve | None,
+    feed_filter: FeedFilter | None,
     before: Position | None = None,
 ) -> FeedItemPage:
     """Return the newest ``limit`` changes before a position that pass, oldest first.
@@ -136,7 +136,7 @@ def read_tail(
     newest = Position(end, 0) if before is None else before
     if newest > Position(end, 0):
         return FeedItemPage((), str(Position(end, 0)), reset=True)
-    page = _Collected(conn, limit, sieve)
+    page = _Collected(conn, limit, feed_filter)
     scanned, position = 0, newest
     at_ms: int | None = None
     while position > Position(oldest, 0) and scanned < _MOST_SCANNED and not page.is_full():
@@ -175,7 +175,7 @@ class _Collected:
 
     conn: Connection
     limit: int
-    sieve: Sieve | None
+    feed_filter: FeedFilter | None
     items: list[FeedItem] = field(default_factory=list)
     size: int = 0
     looked: bool = False
@@ -187,7 +187,7 @@ class _Collected:
 
     def is_full(self) -> bool:
         """Whether the page is full or the search has used its time."""
-        late = self.sieve is not None and self.looked and time.monotonic() > self.give_up_s
+        late = self.feed_filter is not None and self.looked and time.monotonic() > self.give_up_s
         return late or len(self.items) >= self.limit or self.size >= MOST_PAGE_BYTES
 
     def add(self, lines: Sequence[_Line]) -> FeedItem | None:
@@ -196,9 +196,11 @@ class _Collected:
         Return the last one that was tested, if the page is full before the end of the lines.
         """
         changes = list(_objects(self.conn, lines))
-        sifted = ((item, True) for item in changes)
+        steps: Iterable[tuple[FeedItem, bool] | None] = ((item, True) for item in changes)
+        if self.feed_filter is not None:
+            steps = self.feed_filter(self.conn, changes)
         before: FeedItem | None = None
-        for step in sifted if self.sieve is None else self.sieve(self.conn, changes):
+        for step in steps:
             self.pace.rest_when_due()
             if step is None:
                 continue

@@ -294,18 +294,18 @@ async def test_a_search_from_the_end_continues_before_the_last_page(
     for count in (1, 2, 5):
         await emit(store, count)
     whole = (await store.feed(None, 1000)).items
-    for sieve in (None, events_alone):
-        page = await store.feed_tail(limit, None, sieve)
+    for feed_filter in (None, events_alone):
+        page = await store.feed_tail(limit, None, feed_filter)
         assert page.next == store.feed_end()
         found = list(page.items)
         while (before := page.before) is not None:
             assert page.searched_to_ms is not None
-            page = await store.feed_tail(limit, None, sieve, before)
+            page = await store.feed_tail(limit, None, feed_filter, before)
             assert page.next == before
             assert len(page.items) <= limit
             found = [*page.items, *found]
         assert page.searched_to_ms is None
-        wanted = whole if sieve is None else [item for item in whole if item.kind == "event"]
+        wanted = whole if feed_filter is None else [item for item in whole if item.kind == "event"]
         assert [item.behind for item in found] == [item.behind for item in wanted]
     beyond = await store.feed_tail(1, None, None, f"{10**18}.0")
     assert (beyond.items, beyond.reset) == ((), True)

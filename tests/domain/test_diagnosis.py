@@ -10,7 +10,12 @@ from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.diagnosis import DiagnosisInput, diagnose
 from hooktui.domain.diagnosis_tls import assess_certificate
 from hooktui.domain.wire.deliveries import Phases, Response
-from hooktui.domain.wire.diagnosis import AddressFinding, Certificate, Look, TlsFinding
+from hooktui.domain.wire.diagnosis import (
+    AddressFinding,
+    Certificate,
+    ConnectionFindings,
+    TlsFinding,
+)
 from hooktui.domain.wire.hooks import HookStats
 from tests.support.wire_objects import AT, AT_MS, attempt, hook
 
@@ -23,7 +28,9 @@ LEAF = Certificate(
 TLS = TlsFinding(
     demanded=True, version="TLSv1.3", cipher="C", chain=(LEAF,), fits_host=True, verified=True
 )
-LOOK = Look(addresses=(MET,), tls=TLS, phases_ms=Phases(dns=3.0, connect=12.0, tls=20.0))
+LOOK = ConnectionFindings(
+    addresses=(MET,), tls=TLS, phases_ms=Phases(dns=3.0, connect=12.0, tls=20.0)
+)
 
 
 def answered(status=200, *, headers=(), body="ok", error=None, total=80.0, **more):
@@ -186,7 +193,7 @@ def test_our_side_is_the_verdict_when_the_receiver_is_well():
 
 def test_a_refused_connection_names_the_others_too():
     one = AddressFinding(address="127.0.0.2", error="connect_timeout", detail="127.0.0.2 is silent")
-    look = Look(addresses=(one, one), error=one.error, detail=one.detail)
+    look = ConnectionFindings(addresses=(one, one), error=one.error, detail=one.detail)
     found = said(look=look)
     assert found.verdict == "127.0.0.2 is silent (nor at 1 more)"
     assert "firewall" in found.fix

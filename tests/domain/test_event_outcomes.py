@@ -6,9 +6,9 @@ import pytest
 
 from hooktui.domain.event_outcomes import (
     MOST_LETTERS,
-    Happened,
+    EventFacts,
+    HookFacts,
     HookOutcome,
-    Judged,
     misfitting_steps,
     why_not_subscribed,
     why_skipped_steps,
@@ -25,10 +25,10 @@ def why_skipped(hook, event, reason):
 
 
 BEFORE, THEN, AFTER = 1_000, 2_000, 3_000
-HOOK = Judged(
+HOOK = HookFacts(
     events=("job.failed", "cluster"), filter=None, active=True, created_ms=500, changed_ms=BEFORE
 )
-EVENT = Happened("job.failed", THEN, {"cluster_id": 7, "tags": ["a", "b"], "errors": "disk full"})
+EVENT = EventFacts("job.failed", THEN, {"cluster_id": 7, "tags": ["a", "b"], "errors": "disk full"})
 
 
 def test_a_disabled_hook_says_whether_it_is_active_now():

@@ -18,17 +18,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hooktui.domain.errors import Malformed, Refused
-from hooktui.domain.event_outcomes import Happened, misfitting_steps
+from hooktui.domain.event_outcomes import EventFacts, misfitting_steps
 from hooktui.domain.filters.data import Stored, first_steps
 from hooktui.domain.filters.parser import (
-    Ago,
-    At,
+    AbsoluteTime,
     CodeRange,
+    DurationComparison,
     FilterError,
     FilterKey,
     Pattern,
+    RelativeTime,
     Subject,
-    Took,
     parse,
     parse_event_filter,
     parse_hook_filter,
@@ -189,12 +189,12 @@ VALUES = [
     ("code:>=404", CodeRange(404, 999)),
     ("code:<404", CodeRange(100, 403)),
     ("code:<=404", CodeRange(100, 404)),
-    ("took:>2s", Took(">", 2000)),
-    ("took:<=1.5m", Took("<=", 90_000)),
-    ("took:>=250ms", Took(">=", 250)),
-    ("since:10m", Ago(600_000)),
-    ("since:2026-11-25T03:04:05Z", At(NOW)),
-    ("until:10m", Ago(600_000)),
+    ("took:>2s", DurationComparison(">", 2000)),
+    ("took:<=1.5m", DurationComparison("<=", 90_000)),
+    ("took:>=250ms", DurationComparison(">=", 250)),
+    ("since:10m", RelativeTime(600_000)),
+    ("since:2026-11-25T03:04:05Z", AbsoluteTime(NOW)),
+    ("until:10m", RelativeTime(600_000)),
     ("hook:12", 12),
     ("status:Failed", "failed"),
     ("trigger:ping", "ping"),
@@ -234,7 +234,7 @@ def test_a_term_says_where_it_stands_and_what_it_is() -> None:
 def test_a_huge_span_still_fits_a_64_bit_column() -> None:
     for text in ("since:999999999999w", "took:>999999999999w"):
         value = parse(text).terms[0].values[0]
-        assert isinstance(value, Ago | Took)
+        assert isinstance(value, RelativeTime | DurationComparison)
         assert value.ms < 1 << 63
 
 
@@ -546,7 +546,7 @@ def longest_step_s(name: str) -> float:
 
     def steps() -> Steps[None]:
         yield from term.match_steps(Subject(at_ms=0, data=lambda: Stored(body)), 0)
-        yield from misfitting_steps("data.a:x", Happened("x", 0, data))
+        yield from misfitting_steps("data.a:x", EventFacts("x", 0, data))
 
     runs = [_step_times_s(steps()) for _ in range(5)]
     return max(map(min, zip(*runs, strict=True)))

@@ -23,7 +23,7 @@ from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.deliveries import Attempt
-from hooktui.domain.wire.diagnosis import Diagnosis, DiagnosisLine, Look, Step
+from hooktui.domain.wire.diagnosis import ConnectionFindings, Diagnosis, DiagnosisLine, Step
 from hooktui.domain.wire.hooks import Hook, with_pace
 from hooktui.store import changes, queries
 from hooktui.store.queries.hooks import no_hook
@@ -93,7 +93,7 @@ async def _diagnose(
     started_ms = now_ms()
     sent = 0
 
-    def notify_step(look: Look, running: Step) -> None:
+    def notify_step(look: ConnectionFindings, running: Step) -> None:
         nonlocal sent
         checks = checks_of_look(look, live.target, live.id, now_ms())
         notify(DiagnosisLine(checks=tuple(checks[sent:]), running=running))

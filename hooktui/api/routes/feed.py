@@ -42,7 +42,7 @@ from hooktui.domain.wire.hooks import Hook, for_revision_1
 from hooktui.domain.wire.replays import Replay
 from hooktui.slices import in_slices
 from hooktui.store import queries
-from hooktui.store.contract import FeedItem, FeedItemPage, Sieve
+from hooktui.store.contract import FeedFilter, FeedItem, FeedItemPage
 from hooktui.store.feed import MOST_PAGE_BYTES, position_of
 
 if TYPE_CHECKING:
@@ -54,14 +54,14 @@ _BODIES_AT_ONCE: Final = 20
 """Bodies have up to 256 KiB, so few of them are held at a time."""
 
 
-def sieve_of(parsed: Filter | None) -> Sieve | None:
-    """Return a sieve of the changes that match a filter; None: all changes."""
+def feed_filter_of(parsed: Filter | None) -> FeedFilter | None:
+    """Return a parsed filter as a filter of the feed; None: all changes."""
     if parsed is None or not parsed.terms:
         return None
     quick = Filter(tuple(term for term in parsed.terms if term.key not in _IN_BODIES))
     needs_bodies = len(quick.terms) < len(parsed.terms)
 
-    def sieve(
+    def feed_filter(
         conn: Connection, items: Sequence[FeedItem]
     ) -> Iterator[tuple[FeedItem, bool] | None]:
         now = now_ms()
@@ -83,7 +83,7 @@ def sieve_of(parsed: Filter | None) -> Sieve | None:
                     fits = yield from parsed.match_once_steps(subject, now)
                 yield item, fits
 
-    return sieve
+    return feed_filter
 
 
 MAX_WAIT_S = 30.0
@@ -111,7 +111,7 @@ async def feed(
     """
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
-    search = _Search(service, caller, owner, limit, sieve_of(filter_of(q)))
+    search = _Search(service, caller, owner, limit, feed_filter_of(filter_of(q)))
     await check_account(service, owner)
     if after is not None and before is not None:
         raise Refused.field("/before", "after and before exclude each other; leave one out")
@@ -132,22 +132,24 @@ class _Search:
     caller: Caller
     account: AccountId
     limit: int
-    sieve: Sieve | None
+    feed_filter: FeedFilter | None
 
     async def after(self, position: str | None) -> FeedItemPage:
         """Return the next changes that match."""
         async with self._turn():
             store = self.service.store
-            return await store.feed(position, self.limit, self.account, self.sieve)
+            return await store.feed(position, self.limit, self.account, self.feed_filter)
 
     async def tail(self, before: str | None) -> FeedItemPage:
         """Return the newest changes that match."""
         async with self._turn():
             store = self.service.store
-            return await store.feed_tail(self.limit, self.account, self.sieve, before)
+            return await store.feed_tail(self.limit, self.account, self.feed_filter, before)
 
     def _turn(self) -> AbstractAsyncContextManager[None]:
-        return nullcontext() if self.sieve is None else self.service.searches.search(self.caller)
+        return (
+            nullcontext() if self.feed_filter is None else self.service.searches.search(self.caller)
+        )
 
 
 async def _follow(

@@ -24,21 +24,22 @@ from hooktui.domain.filters.terms import (
     RETRYING,
     UNDELIVERED,
     WAITING,
-    Ago,
-    At,
+    AbsoluteTime,
     CodeRange,
+    DurationComparison,
     Filter,
     FilterKey,
+    RelativeTime,
     Subject,
     Term,
-    Took,
     Value,
 )
 from hooktui.domain.ids import decode, encode
 
 __all__ = [
-    "Ago", "At", "CodeRange", "Filter", "FilterError", "FilterKey", "Pattern", "Subject", "Term",
-    "Took", "Value", "parse", "parse_event_filter", "parse_hook_filter",
+    "AbsoluteTime", "CodeRange", "DurationComparison", "Filter", "FilterError", "FilterKey",
+    "Pattern", "RelativeTime", "Subject", "Term", "Value", "parse", "parse_event_filter",
+    "parse_hook_filter",
 ]  # fmt: skip
 
 MAX_LENGTH = 2000
@@ -338,18 +339,18 @@ def _took(piece: _Piece) -> list[Value]:
     if not compared:
         raise _wrong(FilterKey.TOOK, piece)
     try:
-        return [Took(_OPERATORS[compared[1]], _duration_ms(compared[2]))]
+        return [DurationComparison(_OPERATORS[compared[1]], _duration_ms(compared[2]))]
     except ValueError:
         raise _wrong(FilterKey.TOOK, piece) from None
 
 
 def _time(key: FilterKey, piece: _Piece) -> list[Value]:
     try:
-        return [Ago(round(_duration_ms(piece.text)))]
+        return [RelativeTime(round(_duration_ms(piece.text)))]
     except ValueError:
         pass  # then it is a time
     try:
-        return [At(from_rfc3339(piece.text.upper()))]
+        return [AbsoluteTime(from_rfc3339(piece.text.upper()))]
     except (ValueError, OverflowError):
         raise _wrong(key, piece) from None
 

@@ -55,7 +55,7 @@ class CodeRange:
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
+class DurationComparison:
     """A comparison with the duration in milliseconds: ``>2s``."""
 
     operator: Literal["<", "<=", ">", ">="]
@@ -63,22 +63,23 @@ class Took:
 
 
 @dataclass(frozen=True, slots=True)
-class Ago:
+class RelativeTime:
     """A time this many milliseconds ago: the bound of ``since:10m`` or ``until:10m``."""
 
     ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class At:
+class AbsoluteTime:
     """A time, in milliseconds since the epoch."""
 
     ms: int
 
 
-Value = Pattern | CodeRange | Took | Ago | At | int | str
+Value = Pattern | CodeRange | DurationComparison | RelativeTime | AbsoluteTime | int | str
 """By key: word, event, cause and data hold patterns; status, error and trigger exact names, replay
-an id; hook numbers; code ranges; took comparisons; since and until an `Ago` or an `At`."""
+an id; hook numbers; code ranges; took comparisons; since and until a `RelativeTime` or an
+`AbsoluteTime`."""
 
 
 @dataclass(slots=True)
@@ -258,11 +259,11 @@ def _fits(key: FilterKey, value: Value, subject: Subject, now_ms: int) -> bool:
             return subject.event_type is not None and _fits_event(value, subject.event_type)
         case CodeRange(low, high):
             return subject.code is not None and low <= subject.code <= high
-        case Took():
+        case DurationComparison():
             return subject.took_ms is not None and _compares(value, subject.took_ms)
-        case Ago(ms):
+        case RelativeTime(ms):
             return _fits_time(key, now_ms - ms, subject.at_ms)
-        case At(ms):
+        case AbsoluteTime(ms):
             return _fits_time(key, ms, subject.at_ms)
         case int():
             return subject.hook == value
@@ -307,7 +308,7 @@ def _fits_state(name: str, subject: Subject) -> bool:
             return False
 
 
-def _compares(took: Took, ms: float) -> bool:
+def _compares(took: DurationComparison, ms: float) -> bool:
     match took.operator:
         case "<":
             return ms < took.ms

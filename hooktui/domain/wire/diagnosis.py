@@ -89,7 +89,7 @@ class TlsFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class ConnectionFindings:
     """The findings up to the request: name, addresses, connections, TLS. Nothing was sent.
 
     ``error`` and ``detail`` describe the step that blocks deliveries; None: none does.
@@ -128,7 +128,7 @@ class Diagnosis:
 Step = Literal["name", "connect", "TLS", "ping"]
 """The steps of a diagnosis in their order; each ends in one or two checks."""
 
-ProgressCallback = Callable[[Look, Step], None]
+ProgressCallback = Callable[[ConnectionFindings, Step], None]
 """Called with the findings so far and the step that begins, as long as nothing is wrong."""
 
 

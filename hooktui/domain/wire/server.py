@@ -202,7 +202,7 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class RetentionDays:
     """For how many days events and their bodies are kept; 0: unlimited."""
 
     days: float
@@ -256,7 +256,7 @@ class ServerStatus:
     disk: Disk | None
     paused: Pause | None = None
     breakers: tuple[OpenBreaker, ...] = ()
-    keep: Kept | None = None
+    keep: RetentionDays | None = None
     bound_to: int | None = None
     connections: Connections | None = None
     clients: ClientConnections | None = None

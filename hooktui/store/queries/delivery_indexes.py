@@ -23,7 +23,14 @@ from sqlalchemy import (
 )
 
 from hooktui.domain.deliveries import DeliveryStatus, Trigger
-from hooktui.domain.filters.parser import Ago, At, Filter, FilterKey, Subject, Term
+from hooktui.domain.filters.parser import (
+    AbsoluteTime,
+    Filter,
+    FilterKey,
+    RelativeTime,
+    Subject,
+    Term,
+)
 from hooktui.domain.filters.terms import UNDELIVERED
 from hooktui.domain.ids import AccountId, EventId, HookId, decode
 from hooktui.store.queries import filter_sql
@@ -116,8 +123,8 @@ def _split_filter(
             query = replace(query, hook=HookId(value))
         elif alone and term.key is FilterKey.STATUS and query.status is None:
             query = replace(query, status=str(value))
-        elif alone and isinstance(value, Ago | At):
-            ms = now_ms - value.ms if isinstance(value, Ago) else value.ms
+        elif alone and isinstance(value, RelativeTime | AbsoluteTime):
+            ms = now_ms - value.ms if isinstance(value, RelativeTime) else value.ms
             if term.key is FilterKey.SINCE:
                 query = replace(query, since_ms=max(ms, query.since_ms or 0))
             else:

@@ -22,10 +22,10 @@ from sqlalchemy import (
 )
 
 from hooktui.domain.event_outcomes import (
-    Happened,
+    EventFacts,
+    HookFacts,
     HookOutcome,
-    Judged,
-    Why,
+    OutcomeReason,
     why_not_subscribed,
     why_skipped_steps,
 )
@@ -90,7 +90,7 @@ def list_decisions(
         hooks = hooks.where(selected if concerned else HOOK.c.deleted_at.is_(None) & ~selected)
     pace = Pace(conn)
     data = pace.run(Stored(row.body).read_steps())
-    happened = Happened(row.type, row.created_at, data, row.body is None)
+    happened = EventFacts(row.type, row.created_at, data, row.body is None)
 
     def build(rows: Sequence[_Hook]) -> list[HookDecision]:
         deliveries = _deliveries(conn, event, [hook.id for hook in rows])
@@ -126,9 +126,9 @@ def _deliveries(
 
 
 def _decision_steps(
-    hook: _Hook, event: Happened, skips: Mapping[int, str], deliveries: Sequence[Delivery]
+    hook: _Hook, event: EventFacts, skips: Mapping[int, str], deliveries: Sequence[Delivery]
 ) -> Steps[HookDecision]:
-    judged = Judged(
+    judged = HookFacts(
         events=hook_rows.texts(hook.events),
         filter=hook.filter,
         active=bool(hook.active),
@@ -136,7 +136,7 @@ def _decision_steps(
         changed_ms=hook.updated_at,
     )
     if deliveries:
-        why = Why(HookOutcome.SENT, _sent(deliveries))
+        why = OutcomeReason(HookOutcome.SENT, _sent(deliveries))
     elif hook.id in skips:
         why = yield from why_skipped_steps(judged, event, skips[hook.id])
     else:

@@ -13,7 +13,14 @@ from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.data import Stored
-from hooktui.domain.filters.parser import Ago, At, Filter, FilterKey, Subject, parse
+from hooktui.domain.filters.parser import (
+    AbsoluteTime,
+    Filter,
+    FilterKey,
+    RelativeTime,
+    Subject,
+    parse,
+)
 from hooktui.domain.ids import AccountId, EventId, encode, floor_at
 from hooktui.domain.wire.events import Event, EventCounts, EventDetail, Skip
 from hooktui.domain.wire.pages import Page
@@ -180,9 +187,9 @@ def _borders(query: Filter, key: FilterKey) -> list[int]:
     for term in query.terms:
         value = term.values[0]
         if term.key is key and len(term.values) == 1 and not term.negated:
-            if isinstance(value, Ago):
+            if isinstance(value, RelativeTime):
                 times_ms.append(now_ms() - value.ms)
-            elif isinstance(value, At):
+            elif isinstance(value, AbsoluteTime):
                 times_ms.append(value.ms)
     return times_ms
 

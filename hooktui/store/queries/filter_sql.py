@@ -9,14 +9,14 @@ from sqlalchemy import ColumnElement, and_, false, func, literal_column, not_, o
 
 from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Outcome
 from hooktui.domain.filters.parser import (
-    Ago,
-    At,
+    AbsoluteTime,
     CodeRange,
+    DurationComparison,
     Filter,
     FilterKey,
     Pattern,
+    RelativeTime,
     Term,
-    Took,
     Value,
 )
 from hooktui.domain.filters.terms import HELD, OPEN, RETRYING, UNDELIVERED, WAITING
@@ -122,12 +122,12 @@ def _fits(key: FilterKey, value: Value, now_ms: int) -> Condition:
             return _fits_event(value.parts)
         case CodeRange(low, high):
             return DELIVERY.c.last_code.between(low, high)
-        case Took():
+        case DurationComparison():
             compared: Condition = _OPERATORS[value.operator](DELIVERY.c.duration_ms, value.ms)
             return compared
-        case Ago(ms):
+        case RelativeTime(ms):
             return until(now_ms - ms) if key is FilterKey.UNTIL else since(now_ms - ms)
-        case At(ms):
+        case AbsoluteTime(ms):
             return until(ms) if key is FilterKey.UNTIL else since(ms)
         case int():
             return DELIVERY.c.hook_id == value
