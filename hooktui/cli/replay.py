@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -43,53 +43,15 @@ REPLAYS = Listing(
 _POLL_S = 1.0
 _UNFINISHED = ("running", "paused")
 
-Hooks = Annotated[list[int], Parameter(name="--hook", negative=())]
-AllHooks = Annotated[bool, Parameter(negative=())]
 Flag = Annotated[bool, Parameter(negative=())]
-FilterText = Annotated[Text | None, Parameter(name="--filter")]
 
 
-def _selection(
-    hooks: Sequence[int],
-    *,
-    all_hooks: bool,
-    mode: str,
-    since: str | None,
-    until: str | None,
-    filter_text: str | None,
-    cause: str | None,
-    include_ordered: bool,
-) -> ReplaySelection:
-    if bool(hooks) is all_hooks:
-        raise UsageError("name hooks with --hook ID, or all of them with --all-hooks")
-    return ReplaySelection(
-        hooks="all" if all_hooks else tuple(hooks),
-        mode=mode,
-        since=since,
-        until=until,
-        filter=filter_text,
-        cause=cause,
-        include_ordered=include_ordered,
-    )
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SelectionOptions:
+    """The deliveries to replay, and how fast.
 
-
-@app.command
-def plan(
-    *,
-    hook: Hooks | None = None,
-    all_hooks: AllHooks = False,
-    mode: str = "failed",
-    since: str | None = None,
-    until: str | None = None,
-    filter_text: FilterText = None,
-    cause: str | None = None,
-    include_ordered: Flag = False,
-    rate: float | None = None,
-    context: Context,
-) -> None:
-    """Count the deliveries that a replay would send; change nothing.
-
-    Args:
+    Attributes:
         hook: a hook to send to; may be given more than once.
         all_hooks: all enabled hooks; in mode failed those with undelivered events.
         mode: failed, never-sent, sent or all.
@@ -99,13 +61,47 @@ def plan(
         cause: only undelivered events with this cause, such as dns or http_5xx.
         include_ordered: include hooks that send in order.
         rate: deliveries a second, 0.1 to 1000; 50 by default.
+    """
+
+    hook: Annotated[list[int], Parameter(negative=())] = field(default_factory=list)
+    all_hooks: Flag = False
+    mode: str = "failed"
+    since: str | None = None
+    until: str | None = None
+    filter_text: Annotated[Text | None, Parameter(name="--filter")] = None
+    cause: str | None = None
+    include_ordered: Flag = False
+    rate: float | None = None
+
+    def selection(self) -> ReplaySelection:
+        """Return the selection of the API.
+
+        Raises:
+            UsageError: hooks are named in no way, or in two.
+        """
+        if bool(self.hook) is self.all_hooks:
+            raise UsageError("name hooks with --hook ID, or all of them with --all-hooks")
+        return ReplaySelection(
+            hooks="all" if self.all_hooks else tuple(self.hook),
+            mode=self.mode,
+            since=self.since,
+            until=self.until,
+            filter=self.filter_text,
+            cause=self.cause,
+            include_ordered=self.include_ordered,
+        )
+
+
+@app.command
+def plan(*, options: SelectionOptions | None = None, context: Context) -> None:
+    """Count the deliveries that a replay would send; change nothing.
+
+    Args:
+        options: the deliveries to replay, and how fast.
         context: the run.
     """
-    selection = _selection(
-        hook or (), all_hooks=all_hooks, mode=mode, since=since, until=until,
-        filter_text=filter_text, cause=cause, include_ordered=include_ordered,
-    )  # fmt: skip
-    planned = _plan(context, selection, rate)
+    options = options or SelectionOptions()
+    planned = _plan(context, options.selection(), options.rate)
     if context.json:
         import msgspec
 
@@ -155,15 +151,7 @@ def _write_plan(out: Output, planned: ReplayPlan) -> None:
 @app.command
 def run(
     *,
-    hook: Hooks | None = None,
-    all_hooks: AllHooks = False,
-    mode: str = "failed",
-    since: str | None = None,
-    until: str | None = None,
-    filter_text: FilterText = None,
-    cause: str | None = None,
-    include_ordered: Flag = False,
-    rate: float | None = None,
+    options: SelectionOptions | None = None,
     wait: Flag = False,
     yes: bool = False,
     context: Context,
@@ -171,26 +159,16 @@ def run(
     """Plan a replay, ask for confirmation, start it, and print its id.
 
     Args:
-        hook: a hook to send to; may be given more than once.
-        all_hooks: all enabled hooks; in mode failed those with undelivered events.
-        mode: failed, never-sent, sent or all.
-        since: only events accepted since then, such as 24h or 2026-11-25T03:04:05Z.
-        until: only events accepted until then; until now by default.
-        filter_text: only deliveries or events that match this filter.
-        cause: only undelivered events with this cause, such as dns or http_5xx.
-        include_ordered: include hooks that send in order.
-        rate: deliveries a second, 0.1 to 1000; 50 by default.
+        options: the deliveries to replay, and how fast.
         wait: wait until it ends; exit with 1 if deliveries failed, or it paused or was aborted.
         yes: do not ask.
         context: the run.
     """
-    selection = _selection(
-        hook or (), all_hooks=all_hooks, mode=mode, since=since, until=until,
-        filter_text=filter_text, cause=cause, include_ordered=include_ordered,
-    )  # fmt: skip
+    options = options or SelectionOptions()
+    selection = options.selection()
     if not yes and not context.can_ask:
         raise UsageError("there is no terminal to ask; start the replay with --yes")
-    planned = _plan(context, selection, rate)
+    planned = _plan(context, selection, options.rate)
     if not planned.total:
         context.out.note("there is nothing to send")
         return DONE
@@ -200,7 +178,7 @@ def run(
     call = calls.create_replay(
         context.account,
         planned.selection,
-        rate_per_s=rate,
+        rate_per_s=options.rate,
         max_deliveries=planned.total,
         key=str(uuid.uuid4()),
     )
