@@ -62,7 +62,8 @@ def test_a_hook_is_made_pinged_and_its_failed_delivery_understood_and_resent_by_
     home.emit("job.failed")
     console.wait_for("retrying")
     press(console, "Enter", "open")
-    console.wait_for("[Deliveries]", "retrying")
+    # The list is in: the heading says retrying before it is.
+    console.wait_for("[Deliveries]", "job.failed")
     press(console, "Enter", "open")
     console.wait_for("HTTP 500", "the disk is full", "why then:")
     receiver.script[PATH] = []
