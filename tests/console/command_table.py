@@ -420,6 +420,7 @@ QUIET: tuple[Quiet, ...] = (
     Quiet(EventScreen, "copy_as", opens="Question"),
     Quiet(EventScreen, "match_before", before=("ctrl+f", *"e", "enter")),
     Quiet(EventsScreen, "emit", opens="EmitScreen"),
+    Quiet(EventsScreen, "replay", opens="ReplayForm"),
     Quiet(EventsScreen, "copy"),
     *(Quiet(LiveLogScreen, command) for command in ("follow", "filter", "search", "mark", "copy")),
     Quiet(LiveLogScreen, "wrap"),

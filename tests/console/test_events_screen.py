@@ -5,6 +5,7 @@ from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.replays.replay_form import ReplayForm
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.ids import encode
 from tests.console.conftest import Console
@@ -28,6 +29,18 @@ async def test_the_list_shows_what_came_in_and_follows(open_console, make_hook, 
         await console.press("O")
         await console.shows("oldest first")
         await console.until(lambda: console.text.index("job.failed") < console.text.index("error"))
+
+
+async def test_a_replay_begins_with_the_events_that_the_filter_matches(open_console, client):
+    client.emit()
+    async with open_console() as console:
+        await console.press("3", "slash", *"event:job", "enter")
+        await console.shows("filter: event:job", "1 event")
+        await console.press("R")
+        await console.until(lambda: isinstance(console.app.screen, ReplayForm))
+        form = console.app.screen
+        await console.until(lambda: form.values().filter == "event:job")
+        assert (form.values().hooks, form.values().mode) == ("all", "failed")
 
 
 async def test_an_empty_list_says_what_events_are(open_console):

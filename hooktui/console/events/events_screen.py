@@ -22,6 +22,7 @@ from hooktui.console.widgets.table import Column
 from hooktui.domain.filters.parser import parse_event_filter
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.replays import ReplaySelection
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
@@ -58,12 +59,12 @@ class EventsScreen(ListScreen[Event]):
     ROW_COMMANDS = ("open", "copy")
     DESCENDING = True
     FIRST = ("oldest", "newest")
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "emit", "filter", "copy", "order")
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "emit", "replay", "filter", "copy", "order")
 
     def __init__(self, filter_text: str = "") -> None:
         super().__init__()
         self._given = filter_text
-        self.handlers.update(open=self.open, emit=self.emit, copy=self.copy)
+        self.handlers.update(open=self.open, emit=self.emit, replay=self.replay, copy=self.copy)
         self.filter = FilterPart(
             self,
             "such as event:job.* since:1h until:10m data.cluster_id:52 disk",
@@ -134,6 +135,12 @@ class EventsScreen(ListScreen[Event]):
     def emit(self) -> None:
         """Send an event."""
         self.shell.navigation.open_emit()
+
+    def replay(self) -> None:
+        """Plan a replay of the events that the filter matches."""
+        self.shell.navigation.open_replay_form(
+            ReplaySelection(hooks="all", mode="failed", filter=self.filter.text or None)
+        )
 
     def back(self) -> None:
         """Take the filter away, then leave."""
