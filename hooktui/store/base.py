@@ -215,6 +215,8 @@ class BaseStore(ABC):
                 await self.write(write_causes)
                 wait_s = CAUSES_REST_S
             except HooktuiError as error:
+                if self._closed:
+                    return
                 _log.warning("the causes of older deliveries wait: %s", error)
                 wait_s = CAUSES_RETRIED_S
             await asyncio.sleep(wait_s)
