@@ -149,10 +149,11 @@ def test_a_backup_taken_in_mid_replay_continues_it(server: ServerProcess, tmp_pa
         wait_for(lambda: sent() > 10, what="the replay sends")
         hooktui("backup", str(tmp_path / "copy.db"))
         in_backup = sent()
-        wait_for(lambda: sent() > in_backup + 20, what="the replay sends more")
+        wait_for(lambda: sent() > in_backup + 25, what="the replay sends more")
         server.kill()
         hooktui("restore", str(tmp_path / "copy.db"), "--yes")
         server.start()
         verdict = stage.verdict()
+        # What was in flight at the backup is repeated. The 25 after it have new ids: that many
+        # repetitions would be more than the bound of one kill.
         assert verdict.good(1), verdict
-        assert verdict.duplicates == 0, "the deliveries after the backup have new ids"
