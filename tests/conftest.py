@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import fork_server
+
 if TYPE_CHECKING:
     from tests.support.postgres import PostgresServer
 
@@ -72,6 +74,7 @@ def _guard(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_guard)
+fork_server.install()
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -68,8 +68,7 @@ class Installation:
         """Start the server and wait until it answers; it may have so many files open."""
 
         def limit() -> None:
-            if files is not None:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
         log = self.log.open("ab")
         self.server = subprocess.Popen(
@@ -78,7 +77,7 @@ class Installation:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            preexec_fn=limit,
+            preexec_fn=None if files is None else limit,
         )
         log.close()
 
