@@ -29,7 +29,7 @@ from tests.support.receivers import receiving
 from tests.support.running_server import RunningServer, running_server
 from tests.support.waiting import wait_for
 
-EXAMPLES, MANY_EXAMPLES = 25, 2000
+EXAMPLES, MANY_EXAMPLES = 15, 2000
 FEW_EXAMPLES = 3  # of calls to which nothing can be given
 MAY_FAIL = (503, 507)
 TOO_LONG = 414
