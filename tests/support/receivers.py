@@ -69,6 +69,16 @@ class Receiver:
         return Response(status, {**JSON, **headers}, self.body)
 
 
+class HttpServer(ThreadingHTTPServer):
+    """An HTTP server to which hundreds may connect at once.
+
+    With the 5 of `socketserver` a busy machine has the kernel reset the connections beyond.
+    """
+
+    request_queue_size = 1024
+    daemon_threads = True
+
+
 @contextmanager
 def receiving(receiver: Receiver | None = None) -> Iterator[Receiver]:
     """Run a receiver until the block ends."""
@@ -94,8 +104,7 @@ def receiving(receiver: Receiver | None = None) -> Iterator[Receiver]:
         def log_message(self, *_: object) -> None:
             """Log nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
+    with HttpServer(("127.0.0.1", 0), Handler) as server:
         running.port = server.server_port
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()

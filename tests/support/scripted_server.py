@@ -10,11 +10,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from hooktui import sockets
 from hooktui.client import ServerAddress
+from tests.support.receivers import HttpServer
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -130,9 +131,7 @@ class _OnPath(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         """Say nothing of clients that went away."""
 
 
-class _OnPort(ThreadingHTTPServer):
-    daemon_threads = True
-
+class _OnPort(HttpServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of clients that went away."""
 

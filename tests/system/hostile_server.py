@@ -12,12 +12,13 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import httpx
 
 from tests.support.hostile_texts import TEXTS
+from tests.support.receivers import HttpServer
 
 # Lone surrogates aside: the client does not even take such an answer for JSON.
 SAID = [text.encode("utf-8", "ignore").decode() for text in TEXTS.values()]
@@ -89,8 +90,7 @@ def hostile_server(home: Path, say: Say) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
+    with HttpServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:

@@ -91,6 +91,17 @@ def received(receiver: Receiver) -> list[str]:
     return [one.headers["webhook-id"] for one in list(receiver.requests)]
 
 
+def wait_for_all(accepted: list[str], receiver: Receiver, home: Installation) -> None:
+    """Wait until all events have arrived; a failure says what became of the others."""
+    try:
+        wait_for(lambda: len(received(receiver)) >= len(accepted), 30, "all arrive")
+    except AssertionError as error:
+        missing = set(accepted) - set(received(receiver))
+        left = [one for one in home.deliveries("--all") if one["event"] in missing]
+        error.add_note(f"missing: {left}\n{home.log.read_text()[-2000:]}")
+        raise
+
+
 def test_a_server_refuses_before_its_disk_is_full_and_a_purge_lets_it_go_on(
     home: Installation, client: PlainClient, disk: Path, receiver: Receiver
 ):
@@ -99,7 +110,7 @@ def test_a_server_refuses_before_its_disk_is_full_and_a_purge_lets_it_go_on(
     assert len(accepted) > 20
     assert free_bytes(disk) > RESERVE_MB * MIB // 4, "there is room left to tidy in"
     # What was accepted is sent and its results are stored, full or not.
-    wait_for(lambda: len(received(receiver)) >= len(accepted), 30, "all arrive")
+    wait_for_all(accepted, receiver, home)
     wait_for(lambda: {one["status"] for one in home.deliveries("--all")} == {"delivered"})
 
     def refused() -> subprocess.CompletedProcess[bytes] | None:
@@ -115,7 +126,7 @@ def test_a_server_refuses_before_its_disk_is_full_and_a_purge_lets_it_go_on(
     assert run is not None
     assert run.returncode == 1
     assert b"hooktui purge" in run.stderr
-    wait_for(lambda: len(received(receiver)) >= len(accepted), 30, "all arrive")
+    wait_for_all(accepted, receiver, home)
     wait_for(lambda: {one["status"] for one in home.deliveries("--all")} == {"delivered"})
     gone = home.json("purge", "--older-than", "0s", "--yes")
     assert gone["events"] == len(accepted)
@@ -124,7 +135,7 @@ def test_a_server_refuses_before_its_disk_is_full_and_a_purge_lets_it_go_on(
     accepted.append(accepted_again(client))
     accepted += offer_until_refused(client)
     assert len(accepted) > 40, "what the purge made free is used again"
-    wait_for(lambda: len(received(receiver)) >= len(accepted), 30, "all arrive")
+    wait_for_all(accepted, receiver, home)
     assert sorted(received(receiver)) == sorted(accepted), "none lost, none twice"
     assert "failed" not in home.log.read_text()
 
