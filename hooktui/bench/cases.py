@@ -261,7 +261,7 @@ CASES = (
         "replay-rate",
         "only a replay at 500/s, receiver takes 5 ms",
         paths=(QUICK,),
-        share=0.25,
+        share=0.5,
         replay_per_s=500,
         only_replay=True,
         by_default=False,
