@@ -162,13 +162,21 @@ class AsyncClient:
         )
         if self.address.socket is None:
             # The machine's own authorities, as in the synchronous client; httpx uses others.
-            verify = ssl.create_default_context() if self.address.scheme == "https" else True
+            https = self.address.scheme == "https"
+            verify = ssl.create_default_context() if https else _without_tls()
             return httpx.AsyncHTTPTransport(verify=verify, limits=limits, trust_env=False)
         try:
             name = self._held.enter_context(short_path(self.address.socket))
         except OSError as error:
             raise no_connection(self.address, error) from error
-        return httpx.AsyncHTTPTransport(uds=name, limits=limits, trust_env=False)
+        return httpx.AsyncHTTPTransport(
+            uds=name, verify=_without_tls(), limits=limits, trust_env=False
+        )
+
+
+def _without_tls() -> ssl.SSLContext:
+    """Return a context that trusts nobody, where no TLS is used; httpx would read certificates."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(frozen=True, slots=True)

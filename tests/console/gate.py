@@ -73,7 +73,7 @@ class Gate:
         self._rules: list[tuple[re.Pattern[str], Spoil]] = []
         self._held: list[Held] = []
         self._http = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=str(upstream)),
+            transport=httpx.AsyncHTTPTransport(uds=str(upstream), verify=False),
             base_url="http://localhost", timeout=None,
         )  # fmt: skip
         self._server: asyncio.Server | None = None

@@ -139,7 +139,7 @@ def test_what_waits_is_delivered_by_the_next_server(tmp_path):
         receiver.released.clear()
         with _process(tmp_path, HOOKTUI_ALLOW_NETWORKS="127.0.0.0/8") as process:
             with httpx.Client(
-                transport=httpx.HTTPTransport(uds=str(tmp_path / "hooktui.sock")),
+                transport=httpx.HTTPTransport(uds=str(tmp_path / "hooktui.sock"), verify=False),
                 base_url="http://hooktui",
             ) as api:
                 fields = {"url": receiver.url, "events": ["job"]}

@@ -37,7 +37,7 @@ class RunningServer:
     def client(self, **headers: str) -> httpx.Client:
         """Return a client of its Unix socket."""
         return httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(self.places.socket)),
+            transport=httpx.HTTPTransport(uds=str(self.places.socket), verify=False),
             base_url="http://hooktui",
             headers=headers,
             timeout=40,

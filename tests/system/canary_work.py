@@ -37,7 +37,7 @@ class Planted:
 
     def client(self) -> httpx.Client:
         return httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(self.home.home / "hooktui.sock")),
+            transport=httpx.HTTPTransport(uds=str(self.home.home / "hooktui.sock"), verify=False),
             base_url="http://hooktui",
             timeout=40,
         )

@@ -165,7 +165,7 @@ _JSON = {"Content-Type": "application/json"}
 
 def _client(home: Installation) -> httpx.Client:
     return httpx.Client(
-        transport=httpx.HTTPTransport(uds=str(home.home / "hooktui.sock")),
+        transport=httpx.HTTPTransport(uds=str(home.home / "hooktui.sock"), verify=False),
         base_url="http://hooktui",
         timeout=60,
     )

@@ -71,7 +71,7 @@ def hostile_server(home: Path, say: Say) -> Iterator[str]:
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             with httpx.Client(
-                transport=httpx.HTTPTransport(uds=str(home / "hooktui.sock")),
+                transport=httpx.HTTPTransport(uds=str(home / "hooktui.sock"), verify=False),
                 base_url="http://hooktui",
                 timeout=40,
             ) as client:
