@@ -163,8 +163,25 @@ class Leaves:
         return False
 
 
+def _only_value(data: object, path: tuple[str, ...]) -> Leaves | None:
+    """Return the leaf at the end of a path through objects, as most are; None: look properly."""
+    for step in path:
+        if not isinstance(data, dict) or step not in data:
+            return None
+        data = data[step]
+    if type(data) is int:
+        return Leaves(frozenset((repr(data),)), frozenset((number_text(data),)), True, repr(data))
+    if type(data) is not str or len(data) > _LETTERS_A_STEP // 4:
+        return None
+    text = data.casefold()
+    return Leaves(frozenset((text,)), frozenset(), True, text)
+
+
 def leaves_steps(data: object, path: tuple[str, ...]) -> Steps[Leaves]:
     """Return the values at the end of a path."""
+    only = _only_value(data, path)
+    if only is not None:
+        return only
     texts: set[str] = set()
     numbers: set[str] = set()
     has_value = False

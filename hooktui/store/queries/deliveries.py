@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import starmap
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Select,
     and_,
+    bindparam,
     literal,
     literal_column,
     select,
@@ -299,7 +301,7 @@ def _with_text(rows: Select[Any], outside: Filter) -> Select[Any]:
     """Add the columns that words and ``data.`` search."""
     rows = rows.add_columns(EVENT.c.body.label("event_body"))
     rows = rows.join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
-    if not any(term.key is FilterKey.WORD for term in outside.terms):
+    if not _searches_words(outside):
         return rows
     newest = and_(ATTEMPT.c.delivery_id == DELIVERY.c.id, ATTEMPT.c.number == DELIVERY.c.attempts)
     rows = rows.add_columns(
@@ -311,27 +313,44 @@ def _with_text(rows: Select[Any], outside: Filter) -> Select[Any]:
     return rows.outerjoin(ATTEMPT, newest)
 
 
+def _searches_words(outside: Filter) -> bool:
+    return any(term.key is FilterKey.WORD for term in outside.terms)
+
+
 def _fits(outside: Filter, now: int) -> RowCheck[_Row]:
-    return lambda row: outside.match_once_steps(
-        Subject(
-            at_ms=row.created_at,
-            words=lambda: _words(row),
-            data=lambda: Stored(row.event_body),
-        ),
-        now,
+    return lambda row: outside.match_once_steps(_subject(row), now)
+
+
+def _subject(row: _Row) -> Subject:
+    return Subject(
+        at_ms=row.created_at,
+        words=lambda: _words(row),
+        data=lambda: Stored(row.event_body),
     )
+
+
+_BODIES = (
+    select(DELIVERY.c.id, DELIVERY.c.created_at, EVENT.c.body)
+    .join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
+    .where(DELIVERY.c.id.in_(bindparam("deliveries", expanding=True)))
+)
 
 
 def matching_steps(
     conn: Connection, deliveries: Sequence[int], outside: Filter, now: int
 ) -> Steps[set[int]]:
     """Return the deliveries, of a few, that match the terms of a filter outside SQL."""
-    rows = _with_text(_deliveries().where(DELIVERY.c.id.in_(list(deliveries))), outside)
-    fits, matching = _fits(outside, now), set()
-    for row in starmap(_Row, conn.execute(rows).all()):
+    if _searches_words(outside):
+        rows = _with_text(_deliveries().where(DELIVERY.c.id.in_(deliveries)), outside)
+        found = [(row.id, _subject(row)) for row in starmap(_Row, conn.execute(rows).all())]
+    else:  # reading nothing but the bodies takes a third less
+        bodies = conn.execute(_BODIES, {"deliveries": deliveries}).all()
+        found = [(row.id, Subject(at_ms=row[1], data=partial(Stored, row[2]))) for row in bodies]
+    matching = set()
+    for identity, subject in found:
         yield
-        if (yield from fits(row)):
-            matching.add(row.id)
+        if (yield from outside.match_once_steps(subject, now)):
+            matching.add(identity)
     return matching
 
 
