@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hooktui.bench.sink import (
     CAPACITY_PER_S,
@@ -98,6 +98,17 @@ class Case:
 _HUNDRED = (OK,) * 100
 _LOOP_PER_S, _LOOP_SHARE = 10, 0.3
 """10 events per second for 100 hooks are 1,000 deliveries per second."""
+_SOON = Case(
+    "soon-200",
+    "latency at 200 events/s, receiver takes 20 ms",
+    paths=(SOON,),
+    lines=1,
+    offered=64,
+    per_s=200,
+    share=0.1,
+    by_default=False,
+)
+_DURING = "the same during a replay at {}/s"
 
 CASES = (
     Case("one-hook", "1 hook, 64 slots"),
@@ -223,39 +234,10 @@ CASES = (
         share=_LOOP_SHARE,
         against="healthy-100",
     ),
-    Case(
-        "soon-200",
-        "latency at 200 events/s, receiver takes 20 ms",
-        paths=(SOON,),
-        lines=1,
-        offered=64,
-        per_s=200,
-        share=0.1,
-        by_default=False,
-    ),
-    Case(
-        "replay-50",
-        "the same during a replay at 50/s",
-        paths=(SOON,),
-        lines=1,
-        offered=64,
-        per_s=200,
-        share=0.1,
-        replay_per_s=50,
-        against="soon-200",
-        by_default=False,
-    ),
-    Case(
-        "replay-500",
-        "the same during a replay at 500/s",
-        paths=(SOON,),
-        lines=1,
-        offered=64,
-        per_s=200,
-        share=0.1,
-        replay_per_s=500,
-        against="soon-200",
-        by_default=False,
+    _SOON,
+    replace(_SOON, name="replay-50", title=_DURING.format(50), replay_per_s=50, against=_SOON.name),
+    replace(
+        _SOON, name="replay-500", title=_DURING.format(500), replay_per_s=500, against=_SOON.name
     ),
     Case(
         "replay-rate",

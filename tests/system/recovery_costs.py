@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import sqlite3
 import sys
@@ -17,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -163,23 +162,18 @@ def measure(store: Store) -> None:
 
 
 @contextmanager
-def stores(kinds: list[str]) -> Iterator[Iterator[Store]]:
-    """Make a store of each kind, one after the other, and remove it."""
-
-    def each() -> Iterator[Store]:
-        for kind in kinds:
-            with contextlib.ExitStack() as stack:
-                home = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "home"
-                url = None
-                if kind == "postgres":
-                    running = stack.enter_context(postgres.running())
-                    asyncio.run(_execute(running.url(), ["CREATE DATABASE measured"]))
-                    url = running.url("measured")
-                server = ServerProcess(home, os.environ, url)
-                stack.callback(server.kill)
-                yield Store(server, url)
-
-    yield each()
+def running_store(kind: str) -> Iterator[Store]:
+    """Make a store, and remove it at the end."""
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "home"
+        url = None
+        if kind == "postgres":
+            running = stack.enter_context(postgres.running())
+            asyncio.run(_execute(running.url(), ["CREATE DATABASE measured"]))
+            url = running.url("measured")
+        server = ServerProcess(home, os.environ, url)
+        stack.callback(server.kill)
+        yield Store(server, url)
 
 
 def main() -> int:
@@ -190,8 +184,8 @@ def main() -> int:
     parser.add_argument("--database", choices=["sqlite", "postgres"], action="append")
     given = parser.parse_args()
     print("| database | what | | |\n|---|---|---|---|")
-    with stores(given.database or ["sqlite", "postgres"]) as each:
-        for store in each:
+    for kind in given.database or ["sqlite", "postgres"]:
+        with running_store(kind) as store:
             store.seed(given.rows, given.undelivered)
             measure(store)
     return 0
