@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import httpx
 
@@ -37,6 +37,8 @@ T = TypeVar("T")
 
 MAX_CONNECTIONS = 20
 """A console holds one long poll and a few concurrent calls."""
+_NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Trusts nobody, where no TLS is used; httpx would read the certificates of authorities."""
 
 
 class AsyncClient:
@@ -163,20 +165,13 @@ class AsyncClient:
         if self.address.socket is None:
             # The machine's own authorities, as in the synchronous client; httpx uses others.
             https = self.address.scheme == "https"
-            verify = ssl.create_default_context() if https else _without_tls()
+            verify = ssl.create_default_context() if https else _NO_TLS
             return httpx.AsyncHTTPTransport(verify=verify, limits=limits, trust_env=False)
         try:
             name = self._held.enter_context(short_path(self.address.socket))
         except OSError as error:
             raise no_connection(self.address, error) from error
-        return httpx.AsyncHTTPTransport(
-            uds=name, verify=_without_tls(), limits=limits, trust_env=False
-        )
-
-
-def _without_tls() -> ssl.SSLContext:
-    """Return a context that trusts nobody, where no TLS is used; httpx would read certificates."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return httpx.AsyncHTTPTransport(uds=name, verify=_NO_TLS, limits=limits, trust_env=False)
 
 
 @dataclass(frozen=True, slots=True)
