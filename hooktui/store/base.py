@@ -95,10 +95,11 @@ class BaseStore(ABC):
     OPERATIONS: ClassVar[Operations]
 
     _accepting: WriteQueue
-    """The queue of events; the subclass sets all three queues, which may be the same."""
+    """The queue of events; the subclass sets all four queues, which may be the same."""
     _claiming: WriteQueue
     _recording: WriteQueue
     """The queue of results and all other changes."""
+    _replaying: WriteQueue
 
     def __init__(self, vault: Vault, live: LiveHooks, rules: AlertRules) -> None:
         self.number = 0
@@ -116,7 +117,7 @@ class BaseStore(ABC):
 
     @property
     def _queues(self) -> list[WriteQueue]:
-        return list(dict.fromkeys((self._accepting, self._claiming, self._recording)))
+        return [*{self._accepting, self._claiming, self._recording, self._replaying}]
 
     @property
     def heartbeats(self) -> Sequence[Heartbeat]:
@@ -198,7 +199,7 @@ class BaseStore(ABC):
 
     async def replay(self, step: ReplayStep) -> ReplayStepResult:
         """Create the deliveries of a step of a replay, already leased, and move its cursor."""
-        return await self._accepting.submit(self.OPERATIONS.replay(step), bounded=True)
+        return await self._replaying.submit(self.OPERATIONS.replay(step), bounded=True)
 
     def _active_hooks(self, hooks: Sequence[HookId] | None) -> list[tuple[HookId, bool]]:
         """Return the active hooks among the given ones (None: all), each with its ``ordered``."""

@@ -123,16 +123,18 @@ class PostgresStore(BaseStore):
         # Claims need not be on disk: the fence of a claim that a crash of the database loses does
         # not hold, and the claim is repeated.
         hasty = partial(hot, synchronous_commit="off")
-        # Operations that free slots must not wait behind those that fill them.
+        # Operations that free slots must not wait behind those that fill them, and no new event
+        # behind the many statements of a replay's step.
         self._writers = [
             Writer(name, connection, self._shared, self._committed, target)
             for name, connection in (
                 ("events", self._connect_numbered),
                 ("claims", hasty),
                 ("results", hot),
+                ("replays", hot),
             )
         ]
-        self._accepting, self._claiming, self._recording = (
+        self._accepting, self._claiming, self._recording, self._replaying = (
             writer.queue for writer in self._writers
         )
         self._retention = RetentionWorker(self, cold, keep)

@@ -323,9 +323,7 @@ def _fits(outside: Filter, now: int) -> RowCheck[_Row]:
 
 def _subject(row: _Row) -> Subject:
     return Subject(
-        at_ms=row.created_at,
-        words=lambda: _words(row),
-        data=lambda: Stored(row.event_body),
+        at_ms=row.created_at, words=lambda: _words(row), data=lambda: Stored(row.event_body)
     )
 
 

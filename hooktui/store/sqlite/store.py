@@ -144,7 +144,7 @@ class SqliteStore(BaseStore):
         self._guard = DiskGuard(reserve, self._free_on_disk, self._free_inside)
         self._housekeepers: list[asyncio.Task[None]] = []
         self._writer = Writer(self._begin, self._committed, threaded=fsync_ms > SLOW_FSYNC_MS)
-        self._accepting = self._claiming = self._recording = self._writer.queue
+        self._accepting = self._claiming = self._recording = self._replaying = self._writer.queue
 
     @classmethod
     async def open(
