@@ -117,7 +117,8 @@ class BaseStore(ABC):
 
     @property
     def _queues(self) -> list[WriteQueue]:
-        return [*{self._accepting, self._claiming, self._recording, self._replaying}]
+        queues = (self._accepting, self._claiming, self._recording, self._replaying)
+        return list(dict.fromkeys(queues))
 
     @property
     def heartbeats(self) -> Sequence[Heartbeat]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from hooktui.domain.errors import Malformed, Refused
 from hooktui.domain.event_outcomes import EventFacts, misfitting_steps
-from hooktui.domain.filters.data import Stored, first_steps
+from hooktui.domain.filters.data import Stored, first_steps, leaves_steps
 from hooktui.domain.filters.parser import (
     AbsoluteTime,
     CodeRange,
@@ -379,6 +379,21 @@ def test_leaves_come_in_the_order_of_the_body() -> None:
     assert finish(first_steps(BODY, ("outputs", "name"), 9)) == ["a", "b"]
     assert finish(first_steps([[1, [2]], 3], (), 9)) == [1, 2, 3]
     assert finish(first_steps([[1, [2]], 3], (), 2)) == [1, 2]
+
+
+@given(
+    st.deferred(lambda: JSON),
+    st.lists(st.sampled_from("abc"), max_size=3).map(tuple),
+)
+@example({"a": {"b": "Straße"}}, ("a", "b"))
+@example({"a": 10**30}, ("a",))
+@example({"a": True}, ("a",))
+@example({"a": "x" * 100_000}, ("a",))
+def test_a_value_behind_objects_is_the_leaf_that_a_walk_finds(
+    body: object, path: tuple[str, ...]
+) -> None:
+    # In a list, nothing is taken without a walk.
+    assert finish(leaves_steps(body, path)) == finish(leaves_steps([body], path))
 
 
 def test_the_text_of_a_filter_is_kept() -> None:
