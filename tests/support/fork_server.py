@@ -57,28 +57,28 @@ def install() -> None:
 class _ForkingPopen(_POPEN):  # type: ignore[type-arg]
     """Starts a server by a fork where it can."""
 
-    def _execute_child(self, *given: Any) -> None:
-        one = dict(zip(_GIVEN, given, strict=True))
-        environ = os.environ if one["env"] is None else one["env"]
+    def _execute_child(self, *values: Any) -> None:
+        given = dict(zip(_GIVEN, values, strict=True))
+        environ = os.environ if given["env"] is None else given["env"]
         if (
-            not _is_server(one["args"])
-            or any(one[name] != value for name, value in _USUAL.items())
+            not _is_server(given["args"])
+            or any(given[name] != value for name, value in _USUAL.items())
             or _interpreter(environ) != _interpreter(os.environ)
         ):
-            super()._execute_child(*given)  # type: ignore[misc]
+            super()._execute_child(*values)  # type: ignore[misc]
             return
-        files = [one["p2cread"], one["c2pwrite"], one["errwrite"]]
+        files = [given["p2cread"], given["c2pwrite"], given["errwrite"]]
         files = [number if file == -1 else file for number, file in enumerate(files)]
         request = {
-            "arguments": [os.fspath(argument) for argument in one["args"]],
+            "arguments": [os.fspath(argument) for argument in given["args"]],
             "environ": {os.fspath(name): os.fspath(text) for name, text in environ.items()},
-            "folder": os.fspath(one["cwd"] or Path.cwd()),
-            "group": one["process_group"],
+            "folder": os.fspath(given["cwd"] or Path.cwd()),
+            "group": given["process_group"],
             "files": resource.getrlimit(resource.RLIMIT_NOFILE),
         }
         self.pid = _fork_server().fork(request, files)
         self._child_created = True
-        self._close_pipe_fds(*given[10:16])  # type: ignore[attr-defined]
+        self._close_pipe_fds(*values[10:16])  # type: ignore[attr-defined]
 
 
 def _is_server(arguments: object) -> bool:
@@ -109,6 +109,7 @@ class _ForkServer:
                 [sys.executable, "-m", __name__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                cwd=_CHECKOUT,  # a test may have left it
             )
 
     def fork(self, request: Mapping[str, object], files: list[int]) -> int:
@@ -118,9 +119,12 @@ class _ForkServer:
             _collect_orphans(True)
             try:
                 socket.send_fds(self._socket, [json.dumps(request).encode()], files)
-                return int(self._socket.recv(64))
+                answer = self._socket.recv(64)
             finally:
                 _collect_orphans(False)
+        if not answer:
+            raise ChildProcessError("the process that forks servers has ended")
+        return int(answer)
 
 
 @functools.cache
