@@ -1,14 +1,17 @@
-"""Servers that tests fork: children like any other, and started anew where that would differ."""
+"""Processes that tests fork: children like any other, started anew where that would differ."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.installation import Installation
+from tests.system.terminal.screen import open_terminal
 
 
 @pytest.fixture
@@ -60,3 +63,70 @@ def test_a_server_with_another_interpreter_is_started_anew(
         assert "hooktui serve" in command_of(home)
     finally:
         home.stop()
+
+
+def run(
+    *arguments: str, command: str = "-c", **options: object
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+        [sys.executable, command, *arguments], text=True, capture_output=True, **options
+    )
+
+
+COMMAND_LINE = "print(open('/proc/self/cmdline').read())"
+TERMINAL = """
+import os, sys
+print(os.getsid(0) == os.getpid(), os.tcgetpgrp(0) == os.getpid(), os.get_terminal_size())
+print(open("/proc/self/cmdline").read(), os.environ["TERM"], sys.stdin.isatty(), input())
+"""
+
+
+def test_code_is_run_as_an_interpreter_runs_it(tmp_path: Path) -> None:
+    code = "import sys; print(sys.argv, __name__, input()); print('no', file=sys.stderr); exit(3)"
+    done = run(code, "a", "-b", input="typed", cwd=tmp_path)
+    assert done.stdout == "['-c', 'a', '-b'] __main__ typed\n"
+    assert (done.stderr, done.returncode) == ("no\n", 3)
+    assert "fork_server" in run(COMMAND_LINE).stdout
+
+
+def test_code_that_looks_at_the_modules_is_run_by_a_new_interpreter() -> None:
+    assert "fork_server" not in run(f"import sys; sys.modules; {COMMAND_LINE}").stdout
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "raise SystemExit('the reason')",
+        "1 / 0",
+        "import atexit; atexit.register(print, 'late'); print('early')",
+        "import threading, time\nthreading.Timer(0.1, print, ['thread']).start()",
+        "import os, signal; os.kill(os.getpid(), signal.SIGINT)",
+        "import os; print('lost'); os.close(1)",
+    ],
+)
+def test_it_ends_as_an_interpreter_ends(code: str) -> None:
+    forked, anew = run(code), run(f"import sys; sys.modules\n{code}")
+    assert forked.returncode == anew.returncode
+    assert forked.stdout == anew.stdout
+    assert forked.stderr.splitlines()[-1:] == anew.stderr.splitlines()[-1:]
+
+
+def test_a_command_answers_as_one_that_is_started_anew(tmp_path: Path) -> None:
+    environ = {**os.environ, "HOOKTUI_HOME": str(tmp_path)}
+    forked = run("hooktui", "hooks", "list", command="-m", env=environ)
+    anew = run("hooktui", "hooks", "list", command="-m", env=environ | {"PYTHONNOUSERSITE": "1"})
+    assert (forked.stdout, forked.stderr) == (anew.stdout, anew.stderr)
+    assert forked.returncode == anew.returncode != 0
+
+
+def test_a_program_in_a_terminal_owns_it() -> None:
+    terminal = open_terminal(
+        [sys.executable, "-c", TERMINAL], dict(os.environ), columns=90, lines=7
+    )
+    try:
+        terminal.wait_for("True True os.terminal_size(columns=90, lines=7)")
+        terminal.press("typed\r")
+        assert "xterm-256color True typed" in terminal.wait_for("True typed", "fork_server")
+        assert terminal.status() == 0
+    finally:
+        terminal.end()

@@ -1,19 +1,25 @@
-"""Starts servers of hooktui from a process that has already imported them.
+"""Starts processes of hooktui from one that has already imported it.
 
-An interpreter takes 0.5 s of CPU to import the server, and a run of all tests starts hundreds of
-them. After `install`, ``subprocess.Popen`` asks one process for each, which forks. The result is a
-child of the test's process as any other: with its own id, environment, files, limits and signals.
+An interpreter takes half a second of CPU to import a server or a console, and a run of all tests
+starts hundreds of them. After `install`, ``subprocess.Popen`` asks one process for each, which
+forks. The result is a child of the test's process as any other: with its own id, environment,
+files, limits and signals.
 
-Every other command starts as usual, and so does a server that is started in a way that this module
-does not know, or in an environment that changes the interpreter itself.
+It is asked for modules of ours (``python -m``) and for code (``python -c``) that does not look at
+``sys.modules``. Every other command starts as usual, and so does a process that is started in a way
+that this module does not know, or in an environment that changes the interpreter or a library.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import ctypes
+import fcntl
 import functools
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -22,18 +28,25 @@ import runpy
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
-from collections.abc import Mapping
+import types
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-_SERVE = [sys.executable, "-m", "hooktui", "serve"]
-_TIED = [sys.executable, "-P", "-m", "hooktui.bench.processes"]
-_PACKAGES = ("api", "cli", "client", "delivery", "domain", "server", "store")
-"""What a server imports, and a little more."""
+_OURS = ("hooktui", "tests")
 _CHECKOUT = str(Path(__file__).parents[2])
-_OF_INTERPRETER = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_")
+_READ_AT_IMPORT = (
+    "PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "TEXTUAL", "TERM_PROGRAM", "ESCDELAY",
+    "SQLALCHEMY_", "PYDANTIC_", "SSLKEYLOGFILE", "SSH_", "SUDO_",
+)  # fmt: skip
+"""How variables begin that an interpreter or a library reads as it starts.
+
+The last two are read by a server from ``/proc``, where a forked process shows the environment of
+this one.
+"""
 _GIVEN = (
     "args", "executable", "preexec_fn", "close_fds", "pass_fds", "cwd", "env", "startupinfo",
     "creationflags", "shell", "p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite",
@@ -55,45 +68,70 @@ def install() -> None:
 
 
 class _ForkingPopen(_POPEN):  # type: ignore[type-arg]
-    """Starts a server by a fork where it can."""
+    """Starts a process of ours by a fork where it can."""
 
     def _execute_child(self, *values: Any) -> None:
         given = dict(zip(_GIVEN, values, strict=True))
-        environ = os.environ if given["env"] is None else given["env"]
-        if (
-            not _is_server(given["args"])
-            or any(given[name] != value for name, value in _USUAL.items())
-            or _interpreter(environ) != _interpreter(os.environ)
+        arguments, environ = given["args"], given["env"]
+        environ = os.environ if environ is None else environ
+        if any(given[name] != value for name, value in _USUAL.items()) or not _can_fork(
+            arguments, environ
         ):
             super()._execute_child(*values)  # type: ignore[misc]
             return
         files = [given["p2cread"], given["c2pwrite"], given["errwrite"]]
         files = [number if file == -1 else file for number, file in enumerate(files)]
-        request = {
-            "arguments": [os.fspath(argument) for argument in given["args"]],
-            "environ": {os.fspath(name): os.fspath(text) for name, text in environ.items()},
-            "folder": os.fspath(given["cwd"] or Path.cwd()),
-            "group": given["process_group"],
-            "files": resource.getrlimit(resource.RLIMIT_NOFILE),
-        }
+        request = _request(arguments, environ)
+        request |= {"folder": os.fspath(given["cwd"] or Path.cwd())}
+        request |= {"group": given["process_group"]}
         self.pid = _fork_server().fork(request, files)
         self._child_created = True
         self._close_pipe_fds(*values[10:16])  # type: ignore[attr-defined]
 
 
-def _is_server(arguments: object) -> bool:
-    if not isinstance(arguments, list) or not all(isinstance(one, str) for one in arguments):
+def fork_in_terminal(command: Sequence[str], environ: Mapping[str, str], terminal: int) -> int:
+    """Start a process in a session of its own; return its id, or 0 where this module cannot.
+
+    Args:
+        command: the interpreter and its arguments.
+        environ: all of its environment.
+        terminal: a descriptor of the terminal; the session's, and its input and output.
+    """
+    if subprocess.Popen is not _ForkingPopen or not _can_fork(command, environ):
+        return 0
+    request = _request(command, environ) | {"terminal": True}
+    return _fork_server().fork(request, [terminal] * 3)
+
+
+def _can_fork(arguments: object, environ: Mapping[str, str]) -> bool:
+    if not isinstance(arguments, list | tuple) or not all(isinstance(a, str) for a in arguments):
         return False
-    tied = arguments[:4] == _TIED and arguments[5:7] == ["hooktui", "serve"]
-    return tied or arguments[:4] == _SERVE
+    kind, *rest = [*arguments[1:], "", ""]
+    if kind == "-P":
+        kind, *rest = rest
+    module_of_ours = kind == "-m" and rest[0].partition(".")[0] in _OURS
+    code = kind == "-c" and "sys.modules" not in rest[0]
+    known = arguments[0] == sys.executable and (module_of_ours or code)
+    return known and _read_at_import(environ) == _read_at_import(os.environ)
 
 
-def _interpreter(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what an interpreter or its libraries read of an environment as they start.
+def _request(arguments: Sequence[str], environ: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "arguments": list(arguments),
+        "environ": {os.fspath(name): os.fspath(text) for name, text in environ.items()},
+        "folder": os.fspath(Path.cwd()),
+        "group": -1,
+        "terminal": False,
+        "files": resource.getrlimit(resource.RLIMIT_NOFILE),
+    }
+
+
+def _read_at_import(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what an interpreter or a library reads of an environment as it starts.
 
     The checkout may be in ``PYTHONPATH``: it is where this process has found the program, too.
     """
-    read = {name: text for name, text in environ.items() if name.startswith(_OF_INTERPRETER)}
+    read = {name: text for name, text in environ.items() if name.startswith(_READ_AT_IMPORT)}
     paths = read.pop("PYTHONPATH", "").split(os.pathsep)
     return {**read, "PYTHONPATH": os.pathsep.join(path for path in paths if path != _CHECKOUT)}
 
@@ -123,7 +161,7 @@ class _ForkServer:
             finally:
                 _collect_orphans(False)
         if not answer:
-            raise ChildProcessError("the process that forks servers has ended")
+            raise ChildProcessError("the process that forks has ended")
         return int(answer)
 
 
@@ -142,7 +180,7 @@ def _collect_orphans(on: bool) -> None:
 
 
 def _main(control: socket.socket) -> None:
-    """Fork for each request. Returns in the new process alone, ready to run the server."""
+    """Fork for each request. Returns in the new process alone, ready to run what was asked for."""
     _import_all()
     gc.collect()
     gc.freeze()  # or each collection in a child would copy the memory of all
@@ -185,36 +223,81 @@ def _fork_orphan() -> int | None:
 def _import_all() -> None:
     import hooktui
 
-    for package in _PACKAGES:
-        path = [str(Path(folder, package)) for folder in hooktui.__path__]
-        for module in pkgutil.walk_packages(path, f"hooktui.{package}."):
-            if "migrations" not in module.name:  # they are run, not imported
-                importlib.import_module(module.name)
+    for module in pkgutil.walk_packages(hooktui.__path__, "hooktui."):
+        if "migrations" not in module.name and not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
 
 
 def _become(request: Mapping[str, Any], files: list[int]) -> None:
-    """Make this process what the caller of Popen asked for."""
+    """Make this process what the caller asked for."""
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
-    sys.stdin = os.fdopen(0, closefd=False)
-    sys.stdout = os.fdopen(1, "w", closefd=False)
-    sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
+    sys.stdin = sys.__stdin__ = _standard(0, sys.stdin)
+    sys.stdout = sys.__stdout__ = _standard(1, sys.stdout)
+    sys.stderr = sys.__stderr__ = _standard(2, sys.stderr)
     os.environ.clear()
     os.environ.update(request["environ"])
     time.tzset()
     os.chdir(request["folder"])
     resource.setrlimit(resource.RLIMIT_NOFILE, tuple(request["files"]))
-    if request["group"] != -1:
+    if request["terminal"]:
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    elif request["group"] != -1:
         os.setpgid(0, request["group"])
-    sys.argv = request["arguments"][request["arguments"].index("-m") + 1 :]
+    sys.argv = request["arguments"][1:]
+    if sys.argv[0] == "-P":
+        del sys.argv[0]
+
+
+def _standard(number: int, like: Any) -> io.TextIOWrapper:
+    """Open a standard stream as the interpreter does."""
+    unbuffered = like.write_through
+    binary = os.fdopen(number, f"{like.mode}b", 0 if unbuffered else -1, closefd=False)
+    by_line = number == 2 or binary.isatty()
+    stream = io.TextIOWrapper(
+        binary, like.encoding, like.errors, line_buffering=by_line, write_through=unbuffered
+    )
+    stream.mode = like.mode
+    return stream
 
 
 def _run() -> NoReturn:
     with socket.socket(fileno=int(sys.argv[1])) as control:
         _main(control)
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-    sys.exit()
+    try:
+        _run_argument()
+        sys.exit()
+    except SystemExit as end:
+        if isinstance(end.code, int | None):
+            _exit_if_written(end.code or 0)
+        raise
+
+
+def _run_argument() -> None:
+    """Do what an interpreter does with its first argument, and the next."""
+    kind, what = sys.argv[:2]
+    if kind == "-m":
+        del sys.argv[0]
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    else:
+        del sys.argv[1]
+        main = sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(what, "<string>", "exec"), main.__dict__)
+
+
+def _exit_if_written(code: int) -> None:
+    """End as an interpreter does, but leave the modules alone: that takes 50 ms of CPU.
+
+    Returns if the output cannot be written, which an interpreter reports.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code & 0xFF)
 
 
 if __name__ == "__main__":

@@ -210,7 +210,8 @@ def _look_at_the_files(planted: Planted) -> None:
 def test_a_server_that_a_console_starts_is_given_no_token(idle_home: Installation) -> None:
     """Red when the environment of the console goes to its server whole: it stays for weeks."""
     token = f"hkt_1_{secrets.token_hex(16)}"
-    environ = idle_home.environ | {"HOOKTUI_TOKEN": token}
+    # A forked console would show another process's environment in /proc.
+    environ = idle_home.environ | {"HOOKTUI_TOKEN": token, "PYTHONNOUSERSITE": "1"}
     console = open_terminal([sys.executable, "-m", "hooktui"], environ)
     try:
         console.wait_for("n new")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import select
-import struct
-import termios
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pyte
+
+from tests.system.terminal.processes import start_in_terminal
 
 
 @dataclass
@@ -96,8 +94,6 @@ def open_terminal(
     """Start a program in a pseudo-terminal."""
     # The size is the terminal's; test workers carry one of their own in the environment.
     environ = {name: value for name, value in environ.items() if name not in {"COLUMNS", "LINES"}}
-    pid, descriptor = pty.fork()
-    if pid == 0:
-        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        os.execve(command[0], list(command), environ | {"TERM": "xterm-256color"})
+    environ |= {"TERM": "xterm-256color"}
+    pid, descriptor = start_in_terminal(command, environ, columns=columns, lines=lines)
     return Terminal(pid, descriptor, pyte.Screen(columns, lines))

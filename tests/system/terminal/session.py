@@ -6,19 +6,17 @@ screen once its bytes have come; what is measured draws each text in one piece.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import re
 import select
 import signal
-import struct
-import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import psutil
+
+from tests.system.terminal.processes import start_in_terminal
 
 COLUMNS, LINES = 120, 40
 QUIET_S = 0.08
@@ -80,13 +78,7 @@ class Session:
         self.ended = False
         self._ready_at = 0.0
         self.started = time.perf_counter()
-        self.pid, self._descriptor = pty.fork()
-        if self.pid == 0:
-            try:
-                fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-                os.execve(command[0], list(command), whole)
-            finally:
-                os._exit(127)
+        self.pid, self._descriptor = start_in_terminal(command, whole, columns=COLUMNS, lines=LINES)
         self._process = psutil.Process(self.pid)
 
     def __enter__(self) -> Session:
