@@ -270,7 +270,8 @@ async def test_wrapped_lines_show_all_of_their_reason_and_the_log_still_ends_at_
         log = app.log_widget
         app.buffer.extend(long_line(n, 40 if n % 2 else 0) for n in range(50))
         log.catch_up()
-        assert log.toggle_wrap()
+        log.toggle_wrap()
+        assert log.wrapped
         await pilot.pause()
         lines = [log.render_line(y).text.rstrip() for y in range(1, SIZE[1])]
         assert sum(one.count("word") for one in lines[-3:]) >= 30
@@ -286,7 +287,8 @@ async def test_wrapped_lines_show_all_of_their_reason_and_the_log_still_ends_at_
         await pilot.pause()
         assert log.cursor_line == long_line(49, 40)
         assert log.render_line(SIZE[1] - 1).text.startswith("    ")
-        assert not log.toggle_wrap()
+        log.toggle_wrap()
+        assert not log.wrapped
         assert len(app.seen()) == 10
 
 

@@ -338,7 +338,7 @@ class DeliveryScreen(ConsoleScreen):
 
     def wrap(self) -> None:
         """Wrap long lines, or cut them."""
-        self.notice("long lines are wrapped" if self.document.toggle_wrap() else "lines are cut")
+        self.notice(self.document.toggle_wrap())
 
     def raw(self) -> None:
         """Show bodies in their next form."""

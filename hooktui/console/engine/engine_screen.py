@@ -58,7 +58,6 @@ class EngineScreen(ConsoleScreen):
         """The facts above, the hooks below."""
         shell = self.shell
         self._facts = Lines(id="facts")
-        # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing = WindowedList(
             engine_columns(shell.glyphs, shell.clock),
             self,

@@ -161,7 +161,6 @@ class EmitScreen(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """The types, then the body."""
         yield Input(placeholder="type to find a type; up and down choose", compact=True, id="words")
-        # Kept, not looked up: a page may come in while the screen is being taken away.
         self._types = WindowedList(
             TYPE_COLUMNS,
             self,

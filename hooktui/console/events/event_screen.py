@@ -90,7 +90,6 @@ class EventScreen(ConsoleScreen):
         shell = self.shell
         makes = f"{shell.key('go_hooks')}, then {shell.key('new')}"
         yield Lines(id="head")
-        # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing = WindowedList(
             decision_columns(shell.glyphs, shell.clock, shell.key),
             DecisionPages(self.send, self.event_id),
@@ -212,7 +211,7 @@ class EventScreen(ConsoleScreen):
 
     def wrap(self) -> None:
         """Wrap long lines, or cut them."""
-        self.notice("long lines are wrapped" if self.document.toggle_wrap() else "lines are cut")
+        self.notice(self.document.toggle_wrap())
 
     def raw(self) -> None:
         """Show the body as it was sent, or as a tree."""

@@ -150,7 +150,6 @@ class ListScreen(ConsoleScreen, Generic[T]):
         """The list, below the line of tabs if it is one of several."""
         if self.TABS:
             yield self.tabs.line()
-        # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing: WindowedList[T] = WindowedList(
             self.columns(),
             self,

@@ -58,6 +58,8 @@ class ConsoleScreen(Screen[None]):
     queues up to 30 frames and then blocks the app: at 256 kbit/s a log was 10 s behind, and so was
     every key, and quitting. Over a slow line frames are dropped instead.
 
+    It keeps its lists and does not look them up: a page may come in while it is being taken away.
+
     Attributes:
         notices: shows results and errors in the status line.
         handlers: what runs each command of its own, by its name.

@@ -254,8 +254,7 @@ class DiagnosisScreen(ConsoleScreen):
 
     def wrap(self) -> None:
         """Wrap long lines, or cut them."""
-        wrapped = self.query_one(JsonView).toggle_wrap()
-        self.notice("long lines are wrapped" if wrapped else "lines are cut")
+        self.notice(self.query_one(JsonView).toggle_wrap())
 
     async def copy(self) -> None:
         """Copy verdict and fix."""

@@ -158,7 +158,6 @@ class HookScreen(ConsoleScreen):
         """The head, the tabs and what they show."""
         shell = self.shell
         yield Lines(id="head")
-        # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing = WindowedList(
             delivery_columns(shell.glyphs, shell.clock),
             self,

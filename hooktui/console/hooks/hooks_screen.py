@@ -118,7 +118,6 @@ class HooksScreen(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """The list above, the log below."""
         shell = self.shell
-        # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing = WindowedList(
             columns(shell.glyphs, shell.clock, lambda: shell.catalogue),
             self,

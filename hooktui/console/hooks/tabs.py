@@ -94,7 +94,6 @@ class TabSet(ScreenPart):
     def compose(self, deliveries: WindowedList[Delivery]) -> ComposeResult:
         """Yield the line of tabs, and all tabs with the deliveries first."""
         shell = self._screen.shell
-        # Kept, not looked up: a response may come in while the screen is being taken away.
         self._tab_line = TabLine(TABS, shell.key, self.show, id="tabs")
         self._switcher = ContentSwitcher(initial=DELIVERIES)
         self._plots = Plots(shell.glyphs, id=HEALTH)

@@ -49,7 +49,6 @@ class LiveLogScreen(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """The log."""
         shell = self.shell
-        # Kept, not looked up: names may come in while the screen is being taken away.
         self._lines = LiveLog(
             shell.log_buffer,
             shell.clock,
@@ -146,8 +145,7 @@ class LiveLogScreen(ConsoleScreen):
 
     def wrap(self) -> None:
         """Wrap long lines, or cut them."""
-        wrapped = self.log_lines.toggle_wrap()
-        self.notice("long lines are wrapped" if wrapped else "lines are cut")
+        self.notice(self.log_lines.toggle_wrap())
 
     def back(self) -> None:
         """End the search, unmark, take the filter away, one after the other; then go back."""

@@ -215,8 +215,8 @@ class LogTable(Table, inherit_bindings=False):
 
     # -- wrapped lines
 
-    def toggle_wrap(self) -> bool:
-        """Wrap long lines, or cut them again; return whether they are wrapped now."""
+    def toggle_wrap(self) -> str:
+        """Wrap long lines, or cut them again; return which, in words."""
         self.wrapped = not self.wrapped
         self._rows_for = ()
         self._count_rows()
@@ -224,7 +224,7 @@ class LogTable(Table, inherit_bindings=False):
         top = self._last_top if self.following else min(self.top, at)
         self.scroll_top(top)
         self.refresh()
-        return self.wrapped
+        return "long lines are wrapped" if self.wrapped else "lines are cut"
 
     def _count_rows(self) -> None:
         """Say how far the log can be scrolled: until its last line ends at the bottom."""

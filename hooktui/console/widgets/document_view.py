@@ -87,11 +87,11 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
         self._build()
         return self.form
 
-    def toggle_wrap(self) -> bool:
-        """Wrap long lines, or cut them again; return whether they are wrapped now."""
+    def toggle_wrap(self) -> str:
+        """Wrap long lines, or cut them again; return which, in words."""
         self.wrapped = not self.wrapped
         self._lay_out()
-        return self.wrapped
+        return "long lines are wrapped" if self.wrapped else "lines are cut"
 
     def search(self, text: str) -> SearchMatch | None:
         """Search for a text from the cursor on; an empty one ends the search."""
