@@ -139,13 +139,13 @@ class Navigation:
         if not isinstance(self._app.screen, Palette):
             self._app.push_screen(Palette(id="--command-palette"))
 
-    async def open_command_line(self) -> None:
-        """Open the ``:`` line of the screen in front; returns once keys go there."""
+    async def open_command_line(self, text: str = "") -> None:
+        """Open the ``:`` line of the screen in front, with a text; returns once keys go there."""
         from hooktui.console.frame.command_line import open_command_bar
 
         front = self.front()
         if front is not None:
-            await open_command_bar(front)
+            await open_command_bar(front, text)
 
 
 def screen_class(top: TopScreen) -> type[ConsoleScreen]:

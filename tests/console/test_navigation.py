@@ -5,6 +5,7 @@ from textual.command import CommandPalette
 from hooktui.console.frame.help import HelpScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.log.log_screen import LiveLogScreen
+from hooktui.console.registry import LINE_COMMANDS
 
 
 async def test_digits_go_to_the_screens_from_everywhere(open_console):
@@ -90,6 +91,21 @@ async def test_help_lists_the_keys_of_the_screen_and_runs_the_chosen_one(open_co
         assert isinstance(console.app.screen, HelpScreen)
         await console.press("j", "j", "j", "enter")
         await console.shows("(billing) arrived: 200")
+
+
+async def test_help_lists_what_is_typed_and_types_the_chosen_one(open_console, make_hook):
+    hook = make_hook(name="billing")
+    async with open_console() as console:
+        await console.shows("billing")
+        await console.press("question_mark")
+        await console.shows("Enter runs one")
+        await console.press("end")
+        await console.shows("Open a hook: hook 12", "Use another theme: theme nord")
+        place = [command.name for command in reversed(LINE_COMMANDS)].index("hook")
+        await console.press(*["k"] * place, "enter")
+        await console.shows(": hook")
+        await console.press(*str(hook["id"]), "enter")
+        await console.shows(f"Hook {hook['id']}")
 
 
 async def test_help_keeps_its_last_lines_when_the_terminal_shrinks(open_console):

@@ -49,9 +49,10 @@ class CommandBar(Horizontal):
     CommandBar OneLine { width: 2; background: $panel; }
     """
 
-    def __init__(self, before: Widget | None) -> None:
-        """Take what had the keys before, which gets them back."""
+    def __init__(self, before: Widget | None, text: str) -> None:
+        """Take what had the keys before, which gets them back, and what is typed already."""
         super().__init__()
+        self._text = text
         self._before = before
         self._accounts: tuple[str, ...] = ()
         self._offers: list[str] = []
@@ -66,7 +67,7 @@ class CommandBar(Horizontal):
         yield prompt
         leaves = f"{self._front.shell.key('back')} leaves"
         hint = f"hook 12, log status:failed, ping, theme nord; Tab completes, {leaves}"
-        typed = CommandInput(placeholder=hint, compact=True, select_on_focus=False)
+        typed = CommandInput(self._text, hint, compact=True, select_on_focus=False)
         typed.cursor_blink = False
         yield typed
 
@@ -214,9 +215,9 @@ def _filter(app: App[object], text: str) -> None:
         front.call_after_refresh(front.apply_filter, text)
 
 
-async def open_command_bar(screen: ConsoleScreen) -> None:
+async def open_command_bar(screen: ConsoleScreen, text: str) -> None:
     """Open the line of a screen above its status line; returns once keys go there."""
     if not screen.query(CommandBar):
-        bar = CommandBar(screen.focused)
+        bar = CommandBar(screen.focused, text)
         await screen.mount(bar, before="#status")
         screen.set_focus(bar.query_one(Input))

@@ -1,4 +1,4 @@
-"""The keys of a place; choosing one runs it."""
+"""The commands of a place; choosing one runs it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 
 from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
-from hooktui.console.registry import MOVES, Command, bindings
+from hooktui.console.registry import BY_NAME, LINE_COMMANDS, MOVES, Command, bindings
 from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
@@ -47,6 +47,8 @@ class HelpScreen(ConsoleDialog[str]):
             _Line(place.command(name), place.disabled_reason(name))
             for name in place.commands_here()
         ]
+        if "command" in place.commands_here():
+            self._lines += [_Line(command, None) for command in LINE_COMMANDS]
 
     def compose(self) -> ComposeResult:
         """Lay out the list."""
@@ -98,13 +100,16 @@ class HelpScreen(ConsoleDialog[str]):
 
 def _columns() -> tuple[Column[_Line], ...]:
     def key(line: _Line) -> StyledLine:
-        return ((line.command.key, "quiet" if line.disabled_reason else "accent"),)
+        key = line.command.key or BY_NAME["command"].key
+        return ((key, "quiet" if line.disabled_reason else "accent"),)
 
     def words(line: _Line) -> StyledLine:
+        command = line.command
         if line.disabled_reason is None:
-            return ((line.command.help, "plain"),)
+            typed = "" if command.keys else f": {command.usage}"
+            return ((command.help + typed, "plain"),)
         # The reason alone: its hint is shown under the list, at the cursor.
-        return ((f"{line.command.help}: {line.disabled_reason.partition(';')[0]}", "quiet"),)
+        return ((f"{command.help}: {line.disabled_reason.partition(';')[0]}", "quiet"),)
 
     return (
         Column(name="key", title="key", cell=key, width=6),

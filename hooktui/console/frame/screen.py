@@ -372,9 +372,11 @@ class ConsoleScreen(Screen[None]):
         self.run_worker(run(), name=f"command {name}", group="commands")
 
     def run_chosen(self, name: str | None) -> None:
-        """Run the command that was chosen in the help, if any."""
-        if name is not None:
+        """Run the command that was chosen in the help, if any; type one that has no key."""
+        if name in BY_NAME:
             self.run_command(name)
+        elif name is not None:
+            self.run_worker(self.shell.navigation.open_command_line(f"{name} "))
 
     def on_key_line_chosen(self, message: KeyLine.Chosen) -> None:
         """Run a command that was clicked."""

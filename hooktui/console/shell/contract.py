@@ -76,8 +76,8 @@ class Navigator(Protocol):
     def open_palette(self) -> None:
         """Open the palette."""
 
-    async def open_command_line(self) -> None:
-        """Open the ``:`` line of the screen in front; returns once keys go there."""
+    async def open_command_line(self, text: str = "") -> None:
+        """Open the ``:`` line of the screen in front, with a text; returns once keys go there."""
 
 
 class Shell(Protocol):
