@@ -93,13 +93,11 @@ def _row(entry: AuditEntry) -> list[Piece]:
 
 
 def _change(entry: AuditEntry) -> str:
-    """Return the change of an entry in short: ``active: true → false``."""
+    """Return the change of an entry in short: ``active: true → false, key: failing:12``."""
     before, after = entry.before, entry.after
     if before is not None and after is not None:
-        return ", ".join(
-            f"{name}: {_short(before.get(name))} → {_short(after.get(name))}"
-            for name in dict.fromkeys([*before, *after])
-        )
+        both = {n: [_short(v[n]) for v in (before, after) if n in v] for n in {**before, **after}}
+        return ", ".join(f"{name}: {' → '.join(values)}" for name, values in both.items())
     return _fields(after if after is not None else before)
 
 

@@ -97,3 +97,13 @@ def test_a_list_that_breaks_off_still_reports_the_error(run, server):
     result = run("hooks", "list", "--all", "--json")
     assert result.code == 1
     assert json.loads(result.err)["detail"] == "stopping"
+
+
+# Red when a value that has no other is shown as a change from nothing.
+def test_an_entry_of_the_audit_trail_shows_each_value_before_and_after(run, server):
+    entry = {"id": 1, "at": "2026-01-01T00:00:00Z", "user": "ada", "role": "admin", "origin": "tcp",
+             "action": "alert.snooze", "target": "alert alr_1", "account": 1, "result": "done",
+             "before": {"state": "open"}, "after": {"key": "failing:12", "state": "snoozed"},
+             "hash": "00"}  # fmt: skip
+    server.will(page(entry))
+    assert "state: open → snoozed, key: failing:12" in run("audit", "list").out
