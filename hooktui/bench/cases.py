@@ -83,16 +83,16 @@ class Case:
         return CAPACITY_PER_S.get(self.paths[0])
 
     def events(self, deliveries: int) -> int:
-        """Return how many events make about this many deliveries, at least one full request."""
-        return self._full_requests(deliveries * self.share)
+        """Return how many events make about this many deliveries, in full requests if possible."""
+        return self._rounded(deliveries * self.share)
 
     def waiting_events(self, deliveries: int) -> int:
         """Return how many events wait when the clock starts."""
-        return self._full_requests(deliveries * self.backlog) if self.backlog else 0
+        return self._rounded(deliveries * self.backlog) if self.backlog else 0
 
-    def _full_requests(self, deliveries: float) -> int:
+    def _rounded(self, deliveries: float) -> int:
         events = max(round(deliveries) // len(self.paths), 1)
-        return max(events - events % self.lines, self.lines)
+        return events - events % self.lines or events
 
 
 _HUNDRED = (OK,) * 100

@@ -146,3 +146,12 @@ def test_what_needs_a_shared_database_is_left_out_or_refused_without_one():
     }
     with pytest.raises(Refused, match="postgresql://"):
         chosen_cases(["two-servers"], shared=False)
+
+
+# Red when a case of many hooks makes a full request for each: 9,900 deliveries for 400.
+@pytest.mark.parametrize(
+    ("name", "deliveries", "events"),
+    [("one-hook", 250, 200), ("one-hook", 60, 60), ("hung", 400, 4), ("hung-100", 100, 1)],
+)
+def test_a_case_makes_about_as_many_deliveries_as_asked(name: str, deliveries: int, events: int):
+    assert BY_NAME[name].events(deliveries) == events

@@ -10,6 +10,7 @@ import sys
 import psutil
 import pytest
 
+from hooktui.cli.main import main
 from tests.support.waiting import wait_for
 
 
@@ -21,6 +22,19 @@ def bench(*arguments, **environ):
         text=True,
         timeout=100,
     )
+
+
+@pytest.fixture
+def measured(capsys):
+    """Measure with a command that runs in this process; return the report of each case."""
+
+    def measure(*arguments):
+        code = main(("bench", "--json", "--rounds", "1", *arguments), os.environ)
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return json.loads(out)["cases"]
+
+    return measure
 
 
 @pytest.mark.slow
@@ -53,22 +67,18 @@ def test_a_tiny_run_loses_nothing_and_tells_programs_what_it_measured():
 
 
 @pytest.mark.slow
-def test_failures_a_hung_receiver_and_latency_are_measured_too():
+def test_failures_a_hung_receiver_and_latency_are_measured_too(measured):
     chosen = ("--case", "failures", "--case", "hung", "--case", "open-1000", "--case", "tls")
-    run = bench("--json", "--rounds", "1", "--events", "400", *chosen)
-    assert run.returncode == 0, run.stderr
-    tls, failures, hung, latency = json.loads(run.stdout)["cases"]
+    tls, failures, hung, latency = measured("--events", "400", *chosen)
     assert (tls["deliveries"], failures["deliveries"]) == (200, 400)
-    assert hung["deliveries"] == 99 * 100
+    assert hung["deliveries"] == 99 * 4
     p50, p99, longest = latency["latency_ms"]
     assert 0 < p50 <= p99 <= longest
 
 
 @pytest.mark.slow
-def test_healthy_hooks_are_measured_with_and_without_those_that_hang():
-    run = bench("--json", "--rounds", "1", "--events", "400", "--case", "hung-100")
-    assert run.returncode == 0, run.stderr
-    without, beside = json.loads(run.stdout)["cases"]
+def test_healthy_hooks_are_measured_with_and_without_those_that_hang(measured):
+    without, beside = measured("--events", "300", "--case", "hung-100")
     assert (without["name"], beside["name"]) == ("healthy-100", "hung-100")
     assert without["deliveries"] == beside["deliveries"] == 100
     ratio = beside["latency_ms"][1] / without["latency_ms"][1]
@@ -76,26 +86,25 @@ def test_healthy_hooks_are_measured_with_and_without_those_that_hang():
 
 
 @pytest.mark.slow
-def test_a_backlog_and_receivers_that_refuse_or_are_limited_are_measured():
-    chosen = ("--case", "backlog", "--case", "poisoned", "--case", "one-worker")
-    run = bench("--json", "--rounds", "1", "--events", "200", *chosen)
-    assert run.returncode == 0, run.stderr
-    cases = {case["name"]: case for case in json.loads(run.stdout)["cases"]}
-    assert set(cases) == {"one-hook", "backlog", "far", "poisoned", "one-worker"}
+def test_a_backlog_and_receivers_that_refuse_or_are_limited_are_measured(measured):
+    chosen = ("--case", "backlog", "--case", "poisoned")
+    cases = {case["name"]: case for case in measured("--events", "200", *chosen)}
+    assert set(cases) == {"one-hook", "backlog", "far", "poisoned"}
     assert cases["backlog"]["deliveries"] == 1000 + 200
     assert cases["far"]["refused"]["median"] == 0
-    poisoned, worker = cases["poisoned"], cases["one-worker"]
+    poisoned = cases["poisoned"]
     assert poisoned["failed"] == poisoned["refused"]["median"] == 800 - poisoned["deliveries"]
+    (worker,) = measured("--events", "400", "--case", "one-worker")
     assert 0 < worker["capacity_share"]["median"] < 1.2
     median, most = worker["at_once"]
     assert 1 <= median <= most
 
 
 @pytest.mark.slow
-def test_a_server_that_is_killed_in_a_measurement_loses_nothing_and_tells_how_soon_it_was_back():
-    run = bench("--json", "--rounds", "1", "--events", "2000", "--case", "restart")
-    assert run.returncode == 0, run.stderr
-    (case,) = json.loads(run.stdout)["cases"]
+def test_a_server_that_is_killed_in_a_measurement_loses_nothing_and_tells_how_soon_it_was_back(
+    measured,
+):
+    (case,) = measured("--events", "2000", "--case", "restart")
     assert (case["deliveries"], case["lost"], case["may_repeat"]) == (100, 0, True)
     assert case["restart_s"]["median"] > 0
 
@@ -124,7 +133,7 @@ def serves(process):
 def at_work(tmp_path):
     """A measurement whose server and sink run, and these processes."""
     # Before its server it measures the floor, of three requests for each event.
-    command = [sys.executable, "-m", "hooktui", "bench", "--rounds", "1000", "--events", "1000"]
+    command = [sys.executable, "-m", "hooktui", "bench", "--rounds", "1000", "--events", "100"]
     command += ["--case", "one-hook"]
     running = psutil.Popen(
         command, env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.DEVNULL
