@@ -12,9 +12,16 @@ from pathlib import Path
 import pytest
 
 from hooktui.client.address import ServerAddress
-from hooktui.client.calls import create_replay, get_replay, send_event
+from hooktui.client.calls import (
+    create_replay,
+    get_delivery,
+    get_replay,
+    list_deliveries,
+    send_event,
+)
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import DiskFull
+from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.replays import ReplaySelection
 from tests.support.disks import small_disk
 from tests.support.installation import Installation
@@ -87,17 +94,30 @@ def accepted_again(client: PlainClient) -> str:
     return found
 
 
+def deliveries(client: PlainClient, q: str | None = None) -> list[Delivery]:
+    """Return all deliveries that fit a filter; in one page, or the test has made too many."""
+    page = client.call(list_deliveries(1, q=q, limit=500))
+    assert page.next is None
+    return page.data
+
+
+def statuses(client: PlainClient) -> set[str]:
+    return {one.status for one in deliveries(client)}
+
+
 def received(receiver: Receiver) -> list[str]:
     return [one.headers["webhook-id"] for one in list(receiver.requests)]
 
 
-def wait_for_all(accepted: list[str], receiver: Receiver, home: Installation) -> None:
+def wait_for_all(
+    accepted: list[str], receiver: Receiver, client: PlainClient, home: Installation
+) -> None:
     """Wait until all events have arrived; a failure says what became of the others."""
     try:
         wait_for(lambda: len(received(receiver)) >= len(accepted), 30, "all arrive")
     except AssertionError as error:
         missing = set(accepted) - set(received(receiver))
-        left = [one for one in home.deliveries("--all") if one["event"] in missing]
+        left = [one for one in deliveries(client) if one.event in missing]
         error.add_note(f"missing: {left}\n{home.log.read_text()[-2000:]}")
         raise
 
@@ -110,8 +130,8 @@ def test_a_server_refuses_before_its_disk_is_full_and_a_purge_lets_it_go_on(
     assert len(accepted) > 20
     assert free_bytes(disk) > RESERVE_MB * MIB // 4, "there is room left to tidy in"
     # What was accepted is sent and its results are stored, full or not.
-    wait_for_all(accepted, receiver, home)
-    wait_for(lambda: {one["status"] for one in home.deliveries("--all")} == {"delivered"})
+    wait_for_all(accepted, receiver, client, home)
+    wait_for(lambda: statuses(client) == {"delivered"})
 
     def refused() -> subprocess.CompletedProcess[bytes] | None:
         # A checkpoint may have given back what a few more need.
@@ -126,8 +146,8 @@ def test_a_server_refuses_before_its_disk_is_full_and_a_purge_lets_it_go_on(
     assert run is not None
     assert run.returncode == 1
     assert b"hooktui purge" in run.stderr
-    wait_for_all(accepted, receiver, home)
-    wait_for(lambda: {one["status"] for one in home.deliveries("--all")} == {"delivered"})
+    wait_for_all(accepted, receiver, client, home)
+    wait_for(lambda: statuses(client) == {"delivered"})
     gone = home.json("purge", "--older-than", "0s", "--yes")
     assert gone["events"] == len(accepted)
     wal = home.home / "hooktui.db-wal"
@@ -135,7 +155,7 @@ def test_a_server_refuses_before_its_disk_is_full_and_a_purge_lets_it_go_on(
     accepted.append(accepted_again(client))
     accepted += offer_until_refused(client)
     assert len(accepted) > 40, "what the purge made free is used again"
-    wait_for_all(accepted, receiver, home)
+    wait_for_all(accepted, receiver, client, home)
     assert sorted(received(receiver)) == sorted(accepted), "none lost, none twice"
     assert "failed" not in home.log.read_text()
 
@@ -156,10 +176,10 @@ def test_a_disk_that_somebody_else_fills_to_the_last_byte_costs_nothing_but_time
     assert home.run("status").returncode == 0, "it answers all the same"
     filler.unlink()
     accepted.append(accepted_again(client))
-    wait_for(lambda: {one["status"] for one in home.deliveries("--all")} == {"delivered"}, 30)
+    wait_for(lambda: statuses(client) == {"delivered"}, 30)
     assert sorted(received(receiver)) == sorted(accepted), "none lost, none twice"
-    shown = [home.json("deliveries", "show", one["id"]) for one in home.deliveries()]
-    assert {len(one["attempts"]) for one in shown} == {1}
+    shown = [client.call(get_delivery(one.id)) for one in deliveries(client)]
+    assert {len(one.attempts) for one in shown} == {1}
 
 
 def test_a_full_disk_costs_no_alert_and_no_delivery_of_a_replay(
@@ -170,7 +190,7 @@ def test_a_full_disk_costs_no_alert_and_no_delivery_of_a_replay(
     home.create_hook(receiver.url_of("/alerts"), events=",".join(types))
     receiver.script["/in"] = [404] * 30
     lost = [client.call(send_event(1, "job.failed", b"{}")).id for _ in range(30)]
-    wait_for(lambda: len(home.deliveries("status:failed")) == 30)
+    wait_for(lambda: len(deliveries(client, "status:failed")) == 30)
     selection = ReplaySelection(hooks=(hook,))
     replay = client.call(create_replay(1, selection, rate_per_s=10, max_deliveries=30)).id
     wait_for(lambda: len(receiver.requests_to("/in")) > 35, what="the replay sends")
@@ -185,9 +205,9 @@ def test_a_full_disk_costs_no_alert_and_no_delivery_of_a_replay(
     wait_for(lambda: client.call(get_replay(replay)).hooks[0].waits_for == "disk")
     filler.unlink()
     wait_for(lambda: client.call(get_replay(replay)).state == "finished", 60, "the replay ends")
-    sent = home.deliveries("--all", f"replay:{replay}")
-    assert sorted(one["event"] for one in sent) == sorted(lost), "each dead letter once"
-    assert Counter(one["status"] for one in sent) == {"delivered": 29, "failed": 1}
+    sent = deliveries(client, f"replay:{replay}")
+    assert sorted(one.event for one in sent) == sorted(lost), "each dead letter once"
+    assert Counter(one.status for one in sent) == {"delivered": 29, "failed": 1}
     arrived = Counter(one.headers["webhook-id"] for one in receiver.requests_to("/in"))
     assert arrived == dict.fromkeys(lost, 2), "none lost, none twice"
     wait_for(lambda: len(receiver.requests_to("/alerts")) == 2, what="the alerts")
