@@ -11,13 +11,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import hooktui
 from hooktui.client.address import ServerAddress
 from hooktui.client.calls import healthy
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import SystemPaths, system_paths
 from tests.support.waiting import wait_for
+from tests.system.machine_commands import run_command
+from tests.system.opened import opened
 
 OTHER_UID = 54321
 """A user of nobody's: only root can become it."""
@@ -36,50 +37,6 @@ paths.SYSTEM = paths.system_paths(Path(root))
 from hooktui.cli.main import main
 sys.exit(main())
 """
-_OPEN = """
-set -e
-staged=$(mktemp -d)
-count=0
-for path in $NEEDED; do
-  mkdir "$staged/$count"; mount --bind "$path" "$staged/$count"; count=$((count + 1))
-done
-for path in $CLOSED; do mount -t tmpfs -o mode=755 none "$path"; done
-count=0
-for path in $NEEDED; do
-  mkdir -p "$path"; mount --move "$staged/$count" "$path"; rmdir "$staged/$count"
-  count=$((count + 1))
-done
-rmdir "$staged"
-exec "$@"
-"""
-
-
-def opened(command: list[str]) -> list[str]:
-    """Return a command that other users can go on with, where interpreter or checkout are private.
-
-    In a mount namespace of its own each folder that is closed to others is replaced by an open one
-    that holds what the program needs.
-    """
-    checkout = Path(hooktui.__file__).parents[1]
-    paths = [Path(one).resolve() for one in (sys.base_prefix, sys.prefix, checkout)]
-    closed = {path: _closed_above(path) for path in paths}
-    needed = [one for one in paths if closed[one] and not any(
-        one != other and one.is_relative_to(other) and closed[other] for other in paths
-    )]  # fmt: skip
-    if not needed or os.geteuid() != 0:
-        return command
-    folders = {str(closed[one]) for one in needed}
-    names = {"NEEDED": " ".join(map(str, needed)), "CLOSED": " ".join(sorted(folders))}
-    environ = [f"{name}={value}" for name, value in names.items()]
-    return ["unshare", "-m", "env", *environ, "sh", "-c", _OPEN, "sh", *command]
-
-
-def _closed_above(path: Path) -> Path | None:
-    """Return the topmost folder on the way to a path that others cannot search."""
-    for folder in reversed([path, *path.parents]):
-        if not folder.stat().st_mode & 0o001:
-            return folder
-    return None
 
 
 @dataclass
@@ -106,15 +63,8 @@ class Machine:
         self, *arguments: str, uid: int | None = None, **environ: str
     ) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
-        result = subprocess.run(
-            self.command(*arguments, uid=uid),
-            env=self.environ | environ,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        user = os.geteuid() if uid is None else uid
+        result = run_command(self.root, user, self.environ | environ, list(arguments))
         assert "Traceback" not in result.stderr, result.stderr
         return result
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.installed import OTHER_UID, Machine, opened
+from tests.system.installed import OTHER_UID, Machine
+from tests.system.opened import opened
 
 SOMEBODY = OTHER_UID + 1
 
