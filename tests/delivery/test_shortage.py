@@ -76,8 +76,11 @@ async def noted(running: RunningEngine, condition: Condition, count: int = 1):
 
 
 def ours(caplog) -> list[logging.LogRecord]:
-    """Return what hooktui logged; the receivers are in this process, and lack files, too."""
-    return [one for one in caplog.records if one.name.startswith("hooktui")]
+    """Return what the engine logged.
+
+    The receivers are in this process, and lack files, too; and the store logs a slow transaction.
+    """
+    return [one for one in caplog.records if one.name.startswith("hooktui.delivery")]
 
 
 async def untouched(running: RunningEngine, hook: int, caplog) -> None:
