@@ -19,6 +19,7 @@ from hooktui.store.sqlite.store import SqliteStore
 from tests.delivery.receivers import Receivers
 from tests.delivery.running_engine import RunningEngine
 from tests.support.clocks import RunningClock
+from tests.support.stores import lay_new_database
 
 LOOPBACK = parse_networks("127.0.0.0/8, ::1")
 # Short, so that a hang is seen in a fraction of a second; the relations are the real ones.
@@ -117,6 +118,7 @@ def clock() -> RunningClock:
 
 @pytest.fixture
 async def running(tmp_path: Path, clock: RunningClock) -> AsyncIterator[RunningEngine]:
+    lay_new_database(tmp_path)
     store = await SqliteStore.open(
         tmp_path / "hooktui.db",
         key_file=tmp_path / "hooktui.key",

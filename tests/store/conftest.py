@@ -13,7 +13,7 @@ from hooktui.store.sqlite.store import SqliteStore
 from tests.store.servers import Servers
 from tests.support.clocks import Clock
 from tests.support.postgres import PostgresServer, database
-from tests.support.stores import open_in
+from tests.support.stores import lay_new_database, open_in
 
 _ROOT = Path(__file__).parents[2]
 
@@ -29,6 +29,7 @@ async def run_python(script: str, home: Path) -> tuple[int | None, str]:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    lay_new_database(tmp_path)
     one = await open_in(tmp_path)
     yield one
     await one.close()

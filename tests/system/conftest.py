@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.installation import Installation
 from tests.support.receivers import Receiver, receiving
+from tests.support.stores import lay_new_database
 
 
 @pytest.fixture
@@ -32,6 +33,7 @@ def idle_home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instal
 
 @pytest.fixture
 def home(idle_home: Installation) -> Installation:
-    """An installation whose server runs."""
+    """An installation whose server runs; the server has not made the database."""
+    lay_new_database(idle_home.home)
     idle_home.start()
     return idle_home
