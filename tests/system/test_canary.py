@@ -19,7 +19,7 @@ import asyncpg
 import pytest
 
 from hooktui import failpoints
-from tests.support.installation import Installation
+from tests.support.installation import Installation, LocalInstallation
 from tests.support.postgres import running
 from tests.support.receivers import receiving
 from tests.support.waiting import wait_for
@@ -68,7 +68,7 @@ LEFT = b"\x1b[?1049l"
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def planted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Planted]:
-    home = Installation(tmp_path / "home")
+    home = LocalInstallation(tmp_path / "home")
     home.home.mkdir(mode=0o700)
     canaries = Canaries()
     password = canaries.plant("database password", "dbpw" + secrets.token_hex(12))
