@@ -92,7 +92,12 @@ def test_an_alert_whose_look_was_killed_ends_once(
             page = client.call(list_alerts(1, state="resolved", kind="delivery.gave_up"))
             return [alert.resolution for alert in page.data] == ["cleared"]
 
-    wait_for(resolved, A_LOOK_S, "the look after the restart")
+    wait_for(
+        lambda: len(receiver.requests_to("/alerts")) == len(types),
+        A_LOOK_S,
+        "the look after the restart",
+    )
+    wait_for(resolved, what="the alert is resolved")
     assert server.settle(10)
     told = [request.headers["X-Hook-Event"] for request in receiver.requests_to("/alerts")]
     assert told == types
