@@ -18,7 +18,8 @@ from tests.support.installation import Installation
 from tests.support.postgres import database
 from tests.support.stores import emit, make_hook, open_in
 
-KILLS = 8
+KILLS = [4, pytest.param(20, marks=[pytest.mark.soak, pytest.mark.timeout(600)])]
+"""tests/store/test_restore.py has a kill at each of the points between two steps."""
 
 
 def events_in(database: Path) -> frozenset[int]:
@@ -45,8 +46,9 @@ def kill_after(home: Installation, seconds: float, *arguments: str) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kills", KILLS)
 async def test_a_restore_killed_at_random_leaves_the_old_or_the_new(
-    idle_home: Installation,
+    idle_home: Installation, kills: int
 ) -> None:
     folder, backup = idle_home.home, idle_home.home.parent / "copy.db"
     store = await open_in(folder)
@@ -56,7 +58,7 @@ async def test_a_restore_killed_at_random_leaves_the_old_or_the_new(
     await emit(store, 4000)
     await store.close()
     copied, everything = events_in(backup), events_in(folder / "hooktui.db")
-    for _ in range(KILLS):
+    for _ in range(kills):
         kill_after(idle_home, random.uniform(0.4, 1.6), "restore", str(backup))
         await (await open_in(folder)).close()  # a start
         found = events_in(folder / "hooktui.db")
@@ -75,7 +77,10 @@ async def test_a_restore_killed_at_random_leaves_the_old_or_the_new(
 
 
 @pytest.mark.slow
-async def test_a_move_killed_at_random_is_none_or_all(idle_home: Installation, postgres) -> None:
+@pytest.mark.parametrize("kills", KILLS)
+async def test_a_move_killed_at_random_is_none_or_all(
+    idle_home: Installation, postgres, kills: int
+) -> None:
     folder = idle_home.home
     store = await open_in(folder)
     await make_hook(store)
@@ -83,7 +88,7 @@ async def test_a_move_killed_at_random_is_none_or_all(idle_home: Installation, p
     await store.close()
     everything = events_in(folder / "hooktui.db")
     async with database(postgres) as url:
-        for _ in range(KILLS):
+        for _ in range(kills):
             ended = kill_after(idle_home, random.uniform(0.5, 2.5), "move", "--to", url)
             there = await moved_events(url)
             assert there in (frozenset(), everything)
