@@ -221,6 +221,8 @@ def _fork_orphan() -> int | None:
 
 
 def _import_all() -> None:
+    import alembic.command  # noqa: F401 - imported late by a server with a new database
+
     import hooktui
 
     for module in pkgutil.walk_packages(hooktui.__path__, "hooktui."):
