@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -45,6 +47,13 @@ def kill_after(home: Installation, seconds: float, *arguments: str) -> bool:
     return True
 
 
+def seconds_of(home: Installation, *arguments: str) -> float:
+    """Run a command; return how long it took."""
+    begun_s = time.monotonic()
+    home.ok(*arguments)
+    return time.monotonic() - begun_s
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", KILLS)
 async def test_a_restore_killed_at_random_leaves_the_old_or_the_new(
@@ -58,8 +67,16 @@ async def test_a_restore_killed_at_random_leaves_the_old_or_the_new(
     await emit(store, 4000)
     await store.close()
     copied, everything = events_in(backup), events_in(folder / "hooktui.db")
-    for _ in range(kills):
-        kill_after(idle_home, random.uniform(0.4, 1.6), "restore", str(backup))
+    other = Installation(folder.parent / "other")
+    shutil.copytree(folder, other.home)
+    took_s = seconds_of(other, "restore", str(backup))
+    killed = 0
+    while killed < kills:
+        after_s = random.uniform(0, took_s)
+        if kill_after(idle_home, after_s, "restore", str(backup)):
+            took_s = min(took_s, after_s)
+        else:
+            killed += 1
         await (await open_in(folder)).close()  # a start
         found = events_in(folder / "hooktui.db")
         kept = [one for one in folder.glob("hooktui.db.before-*") if one.suffix != "-wal"]
@@ -87,9 +104,12 @@ async def test_a_move_killed_at_random_is_none_or_all(
     await emit(store, 8000)
     await store.close()
     everything = events_in(folder / "hooktui.db")
-    async with database(postgres) as url:
+    other = Installation(folder.parent / "other")
+    shutil.copytree(folder, other.home)
+    async with database(postgres) as url, database(postgres) as other_url:
+        took_s = seconds_of(other, "move", "--to", other_url)
         for _ in range(kills):
-            ended = kill_after(idle_home, random.uniform(0.5, 2.5), "move", "--to", url)
+            ended = kill_after(idle_home, random.uniform(0, took_s), "move", "--to", url)
             there = await moved_events(url)
             assert there in (frozenset(), everything)
             assert mark_of(folder / "hooktui.db").exists() or not there
