@@ -151,13 +151,7 @@ COMMANDS: Final = (
     Command(
         "mark", "space", "mark", "Mark or unmark the line; tick a box in a form", shown="Space"
     ),
-    Command(
-        "mark_all",
-        "ctrl+a",
-        "mark all",
-        "Mark all loaded rows, then all rows",
-        shown="^a",
-    ),
+    Command("mark_all", "ctrl+a", "mark all", "Mark all loaded rows, then all rows", shown="^a"),
     Command("new", "n", "new", "New hook", _ADMIN),
     Command("edit", "e", "edit", "Edit the hook", _ADMIN),
     Command("delete", "d", "delete", "Delete the hook; asks first", _ADMIN),

@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from hooktui.client import calls
 from hooktui.console.deliveries.tabs import DELIVERY_TABS
 from hooktui.console.deliveries.text import moment
-from hooktui.console.deliveries.undelivered_text import (
-    group_columns,
-    group_name,
-    totals_words,
-)
+from hooktui.console.deliveries.undelivered_text import group_columns, group_name, totals_words
 from hooktui.console.frame.alert_actions import AlertActions
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.list_screen import ListScreen
@@ -163,10 +159,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         selection = ReplaySelection(hooks=(group.hook,), mode="failed", cause=group.cause)
         if group.cause == SKIPPED:
             selection = ReplaySelection(
-                hooks=(group.hook,),
-                mode="never-sent",
-                since=group.oldest_at,
-                until=group.newest_at,
+                hooks=(group.hook,), mode="never-sent", since=group.oldest_at, until=group.newest_at
             )
         self.shell.navigation.open_replay_form(selection)
 

@@ -111,11 +111,7 @@ class HookScreen(ConsoleScreen):
             self.matching,
             self.tabs,
             DeliveryActions(
-                self,
-                self.selected_deliveries,
-                bulk,
-                settled=self._settled,
-                matching=self.matching,
+                self, self.selected_deliveries, bulk, settled=self._settled, matching=self.matching
             ),
             self.rows,
             self.filter,

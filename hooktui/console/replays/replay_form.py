@@ -18,13 +18,7 @@ from hooktui.client import calls
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
-from hooktui.console.replays.form_values import (
-    FIELDS,
-    MODES,
-    ReplayValues,
-    read_values,
-    values_of,
-)
+from hooktui.console.replays.form_values import FIELDS, MODES, ReplayValues, read_values, values_of
 from hooktui.console.replays.replay_text import plan_lines
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.chrome import Lines

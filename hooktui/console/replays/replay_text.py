@@ -12,13 +12,7 @@ from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.text import counted
-from hooktui.domain.wire.replays import (
-    PlannedSkip,
-    Replay,
-    ReplayHook,
-    ReplayPlan,
-    ReplaySelection,
-)
+from hooktui.domain.wire.replays import PlannedSkip, Replay, ReplayHook, ReplayPlan, ReplaySelection
 
 RUNNING, PAUSED = "running", "paused"
 
@@ -53,10 +47,7 @@ def share(replay: Replay) -> float | None:
 def bar(done: float | None, glyphs: Glyphs, width: int = BAR) -> StyledLine:
     """Return a bar of a share; only its frame while the share is not known."""
     cells = 0 if done is None else int(done * width)
-    return (
-        (glyphs.bar_waiting * cells, "accent"),
-        (glyphs.dot * (width - cells), "quiet"),
-    )
+    return ((glyphs.bar_waiting * cells, "accent"), (glyphs.dot * (width - cells), "quiet"))
 
 
 def percent(done: float | None) -> str:
