@@ -195,7 +195,7 @@ class _Collected:
 
         Return the last one that was tested, if the page is full before the end of the lines.
         """
-        changes = list(_objects(self.conn, lines))
+        changes = list(_objects(self.conn, lines)) if lines else []
         steps: Iterable[tuple[FeedItem, bool] | None] = ((item, True) for item in changes)
         if self.feed_filter is not None:
             steps = self.feed_filter(self.conn, changes)
