@@ -217,7 +217,7 @@ async def check_account(service: Service, account: AccountId) -> None:
     Raises:
         NotFound: it does not.
     """
-    await service.store.read(queries.get_account, account)
+    await service.store.read(queries.account_row, account)
 
 
 async def read_in(
@@ -235,7 +235,7 @@ async def read_in(
     """
 
     def run(connection: Connection) -> R:
-        queries.get_account(connection, account)
+        queries.account_row(connection, account)
         return query(connection, *args, **kwargs)
 
     return await service.store.read(run)

@@ -14,7 +14,7 @@ from hooktui.domain.errors import Conflict, NotFound
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.roles import Actor, Role
 from hooktui.domain.wire.access import Account, Token
-from hooktui.store.queries.access import account_of, get_account, token_of
+from hooktui.store.queries.access import account_of, account_row, token_of
 from hooktui.store.tables import TOKEN, AccountRow, TokenRow, in_account
 from hooktui.store.tx import Tx
 
@@ -53,7 +53,7 @@ def create_token(
         NotFound: there is no such account.
     """
     if account is not None:
-        get_account(tx.conn, account)
+        account_row(tx.conn, account)
     with tx.session() as session:
         row = TokenRow(
             name=name,

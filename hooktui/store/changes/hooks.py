@@ -20,7 +20,7 @@ from hooktui.store.changes.alerts import hook_was_deleted, hook_was_edited
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.changes.secrets import add_secret, forget_secrets
 from hooktui.store.feed_items import HookEdit, hook_item
-from hooktui.store.queries.access import get_account
+from hooktui.store.queries.access import account_row
 from hooktui.store.queries.hooks import find_hook, get_hook, next_due
 from hooktui.store.tables import HOOK_STATE, HookRow, HookStateRow
 from hooktui.store.tx import Tx
@@ -34,7 +34,7 @@ def create_hook(
     Raises:
         NotFound: there is no such account.
     """
-    get_account(tx.conn, account)
+    account_row(tx.conn, account)
     with tx.session() as session:
         row = HookRow(
             **hook_rows.columns_of(settings),

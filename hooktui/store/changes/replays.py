@@ -34,7 +34,7 @@ from hooktui.store.audit import SERVER
 from hooktui.store.changes.alerts import replay_continued, replay_finished, replay_paused
 from hooktui.store.changes.deliveries import cancel_pending
 from hooktui.store.feed_items import replay_item
-from hooktui.store.queries.access import get_account
+from hooktui.store.queries.access import account_row
 from hooktui.store.queries.hooks import no_hook
 from hooktui.store.queries.replay_candidates import first_cursor
 from hooktui.store.queries.replays import (
@@ -92,7 +92,7 @@ def create_replay(
         Conflict: a hook has an unfinished replay, all hooks are disabled, nothing is selected, or
             there are too many unfinished replays.
     """
-    get_account(tx.conn, account)
+    account_row(tx.conn, account)
     known = _by_key(tx, account, key, body_sha256)
     if known is not None:
         return get_replay(tx.conn, account, known), False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hooktui.store.audit import KnownEntry, check_chain
 from hooktui.store.queries.access import (
     TokenRecord,
+    account_row,
     get_account,
     list_accounts,
     list_tokens,
@@ -59,6 +60,7 @@ __all__ = [
     "RunningReplay",
     "TokenRecord",
     "UndeliveredQuery",
+    "account_row",
     "alert_counts",
     "alert_path",
     "alerts_by_type",

@@ -53,10 +53,19 @@ def get_account(conn: Connection, account: AccountId) -> Account:
     Raises:
         NotFound: there is none with this id.
     """
+    return _counted(conn, [account_row(conn, account)])[0]
+
+
+def account_row(conn: Connection, account: AccountId) -> AccountRow:
+    """Return the row of an account, without the counters, to check that the account exists.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
     row = conn.execute(select(ACCOUNT).where(ACCOUNT.c.id == account)).first()
     if row is None:
         raise NotFound(f"there is no account {account}; see: hooktui accounts list")
-    return _counted(conn, [_account_row(*row)])[0]
+    return _account_row(*row)
 
 
 def list_tokens(conn: Connection, account: AccountId | None, page: PageRequest) -> Page[Token]:
