@@ -70,6 +70,12 @@ async def on_event_at_size_of_app(screen: Screen[Any], event: events.Event) -> N
     if isinstance(event, events.Resize):
         size = screen.app.size
         event = events.Resize(size, size, pixel_size=event.pixel_size)
+    elif isinstance(event, events.Compose):  # later, its classes would style each widget again
+        named = screen.app.HORIZONTAL_BREAKPOINTS, screen.app.VERTICAL_BREAKPOINTS
+        for length, breakpoints in zip(screen.app.size, named, strict=True):
+            screen.add_class(*screen._get_breakpoint_classes(length, breakpoints or []))
+    elif isinstance(event, events.ScreenResume):
+        event.refresh_styles = False  # a new screen has them already, an old one gets each change
     await Screen.on_event(screen, event)
 
 
