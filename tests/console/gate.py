@@ -14,8 +14,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
-
 FEED = "GET /v1/feed"
 
 
@@ -72,10 +70,8 @@ class Gate:
         self.asked: list[Asked] = []
         self._rules: list[tuple[re.Pattern[str], Spoil]] = []
         self._held: list[Held] = []
-        self._http = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=str(upstream), verify=False),
-            base_url="http://localhost", timeout=None,
-        )  # fmt: skip
+        self._upstream = upstream
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,7 +101,8 @@ class Gate:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._http.aclose()
+        for _, writer in self._idle:
+            writer.close()
 
     def spoil(self, call: str, how: Spoil) -> None:
         """Answer badly from now on what fits a pattern, such as ``POST .*/ping``."""
@@ -200,11 +197,21 @@ class Gate:
         return True
 
     async def _pass_on(self, asked: Asked, target: str) -> bytes:
-        headers = {k: v for k, v in asked.headers.items() if k not in ("host", "connection")}
-        method = asked.call.partition(" ")[0]
-        answer = await self._http.request(method, target, headers=headers, content=asked.body)
-        kept = [(k, v) for k, v in answer.headers.items() if k not in _OURS]
-        return _answer(answer.status_code, kept, answer.content)
+        while self._idle and self._idle[-1][0].at_eof():
+            self._idle.pop()[1].close()
+        reader, writer = (
+            self._idle.pop() if self._idle else await asyncio.open_unix_connection(self._upstream)
+        )
+        first = f"{asked.call.partition(' ')[0]} {target} HTTP/1.1"
+        kept = (one for one in asked.headers.items() if one[0] not in ("host", "connection"))
+        try:
+            writer.write(_head(first, [("host", "localhost"), *kept]) + asked.body)
+            status, headers, body = await _read_answer(reader)
+        except BaseException:
+            writer.transport.abort()
+            raise
+        self._idle.append((reader, writer))
+        return _answer(status, [(k, v) for k, v in headers.items() if k not in _OURS], body)
 
 
 _JSON = [("content-type", "application/json")]
@@ -212,20 +219,39 @@ _OURS = ("transfer-encoding", "content-length", "connection", "content-encoding"
 
 
 async def _read(reader: asyncio.StreamReader) -> tuple[Asked, str]:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    method, target, _ = head[0].split(" ")
-    lines = (line.partition(":") for line in head[1:] if line)
-    headers = {name.strip().lower(): value.strip() for name, _, value in lines}
+    (method, target, _), headers = await _read_head(reader)
     body = await reader.readexactly(int(headers.get("content-length", 0)))
     path, _, query = target.partition("?")
     return Asked(f"{method} {path}", query, headers, body), target
 
 
+async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
+    (_, status, _), headers = await _read_head(reader)
+    if headers.get("transfer-encoding") != "chunked":
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        return int(status), headers, body
+    parts = []
+    while size := int(await reader.readline(), 16):
+        parts.append(await reader.readexactly(size))
+        await reader.readline()
+    await reader.readline()
+    return int(status), headers, b"".join(parts)
+
+
+async def _read_head(reader: asyncio.StreamReader) -> tuple[list[str], dict[str, str]]:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    lines = (line.partition(":") for line in head[1:] if line)
+    return head[0].split(" ", 2), {name.strip().lower(): value.strip() for name, _, value in lines}
+
+
+def _head(first: str, headers: list[tuple[str, str]]) -> bytes:
+    lines = [first, *(f"{name}: {value}" for name, value in headers)]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
 def _answer(status: int, headers: list[tuple[str, str]], body: bytes) -> bytes:
-    lines = [f"HTTP/1.1 {status} So", *(f"{name}: {value}" for name, value in headers)]
-    if status != 204:
-        lines.append(f"content-length: {len(body)}")
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+    length = [] if status == 204 else [("content-length", str(len(body)))]
+    return _head(f"HTTP/1.1 {status} So", [*headers, *length]) + body
 
 
 # -- ways to answer badly
