@@ -106,13 +106,14 @@ class Scene:
             self.receiver.url, name="billing", retry_schedule_s=[HOUR_S, HOUR_S]
         )
         self.receiver.status = 500
+        self.receiver.requests.clear()
         self.client.emit("job.failed", b'{"id":7,"name":"seven"}')
-        wait_for(lambda: self._latest().next_attempt_at and self._latest().attempts)
-        self.waiting = self._latest()
+        self.receiver.wait_for(1)
+        self.waiting = wait_for(lambda: self._latest(lambda one: one.next_attempt_at))
         self.receiver.status = 200
         self.client.emit("job.failed", b'{"id":8,"name":"eight"}')
-        wait_for(lambda: self._latest().status == "delivered")
-        self.delivered = self._latest()
+        self.receiver.wait_for(2)
+        self.delivered = wait_for(lambda: self._latest(lambda one: one.status == "delivered"))
         self.receiver.requests.clear()
 
     def try_again(self) -> None:
@@ -120,8 +121,9 @@ class Scene:
         self.ask(calls.resend_delivery(self.waiting.id))
         wait_for(lambda: self.ask(calls.get_delivery(self.waiting.id)).attempts[1:])
 
-    def _latest(self) -> Delivery:
-        return self.deliveries()[0]
+    def _latest(self, is_so: Callable[[Delivery], object]) -> Delivery | None:
+        newest = self.deliveries()[0]
+        return newest if newest.attempts and is_so(newest) else None
 
     # -- how things stand at the server, past console and gate
 
