@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 from textual import _wait
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
@@ -31,6 +33,20 @@ ROOT = Path(__file__).parents[2]
 
 # The pilot waits until the console is idle, after each key: look whether it is more often.
 _wait.SLEEP_GRANULARITY, _wait.SLEEP_IDLE = 0.01, 0.0005
+
+_parse = Stylesheet._parse_rules
+_parsed: dict[Hashable, list[RuleSet]] = {}
+
+
+def _parse_once(self: Stylesheet, *source: Hashable, **more: Hashable) -> list[RuleSet]:
+    """Parse a style sheet, unless an earlier console of this process had it in the same theme."""
+    key = (tuple(self._variables.items()), source, tuple(more.items()))
+    if key not in _parsed:
+        _parsed[key] = _parse(self, *source, **more)  # type: ignore[arg-type]
+    return _parsed[key]
+
+
+Stylesheet._parse_rules = _parse_once  # type: ignore[method-assign,assignment]
 
 
 @pytest.fixture
