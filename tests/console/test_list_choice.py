@@ -105,6 +105,20 @@ async def test_a_burst_of_new_rows_before_it_does_not_take_the_cursor_from_its_r
 
 
 # Red when a command acts on the list before while the one that was asked for is on its way.
+async def test_before_its_first_rows_a_list_is_loading_and_not_empty():
+    source, reasons = Rows(50), []
+    app, page = ListApp(source), source.page
+
+    async def asked(wanted) -> Page[Row]:
+        reasons.append(app.query_one(WindowedList).stale_reason)
+        return await page(wanted)
+
+    source.page = asked  # type: ignore[method-assign]
+    async with app.run_test(size=SIZE) as pilot:
+        assert (await settled(pilot)).stale_reason is None
+        assert reasons[0] == "loading"
+
+
 @pytest.mark.parametrize("load", ["filter", "sort"])
 async def test_while_another_list_is_on_its_way_nothing_is_chosen(load: str):
     source = Rows(50)

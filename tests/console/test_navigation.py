@@ -111,6 +111,7 @@ async def test_help_lists_what_is_typed_and_types_the_chosen_one(open_console, m
 async def test_help_keeps_its_last_lines_when_the_terminal_shrinks(open_console):
     """Red when the height of the list is the one that fitted when it was opened."""
     async with open_console(size=(100, 50)) as console:
+        await console.until(lambda: console.app.screen.rows.listing.loaded)
         await console.press("?")
         await console.shows("Enter runs one", "cursor; n makes one", "Undo the last")
         for height in (24, 15, 40):

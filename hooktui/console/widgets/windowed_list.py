@@ -142,7 +142,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         """Why a command must not act on the row under the cursor; None: it may."""
         row = self.cursor_row
         if self._arrived < self._asked:
-            return "loading" if self.loaded else None
+            return "loading"
         if row is None:
             return "hidden" if self.window.total else None
         if self.choice.row not in (None, self.row_id(row)):
