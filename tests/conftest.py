@@ -78,8 +78,8 @@ fork_server.install()
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Start two workers for each core: a good half of the time a test waits for a process."""
-    return 2 * len(os.sched_getaffinity(0))
+    """Start three workers for each core: most of the time a test waits for a process."""
+    return 3 * len(os.sched_getaffinity(0))
 
 
 _TESTS = Path(__file__).parent
