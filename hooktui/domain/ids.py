@@ -27,6 +27,7 @@ _VALUES |= dict.fromkeys("iIlL", 1) | dict.fromkeys("oO", 0)
 _LENGTH = 13
 _COUNTER_BITS, _SERVER_BITS = 12, 9
 _LAST_MS = (1 << 42) - 1
+_AHEAD_MS = 60_000
 MAX_SERVER_NUMBER = (1 << _SERVER_BITS) - 1
 # Two characters at a time: encoding is on the hot path.
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
@@ -80,6 +81,11 @@ def floor_at(ms: int) -> int:
     Times out of range give the first or last id, which a database can store.
     """
     return min(max(ms, 0), _LAST_MS) << (_COUNTER_BITS + _SERVER_BITS)
+
+
+def ceiling_at(ms: int) -> int:
+    """Return an id after all that were created up to a time: ids may be ahead of the clock."""
+    return floor_at(ms + _AHEAD_MS)
 
 
 def encode(prefix: Prefix, identity: int) -> str:

@@ -21,7 +21,7 @@ from hooktui.domain.filters.parser import (
     parse_event_filter,
 )
 from hooktui.domain.filters.terms import AbsoluteTime, Value
-from hooktui.domain.ids import HookId, floor_at
+from hooktui.domain.ids import HookId, ceiling_at, floor_at
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.replays import (
     PlannedHook,
@@ -49,7 +49,6 @@ FAILED_IN_A_ROW: Final = f"{FAILURES_IN_A_ROW} attempts in a row failed"
 ABANDONED: Final = "no server ran it for an hour"
 HOOK_DELETED: Final = "hook deleted"
 
-_AHEAD_MS: Final = 60_000
 _OWN_EVENTS: Final = "hooktui."
 """The group of the events that hooktui itself makes; only mode ``failed`` selects them."""
 _OPEN: Final = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
@@ -150,8 +149,8 @@ class PairSelection:
 
     @property
     def last_event(self) -> int:
-        """An id after all events in its range: ids may be ahead of the clock."""
-        return floor_at(self.until_ms + _AHEAD_MS)
+        """An id after all events in its range."""
+        return ceiling_at(self.until_ms)
 
     @property
     def parsed_filter(self) -> Filter | None:

@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from hooktui.domain.clock import now_ms
+from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import ErrorClass, Trigger
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import parse
@@ -433,6 +433,18 @@ async def test_events_are_found_up_to_a_time(opened: Opened) -> None:
     page = PageRequest()
     found = await store.read(queries.list_events, DEFAULT, page, None, "until:2027-01-15T08:00:59Z")
     assert [event.type for event in found.data] == ["job.failed"]
+
+
+# Red when the time in an id counts: it is later than that of the event if the machine is busy, or
+# its clock was set back.
+async def test_an_event_is_found_up_to_its_time_however_far_its_id_is_ahead(opened: Opened) -> None:
+    store, clock = opened.store, opened.clock
+    await emit(store)
+    clock.jump(-30)
+    await emit(store, event_type="job.started")
+    page, until = PageRequest(), f"until:{to_rfc3339(clock.now_ms() + 1)}"
+    found = await store.read(queries.list_events, DEFAULT, page, None, until)
+    assert [event.type for event in found.data] == ["job.started"]
 
 
 async def test_an_event_tells_how_its_deliveries_stand(opened: Opened) -> None:

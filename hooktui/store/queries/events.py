@@ -21,7 +21,7 @@ from hooktui.domain.filters.parser import (
     Subject,
     parse,
 )
-from hooktui.domain.ids import AccountId, EventId, encode, floor_at
+from hooktui.domain.ids import AccountId, EventId, ceiling_at, encode, floor_at
 from hooktui.domain.wire.events import Event, EventCounts, EventDetail, Skip
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries.deliveries import deliveries_of_event
@@ -72,7 +72,7 @@ def list_events(
         rows, walk = rows.where(EVENT.c.id >= oldest), walk.where(EVENT.c.id >= oldest)
         newest = _until_ms(query)
         if newest is not None:
-            before = EVENT.c.id < floor_at(newest + 1)
+            before = EVENT.c.id < ceiling_at(newest)
             rows, walk = rows.where(before), walk.where(before)
         if any(term.key in (FilterKey.DATA, FilterKey.WORD) for term in query.terms):
             rows = rows.add_columns(EVENT.c.body)
