@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import pwd
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
 HOUR_S = 3600
 SINCE = "2020-01-01T00:00:00Z"
 """Before every event of a test."""
+USER = pwd.getpwuid(os.geteuid()).pw_name
+"""Who the console is to the server."""
 _words = itertools.count(1)
 
 

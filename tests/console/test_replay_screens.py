@@ -8,7 +8,7 @@ from hooktui.console.replays.replay_form import ReplayForm
 from hooktui.console.replays.replay_screen import ReplayScreen
 from hooktui.console.replays.replays_screen import ReplaysScreen
 from tests.console.client import Client
-from tests.console.command_scene import Scene, staged
+from tests.console.command_scene import USER, Scene, staged
 from tests.console.gate import Passing, Spoil, _answer, lost, says
 from tests.support.receivers import Receiver
 
@@ -153,7 +153,7 @@ async def test_the_command_line_opens_a_replay_by_its_id(client: Client, receive
         replay = scene.unfinished()
         await scene.console.press("colon", *f"replay {replay.id}", "enter")
         screen = await scene.on(ReplayScreen)
-        await scene.console.shows(f"Replay {replay.id}", "running, by root")
+        await scene.console.shows(f"Replay {replay.id}", f"running, by {USER}")
         assert screen.replay_id == replay.id
 
 

@@ -8,7 +8,7 @@ from hooktui.console.deliveries.undelivered_screen import UndeliveredScreen
 from hooktui.console.events.events_screen import EventsScreen
 from hooktui.console.replays.replay_form import ReplayForm
 from tests.console.client import Client
-from tests.console.command_scene import Scene, staged
+from tests.console.command_scene import USER, Scene, staged
 from tests.console.gate import says
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
@@ -75,7 +75,7 @@ async def test_the_state_says_who_acknowledged_and_how_long_it_is_snoozed(
         await scene.console.press("A")
         await scene.console.shows("acknowledged  ", "its end will be announced")
         await scene.console.until(
-            lambda: any(line.endswith("  root") for line in scene.console.lines)
+            lambda: any(line.endswith(f"  {USER}") for line in scene.console.lines)
         )
         await scene.console.press("Z")
         await scene.console.shows("Snooze hook", "1 hour", "4 hours", "tomorrow, 08:00", "7 days")
