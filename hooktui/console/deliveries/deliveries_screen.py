@@ -118,8 +118,8 @@ class DeliveriesScreen(ListScreen[Delivery]):
         return page
 
     async def _learn_names(self, hooks: set[int]) -> None:
-        if await self.shell.account.learn_names(FeedChanges(busy_hooks=hooks)):
-            self.listing.refresh_times()
+        await self.shell.account.learn_names(FeedChanges(busy_hooks=hooks))
+        self.listing.refresh_times()  # another screen may have learnt them first
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of an empty list, or that nothing matches."""

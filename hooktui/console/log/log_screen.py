@@ -36,6 +36,7 @@ class LiveLogScreen(ConsoleScreen):
         self.handlers.update(
             open=self.open, follow=self.follow, mark=self.mark, copy=self.copy, wrap=self.wrap
         )
+        self._drawn_names = 0
         self.search = SearchPart(self, lambda: self.log_lines)
         self.filter = FilterPart(
             self,
@@ -70,8 +71,10 @@ class LiveLogScreen(ConsoleScreen):
         self.log_lines.catch_up()
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Call hooks by their names, as soon as those are known."""
-        if await self.shell.account.learn_names(changes):
+        """Call hooks by their names, as soon as those are known; other screens learn some, too."""
+        names = self.shell.account.hook_names
+        if await self.shell.account.learn_names(changes) or len(names) != self._drawn_names:
+            self._drawn_names = len(names)
             self.log_lines.refresh()
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
