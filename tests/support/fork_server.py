@@ -37,6 +37,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 _OURS = ("hooktui", "tests")
+_RUN_THEMSELVES = tuple(
+    f"hooktui.{name}"
+    for name in ("__main__", "bench", "demo", "selftest", "cli.bench", "cli.demo", "cli.selftest",
+                 "store.migrations.")
+)  # fmt: skip
+"""Modules that are run, of which ``runpy`` warns if they are imported, and what imports those."""
 _CHECKOUT = str(Path(__file__).parents[2])
 _READ_AT_IMPORT = (
     "PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "TEXTUAL", "TERM_PROGRAM", "ESCDELAY",
@@ -226,7 +232,7 @@ def _import_all() -> None:
     import hooktui
 
     for module in pkgutil.walk_packages(hooktui.__path__, "hooktui."):
-        if "migrations" not in module.name and not module.name.endswith("__main__"):
+        if not module.name.startswith(_RUN_THEMSELVES):
             importlib.import_module(module.name)
 
 
