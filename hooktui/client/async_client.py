@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from importlib.util import find_spec
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -36,9 +34,6 @@ from hooktui.client.sync_client import CONNECT_TIMEOUT_S, decoded, request_heade
 from hooktui.sockets import short_path
 
 T = TypeVar("T")
-
-if find_spec("sniffio") is None:  # httpcore would look for it in every folder, for each lock
-    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 MAX_CONNECTIONS = 20
 """A console holds one long poll and a few concurrent calls."""
