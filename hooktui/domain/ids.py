@@ -52,9 +52,9 @@ class IdClock:
         self._ms = (last_id >> (_COUNTER_BITS + _SERVER_BITS)) + (1 if last_id else 0)
         self._counter = -1
 
-    def next(self) -> int:
-        """Return the next id."""
-        ms = self._clock()
+    def next(self, created_ms: int = 0) -> int:
+        """Return the next id, of no time before that of its row."""
+        ms = max(self._clock(), created_ms)
         if ms > self._ms:
             self._ms, self._counter = ms, 0
         elif self._counter + 1 < 1 << _COUNTER_BITS:
@@ -84,7 +84,11 @@ def floor_at(ms: int) -> int:
 
 
 def ceiling_at(ms: int) -> int:
-    """Return an id after all that were created up to a time: ids may be ahead of the clock."""
+    """Return an id after all that were created up to a time.
+
+    An id is never of a time before that of its row. It may be of a later one, by up to a minute:
+    its clock is read after the row's, and may have been set back.
+    """
     return floor_at(ms + _AHEAD_MS)
 
 

@@ -381,11 +381,7 @@ def judge(
 
 
 def after_filters(
-    verdict: Act | ReplaySkip | None,
-    *,
-    fits: bool,
-    purged: bool,
-    ordered: bool,
+    verdict: Act | ReplaySkip | None, *, fits: bool, purged: bool, ordered: bool
 ) -> Act | ReplaySkip | None:
     """Return what a replay does with a pair after the checks that do not depend on deliveries.
 

@@ -447,6 +447,21 @@ async def test_an_event_is_found_up_to_its_time_however_far_its_id_is_ahead(open
     assert [event.type for event in found.data] == ["job.started"]
 
 
+async def test_a_delivery_is_found_up_to_its_time_however_far_its_id_is_ahead(
+    opened: Opened,
+) -> None:
+    store, clock = opened.store, opened.clock
+    await make_hook(store)
+    await emit(store)
+    clock.jump(-30)
+    await emit(store, event_type="job.started")
+    moment = to_rfc3339(clock.now_ms() + 1)
+    for q, expected in ((f"until:{moment}", "job.started"), (f"-until:{moment}", "job.failed")):
+        query = queries.DeliveryQuery(q=q)
+        found = await store.read(queries.list_deliveries, DEFAULT, PageRequest(), query)
+        assert [one.event_type for one in found.data] == [expected]
+
+
 async def test_an_event_tells_how_its_deliveries_stand(opened: Opened) -> None:
     """Red when a delivery is counted for another event, or in another state."""
     store = opened.store

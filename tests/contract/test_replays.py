@@ -7,6 +7,7 @@ from dataclasses import replace as changed
 import pytest
 from sqlalchemy import select, update
 
+from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import Conflict, NotFound, Refused
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode, floor_at
 from hooktui.domain.replays import check_selection
@@ -461,6 +462,31 @@ async def test_skipped_events_are_forgotten_once_all_were_sent(opened: Opened) -
     counted = select(EVENT.c.deliveries)
     rows = await opened.store.read(lambda conn: conn.execute(counted).all())
     assert [row[0] for row in rows] == [1, 1, 1]
+
+
+# Red when the time in an id counts, and when that of the last event stands for all.
+@pytest.mark.parametrize("one_is_later", [False, True])
+async def test_skipped_events_are_forgotten_by_their_times_however_far_ids_are_ahead(
+    opened: Opened, one_is_later: bool
+) -> None:
+    store, clock = opened.store, opened.clock
+    if not one_is_later:
+        await emit(store)
+    hook = await make_hook(store, active=False)
+    if one_is_later:
+        await emit(store)
+    clock.jump(-20)
+    await emit(store, 2)
+    await store.write(
+        changes.change_hook, ADA, None, HookId(hook.id), lambda s: changed(s, active=True)
+    )
+    until = to_rfc3339(clock.now_ms())
+    replay = await start(opened, hook, mode="never-sent", since="1h", until=until)
+    assert len((await step(opened, replay, hook)).claims) == 2
+    await store.write(changes.finish_replay, store.token, number(replay))
+    query = select(HOOK_STATE.c.skipped).where(HOOK_STATE.c.hook_id == hook.id)
+    left = (await store.read(lambda conn: conn.execute(query).one()))[0]
+    assert left == (3 if one_is_later else 0)
 
 
 async def test_replays_are_listed_and_in_the_feed(opened: Opened) -> None:

@@ -34,6 +34,15 @@ def test_ids_go_beyond_one_of_another_server_and_never_back(times: list[int], ot
     assert all(earlier < later for earlier, later in itertools.pairwise(after))
 
 
+@given(TIMES, TIMES)
+def test_no_id_is_of_a_time_before_that_of_its_row(times: list[int], created: list[int]) -> None:
+    moments = iter(times)
+    clock = IdClock(2, clock=lambda: next(moments))
+    made = [(clock.next(ms), ms) for ms, _ in zip(created, times, strict=False)]
+    assert all(time_of(identity) >= ms for identity, ms in made)
+    assert made == sorted(made)
+
+
 def test_more_than_a_millisecond_can_count_moves_into_the_next() -> None:
     clock = IdClock(3, clock=lambda: 1000)
     made = [clock.next() for _ in range(10_000)]

@@ -381,7 +381,7 @@ def _insert(
     tx: Tx, subject: AlertSubject, status: AlertStatus, facts: Mapping[str, object]
 ) -> AlertRecord:
     record = AlertRecord(
-        id=tx.ids.next(),
+        id=tx.ids.next(tx.now_ms),
         account=subject.account,
         kind=subject.kind,
         key=subject.key,

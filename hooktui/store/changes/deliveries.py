@@ -144,7 +144,7 @@ def _due_now(tx: Tx, row: _Row) -> int:
 
 
 def _new_delivery(tx: Tx, row: _Row) -> int:
-    delivery = DeliveryId(tx.ids.next())
+    delivery = DeliveryId(tx.ids.next(tx.now_ms))
     tx.conn.execute(
         insert(DELIVERY).values(
             id=delivery,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, insert, not_, or_, select, update
 
 from hooktui import failpoints
 from hooktui.domain.deliveries import DeliveryStatus
@@ -37,13 +37,8 @@ from hooktui.store.feed_items import replay_item
 from hooktui.store.queries.access import account_row
 from hooktui.store.queries.hooks import no_hook
 from hooktui.store.queries.replay_candidates import first_cursor
-from hooktui.store.queries.replays import (
-    get_replay,
-    hooks_to_replay,
-    no_replay,
-    stored_selection,
-)
-from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, REPLAY, REPLAY_HOOK, in_account
+from hooktui.store.queries.replays import get_replay, hooks_to_replay, no_replay, stored_selection
+from hooktui.store.tables import DELIVERY, EVENT, HOOK, HOOK_STATE, REPLAY, REPLAY_HOOK, in_account
 from hooktui.store.tx import Tx
 
 _UNFINISHED = [state.value for state in UNFINISHED]
@@ -101,7 +96,7 @@ def create_replay(
     hooks = selection.hooks or ()
     _check_hooks(tx, account, hooks)
     _check_unfinished(tx, hooks)
-    replay = tx.ids.next()
+    replay = tx.ids.next(tx.now_ms)
     tx.conn.execute(
         insert(REPLAY).values(
             id=replay,
@@ -193,12 +188,7 @@ def change_rate(
 
 
 def abort_replay(
-    tx: Tx,
-    actor: Actor,
-    account: AccountId | None,
-    replay: int,
-    *,
-    cancel_waiting: bool = False,
+    tx: Tx, actor: Actor, account: AccountId | None, replay: int, *, cancel_waiting: bool = False
 ) -> Replay:
     """Abort an unfinished replay; the deliveries that it created stay unless they are cancelled.
 
@@ -417,14 +407,22 @@ def _forget_skips(tx: Tx, row: _Row) -> None:
     walks = select(REPLAY_HOOK.c.hook_id, REPLAY_HOOK.c.skipped, REPLAY_HOOK.c.cursor).where(
         REPLAY_HOOK.c.replay_id == row.id
     )
+    first, last = HOOK_STATE.c.skipped_first, HOOK_STATE.c.skipped_last
+    some_are_later = exists().where(
+        EVENT.c.account_id == row.account_id,
+        EVENT.c.id.between(first, last),
+        EVENT.c.id >= floor_at(selection.until_ms + 1),
+        EVENT.c.created_at > selection.until_ms,
+    )
     for hook, skipped, cursor in tx.conn.execute(walks).all():
         left_out = ReplaySkip.ORDERED in msgspec.json.decode(skipped, type=dict[str, int])
         if left_out or cursor < min(row.id, selection.last_event):
             continue
         covered = and_(
             HOOK_STATE.c.hook_id == hook,
-            HOOK_STATE.c.skipped_first >= selection.first_event,
-            HOOK_STATE.c.skipped_last < floor_at(selection.until_ms + 1),
+            first >= selection.first_event,
+            last < selection.last_event,
+            not_(some_are_later),
         )
         reset = {"skipped": 0, "skipped_first": None, "skipped_last": None}
         tx.conn.execute(update(HOOK_STATE).where(covered).values(reset))

@@ -225,7 +225,7 @@ def _plan_event(
     now_ms: int,
     skips: dict[str, list[HookId]],
 ) -> Steps[None]:
-    event, account = EventId(ids.next()), new.account
+    event, account = EventId(ids.next(now_ms)), new.account
     subject = subject_of(new) if subscribers.weight else None
     feed = plan.notes.feed
     feed.append(event_item(account, event))
@@ -245,7 +245,7 @@ def _plan_event(
             skips.setdefault(reason, []).append(hook.id)
             continue
         count += 1
-        delivery = DeliveryId(ids.next())
+        delivery = DeliveryId(ids.next(now_ms))
         row = (delivery, account, hook.id, event, new.type, now_ms)
         if reserve is not None and not hook.settings.ordered and reserve(hook.id):
             state = _LEASED

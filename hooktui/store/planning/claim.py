@@ -162,7 +162,8 @@ def plan_ping(
     live_hook = live.view.get(hook)
     if live_hook is None:
         raise NotFound(f"there is no hook {hook}; see: hooktui hooks list")
-    account, event, delivery = live_hook.account, EventId(ids.next()), DeliveryId(ids.next())
+    account = live_hook.account
+    event, delivery = EventId(ids.next(now_ms)), DeliveryId(ids.next(now_ms))
     claim = ClaimedDelivery(delivery, event, PING, hook, account, Trigger.PING, 1, 0, 0, body)
     notes.feed.append(event_item(account, event))
     note_claimed(notes, [claim])

@@ -272,7 +272,7 @@ class _Writer:
         """Add the delivery of a pair; return its claim unless it waits in line."""
         if act is Act.RETRY and newest is not None:
             return self._retry(event, newest)
-        delivery = DeliveryId(self.ids.next())
+        delivery = DeliveryId(self.ids.next(self.now_ms))
         row = (delivery, self.account, self.hook.id, event.id, event.type, self.now_ms)
         self.plan.replaced.append((event.id, delivery))
         if not event.deliveries:

@@ -20,7 +20,7 @@ from hooktui.domain.filters.parser import (
     Value,
 )
 from hooktui.domain.filters.terms import HELD, OPEN, RETRYING, UNDELIVERED, WAITING
-from hooktui.domain.ids import decode, floor_at
+from hooktui.domain.ids import ceiling_at, decode, floor_at
 from hooktui.store.queries.expressions import Condition, all_of, any_of
 from hooktui.store.tables import DELIVERY, HOOK
 
@@ -95,8 +95,8 @@ def since(ms: int) -> Condition:
 
 
 def until(ms: int) -> Condition:
-    """Return the condition that a delivery was created at or before a time, as a range of ids."""
-    return DELIVERY.c.id < floor_at(ms + 1)
+    """Return the condition that a delivery was created at or before a time; ids narrow it."""
+    return and_(DELIVERY.c.id < ceiling_at(ms), DELIVERY.c.created_at <= ms)
 
 
 def _status(status: DeliveryStatus) -> Condition:
