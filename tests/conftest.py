@@ -77,9 +77,13 @@ sys.addaudithook(_guard)
 fork_server.install()
 
 
+_MOST_WORKERS = 48
+"""However many cores there are: each has a PostgreSQL server and other processes of its own."""
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Start three workers for each core: most of the time a test waits for a process."""
-    return 3 * len(os.sched_getaffinity(0))
+    return min(3 * len(os.sched_getaffinity(0)), _MOST_WORKERS)
 
 
 _TESTS = Path(__file__).parent

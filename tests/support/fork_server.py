@@ -37,12 +37,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 _OURS = ("hooktui", "tests")
-_RUN_THEMSELVES = tuple(
-    f"hooktui.{name}"
-    for name in ("__main__", "bench", "demo", "selftest", "cli.bench", "cli.demo", "cli.selftest",
-                 "store.migrations.")
+_NOT_IMPORTED = (
+    "hooktui.__main__", "hooktui.bench", "hooktui.demo", "hooktui.selftest", "hooktui.cli.bench",
+    "hooktui.cli.demo", "hooktui.cli.selftest", "hooktui.store.migrations.",
 )  # fmt: skip
-"""Modules that are run, of which ``runpy`` warns if they are imported, and what imports those."""
+"""Modules that are run, and those that import them: ``runpy`` warns of one that is imported."""
 _CHECKOUT = str(Path(__file__).parents[2])
 _READ_AT_IMPORT = (
     "PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "TEXTUAL", "TERM_PROGRAM", "ESCDELAY",
@@ -232,7 +231,7 @@ def _import_all() -> None:
     import hooktui
 
     for module in pkgutil.walk_packages(hooktui.__path__, "hooktui."):
-        if not module.name.startswith(_RUN_THEMSELVES):
+        if not module.name.startswith(_NOT_IMPORTED):
             importlib.import_module(module.name)
 
 
