@@ -66,16 +66,19 @@ async def on_event_at_size_of_app(screen: Screen[Any], event: events.Event) -> N
 
     A change of size is always to the size of the app. Textual's screens also send themselves the
     size that they have laid out, which would replace a newer one that waits before it.
+
+    A screen has the classes of that size before its widgets are made, and its styles are not
+    applied again when it comes to the front: a change of the theme reaches all screens at once.
     """
     if isinstance(event, events.Resize):
         size = screen.app.size
         event = events.Resize(size, size, pixel_size=event.pixel_size)
-    elif isinstance(event, events.Compose):  # later, its classes would style each widget again
+    elif isinstance(event, events.Compose):
         named = screen.app.HORIZONTAL_BREAKPOINTS, screen.app.VERTICAL_BREAKPOINTS
         for length, breakpoints in zip(screen.app.size, named, strict=True):
             screen.add_class(*screen._get_breakpoint_classes(length, breakpoints or []))
     elif isinstance(event, events.ScreenResume):
-        event.refresh_styles = False  # a new screen has them already, an old one gets each change
+        event.refresh_styles = False
     await Screen.on_event(screen, event)
 
 
