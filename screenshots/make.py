@@ -57,7 +57,7 @@ from hooktui.console.frame import notices
 from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 
-# With the usual threshold the collections were a sixth of the time.
+# With the usual threshold, collecting garbage was a quarter of the time.
 gc.freeze()
 gc.set_threshold(5000)
 

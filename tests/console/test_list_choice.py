@@ -104,7 +104,7 @@ async def test_a_burst_of_new_rows_before_it_does_not_take_the_cursor_from_its_r
             assert cursor_in_sight(listing)
 
 
-# Red when a command acts on the list before while the one that was asked for is on its way.
+# Red when a list of which nothing has arrived yet says that there is no row.
 async def test_before_its_first_rows_a_list_is_loading_and_not_empty():
     source, reasons = Rows(50), []
     app, page = ListApp(source), source.page
@@ -119,6 +119,7 @@ async def test_before_its_first_rows_a_list_is_loading_and_not_empty():
         assert reasons[0] == "loading"
 
 
+# Red when a command acts on the list before while the one that was asked for is on its way.
 @pytest.mark.parametrize("load", ["filter", "sort"])
 async def test_while_another_list_is_on_its_way_nothing_is_chosen(load: str):
     source = Rows(50)
