@@ -41,7 +41,7 @@ def _document() -> Mapping[str, Any]:
         store=nothing, engine=nothing, catalogue=ETL, event_types=frozenset(), check_url=nothing,
         version="0", started_at="", name="",
     )  # fmt: skip
-    return openapi_of(make_routes(service))()
+    return openapi_of(make_routes(service))
 
 
 def _rows() -> Iterator[tuple[tuple[int, str, int], str]]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import Depends, FastAPI
+from typing import Final
+
+from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from hooktui.api import responses
 from hooktui.api.identity import Identity
 from hooktui.api.ingest import Ingest
 from hooktui.api.middleware import RequestPipeline
-from hooktui.api.openapi import document_routes, openapi_of
-from hooktui.api.parameters import only_known
+from hooktui.api.openapi import document_routes
 from hooktui.api.routes import (
     accounts,
     alerts,
@@ -29,6 +30,12 @@ from hooktui.api.routes import (
 )
 from hooktui.api.service import Service
 
+# In the order in which the documents list the routes.
+_MODULES: Final = (
+    hooks, diagnoses, events, deliveries, undelivered, replays, feed, accounts, audit, alerts,
+    status, operations, backup, metrics,
+)  # fmt: skip
+
 
 def make_routes(service: Service) -> FastAPI:
     """Return every route except those that accept events; errors become problem objects."""
@@ -39,22 +46,12 @@ def make_routes(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        strict_content_type=False,
-        generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
     responses.install(app)
-    for tag, modules in {
-        "hooks": (hooks, diagnoses),
-        "events": (events,),
-        "deliveries": (deliveries, undelivered, replays, feed),
-        "access": (accounts, audit),
-        "alerts": (alerts,),
-        "server": (status, operations, backup, metrics),
-    }.items():
-        for module in modules:
-            app.include_router(module.router, tags=[tag], dependencies=[Depends(only_known)])
-    app.router.routes.extend(document_routes(openapi_of(app), pages=service.api_docs))
+    for module in _MODULES:
+        app.router.routes.extend(module.router.routes)
+    app.router.routes.extend(document_routes(app, pages=service.api_docs))
     return app
 
 

@@ -23,13 +23,7 @@ from hooktui.domain.ids import HookId
 from hooktui.domain.rates import BURST_S, TokenBucket
 from hooktui.domain.replays import FAILURES_IN_A_ROW, STEP_BYTES, STEP_DELIVERIES
 from hooktui.store import changes, queries
-from hooktui.store.contract import (
-    ReplayCandidate,
-    ReplayStep,
-    ReplayStepResult,
-    StepOutcome,
-    Store,
-)
+from hooktui.store.contract import ReplayCandidate, ReplayStep, ReplayStepResult, StepOutcome, Store
 from hooktui.store.queries.replays import RunningReplay
 
 _log = logging.getLogger(__name__)

@@ -303,11 +303,7 @@ def after_acknowledging(before: AlertStatus, now_ms: int, by: str) -> AlertStatu
     """
     _check_unresolved(before)
     return replace(
-        before,
-        state=AlertState.ACKNOWLEDGED,
-        changed_at=now_ms,
-        changed_by=by,
-        snoozed_until=None,
+        before, state=AlertState.ACKNOWLEDGED, changed_at=now_ms, changed_by=by, snoozed_until=None
     )
 
 
@@ -319,11 +315,7 @@ def after_snoozing(before: AlertStatus, until_ms: int, now_ms: int, by: str) -> 
     """
     _check_unresolved(before)
     return replace(
-        before,
-        state=AlertState.SNOOZED,
-        changed_at=now_ms,
-        changed_by=by,
-        snoozed_until=until_ms,
+        before, state=AlertState.SNOOZED, changed_at=now_ms, changed_by=by, snoozed_until=until_ms
     )
 
 
@@ -371,8 +363,5 @@ def after_announcement(alert: AlertStatus, now_ms: int) -> AlertStatus:
     if alert.state is AlertState.RESOLVED:
         return replace(alert, announced=AlertState.RESOLVED)
     return replace(
-        alert,
-        announced=AlertState.OPEN,
-        announced_at=now_ms,
-        announced_count=alert.count,
+        alert, announced=AlertState.OPEN, announced_at=now_ms, announced_count=alert.count
     )

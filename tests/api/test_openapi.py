@@ -6,15 +6,19 @@ the answer is one that the document names for the call: status, media type, head
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from starlette.responses import Response
 
 from hooktui.api.app import make_routes
-from hooktui.api.openapi import openapi_of
+from hooktui.api.openapi import document_routes, openapi_of
 from hooktui.api.service import Service
 from hooktui.domain.catalogue import ETL
 from tests.support.receivers import receiving
@@ -32,18 +36,41 @@ EXAMPLES, MANY_EXAMPLES = 15, 2000
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 
 
-@cache
-def the_document() -> dict[str, object]:
+def the_routes() -> FastAPI:
     service = Service(
         store=None, engine=None, catalogue=ETL, event_types=frozenset(), check_url=None,
         version="0", started_at="", name="",
     )  # fmt: skip
-    return openapi_of(make_routes(service))()
+    return make_routes(service)
+
+
+@cache
+def the_document() -> dict[str, object]:
+    return openapi_of(the_routes())
 
 
 LABELS = [
     f"{method.upper()} {path}" for path, one in the_document()["paths"].items() for method in one
 ]
+
+
+# Red when the document is created on the event loop, which takes 0.1 s, or at each call.
+def test_the_document_is_created_once_and_off_the_event_loop(monkeypatch) -> None:
+    threads: list[int] = []
+
+    def created(app: FastAPI) -> dict[str, object]:
+        threads.append(threading.get_ident())
+        return openapi_of(app)
+
+    async def ask_twice() -> list[Response]:
+        route = document_routes(the_routes(), pages=False)[0]
+        return await asyncio.gather(route.endpoint(None), route.endpoint(None))
+
+    monkeypatch.setattr("hooktui.api.openapi.openapi_of", created)
+    one, other = asyncio.run(ask_twice())
+    assert one.body == other.body
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
 
 
 @pytest.fixture(scope="module")

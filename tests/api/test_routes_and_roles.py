@@ -6,6 +6,7 @@ resends, cancels, and may PATCH active alone; admin everything; producer only se
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import tempfile
@@ -14,6 +15,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from starlette.routing import Route
 
 from hooktui.api.access import RULES
@@ -108,22 +112,46 @@ LOWERED = {
 
 def _routes(app) -> Iterator[tuple[str, str]]:
     for route in app.routes:
-        if isinstance(route, Route):
-            yield from ((method, route.path) for method in route.methods if method != "HEAD")
-        else:
-            yield from _routes(route.original_router)
+        yield from ((method, route.path) for method in route.methods if method != "HEAD")
 
 
-def routes_of_the_app() -> list[tuple[str, str]]:
-    """Every route that the application answers, found in it."""
+def _app() -> FastAPI:
     service = Service(
         store=None, engine=None, catalogue=ETL, event_types=frozenset(), check_url=None,
         version="0", started_at="", name="", api_docs=True,
     )  # fmt: skip
-    return sorted({*_routes(make_routes(service)), ("POST", ONE), ("POST", MANY)})
+    return make_routes(service)
+
+
+def routes_of_the_app() -> list[tuple[str, str]]:
+    """Every route that the application answers, found in it."""
+    return sorted({*_routes(_app()), ("POST", ONE), ("POST", MANY)})
 
 
 ROUTES = routes_of_the_app()
+
+
+# Red with include_router(): FastAPI completes such routes at the first request, on the event loop.
+def test_no_route_is_left_for_the_first_request_to_complete() -> None:
+    assert {type(route) for route in _app().routes} == {APIRoute, Route}
+
+
+def _calls(dependant: Dependant) -> Iterator[object]:
+    yield dependant.call
+    for other in dependant.dependencies:
+        yield from _calls(other)
+
+
+# FastAPI calls a plain function in a thread, which takes longer than all else of a small call.
+def test_no_route_and_no_dependency_runs_in_a_thread() -> None:
+    calls = {
+        call
+        for route in _app().routes
+        if isinstance(route, APIRoute)
+        for call in _calls(route.dependant)
+    }
+    assert len(calls) > 40
+    assert [call for call in calls if not inspect.iscoroutinefunction(call)] == []
 
 
 def _request(client: httpx.Client, method: str, path: str, **headers: str) -> httpx.Response:

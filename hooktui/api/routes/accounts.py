@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
-from hooktui.api.parameters import MAX_ID, AccountParameter, TokenParameter, Window
+from hooktui.api.parameters import MAX_ID, AccountParameter, TokenParameter, Window, make_router
 from hooktui.api.responses import answer, no_content
 from hooktui.api.service import check_account, read_in, service_of
 from hooktui.domain.clock import from_rfc3339, now_ms
@@ -19,7 +18,7 @@ from hooktui.domain.wire.access import Account, Token
 from hooktui.domain.wire.pages import Page
 from hooktui.store import changes, queries
 
-router = APIRouter()
+router = make_router("access")
 
 
 class AccountBody(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +17,7 @@ from hooktui.api.parameters import (
     HookQuery,
     Text,
     Window,
+    make_router,
 )
 from hooktui.api.responses import answer
 from hooktui.api.service import read_in, service_of
@@ -28,7 +29,7 @@ from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.undelivered import UndeliveredGroup
 from hooktui.store import changes, queries
 
-router = APIRouter()
+router = make_router("alerts")
 
 
 class SnoozeBody(BaseModel):

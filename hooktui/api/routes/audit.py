@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
-from hooktui.api.parameters import AccountParameter, Moment, Text, Window, moment
+from hooktui.api.parameters import AccountParameter, Moment, Text, Window, make_router, moment
 from hooktui.api.responses import answer
 from hooktui.api.service import read_in, service_of
 from hooktui.domain.errors import Refused
@@ -21,7 +21,7 @@ from hooktui.store.queries import AuditQuery, KnownEntry
 
 _KNOWN = re.compile(r"([1-9][0-9]{0,17}):([0-9a-fA-F]{64})")
 
-router = APIRouter()
+router = make_router("access")
 
 
 @router.get("/v1/audit", response_model=Page[AuditEntry])

@@ -15,13 +15,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hooktui.api.access import caller_of
 from hooktui.api.connection import UNREAD_DEADLINE
+from hooktui.api.parameters import make_router
 from hooktui.api.service import service_of
 from hooktui.domain.errors import Refused
 from hooktui.store import changes
@@ -47,7 +47,7 @@ _DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 
-router = APIRouter()
+router = make_router("server")
 
 
 @router.post("/v1/backup", status_code=201, response_class=Response, responses=_DOCUMENTED)

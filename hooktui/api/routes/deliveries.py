@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,6 +22,7 @@ from hooktui.api.parameters import (
     Text,
     Window,
     filter_of,
+    make_router,
     moment,
 )
 from hooktui.api.responses import answer
@@ -111,7 +112,7 @@ async def _request(
     )
 
 
-router = APIRouter()
+router = make_router("deliveries")
 
 
 @router.get("/v1/deliveries", response_model=Page[Delivery])

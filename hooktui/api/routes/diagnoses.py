@@ -6,14 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from hooktui.api.access import caller_of
 from hooktui.api.diagnosis_runs import Diagnoses, DiagnosisRun, Key
-from hooktui.api.parameters import AccountParameter, HookParameter
+from hooktui.api.parameters import AccountParameter, HookParameter, make_router
 from hooktui.api.responses import answer, encode
 from hooktui.api.routes.deliveries import detail_of
 from hooktui.api.service import Service, service_of
@@ -28,7 +27,7 @@ from hooktui.domain.wire.hooks import Hook, with_pace
 from hooktui.store import changes, queries
 from hooktui.store.queries.hooks import no_hook
 
-router = APIRouter()
+router = make_router("hooks")
 
 
 _LINES = "application/x-ndjson"

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
 from hooktui.api.limits import searching
-from hooktui.api.parameters import AccountParameter, EventParameter, Text, Window, event_filter_of
+from hooktui.api.parameters import (
+    AccountParameter,
+    EventParameter,
+    Text,
+    Window,
+    event_filter_of,
+    make_router,
+)
 from hooktui.api.responses import answer, answer_in_parts
 from hooktui.api.service import read_in, service_of
 from hooktui.domain.wire.events import Catalogue, Event, EventDetail, HookDecision
 from hooktui.domain.wire.pages import Page
 from hooktui.store import queries
 
-router = APIRouter()
+router = make_router("events")
 
 _FEW = 500
 """An event with at most this many deliveries is read like any page."""

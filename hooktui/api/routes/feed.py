@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -24,6 +24,7 @@ from hooktui.api.parameters import (
     Text,
     filter_of,
     is_of_revision_1,
+    make_router,
 )
 from hooktui.api.responses import JSON, encode
 from hooktui.api.service import Service, check_account, service_of
@@ -88,7 +89,7 @@ def feed_filter_of(parsed: Filter | None) -> FeedFilter | None:
 
 MAX_WAIT_S = 30.0
 
-router = APIRouter()
+router = make_router("deliveries")
 
 
 @router.get("/v1/feed", response_model=FeedAnswer)
@@ -344,8 +345,7 @@ def subject_of(item: FeedItem, body: bytes | None = None) -> Subject:
             )
         case Replay():
             return Subject(
-                at_ms=item.at_ms,
-                words=lambda: _text((shown.id, shown.state, shown.state_reason)),
+                at_ms=item.at_ms, words=lambda: _text((shown.id, shown.state, shown.state_reason))
             )
         case Alert():
             return Subject(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query
+from fastapi import Body, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +19,7 @@ from hooktui.api.parameters import (
     Window,
     hook_search_of,
     is_of_revision_1,
+    make_router,
 )
 from hooktui.api.responses import answer, encode, no_content
 from hooktui.api.routes.deliveries import detail_of
@@ -54,7 +55,7 @@ from hooktui.domain.wire.hooks import (
 from hooktui.domain.wire.pages import Page
 from hooktui.store import changes, queries
 
-router = APIRouter()
+router = make_router("hooks")
 
 JsonObject = Annotated[dict[str, Any], Body()]
 """The fields of a hook; their schemas are made in ``api.openapi``."""

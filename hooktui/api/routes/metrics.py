@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hooktui.api.parameters import make_router
 from hooktui.api.routes.status import client_connections, disk_of
 from hooktui.api.service import Service, service_of
 from hooktui.domain.clock import from_rfc3339, now_ms
@@ -82,7 +82,7 @@ def _line(name: str, sample: Sample) -> str:
     return f"{name}{sample.suffix}{inside} {sample.value!r}"
 
 
-router = APIRouter()
+router = make_router("server")
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

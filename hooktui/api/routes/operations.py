@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
-from hooktui.api.parameters import AccountParameter, moment
+from hooktui.api.parameters import AccountParameter, make_router, moment
 from hooktui.api.responses import answer
 from hooktui.api.service import check_account, service_of
 from hooktui.domain import ids
@@ -22,7 +21,7 @@ from hooktui.store.key_rotation import keys_in_use, rotate_keys
 PURGE_WITHIN_S = 5.0
 """Time limit of one call; to delete everything, a client calls again with ``next``."""
 
-router = APIRouter()
+router = make_router("server")
 
 
 class PurgeBody(BaseModel):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from math import ceil
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query
+from fastapi import Header, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,6 +21,7 @@ from hooktui.api.parameters import (
     HookQuery,
     ReplayParameter,
     Window,
+    make_router,
 )
 from hooktui.api.responses import answer
 from hooktui.api.service import Service, check_account, read_in, service_of
@@ -127,7 +128,7 @@ class AbortBody(BaseModel):
     cancel_waiting: bool = False
 
 
-router = APIRouter()
+router = make_router("deliveries")
 
 
 @router.post("/v1/replays/plan", response_model=ReplayPlan)
@@ -218,11 +219,7 @@ def _planned(hook: LiveHook, sums: CountedHook, waits: str | None) -> PlannedHoo
 
 
 def _seconds(
-    service: Service,
-    hook: LiveHook,
-    selected: int,
-    rate: float,
-    medians: Mapping[HookId, int],
+    service: Service, hook: LiveHook, selected: int, rate: float, medians: Mapping[HookId, int]
 ) -> float:
     """Return how long one hook takes: at the rate, at its own rate, or by its slots."""
     pace = service.engine.pace_of(hook.id)

@@ -7,12 +7,11 @@ import os
 import shutil
 from dataclasses import replace
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import DEFAULT_ACCOUNT, caller_of
-from hooktui.api.parameters import AccountParameter
+from hooktui.api.parameters import AccountParameter, make_router
 from hooktui.api.responses import answer
 from hooktui.api.service import Service, check_account, service_of
 from hooktui.domain.clock import now_ms, to_rfc3339
@@ -33,7 +32,7 @@ from hooktui.store.write_queue import STALLED_S, stalled
 
 READY_WITHIN_S = 2.0
 
-router = APIRouter()
+router = make_router("server")
 
 
 @router.get("/healthz")

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,6 +24,7 @@ from hooktui.api.parameters import (
     Text,
     Window,
     filter_of,
+    make_router,
     moment,
 )
 from hooktui.api.responses import answer
@@ -58,7 +59,7 @@ def check_cause(name: str) -> str:
     raise Refused.field("/cause", f"{name[:40]!r} is not a cause; expected one of {known}")
 
 
-router = APIRouter()
+router = make_router("deliveries")
 
 
 @router.get("/v1/undelivered", response_model=UndeliveredPage)

@@ -26,14 +26,7 @@ from hooktui.domain.alerts import (
 )
 from hooktui.domain.ids import AccountId, HookId, encode
 from hooktui.store.live_hooks import LiveHooks
-from hooktui.store.queries.alerts import (
-    AlertRecord,
-    Expiring,
-    FoundOpening,
-    Late,
-    LookResult,
-    Seen,
-)
+from hooktui.store.queries.alerts import AlertRecord, Expiring, FoundOpening, Late, LookResult, Seen
 
 LOOK_EVERY_S: Final = 15.0
 AT_ONCE: Final = 4

@@ -9,13 +9,7 @@ from typing import Any
 
 import msgspec
 
-from hooktui.domain.alerts import (
-    GONE_CAUSE,
-    AlertRules,
-    HookBatch,
-    is_failing,
-    is_operator_event,
-)
+from hooktui.domain.alerts import GONE_CAUSE, AlertRules, HookBatch, is_failing, is_operator_event
 from hooktui.domain.deliveries import (
     DeliveryStatus,
     DisabledReason,

@@ -22,13 +22,7 @@ from sqlalchemy import (
 )
 
 from hooktui.domain.alert_events import Facts, summary
-from hooktui.domain.alerts import (
-    CAUGHT_UP_MS,
-    AlertState,
-    AlertStatus,
-    AlertType,
-    Resolution,
-)
+from hooktui.domain.alerts import CAUGHT_UP_MS, AlertState, AlertStatus, AlertType, Resolution
 from hooktui.domain.catalogue import OPERATOR_GROUP
 from hooktui.domain.clock import optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DisabledReason
@@ -273,8 +267,7 @@ def alert_path(
     if not found:
         return AlertPath(state="none")
     return AlertPath(
-        state="failing" if any(state != "ok" for state in by_server) else "ok",
-        hooks=tuple(found),
+        state="failing" if any(state != "ok" for state in by_server) else "ok", hooks=tuple(found)
     )
 
 

@@ -201,13 +201,7 @@ class _Row(NamedTuple):
 
 
 def _pairs_of_deliveries(
-    conn: Connection,
-    walk: ReplayWalk,
-    cursor: int,
-    pace: Pace,
-    most: int,
-    *,
-    duplicates: bool,
+    conn: Connection, walk: ReplayWalk, cursor: int, pace: Pace, most: int, *, duplicates: bool
 ) -> tuple[FoundPairs, int]:
     selection = walk.selection
     inside, outside = _filter_of(walk)
@@ -348,13 +342,7 @@ class _Event(NamedTuple):
 
 
 def _pairs_of_events(
-    conn: Connection,
-    walk: ReplayWalk,
-    cursor: int,
-    pace: Pace,
-    most: int,
-    *,
-    duplicates: bool,
+    conn: Connection, walk: ReplayWalk, cursor: int, pace: Pace, most: int, *, duplicates: bool
 ) -> tuple[FoundPairs, int]:
     selection, hook = walk.selection, walk.hook
     last = last_cursor(walk)
@@ -577,9 +565,7 @@ def _keys_of_deliveries(walk: ReplayWalk, cursor: int, most: int) -> Select[Any]
     rows = (
         _rows_query(walk, _filter_of(walk)[0], duplicates=True)
         .where(
-            DELIVERY.c.hook_id == walk.hook.id,
-            DELIVERY.c.id > cursor,
-            DELIVERY.c.id <= walk.bound,
+            DELIVERY.c.hook_id == walk.hook.id, DELIVERY.c.id > cursor, DELIVERY.c.id <= walk.bound
         )
         .order_by(DELIVERY.c.id)
         .limit(most)

@@ -29,14 +29,7 @@ from hooktui.domain.wire.replays import Replay, ReplayHook, ReplayProgress, Repl
 from hooktui.store.queries.engine import is_paused
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.queries.replay_candidates import first_cursor
-from hooktui.store.tables import (
-    DELIVERY,
-    HOOK,
-    HOOK_STATE,
-    REPLAY,
-    REPLAY_HOOK,
-    in_account,
-)
+from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, REPLAY, REPLAY_HOOK, in_account
 
 
 class _Row(NamedTuple):
