@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from hooktui.store.sqlite.store import SqliteStore
 from tests.support.clocks import Clock
 from tests.support.disks import small_disk
 from tests.support.stores import make_hook, offer, result_of
+from tests.support.waiting import LIMIT_S, until
 
 MIB = 1 << 20
 
@@ -94,13 +96,33 @@ async def test_a_full_disk_takes_nothing_in_sends_on_and_recovers_by_a_purge(sto
     assert await store.record([result_of(claim, Clock())]) == [True]
     gone = await store.purge(now_ms() + 1, within_s=30)
     assert gone.events >= accepted
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         while True:
             try:
                 await store.accept([offer()])
                 break
             except DiskFull:
                 await store.wait_for_change(store.feed_end(), 0.05)
+
+
+# Red on the connection that writes: it is in use in a thread, during a checkpoint for example.
+async def test_free_pages_are_counted_while_the_writer_is_busy(store: SqliteStore) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def hold() -> int:
+        begun.set()
+        return over.wait(LIMIT_S)
+
+    store._raw.create_function("hold", 0, hold)
+    held = partial(store._raw.execute, "SELECT hold()")
+    busy = asyncio.create_task(store._writer.between(lambda: held().fetchall()))
+    await until(begun.is_set)
+    counting = asyncio.create_task(asyncio.to_thread(store._free_inside))
+    await asyncio.wait({counting, busy}, return_when=asyncio.FIRST_COMPLETED)
+    assert not busy.done()
+    assert await counting == 0
+    over.set()
+    assert await busy == [(1,)]
 
 
 # Red when a purge ends at the first transaction that finds no room for its log, or when it runs

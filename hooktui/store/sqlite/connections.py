@@ -90,40 +90,41 @@ def sqlalchemy_over(raw: sqlite3.Connection) -> Connection:
     return connection
 
 
+def open_reader(database: Path) -> sqlite3.Connection:
+    """Open a connection that reads only."""
+    raw = sqlite3.connect(
+        f"file:{quote(str(database))}?mode=ro",
+        uri=True,
+        timeout=2,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    for pragma in (
+        "PRAGMA busy_timeout = 2000",
+        "PRAGMA journal_mode = WAL",
+        *_COMMON,
+        "PRAGMA wal_autocheckpoint = 0",
+        "PRAGMA query_only = ON",
+    ):
+        raw.execute(pragma)
+    return raw
+
+
 class Readers:
     """A small pool of read-only connections; `run` is called in worker threads."""
 
     def __init__(self, database: Path) -> None:
-        self._database = database
         self._reading = 0
         self._counting = threading.Lock()
         self._engine: Engine = create_engine(
             "sqlite://",
-            creator=self._open,
+            creator=partial(open_reader, database),
             poolclass=QueuePool,
             pool_size=READERS,
             max_overflow=0,
             pool_timeout=READ_DEADLINE_S,
             hide_parameters=True,
         )
-
-    def _open(self) -> sqlite3.Connection:
-        raw = sqlite3.connect(
-            f"file:{quote(str(self._database))}?mode=ro",
-            uri=True,
-            timeout=2,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        for pragma in (
-            "PRAGMA busy_timeout = 2000",
-            "PRAGMA journal_mode = WAL",
-            *_COMMON,
-            "PRAGMA wal_autocheckpoint = 0",
-            "PRAGMA query_only = ON",
-        ):
-            raw.execute(pragma)
-        return raw
 
     def open_all(self) -> None:
         """Open all connections now: file descriptors may run out later."""

@@ -47,6 +47,7 @@ from hooktui.store.sqlite.connections import (
     Readers,
     WalWatch,
     copy_log,
+    open_reader,
     truncate,
     truncate_between_reads,
 )
@@ -138,6 +139,7 @@ class SqliteStore(BaseStore):
         self._feed_end = feed.Position(newest + 1, 0)
         self._keys_forgotten_at = clock()
         self._readers = Readers(database)
+        self._measuring = open_reader(database)
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="hooktui-read")
         self._backups = Backups(database, reserve, self._pool, self._readers.reading)
         self._keep = keep
@@ -310,6 +312,7 @@ class SqliteStore(BaseStore):
         await self._writer.close()
         await asyncio.to_thread(self._pool.shutdown)
         self._readers.close()
+        self._measuring.close()
         self._conn.close()
         self._raw.close()
         self._lock.release()
@@ -325,8 +328,13 @@ class SqliteStore(BaseStore):
         return DiskSpace(self._free_on_disk() + self._free_inside(), total, self._reserve)
 
     def _free_inside(self) -> int:
-        pages = self._raw.execute("PRAGMA freelist_count").fetchone()[0]
-        return int(pages * self._raw.execute("PRAGMA page_size").fetchone()[0])
+        # Not on the writer's connection: a checkpoint uses it in a thread, waits for no reader
+        # (SQLITE_LOCKED), and would block the event loop.
+        (pages,), (size,) = (
+            self._measuring.execute(f"PRAGMA {name}").fetchall()[0]
+            for name in ("freelist_count", "page_size")
+        )
+        return int(pages * size)
 
     async def _run_retention(self) -> None:
         """Delete rows older than the retention periods, once an hour."""
