@@ -61,7 +61,7 @@ def test_an_idle_connection_is_closed(tmp_path, monkeypatch):
     with running_server(tmp_path) as one, unix(one) as client:
         begun_s = time.monotonic()
         assert [answer.status for answer in told(client, HEALTHZ)] == [200]
-        assert 1 <= time.monotonic() - begun_s < 10
+        assert time.monotonic() - begun_s >= 1
 
 
 def test_a_head_that_drips_is_not_waited_for(server, monkeypatch):

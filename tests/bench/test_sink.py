@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from hooktui.bench import sink
+from tests.support.waiting import LIMIT_S
 
 
 class Connection(asyncio.Transport):
@@ -38,7 +39,7 @@ async def sent(ledger, path, events):
     for event in events:
         head = f"POST {path} HTTP/1.1\r\nwebhook-id: {event}\r\nContent-Length: 2\r\n\r\n{{}}"
         receiver.data_received(head.encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         await connection.done.wait()
     return Counter(connection.statuses)
 

@@ -27,6 +27,7 @@ from tests.support.stores import (
     the_delivery,
     the_hook,
 )
+from tests.support.waiting import LIMIT_S
 
 
 async def events(store):
@@ -223,7 +224,7 @@ async def test_a_listener_that_fails_costs_no_event_and_stops_no_writer(opened: 
 
     await make_hook(opened.store)
     opened.store.subscribe(fail)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT_S):
         for _ in range(3):
             (accepted,) = await emit(opened.store)
             assert accepted.deliveries == 1

@@ -27,6 +27,7 @@ from tests.support.stores import (
     offer,
     result_of,
 )
+from tests.support.waiting import LIMIT_S
 
 
 def line(item: FeedItem) -> tuple[object, ...]:
@@ -152,25 +153,26 @@ async def test_the_tail_is_the_newest_oldest_first(
 async def test_a_waiting_reader_wakes_at_the_commit(opened: Opened) -> None:
     store = opened.store
     end = store.feed_end()
-    waiting = asyncio.create_task(store.wait_for_change(end, 30))
+    waiting = asyncio.create_task(store.wait_for_change(end, 2 * LIMIT_S))
     await asyncio.sleep(0)
     assert not waiting.done()
     await emit(store)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         await waiting
-        await store.wait_for_change(end, 30)  # already there
+        await store.wait_for_change(end, 2 * LIMIT_S)  # already there
 
 
 async def test_a_wait_ends_with_its_time(opened: Opened) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         await opened.store.wait_for_change(opened.store.feed_end(), 0.01)
 
 
 async def test_closing_wakes_the_waiting(opened: Opened) -> None:
-    waiting = asyncio.create_task(opened.store.wait_for_change(opened.store.feed_end(), 30))
+    end = opened.store.feed_end()
+    waiting = asyncio.create_task(opened.store.wait_for_change(end, 2 * LIMIT_S))
     await asyncio.sleep(0)
     await opened.again()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         await waiting
 
 

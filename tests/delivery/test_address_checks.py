@@ -88,7 +88,7 @@ async def test_a_connect_looks_its_name_up_once(clients, receivers, scheme):
     receiver = await receivers.behaving(_answer, host="127.0.0.2")
     forbidden = await receivers.behaving(_answer, host="127.0.0.90")
     lookup = Answers(["127.0.0.2"], ["127.0.0.90"])
-    client = clients.with_(allowed=ALLOWED, lookup=lookup)
+    client = clients.with_(allowed=ALLOWED, lookup=lookup, tls_s=0.3)
     target = parse_url(f"{scheme}://receiver.test:{receiver.target.port}/in")
     exchange = await client.post(target, verify_tls=False)
     assert exchange.error is (None if scheme == "http" else ErrorClass.TIMEOUT)
@@ -171,7 +171,7 @@ async def test_a_slow_name_server_ends_an_attempt_in_time_and_the_next_one_is_ri
         slow.wait(30)
         return ["127.0.0.2"]
 
-    client = clients.with_(allowed=ALLOWED, lookup=lookup)
+    client = clients.with_(allowed=ALLOWED, lookup=lookup, dns_s=0.3)
     exchange = await client.post(_named(receiver.target.port))
     assert exchange.error is ErrorClass.DNS
     assert exchange.error_detail == "looking up receiver.test took longer than 0.3 s"
@@ -217,7 +217,7 @@ async def test_an_address_that_hangs_leaves_time_for_the_next(clients, receivers
             filler.setblocking(False)
             filler.connect_ex(full.getsockname())
         client = clients.with_(
-            allowed=ALLOWED, lookup=lambda host, port: ["127.0.0.2", "127.0.0.3"]
+            allowed=ALLOWED, lookup=lambda host, port: ["127.0.0.2", "127.0.0.3"], connect_s=2.0
         )
         exchange = await client.post(_named(receiver.target.port))
         for filler in fillers:

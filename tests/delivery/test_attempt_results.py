@@ -19,6 +19,7 @@ from hooktui.delivery.connection import ReceiverConnection
 from hooktui.delivery.limits import ExchangeLimits
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass
+from tests.support.waiting import LIMIT_S
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -86,9 +87,9 @@ async def test_switching_protocols_is_named_as_such_at_once(client, receivers, h
 
 async def test_a_receiver_that_never_answers_times_out_at_the_first_byte_limit(clients, receivers):
     receiver = await receivers.behaving(lambda reader, _: reader.read())
-    client = clients.with_(connect_s=5.0)  # a busy machine may take longer than the short limit
+    client = clients.with_(first_byte_s=0.3)
     began = time.monotonic()
-    exchange = await client.post(receiver.target, timeout_s=5)
+    exchange = await client.post(receiver.target)
     assert time.monotonic() - began > 0.25
     assert (exchange.status_code, exchange.error) == (None, ErrorClass.TIMEOUT)
     assert exchange.error_detail == "no response within 0.3 s"
@@ -111,7 +112,7 @@ async def test_a_slow_drip_ends_at_the_total_deadline(client, receivers):
     receiver = await receivers.behaving(drip)
     began = time.monotonic()
     exchange = await client.post(receiver.target, timeout_s=0.5)
-    assert 0.45 < time.monotonic() - began < 1.5
+    assert time.monotonic() - began > 0.45
     assert (exchange.status_code, exchange.error) == (200, ErrorClass.TIMEOUT)
     assert exchange.error_detail == "the response was not complete within 0.5 s"
     assert exchange.size > 5
@@ -121,12 +122,10 @@ async def test_a_slow_drip_ends_at_the_total_deadline(client, receivers):
 async def test_a_receiver_that_reads_nothing_is_left_at_the_deadline(client, receivers):
     async def deaf(reader, writer):
         writer.transport.pause_reading()
-        await asyncio.sleep(5)
+        await asyncio.Event().wait()
 
     receiver = await receivers.behaving(deaf)
-    began = time.monotonic()
     exchange = await client.post(receiver.target, body=b"x" * 20_000_000, timeout_s=0.4)
-    assert time.monotonic() - began < 1.5
     assert exchange.error is ErrorClass.TIMEOUT
 
 
@@ -161,7 +160,7 @@ async def test_an_endless_body_is_cut_and_the_status_decides(client, receivers, 
     assert exchange.truncated
     assert 60_000 < exchange.size <= 65_536
     assert len(exchange.body) == 16_384
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(LIMIT_S):
         await receiver.closed_by_peer.wait()
 
 
@@ -307,7 +306,8 @@ async def test_a_closed_port_is_refused(client):
     assert exchange.connect_ms is not None
 
 
-async def test_a_full_backlog_is_a_connect_timeout(client):
+async def test_a_full_backlog_is_a_connect_timeout(clients):
+    client = clients.with_(connect_s=0.3)
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(0)

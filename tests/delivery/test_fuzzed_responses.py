@@ -128,14 +128,14 @@ def _check(exchange):
 
 
 async def _attempt_and_next(client, target, spoiled):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         _check(await client.post(target, timeout_s=SHORT_S, verify_tls=False))
         spoiled.skip_unless_begun()
         await spoiled.over.wait()
         for _ in range(5):  # what was sent after the answer is read before the next request
             await asyncio.sleep(0)
         body = b"next"
-        exchange = await client.post(target, body=body, timeout_s=5, verify_tls=False)
+        exchange = await client.post(target, body=body, verify_tls=False)
     assert exchange.error is None, exchange
     assert exchange.body.decode() == hashlib.sha256(body).hexdigest()
 
@@ -162,7 +162,7 @@ async def test_any_answer_ends_an_attempt_and_the_next_one_is_right(
 ):
     spoiled = Spoiled(stream, [cut for cut in cuts if cut < len(stream)], end)
     receiver = await receivers.behaving(spoiled)
-    await _attempt_and_next(clients.with_(first_byte_s=SHORT_S), receiver.target, spoiled)
+    await _attempt_and_next(clients.with_(), receiver.target, spoiled)
     await _clear(clients, receivers)
 
 
@@ -173,7 +173,7 @@ async def test_any_answer_over_tls_ends_an_attempt_and_the_next_one_is_right(
 ):
     spoiled = Spoiled(stream, [], end)
     receiver = await receivers.behaving(spoiled, tls=server_context)
-    await _attempt_and_next(clients.with_(tls_s=5.0), receiver.target, spoiled)
+    await _attempt_and_next(clients.with_(), receiver.target, spoiled)
     await _clear(clients, receivers)
 
 
@@ -183,9 +183,8 @@ async def test_any_handshake_ends_an_attempt(clients, receivers, stream, end):
     spoiled = Spoiled(stream, [], end)
     receiver = await receivers.behaving(spoiled.handshake)
     target = parse_url(f"https://127.0.0.1:{receiver.target.port}/")
-    async with asyncio.timeout(5):
-        # Only the handshake is short of time: connecting takes long on a busy machine, too.
-        exchange = await clients.with_(tls_s=SHORT_S).post(target, timeout_s=5, verify_tls=False)
+    async with asyncio.timeout(60):
+        exchange = await clients.with_(tls_s=SHORT_S).post(target, verify_tls=False)
     await _clear(clients, receivers)
     _check(exchange)
     assert exchange.error in (
@@ -206,7 +205,7 @@ async def test_any_answer_of_a_name_server_ends_an_attempt(clients, answer):
 
     loop.sock_connect = refused  # a public address may well be among them
     try:
-        exchange = await client.post(parse_url("http://receiver.test:9/"), timeout_s=SHORT_S)
+        exchange = await client.post(parse_url("http://receiver.test:9/"))
     finally:
         loop.sock_connect = connect
     _check(exchange)

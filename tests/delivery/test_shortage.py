@@ -256,7 +256,7 @@ async def test_authorities_that_cannot_be_read_for_want_of_files(
 ):
     receiver = await receivers.answering(OK)
     target = replace(receiver.target, scheme="https")
-    client = clients.with_()
+    client = clients.with_(tls_s=0.3)
     verified_context.cache_clear()
     with no_file_left(left=1), pytest.raises(MachineShort) as missing:
         await client.post(target)

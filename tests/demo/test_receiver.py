@@ -5,7 +5,7 @@ import asyncio
 import httpx
 
 from hooktui.demo.receiver import Behaviour, Receiver, reply
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT_S, until
 
 
 async def test_each_path_has_its_behaviour_and_counts_its_own_requests():
@@ -46,7 +46,7 @@ async def test_what_is_not_http_or_breaks_off_leaves_the_receiver_well(caplog):
             reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
             writer.write(broken)
             writer.write_eof()
-            await asyncio.wait_for(reader.read(), 5)
+            await asyncio.wait_for(reader.read(), LIMIT_S)
             writer.close()
         assert (await client.post(receiver.url(Behaviour.FAST), content=b"{}")).status_code == 200
     assert caplog.records == []

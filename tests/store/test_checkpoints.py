@@ -16,6 +16,7 @@ from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.connections import WalWatch, truncate
 from hooktui.store.sqlite.store import SqliteStore
 from tests.support.stores import emit, offer, open_in
+from tests.support.waiting import LIMIT_S
 
 
 async def wal_size(store: SqliteStore) -> int:
@@ -31,7 +32,7 @@ async def test_a_large_log_is_cut_once_nobody_reads(tmp_path: Path, monkeypatch)
             await store.accept([offer(b'"' + b"x" * 100_000 + b'"')])
         await asyncio.sleep(0.1)
         assert await wal_size(store) > 500_000
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         while await wal_size(store):
             await store.wait_for_change(store.feed_end(), 0.02)
     assert await emit(store)

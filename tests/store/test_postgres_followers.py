@@ -9,7 +9,7 @@ from hooktui.store.postgres import locks
 from hooktui.store.postgres.store import PostgresStore
 from tests.store.servers import Servers, connected
 from tests.support.stores import emit, make_hook
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT_S, until
 
 
 # Red without the lock of the feed: the later line is seen first, and the late one never.
@@ -68,7 +68,7 @@ async def test_what_waits_for_changes_hears_of_those_of_another_server(servers: 
     one, two = await servers.another(), await servers.another()
     await make_hook(one)
     await until(lambda: two.feed_end() == one.feed_end())
-    waiting = asyncio.create_task(two.wait_for_change(two.feed_end(), 20))
+    waiting = asyncio.create_task(two.wait_for_change(two.feed_end(), 2 * LIMIT_S))
     await emit(one)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         await waiting

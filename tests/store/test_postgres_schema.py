@@ -20,6 +20,7 @@ from hooktui.store.tables import AUDIT
 from tests.store.servers import Servers, connected
 from tests.support.postgres import PostgresServer, database, open_store
 from tests.support.stores import emit
+from tests.support.waiting import LIMIT_S
 
 
 async def test_a_migrated_database_is_what_the_tables_say(servers: Servers) -> None:
@@ -52,7 +53,7 @@ async def test_a_start_waits_for_another_that_makes_the_schema(
         await first.execute(f"SELECT pg_advisory_lock({locks.MIGRATION})")
         opening = asyncio.create_task(open_store(fresh, tmp_path))
         waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory'"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_S):
             while not await first.fetchval(waiting):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)  # longer than others would wait
         await first.execute(f"SELECT pg_advisory_unlock({locks.MIGRATION})")

@@ -32,6 +32,7 @@ from tests.support.stores import (
     offer,
     result_of,
 )
+from tests.support.waiting import LIMIT_S
 
 KEEP = RetentionPeriods()
 DAY_S = DAY_MS // 1000
@@ -226,7 +227,7 @@ async def test_a_server_runs_retention_by_itself(tmp_path, clock, monkeypatch) -
     store = await open_at(tmp_path, clock, RetentionPeriods(days=2))
     await store.accept([offer() for _ in range(10)], always)
     clock.advance(3 * DAY_S)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT_S):
         while await count(store, "event"):
             await store.wait_for_change(store.feed_end(), 0.02)
     await store.close()

@@ -10,6 +10,7 @@ import pytest
 from hooktui.domain.errors import Refused, Unavailable
 from hooktui.store import write_queue
 from hooktui.store.write_queue import Operation, WriteQueue
+from tests.support.waiting import LIMIT_S
 
 
 class Named(Operation[str]):
@@ -69,7 +70,7 @@ async def test_a_batch_that_raises_fails_and_the_next_one_runs(runner: Runner) -
     runner.failure = RuntimeError("a defect")
     (failed,) = await runner.submit(Named("a"))
     assert isinstance(failed, Unavailable)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         assert await runner.submit(Named("b")) == ["b"]
 
 

@@ -35,6 +35,7 @@ from tests.support.stores import (
     open_in,
     result_of,
 )
+from tests.support.waiting import LIMIT_S
 
 
 @pytest.fixture(params=["in the loop", "in a thread"])
@@ -87,7 +88,7 @@ async def test_threads_that_all_hang_delay_no_commit(
     loop.set_default_executor(ThreadPoolExecutor(1))
     hung = loop.run_in_executor(None, over.wait)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_S):
             for size in (10_000, 2 * writer.LARGE_BYTES):
                 await store.accept([offer(b'"%b"' % (b"x" * size))])
             await store.accept([offer()])
@@ -166,7 +167,7 @@ async def test_another_program_that_holds_the_database_is_waited_for(
     assert not waiting.done()
     shell.execute("ROLLBACK")
     shell.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         assert await waiting
 
 
@@ -199,7 +200,7 @@ async def test_what_was_handed_over_to_a_cancelled_caller_is_released(
 
     await taken_then_cancelled(either.accept([offer()], always))
     await taken_then_cancelled(either.claim(HookId(hook.id), 10))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         while not await either.next_due():
             await either.wait_for_change(either.feed_end(), 0.05)
     (delivery,) = await deliveries(either)
@@ -264,7 +265,7 @@ async def test_the_feed_is_trimmed_and_an_old_position_is_a_reset(
     assert not (await store.feed(first, 1)).reset
     for _ in range(60):
         await emit(store)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         while (left := await rows_of(store, "feed")) > 20:
             await emit(store)
     assert left >= 15
@@ -293,7 +294,7 @@ async def test_old_idempotency_keys_are_forgotten(tmp_path: Path) -> None:
     await store.accept([NewEvent(DEFAULT, "job.failed", b"{}", f"key {n}") for n in range(30)])
     clock.advance(25 * 3600)
     await emit(store, key="new")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         while await rows_of(store, "idempotency_key") > 1:
             await emit(store)
     await store.close()

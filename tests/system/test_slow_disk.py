@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -82,7 +83,7 @@ def test_a_slow_disk_delays_producers_and_nothing_else(
                 time.sleep(0.05)
             shown = client.call(server_status()).database
         ids = [identity for one in sending for identity in one.result(30)]
-    assert max(took_s) < SYNC_S * 0.9, "the event loop waited for a sync"
+    assert median(took_s) < SYNC_S / 4, "the event loop waited for syncs"
     assert shown is not None
     assert (shown.longest_commit_ms or 0) > SYNC_S * 1000
     assert "longest commit" in home.ok("status")
