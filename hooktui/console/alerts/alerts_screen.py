@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from hooktui.client import calls
 from hooktui.console.alerts.alert_text import alert_columns
@@ -20,11 +20,13 @@ from hooktui.domain.wire.pages import Page
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
+    from hooktui.console.shell.contract import Navigator
 
 _TABS: Final = (
     ScreenTab("Open", "alerts.alerts_screen:AlertsScreen"),
     ScreenTab("Resolved", "alerts.alerts_screen:ResolvedAlertsScreen"),
 )
+_LABELS: Final = (relabel("open", "open", "Open what the alert is about"),)
 
 
 class AlertsScreen(ListScreen[Alert]):
@@ -32,16 +34,12 @@ class AlertsScreen(ListScreen[Alert]):
 
     HEADING = "Alerts"
     NOUN = "alert"
-    ROW_COMMANDS: ClassVar[tuple[str, ...]] = ("open", "acknowledge", "snooze", "copy")
+    ROW_COMMANDS = ("open", "acknowledge", "snooze", "copy")
     TABS = _TABS
     DESCENDING = True
     FIRST = ("oldest", "newest")
-    STATE: ClassVar[str | None] = None
-    """The state that the server is asked for; None: every state but resolved."""
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
-        "open", "acknowledge", "snooze", "copy", "order", "next",
-    )  # fmt: skip
-    COMMAND_LABELS = (relabel("open", "open", "Open what the alert is about"),)
+    COMMAND_NAMES = ("open", "acknowledge", "snooze", "copy", "order", "next")
+    COMMAND_LABELS = _LABELS
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +58,7 @@ class AlertsScreen(ListScreen[Alert]):
 
     def columns(self) -> Sequence[Column[Alert]]:
         """Return the columns."""
-        return alert_columns(self.shell.clock, resolved=self.STATE == "resolved")
+        return alert_columns(self.shell.clock, resolved=False)
 
     def row_id(self, row: Alert) -> str:
         """Return its id."""
@@ -68,7 +66,7 @@ class AlertsScreen(ListScreen[Alert]):
 
     def call_of(self, query: PageQuery) -> Call[Page[Alert]]:
         """Ask for the alerts."""
-        return calls.list_alerts(self.shell.account.number, state=self.STATE, **query)
+        return calls.list_alerts(self.shell.account.number, **query)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Say what alerts are, and which hooks get them."""
@@ -98,30 +96,64 @@ class AlertsScreen(ListScreen[Alert]):
     # -- commands
 
     def open(self) -> None:
-        """Open what the alert is about: deliveries, a replay, a hook, or the engine."""
-        alert = self.cursor_row
-        if alert is None:
-            return
-        navigation = self.shell.navigation
-        if alert.cause is not None and alert.hook is not None:
-            navigation.open_deliveries(f"hook:{alert.hook} cause:{alert.cause}")
-        elif alert.replay is not None:
-            navigation.open_replay(alert.replay)
-        elif alert.hook is not None:
-            navigation.open_hook(alert.hook)
-        else:
-            navigation.go(next(top for top in TOP_SCREENS if top.name == "engine"))
+        """Open what the alert is about."""
+        if self.cursor_row is not None:
+            open_subject(self.shell.navigation, self.cursor_row)
 
 
-class ResolvedAlertsScreen(AlertsScreen):
+class ResolvedAlertsScreen(ListScreen[Alert]):
     """The alerts that ended."""
 
     HEADING = "Resolved alerts"
+    NOUN = "alert"
     TOP_SCREEN = "Alerts"
     ROW_COMMANDS = ("open", "copy")
-    STATE = "resolved"
+    TABS = _TABS
+    DESCENDING = True
+    FIRST = ("oldest", "newest")
     COMMAND_NAMES = ("open", "copy", "order", "previous")
+    COMMAND_LABELS = _LABELS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(open=self.open, copy=self.copy)
+
+    def columns(self) -> Sequence[Column[Alert]]:
+        """Return the columns."""
+        return alert_columns(self.shell.clock, resolved=True)
+
+    def row_id(self, row: Alert) -> str:
+        """Return its id."""
+        return row.id
+
+    def call_of(self, query: PageQuery) -> Call[Page[Alert]]:
+        """Ask for the alerts that ended."""
+        return calls.list_alerts(self.shell.account.number, state="resolved", **query)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Say that no alert has ended yet."""
         return ((("  No alert has ended yet.", "strong"),),)
+
+    async def changed(self, changes: FeedChanges) -> None:
+        """Show what changed."""
+        if changes.alerts or changes.everything:
+            await self.listing.reload()
+
+    # -- commands
+
+    def open(self) -> None:
+        """Open what the alert was about."""
+        if self.cursor_row is not None:
+            open_subject(self.shell.navigation, self.cursor_row)
+
+
+def open_subject(navigator: Navigator, alert: Alert) -> None:
+    """Open what an alert is about: deliveries, a replay, a hook, or the engine."""
+    if alert.cause is not None and alert.hook is not None:
+        navigator.open_deliveries(f"hook:{alert.hook} cause:{alert.cause}")
+    elif alert.replay is not None:
+        navigator.open_replay(alert.replay)
+    elif alert.hook is not None:
+        navigator.open_hook(alert.hook)
+    else:
+        navigator.go(next(top for top in TOP_SCREENS if top.name == "engine"))
