@@ -219,6 +219,11 @@ class Engine:
         own = self.replayed.of_hook(hook)
         return self._queues.reserve_spare(hook, most, own, self._clock(), owed=owed)
 
+    def give_back(self, hook: HookId, places: int) -> None:
+        """Give back places that were reserved for deliveries of a replay."""
+        for _ in range(places):
+            self._queues.unreserve(hook, self._clock())
+
     def keep_no_slot(self, hook: HookId) -> None:
         """Give a slot that was kept free for a replay to live traffic."""
         self._queues.keep_none(hook, self._clock())
@@ -235,8 +240,7 @@ class Engine:
             result = await self._store.replay(step)
             count = len(result.claims)
         finally:
-            for _ in range(places - count):
-                self._queues.unreserve(step.hook, self._clock())
+            self.give_back(step.hook, places - count)
         if not count:
             return result
         failpoints.hit("after_replay_step_commit")

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
@@ -186,6 +186,16 @@ class _Walk:
             self.found.popleft()
 
 
+@dataclass(slots=True)
+class _PlannedStep:
+    """A step, and the places that are reserved for it until the engine begins it."""
+
+    walk: _Walk
+    step: ReplayStep
+    places: int
+    begun: bool = False
+
+
 class _Run:
     """One replay while this server runs it."""
 
@@ -197,6 +207,7 @@ class _Run:
         self._turns = deque(self.walks)
         self._any_aside = not replay.walked and not self.walks
         self._stopped = self._used_up = self._needs_slot = False
+        self._kept: set[HookId] = set()  # hooks whose next free slot is kept for it
         self._shown_s = 0.0
         now_ms = store.clock()
         rate = replay.rate_per_s
@@ -261,31 +272,47 @@ class _Run:
         await self._set_aside()
         self._needs_slot = False
         self._engine.replayed.ended_event.clear()
-        if self._is_full():
-            return
-        steps: list[tuple[_Walk, ReplayStep, int]] = []
+        kept, self._kept = self._kept, set()
+        planned: list[_PlannedStep] = []
+        try:
+            if not self._is_full():
+                await self._plan_steps(planned, kept)
+            results = await asyncio.gather(*map(self._send, planned), return_exceptions=True)
+        finally:
+            for hook in kept - self._kept:
+                self._engine.keep_no_slot(hook)
+            for one in planned:
+                if not one.begun:  # nobody else gives them back
+                    self._engine.give_back(one.walk.hook, one.places)
+                    self._bucket.put_back(len(one.step.candidates))
+        for one, result in zip(planned, results, strict=True):
+            if isinstance(result, BaseException):
+                self._bucket.put_back(len(one.step.candidates))
+                if not isinstance(result, HooktuiError):
+                    raise result
+                _log_failure(result, "a step of a replay")
+                one.walk.not_before_s = monotonic() + _RETRY_S
+            else:
+                self._apply(one.walk, one.step, one.places, result)
+
+    async def _plan_steps(self, planned: list[_PlannedStep], kept: Set[HookId]) -> None:
+        """Plan a step at each hook that can; a hook for which a slot is kept gets a token first."""
         self._turns.rotate(-1)
-        for place, hook in enumerate(list(self._turns)):
+        order = sorted(self._turns, key=lambda hook: hook not in kept)
+        for place, hook in enumerate(order):
             if place % _HOOKS_AT_ONCE == _HOOKS_AT_ONCE - 1:
                 await asyncio.sleep(0)
             walk = self.walks.get(hook)
             if walk is None:
                 self._turns.remove(hook)
                 continue
-            planned = await self._plan(walk)
-            if planned is not None:
-                steps.append((walk, *planned))
-        calls = (self._engine.replay(step, places) for _, step, places in steps)
-        results = await asyncio.gather(*calls, return_exceptions=True)
-        for (walk, step, places), result in zip(steps, results, strict=True):
-            if isinstance(result, BaseException):
-                self._bucket.put_back(places)
-                if not isinstance(result, HooktuiError):
-                    raise result
-                _log_failure(result, "a step of a replay")
-                walk.not_before_s = monotonic() + _RETRY_S
-            else:
-                self._apply(walk, step, places, result)
+            step = await self._plan(walk)
+            if step is not None:
+                planned.append(step)
+
+    async def _send(self, planned: _PlannedStep) -> ReplayStepResult:
+        planned.begun = True
+        return await self._engine.replay(planned.step, planned.places)
 
     def _is_full(self) -> bool:
         try:
@@ -298,26 +325,26 @@ class _Run:
             walk.disk_is_full = full
         return full
 
-    async def _plan(self, walk: _Walk) -> tuple[ReplayStep, int] | None:
-        """Return the next step of a hook, and the places reserved for it; None: it waits."""
+    async def _plan(self, walk: _Walk) -> _PlannedStep | None:
+        """Return the next step of a hook; None: it waits."""
         if walk.not_before_s > monotonic():
             return None
         hook = self._store.hooks().get(walk.hook)
         if hook is None:
-            return self._step(walk, []), 0  # the step ends the walk
+            return self._step(walk, [], 0)  # the step ends the walk
         if not hook.active or self._store.paused:
             walk.blocked_since_s = None
             return None
         if not walk.loaded or (walk.version != hook.version and self._depends_on_hook):
             await self._load(walk)
         if not walk.found:
-            return self._step(walk, []), 0
-        candidates = walk.take(self._bucket.whole(self._store.clock()))
+            return self._step(walk, [], 0)
+        candidates = walk.take(self._bucket.whole(self._store.clock()) - len(self._kept))
         if not candidates:
             return None
         if hook.settings.ordered:
             self._bucket.take(1)
-            return self._step(walk, candidates[:1]), 0
+            return self._step(walk, candidates[:1], 0)
         if self._engine.replayed.failures(walk.hook) >= FAILURES_IN_A_ROW:
             return None
         now_s = monotonic()
@@ -326,12 +353,14 @@ class _Run:
         places = self._engine.reserve_spare(walk.hook, len(candidates), owed=owed)
         self._needs_slot |= places < len(candidates)
         if not places:
+            if owed:
+                self._kept.add(walk.hook)
             if since_s is None and not self._engine.replayed.of_hook(walk.hook):
                 walk.blocked_since_s = now_s
             return None
         walk.blocked_since_s = now_s if owed else None
         self._bucket.take(places)
-        return self._step(walk, candidates[:places]), places
+        return self._step(walk, candidates[:places], places)
 
     @property
     def _depends_on_hook(self) -> bool:
@@ -349,14 +378,14 @@ class _Run:
         walk.end, walk.skipped, walk.complete = found.end, found.skipped, found.complete
         walk.version, walk.loaded = hook.version, True
 
-    def _step(self, walk: _Walk, candidates: list[ReplayCandidate]) -> ReplayStep:
+    def _step(self, walk: _Walk, candidates: list[ReplayCandidate], places: int) -> _PlannedStep:
         rest = len(candidates) == len(walk.found) and walk.loaded
         now_s = monotonic()
         show = now_s - self._shown_s >= _SHOWN_EVERY_S
         if show:
             self._shown_s = now_s
         last = candidates[-1].place if candidates else walk.cursor
-        return ReplayStep(
+        step = ReplayStep(
             replay=self._replay.id,
             token=self._store.token,
             hook=walk.hook,
@@ -369,6 +398,7 @@ class _Run:
             complete=walk.complete and rest,
             show=show,
         )
+        return _PlannedStep(walk, step, places)
 
     def _apply(self, walk: _Walk, step: ReplayStep, places: int, result: ReplayStepResult) -> None:
         """Note the result of a step."""

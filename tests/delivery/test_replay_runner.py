@@ -1,0 +1,136 @@
+"""A replay gives back what it took: places, tokens and kept slots."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from hooktui.delivery import replay_runner
+from hooktui.delivery.replay_runner import ReplayRunner
+from hooktui.domain.errors import DiskFull, Unavailable
+from hooktui.domain.ids import HookId
+from hooktui.domain.replays import check_selection
+from hooktui.domain.wire.replays import ReplaySelection
+from hooktui.store import changes, queries
+from tests.delivery.receivers import Receivers, read_request
+from tests.delivery.running_engine import ACTOR, BUSY, OK, RunningEngine, url_of
+from tests.support.waiting import until
+
+DEAD, SLOTS = 6, 8
+
+
+@pytest.fixture
+async def runner(running: RunningEngine, monkeypatch) -> AsyncIterator[ReplayRunner]:
+    monkeypatch.setattr(replay_runner, "_RETRY_S", 0.01)
+    started = ReplayRunner(running.store, running.engine)
+    yield started
+    await started.stop()
+
+
+async def hook_with_dead_letters(
+    running: RunningEngine, receivers: Receivers, answer: Callable[[], Any], **settings: object
+) -> HookId:
+    """Return a hook whose first deliveries fail for good; then the receiver has healed."""
+    refused = 0
+
+    async def behaviour(reader, writer):
+        nonlocal refused
+        while True:
+            await read_request(reader)
+            refused += 1
+            if refused > DEAD:
+                await answer()
+            writer.write(OK if refused > DEAD else BUSY)
+
+    url = url_of(await receivers.behaving(behaviour))
+    hook = HookId(await running.hook(url, retry_schedule_s=(), **settings))
+    await running.emit(DEAD)
+    await until(lambda: refused == DEAD)
+    await until(lambda: running.engine.queue(hook).in_flight == 0)
+    return hook
+
+
+async def at_once() -> None:
+    """Respond without a delay."""
+
+
+async def replay(running: RunningEngine, *hooks: HookId, rate: float = 1000) -> int:
+    given = ReplaySelection(hooks=hooks, mode="failed")
+    selection = check_selection(given, running.store.clock())
+    made, _ = await running.store.write(changes.create_replay, ACTOR, 1, selection, rate, None)
+    return made.id
+
+
+class FailingLoads:
+    """Has the searches for the candidates of one hook fail, or hang."""
+
+    def __init__(self, store: Any, hook: HookId, outcomes: list[str]) -> None:
+        self._read, self._hook, self._outcomes = store.read, hook, outcomes
+        self.hung = asyncio.Event()
+
+    async def read(self, query: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if query is queries.next_candidates and args[0].hook.id == self._hook and self._outcomes:
+            if self._outcomes.pop(0) == "fails":
+                raise Unavailable("the connection to the database was lost")
+            self.hung.set()
+            await asyncio.Event().wait()
+        return await self._read(query, *args, **kwargs)
+
+
+# Red when the places of a planned step are forgotten: the hook's slots are gone until a restart.
+async def test_a_failed_turn_gives_back_the_places_of_the_other_hooks(
+    running: RunningEngine, receivers: Receivers, runner: ReplayRunner, monkeypatch
+):
+    one, two = [
+        await hook_with_dead_letters(running, receivers, at_once, max_in_flight=SLOTS)
+        for _ in range(2)
+    ]
+    loads = FailingLoads(running.store, two, ["fails"] * 5)
+    monkeypatch.setattr(running.store, "read", loads.read)
+    await replay(running, one, two)
+    runner.start()
+    await running.all_are("delivered", 3 * DEAD)  # the first hook got the events of the second
+    for hook in (one, two):
+        await until(lambda hook=hook: running.engine.queue(hook).in_flight == 0)
+
+
+async def test_a_replay_that_is_stopped_while_it_plans_gives_back_its_places(
+    running: RunningEngine, receivers: Receivers, runner: ReplayRunner, monkeypatch
+):
+    one, two = [
+        await hook_with_dead_letters(running, receivers, at_once, max_in_flight=SLOTS)
+        for _ in range(2)
+    ]
+    loads = FailingLoads(running.store, two, ["fails", "hangs"])
+    monkeypatch.setattr(running.store, "read", loads.read)
+    await replay(running, one, two)
+    runner.start()
+    await loads.hung.wait()
+    assert running.engine.queue(one).in_flight > 0, "places are reserved"
+    await runner.stop()
+    assert running.engine.queue(one).in_flight == 0
+
+
+# Red when the slot stays kept while the replay does not come back for it: nothing is sent at all.
+async def test_a_slot_is_not_kept_for_a_replay_that_waits_for_space_on_the_disk(
+    running: RunningEngine, receivers: Receivers, runner: ReplayRunner, monkeypatch
+):
+    monkeypatch.setattr(replay_runner, "OWED_AFTER_S", 0.05)
+    held = asyncio.Event()
+    hook = await hook_with_dead_letters(running, receivers, held.wait, max_in_flight=1)
+    await running.emit(3)
+    await replay(running, hook)
+    runner.start()
+    queue = running.engine.queue(hook)
+    await until(lambda: queue.kept == 1)
+
+    def full(_: int = 0) -> None:
+        raise DiskFull("the disk is nearly full")
+
+    monkeypatch.setattr(running.store, "check_room", full)
+    await until(lambda: queue.kept == 0)
+    held.set()
+    await running.all_are("delivered", 3)
