@@ -216,10 +216,10 @@ class BaseStore(ABC):
                     return
                 await self.write(write_causes)
                 wait_s = CAUSES_REST_S
-            except HooktuiError as error:
+            except Exception as error:
                 if self._closed:
                     return
-                _log.warning("the causes of older deliveries wait: %s", error)
+                log_failure(error, "writing the causes of older deliveries")
                 wait_s = CAUSES_RETRIED_S
             await asyncio.sleep(wait_s)
 
@@ -258,12 +258,8 @@ class BaseStore(ABC):
 
     async def keep_looking(self, keep: RetentionPeriods) -> None:
         """Look at alerts every `LOOK_EVERY_S`, until it is cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            try:
-                await self.look_at_alerts(keep)
-            except HooktuiError as error:
-                _log.warning("a look at the alerts failed: %s", error)
+        look = partial(self.look_at_alerts, keep)
+        await repeat("looking at the alerts", look, LOOK_EVERY_S, LOOK_EVERY_S)
 
     def _disk_space(self) -> DiskSpace | None:
         """Return the space on the disk of the database; None: it is another machine's."""
@@ -362,3 +358,23 @@ class BaseStore(ABC):
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+async def repeat(
+    what: str, work: Callable[[], Awaitable[object]], first_s: float, every_s: float
+) -> None:
+    """Do some housekeeping again and again until it is cancelled; a failure does not end it."""
+    await asyncio.sleep(first_s)
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            log_failure(error, what)
+        await asyncio.sleep(every_s)
+
+
+def log_failure(error: Exception, what: str) -> None:
+    """Log a failure of work that is repeated; unexpected ones with a traceback."""
+    foreseen = isinstance(error, HooktuiError)
+    why = f": {error}" if foreseen else ""
+    _log.warning("%s failed%s; it is repeated", what, why, exc_info=None if foreseen else error)

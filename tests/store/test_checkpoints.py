@@ -25,7 +25,7 @@ async def wal_size(store: SqliteStore) -> int:
 
 async def test_a_large_log_is_cut_once_nobody_reads(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(connections, "LARGE_WAL_BYTES", 100_000)
-    monkeypatch.setattr(sqlite, "WAL_LOOKED_AT_EVERY_S", 0.01)
+    monkeypatch.setattr(sqlite, "WAL_EVERY_S", 0.01)
     store = await open_in(tmp_path)
     with store._readers.reading():
         for _ in range(5):

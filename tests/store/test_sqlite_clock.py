@@ -241,3 +241,13 @@ async def test_what_is_disabled_moves_along_too(store, clock) -> None:
     await store.rescue()
     moved = (await the_delivery(store)).next_attempt_at
     assert from_rfc3339(held or "") - from_rfc3339(moved or "") == 3 * HOUR_S * 1000
+
+
+# Red when only a transaction notices that the clock was set: the first one deletes by its time.
+async def test_a_jump_is_noticed_by_retention_itself(tmp_path, clock) -> None:
+    store = await open_at(tmp_path, clock)
+    await sent_long_ago(store, clock)
+    clock.jump(400 * DAY_S)
+    await store._sweep()
+    assert len(await deliveries(store)) == 3
+    await store.close()

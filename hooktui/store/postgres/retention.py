@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from sqlalchemy import Connection, text
 
-from hooktui.domain.errors import HooktuiError
+from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import AccountId, floor_at
+from hooktui.store.base import repeat
 from hooktui.store.contract import Purged, RetentionPeriods
 from hooktui.store.planning.accept import KEY_KEPT_MS
 from hooktui.store.planning.retention import (
@@ -172,7 +173,9 @@ class RetentionWorker:
 
     def start(self) -> None:
         """Start the task; its first run is delayed because a start has more urgent work."""
-        self._task = asyncio.create_task(self._run(), name="house")
+        self._task = asyncio.create_task(
+            repeat("retention", self._run, TIDIED_EVERY_S, TIDIED_EVERY_S), name="house"
+        )
 
     async def close(self) -> None:
         """Stop the task."""
@@ -190,20 +193,14 @@ class RetentionWorker:
         return await purge.drop_events(before_ms, account, after, lambda: loop.time() > end_s)
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(TIDIED_EVERY_S)
-            try:
-                raw = await self._connect()
-            except HooktuiError as error:
-                _log.warning("no connection for retention: %s", error)
-                continue
-            try:
-                await self._tidy_while_locked(raw)
-            except (HooktuiError, *FAULTS) as error:
-                _log.warning("trimming stopped early: %s", error)
-            finally:
-                with contextlib.suppress(*FAULTS):
-                    await raw.close(timeout=2)
+        raw = await self._connect()
+        try:
+            await self._tidy_while_locked(raw)
+        except FAULTS as error:
+            raise Unavailable(f"the connection to the database was lost ({error})") from error
+        finally:
+            with contextlib.suppress(*FAULTS):
+                await raw.close(timeout=2)
 
     async def _tidy_while_locked(self, raw: Raw) -> None:
         rounds = 0

@@ -23,7 +23,7 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store import feed
-from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
+from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations, repeat
 from hooktui.store.changes.alert_look import DiskSpace
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.contract import CommitNotice, DatabaseCopy, Purged, RetentionPeriods
@@ -37,6 +37,7 @@ from hooktui.store.planning.retention import (
     REST_OF_PURGE,
     REST_WHEN_BUSY,
     RetentionPass,
+    paced,
 )
 from hooktui.store.queries import engine
 from hooktui.store.sqlite import sql
@@ -79,10 +80,10 @@ _log = logging.getLogger(__name__)
 SLOW_FSYNC_MS = 3.0  # of the median; above it, waiting for the disk would hold the event loop
 FIRST_SWEEP_S = 60.0  # a start has more urgent work
 SWEEP_EVERY_S = 3600.0
-WAL_LOOKED_AT_EVERY_S = 2.0
+KEYS_EVERY_S = 600.0
+WAL_EVERY_S = 2.0
 _KEEP = RetentionPeriods()
 _RULES = AlertRules()
-_KEYS_EVERY_MS = 10 * 60 * 1000
 
 
 class SqliteStore(BaseStore):
@@ -137,13 +138,15 @@ class SqliteStore(BaseStore):
         self._secrets_used: dict[int, int] = {}
         self._feed_rows, self._feed_items, newest = raw.execute(sql.COUNT_FEED).fetchone()
         self._feed_end = feed.Position(newest + 1, 0)
-        self._keys_forgotten_at = clock()
         self._readers = Readers(database)
         self._measuring = open_reader(database)
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="hooktui-read")
         self._backups = Backups(database, reserve, self._pool, self._readers.reading)
         self._keep = keep
         self._guard = DiskGuard(reserve, self._free_on_disk, self._free_inside)
+        self._wal_watch = WalWatch(
+            lambda: self._readers.in_use, lambda: self.busy, lambda: self._guard.short
+        )
         self._housekeepers: list[asyncio.Task[None]] = []
         self._writer = Writer(self._begin, self._committed, threaded=fsync_ms > SLOW_FSYNC_MS)
         self._accepting = self._claiming = self._recording = self._replaying = self._writer.queue
@@ -200,9 +203,13 @@ class SqliteStore(BaseStore):
         for hook in engine.deleted_hooks_with_backlog(self._conn):
             self._recording.add(ChangeOperation(partial(cancel_waiting, hook=hook)))
         self._recording.start()
+        repeated = (
+            ("retention", self._sweep, FIRST_SWEEP_S, SWEEP_EVERY_S),
+            ("forgetting keys", self._forget_keys, KEYS_EVERY_S, KEYS_EVERY_S),
+            ("truncating the log", self._watch_wal, WAL_EVERY_S, WAL_EVERY_S),
+        )
         self._housekeepers = [
-            asyncio.create_task(self._run_retention(), name="retention"),
-            asyncio.create_task(self._watch_wal(), name="wal watch"),
+            *(asyncio.create_task(repeat(*one), name=one[0]) for one in repeated),
             asyncio.create_task(self._write_causes(), name="causes"),
             asyncio.create_task(self.keep_looking(self._keep), name="alerts"),
         ]
@@ -336,33 +343,27 @@ class SqliteStore(BaseStore):
         )
         return int(pages * size)
 
-    async def _run_retention(self) -> None:
-        """Delete rows older than the retention periods, once an hour."""
-        retention = RetentionPass(
-            Retention(self), lambda: REST_WHEN_BUSY if self.busy else REST, self.note_expired
-        )
-        await asyncio.sleep(FIRST_SWEEP_S)
-        while True:
-            try:
-                keep = self._keep if self.clock_is_trusted else RetentionPeriods(0, 0)
-                events, bodies = await retention.apply(keep, self._clock())
-            except HooktuiError as error:  # for example a shell that locks the database
-                _log.warning("retention stopped early: %s", error)
-            else:
-                if events or bodies:
-                    _log.info("retention events=%d bodies=%d", events, bodies)
-            await asyncio.sleep(SWEEP_EVERY_S)
+    async def _sweep(self) -> None:
+        """Delete rows older than the retention periods, unless the clock may be wrong."""
+        now = self._jumps.now_ms()  # detects a jump since the last transaction
+        keep = self._keep if self.clock_is_trusted else RetentionPeriods(0, 0)
+        retention = RetentionPass(Retention(self), self._rest, self.note_expired)
+        events, bodies = await retention.apply(keep, now)
+        if events or bodies:
+            _log.info("retention events=%d bodies=%d", events, bodies)
+
+    async def _forget_keys(self) -> None:
+        """Delete expired idempotency keys."""
+        while await paced(self.submit(ForgetKeys()), self._rest):
+            pass
+
+    def _rest(self) -> float:
+        return REST_WHEN_BUSY if self.busy else REST
 
     async def _watch_wal(self) -> None:
         """Truncate the log of the database after it grew."""
-        watch = WalWatch(lambda: self._readers.in_use, lambda: self.busy, lambda: self._guard.short)
-        while True:
-            await asyncio.sleep(WAL_LOOKED_AT_EVERY_S)
-            if watch.wants_truncate(file_size(self._wal) or 0):
-                try:
-                    await self._writer.between(partial(truncate, self._raw))
-                except HooktuiError as error:
-                    _log.warning("the log of the database was not truncated: %s", error)
+        if self._wal_watch.wants_truncate(file_size(self._wal) or 0):
+            await self._writer.between(partial(truncate, self._raw))
 
     # The writer's two callbacks
 
@@ -388,15 +389,12 @@ class SqliteStore(BaseStore):
         if not self._recording.closing:
             for change in notes.follow_ups:
                 self._recording.add(ChangeOperation(change))
-            self._tidy(work.now_ms)
+            self._trim_feed()
 
-    def _tidy(self, now: int) -> None:
+    def _trim_feed(self) -> None:
         rows_over, items_over = self._feed_rows - MOST_FEED_ROWS, self._feed_items - MOST_FEED_ITEMS
         if rows_over > 0 or items_over > 0:
             self._recording.add(TrimFeed(rows_over, items_over))
-        if now - self._keys_forgotten_at > _KEYS_EVERY_MS:
-            self._keys_forgotten_at = now
-            self._recording.add(ForgetKeys())
 
 
 def _abandon(raw: sqlite3.Connection | None, lock: HomeLock) -> None:
