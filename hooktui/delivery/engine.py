@@ -386,6 +386,8 @@ class Engine:
     async def _rescue(self) -> None:
         while True:
             await asyncio.sleep(RESCUE_EVERY_S)
+            if self._recorder.behind:  # what it holds was sent, so it must not become due again
+                continue
             try:
                 rescued = await self._store.rescue()
             except Exception as error:  # the next round retries

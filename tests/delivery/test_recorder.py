@@ -7,8 +7,14 @@ import sqlite3
 
 import pytest
 
+from hooktui.delivery import engine
 from hooktui.delivery import recorder as recorder_module
 from hooktui.delivery.recorder import Recorder
+from hooktui.domain.errors import Unavailable
+from tests.delivery.receivers import Receivers
+from tests.delivery.running_engine import OK, RunningEngine, forever, url_of
+from tests.support.clocks import RunningClock
+from tests.support.waiting import until
 
 
 class FailingStore:
@@ -77,3 +83,45 @@ async def test_too_many_unwritten_results_stop_new_claims():
     assert not recorder.full
     recorder.add("result")
     assert recorder.full
+
+
+@pytest.fixture
+def quick_rescues(monkeypatch):
+    monkeypatch.setattr(engine, "RESCUE_EVERY_S", 0.01)
+    monkeypatch.setattr(recorder_module, "_RETRY_S", (0.2,))
+
+
+# Red when expired leases are ended first once the database can be written again.
+async def test_what_was_sent_while_nothing_could_be_written_is_not_sent_again(
+    quick_rescues, running: RunningEngine, receivers: Receivers, clock: RunningClock, monkeypatch
+):
+    seen: list[bytes] = []
+    await running.hook(url_of(await receivers.behaving(forever(OK, seen))))
+    refused = rescuing = 0
+    rescue = running.store.rescue
+
+    async def counted() -> int:
+        nonlocal rescuing
+        rescuing += 1
+        try:
+            return await rescue()
+        finally:
+            rescuing -= 1
+
+    async def refuse(_):
+        nonlocal refused
+        refused += 1
+        raise Unavailable("the database is locked")
+
+    monkeypatch.setattr(running.store, "rescue", counted)
+    with monkeypatch.context() as broken:
+        broken.setattr(running.store, "record", refuse)
+        await running.emit()
+        await until(lambda: refused == 1)
+        clock.advance(6)
+        await asyncio.sleep(0.05)
+        await until(lambda: not rescuing)  # one that began before must not see what comes
+        clock.advance(55)
+    await running.all_are("delivered", 1)
+    (delivery,) = await running.deliveries()
+    assert (delivery.attempts, len(seen)) == (1, 1)
