@@ -6,9 +6,11 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
+from itertools import repeat as repeated
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
@@ -29,6 +31,8 @@ from hooktui.store.changes.alert_look import (
 )
 from hooktui.store.changes.alerts import act_on_look
 from hooktui.store.changes.causes import write_causes
+from hooktui.store.changes.deliveries import cancel_waiting
+from hooktui.store.changes.replays import cancel_waiting_of
 from hooktui.store.contract import (
     Acceptance,
     AttemptResult,
@@ -49,6 +53,7 @@ from hooktui.store.planning.accept import check_keys
 from hooktui.store.planning.matching import NO_MATCHES, Matches, accept_matched, is_quick
 from hooktui.store.queries import engine
 from hooktui.store.queries.alerts import expiring, look
+from hooktui.store.queries.replays import cancelled_with_backlog
 from hooktui.store.tx import Tx
 from hooktui.store.vault import Vault
 from hooktui.store.write_queue import Operation, WriteQueue
@@ -58,6 +63,7 @@ R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
 CAUSES_REST_S, CAUSES_RETRIED_S = 0.05, 30.0
+FOLLOW_UP_RETRIED_S = (1.0, 5.0, 60.0)
 
 RESCUED_AT_ONCE = 250
 """Expired leases that one transaction records as interrupted."""
@@ -111,6 +117,7 @@ class BaseStore(ABC):
         self._changed = asyncio.Event()
         self._listeners: list[Listener] = []
         self._closed = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self._expired = Counter[tuple[HookId, str]]()
 
     # Queues
@@ -207,6 +214,38 @@ class BaseStore(ABC):
         live = self._live.view
         known = [live[hook] for hook in (live if hooks is None else hooks) if hook in live]
         return [(hook.id, hook.settings.ordered) for hook in known if hook.active]
+
+    # Background work
+
+    def _later(self, name: str, work: Coroutine[None, None, None]) -> None:
+        """Run something in the background until the store is closed."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _end_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _continue_changes(self) -> None:
+        """Do the rest of changes that were not finished when the last server ended."""
+        for hook in await self.read(engine.deleted_hooks_with_backlog):
+            self._later("rest", self._follow_up(partial(cancel_waiting, hook=hook)))
+        for replay in await self.read(cancelled_with_backlog):
+            self._later("rest", self._follow_up(partial(cancel_waiting_of, replay=replay)))
+
+    async def _follow_up(self, change: Callable[[Tx], None]) -> None:
+        """Do the next part of a change, in a transaction of its own."""
+        for wait_s in chain(FOLLOW_UP_RETRIED_S, repeated(FOLLOW_UP_RETRIED_S[-1])):
+            try:
+                await self.write(change)
+            except Exception as error:
+                log_failure(error, "the rest of a change")
+                await asyncio.sleep(wait_s)
+            else:
+                return
 
     async def _write_causes(self) -> None:
         """Write the causes of deliveries that an earlier version stored; see `write_causes`."""

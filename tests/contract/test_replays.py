@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from hooktui.domain.clock import to_rfc3339
-from hooktui.domain.errors import Conflict, NotFound, Refused
+from hooktui.domain.errors import Conflict, NotFound, Refused, Unavailable
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode, floor_at
 from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.hooks import Hook
@@ -33,6 +33,7 @@ from tests.support.stores import (
     make_hook,
     result_of,
 )
+from tests.support.waiting import until
 
 TOKEN_OF_OTHERS = 7
 
@@ -340,6 +341,58 @@ async def test_abort_cancels_what_waits_if_asked(opened: Opened) -> None:
     after = await seen(opened, replay)
     assert (after.progress.cancelled, after.progress.waiting) == (3, 0)
     assert await waiting_of(opened, hook) == 0
+
+
+async def waiting_of_a_replay(opened: Opened, monkeypatch: pytest.MonkeyPatch, count: int) -> int:
+    """Return a replay with waiting deliveries, which are cancelled one by one."""
+    monkeypatch.setattr("hooktui.store.changes.deliveries._CANCELLED_AT_ONCE", 1)
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 1)
+    replay = await start(opened, hook)
+    await emit(opened.store, count)
+    mark = update(DELIVERY).where(DELIVERY.c.status == "pending").values(replay_id=number(replay))
+    await opened.store.write(lambda tx: tx.conn.execute(mark))
+    return number(replay)
+
+
+async def all_cancelled(opened: Opened) -> bool:
+    return all(row.status != "pending" for row in await deliveries(opened.store))
+
+
+# Red when only the memory of the server knows the rest: it stays pending, and is sent.
+async def test_an_abort_that_a_stop_interrupts_is_finished_by_the_next_start(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replay = await waiting_of_a_replay(opened, monkeypatch, 30)
+    aborted = await opened.store.write(
+        changes.abort_replay, ADA, DEFAULT, replay, cancel_waiting=True
+    )
+    assert aborted.state_reason == "its waiting deliveries were cancelled"
+    await opened.again()
+    await until(lambda: all_cancelled(opened))
+    assert {row.reason for row in await deliveries(opened.store, status="cancelled")} == {
+        "cancelled by ada"
+    }
+
+
+async def test_an_abort_goes_on_after_a_failed_transaction(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replay = await waiting_of_a_replay(opened, monkeypatch, 3)
+    monkeypatch.setattr("hooktui.store.base.FOLLOW_UP_RETRIED_S", (0.01,))
+    write, failures = opened.store.write, 2
+
+    async def failing(change, *args, **kwargs):
+        nonlocal failures
+        if not args and failures:
+            failures -= 1
+            raise Unavailable("the database is locked")
+        return await write(change, *args, **kwargs)
+
+    monkeypatch.setattr(opened.store, "write", failing)
+    await opened.store.write(changes.abort_replay, ADA, DEFAULT, replay, cancel_waiting=True)
+    await until(lambda: all_cancelled(opened))
+    assert not failures
 
 
 async def test_conflicts_at_the_start(opened: Opened) -> None:

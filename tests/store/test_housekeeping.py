@@ -60,6 +60,6 @@ async def test_causes_of_older_deliveries_are_written_after_any_failure(
     monkeypatch.setattr(base.engine, "causes_are_missing", missing)
     monkeypatch.setattr(base, "CAUSES_RETRIED_S", 0.01)
     store = await open_in(tmp_path)
-    (causes,) = [task for task in store._housekeepers if task.get_name() == "causes"]
+    (causes,) = [task for task in store._tasks if task.get_name() == "causes"]
     await causes
     await store.close()

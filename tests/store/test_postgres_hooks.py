@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import HookId
 from hooktui.store import changes
 from tests.store.servers import Servers
@@ -76,3 +79,18 @@ async def test_a_pause_at_one_server_stops_all_of_them(servers: Servers) -> None
     await one.write(changes.resume, ADA)
     await until(lambda: turned == [True, False])
     assert len(await two.claim(hook, 3)) == 3
+
+
+# Red when a change that is stored is reported as failed: a client that repeats it does it twice.
+async def test_a_change_is_done_although_the_hooks_cannot_be_loaded_after_it(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await servers.another()
+
+    async def lost() -> None:
+        raise Unavailable("the connection to the database was lost")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "_catch_up", lost)
+        hook = await make_hook(store)
+    await until(lambda: HookId(hook.id) in store.hooks())

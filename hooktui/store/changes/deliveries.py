@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import starmap
 from typing import NamedTuple
 
@@ -106,7 +107,7 @@ def cancel_waiting(tx: Tx, hook: HookId) -> None:
     _cancel(tx, rows, HOOK_DELETED)
     _count_waiting(tx, hook, -len(rows))
     if len(rows) == _CANCELLED_AT_ONCE or _forget_all_causes(tx, hook) == _CANCELLED_AT_ONCE:
-        tx.follow_up(lambda later: cancel_waiting(later, hook))
+        tx.follow_up(partial(cancel_waiting, hook=hook))
 
 
 def _forget_all_causes(tx: Tx, hook: HookId) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +20,7 @@ from hooktui.domain.replays import (
     LEASE_MS,
     MOST_UNFINISHED,
     UNFINISHED,
+    WAITING_CANCELLED,
     PairSelection,
     ReplaySkip,
     ReplayState,
@@ -197,11 +199,11 @@ def abort_replay(
         Conflict: it has ended.
     """
     row = _find(tx, account, replay)
-    _change(tx, row, ReplayState.ABORTED, actor)
+    _change(tx, row, ReplayState.ABORTED, actor, WAITING_CANCELLED if cancel_waiting else None)
     _end_walks(tx, replay)
     replay_continued(tx, replay, actor.user)
     if cancel_waiting:
-        _cancel_waiting(tx, replay, f"cancelled by {actor.user}")
+        cancel_waiting_of(tx, replay)
     tx.audit(
         actor, "replay.abort", _target(replay), account=row.account_id,
         after={"cancel_waiting": cancel_waiting},
@@ -209,13 +211,15 @@ def abort_replay(
     return get_replay(tx.conn, account, replay)
 
 
-def _cancel_waiting(tx: Tx, replay: int, reason: str) -> None:
-    """Cancel the pending deliveries of a replay: a part of them now, the rest later."""
+def cancel_waiting_of(tx: Tx, replay: int) -> None:
+    """Cancel the pending deliveries of an aborted replay: a part of them now, the rest later."""
+    aborted_by = select(REPLAY.c.changed_by).where(REPLAY.c.id == replay)
+    reason = f"cancelled by {tx.conn.execute(aborted_by).scalar_one()}"
     of_replay = and_(
         DELIVERY.c.replay_id == replay, DELIVERY.c.status == DeliveryStatus.PENDING.value
     )
     if cancel_pending(tx, of_replay, reason):
-        tx.follow_up(lambda later: _cancel_waiting(later, replay, reason))
+        tx.follow_up(partial(cancel_waiting_of, replay=replay))
 
 
 def _by_key(tx: Tx, account: AccountId, key: str | None, body_sha256: bytes | None) -> int | None:

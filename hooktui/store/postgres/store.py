@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
@@ -19,8 +19,7 @@ from hooktui.domain.alerts import AlertRules
 from hooktui.domain.errors import Refused, Unavailable
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
-from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
-from hooktui.store.changes.deliveries import cancel_waiting
+from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations, log_failure
 from hooktui.store.contract import CommitNotice, DatabaseCopy, Purged, RetentionPeriods
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.claim import ClaimStart
@@ -51,7 +50,6 @@ from hooktui.store.postgres.server_registry import (
 from hooktui.store.postgres.shared_key import key_locks
 from hooktui.store.postgres.transaction import Shared, WriteTransaction
 from hooktui.store.postgres.writer import Writer
-from hooktui.store.queries import engine
 from hooktui.store.tx import Tx
 from hooktui.store.vault import Vault
 from hooktui.store.write_queue import closed
@@ -113,7 +111,6 @@ class PostgresStore(BaseStore):
         )
         self.subscribe(self._shared.due_bounds.hear)
         self._catching_up = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         cold = partial(connect, target)
         self._readers = Queries(cold, READERS, target)
@@ -198,9 +195,8 @@ class PostgresStore(BaseStore):
             await self._rescue(partial(Rescue, RESCUED_AT_ONCE, before))
             await self.submit(EndReplayLeases(before))
         self._home.keep_token(self._shared.token)
-        for hook in await self._own.run(engine.deleted_hooks_with_backlog):
-            self._later(self._cancel_left(hook))
-        self._later(self._write_causes())
+        await self._continue_changes()
+        self._later("causes", self._write_causes())
         self._hints.start()
         self._retention.start()
 
@@ -293,9 +289,7 @@ class PostgresStore(BaseStore):
         self._wake()
         await self._retention.close()
         await self._hints.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end_tasks()
         await asyncio.gather(*(writer.close() for writer in self._writers))
         await asyncio.gather(self._readers.close(), self._own.close(), self._changes.close())
         self._home.release()
@@ -328,27 +322,16 @@ class PostgresStore(BaseStore):
             self._shared.due_bounds.commit(hook, start)
         notes = work.notes
         if notes.hooks_changed or notes.paused is not None:
-            await self._catch_up()
+            try:
+                await self._catch_up()
+            except Exception as error:  # the change is stored; `Hints` catches up, too
+                log_failure(error, "loading the changed hooks")
         if notes.due:
             self._notify(CommitNotice(due=notes.due))
         if notes.feed:
             self._hints.tell(notes.due)
         for change in notes.follow_ups:
-            self._later(self._follow_up(change))
-
-    async def _follow_up(self, change: Callable[[Tx], None]) -> None:
-        try:
-            await self.write(change)
-        except Exception:  # the next start completes it
-            _log.exception("the rest of a change failed")
-
-    async def _cancel_left(self, hook: HookId) -> None:
-        await self._follow_up(partial(cancel_waiting, hook=hook))
-
-    def _later(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            self._later("rest", self._follow_up(change))
 
     async def _catch_up(self) -> None:
         """Load the hooks and the pause that any server changed since, and notify listeners."""
@@ -376,7 +359,7 @@ class PostgresStore(BaseStore):
             known = {hook: ms for hook, ms in due.items() if hook in self._live.view}
             self._notify(CommitNotice(due=known))
         else:
-            self._later(self._look_up_due())
+            self._later("due", self._look_up_due())
 
     async def _look_up_due(self) -> None:
         try:

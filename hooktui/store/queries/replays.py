@@ -8,7 +8,7 @@ from itertools import starmap
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, and_, func, literal_column, or_, select
+from sqlalchemy import Connection, and_, exists, func, literal_column, or_, select
 
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
@@ -17,6 +17,7 @@ from hooktui.domain.hook_failures import waits_for
 from hooktui.domain.ids import AccountId, HookId, encode, time_of
 from hooktui.domain.replays import (
     UNFINISHED,
+    WAITING_CANCELLED,
     PairSelection,
     ReplayMode,
     ReplayState,
@@ -310,6 +311,15 @@ def count_running(conn: Connection) -> int:
     """Return how many replays run."""
     running = REPLAY.c.state == literal_column("'running'")  # literal, for the partial index
     return conn.execute(select(func.count()).select_from(REPLAY).where(running)).scalar_one()
+
+
+def cancelled_with_backlog(conn: Connection) -> list[int]:
+    """Return the replays that were aborted with their waiting deliveries, of which some wait."""
+    some_wait = exists().where(
+        DELIVERY.c.replay_id == REPLAY.c.id, DELIVERY.c.status == DeliveryStatus.PENDING.value
+    )
+    left = select(REPLAY.c.id).where(REPLAY.c.state_reason == WAITING_CANCELLED, some_wait)
+    return list(conn.execute(left).scalars())
 
 
 def is_sending(conn: Connection, replay: int) -> bool:

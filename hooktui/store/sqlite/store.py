@@ -25,7 +25,6 @@ from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store import feed
 from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations, repeat
 from hooktui.store.changes.alert_look import DiskSpace
-from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.contract import CommitNotice, DatabaseCopy, Purged, RetentionPeriods
 from hooktui.store.durable_files import HomeLock
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
@@ -147,7 +146,6 @@ class SqliteStore(BaseStore):
         self._wal_watch = WalWatch(
             lambda: self._readers.in_use, lambda: self.busy, lambda: self._guard.short
         )
-        self._housekeepers: list[asyncio.Task[None]] = []
         self._writer = Writer(self._begin, self._committed, threaded=fsync_ms > SLOW_FSYNC_MS)
         self._accepting = self._claiming = self._recording = self._replaying = self._writer.queue
 
@@ -200,19 +198,17 @@ class SqliteStore(BaseStore):
         while await self._writer.run_now(Rescue(RESCUED_AT_ONCE, everything=True)):
             pass
         await self._writer.run_now(EndReplayLeases())
-        for hook in engine.deleted_hooks_with_backlog(self._conn):
-            self._recording.add(ChangeOperation(partial(cancel_waiting, hook=hook)))
         self._recording.start()
+        await self._continue_changes()
         repeated = (
             ("retention", self._sweep, FIRST_SWEEP_S, SWEEP_EVERY_S),
             ("forgetting keys", self._forget_keys, KEYS_EVERY_S, KEYS_EVERY_S),
             ("truncating the log", self._watch_wal, WAL_EVERY_S, WAL_EVERY_S),
         )
-        self._housekeepers = [
-            *(asyncio.create_task(repeat(*one), name=one[0]) for one in repeated),
-            asyncio.create_task(self._write_causes(), name="causes"),
-            asyncio.create_task(self.keep_looking(self._keep), name="alerts"),
-        ]
+        for one in repeated:
+            self._later(one[0], repeat(*one))
+        self._later("causes", self._write_causes())
+        self._later("alerts", self.keep_looking(self._keep))
 
     @property
     def token(self) -> int:
@@ -313,9 +309,7 @@ class SqliteStore(BaseStore):
             return
         self._closed = True
         self._wake()
-        for task in self._housekeepers:
-            task.cancel()
-        await asyncio.gather(*self._housekeepers, return_exceptions=True)
+        await self._end_tasks()
         await self._writer.close()
         await asyncio.to_thread(self._pool.shutdown)
         self._readers.close()
@@ -388,7 +382,7 @@ class SqliteStore(BaseStore):
         self._notify(CommitNotice(frozenset(notes.hooks_changed), notes.due, notes.paused))
         if not self._recording.closing:
             for change in notes.follow_ups:
-                self._recording.add(ChangeOperation(change))
+                self._later("rest", self._follow_up(change))
             self._trim_feed()
 
     def _trim_feed(self) -> None:
