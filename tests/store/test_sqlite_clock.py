@@ -14,8 +14,10 @@ from msgspec import structs
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Unavailable
-from hooktui.domain.ids import HookId
-from hooktui.store import changes
+from hooktui.domain.ids import HookId, decode
+from hooktui.domain.replays import check_selection
+from hooktui.domain.wire.replays import ReplaySelection
+from hooktui.store import changes, queries
 from hooktui.store.clock_trust import DOUBTED_FOR_MS
 from hooktui.store.contract import LEASE_S, RetentionPeriods
 from hooktui.store.sqlite import store as sqlite
@@ -251,3 +253,18 @@ async def test_a_jump_is_noticed_by_retention_itself(tmp_path, clock) -> None:
     await store._sweep()
     assert len(await deliveries(store)) == 3
     await store.close()
+
+
+# Red when the lease of a replay stays behind: "no server ran it for an hour".
+async def test_a_clock_that_is_set_forward_pauses_no_replay_that_runs(store, clock) -> None:
+    hook = await make_hook(store)
+    await emit(store)
+    await attempt(store, clock, hook, 500)
+    selection = check_selection(ReplaySelection(hooks=(hook.id,)), clock.ms)
+    replay, _ = await store.write(changes.create_replay, ADA, DEFAULT, selection, 50, None)
+    take = (changes.take_replays, store.token, "0")
+    await store.write(*take)
+    clock.jump(2 * HOUR_S)
+    await store.write(*take)
+    number = decode("rpl", replay.id)
+    assert (await store.read(queries.get_replay, DEFAULT, number)).state == "running"

@@ -75,6 +75,7 @@ def move_along(work: WriteTransaction) -> None:
     """Move all due times and leases by as much as the clock was set."""
     moved_ms, reported = work.clock_moved_ms, 0
     work.raw.execute(sql.MOVE_LEASES, (moved_ms,))
+    work.raw.execute(sql.MOVE_REPLAY_LEASES, (moved_ms,))
     for hook in work.live.view:
         for move, find in (
             (sql.MOVE_FIRST_TRIES, sql.FIND_MOVED_FIRST_TRIES),

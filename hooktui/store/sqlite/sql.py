@@ -178,6 +178,9 @@ FIND_MOVED_FIRST_TRIES, FIND_MOVED_RETRIES = (
 MOVE_LEASES = """
 UPDATE delivery SET lease_until = lease_until + ? WHERE status = 'sending' AND lease_until > 0"""
 
+MOVE_REPLAY_LEASES = """
+UPDATE replay SET lease_until = lease_until + ? WHERE state = 'running' AND lease_until > 0"""
+
 _NEXT_DUE = """
 SELECT MIN(next_attempt_at) FROM delivery
 WHERE status = 'pending' AND tries {tries} AND hook_id = ?"""
