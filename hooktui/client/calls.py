@@ -35,12 +35,7 @@ from hooktui.domain.wire.hooks import DryRun, Hook, HookHealth, Secrets
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import Replay, ReplayPlan, ReplaySelection
 from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge, ServerStatus
-from hooktui.domain.wire.undelivered import (
-    CancelledMany,
-    GaveUp,
-    UndeliveredGroup,
-    UndeliveredPage,
-)
+from hooktui.domain.wire.undelivered import CancelledMany, GaveUp, UndeliveredGroup, UndeliveredPage
 
 T = TypeVar("T")
 

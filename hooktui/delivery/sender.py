@@ -63,12 +63,7 @@ class Sender:
         self._fixed: dict[HookId, _Fixed] = {}
 
     async def attempt(
-        self,
-        hook: LiveHook,
-        claim: ClaimedDelivery,
-        started_at_ms: int,
-        *,
-        alone: bool = True,
+        self, hook: LiveHook, claim: ClaimedDelivery, started_at_ms: int, *, alone: bool = True
     ) -> AttemptResult:
         """Send a claimed delivery to its hook, and decide on a retry.
 

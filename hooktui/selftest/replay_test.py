@@ -18,13 +18,7 @@ import msgspec
 from hooktui.bench.databases import Databases, SqliteDatabases
 from hooktui.bench.processes import temp_workspace
 from hooktui.bench.server_process import ServerProcess
-from hooktui.client.calls import (
-    create_replay,
-    edit_hook,
-    get_replay,
-    plan_replay,
-    send_many,
-)
+from hooktui.client.calls import create_replay, edit_hook, get_replay, plan_replay, send_many
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.wire.deliveries import Delivery

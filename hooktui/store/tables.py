@@ -355,10 +355,7 @@ class IdempotencyKeyRow(SQLModel, table=True):
     """A producer's idempotency key and the response to its first use; kept for 24 hours."""
 
     __tablename__ = "idempotency_key"
-    __table_args__ = (
-        Index("idempotency_key_by_age", "created_at"),
-        {"sqlite_with_rowid": False},
-    )
+    __table_args__ = (Index("idempotency_key_by_age", "created_at"), {"sqlite_with_rowid": False})
 
     account_id: int = Field(primary_key=True, sa_type=Big)
     key: str = Field(primary_key=True, sa_type=Text)

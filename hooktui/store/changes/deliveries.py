@@ -187,11 +187,7 @@ def _cancel(tx: Tx, rows: Sequence[_Row], reason: str) -> None:
     ended = update(DELIVERY).where(DELIVERY.c.id.in_([row.id for row in rows]))
     tx.conn.execute(
         ended.values(
-            status=cancelled,
-            next_attempt_at=None,
-            finished_at=tx.now_ms,
-            reason=reason,
-            cause=None,
+            status=cancelled, next_attempt_at=None, finished_at=tx.now_ms, reason=reason, cause=None
         )
     )
     for row in rows:

@@ -133,14 +133,7 @@ def list_deliveries(
     if outside is not None:
         rows, keep = _with_text(rows, outside), _fits(outside, now)
     listing = PagedQuery(
-        rows,
-        _Row,
-        DELIVERY.c.id,
-        _SORTS,
-        keep,
-        walk.keys,
-        narrowed=bool(inside),
-        parts=walk.parts,
+        rows, _Row, DELIVERY.c.id, _SORTS, keep, walk.keys, narrowed=bool(inside), parts=walk.parts
     )
     return page_of(conn, page, listing, lambda some: [_delivery(row) for row in some])
 

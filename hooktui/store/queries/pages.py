@@ -332,8 +332,7 @@ def _with_place(rows: Select[Any], listing: PagedQuery[R], cursor: _Cursor) -> S
     """Add the key and the sort value of a cursor to the columns of each row."""
     value = listing.sorts[cursor.sort]
     return rows.add_columns(
-        listing.key.label("page_key"),
-        (listing.key if value is None else value).label("sort_value"),
+        listing.key.label("page_key"), (listing.key if value is None else value).label("sort_value")
     )
 
 

@@ -136,10 +136,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("deleted_at", BIG, nullable=True),
         sa.Column("sealed", sa.LargeBinary(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["account_id"],
-            ["account.id"],
-        ),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"]),
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
     )
@@ -154,10 +151,7 @@ def upgrade() -> None:
         sa.Column("expires_at", BIG, nullable=True),
         sa.Column("last_used_at", BIG, nullable=True),
         sa.Column("sha256", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["account_id"],
-            ["account.id"],
-        ),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"]),
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
     )
@@ -182,14 +176,8 @@ def upgrade() -> None:
         sa.Column("last_code", sa.Integer(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["event_id"],
-            ["event.id"],
-        ),
-        sa.ForeignKeyConstraint(
-            ["hook_id"],
-            ["hook.id"],
-        ),
+        sa.ForeignKeyConstraint(["event_id"], ["event.id"]),
+        sa.ForeignKeyConstraint(["hook_id"], ["hook.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("delivery_by_account", "delivery", ["account_id", "id"], unique=False)
@@ -241,10 +229,7 @@ def upgrade() -> None:
         sa.Column("failed_since_success", sa.Integer(), nullable=False),
         sa.Column("breaker", sa.Text(), nullable=False),
         sa.Column("breaker_until", BIG, nullable=True),
-        sa.ForeignKeyConstraint(
-            ["hook_id"],
-            ["hook.id"],
-        ),
+        sa.ForeignKeyConstraint(["hook_id"], ["hook.id"]),
         sa.PrimaryKeyConstraint("hook_id"),
     )
     op.create_table(
@@ -269,10 +254,7 @@ def upgrade() -> None:
         sa.Column("t13", sa.Integer(), nullable=False),
         sa.Column("t14", sa.Integer(), nullable=False),
         sa.Column("t15", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["hook_id"],
-            ["hook.id"],
-        ),
+        sa.ForeignKeyConstraint(["hook_id"], ["hook.id"]),
         sa.PrimaryKeyConstraint("hook_id", "bucket"),
         sqlite_with_rowid=False,
     )
@@ -284,10 +266,7 @@ def upgrade() -> None:
         sa.Column("expires_at", BIG, nullable=True),
         sa.Column("last_used_at", BIG, nullable=True),
         sa.Column("sealed", sa.LargeBinary(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["hook_id"],
-            ["hook.id"],
-        ),
+        sa.ForeignKeyConstraint(["hook_id"], ["hook.id"]),
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
     )
@@ -316,10 +295,7 @@ def upgrade() -> None:
         sa.Column("size", BIG, nullable=False),
         sa.Column("headers", sa.Text(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["delivery_id"],
-            ["delivery.id"],
-        ),
+        sa.ForeignKeyConstraint(["delivery_id"], ["delivery.id"]),
         sa.PrimaryKeyConstraint("delivery_id", "number"),
         sqlite_with_rowid=False,
     )

@@ -18,9 +18,5 @@ _SHORT = sa.text("length(target) <= 200")
 
 def upgrade() -> None:
     op.create_index(
-        "audit_by_target",
-        "audit",
-        ["target", "id"],
-        sqlite_where=_SHORT,
-        postgresql_where=_SHORT,
+        "audit_by_target", "audit", ["target", "id"], sqlite_where=_SHORT, postgresql_where=_SHORT
     )
