@@ -34,7 +34,7 @@ from hooktui.delivery.unsent import Unsent
 from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import Load, Outcome, Trigger
-from hooktui.domain.errors import HooktuiError
+from hooktui.domain.errors import log_failure
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import DeliveryId, HookId
@@ -369,7 +369,7 @@ class Engine:
             if self._queues.finish_claim(queue, count, len(claims), self._clock()):
                 await self._look_up_due([queue.hook])
         except Exception as error:  # the rows are still there, so retry
-            _log_failure(error, f"claiming for hook {queue.hook}", _CLAIM_RETRY_S)
+            log_failure(_log, error, f"claiming for hook {queue.hook}")
             now = self._clock()
             if queue.claiming:
                 self._queues.finish_claim(queue, count, begun, now)
@@ -391,7 +391,7 @@ class Engine:
             try:
                 rescued = await self._store.rescue()
             except Exception as error:  # the next round retries
-                _log_failure(error, "looking for expired leases", RESCUE_EVERY_S)
+                log_failure(_log, error, "looking for expired leases")
                 continue
             if rescued:
                 _log.warning("%d deliveries had an expired lease and are due again", rescued)
@@ -583,7 +583,7 @@ class Engine:
         try:
             await self._look_up_due(list(changed))
         except Exception as error:  # retry: a hook may just have been enabled
-            _log_failure(error, "looking up what is due", _CLAIM_RETRY_S)
+            log_failure(_log, error, "looking up what is due")
             await asyncio.sleep(_CLAIM_RETRY_S)
             self._changed |= changed
 
@@ -607,10 +607,3 @@ class Engine:
                 open_until_ms=hook.breaker_until_ms,
                 now_ms=self._clock(),
             )
-
-
-def _log_failure(error: Exception, what: str, again_s: float) -> None:
-    """Log a failure; unexpected ones with a traceback."""
-    foreseen = isinstance(error, HooktuiError)
-    why = f" ({error})" if foreseen else ""
-    _log.error("%s failed%s; again in %g s", what, why, again_s, exc_info=not foreseen)

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 
 from hooktui import failpoints
-from hooktui.domain.errors import HooktuiError
+from hooktui.domain.errors import log_failure
 from hooktui.store.contract import AttemptResult, Store
 
 _log = logging.getLogger(__name__)
@@ -123,11 +123,7 @@ class Recorder:
                 return held
             except Exception as error:  # the request was sent, so its result must be kept
                 wait_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
-                foreseen = isinstance(error, HooktuiError)
-                why = f": {error}" if foreseen else ""
-                _log.error(
-                    "recording %d results failed; again in %g s%s", len(results), wait_s, why,
-                    exc_info=not foreseen,
-                )  # fmt: skip
+                what = f"recording {len(results)} results"
+                log_failure(_log, error, what, f"again in {wait_s:g} s")
                 tries += 1
                 await asyncio.sleep(wait_s)

@@ -18,7 +18,7 @@ from typing import Final
 
 from hooktui import failpoints
 from hooktui.delivery.engine import Engine
-from hooktui.domain.errors import DiskFull, HooktuiError
+from hooktui.domain.errors import DiskFull, HooktuiError, log_failure
 from hooktui.domain.ids import HookId
 from hooktui.domain.rates import BURST_S, TokenBucket
 from hooktui.domain.replays import FAILURES_IN_A_ROW, STEP_BYTES, STEP_DELIVERIES
@@ -103,7 +103,7 @@ class ReplayRunner:
                 await self._look(first=first)
                 first = False
             except Exception as error:  # the next look retries
-                _log_failure(error, "looking for replays")
+                log_failure(_log, error, "looking for replays")
             await asyncio.sleep(_LOOKS_APART_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S - _LOOKS_APART_S):
@@ -230,7 +230,7 @@ class _Run:
                         return
                     await self._turn()
                 except HooktuiError as error:
-                    _log_failure(error, "a step of a replay")
+                    log_failure(_log, error, "a step of a replay")
                     await asyncio.sleep(_RETRY_S)
                     continue
                 await self._rest()
@@ -290,7 +290,7 @@ class _Run:
                 self._bucket.put_back(len(one.step.candidates))
                 if not isinstance(result, HooktuiError):
                     raise result
-                _log_failure(result, "a step of a replay")
+                log_failure(_log, result, "a step of a replay")
                 one.walk.not_before_s = monotonic() + _RETRY_S
             else:
                 self._apply(one.walk, one.step, one.places, result)
@@ -436,10 +436,3 @@ def _log_end(task: asyncio.Task[None]) -> None:
     error = None if task.cancelled() else task.exception()
     if error is not None:
         _log.error("running a replay failed", exc_info=error)
-
-
-def _log_failure(error: Exception, what: str) -> None:
-    """Log a failure; unexpected ones with a traceback."""
-    foreseen = isinstance(error, HooktuiError)
-    why = f" ({error})" if foreseen else ""
-    _log.error("%s failed%s; it is repeated", what, why, exc_info=not foreseen)

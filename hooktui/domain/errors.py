@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from logging import Logger
 from typing import ClassVar, Final
 
 MAX_ERRORS: Final = 20
@@ -160,3 +161,10 @@ class NoServer(HooktuiError):
 
     status = 0
     title = "No server"
+
+
+def log_failure(log: Logger, error: Exception, what: str, again: str = "it is repeated") -> None:
+    """Log a failure of work that is done again; an unexpected one with a traceback."""
+    foreseen = isinstance(error, HooktuiError)
+    why = f" ({error})" if foreseen else ""
+    log.error("%s failed%s; %s", what, why, again, exc_info=None if foreseen else error)

@@ -16,7 +16,7 @@ from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 
 from hooktui.domain.alerts import EXPIRES_WITHIN_MS, AlertRules
-from hooktui.domain.errors import HooktuiError
+from hooktui.domain.errors import log_failure
 from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
@@ -242,7 +242,7 @@ class BaseStore(ABC):
             try:
                 await self.write(change)
             except Exception as error:
-                log_failure(error, "the rest of a change")
+                log_failure(_log, error, "the rest of a change")
                 await asyncio.sleep(wait_s)
             else:
                 return
@@ -258,7 +258,7 @@ class BaseStore(ABC):
             except Exception as error:
                 if self._closed:
                     return
-                log_failure(error, "writing the causes of older deliveries")
+                log_failure(_log, error, "writing the causes of older deliveries")
                 wait_s = CAUSES_RETRIED_S
             await asyncio.sleep(wait_s)
 
@@ -408,12 +408,5 @@ async def repeat(
         try:
             await work()
         except Exception as error:
-            log_failure(error, what)
+            log_failure(_log, error, what)
         await asyncio.sleep(every_s)
-
-
-def log_failure(error: Exception, what: str) -> None:
-    """Log a failure of work that is repeated; unexpected ones with a traceback."""
-    foreseen = isinstance(error, HooktuiError)
-    why = f": {error}" if foreseen else ""
-    _log.warning("%s failed%s; it is repeated", what, why, exc_info=None if foreseen else error)

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection, text
 
 from hooktui.domain.alerts import AlertRules
-from hooktui.domain.errors import Refused, Unavailable
+from hooktui.domain.errors import Refused, Unavailable, log_failure
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
-from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations, log_failure
+from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
 from hooktui.store.contract import CommitNotice, DatabaseCopy, Purged, RetentionPeriods
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.claim import ClaimStart
@@ -325,7 +325,7 @@ class PostgresStore(BaseStore):
             try:
                 await self._catch_up()
             except Exception as error:  # the change is stored; `Hints` catches up, too
-                log_failure(error, "loading the changed hooks")
+                log_failure(_log, error, "loading the changed hooks")
         if notes.due:
             self._notify(CommitNotice(due=notes.due))
         if notes.feed:
