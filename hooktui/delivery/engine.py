@@ -219,8 +219,8 @@ class Engine:
         own = self.replayed.of_hook(hook)
         return self._queues.reserve_spare(hook, most, own, self._clock(), owed=owed)
 
-    def give_back(self, hook: HookId, places: int) -> None:
-        """Give back places that were reserved for deliveries of a replay."""
+    def unreserve(self, hook: HookId, places: int) -> None:
+        """Release places that were reserved for deliveries of a replay."""
         for _ in range(places):
             self._queues.unreserve(hook, self._clock())
 
@@ -240,7 +240,7 @@ class Engine:
             result = await self._store.replay(step)
             count = len(result.claims)
         finally:
-            self.give_back(step.hook, places - count)
+            self.unreserve(step.hook, places - count)
         if not count:
             return result
         failpoints.hit("after_replay_step_commit")

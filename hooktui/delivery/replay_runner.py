@@ -282,8 +282,8 @@ class _Run:
             for hook in kept - self._kept:
                 self._engine.keep_no_slot(hook)
             for one in planned:
-                if not one.begun:  # nobody else gives them back
-                    self._engine.give_back(one.walk.hook, one.places)
+                if not one.begun:  # nobody else releases them
+                    self._engine.unreserve(one.walk.hook, one.places)
                     self._bucket.put_back(len(one.step.candidates))
         for one, result in zip(planned, results, strict=True):
             if isinstance(result, BaseException):

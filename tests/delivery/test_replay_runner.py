@@ -1,4 +1,4 @@
-"""A replay gives back what it took: places, tokens and kept slots."""
+"""A replay releases what it took: places, tokens and kept slots."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class FailingLoads:
 
 
 # Red when the places of a planned step are forgotten: the hook's slots are gone until a restart.
-async def test_a_failed_turn_gives_back_the_places_of_the_other_hooks(
+async def test_a_failed_turn_releases_the_places_of_the_other_hooks(
     running: RunningEngine, receivers: Receivers, runner: ReplayRunner, monkeypatch
 ):
     one, two = [
@@ -97,7 +97,7 @@ async def test_a_failed_turn_gives_back_the_places_of_the_other_hooks(
         await until(lambda hook=hook: running.engine.queue(hook).in_flight == 0)
 
 
-async def test_a_replay_that_is_stopped_while_it_plans_gives_back_its_places(
+async def test_a_replay_that_is_stopped_while_it_plans_releases_its_places(
     running: RunningEngine, receivers: Receivers, runner: ReplayRunner, monkeypatch
 ):
     one, two = [
