@@ -122,6 +122,25 @@ async def test_a_ping_has_no_cause(opened: Opened) -> None:
     assert await causes_of(opened) == [None]
 
 
+# Red when the trigger decides: no replay sends a ping, so its group would stand for ever.
+async def test_a_ping_that_was_resent_has_no_cause(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    ping = await opened.store.claim_ping(HookId(hook.id), b"{}")
+    await opened.store.record([result_of(ping, opened.clock, 500, schedule_s=())])
+    await opened.store.write(changes.resend, ADA, None, ping.delivery)
+    (again,) = await opened.store.claim(HookId(hook.id), 1)
+    await opened.store.record([result_of(again, opened.clock, 500, schedule_s=())])
+    assert await causes_of(opened) == [None, None]
+    await opened.store.write(as_0008)
+    await opened.again()
+
+    async def written() -> bool:
+        return not await opened.store.read(causes_are_missing)
+
+    await until(written)
+    assert await causes_of(opened) == [None, None]
+
+
 async def test_cancelled_and_deleted_deliveries_have_no_cause(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await emit(opened.store, 3)

@@ -18,7 +18,8 @@ from sqlalchemy import (
     update,
 )
 
-from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Trigger
+from hooktui.domain.catalogue import PING
+from hooktui.domain.deliveries import DeliveryStatus, ErrorClass
 from hooktui.domain.failure_causes import OTHER_STATUS, SERVER_ERROR
 from hooktui.store.tables import CAUSE_BACKFILL, DELIVERY, HOOK
 from hooktui.store.tx import Tx
@@ -62,7 +63,7 @@ def _undelivered() -> ColumnElement[bool]:
     return and_(
         DELIVERY.c.cause.is_(None),
         DELIVERY.c.last_error.is_not(None),
-        DELIVERY.c.trigger != Trigger.PING.value,
+        DELIVERY.c.event_type != PING,
         or_(
             DELIVERY.c.status == DeliveryStatus.FAILED.value,
             and_(DELIVERY.c.status.in_(open_statuses), DELIVERY.c.tries > 0),

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from hooktui.domain.alerts import GONE_CAUSE, AlertRules, HookBatch, is_failing, is_operator_event
+from hooktui.domain.catalogue import PING
 from hooktui.domain.deliveries import (
     DeliveryStatus,
     DisabledReason,
@@ -66,9 +67,10 @@ def state_after(result: AttemptResult, *, deleted: bool, now_ms: int) -> Deliver
 def cause_after(result: AttemptResult, *, deleted: bool) -> str | None:
     """Return the cause of a delivery after an attempt: a name, `SAME_CAUSE`, or None for none.
 
-    Interrupted attempts say nothing about the receiver until there are ten in a row.
+    Interrupted attempts say nothing about the receiver until there are ten in a row. No replay
+    sends a ping, so it is nothing that waits to be recovered, also if it was resent.
     """
-    if result.exchange.error is None or deleted or result.claim.trigger is Trigger.PING:
+    if result.exchange.error is None or deleted or result.claim.event_type == PING:
         return None
     if result.decision.outcome is not Outcome.INTERRUPTED:
         return cause_of(result.exchange.error, result.exchange.status_code)
