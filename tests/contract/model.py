@@ -267,7 +267,11 @@ class Model:
     def _set_cause(self, one: ModelDelivery, decision: RetryDecision, cause: str | None) -> None:
         if decision.outcome is Outcome.INTERRUPTED:
             cause = "interrupted" if decision.interruptions >= 10 else one.cause
-        if one.trigger is Trigger.PING or self.hooks[one.hook].deleted:
+        pinged = any(
+            other.event == one.event and other.trigger is Trigger.PING
+            for other in self.of_hook(one.hook)
+        )
+        if pinged or self.hooks[one.hook].deleted:
             cause = None
         one.cause = cause if one is self.newest_of_pair(one) else None
 
@@ -290,6 +294,23 @@ class Model:
             if hook.skipped and not hook.deleted:
                 found[hook.id, "skipped"] = hook.skipped, 0
         return found
+
+    def replayable(self) -> list[ModelHook]:
+        """The hooks of which a replay sends deliveries at once."""
+        return [hook for hook in self.hooks.values() if hook.active and not hook.ordered]
+
+    def undelivered(self, hook: int) -> list[ModelDelivery]:
+        """What a replay of a hook sends: what gave up, and what waits to be tried again."""
+        found = [one for one in self.of_hook(hook) if one.cause is not None]
+        found = [one for one in found if one.status is not DeliveryStatus.SENDING]
+        return sorted(found, key=lambda one: one.id)
+
+    def replay(self, one: ModelDelivery, sent: int, now_ms: int) -> None:
+        """Send a delivery again: as a new one if it gave up."""
+        if one.status.final:
+            again = ModelDelivery(sent, one.event, one.hook, Trigger.REPLAY, None)
+            self.deliveries[sent], one.cause, one = again, None, again
+        self.lease(one, now_ms)
 
     def give_up(self, hook: int, cause: str, reason: str, now_ms: int) -> tuple[int, int]:
         """Give up a group; returns how many deliveries lost their cause or were cancelled."""

@@ -28,7 +28,9 @@ from hypothesis.stateful import (
 from hooktui.domain.deliveries import DeliveryStatus, RetryState, Trigger, after_interruption
 from hooktui.domain.errors import Conflict, NotFound, Refused
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode
+from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.deliveries import Delivery
+from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import changes, queries
 from hooktui.store.contract import Acceptance, AttemptResult, ClaimedDelivery, NewEvent, Store
 from hooktui.store.queries.pages import PageRequest
@@ -40,6 +42,7 @@ from tests.contract.model import (
     ModelKey,
 )
 from tests.contract.observed import Known, all_of, deliveries_of, shown
+from tests.contract.test_replays import next_step
 from tests.support.stores import ADA, SECRET, Opened, result_of, settings
 
 R = TypeVar("R")
@@ -307,6 +310,52 @@ class Machine(RuleBasedStateMachine):
         done = self.run(self.store.write(changes.give_up, ADA, self.account, *args))
         expected = self.model.give_up(hook, cause, "given up by ada", self.clock.ms)
         assert (done.given_up, done.cancelled, done.after) == (*expected, None)
+
+    # What an admin does after a receiver was down.
+    @precondition(lambda self: self.model.replayable())
+    @rule(
+        place=places,
+        schedule_s=st.sampled_from([(), (5, 300)]),
+        most=st.integers(1, 3),
+        aborted=st.booleans(),
+    )
+    def replay(self, place: int, schedule_s: tuple[int, ...], most: int, aborted: bool) -> None:
+        hook = pick(self.model.replayable(), place)
+        self._fail(hook, schedule_s)
+        selected = self.model.undelivered(hook.id)
+        given = ReplaySelection(hooks=(hook.id,), mode="failed")
+        selection, token = check_selection(given, self.clock.ms), self.store.token
+        args = (self.account, selection, 50, None)
+        replay, _ = self.run(self.store.write(changes.create_replay, ADA, *args))
+        self.run(self.store.write(changes.take_replays, token, "0"))
+        claims: list[ClaimedDelivery] = []
+        number, walked = decode("rpl", replay.id), False
+        while not walked and not (claims and aborted):
+            planned = self.run(next_step(self.opened, replay, hook, most))
+            result = self.run(self.store.replay(planned))
+            claims, walked = [*claims, *result.claims], result.walked
+        if aborted:
+            self.run(self.store.write(changes.abort_replay, ADA, None, number))
+            selected = selected[: len(claims)]
+        else:
+            assert self.run(self.store.write(changes.finish_replay, token, number))
+        by_event = {claim.event: claim for claim in claims}
+        assert sorted(by_event) == sorted(one.event for one in selected)
+        for one in selected:
+            self.model.replay(one, by_event[one.event].delivery, self.clock.ms)
+        self._takes(claims)
+
+    def _fail(self, hook: ModelHook, schedule_s: tuple[int, ...]) -> None:
+        """Accept two events for a hook and fail what is due there: for good without a schedule."""
+        self.accept([(f"{hook.group}.failed", 1, None)] * 2, False)
+        before = len(self.workers)
+        self.claim(list(self.model.hooks).index(hook.id), 4, False)
+        results = [
+            result_of(claim, self.clock, 500, schedule_s=schedule_s)
+            for claim in self.workers[before:]
+        ]
+        assert self.run(self.store.record(results)) == [True] * len(results)
+        assert all(self.model.record(result, self.clock.ms) for result in results)
 
     # Time, ends and beginnings
 
