@@ -100,7 +100,7 @@ async def test_a_deletion_that_takes_long_delays_no_look(
     async def look(_: object, keep: RetentionPeriods) -> None:
         looks.append(keep)
 
-    monkeypatch.setattr(retention, "TIDIED_EVERY_S", 0.01)
+    monkeypatch.setattr(retention, "FIRST_TIDIED_S", 0.01)
     monkeypatch.setattr(base, "LOOK_EVERY_S", 0.01)
     monkeypatch.setattr(retention.RetentionWorker, "tidy", tidy)
     monkeypatch.setattr(PostgresStore, "look_at_alerts", look)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
+FIRST_TIDIED_S: Final = 5.0  # a start has more urgent work
 TIDIED_EVERY_S: Final = 30.0
 SWEPT_EVERY: Final = 120
 """Runs between two passes: one pass an hour."""
@@ -172,9 +173,9 @@ class RetentionWorker:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start the task; its first run is delayed because a start has more urgent work."""
+        """Start the task."""
         self._task = asyncio.create_task(
-            repeat("retention", self._run, TIDIED_EVERY_S, TIDIED_EVERY_S), name="house"
+            repeat("retention", self._run, FIRST_TIDIED_S, TIDIED_EVERY_S), name="house"
         )
 
     async def close(self) -> None:
