@@ -313,6 +313,11 @@ class Store(Protocol):
         ...
 
     @property
+    def busy(self) -> bool:
+        """Whether operations wait for a transaction."""
+        ...
+
+    @property
     def heartbeats(self) -> Sequence[Heartbeat]:
         """The heartbeats of the write transactions."""
         ...

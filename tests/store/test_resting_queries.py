@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
+from hooktui.domain.clock import now_ms
+from hooktui.domain.ids import HookId
+from hooktui.domain.replays import check_selection
+from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store.queries import pace
+from hooktui.store.queries.replay_plans import PlanPlace, count_pairs
 from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.connections import truncate
 from hooktui.store.sqlite.store import SqliteStore
@@ -74,3 +81,21 @@ async def test_a_feed_trimmed_while_a_query_rests_says_reset(
     page = await task
     assert not page.reset
     assert (await store.feed(page.next, 500, DEFAULT, events_alone)).reset
+
+
+# Red when a plan takes half of a core from those who send events.
+@pytest.mark.parametrize(("busy", "rested_s"), [(False, 1), (True, 6)])
+async def test_a_plan_rests_longer_while_events_wait(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, busy: bool, rested_s: int
+) -> None:
+    hook = await make_hook(store)
+    await emit(store)
+    given = ReplaySelection(hooks=(hook.id,), mode="sent", since="1d")
+    live = store.hooks()[HookId(hook.id)]
+    rests: list[float] = []
+    seconds = itertools.count()  # each slice takes one
+    times = SimpleNamespace(perf_counter=lambda: next(seconds), sleep=rests.append)
+    monkeypatch.setattr(pace, "time", times)
+    plan = (check_selection(given, now_ms()), [live], PlanPlace(0, 0, 2**62), lambda: busy)
+    await store.read(count_pairs, *plan)
+    assert set(rests) == {rested_s}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -28,13 +29,13 @@ class Pace:
 
     Args:
         conn: the connection of the query, in a transaction; a pause may come between statements.
-        rest: the pause after a slice as a multiple of its duration.
+        rest: returns the pause after a slice as a multiple of its duration.
 
     Attributes:
         rests: the number of pauses.
     """
 
-    def __init__(self, conn: Connection, rest: float = REST) -> None:
+    def __init__(self, conn: Connection, rest: Callable[[], float] = lambda: REST) -> None:
         self.rests = 0
         self._rest = rest
         self._conn = conn
@@ -57,10 +58,10 @@ class Pace:
         if took_s < SLICE_S:
             return
         if in_greenlet():
-            await_only(_rest(self._rest * took_s))
+            await_only(_rest(self._rest() * took_s))
         elif not _in_loop():  # a change runs in the loop and cannot pause
             self._conn.exec_driver_sql("COMMIT")
-            time.sleep(self._rest * took_s)
+            time.sleep(self._rest() * took_s)
             self._conn.exec_driver_sql("BEGIN")
         self.rests += 1
         self._begun_s = time.perf_counter()

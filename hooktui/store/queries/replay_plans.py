@@ -6,7 +6,7 @@ import base64
 import binascii
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
@@ -34,8 +34,8 @@ COUNT_S: Final = 2.0
 _ROWS: Final = 2_000
 _ROWS_COUNTED: Final = 5_000
 """Rows that the database counts in one statement, about 20 ms."""
-_REST: Final = 1
-"""Pause as a multiple of the work before it, as of a purge: a person waits."""
+_REST, _REST_WHEN_BUSY = 1, 6
+"""Pauses as multiples of the work before them: a person waits, but events that arrive go first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,7 @@ def count_pairs(
     selection: PairSelection,
     hooks: Sequence[LiveHook],
     start: PlanPlace,
+    busy: Callable[[], bool] = lambda: False,
     within_s: float = COUNT_S,
 ) -> CountedPairs:
     """Count the pairs that a replay would send, hook by hook, for a bounded time.
@@ -122,9 +123,10 @@ def count_pairs(
         selection: what is selected.
         hooks: the hooks of the selection, in order.
         start: where to continue.
+        busy: returns whether events wait to be stored; called from the thread of the query.
         within_s: how long.
     """
-    pace = Pace(conn, _REST)
+    pace = Pace(conn, lambda: _REST_WHEN_BUSY if busy() else _REST)
     counted = CountedPairs()
     end_s = time.monotonic() + within_s
     cursor = start.cursor
