@@ -158,12 +158,11 @@ class WriteQueue:
                 except Exception:  # a defect in this batch must not stop those after it
                     _log.exception("the %s failed", self._name)
                     self.fail(batch, Unavailable("the store failed; see the log of the server"))
+                self.heartbeat.idle()
                 await asyncio.sleep(0)  # callers with a result run first
             elif self.closing:
-                self.heartbeat.idle()
                 return
             else:
-                self.heartbeat.idle()
                 self._arrived.clear()
                 await self._arrived.wait()
 

@@ -65,6 +65,13 @@ async def test_operations_share_a_batch_in_their_order_and_fail_alone(runner: Ru
     assert isinstance(refused, Refused)
 
 
+# Red when a batch that is done counts until the queue's next turn: whatever blocks the event loop
+# until then looks like a hung disk, and the next event is refused.
+async def test_a_batch_that_is_done_does_not_run_any_more(runner: Runner) -> None:
+    await runner.queue.submit(Named("a"), bounded=True)
+    assert runner.queue.heartbeat.age_s == 0.0
+
+
 # Red when the queue ends with the exception: the next call waits without end.
 async def test_a_batch_that_raises_fails_and_the_next_one_runs(runner: Runner) -> None:
     runner.failure = RuntimeError("a defect")
