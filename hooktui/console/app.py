@@ -377,13 +377,17 @@ class ConsoleApp(RestrictedMode):
     # -- keys
 
     def action_focus_next(self) -> None:
-        """Go to the next field; in the ``:`` line Tab completes."""
-        focused = self.focused
-        complete = getattr(focused, "complete", None)
-        if focused is None or complete is None:
+        """Go to the next field; in a prompt Tab completes."""
+        complete = getattr(self.focused, "complete", None)
+        if self.focused is None or complete is None:
             super().action_focus_next()
         else:
-            focused.call_later(complete)  # behind the letters that were typed before
+            self.focused.call_later(complete)  # behind the letters that were typed before
+
+    def action_focus_previous(self) -> None:
+        """Go to the field before; a prompt keeps the focus."""
+        if not hasattr(self.focused, "complete"):
+            super().action_focus_previous()
 
     def on_key(self, event: events.Key) -> None:
         """Give a letter to the input that has the focus by now.

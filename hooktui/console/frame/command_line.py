@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Input
 
 from hooktui.console.command_language import ParsedCommand, common, complete, parse
 from hooktui.console.frame.screen import ConsoleScreen, front_screen
-from hooktui.console.registry import TOP_SCREENS, bindings
+from hooktui.console.registry import TOP_SCREENS
 from hooktui.console.widgets.chrome import OneLine
-from hooktui.console.widgets.prompt_bars import PromptInput
+from hooktui.console.widgets.prompt_bars import Prompt, PromptInput
 from hooktui.domain.errors import HooktuiError, Refused
 
 if TYPE_CHECKING:
@@ -32,22 +31,18 @@ class CommandInput(PromptInput):
     """An input in which Tab completes."""
 
     def complete(self) -> None:
-        """Complete what is typed; `ConsoleApp` calls it, for Tab is its key."""
+        """Complete what is typed."""
         cast("CommandBar", self.parent).complete()
 
 
-class CommandBar(Horizontal):
+class CommandBar(Prompt):
     """A colon and an input."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("back"),
         Binding("up", "older", "older command", show=False, id="command.older"),
         Binding("down", "newer", "newer command", show=False, id="command.newer"),
     ]
-    DEFAULT_CSS = """
-    CommandBar { height: 1; }
-    CommandBar OneLine { width: 2; background: $panel; }
-    """
+    DEFAULT_CSS = "CommandBar OneLine { width: 2; }"
 
     def __init__(self, before: Widget | None, text: str) -> None:
         """Take what had the keys before, which gets them back, and what is typed already."""
@@ -154,7 +149,7 @@ class CommandBar(Horizontal):
         event.stop()
         front, line = self._front, event.value.strip()
         if not line:
-            await self._leave()
+            self.focus_left()
             return
         try:
             parsed = parse(line, self._known())
@@ -163,19 +158,18 @@ class CommandBar(Horizontal):
             return
         front.shell.session.ran(line)
         front.notices.clear()
-        await self._leave()
+        self.focus_left()
         self.app.run_worker(_run(self.app, parsed), name="command", group="commands")
 
     async def action_command(self, name: str) -> None:
         """Leave (Esc is the only command here)."""
         self._front.notices.clear()
-        await self._leave()
+        self.focus_left()
 
-    async def _leave(self) -> None:
+    def focus_left(self) -> None:
+        """Close, and return the focus to what had it before."""
         screen, before = self.screen, self._before
-        await self.remove()
-        if before is not None and before.is_attached:
-            screen.set_focus(before)
+        self.close(lambda: screen.set_focus(before if before and before.is_attached else None))
 
 
 async def _run(app: App[object], parsed: ParsedCommand) -> None:
@@ -217,7 +211,5 @@ def _filter(app: App[object], text: str) -> None:
 
 async def open_command_bar(screen: ConsoleScreen, text: str) -> None:
     """Open the line of a screen above its status line; returns once keys go there."""
-    if not screen.query(CommandBar):
-        bar = CommandBar(screen.focused, text)
-        await screen.mount(bar, before="#status")
-        screen.set_focus(bar.query_one(Input))
+    bars = [bar for bar in screen.query(CommandBar) if not bar.closed]
+    await (bars[0] if bars else CommandBar(screen.focused, text)).open(screen)

@@ -61,17 +61,19 @@ class FilterPart(ScreenPart):
 
         if self._bar is None:
             self._bar = PromptBar(" filter /", self.text, self._hint, self.apply, self._leave)
-            await self._bar.open(self._screen)
+        await self._bar.open(self._screen)
 
     def _leave(self, keep: bool) -> None:
         """Go back to the list; a wrong filter stays open, for it is not what is listed."""
+        if self._bar is None:
+            return
         if keep and self._error:
             self._show_error(self._error)
-            return
-        if self._bar is not None:
-            self._bar.remove()
-            self._bar = None
-        self._focus()
+            if self._bar.has_focus_within:
+                return
+            self._error = ""
+        bar, self._bar = self._bar, None
+        bar.close(self._focus)
         if not keep:
             self.clear()
 

@@ -66,7 +66,7 @@ class SearchPart(ScreenPart):
             on, before = key("new"), key("match_before")
             hint = f"search text; Enter keeps it, then {on} and {before} move between matches"
             self._bar = PromptBar(" search", self.text, hint, self._find, self._leave)
-            await self._bar.open(self._screen)
+        await self._bar.open(self._screen)
 
     def _find(self, text: str) -> None:
         """Go to the first match from the cursor on."""
@@ -77,9 +77,8 @@ class SearchPart(ScreenPart):
     def _leave(self, keep: bool) -> None:
         """Move the focus back to the text."""
         if self._bar is not None:
-            self._bar.remove()
+            self._bar.close(self._searched().focus)
             self._bar = None
-        self._searched().focus()
         if not keep:
             self.end()
 

@@ -1,7 +1,7 @@
-"""The bar where a filter or a search is typed, and its input.
+"""The lines where a filter, a search or a command is typed, and their input.
 
 A filter narrows the list while it is typed: Enter keeps it and returns the keys to the list, Esc
-removes it. A search jumps to the first match.
+removes it. A search jumps to the first match. A line is open only while it has the focus.
 """
 
 from __future__ import annotations
@@ -57,23 +57,60 @@ class PromptInput(Input):
         """Submit once the letters are in."""
         self.call_later(super().action_submit)
 
+    def complete(self) -> None:
+        """Do nothing; `ConsoleApp` calls it, for Tab is its key and would move the focus."""
 
-class PromptBar(Horizontal):
-    """A prompt and an input in the line above the status line.
+
+class Prompt(Horizontal):
+    """A line with an input above the status line; it closes when the focus moves elsewhere."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("back")]
+    DEFAULT_CSS = "Prompt { height: 1; } Prompt OneLine { background: $panel; }"
+    closed = False
+
+    async def open(self, screen: Screen[None]) -> None:
+        """Open the line of a screen, or give it the focus again; returns once keys go there.
+
+        A handler awaits it: the next letter may come without a pause.
+        """
+        if not self.is_attached:
+            await screen.mount(self, before="#status")
+        for typed in self.query(Input):
+            screen.set_focus(typed)
+
+    def close(self, focus: Callable[[], object]) -> None:
+        """Remove the line; ``focus`` moves the focus on, if it is still here."""
+        self.closed = True
+        if self.has_focus_within:
+            focus()
+        self.remove()
+
+    def on_descendant_blur(self) -> None:
+        """Close, unless the terminal has lost the focus and will return it."""
+        if self.app.app_focus:
+            self.call_later(self._close_without_focus)
+
+    def _close_without_focus(self) -> None:
+        if not (self.closed or self.has_focus_within):
+            self.focus_left()
+
+    def focus_left(self) -> None:
+        """Close: the focus is elsewhere."""
+        raise NotImplementedError
+
+
+class PromptBar(Prompt):
+    """A prompt and an input.
 
     Args:
         prompt: what is left of the input.
         text: the text to begin with.
         hint: shown while nothing is typed.
         typed: called with each text that is typed.
-        left: called on Enter (True: the text is kept) and on Esc (False).
+        left: called on Enter or without the focus (True: the text is kept), and on Esc (False).
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("back")]
-    DEFAULT_CSS = """
-    PromptBar { height: 1; }
-    PromptBar OneLine { width: 9; background: $panel; }
-    """
+    DEFAULT_CSS = "PromptBar OneLine { width: 9; }"
 
     class TextTyped(Message):
         """The text has changed; the bar sends it to itself."""
@@ -98,14 +135,6 @@ class PromptBar(Horizontal):
         self._prompt, self._text, self._hint = prompt, text, hint
         self._typed, self._left = typed, left
         self._underline = _Underline()
-
-    async def open(self, screen: Screen[None]) -> None:
-        """Open the bar of a screen above its status line; returns once keys go there.
-
-        A handler awaits it: the next letter may come without a pause.
-        """
-        await screen.mount(self, before="#status")
-        screen.set_focus(self.query_one(Input))
 
     def compose(self) -> ComposeResult:
         """Lay out prompt and input."""
@@ -142,3 +171,7 @@ class PromptBar(Horizontal):
     def action_command(self, name: str) -> None:
         """Leave (Esc is the only command here)."""
         self.call_later(self._left, False)
+
+    def focus_left(self) -> None:
+        """Keep the text."""
+        self._left(True)

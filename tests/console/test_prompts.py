@@ -1,0 +1,110 @@
+"""The lines for a filter, a search and a command: they are open only while they have the focus."""
+
+import pytest
+from textual import events
+from textual.widgets import Input
+
+from hooktui.client import calls
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.widgets.prompt_bars import Prompt
+
+PROMPTS = {"slash": "1", "ctrl+f": "2", "colon": "1"}
+"""The key of each line, and of a screen that has it."""
+
+
+def prompts(console):
+    return [prompt for prompt in console.app.screen.query(Prompt) if not prompt.closed]
+
+
+def in_prompt(console):
+    return any(prompt.has_focus_within for prompt in prompts(console))
+
+
+async def opened(console, key):
+    await console.shows("billing")
+    await console.press(PROMPTS[key], key)
+    await console.until(lambda: in_prompt(console))
+
+
+# Red when Tab is left to Textual: the line stays without the focus, and "a" disables the hook.
+@pytest.mark.parametrize("tab", ["tab", "shift+tab"])
+@pytest.mark.parametrize("key", PROMPTS)
+async def test_tab_leaves_the_focus_in_a_prompt(open_console, make_hook, client, key, tab):
+    hook = make_hook(name="billing")
+    async with open_console(size=(80, 24)) as console:
+        await opened(console, key)
+        await console.pilot.press("z", "z", tab, "a")
+        assert in_prompt(console)
+        assert console.app.focused.value == "zza"
+        await console.pilot.press("escape")
+        await console.until(lambda: not prompts(console))
+        assert client.ask(calls.get_hook(hook["id"])).active
+
+
+# Red when a line stays open after the focus has moved: it takes no keys, and nothing closes it.
+@pytest.mark.parametrize("way", ["click", "code", "other prompt"])
+@pytest.mark.parametrize("key", PROMPTS)
+async def test_a_prompt_closes_when_the_focus_leaves_it(open_console, make_hook, key, way):
+    make_hook(name="billing")
+    async with open_console(size=(80, 24)) as console:
+        await opened(console, key)
+        screen = console.app.screen
+        assert isinstance(screen, ConsoleScreen)
+        body = screen.log_lines if PROMPTS[key] == "2" else screen.listing
+        [first] = prompts(console)
+        if way == "click":
+            await console.pilot.click(type(body))
+        elif way == "code":
+            screen.set_focus(body)
+        else:
+            screen.run_command("filter" if key == "colon" else "command")
+            await console.until(lambda: prompts(console) not in ([], [first]))
+        await console.until(lambda: first not in prompts(console))
+        await console.until(lambda: in_prompt(console) == (way == "other prompt"))
+        await console.press(*["escape"] * (way == "other prompt"), key)
+        await console.until(lambda: in_prompt(console) and len(prompts(console)) == 1)
+
+
+# Red when a filter that is wrong keeps its line open without the focus, or hides the reason.
+async def test_a_wrong_filter_goes_with_its_line_and_the_last_good_one_stays(
+    open_console, make_hook
+):
+    make_hook(name="billing")
+    async with open_console(size=(80, 24)) as console:
+        await opened(console, "slash")
+        await console.press(*"status:foo")
+        console.app.screen.set_focus(console.app.screen.listing)
+        await console.shows("'foo' is not a status of a hook", "filter: status ")
+        await console.until(lambda: not prompts(console))
+        await console.press("slash")
+        await console.until(lambda: in_prompt(console))
+        assert console.app.focused.value == "status"
+
+
+# Red when a line closes because another window of the desktop has the focus for a moment.
+async def test_a_prompt_stays_while_the_terminal_has_no_focus(open_console, make_hook):
+    make_hook(name="billing")
+    async with open_console(size=(80, 24)) as console:
+        await opened(console, "slash")
+        await console.press(*"bil")
+        console.app.post_message(events.AppBlur())
+        await console.until(lambda: console.app.focused is None)
+        await console.pilot.pause()
+        console.app.post_message(events.AppFocus())
+        await console.until(lambda: in_prompt(console))
+        assert isinstance(console.app.focused, Input)
+        assert console.app.focused.value == "bil"
+
+
+# Red when the key of an open line does nothing where the focus was lost.
+@pytest.mark.parametrize("key", PROMPTS)
+async def test_the_key_of_an_open_prompt_gives_it_the_focus_again(open_console, make_hook, key):
+    make_hook(name="billing")
+    async with open_console(size=(80, 24)) as console:
+        await opened(console, key)
+        console.app.app_focus = False
+        console.app.screen.set_focus(console.app.screen.query("LiveLog, WindowedList").first())
+        console.app.app_focus = True
+        await console.pilot.pause()
+        await console.press(key)
+        await console.until(lambda: in_prompt(console) and len(prompts(console)) == 1)
