@@ -5,7 +5,9 @@ import pytest
 from hooktui.client import calls
 from hooktui.console.app import ConsoleApp
 from hooktui.console.frame.dialogs import Question
+from hooktui.console.hooks.form_fields import LABELS
 from hooktui.console.hooks.form_screen import HookForm
+from hooktui.console.hooks.form_values import FormValues
 from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.wire.hooks import Hook
@@ -294,3 +296,50 @@ async def test_what_is_said_below_a_field_is_seen_when_the_keys_get_there(
         await app.push_screen(form)
         form.fields.go_to("filter")
         await until(pilot, lambda: "only events that match" in seen(pilot))
+
+
+WRONG = {
+    "url": ("ftp://x", "use http or https"),
+    "events": ((), "choose at least one event"),
+    "headers": ("no colon", "Name: value"),
+    "timeout_s": ("soon", "'soon' is not a duration"),
+    "filter": ("hook:1", "data.errors:*disk*"),
+}
+"""A value of each kind of field that is not saved, and words of the reason."""
+
+
+# Red when the field is scrolled to before its error is laid out, or only the error is: its label
+# was just above the edge, or nothing moved because the field had the focus already.
+@pytest.mark.parametrize("size", [(80, 24), (60, 15)], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("keys", [("pagedown",) * 4, ("pageup",) * 4], ids=["below", "above"])
+@pytest.mark.parametrize("name", WRONG)
+async def test_a_field_to_correct_is_in_view_with_its_label_and_its_error(
+    client: Client, name: str, keys: tuple[str, ...], size: tuple[int, int]
+) -> None:
+    app = client.console()
+    async with app.run_test(size=size) as pilot:
+        form = HookForm(client.hook("http://127.0.0.1:9/in"))
+        await app.push_screen(form)
+        form.fields.unfold()
+        value, reason = WRONG[name]
+        form.fields.fill(FormValues({**form.values(), name: value}))
+        form.fields.go_to(name)
+        await until(pilot, lambda: app.focused is not None and app.focused.id == name)
+        await pilot.press(*keys, "ctrl+s")
+        await until(pilot, lambda: "Not saved: 1 field to correct" in seen(pilot))
+        await pilot.wait_for_animation()
+        text = " ".join(seen(pilot).split())
+        assert f" {LABELS[name]} " in text
+        assert reason in text
+        assert app.focused is not None
+        assert app.focused.id == name
+
+
+# Red when the hint of an empty form hides that it was not saved: nothing changed on the screen.
+async def test_an_empty_form_says_that_it_is_not_saved(client: Client) -> None:
+    app = client.console()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.push_screen(HookForm(None))
+        await pilot.press("pagedown", "pagedown", "ctrl+s")
+        await until(pilot, lambda: "Not saved: 2 fields to correct" in seen(pilot))
+        assert " URL " in seen(pilot)

@@ -85,7 +85,7 @@ class FormFields(VerticalScroll):
     def _row(self, name: str, *control: Widget, beside: bool = False) -> ComposeResult:
         """Lay out a label, a control, and a note beside or below them."""
         note = Note(id=f"note-{name}")
-        with Horizontal(classes="row short" if beside else "row"):
+        with Horizontal(classes="row short" if beside else "row", id=f"row-{name}"):
             yield Static(LABELS[name], classes="label", markup=False)
             yield from control
             if beside:
@@ -128,16 +128,21 @@ class FormFields(VerticalScroll):
             self.fold(title)
 
     def go_to(self, name: str) -> None:
-        """Give a field the keys, wherever it is."""
+        """Give a field the keys, wherever it is, and show it."""
         field = self.query_one(f"#{name}")
         if self.query_one("#more") in field.ancestors:
             self.unfold()
-        field.focus()
+        self.screen.set_focus(field, scroll_visible=False)
+        self.call_after_refresh(self._show_field, name)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """Show what is said below a field, too; the field itself is scrolled to already."""
-        for note in self.query(f"#note-{event.widget.id}"):
-            self.call_after_refresh(note.scroll_visible, animate=False)
+        """Show the whole field that gets the keys."""
+        self.call_after_refresh(self._show_field, event.widget.id)
+
+    def _show_field(self, name: str | None) -> None:
+        """Scroll to what is said below a field, then to its label, which stays above that."""
+        for part in (*self.query(f"#note-{name}"), *self.query(f"#row-{name}")):
+            self.scroll_to_widget(part, animate=False, immediate=True)
 
     # -- filled and read
 

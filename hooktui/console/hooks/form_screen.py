@@ -169,13 +169,13 @@ class HookForm(DryRunForm):
             host = "…"
         state = "active" if values["active"] else "not active: nothing is sent but pings"
         words = f"Webhook to {host} for {events}, {state}"
+        if wrong and self._tried:
+            return f"Not saved: {counted(wrong, 'field')} to correct.", "bad"
         if not values["url"].strip() and not values["events"]:
             keys = f"{key('mark')} ticks; {key('save')} saves"
             return f"Type a URL; Tab moves to the events, {keys}.", "quiet"
         if self.hook is not None and values == self.before:
             return f"Nothing changed yet. {words}.", "quiet"
-        if wrong and self._tried:
-            return f"{words}. Not saved: {counted(wrong, 'field')} to correct above.", "bad"
         return f"{words}.", "plain"
 
     def mark(self) -> None:
