@@ -118,9 +118,9 @@ async def test_every_screen_names_the_keys_that_somebody_has(
                 await console.until(lambda: app.screen.listing.loaded)
                 await _look(console)
             if one.name in ("hooks", "events", "audit"):
-                console.app.screen.apply_filter("user:nobody" if one.name == "audit" else "xyzzy")
+                console.app.screen.filter.apply("user:nobody" if one.name == "audit" else "xyzzy")
                 await _look(console, app.key("back") + "  shows")
-                console.app.screen.apply_filter("")
+                console.app.screen.filter.apply("")
         event = client.emit().id
         app.navigation.open_event(event)
         await _look(console, "no hook in this account")

@@ -157,10 +157,6 @@ class AuditScreen(ListScreen[AuditEntry]):
 
     # -- the filter
 
-    def apply_filter(self, text: str) -> None:
-        """List the entries that match."""
-        self.filter.apply(text)
-
     def _filtered(self) -> None:
         self._narrow = parse_filter(self.filter.text)
         self.load()

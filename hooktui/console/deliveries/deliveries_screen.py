@@ -72,7 +72,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
         self.filter = FilterPart(
             self,
             "such as status:undelivered hook:3 code:5xx event:job.* since:10m",
-            check=_check_filter,
+            check=parse,
             changed=self._filtered,
             focus=lambda: self.listing.focus(),
         )
@@ -155,10 +155,6 @@ class DeliveriesScreen(ListScreen[Delivery]):
 
     # -- the filter
 
-    def apply_filter(self, text: str) -> None:
-        """List the deliveries that match."""
-        self.filter.apply(text)
-
     def _filtered(self) -> None:
         self.matching.clear()
         self.load()
@@ -204,9 +200,3 @@ class DeliveriesScreen(ListScreen[Delivery]):
         """Undo one narrowing after the other, then leave."""
         if not (self.listing.clear_marks() or self.filter.clear()):
             super().back()
-
-
-def _check_filter(text: str) -> None:
-    """Refuse a text that is not a filter of deliveries."""
-    if text:
-        parse(text)

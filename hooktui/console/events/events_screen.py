@@ -108,10 +108,6 @@ class EventsScreen(ListScreen[Event]):
 
     # -- the filter
 
-    def apply_filter(self, text: str) -> None:
-        """List the events that match."""
-        self.filter.apply(text)
-
     def save_state(self) -> ScreenState:
         """Return the filter."""
         return {"filter": self.filter.text}

@@ -14,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from hooktui.console.command_language import ParsedCommand, common, complete, parse
+from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.screen import ConsoleScreen, front_screen
 from hooktui.console.registry import TOP_SCREENS
 from hooktui.console.widgets.chrome import OneLine
@@ -205,8 +206,9 @@ def _filter(app: App[object], text: str) -> None:
     reason = front.disabled_reason("filter")
     if reason is not None:
         front.call_after_refresh(front.notice, reason, "warn")
-    else:
-        front.call_after_refresh(front.apply_filter, text)
+    for part in front.parts:
+        if isinstance(part, FilterPart) and reason is None:
+            front.call_after_refresh(part.apply, text)
 
 
 async def open_command_bar(screen: ConsoleScreen, text: str) -> None:

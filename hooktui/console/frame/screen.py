@@ -419,10 +419,6 @@ class ConsoleScreen(Screen[None]):
         """Open the ``:`` line."""
         await self.shell.navigation.open_command_line()
 
-    def apply_filter(self, text: str) -> None:
-        """List what matches a filter; screens with the command ``filter`` override it."""
-        raise NotImplementedError
-
     def palette(self) -> None:
         """Open the palette."""
         self.shell.navigation.open_palette()

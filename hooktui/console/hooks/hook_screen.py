@@ -82,7 +82,7 @@ class HookScreen(ConsoleScreen):
         self.filter = FilterPart(
             self,
             "such as status:failed event:job.* code:5xx since:10m",
-            check=_check_filter,
+            check=parse,
             changed=self._filtered,
             focus=lambda: self.listing.focus(),
         )
@@ -288,18 +288,8 @@ class HookScreen(ConsoleScreen):
 
     # -- the filter: of one hook, so it is not kept for the next one
 
-    def apply_filter(self, text: str) -> None:
-        """List the deliveries that match."""
-        self.filter.apply(text)
-
     def _filtered(self) -> None:
         self.matching.clear()
         lines = _no_match if self.filter.text else _empty
         self.listing.empty = lines(self.shell.key)
         self.listing.load_anew()
-
-
-def _check_filter(text: str) -> None:
-    """Refuse a text that is not a filter of deliveries."""
-    if text:
-        parse(text)

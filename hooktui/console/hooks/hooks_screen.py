@@ -289,10 +289,6 @@ class HooksScreen(ConsoleScreen):
 
     # -- the filter
 
-    def apply_filter(self, text: str) -> None:
-        """List the hooks that match."""
-        self.filter.apply(text)
-
     def _filtered(self) -> None:
         lines = _no_match if self.filter.text else _empty
         self.listing.empty = lines(self.shell.key)

@@ -102,10 +102,6 @@ class LiveLogScreen(ConsoleScreen):
 
     # -- the filter
 
-    def apply_filter(self, text: str) -> None:
-        """Show the lines that match."""
-        self.filter.apply(text)
-
     def _filtered(self) -> None:
         self.log_lines.show_only(_log_filter(self.filter.text), self.log_lines.hooks)
 
