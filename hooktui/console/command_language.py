@@ -15,8 +15,7 @@ from typing import Final
 from hooktui.console.registry import BY_NAME, COMMANDS, LINE_COMMANDS, TOP_SCREENS, Command
 from hooktui.domain import ids
 from hooktui.domain.errors import Refused
-from hooktui.domain.failure_causes import ERROR_CAUSES, SERVER_ERROR
-from hooktui.domain.filters.parser import KEYS, STATUSES
+from hooktui.domain.filters.terms import NO_TERMS, FilterTerms
 
 _TOP: Final = tuple(BY_NAME[top.command] for top in TOP_SCREENS)
 _LINE: Final = {
@@ -109,12 +108,15 @@ def _read_argument(command: Command, text: str, names: Sequence[str]) -> int | s
     return text
 
 
-def complete(line: str, known: Mapping[str, Iterable[str]] | None = None) -> list[str]:
+def complete(
+    line: str, known: Mapping[str, Iterable[str]] | None = None, terms: FilterTerms = NO_TERMS
+) -> list[str]:
     """Return the whole lines that a line can become, in the order in which they are offered.
 
     Args:
         line: without the colon.
         known: the arguments that a command can take, by its word, in the order to offer.
+        terms: of the filter that the line holds.
     """
     word, space, text = line.lstrip().partition(" ")
     if not space:
@@ -125,21 +127,18 @@ def complete(line: str, known: Mapping[str, Iterable[str]] | None = None) -> lis
         ]
     argument = _LINE[word].argument if word in _LINE else None
     if argument is not None and argument.kind == "filter":
-        return _filter_completions(line)
+        return _filter_completions(line, terms)
     names = (known or {}).get(word, ())
     return [f"{word} {name}" for name in names if name.startswith(text.lstrip())]
 
 
-_VALUES: Final = {"status": STATUSES, "cause": (*ERROR_CAUSES, "http_4*", SERVER_ERROR)}
-
-
-def _filter_completions(line: str) -> list[str]:
-    """Complete the last term of a filter: its key, a status or a cause."""
+def _filter_completions(line: str, terms: FilterTerms) -> list[str]:
+    """Complete the last term of a filter: its key, or a known value."""
     before, _, last = line.rpartition(" ")
-    minus, term = ("-", last[1:]) if last.startswith("-") else ("", last)
+    minus, term = ("-", last[1:]) if last.startswith("-") and terms.negatable else ("", last)
     key, colon, _ = term.partition(":")
-    keys = [name if name.endswith(".") else f"{name}:" for name in KEYS]
-    offered = [f"{key}:{name}" for name in _VALUES.get(key, ())] if colon else keys
+    values = terms.values.get(f"{key}:", ())
+    offered = [f"{key}:{name}" for name in values] if colon else terms.values
     return [f"{before} {minus}{name}" for name in offered if term and name.startswith(term)]
 
 

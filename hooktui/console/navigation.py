@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 from textual.app import App
 
 from hooktui.console.frame.screen import ConsoleScreen, front_screen, full_screens
-from hooktui.console.registry import Command, TopScreen
+from hooktui.console.registry import TOP_SCREENS, Command, TopScreen
+from hooktui.domain.filters.terms import NO_TERMS, FilterTerms
 
 if TYPE_CHECKING:
     from hooktui.domain.wire.hooks import Hook
@@ -138,6 +139,12 @@ class Navigation:
 
         if not isinstance(self._app.screen, Palette):
             self._app.push_screen(Palette(id="--command-palette"))
+
+    def filter_terms(self, word: str) -> FilterTerms:
+        """Return the terms of the list that a word filters; else those of the screen in front."""
+        top = next((top for top in TOP_SCREENS if top.name == word), None)
+        screen = self.front() if top is None else screen_class(top)
+        return NO_TERMS if screen is None else screen.FILTER_TERMS
 
     async def open_command_line(self, text: str = "") -> None:
         """Open the ``:`` line of the screen in front, with a text; returns once keys go there."""

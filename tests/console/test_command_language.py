@@ -1,11 +1,17 @@
 """The language of the ``:`` line: what is understood, what is said otherwise, and completion."""
 
+from functools import partial
+
 import pytest
 
 from docs.tools import tables
 from hooktui.console.command_language import common, complete, parse
-from hooktui.console.registry import BY_NAME, LINE_COMMANDS
+from hooktui.console.frame.filtering import FilterPart
+from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.navigation import screen_class
+from hooktui.console.registry import BY_NAME, LINE_COMMANDS, TOP_SCREENS
 from hooktui.domain.errors import Refused
+from hooktui.domain.filters.hook_search import parse_hook_search
 
 THEMES = ("hooktui-dark", "nord")
 DELIVERY = "dlv_01JDG3R8Z4000"
@@ -64,19 +70,89 @@ def test_what_is_wrong_is_said_at_its_column_with_what_is_near(line, words):
     assert words in refusal(line)
 
 
-def test_tab_offers_words_themes_accounts_and_terms_of_a_filter():
+def test_tab_offers_words_themes_and_accounts():
     assert complete("ho") == ["hook ", "hooks"]
     assert complete("theme h", {"theme": THEMES}) == ["theme hooktui-dark"]
     assert complete("account ", {"account": ("1", "12")}) == ["account 1", "account 12"]
-    assert complete("log sta") == ["log status:"]
-    assert complete("log hook:1 -status:f") == ["log hook:1 -status:failed"]
-    assert complete("log tri") == ["log trigger:"]
-    assert complete("log status:un") == ["log status:undelivered"]
-    assert complete("deliveries cause:tls_") == ["deliveries cause:tls_certificate"]
-    assert complete("log -cause:tl") == ["log -cause:tls", "log -cause:tls_certificate"]
-    assert complete("log x:") == []
     assert complete("hook 1") == []
     assert complete("xyzzy") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "lines"),
+    [
+        ("log sta", ["log status:"]),
+        ("log hook:1 -status:f", ["log hook:1 -status:failed"]),
+        ("log tri", ["log trigger:"]),
+        ("log trigger:re", ["log trigger:resend", "log trigger:replay"]),
+        ("log da", []),
+        ("log x:", []),
+        ("log status:un", ["log status:undelivered"]),
+        ("deliveries cause:tls_", ["deliveries cause:tls_certificate"]),
+        ("log -cause:tl", ["log -cause:tls", "log -cause:tls_certificate"]),
+        ("hooks status:f", ["hooks status:failing"]),
+        ("hooks hook", []),
+        ("events st", []),
+        ("events -da", ["events -data."]),
+        ("audit us", ["audit user:"]),
+        ("audit -us", []),
+        ("audit result:r", ["audit result:refused"]),
+        ("alerts st", []),
+    ],
+)
+def test_tab_offers_the_terms_of_the_list(line, lines):
+    assert complete(line, terms=terms_of(line.partition(" ")[0])) == lines
+
+
+SAMPLES = {
+    "status": "failed", "hook": "12", "event": "job.*", "code": "5xx", "took": ">2s",
+    "since": "10m", "until": "10m", "error": "timeout", "cause": "dns", "trigger": "event",
+    "replay": "rpl_01JDG3R8Z4000", "data.": "a:1", "user": "ada", "action": "hook.*",
+    "target": "hook:12", "result": "done",
+}  # fmt: skip
+"""A value for each key that a filter of some list has."""
+
+
+def terms_of(word):
+    return next((screen_class(top).FILTER_TERMS for top in TOP_SCREENS if top.name == word), None)
+
+
+def offered(line, terms):
+    """Return all that can be completed from a line, each to its end."""
+    letters = "".join(sorted({key[0] for key in SAMPLES}))
+    for minus in ("", "-"):
+        for start in (f"{line} {minus}{letter}" for letter in letters):
+            for term in complete(start, terms=terms):
+                key = term.rpartition(" ")[2].removeprefix("-").removesuffix(":")
+                yield from complete(term, terms=terms) or [term + SAMPLES[key]]
+
+
+# Red when a list is offered what its filter refuses: the states of a delivery for hooks, say.
+@pytest.mark.parametrize(
+    "screen", [*(screen_class(top) for top in TOP_SCREENS if top.filter), partial(HookScreen, 1)]
+)
+def test_a_list_accepts_whatever_completion_offers_and_offers_whatever_it_accepts(screen):
+    listing = screen()
+    [part] = [part for part in listing.parts if isinstance(part, FilterPart)]
+    texts = [line.partition(" ")[2] for line in offered("filter", listing.FILTER_TERMS)]
+    for text in texts:
+        part._check(text)
+    keys = {text.removeprefix("-").partition(":")[0].partition(".")[0] for text in texts}
+    refused = set()
+    for key, value in SAMPLES.items():
+        value = "failing" if part._check is parse_hook_search and key == "status" else value
+        try:
+            part._check(f"{key}{'' if key.endswith('.') else ':'}{value}")
+        except Refused:
+            refused.add(key.removesuffix("."))
+    words = {"user", "action", "target", "result"} if part._check is parse_hook_search else set()
+    assert keys == {key.removesuffix(".") for key in SAMPLES} - refused - words
+
+
+def test_no_term_is_offered_for_a_screen_without_a_filter():
+    """Red when ``:alerts st`` offers ``status:``, which the screen refuses."""
+    for top in (top for top in TOP_SCREENS if not top.filter):
+        assert complete(f"{top.name} s", terms=screen_class(top).FILTER_TERMS) == []
 
 
 @pytest.mark.parametrize(

@@ -108,3 +108,20 @@ async def test_the_key_of_an_open_prompt_gives_it_the_focus_again(open_console, 
         await console.pilot.pause()
         await console.press(key)
         await console.until(lambda: in_prompt(console) and len(prompts(console)) == 1)
+
+
+# Red when the line completes with the terms of another list than the one that it filters.
+async def test_tab_offers_the_terms_of_the_list_that_is_filtered(open_console, make_hook):
+    make_hook(name="billing")
+    async with open_console(size=(80, 24)) as console:
+        await opened(console, "colon")
+        for line in ("hooks status:", "filter status:"):
+            await console.press(*line, "tab")
+            await console.shows("status:active  status:disabled  status:failing")
+            assert console.app.focused.value == line
+            await console.press("tab")
+            await console.until(lambda line=line: console.app.focused.value == f"{line}active")
+            await console.press("ctrl+u")
+        await console.press(*"audit us", "tab")
+        await console.until(lambda: console.app.focused.value == "audit user:")
+        await console.hides("status:")  # the offers before

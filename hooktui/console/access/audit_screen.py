@@ -10,6 +10,7 @@ from textual.containers import VerticalScroll
 
 from hooktui.console.access.audit_text import (
     FILTER_HINT,
+    FILTER_TERMS,
     audit_columns,
     checked_words,
     entry_lines,
@@ -45,6 +46,7 @@ class AuditScreen(ListScreen[AuditEntry]):
     ROW_COMMANDS = ("open", "copy")
     DESCENDING = True
     FIRST = ("oldest", "newest")
+    FILTER_TERMS = FILTER_TERMS
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "filter", "diagnose", "copy", "order")
     COMMAND_LABELS = (
         relabel("open", "open", "Show the entry: what was, and what became of it"),

@@ -12,9 +12,13 @@ from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.filters.parser import FilterError
+from hooktui.domain.filters.terms import FilterTerms
 from hooktui.domain.wire.access import AuditCheck, AuditEntry
 
 FILTER_KEYS: Final = ("user", "action", "target", "result", "since", "until")
+FILTER_TERMS: Final = FilterTerms(
+    {f"{key}:": () for key in FILTER_KEYS} | {"result:": ("done", "refused")}, negatable=False
+)
 FILTER_HINT: Final = "such as user:ada action:hook.* target:hook* result:refused since:7d"
 
 _DONE: Final = "done"

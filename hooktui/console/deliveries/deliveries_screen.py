@@ -23,7 +23,7 @@ from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
-from hooktui.domain.filters.parser import parse
+from hooktui.domain.filters.parser import TERMS, parse
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import ReplaySelection
@@ -56,6 +56,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
     ROW_COMMANDS = ("resend", "cancel", "mark", "open", "copy")
     MARKABLE = True
     TABS = DELIVERY_TABS
+    FILTER_TERMS = TERMS
     DESCENDING = True
     FIRST = ("oldest", "newest")
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (

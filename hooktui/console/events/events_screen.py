@@ -19,7 +19,7 @@ from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
-from hooktui.domain.filters.parser import parse_event_filter
+from hooktui.domain.filters.parser import EVENT_TERMS, parse_event_filter
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import ReplaySelection
@@ -57,6 +57,7 @@ class EventsScreen(ListScreen[Event]):
     HEADING = "Events"
     NOUN = "event"
     ROW_COMMANDS = ("open", "copy")
+    FILTER_TERMS = EVENT_TERMS
     DESCENDING = True
     FIRST = ("oldest", "newest")
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "emit", "replay", "filter", "copy", "order")

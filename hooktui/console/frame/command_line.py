@@ -97,7 +97,9 @@ class CommandBar(Prompt):
             self._offered = (self._offered + 1) % len(self._offers)
             self._show(self._offers[self._offered])
             return
-        self._offers = complete(line, self._known())
+        word = line.split(maxsplit=1)[0] if line.strip() else ""
+        terms = self._front.shell.navigation.filter_terms(word)
+        self._offers = complete(line, self._known(), terms)
         if not self._offers:
             self._front.notice("nothing begins like this; Enter says what there is", "warn")
             return
@@ -111,6 +113,7 @@ class CommandBar(Prompt):
             self._front.notice("  ".join(words[:_OFFERED]) + rest)
         else:
             self._offers = []
+            self._front.notices.clear()
 
     def _known(self) -> dict[str, Sequence[str]]:
         return {"theme": sorted(self.app.available_themes), "account": self._accounts}

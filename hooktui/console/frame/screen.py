@@ -37,6 +37,7 @@ from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_foc
 from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, StatusLine, TooSmall
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.errors import HooktuiError, NotAllowed, Refused
+from hooktui.domain.filters.terms import NO_TERMS, FilterTerms
 from hooktui.domain.roles import allows, why_not
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ class ConsoleScreen(Screen[None]):
 
     TOP_SCREEN: ClassVar[str] = ""
     """The label of the top screen that it is a tab of; empty: the heading is that label, if any."""
+
+    FILTER_TERMS: ClassVar[FilterTerms] = NO_TERMS
+    """What the command ``filter`` takes here, for completing it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*(command.name for command in COMMANDS))]
 

@@ -31,7 +31,7 @@ from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError, NotFound
-from hooktui.domain.filters.parser import parse
+from hooktui.domain.filters.parser import TERMS, parse
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.pages import Page
@@ -60,6 +60,7 @@ class HookScreen(ConsoleScreen):
 
     HEADING = "Hook"
     NOUN = "delivery"
+    FILTER_TERMS = TERMS
     ROW_COMMANDS = ("resend", "cancel", "mark", "open", "copy")
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "ping", "diagnose", "edit", "secret", "activate", "resend", "cancel", "replay",

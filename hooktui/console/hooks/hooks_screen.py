@@ -25,7 +25,7 @@ from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.filters.hook_search import HINT, parse_hook_search
+from hooktui.domain.filters.hook_search import HINT, HOOK_TERMS, parse_hook_search
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.pages import Page
 
@@ -66,6 +66,7 @@ class HooksScreen(ConsoleScreen):
     HEADING = "Hooks"
     NOUN = "hook"
     ROW_COMMANDS = _ON_HOOKS
+    FILTER_TERMS = HOOK_TERMS
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "new", "edit", "ping", "diagnose", "activate", "secret", "delete",
         "replay", "filter", "log_pane", "mark", "mark_all", "undo",

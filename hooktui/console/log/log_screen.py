@@ -19,7 +19,8 @@ from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Offer
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.errors import Refused
-from hooktui.domain.filters.parser import Filter, parse
+from hooktui.domain.filters.parser import TERMS, Filter, parse
+from hooktui.domain.filters.terms import FilterTerms
 from hooktui.domain.text import counted
 
 
@@ -27,6 +28,7 @@ class LiveLogScreen(ConsoleScreen):
     """Every attempt of every delivery as it happens."""
 
     HEADING = "Live log"
+    FILTER_TERMS = FilterTerms({key: TERMS.values[key] for key in TERMS.values if key != "data."})
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "follow", "filter", "search", "mark", "copy", "wrap", "match_before",
     )  # fmt: skip

@@ -14,6 +14,7 @@ from hooktui.console.shell.server_calls import ServerCalls, Severity
 from hooktui.console.shell.server_connection import ServerConnection
 from hooktui.console.shell.session_state import SessionState
 from hooktui.console.shell.status import StatusMonitor
+from hooktui.domain.filters.terms import FilterTerms
 from hooktui.domain.roles import Role
 from hooktui.domain.wire.events import Catalogue
 
@@ -75,6 +76,9 @@ class Navigator(Protocol):
 
     def open_palette(self) -> None:
         """Open the palette."""
+
+    def filter_terms(self, word: str) -> FilterTerms:
+        """Return the terms of the list that a word filters; else those of the screen in front."""
 
     async def open_command_line(self, text: str = "") -> None:
         """Open the ``:`` line of the screen in front, with a text; returns once keys go there."""

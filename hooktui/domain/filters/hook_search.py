@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from hooktui.domain.filters.parser import MAX_LENGTH, FilterError
-from hooktui.domain.filters.terms import FilterKey
+from hooktui.domain.filters.terms import FilterKey, FilterTerms
 
 HINT: Final = "words in name, URL or events, and status:failing,disabled,waiting"
 """The help text of search inputs."""
@@ -36,6 +36,9 @@ class HookState(StrEnum):
     RETRYING = "retrying"
     WAITING = "waiting"
     HELD = "held"
+
+
+HOOK_TERMS: Final = FilterTerms({"status:": tuple(HookState)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Final, Literal
 from hooktui.domain.clock import from_rfc3339, parse_duration_s
 from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Outcome, Trigger
 from hooktui.domain.errors import Refused
-from hooktui.domain.failure_causes import CAUSES, CAUSES_IN_WORDS
+from hooktui.domain.failure_causes import CAUSES, CAUSES_IN_WORDS, ERROR_CAUSES, SERVER_ERROR
 from hooktui.domain.filters.patterns import Pattern
 from hooktui.domain.filters.terms import (
     HELD,
@@ -29,6 +29,7 @@ from hooktui.domain.filters.terms import (
     DurationComparison,
     Filter,
     FilterKey,
+    FilterTerms,
     RelativeTime,
     Subject,
     Term,
@@ -66,6 +67,17 @@ _EXPECTED: Final[dict[FilterKey, str]] = {
 }
 KEYS: Final = (*(key.value for key in _EXPECTED if key is not FilterKey.DATA), "data.")
 """The keys of terms; ``data.`` is followed by the name of a field."""
+TERMS: Final = FilterTerms(
+    {key if key.endswith(".") else f"{key}:": () for key in KEYS}
+    | {
+        "status:": STATUSES,
+        "error:": tuple(ErrorClass),
+        "cause:": (*ERROR_CAUSES, "http_4*", SERVER_ERROR),
+        "trigger:": tuple(Trigger),
+    }
+)
+"""The terms of filters of deliveries."""
+EVENT_TERMS: Final = FilterTerms(dict.fromkeys(("event:", "since:", "until:", "data."), ()))
 _DATA: Final = "data."
 _OF_EVENTS: Final = (
     FilterKey.WORD,

@@ -6,7 +6,7 @@ objects. Text is compared without regard to case. `hooktui.domain.filters.parser
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
@@ -44,6 +44,22 @@ class FilterKey(StrEnum):
     TRIGGER = "trigger"
     REPLAY = "replay"
     DATA = "data"
+
+
+@dataclass(frozen=True, slots=True)
+class FilterTerms:
+    """The terms that the filter of one list has, for completing it.
+
+    Attributes:
+        values: what a term begins with, such as ``status:``, and the values that are known.
+        negatable: whether ``-`` before a term negates it.
+    """
+
+    values: Mapping[str, Sequence[str]]
+    negatable: bool = True
+
+
+NO_TERMS: Final = FilterTerms({})
 
 
 @dataclass(frozen=True, slots=True)
