@@ -23,7 +23,6 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.server_calls import Severity
-from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import PageQuery
@@ -162,14 +161,6 @@ class AuditScreen(ListScreen[AuditEntry]):
     def _filtered(self) -> None:
         self._narrow = parse_filter(self.filter.text)
         self.load()
-
-    def save_state(self) -> ScreenState:
-        """Return the filter."""
-        return {"filter": self.filter.text}
-
-    def load_state(self, state: ScreenState) -> None:
-        """Restore the filter."""
-        self.filter.restore(str(state.get("filter") or ""))
 
 
 class AuditEntryScreen(ConsoleScreen):

@@ -19,7 +19,6 @@ from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import KeyOf
 from hooktui.console.shell.feed_changes import FeedChanges
-from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
@@ -65,11 +64,10 @@ class DeliveriesScreen(ListScreen[Delivery]):
     )  # fmt: skip
 
     def __init__(self, filter_text: str = "") -> None:
-        super().__init__()
+        super().__init__(filter_text)
         self.handlers.update(
             open=self.open, mark=self.mark, copy=self.copy, emit=self.emit, replay=self.replay
         )
-        self._given = filter_text
         self.filter = FilterPart(
             self,
             "such as status:undelivered hook:3 code:5xx event:job.* since:10m",
@@ -159,15 +157,6 @@ class DeliveriesScreen(ListScreen[Delivery]):
     def _filtered(self) -> None:
         self.matching.clear()
         self.load()
-
-    def save_state(self) -> ScreenState:
-        """Return the filter."""
-        return {"filter": self.filter.text}
-
-    def load_state(self, state: ScreenState) -> None:
-        """Restore the filter, unless one was given."""
-        given, self._given = self._given, ""
-        self.filter.restore(given or str(state.get("filter") or ""))
 
     # -- commands
 

@@ -15,7 +15,6 @@ from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import KeyOf
 from hooktui.console.shell.feed_changes import FeedChanges
-from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
@@ -63,8 +62,7 @@ class EventsScreen(ListScreen[Event]):
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "emit", "replay", "filter", "copy", "order")
 
     def __init__(self, filter_text: str = "") -> None:
-        super().__init__()
-        self._given = filter_text
+        super().__init__(filter_text)
         self.handlers.update(open=self.open, emit=self.emit, replay=self.replay, copy=self.copy)
         self.filter = FilterPart(
             self,
@@ -108,15 +106,6 @@ class EventsScreen(ListScreen[Event]):
         return ((f" {dot} filter: {self.filter.text}", "accent"),) if self.filter.text else ()
 
     # -- the filter
-
-    def save_state(self) -> ScreenState:
-        """Return the filter."""
-        return {"filter": self.filter.text}
-
-    def load_state(self, state: ScreenState) -> None:
-        """Restore the filter, unless one was given."""
-        given, self._given = self._given, ""
-        self.filter.restore(given or str(state.get("filter") or ""))
 
     # -- commands
 

@@ -10,12 +10,14 @@ from textual.app import ComposeResult
 from textual.worker import Worker
 
 from hooktui.console.frame.chosen_rows import ChosenRows
+from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.notices import OLDER_SERVER, is_older_server
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.screen_tabs import ScreenTab, ScreenTabs
 from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
@@ -115,8 +117,9 @@ class ListScreen(ConsoleScreen, Generic[T]):
     EMPTY: ClassVar[tuple[StyledLine, ...]] = ()
     """The text of an empty list: what it is for, and how to begin."""
 
-    def __init__(self) -> None:
+    def __init__(self, filter_text: str = "") -> None:
         super().__init__()
+        self._given = filter_text
         self.rows: ChosenRows = ChosenRows(
             self,
             lambda: self.listing,
@@ -227,6 +230,18 @@ class ListScreen(ConsoleScreen, Generic[T]):
         if self.listing.window.total:
             left.append((f"  {self.listing.counted(self.NOUN)}", "plain"))
         return [*left, *self.more_heading()], top_screens(self.top_screen)
+
+    def save_state(self) -> ScreenState:
+        """Return the filter, if there is one."""
+        texts = [part.text for part in self.parts if isinstance(part, FilterPart)]
+        return {"filter": texts[0]} if texts else {}
+
+    def load_state(self, state: ScreenState) -> None:
+        """Restore the filter, unless one was given."""
+        given, self._given = self._given, ""
+        for part in self.parts:
+            if isinstance(part, FilterPart):
+                part.restore(given or str(state.get("filter") or ""))
 
     def more_heading(self) -> StyledLine:
         """Return more of the heading, such as a filter."""
