@@ -225,7 +225,7 @@ LINE_COMMANDS: Final = (
     Command("event", "", "event", "Open an event",
             argument=Argument("an event's id", "evt_01JDG3R8Z4000", "id", "evt"),
             screen="events.event_screen:EventScreen"),
-    Command("undelivered", "", "undelivered", "Go to what hooks did not get",
+    Command("undelivered", "", "undelivered", "Go to the undelivered events",
             screen="deliveries.undelivered_screen:UndeliveredScreen"),
     Command("replays", "", "replays", "Go to the replays",
             screen="replays.replays_screen:ReplaysScreen"),

@@ -5,7 +5,7 @@ from textual.command import CommandPalette
 from hooktui.console.frame.help import HelpScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.log.log_screen import LiveLogScreen
-from hooktui.console.registry import LINE_COMMANDS
+from hooktui.console.registry import LINE_COMMANDS, TOP_SCREENS
 
 
 async def test_digits_go_to_the_screens_from_everywhere(open_console):
@@ -175,3 +175,23 @@ async def test_ctrl_c_tells_how_to_quit(open_console):
         await console.shows("No hooks yet")
         await console.press("ctrl+c")
         await console.shows("q quits; ctrl+q does so from everywhere")
+
+
+# Red when the palette lists only what has a key: `undelivered` and `replays` were not found.
+async def test_the_palette_finds_every_screen_that_the_line_opens(open_console):
+    opens = {top.name: f"{top.help}  {top.key}" for top in TOP_SCREENS}
+    typed = [one for one in LINE_COMMANDS if one.screen and one.argument is None]
+    opens |= {one.word: f"{one.help}  :{one.word}" for one in typed}
+    assert {"undelivered", "replays"} <= opens.keys()
+    async with open_console(size=(80, 24)) as console:
+        await console.shows("No hooks yet")
+        for word, line in opens.items():
+            await console.press("ctrl+p", *word)
+            await console.shows(line)
+            await console.press("escape")
+            await console.hides(line)
+        front = console.app.navigation.front
+        for one in typed:
+            await console.press("ctrl+p", *one.word, "enter")
+            heading = one.label.capitalize()
+            await console.until(lambda heading=heading: heading == front().HEADING)

@@ -18,6 +18,7 @@ from textual.widgets import Input
 
 from hooktui.console.command_language import parse
 from hooktui.console.frame.screen import front_screen
+from hooktui.console.registry import LINE_COMMANDS
 from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_focus_if_drawn
 from hooktui.console.widgets.chrome import TooSmall
@@ -120,6 +121,9 @@ class CommandProvider(Provider):
             if name != "palette" and front.disabled_reason(name) is None:
                 text = f"{command.help}  {command.key}"
                 yield _Entry(text, partial(front.run_command, name))
+        for command in (command for command in LINE_COMMANDS if command.argument is None):
+            text = f"{command.help}  {front.command('command').key}{command.word}"
+            yield _Entry(text, partial(self._shell.navigation.open, command))
 
     def _themes(self) -> Iterator[_Entry]:
         for name in sorted(self.app.available_themes):
