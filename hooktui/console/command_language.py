@@ -139,7 +139,21 @@ def _filter_completions(line: str, terms: FilterTerms) -> list[str]:
     key, colon, _ = term.partition(":")
     values = terms.values.get(f"{key}:", ())
     offered = [f"{key}:{name}" for name in values] if colon else terms.values
-    return [f"{before} {minus}{name}" for name in offered if term and name.startswith(term)]
+    return [f"{before} {minus}{name}" for name in offered if name.startswith(term)]
+
+
+def expected(line: str, terms: FilterTerms = NO_TERMS) -> str:
+    """Return what to type where a line has no completion; ``terms`` as for `complete`."""
+    word, space, _ = line.lstrip().partition(" ")
+    command = _LINE.get(word) if space else None
+    if command is None:
+        return "no completion; Enter lists the commands"
+    argument = command.argument
+    if argument is None or (argument.kind == "filter" and not terms.values):
+        return f"{word} takes no argument here"
+    if argument.kind == "filter":
+        return f"no completion; type a word, or {', '.join(terms.values)}"
+    return f"no completion; type {argument.noun}, such as :{command.usage}"
 
 
 def common(lines: Sequence[str]) -> str:

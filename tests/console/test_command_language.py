@@ -5,13 +5,14 @@ from functools import partial
 import pytest
 
 from docs.tools import tables
-from hooktui.console.command_language import common, complete, parse
+from hooktui.console.command_language import common, complete, expected, parse
 from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.navigation import screen_class
 from hooktui.console.registry import BY_NAME, LINE_COMMANDS, TOP_SCREENS
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.hook_search import parse_hook_search
+from hooktui.domain.filters.terms import NO_TERMS
 
 THEMES = ("hooktui-dark", "nord")
 DELIVERY = "dlv_01JDG3R8Z4000"
@@ -153,6 +154,33 @@ def test_no_term_is_offered_for_a_screen_without_a_filter():
     """Red when ``:alerts st`` offers ``status:``, which the screen refuses."""
     for top in (top for top in TOP_SCREENS if not top.filter):
         assert complete(f"{top.name} s", terms=screen_class(top).FILTER_TERMS) == []
+
+
+# Red when Tab offers nothing before the first letter of a term: "nothing begins like this".
+@pytest.mark.parametrize("word", [top.name for top in TOP_SCREENS if top.filter])
+def test_tab_offers_all_keys_of_a_filter_before_one_is_typed(word):
+    terms = terms_of(word)
+    assert complete(f"{word} ", terms=terms) == [f"{word} {key}" for key in terms.values]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("hook ", "no completion; type a hook's number, such as :hook 12"),
+        ("delivery x", "no completion; type a delivery's id, such as :delivery dlv_"),
+        ("hooks hook:", "no completion; type a word, or status:"),
+        ("audit x", "no completion; type a word, or user:, action:, target:, result:, since:"),
+        ("alerts ", "alerts takes no argument"),
+        ("ping ", "ping takes no argument"),
+        ("xyz", "no completion; Enter lists the commands"),
+        ("xyz ", "no completion; Enter lists the commands"),
+    ],
+)
+def test_where_nothing_completes_a_line_it_says_what_to_type(line, words):
+    """Red when the hint is of another command, or of another list."""
+    terms = terms_of(line.partition(" ")[0]) or NO_TERMS
+    assert complete(line, terms=terms) == []
+    assert expected(line, terms).startswith(words)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ FIXED = {
     "search text; Enter keeps it, then ": "in a field Enter is the field's",
     "- was, + is": "the signs of a comparison, no keys",
     " Enter makes it, ": "the same",
-    "nothing begins like this; Enter says what there is": "the same",
+    "no completion; Enter lists the commands": "the same",
 }
 
 

@@ -125,3 +125,24 @@ async def test_tab_offers_the_terms_of_the_list_that_is_filtered(open_console, m
         await console.press(*"audit us", "tab")
         await console.until(lambda: console.app.focused.value == "audit user:")
         await console.hides("status:")  # the offers before
+
+
+# Red when only themes and accounts are completed: `:hook ` offered nothing, of 17 hooks.
+async def test_tab_offers_the_hooks_that_are_known_with_their_names(open_console, make_hook):
+    hooks = [make_hook(name=name)["id"] for name in ("billing", "crm", "x" * 40)]
+    async with open_console(size=(80, 24)) as console:
+        await opened(console, "colon")
+        await console.press(*"hook ", "tab")
+        await console.shows(f"{hooks[0]} billing  {hooks[1]} crm  {hooks[2]} xxxxxxx")
+        await console.press("ctrl+u", *f"hook {hooks[1]}", "tab", "enter")
+        await console.shows(f"Hook {hooks[1]}")
+
+
+# Red when a line that nothing completes does not say what to type.
+async def test_tab_says_what_to_type_where_it_completes_nothing(open_console):
+    async with open_console(size=(80, 24)) as console:
+        await console.shows("No hooks yet")
+        await console.press("colon", *"hook ", "tab")
+        await console.shows("type a hook's number, such as :hook 12")
+        await console.press("ctrl+u", *"filter ", "tab")
+        await console.until(lambda: console.app.focused.value == "filter status:")

@@ -5,7 +5,6 @@ It stays open, with the text, until what is typed is a command; Esc closes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import App, ComposeResult
@@ -13,27 +12,20 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Input
 
-from hooktui.console.command_language import ParsedCommand, common, complete, parse
+from hooktui.console.command_language import ParsedCommand, common, complete, expected, parse
 from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.screen import ConsoleScreen, front_screen
 from hooktui.console.registry import TOP_SCREENS
 from hooktui.console.widgets.chrome import OneLine
 from hooktui.console.widgets.prompt_bars import Prompt, PromptInput
 from hooktui.domain.errors import HooktuiError, Refused
+from hooktui.domain.text import visible
 
 if TYPE_CHECKING:
     from hooktui.console.shell.contract import Shell
 
 _OFFERED = 12
 """Completions that are shown at once."""
-
-
-class CommandInput(PromptInput):
-    """An input in which Tab completes."""
-
-    def complete(self) -> None:
-        """Complete what is typed."""
-        cast("CommandBar", self.parent).complete()
 
 
 class CommandBar(Prompt):
@@ -50,7 +42,7 @@ class CommandBar(Prompt):
         super().__init__()
         self._text = text
         self._before = before
-        self._accounts: tuple[str, ...] = ()
+        self._accounts: dict[str, str] = {}
         self._offers: list[str] = []
         self._offered = -1
         self._back = 0
@@ -63,7 +55,7 @@ class CommandBar(Prompt):
         yield prompt
         leaves = f"{self._front.shell.key('back')} leaves"
         hint = f"hook 12, log status:failed, ping, theme nord; Tab completes, {leaves}"
-        typed = CommandInput(self._text, hint, compact=True, select_on_focus=False)
+        typed = PromptInput(self._text, hint, compact=True, select_on_focus=False)
         typed.cursor_blink = False
         yield typed
 
@@ -78,7 +70,7 @@ class CommandBar(Prompt):
             page = await self._front.send(calls.list_accounts(limit=100))
         except HooktuiError:
             return  # then nothing is completed behind ``account``
-        self._accounts = tuple(str(account.id) for account in page.data)
+        self._accounts = {str(account.id): account.name for account in page.data}
 
     @property
     def _front(self) -> ConsoleScreen:
@@ -97,26 +89,27 @@ class CommandBar(Prompt):
             self._offered = (self._offered + 1) % len(self._offers)
             self._show(self._offers[self._offered])
             return
-        word = line.split(maxsplit=1)[0] if line.strip() else ""
-        terms = self._front.shell.navigation.filter_terms(word)
+        terms = self._front.shell.navigation.filter_terms(line.lstrip().partition(" ")[0])
         self._offers = complete(line, self._known(), terms)
         if not self._offers:
-            self._front.notice("nothing begins like this; Enter says what there is", "warn")
+            self._front.notice(expected(line, terms), "warn")
             return
         self._show(common(self._offers))
         if len(self._offers) > 1:
-            words = [
-                text.rpartition(" ")[2] if " " in text.strip() else text.strip()
-                for text in self._offers
-            ]
+            words = [text.strip().rpartition(" ")[2] for text in self._offers]
+            names = self._known().get(self._offers[0].partition(" ")[0], {})
+            words = [visible(f"{text} {names.get(text, '')}", limit=24).strip() for text in words]
             rest = " …" if len(words) > _OFFERED else ""
             self._front.notice("  ".join(words[:_OFFERED]) + rest)
         else:
             self._offers = []
             self._front.notices.clear()
 
-    def _known(self) -> dict[str, Sequence[str]]:
-        return {"theme": sorted(self.app.available_themes), "account": self._accounts}
+    def _known(self) -> dict[str, dict[str, str]]:
+        hooks = sorted(self._front.shell.account.hook_names.items())
+        themes = dict.fromkeys(sorted(self.app.available_themes), "")
+        named = {str(hook): name for hook, name in hooks}
+        return {"theme": themes, "account": self._accounts, "hook": named}
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Forget the offers when something else is typed."""

@@ -7,7 +7,7 @@ removes it. A search jumps to the first match. A line is open only while it has 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, cast
 
 from rich.highlighter import Highlighter
 from rich.style import Style
@@ -58,7 +58,8 @@ class PromptInput(Input):
         self.call_later(super().action_submit)
 
     def complete(self) -> None:
-        """Do nothing; `ConsoleApp` calls it, for Tab is its key and would move the focus."""
+        """Complete what is typed; `ConsoleApp` calls it, for Tab is its key."""
+        cast("Prompt", self.parent).complete()
 
 
 class Prompt(Horizontal):
@@ -84,6 +85,9 @@ class Prompt(Horizontal):
         if self.has_focus_within:
             focus()
         self.remove()
+
+    def complete(self) -> None:
+        """Complete what is typed; nothing where that is not possible."""
 
     def on_descendant_blur(self) -> None:
         """Close, unless the terminal has lost the focus and will return it."""
