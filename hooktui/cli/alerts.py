@@ -26,7 +26,8 @@ _ALERTS = Listing(
         TextColumn("OPENED"),
         TextColumn("SUMMARY"),
     ),
-    "no open alerts; a hook that subscribes to hooktui is notified of new ones",
+    "no unresolved alerts; a hook that subscribes to hooktui is notified of new ones",
+    "all unresolved alerts",
 )
 _STYLES: dict[str, Style] = {"open": "bad", "acknowledged": "warn", "snoozed": "warn"}
 

@@ -30,7 +30,7 @@ _ENTRIES = Listing(
         TextColumn("CHANGE"),
         TextColumn("FROM"),
     ),
-    "nothing that fits is in the audit trail",
+    "no audit entries",
 )
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
+from urllib.parse import parse_qsl, urlsplit
 
 from cyclopts import Parameter
 
@@ -35,10 +36,14 @@ FilterTerms = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """How objects of a kind are listed: the table, and the note for an empty list."""
+    """How objects of a kind are listed: the table, and the notes for an empty list.
+
+    ``unfiltered`` names the objects of a list without a filter.
+    """
 
     columns: Sequence[TextColumn]
     empty: str
+    unfiltered: str = "all"
 
 
 def joined(terms: Sequence[str]) -> str | None:
@@ -87,11 +92,28 @@ def show_list(
     if note is not None:
         context.out.note(note)
     if not items:
-        context.out.note(listing.empty)
+        context.out.note(_none(listing, call(Window()).path, context.account))
         return
     context.out.table(listing.columns, (row(item) for item in items))
     if len(items) < total:
         context.out.note(f"{len(items)} of {about}{total:,}; --all shows the rest, --limit N more")
+
+
+def _none(listing: Listing, path: str, account: int | None) -> str:
+    """Return the note for an empty list: only one that nothing narrows has no objects."""
+    where = "" if account is None else f" in account {account}"
+    narrowed = [
+        value if name == "q" else f"--{name} {value}"
+        for name, value in parse_qsl(urlsplit(path).query)
+        if name != "account"
+    ]
+    if narrowed:
+        found = f"no match for {' '.join(narrowed)}{where}"
+        return f"{found}; omit the filter to list {listing.unfiltered}"
+    head, semicolon, hint = listing.empty.partition(";")
+    if account is not None:
+        hint = hint.replace(": hooktui ", f": hooktui --account {account} ")
+    return f"{head}{where}{semicolon}{hint}"
 
 
 def pages_of(

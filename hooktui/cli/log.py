@@ -51,7 +51,7 @@ def log(*terms: FilterTerms, follow: Follow = False, context: Context) -> None:
     if follow:
         _follow(context, last.end, q)
     elif not last.lines:
-        context.out.note("nothing yet; -f waits for it")
+        context.out.note(f"{'nothing yet' if q is None else f'no match for {q}'}; -f waits for it")
 
 
 class _LastLines:

@@ -68,6 +68,50 @@ def test_an_empty_list_says_what_to_do(run, server, kind):
     assert run(kind, "list", "--json").json == []
 
 
+TOTALS = {"count": 0, "gave_up": 0, "retrying": 0, "held": 0, "skipped": 0}
+NOTHING = answer({"data": [], "next": None, "prev": None, "total": 0, "total_is_estimate": False,
+                  "totals": TOTALS})  # fmt: skip
+NARROWED = {
+    "hooks list zzzz": "no match for zzzz; omit the filter to list all",
+    "events list event:cluster.error": "no match for event:cluster.error; omit the filter",
+    "deliveries list status:cancelled -hook:3": "no match for status:cancelled -hook:3; omit",
+    "alerts list --state resolved":
+        "no match for --state resolved; omit the filter to list all unresolved alerts",
+    "audit list --user ann --since 7d": "no match for --user ann --since 7d; omit the filter",
+    "undelivered list --hook 3 --hook 5 --state open":
+        "no match for --hook 3 --hook 5 --state open; omit the filter to list all",
+    "replay list --state paused --hook 4": "no match for --state paused --hook 4; omit",
+    "hooks list zzzz --account 4": "no match for zzzz in account 4; omit the filter",
+    "tokens list --account 4":
+        "no tokens in account 4; create one: hooktui --account 4 tokens create NAME",
+}  # fmt: skip
+
+
+# Red when a filter without a match is reported as an account without objects.
+@pytest.mark.parametrize("command", NARROWED)
+def test_an_empty_result_of_a_filter_is_not_an_empty_list(run, server, command):
+    server.will(NOTHING)
+    result = run(*command.split())
+    assert (result.code, result.out) == (0, "")
+    assert NARROWED[command] in result.err
+    if "no match" in result.err:
+        assert "create one" not in result.err
+        assert "send one" not in result.err
+
+
+# Red when a list is added whose note claims too much, or names no filter that was given.
+@pytest.mark.parametrize(
+    "command", ["hooks", "events", "deliveries", "alerts", "audit", "undelivered", "replay"]
+)
+def test_an_empty_list_without_a_filter_has_no_match_to_report(run, server, command):
+    server.will(NOTHING)
+    for options in ((), ("--limit", "3"), ("--all",)):
+        result = run(command, "list", *options)
+        assert result.code == 0
+        assert result.err.startswith("no ")
+        assert "match" not in result.err
+
+
 def test_filter_terms_are_joined_and_may_be_negative(run, server):
     server.will(page(DELIVERY))
     run("deliveries", "list", "status:failed", "-hook:12", "connection reset", "--limit", "5")

@@ -28,6 +28,13 @@ def test_the_last_50_lines_are_shown(run, server):
     assert query(server.asked[0])["from_end"] == "true"
 
 
+# Red when a log without a match claims that there is nothing.
+def test_a_log_without_a_match_names_the_filter(run, server):
+    server.will(feed())
+    assert run("log", "status:failed").err == "no match for status:failed; -f waits for it\n"
+    assert run("log").err == "nothing yet; -f waits for it\n"
+
+
 def test_a_line_says_what_happened(run, server):
     timeout = {"status_code": None, "error": "timeout", "error_detail": "no answer in 15 s"}
     deleted = {"kind": "hook", "at": "2026-11-25T00:00:01.000Z", "id": 9, "account": 1}
