@@ -102,7 +102,7 @@ def create(
     dry_run: Flag = False,
     context: Context,
 ) -> None:
-    """Create a hook; its secret is shown only once.
+    """Create a hook; `hooks secret` shows its secret again.
 
     Args:
         options: settings of the hook.

@@ -1,6 +1,8 @@
 """The commands about hooks: what they ask the server, and what they say."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -279,3 +281,19 @@ def test_a_dry_run_needs_something_to_try(run, server):
     assert run("hooks", "edit", "12", "--name", "x", "--dry-run").code == 2
     assert run("hooks", "create", "--url", "https://x.test", "--dry-run").code == 2
     assert server.asked == []
+
+
+ROOT = Path(__file__).parents[2]
+HOOKS_CREATE = ("hooks", "create")
+_ONCE = re.compile(r"secret[^.|\n]* (?:only|shown|printed) once")
+_TEXTS = [path for top, kind in (("hooktui", "*.py"), ("docs", "*.md"))
+          for path in (ROOT / top).rglob(kind) if path.name != "glossary.md"]  # fmt: skip
+
+
+# Red when a text says that a hook's secret is shown once: `hooks secret` shows it again.
+def test_no_text_claims_that_the_secret_of_a_hook_is_shown_once(run):
+    assert len(_TEXTS) > 400
+    texts = {str(path): path.read_text() for path in [ROOT / "README.md", *_TEXTS]}
+    texts |= {" ".join(asked): run(*asked, "--help").out for asked in (("hooks",), HOOKS_CREATE)}
+    assert [name for name, text in texts.items() if _ONCE.search(text)] == []
+    assert "hooks secret" in run(*HOOKS_CREATE, "--help").out

@@ -200,7 +200,7 @@ def _shown(hook: Hook) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedHook(Hook):
-    """A new hook with its secret, which only this response has, and warnings."""
+    """A new hook with its secret, which other hook objects lack, and warnings."""
 
     secret: str = field(repr=False)
     warnings: tuple[str, ...] = ()
