@@ -127,7 +127,6 @@ def verify(*, known: str | None = None, context: Context) -> int:
     while check.next is not None:
         context.out.progress(f"{check.entries:,} entries so far")
         check = _added(check, context.client.call(calls.verify_audit(check.next, known)))
-    context.out.progress("")
     if context.json:
         context.out.json({name: value for name, value in asdict(check).items() if name != "next"})
     else:

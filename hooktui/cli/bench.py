@@ -50,6 +50,7 @@ def bench(
         databases = databases_of(database)
     except Refused as error:
         raise UsageError(error.detail) from error
+    context.interrupted = "interrupted; the temporary servers are stopped, and there is no result"
     with leaving_orderly():
         report = measure(
             context.environ,

@@ -26,6 +26,9 @@ class CommandContext:
     Args:
         options: the global ones.
         environ: such as ``os.environ``.
+
+    Attributes:
+        interrupted: the note that ctrl+c leaves: what was done, and what continues at the server.
     """
 
     def __init__(self, options: GlobalOptions, environ: Mapping[str, str]) -> None:
@@ -34,6 +37,7 @@ class CommandContext:
         self.out = Output(
             sys.stdout, sys.stderr, color=_color(options, environ), quiet=options.quiet
         )
+        self.interrupted = ""
         self._stdin_taken = False
 
     @property
@@ -63,8 +67,16 @@ class CommandContext:
         """The client; its first call connects."""
         return PlainClient(self.address, self.options.role)
 
+    def in_parts(self, done: str) -> None:
+        """Before each part of long work at the server: have ctrl+c report what is done."""
+        self.interrupted = (
+            f"interrupted after {done}; the server finishes the part in progress; run the command"
+            " again for the rest"
+        )
+
     def close(self) -> None:
-        """Close the client, if there is one."""
+        """End the progress line, and close the client, if there is one."""
+        self.out.end_progress()
         if "client" in self.__dict__:
             self.client.close()
 

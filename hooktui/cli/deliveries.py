@@ -282,6 +282,7 @@ def _cancel_matching(context: CommandContext, filter_: str, *, yes: bool) -> Non
 def _cancel_until(context: CommandContext, filter_: str, until: str) -> CancelledMany:
     cancelled, sending, after = 0, 0, None
     while True:
+        context.in_parts(counted(cancelled, "delivery"))
         call = calls.cancel_many(filter_, until, after, account=context.account)
         part = context.client.call(call)
         cancelled, sending, after = cancelled + part.cancelled, sending + part.sending, part.next

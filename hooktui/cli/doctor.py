@@ -32,7 +32,6 @@ def doctor(*, context: Context) -> int:
     context.out.progress("looking; a large database takes a while")
     here = context.options.connect is None
     report = examine(context.environ, context.client, here=here)
-    context.out.progress("")
     if context.json:
         context.out.json(asdict(report))
     else:
@@ -77,10 +76,8 @@ def diagnose(hook: int, /, *, context: Context) -> int:
         context: the run.
     """
     context.out.progress(f"looking at the receiver of hook {hook}; takes 50 s at the most")
-    try:
-        diagnosis = _shown(context, hook)
-    finally:
-        context.out.progress("")
+    context.interrupted = "interrupted; there is no verdict, and a ping may have been sent"
+    diagnosis = _shown(context, hook)
     if not context.json:
         _write_diagnosis(context, diagnosis)
     return DONE if diagnosis.state == "ok" else FAILED

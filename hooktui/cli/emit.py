@@ -75,6 +75,7 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
     sent = 0
     with context.open_input(file) as stream:
         for lines in _parts(stream, file):
+            context.interrupted = f"interrupted; at least the first {sent} events were accepted"
             call = calls.send_many(context.account, b"".join(lines))
             try:
                 answer = context.client.answer(call)
@@ -93,7 +94,6 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
                     context.out.line(accepted.id)
             sent += len(lines)
             context.out.progress(f"{sent} events")
-    context.out.progress("")
     if not sent:
         raise UsageError("there are no lines to send")
 

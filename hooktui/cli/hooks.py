@@ -211,6 +211,7 @@ def ping(hook: int, /, *more: int, context: Context) -> int:
         context: the run.
     """
     all_delivered = True
+    context.interrupted = "interrupted; the server finishes the ping in progress"
 
     def show(delivery: DeliveryDetail) -> None:
         nonlocal all_delivered

@@ -12,6 +12,7 @@ from hooktui.cli.hooks import Yes
 from hooktui.cli.output import Styled
 from hooktui.client import calls
 from hooktui.domain.paths import RESTART_SERVICE
+from hooktui.domain.text import counted
 from hooktui.domain.wire.server import KeyUse
 
 app = App(name="keys", help="List and rotate the keys that encrypt secrets.")
@@ -59,12 +60,13 @@ def rotate(*, keep_old: bool = False, yes: Yes = False, context: Context) -> Non
             " without that key.",
             yes=yes,
         )
+    context.in_parts("0 values")
     done = context.client.call(calls.rotate_keys(keep_old=keep_old))
     while done.left:
+        context.in_parts(counted(done.sealed, "value"))
         context.out.progress(f"encrypted {done.sealed:,} values, {done.left:,} left")
         next_part = context.client.call(calls.rotate_keys(keep_old=keep_old))
         done = replace(next_part, made=done.made, sealed=done.sealed + next_part.sealed)
-    context.out.progress("")
     if context.json:
         context.out.json({name: value for name, value in asdict(done).items() if name != "left"})
         return

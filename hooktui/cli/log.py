@@ -40,7 +40,6 @@ def log(*terms: FilterTerms, follow: Follow = False, context: Context) -> None:
     try:
         last.search()
     finally:
-        context.out.progress("")
         for line in last.lines:
             _write(context, line)
         if last.searched_to is not None:

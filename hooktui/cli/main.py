@@ -182,6 +182,10 @@ def _run_command(options: GlobalOptions, environ: Mapping[str, str], arguments: 
         context.out.flush()
     except UnicodeEncodeError as error:
         raise UsageError("an argument holds bytes that are not UTF-8") from error
+    except KeyboardInterrupt:
+        if context.interrupted:
+            context.out.note(context.interrupted)
+        raise
     finally:
         context.close()
     return DONE if code is None else int(code)

@@ -19,6 +19,7 @@ from hooktui.client import calls
 from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import Refused
 from hooktui.domain.paths import InstallPaths
+from hooktui.domain.text import counted
 from hooktui.domain.wire.server import Backup, Purge
 
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
     """
     whose = "" if context.account is None else f" of account {context.account}"
     context.confirm(f"Drop all events{whose} older than {older_than} for good?", yes=yes)
+    context.in_parts("0 events")
     gone = context.client.call(calls.purge(older_than, account=context.account))
     while gone.next is not None:
+        context.in_parts(counted(gone.events, "event"))
         context.out.progress(f"dropped {gone.events:,} events so far")
         part = context.client.call(calls.purge(gone.before, gone.next, account=context.account))
         gone = Purge(
@@ -48,7 +51,6 @@ def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
             gone.attempts + part.attempts,
             part.next,
         )
-    context.out.progress("")
     if context.json:
         context.out.json({name: value for name, value in asdict(gone).items() if name != "next"})
     else:
@@ -119,7 +121,6 @@ def restore(file: str, *, yes: bool = False, context: Context) -> None:
             question = f"Put {source.name} in the place of {there}, and keep that aside?"
             context.confirm(question, yes=yes)
         restored = restore_backup(context.environ, source, actor, context.out.progress)
-    context.out.progress("")
     if context.json:
         context.out.json(asdict(restored))
     else:
@@ -217,8 +218,9 @@ def backup(file: Text, *, yes: bool = False, context: Context) -> None:
         if file == "-":
             _to_stdout(context)
             return
+        context.interrupted = "interrupted; no backup was written"
         made = _to_file(context, Path(file).absolute(), yes=yes)
-    context.out.progress("")
+        context.interrupted = ""
     if context.json:
         context.out.json(asdict(made))
         return
@@ -264,6 +266,7 @@ def _to_stdout(context: CommandContext) -> None:
     if sys.stdout.isatty():
         raise UsageError("a backup is not for a terminal; redirect stdout, or give a file")
     try:
+        context.interrupted = "interrupted; the backup on stdout is incomplete"
         with context.client.download(calls.backup()) as download:
             pass_on(download, sys.stdout.buffer)
     except Refused as error:

@@ -55,6 +55,7 @@ class Output:
         self._stderr = stderr
         self._color = color
         self._quiet = quiet
+        self._in_progress = False
 
     @property
     def progress_shown(self) -> bool:
@@ -63,20 +64,21 @@ class Output:
 
     def line(self, *pieces: Piece) -> None:
         """Write one line of data; line breaks in the pieces are escaped."""
-        self._stdout.write(keep_order("".join(self._shown(piece) for piece in pieces)) + "\n")
+        self._write(keep_order("".join(self._shown(piece) for piece in pieces)) + "\n")
 
     def block(self, text: str, indent: str = "") -> None:
         """Write text that may have several lines."""
         for row in visible(text, lines=True).split("\n"):
-            self._stdout.write(keep_order(f"{indent}{row}".rstrip()) + "\n")
+            self._write(keep_order(f"{indent}{row}".rstrip()) + "\n")
 
     def script(self, text: str) -> None:
         """Write a trusted script unchanged."""
-        self._stdout.write(text if text.endswith("\n") else text + "\n")
+        self._write(text if text.endswith("\n") else text + "\n")
 
     def note(self, text: str) -> None:
         """Write a hint for people to stderr."""
         if not self._quiet:
+            self.end_progress()
             self._stderr.write(keep_order(visible(text)) + "\n")
             self._stderr.flush()
 
@@ -85,6 +87,12 @@ class Output:
         if self.progress_shown:
             self._stderr.write(f"\r\x1b[K{visible(text)}")
             self._stderr.flush()
+            self._in_progress = bool(text)
+
+    def end_progress(self) -> None:
+        """Clear the progress line if there is one."""
+        if self._in_progress:
+            self.progress("")
 
     def table(self, columns: Sequence[TextColumn], rows: Iterable[Sequence[Piece]]) -> None:
         """Write aligned rows below their titles."""
@@ -99,25 +107,29 @@ class Output:
                 self._aligned(piece, widths[place], right=columns[place].right)
                 for place, piece in enumerate(row)
             )
-            self._stdout.write(keep_order("  ".join(shown).rstrip()) + "\n")
+            self._write(keep_order("  ".join(shown).rstrip()) + "\n")
 
     def json(self, value: object) -> None:
         """Write one JSON document: indented on a terminal, else on one line."""
         indent = 2 if self._stdout.isatty() else None
-        self._stdout.write(json.dumps(value, indent=indent) + "\n")
+        self._write(json.dumps(value, indent=indent) + "\n")
 
     def json_line(self, value: object) -> None:
         """Write and flush one line of NDJSON."""
-        self._stdout.write(json.dumps(value) + "\n")
+        self._write(json.dumps(value) + "\n")
         self._stdout.flush()
 
     def json_array(self, values: Iterable[object]) -> None:
         """Write a JSON array, one element per line, without keeping it in memory."""
         separator = "["
         for value in values:
-            self._stdout.write(separator + json.dumps(value))
+            self._write(separator + json.dumps(value))
             separator = ",\n "
-        self._stdout.write("[]\n" if separator == "[" else "]\n")
+        self._write("[]\n" if separator == "[" else "]\n")
+
+    def _write(self, text: str) -> None:
+        self.end_progress()
+        self._stdout.write(text)
 
     def flush(self) -> None:
         """Flush stdout."""

@@ -175,6 +175,7 @@ def run(
     if not yes:
         _write_plan(Output(sys.stderr, sys.stderr, color=False, quiet=True), planned)
         context.confirm(f"Send {counted(planned.total, 'delivery')}?", yes=False)
+    context.interrupted = "the replay may have started; see: hooktui replay list"
     call = calls.create_replay(
         context.account,
         planned.selection,
@@ -194,6 +195,10 @@ def run(
 
 def _wait(context: CommandContext, replay: str) -> int:
     """Wait until a replay ends or pauses, with progress on stderr; return the exit code."""
+    context.interrupted = (
+        f"the replay continues at the server; watch it: hooktui replay show {replay}; pause it:"
+        f" hooktui replay pause {replay}; abort it: hooktui replay abort {replay}"
+    )
     call = calls.get_replay(replay, account=context.account)
     while True:
         answer = context.client.answer(call)
@@ -202,7 +207,6 @@ def _wait(context: CommandContext, replay: str) -> int:
             break
         context.out.progress(_progress(now))
         time.sleep(_POLL_S)
-    context.out.progress("")
     if context.json:
         context.out.json(answer)
     context.out.note(_progress(now))

@@ -49,6 +49,7 @@ def selftest(
         databases = databases_of(database)
     except Refused as error:
         raise UsageError(error.detail) from error
+    context.interrupted = "interrupted; the temporary server is stopped, and there is no result"
     with leaving_orderly():
         report = run_crash_test(
             context.environ, kills=kills, databases=databases, progress=context.out.progress

@@ -120,6 +120,7 @@ def stop(*, context: Context) -> None:
     process = os.pidfd_open(pid)
     try:
         signal.pidfd_send_signal(process, signal.SIGTERM)
+        context.interrupted = "interrupted; the server continues to stop"
         _await_end(context, process, pid)
     except PermissionError as error:
         raise NotAllowed(f"you may not end the server's process {pid}; its owner can") from error
@@ -133,10 +134,8 @@ def _await_end(context: CommandContext, process: int, pid: int) -> None:
     while not select.select([process], [], [], _PROGRESS_EVERY_S)[0]:
         left = deadline - time.monotonic()
         if left <= 0:
-            context.out.progress("")
             raise Failed(f"the server (process {pid}) still runs after {STOP_TIMEOUT_S:g} s")
         context.out.progress(f"waiting for attempts in flight, at most {left:.0f} s more")
-    context.out.progress("")
 
 
 def status(*, context: Context) -> int:

@@ -4,7 +4,11 @@ import json
 
 import pytest
 
-from tests.support.scripted_server import Answer, problem
+from hooktui.cli.output import Output
+from hooktui.client.sync_client import PlainClient
+from tests.cli.test_replay import PLAN, REPLAY
+from tests.cli.test_undelivered import GROUP, groups
+from tests.support.scripted_server import DELIVERY, Answer, answer, page, problem
 
 CODES = {400: 6, 401: 4, 403: 4, 404: 3, 409: 1, 413: 6, 415: 6, 422: 6, 429: 1, 503: 1, 507: 1}
 
@@ -114,3 +118,64 @@ def test_help_is_no_error(run):
         result = run(*arguments)
         assert result.code == 0
         assert "Usage: hooktui" in result.out
+
+
+PART = {"before": "2026-11-25T00:00:00.000Z", "events": 7, "deliveries": 9, "attempts": 9,
+        "next": "evt_1"}  # fmt: skip
+AGAIN = "the server finishes the part in progress; run the command again for the rest"
+INTERRUPTED = {
+    "replay run --hook 3 --yes --wait":
+        ([answer(PLAN), answer(REPLAY, 201), answer(REPLAY)],
+         "the replay continues at the server; watch it: hooktui replay show rpl_01JDG3R8Z4000;"
+         " pause it: hooktui replay pause rpl_01JDG3R8Z4000; abort it: hooktui replay abort"
+         " rpl_01JDG3R8Z4000"),
+    "replay run --hook 3 --yes":
+        ([answer(PLAN)], "the replay may have started; see: hooktui replay list"),
+    "purge --older-than 30d --yes": ([answer(PART)], f"interrupted after 7 events; {AGAIN}"),
+    "keys rotate --yes":
+        ([answer({"key": "k", "made": True, "sealed": 3, "left": 9, "kept": [], "dropped": [],
+                  "place": "key"})], f"interrupted after 3 values; {AGAIN}"),
+    "deliveries cancel --filter hook:12 --yes":
+        ([page(DELIVERY), answer({"cancelled": 1, "sending": 0, "next": "dlv_1"})],
+         f"interrupted after 1 delivery; {AGAIN}"),
+    "undelivered give-up 3 http_5xx --yes":
+        ([groups(GROUP), answer({"given_up": 4, "cancelled": 1, "next": "dlv_1"})],
+         f"interrupted after 5 events; {AGAIN}"),
+    "hooks diagnose 12": ([], "interrupted; there is no verdict, and a ping may have been sent"),
+    "hooks ping 12": ([], "interrupted; the server finishes the ping in progress"),
+    "backup copy.db": ([], "interrupted; no backup was written"),
+    "selftest": ([], "interrupted; the temporary server is stopped, and there is no result"),
+    "bench": ([], "interrupted; the temporary servers are stopped, and there is no result"),
+    "audit verify": ([], ""),
+}  # fmt: skip
+
+
+# Red when ctrl+c leaves the progress line behind, or is silent about what the server still does.
+@pytest.mark.parametrize("command", INTERRUPTED)
+def test_ctrl_c_ends_the_progress_line_and_names_what_continues(
+    run, server, monkeypatch, tmp_path, command
+):
+    answers, note = INTERRUPTED[command]
+    server.will(*answers)
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    read, left = PlainClient._answer, [None] * len(answers)
+
+    def read_or_interrupted(client, call):
+        return read(client, call) if left and not left.pop() else interrupted()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(PlainClient, "_answer", read_or_interrupted)
+    for name in ("lines", "download"):
+        monkeypatch.setattr(PlainClient, name, interrupted)
+    monkeypatch.setattr("hooktui.cli.selftest.run_crash_test", interrupted)
+    monkeypatch.setattr("hooktui.cli.bench.measure", interrupted)
+    monkeypatch.setattr("hooktui.cli.replay._POLL_S", 0)
+    monkeypatch.setattr(Output, "progress_shown", True)
+    result = run(*command.split())
+    assert result.code == 130
+    # What follows the last time that the progress line is cleared.
+    assert result.err.split("\r\x1b[K")[-1] == (f"{note}\n" if note else "")
+    assert list(tmp_path.glob("*.db*")) == []
