@@ -17,8 +17,7 @@ from hooktui.cli.output import Output, Piece, Styled, TextColumn
 from hooktui.cli.time_format import ago, clock
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
-from hooktui.domain.clock import format_duration
-from hooktui.domain.replays import add_plans
+from hooktui.domain import replays
 from hooktui.domain.text import counted
 from hooktui.domain.wire.replays import Replay, ReplayPlan, ReplaySelection
 
@@ -119,7 +118,7 @@ def _plan(context: CommandContext, selection: ReplaySelection, rate: float | Non
         call = calls.plan_replay(
             context.account, total.selection, rate_per_s=rate, after=total.next
         )
-        total = add_plans(total, context.client.call(call))
+        total = replays.add_plans(total, context.client.call(call))
     context.out.progress("")
     return total
 
@@ -131,19 +130,18 @@ def _write_plan(out: Output, planned: ReplayPlan) -> None:
     for hook in planned.hooks:
         parts = [f"  hook {hook.hook} ({hook.name}): {hook.selected:,}"]
         if hook.retrying:
-            parts.append(f"{hook.retrying:,} of them are tried earlier")
+            parts.append(replays.retrying_words(hook.retrying))
         if hook.duplicates:
             parts.append(f"{hook.duplicates:,} were delivered before")
         if hook.waits_for is not None:
-            parts.append(f"waits: {hook.waits_for}")
+            parts.append(f"will wait: {replays.waits_reason(hook.waits_for)}")
         out.line(", ".join(parts))
     for skip in planned.skipped:
         out.line(Styled(f"  hook {skip.hook} skips {skip.count:,}: {skip.explanation}", "dim"))
     for warning in planned.warnings:
         out.line(Styled(warning, "warn"))
     if planned.total:
-        rate = f"{planned.rate_per_s:g} a second"
-        out.line(f"about {format_duration(planned.estimate_s)} at {rate}")
+        out.line(replays.estimate_words(planned))
     else:
         out.line("there is nothing to send")
 
@@ -218,11 +216,11 @@ def _progress(replay: Replay) -> str:
     done = progress.sent + progress.retried
     of_total = "" if progress.total is None else f" of {progress.total:,}"
     parts = [f"{replay.state}: sent {done:,}{of_total}", f"{progress.failed:,} failed"]
-    if replay.state_reason is not None:
-        parts.append(replay.state_reason)
-    elif progress.estimate_s:
-        parts.append(f"about {format_duration(progress.estimate_s)} left")
-    return ", ".join(parts)
+    left = replays.time_left(replay)
+    if left and left != "waits":
+        parts.append(f"about {left} left")
+    parts.append(replay.state_reason or replays.waits_words(replay))
+    return ", ".join(filter(None, parts))
 
 
 @app.command(name="list")
@@ -264,7 +262,7 @@ def _row(replay: Replay) -> list[Piece]:
         str(progress.failed),
         f"{replay.rate_per_s:g}",
         ago(replay.created_at),
-        replay.state_reason or "",
+        replay.state_reason or replays.waits_words(replay),
     ]
 
 
@@ -302,7 +300,8 @@ def _write(out: Output, replay: Replay) -> None:
         ("created", f"{clock(replay.created_at)} by {replay.created_by}"),
         ("ended", "" if replay.ended_at is None else clock(replay.ended_at)),
         ("server", replay.server or ""),
-        ("sent", f"{progress.sent:,}, and {progress.retried:,} tried earlier"),
+        ("sent", f"{progress.sent:,}"),
+        ("retried", f"{progress.retried:,}"),
         ("delivered", f"{progress.delivered:,}"),
         ("failed", f"{progress.failed:,}"),
         ("waiting", f"{progress.waiting:,}"),
@@ -312,12 +311,13 @@ def _write(out: Output, replay: Replay) -> None:
         if value:
             out.line(Styled(f"  {label:<10}", "dim"), value)
     for hook in replay.hooks:
-        why = hook.reason or hook.waits_for
-        rest = "" if why is None else f" ({why})"
-        out.line(
-            f"  hook {hook.hook} ({hook.name}): {hook.state}{rest}, sent"
-            f" {hook.sent + hook.retried:,}"
-        )
+        state = replays.hook_state(hook)
+        if hook.reason is not None:
+            state += f" ({hook.reason})"
+        elif hook.waits_for is not None:
+            state = f"waits: {replays.waits_reason(hook.waits_for)}"
+        retried = f", retried {hook.retried:,}" if hook.retried else ""
+        out.line(f"  hook {hook.hook} ({hook.name}): {state}, sent {hook.sent:,}{retried}")
 
 
 @app.command

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from hooktui.cli.output import Output
 from tests.support.scripted_server import answer, problem
 
 SELECTION = {
@@ -42,12 +43,49 @@ def test_a_plan_is_added_up_from_its_parts(run, server):
     server.will(answer(first), answer(PLAN))
     out = run("replay", "plan", "--hook", "3", "--since", "24h").out
     assert "7 deliveries" in out
-    assert "hook 3 (Slack relay): 10, 2 of them are tried earlier" in out
+    assert "hook 3 (Slack relay): 10, 2 of them wait for a retry and are tried now, " in out
+    assert "will wait: its breaker is open" in out
     assert "skips 8: the body was dropped by retention" in out
     assert "careful" in out
     asked = [json.loads(one.body) for one in server.asked]
     assert asked[0]["selection"]["since"] == "24h"
     assert (asked[1]["after"], asked[1]["selection"]) == ("more", SELECTION)
+
+
+# Red when a plan claims a duration while one of its hooks sends nothing.
+@pytest.mark.parametrize("waits_for", ["breaker", "paused", "disabled", None])
+def test_a_plan_has_no_estimate_while_a_hook_waits(run, server, waits_for):
+    hooks = [{**PLAN["hooks"][0], "waits_for": None}, {**PLAN["hooks"][0], "waits_for": waits_for}]
+    server.will(answer({**PLAN, "hooks": hooks}))
+    last = run("replay", "plan", "--hook", "3").out.splitlines()[-1]
+    if waits_for is None:
+        assert last == "about 1s at 50 a second"
+    else:
+        assert last == "at 50 a second; no estimate while a hook waits"
+
+
+# Red when a replay is shown with names of the wire, or with a time left while all of it waits.
+def test_states_are_words(run, server, monkeypatch):
+    hook, more = REPLAY["hooks"][0], {"progress": {**PROGRESS, "estimate_s": 3}}
+    waits = {**REPLAY, **more, "hooks": [{**hook, "waits_for": "breaker"}]}
+    aside = {**hook, "hook": 4, "state": "set_aside", "reason": "20 failed", "retried": 0}
+    server.will(answer({**REPLAY, "hooks": [hook, aside]}))
+    out = run("replay", "show", REPLAY["id"]).out
+    assert "hook 3 (Slack relay): sending, sent 4, retried 1\n" in out
+    assert "hook 4 (Slack relay): set aside (20 failed), sent 4\n" in out
+    assert "  sent      4\n  retried   1\n" in out
+    server.will(answer(waits))
+    out = run("replay", "show", REPLAY["id"]).out
+    assert "hook 3 (Slack relay): waits: its breaker is open, sent 4, retried 1\n" in out
+    server.will(answer({"data": [waits], "total": 1}))
+    assert run("replay", "list").out.splitlines()[1].endswith("hook 3 waits: its breaker is open")
+    monkeypatch.setattr(Output, "progress_shown", True)
+    monkeypatch.setattr("hooktui.cli.replay._POLL_S", 0)
+    ended = {**REPLAY, "state": "aborted"}
+    server.will(answer(PLAN), answer(waits, 201), answer(waits), answer(ended))
+    err = run("replay", "run", "--hook", "3", "--yes", "--wait").err
+    assert "running: sent 5 of 5, 0 failed, hook 3 waits: its breaker is open\r" in err
+    assert "left" not in err
 
 
 def test_a_plan_of_nothing_says_so_and_one_of_one_counts_it(run, server):

@@ -61,7 +61,9 @@ async def test_a_replay_of_a_group_is_planned_as_its_kind_needs(client: Client, 
         await scene.console.press("R")
         form = await scene.on(ReplayForm)
         assert form.values().mode == "never-sent"
-        await scene.console.shows("1 delivery, about", "will wait: its hook is disabled")
+        await scene.console.shows(
+            "1 delivery, at 50 a second; no estimate", "will wait: its hook is disabled"
+        )
         await on_group(scene, "held")
         await scene.console.press("R")
         await scene.console.shows("these wait for their hook; enable it and they are sent")

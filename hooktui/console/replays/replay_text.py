@@ -10,7 +10,8 @@ from hooktui.console.formatting import ago
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
-from hooktui.domain.clock import format_duration, from_rfc3339
+from hooktui.domain import replays
+from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.text import counted
 from hooktui.domain.wire.replays import PlannedSkip, Replay, ReplayHook, ReplayPlan, ReplaySelection
 
@@ -22,13 +23,6 @@ BAR: Final = 16
 _TONES: Final[dict[str, StyleName]] = {
     RUNNING: "accent", PAUSED: "warn", "finished": "good", "aborted": "quiet",
 }  # fmt: skip
-_WAITS: Final = {
-    "disabled": "its hook is disabled",
-    "breaker": "its breaker is open",
-    "paused": "delivery is paused",
-    "live_traffic": "live deliveries go first",
-    "disk": "the disk is nearly full",
-}
 
 
 def handled(replay: Replay) -> int:
@@ -62,29 +56,6 @@ def hooks_words(replay: Replay) -> str:
     return counted(len(replay.hooks), "hook")
 
 
-def waits_words(replay: Replay) -> str:
-    """Return which hooks of a replay wait, and for what; empty: none does."""
-    waiting = [hook for hook in replay.hooks if hook.waits_for]
-    if len(waiting) > 1:
-        return f"{counted(len(waiting), 'hook')} wait"
-    return "".join(f"hook {hook.hook} waits: {_waits(hook.waits_for)}" for hook in waiting)
-
-
-def time_left(replay: Replay) -> str:
-    """Return how long a replay still takes, ``waits`` if no hook continues; empty: not known."""
-    if replay.state != RUNNING:
-        return ""
-    unfinished = [hook for hook in replay.hooks if hook.state == "walking"]
-    if unfinished and all(hook.waits_for for hook in unfinished):
-        return "waits"
-    estimate_s = replay.progress.estimate_s
-    return format_duration(estimate_s) if estimate_s else ""
-
-
-def _waits(reason: str | None) -> str:
-    return _WAITS.get(reason or "", reason or "")
-
-
 def skipped_words(skipped: Mapping[str, int]) -> str:
     """Return what was skipped and why: ``412 purged, 3 waiting``."""
     return ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
@@ -115,11 +86,11 @@ def replay_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Rep
         return ((f"{count:,}", "bad" if count else "quiet"),)
 
     def left(replay: Replay) -> StyledLine:
-        words = time_left(replay)
+        words = replays.time_left(replay)
         return ((words, "warn" if words == "waits" else "plain"),)
 
     def why(replay: Replay) -> StyledLine:
-        words = waits_words(replay) or replay.state_reason or ""
+        words = replays.waits_words(replay) or replay.state_reason or ""
         return ((words, "quiet" if replay.ended_at else "warn"),)
 
     return (
@@ -148,12 +119,11 @@ def hook_columns() -> tuple[Column[ReplayHook], ...]:
     """Return the columns of the hooks of one replay."""
 
     def why(hook: ReplayHook) -> StyledLine:
-        waits = _waits(hook.waits_for)
+        waits = replays.waits_reason(hook.waits_for)
         return ((hook.reason or (f"waits: {waits}" if waits else ""), "warn"),)
 
     def state(hook: ReplayHook) -> StyledLine:
-        words = {"walking": "sending", "set_aside": "set aside"}.get(hook.state, hook.state)
-        return ((words, "warn" if hook.state == "set_aside" else "plain"),)
+        return ((replays.hook_state(hook), "warn" if hook.state == "set_aside" else "plain"),)
 
     return (
         Column(name="hook", title="hook", cell=lambda h: f"{h.hook} {h.name}", width=14, grow=2,
@@ -180,7 +150,7 @@ def progress_lines(replay: Replay, glyphs: Glyphs, now_ms: int) -> list[StyledLi
         (f"  {percent(done)}", "strong"),
         (f"  {handled(replay):,}{of_total} at {replay.rate_per_s:g}/s", "plain"),
     )
-    left = time_left(replay)
+    left = replays.time_left(replay)
     if left:
         state = (*state, (f"  {left}" if left == "waits" else f"  {left} left", "accent"))
     results: StyledLine = (
@@ -191,7 +161,7 @@ def progress_lines(replay: Replay, glyphs: Glyphs, now_ms: int) -> list[StyledLi
     )
     if progress.skipped:
         results = (*results, (f"   skipped: {skipped_words(progress.skipped)}", "warn"))
-    why = waits_words(replay) or replay.state_reason or ""
+    why = replays.waits_words(replay) or replay.state_reason or ""
     why_line: list[StyledLine] = [((f"  {why}", "warn"),)] if why else []
     what = selection_words(replay.selection, now_ms)
     return [state, results, *why_line, ((f"  {what}", "quiet"),)]
@@ -204,9 +174,7 @@ def plan_lines(plan: ReplayPlan, glyphs: Glyphs, now_ms: int) -> list[StyledLine
         (f" {counted(plan.total, 'delivery')}{counting}", "strong")
     ]
     if plan.total:
-        first.append(
-            (f", about {format_duration(plan.estimate_s)} at {plan.rate_per_s:g}/s", "plain")
-        )
+        first.append((f", {replays.estimate_words(plan)}", "plain"))
     if plan.oldest_at is not None and plan.newest_at is not None:
         oldest, newest = (
             moment(from_rfc3339(at), now_ms) for at in (plan.oldest_at, plan.newest_at)
@@ -214,13 +182,12 @@ def plan_lines(plan: ReplayPlan, glyphs: Glyphs, now_ms: int) -> list[StyledLine
         first.append((f"; events of {oldest} to {newest}", "quiet"))
     lines: list[StyledLine] = [first]
     if plan.retrying:
-        waits = "waits for a retry and is" if plan.retrying == 1 else "wait for a retry and are"
-        lines.append(((f" {plan.retrying:,} of them {waits} tried now", "plain"),))
+        lines.append(((f" {replays.retrying_words(plan.retrying)}", "plain"),))
     if plan.duplicates:
         had = "has had one" if plan.duplicates == 1 else "has had them"
         lines.append(((f" {plan.duplicates:,} of them again: the receiver {had} before", "warn"),))
     for hook in plan.hooks:
-        waits = f"  will wait: {_waits(hook.waits_for)}" if hook.waits_for else ""
+        waits = f"  will wait: {replays.waits_reason(hook.waits_for)}" if hook.waits_for else ""
         which: StyledLine = ((f"   hook {hook.hook} ", "quiet"), (hook.name, "plain"))
         lines.append((*which, (f"  {hook.selected:,}", "plain"), (waits, "warn")))
     lines += [((f" skips {_skip_words(skip)}", "quiet"),) for skip in plan.skipped]
