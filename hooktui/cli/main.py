@@ -200,7 +200,10 @@ def _parse(arguments: list[str]) -> tuple[Callable[..., Any], BoundArguments, di
         unused = " ".join(error.unused_tokens or ())
         raise UsageError(f"unexpected argument: {unused}; --help shows what is taken") from error
     except CycloptsError as error:
-        raise UsageError(" ".join(str(error).split())) from error
+        text, argument = " ".join(str(error).split()), error.argument
+        if argument is not None and argument.index is not None and argument.name not in arguments:
+            text = text.replace(argument.name, argument.name.removeprefix("--").upper())
+        raise UsageError(text) from error
 
 
 def _show_version() -> int:

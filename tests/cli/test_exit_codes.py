@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from hooktui.cli.main import COMMANDS, command_table
 from hooktui.cli.output import Output
 from hooktui.client.sync_client import PlainClient
 from tests.cli.test_replay import PLAN, REPLAY
@@ -98,6 +99,34 @@ def test_a_wrong_command_line_is_exit_2_in_one_line(run, name):
     assert result.out == ""
     assert result.err.startswith("hooktui: ")
     assert len(result.err.splitlines()) == 1
+
+
+def positional_arguments():
+    """Yield each command with the number of an argument that it needs, and the usage of both."""
+    table = command_table()
+    for name, *_ in COMMANDS:
+        parts = sorted(part for part in table[name] if not part.startswith("-"))
+        for words in [(name, part) for part in parts] or [(name,)]:
+            command = table[name][words[1]] if parts else table[name]
+            arguments = [arg for arg in command.assemble_argument_collection() if arg.show]
+            options = [arg.names[0] for arg in arguments if arg.required and arg.index is None]
+            for place, arg in enumerate(arg for arg in arguments if arg.index is not None):
+                if arg.required:
+                    yield words, options, place, arg.names[0].removeprefix("--").upper()
+
+
+# Red when a message names an argument as an option, such as --name for NAME.
+def test_a_missing_argument_is_named_as_in_the_usage(run):
+    found = list(positional_arguments())
+    assert len(found) > 30
+    for words, options, place, name in found:
+        usage = run(*words, "--help").out.splitlines()[0]
+        given = [part for option in options for part in (option, "1")]
+        result = run(*words, *["1"] * place, *given)
+        assert result.code == 2
+        assert name in usage.split()
+        assert f'"{" ".join(words)}" parameter {name} requires an argument' in result.err
+    assert "parameter --name requires" in run("accounts", "create", "--name").err
 
 
 def test_usage_errors_are_problem_objects_too(run):
