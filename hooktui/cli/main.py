@@ -172,7 +172,10 @@ def _report_bug(error: Exception, environ: Mapping[str, str]) -> int:
 def _run_command(options: GlobalOptions, environ: Mapping[str, str], arguments: list[str]) -> int:
     command, bound, injected = _parse(arguments)
     if "context" not in injected:  # cyclopts' own: help
-        command(*bound.args, **bound.kwargs)
+        try:
+            command(*bound.args, **bound.kwargs)
+        except SystemExit as error:  # Rich ends the process with 1 when the pipe is closed
+            raise BrokenPipeError from error
         return DONE
     from hooktui.cli.context import CommandContext
 

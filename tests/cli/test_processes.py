@@ -68,6 +68,29 @@ def test_a_reader_that_has_seen_enough_ends_a_command_quietly(environ, server):
     assert ended.stderr == b""
 
 
+_HELP_IN_A_CLOSED_PIPE = """
+import os, sys
+from hooktui.cli.main import COMMANDS, main
+for page in [[], *[[name] for name, *_ in COMMANDS], ["hooks", "create"], ["console"]]:
+    if not os.fork():  # the library keeps a console of each command, silent after the first error
+        ours, theirs = os.pipe()
+        os.close(ours)
+        os.dup2(theirs, 1)
+        os._exit(main([*page, "--help"]))
+    print(os.waitstatus_to_exitcode(os.wait()[1]), *page, file=sys.stderr)
+"""
+
+
+# Red when the library that writes the help ends the process itself, with 1.
+def test_a_help_page_whose_reader_has_seen_enough_is_exit_141_as_well():
+    ended = subprocess.run(
+        [sys.executable, "-c", _HELP_IN_A_CLOSED_PIPE], capture_output=True, text=True, timeout=60
+    )
+    lines = ended.stderr.splitlines()
+    assert len(lines) > 30
+    assert [line for line in lines if not line.startswith("141")] == []
+
+
 # Red when a full disk behind the output is "an internal error", or ends in Python's own traceback.
 @pytest.mark.parametrize("arguments", [("hooks", "list"), ("hooks", "list", "--json")])
 def test_a_full_disk_behind_the_output_is_one_line(environ, server, arguments):
