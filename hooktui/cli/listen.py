@@ -57,7 +57,7 @@ def verify(
     Args:
         secret: as shown, whsec_ included; or @FILE that holds it.
         signature: the hex digits of X-Hook-Signature.
-        hash_name: sha256, sha1 or sha512, for X-Hook-Signature.
+        hash_name: sha256 (the default), sha1 or sha512, for X-Hook-Signature.
         webhook_signature: the value of webhook-signature; needs --id and --timestamp.
         message_id: the value of webhook-id.
         timestamp: the value of webhook-timestamp, Unix seconds.
@@ -148,7 +148,7 @@ def listen(
     *,
     port: int = DEFAULT_PORT,
     secret: Text | None = None,
-    status: Annotated[int, Parameter(help="Status code of the response.")] = 200,
+    status: int = 200,
     delay: str = "0s",
     tolerance: str | None = None,
     context: Context,
@@ -156,11 +156,11 @@ def listen(
     """Receive and show requests on this machine until ctrl+c.
 
     Args:
-        port: port to listen on; 0 for any free port.
+        port: port to listen on, 9900 by default; 0 for any free port.
         secret: verify requests with it, and respond 401 if they do not match; or @FILE or -
             (stdin).
-        status: status code of the response.
-        delay: how long to wait before the response.
+        status: status code of the response, 200 by default.
+        delay: how long to wait before the response; 0s by default.
         tolerance: how old a verified request may be, such as 5m (the default).
         context: the run.
     """

@@ -72,6 +72,10 @@ _OUTPUT_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a write to standard output fails with when the disk behind it is full."""
 
 _CONSOLE = "console"
+_HELP = (
+    "Sends webhooks. Without a command: the console, with --theme NAME, --ascii"
+    " (ASCII signs only) and --no-mouse. `hooktui --version` prints the versions."
+)
 _HELP_FLAGS = ("--help", "-h")
 
 
@@ -81,7 +85,7 @@ def command_table() -> App:
 
     app = App(
         name="hooktui",
-        help="Sends webhooks. Without a command: the console.",
+        help=_HELP,
         help_epilogue=HELP,
         help_format="plaintext",
         default_parameter=Parameter(show_default=False),

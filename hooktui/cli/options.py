@@ -11,8 +11,8 @@ from hooktui.cli.exit_codes import UsageError
 from hooktui.domain.roles import Role, is_lower, not_here
 
 HELP: Final = (
-    "Options of every command: --account N, --connect URL, --role viewer|producer|operator|admin"
-    " (lowers), --json, --quiet, --no-color, --help."
+    "Options of every command: --account N, --connect URL, --json, --quiet,\n"
+    "--no-color, --help, --role viewer|producer|operator|admin (lowers)."
 )
 
 ROLES: Final = ("viewer", "producer", "operator", "admin")

@@ -53,7 +53,7 @@ class SelectionOptions:
     Attributes:
         hook: a hook to send to; may be given more than once.
         all_hooks: all enabled hooks; in mode failed those with undelivered events.
-        mode: failed, never-sent, sent or all.
+        mode: failed (the default), never-sent, sent or all.
         since: only events accepted since then, such as 24h or 2026-11-25T03:04:05Z.
         until: only events accepted until then; until now by default.
         filter_text: only deliveries or events that match this filter.

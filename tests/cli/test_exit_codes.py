@@ -101,18 +101,23 @@ def test_a_wrong_command_line_is_exit_2_in_one_line(run, name):
     assert len(result.err.splitlines()) == 1
 
 
-def positional_arguments():
-    """Yield each command with the number of an argument that it needs, and the usage of both."""
+def arguments_of_commands():
+    """Yield each command with what it takes."""
     table = command_table()
-    for name, *_ in COMMANDS:
+    for name, *_ in [*COMMANDS, ("console",)]:
         parts = sorted(part for part in table[name] if not part.startswith("-"))
         for words in [(name, part) for part in parts] or [(name,)]:
             command = table[name][words[1]] if parts else table[name]
-            arguments = [arg for arg in command.assemble_argument_collection() if arg.show]
-            options = [arg.names[0] for arg in arguments if arg.required and arg.index is None]
-            for place, arg in enumerate(arg for arg in arguments if arg.index is not None):
-                if arg.required:
-                    yield words, options, place, arg.names[0].removeprefix("--").upper()
+            yield words, [arg for arg in command.assemble_argument_collection() if arg.show]
+
+
+def positional_arguments():
+    """Yield each command with the number of an argument that it needs, and the usage of both."""
+    for words, arguments in arguments_of_commands():
+        options = [arg.names[0] for arg in arguments if arg.required and arg.index is None]
+        for place, arg in enumerate(arg for arg in arguments if arg.index is not None):
+            if arg.required:
+                yield words, options, place, arg.names[0].removeprefix("--").upper()
 
 
 # Red when a message names an argument as an option, such as --name for NAME.
@@ -140,6 +145,37 @@ def test_the_detail_of_a_problem_cannot_act_on_the_terminal(run, server):
     assert len(err.splitlines()) == 1
     assert "\x1b" not in err
     assert "\u202e" not in err
+
+
+# Red when an option has a default that its help does not name.
+def test_the_help_names_each_default(run):
+    missing, found = [], 0
+    for words, arguments in arguments_of_commands():
+        for arg in arguments:
+            default = arg.field_info.default
+            if isinstance(default, str | int) and not isinstance(default, bool):
+                found += 1
+                shown = " ".join(run(*words, "--help").out.replace("│", "").split())
+                line = shown.partition(f"{arg.names[0]} ")[2].partition(" --")[0]
+                if f"{default}" not in line.replace(",", ""):
+                    missing.append((*words, arg.names[0], line))
+    assert missing == []
+    assert found > 15
+
+
+# Red when an error points to a help page that does not name the options of the console.
+def test_the_first_help_page_names_the_options_of_the_console_and_of_every_command(
+    run, monkeypatch
+):
+    assert "hooktui --help" in run().err
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in ((), ("hooks", "show")):
+        lines = run(*words, "--help").out.splitlines()
+        assert any("--role viewer|producer|operator|admin" in line for line in lines)
+        assert max(map(len, lines)) <= 80
+    page = run("--help").out
+    for option in ("--theme NAME", "--ascii", "--no-mouse", "--version", "--connect URL"):
+        assert option in page
 
 
 def test_help_is_no_error(run):
