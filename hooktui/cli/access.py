@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from hooktui.cli.context import Context, Text
 from hooktui.cli.hooks import Yes
 from hooktui.cli.listing import All, Limit, Listing, for_each, show_list
-from hooktui.cli.output import Piece, TextColumn
+from hooktui.cli.output import Piece, text_columns
 from hooktui.cli.time_format import ago, moment_ahead
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
@@ -18,13 +18,7 @@ from hooktui.domain.wire.access import Account, Token
 accounts = App(name="accounts", help="List and create accounts.")
 
 _ACCOUNTS = Listing(
-    (
-        TextColumn("ID", right=True),
-        TextColumn("NAME"),
-        TextColumn("HOOKS", right=True),
-        TextColumn("WAITING", right=True),
-        TextColumn("CREATED"),
-    ),
+    text_columns("ID>, NAME, HOOKS>, WAITING>, CREATED"),
     "no accounts; create one: hooktui accounts create NAME",
 )
 
@@ -73,15 +67,7 @@ def create_account(name: Text, *, context: Context) -> None:
 tokens = App(name="tokens", help="List, create and revoke tokens.")
 
 _TOKENS = Listing(
-    (
-        TextColumn("ID", right=True),
-        TextColumn("NAME"),
-        TextColumn("ROLE"),
-        TextColumn("ACCOUNT", right=True),
-        TextColumn("CREATED"),
-        TextColumn("EXPIRES"),
-        TextColumn("LAST USED"),
-    ),
+    text_columns("ID>, NAME, ROLE, ACCOUNT>, CREATED, EXPIRES, LAST USED"),
     "no tokens; create one: hooktui tokens create NAME --role viewer",
 )
 

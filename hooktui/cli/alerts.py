@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.listing import All, Limit, Listing, for_each, show_list
-from hooktui.cli.output import Piece, Style, Styled, TextColumn
+from hooktui.cli.output import Piece, Style, Styled, text_columns
 from hooktui.cli.time_format import ago, clock, duration_s
 from hooktui.client import calls
 from hooktui.domain.alerts import LEAST_SNOOZE_S, LONGEST_SNOOZE_S, AlertState
@@ -18,14 +18,7 @@ from hooktui.domain.wire.alerts import Alert
 app = App(name="alerts", help="List, show, acknowledge and snooze operator alerts.")
 
 _ALERTS = Listing(
-    (
-        TextColumn("ID"),
-        TextColumn("STATE"),
-        TextColumn("TYPE"),
-        TextColumn("COUNT", right=True),
-        TextColumn("OPENED"),
-        TextColumn("SUMMARY"),
-    ),
+    text_columns("ID, STATE, TYPE, COUNT>, OPENED, SUMMARY"),
     "no unresolved alerts; a hook that subscribes to hooktui is notified of new ones",
     "all unresolved alerts",
 )

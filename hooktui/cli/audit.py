@@ -11,7 +11,7 @@ from cyclopts import App
 from hooktui.cli.context import Context, Text
 from hooktui.cli.exit_codes import DONE, FAILED
 from hooktui.cli.listing import All, Limit, Listing, show_list
-from hooktui.cli.output import Piece, Styled, TextColumn
+from hooktui.cli.output import Piece, Styled, text_columns
 from hooktui.cli.time_format import clock
 from hooktui.client import calls
 from hooktui.domain.wire.access import AuditCheck, AuditEntry
@@ -19,17 +19,7 @@ from hooktui.domain.wire.access import AuditCheck, AuditEntry
 app = App(name="audit", help="Show and verify the audit trail.")
 
 _ENTRIES = Listing(
-    (
-        TextColumn("ID", right=True),
-        TextColumn("TIME"),
-        TextColumn("USER"),
-        TextColumn("ROLE"),
-        TextColumn("ACTION"),
-        TextColumn("TARGET"),
-        TextColumn("RESULT"),
-        TextColumn("CHANGE"),
-        TextColumn("FROM"),
-    ),
+    text_columns("ID>, TIME, USER, ROLE, ACTION, TARGET, RESULT, CHANGE, FROM"),
     "no audit entries",
 )
 

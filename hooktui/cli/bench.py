@@ -15,7 +15,7 @@ from hooktui.bench.runner import bench as measure
 from hooktui.bench.runner import chosen_cases
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
-from hooktui.cli.output import Styled, TextColumn
+from hooktui.cli.output import Styled, text_columns
 from hooktui.domain.errors import Refused
 
 MOST_ROUNDS, MOST_EVENTS = 1000, 10_000_000
@@ -81,31 +81,15 @@ def _write(context: CommandContext, report: Report) -> None:
     out.line(f"floor         {_shown(report.floor_per_s)} attempts/s (same client, no store)")
     out.line("")
     out.table(
-        (
-            TextColumn("case"),
-            TextColumn("deliveries/s", right=True),
-            TextColumn("least-most", right=True),
-            TextColumn("of floor", right=True),
-            TextColumn("CPU µs", right=True),
-            TextColumn("DB µs", right=True),
-            TextColumn("disk kB", right=True),
-            TextColumn("MB", right=True),
-            TextColumn("p50/p99/max ms", right=True),
-            TextColumn("refused", right=True),
-            TextColumn("lost", right=True),
-            TextColumn("twice", right=True),
+        text_columns(
+            "case, deliveries/s>, least-most>, of floor>, CPU µs>, DB µs>, disk kB>, MB>,"
+            " p50/p99/max ms>, refused>, lost>, twice>"
         ),
         [_row(case) for case in report.cases],
     )
     out.line("")
     out.table(
-        (
-            TextColumn("what"),
-            TextColumn("must", right=True),
-            TextColumn("aim", right=True),
-            TextColumn("reached", right=True),
-            TextColumn(""),
-        ),
+        text_columns("what, must>, aim>, reached>, "),
         [_goal_row(goal) for goal in goals(report)],
     )
     for case in report.cases:

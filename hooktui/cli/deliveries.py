@@ -20,7 +20,7 @@ from hooktui.cli.listing import (
     pages_of,
     show_list,
 )
-from hooktui.cli.output import Output, Piece, Style, Styled, TextColumn
+from hooktui.cli.output import Output, Piece, Style, Styled, text_columns
 from hooktui.cli.time_format import ago, clock, took
 from hooktui.client import calls
 from hooktui.domain.text import counted
@@ -30,17 +30,8 @@ from hooktui.domain.wire.undelivered import CancelledMany
 app = App(name="deliveries", help="List, show, resend and cancel deliveries.")
 
 DELIVERIES = Listing(
-    (
-        TextColumn("ID"),
-        TextColumn("STATUS"),
-        TextColumn("HOOK", right=True),
-        TextColumn("EVENT TYPE"),
-        TextColumn("TRIGGER"),
-        TextColumn("TRIES", right=True),
-        TextColumn("RESULT"),
-        TextColumn("CREATED"),
-        TextColumn("NEXT TRY"),
-        TextColumn("REASON"),
+    text_columns(
+        "ID, STATUS, HOOK>, EVENT TYPE, TRIGGER, TRIES>, RESULT, CREATED, NEXT TRY, REASON"
     ),
     "no deliveries; each event makes one for every hook that subscribes to it: hooktui emit TYPE",
 )

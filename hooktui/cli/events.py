@@ -12,7 +12,7 @@ from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.deliveries import DELIVERIES, write_body
 from hooktui.cli.deliveries import row as delivery_row
 from hooktui.cli.listing import All, FilterTerms, Limit, Listing, joined, pages_of, show_list
-from hooktui.cli.output import Piece, Styled, TextColumn
+from hooktui.cli.output import Piece, Styled, text_columns
 from hooktui.cli.time_format import ago, clock
 from hooktui.client import calls
 from hooktui.client.calls import Call, Window
@@ -22,23 +22,11 @@ from hooktui.domain.wire.pages import Page
 app = App(name="events", help="List and show events and event types.")
 
 _EVENTS = Listing(
-    (
-        TextColumn("ID"),
-        TextColumn("TYPE"),
-        TextColumn("CREATED"),
-        TextColumn("BYTES", right=True),
-        TextColumn("DELIVERIES", right=True),
-        TextColumn("SKIPPED", right=True),
-    ),
+    text_columns("ID, TYPE, CREATED, BYTES>, DELIVERIES>, SKIPPED>"),
     "no events yet; send one: hooktui emit TYPE FILE (types: hooktui events types)",
 )
 
-_REASONS = (
-    TextColumn("HOOK", right=True),
-    TextColumn("NAME"),
-    TextColumn("NOT SENT"),
-    TextColumn("WHY"),
-)
+_REASONS = text_columns("HOOK>, NAME, NOT SENT, WHY")
 MOST_REASONS = 100
 """The most hooks that are listed with the reason why they did not get an event."""
 
@@ -152,7 +140,7 @@ def types(*, context: Context) -> None:
         )
         return
     context.out.table(
-        (TextColumn("TYPE"), TextColumn("NAME"), TextColumn("DESCRIPTION")),
+        text_columns("TYPE, NAME, DESCRIPTION"),
         [(kind.id, kind.name, kind.description) for _, kind in rows],
     )
     groups = ", ".join(group.id for group in catalogue.groups)

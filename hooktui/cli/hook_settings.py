@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.hooks import write_hook
-from hooktui.cli.output import Styled, TextColumn
+from hooktui.cli.output import Styled, text_columns
 from hooktui.cli.time_format import ago
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
@@ -20,12 +20,7 @@ from hooktui.domain.hook_fields import HOOK_SETTINGS, SHOWN_SETTINGS
 from hooktui.domain.setting import Setting
 from hooktui.domain.wire.hooks import CHANGE_WORDS, in_words
 
-_COLUMNS: Final = (
-    TextColumn("EVENT"),
-    TextColumn("TYPE"),
-    TextColumn("CREATED"),
-    TextColumn("WOULD BE"),
-)
+_COLUMNS: Final = text_columns("EVENT, TYPE, CREATED, WOULD BE")
 
 
 def show_dry_run(context: CommandContext, fields: Mapping[str, object]) -> None:

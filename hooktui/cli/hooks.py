@@ -10,7 +10,7 @@ from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.deliveries import show_attempt
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError
 from hooktui.cli.listing import All, FilterTerms, Limit, Listing, for_each, joined, show_list
-from hooktui.cli.output import Piece, Styled, TextColumn
+from hooktui.cli.output import Piece, Styled, text_columns
 from hooktui.cli.time_format import ago, duration_s, took
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
@@ -31,16 +31,7 @@ for name, target, text in (
     app.command(f"hooktui.cli.{target}", name=name, help=text)
 
 _HOOKS = Listing(
-    (
-        TextColumn("ID", right=True),
-        TextColumn("STATE"),
-        TextColumn("NAME"),
-        TextColumn("URL"),
-        TextColumn("EVENTS"),
-        TextColumn("LAST"),
-        TextColumn("24 H", right=True),
-        TextColumn("WAITING", right=True),
-    ),
+    text_columns("ID>, STATE, NAME, URL, EVENTS, LAST, 24 H>, WAITING>"),
     "no hooks; create one: hooktui hooks create --url https://… --events job",
 )
 

@@ -40,6 +40,11 @@ class TextColumn:
     right: bool = False
 
 
+def text_columns(titles: str) -> tuple[TextColumn, ...]:
+    """Return the columns with some titles, separated by commas; ``>``: aligned to the right."""
+    return tuple(TextColumn(title.rstrip(">"), title.endswith(">")) for title in titles.split(", "))
+
+
 class Output:
     """The two streams of a command.
 

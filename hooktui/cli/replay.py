@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError
 from hooktui.cli.listing import All, Limit, Listing, show_list
-from hooktui.cli.output import Output, Piece, Styled, TextColumn
+from hooktui.cli.output import Output, Piece, Styled, text_columns
 from hooktui.cli.time_format import ago, clock
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
@@ -24,18 +24,7 @@ from hooktui.domain.wire.replays import Replay, ReplayPlan, ReplaySelection
 app = App(name="replay", help="Plan, run and control replays of past events.")
 
 REPLAYS = Listing(
-    (
-        TextColumn("ID"),
-        TextColumn("STATE"),
-        TextColumn("MODE"),
-        TextColumn("HOOKS", right=True),
-        TextColumn("SENT", right=True),
-        TextColumn("TOTAL", right=True),
-        TextColumn("FAILED", right=True),
-        TextColumn("RATE", right=True),
-        TextColumn("CREATED"),
-        TextColumn("REASON"),
-    ),
+    text_columns("ID, STATE, MODE, HOOKS>, SENT>, TOTAL>, FAILED>, RATE>, CREATED, REASON"),
     "no replays; start one with: hooktui replay run --all-hooks",
 )
 

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.listing import All, Limit, Listing, show_list
-from hooktui.cli.output import Piece, Style, Styled, TextColumn
+from hooktui.cli.output import Piece, Style, Styled, text_columns
 from hooktui.cli.time_format import ago, duration_s
 from hooktui.client import calls
 from hooktui.client.calls import Call
@@ -23,17 +23,8 @@ from hooktui.domain.wire.undelivered import GaveUp, UndeliveredGroup, Undelivere
 app = App(name="undelivered", help="List, acknowledge, snooze and give up undelivered events.")
 
 _GROUPS = Listing(
-    (
-        TextColumn("HOOK", right=True),
-        TextColumn("NAME"),
-        TextColumn("CAUSE"),
-        TextColumn("COUNT", right=True),
-        TextColumn("GAVE UP", right=True),
-        TextColumn("RETRYING", right=True),
-        TextColumn("OLDEST"),
-        TextColumn("NEWEST"),
-        TextColumn("WAITS FOR"),
-        TextColumn("STATE"),
+    text_columns(
+        "HOOK>, NAME, CAUSE, COUNT>, GAVE UP>, RETRYING>, OLDEST, NEWEST, WAITS FOR, STATE"
     ),
     "no undelivered events",
 )
