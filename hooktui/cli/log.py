@@ -20,6 +20,7 @@ LAST_LINES = 50
 KINDS = frozenset({"attempt", "hook", "engine", "alert"})
 """What makes a line: what was sent, what changed how things are sent, and what needs a look."""
 
+_TYPE_WIDTH = 20
 _PAGE = 500
 _WAIT_S = 30
 _AGAIN_S = 0.5
@@ -40,15 +41,14 @@ def log(*terms: FilterTerms, follow: Follow = False, context: Context) -> None:
     try:
         last.search()
     finally:
-        for line in last.lines:
-            _write(context, line)
+        room = _write_all(context, last.lines, _TYPE_WIDTH)
         if last.searched_to is not None:
             context.out.note(
                 f"searched back to {last.searched_to} only; run the command again to search older"
                 " lines"
             )
     if follow:
-        _follow(context, last.end, q)
+        _follow(context, last.end, q, room)
     elif not last.lines:
         context.out.note(f"{'nothing yet' if q is None else f'no match for {q}'}; -f waits for it")
 
@@ -91,14 +91,12 @@ class _LastLines:
             )
 
 
-def _follow(context: CommandContext, position: str, q: str | None) -> None:
+def _follow(context: CommandContext, position: str, q: str | None, room: int) -> None:
     while True:
         page = _next_page(context, position, q)
         if page.reset:
             context.out.note("the server no longer has the lines after the last one; going on")
-        for line in page.data:
-            if line.kind in KINDS:
-                _write(context, line)
+        room = _write_all(context, [line for line in page.data if line.kind in KINDS], room)
         position = page.next
 
 
@@ -128,11 +126,20 @@ def _next_page(context: CommandContext, position: str, q: str | None) -> FeedPag
         return page
 
 
-def _write(context: CommandContext, line: FeedLine) -> None:
+def _write_all(context: CommandContext, lines: list[FeedLine], room: int) -> int:
+    """Write lines; return the cells of the longest event type so far, for those that follow."""
+    types = (line.attempt().event_type for line in lines if line.kind == "attempt")
+    room = max([room, *map(len, types)])
+    for line in lines:
+        _write(context, line, room)
+    return room
+
+
+def _write(context: CommandContext, line: FeedLine, room: int) -> None:
     if context.json:
         context.out.json_line(line.fields)
     elif line.kind == "attempt":
-        context.out.line(*_attempt(line.attempt()))
+        context.out.line(*_attempt(line.attempt(), room))
     elif line.kind == "hook":
         context.out.line(_time(line.at), f"  hook {line.fields.get('id', '?')}  ", _hook(line))
     elif line.kind == "alert":
@@ -142,14 +149,14 @@ def _write(context: CommandContext, line: FeedLine) -> None:
         context.out.line(_time(line.at), f"  {line.kind}  {_engine(line)}")
 
 
-def _attempt(attempt: AttemptLine) -> list[Piece]:
+def _attempt(attempt: AttemptLine, room: int) -> list[Piece]:
     error = attempt.error if attempt.error not in (None, "status") else None
     detail = f" {attempt.error_detail}" if attempt.error_detail else ""
     answered = str(attempt.status_code or "---")
     outcome = status("retried" if attempt.status == "pending" else attempt.status)
     return [
         _time(attempt.started_at),
-        f"  hook {attempt.hook:<4} {attempt.event_type:<20} #{attempt.number:<3} {answered:<4}",
+        f"  hook {attempt.hook:<4} {attempt.event_type:<{room}} #{attempt.number:<3} {answered:<4}",
         f"{took(attempt.phases_ms.total):>7}  ",
         outcome,
         f"  {error}{detail}" if error else "",

@@ -53,6 +53,22 @@ def test_a_line_says_what_happened(run, server):
     assert fifth.endswith("hook 9  created")  # although it is deleted now
 
 
+# Red when a long event type pushes the columns of its line out of those of the others.
+def test_the_columns_of_lines_stay_in_line(start, tmp_path):
+    names = ("job.failed", "hooktui.replay.finished", "cluster.error")
+    later = "a.type.that.is.longer.than.all.before"
+    with serving(tmp_path / "server.sock") as server:
+        server.will(
+            feed(*(attempt(1, event_type=name) for name in names)),
+            feed(attempt(1, event_type=later), attempt(1), following="p3"),
+            answer({}, hang=True),
+        )
+        log = start("log", "-f")
+        log.wait_for(lambda: len(log.out) == 5)
+    first, second = ({line.index("#1 ") for line in part} for part in (log.out[:3], log.out[3:]))
+    assert len(first) == len(second) == 1
+
+
 def test_an_alert_that_opens_or_ends_is_a_line(run, server):
     alert = {"kind": "alert", "at": "2026-11-25T00:00:01.000Z", "id": "alr_1", "account": 1,
              "state": "resolved", "summary": "hook 3 (billing) is failing: dns"}  # fmt: skip
