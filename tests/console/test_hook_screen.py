@@ -51,6 +51,20 @@ async def test_new_deliveries_and_edits_of_others_appear_by_themselves(
         await console.shows("renamed", "not active: disabled by hand", "held")
 
 
+# Red when the line of the state is cut: what it says last is how the deliveries go.
+async def test_a_long_state_continues_on_the_next_line(
+    open_console, client: Client, receiver: Receiver
+):
+    hook = client.hook(receiver.url)
+    client.emit()
+    wait_for(lambda: client.deliveries(hook.id, "delivered"))
+    client.ask(calls.edit_hook(hook.id, {"active": False}))
+    async with open_console(size=(80, 24)) as console:
+        await console.open_hook(hook.id)
+        await console.shows("not active: disabled by hand, ", "100%", "delivered in 24 h · p95 ")
+        await console.shows("[Deliveries]", "✓ delivered")
+
+
 async def test_a_hook_that_is_deleted_elsewhere_closes_with_a_word(
     open_console, client: Client, receiver: Receiver
 ):

@@ -154,7 +154,7 @@ class HookScreen(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """The head, the tabs and what they show."""
         shell = self.shell
-        yield Lines(id="head")
+        yield Lines(hang=11, id="head")
         self._listing = WindowedList(
             delivery_columns(shell.glyphs, shell.clock),
             self,

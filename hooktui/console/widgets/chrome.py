@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, cast
 
 from textual import events
@@ -14,6 +15,7 @@ from textual.strip import Strip
 from hooktui.console.registry import Command, KeyOf
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.styled import LineWidget, StyledLine, StyledText, text_width
+from hooktui.domain.text import visible
 
 if TYPE_CHECKING:
     from hooktui.console.shell.contract import Shell
@@ -207,28 +209,40 @@ class TooSmall(LineWidget):
 
 
 class Lines(LineWidget):
-    """Lines that are cut, not wrapped."""
+    """Lines that are cut; with ``hang``, their last text continues after so many cells."""
 
     DEFAULT_CSS = "Lines { height: auto; width: 1fr; }"
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, hang: int = 0, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
+        self.hang = hang
         self.lines: tuple[StyledLine, ...] = ()
 
     def show(self, lines: Sequence[StyledLine]) -> None:
         """Show other lines; writes to the terminal only when they differ."""
         if tuple(lines) != self.lines:
-            layout = len(lines) != len(self.lines)
-            self.lines = tuple(lines)
-            self.refresh(layout=layout)
+            before, self.lines = len(self._rows(self.size.width)), tuple(lines)
+            self.refresh(layout=len(self._rows(self.size.width)) != before)
+
+    def _rows(self, width: int) -> Sequence[StyledLine]:
+        if not self.hang:
+            return self.lines
+        rows: list[StyledLine] = []
+        for *label, (text, tone) in self.lines:
+            room = max(width - self.hang, 1)
+            first, *rest = wrap(visible(text), room, max_lines=3, placeholder=" …") or [""]
+            rows.append((*label, (first, tone)))
+            rows += [((" " * self.hang, "plain"), (part, tone)) for part in rest]
+        return rows
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """As many as there are."""
-        return max(1, len(self.lines))
+        return max(1, len(self._rows(width)))
 
     def render_line(self, y: int) -> Strip:
         """Draw one line."""
-        return self.strip(self.lines[y] if y < len(self.lines) else (), self.size.width)
+        rows = self._rows(self.size.width)
+        return self.strip(rows[y] if y < len(rows) else (), self.size.width)
 
 
 class TabLine(LineWidget):
