@@ -1,13 +1,33 @@
 """The list widget: moving, marks, opening, columns, and staying on a row over a reload."""
 
 import asyncio
+from dataclasses import replace
+from unittest.mock import Mock
 
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from textual.pilot import Pilot
 
-from hooktui.console.widgets.table import Column, place
+from hooktui.console.deliveries.columns import delivery_columns
+from hooktui.console.deliveries.undelivered_text import group_columns
+from hooktui.console.engine.text import EngineHook, engine_columns
+from hooktui.console.glyphs import UNICODE
+from hooktui.console.hooks.columns import columns as hook_columns
+from hooktui.console.log.columns import log_columns
+from hooktui.console.shell.log_buffer import LogLine
+from hooktui.console.widgets.table import GAP, Column, needs_of, place
 from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.wire.deliveries import Delivery
+from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.undelivered import UndeliveredGroup
+from tests.cli.test_undelivered import GROUP
 from tests.console.rows import ListApp, Row, Rows
+from tests.support.scripted_server import DELIVERY, HOOK
 
 SIZE = (40, 12)
 
@@ -265,3 +285,126 @@ def test_a_column_is_cut_to_its_least_before_one_like_it_is_dropped():
 
 def test_one_column_is_always_left():
     assert len(place(columns(("a", 30, 0, 0), ("b", 30, 0, 1)), 5)) == 1
+
+
+NAMES = "abcdefgh"
+_SIZES = st.integers(1, 20)
+
+
+@st.composite
+def tables(draw):
+    """Draw columns, rows of texts, and the cells that there are."""
+    shown = [
+        Column(name=name, title=name * draw(st.integers(1, 4)),
+               cell=lambda row, at=at: row[at], width=width,
+               least=draw(st.sampled_from([0, 0, width // 2])), grow=draw(st.integers(0, 3)),
+               most=width + draw(st.integers(0, 30)), whole=draw(st.booleans()),
+               priority=draw(st.integers(0, 4)), sort=draw(st.sampled_from([None, name])))
+        for at, name in enumerate(NAMES[: draw(st.integers(1, 8))])
+        for width in [draw(st.integers(5, 20))]
+    ]  # fmt: skip
+    texts = st.tuples(*[st.text("x漢", max_size=draw(st.sampled_from([4, 60]))) for _ in shown])
+    return shown, draw(st.lists(texts, min_size=1, max_size=4)), draw(st.integers(20, 130))
+
+
+# Red when columns keep cells that no row needs while a text is cut, or do not fit.
+@given(tables())
+def test_no_cell_is_cut_while_the_rows_have_unused_cells(table):
+    shown, rows, room = table
+    needs: dict[str, int] = {}
+    needs_of(shown, rows, needs)
+    placed = place(shown, room, needs)
+    used = sum(cell.width for cell in placed) + GAP * (len(placed) - 1)
+    assert used <= room or len(placed) == 1
+    if any(needs[cell.column.name] > cell.width for cell in placed) and len(placed) > 1:
+        unused = room - used
+        for cell in placed:
+            title = len(cell.column.title) + (cell.column.sort is not None)
+            unused += max(cell.width - max(needs[cell.column.name], title), 0)
+        assert unused == 0
+
+
+# Red when a text that is to be shown whole is cut beside a column of less value.
+@given(tables())
+def test_columns_of_less_value_give_way_to_a_text_that_is_shown_whole(table):
+    shown, rows, room = table
+    needs: dict[str, int] = {}
+    needs_of(shown, rows, needs)
+    placed = place(shown, room, needs)
+    for cell in placed:
+        wanted = min(needs[cell.column.name], cell.column.most)
+        if cell.column.whole and not cell.column.least and cell.width < wanted:
+            assert len(placed) == 1
+
+
+# Red when rows that all fit are placed in another way than before they were known.
+@given(tables())
+def test_short_texts_change_no_width(table):
+    shown, _, room = table
+    shown = [replace(column, title="", whole=False, least=0) for column in shown]
+    assert place(shown, room, dict.fromkeys(NAMES, 1)) == place(shown, room)
+
+
+AT = "2026-11-25T00:00:00.000Z"
+LONG = {"name": "Slack relay of the ops team"}
+FAILED_HOOKS = [
+    msgspec.convert(HOOK | {"id": at, "stats": {**HOOK["stats"], "last_status": error}}, Hook)
+    for at, error in enumerate(ErrorClass)
+]
+FAILED_DELIVERIES = [
+    msgspec.convert(DELIVERY | {"last_status": error, "reason": "gave up"}, Delivery)
+    for error in ErrorClass
+]
+FAILED_GROUPS = [
+    msgspec.convert(GROUP | LONG | {"cause": error}, UndeliveredGroup) for error in ErrorClass
+]
+FAILED_LINES = [
+    LogLine(at_ms=1, delivery="dlv_1", hook=1, event_type="hooktui.replay.finished", attempt=1,
+            status="failed", outcome="failed", result=error, duration_ms=1, detail="why " * 40)
+    for error in ErrorClass
+]  # fmt: skip
+
+
+def clock() -> int:
+    return from_rfc3339(AT)
+
+
+# Red when a class of error is cut on a terminal of 80 or more columns.
+@pytest.mark.parametrize("room", [77, 97, 117])
+@pytest.mark.parametrize(
+    ("shown", "rows", "name"),
+    [
+        (hook_columns(UNICODE, clock, Mock()), FAILED_HOOKS, "last"),
+        (delivery_columns(UNICODE, clock, lambda _: "Slack relay"), FAILED_DELIVERIES, "result"),
+        (group_columns(clock), FAILED_GROUPS, "cause"),
+        (log_columns({1: "Slack relay"}, UNICODE), FAILED_LINES, "result"),
+    ],
+)
+def test_an_error_class_is_shown_whole(monkeypatch, shown, rows, name, room):
+    monkeypatch.setattr("hooktui.console.hooks.columns.summary", lambda *_: "job")
+    needs: dict[str, int] = {}
+    needs_of(shown, rows, needs)
+    widths = {cell.column.name: cell.width for cell in place(shown, room, needs)}
+    assert widths[name] >= needs[name]
+    if room == 117 and "hook" in widths:
+        assert widths["hook"] >= min(needs["hook"], 26)
+
+
+# Red when a column of short names keeps cells that the words of a breaker need.
+def test_the_words_of_a_breaker_are_whole_where_names_are_short():
+    row = EngineHook(hook=3, name="Slack", waiting=4, probe_at="2026-11-25T00:03:15.000Z",
+                     failures=12)  # fmt: skip
+    needs: dict[str, int] = {}
+    needs_of(engine_columns(UNICODE, clock), [row], needs)
+    widths = {c.column.name: c.width for c in place(engine_columns(UNICODE, clock), 77, needs)}
+    assert widths["breaker"] >= needs["breaker"] > 40
+
+
+async def test_a_list_gives_the_cells_that_no_row_needs_to_a_text_that_would_be_cut():
+    source = Rows(3)
+    source.rows[1] = Row(1, "a name that needs all of 33 cells")
+    async with ListApp(source).run_test(size=SIZE) as pilot:
+        app = pilot.app
+        assert isinstance(app, ListApp)
+        assert app.text(2).endswith("a name that needs all of 33 cells")
+        assert app.text(0).split() == ["id", "name"]

@@ -84,7 +84,7 @@ def group_columns(
         Column(name="hook", title="hook", cell=hook, width=12, grow=2, most=30, priority=0,
                sort="hook"),
         Column(name="cause", title="cause", cell=lambda g: ((g.cause, "bad"),), width=12, grow=1,
-               most=18, priority=0),
+               most=18, whole=True, priority=0),
         Column(name="count", title="events", cell=count, width=7, align="right", priority=0,
                sort="count"),
         Column(name="gave_up", title="gave up", cell=lambda g: number(g.gave_up, "plain"), width=7,

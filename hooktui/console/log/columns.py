@@ -31,7 +31,7 @@ def log_columns(names: Mapping[int, str], glyphs: Glyphs) -> tuple[Column[LogLin
         Column(name="time", title="time", cell=lambda e: ((clock_time(e.at_ms), "quiet"),), width=8,
                priority=0),
         Column(name="result", title="result", cell=lambda e: result_pieces(e, glyphs), width=12,
-               grow=1, most=18, priority=0),
+               grow=1, most=20, whole=True, priority=0),
         Column(name="hook", title="hook", cell=hook, width=14, grow=3, most=26, priority=1),
         Column(name="event", title="event", cell=event, width=17, grow=2, most=26, priority=1),
         Column(name="try", title="try", cell=attempt, width=3, align="right", priority=3),

@@ -118,6 +118,7 @@ class LiveLog(LogTable, inherit_bindings=False):
             return
         self.filter, self.hooks = parsed, hooks
         self._shown.clear()
+        self._needs.clear()
         self._waiting.clear()
         self._missed = 0
         self._search.begin(self._search.needle, ())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from rich.cells import cell_len, chop_cells
@@ -16,7 +17,7 @@ from hooktui.console.glyphs import Glyphs
 from hooktui.console.log.columns import line_text, log_columns
 from hooktui.console.shell.log_buffer import LogBuffer, LogLine
 from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
-from hooktui.console.widgets.table import MARGIN, Column, Placed, Table, pieces_of, place
+from hooktui.console.widgets.table import Column, Placed, Table, text_of
 from hooktui.console.widgets.text_search import SearchMatch, folded, highlighted, step
 from hooktui.domain.filters.parser import Filter
 from hooktui.domain.text import visible
@@ -95,7 +96,6 @@ class LogTable(Table, inherit_bindings=False):
         self._kept: dict[int, LogLine] = {}  # of a paused log; the ring drops lines
         self._cursor: int | None = None
         self._columns = log_columns(names, glyphs)
-        self._placed: list[Placed[LogLine]] = []
         self._search = LogSearch(lambda line: line_text(line, names))
         self._rows: list[tuple[int, int]] = []
         self._rows_for: tuple[int, ...] = ()
@@ -157,7 +157,6 @@ class LogTable(Table, inherit_bindings=False):
 
     def on_resize(self) -> None:
         """Place the columns again."""
-        self._placed = place(self._columns, self.line_width - MARGIN)
         self._count_rows()
         if self.following:
             self.scroll_top(self._last_top)
@@ -228,8 +227,20 @@ class LogTable(Table, inherit_bindings=False):
 
     def _count_rows(self) -> None:
         """Say how far the log can be scrolled: until its last line ends at the bottom."""
+        self._place_columns(max(len(self._shown) - self.rows_high, 0))
         count = len(self._shown)
         self.show_count(self._last_top + self.rows_high if self.wrapped and count else count)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Place the columns for the lines that come into sight."""
+        super().watch_scroll_y(old_value, new_value)
+        self._place_columns(self.top)
+
+    def _place_columns(self, top: int) -> None:
+        lines = map(self._at, islice(self._shown, top, top + self.rows_high))
+        if self.place_columns(self._columns, (line for line in lines if line and not line.note)):
+            self._rows_for = ()
+            self.refresh()
 
     def _height(self, position: int) -> int:
         line = self._at(self._shown[position]) if self.wrapped else None
@@ -265,7 +276,7 @@ def continuation(
     widths = {cell.column.name: cell.width for cell in placed}
     cut = []
     for column in columns:
-        text = "".join(piece for piece, _ in pieces_of(column.cell(line)))
+        text = text_of(column.cell(line))
         # Of columns that are not shown only the reason is worth a row of its own.
         shown = widths.get(column.name, 0 if column.name == "detail" else 1_000_000)
         if cell_len(visible(text)) > shown:

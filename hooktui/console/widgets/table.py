@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Generic, Literal, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Generic, Literal, TypeVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region, Size
@@ -14,6 +15,7 @@ from textual.strip import Strip
 
 from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.widgets.styled import LineWidget, StyledLine, fit
+from hooktui.domain.text import visible
 
 T = TypeVar("T")
 
@@ -34,7 +36,8 @@ class Column(Generic[T]):
         least: cells to which it is cut before a column of its own or a better priority is dropped;
             0: it is never cut.
         grow: its share of the room that is left over; 0: it stays as it is.
-        most: cells it never exceeds when it grows.
+        most: cells it never exceeds when it grows beyond its texts.
+        whole: whether columns of less value are dropped before its texts are cut.
         priority: 0 is dropped last; of equals the rightmost goes first.
         align: numbers are aligned to the right.
         sort: the name by which the server sorts it, if it does.
@@ -47,6 +50,7 @@ class Column(Generic[T]):
     least: int = 0
     grow: int = 0
     most: int = 1000
+    whole: bool = False
     priority: int = 5
     align: Literal["left", "right"] = "left"
     sort: str | None = None
@@ -60,23 +64,40 @@ class Placed(Generic[T]):
     width: int
 
 
-def place(columns: Sequence[Column[T]], room: int) -> list[Placed[T]]:
+def place(
+    columns: Sequence[Column[T]], room: int, needs: Mapping[str, int] | None = None
+) -> list[Placed[T]]:
     """Return the columns that fit into a number of cells, with their widths.
 
-    Columns are dropped by priority, after those that are next to go were cut to their least; what
-    is left over goes to those that grow.
+    Columns are dropped by priority, after those that are next to go were cut to their least. Cells
+    that one column does not need go to those whose texts would be cut: the shortest lack first, of
+    the columns with priority 0 and 1 before the others. What is left over goes to those that grow.
+
+    Args:
+        columns: all of them.
+        room: the cells that there are.
+        needs: cells of the longest text of each column, as far as rows are known.
     """
+    needs = needs or {}
     shown = list(columns)
-    while len(shown) > 1 and _needed(shown) - _spare(shown) > room:
-        worst = max(range(len(shown)), key=lambda at: (shown[at].priority, at))
-        del shown[worst]
-    widths = {column.name: column.width for column in shown}
-    left = room - _needed(shown)
-    for column in shown:
+    for known in ({}, needs):  # by their own widths first: short texts bring no column back
+        tight = [_tight(column, known) for column in shown]
+        while len(shown) > 1 and _needed(tight) - _spare(tight) > room:
+            worst = max(range(len(shown)), key=lambda at: (shown[at].priority, at))
+            del shown[worst], tight[worst]
+    widths = {column.name: column.width for column in tight}
+    left = room - _needed(tight)
+    for column in tight:
         if left < 0 and column.least:
-            cut = min(-left, column.width - column.least)
+            cut = min(-left, max(column.width - column.least, 0))
             widths[column.name] -= cut
             left += cut
+    by_need = sorted(shown, key=lambda c: (c.priority > 1, needs.get(c.name, 0) - widths[c.name]))
+    wants = [*((c, needs.get(c.name, 0)) for c in by_need), *((c, c.width) for c in shown)]
+    for column, wanted in wants:
+        more = max(min(wanted - widths[column.name], left), 0)
+        widths[column.name] += more
+        left -= more
     while left > 0:
         growing = [c for c in shown if c.grow and widths[c.name] < c.most]
         shares = sum(c.grow for c in growing)
@@ -92,6 +113,28 @@ def place(columns: Sequence[Column[T]], room: int) -> list[Placed[T]]:
     return [Placed(column, widths[column.name]) for column in shown]
 
 
+def _tight(column: Column[T], needs: Mapping[str, int]) -> Column[T]:
+    """Return a column with the width that its texts and its title need, but no more than its own.
+
+    One whose texts are shown whole gets what they need.
+    """
+    need = max(needs.get(column.name, column.width), len(column.title) + (column.sort is not None))
+    return replace(column, width=min(need, column.most if column.whole else column.width))
+
+
+def needs_of(columns: Sequence[Column[T]], rows: Iterable[T], needs: dict[str, int]) -> None:
+    """Raise the needs of the columns to those of some rows."""
+    for row in rows:
+        for column in columns:
+            cells = cell_len(visible(text_of(column.cell(row))))
+            needs[column.name] = max(cells, needs.get(column.name, 0))
+
+
+def text_of(cell: str | StyledLine) -> str:
+    """Return the text of a cell."""
+    return "".join(text for text, _ in pieces_of(cell))
+
+
 def pieces_of(cell: str | StyledLine) -> StyledLine:
     """Return a cell as pieces."""
     return ((cell, "plain"),) if isinstance(cell, str) else cell
@@ -104,7 +147,8 @@ def _needed(columns: Sequence[Column[T]]) -> int:
 def _spare(columns: Sequence[Column[T]]) -> int:
     """Return how many cells could be cut off the columns that are next to be dropped."""
     worst = max(column.priority for column in columns)
-    return sum(c.width - c.least for c in columns if c.least and c.priority >= worst)
+    spare = (max(c.width - c.least, 0) for c in columns if c.least and c.priority >= worst)
+    return sum(spare)
 
 
 MARGIN: Final = 2
@@ -126,6 +170,18 @@ class Table(LineWidget, ScrollView, inherit_bindings=False):
     """
 
     glyphs: Glyphs = UNICODE
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in every widget
+        super().__init__(id=id)
+        self._needs: dict[str, int] = {}
+        self._placed: list[Placed[Any]] = []
+
+    def place_columns(self, columns: Sequence[Column[T]], rows: Iterable[T]) -> bool:
+        """Place the columns for some rows and those before; return whether a width changed."""
+        before = self._placed
+        needs_of(columns, rows, self._needs)
+        self._placed = place(columns, self.line_width - MARGIN, self._needs)
+        return self._placed != before
 
     @property
     def top(self) -> int:

@@ -24,7 +24,7 @@ from hooktui.console.widgets.list_choice import Load, RowChoice, StaleReason, se
 from hooktui.console.widgets.marks import Marks
 from hooktui.console.widgets.page_window import MOST_PAGES, PAGE, PageSource, PageWindow
 from hooktui.console.widgets.styled import StyledLine
-from hooktui.console.widgets.table import MARGIN, Column, Placed, Table, column_at, place
+from hooktui.console.widgets.table import Column, Table, column_at
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.text import counted
 
@@ -108,7 +108,6 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self.choice = RowChoice()
         self._asked = self._arrived = 0  # lists in another order, or of other rows
         self._is_another = False
-        self._placed: list[Placed[T]] = []
         self._strips: dict[Hashable, tuple[T, tuple[bool, bool, bool, int], Strip]] = {}
         self._painted: dict[int, Strip] = {}
         self._drawn: dict[int, T] = {}
@@ -320,6 +319,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         anew = load in ("filter", "sort")
         offset, at_top = self.cursor - self.top, self.top == 0
         if anew:
+            self._needs.clear()
             offset = max(0, min(offset, self.rows_high - 1))
         self.window, self.loaded = fresh, True
         self.show_count(fresh.total)
@@ -420,6 +420,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Fetch what comes into sight."""
         super().watch_scroll_y(old_value, new_value)
+        self._place_columns()
         self._fetch_near()
 
     def on_click(self, event: events.Click) -> None:
@@ -443,12 +444,18 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     def on_resize(self) -> None:
         """Place the columns again, and keep the cursor in sight."""
-        self._placed = place(self.columns, self.line_width - MARGIN)
-        self._strips.clear()
+        self._place_columns()
         self.show_count(self.window.total)
         if self.cursor >= self.top + self.rows_high:
             self.scroll_top(self.cursor - self.rows_high + 1)
         self.refresh()
+
+    def _place_columns(self) -> None:
+        """Place the columns by the rows in sight; widths stay while no longer text comes."""
+        seen = map(self.window.row, range(self.top, self.top + self.rows_high))
+        if self.place_columns(self.columns, (row for row in seen if row is not None)):
+            self._strips.clear()
+            self.refresh()
 
     def on_focus(self) -> None:
         """Show the cursor as the place where keys go."""
@@ -465,6 +472,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     def _refresh_differences(self) -> None:
         """Repaint only the lines that are not what was painted last."""
+        self._place_columns()
         for y in range(self.size.height):
             if self._line(y) != self._painted.get(y):
                 self.refresh(Region(0, y, self.size.width, 1))
