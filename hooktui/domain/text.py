@@ -162,5 +162,6 @@ def counted(number: int, noun: str) -> str:
     """Return ``1 hook``, ``3 hooks``, ``2 deliveries``."""
     if number == 1:
         return f"1 {noun}"
-    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    has_ies = noun.endswith("y") and noun[-2] not in "aeiou"
+    plural = noun[:-1] + "ies" if has_ies else noun + "s"
     return f"{number:,} {plural}"

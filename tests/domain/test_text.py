@@ -2,15 +2,18 @@ r"""`visible`: tables of hostile text, and properties over any text at all."""
 
 from __future__ import annotations
 
+import ast
 import itertools
 import unicodedata
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.domain.text import MAX_MARKS, keep_order, visible
+from hooktui.domain.text import MAX_MARKS, counted, keep_order, visible
 from tests.domain.bidi import display_order
+from tests.support import structure
 
 # Everything, weighted towards what hurts; st.text() alone leaves out lone surrogates.
 HOSTILE = st.text(
@@ -205,3 +208,35 @@ def test_every_right_to_left_character_is_known_as_one() -> None:
         letter = chr(code)
         if visible(letter) == letter and unicodedata.bidirectional(letter) in ("R", "AL", "AN"):
             assert keep_order(f"{letter}  1") == f"{letter}\u2800 1"
+
+
+PLURALS = {
+    "account": "accounts", "alert": "alerts", "attempt": "attempts", "check": "checks",
+    "delivery": "deliveries", "entry": "entries", "event": "events", "failure": "failures",
+    "field": "fields", "group": "groups", "hook": "hooks", "line": "lines", "ping": "pings",
+    "replay": "replays", "token": "tokens", "type": "types", "waiting retry": "waiting retries",
+}  # fmt: skip
+
+
+def counted_nouns() -> Iterator[str]:
+    """Yield the nouns that are counted: those of calls, and the ``NOUN`` of a list."""
+    for module in structure.modules().values():
+        for node in ast.walk(module.tree):
+            match node:
+                case ast.Call(
+                    func=ast.Name("counted") | ast.Attribute(attr="counted"),
+                    args=[*_, ast.Constant(str(noun))],
+                ):
+                    yield noun
+                case ast.Assign(targets=[ast.Name("NOUN")], value=ast.Constant(str(noun))):
+                    yield noun
+                case ast.AnnAssign(target=ast.Name("NOUN"), value=ast.Constant(str(noun))):
+                    yield noun
+
+
+# Red when a noun is counted whose plural is not written in the table, as it must read.
+def test_the_plural_of_each_counted_noun_is_right() -> None:
+    nouns = {*counted_nouns(), *PLURALS}
+    made = {noun: counted(2, noun).removeprefix("2 ") for noun in nouns}
+    assert made == PLURALS
+    assert (counted(1, "replay"), counted(1200, "replay")) == ("1 replay", "1,200 replays")
