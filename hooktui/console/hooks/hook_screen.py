@@ -26,6 +26,7 @@ from hooktui.console.hooks.summary import head_lines
 from hooktui.console.hooks.tabs import DELIVERIES, TabSet
 from hooktui.console.registry import KeyOf
 from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
@@ -209,9 +210,9 @@ class HookScreen(ConsoleScreen):
             self.tabs.draw()
             self.refresh_frame()
 
-    def _gone(self, said: str) -> None:
+    def _gone(self, said: str, severity: Severity = "warn") -> None:
         if self.leave():
-            self.app.call_later(self.shell.notice, f"hook {self.hook_id}: {said}", "warn")
+            self.app.call_later(self.shell.notice, f"hook {self.hook_id}: {said}", severity)
         else:
             self.hook = None
 
@@ -262,7 +263,7 @@ class HookScreen(ConsoleScreen):
     def _deleted(self, hooks: Sequence[Hook]) -> None:
         """Leave: the hook is deleted, or the deletion failed because it is gone."""
         if hooks:
-            self._gone("deleted")
+            self._gone("deleted", "good")
         elif self._missing:
             self._gone(_MISSING)
 
