@@ -198,10 +198,29 @@ async def test_brackets_go_through_the_attempts_and_the_answer_follows(
     async with open_console() as console:
         console.app.navigation.open_delivery(client.deliveries(hook.id)[0].id)
         await console.shows("✗ failed", "gave up", "Response to attempt 2")
+        await console.press("right_square_bracket")
+        await console.shows("! this is the last attempt")
         await console.press("left_square_bracket")
         await console.shows("Response to attempt 1")
+        await console.press("left_square_bracket")
+        await console.shows("! this is the first attempt")
         await console.press("right_square_bracket")
         await console.shows("Response to attempt 2")
+
+
+# Red when the keys of another attempt do nothing, without a word, where there is one attempt.
+@pytest.mark.parametrize("key", ["left_square_bracket", "right_square_bracket"])
+async def test_a_delivery_with_one_attempt_says_that_there_is_no_other(
+    open_console, client: Client, receiver: Receiver, key: str
+):
+    hook = client.hook(receiver.url)
+    client.emit()
+    wait_for(lambda: client.deliveries(hook.id, "delivered"))
+    async with open_console(size=(80, 24)) as console:
+        console.app.navigation.open_delivery(client.deliveries(hook.id)[0].id)
+        await console.shows("✓ delivered", "Response to attempt 1")
+        await console.press(key)
+        await console.shows("! there is no other attempt")
 
 
 async def test_a_delivery_is_copied_as_curl_and_in_pieces(

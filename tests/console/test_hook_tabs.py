@@ -48,6 +48,27 @@ async def test_the_health_tab_shows_failures_and_follows_them_by_itself(
         await console.shows("1 failed", "1 delivered (50%)", "1 in the backlog")
 
 
+# Red when the keys of another tab do nothing, without a word, at the first and the last one.
+async def test_the_first_and_the_last_tab_say_so(open_console, client: Client, receiver: Receiver):
+    hook = client.hook(receiver.url)
+    async with open_console(size=(80, 24)) as console:
+        await opened(console, hook.id, 0)
+        await console.press(BEFORE)
+        await console.shows("! this is the first tab")
+        await console.press(*[NEXT] * 5)
+        await console.shows("[History]", "! this is the last tab")
+        await console.press("8")
+        await console.shows("[All]", "No deliveries yet.")
+        await console.press(BEFORE)
+        await console.shows("! this is the first tab")
+        await console.press(NEXT)
+        await console.shows("[Undelivered]")
+        await console.press(NEXT)
+        await console.shows("[Replays]")
+        await console.press(NEXT)
+        await console.shows("! this is the last tab")
+
+
 async def test_plus_and_minus_choose_the_time_and_say_where_it_ends(
     open_console, client: Client, receiver: Receiver
 ):

@@ -160,6 +160,8 @@ async def test_the_code_is_for_the_hash_of_the_hook_and_brackets_change_the_lang
     async with open_console() as console:
         await console.app.push_screen(SecretScreen(hook))
         await console.shows("HMAC-SHA-512", "(x) Python", "import hashlib")
+        await console.press("left_square_bracket")
+        await console.shows("! this is the first language")
         await console.press("right_square_bracket")
         await console.shows("(x) Node", 'require("node:crypto")')
         await console.press("left_square_bracket", "tab")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 
@@ -29,7 +29,7 @@ from hooktui.console.deliveries.text import (
 )
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import CopyForm, copy_as
-from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.frame_text import end_reason, top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
 from hooktui.console.registry import Command
@@ -123,7 +123,7 @@ class DeliveryScreen(ConsoleScreen):
         """The status, the time line, the text."""
         shell = self.shell
         yield Lines(id="head")
-        yield WindowedList(
+        self._timeline = WindowedList(
             step_columns(shell.glyphs, shell.clock, self._steps),
             self._steps,
             lambda step: step.number,
@@ -131,6 +131,7 @@ class DeliveryScreen(ConsoleScreen):
             glyphs=shell.glyphs,
             id="attempts",
         )
+        yield self._timeline
         yield JsonView(id="document")
 
     def begin(self) -> None:
@@ -142,7 +143,7 @@ class DeliveryScreen(ConsoleScreen):
     @property
     def timeline(self) -> WindowedList[Step]:
         """The list of attempts."""
-        return cast("WindowedList[Step]", self.query_one("#attempts", WindowedList))
+        return self._timeline
 
     @property
     def document(self) -> JsonView:
@@ -253,6 +254,7 @@ class DeliveryScreen(ConsoleScreen):
         if here != self._compared_at:
             self._compared = None
         self._draw_document()
+        self.refresh_frame()
 
     def on_json_view_picked(self, message: JsonView.Picked) -> None:
         """Open another delivery of this event to this hook."""
@@ -272,12 +274,13 @@ class DeliveryScreen(ConsoleScreen):
             self.shell.navigation.open_replay_form(ReplaySelection(hooks=hooks))
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return that the delivery is not read yet, or that there is nothing to compare."""
+        """Return that the delivery is not read yet, or that there is no attempt to act on."""
         if self.delivery is None and name in self.COMMAND_NAMES:
             return self._unread()
         if name == "compare" and self.delivery is not None and len(self.delivery.attempts) < 2:
             return "there are no two attempts yet to compare"
-        return None
+        timeline = self.timeline
+        return end_reason(name, timeline.cursor, timeline.window.total, "attempt")
 
     def _unread(self) -> str:
         return f"the delivery is not read yet; {self.shell.key('reload')} reads it again"

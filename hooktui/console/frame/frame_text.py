@@ -41,6 +41,16 @@ def no_match(text: str, rest: str, key: KeyOf) -> tuple[StyledLine, ...]:
     return ((f"  {text}", "plain"),), back
 
 
+def end_reason(name: str, position: int, count: int, noun: str) -> str | None:
+    """Return why "previous" or "next" cannot leave a position among some things, or None."""
+    end = {"previous": 0, "next": count - 1}.get(name)
+    if end is None or (position != end and count > 1):
+        return None
+    if count < 2:
+        return f"there is no other {noun}"
+    return f"this is the {'last' if end else 'first'} {noun}"
+
+
 def status_line(shell: Shell) -> tuple[StyledLine, StyledLine]:
     """Return account, user and server for the left side, backlog and rate for the right side."""
     dot = f" {shell.glyphs.dot} "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hooktui.console.frame.frame_text import end_reason
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.widgets.chrome import TabLine
@@ -35,6 +36,10 @@ class ScreenTabs(ScreenPart):
     def handlers(self) -> Mapping[str, Handler]:
         """Show the previous or the next tab."""
         return {"previous": self.previous, "next": self.next}
+
+    def disabled_reason(self, name: str) -> str | None:
+        """Return that there is no tab before the first one or after the last one."""
+        return end_reason(name, self._here, len(self._tabs), "tab")
 
     def line(self) -> TabLine:
         """Return the line of tabs."""

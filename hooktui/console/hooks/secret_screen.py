@@ -15,7 +15,7 @@ from hooktui.client import calls
 from hooktui.console.deliveries.text import moment
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import DialogOption, Question
-from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.frame_text import end_reason, top_screens
 from hooktui.console.frame.revealing import RevealTimer
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions, named
@@ -90,7 +90,8 @@ class SecretScreen(ConsoleScreen):
         yield Note(id="about")
         yield SecretLines(shell.clock, "*" if shell.options.ascii else "•", id="secrets")
         yield Note(id="how")
-        yield Choice([snippet.language for snippet in self._snippets], id="language")
+        self._languages = Choice([snippet.language for snippet in self._snippets], id="language")
+        yield self._languages
         yield JsonView(id="code")
 
     def begin(self) -> None:
@@ -151,20 +152,20 @@ class SecretScreen(ConsoleScreen):
     # -- copying
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return that copying a secret needs the role that sees it."""
+        """Return that copying a secret needs the role that sees it, or that no code follows."""
         if name == "copy" and not self._at_code():
             role = self.shell.role
             if not allows(role, Need.ADMINISTER):
                 return why_not(role, Need.ADMINISTER)
-        return None
+        return end_reason(name, self._languages.chosen, len(self._snippets), "language")
 
     def _at_code(self) -> bool:
-        return self.query_one("#code").has_focus or self.query_one("#language").has_focus
+        return self.query_one("#code").has_focus or self._languages.has_focus
 
     async def copy(self) -> None:
         """Copy the secret, or the code when the keys go there."""
         if self._at_code():
-            snippet = self._snippets[self.query_one(Choice).chosen]
+            snippet = self._snippets[self._languages.chosen]
             what = f"the {snippet.language} code (it reads {SECRET_VARIABLE})"
             self.notice(await copy(self.app, snippet.code, what), "good")
             return
@@ -240,11 +241,11 @@ class SecretScreen(ConsoleScreen):
 
     def previous(self) -> None:
         """Show the code of the language before."""
-        self.query_one(Choice).action_step(-1)
+        self._languages.action_step(-1)
 
     def next(self) -> None:
         """Show the code of the language after."""
-        self.query_one(Choice).action_step(1)
+        self._languages.action_step(1)
 
     def wrap(self) -> None:
         """Wrap long lines of the code, or cut them."""
@@ -253,9 +254,10 @@ class SecretScreen(ConsoleScreen):
     def on_control_changed(self) -> None:
         """Show the code of the language that was chosen."""
         self._show_code()
+        self.refresh_frame()
 
     def _show_code(self) -> None:
-        snippet = self._snippets[self.query_one(Choice).chosen]
+        snippet = self._snippets[self._languages.chosen]
         copies = f"{self.shell.key('copy')} copies this code"
         note = f"reads the secret from {SECRET_VARIABLE}; {copies}"
         code = snippet.code.rstrip("\n")

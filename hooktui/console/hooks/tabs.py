@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.widgets import ContentSwitcher
 
 from hooktui.client import calls
+from hooktui.console.frame.frame_text import end_reason
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.health import RANGES, axis_of, plots_of, range_line, step_words
@@ -78,7 +79,7 @@ class TabSet(ScreenPart):
         }
 
     def disabled_reason(self, name: str) -> str | None:
-        """Return that a command works in another tab, or that there is nothing under the cursor."""
+        """Return that a command works in another tab, or has nothing to act on in this one."""
         key = self._screen.shell.key
         if name in _IN_LIST and self.current != DELIVERIES:
             return f"this works on the deliveries; {key('previous')} leads to them"
@@ -89,7 +90,7 @@ class TabSet(ScreenPart):
             return "there is nothing under the cursor to copy"
         if name == "open" and self.current == HEALTH:
             return "there is nothing to open here; left and right move the mark"
-        return None
+        return end_reason(name, self._tab_line.chosen, len(TABS), "tab")
 
     def compose(self, deliveries: WindowedList[Delivery]) -> ComposeResult:
         """Yield the line of tabs, and all tabs with the deliveries first."""
