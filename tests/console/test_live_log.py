@@ -12,10 +12,13 @@ from hooktui.console.glyphs import UNICODE
 from hooktui.console.log.columns import line_text, log_columns
 from hooktui.console.log.live_log import LiveLog
 from hooktui.console.log.log_table import INDENT, MOST_ROWS, continuation, rows_from, top_for
+from hooktui.console.shell.change_feed import log_lines
 from hooktui.console.shell.log_buffer import LogBuffer, LogLine
 from hooktui.console.widgets.table import place
 from hooktui.console.widgets.text_search import SearchMatch
+from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.filters.parser import parse
+from hooktui.domain.wire.feed import FeedLine
 from tests.support.wire_objects import KEY
 
 NOW = 1_800_000_000_000
@@ -159,6 +162,28 @@ async def test_enter_opens_the_delivery_of_the_line():
         await pilot.press("g", "j", "enter")
         await pilot.pause()
         assert app.opened == ["dlv_4", "dlv_1"]
+
+
+# Red when a filtered log, or the pane of some hooks, shows the alerts of all others.
+async def test_an_alert_shows_only_where_the_filter_and_the_hooks_allow_it():
+    at = to_rfc3339(NOW)
+    alerts = [
+        FeedLine("alert", at, {"change": "opened", "hook": hook, "summary": f"line {number}"})
+        for number, hook in enumerate((1, 2, None))
+    ]
+    async with LogApp().run_test(size=SIZE) as pilot:
+        app = app_of(pilot)
+        app.buffer.extend(log_lines(alerts))
+        app.log_widget.catch_up()
+        assert app.seen() == ["0", "1", "2"]
+        for parsed, hooks, shown in (
+            (parse("hook:2"), None, ["1"]),
+            (None, frozenset({2}), ["1"]),
+            (parse("hook:2 code:5xx event:job.*"), None, []),
+            (parse("code:5xx"), frozenset({2}), []),
+        ):
+            app.log_widget.show_only(parsed, hooks)
+            assert app.seen() == shown
 
 
 async def test_a_remark_about_a_gap_shows_through_every_filter_and_opens_nothing():

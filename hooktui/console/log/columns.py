@@ -73,7 +73,7 @@ def line_text(line: LogLine, names: Mapping[int, str]) -> str:
 
 
 def subject_of(line: LogLine, names: Mapping[int, str]) -> Subject:
-    """Return a line as filters see it."""
+    """Return a line as filters see it; an alert has a time, words and perhaps a hook."""
     code = int(line.result) if line.result.isdigit() else None
     error: str | None = None
     if line.outcome != Outcome.DELIVERED:
@@ -83,8 +83,8 @@ def subject_of(line: LogLine, names: Mapping[int, str]) -> Subject:
         status=line.status,
         held=line.held,
         outcome=line.outcome,
-        hook=line.hook,
-        event_type=line.event_type,
+        hook=line.hook or None,
+        event_type=line.event_type or None,
         code=code,
         took_ms=line.duration_ms,
         error=error,
@@ -96,6 +96,9 @@ def subject_of(line: LogLine, names: Mapping[int, str]) -> Subject:
 
 
 def _words(line: LogLine, names: Mapping[int, str]) -> Iterator[str]:
+    if line.note:
+        yield from (line.note, line.alert)
+        return
     yield from (line.delivery, line.event, line.event_type, line.status, line.result, line.detail)
     yield str(line.hook)
     yield names.get(line.hook, "")

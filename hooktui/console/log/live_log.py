@@ -268,8 +268,8 @@ class LiveLog(LogTable, inherit_bindings=False):
         return len(self._waiting) + self._missed
 
     def _fits(self, line: LogLine) -> bool:
-        if line.note:
-            return True
+        if line.note and not line.alert:
+            return True  # a remark about the log itself
         if self.hooks is not None and line.hook not in self.hooks:
             return False
         return self.filter is None or self.filter.matches(

@@ -112,12 +112,15 @@ class ChangeFeedFollower:
 
 
 def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:
-    """Return the lines of the log in a page of the feed: one for each attempt, notes of alerts."""
+    """Return the lines of the log in a page of the feed: one for each attempt and alert."""
     shown = []
     for line in lines:
         if line.kind == "alert":
-            note = f"alert {line.fields.get('change', '?')}: {line.fields.get('summary', '')}"
-            shown.append(LogLine(at_ms=from_rfc3339(line.at), note=note))
+            fields = line.fields
+            note = f"alert {fields.get('change', '?')}: {fields.get('summary', '')}"
+            words = " ".join(str(fields.get(name, "")) for name in ("id", "type", "key"))
+            hook = _number(fields.get("hook"))
+            shown.append(LogLine(at_ms=from_rfc3339(line.at), note=note, alert=words, hook=hook))
         if line.kind != "attempt":
             continue
         attempt = line.attempt()

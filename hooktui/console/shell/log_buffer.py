@@ -16,8 +16,9 @@ CAPACITY = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """One attempt as a line of the log, or a remark (``note``) about the log itself.
+    """One attempt as a line of the log, an alert, or a remark about the log itself.
 
+    ``note`` is the text of an alert or a remark; ``alert`` the words by which the alert is found;
     ``result`` is the status code or the error class; ``status`` the delivery's after it; ``held``,
     ``cause`` and ``replay`` are those of the delivery.
     """
@@ -36,6 +37,7 @@ class LogLine:
     size: int | None = None
     detail: str = ""
     note: str = ""
+    alert: str = ""
     held: bool = False
     cause: str | None = None
     replay: str | None = None
