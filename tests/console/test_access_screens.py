@@ -9,6 +9,9 @@ from hooktui.console.access.token_form import NewTokenScreen
 from hooktui.console.access.tokens_screen import TokensScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from tests.console.client import Client
+from tests.console.command_scene import staged
+from tests.console.gate import changed
+from tests.support.receivers import Receiver
 
 
 @pytest.fixture
@@ -60,6 +63,24 @@ async def test_the_engine_lists_who_waits_and_opens_it(open_console, client: Cli
         await console.shows("waiting   2", "continues after the resume", "billing", "closed")
         await console.press("enter")
         await console.shows(f"Hook {hook.id}")
+
+
+# Red when the screen says that deliveries go out, or forecasts, while the server is lost.
+async def test_a_lost_server_leaves_old_figures_with_their_time(client: Client, receiver: Receiver):
+    breaker = {"hook": 7, "name": "billing", "probe_at": "2020-01-01T00:00:00Z", "failures": 12}
+    claims = ("going out", "delivering", "next attempt", "nothing due", "/s ")
+    async with staged(client, receiver, size=(80, 24)) as scene:
+        scene.gate.spoil("GET /v1/status", changed(breakers=[breaker]))
+        await scene.open(EngineScreen)
+        await scene.console.shows("open, next attempt now", *claims)
+        await scene.gate.close()
+        await scene.console.shows("Engine  old figures, read at", "unknown until the server")
+        await scene.console.hides(*claims)
+        assert "waiting   1" in scene.console.text
+        assert "open after 12 failures" in scene.console.text
+        await scene.gate.open()
+        await scene.console.shows(*claims)
+        assert "old figures" not in scene.console.text
 
 
 async def test_the_doctor_looks_and_looks_again(open_console):

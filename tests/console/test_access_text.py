@@ -9,9 +9,18 @@ from hypothesis import strategies as st
 
 from hooktui.console.access.audit_text import checked_words, entry_lines, parse_filter
 from hooktui.console.access.token_text import read_token
-from hooktui.console.engine.text import engine_hooks, engine_lines, forecast, report_lines
+from hooktui.console.engine.text import (
+    EngineHook,
+    engine_columns,
+    engine_hooks,
+    engine_lines,
+    forecast,
+    report_lines,
+)
+from hooktui.console.glyphs import UNICODE
 from hooktui.console.shell.status import Trend
 from hooktui.console.widgets.styled import StyledLine
+from hooktui.console.widgets.table import pieces_of
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import Refused
 from hooktui.domain.roles import Role
@@ -147,6 +156,37 @@ def test_hooks_that_wait_and_hooks_that_are_left_alone_are_one_list():
     assert [(one.hook, one.waiting, one.failures) for one in found] == [
         (1, 9, 0), (2, 3, 12), (3, 0, 13),
     ]  # fmt: skip
+
+
+# Red when figures that were read before the server was lost are shown as what goes on now.
+def test_old_figures_claim_and_forecast_nothing():
+    fast, full = falling(100, 90, 80), falling(*(10 * GB - n * GB / 100 for n in range(30)))
+    now = text(engine_lines(status(), fast, full, AT_MS, " · "))
+    old = text(engine_lines(status(), fast, full, AT_MS, " · ", old=True))
+    for claim in ("going out", "empty in about", "reached in about"):
+        assert claim in now
+        assert claim not in old
+    assert "unknown until the server responds" in old
+    assert "waiting   100" in old
+    assert "10.7 GB of 21.5 GB free" in old
+
+
+# Red when a probe is announced although nothing is sent, or whether it is sent is not known.
+@pytest.mark.parametrize(
+    ("sends", "said"),
+    [
+        (True, f"{UNICODE.failing} open, next attempt now after 12 failures in a row"),
+        (False, f"{UNICODE.failing} open after 12 failures in a row"),
+    ],
+)
+def test_a_probe_is_announced_only_while_the_engine_sends(sends, said):
+    row = EngineHook(hook=2, name="b", probe_at=AT, failures=12)
+    (column,) = (
+        column
+        for column in engine_columns(UNICODE, lambda: AT_MS, lambda: sends)
+        if column.name == "breaker"
+    )
+    assert text([pieces_of(column.cell(row))]) == said
 
 
 def test_what_is_to_fix_comes_first():

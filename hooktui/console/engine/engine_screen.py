@@ -9,15 +9,17 @@ from textual.app import ComposeResult
 from textual.worker import Worker
 
 from hooktui.client import calls
+from hooktui.console.deliveries.text import moment
 from hooktui.console.engine.text import EngineHook, engine_columns, engine_hooks, engine_lines
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import Command, KeyOf, relabel
 from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import PageQuery
-from hooktui.console.widgets.styled import StyledLine
+from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import Need
@@ -52,14 +54,14 @@ class EngineScreen(ConsoleScreen):
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(open=self.open, activate=self.activate, diagnose=self.diagnose)
-        self._shown: ServerStatus | None = None
+        self._shown: tuple[ServerStatus | None, bool] = (None, False)
 
     def compose_body(self) -> ComposeResult:
         """The facts above, the hooks below."""
         shell = self.shell
         self._facts = Lines(id="facts")
         self._listing = WindowedList(
-            engine_columns(shell.glyphs, shell.clock),
+            engine_columns(shell.glyphs, shell.clock, lambda: not (self.old or self.paused)),
             self,
             lambda row: row.hook,
             empty=_empty(shell.key),
@@ -95,28 +97,38 @@ class EngineScreen(ConsoleScreen):
         return Page(data=rows, total=len(rows))
 
     def refresh_frame(self) -> None:
-        """Show a new status, too."""
+        """Show a new status, too, and that the one shown is old."""
         super().refresh_frame()
         shell, status = self.shell, self.shell.status.latest
-        if status is None or status is self._shown or not self.framed:
+        shown, old = self._shown
+        if status is None or (status is shown and self.old is old) or not self.framed:
             return
-        self._shown = status
+        self._shown = status, self.old
         backlog, disk = shell.status.backlog_trend, shell.status.disk_trend
         dot = f" {shell.glyphs.dot} "
-        self._facts.show(engine_lines(status, backlog, disk, shell.clock(), dot))
+        now_ms = shell.status.read_at_ms if self.old else shell.clock()
+        self._facts.show(engine_lines(status, backlog, disk, now_ms, dot, old=self.old))
+        self._listing.refresh_times()
         _: Worker[None] = self.run_worker(self._listing.reload, group="load", exclusive=True)
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Return whether deliveries go out."""
+        """Return whether deliveries go out, or from when the figures are."""
         status = self.shell.status.latest
         if status is None:
             return ((f" {self.HEADING}", "strong"),), top_screens(self.HEADING)
         said = "  delivery is paused" if status.paused else "  delivering"
-        return (
-            (f" {self.HEADING}", "strong"), (said, "warn" if status.paused else "plain"),
-        ), top_screens(self.HEADING)  # fmt: skip
+        if self.old:
+            read_at = moment(self.shell.status.read_at_ms, self.shell.clock())
+            said = f"  old figures, read at {read_at}"
+        style: StyleName = "warn" if self.old or status.paused else "plain"
+        return ((f" {self.HEADING}", "strong"), (said, style)), top_screens(self.HEADING)
 
     # -- commands
+
+    @property
+    def old(self) -> bool:
+        """Whether the server does not respond, so that what is shown is old."""
+        return self.shell.connection.state is not ConnectionState.CONNECTED
 
     @property
     def paused(self) -> bool:

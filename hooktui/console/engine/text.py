@@ -57,15 +57,18 @@ def engine_hooks(status: ServerStatus) -> list[EngineHook]:
     return hooks
 
 
-def engine_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[EngineHook], ...]:
-    """Return the columns of those hooks."""
+def engine_columns(
+    glyphs: Glyphs, clock: Callable[[], int], sends: Callable[[], bool]
+) -> tuple[Column[EngineHook], ...]:
+    """Return the columns of those hooks; ``sends``: whether the engine sends, as far as known."""
 
     def breaker(row: EngineHook) -> StyledLine:
         if row.probe_at is None:
             return (("closed", "quiet"),)
-        at_ms = from_rfc3339(row.probe_at)
-        when = "now" if at_ms <= clock() else f"at {moment(at_ms, clock())}"
-        said = f"{glyphs.failing} open, next try {when}"
+        said, at_ms = f"{glyphs.failing} open", from_rfc3339(row.probe_at)
+        if sends():
+            when = "now" if at_ms <= clock() else f"at {moment(at_ms, clock())}"
+            said += f", next attempt {when}"
         return ((said, "bad"), (f" after {counted(row.failures, 'failure')} in a row", "quiet"))
 
     return (
@@ -81,14 +84,14 @@ def engine_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Eng
 
 
 def engine_lines(
-    status: ServerStatus, backlog: Trend, free: Trend, now_ms: int, dot: str
+    status: ServerStatus, backlog: Trend, free: Trend, now_ms: int, dot: str, *, old: bool = False
 ) -> list[StyledLine]:
-    """Return the facts above the list, one line each."""
-    lines = [_delivery(status, now_ms, dot)]
+    """Return the facts above the list, one line each; old ones claim and forecast nothing."""
+    lines = [_delivery(status, now_ms, dot, old=old)]
     if status.rates is not None:
         lines.append(_rates(status.rates, dot))
-    lines.append(_waiting(status, backlog, now_ms, dot))
-    lines += _connections(status, now_ms, dot)
+    lines.append(_waiting(status, None if old else backlog, now_ms, dot))
+    lines += [] if old else _connections(status, now_ms, dot)
     for server in status.servers:
         since = moment(from_rfc3339(server.started_at), now_ms)
         words = f"{server.name}{dot}{server.version}{dot}process {server.pid}{dot}since {since}"
@@ -97,7 +100,7 @@ def engine_lines(
     if status.database is not None:
         lines.append(_database(status.database, dot))
     if status.disk is not None:
-        lines.append(_disk(status, free, dot))
+        lines.append(_disk(status, Trend() if old else free, dot))
     if status.keep is not None:
         periods = f"events {_days(status.keep.days)}, bodies {_days(status.keep.bodies_days)}"
         lines.append(_fact("kept", (periods, "plain")))
@@ -108,7 +111,9 @@ def _fact(label: str, *pieces: StyledText) -> StyledLine:
     return ((f" {label:<10}", "quiet"), *pieces)
 
 
-def _delivery(status: ServerStatus, now_ms: int, dot: str) -> StyledLine:
+def _delivery(status: ServerStatus, now_ms: int, dot: str, *, old: bool) -> StyledLine:
+    if old:
+        return _fact("delivery", ("unknown until the server responds", "warn"))
     if status.paused is None:
         return _fact("delivery", ("going out", "good"))
     at_ms = from_rfc3339(status.paused.at)
@@ -154,12 +159,13 @@ def _connections(status: ServerStatus, now_ms: int, dot: str) -> list[StyledLine
     return lines
 
 
-def _waiting(status: ServerStatus, trend: Trend, now_ms: int, dot: str) -> StyledLine:
+def _waiting(status: ServerStatus, trend: Trend | None, now_ms: int, dot: str) -> StyledLine:
     backlog = status.backlog
     pieces: list[StyledText] = [(f"{backlog.count:,}", "plain" if backlog.count else "quiet")]
     if backlog.oldest_due_at is not None:
         pieces.append((f"{dot}the oldest due {_since(backlog.oldest_due_at, now_ms)}", "plain"))
-    pieces.append((f"{dot}{forecast(status, trend)}", "plain"))
+    if trend is not None:
+        pieces.append((f"{dot}{forecast(status, trend)}", "plain"))
     if backlog.held:
         pieces.append((f"{dot}{backlog.held:,} held by disabled hooks", "warn"))
     return _fact("waiting", *pieces)

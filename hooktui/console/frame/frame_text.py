@@ -84,5 +84,8 @@ def _backlog(shell: Shell, dot: str) -> StyledLine:
     if backlog.held:
         right.append((f"{dot}{backlog.held:,} held", "warn"))
     # A token that is bound to one account gets no rates: they are those of all accounts.
-    right.append((" " if rates is None else f"{dot}{rates.delivered_per_s:.1f}/s ", "quiet"))
+    connected = shell.connection.state is ConnectionState.CONNECTED
+    right.append(
+        (" " if rates is None or not connected else f"{dot}{rates.delivered_per_s:.1f}/s ", "quiet")
+    )
     return right

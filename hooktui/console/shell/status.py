@@ -79,6 +79,7 @@ class StatusMonitor:
 
     Attributes:
         latest: the status that was read last; None until the server has responded.
+        read_at_ms: when it was read.
         backlog_trend: the number of waiting deliveries.
         disk_trend: the free space in bytes.
     """
@@ -95,6 +96,7 @@ class StatusMonitor:
         self._clock, self._on_read = clock, on_read
         self._due = self._reading = False
         self.latest: ServerStatus | None = None
+        self.read_at_ms = 0
         self.backlog_trend, self.disk_trend = Trend(), Trend()
 
     async def known(self) -> ServerStatus:
@@ -120,10 +122,10 @@ class StatusMonitor:
 
     def record(self, status: ServerStatus) -> None:
         """Keep a status as the latest."""
-        self.latest = status
-        self.backlog_trend.add(self._clock(), status.backlog.count)
+        self.latest, self.read_at_ms = status, self._clock()
+        self.backlog_trend.add(self.read_at_ms, status.backlog.count)
         if status.disk is not None:
-            self.disk_trend.add(self._clock(), status.disk.free)
+            self.disk_trend.add(self.read_at_ms, status.disk.free)
 
     def read_soon(self) -> None:
         """Read the status in a while; any number of calls until then make one read."""
