@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated
 
@@ -23,8 +24,9 @@ from hooktui.cli.listing import (
 from hooktui.cli.output import Output, Piece, Style, Styled, text_columns
 from hooktui.cli.time_format import ago, clock, took
 from hooktui.client import calls
+from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.text import counted
-from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail
+from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, next_at_ms
 from hooktui.domain.wire.undelivered import CancelledMany
 
 app = App(name="deliveries", help="List, show, resend and cancel deliveries.")
@@ -70,7 +72,6 @@ def list_deliveries(
 
 def row(delivery: Delivery) -> list[Piece]:
     """Return the cells of a delivery."""
-    due = delivery.next_attempt_at
     return [
         delivery.id,
         status(delivery.status, held=delivery.held),
@@ -80,7 +81,7 @@ def row(delivery: Delivery) -> list[Piece]:
         str(delivery.attempts),
         "" if delivery.last_status is None else str(delivery.last_status),
         ago(delivery.created_at),
-        "" if due is None or delivery.held else ago(due),
+        _next_try(delivery, ago),
         delivery.reason or "",
     ]
 
@@ -117,7 +118,7 @@ def _write(context: CommandContext, delivery: DeliveryDetail) -> None:
         ("created", _when(delivery.created_at)),
         ("reason", delivery.reason or ""),
         ("took", took(delivery.duration_ms)),
-        ("next try", _next_try(delivery)),
+        ("next try", "held until its hook is enabled" if delivery.held else _next_try(delivery)),
     ]
     for label, value in facts:
         if value:
@@ -135,10 +136,11 @@ def _when(time: str) -> str:
     return f"{clock(time)} ({ago(time)})"
 
 
-def _next_try(delivery: DeliveryDetail) -> str:
-    if delivery.held:
-        return "held until its hook is enabled"
-    return "" if delivery.next_attempt_at is None else _when(delivery.next_attempt_at)
+def _next_try(delivery: Delivery | DeliveryDetail, words: Callable[[str], str] = _when) -> str:
+    at_ms = next_at_ms(delivery, now_ms())
+    if at_ms is not None:
+        return words(to_rfc3339(at_ms))
+    return "paused" if delivery.paused and not delivery.held else ""
 
 
 def show_attempt(context: CommandContext, attempt: Attempt) -> None:

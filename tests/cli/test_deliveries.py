@@ -1,5 +1,8 @@
 """One delivery and one event, and what can be done to deliveries."""
 
+import pytest
+
+from hooktui.domain.clock import now_ms, to_rfc3339
 from tests.support.scripted_server import ATTEMPT, DELIVERY, answer, problem
 
 DETAIL = {
@@ -24,6 +27,28 @@ def test_a_delivery_is_shown_as_a_timeline(run, server):
         "POST https://x.test/in", "X-Hook-Event: job.failed", '      "id": 1,',
     ):  # fmt: skip
         assert part in out
+
+
+# Red when the next attempt is in the past, or before it can be sent.
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"probe_at": 450_000}, "(in 7 min)"),
+        ({}, "(now)"),
+        ({"paused": True}, "next try paused"),
+        ({"held": True, "paused": True}, "next try held until its hook is enabled"),
+    ],
+)
+def test_the_next_attempt_of_a_delivery_is_the_earliest_that_can_be(run, server, fields, words):
+    if "probe_at" in fields:
+        fields = {"probe_at": to_rfc3339(now_ms() + fields["probe_at"])}
+    server.will(answer({**DETAIL, **fields}))
+    line = next(
+        line
+        for line in run("deliveries", "show", DELIVERY["id"]).out.splitlines()
+        if line.startswith("  next try")
+    )
+    assert line.endswith(words)
 
 
 def test_a_delivery_as_json_is_one_object(run, server):

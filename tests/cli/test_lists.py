@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from hooktui.domain.clock import now_ms, to_rfc3339
 from tests.support.scripted_server import DELIVERY, HOOK, answer, page
 
 
@@ -125,6 +126,19 @@ def test_deliveries_show_what_comes_next(run, server):
     first, second = run("deliveries", "list").out.splitlines()[1:]
     assert first.split()[:6] == ["dlv_01JDG3R8Z4000", "pending", "12", "job.failed", "event", "1"]
     assert second.split()[1] == "held"
+
+
+# Red when a delivery is due in the past, although its hook's open breaker or a pause holds it up.
+def test_deliveries_are_not_due_before_they_can_be_sent(run, server):
+    due, probe = to_rfc3339(now_ms() - 900_000), to_rfc3339(now_ms() + 450_000)
+    waits = ({}, {"probe_at": probe}, {"paused": True}, {"held": True, "probe_at": probe},
+             {"status": "delivered"})  # fmt: skip
+    server.will(page(*({**DELIVERY, "created_at": due, "next_attempt_at": due} | w for w in waits)))
+    shown = [
+        line.partition("15 min ago")[2].strip()
+        for line in run("deliveries", "list").out.splitlines()
+    ]
+    assert shown[1:] == ["now", "in 7 min", "paused", "", ""]
 
 
 def test_event_types_are_one_flat_list(run, server):

@@ -322,7 +322,7 @@ ASKING: tuple[Asking, ...] = (
     *_listed(AlertsScreen, "GET /v1/alerts", "order"),
     Asking(ResolvedAlertsScreen, "open", "GET /v1/replays/rpl_[^/]+", ("finished, by",)),
     *_listed(ResolvedAlertsScreen, "GET /v1/alerts", "order"),
-    Asking(DeliveryScreen, "resend", "POST /v1/deliveries/{waiting}/resend", ("is due now",),
+    Asking(DeliveryScreen, "resend", "POST /v1/deliveries/{waiting}/resend", ("attempt due now",),
            working="again", done=_tried_again),
     Asking(DeliveryScreen, "cancel", "POST /v1/deliveries/{waiting}/cancel",
            ("cancelled; r sends it",), working="cancelling dlv_", done=_cancelled),

@@ -8,6 +8,7 @@ from hooktui.client import calls
 from hooktui.client.calls import Call
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.wire.deliveries import Delivery
 from tests.console.client import Client, tried_once
@@ -281,3 +282,31 @@ async def test_an_open_delivery_follows_its_attempts_by_itself(
         receiver.status = 200
         await console.shows("✓ delivered", "✓ 200", "Response to attempt 2")
         await console.hides("next attempt")
+
+
+# Red when a delivery is due now although the open breaker of its hook, or a pause, holds it up, and
+# when a pause of somebody else does not show by itself.
+async def test_the_next_attempt_is_the_earliest_that_can_be_on_page_and_list(
+    open_console, client: Client, receiver: Receiver
+):
+    receiver.status = 500
+    hook = client.hook(receiver.url, retry_schedule_s=[1.0, 3600])
+    for _ in range(10):
+        client.emit()
+    wait_for(lambda: client.ask(calls.get_hook(hook.id)).stats.breaker == "open")
+    newest = client.deliveries(hook.id)[0]
+    wait_for(lambda: now_ms() > from_rfc3339(newest.next_attempt_at))
+    async with open_console(size=(120, 30)) as console:
+        await console.open_hook(hook.id)
+        await console.shows("next at ")
+        await console.hides("due now")
+        client.ask(calls.pause())
+        try:
+            await console.shows("paused      ", "delivery is paused")
+            await console.hides("next at ")
+            console.app.navigation.open_delivery(newest.id)
+            await console.shows("next attempt paused", "why then: all sending is paused since")
+        finally:
+            client.ask(calls.resume())
+        await console.shows("next attempt at ", ", in ", "it is probed at")
+        await console.hides("due now")

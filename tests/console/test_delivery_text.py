@@ -39,7 +39,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("fields", "words", "following"),
     [
-        ({}, "waiting", "next attempt is due now"),
+        ({}, "waiting", "next attempt due now"),
         (
             {"attempts": 2, "next_attempt_at": to_rfc3339(AT_MS + 300_000)},
             "retrying",
@@ -96,7 +96,7 @@ def test_the_time_line_ends_with_the_next_attempt_while_there_is_one() -> None:
     assert [s.number for s in steps_of(detail())] == [1, 2]
     assert steps_of(detail())[-1].attempt is None
     assert len(steps_of(detail(status="failed"))) == 1
-    assert steps_of(detail(held=True))[-1].at is None
+    assert steps_of(detail(status="sending"))[-1].attempt is None
 
 
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])

@@ -8,8 +8,17 @@ from typing import Any
 
 import pytest
 
-from hooktui.console.deliveries.text import to_come, to_come_pairs, wait_reason
+from hooktui.console.deliveries.columns import (
+    AttemptTimeline,
+    delivery_columns,
+    step_columns,
+    steps_of,
+)
+from hooktui.console.deliveries.text import next_step, to_come, to_come_pairs, wait_reason
+from hooktui.console.glyphs import UNICODE
+from hooktui.console.widgets.table import pieces_of
 from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.wire.deliveries import DeliveryDetail
 from hooktui.domain.wire.hooks import HookStats
 from hooktui.domain.wire.server import (
     Backlog,
@@ -19,7 +28,7 @@ from hooktui.domain.wire.server import (
     Rates,
     ServerStatus,
 )
-from tests.support.wire_objects import AT, AT_MS, KEY, attempt, detail, hook
+from tests.support.wire_objects import AT, AT_MS, KEY, attempt, delivery, detail, hook
 
 SCHEDULE_S = (5.0, 300.0, 1800.0)
 LATER = to_rfc3339(AT_MS + 60_000)
@@ -49,7 +58,11 @@ def test_the_rest_of_the_schedule_follows_the_next_attempt() -> None:
     attempts = (attempt(), attempt(number=2, outcome="interrupted", status_code=None))
     one = detail(attempts=attempts, next_attempt_at=LATER)
     at_ms = AT_MS + 60_000
-    assert to_come(one, SCHEDULE_S) == [(3, at_ms), (4, at_ms + 300_000), (5, at_ms + 2_100_000)]
+    assert to_come(one, SCHEDULE_S, AT_MS) == [
+        (3, at_ms),
+        (4, at_ms + 300_000),
+        (5, at_ms + 2_100_000),
+    ]
     assert to_come_pairs(one, SCHEDULE_S, AT_MS, KEY) == (
         ("attempt 3", "12:01:00"),
         ("attempt 4", "12:06:00, 5m later"),
@@ -58,9 +71,55 @@ def test_the_rest_of_the_schedule_follows_the_next_attempt() -> None:
     )
 
 
+PROBE_AT = to_rfc3339(AT_MS + 300_000)
+OVERDUE = to_rfc3339(AT_MS - 420_000)
+THEN = [column for column in delivery_columns(UNICODE, lambda: AT_MS) if column.name == "then"]
+
+
+def time_line(one: DeliveryDetail) -> str:
+    """Return the time of the next attempt in the time line of a delivery."""
+    steps = AttemptTimeline()
+    steps.delivery = one
+    at = next(c for c in step_columns(UNICODE, lambda: AT_MS, steps) if c.name == "at")
+    return "".join(text for text, _ in pieces_of(at.cell(steps_of(one)[-1])))
+
+
+# Red when a delivery is "due now", or its next attempt is in the past, although the open breaker of
+# its hook, a pause or the end of its hook keeps it from being sent.
+@pytest.mark.parametrize(
+    ("fields", "then", "step", "last"),
+    [
+        ({"next_attempt_at": OVERDUE}, "due now", "next attempt due now", "12:35:00"),
+        ({"next_attempt_at": OVERDUE, "probe_at": PROBE_AT}, "next at 12:05:00",
+         "next attempt at 12:05:00, in 5m", "12:40:00"),
+        ({"next_attempt_at": LATER, "probe_at": PROBE_AT}, "next at 12:05:00",
+         "next attempt at 12:05:00, in 5m", "12:40:00"),
+        ({"next_attempt_at": PROBE_AT, "probe_at": LATER}, "next at 12:05:00",
+         "next attempt at 12:05:00, in 5m", "12:40:00"),
+        ({"next_attempt_at": OVERDUE, "probe_at": AT}, "due now", "next attempt due now",
+         "12:35:00"),
+        # The clock was set back: the engine sends the probe at once.
+        ({"probe_at": to_rfc3339(AT_MS + 86_400_000)}, "due now", "next attempt due now",
+         "12:35:00"),
+        ({"next_attempt_at": OVERDUE, "paused": True}, "paused", "next attempt paused", ""),
+        ({"probe_at": PROBE_AT, "paused": True}, "paused", "next attempt paused", ""),
+        ({"held": True, "paused": True, "probe_at": PROBE_AT}, "", "until its hook is active", ""),
+    ],
+)  # fmt: skip
+def test_the_next_attempt_is_the_earliest_that_can_be(
+    fields: dict[str, Any], then: str, step: str, last: str
+) -> None:
+    one = detail(**fields)
+    assert [pieces_of(c.cell(delivery(**fields)))[0][0] for c in THEN] == [then]
+    assert step in next_step(one, AT_MS, KEY)
+    assert time_line(one) == (then.removeprefix("next at ") or "…")
+    pairs = to_come_pairs(one, SCHEDULE_S, AT_MS, KEY)
+    assert [text.partition(",")[0] for _, text in pairs[-2:-1]] == ([last] if last else [])
+
+
 @pytest.mark.parametrize("fields", [{"held": True}, {"status": "delivered"}, {"status": "sending"}])
 def test_nothing_is_planned_for_what_does_not_wait_for_a_time(fields: dict[str, Any]) -> None:
-    assert to_come(detail(**fields), SCHEDULE_S) == []
+    assert to_come(detail(**fields), SCHEDULE_S, AT_MS) == []
     assert to_come_pairs(detail(**fields), SCHEDULE_S, AT_MS, KEY) == ()
 
 

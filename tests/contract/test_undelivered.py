@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import insert, select, update
 
+from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.errors import Conflict, NotFound
 from hooktui.domain.filters.parser import parse
@@ -34,6 +35,7 @@ from tests.support.stores import (
 )
 
 FIRST = PageRequest()
+NEWEST = PageRequest(order="desc")
 
 
 async def listed(
@@ -243,21 +245,45 @@ async def test_the_alert_of_a_group_is_its_state(opened: Opened) -> None:
     assert (await the_group(opened)).alert is None
 
 
+async def open_breaker(opened: Opened, hook: Hook) -> str:
+    """Open the breaker of a hook; return when it is probed."""
+    until_ms = opened.clock.ms + 60_000
+    state = update(HOOK_STATE).where(HOOK_STATE.c.hook_id == hook.id)
+    opening = state.values(breaker="open", breaker_until=until_ms)
+    await opened.store.write(lambda tx: tx.conn.execute(opening) and None)
+    return to_rfc3339(until_ms)
+
+
+async def held_up(opened: Opened) -> list[tuple[str, str | None, bool]]:
+    """What holds up the deliveries, the newest first."""
+    found = await opened.store.read(queries.list_deliveries, DEFAULT, NEWEST)
+    return [(one.status, one.probe_at, one.paused) for one in found.data]
+
+
 async def test_groups_wait_for_a_breaker_or_the_end_of_a_pause(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await fail(opened, hook)
     await opened.store.write(changes.pause, ADA)
     assert (await the_group(opened)).waits_for == "paused"
-    until_ms = opened.clock.ms + 60_000
-
-    def open_breaker(tx) -> None:
-        state = update(HOOK_STATE).where(HOOK_STATE.c.hook_id == hook.id)
-        tx.conn.execute(state.values(breaker="open", breaker_until=until_ms))
-
-    await opened.store.write(open_breaker)
+    await open_breaker(opened, hook)
     assert (await the_group(opened)).waits_for == "breaker"
     await set_active(opened, hook, False)
     assert (await the_group(opened)).waits_for == "disabled"
+
+
+# Red when a list does not say what holds a delivery up, or says it of one that has ended.
+async def test_deliveries_say_that_a_breaker_or_a_pause_holds_them_up(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await fail(opened, hook)
+    await emit(opened.store)
+    failed = ("failed", None, False)
+    assert await held_up(opened) == [("pending", None, False), failed]
+    await opened.store.write(changes.pause, ADA)
+    assert await held_up(opened) == [("pending", None, True), failed]
+    probe_at = await open_breaker(opened, hook)
+    assert await held_up(opened) == [("pending", probe_at, True), failed]
+    await opened.store.write(changes.resume, ADA)
+    assert await held_up(opened) == [("pending", probe_at, False), failed]
 
 
 async def test_a_page_says_what_is_not_counted_yet(opened: Opened) -> None:

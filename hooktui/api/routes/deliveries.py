@@ -80,6 +80,8 @@ async def detail_of(service: Service, record: DeliveryRecord) -> DeliveryDetail:
         last_status=delivery.last_status,
         cause=delivery.cause,
         replay=delivery.replay,
+        probe_at=delivery.probe_at,
+        paused=delivery.paused,
     )
 
 

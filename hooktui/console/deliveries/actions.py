@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from typing import Final
 
 from hooktui.console.deliveries.matching import AllMatching, Matching
+from hooktui.console.deliveries.text import next_step
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
@@ -107,7 +108,8 @@ class DeliveryActions(ScreenPart):
             lambda delivery: f"sending {delivery.id} again",
         )
         sent = [delivery for _, delivery in outcome.done]
-        words = outcome.message(_resent_words(selected, sent), lambda delivery: delivery.id)
+        words = _resent_words(selected, sent, self._screen.shell)
+        words = outcome.message(words, lambda delivery: delivery.id)
         self._screen.notice(words, outcome.severity)
         self._on_settled([delivery for delivery, _ in outcome.done])
         if sent:
@@ -205,11 +207,13 @@ class DeliveryActions(ScreenPart):
         return False
 
 
-def _resent_words(selected: Sequence[Delivery | DeliveryDetail], sent: Sequence[Delivery]) -> str:
+def _resent_words(
+    selected: Sequence[Delivery | DeliveryDetail], sent: Sequence[Delivery], shell: Shell
+) -> str:
     if len(sent) != 1:
         return f"{counted(len(sent), 'delivery')} sent again"
     if sent[0].id == selected[0].id:
-        return f"{sent[0].id} is due now"
+        return f"{sent[0].id}: {next_step(sent[0], shell.clock(), shell.key)}"
     return f"sent again as {sent[0].id}"
 
 

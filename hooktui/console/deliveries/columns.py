@@ -11,6 +11,7 @@ from hooktui.console.deliveries.text import (
     STATUS_TONES,
     answer_words,
     moment,
+    next_words,
     status_word,
 )
 from hooktui.console.formatting import took
@@ -69,17 +70,10 @@ def delivery_columns(
         return ((moment(from_rfc3339(delivery.created_at), clock()), "plain"),)
 
     def then(delivery: Delivery) -> StyledLine:
-        if (
-            delivery.status == DeliveryStatus.PENDING
-            and not delivery.held
-            and delivery.next_attempt_at
-        ):
-            next_ms = from_rfc3339(delivery.next_attempt_at)
-            left_s = (next_ms - clock()) / 1000
-            if left_s < 1:
-                return (("due now", "plain"),)
-            return ((f"next at {moment(next_ms, clock())}", "plain"),)
-        return ((delivery.reason or "", "quiet"),)
+        words = next_words(delivery, clock())
+        if not words:
+            return ((delivery.reason or "", "quiet"),)
+        return ((f"next {words}" if words.startswith("at ") else words, "plain"),)
 
     def span(delivery: Delivery) -> StyledLine:
         duration_ms = delivery.duration_ms
@@ -119,17 +113,13 @@ class Step:
 
     number: int
     attempt: Attempt | None = None
-    at: str | None = None
 
 
 def steps_of(delivery: DeliveryDetail) -> list[Step]:
     """Return the attempts in their order, then the next one where there will be one."""
-    steps = [Step(a.number, a, a.started_at) for a in delivery.attempts]
-    following = steps[-1].number + 1 if steps else 1
-    if delivery.status == DeliveryStatus.PENDING:
-        steps.append(Step(following, None, None if delivery.held else delivery.next_attempt_at))
-    elif delivery.status == DeliveryStatus.SENDING:
-        steps.append(Step(following))
+    steps = [Step(attempt.number, attempt) for attempt in delivery.attempts]
+    if delivery.status in (DeliveryStatus.PENDING, DeliveryStatus.SENDING):
+        steps.append(Step(steps[-1].number + 1 if steps else 1))
     return steps
 
 
@@ -176,10 +166,10 @@ def step_columns(
     """Return the columns of the time line."""
 
     def at(step: Step) -> StyledLine:
-        if step.at is None:
-            return (("…", "quiet"),)
-        words = moment(from_rfc3339(step.at), clock())
-        return ((words, "plain" if step.attempt is not None else "warn"),)
+        if step.attempt is not None:
+            return ((moment(from_rfc3339(step.attempt.started_at), clock()), "plain"),)
+        words = "" if steps.delivery is None else next_words(steps.delivery, clock())
+        return ((words.removeprefix("at ") or "…", "warn"),)
 
     def result(step: Step) -> StyledLine:
         attempt = step.attempt

@@ -202,8 +202,10 @@ class DeliveryScreen(ConsoleScreen):
 
     async def changed(self, changes: FeedChanges) -> None:
         """Show what happened to this delivery, and what its hook's state means for it."""
-        delivery = self.delivery
-        ours = delivery is not None and delivery.hook in changes.hooks
+        delivery, hooks = self.delivery, changes.hooks
+        if delivery is not None and delivery.probe_at is not None:
+            hooks = hooks | changes.busy_hooks  # a failed probe moves the next one
+        ours = delivery is not None and delivery.hook in hooks
         if changes.everything or ours or self.delivery_id in changes.deliveries:
             await self._read()
 
@@ -237,6 +239,7 @@ class DeliveryScreen(ConsoleScreen):
             )
         )
         self.query_one("#head", Lines).show(lines)
+        self.timeline.refresh_times()
 
     def _draw_document(self) -> None:
         if self.delivery is None or not self.query("#attempts, #document"):

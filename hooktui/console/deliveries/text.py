@@ -16,7 +16,7 @@ from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.deliveries import RETRY_AFTER_STATUSES, DeliveryStatus, ErrorClass, Outcome
 from hooktui.domain.schedule import JITTER
 from hooktui.domain.text import counted
-from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases
+from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases, next_at_ms
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.server import ServerStatus
 
@@ -88,6 +88,18 @@ def status_word(delivery: Delivery | DeliveryDetail) -> str:
     return delivery.status
 
 
+def next_words(delivery: Delivery | DeliveryDetail, now_ms: int, *, with_wait: bool = False) -> str:
+    """Return when the next attempt is: ``at 14:03:07``, ``due now``, ``paused``; empty: none."""
+    at_ms = next_at_ms(delivery, now_ms)
+    if at_ms is None:
+        return "paused" if delivery.paused and not delivery.held else ""
+    left_s = (at_ms - now_ms) / 1000
+    if left_s < 1:
+        return "due now"
+    wait = f", in {format_duration(left_s)}" if with_wait else ""
+    return f"at {moment(at_ms, now_ms)}{wait}"
+
+
 def next_step(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> str:
     """Return what happens to a delivery next, or how it ended."""
     reason = f": {delivery.reason}" if delivery.reason else ""
@@ -96,7 +108,7 @@ def next_step(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> s
             sends = f"{key('resend')} sends it then at once"
             return f"waits until its hook is active again; {sends}"
         case DeliveryStatus.PENDING:
-            return f"next attempt {_due(delivery.next_attempt_at, now_ms)}{reason}"
+            return f"next attempt {next_words(delivery, now_ms, with_wait=True)}{reason}"
         case DeliveryStatus.SENDING:
             return "an attempt is in progress"
         case DeliveryStatus.DELIVERED:
@@ -127,16 +139,6 @@ def place_among(delivery: str, family: Sequence[Delivery]) -> str:
         after = family[place + 1]
         others.append(f"sent again as {after.id}, {status_word(after)}")
     return f" ({'; '.join(others)})"
-
-
-def _due(at: str | None, now_ms: int) -> str:
-    if at is None:
-        return "as soon as there is a free place"
-    at_ms = from_rfc3339(at)
-    left_s = (at_ms - now_ms) / 1000
-    if left_s < 1:
-        return "is due now"
-    return f"at {moment(at_ms, now_ms)}, in {format_duration(left_s)}"
 
 
 def _ended(delivery: Delivery | DeliveryDetail, now_ms: int) -> str:
@@ -182,16 +184,14 @@ def tries_of(delivery: DeliveryDetail) -> int:
     return sum(attempt.outcome != Outcome.INTERRUPTED for attempt in delivery.attempts)
 
 
-def to_come(delivery: DeliveryDetail, schedule_s: Sequence[float]) -> list[tuple[int, int]]:
+def to_come(
+    delivery: DeliveryDetail, schedule_s: Sequence[float], now_ms: int
+) -> list[tuple[int, int]]:
     """Return number and time (ms, without jitter) of each attempt to come if all of them fail."""
-    if (
-        delivery.status != DeliveryStatus.PENDING
-        or delivery.held
-        or delivery.next_attempt_at is None
-    ):
+    at_ms = next_at_ms(delivery, now_ms)
+    if at_ms is None:
         return []
     number = delivery.attempts[-1].number + 1 if delivery.attempts else 1
-    at_ms = from_rfc3339(delivery.next_attempt_at)
     coming = [(number, at_ms)]
     for wait_s in schedule_s[tries_of(delivery) :]:
         at_ms += round(wait_s * 1000)
@@ -203,7 +203,7 @@ def to_come_pairs(
     delivery: DeliveryDetail, schedule_s: Sequence[float], now_ms: int, key: KeyOf
 ) -> tuple[tuple[str, str], ...]:
     """Return each attempt to come and its clock time, then what follows the last."""
-    coming = to_come(delivery, schedule_s)
+    coming = to_come(delivery, schedule_s, now_ms)
     pairs = []
     before_ms: int | None = None
     for number, at_ms in coming:

@@ -163,6 +163,8 @@ def changes_of(lines: Iterable[FeedLine]) -> FeedChanges:
             changes.replays.add(str(fields.get("id")))
         elif line.kind == "alert":
             changes.alerts = True
+        elif line.kind == "engine":  # a pause or a resume: all that is pending waits otherwise
+            changes.everything = True
         elif line.kind in ("attempt", "delivery"):
             changes.busy_hooks.add(_number(fields.get("hook")))
             name = fields.get("delivery" if line.kind == "attempt" else "id")

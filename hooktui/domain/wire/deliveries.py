@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.deliveries import DeliveryStatus
+from hooktui.domain.hook_failures import probe_at_ms
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
@@ -11,7 +15,8 @@ class Delivery:
 
     ``attempts`` is the number of attempts so far; ``last_status`` is the HTTP status of the last
     one, else its error class; ``cause`` is set while the event is undelivered; ``replay`` created
-    the delivery or tried it again.
+    the delivery or tried it again. A pending one is due at ``next_attempt_at``, and waits until
+    ``probe_at`` if its hook has an open breaker, or for the resume if all sending is ``paused``.
     """
 
     id: str
@@ -31,6 +36,8 @@ class Delivery:
     last_status: int | str | None = None
     cause: str | None = None
     replay: str | None = None
+    probe_at: str | None = None
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +116,21 @@ class DeliveryDetail:
     last_status: int | str | None = None
     cause: str | None = None
     replay: str | None = None
+    probe_at: str | None = None
+    paused: bool = False
+
+
+def next_at_ms(delivery: Delivery | DeliveryDetail, now_ms: int) -> int | None:
+    """Return the earliest time of the next attempt, never in the past.
+
+    None: it is not pending, its hook is disabled, or all sending is paused.
+    """
+    if delivery.status != DeliveryStatus.PENDING or delivery.held or delivery.paused:
+        return None
+    due_ms = from_rfc3339(delivery.next_attempt_at) if delivery.next_attempt_at else now_ms
+    if delivery.probe_at is not None:
+        due_ms = max(due_ms, probe_at_ms(from_rfc3339(delivery.probe_at), now_ms))
+    return max(due_ms, now_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

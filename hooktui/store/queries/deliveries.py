@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     literal,
     literal_column,
     select,
@@ -34,7 +35,7 @@ from hooktui.store.queries import filter_sql
 from hooktui.store.queries.delivery_indexes import DeliveryQuery, walk_of
 from hooktui.store.queries.pace import Pace
 from hooktui.store.queries.pages import PagedQuery, PageRequest, RowCheck, page_of
-from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, HOOK_STATE, Big, in_account
+from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, HOOK_STATE, PAUSE, Big, in_account
 
 
 class _Row(NamedTuple):
@@ -59,6 +60,8 @@ class _Row(NamedTuple):
     replay_id: int | None
     hook_active: bool
     hook_deleted_at: int | None
+    breaker_until: int | None
+    paused_at: int | None
     event_body: bytes | None = None
     hook_name: str | None = None
     hook_url: str | None = None
@@ -263,6 +266,8 @@ def _delivery(row: _Row) -> Delivery:
         last_status=_last_status(row),
         cause=row.cause,
         replay=None if row.replay_id is None else encode("rpl", row.replay_id),
+        probe_at=optional_rfc3339(row.breaker_until),
+        paused=row.paused_at is not None,
     )
 
 
@@ -273,7 +278,13 @@ def _last_status(row: _Row) -> int | str | None:
 
 def _deliveries() -> Select[Any]:
     hook = (HOOK.c.active.label("hook_active"), HOOK.c.deleted_at.label("hook_deleted_at"))
-    return select(*_COLUMNS, *hook).join(HOOK, HOOK.c.id == DELIVERY.c.hook_id)
+    until = select(HOOK_STATE.c.breaker_until).where(HOOK_STATE.c.hook_id == DELIVERY.c.hook_id)
+    pending = filter_sql.has_any_status(DeliveryStatus.PENDING)
+    waits = [
+        case((pending, query.scalar_subquery()), else_=None)
+        for query in (until, select(PAUSE.c.at_ms).limit(1))
+    ]
+    return select(*_COLUMNS, *hook, *waits).join(HOOK, HOOK.c.id == DELIVERY.c.hook_id)
 
 
 def _conditions(query: DeliveryQuery) -> list[ColumnElement[bool]]:
