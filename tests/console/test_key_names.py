@@ -153,5 +153,5 @@ async def _an_inactive_hook_with_things_held(console: Console, client: Client, h
     client.emit()
     wait_for(lambda: client.deliveries(hook))
     await _look(console, "not active")
-    app.screen.tabs.next()
+    app.screen.tabs.handlers["next"]()
     await _look(console, "longer")

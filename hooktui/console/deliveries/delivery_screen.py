@@ -20,13 +20,7 @@ from hooktui.console.deliveries.document import (
     as_json,
     sections_of,
 )
-from hooktui.console.deliveries.text import (
-    STATUS_TONES,
-    moment,
-    next_step,
-    place_among,
-    wait_reason,
-)
+from hooktui.console.deliveries.text import moment, next_step, place_among, wait_reason
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import end_reason, top_screens
@@ -38,7 +32,7 @@ from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines, Offer
 from hooktui.console.widgets.document_lines import FORM_WORDS
 from hooktui.console.widgets.document_view import JsonView
-from hooktui.console.widgets.styled import StyledLine
+from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
@@ -71,8 +65,8 @@ class DeliveryScreen(ConsoleScreen):
         super().__init__()
         self.handlers.update(
             open=self.open,
-            previous=self.previous,
-            next=self.next,
+            previous=lambda: self.timeline.action_move("up"),
+            next=lambda: self.timeline.action_move("down"),
             mark=self.mark,
             compare=self.compare,
             wrap=self.wrap,
@@ -216,28 +210,17 @@ class DeliveryScreen(ConsoleScreen):
         now_ms = self.shell.clock()
         dot = f" {self.shell.glyphs.dot} "
         came = moment(from_rfc3339(delivery.created_at), now_ms)
-        failed = delivery.status == DeliveryStatus.FAILED
+        step = next_step(delivery, now_ms, self.shell.key)
+        tone: StyleName = "bad" if delivery.status == DeliveryStatus.FAILED else "plain"
         lines: list[StyledLine] = [
-            (
-                (" ", "plain"),
-                *state(delivery, self.shell.glyphs),
-                (dot, "quiet"),
-                (
-                    next_step(delivery, now_ms, self.shell.key),
-                    STATUS_TONES[DeliveryStatus.FAILED] if failed else "plain",
-                ),
-            )
+            ((" ", "plain"), *state(delivery, self.shell.glyphs), (dot, "quiet"), (step, tone))
         ]
         why = wait_reason(delivery, self._hook, self.shell.status.latest, now_ms)
         if why:
             lines.append(((f" why then: {why}", "plain"),))
-        lines.append(
-            (
-                (f" {delivery.event_type}", "plain"),
-                (f"{dot}event {delivery.event}{dot}came {came}{dot}by {delivery.trigger}", "quiet"),
-                (place_among(delivery.id, self._family), "quiet"),
-            )
-        )
+        about = f"{dot}event {delivery.event}{dot}came {came}{dot}by {delivery.trigger}"
+        about += place_among(delivery.id, self._family)
+        lines.append(((f" {delivery.event_type}", "plain"), (about, "quiet")))
         self.query_one("#head", Lines).show(lines)
         self.timeline.refresh_times()
 
@@ -314,14 +297,6 @@ class DeliveryScreen(ConsoleScreen):
             self.document.action_open()
         else:
             self.document.focus()
-
-    def previous(self) -> None:
-        """Show the attempt before."""
-        self.timeline.action_move("up")
-
-    def next(self) -> None:
-        """Show the attempt after."""
-        self.timeline.action_move("down")
 
     def mark(self) -> None:
         """Mark an attempt, to compare it."""

@@ -35,7 +35,8 @@ class ScreenTabs(ScreenPart):
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """Show the previous or the next tab."""
-        return {"previous": self.previous, "next": self.next}
+        here = self._here
+        return {"previous": lambda: self.show(here - 1), "next": lambda: self.show(here + 1)}
 
     def disabled_reason(self, name: str) -> str | None:
         """Return that there is no tab before the first one or after the last one."""
@@ -47,14 +48,6 @@ class ScreenTabs(ScreenPart):
         line = TabLine(names, self._screen.shell.key, self.show, id="tabs")
         line.choose(self._here)
         return line
-
-    def previous(self) -> None:
-        """Show the previous tab."""
-        self.show(self._here - 1)
-
-    def next(self) -> None:
-        """Show the next tab."""
-        self.show(self._here + 1)
 
     def show(self, number: int) -> None:
         """Show a tab by its number; below the first and above the last there is none."""

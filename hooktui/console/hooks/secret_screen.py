@@ -57,23 +57,24 @@ class SecretScreen(ConsoleScreen):
 
     def __init__(self, hook: Hook, fresh: str | None = None, warnings: Sequence[str] = ()) -> None:
         super().__init__()
+        self.hook = hook
+        self._snippets = snippets(hook.signature_hash)
+        self._languages = Choice([snippet.language for snippet in self._snippets], id="language")
         self.handlers.update(
             reveal=self.reveal,
             copy=self.copy,
             rotate=self.rotate,
-            previous=self.previous,
-            next=self.next,
+            previous=lambda: self._languages.action_step(-1),
+            next=lambda: self._languages.action_step(1),
             wrap=self.wrap,
         )
         self.reveal_timer = RevealTimer(self, lambda: self.lines)
         self.parts = (HookActions(self, lambda: [self.hook], BulkRunner(self)),)
         # A copy reads the secret, which is audited: not twice at once.
         self.subjects["copy"] = lambda: self.hook.id
-        self.hook = hook
         self._fresh = fresh
         self._is_new = fresh is not None
         self._warnings = tuple(warnings)
-        self._snippets = snippets(hook.signature_hash)
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the hook, and how long the secret stays visible."""
@@ -90,7 +91,6 @@ class SecretScreen(ConsoleScreen):
         yield Note(id="about")
         yield SecretLines(shell.clock, "*" if shell.options.ascii else "•", id="secrets")
         yield Note(id="how")
-        self._languages = Choice([snippet.language for snippet in self._snippets], id="language")
         yield self._languages
         yield JsonView(id="code")
 
@@ -238,14 +238,6 @@ class SecretScreen(ConsoleScreen):
         return f"a new secret is valid; the old one, too, until {until}"
 
     # -- the code
-
-    def previous(self) -> None:
-        """Show the code of the language before."""
-        self._languages.action_step(-1)
-
-    def next(self) -> None:
-        """Show the code of the language after."""
-        self._languages.action_step(1)
 
     def wrap(self) -> None:
         """Wrap long lines of the code, or cut them."""

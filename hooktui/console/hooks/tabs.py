@@ -71,8 +71,8 @@ class TabSet(ScreenPart):
     def handlers(self) -> Mapping[str, Handler]:
         """Go from tab to tab, change the time range of the plots, and copy."""
         return {
-            "previous": self.previous,
-            "next": self.next,
+            "previous": lambda: self.show(self._tab_line.chosen - 1),
+            "next": lambda: self.show(self._tab_line.chosen + 1),
             "larger": self.larger,
             "smaller": self.smaller,
             "copy": self.copy,
@@ -113,14 +113,6 @@ class TabSet(ScreenPart):
             yield self._history
 
     # -- which tab
-
-    def previous(self) -> None:
-        """Show the previous tab."""
-        self.show(self._tab_line.chosen - 1)
-
-    def next(self) -> None:
-        """Show the next tab."""
-        self.show(self._tab_line.chosen + 1)
 
     def show(self, number: int) -> None:
         """Show a tab by its number; below the first and above the last there is none."""
