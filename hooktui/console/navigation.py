@@ -53,11 +53,11 @@ class Navigation:
 
         self._app.push_screen(DeliveriesScreen(filter_text))
 
-    def open_events(self, filter_text: str) -> None:
-        """List the events that match a filter."""
+    def open_events(self, filter_text: str, note: str = "") -> None:
+        """List the events that match a filter; ``note`` says in the title which those are."""
         from hooktui.console.events.events_screen import EventsScreen
 
-        self._app.push_screen(EventsScreen(filter_text))
+        self._app.push_screen(EventsScreen(filter_text, note))
 
     def open_replay(self, replay: str) -> None:
         """Open a replay by its id."""

@@ -47,7 +47,31 @@ async def test_each_kind_of_group_opens_what_it_counts(client: Client, receiver:
         await on_group(scene, "skipped")
         await scene.console.press("enter")
         await scene.on(EventsScreen)
-        await scene.console.shows("filter: since:", "1 event")
+        await scene.console.shows("filter: event:", "1 event")
+
+
+# Red when the list of a skipped group has events that its hook does not ask for, or when its title
+# lets it pass for the group.
+async def test_a_skipped_group_opens_the_events_of_the_types_of_its_hook(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver, size=(80, 24)) as scene:
+        only = {"active": False, "events": ["job.failed", "cluster"]}
+        scene.ask(calls.edit_hook(scene.hook.id, only))
+        for number, event_type in enumerate(("job.failed", "job.completed", "cluster.error")):
+            scene.client.emit(event_type, b'{"id":%d}' % number)
+        scene.ask(calls.ping_hook(scene.hook.id))
+        scene.client.emit("job.failed", b'{"id":9}')
+        wait_for(lambda: [g.count for g in scene.groups() if g.cause == "skipped"] == [3])
+        await on_group(scene, "skipped")
+        await scene.console.press("enter")
+        screen = await scene.on(EventsScreen)
+        note = f"types of hook {scene.hook.id} (billing), first to last skip"
+        await scene.console.shows("3 events", note, "filter")
+        assert scene.console.text.count("job.failed") == 2
+        assert "job.completed" not in scene.console.text
+        screen.filter.apply("event:job")
+        await scene.console.hides(note)
 
 
 async def test_a_replay_of_a_group_is_planned_as_its_kind_needs(client: Client, receiver: Receiver):

@@ -19,9 +19,11 @@ from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
+from hooktui.domain.catalogue import group_of
 from hooktui.domain.clock import from_rfc3339, to_rfc3339
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.failure_causes import HELD, SKIPPED
+from hooktui.domain.filters.parser import MAX_LENGTH
 from hooktui.domain.roles import Need
 from hooktui.domain.text import counted
 from hooktui.domain.wire.pages import Page
@@ -138,18 +140,29 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
             return "these wait for their hook; enable it and they are sent"
         return None
 
-    def open(self) -> None:
+    def open(self) -> Coroutine[None, None, None] | None:
         """List the deliveries of the group; of skipped ones the events."""
         group = self.cursor_row
         if group is None:
-            return
+            return None
         if group.cause == SKIPPED:
-            after = to_rfc3339(from_rfc3339(group.newest_at) + 1)  # "until" ends before its time
-            self.shell.navigation.open_events(f"since:{group.oldest_at} until:{after}")
-        elif group.cause == HELD:
-            self.shell.navigation.open_deliveries(f"hook:{group.hook} status:held -cause:*")
-        else:
-            self.shell.navigation.open_deliveries(f"hook:{group.hook} cause:{group.cause}")
+            return self._open_skipped(group)
+        q = "status:held -cause:*" if group.cause == HELD else f"cause:{group.cause}"
+        self.shell.navigation.open_deliveries(f"hook:{group.hook} {q}")
+        return None
+
+    async def _open_skipped(self, group: UndeliveredGroup) -> None:
+        """List the events of the hook's types, for skips are no part of the filter language."""
+        hook = await self.call(calls.get_hook(group.hook))
+        if hook is None:
+            return
+        types = ",".join(hook.events)
+        if len(types) > MAX_LENGTH // 2:
+            types = ",".join(dict.fromkeys(map(group_of, hook.events)))
+        after = to_rfc3339(from_rfc3339(group.newest_at) + 1)  # "until" ends before its time
+        note = f"types of hook {hook.id} ({hook.name}), first to last skip"
+        q = f"event:{types} since:{group.oldest_at} until:{after}"
+        self.shell.navigation.open_events(q, note)
 
     def replay(self) -> None:
         """Plan a replay of the group."""

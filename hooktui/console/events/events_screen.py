@@ -51,6 +51,7 @@ class EventsScreen(ListScreen[Event]):
 
     Args:
         filter_text: the filter to begin with; empty: the one of the last time.
+        note: what the title says while that filter applies.
     """
 
     HEADING = "Events"
@@ -61,8 +62,9 @@ class EventsScreen(ListScreen[Event]):
     FIRST = ("oldest", "newest")
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "emit", "replay", "filter", "copy", "order")
 
-    def __init__(self, filter_text: str = "") -> None:
+    def __init__(self, filter_text: str = "", note: str = "") -> None:
         super().__init__(filter_text)
+        self._notes = {filter_text: note}
         self.handlers.update(open=self.open, emit=self.emit, replay=self.replay, copy=self.copy)
         self.filter = FilterPart(
             self,
@@ -101,9 +103,11 @@ class EventsScreen(ListScreen[Event]):
         await self.listing.reload()
 
     def more_heading(self) -> StyledLine:
-        """Return the filter."""
-        dot = self.shell.glyphs.dot
-        return ((f" {dot} filter: {self.filter.text}", "accent"),) if self.filter.text else ()
+        """Return what the filter selects, and the filter."""
+        dot, text = f" {self.shell.glyphs.dot} ", self.filter.text
+        note = self._notes.get(text, "")
+        noted: StyledLine = ((f"{dot}{note}", "plain"),) if note else ()
+        return (*noted, (f"{dot}filter: {text}", "accent")) if text else ()
 
     # -- the filter
 

@@ -35,7 +35,7 @@ class Navigator(Protocol):
     def open_deliveries(self, filter_text: str) -> None:
         """List the deliveries of all hooks that match a filter."""
 
-    def open_events(self, filter_text: str) -> None:
+    def open_events(self, filter_text: str, note: str = "") -> None:
         """List the events that match a filter."""
 
     def open_replay(self, replay: str) -> None:
