@@ -163,7 +163,7 @@ def test_old_figures_claim_and_forecast_nothing():
     fast, full = falling(100, 90, 80), falling(*(10 * GB - n * GB / 100 for n in range(30)))
     now = text(engine_lines(status(), fast, full, AT_MS, " · "))
     old = text(engine_lines(status(), fast, full, AT_MS, " · ", old=True))
-    for claim in ("going out", "empty in about", "reached in about"):
+    for claim in ("going out", "just now", "empty in about", "reached in about"):
         assert claim in now
         assert claim not in old
     assert "unknown until the server responds" in old

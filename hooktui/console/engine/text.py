@@ -162,7 +162,7 @@ def _connections(status: ServerStatus, now_ms: int, dot: str) -> list[StyledLine
 def _waiting(status: ServerStatus, trend: Trend | None, now_ms: int, dot: str) -> StyledLine:
     backlog = status.backlog
     pieces: list[StyledText] = [(f"{backlog.count:,}", "plain" if backlog.count else "quiet")]
-    if backlog.oldest_due_at is not None:
+    if backlog.oldest_due_at is not None and trend is not None:
         pieces.append((f"{dot}the oldest due {_since(backlog.oldest_due_at, now_ms)}", "plain"))
     if trend is not None:
         pieces.append((f"{dot}{forecast(status, trend)}", "plain"))
