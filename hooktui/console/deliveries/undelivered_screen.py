@@ -152,7 +152,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         return None
 
     async def _open_skipped(self, group: UndeliveredGroup) -> None:
-        """List the events of the hook's types, for skips are no part of the filter language."""
+        """List the events of the hook's types, because no filter selects skips."""
         hook = await self.call(calls.get_hook(group.hook))
         if hook is None:
             return
