@@ -109,8 +109,6 @@ class EventsScreen(ListScreen[Event]):
         noted: StyledLine = ((f"{dot}{note}", "plain"),) if note else ()
         return (*noted, (f"{dot}filter: {text}", "accent")) if text else ()
 
-    # -- the filter
-
     # -- commands
 
     def row_hint(self) -> str:
