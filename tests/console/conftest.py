@@ -140,7 +140,8 @@ class Console:
             return True
         if isinstance(screen.rows, ChosenRows):
             listing = screen.rows.listing
-            if listing.undrawn or listing.choice.awaited:
+            shown = all(node.display for node in listing.ancestors_with_self)  # not another tab
+            if shown and (listing.undrawn or listing.choice.awaited):
                 return False
         for name in screen.commands_here():
             if key in BY_NAME[name].keys.split(","):

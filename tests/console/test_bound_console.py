@@ -53,7 +53,7 @@ async def test_a_server_that_goes_leaves_what_is_shown_and_every_key_alive(tmp_p
                     "the server went away" in console.text or "no server responds" in console.text
                 )
             )
-            await console.shows("delivery  going out")
+            await console.shows("old figures, read at", "kept      events 30 days")
             await console.press("a", "y")
             await console.shows("no server responds")
             await console.press("6")

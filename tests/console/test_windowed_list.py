@@ -395,8 +395,9 @@ def test_the_words_of_a_breaker_are_whole_where_names_are_short():
     row = EngineHook(hook=3, name="Slack", waiting=4, probe_at="2026-11-25T00:03:15.000Z",
                      failures=12)  # fmt: skip
     needs: dict[str, int] = {}
-    needs_of(engine_columns(UNICODE, clock), [row], needs)
-    widths = {c.column.name: c.width for c in place(engine_columns(UNICODE, clock), 77, needs)}
+    columns = engine_columns(UNICODE, clock, lambda: True)
+    needs_of(columns, [row], needs)
+    widths = {cell.column.name: cell.width for cell in place(columns, 77, needs)}
     assert widths["breaker"] >= needs["breaker"] > 40
 
 

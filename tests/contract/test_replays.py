@@ -609,7 +609,7 @@ async def test_a_plan_continues_where_it_stopped(opened: Opened) -> None:
     selection = check_selection(ReplaySelection(hooks=(hook.id,)), opened.clock.ms)
     live = [opened.store.hooks()[HookId(hook.id)]]
     place = PlanPlace(0, 0, floor_at(opened.clock.ms + 1))
-    first = await opened.store.read(count_pairs, selection, live, place, -1.0)
+    first = await opened.store.read(count_pairs, selection, live, place, within_s=-1.0)
     assert first.next is not None
     assert read_place(write_place(first.next) or "") == first.next
     rest = await opened.store.read(count_pairs, selection, live, first.next)

@@ -214,7 +214,8 @@ PLURALS = {
     "account": "accounts", "alert": "alerts", "attempt": "attempts", "check": "checks",
     "delivery": "deliveries", "entry": "entries", "event": "events", "failure": "failures",
     "field": "fields", "group": "groups", "hook": "hooks", "line": "lines", "ping": "pings",
-    "replay": "replays", "token": "tokens", "type": "types", "waiting retry": "waiting retries",
+    "replay": "replays", "token": "tokens", "type": "types", "value": "values",
+    "waiting retry": "waiting retries",
 }  # fmt: skip
 
 
