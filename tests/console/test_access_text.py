@@ -175,7 +175,7 @@ def test_old_figures_claim_and_forecast_nothing():
 @pytest.mark.parametrize(
     ("sends", "said"),
     [
-        (True, f"{UNICODE.failing} open, next attempt now after 12 failures in a row"),
+        (True, f"{UNICODE.failing} open, probed now after 12 failures in a row"),
         (False, f"{UNICODE.failing} open after 12 failures in a row"),
     ],
 )

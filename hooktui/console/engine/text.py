@@ -68,7 +68,7 @@ def engine_columns(
         said, at_ms = f"{glyphs.failing} open", from_rfc3339(row.probe_at)
         if sends():
             when = "now" if at_ms <= clock() else f"at {moment(at_ms, clock())}"
-            said += f", next attempt {when}"
+            said += f", probed {when}"
         return ((said, "bad"), (f" after {counted(row.failures, 'failure')} in a row", "quiet"))
 
     return (
