@@ -133,11 +133,7 @@ def acknowledge(alert: str, /, *more: str, context: Context) -> int:
 
 @app.command
 def snooze(
-    alert: str,
-    /,
-    *more: str,
-    for_: Annotated[str, Parameter(name="--for")],
-    context: Context,
+    alert: str, /, *more: str, for_: Annotated[str, Parameter(name="--for")], context: Context
 ) -> int:
     """Snooze alerts; they open and are announced again after a time.
 

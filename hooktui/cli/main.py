@@ -42,11 +42,7 @@ COMMANDS = (
     ("hooks", "hooks:app", "List, show, create, edit and test hooks."),
     ("events", "events:app", "List and show events and event types."),
     ("deliveries", "deliveries:app", "List, show, resend and cancel deliveries."),
-    (
-        "undelivered",
-        "undelivered:app",
-        "List, acknowledge, snooze and give up undelivered events.",
-    ),
+    ("undelivered", "undelivered:app", "List, acknowledge, snooze and give up undelivered events."),
     ("replay", "replay:app", "Plan, run and control replays of past events."),
     ("alerts", "alerts:app", "List, show, acknowledge and snooze operator alerts."),
     ("log", "log:log", "Show delivery attempts; -f follows new ones."),

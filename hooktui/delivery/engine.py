@@ -229,8 +229,15 @@ class Engine:
         self._queues.keep_none(hook, self._clock())
         self._wake.set()
 
-    async def replay(self, step: ReplayStep, places: int) -> ReplayStepResult:
+    async def replay(self, step: ReplayStep, places: int, within_s: float) -> ReplayStepResult:
         """Store a step of a replay and start to send its deliveries, in places reserved for them.
+
+        They start one after another: live deliveries wait for one of them, not for all.
+
+        Args:
+            step: what to store.
+            places: reserved for its deliveries.
+            within_s: the time over which the starts are distributed.
 
         Raises:
             HooktuiError: nothing was stored, or the outcome is unknown.
@@ -248,8 +255,17 @@ class Engine:
             await self._unsent.release(result.claims)
         else:
             self.replayed.started(result.claims)
-            self._begin(result.claims)
+            await self._begin_apart(result.claims, within_s / count)
         return result
+
+    async def _begin_apart(self, claims: Sequence[ClaimedDelivery], gap_s: float) -> None:
+        rest = list(reversed(claims))
+        try:
+            while len(rest) > 1:
+                self._begin([rest.pop()])
+                await asyncio.sleep(gap_s)
+        finally:
+            self._begin(rest)
 
     async def ping(self, hook: HookId, body: bytes) -> DeliveryId:
         """Send a test delivery now, also to an inactive hook; return when its result is stored.

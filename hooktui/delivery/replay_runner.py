@@ -224,6 +224,7 @@ class _Run:
         """Run it until it ends, pauses, or another server has it."""
         try:
             while not self._stopped:
+                begun_s = monotonic()
                 try:
                     if self._used_up or not self.walks:
                         await self._end()
@@ -233,7 +234,7 @@ class _Run:
                     log_failure(_log, error, "a step of a replay")
                     await asyncio.sleep(_RETRY_S)
                     continue
-                await self._rest()
+                await self._rest(_TURN_S - (monotonic() - begun_s))
         finally:
             for hook in self.walks:
                 self._engine.keep_no_slot(hook)
@@ -255,12 +256,12 @@ class _Run:
         if await store.write(changes.finish_replay, store.token, replay, reason):
             failpoints.hit("after_replay_end_commit")
 
-    async def _rest(self) -> None:
+    async def _rest(self, least_s: float) -> None:
         """Wait for the next tokens, for a slot, or for anything else that it needs."""
         now_ms = self._store.clock()
         tokens_s = (self._bucket.next_at_ms(now_ms) - now_ms) / 1000
         if tokens_s or not self._needs_slot:
-            await asyncio.sleep(min(max(tokens_s, _TURN_S), _LONGEST_REST_S))
+            await asyncio.sleep(min(max(tokens_s, least_s), _LONGEST_REST_S))
             return
         await asyncio.sleep(_BETWEEN_RESULTS_S)
         with contextlib.suppress(TimeoutError):
@@ -312,7 +313,7 @@ class _Run:
 
     async def _send(self, planned: _PlannedStep) -> ReplayStepResult:
         planned.begun = True
-        return await self._engine.replay(planned.step, planned.places)
+        return await self._engine.replay(planned.step, planned.places, _TURN_S)
 
     def _is_full(self) -> bool:
         try:

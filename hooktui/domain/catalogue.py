@@ -84,11 +84,7 @@ ETL = Catalogue(
 OPERATOR = _group(
     OPERATOR_GROUP,
     "hooktui",
-    (
-        "hooktui.hook.failing",
-        "Hook Failing",
-        "Several attempts of a hook in a row failed.",
-    ),
+    ("hooktui.hook.failing", "Hook Failing", "Several attempts of a hook in a row failed."),
     ("hooktui.hook.recovered", "Hook Recovered", "A failing hook delivers again."),
     ("hooktui.hook.disabled", "Hook Disabled", "The server disabled a hook."),
     ("hooktui.hook.enabled", "Hook Enabled", "A hook that the server disabled is enabled again."),

@@ -17,7 +17,7 @@ from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import changes, queries
 from tests.delivery.receivers import Receivers, read_request
 from tests.delivery.running_engine import ACTOR, BUSY, OK, RunningEngine, url_of
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT_S, until
 
 DEAD, SLOTS = 6, 8
 
@@ -134,3 +134,29 @@ async def test_a_slot_is_not_kept_for_a_replay_that_waits_for_space_on_the_disk(
     await until(lambda: queue.kept == 0)
     held.set()
     await running.all_are("delivered", 3)
+
+
+# Red when a step starts all of its deliveries at once: live ones wait for all of them.
+async def test_deliveries_of_a_step_start_one_after_another_and_none_is_left_by_a_stop(
+    running: RunningEngine, receivers: Receivers, runner: ReplayRunner, monkeypatch
+):
+    hook = await hook_with_dead_letters(running, receivers, at_once, max_in_flight=4 * DEAD)
+    begun: list[int] = []
+    begin = running.engine._begin
+
+    def counted(claims) -> None:
+        begun.append(len(claims))
+        begin(claims)
+
+    monkeypatch.setattr(running.engine, "_begin", counted)
+    monkeypatch.setattr(replay_runner, "_TURN_S", LIMIT_S)  # the rest of the step waits for a stop
+    monkeypatch.setattr(replay_runner, "BURST_S", 10.0)
+    await replay(running, hook, rate=DEAD)
+    runner.start()
+    await until(lambda: begun)
+    assert begun == [1]
+    await runner.stop()
+    sent = sum(begun)
+    assert sent > 1
+    await running.all_are("delivered", sent)
+    assert await running.deliveries(status="sending") == []
