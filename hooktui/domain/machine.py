@@ -53,10 +53,7 @@ _WORDS: Final = {
         "has no file descriptor left for any process",
         "raise fs.file-max (sysctl), or stop the programs that hold so many files",
     ),
-    Condition.MEMORY: (
-        "has no memory left",
-        "give it more memory, or lower max_outbound",
-    ),
+    Condition.MEMORY: ("has no memory left", "give it more memory, or lower max_outbound"),
     Condition.BUFFERS: (
         "has no network buffers left",
         "raise net.core.wmem_max and net.ipv4.tcp_mem (sysctl), or lower max_outbound",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from itertools import repeat as repeated
+from time import monotonic
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
@@ -62,6 +63,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
+ACCEPTING_S = 0.1
 CAUSES_REST_S, CAUSES_RETRIED_S = 0.05, 30.0
 FOLLOW_UP_RETRIED_S = (1.0, 5.0, 60.0)
 
@@ -117,6 +119,7 @@ class BaseStore(ABC):
         self._changed = asyncio.Event()
         self._listeners: list[Listener] = []
         self._closed = False
+        self._accepted_s = -ACCEPTING_S
         self._tasks: set[asyncio.Task[None]] = set()
         self._expired = Counter[tuple[HookId, str]]()
 
@@ -137,6 +140,11 @@ class BaseStore(ABC):
         """Whether operations wait for a transaction."""
         return any(queue.busy for queue in self._queues)
 
+    @property
+    def is_accepting(self) -> bool:
+        """Whether an event came in within the last `ACCEPTING_S`."""
+        return monotonic() - self._accepted_s < ACCEPTING_S
+
     async def submit(self, operation: Operation[R]) -> R:
         """Run an operation of this package in the next transaction of results."""
         return await self._recording.submit(operation, bounded=False)
@@ -156,6 +164,7 @@ class BaseStore(ABC):
         self, events: Sequence[NewEvent], reserve: Reserve | None = None
     ) -> tuple[list[Acceptance], list[ClaimedDelivery]]:
         """Store events with their deliveries, all or nothing."""
+        self._accepted_s = monotonic()
         check_keys(events)
         self.check_room(sum([len(event.body) for event in events]))
 

@@ -313,8 +313,8 @@ class Store(Protocol):
         ...
 
     @property
-    def busy(self) -> bool:
-        """Whether operations wait for a transaction."""
+    def is_accepting(self) -> bool:
+        """Whether an event came in a moment ago."""
         ...
 
     @property

@@ -228,3 +228,14 @@ async def test_a_listener_that_fails_costs_no_event_and_stops_no_writer(opened: 
         for _ in range(3):
             (accepted,) = await emit(opened.store)
             assert accepted.deliveries == 1
+
+
+async def test_a_store_knows_whether_events_come_in(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not opened.store.is_accepting
+    await emit(opened.store)
+    monkeypatch.setattr("hooktui.store.base.ACCEPTING_S", LIMIT_S)
+    assert opened.store.is_accepting
+    monkeypatch.setattr("hooktui.store.base.ACCEPTING_S", 0.0)
+    assert not opened.store.is_accepting

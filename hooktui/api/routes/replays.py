@@ -158,7 +158,7 @@ async def _plan(
         found = await store.read(hooks_to_replay, owner, selection.mode)
         selection = with_hooks(selection, found)
     hooks = [_live_hook(service, owner, hook) for hook in selection.hooks or ()]
-    counted = await store.read(count_pairs, selection, hooks, place, lambda: store.busy)
+    counted = await store.read(count_pairs, selection, hooks, place, lambda: store.is_accepting)
     now_ms = store.clock()
     medians = await store.read(median_durations, [hook.id for hook in hooks], now_ms)
     planned, skipped = [], []

@@ -196,10 +196,7 @@ class DeliveryActions(ScreenPart):
         question = Question(
             f"Cancel {what}?",
             "Cancelled deliveries are not sent; each can be sent again later.",
-            [
-                DialogOption("n", "Back", "back"),
-                DialogOption("y", f"Cancel {what}", "cancel"),
-            ],
+            [DialogOption("n", "Back", "back"), DialogOption("y", f"Cancel {what}", "cancel")],
         )
         if await self._screen.app.push_screen_wait(question) == "cancel":
             return True

@@ -40,10 +40,7 @@ class ChangeFeedFollower:
     """
 
     def __init__(
-        self,
-        shell: Shell,
-        on_changes: Callable[[FeedChanges], None],
-        notifier: TerminalNotifier,
+        self, shell: Shell, on_changes: Callable[[FeedChanges], None], notifier: TerminalNotifier
     ) -> None:
         self._shell = shell
         self._notifier = notifier

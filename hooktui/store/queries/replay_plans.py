@@ -123,7 +123,7 @@ def count_pairs(
         selection: what is selected.
         hooks: the hooks of the selection, in order.
         start: where to continue.
-        busy: returns whether events wait to be stored; called from the thread of the query.
+        busy: returns whether events come in; called from the thread of the query.
         within_s: how long.
     """
     pace = Pace(conn, lambda: _REST_WHEN_BUSY if busy() else _REST)
