@@ -43,7 +43,9 @@ class AlertsScreen(ListScreen[Alert]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.handlers.update(open=self.open, copy=self.copy)
+        self.handlers.update(
+            open=lambda: open_subject(self.shell.navigation, self.cursor_row), copy=self.copy
+        )
         self.parts = (
             *self.parts,
             AlertActions(
@@ -93,13 +95,6 @@ class AlertsScreen(ListScreen[Alert]):
         if changes.alerts or changes.everything:
             await self.listing.reload()
 
-    # -- commands
-
-    def open(self) -> None:
-        """Open what the alert is about."""
-        if self.cursor_row is not None:
-            open_subject(self.shell.navigation, self.cursor_row)
-
 
 class ResolvedAlertsScreen(ListScreen[Alert]):
     """The alerts that ended."""
@@ -116,7 +111,9 @@ class ResolvedAlertsScreen(ListScreen[Alert]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.handlers.update(open=self.open, copy=self.copy)
+        self.handlers.update(
+            open=lambda: open_subject(self.shell.navigation, self.cursor_row), copy=self.copy
+        )
 
     def columns(self) -> Sequence[Column[Alert]]:
         """Return the columns."""
@@ -139,16 +136,11 @@ class ResolvedAlertsScreen(ListScreen[Alert]):
         if changes.alerts or changes.everything:
             await self.listing.reload()
 
-    # -- commands
 
-    def open(self) -> None:
-        """Open what the alert was about."""
-        if self.cursor_row is not None:
-            open_subject(self.shell.navigation, self.cursor_row)
-
-
-def open_subject(navigator: Navigator, alert: Alert) -> None:
+def open_subject(navigator: Navigator, alert: Alert | None) -> None:
     """Open what an alert is about: deliveries, a replay, a hook, or the engine."""
+    if alert is None:
+        return
     if alert.cause is not None and alert.hook is not None:
         navigator.open_deliveries(f"hook:{alert.hook} cause:{alert.cause}")
     elif alert.replay is not None:
