@@ -251,6 +251,8 @@ class BaseStore(ABC):
             try:
                 await self.write(change)
             except Exception as error:
+                if self._closed:  # the next start does it
+                    return
                 log_failure(_log, error, "the rest of a change")
                 await asyncio.sleep(wait_s)
             else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace as changed
+from functools import partial
 
 import pytest
 from sqlalchemy import select, update
@@ -14,6 +16,7 @@ from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.replays import Replay, ReplaySelection
 from hooktui.store import changes, queries
+from hooktui.store.changes.replays import cancel_waiting_of
 from hooktui.store.contract import ReplayStep, ReplayStepResult, StepOutcome, Store
 from hooktui.store.planning.retention import RetentionStore
 from hooktui.store.postgres import retention as postgres
@@ -33,7 +36,7 @@ from tests.support.stores import (
     make_hook,
     result_of,
 )
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT_S, until
 
 TOKEN_OF_OTHERS = 7
 
@@ -637,3 +640,15 @@ def retention_of(store: Store) -> RetentionStore:
     if isinstance(store, SqliteStore):
         return sqlite.Retention(store)
     return postgres.Retention(store)
+
+
+# Red when a part is tried again and again after the store was closed.
+async def test_a_closed_store_leaves_the_rest_of_a_change_alone(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    replay = await waiting_of_a_replay(opened, monkeypatch, 1)
+    store = opened.store
+    await store.close()
+    await asyncio.wait_for(store._follow_up(partial(cancel_waiting_of, replay=replay)), LIMIT_S)
+    assert "the rest of a change" not in caplog.text
+    await opened.again()
