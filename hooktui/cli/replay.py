@@ -17,8 +17,9 @@ from hooktui.cli.output import Output, Piece, Styled, text_columns
 from hooktui.cli.time_format import ago, clock
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
-from hooktui.domain import replays
+from hooktui.domain.replays import add_plans
 from hooktui.domain.text import counted
+from hooktui.domain.wire import replays
 from hooktui.domain.wire.replays import Replay, ReplayPlan, ReplaySelection
 
 app = App(name="replay", help="Plan, run and control replays of past events.")
@@ -107,7 +108,7 @@ def _plan(context: CommandContext, selection: ReplaySelection, rate: float | Non
         call = calls.plan_replay(
             context.account, total.selection, rate_per_s=rate, after=total.next
         )
-        total = replays.add_plans(total, context.client.call(call))
+        total = add_plans(total, context.client.call(call))
     context.out.progress("")
     return total
 

@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import (
-    format_duration,
     from_rfc3339,
     optional_rfc3339,
     parse_duration_s,
@@ -29,23 +28,14 @@ from hooktui.domain.filters.parser import (
 from hooktui.domain.filters.terms import AbsoluteTime, Value
 from hooktui.domain.ids import HookId, ceiling_at, floor_at
 from hooktui.domain.live_hook import LiveHook
-from hooktui.domain.text import counted
 from hooktui.domain.wire.replays import (
     PlannedHook,
     PlannedSkip,
     Replay,
-    ReplayHook,
     ReplayPlan,
     ReplaySelection,
 )
 
-WAITS_IN_WORDS: Final = {
-    "disabled": "its hook is disabled",
-    "breaker": "its breaker is open",
-    "paused": "delivery is paused",
-    "live_traffic": "live deliveries go first",
-    "disk": "the disk is nearly full",
-}
 MOST_UNFINISHED: Final = 20
 """Unfinished replays of an installation."""
 MOST_HOOKS: Final = 1_000
@@ -440,49 +430,6 @@ def add_counts(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str,
     for name, count in second.items():
         total[name] = total.get(name, 0) + count
     return total
-
-
-def waits_reason(reason: str | None) -> str:
-    """Return why a hook of a replay waits, in words; empty: it does not wait."""
-    return WAITS_IN_WORDS.get(reason or "", reason or "")
-
-
-def waits_words(replay: Replay) -> str:
-    """Return which hooks of a replay wait, and for what; empty: none does."""
-    waiting = [hook for hook in replay.hooks if hook.waits_for]
-    if len(waiting) > 1:
-        return f"{counted(len(waiting), 'hook')} wait"
-    return "".join(f"hook {hook.hook} waits: {waits_reason(hook.waits_for)}" for hook in waiting)
-
-
-def time_left(replay: Replay) -> str:
-    """Return how long a replay still takes, ``waits`` if no hook continues; empty: not known."""
-    if replay.state != ReplayState.RUNNING:
-        return ""
-    unfinished = [hook for hook in replay.hooks if hook.state == "walking"]
-    if unfinished and all(hook.waits_for for hook in unfinished):
-        return "waits"
-    estimate_s = replay.progress.estimate_s
-    return format_duration(estimate_s) if estimate_s else ""
-
-
-def hook_state(hook: ReplayHook) -> str:
-    """Return the state of a hook of a replay in words."""
-    return {"walking": "sending", "set_aside": "set aside"}.get(hook.state, hook.state)
-
-
-def retrying_words(count: int) -> str:
-    """Return how many planned deliveries are pending retries; empty: none."""
-    waits = "waits for a retry and is" if count == 1 else "wait for a retry and are"
-    return f"{count:,} of them {waits} tried now" if count else ""
-
-
-def estimate_words(plan: ReplayPlan) -> str:
-    """Return how long a plan takes; no time is claimed while a hook waits."""
-    rate = f"at {plan.rate_per_s:g} a second"
-    if any(hook.waits_for for hook in plan.hooks):
-        return f"{rate}; no estimate while a hook waits"
-    return f"about {format_duration(plan.estimate_s)} {rate}"
 
 
 def add_plans(first: ReplayPlan, second: ReplayPlan) -> ReplayPlan:

@@ -10,9 +10,9 @@ from hooktui.console.formatting import ago
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
-from hooktui.domain import replays
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.text import counted
+from hooktui.domain.wire import replays
 from hooktui.domain.wire.replays import PlannedSkip, Replay, ReplayHook, ReplayPlan, ReplaySelection
 
 RUNNING, PAUSED = "running", "paused"

@@ -1,10 +1,21 @@
-"""Replays: selection, plan and progress."""
+"""Replays: selection, plan and progress, and what people are told of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
+
+from hooktui.domain.clock import format_duration
+from hooktui.domain.text import counted
+
+WAITS_IN_WORDS: Final = {
+    "disabled": "its hook is disabled",
+    "breaker": "its breaker is open",
+    "paused": "delivery is paused",
+    "live_traffic": "live deliveries go first",
+    "disk": "the disk is nearly full",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,3 +152,46 @@ class Replay:
     ended_at: str | None
     progress: ReplayProgress
     hooks: tuple[ReplayHook, ...] = ()
+
+
+def waits_reason(reason: str | None) -> str:
+    """Return why a hook of a replay waits, in words; empty: it does not wait."""
+    return WAITS_IN_WORDS.get(reason or "", reason or "")
+
+
+def waits_words(replay: Replay) -> str:
+    """Return which hooks of a replay wait, and for what; empty: none does."""
+    waiting = [hook for hook in replay.hooks if hook.waits_for]
+    if len(waiting) > 1:
+        return f"{counted(len(waiting), 'hook')} wait"
+    return "".join(f"hook {hook.hook} waits: {waits_reason(hook.waits_for)}" for hook in waiting)
+
+
+def time_left(replay: Replay) -> str:
+    """Return how long a replay still takes, ``waits`` if no hook continues; empty: not known."""
+    if replay.state != "running":
+        return ""
+    unfinished = [hook for hook in replay.hooks if hook.state == "walking"]
+    if unfinished and all(hook.waits_for for hook in unfinished):
+        return "waits"
+    estimate_s = replay.progress.estimate_s
+    return format_duration(estimate_s) if estimate_s else ""
+
+
+def hook_state(hook: ReplayHook) -> str:
+    """Return the state of a hook of a replay in words."""
+    return {"walking": "sending", "set_aside": "set aside"}.get(hook.state, hook.state)
+
+
+def retrying_words(count: int) -> str:
+    """Return how many planned deliveries are pending retries; empty: none."""
+    waits = "waits for a retry and is" if count == 1 else "wait for a retry and are"
+    return f"{count:,} of them {waits} tried now" if count else ""
+
+
+def estimate_words(plan: ReplayPlan) -> str:
+    """Return how long a plan takes; no time is claimed while a hook waits."""
+    rate = f"at {plan.rate_per_s:g} a second"
+    if any(hook.waits_for for hook in plan.hooks):
+        return f"{rate}; no estimate while a hook waits"
+    return f"about {format_duration(plan.estimate_s)} {rate}"
