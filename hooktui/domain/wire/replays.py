@@ -1,4 +1,4 @@
-"""Replays: selection, plan and progress, and what people are told of them."""
+"""Replays: selection, plan and progress, and their words for people."""
 
 from __future__ import annotations
 
