@@ -8,6 +8,7 @@ import sys
 
 from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
+from hooktui.console.shell.terminal import release_signals
 from hooktui.domain.roles import Role
 from hooktui.domain.text import visible
 
@@ -29,6 +30,7 @@ def run(options: ConsoleOptions) -> int:
         return 2
     app.call_after_refresh(gc.enable)
     app.run(mouse=not app.options.no_mouse)
+    release_signals()
     gc.enable()
     # Once more where it can be read at leisure: a notice goes after a while.
     for problem in [*app.problems(), app.session.write()]:

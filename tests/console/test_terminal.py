@@ -263,3 +263,39 @@ def test_a_console_that_was_stopped_is_drawn_whole_again(served, size):
         for text in (b"Hooks", b"default", b"help"):
             terminal.read_until(text)
         terminal.read_until(b"\x1b[%d;1H" % size[1])
+
+
+# Red when the terminal driver starts a second time: two threads share the keys.
+def test_a_console_that_others_stop_and_continue_goes_on_as_it_was(served):
+    with console(served) as terminal:
+        terminal.read_until(b"default")
+        terminal.read_until(b"help")
+        terminal.read_until_quiet()
+        process = psutil.Process(terminal.process.pid)
+        threads = process.num_threads()
+        for _ in range(3):
+            terminal.process.send_signal(signal.SIGSTOP)
+            wait_for(lambda: process.status() == psutil.STATUS_STOPPED, what="it is stopped")
+            terminal.output = b""
+            terminal.process.send_signal(signal.SIGCONT)
+            for text in (b"Hooks", b"default", b"help"):
+                terminal.read_until(text)
+        assert b"\x1b[?1049h" not in terminal.output
+        assert process.num_threads() <= threads
+        terminal.type(b"q")
+        assert terminal.wait() == 0
+
+
+CONTINUED_AT_THE_END = (
+    "import os, signal; from hooktui.cli import main as entry; code = entry.main([]);"
+    "os.kill(os.getpid(), signal.SIGCONT); os._exit(code)"
+)
+
+
+# Red when the driver's handler outlives its event loop: a traceback, and exit code 1.
+def test_a_signal_after_the_console_has_ended_is_no_fault(served):
+    with console(served, prefix=(sys.executable, "-c", CONTINUED_AT_THE_END)) as terminal:
+        terminal.read_until(b"default")
+        terminal.type(b"q")
+        assert terminal.wait() == 0
+        assert b"Traceback" not in terminal.output

@@ -23,8 +23,10 @@ import traceback
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from rich.segment import Segment
@@ -70,12 +72,14 @@ class Terminal:
     def __init__(self, app: App[None]) -> None:
         self._app = app
         self._poll = select.poll()
+        self._loop = asyncio.get_running_loop()
+        self._resume = signal.getsignal(signal.SIGCONT)  # the handler of the terminal driver
 
     def watch(self) -> None:
         """Install the signal handlers and the check of the terminal."""
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._end, 128 + number)
+            self._loop.add_signal_handler(number, self._end, 128 + number)
+        signal.signal(signal.SIGCONT, self._continued)
         self._poll.register(sys.__stdin__.fileno() if sys.__stdin__ else 0, select.POLLHUP)
         self._app.set_interval(TERMINAL_CHECK_S, self._check)
 
@@ -85,6 +89,24 @@ class Terminal:
 
     def _end(self, return_code: int) -> None:
         self._app.exit(return_code=return_code)
+
+    def _continued(self, number: int, frame: FrameType | None) -> None:
+        """Resume the driver after ctrl+z; otherwise only draw everything again.
+
+        Others stop and continue a process, too, and a hangup sends SIGCONT after SIGHUP. The driver
+        would start a second time then, and two threads would share the keys.
+        """
+        if getattr(self._app._driver, "_must_signal_resume", False) and callable(self._resume):
+            self._resume(number, frame)
+        else:
+            self._loop.call_soon_threadsafe(partial(self._app.refresh, layout=True))
+
+
+def release_signals() -> None:
+    """Take the handlers of the terminal driver away: they need its event loop, which has ended."""
+    signal.signal(signal.SIGCONT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
 
 
 class RestrictedMode(App[None]):
