@@ -12,6 +12,12 @@ import pyte
 
 from tests.system.terminal.processes import start_in_terminal
 
+# A program asks whether the terminal draws whole updates at once (DEC mode 2026), and then marks
+# where an update begins and ends.
+ASKS_FOR_WHOLE_UPDATES = b"\x1b[?2026$p"
+DRAWS_WHOLE_UPDATES = b"\x1b[?2026;2$y"
+UPDATE_BEGINS, UPDATE_ENDS = b"\x1b[?2026h", b"\x1b[?2026l"
+
 
 @dataclass
 class Terminal:
@@ -33,9 +39,15 @@ class Terminal:
                 chunk = os.read(self.descriptor, 65536)
             except OSError:  # EIO: nobody holds the other end any more
                 return False
+            if ASKS_FOR_WHOLE_UPDATES in self.raw[-len(ASKS_FOR_WHOLE_UPDATES) + 1 :] + chunk:
+                os.write(self.descriptor, DRAWS_WHOLE_UPDATES)
             self.raw += chunk
             self._stream.feed(chunk)
         return True
+
+    def is_whole(self) -> bool:
+        """Return whether no update is half drawn: between two screens one may see texts of both."""
+        return self.raw.rfind(UPDATE_BEGINS) <= self.raw.rfind(UPDATE_ENDS)
 
     def text(self) -> str:
         """Return the screen as lines of text."""
@@ -47,7 +59,7 @@ class Terminal:
     def wait_for(self, *texts: str, within_s: float = 20) -> str:
         """Read on until all texts stand on the screen; return the screen."""
         deadline = time.monotonic() + within_s
-        while not all(text in self.text() for text in texts):
+        while not (self.is_whole() and all(text in self.text() for text in texts)):
             alive = self.read()
             if time.monotonic() > deadline or not alive:
                 raise AssertionError(f"{texts} did not appear:\n{self.text()}")
@@ -56,7 +68,7 @@ class Terminal:
     def wait_until_gone(self, text: str, within_s: float = 20) -> None:
         """Read on until a text stands on the screen no more."""
         deadline = time.monotonic() + within_s
-        while text in self.text():
+        while not self.is_whole() or text in self.text():
             self.read()
             assert time.monotonic() < deadline, f"{text!r} is still there:\n{self.text()}"
 
