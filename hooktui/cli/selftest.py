@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from cyclopts import Parameter
 from hooktui.bench.databases import databases_of
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
-from hooktui.cli.output import Styled
+from hooktui.cli.output import Output, Styled
 from hooktui.domain.errors import Refused
 from hooktui.selftest.crash_test import CrashTestReport, run_crash_test
 from hooktui.selftest.replay_test import ReplayReport, run_replay_test
@@ -92,17 +93,15 @@ def _write(context: CommandContext, report: CrashTestReport) -> None:
         ),
     ):
         out.line(f"{label:<12}{count:>8,}  ", Styled(meaning, "dim"))
-    for label, faults in (
+    faults = (
         ("lost", verdict.lost),
         ("unexpected", verdict.unexpected),
         ("altered", verdict.altered),
         ("phantom", verdict.phantoms),
         ("unsettled", verdict.unsettled),
         ("refused", report.refused),
-    ):
-        out.line(f"{label:<12}", Styled(f"{len(faults):>8,}", "bad" if faults else "good"))
-        for fault in faults[:_SHOWN]:
-            out.line(f"  {fault}")
+    )
+    _write_faults(out, faults)
     said = Styled("nothing was lost", "good") if report.good else Styled("NOT GOOD", "bad")
     out.line(said, f" ({report.seconds:.1f} s)")
 
@@ -111,14 +110,19 @@ def _write_replay(context: CommandContext, report: ReplayReport) -> None:
     out, verdict = context.out, report.verdict
     out.line(f"{'replayed':<12}{verdict.sent:>8,}  ", Styled("dead letters sent again", "dim"))
     out.line(f"{'duplicates':<12}{verdict.duplicates:>8,}  ", Styled("received twice", "dim"))
-    for label, faults in (
+    faults = (
         ("missing", verdict.missing),
         ("unexpected", verdict.unexpected),
         ("lost", verdict.lost),
         ("phantom", verdict.phantoms),
-    ):
+    )
+    _write_faults(out, faults)
+    said = Styled("each was sent once", "good") if report.good else Styled("NOT GOOD", "bad")
+    out.line(said, f" ({report.kills} kills, {report.seconds:.1f} s)")
+
+
+def _write_faults(out: Output, kinds: Iterable[tuple[str, Sequence[str]]]) -> None:
+    for label, faults in kinds:
         out.line(f"{label:<12}", Styled(f"{len(faults):>8,}", "bad" if faults else "good"))
         for fault in faults[:_SHOWN]:
             out.line(f"  {fault}")
-    said = Styled("each was sent once", "good") if report.good else Styled("NOT GOOD", "bad")
-    out.line(said, f" ({report.kills} kills, {report.seconds:.1f} s)")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import ceil
-from typing import Annotated, Literal
+from typing import Annotated, Concatenate, Literal
 
 from fastapi import Header, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -42,6 +43,7 @@ from hooktui.domain.replays import (
     wire_selection,
     with_hooks,
 )
+from hooktui.domain.roles import Actor
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import (
     PlannedHook,
@@ -60,6 +62,7 @@ from hooktui.store.queries.replay_plans import (
     write_place,
 )
 from hooktui.store.queries.replays import hooks_to_replay
+from hooktui.store.tx import Tx
 
 _MOST_DELIVERIES = 10**12
 _MAX_KEY = 256
@@ -330,12 +333,8 @@ async def change_rate(
     request: Request, replay: ReplayParameter, body: RateBody, account: AccountParameter = None
 ) -> Response:
     """Change the rate of an unfinished replay."""
-    service, caller = service_of(request), caller_of(request)
-    owner = caller.account_or_any(account)
     rate = check_rate(body.rate_per_s)
-    shown = await service.store.write(changes.change_rate, caller.actor, owner, replay, rate)
-    service.replays.wake()
-    return answer(shown)
+    return await _change(request, account, changes.change_rate, replay, rate)
 
 
 @router.post("/v1/replays/{replay}/pause", response_model=Replay)
@@ -343,11 +342,7 @@ async def pause_replay(
     request: Request, replay: ReplayParameter, account: AccountParameter = None
 ) -> Response:
     """Pause a running replay; deliveries that it created are still sent."""
-    service, caller = service_of(request), caller_of(request)
-    owner = caller.account_or_any(account)
-    shown = await service.store.write(changes.pause_replay, caller.actor, owner, replay)
-    service.replays.wake()
-    return answer(shown)
+    return await _change(request, account, changes.pause_replay, replay)
 
 
 @router.post("/v1/replays/{replay}/resume", response_model=Replay)
@@ -355,11 +350,7 @@ async def resume_replay(
     request: Request, replay: ReplayParameter, account: AccountParameter = None
 ) -> Response:
     """Resume a paused replay, including the hooks that it set aside."""
-    service, caller = service_of(request), caller_of(request)
-    owner = caller.account_or_any(account)
-    shown = await service.store.write(changes.resume_replay, caller.actor, owner, replay)
-    service.replays.wake()
-    return answer(shown)
+    return await _change(request, account, changes.resume_replay, replay)
 
 
 @router.post("/v1/replays/{replay}/abort", response_model=Replay)
@@ -373,14 +364,21 @@ async def abort_replay(
 
     Deliveries that it created stay; ``cancel_waiting`` cancels the pending ones.
     """
+    cancels = body is not None and body.cancel_waiting
+    abort = partial(changes.abort_replay, cancel_waiting=cancels)
+    return await _change(request, account, abort, replay)
+
+
+async def _change(
+    request: Request,
+    account: int | None,
+    change: Callable[Concatenate[Tx, Actor, AccountId | None, int, ...], Replay],
+    replay: int,
+    *values: float,
+) -> Response:
+    """Change a replay of an account, and let the replays look at once."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
-    shown = await service.store.write(
-        changes.abort_replay,
-        caller.actor,
-        owner,
-        replay,
-        cancel_waiting=body is not None and body.cancel_waiting,
-    )
+    shown = await service.store.write(change, caller.actor, owner, replay, *values)
     service.replays.wake()
     return answer(shown)
