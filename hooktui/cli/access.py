@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from hooktui.cli.context import Context, Text
 from hooktui.cli.hooks import Yes
-from hooktui.cli.listing import All, Limit, Listing, for_each, show_list
+from hooktui.cli.listing import FIRST_50, Limit, Listing, for_each, show_list
 from hooktui.cli.output import Piece, text_columns
 from hooktui.cli.time_format import ago, moment_ahead
 from hooktui.client import calls
@@ -24,12 +24,11 @@ _ACCOUNTS = Listing(
 
 
 @accounts.command(name="list")
-def list_accounts(*, limit: Limit = 50, everything: All = False, context: Context) -> None:
+def list_accounts(*, limit: Limit = FIRST_50, context: Context) -> None:
     """List accounts; --account N of any command chooses one.
 
     Args:
         limit: how many at most.
-        everything: all of them.
         context: the run.
     """
     show_list(
@@ -37,7 +36,7 @@ def list_accounts(*, limit: Limit = 50, everything: All = False, context: Contex
         lambda window: calls.list_accounts(**window),
         _ACCOUNTS,
         _account_row,
-        None if everything else limit,
+        limit,
     )
 
 
@@ -73,12 +72,11 @@ _TOKENS = Listing(
 
 
 @tokens.command(name="list")
-def list_tokens(*, limit: Limit = 50, everything: All = False, context: Context) -> None:
+def list_tokens(*, limit: Limit = FIRST_50, context: Context) -> None:
     """List tokens, without their values.
 
     Args:
         limit: how many at most.
-        everything: all of them.
         context: the run.
     """
     show_list(
@@ -86,7 +84,7 @@ def list_tokens(*, limit: Limit = 50, everything: All = False, context: Context)
         lambda window: calls.list_tokens(context.account, **window),
         _TOKENS,
         _token_row,
-        None if everything else limit,
+        limit,
     )
 
 

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.exit_codes import UsageError
-from hooktui.cli.listing import All, Limit, Listing, for_each, show_list
+from hooktui.cli.listing import FIRST_50, Limit, Listing, for_each, show_list
 from hooktui.cli.output import Piece, Style, Styled, text_columns
 from hooktui.cli.time_format import ago, clock, duration_s
 from hooktui.client import calls
@@ -26,15 +26,12 @@ _STYLES: dict[str, Style] = {"open": "bad", "acknowledged": "warn", "snoozed": "
 
 
 @app.command(name="list")
-def list_alerts(
-    *, state: str | None = None, limit: Limit = 50, everything: All = False, context: Context
-) -> None:
+def list_alerts(*, state: str | None = None, limit: Limit = FIRST_50, context: Context) -> None:
     """List alerts, newest first; without --state only unresolved ones.
 
     Args:
         state: open, acknowledged, snoozed or resolved.
         limit: how many at most.
-        everything: all of them.
         context: the run.
     """
     if state is not None and state not in tuple(AlertState):
@@ -44,7 +41,7 @@ def list_alerts(
         lambda window: calls.list_alerts(context.account, state=state, **window),
         _ALERTS,
         _row,
-        None if everything else limit,
+        limit,
     )
 
 

@@ -10,7 +10,7 @@ from cyclopts import App
 
 from hooktui.cli.context import Context, Text
 from hooktui.cli.exit_codes import DONE, FAILED
-from hooktui.cli.listing import All, Limit, Listing, show_list
+from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list
 from hooktui.cli.output import Piece, Styled, text_columns
 from hooktui.cli.time_format import clock
 from hooktui.client import calls
@@ -33,8 +33,7 @@ def list_audit(
     result: Text | None = None,
     since: str | None = None,
     until: str | None = None,
-    limit: Limit = 50,
-    everything: All = False,
+    limit: Limit = FIRST_50,
     context: Context,
 ) -> None:
     """List entries, newest first; --json shows every entry in full.
@@ -47,7 +46,6 @@ def list_audit(
         since: such as 7d, or an RFC 3339 time.
         until: likewise.
         limit: how many at most.
-        everything: all of them.
         context: the run.
     """
     show_list(
@@ -64,7 +62,7 @@ def list_audit(
         ),
         _ENTRIES,
         _row,
-        None if everything else limit,
+        limit,
     )
 
 

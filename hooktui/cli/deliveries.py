@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.exit_codes import DONE, UsageError
 from hooktui.cli.listing import (
-    All,
+    FIRST_50,
     FilterTerms,
     Limit,
     Listing,
@@ -49,15 +49,12 @@ _MAX_BODY_LINES = 200
 
 
 @app.command(name="list")
-def list_deliveries(
-    *terms: FilterTerms, limit: Limit = 50, everything: All = False, context: Context
-) -> None:
+def list_deliveries(*terms: FilterTerms, limit: Limit = FIRST_50, context: Context) -> None:
     """List deliveries, newest first.
 
     Args:
         terms: a filter, such as status:failed hook:12 since:10m.
         limit: how many at most.
-        everything: all of them.
         context: the run.
     """
     q = joined(terms)
@@ -66,7 +63,7 @@ def list_deliveries(
         lambda window: calls.list_deliveries(context.account, q=q, **window),
         DELIVERIES,
         row,
-        None if everything else limit,
+        limit,
     )
 
 

@@ -11,7 +11,7 @@ from cyclopts import App
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.deliveries import DELIVERIES, write_body
 from hooktui.cli.deliveries import row as delivery_row
-from hooktui.cli.listing import All, FilterTerms, Limit, Listing, joined, pages_of, show_list
+from hooktui.cli.listing import FIRST_50, FilterTerms, Limit, Listing, joined, pages_of, show_list
 from hooktui.cli.output import Piece, Styled, text_columns
 from hooktui.cli.time_format import ago, clock
 from hooktui.client import calls
@@ -32,15 +32,12 @@ MOST_REASONS = 100
 
 
 @app.command(name="list")
-def list_events(
-    *terms: FilterTerms, limit: Limit = 50, everything: All = False, context: Context
-) -> None:
+def list_events(*terms: FilterTerms, limit: Limit = FIRST_50, context: Context) -> None:
     """List events, newest first.
 
     Args:
         terms: a filter, such as event:job.* since:1h.
         limit: how many at most.
-        everything: all of them.
         context: the run.
     """
     q = joined(terms)
@@ -49,7 +46,7 @@ def list_events(
         lambda window: calls.list_events(context.account, q=q, **window),
         _EVENTS,
         _row,
-        None if everything else limit,
+        limit,
     )
 
 

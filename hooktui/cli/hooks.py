@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.deliveries import show_attempt
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError
-from hooktui.cli.listing import All, FilterTerms, Limit, Listing, for_each, joined, show_list
+from hooktui.cli.listing import FIRST_50, FilterTerms, Limit, Listing, for_each, joined, show_list
 from hooktui.cli.output import Piece, Styled, text_columns
 from hooktui.cli.time_format import ago, duration_s, took
 from hooktui.client import calls
@@ -37,15 +37,12 @@ _HOOKS = Listing(
 
 
 @app.command(name="list")
-def list_hooks(
-    *terms: FilterTerms, limit: Limit = 50, everything: All = False, context: Context
-) -> None:
+def list_hooks(*terms: FilterTerms, limit: Limit = FIRST_50, context: Context) -> None:
     """List the account's hooks.
 
     Args:
         terms: a filter.
         limit: how many at most.
-        everything: all of them.
         context: the run.
     """
     q = joined(terms)
@@ -54,7 +51,7 @@ def list_hooks(
         lambda window: calls.list_hooks(context.account, q=q, **window),
         _HOOKS,
         _row,
-        None if everything else limit,
+        limit,
     )
 
 

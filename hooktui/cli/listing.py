@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from cyclopts import Parameter
@@ -23,8 +23,6 @@ T = TypeVar("T")
 PAGE = 500
 """The largest page that a server gives."""
 
-Limit = Annotated[int, Parameter(help="How many at most (50).")]
-All = Annotated[bool, Parameter(name="--all", negative=(), help="All of them.")]
 FilterTerms = Annotated[
     str,
     Parameter(
@@ -32,6 +30,18 @@ FilterTerms = Annotated[
     ),
 ]
 """Annotates ``*terms``: a leading ``-`` negates a term."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The options of a list: how many objects it shows."""
+
+    count: Annotated[int, Parameter(name="--limit", help="How many at most (50).")] = 50
+    everything: Annotated[bool, Parameter(name="--all", negative=(), help="All of them.")] = False
+
+
+FIRST_50: Final = Limit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +73,10 @@ def show_list(
     call: Callable[[Window], Call[Page[T]]],
     listing: Listing,
     row: Callable[[T], Sequence[Piece]],
-    limit: int | None,
+    limit: Limit,
     remark: Callable[[Page[T]], str | None] = lambda _page: None,
 ) -> None:
-    """Write a list; without a ``limit``, all of it.
+    """Write a list.
 
     Args:
         context: the run.
@@ -76,9 +86,9 @@ def show_list(
         limit: how many at most.
         remark: returns a note about the last page.
     """
-    if limit is not None and limit < 1:
-        raise UsageError(f"--limit {limit}: at least 1")
-    pages = pages_of(context, call, limit)
+    if limit.count < 1 and not limit.everything:
+        raise UsageError(f"--limit {limit.count}: at least 1")
+    pages = pages_of(context, call, None if limit.everything else limit.count)
     if context.json:
         context.out.json_array(raw for raws, _ in pages for raw in raws)
         return

@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError
-from hooktui.cli.listing import All, Limit, Listing, show_list
+from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list
 from hooktui.cli.output import Output, Piece, Styled, text_columns
 from hooktui.cli.time_format import ago, clock
 from hooktui.client import calls
@@ -218,8 +218,7 @@ def list_replays(
     *,
     state: str | None = None,
     hook: int | None = None,
-    limit: Limit = 50,
-    everything: All = False,
+    limit: Limit = FIRST_50,
     context: Context,
 ) -> None:
     """List replays, newest first.
@@ -228,7 +227,6 @@ def list_replays(
         state: only running, paused, finished or aborted ones.
         hook: only those of a hook.
         limit: how many at most.
-        everything: all of them.
         context: the run.
     """
     show_list(
@@ -236,7 +234,7 @@ def list_replays(
         lambda window: calls.list_replays(context.account, state=state, hook=hook, **window),
         REPLAYS,
         _row,
-        None if everything else limit,
+        limit,
     )
 
 

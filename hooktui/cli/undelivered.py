@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from hooktui.cli.context import CommandContext, Context
-from hooktui.cli.listing import All, Limit, Listing, show_list
+from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list
 from hooktui.cli.output import Piece, Style, Styled, text_columns
 from hooktui.cli.time_format import ago, duration_s
 from hooktui.client import calls
@@ -36,8 +36,7 @@ def list_undelivered(
     *,
     hook: Annotated[list[int] | None, Parameter(negative=())] = None,
     state: Literal["open", "acknowledged", "snoozed"] | None = None,
-    limit: Limit = 50,
-    everything: All = False,
+    limit: Limit = FIRST_50,
     context: Context,
 ) -> None:
     """List undelivered events by hook and cause, the newest first.
@@ -46,7 +45,6 @@ def list_undelivered(
         hook: only this hook; may be given more than once.
         state: only groups in this state.
         limit: how many at most.
-        everything: all of them.
         context: the run.
     """
 
@@ -56,7 +54,7 @@ def list_undelivered(
         )
         return page
 
-    show_list(context, call, _GROUPS, _row, None if everything else limit, remark=_remark)
+    show_list(context, call, _GROUPS, _row, limit, remark=_remark)
 
 
 def _row(group: UndeliveredGroup) -> list[Piece]:
