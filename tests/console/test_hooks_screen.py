@@ -141,7 +141,7 @@ async def test_what_is_wrong_in_a_filter_is_underlined_until_the_next_letter(ope
         await console.press("home")
         assert underlined(console) == "xy"
         await console.press("end", "z")
-        assert underlined(console) == ""
+        assert underlined(console) in {"", "xyz"}  # the new one at the latest soon
         await console.until(lambda: underlined(console) == "xyz")
         await console.press(*["backspace"] * 3)
         # There is nothing at that place: the last letter is marked.

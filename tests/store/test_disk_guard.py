@@ -144,7 +144,8 @@ async def test_a_purge_waits_for_a_reader_that_makes_the_log_fill_the_disk(
             release.set()
             await reader
             assert (await purge).events == accepted
-            assert not caplog.records
+            # A slow transaction is logged, too.
+            assert not [one for one in caplog.records if "took" not in one.getMessage()]
         finally:
             await store.close()
 
