@@ -109,6 +109,15 @@ _SOON = Case(
     by_default=False,
 )
 _DURING = "the same during a replay at {}/s"
+_REPLAY = Case(
+    "replay-rate",
+    "only a replay at 500/s, receiver takes 5 ms",
+    paths=(QUICK,),
+    share=0.5,
+    replay_per_s=500,
+    only_replay=True,
+    by_default=False,
+)
 
 CASES = (
     Case("one-hook", "1 hook, 64 slots"),
@@ -239,15 +248,8 @@ CASES = (
     replace(
         _SOON, name="replay-500", title=_DURING.format(500), replay_per_s=500, against=_SOON.name
     ),
-    Case(
-        "replay-rate",
-        "only a replay at 500/s, receiver takes 5 ms",
-        paths=(QUICK,),
-        share=0.5,
-        replay_per_s=500,
-        only_replay=True,
-        by_default=False,
-    ),
+    _REPLAY,
+    replace(_REPLAY, name="replay-restart", title="the same, kill -9, restart", killed=True),
     Case("restart", "kill -9 with all accepted, restart", paths=(LATE,), share=0.05, killed=True),
 )
 BY_NAME = {case.name: case for case in CASES}

@@ -357,6 +357,7 @@ _GOALS: tuple[tuple[str, str, float, float, bool, _Value], ...] = (
     ("p99 beside a replay at 50/s, of without", "replay-50", 1.2, 1.1, True, _of_the_other),
     ("p99 beside a replay at 500/s, of without", "replay-500", 1.2, 1.1, True, _of_the_other),
     ("replay at 500/s, deliveries/s", "replay-rate", 475, 500, False, _per_s),
+    ("replay, restart to first delivery, s", "replay-restart", 2, 1, True, _restart),
     ("lost at kill -9", "restart", 0, 0, True, _lost),
     ("restart to first delivery, s", "restart", 2, 1, True, _restart),
     ("memory idle, MB", "one-hook", 130, 100, True, _idle_mb),
