@@ -80,6 +80,8 @@ def state(hook: Hook) -> Styled:
         return Styled("failing", "bad")
     if hook.stats.breaker != "closed":
         return Styled(f"breaker {hook.stats.breaker}", "bad")
+    if hook.retrying:
+        return Styled("retrying", "warn")
     return Styled("active", "good")
 
 

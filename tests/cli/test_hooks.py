@@ -104,6 +104,21 @@ def test_a_limit_that_is_no_limit_is_a_usage_error(run, server):
     assert "--max-in-flight: 'many' is not auto, auto:N or a whole number" in result.err
 
 
+@pytest.mark.parametrize(
+    ("stats", "state"),
+    [
+        ({"last_status": 200}, "active"),
+        ({"last_status": 503}, "retrying"),  # red: it was active, and `status:retrying` found it
+        ({"last_status": "timeout", "failing": True}, "failing"),
+        ({"last_status": 503, "breaker": "open"}, "breaker open"),
+    ],
+)
+def test_a_list_shows_the_state_that_its_filter_means(run, server, stats, state):
+    hook = {**HOOK, "active": True, "stats": {**HOOK["stats"], **stats}}
+    server.will(answer({"data": [hook], "next": None, "prev": None, "total": 1}))
+    assert state in run("hooks", "list").out
+
+
 def test_show_says_the_present_pace(run, server):
     pace = {"in_flight": 17, "in_flight_limit": 20, "max_in_flight": None}
     limited_by = {"kind": "rate", "response": "429", "per_s": 4.87}

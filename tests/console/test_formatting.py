@@ -6,7 +6,7 @@ import pytest
 
 from hooktui.console.formatting import ago, size, took
 from hooktui.console.glyphs import ASCII, UNICODE, Glyphs, sparkline
-from hooktui.console.hooks.columns import failing, host, last, retrying, state, success, trend
+from hooktui.console.hooks.columns import host, last, state, success, trend
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.text import counted
 from hooktui.domain.wire.hooks import Hook, HookStats
@@ -91,8 +91,8 @@ def test_a_state_is_a_sign_and_a_word(hook: Hook, words: str):
 
 
 def test_a_disabled_hook_is_not_called_failing():
-    assert not failing(replace(with_stats(last_status=500, failing=True), active=False))
-    assert not retrying(replace(with_stats(last_status=500), active=False))
+    assert not replace(with_stats(last_status=500, failing=True), active=False).failing
+    assert not replace(with_stats(last_status=500), active=False).retrying
 
 
 def test_nearly_all_is_not_shown_as_all():

@@ -16,7 +16,7 @@ from hooktui.console.widgets.table import Column
 from hooktui.domain.catalogue import summary
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.wire.events import Catalogue
-from hooktui.domain.wire.hooks import Hook, HookStats
+from hooktui.domain.wire.hooks import Hook
 
 _HOURS = 3
 TREND = 24 // _HOURS
@@ -29,32 +29,15 @@ _DISABLED = {
 }
 
 
-def failing(hook: Hook) -> bool:
-    """Return whether an alert says that an active hook is failing."""
-    return hook.active and hook.stats.failing
-
-
-def retrying(hook: Hook) -> bool:
-    """Return whether an active hook fails, but no alert says yet that it is failing."""
-    stats = hook.stats
-    return hook.active and not stats.failing and (stats.breaker != "closed" or last_failed(stats))
-
-
-def last_failed(stats: HookStats) -> bool:
-    """Return whether the last attempt, if there was one, was no success."""
-    last = stats.last_status
-    return isinstance(last, str) or (last is not None and not 200 <= last < 300)
-
-
 def state(hook: Hook, glyphs: Glyphs) -> StyledLine:
     """Return sign and word of a hook's state."""
     if not hook.active:
         word = _DISABLED.get(hook.disabled_reason or "", "disabled")  # type: ignore[call-overload]
         tone: StyleName = "quiet" if word == "disabled" else "bad"
         return ((f"{glyphs.disabled} {word}", tone),)
-    if failing(hook):
+    if hook.failing:
         return ((f"{glyphs.failing} failing", "bad"),)
-    if retrying(hook):
+    if hook.retrying:
         return ((f"{glyphs.retry} retrying", "warn"),)
     return ((f"{glyphs.active} ", "good"), ("active", "quiet"))
 
@@ -69,7 +52,7 @@ def last(hook: Hook) -> StyledLine:
     status = hook.stats.last_status
     if status is None:
         return (("never", "quiet"),)
-    return ((str(status), "bad" if last_failed(hook.stats) else "quiet"),)
+    return ((str(status), "bad" if hook.stats.last_failed else "quiet"),)
 
 
 def success(hook: Hook) -> StyledLine:
@@ -106,7 +89,7 @@ def waiting(hook: Hook) -> StyledLine:
         return ((f"{stats.held:,} held", "warn"),)
     if not stats.waiting:
         return (("0", "quiet"),)
-    return ((f"{stats.waiting:,}", "warn" if failing(hook) or retrying(hook) else "plain"),)
+    return ((f"{stats.waiting:,}", "warn" if hook.failing or hook.retrying else "plain"),)
 
 
 def columns(

@@ -17,7 +17,7 @@ from hooktui.console.frame.frame_text import no_match, top_screens
 from hooktui.console.frame.list_screen import TIMES_S, SortPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions
-from hooktui.console.hooks.columns import columns, failing
+from hooktui.console.hooks.columns import columns
 from hooktui.console.log.live_log import LiveLog
 from hooktui.console.registry import KeyOf
 from hooktui.console.shell.feed_changes import FeedChanges
@@ -211,7 +211,7 @@ class HooksScreen(ConsoleScreen):
         dot = f" {self.shell.glyphs.dot} "
         if listing.loaded:
             left.append((f"  {listing.counted('hook')}", "plain"))
-            broken = sum(failing(hook) for hook in listing.window.rows())
+            broken = sum(hook.failing for hook in listing.window.rows())
             off = sum(not hook.active for hook in listing.window.rows())
             if broken:
                 left.append((f"{dot}{broken} failing", "bad"))

@@ -8,7 +8,6 @@ from typing import Final
 from hooktui.console.deliveries.text import moment
 from hooktui.console.formatting import ago, took
 from hooktui.console.glyphs import Glyphs
-from hooktui.console.hooks.columns import failing, retrying
 from hooktui.console.hooks.event_boxes import EventSelection, Tick, in_words
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.document_lines import Section
@@ -35,10 +34,10 @@ def state_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
     elif stats.breaker != "closed":
         tone = "bad"
         words.append(f"active, but held back (breaker {stats.breaker})")
-    elif failing(hook):
+    elif hook.failing:
         tone = "bad"
         words.append("active, and failing")
-    elif retrying(hook):
+    elif hook.retrying:
         tone = "warn"
         words.append("active, and retrying")
     else:

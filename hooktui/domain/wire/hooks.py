@@ -39,6 +39,12 @@ class HookStats:
     failing_since: str | None = None
     hourly: tuple[tuple[int, int], ...] = ()
 
+    @property
+    def last_failed(self) -> bool:
+        """Whether the last attempt, if there was one, was no success."""
+        last = self.last_status
+        return isinstance(last, str) or (last is not None and not 200 <= last < 300)
+
 
 class LimitKind(StrEnum):
     """What limits the pace of a hook whose ``max_in_flight`` is auto.
@@ -109,6 +115,18 @@ class Hook(HookFields, HookIdentity):
     in_flight: int | None = None
     in_flight_limit: int | None = None
     limited_by: LimitedBy | None = None
+
+    @property
+    def failing(self) -> bool:
+        """Whether it is active and an alert says that it is failing."""
+        return self.active and self.stats.failing
+
+    @property
+    def retrying(self) -> bool:
+        """Whether it is active and fails, but no alert says yet that it is failing."""
+        stats = self.stats
+        fails = stats.breaker != "closed" or stats.last_failed
+        return self.active and not stats.failing and fails
 
 
 def with_pace(hook: Hook, pace: HookPace | None) -> Hook:
