@@ -174,7 +174,7 @@ class _Store:
         SimpleNamespace(name="writer", finished_s=0.0, finished_count=0),
         *(
             SimpleNamespace(name=f"writer of {name}", finished_s=0.0, finished_count=0)
-            for name in ("events", "claims", "results")
+            for name in ("events", "claims", "results", "replays")
         ),
     )
 
