@@ -165,7 +165,7 @@ class HookQueue:
         if self.cap is None:
             return True
         if self.limit is None:
-            self.limit = AdaptiveLimit(self.cap)
+            self.limit = AdaptiveLimit(self.cap, since_s=now_s)
         self.limit.began(now_s, self.in_flight - self.starting)
         return self.most == 1
 

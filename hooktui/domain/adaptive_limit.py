@@ -169,6 +169,7 @@ class AdaptiveLimit:
 
     Args:
         cap: the largest limit.
+        since_s: attempts that began before it do not count: they were sent to another URL.
 
     Attributes:
         rate: the rate, if the receiver responds 429.
@@ -182,12 +183,13 @@ class AdaptiveLimit:
         "_before_lowering", "_before_step", "_ceiling", "_cut_s", "_last_s", "_least_medians",
         "_left_out", "_limit", "_median_s", "_minute_peak", "_minute_s", "_new_ceiling",
         "_next_step_s", "_overload", "_phase", "_reach_ceiling_s", "_share", "_since_followed",
-        "_step", "_stepped_s", "_successes", "_trial", "_window", "cap", "last_cut", "overloads",
-        "rate", "tolerated", "tolerated_cause",
+        "_since_s", "_step", "_stepped_s", "_successes", "_trial", "_window", "cap", "last_cut",
+        "overloads", "rate", "tolerated", "tolerated_cause",
     )  # fmt: skip
 
-    def __init__(self, cap: int = DEFAULT_MAX_LIMIT) -> None:
+    def __init__(self, cap: int = DEFAULT_MAX_LIMIT, *, since_s: float = -1.0) -> None:
         self.cap = cap
+        self._since_s = since_s
         self.rate = AdaptiveRate()
         self.tolerated = 0.0
         self.tolerated_cause = ""
@@ -240,6 +242,8 @@ class AdaptiveLimit:
             saturated: deliveries of the hook wait for a slot.
         """
         now_s, began_s, signal = observed.at_s, observed.began_s, observed.signal
+        if began_s < self._since_s:
+            return
         self._last_s = now_s
         if now_s - self._minute_s > _UNUSED_S:
             self._forget_unused(now_s)
@@ -522,9 +526,10 @@ class AdaptiveLimit:
     # Unused
 
     def _forget_unused(self, now_s: float) -> None:
-        """Halve a limit of which less than half was used for a minute."""
-        if self._minute_peak < self._limit / 2:
-            self._limit = max(float(min(FIRST_LIMIT, self.cap)), self._limit / 2, self._minute_peak)
+        """Halve a limit of which less than half was used for a minute, down to the first one."""
+        least = float(min(FIRST_LIMIT, self.cap))
+        if self._minute_peak < self._limit / 2 and self._limit > least:
+            self._limit = max(least, self._limit / 2, self._minute_peak)
             self._phase = Phase.DOUBLING
             self._ceiling = self._before_step = self.last_cut = None
         self._minute_s, self._minute_peak = now_s, 0

@@ -203,6 +203,30 @@ def test_a_limit_that_nobody_uses_shrinks():
     assert limit.limit == FIRST_LIMIT
 
 
+# Red when the halving "down to 10" raises a limit that overloads have cut to less.
+def test_a_limit_below_the_first_one_does_not_grow_unused():
+    limit = AdaptiveLimit()
+    now = 0.0
+    for signal, in_flight in [(BUSY, 5)] * 2 + [(TAKEN, 1)] * 300:
+        now += 1
+        limit.began(now, in_flight)
+        observed = Observation(signal, now, now + 0.05, 0.05, "503")
+        limit.ended(observed, in_flight=in_flight, saturated=False)
+        if signal is BUSY:
+            cut = limit.limit
+    assert limit.limit == cut < FIRST_LIMIT
+    assert limit.last_cut is not None
+
+
+def test_attempts_that_began_before_the_url_changed_do_not_count():
+    limit = AdaptiveLimit(since_s=10.0)
+    for signal in (BUSY, Signal.RATE_LIMITED):
+        for _ in range(20):
+            limit.ended(Observation(signal, 9.0, 11.0, 0.05), in_flight=10, saturated=True)
+    assert limit.limit == FIRST_LIMIT
+    assert limit.rate.closed_until_s == 0
+
+
 # Red when a dead receiver keeps a limit above 1: its failures never open the breaker.
 def test_a_receiver_that_dies_is_at_1_within_fifteen_attempts():
     limit = simulate(Receivers().steady(0.05), 10).limit
