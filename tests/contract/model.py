@@ -14,7 +14,7 @@ from hooktui.domain.deliveries import (
     after_interruption,
 )
 from hooktui.domain.failure_causes import cause_of
-from hooktui.domain.ids import floor_at
+from hooktui.domain.ids import floor_at, time_of
 from hooktui.store.contract import LEASE_S, AttemptResult, ClaimedDelivery, NewEvent
 
 KEY_KEPT_MS = 24 * 3600 * 1000
@@ -213,7 +213,7 @@ class Model:
         elif one.trigger is Trigger.PING:
             self.end(one, DeliveryStatus.CANCELLED, "the ping was not sent", now_ms)
         else:
-            self._wait(one, now_ms, None)
+            self._wait(one, now_ms if claim.tries else min(now_ms, time_of(one.id)), None)
 
     def delete(self, hook: ModelHook, now_ms: int) -> None:
         hook.deleted, hook.active = True, False

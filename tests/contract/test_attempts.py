@@ -181,6 +181,17 @@ async def test_released_jobs_are_due_at_once_and_uncounted(opened: Opened) -> No
     assert (await the_delivery(opened.store)).status == "pending"
 
 
+# Red when it is due from now on: behind a backlog of an hour it waits for another hour.
+async def test_a_released_first_attempt_is_before_what_came_later(opened: Opened) -> None:
+    claim = await claimed(opened)
+    opened.clock.advance(1)
+    await emit(opened.store)
+    opened.clock.advance(3_600)
+    await opened.store.release([claim])
+    (again,) = await opened.store.claim(claim.hook, 1)
+    assert again.delivery == claim.delivery
+
+
 # Red when what was given back is known by its delivery alone.
 async def test_a_stale_job_released_beside_the_current_one_notifies_nobody(
     opened: Opened,

@@ -12,7 +12,7 @@ from typing import Any, Final
 from hooktui.domain.catalogue import PING
 from hooktui.domain.deliveries import DeliveryStatus, Trigger
 from hooktui.domain.errors import NotFound
-from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
+from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock, time_of
 from hooktui.domain.live_hook import LiveHook
 from hooktui.store.contract import ClaimedDelivery, CommitNotice
 from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
@@ -177,7 +177,8 @@ def plan_ping(
 def state_after_release(claim: ClaimedDelivery, live: LiveHooks, now_ms: int) -> DeliveryState:
     """Return the state of a delivery whose attempt did not begin.
 
-    It is due immediately; a ping, or a delivery of a deleted hook, is cancelled.
+    It is due immediately, a first attempt as early as before: behind a backlog it would wait for
+    all of it. A ping, or a delivery of a deleted hook, is cancelled.
     """
     number = claim.number - 1
     if claim.hook not in live.view:
@@ -185,7 +186,8 @@ def state_after_release(claim: ClaimedDelivery, live: LiveHooks, now_ms: int) ->
     elif claim.trigger is Trigger.PING:
         reason = "the ping was not sent"
     else:
-        return DeliveryState(DeliveryStatus.PENDING.value, number, now_ms)
+        due_ms = now_ms if claim.tries else min(now_ms, time_of(claim.delivery))
+        return DeliveryState(DeliveryStatus.PENDING.value, number, due_ms)
     return DeliveryState(DeliveryStatus.CANCELLED.value, number, None, now_ms, None, reason)
 
 
