@@ -29,6 +29,8 @@ BY_AGE_EVERY: Final = 10
 MOST_AHEAD: Final = 500
 LONGEST_AHEAD_MS: Final = 2_000
 """No delivery waits longer for a slot: its lease of 60 s outlasts the longest attempt by far."""
+_REPLAY_WAITS_MS: Final = 1_000
+"""A replay that wanted a slot in this time counts as a delivery that waits for one."""
 NONE: Final[deque[tuple[int, ClaimedDelivery]]] = deque()
 """Of all queues in which nothing waits: a deque for each of 100,000 hooks takes 76 MB."""
 LONGEST_HOLD_MS: Final = 60_000
@@ -87,6 +89,7 @@ class HookQueue:
         cut_logged_s: when a cut of the limit was last logged (monotonic).
         closed_until_ms: no delivery starts before it, because the receiver responded 429.
         kept: slots kept free for a replay that waited for long: 0 or 1.
+        replay_waited_ms: when a replay last wanted more slots than it may have.
         ready_queue: the ready queues that contain it, in ``group``.
     """
 
@@ -115,6 +118,7 @@ class HookQueue:
     cut_logged_s: float | None = None
     closed_until_ms: int | None = None
     kept: int = 0
+    replay_waited_ms: int | None = None
     ready_queue: ReadyQueues | None = field(default=None, repr=False, compare=False)
     group: int = 0
 
@@ -240,14 +244,22 @@ class HookQueue:
         """Return whether deliveries wait for a slot, and not for their rate."""
         if self.bucket is not None and self.bucket.whole(now_ms) < 1:
             return False
-        return (
-            bool(self.waiting)
-            or self.claiming
-            or (self.due_ms is not None and self.due_ms <= now_ms)
-        )
+        waited_ms = self.replay_waited_ms
+        if waited_ms is not None and 0 <= now_ms - waited_ms < _REPLAY_WAITS_MS:
+            return True
+        return self.is_due(now_ms)
 
-    def reopen(self, now_ms: int) -> None:
-        """Start deliveries again after a 429, at the rate that the receiver took."""
+    def was_closed(self, now_ms: int) -> bool:
+        """Return whether a 429 or a cut of the limit came after a slot was taken."""
+        if self.in_flight > self.most and self.limit is not None:
+            return True
+        never = self.held_until_ms is None and self.closed_until_ms is None
+        return not never and self.is_held(now_ms)
+
+    def reopen_if_over(self, now_ms: int) -> None:
+        """Start deliveries again once the wait of a 429 is over, at the rate that was accepted."""
+        if self.closed_until_ms is None or self.closed_until_ms > now_ms:
+            return
         self.closed_until_ms = None
         if self.limit is not None:
             self.limit.rate.reopen(self.limit.rate.closed_until_s)

@@ -177,6 +177,7 @@ class HookQueues:
             return False
         if queue.due_ms is not None and queue.due_ms <= now_ms:
             return False
+        queue.reopen_if_over(now_ms)
         if not self._has_turn(queue) or queue.is_held(now_ms):
             return False
         if queue.bucket is not None and queue.bucket.whole(now_ms) < 1 + queue.kept:
@@ -206,9 +207,13 @@ class HookQueues:
                 the next slot that becomes free.
         """
         queue = self._queues.get(hook)
-        if queue is None or not queue.active or queue.is_held(now_ms):
+        if queue is None or not queue.active:
+            return 0
+        queue.reopen_if_over(now_ms)
+        if queue.is_held(now_ms):
             return 0
         count = min(most, max(queue.most // 2, 1) - own)
+        queue.replay_waited_ms = now_ms if count < most else None
         queue.kept = 0
         if owed:
             count = min(count, 1)
@@ -255,16 +260,27 @@ class HookQueues:
             return True
         if queue.starting:
             queue.starting -= 1
-            return True
+            if queue.hook in self._deleted or not queue.was_closed(now_ms):
+                return True
+            self._free(queue, 1)
+            queue.ahead += 1
+            if queue.bucket is not None:
+                queue.bucket.put_back(1)
+            self._wait(queue, delivery, now_ms)
+            self._consider(queue, now_ms)
+            return False
         if queue.hook in self._deleted or (not queue.waiting and self._may_start(queue, now_ms)):
             queue.ahead -= 1
             self._take(queue, 1)
             return True
+        self._wait(queue, delivery, now_ms)
+        return False
+
+    def _wait(self, queue: HookQueue, delivery: ClaimedDelivery, now_ms: int) -> None:
         if queue.waiting is NONE:
             queue.waiting = deque()
             self._with_waiting[queue.hook] = queue
         queue.waiting.append((now_ms, delivery))
-        return False
 
     def finish_attempt(
         self, hook: HookId, now_ms: int, took_ms: float | None = None
@@ -450,8 +466,7 @@ class HookQueues:
 
     def _consider(self, queue: HookQueue, now_ms: int) -> None:
         """Add a queue to the ready ones, or set the time that will make it ready."""
-        if queue.closed_until_ms is not None and queue.closed_until_ms <= now_ms:
-            queue.reopen(now_ms)
+        queue.reopen_if_over(now_ms)
         if not queue.active or (queue.due_ms is None and not queue.waiting):
             return
         at_ms = queue.earliest_ms(now_ms)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.delivery.hook_queue import LONGEST_AHEAD_MS, MOST_AHEAD, MOST_PER_CLAIM
+from hooktui.delivery.hook_queue import LONGEST_AHEAD_MS, MOST_AHEAD, MOST_PER_CLAIM, HookQueue
 from hooktui.delivery.hook_queues import HookQueues
+from hooktui.domain.observation import Observation, Signal
 from tests.delivery.driven_queues import delivery_of
 
 
@@ -245,3 +246,54 @@ def test_places_add_up_and_all_come_back(steps: list[tuple[str, int, int]], boun
         queue = queues.queue(hook)
         assert queue is not None
         assert (queue.in_flight, queue.starting, queue.ahead) == (0, 0, 0)
+
+
+def adaptive(in_flight: int) -> tuple[HookQueues, HookQueue]:
+    """Return queues of hook 1 with some attempts that began at 0."""
+    queues = HookQueues()
+    queue = queues.put(1, most=None, active=True)
+    for _ in range(in_flight):
+        assert queues.reserve(1, 0)
+        assert queues.arrived(delivery_of(1), 0)
+        queue.began(0.0)
+    return queues, queue
+
+
+def observe(queues: HookQueues, signal: Signal, at_ms: int) -> None:
+    queue = queues.queue(1)
+    assert queue is not None
+    queues.observe(queue, Observation(signal, 0.0, at_ms / 1000, 0.05), at_ms)
+    queues.finish_attempt(1, at_ms)
+
+
+# Red when a slot that was taken before the 429 is used after it.
+def test_what_is_being_claimed_when_a_429_comes_waits_until_it_is_over():
+    queues, queue = adaptive(1)
+    for _ in range(5):
+        assert queues.reserve(1, 0)
+    observe(queues, Signal.RATE_LIMITED, 50)
+    assert not any(queues.arrived(delivery_of(1, number), 60) for number in range(5))
+    assert (queue.in_flight, queue.ahead, len(queue.waiting)) == (0, 5, 5)
+    assert queue.closed_until_ms is not None
+    assert queues.next_due_ms() == queue.closed_until_ms
+    (turn,) = queues.take_ready(queue.closed_until_ms)
+    assert len(turn.starts) == 1  # at the rate that the receiver took
+
+
+def test_what_is_being_claimed_when_the_limit_is_cut_waits_for_a_slot():
+    queues, queue = adaptive(5)
+    for _ in range(5):
+        assert queues.reserve(1, 0)
+    for _ in range(5):
+        observe(queues, Signal.OVERLOADED, 50)
+    started = [queues.arrived(delivery_of(1, number), 60) for number in range(5)]
+    assert started.count(True) == queue.in_flight == queue.most < 5
+
+
+# Red when only a turn opens the hook again: a burst of new events comes before it, at no rate.
+def test_new_deliveries_after_a_429_keep_to_its_rate():
+    queues, queue = adaptive(1)
+    observe(queues, Signal.RATE_LIMITED, 50)
+    assert queue.closed_until_ms is not None
+    now_ms = queue.closed_until_ms + 500
+    assert [queues.reserve(1, now_ms) for _ in range(10)].count(True) <= 1

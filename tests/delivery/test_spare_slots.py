@@ -6,6 +6,9 @@ import pytest
 
 from hooktui.delivery import hook_queue
 from hooktui.delivery.hook_queues import HookQueues
+from hooktui.domain.adaptive_limit import FIRST_LIMIT
+from hooktui.domain.observation import Observation, Signal
+from tests.delivery.driven_queues import delivery_of
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -99,3 +102,23 @@ def test_a_kept_slot_goes_back_to_live_traffic():
     assert queues.take_ready(10) == []
     queues.keep_none(1, 10)
     assert [turn.rows for turn in queues.take_ready(10)] == [1]
+
+
+# Red when only live deliveries count as waiting: a replay alone stays at half of the first limit.
+def test_a_replay_that_waits_for_slots_lets_the_limit_grow():
+    queues = queues_of(None)
+    queue = queues.queue(1)
+    now_ms = 0
+    for _ in range(20):
+        queues.reserve_spare(1, 100, 0, now_ms)
+        own = queue.in_flight
+        for _ in range(own):
+            queues.arrived(delivery_of(1), now_ms)
+            queue.began(now_ms / 1000)
+        now_ms += 50
+        for _ in range(own):
+            observed = Observation(Signal.KEEPS_UP, (now_ms - 50) / 1000, now_ms / 1000, 0.05)
+            queues.observe(queue, observed, now_ms)
+            queues.finish_attempt(1, now_ms)
+    assert queue.most > 2 * FIRST_LIMIT
+    assert not queue.is_saturated(now_ms + 1_000)
