@@ -65,6 +65,16 @@ async def test_operations_share_a_batch_in_their_order_and_fail_alone(runner: Ru
     assert isinstance(refused, Refused)
 
 
+# Red when the first operation starts a batch alone: the results that it flushed are one turn later.
+async def test_operations_of_the_next_turn_share_the_batch(runner: Runner) -> None:
+    async def one_turn_later() -> None:
+        await asyncio.sleep(0)
+        await runner.submit(Named("b"))
+
+    await asyncio.gather(runner.submit(Named("a")), one_turn_later())
+    assert runner.batches == [["a", "b"]]
+
+
 # Red when a batch that is done counts until the queue's next turn: whatever blocks the event loop
 # until then looks like a hung disk, and the next event is refused.
 async def test_a_batch_that_is_done_does_not_run_any_more(runner: Runner) -> None:
