@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from hooktui.domain.hook_fields import HOOK_SETTINGS, BasicAuth
-from hooktui.domain.hook_settings import Credentials, HookSettings, masked_headers
+from hooktui.domain.hook_settings import Credentials, HookSettings, masked_headers, sensitive_names
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.text import MASK
 from hooktui.store.sealed_places import bound_to_url
@@ -120,7 +120,10 @@ def values_of(columns: Iterable[Any]) -> dict[str, Any]:
 
 
 def _settings(values: dict[str, Any], sealed: _Sealed) -> HookSettings:
-    values["headers"] = {n: sealed.headers.get(n, v) for n, v in values["headers"].items()}
+    headers = {name: sealed.headers.get(name, v) for name, v in values["headers"].items()}
+    # An encrypted value is write-only, whatever the column says, which anyone may have changed.
+    marks = sensitive_names(headers, (*values["sensitive_headers"], *sealed.headers))
+    values |= {"headers": headers, "sensitive_headers": marks}
     if values[_AUTH] is not None:
         values[_AUTH] = Credentials(values[_AUTH].user, sealed.password or "")
     return HookSettings(**values)

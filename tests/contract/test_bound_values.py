@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from hooktui.delivery.redaction import own_secrets
 from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import HookId
 from hooktui.store import changes
@@ -16,7 +19,7 @@ from hooktui.store.tables import HOOK, SECRET
 from hooktui.store.tx import Tx
 from hooktui.store.vault import KeyProblem, ValueMoved
 from tests.support.earlier_schemas import as_0004
-from tests.support.stores import ADA, DEFAULT, Opened, emit, make_hook
+from tests.support.stores import ADA, BOB, DEFAULT, Opened, emit, make_hook
 from tests.support.stores import SECRET as SHOWN
 
 HIDDEN = {
@@ -73,6 +76,23 @@ async def test_a_hook_whose_rows_were_changed_sends_nothing(
     await emit(store)  # the server works, and takes events in for all of them
     account = DEFAULT if "account_id" not in statement else 2
     await store.write(changes.delete_hook, ADA, account, HookId(one.id))
+
+
+@pytest.mark.parametrize("cleared", ["sensitive_headers = '[]'", "headers = '{}'"])
+async def test_a_header_value_whose_mark_was_cleared_stays_write_only(
+    opened: Opened, cleared: str
+) -> None:
+    # Red with the marks of the column alone: the edit put the value into a readable column.
+    headers = {"X-Own": "canary-header"}
+    hook = await make_hook(opened.store, headers=headers, sensitive_headers=("X-Own",))
+    await execute(opened.store, f"UPDATE hook SET {cleared}")
+    store = await opened.again()
+    live = store.hooks()[HookId(hook.id)]
+    assert live.refusal is None
+    hook_id, disable = HookId(hook.id), partial(replace, active=False)
+    await store.write(changes.change_hook, BOB, DEFAULT, hook_id, disable)
+    assert "canary" not in repr(await store.read(lambda conn: conn.execute(select(HOOK)).all()))
+    assert own_secrets(live).may_occur(b"canary-header") is bool(live.settings.headers)
 
 
 async def test_a_secret_of_another_account_cannot_be_read(opened: Opened) -> None:
