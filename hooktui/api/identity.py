@@ -11,6 +11,7 @@ import os
 import re
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hooktui.api.access import Caller
@@ -128,7 +129,8 @@ class Identity:
     async def _look_up(self, token: str) -> TokenRecord:
         digest = hashlib.sha256(token.encode("ascii")).digest()
         number = int(token.split("_")[1])
-        record = await self._service.store.read(queries.token_by_hash, number, digest)
+        find = partial(queries.token_by_hash, token=number, sha256=digest)
+        record = await self._service.store.look_up(find)
         if record is None:
             raise _unknown_token()
         return record

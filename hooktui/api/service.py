@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -217,7 +218,7 @@ async def check_account(service: Service, account: AccountId) -> None:
     Raises:
         NotFound: it does not.
     """
-    await service.store.read(queries.account_row, account)
+    await service.store.look_up(partial(queries.account_row, account=account))
 
 
 async def read_in(

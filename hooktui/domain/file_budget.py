@@ -15,7 +15,7 @@ from hooktui.domain.errors import HooktuiError
 _PROCESS: Final = 32
 """Streams, event loop, listening sockets, lock, log, lazily imported modules."""
 _STORE: Final = 24
-"""SQLite: a writer (3 files) and 5 readers (2 each), and the files of ``doctor`` and a backup;
+"""SQLite: a writer (3 files) and 6 readers (2 each), and the files of ``doctor`` and a backup;
 PostgreSQL: about ten connections in all pools, and those of ``doctor``."""
 _FILES: Final = 16
 """TLS certificates and authorities, the log, a backup: each opened briefly."""

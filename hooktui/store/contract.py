@@ -420,6 +420,10 @@ class Store(Protocol):
         """Run a query of ``hooktui.store.queries`` in a short read-only transaction."""
         ...
 
+    async def look_up(self, query: Callable[[Connection], R]) -> R:
+        """Run a quick query that calls wait for; those of `read` do not delay it."""
+        ...
+
     async def write(
         self, change: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:

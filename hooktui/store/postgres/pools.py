@@ -37,6 +37,8 @@ READERS = 4
 """Connections for queries of people."""
 OWN = 2
 """Connections for the server's own queries, which lists of people do not delay."""
+LOOK_UPS = 1
+"""For the tokens and accounts of calls, however many searches and unknown tokens there are."""
 CHANGERS = 2
 PATIENCE_S = 5.0
 """Seconds that a read waits for a database that is unreachable, such as during a restart."""

@@ -34,7 +34,7 @@ from hooktui.store.postgres.connections import (
     parse_database_url,
 )
 from hooktui.store.postgres.notify import Hints, changed_hooks, look
-from hooktui.store.postgres.pools import OWN, READERS, Changes, Queries
+from hooktui.store.postgres.pools import LOOK_UPS, OWN, READERS, Changes, Queries
 from hooktui.store.postgres.queue import Accept, Claim, ClaimPing, Release, next_due
 from hooktui.store.postgres.replays import EndReplayLeases, StepReplay
 from hooktui.store.postgres.results import Record, Rescue
@@ -115,6 +115,7 @@ class PostgresStore(BaseStore):
         cold = partial(connect, target)
         self._readers = Queries(cold, READERS, target)
         self._own = Queries(cold, OWN, target)
+        self._look_ups = Queries(cold, LOOK_UPS, target)
         self._changes = Changes(partial(connect_to_write, target), self._shared, target)
         hot = partial(connect_to_write, target, **HOT)
         # Claims need not be on disk: the fence of a claim that a crash of the database loses does
@@ -226,6 +227,12 @@ class PostgresStore(BaseStore):
             raise closed()
         return await self._readers.run(lambda conn: query(conn, *args, **kwargs))
 
+    async def look_up(self, query: Callable[[Connection], R]) -> R:
+        """Run a quick query that calls wait for; those of `read` do not delay it."""
+        if self._closed:
+            raise closed()
+        return await self._look_ups.run(query)
+
     async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
         """Return when (ms) the next pending delivery of each active hook is due.
 
@@ -291,7 +298,8 @@ class PostgresStore(BaseStore):
         await self._hints.close()
         await self._end_tasks()
         await asyncio.gather(*(writer.close() for writer in self._writers))
-        await asyncio.gather(self._readers.close(), self._own.close(), self._changes.close())
+        pools = (self._readers, self._own, self._look_ups, self._changes)
+        await asyncio.gather(*(pool.close() for pool in pools))
         self._home.release()
 
     # What happens at and after commits

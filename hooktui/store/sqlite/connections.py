@@ -35,7 +35,9 @@ from hooktui.domain.errors import Unavailable
 R = TypeVar("R")
 
 READERS = 4
-"""Maximum number of readers: each read is short, and the engine needs the cores."""
+"""Concurrent reads of callers: each read is short, and the engine needs the cores."""
+OWN = 1
+"""For the server's own reads and the look-ups of each call, which other reads do not delay."""
 READ_DEADLINE_S = 10.0
 _CHECK_EVERY_STEPS = 200_000
 """Instructions of SQLite's virtual machine, about 5 ms. For each check a reader waits for the
@@ -120,7 +122,7 @@ class Readers:
             "sqlite://",
             creator=partial(open_reader, database),
             poolclass=QueuePool,
-            pool_size=READERS,
+            pool_size=READERS + OWN,
             max_overflow=0,
             pool_timeout=READ_DEADLINE_S,
             hide_parameters=True,
@@ -129,7 +131,7 @@ class Readers:
     def open_all(self) -> None:
         """Open all connections now: file descriptors may run out later."""
         with ExitStack() as stack:
-            for _ in range(READERS):
+            for _ in range(READERS + OWN):
                 conn = stack.enter_context(self._engine.connect())
                 conn.exec_driver_sql("SELECT count(*) FROM sqlite_master")
 

@@ -43,6 +43,7 @@ from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.backup import Backups, never
 from hooktui.store.sqlite.clock import ClockJumps
 from hooktui.store.sqlite.connections import (
+    OWN,
     READERS,
     Readers,
     WalWatch,
@@ -140,6 +141,8 @@ class SqliteStore(BaseStore):
         self._readers = Readers(database)
         self._measuring = open_reader(database)
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="hooktui-read")
+        self._own = ThreadPoolExecutor(OWN, thread_name_prefix="hooktui-own")
+        self._looking_up = asyncio.Lock()
         self._backups = Backups(database, reserve, self._pool, self._readers.reading)
         self._keep = keep
         self._guard = DiskGuard(reserve, self._free_on_disk, self._free_inside)
@@ -233,16 +236,20 @@ class SqliteStore(BaseStore):
         self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run a query in a short read-only transaction, in a worker thread."""
+        return await self._run(self._pool, lambda conn: query(conn, *args, **kwargs))
+
+    async def look_up(self, query: Callable[[Connection], R]) -> R:
+        """Run a quick query that calls wait for; one at a time, as `next_due` waits for it."""
+        async with self._looking_up:
+            return await self._run(self._own, query)
+
+    async def _run(self, pool: ThreadPoolExecutor, query: Callable[[Connection], R]) -> R:
         if self._closed:
             raise closed()
         gone = threading.Event()
-        run = partial(
-            self._readers.run,
-            lambda conn: query(conn, *args, **kwargs),
-            lambda: gone.is_set() or self._closed,
-        )
+        run = partial(self._readers.run, query, lambda: gone.is_set() or self._closed)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+            return await asyncio.get_running_loop().run_in_executor(pool, run)
         except asyncio.CancelledError:
             gone.set()  # the thread polls it
             raise
@@ -250,7 +257,7 @@ class SqliteStore(BaseStore):
     async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
         """Return when (ms) the next pending delivery of each active hook is due."""
         active = self._active_hooks(hooks)
-        return await self.read(next_due, active) if active else {}
+        return await self._run(self._own, partial(next_due, hooks=active)) if active else {}
 
     async def write(
         self, change: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs
@@ -311,7 +318,8 @@ class SqliteStore(BaseStore):
         self._wake()
         await self._end_tasks()
         await self._writer.close()
-        await asyncio.to_thread(self._pool.shutdown)
+        for pool in (self._pool, self._own):
+            await asyncio.to_thread(pool.shutdown)
         self._readers.close()
         self._measuring.close()
         self._conn.close()

@@ -1,0 +1,101 @@
+"""Reads of the server itself, and what every call looks up, do not wait behind those of callers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import Connection
+
+from hooktui.store import queries
+from hooktui.store.sqlite.connections import READERS
+from hooktui.store.sqlite.store import SqliteStore
+from tests.support.running_server import running_server
+from tests.support.stores import DEFAULT, emit, make_hook, open_in
+
+
+class Slow:
+    """Reads of callers that last until the end of the block."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Semaphore(0)
+        self.end = threading.Event()
+
+    def __call__(self, _conn: Connection) -> None:
+        self.begun.release()
+        self.end.wait(30)
+
+
+@contextmanager
+def slow_reads(slow: Slow) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        slow.end.set()
+
+
+# Red while one pool of threads serves all: each of the two waits for the reads of callers.
+async def test_what_is_due_and_who_calls_is_read_beside_slow_reads(tmp_path: Path) -> None:
+    store, slow = await open_in(tmp_path), Slow()
+    hook = await make_hook(store)
+    await emit(store)
+    with slow_reads(slow):
+        reads = [asyncio.create_task(store.read(slow)) for _ in range(READERS + 2)]
+        await asyncio.to_thread(lambda: [slow.begun.acquire() for _ in range(READERS)])
+        async with asyncio.timeout(5):
+            assert list(await store.next_due()) == [hook.id]
+            await store.look_up(partial(queries.account_row, account=DEFAULT))
+    await asyncio.gather(*reads)
+    await store.close()
+
+
+# Red without turns: what is due waits behind all look-ups of unknown tokens.
+async def test_what_is_due_waits_for_one_look_up_at_most(tmp_path: Path) -> None:
+    store, first, others = await open_in(tmp_path), Slow(), Slow()
+    await make_hook(store)
+    with slow_reads(others), slow_reads(first):
+        look_ups = [asyncio.create_task(store.look_up(one)) for one in (first, others, others)]
+        await asyncio.to_thread(first.begun.acquire)
+        due = asyncio.create_task(store.next_due())
+        await asyncio.sleep(0)
+        first.end.set()
+        async with asyncio.timeout(5):
+            await due
+    await asyncio.gather(*look_ups)
+    await store.close()
+
+
+def test_tokens_and_readiness_are_looked_up_beside_slow_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Red when a call reads its token or its account like a list.
+    stores: list[SqliteStore] = []
+    start = SqliteStore._start
+
+    async def noted(store: SqliteStore) -> None:
+        stores.append(store)
+        await start(store)
+
+    monkeypatch.setattr(SqliteStore, "_start", noted)
+    with running_server(tmp_path, listen="127.0.0.1:0") as server, server.client() as admin:
+        made = admin.post("/v1/tokens", json={"name": "t", "role": "producer"}).json()
+        host, port = server.listen[0]
+        slow = Slow()
+        with slow_reads(slow):
+            for _ in range(READERS):
+                asyncio.run_coroutine_threadsafe(stores[0].read(slow), server.loop)
+                slow.begun.acquire()
+            tcp = httpx.Client(base_url=f"http://{host}:{port}", trust_env=False, timeout=5)
+            with tcp:
+                assert tcp.get("/readyz").json() == {"status": "ready"}
+                headers = {"Authorization": f"Bearer {made['token']}"}
+                sent = tcp.post("/v1/events/job.failed", content=b"{}", headers=headers)
+                assert sent.status_code == 202, sent.text
+                headers["Authorization"] += "x"
+                assert tcp.get("/v1/status", headers=headers).status_code == 401
