@@ -10,7 +10,7 @@ token has a small one. The number of omitted denials is in the next entry and in
 A search (a list or the feed with ``q``, a dry run, decisions) runs in a thread, or in slices of the
 event loop, for as long as its caller waits. Threads share one interpreter with the loop: one busy
 thread beside it raises the p99 of its wake-ups from 1.2 to 9.7 ms, four to 98 ms. So a caller has
-one search at a time, and a server two; the others wait in turns.
+one search at a time, and a server two, plans of replays included; the others wait in turns.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class DenialLog:
 
 
 MOST_SEARCHES: Final = 2
-"""Concurrent searches of a server."""
+"""Concurrent searches and plans of replays of a server."""
 MOST_WAITING: Final = 20
 """Waiting searches of a caller."""
 MOST_POLLS: Final = 10
@@ -188,7 +188,7 @@ class Searches:
 
     def __init__(self) -> None:
         self._callers: dict[str, _Caller] = {}
-        self._places = asyncio.Semaphore(MOST_SEARCHES)
+        self.places = asyncio.Semaphore(MOST_SEARCHES)
 
     @asynccontextmanager
     async def search(self, caller: Caller) -> AsyncIterator[None]:
@@ -205,7 +205,7 @@ class Searches:
                 )
             mine.searches += 1
             try:
-                async with mine.turn, self._places:
+                async with mine.turn, self.places:
                     yield
             finally:
                 mine.searches -= 1
@@ -239,15 +239,11 @@ class Searches:
                 self._callers.pop(caller.user, None)
 
 
-MOST_PLANS: Final = 2
-"""Concurrent plans of a server."""
-
-
 class Plans:
     """Runs plans of replays, one for each caller: a newer one replaces the older."""
 
-    def __init__(self) -> None:
-        self._places = asyncio.Semaphore(MOST_PLANS)
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self.places = places
         self._running: dict[str, asyncio.Task[Any]] = {}
 
     async def run(self, caller: Caller, plan: Coroutine[Any, Any, R]) -> R:
@@ -274,7 +270,7 @@ class Plans:
                 del self._running[caller.user]
 
     async def _in_turn(self, plan: Coroutine[Any, Any, R]) -> R:
-        async with self._places:
+        async with self.places:
             return await plan
 
 

@@ -197,9 +197,13 @@ class Service:
     )
     diagnosing: Diagnoses = field(default_factory=Diagnoses)
     searches: Searches = field(default_factory=Searches)
-    plans: Plans = field(default_factory=Plans)
+    plans: Plans = field(init=False)
     replays: ReplayControl = field(default_factory=NoReplays)
     loop_watch: LoopWatch = WATCH
+
+    def __post_init__(self) -> None:
+        """Let searches and plans share the places of the server."""
+        self.plans = Plans(self.searches.places)
 
 
 def service_of(request: Request) -> Service:

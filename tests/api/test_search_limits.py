@@ -14,16 +14,10 @@ import pytest
 
 from hooktui.api import limits
 from hooktui.api.access import Caller
-from hooktui.api.limits import (
-    MOST_PLANS,
-    MOST_POLLS,
-    MOST_SEARCHES,
-    MOST_WAITING,
-    Plans,
-    Searches,
-)
+from hooktui.api.limits import MOST_POLLS, MOST_SEARCHES, MOST_WAITING, Plans, Searches
 from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.api.routes import events
+from hooktui.api.service import Service
 from hooktui.domain.errors import Conflict, TooManyRequests
 from hooktui.domain.roles import Role
 
@@ -161,7 +155,8 @@ class Planning:
     """Plans of replays that end when they are told to."""
 
     def __init__(self) -> None:
-        self.plans = Plans()
+        self.searches = Searches()
+        self.plans = Plans(self.searches.places)
         self.asked: list[Coroutine[Any, Any, str]] = []
         self.now: list[str] = []
         self.end = asyncio.Event()
@@ -186,9 +181,37 @@ async def test_a_server_counts_two_plans_at_a_time() -> None:
     tasks = [planning.ask(user) for user in "abc"]
     await _settled()
     assert planning.now == ["a", "b"]
-    assert len(planning.now) == MOST_PLANS
+    assert len(planning.now) == MOST_SEARCHES
     planning.end.set()
     assert await asyncio.gather(*tasks) == ["a", "b", "c"]
+
+
+# Red when each kind has two places: on SQLite they take all threads for reads.
+async def test_searches_and_plans_share_the_places_of_a_server() -> None:
+    planning = Planning()
+    async with planning.searches.search(_caller("a")), planning.searches.search(_caller("b")):
+        task = planning.ask("c")
+        await _settled()
+        assert planning.now == []
+    planning.end.set()
+    assert await task == "c"
+
+
+def test_a_server_counts_its_searches_and_plans_together() -> None:
+    made: dict[str, Any] = dict.fromkeys(
+        (
+            "store",
+            "engine",
+            "catalogue",
+            "event_types",
+            "check_url",
+            "version",
+            "started_at",
+            "name",
+        )
+    )
+    service = Service(**made)
+    assert service.plans.places is service.searches.places
 
 
 async def test_a_newer_plan_of_a_caller_replaces_the_older_one() -> None:
