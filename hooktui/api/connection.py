@@ -266,6 +266,8 @@ class ClientConnection(HttpToolsProtocol):
     def _count_unsent(self, size: int) -> None:
         place = self._place
         caller = "" if place is None else place.caller or f"source {place.source}"
+        if place is not None and size:
+            size += place.unencoded
         self._unsent.update(self, caller, size)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: asgi.ASGI3Application) -> None:

@@ -62,12 +62,14 @@ class Place:
         connection: None once it is released.
         source: group of an unknown connection.
         caller: the last caller with a valid token, or the user of a Unix socket.
+        unencoded: bytes in memory of which its response is still to be made.
     """
 
     connection: EvictableConnection | None
     source: Hashable
     caller: str | None
     _pool: _Pool
+    unencoded: int = 0
 
     def hand_over(self, connection: EvictableConnection) -> bool:
         """Pass the place to the connection after a TLS handshake; False: it was released."""

@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from fastapi import FastAPI
@@ -38,6 +38,8 @@ from hooktui.domain.machine import condition_of
 JSON = "application/json"
 _PART_ITEMS: Final = 100
 """Deliveries that are encoded in one step, about 1 ms."""
+_ITEM_BYTES: Final = 512
+"""A delivery in memory."""
 
 
 def encode(value: object) -> bytes:
@@ -55,12 +57,23 @@ def answer(
     return Response(encode(value), status, headers, media_type=JSON)
 
 
-def answer_in_parts(value: object, sequence: str) -> Response:
+class Holder(Protocol):
+    """A connection, as far as it counts what its response holds in memory.
+
+    Attributes:
+        unencoded: bytes of which the response is still to be made.
+    """
+
+    unencoded: int
+
+
+def answer_in_parts(value: object, sequence: str, holder: Holder) -> Response:
     """Return a JSON response that is encoded while the client reads it, if it may be long.
 
     Args:
         value: one of our dataclasses.
         sequence: its unbounded field.
+        holder: counts the field until it is encoded.
     """
     items: Sequence[object] = getattr(value, sequence)
     if len(items) <= _PART_ITEMS:
@@ -71,11 +84,15 @@ def answer_in_parts(value: object, sequence: str) -> Response:
     )
 
     async def parts() -> AsyncIterator[bytes]:
-        yield before + b'"%b":[' % sequence.encode("ascii")
-        for start in range(0, len(items), _PART_ITEMS):
-            part = encode(items[start : start + _PART_ITEMS])[1:-1]
-            yield b"," + part if start else part
-            await asyncio.sleep(0)  # lets other tasks run, even if the client reads quickly
+        holder.unencoded = len(items) * _ITEM_BYTES
+        try:
+            yield before + b'"%b":[' % sequence.encode("ascii")
+            for start in range(0, len(items), _PART_ITEMS):
+                part = encode(items[start : start + _PART_ITEMS])[1:-1]
+                yield b"," + part if start else part
+                await asyncio.sleep(0)  # lets other tasks run, even if the client reads quickly
+        finally:
+            holder.unencoded = 0
         yield b"]" + after
 
     return StreamingResponse(parts(), media_type=JSON)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
+import httpx
 import pytest
 
 from hooktui.api import bodies
+from hooktui.api.connection_limiter import Place, _Pool
 from hooktui.api.responses import answer, answer_in_parts
+from hooktui.domain.ids import encode
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.events import EventDetail, Skip
+from hooktui.store import queries
 from tests.api.raw import next_answer
 from tests.support.running_server import RunningServer, running_server
 from tests.support.waiting import wait_for
@@ -94,7 +99,35 @@ async def test_an_answer_in_parts_is_the_same_as_in_one(count, body):
         return {"type": "http.disconnect"}
 
     scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
-    await answer_in_parts(found, "deliveries")(scope, receive, send)
+    place = Place(None, "", None, _Pool(1))
+    await answer_in_parts(found, "deliveries", place)(scope, receive, send)
+    assert place.unencoded == 0
     assert b"".join(sent) == answer(found).body
     assert json.loads(b"".join(sent))["body"] == body
     assert max(map(len, sent)) < 50_000 + len(body)
+
+
+@contextmanager
+def _not_reading(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+    """Ask for an event with many deliveries and for more, and read nothing; close at the end."""
+    found = _event(30_000, "{}")
+    monkeypatch.setattr(queries, "get_event", lambda _conn, _account, _event, most=0: found)
+    with running_server(home, listen="127.0.0.1:0") as server, server.client() as owner:
+        head = f"Host: localhost\r\nAuthorization: Bearer {_token(server, 'v', 'viewer')}\r\n\r\n"
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(server.listen[0][:2])
+            for path in (f"/v1/events/{encode('evt', 1)}", "/v1/status"):
+                client.sendall(f"GET {path} HTTP/1.1\r\n{head}".encode())
+            yield owner
+        wait_for(lambda: _unsent(owner) == 0)
+
+
+def _unsent(owner: httpx.Client) -> int:
+    return owner.get("/v1/status").json()["clients"]["unsent_bytes"]
+
+
+# Red when only the bytes in the buffer of the connection count.
+def test_what_is_not_encoded_yet_counts_as_unread(tmp_path, monkeypatch):
+    with _not_reading(tmp_path, monkeypatch) as owner:
+        wait_for(lambda: _unsent(owner) > 30_000 * 500)
