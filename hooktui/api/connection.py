@@ -134,6 +134,7 @@ class ClientConnection(HttpToolsProtocol):
     _leaving = False
     _unread_bytes = 0
     _unread_since = 0.0
+    _running: RequestResponseCycle | None = None
 
     def __init__(
         self,
@@ -181,6 +182,9 @@ class ClientConnection(HttpToolsProtocol):
         self._unsent.update(self, "", 0)
         if self._place is not None:
             self._place.release()
+        if self._running is not None:  # uvicorn ends only the newest request
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def evict(self) -> None:
@@ -271,6 +275,7 @@ class ClientConnection(HttpToolsProtocol):
         self._unsent.update(self, caller, size)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: asgi.ASGI3Application) -> None:
+        self._running = cycle
         if self.flow.write_paused:
             app = partial(self._answer_later, cycle, app)
         super()._start_asgi_task(cycle, app)

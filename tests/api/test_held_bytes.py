@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -131,3 +132,10 @@ def _unsent(owner: httpx.Client) -> int:
 def test_what_is_not_encoded_yet_counts_as_unread(tmp_path, monkeypatch):
     with _not_reading(tmp_path, monkeypatch) as owner:
         wait_for(lambda: _unsent(owner) > 30_000 * 500)
+
+
+# Red when only the newest request of a connection ends with it: the older one writes on.
+def test_a_response_ends_with_its_connection(tmp_path, monkeypatch, caplog):
+    with _not_reading(tmp_path, monkeypatch) as owner:
+        wait_for(lambda: _unsent(owner) > 0)
+    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == []
