@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -73,6 +74,30 @@ def killed_home(home: Path) -> set[int]:
     assert done.returncode == -9
     assert (home / "hooktui.db-wal").stat().st_size > 0
     return {int(word) for word in done.stdout.split()}
+
+
+# Red when only the database is looked at: the rows of whoever put a log beside it are taken over.
+@pytest.mark.parametrize("suffix", ["-wal", "-journal"])
+@pytest.mark.parametrize("kind", ["fifo", "foreign", "link"])
+def test_a_log_that_is_not_the_owners_file_is_refused(
+    tmp_path: Path, kind: str, suffix: str
+) -> None:
+    backup, log = tmp_path / "copy.db", tmp_path / f"copy.db{suffix}"
+    backup.touch()
+    if kind == "fifo":
+        os.mkfifo(log)
+        writer = os.open(log, os.O_RDWR)  # else opening it would wait for ever
+    elif kind == "link":
+        log.symlink_to(backup)
+    elif os.geteuid() == 0:
+        log.touch()
+        os.chown(log, 1, 1)
+    else:
+        pytest.skip("only root gives files away")
+    with pytest.raises((Refused, OSError), match=r"not a regular file of|symbolic"):
+        put_back(tmp_path, backup)
+    if kind == "fifo":
+        os.close(writer)
 
 
 async def test_a_backup_takes_the_place_of_the_database_which_is_kept(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from hooktui.domain.errors import Refused
 from hooktui.store.sqlite.files import make_database_file, refuse_opened
 
 _MAGIC: Final = b"SQLite format 3\0"
-_LOGS: Final = ("-wal", "-journal")
+LOGS: Final = ("-wal", "-journal")
 """Files of a database besides the main one; they may hold rows that it does not have yet."""
 _PIECE_BYTES: Final = 8 << 20
 
@@ -84,20 +84,26 @@ def open_backup(path: Path) -> Iterator[BackupSource]:
 
     Raises:
         Conflict: another program has the database open, so its bytes may change.
+        Refused: a file beside it, which belongs to it by its name, is not its owner's.
         OSError: it cannot be read, or is not a regular file.
     """
     files: dict[str, int] = {}
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        files[""] = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        if not stat.S_ISREG(os.fstat(files[""]).st_mode):
+        files[""] = os.open(path, flags)
+        found = os.fstat(files[""])
+        if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         refuse_opened(path)
-        for suffix in _LOGS:
+        for suffix in LOGS:
             try:
                 log = path.with_name(path.name + suffix)
-                files[suffix] = os.open(log, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                files[suffix] = os.open(log, flags | os.O_NOFOLLOW)
             except FileNotFoundError:
                 continue
+            beside = os.fstat(files[suffix])
+            if not stat.S_ISREG(beside.st_mode) or beside.st_uid != found.st_uid:
+                raise Refused(f"{log} is not a regular file of the owner of {path}; move it away")
         yield BackupSource(str(path), files)
     finally:
         for file in files.values():

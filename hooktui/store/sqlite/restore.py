@@ -28,7 +28,7 @@ from hooktui.store.key_ring import find_keys
 from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.migrations import at_head, upgrade
 from hooktui.store.sqlite.backup import check_whole
-from hooktui.store.sqlite.backup_source import BackupSource
+from hooktui.store.sqlite.backup_source import LOGS, BackupSource
 from hooktui.store.sqlite.connections import sqlalchemy_over
 from hooktui.store.sqlite.disk_guard import RESERVE_BYTES
 from hooktui.store.sqlite.files import free_bytes, refuse_network_file_system, refuse_opened
@@ -36,8 +36,6 @@ from hooktui.store.sqlite.moved_marker import refuse_moved
 from hooktui.store.vault import Vault
 
 _TABLES = frozenset({"alembic_version", "account", "hook", "event", "delivery", "audit"})
-_LOGS = ("-wal", "-journal")
-"""Files of a database besides the main one; they may hold rows that it does not have yet."""
 _COUNTS = """
 SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM delivery),
   (SELECT count(*) FROM delivery WHERE status IN ('pending', 'sending')),
@@ -135,7 +133,7 @@ def finish_restore(database: Path) -> Path | None:
     for ready in unfinished(database):
         refuse_opened(database)
         previous = database.with_name(ready.name.replace(".restored-", ".before-", 1))
-        for suffix in ("", *_LOGS):
+        for suffix in ("", *LOGS):
             old, place = _beside(database, suffix), _beside(previous, suffix)
             if old.exists():
                 if place.exists():
@@ -259,5 +257,5 @@ def _beside(database: Path, suffix: str) -> Path:
 
 
 def _remove(draft: Path) -> None:
-    for suffix in (*_LOGS, "-shm", ""):
+    for suffix in (*LOGS, "-shm", ""):
         _beside(draft, suffix).unlink(missing_ok=True)
