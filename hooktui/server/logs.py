@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.rates import TokenBucket
 from hooktui.domain.text import visible
 
 _PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.DEBUG: 7}
@@ -42,8 +44,9 @@ class LogFormatter(logging.Formatter):
 
 
 class Bounded(logging.Filter):
-    """Limits the lines of a log to a burst and a rate, because callers can cause lines.
+    """Limits the lines of each logger to a burst and a rate, because callers can cause lines.
 
+    So no flood of refusals drops the lines of another module, such as the head of the audit trail.
     Errors are never omitted; the next line after omitted ones gives their number.
 
     Args:
@@ -56,23 +59,23 @@ class Bounded(logging.Filter):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._left = float(self.AT_ONCE)
-        self._at = clock()
-        self._left_out = 0
+        self._buckets: dict[str, TokenBucket] = {}
+        self._omitted = Counter[str]()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record is written."""
-        now = self._clock()
-        self._left = min(self._left + (now - self._at) * self.PER_S, self.AT_ONCE)
-        self._at = now
-        if self._left < 1 and record.levelno < logging.ERROR:
-            self._left_out += 1
+        now_ms, name = int(self._clock() * 1000), record.name
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            bucket = self._buckets[name] = TokenBucket.full(self.PER_S, now_ms, self.AT_ONCE)
+        if bucket.whole(now_ms):
+            bucket.take(1)
+        elif record.levelno < logging.ERROR:
+            self._omitted[name] += 1
             return False
-        self._left = max(self._left - 1, 0)
-        if self._left_out:
-            record.msg = f"{record.getMessage()} ({self._left_out} lines before were omitted)"
+        if omitted := self._omitted.pop(name, 0):
+            record.msg = f"{record.getMessage()} ({omitted} lines before were omitted)"
             record.args = None
-            self._left_out = 0
         return True
 
 

@@ -8,8 +8,8 @@ from hooktui.server.logs import Bounded, LogFormatter
 from tests.support.clocks import Clock
 
 
-def _record(level: int = logging.INFO) -> logging.LogRecord:
-    return logging.LogRecord("hooktui", level, "", 0, "refused %s", ("x",), None)
+def _record(level: int = logging.INFO, name: str = "hooktui") -> logging.LogRecord:
+    return logging.LogRecord(name, level, "", 0, "refused %s", ("x",), None)
 
 
 def test_a_flood_of_lines_is_cut_and_the_next_line_says_how_many_are_missing():
@@ -30,6 +30,17 @@ def test_an_error_is_written_whatever_came_before():
         bounded.filter(_record())
     assert bounded.filter(_record(logging.ERROR))
     assert not bounded.filter(_record())
+
+
+def test_a_flood_of_one_part_of_the_program_leaves_the_lines_of_others():
+    """Red with one budget for all: refusals drop the daily head of the audit trail."""
+    bounded = Bounded(lambda: 0.0)
+    for _ in range(5000):
+        bounded.filter(_record(name="hooktui.api.middleware"))
+    assert not bounded.filter(_record(logging.WARNING, "hooktui.api.middleware"))
+    head = _record(name="hooktui.store.audit_watch")
+    assert bounded.filter(head)
+    assert head.getMessage() == "refused x"
 
 
 def test_the_journal_gets_the_priority_of_each_line():
