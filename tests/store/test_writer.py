@@ -21,6 +21,7 @@ from hooktui.store.queries.pages import PageRequest
 from hooktui.store.sqlite import connections, disk_guard, writer
 from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.disk_guard import RESERVE_BYTES
+from hooktui.store.sqlite.queue import Accept
 from hooktui.store.sqlite.store import SqliteStore
 from tests.support.clocks import Clock
 from tests.support.stores import (
@@ -55,6 +56,18 @@ async def rows_of(store: SqliteStore, table: str) -> int:
     return await store.read(
         lambda conn: conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar()
     )
+
+
+# Red when the idempotency keys of a call are looked up in one step: 1,000 hold the loop for 10 ms.
+async def test_many_keys_are_looked_up_in_steps(tmp_path: Path) -> None:
+    store = await open_in(tmp_path)
+    events = [offer(key=f"key {number % 700}") for number in range(1000)]
+    reads: list[str] = []
+    store._raw.set_trace_callback(reads.append)
+    counts = [len(reads) for _ in writer._load(store._begin(), [Accept(events, None)])]
+    store._raw.set_trace_callback(None)
+    assert counts == [100 * step for step in range(1, 11)]
+    await store.close()
 
 
 # Red when a large commit is made in the event loop: 8 MiB held it for up to 18 ms.

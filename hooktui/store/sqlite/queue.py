@@ -28,6 +28,8 @@ from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.transaction import Operation, WriteTransaction
 
 PAGE_BYTES = 4096
+_KEYS_PER_STEP = 100
+"""Keys that one step looks up in about 1 ms."""
 _ROWS_PER_STEP, _EVENTS_PER_STEP = 200, 4
 """Rows that one step writes in about 1 ms; the body of an event may have 256 KiB."""
 _SMALL_BYTES = 512 * 1024  # bodies of a transaction that are written like other rows
@@ -54,15 +56,19 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         self._known: dict[tuple[AccountId, str], KnownKey] = {}
         self._plan: Plan  # set by `plan`
 
-    def load(self, work: WriteTransaction) -> None:
+    def load(self, work: WriteTransaction) -> Steps[None] | None:
         """Look up the idempotency keys."""
+        keyed = [event for event in self._events if event.key is not None]
+        return self._find_keys(work, keyed) if keyed else None
+
+    def _find_keys(self, work: WriteTransaction, keyed: Sequence[NewEvent]) -> Steps[None]:
         oldest = work.now_ms - KEY_KEPT_MS
-        for event in self._events:
-            if event.key is None:
-                continue
+        for number, event in enumerate(keyed, 1):
             row = work.raw.execute(sql.FIND_KEY, (event.account, event.key, oldest)).fetchone()
             if row is not None:
-                self._known[event.account, event.key] = KnownKey(EventId(row[0]), *row[1:])
+                self._known[event.account, str(event.key)] = KnownKey(EventId(row[0]), *row[1:])
+            if number % _KEYS_PER_STEP == 0:
+                yield
 
     def plan(self, work: WriteTransaction) -> Steps[None]:
         """Match the events and reserve slots for deliveries that are handed over."""

@@ -73,8 +73,8 @@ class Operation(write_queue.Operation[R]):
         super().__init__(weight, size_bytes)
         self.long_bytes = long_bytes
 
-    def load(self, work: WriteTransaction) -> None:
-        """Read the data for `plan`, inside the transaction."""
+    def load(self, work: WriteTransaction) -> Steps[None] | None:
+        """Read the data for `plan`, inside the transaction; steps are as those of `plan`."""
 
     def plan(self, work: WriteTransaction) -> Steps[None] | None:
         """Decide what to write; in the event loop's thread, between `load` and `execute`.

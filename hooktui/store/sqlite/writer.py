@@ -143,7 +143,7 @@ class Writer:
     async def _steps(self, work: WriteTransaction, batch: Sequence[Operation[Any]]) -> None:
         await self._lock(work.raw)
         if self._threaded:
-            await self._call(_load, work, batch)
+            await self._call(finish, _load(work, batch))
             await share_loop(_plan(work, batch), _held)
             await self._call(_execute_and_commit, work, batch)
             return
@@ -186,16 +186,18 @@ class Writer:
 
 
 def _load_plan_execute(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> Steps[None]:
-    _load(work, batch)
+    yield from _load(work, batch)
     yield from _plan(work, batch)
     yield from _execute(work, batch)
 
 
-def _load(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> None:
+def _load(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> Steps[None]:
     if work.clock_moved_ms:
         move_along(work)
     for operation in batch:
-        operation.load(work)
+        steps = operation.load(work)
+        if steps is not None:
+            yield from steps
 
 
 def _plan(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> Steps[None]:
