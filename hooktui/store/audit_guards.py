@@ -17,9 +17,9 @@ _TRIGGERS: Final = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigg
 _TRIGGER: Final = text(
     """SELECT count(*) FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
     WHERE t.tgrelid = 'audit'::regclass AND t.tgname = 'audit_refuses' AND t.tgtype = 58
-    AND t.tgenabled IN ('O', 'A')
-    AND p.prosrc LIKE '%BEGIN RAISE EXCEPTION ''the audit trail is append-only''; END%'"""
-)  # 58: before update, delete and truncate, for each statement
+    AND t.tgenabled IN ('O', 'A') AND t.tgqual IS NULL AND t.tgattr::text = ''
+    AND btrim(p.prosrc) = 'BEGIN RAISE EXCEPTION ''the audit trail is append-only''; END'"""
+)  # 58: before update, delete and truncate, for each statement; on all columns, unconditionally
 _GIVENON_SQLITE: Final = text("SELECT max(seq) FROM sqlite_sequence WHERE name = 'audit'")
 _GIVEN: Final = text(
     """SELECT last_value FROM pg_sequences
