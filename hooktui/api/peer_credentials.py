@@ -16,6 +16,7 @@ from hooktui.domain.text import visible
 _UCRED = struct.Struct("iII")  # struct ucred of unix(7)
 _NO_LOGIN = 0xFFFF_FFFF  # the loginuid of a process without a login, (uid_t) -1
 _CLAIMS = ("SUDO_USER", "SSH_CONNECTION")
+_MOST_READ_BYTES = 64 * 1024  # of an environment, on the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ def _belongs_to(process: Path, uid: int) -> bool:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        with path.open("rb") as file:
+            return file.read(_MOST_READ_BYTES).decode("utf-8", "replace")
     except OSError:  # the process has ended, or access is denied
         return ""

@@ -176,6 +176,19 @@ def test_nothing_is_said_of_a_process_that_belongs_to_somebody_else():
         other.communicate(b"\n", 20)
 
 
+# Red when the environment is read whole, on the event loop: it may have some megabytes.
+def test_a_long_environment_of_a_caller_is_not_read_to_its_end():
+    command = [sys.executable, "-c", "print(flush=True); input()"]
+    environ = {"FIRST": "x" * 70_000, "SUDO_USER": "eve"}
+    with subprocess.Popen(
+        command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as caller:
+        caller.stdout.readline()
+        origin = origin_of(PeerCredentials(caller.pid, os.geteuid(), 0))
+        caller.communicate(b"\n", 20)
+    assert "claimed" not in origin
+
+
 # How much of the trail somebody may fill by being refused
 
 
