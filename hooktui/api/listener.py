@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -56,13 +55,22 @@ class TlsHandshake(asyncio.Protocol):
         client = transport.get_extra_info("peername")
         place = self._limiter.admit_tcp(self, client[0] if client else "")
         if place is not None:
+            self._start(transport.get_extra_info("socket"), place)
+        transport.abort()  # without TLS no response can be sent
+
+    def _start(self, accepted: socket.socket, place: Place) -> None:
+        loop = asyncio.get_running_loop()
+        try:
             # The socket is passed to a transport that starts with TLS: this one may already have
             # read a part of the handshake when TLS starts.
-            descriptor = os.dup(transport.get_extra_info("socket").fileno())
-            opened = socket.socket(fileno=descriptor)
-            self._task = asyncio.create_task(self._shake_hands(opened, place))
-            self._task.add_done_callback(partial(self._ended, opened, place))
-        transport.abort()  # without TLS no response can be sent
+            opened = accepted.dup()
+        except OSError as error:
+            place.release()
+            message = "no file is left for an accepted connection"
+            loop.call_exception_handler({"message": message, "exception": error})
+            return
+        self._task = loop.create_task(self._shake_hands(opened, place))
+        self._task.add_done_callback(partial(self._ended, opened, place))
 
     def evict(self) -> None:
         """Cancel the handshake."""

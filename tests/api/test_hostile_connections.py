@@ -19,6 +19,7 @@ from hooktui.api import bodies, connection, listener
 from hooktui.bench.sink import write_certificate
 from tests.api.as_user import ask_as, hold_as
 from tests.api.raw import answers_in, hear, next_answer, say, tcp, told, unix
+from tests.support.file_limit import no_file_left
 from tests.support.running_server import RunningServer, running_server
 from tests.support.waiting import wait_for
 
@@ -318,6 +319,22 @@ def test_what_is_no_handshake_ends_and_leaves_nothing_behind(secure):
                 say(client, said)
                 hear(client)
     assert _answers_over_tls(server, trusting)
+
+
+# Red when the handshake fails with a traceback, and its place is lost for good.
+def test_a_handshake_without_a_file_left_takes_no_place(secure, caplog):
+    server, trusting = secure
+    with socket.socket() as client:
+        client.settimeout(20)
+        with no_file_left(1):
+            client.connect(server.listen[0][:2])
+            assert hear(client) == b""
+    assert _answers_over_tls(server, trusting)
+    with server.client() as owner:
+        assert owner.get("/v1/status").json()["clients"]["unknown"] == 0
+    errors = [one for one in caplog.records if one.exc_info]
+    assert errors == []
+    assert "this machine has no file descriptor left for this process" in caplog.text
 
 
 def test_limits_hold_behind_tls_too(secure, monkeypatch):
