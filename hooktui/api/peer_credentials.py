@@ -38,13 +38,14 @@ class Names:
 
 def peer_of(descriptor: int) -> PeerCredentials | None:
     """Return the peer of a connected socket; None if it is not a Unix socket."""
-    with socket.socket(fileno=os.dup(descriptor)) as connection:
+    connection = socket.socket(fileno=descriptor)
+    try:
         if connection.family != socket.AF_UNIX:
             return None
-        pid, uid, gid = _UCRED.unpack(
-            connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        )
-    return PeerCredentials(pid, uid, gid)
+        found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    finally:
+        connection.detach()  # it stays open
+    return PeerCredentials(*_UCRED.unpack(found))
 
 
 def names_of(peer: PeerCredentials) -> Names:

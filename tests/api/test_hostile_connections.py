@@ -266,6 +266,17 @@ def test_another_user_of_the_socket_has_so_many_connections_and_no_more():
                     assert api.get("/v1/status").status_code == 200
 
 
+# Red when a connection takes a file besides its own: the kernel's word on its peer was read of one.
+def test_the_last_file_is_enough_for_a_connection(crowded, caplog):
+    with socket.socket() as client:
+        client.settimeout(20)
+        with no_file_left(1):
+            client.connect(crowded.listen[0][:2])
+            say(client, HEALTHZ)
+            assert next_answer(client).status == 200
+    assert [one for one in caplog.records if one.exc_info] == []
+
+
 # TLS
 
 
