@@ -387,6 +387,7 @@ async def test_a_restore_that_is_killed_is_done_or_not_done(
     else:
         put_back(home, backup)
 
+    assert [one for one in home.iterdir() if "restoring" in one.name] == []
     undone = point == "before_restore_is_decided" and next_one == "server"
     assert events_in(home / "hooktui.db") == (everything if undone else copied)
     kept = [one for one in home.iterdir() if one.name.startswith("hooktui.db.before-")]

@@ -148,15 +148,20 @@ def copy_database(
 
 
 def remove_drafts(database: Path) -> None:
-    """Remove the copies that a killed server left; the caller holds the lock of the home.
+    """Remove what a killed server or restore left; the caller holds the lock of the home.
 
     Raises:
         OSError: one cannot be removed.
     """
-    begin = _draft_begin(database)
-    for left in [path for path in database.parent.iterdir() if path.name.startswith(begin)]:
+    begins = (_draft_begin(database), restore_draft(database).name)
+    for left in [path for path in database.parent.iterdir() if path.name.startswith(begins)]:
         left.unlink(missing_ok=True)
-        _log.info("removed %s, left by an interrupted backup", left)
+        _log.info("removed %s, left by an interrupted backup or restore", left)
+
+
+def restore_draft(database: Path) -> Path:
+    """Return the path of the copy that a restore prepares."""
+    return database.with_name(f".{database.name}.restoring")
 
 
 def _draft_begin(database: Path) -> str:

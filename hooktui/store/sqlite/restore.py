@@ -27,7 +27,7 @@ from hooktui.store.durable_files import HomeLock, sync_file, sync_folder
 from hooktui.store.key_ring import find_keys
 from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.migrations import at_head, upgrade
-from hooktui.store.sqlite.backup import check_whole
+from hooktui.store.sqlite.backup import check_whole, restore_draft
 from hooktui.store.sqlite.backup_source import LOGS, BackupSource
 from hooktui.store.sqlite.connections import sqlalchemy_over
 from hooktui.store.sqlite.disk_guard import RESERVE_BYTES
@@ -101,7 +101,7 @@ def restore(
         if source.is_file(database):
             raise Refused(f"{source.name} is the database itself; there is nothing to restore")
         vault = Vault(find_keys(key_file).keys)
-        draft = database.with_name(f".{database.name}.restoring")
+        draft = restore_draft(database)
         _remove(draft)
         try:
             counts = _prepare(draft, source, vault, actor, progress)
