@@ -14,7 +14,7 @@ from hooktui.cli.time_format import ago, clock
 from hooktui.client import calls
 from hooktui.client.sync_client import PlainClient, decoded
 from hooktui.domain.alert_events import NO_ALERT_HOOK
-from hooktui.domain.errors import NotAllowed
+from hooktui.domain.errors import HooktuiError, NotAllowed, Refused
 from hooktui.domain.text import in_bytes
 from hooktui.domain.wire.alerts import AlertCounts, AlertPath
 from hooktui.domain.wire.server import (
@@ -57,15 +57,16 @@ def serve(
         _print_unit(context, listen, tls_cert, tls_key, database)
         return
     from hooktui.server import run
-    from hooktui.server.settings import BadSettings
 
     if database is not None:
         database = context.secret_value("--database", database)
     options = {"listen": listen, "tls_cert": tls_cert, "tls_key": tls_key, "database_url": database}
     try:
         run.main(options, context.environ)
-    except BadSettings as error:
-        raise UsageError(error.detail) from error
+    except HooktuiError as error:
+        if error.status != Refused.status:
+            raise
+        raise UsageError(error.detail) from error  # the next start fails alike
 
 
 def _print_unit(

@@ -7,6 +7,12 @@ import pytest
 from hooktui.cli.main import COMMANDS, command_table
 from hooktui.cli.output import Output
 from hooktui.client.sync_client import PlainClient
+from hooktui.domain import catalogue
+from hooktui.domain.file_budget import share_files
+from hooktui.server import run as server_run
+from hooktui.store.postgres.connections import parse_database_url
+from hooktui.store.sqlite import files
+from hooktui.store.sqlite.files import refuse_network_file_system
 from tests.cli.test_replay import PLAN, REPLAY
 from tests.cli.test_undelivered import GROUP, groups
 from tests.support.scripted_server import DELIVERY, Answer, answer, page, problem
@@ -99,6 +105,28 @@ def test_a_wrong_command_line_is_exit_2_in_one_line(run, name):
     assert result.out == ""
     assert result.err.startswith("hooktui: ")
     assert len(result.err.splitlines()) == 1
+
+
+def no_catalogue(folder):
+    (folder / "catalogue.toml").write_text("[[group]]\n")
+    catalogue.load(folder / "catalogue.toml")
+
+
+UNUSABLE = {
+    "catalogue": no_catalogue,
+    "open files": lambda _: share_files(10, connections=1000),
+    "file system": refuse_network_file_system,
+    "database": lambda _: parse_database_url("postgresql://"),
+}
+
+
+# Red when only `BadSettings` is: systemd starts the service again and again.
+@pytest.mark.parametrize("what", UNUSABLE)
+def test_what_a_server_cannot_start_with_is_exit_2(run, tmp_path, monkeypatch, what):
+    monkeypatch.setattr(files, "file_system", lambda _: "nfs4")
+    monkeypatch.setattr(server_run, "main", lambda *_: UNUSABLE[what](tmp_path))
+    result = run("serve")
+    assert (result.code, len(result.err.splitlines())) == (2, 1), result.err
 
 
 def arguments_of_commands():

@@ -131,7 +131,7 @@ def test_too_few_files_end_the_start_with_what_to_do(idle_home: Installation):
         ["/bin/sh", "-c", f"ulimit -n {few}; exec {sys.executable} -m hooktui serve"],
         env=idle_home.environ, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    assert run.returncode == 6
+    assert run.returncode == 2
     assert f"the limit of open files is {few}" in run.stderr
     assert "LimitNOFILE" in run.stderr
     assert "Traceback" not in run.stderr

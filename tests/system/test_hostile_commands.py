@@ -257,8 +257,7 @@ def test_no_error_of_the_configuration_acts(tmp_path: Path, place: str):
     }
     (home.home / "config.toml").write_bytes(written[place].encode("utf-8", "replace"))
     environ = {"HOOKTUI_LISTEN": json.loads(quoted)} if place == "variable" else {}
-    expected = 6 if place == "catalogue" else 2
-    assert in_terminal(home, tmp_path, [["serve"]], **environ) == [expected]
+    assert in_terminal(home, tmp_path, [["serve"]], **environ) == [2]
     as_json(home, tmp_path, [["serve"]], **environ)
 
 
