@@ -16,9 +16,9 @@ request makes its connection known. One caller holds at most half of the connect
 Each user of the Unix socket has a limit of its own, except root and the owner of the server, who
 could stop it anyway.
 
-All of them together have the API's share of the process's open files. When it is used up, an
-unknown connection over TCP is closed, else the longest idle connection of any caller. If none is
-idle, the new one is refused; root and the owner get a few more.
+All of them together have the API's share of the process's open files, and one user or token half of
+it. When it is used up, an unknown connection over TCP is closed, else the longest idle connection
+of any caller. If none is idle, the new one is refused; root and the owner get a few more.
 """
 
 from __future__ import annotations
@@ -254,7 +254,7 @@ class ConnectionLimiter:
     def __init__(self, most: int = MOST_CONNECTIONS, in_all: int = sys.maxsize) -> None:
         self.most = most
         self._in_all = in_all
-        self._tcp = _Pool(most)
+        self._tcp = _Pool(min(most, in_all))
         self._users: dict[int, _Pool] = {}
         self._owners = _Pool(sys.maxsize)
         self.refused = 0
@@ -269,7 +269,7 @@ class ConnectionLimiter:
             pool = self._owners
         else:
             self._users = {uid: used for uid, used in self._users.items() if used.count}
-            pool = self._users.setdefault(peer.uid, _Pool(self.most))
+            pool = self._users.setdefault(peer.uid, _Pool(min(self.most, self._in_all // 2)))
         return self._admit(pool, connection, peer.uid, f"uid {peer.uid}")
 
     def _admit(

@@ -234,3 +234,22 @@ def test_all_together_hold_no_more_than_the_share_of_the_api():
     more = [limiter.admit_user(Connection(), owner) for _ in range(20)]
     assert [place is not None for place in more] == [True] * 8 + [False] * 12
     assert limiter.refused == 2 + 12
+
+
+# Red when the half of a caller is that of the setting: with few files it takes all connections.
+def test_a_caller_holds_half_of_all_however_few_there_are():
+    limiter = ConnectionLimiter(1000, in_all=10)
+    ann, bob = (PeerCredentials(1, uid, uid) for uid in (12345, 12346))
+    held = [limiter.admit_user(Connection(), ann) for _ in range(20)]
+    assert [place is not None for place in held] == [True] * 5 + [False] * 15
+    assert limiter.admit_user(Connection(), bob) is not None
+    assert limiter.admit_tcp(Connection(), "192.0.2.1") is not None
+
+
+def test_a_token_holds_half_of_all_however_few_there_are():
+    limiter = ConnectionLimiter(1000, in_all=10)
+    for _ in range(5):
+        connect(limiter, "192.0.2.1", "token 1 (a)")
+    with pytest.raises(TooManyRequests, match=r"token 1 \(a\) has 5 connections in use"):
+        connect(limiter, "192.0.2.1", "token 1 (a)")
+    connect(limiter, "192.0.2.2", "token 2 (b)")
