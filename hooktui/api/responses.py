@@ -37,7 +37,7 @@ from hooktui.domain.machine import condition_of
 
 JSON = "application/json"
 _PART_ITEMS: Final = 100
-"""Deliveries that are encoded in one step, about 1 ms."""
+"""Deliveries or skips that are encoded in one step, about 1 ms."""
 _ITEM_BYTES: Final = 512
 """A delivery in memory."""
 
@@ -67,33 +67,36 @@ class Holder(Protocol):
     unencoded: int
 
 
-def answer_in_parts(value: object, sequence: str, holder: Holder) -> Response:
+def answer_in_parts(value: object, sequences: Sequence[str], holder: Holder) -> Response:
     """Return a JSON response that is encoded while the client reads it, if it may be long.
 
     Args:
         value: one of our dataclasses.
-        sequence: its unbounded field.
-        holder: counts the field until it is encoded.
+        sequences: its unbounded fields, in their order.
+        holder: counts the fields until they are encoded.
     """
-    items: Sequence[object] = getattr(value, sequence)
-    if len(items) <= _PART_ITEMS:
+    lists: dict[str, Sequence[object]] = {name: getattr(value, name) for name in sequences}
+    count = sum(map(len, lists.values()))
+    if count <= _PART_ITEMS:
         return answer(value)
-    # Quotes inside strings are escaped, so this pattern cannot occur in one.
-    before, _, after = encode(replace(value, **{sequence: ()})).partition(  # type: ignore[type-var]
-        b'"%b":[]' % sequence.encode("ascii")
-    )
+    rest = encode(replace(value, **dict.fromkeys(sequences, ())))  # type: ignore[type-var]
 
     async def parts() -> AsyncIterator[bytes]:
-        holder.unencoded = len(items) * _ITEM_BYTES
+        left = rest
+        holder.unencoded = count * _ITEM_BYTES
         try:
-            yield before + b'"%b":[' % sequence.encode("ascii")
-            for start in range(0, len(items), _PART_ITEMS):
-                part = encode(items[start : start + _PART_ITEMS])[1:-1]
-                yield b"," + part if start else part
-                await asyncio.sleep(0)  # lets other tasks run, even if the client reads quickly
+            for name, items in lists.items():
+                # Quotes inside strings are escaped, so this pattern cannot occur in one.
+                before, empty, left = left.partition(b'"%b":[]' % name.encode("ascii"))
+                yield before + empty[:-1]
+                for start in range(0, len(items), _PART_ITEMS):
+                    part = encode(items[start : start + _PART_ITEMS])[1:-1]
+                    yield b"," + part if start else part
+                    await asyncio.sleep(0)  # lets other tasks run, even if the client reads quickly
+                left = b"]" + left
         finally:
             holder.unencoded = 0
-        yield b"]" + after
+        yield left
 
     return StreamingResponse(parts(), media_type=JSON)
 

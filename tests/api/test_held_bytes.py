@@ -75,7 +75,7 @@ def test_one_caller_holds_half_and_a_full_server_refuses_new_work(small):
     wait_for(lambda: _ask(small, viewer) == 200)
 
 
-def _event(deliveries: int, body: str) -> EventDetail:
+def _event(deliveries: int, body: str, skips: int = 1) -> EventDetail:
     one = Delivery(
         id="dlv_1", event="evt_1", event_type="job.failed", hook=1, account=1, trigger="event",
         status="pending", held=False, reason="\x1b\x7fé", attempts=0, next_attempt_at=None,
@@ -83,14 +83,15 @@ def _event(deliveries: int, body: str) -> EventDetail:
     )  # fmt: skip
     return EventDetail(
         id="evt_1", type="job.failed", account=1, created_at="2026-11-26T00:00:00.000Z", size=1,
-        body=body, deliveries=(one,) * deliveries, skips=(Skip(hook=1, reason="filter"),),
+        body=body, deliveries=(one,) * deliveries, skips=(Skip(hook=1, reason="filter"),) * skips,
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("skips", [0, 1, 3_000])
 @pytest.mark.parametrize("count", [0, 1, 100, 101, 200, 1001])
 @pytest.mark.parametrize("body", ["{}", '"deliveries":[]', '{"deliveries":[]}\\"deliveries\\":[]'])
-async def test_an_answer_in_parts_is_the_same_as_in_one(count, body):
-    found = _event(count, body)
+async def test_an_answer_in_parts_is_the_same_as_in_one(count, skips, body):
+    found = _event(count, body, skips)
     sent: list[bytes] = []
 
     async def send(message):
@@ -101,7 +102,7 @@ async def test_an_answer_in_parts_is_the_same_as_in_one(count, body):
 
     scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
     place = Place(None, "", None, _Pool(1))
-    await answer_in_parts(found, "deliveries", place)(scope, receive, send)
+    await answer_in_parts(found, ("deliveries", "skips"), place)(scope, receive, send)
     assert place.unencoded == 0
     assert b"".join(sent) == answer(found).body
     assert json.loads(b"".join(sent))["body"] == body
