@@ -205,7 +205,7 @@ class _Run:
         self._replay = replay
         self.walks = {walk.hook: _Walk(walk.hook, walk.cursor) for walk in replay.walks}
         self._turns = deque(self.walks)
-        self._any_aside = not replay.walked and not self.walks
+        self._any_aside = replay.any_aside
         self._stopped = self._used_up = self._needs_slot = False
         self._kept: set[HookId] = set()  # hooks whose next free slot is kept for it
         self._shown_s = 0.0
@@ -240,12 +240,10 @@ class _Run:
                 self._engine.keep_no_slot(hook)
 
     async def _end(self) -> None:
-        """Finish once no delivery is being sent, or pause if a hook was set aside."""
+        """Finish once no delivery is being sent, or pause now if a hook was set aside."""
         store, replay = self._store, self._replay.id
-        if self._any_aside and not self._used_up:
-            await store.write(changes.set_aside, store.token, replay, None)
-            return
-        give_up_s = monotonic() + _ENDS_AT_LATEST_S
+        pauses = self._any_aside and not self._used_up
+        give_up_s = monotonic() + (0 if pauses else _ENDS_AT_LATEST_S)
         ended = self._engine.replayed.ended_event
         while monotonic() < give_up_s and await store.read(queries.is_sending, replay):
             ended.clear()

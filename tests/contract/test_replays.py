@@ -503,6 +503,26 @@ async def test_set_aside_pauses_when_none_is_left(opened: Opened) -> None:
     assert [walk.state for walk in resumed.hooks] == ["walking", "walking"]
 
 
+# Red when the end of the last walk is the end of the replay: what was set aside counts as done.
+async def test_a_replay_with_a_hook_set_aside_pauses_instead_of_finishing(opened: Opened) -> None:
+    one, two = await make_hook(opened.store), await make_hook(opened.store)
+    await give_up(opened, one, 2)
+    replay = await start(opened, one, two)
+    store = opened.store
+    await store.write(changes.set_aside, store.token, number(replay), HookId(one.id))
+    assert not await store.write(changes.finish_replay, store.token, number(replay))
+    assert (await seen(opened, replay)).state == "running"  # the other hook is still walking
+    assert (await step(opened, replay, two)).walked
+    assert not await store.write(changes.finish_replay, store.token, number(replay))
+    after = await seen(opened, replay)
+    assert (after.state, after.state_reason) == ("paused", "20 attempts in a row failed")
+    assert [walk.state for walk in after.hooks] == ["set_aside", "done"]
+    await store.write(changes.resume_replay, ADA, None, number(replay))
+    await store.write(changes.take_replays, store.token, "0")
+    assert len((await step(opened, replay, one)).claims) == 2
+    assert await store.write(changes.finish_replay, store.token, number(replay))
+
+
 async def test_skipped_events_are_forgotten_once_all_were_sent(opened: Opened) -> None:
     hook = await make_hook(opened.store, active=False)
     await emit(opened.store, 3)

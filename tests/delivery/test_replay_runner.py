@@ -11,7 +11,7 @@ import pytest
 from hooktui.delivery import replay_runner
 from hooktui.delivery.replay_runner import ReplayRunner
 from hooktui.domain.errors import DiskFull, Unavailable
-from hooktui.domain.ids import HookId
+from hooktui.domain.ids import HookId, decode
 from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import changes, queries
@@ -160,3 +160,23 @@ async def test_deliveries_of_a_step_start_one_after_another_and_none_is_left_by_
     assert sent > 1
     await running.all_are("delivered", sent)
     assert await running.deliveries(status="sending") == []
+
+
+# Red when a new owner knows of the hooks that are walking only: it finishes without the other.
+async def test_a_hook_that_another_server_set_aside_is_not_done(
+    running: RunningEngine, receivers: Receivers, runner: ReplayRunner
+):
+    aside, walking = [await hook_with_dead_letters(running, receivers, at_once) for _ in range(2)]
+    store, identity = running.store, decode("rpl", await replay(running, aside, walking))
+    await store.write(changes.take_replays, store.token + 1, "1")
+    await store.write(changes.set_aside, store.token + 1, identity, aside)
+    await store.write(changes.release_replays, store.token + 1)
+    runner.start()
+
+    async def stopped():
+        return (await store.read(queries.get_replay, 1, identity)).state != "running"
+
+    await until(stopped)
+    shown = await store.read(queries.get_replay, 1, identity)
+    assert (shown.state, shown.state_reason) == ("paused", "20 attempts in a row failed")
+    assert [hook.state for hook in shown.hooks] == ["set_aside", "done"]

@@ -345,15 +345,8 @@ def release_replays(tx: Tx, token: int) -> None:
     tx.conn.execute(update(REPLAY).where(mine).values(freed))
 
 
-def set_aside(tx: Tx, token: int, replay: int, hook: HookId | None) -> None:
-    """Stop the walk of a hook that only fails; the replay pauses when none is left walking.
-
-    Args:
-        tx: the transaction.
-        token: of the owner of the replay.
-        replay: its id.
-        hook: the hook; None: only pause the replay if none is left walking.
-    """
+def set_aside(tx: Tx, token: int, replay: int, hook: HookId) -> None:
+    """Stop the walk of a hook that only fails; the replay pauses when none is left walking."""
     row = _owned(tx, token, replay)
     if row is None:
         return
@@ -363,15 +356,19 @@ def set_aside(tx: Tx, token: int, replay: int, hook: HookId | None) -> None:
         REPLAY_HOOK.c.state == WalkState.WALKING.value,
     )
     aside = {"state": WalkState.SET_ASIDE.value, "reason": FAILED_IN_A_ROW}
-    if hook is not None:
-        tx.conn.execute(update(REPLAY_HOOK).where(walk).values(aside))
-    walking = select(REPLAY_HOOK.c.hook_id).where(
-        REPLAY_HOOK.c.replay_id == replay, REPLAY_HOOK.c.state == WalkState.WALKING.value
-    )
-    if tx.conn.execute(walking.limit(1)).first() is None:
-        _pause_itself(tx, row, FAILED_IN_A_ROW)
-    else:
+    tx.conn.execute(update(REPLAY_HOOK).where(walk).values(aside))
+    if WalkState.WALKING in _unfinished_walks(tx, replay):
         tx.feed(replay_item(row.account_id, replay))
+    else:
+        _pause_itself(tx, row, FAILED_IN_A_ROW)
+
+
+def _unfinished_walks(tx: Tx, replay: int) -> set[str]:
+    """Return the states of the hooks that are not done."""
+    states = select(REPLAY_HOOK.c.state).where(
+        REPLAY_HOOK.c.replay_id == replay, REPLAY_HOOK.c.state != WalkState.DONE.value
+    )
+    return set(tx.conn.execute(states.distinct()).scalars())
 
 
 def _pause_itself(tx: Tx, row: _Row, reason: str) -> None:
@@ -385,9 +382,17 @@ def _pause_itself(tx: Tx, row: _Row, reason: str) -> None:
 
 
 def finish_replay(tx: Tx, token: int, replay: int, reason: str | None = None) -> bool:
-    """Finish a replay whose hooks are all done; return whether its owner has this token."""
+    """Finish a replay; return whether it is finished.
+
+    Without a reason all of its hooks must be done: if one was set aside, it pauses instead.
+    """
     row = _owned(tx, token, replay)
     if row is None:
+        return False
+    left = _unfinished_walks(tx, replay) if reason is None else set()
+    if left == {WalkState.SET_ASIDE}:
+        _pause_itself(tx, row, FAILED_IN_A_ROW)
+    if left:
         return False
     _change(tx, row, ReplayState.FINISHED, SERVER, reason)
     _end_walks(tx, replay)

@@ -260,17 +260,14 @@ class RunningWalk:
 
 @dataclass(frozen=True, slots=True)
 class RunningReplay:
-    """A replay that a server runs, with the hooks whose walks are not done or set aside.
-
-    ``walked`` says whether all hooks are done.
-    """
+    """A replay that a server runs, with the hooks that are walking."""
 
     id: int
     account: AccountId
     selection: PairSelection
     rate_per_s: float
     walks: tuple[RunningWalk, ...]
-    walked: bool
+    any_aside: bool
 
 
 def may_be_taken(conn: Connection, now: int) -> bool:
@@ -303,7 +300,7 @@ def _running(row: _Row, walks: Sequence[_HookRow]) -> RunningReplay:
             for walk in walks
             if walk.state == WalkState.WALKING
         ),
-        walked=all(walk.state == WalkState.DONE for walk in walks),
+        any_aside=any(walk.state == WalkState.SET_ASIDE for walk in walks),
     )
 
 
