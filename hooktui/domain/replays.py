@@ -51,6 +51,7 @@ FAILURES_IN_A_ROW: Final = 20
 """Failed attempts in a row after which a hook is set aside."""
 
 FAILED_IN_A_ROW: Final = f"{FAILURES_IN_A_ROW} attempts in a row failed"
+CANCELLING: Final = "its waiting deliveries are being cancelled"
 WAITING_CANCELLED: Final = "its waiting deliveries were cancelled"
 ABANDONED: Final = "no server ran it for an hour"
 HOOK_DELETED: Final = "hook deleted"

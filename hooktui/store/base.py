@@ -54,7 +54,7 @@ from hooktui.store.planning.accept import check_keys
 from hooktui.store.planning.matching import NO_MATCHES, Matches, accept_matched, is_quick
 from hooktui.store.queries import engine
 from hooktui.store.queries.alerts import expiring, look
-from hooktui.store.queries.replays import cancelled_with_backlog
+from hooktui.store.queries.replays import unfinished_cancels
 from hooktui.store.tx import Tx
 from hooktui.store.vault import Vault
 from hooktui.store.write_queue import Operation, WriteQueue
@@ -242,7 +242,7 @@ class BaseStore(ABC):
         """Do the rest of changes that were not finished when the last server ended."""
         for hook in await self.read(engine.deleted_hooks_with_backlog):
             self._later("rest", self._follow_up(partial(cancel_waiting, hook=hook)))
-        for replay in await self.read(cancelled_with_backlog):
+        for replay in await self.read(unfinished_cancels):
             self._later("rest", self._follow_up(partial(cancel_waiting_of, replay=replay)))
 
     async def _follow_up(self, change: Callable[[Tx], None]) -> None:

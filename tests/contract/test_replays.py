@@ -370,12 +370,36 @@ async def test_an_abort_that_a_stop_interrupts_is_finished_by_the_next_start(
     aborted = await opened.store.write(
         changes.abort_replay, ADA, DEFAULT, replay, cancel_waiting=True
     )
-    assert aborted.state_reason == "its waiting deliveries were cancelled"
+    assert aborted.state_reason == "its waiting deliveries are being cancelled"
     await opened.again()
-    await until(lambda: all_cancelled(opened))
+
+    async def done() -> bool:
+        shown = await opened.store.read(queries.get_replay, DEFAULT, replay)
+        return shown.state_reason == "its waiting deliveries were cancelled"
+
+    await until(done)
+    assert await all_cancelled(opened)
     assert {row.reason for row in await deliveries(opened.store, status="cancelled")} == {
         "cancelled by ada"
     }
+
+
+# Red when each start cancels again: what was being sent at the abort is retried, as without one.
+async def test_a_start_cancels_nothing_of_a_replay_whose_abort_is_done(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 2)
+    replay = await start(opened, hook)
+    one, two = (await step(opened, replay, hook)).claims
+    await opened.store.release([one])
+    aborted = await opened.store.write(
+        changes.abort_replay, ADA, DEFAULT, number(replay), cancel_waiting=True
+    )
+    assert aborted.state_reason == "its waiting deliveries were cancelled"
+    await opened.store.record([result_of(two, opened.clock, 500)])
+    store = await opened.again()
+    await asyncio.gather(*(task for task in store._tasks if task.get_name() == "rest"))
+    after = await seen(opened, replay)
+    assert (after.progress.cancelled, after.progress.waiting) == (1, 1)
 
 
 async def test_an_abort_goes_on_after_a_failed_transaction(

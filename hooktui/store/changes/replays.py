@@ -10,12 +10,12 @@ import msgspec
 from sqlalchemy import ColumnElement, and_, exists, func, insert, not_, or_, select, update
 
 from hooktui import failpoints
-from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Conflict, Refused
 from hooktui.domain.ids import AccountId, HookId, encode, floor_at
 from hooktui.domain.replays import (
     ABANDONED,
     ABANDONED_MS,
+    CANCELLING,
     FAILED_IN_A_ROW,
     LEASE_MS,
     MOST_UNFINISHED,
@@ -55,6 +55,7 @@ class _Row(NamedTuple):
     state: str
     rate_per_s: float
     selection: str
+    changed_by: str
 
 
 _COLUMNS = [REPLAY.c[name] for name in _Row._fields]
@@ -199,7 +200,7 @@ def abort_replay(
         Conflict: it has ended.
     """
     row = _find(tx, account, replay)
-    _change(tx, row, ReplayState.ABORTED, actor, WAITING_CANCELLED if cancel_waiting else None)
+    _change(tx, row, ReplayState.ABORTED, actor)
     _end_walks(tx, replay)
     replay_continued(tx, replay, actor.user)
     if cancel_waiting:
@@ -213,13 +214,14 @@ def abort_replay(
 
 def cancel_waiting_of(tx: Tx, replay: int) -> None:
     """Cancel the pending deliveries of an aborted replay: a part of them now, the rest later."""
-    aborted_by = select(REPLAY.c.changed_by).where(REPLAY.c.id == replay)
-    reason = f"cancelled by {tx.conn.execute(aborted_by).scalar_one()}"
-    of_replay = and_(
-        DELIVERY.c.replay_id == replay, DELIVERY.c.status == DeliveryStatus.PENDING.value
-    )
-    if cancel_pending(tx, of_replay, reason):
+    row = _find(tx, None, replay)
+    some_left = cancel_pending(tx, DELIVERY.c.replay_id == replay, f"cancelled by {row.changed_by}")
+    if some_left:
         tx.follow_up(partial(cancel_waiting_of, replay=replay))
+    # Only an unfinished one continues at a start: what is retried after the abort stays.
+    reason = CANCELLING if some_left else WAITING_CANCELLED
+    tx.conn.execute(update(REPLAY).where(REPLAY.c.id == replay).values(state_reason=reason))
+    tx.feed(replay_item(row.account_id, replay))
 
 
 def _by_key(tx: Tx, account: AccountId, key: str | None, body_sha256: bytes | None) -> int | None:

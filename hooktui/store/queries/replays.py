@@ -8,7 +8,7 @@ from itertools import starmap
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, and_, exists, func, literal_column, or_, select
+from sqlalchemy import Connection, and_, func, literal_column, or_, select
 
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
@@ -16,8 +16,8 @@ from hooktui.domain.errors import NotFound
 from hooktui.domain.hook_failures import waits_for
 from hooktui.domain.ids import AccountId, HookId, encode, time_of
 from hooktui.domain.replays import (
+    CANCELLING,
     UNFINISHED,
-    WAITING_CANCELLED,
     PairSelection,
     ReplayMode,
     ReplayState,
@@ -310,12 +310,9 @@ def count_running(conn: Connection) -> int:
     return conn.execute(select(func.count()).select_from(REPLAY).where(running)).scalar_one()
 
 
-def cancelled_with_backlog(conn: Connection) -> list[int]:
-    """Return the replays that were aborted with their waiting deliveries, of which some wait."""
-    some_wait = exists().where(
-        DELIVERY.c.replay_id == REPLAY.c.id, DELIVERY.c.status == DeliveryStatus.PENDING.value
-    )
-    left = select(REPLAY.c.id).where(REPLAY.c.state_reason == WAITING_CANCELLED, some_wait)
+def unfinished_cancels(conn: Connection) -> list[int]:
+    """Return the aborted replays whose waiting deliveries are not all cancelled yet."""
+    left = select(REPLAY.c.id).where(REPLAY.c.state_reason == CANCELLING)
     return list(conn.execute(left).scalars())
 
 
