@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.dependencies.models import Dependant
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema
 from starlette.requests import Request
 
 from hooktui.domain import ids
-from hooktui.domain.clock import from_rfc3339, now_ms, parse_duration_s
+from hooktui.domain.clock import now_ms, parse_moment
 from hooktui.domain.errors import FieldError, Refused, pointer
 from hooktui.domain.filters.hook_search import parse_hook_search
 from hooktui.domain.filters.parser import Filter, FilterError, parse, parse_event_filter
@@ -142,30 +142,40 @@ def account_number(text: str | None) -> int | None:
         raise Refused.field("/account", f"account: {error}") from None
 
 
-def _moment(text: str) -> str:
-    moment(text)
-    return text
+def _moment(text: str) -> int:
+    return parse_moment(text.replace(" ", "+"), now_ms())  # an unescaped +
 
 
-def moment(text: str) -> int:
-    """Return the time (ms) of an age such as ``10m``, or of an RFC 3339 time.
+Moment = Annotated[
+    int | None, BeforeValidator(_moment), WithJsonSchema({"type": "string"}), Query()
+]
+
+
+def past_moment(name: str, text: str) -> int:
+    """Return the time (ms) in a field of a body that names what is older.
 
     Raises:
-        ValueError: it is neither.
+        Refused: it is not a time, or in the future.
     """
     try:
-        return now_ms() - round(parse_duration_s(text) * 1000)
-    except ValueError:
-        pass  # then it is a time
+        at_ms = _moment(text)
+    except ValueError as error:
+        raise Refused.field(f"/{name}", f"{name}: {error}") from None
+    if not 0 <= at_ms <= now_ms():
+        raise Refused.field(f"/{name}", f"{name} is in the future, or before 1970")
+    return at_ms
+
+
+def next_of(prefix: ids.Prefix, text: str) -> int:
+    """Return the id from which a call continues the previous one.
+
+    Raises:
+        Refused: it is not an id of this kind.
+    """
     try:
-        return from_rfc3339(text.upper().replace(" ", "+"))  # an unescaped +
-    except (ValueError, OverflowError):
-        raise ValueError(
-            f"{text[:40]!r} is not a time; write it as 10m, 7d or 2026-11-25T03:04:05Z"
-        ) from None
-
-
-Moment = Annotated[str | None, AfterValidator(lambda t: t if t is None else _moment(t)), Query()]
+        return ids.decode(prefix, text[:100])
+    except ValueError:
+        raise Refused.field("/after", "after must be the next of the previous call") from None
 
 
 async def _window(

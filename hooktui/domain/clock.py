@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # not all systems have the first
@@ -41,6 +42,22 @@ def from_rfc3339(text: str) -> int:
         raise ValueError(f"{text!r} has no time zone; write it as 2026-11-25T03:04:05Z")
     whole = moment.replace(microsecond=0)
     return int(whole.timestamp()) * 1000 + moment.microsecond // 1000
+
+
+def parse_moment(text: str, now_ms: int) -> int:
+    """Return the time (ms) of an age such as ``10m``, or of an RFC 3339 time.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    with suppress(ValueError):  # then it is a time
+        return now_ms - round(parse_duration_s(text) * 1000)
+    try:
+        return from_rfc3339(text.upper())
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text[:40]!r} is not a time; write it as 10m, 7d or 2026-11-25T03:04:05Z"
+        ) from None
 
 
 def parse_duration_s(text: str) -> float:

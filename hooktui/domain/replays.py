@@ -8,12 +8,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from hooktui.domain.catalogue import PING
-from hooktui.domain.clock import (
-    from_rfc3339,
-    optional_rfc3339,
-    parse_duration_s,
-    to_rfc3339,
-)
+from hooktui.domain.clock import optional_rfc3339, parse_moment, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Conflict, FieldError, Refused
 from hooktui.domain.failure_causes import CAUSES_IN_WORDS, is_cause
@@ -293,14 +288,9 @@ def _time(name: str, text: str | None, now_ms: int, errors: list[FieldError]) ->
     if text is None:
         return None
     try:
-        return now_ms - round(parse_duration_s(text) * 1000)
-    except ValueError:
-        pass  # then it is a time
-    try:
-        return from_rfc3339(text.upper())
-    except (ValueError, OverflowError):
-        detail = f"{text[:40]!r} is not a time; write it as 10m, 7d or 2026-11-25T03:04:05Z"
-        errors.append(FieldError(f"/selection/{name}", detail))
+        return parse_moment(text, now_ms)
+    except ValueError as error:
+        errors.append(FieldError(f"/selection/{name}", str(error)))
         return None
 
 

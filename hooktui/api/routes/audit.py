@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
-from hooktui.api.parameters import AccountParameter, Moment, Text, Window, make_router, moment
+from hooktui.api.parameters import AccountParameter, Moment, Text, Window, make_router
 from hooktui.api.responses import answer
 from hooktui.api.service import read_in, service_of
 from hooktui.domain.errors import Refused
@@ -50,8 +50,8 @@ async def list_audit(
         action=action,
         target=target,
         result=result,
-        since_ms=None if since is None else moment(since),
-        until_ms=None if until is None else moment(until),
+        since_ms=since,
+        until_ms=until,
     )
     if owner is None:
         return answer(await service.store.read(queries.list_audit, query, window))

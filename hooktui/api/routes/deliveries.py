@@ -23,7 +23,6 @@ from hooktui.api.parameters import (
     Window,
     filter_of,
     make_router,
-    moment,
 )
 from hooktui.api.responses import answer
 from hooktui.api.service import Service, read_in, service_of
@@ -142,8 +141,8 @@ async def list_deliveries(
         event_type=type,
         status=status,
         trigger=trigger,
-        since_ms=None if since is None else moment(since),
-        until_ms=None if until is None else moment(until),
+        since_ms=since,
+        until_ms=until,
         q=filter_of(q),
     )
     async with searching(request, query.q):

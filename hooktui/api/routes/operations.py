@@ -7,12 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
-from hooktui.api.parameters import AccountParameter, make_router, moment
+from hooktui.api.parameters import AccountParameter, make_router, next_of, past_moment
 from hooktui.api.responses import answer
 from hooktui.api.service import check_account, service_of
 from hooktui.domain import ids
-from hooktui.domain.clock import now_ms, to_rfc3339
-from hooktui.domain.errors import Conflict, Refused
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.errors import Conflict
 from hooktui.domain.wire.diagnosis import DoctorReport, report_of
 from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge
 from hooktui.store import changes
@@ -40,7 +40,8 @@ class PurgeBody(BaseModel):
 async def purge(request: Request, body: PurgeBody, account: AccountParameter = None) -> Response:
     """Delete old events with their deliveries and attempts; ``next`` says where to continue."""
     service, caller = service_of(request), caller_of(request)
-    before_ms, after = _checked(body)
+    before_ms = past_moment("older_than", body.older_than)
+    after = 0 if body.after is None else next_of("evt", body.after)
     owner = caller.account_or_any(account)
     if owner is not None:
         await check_account(service, owner)
@@ -53,19 +54,6 @@ async def purge(request: Request, body: PurgeBody, account: AccountParameter = N
         await service.store.write(changes.audit_purge, caller.actor, owner, result)
     rest = None if gone.after is None else ids.encode("evt", gone.after)
     return answer(Purge(before, gone.events, gone.deliveries, gone.attempts, rest))
-
-
-def _checked(body: PurgeBody) -> tuple[int, int]:
-    try:
-        before_ms = moment(body.older_than)
-    except ValueError as error:
-        raise Refused.field("/older_than", f"older_than: {error}") from None
-    if not 0 <= before_ms <= now_ms():
-        raise Refused.field("/older_than", "older_than is in the future, or before 1970")
-    try:
-        return before_ms, 0 if body.after is None else ids.decode("evt", body.after[:100])
-    except ValueError:
-        raise Refused.field("/after", "after must be the next of the previous call") from None
 
 
 @router.get("/v1/doctor", response_model=DoctorReport)

@@ -25,7 +25,8 @@ from hooktui.api.parameters import (
     Window,
     filter_of,
     make_router,
-    moment,
+    next_of,
+    past_moment,
 )
 from hooktui.api.responses import answer
 from hooktui.api.service import check_account, read_in, service_of
@@ -119,8 +120,8 @@ async def give_up(
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
     check_cause(cause)
-    until_ms = _until(body.until)
-    after = None if body.after is None else DeliveryId(_after(body.after))
+    until_ms = past_moment("until", body.until)
+    after = None if body.after is None else DeliveryId(next_of("dlv", body.after))
     given_up = cancelled = 0
     try:
         async for _ in _turns():
@@ -166,7 +167,7 @@ async def cancel_many(
     parsed = filter_of(body.q)
     if parsed is None:
         raise Refused.field("/q", "q is empty; write a filter, as in hook:12 status:retrying")
-    until_ms = _until(body.until)
+    until_ms = past_moment("until", body.until)
     place = (0, 0) if body.after is None else _place(body.after)
     rest: str | None = None
     await check_account(service, owner)
@@ -206,25 +207,8 @@ async def _turns() -> AsyncIterator[None]:
         await asyncio.sleep(_REST * took_s)
 
 
-def _until(text: str) -> int:
-    try:
-        until_ms = moment(text)
-    except ValueError as error:
-        raise Refused.field("/until", f"until: {error}") from None
-    if not 0 <= until_ms <= now_ms():
-        raise Refused.field("/until", "until is in the future, or before 1970")
-    return until_ms
-
-
-def _after(text: str) -> int:
-    try:
-        return ids.decode("dlv", text[:100])
-    except ValueError:
-        raise Refused.field("/after", "after must be the next of the previous call") from None
-
-
 def _place(text: str) -> tuple[int, int]:
     hook, _, delivery = text[:100].partition(".")
     if not (hook.isascii() and hook.isdecimal() and len(hook) < 19):
         raise Refused.field("/after", "after must be the next of the previous call")
-    return int(hook), _after(delivery)
+    return int(hook), next_of("dlv", delivery)

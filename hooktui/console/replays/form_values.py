@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from hooktui.domain.clock import from_rfc3339, parse_duration_s, to_rfc3339
+from hooktui.domain.clock import parse_moment, to_rfc3339
 from hooktui.domain.errors import Refused
 from hooktui.domain.wire.replays import ReplaySelection
 
@@ -83,11 +83,7 @@ def _time(label: str, text: str, now_ms: int) -> str | None:
     if not text:
         return None
     try:
-        return to_rfc3339(from_rfc3339(text))
-    except ValueError:
-        pass
-    try:
-        return to_rfc3339(now_ms - round(parse_duration_s(text) * 1000))
+        return to_rfc3339(parse_moment(text, now_ms))
     except (ValueError, OverflowError):
         raise Refused(
             f"{label}: write how long ago, such as 2h, or a time as 2026-11-27T03:00:00Z"
