@@ -32,7 +32,7 @@ def moment_ahead(option: str, text: str) -> str:
         if len(text) > 8 and text[4:5] == "-":
             return to_rfc3339(from_rfc3339(text))
         return to_rfc3339(now_ms() + round(parse_duration_s(text) * 1000))
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise UsageError(f"{option}: {error}") from error
 
 

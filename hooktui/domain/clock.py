@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # not all systems have the first
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999  # of the years 1 to 9999
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -21,9 +22,19 @@ def steady_ms() -> int:
 
 
 def to_rfc3339(ms: int) -> str:
-    """Return ``2026-11-25T03:04:05.678Z`` for milliseconds since the epoch."""
-    moment = datetime.fromtimestamp(ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+    """Return ``2026-11-25T03:04:05.678Z`` for milliseconds since the epoch.
+
+    Raises:
+        ValueError: it is not in the years 1 to 9999.
+    """
+    moment = datetime.fromtimestamp(_in_calendar(ms) // 1000, UTC)
+    return f"{moment.isoformat()[:19]}.{ms % 1000:03d}Z"
+
+
+def _in_calendar(ms: int) -> int:
+    if not _FIRST_MS <= ms <= _LAST_MS:
+        raise ValueError("the time is before the year 1 or after the year 9999")
+    return ms
 
 
 def optional_rfc3339(ms: int | None) -> str | None:
@@ -41,7 +52,7 @@ def from_rfc3339(text: str) -> int:
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; write it as 2026-11-25T03:04:05Z")
     whole = moment.replace(microsecond=0)
-    return int(whole.timestamp()) * 1000 + moment.microsecond // 1000
+    return _in_calendar(int(whole.timestamp()) * 1000 + moment.microsecond // 1000)
 
 
 def parse_moment(text: str, now_ms: int) -> int:
@@ -51,10 +62,10 @@ def parse_moment(text: str, now_ms: int) -> int:
         ValueError: it is neither.
     """
     with suppress(ValueError):  # then it is a time
-        return now_ms - round(parse_duration_s(text) * 1000)
+        return _in_calendar(now_ms - round(parse_duration_s(text) * 1000))
     try:
         return from_rfc3339(text.upper())
-    except (ValueError, OverflowError):
+    except ValueError:
         raise ValueError(
             f"{text[:40]!r} is not a time; write it as 10m, 7d or 2026-11-25T03:04:05Z"
         ) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import math
 from dataclasses import replace
 from functools import partial
@@ -134,6 +136,20 @@ async def test_a_bad_cursor_is_refused(opened: Opened, cursor: str) -> None:
     with pytest.raises(Refused) as refused:
         await opened.store.read(queries.list_hooks, DEFAULT, PageRequest(cursor=cursor))
     assert [error.pointer for error in refused.value.errors] == ["/cursor"]
+
+
+# Red when a value of another type reaches the database: PostgreSQL does not compare such.
+@pytest.mark.parametrize(
+    ("sort", "value"),
+    [("name", 1), ("name", "a\0"), ("last_at", "x"), ("waiting", 1.5), ("id", "1")],
+)
+async def test_a_cursor_with_a_value_of_another_type_is_refused(
+    opened: Opened, sort: str, value: object
+) -> None:
+    values = ["hook.id", sort, "asc", False, 1, value]
+    cursor = base64.urlsafe_b64encode(json.dumps(values).encode()).rstrip(b"=").decode()
+    with pytest.raises(Refused, match="invalid cursor"):
+        await opened.store.read(queries.list_hooks, DEFAULT, PageRequest(cursor=cursor))
 
 
 async def test_a_cursor_of_another_list_is_refused(opened: Opened) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hooktui.domain.clock import (
@@ -14,10 +14,11 @@ from hooktui.domain.clock import (
     now_ms,
     optional_rfc3339,
     parse_duration_s,
+    parse_moment,
     to_rfc3339,
 )
 
-YEAR_1970, YEAR_2200 = 0, 7_258_118_400_000
+FIRST, LAST = -62_135_596_800_000, 253_402_300_799_999
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,8 @@ YEAR_1970, YEAR_2200 = 0, 7_258_118_400_000
         (1_795_575_845_678, "2026-11-25T03:04:05.678Z"),
         (1_795_575_845_007, "2026-11-25T03:04:05.007Z"),
         (-1, "1969-12-31T23:59:59.999Z"),
+        (FIRST, "0001-01-01T00:00:00.000Z"),
+        (LAST, "9999-12-31T23:59:59.999Z"),
     ],
 )
 def test_the_wire_form_of_a_time(ms: int, text: str) -> None:
@@ -39,7 +42,7 @@ def test_a_time_may_be_absent() -> None:
     assert optional_rfc3339(0) == to_rfc3339(0)
 
 
-@given(st.integers(YEAR_1970, YEAR_2200), st.integers(YEAR_1970, YEAR_2200))
+@given(st.integers(FIRST, LAST), st.integers(FIRST, LAST))
 def test_times_read_back_and_sort_as_text(one: int, other: int) -> None:
     assert from_rfc3339(to_rfc3339(one)) == one
     assert (to_rfc3339(one) < to_rfc3339(other)) == (one < other)
@@ -55,8 +58,10 @@ def test_offsets_and_fractions_are_understood(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "2026-11-25T03:04:05", "2026-11-25", "2026-02-30T00:00:00Z", "1795"]
-)
+    "text",
+    ["", "yesterday", "2026-11-25T03:04:05", "2026-11-25", "2026-02-30T00:00:00Z", "1795",
+     "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01"],
+)  # fmt: skip
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         from_rfc3339(text)
@@ -68,6 +73,29 @@ def test_any_text_is_a_time_or_a_value_error(text: str) -> None:
         assert isinstance(from_rfc3339(text), int)
     except ValueError:
         assert text != "2026-11-25T03:04:05Z"
+
+
+@given(st.integers())
+@example(10**20)
+def test_a_time_that_cannot_be_written_is_a_value_error(ms: int) -> None:
+    try:
+        assert from_rfc3339(to_rfc3339(ms)) == ms
+    except ValueError:
+        assert not FIRST <= ms <= LAST
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [("10m", LAST - 600_000), ("2026-11-25t03:04:05z", 1_795_575_845_000), ("5", LAST - 5_000)],
+)
+def test_a_moment_is_an_age_or_a_time(text: str, ms: int) -> None:
+    assert parse_moment(text, LAST) == ms
+
+
+@pytest.mark.parametrize("text", ["", "soon", "9999999d", "999999999999w", "10 m"])
+def test_what_is_no_moment_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse_moment(text, 0)
 
 
 def test_now_is_in_milliseconds() -> None:

@@ -84,7 +84,7 @@ def _time(label: str, text: str, now_ms: int) -> str | None:
         return None
     try:
         return to_rfc3339(parse_moment(text, now_ms))
-    except (ValueError, OverflowError):
+    except ValueError:
         raise Refused(
             f"{label}: write how long ago, such as 2h, or a time as 2026-11-27T03:00:00Z"
         ) from None

@@ -363,7 +363,7 @@ def _time(key: FilterKey, piece: _Piece) -> list[Value]:
         pass  # then it is a time
     try:
         return [AbsoluteTime(from_rfc3339(piece.text.upper()))]
-    except (ValueError, OverflowError):
+    except ValueError:
         raise _wrong(key, piece) from None
 
 

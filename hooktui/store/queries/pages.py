@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    String,
     func,
     literal,
     select,
@@ -102,11 +103,12 @@ class _Cursor:
     order: Order
     backwards: bool
     key: int | None = None
-    value: int | float | str | None = None
+    value: int | str | None = None
 
 
 _Key = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-_Written = tuple[str, str, Order, bool, _Key | None, _Key | float | str | None]
+_Text = Annotated[str, msgspec.Meta(pattern=r"\A[^\0]*\Z")]  # PostgreSQL has no NUL in texts
+_Written = tuple[str, str, Order, bool, _Key | None, _Key | _Text | None]
 
 
 def page_of(
@@ -218,7 +220,10 @@ def _start(request: PageRequest, sorts: Mapping[str, object], name: str) -> _Cur
         order = request.order or ("asc" if request.sort else "desc")
         return _Cursor(sort, order, request.from_end)
     cursor = _read(request.cursor, name)
-    if cursor.sort not in sorts or (cursor.key is not None) != (cursor.value is not None):
+    by = sorts.get(cursor.sort)
+    kind = str if isinstance(by, ColumnElement) and isinstance(by.type, String) else int
+    fits = cursor.value is None if cursor.key is None else isinstance(cursor.value, kind)
+    if cursor.sort not in sorts or not fits:
         raise _bad_cursor()
     if request.sort not in (None, cursor.sort) or request.order not in (None, cursor.order):
         raise Refused.field("/cursor", "the cursor belongs to another sort; start a new list")

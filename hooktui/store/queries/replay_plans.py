@@ -81,7 +81,8 @@ class CountedPairs:
     next: PlanPlace | None = None
 
 
-_Written = tuple[str, Annotated[int, msgspec.Meta(ge=0)], int, int]
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Written = tuple[str, _Number, _Number, _Number]
 
 
 def write_place(place: PlanPlace | None) -> str | None:
