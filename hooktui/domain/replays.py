@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, NamedTuple
+from math import ceil
+from typing import Final, NamedTuple, TypeVar
 
 from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import optional_rfc3339, parse_moment, to_rfc3339
@@ -25,12 +26,12 @@ from hooktui.domain.ids import HookId, ceiling_at, floor_at
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.replays import (
     PlannedHook,
-    PlannedSkip,
     Replay,
     ReplayPlan,
     ReplaySelection,
 )
 
+T = TypeVar("T", str, float)
 MOST_UNFINISHED: Final = 20
 """Unfinished replays of an installation."""
 MOST_HOOKS: Final = 1_000
@@ -50,6 +51,7 @@ CANCELLING: Final = "its waiting deliveries are being cancelled"
 WAITING_CANCELLED: Final = "its waiting deliveries were cancelled"
 ABANDONED: Final = "no server ran it for an hour"
 HOOK_DELETED: Final = "hook deleted"
+_EXPIRES: Final = "retention deletes the oldest of these events before the replay ends"
 
 _OWN_EVENTS: Final = "hooktui."
 """The group of the events that hooktui itself makes; only mode ``failed`` selects them."""
@@ -432,40 +434,45 @@ def add_plans(first: ReplayPlan, second: ReplayPlan) -> ReplayPlan:
     for skip in second.skipped:
         known = skips.get((skip.hook, skip.reason))
         count = skip.count + (0 if known is None else known.count)
-        skips[skip.hook, skip.reason] = PlannedSkip(
-            hook=skip.hook, reason=skip.reason, count=count, explanation=skip.explanation
+        skips[skip.hook, skip.reason] = replace(skip, count=count)
+    return with_estimate(
+        replace(
+            second,
+            total=first.total + second.total,
+            retrying=first.retrying + second.retrying,
+            duplicates=first.duplicates + second.duplicates,
+            oldest_at=_first([first.oldest_at, second.oldest_at]),
+            newest_at=_last([first.newest_at, second.newest_at]),
+            hooks=tuple(hooks.values()),
+            skipped=tuple(skips.values()),
+            warnings=(*first.warnings, *second.warnings),
+            kept_s=_first([first.kept_s, second.kept_s]),
         )
-    return ReplayPlan(
-        selection=second.selection,
-        rate_per_s=second.rate_per_s,
-        total=first.total + second.total,
-        retrying=first.retrying + second.retrying,
-        duplicates=first.duplicates + second.duplicates,
-        oldest_at=_first([first.oldest_at, second.oldest_at]),
-        newest_at=_last([first.newest_at, second.newest_at]),
-        estimate_s=first.estimate_s + second.estimate_s,
-        hooks=tuple(hooks.values()),
-        skipped=tuple(skips.values()),
-        warnings=tuple(dict.fromkeys([*first.warnings, *second.warnings])),
-        complete=second.complete,
-        next=second.next,
     )
 
 
+def with_estimate(plan: ReplayPlan) -> ReplayPlan:
+    """Return a plan with its duration, and a warning if retention deletes events before its end."""
+    # Hooks are sent to side by side, so the slowest decides.
+    seconds = [hook.selected / (hook.rate_per_s or plan.rate_per_s) for hook in plan.hooks]
+    estimate_s = ceil(max([*seconds, plan.total / plan.rate_per_s]))
+    expires = plan.kept_s is not None and plan.kept_s < estimate_s
+    warnings = dict.fromkeys((*plan.warnings, _EXPIRES) if expires else plan.warnings)
+    return replace(plan, estimate_s=estimate_s, warnings=tuple(warnings))
+
+
 def _add_hooks(first: PlannedHook, second: PlannedHook) -> PlannedHook:
-    return PlannedHook(
-        hook=first.hook,
-        name=second.name,
+    return replace(
+        second,
         selected=first.selected + second.selected,
         retrying=first.retrying + second.retrying,
         duplicates=first.duplicates + second.duplicates,
         oldest_at=_first([first.oldest_at, second.oldest_at]),
         newest_at=_last([first.newest_at, second.newest_at]),
-        waits_for=second.waits_for,
     )
 
 
-def _first(times: Iterable[str | None]) -> str | None:
+def _first(times: Iterable[T | None]) -> T | None:
     return min((time for time in times if time is not None), default=None)
 
 

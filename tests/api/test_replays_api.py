@@ -97,6 +97,15 @@ def test_a_plan_changes_nothing_and_run_sends_what_it_counted(
     assert plan(api, account, hooks=[hook], mode="sent", since="1h")["duplicates"] == 30
 
 
+def test_a_plan_knows_the_rate_of_each_hook_and_how_long_events_are_kept(
+    api: httpx.Client, account: int, receiver: Receiver
+) -> None:
+    fail(api, account, receiver, 3, rate_per_s=0.5)
+    planned = plan(api, account, hooks="all")
+    assert (planned["hooks"][0]["rate_per_s"], planned["estimate_s"]) == (0.5, 6)
+    assert 29 * 86_400 < planned["kept_s"] < 30 * 86_400
+
+
 def test_feed_and_audit_name_it(api: httpx.Client, account: int, receiver: Receiver) -> None:
     hook = fail(api, account, receiver, 3)
     position = api.get(f"/v1/feed?account={account}&from_end=true").json()["next"]

@@ -282,6 +282,17 @@ async def test_what_was_planned_is_sent_without_being_cut_off(opened: Opened) ->
     assert [result.used_up for result in (first, second)] == [False, False]
 
 
+# Red when only the rate of the replay counts.
+async def test_the_time_left_knows_the_rates_of_the_hooks(opened: Opened) -> None:
+    slow = [await make_hook(opened.store, rate_per_s=rate) for rate in (2, 3)]
+    replay = await start(opened, *slow, most=100)
+    assert replay.progress.estimate_s == 20
+    assert (await step(opened, replay, slow[1])).walked
+    assert (await seen(opened, replay)).progress.estimate_s == 50
+    fast = await make_hook(opened.store)
+    assert (await start(opened, fast, most=100)).progress.estimate_s == 2
+
+
 async def test_a_disabled_hook_waits_and_a_deleted_one_is_done(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await give_up(opened, hook, 1)

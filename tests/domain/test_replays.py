@@ -16,6 +16,7 @@ from hooktui.domain.replays import (
     ReplaySkip,
     ReplayState,
     absolute_filter,
+    add_plans,
     after_filters,
     check_rate,
     check_selection,
@@ -23,7 +24,7 @@ from hooktui.domain.replays import (
     judge,
     wire_selection,
 )
-from hooktui.domain.wire.replays import ReplaySelection
+from hooktui.domain.wire.replays import PlannedHook, ReplayPlan, ReplaySelection
 
 NOW = 1_800_000_000_000
 BOUND = 100
@@ -151,3 +152,37 @@ def test_pings_and_own_events():
     assert selected().includes_type("hooktui.hook.failing")
     assert not selected("all").includes_type("hooktui.hook.failing")
     assert selected("all").includes_type("job.failed")
+
+
+def page(rate: float, *hooks: PlannedHook, kept_s: float | None = None) -> ReplayPlan:
+    """Return a page of a plan that counted some hooks."""
+    total = sum(hook.selected for hook in hooks)
+    return ReplayPlan(
+        selection=ReplaySelection(hooks="all"), rate_per_s=rate, total=total, retrying=0,
+        duplicates=0, oldest_at=None, newest_at=None, estimate_s=total, hooks=hooks, kept_s=kept_s,
+    )  # fmt: skip
+
+
+def slow(hook: int, selected: int) -> PlannedHook:
+    return PlannedHook(hook=hook, name="slow", selected=selected, rate_per_s=1)
+
+
+# Red when the estimates of pages are added: hooks that are sent to side by side take the longest.
+def test_the_estimate_of_a_plan_does_not_depend_on_its_pages():
+    assert add_plans(page(50, slow(1, 60)), page(50, slow(2, 40))).estimate_s == 60
+    assert add_plans(page(50, slow(1, 60)), page(50, slow(1, 40))).estimate_s == 100
+    assert add_plans(page(0.5, slow(1, 60)), page(0.5, slow(2, 40))).estimate_s == 200
+    of_an_old_server = [PlannedHook(hook=hook, name="", selected=60) for hook in (1, 2)]
+    assert add_plans(*(page(4, hook) for hook in of_an_old_server)).estimate_s == 30
+
+
+# Red when each page is compared with its own part of the time.
+def test_a_plan_warns_of_retention_by_the_duration_of_all_its_pages():
+    warnings = [
+        add_plans(page(50, slow(1, 60), kept_s=kept_s), page(50, slow(1, 60))).warnings
+        for kept_s in (None, 120, 119)
+    ]
+    assert [len(some) for some in warnings] == [0, 0, 1]
+    assert "retention deletes" in warnings[-1][0]
+    both = add_plans(page(50, slow(1, 9), kept_s=8), page(50, slow(1, 9), kept_s=7))
+    assert (len(both.warnings), both.kept_s) == (1, 7)

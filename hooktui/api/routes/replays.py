@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from math import ceil
 from typing import Annotated, Concatenate, Literal
 
 from fastapi import Header, Query
@@ -41,6 +40,7 @@ from hooktui.domain.replays import (
     fastest_rate,
     holds_line,
     wire_selection,
+    with_estimate,
     with_hooks,
 )
 from hooktui.domain.roles import Actor
@@ -165,39 +165,43 @@ async def _plan(
     now_ms = store.clock()
     medians = await store.read(median_durations, [hook.id for hook in hooks], now_ms)
     planned, skipped = [], []
-    estimate_s, total = 0.0, 0
     for hook in hooks:
         sums = counted.hooks.get(hook.id)
         if sums is None:
             continue
-        total += sums.selected
-        estimate_s = max(estimate_s, _seconds(service, hook, sums.selected, rate, medians))
         waits = waits_for(
             active=hook.active,
             breaker_until_ms=hook.breaker_until_ms,
             paused=store.paused,
             now_ms=now_ms,
         )
-        planned.append(_planned(hook, sums, waits))
+        planned.append(_planned(hook, sums, waits, _pace(service, hook, rate, medians)))
         skipped += [
             PlannedSkip(hook=hook.id, reason=name, count=count, explanation=EXPLANATIONS[name])
             for name, count in sums.skipped.items()
         ]
-    estimate_s = max(estimate_s, total / rate)
-    return ReplayPlan(
-        selection=wire_selection(selection),
-        rate_per_s=rate,
-        total=total,
-        retrying=sum(hook.retrying for hook in planned),
-        duplicates=sum(hook.duplicates for hook in planned),
-        oldest_at=min((hook.oldest_at for hook in planned if hook.oldest_at), default=None),
-        newest_at=max((hook.newest_at for hook in planned if hook.newest_at), default=None),
-        estimate_s=ceil(estimate_s),
-        hooks=tuple(planned),
-        skipped=tuple(skipped),
-        warnings=tuple(_warnings(service, selection, hooks, counted.hooks, estimate_s)),
-        complete=counted.next is None,
-        next=write_place(counted.next),
+    warnings = (
+        f"hook {hook.id} sends in order: a delivery that fails holds those behind it"
+        for hook in hooks
+        if holds_line(hook, selection) and hook.id in counted.hooks
+    )
+    return with_estimate(
+        ReplayPlan(
+            selection=wire_selection(selection),
+            rate_per_s=rate,
+            total=sum(hook.selected for hook in planned),
+            retrying=sum(hook.retrying for hook in planned),
+            duplicates=sum(hook.duplicates for hook in planned),
+            oldest_at=min((hook.oldest_at for hook in planned if hook.oldest_at), default=None),
+            newest_at=max((hook.newest_at for hook in planned if hook.newest_at), default=None),
+            estimate_s=0,
+            hooks=tuple(planned),
+            skipped=tuple(skipped),
+            warnings=tuple(warnings),
+            complete=counted.next is None,
+            next=write_place(counted.next),
+            kept_s=_kept_s(service, counted.hooks.values()),
+        )
     )
 
 
@@ -208,7 +212,7 @@ def _live_hook(service: Service, owner: AccountId, hook: HookId) -> LiveHook:
     return live
 
 
-def _planned(hook: LiveHook, sums: CountedHook, waits: str | None) -> PlannedHook:
+def _planned(hook: LiveHook, sums: CountedHook, waits: str | None, rate: float) -> PlannedHook:
     return PlannedHook(
         hook=hook.id,
         name=hook.settings.name,
@@ -218,40 +222,24 @@ def _planned(hook: LiveHook, sums: CountedHook, waits: str | None) -> PlannedHoo
         oldest_at=None if sums.first is None else to_rfc3339(time_of(sums.first)),
         newest_at=None if sums.last is None else to_rfc3339(time_of(sums.last)),
         waits_for=waits,
+        rate_per_s=rate,
     )
 
 
-def _seconds(
-    service: Service, hook: LiveHook, selected: int, rate: float, medians: Mapping[HookId, int]
-) -> float:
-    """Return how long one hook takes: at the rate, at its own rate, or by its slots."""
+def _pace(service: Service, hook: LiveHook, rate: float, medians: Mapping[HookId, int]) -> float:
+    """Return how many deliveries a hook takes a second: by the rate, its own rate, or its slots."""
     pace = service.engine.pace_of(hook.id)
     slots = 1 if pace is None else pace.in_flight_limit
-    return selected / fastest_rate(hook, rate, slots, medians.get(hook.id))
+    return fastest_rate(hook, rate, slots, medians.get(hook.id))
 
 
-def _warnings(
-    service: Service,
-    selection: PairSelection,
-    hooks: Sequence[LiveHook],
-    counted: Mapping[HookId, CountedHook],
-    estimate_s: float,
-) -> list[str]:
-    warnings = [
-        f"hook {hook.id} sends in order: a delivery that fails holds those behind it"
-        for hook in hooks
-        if holds_line(hook, selection) and hook.id in counted
-    ]
-    oldest = min((s.first for s in counted.values() if s.first is not None), default=None)
+def _kept_s(service: Service, counted: Iterable[CountedHook]) -> float | None:
+    """Return the seconds until retention deletes the oldest of some events; None: never."""
+    oldest = min((sums.first for sums in counted if sums.first is not None), default=None)
     keep = service.keep
-    if oldest is not None and keep is not None and keep.days:
-        left_s = keep.days * _DAY_S - (service.store.clock() - time_of(oldest)) / 1000
-        if left_s < estimate_s:
-            warnings.append(
-                "retention deletes the oldest of these events before the replay ends"
-                f" (keep_days is {keep.days:g})"
-            )
-    return warnings
+    if oldest is None or keep is None or not keep.days:
+        return None
+    return keep.days * _DAY_S - (service.store.clock() - time_of(oldest)) / 1000
 
 
 @router.post(

@@ -43,7 +43,7 @@ class ReplaySelection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedHook:
-    """The part of a plan for one hook."""
+    """The part of a plan for one hook; ``rate_per_s`` is the most that it takes, if known."""
 
     hook: int
     name: str
@@ -53,6 +53,7 @@ class PlannedHook:
     oldest_at: str | None = None
     newest_at: str | None = None
     waits_for: str | None = None
+    rate_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,7 @@ class ReplayPlan:
         oldest_at: when the oldest event was accepted (RFC 3339).
         newest_at: the same of the newest.
         estimate_s: expected duration in seconds.
+        kept_s: seconds until retention deletes the oldest event; None: never.
         hooks: the same by hook.
         skipped: pairs that are not sent, by hook and reason.
         warnings: sentences for people.
@@ -97,6 +99,7 @@ class ReplayPlan:
     warnings: tuple[str, ...] = ()
     complete: bool = True
     next: str | None = None
+    kept_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,7 @@ class _HookRow(NamedTuple):
     name: str
     active: bool
     deleted_at: int | None
+    rate_per_s: float | None
     breaker_until: int | None
 
 
@@ -151,7 +152,7 @@ def _build(conn: Connection, rows: Sequence[_Row]) -> list[Replay]:
 def _walks(conn: Connection, replays: Sequence[int]) -> dict[int, list[_HookRow]]:
     query = (
         select(
-            *_WALK_COLUMNS, HOOK.c.name, HOOK.c.active, HOOK.c.deleted_at,
+            *_WALK_COLUMNS, HOOK.c.name, HOOK.c.active, HOOK.c.deleted_at, HOOK.c.rate_per_s,
             HOOK_STATE.c.breaker_until,
         )
         .join(HOOK, HOOK.c.id == REPLAY_HOOK.c.hook_id)
@@ -192,6 +193,8 @@ def _replay(
     total = row.max_deliveries
     ended = row.state not in UNFINISHED
     left = None if total is None or ended else max(total - sent - retried, 0)
+    own = [walk.rate_per_s or row.rate_per_s for walk in walks if walk.state != WalkState.DONE]
+    pace = min(sum(own) or row.rate_per_s, row.rate_per_s)
     return Replay(
         id=encode("rpl", row.id),
         account=row.account_id,
@@ -216,7 +219,7 @@ def _replay(
             cancelled=results.get("cancelled", 0),
             skipped=skipped,
             position=_position(row, walks),
-            estimate_s=None if left is None else round(left / row.rate_per_s),
+            estimate_s=None if left is None else round(left / pace),
         ),
         hooks=hooks,
     )
