@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import insert, select, update
 
-from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.clock import from_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.errors import Conflict, NotFound
 from hooktui.domain.filters.parser import parse
-from hooktui.domain.ids import AccountId, HookId, decode, encode
+from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode, encode
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.undelivered import UndeliveredGroup, UndeliveredPage
 from hooktui.store import changes, queries
@@ -167,6 +167,24 @@ async def test_what_waits_for_a_disabled_hook_is_held(opened: Opened) -> None:
     assert group.waits_for == "disabled"
     await set_active(opened, hook, True)
     assert await counts(opened) == {(hook.id, "http_5xx"): (2, 0, 2)}
+
+
+# Red when held deliveries are ordered by their next attempt: a resend makes the first the last.
+async def test_a_held_group_is_from_its_oldest_to_its_newest_delivery(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    for _ in range(3):
+        await emit(opened.store)
+        opened.clock.advance(1)
+    await set_active(opened, hook, False)
+    held = await deliveries(opened.store)
+    await opened.store.write(changes.resend, ADA, None, DeliveryId(decode("dlv", held[0].id)))
+    group = await the_group(opened, cause="held")
+    assert (group.oldest_at, group.newest_at) == (held[0].created_at, held[2].created_at)
+    assert group.example is not None
+    assert group.example.delivery == held[2].id
+    until_ms = from_rfc3339(group.newest_at)
+    args = (ADA, None, HookId(hook.id), "held", until_ms)
+    assert (await opened.store.write(changes.give_up, *args)).cancelled == 3
 
 
 async def test_skipped_events_stay_a_group_after_the_hook_is_enabled(opened: Opened) -> None:

@@ -230,6 +230,10 @@ async def test_groups_are_counted_from_one_index(store) -> None:
     counted = [step for step in found if step.startswith("SEARCH delivery USING COVERING INDEX")]
     assert len(counted) == 2
     assert all("delivery_undelivered" in step for step in counted)
+    held = [step for step in found if step.startswith("SEARCH delivery USING INDEX")]
+    assert len(held) == 2
+    assert all("delivery_open (hook_id=?)" in step for step in held)
+    assert not sorted_by_hand(found)
     found = await plans(store, expiring, START_MS)
     assert any("USING COVERING INDEX delivery_undelivered" in step for step in found)
 

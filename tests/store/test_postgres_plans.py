@@ -74,7 +74,7 @@ LISTS = {
         lambda conn: queries.list_undelivered(
             conn, DEFAULT, PageRequest(), queries.UndeliveredQuery(), now_ms=START_MS
         ),
-        "delivery_undelivered delivery_due_first delivery_pkey",
+        "delivery_undelivered delivery_open delivery_pkey",
     ),
     "expiring": (lambda conn: expiring(conn, START_MS), "delivery_undelivered"),
     "hooks to replay": (

@@ -38,7 +38,7 @@ from hooktui.domain.wire.undelivered import (
     UndeliveredPage,
     UndeliveredTotals,
 )
-from hooktui.store.queries.deliveries import deliveries_by_id
+from hooktui.store.queries.deliveries import deliveries_by_id, is_open
 from hooktui.store.queries.delivery_indexes import is_in_group, undelivered_pairs
 from hooktui.store.queries.engine import is_paused
 from hooktui.store.queries.filter_sql import is_undelivered
@@ -282,19 +282,11 @@ def _without_entries(
 
 
 def _held(is_held: ColumnElement[bool], *, newest: bool = False) -> ColumnElement[int | None]:
-    """Return the held delivery of a hook that would be sent first (or last)."""
-    due = DELIVERY.c.next_attempt_at
-    first = (
-        select(DELIVERY.c.id)
-        .where(
-            DELIVERY.c.hook_id == HOOK.c.id,
-            DELIVERY.c.status == literal_column("'pending'"),
-            DELIVERY.c.tries == literal_column("0"),  # literal, for a partial index
-            DELIVERY.c.cause.is_(None),
-        )
-        .order_by(due.desc() if newest else due)
-        .limit(1)
-    )
+    """Return the oldest (or newest) held delivery of a hook, along the index of open ones."""
+    pending = DELIVERY.c.status == literal_column("'pending'")
+    held = and_(is_open(), pending, DELIVERY.c.hook_id == HOOK.c.id, DELIVERY.c.cause.is_(None))
+    order = DELIVERY.c.id.desc() if newest else DELIVERY.c.id
+    first = select(DELIVERY.c.id).where(held).order_by(order).limit(1)
     return case((is_held, first.scalar_subquery()), else_=None)
 
 
