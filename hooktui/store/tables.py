@@ -380,7 +380,10 @@ class PauseRow(SQLModel, table=True):
 
 
 class CauseBackfillRow(SQLModel, table=True):
-    """How far the causes of older deliveries are written: one row until all are."""
+    """How far the causes of older deliveries are written: one row until all are.
+
+    ``until`` is an id of the time at which the first part was written.
+    """
 
     __tablename__ = "cause_backfill"
 

@@ -25,7 +25,7 @@ from tests.support.stores import (
     make_hook,
     result_of,
 )
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT_S, until
 
 
 async def causes_of(opened: Opened) -> list[str | None]:
@@ -201,6 +201,36 @@ async def test_causes_of_an_earlier_version_are_written_in_parts(
 
     await until(written)
     assert await causes_of(opened) == expected
+
+
+# Red when a part writes a cause that was there and was given up: the dead letter is back.
+async def test_what_is_given_up_meanwhile_gets_no_cause_again(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = await make_hook(opened.store)
+    await emit(opened.store, 3)
+    opened.clock.advance(60)  # nothing is accepted between the last delivery and the update
+    for schedule in ((), (), (5,)):
+        claim = await claim_one(opened, hook)
+        await opened.store.record([result_of(claim, opened.clock, 404, schedule_s=schedule)])
+    monkeypatch.setattr(causes, "AT_ONCE", 1)
+    monkeypatch.setattr("hooktui.store.base.CAUSES_REST_S", LIMIT_S)
+    await opened.store.write(as_0008)
+    await opened.again()
+
+    async def begun() -> bool:
+        return (await causes_of(opened))[0] is not None
+
+    await until(begun)
+    opened.clock.advance(10)
+    claim = await claim_one(opened, hook)
+    await opened.store.record([result_of(claim, opened.clock, 404, schedule_s=())])
+    assert await causes_of(opened) == ["http_404", None, "http_404"]
+    args = (ADA, None, HookId(hook.id), "http_404", opened.clock.ms)
+    assert (await opened.store.write(changes.give_up, *args)).given_up == 2
+    while await opened.store.read(causes_are_missing):
+        await opened.store.write(causes.write_causes)
+    assert await causes_of(opened) == [None, "http_404", None]
 
 
 async def test_the_cause_in_sql_is_the_cause_of_an_attempt(opened: Opened) -> None:

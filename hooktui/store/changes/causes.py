@@ -21,6 +21,7 @@ from sqlalchemy import (
 from hooktui.domain.catalogue import PING
 from hooktui.domain.deliveries import DeliveryStatus, ErrorClass
 from hooktui.domain.failure_causes import OTHER_STATUS, SERVER_ERROR
+from hooktui.domain.ids import floor_at, time_of
 from hooktui.store.tables import CAUSE_BACKFILL, DELIVERY, HOOK
 from hooktui.store.tx import Tx
 
@@ -34,15 +35,17 @@ def write_causes(tx: Tx) -> None:
     if place is None:
         return
     after, until = place
+    if not after:  # the first part: what fails from now on has its cause already
+        until = max(until, floor_at(tx.now_ms))
     ids = select(DELIVERY.c.id).where(DELIVERY.c.id > after, DELIVERY.c.id <= until)
     some = ids.order_by(DELIVERY.c.id).limit(AT_ONCE).subquery()
     last = tx.conn.execute(select(func.max(some.c.id))).scalar()
     if last is None:
         tx.conn.execute(delete(CAUSE_BACKFILL))
         return
-    older = update(DELIVERY).where(DELIVERY.c.id > after, DELIVERY.c.id <= last, _undelivered())
-    tx.conn.execute(older.values(cause=cause_in_sql()))
-    tx.conn.execute(update(CAUSE_BACKFILL).values(after=last))
+    these = and_(DELIVERY.c.id > after, DELIVERY.c.id <= last, _undelivered(time_of(until)))
+    tx.conn.execute(update(DELIVERY).where(these).values(cause=cause_in_sql()))
+    tx.conn.execute(update(CAUSE_BACKFILL).values(after=last, until=until))
 
 
 def cause_in_sql() -> ColumnElement[Any]:
@@ -56,8 +59,11 @@ def cause_in_sql() -> ColumnElement[Any]:
     )
 
 
-def _undelivered() -> ColumnElement[bool]:
-    """Return the condition that a delivery failed or is retried, and is the newest of its pair."""
+def _undelivered(begun_ms: int) -> ColumnElement[bool]:
+    """Return the condition that a delivery failed or is retried, and is the newest of its pair.
+
+    One that failed after ``begun_ms`` and has no cause was given up.
+    """
     newer = DELIVERY.alias("newer")
     open_statuses = [DeliveryStatus.PENDING.value, DeliveryStatus.SENDING.value]
     return and_(
@@ -65,7 +71,10 @@ def _undelivered() -> ColumnElement[bool]:
         DELIVERY.c.last_error.is_not(None),
         DELIVERY.c.event_type != PING,
         or_(
-            DELIVERY.c.status == DeliveryStatus.FAILED.value,
+            and_(
+                DELIVERY.c.status == DeliveryStatus.FAILED.value,
+                DELIVERY.c.finished_at <= begun_ms,
+            ),
             and_(DELIVERY.c.status.in_(open_statuses), DELIVERY.c.tries > 0),
         ),
         ~exists().where(
