@@ -450,6 +450,23 @@ async def test_conflicts_at_the_start(opened: Opened) -> None:
         await start(opened, await make_hook(opened.store))
 
 
+# Red when a mode that takes the enabled hooks says that none has undelivered deliveries.
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        ("failed", "no hook has undelivered deliveries"),
+        ("sent", "no hook is enabled"),
+        ("never-sent", "no hook is enabled"),
+        ("all", "no hook is enabled"),
+    ],
+)
+async def test_all_hooks_of_an_account_may_be_none(opened: Opened, mode: str, reason: str) -> None:
+    await give_up(opened, await make_hook(opened.store, active=False), 1)
+    given = check_selection(ReplaySelection(hooks="all", mode=mode, since="1h"), opened.clock.ms)
+    with pytest.raises(Conflict, match=f"nothing to replay: {reason}"):
+        await opened.store.write(changes.create_replay, ADA, DEFAULT, given, 50, None)
+
+
 async def test_an_idempotency_key_creates_one_replay(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     selection = check_selection(ReplaySelection(hooks=(hook.id,)), opened.clock.ms)

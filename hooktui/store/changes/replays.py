@@ -22,6 +22,7 @@ from hooktui.domain.replays import (
     UNFINISHED,
     WAITING_CANCELLED,
     PairSelection,
+    ReplayMode,
     ReplaySkip,
     ReplayState,
     WalkState,
@@ -97,7 +98,7 @@ def create_replay(
     if selection.hooks is None:
         selection = with_hooks(selection, hooks_to_replay(tx.conn, account, selection.mode))
     hooks = selection.hooks or ()
-    _check_hooks(tx, account, hooks)
+    _check_hooks(tx, account, hooks, selection.mode)
     _check_unfinished(tx, hooks)
     replay = tx.ids.next(tx.now_ms)
     tx.conn.execute(
@@ -241,7 +242,7 @@ def _by_key(tx: Tx, account: AccountId, key: str | None, body_sha256: bytes | No
     return int(replay)
 
 
-def _check_hooks(tx: Tx, account: AccountId, hooks: Sequence[HookId]) -> None:
+def _check_hooks(tx: Tx, account: AccountId, hooks: Sequence[HookId], mode: ReplayMode) -> None:
     query = select(HOOK.c.id, HOOK.c.active).where(
         HOOK.c.id.in_(list(hooks)), HOOK.c.account_id == account, HOOK.c.deleted_at.is_(None)
     )
@@ -250,7 +251,8 @@ def _check_hooks(tx: Tx, account: AccountId, hooks: Sequence[HookId]) -> None:
         if hook not in active:
             raise no_hook(hook)
     if not hooks:
-        raise Conflict("there is nothing to replay: no hook has undelivered deliveries")
+        why = "has undelivered deliveries" if mode is ReplayMode.FAILED else "is enabled"
+        raise Conflict(f"there is nothing to replay: no hook {why}")
     if not any(active.values()):
         raise Conflict("all hooks of this replay are disabled; enable one first")
 
@@ -307,11 +309,8 @@ def _change(tx: Tx, row: _Row, state: ReplayState, actor: Actor, reason: str | N
 
 
 def _end_walks(tx: Tx, replay: int) -> None:
-    unfinished = and_(
-        REPLAY_HOOK.c.replay_id == replay, REPLAY_HOOK.c.state != WalkState.DONE.value
-    )
-    done = update(REPLAY_HOOK).where(unfinished)
-    tx.conn.execute(done.values(state=WalkState.DONE.value))
+    walks = update(REPLAY_HOOK).where(REPLAY_HOOK.c.replay_id == replay)
+    tx.conn.execute(walks.values(state=WalkState.DONE.value))
 
 
 def _target(replay: int) -> str:
