@@ -30,7 +30,8 @@ _log = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 2.0
 _LOOKS_APART_S: Final = 0.05
-_RENEW_EVERY_S: Final = 4.0
+_RENEW_EVERY_S: Final = 2.5
+"""Only a look renews leases, up to `LOOK_EVERY_S` later: together less than 5 s."""
 OWED_AFTER_S: Final = 5.0
 """A replay that found no free slot for this long gets the next one, one at a time."""
 _TURN_S: Final = 0.03

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -180,3 +182,25 @@ async def test_a_hook_that_another_server_set_aside_is_not_done(
     shown = await store.read(queries.get_replay, 1, identity)
     assert (shown.state, shown.state_reason) == ("paused", "20 attempts in a row failed")
     assert [hook.state for hook in shown.hooks] == ["set_aside", "done"]
+
+
+# Red when a lease is renewed at the third look after the last one: that may be 6 s later.
+@pytest.mark.parametrize("apart_s", [0.05, 1.3, 1.99, 2.0, 2.1])
+async def test_a_lease_is_renewed_every_5_seconds_however_looks_fall(
+    runner: ReplayRunner, monkeypatch, apart_s: float
+):
+    assert apart_s <= replay_runner.LOOK_EVERY_S + 0.1  # a look takes time as well
+    now_s, renewed_s = 1_000.0, []
+
+    async def write(change, *_):
+        assert change is changes.renew_replays
+        renewed_s.append(now_s)
+
+    monkeypatch.setattr(replay_runner, "monotonic", lambda: now_s)
+    monkeypatch.setattr(runner, "_store", SimpleNamespace(write=write, token=1))
+    monkeypatch.setattr(runner, "_tasks", {1: None})
+    while now_s < 1_060:
+        await runner._renew()
+        now_s += apart_s
+    assert max(after - before for before, after in pairwise(renewed_s)) <= 5
+    assert len(renewed_s) <= 60 / 2
