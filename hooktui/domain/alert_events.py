@@ -21,7 +21,9 @@ Facts = Mapping[str, Any]
 PATH: Final = "alert_path"
 REASON: Final = "reason"
 """Why the hook was disabled or the replay paused; part of the summary only."""
-_OF_ALERT: Final = (PATH, REASON)
+EXPIRED: Final = "expired"
+"""Dead letters of the group that retention has deleted while the alert is open."""
+_OF_ALERT: Final = (PATH, REASON, EXPIRED)
 
 NO_ALERT_HOOK: Final = (
     "to be notified of alerts, create a hook: hooktui hooks create --url https://… --events hooktui"
@@ -74,7 +76,9 @@ def _opening(kind: AlertType, status: AlertStatus, facts: Facts) -> str:
             return f"{_hook(facts)}: {_deliveries(status.count)} given up, {facts.get('cause')}"
         case AlertType.EXPIRING:
             group = f"{_deliveries(status.count)} with {facts.get('cause')}"
-            return f"{_hook(facts)}: retention deletes {group} within three days"
+            gone = facts.get(EXPIRED)
+            so_far = f"; {gone:,} already deleted" if gone else ""
+            return f"{_hook(facts)}: retention deletes {group} within three days{so_far}"
         case AlertType.QUEUE_BEHIND:
             late = format_duration(float(facts.get("late_s") or 0))
             return f"deliveries are {late} behind; {facts.get('waiting') or 0:,} wait"
@@ -98,7 +102,9 @@ def _end(kind: AlertType, status: AlertStatus, facts: Facts) -> str:
         case AlertType.GAVE_UP | AlertType.EXPIRING:
             if how is Resolution.EXPIRED:
                 return f"{_hook(facts)}: {_deliveries(status.count)} expired, {facts.get('cause')}"
-            return f"{_hook(facts)}: no delivery with {facts.get('cause')} is left"
+            group = f"{_hook(facts)}: no delivery with {facts.get('cause')}"
+            left = "is left" if kind is AlertType.GAVE_UP else "expires within three days"
+            return f"{group} {left}"
         case AlertType.QUEUE_BEHIND:
             return "deliveries are sent in time again"
         case AlertType.DISK_LOW:

@@ -283,28 +283,21 @@ class BaseStore(ABC):
         for (hook, cause), count in dead_letters.items():
             self._expired[hook, cause] += count
             _log.warning("retention deleted undelivered events hook=%d %s=%d", hook, cause, count)
-        self.note_purged(dead_letters)
-
-    def note_purged(self, dead_letters: DeadLetters) -> None:
-        """End the alerts of deleted dead letters as expired, at the next look."""
-        self._alert_look.expired.update(dead_letters)
 
     # Alerts
 
     async def look_at_alerts(self, keep: RetentionPeriods) -> None:
         """Open, end and announce the alerts that depend on time; write only if there are any."""
         now = self.clock()
-        dying = None
+        seen = await self.read(look, now, self._alert_look.accounts())
+        dying = None  # read last, so that nothing counts both as deleted and as about to be
         if keep.days and self._looks % EXPIRING_EVERY == 0:
             kept_ms = round(keep.days * DAY_MS) - EXPIRES_WITHIN_MS
             dying = await self.read(expiring, now - max(kept_ms, 0))
         self._looks += 1
-        expired = self._alert_look.expired.copy()
-        seen = await self.read(look, now, self._alert_look.accounts())
         result = self._alert_look.decide(seen, self._disk_space(), dying, now)
         for part in result.parts(AT_ONCE):
             await self.write(act_on_look, part)
-        self._alert_look.expired -= expired  # once it is stored how their alerts ended
 
     async def keep_looking(self, keep: RetentionPeriods) -> None:
         """Look at alerts every `LOOK_EVERY_S`, until it is cancelled."""

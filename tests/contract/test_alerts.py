@@ -20,6 +20,7 @@ from hooktui.domain.ids import DeliveryId, HookId, decode
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes, queries
+from hooktui.store.changes.alert_look import EXPIRING_EVERY
 from hooktui.store.contract import RetentionPeriods
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import EVENT, HOOK_STATE
@@ -581,6 +582,110 @@ async def test_dead_letters_that_expire_are_announced(opened: Opened) -> None:
         "delivery.gave_up": ("expired", 2), "undelivered.expiring": ("expired", 2),
     }  # fmt: skip
     assert not opened.store.expired, "an operator deleted them"
+
+
+DAY_S = 86_400
+
+
+async def expire(opened: Opened) -> None:
+    """Let retention delete what is older than 30 days, then search for what expires soon."""
+    await deliver_all(opened)
+    await opened.store.purge(opened.clock.ms - 30 * DAY_S * 1000, within_s=30)
+    await look(opened, times=EXPIRING_EVERY)
+
+
+async def test_dead_letters_that_expire_while_younger_ones_remain_are_no_success(
+    opened: Opened,
+) -> None:
+    # Red when an alert of letters that are gone ends as cleared unless the group is empty.
+    await alert_hook(opened)
+    hook = await make_hook(opened.store, name="n")
+    await dead_letters(opened, hook, [404])
+    opened.clock.advance(9 * DAY_S)
+    await dead_letters(opened, hook, [404, 404])
+    opened.clock.advance(19 * DAY_S)
+    await expire(opened)
+    (opening,) = await alerts(opened, type=AlertType.EXPIRING)
+    assert (opening.state, opening.count) == ("open", 1)
+    opened.clock.advance(3 * DAY_S)
+    await expire(opened)
+    (ended,) = await alerts(opened, type=AlertType.EXPIRING)
+    assert (ended.id, ended.resolution, ended.count) == (opening.id, "expired", 1)
+    assert ended.summary == f"hook {hook.id} (n): 1 delivery expired, http_404"
+    (of_group,) = await alerts(opened, type=AlertType.GAVE_UP)
+    assert (of_group.state, of_group.count) == ("open", 3)
+    assert (await announced(opened))[-1][0] == "hooktui.delivery.cleared"
+
+
+async def test_dead_letters_that_no_longer_expire_leave_younger_ones(opened: Opened) -> None:
+    # Red when the end says that no delivery of the group is left.
+    hook = await make_hook(opened.store, name="n")
+    await dead_letters(opened, hook, [404])
+    opened.clock.advance(9 * DAY_S)
+    await dead_letters(opened, hook, [404])
+    oldest = (await deliveries(opened.store, hook=HookId(hook.id)))[0]
+    opened.clock.advance(19 * DAY_S)
+    await expire(opened)
+    await opened.store.write(changes.resend, ADA, None, DeliveryId(decode("dlv", oldest.id)))
+    await expire(opened)
+    (ended,) = await alerts(opened, type=AlertType.EXPIRING)
+    assert ended.resolution == "cleared"
+    assert ended.summary == (
+        f"hook {hook.id} (n): no delivery with http_404 expires within three days"
+    )
+
+
+async def test_the_alerts_of_a_group_count_all_deletions(opened: Opened) -> None:
+    # Red when each look forgets what was deleted before it, or when a restart does.
+    hook = await make_hook(opened.store, name="n")
+    for _ in range(3):
+        await dead_letters(opened, hook, [404])
+        opened.clock.advance(DAY_S)
+    opened.clock.advance(25 * DAY_S)
+    await expire(opened)
+    opened.clock.advance(DAY_S + 60)
+    for _ in range(3):
+        opened.clock.advance(DAY_S)
+        await deliver_all(opened)
+        await opened.store.purge(opened.clock.ms - 30 * DAY_S * 1000, within_s=30)
+        await opened.again()
+        await look(opened)
+    ended = {alert.type: (alert.resolution, alert.count) for alert in await alerts(opened)}
+    assert ended == {
+        "delivery.gave_up": ("expired", 3), "undelivered.expiring": ("expired", 3),
+    }  # fmt: skip
+    await dead_letters(opened, hook, [404])
+    (dead,) = [one for one in await deliveries(opened.store) if one.cause]
+    await opened.store.write(changes.resend, ADA, None, DeliveryId(decode("dlv", dead.id)))
+    await look(opened)
+    (of_group,) = await alerts(opened, type=AlertType.GAVE_UP)
+    assert (of_group.resolution, of_group.count) == ("delivered", 1), "it opened again"
+
+
+async def test_an_alert_of_dead_letters_that_expire_grows(opened: Opened) -> None:
+    # Red when only the first search counts: a steady loss is announced once.
+    await alert_hook(opened)
+    hook = await make_hook(opened.store, name="n")
+    await dead_letters(opened, hook, [404])
+    opened.clock.advance(DAY_S)
+    await dead_letters(opened, hook, [404] * 9)
+    opened.clock.advance(26 * DAY_S + 60)
+    await expire(opened)
+    opened.clock.advance(DAY_S)
+    await expire(opened)
+    (alert,) = await alerts(opened, type=AlertType.EXPIRING)
+    assert (alert.state, alert.count) == ("open", 10)
+    bodies = [body["alert"] for _, body in await announced(opened)]
+    counts = [body["count"] for body in bodies if body["type"] == "undelivered.expiring"]
+    assert counts == [1, 10]
+    opened.clock.advance(2 * DAY_S)
+    await expire(opened)
+    (alert,) = await alerts(opened, type=AlertType.EXPIRING)
+    assert (alert.state, alert.count) == ("open", 10), "9 of 10 are left"
+    assert alert.summary == (
+        f"hook {hook.id} (n): retention deletes 10 deliveries with http_404 within three days;"
+        " 1 already deleted"
+    )
 
 
 async def test_a_look_that_cannot_be_stored_is_repeated(opened: Opened, monkeypatch) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+from hooktui.domain.alert_events import EXPIRED
 from hooktui.domain.alerts import (
     CAUGHT_UP_MS,
     ENOUGH_DISK,
@@ -56,8 +57,6 @@ class AlertLook:
         self._rules = rules
         self._late_before: set[AccountId] = set()
         self._in_time_before: set[AccountId] = set()
-        self.expired: Counter[tuple[int, str]] = Counter()
-        """Dead letters that were deleted by age since the last look, by hook and cause."""
 
     def accounts(self) -> set[AccountId]:
         """Return the accounts with hooks that subscribe to alerts."""
@@ -81,7 +80,7 @@ class AlertLook:
             for alert in seen.alerts
             if alert.status.snoozed_until is not None and alert.status.snoozed_until <= now_ms
         ]
-        result.ended = [(alert, *self._ending(seen, alert)) for alert in sorted(seen.empty)]
+        result.ended = sorted(seen.empty.items())
         if seen.late is not None:
             self._queues(seen.late, known, result, now_ms)
         if disk is not None:
@@ -90,11 +89,6 @@ class AlertLook:
             self._expiring(dying, known, result)
         result.announced = self._due(seen.alerts, now_ms)
         return result
-
-    def _ending(self, seen: Seen, alert: int) -> tuple[Resolution, int | None]:
-        group = seen.groups.get(alert)
-        expired = 0 if group is None else self.expired[group]
-        return (Resolution.EXPIRED, expired) if expired else (seen.empty[alert], None)
 
     def _queues(
         self,
@@ -121,7 +115,7 @@ class AlertLook:
             if account not in late or now_ms - late[account].oldest_due_ms < CAUGHT_UP_MS
         }
         result.ended += [
-            (open_ones[account].id, Resolution.RECOVERED, None)
+            (open_ones[account].id, Resolution.RECOVERED)
             for account in sorted(in_time & self._in_time_before)
         ]
         self._late_before, self._in_time_before = behind, in_time
@@ -136,7 +130,7 @@ class AlertLook:
             )
             result.opened.append(opening)
         elif alert is not None and disk.free > ENOUGH_DISK * disk.reserve:
-            result.ended.append((alert.id, Resolution.RECOVERED, None))
+            result.ended.append((alert.id, Resolution.RECOVERED))
 
     def _expiring(
         self, dying: Iterable[Expiring], known: Mapping[str, AlertRecord], result: LookResult
@@ -145,14 +139,16 @@ class AlertLook:
         for group in dying:
             key = key_of(AlertType.EXPIRING, group.hook, group.cause)
             keys.add(key)
-            if key not in known:
-                result.opened.append(self._dying(key, group))
-        ended = {identity for identity, *_ in result.ended}
+            alert = known.get(key)
+            count, gone = (alert.status.count, alert.facts.get(EXPIRED, 0)) if alert else (0, 0)
+            if (more := group.number + gone - count) > 0:  # so that it is announced again
+                result.opened.append(self._dying(key, group, more))
+        ended = {identity for identity, _ in result.ended}
         for key, alert in known.items():
             if alert.kind is AlertType.EXPIRING and key not in keys and alert.id not in ended:
-                result.ended.append((alert.id, Resolution.CLEARED, None))
+                result.ended.append((alert.id, Resolution.CLEARED))
 
-    def _dying(self, key: str, group: Expiring) -> FoundOpening:
+    def _dying(self, key: str, group: Expiring, more: int) -> FoundOpening:
         live = self._live.view.get(HookId(group.hook))
         host = None if live is None else live.target.host_header
         return FoundOpening(
@@ -166,7 +162,7 @@ class AlertLook:
                 "waiting": group.waiting,
                 "example": encode("dlv", group.example),
             },
-            count=group.number,
+            count=more,
             hook=HookId(group.hook),
             cause=group.cause,
         )

@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 
 from hooktui import failpoints
-from hooktui.domain.alert_events import PATH, REASON, alert_body
+from hooktui.domain.alert_events import EXPIRED, PATH, REASON, alert_body
 from hooktui.domain.alerts import (
     MINUTE_MS,
     MOST_A_MINUTE,
@@ -48,7 +48,7 @@ from hooktui.domain.roles import Actor
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.undelivered import UndeliveredGroup
 from hooktui.store.audit import SERVER
-from hooktui.store.contract import NewEvent
+from hooktui.store.contract import DeadLetters, NewEvent
 from hooktui.store.feed_items import alert_item
 from hooktui.store.live_hooks import Subscribers, load_live_hooks
 from hooktui.store.planning.accept import Plan, plan_alert
@@ -66,6 +66,7 @@ from hooktui.store.tables import ALERT, DELIVERY, EVENT, HOOK, HOOK_STATE
 from hooktui.store.tx import Tx
 
 _ROWS_PER_STEP: Final = 200
+_OF_GROUPS: Final = (AlertType.GAVE_UP, AlertType.EXPIRING)
 
 
 # Results of attempts
@@ -163,11 +164,7 @@ def hook_was_edited(tx: Tx, hook: HookId, actor: Actor, resolution: Resolution) 
 def hook_was_deleted(tx: Tx, hook: HookId, actor: Actor) -> None:
     """End all alerts of a deleted hook."""
     of_hook = [key_of(kind, hook) for kind in (AlertType.HOOK_FAILING, AlertType.HOOK_DISABLED)]
-    of_groups = [
-        key_of(kind, hook, cause)
-        for kind in (AlertType.GAVE_UP, AlertType.EXPIRING)
-        for cause in ALL_GROUPS
-    ]
+    of_groups = [key_of(kind, hook, cause) for kind in _OF_GROUPS for cause in ALL_GROUPS]
     _end_all(tx, of_hook + of_groups, Resolution.DELETED, actor.user)
 
 
@@ -318,7 +315,17 @@ def replay_finished(tx: Tx, account: AccountId, replay: int, facts: Mapping[str,
     finish(_send_steps(tx, record))
 
 
-# The look
+# Retention and the look
+
+
+def count_expired(conn: Connection, dead_letters: DeadLetters) -> None:
+    """Count dead letters in the alerts of their groups, in the transaction that deletes them."""
+    for (hook, cause), count in dead_letters.items():
+        keys = [key_of(kind, hook, cause) for kind in _OF_GROUPS]
+        for record in unresolved(conn, keys):
+            facts = {**record.facts, EXPIRED: record.facts.get(EXPIRED, 0) + count}
+            counted = replace(record, facts=facts)
+            conn.execute(update(ALERT).where(ALERT.c.id == record.id).values(**_columns(counted)))
 
 
 def act_on_look(tx: Tx, look: LookResult) -> None:
@@ -328,11 +335,9 @@ def act_on_look(tx: Tx, look: LookResult) -> None:
         after = after_snooze(record.status, tx.now_ms, SERVER.user)
         if after is not record.status:
             finish(_announce_steps(tx, _save(tx, record, after)))
-    for identity, resolution, count in look.ended:
+    for identity, resolution in look.ended:
         record = alert_record(tx.conn, None, identity)
         if record.status.state is not AlertState.RESOLVED:
-            if count is not None:
-                record = replace(record, status=replace(record.status, count=count))
             finish(_resolve_steps(tx, record, resolution, SERVER.user))
     for opening in look.opened:
         subject = AlertSubject(
@@ -369,7 +374,7 @@ def _open_steps(
     if before is None or status is None:
         record = _insert(tx, subject, after, facts)
     elif status.state is not AlertState.RESOLVED or is_reopened(status, tx.rules, tx.now_ms):
-        record = _save(tx, replace(before, facts={**facts}), after)
+        record = _save(tx, replace(before, facts={**before.facts, **facts}), after)
     else:
         record = _insert(tx, subject, after, facts)
     if status is None or status.state is AlertState.RESOLVED:
@@ -447,7 +452,12 @@ def _end_steps(tx: Tx, key: str, resolution: Resolution, by: str) -> Steps[None]
 
 
 def _resolve_steps(tx: Tx, record: AlertRecord, resolution: Resolution, by: str) -> Steps[None]:
-    ended = _save(tx, record, after_ending(record.status, resolution, tx.now_ms, by))
+    facts, status = dict(record.facts), record.status
+    expired = facts.pop(EXPIRED, 0)
+    if expired and resolution in (Resolution.DELIVERED, Resolution.CLEARED):
+        resolution, status = Resolution.EXPIRED, replace(status, count=expired)
+    status = after_ending(status, resolution, tx.now_ms, by)
+    ended = _save(tx, replace(record, facts=facts), status)
     if record.kind is AlertType.HOOK_FAILING and record.hook is not None:
         _note_failing(tx, record.hook, None)
     yield from _announce_steps(tx, ended)

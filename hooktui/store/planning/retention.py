@@ -79,10 +79,6 @@ class RetentionHost(Protocol):
         """Count dead letters that retention deleted."""
         ...
 
-    def note_purged(self, dead_letters: DeadLetters) -> None:
-        """End the alerts of deleted dead letters as expired, at the next look."""
-        ...
-
 
 class RetentionStore(Protocol):
     """The scans and deletions of a database.
@@ -141,7 +137,7 @@ class RetentionPass:
         self,
         store: RetentionStore,
         rest: Callable[[], float],
-        expired: Callable[[DeadLetters], None],
+        expired: Callable[[DeadLetters], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._rest = rest

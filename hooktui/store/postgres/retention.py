@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import AccountId, floor_at
 from hooktui.store.base import repeat
+from hooktui.store.changes.alerts import count_expired
 from hooktui.store.contract import Purged, RetentionPeriods
 from hooktui.store.planning.accept import KEY_KEPT_MS
 from hooktui.store.planning.retention import (
@@ -31,6 +32,7 @@ from hooktui.store.planning.retention import (
 )
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.connections import FAULTS
+from hooktui.store.postgres.pools import run_over
 from hooktui.store.postgres.transaction import Operation, WriteTransaction
 
 if TYPE_CHECKING:
@@ -65,6 +67,9 @@ class DropEvents(Operation[tuple[Purged, list[int]]]):
             sql.DROP_DELIVERIES, unused, DELIVERIES_AT_ONCE
         )
         dead_letters = {(hook, cause): count for hook, cause, count, _ in lost}
+        if dead_letters:
+            await work.raw.execute(sql.LOCK_ALERTS)
+            await run_over(work.raw, partial(count_expired, dead_letters=dead_letters))
         gone = {row[0] for row in await work.raw.fetch(sql.DROP_EVENTS, unused)}
         left = [event for event in unused if event not in gone]
         dropped = Purged(len(gone), deliveries, attempts, dead_letters=dead_letters)
@@ -190,7 +195,7 @@ class RetentionWorker:
         """Delete old events for ``within_s`` at most; the result says where to continue."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + within_s
-        purge = RetentionPass(self._retention, lambda: REST_OF_PURGE, self._store.note_purged)
+        purge = RetentionPass(self._retention, lambda: REST_OF_PURGE)
         return await purge.drop_events(before_ms, account, after, lambda: loop.time() > end_s)
 
     async def _run(self) -> None:

@@ -314,13 +314,13 @@ class LookResult:
 
     Attributes:
         snoozed: alerts whose snooze has ended.
-        ended: alerts that ended, each with how, and its last count if that is known.
+        ended: alerts that ended, each with how.
         opened: alerts that open.
         announced: alerts whose event is due.
     """
 
     snoozed: list[int] = field(default_factory=list)
-    ended: list[tuple[int, Resolution, int | None]] = field(default_factory=list)
+    ended: list[tuple[int, Resolution]] = field(default_factory=list)
     opened: list[FoundOpening] = field(default_factory=list)
     announced: list[int] = field(default_factory=list)
 
@@ -363,14 +363,12 @@ class Seen:
     Attributes:
         alerts: the alerts that may change, or whose event may be due.
         empty: those whose subject is gone, by id, each with how it ended.
-        groups: the hook and the cause of those that are about a group.
         late: the accounts with deliveries that are due for over a minute; None: all sending is
             paused.
     """
 
     alerts: tuple[AlertRecord, ...]
     empty: Mapping[int, Resolution]
-    groups: Mapping[int, tuple[int, str]]
     late: Mapping[AccountId, Late] | None
 
 
@@ -401,9 +399,6 @@ def look(conn: Connection, now_ms: int, accounts: Collection[AccountId]) -> Seen
             or (alert.last_success_at or 0) >= alert.opened_at
             else Resolution.CLEARED
             for alert in gone
-        },
-        groups={
-            alert.id: (alert.hook_id, alert.cause) for alert in gone if alert.cause is not None
         },
         late=late,
     )

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from hooktui.domain.errors import DiskFull
 from hooktui.domain.ids import AccountId, HookId, floor_at
+from hooktui.store.changes.alerts import count_expired
 from hooktui.store.contract import Purged
 from hooktui.store.planning.accept import KEY_KEPT_MS
 from hooktui.store.planning.retention import SCANNED_AT_ONCE, OldEvent, RetentionHost, Scan
@@ -78,6 +79,7 @@ class DropEvents(Operation[Purged]):
             self._bytes += size
             events += work.raw.execute(sql.DROP_EVENT, (event,)).rowcount
             self.left.popleft()
+        count_expired(work.conn, self._dead_letters)
         return Purged(events, deliveries, attempts, dead_letters=self._dead_letters)
 
     def _drop_deliveries(self, work: WriteTransaction, event: int) -> tuple[int, int]:

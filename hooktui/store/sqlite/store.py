@@ -272,7 +272,7 @@ class SqliteStore(BaseStore):
         """Delete events from before a time and their dependents, for ``within_s`` at most."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + within_s
-        purge = RetentionPass(Retention(self), lambda: REST_OF_PURGE, self.note_purged)
+        purge = RetentionPass(Retention(self), lambda: REST_OF_PURGE)
         return await purge.drop_events(before_ms, account, after, lambda: loop.time() > end_s)
 
     def backup(
