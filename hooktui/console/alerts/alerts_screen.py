@@ -26,26 +26,42 @@ _TABS: Final = (
     ScreenTab("Open", "alerts.alerts_screen:AlertsScreen"),
     ScreenTab("Resolved", "alerts.alerts_screen:ResolvedAlertsScreen"),
 )
-_LABELS: Final = (relabel("open", "open", "Open what the alert is about"),)
 
 
-class AlertsScreen(ListScreen[Alert]):
-    """The alerts that are not resolved."""
+class _AlertsScreen(ListScreen[Alert]):
+    """A list of alerts: what both tabs share."""
 
-    HEADING = "Alerts"
     NOUN = "alert"
-    ROW_COMMANDS = ("open", "acknowledge", "snooze", "copy")
     TABS = _TABS
     DESCENDING = True
     FIRST = ("oldest", "newest")
-    COMMAND_NAMES = ("open", "acknowledge", "snooze", "copy", "order", "next")
-    COMMAND_LABELS = _LABELS
+    COMMAND_LABELS = (relabel("open", "open", "Open what the alert is about"),)
 
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(
             open=lambda: open_subject(self.shell.navigation, self.cursor_row), copy=self.copy
         )
+
+    def row_id(self, row: Alert) -> str:
+        """Return its id."""
+        return row.id
+
+    async def changed(self, changes: FeedChanges) -> None:
+        """Show what changed."""
+        if changes.alerts or changes.everything:
+            await self.listing.reload()
+
+
+class AlertsScreen(_AlertsScreen):
+    """The alerts that are not resolved."""
+
+    HEADING = "Alerts"
+    ROW_COMMANDS = ("open", "acknowledge", "snooze", "copy")
+    COMMAND_NAMES = ("open", "acknowledge", "snooze", "copy", "order", "next")
+
+    def __init__(self) -> None:
+        super().__init__()
         self.parts = (
             *self.parts,
             AlertActions(
@@ -61,10 +77,6 @@ class AlertsScreen(ListScreen[Alert]):
     def columns(self) -> Sequence[Column[Alert]]:
         """Return the columns."""
         return alert_columns(self.shell.clock, resolved=False)
-
-    def row_id(self, row: Alert) -> str:
-        """Return its id."""
-        return row.id
 
     def call_of(self, query: PageQuery) -> Call[Page[Alert]]:
         """Ask for the alerts."""
@@ -90,38 +102,18 @@ class AlertsScreen(ListScreen[Alert]):
             (("  hooks that subscribe to the group hooktui.", "quiet"),),
         )
 
-    async def changed(self, changes: FeedChanges) -> None:
-        """Show what changed."""
-        if changes.alerts or changes.everything:
-            await self.listing.reload()
 
-
-class ResolvedAlertsScreen(ListScreen[Alert]):
+class ResolvedAlertsScreen(_AlertsScreen):
     """The alerts that ended."""
 
     HEADING = "Resolved alerts"
-    NOUN = "alert"
     TOP_SCREEN = "Alerts"
     ROW_COMMANDS = ("open", "copy")
-    TABS = _TABS
-    DESCENDING = True
-    FIRST = ("oldest", "newest")
     COMMAND_NAMES = ("open", "copy", "order", "previous")
-    COMMAND_LABELS = _LABELS
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.handlers.update(
-            open=lambda: open_subject(self.shell.navigation, self.cursor_row), copy=self.copy
-        )
 
     def columns(self) -> Sequence[Column[Alert]]:
         """Return the columns."""
         return alert_columns(self.shell.clock, resolved=True)
-
-    def row_id(self, row: Alert) -> str:
-        """Return its id."""
-        return row.id
 
     def call_of(self, query: PageQuery) -> Call[Page[Alert]]:
         """Ask for the alerts that ended."""
@@ -130,11 +122,6 @@ class ResolvedAlertsScreen(ListScreen[Alert]):
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Say that no alert has ended yet."""
         return ((("  No alert has ended yet.", "strong"),),)
-
-    async def changed(self, changes: FeedChanges) -> None:
-        """Show what changed."""
-        if changes.alerts or changes.everything:
-            await self.listing.reload()
 
 
 def open_subject(navigator: Navigator, alert: Alert | None) -> None:
