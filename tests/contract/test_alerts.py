@@ -271,6 +271,54 @@ async def test_a_group_that_was_delivered_is_cleared(opened: Opened) -> None:
     assert (alert.state, alert.resolution) == ("resolved", "delivered")
 
 
+async def give_up(opened: Opened, hook: Hook, cause: str) -> None:
+    identity = HookId(hook.id)
+    await opened.store.write(changes.give_up, BOB, None, identity, cause, opened.clock.ms)
+
+
+async def test_a_group_that_was_given_up_is_cleared_at_once(opened: Opened) -> None:
+    # Red when the look decides: any later success of the hook would make it "delivered".
+    await alert_hook(opened)
+    hook = await make_hook(opened.store, name="n")
+    await dead_letters(opened, hook, [404, 404, 400])
+    opened.clock.advance(10)
+    await answer(opened, hook, [200])
+    await give_up(opened, hook, "http_404")
+    states = {alert.cause: alert for alert in await alerts(opened)}
+    ended = states["http_404"]
+    assert (ended.state, ended.resolution, ended.changed_by) == ("resolved", "cleared", "bob")
+    assert ended.summary == f"hook {hook.id} (n): no delivery with http_404 is left"
+    assert states["http_400"].state == "open"
+    assert (await types(opened))[-1] == "delivery.cleared"
+
+
+async def test_a_group_that_was_cancelled_is_cleared_at_once(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    identity = HookId(hook.id)
+    await fail(opened, hook, times=3)
+    await opened.store.write(changes.acknowledge_group, BOB, None, identity, "http_5xx")
+    await answer(opened, hook, [200])
+    *some, last = [one for one in await deliveries(opened.store) if one.status == "pending"]
+    ids = [decode("dlv", one.id) for one in some]
+    await opened.store.write(changes.cancel_some, BOB, ids)
+    assert [alert.state for alert in await alerts(opened)] == ["acknowledged"]
+    await opened.store.write(changes.cancel, BOB, None, DeliveryId(decode("dlv", last.id)))
+    (ended,) = await alerts(opened)
+    assert (ended.state, ended.resolution, ended.changed_by) == ("resolved", "cleared", "bob")
+
+
+async def test_groups_of_a_disabled_hook_that_were_given_up_are_cleared(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await emit(opened.store, 2)
+    await edit(opened, hook, active=False)
+    await emit(opened.store, 3)
+    for cause in ("held", "skipped"):
+        await opened.store.write(changes.acknowledge_group, BOB, None, HookId(hook.id), cause)
+        await give_up(opened, hook, cause)
+    ended = {alert.cause: alert.resolution for alert in await alerts(opened)}
+    assert ended == {"held": "cleared", "skipped": "cleared"}
+
+
 async def test_growth_is_announced_by_the_look(opened: Opened) -> None:
     await alert_hook(opened)
     hook = await make_hook(opened.store)

@@ -7,7 +7,7 @@ the lock of the hook's state, so that no two servers open the same one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
@@ -57,6 +57,7 @@ from hooktui.store.queries.alerts import (
     LookResult,
     alert_of,
     alert_record,
+    gone,
     newest_alert,
     unresolved,
 )
@@ -166,6 +167,14 @@ def hook_was_deleted(tx: Tx, hook: HookId, actor: Actor) -> None:
     of_hook = [key_of(kind, hook) for kind in (AlertType.HOOK_FAILING, AlertType.HOOK_DISABLED)]
     of_groups = [key_of(kind, hook, cause) for kind in _OF_GROUPS for cause in ALL_GROUPS]
     _end_all(tx, of_hook + of_groups, Resolution.DELETED, actor.user)
+
+
+def groups_were_emptied(tx: Tx, groups: Collection[tuple[int, str]], by: str) -> None:
+    """End the alerts of those groups that a person has just emptied: these are not delivered."""
+    for alert in gone(tx.conn, {hook for hook, _ in groups}):
+        if (alert.hook, alert.cause) in groups:
+            record = alert_record(tx.conn, None, alert.id)
+            finish(_resolve_steps(tx, record, Resolution.CLEARED, by))
 
 
 def acknowledge_alert(tx: Tx, actor: Actor, account: AccountId | None, alert: int) -> Alert:

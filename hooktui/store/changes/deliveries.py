@@ -17,6 +17,8 @@ from hooktui.domain.ids import AccountId, DeliveryId, HookId, encode, floor_at
 from hooktui.domain.live_hook import SkipReason
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.deliveries import Delivery
+from hooktui.store.audit import SERVER
+from hooktui.store.changes.alerts import groups_were_emptied
 from hooktui.store.feed_items import DeliveryState, delivery_item
 from hooktui.store.planning.claim import HOOK_DELETED
 from hooktui.store.queries.deliveries import deliveries_by_id, is_open, no_delivery
@@ -89,10 +91,7 @@ def cancel(tx: Tx, actor: Actor, account: AccountId | None, delivery: DeliveryId
         raise Conflict(f"{name} is being sent; wait until the attempt has ended")
     if row.status != DeliveryStatus.PENDING:
         raise Conflict(f"{name} is {row.status} already; there is nothing to cancel")
-    _cancel(tx, [row], f"cancelled by {actor.user}")
-    _count_waiting(tx, row.hook_id, -1)
-    # The next delivery of an ordered hook, or the one due after this.
-    tx.due(row.hook_id, tx.now_ms)
+    _cancel_some(tx, [row], f"cancelled by {actor.user}", actor.user)
     tx.audit(actor, "delivery.cancel", f"delivery {name}", account=row.account_id)
     return deliveries_by_id(tx.conn, [delivery])[delivery]
 
@@ -202,7 +201,7 @@ def cancel_pending(tx: Tx, which: ColumnElement[bool], reason: str) -> bool:
     """
     pending = select(*_COLUMNS).where(which, _PENDING).limit(_CANCELLED_AT_ONCE)
     rows = list(starmap(_Row, tx.conn.execute(pending)))
-    _cancel_some(tx, rows, reason)
+    _cancel_some(tx, rows, reason, SERVER.user)
     return len(rows) == _CANCELLED_AT_ONCE
 
 
@@ -250,7 +249,9 @@ def give_up(
         raise no_hook(hook)
     owner, active = row
     if cause == SKIPPED:
-        return GivenUp(given_up=_forget_skipped(tx, owner, hook, until_ms))
+        skipped = _forget_skipped(tx, owner, hook, until_ms)
+        groups_were_emptied(tx, {(hook, cause)}, actor.user)
+        return GivenUp(given_up=skipped)
     group = is_in_group(hook, cause)
     if cause == HELD:
         group = is_open() & (DELIVERY.c.hook_id == hook)
@@ -264,7 +265,8 @@ def give_up(
     if cause == HELD:
         pending = [row for row in pending if row.cause is None]
     _forget_dead(tx, dead)
-    _cancel_some(tx, pending, f"given up by {actor.user}")
+    _cancel_some(tx, pending, f"given up by {actor.user}", actor.user)
+    groups_were_emptied(tx, {(hook, cause)}, actor.user)
     is_last = len(found) < _CANCELLED_AT_ONCE or not old
     return GivenUp(len(dead), len(pending), None if is_last else found[-1].id)
 
@@ -273,7 +275,7 @@ def cancel_some(tx: Tx, actor: Actor, deliveries: Sequence[int]) -> int:
     """Cancel those of some deliveries that are still pending or held; return how many."""
     rows = select(*_COLUMNS).where(DELIVERY.c.id.in_(deliveries), _PENDING)
     pending = list(starmap(_Row, tx.conn.execute(rows)))
-    _cancel_some(tx, pending, f"cancelled by {actor.user}")
+    _cancel_some(tx, pending, f"cancelled by {actor.user}", actor.user)
     return len(pending)
 
 
@@ -290,12 +292,13 @@ def audit_cancel(tx: Tx, actor: Actor, account: AccountId, after: Mapping[str, o
     tx.audit(actor, "delivery.cancel_many", "deliveries", account=account, after=after)
 
 
-def _cancel_some(tx: Tx, rows: Sequence[_Row], reason: str) -> None:
-    """Cancel pending deliveries of several hooks."""
+def _cancel_some(tx: Tx, rows: Sequence[_Row], reason: str, by: str) -> None:
+    """Cancel pending deliveries of several hooks, which may end the alerts of their groups."""
     _cancel(tx, rows, reason)
     for hook, count in Counter(row.hook_id for row in rows).items():
         _count_waiting(tx, hook, -count)
-        tx.due(hook, tx.now_ms)  # as after the cancellation of one
+        tx.due(hook, tx.now_ms)  # the next delivery of an ordered hook, or the one due after it
+    groups_were_emptied(tx, {(row.hook_id, row.cause or HELD) for row in rows}, by)
 
 
 def _forget_dead(tx: Tx, rows: Sequence[_Row]) -> None:

@@ -390,7 +390,6 @@ def look(conn: Connection, now_ms: int, accounts: Collection[AccountId]) -> Seen
     )
     rows = select(*_COLUMNS).where(_UNRESOLVED, may_change)
     late = None if is_paused(conn) else _late(conn, now_ms)
-    gone = _gone(conn)
     return Seen(
         alerts=tuple(sorted(_records(conn, rows), key=lambda alert: alert.id)),
         empty={
@@ -398,7 +397,7 @@ def look(conn: Connection, now_ms: int, accounts: Collection[AccountId]) -> Seen
             if alert.type == AlertType.HOOK_FAILING
             or (alert.last_success_at or 0) >= alert.opened_at
             else Resolution.CLEARED
-            for alert in gone
+            for alert in gone(conn)
         },
         late=late,
     )
@@ -409,19 +408,19 @@ _MEASURED: Final = (
 )  # fmt: skip
 
 
-class _Gone(NamedTuple):
+class Gone(NamedTuple):
     """An alert whose subject is gone."""
 
     id: int
     type: str
-    hook_id: int
+    hook: int
     cause: str | None
     opened_at: int
     last_success_at: int | None
 
 
-def _gone(conn: Connection) -> list[_Gone]:
-    """Return the alerts about groups that are empty, and about hooks that fail no more."""
+def gone(conn: Connection, hooks: Collection[int] | None = None) -> list[Gone]:
+    """Return the alerts (of hooks) about groups that are empty and hooks that fail no more."""
     in_group = exists().where(
         DELIVERY.c.hook_id == ALERT.c.hook_id,
         DELIVERY.c.cause == ALERT.c.cause,
@@ -446,7 +445,9 @@ def _gone(conn: Connection) -> list[_Gone]:
         .join(HOOK_STATE, HOOK_STATE.c.hook_id == ALERT.c.hook_id)
         .where(_UNRESOLVED, not_(func.coalesce(lasts, false())))
     )
-    return [_Gone(*row) for row in conn.execute(ended)]
+    if hooks is not None:
+        ended = ended.where(ALERT.c.hook_id.in_(hooks))
+    return [Gone(*row) for row in conn.execute(ended)]
 
 
 class _LateHook(NamedTuple):
