@@ -12,15 +12,18 @@ from typing import Any, Final
 
 from hooktui.domain.alerts import AlertState, AlertStatus, AlertType, Resolution
 from hooktui.domain.clock import format_duration, optional_rfc3339, to_rfc3339
+from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.ids import encode
-from hooktui.domain.text import in_bytes
+from hooktui.domain.text import counted, in_bytes
 
 Facts = Mapping[str, Any]
 """The facts of an alert, by the fields of its body; ``alert_path`` belongs to the alert itself."""
 
 PATH: Final = "alert_path"
 REASON: Final = "reason"
-"""Why the hook was disabled or the replay paused; part of the summary only."""
+"""Why the hook was disabled or the replay paused, or how a group is; only for the summary."""
+GAVE_UP, RETRYING = "given up", "retrying"
+_WITHOUT_ENTRIES: Final = {HELD: "held delivery", SKIPPED: "skipped event"}
 EXPIRED: Final = "expired"
 """Dead letters of the group that retention has deleted while the alert is open."""
 _OF_ALERT: Final = (PATH, REASON, EXPIRED)
@@ -73,9 +76,12 @@ def _opening(kind: AlertType, status: AlertStatus, facts: Facts) -> str:
         case AlertType.HOOK_DISABLED:
             return f"{_hook(facts)} was disabled: {facts.get(REASON)}"
         case AlertType.GAVE_UP:
-            return f"{_hook(facts)}: {_deliveries(status.count)} given up, {facts.get('cause')}"
+            if facts.get("cause") in _WITHOUT_ENTRIES:
+                return f"{_hook(facts)}: {counted(status.count, _entry(facts))}"
+            deliveries = f"{counted(status.count, 'delivery')} {facts.get(REASON, GAVE_UP)}"
+            return f"{_hook(facts)}: {deliveries}, {facts.get('cause')}"
         case AlertType.EXPIRING:
-            group = f"{_deliveries(status.count)} with {facts.get('cause')}"
+            group = f"{counted(status.count, 'delivery')} with {facts.get('cause')}"
             gone = facts.get(EXPIRED)
             so_far = f"; {gone:,} already deleted" if gone else ""
             return f"{_hook(facts)}: retention deletes {group} within three days{so_far}"
@@ -101,10 +107,10 @@ def _end(kind: AlertType, status: AlertStatus, facts: Facts) -> str:
             return f"{_hook(facts)} {ended} after {after}"
         case AlertType.GAVE_UP | AlertType.EXPIRING:
             if how is Resolution.EXPIRED:
-                return f"{_hook(facts)}: {_deliveries(status.count)} expired, {facts.get('cause')}"
-            group = f"{_hook(facts)}: no delivery with {facts.get('cause')}"
+                deliveries = counted(status.count, "delivery")
+                return f"{_hook(facts)}: {deliveries} expired, {facts.get('cause')}"
             left = "is left" if kind is AlertType.GAVE_UP else "expires within three days"
-            return f"{group} {left}"
+            return f"{_hook(facts)}: no {_entry(facts)} {left}"
         case AlertType.QUEUE_BEHIND:
             return "deliveries are sent in time again"
         case AlertType.DISK_LOW:
@@ -126,5 +132,6 @@ def _disk(facts: Facts, name: str) -> int:
     return int((facts.get("disk") or {}).get(name) or 0)
 
 
-def _deliveries(count: int) -> str:
-    return f"{count:,} {'delivery' if count == 1 else 'deliveries'}"
+def _entry(facts: Facts) -> str:
+    cause = str(facts.get("cause"))
+    return _WITHOUT_ENTRIES.get(cause, f"delivery with {cause}")

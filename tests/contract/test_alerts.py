@@ -542,6 +542,43 @@ async def test_acknowledging_a_group_covers_the_alerts_of_its_hook(opened: Opene
     ] * 2
 
 
+async def test_the_alert_of_an_acknowledged_group_has_its_count_and_words(opened: Opened) -> None:
+    # Red when it counts dead letters only: "0 deliveries given up, held" goes to the pager.
+    hook = await make_hook(opened.store, name="n")
+    await fail(opened, hook, times=2)
+    await answer(opened, hook, [200])
+    await emit(opened.store)
+    await edit(opened, hook, active=False)
+    await emit(opened.store, 3)
+    for cause in ("http_5xx", "held", "skipped"):
+        await opened.store.write(changes.snooze_group, BOB, None, HookId(hook.id), cause, 60)
+    about = f"hook {hook.id} (n): "
+    assert {alert.summary.removeprefix(about): alert.count for alert in await alerts(opened)} == {
+        "2 deliveries retrying, http_5xx": 2, "1 held delivery": 1, "3 skipped events": 3,
+    }  # fmt: skip
+    await alert_hook(opened)
+    opened.clock.advance(61)
+    await look(opened)
+    bodies = [body for _, body in await announced(opened)]
+    assert {body["summary"].removeprefix(about) for body in bodies} == {
+        "2 deliveries retrying, http_5xx", "1 held delivery", "3 skipped events",
+    }  # fmt: skip
+    assert all("reason" not in body for body in bodies)
+
+
+async def test_retries_of_an_acknowledged_group_that_give_up_count_once(opened: Opened) -> None:
+    # Red when dead letters are added to the retries that they were.
+    hook = await make_hook(opened.store, name="n")
+    await fail(opened, hook, times=2)
+    await opened.store.write(changes.acknowledge_group, BOB, None, HookId(hook.id), "http_5xx")
+    opened.clock.advance(5)
+    for claim in await opened.store.claim(HookId(hook.id), 2):
+        await opened.store.record([result_of(claim, opened.clock, 503, schedule_s=())])
+    (alert,) = await alerts(opened, type=AlertType.GAVE_UP)
+    assert (alert.state, alert.count) == ("acknowledged", 2)
+    assert alert.summary == f"hook {hook.id} (n): 2 deliveries given up, http_5xx"
+
+
 async def test_groups_of_a_disabled_hook(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await emit(opened.store, 2)

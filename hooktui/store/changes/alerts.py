@@ -7,7 +7,7 @@ the lock of the hook's state, so that no two servers open the same one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 
 from hooktui import failpoints
-from hooktui.domain.alert_events import EXPIRED, PATH, REASON, alert_body
+from hooktui.domain.alert_events import EXPIRED, GAVE_UP, PATH, REASON, RETRYING, alert_body
 from hooktui.domain.alerts import (
     MINUTE_MS,
     MOST_A_MINUTE,
@@ -81,7 +81,8 @@ def decide_steps(tx: Tx, hook: LiveHook, batch: HookBatch) -> Steps[None]:
     changes = after_batch(failing, batch, tx.rules, tx.now_ms, active=active)
     for change in changes:
         if isinstance(change, Ending):
-            yield from _end_steps(tx, key_of(change.kind, hook.id), change.resolution, SERVER.user)
+            keys = [key_of(change.kind, hook.id)]
+            yield from _end_steps(tx, keys, change.resolution, SERVER.user)
         else:
             yield from _open_of_hook(tx, hook, batch, state, change)
         yield
@@ -118,6 +119,7 @@ def _open_of_hook(
     key = key_of(change.kind, hook.id)
     if change.kind is AlertType.GAVE_UP:
         key = key_of(change.kind, hook.id, cause)
+        facts[REASON] = GAVE_UP
     else:
         facts["failures_in_a_row"] = batch.streak.failed
         facts["failing_since"] = optional_rfc3339(batch.streak.since_ms)
@@ -159,14 +161,14 @@ def hook_was_edited(tx: Tx, hook: HookId, actor: Actor, resolution: Resolution) 
     kinds = [AlertType.HOOK_FAILING]
     if resolution is Resolution.ENABLED:
         kinds.append(AlertType.HOOK_DISABLED)
-    _end_all(tx, [key_of(kind, hook) for kind in kinds], resolution, actor.user)
+    finish(_end_steps(tx, [key_of(kind, hook) for kind in kinds], resolution, actor.user))
 
 
 def hook_was_deleted(tx: Tx, hook: HookId, actor: Actor) -> None:
     """End all alerts of a deleted hook."""
     of_hook = [key_of(kind, hook) for kind in (AlertType.HOOK_FAILING, AlertType.HOOK_DISABLED)]
     of_groups = [key_of(kind, hook, cause) for kind in _OF_GROUPS for cause in ALL_GROUPS]
-    _end_all(tx, of_hook + of_groups, Resolution.DELETED, actor.user)
+    finish(_end_steps(tx, of_hook + of_groups, Resolution.DELETED, actor.user))
 
 
 def groups_were_emptied(tx: Tx, groups: Collection[tuple[int, str]], by: str) -> None:
@@ -242,22 +244,19 @@ def _alerts_of_group(
 def _create_for_group(tx: Tx, hook: HookId, group: UndeliveredGroup) -> AlertRecord:
     live = tx.live.view.get(hook)
     owner = tx.conn.execute(select(HOOK.c.account_id).where(HOOK.c.id == hook)).scalar_one()
+    host = None if live is None else live.target.host_header
     facts = {
-        "hook": {
-            "id": hook,
-            "name": group.name,
-            "host": None if live is None else live.target.host_header,
-        },
+        "hook": {"id": hook, "name": group.name, "host": host},
         "cause": group.cause,
         "code": None,
         "waiting": _lock_state(tx, hook).waiting,
         "example": None if group.example is None else group.example.delivery,
+        REASON: GAVE_UP if group.gave_up else RETRYING,
     }
     key = key_of(AlertType.GAVE_UP, hook, group.cause)
     subject = AlertSubject(AlertType.GAVE_UP, key, AccountId(owner), hook, group.cause)
-    status = AlertStatus(
-        count=group.gave_up, opened_at=tx.now_ms, changed_at=tx.now_ms, changed_by=SERVER.user
-    )
+    count = group.gave_up or group.count
+    status = after_opening(None, count, tx.rules, tx.now_ms, SERVER.user)
     return _insert(tx, subject, status, facts)
 
 
@@ -311,14 +310,14 @@ def replay_paused(
 def replay_continued(tx: Tx, replay: int, by: str) -> None:
     """End the alert of a replay that paused itself: it was resumed or has ended."""
     key = key_of(AlertType.REPLAY_PAUSED, encode("rpl", replay))
-    _end_all(tx, [key], Resolution.ENDED, by)
+    finish(_end_steps(tx, [key], Resolution.ENDED, by))
 
 
 def replay_finished(tx: Tx, account: AccountId, replay: int, facts: Mapping[str, object]) -> None:
     """Announce a replay that has finished; the alert is resolved from the start."""
     key = key_of(AlertType.REPLAY_FINISHED, encode("rpl", replay))
     subject = AlertSubject(AlertType.REPLAY_FINISHED, key, account, replay=replay)
-    opened = AlertStatus(opened_at=tx.now_ms, changed_at=tx.now_ms, changed_by=SERVER.user)
+    opened = after_opening(None, 1, tx.rules, tx.now_ms, SERVER.user)
     status = after_ending(opened, Resolution.ENDED, tx.now_ms, SERVER.user)
     record = _insert(tx, subject, status, {"replay": dict(facts)})
     finish(_send_steps(tx, record))
@@ -379,6 +378,8 @@ def _open_steps(
     """Open an alert, or let an open one grow; announce it if that is due; return its id."""
     before = newest_alert(tx.conn, subject.key)
     status = None if before is None else before.status
+    if before is not None and before.facts.get(REASON) == RETRYING:
+        status = replace(before.status, count=0)  # those that now give up were counted
     after = after_opening(status, count, tx.rules, tx.now_ms, SERVER.user)
     if before is None or status is None:
         record = _insert(tx, subject, after, facts)
@@ -450,13 +451,8 @@ def _columns(record: AlertRecord) -> dict[str, object]:
     }
 
 
-def _end_all(tx: Tx, keys: Iterable[str], resolution: Resolution, by: str) -> None:
-    for record in unresolved(tx.conn, list(keys)):
-        finish(_resolve_steps(tx, record, resolution, by))
-
-
-def _end_steps(tx: Tx, key: str, resolution: Resolution, by: str) -> Steps[None]:
-    for record in unresolved(tx.conn, [key]):
+def _end_steps(tx: Tx, keys: Sequence[str], resolution: Resolution, by: str) -> Steps[None]:
+    for record in unresolved(tx.conn, keys):
         yield from _resolve_steps(tx, record, resolution, by)
 
 

@@ -263,11 +263,10 @@ def alert_path(
     else:
         rows = rows.where(HOOK.c.id.in_(hooks))
     found = [_alert_hook(_PathRow(*row)) for row in conn.execute(rows.order_by(HOOK.c.id))]
-    by_server = [hook.state for hook in found]
     if not found:
         return AlertPath(state="none")
     return AlertPath(
-        state="failing" if any(state != "ok" for state in by_server) else "ok", hooks=tuple(found)
+        state="failing" if any(hook.state != "ok" for hook in found) else "ok", hooks=tuple(found)
     )
 
 
