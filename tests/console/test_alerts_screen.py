@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from hooktui.client import calls
-from hooktui.console.alerts.alerts_screen import AlertsScreen
+from hooktui.console.alerts.alerts_screen import AlertsScreen, ResolvedAlertsScreen
 from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.engine.engine_screen import EngineScreen
+from hooktui.console.events.events_screen import EventsScreen
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.hook_screen import HookScreen
@@ -17,9 +18,11 @@ from hooktui.console.navigation import screen_class
 from hooktui.console.registry import TOP_SCREENS
 from hooktui.console.replays.replay_form import ReplayForm
 from hooktui.console.replays.replay_screen import ReplayScreen
+from hooktui.domain.clock import now_ms, to_rfc3339
 from tests.console.client import Client
 from tests.console.command_scene import Scene, staged
 from tests.console.gate import changed, says
+from tests.console.test_undelivered_screen import disable_with_one_held
 from tests.support.receivers import Receiver
 
 AT = "2026-11-27T03:00:00.000Z"
@@ -61,6 +64,37 @@ async def test_enter_leads_to_what_an_alert_is_about(client: Client, receiver: R
             await scene.console.press("enter")
             await scene.on(kind)
             scene.gate.mend()
+
+
+# Red when the cause is the filter: it refuses these two, which no delivery has.
+async def test_an_alert_of_a_group_without_entries_leads_to_what_it_counts(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        disable_with_one_held(scene)
+        for cause in ("held", "skipped"):
+            scene.ask(calls.acknowledge_undelivered(scene.hook.id, cause))
+        await open_alert(scene, "1 skipped event")
+        await scene.on(EventsScreen)
+        await scene.console.shows("filter: event:", "1 event")
+        await open_alert(scene, "1 held delivery")
+        await scene.on(DeliveriesScreen)
+        await scene.console.shows("status:held -cause:*", "1 delivery")
+        scene.ask(calls.give_up_undelivered(scene.hook.id, "skipped", to_rfc3339(now_ms())))
+        await scene.console.press("9", "right_square_bracket")
+        await scene.on(ResolvedAlertsScreen)
+        await scene.console.shows("no skipped event is left")
+        await scene.console.press("enter")
+        await scene.on(HookScreen)
+
+
+async def open_alert(scene: Scene, summary: str) -> None:
+    """Open what the alert with a summary is about."""
+    screen = await scene.open(AlertsScreen)
+    await scene.console.shows(summary)
+    (alert,) = [one for one in scene.alerts() if one.summary.endswith(summary)]
+    await scene.console.until(lambda: screen.listing.put_cursor_on(alert.id))
+    await scene.console.press("enter")
 
 
 async def test_the_text_of_an_alert_has_the_room(client: Client, receiver: Receiver):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Final
 
 from hooktui.client import calls
 from hooktui.console.alerts.alert_text import alert_columns
+from hooktui.console.deliveries.undelivered_screen import open_group
 from hooktui.console.frame.alert_actions import AlertActions
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen_tabs import ScreenTab
@@ -20,7 +21,6 @@ from hooktui.domain.wire.pages import Page
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
-    from hooktui.console.shell.contract import Navigator
 
 _TABS: Final = (
     ScreenTab("Open", "alerts.alerts_screen:AlertsScreen"),
@@ -39,9 +39,7 @@ class _AlertsScreen(ListScreen[Alert]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.handlers.update(
-            open=lambda: open_subject(self.shell.navigation, self.cursor_row), copy=self.copy
-        )
+        self.handlers.update(open=self.open, copy=self.copy)
 
     def row_id(self, row: Alert) -> str:
         """Return its id."""
@@ -51,6 +49,21 @@ class _AlertsScreen(ListScreen[Alert]):
         """Show what changed."""
         if changes.alerts or changes.everything:
             await self.listing.reload()
+
+    def open(self) -> Coroutine[None, None, None] | None:
+        """Open what the alert is about: a group, a replay, a hook, or the engine."""
+        alert, navigation = self.cursor_row, self.shell.navigation
+        if alert is None:
+            return None
+        if alert.cause is not None and alert.hook is not None:
+            return open_group(self, alert.hook, alert.cause)
+        if alert.replay is not None:
+            navigation.open_replay(alert.replay)
+        elif alert.hook is not None:
+            navigation.open_hook(alert.hook)
+        else:
+            navigation.go(next(top for top in TOP_SCREENS if top.name == "engine"))
+        return None
 
 
 class AlertsScreen(_AlertsScreen):
@@ -87,19 +100,9 @@ class AlertsScreen(_AlertsScreen):
         return (
             (("  No open alerts.", "strong"),),
             (),
-            (
-                (
-                    "  An alert opens when a hook fails or is disabled, when deliveries are given",
-                    "quiet",
-                ),
-            ),
-            (
-                (
-                    "  up or late, and when a replay pauses. Each is also sent as an event to the",
-                    "quiet",
-                ),
-            ),
-            (("  hooks that subscribe to the group hooktui.", "quiet"),),
+            (("  An alert opens when a hook fails or is disabled, when deliveries are", "quiet"),),
+            (("  given up or late, and when a replay pauses. Each is also sent as an", "quiet"),),
+            (("  event to the hooks that subscribe to the group hooktui.", "quiet"),),
         )
 
 
@@ -122,17 +125,3 @@ class ResolvedAlertsScreen(_AlertsScreen):
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Say that no alert has ended yet."""
         return ((("  No alert has ended yet.", "strong"),),)
-
-
-def open_subject(navigator: Navigator, alert: Alert | None) -> None:
-    """Open what an alert is about: deliveries, a replay, a hook, or the engine."""
-    if alert is None:
-        return
-    if alert.cause is not None and alert.hook is not None:
-        navigator.open_deliveries(f"hook:{alert.hook} cause:{alert.cause}")
-    elif alert.replay is not None:
-        navigator.open_replay(alert.replay)
-    elif alert.hook is not None:
-        navigator.open_hook(alert.hook)
-    else:
-        navigator.go(next(top for top in TOP_SCREENS if top.name == "engine"))

@@ -32,6 +32,7 @@ from hooktui.domain.wire.undelivered import UndeliveredGroup, UndeliveredPage
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
+    from hooktui.console.frame.screen import ConsoleScreen
 
 BUSY_S: Final = 2.0
 """While deliveries run, the groups are counted again this often."""
@@ -143,26 +144,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
     def open(self) -> Coroutine[None, None, None] | None:
         """List the deliveries of the group; of skipped ones the events."""
         group = self.cursor_row
-        if group is None:
-            return None
-        if group.cause == SKIPPED:
-            return self._open_skipped(group)
-        q = "status:held -cause:*" if group.cause == HELD else f"cause:{group.cause}"
-        self.shell.navigation.open_deliveries(f"hook:{group.hook} {q}")
-        return None
-
-    async def _open_skipped(self, group: UndeliveredGroup) -> None:
-        """List the events of the hook's types, because no filter selects skips."""
-        hook = await self.call(calls.get_hook(group.hook))
-        if hook is None:
-            return
-        types = ",".join(hook.events)
-        if len(types) > MAX_LENGTH // 2:
-            types = ",".join(dict.fromkeys(map(group_of, hook.events)))
-        after = to_rfc3339(from_rfc3339(group.newest_at) + 1)  # "until" ends before its time
-        note = f"types of hook {hook.id} ({hook.name}), first to last skip"
-        q = f"event:{types} since:{group.oldest_at} until:{after}"
-        self.shell.navigation.open_events(q, note)
+        return None if group is None else open_group(self, group.hook, group.cause)
 
     def replay(self) -> None:
         """Plan a replay of the group."""
@@ -223,3 +205,31 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
                 self.listing.choice.remove([self.row_id(group)])
                 break
         self._read_soon()
+
+
+def open_group(screen: ConsoleScreen, hook: int, cause: str) -> Coroutine[None, None, None] | None:
+    """List the deliveries of a group; of skipped ones the events."""
+    if cause == SKIPPED:
+        return _open_skipped(screen, hook)
+    q = "status:held -cause:*" if cause == HELD else f"cause:{cause}"
+    screen.shell.navigation.open_deliveries(f"hook:{hook} {q}")
+    return None
+
+
+async def _open_skipped(screen: ConsoleScreen, number: int) -> None:
+    """List the events of the hook's types, because no filter selects skips."""
+    shell = screen.shell
+    groups = calls.list_undelivered(shell.account.number, hooks=(number,), cause=SKIPPED)
+    page, hook = await screen.call(groups), await screen.call(calls.get_hook(number))
+    if page is None or hook is None:
+        return
+    if not page.data:
+        shell.navigation.open_hook(number)  # no longer skipped; an alert says that they were
+        return
+    types = ",".join(hook.events)
+    if len(types) > MAX_LENGTH // 2:
+        types = ",".join(dict.fromkeys(map(group_of, hook.events)))
+    after = to_rfc3339(from_rfc3339(page.data[0].newest_at) + 1)  # "until" ends before its time
+    note = f"types of hook {hook.id} ({hook.name}), first to last skip"
+    q = f"event:{types} since:{page.data[0].oldest_at} until:{after}"
+    shell.navigation.open_events(q, note)
