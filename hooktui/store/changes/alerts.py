@@ -238,7 +238,8 @@ def _alerts_of_group(
     if not of_group:
         of_group = [_create_for_group(tx, hook, group)]
     kinds = (AlertType.HOOK_FAILING, AlertType.HOOK_DISABLED)
-    return [*of_group, *unresolved(tx.conn, [key_of(kind, hook) for kind in kinds])]
+    of_hook = unresolved(tx.conn, [key_of(kind, hook) for kind in kinds])
+    return [*of_group, *(one for one in of_hook if one.status.state is AlertState.OPEN)]
 
 
 def _create_for_group(tx: Tx, hook: HookId, group: UndeliveredGroup) -> AlertRecord:
