@@ -600,6 +600,28 @@ async def test_groups_of_a_disabled_hook(opened: Opened) -> None:
     assert states == {"held": "resolved", "skipped": "acknowledged"}
 
 
+async def test_a_pause_between_two_looks_keeps_no_queue_behind(opened: Opened) -> None:
+    # Red when the look before the pause counts: all was late because nothing was sent.
+    await make_hook(opened.store)
+    await emit(opened.store)
+    opened.clock.advance(301)
+    await look(opened)
+    await opened.store.write(changes.pause, ADA)
+    await look(opened)
+    await opened.store.write(changes.resume, ADA)
+    await look(opened)
+    assert await alerts(opened) == []
+    await look(opened)
+    assert [alert.key for alert in await alerts(opened)] == ["queue.behind:1"]
+    await deliver_all(opened)
+    await look(opened)
+    await opened.store.write(changes.pause, ADA)
+    await look(opened)
+    await opened.store.write(changes.resume, ADA)
+    await look(opened)
+    assert [alert.state for alert in await alerts(opened)] == ["open"]
+
+
 async def test_a_queue_is_behind_when_two_looks_find_it(opened: Opened) -> None:
     # Red when one look is enough, or a paused engine counts.
     await alert_hook(opened)

@@ -83,6 +83,8 @@ class AlertLook:
         result.ended = sorted(seen.empty.items())
         if seen.late is not None:
             self._queues(seen.late, known, result, now_ms)
+        else:  # a pause makes everything late
+            self._late_before, self._in_time_before = set(), set()
         if disk is not None:
             self._disk(disk, known, result)
         if dying is not None:
