@@ -89,7 +89,8 @@ def _opening(kind: AlertType, status: AlertStatus, facts: Facts) -> str:
             late = format_duration(float(facts.get("late_s") or 0))
             return f"deliveries are {late} behind; {facts.get('waiting') or 0:,} wait"
         case AlertType.DISK_LOW:
-            return f"the disk is nearly full: {in_bytes(_disk(facts, 'free'))} are free"
+            free = int((facts.get("disk") or {}).get("free") or 0)
+            return f"the disk is nearly full: {in_bytes(free)} are free"
         case AlertType.REPLAY_PAUSED:
             return f"{_replay(facts)} paused: {facts.get(REASON)}"
         case AlertType.REPLAY_FINISHED:
@@ -114,7 +115,7 @@ def _end(kind: AlertType, status: AlertStatus, facts: Facts) -> str:
         case AlertType.QUEUE_BEHIND:
             return "deliveries are sent in time again"
         case AlertType.DISK_LOW:
-            return f"the disk has space again: {in_bytes(_disk(facts, 'free'))} are free"
+            return "the disk has space again"
         case _:
             return f"{_replay(facts)} is no longer paused"
 
@@ -126,10 +127,6 @@ def _hook(facts: Facts) -> str:
 
 def _replay(facts: Facts) -> str:
     return f"replay {(facts.get('replay') or {}).get('id')}"
-
-
-def _disk(facts: Facts, name: str) -> int:
-    return int((facts.get("disk") or {}).get(name) or 0)
 
 
 def _entry(facts: Facts) -> str:

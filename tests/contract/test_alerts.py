@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from hooktui.domain.ids import DeliveryId, HookId, decode
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes, queries
-from hooktui.store.changes.alert_look import EXPIRING_EVERY
+from hooktui.store.changes.alert_look import EXPIRING_EVERY, DiskSpace
 from hooktui.store.contract import RetentionPeriods
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import EVENT, HOOK_STATE
@@ -620,6 +620,44 @@ async def test_a_pause_between_two_looks_keeps_no_queue_behind(opened: Opened) -
     await opened.store.write(changes.resume, ADA)
     await look(opened)
     assert [alert.state for alert in await alerts(opened)] == ["open"]
+
+
+@pytest.fixture
+def disk(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets how much is free, as a multiple of the reserve."""
+
+    def free(reserves: float) -> None:
+        space = DiskSpace(free=round(reserves * 1000), total=90_000, reserve=1000)
+        monkeypatch.setattr(opened.store, "_disk_space", lambda: space)
+
+    return free
+
+
+async def test_a_disk_is_low_below_four_reserves_and_has_space_above_six(
+    opened: Opened, disk: Callable[[float], None]
+) -> None:
+    # Red when a bound moves, when both are one, or when the end names the space of the opening.
+    await alert_hook(opened)
+    for reserves in (90, 4):
+        disk(reserves)
+        await look(opened)
+    assert await alerts(opened) == []
+    disk(3.999)
+    await look(opened, times=2)
+    (alert,) = await alerts(opened)
+    assert (alert.key, alert.state, alert.account) == ("disk.low", "open", 1)
+    for reserves in (4.5, 6):
+        disk(reserves)
+        await look(opened)
+    assert [alert.state for alert in await alerts(opened)] == ["open"]
+    disk(6.001)
+    await look(opened)
+    assert [alert.resolution for alert in await alerts(opened)] == ["recovered"]
+    (_, opening), (_, end) = await announced(opened)
+    assert await types(opened) == ["disk.low", "disk.recovered"]
+    assert opening["disk"] == {"free": 3999, "total": 90_000, "reserve": 1000}
+    assert opening["summary"] == "the disk is nearly full: 4.0 kB are free"
+    assert end["summary"] == "the disk has space again"
 
 
 async def test_a_queue_is_behind_when_two_looks_find_it(opened: Opened) -> None:
