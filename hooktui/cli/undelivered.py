@@ -18,7 +18,7 @@ from hooktui.domain.errors import NotFound
 from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.text import counted
 from hooktui.domain.wire.pages import Page
-from hooktui.domain.wire.undelivered import GaveUp, UndeliveredGroup, UndeliveredPage
+from hooktui.domain.wire.undelivered import ChangedGroup, GaveUp, UndeliveredGroup, UndeliveredPage
 
 app = App(name="undelivered", help="List, acknowledge, snooze and give up undelivered events.")
 
@@ -123,7 +123,7 @@ def snooze(
     _change(context, calls.snooze_undelivered(hook, cause, for_s, account=context.account))
 
 
-def _change(context: CommandContext, call: Call[UndeliveredGroup]) -> None:
+def _change(context: CommandContext, call: Call[ChangedGroup]) -> None:
     answer = context.client.answer(call)
     if context.json:
         context.out.json(answer)

@@ -35,7 +35,7 @@ from hooktui.domain.wire.hooks import DryRun, Hook, HookHealth, Secrets
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import Replay, ReplayPlan, ReplaySelection
 from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge, ServerStatus
-from hooktui.domain.wire.undelivered import CancelledMany, GaveUp, UndeliveredGroup, UndeliveredPage
+from hooktui.domain.wire.undelivered import CancelledMany, ChangedGroup, GaveUp, UndeliveredPage
 
 T = TypeVar("T")
 
@@ -328,19 +328,19 @@ def list_undelivered(
 
 def acknowledge_undelivered(
     hook: int, cause: str, *, account: int | None = None
-) -> Call[UndeliveredGroup]:
+) -> Call[ChangedGroup]:
     """Acknowledge a group of undelivered events."""
     path = ("undelivered", hook, cause, "acknowledge")
-    return _send("POST", _to(UndeliveredGroup), *path, account=account)
+    return _send("POST", _to(ChangedGroup), *path, account=account)
 
 
 def snooze_undelivered(
     hook: int, cause: str, for_s: float, *, account: int | None = None
-) -> Call[UndeliveredGroup]:
+) -> Call[ChangedGroup]:
     """Snooze a group of undelivered events."""
     path = ("undelivered", hook, cause, "snooze")
     fields = {"for_s": for_s}
-    return _send("POST", _to(UndeliveredGroup), *path, fields=fields, account=account)
+    return _send("POST", _to(ChangedGroup), *path, fields=fields, account=account)
 
 
 def give_up_undelivered(

@@ -20,13 +20,12 @@ from hooktui.api.parameters import (
     make_router,
 )
 from hooktui.api.responses import answer
+from hooktui.api.routes.undelivered import check_cause
 from hooktui.api.service import read_in, service_of
 from hooktui.domain.alerts import LEAST_SNOOZE_S, LONGEST_SNOOZE_S, AlertState, AlertType
-from hooktui.domain.errors import Refused
-from hooktui.domain.failure_causes import GROUPS_IN_WORDS, is_group
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.pages import Page
-from hooktui.domain.wire.undelivered import UndeliveredGroup
+from hooktui.domain.wire.undelivered import ChangedGroup
 from hooktui.store import changes, queries
 
 router = make_router("alerts")
@@ -54,8 +53,7 @@ async def list_alerts(
     service = service_of(request)
     owner = caller_of(request).account(account)
     query = queries.AlertQuery(state=state, type=type, hook=hook, key=key)
-    page = await read_in(service, owner, queries.list_alerts, owner, window, query)
-    return answer(page)
+    return answer(await read_in(service, owner, queries.list_alerts, owner, window, query))
 
 
 @router.get("/v1/alerts/{alert}", response_model=Alert)
@@ -88,7 +86,7 @@ async def snooze_alert(
     return answer(snoozed)
 
 
-@router.post("/v1/undelivered/{hook}/{cause}/acknowledge", response_model=UndeliveredGroup)
+@router.post("/v1/undelivered/{hook}/{cause}/acknowledge", response_model=ChangedGroup)
 async def acknowledge_group(
     request: Request, hook: HookParameter, cause: str, account: AccountParameter = None
 ) -> Response:
@@ -99,12 +97,11 @@ async def acknowledge_group(
     """
     store, caller = service_of(request).store, caller_of(request)
     owner = caller.account_or_any(account)
-    _check_cause(cause)
-    group = await store.write(changes.acknowledge_group, caller.actor, owner, hook, cause)
-    return answer(group)
+    check_cause(cause)
+    return answer(await store.write(changes.acknowledge_group, caller.actor, owner, hook, cause))
 
 
-@router.post("/v1/undelivered/{hook}/{cause}/snooze", response_model=UndeliveredGroup)
+@router.post("/v1/undelivered/{hook}/{cause}/snooze", response_model=ChangedGroup)
 async def snooze_group(
     request: Request,
     hook: HookParameter,
@@ -115,11 +112,6 @@ async def snooze_group(
     """Snooze an undelivered group: the same alerts as acknowledging it."""
     store, caller = service_of(request).store, caller_of(request)
     owner = caller.account_or_any(account)
-    _check_cause(cause)
+    check_cause(cause)
     group = await store.write(changes.snooze_group, caller.actor, owner, hook, cause, body.for_s)
     return answer(group)
-
-
-def _check_cause(cause: str) -> None:
-    if not is_group(cause):
-        raise Refused.field("/cause", f"unknown cause {cause[:50]!r}; known: {GROUPS_IN_WORDS}")

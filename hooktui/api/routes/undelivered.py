@@ -33,7 +33,7 @@ from hooktui.api.service import check_account, read_in, service_of
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import Refused
-from hooktui.domain.failure_causes import CAUSES_IN_WORDS, HELD, SKIPPED, is_group
+from hooktui.domain.failure_causes import GROUPS_IN_WORDS, is_group
 from hooktui.domain.ids import DeliveryId
 from hooktui.domain.wire.undelivered import CancelledMany, GaveUp, UndeliveredPage
 from hooktui.store import changes, queries
@@ -56,8 +56,8 @@ def check_cause(name: str) -> str:
     """
     if is_group(name):
         return name
-    known = f"{CAUSES_IN_WORDS}, {HELD}, {SKIPPED}"
-    raise Refused.field("/cause", f"{name[:40]!r} is not a cause; expected one of {known}")
+    detail = f"{name[:40]!r} is not a cause; expected one of {GROUPS_IN_WORDS}"
+    raise Refused.field("/cause", detail)
 
 
 router = make_router("deliveries")

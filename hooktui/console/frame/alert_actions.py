@@ -10,6 +10,8 @@ from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.domain.clock import format_duration
+from hooktui.domain.text import counted
+from hooktui.domain.wire.undelivered import ChangedGroup
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
@@ -62,13 +64,10 @@ class AlertActions(ScreenPart, Generic[T]):
     def acknowledge(self) -> Coroutine[None, None, None] | None:
         """Acknowledge it: nothing is announced for it until it ends."""
         thing = self._selected()
-        return None if thing is None else self._run_acknowledge(thing)
-
-    async def _run_acknowledge(self, thing: T) -> None:
-        name = self._name(thing)
-        if await self._screen.call(self._acknowledge(thing), f"acknowledging {name}") is not None:
-            self._screen.notice(f"{name} is acknowledged; its end will be announced", "good")
-            self._done()
+        if thing is None:
+            return None
+        words = "acknowledged; its end will be announced"
+        return self._change(thing, self._acknowledge(thing), "acknowledging", words)
 
     def snooze(self) -> Coroutine[None, None, None] | None:
         """Snooze it, after a question for how long."""
@@ -95,6 +94,14 @@ class AlertActions(ScreenPart, Generic[T]):
             self._screen.notice("nothing was snoozed")
             return
         for_s = choices[answer][0]
-        if await self._screen.call(self._snooze(thing, for_s), f"snoozing {name}") is not None:
-            self._screen.notice(f"{name} is snoozed for {format_duration(for_s)}", "good")
+        words = f"snoozed for {format_duration(for_s)}"
+        await self._change(thing, self._snooze(thing, for_s), "snoozing", words)
+
+    async def _change(self, thing: T, call: Call[Any], doing: str, words: str) -> None:
+        name = self._name(thing)
+        done = await self._screen.call(call, f"{doing} {name}")
+        if done is not None:
+            alerts = done.alerts if isinstance(done, ChangedGroup) else 0  # so at older servers
+            count = f" ({counted(alerts, 'alert')})" if alerts else ""
+            self._screen.notice(f"{name}{count} is {words}", "good")
             self._done()

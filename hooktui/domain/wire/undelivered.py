@@ -56,6 +56,13 @@ class UndeliveredGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedGroup(UndeliveredGroup):
+    """A group that was acknowledged or snoozed, and how many alerts that changed."""
+
+    alerts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UndeliveredTotals:
     """The sums over all groups of an account, also those that are not on the page."""
 

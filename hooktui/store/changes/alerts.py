@@ -7,8 +7,9 @@ the lock of the hook's state, so that no two servers open the same one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -46,7 +47,7 @@ from hooktui.domain.json_text import Steps, finish
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.alerts import Alert
-from hooktui.domain.wire.undelivered import UndeliveredGroup
+from hooktui.domain.wire.undelivered import ChangedGroup, UndeliveredGroup
 from hooktui.store.audit import SERVER
 from hooktui.store.contract import DeadLetters, NewEvent
 from hooktui.store.feed_items import alert_item
@@ -68,6 +69,7 @@ from hooktui.store.tx import Tx
 
 _ROWS_PER_STEP: Final = 200
 _OF_GROUPS: Final = (AlertType.GAVE_UP, AlertType.EXPIRING)
+_OF_HOOK: Final = (AlertType.HOOK_FAILING, AlertType.HOOK_DISABLED)
 
 
 # Results of attempts
@@ -158,15 +160,13 @@ def causes_of(conn: Connection, deliveries: Sequence[DeliveryId]) -> list[str]:
 
 def hook_was_edited(tx: Tx, hook: HookId, actor: Actor, resolution: Resolution) -> None:
     """End the alerts of a hook that was enabled, disabled, or got another URL."""
-    kinds = [AlertType.HOOK_FAILING]
-    if resolution is Resolution.ENABLED:
-        kinds.append(AlertType.HOOK_DISABLED)
+    kinds = _OF_HOOK if resolution is Resolution.ENABLED else (AlertType.HOOK_FAILING,)
     finish(_end_steps(tx, [key_of(kind, hook) for kind in kinds], resolution, actor.user))
 
 
 def hook_was_deleted(tx: Tx, hook: HookId, actor: Actor) -> None:
     """End all alerts of a deleted hook."""
-    of_hook = [key_of(kind, hook) for kind in (AlertType.HOOK_FAILING, AlertType.HOOK_DISABLED)]
+    of_hook = [key_of(kind, hook) for kind in _OF_HOOK]
     of_groups = [key_of(kind, hook, cause) for kind in _OF_GROUPS for cause in ALL_GROUPS]
     finish(_end_steps(tx, of_hook + of_groups, Resolution.DELETED, actor.user))
 
@@ -186,8 +186,7 @@ def acknowledge_alert(tx: Tx, actor: Actor, account: AccountId | None, alert: in
         NotFound: there is no such alert in the account (None: in any).
         Conflict: it is resolved.
     """
-    record = alert_record(tx.conn, account, alert)
-    return alert_of(_acknowledge(tx, actor, record))
+    return alert_of(_acknowledge(tx, actor, alert_record(tx.conn, account, alert)))
 
 
 def snooze_alert(
@@ -199,47 +198,49 @@ def snooze_alert(
         NotFound: there is no such alert in the account (None: in any).
         Conflict: it is resolved.
     """
-    record = alert_record(tx.conn, account, alert)
-    return alert_of(_snooze(tx, actor, record, for_s))
+    return alert_of(_snooze(tx, actor, alert_record(tx.conn, account, alert), for_s))
 
 
 def acknowledge_group(
     tx: Tx, actor: Actor, account: AccountId | None, hook: HookId, cause: str
-) -> UndeliveredGroup:
+) -> ChangedGroup:
     """Acknowledge the alert of an undelivered group, and those of its hook.
 
     Raises:
         NotFound: there is no such hook in the account (None: in any), or no such group.
     """
-    for record in _alerts_of_group(tx, account, hook, cause):
-        _acknowledge(tx, actor, record)
-    return get_undelivered(tx.conn, account, hook, cause, now_ms=tx.now_ms)
+    return _change_group(tx, account, hook, cause, partial(_acknowledge, tx, actor))
 
 
 def snooze_group(
     tx: Tx, actor: Actor, account: AccountId | None, hook: HookId, cause: str, for_s: float
-) -> UndeliveredGroup:
+) -> ChangedGroup:
     """Snooze the alert of an undelivered group, and those of its hook.
 
     Raises:
         NotFound: there is no such hook in the account (None: in any), or no such group.
     """
-    for record in _alerts_of_group(tx, account, hook, cause):
-        _snooze(tx, actor, record, for_s)
-    return get_undelivered(tx.conn, account, hook, cause, now_ms=tx.now_ms)
+    return _change_group(tx, account, hook, cause, partial(_snooze, tx, actor, for_s=for_s))
 
 
-def _alerts_of_group(
-    tx: Tx, account: AccountId | None, hook: HookId, cause: str
-) -> list[AlertRecord]:
-    """Return the alert of a group, created if there is none, and the open ones of its hook."""
+def _change_group(
+    tx: Tx,
+    account: AccountId | None,
+    hook: HookId,
+    cause: str,
+    change: Callable[[AlertRecord], object],
+) -> ChangedGroup:
+    """Change the alert of a group, created if there is none, and the open ones of its hook."""
     group = get_undelivered(tx.conn, account, hook, cause, now_ms=tx.now_ms)
     of_group = unresolved(tx.conn, [key_of(AlertType.GAVE_UP, hook, cause)])
-    if not of_group:
-        of_group = [_create_for_group(tx, hook, group)]
-    kinds = (AlertType.HOOK_FAILING, AlertType.HOOK_DISABLED)
-    of_hook = unresolved(tx.conn, [key_of(kind, hook) for kind in kinds])
-    return [*of_group, *(one for one in of_hook if one.status.state is AlertState.OPEN)]
+    of_hook = unresolved(tx.conn, [key_of(kind, hook) for kind in _OF_HOOK])
+    alerts = of_group or [_create_for_group(tx, hook, group)]
+    alerts += [one for one in of_hook if one.status.state is AlertState.OPEN]
+    for alert in alerts:
+        change(alert)
+    group = get_undelivered(tx.conn, account, hook, cause, now_ms=tx.now_ms)
+    shown = {one.name: getattr(group, one.name) for one in fields(group)}
+    return ChangedGroup(**shown, alerts=len(alerts))
 
 
 def _create_for_group(tx: Tx, hook: HookId, group: UndeliveredGroup) -> AlertRecord:

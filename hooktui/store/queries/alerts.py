@@ -217,13 +217,8 @@ def list_alerts(
 def alert_counts(conn: Connection, account: AccountId | None) -> AlertCounts:
     """Return how many alerts of an account, or (None) of all, are not resolved, by state."""
     counted = select(ALERT.c.state, func.count()).where(_UNRESOLVED, in_account(ALERT, account))
-    rows = conn.execute(counted.group_by(ALERT.c.state)).all()
-    counts = {state: int(number) for state, number in rows}
-    return AlertCounts(
-        open=counts.get(AlertState.OPEN, 0),
-        acknowledged=counts.get(AlertState.ACKNOWLEDGED, 0),
-        snoozed=counts.get(AlertState.SNOOZED, 0),
-    )
+    rows = conn.execute(counted.group_by(ALERT.c.state))
+    return AlertCounts(**{state: int(number) for state, number in rows})
 
 
 def alerts_by_type(conn: Connection) -> dict[str, int]:
@@ -326,8 +321,7 @@ class LookResult:
     def parts(self, most: int) -> Iterable[LookResult]:
         """Return the same in parts of a few alerts each."""
         lengths = (len(self.snoozed), len(self.ended), len(self.opened), len(self.announced))
-        longest = max(lengths)
-        for start in range(0, longest, most):
+        for start in range(0, max(lengths), most):
             part = slice(start, start + most)
             yield LookResult(
                 self.snoozed[part], self.ended[part], self.opened[part], self.announced[part]
