@@ -40,8 +40,9 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ("fields", "words", "following"),
     [
         ({}, "waiting", "next attempt due now"),
+        ({"attempts": 1, "cause": None}, "waiting", "next attempt due now"),  # it was cut off
         (
-            {"attempts": 2, "next_attempt_at": to_rfc3339(AT_MS + 300_000)},
+            {"attempts": 2, "cause": "dns", "next_attempt_at": to_rfc3339(AT_MS + 300_000)},
             "retrying",
             "next attempt at 12:05:00, in 5m",
         ),

@@ -82,9 +82,7 @@ def status_word(delivery: Delivery | DeliveryDetail) -> str:
     if delivery.held and delivery.status == DeliveryStatus.PENDING:
         return "held"
     if delivery.status == DeliveryStatus.PENDING:
-        tries = delivery.attempts
-        count = tries if isinstance(tries, int) else len(tries)
-        return "retrying" if count else "waiting"
+        return "retrying" if delivery.cause else "waiting"  # as status:retrying, after a failure
     return delivery.status
 
 
