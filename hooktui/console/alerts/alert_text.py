@@ -31,12 +31,6 @@ def alert_columns(clock: Callable[[], int], *, resolved: bool) -> tuple[Column[A
     def state(alert: Alert) -> StyledLine:
         return ((state_words(alert, clock()), _TONES.get(alert.state, "quiet")),)
 
-    def opened(alert: Alert) -> StyledLine:
-        return ((ago(alert.opened_at, clock()), "plain"),)
-
-    def ended(alert: Alert) -> StyledLine:
-        return ((ago(alert.resolved_at, clock()), "plain"),)
-
     def notified(alert: Alert) -> StyledLine:
         if not alert.hooks_notified:
             return (("no hook", "quiet"),)
@@ -46,9 +40,11 @@ def alert_columns(clock: Callable[[], int], *, resolved: bool) -> tuple[Column[A
     def count(alert: Alert) -> StyledLine:
         return ((f"{alert.count:,}" if alert.count > 1 else "", "plain"),)
 
-    end = Column(name="ended", title="ended", cell=ended, width=5, align="right", priority=0)
+    end = Column[Alert](name="ended", title="ended", width=5, align="right", priority=0,
+                        cell=lambda a: ((ago(a.resolved_at, clock()), "plain"),))  # fmt: skip
     return (
-        Column(name="opened", title="since", cell=opened, width=5, align="right", priority=0),
+        Column(name="opened", title="since", width=5, align="right", priority=0,
+               cell=lambda a: ((ago(a.opened_at, clock()), "plain"),)),
         *((end,) if resolved else ()),
         Column(name="state", title="state", cell=state, width=12, grow=1, most=20, priority=0),
         Column(name="summary", title="what", cell=lambda a: a.summary, width=56, least=24, grow=6,

@@ -49,9 +49,7 @@ def totals_words(totals: UndeliveredTotals) -> str:
     return f"{counted(totals.count, 'event')}: {', '.join(parts)}" if parts else ""
 
 
-def group_columns(
-    clock: Callable[[], int],
-) -> tuple[Column[UndeliveredGroup], ...]:
+def group_columns(clock: Callable[[], int]) -> tuple[Column[UndeliveredGroup], ...]:
     """Return the columns of the list of groups."""
 
     def hook(group: UndeliveredGroup) -> StyledLine:
@@ -73,9 +71,6 @@ def group_columns(
     def waits(group: UndeliveredGroup) -> StyledLine:
         return ((_WAITS.get(group.waits_for or "", group.waits_for or ""), "warn"),)
 
-    def since(at: str) -> str:
-        return ago(at, clock())
-
     def example(group: UndeliveredGroup) -> StyledLine:
         found = group.example
         return ((f"{found.event_type} {found.delivery}" if found else "", "quiet"),)
@@ -91,10 +86,10 @@ def group_columns(
                align="right", priority=1),
         Column(name="retrying", title="retrying", cell=lambda g: number(g.retrying, "plain"),
                width=8, align="right", priority=1),
-        Column(name="oldest", title="oldest", cell=lambda g: ((since(g.oldest_at), "plain"),),
-               width=7, align="right", priority=1, sort="oldest_at"),
-        Column(name="newest", title="newest", cell=lambda g: ((since(g.newest_at), "quiet"),),
-               width=7, align="right", priority=3, sort="newest_at"),
+        Column(name="oldest", title="oldest", width=7, align="right", priority=1, sort="oldest_at",
+               cell=lambda g: ((ago(g.oldest_at, clock()), "plain"),)),
+        Column(name="newest", title="newest", width=7, align="right", priority=3, sort="newest_at",
+               cell=lambda g: ((ago(g.newest_at, clock()), "quiet"),)),
         Column(name="state", title="state", cell=state, width=12, grow=4, most=20, priority=0),
         Column(name="waits", title="waits for", cell=waits, width=13, priority=2),
         Column(name="by", title="by", cell=by, width=8, grow=1, most=16, priority=3),
