@@ -65,11 +65,13 @@ class Navigation:
 
         self._app.push_screen(ReplayScreen(replay))
 
-    def open_replay_form(self, selection: ReplaySelection) -> None:
-        """Open the form of a new replay, with a selection to begin with."""
+    def open_replay_form(
+        self, selection: ReplaySelection, started: Callable[[], object] = lambda: None
+    ) -> None:
+        """Open the form of a new replay, with a selection; ``started`` is called if one runs."""
         from hooktui.console.replays.replay_form import ReplayForm
 
-        self._app.push_screen(ReplayForm(selection))
+        self._app.push_screen(ReplayForm(selection, started))
 
     def select(self, heading: str, identity: Hashable) -> None:
         """Put the cursor on what was created just now, in the list of the screen that shows it."""

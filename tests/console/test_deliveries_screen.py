@@ -9,6 +9,7 @@ from hooktui.console.deliveries import matching
 from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.replays.replay_form import ReplayForm
+from hooktui.console.replays.replay_screen import ReplayScreen
 from tests.console.client import Client, tried_once
 from tests.console.command_scene import staged
 from tests.support.receivers import Receiver
@@ -89,6 +90,31 @@ async def test_a_resend_of_all_that_match_opens_the_plan_of_a_replay(
         await scene.console.shows("1 delivery, about", "1 of them again")
         assert not scene.gate.count("POST /v1/replays")
         assert not scene.gate.count("POST /v1/deliveries/.*")
+
+
+# Red when a command that follows acts on the choice of before.
+async def test_a_resend_of_all_that_match_unmarks_them_once_it_runs(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        screen = await scene.open(DeliveriesScreen)
+        await scene.console.press("slash", *"status:delivered", "enter")
+        await scene.console.shows("filter: status:delivered", "1 delivery")
+        await scene.console.press("ctrl+a", "r")
+        await scene.on(ReplayForm)
+        await scene.console.shows("1 delivery, about")
+        await scene.console.press("escape")
+        await scene.on(DeliveriesScreen)
+        await scene.console.shows("1 marked (all that match)")
+        await scene.console.press("r")
+        await scene.on(ReplayForm)
+        await scene.console.shows("1 delivery, about")
+        await scene.console.press("ctrl+s")
+        await scene.on(ReplayScreen)
+        assert screen.matching.chosen is None
+        await scene.console.press("escape")
+        await scene.on(DeliveriesScreen)
+        await scene.console.hides("all that match")
 
 
 async def test_all_waiting_ones_that_match_are_cancelled_in_one_call_after_a_question(

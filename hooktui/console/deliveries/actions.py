@@ -89,7 +89,8 @@ class DeliveryActions(ScreenPart):
                     since=_oldest(shell),
                     until=chosen.until,
                     filter=chosen.query or None,
-                )
+                ),
+                self._matching.clear,
             )
             return None
         return self._resend(

@@ -5,7 +5,7 @@ Nothing is sent before it is saved; a plan only counts.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from secrets import token_hex
 from typing import ClassVar, Final
 
@@ -57,6 +57,7 @@ class ReplayForm(ConsoleScreen):
 
     Args:
         selection: what to begin with.
+        started: called when a replay runs.
     """
 
     HEADING = "New replay"
@@ -73,10 +74,12 @@ class ReplayForm(ConsoleScreen):
     ReplayForm #wrong { padding: 0 1; background: $surface; }
     """
 
-    def __init__(self, selection: ReplaySelection) -> None:
+    def __init__(
+        self, selection: ReplaySelection, started: Callable[[], object] = lambda: None
+    ) -> None:
         super().__init__()
         self.handlers.update(save=self.save)
-        self._begun = values_of(selection)
+        self._begun, self._started = values_of(selection), started
         self._plan: ReplayPlan | None = None
         self._planned: ReplayValues | None = None
         self._key = token_hex(16)
@@ -230,6 +233,7 @@ class ReplayForm(ConsoleScreen):
         from hooktui.console.replays.replay_screen import ReplayScreen
 
         self._key = token_hex(16)
+        self._started()
         self.leave(ReplayScreen(replay.id))
 
 

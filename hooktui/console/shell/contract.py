@@ -41,8 +41,10 @@ class Navigator(Protocol):
     def open_replay(self, replay: str) -> None:
         """Open a replay by its id."""
 
-    def open_replay_form(self, selection: ReplaySelection) -> None:
-        """Open the form of a new replay, with a selection to begin with."""
+    def open_replay_form(
+        self, selection: ReplaySelection, started: Callable[[], object] = ...
+    ) -> None:
+        """Open the form of a new replay, with a selection; ``started`` is called if one runs."""
 
     def select(self, heading: str, identity: Hashable) -> None:
         """Put the cursor on what was created just now, in the list of the screen that shows it."""
