@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 
 from hooktui import failpoints
 from hooktui.domain.alerts import AlertState, AlertType
@@ -23,15 +24,18 @@ from hooktui.store import changes, queries
 from hooktui.store.changes.alert_look import EXPIRING_EVERY, DiskSpace
 from hooktui.store.contract import RetentionPeriods
 from hooktui.store.queries.pages import PageRequest
-from hooktui.store.tables import EVENT, HOOK_STATE
+from hooktui.store.tables import ALERT, EVENT, HOOK_STATE
 from tests.support.stores import (
     ADA,
     BOB,
     DEFAULT,
     Opened,
+    always,
     deliveries,
     emit,
     make_hook,
+    make_hooks,
+    offer,
     result_of,
     the_hook,
 )
@@ -484,6 +488,39 @@ async def test_many_hooks_that_fail_at_once_are_announced_in_turn(opened: Opened
     opened.clock.advance(61)
     await look(opened)
     assert len(await announced(opened)) == 30
+
+
+async def test_a_thousand_hooks_that_fail_at_once_open_an_alert_each(opened: Opened) -> None:
+    # Red without the limit of twenty a minute.
+    await alert_hook(opened)
+    await make_hooks(opened.store, 1000)
+    await opened.store.write(changes.pause, ADA)  # so that the queue is not behind
+    _, claims = await opened.store.accept([offer()] * 3, always)
+    by_event = defaultdict(list)
+    for claim in claims:
+        by_event[claim.event].append(claim)
+    assert [len(some) for some in by_event.values()] == [1000] * 3
+    for some in by_event.values():
+        await opened.store.record([result_of(claim, opened.clock, 500) for claim in some])
+        opened.clock.advance(31)
+    assert await count_events(opened, ALERT.c.state == "open") == (1000, 20)
+    await look(opened)
+    assert await count_events(opened) == (1000, 20)
+    for minute in (2, 3):
+        opened.clock.advance(61)
+        await look(opened)
+        assert await count_events(opened) == (1000, 20 * minute)
+    told = [body["alert"]["key"] for _, body in await announced(opened)]
+    assert len(set(told)) == len(told)
+
+
+async def count_events(opened: Opened, *which: ColumnElement[bool]) -> tuple[int, int]:
+    """Return the number of alerts, and of the events of the server itself."""
+    alerts = select(func.count()).select_from(ALERT).where(*which)
+    events = select(func.count()).where(EVENT.c.type.like("hooktui.%"))
+    return await opened.store.read(
+        lambda conn: (conn.execute(alerts).scalar_one(), conn.execute(events).scalar_one())
+    )
 
 
 async def test_acknowledging_and_snoozing(opened: Opened) -> None:

@@ -14,7 +14,7 @@ from hooktui.store.postgres import retention
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.tables import ALERT, EVENT
 from tests.store.servers import Servers
-from tests.support.stores import emit, make_hook, result_of
+from tests.support.stores import always, emit, make_hook, make_hooks, offer, result_of
 from tests.support.waiting import until
 
 
@@ -65,26 +65,31 @@ async def test_a_success_at_one_server_ends_the_alert_of_another(servers: Server
     await until(lambda: not one.hooks()[hook].failing)
 
 
-async def test_servers_share_the_limit_of_a_minute(servers: Servers) -> None:
+async def test_servers_share_the_limit_of_a_minute_for_a_thousand_hooks(
+    servers: Servers,
+) -> None:
     # Red without the lock of alerts: each server would count its own.
     stores = [await servers.another(), await servers.another()]
     await make_hook(stores[0], events=("hooktui",))
-    hooks = [HookId((await make_hook(stores[0])).id) for _ in range(30)]
+    types = ("job.failed", "cluster.error")
+    for event_type in types:
+        hooks = await make_hooks(stores[0], 500, events=(event_type,))
     await until(lambda: set(hooks) <= set(stores[1].hooks()))
-    await emit(stores[0], 3)
-    claims = [
-        (stores[place % 2], await stores[place % 2].claim(hook, 3))
-        for place, hook in enumerate(hooks)
-    ]
+    batches = []
+    for store, event_type in zip(stores, types, strict=True):
+        for _ in range(3):
+            _, claims = await store.accept([offer(event_type=event_type)], always)
+            assert len(claims) == 500
+            batches.append((store, claims))
     for place in range(3):
         await asyncio.gather(
             *(
-                store.record([result_of(of_hook[place], servers.clock, 500)])
-                for store, of_hook in claims
+                store.record([result_of(claim, servers.clock, 500) for claim in claims])
+                for store, claims in (batches[place], batches[place + 3])
             )
         )
-        servers.clock.advance(30)
-    assert await counts(servers) == (30, 20)
+        servers.clock.advance(31)
+    assert await counts(servers) == (1000, 20)
 
 
 # Red when looks and deletions take turns.

@@ -89,6 +89,17 @@ async def make_hook(store: Store, account: AccountId = DEFAULT, **changed: objec
     return await store.write(changes.create_hook, ADA, account, settings(**changed), SECRET)
 
 
+async def make_hooks(store: Store, count: int, **changed: object) -> list[HookId]:
+    """Create many hooks in one transaction."""
+
+    def create(tx: changes.Tx) -> list[HookId]:
+        some = settings(**changed)
+        made = [changes.create_hook(tx, ADA, DEFAULT, some, SECRET) for _ in range(count)]
+        return [HookId(hook.id) for hook in made]
+
+    return await store.write(create)
+
+
 def offer(body: bytes = b"{}", event_type: str = "job.failed", key: str | None = None) -> NewEvent:
     return NewEvent(DEFAULT, event_type, body, key)
 
