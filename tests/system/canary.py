@@ -111,13 +111,16 @@ class Processes:
 class EchoingReceiver(Receiver):
     """Responds with what it was sent: in the body, in a header and in the reason.
 
-    Every third response is a refusal.
+    Every third response is a refusal, and all at `REFUSED`.
     """
+
+    REFUSED = "/refused"
 
     def response_to(self, request: Request) -> Response:
         values = [f"{name}: {value}" for name, value in request.headers.items()]
+        refused = request.path.endswith(self.REFUSED) or len(self.requests) % 3 == 0
         return Response(
-            500 if len(self.requests) % 3 == 0 else 200,
+            500 if refused else 200,
             {f"X-Echo-{name}": value for name, value in request.headers.items()},
             json.dumps({"headers": values, "body": request.body.decode()}).encode(),
             "; ".join(values)[:400],

@@ -15,7 +15,7 @@ import httpx
 
 from tests.support.installation import Installation
 from tests.support.waiting import wait_for
-from tests.system.canary import Canaries
+from tests.system.canary import Canaries, EchoingReceiver
 
 RUN_ALL = """
 import json, sys
@@ -106,6 +106,21 @@ def do_the_work(planted: Planted, receiver: str, folder: Path) -> int:
     return int(hook)
 
 
+def lose_events(planted: Planted, receiver: str, folder: Path) -> None:
+    """Let a hook give up, notify another one of it, and replay what was lost."""
+    home, canaries = planted.home, planted.canaries
+    lost = home.create_hook(
+        receiver + EchoingReceiver.REFUSED, "--name", "third", "--retry-schedule", "1s",
+        "--header", f"X-Api-Key=@{folder / 'header'}", events="cluster.error",
+    )  # fmt: skip
+    canaries.plant("secret of a hook that fails", lost["secret"])
+    operator = home.create_hook(receiver, "--name", "ops", events="hooktui")
+    canaries.plant("secret of an alert hook", operator["secret"])
+    home.emit("cluster.error")
+    wait_for(lambda: len(home.json("alerts", "list")) == 2, 30, "a hook is failing and gave up")
+    home.ok("replay", "run", "--hook", str(lost["id"]), "--yes")
+
+
 def give_bad_input(planted: Planted, receiver: str) -> None:
     """Send bodies and heads that are wrong, with a secret in each."""
     secret = planted.canaries.plant("mistyped secret", "oops" + secrets.token_hex(12))
@@ -175,11 +190,21 @@ def read_everything(planted: Planted, hook: int) -> None:
     with planted.client() as client:
         deliveries = client.get("/v1/deliveries?limit=500").json()["data"]
         assert len(deliveries) >= 4
+
+        def ids(name: str) -> list[str]:
+            some = client.get(f"/v1/{name}").json()["data"]
+            assert some, name
+            return [one["id"] for one in some]
+
+        assert client.get("/v1/undelivered").json()["data"]
+        events = ids("events?q=event:hooktui.*")
         paths = [
             "/openapi.json", "/healthz", "/readyz", "/v1/accounts", "/v1/hooks",
             f"/v1/hooks/{hook}", "/v1/events", "/v1/event-types", "/v1/deliveries", "/v1/tokens",
             "/v1/audit?limit=500", "/v1/audit/verify", "/v1/feed?after=0", "/v1/status",
-            "/v1/doctor", "/v1/keys",
+            "/v1/doctor", "/v1/keys", "/v1/alerts", "/v1/undelivered", "/v1/replays", "/metrics",
+            *(f"/v1/{name}/{one}" for name in ("alerts", "replays") for one in ids(name)),
+            *(f"/v1/events/{one}" for one in events),
             *(f"/v1/deliveries/{one['id']}" for one in deliveries),
         ]  # fmt: skip
         for path in paths:
@@ -200,7 +225,8 @@ def run_the_commands(planted: Planted, folder: Path) -> None:
     commands = [
         ["hooks", "list"], ["hooks", "show", "1"], ["events", "list"], ["deliveries", "list"],
         ["log"], ["status"], ["tokens", "list"], ["audit", "list"], ["keys", "list"], ["doctor"],
-        ["hooks", "diagnose", "1"], ["hooks", "diagnose", "2"],
+        ["alerts", "list"], ["undelivered", "list"], ["replay", "list"],
+        ["replay", "plan", "--all-hooks"], ["hooks", "diagnose", "1"], ["hooks", "diagnose", "2"],
         ["backup", str(planted.home.home / "copy.db")],
         [*create, "--basic-auth", secret],
         [*create, "--header", f"Authorization: Bearer {secret}"],
