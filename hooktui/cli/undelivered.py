@@ -69,7 +69,7 @@ def _row(group: UndeliveredGroup) -> list[Piece]:
         f"{group.retrying:,}" if has_entries else "",
         ago(group.oldest_at),
         ago(group.newest_at),
-        group.waits_for or "",
+        group.waits_or_limit or "",
         _state(group),
     ]
 

@@ -74,6 +74,8 @@ def test_the_list_has_the_fields_of_the_contract(failed, groups):
     assert (example["event_type"], example["last_status"]) == ("job.failed", 503)
     assert group.pop("oldest_at") <= group.pop("newest_at")
     assert group.pop("alert").startswith("alr_")
+    limited_by = group.pop("limited_by")  # its 503 have cut the limit
+    assert (limited_by["kind"], limited_by["response"]) == ("overload", "503")
     assert group == {
         "hook": failed, "name": "Slack relay", "cause": "http_5xx", "count": 3, "gave_up": 3,
         "retrying": 0, "count_is_estimate": False, "waits_for": None, "state": "open",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Annotated, Final, Literal
 
 from fastapi import Path, Query
@@ -34,8 +35,8 @@ from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import Refused
 from hooktui.domain.failure_causes import GROUPS_IN_WORDS, is_group
-from hooktui.domain.ids import DeliveryId
-from hooktui.domain.wire.undelivered import CancelledMany, GaveUp, UndeliveredPage
+from hooktui.domain.ids import DeliveryId, HookId
+from hooktui.domain.wire.undelivered import CancelledMany, GaveUp, UndeliveredPage, with_limit
 from hooktui.store import changes, queries
 
 WITHIN_S = 5.0
@@ -89,7 +90,9 @@ async def list_undelivered(
         now_ms=now,
         kept_since_ms=round(now - keep.days * _DAY_MS) if keep and keep.days else 0,
     )
-    return answer(page)
+    pace_of = service.engine.pace_of
+    groups = [with_limit(group, pace_of(HookId(group.hook))) for group in page.data]
+    return answer(replace(page, data=groups))
 
 
 class GiveUpBody(BaseModel):

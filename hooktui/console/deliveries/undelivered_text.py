@@ -69,7 +69,8 @@ def group_columns(clock: Callable[[], int]) -> tuple[Column[UndeliveredGroup], .
         return (("" if group.state == "open" else group.state_by or "", "quiet"),)
 
     def waits(group: UndeliveredGroup) -> StyledLine:
-        return ((_WAITS.get(group.waits_for or "", group.waits_for or ""), "warn"),)
+        words = group.waits_or_limit or ""
+        return ((_WAITS.get(words, words), "warn"),)
 
     def example(group: UndeliveredGroup) -> StyledLine:
         found = group.example
@@ -91,7 +92,7 @@ def group_columns(clock: Callable[[], int]) -> tuple[Column[UndeliveredGroup], .
         Column(name="newest", title="newest", width=7, align="right", priority=3, sort="newest_at",
                cell=lambda g: ((ago(g.newest_at, clock()), "quiet"),)),
         Column(name="state", title="state", cell=state, width=12, grow=4, most=20, priority=0),
-        Column(name="waits", title="waits for", cell=waits, width=13, priority=2),
+        Column(name="waits", title="waits for", cell=waits, width=16, priority=2),
         Column(name="by", title="by", cell=by, width=8, grow=1, most=16, priority=3),
         Column(name="example", title="example", cell=example, width=36, grow=3, most=50,
                priority=4),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.failure_causes import cause_of
+from hooktui.domain.wire.hooks import HookPace, LimitedBy, LimitKind
 from hooktui.domain.wire.pages import Page
 
 
@@ -36,6 +39,7 @@ class UndeliveredGroup:
         state_by: who changed the state last.
         state_until: when a snooze ends.
         alert: the alert whose state this is.
+        limited_by: the last cut of the hook's limit, if responses with this cause led to it.
     """
 
     hook: int
@@ -53,6 +57,24 @@ class UndeliveredGroup:
     state_by: str | None = None
     state_until: str | None = None
     alert: str | None = None
+    limited_by: LimitedBy | None = None
+
+    @property
+    def waits_or_limit(self) -> str | None:
+        """What it waits for; else that the limit of its hook was cut because of it."""
+        limit = self.limited_by
+        return self.waits_for or (f"limit cut at {limit.in_flight}" if limit else None)
+
+
+def with_limit(group: UndeliveredGroup, pace: HookPace | None) -> UndeliveredGroup:
+    """Return a group with the cut of its hook's limit, if it has the cause of that."""
+    limit = None if pace is None else pace.limited_by
+    if limit is None or limit.kind != LimitKind.OVERLOAD or limit.response is None:
+        return group
+    is_status = limit.response.isdigit()
+    error = ErrorClass.STATUS.value if is_status else limit.response
+    cause = cause_of(error, int(limit.response) if is_status else None)
+    return replace(group, limited_by=limit) if cause == group.cause else group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
