@@ -196,10 +196,8 @@ def leaves_steps(data: object, path: tuple[str, ...]) -> Steps[Leaves]:
                 texts.add(value.casefold())
                 if len(value) > _LETTERS_A_STEP // 4:
                     yield
-            case True:
-                texts.add("true")
-            case False:
-                texts.add("false")
+            case bool():
+                texts.add("true" if value else "false")
             case None:
                 texts.add("null")
             case int() | float():

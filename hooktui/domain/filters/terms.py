@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import ge, gt, le, lt
 from typing import Final, Literal
 
 from hooktui.domain.catalogue import group_of
@@ -76,6 +77,11 @@ class DurationComparison:
 
     operator: Literal["<", "<=", ">", ">="]
     ms: float
+
+
+_COMPARE: Final[Mapping[str, Callable[[float, float], bool]]] = {
+    "<": lt, "<=": le, ">": gt, ">=": ge
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +282,8 @@ def _fits(key: FilterKey, value: Value, subject: Subject, now_ms: int) -> bool:
         case CodeRange(low, high):
             return subject.code is not None and low <= subject.code <= high
         case DurationComparison():
-            return subject.took_ms is not None and _compares(value, subject.took_ms)
+            took = subject.took_ms
+            return took is not None and _COMPARE[value.operator](took, value.ms)
         case RelativeTime(ms):
             return _fits_time(key, now_ms - ms, subject.at_ms)
         case AbsoluteTime(ms):
@@ -322,15 +329,3 @@ def _fits_state(name: str, subject: Subject) -> bool:
             return subject.cause is not None
         case _:
             return False
-
-
-def _compares(took: DurationComparison, ms: float) -> bool:
-    match took.operator:
-        case "<":
-            return ms < took.ms
-        case "<=":
-            return ms <= took.ms
-        case ">":
-            return ms > took.ms
-        case ">=":
-            return ms >= took.ms
