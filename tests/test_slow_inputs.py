@@ -4,8 +4,11 @@ Each target is a function that sees text of a caller or receiver. It gets inputs
 from generators of nasty ones and from patterns put together at random; the CPU time of the second
 may be six times that of the first, as measured in the same run. A quadratic one takes 16 times.
 
-To search more, add a `Target`, or a generator to `TEXTS`. To search for longer, set SLOW_INPUTS to
-the number of random patterns.
+A filter is compared with a text, and both are chosen by callers. Its length is bounded, so here the
+time of each step counts, for patterns of many lengths and shapes.
+
+To search more, add a `Target`, or a generator to `TEXTS` or `SHAPES`. To search for longer, set
+SLOW_INPUTS to the number of random patterns.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from unittest.mock import Mock
 from urllib.parse import parse_qs
 
@@ -71,13 +75,17 @@ from hooktui.domain.filters.parser import Subject, parse, parse_hook_filter
 from hooktui.domain.hook_edits import CREATE_TYPES, NEW_HOOK, apply, check_fields
 from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.hook_settings import Credentials, check_headers
-from hooktui.domain.ids import AccountId
-from hooktui.domain.live_hook import LiveSecret
+from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.json_text import Steps
+from hooktui.domain.live_hook import LiveHook, LiveSecret, skip_reason
 from hooktui.domain.schedule import parse_retry_after_s, parse_schedule
 from hooktui.domain.signatures import check_secret, verify_standard_signature
 from hooktui.domain.text import visible
 from hooktui.domain.wire.deliveries import Attempt, Phases, Response
+from hooktui.store.contract import NewEvent
 from hooktui.store.feed import parse_position
+from hooktui.store.live_hooks import LiveHooks
+from hooktui.store.planning import matching
 from hooktui.store.queries import pages
 from tests.support.live_hooks import live_hook
 
@@ -570,6 +578,98 @@ def test_the_search_finds_what_is_quadratic() -> None:
             text[place:].count(b"z")
 
     assert growth(Target("quadratic", quadratic, n=1_000), repeated(b"a")) > MOST_RATIO
+
+
+LONGEST_STEP_S = 0.005
+SHAPES: dict[str, Callable[[int, str], str]] = {
+    "letters": lambda m, other: "a" * (m - 1) + other,
+    "another letter near its end": lambda m, other: ("a" * m + other + "aa")[-m:],
+    "another letter in its middle": lambda m, other: "a" * (m // 2) + other + "a" * ((m - 1) // 2),
+    "another letter first": lambda m, other: other + "a" * (m - 1),
+    "two letters": lambda m, other: ("ab" * m)[: m - 1] + other,
+    "parts": lambda m, other: (f"aa{other}*" * m)[:m],
+    "short parts": lambda m, other: ("a*" * m)[: m - 1] + other,
+}
+"""Patterns of a length, with a letter that is not in `VALUES`."""
+OTHERS = "bcdefghijklmnopqrstuvwxyz" + "".join(map(chr, range(0xE0, 0x100)))
+LENGTHS = (1, 15, 95, 1250, 1900)
+VALUES: dict[str, list[object]] = {
+    "one text": ["a" * 235_000],
+    "a text for which Python searches by trial": ["a" * 29_900],
+    "texts for which Python searches by trial": ["a" * 2446 + f"{n:02}a" for n in range(96)],
+    "texts of two letters": ["ab" * 1220 + f"{n:02}a" for n in range(96)],
+    "texts as long as short parts": ["a" * 800 + f"{n:03}a" for n in range(280)],
+    "short texts": ["a" * 150 + f"{n:04}a" for n in range(1400)],
+    "numbers": list(range(1600)),
+    "empty objects": [{} for _ in range(1900)],
+    "folded letters": [chr(0x390) * 4900 + str(n) for n in range(22)],
+}
+
+
+def patterns_of(shape: str, length: int) -> list[str]:
+    """Return as many patterns of a shape as fit into a filter."""
+    return [SHAPES[shape](length, other) for other in OTHERS[: max(1, 1900 // (length + 8))]]
+
+
+def filters_of(shape: str, length: int) -> Iterator[str]:
+    """Return the longest filters of patterns of a shape."""
+    numbered = patterns_of(shape, length)
+    yield "data.x:" + ",".join(f"*{each}*" for each in numbered)
+    yield "data.x:" + ",".join(f"a*{each}*a" for each in numbered)
+    yield " ".join(f"-data.x.{number}:*{each}*" for number, each in enumerate(numbered[:50]))
+    yield " ".join(f"-data.x.a{number}:*{each}*" for number, each in enumerate(numbered[:50]))
+    yield "event:" + ",".join(f"j*{each}*d" for each in numbered if each.isascii())
+
+
+# Red when the weight of a filter does not count the letters or the parts of a pattern (one filter
+# and an event of 235 kB: 38 ms in the transaction), when a small body counts without its values (12
+# ms), and when each of many terms or patterns may end just short of a step of 1 ms (14 ms).
+@pytest.mark.parametrize("values", VALUES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_filter_is_compared_in_short_steps(shape: str, values: str) -> None:
+    data = json.dumps({"x": VALUES[values]}, ensure_ascii=False).encode()
+    event = NewEvent(AccountId(1), "job.failed", data)
+    for text in (text for length in LENGTHS for text in filters_of(shape, length)):
+        hooks = LiveHooks()
+        hooks.put({HookId(1): live_hook(filter=text)})
+        if matching._cost([event], hooks, {}, matching.CHEAP) > matching.CHEAP:
+            begin = partial(matching._match_steps, [event], hooks, {})
+        else:
+            begin = partial(_in_transaction, hooks.view[HookId(1)], event)
+        assert least_s(begin) < LONGEST_STEP_S, text
+
+
+def _in_transaction(hook: LiveHook, event: NewEvent) -> Steps[str | None]:
+    yield
+    return skip_reason(hook, matching.subject_of(event))
+
+
+# Red when many long words are searched in one step: 14 ms.
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("size", [1999, 29_900, 235_000])
+def test_words_are_searched_in_short_steps(shape: str, size: int) -> None:
+    for length in LENGTHS:
+        parsed = parse(" ".join(f"-{word}" for word in patterns_of(shape, length)))
+        begin = partial(parsed.match_steps, Subject(at_ms=0, words=lambda: "a" * size), 0)
+        assert least_s(begin) < LONGEST_STEP_S
+
+
+def least_s(begin: Callable[[], Steps[object]]) -> float:
+    """Return the time of the longest step, the least of five runs, or the first short one."""
+    longest_s = float("inf")
+    for _ in range(5):
+        longest_s = min(longest_s, max(_step_times_s(begin())))
+        if longest_s < LONGEST_STEP_S:
+            break
+    return longest_s
+
+
+def _step_times_s(steps: Steps[object]) -> Iterator[float]:
+    ended = False
+    while not ended:
+        begun_s = time.thread_time()
+        ended = next(steps, steps) is steps
+        yield time.thread_time() - begun_s
 
 
 def growth(target: Target, make: Make) -> float:

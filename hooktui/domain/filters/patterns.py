@@ -28,8 +28,16 @@ class Pattern:
 
     parts: tuple[str, ...]
 
+    @property
+    def weight(self) -> int:
+        """The cost of comparing it, in that of a short one.
+
+        Python finds a part in a text of under 2500 letters by trial: 0.3 ns for a pair of letters.
+        """
+        return max(len(self.parts) - 2, 1) + sum(map(len, self.parts[1:-1])) // 16
+
     def matches(self, text: str) -> bool:
-        """Return whether the whole text matches, in linear time (no regular expression)."""
+        """Return whether the whole text matches (no regular expression)."""
         return self.fits(text.casefold())
 
     def fits(self, folded: str) -> bool:
