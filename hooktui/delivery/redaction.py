@@ -11,8 +11,9 @@ secret at its end is masked, too.
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
@@ -20,7 +21,7 @@ from typing import Final
 import msgspec
 
 from hooktui.delivery.limits import ExchangeLimits
-from hooktui.delivery.spellings import SPELLINGS
+from hooktui.delivery.spellings import SPELLINGS, Decoded
 from hooktui.domain.deliveries import Exchange
 from hooktui.domain.hook_edits import SHORTEST_MASKED
 from hooktui.domain.json_text import Steps
@@ -35,8 +36,16 @@ _NO_CHANCE: Final = 24
 _CUT_HEADER: Final = ExchangeLimits().stored_header_bytes
 _BASE64: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
-
-Spans = list[tuple[int, int]]
+_QUICK: Final = 500_000
+"""Bytes times forms that are searched at once, in up to 1 ms."""
+_PERIODIC: Final = 100
+"""The cost of a form that repeats its beginning: in a text that does, too, it may fit anywhere."""
+_LONG, _SHORT = 30_000, 20_000
+"""Bytes of a text in which Python finds such a form in linear time, not by trial, and of one in
+which it finds other forms faster than in a long one."""
+_HITS_A_STEP: Final = 1000
+_FOUND: Final = b"x"
+_RUN = re.compile(_FOUND + b"+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +53,58 @@ class SecretForms:
     """The forms of a hook's secrets to search for.
 
     Attributes:
-        plain: texts that are found as they are.
-        encoded: parts of base64 texts that depend on a secret alone, not on its neighbours.
-        shortest: those of both that contain no other one: without them there is no secret.
+        forms: texts that are found as they are, then parts of base64 texts that depend on a secret
+            alone, not on its neighbours.
+        plain: the number of the former.
         nested: the number of nested formats to decode.
+        cost: the number of forms, weighted.
     """
 
-    plain: tuple[bytes, ...] = field(repr=False)
-    encoded: tuple[bytes, ...] = field(repr=False)
-    shortest: tuple[bytes, ...] = field(repr=False)
+    forms: tuple[bytes, ...] = field(repr=False)
+    plain: int
     nested: int
+    cost: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        periodic = any(form.find(form[:8], 1, 264) > 0 for form in self.forms)
+        object.__setattr__(self, "cost", len(self.forms) * (_PERIODIC if periodic else 1))
 
     def may_occur(self, text: bytes) -> bool:
-        """Return whether a text contains a form or an escape; a fast check."""
-        for form in self.shortest:
+        """Return whether a text contains a form or an escape, or is long; a fast check."""
+        if len(text) * self.cost > _QUICK:
+            return True
+        for form in self.forms:
             if form in text:
                 return True
         return self.nested > 0 and (b"\\" in text or b"%" in text or b"&" in text)
+
+
+@dataclass(slots=True)
+class _Text:
+    """A part of a response, or the decoded form of another text.
+
+    Attributes:
+        text: the bytes.
+        cut: whether it was cut; then an end that may begin a secret counts.
+        nested: the number of nested formats to decode.
+        outer: the text that it is the decoded form of.
+        lost: the length of an escape that is cut off at the end of ``outer``.
+        start: its position among all texts.
+    """
+
+    text: bytes
+    cut: bool
+    nested: int
+    outer: tuple[_Text, Decoded] | None = None
+    lost: int = 0
+    start: int = 0
+
+    def spans(self, marks: bytearray) -> list[tuple[int, int]]:
+        """Return its marked spans in order."""
+        start, end = self.start, self.start + len(self.text)
+        first = marks.find(_FOUND, start, end)
+        runs = _RUN.finditer(marks, first, end) if first >= 0 else ()
+        return [(run.start() - start, run.end() - start) for run in runs]
 
 
 def own_secrets(hook: LiveHook) -> SecretForms:
@@ -84,121 +128,126 @@ def own_secrets(hook: LiveHook) -> SecretForms:
     sent = list(filter(_is_long_enough, sent))
     texts = chain.from_iterable(map(_texts, filter(_is_long_enough, [*signing, *values, *sent])))
     numbers = chain.from_iterable(map(_hexadecimal, sent))
-    plain = tuple(dict.fromkeys([*texts, *numbers]))
-    encoded = tuple(dict.fromkeys(chain.from_iterable(map(_base64, sent))))
-    shortest: list[bytes] = []
-    for form in sorted({*plain, *encoded}, key=len):
-        if not any(short_form in form for short_form in shortest):
-            shortest.append(form)
-    return SecretForms(plain, encoded, tuple(shortest), _NESTED if sent else 0)
+    plain = dict.fromkeys(chain(texts, numbers))
+    encoded = dict.fromkeys(chain.from_iterable(map(_base64, sent)))
+    return SecretForms((*plain, *encoded), len(plain), _NESTED if sent else 0)
 
 
 def may_echo(exchange: Exchange, secrets: SecretForms) -> bool:
     """Return whether there may be a secret to mask; a fast check that usually suffices."""
     if exchange.truncated or exchange.error_detail is not None:
         return True
-    together = _together(exchange)
+    together = "\n".join(chain.from_iterable(exchange.headers)).encode("latin-1")
     return len(together) >= _CUT_HEADER or secrets.may_occur(exchange.body + b"\n" + together)
-
-
-def _together(exchange: Exchange) -> bytes:
-    return "\n".join(chain.from_iterable(exchange.headers)).encode("latin-1")
 
 
 def mask_steps(exchange: Exchange, secrets: SecretForms) -> Steps[Exchange]:
     """Return an exchange with ``***`` in place of each secret."""
-    if not may_echo(exchange, secrets):
+    detail, nested = exchange.error_detail, secrets.nested
+    parts = [_Text(exchange.body, exchange.truncated or detail is not None, nested)]
+    parts.append(_Text((detail or "").encode(), False, nested))
+    for name, value in exchange.headers:
+        cut = len(name) + len(value) >= _CUT_HEADER
+        parts.append(_Text(name.encode("latin-1"), cut and not value, nested))
+        parts.append(_Text(value.encode("latin-1"), cut, nested))
+    marks = yield from _find(parts, secrets)
+    if _FOUND not in marks:
         return exchange
-    body, headers, detail = exchange.body, exchange.headers, exchange.error_detail
-    together, cut = _together(exchange), exchange.truncated or detail is not None
-    body = yield from _mask(body, secrets, cut=cut)
-    if len(together) >= _CUT_HEADER or secrets.may_occur(together):
-        shown: list[tuple[str, str]] = []
-        for name, value in headers:
-            shown.append((yield from _mask_header(name, value, secrets)))
-        headers = tuple(shown)
+    yield
+    body, shown, *fields = (_replaced(part.text, part.spans(marks)) for part in parts)
+    texts = [text.decode("latin-1") for text in fields]
+    headers = tuple(zip(texts[::2], texts[1::2], strict=True))
     if detail is not None:
-        detail = (yield from _mask(detail.encode(), secrets, cut=False)).decode(errors="replace")
+        detail = shown.decode(errors="replace")
     return msgspec.structs.replace(exchange, body=body, headers=headers, error_detail=detail)
 
 
-def _mask_header(name: str, value: str, secrets: SecretForms) -> Steps[tuple[str, str]]:
-    cut = len(name) + len(value) >= _CUT_HEADER
-    shown = yield from _mask(value.encode("latin-1"), secrets, cut=cut)
-    named = yield from _mask(name.encode("latin-1"), secrets, cut=cut and not value)
-    return named.decode("latin-1"), shown.decode("latin-1")
+def _find(texts: Sequence[_Text], secrets: SecretForms) -> Steps[bytearray]:
+    """Return marks of the bytes of secrets in some texts, and in their decoded forms.
 
-
-def _mask(text: bytes, secrets: SecretForms, *, cut: bool) -> Steps[bytes]:
-    if not cut and not secrets.may_occur(text):
-        return text
-    spans = yield from _find(text, secrets, secrets.nested, cut=cut)
-    return _replaced(text, spans) if spans else text
-
-
-def _find(text: bytes, secrets: SecretForms, nested: int, *, cut: bool) -> Steps[Spans]:
-    """Return the spans of secrets in any order; pause before each format that is decoded.
-
-    Args:
-        text: the text to search.
-        secrets: the forms to search for.
-        nested: the number of nested formats to decode.
-        cut: whether the text was cut; then an end that may begin a secret counts.
+    All of them are searched as one text, in linear time: secrets do not contain its separator.
     """
-    spans: Spans = []
-    for form in secrets.plain:
-        spans += _places(text, form)
-    for form in secrets.encoded:
-        # The adjacent characters hold some bits of the secret, too.
-        spans += [
-            (
-                start - (start > 0 and text[start - 1] in _BASE64),
-                end + (end < len(text) and text[end] in _BASE64),
-            )
-            for start, end in _places(text, form)
-        ]
-    if cut and (begun := max(_overlap(text, own) for own in (*secrets.plain, *secrets.encoded))):
-        spans.append((len(text) - begun, len(text)))
-    for spelling in SPELLINGS if nested else ():
-        decoded = spelling.decoded(text)
-        lost = 0 if decoded is None or not cut else spelling.cut_off(decoded)
-        if decoded is None or (len(decoded.source) == 1 and not lost):
+    texts, start = list(texts), 0
+    for text in texts:  # the decoded forms are appended
+        text.start, start = start, start + len(text.text) + 1
+        if text.nested:
+            yield from _decode(text, texts)
+    joint, window = b"\0".join(text.text for text in texts), _SHORT
+    marks = bytearray(len(joint))
+    if secrets.cost > len(secrets.forms):
+        joint += bytes(max(_LONG, 3 * max(map(len, secrets.forms))))
+        window = len(joint)
+    for number, form in enumerate(secrets.forms):
+        yield from _mark(marks, joint, form, window, encoded=number >= secrets.plain)
+    for text in reversed(texts):
+        if text.cut:
+            yield
+            begun, end = _begun(text.text, secrets.forms), text.start + len(text.text)
+            marks[end - begun : end] = _FOUND * begun
+        if text.outer is not None and (spans := text.spans(marks)):
+            yield
+            outer, decoded = text.outer
+            for start, end in decoded.spans(spans):
+                # The rest of a cut escape belongs to the span before it.
+                end += text.lost if end == len(outer.text) - text.lost else 0
+                marks[outer.start + start : outer.start + end] = _FOUND * (end - start)
+    return marks
+
+
+def _decode(text: _Text, texts: list[_Text]) -> Steps[None]:
+    """Append the decoded forms of a text."""
+    for spelling in SPELLINGS:
+        decoded = spelling.decoded(text.text)
+        if decoded is None:
             continue
         yield
-        inside = decoded.text[: len(decoded.text) - lost]
-        there = yield from _find(inside, secrets, nested - 1, cut=cut)
-        for start, end in decoded.spans(there):
-            # The rest of a cut escape belongs to the span before it.
-            spans.append((start, len(text) if lost and end == len(text) - lost else end))
-    return spans
+        lost = spelling.cut_off(decoded) if text.cut else 0
+        if len(decoded.source) > 1 or lost:
+            inside = decoded.text[: len(decoded.text) - lost]
+            texts.append(_Text(inside, text.cut, text.nested - 1, (text, decoded), lost))
 
 
-def _places(text: bytes, form: bytes) -> Iterable[tuple[int, int]]:
-    start = text.find(form)
-    while start >= 0:
-        yield start, start + len(form)
-        start = text.find(form, start + len(form))
+def _mark(marks: bytearray, text: bytes, form: bytes, window: int, *, encoded: bool) -> Steps[None]:
+    """Mark where a form occurs."""
+    yield
+    hits = end = 0
+    for first in range(0, len(text), window):
+        last = first + window + len(form) - 1
+        while (start := text.find(form, max(first, end), last)) >= 0:
+            end = after = start + len(form)
+            if encoded:  # the adjacent characters hold some bits of the secret, too
+                start -= start > 0 and text[start - 1] in _BASE64
+                after += end < len(text) and text[end] in _BASE64
+            marks[start:after] = _FOUND * (after - start)
+            hits += 1
+            if hits % _HITS_A_STEP == 0:
+                yield
 
 
-def _overlap(text: bytes, form: bytes) -> int:
+def _begun(text: bytes, forms: tuple[bytes, ...]) -> int:
     """Return how much of a text's end begins a form.
 
-    If the occurring part of a form is too long for chance, all that follows counts: one search.
+    If the occurring part of a form is too long for chance, all that follows counts.
     """
-    if len(form) > _NO_CHANCE:
-        start = text.find(form[:_NO_CHANCE], max(0, len(text) - len(form)))
-        if start >= 0:
-            return len(text) - start
-    return next((n for n in range(min(len(form), _NO_CHANCE), 0, -1) if text.endswith(form[:n])), 0)
+    heads: dict[bytes, int] = {}
+    for form in forms:
+        heads[form[:_NO_CHANCE]] = max(len(form), heads.get(form[:_NO_CHANCE], 0))
+    most = min(len(text), max(map(len, forms), default=0))
+    for left in range(most, _NO_CHANCE, -1):
+        place = len(text) - left
+        if heads.get(text[place : place + _NO_CHANCE], 0) >= left:
+            return left
+    ends = tuple(text[-left:] for left in range(min(len(text), _NO_CHANCE), 0, -1))
+    begun = [form for form in forms if form.startswith(ends)]
+    return next((len(end) for end in ends if any(form.startswith(end) for form in begun)), 0)
 
 
-def _replaced(text: bytes, spans: Spans) -> bytes:
+def _replaced(text: bytes, spans: list[tuple[int, int]]) -> bytes:
     pieces: list[bytes] = []
     after = 0
-    for start, end in sorted(spans):
-        if start > after or not pieces:
-            pieces += [text[after:start], _MASK]
-        after = max(after, end)
+    for start, end in spans:
+        pieces += [text[after:start], _MASK]
+        after = end
     return b"".join([*pieces, text[after:]])
 
 

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.delivery.redaction import SecretForms, mask_steps, own_secrets
+from hooktui.delivery.redaction import SecretForms, mask_steps, may_echo, own_secrets
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.sender import Sender
 from hooktui.delivery.transport import Transport
@@ -27,7 +27,7 @@ from hooktui.domain.deliveries import ErrorClass, Exchange, Trigger
 from hooktui.domain.hook_settings import Credentials, HookSettings
 from hooktui.domain.ids import DeliveryId, EventId
 from hooktui.domain.json_text import finish
-from hooktui.domain.live_hook import LiveSecret
+from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.store.contract import ClaimedDelivery
 from tests.support.live_hooks import live_hook
 
@@ -239,13 +239,90 @@ WORST = answer(
 # Red when a body, or all headers, are looked at in one step: 3.7 ms, and 15 ms.
 def test_a_response_full_of_escapes_is_looked_at_in_short_steps() -> None:
     gc.disable()
-    runs = [_step_times_s(WORST) for _ in range(5)]
+    runs = [_step_times_s(WORST, own_secrets(HOOK)) for _ in range(5)]
     gc.enable()
     assert max(map(min, zip(*runs, strict=True))) < 0.003
 
 
-def _step_times_s(given: Exchange) -> list[float]:
-    steps, times = mask_steps(given, own_secrets(HOOK)), []
+SECRETS: dict[str, Callable[[int, int], str]] = {
+    "another letter near the end": lambda m, n: ("a" * m + chr(98 + n) + "aa")[-m:],
+    "another letter in the middle": lambda m, n: "a" * (m // 2) + chr(98 + n) + "a" * (m // 2),
+    "one letter": lambda m, n: "a" * (m + n),
+    "two letters": lambda m, n: ("ab" * m)[: m - 1] + chr(99 + n),
+    "chance": lambda m, n: "".join(chr(33 + (n + k) * (k + 37) % 94) for k in range(m)),
+}
+ECHOES = {
+    "letters": lambda _: "a" * 20_000,
+    "two letters": lambda _: "ab" * 10_000,
+    "one secret": lambda secret: (secret + " ") * (20_000 // len(secret)),
+    "the beginning of a secret": lambda secret: secret[:-1] * (20_000 // len(secret)),
+    "base64": lambda _: "YWFh" * 5000,
+    "hexadecimal": lambda _: "61" * 10_000,
+}
+ESCAPED = "\\/%41&lt;"
+
+
+def of_shape(shape: str, length: int) -> LiveHook:
+    """Return a hook with as many secrets as are allowed."""
+    headers = {f"X-{n}": SECRETS[shape](length, n) for n in range(20)}
+    settings = replace(HOOK.settings, headers=headers, sensitive_headers=tuple(headers))
+    return replace(HOOK, settings=settings)
+
+
+# Red when all forms are searched in one step (289 ms), when each is searched by trial (8 ms before
+# the first step), and when forms of long secrets are compared with each other (74 ms).
+@pytest.mark.parametrize("shape", SECRETS)
+@pytest.mark.parametrize("length", [8, 93, 1300, 4000])
+def test_secrets_that_suit_a_response_are_masked_in_short_steps(shape: str, length: int) -> None:
+    hook = of_shape(shape, length)
+    gc.disable()
+    assert _least_s(partial(own_secrets, hook)) < 0.005
+    secrets = own_secrets(hook)
+    for echo, make in ECHOES.items():
+        text = make(SECRETS[shape](length, 0))
+        for end, number in (("", 0), (ESCAPED, 0), (ESCAPED, 40)):
+            body = (text[: 16 * 1024 - len(end)] + end).encode()
+            headers = tuple((f"X-{n}", text[: 1020 - len(end)] + end) for n in range(number))
+            given = answer(body, headers=headers)
+            assert _least_s(partial(may_echo, given, secrets)) < 0.005
+            assert _longest_step_s(given, secrets) < 0.005, (echo, end, number)
+    gc.enable()
+
+
+def _least_s(run: Callable[[], object]) -> float:
+    return min(timeit.repeat(run, number=1, repeat=3, timer=time.thread_time))
+
+
+def _longest_step_s(given: Exchange, secrets: SecretForms) -> float:
+    """Return the time of the longest step, the least of three runs, or the first short one."""
+    longest_s = float("inf")
+    for _ in range(3):
+        longest_s = min(longest_s, max(_step_times_s(given, secrets)))
+        if longest_s < 0.005:
+            break
+    return longest_s
+
+
+# Red when Python searches by trial, as in texts of less than 30 kB: four times as long.
+def test_the_work_for_a_response_does_not_grow_with_the_length_of_secrets() -> None:
+    given = answer(b"a" * 16_000 + ESCAPED.encode())
+    shape = "another letter near the end"
+    short, long = (own_secrets(of_shape(shape, length)) for length in (24, 96))
+    assert _least_s(partial(masked, given, long)) < 2 * _least_s(partial(masked, given, short))
+
+
+def test_a_long_text_without_escapes_is_searched_at_once() -> None:
+    assert not may_echo(answer(b"no escape. " * 1400), own_secrets(HOOK))
+
+
+# Red when the longest of no forms is looked for.
+def test_a_cut_response_for_a_hook_without_secrets_is_left_as_it_is() -> None:
+    given = answer(b"whatever", truncated=True)
+    assert masked(given, own_secrets(live_hook())) is given
+
+
+def _step_times_s(given: Exchange, secrets: SecretForms) -> list[float]:
+    steps, times = mask_steps(given, secrets), []
     while True:
         begun_s = time.thread_time()
         ended = next(steps, steps) is steps
