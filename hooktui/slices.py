@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Hashable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, Generic, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakValueDictionary
 
 T = TypeVar("T")
 
@@ -26,22 +27,20 @@ REST: Final = 5
 """Pause after a slice as a multiple of its duration: all long computations together get a sixth of
 the loop, and deliveries meanwhile wait for one slice at most."""
 
-_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+_locks: WeakValueDictionary[tuple[object, Hashable], asyncio.Lock] = WeakValueDictionary()
 
 
-async def in_slices(steps: Generator[None, None, T]) -> T:
+async def in_slices(steps: Generator[None, None, T], *keys: Hashable) -> T:
     """Run all steps in the event loop, in slices, and return their result.
 
-    Only one computation runs a slice at a time; several take turns.
+    Only one computation runs a slice at a time; several take turns, see `a_turn`.
     """
     run = _Run(steps)
     run.go_on(FREE_S)
-    if not run.results:
-        turn = a_turn()
-        while not run.results:
-            async with turn:
-                took_s = run.go_on(SLICE_S)
-                await asyncio.sleep(REST * took_s)
+    while not run.results:
+        async with a_turn(*keys):
+            took_s = run.go_on(SLICE_S)
+            await asyncio.sleep(REST * took_s)
     return run.results[0]
 
 
@@ -86,13 +85,19 @@ class _Run(Generic[T]):
         return took_s
 
 
-def a_turn() -> asyncio.Lock:
-    """Return the lock by which long computations of the running loop take turns."""
+@asynccontextmanager
+async def a_turn(*keys: Hashable) -> AsyncIterator[None]:
+    """Wait for a turn among the long computations of the running loop, and hold it.
+
+    Without keys a computation has a place of its own in the queue. All with the same last key, such
+    as an account, share one, for which those with the same key before it share a place, and so on.
+    """
     loop = asyncio.get_running_loop()
-    turn = _turns.get(loop)
-    if turn is None:
-        turn = _turns[loop] = asyncio.Lock()
-    return turn
+    async with AsyncExitStack() as held:
+        for key in (*keys, None):
+            lock = _locks.setdefault((loop, key), asyncio.Lock())
+            await held.enter_async_context(lock)
+        yield
 
 
 class Started(Generic[T]):

@@ -64,6 +64,51 @@ async def test_computations_take_turns() -> None:
     assert seen[-20:].count("a") in range(1, 20)
 
 
+# Red when each computation has a place of its own: 20 of one account come between two slices.
+async def test_computations_of_one_account_share_a_place() -> None:
+    seen: list[str] = []
+    others = [
+        asyncio.create_task(in_slices(busy("a", 1000, seen), ("hook", n % 3), ("account", 1)))
+        for n in range(20)
+    ]
+    await asyncio.sleep(0)
+    del seen[:]
+    await in_slices(busy("b", 10, seen), ("account", 2))
+    assert seen.count("a") <= 2 * seen.count("b")
+    del seen[:]
+    await in_slices(busy("c", 10, seen))
+    assert seen.count("a") <= 2 * seen.count("c")
+    for other in others:
+        other.cancel()
+    await asyncio.wait(others)
+
+
+# Red when the hooks of an account have no places of their own.
+async def test_hooks_of_one_account_take_turns() -> None:
+    seen: list[str] = []
+    keys = [("hook", 1)] * 20 + [("hook", 2)]
+    tasks = [
+        asyncio.create_task(in_slices(busy(str(key), 10, seen), key, ("account", 1)))
+        for key in keys
+    ]
+    await tasks[-1]
+    assert seen.count(str(("hook", 1))) <= 20 + 2 * seen.count(str(("hook", 2)))
+    await asyncio.gather(*tasks)
+
+
+# Red when who is cancelled while it waits for a turn, or has one, keeps it.
+@pytest.mark.parametrize("cancelled", [0, 1, 2])
+async def test_a_cancelled_computation_gives_its_place_to_others(cancelled: int) -> None:
+    tasks = [
+        asyncio.create_task(in_slices(busy("a", 10, []), ("hook", 1), ("account", 1)))
+        for _ in range(4)
+    ]
+    await asyncio.sleep(0.001)
+    tasks[cancelled].cancel()
+    done, _ = await asyncio.wait(tasks, timeout=30)
+    assert [task in done and not task.cancelled() for task in tasks].count(True) == 3
+
+
 async def test_what_goes_wrong_in_a_step_is_raised() -> None:
     def wrong() -> Steps[None]:
         yield from busy("a", 5, [])

@@ -98,7 +98,8 @@ class Sender:
             exchange = Exchange(error=ErrorClass.ADDRESS_REFUSED, error_detail=hook.refusal)
         failpoints.hit("after_send_before_record")
         if redaction.may_echo(exchange, fixed.own_secrets):
-            exchange = await in_slices(redaction.mask_steps(exchange, fixed.own_secrets))
+            steps = redaction.mask_steps(exchange, fixed.own_secrets)
+            exchange = await in_slices(steps, ("hook", hook.id), ("account", hook.account))
         retry_after_s = None
         if exchange.retry_after is not None:
             retry_after_s = parse_retry_after_s(exchange.retry_after, self._clock())

@@ -28,6 +28,7 @@ from hooktui.domain.hook_settings import Credentials, HookSettings
 from hooktui.domain.ids import DeliveryId, EventId
 from hooktui.domain.json_text import finish
 from hooktui.domain.live_hook import LiveHook, LiveSecret
+from hooktui.slices import in_slices
 from hooktui.store.contract import ClaimedDelivery
 from tests.support.live_hooks import live_hook
 
@@ -229,6 +230,9 @@ def test_the_work_for_a_response_is_in_proportion_to_its_length() -> None:
     gc.enable()
 
 
+JOB = ClaimedDelivery(
+    DeliveryId(1), EventId(1), "job.failed", HOOK.id, HOOK.account, Trigger.EVENT, 1, 0, 0, b"{}"
+)
 FULL_OF_ESCAPES = "\\/%41&lt;" * 2000
 WORST = answer(
     FULL_OF_ESCAPES[: 16 * 1024].encode(), truncated=True,
@@ -331,17 +335,28 @@ def _step_times_s(given: Exchange, secrets: SecretForms) -> list[float]:
             return times
 
 
+# Red when each response of a hook has a place of its own among the long computations: 25 places.
+async def test_the_responses_of_a_hook_share_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Transport, "send", AsyncMock(return_value=WORST))
+    sender = Sender(Transport((), Resolver()))
+    attempts = [asyncio.create_task(sender.attempt(HOOK, JOB, 0)) for _ in range(25)]
+    await asyncio.sleep(0)
+    alone_s = max(_least_s(partial(masked, WORST, own_secrets(HOOK))), 0.001)
+    begun_s = time.thread_time()
+    await in_slices(mask_steps(WORST, own_secrets(HOOK)))
+    assert time.thread_time() - begun_s < 5 * alone_s
+    for attempt in attempts:
+        attempt.cancel()
+    await asyncio.wait(attempts)
+
+
 # Red when an attempt does all steps at once.
 async def test_the_loop_goes_round_while_a_response_is_looked_at(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Transport, "send", AsyncMock(return_value=WORST))
     sender = Sender(Transport((), Resolver()))
-    job = ClaimedDelivery(
-        DeliveryId(1), EventId(1), "job.failed", HOOK.id, HOOK.account, Trigger.EVENT, 1, 0, 0,
-        b"{}",
-    )  # fmt: skip
-    attempt = asyncio.create_task(sender.attempt(HOOK, job, 0))
+    attempt = asyncio.create_task(sender.attempt(HOOK, JOB, 0))
     await asyncio.sleep(0)
     rounds = 0
     while not attempt.done():

@@ -10,7 +10,7 @@ import pytest
 from hooktui.domain.errors import TooLarge
 from hooktui.domain.filters.terms import Subject
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.json_text import Steps
+from hooktui.domain.json_text import Steps, finish
 from hooktui.domain.live_hook import wants
 from hooktui.store.contract import NewEvent
 from hooktui.store.live_hooks import LiveHooks
@@ -115,6 +115,21 @@ async def test_a_dense_body_is_matched_before_the_transaction(count: int) -> Non
     check_current([offer(body)], hooks, {0: {HookId(1): (1, False)}})
     with pytest.raises(Outdated):
         check_current([offer(body)], hooks, {})
+
+
+# Red when the events of an account do not share a place among the long computations.
+async def test_the_events_of_an_account_share_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: list[object] = []
+
+    async def in_slices(steps: Steps[matching.Matches], *given: object) -> matching.Matches:
+        keys.extend(given)
+        return finish(steps)
+
+    monkeypatch.setattr(matching, "in_slices", in_slices)
+    hooks = LiveHooks()
+    hooks.put({HookId(1): live_hook(1, filter="data.a:1")})
+    await accept_matched([offer(b"[" + b"1," * 10_000 + b"1]")], hooks, _returning)
+    assert keys == [("account", A)]
 
 
 # Red when a body is left to be freed in one step.

@@ -90,7 +90,7 @@ async def match_ahead(events: Sequence[NewEvent], live: LiveHooks, known: Matche
     """Return the matches of events if matching takes long; else the known ones."""
     if _cost(events, live, known, CHEAP) <= CHEAP:
         return known
-    return await in_slices(_match_steps(events, live, known))
+    return await in_slices(_match_steps(events, live, known), ("account", events[0].account))
 
 
 def check_current(events: Sequence[NewEvent], live: LiveHooks, known: Matches) -> None:
