@@ -162,6 +162,14 @@ def mask_steps(exchange: Exchange, secrets: SecretForms) -> Steps[Exchange]:
     return msgspec.structs.replace(exchange, body=body, headers=headers, error_detail=detail)
 
 
+def all_masked(exchange: Exchange) -> Exchange:
+    """Return an exchange with ``***`` in place of its response."""
+    detail = None if exchange.error_detail is None else MASK
+    return msgspec.structs.replace(
+        exchange, body=_MASK, headers=(), truncated=True, error_detail=detail
+    )
+
+
 def _find(texts: Sequence[_Text], secrets: SecretForms) -> Steps[bytearray]:
     """Return marks of the bytes of secrets in some texts, and in their decoded forms.
 

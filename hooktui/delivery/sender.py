@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from hooktui import failpoints
 from hooktui.channels import web
@@ -30,6 +32,9 @@ from hooktui.slices import in_slices
 from hooktui.store.contract import AttemptResult, ClaimedDelivery
 
 _log = logging.getLogger(__name__)
+
+MASKING_S: Final = 20.0
+"""With the longest timeout still shorter than a lease, whose end would send the delivery again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,11 @@ class Sender:
         failpoints.hit("after_send_before_record")
         if redaction.may_echo(exchange, fixed.own_secrets):
             steps = redaction.mask_steps(exchange, fixed.own_secrets)
-            exchange = await in_slices(steps, ("hook", hook.id), ("account", hook.account))
+            try:
+                async with asyncio.timeout(MASKING_S):
+                    exchange = await in_slices(steps, ("hook", hook.id), ("account", hook.account))
+            except TimeoutError:
+                exchange = redaction.all_masked(exchange)
         retry_after_s = None
         if exchange.retry_after is not None:
             retry_after_s = parse_retry_after_s(exchange.retry_after, self._clock())

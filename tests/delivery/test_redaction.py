@@ -15,10 +15,12 @@ from unittest.mock import AsyncMock
 from urllib.parse import quote
 
 import hypothesis
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hooktui.delivery import sender as sending
 from hooktui.delivery.redaction import SecretForms, mask_steps, may_echo, own_secrets
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.sender import Sender
@@ -348,6 +350,21 @@ async def test_the_responses_of_a_hook_share_a_place(monkeypatch: pytest.MonkeyP
     for attempt in attempts:
         attempt.cancel()
     await asyncio.wait(attempts)
+
+
+# Red when a result may wait for longer than its lease: then its delivery is sent again.
+async def test_a_response_that_waits_for_too_long_is_masked_as_a_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = msgspec.structs.replace(WORST, error=ErrorClass.RESET, error_detail="key-0123456789")
+    monkeypatch.setattr(Transport, "send", AsyncMock(return_value=given))
+    monkeypatch.setattr(sending, "MASKING_S", 0.01, raising=False)
+    sender = Sender(Transport((), Resolver()))
+    attempts = [asyncio.create_task(sender.attempt(HOOK, JOB, 0)) for _ in range(3)]
+    results = await asyncio.gather(*attempts)
+    exchange = results[-1].exchange
+    assert (exchange.body, exchange.headers, exchange.error_detail) == (b"***", (), "***")
+    assert (exchange.status_code, exchange.truncated) == (200, True)
 
 
 # Red when an attempt does all steps at once.
