@@ -77,6 +77,7 @@ _ENDS: Final[Mapping[tuple[AlertType, Resolution], str]] = {
     (AlertType.GAVE_UP, Resolution.DELIVERED): "delivery.cleared",
     (AlertType.GAVE_UP, Resolution.CLEARED): "delivery.cleared",
     (AlertType.GAVE_UP, Resolution.EXPIRED): "delivery.cleared",
+    (AlertType.EXPIRING, Resolution.DELIVERED): "delivery.cleared",
     (AlertType.EXPIRING, Resolution.CLEARED): "delivery.cleared",
     (AlertType.EXPIRING, Resolution.EXPIRED): "delivery.cleared",
     (AlertType.QUEUE_BEHIND, Resolution.RECOVERED): "queue.caught_up",

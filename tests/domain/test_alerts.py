@@ -118,6 +118,7 @@ def test_the_catalogue_has_all_event_types_and_no_other() -> None:
         (AlertType.HOOK_DISABLED, Resolution.ENABLED, "hook.enabled"),
         (AlertType.HOOK_DISABLED, Resolution.DELETED, "alert.closed"),
         (AlertType.GAVE_UP, Resolution.CLEARED, "delivery.cleared"),
+        (AlertType.EXPIRING, Resolution.DELIVERED, "delivery.cleared"),
         (AlertType.GAVE_UP, Resolution.EXPIRED, "delivery.cleared"),
         (AlertType.GAVE_UP, Resolution.DELETED, "alert.closed"),
         (AlertType.QUEUE_BEHIND, Resolution.RECOVERED, "queue.caught_up"),
