@@ -51,7 +51,6 @@ from hooktui.api.parameters import (
     account_number,
     event_filter_of,
     hook_search_of,
-    moment,
     refuse_unknown,
 )
 from hooktui.api.request_path import check_path
@@ -65,6 +64,7 @@ from hooktui.delivery.redaction import mask_steps, own_secrets
 from hooktui.domain import ids, json_text
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.catalogue import ETL, normalise, unknown
+from hooktui.domain.clock import parse_moment
 from hooktui.domain.deliveries import Exchange
 from hooktui.domain.diagnosis_responses import assess_response, date_of
 from hooktui.domain.errors import HooktuiError
@@ -493,7 +493,7 @@ TARGETS = [
     Target("visible lines", _text(lambda text: visible(text, lines=True))),
     Target("position", _text(parse_position)),
     Target("number", _text(account_number)),
-    Target("time", _text(moment), n=500),
+    Target("time", _text(lambda text: parse_moment(text, 0)), n=500),
     # What comes in a head, as text that a parser has taken already, and with the parser.
     Target("request", lambda text: HEADS.read(text)),
     Target("path and query", lambda text: HEADS.read(b"GET /" + text + HEAD), n=6000),

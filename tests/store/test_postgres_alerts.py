@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 from sqlalchemy import func, select
 
+from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import HookId
 from hooktui.store import base
-from hooktui.store.contract import RetentionPeriods
+from hooktui.store.contract import ClaimedDelivery, RetentionPeriods
 from hooktui.store.postgres import retention
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.tables import ALERT, EVENT
@@ -81,13 +83,16 @@ async def test_servers_share_the_limit_of_a_minute_for_a_thousand_hooks(
             _, claims = await store.accept([offer(event_type=event_type)], always)
             assert len(claims) == 500
             batches.append((store, claims))
+
+    async def record(store: PostgresStore, claims: list[ClaimedDelivery]) -> None:
+        results = [result_of(claim, servers.clock, 500) for claim in claims]
+        recorded: list[bool] = []
+        while not recorded:  # as the recorder does: on a slow machine the other one takes over 5 s
+            with contextlib.suppress(Unavailable):
+                recorded = await store.record(results)
+
     for place in range(3):
-        await asyncio.gather(
-            *(
-                store.record([result_of(claim, servers.clock, 500) for claim in claims])
-                for store, claims in (batches[place], batches[place + 3])
-            )
-        )
+        await asyncio.gather(record(*batches[place]), record(*batches[place + 3]))
         servers.clock.advance(31)
     assert await counts(servers) == (1000, 20)
 
