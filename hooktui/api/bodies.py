@@ -117,8 +117,7 @@ class BodyBudget:
         Raises:
             Unavailable: there is no room for it now.
         """
-        who: Caller | None = scope.get("caller")
-        caller = "" if who is None else who.user
+        caller = user_of(scope)
         of_caller = self._of_caller.get(caller, 0) + size
         if self.size + size > self.most or (caller and of_caller > self.most // 2):
             raise Unavailable(NO_ROOM)
@@ -131,11 +130,16 @@ class BodyBudget:
         held = scope.pop("held", 0)
         if held:
             self.size -= held
-            who: Caller | None = scope.get("caller")
-            caller = "" if who is None else who.user
+            caller = user_of(scope)
             left = self._of_caller.pop(caller) - held
             if left:
                 self._of_caller[caller] = left
+
+
+def user_of(scope: Scope) -> str:
+    """Return the user that sends a request; "" if nobody is needed for it."""
+    caller: Caller | None = scope.get("caller")
+    return "" if caller is None else caller.user
 
 
 async def read_body(scope: Scope, receive: Receive, most: int, bodies: BodyBudget) -> bytes:
@@ -188,7 +192,7 @@ async def checked_json(scope: Scope, receive: Receive, bodies: BodyBudget) -> Re
     body = await read_body(scope, receive, MAX_REQUEST_BYTES, bodies)
     if body:
         check_json_type(scope)
-        await check_body(body)
+        await check_body(body, scope)
         if json_text.count_values(body, MAX_VALUES) > MAX_VALUES:
             raise TooLarge(f"the body holds more than {MAX_VALUES:,} values; send fewer")
         _check_characters(body)
@@ -237,8 +241,8 @@ def _too_large(most: int) -> TooLarge:
     return TooLarge(f"the body is over {unit}, the limit of this call")
 
 
-async def check_body(body: bytes) -> None:
-    """Check that bytes are one JSON value in UTF-8, a large one in slices.
+async def check_body(body: bytes, scope: Scope) -> None:
+    """Check that bytes are one JSON value in UTF-8, a large one in slices, in the caller's turn.
 
     Raises:
         Malformed: they are not; names the position of the first error.
@@ -246,7 +250,7 @@ async def check_body(body: bytes) -> None:
     if len(body) <= SMALL_BYTES:
         json_text.check(body)
     else:
-        await in_slices(json_text.check_steps(body, "the body"))
+        await in_slices(json_text.check_steps(body, "the body"), ("caller", user_of(scope)))
 
 
 def lines_of(body: bytes) -> Iterator[tuple[int, bytes]]:

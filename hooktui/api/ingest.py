@@ -20,6 +20,7 @@ from hooktui.api.bodies import (
     check_ndjson_type,
     lines_of,
     read_body,
+    user_of,
 )
 from hooktui.api.limits import RateLimiter
 from hooktui.api.parameters import account_number, refuse_unknown
@@ -90,7 +91,7 @@ class Ingest:
         """Accept one event: the body is stored and sent unchanged."""
         check_json_type(scope)
         body = await read_body(scope, receive, MAX_BODY_BYTES, self._holding)
-        await check_body(body)
+        await check_body(body, scope)
         event_type: str = scope["path"].rpartition("/")[2]
         if event_type not in self._service.event_types:
             wrong = unknown(self._service.catalogue, visible(event_type, limit=100))
@@ -111,7 +112,8 @@ class Ingest:
         """Accept many events, one a line: all or none of them, in one transaction."""
         check_ndjson_type(scope)
         body = await read_body(scope, receive, MAX_LINES_BYTES, self._holding)
-        events = await in_slices(_parse_events(body, await self._account(scope), self._service))
+        steps = _parse_events(body, await self._account(scope), self._service)
+        events = await in_slices(steps, ("caller", user_of(scope)))
         self._admit(scope, len(events))
         results = await self._service.engine.accept(events)
         inside = b",".join([_encode(result) for result in results])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.requests import ClientDisconnect
 
+from hooktui.api import bodies, ingest
 from hooktui.api.bodies import (
     MAX_BLANK_LINES,
     MAX_LINE_BYTES,
@@ -13,7 +14,9 @@ from hooktui.api.bodies import (
     lines_of,
     read_body,
 )
+from hooktui.api.routes import feed
 from hooktui.domain.errors import TooLarge, Unavailable, Unsupported
+from hooktui.slices import in_slices
 
 
 @pytest.mark.parametrize(
@@ -115,3 +118,29 @@ def _arriving(*parts):
         return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
 
     return receive
+
+
+# Red without the key: each of a caller's bodies has a place of its own, and others wait for all.
+def test_the_long_work_of_one_caller_takes_turns_with_that_of_others(api, account, monkeypatch):
+    turns: list[tuple[object, ...]] = []
+
+    async def spied(steps, *keys):
+        turns.append(keys)
+        return await in_slices(steps, *keys)
+
+    for module in (bodies, ingest, feed):
+        monkeypatch.setattr(module, "in_slices", spied)
+    large = b'{"a":"' + b"x" * 100_000 + b'"}'
+    line = b'{"type":"job.failed","data":{}}'
+    for path, content, kind in (
+        ("/v1/events/job.failed", large, "application/json"),
+        ("/v1/events", line, "application/x-ndjson"),
+    ):
+        headers = {"Content-Type": kind}
+        params = {"account": account}
+        assert api.post(path, params=params, content=content, headers=headers).status_code == 202
+    assert api.get("/v1/feed", params={"account": account}).status_code == 200
+    users = {key[1] for keys in turns for key in keys if key[0] == "caller"}
+    assert [len(keys) for keys in turns] == [1, 1, 1]
+    assert len(users) == 1
+    assert "" not in users

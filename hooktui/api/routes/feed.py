@@ -216,7 +216,8 @@ async def _answer(request: Request, page: FeedItemPage, *, from_end: bool = Fals
     if is_of_revision_1(request):
         most = service_of(request).auto_in_flight_max
         page = replace(page, items=tuple(_for_revision_1(item, most) for item in page.items))
-    content = await in_slices(_written(page, from_end=from_end))
+    turn = ("caller", caller_of(request).user)
+    content = await in_slices(_written(page, from_end=from_end), turn)
     return Response(content, media_type=JSON)
 
 
