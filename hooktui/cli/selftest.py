@@ -88,8 +88,8 @@ def _write(context: CommandContext, report: CrashTestReport) -> None:
         (
             "duplicates",
             verdict.duplicates,
-            "received twice, with the same webhook-id and bytes; allowed for attempts in flight"
-            f" at the kills: {report.most_duplicates:,}",
+            "received again after a kill, with the same webhook-id and bytes: attempts that it"
+            " interrupted",
         ),
     ):
         out.line(f"{label:<12}{count:>8,}  ", Styled(meaning, "dim"))
@@ -99,6 +99,7 @@ def _write(context: CommandContext, report: CrashTestReport) -> None:
         ("altered", verdict.altered),
         ("phantom", verdict.phantoms),
         ("unsettled", verdict.unsettled),
+        ("repeated", verdict.repeated),
         ("refused", report.refused),
     )
     _write_faults(out, faults)

@@ -22,13 +22,15 @@ class Verdict:
     Attributes:
         accepted: events that got a 202.
         delivered: deliveries that the receiver accepted at least once.
-        duplicates: repeated arrivals of an accepted delivery; allowed, and counted.
+        duplicates: repeated arrivals of an accepted delivery; allowed after a kill, and counted.
         lost: event and hook of accepted events that never arrived.
         unexpected: arrivals of events that were never accepted, or with other bytes.
         altered: deliveries whose arrivals differ in ``webhook-id`` or bytes, and events that came
             to one hook as two deliveries.
         phantoms: deliveries that are delivered in the store but never arrived.
         unsettled: deliveries that are not in the state ``delivered`` at the end.
+        repeated: deliveries that arrived more often than the store has attempts of them. A kill
+            explains an arrival: the attempt that it interrupted is stored.
     """
 
     accepted: int
@@ -39,11 +41,13 @@ class Verdict:
     altered: tuple[str, ...]
     phantoms: tuple[str, ...]
     unsettled: tuple[str, ...]
+    repeated: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
         """Whether every guarantee was kept."""
-        return not (self.lost or self.unexpected or self.altered or self.phantoms or self.unsettled)
+        wrong = self.lost or self.unexpected or self.altered or self.phantoms
+        return not (wrong or self.unsettled or self.repeated)
 
 
 def check(
@@ -101,6 +105,7 @@ def check(
             for row in stored
             if row.status != "delivered"
         ),
+        repeated=tuple(row.id for row in stored if len(arrivals.get(row.id, ())) > row.attempts),
     )
 
 
