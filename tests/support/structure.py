@@ -184,6 +184,9 @@ def figures() -> dict[str, int]:
         "lines": sum(module.lines for module in modules().values()),
         "modules in import cycles": sum(map(len, cycles())),
         "deepest ancestry": ancestry()[0][0],
+        "deepest ancestry of a screen": max(
+            depth for depth, name in ancestry() if name.endswith("Screen")
+        ),
         "modules that only one store has": _unmirrored(),
         "modules that name a hook setting": max(len(named_in(one)) for one in SETTINGS),
         "class names given more than once": len(twins()),

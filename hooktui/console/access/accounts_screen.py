@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from hooktui.console.formatting import ago
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import relabel
-from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
@@ -25,6 +24,7 @@ class AccountsScreen(ListScreen[Account]):
 
     HEADING = "Accounts"
     NOUN = "account"
+    FOLLOWS = ("hooks",)
     ROW_COMMANDS = ("open",)
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "new", "sort", "order")
     COMMAND_LABELS = (
@@ -64,20 +64,11 @@ class AccountsScreen(ListScreen[Account]):
             Column(name="made", title="made", cell=made, width=5, align="right", priority=2),
         )  # fmt: skip
 
-    def row_id(self, row: Account) -> int:
-        """Return its number."""
-        return row.id
-
     def call_of(self, query: PageQuery) -> Call[Page[Account]]:
         """Ask for accounts."""
         from hooktui.client import calls
 
         return calls.list_accounts(**query)
-
-    async def changed(self, changes: FeedChanges) -> None:
-        """Count again when hooks of this account came or went."""
-        if changes.hooks or changes.everything:
-            await self.listing.reload()
 
     def own_disabled_reason(self, name: str) -> str | None:
         """Return that the account is shown already."""

@@ -21,7 +21,6 @@ from hooktui.console.frame.frame_text import no_match, top_screens
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
-from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
@@ -44,6 +43,7 @@ class AuditScreen(ListScreen[AuditEntry]):
     NOUN = "entry"
     ROW_COMMANDS = ("open", "copy")
     DESCENDING = True
+    FOLLOWS = ("hooks",)
     FIRST = ("oldest", "newest")
     FILTER_TERMS = FILTER_TERMS
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "filter", "diagnose", "copy", "order")
@@ -77,10 +77,6 @@ class AuditScreen(ListScreen[AuditEntry]):
         """Return the columns."""
         return audit_columns(self.shell.clock)
 
-    def row_id(self, row: AuditEntry) -> int:
-        """Return its number."""
-        return row.id
-
     def call_of(self, query: PageQuery) -> Call[Page[AuditEntry]]:
         """Ask for entries that fit the filter."""
         from hooktui.client import calls
@@ -101,11 +97,6 @@ class AuditScreen(ListScreen[AuditEntry]):
         if not self._narrow:
             return self.EMPTY
         return no_match("Nothing like this was done.", "the whole trail", self.shell.key)
-
-    async def changed(self, changes: FeedChanges) -> None:
-        """Load again what is seen after any change of people."""
-        if changes.hooks or changes.everything:
-            await self.listing.reload()
 
     def more_heading(self) -> StyledLine:
         """Return the filter."""

@@ -53,10 +53,6 @@ class TokensScreen(ListScreen[Token]):
         """Return the columns."""
         return token_columns(self.shell.clock)
 
-    def row_id(self, row: Token) -> int:
-        """Return its number."""
-        return row.id
-
     def call_of(self, query: PageQuery) -> Call[Page[Token]]:
         """Ask for tokens of all accounts."""
         from hooktui.client import calls

@@ -21,60 +21,31 @@ from hooktui.domain.wire.pages import Page
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
+    from hooktui.console.frame.screen import ConsoleScreen
 
 _TABS: Final = (
     ScreenTab("Open", "alerts.alerts_screen:AlertsScreen"),
     ScreenTab("Resolved", "alerts.alerts_screen:ResolvedAlertsScreen"),
 )
+_LABELS: Final = (relabel("open", "open", "Open what the alert is about"),)
 
 
-class _AlertsScreen(ListScreen[Alert]):
-    """A list of alerts: what both tabs share."""
-
-    NOUN = "alert"
-    TABS = _TABS
-    DESCENDING = True
-    FIRST = ("oldest", "newest")
-    COMMAND_LABELS = (relabel("open", "open", "Open what the alert is about"),)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.handlers.update(open=self.open, copy=self.copy)
-
-    def row_id(self, row: Alert) -> str:
-        """Return its id."""
-        return row.id
-
-    async def changed(self, changes: FeedChanges) -> None:
-        """Show what changed."""
-        if changes.alerts or changes.everything:
-            await self.listing.reload()
-
-    def open(self) -> Coroutine[None, None, None] | None:
-        """Open what the alert is about: a group, a replay, a hook, or the engine."""
-        alert, navigation = self.cursor_row, self.shell.navigation
-        if alert is None:
-            return None
-        if alert.cause is not None and alert.hook is not None:
-            return open_group(self, alert.hook, alert.cause)
-        if alert.replay is not None:
-            navigation.open_replay(alert.replay)
-        elif alert.hook is not None:
-            navigation.open_hook(alert.hook)
-        else:
-            navigation.go(next(top for top in TOP_SCREENS if top.name == "engine"))
-        return None
-
-
-class AlertsScreen(_AlertsScreen):
+class AlertsScreen(ListScreen[Alert]):
     """The alerts that are not resolved."""
 
     HEADING = "Alerts"
+    NOUN = "alert"
     ROW_COMMANDS = ("open", "acknowledge", "snooze", "copy")
+    TABS = _TABS
+    DESCENDING = True
+    FOLLOWS = ("alerts",)
+    FIRST = ("oldest", "newest")
     COMMAND_NAMES = ("open", "acknowledge", "snooze", "copy", "order", "next")
+    COMMAND_LABELS = _LABELS
 
     def __init__(self) -> None:
         super().__init__()
+        self.handlers.update(open=lambda: open_subject(self, self.cursor_row), copy=self.copy)
         self.parts = (
             *self.parts,
             AlertActions(
@@ -106,13 +77,23 @@ class AlertsScreen(_AlertsScreen):
         )
 
 
-class ResolvedAlertsScreen(_AlertsScreen):
+class ResolvedAlertsScreen(ListScreen[Alert]):
     """The alerts that ended."""
 
     HEADING = "Resolved alerts"
     TOP_SCREEN = "Alerts"
+    NOUN = "alert"
     ROW_COMMANDS = ("open", "copy")
+    TABS = _TABS
+    DESCENDING = True
+    FOLLOWS = ("alerts",)
+    FIRST = ("oldest", "newest")
     COMMAND_NAMES = ("open", "copy", "order", "previous")
+    COMMAND_LABELS = _LABELS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(open=lambda: open_subject(self, self.cursor_row), copy=self.copy)
 
     def columns(self) -> Sequence[Column[Alert]]:
         """Return the columns."""
@@ -125,3 +106,19 @@ class ResolvedAlertsScreen(_AlertsScreen):
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Say that no alert has ended yet."""
         return ((("  No alert has ended yet.", "strong"),),)
+
+
+def open_subject(screen: ConsoleScreen, alert: Alert | None) -> Coroutine[None, None, None] | None:
+    """Open what an alert is about: a group, a replay, a hook, or the engine."""
+    navigation = screen.shell.navigation
+    if alert is None:
+        return None
+    if alert.cause is not None and alert.hook is not None:
+        return open_group(screen, alert.hook, alert.cause)
+    if alert.replay is not None:
+        navigation.open_replay(alert.replay)
+    elif alert.hook is not None:
+        navigation.open_hook(alert.hook)
+    else:
+        navigation.go(next(top for top in TOP_SCREENS if top.name == "engine"))
+    return None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
@@ -29,9 +27,6 @@ from hooktui.domain.wire.replays import ReplaySelection
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
-
-BUSY_S: Final = 1.0
-"""While deliveries run, the list is read again this often, not for each one."""
 
 
 def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
@@ -57,6 +52,8 @@ class DeliveriesScreen(ListScreen[Delivery]):
     TABS = DELIVERY_TABS
     FILTER_TERMS = TERMS
     DESCENDING = True
+    FOLLOWS = ("deliveries",)
+    BUSY_S = 1.0  # while deliveries run, not for each one
     FIRST = ("oldest", "newest")
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "resend", "cancel", "replay", "filter", "mark", "mark_all", "copy", "order",
@@ -91,7 +88,6 @@ class DeliveriesScreen(ListScreen[Delivery]):
             self, self.selected, bulk, settled=self._settled, matching=self.matching
         )
         self.parts = (bulk, self.matching, actions, self.rows, *self.parts[1:], self.filter)
-        self._read_at = 0.0
 
     def columns(self) -> Sequence[Column[Delivery]]:
         """Return the columns."""
@@ -99,10 +95,6 @@ class DeliveriesScreen(ListScreen[Delivery]):
         return delivery_columns(
             self.shell.glyphs, self.shell.clock, lambda hook: names.get(hook, "")
         )
-
-    def row_id(self, row: Delivery) -> str:
-        """Return its id."""
-        return row.id
 
     def call_of(self, query: PageQuery) -> Call[Page[Delivery]]:
         """Ask for deliveries that match the filter."""
@@ -126,15 +118,6 @@ class DeliveriesScreen(ListScreen[Delivery]):
         if self.filter.text:
             return no_match("No delivery matches the filter.", "all deliveries", key)
         return _empty(key)
-
-    async def changed(self, changes: FeedChanges) -> None:
-        """Show what changed, not more than once a second."""
-        if not (changes.deliveries or changes.everything):
-            return
-        if not changes.everything:
-            await asyncio.sleep(max(self._read_at + BUSY_S - monotonic(), 0))
-        self._read_at = monotonic()
-        await self.listing.reload()
 
     def more_heading(self) -> StyledLine:
         """Return the filter and the marks."""

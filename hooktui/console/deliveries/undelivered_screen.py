@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Sequence
-from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from hooktui.client import calls
 from hooktui.console.deliveries.tabs import DELIVERY_TABS
@@ -34,9 +32,6 @@ if TYPE_CHECKING:
     from hooktui.client.calls import Call
     from hooktui.console.frame.screen import ConsoleScreen
 
-BUSY_S: Final = 2.0
-"""While deliveries run, the groups are counted again this often."""
-
 
 class UndeliveredScreen(ListScreen[UndeliveredGroup]):
     """All groups of undelivered events."""
@@ -48,6 +43,8 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
     TABS = DELIVERY_TABS
     SORT = "newest_at"
     DESCENDING = True
+    FOLLOWS = ("deliveries", "alerts", "hooks")
+    BUSY_S = 2.0  # while deliveries run
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "replay", "acknowledge", "snooze", "delete", "diagnose", "sort", "order",
         "previous", "next",
@@ -76,7 +73,6 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
                 done=self._read_soon,
             ),
         )
-        self._read_at = 0.0
         self._summary = ""
         self._counting_until: str | None = None
 
@@ -108,15 +104,6 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
             (("  An event that a hook did not get appears here, with the cause, until", "quiet"),),
             (("  it is delivered, replayed or given up.", "quiet"),),
         )
-
-    async def changed(self, changes: FeedChanges) -> None:
-        """Count again, not more than every other second."""
-        if not (changes.deliveries or changes.alerts or changes.hooks or changes.everything):
-            return
-        if not changes.everything:
-            await asyncio.sleep(max(self._read_at + BUSY_S - monotonic(), 0))
-        self._read_at = monotonic()
-        await self.listing.reload()
 
     def _read_soon(self) -> None:
         self.add_changes(FeedChanges(everything=True))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from functools import partial
-from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from hooktui.client import calls
 from hooktui.console.events.text import event_columns
@@ -14,7 +12,6 @@ from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import KeyOf
-from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
@@ -25,9 +22,6 @@ from hooktui.domain.wire.replays import ReplaySelection
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
-
-BUSY_S: Final = 1.0
-"""While events come in, the list is read again this often, not for each one."""
 
 
 def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
@@ -59,6 +53,8 @@ class EventsScreen(ListScreen[Event]):
     ROW_COMMANDS = ("open", "copy")
     FILTER_TERMS = EVENT_TERMS
     DESCENDING = True
+    FOLLOWS = ("events", "deliveries")
+    BUSY_S = 1.0  # while events come in, not for each one
     FIRST = ("oldest", "newest")
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "emit", "replay", "filter", "copy", "order")
 
@@ -74,15 +70,10 @@ class EventsScreen(ListScreen[Event]):
             focus=lambda: self.listing.focus(),
         )
         self.parts = (*self.parts, self.filter)
-        self._read_at = 0.0
 
     def columns(self) -> Sequence[Column[Event]]:
         """Return the columns."""
         return event_columns(self.shell.glyphs, self.shell.clock)
-
-    def row_id(self, row: Event) -> str:
-        """Return its id."""
-        return row.id
 
     def call_of(self, query: PageQuery) -> Call[Page[Event]]:
         """Ask for events that fit the filter."""
@@ -92,15 +83,6 @@ class EventsScreen(ListScreen[Event]):
         """Return the text of an empty list, or that nothing matches."""
         lines = _no_match if self.filter.text else _empty
         return lines(self.shell.key)
-
-    async def changed(self, changes: FeedChanges) -> None:
-        """Show what came in, not more than once a second."""
-        if not (changes.events or changes.deliveries or changes.everything):
-            return
-        if not changes.everything:
-            await asyncio.sleep(max(self._read_at + BUSY_S - monotonic(), 0))
-        self._read_at = monotonic()
-        await self.listing.reload()
 
     def more_heading(self) -> StyledLine:
         """Return what the filter selects, and the filter."""

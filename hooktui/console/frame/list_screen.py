@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import textwrap
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+from operator import attrgetter
+from time import monotonic
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, TypeVar
 
 from textual.app import ComposeResult
 from textual.worker import Worker
@@ -80,6 +83,10 @@ class SortPart(ScreenPart):
 
 T = TypeVar("T")
 
+ChangeKind = Literal["hooks", "deliveries", "events", "replays", "alerts"]
+"""A field of `FeedChanges`."""
+_id_of: Callable[[object], Hashable] = attrgetter("id")
+
 TIMES_S: Final = 15.0
 """Between two looks whether a time is written otherwise by now."""
 
@@ -110,6 +117,10 @@ class ListScreen(ConsoleScreen, Generic[T]):
     """What the server asks of who sees the list."""
     SORT: ClassVar[str | None] = "id"
     DESCENDING: ClassVar[bool] = False
+    FOLLOWS: ClassVar[tuple[ChangeKind, ...]] = ()
+    """The changes after which the list is loaded again."""
+    BUSY_S: ClassVar[float] = 0.0
+    """The least time between two such loads."""
 
     TABS: ClassVar[tuple[ScreenTab, ...]] = ()
     """The lists that are tabs of one top screen, this one among them."""
@@ -120,6 +131,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
     def __init__(self, filter_text: str = "") -> None:
         super().__init__()
         self._given = filter_text
+        self._read_at = 0.0
         self.rows: ChosenRows = ChosenRows(
             self,
             lambda: self.listing,
@@ -142,8 +154,8 @@ class ListScreen(ConsoleScreen, Generic[T]):
         raise NotImplementedError
 
     def row_id(self, row: T) -> Hashable:
-        """Return what identifies a line permanently."""
-        raise NotImplementedError
+        """Return what identifies a line permanently: its id, unless a list has none."""
+        return _id_of(row)
 
     def call_of(self, query: PageQuery) -> Call[Page[T]]:
         """Return the call that asks for a page."""
@@ -220,9 +232,13 @@ class ListScreen(ConsoleScreen, Generic[T]):
         return self.EMPTY
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Load the visible rows again after a gap of the feed."""
-        if changes.everything:
-            await self.listing.reload()
+        """Load the visible rows again, after a gap of the feed at once."""
+        if not changes.everything:
+            if not any(getattr(changes, kind) for kind in self.FOLLOWS):
+                return
+            await asyncio.sleep(max(self._read_at + self.BUSY_S - monotonic(), 0))
+        self._read_at = monotonic()
+        await self.listing.reload()
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
         """Return how many lines there are."""

@@ -31,6 +31,7 @@ class ReplaysScreen(ListScreen[Replay]):
     ROW_COMMANDS = ("open", "activate", "delete", "larger", "smaller", "copy")
     TABS = DELIVERY_TABS
     DESCENDING = True
+    FOLLOWS = ("replays",)
     FIRST = ("oldest", "newest")
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "replay", "activate", "delete", "larger", "smaller", "copy", "order", "previous",
@@ -49,10 +50,6 @@ class ReplaysScreen(ListScreen[Replay]):
     def columns(self) -> Sequence[Column[Replay]]:
         """Return the columns."""
         return replay_columns(self.shell.glyphs, self.shell.clock)
-
-    def row_id(self, row: Replay) -> str:
-        """Return its id."""
-        return row.id
 
     def call_of(self, query: PageQuery) -> Call[Page[Replay]]:
         """Ask for the replays."""
@@ -76,11 +73,6 @@ class ReplaysScreen(ListScreen[Replay]):
                 ("  plans one; nothing is sent before you run it", "plain"),
             ),
         )
-
-    async def changed(self, changes: FeedChanges) -> None:
-        """Show what changed."""
-        if changes.replays or changes.everything:
-            await self.listing.reload()
 
     def _changed(self, _: Replay) -> None:
         self.add_changes(FeedChanges(everything=True))
