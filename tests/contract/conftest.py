@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from hooktui import failpoints
 from hooktui.store.contract import Store
 from hooktui.store.sqlite.store import SqliteStore
 from tests.support.clocks import Clock
@@ -43,3 +44,10 @@ async def _open_sqlite(home: Path, clock: Clock) -> Store:
     return await SqliteStore.open(
         home / "hooktui.db", key_file=home / "hooktui.key", clock=clock.now_ms
     )
+
+
+@pytest.fixture
+def disarmed() -> Iterator[None]:
+    """Disarm the failpoint of a test at its end."""
+    yield
+    failpoints.arm(None)

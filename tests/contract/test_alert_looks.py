@@ -1,0 +1,303 @@
+"""Alerts that depend on time, which a look opens and ends: queues, disk, expiring events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from hooktui import failpoints
+from hooktui.domain.alerts import AlertType
+from hooktui.domain.errors import DiskFull
+from hooktui.domain.ids import DeliveryId, HookId, decode
+from hooktui.store import changes
+from hooktui.store.changes.alert_look import EXPIRING_EVERY, DiskSpace
+from hooktui.store.tables import HOOK_STATE
+from tests.contract.alert_steps import (
+    QUIET,
+    alert_hook,
+    alerts,
+    announced,
+    dead_letters,
+    deliver_all,
+    failing_hook,
+    look,
+    types,
+)
+from tests.support.stores import (
+    ADA,
+    Opened,
+    deliveries,
+    emit,
+    make_hook,
+    result_of,
+)
+
+
+async def test_a_pause_between_two_looks_keeps_no_queue_behind(opened: Opened) -> None:
+    # Red when the look before the pause counts: all was late because nothing was sent.
+    await make_hook(opened.store)
+    await emit(opened.store)
+    opened.clock.advance(301)
+    await look(opened)
+    await opened.store.write(changes.pause, ADA)
+    await look(opened)
+    await opened.store.write(changes.resume, ADA)
+    await look(opened)
+    assert await alerts(opened) == []
+    await look(opened)
+    assert [alert.key for alert in await alerts(opened)] == ["queue.behind:1"]
+    await deliver_all(opened)
+    await look(opened)
+    await opened.store.write(changes.pause, ADA)
+    await look(opened)
+    await opened.store.write(changes.resume, ADA)
+    await look(opened)
+    assert [alert.state for alert in await alerts(opened)] == ["open"]
+
+
+@pytest.fixture
+def disk(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets how much is free, as a multiple of the reserve."""
+
+    def free(reserves: float) -> None:
+        space = DiskSpace(free=round(reserves * 1000), total=90_000, reserve=1000)
+        monkeypatch.setattr(opened.store, "_disk_space", lambda: space)
+
+    return free
+
+
+async def test_a_disk_is_low_below_four_reserves_and_has_space_above_six(
+    opened: Opened, disk: Callable[[float], None]
+) -> None:
+    # Red when a bound moves, when both are one, or when the end names the space of the opening.
+    await alert_hook(opened)
+    for reserves in (90, 4):
+        disk(reserves)
+        await look(opened)
+    assert await alerts(opened) == []
+    disk(3.999)
+    await look(opened, times=2)
+    (alert,) = await alerts(opened)
+    assert (alert.key, alert.state, alert.account) == ("disk.low", "open", 1)
+    for reserves in (4.5, 6):
+        disk(reserves)
+        await look(opened)
+    assert [alert.state for alert in await alerts(opened)] == ["open"]
+    disk(6.001)
+    await look(opened)
+    assert [alert.resolution for alert in await alerts(opened)] == ["recovered"]
+    (_, opening), (_, end) = await announced(opened)
+    assert await types(opened) == ["disk.low", "disk.recovered"]
+    assert opening["disk"] == {"free": 3999, "total": 90_000, "reserve": 1000}
+    assert opening["summary"] == "the disk is nearly full: 4.0 kB are free"
+    assert end["summary"] == "the disk has space again"
+
+
+async def test_a_queue_is_behind_when_two_looks_find_it(opened: Opened) -> None:
+    # Red when one look is enough, or a paused engine counts.
+    await alert_hook(opened)
+    hook = await make_hook(opened.store, name="n")
+    await emit(opened.store, 2)
+    opened.clock.advance(301)
+    await opened.store.write(changes.pause, ADA)
+    await look(opened, times=3)
+    await opened.store.write(changes.resume, ADA)
+    await look(opened)
+    assert await alerts(opened) == []
+    await look(opened)
+    (alert,) = await alerts(opened)
+    assert (alert.key, alert.state) == ("queue.behind:1", "open")
+    ((_, body),) = await announced(opened)
+    assert (body["waiting"], body["late_s"]) == (2, 301)
+    assert body["hooks"] == [{"id": hook.id, "name": "n", "waiting": 2}]
+    claims = await opened.store.claim(HookId(hook.id), 2)
+    await opened.store.record([result_of(claim, opened.clock) for claim in claims])
+    ops = next(iter(opened.store.alert_hooks()))
+    await opened.store.record(
+        [result_of(claim, opened.clock) for claim in await opened.store.claim(ops, 5)]
+    )
+    await look(opened)
+    assert (await alerts(opened))[0].state == "open"
+    await look(opened)
+    assert (await alerts(opened))[0].resolution == "recovered"
+    assert await types(opened) == ["queue.behind", "queue.caught_up"]
+
+
+async def test_a_success_that_another_server_saw_ends_the_alert_at_a_look(opened: Opened) -> None:
+    hook = await failing_hook(opened)
+
+    def reset(tx: changes.Tx) -> None:
+        tx.conn.execute(HOOK_STATE.update().values(failed_since_success=0))
+
+    await opened.store.write(reset)
+    await look(opened)
+    (alert,) = await alerts(opened)
+    assert (alert.state, alert.resolution) == ("resolved", "delivered")
+    assert not opened.store.hooks()[HookId(hook.id)].failing
+
+
+async def test_dead_letters_that_expire_are_announced(opened: Opened) -> None:
+    await alert_hook(opened)
+    hook = await make_hook(opened.store, name="n")
+    await dead_letters(opened, hook, [404, 404])
+    await deliver_all(opened)
+    opened.clock.advance(26 * 86_400)
+    await opened.again()
+    await look(opened)
+    assert [alert.type for alert in await alerts(opened)] == ["delivery.gave_up"]
+    opened.clock.advance(2 * 86_400)
+    await opened.again()
+    await look(opened)
+    expiring = (await alerts(opened))[-1]
+    assert (expiring.type, expiring.count, expiring.cause) == (
+        "undelivered.expiring", 2, "http_404",
+    )  # fmt: skip
+    kind, body = (await announced(opened))[-1]
+    assert (kind, body["alert"]["type"]) == ("hooktui.delivery.gave_up", "undelivered.expiring")
+    await deliver_all(opened)
+    opened.clock.advance(3 * 86_400)
+    await opened.store.purge(opened.clock.ms - 30 * 86_400_000, within_s=30)
+    await look(opened)
+    ended = {alert.type: (alert.resolution, alert.count) for alert in await alerts(opened)}
+    assert ended == {
+        "delivery.gave_up": ("expired", 2), "undelivered.expiring": ("expired", 2),
+    }  # fmt: skip
+    assert not opened.store.expired, "an operator deleted them"
+
+
+DAY_S = 86_400
+
+
+async def expire(opened: Opened) -> None:
+    """Let retention delete what is older than 30 days, then search for what expires soon."""
+    await deliver_all(opened)
+    await opened.store.purge(opened.clock.ms - 30 * DAY_S * 1000, within_s=30)
+    await look(opened, times=EXPIRING_EVERY)
+
+
+async def test_dead_letters_that_expire_while_younger_ones_remain_are_no_success(
+    opened: Opened,
+) -> None:
+    # Red when an alert of letters that are gone ends as cleared unless the group is empty.
+    await alert_hook(opened)
+    hook = await make_hook(opened.store, name="n")
+    await dead_letters(opened, hook, [404])
+    opened.clock.advance(9 * DAY_S)
+    await dead_letters(opened, hook, [404, 404])
+    opened.clock.advance(19 * DAY_S)
+    await expire(opened)
+    (opening,) = await alerts(opened, type=AlertType.EXPIRING)
+    assert (opening.state, opening.count) == ("open", 1)
+    opened.clock.advance(3 * DAY_S)
+    await expire(opened)
+    (ended,) = await alerts(opened, type=AlertType.EXPIRING)
+    assert (ended.id, ended.resolution, ended.count) == (opening.id, "expired", 1)
+    assert ended.summary == f"hook {hook.id} (n): 1 delivery expired, http_404"
+    (of_group,) = await alerts(opened, type=AlertType.GAVE_UP)
+    assert (of_group.state, of_group.count) == ("open", 3)
+    assert (await announced(opened))[-1][0] == "hooktui.delivery.cleared"
+
+
+async def test_dead_letters_that_no_longer_expire_leave_younger_ones(opened: Opened) -> None:
+    # Red when the end says that no delivery of the group is left.
+    hook = await make_hook(opened.store, name="n")
+    await dead_letters(opened, hook, [404])
+    opened.clock.advance(9 * DAY_S)
+    await dead_letters(opened, hook, [404])
+    oldest = (await deliveries(opened.store, hook=HookId(hook.id)))[0]
+    opened.clock.advance(19 * DAY_S)
+    await expire(opened)
+    await opened.store.write(changes.resend, ADA, None, DeliveryId(decode("dlv", oldest.id)))
+    await expire(opened)
+    (ended,) = await alerts(opened, type=AlertType.EXPIRING)
+    assert ended.resolution == "cleared"
+    assert ended.summary == (
+        f"hook {hook.id} (n): no delivery with http_404 expires within three days"
+    )
+
+
+async def test_the_alerts_of_a_group_count_all_deletions(opened: Opened) -> None:
+    # Red when each look forgets what was deleted before it, or when a restart does.
+    hook = await make_hook(opened.store, name="n")
+    for _ in range(3):
+        await dead_letters(opened, hook, [404])
+        opened.clock.advance(DAY_S)
+    opened.clock.advance(25 * DAY_S)
+    await expire(opened)
+    opened.clock.advance(DAY_S + 60)
+    for _ in range(3):
+        opened.clock.advance(DAY_S)
+        await deliver_all(opened)
+        await opened.store.purge(opened.clock.ms - 30 * DAY_S * 1000, within_s=30)
+        await opened.again()
+        await look(opened)
+    ended = {alert.type: (alert.resolution, alert.count) for alert in await alerts(opened)}
+    assert ended == {
+        "delivery.gave_up": ("expired", 3), "undelivered.expiring": ("expired", 3),
+    }  # fmt: skip
+    await dead_letters(opened, hook, [404])
+    (dead,) = [one for one in await deliveries(opened.store) if one.cause]
+    await opened.store.write(changes.resend, ADA, None, DeliveryId(decode("dlv", dead.id)))
+    await look(opened)
+    (of_group,) = await alerts(opened, type=AlertType.GAVE_UP)
+    assert (of_group.resolution, of_group.count) == ("delivered", 1), "it opened again"
+
+
+async def test_an_alert_of_dead_letters_that_expire_grows(opened: Opened) -> None:
+    # Red when only the first search counts: a steady loss is announced once.
+    await alert_hook(opened)
+    hook = await make_hook(opened.store, name="n")
+    await dead_letters(opened, hook, [404])
+    opened.clock.advance(DAY_S)
+    await dead_letters(opened, hook, [404] * 9)
+    opened.clock.advance(26 * DAY_S + 60)
+    await expire(opened)
+    opened.clock.advance(DAY_S)
+    await expire(opened)
+    (alert,) = await alerts(opened, type=AlertType.EXPIRING)
+    assert (alert.state, alert.count) == ("open", 10)
+    bodies = [body["alert"] for _, body in await announced(opened)]
+    counts = [body["count"] for body in bodies if body["type"] == "undelivered.expiring"]
+    assert counts == [1, 10]
+    opened.clock.advance(2 * DAY_S)
+    await expire(opened)
+    (alert,) = await alerts(opened, type=AlertType.EXPIRING)
+    assert (alert.state, alert.count) == ("open", 10), "9 of 10 are left"
+    assert alert.summary == (
+        f"hook {hook.id} (n): retention deletes 10 deliveries with http_404 within three days;"
+        " 1 already deleted"
+    )
+
+
+async def test_a_look_that_cannot_be_stored_is_repeated(opened: Opened, monkeypatch) -> None:
+    # Red when the first look forgets that the dead letters expired.
+    hook = await make_hook(opened.store)
+    await dead_letters(opened, hook, [404])
+    opened.clock.advance(1)
+    await opened.store.purge(opened.clock.ms, within_s=30)
+
+    async def write(*_: object) -> None:
+        raise DiskFull("the disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(opened.store, "write", write)
+        with pytest.raises(DiskFull):
+            await look(opened)
+    await look(opened)
+    (ended,) = await alerts(opened)
+    assert (ended.resolution, ended.count) == ("expired", 1)
+
+
+async def test_a_look_that_is_rolled_back_is_repeated(opened: Opened, disarmed: None) -> None:
+    await alert_hook(opened)
+    hook = await make_hook(opened.store)
+    await dead_letters(opened, hook, [404] * 10)
+    opened.clock.advance(QUIET)
+    await deliver_all(opened)
+    failpoints.arm("before_alert_look_commit:error")
+    with pytest.raises(Exception, match=r"before_alert_look_commit|failed"):
+        await look(opened)
+    assert len(await announced(opened)) == 1
+    await look(opened)
+    assert [body["alert"]["count"] for _, body in await announced(opened)] == [1, 10]
