@@ -639,6 +639,23 @@ def test_a_filter_is_compared_in_short_steps(shape: str, values: str) -> None:
         assert least_s(begin) < LONGEST_STEP_S, text
 
 
+# Red when the subscribers of each type are found by a walk over all hooks: 5 ms a type.
+def test_a_change_among_very_many_hooks_costs_the_next_events_little() -> None:
+    hooks, one = LiveHooks(), live_hook(events=("job",))
+    hooks.put({HookId(n): replace(one, id=HookId(n)) for n in range(1, 100_001)})
+    some = replace(one, id=HookId(100_001), subscriptions=frozenset({"job.failed"}))
+    hooks.put({some.id: some})
+
+    def change() -> Steps[None]:
+        hooks.put({HookId(7): replace(one, id=HookId(7))})
+        yield
+        for event_type in ("job.failed", "job.started", "job.stopped"):
+            assert len(hooks.subscribers(one.account, event_type).hooks) >= 100_000
+        yield
+
+    assert least_s(change) < LONGEST_STEP_S
+
+
 def _in_transaction(hook: LiveHook, event: NewEvent) -> Steps[str | None]:
     yield
     return skip_reason(hook, matching.subject_of(event))

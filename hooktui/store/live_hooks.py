@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import starmap
-from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -40,6 +39,31 @@ class Subscribers:
     weight: int
 
 
+@dataclass(slots=True)
+class _Named:
+    """The hooks that name one type or group, and the weight of their filters."""
+
+    hooks: dict[HookId, LiveHook] = field(default_factory=dict)
+    weight: int = 0
+    _listed: tuple[LiveHook, ...] | None = ()
+
+    def put(self, hook: LiveHook) -> None:
+        old = self.hooks.get(hook.id)
+        self.weight += hook.filter_weight - (0 if old is None else old.filter_weight)
+        self.hooks[hook.id] = hook
+        self._listed = None
+
+    def remove(self, hook: HookId) -> None:
+        self.weight -= self.hooks.pop(hook).filter_weight
+        self._listed = None
+
+    def listed(self) -> tuple[LiveHook, ...]:
+        """Return the hooks; types of one group share the tuple until one of them changes."""
+        if self._listed is None:
+            self._listed = tuple(self.hooks.values())
+        return self._listed
+
+
 class LiveHooks:
     """All live hooks and their subscriptions. Belongs to the event loop's thread.
 
@@ -56,7 +80,7 @@ class LiveHooks:
         self.paused = False
         self.filtered = 0
         self._hooks: dict[HookId, LiveHook] = {}
-        self._by_name: dict[tuple[AccountId, str], dict[HookId, LiveHook]] = {}
+        self._by_name: dict[tuple[AccountId, str], _Named] = {}
         self._counts: Counter[AccountId] = Counter()
         self._subscribers: dict[AccountId, dict[str, Subscribers]] = {}
         self.view: Mapping[HookId, LiveHook] = MappingProxyType(self._hooks)
@@ -73,7 +97,7 @@ class LiveHooks:
                 new_names = () if live is None else _names(live)
                 for name in _names(old):
                     if name not in new_names:
-                        del self._by_name[old.account, name][hook]
+                        self._by_name[old.account, name].remove(hook)
                 self.alert_hooks.discard(hook)
             if live is None:
                 self._hooks.pop(hook, None)
@@ -85,7 +109,7 @@ class LiveHooks:
             if is_alert_path(live.subscriptions):
                 self.alert_hooks.add(hook)
             for name in _names(live):
-                self._by_name.setdefault((live.account, name), {})[hook] = live
+                self._by_name.setdefault((live.account, name), _Named()).put(live)
 
     def count(self, account: AccountId) -> int:
         """Return how many hooks an account has."""
@@ -104,17 +128,12 @@ class LiveHooks:
     def _find(self, account: AccountId, event_type: str) -> Subscribers:
         if event_type == PING:
             return Subscribers((), 0)
-        by_name = self._by_name
-        of_group = by_name.get((account, group_of(event_type)), {})
-        of_type = by_name.get((account, event_type), {}) if "." in event_type else {}
-        hooks = (*of_group.values(), *of_type.values())
-        if of_group and of_type:
-            hooks = tuple(sorted(hooks, key=_id))
-        return Subscribers(hooks, sum(map(_weight, hooks)))
-
-
-_id = attrgetter("id")
-_weight = attrgetter("filter_weight")
+        of_group = self._by_name.get((account, group_of(event_type)), _Named())
+        if "." not in event_type:
+            return Subscribers(of_group.listed(), of_group.weight)
+        of_type = self._by_name.get((account, event_type), _Named())
+        hooks = of_group.listed() + of_type.listed()
+        return Subscribers(hooks, of_group.weight + of_type.weight)
 
 
 def _names(hook: LiveHook) -> Sequence[str]:
