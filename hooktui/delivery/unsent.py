@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from hooktui.domain.errors import HooktuiError
 from hooktui.store.contract import ClaimedDelivery, Store
 
 _log = logging.getLogger(__name__)
@@ -40,12 +41,15 @@ class Unsent:
             self._task = asyncio.create_task(self._run(), name="return unsent")
 
     async def release(self, claims: Sequence[ClaimedDelivery]) -> None:
-        """Return deliveries now."""
+        """Return deliveries now.
+
+        If the outcome is unknown, it is not repeated: some may be due again and claimed since.
+        """
         for wait_s in _RETRY_S:
             try:
                 await self._store.release(claims)
             except Exception as error:
-                if self._stopping:
+                if self._stopping or (isinstance(error, HooktuiError) and error.outcome_unknown):
                     break
                 _log.warning(
                     "returning %d deliveries failed (%s); again in %g s", len(claims), error, wait_s
@@ -53,7 +57,7 @@ class Unsent:
                 await asyncio.sleep(wait_s)
             else:
                 return
-        _log.error("%d deliveries could not be returned; they wait for their leases", len(claims))
+        _log.error("%d deliveries were not returned; they wait for their leases", len(claims))
 
     async def stop(self) -> None:
         """Return the remaining deliveries."""

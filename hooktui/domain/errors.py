@@ -33,7 +33,7 @@ class HooktuiError(Exception):
     """An error that a person can act on; ``str(error)`` is one clear line.
 
     Attributes:
-        outcome_unknown: whether the request may have been carried out nevertheless (client only).
+        outcome_unknown: whether the request may have been carried out nevertheless.
     """
 
     status: ClassVar[int] = 500

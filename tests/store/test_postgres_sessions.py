@@ -8,14 +8,19 @@ import threading
 from pathlib import Path
 
 import pytest
+from asyncpg import exceptions as pg
 from sqlalchemy import Connection, text
 
+from hooktui.delivery.unsent import Unsent
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import HookId
+from hooktui.store.contract import ClaimedDelivery
 from hooktui.store.postgres import connections as connecting
+from hooktui.store.postgres.queue import Release
+from hooktui.store.postgres.transaction import WriteTransaction
 from tests.store.servers import Servers, connected
 from tests.support.postgres import PostgresServer, database, open_store
-from tests.support.stores import emit, make_hook
+from tests.support.stores import always, emit, make_hook, offer
 from tests.support.waiting import until
 
 
@@ -80,6 +85,41 @@ async def test_a_query_whose_session_ended_late_runs_again(
         return conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
 
     assert await store.read(query) == runs[1]
+
+
+# Red when a release is repeated after it: what was claimed meanwhile became due again.
+async def test_a_release_that_may_be_stored_is_not_repeated(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await servers.another()
+    hook = await make_hook(store)
+    _, claims = await store.accept([offer()], always)
+    run, commit = Release.run, WriteTransaction.commit
+    with_release: list[WriteTransaction] = []
+    stored = asyncio.Event()
+
+    async def note(release: Release, work: WriteTransaction) -> None:
+        with_release.append(work)
+        await run(release, work)
+
+    async def commit_unheard(work: WriteTransaction) -> None:
+        await commit(work)
+        if with_release == [work]:
+            stored.set()
+            raise pg.ConnectionDoesNotExistError("connection was closed")
+
+    monkeypatch.setattr(Release, "run", note)
+    monkeypatch.setattr(WriteTransaction, "commit", commit_unheard)
+    releasing = asyncio.create_task(Unsent(store, lambda claims: None).release(claims))
+    await stored.wait()
+
+    async def claimed() -> list[ClaimedDelivery]:
+        return await store.claim(HookId(hook.id), 1)
+
+    (again,) = await claimed()
+    await releasing
+    assert again.delivery == claims[0].delivery
+    assert await claimed() == []
 
 
 async def end_session(url: str, pid: int) -> None:

@@ -107,10 +107,7 @@ class Writer:
             except Exception as error:
                 await self._clean(error)
                 if committing and is_lost(error):
-                    failure: Exception = Unavailable(
-                        "the connection to the database was lost during a commit; check "
-                        "whether it was stored"
-                    )
+                    failure: Exception = _outcome_unknown()
                 elif (is_lost(error) or isinstance(error, Unavailable)) and not self.queue.closing:
                     batch = await self._after_a_pause(batch, explain(error, self._target))
                     continue
@@ -177,6 +174,14 @@ class Writer:
         elif batch:
             _log.error("a write transaction failed: %s", failure)
         self.queue.fail(batch, failure)
+
+
+def _outcome_unknown() -> Unavailable:
+    error = Unavailable(
+        "the connection to the database was lost during a commit; check whether it was stored"
+    )
+    error.outcome_unknown = True
+    return error
 
 
 async def _run_all(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> None:
