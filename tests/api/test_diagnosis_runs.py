@@ -12,6 +12,7 @@ from hooktui.client import AsyncClient, ServerAddress, calls
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.domain.wire.diagnosis import DiagnosisLine
 from tests.api.test_diagnose_api import diagnosed, made
+from tests.support.ports import free_port
 from tests.support.receivers import receiving
 
 LINES = {"Accept": "application/json;q=0.5, application/x-ndjson"}
@@ -98,9 +99,7 @@ def test_each_step_comes_as_soon_as_it_has_ended(api, account, receiver):
 
 
 def test_where_nothing_leads_there_the_verdict_follows_at_once(api, account):
-    with closing(socket.create_server(("127.0.0.1", 0))) as one:
-        port = one.getsockname()[1]
-    *lines, last = followed(api, made(api, account, f"http://127.0.0.1:{port}/in"))
+    *lines, last = followed(api, made(api, account, f"http://127.0.0.1:{free_port()}/in"))
     assert [line["running"] for line in lines] == ["name", "connect"]
     assert last["diagnosis"]["state"] == "fail"
     assert last["diagnosis"]["ping"] is None

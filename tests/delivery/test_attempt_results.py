@@ -19,6 +19,7 @@ from hooktui.delivery.connection import ReceiverConnection
 from hooktui.delivery.limits import ExchangeLimits
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass
+from tests.support.ports import free_port
 from tests.support.waiting import LIMIT_S
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -298,8 +299,7 @@ async def test_an_early_answer_stands_and_its_connection_is_not_kept(client, rec
 
 
 async def test_a_closed_port_is_refused(client):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     exchange = await client.post(_target(port))
     assert exchange.error is ErrorClass.CONNECT_REFUSED
     assert exchange.error_detail == f"nothing listens at 127.0.0.1 port {port}"

@@ -15,7 +15,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import tempfile
@@ -28,6 +27,7 @@ from hooktui.store.postgres.connections import connect, parse_database_url
 from hooktui.store.postgres.pools import engine
 from hooktui.store.postgres.schema import migrate
 from hooktui.store.postgres.store import PostgresStore
+from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 
 USER, PASSWORD = "postgres", "p4ss&word"
@@ -53,7 +53,7 @@ class PostgresServer:
         self._options = _OPTIONS | options
         self._owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self._bin = _binaries(self._owner)
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="hkpg", dir=_in_memory()))
         try:
@@ -201,12 +201,6 @@ def _in_memory() -> Path | None:
     if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM_BYTES:
         return memory
     return None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import httpx
 
 from tests.support.hostile_texts import BYTES, TEXTS, as_name, packed
 from tests.support.installation import Installation
+from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 from tests.system.hostile_names import hostile_urls, resolver_for
 
@@ -242,8 +243,7 @@ def planting(home: Path) -> Iterator[Plant]:
     write_catalogue(home / "catalogue.toml")
     installation.environ["HOOKTUI_CATALOGUE"] = str(home / "catalogue.toml")
     installation.environ |= resolver_for(home)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        listen = f"127.0.0.1:{probe.getsockname()[1]}"
+    listen = f"127.0.0.1:{free_port()}"
     with raw_receiver(answers()) as receiver:
         installation.start("--listen", listen)
         try:

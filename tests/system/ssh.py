@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.support.ports import free_port
 from tests.system.terminal import Terminal, open_terminal
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/local/sbin"
@@ -71,9 +72,7 @@ class Sshd:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.user = pwd.getpwuid(os.geteuid()).pw_name
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         folder.mkdir(mode=0o700)
         self._make_key("host")
         host_key = (folder / "host.pub").read_text()

@@ -1,12 +1,11 @@
 """Bad input from outside: one clear line, the contract's exit code, nothing lost."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from tests.support.installation import SAMPLES, Installation
+from tests.support.ports import free_port
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
 
@@ -80,10 +79,11 @@ def test_a_second_server_on_one_home_is_refused(home: Installation):
     assert home.run("status").returncode == 0
 
 
-def test_a_wrong_token_is_not_allowed(home: Installation, idle_port: int):
+def test_a_wrong_token_is_not_allowed(home: Installation):
     home.stop()
-    home.start("--listen", f"127.0.0.1:{idle_port}")
-    url = f"http://127.0.0.1:{idle_port}"
+    listen = f"127.0.0.1:{free_port()}"
+    home.start("--listen", listen)
+    url = f"http://{listen}"
     token = home.json("tokens", "create", "--name", "ci", "--role", "viewer")["token"]
     elsewhere = {"HOOKTUI_HOME": str(home.home / "none")}
     for wrong in ({}, {"HOOKTUI_TOKEN": "hkt_1_wrong"}):
@@ -94,12 +94,6 @@ def test_a_wrong_token_is_not_allowed(home: Installation, idle_port: int):
     refused = home.run("emit", "job.failed", SAMPLE, "--connect", url, environ=right)
     assert refused.returncode == 4
     assert b"viewer" in refused.stderr
-
-
-@pytest.fixture
-def idle_port() -> int:
-    code = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"
-    return int(subprocess.check_output([sys.executable, "-c", code]))
 
 
 def test_refused_input_stores_nothing(home: Installation, receiver: Receiver):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 
 import pytest
 
 from tests.support.installation import Installation, LocalInstallation
+from tests.support.ports import free_port
 
 
 def states(checkup: dict) -> dict[str, str]:
@@ -107,10 +107,7 @@ def test_a_server_that_hangs_is_named_and_its_database_left_alone(home: Installa
 
 
 def test_it_looks_whether_somebody_listens_where_the_settings_say(idle_home) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    listen = {"HOOKTUI_LISTEN": f"127.0.0.1:{port}"}
+    listen = {"HOOKTUI_LISTEN": f"127.0.0.1:{free_port()}"}
     idle_home.environ |= listen
     idle_home.start()
     assert states(idle_home.json("doctor"))["listens"] == "ok"

@@ -15,6 +15,7 @@ import pytest
 from tests.support.certificates import Authority
 from tests.support.hostile_texts import BYTES, TEXTS
 from tests.support.installation import Installation
+from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 from tests.system.hostile_server import hostile_server, twisted
 from tests.system.many_commands import OURS, as_json, in_terminal
@@ -131,8 +132,7 @@ def strangers_requests() -> list[bytes]:
 @pytest.mark.parametrize("options", [(), ("--secret", "whsec_AAAA"), ("--json",)])
 def test_no_request_of_an_unknown_sender_acts_through_listen(idle_home: Installation, options):
     # Red when `listen` shows a path, a header or a body as it came.
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     terminal = running(idle_home, "listen", "--port", str(port), *options)
     terminal.wait_for("listening on")
     errors: list[OSError] = []

@@ -19,6 +19,7 @@ from hooktui.api.connection import MAX_HEAD_BYTES
 from hooktui.api.connection_limiter import MOST_CONNECTIONS
 from hooktui.sockets import raise_file_limit
 from tests.support.installation import Installation
+from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 
 MIB = 1 << 20
@@ -30,8 +31,7 @@ class Pressed:
 
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = free.getsockname()
+        self.address = "127.0.0.1", free_port()
         installation.start("--listen", f"127.0.0.1:{self.address[1]}")
         self.token = installation.json("tokens", "create", "p", "--role", "producer")["token"]
         assert installation.server is not None
