@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.exit_codes import UsageError
-from hooktui.cli.listing import FIRST_50, Limit, Listing, for_each, show_list
+from hooktui.cli.listing import FIRST_50, Limit, Listing, for_each, show_list, show_one
 from hooktui.cli.output import Piece, Style, Styled, text_columns
 from hooktui.cli.time_format import ago, clock, duration_s
 from hooktui.client import calls
@@ -64,11 +64,7 @@ def show(alert: str, /, *, context: Context) -> None:
         alert: its id, alr_….
         context: the run.
     """
-    call = calls.get_alert(alert, account=context.account)
-    if context.json:
-        context.out.json(context.client.answer(call))
-    else:
-        _write(context, context.client.call(call))
+    show_one(context, calls.get_alert(alert, account=context.account), _write)
 
 
 def _write(context: CommandContext, alert: Alert) -> None:
@@ -91,9 +87,7 @@ def _write(context: CommandContext, alert: Alert) -> None:
         ("resolved", _resolved(alert)),
         ("announced", _announced(alert)),
     ]
-    for label, value in facts:
-        if value:
-            out.line(Styled(f"  {label:<10}", "dim"), value)
+    out.facts(facts)
 
 
 def _when(time: str) -> str:

@@ -20,6 +20,7 @@ from hooktui.cli.listing import (
     joined,
     pages_of,
     show_list,
+    show_one,
 )
 from hooktui.cli.output import Output, Piece, Style, Styled, text_columns
 from hooktui.cli.time_format import ago, clock, took
@@ -96,11 +97,7 @@ def show(delivery: str, /, *, context: Context) -> None:
         delivery: its id, dlv_….
         context: the run.
     """
-    call = calls.get_delivery(delivery, account=context.account)
-    if context.json:
-        context.out.json(context.client.answer(call))
-    else:
-        _write(context, context.client.call(call))
+    show_one(context, calls.get_delivery(delivery, account=context.account), _write)
 
 
 def _write(context: CommandContext, delivery: DeliveryDetail) -> None:
@@ -117,9 +114,7 @@ def _write(context: CommandContext, delivery: DeliveryDetail) -> None:
         ("took", took(delivery.duration_ms)),
         ("next try", "held until its hook is enabled" if delivery.held else _next_try(delivery)),
     ]
-    for label, value in facts:
-        if value:
-            out.line(Styled(f"  {label:<9}", "dim"), value)
+    out.facts(facts)
     for attempt in delivery.attempts:
         show_attempt(context, attempt)
     if delivery.request is None:

@@ -115,8 +115,7 @@ def _write_diagnosis(context: CommandContext, diagnosis: Diagnosis) -> None:
     facts = _facts(diagnosis)
     if facts:
         out.line("")
-    for label, value in facts:
-        out.line(Styled(f"  {label:<12}", "dim"), value)
+    out.facts(facts)
 
 
 def _facts(diagnosis: Diagnosis) -> list[tuple[str, str]]:

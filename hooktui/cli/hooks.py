@@ -9,7 +9,16 @@ from cyclopts import App, Parameter
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.deliveries import show_attempt
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError
-from hooktui.cli.listing import FIRST_50, FilterTerms, Limit, Listing, for_each, joined, show_list
+from hooktui.cli.listing import (
+    FIRST_50,
+    FilterTerms,
+    Limit,
+    Listing,
+    for_each,
+    joined,
+    show_list,
+    show_one,
+)
 from hooktui.cli.output import Piece, Styled, text_columns
 from hooktui.cli.time_format import ago, duration_s, took
 from hooktui.client import calls
@@ -93,19 +102,14 @@ def show(hook: int, /, *, context: Context) -> None:
         hook: its number.
         context: the run.
     """
-    call = calls.get_hook(hook, account=context.account)
-    if context.json:
-        context.out.json(context.client.answer(call))
-    else:
-        write_hook(context, context.client.call(call))
+    show_one(context, calls.get_hook(hook, account=context.account), write_hook)
 
 
 def write_hook(context: CommandContext, hook: Hook) -> None:
     """Write a hook for people: its settings, and how it is doing."""
     out = context.out
     out.line(Styled(f"hook {hook.id}", "bold"), "  ", hook.name, "  ", state(hook))
-    for label, value in _facts(hook):
-        out.line(Styled(f"  {label:<11}", "dim"), value)
+    out.facts(_facts(hook))
 
 
 def _facts(hook: Hook) -> list[tuple[str, str]]:

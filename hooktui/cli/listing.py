@@ -56,6 +56,17 @@ class Listing:
     unfiltered: str = "all"
 
 
+def show_one(
+    context: CommandContext, call: Call[T], write: Callable[[CommandContext, T], None]
+) -> None:
+    """Show what a call answers: for people with ``write``, or as the server's JSON."""
+    answer = context.client.answer(call)
+    if context.json:
+        context.out.json(answer)
+    else:
+        write(context, decoded(call, context.address, answer))
+
+
 def joined(terms: Sequence[str]) -> str | None:
     """Return filter terms as one filter, None when there are none.
 

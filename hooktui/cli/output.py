@@ -99,6 +99,13 @@ class Output:
         if self._in_progress:
             self.progress("")
 
+    def facts(self, facts: Iterable[tuple[str, str]]) -> None:
+        """Write labels with their values, one a line; those without a value are left out."""
+        shown = [(label, value) for label, value in facts if value]
+        longest = max((len(label) for label, _ in shown), default=0)
+        for label, value in shown:
+            self.line(Styled(f"  {label:<{longest}} ", "dim"), value)
+
     def table(self, columns: Sequence[TextColumn], rows: Iterable[Sequence[Piece]]) -> None:
         """Write aligned rows below their titles."""
         cells = [[_cut(piece) for piece in row] for row in rows]

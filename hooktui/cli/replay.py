@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError
-from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list
+from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list, show_one
 from hooktui.cli.output import Output, Piece, Styled, text_columns
 from hooktui.cli.time_format import ago, clock
 from hooktui.client import calls
@@ -266,16 +266,11 @@ def show(replay: str, /, *, context: Context) -> None:
         replay: its id, rpl_….
         context: the run.
     """
-    call = calls.get_replay(replay, account=context.account)
-    answer = context.client.answer(call)
-    if context.json:
-        context.out.json(answer)
-    else:
-        _write(context.out, decoded(call, context.address, answer))
+    show_one(context, calls.get_replay(replay, account=context.account), _write)
 
 
-def _write(out: Output, replay: Replay) -> None:
-    selection, progress = replay.selection, replay.progress
+def _write(context: CommandContext, replay: Replay) -> None:
+    out, selection, progress = context.out, replay.selection, replay.progress
     out.line(Styled(f"replay {replay.id}", "bold"), "  ", _state(replay.state))
     facts = [
         ("reason", replay.state_reason or ""),
@@ -295,9 +290,7 @@ def _write(out: Output, replay: Replay) -> None:
         ("waiting", f"{progress.waiting:,}"),
         ("skipped", ", ".join(f"{count:,} {name}" for name, count in progress.skipped.items())),
     ]
-    for label, value in facts:
-        if value:
-            out.line(Styled(f"  {label:<10}", "dim"), value)
+    out.facts(facts)
     for hook in replay.hooks:
         state = replays.hook_state(hook)
         if hook.reason is not None:
