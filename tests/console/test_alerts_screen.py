@@ -56,14 +56,36 @@ def about(scene: Scene) -> list[tuple[dict[str, Any], type[ConsoleScreen]]]:
 async def test_enter_leads_to_what_an_alert_is_about(client: Client, receiver: Receiver):
     async with staged(client, receiver) as scene:
         for alert, kind in about(scene):
-            scene.gate.spoil("GET /v1/alerts", changed(**page_of(alert)))
-            await scene.console.press("9")
-            await scene.on(AlertsScreen)
-            await scene.console.press("ctrl+r")
-            await scene.console.shows(alert["summary"])
+            await on_alert(scene, alert)
             await scene.console.press("enter")
             await scene.on(kind)
             scene.gate.mend()
+
+
+async def on_alert(scene: Scene, alert: dict[str, Any]) -> None:
+    """Show one alert, with the cursor on it."""
+    scene.gate.spoil("GET /v1/alerts", changed(**page_of(alert)))
+    await scene.console.press("9")
+    screen = await scene.on(AlertsScreen)
+    await scene.console.press("ctrl+r")
+    await scene.console.until(lambda: screen.cursor_row and screen.cursor_row.type == alert["type"])
+
+
+async def test_a_replay_is_planned_of_what_an_alert_is_about(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        hook = str(scene.hook.id)
+        wanted = [(hook, "failed", ""), (hook, "failed", "http_5xx"), (hook, "sent", "")]
+        alerts = [alert for alert, _ in about(scene)]
+        for alert, fields in zip(alerts, wanted, strict=False):
+            await on_alert(scene, alert)
+            await scene.console.press("R")
+            values = (await scene.on(ReplayForm)).values()
+            assert (values.hooks, values.mode, values.cause) == fields
+            scene.gate.mend()
+            await scene.console.press("escape")
+        await on_alert(scene, alerts[3])
+        await scene.console.press("R")
+        await scene.console.shows("this alert is about no hook and no replay")
 
 
 # Red when the cause is the filter: it refuses these two, which no delivery has.

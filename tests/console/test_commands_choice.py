@@ -147,6 +147,10 @@ def acted_on(one: Chosen, command: str) -> set[str]:
         found |= {str(identity) for identity in one.screen.listing.marks}
     if command == "copy":
         found |= {text.partition(":")[0] for text in scene.copied}
+    if command == "replay" and isinstance(one.screen, AlertsScreen | ResolvedAlertsScreen):
+        alert = one.screen.cursor_row
+        hook = alert.hook or one.scene.hook.id  # or of a replay to this hook
+        return {alert.id} if {str(hook)} == found else found
     if isinstance(one.screen, UndeliveredScreen):  # one group of each hook
         return {str((int(hook), "http_5xx")) for hook in found}
     return found

@@ -76,6 +76,26 @@ async def test_an_event_says_of_every_hook_why(open_console, make_hook, client, 
         assert console.app.screen.hook_id == other["id"]
 
 
+async def test_a_replay_is_planned_of_one_event_to_the_hook_under_the_cursor(
+    open_console, make_hook, client
+):
+    billing, off = make_hook(name="billing"), make_hook(name="off", active=False)
+    _, sent, _ = client.emit(), client.emit(), client.emit()
+    async with open_console() as console:
+        await console.shows("billing")
+        console.app.navigation.open_event(sent.id)
+        await console.shows('"id": 7')
+        screen = console.app.screen
+        for hook, mode in ((billing, "sent"), (off, "never-sent")):
+            await console.until(lambda hook=hook: screen.listing.put_cursor_on(hook["id"]))
+            await console.press("R")
+            await console.until(lambda: isinstance(console.app.screen, ReplayForm))
+            values = console.app.screen.values()
+            assert (values.hooks, values.mode) == (str(hook["id"]), mode)
+            await console.shows("1 delivery, ", "at 50 a second")
+            await console.press("escape")
+
+
 async def test_an_event_follows_its_deliveries(open_console, make_hook, client, receiver):
     receiver.status = 500
     make_hook(name="billing", retry_schedule_s=[1.5])

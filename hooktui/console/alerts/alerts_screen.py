@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from hooktui.client import calls
@@ -10,18 +10,20 @@ from hooktui.console.alerts.alert_text import alert_columns
 from hooktui.console.deliveries.undelivered_screen import open_group
 from hooktui.console.frame.alert_actions import AlertActions
 from hooktui.console.frame.list_screen import ListScreen
+from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen_tabs import ScreenTab
 from hooktui.console.registry import TOP_SCREENS, relabel
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
+from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.replays import ReplaySelection
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
-    from hooktui.console.frame.screen import ConsoleScreen
 
 _TABS: Final = (
     ScreenTab("Open", "alerts.alerts_screen:AlertsScreen"),
@@ -35,19 +37,20 @@ class AlertsScreen(ListScreen[Alert]):
 
     HEADING = "Alerts"
     NOUN = "alert"
-    ROW_COMMANDS = ("open", "acknowledge", "snooze", "copy")
+    ROW_COMMANDS = ("open", "acknowledge", "snooze", "replay", "copy")
     TABS = _TABS
     DESCENDING = True
     FOLLOWS = ("alerts",)
     FIRST = ("oldest", "newest")
-    COMMAND_NAMES = ("open", "acknowledge", "snooze", "copy", "order", "next")
+    COMMAND_NAMES = ("open", "acknowledge", "snooze", "replay", "copy", "order", "next")
     COMMAND_LABELS = _LABELS
 
     def __init__(self) -> None:
         super().__init__()
-        self.handlers.update(open=lambda: open_subject(self, self.cursor_row), copy=self.copy)
+        self.handlers.update(copy=self.copy)
         self.parts = (
             *self.parts,
+            AlertSubject(self),
             AlertActions(
                 self,
                 lambda: self.cursor_row,
@@ -83,17 +86,18 @@ class ResolvedAlertsScreen(ListScreen[Alert]):
     HEADING = "Resolved alerts"
     TOP_SCREEN = "Alerts"
     NOUN = "alert"
-    ROW_COMMANDS = ("open", "copy")
+    ROW_COMMANDS = ("open", "replay", "copy")
     TABS = _TABS
     DESCENDING = True
     FOLLOWS = ("alerts",)
     FIRST = ("oldest", "newest")
-    COMMAND_NAMES = ("open", "copy", "order", "previous")
+    COMMAND_NAMES = ("open", "replay", "copy", "order", "previous")
     COMMAND_LABELS = _LABELS
 
     def __init__(self) -> None:
         super().__init__()
-        self.handlers.update(open=lambda: open_subject(self, self.cursor_row), copy=self.copy)
+        self.handlers.update(copy=self.copy)
+        self.parts = (*self.parts, AlertSubject(self))
 
     def columns(self) -> Sequence[Column[Alert]]:
         """Return the columns."""
@@ -108,17 +112,50 @@ class ResolvedAlertsScreen(ListScreen[Alert]):
         return ((("  No alert has ended yet.", "strong"),),)
 
 
-def open_subject(screen: ConsoleScreen, alert: Alert | None) -> Coroutine[None, None, None] | None:
-    """Open what an alert is about: a group, a replay, a hook, or the engine."""
-    navigation = screen.shell.navigation
-    if alert is None:
+class AlertSubject(ScreenPart):
+    """Opens what the alert under the cursor is about, and plans a replay of it."""
+
+    def __init__(self, screen: ListScreen[Alert]) -> None:
+        self._screen = screen
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Open, replay."""
+        return {"open": self.open, "replay": self.replay}
+
+    def disabled_reason(self, name: str) -> str | None:
+        """Return that there is nothing to replay."""
+        alert = self._screen.cursor_row
+        if name != "replay" or alert is None or alert.hook is not None or alert.replay is not None:
+            return None
+        return "this alert is about no hook and no replay"
+
+    def open(self) -> Coroutine[None, None, None] | None:
+        """Open a group, a replay, a hook, or the engine."""
+        alert, navigation = self._screen.cursor_row, self._screen.shell.navigation
+        if alert is None:
+            return None
+        if alert.cause is not None and alert.hook is not None:
+            return open_group(self._screen, alert.hook, alert.cause)
+        if alert.replay is not None:
+            navigation.open_replay(alert.replay)
+        elif alert.hook is not None:
+            navigation.open_hook(alert.hook)
+        else:
+            navigation.go(next(top for top in TOP_SCREENS if top.name == "engine"))
         return None
-    if alert.cause is not None and alert.hook is not None:
-        return open_group(screen, alert.hook, alert.cause)
-    if alert.replay is not None:
-        navigation.open_replay(alert.replay)
-    elif alert.hook is not None:
-        navigation.open_hook(alert.hook)
-    else:
-        navigation.go(next(top for top in TOP_SCREENS if top.name == "engine"))
-    return None
+
+    async def replay(self) -> None:
+        """Plan a replay of what the hook did not get; for a replay, one with its selection."""
+        alert = self._screen.cursor_row
+        if alert is None:
+            return
+        if alert.hook is not None:
+            cause = None if alert.cause in (HELD, SKIPPED) else alert.cause
+            selection = ReplaySelection(hooks=(alert.hook,), cause=cause)
+        else:
+            replay = await self._screen.call(calls.get_replay(alert.replay or ""))
+            if replay is None:
+                return
+            selection = replay.selection
+        self._screen.shell.navigation.open_replay_form(selection)

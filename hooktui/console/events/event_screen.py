@@ -28,8 +28,10 @@ from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.wire.events import EventDetail, HookDecision
+from hooktui.domain.wire.replays import ReplaySelection
 
 MOST_HOOKS: Final = 8
 """Lines of the list of hooks before it scrolls: the body below needs the room more."""
@@ -45,7 +47,7 @@ class EventScreen(ConsoleScreen):
 
     HEADING = "Event"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
-        "open", "search", "emit", "copy", "copy_as", "wrap", "raw", "match_before",
+        "open", "search", "emit", "copy", "copy_as", "wrap", "raw", "match_before", "replay",
     )  # fmt: skip
     DEFAULT_CSS = """
     EventScreen #decisions { height: 3; max-height: 38%; }
@@ -62,6 +64,7 @@ class EventScreen(ConsoleScreen):
             raw=self.raw,
             copy=self.copy,
             copy_as=self.copy_as,
+            replay=self.replay,
         )
         self.search = SearchPart(self, lambda: self.document)
         self.parts = (self.search,)
@@ -178,9 +181,13 @@ class EventScreen(ConsoleScreen):
             return None
         if self.event is None:
             return f"the event is not read yet; {self.shell.key('reload')} reads it again"
+        if name == "replay" and self.event.type == PING:
+            return "a replay sends no pings"
         if name == "emit" and self.event.type == PING:
             return f"a ping goes to one hook; {self.shell.key('ping')} on a hook sends one"
         row = self.listing.cursor_row
+        if name == "replay" and (row is None or row.deleted):
+            return "this hook is deleted" if row is not None else "there is no hook here"
         if name == "open" and not self.document.has_focus and (row is None or _is_gone(row)):
             return "this hook is deleted" if row is not None else "there is no hook here"
         return None
@@ -208,6 +215,20 @@ class EventScreen(ConsoleScreen):
         """Send such an event again, as a new one; its body can be changed before."""
         if self.event is not None:
             self.shell.navigation.open_emit(self.event.type, self.event.body)
+
+    def replay(self) -> None:
+        """Plan a replay of this event to the hook under the cursor."""
+        event = self.event
+        row = None if event is None else self.listing.cursor_row
+        if event is None or row is None:
+            return
+        if row.delivery is None:
+            mode = "never-sent"
+        else:
+            mode = "sent" if row.delivery.status == DeliveryStatus.DELIVERED else "failed"
+        at = event.created_at
+        selection = ReplaySelection(hooks=(row.hook,), mode=mode, since=at, until=at)
+        self.shell.navigation.open_replay_form(selection)
 
     def wrap(self) -> None:
         """Wrap long lines, or cut them."""

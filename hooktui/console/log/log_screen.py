@@ -22,6 +22,7 @@ from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import TERMS, Filter, parse
 from hooktui.domain.filters.terms import FilterTerms
 from hooktui.domain.text import counted
+from hooktui.domain.wire.replays import ReplaySelection
 
 
 class LiveLogScreen(ConsoleScreen):
@@ -30,14 +31,15 @@ class LiveLogScreen(ConsoleScreen):
     HEADING = "Live log"
     FILTER_TERMS = FilterTerms({key: TERMS.values[key] for key in TERMS.values if key != "data."})
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
-        "open", "follow", "filter", "search", "mark", "copy", "wrap", "match_before",
+        "open", "follow", "filter", "search", "mark", "copy", "wrap", "match_before", "replay",
     )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(
-            open=self.open, follow=self.follow, mark=self.mark, copy=self.copy, wrap=self.wrap
-        )
+            open=self.open, follow=self.follow, mark=self.mark, copy=self.copy, wrap=self.wrap,
+            replay=self.replay,
+        )  # fmt: skip
         self._drawn_names = 0
         self.search = SearchPart(self, lambda: self.log_lines)
         self.filter = FilterPart(
@@ -122,6 +124,8 @@ class LiveLogScreen(ConsoleScreen):
         line = self.log_lines.cursor_line
         if name == "open" and (line is None or not line.delivery):
             return "there is no delivery under the cursor yet"
+        if name == "replay" and (line is None or not line.hook):
+            return "there is no hook under the cursor yet"
         if name in ("mark", "copy") and line is None:
             return "there is no line yet"
         return None
@@ -129,6 +133,12 @@ class LiveLogScreen(ConsoleScreen):
     def open(self) -> None:
         """Open the delivery of the line under the cursor."""
         self.log_lines.action_open()
+
+    def replay(self) -> None:
+        """Plan a replay of what the hook of the line did not get."""
+        line = self.log_lines.cursor_line
+        if line is not None:
+            self.shell.navigation.open_replay_form(ReplaySelection(hooks=(line.hook,)))
 
     def follow(self) -> None:
         """Follow the log, or pause it."""
