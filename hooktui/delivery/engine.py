@@ -510,9 +510,15 @@ class Engine:
         queue = self._queues.queue(hook)
         if queue is None or queue.limit is None:
             return
-        now_s = monotonic()
+        now_s, exchange = monotonic(), result.exchange
+        if (
+            exchange.error is None
+            and exchange.first_byte_ms is not None
+            and queue.limit.joins(began_s, now_s, exchange.first_byte_ms / 1000)
+        ):
+            return
         held_s = WATCH.held_s(began_s, now_s)
-        observed = observation_of(result.exchange, began_s, now_s, result.retry_after_s, held_s)
+        observed = observation_of(exchange, began_s, now_s, result.retry_after_s, held_s)
         if observed is not None and self._queues.observe(queue, observed, self._clock()):
             log_cut(queue, observed.at_s)
             self._return(self._queues.withdraw(hook, keep=queue.most))

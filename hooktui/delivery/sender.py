@@ -127,7 +127,7 @@ class Sender:
             finished_at_ms=max(self._clock(), started_at_ms),
             retry_after_s=retry_after_s,
             secret_ids=tuple(secret.id for secret in secrets),
-            concerns_breaker=alone or not shows_overload(exchange),
+            concerns_breaker=alone or exchange.error is None or not shows_overload(exchange),
         )
 
     def interrupted(self, claim: ClaimedDelivery, started_at_ms: int, detail: str) -> AttemptResult:

@@ -59,8 +59,7 @@ _ASSESSED_GROWTH = 1.15
 _STEP_BACK_S = 10.0
 """The wait after a step that only made responses slower."""
 _LATE = 0.25
-"""A response is late if this server's event loop was blocked for this share of its time, and a
-window if this share of its responses are."""
+"""A window is late if this share of its responses are."""
 _MOST_LEFT_OUT = 3
 """Late windows in a row that are left out: a loop that is always late must not stop the growth."""
 _SLOWER_BY_S, _STEP_SLOWER_BY_S = 0.003, 0.01
@@ -70,6 +69,9 @@ _TRIAL_OVERLOADS = 5
 """A trial ends when its share predicts this many overloads."""
 _LEAST_TOLERATED, _MOST_TOLERATED = 0.001, 0.2
 _UNUSED_S = 60.0
+_TOGETHER_S = 0.001
+"""Successes that follow an observation within it are counted like it: looking at each would take a
+tenth of the time of a delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +182,12 @@ class AdaptiveLimit:
     """
 
     __slots__ = (
-        "_before_lowering", "_before_step", "_ceiling", "_cut_s", "_last_s", "_least_medians",
-        "_left_out", "_limit", "_median_s", "_minute_peak", "_minute_s", "_new_ceiling",
-        "_next_step_s", "_overload", "_phase", "_reach_ceiling_s", "_share", "_since_followed",
-        "_since_s", "_step", "_stepped_s", "_successes", "_trial", "_window", "cap", "last_cut",
-        "overloads", "rate", "tolerated", "tolerated_cause",
+        "_before_lowering", "_before_step", "_ceiling", "_cut_s", "_joined", "_last_late",
+        "_last_s", "_last_saturated", "_least_medians", "_left_out", "_limit", "_median_s",
+        "_minute_peak", "_minute_s", "_new_ceiling", "_next_step_s", "_overload", "_phase",
+        "_reach_ceiling_s", "_share", "_since_followed", "_since_s", "_step", "_stepped_s",
+        "_successes", "_trial", "_window", "cap", "last_cut", "overloads", "rate", "tolerated",
+        "tolerated_cause",
     )  # fmt: skip
 
     def __init__(self, cap: int = DEFAULT_MAX_LIMIT, *, since_s: float = -1.0) -> None:
@@ -214,6 +217,8 @@ class AdaptiveLimit:
         self._successes = RecentSuccesses()
         self._minute_s, self._minute_peak = 0.0, 0
         self._last_s = 0.0
+        self._last_late = self._last_saturated = False
+        self._joined = 0
         self._left_out = 0
         self._window = _Window(0.0)
 
@@ -233,6 +238,30 @@ class AdaptiveLimit:
         if in_flight > self._minute_peak:
             self._minute_peak = in_flight
 
+    def joins(self, began_s: float, now_s: float, latency_s: float) -> bool:
+        """Count a success like the observation just before it, if there is one; return whether.
+
+        Args:
+            began_s: when the attempt began.
+            now_s: when its response came.
+            latency_s: as in an observation.
+        """
+        window = self._window
+        if (
+            now_s - self._last_s >= _TOGETHER_S
+            or began_s < window.started_s
+            or self._overload is not None
+            or self._trial is not None
+        ):
+            return False
+        self._joined += 1
+        window.responses += 1
+        window.saturated += self._last_saturated
+        window.late += self._last_late
+        if len(window.latencies) < _MOST_LATENCIES:
+            window.latencies.append(latency_s)
+        return True
+
     def ended(self, observed: Observation, *, in_flight: int, saturated: bool) -> None:
         """Take what an attempt showed into account.
 
@@ -245,6 +274,9 @@ class AdaptiveLimit:
         if began_s < self._since_s:
             return
         self._last_s = now_s
+        self._last_late, self._last_saturated = observed.is_late, saturated
+        if self._joined:
+            self._count_joined(now_s)
         if now_s - self._minute_s > _UNUSED_S:
             self._forget_unused(now_s)
         if signal is Signal.RATE_LIMITED:
@@ -253,11 +285,11 @@ class AdaptiveLimit:
             return
         ok = signal is Signal.KEEPS_UP
         if ok:
-            self._successes.add(now_s, self._median_s or GUESSED_RESPONSE_S)
-            self.rate.accepted(now_s)
+            self._successes.add(now_s, self._median_s or GUESSED_RESPONSE_S, 1)
+            self.rate.accepted(now_s, 1)
         if began_s < self._cut_s:  # it shows the limit before the cut
             return
-        self._follow_share(overloaded=not ok)
+        self._follow_share(int(ok), int(not ok))
         window = self._window
         if now_s - window.started_s >= (self._median_s or 0.0):
             if window.measured_from_s is None:
@@ -270,7 +302,7 @@ class AdaptiveLimit:
         if counts or self._overload is not None:
             window.responses += 1
             window.saturated += saturated
-            window.late += observed.held_s > _LATE * observed.latency_s
+            window.late += self._last_late
             if not ok:
                 window.overloads += 1
             elif len(window.latencies) < _MOST_LATENCIES:
@@ -283,6 +315,15 @@ class AdaptiveLimit:
             self._begin_overload(observed, in_flight)
         if self._window_is_over(now_s):
             self._decide(now_s)
+
+    def _count_joined(self, now_s: float) -> None:
+        """Count the successes since the last observation where their time need not be exact."""
+        count, self._joined = self._joined, 0
+        self._successes.add(now_s, self._median_s or GUESSED_RESPONSE_S, count)
+        self.rate.accepted(now_s, count)
+        self._follow_share(count, 0)
+        if self._window.measured_from_s is not None:
+            self._window.completions += count
 
     # Overload
 
@@ -347,10 +388,10 @@ class AdaptiveLimit:
         if taken >= _LEAST_RESPONSES:
             self._ceiling = max(min(ceiling, _MORE_THAN_TAKEN * taken + 1), self._limit)
 
-    def _follow_share(self, *, overloaded: bool) -> None:
+    def _follow_share(self, successes: int, overloads: int) -> None:
         """Lower the tolerated share to what the last responses show."""
-        self._share.add(overloaded=overloaded)
-        self._since_followed += 1
+        self._share.add(successes, overloads)
+        self._since_followed += successes + overloads
         if self._since_followed >= 2 * RECENT:
             self._since_followed = 0
             share = min(self.tolerated, max(self._share.value, self.tolerated / 2))

@@ -45,9 +45,9 @@ class AdaptiveRate:
         if self._first_start_s is None:
             self._first_start_s = now_s
 
-    def accepted(self, now_s: float) -> None:
-        """Note a response that was not 429."""
-        self._accepted.add(now_s)
+    def accepted(self, now_s: float, count: int) -> None:
+        """Note responses that were not 429."""
+        self._accepted.add(now_s, count)
         if self.per_s is not None and now_s > self._grows_at_s:
             self.per_s *= 1 + self._growth
             self._growth = min(self._growth * _GROWTH_OF_GROWTH, _MOST_GROWTH)
@@ -104,11 +104,11 @@ class _SecondCounts:
         self._counts = [0] * _MEMORY_S
         self._second = 0
 
-    def add(self, now_s: float) -> None:
+    def add(self, now_s: float, count: int) -> None:
         second = int(now_s)
         if second != self._second:
             self._advance(second)
-        self._counts[self._second % _MEMORY_S] += 1
+        self._counts[self._second % _MEMORY_S] += count
 
     def total(self, now_s: float) -> int:
         self._advance(int(now_s))

@@ -20,6 +20,10 @@ _OVERLOAD_ERRORS = frozenset(
 )
 
 
+_LATE = 0.25
+"""A response is late if the event loop was blocked for this share of its time."""
+
+
 class Signal(Enum):
     """What an exchange shows about the pace of a receiver."""
 
@@ -65,6 +69,11 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     cause: str = ""
     retry_after_s: float | None = None
     held_s: float = 0.0
+
+    @property
+    def is_late(self) -> bool:
+        """Whether this server's event loop was blocked for much of its time."""
+        return self.held_s > _LATE * self.latency_s
 
 
 def shows_overload(exchange: Exchange) -> bool:

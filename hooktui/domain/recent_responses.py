@@ -23,10 +23,10 @@ class RecentSuccesses:
         self._counts = [0] * _SLICES
         self._place, self._at_s, self._slice_s = 0, 0.0, GUESSED_RESPONSE_S / _SLICES
 
-    def add(self, now_s: float, response_s: float) -> None:
-        """Count a success at a time; both in seconds."""
+    def add(self, now_s: float, response_s: float, count: int) -> None:
+        """Count successes at a time; both in seconds."""
         self._advance(now_s, response_s)
-        self._counts[self._place] += 1
+        self._counts[self._place] += count
 
     def count(self, now_s: float, response_s: float) -> int:
         """Return how many attempts succeeded within the last response time."""
@@ -46,7 +46,7 @@ class RecentSuccesses:
 
 
 class RecentShare:
-    """The share of overloads among the latest 250 to 500 responses."""
+    """The share of overloads among the latest 250 responses or more, about 500 at most."""
 
     __slots__ = ("_overloads", "_previous", "_responses")
 
@@ -54,13 +54,13 @@ class RecentShare:
         self._responses = self._overloads = 0
         self._previous = (0, 0)
 
-    def add(self, *, overloaded: bool) -> None:
-        """Count a response."""
-        if self._responses == RECENT:
+    def add(self, successes: int, overloads: int) -> None:
+        """Count responses."""
+        if self._responses >= RECENT:
             self._previous = (self._responses, self._overloads)
             self._responses = self._overloads = 0
-        self._responses += 1
-        self._overloads += overloaded
+        self._responses += successes + overloads
+        self._overloads += overloads
 
     @property
     def value(self) -> float:

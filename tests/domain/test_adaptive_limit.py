@@ -253,6 +253,31 @@ def test_a_window_keeps_a_bounded_number_of_response_times():
     assert len(limit._window.latencies) <= 1_000
 
 
+# Red when successes that come just after an observation do not count: one refusal of hundreds of
+# responses would be one of eleven.
+def test_successes_that_come_together_all_count():
+    limit, now = AdaptiveLimit(), 10.0
+    for _ in range(10):
+        now += 0.01
+        limit.ended(Observation(TAKEN, now, now, 0.002), in_flight=100, saturated=True)
+        joined = [limit.joins(now, now + 0.000_01 * number, 0.002) for number in range(98)]
+        assert all(joined)
+    refusal = Observation(BUSY, now, now + 0.002, 0.002, "503")
+    limit.ended(refusal, in_flight=100, saturated=True)
+    assert limit._share.value < 0.005
+
+
+def test_no_success_joins_an_observation_of_long_ago_or_an_overload():
+    limit = AdaptiveLimit()
+    limit.began(10.0, 1)
+    limit.ended(Observation(TAKEN, 10.0, 11.0, 1.0), in_flight=1, saturated=True)
+    assert limit.joins(11.0, 11.0005, 0.1)
+    assert not limit.joins(9.9, 11.0005, 0.1)  # it began before the window
+    assert not limit.joins(11.0, 11.002, 0.1)
+    limit.ended(Observation(BUSY, 11.0, 11.001, 0.001, "503"), in_flight=9, saturated=True)
+    assert not limit.joins(11.0, 11.0015, 0.1)
+
+
 def test_a_cut_says_what_caused_it():
     outcome = simulate(Receivers().capped(20, 0.05), 60)
     cut = outcome.limit.last_cut
