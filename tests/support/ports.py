@@ -2,7 +2,8 @@
 
 A port that the kernel has just given away and taken back is one that it gives to the next
 connection or server of any test. So these are below the range from which Linux chooses (32768 and
-above), each worker has some of its own, and none is given twice.
+above), each worker has some of its own, and none is given twice. Where they begin depends on the
+run: two at once on a machine seldom share them.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from __future__ import annotations
 import os
 import random
 import socket
+import zlib
 from contextlib import suppress
 
 _FIRST, _PER_WORKER, _WORKERS = 20_000, 200, 60
 
 
 def _of_this_worker() -> list[int]:
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
-    first = _FIRST + worker * _PER_WORKER
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    run = zlib.crc32(os.environ.get("PYTEST_XDIST_TESTRUNUID", "").encode())
+    first = _FIRST + (run + worker) % _WORKERS * _PER_WORKER
     return random.sample(range(first, first + _PER_WORKER), _PER_WORKER)
 
 
