@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 
@@ -98,7 +100,8 @@ async def test_a_database_is_not_migrated_beside_servers_of_an_older_version(
         other = tmp_path / "other"
         other.mkdir()
         create_keys(other / "hooktui.key", find_keys(tmp_path / "hooktui.key").keys)
-        with pytest.raises(Conflict, match="1 servers of an older version"):
+        named = rf"1 server of an older version: {gethostname()} \(process {os.getpid()}\)"
+        with pytest.raises(Conflict, match=named):
             await open_store(url, other)
         await store.close()
         async with connected(url) as raw:

@@ -11,12 +11,14 @@ from sqlalchemy import Connection, select, text
 
 from hooktui import failpoints
 from hooktui.domain.errors import Conflict
+from hooktui.domain.text import counted
 from hooktui.store.audit_key import make_chain_key
 from hooktui.store.key_ring import find_keys, keys_are_there
 from hooktui.store.migrations import at_head, upgrade
 from hooktui.store.postgres import locks
 from hooktui.store.postgres.connections import DatabaseAddress
 from hooktui.store.postgres.pools import engine
+from hooktui.store.postgres.server_registry import servers
 from hooktui.store.postgres.shared_key import (
     key_of_installation,
     open_installation,
@@ -60,9 +62,10 @@ def migrate(conn: Connection, key_file: Path) -> None:
     if at_head(conn):
         return
     if working := conn.execute(text(locks.SERVERS_AT_WORK)).scalar_one():
+        known = ", ".join(f"{server.name} (process {server.pid})" for server in servers(conn))
         raise Conflict(
-            f"{working} servers of an older version work on this database; stop all of them, then"
-            " start this version"
+            f"this database is in use by {counted(working, 'server')} of an older version"
+            f"{known and f': {known}'}; stop all of them, then start this version"
         )
     upgrade(conn, partial(_vault_in_use, conn, key_file))
     failpoints.hit("before_migration_commit")
