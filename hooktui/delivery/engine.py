@@ -495,11 +495,13 @@ class Engine:
                 return None
             result = self._sender.failed_inside(claim, started_at_ms, error)
         self._adapt(result, began_s)
+        now = result.finished_at_ms
         if self._next_needs(result):
             await self._recorder.add_and_wait(result)
+            now = self._clock()
         else:
             self._recorder.add(result)
-        following = self._queues.finish_attempt(claim.hook, self._clock(), result.exchange.total_ms)
+        following = self._queues.finish_attempt(claim.hook, now, result.exchange.total_ms)
         if self._queues.any_ready:
             self._wake.set()
         return following

@@ -46,7 +46,8 @@ class _LastSecond:
     previous: int = 0
 
     def add(self, now_ms: int) -> None:
-        self._advance(now_ms)
+        if now_ms // 1000 != self.second:
+            self._advance(now_ms)
         self.current += 1
 
     def count(self, now_ms: int) -> int:
@@ -234,6 +235,8 @@ class HookQueue:
 
     def held_until(self, now_ms: int) -> int:
         """Return the time before which nothing starts; now if there is none."""
+        if self.held_until_ms is None and self.closed_until_ms is None:
+            return now_ms
         until_ms = now_ms
         for each in (self.held_until_ms, self.closed_until_ms):
             if each is not None and until_ms < each <= now_ms + LONGEST_HOLD_MS:

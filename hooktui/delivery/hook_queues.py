@@ -302,6 +302,8 @@ class HookQueues:
         following = None
         if queue.waiting and self._may_start(queue, now_ms):
             following = self._start_waiting(queue)
+            if not queue.free and (queue.claiming or queue.ready_queue is not None):
+                return following  # nothing else about the queue has changed
         self._settle(queue, now_ms)
         return following
 

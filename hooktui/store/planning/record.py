@@ -24,6 +24,7 @@ from hooktui.domain.deliveries import (
 )
 from hooktui.domain.failure_causes import cause_of
 from hooktui.domain.hook_failures import (
+    CLOSED,
     RULE_MS,
     Breaker,
     FailureStreak,
@@ -121,8 +122,8 @@ class HookChange:
 
     ``failed_after`` counts failures after the last success of the batch, ``failing_since`` is when
     the first of them started, ``gave_up`` whether one of them was the last of its delivery;
-    ``given_up`` are all such results of the batch. Pings and interrupted attempts affect neither
-    these nor the statistics; ``counted`` are the other results in the order of their ends.
+    ``given_up`` are all such results of the batch, ``failures`` all failures in the order of their
+    ends. Pings and interrupted attempts affect neither these nor the statistics.
     """
 
     finished: int = 0
@@ -137,11 +138,13 @@ class HookChange:
     decision: RetryDecision | None = None
     disabled_at: int = 0
     buckets: dict[int, list[int]] = field(default_factory=dict)
-    counted: list[AttemptResult] = field(default_factory=list)
+    failures: list[AttemptResult] = field(default_factory=list)
 
     def breaker_after(self, breaker: Breaker) -> Breaker:
-        """Return the hook's breaker after the batch."""
-        for result in self.counted:
+        """Return the hook's breaker after the batch: a success closes it."""
+        if self.last_success_at is not None:
+            breaker = CLOSED
+        for result in self.failures[len(self.failures) - self.failed_after :]:
             if result.concerns_breaker:
                 breaker = after_attempt(
                     breaker, result.exchange, result.started_at_ms, result.finished_at_ms
@@ -170,13 +173,13 @@ def _sum_up(change: HookChange, result: AttemptResult, *, ended: bool) -> None:
         change.last_at = result.finished_at_ms
     if result.claim.trigger is Trigger.PING:
         return
-    change.counted.append(result)
     delivered = result.decision.outcome is Outcome.DELIVERED
     if delivered:
         change.last_success_at = max(result.finished_at_ms, change.last_success_at or 0)
         change.failed_after, change.failing_since = 0, None
         change.gave_up = False
     else:
+        change.failures.append(result)
         change.failed_after += 1
         change.failing_since = change.failing_since or result.started_at_ms
         if result.decision.status is DeliveryStatus.FAILED:
@@ -304,8 +307,7 @@ def alert_batch(
         disabled: why the batch disables it, if it does.
         causes: the stored cause of each of `dead_letters_of` that has one.
     """
-    failures = [result.exchange for result in change.counted if result.exchange.error is not None]
-    last = failures[-1] if failures else None
+    last = change.failures[-1].exchange if change.failures else None
     return HookBatch(
         streak=failing,
         delivered=change.last_success_at is not None,

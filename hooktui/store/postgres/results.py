@@ -185,7 +185,7 @@ def _needs_lock(change: HookChange, live: LiveHook | None) -> bool:
     After a success as the last counted attempt earlier ones do not matter, unless an alert says
     that the hook is failing, or a delivery gave up before.
     """
-    ends_well = bool(change.counted) and not change.failed_after
+    ends_well = change.last_success_at is not None and not change.failed_after
     return not ends_well or bool(change.given_up) or (live is not None and live.failing)
 
 

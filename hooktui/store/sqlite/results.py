@@ -49,7 +49,7 @@ class Record(Operation[list[bool]]):
     """Store results, each only if its fence holds."""
 
     def __init__(self, results: Sequence[AttemptResult]) -> None:
-        super().__init__(2 * len(results), sum(len(result.exchange.body) for result in results))
+        super().__init__(2 * len(results), sum([len(result.exchange.body) for result in results]))
         self._results = results
 
     def run(self, work: WriteTransaction) -> Steps[None]:
