@@ -50,7 +50,7 @@ class AlertsScreen(ListScreen[Alert]):
         self.handlers.update(copy=self.copy)
         self.parts = (
             *self.parts,
-            AlertSubject(self),
+            SubjectActions(self),
             AlertActions(
                 self,
                 lambda: self.cursor_row,
@@ -97,7 +97,7 @@ class ResolvedAlertsScreen(ListScreen[Alert]):
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(copy=self.copy)
-        self.parts = (*self.parts, AlertSubject(self))
+        self.parts = (*self.parts, SubjectActions(self))
 
     def columns(self) -> Sequence[Column[Alert]]:
         """Return the columns."""
@@ -112,7 +112,7 @@ class ResolvedAlertsScreen(ListScreen[Alert]):
         return ((("  No alert has ended yet.", "strong"),),)
 
 
-class AlertSubject(ScreenPart):
+class SubjectActions(ScreenPart):
     """Opens what the alert under the cursor is about, and plans a replay of it."""
 
     def __init__(self, screen: ListScreen[Alert]) -> None:
