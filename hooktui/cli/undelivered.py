@@ -49,10 +49,8 @@ def list_undelivered(
     """
 
     def call(window: calls.Window) -> Call[Page[UndeliveredGroup]]:
-        page: Call[Page[UndeliveredGroup]] = calls.list_undelivered(  # type: ignore[assignment]
-            context.account, hooks=hook or (), state=state, **window
-        )
-        return page
+        hooks = hook or ()
+        return calls.list_undelivered(context.account, hooks=hooks, state=state, **window)
 
     show_list(context, call, _GROUPS, _row, limit, remark=_remark)
 

@@ -38,6 +38,7 @@ from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge, Se
 from hooktui.domain.wire.undelivered import CancelledMany, ChangedGroup, GaveUp, UndeliveredPage
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 USUAL_TIMEOUT_S = 30.0
 PING_TIMEOUT_S = 45.0
@@ -60,7 +61,7 @@ Parameter = str | int | bool | Sequence[int] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
+class Call(Generic[T_co]):
     """One request, and the function that decodes its JSON response to a value.
 
     ``path`` is escaped and includes the query. ``body`` is sent unchanged.
@@ -68,7 +69,7 @@ class Call(Generic[T]):
 
     method: Method
     path: str
-    decode: Callable[[object], T]
+    decode: Callable[[object], T_co]
     body: bytes | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout_s: float = USUAL_TIMEOUT_S

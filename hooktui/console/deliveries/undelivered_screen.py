@@ -86,7 +86,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
 
     def call_of(self, query: PageQuery) -> Call[Page[UndeliveredGroup]]:
         """Ask for the groups."""
-        return calls.list_undelivered(self.shell.account.number, **query)  # type: ignore[return-value]
+        return calls.list_undelivered(self.shell.account.number, **query)
 
     async def page(self, query: PageQuery) -> Page[UndeliveredGroup]:
         """Return a page, and keep the totals for the heading."""
