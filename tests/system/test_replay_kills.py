@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from hooktui.bench.databases import Databases, databases_of
 from hooktui.bench.server_process import ServerProcess
-from hooktui.client.calls import get_replay
+from hooktui.client.calls import change_replay_rate, get_replay, resume_replay
 from hooktui.client.sync_client import PlainClient
+from hooktui.domain.replays import ABANDONED
 from hooktui.failpoints import REPLAY_POINTS
 from hooktui.selftest.ledger import recording_receiver
 from hooktui.selftest.replay_test import SLOTS, ReplayScenario, run_replay_test
@@ -91,6 +94,30 @@ def test_a_restart_continues_at_once(stage: ReplayScenario) -> None:
     at_kill = len(stage.receiver.entries())
     server.start()
     wait_for(lambda: len(stage.receiver.entries()) > at_kill, AT_ONCE_S, "a delivery of the replay")
+
+
+# Red when a start takes any replay that nobody runs: it would go on at night, unexpected.
+def test_a_replay_that_no_server_ran_for_an_hour_waits_for_a_person(tmp_path: Path) -> None:
+    with recording_receiver(tmp_path / "ledger.jsonl") as receiver:
+        server = ServerProcess(tmp_path / "home", os.environ)
+        stage = ReplayScenario(server, receiver)
+        try:
+            server.start()
+            stage.prepare(60)
+            stage.start(rate_per_s=2)
+            server.kill()
+            with closing(sqlite3.connect(server.places.database)) as raw, raw:
+                raw.execute("UPDATE replay SET lease_until = lease_until - 3700000")
+            server.start()
+            with PlainClient(server.address) as client:
+                replay = client.call(get_replay(stage.replay))
+                assert (replay.state, replay.state_reason) == ("paused", ABANDONED)
+                client.call(change_replay_rate(stage.replay, 50))
+                client.call(resume_replay(stage.replay))
+            verdict = stage.verdict()
+            assert verdict.good(1), verdict
+        finally:
+            server.kill()
 
 
 def _sent(stage: ReplayScenario, server: ServerProcess) -> int:
