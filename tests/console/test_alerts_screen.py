@@ -85,7 +85,7 @@ async def test_a_replay_is_planned_of_what_an_alert_is_about(client: Client, rec
             await scene.console.press("escape")
         await on_alert(scene, alerts[3])
         await scene.console.press("R")
-        await scene.console.shows("this alert is about no hook and no replay")
+        await scene.console.shows("nothing to replay: the alert concerns neither a hook nor")
 
 
 # Red when the cause is the filter: it refuses these two, which no delivery has.
@@ -96,6 +96,13 @@ async def test_an_alert_of_a_group_without_entries_leads_to_what_it_counts(
         disable_with_one_held(scene)
         for cause in ("held", "skipped"):
             scene.ask(calls.acknowledge_undelivered(scene.hook.id, cause))
+        await open_alert(scene, "1 skipped event", "R")
+        form = await scene.on(ReplayForm)
+        assert (form.values().mode, form.values().cause) == ("never-sent", "")
+        await scene.console.shows("1 delivery, ", "its hook is disabled")
+        await scene.console.press("escape")
+        await open_alert(scene, "1 held delivery", "R")
+        await scene.console.shows("these wait for their hook; enable it and they are sent")
         await open_alert(scene, "1 skipped event")
         await scene.on(EventsScreen)
         await scene.console.shows("filter: event:", "1 event")
@@ -110,13 +117,13 @@ async def test_an_alert_of_a_group_without_entries_leads_to_what_it_counts(
         await scene.on(HookScreen)
 
 
-async def open_alert(scene: Scene, summary: str) -> None:
-    """Open what the alert with a summary is about."""
+async def open_alert(scene: Scene, summary: str, key: str = "enter") -> None:
+    """Open what the alert with a summary is about, or press another key on it."""
     screen = await scene.open(AlertsScreen)
     await scene.console.shows(summary)
     (alert,) = [one for one in scene.alerts() if one.summary.endswith(summary)]
     await scene.console.until(lambda: screen.listing.put_cursor_on(alert.id))
-    await scene.console.press("enter")
+    await scene.console.press(key)
 
 
 async def test_the_text_of_an_alert_has_the_room(client: Client, receiver: Receiver):

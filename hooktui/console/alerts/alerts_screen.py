@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from hooktui.client import calls
 from hooktui.console.alerts.alert_text import alert_columns
-from hooktui.console.deliveries.undelivered_screen import open_group
+from hooktui.console.deliveries.undelivered_screen import (
+    no_replay_reason,
+    open_group,
+    replay_of_group,
+)
 from hooktui.console.frame.alert_actions import AlertActions
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.parts import Handler, ScreenPart
@@ -17,7 +21,6 @@ from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
-from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import ReplaySelection
@@ -126,9 +129,11 @@ class SubjectActions(ScreenPart):
     def disabled_reason(self, name: str) -> str | None:
         """Return that there is nothing to replay."""
         alert = self._screen.cursor_row
-        if name != "replay" or alert is None or alert.hook is not None or alert.replay is not None:
+        if name != "replay" or alert is None:
             return None
-        return "this alert is about no hook and no replay"
+        if alert.hook is None and alert.replay is None:
+            return "nothing to replay: the alert concerns neither a hook nor a replay"
+        return no_replay_reason(alert.cause)
 
     def open(self) -> Coroutine[None, None, None] | None:
         """Open a group, a replay, a hook, or the engine."""
@@ -148,14 +153,21 @@ class SubjectActions(ScreenPart):
     async def replay(self) -> None:
         """Plan a replay of what the hook did not get; for a replay, one with its selection."""
         alert = self._screen.cursor_row
-        if alert is None:
-            return
-        if alert.hook is not None:
-            cause = None if alert.cause in (HELD, SKIPPED) else alert.cause
-            selection = ReplaySelection(hooks=(alert.hook,), cause=cause)
-        else:
-            replay = await self._screen.call(calls.get_replay(alert.replay or ""))
-            if replay is None:
-                return
-            selection = replay.selection
-        self._screen.shell.navigation.open_replay_form(selection)
+        selection = None if alert is None else await self._selection(alert)
+        if selection is not None:
+            self._screen.shell.navigation.open_replay_form(selection)
+
+    async def _selection(self, alert: Alert) -> ReplaySelection | None:
+        screen = self._screen
+        if alert.hook is None:
+            replay = await screen.call(calls.get_replay(alert.replay or ""))
+            return None if replay is None else replay.selection
+        if alert.cause is None:
+            return ReplaySelection(hooks=(alert.hook,))
+        groups = calls.list_undelivered(
+            screen.shell.account.number, hooks=(alert.hook,), cause=alert.cause
+        )
+        page = await screen.call(groups)
+        if page is not None and not page.data:
+            screen.notice("nothing of this group is undelivered any more", "warn")
+        return replay_of_group(page.data[0]) if page is not None and page.data else None

@@ -124,9 +124,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         group = self.cursor_row
         if group is None:
             return None
-        if name == "replay" and group.cause == HELD:
-            return "these wait for their hook; enable it and they are sent"
-        return None
+        return no_replay_reason(group.cause) if name == "replay" else None
 
     def open(self) -> Coroutine[None, None, None] | None:
         """List the deliveries of the group; of skipped ones the events."""
@@ -138,12 +136,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         group = self.cursor_row
         if group is None:
             return
-        selection = ReplaySelection(hooks=(group.hook,), mode="failed", cause=group.cause)
-        if group.cause == SKIPPED:
-            selection = ReplaySelection(
-                hooks=(group.hook,), mode="never-sent", since=group.oldest_at, until=group.newest_at
-            )
-        self.shell.navigation.open_replay_form(selection)
+        self.shell.navigation.open_replay_form(replay_of_group(group))
 
     def diagnose(self) -> Coroutine[None, None, None] | None:
         """Diagnose the receiver of the group's hook."""
@@ -192,6 +185,22 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
                 self.listing.choice.remove([self.row_id(group)])
                 break
         self._read_soon()
+
+
+def replay_of_group(group: UndeliveredGroup) -> ReplaySelection:
+    """Return the replay of a group: of skipped events those that the hook was never sent."""
+    if group.cause != SKIPPED:
+        return ReplaySelection(hooks=(group.hook,), cause=group.cause)
+    return ReplaySelection(
+        hooks=(group.hook,), mode="never-sent", since=group.oldest_at, until=group.newest_at
+    )
+
+
+def no_replay_reason(cause: str | None) -> str | None:
+    """Return why a group with a cause is not replayed, or None."""
+    if cause == HELD:
+        return "these wait for their hook; enable it and they are sent"
+    return None
 
 
 def open_group(screen: ConsoleScreen, hook: int, cause: str) -> Coroutine[None, None, None] | None:

@@ -182,7 +182,7 @@ class EventScreen(ConsoleScreen):
         if self.event is None:
             return f"the event is not read yet; {self.shell.key('reload')} reads it again"
         if name == "replay" and self.event.type == PING:
-            return "a replay sends no pings"
+            return "pings cannot be replayed"
         if name == "emit" and self.event.type == PING:
             return f"a ping goes to one hook; {self.shell.key('ping')} on a hook sends one"
         row = self.listing.cursor_row
@@ -217,7 +217,10 @@ class EventScreen(ConsoleScreen):
             self.shell.navigation.open_emit(self.event.type, self.event.body)
 
     def replay(self) -> None:
-        """Plan a replay of this event to the hook under the cursor."""
+        """Plan a replay of this event to the hook under the cursor.
+
+        Nothing selects one event: others of its type and its millisecond are in the plan, too.
+        """
         event = self.event
         row = None if event is None else self.listing.cursor_row
         if event is None or row is None:
@@ -226,8 +229,10 @@ class EventScreen(ConsoleScreen):
             mode = "never-sent"
         else:
             mode = "sent" if row.delivery.status == DeliveryStatus.DELIVERED else "failed"
-        at = event.created_at
-        selection = ReplaySelection(hooks=(row.hook,), mode=mode, since=at, until=at)
+        at, of_type = event.created_at, f"event:{event.type}"
+        selection = ReplaySelection(
+            hooks=(row.hook,), mode=mode, since=at, until=at, filter=of_type
+        )
         self.shell.navigation.open_replay_form(selection)
 
     def wrap(self) -> None:
