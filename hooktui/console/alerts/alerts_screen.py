@@ -150,10 +150,13 @@ class SubjectActions(ScreenPart):
             navigation.go(next(top for top in TOP_SCREENS if top.name == "engine"))
         return None
 
-    async def replay(self) -> None:
+    def replay(self) -> Coroutine[None, None, None] | None:
         """Plan a replay of what the hook did not get; for a replay, one with its selection."""
         alert = self._screen.cursor_row
-        selection = None if alert is None else await self._selection(alert)
+        return None if alert is None else self._plan(alert)
+
+    async def _plan(self, alert: Alert) -> None:
+        selection = await self._selection(alert)
         if selection is not None:
             self._screen.shell.navigation.open_replay_form(selection)
 

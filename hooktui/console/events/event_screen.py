@@ -39,6 +39,8 @@ MOST_HOOKS: Final = 8
 CLOCK_S: Final = 15.0
 """Between two looks whether "in 5m" has become "in 4m"."""
 
+_UNFINISHED: Final = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
+
 PURGED: Final = "The body is purged: bodies are kept for a shorter time than events."
 
 
@@ -217,21 +219,20 @@ class EventScreen(ConsoleScreen):
             self.shell.navigation.open_emit(self.event.type, self.event.body)
 
     def replay(self) -> None:
-        """Plan a replay of this event to the hook under the cursor.
-
-        Nothing selects one event: others of its type and its millisecond are in the plan, too.
-        """
+        """Plan a replay of this event to the hook under the cursor."""
         event = self.event
         row = None if event is None else self.listing.cursor_row
         if event is None or row is None:
             return
-        if row.delivery is None:
+        at, delivery = event.created_at, row.delivery
+        if delivery is None:
             mode = "never-sent"
-        else:
-            mode = "sent" if row.delivery.status == DeliveryStatus.DELIVERED else "failed"
-        at, of_type = event.created_at, f"event:{event.type}"
+        elif delivery.cause is not None or delivery.status in _UNFINISHED:
+            mode = "failed"
+        else:  # delivered, cancelled or given up
+            mode = "sent"
         selection = ReplaySelection(
-            hooks=(row.hook,), mode=mode, since=at, until=at, filter=of_type
+            hooks=(row.hook,), mode=mode, since=at, until=at, filter=self.event_id
         )
         self.shell.navigation.open_replay_form(selection)
 
