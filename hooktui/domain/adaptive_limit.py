@@ -37,12 +37,13 @@ _LONGEST_WINDOW_S = 10.0
 _MOST_LATENCIES = 1_000
 """Response times of a window that are kept: a receiver may cause 90,000 in ten seconds."""
 _SATURATED = 0.8
-"""The limit grows only if this share of the responses left deliveries that wait for a slot."""
+"""The limit grows only if deliveries waited for a slot at this share of the responses."""
 _CUT = 0.95
 _AFTER_STEP = 0.8
 """An overload by a step lowers the limit to this share of that before the step."""
 _MORE_THAN_TAKEN = 1.1
-"""The ceiling is at most this times what the receiver took at once during the overload."""
+"""After an overload, the ceiling is at most this multiple of the successes within one response
+time."""
 _REGROW_TO = 0.9
 """After a cut, the limit grows by a part of its square root up to this share of the ceiling."""
 _PROBE_EVERY_S = 5.0
@@ -53,7 +54,7 @@ _LONGEST_PROBE_S = 20.0
 """The wait before the step that reaches the ceiling doubles up to this each time it failed: with
 20 at once, each such step costs about 20 refused requests."""
 _STEP_EVERY_S = 1.0
-"""The wait between two steps beyond the ceiling, each twice as long."""
+"""The wait between two steps beyond the ceiling; each step is twice as large as the one before."""
 _ASSESSED_GROWTH = 1.15
 """Growth by less changes throughput and latency by less than they vary."""
 _STEP_BACK_S = 10.0
@@ -63,15 +64,17 @@ _LATE = 0.25
 _MOST_LEFT_OUT = 3
 """Late windows in a row that are left out: a loop that is always late must not stop the growth."""
 _SLOWER_BY_S, _STEP_SLOWER_BY_S = 0.003, 0.01
-"""Medians that grow by less, at rest and after a step, show how busy this machine is."""
+"""Smaller increases of the median, in probing and after a step, are noise of this machine."""
 _FLOOR_BY_LATENCY = 2
 _TRIAL_OVERLOADS = 5
 """A trial ends when its share predicts this many overloads."""
 _LEAST_TOLERATED, _MOST_TOLERATED = 0.001, 0.2
 _UNUSED_S = 60.0
+_IDLE_S = 0.1
+"""A shorter time without attempts may be that of a claim: the window continues."""
 _TOGETHER_S = 0.001
-"""Successes that follow an observation within it are counted like it: looking at each would take a
-tenth of the time of a delivery."""
+"""A success within this time of an observation is counted with it. To look at each would take a
+tenth of the server's time per delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class _Window:
     """The responses of some time, from which one decision is taken.
 
     Attributes:
-        started_s: responses count whose attempts began after it.
+        started_s: only responses to attempts begun after it count.
         responses: all of them; ``overloads`` and ``saturated`` are parts.
         saturated: responses that left deliveries that wait for a slot.
         peak: most attempts in flight.
@@ -182,12 +185,12 @@ class AdaptiveLimit:
     """
 
     __slots__ = (
-        "_before_lowering", "_before_step", "_ceiling", "_cut_s", "_joined", "_last_late",
-        "_last_s", "_last_saturated", "_least_medians", "_left_out", "_limit", "_median_s",
-        "_minute_peak", "_minute_s", "_new_ceiling", "_next_step_s", "_overload", "_phase",
-        "_reach_ceiling_s", "_share", "_since_followed", "_since_s", "_step", "_stepped_s",
-        "_successes", "_trial", "_window", "cap", "last_cut", "overloads", "rate", "tolerated",
-        "tolerated_cause",
+        "_before_lowering", "_before_step", "_came_s", "_ceiling", "_cut_s", "_joined",
+        "_last_late", "_last_s", "_last_saturated", "_least_medians", "_left_out", "_limit",
+        "_median_s", "_minute_peak", "_minute_s", "_new_ceiling", "_next_step_s", "_overload",
+        "_phase", "_reach_ceiling_s", "_share", "_since_followed", "_since_s", "_step",
+        "_stepped_s", "_successes", "_trial", "_window", "cap", "last_cut", "overloads", "rate",
+        "tolerated", "tolerated_cause",
     )  # fmt: skip
 
     def __init__(self, cap: int = DEFAULT_MAX_LIMIT, *, since_s: float = -1.0) -> None:
@@ -216,7 +219,7 @@ class AdaptiveLimit:
         self._overload: _Overload | None = None
         self._successes = RecentSuccesses()
         self._minute_s, self._minute_peak = 0.0, 0
-        self._last_s = 0.0
+        self._last_s = self._came_s = 0.0
         self._last_late = self._last_saturated = False
         self._joined = 0
         self._left_out = 0
@@ -230,8 +233,9 @@ class AdaptiveLimit:
     def began(self, now_s: float, in_flight: int) -> None:
         """Note that an attempt began; ``in_flight`` counts it."""
         self.rate.started(now_s)
-        idle_s = now_s - self._last_s
-        if in_flight == 1 and idle_s > (self._median_s or 1.0) and self._overload is None:
+        idle_s = now_s - self._came_s
+        longest_s = max(_IDLE_S, self._median_s or 1.0)
+        if in_flight == 1 and idle_s > longest_s and self._overload is None:
             self._window = _Window(now_s)
         if in_flight > self._window.peak:
             self._window.peak = in_flight
@@ -239,7 +243,9 @@ class AdaptiveLimit:
             self._minute_peak = in_flight
 
     def joins(self, began_s: float, now_s: float, latency_s: float) -> bool:
-        """Count a success like the observation just before it, if there is one; return whether.
+        """Count a success that came just after an observation, as late and as saturated as that.
+
+        Return False if it must be passed to `ended` instead.
 
         Args:
             began_s: when the attempt began.
@@ -249,11 +255,14 @@ class AdaptiveLimit:
         window = self._window
         if (
             now_s - self._last_s >= _TOGETHER_S
+            or now_s < self.rate.closed_until_s
             or began_s < window.started_s
+            or began_s < self._since_s
             or self._overload is not None
             or self._trial is not None
         ):
             return False
+        self._came_s = now_s
         self._joined += 1
         window.responses += 1
         window.saturated += self._last_saturated
@@ -273,10 +282,10 @@ class AdaptiveLimit:
         now_s, began_s, signal = observed.at_s, observed.began_s, observed.signal
         if began_s < self._since_s:
             return
-        self._last_s = now_s
-        self._last_late, self._last_saturated = observed.is_late, saturated
         if self._joined:
-            self._count_joined(now_s)
+            self._count_joined(self._last_s)
+        self._last_s = self._came_s = now_s
+        self._last_late, self._last_saturated = observed.is_late, saturated
         if now_s - self._minute_s > _UNUSED_S:
             self._forget_unused(now_s)
         if signal is Signal.RATE_LIMITED:
@@ -317,7 +326,7 @@ class AdaptiveLimit:
             self._decide(now_s)
 
     def _count_joined(self, now_s: float) -> None:
-        """Count the successes since the last observation where their time need not be exact."""
+        """Count the successes that came within a millisecond of a time, as those of that time."""
         count, self._joined = self._joined, 0
         self._successes.add(now_s, self._median_s or GUESSED_RESPONSE_S, count)
         self.rate.accepted(now_s, count)

@@ -278,6 +278,66 @@ def test_no_success_joins_an_observation_of_long_ago_or_an_overload():
     assert not limit.joins(11.0, 11.0015, 0.1)
 
 
+# Red when a joined success leaves the time of the last response as it was: each start then looks
+# idle and begins another window, so that a receiver faster than a millisecond stays at 1; and when
+# a claim between two attempts counts as idle.
+@pytest.mark.parametrize(
+    ("took_s", "gap_s"), [(0.0003, 0.0002), (0.0005, 0.0003), (0.0006, 0.0001), (0.002, 0.004)]
+)
+def test_a_fast_receiver_that_was_down_leaves_the_limit_of_1(took_s: float, gap_s: float):
+    def down_at_the_end(now: float, at: int, event: int) -> tuple[float, Signal]:
+        return took_s, BUSY if now > 9.5 else TAKEN
+
+    limit, now = simulate(down_at_the_end, 10).limit, 10.0
+    assert limit.limit == 1
+    while limit.limit == 1 and now < 12:
+        limit.began(now, 1)
+        now += took_s
+        if not limit.joins(now - took_s, now, took_s):
+            observed = Observation(TAKEN, now - took_s, now, took_s)
+            limit.ended(observed, in_flight=1, saturated=True)
+        now += gap_s
+    assert limit.limit > 1
+
+
+def burst(limit: AdaptiveLimit, at_s: float, *signals: Signal) -> None:
+    """End attempts of 50 ms with some signals, all within a millisecond."""
+    for number in range(len(signals)):
+        limit.began(at_s - 0.05, number + 1)
+    for number, signal in enumerate(signals):
+        now = at_s + number * 0.000_02
+        if signal is TAKEN and limit.joins(at_s - 0.05, now, 0.05):
+            continue
+        observed = Observation(signal, at_s - 0.05, now, 0.05, "503")
+        limit.ended(observed, in_flight=len(signals) - number, saturated=False)
+
+
+# Red when successes count at the time of the next observation: they were an hour ago.
+def test_old_successes_do_not_hold_up_a_cut():
+    limit = AdaptiveLimit()
+    for second in range(60):
+        burst(limit, 100.0 + second, *[TAKEN] * 10)
+    burst(limit, 4_000.0, *[BUSY] * 10)
+    assert limit.limit == 1
+
+
+# Red when successes just after a 429 wait for the next observation: the first rate is 0.5 a second.
+def test_what_is_accepted_beside_a_429_counts_for_the_rate():
+    limit = AdaptiveLimit()
+    burst(limit, 100.0, Signal.RATE_LIMITED, *[TAKEN] * 9)
+    limit.rate.reopen(limit.rate.closed_until_s)
+    assert limit.rate.per_s == pytest.approx(9)
+
+
+# Red when a success at the old URL joins a first response of the new one.
+def test_no_attempt_at_an_old_url_joins():
+    limit = AdaptiveLimit(since_s=100.0)
+    refused = Observation(Signal.RATE_LIMITED, 100.0, 100.05, 0.05, retry_after_s=None)
+    limit.ended(refused, in_flight=2, saturated=True)
+    limit.rate.closed_until_s = 0.0
+    assert not limit.joins(99.0, 100.0505, 0.1)
+
+
 def test_a_cut_says_what_caused_it():
     outcome = simulate(Receivers().capped(20, 0.05), 60)
     cut = outcome.limit.last_cut
