@@ -126,7 +126,7 @@ def acknowledge(alert: str, /, *more: str, context: Context) -> int:
 def snooze(
     alert: str, /, *more: str, for_: Annotated[str, Parameter(name="--for")], context: Context
 ) -> int:
-    """Snooze alerts; they open and are announced again after a time.
+    """Snooze alerts; they reopen, and are announced again, when the time is over.
 
     Args:
         alert: its id, alr_….

@@ -97,7 +97,7 @@ def create(
     dry_run: Flag = False,
     context: Context,
 ) -> None:
-    """Create a hook; `hooks secret` shows its secret again.
+    """Create a hook; prints its secret, as `hooks secret` does later.
 
     Args:
         options: settings of the hook.

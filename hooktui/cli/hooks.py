@@ -32,7 +32,11 @@ Yes = Annotated[bool, Parameter(name="--yes", negative=(), help="Do not ask.")]
 
 app = App(name="hooks", help="List, show, create, edit and test hooks.")
 for name, target, text in (
-    ("create", "hook_settings:create", "Create a hook; `hooks secret` shows its secret again."),
+    (
+        "create",
+        "hook_settings:create",
+        "Create a hook; prints its secret, as `hooks secret` does later.",
+    ),
     ("edit", "hook_settings:edit", "Edit a hook; omitted options keep their value."),
     ("secret", "hooks:secret", "Show a hook's secret, or rotate it."),
     ("diagnose", "doctor:diagnose", "Diagnose a receiver; exit code 1 if it has a problem."),

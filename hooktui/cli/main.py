@@ -70,7 +70,7 @@ _OUTPUT_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CONSOLE = "console"
 _HELP = (
     "Sends webhooks. Without a command: the console, with --theme NAME, --ascii"
-    " (ASCII signs only) and --no-mouse. `hooktui --version` prints the versions."
+    " (ASCII characters only) and --no-mouse. `hooktui --version` prints the versions."
 )
 _HELP_FLAGS = ("--help", "-h")
 

@@ -12,7 +12,7 @@ from hooktui.domain.roles import Role, is_lower, not_here
 
 HELP: Final = (
     "Options of every command: --account N, --connect URL, --json, --quiet,\n"
-    "--no-color, --help, --role viewer|producer|operator|admin (lowers)."
+    "--no-color, --help, --role viewer|producer|operator|admin (a lower one)."
 )
 
 ROLES: Final = ("viewer", "producer", "operator", "admin")

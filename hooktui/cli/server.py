@@ -47,7 +47,7 @@ def serve(
     Args:
         listen: HOST:PORT to listen on besides the Unix socket; callers need a token there.
         tls_cert: certificate (PEM) for --listen; needed unless the host is loopback.
-        tls_key: its key.
+        tls_key: the private key (PEM) of --tls-cert.
         database: sqlite:///PATH, or postgresql://… for several servers; a file by default. @FILE
             reads it from a file, so that a password stays out of the process list.
         print_unit: print a systemd unit with the same options, and exit.

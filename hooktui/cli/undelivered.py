@@ -109,7 +109,7 @@ def snooze(
     duration: Annotated[str, Parameter(name="--for", help="how long: 1m to 30d, such as 4h.")],
     context: Context,
 ) -> None:
-    """Snooze a group; its alert opens and is announced again after a time.
+    """Snooze a group; its alert reopens, and is announced again, when the time is over.
 
     Args:
         hook: the hook's number.
@@ -133,7 +133,7 @@ def _change(context: CommandContext, call: Call[ChangedGroup]) -> None:
 
 @app.command(name="give-up")
 def give_up(hook: int, cause: str, /, *, yes: bool = False, context: Context) -> None:
-    """Give up a group: send nothing more for the events that it has now.
+    """Give up a group: stop sending its current events.
 
     Args:
         hook: the hook's number.

@@ -135,7 +135,7 @@ class ReceiverConnection(asyncio.Protocol):
     def exchange(
         self, request: bytes, deadline: float, timeout_s: float
     ) -> asyncio.Future[ExchangeFailure | None]:
-        """Write a request; the future becomes None at the end of a response, else the failure.
+        """Write a request; the future's result is None after a complete response, or the failure.
 
         Args:
             request: head and body, exactly as they are sent.
@@ -329,7 +329,7 @@ class ReceiverConnection(asyncio.Protocol):
             self._fault = ExchangeFailure(ErrorClass.RESPONSE_TOO_LARGE, detail)
 
     def on_headers_complete(self) -> None:
-        """Read the status; 1xx are interim and only counted."""
+        """Read the final status; interim responses (1xx) are ignored."""
         if self._complete or self._fault is not None:
             return
         status_code = self._parser.get_status_code()

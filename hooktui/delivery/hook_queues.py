@@ -7,9 +7,10 @@ hook fills its own queue and no other.
 All queues together have a limit, because each delivery in flight holds a connection, and a process
 can open only so many. A slot of the limit is taken when a delivery is reserved or claimed, so no
 leased delivery waits for a connection, except those that a hook claimed ahead of its own slots. At
-the limit, hooks take turns: fewest in flight first, then the longest wait; nothing is claimed
-ahead. No hook takes more than half of it, and hooks whose last attempt was slow leave a quarter to
-the others.
+the limit, hooks take turns: those with fewer in flight first (0, 1, 2-3, 4-7, …), among them the
+one that waited longest; nothing is claimed ahead. No hook takes more than half of it, and all hooks
+whose last attempt was slow take at most three quarters. A *place* is a slot, or a position ahead of
+the slots.
 
 This module has no I/O and no clock: times are arguments, in milliseconds.
 """
@@ -171,7 +172,10 @@ class HookQueues:
     # From a new or claimed delivery to its start
 
     def reserve(self, hook: HookId, now_ms: int) -> bool:
-        """Take a place for a new delivery, unless older ones are due and pending."""
+        """Take a place for a new delivery; return False if the hook or the limit allows none.
+
+        None is taken while older deliveries are due, so that they go first.
+        """
         queue = self._queues.get(hook)
         if queue is None or not queue.active or queue.open_until_ms is not None:
             return False

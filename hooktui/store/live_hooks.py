@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Subscribers:
-    """The hooks that subscribe to a type, active or not; ``weight`` is that of their filters."""
+    """The hooks that subscribe to a type, enabled or not; ``weight`` is that of their filters."""
 
     hooks: tuple[LiveHook, ...]
     weight: int
@@ -116,7 +116,7 @@ class LiveHooks:
         return self._counts[account]
 
     def subscribers(self, account: AccountId, event_type: str) -> Subscribers:
-        """Return the hooks of an account that subscribe to a type, active or not."""
+        """Return the hooks of an account that subscribe to a type, enabled or disabled."""
         known = self._subscribers.get(account)
         if known is None:
             known = self._subscribers[account] = {}
@@ -173,7 +173,7 @@ def load_live_hooks(
 ) -> dict[HookId, LiveHook | None]:
     """Return live hooks from their rows: the given ones, or all; None for a deleted one.
 
-    A hook whose encrypted values were not stored for it sends nothing: ``refusal`` says so.
+    If an encrypted value was moved from another hook, the hook sends nothing; ``refusal`` says why.
 
     Raises:
         HooktuiError: a key is missing, or this version cannot read a row; names the hook.

@@ -22,7 +22,7 @@ TARGET_ROWS = 500
 MOST_WAITING_ROWS = 50_000
 MOST_WAITING_BYTES = 64 * 1024 * 1024
 STALLED_S = 10.0
-"""A transaction that takes longer makes bounded operations fail at once instead of waiting too."""
+"""While a transaction takes longer, bounded operations are refused immediately."""
 LATE_S = 1.0
 """A transaction that took longer is logged."""
 
@@ -31,7 +31,7 @@ class Operation(Generic[R]):
     """A unit of work for the next write transaction.
 
     Attributes:
-        turn: operations of a batch run in ascending order of it. Acceptance comes first: it is
+        order: operations of a batch run in ascending order of it. Acceptance comes first: it is
             planned with the hooks as of the last commit, so a change of hooks runs after it.
         weight: approximate number of rows it writes.
         size_bytes: the memory that it holds while it waits.
@@ -79,7 +79,7 @@ class WriteQueue:
 
     @property
     def busy(self) -> bool:
-        """Whether operations wait."""
+        """Whether operations wait for the next batch."""
         return bool(self._waiting)
 
     def start(self) -> None:
@@ -91,7 +91,7 @@ class WriteQueue:
 
         Args:
             operation: runs once; cancelling the caller before the commit withdraws it.
-            bounded: whether it is refused while too many others wait.
+            bounded: whether it is refused while too many others wait or a transaction is stalled.
 
         Raises:
             Unavailable: too many operations wait, the current transaction takes too long, or the
@@ -108,7 +108,7 @@ class WriteQueue:
             raise
 
     def add(self, operation: Operation[Any], *, bounded: bool = False) -> None:
-        """Run an operation in the next transaction without waiting for it.
+        """Queue an operation for the next free batch without waiting for it.
 
         Raises:
             Unavailable: too many operations wait or the current transaction takes too long (bounded
@@ -121,7 +121,7 @@ class WriteQueue:
         if bounded and (
             self._waiting_rows > MOST_WAITING_ROWS or self.waiting_bytes > MOST_WAITING_BYTES
         ):
-            raise Unavailable("more arrives than the database can store; slow down and try again")
+            raise Unavailable("events arrive faster than the database stores them; try again later")
         self._waiting.append(operation)
         self._waiting_rows += operation.weight
         self.waiting_bytes += operation.size_bytes
@@ -193,7 +193,7 @@ def stalled(age_s: float) -> Unavailable:
     """Return the error of a call while the current transaction takes too long."""
     return Unavailable(
         f"the database has not finished a transaction for {age_s:.0f} s (a slow or hung disk?);"
-        " nothing was stored, try again later",
+        " nothing was stored; try again later",
         retry_after_s=5,
     )
 

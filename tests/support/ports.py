@@ -3,7 +3,7 @@
 A port that the kernel has just given away and taken back is one that it gives to the next
 connection or server of any test. So these are below the range from which Linux chooses (32768 and
 above), each worker has some of its own, and none is given twice. Where they begin depends on the
-run: two at once on a machine seldom share them.
+run, so that two runs with workers seldom share them.
 """
 
 from __future__ import annotations

@@ -24,13 +24,14 @@ from hooktui.store.planning.matching import NO_MATCHES, Matches, check_current, 
 from hooktui.store.tx import SideEffects
 
 KEY_KEPT_MS = 24 * 3600 * 1000
+"""How long an idempotency key is remembered."""
 MAX_KEY = 256
-"""Characters of an idempotency key; producers use a UUID or a name of about that length."""
+"""Maximum length of an idempotency key in characters; a UUID has 36."""
 
 KnownKeys = Mapping[tuple[AccountId, str], "KnownKey"]
 
-# Bound once: a look-up of an enum's value costs more than the row that it goes into.
 _NOTHING: Mapping[HookId, tuple[int, bool]] = {}
+# Bound once: a look-up of an enum's value costs more than the row that it goes into.
 _PENDING = DeliveryStatus.PENDING.value
 _LEASED = DeliveryState(DeliveryStatus.SENDING.value, 1)
 
@@ -197,7 +198,7 @@ def plan_accept(
 def plan_alert(
     event: NewEvent, subscribers: Subscribers, about: HookId | None, ids: IdClock, now_ms: int
 ) -> Steps[Plan]:
-    """Plan the event of an alert: all of its deliveries are pending, none goes to its own hook."""
+    """Plan the event of an alert: all deliveries are pending, none for the hook it is ``about``."""
     plan = Plan()
     others = tuple(hook for hook in subscribers.hooks if hook.id != about)
     skips: dict[str, list[HookId]] = {}

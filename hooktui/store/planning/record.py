@@ -68,8 +68,8 @@ def state_after(result: AttemptResult, *, deleted: bool, now_ms: int) -> Deliver
 def cause_after(result: AttemptResult, *, deleted: bool) -> str | None:
     """Return the cause of a delivery after an attempt: a name, `SAME_CAUSE`, or None for none.
 
-    Interrupted attempts say nothing about the receiver until there are ten in a row. No replay
-    sends a ping, so it is nothing that waits to be recovered, also if it was resent.
+    Interrupted attempts say nothing about the receiver until `INTERRUPTIONS_BEFORE_WAIT` of them
+    came in a row. A ping has no cause: replays send no pings.
     """
     if result.exchange.error is None or deleted or result.claim.event_type == PING:
         return None
@@ -118,7 +118,12 @@ def attempt_row(result: AttemptResult, server: str) -> tuple[object, ...]:
 
 @dataclass(slots=True)
 class HookChange:
-    """The change of one hook's counters by a batch.
+    """The change of one hook's counters by a batch; times in ms since the epoch.
+
+    ``finished`` counts deliveries that are final now. ``last_code``, ``last_error`` and ``last_at``
+    are those of the latest attempt. ``decision`` is the first that disables the hook, at
+    ``disabled_at``. ``buckets`` has, by the start of each five minutes, the numbers of delivered
+    and failed attempts, then the histogram of their durations.
 
     ``failed_after`` counts failures after the last success of the batch, ``failing_since`` is when
     the first of them started, ``gave_up`` whether one of them was the last of its delivery;
@@ -160,7 +165,7 @@ class HookChange:
 
 
 def _sum_up(change: HookChange, result: AttemptResult, *, ended: bool) -> None:
-    """Add a result to the change of its hook; ``ended`` says whether its delivery has."""
+    """Add a result to the change of its hook; ``ended``: whether the delivery is final."""
     change.finished += ended
     if result.decision.disable is not None and change.decision is None:
         change.decision, change.disabled_at = result.decision, result.finished_at_ms
@@ -209,8 +214,7 @@ def note_recorded(
         else:
             hook = live.view.get(claim.hook)
             if hook is not None and hook.settings.ordered:
-                # Its slot was free before this commit, when a claim found the ordered queue
-                # blocked.
+                # The next delivery of an ordered hook can be claimed only from this commit on.
                 notes.mark_due(claim.hook, now_ms)
         notes.feed.append(
             attempt_item(claim.account, claim.hook, claim.delivery, claim.number, state)
@@ -285,7 +289,7 @@ def concerns_alerts(
 
 
 def dead_letters_of(change: HookChange) -> list[DeliveryId]:
-    """Return the deliveries of a batch that gave up and open an alert if they are undelivered."""
+    """Return the deliveries that gave up in a batch; each opens an alert if it has a cause."""
     return [
         result.claim.delivery
         for result in change.given_up
