@@ -214,7 +214,7 @@ PLURALS = {
     "account": "accounts", "alert": "alerts", "attempt": "attempts", "check": "checks",
     "delivery": "deliveries", "entry": "entries", "event": "events", "failure": "failures",
     "field": "fields", "group": "groups", "hook": "hooks", "line": "lines", "ping": "pings",
-    "replay": "replays", "token": "tokens", "type": "types", "value": "values",
+    "replay": "replays", "server": "servers", "token": "tokens", "type": "types", "value": "values",
     "waiting retry": "waiting retries",
 }  # fmt: skip
 
