@@ -695,7 +695,7 @@ def growth(target: Target, make: Make) -> float:
     size = len(large) / max(len(small), 1) / 4  # 1, but for units that are not small beside n
     ratio = 0.0
     slow_s = fast_s = float("inf")
-    for _ in range(25):  # a busy machine spoils some, and no quadratic one escapes
+    for _ in range(100):  # two whole runs at once spoiled 25 in a row; no quadratic one escapes
         # One run of the large text is enough: only too long a time would be wrong, and is repeated.
         slow_s = min(slow_s, _time_s(target.run, large))
         if slow_s < LEAST_S:
