@@ -564,7 +564,7 @@ class Engine:
             -sum([len(r.claim.body) for r in results if r.claim.trigger is not Trigger.PING])
         )
         self._delivered.add(delivered)
-        self._failed.add(len(others))
+        self._failed.add(others.count(Outcome.FAILED))
         self._outcomes[Outcome.DELIVERED] += delivered
         self._outcomes.update(others)
         self.replayed.ended(results)

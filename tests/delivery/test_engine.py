@@ -9,6 +9,7 @@ from hooktui.delivery.dial import Dialer
 from hooktui.delivery.engine import Engine
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
+from hooktui.domain.deliveries import Load, Outcome
 from hooktui.domain.ids import encode
 from hooktui.store.changes.hooks import change_hook, delete_hook
 from hooktui.store.queries import get_hook
@@ -162,6 +163,25 @@ async def test_a_fault_after_a_claim_releases_the_deliveries_and_the_slots(runni
         failpoints.arm(None)
     assert {one.attempts for one in await running.deliveries()} == {1}
     assert len(seen) == 20
+
+
+# Red when what this server interrupted counts among the attempts that a receiver made fail.
+async def test_an_interrupted_attempt_is_none_that_failed(running, receivers):
+    receiver = await receivers.behaving(forever(OK, [], 0.02))
+    await running.hook(url_of(receiver))
+    failpoints.arm("before_send:error")
+    try:
+        await running.emit(1)
+        await running.all_are("delivered", 1)
+    finally:
+        failpoints.arm(None)
+
+    def load() -> Load:
+        return running.engine.load()
+
+    await until(lambda: load().outcomes[Outcome.DELIVERED] == 1)
+    assert load().outcomes[Outcome.INTERRUPTED] == 1
+    assert load().failed_per_s == 0
 
 
 async def test_an_engine_says_whether_it_works(running: RunningEngine):
