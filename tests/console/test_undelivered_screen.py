@@ -148,4 +148,4 @@ async def test_the_command_line_opens_the_lists(open_console, make_hook):
         await console.press("colon", *"replays", "enter")
         await console.shows("No replays yet.", "[Replays]")
         await console.press("colon", *"alerts", "enter")
-        await console.shows("No open alerts.", "[Open]")
+        await console.shows("No unresolved alerts.", "[Unresolved]")

@@ -1,4 +1,4 @@
-"""The alerts of the account: the open ones, and those that ended."""
+"""The alerts of the account: those that are not resolved, and those that ended."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hooktui.client.calls import Call
 
 _TABS: Final = (
-    ScreenTab("Open", "alerts.alerts_screen:AlertsScreen"),
+    ScreenTab("Unresolved", "alerts.alerts_screen:AlertsScreen"),
     ScreenTab("Resolved", "alerts.alerts_screen:ResolvedAlertsScreen"),
 )
 _LABELS: Final = (relabel("open", "open", "Open what the alert is about"),)
@@ -75,7 +75,7 @@ class AlertsScreen(ListScreen[Alert]):
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Say what alerts are, and which hooks get them."""
         return (
-            (("  No open alerts.", "strong"),),
+            (("  No unresolved alerts.", "strong"),),
             (),
             (("  An alert opens when a hook fails or is disabled, when deliveries are", "quiet"),),
             (("  given up or late, and when a replay pauses. Each is also sent as an", "quiet"),),
