@@ -121,7 +121,7 @@ class WriteQueue:
         if bounded and (
             self._waiting_rows > MOST_WAITING_ROWS or self.waiting_bytes > MOST_WAITING_BYTES
         ):
-            raise Unavailable("events arrive faster than the database stores them; try again later")
+            raise Unavailable("more comes in than the database can store; slow down and try again")
         self._waiting.append(operation)
         self._waiting_rows += operation.weight
         self.waiting_bytes += operation.size_bytes
