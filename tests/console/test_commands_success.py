@@ -11,6 +11,7 @@ from tests.console.client import Client
 from tests.console.command_scene import Scene, begin, possible, staged
 from tests.console.command_table import ASKING, QUIET, Quiet, Screen, by_screen
 from tests.support.receivers import Receiver
+from tests.support.waiting import until
 
 ASKING_BY_SCREEN = by_screen(ASKING)
 
@@ -56,9 +57,15 @@ async def _does_something(scene: Scene, case: Quiet) -> None:
     here = await scene.open(case.screen)
     if case.before:
         shown = scene.console.text
-        await scene.console.press(*case.before)
-        # A command that undoes what these did would else lead back to what was shown.
-        await scene.console.until(lambda: scene.console.text != shown)
+
+        async def leads_there() -> bool:
+            await scene.console.press(*case.before)
+            await scene.console.pilot.pause()
+            return scene.console.text != shown
+
+        # A screen that reads once more is as before; and a command that undoes what these did would
+        # else lead back to what was shown.
+        await until(leads_there)
     await possible(scene, case.command)
     here.notices.clear()
     await scene.console.pilot.pause()

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.hostile_texts import TEXTS
 from tests.support.installation import Installation
+from tests.support.waiting import wait_for
 from tests.system.hostile_names import ZONE
 from tests.system.hostile_plant import Plant, planting
 from tests.system.hostile_server import hostile_server, twisted
@@ -46,6 +47,13 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
 def drivers_own() -> set[str]:
     terminal = open_terminal([sys.executable, "-c", EMPTY_APP], dict(os.environ), **SIZE)
     terminal.wait_for("ready")
+
+    def draws_whole_updates() -> bool:  # from when it knows that the terminal can: not at once
+        terminal.press("x")
+        terminal.read()
+        return b"\x1b[?2026l" in terminal.raw
+
+    wait_for(draws_whole_updates)
     terminal.press("\x11")
     assert terminal.status() == 0
     terminal.end()
