@@ -5,6 +5,8 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -94,10 +96,18 @@ def on_a_terminal(environ, *arguments: str) -> tuple[int, str, str]:
             command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs,
             timeout=30,
         )  # fmt: skip
-        return ended.returncode, ended.stdout.decode(), os.read(ours, 65536).decode()
     finally:
-        os.close(ours)
         os.close(theirs)
+    err = b"".join(pieces(ours)).decode()
+    os.close(ours)
+    return ended.returncode, ended.stdout.decode(), err
+
+
+def pieces(terminal: int) -> Iterator[bytes]:
+    """Read what a terminal still holds: one read returns only what has come through by then."""
+    with suppress(OSError):  # EIO: nobody writes any more
+        while piece := os.read(terminal, 65536):
+            yield piece
 
 
 def lines_of(*lines: object) -> Answer:
