@@ -26,9 +26,11 @@ from hooktui.domain.deliveries import Exchange
 from hooktui.domain.hook_edits import SHORTEST_MASKED
 from hooktui.domain.json_text import Steps
 from hooktui.domain.live_hook import LiveHook
+from hooktui.domain.signatures import PREFIX
 from hooktui.domain.text import MASK
 
 _MASK: Final = MASK.encode()
+_PREFIX: Final = PREFIX.encode()
 _NESTED: Final = 2
 """Nested formats that are decoded: JSON as a string in JSON, a URL in HTML."""
 _NO_CHANCE: Final = 24
@@ -64,8 +66,12 @@ class SecretForms:
     plain: int
     nested: int
     cost: int = field(init=False)
+    _bare: tuple[bytes, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        known = frozenset(self.forms)  # a text with a prefixed form contains the bare one, too
+        bare = [f for f in self.forms if not (f.startswith(_PREFIX) and f[len(_PREFIX) :] in known)]
+        object.__setattr__(self, "_bare", tuple(bare))
         periodic = any(form.find(form[:8], 1, 264) > 0 for form in self.forms)
         object.__setattr__(self, "cost", len(self.forms) * (_PERIODIC if periodic else 1))
 
@@ -73,7 +79,7 @@ class SecretForms:
         """Return whether a text contains a form or an escape, or is long; a fast check."""
         if len(text) * self.cost > _QUICK:
             return True
-        for form in self.forms:
+        for form in self._bare:
             if form in text:
                 return True
         return self.nested > 0 and (b"\\" in text or b"%" in text or b"&" in text)
@@ -116,7 +122,7 @@ def own_secrets(hook: LiveHook) -> SecretForms:
     """
     settings = hook.settings
     signing = [secret.value for secret in hook.secrets]
-    signing += [value.removeprefix("whsec_") for value in signing]
+    signing += [value.removeprefix(PREFIX) for value in signing]
     signing += [json.dumps(value)[1:-1] for value in signing]
     signing += [value.replace("/", "\\/") for value in signing]
     values = [settings.headers[name] for name in settings.sensitive_headers]

@@ -126,7 +126,7 @@ class Sender:
             started_at_ms=started_at_ms,
             finished_at_ms=max(self._clock(), started_at_ms),
             retry_after_s=retry_after_s,
-            secret_ids=tuple(secret.id for secret in secrets),
+            secret_ids=tuple([secret.id for secret in secrets]),
             concerns_breaker=alone or exchange.error is None or not shows_overload(exchange),
         )
 
