@@ -256,12 +256,18 @@ class AdaptiveLimit:
         if (
             now_s - self._last_s >= _TOGETHER_S
             or now_s < self.rate.closed_until_s
-            or began_s < window.started_s
             or began_s < self._since_s
+            or began_s < self._cut_s
             or self._overload is not None
             or self._trial is not None
         ):
             return False
+        if began_s < window.started_s:  # it says nothing about the limit of the window
+            if self._median_s is None or window.measured_from_s is None:
+                return False
+            self._came_s = now_s
+            self._joined += 1
+            return True
         self._came_s = now_s
         self._joined += 1
         window.responses += 1

@@ -278,6 +278,19 @@ def test_no_success_joins_an_observation_of_long_ago_or_an_overload():
     assert not limit.joins(11.0, 11.0015, 0.1)
 
 
+# Red when it counts in the window: it shows the limit before.
+def test_a_success_from_before_the_window_joins_without_counting_in_it():
+    limit = AdaptiveLimit()
+    for number in range(50):
+        limit.ended(Observation(TAKEN, number, number + 0.1, 0.1), in_flight=1, saturated=True)
+    limit.began(100.0, 1)  # after a pause: another window
+    window = limit._window
+    assert window.started_s == 100.0
+    limit.ended(Observation(TAKEN, 100.0, 100.15, 0.15), in_flight=1, saturated=True)
+    assert limit.joins(99.9, 100.1502, 0.25)
+    assert (limit._joined, window.responses, window.latencies) == (1, 1, [0.15])
+
+
 # Red when a joined success leaves the time of the last response as it was: each start then looks
 # idle and begins another window, so that a receiver faster than a millisecond stays at 1; and when
 # a claim between two attempts counts as idle.
