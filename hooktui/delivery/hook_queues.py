@@ -36,6 +36,7 @@ from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 from hooktui.domain.hook_failures import probe_at_ms
 from hooktui.domain.machine import next_wait_s
+from hooktui.domain.observation import LateResponses
 
 if TYPE_CHECKING:
     from hooktui.domain.ids import HookId
@@ -61,6 +62,13 @@ def even_shares(demands: Sequence[int], most: int) -> list[int]:
 
 SLOW_MS = 1_000
 """A hook whose last attempt took this long counts as slow until one is faster."""
+ENOUGH_AT_ONCE = 64
+"""Attempts that keep a busy server busy. With ten times as many, each one costs a tenth more CPU
+(measured): attempts wait for each other in memory that is no longer cached."""
+_MANY_LATE = 0.3
+"""The server is busy if its event loop delays this share of the responses."""
+_QUICK_S = 0.02
+"""A slower receiver may gain from more attempts at once even beside a busy event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,8 @@ class HookQueues:
         self._most_of_one = max(most // 2, 1)
         self._most_slow = max(most - most // 4, 1)
         self._used = self._used_slow = 0
+        self._sending = 0  # queues with slots in use
+        self._late = LateResponses()
         self._queues: dict[HookId, HookQueue] = {}
         self._deleted: dict[HookId, HookQueue] = {}
         self._with_waiting: dict[HookId, HookQueue] = {}
@@ -358,7 +368,21 @@ class HookQueues:
 
     def observe(self, queue: HookQueue, observed: Observation, now_ms: int) -> bool:
         """Adapt the limit of a hook to what an attempt showed; return whether it was cut."""
-        return queue.observe(observed, now_ms, may_grow=self.may_expand)
+        self._late.add(observed)
+        may_grow = self.may_expand and not self._would_wait_here(queue, observed)
+        return queue.observe(observed, now_ms, may_grow=may_grow)
+
+    def _would_wait_here(self, queue: HookQueue, observed: Observation) -> bool:
+        """Return whether more attempts of a hook at once would wait for this server's event loop.
+
+        A hook with far fewer slots than others may grow, because they share the server by slots.
+        """
+        return (
+            self._used >= ENOUGH_AT_ONCE
+            and self._late.share > _MANY_LATE
+            and observed.latency_s < _QUICK_S
+            and 2 * queue.most * self._sending >= self._used
+        )
 
     # Turns
 
@@ -475,6 +499,9 @@ class HookQueues:
         queue.reopen_if_over(now_ms)
         if not queue.active or (queue.due_ms is None and not queue.waiting):
             return
+        if queue.ready_queue is not None:
+            queue.ready_queue.put(queue)  # its number in flight may have changed
+            return
         at_ms = queue.earliest_ms(now_ms)
         if at_ms > now_ms:
             if queue.alarm_ms is None or at_ms < queue.alarm_ms:
@@ -539,6 +566,7 @@ class HookQueues:
             queue.bucket.put_back(count - ahead)
 
     def _take(self, queue: HookQueue, count: int) -> None:
+        self._sending += queue.in_flight == 0 and count > 0
         queue.in_flight += count
         self._used += count
         if queue.slow:
@@ -546,6 +574,7 @@ class HookQueues:
 
     def _free(self, queue: HookQueue, count: int) -> None:
         queue.in_flight -= count
+        self._sending -= queue.in_flight == 0 and count > 0
         self._used -= count
         if queue.slow:
             self._used_slow -= count
