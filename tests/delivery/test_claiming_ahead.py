@@ -297,3 +297,22 @@ def test_new_deliveries_after_a_429_keep_to_its_rate():
     assert queue.closed_until_ms is not None
     now_ms = queue.closed_until_ms + 500
     assert [queues.reserve(1, now_ms) for _ in range(10)].count(True) <= 1
+
+
+# Red when each hook claims as many as it finished in the last second: 100 hooks with 64 slots lose
+# a fifth of their throughput.
+def test_little_is_claimed_ahead_when_many_deliveries_are_claimed():
+    queues = busy(slots=100, ended=MOST_AHEAD)
+    hooks = range(1, 6)
+    for hook in hooks[1:]:
+        queues.put(hook, most=100, active=True)
+        assert all(queues.reserve(hook, 0) for _ in range(100))
+    assert [queues.reserve(1, 0) for _ in range(MOST_AHEAD + 1)].count(True) == MOST_AHEAD
+    for hook in hooks[1:]:
+        for _ in range(10):
+            queues.arrived(delivery_of(hook), 0)
+            queues.finish_attempt(hook, 0)
+            assert queues.reserve(hook, 0)
+    assert not any(queues.reserve(hook, 0) for hook in hooks)  # 500 in flight, 500 ahead
+    queues.finish_attempt(2, 0, took_ms=2_000)  # slow: the others do not wait for its attempts
+    assert queues.reserve(3, 0)
