@@ -26,8 +26,10 @@ from hooktui.store.queries.replay_plans import PlanPlace, count_pairs, read_plac
 from hooktui.store.sqlite import retention as sqlite
 from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.tables import DELIVERY, EVENT, HOOK_STATE, REPLAY
+from tests.contract.alert_steps import alerts
 from tests.support.stores import (
     ADA,
+    BOB,
     DEFAULT,
     Opened,
     attempt,
@@ -282,6 +284,21 @@ async def test_what_was_planned_is_sent_without_being_cut_off(opened: Opened) ->
     assert [result.used_up for result in (first, second)] == [False, False]
 
 
+@pytest.mark.parametrize(("most", "cut_off"), [(3, [False, False, True]), (4, [False, True])])
+async def test_a_replay_of_several_hooks_ends_at_its_total(
+    opened: Opened, most: int, cut_off: list[bool]
+) -> None:
+    # Red when each hook may use the total for itself, or a cut-off hook counts as walked whole.
+    hooks = []
+    for count in (2, 1 if most == 3 else 5, 1):
+        hooks.append(await make_hook(opened.store))
+        await give_up(opened, hooks[-1], count)
+    replay = await start(opened, *hooks, most=most)
+    results = [await step(opened, replay, hook) for hook in hooks[: len(cut_off)]]
+    assert [result.used_up for result in results] == cut_off
+    assert sum(len(result.claims) for result in results) == most
+
+
 # Red when only the rate of the replay counts.
 async def test_the_time_left_knows_the_rates_of_the_hooks(opened: Opened) -> None:
     slow = [await make_hook(opened.store, rate_per_s=rate) for rate in (2, 3)]
@@ -355,6 +372,21 @@ async def test_abort_cancels_what_waits_if_asked(opened: Opened) -> None:
     after = await seen(opened, replay)
     assert (after.progress.cancelled, after.progress.waiting) == (3, 0)
     assert await waiting_of(opened, hook) == 0
+
+
+# Red when the cancellation ends it in the name of the server.
+async def test_an_abort_that_cancels_ends_the_alert_of_the_group_in_its_own_name(
+    opened: Opened,
+) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 1)
+    replay = await start(opened, hook)
+    (claim,) = (await step(opened, replay, hook)).claims
+    await opened.store.record([result_of(claim, opened.clock, 503)])
+    assert [alert.state for alert in await alerts(opened)] == ["open"]
+    await opened.store.write(changes.abort_replay, BOB, None, number(replay), cancel_waiting=True)
+    (ended,) = await alerts(opened)
+    assert (ended.state, ended.resolution, ended.changed_by) == ("resolved", "cleared", "bob")
 
 
 async def waiting_of_a_replay(opened: Opened, monkeypatch: pytest.MonkeyPatch, count: int) -> int:

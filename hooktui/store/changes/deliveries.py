@@ -17,7 +17,6 @@ from hooktui.domain.ids import AccountId, DeliveryId, HookId, encode, floor_at
 from hooktui.domain.live_hook import SkipReason
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.deliveries import Delivery
-from hooktui.store.audit import SERVER
 from hooktui.store.changes.alerts import groups_were_emptied
 from hooktui.store.feed_items import DeliveryState, delivery_item
 from hooktui.store.planning.claim import HOOK_DELETED
@@ -194,14 +193,14 @@ def _cancel(tx: Tx, rows: Sequence[_Row], reason: str) -> None:
         _feed(tx, row, state)
 
 
-def cancel_pending(tx: Tx, which: ColumnElement[bool], reason: str) -> bool:
-    """Cancel pending deliveries on a condition, in one transaction; return whether some are left.
+def cancel_pending(tx: Tx, which: ColumnElement[bool], by: str) -> bool:
+    """Cancel some of the pending deliveries on a condition; return whether some are left.
 
-    ``which`` is a condition on deliveries that are all pending.
+    ``by`` is the user who cancels them, and in whose name alerts end.
     """
     pending = select(*_COLUMNS).where(which, _PENDING).limit(_CANCELLED_AT_ONCE)
     rows = list(starmap(_Row, tx.conn.execute(pending)))
-    _cancel_some(tx, rows, reason, SERVER.user)
+    _cancel_some(tx, rows, f"cancelled by {by}", by)
     return len(rows) == _CANCELLED_AT_ONCE
 
 

@@ -216,7 +216,7 @@ def abort_replay(
 def cancel_waiting_of(tx: Tx, replay: int) -> None:
     """Cancel the pending deliveries of an aborted replay: a part of them now, the rest later."""
     row = _find(tx, None, replay)
-    some_left = cancel_pending(tx, DELIVERY.c.replay_id == replay, f"cancelled by {row.changed_by}")
+    some_left = cancel_pending(tx, DELIVERY.c.replay_id == replay, row.changed_by)
     if some_left:
         tx.follow_up(partial(cancel_waiting_of, replay=replay))
     # Only an unfinished one continues at a start: what is retried after the abort stays.
