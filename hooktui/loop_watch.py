@@ -4,6 +4,9 @@ Two measurements complement each other. A request is timed from one wait to the 
 its route (except for single events, which are short). A timer of 20 ms is late by as long as the
 loop was blocked, and detects work outside of requests. The longest of both in the last minute is
 reported.
+
+The timer also measures the share of a CPU that the thread of the loop uses: close to 1, the server
+itself limits the throughput.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ NOTED_S: Final = 0.002
 """Shorter holds are normal and not recorded."""
 LOGGED_S: Final = 0.1
 ELSEWHERE: Final = "other work"
+_NEWEST: Final = 0.2
+"""The weight of the newest beat in the share of a CPU: its memory is about five beats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +51,12 @@ class LoopWatch:
     Attributes:
         logging: whether long holds are logged: while the timer runs, and not during a start, which
             imports much, or a stop.
+        cpu_share: of a CPU, used by the thread of the loop in the last 0.1 s; 0 without beats.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.logging = False
+        self.cpu_share = 0.0
         self._clock = clock
         self._holds: deque[Hold] = deque()  # each one longer than those after it
         self._since_beat_s = 0.0
@@ -97,13 +104,17 @@ class LoopWatch:
                 await self._beat_once()
         finally:
             self.logging = False
+            self.cpu_share = 0.0
             self._beat_due_s = math.inf
 
     async def _beat_once(self) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time() + BEAT_S
         self._beat_due_s = self._clock() + BEAT_S
+        cpu_s = time.thread_time()
         await asyncio.sleep(BEAT_S)
+        used = (time.thread_time() - cpu_s) / max(loop.time() - due + BEAT_S, BEAT_S)
+        self.cpu_share += _NEWEST * (used - self.cpu_share)
         late_s, known_s = loop.time() - due, self._since_beat_s
         # It is late by everything that ran meanwhile; known holds explain it if they are most of
         # that.

@@ -133,6 +133,29 @@ async def test_a_late_beat_finds_what_is_no_request() -> None:
     assert watch.longest().by == ELSEWHERE
 
 
+# Red when the share counts waiting, or is that of the first beat.
+async def test_the_share_of_a_cpu_is_that_of_the_last_beats(monkeypatch) -> None:
+    watch, loop = LoopWatch(), asyncio.get_running_loop()
+    begun_s, share = loop.time(), 0.95
+    used_s = 0.0
+
+    def thread_time() -> float:
+        nonlocal begun_s, used_s
+        now_s = loop.time()
+        used_s += share * (now_s - begun_s)
+        begun_s = now_s
+        return used_s
+
+    monkeypatch.setattr(time, "thread_time", thread_time)
+    beating = asyncio.create_task(watch.beat())
+    await until(lambda: 0.9 < watch.cpu_share <= 0.96)
+    share = 0.2
+    await until(lambda: watch.cpu_share < 0.25)
+    beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
+    assert watch.cpu_share == 0.0
+
+
 # Red when the beat tells of holds that are known. The loop's time jumps further than a busy machine
 # keeps the loop from running.
 async def test_a_hold_that_is_known_is_not_told_twice(monkeypatch) -> None:

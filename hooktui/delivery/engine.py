@@ -519,7 +519,9 @@ class Engine:
             return
         held_s = WATCH.held_s(began_s, now_s)
         observed = observation_of(exchange, began_s, now_s, result.retry_after_s, held_s)
-        if observed is not None and self._queues.observe(queue, observed, self._clock()):
+        if observed is not None and self._queues.observe(
+            queue, observed, self._clock(), WATCH.cpu_share
+        ):
             log_cut(queue, observed.at_s)
             self._return(self._queues.withdraw(hook, keep=queue.most))
 

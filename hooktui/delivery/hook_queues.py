@@ -36,7 +36,6 @@ from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 from hooktui.domain.hook_failures import probe_at_ms
 from hooktui.domain.machine import next_wait_s
-from hooktui.domain.observation import LateResponses
 
 if TYPE_CHECKING:
     from hooktui.domain.ids import HookId
@@ -68,8 +67,8 @@ leave the caches of the CPU before they are sent: with 100 hooks, each costs a t
 ENOUGH_AT_ONCE = 64
 """Attempts that keep a busy server busy. With ten times as many, each one costs a tenth more CPU
 (measured): attempts wait for each other in memory that is no longer cached."""
-_MANY_LATE = 0.3
-"""The server is busy if its event loop delays this share of the responses."""
+BUSY_SHARE = 0.85
+"""The server limits the throughput if its event loop uses this share of a CPU."""
 _QUICK_S = 0.02
 """A slower receiver may gain from more attempts at once even beside a busy event loop."""
 
@@ -105,7 +104,6 @@ class HookQueues:
         self._most_slow = max(most - most // 4, 1)
         self._used = self._used_slow = self._ahead = 0
         self._sending = 0  # queues with slots in use
-        self._late = LateResponses()
         self._queues: dict[HookId, HookQueue] = {}
         self._deleted: dict[HookId, HookQueue] = {}
         self._with_waiting: dict[HookId, HookQueue] = {}
@@ -369,20 +367,27 @@ class HookQueues:
         queue.hold_s = next_wait_s(queue.hold_s, since_s)
         queue.held_until_ms = now_ms + round(queue.hold_s * 1000)
 
-    def observe(self, queue: HookQueue, observed: Observation, now_ms: int) -> bool:
-        """Adapt the limit of a hook to what an attempt showed; return whether it was cut."""
-        self._late.add(observed)
-        may_grow = self.may_expand and not self._would_wait_here(queue, observed)
-        return queue.observe(observed, now_ms, may_grow=may_grow)
+    def observe(
+        self, queue: HookQueue, observed: Observation, now_ms: int, cpu_share: float = 0.0
+    ) -> bool:
+        """Adapt the limit of a hook to what an attempt showed; return whether it was cut.
+
+        Args:
+            queue: of the hook.
+            observed: of an attempt.
+            now_ms: the time.
+            cpu_share: the share of a CPU that the event loop uses.
+        """
+        would_wait = cpu_share > BUSY_SHARE and self._would_wait_here(queue, observed)
+        return queue.observe(observed, now_ms, may_grow=self.may_expand and not would_wait)
 
     def _would_wait_here(self, queue: HookQueue, observed: Observation) -> bool:
-        """Return whether more attempts of a hook at once would wait for this server's event loop.
+        """Return whether more attempts of a hook at once would wait in a busy server.
 
         A hook with far fewer slots than others may grow, because they share the server by slots.
         """
         return (
             self._used >= ENOUGH_AT_ONCE
-            and self._late.share > _MANY_LATE
             and observed.latency_s < _QUICK_S
             and 2 * queue.most * self._sending >= self._used
         )

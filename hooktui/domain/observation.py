@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 import msgspec
@@ -23,7 +22,6 @@ _OVERLOAD_ERRORS = frozenset(
 
 _LATE = 0.25
 """A response is late if the event loop was blocked for this share of its time."""
-_RECENT = 64
 
 
 class Signal(Enum):
@@ -76,21 +74,6 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     def is_late(self) -> bool:
         """Whether this server's event loop was blocked for much of its time."""
         return self.held_s > _LATE * self.latency_s
-
-
-@dataclass(slots=True)
-class LateResponses:
-    """How many of the last responses to this server were late, over all hooks.
-
-    Attributes:
-        share: from 0 to 1.
-    """
-
-    share: float = 0.0
-
-    def add(self, observed: Observation) -> None:
-        """Count a response."""
-        self.share += (observed.is_late - self.share) / _RECENT
 
 
 def shows_overload(exchange: Exchange) -> bool:

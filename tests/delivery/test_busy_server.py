@@ -1,26 +1,26 @@
-"""A server whose event loop delays the responses: more attempts at once would only wait in it."""
+"""A server that uses a whole CPU: more attempts at once would only wait in it."""
 
 from __future__ import annotations
 
 import pytest
 
-from hooktui.delivery.hook_queues import ENOUGH_AT_ONCE
+from hooktui.delivery.hook_queues import BUSY_SHARE, ENOUGH_AT_ONCE
 from hooktui.domain.adaptive_limit import FIRST_LIMIT
 from hooktui.domain.observation import Observation, Signal
 from tests.delivery.driven_queues import DrivenQueues
 
 QUICK_S, SLOW_S = 0.004, 0.05
-DELAYED, NOT_DELAYED = 0.5, 0.0
+BUSY, NOT_BUSY = BUSY_SHARE + 0.05, BUSY_SHARE - 0.05
 
 
 def limits_after(
-    in_flight: dict[int, int], *, delayed: float, response_s: float = QUICK_S
+    in_flight: dict[int, int], *, cpu_share: float, response_s: float = QUICK_S
 ) -> dict[int, int]:
     """Return the limits of hooks that were busy for two seconds.
 
     Args:
         in_flight: attempts at once of each hook; more than `FIRST_LIMIT` by a fixed limit.
-        delayed: the share of each response time in which the event loop was blocked.
+        cpu_share: what the event loop uses of a CPU.
         response_s: the time of each response.
     """
     queues = DrivenQueues()
@@ -36,10 +36,8 @@ def limits_after(
             assert queue is not None
             queue.due_ms = 0
             queue.began(now_s)
-            observed = Observation(
-                Signal.KEEPS_UP, now_s - response_s, now_s, response_s, held_s=delayed * response_s
-            )
-            queues.observe(queue, observed, now_ms)
+            observed = Observation(Signal.KEEPS_UP, now_s - response_s, now_s, response_s)
+            queues.observe(queue, observed, now_ms, cpu_share)
     return {hook: queue.most for hook in in_flight if (queue := queues.queue(hook))}
 
 
@@ -47,25 +45,25 @@ def hooks_of(count: int) -> dict[int, int]:
     return dict.fromkeys(range(1, count + 1), FIRST_LIMIT)
 
 
-# Red when a late window is left out three times only: ten hooks with 256 each cost a tenth more.
+# Red when only the receivers limit the growth: ten hooks with 256 each cost a tenth more.
 def test_no_limit_grows_beside_enough_attempts_in_a_busy_server():
     assert ENOUGH_AT_ONCE <= 100
-    assert set(limits_after(hooks_of(10), delayed=DELAYED).values()) == {FIRST_LIMIT}
+    assert set(limits_after(hooks_of(10), cpu_share=BUSY).values()) == {FIRST_LIMIT}
 
 
 @pytest.mark.parametrize(
-    ("hooks", "delayed", "response_s"),
-    [(10, NOT_DELAYED, QUICK_S), (10, DELAYED, SLOW_S), (2, DELAYED, QUICK_S)],
-    ids=["the loop is not blocked", "the receivers are slow", "few attempts at once"],
+    ("hooks", "cpu_share", "response_s"),
+    [(10, NOT_BUSY, QUICK_S), (10, BUSY, SLOW_S), (2, BUSY, QUICK_S)],
+    ids=["the server is not busy", "the receivers are slow", "few attempts at once"],
 )
-def test_limits_grow_otherwise(hooks: int, delayed: float, response_s: float):
-    limits = limits_after(hooks_of(hooks), delayed=delayed, response_s=response_s)
+def test_limits_grow_otherwise(hooks: int, cpu_share: float, response_s: float):
+    limits = limits_after(hooks_of(hooks), cpu_share=cpu_share, response_s=response_s)
     assert all(limit > FIRST_LIMIT for limit in limits.values())
 
 
 # Red without the comparison with the others: 250 of 260 attempts at once are of one hook.
 def test_a_hook_with_far_fewer_slots_than_others_grows_in_a_busy_server():
-    limits = limits_after({1: 250, 2: FIRST_LIMIT}, delayed=DELAYED)
+    limits = limits_after({1: 250, 2: FIRST_LIMIT}, cpu_share=BUSY)
     assert limits[2] > FIRST_LIMIT
 
 
