@@ -63,7 +63,7 @@ SLOW_MS = 1_000
 """A hook whose last attempt took this long counts as slow until one is faster."""
 MOST_CLAIMED = 1_000
 """Deliveries are claimed ahead while fewer are claimed over all hooks, in flight included. More
-leave the caches of the CPU before they are sent: with 100 hooks, each costs a third more."""
+leave the caches of the CPU before they are sent: with 100 hooks, each costs a quarter more."""
 ENOUGH_AT_ONCE = 64
 """Attempts that keep a busy server busy. With ten times as many, each one costs a tenth more CPU
 (measured): attempts wait for each other in memory that is no longer cached."""

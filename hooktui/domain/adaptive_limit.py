@@ -262,14 +262,13 @@ class AdaptiveLimit:
             or self._trial is not None
         ):
             return False
-        if began_s < window.started_s:  # it says nothing about the limit of the window
-            if self._median_s is None or window.measured_from_s is None:
-                return False
-            self._came_s = now_s
-            self._joined += 1
-            return True
+        is_older = began_s < window.started_s  # then it says nothing about the window's limit
+        if is_older and (self._median_s is None or window.measured_from_s is None):
+            return False
         self._came_s = now_s
         self._joined += 1
+        if is_older:
+            return True
         window.responses += 1
         window.saturated += self._last_saturated
         window.late += self._last_late

@@ -51,6 +51,7 @@ def test_no_limit_grows_beside_enough_attempts_in_a_busy_server():
     assert set(limits_after(hooks_of(10), cpu_share=BUSY).values()) == {FIRST_LIMIT}
 
 
+# Red without each of the three conditions.
 @pytest.mark.parametrize(
     ("hooks", "cpu_share", "response_s"),
     [(10, NOT_BUSY, QUICK_S), (10, BUSY, SLOW_S), (2, BUSY, QUICK_S)],

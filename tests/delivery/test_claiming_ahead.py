@@ -242,6 +242,7 @@ def test_places_add_up_and_all_come_back(steps: list[tuple[str, int, int]], boun
         for _ in range(running[hook]):
             queues.free_slot(hook, now)
     assert (queues.in_flight, waiting.total(), queues.any_waiting) == (0, 0, False)
+    assert (queues._ahead, queues._sending) == (0, 0)
     for hook in {1, 2, 3} - deleted:
         queue = queues.queue(hook)
         assert queue is not None
