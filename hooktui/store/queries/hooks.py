@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Label,
     Select,
     and_,
+    bindparam,
     case,
     false,
     func,
@@ -222,21 +224,29 @@ def _build(conn: Connection, rows: Sequence[_Row]) -> list[Hook]:
     return [_hook(row, _stats(row, counted.get(row.id, {}))) for row in rows]
 
 
+def _sums_by_hour() -> Select[Any]:
+    since = bindparam("since", type_=BigInteger)
+    # A bucket belongs to the hour of its end, so that the newest one is in the last hour.
+    hour = (HOOK_STATS.c.bucket + BUCKET_MS - 1 - since) // HOUR_MS
+    sums = [func.sum(HOOK_STATS.c[name]) for name in ("delivered", "failed", *COLUMNS)]
+    of_hooks = HOOK_STATS.c.hook_id.in_(bindparam("hooks", expanding=True))
+    return (
+        select(HOOK_STATS.c.hook_id, hour.label("hour"), *sums)
+        .where(and_(of_hooks, HOOK_STATS.c.bucket > since - BUCKET_MS))
+        .group_by(HOOK_STATS.c.hook_id, hour)
+    )
+
+
+_LAST_DAY: Final = _sums_by_hour()
+
+
 def _last_day(
     conn: Connection, hooks: Sequence[int], now: int
 ) -> Mapping[int, Mapping[int, Sequence[int]]]:
     """Return delivered, failed, and the histogram per hook and hour (0 is the oldest of 24)."""
-    since = now - DAY_MS
-    # A bucket belongs to the hour of its end, so that the newest one is in the last hour.
-    hour = (HOOK_STATS.c.bucket + BUCKET_MS - 1 - since) // HOUR_MS
-    sums = [func.sum(HOOK_STATS.c[name]) for name in ("delivered", "failed", *COLUMNS)]
-    statement = (
-        select(HOOK_STATS.c.hook_id, hour.label("hour"), *sums)
-        .where(and_(HOOK_STATS.c.hook_id.in_(hooks), HOOK_STATS.c.bucket > since - BUCKET_MS))
-        .group_by(HOOK_STATS.c.hook_id, hour)
-    )
     counted: dict[int, dict[int, Sequence[int]]] = {}
-    for hook, place, *counts in conn.execute(statement):
+    rows = conn.execute(_LAST_DAY, {"hooks": hooks, "since": now - DAY_MS})
+    for hook, place, *counts in rows:
         hours = counted.setdefault(hook, {})
         place = min(max(place, 0), 23)
         hours[place] = [
