@@ -1,4 +1,4 @@
-"""Parameters that many routes share: ids in paths, the account, the window of a list, times."""
+"""What many routes share: bodies, ids in paths, the account, the window of a list, times."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.dependencies.models import Dependant
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 from starlette.requests import Request
 
 from hooktui.domain import ids
@@ -21,6 +21,13 @@ from hooktui.store.queries.pages import PageRequest
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 500
 MAX_TEXT = 2000
+
+
+class RequestBody(BaseModel):
+    """The JSON body of a request: its members alone, each of its own type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
 
 _INTEGER = re.compile(r"[1-9][0-9]{0,17}")  # fits a 64-bit column
 MAX_ID = 10**18 - 1

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
-from hooktui.api.parameters import MAX_ID, AccountParameter, TokenParameter, Window, make_router
+from hooktui.api.parameters import (
+    MAX_ID,
+    AccountParameter,
+    RequestBody,
+    TokenParameter,
+    Window,
+    make_router,
+)
 from hooktui.api.responses import answer, no_content
 from hooktui.api.service import check_account, read_in, service_of
 from hooktui.domain.clock import from_rfc3339, now_ms
@@ -21,18 +28,14 @@ from hooktui.store import changes, queries
 router = make_router("access")
 
 
-class AccountBody(BaseModel):
+class AccountBody(RequestBody):
     """A new account."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: str
 
 
-class TokenBody(BaseModel):
+class TokenBody(RequestBody):
     """A new token; without ``account`` it may access all accounts."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: str = ""
     role: str = Field(json_schema_extra={"enum": list(Role)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,6 +15,7 @@ from hooktui.api.parameters import (
     AlertParameter,
     HookParameter,
     HookQuery,
+    RequestBody,
     Text,
     Window,
     make_router,
@@ -31,10 +32,8 @@ from hooktui.store import changes, queries
 router = make_router("alerts")
 
 
-class SnoozeBody(BaseModel):
+class SnoozeBody(RequestBody):
     """How long an alert is snoozed, in seconds."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     for_s: Annotated[float, Field(ge=LEAST_SNOOZE_S, le=LONGEST_SNOOZE_S, allow_inf_nan=False)]
 

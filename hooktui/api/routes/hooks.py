@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Body, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,6 +16,7 @@ from hooktui.api.parameters import (
     MAX_ID,
     AccountParameter,
     HookParameter,
+    RequestBody,
     Window,
     hook_search_of,
     is_of_revision_1,
@@ -61,10 +62,8 @@ JsonObject = Annotated[dict[str, Any], Body()]
 """The fields of a hook; their schemas are made in ``api.openapi``."""
 
 
-class RotateBody(BaseModel):
+class RotateBody(RequestBody):
     """A rotation: the new secret (made when left out), and how long the old one stays valid."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     secret: str | None = Field(default=None, repr=False)
     overlap_s: float | None = None
@@ -262,10 +261,8 @@ async def finish_rotation(
     return answer(secrets, headers={"Cache-Control": "no-store"})
 
 
-class DryRunBody(BaseModel):
+class DryRunBody(RequestBody):
     """The dry run: ``hook`` with the given fields changed, or a new hook."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     hook: Annotated[int, Field(ge=1, le=MAX_ID)] | None = None
     events: list[str] | None = None

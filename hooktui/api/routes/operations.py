@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
-from hooktui.api.parameters import AccountParameter, make_router, next_of, past_moment
+from hooktui.api.parameters import AccountParameter, RequestBody, make_router, next_of, past_moment
 from hooktui.api.responses import answer
 from hooktui.api.service import check_account, service_of
 from hooktui.domain import ids
@@ -24,13 +23,11 @@ PURGE_WITHIN_S = 5.0
 router = make_router("server")
 
 
-class PurgeBody(BaseModel):
+class PurgeBody(RequestBody):
     """The scope of a purge: events older than ``30d``, or from before an RFC 3339 time.
 
     ``after`` is the ``next`` of the previous call.
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     older_than: str
     after: str | None = None
@@ -80,10 +77,8 @@ ROTATE_WITHIN_S = 15.0
 """Time limit of one call; a client calls again while something is ``left``."""
 
 
-class KeyRotationBody(BaseModel):
+class KeyRotationBody(RequestBody):
     """``keep_old``: old keys stay, so that backups made before can still be restored."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     keep_old: bool = False
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Annotated, Concatenate, Literal
 
 from fastapi import Header, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,6 +20,7 @@ from hooktui.api.parameters import (
     AccountParameter,
     HookQuery,
     ReplayParameter,
+    RequestBody,
     Window,
     make_router,
 )
@@ -71,10 +72,8 @@ _DAY_S = 86_400
 _Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 
 
-class SelectionBody(BaseModel):
+class SelectionBody(RequestBody):
     """The pairs of an event and a hook that a replay sends; see `ReplaySelection`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     hooks: list[_Id] | Literal["all"]
     mode: str = Field(default="failed", max_length=40)
@@ -95,38 +94,30 @@ class SelectionBody(BaseModel):
         return check_selection(ReplaySelection(**fields | {"hooks": hooks}), now_ms)
 
 
-class PlanBody(BaseModel):
+class PlanBody(RequestBody):
     """The replay to plan; ``after`` is the ``next`` of the previous part."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     selection: SelectionBody
     rate_per_s: float = DEFAULT_RATE
     after: str | None = Field(default=None, max_length=MAX_TEXT)
 
 
-class ReplayBody(BaseModel):
+class ReplayBody(RequestBody):
     """The replay to start; it finishes after ``max_deliveries``."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     selection: SelectionBody
     rate_per_s: float = DEFAULT_RATE
     max_deliveries: Annotated[int, Field(ge=1, le=_MOST_DELIVERIES)] | None = None
 
 
-class RateBody(BaseModel):
+class RateBody(RequestBody):
     """The new rate, in deliveries a second."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     rate_per_s: float
 
 
-class AbortBody(BaseModel):
+class AbortBody(RequestBody):
     """Whether the pending deliveries of the replay are cancelled as well."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     cancel_waiting: bool = False
 

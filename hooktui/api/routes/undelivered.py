@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Annotated, Final, Literal
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,6 +21,7 @@ from hooktui.api.parameters import (
     AccountParameter,
     HookParameter,
     HookQueries,
+    RequestBody,
     Text,
     Window,
     filter_of,
@@ -95,13 +95,11 @@ async def list_undelivered(
     return answer(replace(page, data=groups))
 
 
-class GiveUpBody(BaseModel):
+class GiveUpBody(RequestBody):
     """The events to give up: those created up to ``until``, an RFC 3339 time or an age.
 
     ``after`` is the ``next`` of the previous call.
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     until: str
     after: str | None = None
@@ -144,13 +142,11 @@ async def give_up(
     return answer(GaveUp(given_up=given_up, cancelled=cancelled, next=rest))
 
 
-class CancelBody(BaseModel):
+class CancelBody(RequestBody):
     """The deliveries to cancel: those that match a filter and were created up to ``until``.
 
     ``after`` is the ``next`` of the previous call.
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     q: str
     until: str
