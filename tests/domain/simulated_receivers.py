@@ -50,13 +50,15 @@ class Holds:
 
     def end(self, now: float) -> float:
         """Return when the loop runs again."""
-        if now < self.from_s:
+        if now < self.from_s or not self.seconds:
             return now
         begun = now - (now - self.from_s) % self.every_s
         return max(now, begun + self.seconds)
 
     def longest(self, start: float, end: float) -> float:
         """Return the longest time between two times in which the loop was blocked."""
+        if not self.seconds:
+            return 0.0
         first = max(0, int((start - self.from_s) / self.every_s))
         longest, begun = 0.0, self.from_s + first * self.every_s
         while begun < end:
@@ -91,9 +93,10 @@ def simulate(
         if rate.per_s is not None:
             tokens = min(max(1.0, rate.per_s * BURST_S), tokens + (now - token_at) * rate.per_s)
         token_at = now
+        at_once = limit.limit
         while (
             (arrivals_per_s is None or due)
-            and len(ending) < limit.limit
+            and len(ending) < at_once
             and now >= rate.closed_until_s
             and (rate.per_s is None or tokens >= 1)
         ):

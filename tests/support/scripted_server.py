@@ -150,7 +150,7 @@ def serving(path: Path | None = None, token: str | None = None) -> Iterator[Scri
         server = port_server
         port = int(port_server.server_address[1])
         scripted.address = ServerAddress(host="127.0.0.1", port=port, token=token)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.004,), daemon=True)
     thread.start()
     try:
         yield scripted
