@@ -21,7 +21,7 @@ from hooktui.domain.text import visible
 
 _log = logging.getLogger(__name__)
 
-_MOST_LINKS = 40
+_MAX_LINKS = 40
 """The kernel's limit (path_resolution(7)): more are a loop."""
 
 
@@ -131,7 +131,7 @@ def _way_to(folder: Path) -> Iterator[FileEntry]:
         path = path.parent if name == ".." else path / name
         if path.is_symlink():
             links += 1
-            if links > _MOST_LINKS:
+            if links > _MAX_LINKS:
                 raise UnsafeHome(f"the links of {visible(str(folder))} form a loop; remove them")
             yield from _entry(path, "way")
             target = path.readlink()

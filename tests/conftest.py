@@ -77,7 +77,7 @@ sys.addaudithook(_guard)
 fork_server.install()
 
 
-_MOST_WORKERS = 48
+_MAX_WORKERS = 48
 """However many cores there are: each has a PostgreSQL server and other processes of its own."""
 
 
@@ -87,7 +87,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     Fast tests wait little, and each worker collects all of them: two are enough.
     """
     per_core = 2 if config.option.markexpr == "fast" else 3
-    return min(per_core * len(os.sched_getaffinity(0)), _MOST_WORKERS)
+    return min(per_core * len(os.sched_getaffinity(0)), _MAX_WORKERS)
 
 
 _TESTS = Path(__file__).parent

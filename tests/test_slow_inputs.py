@@ -89,10 +89,10 @@ from hooktui.store.planning import matching
 from hooktui.store.queries import pages
 from tests.support.live_hooks import live_hook
 
-MOST_RATIO = 6.0
+MAX_RATIO = 6.0
 TRIES = 3
 """Runs of the small text; a single one may have been disturbed, which hides growth."""
-LEAST_S = 0.000_5
+MIN_S = 0.000_5
 """What takes less than this at 4 n is no finding, and too short to compare."""
 RANDOM_PATTERNS = int(os.environ.get("SLOW_INPUTS", "60"))
 
@@ -577,7 +577,7 @@ def test_the_search_finds_what_is_quadratic() -> None:
         for place in range(len(text)):
             text[place:].count(b"z")
 
-    assert growth(Target("quadratic", quadratic, n=1_000), repeated(b"a")) > MOST_RATIO
+    assert growth(Target("quadratic", quadratic, n=1_000), repeated(b"a")) > MAX_RATIO
 
 
 LONGEST_STEP_S = 0.005
@@ -698,12 +698,12 @@ def growth(target: Target, make: Make) -> float:
     for _ in range(100):  # two whole runs at once spoiled 25 in a row; no quadratic one escapes
         # One run of the large text is enough: only too long a time would be wrong, and is repeated.
         slow_s = min(slow_s, _time_s(target.run, large))
-        if slow_s < LEAST_S:
+        if slow_s < MIN_S:
             return 0.0
         measured_s = min(_time_s(target.run, small) for _ in range(TRIES))
         fast_s = min(fast_s, measured_s)
         ratio = min(slow_s / max(fast_s, 1e-6), slow_s / max(measured_s, 1e-6)) / size
-        if ratio <= MOST_RATIO:
+        if ratio <= MAX_RATIO:
             return 0.0
     return ratio
 

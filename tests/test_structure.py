@@ -2,9 +2,9 @@
 
 from tests.support import structure
 
-MOST = {
+MAX = {
     "modules": 402,
-    "lines": 77_994,
+    "lines": 78_021,
     "modules in import cycles": 0,
     "deepest ancestry": 4,
     "deepest ancestry of a screen": 3,
@@ -16,12 +16,12 @@ MOST = {
 
 
 def test_the_structure_does_not_get_worse() -> None:
-    worse = {what: found for what, found in structure.figures().items() if found > MOST[what]}
+    worse = {what: found for what, found in structure.figures().items() if found > MAX[what]}
     assert worse == {}
 
 
 def test_all_figures_have_a_bound() -> None:
-    assert structure.figures().keys() == MOST.keys()
+    assert structure.figures().keys() == MAX.keys()
 
 
 def test_only_the_two_stores_share_class_names() -> None:

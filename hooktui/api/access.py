@@ -108,7 +108,7 @@ RULES: Final = (
     Rule("POST", "/v1/undelivered/{hook}/{cause}/snooze", Need.OPERATE),
 )
 
-_MOST_MATCHED, _SHORT_PATH = 1_000, 100
+_MAX_MATCHED, _SHORT_PATH = 1_000, 100
 """Number and length of paths that are cached with their templates: a producer sends to a few again
 and again, and unknown callers send any path.
 """
@@ -160,7 +160,7 @@ class RouteTable:
 
     def _remember(self, path: str, methods: Mapping[str, Rule]) -> None:
         if len(path) <= _SHORT_PATH:
-            if len(self._matched) >= _MOST_MATCHED:
+            if len(self._matched) >= _MAX_MATCHED:
                 self._matched.clear()
             self._matched[path] = methods
 

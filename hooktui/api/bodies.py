@@ -23,7 +23,7 @@ BODY_DEADLINE_S = 10.0
 MAX_REQUEST_BYTES: Final = 256 * 1024
 """Limit of a JSON object; the largest one is a hook with 20 headers of 4 kB."""
 
-MOST_HELD_BYTES: Final = 256 * 1024 * 1024
+MAX_HELD_BYTES: Final = 256 * 1024 * 1024
 """Limit of all bodies in memory: being read, checked and stored."""
 
 MAX_BODY_BYTES: Final = 256 * 1024
@@ -94,22 +94,22 @@ class BodyBudget:
     Many small ones may be too much as well. One caller's bodies take at most half of the budget.
 
     Args:
-        most: bytes; by default `MOST_HELD_BYTES`.
+        max_bytes: bytes; by default `MAX_HELD_BYTES`.
 
     Attributes:
-        most: the same.
+        max_bytes: the same.
         size: bytes in memory now.
     """
 
-    def __init__(self, most: int | None = None) -> None:
-        self.most = MOST_HELD_BYTES if most is None else most
+    def __init__(self, max_bytes: int | None = None) -> None:
+        self.max_bytes = MAX_HELD_BYTES if max_bytes is None else max_bytes
         self.size = 0
         self._of_caller: dict[str, int] = {}
 
     @property
     def is_full(self) -> bool:
         """Whether no more bodies may be read."""
-        return self.size >= self.most
+        return self.size >= self.max_bytes
 
     def take(self, scope: Scope, size: int) -> None:
         """Count a part of a request's body.
@@ -119,7 +119,7 @@ class BodyBudget:
         """
         caller = user_of(scope)
         of_caller = self._of_caller.get(caller, 0) + size
-        if self.size + size > self.most or (caller and of_caller > self.most // 2):
+        if self.size + size > self.max_bytes or (caller and of_caller > self.max_bytes // 2):
             raise Unavailable(NO_ROOM)
         self.size += size
         self._of_caller[caller] = of_caller
@@ -142,18 +142,18 @@ def user_of(scope: Scope) -> str:
     return "" if caller is None else caller.user
 
 
-async def read_body(scope: Scope, receive: Receive, most: int, bodies: BodyBudget) -> bytes:
+async def read_body(scope: Scope, receive: Receive, max_bytes: int, bodies: BodyBudget) -> bytes:
     """Return the whole body, or refuse it as soon as it is too long.
 
     Raises:
-        TooLarge: it has, or declares, more than ``most`` bytes; the rest is not read.
+        TooLarge: it has, or declares, more than ``max_bytes`` bytes; the rest is not read.
         TooSlow: it did not arrive within 10 s.
         Unavailable: too many bodies are in memory.
         ClientDisconnect: the client closed the connection.
     """
     for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value[:20]) > most:
-            raise _too_large(most)
+        if name == b"content-length" and value.isdigit() and int(value[:20]) > max_bytes:
+            raise _too_large(max_bytes)
     parts: list[bytes] = []
     size = 0
 
@@ -164,8 +164,8 @@ async def read_body(scope: Scope, receive: Receive, most: int, bodies: BodyBudge
             raise ClientDisconnect
         part = message.get("body", b"")
         size += len(part)
-        if size > most:
-            raise _too_large(most)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
         bodies.take(scope, len(part))
         parts.append(part)
         return not message.get("more_body")
@@ -236,8 +236,8 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def _too_large(most: int) -> TooLarge:
-    unit = f"{most // 1024} KiB" if most < 1 << 20 else f"{most >> 20} MiB"
+def _too_large(max_bytes: int) -> TooLarge:
+    unit = f"{max_bytes // 1024} KiB" if max_bytes < 1 << 20 else f"{max_bytes >> 20} MiB"
     return TooLarge(f"the body is over {unit}, the limit of this call")
 
 

@@ -25,7 +25,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
-from hooktui.api.connection_limiter import ConnectionLimiter, Place
+from hooktui.api.connection_limiter import ConnectionLimiter, ConnectionSlot
 from hooktui.api.peer_credentials import PeerCredentials, peer_of
 from hooktui.api.response_budget import UnsentResponses
 from hooktui.api.responses import HeadTooLarge, TargetTooLong, TooSlow, problem
@@ -44,7 +44,7 @@ UNREAD_DEADLINE: Final = "unread_deadline_s"
 MIN_READ_BYTES: Final = 32 * 1024
 """Bytes of a response that must be read within that time, about 1 KiB a second."""
 
-MOST_IN_KERNEL_BYTES: Final = 128 * 1024
+MAX_IN_KERNEL_BYTES: Final = 128 * 1024
 """Unsent bytes of a response in the socket's buffer; Linux would hold up to 4 MiB."""
 
 MAX_TARGET_BYTES: Final = 24 * 1024
@@ -115,7 +115,7 @@ class ClientConnection(HttpToolsProtocol):
         app_state: of uvicorn.
         limiter: of all connections.
         unsent: the unread responses.
-        place: the place of its TLS handshake; None: it requests a place itself.
+        slot: the slot of its TLS handshake; None: it requests a slot itself.
 
     Attributes:
         idle_since: when its last response ended, while no new request has begun
@@ -145,12 +145,12 @@ class ClientConnection(HttpToolsProtocol):
         *,
         limiter: ConnectionLimiter,
         unsent: UnsentResponses,
-        place: Place | None = None,
+        slot: ConnectionSlot | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limiter = limiter
         self._unsent = unsent
-        self._place = place
+        self._slot = slot
 
     # The connection
 
@@ -160,35 +160,35 @@ class ClientConnection(HttpToolsProtocol):
         connected = transport.get_extra_info("socket")
         self._peer = peer_of(connected.fileno())
         if self._peer is None:
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_IN_KERNEL_BYTES)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_IN_KERNEL_BYTES)
         self._head_since = self.loop.time()
-        self._take_place()
-        self.app_state = {"peer": self._peer, "place": self._place}
-        if self._place is None:
+        self._take_slot()
+        self.app_state = {"peer": self._peer, "slot": self._slot}
+        if self._slot is None:
             self._end_for_lack_of_room()
 
-    def _take_place(self) -> None:
-        if self._place is not None:
-            if not self._place.hand_over(self):
-                self._place = None
+    def _take_slot(self) -> None:
+        if self._slot is not None:
+            if not self._slot.hand_over(self):
+                self._slot = None
         elif self._peer is not None:
-            self._place = self._limiter.admit_user(self, self._peer)
+            self._slot = self._limiter.admit_user(self, self._peer)
         else:
             address = self.client[0] if self.client else ""
-            self._place = self._limiter.admit_tcp(self, address)
+            self._slot = self._limiter.admit_tcp(self, address)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Release the connection's place."""
+        """Release the connection's slot."""
         self._unsent.update(self, "", 0)
-        if self._place is not None:
-            self._place.release()
+        if self._slot is not None:
+            self._slot.release()
         if self._running is not None:  # uvicorn ends only the newest request
             self._running.disconnected = True
             self._running.message_event.set()
         super().connection_lost(exc)
 
     def evict(self) -> None:
-        """Close the connection now: another one needs the place."""
+        """Close the connection now: another one needs the slot."""
         if self.transport.get_write_buffer_size() > 0 or self._answering:
             self.reset()
         elif self.idle_since is not None or self._leaving:
@@ -268,10 +268,10 @@ class ClientConnection(HttpToolsProtocol):
         super().resume_writing()
 
     def _count_unsent(self, size: int) -> None:
-        place = self._place
-        caller = "" if place is None else place.caller or f"source {place.source}"
-        if place is not None and size:
-            size += place.unencoded
+        slot = self._slot
+        caller = "" if slot is None else slot.caller or f"source {slot.source}"
+        if slot is not None and size:
+            size += slot.unencoded
         self._unsent.update(self, caller, size)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: asgi.ASGI3Application) -> None:
@@ -344,8 +344,8 @@ class ClientConnection(HttpToolsProtocol):
         """Handle the request, unless its head is ambiguous."""
         self._in_head = False
         self._head_since = None
-        if self._place is not None:
-            self._place.touch()
+        if self._slot is not None:
+            self._slot.touch()
         version = self.parser.get_http_version()
         if version not in ("1.1", "1.0"):
             self._refuse(Malformed("only HTTP/1.1 and HTTP/1.0 are supported"))

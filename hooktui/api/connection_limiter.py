@@ -33,7 +33,7 @@ from typing import Final, Protocol
 from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.domain.errors import TooManyRequests
 
-MOST_CONNECTIONS: Final = 1000
+MAX_CONNECTIONS: Final = 1000
 _MORE_FOR_OWNERS: Final = 8
 """Half of the smallest reserve of files (`domain/file_budget.py`)."""
 _IPV6_SOURCE_BITS: Final = 64
@@ -55,8 +55,8 @@ class EvictableConnection(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Place:
-    """The place of one connection under the limit; it belongs to one connection at a time.
+class ConnectionSlot:
+    """The slot of one connection under the limit; it belongs to one connection at a time.
 
     Attributes:
         connection: None once it is released.
@@ -72,7 +72,7 @@ class Place:
     unencoded: int = 0
 
     def hand_over(self, connection: EvictableConnection) -> bool:
-        """Pass the place to the connection after a TLS handshake; False: it was released."""
+        """Pass the slot to the connection after a TLS handshake; False: it was released."""
         if self.connection is None:
             return False
         self.connection = connection
@@ -98,50 +98,50 @@ class Place:
             self._pool.forget(self)
 
     def evict(self) -> None:
-        """Close the connection and release its place."""
+        """Close the connection and release its slot."""
         self._pool.evict(self)
 
     def release(self) -> None:
-        """Release the place."""
+        """Release the slot."""
         if self.connection is not None:
             self._pool.remove(self)
 
 
 class _Groups:
-    """Places by source, each source's in the order of their last use; every operation is O(1)."""
+    """Slots by source, each source's in the order of their last use; every operation is O(1)."""
 
     def __init__(self) -> None:
-        self._places: dict[Hashable, dict[Place, None]] = {}
+        self._slots: dict[Hashable, dict[ConnectionSlot, None]] = {}
         self._by_size: dict[int, dict[Hashable, None]] = {}
         self._largest = 0
         self.count = 0
 
-    def add(self, place: Place) -> None:
-        places = self._places.setdefault(place.source, {})
-        self._resize(place.source, len(places), len(places) + 1)
-        places[place] = None
+    def add(self, slot: ConnectionSlot) -> None:
+        slots = self._slots.setdefault(slot.source, {})
+        self._resize(slot.source, len(slots), len(slots) + 1)
+        slots[slot] = None
         self.count += 1
-        self._largest = max(self._largest, len(places))
+        self._largest = max(self._largest, len(slots))
 
-    def discard(self, place: Place) -> None:
-        places = self._places[place.source]
-        self._resize(place.source, len(places), len(places) - 1)
-        if len(places) == self._largest and len(places) not in self._by_size:
+    def discard(self, slot: ConnectionSlot) -> None:
+        slots = self._slots[slot.source]
+        self._resize(slot.source, len(slots), len(slots) - 1)
+        if len(slots) == self._largest and len(slots) not in self._by_size:
             self._largest -= 1
-        del places[place]
+        del slots[slot]
         self.count -= 1
-        if not places:
-            del self._places[place.source]
+        if not slots:
+            del self._slots[slot.source]
 
-    def touch(self, place: Place) -> None:
-        self.discard(place)
-        self.add(place)
+    def touch(self, slot: ConnectionSlot) -> None:
+        self.discard(slot)
+        self.add(slot)
 
-    def oldest_of_largest(self) -> Place | None:
+    def oldest_of_largest(self) -> ConnectionSlot | None:
         if not self.count:
             return None
         source = next(iter(self._by_size[self._largest]))
-        return next(iter(self._places[source]))
+        return next(iter(self._slots[source]))
 
     def _resize(self, source: Hashable, before: int, after: int) -> None:
         if before:
@@ -157,9 +157,9 @@ class _Groups:
 class _Pool:
     """The connections under one limit."""
 
-    most: int
+    max_connections: int
     unknown: _Groups = field(default_factory=_Groups)
-    known: dict[str, set[Place]] = field(default_factory=dict)
+    known: dict[str, set[ConnectionSlot]] = field(default_factory=dict)
     known_count: int = 0
     evicted: int = 0
 
@@ -170,37 +170,37 @@ class _Pool:
     @property
     def reserve(self) -> int:
         """The number of connections that are kept for callers with a valid token."""
-        return self.most // 2
+        return self.max_connections // 2
 
     @property
     def share(self) -> int:
         """The number of connections that one caller may hold."""
-        return self.most - self.reserve
+        return self.max_connections - self.reserve
 
     def make_room(self) -> bool:
-        """Close a connection if there is no place for another; False: none can be closed."""
-        if self.count < self.most:
+        """Close a connection if there is no slot for another; False: none can be closed."""
+        if self.count < self.max_connections:
             return True
         unknown = self.unknown.oldest_of_largest()
-        if self.unknown.count < self.most - self.reserve:
+        if self.unknown.count < self.max_connections - self.reserve:
             unknown = _longest_idle(*self.known.values()) or unknown
         if unknown is None:
             return False
         self.evict(unknown)
         return True
 
-    def add(self, place: Place) -> None:
-        if place.caller is None:
-            self.unknown.add(place)
+    def add(self, slot: ConnectionSlot) -> None:
+        if slot.caller is None:
+            self.unknown.add(slot)
         else:
-            self.known.setdefault(place.caller, set()).add(place)
+            self.known.setdefault(slot.caller, set()).add(slot)
             self.known_count += 1
 
-    def remove(self, place: Place) -> None:
-        self._take_out(place)
-        place.connection = None
+    def remove(self, slot: ConnectionSlot) -> None:
+        self._take_out(slot)
+        slot.connection = None
 
-    def know(self, place: Place, caller: str) -> None:
+    def know(self, slot: ConnectionSlot, caller: str) -> None:
         held = self.known.get(caller, set())
         if len(held) >= self.share:
             idle = _longest_idle(held)
@@ -211,76 +211,80 @@ class _Pool:
                     1,
                 )
             self.evict(idle)
-        self._take_out(place)
-        place.caller = caller
-        self.add(place)
+        self._take_out(slot)
+        slot.caller = caller
+        self.add(slot)
 
-    def forget(self, place: Place) -> None:
-        self._take_out(place)
-        place.caller = None
-        self.add(place)
+    def forget(self, slot: ConnectionSlot) -> None:
+        self._take_out(slot)
+        slot.caller = None
+        self.add(slot)
 
-    def evict(self, place: Place) -> None:
+    def evict(self, slot: ConnectionSlot) -> None:
         """Close a connection, even during a request."""
-        connection = place.connection
-        self.remove(place)
+        connection = slot.connection
+        self.remove(slot)
         self.evicted += 1
         if connection is not None:
             connection.evict()
 
-    def _take_out(self, place: Place) -> None:
-        if place.caller is None:
-            self.unknown.discard(place)
+    def _take_out(self, slot: ConnectionSlot) -> None:
+        if slot.caller is None:
+            self.unknown.discard(slot)
             return
-        held = self.known[place.caller]
-        held.discard(place)
+        held = self.known[slot.caller]
+        held.discard(slot)
         self.known_count -= 1
         if not held:
-            del self.known[place.caller]
+            del self.known[slot.caller]
 
 
 class ConnectionLimiter:
     """All connections of a server, over TCP and over the Unix socket.
 
     Args:
-        most: maximum over TCP, and for each user of the Unix socket.
+        max_connections: maximum over TCP, and for each user of the Unix socket.
         in_all: maximum of all together.
 
     Attributes:
-        most: the same.
-        refused: connections that got no place, since the start.
+        max_connections: the same.
+        refused: connections that got no slot, since the start.
     """
 
-    def __init__(self, most: int = MOST_CONNECTIONS, in_all: int = sys.maxsize) -> None:
-        self.most = most
+    def __init__(self, max_connections: int = MAX_CONNECTIONS, in_all: int = sys.maxsize) -> None:
+        self.max_connections = max_connections
         self._in_all = in_all
-        self._tcp = _Pool(min(most, in_all))
+        self._tcp = _Pool(min(max_connections, in_all))
         self._users: dict[int, _Pool] = {}
         self._owners = _Pool(sys.maxsize)
         self.refused = 0
 
-    def admit_tcp(self, connection: EvictableConnection, address: str) -> Place | None:
-        """Return a place for a connection from an IP address; None: there is none."""
+    def admit_tcp(self, connection: EvictableConnection, address: str) -> ConnectionSlot | None:
+        """Return a slot for a connection from an IP address; None: there is none."""
         return self._admit(self._tcp, connection, source_of(address), None)
 
-    def admit_user(self, connection: EvictableConnection, peer: PeerCredentials) -> Place | None:
-        """Return a place for a connection over the Unix socket; None: there is none."""
+    def admit_user(
+        self, connection: EvictableConnection, peer: PeerCredentials
+    ) -> ConnectionSlot | None:
+        """Return a slot for a connection over the Unix socket; None: there is none."""
         if peer.uid in (0, os.geteuid()):
             pool = self._owners
         else:
             self._users = {uid: used for uid, used in self._users.items() if used.count}
-            pool = self._users.setdefault(peer.uid, _Pool(min(self.most, self._in_all // 2)))
+            pool = self._users.setdefault(
+                peer.uid, _Pool(min(self.max_connections, self._in_all // 2))
+            )
         return self._admit(pool, connection, peer.uid, f"uid {peer.uid}")
 
     def _admit(
         self, pool: _Pool, connection: EvictableConnection, source: Hashable, caller: str | None
-    ) -> Place | None:
+    ) -> ConnectionSlot | None:
         if not (pool.make_room() and self._make_room(pool)):
             self.refused += 1
             return None
-        place = Place(connection, source, caller, pool)
-        pool.add(place)
-        return place
+        slot = ConnectionSlot(connection, source, caller, pool)
+        pool.add(slot)
+        return slot
 
     def _make_room(self, pool: _Pool) -> bool:
         """Close a connection if all together use up their share; False: none can be closed."""
@@ -324,11 +328,11 @@ def source_of(address: str) -> str:
     return f"{int(parsed) >> (128 - _IPV6_SOURCE_BITS):x}/{_IPV6_SOURCE_BITS}"
 
 
-def _longest_idle(*groups: set[Place]) -> Place | None:
+def _longest_idle(*groups: set[ConnectionSlot]) -> ConnectionSlot | None:
     longest, since = None, 0.0
-    for places in groups:
-        for place in places:
-            idle = None if place.connection is None else place.connection.idle_since
+    for slots in groups:
+        for slot in slots:
+            idle = None if slot.connection is None else slot.connection.idle_since
             if idle is not None and (longest is None or idle < since):
-                longest, since = place, idle
+                longest, since = slot, idle
     return longest

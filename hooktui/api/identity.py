@@ -33,7 +33,7 @@ _NAMES_KEPT_S = 30.0
 # A revoked token remains valid for this long on other servers of the same database.
 _TOKENS_KEPT_S = 3.0
 _TOUCH_EVERY_S = 60.0
-_MOST_KEPT = 1000
+_MAX_KEPT = 1000
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class Identity:
                 f' one in config.toml: [users] {names.user} = "viewer"'
             )
         caller = Caller(names.user, role, peer=peer)
-        if len(self._peers) >= _MOST_KEPT:
+        if len(self._peers) >= _MAX_KEPT:
             self._peers.clear()
         self._peers[peer] = (caller, until_s)
         return caller
@@ -100,7 +100,7 @@ class Identity:
         known = self._names.get(key)
         if known is None or known[1] <= time.monotonic():
             names = await asyncio.to_thread(names_of, peer)
-            if len(self._names) >= _MOST_KEPT:
+            if len(self._names) >= _MAX_KEPT:
                 self._names.clear()
             known = self._names[key] = (names, time.monotonic() + _NAMES_KEPT_S)
         return known
@@ -116,7 +116,7 @@ class Identity:
         if known is None or known.until < time.monotonic():
             version = self._tokens_version
             known = _KnownToken(await self._look_up(token), time.monotonic() + _TOKENS_KEPT_S)
-            if len(self._tokens) >= _MOST_KEPT:
+            if len(self._tokens) >= _MAX_KEPT:
                 self._tokens.clear()
             if version == self._service.tokens_version:  # else it may have been revoked meanwhile
                 self._tokens[digest] = known

@@ -201,8 +201,8 @@ def _parse_line(number: int, line: bytes) -> _Line:
     try:
         return _decode_line(line)
     except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `$")
-        pointer = f"/{number}" + place.rstrip("`").replace(".", "/")
+        message, _, path = str(error).partition(" - at `$")
+        pointer = f"/{number}" + path.rstrip("`").replace(".", "/")
         raise Refused.field(pointer, f"{what}: {message[:1].lower()}{message[1:200]}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         # Valid JSON that this parser rejects, such as "\ud800" in a type.

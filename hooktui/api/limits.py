@@ -34,7 +34,7 @@ R = TypeVar("R")
 
 BURST_S: Final = 2.0
 """The burst after a pause, in seconds of the rate: clients work in batches."""
-_MOST_KEPT: Final = 10_000
+_MAX_KEPT: Final = 10_000
 
 
 def is_trusted(caller: Caller) -> bool:
@@ -77,7 +77,7 @@ class RateLimiter:
         if bucket is None:
             bucket = TokenBucket.full(self._per_s, now_ms, self._burst)
             self._buckets[caller.user] = bucket
-            if len(self._buckets) > _MOST_KEPT:
+            if len(self._buckets) > _MAX_KEPT:
                 self._forget_full(now_ms)
         if bucket.whole(now_ms) < 1:
             wait_s = max(ceil((bucket.next_at_ms(now_ms) - now_ms) / 1000), 1)
@@ -96,7 +96,7 @@ class RateLimiter:
 
 
 SAME_AGAIN_S: Final = 60.0
-_MOST_DENIALS: Final = 1000
+_MAX_DENIALS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class DenialLog:
         if repeated or quota.bucket.whole(now_ms) < 1:
             quota.left_out += 1
             return None
-        if len(self._recorded) >= _MOST_DENIALS:
+        if len(self._recorded) >= _MAX_DENIALS:
             self._recorded.clear()
         self._recorded[key] = now_s
         quota.bucket.take(1)
@@ -159,18 +159,18 @@ class DenialLog:
     def _quota(self, user: str, limit: DenialQuota, now_ms: int) -> _Quota:
         quota = self._quotas.get(user)
         if quota is None:
-            if len(self._quotas) >= _MOST_DENIALS:
+            if len(self._quotas) >= _MAX_DENIALS:
                 self._quotas.clear()
             bucket = TokenBucket.full(1 / limit.refill_s, now_ms, limit.burst)
             quota = self._quotas[user] = _Quota(bucket)
         return quota
 
 
-MOST_SEARCHES: Final = 2
+MAX_SEARCHES: Final = 2
 """Concurrent searches and plans of replays of a server."""
-MOST_WAITING: Final = 20
+MAX_WAITING: Final = 20
 """Waiting searches of a caller."""
-MOST_POLLS: Final = 10
+MAX_POLLS: Final = 10
 """Concurrent long polls of a caller: each change wakes all of them."""
 
 
@@ -188,7 +188,7 @@ class Searches:
 
     def __init__(self) -> None:
         self._callers: dict[str, _Caller] = {}
-        self.places = asyncio.Semaphore(MOST_SEARCHES)
+        self.slots = asyncio.Semaphore(MAX_SEARCHES)
 
     @asynccontextmanager
     async def search(self, caller: Caller) -> AsyncIterator[None]:
@@ -198,14 +198,14 @@ class Searches:
             TooManyRequests: too many searches of the caller are waiting.
         """
         with self._counted(caller) as mine:
-            if mine.searches > MOST_WAITING:
+            if mine.searches > MAX_WAITING:
                 raise TooManyRequests(
-                    f"{MOST_WAITING} searches of {caller.user} are waiting; wait for"
+                    f"{MAX_WAITING} searches of {caller.user} are waiting; wait for"
                     " their responses, or narrow them"
                 )
             mine.searches += 1
             try:
-                async with mine.turn, self.places:
+                async with mine.turn, self.slots:
                     yield
             finally:
                 mine.searches -= 1
@@ -218,9 +218,9 @@ class Searches:
             TooManyRequests: the caller has reached its limit.
         """
         with self._counted(caller) as mine:
-            if mine.polls >= MOST_POLLS and not is_trusted(caller):
+            if mine.polls >= MAX_POLLS and not is_trusted(caller):
                 raise TooManyRequests(
-                    f"{caller.user} has {MOST_POLLS} long polls of the feed open, the limit for one"
+                    f"{caller.user} has {MAX_POLLS} long polls of the feed open, the limit for one"
                     " caller; end one, or use a token for each program"
                 )
             mine.polls += 1
@@ -242,12 +242,12 @@ class Searches:
 class Plans:
     """Runs plans of replays, one for each caller: a newer one replaces the older."""
 
-    def __init__(self, places: asyncio.Semaphore) -> None:
-        self.places = places
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self.slots = slots
         self._running: dict[str, asyncio.Task[Any]] = {}
 
     async def run(self, caller: Caller, plan: Coroutine[Any, Any, R]) -> R:
-        """Run a plan when there is a place.
+        """Run a plan when there is a slot.
 
         Raises:
             Conflict: the caller has asked for a newer plan.
@@ -270,7 +270,7 @@ class Plans:
                 del self._running[caller.user]
 
     async def _in_turn(self, plan: Coroutine[Any, Any, R]) -> R:
-        async with self.places:
+        async with self.slots:
             return await plan
 
 

@@ -20,7 +20,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from hooktui.api.connection import ClientConnection
-from hooktui.api.connection_limiter import ConnectionLimiter, Place
+from hooktui.api.connection_limiter import ConnectionLimiter, ConnectionSlot
 from hooktui.api.response_budget import UnsentResponses
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class TlsHandshake(asyncio.Protocol):
     """A connection before its handshake.
 
     Args:
-        make: creates the connection after the handshake, which takes over the place.
+        make: creates the connection after the handshake, which takes over the slot.
         context: certificate and key.
         limiter: of all connections.
     """
@@ -41,7 +41,7 @@ class TlsHandshake(asyncio.Protocol):
 
     def __init__(
         self,
-        make: Callable[[Place], ClientConnection],
+        make: Callable[[ConnectionSlot], ClientConnection],
         context: ssl.SSLContext,
         limiter: ConnectionLimiter,
     ) -> None:
@@ -51,45 +51,45 @@ class TlsHandshake(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the handshake, if there is a place."""
+        """Start the handshake, if there is a slot."""
         client = transport.get_extra_info("peername")
-        place = self._limiter.admit_tcp(self, client[0] if client else "")
-        if place is not None:
-            self._start(transport.get_extra_info("socket"), place)
+        slot = self._limiter.admit_tcp(self, client[0] if client else "")
+        if slot is not None:
+            self._start(transport.get_extra_info("socket"), slot)
         transport.abort()  # without TLS no response can be sent
 
-    def _start(self, accepted: socket.socket, place: Place) -> None:
+    def _start(self, accepted: socket.socket, slot: ConnectionSlot) -> None:
         loop = asyncio.get_running_loop()
         try:
             # The socket is passed to a transport that starts with TLS: this one may already have
             # read a part of the handshake when TLS starts.
             opened = accepted.dup()
         except OSError as error:
-            place.release()
+            slot.release()
             message = "no file is left for an accepted connection"
             loop.call_exception_handler({"message": message, "exception": error})
             return
-        self._task = loop.create_task(self._shake_hands(opened, place))
-        self._task.add_done_callback(partial(self._ended, opened, place))
+        self._task = loop.create_task(self._shake_hands(opened, slot))
+        self._task.add_done_callback(partial(self._ended, opened, slot))
 
     def evict(self) -> None:
         """Cancel the handshake."""
         if self._task is not None:
             self._task.cancel()
 
-    async def _shake_hands(self, opened: socket.socket, place: Place) -> None:
+    async def _shake_hands(self, opened: socket.socket, slot: ConnectionSlot) -> None:
         await asyncio.get_running_loop().connect_accepted_socket(
-            partial(self._make, place),
+            partial(self._make, slot),
             opened,
             ssl=self._context,
             ssl_handshake_timeout=HANDSHAKE_DEADLINE_S,
         )
 
-    def _ended(self, opened: socket.socket, place: Place, task: asyncio.Task[None]) -> None:
+    def _ended(self, opened: socket.socket, slot: ConnectionSlot, task: asyncio.Task[None]) -> None:
         """Release the resources of a failed handshake."""
         error = None if task.cancelled() else task.exception()
-        if place.connection is self:
-            place.release()
+        if slot.connection is self:
+            slot.release()
         if error is not None or task.cancelled():
             opened.close()
         if error is not None and not isinstance(error, OSError):
@@ -189,14 +189,14 @@ class _Server(uvicorn.Server):
             return self._make_connection()
         return TlsHandshake(self._make_connection, self.config.ssl, self._limiter)
 
-    def _make_connection(self, place: Place | None = None) -> ClientConnection:
+    def _make_connection(self, slot: ConnectionSlot | None = None) -> ClientConnection:
         return ClientConnection(
             self.config,
             self.server_state,
             {},
             limiter=self._limiter,
             unsent=self._unsent,
-            place=place,
+            slot=slot,
         )
 
     async def on_tick(self, counter: int) -> bool:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hooktui.api.access import Caller, RouteTable, Rule
 from hooktui.api.bodies import NO_ROOM, BodyBudget, checked_json
-from hooktui.api.connection_limiter import Place
+from hooktui.api.connection_limiter import ConnectionSlot
 from hooktui.api.identity import Identity, claimed_token
 from hooktui.api.ingest import ONE
 from hooktui.api.limits import UNKNOWN_CALLERS, USERS, DenialLog, DenialQuota, RateLimiter
@@ -189,14 +189,14 @@ class Authentication:
         return caller
 
     async def _by_token(self, scope: Scope) -> Caller:
-        place: Place = scope["state"]["place"]
+        slot: ConnectionSlot = scope["state"]["slot"]
         try:
             authorization = _header(scope, b"authorization") or ""
             caller = await self._identity.by_token(authorization, _address(scope))
         except Unauthenticated:
-            place.forget()
+            slot.forget()
             raise
-        place.know(caller.user)
+        slot.know(caller.user)
         return caller
 
 

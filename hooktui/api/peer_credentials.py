@@ -16,7 +16,7 @@ from hooktui.domain.text import visible
 _UCRED = struct.Struct("iII")  # struct ucred of unix(7)
 _NO_LOGIN = 0xFFFF_FFFF  # the loginuid of a process without a login, (uid_t) -1
 _CLAIMS = ("SUDO_USER", "SSH_CONNECTION")
-_MOST_READ_BYTES = 64 * 1024  # of an environment, on the event loop
+_MAX_READ_BYTES = 64 * 1024  # of an environment, on the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,6 @@ def _belongs_to(process: Path, uid: int) -> bool:
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            return file.read(_MOST_READ_BYTES).decode("utf-8", "replace")
+            return file.read(_MAX_READ_BYTES).decode("utf-8", "replace")
     except OSError:  # the process has ended, or access is denied
         return ""

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from hooktui.api.bodies import BodyBudget
 
-MOST_UNSENT_OF_CALLER: Final = 32 * 1024 * 1024
+MAX_UNSENT_OF_CALLER: Final = 32 * 1024 * 1024
 """A console holds 20 connections with pages of 1 MiB; this is more."""
 
 
@@ -44,7 +44,7 @@ class UnsentResponses:
     """
 
     def __init__(
-        self, bodies: BodyBudget | None = None, most_of_caller: int = MOST_UNSENT_OF_CALLER
+        self, bodies: BodyBudget | None = None, most_of_caller: int = MAX_UNSENT_OF_CALLER
     ) -> None:
         self.bodies = BodyBudget() if bodies is None else bodies
         self.reset = 0

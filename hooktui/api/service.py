@@ -202,8 +202,8 @@ class Service:
     loop_watch: LoopWatch = WATCH
 
     def __post_init__(self) -> None:
-        """Let searches and plans share the places of the server."""
-        self.plans = Plans(self.searches.places)
+        """Let searches and plans share the slots of the server."""
+        self.plans = Plans(self.searches.slots)
 
 
 def service_of(request: Request) -> Service:

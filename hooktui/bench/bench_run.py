@@ -326,10 +326,10 @@ def prepared(
 ) -> Iterator[BenchRun]:
     """Start the servers for a case and create its hooks; kill and remove them at the end."""
     with (
-        tempfile.TemporaryDirectory(prefix=f"{case.name}-", dir=folder) as place,
+        tempfile.TemporaryDirectory(prefix=f"{case.name}-", dir=folder) as work,
         databases.fresh() as url,
     ):
-        homes = [Path(place) / str(number) for number in range(1, case.servers + 1)]
+        homes = [Path(work) / str(number) for number in range(1, case.servers + 1)]
         servers = [ServerProcess(home, environ, url) for home in homes]
         try:
             bench_run = BenchRun(case, sink, servers, databases, url)

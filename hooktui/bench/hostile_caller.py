@@ -84,8 +84,8 @@ async def _ask_again_and_again(path: Path, requests: Iterable[bytes]) -> None:
             while True:
                 writer.write(next(left))
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
-                place = head.index(b"content-length: ") + 16
-                await reader.readexactly(int(head[place : head.index(b"\r", place)]))
+                position = head.index(b"content-length: ") + 16
+                await reader.readexactly(int(head[position : head.index(b"\r", position)]))
         except (OSError, EOFError, HooktuiError):
             await asyncio.sleep(0.05)
 

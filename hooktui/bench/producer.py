@@ -79,8 +79,8 @@ class _Connection:
         """
         self._writer.write(request.content)
         head = await self._reader.readuntil(b"\r\n\r\n")
-        place = head.lower().index(b"content-length: ") + 16
-        body = await self._reader.readexactly(int(head[place : head.index(b"\r", place)]))
+        position = head.lower().index(b"content-length: ") + 16
+        body = await self._reader.readexactly(int(head[position : head.index(b"\r", position)]))
         if not head.startswith(b"HTTP/1.1 202"):
             raise Unavailable(f"the server refused an event: {body.decode('utf-8', 'replace')}")
         answer = json.loads(body)
@@ -112,16 +112,16 @@ async def offer_all(
     Raises:
         Unavailable: the server refused one.
     """
-    connections = [await _connect(paths[place % len(paths)]) for place in range(in_flight)]
+    connections = [await _connect(paths[index % len(paths)]) for index in range(in_flight)]
     offered: list[Offered] = []
     left = iter(enumerate(requests))
     begun_ns = monotonic_ns()
 
     async def work(connection: _Connection) -> None:
-        for place, request in left:
+        for index, request in left:
             due_ns = monotonic_ns()
             if per_s is not None:
-                due_ns = begun_ns + round(place / per_s * 1e9)
+                due_ns = begun_ns + round(index / per_s * 1e9)
                 await asyncio.sleep((due_ns - monotonic_ns()) / 1e9)
             offered.extend(await connection.offer(request, due_ns))
 

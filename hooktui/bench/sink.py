@@ -149,9 +149,9 @@ class _Receiver(asyncio.Protocol):
             head_end = data.find(b"\r\n\r\n")
             if head_end < 0:
                 break
-            place = data.rfind(b"Content-Length: ", 0, head_end) + 16
-            line_end = data.find(b"\r", place)
-            end = head_end + 4 + int(data[place:line_end])
+            position = data.rfind(b"Content-Length: ", 0, head_end) + 16
+            line_end = data.find(b"\r", position)
+            end = head_end + 4 + int(data[position:line_end])
             if len(data) < end:
                 break
             if len(data) == end:

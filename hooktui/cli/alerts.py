@@ -12,7 +12,7 @@ from hooktui.cli.listing import FIRST_50, Limit, Listing, for_each, show_list, s
 from hooktui.cli.output import Piece, Style, Styled, text_columns
 from hooktui.cli.time_format import ago, clock, duration_s
 from hooktui.client import calls
-from hooktui.domain.alerts import LEAST_SNOOZE_S, LONGEST_SNOOZE_S, AlertState
+from hooktui.domain.alerts import LONGEST_SNOOZE_S, MIN_SNOOZE_S, AlertState
 from hooktui.domain.wire.alerts import Alert
 
 app = App(name="alerts", help="List, show, acknowledge and snooze operator alerts.")
@@ -150,6 +150,6 @@ def snooze_s(text: str) -> float:
         UsageError: it is not a duration, or too short or too long for a snooze.
     """
     seconds = duration_s("--for", text)
-    if not LEAST_SNOOZE_S <= seconds <= LONGEST_SNOOZE_S:
+    if not MIN_SNOOZE_S <= seconds <= LONGEST_SNOOZE_S:
         raise UsageError(f"--for {text}: expected 1m to 30d")
     return seconds

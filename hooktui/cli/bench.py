@@ -18,7 +18,7 @@ from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
 from hooktui.cli.output import Styled, text_columns
 from hooktui.domain.errors import Refused
 
-MOST_ROUNDS, MOST_EVENTS = 1000, 10_000_000
+MAX_ROUNDS, MAX_EVENTS = 1000, 10_000_000
 
 
 def bench(
@@ -38,10 +38,10 @@ def bench(
         database: postgresql://… of a user who may create databases; each case gets its own.
         context: the run.
     """
-    if not 1 <= rounds <= MOST_ROUNDS:
-        raise UsageError(f"--rounds: a number from 1 to {MOST_ROUNDS:,}, not {rounds}")
-    if not 1 <= events <= MOST_EVENTS:
-        raise UsageError(f"--events: a number from 1 to {MOST_EVENTS:,}, not {events}")
+    if not 1 <= rounds <= MAX_ROUNDS:
+        raise UsageError(f"--rounds: a number from 1 to {MAX_ROUNDS:,}, not {rounds}")
+    if not 1 <= events <= MAX_EVENTS:
+        raise UsageError(f"--events: a number from 1 to {MAX_EVENTS:,}, not {events}")
     unknown = [name for name in case or () if name not in BY_NAME]
     if unknown:
         raise UsageError(f"--case: there is no {unknown[0]!r}; known: {', '.join(BY_NAME)}")

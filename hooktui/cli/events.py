@@ -27,7 +27,7 @@ _EVENTS = Listing(
 )
 
 _REASONS = text_columns("HOOK>, NAME, NOT SENT, WHY")
-MOST_REASONS = 100
+MAX_REASONS = 100
 """The most hooks that are listed with the reason why they did not get an event."""
 
 
@@ -88,10 +88,10 @@ def _write(context: CommandContext, event: EventDetail) -> None:
         write_body(out, event.body)
     if event.deliveries:
         out.table(DELIVERIES.columns, [delivery_row(delivery) for delivery in event.deliveries])
-    reasons = list(islice(_not_sent(context, event.id), MOST_REASONS + 1))
+    reasons = list(islice(_not_sent(context, event.id), MAX_REASONS + 1))
     if reasons:
-        out.table(_REASONS, [_reason(outcome) for outcome in reasons[:MOST_REASONS]])
-    if len(reasons) > MOST_REASONS:
+        out.table(_REASONS, [_reason(outcome) for outcome in reasons[:MAX_REASONS]])
+    if len(reasons) > MAX_REASONS:
         out.note("there are more hooks; --json has them all")
     if not event.deliveries and not reasons:
         out.line("there is no hook in this account")

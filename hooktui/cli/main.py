@@ -88,8 +88,8 @@ def command_table() -> App:
         help_flags=_HELP_FLAGS,
         version_flags=[],
     )
-    for place, (name, target, text) in enumerate(COMMANDS):
-        app.command(f"hooktui.cli.{target}", name=name, help=text, sort_key=place)
+    for index, (name, target, text) in enumerate(COMMANDS):
+        app.command(f"hooktui.cli.{target}", name=name, help=text, sort_key=index)
     app.command("hooktui.cli.console:console", name=_CONSOLE, show=False)
     return app
 

@@ -111,13 +111,13 @@ class Output:
         cells = [[_cut(piece) for piece in row] for row in rows]
         titles: list[Piece] = [Styled(column.title, "dim") for column in columns]
         widths = [
-            max(width(_text(row[place])) for row in [titles, *cells])
-            for place in range(len(columns))
+            max(width(_text(row[index])) for row in [titles, *cells])
+            for index in range(len(columns))
         ]
         for row in [titles, *cells]:
             shown = (
-                self._aligned(piece, widths[place], right=columns[place].right)
-                for place, piece in enumerate(row)
+                self._aligned(piece, widths[index], right=columns[index].right)
+                for index, piece in enumerate(row)
             )
             self._write(keep_order("  ".join(shown).rstrip()) + "\n")
 

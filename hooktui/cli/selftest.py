@@ -16,8 +16,8 @@ from hooktui.domain.errors import Refused
 from hooktui.selftest.crash_test import CrashTestReport, run_crash_test
 from hooktui.selftest.replay_test import ReplayReport, run_replay_test
 
-MOST_ROUNDS = 100_000
-MOST_REPLAY_KILLS = 20
+MAX_ROUNDS = 100_000
+MAX_REPLAY_KILLS = 20
 """Kills within one replay, which takes about 10 s."""
 _SHOWN = 10
 
@@ -41,8 +41,8 @@ def selftest(
     """
     if rounds is not None and not kill:
         raise UsageError("--rounds says how often the server is killed; it goes with --kill")
-    if rounds is not None and not 1 <= rounds <= MOST_ROUNDS:
-        raise UsageError(f"--rounds: a number from 1 to {MOST_ROUNDS:,}, not {rounds}")
+    if rounds is not None and not 1 <= rounds <= MAX_ROUNDS:
+        raise UsageError(f"--rounds: a number from 1 to {MAX_ROUNDS:,}, not {rounds}")
     if replay and not kill:
         raise UsageError("--replay kills the server while it replays; it goes with --kill")
     kills = (rounds or 50) if kill else 0
@@ -59,7 +59,7 @@ def selftest(
         if replay:
             replayed = run_replay_test(
                 context.environ,
-                kills=min(kills, MOST_REPLAY_KILLS),
+                kills=min(kills, MAX_REPLAY_KILLS),
                 databases=databases,
                 progress=context.out.progress,
             )

@@ -160,7 +160,7 @@ class ConsoleApp(RestrictedMode):
 
     def on_ready(self) -> None:
         """Reach the server once something is painted: its client takes 100 ms to import."""
-        last = next((top for top in TOP_SCREENS[1:] if top.name == self.session.place), None)
+        last = next((top for top in TOP_SCREENS[1:] if top.name == self.session.screen), None)
         if last is not None and len(self.screen_stack) == 1:
             self.navigation.go(last)
         self._show_problems()
@@ -429,7 +429,7 @@ class ConsoleApp(RestrictedMode):
             screen.keep_state()
             for top in TOP_SCREENS:
                 if top.label == screen.top_screen.lower():
-                    self.session.place = top.name
+                    self.session.screen = top.name
         changed = self.theme != self._initial_theme
         self.session.theme = (self.theme, self._initial_theme) if changed else None
 

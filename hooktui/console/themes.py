@@ -95,7 +95,7 @@ COLOURS: Final = (
 )  # fmt: skip
 _KNOWN: Final = (*COLOURS, "dark", "variables")
 _STYLES: Final = ("none", "bold", "dim", "italic", "underline", "reverse", "strike")
-_MOST_BYTES: Final = 64_000
+_MAX_BYTES: Final = 64_000
 
 
 def read_themes(folder: Path) -> tuple[list[Theme], list[str]]:
@@ -126,7 +126,7 @@ def read_theme(file: Path) -> Theme:
 
     try:
         with file.open("rb") as opened:
-            written = tomllib.loads(opened.read(_MOST_BYTES).decode())
+            written = tomllib.loads(opened.read(_MAX_BYTES).decode())
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -195,7 +195,7 @@ _STEPS: Final = 20
 _CALM: Final = 0.8
 """Share of the contrast on the background that letters have on a panel at least."""
 
-_LEAST: Final = {
+_MIN: Final = {
     "foreground": TEXT, "accent": TEXT, "success": TEXT, "warning": TEXT, "error": TEXT,
     "quiet": QUIET,
 }  # fmt: skip
@@ -230,7 +230,7 @@ def readable_variables(theme: Mapping[str, str]) -> dict[str, str]:
     surface = background + Color.parse(theme["surface"])
     panel = _calm(background + Color.parse(theme["panel"]), background, letters)
     made = {"panel": panel}
-    for name, least in _LEAST.items():
+    for name, least in _MIN.items():
         made[name] = readable(Color.parse(theme[name]), (background, surface, panel), least)
     cursor = background + Color.parse(theme["block-cursor-background"])
     try:

@@ -35,11 +35,11 @@ class PerTickLimiter:
     """Limits how many operations start in one turn of the event loop.
 
     Args:
-        most: maximum per turn.
+        limit: maximum per turn.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._passed = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -48,25 +48,25 @@ class PerTickLimiter:
         loop = asyncio.get_running_loop()
         if self._passed == 0:
             loop.call_soon(self._turn)
-        if self._passed < self._most:
+        if self._passed < self._limit:
             self._passed += 1
             return
-        place = loop.create_future()
-        self._waiting.append(place)
-        await place
+        turn = loop.create_future()
+        self._waiting.append(turn)
+        await turn
 
     def _turn(self) -> None:
         self._passed = 0
-        while self._waiting and self._passed < self._most:
-            place = self._waiting.popleft()
-            if not place.done():  # a cancelled caller takes no turn
-                place.set_result(None)
+        while self._waiting and self._passed < self._limit:
+            turn = self._waiting.popleft()
+            if not turn.done():  # a cancelled caller takes no turn
+                turn.set_result(None)
                 self._passed += 1
         if self._passed:
             asyncio.get_running_loop().call_soon(self._turn)
 
 
-MOST_DIALS = 25
+MAX_DIALS = 25
 """Connections that start in one turn of the event loop. Otherwise an event for 200 hooks would dial
 200 receivers before the first of them gets its request (measured: p99 26 instead of 19 ms)."""
 
@@ -101,7 +101,7 @@ class Dialer:
         self._resolver = resolver
         self._limits = limits
         self._verified = verified
-        self._turnstile = PerTickLimiter(MOST_DIALS)
+        self._turnstile = PerTickLimiter(MAX_DIALS)
         self.own_listeners: frozenset[tuple[Address, int]] = frozenset()
 
     async def dial(

@@ -68,7 +68,7 @@ _BEGIN_AT_ONCE = 64
 hundred hooks cost 42 % more CPU per delivery, and 50 % more memory (measured)."""
 _LATE_EVERY_S = 0.5
 """How often deliveries that waited too long for a slot are returned."""
-MOST_BODY_BYTES = 64 * 1024 * 1024
+MAX_BODIES_BYTES = 64 * 1024 * 1024
 """Bodies of claimed deliveries until their results are stored; with more, nothing is claimed ahead,
 and no limit grows. Slots are not refused: hooks with large bodies must not stop the others."""
 _HINTS_AT_ONCE = 1_000
@@ -83,7 +83,7 @@ class Engine:
         transport: sends the requests.
         clock: milliseconds since the epoch.
         chance: random numbers in 0..1, for the jitter of retries.
-        most: maximum number of deliveries in flight over all hooks.
+        max_in_flight: maximum number of deliveries in flight over all hooks.
         most_pings: maximum number of test deliveries in flight, in addition.
         most_auto: the largest adaptive limit of a hook.
 
@@ -100,7 +100,7 @@ class Engine:
         *,
         clock: Callable[[], int] = now_ms,
         chance: Callable[[], float] = random.random,
-        most: int = DEFAULT_OUTBOUND,
+        max_in_flight: int = DEFAULT_OUTBOUND,
         most_pings: int = DEFAULT_PINGS,
         most_auto: int = DEFAULT_MAX_LIMIT,
     ) -> None:
@@ -110,8 +110,8 @@ class Engine:
         self._sender = Sender(transport, clock, chance)
         self._recorder = Recorder(store, self._on_recorded)
         self.shortages = Shortages()
-        self._queues = HookQueues(most)
-        self._most = most
+        self._queues = HookQueues(max_in_flight)
+        self._max_in_flight = max_in_flight
         self._most_auto = most_auto
         self._unsent = Unsent(store, self._on_returned)
         self.replayed = ReplayedDeliveries()
@@ -206,18 +206,18 @@ class Engine:
         failpoints.hit("after_accept_commit")
         return acceptances
 
-    def reserve_spare(self, hook: HookId, most: int, *, owed: bool = False) -> int:
+    def reserve_spare(self, hook: HookId, limit: int, *, owed: bool = False) -> int:
         """Take places that live traffic leaves free, for deliveries of a replay; return how many.
 
         Args:
             hook: its id.
-            most: maximum number of places.
+            limit: maximum number of places.
             owed: the replay waited for long, so the next free slot is reserved for it.
         """
         if not self._may_claim or self._stopping:
             return 0
         own = self.replayed.of_hook(hook)
-        return self._queues.reserve_spare(hook, most, own, self._clock(), owed=owed)
+        return self._queues.reserve_spare(hook, limit, own, self._clock(), owed=owed)
 
     def unreserve(self, hook: HookId, places: int) -> None:
         """Release places that were reserved for deliveries of a replay."""
@@ -296,7 +296,7 @@ class Engine:
             accepted=self._accepted.total,
             outcomes={outcome: self._outcomes[outcome] for outcome in Outcome},
             outbound=self._queues.in_flight,
-            most_outbound=self._most,
+            most_outbound=self._max_in_flight,
             idle=self._transport.idle,
             short=self._queues.short,
             shortage=self.shortages.seen,
@@ -312,14 +312,14 @@ class Engine:
         queue = self._queues.queue(hook)
         return None if queue is None else queue.history
 
-    async def paces(self, most: int) -> dict[HookId, HookPace]:
+    async def paces(self, limit: int) -> dict[HookId, HookPace]:
         """Return the paces of hooks with attempts in flight or a limit that was cut.
 
         Args:
-            most: maximum number of hooks; those with most in flight come first.
+            limit: maximum number of hooks; those with most in flight come first.
         """
         queues = await in_slices(self._noticeable_steps())
-        queues = nlargest(most, queues, key=lambda queue: queue.in_flight)
+        queues = nlargest(limit, queues, key=lambda queue: queue.in_flight)
         now_s, now = monotonic(), self._clock()
         return {queue.hook: pace_of(queue, now_s, now) for queue in queues}
 
@@ -466,7 +466,7 @@ class Engine:
 
     def _count_bodies(self, change: int) -> None:
         self.body_bytes += change
-        self._queues.may_expand = self.body_bytes < MOST_BODY_BYTES
+        self._queues.may_expand = self.body_bytes < MAX_BODIES_BYTES
 
     async def _attempt_all(self, claim: ClaimedDelivery) -> None:
         """Attempt a delivery, then those that wait for its slot."""
@@ -523,7 +523,7 @@ class Engine:
             queue, observed, self._clock(), WATCH.cpu_share
         ):
             log_cut(queue, observed.at_s)
-            self._return(self._queues.withdraw(hook, keep=queue.most))
+            self._return(self._queues.withdraw(hook, keep=queue.slots))
 
     def _not_made(self, claim: ClaimedDelivery, missing: MachineShort) -> None:
         """Return a delivery that this machine could not send, and wait a little."""
@@ -620,10 +620,10 @@ class Engine:
                 self._queues.drop(hook_id)
                 continue
             settings = hook.settings
-            most = 1 if settings.ordered else settings.max_in_flight
+            slots = 1 if settings.ordered else settings.max_in_flight
             self._queues.put(
                 hook_id,
-                most=most,
+                slots=slots,
                 cap=min(settings.max_in_flight_cap or self._most_auto, self._most_auto),
                 receiver=settings.url,
                 active=hook.active,

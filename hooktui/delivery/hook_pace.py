@@ -13,7 +13,7 @@ from hooktui.domain.wire.hooks import HookPace, LimitedBy, LimitKind
 LOG_EVERY_S: Final = 60.0
 _CUT_S: Final = 10.0
 """A cut ends within one window."""
-_LEAST_LOGGED: Final = 4
+_MIN_LOGGED: Final = 4
 """A cut of fewer in flight is not worth a line."""
 
 _log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def pace_of(queue: HookQueue, now_s: float, now_ms: int) -> HookPace:
     adaptive = queue.limit
     return HookPace(
         in_flight=queue.in_flight - queue.starting,
-        in_flight_limit=queue.most,
+        in_flight_limit=queue.slots,
         limited_by=None if adaptive is None else _limited_by(adaptive, now_s, now_ms),
         overloads=0 if adaptive is None else adaptive.overloads,
     )
@@ -67,14 +67,14 @@ def log_cut(queue: HookQueue, now_s: float) -> None:
         now_s: the time of the monotonic clock.
     """
     cut = None if queue.limit is None else queue.limit.last_cut
-    if cut is None or now_s - cut.at_s > _CUT_S or cut.in_flight < _LEAST_LOGGED:
+    if cut is None or now_s - cut.at_s > _CUT_S or cut.in_flight < _MIN_LOGGED:
         return
-    if 2 * queue.most > cut.in_flight:
+    if 2 * queue.slots > cut.in_flight:
         return
     if queue.cut_logged_s is not None and now_s - queue.cut_logged_s < LOG_EVERY_S:
         return
     queue.cut_logged_s = now_s
     _log.warning(
         "hook %d: its receiver is overloaded (%s with %d in flight); at most %d at once now",
-        queue.hook, cut.cause, cut.in_flight, queue.most,
+        queue.hook, cut.cause, cut.in_flight, queue.slots,
     )  # fmt: skip

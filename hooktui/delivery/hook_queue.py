@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from hooktui.domain.ids import HookId
     from hooktui.store.contract import ClaimedDelivery
 
-MOST_PER_CLAIM: Final = 100
+MAX_PER_CLAIM: Final = 100
 """Rows per claim: a batch of 100 costs hardly more than one of 10 (measured)."""
 BY_AGE_EVERY: Final = 10
 """One claim in this many takes the oldest due, so that first attempts never starve retries."""
-MOST_AHEAD: Final = 500
+MAX_AHEAD: Final = 500
 LONGEST_AHEAD_MS: Final = 2_000
 """No delivery waits longer for a slot: its lease of 60 s outlasts the longest attempt by far."""
 _REPLAY_WAITS_MS: Final = 1_000
@@ -66,7 +66,7 @@ class HookQueue:
     """The slots and due times of one hook; times in ms since the epoch.
 
     Attributes:
-        most: maximum number of deliveries in flight.
+        slots: maximum number of deliveries in flight.
         active: whether deliveries may start.
         in_flight: taken slots.
         starting: the part of ``in_flight`` whose deliveries have not arrived from the store yet.
@@ -83,7 +83,7 @@ class HookQueue:
         claims: the number of claims.
         slow: whether its last attempt was slow.
         held_until_ms: no delivery starts before it; ``hold_s`` is the length of that wait.
-        cap: of an adaptive limit; None: ``most`` is fixed.
+        cap: of an adaptive limit; None: ``slots`` is fixed.
         limit: the adaptive limit, once an attempt began.
         receiver: what ``limit`` was found for.
         history: of the adaptive limit, once it changed.
@@ -95,7 +95,7 @@ class HookQueue:
     """
 
     hook: HookId
-    most: int
+    slots: int
     active: bool
     in_flight: int = 0
     starting: int = 0
@@ -134,7 +134,7 @@ class HookQueue:
     @property
     def free(self) -> int:
         """How many more deliveries may start."""
-        return max(self.most - self.in_flight - self.kept, 0)
+        return max(self.slots - self.in_flight - self.kept, 0)
 
     @property
     def promised(self) -> int:
@@ -146,13 +146,13 @@ class HookQueue:
 
         None if they must go one after another, or at a rate, or only as a probe.
         """
-        if self.most == 1 or self.bucket is not None or self.open_until_ms is not None:
+        if self.slots == 1 or self.bucket is not None or self.open_until_ms is not None:
             return 0
-        return max(min(self.finished.count(now_ms), MOST_AHEAD) - self.ahead, 0)
+        return max(min(self.finished.count(now_ms), MAX_AHEAD) - self.ahead, 0)
 
-    def fix(self, most: int) -> None:
+    def fix(self, slots: int) -> None:
         """Allow a fixed number of deliveries in flight."""
-        self.most, self.cap, self.limit, self.history = most, None, None, None
+        self.slots, self.cap, self.limit, self.history = slots, None, None, None
 
     def adapt(self, cap: int, receiver: object) -> None:
         """Allow as many deliveries in flight as a receiver takes, up to a maximum."""
@@ -160,10 +160,10 @@ class HookQueue:
             self.limit, self.receiver = None, receiver
         self.cap = cap
         if self.limit is None:
-            self.most = min(FIRST_LIMIT, cap)
+            self.slots = min(FIRST_LIMIT, cap)
         else:
             self.limit.cap = cap
-            self.most = self.limit.limit
+            self.slots = self.limit.limit
 
     def began(self, now_s: float) -> bool:
         """Note that an attempt began; return whether no lower limit could help its receiver."""
@@ -172,7 +172,7 @@ class HookQueue:
         if self.limit is None:
             self.limit = AdaptiveLimit(self.cap, since_s=now_s)
         self.limit.began(now_s, self.in_flight - self.starting)
-        return self.most == 1
+        return self.slots == 1
 
     def observe(self, observed: Observation, now_ms: int, *, may_grow: bool = True) -> bool:
         """Adapt the limit to what an attempt showed; return whether it was cut."""
@@ -181,18 +181,18 @@ class HookQueue:
             return False
         in_flight = self.in_flight - self.starting
         limit.ended(observed, in_flight=in_flight, saturated=may_grow and self.is_saturated(now_ms))
-        before, self.most = self.most, limit.limit
+        before, self.slots = self.slots, limit.limit
         history = self.history
-        if self.most != (before if history is None else history.limit):
+        if self.slots != (before if history is None else history.limit):
             if history is None:
                 self.history = history = LimitHistory(now_ms, before)
-            history.change(now_ms, self.most)
+            history.change(now_ms, self.slots)
         closed_s = limit.rate.closed_until_s - observed.at_s
         if closed_s > 0:
             self.closed_until_ms = now_ms + ceil(closed_s * 1000)
         if limit.rate.per_s is not None or self.bucket is not None:
             self.change_rate(now_ms)
-        return self.most < before or closed_s > 0
+        return self.slots < before or closed_s > 0
 
     def earliest_ms(self, now_ms: int) -> int:
         """Return the earliest time when a delivery may start with a free slot."""
@@ -209,7 +209,7 @@ class HookQueue:
         is_due = self.due_ms is not None and self.due_ms <= now_ms and not self.claiming
         if not self.active or self.is_held(now_ms) or not (is_due or self.waiting):
             return 0
-        room = min(self.free, MOST_PER_CLAIM if is_due else len(self.waiting))
+        room = min(self.free, MAX_PER_CLAIM if is_due else len(self.waiting))
         if self.open_until_ms is not None:
             open_now = probe_at_ms(self.open_until_ms, now_ms) > now_ms
             room = 0 if open_now or self.in_flight else min(room, 1)
@@ -254,7 +254,7 @@ class HookQueue:
 
     def was_closed(self, now_ms: int) -> bool:
         """Return whether a 429 or a cut of the limit came after a slot was taken."""
-        if self.in_flight > self.most and self.limit is not None:
+        if self.in_flight > self.slots and self.limit is not None:
             return True
         never = self.held_until_ms is None and self.closed_until_ms is None
         return not never and self.is_held(now_ms)

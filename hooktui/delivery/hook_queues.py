@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from hooktui.delivery.hook_queue import (
     LONGEST_AHEAD_MS,
     LONGEST_HOLD_MS,
-    MOST_PER_CLAIM,
+    MAX_PER_CLAIM,
     NEVER,
     NONE,
     HookQueue,
@@ -43,25 +43,25 @@ if TYPE_CHECKING:
     from hooktui.store.contract import ClaimedDelivery
 
 
-def even_shares(demands: Sequence[int], most: int) -> list[int]:
-    """Return the share of ``most`` for each demand: the demand itself if all fit, else even shares.
+def even_shares(demands: Sequence[int], total: int) -> list[int]:
+    """Return each demand's share of ``total``: the demand itself if all fit, else even shares.
 
     No share exceeds that of a larger demand by two or more; the first get the remainder.
     """
-    if sum(demands) <= most:
+    if sum(demands) <= total:
         return list(demands)
     shares = [0] * len(demands)
-    while most:
-        for place, count in enumerate(demands):
-            if most and shares[place] < count:
-                shares[place] += 1
-                most -= 1
+    while total:
+        for index, count in enumerate(demands):
+            if total and shares[index] < count:
+                shares[index] += 1
+                total -= 1
     return shares
 
 
 SLOW_MS = 1_000
 """A hook whose last attempt took this long counts as slow until one is faster."""
-MOST_CLAIMED = 1_000
+MAX_CLAIMED = 1_000
 """Deliveries are claimed ahead while fewer are claimed over all hooks, in flight included. More
 leave the caches of the CPU before they are sent: with 100 hooks, each costs a quarter more."""
 ENOUGH_AT_ONCE = 64
@@ -91,17 +91,17 @@ class HookQueues:
     """All hook queues, and which of them can start a delivery now, in turn.
 
     Args:
-        most: maximum number of deliveries in flight over all hooks.
+        max_in_flight: maximum number of deliveries in flight over all hooks.
 
     Attributes:
         may_expand: whether hooks may claim ahead and adaptive limits may grow.
     """
 
-    def __init__(self, most: int = DEFAULT_OUTBOUND) -> None:
+    def __init__(self, max_in_flight: int = DEFAULT_OUTBOUND) -> None:
         self.may_expand = True
-        self._most = most
-        self._most_of_one = max(most // 2, 1)
-        self._most_slow = max(most - most // 4, 1)
+        self._max_in_flight = max_in_flight
+        self._max_of_one = max(max_in_flight // 2, 1)
+        self._max_slow = max(max_in_flight - max_in_flight // 4, 1)
         self._used = self._used_slow = self._ahead = 0
         self._sending = 0  # queues with slots in use
         self._queues: dict[HookId, HookQueue] = {}
@@ -135,7 +135,7 @@ class HookQueues:
         self,
         hook: HookId,
         *,
-        most: int | None,
+        slots: int | None,
         active: bool,
         cap: int = DEFAULT_MAX_LIMIT,
         receiver: object = None,
@@ -149,7 +149,7 @@ class HookQueues:
 
         Args:
             hook: its id.
-            most: maximum number of deliveries in flight; None: an adaptive limit up to ``cap``.
+            slots: maximum number of deliveries in flight; None: an adaptive limit up to ``cap``.
             active: whether deliveries may start.
             cap: of an adaptive limit.
             receiver: with another value, an adaptive limit is found again.
@@ -161,10 +161,10 @@ class HookQueues:
         if queue is None:
             queue = self._queues[hook] = HookQueue(hook, 1, active)
         queue.active, queue.open_until_ms, queue.rate_per_s = active, open_until_ms, rate_per_s
-        if most is None:
-            queue.adapt(min(cap, self._most_of_one), receiver)
+        if slots is None:
+            queue.adapt(min(cap, self._max_of_one), receiver)
         else:
-            queue.fix(min(most, self._most_of_one))
+            queue.fix(min(slots, self._max_of_one))
         queue.change_rate(now_ms)
         if not active:
             queue.leave_queue()
@@ -209,13 +209,13 @@ class HookQueues:
         return False
 
     def reserve_spare(
-        self, hook: HookId, most: int, own: int, now_ms: int, *, owed: bool = False
+        self, hook: HookId, limit: int, own: int, now_ms: int, *, owed: bool = False
     ) -> int:
         """Take places that live traffic leaves free, for deliveries of a replay; return how many.
 
         Args:
             hook: its id.
-            most: maximum number of places.
+            limit: maximum number of places.
             own: the replay's deliveries in flight; they take at most half of the hook's slots.
             now_ms: the time.
             owed: the replay waited for long: take one place even if live deliveries wait, or keep
@@ -227,8 +227,8 @@ class HookQueues:
         queue.reopen_if_over(now_ms)
         if queue.is_held(now_ms):
             return 0
-        count = min(most, max(queue.most // 2, 1) - own)
-        queue.replay_waited_ms = now_ms if count < most else None
+        count = min(limit, max(queue.slots // 2, 1) - own)
+        queue.replay_waited_ms = now_ms if count < limit else None
         queue.kept = 0
         if owed:
             count = min(count, 1)
@@ -246,9 +246,9 @@ class HookQueues:
         return count
 
     def _room_for_replay(self, queue: HookQueue, now_ms: int) -> int:
-        room = min(queue.most - queue.in_flight, self._most - self._used)
+        room = min(queue.slots - queue.in_flight, self._max_in_flight - self._used)
         if queue.slow:
-            room = min(room, self._most_slow - self._used_slow)
+            room = min(room, self._max_slow - self._used_slow)
         if queue.open_until_ms is not None:  # then one may be the probe of the breaker
             is_closed = probe_at_ms(queue.open_until_ms, now_ms) > now_ms
             room = 0 if is_closed or queue.in_flight else min(room, 1)
@@ -389,7 +389,7 @@ class HookQueues:
         return (
             self._used >= ENOUGH_AT_ONCE
             and observed.latency_s < _QUICK_S
-            and 2 * queue.most * self._sending >= self._used
+            and 2 * queue.slots * self._sending >= self._used
         )
 
     # Turns
@@ -418,7 +418,7 @@ class HookQueues:
                 self._consider(queue, now_ms)
         chosen = self._choose()
         slots = self._share_slots(chosen, now_ms)
-        self._short = self._used + sum(slots) >= self._most
+        self._short = self._used + sum(slots) >= self._max_in_flight
         return [
             turn
             for queue, count in zip(chosen, slots, strict=True)
@@ -427,7 +427,7 @@ class HookQueues:
 
     def _choose(self) -> list[HookQueue]:
         """Remove and return the next queues: the fast ones, then the slow ones."""
-        free, free_slow = self._most - self._used, self._most_slow - self._used_slow
+        free, free_slow = self._max_in_flight - self._used, self._max_slow - self._used_slow
         fast: list[HookQueue] = []
         slow: list[HookQueue] = []
         while len(fast) + len(slow) < free:
@@ -446,9 +446,9 @@ class HookQueues:
         """Return the number of slots for each chosen queue."""
         rooms = [queue.room(now_ms) for queue in chosen]
         first_slow = next((at for at, queue in enumerate(chosen) if queue.slow), len(chosen))
-        free_slow = max(self._most_slow - self._used_slow, 0)
+        free_slow = max(self._max_slow - self._used_slow, 0)
         rooms = rooms[:first_slow] + even_shares(rooms[first_slow:], free_slow)
-        return even_shares(rooms, self._most - self._used)
+        return even_shares(rooms, self._max_in_flight - self._used)
 
     def _turn(self, queue: HookQueue, slots: int, now_ms: int) -> Turn | None:
         """Take the places of a turn; None: its settings changed since it became ready."""
@@ -458,7 +458,7 @@ class HookQueues:
         if rows:
             self._take(queue, rows)
             queue.starting += rows
-        ahead = min(0 if self._short else self._wants_ahead(queue, now_ms), MOST_PER_CLAIM - rows)
+        ahead = min(0 if self._short else self._wants_ahead(queue, now_ms), MAX_PER_CLAIM - rows)
         self._count_ahead(queue, ahead)
         if queue.bucket is not None:
             queue.bucket.take(slots)
@@ -487,9 +487,9 @@ class HookQueues:
     @property
     def any_ready(self) -> bool:
         """Return whether a hook queue can start a delivery now."""
-        if self._used >= self._most:
+        if self._used >= self._max_in_flight:
             return False
-        return self._fast.count > 0 or (self._slow.count > 0 and self._used_slow < self._most_slow)
+        return self._fast.count > 0 or (self._slow.count > 0 and self._used_slow < self._max_slow)
 
     def hooks(self) -> Iterable[HookId]:
         """Return the hooks that have a hook queue."""
@@ -521,12 +521,12 @@ class HookQueues:
     def _wants_ahead(self, queue: HookQueue, now_ms: int) -> int:
         room = self._room_ahead()
         places = queue.wants_ahead(now_ms) if room else 0
-        return places if min(places, MOST_PER_CLAIM) <= room else 0  # no small claims
+        return places if min(places, MAX_PER_CLAIM) <= room else 0  # no small claims
 
     def _room_ahead(self) -> int:
         """Return how many more deliveries may be claimed ahead over all hooks."""
         claimed = self._used - self._used_slow + self._ahead  # slow attempts only wait
-        return max(MOST_CLAIMED - claimed, 0) if self.may_expand else 0
+        return max(MAX_CLAIMED - claimed, 0) if self.may_expand else 0
 
     # Places
 
@@ -539,7 +539,7 @@ class HookQueues:
 
     def _has_turn(self, queue: HookQueue) -> bool:
         """Return whether a queue may take a slot of the limit before those that wait for one."""
-        if self._used >= self._most or (queue.slow and self._used_slow >= self._most_slow):
+        if self._used >= self._max_in_flight or (queue.slow and self._used_slow >= self._max_slow):
             return False
         return not self.short
 

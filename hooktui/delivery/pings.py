@@ -30,7 +30,7 @@ class Pings:
         shortages: notes why.
         attempts: tasks of attempts in progress, for which a stop waits.
         clock: milliseconds since the epoch.
-        most: maximum number of pings in flight.
+        limit: maximum number of pings in flight.
 
     Attributes:
         stopping: no ping starts any more.
@@ -45,7 +45,7 @@ class Pings:
         shortages: Shortages,
         attempts: set[asyncio.Task[None]],
         clock: Callable[[], int],
-        most: int,
+        limit: int,
     ) -> None:
         self._store = store
         self._sender = sender
@@ -54,7 +54,7 @@ class Pings:
         self._shortages = shortages
         self._attempts = attempts
         self._clock = clock
-        self._slots = asyncio.Semaphore(most)
+        self._slots = asyncio.Semaphore(limit)
         self.stopping = False
 
     async def ping(self, hook: HookId, body: bytes) -> DeliveryId:

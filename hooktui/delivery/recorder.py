@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 LINGER_S = 0.001
 """Results wait a millisecond for others: one commit then serves many (measured)."""
-MOST_PER_BATCH = 500
+MAX_PER_BATCH = 500
 FULL = 5_000
 """This many unwritten results stop new claims, to bound memory when writing is slow."""
 BEHIND_MS = 5_000
@@ -93,9 +93,9 @@ class Recorder:
     async def _run(self) -> None:
         while True:
             await self._arrived.wait()
-            if len(self._waiting) < MOST_PER_BATCH:
+            if len(self._waiting) < MAX_PER_BATCH:
                 await self._linger()
-            batch = self._waiting[:MOST_PER_BATCH]
+            batch = self._waiting[:MAX_PER_BATCH]
             held = await self._write([result for result, _ in batch])
             del self._waiting[: len(batch)]
             for (_, done), fence_held in zip(batch, held, strict=True):

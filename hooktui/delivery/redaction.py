@@ -248,8 +248,8 @@ def _begun(text: bytes, forms: tuple[bytes, ...]) -> int:
         heads[form[:_NO_CHANCE]] = max(len(form), heads.get(form[:_NO_CHANCE], 0))
     most = min(len(text), max(map(len, forms), default=0))
     for left in range(most, _NO_CHANCE, -1):
-        place = len(text) - left
-        if heads.get(text[place : place + _NO_CHANCE], 0) >= left:
+        position = len(text) - left
+        if heads.get(text[position : position + _NO_CHANCE], 0) >= left:
             return left
     ends = tuple(text[-left:] for left in range(min(len(text), _NO_CHANCE), 0, -1))
     begun = [form for form in forms if form.startswith(ends)]

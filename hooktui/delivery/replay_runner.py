@@ -169,13 +169,13 @@ class _Walk:
         self.found.clear()
         self.loaded = False
 
-    def take(self, most: int) -> list[ReplayCandidate]:
+    def take(self, limit: int) -> list[ReplayCandidate]:
         """Return the next candidates for one step."""
         taken: list[ReplayCandidate] = []
         size = 0
         for candidate in self.found:
             size += candidate.size
-            if len(taken) >= min(most, STEP_DELIVERIES) or (taken and size > STEP_BYTES):
+            if len(taken) >= min(limit, STEP_DELIVERIES) or (taken and size > STEP_BYTES):
                 break
             taken.append(candidate)
         return taken
@@ -183,7 +183,7 @@ class _Walk:
     def handled(self, cursor: int) -> None:
         """Move the cursor behind what a step handled."""
         self.cursor = cursor
-        while self.found and self.found[0].place <= cursor:
+        while self.found and self.found[0].cursor <= cursor:
             self.found.popleft()
 
 
@@ -299,8 +299,8 @@ class _Run:
         """Plan a step at each hook that can; a hook for which a slot is kept gets a token first."""
         self._turns.rotate(-1)
         order = sorted(self._turns, key=lambda hook: hook not in kept)
-        for place, hook in enumerate(order):
-            if place % _HOOKS_AT_ONCE == _HOOKS_AT_ONCE - 1:
+        for index, hook in enumerate(order):
+            if index % _HOOKS_AT_ONCE == _HOOKS_AT_ONCE - 1:
                 await asyncio.sleep(0)
             walk = self.walks.get(hook)
             if walk is None:
@@ -372,8 +372,8 @@ class _Run:
         if hook is None:
             return
         replay = self._replay
-        place = queries.ReplayWalk(replay.selection, hook, replay.id, replay.id)
-        found = await self._store.read(queries.next_candidates, place, walk.cursor)
+        selected = queries.ReplayWalk(replay.selection, hook, replay.id, replay.id)
+        found = await self._store.read(queries.next_candidates, selected, walk.cursor)
         walk.found = deque(found.candidates)
         walk.end, walk.skipped, walk.complete = found.end, found.skipped, found.complete
         walk.version, walk.loaded = hook.version, True
@@ -384,7 +384,7 @@ class _Run:
         show = now_s - self._shown_s >= _SHOWN_EVERY_S
         if show:
             self._shown_s = now_s
-        last = candidates[-1].place if candidates else walk.cursor
+        last = candidates[-1].cursor if candidates else walk.cursor
         step = ReplayStep(
             replay=self._replay.id,
             token=self._store.token,

@@ -161,8 +161,8 @@ class _DaemonThreads:
     ``concurrent.futures`` joins its threads at exit, so a hung look-up would block it.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._lock = threading.Lock()
         self._alive = 0
@@ -172,7 +172,7 @@ class _DaemonThreads:
         with self._lock:
             self._unfinished += 1
             self._tasks.put(task)
-            start = self._alive < min(self._unfinished, self._most)
+            start = self._alive < min(self._unfinished, self._limit)
             if start:
                 self._alive += 1
         if not start:

@@ -57,16 +57,16 @@ def _context() -> ssl.SSLContext:
     return context
 
 
-MOST_CERTIFICATES = 10
+MAX_CERTIFICATES = 10
 """Limit of a chain; legitimate ones have two to four."""
-MOST_NAMES = 100
+MAX_NAMES = 100
 LONGEST_TEXT = 200
 _DAY_MS = 86_400_000
 
 
 def read_chain(chain: Sequence[bytes], now_ms: int) -> tuple[Certificate, ...]:
     """Return the content of certificates (DER), without those that cannot be parsed."""
-    read = [_read(certificate, now_ms) for certificate in chain[:MOST_CERTIFICATES]]
+    read = [_read(certificate, now_ms) for certificate in chain[:MAX_CERTIFICATES]]
     return tuple(certificate for certificate in read if certificate is not None)
 
 
@@ -116,4 +116,4 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
         return ()
     names = [name[:LONGEST_TEXT] for name in san.get_values_for_type(x509.DNSName)]
     names += [str(address) for address in san.get_values_for_type(x509.IPAddress)]
-    return tuple(names[:MOST_NAMES])
+    return tuple(names[:MAX_NAMES])

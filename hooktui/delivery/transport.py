@@ -44,7 +44,7 @@ class Transport:
         limits: of each attempt.
         verified: the TLS context for hooks that verify certificates; by default with the system's
             authorities.
-        most: maximum number of open connections, idle ones included; the caller limits the number
+        limit: maximum number of open connections, idle ones included; the caller limits the number
             of attempts.
     """
 
@@ -54,10 +54,10 @@ class Transport:
         resolver: Resolver,
         limits: ExchangeLimits | None = None,
         verified: ssl.SSLContext | None = None,
-        most: int = DEFAULT_OUTBOUND,
+        limit: int = DEFAULT_OUTBOUND,
     ) -> None:
         self._limits = limits or ExchangeLimits()
-        self._most = most
+        self._limit = limit
         self._in_flight = 0
         self._dialer = Dialer(allowed, resolver, self._limits, verified)
         self._pools: dict[Hashable, _ConnectionPool] = {}
@@ -126,7 +126,7 @@ class Transport:
                     exchange = self._exchange_of(connection, fault, started)
                     pool.put_back(connection)
                     return exchange
-            if self._in_flight + len(self._kept.by_age) > self._most:
+            if self._in_flight + len(self._kept.by_age) > self._limit:
                 await self._make_room()
             phases = ConnectPhases()
             try:
@@ -160,7 +160,7 @@ class Transport:
         self._kept.drop_oldest(len(self._kept.by_age))
 
     async def _make_room(self) -> None:
-        self._kept.drop_oldest(self._in_flight + len(self._kept.by_age) - self._most)
+        self._kept.drop_oldest(self._in_flight + len(self._kept.by_age) - self._limit)
         await asyncio.sleep(0)  # the event loop closes aborted connections in its next turn
 
     def close(self) -> None:
@@ -342,10 +342,10 @@ def _not_dialled(fault: ExchangeFailure, started: float, phases: ConnectPhases) 
     )
 
 
-def _stored_header(name: bytes, value: bytes, most: int) -> tuple[str, str]:
-    if len(name) + len(value) > most:
-        name = name[:most]
-        value = value[: most - len(name)]
+def _stored_header(name: bytes, value: bytes, limit: int) -> tuple[str, str]:
+    if len(name) + len(value) > limit:
+        name = name[:limit]
+        value = value[: limit - len(name)]
     return name.decode("latin-1"), value.decode("latin-1")
 
 

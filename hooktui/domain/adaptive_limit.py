@@ -31,10 +31,10 @@ FIRST_LIMIT = 10
 """The limit of a new hook, and of a hook with a new URL."""
 DEFAULT_MAX_LIMIT = 256
 
-_LEAST_RESPONSES = 8
+_MIN_RESPONSES = 8
 """A window with fewer responses shows nothing."""
 _LONGEST_WINDOW_S = 10.0
-_MOST_LATENCIES = 1_000
+_MAX_LATENCIES = 1_000
 """Response times of a window that are kept: a receiver may cause 90,000 in ten seconds."""
 _SATURATED = 0.8
 """The limit grows only if deliveries waited for a slot at this share of the responses."""
@@ -61,14 +61,14 @@ _STEP_BACK_S = 10.0
 """The wait after a step that only made responses slower."""
 _LATE = 0.25
 """A window is late if this share of its responses are."""
-_MOST_LEFT_OUT = 3
+_MAX_LEFT_OUT = 3
 """Late windows in a row that are left out: a loop that is always late must not stop the growth."""
 _SLOWER_BY_S, _STEP_SLOWER_BY_S = 0.003, 0.01
 """Smaller increases of the median, in probing and after a step, are noise of this machine."""
 _FLOOR_BY_LATENCY = 2
 _TRIAL_OVERLOADS = 5
 """A trial ends when its share predicts this many overloads."""
-_LEAST_TOLERATED, _MOST_TOLERATED = 0.001, 0.2
+_MIN_TOLERATED, _MAX_TOLERATED = 0.001, 0.2
 _UNUSED_S = 60.0
 _IDLE_S = 0.1
 """A shorter time without attempts may be that of a claim: the window continues."""
@@ -125,7 +125,7 @@ class _Window:
 
     def throughput(self, now_s: float) -> float | None:
         """Return completions a second; None: too few."""
-        if self.measured_from_s is None or self.completions < _LEAST_RESPONSES:
+        if self.measured_from_s is None or self.completions < _MIN_RESPONSES:
             return None
         elapsed_s = now_s - self.measured_from_s
         return self.completions / elapsed_s if elapsed_s > 0 else None
@@ -272,7 +272,7 @@ class AdaptiveLimit:
         window.responses += 1
         window.saturated += self._last_saturated
         window.late += self._last_late
-        if len(window.latencies) < _MOST_LATENCIES:
+        if len(window.latencies) < _MAX_LATENCIES:
             window.latencies.append(latency_s)
         return True
 
@@ -319,7 +319,7 @@ class AdaptiveLimit:
             window.late += self._last_late
             if not ok:
                 window.overloads += 1
-            elif len(window.latencies) < _MOST_LATENCIES:
+            elif len(window.latencies) < _MAX_LATENCIES:
                 window.latencies.append(observed.latency_s)
         elif ok and self._median_s is None and not window.responses:
             window.latencies.append(observed.latency_s)
@@ -383,7 +383,7 @@ class AdaptiveLimit:
 
     def _end_overload(self, now_s: float, overload: _Overload) -> None:
         share = self._share.value
-        if self._trial is None and share <= _MOST_TOLERATED:
+        if self._trial is None and share <= _MAX_TOLERATED:
             self._trial = _Trial(overload.limit, share)
         if self._ceiling is not None and overload.limit >= self._ceiling:
             self._lower_ceiling(now_s, self._ceiling, overload)
@@ -399,7 +399,7 @@ class AdaptiveLimit:
         """Lower the ceiling to what the receiver took at once: more may have been in flight."""
         taken = self._successes.count(now_s, self._median_s or GUESSED_RESPONSE_S)
         taken = max(taken, overload.succeeded)
-        if taken >= _LEAST_RESPONSES:
+        if taken >= _MIN_RESPONSES:
             self._ceiling = max(min(ceiling, _MORE_THAN_TAKEN * taken + 1), self._limit)
 
     def _follow_share(self, successes: int, overloads: int) -> None:
@@ -409,7 +409,7 @@ class AdaptiveLimit:
         if self._since_followed >= 2 * RECENT:
             self._since_followed = 0
             share = min(self.tolerated, max(self._share.value, self.tolerated / 2))
-            self.tolerated = share if share >= _LEAST_TOLERATED else 0.0
+            self.tolerated = share if share >= _MIN_TOLERATED else 0.0
 
     def _trial_undoes_cut(self, trial: _Trial, observed: Observation) -> bool:
         """Count a response of the trial; return whether it ended and undid the cut."""
@@ -428,7 +428,7 @@ class AdaptiveLimit:
         if self.tolerated:
             trial.causes.add(self.tolerated_cause)
         self.tolerated_cause = trial.causes.pop() if len(trial.causes) == 1 else ""
-        self.tolerated = min(_MOST_TOLERATED, max(self.tolerated, share))
+        self.tolerated = min(_MAX_TOLERATED, max(self.tolerated, share))
         self._limit = max(self._limit, trial.limit)
         self._ceiling = self.last_cut = None
         self._phase = Phase.DOUBLING
@@ -447,11 +447,11 @@ class AdaptiveLimit:
         if elapsed_s > _LONGEST_WINDOW_S:
             return window.responses > 0
         used = min(window.peak, self._limit)
-        if window.responses < max(_LEAST_RESPONSES, used):
+        if window.responses < max(_MIN_RESPONSES, used):
             return False
         if self._is_regrowing:
             return elapsed_s >= median_s
-        enough = max(_LEAST_RESPONSES, 2 * used)
+        enough = max(_MIN_RESPONSES, 2 * used)
         return elapsed_s >= 3 * median_s and window.completions >= enough
 
     @property
@@ -464,7 +464,7 @@ class AdaptiveLimit:
 
     def _decide(self, now_s: float) -> None:
         window = self._window
-        if window.is_late and self._overload is None and self._left_out < _MOST_LEFT_OUT:
+        if window.is_late and self._overload is None and self._left_out < _MAX_LEFT_OUT:
             self._left_out += 1
             self._window = _Window(now_s)
             return
@@ -480,7 +480,7 @@ class AdaptiveLimit:
         if window.saturated < _SATURATED * window.responses:
             self._before_step = None
             return
-        if window.responses < _LEAST_RESPONSES:
+        if window.responses < _MIN_RESPONSES:
             return
         if self._is_regrowing and self._ceiling is not None:
             self._regrow(self._ceiling)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 _MEMORY_S = 10
 """Seconds over which accepted deliveries are counted, and between two increases."""
-_LEAST_PER_S = 0.02
-_LEAST_FIRST_PER_S, _LEAST_AGAIN_PER_S = 0.5, 0.2
+_MIN_PER_S = 0.02
+_MIN_FIRST_PER_S, _MIN_AGAIN_PER_S = 0.5, 0.2
 _SHRINK = 0.9
-_FIRST_GROWTH, _GROWTH_OF_GROWTH, _MOST_GROWTH = 0.05, 1.5, 1.0
+_FIRST_GROWTH, _GROWTH_OF_GROWTH, _MAX_GROWTH = 0.05, 1.5, 1.0
 _NO_LIMIT_PER_S = 5_000.0
 """A rate above it is dropped: the limit alone decides."""
-_LONGEST_WAIT_S, _LEAST_WAIT_S = 60.0, 0.2
+_LONGEST_WAIT_S, _MIN_WAIT_S = 60.0, 0.2
 
 
 class AdaptiveRate:
@@ -50,7 +50,7 @@ class AdaptiveRate:
         self._accepted.add(now_s, count)
         if self.per_s is not None and now_s > self._grows_at_s:
             self.per_s *= 1 + self._growth
-            self._growth = min(self._growth * _GROWTH_OF_GROWTH, _MOST_GROWTH)
+            self._growth = min(self._growth * _GROWTH_OF_GROWTH, _MAX_GROWTH)
             self._grows_at_s = now_s + _MEMORY_S
             if self.per_s > _NO_LIMIT_PER_S:
                 self.per_s = None
@@ -71,7 +71,7 @@ class AdaptiveRate:
             self._close_until(now_s + min(retry_after_s, _LONGEST_WAIT_S))
         if began_s >= self._changed_s and not self._lowers:
             self._lowers = True  # once the responses on their way have been counted
-            self._close_until(now_s + max(2 * median_s, _LEAST_WAIT_S))
+            self._close_until(now_s + max(2 * median_s, _MIN_WAIT_S))
 
     def reopen(self, now_s: float) -> None:
         """Set the lower rate once the time without starts is over."""
@@ -81,12 +81,12 @@ class AdaptiveRate:
         age_s = now_s - (now_s if self._first_start_s is None else self._first_start_s)
         seen = self._accepted.total(now_s) / max(min(age_s, _MEMORY_S), 1.0)
         if self.per_s is None:
-            rate = max(seen, _LEAST_FIRST_PER_S)
+            rate = max(seen, _MIN_FIRST_PER_S)
         else:
             rate = self.per_s * _SHRINK
             if now_s - self._changed_s > _MEMORY_S:
-                rate = min(rate, max(seen, _LEAST_AGAIN_PER_S))
-        self.per_s = max(rate, _LEAST_PER_S)
+                rate = min(rate, max(seen, _MIN_AGAIN_PER_S))
+        self.per_s = max(rate, _MIN_PER_S)
         self._changed_s = now_s
         self._grows_at_s = now_s + _MEMORY_S
         self._growth = _FIRST_GROWTH

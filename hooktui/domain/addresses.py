@@ -124,16 +124,16 @@ def url_in_words(url: str) -> str:
 
 
 def _check_characters(text: str) -> None:
-    for place, letter in enumerate(text, 1):
+    for position, letter in enumerate(text, 1):
         if letter == "\\":
             raise _refused(
-                f"a URL must not contain a backslash (character {place}); write / or %5C"
+                f"a URL must not contain a backslash (character {position}); write / or %5C"
             )
         if unicodedata.category(letter) in _UNSAFE_CATEGORIES:
             kind = "space" if letter.isspace() else "control or invisible character"
             raise _refused(
-                f"a URL must not contain a {kind} (U+{ord(letter):04X}, character {place}); remove"
-                " it or percent-encode it"
+                f"a URL must not contain a {kind} (U+{ord(letter):04X}, character {position}); "
+                "remove it or percent-encode it"
             )
 
 

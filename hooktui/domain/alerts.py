@@ -16,10 +16,10 @@ from hooktui.domain.catalogue import OPERATOR_GROUP, group_of
 from hooktui.domain.errors import Conflict
 from hooktui.domain.hook_failures import FailureStreak
 
-MOST_A_MINUTE: Final = 20
+MAX_PER_MINUTE: Final = 20
 """Openings that are announced to the hooks of one account within a minute."""
 MINUTE_MS: Final = 60_000
-LEAST_SNOOZE_S: Final = 60
+MIN_SNOOZE_S: Final = 60
 LONGEST_SNOOZE_S: Final = 30 * 24 * 3600
 LATE_MS: Final = 300_000
 """A queue is behind when its oldest due delivery is later than this."""

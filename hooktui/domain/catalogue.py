@@ -175,12 +175,12 @@ def normalise(catalogue: Catalogue, events: Sequence[str]) -> tuple[str, ...]:
         raise Refused.field("/events", "choose at least one event, such as job or cluster.error")
     known = [*type_ids(catalogue), *(group.id for group in catalogue.groups)]
     there = set(known)
-    wrong = [(place, name) for place, name in enumerate(events) if name not in there]
+    wrong = [(index, name) for index, name in enumerate(events) if name not in there]
     if wrong:
         raise Refused.fields(
             [
-                FieldError(f"/events/{place}", _unknown(known, name, hint=count < MAX_HINTS))
-                for count, (place, name) in enumerate(wrong[: MAX_ERRORS + 1])
+                FieldError(f"/events/{index}", _unknown(known, name, hint=count < MAX_HINTS))
+                for count, (index, name) in enumerate(wrong[: MAX_ERRORS + 1])
             ]
         )
     result: list[str] = []

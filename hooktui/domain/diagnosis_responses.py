@@ -19,8 +19,8 @@ from hooktui.domain.wire.hooks import Hook
 SLOW_MS: Final = 5_000.0
 """Or half of the hook's timeout; receivers should respond first and work later."""
 
-_MOST_OF_A_URL = 200
-_MOST_OF_A_BODY = 2000
+_MAX_URL_LENGTH = 200
+_MAX_BODY_LENGTH = 2000
 
 _STATUS_FIXES: Final = {
     400: "it rejects the body: see its response, and whether it expects another type",
@@ -113,7 +113,7 @@ def _status(status: int, ping: Attempt, hook: Hook) -> Check:
 
 def _wants_client_certificate(status: int, ping: Attempt) -> bool:
     """Return whether a receiver refused TLS without a client certificate, as nginx words it."""
-    body = (ping.response.body if ping.response is not None else "")[:_MOST_OF_A_BODY].lower()
+    body = (ping.response.body if ping.response is not None else "")[:_MAX_BODY_LENGTH].lower()
     return status in (495, 496) or (
         status in (400, 401, 403) and "certificate" in body and ("ssl" in body or "client" in body)
     )
@@ -127,7 +127,7 @@ def _redirect(ping: Attempt, target: ParsedUrl) -> Check:
     try:
         there = parse_url(urljoin(target.url, leads))
     except (Refused, ValueError):
-        shown = leads[:_MOST_OF_A_URL]
+        shown = leads[:_MAX_URL_LENGTH]
         return Check("ping", "fail", f"{value}, to {shown}", "use a URL that responds directly")
     other = ""
     if there.host != target.host:

@@ -20,7 +20,7 @@ _SOON_DAYS: Final = 14
 _SOON_SHARE: Final = 0.25
 """Share of its lifetime: some certificates are valid for six days."""
 _DAY_MS = 86_400_000
-_MOST_NAMES = 4
+_MAX_NAMES = 4
 _LONGEST = 60
 
 
@@ -135,8 +135,8 @@ def _in_days(days: int) -> str:
 
 def _names(shown: Certificate) -> str:
     names = shown.names or (shown.subject,)
-    rest = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(map(_cut, names[:_MOST_NAMES])) + rest
+    rest = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(map(_cut, names[:_MAX_NAMES])) + rest
 
 
 def _cut(text: str) -> str:

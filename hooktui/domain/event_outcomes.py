@@ -22,10 +22,10 @@ from hooktui.domain.filters.terms import Filter, FilterKey, Subject, Term
 from hooktui.domain.json_text import Steps
 from hooktui.domain.wire.hooks import Change, DryRun, TriedEvent
 
-MOST_NAMED: Final = 5
+MAX_NAMED: Final = 5
 """Names of a selection, and terms of a filter, that a reason lists."""
 
-MOST_LETTERS: Final = 60
+MAX_LETTERS: Final = 60
 """Characters of a body's value in a reason."""
 
 
@@ -131,18 +131,18 @@ def misfitting_steps(text: str, event: EventFacts) -> Steps[list[str]]:
     except Refused:
         return []  # written by another version
     misfits = []
-    for place, term in enumerate(parsed.terms):
+    for index, term in enumerate(parsed.terms):
         yield
         if not (yield from term.match_steps(event.subject, event.at_ms)):
             actual = yield from _actual_steps(term, event)
-            misfits.append(f"{_written(parsed, place)} ({actual})")
+            misfits.append(f"{_written(parsed, index)} ({actual})")
     return misfits
 
 
-def _written(parsed: Filter, place: int) -> str:
+def _written(parsed: Filter, index: int) -> str:
     """Return a term as written in the filter's text."""
-    end = parsed.terms[place + 1].column - 1 if place + 1 < len(parsed.terms) else None
-    return _cut(parsed.source[parsed.terms[place].column - 1 : end].strip())
+    end = parsed.terms[index + 1].column - 1 if index + 1 < len(parsed.terms) else None
+    return _cut(parsed.source[parsed.terms[index].column - 1 : end].strip())
 
 
 def _actual_steps(term: Term, event: EventFacts) -> Steps[str]:
@@ -150,7 +150,7 @@ def _actual_steps(term: Term, event: EventFacts) -> Steps[str]:
         return f"it is {event.type}"
     if event.data is UNREADABLE:
         return "the body cannot be read"
-    values = yield from first_steps(event.data, term.path, MOST_NAMED + 1)
+    values = yield from first_steps(event.data, term.path, MAX_NAMED + 1)
     if not values:
         return "there is no such field"
     shown = [_shown(value) for value in values]
@@ -160,21 +160,21 @@ def _actual_steps(term: Term, event: EventFacts) -> Steps[str]:
 def _shown(value: object) -> str:
     if isinstance(value, dict):
         return "an object"
-    text = json.dumps(value[:MOST_LETTERS] if isinstance(value, str) else value, ensure_ascii=False)
+    text = json.dumps(value[:MAX_LETTERS] if isinstance(value, str) else value, ensure_ascii=False)
     # A lone surrogate is valid JSON, but cannot be encoded.
     return _cut(text.encode("utf-8", "backslashreplace").decode())
 
 
 def _listed(names: Sequence[str], between: str) -> str:
-    rest = len(names) - MOST_NAMED
-    return between.join(names[:MOST_NAMED]) + (f"{between}{rest} more" if rest > 0 else "")
+    rest = len(names) - MAX_NAMED
+    return between.join(names[:MAX_NAMED]) + (f"{between}{rest} more" if rest > 0 else "")
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…"
+    return text if len(text) <= MAX_LETTERS else f"{text[:MAX_LETTERS]}…"
 
 
-MOST_SHOWN: Final = 20
+MAX_SHOWN: Final = 20
 """Events of each kind that the result names."""
 
 _ORDER: Final = (Change.MORE, Change.FEWER, Change.SAME)
@@ -238,7 +238,7 @@ def dry_run_steps(
             continue
         change = Change.SAME if takes == took else Change.MORE if takes else Change.FEWER
         counts[change] += 1
-        if len(kinds[change]) < MOST_SHOWN:
+        if len(kinds[change]) < MAX_SHOWN:
             shown = TriedEvent(
                 id=event.id, type=event.type, created_at=event.created_at, change=change
             )

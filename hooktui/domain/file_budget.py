@@ -23,8 +23,8 @@ _LOOKUP_FILES: Final = 3
 """One name look-up: a configuration file, and sockets to two name servers."""
 _DIAGNOSIS_FILES: Final = 9
 """A diagnosis dials up to eight addresses of a name at once, and reads authorities."""
-_LEAST_API: Final = 24
-_LEAST_RECEIVERS: Final = 8
+_MIN_API: Final = 24
+_MIN_RECEIVERS: Final = 8
 DEFAULT_OUTBOUND: Final = 10_000
 """More are useless on one machine: each connection costs memory, one with TLS 270 KB."""
 
@@ -84,7 +84,7 @@ def share_files(limit: int, *, connections: int, outbound: int | None = None) ->
     before = FileBudget(
         limit=limit,
         store=_STORE,
-        api=min(4 * connections, _LEAST_API + max(limit - least_files(), 0) // 5),
+        api=min(4 * connections, _MIN_API + max(limit - least_files(), 0) // 5),
         lookup_threads=_within(limit // 64, 4, 64),
         diagnoses=_within(limit // 256, 1, 8),
         pings=_within(limit // 64, 4, 64),
@@ -93,7 +93,7 @@ def share_files(limit: int, *, connections: int, outbound: int | None = None) ->
         outbound=0,
     )
     left = limit - _taken(before)
-    if left < _LEAST_RECEIVERS:
+    if left < _MIN_RECEIVERS:
         raise TooFewFiles(
             f"the limit of open files is {limit:,}, but a server needs at least"
             f" {least_files():,}; raise it with ulimit -n 65536 before the start, or with"
@@ -106,8 +106,8 @@ def share_files(limit: int, *, connections: int, outbound: int | None = None) ->
 def least_files() -> int:
     """Return the smallest limit with which a server with any settings starts."""
     return (
-        _PROCESS + _STORE + _FILES + _LEAST_API + 4 * _LOOKUP_FILES + _DIAGNOSIS_FILES + 4 + 16
-        + _LEAST_RECEIVERS
+        _PROCESS + _STORE + _FILES + _MIN_API + 4 * _LOOKUP_FILES + _DIAGNOSIS_FILES + 4 + 16
+        + _MIN_RECEIVERS
     )  # fmt: skip
 
 

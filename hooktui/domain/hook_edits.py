@@ -103,8 +103,8 @@ def _type_errors(value: object, expected: Any, path: _Path) -> Iterator[FieldErr
             yield _error(path, "{}: input should be a finite number")
     elif origin is tuple:
         if isinstance(value, list):
-            for place, part in enumerate(value):
-                yield from _type_errors(part, arguments[0], (*path, place))
+            for index, part in enumerate(value):
+                yield from _type_errors(part, arguments[0], (*path, index))
         else:
             yield _error(path, "{}: input should be a valid list")
     elif not isinstance(value, dict):

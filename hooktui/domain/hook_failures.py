@@ -104,8 +104,8 @@ def probe_at_ms(until_ms: int, now_ms: int) -> int:
 
 DAYS = 5
 RULE_MS = DAYS * 86_400_000
-LEAST_FAILURES = 10
-LEAST_DAYS = 3
+MIN_FAILURES = 10
+MIN_DAYS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class FailureStreak:
         return (
             self.since_ms is not None
             and self.since_ms <= now_ms - RULE_MS
-            and self.failed >= LEAST_FAILURES
+            and self.failed >= MIN_FAILURES
         )
 
 
@@ -131,4 +131,4 @@ def spread_across_days(failed: Mapping[int, int]) -> bool:
         failed: failed attempts by age in whole days (0: the last 24 hours).
     """
     lately = [count for day, count in failed.items() if day < DAYS and count]
-    return sum(lately) >= LEAST_FAILURES and len(lately) >= LEAST_DAYS
+    return sum(lately) >= MIN_FAILURES and len(lately) >= MIN_DAYS

@@ -113,10 +113,12 @@ def _explained(text: bytes, what: str, message: str) -> Malformed:
         return Malformed(f"{what} begins with a byte order mark; send JSON without one")
     _decoded(text, what)
     match = _PLACE.fullmatch(message)
-    why, place = (match[1], int(match[2])) if match and match[2] else ("it ends early", len(text))
-    line = text.count(b"\n", 0, place) + 1
-    column = len(text[text.rfind(b"\n", 0, place) + 1 : place].decode("utf-8", "replace")) + 1
-    constant = _CONSTANT.match(text, max(place - 1, 0)) or _CONSTANT.match(text, place)
+    why, position = (
+        (match[1], int(match[2])) if match and match[2] else ("it ends early", len(text))
+    )
+    line = text.count(b"\n", 0, position) + 1
+    column = len(text[text.rfind(b"\n", 0, position) + 1 : position].decode("utf-8", "replace")) + 1
+    constant = _CONSTANT.match(text, max(position - 1, 0)) or _CONSTANT.match(text, position)
     if constant:
         why = f"{constant[0].decode()} is not a JSON number"
     return Malformed(f"{what} is not JSON: {why}, line {line} column {column}")
@@ -165,10 +167,10 @@ def most_values(text: bytes) -> int:
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
-def count_values(text: bytes, most: int) -> int:
-    """Return a lower bound of the number of values in valid JSON; exact above ``most``."""
+def count_values(text: bytes, limit: int) -> int:
+    """Return a lower bound of the number of values in valid JSON; exact above ``limit``."""
     at_most = most_values(text)
-    if at_most <= most:
+    if at_most <= limit:
         return at_most
     return sum(len(part.translate(None, b"]}")) for part in _outside_strings(text))
 

@@ -8,7 +8,7 @@ from typing import Final
 
 STEP_MS: Final = 300_000
 """Attempts are counted in steps of the same length."""
-MOST_STEPS: Final = 288
+MAX_STEPS: Final = 288
 """Steps in which the limit changed that are kept: at least a day. One takes 10 bytes."""
 
 
@@ -44,7 +44,7 @@ class LimitHistory:
         self._steps.append(step)
         for limits in (self._lowest, self._highest, self._last):
             limits.append(self.limit)
-        if len(self._steps) > MOST_STEPS:
+        if len(self._steps) > MAX_STEPS:
             for values in (self._steps, self._lowest, self._highest, self._last):
                 del values[0]
             self.since_ms = self._steps[0] * STEP_MS
@@ -59,9 +59,9 @@ class LimitHistory:
         if end_ms <= self.since_ms:
             return None
         first, after = start_ms // STEP_MS, -(-end_ms // STEP_MS)
-        place = bisect_right(self._steps, first - 1)
-        limits = [self._last[place - 1]] if place else []
-        while place < len(self._steps) and self._steps[place] < after:
-            limits += (self._lowest[place], self._highest[place])
-            place += 1
+        index = bisect_right(self._steps, first - 1)
+        limits = [self._last[index - 1]] if index else []
+        while index < len(self._steps) and self._steps[index] < after:
+            limits += (self._lowest[index], self._highest[index])
+            index += 1
         return min(limits), max(limits)

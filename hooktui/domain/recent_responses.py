@@ -17,16 +17,16 @@ _STEP_S: Final = 10.0
 class RecentSuccesses:
     """Counts attempts that succeed within one response time, in eighths of it."""
 
-    __slots__ = ("_at_s", "_counts", "_place", "_slice_s")
+    __slots__ = ("_at_s", "_counts", "_current", "_slice_s")
 
     def __init__(self) -> None:
         self._counts = [0] * _SLICES
-        self._place, self._at_s, self._slice_s = 0, 0.0, GUESSED_RESPONSE_S / _SLICES
+        self._current, self._at_s, self._slice_s = 0, 0.0, GUESSED_RESPONSE_S / _SLICES
 
     def add(self, now_s: float, response_s: float, count: int) -> None:
         """Count successes at a time; both in seconds."""
         self._advance(now_s, response_s)
-        self._counts[self._place] += count
+        self._counts[self._current] += count
 
     def count(self, now_s: float, response_s: float) -> int:
         """Return how many attempts succeeded within the last response time."""
@@ -40,8 +40,8 @@ class RecentSuccesses:
             return
         self._at_s = now_s if passed > _SLICES else self._at_s + passed * self._slice_s
         for _ in range(min(passed, _SLICES)):
-            self._place = (self._place + 1) % _SLICES
-            self._counts[self._place] = 0
+            self._current = (self._current + 1) % _SLICES
+            self._counts[self._current] = 0
         self._slice_s = response_s / _SLICES
 
 

@@ -32,10 +32,10 @@ from hooktui.domain.wire.replays import (
 )
 
 T = TypeVar("T", str, float)
-MOST_UNFINISHED: Final = 20
+MAX_UNFINISHED: Final = 20
 """Unfinished replays of an installation."""
-MOST_HOOKS: Final = 1_000
-MOST_HOOKS_OF_EVENTS: Final = 20
+MAX_HOOKS: Final = 1_000
+MAX_HOOKS_OF_EVENTS: Final = 20
 """Hooks of a replay that walks all events for each of them."""
 MIN_RATE, DEFAULT_RATE, MAX_RATE = 0.1, 50.0, 1_000.0
 STEP_DELIVERIES: Final = 100
@@ -189,9 +189,9 @@ def check_selection(given: ReplaySelection, now_ms: int) -> PairSelection:
     except ValueError:
         refuse("mode", f"unknown mode {given.mode[:40]!r}; known: {', '.join(ReplayMode)}")
     hooks = None if isinstance(given.hooks, str) else tuple(dict.fromkeys(given.hooks))
-    most = MOST_HOOKS_OF_EVENTS if mode.walks_events else MOST_HOOKS
-    if hooks is not None and not 1 <= len(hooks) <= most:
-        refuse("hooks", f"a replay in mode {mode} has 1 to {most:,} hooks, not {len(hooks):,}")
+    limit = MAX_HOOKS_OF_EVENTS if mode.walks_events else MAX_HOOKS
+    if hooks is not None and not 1 <= len(hooks) <= limit:
+        refuse("hooks", f"a replay in mode {mode} has 1 to {limit:,} hooks, not {len(hooks):,}")
     since_ms = _time("since", given.since, now_ms, errors)
     until_ms = _time("until", given.until, now_ms, errors)
     until_ms = now_ms if until_ms is None else until_ms
@@ -263,10 +263,10 @@ def with_hooks(selection: PairSelection, hooks: Sequence[HookId]) -> PairSelecti
     Raises:
         Refused: there are too many.
     """
-    most = MOST_HOOKS_OF_EVENTS if selection.mode.walks_events else MOST_HOOKS
-    if len(hooks) > most:
+    limit = MAX_HOOKS_OF_EVENTS if selection.mode.walks_events else MAX_HOOKS
+    if len(hooks) > limit:
         detail = (
-            f"a replay in mode {selection.mode} has at most {most:,} hooks, these are"
+            f"a replay in mode {selection.mode} has at most {limit:,} hooks, these are"
             f" {len(hooks):,}; name some of them"
         )
         raise Refused.field("/selection/hooks", detail)

@@ -159,7 +159,7 @@ def transport_of(
     """Return the transport, which refuses the addresses that this server listens on."""
     from hooktui.delivery.transport import Transport
 
-    transport = Transport(settings.allow_networks, resolver, most=files.outbound + files.pings)
+    transport = Transport(settings.allow_networks, resolver, limit=files.outbound + files.pings)
     transport.refuse_own_listeners(listening.getsockname()[:2] for listening in tcp)
     return transport
 
@@ -174,7 +174,7 @@ async def start_engine(
         store,
         transport,
         clock=store.clock,
-        most=files.outbound,
+        max_in_flight=files.outbound,
         most_pings=files.pings,
         most_auto=settings.auto_in_flight_max,
     )

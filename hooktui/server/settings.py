@@ -197,7 +197,7 @@ def load(
     """
     written, variables = _read(config), _variables(environ)
     given = {name: value for name, value in (options or {}).items() if value is not None}
-    places = {
+    sources = {
         **{name: f"{config}: {name}" for name in written},
         **{name: PREFIX + name.upper() for name in variables},
         **{name: "--" + name.replace("_", "-") for name in given},
@@ -211,8 +211,8 @@ def load(
             inner = "".join(f".{part}" for part in detail["loc"][1:])
             message = detail["msg"].removeprefix("Value error, ")
             message = message[:1].lower() + message[1:]
-            place = places.get(name)
-            lines.append(f"{place}{inner}: {message}" if place else message)
+            source = sources.get(name)
+            lines.append(f"{source}{inner}: {message}" if source else message)
         raise BadSettings("; ".join(lines)) from None
 
 

@@ -15,7 +15,7 @@ BOUNDS_MS: Final = (
 )  # fmt: skip
 """Upper bounds of the histogram; the last is the longest possible attempt."""
 
-COLUMNS: Final = tuple(f"t{place}" for place in range(len(BOUNDS_MS)))
+COLUMNS: Final = tuple(f"t{index}" for index in range(len(BOUNDS_MS)))
 
 
 def bucket_of(ms: int) -> int:

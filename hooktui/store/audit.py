@@ -143,7 +143,7 @@ def check_chain(
     conn: Connection,
     vault: Vault,
     after: int = 0,
-    most: int = CHECKED_AT_ONCE,
+    limit: int = CHECKED_AT_ONCE,
     known: KnownEntry | None = None,
 ) -> AuditCheck:
     """Check whether the entries after one (0: from the first) continue the chain to its end.
@@ -152,7 +152,7 @@ def check_chain(
         conn: a read connection.
         vault: decrypts the key of the chain.
         after: the last entry that was already checked.
-        most: maximum number of entries to check.
+        limit: maximum number of entries to check.
         known: an entry that the chain must contain. A restored backup, or a trail rewritten with
             the vault's key, is consistent in itself and found only by this.
     """
@@ -165,8 +165,8 @@ def check_chain(
         return _broken(0, None, after, "the entry that was checked last is missing")
     entries, head, previous = 0, None, last
     rows = select(AUDIT.c.id, *ROW_COLUMNS).where(AUDIT.c.id > after).order_by(AUDIT.c.id)
-    for entry, *values in conn.execute(rows.limit(most + 1)):
-        if entries == most:
+    for entry, *values in conn.execute(rows.limit(limit + 1)):
+        if entries == limit:
             return AuditCheck(entries, head, None, after, key.first)
         row = Row(*values)
         wrong = _wrong(entry, row, previous, after, known, key)

@@ -177,10 +177,10 @@ class BaseStore(ABC):
         return await accept_matched(events, self._live, submit)
 
     async def claim(
-        self, hook: HookId, most: int, *, by_age: bool = False
+        self, hook: HookId, limit: int, *, by_age: bool = False
     ) -> list[ClaimedDelivery]:
-        """Lease up to ``most`` due deliveries of an active hook: first attempts, then retries."""
-        operation = self.OPERATIONS.claim(hook, most, by_age)
+        """Lease up to ``limit`` due deliveries of an active hook: first attempts, then retries."""
+        operation = self.OPERATIONS.claim(hook, limit, by_age)
         return await self._claiming.submit(operation, bounded=False)
 
     async def claim_ping(self, hook: HookId, body: bytes) -> ClaimedDelivery:

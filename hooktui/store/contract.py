@@ -213,7 +213,7 @@ class ReplayCandidate:
     """A pair of event and hook that a replay may send, as it was found.
 
     Attributes:
-        place: the cursor of the walk after it.
+        cursor: of the walk after it.
         event: its event.
         delivery: the delivery by which it was found; None: by its event.
         attempts: of its newest delivery; 0 without one.
@@ -221,7 +221,7 @@ class ReplayCandidate:
         skipped: the pairs skipped between the candidate before and this one, by reason.
     """
 
-    place: int
+    cursor: int
     event: EventId
     delivery: DeliveryId | None
     attempts: int
@@ -240,8 +240,8 @@ class ReplayStep:
         version: the version of the hook with which the candidates were found.
         selection: of the replay.
         cursor: of the hook's walk, as read.
-        candidates: the pairs to send, in the order of their places.
-        end: the place after all candidates.
+        candidates: the pairs to send, in the order of their cursors.
+        end: the cursor after all candidates.
         skipped: the pairs skipped between the last candidate and ``end``, by reason.
         complete: whether nothing is left after ``end``.
         show: whether the change feed gets the replay.
@@ -336,9 +336,9 @@ class Store(Protocol):
         ...
 
     async def claim(
-        self, hook: HookId, most: int, *, by_age: bool = False
+        self, hook: HookId, limit: int, *, by_age: bool = False
     ) -> list[ClaimedDelivery]:
-        """Lease up to ``most`` due deliveries of an active hook: first attempts, then retries.
+        """Lease up to ``limit`` due deliveries of an active hook: first attempts, then retries.
 
         Each group is ordered by due time; ``by_age`` ignores the groups and takes the oldest due.
         """

@@ -33,12 +33,12 @@ from hooktui.store.queries.pace import Pace
 from hooktui.store.queries.replays import replays_by_id
 
 _ROWS_AT_ONCE = 50
-_MOST_SCANNED = 20_000
+_MAX_SCANNED = 20_000
 """Items of other accounts or rejected by a filter before a page ends short."""
 
 SEARCH_S = 2.0
 """A filter that rarely matches ends its page after this time; the next page continues."""
-MOST_PAGE_BYTES = 1 << 20
+MAX_PAGE_BYTES = 1 << 20
 """Upper bound of a page: text that receivers sent can be 16 KiB a line."""
 _LINES_AT_ONCE = 100
 _BYTES_OF_A_LINE = 500
@@ -100,7 +100,7 @@ def read_feed(
     page = _Collected(conn, limit, feed_filter)
     scanned, position = 0, after
     at_ms: int | None = None
-    while position.row < end and scanned < _MOST_SCANNED and not page.is_full():
+    while position.row < end and scanned < _MAX_SCANNED and not page.is_full():
         if page.pace.rests and position.row < _bounds(conn)[0]:
             break  # the oldest row was trimmed meanwhile; the next page reports the reset
         rows = _rows(conn, "pos >= :row ORDER BY pos", position.row)
@@ -139,7 +139,7 @@ def read_tail(
     page = _Collected(conn, limit, feed_filter)
     scanned, position = 0, newest
     at_ms: int | None = None
-    while position > Position(oldest, 0) and scanned < _MOST_SCANNED and not page.is_full():
+    while position > Position(oldest, 0) and scanned < _MAX_SCANNED and not page.is_full():
         row = position.row if position.offset else position.row - 1
         rows = _rows(conn, "pos <= :row ORDER BY pos DESC", row)
         if not rows:
@@ -188,7 +188,7 @@ class _Collected:
     def is_full(self) -> bool:
         """Whether the page is full or the search has used its time."""
         late = self.feed_filter is not None and self.looked and time.monotonic() > self.give_up_s
-        return late or len(self.items) >= self.limit or self.size >= MOST_PAGE_BYTES
+        return late or len(self.items) >= self.limit or self.size >= MAX_PAGE_BYTES
 
     def add(self, lines: Sequence[_Line]) -> FeedItem | None:
         """Collect changes that pass, in order.
@@ -205,8 +205,8 @@ class _Collected:
             if step is None:
                 continue
             item, fits = step
-            if before is not None and (self.is_full() or self.size + _size(item) > MOST_PAGE_BYTES):
-                self.size = MOST_PAGE_BYTES
+            if before is not None and (self.is_full() or self.size + _size(item) > MAX_PAGE_BYTES):
+                self.size = MAX_PAGE_BYTES
                 return before
             before, self.looked = item, True
             if fits:

@@ -30,7 +30,7 @@ Item = tuple[object, ...]
 
 EVENT, DELIVERY, ATTEMPT, HOOK, ENGINE, REPLAY, ALERT = "e", "d", "a", "h", "g", "r", "l"
 
-MOST_PER_ROW: Final = 1000
+MAX_PER_ROW: Final = 1000
 """A reader decodes a whole row even for a few of its items, so rows stay this short."""
 
 _STATUSES: Final = tuple(DeliveryStatus)

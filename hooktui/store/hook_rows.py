@@ -12,7 +12,7 @@ from hooktui.domain.hook_fields import HOOK_SETTINGS, BasicAuth
 from hooktui.domain.hook_settings import Credentials, HookSettings, masked_headers, sensitive_names
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.text import MASK
-from hooktui.store.sealed_places import bound_to_url
+from hooktui.store.sealed_values import bound_to_url
 from hooktui.store.tables import HOOK, HookRow
 from hooktui.store.vault import Vault
 

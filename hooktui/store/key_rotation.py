@@ -27,7 +27,7 @@ from hooktui.store.postgres.shared_key import (
     key_of_installation,
     switch_installation,
 )
-from hooktui.store.sealed_places import SealedValue, binding, sealed_values
+from hooktui.store.sealed_values import SealedValue, binding, sealed_values
 from hooktui.store.tables import AUDIT_CHAIN, HOOK, SECRET
 from hooktui.store.tx import Tx
 from hooktui.store.vault import ID_BYTES, KeyProblem
@@ -153,8 +153,8 @@ def _encrypt_again(tx: Tx, table: Table, after: int) -> tuple[int, int]:
     found = tx.conn.execute(query.order_by(table.c.id).limit(_AT_ONCE))
     rows = list(starmap(SealedValue, found))
     for row in rows:
-        place = (table.name, "sealed", row.id, binding(table, row))
-        anew = tx.vault.encrypt(tx.vault.decrypt(row.sealed, *place), *place)
+        bound_to = (table.name, "sealed", row.id, binding(table, row))
+        anew = tx.vault.encrypt(tx.vault.decrypt(row.sealed, *bound_to), *bound_to)
         tx.conn.execute(update(table).where(table.c.id == row.id).values(sealed=anew))
     failpoints.hit("before_reseal_commit")
     return len(rows), rows[-1].id if len(rows) == _AT_ONCE else -1

@@ -24,7 +24,7 @@ from hooktui.domain.filters.parser import parse_hook_filter
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.store.hook_rows import SETTINGS, StoredSettings, readable_settings, settings_of
-from hooktui.store.sealed_places import bound_to_hook
+from hooktui.store.sealed_values import bound_to_hook
 from hooktui.store.tables import HOOK, HOOK_STATE, SECRET
 from hooktui.store.vault import ValueMoved, Vault
 

@@ -231,18 +231,18 @@ def _converter(table: Table) -> Callable[[_Row], _Row]:
         (Float, float),
         (Text, _without_nul),
     )
-    by_place = [
-        (place, convert)
-        for place, column in enumerate(table.columns)
+    by_index = [
+        (index, convert)
+        for index, column in enumerate(table.columns)
         for kind, convert in kinds
         if isinstance(column.type, kind)
     ]
 
     def converted(row: _Row) -> _Row:
         values = list(row)
-        for place, convert in by_place:
-            if values[place] is not None:
-                values[place] = convert(values[place])
+        for index, convert in by_index:
+            if values[index] is not None:
+                values[index] = convert(values[index])
         return tuple(values)
 
     return converted

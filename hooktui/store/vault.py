@@ -1,7 +1,7 @@
 """The vault encrypts the store's secrets with AES-256-GCM before they reach a row.
 
 An encrypted value is key id (4 bytes), nonce (12 bytes), ciphertext. Its associated data names the
-table, column and row and the binding of the value (``sealed_places``), so a value that was copied
+table, column and row and the binding of the value (``sealed_values``), so a value that was copied
 elsewhere cannot be decrypted. A key file holds one key a line (``<id> <base64>``), newest first:
 the first encrypts, all decrypt.
 """
@@ -39,7 +39,7 @@ class KeyProblem(HooktuiError):
 
 
 class ValueMoved(KeyProblem):
-    """An encrypted value does not belong to its place: it was changed or moved."""
+    """An encrypted value does not belong to its row and column: it was changed or moved."""
 
     status = 409
     title = "Encrypted value was changed or moved"
@@ -93,25 +93,25 @@ class Vault:
         self.sealer = key
 
     def encrypt(self, text: str, table: str, column: str, row: int, bound: str = "") -> bytes:
-        """Return a text encrypted for one place.
+        """Return a text encrypted for one row and column.
 
         Args:
             text: the secret.
-            table: the table of the place.
-            column: the column of the place.
+            table: its table.
+            column: its column.
             row: the id of the row.
             bound: a binding that must be the same for decryption.
         """
         nonce, sealer = os.urandom(_NONCE_BYTES), self.sealer
-        place = _place(table, column, row, bound)
-        return sealer + nonce + self._ciphers[sealer].encrypt(nonce, text.encode(), place)
+        associated_data = _associated_data(table, column, row, bound)
+        return sealer + nonce + self._ciphers[sealer].encrypt(nonce, text.encode(), associated_data)
 
     def decrypt(self, sealed: bytes, table: str, column: str, row: int, bound: str = "") -> str:
         """Return the text of an encrypted value.
 
         Raises:
             KeyProblem: the key is missing.
-            ValueMoved: the value was not encrypted for this place.
+            ValueMoved: the value was not encrypted for this row and column.
         """
         key_id, rest = sealed[:ID_BYTES], sealed[ID_BYTES:]
         where = f"{table} {row}"
@@ -122,8 +122,10 @@ class Vault:
                 "restore the key file that belongs to this database"
             )
         try:
-            place = _place(table, column, row, bound)
-            return cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], place).decode()
+            associated_data = _associated_data(table, column, row, bound)
+            return cipher.decrypt(
+                rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], associated_data
+            ).decode()
         except InvalidTag as error:
             bound_to = f", or does not belong to {bound}" if bound else ""
             raise ValueMoved(
@@ -132,7 +134,7 @@ class Vault:
             ) from error
 
 
-def _place(table: str, column: str, row: int, bound: str) -> bytes:
+def _associated_data(table: str, column: str, row: int, bound: str) -> bytes:
     return f"hooktui|{table}|{column}|{row}{'|' if bound else ''}{bound}".encode()
 
 

@@ -19,8 +19,8 @@ _log = logging.getLogger(__name__)
 
 TARGET_ROWS = 500
 """Target of rows in a transaction: more gain nothing and block the event loop for too long."""
-MOST_WAITING_ROWS = 50_000
-MOST_WAITING_BYTES = 64 * 1024 * 1024
+MAX_WAITING_ROWS = 50_000
+MAX_WAITING_BYTES = 64 * 1024 * 1024
 STALLED_S = 10.0
 """While a transaction takes longer, bounded operations are refused immediately."""
 LATE_S = 1.0
@@ -119,7 +119,7 @@ class WriteQueue:
         if bounded and self.heartbeat.age_s > STALLED_S:
             raise stalled(self.heartbeat.age_s)
         if bounded and (
-            self._waiting_rows > MOST_WAITING_ROWS or self.waiting_bytes > MOST_WAITING_BYTES
+            self._waiting_rows > MAX_WAITING_ROWS or self.waiting_bytes > MAX_WAITING_BYTES
         ):
             raise Unavailable("more comes in than the database can store; slow down and try again")
         self._waiting.append(operation)

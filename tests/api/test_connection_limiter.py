@@ -1,4 +1,4 @@
-"""Who gets a connection when there is no place left, as rules and as a search through sequences."""
+"""Who gets a connection when there is no slot left, as rules and as a search through sequences."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooktui.api.connection_limiter import ConnectionLimiter, Place, source_of
+from hooktui.api.connection_limiter import ConnectionLimiter, ConnectionSlot, source_of
 from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.domain.errors import TooManyRequests
 
-MOST = 8
-HALF = MOST // 2
+MAX = 8
+HALF = MAX // 2
 
 
 class Connection:
@@ -23,7 +23,7 @@ class Connection:
     def __init__(self) -> None:
         self.idle_since: float | None = None
         self.evicted = False
-        self.place: Place | None = None
+        self.slot: ConnectionSlot | None = None
 
     def evict(self) -> None:
         self.evicted = True
@@ -31,63 +31,63 @@ class Connection:
 
 def connect(limiter: ConnectionLimiter, source: str, caller: str | None = None) -> Connection:
     connection = Connection()
-    connection.place = limiter.admit_tcp(connection, source)
+    connection.slot = limiter.admit_tcp(connection, source)
     if caller is not None:
-        assert connection.place is not None
-        connection.place.know(caller)
+        assert connection.slot is not None
+        connection.slot.know(caller)
     return connection
 
 
 def test_a_source_that_floods_loses_its_own_oldest_connections():
-    limiter = ConnectionLimiter(MOST)
+    limiter = ConnectionLimiter(MAX)
     careful = connect(limiter, "192.0.2.1")
-    flood = [connect(limiter, "192.0.2.9") for _ in range(10 * MOST)]
+    flood = [connect(limiter, "192.0.2.9") for _ in range(10 * MAX)]
     assert not careful.evicted
-    assert [one.evicted for one in flood] == [True] * (9 * MOST + 1) + [False] * (MOST - 1)
+    assert [one.evicted for one in flood] == [True] * (9 * MAX + 1) + [False] * (MAX - 1)
 
 
 def test_a_complete_request_head_makes_a_connection_the_newest_of_its_source():
-    limiter = ConnectionLimiter(MOST)
-    asking, silent, *_ = (connect(limiter, "192.0.2.1") for _ in range(MOST))
-    assert asking.place is not None
-    asking.place.touch()
+    limiter = ConnectionLimiter(MAX)
+    asking, silent, *_ = (connect(limiter, "192.0.2.1") for _ in range(MAX))
+    assert asking.slot is not None
+    asking.slot.touch()
     connect(limiter, "192.0.2.1")
     assert (asking.evicted, silent.evicted) == (False, True)
 
 
 # Red when there is no reserve.
 def test_a_flood_takes_no_connection_that_showed_a_good_token():
-    limiter = ConnectionLimiter(MOST)
+    limiter = ConnectionLimiter(MAX)
     known = [connect(limiter, "192.0.2.9", f"token {n}") for n in range(HALF)]
     for number, one in enumerate(known):
         one.idle_since = float(number)
-    for number in range(10 * MOST):
+    for number in range(10 * MAX):
         connect(limiter, f"192.0.2.{number}")
     assert not any(one.evicted for one in known)
 
 
 def test_over_the_reserve_the_connection_that_is_idle_for_longest_goes():
-    limiter = ConnectionLimiter(MOST)
-    known = [connect(limiter, "192.0.2.9", f"token {n}") for n in range(MOST)]
+    limiter = ConnectionLimiter(MAX)
+    known = [connect(limiter, "192.0.2.9", f"token {n}") for n in range(MAX)]
     for number, one in enumerate(known[2:]):
         one.idle_since = 10.0 - number
     newcomer = connect(limiter, "192.0.2.9")
-    assert [one.evicted for one in known] == [False] * (MOST - 1) + [True]
-    assert newcomer.place is not None
+    assert [one.evicted for one in known] == [False] * (MAX - 1) + [True]
+    assert newcomer.slot is not None
 
 
 def test_a_connection_is_refused_only_when_all_are_known_and_in_use():
-    limiter = ConnectionLimiter(MOST)
-    known = [connect(limiter, "192.0.2.9", f"token {n}") for n in range(MOST)]
-    assert connect(limiter, "192.0.2.1").place is None
+    limiter = ConnectionLimiter(MAX)
+    known = [connect(limiter, "192.0.2.9", f"token {n}") for n in range(MAX)]
+    assert connect(limiter, "192.0.2.1").slot is None
     assert limiter.refused == 1
     known[3].idle_since = 1.0
-    assert connect(limiter, "192.0.2.1").place is not None
+    assert connect(limiter, "192.0.2.1").slot is not None
 
 
 # Red when a caller has no share.
 def test_one_caller_holds_half_of_the_connections_at_most():
-    limiter = ConnectionLimiter(MOST)
+    limiter = ConnectionLimiter(MAX)
     held = [connect(limiter, "192.0.2.9", "token 1") for _ in range(HALF)]
     with pytest.raises(TooManyRequests, match="HOOKTUI_MAX_CONNECTIONS"):
         connect(limiter, "192.0.2.9", "token 1")
@@ -98,11 +98,11 @@ def test_one_caller_holds_half_of_the_connections_at_most():
 
 
 def test_a_token_that_is_no_longer_good_makes_its_connection_unknown():
-    limiter = ConnectionLimiter(MOST)
+    limiter = ConnectionLimiter(MAX)
     revoked = connect(limiter, "192.0.2.1", "token 1")
-    assert revoked.place is not None
-    revoked.place.forget()
-    for _ in range(MOST):
+    assert revoked.slot is not None
+    revoked.slot.forget()
+    for _ in range(MAX):
         connect(limiter, "192.0.2.1")
     assert revoked.evicted
 
@@ -125,17 +125,17 @@ def test_a_source_is_an_ipv4_address_or_an_ipv6_network(one, other, same):
 
 
 def test_users_of_the_socket_share_nothing_and_the_owner_has_no_bound():
-    limiter = ConnectionLimiter(MOST)
+    limiter = ConnectionLimiter(MAX)
     for uid in (12345, 12346):
         peer = PeerCredentials(1, uid, uid)
-        places = [limiter.admit_user(Connection(), peer) for _ in range(MOST + 1)]
-        assert [place is None for place in places] == [False] * MOST + [True]
-        for place in places[:-1]:
-            assert place is not None
-            place.release()
+        places = [limiter.admit_user(Connection(), peer) for _ in range(MAX + 1)]
+        assert [slot is None for slot in places] == [False] * MAX + [True]
+        for slot in places[:-1]:
+            assert slot is not None
+            slot.release()
         assert limiter.admit_user(Connection(), peer) is not None
     owner = PeerCredentials(1, 0, 0)
-    assert all(limiter.admit_user(Connection(), owner) for _ in range(3 * MOST))
+    assert all(limiter.admit_user(Connection(), owner) for _ in range(3 * MAX))
 
 
 STEPS = st.lists(
@@ -152,43 +152,43 @@ STEPS = st.lists(
 @settings(deadline=None)
 @given(STEPS)
 def test_whatever_happens_the_bound_holds_and_nobody_loses_a_share(steps):
-    limiter = ConnectionLimiter(MOST)
+    limiter = ConnectionLimiter(MAX)
     all_of_them: list[Connection] = []
     for number, (what, *given_) in enumerate(steps):
-        alive = [one for one in all_of_them if one.place and one.place.connection]
+        alive = [one for one in all_of_them if one.slot and one.slot.connection]
         if what == "connect":
-            sizes = Counter(one.place.source for one in alive if one.place.caller is None)
-            known = [one for one in alive if one.place.caller is not None]
+            sizes = Counter(one.slot.source for one in alive if one.slot.caller is None)
+            known = [one for one in alive if one.slot.caller is not None]
             new = connect(limiter, f"192.0.2.{given_[0]}")
             all_of_them.append(new)
             lost = [one for one in alive if one.evicted]
-            assert len(lost) == (len(alive) == MOST and new.place is not None)
+            assert len(lost) == (len(alive) == MAX and new.slot is not None)
             for one in lost:
                 if one in known:
                     assert one.idle_since is not None, "in use"
                     assert len(known) > HALF, "out of the reserve"
                 else:
-                    assert one.place is not None
-                    assert sizes[one.place.source] == max(sizes.values())
-            if new.place is None:
+                    assert one.slot is not None
+                    assert sizes[one.slot.source] == max(sizes.values())
+            if new.slot is None:
                 assert all(o in known and o.idle_since is None for o in alive)
         elif alive:
             one = alive[given_[0] % len(alive)]
-            assert one.place is not None
+            assert one.slot is not None
             if what == "know":
                 try:
-                    one.place.know(f"token {given_[1]}")
+                    one.slot.know(f"token {given_[1]}")
                 except TooManyRequests:
-                    assert one.place.caller != f"token {given_[1]}"
+                    assert one.slot.caller != f"token {given_[1]}"
             elif what == "idle":
                 one.idle_since = float(number)
             elif what == "busy":
                 one.idle_since = None
             else:
-                getattr(one.place, what)()
-        left = [one for one in all_of_them if one.place and one.place.connection]
-        callers = Counter(one.place.caller for one in left if one.place.caller)
-        assert len(left) <= MOST
+                getattr(one.slot, what)()
+        left = [one for one in all_of_them if one.slot and one.slot.connection]
+        callers = Counter(one.slot.caller for one in left if one.slot.caller)
+        assert len(left) <= MAX
         assert sum(limiter.counts().values()) == len(left)
         assert not any(one.evicted for one in left)
         assert all(count <= HALF for count in callers.values())
@@ -213,15 +213,15 @@ def test_room_is_made_in_the_same_time_however_many_connections_there_are():
 
 # Red without the bound on all together: three users and an owner take the files of the deliveries.
 def test_all_together_hold_no_more_than_the_share_of_the_api():
-    limiter = ConnectionLimiter(MOST, in_all=10)
+    limiter = ConnectionLimiter(MAX, in_all=10)
     tcp = [connect(limiter, "192.0.2.1") for _ in range(4)]
     users = []
     for uid in (0, 12345, 12346):
         for _ in range(4):
             one = Connection()
             one.idle_since = float(len(users))
-            one.place = limiter.admit_user(one, PeerCredentials(1, uid, uid))
-            assert one.place is not None
+            one.slot = limiter.admit_user(one, PeerCredentials(1, uid, uid))
+            assert one.slot is not None
             users.append(one)
     assert sum(limiter.counts().values()) == 10
     assert [one.evicted for one in tcp] == [True] * 4, "those that showed no token go first"
@@ -232,7 +232,7 @@ def test_all_together_hold_no_more_than_the_share_of_the_api():
     assert limiter.admit_user(Connection(), PeerCredentials(1, 12345, 12345)) is None
     owner = PeerCredentials(1, 0, 0)
     more = [limiter.admit_user(Connection(), owner) for _ in range(20)]
-    assert [place is not None for place in more] == [True] * 8 + [False] * 12
+    assert [slot is not None for slot in more] == [True] * 8 + [False] * 12
     assert limiter.refused == 2 + 12
 
 
@@ -241,7 +241,7 @@ def test_a_caller_holds_half_of_all_however_few_there_are():
     limiter = ConnectionLimiter(1000, in_all=10)
     ann, bob = (PeerCredentials(1, uid, uid) for uid in (12345, 12346))
     held = [limiter.admit_user(Connection(), ann) for _ in range(20)]
-    assert [place is not None for place in held] == [True] * 5 + [False] * 15
+    assert [slot is not None for slot in held] == [True] * 5 + [False] * 15
     assert limiter.admit_user(Connection(), bob) is not None
     assert limiter.admit_tcp(Connection(), "192.0.2.1") is not None
 

@@ -14,7 +14,7 @@ from tests.api.raw import answers_in, hear, next_answer, unix
 from tests.support.running_server import RunningServer, running_server
 from tests.support.waiting import wait_for
 
-MOST = 10
+MAX = 10
 HALF_HEAD = b"GET /healthz HTTP/1.1\r\nX: "
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -22,7 +22,7 @@ HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 @pytest.fixture
 def small(tmp_path) -> Iterator[RunningServer]:
     """A server with few places; none is still held by another test."""
-    with running_server(tmp_path, listen="127.0.0.1:0", max_connections=MOST) as one:
+    with running_server(tmp_path, listen="127.0.0.1:0", max_connections=MAX) as one:
         yield one
 
 
@@ -69,7 +69,7 @@ def test_a_flood_does_not_reach_the_connection_of_another_address(small):
     with ExitStack() as stack:
         careful = stack.enter_context(_from(small, "127.0.0.3"))
         careful.sendall(HALF_HEAD)
-        _flood(small, stack, 3 * MOST, "127.0.0.9")
+        _flood(small, stack, 3 * MAX, "127.0.0.9")
         careful.sendall(b"1\r\nHost: localhost\r\n\r\n")
         assert next_answer(careful).status == 200
 
@@ -77,12 +77,12 @@ def test_a_flood_does_not_reach_the_connection_of_another_address(small):
 # Red when a good token reserves nothing: the flood takes the connection after its first answer.
 def test_a_caller_with_a_good_token_gets_in_from_the_address_that_floods(small, tokens):
     with ExitStack() as stack:
-        _flood(small, stack, 3 * MOST, "127.0.0.9")
+        _flood(small, stack, 3 * MAX, "127.0.0.9")
         caller = stack.enter_context(_from(small, "127.0.0.9"))
         for _ in range(3):
             caller.sendall(_listing(tokens[0]))
             assert next_answer(caller).status == 200
-            _flood(small, stack, 2 * MOST, "127.0.0.9")
+            _flood(small, stack, 2 * MAX, "127.0.0.9")
 
 
 def test_a_flood_that_shows_bad_tokens_is_a_flood_all_the_same(small, tokens):
@@ -90,7 +90,7 @@ def test_a_flood_that_shows_bad_tokens_is_a_flood_all_the_same(small, tokens):
         caller = stack.enter_context(_from(small, "127.0.0.9"))
         caller.sendall(_listing(tokens[0]))
         assert next_answer(caller).status == 200
-        for _ in range(2 * MOST):
+        for _ in range(2 * MAX):
             client = stack.enter_context(_from(small, "127.0.0.9"))
             client.sendall(_listing("hkt_1_" + "a" * 32))
             assert next_answer(client).status == 401
@@ -101,7 +101,7 @@ def test_a_flood_that_shows_bad_tokens_is_a_flood_all_the_same(small, tokens):
 # Red when slow readers without a token keep their places: each waits with a response unread.
 def test_who_does_not_read_without_a_token_makes_room(small, tokens):
     with ExitStack() as stack:
-        clients = [stack.enter_context(socket.socket()) for _ in range(MOST)]
+        clients = [stack.enter_context(socket.socket()) for _ in range(MAX)]
         for client in clients:
             # Small: else the kernel may take all responses, and the connection is merely idle.
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -121,7 +121,7 @@ def test_who_does_not_read_without_a_token_makes_room(small, tokens):
 # Red when the age of a connection counts instead of its last request.
 def test_of_one_source_the_connection_that_asked_last_stays(small):
     with ExitStack() as stack:
-        clients = [stack.enter_context(_from(small, "127.0.0.9")) for _ in range(MOST)]
+        clients = [stack.enter_context(_from(small, "127.0.0.9")) for _ in range(MAX)]
         for client in [*clients, clients[0]]:
             client.sendall(HEALTHZ)
             assert next_answer(client).status == 200
@@ -140,20 +140,20 @@ def test_a_revoked_token_keeps_no_connection(small):
         assert api.delete(f"/v1/tokens/{made['id']}").status_code == 204
         client.sendall(_listing(made["token"]))
         assert next_answer(client).status == 401
-        _flood(small, stack, 2 * MOST, "127.0.0.9")
+        _flood(small, stack, 2 * MAX, "127.0.0.9")
         assert hear(client) == b""
 
 
 def test_one_caller_has_half_of_the_connections_and_others_the_rest(small, tokens):
     with ExitStack() as stack:
-        for _ in range(MOST // 2):
+        for _ in range(MAX // 2):
             assert _asked_for_its_body(stack.enter_context(_in_use(small, tokens[0])))
         over = stack.enter_context(_in_use(small, tokens[0]))
         answer = next_answer(over)
         assert answer.status == 429
         assert "HOOKTUI_MAX_CONNECTIONS" in answer.problem()["detail"]
         over.close()
-        for _ in range(MOST // 2):
+        for _ in range(MAX // 2):
             assert _asked_for_its_body(stack.enter_context(_in_use(small, tokens[1])))
         # All are known and in use: now, and only now, the next one is refused.
         late = stack.enter_context(_from(small, "127.0.0.1"))
@@ -168,7 +168,7 @@ def test_one_caller_has_half_of_the_connections_and_others_the_rest(small, token
 # Behind a proxy all callers have one address, and use its connections in turn.
 def test_callers_behind_a_proxy_share_no_bound_of_their_address(small, tokens):
     with ExitStack() as stack:
-        proxy = [stack.enter_context(_from(small, "127.0.0.5")) for _ in range(MOST)]
+        proxy = [stack.enter_context(_from(small, "127.0.0.5")) for _ in range(MAX)]
         for turn in range(3):
             for number, connection in enumerate(proxy):
                 connection.sendall(_listing(tokens[(number + turn) % len(tokens)]))
@@ -181,22 +181,22 @@ def test_status_and_metrics_show_the_connections_of_clients(small, tokens):
         known = stack.enter_context(_from(small, "127.0.0.1"))
         known.sendall(_listing(tokens[0]))
         assert next_answer(known).status == 200
-        _flood(small, stack, 2 * MOST, "127.0.0.9")
+        _flood(small, stack, 2 * MAX, "127.0.0.9")
         deaf = stack.enter_context(unix(small))
         deaf.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 31)
         wait_for(lambda: owner.get("/v1/status").json()["clients"]["unsent_bytes"] > 0)
-        wait_for(lambda: owner.get("/v1/status").json()["clients"]["evicted"] == MOST + 1)
+        wait_for(lambda: owner.get("/v1/status").json()["clients"]["evicted"] == MAX + 1)
         found = owner.get("/v1/status").json()["clients"]
-        assert (found["most"], found["known"], found["unknown"]) == (MOST, 1, MOST - 1)
+        assert (found["most"], found["known"], found["unknown"]) == (MAX, 1, MAX - 1)
         assert found["local"] == 2
         assert found["refused"] == found["reset"] == 0
         assert found["unsent_bytes"] <= found["held_bytes"] <= found["held_most"]
         text = owner.get("/metrics").text
         for line in (
             'hooktui_client_connections{kind="known"} 1',
-            f'hooktui_client_connections{{kind="unknown"}} {MOST - 1}',
-            f"hooktui_client_connections_limit {MOST}",
-            f'hooktui_client_connections_closed_total{{reason="evicted"}} {MOST + 1}',
+            f'hooktui_client_connections{{kind="unknown"}} {MAX - 1}',
+            f"hooktui_client_connections_limit {MAX}",
+            f'hooktui_client_connections_closed_total{{reason="evicted"}} {MAX + 1}',
             f"hooktui_unsent_response_bytes {found['unsent_bytes']}",
             f"hooktui_held_bytes_limit {found['held_most']}",
         ):

@@ -15,7 +15,7 @@ from hooktui.domain.ids import AccountId
 from hooktui.domain.json_text import finish
 from hooktui.domain.wire.deliveries import Attempt, Phases, Response
 from hooktui.store.contract import FeedItem, FeedItemPage
-from hooktui.store.feed import MOST_PAGE_BYTES
+from hooktui.store.feed import MAX_PAGE_BYTES
 from tests.support.running_server import running_server
 from tests.support.waiting import wait_for
 
@@ -169,7 +169,7 @@ def test_words_and_data_are_looked_for_in_the_events_bodies(api, account, hook):
 def test_a_page_ends_at_1_mib_as_it_is_written():
     items = tuple(_attempt(number) for number in range(60))
     written = finish(_written(FeedItemPage(items, "end")))
-    assert len(written) < MOST_PAGE_BYTES + 1000
+    assert len(written) < MAX_PAGE_BYTES + 1000
     page = json.loads(written)
     assert page["next"] == f"1.{len(page['data'])}"
     assert json.loads(finish(_written(FeedItemPage(items[:2], "end"))))["next"] == "end"

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from hooktui.api import bodies
-from hooktui.api.connection_limiter import Place, _Pool
+from hooktui.api.connection_limiter import ConnectionSlot, _Pool
 from hooktui.api.responses import answer, answer_in_parts
 from hooktui.domain.ids import encode
 from hooktui.domain.wire.deliveries import Delivery
@@ -23,13 +23,13 @@ from tests.api.raw import next_answer
 from tests.support.running_server import RunningServer, running_server
 from tests.support.waiting import wait_for
 
-MOST = 1000
+MAX = 1000
 
 
 @pytest.fixture
 def small(tmp_path, monkeypatch) -> Iterator[RunningServer]:
     """A server that holds few bytes."""
-    monkeypatch.setattr(bodies, "MOST_HELD_BYTES", MOST)
+    monkeypatch.setattr(bodies, "MAX_HELD_BYTES", MAX)
     monkeypatch.setattr(bodies, "BODY_DEADLINE_S", 1000)
     with running_server(tmp_path, listen="127.0.0.1:0") as one:
         yield one
@@ -63,11 +63,11 @@ def test_one_caller_holds_half_and_a_full_server_refuses_new_work(small):
     one, other = (_token(small, name, "producer") for name in ("one", "other"))
     viewer = _token(small, "viewer", "viewer")
     with ExitStack() as stack:
-        over = stack.enter_context(_hold(small, one, MOST * 3 // 4))
+        over = stack.enter_context(_hold(small, one, MAX * 3 // 4))
         assert next_answer(over).status == 503
         assert _ask(small, viewer) == 200
         for token in (one, other):
-            stack.enter_context(_hold(small, token, MOST // 2))
+            stack.enter_context(_hold(small, token, MAX // 2))
         wait_for(lambda: _ask(small, viewer) == 503)
         assert _ask(small, viewer, "/healthz") == 200
         with small.client() as owner:
@@ -101,9 +101,9 @@ async def test_an_answer_in_parts_is_the_same_as_in_one(count, skips, body):
         return {"type": "http.disconnect"}
 
     scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
-    place = Place(None, "", None, _Pool(1))
-    await answer_in_parts(found, ("deliveries", "skips"), place)(scope, receive, send)
-    assert place.unencoded == 0
+    slot = ConnectionSlot(None, "", None, _Pool(1))
+    await answer_in_parts(found, ("deliveries", "skips"), slot)(scope, receive, send)
+    assert slot.unencoded == 0
     assert b"".join(sent) == answer(found).body
     assert json.loads(b"".join(sent))["body"] == body
     assert max(map(len, sent)) < 50_000 + len(body)
@@ -113,7 +113,7 @@ async def test_an_answer_in_parts_is_the_same_as_in_one(count, skips, body):
 def _not_reading(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
     """Ask for an event with many deliveries and for more, and read nothing; close at the end."""
     found = _event(30_000, "{}")
-    monkeypatch.setattr(queries, "get_event", lambda _conn, _account, _event, most=0: found)
+    monkeypatch.setattr(queries, "get_event", lambda _conn, _account, _event, limit=0: found)
     with running_server(home, listen="127.0.0.1:0") as server, server.client() as owner:
         head = f"Host: localhost\r\nAuthorization: Bearer {_token(server, 'v', 'viewer')}\r\n\r\n"
         with socket.socket() as client:

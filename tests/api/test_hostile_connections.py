@@ -25,13 +25,13 @@ from tests.support.waiting import wait_for
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 OPENAPI = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
-MOST = 10
+MAX = 10
 
 
 @pytest.fixture
 def crowded(tmp_path) -> Iterator[RunningServer]:
     """A server with few places; none is still held by another test."""
-    with running_server(tmp_path, listen="127.0.0.1:0", max_connections=MOST) as one:
+    with running_server(tmp_path, listen="127.0.0.1:0", max_connections=MAX) as one:
         yield one
 
 
@@ -214,7 +214,7 @@ def _idle(server: RunningServer) -> socket.socket:
 
 def test_when_all_connections_are_taken_the_one_idle_for_longest_is_evicted(crowded):
     with ExitStack() as stack:
-        clients = [stack.enter_context(_idle(crowded)) for _ in range(MOST)]
+        clients = [stack.enter_context(_idle(crowded)) for _ in range(MAX)]
         stack.enter_context(_idle(crowded))
         assert hear(clients[0]) == b""
         clients[1].sendall(HEALTHZ)
@@ -224,7 +224,7 @@ def test_when_all_connections_are_taken_the_one_idle_for_longest_is_evicted(crow
 # Red when the places of one source are not shared out again: the late one is refused.
 def test_the_oldest_half_head_of_a_source_is_closed_for_the_next_connection(crowded):
     with ExitStack() as stack:
-        clients = [stack.enter_context(tcp(crowded)) for _ in range(MOST)]
+        clients = [stack.enter_context(tcp(crowded)) for _ in range(MAX)]
         for client in clients:
             client.sendall(b"GET /healthz HTTP/1.1\r\n")
         assert _status(crowded) == 200
@@ -244,7 +244,7 @@ def _status(server: RunningServer) -> int:
 
 def test_root_and_the_owner_always_get_in(crowded):
     with ExitStack() as stack:
-        for _ in range(3 * MOST):
+        for _ in range(3 * MAX):
             stack.enter_context(unix(crowded)).sendall(b"GET /healthz HTTP/1.1\r\n")
         with crowded.client() as api:
             assert api.get("/v1/status").status_code == 200
@@ -254,11 +254,11 @@ def test_root_and_the_owner_always_get_in(crowded):
 def test_another_user_of_the_socket_has_so_many_connections_and_no_more():
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        given = {"listen": "127.0.0.1:0", "max_connections": MOST, "users": "nobody=viewer"}
+        given = {"listen": "127.0.0.1:0", "max_connections": MAX, "users": "nobody=viewer"}
         with running_server(home, **given) as server:
             home.chmod(0o755)
             server.places.socket.chmod(0o666)
-            with hold_as(65534, server.places.socket, MOST):
+            with hold_as(65534, server.places.socket, MAX):
                 answer = ask_as(65534, server.places.socket, "/healthz")
                 assert b" 503 " in answer.splitlines()[0]
                 assert _status(server) == 200  # red when all users and TCP share their places
@@ -284,7 +284,7 @@ def test_the_last_file_is_enough_for_a_connection(crowded, caplog):
 def secure(tmp_path) -> Iterator[tuple[RunningServer, ssl.SSLContext]]:
     certificate = tmp_path / "certificate.pem"
     write_certificate(certificate)
-    given = {"tls_cert": certificate, "tls_key": certificate, "max_connections": MOST}
+    given = {"tls_cert": certificate, "tls_key": certificate, "max_connections": MAX}
     with running_server(tmp_path / "home", listen="127.0.0.1:0", **given) as one:
         yield one, ssl.create_default_context(cafile=certificate)
 
@@ -302,10 +302,10 @@ def test_the_oldest_handshake_is_ended_for_the_next_connection(secure, monkeypat
     server, trusting = secure
     monkeypatch.setattr(listener, "HANDSHAKE_DEADLINE_S", 1000)
     with ExitStack() as stack:
-        clients = [stack.enter_context(tcp(server)) for _ in range(MOST)]
+        clients = [stack.enter_context(tcp(server)) for _ in range(MAX)]
         assert _answers_over_tls(server, trusting)
         assert hear(clients[0]) == b""
-        for _ in range(MOST):
+        for _ in range(MAX):
             stack.enter_context(tcp(server))
         for client in clients:
             assert hear(client) == b""
@@ -317,7 +317,7 @@ def test_handshakes_that_do_not_end_take_connections_only_for_a_while(secure, mo
     server, trusting = secure
     monkeypatch.setattr(listener, "HANDSHAKE_DEADLINE_S", 0.5)
     with ExitStack() as stack:
-        for client in [stack.enter_context(tcp(server)) for _ in range(MOST)]:
+        for client in [stack.enter_context(tcp(server)) for _ in range(MAX)]:
             assert hear(client) == b""
     assert _answers_over_tls(server, trusting)
 
@@ -325,7 +325,7 @@ def test_handshakes_that_do_not_end_take_connections_only_for_a_while(secure, mo
 def test_what_is_no_handshake_ends_and_leaves_nothing_behind(secure):
     server, trusting = secure
     for said in (HEALTHZ, b"\x16\x03\x01\xff\xff" + b"\xff" * 500, b"\0" * 100):
-        for _ in range(MOST + 1):
+        for _ in range(MAX + 1):
             with tcp(server) as client:
                 say(client, said)
                 hear(client)

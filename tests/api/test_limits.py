@@ -98,7 +98,7 @@ def test_no_limit_is_no_limit():
 
 # Red when buckets are kept for ever: names of callers are remembered, so they must not pile up.
 def test_callers_that_rest_are_forgotten(monkeypatch):
-    monkeypatch.setattr(limits, "_MOST_KEPT", 50)
+    monkeypatch.setattr(limits, "_MAX_KEPT", 50)
     clock = Clock()
     rate = RateLimiter(10, "calls", "X", clock.steady_s)
     busy = _caller("busy")

@@ -90,7 +90,7 @@ def test_health_is_reported_at_any_rate(slow):
 
 
 # Red when the queue to the writer has no bound.
-@pytest.mark.parametrize("bound", ["MOST_WAITING_ROWS", "MOST_WAITING_BYTES"])
+@pytest.mark.parametrize("bound", ["MAX_WAITING_ROWS", "MAX_WAITING_BYTES"])
 def test_what_the_disk_cannot_take_is_refused_and_reads_go_on(server, api, monkeypatch, bound):
     monkeypatch.setattr(write_queue, bound, -1)
     for path, body in ((ONE, b"{}"), (MANY, LINE)):

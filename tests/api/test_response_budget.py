@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hooktui.api.bodies import BodyBudget
 from hooktui.api.response_budget import UnsentResponses
 
-MOST, OF_CALLER = 100, 40
+MAX, OF_CALLER = 100, 40
 
 
 class Connection:
@@ -24,7 +24,7 @@ class Connection:
 
 
 def _unsent() -> UnsentResponses:
-    return UnsentResponses(BodyBudget(MOST), OF_CALLER)
+    return UnsentResponses(BodyBudget(MAX), OF_CALLER)
 
 
 # Red without the bound of a caller.
@@ -97,7 +97,7 @@ def test_whatever_is_written_no_bound_is_passed_by_more_than_one_response(steps)
         assert not connections[number].was_reset, "the one that is being written"
         assert unsent.bodies.size == unsent.size == sum(size for _, size in held.values())
         assert unsent.connections == len(held)
-        assert unsent.size < MOST + 40
+        assert unsent.size < MAX + 40
         for whose in range(4):
             of_caller = [size for caller, size in held.values() if caller == whose]
             assert sum(of_caller) <= OF_CALLER or len(of_caller) == 1

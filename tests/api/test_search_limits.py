@@ -14,7 +14,7 @@ import pytest
 
 from hooktui.api import limits
 from hooktui.api.access import Caller
-from hooktui.api.limits import MOST_POLLS, MOST_SEARCHES, MOST_WAITING, Plans, Searches
+from hooktui.api.limits import MAX_POLLS, MAX_SEARCHES, MAX_WAITING, Plans, Searches
 from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.api.routes import events
 from hooktui.api.service import Service
@@ -52,14 +52,14 @@ async def test_a_caller_has_one_search_at_a_time_and_a_server_two() -> None:
     tasks = [asyncio.create_task(looking.search(user)) for user in "aaabcd"]
     await _settled()
     assert sorted(looking.now) == ["a", "b"]
-    assert len(looking.now) == MOST_SEARCHES
+    assert len(looking.now) == MAX_SEARCHES
     looking.end.set()
     await asyncio.gather(*tasks)
 
 
 async def test_very_many_searches_that_wait_are_refused() -> None:
     looking = Looking()
-    tasks = [asyncio.create_task(looking.search("a")) for _ in range(MOST_WAITING + 2)]
+    tasks = [asyncio.create_task(looking.search("a")) for _ in range(MAX_WAITING + 2)]
     await _settled()
     refused = [task for task in tasks if task.done()]
     assert len(refused) == 1
@@ -74,7 +74,7 @@ async def test_very_many_searches_that_wait_are_refused() -> None:
 def test_long_polls_of_a_caller_are_bounded() -> None:
     counted = Searches()
     with ExitStack() as open_ones:
-        for _ in range(MOST_POLLS):
+        for _ in range(MAX_POLLS):
             open_ones.enter_context(counted.poll(_caller("a")))
         with (
             pytest.raises(TooManyRequests, match="a has 10 long polls"),
@@ -91,7 +91,7 @@ def test_the_owner_of_the_server_may_have_any_number() -> None:
     counted = Searches()
     owner = _caller("o", PeerCredentials(1, os.geteuid(), os.getegid()))
     with ExitStack() as open_ones:
-        for _ in range(MOST_POLLS + 1):
+        for _ in range(MAX_POLLS + 1):
             open_ones.enter_context(counted.poll(owner))
 
 
@@ -128,7 +128,7 @@ def test_each_call_that_searches_waits_for_its_turn(
         return api.get(path, params=params)
 
     assert ask().status_code == 200
-    monkeypatch.setattr(limits, "MOST_WAITING", -1)
+    monkeypatch.setattr(limits, "MAX_WAITING", -1)
     answer = ask()
     assert (answer.status_code, "narrow them" in answer.text) == (429, True)
 
@@ -136,7 +136,7 @@ def test_each_call_that_searches_waits_for_its_turn(
 def test_a_list_that_is_not_searched_waits_for_no_turn(
     api: httpx.Client, account: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "MOST_WAITING", -1)
+    monkeypatch.setattr(limits, "MAX_WAITING", -1)
     for path in ("/v1/hooks", "/v1/events", "/v1/deliveries", "/v1/feed"):
         assert api.get(path, params={"account": account}).status_code == 200
 
@@ -145,7 +145,7 @@ def test_a_list_that_is_not_searched_waits_for_no_turn(
 def test_a_feed_that_is_waited_for_is_a_long_poll(
     tcp: httpx.Client, account: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "MOST_POLLS", 0)
+    monkeypatch.setattr(limits, "MAX_POLLS", 0)
     assert tcp.get("/v1/feed", params={"account": account}).status_code == 200
     answer = tcp.get("/v1/feed", params={"account": account, "wait": 1})
     assert (answer.status_code, "long polls" in answer.text) == (429, True)
@@ -181,7 +181,7 @@ async def test_a_server_counts_two_plans_at_a_time() -> None:
     tasks = [planning.ask(user) for user in "abc"]
     await _settled()
     assert planning.now == ["a", "b"]
-    assert len(planning.now) == MOST_SEARCHES
+    assert len(planning.now) == MAX_SEARCHES
     planning.end.set()
     assert await asyncio.gather(*tasks) == ["a", "b", "c"]
 

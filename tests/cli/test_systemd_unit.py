@@ -24,7 +24,7 @@ needs_systemd = pytest.mark.skipif(
     ANALYZE is None or not (_RUNTIME_FOLDER.is_dir() or os.geteuid() == 0),
     reason="systemd-analyze is not installed, or may not make its folder",
 )
-MOST_EXPOSED = 20
+MAX_EXPOSED = 20
 """Tenths, on systemd's scale of 0 to 100; it says OK to what is below 50."""
 
 
@@ -127,12 +127,12 @@ def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path, options: Sequence[s
 @needs_systemd
 def test_systemd_counts_it_among_the_least_exposed(file: Path) -> None:
     """Red when one of the stronger restrictions is dropped: measured 1.6 of 10 (systemd 257)."""
-    result = analyze("security", "--offline=true", f"--threshold={MOST_EXPOSED}", file)
+    result = analyze("security", "--offline=true", f"--threshold={MAX_EXPOSED}", file)
     assert result.returncode == 0, result.stdout[-400:]
     weaker = file.read_text().replace("SystemCallFilter=@system-service\n", "")
     file.write_text(weaker)
     assert analyze(
-        "security", "--offline=true", f"--threshold={MOST_EXPOSED}", file
+        "security", "--offline=true", f"--threshold={MAX_EXPOSED}", file
     ).returncode == 1  # fmt: skip
 
 

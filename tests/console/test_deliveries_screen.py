@@ -69,7 +69,7 @@ async def test_all_that_match_become_single_marks_if_they_are_few(
         assert len(console.app.screen.listing.marks) == 3
         await console.press("escape")
         await console.hides("marked")
-        monkeypatch.setattr(matching, "MOST_SINGLE", 2)
+        monkeypatch.setattr(matching, "MAX_SINGLE", 2)
         await console.press("ctrl+a", "space")
         await console.shows("3 deliveries are too many to mark one by one, at most 2")
         await console.press("escape")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hooktui.console.shell.desktop_alerts import AT_MOST_EVERY_MS, Notify, TerminalNotifier
+from hooktui.console.shell.desktop_alerts import MIN_INTERVAL_MS, Notify, TerminalNotifier
 from hooktui.domain.wire.feed import FeedLine
 
 
@@ -68,7 +68,7 @@ def test_once_in_thirty_seconds() -> None:
     terminal = Terminal("bell")
     terminal.notifier.focused(False)
     assert terminal.take(alert(1), alert(2)) == ["\a"]
-    terminal.now_ms += AT_MOST_EVERY_MS - 1
+    terminal.now_ms += MIN_INTERVAL_MS - 1
     assert terminal.take(alert(3)) == []
     terminal.now_ms += 1
     assert terminal.take(alert(4)) == ["\a"]
@@ -95,7 +95,7 @@ def test_a_replay_that_finished_is_told_although_its_alert_is_resolved_at_once()
     terminal.notifier.focused(False)
     told = terminal.take(alert(1, "replay.finished", "resolved"))
     assert told == ["\a\x1b]9;hooktui: a replay finished\a"]
-    terminal.now_ms += AT_MOST_EVERY_MS
+    terminal.now_ms += MIN_INTERVAL_MS
     assert terminal.take(alert(2, "hook.failing", "resolved")) == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hooktui.console.hooks.dry_run import MOST_ROWS, shown_events, tried_row
+from hooktui.console.hooks.dry_run import MAX_ROWS, shown_events, tried_row
 from hooktui.domain.wire.hooks import Change, DryRun, TriedEvent
 from tests.support.wire_objects import AT, AT_MS
 
@@ -26,7 +26,7 @@ def test_changes_come_first_and_every_kind_is_named_on_few_lines() -> None:
     # Red when one kind takes all lines, or a line is left free that another kind could fill.
     assert kinds(same=20, more=20, fewer=20) == ["more"] * 2 + ["fewer"] * 2 + ["same"] * 2
     assert kinds(same=20, more=1, fewer=20) == ["more"] + ["fewer"] * 3 + ["same"] * 2
-    assert kinds(same=20) == ["same"] * MOST_ROWS
+    assert kinds(same=20) == ["same"] * MAX_ROWS
     assert kinds(fewer=2) == ["fewer"] * 2
     assert kinds() == []
 

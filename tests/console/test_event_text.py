@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hooktui.console.events.emit_screen import MOST_BYTES, type_rows, wrong_json
+from hooktui.console.events.emit_screen import MAX_BYTES, type_rows, wrong_json
 from hooktui.console.events.text import (
     DecisionPages,
     accepted_words,
@@ -131,7 +131,7 @@ def test_types_are_found_by_words_and_a_group_is_named_once():
         ('{"a": 1\n "b": 2}', "line 2, column 2: expecting ',' delimiter"),
         ('{"a": NaN}', "NaN is not JSON"),
         ('"\ud800"', "line 1, column 2: half of a character"),
-        ('"' + "x" * MOST_BYTES + '"', "at most"),
+        ('"' + "x" * MAX_BYTES + '"', "at most"),
         ("[" * 100_000, ""),
     ],
 )

@@ -11,7 +11,7 @@ from textual.timer import Timer
 from hooktui.console.glyphs import UNICODE
 from hooktui.console.log.columns import line_text, log_columns
 from hooktui.console.log.live_log import LiveLog
-from hooktui.console.log.log_table import INDENT, MOST_ROWS, continuation, rows_from, top_for
+from hooktui.console.log.log_table import INDENT, MAX_ROWS, continuation, rows_from, top_for
 from hooktui.console.shell.change_feed import log_lines
 from hooktui.console.shell.log_buffer import LogBuffer, LogLine
 from hooktui.console.widgets.table import place
@@ -341,7 +341,7 @@ def test_what_fits_into_its_columns_is_not_told_twice():
     placed = place(columns, 98)
     assert continuation(columns, placed, line(1), 100) == []
     rest = continuation(columns, placed, long_line(1, 500), 100)
-    assert len(rest) == MOST_ROWS - 1
+    assert len(rest) == MAX_ROWS - 1
     assert all(len(one) <= 100 - INDENT for one in rest)
 
 

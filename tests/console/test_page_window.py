@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooktui.console.widgets.page_window import MOST_PAGES, PAGE, PageWindow
+from hooktui.console.widgets.page_window import MAX_PAGES, PAGE, PageWindow
 from hooktui.domain.wire.pages import Page
 from tests.console.rows import Row, Rows
 
@@ -31,7 +31,7 @@ async def test_walking_down_keeps_positions_and_forgets_the_first_pages():
         await window.load_next()
         assert seen(window) == list(range(window.first, window.end))
     assert window.end == window.total == 2_000
-    assert window.end - window.first == MOST_PAGES * PAGE
+    assert window.end - window.first == MAX_PAGES * PAGE
 
 
 async def test_walking_up_from_the_end_arrives_at_position_nought():

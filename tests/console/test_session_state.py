@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.console.shell.session_state import MOST_BYTES, MOST_COMMANDS, SessionState, load_state
+from hooktui.console.shell.session_state import MAX_BYTES, MAX_COMMANDS, SessionState, load_state
 
 SERVER = "/run/somewhere.sock"
 
@@ -78,7 +78,7 @@ def test_of_two_consoles_the_one_that_ends_last_is_remembered(environ):
         b'{"commands": "q"}',
         b'{"kept": {"Hooks 1": 3}}',
         b'{"kept": []}',
-        b'{"commands": ["' + b"x" * MOST_BYTES + b'"]}',
+        b'{"commands": ["' + b"x" * MAX_BYTES + b'"]}',
     ],
 )
 def test_a_broken_file_is_reported_and_replaced(environ, content):
@@ -124,9 +124,9 @@ def test_without_a_home_nothing_is_remembered():
 
 def test_the_history_keeps_each_line_once_the_latest_last():
     memory = SessionState()
-    for number in range(MOST_COMMANDS + 20):
+    for number in range(MAX_COMMANDS + 20):
         memory.ran(f"hook {number}")
     memory.ran("hook 30")
-    assert len(memory.commands) == MOST_COMMANDS
+    assert len(memory.commands) == MAX_COMMANDS
     assert memory.commands[-1] == "hook 30"
     assert memory.commands.count("hook 30") == 1

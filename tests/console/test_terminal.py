@@ -215,8 +215,8 @@ def test_a_wrong_option_is_a_usage_error_in_one_line(served, option, value):
         assert LEAVE_ALTERNATE_SCREEN not in terminal.output
 
 
-MOST_MEMORY = 160 * 2**20
-MOST_OUTPUT = 20 * 2**20
+MAX_MEMORY = 160 * 2**20
+MAX_OUTPUT = 20 * 2**20
 """Drawn at 1000x500 the console takes 65 MB and writes 2 MB; at 9000x9000, before the clamp, it
 took 1 GB and wrote 244 MB."""
 
@@ -233,8 +233,8 @@ def test_a_terminal_that_claims_to_be_huge_costs_no_more_than_a_large_one(served
             terminal.read_until_quiet()
         terminal.type(b"\x1b[48;60000;60000;900000;900000t")
         terminal.read_until_quiet()
-        assert len(terminal.output) < MOST_OUTPUT
-        assert peak_memory(terminal.process.pid) < MOST_MEMORY
+        assert len(terminal.output) < MAX_OUTPUT
+        assert peak_memory(terminal.process.pid) < MAX_MEMORY
         terminal.type(b"q")
         assert terminal.wait() == 0
 

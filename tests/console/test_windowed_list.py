@@ -298,7 +298,7 @@ def tables(draw):
         Column(name=name, title=name * draw(st.integers(1, 4)),
                cell=lambda row, at=at: row[at], width=width,
                least=draw(st.sampled_from([0, 0, width // 2])), grow=draw(st.integers(0, 3)),
-               most=width + draw(st.integers(0, 30)), whole=draw(st.booleans()),
+               max_width=width + draw(st.integers(0, 30)), whole=draw(st.booleans()),
                priority=draw(st.integers(0, 4)), sort=draw(st.sampled_from([None, name])))
         for at, name in enumerate(NAMES[: draw(st.integers(1, 8))])
         for width in [draw(st.integers(5, 20))]
@@ -332,7 +332,7 @@ def test_columns_of_less_value_give_way_to_a_text_that_is_shown_whole(table):
     needs_of(shown, rows, needs)
     placed = place(shown, room, needs)
     for cell in placed:
-        wanted = min(needs[cell.column.name], cell.column.most)
+        wanted = min(needs[cell.column.name], cell.column.max_width)
         if cell.column.whole and not cell.column.least and cell.width < wanted:
             assert len(placed) == 1
 

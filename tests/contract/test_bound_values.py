@@ -14,7 +14,7 @@ from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import HookId
 from hooktui.store import changes
 from hooktui.store.key_rotation import rotate_keys
-from hooktui.store.sealed_places import SealedValue, sealed_values
+from hooktui.store.sealed_values import SealedValue, sealed_values
 from hooktui.store.tables import HOOK, SECRET
 from hooktui.store.tx import Tx
 from hooktui.store.vault import KeyProblem, ValueMoved

@@ -73,12 +73,12 @@ async def test_as_many_are_looked_at_and_named_as_is_bounded(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Red when a bound is taken out: a dry run must not grow with the store or with the bodies.
-    monkeypatch.setattr(dry_run, "MOST_EVENTS", 5)
-    monkeypatch.setattr(rules, "MOST_SHOWN", 2)
+    monkeypatch.setattr(dry_run, "MAX_EVENTS", 5)
+    monkeypatch.setattr(rules, "MAX_SHOWN", 2)
     await some_events(opened)
     run = await tried(opened, ["job"], "data.size:*")
     assert (run.looked, run.sent, len(run.data)) == (5, 3, 2)
-    monkeypatch.setattr(dry_run, "MOST_BYTES", 15)
+    monkeypatch.setattr(dry_run, "MAX_BYTES", 15)
     assert (await tried(opened, ["job"], "data.size:*")).looked == 3
     # Bodies that are not read count nothing.
     assert (await tried(opened, ["job"])).looked == 5

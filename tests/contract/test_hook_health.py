@@ -7,7 +7,7 @@ import pytest
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.wire.hooks import MOST_HOURS, Hook, HookHealth, step_s
+from hooktui.domain.wire.hooks import MAX_HOURS, Hook, HookHealth, step_s
 from hooktui.store import changes, queries
 from hooktui.store.queries import health as health_queries
 from tests.support.stores import (
@@ -77,7 +77,7 @@ async def test_the_backlog_of_the_past_is_what_had_come_and_not_ended(opened: Op
 async def test_before_what_was_looked_through_no_backlog_is_claimed(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health_queries, "MOST_COUNTED", 2)
+    monkeypatch.setattr(health_queries, "MAX_COUNTED", 2)
     hook = await make_hook(opened.store)
     await emit(opened.store, 3)
     opened.clock.advance(3 * STEP_S)
@@ -123,12 +123,12 @@ async def test_a_hook_of_another_account_and_a_deleted_one_are_not_there(opened:
 
 
 @pytest.mark.parametrize(
-    ("hours", "seconds"), [(1, 300), (14, 300), (24, 600), (168, 3600), (MOST_HOURS, 21_600)]
+    ("hours", "seconds"), [(1, 300), (14, 300), (24, 600), (168, 3600), (MAX_HOURS, 21_600)]
 )
 def test_a_time_is_cut_into_as_many_steps_as_a_terminal_shows(hours: int, seconds: int) -> None:
     assert step_s(hours) == seconds
 
 
 def test_steps_are_never_too_many() -> None:
-    for hours in range(1, MOST_HOURS + 1):
+    for hours in range(1, MAX_HOURS + 1):
         assert 1 <= hours * 3600 / step_s(hours) <= 168

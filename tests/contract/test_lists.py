@@ -402,7 +402,7 @@ async def test_one_event_has_its_deliveries(opened: Opened) -> None:
 async def test_searching_words_pages_over_many_rows_that_do_not_fit(
     opened: Opened, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr("hooktui.store.queries.pages._MOST_SCANNED", most)
+    monkeypatch.setattr("hooktui.store.queries.pages._MAX_SCANNED", most)
     store = opened.store
     await make_hook(store)
     (early,) = await emit(store, body=b'{"a": "needle"}')

@@ -48,7 +48,7 @@ from tests.support.stores import ADA, SECRET, Opened, result_of, settings
 R = TypeVar("R")
 T = TypeVar("T")
 
-_MOST_HOOKS = 4
+_MAX_HOOKS = 4
 _LONGEST_MS = 4 * 86_400_000  # below the 5-day rule, which has tests of its own
 _names = count(1)
 
@@ -99,7 +99,7 @@ class Machine(RuleBasedStateMachine):
 
     # Hooks
 
-    @precondition(lambda self: len(self.model.hooks) < _MOST_HOOKS)
+    @precondition(lambda self: len(self.model.hooks) < _MAX_HOOKS)
     @rule(
         group=st.sampled_from(["job", "cluster"]),
         ordered=st.booleans(),

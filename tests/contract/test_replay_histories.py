@@ -25,7 +25,7 @@ from tests.contract.test_alert_histories import wrong
 from tests.support.stores import ADA, DEFAULT, Opened, deliveries, emit, make_hook, result_of
 
 STEPS = 80
-MOST = 7
+MAX = 7
 PAGE = PageRequest()
 MODES = ("failed", "sent", "all", "never-sent")
 
@@ -137,7 +137,7 @@ class History:
         selection = check_selection(given, self.opened.clock.ms)
         await self.change(active=True)
         try:
-            await self.store.write(changes.create_replay, ADA, DEFAULT, selection, 50, MOST)
+            await self.store.write(changes.create_replay, ADA, DEFAULT, selection, 50, MAX)
         except Conflict:
             return
         self.created += 1
@@ -188,7 +188,7 @@ class History:
             planned = ReplayStep(
                 replay=running.id, token=self.token, hook=walk.hook, version=live.version,
                 selection=running.selection, cursor=cursor, candidates=candidates,
-                end=found.end if whole else candidates[-1].place,
+                end=found.end if whole else candidates[-1].cursor,
                 skipped=found.skipped if whole else {}, complete=found.complete and whole,
             )  # fmt: skip
             self.stale = planned
@@ -203,7 +203,7 @@ class History:
             await self.check_hook()
         sent = select(DELIVERY.c.replay_id).where(DELIVERY.c.replay_id.is_not(None))
         rows = await self.store.read(lambda conn: conn.execute(sent).scalars().all())
-        assert max(Counter(rows).values(), default=0) <= MOST, "R2"
+        assert max(Counter(rows).values(), default=0) <= MAX, "R2"
         for replay in (await self.store.read(queries.list_replays, DEFAULT, PAGE)).data:
             for hook in replay.hooks:
                 is_aside = (replay.id, hook.hook) in self.aside and replay.state != "aborted"

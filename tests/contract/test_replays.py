@@ -22,7 +22,12 @@ from hooktui.store.planning.retention import RetentionStore
 from hooktui.store.postgres import retention as postgres
 from hooktui.store.queries import replay_plans
 from hooktui.store.queries.pages import PageRequest
-from hooktui.store.queries.replay_plans import PlanPlace, count_pairs, read_place, write_place
+from hooktui.store.queries.replay_plans import (
+    PlanPosition,
+    count_pairs,
+    read_position,
+    write_position,
+)
 from hooktui.store.sqlite import retention as sqlite
 from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.tables import DELIVERY, EVENT, HOOK_STATE, REPLAY
@@ -72,14 +77,14 @@ async def next_step(opened: Opened, replay: Replay, hook: Hook, most: int = 100)
     (running,) = await store.read(queries.replays_of, store.token)
     (walk,) = [walk for walk in running.walks if walk.hook == hook.id]
     live = store.hooks()[HookId(hook.id)]
-    place = queries.ReplayWalk(running.selection, live, running.id, running.id)
-    found = await store.read(queries.next_candidates, place, walk.cursor)
+    position = queries.ReplayWalk(running.selection, live, running.id, running.id)
+    found = await store.read(queries.next_candidates, position, walk.cursor)
     candidates = found.candidates[:most]
     whole = len(candidates) == len(found.candidates)
     return ReplayStep(
         replay=running.id, token=store.token, hook=walk.hook, version=live.version,
         selection=running.selection, cursor=walk.cursor, candidates=candidates,
-        end=found.end if whole else candidates[-1].place, skipped=found.skipped if whole else {},
+        end=found.end if whole else candidates[-1].cursor, skipped=found.skipped if whole else {},
         complete=found.complete and whole,
     )  # fmt: skip
 
@@ -253,10 +258,10 @@ async def test_ordered_hooks_are_left_out_or_wait_in_line(opened: Opened) -> Non
     assert (await seen(opened, replay)).progress.skipped == {"ordered": 3}
     await opened.store.write(changes.finish_replay, opened.store.token, number(replay), None)
     replay = await start(opened, hook, include_ordered=True)
-    for place in range(3):
+    for position in range(3):
         result = await step(opened, replay, hook, 2)
         assert (result.outcome, list(result.claims)) == (StepOutcome.DONE, [])
-        if place < 2:
+        if position < 2:
             assert (await step(opened, replay, hook, 1)).outcome is StepOutcome.WAITS
         (claim,) = await opened.store.claim(HookId(hook.id), 1)
         await opened.store.record([result_of(claim, opened.clock)])
@@ -701,7 +706,7 @@ async def test_the_database_counts_what_the_walk_finds(
     live = [opened.store.hooks()[HookId(each.id)] for each in (hook, other, late)]
     for filter_text in (None, "-code:404"):
         chosen = changed(selection, filter=filter_text)
-        start_at = PlanPlace(0, 0, floor_at(opened.clock.ms + 1))
+        start_at = PlanPosition(0, 0, floor_at(opened.clock.ms + 1))
         counted = await opened.store.read(count_pairs, chosen, live, start_at)
         with monkeypatch.context() as patch:
             patch.setattr(replay_plans, "is_countable", lambda _walk: False)
@@ -715,14 +720,14 @@ async def test_a_plan_continues_where_it_stopped(opened: Opened) -> None:
     await give_up(opened, hook, 5)
     selection = check_selection(ReplaySelection(hooks=(hook.id,)), opened.clock.ms)
     live = [opened.store.hooks()[HookId(hook.id)]]
-    place = PlanPlace(0, 0, floor_at(opened.clock.ms + 1))
-    first = await opened.store.read(count_pairs, selection, live, place, within_s=-1.0)
+    position = PlanPosition(0, 0, floor_at(opened.clock.ms + 1))
+    first = await opened.store.read(count_pairs, selection, live, position, within_s=-1.0)
     assert first.next is not None
-    assert read_place(write_place(first.next) or "") == first.next
+    assert read_position(write_position(first.next) or "") == first.next
     rest = await opened.store.read(count_pairs, selection, live, first.next)
     assert (rest.next, rest.hooks[HookId(hook.id)].selected) == (None, 5)
     with pytest.raises(Refused):
-        read_place("nonsense")
+        read_position("nonsense")
 
 
 async def test_retention_drops_ended_replays(opened: Opened) -> None:

@@ -385,11 +385,11 @@ async def test_more_entries_than_are_counted_are_estimated(
         await fail(opened, hook, 2)
         opened.clock.advance(1000)
     await fail(opened, hook, 1, None, ErrorClass.DNS)
-    monkeypatch.setattr(undelivered, "_MOST_COUNTED", 21)
+    monkeypatch.setattr(undelivered, "_MAX_COUNTED", 21)
     assert (hook.id, "dns") in await counts(opened)
     assert not any(group.count_is_estimate for group in (await listed(opened)).data)
-    monkeypatch.setattr(undelivered, "_MOST_COUNTED", 12)
-    monkeypatch.setattr(undelivered, "_LEAST_COUNTED", 1)
+    monkeypatch.setattr(undelivered, "_MAX_COUNTED", 12)
+    monkeypatch.setattr(undelivered, "_MIN_COUNTED", 1)
     groups = {group.cause: group for group in (await listed(opened)).data}
     assert groups["http_5xx"].count_is_estimate
     assert 15 <= groups["http_5xx"].count <= 30
@@ -607,7 +607,7 @@ async def test_lists_of_many_groups_are_the_same_by_any_index(
         by_group = await walked(q)
         assert await walked(q, backwards=True) == by_group, q
         with monkeypatch.context() as patched:
-            patched.setattr(delivery_indexes, "_MOST_PARTS", 1)
+            patched.setattr(delivery_indexes, "_MAX_PARTS", 1)
             assert await walked(q) == by_group, q
             patched.setattr(delivery_indexes, "_FEW", 0)
             assert await walked(q) == by_group, q

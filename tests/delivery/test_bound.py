@@ -17,14 +17,14 @@ from tests.delivery.driven_queues import DrivenQueues
 def nothing_ahead():
     """These tests are about slots; `test_claiming_ahead` has the others."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hook_queue, "MOST_AHEAD", 0)
+        patch.setattr(hook_queue, "MAX_AHEAD", 0)
         yield
 
 
 def bounded(bound: int, *mosts: int) -> DrivenQueues:
     queues = DrivenQueues(bound)
-    for number, most in enumerate(mosts, start=1):
-        queues.put(number, most=most, active=True)
+    for number, slots in enumerate(mosts, start=1):
+        queues.put(number, slots=slots, active=True)
     return queues
 
 
@@ -256,7 +256,7 @@ def test_the_slots_always_add_up_and_all_come_back(steps: list[tuple[str, int, i
             gone.add(hook)
             queues.drop(hook)
         elif step == "put" and hook not in gone:
-            queues.put(hook, most=number % 4 + 1, active=number % 2 == 0, now_ms=now)
+            queues.put(hook, slots=number % 4 + 1, active=number % 2 == 0, now_ms=now)
         elif step == "hold":
             queues.hold(hook, now)
         asked = sum(count for _, count in claims.values())
@@ -271,7 +271,7 @@ def test_the_slots_always_add_up_and_all_come_back(steps: list[tuple[str, int, i
             queues.drop(hook)
     fresh = range(6, 6 + bound)
     for hook in fresh:
-        queues.put(hook, most=1, active=True)
+        queues.put(hook, slots=1, active=True)
         assert queues.reserve(hook, now)
         queues.end(hook, now, took_ms=SLOW_MS)
     reserved = sum(queues.reserve(hook, now) for hook in fresh)

@@ -25,7 +25,7 @@ def limits_after(
     """
     queues = DrivenQueues()
     for hook, count in in_flight.items():
-        queues.put(hook, most=None if count <= FIRST_LIMIT else count, active=True)
+        queues.put(hook, slots=None if count <= FIRST_LIMIT else count, active=True)
         assert all(queues.reserve(hook, 0) for _ in range(count))
     now_s = 0.0
     for _ in range(400):
@@ -38,7 +38,7 @@ def limits_after(
             queue.began(now_s)
             observed = Observation(Signal.KEEPS_UP, now_s - response_s, now_s, response_s)
             queues.observe(queue, observed, now_ms, cpu_share)
-    return {hook: queue.most for hook in in_flight if (queue := queues.queue(hook))}
+    return {hook: queue.slots for hook in in_flight if (queue := queues.queue(hook))}
 
 
 def hooks_of(count: int) -> dict[int, int]:
@@ -71,7 +71,7 @@ def test_a_hook_with_far_fewer_slots_than_others_grows_in_a_busy_server():
 def test_hooks_with_no_slot_in_use_do_not_count():
     queues = DrivenQueues()
     for hook in (1, 2, 3):
-        queues.put(hook, most=4, active=True)
+        queues.put(hook, slots=4, active=True)
     for hook in (1, 1, 2):
         assert queues.reserve(hook, 0)
     queues.end(2, 1)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.delivery.hook_queue import LONGEST_AHEAD_MS, MOST_AHEAD, MOST_PER_CLAIM, HookQueue
+from hooktui.delivery.hook_queue import LONGEST_AHEAD_MS, MAX_AHEAD, MAX_PER_CLAIM, HookQueue
 from hooktui.delivery.hook_queues import HookQueues
 from hooktui.domain.observation import Observation, Signal
 from tests.delivery.driven_queues import delivery_of
@@ -17,7 +17,7 @@ from tests.delivery.driven_queues import delivery_of
 def busy(slots: int = 2, ended: int = 6, **settings: object) -> HookQueues:
     """Return queues of hook 1 with all slots in use, after attempts that ended just now."""
     queues = HookQueues()
-    queues.put(1, **{"most": slots, "active": True} | settings)
+    queues.put(1, **{"slots": slots, "active": True} | settings)
     for _ in range(ended):
         assert queues.reserve(1, 0)
         assert queues.arrived(delivery_of(1), 0)
@@ -56,16 +56,16 @@ def test_a_delivery_claimed_ahead_starts_when_a_slot_is_free():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"most": 1}, {"rate_per_s": 100_000}], ids=["one slot", "a rate"]
+    "settings", [{"slots": 1}, {"rate_per_s": 100_000}], ids=["one slot", "a rate"]
 )
 def test_hooks_with_one_slot_or_a_rate_claim_nothing_ahead(settings):
-    queues = busy(slots=settings.get("most", 2), **settings)
+    queues = busy(slots=settings.get("slots", 2), **settings)
     assert not queues.reserve(1, 0)
 
 
 def test_an_open_breaker_claims_nothing_ahead():
     queues = busy()
-    queues.put(1, most=2, active=True, open_until_ms=10)
+    queues.put(1, slots=2, active=True, open_until_ms=10)
     queues.hint(1, 0, 10)
     assert queues.take_ready(10) == []
 
@@ -88,21 +88,21 @@ def test_ahead_is_claimed_again_when_half_of_it_is_used_up():
 
 def test_a_claim_takes_free_slots_and_places_ahead_within_its_size():
     queues = HookQueues(4_000)
-    queues.put(1, most=60, active=True)
-    for _ in range(MOST_AHEAD):
+    queues.put(1, slots=60, active=True)
+    for _ in range(MAX_AHEAD):
         assert queues.reserve(1, 0)
         assert queues.arrived(delivery_of(1), 0)
         queues.finish_attempt(1, 0)
     queues.hint(1, 0, 0)
     [turn] = queues.take_ready(0)
-    assert (turn.rows, queues.in_flight) == (MOST_PER_CLAIM, 60)
+    assert (turn.rows, queues.in_flight) == (MAX_PER_CLAIM, 60)
 
 
 # Red when a slot of the limit over all hooks is kept for what was claimed ahead.
 def test_where_slots_are_short_what_was_claimed_ahead_waits_for_its_turn():
     queues = HookQueues(4)
     for hook in (1, 2, 3):
-        queues.put(hook, most=2, active=True).finished.add(0)
+        queues.put(hook, slots=2, active=True).finished.add(0)
     for hook in (1, 1, 2):
         assert queues.reserve(hook, 0)
         assert queues.arrived(delivery_of(hook), 0)
@@ -176,7 +176,7 @@ STEPS = st.lists(
 def test_places_add_up_and_all_come_back(steps: list[tuple[str, int, int]], bound: int):
     queues = HookQueues(bound)
     for hook in (1, 2, 3):
-        queues.put(hook, most=2, active=True)
+        queues.put(hook, slots=2, active=True)
     promised: Counter[int] = Counter()  # reserved or asked for
     running: Counter[int] = Counter()
     waiting: Counter[int] = Counter()
@@ -219,9 +219,9 @@ def test_places_add_up_and_all_come_back(steps: list[tuple[str, int, int]], boun
                     began(hook)
             queues.finish_claim(queue, rows, got, now)
         elif step == "put" and hook not in deleted:
-            queues.put(hook, most=number % 4 + 1, active=number % 5 > 0, now_ms=now)
+            queues.put(hook, slots=number % 4 + 1, active=number % 5 > 0, now_ms=now)
         elif step == "open" and hook not in deleted:
-            queues.put(hook, most=2, active=True, open_until_ms=now + number, now_ms=now)
+            queues.put(hook, slots=2, active=True, open_until_ms=now + number, now_ms=now)
         elif step == "withdraw":
             waiting[hook] -= len(queues.withdraw(hook, keep=number % 3))
         elif step == "drop" and hook not in deleted:
@@ -252,7 +252,7 @@ def test_places_add_up_and_all_come_back(steps: list[tuple[str, int, int]], boun
 def adaptive(in_flight: int) -> tuple[HookQueues, HookQueue]:
     """Return queues of hook 1 with some attempts that began at 0."""
     queues = HookQueues()
-    queue = queues.put(1, most=None, active=True)
+    queue = queues.put(1, slots=None, active=True)
     for _ in range(in_flight):
         assert queues.reserve(1, 0)
         assert queues.arrived(delivery_of(1), 0)
@@ -288,7 +288,7 @@ def test_what_is_being_claimed_when_the_limit_is_cut_waits_for_a_slot():
     for _ in range(5):
         observe(queues, Signal.OVERLOADED, 50)
     started = [queues.arrived(delivery_of(1, number), 60) for number in range(5)]
-    assert started.count(True) == queue.in_flight == queue.most < 5
+    assert started.count(True) == queue.in_flight == queue.slots < 5
 
 
 # Red when only a turn opens the hook again: a burst of new events comes before it, at no rate.
@@ -303,12 +303,12 @@ def test_new_deliveries_after_a_429_keep_to_its_rate():
 # Red when each hook claims as many as it finished in the last second: 100 hooks with 64 slots lose
 # a fifth of their throughput.
 def test_little_is_claimed_ahead_when_many_deliveries_are_claimed():
-    queues = busy(slots=100, ended=MOST_AHEAD)
+    queues = busy(slots=100, ended=MAX_AHEAD)
     hooks = range(1, 6)
     for hook in hooks[1:]:
-        queues.put(hook, most=100, active=True)
+        queues.put(hook, slots=100, active=True)
         assert all(queues.reserve(hook, 0) for _ in range(100))
-    assert [queues.reserve(1, 0) for _ in range(MOST_AHEAD + 1)].count(True) == MOST_AHEAD
+    assert [queues.reserve(1, 0) for _ in range(MAX_AHEAD + 1)].count(True) == MAX_AHEAD
     for hook in hooks[1:]:
         for _ in range(10):
             queues.arrived(delivery_of(hook), 0)

@@ -23,8 +23,8 @@ from tests.domain.simulated_receivers import Receivers, simulate
 NOW_MS = 1_800_000_000_000
 
 
-def queue_of(most: int | None = None) -> HookQueue:
-    return DrivenQueues().put(1, most=most, active=True)
+def queue_of(slots: int | None = None) -> HookQueue:
+    return DrivenQueues().put(1, slots=slots, active=True)
 
 
 def test_a_fixed_limit_is_shown_and_nothing_limits_it() -> None:
@@ -76,7 +76,7 @@ async def test_the_hooks_with_most_in_flight_are_listed_first(tmp_path: Path) ->
     store = await SqliteStore.open(tmp_path / "hooktui.db", key_file=tmp_path / "hooktui.key")
     engine = Engine(store, Transport((), Resolver()))
     for hook, in_flight in ((1, 0), (2, 3), (3, 1), (4, 0)):
-        engine._queues.put(hook, most=None, active=True).in_flight = in_flight
+        engine._queues.put(hook, slots=None, active=True).in_flight = in_flight
     cut = engine._queues.queue(4)
     assert cut is not None
     cut.limit = simulate(Receivers().capped(20, 0.05), 3).limit
@@ -87,7 +87,7 @@ async def test_the_hooks_with_most_in_flight_are_listed_first(tmp_path: Path) ->
 
 def test_the_limit_over_time_begins_with_its_first_change_and_ends_when_it_is_fixed() -> None:
     queue = queue_of()
-    queue.limit, queue.most = AdaptiveLimit(), 10
+    queue.limit, queue.slots = AdaptiveLimit(), 10
     for event in range(60):
         at_s = event / 100
         queue.began(at_s)
@@ -99,8 +99,8 @@ def test_the_limit_over_time_begins_with_its_first_change_and_ends_when_it_is_fi
         if event == 5:
             assert queue.history is None
     assert queue.history is not None
-    assert queue.history.between(NOW_MS, NOW_MS + STEP_MS) == (queue.most, 10)
-    assert queue.most < 10
+    assert queue.history.between(NOW_MS, NOW_MS + STEP_MS) == (queue.slots, 10)
+    assert queue.slots < 10
     queue.adapt(256, "another URL")
     queue.observe(Observation(Signal.KEEPS_UP, 1.0, 1.005, 0.005), NOW_MS + STEP_MS)
     queue.fix(3)
@@ -121,10 +121,10 @@ def test_a_cut_by_half_is_logged_once_a_minute_for_each_hook(
     for one in (queue, other):
         one.limit = simulate(Receivers().capped(20, 0.05), 3).limit
         one.limit.last_cut = Cut(100.0, 24, "503")
-    queue.most = other.most = 13
+    queue.slots = other.slots = 13
     log_cut(queue, 100.0)
     assert logged(caplog) == []
-    queue.most = other.most = 12
+    queue.slots = other.slots = 12
     for now_s in (100.1, 100.2):
         log_cut(queue, now_s)
     log_cut(other, 100.3)
@@ -140,7 +140,7 @@ def test_a_cut_by_half_is_logged_once_a_minute_for_each_hook(
 def test_an_old_cut_and_one_of_a_few_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     queue = queue_of()
     queue.limit = AdaptiveLimit()
-    queue.most = 1
+    queue.slots = 1
     for cut in (None, Cut(0.0, 24, "503"), Cut(99.0, 3, "503")):
         queue.limit.last_cut = cut
         log_cut(queue, 100.0)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooktui.delivery import hook_queue
-from hooktui.delivery.hook_queue import MOST_PER_CLAIM
+from hooktui.delivery.hook_queue import MAX_PER_CLAIM
 from hooktui.delivery.hook_queues import HookQueues
 from tests.delivery.driven_queues import DrivenQueues
 
@@ -12,14 +12,14 @@ from tests.delivery.driven_queues import DrivenQueues
 def nothing_ahead():
     """These tests are about slots; `test_claiming_ahead` has the others."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hook_queue, "MOST_AHEAD", 0)
+        patch.setattr(hook_queue, "MAX_AHEAD", 0)
         yield
 
 
 def lanes_of(*mosts: int) -> DrivenQueues:
     queues = DrivenQueues()
-    for number, most in enumerate(mosts, start=1):
-        queues.put(number, most=most, active=True)
+    for number, slots in enumerate(mosts, start=1):
+        queues.put(number, slots=slots, active=True)
     return queues
 
 
@@ -46,11 +46,11 @@ def test_a_retry_that_is_due_later_does_not_hold_up_a_new_delivery():
 
 def test_an_inactive_hook_starts_nothing():
     queues = lanes_of(2)
-    queues.put(1, most=2, active=False)
+    queues.put(1, slots=2, active=False)
     queues.hint(1, 0, now_ms=10)
     assert not queues.reserve(1, 10)
     assert taken(queues, 10) == {}
-    queues.put(1, most=2, active=True)
+    queues.put(1, slots=2, active=True)
     queues.hint(1, 0, now_ms=10)
     assert taken(queues, 10) == {1: 2}
 
@@ -84,12 +84,12 @@ def test_a_hint_during_a_claim_is_not_lost():
 
 
 def test_a_claim_that_got_all_it_asked_for_comes_again():
-    queues = lanes_of(2 * MOST_PER_CLAIM)
+    queues = lanes_of(2 * MAX_PER_CLAIM)
     queues.hint(1, 0, now_ms=0)
     [(queue, count)] = queues.rows(0)
-    assert count == MOST_PER_CLAIM
+    assert count == MAX_PER_CLAIM
     assert not queues.finish_claim(queue, count, claimed=count, now_ms=0)
-    assert taken(queues, 0) == {1: MOST_PER_CLAIM}
+    assert taken(queues, 0) == {1: MAX_PER_CLAIM}
 
 
 def test_a_deleted_hook_is_forgotten_even_with_attempts_under_way():
@@ -105,7 +105,7 @@ def test_a_deleted_hook_is_forgotten_even_with_attempts_under_way():
 
 def test_a_hook_with_a_rate_is_ready_again_when_a_token_is_there():
     queues = DrivenQueues()
-    queues.put(1, most=10, active=True, rate_per_s=5, now_ms=0)
+    queues.put(1, slots=10, active=True, rate_per_s=5, now_ms=0)
     assert [queues.reserve(1, 0) for _ in range(2)] == [True, False]
     queues.hint(1, 0, now_ms=0)
     assert (taken(queues, 0), queues.next_due_ms()) == ({}, 200)
@@ -114,7 +114,7 @@ def test_a_hook_with_a_rate_is_ready_again_when_a_token_is_there():
 
 def test_a_claim_takes_no_more_than_the_tokens_and_gives_back_what_it_did_not_use():
     queues = DrivenQueues()
-    queues.put(1, most=50, active=True, rate_per_s=100, now_ms=0)
+    queues.put(1, slots=50, active=True, rate_per_s=100, now_ms=0)
     queues.hint(1, 0, now_ms=0)
     [(queue, count)] = queues.rows(0)
     assert count == 10
@@ -125,7 +125,7 @@ def test_a_claim_takes_no_more_than_the_tokens_and_gives_back_what_it_did_not_us
 
 def test_a_delivery_that_did_not_come_about_uses_up_no_token():
     queues = HookQueues()
-    queues.put(1, most=1, active=True, rate_per_s=1, now_ms=0)
+    queues.put(1, slots=1, active=True, rate_per_s=1, now_ms=0)
     assert queues.reserve(1, 0)
     queues.unreserve(1, 0)
     assert queues.reserve(1, 0)
@@ -133,7 +133,7 @@ def test_a_delivery_that_did_not_come_about_uses_up_no_token():
 
 def test_hints_without_a_token_set_one_alarm():
     queues = DrivenQueues()
-    queues.put(1, most=1_000, active=True, rate_per_s=1, now_ms=0)
+    queues.put(1, slots=1_000, active=True, rate_per_s=1, now_ms=0)
     assert queues.reserve(1, 0)
     for _ in range(1_000):
         queues.hint(1, 0, now_ms=0)
@@ -146,7 +146,7 @@ def test_a_hook_whose_limit_fell_while_it_was_ready_starts_nothing():
     queues = lanes_of(2)
     assert queues.reserve(1, 0)
     queues.hint(1, 0, now_ms=0)
-    queues.put(1, most=1, active=True)
+    queues.put(1, slots=1, active=True)
     assert taken(queues, 0) == {}
     queues.end(1, now_ms=0)
     assert taken(queues, 0) == {1: 1}
@@ -154,7 +154,7 @@ def test_a_hook_whose_limit_fell_while_it_was_ready_starts_nothing():
 
 def test_an_open_breaker_holds_everything_until_one_probe_may_go():
     queues = lanes_of(5)
-    queues.put(1, most=5, active=True, open_until_ms=30_000)
+    queues.put(1, slots=5, active=True, open_until_ms=30_000)
     assert not queues.reserve(1, 0)
     queues.hint(1, 0, now_ms=0)
     assert (taken(queues, 29_999), queues.next_due_ms()) == ({}, 30_000)
@@ -163,7 +163,7 @@ def test_an_open_breaker_holds_everything_until_one_probe_may_go():
     assert count == 1
     queues.finish_claim(queue, count, claimed=1, now_ms=30_000)
     assert taken(queues, 40_000) == {}, "one probe at a time"
-    queues.put(1, most=5, active=True)
+    queues.put(1, slots=5, active=True)
     queues.end(1, now_ms=40_001)
     assert taken(queues, 40_001) == {1: 5}
 
@@ -171,7 +171,7 @@ def test_an_open_breaker_holds_everything_until_one_probe_may_go():
 def test_a_probe_waits_for_attempts_in_flight_when_the_breaker_opened():
     queues = lanes_of(5)
     assert queues.reserve(1, 0)
-    queues.put(1, most=5, active=True, open_until_ms=10)
+    queues.put(1, slots=5, active=True, open_until_ms=10)
     queues.hint(1, 0, now_ms=10)
     assert taken(queues, 10) == {}
     queues.end(1, now_ms=11)
@@ -181,7 +181,7 @@ def test_a_probe_waits_for_attempts_in_flight_when_the_breaker_opened():
 def test_a_breaker_that_opens_stops_a_hook_that_was_ready():
     queues = lanes_of(5)
     queues.hint(1, 0, now_ms=0)
-    queues.put(1, most=5, active=True, open_until_ms=10)
+    queues.put(1, slots=5, active=True, open_until_ms=10)
     assert (taken(queues, 0), taken(queues, 10)) == ({}, {1: 1})
 
 
@@ -209,7 +209,7 @@ def test_no_hook_ever_has_more_in_flight_than_it_may_and_no_hint_is_lost(steps):
     )
     paused, open_until = set(), {}
     rate, started = 30, 0  # of hook 3
-    queues.put(3, most=mosts[3], active=True, rate_per_s=rate, now_ms=now)
+    queues.put(3, slots=mosts[3], active=True, rate_per_s=rate, now_ms=now)
     for step, hook, number in steps:
         now += number
         if step == "reserve":
@@ -247,21 +247,21 @@ def test_no_hook_ever_has_more_in_flight_than_it_may_and_no_hint_is_lost(steps):
             limit = rate if hook == 3 else None
             queues.put(
                 hook,
-                most=mosts[hook],
+                slots=mosts[hook],
                 active=step != "pause",
                 rate_per_s=limit,
                 open_until_ms=open_until.get(hook),
                 now_ms=now,
             )
-        for one, most in mosts.items():
+        for one, slots in mosts.items():
             asked = claims[one][1] if one in claims else 0
-            assert running[one] + asked <= most
+            assert running[one] + asked <= slots
         asked = claims[3][1] if 3 in claims else 0
         assert started + asked <= rate / 10 + rate * now / 1000
     for queue, count in claims.values():
         queues.finish_claim(queue, count, 0, now)
-    for hook, most in mosts.items():
-        queues.put(hook, most=most, active=True)
+    for hook, slots in mosts.items():
+        queues.put(hook, slots=slots, active=True)
         for _ in range(running[hook]):
             queues.end(hook, now)
         if hook in owed and hook in paused:  # the engine looks up what is due after a pause
@@ -280,7 +280,7 @@ def test_one_claim_in_ten_takes_the_oldest_due_and_every_probe_does():
         by_age.append(queue.by_age)
         queues.finish_claim(queue, count, 0, now)
     assert by_age == [claim in (9, 19) for claim in range(20)]
-    queues.put(1, most=1, active=True, open_until_ms=100)
+    queues.put(1, slots=1, active=True, open_until_ms=100)
     queues.hint(1, 0, now_ms=100)
     ((queue, _),) = queues.rows(100)
     assert queue.by_age

@@ -317,7 +317,7 @@ async def test_where_room_is_needed_the_longest_idle_connections_of_all_hooks_cl
 
     closed: list[object] = []
     receiver = await receivers.behaving(behaviour)
-    client = Client(Transport(LOOPBACK, Resolver(), most=3))
+    client = Client(Transport(LOOPBACK, Resolver(), limit=3))
     for pool in ("one", "two", "three", "one", "four"):
         assert (await client.post(receiver.target, pool=pool)).status_code == 200
         assert client.transport.idle <= 3

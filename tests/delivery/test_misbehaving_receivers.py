@@ -21,7 +21,7 @@ SHORT_S, LONG_S = 0.3, 20
 """The deadline of attempts that only it ends; of those that must end by themselves, long before it;
 and when all must have ended, on a busy machine too. The limits of single steps are long."""
 
-MOST_BYTES = {"http": 400_000, "https": 900_000}
+MAX_BYTES = {"http": 400_000, "https": 900_000}
 """Of memory at any moment of an attempt: what one read may bring (256 KiB), the answer that is kept
 (64 KiB of head, 16 KiB of body), for TLS its own buffers; and three times the request's body."""
 LEFT_BYTES = {"http": 50_000, "https": 450_000}
@@ -88,7 +88,7 @@ async def test_an_attempt_ends_in_time_and_the_next_ones_are_right(misbehaving, 
     misbehaving.command("behave", name)
     assert exchange.error in misbehaviour.ends, exchange
     assert "\n" not in (exchange.error_detail or "")
-    assert peak - before < MOST_BYTES[scheme] + 3 * misbehaviour.body
+    assert peak - before < MAX_BYTES[scheme] + 3 * misbehaviour.body
     for n in range(3):
         body = f"{name} {n}".encode()
         exchange = await client.post(target, body=body, timeout_s=LONG_S, verify_tls=False)

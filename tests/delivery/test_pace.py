@@ -149,7 +149,7 @@ async def test_what_waits_for_two_seconds_goes_back(running: RunningEngine, rece
 async def test_with_too_many_bodies_in_memory_nothing_is_claimed_ahead(
     running: RunningEngine, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(engine_module, "MOST_BODY_BYTES", 10)
+    monkeypatch.setattr(engine_module, "MAX_BODIES_BYTES", 10)
     gate = Gate()
     gate.open.set()
     await running.hook(url_of(await receivers.behaving(gate)), max_in_flight=4)
@@ -177,7 +177,7 @@ async def test_with_too_many_bodies_in_memory_nothing_is_claimed_ahead(
 async def test_bodies_that_hang_stop_no_other_hook(
     running: RunningEngine, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(engine_module, "MOST_BODY_BYTES", 10)
+    monkeypatch.setattr(engine_module, "MAX_BODIES_BYTES", 10)
     hung, healthy = Gate(), Gate()
     healthy.open.set()
     await running.hook(url_of(await receivers.behaving(hung)), max_in_flight=4)
@@ -245,7 +245,7 @@ async def test_a_receiver_that_responds_429_is_sent_its_rate(
     await running.all_are("delivered", 40)
     queue = running.engine.queue(hook)
     assert queue is not None
-    assert queue.most >= FIRST_LIMIT
+    assert queue.slots >= FIRST_LIMIT
     assert refused < 30
 
 

@@ -14,13 +14,13 @@ from tests.delivery.driven_queues import delivery_of
 @pytest.fixture(autouse=True, scope="module")
 def nothing_ahead():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hook_queue, "MOST_AHEAD", 0)
+        patch.setattr(hook_queue, "MAX_AHEAD", 0)
         yield
 
 
-def queues_of(most: int | None = 8, **changed: object) -> HookQueues:
+def queues_of(slots: int | None = 8, **changed: object) -> HookQueues:
     queues = HookQueues()
-    queues.put(1, most=most, active=True, **changed)
+    queues.put(1, slots=slots, active=True, **changed)
     return queues
 
 
@@ -31,7 +31,7 @@ def test_a_replay_gets_at_most_half_of_the_slots(most: int, own: int, count: int
 
 def test_an_adaptive_limit_counts_as_it_is_now():
     queues = queues_of(None)
-    limit = queues.queue(1).most
+    limit = queues.queue(1).slots
     assert queues.reserve_spare(1, 100, 0, 0) == max(limit // 2, 1)
     assert queues.queue(1).due_ms is None
 
@@ -68,7 +68,7 @@ def test_an_inactive_hook_and_one_at_its_rate_give_none():
     assert queues.reserve_spare(1, 5, 0, 0) == 1
     assert queues.reserve_spare(1, 5, 0, 0) == 0
     assert queues.reserve_spare(1, 5, 0, 100) == 1
-    queues.put(1, most=8, active=False)
+    queues.put(1, slots=8, active=False)
     assert queues.reserve_spare(1, 5, 0, 1_000) == 0
 
 
@@ -120,5 +120,5 @@ def test_a_replay_that_waits_for_slots_lets_the_limit_grow():
             observed = Observation(Signal.KEEPS_UP, (now_ms - 50) / 1000, now_ms / 1000, 0.05)
             queues.observe(queue, observed, now_ms)
             queues.finish_attempt(1, now_ms)
-    assert queue.most > 2 * FIRST_LIMIT
+    assert queue.slots > 2 * FIRST_LIMIT
     assert not queue.is_saturated(now_ms + 1_000)

@@ -358,7 +358,7 @@ def test_a_cut_says_what_caused_it():
     assert (cut.cause, cut.in_flight) == ("503", pytest.approx(21, abs=1))
 
 
-MOST = 64
+MAX = 64
 RECEIVERS = st.one_of(
     st.tuples(st.just("steady"), st.sampled_from([0.05, 0.2])),
     st.tuples(st.just("capped"), st.integers(5, 60), st.sampled_from([0.05, 0.2])),
@@ -370,7 +370,7 @@ RECEIVERS = st.one_of(
 def capacity(kind: str, *values: float) -> float:
     """Return what a receiver takes a second."""
     if kind in ("steady", "poisoned"):
-        return MOST / values[-1]
+        return MAX / values[-1]
     return values[0] / values[1]
 
 
@@ -385,6 +385,6 @@ def test_whatever_a_receiver_was_it_is_used_a_minute_later(first: tuple, then: t
         "workers": receivers.workers,
     }
     receiver = receivers.changing(make[first[0]](*first[1:]), 10, make[then[0]](*then[1:]))
-    outcome = simulate(receiver, 75, MOST)
-    assert all(1 <= limit <= MOST for limit in outcome.limits)
+    outcome = simulate(receiver, 75, MAX)
+    assert all(1 <= limit <= MAX for limit in outcome.limits)
     assert outcome.per_s(65, 75) > 0.8 * capacity(*then)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hooktui.domain.event_outcomes import (
-    MOST_LETTERS,
+    MAX_LETTERS,
     EventFacts,
     HookFacts,
     HookOutcome,
@@ -62,7 +62,7 @@ def test_the_terms_that_do_not_fit_are_named_with_what_is_there(text: str, misfi
 
 def test_a_long_value_is_cut():
     found = misfitting("data.errors:x", replace(EVENT, data={"errors": "e" * 10_000}))
-    assert len(found[0]) < 2 * MOST_LETTERS
+    assert len(found[0]) < 2 * MAX_LETTERS
 
 
 @pytest.mark.parametrize(

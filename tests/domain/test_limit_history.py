@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hooktui.domain.limit_history import MOST_STEPS, STEP_MS, LimitHistory
+from hooktui.domain.limit_history import MAX_STEPS, STEP_MS, LimitHistory
 
 NOON_MS = 6_000_000 * STEP_MS
 
@@ -28,10 +28,10 @@ def test_nothing_is_known_of_the_time_before() -> None:
 # Red when every change is kept: a limit may change a hundred times a second.
 def test_a_bounded_number_of_steps_is_kept() -> None:
     history = LimitHistory(NOON_MS, 10)
-    for step in range(MOST_STEPS + 10):
+    for step in range(MAX_STEPS + 10):
         for limit in (5, 30 + step % 3, 20):
             history.change(NOON_MS + step * STEP_MS, limit)
-    assert len(history._steps) == len(history._lowest) == MOST_STEPS
+    assert len(history._steps) == len(history._lowest) == MAX_STEPS
     oldest_ms = NOON_MS + 10 * STEP_MS
     assert history.since_ms == oldest_ms
     assert history.between(oldest_ms - STEP_MS, oldest_ms) is None

@@ -8,7 +8,7 @@ from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import Conflict, Refused
 from hooktui.domain.filters.parser import parse
 from hooktui.domain.replays import (
-    MOST_HOOKS,
+    MAX_HOOKS,
     Act,
     Newest,
     PairSelection,
@@ -71,7 +71,7 @@ def test_an_absolute_filter_means_the_same(text: str):
         {"mode": "never-sent", "filter": "code:5xx"},
         {"filter": "code:"},
         {"hooks": ()},
-        {"hooks": tuple(range(1, MOST_HOOKS + 2))},
+        {"hooks": tuple(range(1, MAX_HOOKS + 2))},
         {"hooks": tuple(range(1, 22)), "mode": "all"},
         {"since": "1h", "until": "2h"},
         {"until": "soon"},

@@ -26,7 +26,7 @@ from hooktui.store.queries import AuditQuery, DeliveryQuery
 from hooktui.store.queries.alerts import expiring, look, newest_alert, unresolved
 from hooktui.store.queries.hooks import hooks_by_id
 from hooktui.store.queries.pages import PageRequest, _Cursor, _write
-from hooktui.store.queries.replay_plans import PlanPlace, count_pairs
+from hooktui.store.queries.replay_plans import PlanPosition, count_pairs
 from hooktui.store.queries.replays import hooks_to_replay
 from hooktui.store.queries.undelivered import get_undelivered
 from hooktui.store.sqlite.store import SqliteStore
@@ -354,7 +354,7 @@ async def test_a_walk_of_a_replay_goes_along_an_index(store, clock, mode, indexe
     found = await plans(
         store, queries.next_candidates, queries.ReplayWalk(selection, live, None, bound), 0
     )
-    found += await plans(store, count_pairs, selection, [live], PlanPlace(0, 0, bound))
+    found += await plans(store, count_pairs, selection, [live], PlanPosition(0, 0, bound))
     assert not walked_through(found)
     read = [step for step in found if step.startswith("SEARCH") and "INDEX delivery" in step]
     assert {index for step in read for index in indexes if index in step} == set(indexes)

@@ -19,7 +19,7 @@ from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.queries import DeliveryQuery
 from hooktui.store.queries.alerts import expiring
 from hooktui.store.queries.pages import PageRequest
-from hooktui.store.queries.replay_plans import PlanPlace, count_pairs
+from hooktui.store.queries.replay_plans import PlanPosition, count_pairs
 from hooktui.store.queries.replays import hooks_to_replay
 from tests.store.backlog import SERIES, inserts, nodes
 from tests.store.servers import Servers, connected
@@ -47,7 +47,7 @@ def walk(hook: LiveHook, mode: str) -> Callable[[Connection], object]:
 
     def run(conn: Connection) -> None:
         queries.next_candidates(conn, queries.ReplayWalk(selection, hook, None, WAITING), 0)
-        count_pairs(conn, selection, [hook], PlanPlace(0, 0, WAITING))
+        count_pairs(conn, selection, [hook], PlanPosition(0, 0, WAITING))
 
     return run
 

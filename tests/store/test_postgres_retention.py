@@ -183,7 +183,7 @@ async def test_an_event_with_very_many_deliveries_goes_in_several_steps(
 async def test_the_feed_keeps_so_many_lines_and_says_when_one_asks_for_older(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(housekeeping, "MOST_FEED_ROWS", 10)
+    monkeypatch.setattr(housekeeping, "MAX_FEED_ROWS", 10)
     start = home.store.feed_end()
     for _ in range(30):
         await emit(home.store)

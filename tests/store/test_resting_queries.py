@@ -17,7 +17,7 @@ from hooktui.domain.ids import HookId
 from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store.queries import pace
-from hooktui.store.queries.replay_plans import PlanPlace, count_pairs
+from hooktui.store.queries.replay_plans import PlanPosition, count_pairs
 from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.connections import truncate
 from hooktui.store.sqlite.store import SqliteStore
@@ -71,7 +71,7 @@ async def test_a_feed_trimmed_while_a_query_rests_says_reset(
     store: SqliteStore, rest: Rest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hooktui.store.feed._ROWS_AT_ONCE", 2)
-    monkeypatch.setattr(sqlite, "MOST_FEED_ROWS", 5)
+    monkeypatch.setattr(sqlite, "MAX_FEED_ROWS", 5)
     await make_hook(store)
     for _ in range(4):
         await emit(store)
@@ -96,6 +96,6 @@ async def test_a_plan_rests_longer_while_events_wait(
     seconds = itertools.count()  # each slice takes one
     times = SimpleNamespace(perf_counter=lambda: next(seconds), sleep=rests.append)
     monkeypatch.setattr(pace, "time", times)
-    plan = (check_selection(given, now_ms()), [live], PlanPlace(0, 0, 2**62), lambda: busy)
+    plan = (check_selection(given, now_ms()), [live], PlanPosition(0, 0, 2**62), lambda: busy)
     await store.read(count_pairs, *plan)
     assert set(rests) == {rested_s}

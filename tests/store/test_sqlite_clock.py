@@ -221,7 +221,7 @@ async def test_after_a_jump_forward_nothing_is_dropped_for_two_hours(
 
 
 async def test_a_backlog_moves_along_whole(store, clock, monkeypatch) -> None:
-    monkeypatch.setattr("hooktui.store.sqlite.clock._MOST_REPORTED", 10)
+    monkeypatch.setattr("hooktui.store.sqlite.clock._MAX_REPORTED", 10)
     hook = await make_hook(store)
     await emit(store, 50)
     heard, end = Heard(store), store.feed_end()

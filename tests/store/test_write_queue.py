@@ -113,7 +113,7 @@ async def test_a_cancelled_caller_stores_nothing_or_is_compensated(runner: Runne
 async def test_too_many_are_refused_unless_unbounded(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write_queue, "MOST_WAITING_ROWS", -1)
+    monkeypatch.setattr(write_queue, "MAX_WAITING_ROWS", -1)
     (refused,) = await runner.submit(Named("a"))
     assert isinstance(refused, Unavailable)
     assert await runner.queue.submit(Named("b"), bounded=False) == "b"

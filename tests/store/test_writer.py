@@ -221,7 +221,7 @@ async def test_what_was_handed_over_to_a_cancelled_caller_is_released(
 
 
 async def test_too_much_that_waits_is_refused_at_once(store: SqliteStore, monkeypatch) -> None:
-    monkeypatch.setattr(write_queue, "MOST_WAITING_ROWS", 100)
+    monkeypatch.setattr(write_queue, "MAX_WAITING_ROWS", 100)
     answers = await asyncio.gather(
         *(store.accept([offer()] * 10) for _ in range(50)), return_exceptions=True
     )
@@ -272,7 +272,7 @@ async def test_a_reader_cannot_write(store: SqliteStore) -> None:
 async def test_the_feed_is_trimmed_and_an_old_position_is_a_reset(
     store: SqliteStore, monkeypatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "MOST_FEED_ROWS", 20)
+    monkeypatch.setattr(sqlite, "MAX_FEED_ROWS", 20)
     await emit(store)
     first = (await store.feed(None, 1)).next
     assert not (await store.feed(first, 1)).reset

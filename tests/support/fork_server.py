@@ -62,7 +62,7 @@ _USUAL = {
     "executable": None, "preexec_fn": None, "pass_fds": (), "shell": False, "gid": None,
     "gids": None, "uid": None, "umask": -1, "start_new_session": False,
 }  # fmt: skip
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 _PR_SET_CHILD_SUBREAPER = 36
 _POPEN = subprocess.Popen
 
@@ -191,7 +191,7 @@ def _main(control: socket.socket) -> None:
     gc.freeze()  # or each collection in a child would copy the memory of all
     starter = os.getppid()
     while True:
-        data, files, _, _ = socket.recv_fds(control, _MOST_BYTES, 3)
+        data, files, _, _ = socket.recv_fds(control, _MAX_BYTES, 3)
         if not data:
             sys.exit()
         child = _fork_orphan()

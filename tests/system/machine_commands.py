@@ -28,7 +28,7 @@ import hooktui
 from tests.system.opened import CHECKOUT, opened
 
 _PACKAGES = ("cli", "client", "doctor", "domain", "offline", "store")
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 _WITHIN_S = 120
 
 
@@ -72,7 +72,7 @@ def _main(control: socket.socket) -> None:
     gc.collect()
     gc.freeze()  # or each collection in a child would copy the memory of all
     while True:
-        data, files, _, _ = socket.recv_fds(control, _MOST_BYTES, 2)
+        data, files, _, _ = socket.recv_fds(control, _MAX_BYTES, 2)
         if not data:
             sys.exit()
         child = os.fork()

@@ -23,7 +23,7 @@ _IGNORABLE = re.compile(
     r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
-MOST_MARKS = 3
+MAX_MARKS = 3
 
 
 def sequences(written: bytes) -> set[str]:
@@ -48,5 +48,5 @@ def _odd_letters(text: str) -> Iterator[str]:
         if kind in _HIDDEN or _IGNORABLE.match(letter):
             yield f"{letter!a} in {text[max(place - 20, 0) : place + 20]!a}"
         marks = marks + 1 if kind.startswith("M") else 0
-        if marks == MOST_MARKS + 1:
+        if marks == MAX_MARKS + 1:
             yield f"a stack of marks in {text[max(place - 20, 0) : place + 20]!a}"

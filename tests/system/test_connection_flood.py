@@ -7,10 +7,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from hooktui.api.connection_limiter import MOST_CONNECTIONS
+from hooktui.api.connection_limiter import MAX_CONNECTIONS
 from tests.system.test_memory import Pressed, pressed  # noqa: F401 - a fixture
 
-FLOOD = MOST_CONNECTIONS + 100
+FLOOD = MAX_CONNECTIONS + 100
 
 
 def _asks(server: Pressed, address: str) -> bytes:

@@ -14,9 +14,9 @@ from contextlib import ExitStack, suppress
 import psutil
 import pytest
 
-from hooktui.api.bodies import MOST_HELD_BYTES
+from hooktui.api.bodies import MAX_HELD_BYTES
 from hooktui.api.connection import MAX_HEAD_BYTES
-from hooktui.api.connection_limiter import MOST_CONNECTIONS
+from hooktui.api.connection_limiter import MAX_CONNECTIONS
 from hooktui.sockets import raise_file_limit
 from tests.support.installation import Installation
 from tests.support.ports import free_port
@@ -100,24 +100,24 @@ def test_the_largest_heads_on_all_connections_take_little(pressed):
     line = b"X-%d: " + b"a" * 900 + b"\r\n"
     head = b"".join(line % number for number in range(MAX_HEAD_BYTES // 1000))
     with ExitStack() as stack:
-        for _ in range(MOST_CONNECTIONS):
+        for _ in range(MAX_CONNECTIONS):
             client = stack.enter_context(pressed.dial())
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + head)
-        wait_for(lambda: pressed.held_connections() >= MOST_CONNECTIONS, what="all are there")
+        wait_for(lambda: pressed.held_connections() >= MAX_CONNECTIONS, what="all are there")
         pressed.look()
-    assert pressed.most_grown < 3 * MOST_CONNECTIONS * MAX_HEAD_BYTES
+    assert pressed.most_grown < 3 * MAX_CONNECTIONS * MAX_HEAD_BYTES
 
 
 # Red when there is no bound on connections.
 def test_idle_connections_are_bounded_and_take_little(pressed):
-    asked = MOST_CONNECTIONS * 3 // 2
+    asked = MAX_CONNECTIONS * 3 // 2
     with ExitStack() as stack:
         for _ in range(asked):
             client = stack.enter_context(pressed.dial())
             client.sendall(HEALTHZ)
             assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
         pressed.look()
-        wait_for(lambda: pressed.held_connections() <= MOST_CONNECTIONS, what="idle ones go")
+        wait_for(lambda: pressed.held_connections() <= MAX_CONNECTIONS, what="idle ones go")
         assert pressed.answers()
     assert pressed.most_grown < 100 * MIB
 
@@ -125,14 +125,14 @@ def test_idle_connections_are_bounded_and_take_little(pressed):
 # Red when bodies are counted one by one only, for each of these alone is small enough.
 def test_slow_bodies_share_one_bound(pressed):
     size = 7 * MIB
-    count = 3 * MOST_HELD_BYTES // size
+    count = 3 * MAX_HELD_BYTES // size
     with ExitStack() as stack:
         for _ in range(count):
             client = stack.enter_context(pressed.dial())
             with suppress(OSError):
                 client.sendall(pressed.event(b" " * size, length=size + 1))
             pressed.look()
-    assert pressed.most_grown < 2 * MOST_HELD_BYTES
+    assert pressed.most_grown < 2 * MAX_HELD_BYTES
 
     def taken() -> bool:
         with pressed.dial() as client:

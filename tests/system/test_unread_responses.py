@@ -1,6 +1,6 @@
 """Memory of a real server while its clients do not read what they asked for.
 
-The bound: twice the 32 MiB of one caller (`MOST_UNSENT_OF_CALLER`; an allocator keeps about as much
+The bound: twice the 32 MiB of one caller (`MAX_UNSENT_OF_CALLER`; an allocator keeps about as much
 again), a response on its way in each of four readers, and what every connection may hold besides
 (uvicorn's high-water mark and a request head).
 """
@@ -13,7 +13,7 @@ import time
 from contextlib import ExitStack
 
 from hooktui.api.connection import MAX_HEAD_BYTES, MAX_PIPELINED
-from hooktui.api.response_budget import MOST_UNSENT_OF_CALLER
+from hooktui.api.response_budget import MAX_UNSENT_OF_CALLER
 from tests.support.waiting import wait_for
 from tests.system.test_memory import MIB, Pressed, pressed  # noqa: F401 - a fixture
 
@@ -26,7 +26,7 @@ KEPT_BY_ALLOCATOR = 32 * MIB
 def _bound(connections: int) -> int:
     """Return how many bytes the connections of one caller may take."""
     each = 2 * HIGH_WATER_BYTES + MAX_HEAD_BYTES
-    responses = 2 * MOST_UNSENT_OF_CALLER + 4 * LARGEST_RESPONSE
+    responses = 2 * MAX_UNSENT_OF_CALLER + 4 * LARGEST_RESPONSE
     return responses + connections * each + KEPT_BY_ALLOCATOR
 
 

@@ -23,7 +23,7 @@ from hooktui.api.parameters import (
 from hooktui.api.responses import answer
 from hooktui.api.routes.undelivered import check_cause
 from hooktui.api.service import read_in, service_of
-from hooktui.domain.alerts import LEAST_SNOOZE_S, LONGEST_SNOOZE_S, AlertState, AlertType
+from hooktui.domain.alerts import LONGEST_SNOOZE_S, MIN_SNOOZE_S, AlertState, AlertType
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.undelivered import ChangedGroup
@@ -35,7 +35,7 @@ router = make_router("alerts")
 class SnoozeBody(RequestBody):
     """How long an alert is snoozed, in seconds."""
 
-    for_s: Annotated[float, Field(ge=LEAST_SNOOZE_S, le=LONGEST_SNOOZE_S, allow_inf_nan=False)]
+    for_s: Annotated[float, Field(ge=MIN_SNOOZE_S, le=LONGEST_SNOOZE_S, allow_inf_nan=False)]
 
 
 @router.get("/v1/alerts", response_model=Page[Alert])

@@ -58,7 +58,7 @@ async def get_event(
     if detail is None:  # as slow as a search, so with its limits
         async with service.searches.search(caller_of(request)):
             detail = await service.store.read(queries.get_event, owner, event)
-    return answer_in_parts(detail, ("deliveries", "skips"), request.scope["state"]["place"])
+    return answer_in_parts(detail, ("deliveries", "skips"), request.scope["state"]["slot"])
 
 
 @router.get("/v1/events/{event}/decisions", response_model=Page[HookDecision])

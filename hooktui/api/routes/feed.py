@@ -44,7 +44,7 @@ from hooktui.domain.wire.replays import Replay
 from hooktui.slices import in_slices
 from hooktui.store import queries
 from hooktui.store.contract import FeedFilter, FeedItem, FeedItemPage
-from hooktui.store.feed import MOST_PAGE_BYTES, position_of
+from hooktui.store.feed import MAX_PAGE_BYTES, position_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -69,16 +69,16 @@ def feed_filter_of(parsed: Filter | None) -> FeedFilter | None:
         for start in range(0, len(items), _BODIES_AT_ONCE):
             part = items[start : start + _BODIES_AT_ONCE]
             hits = set()
-            for place, item in enumerate(part):
+            for index, item in enumerate(part):
                 yield None
                 if (yield from quick.match_steps(subject_of(item), now)):
-                    hits.add(place)
+                    hits.add(index)
             bodies: dict[int, bytes] = {}
             if needs_bodies and hits:
-                events = {event for place in hits if (event := event_of(part[place])) is not None}
+                events = {event for index in hits if (event := event_of(part[index])) is not None}
                 bodies = queries.bodies_by_id(conn, events)
-            for place, item in enumerate(part):
-                fits = place in hits
+            for index, item in enumerate(part):
+                fits = index in hits
                 if fits and needs_bodies:
                     subject = subject_of(item, bodies.get(event_of(item) or 0))
                     fits = yield from parsed.match_once_steps(subject, now)
@@ -214,20 +214,22 @@ async def _first_of(*waits: Coroutine[object, object, object]) -> None:
 
 async def _answer(request: Request, page: FeedItemPage, *, from_end: bool = False) -> Response:
     if is_of_revision_1(request):
-        most = service_of(request).auto_in_flight_max
-        page = replace(page, items=tuple(_for_revision_1(item, most) for item in page.items))
+        auto_max = service_of(request).auto_in_flight_max
+        page = replace(page, items=tuple(_for_revision_1(item, auto_max) for item in page.items))
     turn = ("caller", caller_of(request).user)
     content = await in_slices(_written(page, from_end=from_end), turn)
     return Response(content, media_type=JSON)
 
 
-def _for_revision_1(item: FeedItem, most: int) -> FeedItem:
+def _for_revision_1(item: FeedItem, auto_max: int) -> FeedItem:
     shown = item.object
-    return replace(item, object=for_revision_1(shown, most)) if isinstance(shown, Hook) else item
+    return (
+        replace(item, object=for_revision_1(shown, auto_max)) if isinstance(shown, Hook) else item
+    )
 
 
 def _written(page: FeedItemPage, *, from_end: bool = False) -> Steps[bytes]:
-    """Encode a page line by line; it ends at `MOST_PAGE_BYTES` of encoded bytes."""
+    """Encode a page line by line; it ends at `MAX_PAGE_BYTES` of encoded bytes."""
     lines: list[bytes] = []
     size = 0
     last: FeedItem | None = None
@@ -235,7 +237,7 @@ def _written(page: FeedItemPage, *, from_end: bool = False) -> Steps[bytes]:
         yield
         line = encode(_line(item))
         size += len(line)
-        if last is not None and size > MOST_PAGE_BYTES:
+        if last is not None and size > MAX_PAGE_BYTES:
             page = replace(page, searched_to_ms=last.at_ms)
             if from_end:
                 page = replace(page, before=str(position_of(last)))

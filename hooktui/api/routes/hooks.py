@@ -42,7 +42,7 @@ from hooktui.domain.roles import Need
 from hooktui.domain.signatures import make_secret
 from hooktui.domain.wire.deliveries import Pinged
 from hooktui.domain.wire.hooks import (
-    MOST_HOURS,
+    MAX_HOURS,
     ChangedHook,
     CreatedHook,
     DryRun,
@@ -75,10 +75,10 @@ def check_room_for_hook(service: Service, account: AccountId) -> None:
     Raises:
         Refused: names the limit and its setting.
     """
-    most = service.limits.hooks
-    if service.store.count_hooks(account) >= most:
+    allowed = service.limits.hooks
+    if service.store.count_hooks(account) >= allowed:
         raise Refused(
-            f"account {account} has {most:,} hooks, the limit; delete some, or have an"
+            f"account {account} has {allowed:,} hooks, the limit; delete some, or have an"
             " admin raise HOOKTUI_MAX_HOOKS"
         )
 
@@ -193,7 +193,7 @@ async def delete_hook(
 async def hook_health(
     request: Request,
     hook: HookParameter,
-    hours: Annotated[int, Query(ge=1, le=MOST_HOURS)] = 24,
+    hours: Annotated[int, Query(ge=1, le=MAX_HOURS)] = 24,
     account: AccountParameter = None,
 ) -> Response:
     """Show a hook's health over the last hours: attempts, durations, backlog, limit."""

@@ -23,7 +23,7 @@ from hooktui.store import queries
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-MOST_HOOKS: Final = 200
+MAX_HOOKS: Final = 200
 """Hooks in the metrics, each with three values."""
 
 _ESCAPED: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
@@ -93,7 +93,7 @@ async def metrics(request: Request) -> Response:
     families = [
         *_of_server(service, await service.store.info()),
         *_of_engine(service.engine.load()),
-        *_of_hooks(await service.engine.paces(MOST_HOOKS)),
+        *_of_hooks(await service.engine.paces(MAX_HOOKS)),
         *_of_clients(client_connections(service)),
         *_of_backlog(await service.store.read(queries.backlog, None, now), now),
         by("state", "hooktui_hooks", "gauge", "Hooks, by sending state.",

@@ -56,16 +56,16 @@ from hooktui.domain.wire.replays import (
 from hooktui.store import changes, queries
 from hooktui.store.queries.replay_plans import (
     CountedHook,
-    PlanPlace,
+    PlanPosition,
     count_pairs,
     median_durations,
-    read_place,
-    write_place,
+    read_position,
+    write_position,
 )
 from hooktui.store.queries.replays import hooks_to_replay
 from hooktui.store.tx import Tx
 
-_MOST_DELIVERIES = 10**12
+_MAX_DELIVERIES = 10**12
 _MAX_KEY = 256
 _DAY_S = 86_400
 
@@ -107,7 +107,7 @@ class ReplayBody(RequestBody):
 
     selection: SelectionBody
     rate_per_s: float = DEFAULT_RATE
-    max_deliveries: Annotated[int, Field(ge=1, le=_MOST_DELIVERIES)] | None = None
+    max_deliveries: Annotated[int, Field(ge=1, le=_MAX_DELIVERIES)] | None = None
 
 
 class RateBody(RequestBody):
@@ -138,21 +138,29 @@ async def plan_replay(
     owner = caller.account(account)
     now_ms = service.store.clock()
     selection, rate = body.selection.checked(now_ms), check_rate(body.rate_per_s)
-    place = PlanPlace(0, 0, floor_at(now_ms + 1)) if body.after is None else read_place(body.after)
+    position = (
+        PlanPosition(0, 0, floor_at(now_ms + 1))
+        if body.after is None
+        else read_position(body.after)
+    )
     await check_account(service, owner)
-    plan = _plan(service, owner, selection, rate, place)
+    plan = _plan(service, owner, selection, rate, position)
     return answer(await service.plans.run(caller, plan))
 
 
 async def _plan(
-    service: Service, owner: AccountId, selection: PairSelection, rate: float, place: PlanPlace
+    service: Service,
+    owner: AccountId,
+    selection: PairSelection,
+    rate: float,
+    position: PlanPosition,
 ) -> ReplayPlan:
     store = service.store
     if selection.hooks is None:
         found = await store.read(hooks_to_replay, owner, selection.mode)
         selection = with_hooks(selection, found)
     hooks = [_live_hook(service, owner, hook) for hook in selection.hooks or ()]
-    counted = await store.read(count_pairs, selection, hooks, place, lambda: store.is_accepting)
+    counted = await store.read(count_pairs, selection, hooks, position, lambda: store.is_accepting)
     now_ms = store.clock()
     medians = await store.read(median_durations, [hook.id for hook in hooks], now_ms)
     planned, skipped = [], []
@@ -190,7 +198,7 @@ async def _plan(
             skipped=tuple(skipped),
             warnings=tuple(warnings),
             complete=counted.next is None,
-            next=write_place(counted.next),
+            next=write_position(counted.next),
             kept_s=_kept_s(service, counted.hooks.values()),
         )
     )

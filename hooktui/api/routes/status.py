@@ -136,7 +136,7 @@ def client_connections(service: Service) -> ClientConnections:
     connections, unsent = service.connections, service.unsent
     counts = connections.counts()
     return ClientConnections(
-        most=connections.most,
+        most=connections.max_connections,
         known=counts["known"],
         unknown=counts["unknown"],
         local=counts["local"],
@@ -145,7 +145,7 @@ def client_connections(service: Service) -> ClientConnections:
         reset=unsent.reset,
         unsent_bytes=unsent.size,
         held_bytes=unsent.bodies.size,
-        held_most=unsent.bodies.most,
+        held_most=unsent.bodies.max_bytes,
     )
 
 

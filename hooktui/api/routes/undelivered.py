@@ -167,14 +167,16 @@ async def cancel_many(
     if parsed is None:
         raise Refused.field("/q", "q is empty; write a filter, as in hook:12 status:retrying")
     until_ms = past_moment("until", body.until)
-    place = (0, 0) if body.after is None else _place(body.after)
+    position = (0, 0) if body.after is None else _position(body.after)
     rest: str | None = None
     await check_account(service, owner)
     cancelled = sending = 0
     try:
         async with searching(request, parsed):
             async for _ in _turns():
-                part = await service.store.read(queries.find_open, owner, parsed, until_ms, place)
+                part = await service.store.read(
+                    queries.find_open, owner, parsed, until_ms, position
+                )
                 sending += part.sending
                 if part.pending:
                     cancelled += await service.store.write(
@@ -183,8 +185,8 @@ async def cancel_many(
                 if part.after is None:
                     rest = None
                     break
-                place = part.after
-                rest = f"{place[0]}.{ids.encode('dlv', place[1])}"
+                position = part.after
+                rest = f"{position[0]}.{ids.encode('dlv', position[1])}"
     finally:
         if cancelled:
             counts = {"cancelled": cancelled, "sending": sending}
@@ -206,7 +208,7 @@ async def _turns() -> AsyncIterator[None]:
         await asyncio.sleep(_REST * took_s)
 
 
-def _place(text: str) -> tuple[int, int]:
+def _position(text: str) -> tuple[int, int]:
     hook, _, delivery = text[:100].partition(".")
     if not (hook.isascii() and hook.isdecimal() and len(hook) < 19):
         raise Refused.field("/after", "after must be the next of the previous call")

@@ -55,7 +55,7 @@ class AccountsScreen(ListScreen[Account]):
         return (
             Column(name="id", title="id", cell=lambda a: ((str(a.id), "quiet"),), width=6,
                    align="right", priority=0, sort="id"),
-            Column(name="name", title="name", cell=name, width=30, least=16, grow=1, most=80,
+            Column(name="name", title="name", cell=name, width=30, least=16, grow=1, max_width=80,
                    priority=0, sort="name"),
             Column(name="hooks", title="hooks", cell=lambda a: f"{a.hooks:,}", width=7,
                    align="right", priority=1),

@@ -35,20 +35,21 @@ def audit_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
         return ((entry.result, tone),)
 
     return (
-        Column(name="at", title="when", cell=at, width=12, grow=1, most=16, priority=0, sort="id"),
-        Column(name="user", title="who", cell=lambda e: e.user, width=8, grow=1, most=24,
+        Column(name="at", title="when", cell=at, width=12, grow=1, max_width=16,
+               priority=0, sort="id"),
+        Column(name="user", title="who", cell=lambda e: e.user, width=8, grow=1, max_width=24,
                priority=0),
         Column(name="role", title="role", cell=lambda e: ((e.role, "quiet"),), width=8,
                priority=4),
-        Column(name="action", title="action", cell=lambda e: e.action, width=14, grow=1, most=20,
-               priority=0),
-        Column(name="target", title="target", cell=lambda e: e.target, width=12, grow=1, most=24,
-               priority=0),
+        Column(name="action", title="action", cell=lambda e: e.action, width=14, grow=1,
+               max_width=20, priority=0),
+        Column(name="target", title="target", cell=lambda e: e.target, width=12, grow=1,
+               max_width=24, priority=0),
         Column(name="result", title="result", cell=result, width=7, priority=1),
         Column(name="changes", title="before → after", cell=summary, width=28, least=14,
-               grow=6, most=80, priority=2),
+               grow=6, max_width=80, priority=2),
         Column(name="origin", title="from", cell=lambda e: ((e.origin, "quiet"),), width=14,
-               grow=2, most=40, priority=3),
+               grow=2, max_width=40, priority=3),
     )  # fmt: skip
 
 

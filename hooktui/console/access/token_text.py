@@ -44,7 +44,7 @@ def token_columns(clock: Callable[[], int]) -> tuple[Column[Token], ...]:
     return (
         Column(name="id", title="id", cell=lambda t: ((str(t.id), "quiet"),), width=5,
                align="right", priority=1, sort="id"),
-        Column(name="name", title="name", cell=lambda t: t.name, width=16, grow=3, most=50,
+        Column(name="name", title="name", cell=lambda t: t.name, width=16, grow=3, max_width=50,
                priority=0, sort="name"),
         Column(name="role", title="role", cell=lambda t: t.role, width=8, priority=0),
         Column(name="account", title="account", cell=account, width=7, priority=1),
@@ -52,7 +52,7 @@ def token_columns(clock: Callable[[], int]) -> tuple[Column[Token], ...]:
         Column(name="used", title="used", cell=used, width=6, align="right", priority=1),
         Column(name="made", title="made", cell=made, width=5, align="right", priority=2),
         Column(name="may", title="may", cell=lambda t: ((_may(t.role), "quiet"),), width=20,
-               grow=4, most=60, priority=3),
+               grow=4, max_width=60, priority=3),
     )  # fmt: skip
 
 

@@ -82,20 +82,22 @@ def delivery_columns(
         words = took(duration_ms) if duration_ms < 60_000 else format_duration(duration_ms / 1000)
         return ((words, "quiet"),)
 
-    of_hook = Column(name="hook", title="hook", cell=hook, width=10, grow=3, most=30, priority=0)
+    of_hook = Column(
+        name="hook", title="hook", cell=hook, width=10, grow=3, max_width=30, priority=0
+    )
     return (
         Column(name="state", title="state", cell=lambda d: state(d, glyphs), width=11, priority=0),
         *(() if name_of is None else (of_hook,)),
-        Column(name="made", title="came", cell=made, width=9, grow=1, most=16, priority=2,
+        Column(name="made", title="came", cell=made, width=9, grow=1, max_width=16, priority=2,
                sort="id"),
-        Column(name="type", title="event", cell=lambda d: d.event_type, width=18, grow=1, most=30,
-               priority=0),
-        Column(name="result", title="result", cell=result, width=8, grow=1, most=20,
+        Column(name="type", title="event", cell=lambda d: d.event_type, width=18, grow=1,
+               max_width=30, priority=0),
+        Column(name="result", title="result", cell=result, width=8, grow=1, max_width=20,
                whole=True, priority=1),
         Column(name="tries", title="tries", cell=lambda d: ((str(d.attempts), "plain"),), width=5,
                align="right", priority=2),
         Column(name="took", title="took", cell=span, width=7, align="right", priority=4),
-        Column(name="then", title="then", cell=then, width=16, grow=8, most=60, priority=3),
+        Column(name="then", title="then", cell=then, width=16, grow=8, max_width=60, priority=3),
         Column(name="trigger", title="by", cell=lambda d: ((d.trigger, "quiet"),), width=6,
                priority=5),
         Column(name="id", title="delivery", cell=lambda d: ((d.id, "quiet"),), width=17,
@@ -205,8 +207,9 @@ def step_columns(
     return (
         Column(name="number", title="#", cell=lambda s: ((str(s.number), "quiet"),), width=3,
                align="right", priority=0),
-        Column(name="at", title="at", cell=at, width=8, grow=1, most=16, priority=0),
-        Column(name="result", title="result", cell=result, width=20, grow=4, most=44, priority=0),
+        Column(name="at", title="at", cell=at, width=8, grow=1, max_width=16, priority=0),
+        Column(name="result", title="result", cell=result, width=20, grow=4, max_width=44,
+               priority=0),
         Column(name="dns", title="dns", cell=phase("dns"), width=5, align="right", priority=3),
         Column(name="connect", title="conn", cell=phase("connect"), width=5, align="right",
                priority=3),
@@ -216,6 +219,6 @@ def step_columns(
         Column(name="total", title="total", cell=phase("total"), width=5, align="right",
                priority=1),
         Column(name="bar", title="", cell=bar, width=BAR, priority=4),
-        Column(name="address", title="address", cell=address, width=15, grow=1, most=40,
+        Column(name="address", title="address", cell=address, width=15, grow=1, max_width=40,
                priority=5),
     )  # fmt: skip

@@ -41,7 +41,7 @@ from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.replays import ReplaySelection
 
-MOST_STEPS: Final = 8
+MAX_STEPS: Final = 8
 """Lines of the time line before it scrolls: the text below needs the room more."""
 
 CLOCK_S: Final = 15.0
@@ -171,7 +171,7 @@ class DeliveryScreen(ConsoleScreen):
         await timeline.reload()
         if not self.query("#attempts"):
             return
-        timeline.styles.height = min(max(timeline.window.total, 1), MOST_STEPS) + 1
+        timeline.styles.height = min(max(timeline.window.total, 1), MAX_STEPS) + 1
         if at_latest and self.delivery.attempts and self._compared is None:
             timeline.put_cursor_on(self.delivery.attempts[-1].number)
         self._draw()

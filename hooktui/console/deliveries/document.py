@@ -81,7 +81,7 @@ NO_HOOK: Final = "The hook is deleted, so the request cannot be rebuilt."
 FAMILY: Final = "This event to this hook"
 """The section that names the other deliveries: what was sent before, and again."""
 
-MOST_HEADERS_KEPT: Final = 50
+MAX_HEADERS_KEPT: Final = 50
 _BAR: Final = 48
 _HASH_WORDS: Final = {"sha1": "HMAC-SHA-1", "sha256": "HMAC-SHA-256", "sha512": "HMAC-SHA-512"}
 
@@ -205,7 +205,7 @@ def _answer(attempt: Attempt, glyphs: Glyphs) -> list[Section]:
         sections.insert(0, Section("Why it failed", text=why, kind="words"))
     if response.headers:
         count = str(len(response.headers))
-        if len(response.headers) >= MOST_HEADERS_KEPT:
+        if len(response.headers) >= MAX_HEADERS_KEPT:
             count = f"the first {count}; more are not kept"
         sections.append(Section("Response headers", count, pairs=response.headers, opened=False))
     return [*sections, *time]

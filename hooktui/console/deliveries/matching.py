@@ -12,7 +12,7 @@ from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.text import counted
 
-MOST_SINGLE: Final = 500
+MAX_SINGLE: Final = 500
 """Deliveries that become single marks at most: a command on them takes a call for each."""
 
 
@@ -97,9 +97,9 @@ class AllMatching(ScreenPart):
         chosen = self.chosen
         if chosen is None:
             return None
-        if chosen.count > MOST_SINGLE:
+        if chosen.count > MAX_SINGLE:
             self._screen.notice(
-                f"{chosen.words} are too many to mark one by one, at most {MOST_SINGLE}; a filter"
+                f"{chosen.words} are too many to mark one by one, at most {MAX_SINGLE}; a filter"
                 " narrows the list",
                 "warn",
             )
@@ -107,7 +107,7 @@ class AllMatching(ScreenPart):
         return self._mark_each()
 
     async def _mark_each(self) -> None:
-        await self._listing().mark_every(MOST_SINGLE)
+        await self._listing().mark_every(MAX_SINGLE)
         self.clear()
 
     def marked_words(self) -> str:

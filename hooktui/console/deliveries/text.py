@@ -119,7 +119,7 @@ def next_step(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> s
 
 
 def place_among(delivery: str, family: Sequence[Delivery]) -> str:
-    """Return the place of a delivery among those of its event to its hook, if there are several.
+    """Return the index of a delivery among those of its event to its hook, if there are several.
 
     Args:
         delivery: its id.
@@ -128,13 +128,13 @@ def place_among(delivery: str, family: Sequence[Delivery]) -> str:
     ids = [member.id for member in family]
     if delivery not in ids or len(ids) < 2:
         return ""
-    place = ids.index(delivery)
+    index = ids.index(delivery)
     others = []
-    if place:
-        before = family[place - 1]
+    if index:
+        before = family[index - 1]
         others.append(f"after {before.id}, {status_word(before)}")
-    if place < len(ids) - 1:
-        after = family[place + 1]
+    if index < len(ids) - 1:
+        after = family[index + 1]
         others.append(f"sent again as {after.id}, {status_word(after)}")
     return f" ({'; '.join(others)})"
 

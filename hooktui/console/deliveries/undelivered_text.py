@@ -77,10 +77,10 @@ def group_columns(clock: Callable[[], int]) -> tuple[Column[UndeliveredGroup], .
         return ((f"{found.event_type} {found.delivery}" if found else "", "quiet"),)
 
     return (
-        Column(name="hook", title="hook", cell=hook, width=12, grow=2, most=30, priority=0,
+        Column(name="hook", title="hook", cell=hook, width=12, grow=2, max_width=30, priority=0,
                sort="hook"),
         Column(name="cause", title="cause", cell=lambda g: ((g.cause, "bad"),), width=12, grow=1,
-               most=18, whole=True, priority=0),
+               max_width=18, whole=True, priority=0),
         Column(name="count", title="events", cell=count, width=7, align="right", priority=0,
                sort="count"),
         Column(name="gave_up", title="gave up", cell=lambda g: number(g.gave_up, "plain"), width=7,
@@ -91,9 +91,9 @@ def group_columns(clock: Callable[[], int]) -> tuple[Column[UndeliveredGroup], .
                cell=lambda g: ((ago(g.oldest_at, clock()), "plain"),)),
         Column(name="newest", title="newest", width=7, align="right", priority=3, sort="newest_at",
                cell=lambda g: ((ago(g.newest_at, clock()), "quiet"),)),
-        Column(name="state", title="state", cell=state, width=12, grow=4, most=20, priority=0),
+        Column(name="state", title="state", cell=state, width=12, grow=4, max_width=20, priority=0),
         Column(name="waits", title="waits for", cell=waits, width=16, priority=2),
-        Column(name="by", title="by", cell=by, width=8, grow=1, most=16, priority=3),
-        Column(name="example", title="example", cell=example, width=36, grow=3, most=50,
+        Column(name="by", title="by", cell=by, width=8, grow=1, max_width=16, priority=3),
+        Column(name="example", title="example", cell=example, width=36, grow=3, max_width=50,
                priority=4),
     )  # fmt: skip

@@ -74,11 +74,11 @@ def engine_columns(
     return (
         Column(name="id", title="id", cell=lambda o: ((str(o.hook), "quiet"),), width=6,
                align="right", priority=1),
-        Column(name="name", title="hook", cell=lambda o: o.name, width=16, grow=2, most=40,
+        Column(name="name", title="hook", cell=lambda o: o.name, width=16, grow=2, max_width=40,
                priority=0),
         Column(name="waiting", title="waiting", cell=lambda o: f"{o.waiting:,}", width=9,
                align="right", priority=0),
-        Column(name="breaker", title="breaker", cell=breaker, width=26, grow=3, most=60,
+        Column(name="breaker", title="breaker", cell=breaker, width=26, grow=3, max_width=60,
                priority=0),
     )  # fmt: skip
 

@@ -37,7 +37,7 @@ from hooktui.domain.roles import Need
 from hooktui.domain.wire.events import AcceptedEvent, Catalogue
 from hooktui.domain.wire.pages import Page
 
-MOST_BYTES: Final = 256 * 1024
+MAX_BYTES: Final = 256 * 1024
 """What the server takes of one event."""
 
 
@@ -69,8 +69,8 @@ def type_rows(catalogue: Catalogue, words: str) -> list[TypeRow]:
 
 TYPE_COLUMNS: Final = (
     Column[TypeRow](name="group", title="group", cell=lambda r: ((r.group, "strong"),), width=10,
-                    grow=1, most=24, priority=1),
-    Column[TypeRow](name="id", title="type", cell=lambda r: r.id, width=20, grow=2, most=40,
+                    grow=1, max_width=24, priority=1),
+    Column[TypeRow](name="id", title="type", cell=lambda r: r.id, width=20, grow=2, max_width=40,
                     priority=0),
     Column[TypeRow](name="what", title="what it is", cell=lambda r: ((r.description, "quiet"),),
                     width=20, grow=5, priority=2),
@@ -78,15 +78,15 @@ TYPE_COLUMNS: Final = (
 
 
 def wrong_json(text: str) -> str | None:
-    """Return what keeps a text from being an event's body, with its place; None: nothing."""
+    """Return what keeps a text from being an event's body, with its position; None: nothing."""
     if not text.strip():
         return "an event has a body; {} is the least"
     try:
         encoded = text.encode()
     except UnicodeEncodeError as error:
-        return f"{_place(text, error.start)}: half of a character; type it again"
-    if len(encoded) > MOST_BYTES:
-        return f"{size(len(encoded))}: an event has at most {size(MOST_BYTES)}"
+        return f"{_position(text, error.start)}: half of a character; type it again"
+    if len(encoded) > MAX_BYTES:
+        return f"{size(len(encoded))}: an event has at most {size(MAX_BYTES)}"
     try:
         json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:
@@ -102,7 +102,7 @@ def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON; use null for a missing number")
 
 
-def _place(text: str, at: int) -> str:
+def _position(text: str, at: int) -> str:
     before = text[:at]
     return f"line {before.count(chr(10)) + 1}, column {at - before.rfind(chr(10))}"
 

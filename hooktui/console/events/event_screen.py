@@ -33,7 +33,7 @@ from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.wire.events import EventDetail, HookDecision
 from hooktui.domain.wire.replays import ReplaySelection
 
-MOST_HOOKS: Final = 8
+MAX_HOOKS: Final = 8
 """Lines of the list of hooks before it scrolls: the body below needs the room more."""
 
 CLOCK_S: Final = 15.0
@@ -137,7 +137,7 @@ class EventScreen(ConsoleScreen):
         await (self.listing.reload() if self.listing.loaded else self.listing.load())
         if not self.query("#head"):
             return  # left meanwhile
-        self.listing.styles.height = min(max(self.listing.window.total, 2), MOST_HOOKS) + 1
+        self.listing.styles.height = min(max(self.listing.window.total, 2), MAX_HOOKS) + 1
         event, now_ms = self.event, self.shell.clock()
         dot = f" {self.shell.glyphs.dot} "
         came = moment(from_rfc3339(event.created_at), now_ms)

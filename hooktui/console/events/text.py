@@ -69,9 +69,9 @@ def event_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Even
         )
 
     return (
-        Column(name="came", title="came", cell=came, width=9, grow=1, most=16, priority=0,
+        Column(name="came", title="came", cell=came, width=9, grow=1, max_width=16, priority=0,
                sort="id"),
-        Column(name="type", title="event", cell=lambda e: e.type, width=18, grow=2, most=40,
+        Column(name="type", title="event", cell=lambda e: e.type, width=18, grow=2, max_width=40,
                priority=0),
         Column(name="state", title="state", cell=lambda e: worst_status(e, glyphs), width=11,
                priority=0),
@@ -127,7 +127,7 @@ def decision_columns(
     return (
         Column(name="state", title="decision", cell=lambda d: decision_state(d, glyphs), width=11,
                priority=0),
-        Column(name="hook", title="hook", cell=hook, width=16, grow=1, most=32, priority=0),
+        Column(name="hook", title="hook", cell=hook, width=16, grow=1, max_width=32, priority=0),
         Column(name="why", title="why", cell=lambda d: decision_reason(d, clock(), key),
                width=30, least=20, grow=6, priority=1),
         Column(name="delivery", title="delivery", cell=delivery, width=17, priority=4),

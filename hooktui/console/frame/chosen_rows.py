@@ -15,7 +15,7 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.text import counted
 
-MOST_MARKED: Final = 5_000
+MAX_MARKED: Final = 5_000
 """Rows that are marked at once: a command on them takes a call for each."""
 
 _AT_CURSOR: Final = ("open", "mark")
@@ -107,7 +107,7 @@ class ChosenRows(ScreenPart):
     async def _mark_every(self) -> None:
         loading = f"loading {self.listing.counted(self._noun)} to mark them"
         with self._screen.notices.working(loading):
-            marked = await self.listing.mark_every(MOST_MARKED)
+            marked = await self.listing.mark_every(MAX_MARKED)
         self._notify_marked(marked)
 
     def _notify_marked(self, marked: int) -> None:
@@ -116,7 +116,7 @@ class ChosenRows(ScreenPart):
             self._screen.notice(f"{counted(marked, self._noun)} marked; {key('back')} unmarks")
             return
         count = f"{marked:,} of {self.listing.counted(self._noun)} marked"
-        if marked >= MOST_MARKED:
+        if marked >= MAX_MARKED:
             self._screen.notice(f"{count}, the most at once; a filter narrows the list", "warn")
         else:
             again = f"{key('mark_all')} again marks all {total:,}"

@@ -119,7 +119,7 @@ class FilterPart(ScreenPart):
             self._changed()
 
     def _show_error(self, error: str) -> None:
-        """Show an error and mark its place, unless the text has changed since."""
+        """Show an error and mark its position, unless the text has changed since."""
         if error == self._error and self._bar is not None:
             self._screen.notice(error, "warn")
             self._bar.mark(self._error_at)

@@ -1,4 +1,4 @@
-"""The commands of a place; choosing one runs it."""
+"""The commands of a screen; choosing one runs it."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class HelpScreen(ConsoleDialog[str]):
     HelpScreen WindowedList { background: $surface; }
     """
 
-    def __init__(self, place: ConsoleScreen) -> None:
+    def __init__(self, screen: ConsoleScreen) -> None:
         super().__init__()
-        self._place = place
+        self._for_screen = screen
         self._moves = ""
         self._lines = [
-            _Line(place.command(name), place.disabled_reason(name))
-            for name in place.commands_here()
+            _Line(screen.command(name), screen.disabled_reason(name))
+            for name in screen.commands_here()
         ]
-        if "command" in place.commands_here():
+        if "command" in screen.commands_here():
             self._lines += [_Line(command, None) for command in LINE_COMMANDS]
 
     def compose(self) -> ComposeResult:
@@ -68,7 +68,7 @@ class HelpScreen(ConsoleDialog[str]):
         # Keys without labels: they say it themselves, and must fit one line at 80 cells.
         self._moves = "  ".join(self.shell.key(command.name) for command in MOVES) + "  move"
         runs = f"{self.shell.key('open')} runs one"
-        self.query_one("#title", Note).show(f"{self._place.HEADING}: keys; {runs}", "strong")
+        self.query_one("#title", Note).show(f"{self._for_screen.HEADING}: keys; {runs}", "strong")
         self.query_one("#moves", Note).show(self._moves, "quiet")
         listing = self.query_one(WindowedList)
         listing.styles.height = len(self._lines) + 1

@@ -25,7 +25,7 @@ from hooktui.domain.errors import FieldError, HooktuiError
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.wire.hooks import CHANGE_WORDS, Change, DryRun, Hook, TriedEvent, in_words
 
-MOST_ROWS: Final = 6
+MAX_ROWS: Final = 6
 """Events that are named: a look at some, which leaves the fields their room on 80 by 24."""
 
 _MOMENT: Final = 9
@@ -92,7 +92,7 @@ def shown_events(run: DryRun) -> list[TriedEvent]:
     left = [kind for kind in kinds if kind]
     while left:
         kind = left.pop(0)
-        events += kind[: -(-(MOST_ROWS - len(events)) // (len(left) + 1))]
+        events += kind[: -(-(MAX_ROWS - len(events)) // (len(left) + 1))]
     return events
 
 

@@ -147,12 +147,12 @@ class HookForm(DryRunForm):
         save.
         """
         shown: dict[str, str] = {}
-        for place, error in enumerate(errors):
+        for index, error in enumerate(errors):
             name = form_values.form_field(error.pointer)
             if name is None or name in shown:
                 continue
             touched = values[name] != self.before[name]
-            if place < always or self._tried or (touched and values[name]):
+            if index < always or self._tried or (touched and values[name]):
                 shown[name] = error.detail
         for name, (detail, value) in self._server_said.items():
             if name not in shown and values[name] == value:

@@ -131,8 +131,8 @@ def history_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
         return ((moment(from_rfc3339(entry.at), clock()), "plain"),)
 
     return (
-        Column(name="at", title="when", cell=at, width=12, grow=1, most=16, priority=0),
-        Column(name="user", title="who", cell=lambda e: e.user, width=10, grow=1, most=24,
+        Column(name="at", title="when", cell=at, width=12, grow=1, max_width=16, priority=0),
+        Column(name="user", title="who", cell=lambda e: e.user, width=10, grow=1, max_width=24,
                priority=0),
         Column(name="action", title="what", cell=lambda e: ((action_words(e), "plain"),), width=14,
                priority=0),

@@ -261,7 +261,7 @@ class LogTable(Table, inherit_bindings=False):
 INDENT: Final = 12
 """Cells before the continuation of a line: below its result, so that times stay a column."""
 
-MOST_ROWS: Final = 8
+MAX_ROWS: Final = 8
 """Rows of one line; what is longer is read in its delivery."""
 
 Height = Callable[[int], int]
@@ -283,7 +283,7 @@ def continuation(
             cut.append(visible(text))
     if not cut:
         return []
-    return chop_cells(" · ".join(cut), room)[: MOST_ROWS - 1]
+    return chop_cells(" · ".join(cut), room)[: MAX_ROWS - 1]
 
 
 def rows_from(top: int, high: int, count: int, height: Height) -> list[tuple[int, int]]:

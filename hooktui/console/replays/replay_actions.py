@@ -11,6 +11,7 @@ from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import Command, relabel
 from hooktui.console.replays.replay_text import PAUSED, RUNNING
+from hooktui.domain.replays import MAX_RATE, MIN_RATE
 from hooktui.domain.roles import Need
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ LABELS: Final = (
     relabel("smaller", "slower", "Halve the rate", Need.OPERATE),
 )
 _RESUME: Final = relabel("activate", "resume", "Resume the replay")
-
-LEAST_RATE, MOST_RATE = 0.1, 1000.0
 
 
 class ReplayActions(ScreenPart):
@@ -84,7 +83,7 @@ class ReplayActions(ScreenPart):
         replay = self._selected()
         if replay is None:
             return None
-        rate = min(max(replay.rate_per_s * factor, LEAST_RATE), MOST_RATE)
+        rate = min(max(replay.rate_per_s * factor, MIN_RATE), MAX_RATE)
         call = calls.change_replay_rate(replay.id, rate)
         return self._send(call, f"changing the rate of {replay.id}", f"at most {rate:g}/s now")
 

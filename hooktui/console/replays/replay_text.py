@@ -95,7 +95,7 @@ def replay_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Rep
 
     return (
         Column(name="state", title="state", cell=state, width=8, priority=0),
-        Column(name="hooks", title="hooks", cell=hooks_words, width=12, grow=2, most=30,
+        Column(name="hooks", title="hooks", cell=hooks_words, width=12, grow=2, max_width=30,
                priority=0),
         Column(name="mode", title="mode", cell=lambda r: ((r.selection.mode, "quiet"),), width=10,
                priority=4),
@@ -106,9 +106,9 @@ def replay_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Rep
                width=7, align="right", priority=1),
         Column(name="failed", title="failed", cell=failed, width=6, align="right", priority=0),
         Column(name="left", title="time left", cell=left, width=9, priority=0),
-        Column(name="why", title="why", cell=why, width=32, grow=4, most=60, priority=2),
+        Column(name="why", title="why", cell=why, width=32, grow=4, max_width=60, priority=2),
         Column(name="by", title="by", cell=lambda r: ((r.created_by, "quiet"),), width=8, grow=1,
-               most=16, priority=5),
+               max_width=16, priority=5),
         Column(name="made", title="began", cell=lambda r: ((ago(r.created_at, clock()), "quiet"),),
                width=5, align="right", priority=3),
         Column(name="id", title="replay", cell=lambda r: ((r.id, "quiet"),), width=17, priority=6),
@@ -127,16 +127,16 @@ def hook_columns() -> tuple[Column[ReplayHook], ...]:
 
     return (
         Column(name="hook", title="hook", cell=lambda h: f"{h.hook} {h.name}", width=14, grow=2,
-               most=36, priority=0),
+               max_width=36, priority=0),
         Column(name="state", title="state", cell=state, width=9, priority=0),
         Column(name="sent", title="sent", cell=lambda h: ((f"{h.sent:,}", "plain"),), width=8,
                align="right", priority=0),
         Column(name="retried", title="retried", cell=lambda h: ((f"{h.retried:,}", "plain"),),
                width=8, align="right", priority=1),
         Column(name="skipped", title="skipped",
-               cell=lambda h: ((skipped_words(h.skipped), "quiet"),), width=14, grow=2, most=40,
-               priority=2),
-        Column(name="why", title="why", cell=why, width=16, grow=4, most=60, priority=1),
+               cell=lambda h: ((skipped_words(h.skipped), "quiet"),), width=14, grow=2,
+               max_width=40, priority=2),
+        Column(name="why", title="why", cell=why, width=16, grow=4, max_width=60, priority=1),
     )  # fmt: skip
 
 

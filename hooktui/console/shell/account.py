@@ -10,7 +10,7 @@ from hooktui.console.shell.server_connection import ServerConnection
 from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.wire.hooks import Hook
 
-MOST_NAMES: Final = 20
+MAX_NAMES: Final = 20
 """Hooks whose names are read at once; the others follow with their next line of the log."""
 
 
@@ -46,7 +46,7 @@ class AccountView:
 
         unknown = [hook for hook in changes.busy_hooks if hook not in self.hook_names]
         names = {}
-        for hook in (*changes.hooks, *unknown)[:MOST_NAMES]:
+        for hook in (*changes.hooks, *unknown)[:MAX_NAMES]:
             try:
                 names[hook] = (await self._connection.send(calls.get_hook(hook))).name
             except NotFound:

@@ -16,7 +16,7 @@ from hooktui.domain.wire.feed import FeedLine
 
 Notify = Literal["off", "bell", "desktop"]
 
-AT_MOST_EVERY_MS: Final = 30_000
+MIN_INTERVAL_MS: Final = 30_000
 
 _BELL: Final = "\a"
 _TEXTS: Final = {
@@ -83,7 +83,7 @@ class TerminalNotifier:
         now_ms, before_ms = self._clock(), self._notified_ms
         if self._how == "off" or not self._away:
             return
-        if before_ms is not None and 0 <= now_ms - before_ms < AT_MOST_EVERY_MS:
+        if before_ms is not None and 0 <= now_ms - before_ms < MIN_INTERVAL_MS:
             return
         self._notified_ms = now_ms
         message = ""

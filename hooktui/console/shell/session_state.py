@@ -19,8 +19,8 @@ from hooktui.domain.errors import Refused
 from hooktui.domain.paths import places
 from hooktui.domain.roles import restricted
 
-MOST_BYTES: Final = 200_000
-MOST_COMMANDS: Final = 50
+MAX_BYTES: Final = 200_000
+MAX_COMMANDS: Final = 50
 """Lines of the ``:`` line that are kept."""
 
 ScreenState = dict[str, "str | int | bool | None"]
@@ -34,7 +34,7 @@ class SessionState:
     Attributes:
         file: where it is kept; None: nowhere.
         problem: why what was kept is not used, as a sentence; empty: it is.
-        place: the name of the last place.
+        screen: the name of the last screen.
         theme: the theme that was chosen, and the one that was there before.
         commands: lines of the ``:`` line, the latest last.
     """
@@ -42,26 +42,26 @@ class SessionState:
     file: Path | None = None
     server: str = ""
     problem: str = ""
-    place: str = ""
+    screen: str = ""
     theme: tuple[str, str] | None = None
     commands: list[str] = field(default_factory=list)
     _kept: dict[str, ScreenState] = field(default_factory=dict)
 
-    def of(self, place: str, account: int) -> ScreenState:
+    def of(self, screen: str, account: int) -> ScreenState:
         """Return the state of a screen for an account; empty the first time."""
-        return self._kept.get(_key(place, account), {})
+        return self._kept.get(_key(screen, account), {})
 
-    def keep(self, place: str, account: int, state: ScreenState) -> None:
+    def keep(self, screen: str, account: int, state: ScreenState) -> None:
         """Keep the state of a screen for an account."""
         if state:
-            self._kept[_key(place, account)] = state
+            self._kept[_key(screen, account)] = state
         else:
-            self._kept.pop(_key(place, account), None)
+            self._kept.pop(_key(screen, account), None)
 
     def ran(self, command: str) -> None:
         """Take a line of the ``:`` line into the history, once, as the latest."""
         self.commands = [earlier for earlier in self.commands if earlier != command][
-            1 - MOST_COMMANDS :
+            1 - MAX_COMMANDS :
         ]
         self.commands.append(command)
 
@@ -71,7 +71,7 @@ class SessionState:
             return ""
         content = {
             "server": self.server,
-            "place": self.place,
+            "screen": self.screen,
             "theme": self.theme,
             "commands": self.commands,
             "kept": self._kept,
@@ -118,7 +118,7 @@ def load_state(environ: Mapping[str, str], server: str) -> SessionState:
 
 def _read(file: Path) -> object:
     with file.open("rb") as opened:
-        content = opened.read(MOST_BYTES)  # what is larger is no JSON then
+        content = opened.read(MAX_BYTES)  # what is larger is no JSON then
     try:
         state: object = json.loads(content)
     except (ValueError, RecursionError):
@@ -134,10 +134,10 @@ def _fill(state: SessionState, content: object) -> None:
     """
     if not isinstance(content, dict):
         raise ValueError("it is not an object")
-    place, theme = content.get("place", ""), content.get("theme")
+    screen, theme = content.get("screen", ""), content.get("theme")
     commands, states = content.get("commands", []), content.get("kept", {})
     good = (
-        isinstance(place, str)
+        isinstance(screen, str)
         and (theme is None or _are_texts(theme, 2))
         and _are_texts(commands)
         and isinstance(states, dict)
@@ -145,9 +145,9 @@ def _fill(state: SessionState, content: object) -> None:
     )
     if not good:
         raise ValueError("it does not hold what it should")
-    state.place = place
+    state.screen = screen
     state.theme = None if theme is None else (theme[0], theme[1])
-    state.commands = commands[-MOST_COMMANDS:]
+    state.commands = commands[-MAX_COMMANDS:]
     state._kept = {key: _plain(entry) for key, entry in states.items()}
 
 
@@ -165,8 +165,8 @@ def _are_texts(value: object, count: int | None = None) -> bool:
     )
 
 
-def _key(place: str, account: int) -> str:
-    return f"{place} {account}"
+def _key(screen: str, account: int) -> str:
+    return f"{screen} {account}"
 
 
 def _why(error: OSError | ValueError) -> str:

@@ -18,8 +18,8 @@ STATUS_S: Final = 5.0
 """Between two reads while deliveries run or wait; otherwise the status is read on demand."""
 
 REMEMBERED_MS: Final = 5 * 60_000
-LEAST_SAMPLES: Final = 3
-LEAST_SPAN_MS: Final = 10_000
+MIN_SAMPLES: Final = 3
+MIN_SPAN_MS: Final = 10_000
 """Below it a line through the samples says nothing."""
 
 
@@ -49,7 +49,7 @@ class Trend:
     @property
     def per_s(self) -> float | None:
         """By how much the number grows each second; None with too few samples."""
-        if len(self._samples) < LEAST_SAMPLES or self.span_ms < LEAST_SPAN_MS:
+        if len(self._samples) < MIN_SAMPLES or self.span_ms < MIN_SPAN_MS:
             return None
         begun_ms = self._samples[0][0]
         times = [(at_ms - begun_ms) / 1000 for at_ms, _ in self._samples]

@@ -124,8 +124,8 @@ class Choice(Control):
     def pieces(self) -> Sequence[StyledText]:
         """Return all words, the chosen one marked."""
         shown: list[StyledText] = []
-        for place, option in enumerate(self.options):
-            here = place == self.chosen
+        for index, option in enumerate(self.options):
+            here = index == self.chosen
             tone: StyleName = "good" if here else "quiet"
             shown += [("(x) " if here else "( ) ", tone), (f"{option}   ", tone)]
         return shown
@@ -142,15 +142,15 @@ class Choice(Control):
         """Choose the word that was clicked."""
         event.stop()
         end = 0
-        for place, option in enumerate(self.options):
+        for index, option in enumerate(self.options):
             end += len(option) + 7
             if event.x < end:
-                self._choose(place)
+                self._choose(index)
                 return
 
-    def _choose(self, place: int) -> None:
-        if place != self.chosen:
-            self.chosen = place
+    def _choose(self, index: int) -> None:
+        if index != self.chosen:
+            self.chosen = index
             self.changed()
 
 

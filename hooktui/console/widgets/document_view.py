@@ -70,8 +70,8 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
         self._opened_by_title: dict[str, bool] = {}
         self._wrap_width = 0
         self._needle = ""
-        self._places: list[tuple[int, int]] = []  # (line, where in its text)
-        self._place = (-1, -1)
+        self._matches: list[tuple[int, int]] = []  # (line, where in its text)
+        self._match = (-1, -1)
         self._pieces: dict[int, list[str]] = {}  # of lines of one span that are wrapped
 
     def show(self, sections: Sequence[Section]) -> None:
@@ -185,24 +185,24 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
     def _section_of(self, number: int) -> str:
         """Return the title of the section that a line is in."""
         headings = self._headings()
-        place = max((heading for heading in headings if heading <= number), default=number)
-        return headings.get(place, "text")
+        index = max((heading for heading in headings if heading <= number), default=number)
+        return headings.get(index, "text")
 
     def _headings(self) -> dict[int, str]:
         headings = {}
-        place = 0
+        index = 0
         for section in self._sections:
-            headings[place] = section.title
-            place = self._lines[place].end
+            headings[index] = section.title
+            index = self._lines[index].end
         return headings
 
     def _build(self) -> None:
         self._lines = document_lines(self._sections, self.form)
         self._find()
         self._folded = set()
-        for (place, title), section in zip(self._headings().items(), self._sections, strict=True):
+        for (index, title), section in zip(self._headings().items(), self._sections, strict=True):
             if not self._opened_by_title.get(title, section.opened):
-                self._folded.add(place)
+                self._folded.add(index)
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -212,46 +212,46 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
         self._rows = []
         self._pieces = {}
         widest = 0
-        place = 0
-        while place < len(self._lines):
-            spans = self._spans(place)
+        index = 0
+        while index < len(self._lines):
+            spans = self._spans(index)
             length = cell_len("".join(span.text for span in spans))
             if wrap and length > width and len(spans) == 1:
-                self._pieces[place] = _chopped(spans[0].text, width)
-            pieces = len(self._pieces.get(place, ())) or (-(-length // width) if wrap else 1) or 1
-            self._rows += [(place, piece) for piece in range(pieces)]
+                self._pieces[index] = _chopped(spans[0].text, width)
+            pieces = len(self._pieces.get(index, ())) or (-(-length // width) if wrap else 1) or 1
+            self._rows += [(index, piece) for piece in range(pieces)]
             widest = max(widest, length)
-            line = self._lines[place]
-            place = line.end if line.end and place in self._folded else place + 1
+            line = self._lines[index]
+            index = line.end if line.end and index in self._folded else index + 1
         self._wrap_width = width if wrap else 0
         self.virtual_size = Size(0 if wrap else widest, len(self._rows))
         self.cursor = max(0, min(self.cursor, len(self._rows) - 1))
         self.refresh()
 
     def _find(self) -> None:
-        """Find all places, also those that are folded away."""
+        """Find all matches, also those in folded sections."""
         needle = self._needle
-        self._places = [
+        self._matches = [
             (number, at)
             for number, line in enumerate(self._lines if needle else ())
             for at in places_in(line.text, needle)
         ]
-        self._place = (-1, -1)
+        self._match = (-1, -1)
 
     def _go_to_match(self, *, forward: bool, stay: bool = False) -> SearchMatch | None:
         if not self._needle:
             return None
-        if not self._places:
+        if not self._matches:
             return SearchMatch(0, 0)
         line = self._rows[self.cursor][0]
-        here = self._place if self._place[0] == line else (line, -1 if forward else 0)
-        at, wrapped = step(self._places, here, forward=forward, stay=stay)
-        self._place = self._places[at]
-        self._show_place(*self._place)
-        return SearchMatch(at + 1, len(self._places), wrapped)
+        here = self._match if self._match[0] == line else (line, -1 if forward else 0)
+        at, wrapped = step(self._matches, here, forward=forward, stay=stay)
+        self._match = self._matches[at]
+        self._show_match(*self._match)
+        return SearchMatch(at + 1, len(self._matches), wrapped)
 
-    def _show_place(self, line: int, at: int) -> None:
-        """Unfold what hides a place, put the cursor on its row, and scroll sideways to it."""
+    def _show_match(self, line: int, at: int) -> None:
+        """Unfold what hides a match, put the cursor on its row, and scroll sideways to it."""
         hiding = {fold for fold in self._folded if fold < line < self._lines[fold].end}
         if hiding:
             self._folded -= hiding

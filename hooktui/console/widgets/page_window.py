@@ -17,7 +17,7 @@ T = TypeVar("T")
 PAGE = 100
 """Rows fetched at once: more than the tallest terminal shows."""
 
-MOST_PAGES = 5
+MAX_PAGES = 5
 
 SEARCH_PAGE = 500
 """Rows fetched at once while a row is searched by its id: the most that the API returns."""
@@ -175,15 +175,15 @@ class PageWindow(Generic[T]):
             await start.load_next(SEARCH_PAGE)
         return start.find(identity) is not None and self._adopt(start)
 
-    async def all_rows(self, most: int) -> list[T]:
-        """Return all rows of the list from its start, ``most`` of them; this window stays."""
+    async def all_rows(self, max_rows: int) -> list[T]:
+        """Return all rows of the list from its start, ``max_rows`` of them; this window stays."""
         other = self.copy()
         await other.to_start()
         rows, following = list(other.rows()), other._pages[-1].next
-        while following is not None and len(rows) < most:
+        while following is not None and len(rows) < max_rows:
             page = await other._fetch(following, SEARCH_PAGE)
             rows, following = rows + page.rows, page.next
-        return rows[:most]
+        return rows[:max_rows]
 
     def _adopt(self, other: PageWindow[T]) -> bool:
         self._pages, self.first = other._pages, other.first
@@ -199,7 +199,7 @@ class PageWindow(Generic[T]):
             self._pages.append(page)
         else:  # a search that found nothing there: the pages before it are not to go for that
             self._pages[-1].next = page.next
-        while len(self._pages) > MOST_PAGES:
+        while len(self._pages) > MAX_PAGES:
             self.first += len(self._pages.pop(0).rows)
         self._settle()
 
@@ -213,7 +213,7 @@ class PageWindow(Generic[T]):
         else:
             self._pages[0].prev = page.prev
         self.first -= len(page.rows)
-        del self._pages[MOST_PAGES:]
+        del self._pages[MAX_PAGES:]
         self._settle()
 
     async def load_again(self, top: int, bottom: int) -> None:
@@ -235,7 +235,7 @@ class PageWindow(Generic[T]):
         )
         fresh = [page]
         end = start + len(page.rows)
-        while end <= bottom and fresh[-1].next is not None and len(fresh) < MOST_PAGES:
+        while end <= bottom and fresh[-1].next is not None and len(fresh) < MAX_PAGES:
             fresh.append(await self._fetch(fresh[-1].next))
             end += len(fresh[-1].rows)
         # A page that was fetched backwards has a fixed end, not a fixed start.

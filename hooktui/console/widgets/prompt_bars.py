@@ -32,7 +32,7 @@ class _Typed(Protocol):
 
 
 class _Underline(Highlighter):
-    """Underlines the word that begins at a place; None: nothing."""
+    """Underlines the word that begins at a position; None: nothing."""
 
     def __init__(self) -> None:
         self.at: int | None = None
@@ -152,7 +152,7 @@ class PromptBar(Prompt):
         yield typed
 
     def mark(self, at: int | None) -> None:
-        """Underline the word at a place of the text, from 0, until the next letter."""
+        """Underline the word at a position of the text, from 0, until the next letter."""
         self._underline.at = at
         self.query_one(Input).refresh()
 

@@ -36,7 +36,7 @@ class Column(Generic[T]):
         least: cells to which it is cut before a column of its own or a better priority is dropped;
             0: it is never cut.
         grow: its share of the room that is left over; 0: it stays as it is.
-        most: cells it never exceeds when it grows beyond its texts.
+        max_width: cells it never exceeds when it grows beyond its texts.
         whole: whether columns of less value are dropped before its texts are cut.
         priority: 0 is dropped last; of equals the rightmost goes first.
         align: numbers are aligned to the right.
@@ -49,7 +49,7 @@ class Column(Generic[T]):
     width: int
     least: int = 0
     grow: int = 0
-    most: int = 1000
+    max_width: int = 1000
     whole: bool = False
     priority: int = 5
     align: Literal["left", "right"] = "left"
@@ -99,13 +99,15 @@ def place(
         widths[column.name] += more
         left -= more
     while left > 0:
-        growing = [c for c in shown if c.grow and widths[c.name] < c.most]
+        growing = [c for c in shown if c.grow and widths[c.name] < c.max_width]
         shares = sum(c.grow for c in growing)
         if not growing:
             break
         given = 0
         for column in growing:
-            extra = min(max(left * column.grow // shares, 1), column.most - widths[column.name])
+            extra = min(
+                max(left * column.grow // shares, 1), column.max_width - widths[column.name]
+            )
             extra = min(extra, left - given)
             widths[column.name] += extra
             given += extra
@@ -119,7 +121,7 @@ def _tight(column: Column[T], needs: Mapping[str, int]) -> Column[T]:
     One whose texts are shown whole gets what they need.
     """
     need = max(needs.get(column.name, column.width), len(column.title) + (column.sort is not None))
-    return replace(column, width=min(need, column.most if column.whole else column.width))
+    return replace(column, width=min(need, column.max_width if column.whole else column.width))
 
 
 def needs_of(columns: Sequence[Column[T]], rows: Iterable[T], needs: dict[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""Finding text in what a widget shows: the places, the way from one to the next, and their look.
+"""Finding text in what a widget shows: the matches, the way from one to the next, and their look.
 
 Upper and lower case are the same; a match is never spread over two lines.
 """
@@ -59,20 +59,20 @@ def places_in(text: str, needle: str) -> Iterator[int]:
         at = text.find(needle, at + len(needle))
 
 
-def step(places: Sequence[P], here: P, *, forward: bool, stay: bool = False) -> tuple[int, bool]:
-    """Return the index of the match after (or before) a place, and whether that wrapped.
+def step(matches: Sequence[P], here: P, *, forward: bool, stay: bool = False) -> tuple[int, bool]:
+    """Return the index of the match after (or before) a position, and whether that wrapped.
 
     Args:
-        places: all matches, in order; at least one.
-        here: the place of the current match, or of the cursor.
+        matches: all of them, in order; at least one.
+        here: the position of the current match, or of the cursor.
         forward: after it, else before it.
         stay: whether a match at ``here`` itself will do.
     """
     if forward:
-        at = bisect_left(places, here) if stay else bisect_right(places, here)
-        return (0, True) if at == len(places) else (at, False)
-    at = (bisect_right(places, here) if stay else bisect_left(places, here)) - 1
-    return (len(places) - 1, True) if at < 0 else (at, False)
+        at = bisect_left(matches, here) if stay else bisect_right(matches, here)
+        return (0, True) if at == len(matches) else (at, False)
+    at = (bisect_right(matches, here) if stay else bisect_left(matches, here)) - 1
+    return (len(matches) - 1, True) if at < 0 else (at, False)
 
 
 def highlighted(strip: Strip, needle: str) -> Strip:

@@ -22,7 +22,7 @@ from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import move_bindings
 from hooktui.console.widgets.list_choice import Load, RowChoice, StaleReason, search_chosen
 from hooktui.console.widgets.marks import Marks
-from hooktui.console.widgets.page_window import MOST_PAGES, PAGE, PageSource, PageWindow
+from hooktui.console.widgets.page_window import MAX_PAGES, PAGE, PageSource, PageWindow
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column, Table, column_at
 from hooktui.domain.errors import HooktuiError
@@ -233,14 +233,14 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             self.post_message(self.MarksChanged(self))
         return len(self.marks)
 
-    async def mark_every(self, most: int) -> int:
-        """Mark the rows of the whole list, ``most`` of them; return how many are marked then.
+    async def mark_every(self, max_rows: int) -> int:
+        """Mark the rows of the whole list, ``max_rows`` of them; return how many are marked then.
 
         Raises:
             HooktuiError: the server does not give them; the marks stay as they were.
         """
         request = self._asked
-        rows = await self.window.all_rows(most)
+        rows = await self.window.all_rows(max_rows)
         if request == self._asked:  # else another list is shown by now
             self.marks.update({self.row_id(row): row for row in rows})
             self.refresh()
@@ -519,7 +519,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             return cached[2]
         over = self.tone("cursor" if state[1] else "blurred") if at_cursor else None
         strip = self.draw_row(self._placed, row, over=over, marked=state[2])
-        if len(self._strips) > 2 * PAGE * MOST_PAGES:
+        if len(self._strips) > 2 * PAGE * MAX_PAGES:
             self._strips.clear()
         self._strips[identity] = (row, state, strip)
         return strip

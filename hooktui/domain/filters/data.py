@@ -107,7 +107,7 @@ def walk(data: object, path: tuple[str, ...]) -> Iterator[tuple[bool, object]]:
             todo.pop()
 
 
-def first_steps(data: object, path: tuple[str, ...], most: int) -> Steps[list[object]]:
+def first_steps(data: object, path: tuple[str, ...], limit: int) -> Steps[list[object]]:
     """Return the first values at the end of a path, lists unfolded, in the order of the body."""
     values: list[object] = []
     for count, (ended, value) in enumerate(walk(data, path), 1):
@@ -115,7 +115,7 @@ def first_steps(data: object, path: tuple[str, ...], most: int) -> Steps[list[ob
             yield
         if ended:
             values.append(value)
-            if len(values) == most:
+            if len(values) == limit:
                 break
     return values
 

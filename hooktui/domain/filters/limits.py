@@ -37,14 +37,14 @@ def check_filter(parsed: Filter, limits: FilterLimits) -> None:
         if term.key is FilterKey.DATA
         for value in term.values
     )
-    for count, most, what, setting in (
+    for count, allowed, what, setting in (
         (len(parsed.source), limits.length, "characters", "HOOKTUI_MAX_FILTER_LENGTH"),
         (len(parsed.terms), limits.terms, "terms", "HOOKTUI_MAX_FILTER_TERMS"),
         (patterns, limits.patterns, "values with a *", "HOOKTUI_MAX_FILTER_PATTERNS"),
     ):
-        if count > most:
+        if count > allowed:
             raise Refused.field(
                 "/filter",
                 f"the filter has {count:,} {what}; each event is compared with a hook's filter,"
-                f" so it has at most {most:,}. Simplify it, or have an admin raise {setting}",
+                f" so it has at most {allowed:,}. Simplify it, or have an admin raise {setting}",
             )

@@ -123,9 +123,9 @@ def parse(text: str) -> Filter:
     """
     _check(text)
     terms: list[Term] = []
-    place = 0
-    while (place := _skip_spaces(text, place)) < len(text):
-        term, place = _term(text, place)
+    position = 0
+    while (position := _skip_spaces(text, position)) < len(text):
+        term, position = _term(text, position)
         terms.append(term)
     return Filter(tuple(terms), text)
 
@@ -170,43 +170,43 @@ def _check(text: str) -> None:
         raise FilterError(
             MAX_LENGTH + 1, f"a filter has at most {MAX_LENGTH} characters, this one {len(text)}"
         )
-    for place, letter in enumerate(text):
+    for position, letter in enumerate(text):
         # PostgreSQL cannot store NUL, and lone surrogates cannot be encoded.
         if unicodedata.category(letter) in ("Cc", "Cs") and not letter.isspace():
             raise FilterError(
-                place + 1, f"a filter must not have control characters (U+{ord(letter):04X})"
+                position + 1, f"a filter must not have control characters (U+{ord(letter):04X})"
             )
 
 
-def _skip_spaces(text: str, place: int) -> int:
-    while place < len(text) and text[place].isspace():
-        place += 1
-    return place
+def _skip_spaces(text: str, position: int) -> int:
+    while position < len(text) and text[position].isspace():
+        position += 1
+    return position
 
 
 def _term(text: str, start: int) -> tuple[Term, int]:
     negated = text[start] == "-"
-    place = start + negated
-    if place == len(text) or text[place].isspace():
+    position = start + negated
+    if position == len(text) or text[position].isspace():
         raise FilterError(start + 1, 'write - directly before a term to negate it, or write "-"')
-    match = _KEY.match(text, place)
+    match = _KEY.match(text, position)
     if not match:
-        piece, place = _piece(text, place, "")
+        piece, position = _piece(text, position, "")
         if not piece.text:
             raise FilterError(piece.column, "empty quotes search for nothing; write a word in them")
-        return Term(FilterKey.WORD, (piece.pattern,), negated, start + 1), place
-    key, path = _key(match[1], place + 1)
+        return Term(FilterKey.WORD, (piece.pattern,), negated, start + 1), position
+    key, path = _key(match[1], position + 1)
     pieces: list[_Piece] = []
-    place = match.end() - 1  # at the colon, which the values follow as they follow a comma
+    position = match.end() - 1  # at the colon, which the values follow as they follow a comma
     while True:
-        piece, place = _piece(text, place + 1, ",")
+        piece, position = _piece(text, position + 1, ",")
         if not piece.text and not (piece.quoted and key is FilterKey.DATA):
             raise FilterError(piece.column, f"a value is missing; expected {_EXPECTED[key]}")
         pieces.append(piece)
-        if text[place : place + 1] != ",":
+        if text[position : position + 1] != ",":
             break
     values = [value for piece in pieces for value in _READERS[key](piece)]
-    return Term(key, tuple(dict.fromkeys(values)), negated, start + 1, path), place
+    return Term(key, tuple(dict.fromkeys(values)), negated, start + 1, path), position
 
 
 def _key(name: str, column: int) -> tuple[FilterKey, tuple[str, ...]]:
@@ -238,21 +238,23 @@ def _piece(text: str, start: int, stops: str) -> tuple[_Piece, int]:
     """Read up to a space or a stop character outside quotes."""
     written: list[str] = []
     letters: list[list[str]] = [[]]  # a growing string would be copied for each letter
-    place, quote = start, -1
+    position, quote = start, -1
     quoted = False
-    while place < len(text):
-        letter = text[place]
+    while position < len(text):
+        letter = text[position]
         if quote < 0 and (letter.isspace() or letter in stops):
             break
-        place += 1
+        position += 1
         if letter == '"':
-            quote = place if quote < 0 else -1
+            quote = position if quote < 0 else -1
             quoted = True
             continue
-        escaped = quote >= 0 and letter == "\\" and text[place : place + 1] in ('"', "*", "\\")
+        escaped = (
+            quote >= 0 and letter == "\\" and text[position : position + 1] in ('"', "*", "\\")
+        )
         if escaped:
-            letter = text[place]
-            place += 1
+            letter = text[position]
+            position += 1
         written.append(letter)
         if letter == "*" and not escaped:
             letters.append([])
@@ -265,7 +267,7 @@ def _piece(text: str, start: int, stops: str) -> tuple[_Piece, int]:
     inner = (part for part in parts[1:-1] if part)
     folded = (parts[0], *inner, *parts[-1:]) if len(parts) > 1 else (parts[0],)
     pattern = Pattern(tuple(part.casefold() for part in folded))
-    return _Piece("".join(written), pattern, start + 1, quoted), place
+    return _Piece("".join(written), pattern, start + 1, quoted), position
 
 
 def _wrong(key: FilterKey, piece: _Piece) -> FilterError:

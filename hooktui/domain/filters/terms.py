@@ -23,7 +23,7 @@ or sending, not held; tried again after a failure; failed or retrying."""
 OPEN = ("pending", "sending")
 """The statuses of deliveries that have not ended."""
 
-_MOST_PATHS: Final = 16
+_MAX_PATHS: Final = 16
 """Cached paths of a body; each may hold all of it."""
 _LONG_TEXT: Final = 2000
 """Letters in which all words of a query, of 2000 letters together, are searched in 1 ms."""
@@ -160,7 +160,7 @@ class Subject:
         leaves = seen.leaves.get(path)
         if leaves is None:
             leaves = yield from leaves_steps(seen.data, path)
-            if len(seen.leaves) >= _MOST_PATHS:
+            if len(seen.leaves) >= _MAX_PATHS:
                 seen.leaves.clear()
             seen.leaves[path] = leaves
         return leaves

@@ -141,16 +141,16 @@ def with_pace(hook: Hook, pace: HookPace | None) -> Hook:
     )
 
 
-def for_revision_1(hook: Hook, most: int) -> Hook:
+def for_revision_1(hook: Hook, auto_max: int) -> Hook:
     """Return a hook with a number in ``max_in_flight``, for clients that fail if it is null.
 
     Args:
         hook: any.
-        most: the largest adaptive limit of the server, which stands for auto.
+        auto_max: the largest adaptive limit of the server, which stands for auto.
     """
     if hook.max_in_flight is not None:
         return hook
-    return replace(hook, max_in_flight=min(hook.max_in_flight_cap or most, most))
+    return replace(hook, max_in_flight=min(hook.max_in_flight_cap or auto_max, auto_max))
 
 
 def pace_in_words(hook: Hook, ago: Callable[[str | None], str]) -> str:
@@ -241,13 +241,13 @@ class ChangedHook(Hook):
         return cls(**_shown(hook), warnings=tuple(warnings))
 
 
-MOST_HOURS: Final = 31 * 24
+MAX_HOURS: Final = 31 * 24
 """The statistics are kept for as long by default."""
 
 _STEPS_MIN: Final = (5, 10, 15, 30, 60, 120, 180, 360)
 """All of them multiples of the five minutes in which attempts are counted."""
 
-_MOST_POINTS: Final = 168
+_MAX_POINTS: Final = 168
 """More than that no terminal shows, and a week in hours are so many."""
 
 
@@ -320,14 +320,14 @@ def with_limits(health: HookHealth, history: LimitHistory | None) -> HookHealth:
 
 def step_s(hours: int) -> int:
     """Return the seconds of a step: as many of them in the hours as there is use for."""
-    enough = (step for step in _STEPS_MIN if hours * 60 / step <= _MOST_POINTS)
+    enough = (step for step in _STEPS_MIN if hours * 60 / step <= _MAX_POINTS)
     return next(enough, _STEPS_MIN[-1]) * 60
 
 
-MOST_EVENTS: Final = 1000
+MAX_EVENTS: Final = 1000
 """Events that one dry run looks at, the latest."""
 
-MOST_BYTES: Final = 16 * 1024 * 1024
+MAX_BYTES: Final = 16 * 1024 * 1024
 """Bodies that one dry run reads for a filter: some 0.2 s of work, whatever is stored."""
 
 

@@ -16,7 +16,7 @@ from hooktui.domain.alerts import (
     ENOUGH_DISK,
     LATE_MS,
     LOW_DISK,
-    MOST_A_MINUTE,
+    MAX_PER_MINUTE,
     AlertRules,
     AlertState,
     AlertType,
@@ -177,7 +177,7 @@ class AlertLook:
             if alert.status.state is not AlertState.OPEN:
                 continue
             wanted = wants_announcement(alert.status, self._rules, now_ms)
-            if not wanted or counts[alert.account] >= MOST_A_MINUTE:
+            if not wanted or counts[alert.account] >= MAX_PER_MINUTE:
                 continue
             event_type = event_type_of(alert.kind, AlertState.OPEN)
             if self._live.subscribers(alert.account, event_type).hooks:

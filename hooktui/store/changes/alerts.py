@@ -18,8 +18,8 @@ from sqlalchemy import Connection, func, insert, select, update
 from hooktui import failpoints
 from hooktui.domain.alert_events import EXPIRED, GAVE_UP, PATH, REASON, RETRYING, alert_body
 from hooktui.domain.alerts import (
+    MAX_PER_MINUTE,
     MINUTE_MS,
-    MOST_A_MINUTE,
     AlertState,
     AlertStatus,
     AlertType,
@@ -493,8 +493,8 @@ def _may_announce(tx: Tx, account: AccountId) -> bool:
     lately = select(ALERT.c.id).where(
         ALERT.c.account_id == account, ALERT.c.announced_at > tx.now_ms - MINUTE_MS
     )
-    counted = select(func.count()).select_from(lately.limit(MOST_A_MINUTE).subquery())
-    return tx.conn.execute(counted).scalar_one() < MOST_A_MINUTE
+    counted = select(func.count()).select_from(lately.limit(MAX_PER_MINUTE).subquery())
+    return tx.conn.execute(counted).scalar_one() < MAX_PER_MINUTE
 
 
 def _send_steps(tx: Tx, record: AlertRecord) -> Steps[AlertRecord]:

@@ -31,10 +31,10 @@ AT_ONCE: Final = 2000
 
 def write_causes(tx: Tx) -> None:
     """Write the causes of the next older deliveries, or note that none are left."""
-    place = tx.conn.execute(select(CAUSE_BACKFILL.c.after, CAUSE_BACKFILL.c.until)).first()
-    if place is None:
+    row = tx.conn.execute(select(CAUSE_BACKFILL.c.after, CAUSE_BACKFILL.c.until)).first()
+    if row is None:
         return
-    after, until = place
+    after, until = row
     if not after:  # the first part: what fails from now on has its cause already
         until = max(until, floor_at(tx.now_ms))
     ids = select(DELIVERY.c.id).where(DELIVERY.c.id > after, DELIVERY.c.id <= until)

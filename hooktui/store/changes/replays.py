@@ -18,7 +18,7 @@ from hooktui.domain.replays import (
     CANCELLING,
     FAILED_IN_A_ROW,
     LEASE_MS,
-    MOST_UNFINISHED,
+    MAX_UNFINISHED,
     UNFINISHED,
     WAITING_CANCELLED,
     PairSelection,
@@ -259,9 +259,9 @@ def _check_hooks(tx: Tx, account: AccountId, hooks: Sequence[HookId], mode: Repl
 
 def _check_unfinished(tx: Tx, hooks: Sequence[HookId]) -> None:
     counted = select(func.count()).select_from(REPLAY).where(REPLAY.c.state.in_(_UNFINISHED))
-    if tx.conn.execute(counted).scalar_one() >= MOST_UNFINISHED:
+    if tx.conn.execute(counted).scalar_one() >= MAX_UNFINISHED:
         raise Conflict(
-            f"{MOST_UNFINISHED} replays are unfinished, the limit; wait until one has finished,"
+            f"{MAX_UNFINISHED} replays are unfinished, the limit; wait until one has finished,"
             " or abort one"
         )
     busy = select(REPLAY_HOOK.c.hook_id, REPLAY_HOOK.c.replay_id).where(

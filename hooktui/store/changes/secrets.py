@@ -14,7 +14,7 @@ from hooktui.domain.roles import Actor
 from hooktui.domain.wire.hooks import Secret, Secrets
 from hooktui.store.feed_items import HookEdit, hook_item
 from hooktui.store.queries.hooks import find_hook
-from hooktui.store.sealed_places import bound_to_hook
+from hooktui.store.sealed_values import bound_to_hook
 from hooktui.store.tables import SECRET, SecretRow
 from hooktui.store.tx import Tx
 

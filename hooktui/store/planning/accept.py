@@ -110,11 +110,11 @@ def check_keys(events: Sequence[NewEvent]) -> None:
     Raises:
         Refused: a key is empty, too long, or contains characters that a database cannot store.
     """
-    for place, event in enumerate(events):
+    for index, event in enumerate(events):
         key = event.key
         if key is not None and (not key or len(key) > MAX_KEY or not key.isprintable()):
             raise Refused.field(
-                f"/{place}/key", f"an idempotency key has 1 to {MAX_KEY} printable characters"
+                f"/{index}/key", f"an idempotency key has 1 to {MAX_KEY} printable characters"
             )
 
 
@@ -127,23 +127,23 @@ def repeated(events: Sequence[NewEvent], known: KnownKeys) -> dict[int, KnownKey
     repeats: dict[int, KnownKey | None] = {}
     here: dict[tuple[AccountId, str], NewEvent] = {}
     errors = []
-    for place, event in enumerate(events):
+    for index, event in enumerate(events):
         if event.key is None:
             continue
         name = (event.account, event.key)
         before, first = known.get(name), here.setdefault(name, event)
         if before is not None:
             same = (before.type, before.body_sha256) == (event.type, body_hash(event.body))
-            repeats[place] = before
+            repeats[index] = before
         elif first is not event:
             same = (first.type, first.body) == (event.type, event.body)
-            repeats[place] = None
+            repeats[index] = None
         else:
             continue
         if not same:
             errors.append(
                 FieldError(
-                    f"/{place}/key",
+                    f"/{index}/key",
                     f"idempotency key {event.key!r} was used before with another type or body; "
                     "use a new key for a new event",
                 )
@@ -182,15 +182,15 @@ def plan_accept(
     plan = Plan()
     repeats = repeated(events, known) if any(event.key is not None for event in events) else {}
     subscribed = [live.subscribers(event.account, event.type) for event in events]
-    for place, (event, subscribers) in enumerate(zip(events, subscribed, strict=True)):
-        if place in repeats:
-            plan.accepted.append(_again(event, repeats[place], plan))
+    for index, (event, subscribers) in enumerate(zip(events, subscribed, strict=True)):
+        if index in repeats:
+            plan.accepted.append(_again(event, repeats[index], plan))
         else:
-            matched = matches.get(place, _NOTHING)
+            matched = matches.get(index, _NOTHING)
             yield from _plan_event(
                 plan, event, subscribers, matched, reserve, ids, lease, now_ms, {}
             )
-        if place % _EVENTS_PER_STEP == _EVENTS_PER_STEP - 1:
+        if index % _EVENTS_PER_STEP == _EVENTS_PER_STEP - 1:
             yield
     return plan
 
@@ -232,8 +232,8 @@ def _plan_event(
     feed.append(event_item(account, event))
     waiting = DeliveryState(_PENDING, 0, now_ms)
     count = 0
-    for place, hook in enumerate(subscribers.hooks):
-        if place % _HOOKS_PER_STEP == _HOOKS_PER_STEP - 1:
+    for index, hook in enumerate(subscribers.hooks):
+        if index % _HOOKS_PER_STEP == _HOOKS_PER_STEP - 1:
             yield
         match = known.get(hook.id) if known else None
         if match is not None and match[0] == hook.version and hook.active:

@@ -27,7 +27,7 @@ LOOK_UP_EVERY_S: Final = 5.0
 _TRIGGERS = {trigger.value: trigger for trigger in Trigger}
 
 _Place = tuple[int, int]
-"""A place in the order of claims: due time (ms) and id."""
+"""A position in the order of claims: due time (ms) and id."""
 
 
 @dataclass(slots=True)
@@ -35,8 +35,8 @@ class ClaimStart:
     """Where a claim of a hook starts to search.
 
     Attributes:
-        first: the place among first tries.
-        again: the place among retries.
+        first: the position among first tries.
+        again: the position among retries.
         in_line: the id, if the hook is ordered.
     """
 

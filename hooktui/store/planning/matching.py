@@ -25,13 +25,13 @@ R = TypeVar("R")
 
 CHEAP: Final = 500_000
 """Filter values times bytes of bodies: about 1 ms."""
-_LEAST_BYTES: Final = 500
+_MIN_BYTES: Final = 500
 """The cost of the smallest body: comparing a value takes about 1 µs."""
 _SMALL_BYTES: Final = 8000
 """Filter values times bytes below which values of the body are not counted."""
 _BYTES_OF_A_VALUE: Final = 100
 """A value takes 0.3 to 0.6 µs to parse and up to 0.2 µs to compare, however short it is."""
-MOST_DELIVERIES: Final = 100_000
+MAX_DELIVERIES: Final = 100_000
 """Limit of a batch, which is one transaction. A single event may have any number."""
 
 Matches = Mapping[int, Mapping[HookId, tuple[int, bool]]]
@@ -53,20 +53,20 @@ def check_fan_out(events: Sequence[NewEvent], live: LiveHooks) -> None:
     Raises:
         TooLarge: it does; names the number.
     """
-    if len(events) == 1 or len(events) * len(live.view) <= MOST_DELIVERIES:
+    if len(events) == 1 or len(events) * len(live.view) <= MAX_DELIVERIES:
         return
     count = sum(len(live.subscribers(event.account, event.type).hooks) for event in events)
-    if count > MOST_DELIVERIES:
+    if count > MAX_DELIVERIES:
         raise TooLarge(
             f"these {len(events):,} events would create up to {count:,} deliveries; at most"
-            f" {MOST_DELIVERIES:,} are allowed for one request: send fewer events at once"
+            f" {MAX_DELIVERIES:,} are allowed for one request: send fewer events at once"
         )
 
 
 def is_quick(events: Sequence[NewEvent], live: LiveHooks) -> bool:
     """Return whether there are no filters to match and few deliveries, as in nearly all calls."""
     return not live.filtered and (
-        len(events) == 1 or len(events) * len(live.view) <= MOST_DELIVERIES
+        len(events) == 1 or len(events) * len(live.view) <= MAX_DELIVERIES
     )
 
 
@@ -103,28 +103,28 @@ def check_current(events: Sequence[NewEvent], live: LiveHooks, known: Matches) -
         raise Outdated
 
 
-def _cost(events: Sequence[NewEvent], live: LiveHooks, known: Matches, most: int) -> int:
-    """Return the cost of matching, or any figure over ``most``."""
+def _cost(events: Sequence[NewEvent], live: LiveHooks, known: Matches, limit: int) -> int:
+    """Return the cost of matching, or any figure over ``limit``."""
     cost = 0
     if not live.filtered:
         return cost
-    for place, event in enumerate(events):
+    for index, event in enumerate(events):
         subscribers = live.subscribers(event.account, event.type)
         if not subscribers.weight:
             continue
         weight = subscribers.weight
-        if place in known:
-            weight = _unknown_weight(subscribers, known[place])
+        if index in known:
+            weight = _unknown_weight(subscribers, known[index])
         if weight:
             cost += weight * _size(event.body, weight)
-        if cost > most:
+        if cost > limit:
             break
     return cost
 
 
 def _size(body: bytes, weight: int) -> int:
     """Return the approximate cost of parsing a body, in bytes of a usual body."""
-    size = len(body) + _LEAST_BYTES
+    size = len(body) + _MIN_BYTES
     if len(body) * weight > _SMALL_BYTES:
         size += _BYTES_OF_A_VALUE * most_values(body)
     return size
@@ -143,11 +143,11 @@ _NEVER: Final = (-1, False)
 
 def _match_steps(events: Sequence[NewEvent], live: LiveHooks, known: Matches) -> Steps[Matches]:
     matches: dict[int, dict[HookId, tuple[int, bool]]] = {}
-    for place, event in enumerate(events):
+    for index, event in enumerate(events):
         yield
         # Captured now: hooks may change between two slices.
         subscribers = live.subscribers(event.account, event.type)
-        before = known.get(place, {})
+        before = known.get(index, {})
         here: dict[HookId, tuple[int, bool]] = {}
         subject = subject_of(event)
         for hook in subscribers.hooks if subscribers.weight else ():
@@ -161,7 +161,7 @@ def _match_steps(events: Sequence[NewEvent], live: LiveHooks, known: Matches) ->
             here[hook.id] = was
         yield from subject.forget_steps()
         if here:
-            matches[place] = here
+            matches[index] = here
     return matches
 
 

@@ -40,7 +40,7 @@ from hooktui.store.planning.claim import may_claim, note_claimed
 from hooktui.store.tx import SideEffects
 
 
-class ReplayPlace(NamedTuple):
+class WalkProgress(NamedTuple):
     """The state of a replay and of its walk at one hook, as stored.
 
     ``handled`` are the deliveries that it sent or retried at all hooks.
@@ -56,8 +56,8 @@ class ReplayPlace(NamedTuple):
     handled: int
 
     @classmethod
-    def of(cls, row: Sequence[Any]) -> ReplayPlace:
-        """Return the place of a row, in which the skipped pairs are JSON."""
+    def of(cls, row: Sequence[Any]) -> WalkProgress:
+        """Return the progress in a row, in which the skipped pairs are JSON."""
         account, state, token, most, walk_state, cursor, skipped, handled = row
         counts = msgspec.json.decode(skipped, type=dict[str, int])
         return cls(account, state, token, most, walk_state, cursor, counts, handled)
@@ -125,14 +125,14 @@ class StepPlan:
         return len(self.retried) + len(self.due_now)
 
 
-def may_step(step: ReplayStep, place: ReplayPlace | None) -> bool:
+def may_step(step: ReplayStep, progress: WalkProgress | None) -> bool:
     """Return whether a step's caller owns the running replay and read its present cursor."""
     return (
-        place is not None
-        and place.state == ReplayState.RUNNING
-        and place.owner_token == step.token
-        and place.walk_state == WalkState.WALKING
-        and place.cursor == step.cursor
+        progress is not None
+        and progress.state == ReplayState.RUNNING
+        and progress.owner_token == step.token
+        and progress.walk_state == WalkState.WALKING
+        and progress.cursor == step.cursor
     )
 
 
@@ -150,7 +150,7 @@ def blocked(step: ReplayStep, live: LiveHooks) -> StepOutcome | None:
 
 def plan_step(
     step: ReplayStep,
-    place: ReplayPlace,
+    progress: WalkProgress,
     events: Mapping[int, ReplayEvent],
     newest: Mapping[int, ReplayDelivery],
     *,
@@ -164,7 +164,7 @@ def plan_step(
 
     Args:
         step: the step.
-        place: the state of the replay at the hook.
+        progress: the state of the replay at the hook.
         events: the events of the candidates that still exist, by id.
         newest: the newest deliveries of the candidates' pairs, by event.
         live: the hooks.
@@ -175,17 +175,17 @@ def plan_step(
     """
     hook = live.view.get(step.hook)
     if hook is None:
-        plan = StepPlan(ReplayStepResult(StepOutcome.DONE, cursor=place.cursor, walked=True))
+        plan = StepPlan(ReplayStepResult(StepOutcome.DONE, cursor=progress.cursor, walked=True))
         plan.walk_state, plan.reason = WalkState.DONE.value, HOOK_DELETED
-        plan.skipped = place.skipped
-        _note_replay(plan, step, place, always=True)
+        plan.skipped = progress.skipped
+        _note_replay(plan, step, progress, always=True)
         return plan
     if step.selection.filter is not None and _changed(step, newest):
         return StepPlan(ReplayStepResult(StepOutcome.OUTDATED))
     plan = StepPlan(ReplayStepResult(StepOutcome.DONE))
-    writer = _Writer(plan, step, AccountId(place.account), ids, lease, now_ms, hook)
-    room = None if place.max_deliveries is None else place.max_deliveries - place.handled
-    cursor, skipped = place.cursor, dict(place.skipped)
+    writer = _Writer(plan, step, AccountId(progress.account), ids, lease, now_ms, hook)
+    room = None if progress.max_deliveries is None else progress.max_deliveries - progress.handled
+    cursor, skipped = progress.cursor, dict(progress.skipped)
     used_up = room is not None and room <= 0
     claims: list[ClaimedDelivery] = []
     ordered = hook.settings.ordered
@@ -198,7 +198,7 @@ def plan_step(
                 handled_all = False
                 break  # one at a time, behind everything else
         skipped = add_counts(skipped, candidate.skipped)
-        cursor = candidate.place
+        cursor = candidate.cursor
         if isinstance(act, ReplaySkip):
             skipped[act] = skipped.get(act, 0) + 1
         elif act is not None:
@@ -211,7 +211,7 @@ def plan_step(
                 break
     if handled_all:
         cursor, skipped = max(step.end, cursor), add_counts(skipped, step.skipped)
-    if not handled_all and not used_up and cursor == place.cursor:
+    if not handled_all and not used_up and cursor == progress.cursor:
         return StepPlan(ReplayStepResult(StepOutcome.WAITS))
     used_up = used_up and not handled_all  # else nothing is left out
     walked = used_up or (handled_all and step.complete)
@@ -219,7 +219,7 @@ def plan_step(
     plan.walk_state = WalkState.DONE.value if walked else WalkState.WALKING.value
     plan.result = ReplayStepResult(StepOutcome.DONE, claims, cursor, walked, used_up)
     note_claimed(plan.notes, claims)
-    _note_replay(plan, step, place, always=walked)
+    _note_replay(plan, step, progress, always=walked)
     return plan
 
 
@@ -307,9 +307,9 @@ class _Writer:
         notes.mark_due(self.hook.id, self.now_ms)
 
 
-def _note_replay(plan: StepPlan, step: ReplayStep, place: ReplayPlace, *, always: bool) -> None:
+def _note_replay(plan: StepPlan, step: ReplayStep, progress: WalkProgress, *, always: bool) -> None:
     if step.show or always:
-        plan.notes.feed.append(replay_item(AccountId(place.account), step.replay))
+        plan.notes.feed.append(replay_item(AccountId(progress.account), step.replay))
 
 
 def candidate_events(step: ReplayStep) -> Sequence[int]:

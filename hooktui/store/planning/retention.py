@@ -28,8 +28,8 @@ SCANNED_AT_ONCE = 1000
 REST, REST_WHEN_BUSY, REST_OF_PURGE = 4, 20, 1
 """Pauses as multiples of the last step's duration: a share of 20 %, 5 % and 50 %."""
 _MIN_PAUSE_S = 0.002
-MOST_FEED_ROWS = 100_000
-MOST_FEED_ITEMS = 1_000_000
+MAX_FEED_ROWS = 100_000
+MAX_FEED_ITEMS = 1_000_000
 """Limit of the change feed. At full load a row holds hundreds of items; this is about 80 MB."""
 
 

@@ -137,10 +137,10 @@ def _patience_s(settings: Mapping[str, str]) -> float | None:
 
 def waits() -> Iterator[float]:
     """Return the waits before further attempts to connect: increasing, with jitter."""
-    place = 0
+    index = 0
     while True:
-        yield _RETRY_S[min(place, len(_RETRY_S) - 1)] * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
-        place += 1
+        yield _RETRY_S[min(index, len(_RETRY_S) - 1)] * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+        index += 1
 
 
 def cause_of(error: BaseException) -> BaseException:

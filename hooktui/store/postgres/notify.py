@@ -38,7 +38,7 @@ GATHER_S: Final = 0.02
 LOOK_EVERY_S: Final = 1.0
 DUE_EVERY_S: Final = LOOK_UP_EVERY_S
 """A server that dies between a commit and its hint leaves due deliveries unannounced."""
-_MOST_HOOKS: Final = 200
+_MAX_HOOKS: Final = 200
 """A payload holds 8,000 bytes."""
 
 
@@ -148,7 +148,7 @@ class Hints:
 
     def _payload(self) -> str:
         due, self._due, self._something = self._due, {}, False
-        many = len(due) > _MOST_HOOKS
+        many = len(due) > _MAX_HOOKS
         return msgspec.json.encode(Hint(self._server, None if many else due)).decode()
 
 

@@ -187,10 +187,10 @@ async def _keep_keys(
 class Claim(Operation[list[ClaimedDelivery]]):
     """Lease due deliveries of one hook; the contract defines their order."""
 
-    def __init__(self, hook: HookId, most: int, by_age: bool = False) -> None:
-        super().__init__(most)
+    def __init__(self, hook: HookId, limit: int, by_age: bool = False) -> None:
+        super().__init__(limit)
         self.hook = hook
-        self.most = most
+        self.limit = limit
         self._by_age = by_age
         self._claimed: list[ClaimedDelivery] = []
         self.start = ClaimStart()
@@ -214,7 +214,7 @@ class Claim(Operation[list[ClaimedDelivery]]):
         for operation in operations:
             operation._claimed = operation.result = []
             live = may_claim(work.live, operation.hook)
-            if live is None or operation.most < 1:
+            if live is None or operation.limit < 1:
                 continue
             operation.start = work.claim_start(operation.hook)
             if live.settings.ordered:
@@ -258,16 +258,16 @@ class Claim(Operation[list[ClaimedDelivery]]):
     @property
     def room(self) -> int:
         """How many more deliveries it may get."""
-        return self.most - len(self._claimed)
+        return self.limit - len(self._claimed)
 
     def add(self, row: Sequence[Any]) -> None:
         """Add a row that is leased now; the next claim starts after it."""
         self._claimed.append(claimed_job(row, row[6], row[11]))
-        place = (row[9], row[0])
+        position = (row[9], row[0])
         if row[7]:
-            self.start.again = place
+            self.start.again = position
         else:
-            self.start.first = place
+            self.start.first = position
 
     def compensate(self) -> Operation[None] | None:
         """Release the leased deliveries."""
@@ -277,12 +277,12 @@ class Claim(Operation[list[ClaimedDelivery]]):
 async def _claim(
     work: WriteTransaction, statement: str, claims: Sequence[tuple[Claim, tuple[int, int]]]
 ) -> None:
-    """Lease for claims that start at these places."""
+    """Lease for claims that start at these positions."""
     if not claims:
         return
-    hooks, most, *starts = columns([(one.hook, one.room, *start) for one, start in claims], 4)
+    hooks, limit, *starts = columns([(one.hook, one.room, *start) for one, start in claims], 4)
     lease = (work.lease.token, work.lease.until_ms)
-    for row in await work.raw.fetch(statement, hooks, most, work.now_ms, *lease, *starts):
+    for row in await work.raw.fetch(statement, hooks, limit, work.now_ms, *lease, *starts):
         claims[row[10] - 1][0].add(row)
 
 
@@ -290,23 +290,23 @@ async def _oldest_due(
     work: WriteTransaction, claims: Sequence[Claim]
 ) -> list[tuple[Claim, Sequence[Any]]]:
     """Return the rows that are due first, with the claims that get them."""
-    hooks, most, *starts = columns(
-        [(claim.hook, claim.most, *claim.start.first, *claim.start.again) for claim in claims], 6
+    hooks, limit, *starts = columns(
+        [(claim.hook, claim.limit, *claim.start.first, *claim.start.again) for claim in claims], 6
     )
     rows_by_claim: list[list[Any]] = [[] for _ in claims]
-    for row in await work.raw.fetch(sql.FIND_DUE, hooks, most, work.now_ms, *starts):
+    for row in await work.raw.fetch(sql.FIND_DUE, hooks, limit, work.now_ms, *starts):
         rows_by_claim[row[2] - 1].append(row)
     chosen = []
     for claim, rows in zip(claims, rows_by_claim, strict=True):
         rows.sort(key=lambda row: (row[1], row[0]))
-        chosen += [(claim, row) for row in rows[: claim.most]]
+        chosen += [(claim, row) for row in rows[: claim.limit]]
     return chosen
 
 
 async def _claim_these(
     work: WriteTransaction, chosen: Sequence[tuple[Claim, Sequence[Any]]]
 ) -> None:
-    rows = [(row[0], row[1], place) for place, (_, row) in enumerate(chosen)]
+    rows = [(row[0], row[1], position) for position, (_, row) in enumerate(chosen)]
     lease = (work.lease.token, work.lease.until_ms)
     for row in await work.raw.fetch(sql.CLAIM_THESE, *columns(rows, 3), *lease):
         chosen[row[10]][0].add(row)
@@ -388,8 +388,8 @@ def next_due(
     for statement, ordered in ((sql.NEXT_DUE, False), (sql.FIRST_IN_LINE_DUE, True)):
         ids = [hook for hook, is_ordered in hooks if is_ordered is ordered]
         if ids:
-            places = [starts[hook] for hook in ids] if starts else []
-            rows = [(*start.first, *start.again, start.in_line) for start in places]
+            positions = [starts[hook] for hook in ids] if starts else []
+            rows = [(*start.first, *start.again, start.in_line) for start in positions]
             values = dict(zip(_STARTS, (ids, *columns(rows, 5)), strict=True))
             query = text(statement).bindparams(*(bindparam(n, type_=ARRAY(Big)) for n in _STARTS))
             due = conn.execute(query, values)

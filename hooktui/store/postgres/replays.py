@@ -11,8 +11,8 @@ from hooktui.store.contract import ReplayStep, ReplayStepResult, StepOutcome
 from hooktui.store.planning.replay import (
     ReplayDelivery,
     ReplayEvent,
-    ReplayPlace,
     StepPlan,
+    WalkProgress,
     blocked,
     candidate_events,
     may_step,
@@ -36,13 +36,13 @@ class StepReplay(Operation[ReplayStepResult]):
     async def run(self, work: WriteTransaction) -> ReplayStepResult:
         """Write the step if its caller owns the replay; the result says what was done."""
         step = self._step
-        place = await _place(work, step)
-        if place is None or not may_step(step, place):
+        progress = await _progress(work, step)
+        if progress is None or not may_step(step, progress):
             return ReplayStepResult(StepOutcome.STOPPED)
         why = blocked(step, work.live)
         if why is not None:
             return ReplayStepResult(why)
-        plan = await _plan(work, step, place)
+        plan = await _plan(work, step, progress)
         if plan.result.outcome is StepOutcome.DONE:
             await _write(work, step, plan)
             work.notes.merge(plan.notes)
@@ -71,15 +71,15 @@ class EndReplayLeases(Operation[None]):
         await work.raw.execute(sql.END_REPLAY_LEASES, work.now_ms, self._token)
 
 
-async def _place(work: WriteTransaction, step: ReplayStep) -> ReplayPlace | None:
+async def _progress(work: WriteTransaction, step: ReplayStep) -> WalkProgress | None:
     await work.raw.execute(sql.LOCK_REPLAY, step.replay)
     row = await work.raw.fetchrow(sql.FIND_REPLAY_PLACE, step.replay, step.hook)
     if row is None:
         return None
-    return ReplayPlace.of(row)
+    return WalkProgress.of(row)
 
 
-async def _plan(work: WriteTransaction, step: ReplayStep, place: ReplayPlace) -> StepPlan:
+async def _plan(work: WriteTransaction, step: ReplayStep, progress: WalkProgress) -> StepPlan:
     raw = work.raw
     wanted = candidate_events(step)
     events: dict[int, ReplayEvent] = {}
@@ -95,7 +95,7 @@ async def _plan(work: WriteTransaction, step: ReplayStep, place: ReplayPlace) ->
         for row in await raw.fetch(sql.FIND_NEWEST, wanted, step.hook):
             newest[row[1]] = ReplayDelivery(*row)
     return plan_step(
-        step, place, events, newest, live=work.live, ids=work.shared.ids, lease=work.lease,
+        step, progress, events, newest, live=work.live, ids=work.shared.ids, lease=work.lease,
         now_ms=work.now_ms, in_line=in_line,
     )  # fmt: skip
 

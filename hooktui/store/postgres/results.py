@@ -70,21 +70,21 @@ class Rescue(Operation[int]):
     """Record attempts whose lease has expired as interrupted, oldest first.
 
     Args:
-        most: maximum number in one transaction.
+        limit: maximum number in one transaction.
         token: those of this lease, expired or not: its holder has ended.
     """
 
-    def __init__(self, most: int, token: int | None = None) -> None:
-        super().__init__(2 * most)
-        self._most = most
+    def __init__(self, limit: int, token: int | None = None) -> None:
+        super().__init__(2 * limit)
+        self._limit = limit
         self._token = token
 
     async def run(self, work: WriteTransaction) -> int:
         """Record them; return how many. Skip those that another server is rescuing."""
         if self._token is None:
-            rows = await work.raw.fetch(sql.FIND_LEASED, work.now_ms, self._most)
+            rows = await work.raw.fetch(sql.FIND_LEASED, work.now_ms, self._limit)
         else:
-            rows = await work.raw.fetch(sql.FIND_LEASED_BY, self._token, self._most)
+            rows = await work.raw.fetch(sql.FIND_LEASED_BY, self._token, self._limit)
         lost = [(interrupted(row, work.now_ms), row[9]) for row in rows]
         rescued = sum(await record(work, lost))
         if rescued:

@@ -18,8 +18,8 @@ from hooktui.store.changes.alerts import count_expired
 from hooktui.store.contract import Purged, RetentionPeriods
 from hooktui.store.planning.accept import KEY_KEPT_MS
 from hooktui.store.planning.retention import (
-    MOST_FEED_ITEMS,
-    MOST_FEED_ROWS,
+    MAX_FEED_ITEMS,
+    MAX_FEED_ROWS,
     REST,
     REST_OF_PURGE,
     REST_WHEN_BUSY,
@@ -228,12 +228,12 @@ class RetentionWorker:
     async def tidy(self) -> None:
         """Trim the feed and the idempotency keys to their limits."""
         rows, items = await self._store.read(_count_feed)
-        while rows > MOST_FEED_ROWS or items > MOST_FEED_ITEMS:
+        while rows > MAX_FEED_ROWS or items > MAX_FEED_ITEMS:
             oldest = await self._store.read(_oldest_feed)
-            place = 0
-            while place < len(oldest) and (rows > MOST_FEED_ROWS or items > MOST_FEED_ITEMS):
-                rows, items, place = rows - 1, items - oldest[place][1], place + 1
-            await self._drop(Drop(sql.TRIM_FEED, oldest[place - 1][0]))
+            index = 0
+            while index < len(oldest) and (rows > MAX_FEED_ROWS or items > MAX_FEED_ITEMS):
+                rows, items, index = rows - 1, items - oldest[index][1], index + 1
+            await self._drop(Drop(sql.TRIM_FEED, oldest[index - 1][0]))
         before_ms = self._store.clock() - KEY_KEPT_MS
         while await self._drop(Drop(sql.FORGET_KEYS, before_ms, _ROWS_AT_ONCE)):
             pass

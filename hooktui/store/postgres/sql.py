@@ -112,9 +112,9 @@ _JOB = """d.id, d.event_id, d.event_type, d.hook_id, d.account_id, d."trigger", 
     d.interruptions"""
 
 _FIND_DUE = """
-SELECT d.id, d.next_attempt_at, want.place
+SELECT d.id, d.next_attempt_at, want.ordinal
 FROM unnest($1::bigint[], $2::integer[], {start_ms}::bigint[], {start_id}::bigint[])
-    WITH ORDINALITY AS want (hook, most, start_ms, start_id, place)
+    WITH ORDINALITY AS want (hook, most, start_ms, start_id, ordinal)
 CROSS JOIN LATERAL (
     SELECT id, next_attempt_at FROM delivery
     WHERE status = 'pending' AND tries {tries} AND hook_id = want.hook
@@ -130,9 +130,9 @@ _LEASE = f"""
 leased AS (
     UPDATE delivery d SET status = 'sending', attempts = attempts + 1, next_attempt_at = NULL,
         lease_token = $4, lease_until = $5
-    FROM due WHERE d.id = due.id RETURNING {_JOB}, due.next_attempt_at, due.place)
+    FROM due WHERE d.id = due.id RETURNING {_JOB}, due.next_attempt_at, due.ordinal)
 SELECT leased.*, e.body FROM leased JOIN event e ON e.id = leased.event_id
-ORDER BY leased.place, leased.next_attempt_at, leased.id"""
+ORDER BY leased.ordinal, leased.next_attempt_at, leased.id"""
 
 CLAIM_FIRST_TRIES, CLAIM_RETRIES = (
     f"WITH due AS ({_FIND_DUE.format(tries=tries, start_ms='$6', start_id='$7')}), {_LEASE}"
@@ -141,8 +141,8 @@ CLAIM_FIRST_TRIES, CLAIM_RETRIES = (
 
 CLAIM_THESE: Final = f"""
 WITH due AS (
-    SELECT id, next_attempt_at, place
-    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS due (id, next_attempt_at, place)),
+    SELECT id, next_attempt_at, ordinal
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS due (id, next_attempt_at, ordinal)),
 {_LEASE}"""
 
 LOCK_ORDER: Final = "SELECT pg_advisory_xact_lock($1)"
@@ -251,7 +251,7 @@ AUDIT_COLUMNS: Final = tuple(column.name for column in AUDIT.columns if column.n
 
 INSERT_AUDIT: Final = f"""
 INSERT INTO audit ({", ".join(f'"{name}"' for name in AUDIT_COLUMNS)})
-VALUES ({", ".join(f"${place}" for place, _ in enumerate(AUDIT_COLUMNS, 1))}) RETURNING id"""
+VALUES ({", ".join(f"${ordinal}" for ordinal, _ in enumerate(AUDIT_COLUMNS, 1))}) RETURNING id"""
 
 USE_SECRETS: Final = f"""
 UPDATE secret SET last_used_at = GREATEST(last_used_at, n.at_ms)
@@ -346,7 +346,7 @@ SELECT r.account_id, r.state, r.owner_token, r.max_deliveries, h.state, h.cursor
 FROM replay r JOIN replay_hook h ON h.replay_id = r.id WHERE r.id = $1 AND h.hook_id = $2"""
 
 LOCK_REPLAY: Final = "SELECT 1 FROM replay WHERE id = $1 FOR UPDATE"
-"""Before the place is read: a former owner may be in a step of it."""
+"""Before the ordinal is read: a former owner may be in a step of it."""
 
 FIND_REPLAY_EVENTS: Final = """
 SELECT id, type, deliveries, body FROM event WHERE id = ANY($1::bigint[])

@@ -166,18 +166,18 @@ class PostgresStore(BaseStore):
             HooktuiError: the database cannot be reached or rejects the login.
         """
         target = parse_database_url(url)
-        place = Home(home)
-        place.acquire()
+        lock = Home(home)
+        lock.acquire()
         store: Self | None = None
         try:
             patient = partial(connect, target, **MIGRATION)
             vault = await prepare(patient, key_file, target)
-            store = cls(target, place, vault, DatabaseClock(clock), keep, rules)
+            store = cls(target, lock, vault, DatabaseClock(clock), keep, rules)
             await store._start()
         except BaseException:
             if store is not None:
                 await store.close()
-            place.release()
+            lock.release()
             raise
         return store
 

@@ -20,7 +20,7 @@ from hooktui.domain.hook_failures import FailureStreak
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.live_hook import LiveHook
 from hooktui.store import write_queue
-from hooktui.store.feed_items import MOST_PER_ROW, encode
+from hooktui.store.feed_items import MAX_PER_ROW, encode
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import KnownKey, Lease, SkippedEvents, lease_from
 from hooktui.store.planning.claim import ClaimStart, DueBounds
@@ -196,8 +196,8 @@ class WriteTransaction:
         if not feed:
             return []
         rows = []
-        for start in range(0, len(feed), MOST_PER_ROW):
-            items = feed[start : start + MOST_PER_ROW]
+        for start in range(0, len(feed), MAX_PER_ROW):
+            items = feed[start : start + MAX_PER_ROW]
             rows.append(f"({self.now_ms:d}, {len(items)}, '\\x{encode(items).hex()}')")
         return [
             f"SELECT pg_advisory_xact_lock({locks.FEED})",

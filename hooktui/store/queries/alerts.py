@@ -365,7 +365,7 @@ class Seen:
     late: Mapping[AccountId, Late] | None
 
 
-_MOST_NAMED: Final = 5
+_MAX_NAMED: Final = 5
 
 
 def look(conn: Connection, now_ms: int, accounts: Collection[AccountId]) -> Seen:
@@ -480,7 +480,7 @@ def _late(conn: Connection, now_ms: int) -> dict[AccountId, Late]:
             sum(hook.waiting for hook in hooks),
             tuple(
                 (hook.id, hook.name, hook.waiting)
-                for hook in sorted(hooks, key=lambda one: one.oldest)[:_MOST_NAMED]
+                for hook in sorted(hooks, key=lambda one: one.oldest)[:_MAX_NAMED]
             ),
         )
         for account, hooks in by_account.items()

@@ -162,10 +162,10 @@ def find_open(
     if hook is None:
         return OpenPart([], 0, None)
     inside, outside = filter_sql.conditions(q, until_ms)
-    most = _OPEN_READ if outside is None else _OPEN_READ_WITH_BODIES
+    max_rows = _OPEN_READ if outside is None else _OPEN_READ_WITH_BODIES
     begin = after[1] if hook == after[0] else 0
     chosen = [is_open(), DELIVERY.c.hook_id == hook, DELIVERY.c.id > begin]
-    keys = select(DELIVERY.c.id).where(*chosen).order_by(DELIVERY.c.id).limit(most)
+    keys = select(DELIVERY.c.id).where(*chosen).order_by(DELIVERY.c.id).limit(max_rows)
     ids = conn.execute(keys).scalars().all()
     if not ids:
         return OpenPart([], 0, (hook + 1, 0))

@@ -39,7 +39,7 @@ from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, Big
 Condition = ColumnElement[bool]
 
 _FEW = 20_000  # sorted in some 10 ms
-_MOST_HOOKS, _MOST_PARTS = 1_000, 50  # looked up in some milliseconds
+_MAX_HOOKS, _MAX_PARTS = 1_000, 50  # looked up in some milliseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,13 +160,11 @@ def _undelivered(
     if left.status == UNDELIVERED:
         left = replace(left, status=None)
     hooks = _hooks(account, query.hook)
-    counted = conn.execute(
-        select(func.count()).select_from(hooks.limit(_MOST_HOOKS + 1).subquery())
-    )
+    counted = conn.execute(select(func.count()).select_from(hooks.limit(_MAX_HOOKS + 1).subquery()))
     pairs = None
-    if counted.scalar_one() <= _MOST_HOOKS:
-        pairs = undelivered_pairs(conn, hooks, _MOST_PARTS + 1)
-    if pairs is None or len(pairs) > _MOST_PARTS:
+    if counted.scalar_one() <= _MAX_HOOKS:
+        pairs = undelivered_pairs(conn, hooks, _MAX_PARTS + 1)
+    if pairs is None or len(pairs) > _MAX_PARTS:
         of_hooks = DELIVERY.c.hook_id.in_(hooks)
         chosen = [filter_sql.is_undelivered(), of_hooks, *times]
         if not _are_few(conn, chosen):
@@ -194,7 +192,7 @@ def is_in_group(hook: HookId, cause: str) -> Condition:
 
 
 def undelivered_pairs(
-    conn: Connection, chosen: Select[Any], most: int | None = None
+    conn: Connection, chosen: Select[Any], max_rows: int | None = None
 ) -> list[tuple[HookId, str]]:
     """Return each of some hooks with each cause of its deliveries, by a look-up for each."""
     hooks = chosen.subquery()
@@ -205,7 +203,7 @@ def undelivered_pairs(
     pairs = pairs.union_all(
         select(pairs.c.id, more.scalar_subquery()).where(pairs.c.cause.is_not(None))
     )
-    found = conn.execute(select(pairs).where(pairs.c.cause.is_not(None)).limit(most))
+    found = conn.execute(select(pairs).where(pairs.c.cause.is_not(None)).limit(max_rows))
     return [(HookId(hook), str(name)) for hook, name in found]
 
 

@@ -13,7 +13,7 @@ from hooktui.domain.event_outcomes import PastEvent, Selection, dry_run_steps
 from hooktui.domain.filters.data import Stored
 from hooktui.domain.filters.parser import Filter, parse_hook_filter
 from hooktui.domain.ids import AccountId, HookId, encode
-from hooktui.domain.wire.hooks import MOST_BYTES, MOST_EVENTS, DryRun
+from hooktui.domain.wire.hooks import MAX_BYTES, MAX_EVENTS, DryRun
 from hooktui.store import hook_rows
 from hooktui.store.queries.hooks import no_hook
 from hooktui.store.queries.pace import Pace
@@ -81,7 +81,7 @@ def _latest(
         select(*_HEAD)
         .where(EVENT.c.account_id == account)
         .order_by(EVENT.c.id.desc())
-        .limit(MOST_EVENTS)
+        .limit(MAX_EVENTS)
     )
     heads = [row for row in conn.execute(latest) if row[1] != PING]
     read = 0
@@ -92,7 +92,7 @@ def _latest(
             query = select(EVENT.c.id, EVENT.c.body).where(EVENT.c.id.in_([h[0] for h in batch]))
             bodies = {row.id: row.body for row in conn.execute(query) if row.body is not None}
         for identity, event_type, created_ms, size, purged in batch:
-            if needs_bodies and read + size > MOST_BYTES:
+            if needs_bodies and read + size > MAX_BYTES:
                 return
             read += size
             yield PastEvent(

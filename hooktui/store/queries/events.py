@@ -44,7 +44,7 @@ class _Row(NamedTuple):
 
 _SHOWN = [EVENT.c[name] for name in _Row._fields if name != "body"]
 _event_row = maker_of(EventRow)
-_MOST_COUNTED = 200
+_MAX_COUNTED = 200
 """Maximum number of deliveries of an event whose statuses a list counts."""
 
 
@@ -83,18 +83,18 @@ def list_events(
 
 
 def get_event(
-    conn: Connection, account: AccountId | None, event: EventId, most: int | None = None
+    conn: Connection, account: AccountId | None, event: EventId, limit: int | None = None
 ) -> EventDetail | None:
     """Return an event with its deliveries and skips, in an account or (None) in any.
 
     Returns:
-        None if it was sent to more than ``most`` hooks, because reading takes long.
+        None if it was sent to more than ``limit`` hooks, because reading takes long.
 
     Raises:
         NotFound: there is no such event there.
     """
     row = find_event(conn, account, event)
-    if most is not None and row.deliveries > most:
+    if limit is not None and row.deliveries > limit:
         return None
     return EventDetail(
         id=encode("evt", event),
@@ -139,7 +139,7 @@ def _counted(conn: Connection, rows: Sequence[_Row]) -> list[Event]:
     The deliveries' rows are counted: under a millisecond for a page of usual events. Events with
     very many deliveries have no counts, because the rows are read one by one.
     """
-    few = [row.id for row in rows if row.deliveries <= _MOST_COUNTED]
+    few = [row.id for row in rows if row.deliveries <= _MAX_COUNTED]
     per_event: dict[int, dict[str, int]] = {identity: {} for identity in few}
     stands = (DELIVERY.c.event_id, DELIVERY.c.status)
     grouped = select(*stands, func.count()).where(DELIVERY.c.event_id.in_(few)).group_by(*stands)

@@ -17,7 +17,7 @@ from hooktui.store.attempt_stats import COLUMNS, percentile_ms
 from hooktui.store.queries.hooks import no_hook, waiting_of
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATS, in_account
 
-MOST_COUNTED: Final = 50_000
+MAX_COUNTED: Final = 50_000
 """Maximum number of deliveries in one query, which bounds it to about 0.1 s."""
 
 
@@ -97,7 +97,7 @@ def _deliveries(conn: Connection, hook: HookId, steps: _Steps) -> _Counted:
         )
         .where(DELIVERY.c.hook_id == hook)
         .order_by(DELIVERY.c.id.desc())
-        .limit(MOST_COUNTED)
+        .limit(MAX_COUNTED)
         .subquery()
     )
     groups = (
@@ -118,7 +118,7 @@ def _deliveries(conn: Connection, hook: HookId, steps: _Steps) -> _Counted:
             counted.finished[row.finished] += row.rows
         if row.created >= steps.first:
             counted.types.setdefault(row.event_type, Counter())[row.status] += row.rows
-    if seen >= MOST_COUNTED:
+    if seen >= MAX_COUNTED:
         counted.since_ms = oldest
     return counted
 

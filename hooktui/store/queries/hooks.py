@@ -246,11 +246,11 @@ def _last_day(
     """Return delivered, failed, and the histogram per hook and hour (0 is the oldest of 24)."""
     counted: dict[int, dict[int, Sequence[int]]] = {}
     rows = conn.execute(_LAST_DAY, {"hooks": hooks, "since": now - DAY_MS})
-    for hook, place, *counts in rows:
+    for hook, hour, *counts in rows:
         hours = counted.setdefault(hook, {})
-        place = min(max(place, 0), 23)
-        hours[place] = [
-            a + int(b) for a, b in zip(hours.get(place, [0] * len(counts)), counts, strict=True)
+        hour = min(max(hour, 0), 23)
+        hours[hour] = [
+            a + int(b) for a, b in zip(hours.get(hour, [0] * len(counts)), counts, strict=True)
         ]
     return counted
 

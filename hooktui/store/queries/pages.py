@@ -41,8 +41,8 @@ MAX_PAGE_BYTES = 1024 * 1024
 _FIRST_ROWS = DEFAULT_LIMIT + 1
 EXACT_TOTAL = 10_000
 """A total is exact up to here; beyond, it is an estimate."""
-_MOST_COUNTED = 1_000_000  # entries of an index, some 30 ms
-_MOST_SCANNED = 5_000  # rows that a filter outside SQL reads for one page
+_MAX_COUNTED = 1_000_000  # entries of an index, some 30 ms
+_MAX_SCANNED = 5_000  # rows that a filter outside SQL reads for one page
 SEARCH_S = 2.0
 """Maximum duration of a filter outside SQL for one page."""
 WINDOW = 100_000
@@ -184,15 +184,15 @@ def page_in_memory(request: PageRequest, listing: ListInMemory[R]) -> Page[R]:
         total += len(chunk)
         placed = [((value(row), listing.key(row)), row) for row in chunk]
         nearest += [
-            (place, row)
-            for place, row in placed
-            if here is None or (place < here if falling else place > here)
+            (position, row)
+            for position, row in placed
+            if here is None or (position < here if falling else position > here)
         ]
         nearest.sort(key=itemgetter(0), reverse=falling)
         del nearest[limit + 1 :]
 
-    def after(place: tuple[int, int]) -> _Cursor:
-        return _Cursor(start.sort, start.order, start.backwards, place[1], place[0])
+    def after(position: tuple[int, int]) -> _Cursor:
+        return _Cursor(start.sort, start.order, start.backwards, position[1], position[0])
 
     shown = nearest[:limit]
     ahead = after(shown[-1][0]) if len(nearest) > limit else None
@@ -242,30 +242,30 @@ def _walk(
     give_up_s = time.monotonic() + SEARCH_S
     edge = _edge(conn, listing, start)
     while True:
-        most = limit - len(rows) + 1 if listing.keep is None else 2 * limit
+        max_rows = limit - len(rows) + 1 if listing.keep is None else 2 * limit
         if listing.keep is None:
-            most = min(most, _rows_to_read(len(rows), size_bytes))
+            max_rows = min(max_rows, _rows_to_read(len(rows), size_bytes))
         behind = _behind(listing, at)
         if edge is not None:
             behind = behind.where(_until(listing, start, edge))
-        chunk = _chunk(conn, listing, start, behind, most)
-        for place, (*values, key, sort_value) in enumerate(chunk):
+        chunk = _chunk(conn, listing, start, behind, max_rows)
+        for index, (*values, key, sort_value) in enumerate(chunk):
             row = listing.record(*values)
             fits = listing.keep is None or pace.run(listing.keep(row))
             row_bytes = _size_bytes(values) if fits else 0
             full = len(rows) == limit or size_bytes + row_bytes > MAX_PAGE_BYTES
             if fits and rows and full:
-                return rows, at, scanned + place
+                return rows, at, scanned + index
             at = _Cursor(start.sort, start.order, start.backwards, key, sort_value)
             if fits:
                 rows.append((row, at))
                 size_bytes += row_bytes
             if listing.keep is not None and time.monotonic() > give_up_s:
-                return rows, at, scanned + place + 1
+                return rows, at, scanned + index + 1
         scanned += len(chunk)
-        if len(chunk) < most:
+        if len(chunk) < max_rows:
             return rows, None if edge is None else replace(start, key=edge, value=edge), scanned
-        if scanned >= _MOST_SCANNED:
+        if scanned >= _MAX_SCANNED:
             return rows, at, scanned
 
 
@@ -293,16 +293,16 @@ def _edge(conn: Connection, listing: PagedQuery[R], cursor: _Cursor) -> int | No
 
 
 def _chunk(
-    conn: Connection, listing: PagedQuery[R], start: _Cursor, rows: Select[Any], most: int
+    conn: Connection, listing: PagedQuery[R], start: _Cursor, rows: Select[Any], max_rows: int
 ) -> Sequence[Any]:
     """Return the first rows, each with its key and sort value."""
     if listing.parts:  # the first rows of all are among the first ones of each part
-        first = [rows.where(part).limit(most) for part in listing.parts]
+        first = [rows.where(part).limit(max_rows) for part in listing.parts]
         keys = conn.execute(_union(listing, first)).scalars().all()
         if not keys:
             return []
         rows = rows.where(listing.key.in_(keys))
-    return conn.execute(_with_place(rows, listing, start).limit(most)).all()
+    return conn.execute(_with_position(rows, listing, start).limit(max_rows)).all()
 
 
 def _union(listing: PagedQuery[R], selects: Sequence[Select[Any]]) -> Select[Any]:
@@ -333,7 +333,7 @@ def _behind(listing: PagedQuery[R], cursor: _Cursor) -> Select[Any]:
     return rows.where(tuple_(*keys) < here if falling else tuple_(*keys) > here)
 
 
-def _with_place(rows: Select[Any], listing: PagedQuery[R], cursor: _Cursor) -> Select[Any]:
+def _with_position(rows: Select[Any], listing: PagedQuery[R], cursor: _Cursor) -> Select[Any]:
     """Add the key and the sort value of a cursor to the columns of each row."""
     value = listing.sorts[cursor.sort]
     return rows.add_columns(
@@ -344,14 +344,14 @@ def _with_place(rows: Select[Any], listing: PagedQuery[R], cursor: _Cursor) -> S
 def _total(conn: Connection, listing: PagedQuery[R]) -> tuple[int, bool]:
     """Return the total, and whether it is an estimate."""
 
-    def count(rows: Select[Any], most: int) -> int:
+    def count(rows: Select[Any], max_rows: int) -> int:
         parts = [rows.where(part) for part in listing.parts] or [rows]
-        limited = _union(listing, parts).limit(most).subquery()
+        limited = _union(listing, parts).limit(max_rows).subquery()
         return conn.execute(select(func.count()).select_from(limited)).scalar_one()
 
     if listing.counted is not None:
-        total = count(listing.counted, _MOST_COUNTED)
-        return total, total == _MOST_COUNTED
+        total = count(listing.counted, _MAX_COUNTED)
+        return total, total == _MAX_COUNTED
     rows = listing.rows if listing.walk is None or listing.narrowed else listing.walk
     newest = _Cursor("id", "desc", backwards=False)
     edge = _edge(conn, listing, newest)
@@ -359,11 +359,11 @@ def _total(conn: Connection, listing: PagedQuery[R]) -> tuple[int, bool]:
         until = _until(listing, newest, edge)
         scanned = count(listing.walk.where(until), WINDOW) if listing.parts else WINDOW
         share = count(rows.where(until), WINDOW) / max(scanned, 1)
-        return round(share * count(listing.walk, _MOST_COUNTED)), True
+        return round(share * count(listing.walk, _MAX_COUNTED)), True
     total = count(rows, EXACT_TOTAL + 1)
     if total <= EXACT_TOTAL:
         return total, listing.keep is not None
-    return (total if rows is listing.rows else count(rows, _MOST_COUNTED)), True
+    return (total if rows is listing.rows else count(rows, _MAX_COUNTED)), True
 
 
 def _write(cursor: _Cursor | None, key: str) -> str | None:

@@ -49,9 +49,9 @@ from hooktui.store.queries.events import bodies_by_id
 from hooktui.store.queries.pace import Pace
 from hooktui.store.tables import DELIVERY, EVENT, HOOK
 
-MOST_ROWS: Final = 5_000
+MAX_ROWS: Final = 5_000
 """Deliveries that one read looks at."""
-MOST_EVENTS: Final = 500
+MAX_EVENTS: Final = 500
 """Events that one read looks at."""
 _ONE: Final[ColumnElement[int]] = literal_column("1")
 _ZERO: Final[ColumnElement[int]] = literal_column("0")
@@ -83,7 +83,7 @@ class FoundPair(NamedTuple):
     ``duplicate`` says whether a delivery of it was delivered before.
     """
 
-    place: int
+    cursor: int
     event: int
     verdict: Act | ReplaySkip
     delivery: int | None
@@ -127,15 +127,15 @@ def last_cursor(walk: ReplayWalk) -> int:
 
 
 def next_candidates(
-    conn: Connection, walk: ReplayWalk, cursor: int, most: int = 2 * STEP_DELIVERIES
+    conn: Connection, walk: ReplayWalk, cursor: int, max_rows: int = 2 * STEP_DELIVERIES
 ) -> FoundCandidates:
     """Return the next pairs to send after a cursor, oldest first."""
     pace = Pace(conn)
     candidates: list[ReplayCandidate] = []
     skipped: Counter[str] = Counter()
-    limit = MOST_EVENTS if walk.selection.mode.walks_events else MOST_ROWS
+    limit = MAX_EVENTS if walk.selection.mode.walks_events else MAX_ROWS
     rows, complete = 0, False
-    while rows < limit and not complete and len(candidates) < most:
+    while rows < limit and not complete and len(candidates) < max_rows:
         found, looked_at = next_pairs(conn, walk, cursor, pace, min(_CHUNK, limit - rows))
         rows += looked_at
         complete = found.complete
@@ -145,7 +145,7 @@ def next_candidates(
                 continue
             candidates.append(
                 ReplayCandidate(
-                    pair.place, EventId(pair.event),
+                    pair.cursor, EventId(pair.event),
                     None if pair.delivery is None else DeliveryId(pair.delivery),
                     pair.attempts, pair.size, dict(skipped),
                 )
@@ -160,7 +160,7 @@ def next_pairs(
     walk: ReplayWalk,
     cursor: int,
     pace: Pace,
-    most: int = _CHUNK,
+    max_rows: int = _CHUNK,
     *,
     duplicates: bool = False,
 ) -> tuple[FoundPairs, int]:
@@ -171,12 +171,12 @@ def next_pairs(
         walk: the walk.
         cursor: where it is.
         pace: pauses while filters are matched.
-        most: the number of rows to look at.
+        max_rows: the number of rows to look at.
         duplicates: whether to find out which pairs were delivered before.
     """
     if walk.selection.mode.walks_events:
-        return _pairs_of_events(conn, walk, cursor, pace, most, duplicates=duplicates)
-    return _pairs_of_deliveries(conn, walk, cursor, pace, most, duplicates=duplicates)
+        return _pairs_of_events(conn, walk, cursor, pace, max_rows, duplicates=duplicates)
+    return _pairs_of_deliveries(conn, walk, cursor, pace, max_rows, duplicates=duplicates)
 
 
 # By delivery
@@ -201,7 +201,7 @@ class _Row(NamedTuple):
 
 
 def _pairs_of_deliveries(
-    conn: Connection, walk: ReplayWalk, cursor: int, pace: Pace, most: int, *, duplicates: bool
+    conn: Connection, walk: ReplayWalk, cursor: int, pace: Pace, max_rows: int, *, duplicates: bool
 ) -> tuple[FoundPairs, int]:
     selection = walk.selection
     inside, outside = _filter_of(walk)
@@ -209,14 +209,14 @@ def _pairs_of_deliveries(
         DELIVERY.c.hook_id == walk.hook.id, DELIVERY.c.id > cursor, DELIVERY.c.id <= walk.bound
     )
     if selection.mode is ReplayMode.FAILED:
-        rows = _rows_by_cause(conn, walk, query, cursor, most)
+        rows = _rows_by_cause(conn, walk, query, cursor, max_rows)
     else:
-        ordered = query.order_by(DELIVERY.c.id).limit(most)
+        ordered = query.order_by(DELIVERY.c.id).limit(max_rows)
         rows = [_Row(*row) for row in conn.execute(ordered)]
     pace.rest_when_due()
-    found = FoundPairs(end=rows[-1].id if len(rows) == most else walk.bound)
+    found = FoundPairs(end=rows[-1].id if len(rows) == max_rows else walk.bound)
     found.end = max(found.end, cursor)
-    found.complete = len(rows) < most
+    found.complete = len(rows) < max_rows
     judged = []
     for row in rows:
         if selection.contains(row.accepted_ms) and selection.includes_type(row.event_type):
@@ -268,17 +268,17 @@ def _rows_query(
 
 
 def _rows_by_cause(
-    conn: Connection, walk: ReplayWalk, query: Select[Any], cursor: int, most: int
+    conn: Connection, walk: ReplayWalk, query: Select[Any], cursor: int, max_rows: int
 ) -> list[_Row]:
     """Return the next undelivered rows: the index has them by cause, each cause in order."""
     chosen = walk.selection.cause
     causes = _causes(conn, walk.hook.id) if chosen is None else [chosen]
     rows: list[_Row] = []
     for cause in causes:
-        of_cause = query.where(DELIVERY.c.cause == cause).order_by(DELIVERY.c.id).limit(most)
+        of_cause = query.where(DELIVERY.c.cause == cause).order_by(DELIVERY.c.id).limit(max_rows)
         rows += [_Row(*row) for row in conn.execute(of_cause)]
     rows.sort(key=lambda row: row.id)
-    return rows[:most]
+    return rows[:max_rows]
 
 
 def _causes(conn: Connection, hook: int) -> list[str]:
@@ -342,7 +342,7 @@ class _Event(NamedTuple):
 
 
 def _pairs_of_events(
-    conn: Connection, walk: ReplayWalk, cursor: int, pace: Pace, most: int, *, duplicates: bool
+    conn: Connection, walk: ReplayWalk, cursor: int, pace: Pace, max_rows: int, *, duplicates: bool
 ) -> tuple[FoundPairs, int]:
     selection, hook = walk.selection, walk.hook
     last = last_cursor(walk)
@@ -360,11 +360,11 @@ def _pairs_of_events(
             EVENT.c.id <= last,
         )
         .order_by(EVENT.c.id)
-        .limit(most)
+        .limit(max_rows)
     )  # fmt: skip
     events = [_Event(*row) for row in conn.execute(query)]
     pace.rest_when_due()
-    complete = len(events) < most
+    complete = len(events) < max_rows
     end = max(cursor, last if complete else events[-1].id)
     events_seen, events = len(events), [e for e in events if selection.contains(e.created_at)]
     found = FoundPairs(end=end, complete=complete)
@@ -500,25 +500,25 @@ def is_countable(walk: ReplayWalk) -> bool:
     return _filter_of(walk)[1] is None
 
 
-def count_rows(conn: Connection, walk: ReplayWalk, cursor: int, most: int) -> CountedRows:
+def count_rows(conn: Connection, walk: ReplayWalk, cursor: int, max_rows: int) -> CountedRows:
     """Count the pairs among the next rows after a cursor.
 
     The rows are grouped by all that decides on a pair, so each group is judged once.
     """
     query = _keys_of_events if walk.selection.mode.walks_events else _keys_of_deliveries
-    rows = query(walk, cursor, most).subquery("keys")
+    rows = query(walk, cursor, max_rows).subquery("keys")
     keys = [rows.c[name] for name in _Keys._fields]
-    sums = (func.count(), func.min(rows.c.event), func.max(rows.c.event), func.max(rows.c.place))
+    sums = (func.count(), func.min(rows.c.event), func.max(rows.c.event), func.max(rows.c.cursor))
     counted = CountedRows(end=cursor)
     seen = 0
-    for *values, count, first, last, place in conn.execute(select(*keys, *sums).group_by(*keys)):
+    for *values, count, first, last, cursor in conn.execute(select(*keys, *sums).group_by(*keys)):
         seen += count
-        counted.end = max(counted.end, place)
+        counted.end = max(counted.end, cursor)
         group = _Keys(*values)
         verdict = _judge_group(walk, group)
         if verdict is not None:
             counted.counts.append(PairCount(verdict, count, bool(group.delivered), first, last))
-    counted.complete = seen < most
+    counted.complete = seen < max_rows
     if counted.complete:
         counted.end = max(cursor, last_cursor(walk))
     return counted
@@ -561,14 +561,14 @@ def _in_range(walk: ReplayWalk, accepted_ms: ColumnElement[int]) -> ColumnElemen
     return case((accepted_ms.between(since_ms, until_ms), _ONE), else_=_ZERO)
 
 
-def _keys_of_deliveries(walk: ReplayWalk, cursor: int, most: int) -> Select[Any]:
+def _keys_of_deliveries(walk: ReplayWalk, cursor: int, max_rows: int) -> Select[Any]:
     rows = (
         _rows_query(walk, _filter_of(walk)[0], duplicates=True)
         .where(
             DELIVERY.c.hook_id == walk.hook.id, DELIVERY.c.id > cursor, DELIVERY.c.id <= walk.bound
         )
         .order_by(DELIVERY.c.id)
-        .limit(most)
+        .limit(max_rows)
         .subquery("found")
     )
     newest = case(
@@ -579,11 +579,11 @@ def _keys_of_deliveries(walk: ReplayWalk, cursor: int, most: int) -> Select[Any]
     return select(
         rows.c.event_type, _in_range(walk, rows.c.created_at).label("in_range"),
         newest.label("newest"), rows.c.status, rows.c.cause, rows.c.purged, rows.c.fits,
-        rows.c.delivered, rows.c.event_id.label("event"), rows.c.id.label("place"),
+        rows.c.delivered, rows.c.event_id.label("event"), rows.c.id.label("cursor"),
     )  # fmt: skip
 
 
-def _keys_of_events(walk: ReplayWalk, cursor: int, most: int) -> Select[Any]:
+def _keys_of_events(walk: ReplayWalk, cursor: int, max_rows: int) -> Select[Any]:
     newest = select(func.max(DELIVERY.c.id)).where(
         DELIVERY.c.event_id == EVENT.c.id, DELIVERY.c.hook_id == walk.hook.id
     )
@@ -598,7 +598,7 @@ def _keys_of_events(walk: ReplayWalk, cursor: int, most: int) -> Select[Any]:
             EVENT.c.id <= last_cursor(walk),
         )
         .order_by(EVENT.c.id)
-        .limit(most)
+        .limit(max_rows)
         .subquery("found")
     )  # fmt: skip
     other = DELIVERY.alias("other")
@@ -615,7 +615,7 @@ def _keys_of_events(walk: ReplayWalk, cursor: int, most: int) -> Select[Any]:
     columns = (
         rows.c.type.label("event_type"), _in_range(walk, rows.c.created_at).label("in_range"),
         own.label("newest"), rows.c.purged, _ONE.label("fits"), rows.c.id.label("event"),
-        rows.c.id.label("place"),
+        rows.c.id.label("cursor"),
     )  # fmt: skip
     if walk.selection.mode is ReplayMode.NEVER_SENT:
         nothing = literal(None, Text())

@@ -39,8 +39,8 @@ _REST, _REST_WHEN_BUSY = 1, 6
 
 
 @dataclass(frozen=True, slots=True)
-class PlanPlace:
-    """Where a count continues: the hook by its place in the selection, and the cursor there.
+class PlanPosition:
+    """Where a count continues: the hook by its index in the selection, and the cursor there.
 
     ``bound`` is the highest id of the deliveries that it counts.
     """
@@ -78,23 +78,23 @@ class CountedPairs:
     """The counts of one call by hook, and where the next one continues; None: complete."""
 
     hooks: dict[HookId, CountedHook] = field(default_factory=dict)
-    next: PlanPlace | None = None
+    next: PlanPosition | None = None
 
 
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _Written = tuple[str, _Number, _Number, _Number]
 
 
-def write_place(place: PlanPlace | None) -> str | None:
-    """Return the text of a place; None stays None."""
-    if place is None:
+def write_position(position: PlanPosition | None) -> str | None:
+    """Return the text of a position; None stays None."""
+    if position is None:
         return None
-    values = ["plan", place.hook, place.cursor, place.bound]
+    values = ["plan", position.hook, position.cursor, position.bound]
     return base64.urlsafe_b64encode(msgspec.json.encode(values)).rstrip(b"=").decode()
 
 
-def read_place(text: str) -> PlanPlace:
-    """Return the place in a text.
+def read_position(text: str) -> PlanPosition:
+    """Return the position in a text.
 
     Raises:
         Refused: it is not the ``next`` of a plan.
@@ -106,14 +106,14 @@ def read_place(text: str) -> PlanPlace:
         values = ("", 0, 0, 0)
     if values[0] != "plan":
         raise Refused.field("/after", "after must be the next of the previous plan")
-    return PlanPlace(*values[1:])
+    return PlanPosition(*values[1:])
 
 
 def count_pairs(
     conn: Connection,
     selection: PairSelection,
     hooks: Sequence[LiveHook],
-    start: PlanPlace,
+    start: PlanPosition,
     busy: Callable[[], bool] = lambda: False,
     within_s: float = COUNT_S,
 ) -> CountedPairs:
@@ -131,15 +131,15 @@ def count_pairs(
     counted = CountedPairs()
     end_s = time.monotonic() + within_s
     cursor = start.cursor
-    for place in range(start.hook, len(hooks)):
-        hook = hooks[place]
+    for index in range(start.hook, len(hooks)):
+        hook = hooks[index]
         walk = ReplayWalk(selection, hook, None, start.bound)
         sums = counted.hooks[hook.id] = CountedHook()
         cursor = max(cursor, first_cursor(selection))
         complete = False
         while not complete:
             if time.monotonic() > end_s:
-                counted.next = PlanPlace(place, cursor, start.bound)
+                counted.next = PlanPosition(index, cursor, start.bound)
                 return counted
             counts, cursor, complete = _next_counts(conn, walk, cursor, pace)
             for count in counts:

@@ -56,10 +56,10 @@ from hooktui.store.tables import (
 )
 
 _CAUSES: Final = {cause: number for number, cause in enumerate((*CAUSES, HELD, SKIPPED))}
-_MOST_COUNTED = 1_000_000
+_MAX_COUNTED = 1_000_000
 """Entries of the index that are counted one by one; beyond, counts are estimates."""
 _FEW_HOOKS = 1_000
-_LEAST_COUNTED = 1_000
+_MIN_COUNTED = 1_000
 """Entries of each group that are counted in any case."""
 
 
@@ -221,7 +221,7 @@ def _counted(conn: Connection, hooks: Select[Any]) -> list[_Counted]:
     # A list lets PostgreSQL count in the order of the index, without a sort.
     in_hooks = DELIVERY.c.hook_id.in_(some if len(some) <= _FEW_HOOKS else hooks)
     entries = select(DELIVERY.c.id).where(is_undelivered(), in_hooks)
-    if conn.execute(entries.limit(1).offset(_MOST_COUNTED)).first() is not None:
+    if conn.execute(entries.limit(1).offset(_MAX_COUNTED)).first() is not None:
         return _estimated(conn, hooks)
     groups = entries.with_only_columns(
         DELIVERY.c.hook_id,
@@ -237,17 +237,17 @@ def _counted(conn: Connection, hooks: Select[Any]) -> list[_Counted]:
 def _estimated(conn: Connection, hooks: Select[Any]) -> list[_Counted]:
     """Return groups by their oldest entries, extrapolated to the time of the newest one."""
     pairs = undelivered_pairs(conn, hooks)
-    most = max(_MOST_COUNTED // max(len(pairs), 1), _LEAST_COUNTED)
+    max_rows = max(_MAX_COUNTED // max(len(pairs), 1), _MIN_COUNTED)
     pace = Pace(conn)
-    return [group for pair in pairs for group in _estimate(conn, pace, *pair, most)]
+    return [group for pair in pairs for group in _estimate(conn, pace, *pair, max_rows)]
 
 
 def _estimate(
-    conn: Connection, pace: Pace, hook: HookId, cause: str, most: int
+    conn: Connection, pace: Pace, hook: HookId, cause: str, max_rows: int
 ) -> Iterable[_Counted]:
     keys = select(DELIVERY.c.id, DELIVERY.c.finished_at).where(is_in_group(hook, cause))
     newest = conn.execute(keys.order_by(DELIVERY.c.id.desc()).limit(1)).scalar()
-    part = keys.order_by(DELIVERY.c.id).limit(most).subquery()
+    part = keys.order_by(DELIVERY.c.id).limit(max_rows).subquery()
     ids = (func.min(part.c.id), func.max(part.c.id))
     found = conn.execute(select(func.count(), func.count(part.c.finished_at), *ids)).one()
     count, gave_up, oldest, last = found
@@ -256,7 +256,7 @@ def _estimate(
         return  # sent meanwhile
     share = max((newest - oldest) / max(last - oldest, 1), 1.0)
     yield _Counted(
-        hook, cause, round(count * share), round(gave_up * share), oldest, newest, count == most
+        hook, cause, round(count * share), round(gave_up * share), oldest, newest, count == max_rows
     )
 
 

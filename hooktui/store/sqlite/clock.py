@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 TOLERATED_MS = 1000
 """Time services slew a clock by 7 ms between checks (500 ppm for 15 s); a leap second is 1 s."""
 _UNSURE_MS = 50  # a process stopped between reading both clocks would see a jump
-_MOST_REPORTED = 10_000  # deliveries reported in the feed; lists show a longer backlog
+_MAX_REPORTED = 10_000  # deliveries reported in the feed; lists show a longer backlog
 
 
 class ClockJumps:
@@ -83,7 +83,7 @@ def move_along(work: WriteTransaction) -> None:
         ):
             if not work.raw.execute(move, (moved_ms, hook)).rowcount:
                 continue
-            for row in work.raw.execute(find, (hook, max(_MOST_REPORTED - reported, 1))):
+            for row in work.raw.execute(find, (hook, max(_MAX_REPORTED - reported, 1))):
                 reported += 1
                 work.notes.mark_due(hook, row[3])
                 state = DeliveryState(

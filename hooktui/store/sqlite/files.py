@@ -96,9 +96,9 @@ def file_system_of(folder: Path, mounts: str) -> str:
         fields = line.split(" ")
         if len(fields) < 3:
             continue
-        place = Path(_unescape(fields[1]))
-        if folder.is_relative_to(place) and len(place.parts) >= longest:
-            longest, kind = len(place.parts), fields[2]
+        mount_point = Path(_unescape(fields[1]))
+        if folder.is_relative_to(mount_point) and len(mount_point.parts) >= longest:
+            longest, kind = len(mount_point.parts), fields[2]
     return kind
 
 

@@ -127,16 +127,16 @@ def _skipped_rows(plan: Plan) -> list[tuple[int, int, int, HookId]]:
 class Claim(Operation[list[ClaimedDelivery]]):
     """Lease due deliveries of one hook; the contract defines their order."""
 
-    def __init__(self, hook: HookId, most: int, by_age: bool = False) -> None:
-        super().__init__(most)
+    def __init__(self, hook: HookId, limit: int, by_age: bool = False) -> None:
+        super().__init__(limit)
         self._hook = hook
-        self._most = most
+        self._limit = limit
         self._by_age = by_age
 
     def execute(self, work: WriteTransaction) -> list[ClaimedDelivery]:
         """Lease and return them; an ordered hook gets only the first of its queue."""
         live = may_claim(work.live, self._hook)
-        if live is None or self._most < 1:
+        if live is None or self._limit < 1:
             return []
         if live.settings.ordered:
             row = work.raw.execute(sql.FIND_FIRST_IN_LINE, (self._hook,)).fetchone()
@@ -154,13 +154,13 @@ class Claim(Operation[list[ClaimedDelivery]]):
 
     def _find_due(self, work: WriteTransaction) -> list[tuple[Any, ...]]:
         due = (self._hook, work.now_ms)
-        rows = work.raw.execute(sql.FIND_FIRST_TRIES, (*due, self._most)).fetchall()
-        room = self._most if self._by_age else self._most - len(rows)
+        rows = work.raw.execute(sql.FIND_FIRST_TRIES, (*due, self._limit)).fetchall()
+        room = self._limit if self._by_age else self._limit - len(rows)
         if room:
             rows += work.raw.execute(sql.FIND_RETRIES, (*due, room)).fetchall()
         if self._by_age:
             rows.sort(key=lambda row: (row[-1], row[0]))
-        return rows[: self._most]
+        return rows[: self._limit]
 
     def compensate(self) -> Operation[None] | None:
         """Release the leased deliveries."""

@@ -10,8 +10,8 @@ from hooktui.store.contract import ReplayStep, ReplayStepResult, StepOutcome
 from hooktui.store.planning.replay import (
     ReplayDelivery,
     ReplayEvent,
-    ReplayPlace,
     StepPlan,
+    WalkProgress,
     blocked,
     candidate_events,
     may_step,
@@ -35,13 +35,13 @@ class StepReplay(Operation[ReplayStepResult]):
     def execute(self, work: WriteTransaction) -> ReplayStepResult:
         """Write the step if its caller owns the replay; the result says what was done."""
         step = self._step
-        place = _place(work, step)
-        if place is None or not may_step(step, place):
+        progress = _progress(work, step)
+        if progress is None or not may_step(step, progress):
             return ReplayStepResult(StepOutcome.STOPPED)
         why = blocked(step, work.live)
         if why is not None:
             return ReplayStepResult(why)
-        plan = _plan(work, step, place)
+        plan = _plan(work, step, progress)
         if plan.result.outcome is StepOutcome.DONE:
             _write(work, step, plan)
             work.notes.merge(plan.notes)
@@ -62,14 +62,14 @@ class EndReplayLeases(Operation[None]):
         work.raw.execute(sql.END_REPLAY_LEASES, (work.now_ms, work.now_ms))
 
 
-def _place(work: WriteTransaction, step: ReplayStep) -> ReplayPlace | None:
+def _progress(work: WriteTransaction, step: ReplayStep) -> WalkProgress | None:
     row = work.raw.execute(sql.FIND_REPLAY_PLACE, (step.replay, step.hook)).fetchone()
     if row is None:
         return None
-    return ReplayPlace.of(row)
+    return WalkProgress.of(row)
 
 
-def _plan(work: WriteTransaction, step: ReplayStep, place: ReplayPlace) -> StepPlan:
+def _plan(work: WriteTransaction, step: ReplayStep, progress: WalkProgress) -> StepPlan:
     raw = work.raw
     events: dict[int, ReplayEvent] = {}
     newest: dict[int, ReplayDelivery] = {}
@@ -85,7 +85,7 @@ def _plan(work: WriteTransaction, step: ReplayStep, place: ReplayPlace) -> StepP
     if hook is not None and hook.settings.ordered:
         in_line = [row[0] for row in raw.execute(sql.FIND_LINE, (step.hook,))]
     return plan_step(
-        step, place, events, newest, live=work.live, ids=work.ids, lease=work.lease,
+        step, progress, events, newest, live=work.live, ids=work.ids, lease=work.lease,
         now_ms=work.now_ms, in_line=in_line,
     )  # fmt: skip
 

@@ -134,11 +134,11 @@ def finish_restore(database: Path) -> Path | None:
         refuse_opened(database)
         previous = database.with_name(ready.name.replace(".restored-", ".before-", 1))
         for suffix in ("", *LOGS):
-            old, place = _beside(database, suffix), _beside(previous, suffix)
+            old, aside = _beside(database, suffix), _beside(previous, suffix)
             if old.exists():
-                if place.exists():
-                    raise Conflict(f"both {old} and {place} are there; move one of them elsewhere")
-                old.rename(place)
+                if aside.exists():
+                    raise Conflict(f"both {old} and {aside} are there; move one of them elsewhere")
+                old.rename(aside)
                 failpoints.hit("while_restore_keeps_the_old")
         _beside(database, "-shm").unlink(missing_ok=True)
         sync_folder(database.parent)  # the old log is never beside the new database

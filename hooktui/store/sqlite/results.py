@@ -39,10 +39,10 @@ _RESULTS_PER_STEP = 200
 """Results that one step stores in about 2 ms."""
 _HOOKS_PER_STEP = 50
 _CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value
-_PLACES = {column.name: place for place, column in enumerate(ATTEMPT.columns)}
+_INDEX = {column.name: index for index, column in enumerate(ATTEMPT.columns)}
 _PLAIN_VALUES = tuple(sql.PLAIN_ATTEMPT.values())
-_plain_values = itemgetter(*(_PLACES[name] for name in sql.PLAIN_ATTEMPT))
-_varying_values = itemgetter(*(_PLACES[name] for name in _PLACES if name not in sql.PLAIN_ATTEMPT))
+_plain_values = itemgetter(*(_INDEX[name] for name in sql.PLAIN_ATTEMPT))
+_varying_values = itemgetter(*(_INDEX[name] for name in _INDEX if name not in sql.PLAIN_ATTEMPT))
 
 
 class Record(Operation[list[bool]]):
@@ -64,20 +64,20 @@ class Rescue(Operation[int]):
     """Record attempts whose lease has expired as interrupted, oldest first.
 
     Args:
-        most: maximum number in one transaction.
+        limit: maximum number in one transaction.
         everything: also those with a valid lease; only at the start of a server, which has locked
             the file, so that their former holder has ended.
     """
 
-    def __init__(self, most: int, *, everything: bool = False) -> None:
-        super().__init__(2 * most)
-        self._most = most
+    def __init__(self, limit: int, *, everything: bool = False) -> None:
+        super().__init__(2 * limit)
+        self._limit = limit
         self._everything = everything
 
     def run(self, work: WriteTransaction) -> Steps[None]:
         """Record them; return how many. Decide on alerts."""
         until = (1 << 62) if self._everything else work.now_ms
-        rows = work.raw.execute(sql.FIND_LEASED, (until, self._most)).fetchall()
+        rows = work.raw.execute(sql.FIND_LEASED, (until, self._limit)).fetchall()
         rescued = 0
         for token in {row[9] for row in rows}:
             lost = [interrupted(row, work.now_ms) for row in rows if row[9] == token]
@@ -142,15 +142,15 @@ def _finish_steps(
     raw = work.raw
     held = [False] * len(results)
     rows: list[tuple[object, ...]] = []
-    places: list[int] = []
-    for place, (result, state) in enumerate(zip(results, states, strict=True)):
+    indexes: list[int] = []
+    for index, (result, state) in enumerate(zip(results, states, strict=True)):
         if state.status != DeliveryStatus.DELIVERED:
-            held[place] = _finish_one(work, result, state, token)
-            if place % _RESULTS_PER_STEP == 0:
+            held[index] = _finish_one(work, result, state, token)
+            if index % _RESULTS_PER_STEP == 0:
                 yield
             continue
         claim = result.claim
-        places.append(place)
+        indexes.append(index)
         rows.append(
             (
                 result.decision.tries,
@@ -163,8 +163,8 @@ def _finish_steps(
             )
         )
     all_held = raw.executemany(sql.FINISH_DELIVERED, rows).rowcount == len(rows) if rows else True
-    for place in places:
-        held[place] = all_held or _finished_just_now(raw, results[place])
+    for index in indexes:
+        held[index] = all_held or _finished_just_now(raw, results[index])
     return held
 
 

@@ -30,8 +30,8 @@ from hooktui.store.durable_files import HomeLock
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
 from hooktui.store.planning.accept import lease_from
 from hooktui.store.planning.retention import (
-    MOST_FEED_ITEMS,
-    MOST_FEED_ROWS,
+    MAX_FEED_ITEMS,
+    MAX_FEED_ROWS,
     REST,
     REST_OF_PURGE,
     REST_WHEN_BUSY,
@@ -394,7 +394,7 @@ class SqliteStore(BaseStore):
             self._trim_feed()
 
     def _trim_feed(self) -> None:
-        rows_over, items_over = self._feed_rows - MOST_FEED_ROWS, self._feed_items - MOST_FEED_ITEMS
+        rows_over, items_over = self._feed_rows - MAX_FEED_ROWS, self._feed_items - MAX_FEED_ITEMS
         if rows_over > 0 or items_over > 0:
             self._recording.add(TrimFeed(rows_over, items_over))
 

@@ -21,7 +21,7 @@ from hooktui.domain.errors import DiskFull, HooktuiError, Unavailable
 from hooktui.domain.json_text import Steps, finish
 from hooktui.loop_watch import WATCH
 from hooktui.slices import share_loop
-from hooktui.store.feed_items import MOST_PER_ROW, encode
+from hooktui.store.feed_items import MAX_PER_ROW, encode
 from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.clock import move_along
@@ -222,8 +222,8 @@ def _execute(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> Steps[N
         changes = [(change, hook) for hook, change in work.notes.waiting.items()]
         work.raw.executemany(sql.ADD_WAITING, changes)
     feed = work.notes.feed
-    for start in range(0, len(feed), MOST_PER_ROW):
-        items = feed[start : start + MOST_PER_ROW]
+    for start in range(0, len(feed), MAX_PER_ROW):
+        items = feed[start : start + MAX_PER_ROW]
         row = work.raw.execute(sql.INSERT_FEED, (work.now_ms, len(items), encode(items)))
         work.feed_end = row.lastrowid
         work.feed_rows += 1

@@ -9,7 +9,7 @@ import logging
 
 from alembic import context, op
 
-from hooktui.store.sealed_places import bind_values
+from hooktui.store.sealed_values import bind_values
 
 revision = "0005"
 down_revision = "0004"
