@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Final
 
+from textual.keys import KEY_NAME_REPLACEMENTS, REPLACED_KEYS, key_to_character
+
 from hooktui.console.registry import BY_NAME, Command
 
 SAME_AS: Final = {
@@ -41,12 +43,6 @@ _SHOWN: Final = {
     "pagedown": "PgDn", **{f"f{number}": f"F{number}" for number in range(1, 13)},
 }  # fmt: skip
 """Keys with names, and how they are written on the screen."""
-
-# Textual calls a few keys otherwise than Unicode does.
-_UNICODE_ELSE: Final = {
-    "solidus": "slash", "reverse_solidus": "backslash", "commercial_at": "at",
-    "hyphen_minus": "minus", "plus_sign": "plus", "low_line": "underscore",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +123,7 @@ def shown(key: str) -> str:
         return _SHOWN[key]
     if key.startswith("ctrl+"):
         return f"^{key[5:]}"
-    if len(key) == 1:
-        return key
-    back = {short: long for long, short in _UNICODE_ELSE.items()}
-    name = back.get(key, key).replace("_", " ").upper()
-    for spelled in (name, name.replace(" ", "-")):
-        try:
-            return unicodedata.lookup(spelled)
-        except KeyError:
-            continue
-    return key
+    return key_to_character(REPLACED_KEYS.get(key, key)) or key
 
 
 def _named(written: str) -> str:
@@ -167,7 +154,7 @@ def _of_character(character: str) -> str:
         name = unicodedata.name(character).lower().replace("-", "_").replace(" ", "_")
     except ValueError:
         raise ValueError("a control character is not a key; write its name") from None
-    return _UNICODE_ELSE.get(name, name)
+    return KEY_NAME_REPLACEMENTS.get(name, name)
 
 
 def _command_name(name: str) -> str:

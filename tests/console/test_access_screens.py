@@ -68,7 +68,7 @@ async def test_the_engine_lists_who_waits_and_opens_it(open_console, client: Cli
 # Red when the screen says that deliveries go out, or forecasts, while the server is lost.
 async def test_a_lost_server_leaves_old_figures_with_their_time(client: Client, receiver: Receiver):
     breaker = {"hook": 7, "name": "billing", "probe_at": "2020-01-01T00:00:00Z", "failures": 12}
-    claims = ("going out", "delivering", "probed now", "nothing due", "/s ")
+    claims = ("going out", "delivering", "probed now", "nothing due", "1 waiting · ")
     async with staged(client, receiver, size=(80, 24)) as scene:
         scene.gate.spoil("GET /v1/status", changed(breakers=[breaker]))
         await scene.open(EngineScreen)
@@ -259,3 +259,11 @@ async def test_an_account_that_is_not_there_changes_nothing(open_console, accoun
         assert await console.app.use_account(999_999) is False
         await console.shows("there is no account 999999")
         assert console.app.account.number == account
+
+
+# Red when the list's own answer to Enter replaces the notice.
+async def test_enter_on_a_token_says_that_it_is_shown_only_once(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        await scene.open(TokensScreen)
+        await scene.console.press("enter")
+        await scene.console.shows("a token is shown once, when it is made")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from textual.widgets import Input, TextArea
 
 from hooktui.client import calls
 from hooktui.console.access.token_form import TokenForm
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.frame.dialogs import Question
 from hooktui.console.frame.help import HelpScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.log.log_screen import LiveLogScreen
+from hooktui.console.navigation import screen_class
+from hooktui.console.registry import TOP_SCREENS
+from hooktui.console.replays.replay_form import ReplayForm
 from hooktui.domain.errors import Conflict
 from tests.console.client import Client
 from tests.console.command_scene import staged
@@ -120,3 +125,31 @@ async def test_a_refusal_that_a_command_does_not_expect_is_reported(
         await scene.open(HooksScreen)
         await scene.console.press("p")
         await scene.console.until(lambda: "not at this moment" in scene.notice)
+
+
+def _type(screen: ConsoleScreen) -> None:
+    (
+        screen.query(TextArea).first() if screen.query(TextArea) else screen.query(Input).first()
+    ).focus()
+
+
+# Red when a form loses typed text on a way out that it does not know of.
+@pytest.mark.parametrize("kind", [HookForm, EmitScreen, TokenForm, ReplayForm])
+async def test_typed_text_is_not_lost_without_a_question(
+    client: Client, receiver: Receiver, kind: type[ConsoleScreen]
+):
+    async with staged(client, receiver) as scene:
+        form = await scene.open(kind)
+        assert not form.unsaved
+        _type(form)
+        await scene.console.press("x")
+        await scene.console.until(lambda: form.unsaved)
+        for leave in (form.back, form.quit, lambda: form.go(TOP_SCREENS[1])):
+            leave()
+            await scene.on_dialog(Question)
+            await scene.console.press("s")
+            await scene.on(kind)
+        form.go(TOP_SCREENS[1])
+        await scene.on_dialog(Question)
+        await scene.console.press("y")
+        await scene.on(screen_class(TOP_SCREENS[1]))

@@ -155,7 +155,7 @@ async def test_a_typed_body_is_not_lost_by_another_type_or_esc(open_console):
         await console.shows("Send an event  job.completed", '{"mine": 1, 2}')
         await console.press("escape")
         await console.shows("Leave without sending?")
-        await console.press("n")
+        await console.press("s")
         await console.shows('{"mine": 1, 2}')
         await console.press("escape", "y")
         await console.shows("No hooks yet")

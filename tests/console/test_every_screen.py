@@ -14,8 +14,10 @@ from hooktui.console.registry import BY_NAME, TOP_SCREENS, Command
 from hooktui.console.widgets.chrome import StatusLine
 from hooktui.domain.roles import Need, Role, allows, why_not
 from tests.console.client import Client
+from tests.console.command_scene import OPENERS, Scene, staged
 from tests.console.conftest import Console
 from tests.console.test_terminal import LEAVE_ALTERNATE_SCREEN, MOUSE_OFF, console
+from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
 
 SIZES = [(24, 80), (15, 60), (10, 30), (50, 200), (2, 2), (36, 120), (15, 59), (14, 60)]
@@ -106,3 +108,25 @@ def test_a_console_whose_terminal_has_gone_ends_from_every_dialog(served, keys):
         terminal._read(0.5)
         terminal.close()
         terminal.wait()
+
+
+# Red when a part of a screen answers a key whose command the screen does not name.
+async def test_no_screen_accepts_a_command_that_it_does_not_name(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        for kind in OPENERS:
+            screen = await scene.open(kind)
+            named = {*screen.commands_here(), *(one.name for one in screen.command_labels())}
+            for name in BY_NAME.keys() - named:
+                reason = screen.disabled_reason(name) or ""
+                assert "is not possible on this screen" in reason, (kind, name)
+            if "mark" not in named and screen.rows is not None and hasattr(screen, "listing"):
+                assert await screen.listing.mark_every(10) == 0, kind
+            await _left(scene)
+
+
+async def _left(scene: Scene) -> None:
+    while len(scene.app.screen_stack) > 1:
+        scene.app.pop_screen()
+        await scene.console.pilot.pause()

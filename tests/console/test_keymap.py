@@ -117,3 +117,9 @@ def test_every_key_of_the_table_can_be_written():
     for command in BY_NAME.values():
         for key in command.keys.split(","):
             assert key_name(key) == key
+
+
+def test_every_printable_character_is_shown_as_itself():
+    for code in range(0x21, 0x7F):
+        character = chr(code)
+        assert shown(key_name(character)) == character

@@ -175,3 +175,22 @@ async def test_a_command_waits_until_its_row_has_been_drawn(client: Client, rece
         assert not scene.gate.count("POST .*/ping")
         await scene.console.press("p")
         await scene.console.until(lambda: "(other) arrived: 200" in scene.notice)
+
+
+# Red when the undo reads what was toggled only when its worker begins: the console then ends.
+async def test_an_undo_in_the_same_burst_as_another_change_undoes_what_was_done_before(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        other = client.hook(receiver.url, name="other")
+        await scene.console.shows("other")
+        screen = await scene.open(HooksScreen)
+        await scene.console.press("a")
+        await scene.console.until(lambda: "(billing) disabled" in scene.notice)
+        screen.listing.put_cursor_on(other.id)
+        await scene.console.until(lambda: screen.disabled_reason("activate") is None)
+        screen.run_command("activate")
+        screen.run_command("undo")  # before the worker of the change has begun
+        await scene.console.until(lambda: scene.ask(calls.get_hook(scene.hook.id)).active)
+        await scene.console.until(lambda: not scene.ask(calls.get_hook(other.id)).active)
+        assert scene.app.is_running

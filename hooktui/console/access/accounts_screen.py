@@ -74,7 +74,8 @@ class AccountsScreen(ListScreen[Account]):
         """Return that the account is shown already."""
         row, shown = self.cursor_row, self.shell.account.number
         if name == "open" and row is not None and row.id == shown:
-            return f"account {row.id} is the one that is shown; 1 goes to its hooks"
+            hooks = self.shell.key("go_hooks")
+            return f"account {row.id} is the one that is shown; {hooks} goes to its hooks"
         return None
 
     def open(self) -> None:

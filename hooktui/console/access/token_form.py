@@ -96,6 +96,11 @@ class TokenForm(ConsoleScreen):
         """Go to the next field on Enter."""
         self.focus_next()
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether something typed would be lost."""
+        return any(typed.value for typed in self.query(Input))
+
     def _read(self) -> tuple[dict[str, object], dict[str, str]]:
         bound = self.query_one("#account", Choice).chosen == 0
         fields, wrong = read_token(

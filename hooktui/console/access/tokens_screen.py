@@ -11,6 +11,7 @@ from hooktui.console.registry import relabel
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
+from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.access import Token
@@ -68,8 +69,9 @@ class TokensScreen(ListScreen[Token]):
     def _read_again(self) -> None:
         self.run_worker(self.listing.reload(), group="resume", exclusive=True)
 
-    def on_windowed_list_opened(self) -> None:
+    def on_windowed_list_opened(self, message: WindowedList.Opened) -> None:
         """Say that there is nothing behind a token."""
+        message.prevent_default()  # else the list screen opens it
         revokes = f"{self.shell.key('delete')} revokes it"
         self.notice(f"a token is shown once, when it is made; {revokes}")
 

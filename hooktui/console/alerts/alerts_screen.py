@@ -15,6 +15,7 @@ from hooktui.console.deliveries.undelivered_screen import (
 from hooktui.console.frame.alert_actions import AlertActions
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.console.frame.screen import front_screen
 from hooktui.console.frame.screen_tabs import ScreenTab
 from hooktui.console.registry import TOP_SCREENS, relabel
 from hooktui.console.shell.feed_changes import FeedChanges
@@ -157,7 +158,7 @@ class SubjectActions(ScreenPart):
 
     async def _plan(self, alert: Alert) -> None:
         selection = await self._selection(alert)
-        if selection is not None:
+        if selection is not None and front_screen(self._screen.app) is self._screen:
             self._screen.shell.navigation.open_replay_form(selection)
 
     async def _selection(self, alert: Alert) -> ReplaySelection | None:

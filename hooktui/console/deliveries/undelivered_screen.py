@@ -12,6 +12,7 @@ from hooktui.console.deliveries.undelivered_text import group_columns, group_nam
 from hooktui.console.frame.alert_actions import AlertActions
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.list_screen import ListScreen
+from hooktui.console.frame.screen import front_screen
 from hooktui.console.registry import relabel
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
@@ -145,7 +146,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
 
     async def _diagnose(self, hook: int) -> None:
         found = await self.call(calls.get_hook(hook))
-        if found is not None:
+        if found is not None and front_screen(self.app) is self:
             self.shell.navigation.open_diagnosis(found)
 
     def delete(self) -> Coroutine[None, None, None] | None:

@@ -345,23 +345,12 @@ class EmitScreen(ConsoleScreen):
         """Whether a body that was typed would be lost."""
         return bool(self.query(TextArea)) and self.body.text != self._filled
 
-    def back(self) -> None:
-        """Leave; asks when something that was typed would be lost."""
-        if self.unsaved:
-            self.run_worker(self._ask_and_leave(), name="leave", group="leave", exclusive=True)
-        else:
-            super().back()
-
-    async def _ask_and_leave(self) -> None:
-        title, details = "Leave without sending?", "The body that you typed will be lost."
+    def leave_question(self) -> tuple[str, str]:
+        """Return what would be lost, or that it may be sent all the same."""
         if self._sending:
-            title = "Leave while it is being sent?"
             details = "A notice will say whether it was accepted; if not, your text is lost."
-        question = Question(
-            title, details, [DialogOption("n", "stay", ""), DialogOption("y", "leave", "leave")]
-        )
-        if await self.app.push_screen_wait(question) == "leave":
-            self.leave()
+            return "Leave while it is being sent?", details
+        return "Leave without sending?", "The body that you typed would be lost."
 
 
 def _message(sent: AcceptedEvent) -> tuple[str, Severity]:

@@ -144,8 +144,12 @@ class EventScreen(ConsoleScreen):
         self.query_one("#head", Lines).show(
             (((f" came {came}{dot}{size(event.size)}{dot}{outcomes(event)}", "plain"),),)
         )
-        body = PURGED if event.body is None else event.body
-        self.document.show([Section("Body", f"{size(event.size)}, as it was sent", text=body)])
+        body = (
+            Section("Body", text=PURGED, kind="words")
+            if event.body is None
+            else Section("Body", f"{size(event.size)}, as it was sent", text=event.body)
+        )
+        self.document.show([body])
         self.refresh_frame()
 
     async def changed(self, changes: FeedChanges) -> None:

@@ -64,7 +64,11 @@ class SortPart(ScreenPart):
 
     def sort(self) -> None:
         """Sort by the next column that can be sorted."""
-        self._sort(self._listing().next_sort(), descending=self._newest_first)
+        column = self._listing().next_sort()
+        if column is None:
+            self._screen.notice("no column that is shown can be sorted", "warn")
+            return
+        self._sort(column, descending=self._newest_first)
 
     def reverse(self) -> None:
         """Reverse the sort order."""
@@ -75,9 +79,8 @@ class SortPart(ScreenPart):
         listing = self._listing()
         sorting = listing.sort_by(sort, descending=descending)
         _: Worker[None] = self._screen.run_worker(sorting, group="sort", exclusive=True)
-        title = next(
-            (column.title for column in listing.columns if column.sort == sort), self._unsorted
-        )
+        titles = (column.title for column in listing.columns if sort and column.sort == sort)
+        title = next(titles, self._unsorted)
         self._screen.notice(f"sorted by {title}, {self._first[descending]} first")
 
 
@@ -277,6 +280,6 @@ class ListScreen(ConsoleScreen, Generic[T]):
         """Say why there are no lines."""
         self.show_error(message.error)
 
-    def on_windowed_list_opened(self) -> None:
+    def on_windowed_list_opened(self, _: WindowedList.Opened) -> None:
         """Open the line under the cursor."""
         self.run_command("open")

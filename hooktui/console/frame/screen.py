@@ -296,8 +296,9 @@ class ConsoleScreen(Screen[None]):
 
     def disabled_reason(self, name: str) -> str | None:
         """Return why a command is not possible here and now, or None."""
-        command, known = self.command(name), (*self.COMMAND_NAMES, *EVERYWHERE)
-        if name not in known and not any(name in part.handlers for part in self.parts):
+        command, labels = self.command(name), self.command_labels()
+        known = {*self.COMMAND_NAMES, *EVERYWHERE, *(label.name for label in labels)}
+        if name not in known:
             shows = f"{self.shell.key('help')} shows what is"
             return f"{command.label} ({command.key}) is not possible on this screen; {shows}"
         role = self.shell.role
@@ -390,7 +391,7 @@ class ConsoleScreen(Screen[None]):
     def back(self) -> None:
         """Leave this screen; the first one stays."""
         if len(self.app.screen_stack) > 1 and self.app.screen is self:
-            self.dismiss(None)
+            self._ask_to_leave(self.leave)
 
     def leave(self, instead: ConsoleScreen | None = None) -> bool:
         """Leave this screen with the dialogs over it, however late a response came.
@@ -413,7 +414,7 @@ class ConsoleScreen(Screen[None]):
 
     def quit(self) -> None:
         """Quit the console; the server stays."""
-        self.app.exit()
+        self._ask_to_leave(self.app.exit)
 
     def help(self) -> None:
         """Show the keys of this screen; choosing one runs it."""
@@ -435,7 +436,25 @@ class ConsoleScreen(Screen[None]):
 
     def go(self, top: TopScreen) -> None:
         """Go to a top screen."""
-        self.shell.navigation.go(top)
+        self._ask_to_leave(partial(self.shell.navigation.go, top))
+
+    def leave_question(self) -> tuple[str, str]:
+        """Return the question that is asked before typed text is lost, and its details."""
+        return "Leave without saving?", "What you typed would be lost."
+
+    def _ask_to_leave(self, leave: Callable[[], object]) -> None:
+        """Leave; ask first when something typed would be lost."""
+        if not self.unsaved:
+            leave()
+            return
+        from hooktui.console.frame.dialogs import DialogOption, Question
+
+        def answered(answer: str | None) -> None:
+            if answer == "leave":
+                leave()
+
+        options = (DialogOption("s", "stay", "stay"), DialogOption("y", "leave", "leave"))
+        self.app.push_screen(Question(*self.leave_question(), options), answered)
 
     # -- the feed
 

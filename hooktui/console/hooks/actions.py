@@ -55,7 +55,7 @@ class HookActions(ScreenPart):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """The commands that the screen names."""
+        """All commands on hooks that the screen does not handle itself."""
         handlers: dict[str, Handler] = {
             "edit": self.edit,
             "secret": self.secret,
@@ -154,11 +154,12 @@ class HookActions(ScreenPart):
         self._screen.notice(outcome.message(words, named) + undoes, outcome.severity)
         self._screen.refresh_frame()
 
-    async def undo(self) -> None:
+    def undo(self) -> Coroutine[None, None, None]:
         """Undo the last enable or disable; what fails can be undone again."""
-        shown = self._screen.shell.account
-        toggled = shown.last_toggled
-        active = toggled[0][1]
+        return self._undo(self._screen.shell.account.last_toggled)
+
+    async def _undo(self, toggled: Sequence[tuple[Hook, bool]]) -> None:
+        shown, active = self._screen.shell.account, toggled[0][1]
         outcome = await self._toggle([hook for hook, _ in toggled], active=active)
         done = {hook.id for hook, _ in outcome.done}
         gone = {hook.id for hook, why in outcome.failed if why.startswith("no ")}

@@ -192,11 +192,14 @@ class EventDialog(ConsoleDialog[None]):
         try:
             event = await self.shell.connection.send(calls.get_event(self._event_id))
         except HooktuiError as error:
-            sections = [Section("Not read", text=str(error))]
+            sections = [Section("Not read", text=str(error), kind="words")]
         else:
             came = moment(from_rfc3339(event.created_at), self.shell.clock())
-            body = "Its body is purged." if event.body is None else event.body
-            sections = [Section(event.type, note=f"came {came}", text=body)]
+            title, note = event.type, f"received {came}"
+            if event.body is None:
+                sections = [Section(title, note, text="Its body is purged.", kind="words")]
+            else:
+                sections = [Section(title, note, text=event.body)]
         if self.query("#body"):
             view = self.query_one(JsonView)
             view.show(sections)

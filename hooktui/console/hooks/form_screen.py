@@ -6,8 +6,7 @@ meanwhile, this one decides, and nothing typed is lost. A list of hook types com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from textual.app import ComposeResult
@@ -21,7 +20,7 @@ from hooktui.console.hooks.dry_run import DryRunForm, DryRunLines
 from hooktui.console.hooks.event_boxes import EventBoxes, in_words
 from hooktui.console.hooks.form_fields import LABELS, FormFields
 from hooktui.console.hooks.form_values import FormValues
-from hooktui.console.registry import TopScreen, relabel
+from hooktui.console.registry import relabel
 from hooktui.console.shell.server_calls import ResultMessage, Severity
 from hooktui.console.widgets.controls import Control, FoldTitle, Note, ShortList, ShortRow
 from hooktui.console.widgets.styled import StyledLine, StyleName
@@ -323,48 +322,18 @@ class HookForm(DryRunForm):
 
     # -- leaving
 
-    def back(self) -> None:
-        """Leave; ask first when something typed would be lost."""
-        self._go(self._leave)
-
-    def go(self, top: TopScreen) -> None:
-        """Go to a top screen; ask first when something typed would be lost."""
-        self._go(partial(self.shell.navigation.go, top))
-
-    def quit(self) -> None:
-        """Quit; ask first when something typed would be lost."""
-        self._go(self.app.exit)
-
     @property
     def unsaved(self) -> bool:
         """Whether something typed would be lost."""
         return self.is_mounted and self.values() != self.before
 
-    def _go(self, leave: Callable[[], object]) -> None:
-        if self.values() == self.before:
-            leave()
-            return
-
-        def answered(answer: str | None) -> None:
-            if answer == "leave":
-                leave()
-
-        what = "this new hook" if self.hook is None else f"the changes to hook {self.hook.id}"
-        title, details = "Leave without saving?", f"What you typed for {what} would be lost."
+    def leave_question(self) -> tuple[str, str]:
+        """Return what would be lost, or that it may be saved all the same."""
         if self._saving:
-            title = "Leave while it is being saved?"
             details = "A notice will say whether it was saved; if not, your text is lost."
-        self.app.push_screen(
-            Question(
-                title,
-                details,
-                (
-                    DialogOption("s", "stay in the form", "stay"),
-                    DialogOption("y", "leave it", "leave"),
-                ),
-            ),
-            answered,
-        )
+            return "Leave while it is being saved?", details
+        what = "this new hook" if self.hook is None else f"the changes to hook {self.hook.id}"
+        return "Leave without saving?", f"What you typed for {what} would be lost."
 
     def _leave(self, said: str = "") -> None:
         self.before = self.values()  # nothing is left to lose

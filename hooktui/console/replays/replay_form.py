@@ -124,6 +124,11 @@ class ReplayForm(ConsoleScreen):
         self.query_one("#hooks", Input).focus()
         self._plan_soon()
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether something typed would be lost."""
+        return self._timer is not None and self.values() != self._begun
+
     def values(self) -> ReplayValues:
         """Return the values of the fields."""
         text = {field.id: field.value for field in self.query(Input) if field.id is not None}

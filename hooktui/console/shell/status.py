@@ -115,9 +115,11 @@ class StatusMonitor:
         """
         from hooktui.client import calls
 
-        status = await self._connection.send(calls.server_status(self._account.number))
-        self.record(status)
-        self._on_read()
+        number = self._account.number
+        status = await self._connection.send(calls.server_status(number))
+        if number == self._account.number:  # else the status of the new account is newer
+            self.record(status)
+            self._on_read()
         return status
 
     def record(self, status: ServerStatus) -> None:

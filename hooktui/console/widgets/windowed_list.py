@@ -239,6 +239,8 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         Raises:
             HooktuiError: the server does not give them; the marks stay as they were.
         """
+        if not self.markable:
+            return 0
         request = self._asked
         rows = await self.window.all_rows(max_rows)
         if request == self._asked:  # else another list is shown by now
