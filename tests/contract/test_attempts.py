@@ -118,6 +118,15 @@ async def test_the_same_result_twice_is_stored_once(opened: Opened) -> None:
     assert (await the_hook(opened.store, claim.hook)).stats.hourly[-1] == (0, 1)
 
 
+@pytest.mark.parametrize("status", [200, 500])
+async def test_the_same_result_twice_in_a_batch_is_stored_once(opened: Opened, status: int) -> None:
+    claim = await claimed(opened)
+    result = result_of(claim, opened.clock, status)
+    assert await opened.store.record([result, result]) == [True, True]
+    assert len((await record_of(opened, claim)).attempts) == 1
+    assert sum((await the_hook(opened.store, claim.hook)).stats.hourly[-1]) == 1
+
+
 async def test_of_a_batch_only_the_stale_result_is_left_out(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await emit(opened.store, 3)

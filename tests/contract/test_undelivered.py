@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -19,9 +20,12 @@ from hooktui.store import changes, queries
 from hooktui.store.changes import deliveries as delivery_changes
 from hooktui.store.contract import ClaimedDelivery
 from hooktui.store.queries import deliveries as delivery_queries
-from hooktui.store.queries import delivery_indexes, pages, undelivered
+from hooktui.store.queries import delivery_indexes, pace, pages, undelivered
+from hooktui.store.queries.pace import Pace
 from hooktui.store.queries.pages import PageRequest
+from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.tables import ALERT, CAUSE_BACKFILL, DELIVERY, HOOK_STATE
+from hooktui.store.tx import Tx
 from tests.support.stores import (
     ADA,
     BOB,
@@ -395,6 +399,32 @@ async def test_more_entries_than_are_counted_are_estimated(
     assert 15 <= groups["http_5xx"].count <= 30
     assert groups["http_5xx"].gave_up == groups["http_5xx"].count
     assert (groups["dns"].count, groups["dns"].count_is_estimate) == (1, False)
+
+
+# Red when a query inside of a change ends its slice: on SQLite that committed the change.
+@pytest.mark.parametrize("change", [changes.acknowledge_group, changes.snooze_group])
+async def test_a_change_of_a_group_that_is_estimated_does_not_pause(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, change: Callable[..., object]
+) -> None:
+    hook = await make_hook(opened.store)
+    await fail(opened, hook, 2)
+    await fail(opened, hook, 2)
+    monkeypatch.setattr(undelivered, "_MAX_COUNTED", 1)
+    monkeypatch.setattr(undelivered, "_MIN_COUNTED", 1)
+    monkeypatch.setattr(pace, "SLICE_S", 0)
+    if isinstance(opened.store, SqliteStore):
+        monkeypatch.setattr(opened.store._writer, "_threaded", True)
+    how = [90] if change is changes.snooze_group else []
+
+    def run(tx: Tx) -> object:
+        pauses = Pace(tx.conn)
+        pauses.rest_when_due()
+        assert not pauses.rests
+        return change(tx, ADA, DEFAULT, hook.id, "http_5xx", *how)
+
+    assert (await opened.store.write(run)).count_is_estimate
+    (group,) = (await listed(opened)).data
+    assert group.state != "open"
 
 
 # Giving up

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from asyncpg import exceptions as pg
 
-from hooktui.domain.errors import Refused
+from hooktui.domain.errors import Refused, Unavailable
+from hooktui.store.postgres import queue
+from hooktui.store.postgres.queue import Accept
 from tests.store.servers import Servers
 from tests.support.stores import emit, offer
 
@@ -49,3 +52,32 @@ async def test_ids_grow_over_restarts_whatever_number_a_server_gets(servers: Ser
     await two.close()
     servers.clock.advance(-3600)
     assert (await emit(await servers.another()))[0].id > before
+
+
+# Red when the keys of other calls of the transaction are no part of what a call is planned with:
+# the second call got the id of an event that was never stored.
+async def test_a_duplicate_of_a_call_that_fails_is_no_duplicate(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await servers.another()
+    planned, insert = Accept.planned, queue._insert
+    calls: list[Accept] = []
+
+    async def note(accept: Accept, *args: object) -> object:
+        calls.append(accept)
+        return await planned(accept, *args)
+
+    async def fail_once(*args: object) -> None:
+        monkeypatch.setattr(queue, "_insert", insert)
+        assert len(calls) == 2
+        calls[0].since_s = -1e9  # it is given up; the other call is repeated
+        raise pg.ConnectionDoesNotExistError("connection was closed")
+
+    monkeypatch.setattr(Accept, "planned", note)
+    monkeypatch.setattr(queue, "_insert", fail_once)
+    both = [store.accept([offer(key="k")]) for _ in range(2)]
+    given_up, repeated = await asyncio.gather(*both, return_exceptions=True)
+    assert isinstance(given_up, Unavailable)
+    assert isinstance(repeated, Unavailable)
+    ((accepted,), _) = await store.accept([offer(key="k")])
+    assert not accepted.duplicate

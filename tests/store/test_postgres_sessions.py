@@ -122,6 +122,19 @@ async def test_a_release_that_may_be_stored_is_not_repeated(
     assert await claimed() == []
 
 
+# Red when what is read after a commit is part of it: the call failed, and its events were stored.
+async def test_a_session_that_ends_after_a_commit_costs_no_acceptance(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await servers.another()
+    await make_hook(store)
+    ends = "SELECT pg_terminate_backend(pg_backend_pid())"
+    monkeypatch.setattr("hooktui.store.postgres.sql.LAST_LINE", ends)
+    (accepted,) = await emit(store)
+    assert accepted.deliveries == 1
+    assert (await make_hook(store)).id
+
+
 async def end_session(url: str, pid: int) -> None:
     async with connected(url) as raw:
         await raw.execute("SELECT pg_terminate_backend($1, 10000)", pid)

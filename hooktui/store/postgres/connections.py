@@ -66,6 +66,10 @@ HOT: Final = {
 }  # fmt: skip
 """The hot statements depend on their indexes even if the statistics of a young table are wrong."""
 
+PATIENCE_S: Final = 5.0
+"""How long a transaction waits for a database that is unreachable, such as during a restart."""
+TRIES: Final = 4
+"""After a deadlock or a serialization failure."""
 _RETRY_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
 FAULTS: Final = (pg.PostgresError, pg.InterfaceError, pg.InternalClientError, OSError)
@@ -154,6 +158,16 @@ def cause_of(error: BaseException) -> BaseException:
 def is_lost(error: BaseException) -> bool:
     """Return whether the connection was lost, or cannot be trusted any more."""
     return isinstance(cause_of(error), _LOST)
+
+
+def outcome_unknown() -> Unavailable:
+    """Return the error of a transaction whose commit may have been stored."""
+    error = Unavailable(
+        "the connection to the database was lost during the commit; check whether it was stored "
+        "before you repeat it"
+    )
+    error.outcome_unknown = True
+    return error
 
 
 def may_repeat(error: BaseException) -> bool:

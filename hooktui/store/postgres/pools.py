@@ -19,11 +19,14 @@ from sqlalchemy.pool import StaticPool
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.connections import (
+    PATIENCE_S,
     STATEMENT_S,
+    TRIES,
     DatabaseAddress,
     explain,
     is_lost,
     may_repeat,
+    outcome_unknown,
     waits,
 )
 from hooktui.store.postgres.transaction import Shared, WriteTransaction, begin
@@ -40,9 +43,6 @@ OWN = 2
 LOOK_UPS = 1
 """For the tokens and accounts of calls, however many searches and unknown tokens there are."""
 CHANGERS = 2
-PATIENCE_S = 5.0
-"""Seconds that a read waits for a database that is unreachable, such as during a restart."""
-_TRIES = 4
 
 
 def engine(connect: Callable[[], Awaitable[Raw]], size: int, isolation: str) -> AsyncEngine:
@@ -88,7 +88,7 @@ class Queries:
         self, connect: Callable[[], Awaitable[Raw]], size: int, target: DatabaseAddress
     ) -> None:
         self._engine = engine(connect, size, "REPEATABLE READ").execution_options(
-            postgresql_readonly=True
+            postgresql_readonly=True, may_pause=True
         )
         self._target = target
 
@@ -150,12 +150,9 @@ class Changes:
                     return await self._transact(conn, change, committing)
             except Exception as error:
                 if committing and is_lost(error):
-                    raise Unavailable(
-                        "the connection to the database was lost during the commit; check whether "
-                        "it was stored before you repeat it"
-                    ) from error
+                    raise outcome_unknown() from error
                 late = asyncio.get_running_loop().time() > give_up_s
-                again = is_lost(error) or (may_repeat(error) and tries < _TRIES)
+                again = is_lost(error) or (may_repeat(error) and tries < TRIES)
                 if late or not again:
                     raise _plain(error, self._target) from error
             await asyncio.sleep(wait_s)

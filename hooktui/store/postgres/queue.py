@@ -99,7 +99,8 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         self, work: WriteTransaction, known: Mapping[_Name, KnownKey], lines: Mapping[HookId, int]
     ) -> Plan | None:
         """Match, and reserve slots for deliveries that are handed over, once; None if refused."""
-        mine = {name: known[name] for name in self.names() if name in known}
+        used = {**known, **work.new_keys}  # by other calls of this transaction, too
+        mine = {name: used[name] for name in self.names() if name in used}
         planned_with = (work.shared.live_version, mine, lines)
         if self._planned_with not in (None, planned_with):
             # Slots were reserved for outdated hooks or keys; the caller releases them.
@@ -110,7 +111,7 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
             try:
                 steps = plan_accept(
                     self._events,
-                    {**mine, **work.new_keys} if work.new_keys else mine,
+                    mine,
                     live=work.live,
                     matches=self._matches,
                     reserve=self._reserve,

@@ -7,6 +7,7 @@ stopped server delays no other.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from hooktui.store.planning.claim import ClaimStart, DueBounds
 from hooktui.store.planning.record import HookChange
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.clock import DatabaseClock
+from hooktui.store.postgres.connections import FAULTS
 from hooktui.store.tx import SideEffects, Tx
 from hooktui.store.vault import Vault
 
@@ -138,7 +140,8 @@ class WriteTransaction:
     async def find_feed_end(self) -> None:
         """Query the position of our last row; under load the next transaction reads it anyway."""
         if self.notes.feed:
-            self.feed_end = await self.raw.fetchval(sql.LAST_LINE)
+            with contextlib.suppress(*FAULTS):  # it is stored; the next look finds the row
+                self.feed_end = await self.raw.fetchval(sql.LAST_LINE)
 
     def _hook_statements(self) -> list[str]:
         for hook, change in self.notes.waiting.items():

@@ -19,11 +19,14 @@ from asyncpg import exceptions as pg
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.store.postgres.connections import (
     FAULTS,
+    PATIENCE_S,
+    TRIES,
     DatabaseAddress,
     cause_of,
     explain,
     is_lost,
     may_repeat,
+    outcome_unknown,
     waits,
 )
 from hooktui.store.postgres.transaction import Operation, Shared, WriteTransaction, begin
@@ -35,9 +38,6 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
-PATIENCE_S = 5.0
-"""Seconds that an operation waits for a database that is unreachable, such as during a restart."""
-_TRIES = 4
 _OWN_FAULT = (pg.DataError, ValueError, TypeError)
 """Values that cannot be stored, whatever else is in the transaction."""
 
@@ -107,11 +107,11 @@ class Writer:
             except Exception as error:
                 await self._clean(error)
                 if committing and is_lost(error):
-                    failure: Exception = _outcome_unknown()
+                    failure: Exception = outcome_unknown()
                 elif (is_lost(error) or isinstance(error, Unavailable)) and not self.queue.closing:
                     batch = await self._after_a_pause(batch, explain(error, self._target))
                     continue
-                elif may_repeat(error) and tries < _TRIES:
+                elif may_repeat(error) and tries < TRIES:
                     continue
                 elif len(batch) > 1 and isinstance(cause_of(error), _OWN_FAULT):
                     for operation in batch:  # the error may be of one of them
@@ -174,14 +174,6 @@ class Writer:
         elif batch:
             _log.error("a write transaction failed: %s", failure)
         self.queue.fail(batch, failure)
-
-
-def _outcome_unknown() -> Unavailable:
-    error = Unavailable(
-        "the connection to the database was lost during a commit; check whether it was stored"
-    )
-    error.outcome_unknown = True
-    return error
 
 
 async def _run_all(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> None:

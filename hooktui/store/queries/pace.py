@@ -28,7 +28,9 @@ class Pace:
     """Runs the steps of one query with a pause after each slice.
 
     Args:
-        conn: the connection of the query, in a transaction; a pause may come between statements.
+        conn: the connection of the query, in a transaction; a pause may come between statements
+            of one that only reads (execution option ``may_pause``). Changes never pause: they
+            hold locks.
         rest: returns the pause after a slice as a multiple of its duration.
 
     Attributes:
@@ -39,6 +41,7 @@ class Pace:
         self.rests = 0
         self._rest = rest
         self._conn = conn
+        self._may_pause = conn.get_execution_options().get("may_pause", False)
         self._begun_s = time.perf_counter()
 
     def run(self, steps: Steps[T]) -> T:
@@ -55,11 +58,11 @@ class Pace:
     def rest_when_due(self) -> None:
         """Pause if a slice is over."""
         took_s = time.perf_counter() - self._begun_s
-        if took_s < SLICE_S:
+        if not self._may_pause or took_s < SLICE_S:
             return
         if in_greenlet():
             await_only(_rest(self._rest() * took_s))
-        elif not _in_loop():  # a change runs in the loop and cannot pause
+        else:
             self._conn.exec_driver_sql("COMMIT")
             time.sleep(self._rest() * took_s)
             self._conn.exec_driver_sql("BEGIN")
@@ -70,11 +73,3 @@ class Pace:
 async def _rest(pause_s: float) -> None:
     async with a_turn():
         await asyncio.sleep(pause_s)
-
-
-def _in_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

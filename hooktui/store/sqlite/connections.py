@@ -126,6 +126,7 @@ class Readers:
             max_overflow=0,
             pool_timeout=READ_DEADLINE_S,
             hide_parameters=True,
+            execution_options={"may_pause": True},
         )
 
     def open_all(self) -> None:

@@ -9,7 +9,7 @@ from operator import itemgetter
 from hooktui import failpoints
 from hooktui.domain.deliveries import DeliveryStatus, DisabledReason
 from hooktui.domain.hook_failures import RULE_MS, Breaker, BreakerState, FailureStreak
-from hooktui.domain.ids import HookId
+from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.json_text import Steps
 from hooktui.store import audit
 from hooktui.store.attempt_stats import DAY_MS
@@ -163,8 +163,12 @@ def _finish_steps(
             )
         )
     all_held = raw.executemany(sql.FINISH_DELIVERED, rows).rowcount == len(rows) if rows else True
+    finished: set[tuple[DeliveryId, int]] = set()
     for index in indexes:
-        held[index] = all_held or _finished_just_now(raw, results[index])
+        attempt = results[index].claim.delivery, results[index].claim.number
+        is_first = attempt not in finished
+        held[index] = all_held or (is_first and _finished_just_now(raw, results[index]))
+        finished.add(attempt)
     return held
 
 
