@@ -147,6 +147,8 @@ class Engine:
             asyncio.create_task(self._dispatch(), name="dispatch"),
             asyncio.create_task(self._rescue(), name="rescue"),
         ]
+        for loop in self._loops:
+            loop.add_done_callback(_log_failure_of)
 
     async def stop(self) -> None:
         """Start nothing more, wait 10 s for attempts, cancel the rest, write all results."""
@@ -440,6 +442,7 @@ class Engine:
             attempt = loop.create_task(self._attempt_all(self._next.popleft()))
             self._attempts.add(attempt)
             attempt.add_done_callback(self._attempts.discard)
+            attempt.add_done_callback(_log_failure_of)
         if self._next:
             loop.call_soon(self._start_batch)
 
@@ -631,3 +634,10 @@ class Engine:
                 open_until_ms=hook.breaker_until_ms,
                 now_ms=self._clock(),
             )
+
+
+def _log_failure_of(task: asyncio.Task[None]) -> None:
+    """Log why a task ended: nothing waits for it."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        _log.error("the task %r failed", task.get_name(), exc_info=error)

@@ -38,6 +38,8 @@ HOOK_TYPES: Final = ("web",)
 """The hook types that work."""
 
 MAX_NAME, MAX_RATE_PER_S, MAX_TIMEOUT_S = 200, 100_000, 30
+MIN_RATE_PER_S = 1e-5
+"""Almost one delivery a day; the times of slower ones would leave the range of a clock."""
 
 
 def check_name(name: str) -> str | None:
@@ -50,9 +52,12 @@ def check_name(name: str) -> str | None:
 
 
 def _check_rate(rate: float | None) -> str | None:
-    if rate is None or 0 < rate <= MAX_RATE_PER_S:
+    if rate is None or MIN_RATE_PER_S <= rate <= MAX_RATE_PER_S:
         return None
-    return f"a rate is over 0 and at most {MAX_RATE_PER_S} deliveries a second"
+    return (
+        f"rate_per_s must be from {MIN_RATE_PER_S:.5f} to {MAX_RATE_PER_S:,} deliveries a second,"
+        f" not {rate:g}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,7 @@ class HookFields:
             f"the deadline of one attempt, 1s to {MAX_TIMEOUT_S}s",
             option="timeout",
             text=DURATION,
-            check=between(1, MAX_TIMEOUT_S, "s"),
+            check=between("timeout_s", 1, MAX_TIMEOUT_S, "s"),
         ),
     ] = MAX_TIMEOUT_S
 
@@ -175,7 +180,7 @@ class HookFields:
             "attempts at the same time: auto, auto:N (at most N) or 1 to 1000",
             text=LIMIT,
             with_setting="max_in_flight_cap",
-            check=optional(between(1, 1000)),
+            check=optional(between("max_in_flight", 1, 1000)),
             shown=describe_limit,
         ),
     ] = None
@@ -186,7 +191,7 @@ class HookFields:
             "at once, auto",
             "the most that auto sends at the same time, 1 to 1000",
             empty="the server's limit",
-            check=optional(between(1, 1000)),
+            check=optional(between("max_in_flight_cap", 1, 1000)),
         ),
     ] = None
 

@@ -14,6 +14,8 @@ from math import ceil
 BURST_S = 0.1
 """The burst in seconds of the rate: enough to work in batches, and small enough that no second
 exceeds the rate by more than a tenth (or one use, for slow rates)."""
+_LONGEST_WAIT_MS = 366 * 86_400_000
+"""However slow a rate is: no time leaves the range of a clock."""
 _ROUNDING = 1e-9  # ten times 0.1 token is one token
 
 
@@ -63,7 +65,8 @@ class TokenBucket:
         """Return when a whole token is available: now, or later."""
         if self.whole(now_ms) >= 1:
             return now_ms
-        return now_ms + max(ceil((1 - self.tokens) * 1000 / self.rate_per_s), 1)
+        wait_ms = min((1 - self.tokens) * 1000 / self.rate_per_s, _LONGEST_WAIT_MS)
+        return now_ms + max(ceil(wait_ms), 1)
 
     def change_rate(self, rate_per_s: float, now_ms: int) -> None:
         """Continue at another rate, with the tokens that fit its burst."""

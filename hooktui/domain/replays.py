@@ -37,6 +37,7 @@ MAX_UNFINISHED: Final = 20
 MAX_HOOKS: Final = 1_000
 MAX_HOOKS_OF_EVENTS: Final = 20
 """Hooks of a replay that walks all events for each of them."""
+_LONGEST_ESTIMATE_S = 100 * 365 * 86_400
 MIN_RATE, DEFAULT_RATE, MAX_RATE = 0.1, 50.0, 1_000.0
 STEP_DELIVERIES: Final = 100
 STEP_BYTES: Final = 4 * 1024 * 1024
@@ -455,7 +456,7 @@ def with_estimate(plan: ReplayPlan) -> ReplayPlan:
     """Return a plan with its duration, and a warning if retention deletes events before its end."""
     # Hooks are sent to side by side, so the slowest decides.
     seconds = [hook.selected / (hook.rate_per_s or plan.rate_per_s) for hook in plan.hooks]
-    estimate_s = ceil(max([*seconds, plan.total / plan.rate_per_s]))
+    estimate_s = ceil(min(max([*seconds, plan.total / plan.rate_per_s]), _LONGEST_ESTIMATE_S))
     expires = plan.kept_s is not None and plan.kept_s < estimate_s
     warnings = dict.fromkeys((*plan.warnings, _EXPIRES) if expires else plan.warnings)
     return replace(plan, estimate_s=estimate_s, warnings=tuple(warnings))

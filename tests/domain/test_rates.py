@@ -84,3 +84,11 @@ def test_a_young_rate_counts_since_its_start():
     clock.advance(2)
     rate.add(10)
     assert rate.per_second() == 5
+
+
+# Red when the wait is divided out without a bound: an infinite one ended the dispatch of all hooks.
+@given(rate=st.floats(5e-324, 1e308), now_ms=st.integers(0, 2**45))
+def test_the_next_token_of_any_rate_comes_at_a_time(rate: float, now_ms: int):
+    bucket = TokenBucket.full(rate, now_ms)
+    bucket.take(1)
+    assert now_ms <= bucket.next_at_ms(now_ms) < now_ms + 2 * 366 * 86_400_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hooktui.domain.clock import to_rfc3339
@@ -174,6 +176,8 @@ def test_the_estimate_of_a_plan_does_not_depend_on_its_pages():
     assert add_plans(page(0.5, slow(1, 60)), page(0.5, slow(2, 40))).estimate_s == 200
     of_an_old_server = [PlannedHook(hook=hook, name="", selected=60) for hook in (1, 2)]
     assert add_plans(*(page(4, hook) for hook in of_an_old_server)).estimate_s == 30
+    endless = add_plans(page(50, replace(slow(1, 60), rate_per_s=5e-324)), page(50, slow(2, 40)))
+    assert endless.estimate_s == 100 * 365 * 86_400
 
 
 # Red when each page is compared with its own part of the time.
