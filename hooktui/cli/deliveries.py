@@ -251,7 +251,9 @@ def _cancel_matching(context: CommandContext, filter_: str, *, yes: bool) -> Non
     )
     newest = next(((page.data[0], page) for _, page in pages if page.data), None)
     done = CancelledMany(cancelled=0, sending=0)
-    if newest is not None:
+    if not filter_.strip():
+        done = _cancel_until(context, filter_, "0s")  # refused, with the reason
+    elif newest is not None:
         delivery, page = newest
         about = "about " if page.total_is_estimate else ""
         context.confirm(f"Cancel {about}{counted(page.total, 'delivery')} that match?", yes=yes)

@@ -220,10 +220,13 @@ def _fields_of(setting: Setting, given: object) -> dict[str, object]:
 def _basic_auth(context: CommandContext, text: str) -> dict[str, str] | None:
     if not text:
         return None
-    user, colon, password = context.secret_value("--basic-auth", text).partition(":")
+    both = context.secret_value("--basic-auth", text)
+    user, colon, password = both.partition(":")
     if not colon:
         raise UsageError("--basic-auth takes USER:PASSWORD, or @FILE or - that holds both")
-    return {"user": user, "password": context.secret_value("--basic-auth", password)}
+    if both == text:  # a password out of a file may begin with @, too
+        password = context.secret_value("--basic-auth", password)
+    return {"user": user, "password": password}
 
 
 def _headers(context: CommandContext, given: Sequence[str]) -> tuple[dict[str, str], list[str]]:

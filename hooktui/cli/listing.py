@@ -189,7 +189,7 @@ def for_each(
             told_code = report(error, sys.stderr, as_json=context.json)
             code = code or told_code
             continue
-        raws.append(answer)
+        raws.append({"id": identity} if answer is None else answer)
         if also_as_json or not context.json:
             show(decoded(request, context.address, answer))
     if context.json and raws:

@@ -6,6 +6,7 @@ and typing only: `hooktui emit` imports this module.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, MISSING, dataclass, fields, replace
 from types import NoneType
@@ -158,9 +159,12 @@ def number_of(unit: str) -> TextFormat:
 
     def parse(text: str) -> float:
         try:
-            return float(text)
+            number = float(text)
         except ValueError:
-            raise ValueError(f"{text!r} is not a number of {unit}") from None
+            number = math.nan
+        if not math.isfinite(number):
+            raise ValueError(f"{text!r} is not a number of {unit}")
+        return number
 
     return TextFormat(parse, "{:g}".format)
 
@@ -226,13 +230,13 @@ def optional(check: Check) -> Check:
     return lambda value: None if value is None else check(value)
 
 
-def between(low: float, high: float, unit: str = "") -> Check:
+def between(name: str, low: float, high: float, unit: str = "") -> Check:
     """Return the check that a number is in a range, its ends included."""
 
     def check(value: float) -> str | None:
         if low <= value <= high:
             return None
         shown = f"{value:g}" if abs(value) < 1e300 else "the value"
-        return f"{shown} is not in {low:g} to {high:g} {unit}".rstrip()
+        return f"{name} must be from {low:g} to {f'{high:g} {unit}'.rstrip()}, not {shown}"
 
     return check

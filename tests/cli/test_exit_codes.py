@@ -74,6 +74,8 @@ USAGE = {
     "hook without events": ("hooks", "create", "--url", "https://x.test"),
     "timeout": ("hooks", "edit", "1", "--timeout", "soon"),
     "rate": ("hooks", "edit", "1", "--rate", "fast"),
+    "a rate that is no number": ("hooks", "edit", "1", "--rate", "nan"),
+    "an endless rate": ("hooks", "edit", "1", "--rate", "inf"),
     "header": ("hooks", "edit", "1", "--header", "no equals"),
     "basic auth": ("hooks", "edit", "1", "--basic-auth", "nobody"),
     "nothing to edit": ("hooks", "edit", "1"),

@@ -79,6 +79,15 @@ def test_a_password_alone_may_come_from_a_file(run, server, tmp_path):
     assert sent(server) == {"basic_auth": {"user": "me", "password": "p:w"}}
 
 
+# Red when a password out of a file is read once more: it named another file, or was stdin.
+@pytest.mark.parametrize("password", ["@nofile", "-", "@/etc/passwd", ":"])
+def test_a_file_that_holds_both_is_taken_as_it_is(run, server, tmp_path, password):
+    (tmp_path / "both").write_text(f"me:{password}\n")
+    server.will(answer(HOOK))
+    run("hooks", "edit", "12", "--basic-auth", f"@{tmp_path / 'both'}")
+    assert sent(server) == {"basic_auth": {"user": "me", "password": password}}
+
+
 def test_edit_changes_what_is_named(run, server):
     server.will(answer(HOOK))
     run("hooks", "edit", "12", "--inactive", "--verify-tls", "--no-ordered")

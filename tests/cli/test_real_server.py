@@ -115,7 +115,7 @@ def test_tokens_are_made_listed_and_revoked(home):
     assert token["token"].startswith("hkt_")
     assert "ci" in home.ok("tokens", "list")
     assert "token" not in {k for t in home.json("tokens", "list") for k, v in t.items() if v and k}
-    home.ok("tokens", "revoke", str(token["id"]), "--yes")
+    assert home.json("tokens", "revoke", str(token["id"]), "--yes") == {"id": token["id"]}
     assert home.run("tokens", "create", "x", "--role", "king").returncode == 6
 
 

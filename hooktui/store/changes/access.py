@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from sqlalchemy import update
 from sqlmodel import select
 
+from hooktui.domain.clock import optional_rfc3339
 from hooktui.domain.errors import Conflict, NotFound
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.roles import Actor, Role
@@ -67,7 +68,8 @@ def create_token(
         session.flush()  # assigns the id, which is part of the text
         text = f"hkt_{row.id}_{_random()}"
         row.sha256 = hashlib.sha256(text.encode()).digest()
-    after = {"name": name, "role": role.value, "account_id": account, "expires_at": expires_at_ms}
+    expires_at = optional_rfc3339(expires_at_ms)
+    after = {"name": name, "role": role.value, "account": account, "expires_at": expires_at}
     tx.audit(actor, "token.create", f"token {row.id}", account=account, after=after)
     return token_of(row, text)
 

@@ -236,9 +236,8 @@ def _by_key(tx: Tx, account: AccountId, key: str | None, body_sha256: bytes | No
         return None
     replay, known_sha256 = row
     if known_sha256 != body_sha256:
-        raise Refused(
-            f"the idempotency key {key[:100]!r} was used before with another request; use a new key"
-        )
+        detail = f"idempotency key {key[:100]!r} was used before with another request"
+        raise Refused.field("/key", f"{detail}; use a new key for a new replay")
     return int(replay)
 
 
