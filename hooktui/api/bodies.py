@@ -13,7 +13,15 @@ from starlette.types import Message, Receive, Scope
 
 from hooktui.api.responses import TooSlow
 from hooktui.domain import json_text
-from hooktui.domain.errors import FieldError, Refused, TooLarge, Unavailable, Unsupported, pointer
+from hooktui.domain.errors import (
+    FieldError,
+    Malformed,
+    Refused,
+    TooLarge,
+    Unavailable,
+    Unsupported,
+    pointer,
+)
 from hooktui.slices import Started, in_slices
 
 if TYPE_CHECKING:
@@ -45,6 +53,7 @@ _JSON_TYPE = re.compile(r"application/([\w.!#$&^+-]+\+)?json", re.I)
 _NDJSON_TYPE = re.compile(r"application/(x-ndjson|ndjson|jsonl|jsonlines|json|x-jsonlines)", re.I)
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]+)", re.I)
 _UTF8 = ("utf-8", "utf8", "us-ascii")
+_MANY_DIGITS = re.compile(rb"[0-9]{4301}")  # Python reads no longer number
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -196,6 +205,7 @@ async def checked_json(scope: Scope, receive: Receive, bodies: BodyBudget) -> Re
         if json_text.count_values(body, MAX_VALUES) > MAX_VALUES:
             raise TooLarge(f"the body holds more than {MAX_VALUES:,} values; send fewer")
         _check_characters(body)
+        _check_numbers(body)
     given = False
 
     async def again() -> Message:
@@ -206,6 +216,14 @@ async def checked_json(scope: Scope, receive: Receive, bodies: BodyBudget) -> Re
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again
+
+
+def _check_numbers(body: bytes) -> None:
+    if _MANY_DIGITS.search(body):  # perhaps in a text
+        try:
+            json.loads(body)
+        except ValueError:
+            raise Malformed("the body has a number of over 4,300 digits") from None
 
 
 def _check_characters(body: bytes) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -23,7 +23,13 @@ from hooktui.api.bodies import (
     user_of,
 )
 from hooktui.api.limits import RateLimiter
-from hooktui.api.parameters import account_number, refuse_unknown
+from hooktui.api.parameters import (
+    account_number,
+    check_key,
+    read_idempotency_key,
+    refuse_repeated,
+    refuse_unknown,
+)
 from hooktui.api.service import Service, check_account
 from hooktui.domain import ids, json_text
 from hooktui.domain.catalogue import MAX_HINTS, unknown
@@ -41,7 +47,6 @@ ONE: Final = "/v1/events/{event}"
 MANY: Final = "/v1/events"
 
 MAX_LINES, MAX_LINES_BYTES = 1000, 8 * 1024 * 1024
-MAX_KEY_LENGTH = 255
 _LINES_PER_STEP, _SMALL_LINE = 20, 4 * 1024
 """Number and size of the lines that are parsed in one step."""
 
@@ -97,7 +102,7 @@ class Ingest:
             wrong = unknown(self._service.catalogue, visible(event_type, limit=100))
             raise Refused.field("/type", wrong)
         account = await self._account(scope)
-        key = _key(scope)
+        key = read_idempotency_key(scope)
         self._admit(scope, 1)
         try:
             (accepted,) = await self._service.engine.accept(
@@ -141,21 +146,10 @@ def _requested_account(query: bytes) -> int | None:
     Raises:
         Refused: it has another parameter, or the account is not a number.
     """
-    given = parse_qs(query.decode("latin-1"), keep_blank_values=True)
-    refuse_unknown(given, ("account",))
-    return account_number(given["account"][-1] if "account" in given else None)
-
-
-def _key(scope: Scope) -> str | None:
-    keys = [value for name, value in scope["headers"] if name == b"idempotency-key"]
-    if not keys:
-        return None
-    key: str = keys[0].decode("latin-1")
-    # With two keys it is unclear which one identifies a repetition.
-    wrong = "is there twice; send one" if len(keys) > 1 else _check_key(key)
-    if wrong:
-        raise Refused.field("/key", f"Idempotency-Key {wrong}")
-    return key
+    given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    refuse_unknown((name for name, _ in given), ("account",))
+    refuse_repeated(given, ("account",))
+    return account_number(dict(given).get("account"))
 
 
 def _parse_events(body: bytes, account: AccountId, service: Service) -> Steps[list[NewEvent]]:
@@ -182,7 +176,7 @@ def _parse_events(body: bytes, account: AccountId, service: Service) -> Steps[li
             wrong = unknown(service.catalogue, visible(line_event.type, limit=100), hint=hint)
             errors.append(FieldError(f"/{number}/type", f"line {number + 1}: {wrong}"))
         if line_event.key is not None:
-            wrong_key = _check_key(line_event.key)
+            wrong_key = check_key(line_event.key)
             if wrong_key:
                 detail = f"line {number + 1}: key {wrong_key}"
                 errors.append(FieldError(f"/{number}/key", detail))
@@ -207,14 +201,6 @@ def _parse_line(number: int, line: bytes) -> _Line:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         # Valid JSON that this parser rejects, such as "\ud800" in a type.
         raise Malformed(f"{what}: {error}") from None
-
-
-def _check_key(key: str) -> str | None:
-    if not 1 <= len(key) <= MAX_KEY_LENGTH:
-        return f"has {len(key)} characters; it must have 1 to {MAX_KEY_LENGTH}"
-    if not key.isprintable():
-        return "contains control characters; use printable ones"
-    return None
 
 
 def _encode(accepted: Acceptance) -> bytes:

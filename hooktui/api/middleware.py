@@ -21,7 +21,7 @@ from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.api.request_path import check_path
 from hooktui.api.responses import out_of, problem, unexpected
 from hooktui.api.service import Service
-from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated, Unavailable
+from hooktui.domain.errors import HooktuiError, Malformed, NotAllowed, Unauthenticated, Unavailable
 from hooktui.domain.roles import Actor, Need
 from hooktui.domain.text import visible
 from hooktui.loop_watch import Timed
@@ -254,7 +254,8 @@ class DenialAudit:
         peer = _peer(scope)
         if peer is not None:
             return await self._identity.stranger(peer), UNKNOWN_CALLERS, f"uid {peer.uid}"
-        claimed = claimed_token(_header(scope, b"authorization") or "")
+        given = (value for name, value in scope["headers"] if name == b"authorization")
+        claimed = claimed_token(str(next(given, b""), "latin-1"))
         return Actor(claimed, None, f"tcp {_address(scope)}"), UNKNOWN_CALLERS, "tcp"
 
 
@@ -269,10 +270,15 @@ def _address(scope: Scope) -> str:
 
 
 def _header(scope: Scope, searched: bytes) -> str | None:
-    for name, value in scope["headers"]:
-        if name == searched:
-            return str(value, "latin-1")
-    return None
+    """Return a header that a request may have once.
+
+    Raises:
+        Malformed: it is there twice, so that a proxy and this server may read different ones.
+    """
+    found = [value for name, value in scope["headers"] if name == searched]
+    if len(found) > 1:
+        raise Malformed(f"the header {searched.decode('ascii')} is there twice; send it once")
+    return str(found[0], "latin-1") if found else None
 
 
 def _request(scope: Scope) -> str:

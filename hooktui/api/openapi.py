@@ -20,8 +20,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from hooktui.api.access import RULES, Rule
-from hooktui.api.ingest import MAX_KEY_LENGTH
-from hooktui.api.parameters import INTEGER_SCHEMA
+from hooktui.api.parameters import INTEGER_SCHEMA, MAX_KEY_LENGTH
 from hooktui.api.responses import answer
 from hooktui.domain.hook_edits import CREATE_REQUIRED, CREATE_TYPES, EDIT_TYPES
 from hooktui.domain.hook_fields import HOOK_SETTINGS

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Annotated, Literal
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args, get_origin
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 from starlette.requests import Request
+from starlette.types import Scope
 
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, parse_moment
@@ -18,6 +22,9 @@ from hooktui.domain.filters.hook_search import parse_hook_search
 from hooktui.domain.filters.parser import Filter, FilterError, parse, parse_event_filter
 from hooktui.domain.ids import DeliveryId, EventId, HookId
 from hooktui.store.queries.pages import PageRequest
+
+if TYPE_CHECKING:
+    from fastapi._compat import ModelField
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 500
 MAX_TEXT = 2000
@@ -91,9 +98,15 @@ async def only_known(request: Request) -> None:
     Raises:
         Refused: names each of them, and the known ones.
     """
+    route = request.scope["route"]
     # Monitoring may call /healthz with a parameter that bypasses caches.
     if request.query_params and request.url.path.startswith("/v1/"):
-        refuse_unknown(request.query_params, _names_of(request.scope["route"].dependant))
+        fields = _query_fields(route.dependant)
+        refuse_unknown(request.query_params, {field.alias for field in fields})
+        once = [field.alias for field in fields if not _is_list(field.field_info.annotation)]
+        refuse_repeated(request.query_params.multi_items(), once)
+    if request.method == "POST" and route.body_field is None:
+        _refuse_body(await request.body())
 
 
 def make_router(tag: str) -> APIRouter:
@@ -130,9 +143,37 @@ def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
         )
 
 
-def _names_of(dependant: Dependant) -> set[str]:
-    names = {field.alias for field in dependant.query_params}
-    return names.union(*(_names_of(dependency) for dependency in dependant.dependencies))
+def refuse_repeated(given: Iterable[tuple[str, str]], names: Collection[str]) -> None:
+    """Check that parameters with one value are given once: else it is unclear which one counts.
+
+    Raises:
+        Refused: names each that is repeated.
+    """
+    counts = Counter(name for name, _ in given)
+    repeated = [name for name in names if counts[name] > 1]
+    if repeated:
+        raise Refused.fields(
+            FieldError(pointer([name]), f"the parameter {name} is there twice; send it once")
+            for name in repeated
+        )
+
+
+def _refuse_body(body: bytes) -> None:
+    """Refuse the fields of a request that takes none: the caller meant another request."""
+    content = json.loads(body, parse_int=str) if body.strip() else {}
+    if content == {}:
+        return
+    name = next(iter(content)) if isinstance(content, dict) else ""
+    raise Refused.field(pointer([name] if name else []), "this request takes no fields")
+
+
+def _is_list(annotation: object) -> bool:
+    return get_origin(annotation) in (list, Sequence) or any(map(_is_list, get_args(annotation)))
+
+
+def _query_fields(dependant: Dependant) -> list[ModelField]:
+    inner = [_query_fields(dependency) for dependency in dependant.dependencies]
+    return [*dependant.query_params, *chain.from_iterable(inner)]
 
 
 def account_number(text: str | None) -> int | None:
@@ -249,3 +290,34 @@ def is_of_revision_1(request: Request) -> bool:
     revision 1 state none.
     """
     return _REVISION_1.fullmatch(request.headers.get("user-agent", "")) is not None
+
+
+MAX_KEY_LENGTH: Final = 255
+
+
+def read_idempotency_key(scope: Scope) -> str | None:
+    """Return the ``Idempotency-Key`` of a request, if it has one.
+
+    Raises:
+        Refused: it cannot be one, or there are two: it is unclear which one names a repetition.
+    """
+    keys = [value for name, value in scope["headers"] if name == b"idempotency-key"]
+    if not keys:
+        return None
+    try:
+        key = str(keys[0], "utf-8")
+    except UnicodeDecodeError:
+        raise Refused.field("/key", "Idempotency-Key is not UTF-8") from None
+    wrong = "is there twice; send one" if len(keys) > 1 else check_key(key)
+    if wrong:
+        raise Refused.field("/key", f"Idempotency-Key {wrong}")
+    return key
+
+
+def check_key(key: str) -> str | None:
+    """Return what is wrong with an idempotency key, or None."""
+    if not 1 <= len(key) <= MAX_KEY_LENGTH:
+        return f"has {len(key)} characters; it must have 1 to {MAX_KEY_LENGTH}"
+    if not key.isprintable():
+        return "contains control characters; use printable ones"
+    return None

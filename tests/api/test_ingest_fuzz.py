@@ -119,8 +119,17 @@ BAD_TYPES = [
     b"application/jsonp", b"application/json, text/plain", b"json", b";", b"\xff", b"*/*",
     b"application/json\x80", b"multipart/form-data; boundary=application/json",
 ]  # fmt: skip
-GOOD_KEYS = [[], [b"k"], [b"k 1"], [b"\xe9"], [b"a" * 255]]
-BAD_KEYS = [[b""], [b"a" * 256], [b"\t\xa0"], [b"a\x85b"], [b"\xad"], [b"a", b"b"], [b"a", b"a"]]
+GOOD_KEYS = [[], [b"k"], [b"k 1"], ["é".encode()], [b"a" * 255]]
+BAD_KEYS = [
+    [b"\xe9"],
+    [b""],
+    [b"a" * 256],
+    [b"\t\xa0"],
+    [b"a\x85b"],
+    [b"\xad"],
+    [b"a", b"b"],
+    [b"a", b"a"],
+]
 cuts = st.sampled_from([-1, -1, 0, 1, 7])
 
 

@@ -156,7 +156,7 @@ class Planning:
 
     def __init__(self) -> None:
         self.searches = Searches()
-        self.plans = Plans(self.searches.places)
+        self.plans = Plans(self.searches.slots)
         self.asked: list[Coroutine[Any, Any, str]] = []
         self.now: list[str] = []
         self.end = asyncio.Event()
@@ -211,7 +211,7 @@ def test_a_server_counts_its_searches_and_plans_together() -> None:
         )
     )
     service = Service(**made)
-    assert service.plans.places is service.searches.places
+    assert service.plans.slots is service.searches.slots
 
 
 async def test_a_newer_plan_of_a_caller_replaces_the_older_one() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -23,7 +22,6 @@ from hooktui.api.access import caller_of
 from hooktui.api.connection import UNREAD_DEADLINE
 from hooktui.api.parameters import make_router
 from hooktui.api.service import service_of
-from hooktui.domain.errors import Refused
 from hooktui.store import changes
 from hooktui.store.contract import DatabaseCopy
 
@@ -54,26 +52,12 @@ router = make_router("server")
 async def backup(request: Request) -> Response:
     """Copy the database and send the copy; its `Repr-Digest` holds its SHA-256."""
     service = service_of(request)
-    _refuse_fields(await request.body())
     async with AsyncExitStack() as stack:
         gone = await stack.enter_async_context(_watched(request))
         await service.store.write(changes.audit_backup, caller_of(request).actor, "database")
         copy = await stack.enter_async_context(service.store.backup(gone))
         return _CopyResponse(copy, gone, stack.pop_all())
     raise AssertionError("unreachable")
-
-
-def _refuse_fields(body: bytes) -> None:
-    """Refuse the field of an older client: the path of a file that the server should write."""
-    content = json.loads(body) if body else {}
-    if content == {}:
-        return
-    name = next(iter(content)) if isinstance(content, dict) else ""
-    raise Refused.field(
-        f"/{name}",
-        "a backup takes no fields: the server sends the copy in its response and writes no file"
-        " that a caller names. Use the hooktui command of this version, or curl -X POST -o FILE",
-    )
 
 
 @contextlib.asynccontextmanager

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from hooktui.api.access import caller_of
 from hooktui.api.parameters import (
     MAX_ID,
+    MAX_KEY_LENGTH,
     MAX_TEXT,
     AccountParameter,
     HookQuery,
@@ -23,11 +24,12 @@ from hooktui.api.parameters import (
     RequestBody,
     Window,
     make_router,
+    read_idempotency_key,
 )
 from hooktui.api.responses import answer
 from hooktui.api.service import Service, check_account, read_in, service_of
 from hooktui.domain.clock import to_rfc3339
-from hooktui.domain.errors import NotFound, Refused
+from hooktui.domain.errors import NotFound
 from hooktui.domain.hook_failures import waits_for
 from hooktui.domain.ids import AccountId, HookId, floor_at, time_of
 from hooktui.domain.live_hook import LiveHook
@@ -66,7 +68,6 @@ from hooktui.store.queries.replays import hooks_to_replay
 from hooktui.store.tx import Tx
 
 _MAX_DELIVERIES = 10**12
-_MAX_KEY = 256
 _DAY_S = 86_400
 
 _Id = Annotated[int, Field(ge=1, le=MAX_ID)]
@@ -252,7 +253,7 @@ async def create_replay(
     body: ReplayBody,
     account: AccountParameter = None,
     idempotency_key: Annotated[
-        str | None, Header(alias="Idempotency-Key", max_length=_MAX_KEY)
+        str | None, Header(alias="Idempotency-Key", max_length=MAX_KEY_LENGTH)
     ] = None,
 ) -> Response:
     """Start a replay.
@@ -261,8 +262,7 @@ async def create_replay(
     """
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
-    if idempotency_key is not None and not idempotency_key.isprintable():
-        raise Refused.field("/key", "an idempotency key has printable characters")
+    key = None if idempotency_key is None else read_idempotency_key(request.scope)
     selection = body.selection.checked(service.store.clock())
     replay, created = await service.store.write(
         changes.create_replay,
@@ -271,7 +271,7 @@ async def create_replay(
         selection,
         check_rate(body.rate_per_s),
         body.max_deliveries,
-        key=idempotency_key or None,
+        key=key,
         body_sha256=hashlib.sha256(body.model_dump_json().encode()).digest(),
     )
     service.replays.wake()

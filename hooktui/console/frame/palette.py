@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, cast
 from textual import on
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider, SearchIcon
 from textual.content import Content
-from textual.markup import escape
 from textual.widgets import Input
 
 from hooktui.console.command_language import parse
@@ -174,7 +173,7 @@ class CommandProvider(Provider):
             _Entry(
                 visible(f"Hook {hook.id} {hook.name}", limit=60),
                 partial(self._shell.navigation.open_hook, hook.id),
-                escape(visible(hook.url, limit=80)),
+                visible(hook.url, limit=80).replace("[", r"\["),
             )
             for hook in page.data
         ]
