@@ -62,7 +62,6 @@ class TokensScreen(ListScreen[Token]):
 
     def on_screen_resume(self) -> None:
         """Show what others did meanwhile: the feed has no tokens."""
-        super().on_screen_resume()
         if self.listing.loaded:
             self._read_again()
 

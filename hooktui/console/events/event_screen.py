@@ -162,7 +162,6 @@ class EventScreen(ConsoleScreen):
 
     def on_screen_resume(self) -> None:
         """Catch up also with deliveries that a resend made meanwhile."""
-        super().on_screen_resume()
         if self.event is not None:
             self.run_worker(self._read(), name="event", group="event", exclusive=True)
 

@@ -255,13 +255,8 @@ class EventBoxes(LineWidget, can_focus=True):
             self._move_to(offset.y)
             self.action_open()
 
-    def on_blur(self) -> None:
-        """Draw the cursor as one that does not take keys."""
-        self.refresh()
-
     def on_focus(self) -> None:
         """Show the box under the cursor, also when the form was scrolled elsewhere."""
-        self.refresh()
         self._scroll_to_cursor()
 
     def _move_to(self, target: int) -> None:

@@ -148,7 +148,6 @@ class HooksScreen(ConsoleScreen):
 
     def on_screen_resume(self) -> None:
         """Catch up with what happened while another screen was in front."""
-        super().on_screen_resume()
         self.live_log.catch_up()
 
     @property

@@ -128,14 +128,6 @@ class SecretLines(Redactable, can_focus=True):
         self.cursor = max(0, min(self._last, self.cursor + step))
         self.refresh()
 
-    def on_focus(self) -> None:
-        """Draw the cursor."""
-        self.refresh()
-
-    def on_blur(self) -> None:
-        """Take the cursor away."""
-        self.refresh()
-
 
 def _since(then: str, now_ms: int) -> str:
     words = ago(then, now_ms)

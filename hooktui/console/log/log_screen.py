@@ -71,7 +71,6 @@ class LiveLogScreen(ConsoleScreen):
 
     def on_screen_resume(self) -> None:
         """Catch up with what happened while another screen was in front."""
-        super().on_screen_resume()
         self.log_lines.catch_up()
 
     async def changed(self, changes: FeedChanges) -> None:

@@ -162,14 +162,6 @@ class LogTable(Table, inherit_bindings=False):
             self.scroll_top(self._last_top)
         self.refresh()
 
-    def on_focus(self) -> None:
-        """Show the cursor as the place where keys go."""
-        self.refresh()
-
-    def on_blur(self) -> None:
-        """Show the cursor as resting."""
-        self.refresh()
-
     def render_line(self, y: int) -> Strip:
         """Draw the caption or the titles (line 0), or a line of the log."""
         if y == 0:

@@ -69,14 +69,6 @@ class Control(LineWidget, can_focus=True):
         event.stop()
         self.action_act()
 
-    def on_focus(self) -> None:
-        """Draw the cursor."""
-        self.refresh()
-
-    def on_blur(self) -> None:
-        """Take the cursor away."""
-        self.refresh()
-
 
 class TickBox(Control):
     """``[x] words``."""
@@ -285,14 +277,6 @@ class ShortList(LineWidget, can_focus=True):
         if offset is not None and offset.y < len(self.rows):
             self._move_to(offset.y)
             self.action_open()
-
-    def on_focus(self) -> None:
-        """Draw the cursor."""
-        self.refresh()
-
-    def on_blur(self) -> None:
-        """Take the cursor away."""
-        self.refresh()
 
     def _move_to(self, target: int) -> None:
         before, self.cursor = self.cursor, target

@@ -174,14 +174,6 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
         if self.wrapped or self.form == "raw":
             self._lay_out()
 
-    def on_focus(self) -> None:
-        """Draw the cursor."""
-        self.refresh()
-
-    def on_blur(self) -> None:
-        """Take the cursor away."""
-        self.refresh()
-
     def _section_of(self, number: int) -> str:
         """Return the title of the section that a line is in."""
         headings = self._headings()

@@ -459,14 +459,6 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             self._strips.clear()
             self.refresh()
 
-    def on_focus(self) -> None:
-        """Show the cursor as the place where keys go."""
-        self.refresh_row(self.cursor)
-
-    def on_blur(self) -> None:
-        """Show the cursor as resting."""
-        self.refresh_row(self.cursor)
-
     def notify_style_update(self) -> None:
         """Forget lines in the colours of another theme."""
         super().notify_style_update()
