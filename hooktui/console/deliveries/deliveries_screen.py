@@ -131,10 +131,6 @@ class DeliveriesScreen(ListScreen[Delivery]):
             pieces.append((f"{dot}{self.rows.marked_words()}", "accent"))
         return pieces
 
-    def on_windowed_list_marks_changed(self) -> None:
-        """Draw how many are marked."""
-        self.refresh_frame()
-
     # -- the filter
 
     def _filtered(self) -> None:

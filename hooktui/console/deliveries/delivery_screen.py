@@ -240,7 +240,6 @@ class DeliveryScreen(ConsoleScreen):
         if here != self._compared_at:
             self._compared = None
         self._draw_document()
-        self.refresh_frame()
 
     def on_json_view_picked(self, message: JsonView.Picked) -> None:
         """Open another delivery of this event to this hook."""

@@ -146,10 +146,6 @@ class EngineScreen(ConsoleScreen):
             return "no hook has anything waiting here"
         return None
 
-    def on_windowed_list_moved(self) -> None:
-        """Draw what depends on the line under the cursor."""
-        self.refresh_frame()
-
     def on_windowed_list_opened(self) -> None:
         """Open the hook under the cursor."""
         self.run_command("open")

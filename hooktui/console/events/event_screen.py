@@ -172,11 +172,6 @@ class EventScreen(ConsoleScreen):
             reason = decision_reason(row, self.shell.clock(), self.shell.key)
             why = "".join(text for text, _ in reason)
             self.query_one("#why", Note).show(f"Hook {row.hook}: {why}")
-        self.refresh_frame()
-
-    def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
-        """Say why there are no hooks."""
-        self.show_error(message.error)
 
     # -- commands
 

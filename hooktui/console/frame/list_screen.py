@@ -272,14 +272,6 @@ class ListScreen(ConsoleScreen, Generic[T]):
             row_id = str(self.row_id(self.cursor_row))
             self.notice(await copy(self.app, row_id, f"the {self.NOUN}'s id"), "good")
 
-    def on_windowed_list_moved(self) -> None:
-        """Draw what depends on the line under the cursor, and the count."""
-        self.refresh_frame()
-
-    def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
-        """Say why there are no lines."""
-        self.show_error(message.error)
-
     def on_windowed_list_opened(self, _: WindowedList.Opened) -> None:
         """Open the line under the cursor."""
         self.run_command("open")

@@ -36,6 +36,7 @@ from hooktui.console.shell.terminal import accepts_output
 from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_focus_if_drawn
 from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, StatusLine, TooSmall
 from hooktui.console.widgets.styled import StyledLine
+from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError, NotAllowed, Refused
 from hooktui.domain.filters.terms import NO_TERMS, FilterTerms
 from hooktui.domain.roles import allows, why_not
@@ -375,6 +376,18 @@ class ConsoleScreen(Screen[None]):
         if this[1] is not None:
             self._under_way.add(this)
         self.run_worker(run(), name=f"command {name}", group="commands")
+
+    def on_windowed_list_moved(self) -> None:
+        """Draw what depends on the row under the cursor, and the counts."""
+        self.refresh_frame()
+
+    def on_windowed_list_marks_changed(self) -> None:
+        """Draw how many rows are marked."""
+        self.refresh_frame()
+
+    def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
+        """Show why there are no rows."""
+        self.show_error(message.error)
 
     def run_chosen(self, name: str | None) -> None:
         """Run the command that was chosen in the help, if any; type one that has no key."""

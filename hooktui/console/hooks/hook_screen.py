@@ -228,18 +228,6 @@ class HookScreen(ConsoleScreen):
         if self.query("#deliveries"):
             await self.tabs.fill()
 
-    def on_windowed_list_moved(self) -> None:
-        """Draw what depends on the row under the cursor, and the counts."""
-        self.refresh_frame()
-
-    def on_windowed_list_marks_changed(self) -> None:
-        """Draw how many are marked."""
-        self.refresh_frame()
-
-    def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
-        """Say why there are no rows."""
-        self.show_error(message.error)
-
     # -- commands
 
     def own_disabled_reason(self, name: str) -> str | None:

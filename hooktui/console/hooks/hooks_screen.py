@@ -190,18 +190,9 @@ class HooksScreen(ConsoleScreen):
         super().account_changed()
         self.listing.load_anew()
 
-    def on_windowed_list_moved(self) -> None:
-        """Draw what depends on the row under the cursor, and the counts."""
-        self.refresh_frame()
-
-    def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
-        """Say why there are no rows."""
-        self.show_error(message.error)
-
     def on_windowed_list_marks_changed(self) -> None:
         """Narrow the log to the marked hooks."""
         self._narrow_log()
-        self.refresh_frame()
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
         """Return how many hooks there are, and how many of them fail."""

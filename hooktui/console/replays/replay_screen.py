@@ -125,10 +125,6 @@ class ReplayScreen(ConsoleScreen):
         """Open the hook under the cursor."""
         self.run_command("open")
 
-    def on_windowed_list_moved(self) -> None:
-        """Draw what depends on the line under the cursor."""
-        self.refresh_frame()
-
     def open(self) -> None:
         """Open the hook under the cursor."""
         if self._hooks.cursor_row is not None:
