@@ -17,8 +17,8 @@ class Boxes(BareApp):
         self.heard: list[tuple[str, ...]] = []
         super().__init__(self.boxes)
 
-    def on_event_boxes_changed(self, message: EventBoxes.Changed) -> None:
-        self.heard.append(message.control.events)
+    def on_event_boxes_changed(self) -> None:
+        self.heard.append(self.boxes.events)
 
     def drawn(self) -> list[str]:
         height = self.boxes.get_content_height(self.size, self.size, self.size.width)

@@ -164,15 +164,6 @@ class EventBoxes(LineWidget, can_focus=True):
     class Changed(Message):
         """The subscription is another one now."""
 
-        def __init__(self, boxes: EventBoxes) -> None:
-            super().__init__()
-            self.boxes = boxes
-
-        @property
-        def control(self) -> EventBoxes:
-            """The boxes that changed."""
-            return self.boxes
-
     def __init__(
         self,
         catalogue: Catalogue,
@@ -246,7 +237,7 @@ class EventBoxes(LineWidget, can_focus=True):
             self.cursor = min(self.cursor, len(self._shown_rows) - 1)
             self.refresh(layout=True)
         self.refresh()
-        self.post_message(self.Changed(self))
+        self.post_message(self.Changed())
 
     def on_click(self, event: textual_events.Click) -> None:
         """Tick the box of the line that was clicked."""

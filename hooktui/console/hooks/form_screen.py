@@ -106,10 +106,10 @@ class HookForm(DryRunForm):
 
     def on_control_changed(self, message: Control.Changed) -> None:
         """Judge what is ticked, or show what folds."""
-        if message.control is self.tried.title:
+        if message.sender is self.tried.title:
             self.tried.fold()
-        elif isinstance(message.control, FoldTitle):
-            self.fields.fold(message.control)
+        elif isinstance(message.sender, FoldTitle):
+            self.fields.fold(message.sender)
         self._check_form()
 
     def on_input_submitted(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from time import monotonic
 from typing import ClassVar, Final
 
@@ -51,26 +52,13 @@ class LiveLog(LogTable, inherit_bindings=False):
 
     set_timer = set_reliable_timer
 
-    class FromLog(Message):
-        """A message of a log."""
-
-        def __init__(self, log: LiveLog) -> None:
-            super().__init__()
-            self.log_widget = log
-
-        @property
-        def control(self) -> LiveLog:
-            """The log that sent it."""
-            return self.log_widget
-
-    class Opened(FromLog):
+    @dataclass
+    class Opened(Message):
         """Enter, or a double click, on a line; ``delivery`` is its delivery's id."""
 
-        def __init__(self, log: LiveLog, delivery: str) -> None:
-            super().__init__(log)
-            self.delivery = delivery
+        delivery: str
 
-    class StateChanged(FromLog):
+    class StateChanged(Message):
         """Following began or ended, or other lines are shown, or more are new."""
 
         def can_replace(self, message: Message) -> bool:
@@ -110,7 +98,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         self._keep_shown_lines()
         self.catch_up()
         self.refresh()
-        self.post_message(self.StateChanged(self))
+        self.post_message(self.StateChanged())
 
     def show_only(self, parsed: Filter | None = None, hooks: frozenset[int] | None = None) -> None:
         """Show lines that fit a filter and belong to some hooks; None: all of them."""
@@ -131,7 +119,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         self._count_rows()
         self.scroll_top(self._last_top)
         self.refresh()
-        self.post_message(self.StateChanged(self))
+        self.post_message(self.StateChanged())
 
     def catch_up(self) -> None:
         """Draw what has come since; called when the log is seen again."""
@@ -151,7 +139,7 @@ class LiveLog(LogTable, inherit_bindings=False):
             self._count_rows()
             if self._caption:
                 self.refresh(Region(0, 0, self.size.width, 1))
-            self.post_message(self.StateChanged(self))
+            self.post_message(self.StateChanged())
 
     def state(self) -> StyledLine:
         """Return whether it follows, what is new, and what it is narrowed to."""
@@ -293,14 +281,14 @@ class LiveLog(LogTable, inherit_bindings=False):
         if name == "last" or to >= len(self._shown):
             to -= self._let_in()
             to = len(self._shown) - 1 if name == "last" else to
-            self.post_message(self.StateChanged(self))
+            self.post_message(self.StateChanged())
         self._go_to(to)
 
     def action_open(self) -> None:
         """Open the delivery of the line under the cursor."""
         line = self.cursor_line
         if line is not None and line.delivery:
-            self.post_message(self.Opened(self, line.delivery))
+            self.post_message(self.Opened(line.delivery))
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on a line; a double click opens it."""
@@ -330,7 +318,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         self.marks = {number for number in self.marks if self._at(number) is not None}
         self._go_to(position + 1)
         self.refresh()
-        self.post_message(self.StateChanged(self))
+        self.post_message(self.StateChanged())
 
     def clear_marks(self) -> bool:
         """Unmark everything; return whether anything was marked."""
@@ -338,7 +326,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         self.marks.clear()
         if was:
             self.refresh()
-            self.post_message(self.StateChanged(self))
+            self.post_message(self.StateChanged())
         return was
 
     def chosen_text(self) -> tuple[int, str]:

@@ -34,17 +34,11 @@ class Control(LineWidget, can_focus=True):
         Binding(_OPEN.keys, "act", _OPEN.label, show=False, id=_OPEN.id),
     ]
 
+    @dataclass
     class Changed(Message):
         """The control has another value now."""
 
-        def __init__(self, sender: Control) -> None:
-            super().__init__()
-            self.sender = sender
-
-        @property
-        def control(self) -> Control:
-            """The control that changed."""
-            return self.sender
+        sender: Control
 
     def pieces(self) -> Sequence[StyledText]:
         """Return what the line shows."""
@@ -221,18 +215,11 @@ class ShortList(LineWidget, can_focus=True):
     DEFAULT_CSS = "ShortList { height: auto; width: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
 
+    @dataclass
     class Chosen(Message):
         """A line was chosen."""
 
-        def __init__(self, sender: ShortList, row: ShortRow) -> None:
-            super().__init__()
-            self.sender = sender
-            self.row = row
-
-        @property
-        def control(self) -> ShortList:
-            """The list it was chosen from."""
-            return self.sender
+        row: ShortRow
 
     def __init__(self, rows: Sequence[ShortRow], *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -269,7 +256,7 @@ class ShortList(LineWidget, can_focus=True):
     def action_open(self) -> None:
         """Choose the line under the cursor."""
         if self.rows:
-            self.post_message(self.Chosen(self, self.rows[self.cursor]))
+            self.post_message(self.Chosen(self.rows[self.cursor]))
 
     def on_click(self, event: events.Click) -> None:
         """Choose the line that was clicked."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from rich.cells import cell_len, chop_cells
@@ -50,13 +51,12 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
 
+    @dataclass
     class Picked(Message):
         """Enter on a line that does not fold: ``value`` is what copying it would give."""
 
-        def __init__(self, section: str, value: str) -> None:
-            super().__init__()
-            self.section = section
-            self.value = value
+        section: str
+        value: str
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)

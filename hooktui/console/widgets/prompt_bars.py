@@ -7,6 +7,7 @@ removes it. A search jumps to the first match. A line is open only while it has 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar, Protocol, cast
 
 from rich.highlighter import Highlighter
@@ -116,12 +117,11 @@ class PromptBar(Prompt):
 
     DEFAULT_CSS = "PromptBar OneLine { width: 9; }"
 
+    @dataclass
     class TextTyped(Message):
         """The text has changed; the bar sends it to itself."""
 
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
+        text: str
 
         def can_replace(self, message: Message) -> bool:
             """Only the latest text counts."""

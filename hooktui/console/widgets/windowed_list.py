@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -49,17 +50,11 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
 
+    @dataclass
     class FromList(Message):
-        """A message of a list; `control` is the list, for ``@on(..., selector)``."""
+        """A message of a list."""
 
-        def __init__(self, listing: WindowedList[Any]) -> None:
-            super().__init__()
-            self.listing = listing
-
-        @property
-        def control(self) -> WindowedList[Any]:
-            """The list that sent it."""
-            return self.listing
+        listing: WindowedList[Any]
 
     class Opened(FromList):
         """Enter, or a double click, on the row under the cursor."""
@@ -74,12 +69,11 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
     class MarksChanged(FromList):
         """Other rows are marked."""
 
+    @dataclass
     class Failed(FromList):
         """The source did not give rows; what was there stays."""
 
-        def __init__(self, listing: WindowedList[Any], error: HooktuiError) -> None:
-            super().__init__(listing)
-            self.error = error
+        error: HooktuiError
 
     def __init__(
         self,
