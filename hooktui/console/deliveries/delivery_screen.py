@@ -49,7 +49,11 @@ CLOCK_S: Final = 15.0
 
 
 class DeliveryScreen(ConsoleScreen):
-    """The delivery with an id."""
+    """The delivery with an id.
+
+    Attributes:
+        timeline: its attempts.
+    """
 
     HEADING = "Delivery"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
@@ -117,7 +121,7 @@ class DeliveryScreen(ConsoleScreen):
         """The status, the time line, the text."""
         shell = self.shell
         yield Lines(id="head")
-        self._timeline = WindowedList(
+        self.timeline: WindowedList[Step] = WindowedList(
             step_columns(shell.glyphs, shell.clock, self._steps),
             self._steps,
             lambda step: step.number,
@@ -125,7 +129,7 @@ class DeliveryScreen(ConsoleScreen):
             glyphs=shell.glyphs,
             id="attempts",
         )
-        yield self._timeline
+        yield self.timeline
         yield JsonView(id="document")
 
     def begin(self) -> None:
@@ -133,11 +137,6 @@ class DeliveryScreen(ConsoleScreen):
         super().begin()
         self.set_interval(CLOCK_S, self._draw_head)
         self.run_worker(self._read(), name="delivery", group="delivery", exclusive=True)
-
-    @property
-    def timeline(self) -> WindowedList[Step]:
-        """The list of attempts."""
-        return self._timeline
 
     @property
     def document(self) -> JsonView:

@@ -45,7 +45,11 @@ PURGED: Final = "The body is purged: bodies are kept for a shorter time than eve
 
 
 class EventScreen(ConsoleScreen):
-    """The event with an id."""
+    """The event with an id.
+
+    Attributes:
+        listing: what it meant to each hook.
+    """
 
     HEADING = "Event"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
@@ -95,7 +99,7 @@ class EventScreen(ConsoleScreen):
         shell = self.shell
         makes = f"{shell.key('go_hooks')}, then {shell.key('new')}"
         yield Lines(id="head")
-        self._listing = WindowedList(
+        self.listing: WindowedList[HookDecision] = WindowedList(
             decision_columns(shell.glyphs, shell.clock, shell.key),
             DecisionPages(self.send, self.event_id),
             lambda row: row.hook,
@@ -104,7 +108,7 @@ class EventScreen(ConsoleScreen):
             glyphs=shell.glyphs,
             id="decisions",
         )
-        yield self._listing
+        yield self.listing
         yield Note(id="why")
         yield JsonView(id="document")
 
@@ -113,11 +117,6 @@ class EventScreen(ConsoleScreen):
         super().begin()
         self.set_interval(CLOCK_S, self.listing.refresh_times)
         self.run_worker(self._read(), name="event", group="event", exclusive=True)
-
-    @property
-    def listing(self) -> WindowedList[HookDecision]:
-        """The list of hooks."""
-        return self._listing
 
     @property
     def document(self) -> JsonView:

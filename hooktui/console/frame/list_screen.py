@@ -107,6 +107,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         NOUN: what one line is.
         ROW_COMMANDS: the commands that act on the line under the cursor.
         FIRST: what is first in ascending and in descending order.
+        listing: the list.
     """
 
     NOUN: ClassVar[str] = "line"
@@ -168,7 +169,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         """The list, below the line of tabs if it is one of several."""
         if self.TABS:
             yield self.tabs.line()
-        self._listing: WindowedList[T] = WindowedList(
+        self.listing: WindowedList[T] = WindowedList(
             self.columns(),
             self,
             self.row_id,
@@ -179,18 +180,13 @@ class ListScreen(ConsoleScreen, Generic[T]):
             glyphs=self.shell.glyphs,
             id="list",
         )
-        yield self._listing
+        yield self.listing
 
     def begin(self) -> None:
         """Load the list, and look now and then whether "4m" has become "5m"."""
         super().begin()
         self.set_interval(TIMES_S, self.listing.refresh_times)
         self.load()
-
-    @property
-    def listing(self) -> WindowedList[T]:
-        """The list."""
-        return self._listing
 
     @property
     def cursor_row(self) -> T | None:

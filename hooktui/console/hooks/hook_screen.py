@@ -57,7 +57,11 @@ _no_match = partial(no_match, "No delivery matches the filter.", "all deliveries
 
 
 class HookScreen(ConsoleScreen):
-    """The hook with an id."""
+    """The hook with an id.
+
+    Attributes:
+        listing: its deliveries.
+    """
 
     HEADING = "Hook"
     NOUN = "delivery"
@@ -156,7 +160,7 @@ class HookScreen(ConsoleScreen):
         """The head, the tabs and what they show."""
         shell = self.shell
         yield Lines(hang=11, id="head")
-        self._listing = WindowedList(
+        self.listing: WindowedList[Delivery] = WindowedList(
             delivery_columns(shell.glyphs, shell.clock),
             self,
             lambda delivery: delivery.id,
@@ -166,7 +170,7 @@ class HookScreen(ConsoleScreen):
             glyphs=shell.glyphs,
             id=DELIVERIES,
         )
-        yield from self.tabs.compose(self._listing)
+        yield from self.tabs.compose(self.listing)
 
     def begin(self) -> None:
         """Read the hook and its deliveries."""
@@ -178,11 +182,6 @@ class HookScreen(ConsoleScreen):
     def _refresh_times(self) -> None:
         self.listing.refresh_times()
         self.tabs.refresh_times()
-
-    @property
-    def listing(self) -> WindowedList[Delivery]:
-        """The list of deliveries."""
-        return self._listing
 
     async def page(self, query: PageQuery) -> Page[Delivery]:
         """Return a page of this hook's deliveries."""

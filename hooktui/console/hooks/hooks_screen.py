@@ -61,7 +61,12 @@ _no_match = partial(
 
 
 class HooksScreen(ConsoleScreen):
-    """All hooks of the account."""
+    """All hooks of the account.
+
+    Attributes:
+        listing: the list of hooks.
+        live_log: the log below it.
+    """
 
     HEADING = "Hooks"
     NOUN = "hook"
@@ -119,7 +124,7 @@ class HooksScreen(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """The list above, the log below."""
         shell = self.shell
-        self._listing = WindowedList(
+        self.listing: WindowedList[Hook] = WindowedList(
             columns(shell.glyphs, shell.clock, lambda: shell.catalogue),
             self,
             lambda hook: hook.id,
@@ -128,7 +133,7 @@ class HooksScreen(ConsoleScreen):
             glyphs=shell.glyphs,
             id="hooks",
         )
-        self._lines = LiveLog(
+        self.live_log = LiveLog(
             shell.log_buffer,
             shell.clock,
             shell.account.hook_names,
@@ -137,8 +142,8 @@ class HooksScreen(ConsoleScreen):
             caption=True,
             id="log",
         )
-        yield self._listing
-        yield self._lines
+        yield self.listing
+        yield self.live_log
 
     def begin(self) -> None:
         """Load the list; the first paint does not wait for it."""
@@ -149,16 +154,6 @@ class HooksScreen(ConsoleScreen):
     def on_screen_resume(self) -> None:
         """Catch up with what happened while another screen was in front."""
         self.live_log.catch_up()
-
-    @property
-    def listing(self) -> WindowedList[Hook]:
-        """The list of hooks."""
-        return self._listing
-
-    @property
-    def live_log(self) -> LiveLog:
-        """The live log."""
-        return self._lines
 
     # -- rows
 

@@ -26,7 +26,11 @@ from hooktui.domain.wire.replays import ReplaySelection
 
 
 class LiveLogScreen(ConsoleScreen):
-    """Every attempt of every delivery as it happens."""
+    """Every attempt of every delivery as it happens.
+
+    Attributes:
+        log_lines: the log.
+    """
 
     HEADING = "Live log"
     FILTER_TERMS = FilterTerms({key: TERMS.values[key] for key in TERMS.values if key != "data."})
@@ -54,7 +58,7 @@ class LiveLogScreen(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """The log."""
         shell = self.shell
-        self._lines = LiveLog(
+        self.log_lines = LiveLog(
             shell.log_buffer,
             shell.clock,
             shell.account.hook_names,
@@ -62,12 +66,7 @@ class LiveLogScreen(ConsoleScreen):
             shell.key,
             id="log",
         )
-        yield self._lines
-
-    @property
-    def log_lines(self) -> LiveLog:
-        """The log."""
-        return self._lines
+        yield self.log_lines
 
     def on_screen_resume(self) -> None:
         """Catch up with what happened while another screen was in front."""
