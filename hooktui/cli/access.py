@@ -12,7 +12,6 @@ from hooktui.cli.listing import FIRST_50, Limit, Listing, for_each, show_list
 from hooktui.cli.output import Piece, text_columns
 from hooktui.cli.time_format import ago, moment_ahead
 from hooktui.client import calls
-from hooktui.client.sync_client import decoded
 from hooktui.domain.wire.access import Account, Token
 
 accounts = App(name="accounts", help="List and create accounts.")
@@ -53,12 +52,9 @@ def create_account(name: Text, *, context: Context) -> None:
         name: for people.
         context: the run.
     """
-    call = calls.create_account(name)
-    answer = context.client.answer(call)
-    if context.json:
-        context.out.json(answer)
+    account = context.ask(calls.create_account(name))
+    if account is None:
         return
-    account = decoded(call, context.address, answer)
     context.out.line(str(account.id))
     context.out.note(f"use it with: --account {account.id}")
 
@@ -121,12 +117,9 @@ def create_token(
         fields["account"] = context.account
     if expires is not None:
         fields["expires_at"] = moment_ahead("--expires", expires)
-    call = calls.create_token(fields)
-    answer = context.client.answer(call)
-    if context.json:
-        context.out.json(answer)
+    token = context.ask(calls.create_token(fields))
+    if token is None:
         return
-    token = decoded(call, context.address, answer)
     context.out.line(token.token or "")
     context.out.note(
         f"token {token.id} ({token.role}) is shown only once; clients read it from HOOKTUI_TOKEN"

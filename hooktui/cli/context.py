@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, TypeVar
 
 from cyclopts import Parameter
 
@@ -14,10 +14,15 @@ from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.options import GlobalOptions
 from hooktui.cli.output import Output
 from hooktui.client.address import ServerAddress, find_server
-from hooktui.client.sync_client import PlainClient
+from hooktui.client.sync_client import PlainClient, decoded
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import not_here, restricted
 from hooktui.domain.text import visible
+
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call
+
+T = TypeVar("T")
 
 
 class CommandContext:
@@ -66,6 +71,18 @@ class CommandContext:
     def client(self) -> PlainClient:
         """The client; its first call connects."""
         return PlainClient(self.address, self.options.role)
+
+    def ask(self, call: Call[T]) -> T | None:
+        """Send a call and return its value; with ``--json`` write the response and return None.
+
+        Raises:
+            HooktuiError: the server refused the call, or does not respond.
+        """
+        answer = self.client.answer(call)
+        if self.json:
+            self.out.json(answer)
+            return None
+        return decoded(call, self.address, answer)
 
     def in_parts(self, done: str) -> None:
         """Before each part of long work at the server: have ctrl+c report what is done."""

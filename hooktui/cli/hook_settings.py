@@ -25,12 +25,9 @@ _COLUMNS: Final = text_columns("EVENT, TYPE, CREATED, WOULD BE")
 
 def show_dry_run(context: CommandContext, fields: Mapping[str, object]) -> None:
     """Write what a dry run found; ``fields`` are ``hook``, ``events`` and ``filter``, as given."""
-    call = calls.dry_run(context.account, fields)
-    answer = context.client.answer(call)
-    if context.json:
-        context.out.json(answer)
+    run = context.ask(calls.dry_run(context.account, fields))
+    if run is None:
         return
-    run = decoded(call, context.address, answer)
     since = f" (the oldest came {ago(run.since)})" if run.since is not None else ""
     context.out.line(f"would have got {in_words(run)}{since}")
     rows = [

@@ -22,7 +22,6 @@ from hooktui.cli.listing import (
 from hooktui.cli.output import Piece, Styled, text_columns
 from hooktui.cli.time_format import ago, duration_s, took
 from hooktui.client import calls
-from hooktui.client.sync_client import decoded
 from hooktui.domain.addresses import url_in_words
 from hooktui.domain.hook_fields import SHOWN_SETTINGS
 from hooktui.domain.wire.deliveries import DeliveryDetail
@@ -277,11 +276,9 @@ def secret(
         call = calls.finish_rotation(hook, account=context.account)
     else:
         call = calls.hook_secrets(hook, account=context.account)
-    answer = context.client.answer(call)
-    if context.json:
-        context.out.json(answer)
+    secrets = context.ask(call)
+    if secrets is None:
         return
-    secrets = decoded(call, context.address, answer)
     context.out.line(secrets.secret)
     for old in secrets.secrets:
         if old.expires_at is not None:

@@ -60,11 +60,9 @@ def show_one(
     context: CommandContext, call: Call[T], write: Callable[[CommandContext, T], None]
 ) -> None:
     """Show what a call answers: for people with ``write``, or as the server's JSON."""
-    answer = context.client.answer(call)
-    if context.json:
-        context.out.json(answer)
-    else:
-        write(context, decoded(call, context.address, answer))
+    value = context.ask(call)
+    if value is not None:
+        write(context, value)
 
 
 def joined(terms: Sequence[str]) -> str | None:

@@ -16,7 +16,6 @@ from hooktui.cli.exit_codes import Failed, UsageError, leaving_orderly
 from hooktui.cli.output import Output, TextColumn
 from hooktui.cli.time_format import ago
 from hooktui.client import calls
-from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import Refused
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.text import counted
@@ -68,12 +67,10 @@ def pause(*, context: Context) -> None:
     Args:
         context: the run.
     """
-    call = calls.pause()
-    answer = context.client.answer(call)
-    if context.json:
-        context.out.json(answer)
+    state = context.ask(calls.pause())
+    if state is None:
         return
-    paused = decoded(call, context.address, answer).paused
+    paused = state.paused
     if paused is not None:
         context.out.line(f"delivery is paused, by {paused.by}, {ago(paused.at)}")
         context.out.note("events are accepted and queued; resume with: hooktui resume")
@@ -85,10 +82,7 @@ def resume(*, context: Context) -> None:
     Args:
         context: the run.
     """
-    answer = context.client.answer(calls.resume())
-    if context.json:
-        context.out.json(answer)
-    else:
+    if context.ask(calls.resume()) is not None:
         context.out.line("delivery resumed")
 
 

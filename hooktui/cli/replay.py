@@ -353,9 +353,6 @@ def abort(
 
 
 def _steer(context: CommandContext, call: calls.Call[Replay]) -> None:
-    answer = context.client.answer(call)
-    if context.json:
-        context.out.json(answer)
-        return
-    replay = decoded(call, context.address, answer)
-    context.out.note(f"{replay.id} is {replay.state}, {replay.rate_per_s:g} a second")
+    replay = context.ask(call)
+    if replay is not None:
+        context.out.note(f"{replay.id} is {replay.state}, {replay.rate_per_s:g} a second")

@@ -13,7 +13,6 @@ from hooktui.cli.output import Piece, Style, Styled, text_columns
 from hooktui.cli.time_format import ago, duration_s
 from hooktui.client import calls
 from hooktui.client.calls import Call
-from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import NotFound
 from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.text import counted
@@ -122,11 +121,9 @@ def snooze(
 
 
 def _change(context: CommandContext, call: Call[ChangedGroup]) -> None:
-    answer = context.client.answer(call)
-    if context.json:
-        context.out.json(answer)
+    group = context.ask(call)
+    if group is None:
         return
-    group = decoded(call, context.address, answer)
     until = "" if group.state_until is None else f" until {group.state_until}"
     context.out.note(f"hook {group.hook}, {group.cause}: {group.state}{until}")
 
