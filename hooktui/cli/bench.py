@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from hooktui.bench.cases import BY_NAME
 from hooktui.bench.databases import databases_of
@@ -25,7 +22,7 @@ def bench(
     *,
     rounds: int = 5,
     events: int = 20_000,
-    case: Annotated[list[str] | None, Parameter(negative=())] = None,
+    case: list[str] | None = None,
     database: str | None = None,
     context: Context,
 ) -> int:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
 from hooktui.cli.context import Context
 from hooktui.cli.open_console import open_console
 
 
 def console(
     *,
-    no_mouse: Annotated[bool, Parameter(negative=())] = False,
+    no_mouse: bool = False,
     theme: str | None = None,
-    ascii: Annotated[bool, Parameter(negative=())] = False,  # noqa: A002 - the option's name
+    ascii: bool = False,  # noqa: A002 - the option's name
     context: Context,
 ) -> int:
     """Open the console.

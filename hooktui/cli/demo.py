@@ -34,7 +34,7 @@ SHOWS_ALL_S = 20
 
 def demo(
     *,
-    headless: Annotated[bool, Parameter(negative=())] = False,
+    headless: bool = False,
     for_: Annotated[str | None, Parameter(name="--for")] = None,
     seed: int = 1,
     context: Context,

@@ -17,8 +17,6 @@ MAX_BODY_BYTES = 256 * 1024
 MAX_LINES, MAX_REQUEST_BYTES = 1000, 8 * 1024 * 1024
 """What the server takes at once; longer input is sent in parts."""
 
-Many = Annotated[bool, Parameter(negative=())]
-
 
 def emit(
     event_type: Annotated[str | None, Parameter(name="TYPE", allow_leading_hyphen=True)] = None,
@@ -26,7 +24,7 @@ def emit(
     /,
     *,
     key: Text | None = None,
-    many: Many = False,
+    many: bool = False,
     context: Context,
 ) -> None:
     """Send an event with the JSON of FILE or stdin as its exact body; prints its id.

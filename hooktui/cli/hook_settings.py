@@ -39,9 +39,6 @@ def show_dry_run(context: CommandContext, fields: Mapping[str, object]) -> None:
     context.out.note("nothing was sent or saved")
 
 
-Flag = Annotated[bool, Parameter(negative=())]
-
-
 _OWN: Final = ("active", "headers", "sensitive_headers", "basic_auth")
 """Settings that no option gives as they are."""
 
@@ -54,6 +51,7 @@ def _option_of(setting: Setting) -> tuple[str, Any, None]:
         name=f"--{setting.option}",
         help=f"{setting.help}{empty}.",
         allow_leading_hyphen=bool(setting.empty),
+        negative=f"--no-{setting.option}" if setting.kind is bool else (),
     )
     return setting.name, Annotated[kind | None, parameter], None
 
@@ -80,7 +78,7 @@ class HookOptions(_SettingOptions):
         basic_auth: USER:PASSWORD, or @FILE or - (stdin) that holds it; "" for none.
     """
 
-    header: Annotated[list[Text], Parameter(negative=(), allow_leading_hyphen=True)] = field(
+    header: Annotated[list[Text], Parameter(allow_leading_hyphen=True)] = field(
         default_factory=list
     )
     basic_auth: Text | None = None
@@ -89,9 +87,9 @@ class HookOptions(_SettingOptions):
 def create(
     *,
     options: HookOptions | None = None,
-    inactive: Flag = False,
+    inactive: bool = False,
     secret: Text | None = None,
-    dry_run: Flag = False,
+    dry_run: bool = False,
     context: Context,
 ) -> None:
     """Create a hook; prints its secret, as `hooks secret` does later.
@@ -142,7 +140,7 @@ def edit(
     options: HookOptions | None = None,
     active: Annotated[bool | None, Parameter(negative="--inactive")] = None,
     if_version: int | None = None,
-    dry_run: Flag = False,
+    dry_run: bool = False,
     context: Context,
 ) -> None:
     """Edit a hook; omitted options keep their value.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.deliveries import show_attempt
@@ -26,8 +24,6 @@ from hooktui.domain.addresses import url_in_words
 from hooktui.domain.hook_fields import SHOWN_SETTINGS
 from hooktui.domain.wire.deliveries import DeliveryDetail
 from hooktui.domain.wire.hooks import Hook, pace_in_words
-
-Yes = Annotated[bool, Parameter(name="--yes", negative=(), help="Do not ask.")]
 
 app = App(name="hooks", help="List, show, create, edit and test hooks.")
 for name, target, text in (
@@ -176,7 +172,7 @@ def _switch(context: CommandContext, hooks: list[int], *, active: bool) -> int:
 
 
 @app.command
-def delete(hook: int, /, *more: int, yes: Yes = False, context: Context) -> int:
+def delete(hook: int, /, *more: int, yes: bool = False, context: Context) -> int:
     """Delete hooks and cancel their waiting deliveries.
 
     Args:
@@ -235,17 +231,14 @@ def _write_ping(context: CommandContext, delivery: DeliveryDetail, *, named: boo
         show_attempt(context, attempt)
 
 
-Flag = Annotated[bool, Parameter(negative=())]
-
-
 def secret(
     hook: int,
     /,
     *,
-    rotate: Flag = False,
+    rotate: bool = False,
     overlap: str | None = None,
     secret: Text | None = None,
-    finish: Flag = False,
+    finish: bool = False,
     context: Context,
 ) -> None:
     """Show a hook's secret; the audit trail records it.

@@ -8,7 +8,6 @@ from pathlib import Path
 from cyclopts import App
 
 from hooktui.cli.context import Context
-from hooktui.cli.hooks import Yes
 from hooktui.cli.output import Styled
 from hooktui.client import calls
 from hooktui.domain.paths import RESTART_SERVICE
@@ -43,7 +42,7 @@ def _state(key: KeyUse) -> str:
 
 
 @app.command
-def rotate(*, keep_old: bool = False, yes: Yes = False, context: Context) -> None:
+def rotate(*, keep_old: bool = False, yes: bool = False, context: Context) -> None:
     """Encrypt all secrets with a new key while the server is running, then remove the old one.
 
     An interrupted rotation is finished by the next one. Older backups need the old key: keep its

@@ -38,7 +38,7 @@ class Limit:
     """The options of a list: how many objects it shows."""
 
     count: Annotated[int, Parameter(name="--limit", help="How many at most (50).")] = 50
-    everything: Annotated[bool, Parameter(name="--all", negative=(), help="All of them.")] = False
+    everything: Annotated[bool, Parameter(name="--all", help="All of them.")] = False
 
 
 FIRST_50: Final = Limit()

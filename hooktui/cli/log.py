@@ -25,7 +25,7 @@ _PAGE = 500
 _WAIT_S = 30
 _AGAIN_S = 0.5
 
-Follow = Annotated[bool, Parameter(name=["--follow", "-f"], negative=())]
+Follow = Annotated[bool, Parameter(name=["--follow", "-f"])]
 
 
 def log(*terms: FilterTerms, follow: Follow = False, context: Context) -> None:

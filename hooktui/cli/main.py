@@ -84,7 +84,7 @@ def command_table() -> App:
         help=_HELP,
         help_epilogue=HELP,
         help_format="plaintext",
-        default_parameter=Parameter(show_default=False),
+        default_parameter=Parameter(show_default=False, negative=()),
         help_flags=_HELP_FLAGS,
         version_flags=[],
     )

@@ -32,8 +32,6 @@ REPLAYS = Listing(
 _POLL_S = 1.0
 _UNFINISHED = ("running", "paused")
 
-Flag = Annotated[bool, Parameter(negative=())]
-
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +50,14 @@ class SelectionOptions:
         rate: deliveries a second, 0.1 to 1000; 50 by default.
     """
 
-    hook: Annotated[list[int], Parameter(negative=())] = field(default_factory=list)
-    all_hooks: Flag = False
+    hook: list[int] = field(default_factory=list)
+    all_hooks: bool = False
     mode: str = "failed"
     since: str | None = None
     until: str | None = None
     filter_text: Annotated[Text | None, Parameter(name="--filter")] = None
     cause: str | None = None
-    include_ordered: Flag = False
+    include_ordered: bool = False
     rate: float | None = None
 
     def selection(self) -> ReplaySelection:
@@ -140,7 +138,7 @@ def _write_plan(out: Output, planned: ReplayPlan) -> None:
 def run(
     *,
     options: SelectionOptions | None = None,
-    wait: Flag = False,
+    wait: bool = False,
     yes: bool = False,
     context: Context,
 ) -> int:
@@ -337,7 +335,7 @@ def rate(replay: str, per_s: float, /, *, context: Context) -> None:
 
 @app.command
 def abort(
-    replay: str, /, *, cancel_waiting: Flag = False, yes: bool = False, context: Context
+    replay: str, /, *, cancel_waiting: bool = False, yes: bool = False, context: Context
 ) -> None:
     """Abort a replay; deliveries that it created stay.
 

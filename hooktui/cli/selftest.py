@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from hooktui.bench.databases import databases_of
 from hooktui.cli.context import CommandContext, Context
@@ -24,10 +21,10 @@ _SHOWN = 10
 
 def selftest(
     *,
-    kill: Annotated[bool, Parameter(negative=())] = False,
+    kill: bool = False,
     rounds: int | None = None,
     database: str | None = None,
-    replay: Annotated[bool, Parameter(negative=())] = False,
+    replay: bool = False,
     context: Context,
 ) -> int:
     """Run a temporary server under load and verify that no event is lost.

@@ -33,7 +33,7 @@ _STYLES: dict[str, Style] = {"open": "bad"}
 @app.command(name="list")
 def list_undelivered(
     *,
-    hook: Annotated[list[int] | None, Parameter(negative=())] = None,
+    hook: list[int] | None = None,
     state: Literal["open", "acknowledged", "snoozed"] | None = None,
     limit: Limit = FIRST_50,
     context: Context,
