@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import ClassVar, Final
 
@@ -26,10 +26,9 @@ from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import end_reason, top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
-from hooktui.console.registry import Command
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.terminal import copy
-from hooktui.console.widgets.chrome import Lines, Offer
+from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.document_lines import FORM_WORDS
 from hooktui.console.widgets.document_view import JsonView
 from hooktui.console.widgets.styled import StyledLine, StyleName
@@ -108,14 +107,6 @@ class DeliveryScreen(ConsoleScreen):
             name = self.shell.account.hook_names.get(delivery.hook, "")
             left = (*left, (f"  {delivery.event_type} to hook {delivery.hook} {name}", "plain"))
         return left, top_screens("")
-
-    def offers(self) -> Iterator[Offer]:
-        """Offer the matches first while a search is on."""
-        return self.search.arrange(super().offers())
-
-    def command_labels(self) -> tuple[Command, ...]:
-        """Return the label of the next match while a search is on."""
-        return self.search.labels
 
     def compose_body(self) -> ComposeResult:
         """The status, the time line, the text."""

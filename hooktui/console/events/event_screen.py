@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 from typing import ClassVar, Final
 
 import msgspec
@@ -17,10 +16,9 @@ from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
-from hooktui.console.registry import Command
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.terminal import copy
-from hooktui.console.widgets.chrome import Lines, Offer
+from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.document_lines import FORM_WORDS, Section
 from hooktui.console.widgets.document_view import JsonView
@@ -85,14 +83,6 @@ class EventScreen(ConsoleScreen):
         if self.event is not None:
             left = (*left, (f"  {self.event.type}", "plain"))
         return left, top_screens("")
-
-    def offers(self) -> Iterator[Offer]:
-        """Offer the matches first while a search is on."""
-        return self.search.arrange(super().offers())
-
-    def command_labels(self) -> tuple[Command, ...]:
-        """Return the label of the next match while a search is on."""
-        return self.search.labels
 
     def compose_body(self) -> ComposeResult:
         """The head, the hooks, the body."""

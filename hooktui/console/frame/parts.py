@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Protocol
+
+from hooktui.console.registry import Command
+from hooktui.console.widgets.chrome import Offer
 
 Handler = Callable[[], Coroutine[None, None, None] | None]
 """Runs a command; a coroutine that it returns runs in the background."""
@@ -17,9 +20,18 @@ class ScreenPart:
         """What runs each command, by its name; may change with the state of the part."""
         return {}
 
+    @property
+    def labels(self) -> tuple[Command, ...]:
+        """The commands that have other texts here and now."""
+        return ()
+
     def disabled_reason(self, name: str) -> str | None:
         """Return why a command is not possible here and now, or None."""
         return None
+
+    def arrange(self, offers: Iterable[Offer]) -> Iterable[Offer]:
+        """Return the commands of the line of keys in the order of the part's state."""
+        return offers
 
 
 class RowGuard(Protocol):

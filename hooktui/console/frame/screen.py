@@ -7,7 +7,7 @@ is bound on every screen; where a command is not possible, the key shows the rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
@@ -276,17 +276,21 @@ class ConsoleScreen(Screen[None]):
 
     def command_labels(self) -> tuple[Command, ...]:
         """Return the commands that have other texts on this screen, here and now."""
-        return self.COMMAND_LABELS
+        return (*(label for part in self.parts for label in part.labels), *self.COMMAND_LABELS)
 
     def command(self, name: str) -> Command:
         """Return a command with the texts of this screen and the user's key."""
         labels = (command for command in self.command_labels() if command.name == name)
         return self.shell.preferences.keymap.fit(next(labels, BY_NAME[name]))
 
-    def offers(self) -> Iterator[Offer]:
+    def offers(self) -> Iterable[Offer]:
         """Return the commands of the line of keys, and why one is not possible."""
-        for name in self.COMMAND_NAMES:
-            yield Offer(self.command(name), self.disabled_reason(name))
+        offers: Iterable[Offer] = (
+            Offer(self.command(name), self.disabled_reason(name)) for name in self.COMMAND_NAMES
+        )
+        for part in self.parts:
+            offers = part.arrange(offers)
+        return offers
 
     def commands_here(self) -> tuple[str, ...]:
         """Return every command that works or is explained here, the general ones last."""

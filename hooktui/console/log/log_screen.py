@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -12,11 +11,9 @@ from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
 from hooktui.console.log.live_log import LiveLog
-from hooktui.console.registry import Command
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.shell.terminal import copy
-from hooktui.console.widgets.chrome import Offer
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import TERMS, Filter, parse
@@ -85,14 +82,6 @@ class LiveLogScreen(ConsoleScreen):
         if self.search.text:
             left.append((f" {self.shell.glyphs.dot} search: {self.search.text}", "accent"))
         return left, top_screens(self.HEADING)
-
-    def offers(self) -> Iterator[Offer]:
-        """Offer the matches first while a search is on."""
-        return self.search.arrange(super().offers())
-
-    def command_labels(self) -> tuple[Command, ...]:
-        """Return the label of the next match while a search is on."""
-        return self.search.labels
 
     def on_live_log_state_changed(self) -> None:
         """Draw the chip."""

@@ -54,8 +54,9 @@ class ReplayActions(ScreenPart):
             "smaller": lambda: self._change_rate(0.5),
         }
 
+    @property
     def labels(self) -> tuple[Command, ...]:
-        """Return the commands in the words of the replay's state."""
+        """The commands in the words of the replay's state."""
         replay = self._selected()
         return (_RESUME, *LABELS) if replay is not None and replay.state == PAUSED else LABELS
 

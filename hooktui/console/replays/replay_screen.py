@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from hooktui.client import calls
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.registry import Command, relabel
+from hooktui.console.registry import relabel
 from hooktui.console.replays.replay_actions import ReplayActions
 from hooktui.console.replays.replay_text import RUNNING, hook_columns, progress_lines
 from hooktui.console.shell.feed_changes import FeedChanges
@@ -33,6 +33,10 @@ class ReplayScreen(ConsoleScreen):
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "filter", "activate", "delete", "larger", "smaller", "copy",
     )  # fmt: skip
+    COMMAND_LABELS = (
+        relabel("open", "hook", "Open the hook"),
+        relabel("filter", "deliveries", "List the deliveries of the replay"),
+    )
     DEFAULT_CSS = """
     ReplayScreen #head { margin: 1 0; }
     """
@@ -44,14 +48,6 @@ class ReplayScreen(ConsoleScreen):
         self.replay: Replay | None = None
         self.actions = ReplayActions(self, lambda: self.replay, self._show)
         self.parts = (self.actions,)
-
-    def command_labels(self) -> tuple[Command, ...]:
-        """Return the labels for the state of the replay."""
-        return (
-            relabel("open", "hook", "Open the hook"),
-            relabel("filter", "deliveries", "List the deliveries of the replay"),
-            *self.actions.labels(),
-        )
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the replay and its state."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hooktui.client import calls
 from hooktui.console.deliveries.tabs import DELIVERY_TABS
 from hooktui.console.frame.list_screen import ListScreen
-from hooktui.console.registry import Command, relabel
+from hooktui.console.registry import relabel
 from hooktui.console.replays.replay_actions import ReplayActions
 from hooktui.console.replays.replay_text import replay_columns
 from hooktui.console.shell.feed_changes import FeedChanges
@@ -36,16 +36,13 @@ class ReplaysScreen(ListScreen[Replay]):
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "replay", "activate", "delete", "larger", "smaller", "copy", "order", "previous",
     )  # fmt: skip
+    COMMAND_LABELS = (relabel("replay", "new", "Plan another replay"),)
 
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(open=self.open, replay=self.replay, copy=self.copy)
-        self.actions = ReplayActions(self, lambda: self.cursor_row, self._changed)
-        self.parts = (*self.parts, self.actions)
-
-    def command_labels(self) -> tuple[Command, ...]:
-        """Return the labels for the replay under the cursor."""
-        return (relabel("replay", "new", "Plan another replay"), *self.actions.labels())
+        actions = ReplayActions(self, lambda: self.cursor_row, self._changed)
+        self.parts = (*self.parts, actions)
 
     def columns(self) -> Sequence[Column[Replay]]:
         """Return the columns."""
