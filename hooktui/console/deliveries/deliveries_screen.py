@@ -15,7 +15,6 @@ from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import ListScreen
-from hooktui.console.registry import KeyOf
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
@@ -27,15 +26,6 @@ from hooktui.domain.wire.replays import ReplaySelection
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
-
-
-def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
-    return (
-        (("  No deliveries yet.", "strong"),),
-        (),
-        (("  One appears here for each hook that an event is sent to.", "quiet"),),
-        ((f"  {key('emit')}", "accent"), ("  sends an event", "plain")),
-    )
 
 
 class DeliveriesScreen(ListScreen[Delivery]):
@@ -117,7 +107,12 @@ class DeliveriesScreen(ListScreen[Delivery]):
         key = self.shell.key
         if self.filter.text:
             return no_match("No delivery matches the filter.", "all deliveries", key)
-        return _empty(key)
+        return (
+            (("  No deliveries yet.", "strong"),),
+            (),
+            (("  One appears here for each hook that an event is sent to.", "quiet"),),
+            ((f"  {key('emit')}", "accent"), ("  sends an event", "plain")),
+        )
 
     def more_heading(self) -> StyledLine:
         """Return the filter and the marks."""

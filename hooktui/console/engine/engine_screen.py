@@ -14,7 +14,7 @@ from hooktui.console.engine.text import EngineHook, engine_columns, engine_hooks
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.registry import Command, KeyOf, relabel
+from hooktui.console.registry import Command, relabel
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.console.widgets.chrome import Lines
@@ -29,13 +29,6 @@ from hooktui.domain.wire.server import ServerStatus
 
 _PAUSE = relabel("activate", "pause", "Pause all delivery; asks first", Need.OPERATE)
 _RESUME = relabel("activate", "resume", "Let deliveries go out again", Need.OPERATE)
-
-
-def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
-    return (
-        (("  No pending deliveries; no open breaker.", "plain"),),
-        ((f"  {key('diagnose')}", "accent"), ("  checks the installation", "plain")),
-    )
 
 
 class EngineScreen(ConsoleScreen):
@@ -64,13 +57,23 @@ class EngineScreen(ConsoleScreen):
             engine_columns(shell.glyphs, shell.clock, lambda: not (self.old or self.paused)),
             self,
             lambda row: row.hook,
-            empty=_empty(shell.key),
+            empty=self.empty_lines(),
             markable=False,
             glyphs=shell.glyphs,
             id="hooks",
         )
         yield self._facts
         yield self._listing
+
+    def empty_lines(self) -> tuple[StyledLine, ...]:
+        """Return that no hook has anything waiting, and what else to look at."""
+        return (
+            (("  No pending deliveries; no open breaker.", "plain"),),
+            (
+                (f"  {self.shell.key('diagnose')}", "accent"),
+                ("  checks the installation", "plain"),
+            ),
+        )
 
     def begin(self) -> None:
         """Read the status: that of the status line may be old."""

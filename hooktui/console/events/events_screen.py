@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from hooktui.client import calls
@@ -11,7 +10,6 @@ from hooktui.console.events.text import event_columns
 from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import ListScreen
-from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
@@ -22,22 +20,6 @@ from hooktui.domain.wire.replays import ReplaySelection
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
-
-
-def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
-    return (
-        (("  No events yet.", "strong"),),
-        (),
-        (("  An event is something that happened, such as a job that failed. It", "quiet"),),
-        (("  goes to each hook that subscribes to its type. This list shows the", "quiet"),),
-        (("  received events and their deliveries.", "quiet"),),
-        (),
-        ((f"  {key('emit')}", "accent"), ("  sends one, with a sample to begin with", "plain")),
-        (("  Programs send them by `hooktui emit` or POST /v1/events/TYPE.", "quiet"),),
-    )
-
-
-_no_match = partial(no_match, "No event fits the filter.", "all events")
 
 
 class EventsScreen(ListScreen[Event]):
@@ -81,8 +63,19 @@ class EventsScreen(ListScreen[Event]):
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of an empty list, or that nothing matches."""
-        lines = _no_match if self.filter.text else _empty
-        return lines(self.shell.key)
+        key = self.shell.key
+        if self.filter.text:
+            return no_match("No event fits the filter.", "all events", key)
+        return (
+            (("  No events yet.", "strong"),),
+            (),
+            (("  An event is something that happened, such as a job that failed. It", "quiet"),),
+            (("  goes to each hook that subscribes to its type. This list shows the", "quiet"),),
+            (("  received events and their deliveries.", "quiet"),),
+            (),
+            ((f"  {key('emit')}", "accent"), ("  sends one, with a sample to begin with", "plain")),
+            (("  Programs send them by `hooktui emit` or POST /v1/events/TYPE.", "quiet"),),
+        )
 
     def more_heading(self) -> StyledLine:
         """Return what the filter selects, and the filter."""

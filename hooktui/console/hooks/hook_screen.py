@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 from time import monotonic
 from typing import ClassVar, Final
 
@@ -24,7 +23,6 @@ from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import state
 from hooktui.console.hooks.summary import head_lines
 from hooktui.console.hooks.tabs import DELIVERIES, TabSet
-from hooktui.console.registry import KeyOf
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.chrome import Lines
@@ -42,18 +40,6 @@ _ABOUT_THE_HOOK: Final = (
 )  # fmt: skip
 
 _MISSING: Final = "there is no such hook any more"
-
-
-def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
-    return (
-        (("  No deliveries yet.", "strong"),),
-        (),
-        (("  One appears here for each event that this hook asks for.", "quiet"),),
-        ((f"  {key('ping')}", "accent"), ("  sends a ping, a test delivery", "plain")),
-    )
-
-
-_no_match = partial(no_match, "No delivery matches the filter.", "all deliveries")
 
 
 class HookScreen(ConsoleScreen):
@@ -164,13 +150,25 @@ class HookScreen(ConsoleScreen):
             delivery_columns(shell.glyphs, shell.clock),
             self,
             lambda delivery: delivery.id,
-            empty=_empty(shell.key),
+            empty=self.empty_lines(),
             sort="id",
             descending=True,
             glyphs=shell.glyphs,
             id=DELIVERIES,
         )
         yield from self.tabs.compose(self.listing)
+
+    def empty_lines(self) -> tuple[StyledLine, ...]:
+        """Return the text of an empty list, or that nothing matches."""
+        key = self.shell.key
+        if self.filter.text:
+            return no_match("No delivery matches the filter.", "all deliveries", key)
+        return (
+            (("  No deliveries yet.", "strong"),),
+            (),
+            (("  One appears here for each event that this hook asks for.", "quiet"),),
+            ((f"  {key('ping')}", "accent"), ("  sends a ping, a test delivery", "plain")),
+        )
 
     def begin(self) -> None:
         """Read the hook and its deliveries."""
@@ -279,6 +277,5 @@ class HookScreen(ConsoleScreen):
 
     def _filtered(self) -> None:
         self.matching.clear()
-        lines = _no_match if self.filter.text else _empty
-        self.listing.empty = lines(self.shell.key)
+        self.listing.empty = self.empty_lines()
         self.listing.load_anew()

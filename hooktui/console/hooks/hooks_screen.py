@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 from time import monotonic
 from typing import ClassVar
 
@@ -19,7 +18,6 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import columns
 from hooktui.console.log.live_log import LiveLog
-from hooktui.console.registry import KeyOf
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.page_window import PageQuery
@@ -38,26 +36,6 @@ SMALLEST_PANE = 4
 _ON_HOOKS = (
     "edit", "delete", "activate", "ping", "diagnose", "secret", "replay", "open", "mark",
 )  # fmt: skip
-
-
-def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
-    """Return the text of an empty list; ``key`` returns how the key of a command is shown."""
-    return (
-        (("  No hooks yet.", "strong"),),
-        (),
-        (("  A hook gets a signed POST for each event that it asks for: jobs,", "quiet"),),
-        (("  clusters, or whatever your product sends. What fails is tried again.", "quiet"),),
-        (),
-        ((f"  {key('new')}", "accent"), ("  makes the first one", "plain")),
-        ((f"  {key('help')}", "accent"), ("  shows every key", "plain")),
-        (),
-        ((f"  To look around first: quit with {key('quit')} and run `hooktui demo`.", "quiet"),),
-    )
-
-
-_no_match = partial(
-    no_match, "No hook has these words in its name, URL or events, and this status.", "all hooks"
-)
 
 
 class HooksScreen(ConsoleScreen):
@@ -128,7 +106,7 @@ class HooksScreen(ConsoleScreen):
             columns(shell.glyphs, shell.clock, lambda: shell.catalogue),
             self,
             lambda hook: hook.id,
-            empty=_empty(shell.key),
+            empty=self.empty_lines(),
             sort="id",
             glyphs=shell.glyphs,
             id="hooks",
@@ -144,6 +122,25 @@ class HooksScreen(ConsoleScreen):
         )
         yield self.listing
         yield self.live_log
+
+    def empty_lines(self) -> tuple[StyledLine, ...]:
+        """Return the text of an empty list, or that nothing matches."""
+        key = self.shell.key
+        if self.filter.text:
+            without = "No hook has these words in its name, URL or events, and this status."
+            return no_match(without, "all hooks", key)
+        demo = f"  To look around first: quit with {key('quit')} and run `hooktui demo`."
+        return (
+            (("  No hooks yet.", "strong"),),
+            (),
+            (("  A hook gets a signed POST for each event that it asks for: jobs,", "quiet"),),
+            (("  clusters, or whatever your product sends. What fails is tried again.", "quiet"),),
+            (),
+            ((f"  {key('new')}", "accent"), ("  makes the first one", "plain")),
+            ((f"  {key('help')}", "accent"), ("  shows every key", "plain")),
+            (),
+            ((demo, "quiet"),),
+        )
 
     def begin(self) -> None:
         """Load the list; the first paint does not wait for it."""
@@ -276,8 +273,7 @@ class HooksScreen(ConsoleScreen):
     # -- the filter
 
     def _filtered(self) -> None:
-        lines = _no_match if self.filter.text else _empty
-        self.listing.empty = lines(self.shell.key)
+        self.listing.empty = self.empty_lines()
         self.listing.load_anew()
 
     def _focus_body(self) -> None:
