@@ -159,8 +159,6 @@ class DryRunForm(ConsoleScreen):
 
     def on_short_list_chosen(self, message: ShortList.Chosen) -> None:
         """Show the event that was chosen."""
-        from hooktui.console.hooks.dry_run import EventDialog
-
         self.app.push_screen(EventDialog(message.row.value))
 
 

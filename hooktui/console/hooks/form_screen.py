@@ -380,6 +380,4 @@ class HookTypes(ConsoleScreen):
 
     def on_short_list_chosen(self) -> None:
         """Open the form of the type that was chosen, in place of this list."""
-        from hooktui.console.hooks.form_screen import HookForm
-
         self.app.switch_screen(HookForm(None))

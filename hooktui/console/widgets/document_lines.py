@@ -257,8 +257,6 @@ def _text_lines(section: Section, form: Form) -> Sequence[Line]:
     if section.kind == "words" or form == "raw":
         return raw_lines(text)
     if form == "hex":
-        from hooktui.console.widgets.document_lines import hex_lines  # here: it is asked for seldom
-
         return hex_lines(text)
     pretty = json_lines(text)
     return raw_lines(text) if pretty is None else pretty
