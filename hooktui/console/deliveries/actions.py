@@ -64,12 +64,19 @@ class DeliveryActions(ScreenPart):
             return None
         matching = self._all
         if matching is not None:
-            return _matching_disabled_reason(name, matching)
+            if name == "resend" or matching.query:
+                return None
+            return "without a filter this would cancel everything that waits; filter the list first"
         selected = self._selected()
         if not selected:
             return self._missing()
-        resend = name == "resend"
-        return resend_disabled_reason(selected) if resend else cancel_disabled_reason(selected)
+        statuses = {delivery.status for delivery in selected}
+        if name == "resend":
+            sending = "an attempt is in progress; wait for its result"
+            return sending if statuses == {DeliveryStatus.SENDING} else None
+        if DeliveryStatus.PENDING in statuses:
+            return None
+        return f"only a delivery that waits can be cancelled; this one is {selected[0].status}"
 
     @property
     def _all(self) -> Matching | None:
@@ -220,24 +227,3 @@ def _oldest(shell: Shell) -> str:
     keep = None if shell.status.latest is None else shell.status.latest.keep
     days = 0.0 if keep is None else keep.days
     return to_rfc3339(shell.clock() - round(days * _DAY_MS) if days else 0)
-
-
-def _matching_disabled_reason(name: str, matching: Matching) -> str | None:
-    """Return why all deliveries that match cannot be cancelled at once, or None."""
-    if name == "cancel" and not matching.query:
-        return "without a filter this would cancel everything that waits; filter the list first"
-    return None
-
-
-def resend_disabled_reason(selected: Sequence[Delivery | DeliveryDetail]) -> str | None:
-    """Return why none of some deliveries can be sent again, or None."""
-    if all(delivery.status == DeliveryStatus.SENDING for delivery in selected):
-        return "an attempt is in progress; wait for its result"
-    return None
-
-
-def cancel_disabled_reason(selected: Sequence[Delivery | DeliveryDetail]) -> str | None:
-    """Return why none of some deliveries can be cancelled, or None."""
-    if any(delivery.status == DeliveryStatus.PENDING for delivery in selected):
-        return None
-    return f"only a delivery that waits can be cancelled; this one is {selected[0].status}"

@@ -82,7 +82,7 @@ class HookActions(ScreenPart):
             return None
         if self._toggling:
             return f"still {self._screen.notices.work}"
-        return nothing_to_undo(shell.key("undo"))
+        return f"there is nothing to undo; {shell.key('undo')} reverts the last enable or disable"
 
     def _ids(self) -> Hashable:
         return tuple(hook.id for hook in self._selected())
@@ -212,11 +212,6 @@ class HookActions(ScreenPart):
             what = counted(len(deleted), "hook")
         self._screen.notice(outcome.message(f"{what} deleted", named), outcome.severity)
         self._on_deleted(deleted)
-
-
-def nothing_to_undo(key: str) -> str:
-    """Return why there is nothing to undo, and what the key would do."""
-    return f"there is nothing to undo; {key} reverts the last enable or disable"
 
 
 def named(hook: Hook) -> str:
