@@ -22,7 +22,7 @@ _HOURS = 3
 TREND = 24 // _HOURS
 """Cells of the sparkline: three hours each."""
 
-_DISABLED = {
+_DISABLED: dict[str, str] = {
     DisabledReason.BY_HAND: "disabled",
     DisabledReason.GONE: "gone 410",
     DisabledReason.FAILING: "gave up",
@@ -32,7 +32,7 @@ _DISABLED = {
 def state(hook: Hook, glyphs: Glyphs) -> StyledLine:
     """Return sign and word of a hook's state."""
     if not hook.active:
-        word = _DISABLED.get(hook.disabled_reason or "", "disabled")  # type: ignore[call-overload]
+        word = _DISABLED.get(hook.disabled_reason or "", "disabled")
         tone: StyleName = "quiet" if word == "disabled" else "bad"
         return ((f"{glyphs.disabled} {word}", tone),)
     if hook.failing:

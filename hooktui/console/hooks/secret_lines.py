@@ -16,7 +16,7 @@ from textual.strip import Strip
 
 from hooktui.console.deliveries.text import moment
 from hooktui.console.formatting import ago
-from hooktui.console.registry import move_bindings
+from hooktui.console.registry import cursor_after, move_bindings
 from hooktui.console.widgets.redactable import REVEALED_CLASS, Redactable
 from hooktui.console.widgets.styled import StyledText, StyleName
 from hooktui.domain.clock import from_rfc3339
@@ -124,8 +124,7 @@ class SecretLines(Redactable, can_focus=True):
 
     def action_move(self, name: str) -> None:
         """Choose which secret a copy takes."""
-        step = {"up": -1, "down": 1, "first": -self._last, "last": self._last}.get(name, 0)
-        self.cursor = max(0, min(self._last, self.cursor + step))
+        self.cursor = cursor_after(name, self.cursor, count=self._last + 1, page=1)
         self.refresh()
 
 

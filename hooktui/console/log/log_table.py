@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
@@ -130,14 +131,7 @@ class LogTable(Table, inherit_bindings=False):
         """Return where the cursor is among the lines that are shown."""
         if self._cursor is None:
             return len(self._shown) - 1
-        low, high = 0, len(self._shown)
-        while low < high:  # numbers are in order, so the half that matters is known
-            middle = (low + high) // 2
-            if self._shown[middle] < self._cursor:
-                low = middle + 1
-            else:
-                high = middle
-        return min(low, len(self._shown) - 1)
+        return min(bisect_left(self._shown, self._cursor), len(self._shown) - 1)
 
     def _go_to(self, position: int) -> None:
         old = self._position()

@@ -38,12 +38,4 @@ class FeedChanges:
         self.everything |= other.everything
 
     def __bool__(self) -> bool:
-        return bool(
-            self.hooks
-            or self.busy_hooks
-            or self.deliveries
-            or self.events
-            or self.replays
-            or self.alerts
-            or self.everything
-        )
+        return self != FeedChanges()

@@ -34,9 +34,7 @@ class OneLine(LineWidget):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._left: tuple[StyledText, ...] = ()
-        self._right: tuple[StyledText, ...] = ()
-        self._short: tuple[StyledText, ...] = ()
+        self._parts: tuple[tuple[StyledText, ...], ...] = ((), (), ())
 
     def show(self, left: StyledLine, right: StyledLine = (), short: StyledLine = ()) -> None:
         """Show another text; writes to the terminal only when it differs.
@@ -46,16 +44,17 @@ class OneLine(LineWidget):
             right: the right part.
             short: the right part where there is no room for ``right``.
         """
-        if (tuple(left), tuple(right), tuple(short)) != (self._left, self._right, self._short):
-            self._left, self._right, self._short = tuple(left), tuple(right), tuple(short)
+        parts = tuple(left), tuple(right), tuple(short)
+        if parts != self._parts:
+            self._parts = parts
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """Draw the line."""
         width = self.size.width
-        left, right = self._left, self._right
-        if self._short and text_width(left) + text_width(right) + _APART > width:
-            right = self._short
+        left, right, short = self._parts
+        if short and text_width(left) + text_width(right) + _APART > width:
+            right = short
         gap = width - text_width(left) - text_width(right)
         if right and gap < 1 and self.LEFT_GIVES_WAY:
             room = max(width - text_width(right) - 1, 0)
@@ -90,11 +89,9 @@ class StatusLine(OneLine):
 
     def notify_line(self, text: str, severity: Severity) -> None:
         """Show a notice instead of the standing text; long ones take up to three lines."""
-        import textwrap
-
         width = max(self.size.width - 2, 20)
         sign = {"good": "", "plain": "", "warn": "! ", "bad": "! "}[severity]
-        lines = textwrap.wrap(sign + text, width, max_lines=3, placeholder=" …") or [""]
+        lines = wrap(sign + text, width, max_lines=3, placeholder=" …") or [""]
         self._show_notice([((" " + line, severity),) for line in lines])
 
     def clear_notice(self) -> None:

@@ -7,6 +7,7 @@ long and was entered from its end, positions count back from the total that the 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypedDict, TypeVar
 
@@ -84,10 +85,8 @@ class PageWindow(Generic[T]):
 
     def copy(self) -> PageWindow[T]:
         """Return a window of its own with the same pages, to change it apart from this one."""
-        copied = PageWindow(self._source, self._row_id)
+        copied = copy(self)
         copied._pages = [replace(page) for page in self._pages]
-        copied.first, copied.total, copied.estimated = self.first, self.total, self.estimated
-        copied.sort, copied.descending = self.sort, self.descending
         return copied
 
     # -- what is in memory
