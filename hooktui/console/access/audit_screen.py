@@ -119,8 +119,6 @@ class AuditScreen(ListScreen[AuditEntry]):
         """Look through the whole trail, a part at a time; Esc ends it."""
         from hooktui.client import calls
 
-        if self._verifying:
-            return
         self._verifying, entries, after = True, 0, 0
         try:
             while self._verifying:

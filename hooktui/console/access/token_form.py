@@ -25,7 +25,6 @@ from hooktui.console.widgets.controls import Choice, Note
 from hooktui.console.widgets.redactable import REVEALED_CLASS, Redactable
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.errors import HooktuiError
 from hooktui.domain.wire.access import Token
 
 
@@ -49,7 +48,6 @@ class TokenForm(ConsoleScreen):
         super().__init__()
         self.handlers.update(save=self.save)
         self._tried = False
-        self._saving = False
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the form."""
@@ -136,18 +134,12 @@ class TokenForm(ConsoleScreen):
         self._tried = True
         fields, wrong = self._read()
         self._check_form()
-        if wrong or self._saving:
-            if wrong:
-                self.query_one(f"#{next(iter(wrong))}", Input).focus()
+        if wrong:
+            self.query_one(f"#{next(iter(wrong))}", Input).focus()
             return
-        self._saving = True
-        try:
-            made = await self.change(calls.create_token(fields), "making the token", _message)
-        except HooktuiError as error:
-            self.show_error(error)
+        made = await self.call(calls.create_token(fields), "making the token", _message)
+        if made is None:
             return
-        finally:
-            self._saving = False
         self.shell.navigation.select("Tokens", made.id)
         if not self.leave(NewTokenScreen(made)):
             self.notice(*_message(made))

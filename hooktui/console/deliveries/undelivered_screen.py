@@ -20,7 +20,6 @@ from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
 from hooktui.domain.catalogue import group_of
 from hooktui.domain.clock import from_rfc3339, to_rfc3339
-from hooktui.domain.errors import HooktuiError
 from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.filters.parser import MAX_LENGTH
 from hooktui.domain.roles import Need
@@ -171,10 +170,8 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         after: str | None = None
         while True:
             call = calls.give_up_undelivered(group.hook, group.cause, until, after)
-            try:
-                done = await self.change(call, f"giving up {name}, {given_up + cancelled:,} so far")
-            except HooktuiError as error:
-                self.show_error(error)
+            done = await self.call(call, f"giving up {name}, {given_up + cancelled:,} so far")
+            if done is None:
                 break
             given_up, cancelled = given_up + done.given_up, cancelled + done.cancelled
             after = done.next

@@ -15,7 +15,7 @@ from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.text import counted, in_bytes
 from hooktui.domain.wire.diagnosis import DoctorReport
-from hooktui.domain.wire.server import DatabaseInfo, Rates, ServerStatus
+from hooktui.domain.wire.server import DatabaseInfo, Disk, Rates, ServerStatus
 
 _STILL_PER_S: Final = 0.05
 """A backlog that changes less is not going anywhere."""
@@ -100,7 +100,7 @@ def engine_lines(
     if status.database is not None:
         lines.append(_database(status.database, dot))
     if status.disk is not None:
-        lines.append(_disk(status, Trend() if old else free, dot))
+        lines.append(_disk(status.disk, Trend() if old else free, dot))
     if status.keep is not None:
         periods = f"events {_days(status.keep.days)}, bodies {_days(status.keep.bodies_days)}"
         lines.append(_fact("kept", (periods, "plain")))
@@ -190,10 +190,7 @@ def forecast(status: ServerStatus, trend: Trend) -> str:
     return f"empty in about {_roughly(left_s)}"
 
 
-def _disk(status: ServerStatus, free: Trend, dot: str) -> StyledLine:
-    disk = status.disk
-    if disk is None:
-        return ()
+def _disk(disk: Disk, free: Trend, dot: str) -> StyledLine:
     pieces: list[StyledText] = [(f"{in_bytes(disk.free)} of {in_bytes(disk.total)} free", "plain")]
     if disk.reserve:
         words = f"{dot}below {in_bytes(disk.reserve)} no events are taken in"
@@ -215,10 +212,8 @@ def _since(at: str, now_ms: int) -> str:
 
 def _roughly(seconds: float) -> str:
     """Return a span in its largest unit or two: nobody plans by the seconds of a forecast."""
-    for step in (86_400, 3600, 60, 1):
-        if seconds >= step * 2 or step == 1:
-            return format_duration(max(round(seconds / step), 1) * step)
-    return ""
+    step = next((step for step in (86_400, 3600, 60) if seconds >= 2 * step), 1)
+    return format_duration(max(round(seconds / step), 1) * step)
 
 
 _CHECK_TONES: Final[dict[str, StyledText]] = {

@@ -185,8 +185,6 @@ class HookForm(DryRunForm):
 
     async def save(self) -> None:
         """Save, or show at the fields what is wrong."""
-        if self._saving:
-            return
         self._saving = True
         self._tried = True
         try:

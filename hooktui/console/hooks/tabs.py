@@ -132,7 +132,7 @@ class TabSet(ScreenPart):
         self._screen.run_worker(self.fill(), name="tab", group="tab", exclusive=True)
 
     def open(self) -> None:
-        """Open what is under the cursor of the tab in sight."""
+        """Open what is under the cursor of the tab in sight; nothing opens in a plot."""
         match self.current:
             case "events":
                 self._events.action_open()
@@ -142,8 +142,6 @@ class TabSet(ScreenPart):
                 self._history.entry.action_open()
             case "history":
                 self._history.listing.action_open()
-            case _:  # the deliveries are the screen's, and nothing opens in a plot
-                pass
 
     def under_cursor(self) -> tuple[str, str] | None:
         """Return name and text of what a copy takes in the tab in sight; None: there is nothing."""

@@ -113,9 +113,9 @@ class ServerConnection:
         address = find_server(self._environ, self._options.connect)
         self.where = str(address)
         self.is_service = address.is_service
-        self._client = AsyncClient(address, self._options.role)
+        client = self._client = AsyncClient(address, self._options.role)
         may_start = self._options.connect is None and not restricted(self._environ)
-        while (problem := await self._problem()) is not None:
+        while (problem := await self._problem(client)) is not None:
             if may_start and not self.is_service:
                 may_start = False
                 await self._start(address)
@@ -125,14 +125,12 @@ class ServerConnection:
         self._set(ConnectionState.CONNECTED)
         self._reached.set()
 
-    async def _problem(self) -> HooktuiError | None:
+    async def _problem(self, client: AsyncClient) -> HooktuiError | None:
         """Return why no server responds; None: one does."""
         from hooktui.client.calls import server_status
 
-        if self._client is None:
-            return None
         try:
-            self.bound_to = (await self._client.call(server_status())).bound_to
+            self.bound_to = (await client.call(server_status())).bound_to
         except (NotAllowed, Unauthenticated) as error:
             self._set(ConnectionState.BARRED, error)
             # The app ends now; never look on, and never start a second server beside this one.
