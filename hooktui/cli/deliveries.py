@@ -157,17 +157,7 @@ def show_attempt(context: CommandContext, attempt: Attempt) -> None:
 
 
 def _phases(attempt: Attempt) -> str:
-    phases = attempt.phases_ms
-    parts = [
-        f"{name} {took(value)}"
-        for name, value in (
-            ("dns", phases.dns),
-            ("connect", phases.connect),
-            ("tls", phases.tls),
-            ("first byte", phases.first_byte),
-        )
-        if value is not None
-    ]
+    parts = [f"{name} {took(took_ms)}" for name, took_ms in attempt.phases_ms.happened()]
     if attempt.reused_connection:
         parts.append("connection reused")
     where = [] if attempt.address is None else [f"to {attempt.address}"]

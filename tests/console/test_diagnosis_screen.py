@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from hooktui.client import calls
-from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen, PhaseBars
+from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from tests.console.client import Client
 from tests.support.receivers import Receiver
 
@@ -32,7 +32,7 @@ async def test_x_on_the_list_and_on_the_hook_says_what_is_wrong(
         await console.shows("the receiver responded 404", "To do: there is nothing at this path")
         assert "diagnose" in console.lines[-1]
         # Red when the bars take the room of what was seen.
-        assert not console.app.screen.query_one(PhaseBars).display
+        assert not console.app.screen.query_one("#phases").display
 
 
 async def test_x_runs_it_again_and_y_copies_the_verdict(
@@ -45,7 +45,7 @@ async def test_x_runs_it_again_and_y_copies_the_verdict(
         console.app.copy_to_clipboard = sent.append
         await console.app.push_screen(DiagnosisScreen(hook))
         await console.shows("the receiver responded 500", "first byte", "in all")
-        assert console.app.screen.query_one(PhaseBars).display
+        assert console.app.screen.query_one("#phases").display
         await console.press("y")
         await console.shows("the verdict sent to the terminal")
         assert sent == [

@@ -230,13 +230,10 @@ def _time(phases: Phases, glyphs: Glyphs) -> list[Section]:
 
 def _phases(phases: Phases, total: float, glyphs: Glyphs) -> list[tuple[str, float, str]]:
     """Return name, milliseconds and sign of each phase that happened, the body last."""
-    named = (
-        ("dns", phases.dns, glyphs.bar_set_up),
-        ("connect", phases.connect, glyphs.bar_set_up),
-        ("tls", phases.tls, glyphs.bar_set_up),
-        ("first byte", phases.first_byte, glyphs.bar_waiting),
-    )
-    happened = [(name, value, sign) for name, value, sign in named if value is not None]
+    signs = {"first byte": glyphs.bar_waiting}
+    happened = [
+        (name, took_ms, signs.get(name, glyphs.bar_set_up)) for name, took_ms in phases.happened()
+    ]
     rest = total - sum(value for _, value, _ in happened)
     if phases.first_byte is not None and rest > 0:
         happened.append(("body", rest, glyphs.bar_reading))

@@ -168,13 +168,7 @@ def answer_words(attempt: Attempt) -> str:
 
 def phases_words(phases: Phases) -> str:
     """Return the phases that happened: ``dns 2ms, connect 8ms, tls 21ms, first byte 90ms``."""
-    named = (
-        ("dns", phases.dns),
-        ("connect", phases.connect),
-        ("tls", phases.tls),
-        ("first byte", phases.first_byte),
-    )
-    return ", ".join(f"{name} {took(value)}" for name, value in named if value is not None)
+    return ", ".join(f"{name} {took(took_ms)}" for name, took_ms in phases.happened())
 
 
 def tries_of(delivery: DeliveryDetail) -> int:

@@ -12,8 +12,6 @@ from time import monotonic
 from typing import ClassVar, Final
 
 from textual.app import ComposeResult
-from textual.geometry import Size
-from textual.strip import Strip
 from textual.worker import Worker
 
 from hooktui.client import calls
@@ -21,7 +19,6 @@ from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.glyphs import Glyphs
 from hooktui.console.hooks.actions import HookActions, named
 from hooktui.console.hooks.diagnosis_text import (
     TONES,
@@ -37,7 +34,7 @@ from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.document_view import JsonView
-from hooktui.console.widgets.styled import LineWidget, StyledLine
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.addresses import url_in_words
 from hooktui.domain.errors import HooktuiError, NoServer, NotFound
 from hooktui.domain.wire.deliveries import Phases
@@ -46,32 +43,6 @@ from hooktui.domain.wire.hooks import Hook
 
 PROGRESS_S: Final = 1.0
 """Between two looks at how long it has been running."""
-
-
-class PhaseBars(LineWidget):
-    """The phases under one another, each bar where it lay in the whole."""
-
-    DEFAULT_CSS = "PhaseBars { height: auto; width: 1fr; margin-top: 1; }"
-
-    def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self._glyphs = glyphs
-        self._phases = Phases()
-
-    def show(self, phases: Phases) -> None:
-        """Show other times."""
-        self._phases = phases
-        self.refresh(layout=True)
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many as there are phases."""
-        return len(phase_lines(self._phases, width, self._glyphs))
-
-    def render_line(self, y: int) -> Strip:
-        """Draw one phase."""
-        width = self.size.width
-        lines = phase_lines(self._phases, width, self._glyphs)
-        return self.strip(lines[y] if y < len(lines) else (), width)
 
 
 class DiagnosisScreen(ConsoleScreen):
@@ -86,8 +57,8 @@ class DiagnosisScreen(ConsoleScreen):
     DiagnosisScreen #fix { padding: 0 1; max-height: 5; }
     DiagnosisScreen #steps { margin-top: 1; max-height: 45%; }
     DiagnosisScreen #seen { padding: 0 1; margin-top: 1; border-top: solid $panel; }
-    DiagnosisScreen PhaseBars { display: none; }
-    DiagnosisScreen.-high PhaseBars { display: block; }
+    DiagnosisScreen #phases { margin-top: 1; display: none; }
+    DiagnosisScreen.-high #phases { display: block; }
     """
 
     def __init__(self, hook: Hook) -> None:
@@ -124,7 +95,7 @@ class DiagnosisScreen(ConsoleScreen):
         yield Note(id="verdict")
         yield Note(id="fix")
         yield Lines(id="steps")
-        yield PhaseBars(self.shell.glyphs, id="phases")
+        yield Lines(id="phases")
         yield JsonView(id="seen")
 
     def begin(self) -> None:
@@ -151,13 +122,17 @@ class DiagnosisScreen(ConsoleScreen):
             f"To do: {diagnosis.fix}" if diagnosis.fix else "", "plain"
         )
         self._draw_steps(diagnosis.checks)
-        self.query_one(PhaseBars).show(diagnosis.phases_ms)
+        self._draw_phases(diagnosis.phases_ms)
         self._draw_seen()
         self.refresh_frame()
 
     def _draw_steps(self, checks: Sequence[Check], running: str | None = None) -> None:
         lines = step_lines(checks, self.shell.glyphs, self.app.size.width, running)
         self.query_one("#steps", Lines).show(lines)
+
+    def _draw_phases(self, phases: Phases) -> None:
+        lines = phase_lines(phases, self.app.size.width, self.shell.glyphs)
+        self.query_one("#phases", Lines).show(lines)
 
     def _draw_seen(self) -> None:
         if self.diagnosis is not None and not self.running and self.query("#seen"):
@@ -168,6 +143,7 @@ class DiagnosisScreen(ConsoleScreen):
         """Show the times where there is room for them, and wrap the steps."""
         if self.diagnosis is not None and not self.running and self.query("#steps"):
             self._draw_steps(self.diagnosis.checks)
+            self._draw_phases(self.diagnosis.phases_ms)
         self.call_after_refresh(self._draw_seen)
 
     def _sign(self, diagnosis: Diagnosis) -> str:
@@ -201,7 +177,7 @@ class DiagnosisScreen(ConsoleScreen):
         """Run it, again if need be."""
         self.running, self._began = True, monotonic()
         self._steps, self._step = [], None
-        self.query_one(PhaseBars).show(Phases())  # of the run before, like what is below them
+        self._draw_phases(Phases())  # of the run before, like what is below them
         self.query_one(JsonView).show(())
         self._run = self.run_worker(self._ask(), group="diagnosis", exclusive=True)
         self._draw_progress()

@@ -50,6 +50,16 @@ class Phases:
     first_byte: float | None = None
     total: float | None = None
 
+    def happened(self) -> list[tuple[str, float]]:
+        """Return name and duration (ms) of each step that happened, in order."""
+        steps = (
+            ("dns", self.dns),
+            ("connect", self.connect),
+            ("tls", self.tls),
+            ("first byte", self.first_byte),
+        )
+        return [(name, took_ms) for name, took_ms in steps if took_ms is not None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
