@@ -16,6 +16,7 @@ from typing import Self
 
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.signatures import (
+    HASH_OF_DIGITS,
     SignatureCheck,
     check_standard_signature,
     standard_key,
@@ -25,8 +26,6 @@ from hooktui.domain.signatures import (
 MAX_BODY_BYTES = 1024 * 1024
 _REQUEST_TIMEOUT_S = 30.0
 _WAITING = 100
-# The header does not name its hash; the number of its hex digits does.
-_HASH_OF_LENGTH = {40: "sha1", 64: "sha256", 128: "sha512"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ class Verification:
         key = standard_key(self.secret)
         if hexadecimal is not None or key is None:
             digits = (hexadecimal or "").strip().rpartition("=")[2]
-            name = _HASH_OF_LENGTH.get(len(digits), "sha256")
+            name = HASH_OF_DIGITS.get(len(digits), "sha256")
             good = verify_hook_signature(self.secret, body, digits, name)
             checks["X-Hook-Signature"] = "ok" if good else "mismatch"
         if key is not None:

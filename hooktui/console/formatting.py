@@ -1,8 +1,10 @@
-"""Times and numbers as a person reads them at a glance; the moment "now" is always given."""
+"""Times, numbers and objects as a person reads them; the moment "now" is always given."""
 
 from __future__ import annotations
 
 import time
+
+import msgspec
 
 from hooktui.domain.clock import from_rfc3339
 
@@ -23,9 +25,30 @@ def ago(then: str | None, now_ms: int) -> str:
     return "now"
 
 
-def clock_time(at_ms: int, *, utc: bool = False) -> str:
-    """Return ``14:03:07`` in the admin's time zone (or UTC)."""
-    return time.strftime("%H:%M:%S", (time.gmtime if utc else time.localtime)(at_ms / 1000))
+def since_words(then: str | None, now_ms: int) -> str:
+    """Return how long ago a time was, in a sentence: ``just now``, ``4m ago``; empty for None."""
+    words = ago(then, now_ms)
+    return "just now" if words == "now" else f"{words} ago" if words else ""
+
+
+def clock_time(at_ms: int) -> str:
+    """Return ``14:03:07`` in the admin's time zone."""
+    return time.strftime("%H:%M:%S", time.localtime(at_ms / 1000))
+
+
+def moment(at_ms: int, now_ms: int) -> str:
+    """Return a clock time, with as much of a date as it needs beside now.
+
+    ``14:03:07`` on the same day, ``Thu 14:03`` within six days, ``01 Dec 14:03`` in the same year,
+    else ``2026-12-01 14:03``.
+    """
+    at, now = time.localtime(at_ms / 1000), time.localtime(now_ms / 1000)
+    if at[:3] == now[:3]:
+        return time.strftime("%H:%M:%S", at)
+    if abs(at_ms - now_ms) < 6 * 86_400_000:
+        return time.strftime("%a %H:%M", at)
+    same_year = at.tm_year == now.tm_year
+    return time.strftime("%d %b %H:%M" if same_year else "%Y-%m-%d %H:%M", at)
 
 
 def took(milliseconds: float | None) -> str:
@@ -46,3 +69,8 @@ def size(count: int | None) -> str:
     if count < 1_000_000:
         return f"{count / 1000:.1f}kB" if count < 10_000 else f"{count // 1000}kB"
     return f"{count / 1_000_000:.1f}MB"
+
+
+def indented_json(value: object) -> str:
+    """Return an object of the API as JSON, laid out for reading."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

@@ -24,6 +24,9 @@ HashName = Literal["sha256", "sha1", "sha512"]
 HASHES: Final[tuple[HashName, ...]] = get_args(HashName)
 """Hashes for ``X-Hook-Signature``; the first is the default."""
 
+HASH_OF_DIGITS: Final[dict[int, HashName]] = {40: "sha1", 64: "sha256", 128: "sha512"}
+"""The hash of a hex signature, by its digits: the header does not name it."""
+
 PREFIX: Final = "whsec_"
 KEY_BYTES: Final = 32
 # Standard Webhooks, "Signature scheme": secrets have 24 to 64 bytes of key material.
@@ -42,6 +45,11 @@ _INNER, _OUTER = (bytes(pad ^ byte for byte in range(256)) for pad in (0x36, 0x5
 
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
+
+
+def mac_name(hash_name: str) -> str:
+    """Return the name of the HMAC with a hash, as standards write it: ``HMAC-SHA-256``."""
+    return f"HMAC-SHA-{hash_name.removeprefix('sha')}"
 
 
 def make_secret() -> str:

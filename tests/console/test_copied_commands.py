@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from hooktui.client import calls
-from hooktui.console.deliveries.document import as_check, as_curl, as_json
+from hooktui.console.deliveries.document import as_check, as_curl
+from hooktui.console.formatting import indented_json
 from hooktui.domain.signatures import hook_signature, make_secret
 from tests.console.client import Client
 from tests.support.receivers import receiving
@@ -66,7 +67,7 @@ def test_a_request_without_our_signature_has_no_check() -> None:
 
 
 def test_the_json_form_is_the_object_of_the_api() -> None:
-    made = json.loads(as_json(detail()))
+    made = json.loads(indented_json(detail()))
     assert made["id"] == "dlv_0000000000001"
     assert made["attempts"][0]["phases_ms"]["total"] == 100.0
 

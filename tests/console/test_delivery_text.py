@@ -10,12 +10,12 @@ from hooktui.console.deliveries.document import RelatedData, sections_of
 from hooktui.console.deliveries.text import (
     answer_words,
     error_words,
-    moment,
     next_step,
     place_among,
     planned,
     status_word,
 )
+from hooktui.console.formatting import moment
 from hooktui.console.glyphs import ASCII, UNICODE
 from hooktui.console.hooks.summary import head_lines, state_words
 from hooktui.console.widgets.document_lines import document_lines

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from hooktui.console.formatting import indented_json
 from hooktui.console.glyphs import ASCII, UNICODE
 from hooktui.console.hooks.diagnosis_text import (
-    as_json,
     as_text,
     as_words,
     phase_lines,
@@ -104,7 +104,7 @@ def test_addresses_and_certificates_are_among_what_was_seen():
 
 def test_what_is_copied_as_text_acts_nowhere():
     found = replace(FOUND, verdict=NASTY, fix=NASTY, checks=(Check("ping", "fail", NASTY, NASTY),))
-    for copied in (as_words(found), as_text(found), as_json(found)):
+    for copied in (as_words(found), as_text(found), indented_json(found)):
         assert "\x1b" not in copied
         assert "\x07" not in copied
     assert "\u202e" not in as_text(found)

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable
 from typing import Final
 
-from hooktui.console.deliveries.text import moment
+from hooktui.console.formatting import moment
 from hooktui.console.hooks.history import changes_of, summary
 from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
 from hooktui.console.widgets.table import Column

@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 
 from hooktui.client import calls
 from hooktui.console.access.token_text import ROLES, read_token, role_words
-from hooktui.console.deliveries.text import moment
+from hooktui.console.formatting import moment
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.revealing import RevealTimer
 from hooktui.console.frame.screen import ConsoleScreen

@@ -10,11 +10,10 @@ from hooktui.console.deliveries.text import (
     OUTCOME_TONES,
     STATUS_TONES,
     answer_words,
-    moment,
     next_words,
     status_word,
 )
-from hooktui.console.formatting import took
+from hooktui.console.formatting import moment, took
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText

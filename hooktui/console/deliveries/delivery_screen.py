@@ -17,10 +17,10 @@ from hooktui.console.deliveries.document import (
     RelatedData,
     as_check,
     as_curl,
-    as_json,
     sections_of,
 )
-from hooktui.console.deliveries.text import moment, next_step, place_among, wait_reason
+from hooktui.console.deliveries.text import next_step, place_among, wait_reason
+from hooktui.console.formatting import indented_json, moment
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import end_reason, top_screens
@@ -334,5 +334,5 @@ class DeliveryScreen(ConsoleScreen):
                 words = "a command that verifies the signature"
                 forms.append(CopyForm("v", words, "the check of the signature", check))
         words, name = "the delivery as JSON, as the API gives it", "the delivery as JSON"
-        forms.append(CopyForm("j", words, name, as_json(delivery)))
+        forms.append(CopyForm("j", words, name, indented_json(delivery)))
         await copy_as(self, "Sensitive headers stay masked; no form holds a secret.", forms)

@@ -11,27 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from hooktui.console.deliveries.text import (
     error_words,
-    moment,
     phases_words,
     status_word,
     to_come_pairs,
 )
-from hooktui.console.formatting import size, took
+from hooktui.console.formatting import moment, size, took
 from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.document_lines import Section
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.signatures import HashName
+from hooktui.domain.signatures import HASH_OF_DIGITS, HashName, mac_name
 from hooktui.domain.text import counted
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases, Request
 from hooktui.domain.wire.hooks import Hook
-
-_HASHES_BY_LENGTH: Final[dict[int, HashName]] = {40: "sha1", 64: "sha256", 128: "sha512"}
-"""The hash of a hex signature, by its digits."""
 
 # curl sets these by itself, or they are wrong once somebody edits the body.
 _LEFT_OUT: Final = frozenset({"content-length", "host", "connection", "accept-encoding"})
@@ -64,16 +58,11 @@ def as_check(request: Request) -> str | None:
 
 def hash_of(request: Request) -> HashName | None:
     """Return the hash of the request's X-Hook-Signature, None without one."""
-    return _HASHES_BY_LENGTH.get(len(_header(request, "x-hook-signature")))
+    return HASH_OF_DIGITS.get(len(_header(request, "x-hook-signature")))
 
 
 def _header(request: Request, searched: str) -> str:
     return next((value for name, value in request.headers if name.lower() == searched), "")
-
-
-def as_json(delivery: DeliveryDetail) -> str:
-    """Return the API object of a delivery, laid out for reading."""
-    return msgspec.json.format(msgspec.json.encode(delivery), indent=2).decode()
 
 
 NO_BODY: Final = "The event's body is purged, so the request cannot be rebuilt."
@@ -83,7 +72,6 @@ FAMILY: Final = "This event to this hook"
 
 MAX_HEADERS_KEPT: Final = 50
 _BAR: Final = 48
-_HASH_WORDS: Final = {"sha1": "HMAC-SHA-1", "sha256": "HMAC-SHA-256", "sha512": "HMAC-SHA-512"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +118,7 @@ def sections_of(
         sections.append(
             Section(
                 "What X-Hook-Signature signs",
-                f"the body alone, byte by byte; {_HASH_WORDS[hash_name]} in hex",
+                f"the body alone, byte by byte; {mac_name(hash_name)} in hex",
                 text=delivery.request.body,
                 opened=False,
                 kind="words",

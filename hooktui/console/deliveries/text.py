@@ -5,11 +5,10 @@ Every text gives clock times in the admin's time zone; "now" is always an argume
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Final
 
-from hooktui.console.formatting import took
+from hooktui.console.formatting import moment, took
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.styled import StyleName
 from hooktui.domain.clock import format_duration, from_rfc3339
@@ -50,21 +49,6 @@ _ERRORS: Final[dict[str, str]] = {
     ErrorClass.STATUS: "not a 2xx status",
     ErrorClass.INTERRUPTED: "cut off by a stop or crash",
 }
-
-
-def moment(at_ms: int, now_ms: int) -> str:
-    """Return a clock time, with as much of a date as it needs beside now.
-
-    ``14:03:07`` on the same day, ``Thu 14:03`` within six days, ``01 Dec 14:03`` in the same year,
-    else ``2026-12-01 14:03``.
-    """
-    at, now = time.localtime(at_ms / 1000), time.localtime(now_ms / 1000)
-    if at[:3] == now[:3]:
-        return time.strftime("%H:%M:%S", at)
-    if abs(at_ms - now_ms) < 6 * 86_400_000:
-        return time.strftime("%a %H:%M", at)
-    same_year = at.tm_year == now.tm_year
-    return time.strftime("%d %b %H:%M" if same_year else "%Y-%m-%d %H:%M", at)
 
 
 def planned(schedule_s: Sequence[float], now_ms: int) -> list[str]:

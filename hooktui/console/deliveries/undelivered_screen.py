@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hooktui.client import calls
 from hooktui.console.deliveries.tabs import DELIVERY_TABS
-from hooktui.console.deliveries.text import moment
 from hooktui.console.deliveries.undelivered_text import group_columns, group_name, totals_words
+from hooktui.console.formatting import moment
 from hooktui.console.frame.alert_actions import AlertActions
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.list_screen import ListScreen

@@ -9,8 +9,8 @@ from textual.app import ComposeResult
 from textual.worker import Worker
 
 from hooktui.client import calls
-from hooktui.console.deliveries.text import moment
 from hooktui.console.engine.text import EngineHook, engine_columns, engine_hooks, engine_lines
+from hooktui.console.formatting import moment
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen

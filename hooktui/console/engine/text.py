@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from hooktui.console.deliveries.text import moment
-from hooktui.console.formatting import ago
+from hooktui.console.formatting import moment, since_words
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.shell.status import Trend
 from hooktui.console.widgets.styled import StyledLine, StyledText
@@ -117,7 +116,7 @@ def _delivery(status: ServerStatus, now_ms: int, dot: str, *, old: bool) -> Styl
     if status.paused is None:
         return _fact("delivery", ("going out", "good"))
     at_ms = from_rfc3339(status.paused.at)
-    since = f"since {moment(at_ms, now_ms)} ({_since(status.paused.at, now_ms)})"
+    since = f"since {moment(at_ms, now_ms)} ({since_words(status.paused.at, now_ms)})"
     return _fact(
         "delivery",
         (f"! paused by {status.paused.by} {since}", "warn"),
@@ -153,7 +152,7 @@ def _connections(status: ServerStatus, now_ms: int, dot: str) -> list[StyledLine
     if last is not None and now_ms - from_rfc3339(last.at) < _SHORTAGE_SHOWN_MS:
         times = counted(sum(last.counts.values()), "delivery") + " returned unsent"
         lines.append(
-            _fact("shortage", (f"{last.message}, {_since(last.at, now_ms)}", "bad"),
+            _fact("shortage", (f"{last.message}, {since_words(last.at, now_ms)}", "bad"),
                   (f"{dot}{times}{dot}{last.advice}", "plain"))
         )  # fmt: skip
     return lines
@@ -163,7 +162,8 @@ def _waiting(status: ServerStatus, trend: Trend | None, now_ms: int, dot: str) -
     backlog = status.backlog
     pieces: list[StyledText] = [(f"{backlog.count:,}", "plain" if backlog.count else "quiet")]
     if backlog.oldest_due_at is not None and trend is not None:
-        pieces.append((f"{dot}the oldest due {_since(backlog.oldest_due_at, now_ms)}", "plain"))
+        due = since_words(backlog.oldest_due_at, now_ms)
+        pieces.append((f"{dot}the oldest due {due}", "plain"))
     if trend is not None:
         pieces.append((f"{dot}{forecast(status, trend)}", "plain"))
     if backlog.held:
@@ -203,11 +203,6 @@ def _disk(disk: Disk, free: Trend, dot: str) -> StyledLine:
 
 def _days(days: float) -> str:
     return f"{days:g} days" if days else "no limit"
-
-
-def _since(at: str, now_ms: int) -> str:
-    words = ago(at, now_ms)
-    return "just now" if words == "now" else f"{words} ago"
 
 
 def _roughly(seconds: float) -> str:

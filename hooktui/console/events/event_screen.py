@@ -5,13 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import ClassVar, Final
 
-import msgspec
 from textual.app import ComposeResult
 
 from hooktui.client import calls
-from hooktui.console.deliveries.text import moment
 from hooktui.console.events.text import DecisionPages, decision_columns, decision_reason, outcomes
-from hooktui.console.formatting import size
+from hooktui.console.formatting import indented_json, moment, size
 from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
@@ -249,9 +247,8 @@ class EventScreen(ConsoleScreen):
             command = f"printf %s {shlex.quote(event.body)} | hooktui emit {event.type} -"
             words = "a command that sends such an event"
             forms.append(CopyForm("e", words, "the command", command))
-        whole = msgspec.json.format(msgspec.json.encode(event), indent=2).decode()
         words, name = "the event as JSON, as the API gives it", "the event as JSON"
-        forms.append(CopyForm("j", words, name, whole))
+        forms.append(CopyForm("j", words, name, indented_json(event)))
         await copy_as(self, "The body is the event's own; it holds no secret of ours.", forms)
 
 

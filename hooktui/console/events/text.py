@@ -13,8 +13,8 @@ from typing import Final
 from hooktui.client import calls
 from hooktui.client.calls import Call
 from hooktui.console.deliveries.columns import state as delivery_state
-from hooktui.console.deliveries.text import moment, next_step
-from hooktui.console.formatting import size
+from hooktui.console.deliveries.text import next_step
+from hooktui.console.formatting import moment, size
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.page_window import PageQuery

@@ -15,6 +15,7 @@ from textual.app import ComposeResult
 from textual.worker import Worker
 
 from hooktui.client import calls
+from hooktui.console.formatting import indented_json
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import top_screens
@@ -22,7 +23,6 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions, named
 from hooktui.console.hooks.diagnosis_text import (
     TONES,
-    as_json,
     as_text,
     as_words,
     phase_lines,
@@ -245,5 +245,5 @@ class DiagnosisScreen(ConsoleScreen):
         words, name = "text: the verdict and every step", "the diagnosis as text"
         text = CopyForm("t", words, name, as_text(diagnosis))
         words, name = "JSON, as the API gives it", "the diagnosis as json"
-        json = CopyForm("j", words, name, as_json(diagnosis))
+        json = CopyForm("j", words, name, indented_json(diagnosis))
         await copy_as(self, "The receiver's response is only in the JSON.", [text, json])

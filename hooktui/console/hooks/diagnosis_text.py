@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import Final
 
-import msgspec
-
 from hooktui.console.formatting import size, took
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.widgets.document_lines import Section
@@ -177,8 +175,3 @@ def as_text(diagnosis: Diagnosis) -> str:
 
 def _shown(lines: Sequence[str]) -> list[str]:
     return [visible(line) for line in lines if line]
-
-
-def as_json(diagnosis: Diagnosis) -> str:
-    """Return the API object, laid out for reading."""
-    return msgspec.json.format(msgspec.json.encode(diagnosis), indent=2).decode()

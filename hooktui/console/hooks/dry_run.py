@@ -14,7 +14,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from hooktui.client import calls
-from hooktui.console.deliveries.text import moment
+from hooktui.console.formatting import moment
 from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
 from hooktui.console.hooks.form_values import top_field
 from hooktui.console.widgets.controls import FoldTitle, Note, ShortList, ShortRow

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from hooktui.console.deliveries.text import moment
-from hooktui.console.formatting import took
+from hooktui.console.formatting import moment, took
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.plot import Axis, Plot

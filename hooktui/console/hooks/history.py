@@ -9,8 +9,7 @@ from typing import Final
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from hooktui.console.deliveries.text import moment
-from hooktui.console.formatting import ago
+from hooktui.console.formatting import moment, since_words
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.document_view import JsonView
@@ -111,17 +110,12 @@ def entry_sections(entry: AuditEntry, now_ms: int) -> Sequence[Section]:
     at_ms = from_rfc3339(entry.at)
     sections = [Section(f"Hook {action_words(entry)}", pairs=fields)] if fields else []
     who = (
-        ("when", f"{moment(at_ms, now_ms)} ({_since(entry.at, now_ms)})"),
+        ("when", f"{moment(at_ms, now_ms)} ({since_words(entry.at, now_ms)})"),
         ("who", f"{entry.user} ({entry.role})"),
         ("from", entry.origin),
         ("audit entry", str(entry.id)),
     )
     return [*sections, Section("By", pairs=who)]
-
-
-def _since(at: str, now_ms: int) -> str:
-    words = ago(at, now_ms)
-    return "just now" if words == "now" else f"{words} ago"
 
 
 def history_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:

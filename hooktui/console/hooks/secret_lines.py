@@ -14,8 +14,7 @@ from textual.binding import BindingType
 from textual.geometry import Size
 from textual.strip import Strip
 
-from hooktui.console.deliveries.text import moment
-from hooktui.console.formatting import ago
+from hooktui.console.formatting import moment, since_words
 from hooktui.console.registry import cursor_after, move_bindings
 from hooktui.console.widgets.redactable import REVEALED_CLASS, Redactable
 from hooktui.console.widgets.styled import StyledText, StyleName
@@ -110,9 +109,9 @@ class SecretLines(Redactable, can_focus=True):
         if secret is None:
             return "its age is shown once it is revealed or rotated"
         now_ms = self._clock()
-        words = [f"made {_since(secret.created_at, now_ms)}"]
+        words = [f"made {since_words(secret.created_at, now_ms)}"]
         if secret.last_used_at:
-            words.append(f"used {_since(secret.last_used_at, now_ms)}")
+            words.append(f"used {since_words(secret.last_used_at, now_ms)}")
         else:
             words.append("not used yet")
         if secret.expires_at:
@@ -126,8 +125,3 @@ class SecretLines(Redactable, can_focus=True):
         """Choose which secret a copy takes."""
         self.cursor = cursor_after(name, self.cursor, count=self._last + 1, page=1)
         self.refresh()
-
-
-def _since(then: str, now_ms: int) -> str:
-    words = ago(then, now_ms)
-    return "just now" if words == "now" else f"{words} ago"

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 from textual.app import ComposeResult
 
 from hooktui.client import calls
-from hooktui.console.deliveries.text import moment
+from hooktui.console.formatting import moment
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.frame_text import end_reason, top_screens
@@ -29,10 +29,10 @@ from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.clock import from_rfc3339, to_rfc3339
 from hooktui.domain.hook_settings import DEFAULT_OVERLAP_S
 from hooktui.domain.roles import Need, allows, why_not
+from hooktui.domain.signatures import mac_name
 from hooktui.domain.wire.hooks import Hook, Secret, Secrets
 
 _OVERLAPS: Final = {"day": DEFAULT_OVERLAP_S, "hour": 3600, "week": 7 * 24 * 3600, "leak": 0}
-_HASH_WORDS: Final = {"sha256": "HMAC-SHA-256", "sha1": "HMAC-SHA-1", "sha512": "HMAC-SHA-512"}
 
 
 class SecretScreen(ConsoleScreen):
@@ -108,7 +108,7 @@ class SecretScreen(ConsoleScreen):
         if self._warnings:
             about += "\n" + "\n".join(f"! {warning}" for warning in self._warnings)
         self.query_one("#about", Note).show(about, "plain" if self._is_new else "quiet")
-        mac = _HASH_WORDS.get(self.hook.signature_hash, self.hook.signature_hash)
+        mac = mac_name(self.hook.signature_hash)
         self.query_one("#how", Note).show(
             "How to verify: check webhook-signature and the age of webhook-timestamp, with this"
             " code or any Standard Webhooks library. X-Hook-Signature, the lower-case hex"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from hooktui.console.deliveries.text import moment
-from hooktui.console.formatting import ago, took
+from hooktui.console.formatting import moment, since_words, took
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.hooks.event_boxes import EventSelection, Tick, in_words
 from hooktui.console.registry import KeyOf
@@ -27,7 +26,7 @@ def state_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
     tone: StyleName = "plain"
     if not hook.active:
         tone = "bad" if hook.disabled_reason not in (None, "disabled by hand") else "warn"
-        since = "" if hook.disabled_at is None else f", {_ago(hook.disabled_at, now_ms)}"
+        since = "" if hook.disabled_at is None else f", {since_words(hook.disabled_at, now_ms)}"
         words.append(f"not active: {hook.disabled_reason or 'disabled by hand'}{since}")
         if stats.held:
             words.append(f"{key('activate')} activates it and sends the {stats.held:,} held")
@@ -45,7 +44,7 @@ def state_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
     if stats.last_status is None:
         words.append(f"nothing sent yet; {key('ping')} sends a ping")
     else:
-        words.append(f"last {stats.last_status} {_ago(stats.last_at, now_ms)}")
+        words.append(f"last {stats.last_status} {since_words(stats.last_at, now_ms)}")
     if stats.waiting and hook.active:
         words.append(f"{stats.waiting:,} waiting")
     if stats.success_24h is not None:
@@ -58,7 +57,7 @@ def state_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
 def head_lines(hook: Hook, catalogue: Catalogue, now_ms: int, key: KeyOf) -> tuple[StyledLine, ...]:
     """Return the lines above the tabs: where it sends, what, how that goes, and at what pace."""
     words, tone = state_words(hook, now_ms, key)
-    pace = pace_in_words(hook, lambda then: _ago(then, now_ms))
+    pace = pace_in_words(hook, lambda then: since_words(then, now_ms))
     lines: tuple[StyledLine, ...] = (
         ((" to        ", "quiet"), (url_in_words(hook.url), "plain")),
         ((" events    ", "quiet"), (in_words(catalogue, hook.events), "plain")),
@@ -86,8 +85,10 @@ def settings_sections(hook: Hook, catalogue: Catalogue, now_ms: int) -> list[Sec
     ]
     if hook.headers:
         sections.append(Section("Headers of its own", pairs=tuple(hook.headers.items())))
-    made = f"{moment(from_rfc3339(hook.created_at), now_ms)} ({_ago(hook.created_at, now_ms)})"
-    changed = f"{moment(from_rfc3339(hook.updated_at), now_ms)} ({_ago(hook.updated_at, now_ms)})"
+    made, changed = (
+        f"{moment(from_rfc3339(at), now_ms)} ({since_words(at, now_ms)})"
+        for at in (hook.created_at, hook.updated_at)
+    )
     sections.append(
         Section(
             "Made and changed",
@@ -95,11 +96,6 @@ def settings_sections(hook: Hook, catalogue: Catalogue, now_ms: int) -> list[Sec
         )
     )
     return sections
-
-
-def _ago(then: str | None, now_ms: int) -> str:
-    words = ago(then, now_ms)
-    return "just now" if words == "now" else f"{words} ago" if words else ""
 
 
 HOURS: Final = 24
