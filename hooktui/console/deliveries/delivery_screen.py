@@ -72,7 +72,6 @@ class DeliveryScreen(ConsoleScreen):
             next=lambda: self.timeline.action_move("down"),
             mark=self.mark,
             compare=self.compare,
-            wrap=self.wrap,
             raw=self.raw,
             copy=self.copy,
             replay=self.replay,
@@ -305,10 +304,6 @@ class DeliveryScreen(ConsoleScreen):
             keys = f"{back} goes back, {mark} marks others"
             self.notice(f"attempt {newer.number} against {older.number}; {keys}")
         self._draw_document()
-
-    def wrap(self) -> None:
-        """Wrap long lines, or cut them."""
-        self.notice(self.document.toggle_wrap())
 
     def raw(self) -> None:
         """Show bodies in their next form."""

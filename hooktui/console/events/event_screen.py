@@ -62,7 +62,6 @@ class EventScreen(ConsoleScreen):
         self.handlers.update(
             open=self.open,
             emit=self.emit,
-            wrap=self.wrap,
             raw=self.raw,
             copy=self.copy,
             copy_as=self.copy_as,
@@ -220,10 +219,6 @@ class EventScreen(ConsoleScreen):
             hooks=(row.hook,), mode=mode, since=at, until=at, filter=self.event_id
         )
         self.shell.navigation.open_replay_form(selection)
-
-    def wrap(self) -> None:
-        """Wrap long lines, or cut them."""
-        self.notice(self.document.toggle_wrap())
 
     def raw(self) -> None:
         """Show the body as it was sent, or as a tree."""

@@ -1,4 +1,4 @@
-"""A search in a text or a log: ctrl+f, then n and N.
+"""A search in a text or a log: ctrl+f, then n and N; and the wrapping of its lines.
 
 While a search is on, ``n`` goes to the next match; otherwise it makes a new hook, as everywhere.
 """
@@ -20,7 +20,7 @@ _NEXT: Final = relabel("new", "next match", "Go to the next match", Need.READ)
 
 
 class SearchPart(ScreenPart):
-    """Searches in a widget.
+    """Searches in a widget, and wraps its lines.
 
     Args:
         screen: the screen of the widget.
@@ -37,8 +37,10 @@ class SearchPart(ScreenPart):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """Search, and go from match to match."""
-        handlers: dict[str, Handler] = {"search": self.open, "match_before": self.previous}
+        """Search, go from match to match, wrap long lines."""
+        handlers: dict[str, Handler] = {
+            "search": self.open, "match_before": self.previous, "wrap": self.wrap,
+        }  # fmt: skip
         return handlers | {"new": self.next} if self.text else handlers
 
     @property
@@ -99,6 +101,10 @@ class SearchPart(ScreenPart):
     def previous(self) -> None:
         """Go to the previous match."""
         self._show(self._searched().search_on(forward=False))
+
+    def wrap(self) -> None:
+        """Wrap long lines, or cut them."""
+        self._screen.notice(self._searched().toggle_wrap())
 
     def _show(self, match: SearchMatch | None) -> None:
         """Show which of how many matches this is."""

@@ -241,7 +241,7 @@ class SecretScreen(ConsoleScreen):
 
     def wrap(self) -> None:
         """Wrap long lines of the code, or cut them."""
-        self.query_one(JsonView).toggle_wrap()
+        self.notice(self.query_one(JsonView).toggle_wrap())
 
     def on_control_changed(self) -> None:
         """Show the code of the language that was chosen."""

@@ -38,7 +38,7 @@ class LiveLogScreen(ConsoleScreen):
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(
-            open=self.open, follow=self.follow, mark=self.mark, copy=self.copy, wrap=self.wrap,
+            open=self.open, follow=self.follow, mark=self.mark, copy=self.copy,
             replay=self.replay,
         )  # fmt: skip
         self._drawn_names = 0
@@ -140,10 +140,6 @@ class LiveLogScreen(ConsoleScreen):
         count, text = self.log_lines.chosen_text()
         what = counted(count, "line") if self.log_lines.marks else "the line"
         self.notice(await copy(self.app, text, what), "good")
-
-    def wrap(self) -> None:
-        """Wrap long lines, or cut them."""
-        self.notice(self.log_lines.toggle_wrap())
 
     def back(self) -> None:
         """End the search, unmark, take the filter away, one after the other; then go back."""

@@ -38,6 +38,9 @@ class Searchable(Protocol):
     def search_on(self, *, forward: bool) -> SearchMatch | None:
         """Go to the next or the previous match; None while nothing is searched for."""
 
+    def toggle_wrap(self) -> str:
+        """Wrap long lines, or cut them again; return which, in words."""
+
     def focus(self) -> object:
         """Take the keys."""
 
