@@ -1,4 +1,4 @@
-"""Which row of a list is chosen, by its id, whatever happens to the list around it.
+"""Which row of a list is chosen and which ones are marked, by their ids, whatever else happens.
 
 Only a person chooses a row: by moving the cursor to it, by clicking it, by seeing the cursor on it
 in a list that has just been opened. A row that comes under the cursor by itself, because the chosen
@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from hooktui.console.widgets.page_window import SEARCH_PAGES, PageWindow
+
+T = TypeVar("T")
 
 StaleReason = Literal["loading", "replaced", "hidden"]
 """Why a command must not act on the row under the cursor: another list is being loaded, the row is
@@ -108,3 +110,28 @@ async def search_chosen(choice: RowChoice, window: PageWindow[Any], load: Load) 
         begun = not await window.to_row(sought[0], pages, begun=begun) and begun
         if sought == choice.sought(filtered=filtered):
             return
+
+
+class Marks(dict[Hashable, T]):
+    """Marked rows, by their ids; they stay marked while the list shows other rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._unseen: set[Hashable] = set()
+
+    @property
+    def unseen(self) -> int:
+        """How many of them have not been in the list since it was filtered."""
+        return len(self._unseen & self.keys())
+
+    def filtered(self) -> None:
+        """Note that the list may hold other rows from now on."""
+        self._unseen = set(self)
+
+    def loaded(self, rows: Iterable[T], row_id: Callable[[T], Hashable]) -> None:
+        """Take over rows of the list as they are now."""
+        for row in rows if self else ():
+            identity = row_id(row)
+            if identity in self:
+                self[identity] = row
+                self._unseen.discard(identity)

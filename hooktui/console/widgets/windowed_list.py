@@ -21,8 +21,7 @@ from textual.worker import Worker
 
 from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import move_bindings
-from hooktui.console.widgets.list_choice import Load, RowChoice, StaleReason, search_chosen
-from hooktui.console.widgets.marks import Marks
+from hooktui.console.widgets.list_choice import Load, Marks, RowChoice, StaleReason, search_chosen
 from hooktui.console.widgets.page_window import MAX_PAGES, PAGE, PageSource, PageWindow
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column, Table, column_at
@@ -183,7 +182,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         _: Worker[None] = self.run_worker(self.load, group="load", exclusive=True)
 
     async def reload(self) -> None:
-        """Load what is seen again; the cursor stays on its row."""
+        """Load what is seen again, or the first page; the cursor stays on its row."""
         top = self.top
 
         async def again(window: PageWindow[T]) -> None:
