@@ -13,6 +13,7 @@ from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.desktop_alerts import TerminalNotifier
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.log_buffer import LogLine
+from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
 
@@ -61,7 +62,8 @@ class ChangeFeedFollower:
                 page = await self._read()
             except HooktuiError as error:
                 refused = isinstance(error, NotAllowed | Unauthenticated)
-                (connection.refused if refused else connection.lost)(error)
+                state = ConnectionState.REFUSED if refused else ConnectionState.LOST
+                connection.set_state(state, error)
                 wait_s = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
                 self._failures += 1
                 await asyncio.sleep(wait_s)
@@ -70,7 +72,7 @@ class ChangeFeedFollower:
             self._notifier.take(page.data, quiet=caught_up)
             if self._failures:
                 self._failures = 0
-                connection.back()
+                connection.set_state(ConnectionState.CONNECTED)
                 self._shell.status.read_soon()
                 self._on_changes(FeedChanges(everything=True))
             self._position = page.next

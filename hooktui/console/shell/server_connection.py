@@ -120,9 +120,9 @@ class ServerConnection:
                 may_start = False
                 await self._start(address)
             else:
-                self._set(ConnectionState.ABSENT, problem)
+                self.set_state(ConnectionState.ABSENT, problem)
                 await asyncio.sleep(AGAIN_S)
-        self._set(ConnectionState.CONNECTED)
+        self.set_state(ConnectionState.CONNECTED)
         self._reached.set()
 
     async def _problem(self, client: AsyncClient) -> HooktuiError | None:
@@ -132,7 +132,7 @@ class ServerConnection:
         try:
             self.bound_to = (await client.call(server_status())).bound_to
         except (NotAllowed, Unauthenticated) as error:
-            self._set(ConnectionState.BARRED, error)
+            self.set_state(ConnectionState.BARRED, error)
             # The app ends now; never look on, and never start a second server beside this one.
             await asyncio.Event().wait()
         except HooktuiError as error:
@@ -146,32 +146,21 @@ class ServerConnection:
         where = find_places(self._environ)
         if address.socket is None or where.service:
             return
-        self._set(ConnectionState.STARTING)
+        self.set_state(ConnectionState.STARTING)
         try:
             await asyncio.to_thread(start_server, where, self._environ)
         except NoServer as error:
-            self._set(ConnectionState.ABSENT, error)
+            self.set_state(ConnectionState.ABSENT, error)
         else:
             self.started = True
-
-    def lost(self, error: HooktuiError) -> None:
-        """Note that the server does not respond any more."""
-        self._set(ConnectionState.LOST, error)
-
-    def refused(self, error: HooktuiError) -> None:
-        """Note that the server rejects our credentials."""
-        self._set(ConnectionState.REFUSED, error)
-
-    def back(self) -> None:
-        """Note that the server responds again."""
-        self._set(ConnectionState.CONNECTED)
 
     async def close(self) -> None:
         """Close all connections."""
         if self._client is not None:
             await self._client.close()
 
-    def _set(self, state: ConnectionState, problem: HooktuiError | None = None) -> None:
+    def set_state(self, state: ConnectionState, problem: HooktuiError | None = None) -> None:
+        """Note a state, and why it is one; a change of it is reported."""
         if state is not self.state:
             self.state = state
             self._on_change(state, problem)
