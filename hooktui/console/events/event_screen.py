@@ -120,7 +120,7 @@ class EventScreen(ConsoleScreen):
         except HooktuiError as error:
             self.show_error(error)
             return
-        await (self.listing.reload() if self.listing.loaded else self.listing.load())
+        await self.listing.reload()
         if not self.query("#head"):
             return  # left meanwhile
         self.listing.styles.height = min(max(self.listing.window.total, 2), MAX_HOOKS) + 1

@@ -179,7 +179,7 @@ class HookHistory(Vertical):
 
     async def load(self) -> None:
         """Read what is seen (again)."""
-        await (self.listing.reload() if self.listing.loaded else self.listing.load())
+        await self.listing.reload()
 
     def on_windowed_list_moved(self, message: WindowedList.Moved) -> None:
         """Show the entry under the cursor."""

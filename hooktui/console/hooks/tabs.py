@@ -203,7 +203,7 @@ class TabSet(ScreenPart):
         """Read what the tab in sight shows."""
         match self.current:
             case "deliveries":
-                await (self._listing.reload() if self._listing.loaded else self._listing.load())
+                await self._listing.reload()
             case "history":
                 await self._history.load()
             case "health" | "events":

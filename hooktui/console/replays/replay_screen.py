@@ -99,8 +99,7 @@ class ReplayScreen(ConsoleScreen):
             lines = progress_lines(replay, self.shell.glyphs, self.shell.clock())
             self.query_one("#head", Lines).show(lines)
             self.refresh_frame()
-            load = self._hooks.reload if self._hooks.loaded else self._hooks.load
-            self.run_worker(load(), name="hooks", group="hooks", exclusive=True)
+            self.run_worker(self._hooks.reload(), name="hooks", group="hooks", exclusive=True)
 
     async def changed(self, changes: FeedChanges) -> None:
         """Read the replay again when it changed."""
