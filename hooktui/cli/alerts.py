@@ -10,7 +10,7 @@ from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.listing import FIRST_50, Limit, Listing, for_each, show_list, show_one
 from hooktui.cli.output import Piece, Style, Styled, text_columns
-from hooktui.cli.time_format import ago, clock, duration_s
+from hooktui.cli.time_format import ago, duration_s, when
 from hooktui.client import calls
 from hooktui.domain.alerts import LONGEST_SNOOZE_S, MIN_SNOOZE_S, AlertState
 from hooktui.domain.wire.alerts import Alert
@@ -81,28 +81,24 @@ def _write(context: CommandContext, alert: Alert) -> None:
         ("cause", alert.cause or ""),
         ("replay", alert.replay or ""),
         ("count", f"{alert.count:,}"),
-        ("opened", _when(alert.opened_at)),
-        ("changed", f"{_when(alert.changed_at)} by {alert.changed_by}"),
-        ("snoozed", "" if alert.snoozed_until is None else f"until {_when(alert.snoozed_until)}"),
+        ("opened", when(alert.opened_at)),
+        ("changed", f"{when(alert.changed_at)} by {alert.changed_by}"),
+        ("snoozed", "" if alert.snoozed_until is None else f"until {when(alert.snoozed_until)}"),
         ("resolved", _resolved(alert)),
         ("announced", _announced(alert)),
     ]
     out.facts(facts)
 
 
-def _when(time: str) -> str:
-    return f"{clock(time)} ({ago(time)})"
-
-
 def _resolved(alert: Alert) -> str:
-    return "" if alert.resolved_at is None else f"{alert.resolution}, {_when(alert.resolved_at)}"
+    return "" if alert.resolved_at is None else f"{alert.resolution}, {when(alert.resolved_at)}"
 
 
 def _announced(alert: Alert) -> str:
     if alert.announced_at is None:
         return "never"
     noun = "hook" if alert.hooks_notified == 1 else "hooks"
-    return f"{_when(alert.announced_at)} to {alert.hooks_notified:,} {noun}"
+    return f"{when(alert.announced_at)} to {alert.hooks_notified:,} {noun}"
 
 
 @app.command

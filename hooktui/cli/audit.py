@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from cyclopts import App
 
 from hooktui.cli.context import Context, Text
 from hooktui.cli.exit_codes import DONE, FAILED
 from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list
-from hooktui.cli.output import Piece, Styled, text_columns
+from hooktui.cli.output import Piece, Styled, fields_without, text_columns
 from hooktui.cli.time_format import clock
 from hooktui.client import calls
 from hooktui.domain.wire.access import AuditCheck, AuditEntry
@@ -116,7 +116,7 @@ def verify(*, known: str | None = None, context: Context) -> int:
         context.out.progress(f"{check.entries:,} entries so far")
         check = _added(check, context.client.call(calls.verify_audit(check.next, known)))
     if context.json:
-        context.out.json({name: value for name, value in asdict(check).items() if name != "next"})
+        context.out.json(fields_without("next", check))
     else:
         _write_result(context, check)
     return DONE if check.broken is None else FAILED

@@ -125,7 +125,7 @@ class CommandContext:
         try:
             return open(name, "rb")  # noqa: PTH123 - the caller closes it
         except (OSError, ValueError) as error:
-            raise UsageError(f"cannot read {name}: {_reason(error)}") from error
+            raise UsageError(f"cannot read {name}: {reason_of(error)}") from error
 
     def secret_value(self, option: str, text: str) -> str:
         """Return a value that may be given as ``@FILE`` or ``-`` (stdin); one line break is cut.
@@ -140,7 +140,7 @@ class CommandContext:
             try:
                 content = stream.read().decode("utf-8")
             except (OSError, UnicodeDecodeError) as error:
-                raise UsageError(f"{option}: cannot read {text}: {_reason(error)}") from error
+                raise UsageError(f"{option}: cannot read {text}: {reason_of(error)}") from error
         return content.removesuffix("\n").removesuffix("\r")
 
     @property
@@ -177,7 +177,8 @@ def _color(options: GlobalOptions, environ: Mapping[str, str]) -> bool:
     return sys.stdout.isatty()
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return why something failed, in the words of the system where it has some."""
     if isinstance(error, OSError) and error.strerror:
         return os.fsdecode(error.strerror)
     return str(error)

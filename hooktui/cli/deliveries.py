@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -22,8 +21,8 @@ from hooktui.cli.listing import (
     show_list,
     show_one,
 )
-from hooktui.cli.output import Output, Piece, Style, Styled, text_columns
-from hooktui.cli.time_format import ago, clock, took
+from hooktui.cli.output import Output, Piece, Style, Styled, fields_without, text_columns
+from hooktui.cli.time_format import ago, clock, took, when
 from hooktui.client import calls
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.text import counted
@@ -109,7 +108,7 @@ def _write(context: CommandContext, delivery: DeliveryDetail) -> None:
         ("event", f"{delivery.event} ({delivery.event_type})"),
         ("hook", str(delivery.hook)),
         ("trigger", delivery.trigger),
-        ("created", _when(delivery.created_at)),
+        ("created", when(delivery.created_at)),
         ("reason", delivery.reason or ""),
         ("took", took(delivery.duration_ms)),
         ("next try", "held until its hook is enabled" if delivery.held else _next_try(delivery)),
@@ -124,11 +123,7 @@ def _write(context: CommandContext, delivery: DeliveryDetail) -> None:
     _write_message(out, delivery.request.headers, delivery.request.body)
 
 
-def _when(time: str) -> str:
-    return f"{clock(time)} ({ago(time)})"
-
-
-def _next_try(delivery: Delivery | DeliveryDetail, words: Callable[[str], str] = _when) -> str:
+def _next_try(delivery: Delivery | DeliveryDetail, words: Callable[[str], str] = when) -> str:
     at_ms = next_at_ms(delivery, now_ms())
     if at_ms is not None:
         return words(to_rfc3339(at_ms))
@@ -250,7 +245,7 @@ def _cancel_matching(context: CommandContext, filter_: str, *, yes: bool) -> Non
         # Up to the newest one that was counted: later deliveries stay.
         done = _cancel_until(context, filter_, delivery.created_at)
     if context.json:
-        context.out.json({name: value for name, value in asdict(done).items() if name != "next"})
+        context.out.json(fields_without("next", done))
         return
     sending = f"; {done.sending:,} are being sent" if done.sending else ""
     context.out.line(f"cancelled {counted(done.cancelled, 'delivery')}{sending}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, BinaryIO, cast
 
 from cyclopts import Parameter
@@ -53,8 +54,8 @@ def emit(
 
 
 def _emit_one(context: CommandContext, event_type: str, file: str | None, key: str | None) -> None:
-    with context.open_input(file) as stream:
-        body = _read(stream, file, MAX_BODY_BYTES + 1)
+    with context.open_input(file) as stream, _reading(file):
+        body = stream.read(MAX_BODY_BYTES + 1)
     call = calls.send_event(context.account, event_type, body, key=key)
     answer = context.client.answer(call)
     accepted = decoded(call, context.address, answer)
@@ -100,29 +101,24 @@ def _parts(stream: BinaryIO, file: str | None) -> Iterator[list[bytes]]:
     """Yield lines in parts that the server accepts in one call."""
     lines: list[bytes] = []
     size = 0
-    while line := _read_line(stream, file):
-        if not line.strip():
-            continue
-        if not line.endswith(b"\n"):
-            line += b"\n"
-        if lines and (len(lines) == MAX_LINES or size + len(line) > MAX_REQUEST_BYTES):
-            yield lines
-            lines, size = [], 0
-        lines.append(line)
-        size += len(line)
+    with _reading(file):
+        while line := stream.readline(MAX_REQUEST_BYTES + 1):
+            if not line.strip():
+                continue
+            if not line.endswith(b"\n"):
+                line += b"\n"
+            if lines and (len(lines) == MAX_LINES or size + len(line) > MAX_REQUEST_BYTES):
+                yield lines
+                lines, size = [], 0
+            lines.append(line)
+            size += len(line)
     if lines:
         yield lines
 
 
-def _read(stream: BinaryIO, file: str | None, size: int) -> bytes:
+@contextmanager
+def _reading(file: str | None) -> Iterator[None]:
     try:
-        return stream.read(size)
-    except OSError as error:
-        raise UsageError(f"cannot read {file or 'stdin'}: {error.strerror}") from error
-
-
-def _read_line(stream: BinaryIO, file: str | None) -> bytes:
-    try:
-        return stream.readline(MAX_REQUEST_BYTES + 1)
+        yield
     except OSError as error:
         raise UsageError(f"cannot read {file or 'stdin'}: {error.strerror}") from error

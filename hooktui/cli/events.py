@@ -13,7 +13,7 @@ from hooktui.cli.deliveries import DELIVERIES, write_body
 from hooktui.cli.deliveries import row as delivery_row
 from hooktui.cli.listing import FIRST_50, FilterTerms, Limit, Listing, joined, pages_of, show_list
 from hooktui.cli.output import Piece, Styled, text_columns
-from hooktui.cli.time_format import ago, clock
+from hooktui.cli.time_format import ago, when
 from hooktui.client import calls
 from hooktui.client.calls import Call, Window
 from hooktui.domain.wire.events import Event, EventDetail, HookDecision
@@ -81,7 +81,7 @@ def show(event: str, /, *, context: Context) -> None:
 def _write(context: CommandContext, event: EventDetail) -> None:
     out = context.out
     out.line(Styled(f"event {event.id}", "bold"), f"  {event.type}")
-    out.line(Styled("  accepted ", "dim"), f"{clock(event.created_at)} ({ago(event.created_at)})")
+    out.line(Styled("  accepted ", "dim"), when(event.created_at))
     if event.body is None:
         out.line("  its body has been purged")
     else:

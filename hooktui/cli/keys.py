@@ -8,7 +8,7 @@ from pathlib import Path
 from cyclopts import App
 
 from hooktui.cli.context import Context
-from hooktui.cli.output import Styled
+from hooktui.cli.output import Styled, fields_without
 from hooktui.client import calls
 from hooktui.domain.paths import RESTART_SERVICE
 from hooktui.domain.text import counted
@@ -67,7 +67,7 @@ def rotate(*, keep_old: bool = False, yes: bool = False, context: Context) -> No
         next_part = context.client.call(calls.rotate_keys(keep_old=keep_old))
         done = replace(next_part, made=done.made, sealed=done.sealed + next_part.sealed)
     if context.json:
-        context.out.json({name: value for name, value in asdict(done).items() if name != "left"})
+        context.out.json(fields_without("left", done))
         return
     what = "a new key" if done.made else "a key that existed: an interrupted rotation is finished"
     context.out.line(f"{done.sealed:,} values are encrypted with {done.key}, {what}")

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hooktui.cli.context import Context, Text
+from hooktui.cli.context import Context, Text, reason_of
 from hooktui.cli.exit_codes import Failed, UsageError, leaving_orderly
-from hooktui.cli.output import Output, TextColumn
+from hooktui.cli.output import Output, TextColumn, fields_without
 from hooktui.cli.time_format import ago
 from hooktui.client import calls
 from hooktui.domain.errors import Refused
@@ -51,7 +51,7 @@ def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
             part.next,
         )
     if context.json:
-        context.out.json({name: value for name, value in asdict(gone).items() if name != "next"})
+        context.out.json(fields_without("next", gone))
     else:
         context.out.line(
             f"dropped {gone.events:,} events from before {gone.before}, with"
@@ -106,8 +106,7 @@ def restore(file: str, *, yes: bool = False, context: Context) -> None:
             # With the caller's rights, before they are given up.
             source = stack.enter_context(open_backup(Path(file).absolute()))
         except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            raise UsageError(f"cannot read {file}: {why}") from error
+            raise UsageError(f"cannot read {file}: {reason_of(error)}") from error
         actor = act_as_owner(where, ["restore", file])
         there = database_in_place(context.environ)
         # Nothing is lost by it, so a script need not say --yes.
@@ -232,7 +231,7 @@ def _to_file(context: CommandContext, target: Path, *, yes: bool) -> Backup:
     except Refused as error:
         raise UsageError(error.detail) from error
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot write {target}: {_reason(error)}") from error
+        raise UsageError(f"cannot write {target}: {reason_of(error)}") from error
     if replace:
         context.confirm(f"{target} exists. Replace it?", yes=yes)
     try:
@@ -246,10 +245,6 @@ def _to_file(context: CommandContext, target: Path, *, yes: bool) -> Backup:
         raise UsageError(error.detail) from error
     except Refused as error:
         raise _older_server(context, error) from error
-
-
-def _reason(error: Exception) -> str:
-    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def _to_stdout(context: CommandContext) -> None:

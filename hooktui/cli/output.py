@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TextIO
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from hooktui.domain.text import keep_order, visible
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Style = Literal["good", "bad", "warn", "dim", "bold"]
 
@@ -43,6 +46,11 @@ class TextColumn:
 def text_columns(titles: str) -> tuple[TextColumn, ...]:
     """Return the columns with some titles, separated by commas; ``>``: aligned to the right."""
     return tuple(TextColumn(title.rstrip(">"), title.endswith(">")) for title in titles.split(", "))
+
+
+def fields_without(name: str, value: DataclassInstance) -> dict[str, object]:
+    """Return the fields of an object but one, such as where the next part of its work begins."""
+    return {key: field for key, field in asdict(value).items() if key != name}
 
 
 class Output:

@@ -10,7 +10,7 @@ import time
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.exit_codes import DONE, FAILED, Failed, UsageError
 from hooktui.cli.output import Output, Styled
-from hooktui.cli.time_format import ago, clock
+from hooktui.cli.time_format import ago, when
 from hooktui.client import calls
 from hooktui.client.sync_client import PlainClient, decoded
 from hooktui.domain.alert_events import NO_ALERT_HOOK
@@ -215,7 +215,7 @@ def _alert_path(path: AlertPath) -> str:
 
 
 def _time(time: str | None) -> str:
-    return "an unknown time" if time is None else f"{clock(time)} ({ago(time)})"
+    return "an unknown time" if time is None else when(time)
 
 
 def _backlog(backlog: Backlog) -> str:

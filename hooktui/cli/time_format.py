@@ -55,6 +55,11 @@ def clock(time: str) -> str:
     return f"{moment:%H:%M:%S}" if moment.date() == today else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
+def when(time: str) -> str:
+    """Return the local clock time of a wire time, and its distance."""
+    return f"{clock(time)} ({ago(time)})"
+
+
 def took(milliseconds: float | None) -> str:
     """Return a measured duration: ``34 ms``, ``2.1 s``; empty for None."""
     if milliseconds is None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list
-from hooktui.cli.output import Piece, Style, Styled, text_columns
+from hooktui.cli.output import Piece, Style, Styled, fields_without, text_columns
 from hooktui.cli.time_format import ago, duration_s
 from hooktui.client import calls
 from hooktui.client.calls import Call
@@ -149,7 +148,7 @@ def give_up(hook: int, cause: str, /, *, yes: bool = False, context: Context) ->
     # The time of the group as it was shown: later events stay.
     done = _give_up_until(context, group, group.newest_at)
     if context.json:
-        context.out.json({name: value for name, value in asdict(done).items() if name != "next"})
+        context.out.json(fields_without("next", done))
     else:
         context.out.line(
             f"gave up {counted(done.given_up, 'event')} and cancelled"
