@@ -33,8 +33,6 @@ class Glyphs:
     bars: str
     shade: str
     tick: str
-    ticked: str
-    unticked: str
     bar_set_up: str
     bar_waiting: str
     bar_reading: str
@@ -43,14 +41,14 @@ class Glyphs:
 UNICODE: Final = Glyphs(
     active="●", disabled="○", failing="!", waiting="◌", delivered="✓", failed="✗", retry="↻",
     cancelled="⊘", sending="→", marked="▌", up="▲", down="▼", dot="·", ellipsis="…", rule="─",
-    bars=" ▁▂▃▄▅▆▇█", shade="░", tick="┴", ticked="[x]", unticked="[ ]",
+    bars=" ▁▂▃▄▅▆▇█", shade="░", tick="┴",
     bar_set_up="╍", bar_waiting="━", bar_reading="─",
 )  # fmt: skip
 
 ASCII: Final = Glyphs(
     active="*", disabled="o", failing="!", waiting="~", delivered="+", failed="x", retry="~",
     cancelled="-", sending=">", marked=">", up="^", down="v", dot="-", ellipsis="~", rule="-",
-    bars=" .:-=+*#@", shade="|", tick="+", ticked="[x]", unticked="[ ]",
+    bars=" .:-=+*#@", shade="|", tick="+",
     bar_set_up=":", bar_waiting="=", bar_reading="-",
 )  # fmt: skip
 

@@ -202,13 +202,13 @@ ENTRY = AuditEntry(
 
 
 def test_an_entry_shows_what_was_and_what_became_of_it():
-    lines = entry_lines(ENTRY, AT_MS, "→")
+    lines = entry_lines(ENTRY, AT_MS)
     told = text(lines)
     assert "   active\n   - yes\n   + no" in told
     assert "ab12" in told
     assert "unix pid=1" in told
     assert (("   - yes", "bad"),) in lines
-    bare = text(entry_lines(replace(ENTRY, before=None, after=None), AT_MS, "→"))
+    bare = text(entry_lines(replace(ENTRY, before=None, after=None), AT_MS))
     assert "no further details" in bare
 
 

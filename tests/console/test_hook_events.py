@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hooktui.console.glyphs import UNICODE
 from hooktui.console.hooks.summary import event_sections
 from hooktui.console.widgets.document_lines import Section
 from hooktui.domain.catalogue import ETL
@@ -18,7 +17,7 @@ def health(*types: TypeCount, counted_since: str | None = None) -> HookHealth:
 
 
 def sections(events: tuple[str, ...], told: HookHealth | None, **fields: object) -> list[Section]:
-    return event_sections(hook(events=events, **fields), ETL, told, AT_MS, UNICODE)
+    return event_sections(hook(events=events, **fields), ETL, told, AT_MS)
 
 
 def pairs(found: list[Section]) -> dict[str, str]:

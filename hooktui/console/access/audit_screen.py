@@ -179,9 +179,7 @@ class AuditEntryScreen(ConsoleScreen):
     def begin(self) -> None:
         """Fill in the lines."""
         super().begin()
-        arrow = "->" if self.shell.options.ascii else "→"
-        lines = entry_lines(self.entry, self.shell.clock(), arrow)
-        self.query_one("#entry", Lines).show(lines)
+        self.query_one("#entry", Lines).show(entry_lines(self.entry, self.shell.clock()))
 
     async def copy(self) -> None:
         """Copy what `hooktui audit verify` compares with."""

@@ -53,7 +53,7 @@ def audit_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
     )  # fmt: skip
 
 
-def entry_lines(entry: AuditEntry, now_ms: int, arrow: str) -> list[StyledLine]:
+def entry_lines(entry: AuditEntry, now_ms: int) -> list[StyledLine]:
     """Return an entry to read: who did what, then each field as it was and as it became."""
     account = "none: it belongs to the installation" if entry.account is None else entry.account
     facts = (
@@ -67,7 +67,7 @@ def entry_lines(entry: AuditEntry, now_ms: int, arrow: str) -> list[StyledLine]:
         ("hash", entry.hash),
     )
     lines: list[StyledLine] = [_fact(name, value) for name, value in facts]
-    lines += [(), ((f" before {arrow} after", "strong"),)]
+    lines += [(), ((" before → after", "strong"),)]
     changes = changes_of(entry)
     for name, was, now in changes:
         lines += [((f"   {name}", "quiet"),)]

@@ -22,7 +22,7 @@ from hooktui.console.registry import relabel
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.controls import Choice, Note
-from hooktui.console.widgets.redactable import REVEALED_CLASS, Redactable
+from hooktui.console.widgets.redactable import MASK, REVEALED_CLASS, Redactable
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.wire.access import Token
@@ -186,7 +186,7 @@ class NewTokenScreen(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """Lay out the token between what it is and how it is used."""
         yield Note(id="about")
-        yield TokenLine("*" if self.shell.options.ascii else "•", id="token")
+        yield TokenLine(id="token")
         yield Note(id="how")
 
     def begin(self) -> None:
@@ -245,8 +245,8 @@ class TokenLine(Redactable):
 
     DEFAULT_CSS = "TokenLine { height: 1; width: 1fr; }"
 
-    def __init__(self, mask: str, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
-        super().__init__(mask, id=id)
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
         self._clear = ""
 
     @property
@@ -267,5 +267,5 @@ class TokenLine(Redactable):
     def render_line(self, y: int) -> Strip:
         """Draw the token or its mask."""
         clear = "" if self.in_picture else self._clear
-        shown: StyledText = (clear, "strong") if clear else (self.mask, "quiet")
+        shown: StyledText = (clear, "strong") if clear else (MASK, "quiet")
         return self.strip(((" token  ", "accent"), shown), self.size.width)

@@ -16,7 +16,7 @@ from textual.strip import Strip
 
 from hooktui.console.formatting import moment, since_words
 from hooktui.console.registry import cursor_after, move_bindings
-from hooktui.console.widgets.redactable import REVEALED_CLASS, Redactable
+from hooktui.console.widgets.redactable import MASK, REVEALED_CLASS, Redactable
 from hooktui.console.widgets.styled import StyledText, StyleName
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.wire.hooks import Secret
@@ -33,11 +33,10 @@ class SecretLines(Redactable, can_focus=True):
     def __init__(
         self,
         clock: Callable[[], int],
-        mask: str,
         *,
         id: str | None = None,  # noqa: A002 - Textual's word
     ) -> None:
-        super().__init__(mask, id=id)
+        super().__init__(id=id)
         self._clock = clock
         self._known: tuple[Secret, ...] = ()
         self.cursor = 0
@@ -100,7 +99,7 @@ class SecretLines(Redactable, can_focus=True):
         clear = secret.secret if secret is not None and not self.in_picture else ""
         name = ("secret" if self._last == 0 else "newest") if number == 0 else "previous"
         tone: StyleName = "accent" if number == 0 else "quiet"
-        shown: StyledText = (clear, "strong") if clear else (self.mask, "quiet")
+        shown: StyledText = (clear, "strong") if clear else (MASK, "quiet")
         chosen = self.has_focus and self._last > 0 and number == self.cursor
         over = self.tone("cursor") if chosen else None
         return self.strip(((f" {name:<10} ", tone), shown), width, over)

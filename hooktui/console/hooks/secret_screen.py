@@ -87,9 +87,8 @@ class SecretScreen(ConsoleScreen):
 
     def compose_body(self) -> ComposeResult:
         """Lay out the secrets, and below them the code."""
-        shell = self.shell
         yield Note(id="about")
-        yield SecretLines(shell.clock, "*" if shell.options.ascii else "•", id="secrets")
+        yield SecretLines(self.shell.clock, id="secrets")
         yield Note(id="how")
         yield self._languages
         yield JsonView(id="code")

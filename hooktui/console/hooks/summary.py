@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from hooktui.console.formatting import moment, since_words, took
-from hooktui.console.glyphs import Glyphs
 from hooktui.console.hooks.event_boxes import EventSelection, Tick, in_words
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.document_lines import Section
@@ -103,7 +102,7 @@ HOURS: Final = 24
 
 
 def event_sections(
-    hook: Hook, catalogue: Catalogue, health: HookHealth | None, now_ms: int, glyphs: Glyphs
+    hook: Hook, catalogue: Catalogue, health: HookHealth | None, now_ms: int
 ) -> list[Section]:
     """Return the subscription group by group, with the counts of the last day once they are known.
 
@@ -112,18 +111,16 @@ def event_sections(
         catalogue: all types that there are.
         health: of the last day; None: not read yet.
         now_ms: the moment it is.
-        glyphs: what boxes are drawn with.
     """
     selection = EventSelection.of(catalogue, hook.events)
     counts = {count.type: count for count in health.types} if health is not None else {}
     sections = [
-        _group(group, selection, counts, glyphs, known=health is not None)
-        for group in catalogue.groups
+        _group(group, selection, counts, known=health is not None) for group in catalogue.groups
     ]
     known = {t.id for group in catalogue.groups for t in group.types}
     others = [*selection.unknown, *(name for name in counts if name not in known)]
     if others:
-        named = {name: f"{_box(name in selection.unknown, glyphs)} {name}" for name in others}
+        named = {name: f"{_box(name in selection.unknown)} {name}" for name in others}
         named |= {"ping": "test deliveries"} if "ping" in named else {}
         pairs = tuple((label, _words(counts.get(name), "")) for name, label in named.items())
         sections.append(Section("Others", note="not in this server's catalogue", pairs=pairs))
@@ -138,7 +135,6 @@ def _group(
     group: EventGroup,
     selection: EventSelection,
     counts: Mapping[str, TypeCount],
-    glyphs: Glyphs,
     *,
     known: bool,
 ) -> Section:
@@ -155,14 +151,12 @@ def _group(
         why = "not subscribed" if not ticks else "by the group" if tick is Tick.ALL else "by itself"
         none = "none came" if ticks and known else ""
         words = _words(counts.get(event_type.id), none)
-        pairs.append(
-            (f"{_box(ticks, glyphs)} {event_type.id}", ", ".join(w for w in (why, words) if w))
-        )
+        pairs.append((f"{_box(ticks)} {event_type.id}", ", ".join(w for w in (why, words) if w)))
     return Section(group.name, note=note, pairs=tuple(pairs))
 
 
-def _box(ticked: bool, glyphs: Glyphs) -> str:
-    return glyphs.ticked if ticked else glyphs.unticked
+def _box(ticked: bool) -> str:
+    return "[x]" if ticked else "[ ]"
 
 
 def _words(count: TypeCount | None, none: str) -> str:

@@ -191,7 +191,7 @@ class TabSet(ScreenPart):
         hook = self._hook()
         if hook is not None:
             self._settings.show(settings_sections(hook, shell.catalogue, now_ms))
-            self._events.show(event_sections(hook, shell.catalogue, self._counts, now_ms, glyphs))
+            self._events.show(event_sections(hook, shell.catalogue, self._counts, now_ms))
 
     async def page(self, query: PageQuery) -> Page[AuditEntry]:
         """Return a page of the hook's history, the newest entry first."""

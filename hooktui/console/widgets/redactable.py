@@ -11,16 +11,15 @@ from hooktui.console.widgets.styled import LineWidget
 REVEALED_CLASS: Final = "-revealed"
 """Set while a widget is revealed; a picture masks such widgets."""
 
-MASK_LENGTH: Final = 26
-"""Of every mask, so that it gives no hint about the text."""
+MASK: Final = "•" * 26
+"""Every mask: one length, so that it gives no hint about the text."""
 
 
 class Redactable(LineWidget):
     """A widget that draws a mask unless it is revealed."""
 
-    def __init__(self, mask: str, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
-        self.mask = mask * MASK_LENGTH
         self.in_picture = False
 
     @property
