@@ -12,9 +12,9 @@ from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.exit_codes import DONE, UsageError
 from hooktui.cli.listing import (
     FIRST_50,
-    FilterTerms,
     Limit,
     Listing,
+    Terms,
     for_each,
     joined,
     pages_of,
@@ -49,7 +49,7 @@ _MAX_BODY_LINES = 200
 
 
 @app.command(name="list")
-def list_deliveries(*terms: FilterTerms, limit: Limit = FIRST_50, context: Context) -> None:
+def list_deliveries(*terms: Terms, limit: Limit = FIRST_50, context: Context) -> None:
     """List deliveries, newest first.
 
     Args:

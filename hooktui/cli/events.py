@@ -11,7 +11,7 @@ from cyclopts import App
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.deliveries import DELIVERIES, write_body
 from hooktui.cli.deliveries import row as delivery_row
-from hooktui.cli.listing import FIRST_50, FilterTerms, Limit, Listing, joined, pages_of, show_list
+from hooktui.cli.listing import FIRST_50, Limit, Listing, Terms, joined, pages_of, show_list
 from hooktui.cli.output import Piece, Styled, text_columns
 from hooktui.cli.time_format import ago, when
 from hooktui.client import calls
@@ -32,7 +32,7 @@ MAX_REASONS = 100
 
 
 @app.command(name="list")
-def list_events(*terms: FilterTerms, limit: Limit = FIRST_50, context: Context) -> None:
+def list_events(*terms: Terms, limit: Limit = FIRST_50, context: Context) -> None:
     """List events, newest first.
 
     Args:

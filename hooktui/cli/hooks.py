@@ -9,9 +9,9 @@ from hooktui.cli.deliveries import show_attempt
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError
 from hooktui.cli.listing import (
     FIRST_50,
-    FilterTerms,
     Limit,
     Listing,
+    Terms,
     for_each,
     joined,
     show_list,
@@ -45,7 +45,7 @@ _HOOKS = Listing(
 
 
 @app.command(name="list")
-def list_hooks(*terms: FilterTerms, limit: Limit = FIRST_50, context: Context) -> None:
+def list_hooks(*terms: Terms, limit: Limit = FIRST_50, context: Context) -> None:
     """List the account's hooks.
 
     Args:
@@ -160,14 +160,14 @@ def disable(hook: int, /, *more: int, context: Context) -> int:
 
 
 def _switch(context: CommandContext, hooks: list[int], *, active: bool) -> int:
-    def told(hook: Hook) -> None:
+    def notify(hook: Hook) -> None:
         context.out.note(f"hook {hook.id} ({hook.name}) is {'active' if active else 'disabled'}")
 
     return for_each(
         context,
         hooks,
         lambda hook: calls.edit_hook(hook, {"active": active}, account=context.account),
-        told,
+        notify,
     )
 
 

@@ -23,7 +23,7 @@ T = TypeVar("T")
 PAGE = 500
 """The largest page that a server gives."""
 
-FilterTerms = Annotated[
+Terms = Annotated[
     str,
     Parameter(
         allow_leading_hyphen=True, help="Such as status:failed hook:12 since:10m -event:job.*"
@@ -184,8 +184,8 @@ def for_each(
         try:
             answer = context.client.answer(request)
         except HooktuiError as error:
-            told_code = report(error, sys.stderr, as_json=context.json)
-            code = code or told_code
+            error_code = report(error, sys.stderr, as_json=context.json)
+            code = code or error_code
             continue
         raws.append({"id": identity} if answer is None else answer)
         if also_as_json or not context.json:

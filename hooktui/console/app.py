@@ -151,7 +151,7 @@ class ConsoleApp(RestrictedMode):
         return HooksScreen()
 
     def on_mount(self) -> None:
-        """Watch the terminal, and reach the server without holding up the first paint."""
+        """Watch the terminal."""
         if not self.is_headless:
             Terminal(self).watch()
             self._terminal_size.watch()

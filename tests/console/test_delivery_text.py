@@ -8,11 +8,11 @@ import pytest
 from hooktui.console.deliveries.columns import phases_bar, steps_of
 from hooktui.console.deliveries.document import RelatedData, sections_of
 from hooktui.console.deliveries.text import (
-    answer_words,
     error_words,
     next_step,
     place_among,
     planned,
+    response_words,
     status_word,
 )
 from hooktui.console.formatting import moment
@@ -88,9 +88,9 @@ def test_every_error_class_has_words() -> None:
 
 
 def test_an_attempt_says_its_status_or_why_there_is_none() -> None:
-    assert answer_words(attempt()) == "500"
-    assert answer_words(attempt(status_code=None, error="dns")) == "host name not resolved"
-    assert answer_words(attempt(status_code=302, error="redirect")).startswith("302 redirects")
+    assert response_words(attempt()) == "500"
+    assert response_words(attempt(status_code=None, error="dns")) == "host name not resolved"
+    assert response_words(attempt(status_code=302, error="redirect")).startswith("302 redirects")
 
 
 def test_the_time_line_ends_with_the_next_attempt_while_there_is_one() -> None:

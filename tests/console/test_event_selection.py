@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.console.hooks.event_boxes import EventSelection, Tick, in_words
+from hooktui.console.hooks.event_boxes import EventSelection, Tick, subscription_words
 from hooktui.domain.catalogue import ETL, normalise, subscribes, type_ids
 from hooktui.domain.wire.events import Catalogue, EventGroup, EventType
 
@@ -105,4 +105,4 @@ def test_a_new_type_of_a_subscribed_group_is_ticked_by_itself() -> None:
     ],
 )
 def test_a_subscription_is_said_in_words(events: tuple[str, ...], words: str) -> None:
-    assert in_words(ETL, events) == words
+    assert subscription_words(ETL, events) == words

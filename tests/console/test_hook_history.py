@@ -11,8 +11,8 @@ from hooktui.console.hooks.history import (
     changes_of,
     entry_sections,
     history_columns,
-    in_words,
     summary,
+    value_words,
 )
 from hooktui.domain.wire.access import AuditEntry
 from tests.support.wire_objects import AT, AT_MS
@@ -95,7 +95,7 @@ def test_an_action_is_reported_in_words_also_one_that_is_not_known_yet(action, r
     ],
 )
 def test_values_are_written_as_the_form_writes_them(name, value, words):
-    assert in_words(name, value) == words
+    assert value_words(name, value) == words
 
 
 def test_the_columns_show_the_change_and_drop_the_role_first():

@@ -9,8 +9,8 @@ from typing import Final
 from hooktui.console.deliveries.text import (
     OUTCOME_TONES,
     STATUS_TONES,
-    answer_words,
     next_words,
+    response_words,
     status_word,
 )
 from hooktui.console.formatting import moment, took
@@ -181,7 +181,7 @@ def step_columns(
             return ((f"{glyphs.sending if sending else glyphs.waiting} {words}", "warn"),)
         known: dict[str, str] = {Outcome.DELIVERED: glyphs.delivered, Outcome.FAILED: glyphs.failed}
         sign = known.get(attempt.outcome, glyphs.retry)
-        return ((f"{sign} {answer_words(attempt)}", OUTCOME_TONES.get(attempt.outcome, "plain")),)
+        return ((f"{sign} {response_words(attempt)}", OUTCOME_TONES.get(attempt.outcome, "plain")),)
 
     def phase(name: str) -> Callable[[Step], StyledLine]:
         def cell(step: Step) -> StyledLine:

@@ -224,7 +224,7 @@ class DeliveryScreen(ConsoleScreen):
         self.document.show(sections_of(self.delivery, self.attempt, around))
 
     def on_windowed_list_moved(self) -> None:
-        """Show the answer to the attempt under the cursor; reading again does not move it."""
+        """Show the response to the attempt under the cursor; reading again does not move it."""
         here = None if self.attempt is None else self.attempt.number
         if here != self._compared_at:
             self._compared = None

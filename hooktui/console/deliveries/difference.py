@@ -1,4 +1,4 @@
-"""What differs between two attempts of a delivery: result, answer headers, answer body."""
+"""What differs between two attempts of a delivery: result, response headers, response body."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _headers(attempt: Attempt) -> list[str]:
 
 
 def _body(attempt: Attempt) -> list[str]:
-    """Return the lines of an answer, JSON laid out so that only what differs does."""
+    """Return the lines of a response, JSON laid out so that only what differs does."""
     if attempt.response is None or not attempt.response.body:
         return []
     pretty = json_lines(attempt.response.body)

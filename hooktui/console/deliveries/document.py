@@ -80,6 +80,7 @@ class RelatedData:
 
     Attributes:
         now_ms: now.
+        key: returns how the key of a command is shown.
         glyphs: what bars are drawn with.
         hook: its hook; None while that is not known.
         family: all deliveries of its event to its hook, oldest first; empty while not known.
@@ -95,8 +96,8 @@ class RelatedData:
 def sections_of(
     delivery: DeliveryDetail, attempt: Attempt | None, around: RelatedData
 ) -> list[Section]:
-    """Return the answer to an attempt (when there is one), what comes, the request, its kin."""
-    sections = [] if attempt is None else _answer(attempt, around.glyphs)
+    """Return the response to an attempt (if any), what comes, the request, its kin."""
+    sections = [] if attempt is None else _response(attempt, around.glyphs)
     sections += _coming(delivery, around)
     if delivery.request is not None:
         sections += _request(delivery, delivery.request)
@@ -164,7 +165,7 @@ def _family(delivery: DeliveryDetail, around: RelatedData) -> list[Section]:
     return [Section(FAMILY, note, pairs=tuple(pairs))]
 
 
-def _answer(attempt: Attempt, glyphs: Glyphs) -> list[Section]:
+def _response(attempt: Attempt, glyphs: Glyphs) -> list[Section]:
     title = f"Response to attempt {attempt.number}"
     notes = []
     if attempt.status_code is not None:

@@ -142,7 +142,7 @@ def error_words(error: str | None, detail: str | None = None) -> str:
     return f"{words} ({detail})" if detail else words
 
 
-def answer_words(attempt: Attempt) -> str:
+def response_words(attempt: Attempt) -> str:
     """Return what came back in short: the status code, or why there was none."""
     if attempt.status_code is not None:
         reason = "" if attempt.error in (None, ErrorClass.STATUS) else error_words(attempt.error)

@@ -143,7 +143,7 @@ def outcomes(event: EventDetail) -> str:
 
 
 def accepted_words(event: AcceptedEvent) -> str:
-    """Return the answer to sending an event: ``3 deliveries, 1 skipped``."""
+    """Return the result of sending an event: ``3 deliveries, 1 skipped``."""
     if not event.deliveries and not event.skipped:
         return "no hook asks for this type"
     skipped = f", {event.skipped:,} skipped" if event.skipped else ""

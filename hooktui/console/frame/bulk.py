@@ -35,7 +35,7 @@ class BulkResult(Generic[T, A]):
     """What became of many things.
 
     Attributes:
-        done: those that worked, with the server's answer.
+        done: those that worked, with the server's response.
         failed: those that did not, and why.
         left: those that were not begun, after Esc or after an error that concerns all.
     """

@@ -1,6 +1,6 @@
 """The palette (ctrl+p): what can be gone to and done here, found by a few letters.
 
-Screens, commands of this place, hooks by words or number, deliveries and events by their ids,
+Screens, commands of this screen, hooks by words or number, deliveries and events by their ids,
 accounts, and themes.
 """
 
@@ -96,7 +96,7 @@ class CommandProvider(Provider):
         return cast("Shell", self.app)
 
     async def discover(self) -> Hits:
-        """Show the commands of this place before anything is typed."""
+        """Show the commands of this screen before anything is typed."""
         for entry in self._commands():
             yield DiscoveryHit(Content(entry.text), entry.run, entry.text)
 

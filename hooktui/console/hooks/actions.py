@@ -219,23 +219,23 @@ def named(hook: Hook) -> str:
     return f"hook {hook.id} ({hook.name})"
 
 
-def _ping_message(hook: Hook, answer: DeliveryDetail) -> tuple[str, Severity]:
+def _ping_message(hook: Hook, delivery: DeliveryDetail) -> tuple[str, Severity]:
     """Return the notice of a ping."""
-    attempt = answer.attempts[-1] if answer.attempts else None
+    attempt = delivery.attempts[-1] if delivery.attempts else None
     if attempt is None:
-        return f"ping of {named(hook)}: {answer.reason or answer.status}", "warn"
+        return f"ping of {named(hook)}: {delivery.reason or delivery.status}", "warn"
     after = f" after {took(attempt.phases_ms.total)}" if attempt.phases_ms.total else ""
-    if answer.status == "delivered":
+    if delivery.status == "delivered":
         return f"ping of {named(hook)} arrived: {attempt.status_code}{after}", "good"
     result = attempt.status_code or attempt.error
     why = f" ({attempt.error_detail})" if attempt.error_detail else ""
     return f"ping of {named(hook)} failed: {result}{after}{why}", "bad"
 
 
-def _ping_result(answer: DeliveryDetail) -> str:
-    attempt = answer.attempts[-1] if answer.attempts else None
+def _ping_result(delivery: DeliveryDetail) -> str:
+    attempt = delivery.attempts[-1] if delivery.attempts else None
     if attempt is None:
-        return answer.reason or answer.status
+        return delivery.reason or delivery.status
     return str(attempt.status_code or attempt.error_detail or attempt.error)
 
 

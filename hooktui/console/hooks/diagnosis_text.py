@@ -108,7 +108,7 @@ def _bar(
 
 
 def sections_of(diagnosis: Diagnosis, *, times: bool) -> list[Section]:
-    """Return what else there is to read: what more to do, certificates, the answer.
+    """Return what else there is to read: what more to do, certificates, the response.
 
     Args:
         diagnosis: the diagnosis.
@@ -133,12 +133,12 @@ def sections_of(diagnosis: Diagnosis, *, times: bool) -> list[Section]:
     if diagnosis.tls is not None:
         chain = diagnosis.tls.chain
         sections += [_certificate(number, link) for number, link in enumerate(chain, 1)]
-    answer = None if diagnosis.ping is None else diagnosis.ping.response
-    if diagnosis.ping is not None and answer is not None:
-        note = f"HTTP {diagnosis.ping.status_code}, {size(answer.size)} read"
-        sections.append(Section("Response to the ping", note, text=answer.body or "(empty)"))
-        number = str(len(answer.headers))
-        sections.append(Section("Response headers", number, pairs=answer.headers, opened=False))
+    response = None if diagnosis.ping is None else diagnosis.ping.response
+    if diagnosis.ping is not None and response is not None:
+        note = f"HTTP {diagnosis.ping.status_code}, {size(response.size)} read"
+        sections.append(Section("Response to the ping", note, text=response.body or "(empty)"))
+        number = str(len(response.headers))
+        sections.append(Section("Response headers", number, pairs=response.headers, opened=False))
     return sections
 
 

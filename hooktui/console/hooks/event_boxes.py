@@ -113,7 +113,7 @@ class EventSelection:
         return [g for g in self.catalogue.groups if g.id in self.groups]
 
 
-def in_words(catalogue: Catalogue, events: Iterable[str]) -> str:
+def subscription_words(catalogue: Catalogue, events: Iterable[str]) -> str:
     """Return a subscription as a person says it: ``all job events and cluster.error``."""
     groups = {group.id for group in catalogue.groups}
     names = [f"all {name} events" if name in groups else name for name in events]
@@ -182,7 +182,7 @@ class EventBoxes(LineWidget, can_focus=True):
         return self.selection.events
 
     def show(self, catalogue: Catalogue, events: Iterable[str]) -> None:
-        """Replace catalogue and subscription, such as when the server's answer arrives."""
+        """Replace catalogue and subscription, such as when the server's catalogue arrives."""
         self.selection = EventSelection.of(catalogue, events)
         self._shown_rows = _rows(self.selection)
         self.cursor = min(self.cursor, max(0, len(self._shown_rows) - 1))

@@ -17,7 +17,7 @@ from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks import form_values
 from hooktui.console.hooks.dry_run import DryRunForm, DryRunLines
-from hooktui.console.hooks.event_boxes import EventBoxes, in_words
+from hooktui.console.hooks.event_boxes import EventBoxes, subscription_words
 from hooktui.console.hooks.form_fields import LABELS, FormFields
 from hooktui.console.hooks.form_values import FormValues
 from hooktui.console.registry import relabel
@@ -161,7 +161,7 @@ class HookForm(DryRunForm):
     def _summary(self, values: FormValues, wrong: int) -> tuple[str, StyleName]:
         """Return in words what would be saved, and whether it can."""
         key = self.shell.key
-        events = in_words(self.shell.catalogue, values["events"])
+        events = subscription_words(self.shell.catalogue, values["events"])
         try:
             host = parse_url(values["url"].strip()).unicode_host
         except Refused:

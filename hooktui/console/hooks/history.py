@@ -60,15 +60,15 @@ def _label(name: str) -> str:
 
 
 def _value(fields: Mapping[str, object], name: str) -> str:
-    return in_words(name, fields[name]) if name in fields else ""
+    return value_words(name, fields[name]) if name in fields else ""
 
 
-def in_words(name: str, value: object) -> str:
+def value_words(name: str, value: object) -> str:
     """Return a value of a field as the form writes it; untrusted text stays what it is."""
     setting = HOOK_SETTINGS.get(name)
     if setting is not None and not isinstance(value, dict):
         with suppress(TypeError, ValueError):  # a value of a newer server
-            return _setting_in_words(setting, value)
+            return _setting_words(setting, value)
     match value:
         case _ if value in _NOTHING:
             return "none"
@@ -84,7 +84,7 @@ def in_words(name: str, value: object) -> str:
             return str(value)
 
 
-def _setting_in_words(setting: Setting, value: object) -> str:
+def _setting_words(setting: Setting, value: object) -> str:
     if setting.with_setting:  # the other one is a field of its own
         return setting.format((value, None))
     if isinstance(value, bool) or value in _NOTHING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from hooktui.console.formatting import moment, since_words, took
-from hooktui.console.hooks.event_boxes import EventSelection, Tick, in_words
+from hooktui.console.hooks.event_boxes import EventSelection, Tick, subscription_words
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.styled import StyledLine, StyleName
@@ -59,7 +59,7 @@ def head_lines(hook: Hook, catalogue: Catalogue, now_ms: int, key: KeyOf) -> tup
     pace = pace_in_words(hook, lambda then: since_words(then, now_ms))
     lines: tuple[StyledLine, ...] = (
         ((" to        ", "quiet"), (url_in_words(hook.url), "plain")),
-        ((" events    ", "quiet"), (in_words(catalogue, hook.events), "plain")),
+        ((" events    ", "quiet"), (subscription_words(catalogue, hook.events), "plain")),
         ((" state     ", "quiet"), (words, tone)),
     )
     return (*lines, ((" in flight ", "quiet"), (pace, "plain"))) if pace else lines
@@ -70,7 +70,7 @@ def settings_sections(hook: Hook, catalogue: Catalogue, now_ms: int) -> list[Sec
     own = {
         "type": "webhook" if hook.type == "web" else hook.type,
         "url": url_in_words(hook.url),
-        "events": in_words(catalogue, hook.events),
+        "events": subscription_words(catalogue, hook.events),
         "active": "yes" if hook.active else f"no: {hook.disabled_reason}",
     }
     pairs: dict[bool, list[tuple[str, str]]] = {True: [("id", str(hook.id))], False: []}

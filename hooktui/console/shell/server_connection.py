@@ -102,7 +102,7 @@ class ServerConnection:
     async def open(self) -> None:
         """Reach the server; start one where there should be a local one and is none.
 
-        Returns once it answers; it keeps trying until then.
+        Returns once it responds; it keeps trying until then.
         """
         # Here, not above: httpx takes 100 ms to import, and the first paint does not need it.
         # Where click is installed httpx brings a command of its own, with lexers: 40 ms of those.

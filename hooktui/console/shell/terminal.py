@@ -256,7 +256,7 @@ async def copy(app: App[object], text: str, what: str) -> str:
     Args:
         app: whose terminal it is.
         text: what to copy, as it is.
-        what: names it in the answer, such as ``secret of hook 12``; never the text itself.
+        what: names it in the notice, such as ``secret of hook 12``; never the text itself.
     """
     size = len(b64encode(text.encode("utf-8", "surrogatepass")))
     if size > MAX_BASE64_BYTES:

@@ -69,13 +69,13 @@ class OneLine(LineWidget):
 
 
 class Heading(OneLine):
-    """The top line: which place this is, and what is in it."""
+    """The top line: which screen this is, and what is on it."""
 
     DEFAULT_CSS = "Heading { background: $panel; }"
 
 
 class StatusLine(OneLine):
-    """Who and where, backlog and rate; an answer to an action takes its place for a while."""
+    """Who and where, backlog and rate; a notice takes its place for a while."""
 
     LEFT_GIVES_WAY = True
 
@@ -233,7 +233,7 @@ class Lines(LineWidget):
         return rows
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many as there are."""
+        """As many as there are, at least one."""
         return max(1, len(self._rows(width)))
 
     def render_line(self, y: int) -> Strip:

@@ -114,7 +114,7 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
         return (title if number in self._headings() else f"a line of the {title}"), line.copied()
 
     def text(self) -> list[str]:
-        """Return what is shown, row by row, as it is drawn; for tests and searches."""
+        """Return what is shown, row by row, as it is drawn; for tests."""
         return [self._strip(row).text.rstrip() for row in range(len(self._rows))]
 
     def render_line(self, y: int) -> Strip:
