@@ -137,5 +137,5 @@ def revoke(token: int, /, *more: int, yes: bool = False, context: Context) -> in
     """
     tokens = [token, *more]
     named = ", ".join(map(str, tokens))
-    context.confirm(f"Revoke token {named}? Who uses it is locked out at once.", yes=yes)
+    context.confirm(f"Revoke token {named}? Programs that use it are refused immediately.", yes=yes)
     return for_each(context, tokens, calls.revoke_token, lambda _: context.out.note("revoked"))

@@ -57,7 +57,7 @@ def demo(
     if not headless and not (os.isatty(0) and os.isatty(1)):
         raise UsageError("the console needs a terminal; see: hooktui demo --headless --for 20s")
     with leaving_orderly():
-        context.out.note("starting a throw-away server, receiver and account…")
+        context.out.note("starting a temporary server, receiver and account…")
         with running_demo(seed, context.environ) as running:
             if headless:
                 return _print_log(context, running, for_s)

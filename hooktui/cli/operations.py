@@ -36,12 +36,12 @@ def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
         context: the run.
     """
     whose = "" if context.account is None else f" of account {context.account}"
-    context.confirm(f"Drop all events{whose} older than {older_than} for good?", yes=yes)
+    context.confirm(f"Delete all events{whose} older than {older_than} permanently?", yes=yes)
     context.in_parts("0 events")
     gone = context.client.call(calls.purge(older_than, account=context.account))
     while gone.next is not None:
         context.in_parts(counted(gone.events, "event"))
-        context.out.progress(f"dropped {gone.events:,} events so far")
+        context.out.progress(f"deleted {gone.events:,} events so far")
         part = context.client.call(calls.purge(gone.before, gone.next, account=context.account))
         gone = Purge(
             gone.before,
@@ -54,7 +54,7 @@ def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
         context.out.json(fields_without("next", gone))
     else:
         context.out.line(
-            f"dropped {gone.events:,} events from before {gone.before}, with"
+            f"deleted {gone.events:,} events from before {gone.before}, with"
             f" {gone.deliveries:,} deliveries and {gone.attempts:,} attempts"
         )
 

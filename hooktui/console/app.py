@@ -269,7 +269,7 @@ class ConsoleApp(RestrictedMode):
             start = "" if self.options.connect else "; `hooktui serve` starts one again"
             if self.connection.is_service:
                 start = f"; start it with: {START_SERVICE}"
-            self.notice(f"the server went away; what is shown stays{start}", "bad")
+            self.notice(f"connection lost; showing the last known data{start}", "bad")
         elif state in (ConnectionState.ABSENT, ConnectionState.REFUSED) and problem is not None:
             self.notice(str(problem), "bad")
         elif before is ConnectionState.REFUSED:

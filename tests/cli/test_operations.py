@@ -28,7 +28,7 @@ def test_a_purge_prints_how_much_went(home):
     for _ in range(3):
         home.emit("job.failed")
     assert home.json("purge", "--older-than", "1d", "--yes")["events"] == 0
-    assert "dropped 3 events" in home.ok("purge", "--older-than", "0s", "--yes")
+    assert "deleted 3 events" in home.ok("purge", "--older-than", "0s", "--yes")
     assert home.json("events", "list") == []
 
 

@@ -196,9 +196,9 @@ def _turn(screen: Screen) -> tuple[Asking, ...]:
     patch = "PATCH /v1/hooks/{hook}"
     return (
         Asking(screen, "activate", patch, ("disabled; its new events are skipped",),
-               working="deactivating hook", done=_active(False)),
+               working="disabling hook", done=_active(False)),
         Asking(screen, "undo", patch, ("undone: 1 hook enabled again",), before=("a",),
-               working="activating hook", done=_active(True)),
+               working="enabling hook", done=_active(True)),
         Asking(screen, "delete", "DELETE /v1/hooks/{hook}", ("deleted",), then=("y",),
                working="deleting hook", done=_gone),
     )  # fmt: skip

@@ -90,7 +90,7 @@ def test_no_forecast_is_made_where_nothing_can_shrink():
     trend = falling(100, 90, 80)
     later = Backlog(count=3, held=0, oldest_due_at=None, hooks=())
     none = Backlog(count=0, held=0, oldest_due_at=None, hooks=())
-    assert "the next tries come later" in forecast(status(backlog=later), trend)
+    assert "the next attempts are scheduled" in forecast(status(backlog=later), trend)
     assert forecast(status(backlog=none), trend) == "nothing to send"
     assert "resume" in forecast(status(paused=Pause(at=AT, by="ada")), trend)
 

@@ -42,7 +42,7 @@ RELOADED = (
 """The screens that show things of the server, which ctrl+r reads again."""
 
 IN_DOUBT = "it may have carried out the request"
-LOST = ("went away", "no server responds", "closed the connection before it responded")
+LOST = ("connection lost", "no server responds", "closed the connection before it responded")
 
 
 @dataclass(frozen=True)

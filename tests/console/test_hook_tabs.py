@@ -208,7 +208,7 @@ async def test_a_server_that_is_gone_holds_up_no_tab_and_leaves_what_was_shown(
             server.wait(20)
             # The feed says it, and so does each load that failed, whichever came last.
             await console.until(
-                lambda: "went away" in console.text or "no server responds" in console.text
+                lambda: "connection lost" in console.text or "no server responds" in console.text
             )
             await console.press("plus")
             # Red when the plots are taken away before the others are there.

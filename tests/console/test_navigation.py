@@ -51,7 +51,7 @@ async def test_the_log_is_searched_marked_wrapped_and_copied(open_console, make_
         await console.press("ctrl+f", *"started", "enter")
         await console.shows("match 1 of 1", "search: started", "paused")
         await console.press("n")
-        await console.shows("match 1 of 1; the search went round the end")
+        await console.shows("match 1 of 1; search wrapped to the top")
         await console.press("g", "space", "space")
         await console.shows("2 marked")
         await console.press("y")

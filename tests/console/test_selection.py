@@ -136,7 +136,7 @@ async def test_undo_turns_round_nothing_older_than_what_is_under_way(
         await scene.console.press("down", "a")
         await scene.console.until(lambda: held.arrived == 1)
         await scene.console.press("u")
-        await scene.console.until(lambda: "still deactivating" in scene.notice)
+        await scene.console.until(lambda: "still disabling" in scene.notice)
         held.release()
         await scene.console.until(lambda: "(other) disabled" in scene.notice)
         assert not scene.ask(calls.get_hook(scene.hook.id)).active

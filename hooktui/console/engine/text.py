@@ -178,7 +178,7 @@ def forecast(status: ServerStatus, trend: Trend) -> str:
     if status.paused is not None:
         return "continues after the resume"
     if status.backlog.oldest_due_at is None:
-        return "nothing due, the next tries come later"
+        return "nothing due; the next attempts are scheduled"
     per_s = trend.per_s
     if per_s is None:
         return "a forecast takes some seconds"

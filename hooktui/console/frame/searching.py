@@ -112,7 +112,9 @@ class SearchPart(ScreenPart):
         if match is None:
             self._screen.notices.clear()
         elif not match.count:
-            self._screen.notice(f"nothing here says {self.text}", "warn")
+            self._screen.notice(f"no match for {self.text}", "warn")
         else:
-            wrapped = "; the search went round the end" if match.wrapped else ""
+            # Forward it wraps to the first match, backward to the last one.
+            end = "top" if match.number == 1 else "bottom"
+            wrapped = f"; search wrapped to the {end}" if match.wrapped else ""
             self._screen.notice(f"match {match.number:,} of {match.count:,}{wrapped}")

@@ -174,7 +174,7 @@ class HookActions(ScreenPart):
     ) -> BulkResult[Hook, ChangedHook]:
         from hooktui.client import calls
 
-        doing = "activating" if active else "deactivating"
+        doing = "enabling" if active else "disabling"
         return await self._bulk.run(
             hooks,
             lambda hook: calls.edit_hook(hook.id, {"active": active}),

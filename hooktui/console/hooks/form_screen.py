@@ -298,9 +298,7 @@ class HookForm(DryRunForm):
                 "Someone else changed this hook while you were editing",
                 details,
                 (
-                    DialogOption(
-                        "r", "reload theirs beneath what I typed, and look again", "reload"
-                    ),
+                    DialogOption("r", "load their version and keep my edits", "reload"),
                     DialogOption("o", "overwrite: save what I typed over theirs", "overwrite"),
                     DialogOption("b", "back to the form as it is", "back"),
                 ),
