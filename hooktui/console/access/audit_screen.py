@@ -16,7 +16,6 @@ from hooktui.console.access.audit_text import (
     entry_lines,
     parse_filter,
 )
-from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import no_match, top_screens
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen
@@ -46,6 +45,7 @@ class AuditScreen(ListScreen[AuditEntry]):
     FOLLOWS = ("hooks",)
     FIRST = ("oldest", "newest")
     FILTER_TERMS = FILTER_TERMS
+    FILTER_HINT = FILTER_HINT
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "filter", "diagnose", "copy", "order")
     COMMAND_LABELS = (
         relabel("open", "open", "Show the entry: what was, and what became of it"),
@@ -62,15 +62,6 @@ class AuditScreen(ListScreen[AuditEntry]):
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(open=self.open, copy=self.copy, diagnose=self.diagnose)
-        self.filter = FilterPart(
-            self,
-            FILTER_HINT,
-            check=parse_filter,
-            changed=self._filtered,
-            focus=lambda: self.listing.focus(),
-        )
-        self.parts = (*self.parts, self.filter)
-        self._narrow: dict[str, str] = {}
         self._verifying = False
 
     def columns(self) -> Sequence[Column[AuditEntry]]:
@@ -81,26 +72,17 @@ class AuditScreen(ListScreen[AuditEntry]):
         """Ask for entries that fit the filter."""
         from hooktui.client import calls
 
-        narrow = self._narrow
-        return calls.list_audit(
-            user=narrow.get("user"),
-            action=narrow.get("action"),
-            target=narrow.get("target"),
-            result=narrow.get("result"),
-            since=narrow.get("since"),
-            until=narrow.get("until"),
-            **query,
-        )
+        return calls.list_audit(**parse_filter(self.filter.text), **query)
+
+    def check_filter(self, text: str) -> object:
+        """Check that a text is a filter of the trail."""
+        return parse_filter(text)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of an empty trail, or that nothing matches."""
-        if not self._narrow:
+        if not self.filter.text:
             return self.EMPTY
         return no_match("Nothing like this was done.", "the whole trail", self.shell.key)
-
-    def more_heading(self) -> StyledLine:
-        """Return the filter."""
-        return ((f"  filter: {self.filter.text}", "accent"),) if self.filter.text else ()
 
     # -- commands
 
@@ -142,14 +124,8 @@ class AuditScreen(ListScreen[AuditEntry]):
         """End a look through the trail; take the filter away; then go back."""
         if self._verifying:
             self._verifying = False
-        elif not self.filter.clear():
+        else:
             super().back()
-
-    # -- the filter
-
-    def _filtered(self) -> None:
-        self._narrow = parse_filter(self.filter.text)
-        self.load()
 
 
 class AuditEntryScreen(ConsoleScreen):

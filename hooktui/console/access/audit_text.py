@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypedDict, cast
 
 from hooktui.console.formatting import moment
 from hooktui.console.hooks.history import changes_of, summary
@@ -99,7 +99,18 @@ def checked_words(check: AuditCheck, entries: int) -> tuple[str, StyleName]:
     ), "good"
 
 
-def parse_filter(text: str) -> dict[str, str]:
+class AuditFilter(TypedDict, total=False):
+    """What narrows a list of the trail, in the words of the API."""
+
+    user: str
+    action: str
+    target: str
+    result: str
+    since: str
+    until: str
+
+
+def parse_filter(text: str) -> AuditFilter:
     """Return the narrowing of a list of the trail from ``user:ada action:hook.*``.
 
     A word without a key is the beginning of an action.
@@ -123,4 +134,4 @@ def parse_filter(text: str) -> dict[str, str]:
             raise FilterError(column, f"there is no {key!r} here; known: {known}")
         elif value:
             fields[key] = value
-    return fields
+    return cast("AuditFilter", fields)

@@ -12,7 +12,6 @@ from hooktui.console.deliveries.matching import AllMatching
 from hooktui.console.deliveries.tabs import DELIVERY_TABS
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.chosen_rows import ChosenRows
-from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.shell.feed_changes import FeedChanges
@@ -41,6 +40,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
     MARKABLE = True
     TABS = DELIVERY_TABS
     FILTER_TERMS = TERMS
+    FILTER_HINT = "such as status:undelivered hook:3 code:5xx event:job.* since:10m"
     DESCENDING = True
     FOLLOWS = ("deliveries",)
     BUSY_S = 1.0  # while deliveries run, not for each one
@@ -54,13 +54,6 @@ class DeliveriesScreen(ListScreen[Delivery]):
         super().__init__(filter_text)
         self.handlers.update(
             open=self.open, mark=self.mark, copy=self.copy, emit=self.emit, replay=self.replay
-        )
-        self.filter = FilterPart(
-            self,
-            "such as status:undelivered hook:3 code:5xx event:job.* since:10m",
-            check=parse,
-            changed=self._filtered,
-            focus=lambda: self.listing.focus(),
         )
         self.matching = AllMatching(self, lambda: self.listing, lambda: self.filter.text)
         self.rows = ChosenRows(
@@ -77,7 +70,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
         actions = DeliveryActions(
             self, self.selected, bulk, settled=self._settled, matching=self.matching
         )
-        self.parts = (bulk, self.matching, actions, self.rows, *self.parts[1:], self.filter)
+        self.parts = (bulk, self.matching, actions, self.rows, *self.parts[1:])
 
     def columns(self) -> Sequence[Column[Delivery]]:
         """Return the columns."""
@@ -117,9 +110,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
     def more_heading(self) -> StyledLine:
         """Return the filter and the marks."""
         dot = f" {self.shell.glyphs.dot} "
-        pieces: list[StyledText] = []
-        if self.filter.text:
-            pieces.append((f"{dot}filter: {self.filter.text}", "accent"))
+        pieces: list[StyledText] = [*super().more_heading()]
         if self.matching.chosen is not None:
             pieces.append((f"{dot}{self.matching.marked_words()}", "accent"))
         elif self.listing.marks:
@@ -128,9 +119,14 @@ class DeliveriesScreen(ListScreen[Delivery]):
 
     # -- the filter
 
-    def _filtered(self) -> None:
+    def check_filter(self, text: str) -> object:
+        """Check that a text is a filter of deliveries."""
+        return parse(text)
+
+    def filter_changed(self) -> None:
+        """Mark nothing any more, and load what fits."""
         self.matching.clear()
-        self.load()
+        super().filter_changed()
 
     # -- commands
 
@@ -162,5 +158,5 @@ class DeliveriesScreen(ListScreen[Delivery]):
 
     def back(self) -> None:
         """Undo one narrowing after the other, then leave."""
-        if not (self.listing.clear_marks() or self.filter.clear()):
+        if not self.listing.clear_marks():
             super().back()

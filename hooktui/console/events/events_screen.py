@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hooktui.client import calls
 from hooktui.console.events.text import event_columns
-from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.widgets.page_window import PageQuery
@@ -34,6 +33,7 @@ class EventsScreen(ListScreen[Event]):
     NOUN = "event"
     ROW_COMMANDS = ("open", "copy")
     FILTER_TERMS = EVENT_TERMS
+    FILTER_HINT = "such as event:job.* since:1h until:10m data.cluster_id:52 disk"
     DESCENDING = True
     FOLLOWS = ("events", "deliveries")
     BUSY_S = 1.0  # while events come in, not for each one
@@ -44,14 +44,6 @@ class EventsScreen(ListScreen[Event]):
         super().__init__(filter_text)
         self._notes = {filter_text: note}
         self.handlers.update(open=self.open, emit=self.emit, replay=self.replay, copy=self.copy)
-        self.filter = FilterPart(
-            self,
-            "such as event:job.* since:1h until:10m data.cluster_id:52 disk",
-            check=parse_event_filter,
-            changed=self.load,
-            focus=lambda: self.listing.focus(),
-        )
-        self.parts = (*self.parts, self.filter)
 
     def columns(self) -> Sequence[Column[Event]]:
         """Return the columns."""
@@ -60,6 +52,10 @@ class EventsScreen(ListScreen[Event]):
     def call_of(self, query: PageQuery) -> Call[Page[Event]]:
         """Ask for events that fit the filter."""
         return calls.list_events(self.shell.account.number, q=self.filter.text or None, **query)
+
+    def check_filter(self, text: str) -> object:
+        """Check that a text is a filter of events."""
+        return parse_event_filter(text)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of an empty list, or that nothing matches."""
@@ -79,10 +75,9 @@ class EventsScreen(ListScreen[Event]):
 
     def more_heading(self) -> StyledLine:
         """Return what the filter selects, and the filter."""
-        dot, text = f" {self.shell.glyphs.dot} ", self.filter.text
-        note = self._notes.get(text, "")
-        noted: StyledLine = ((f"{dot}{note}", "plain"),) if note else ()
-        return (*noted, (f"{dot}filter: {text}", "accent")) if text else ()
+        note = self._notes.get(self.filter.text, "")
+        noted: StyledLine = ((f" {self.shell.glyphs.dot} {note}", "plain"),) if note else ()
+        return (*noted, *super().more_heading())
 
     # -- commands
 
@@ -104,8 +99,3 @@ class EventsScreen(ListScreen[Event]):
         self.shell.navigation.open_replay_form(
             ReplaySelection(hooks="all", mode="failed", filter=self.filter.text or None)
         )
-
-    def back(self) -> None:
-        """Take the filter away, then leave."""
-        if not self.filter.clear():
-            super().back()

@@ -108,6 +108,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         ROW_COMMANDS: the commands that act on the line under the cursor.
         FIRST: what is first in ascending and in descending order.
         listing: the list.
+        filter: what the list is filtered by; one of the parts if there is a hint.
     """
 
     NOUN: ClassVar[str] = "line"
@@ -129,6 +130,9 @@ class ListScreen(ConsoleScreen, Generic[T]):
     TABS: ClassVar[tuple[ScreenTab, ...]] = ()
     """The lists that are tabs of one top screen, this one among them."""
 
+    FILTER_HINT: ClassVar[str] = ""
+    """What can be typed as a filter, with examples; empty: the list has none."""
+
     EMPTY: ClassVar[tuple[StyledLine, ...]] = ()
     """The text of an empty list: what it is for, and how to begin."""
 
@@ -144,10 +148,19 @@ class ListScreen(ConsoleScreen, Generic[T]):
             needing=("open", "copy", "delete", *self.ROW_COMMANDS),
             hint=self.row_hint,
         )
+        self.filter = FilterPart(
+            self,
+            self.FILTER_HINT,
+            check=self.check_filter,
+            changed=self.filter_changed,
+            focus=lambda: self.listing.focus(),
+        )
         self.parts = (self.rows, SortPart(self, lambda: self.listing, first=self.FIRST))
         if self.TABS:
             self.tabs = ScreenTabs(self, self.TABS)
             self.parts = (*self.parts, self.tabs)
+        if self.FILTER_HINT:
+            self.parts = (*self.parts, self.filter)
 
     def row_hint(self) -> str:
         """Return what to do where there is no line; empty: nothing."""
@@ -247,20 +260,36 @@ class ListScreen(ConsoleScreen, Generic[T]):
         return [*left, *self.more_heading()], top_screens(self.top_screen)
 
     def save_state(self) -> ScreenState:
-        """Return the filter, if there is one."""
-        texts = [part.text for part in self.parts if isinstance(part, FilterPart)]
-        return {"filter": texts[0]} if texts else {}
+        """Return the filter, if the list has one."""
+        return {"filter": self.filter.text} if self.FILTER_HINT else {}
 
     def load_state(self, state: ScreenState) -> None:
         """Restore the filter, unless one was given."""
         given, self._given = self._given, ""
-        for part in self.parts:
-            if isinstance(part, FilterPart):
-                part.restore(given or str(state.get("filter") or ""))
+        if self.FILTER_HINT:
+            self.filter.restore(given or str(state.get("filter") or ""))
+
+    def check_filter(self, text: str) -> object:
+        """Check a filter of this list.
+
+        Raises:
+            Refused: it is none.
+        """
+        return None
+
+    def filter_changed(self) -> None:
+        """Load what fits another filter."""
+        self.load()
 
     def more_heading(self) -> StyledLine:
-        """Return more of the heading, such as a filter."""
-        return ()
+        """Return more of the heading: the filter."""
+        words = f" {self.shell.glyphs.dot} filter: {self.filter.text}"
+        return ((words, "accent"),) if self.filter.text else ()
+
+    def back(self) -> None:
+        """Take the filter away, then leave."""
+        if not self.filter.clear():
+            super().back()
 
     async def copy(self) -> None:
         """Copy the id of the line under the cursor."""
