@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 from rich.cells import cell_len, set_cell_size
 from textual.app import ComposeResult
@@ -15,7 +15,7 @@ from textual.containers import Vertical
 
 from hooktui.client import calls
 from hooktui.console.formatting import moment
-from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
+from hooktui.console.frame.screen import ConsoleDialog
 from hooktui.console.hooks.form_values import top_field
 from hooktui.console.widgets.controls import FoldTitle, Note, ShortList, ShortRow
 from hooktui.console.widgets.document_lines import Section
@@ -25,15 +25,27 @@ from hooktui.domain.errors import FieldError, HooktuiError
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.wire.hooks import CHANGE_WORDS, Change, DryRun, Hook, TriedEvent, in_words
 
+if TYPE_CHECKING:
+    from hooktui.console.shell.contract import Shell
+
 MAX_ROWS: Final = 6
 """Events that are named: a look at some, which leaves the fields their room on 80 by 24."""
 
 _MOMENT: Final = 9
 """Cells of most moments, such as ``Mon 09:41`` and ``09:41:17``."""
 
+TYPED_S: Final = 0.4
+"""Of rest in typing before the server is asked."""
+
+_GROUP: Final = "dry run"
+
 
 class DryRunLines(Vertical):
-    """One line with the result; opened, the latest events that it is about (Enter shows one)."""
+    """One line with the result; opened, the latest events that it is about (Enter shows one).
+
+    Attributes:
+        title: the line with the result.
+    """
 
     DEFAULT_CSS = """
     DryRunLines { height: auto; padding: 0 1; display: none; }
@@ -42,19 +54,60 @@ class DryRunLines(Vertical):
     DryRunLines.-open ShortList { display: block; }
     """
 
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self.title = FoldTitle("Would have got", id="dry-run-title")
+        self._events = ShortList((), id="tried")
+        self._asked: tuple[Sequence[str], str | None] | None = None
+
     def compose(self) -> ComposeResult:
         """The line, and the events."""
-        yield FoldTitle("Would have got", id="dry-run-title")
-        yield ShortList((), id="tried")
+        yield self.title
+        yield self._events
 
-    @property
-    def title(self) -> FoldTitle:
-        """The line with the result."""
-        return self.query_one(FoldTitle)
+    def try_out(
+        self, hook: Hook | None, settings: HookSettings, errors: Sequence[FieldError]
+    ) -> None:
+        """Ask soon what events and filter would have meant, unless that is asked already.
+
+        Args:
+            hook: the one that is edited; None: a new one.
+            settings: as they are typed.
+            errors: what is wrong with them.
+        """
+        wrong = {top_field(error.pointer) for error in errors} & {"events", "filter"}
+        requested = None if wrong else (settings.events, settings.filter)
+        if requested == self._asked:
+            return
+        self._asked = requested
+        if requested is None:
+            self.workers.cancel_group(self, _GROUP)
+            self.clear()
+            return
+        self.wait()
+        self.run_worker(self._ask(hook, *requested), name=_GROUP, group=_GROUP, exclusive=True)
+
+    async def _ask(self, hook: Hook | None, events: Sequence[str], filter_text: str | None) -> None:
+        await asyncio.sleep(TYPED_S)
+        shell = cast("Shell", self.app)
+        fields: dict[str, object] = {"events": list(events), "filter": filter_text}
+        if hook is not None:
+            fields["hook"] = hook.id
+        try:
+            run = await shell.connection.send(calls.dry_run(shell.account.number, fields))
+        except HooktuiError as error:
+            self._asked = None  # asked again at the next change
+            self.fail(str(error))
+        else:
+            self.show(run, shell.clock())
+
+    def on_short_list_chosen(self, message: ShortList.Chosen) -> None:
+        """Show the event that was chosen."""
+        self.app.push_screen(EventDialog(message.row.value))
 
     def fold(self) -> None:
         """Show or hide the events, as the line says."""
-        self.set_class(self.title.opened and bool(self.query_one(ShortList).rows), "-open")
+        self.set_class(self.title.opened and bool(self._events.rows), "-open")
 
     def clear(self) -> None:
         """Show nothing: there is nothing that could be tried."""
@@ -62,12 +115,12 @@ class DryRunLines(Vertical):
         self.remove_class("-some")
 
     def wait(self) -> None:
-        """Say that the answer to what is typed now is on its way."""
+        """Say that what is typed now is being tried."""
         self.title.summarise("trying it on the latest events …")
         self.add_class("-some")
 
     def fail(self, why: str) -> None:
-        """Say why there is no answer."""
+        """Say why there is no result."""
         self._show(why, ())
 
     def show(self, run: DryRun, now_ms: int) -> None:
@@ -80,7 +133,7 @@ class DryRunLines(Vertical):
     def _show(self, words: str, rows: Sequence[ShortRow]) -> None:
         self.add_class("-some")
         self.title.summarise(words)
-        self.query_one(ShortList).show(rows)
+        self._events.show(rows)
         self.fold()
 
 
@@ -107,59 +160,6 @@ def tried_row(event: TriedEvent, now_ms: int, width: int) -> ShortRow:
     came = f"{moment(from_rfc3339(event.created_at), now_ms):<{_MOMENT}}"
     words = f"{set_cell_size(event.type, width)}  {came}  {event.id}"
     return ShortRow(event.id, CHANGE_WORDS.get(event.change, event.change), words)
-
-
-TYPED_S: Final = 0.4
-"""Of rest in typing before the server is asked."""
-
-_GROUP: Final = "dry run"
-
-
-class DryRunForm(ConsoleScreen):
-    """A form with `DryRunLines`; ``hook`` is the one that is edited, None for a new one."""
-
-    def __init__(self, hook: Hook | None) -> None:
-        super().__init__()
-        self.hook = hook
-        self._asked: tuple[Sequence[str], str | None] | None = None
-
-    @property
-    def tried(self) -> DryRunLines:
-        """What events and filter would have meant."""
-        return self.query_one(DryRunLines)
-
-    def try_out(self, settings: HookSettings, errors: Sequence[FieldError]) -> None:
-        """Ask soon what events and filter would have meant, unless that is asked already."""
-        wrong = {top_field(error.pointer) for error in errors} & {"events", "filter"}
-        requested = None if wrong else (settings.events, settings.filter)
-        if requested == self._asked:
-            return
-        self._asked = requested
-        if requested is None:
-            self.workers.cancel_group(self, _GROUP)
-            self.tried.clear()
-            return
-        self.tried.wait()
-        self.run_worker(self._ask(*requested), name=_GROUP, group=_GROUP, exclusive=True)
-
-    async def _ask(self, events: Sequence[str], filter_text: str | None) -> None:
-        await asyncio.sleep(TYPED_S)
-        fields: dict[str, object] = {"events": list(events), "filter": filter_text}
-        if self.hook is not None:
-            fields["hook"] = self.hook.id
-        try:
-            run = await self.send(calls.dry_run(self.shell.account.number, fields))
-        except HooktuiError as error:
-            self._asked = None  # asked again at the next change
-            if self.query("#tried"):
-                self.tried.fail(str(error))
-            return
-        if self.query("#tried"):
-            self.tried.show(run, self.shell.clock())
-
-    def on_short_list_chosen(self, message: ShortList.Chosen) -> None:
-        """Show the event that was chosen."""
-        self.app.push_screen(EventDialog(message.row.value))
 
 
 class EventDialog(ConsoleDialog[None]):

@@ -16,7 +16,7 @@ from hooktui.console.deliveries.text import planned
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks import form_values
-from hooktui.console.hooks.dry_run import DryRunForm, DryRunLines
+from hooktui.console.hooks.dry_run import DryRunLines
 from hooktui.console.hooks.event_boxes import EventBoxes, subscription_words
 from hooktui.console.hooks.form_fields import LABELS, FormFields
 from hooktui.console.hooks.form_values import FormValues
@@ -33,7 +33,7 @@ from hooktui.domain.wire.hooks import Hook
 T = TypeVar("T")
 
 
-class HookForm(DryRunForm):
+class HookForm(ConsoleScreen):
     """A new hook (None), or the edit of one."""
 
     HEADING = "Webhook form"
@@ -46,7 +46,8 @@ class HookForm(DryRunForm):
     """
 
     def __init__(self, hook: Hook | None) -> None:
-        super().__init__(hook)
+        super().__init__()
+        self.hook = hook
         self.handlers.update(mark=self.mark, save=self.save)
         self.before = form_values.new_values() if hook is None else form_values.values_of(hook)
         self._tried = False
@@ -81,6 +82,11 @@ class HookForm(DryRunForm):
     def fields(self) -> FormFields:
         """The fields."""
         return self.query_one(FormFields)
+
+    @property
+    def tried(self) -> DryRunLines:
+        """What events and filter would have meant."""
+        return self.query_one(DryRunLines)
 
     def values(self) -> FormValues:
         """Return the values of the fields."""
@@ -135,7 +141,7 @@ class HookForm(DryRunForm):
             self.fields.note("retry_schedule_s", plan)
         self.fields.fold_title.summarise(form_values.folded_in_words(values))
         self.query_one("#summary", Note).show(*self._summary(values, len(shown)))
-        self.try_out(settings, errors)
+        self.tried.try_out(self.hook, settings, errors)
 
     def _shown_errors(
         self, values: FormValues, errors: list[FieldError], always: int
