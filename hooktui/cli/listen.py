@@ -17,6 +17,7 @@ from hooktui.domain.clock import format_duration
 from hooktui.domain.signatures import (
     HASHES,
     TOLERANCE_S,
+    HashName,
     SignatureCheck,
     check_standard_signature,
     parse_timestamp,
@@ -45,7 +46,7 @@ def verify(
     *,
     secret: Text,
     signature: Text | None = None,
-    hash_name: Annotated[str, Parameter(name="--hash")] = HASHES[0],
+    hash_name: Annotated[HashName, Parameter(name="--hash")] = HASHES[0],
     webhook_signature: Text | None = None,
     message_id: Annotated[Text | None, Parameter(name="--id")] = None,
     timestamp: Text | None = None,
@@ -57,48 +58,72 @@ def verify(
     Args:
         secret: as shown, whsec_ included; or @FILE that holds it.
         signature: the hex digits of X-Hook-Signature.
-        hash_name: sha256 (the default), sha1 or sha512, for X-Hook-Signature.
+        hash_name: the hash of X-Hook-Signature, sha256 by default.
         webhook_signature: the value of webhook-signature; needs --id and --timestamp.
         message_id: the value of webhook-id.
         timestamp: the value of webhook-timestamp, Unix seconds.
         tolerance: how far the timestamp may be from now, such as 5m (the default).
         context: the run.
     """
-    if hash_name not in HASHES:
-        raise UsageError(f"--hash: {hash_name!r} is unknown; known: {', '.join(HASHES)}")
     if signature is None and webhook_signature is None:
         raise UsageError(
             "nothing to verify; give --webhook-signature with --id and --timestamp, or --signature"
         )
     tolerated_s = tolerance_s(tolerance)
-    key = context.secret_value("--secret", secret)
-    if not key.isascii():
-        raise UsageError("--secret: secrets are ASCII")
+    key = _ascii_secret(context, secret)
+    signed = None
     if webhook_signature is None:
         _refuse_unsigned(id=message_id, timestamp=timestamp, tolerance=tolerance)
     else:
-        message_id, timestamp = _signed_fields(key, message_id, timestamp)
+        signed = (*_signed_fields(key, message_id, timestamp), webhook_signature)
     with context.open_input(None) as stream:
         body = stream.read(_MAX_BODY_BYTES)
     checks: list[SignatureCheck] = []
     if signature is not None:
         good = verify_hook_signature(key, body, signature, hash_name)
         checks.append("ok" if good else "mismatch")
-    if webhook_signature is not None and message_id is not None and timestamp is not None:
-        checks.append(
-            check_standard_signature(
-                standard_key(key) or b"", message_id, timestamp, body, webhook_signature,
-                now_s=time.time(), tolerance_s=tolerated_s,
-            )
-        )  # fmt: skip
-        if checks[-1] == "stale":
-            away = format_duration(abs(time.time() - int(timestamp)))
-            context.out.note(
-                f"the timestamp is {away} from now; --tolerance is {format_duration(tolerated_s)}"
-            )
-    else:
+    if signed is None:
         context.out.note(AGE_UNKNOWN)
-    return _report(context, checks, age_checked=webhook_signature is not None)
+    else:
+        checks.append(_standard_check(context, key, body, signed, tolerated_s))
+    return _report(context, checks, age_checked=signed is not None)
+
+
+def _ascii_secret(context: CommandContext, text: str) -> str:
+    """Return the value of ``--secret``.
+
+    Raises:
+        UsageError: it cannot be read, or is not ASCII.
+    """
+    secret = context.secret_value("--secret", text)
+    if not secret.isascii():
+        raise UsageError("--secret: secrets are ASCII")
+    return secret
+
+
+def _standard_check(
+    context: CommandContext, key: str, body: bytes, signed: tuple[str, str, str], tolerated_s: float
+) -> SignatureCheck:
+    """Return the result of a ``webhook-signature``; of a stale one note how far away it is.
+
+    Args:
+        context: the run.
+        key: the secret.
+        body: what was signed.
+        signed: id, timestamp and signature.
+        tolerated_s: how far the timestamp may be from now.
+    """
+    message_id, timestamp, signature = signed
+    result = check_standard_signature(
+        standard_key(key) or b"", message_id, timestamp, body, signature,
+        now_s=time.time(), tolerance_s=tolerated_s,
+    )  # fmt: skip
+    if result == "stale":
+        away = format_duration(abs(time.time() - int(timestamp)))
+        context.out.note(
+            f"the timestamp is {away} from now; --tolerance is {format_duration(tolerated_s)}"
+        )
+    return result
 
 
 def _refuse_unsigned(**given: str | None) -> None:
@@ -170,9 +195,7 @@ def listen(
         raise UsageError(f"--status {status}: a status is 200 to 599")
     verification = None
     if secret is not None:
-        key = context.secret_value("--secret", secret)
-        if not key.isascii():
-            raise UsageError("--secret: secrets are ASCII")
+        key = _ascii_secret(context, secret)
         verification = Verification(key, tolerance_s(tolerance))
         if standard_key(key) is None:
             context.out.note(AGE_UNKNOWN)
