@@ -135,6 +135,17 @@ class Navigation:
         if front is not None:
             self._app.push_screen(HelpScreen(front), front.run_chosen)
 
+    def ask_to_leave(self, title: str, details: str, leave: Callable[[], object]) -> None:
+        """Ask whether typed text may be lost; leave if so."""
+        from hooktui.console.frame.dialogs import DialogOption, Question
+
+        def answered(answer: str | None) -> None:
+            if answer == "leave":
+                leave()
+
+        options = (DialogOption("s", "stay", "stay"), DialogOption("y", "leave", "leave"))
+        self._app.push_screen(Question(title, details, options), answered)
+
     def open_palette(self) -> None:
         """Open the palette."""
         from hooktui.console.frame.palette import Palette

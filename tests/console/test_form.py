@@ -294,6 +294,7 @@ async def test_what_is_said_below_a_field_is_seen_when_the_keys_get_there(
     async with app.run_test(size=(80, 24)) as pilot:
         form = HookForm(None)
         await app.push_screen(form)
+        await until(pilot, lambda: "where deliveries go" in seen(pilot))
         form.fields.go_to("filter")
         await until(pilot, lambda: "only events that match" in seen(pilot))
 

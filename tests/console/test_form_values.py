@@ -49,7 +49,7 @@ def test_a_form_with_a_url_and_an_event_makes_a_hook_with_the_defaults_of_the_co
         ("retry_schedule_s", "5s, never", "duration"),
         ("retry_schedule_s", "8d", "7 d"),
         ("rate_per_s", "fast", "number"),
-        ("rate_per_s", "-1", "over 0"),
+        ("rate_per_s", "-1", "must be from 0.00001"),
         ("max_in_flight", "0", "1 to 1000"),
         ("max_in_flight", "1.5", "whole number"),
         ("max_in_flight", "auto:0", "1 to 1000"),

@@ -24,7 +24,7 @@ def file_of(environ: dict[str, str]) -> Path:
 
 def remembered(environ: dict[str, str]) -> SessionState:
     memory = load_state(environ, SERVER)
-    memory.place = "log"
+    memory.screen = "log"
     memory.theme = ("nord", "hooktui-dark")
     memory.ran("hook 12")
     memory.keep("Hooks", 1, {"filter": "a\ud800", "pane": 9, "sort": None, "zoomed": False})
@@ -36,7 +36,7 @@ def test_what_is_kept_is_found_again(environ):
     remembered(environ)
     again = load_state(environ, SERVER)
     assert again.problem == ""
-    assert (again.place, again.theme) == ("log", ("nord", "hooktui-dark"))
+    assert (again.screen, again.theme) == ("log", ("nord", "hooktui-dark"))
     assert again.commands == ["hook 12"]
     assert again.of("Hooks", 1) == {"filter": "a\ud800", "pane": 9, "sort": None, "zoomed": False}
     assert again.of("Hooks", 2) == {}
@@ -45,7 +45,7 @@ def test_what_is_kept_is_found_again(environ):
 def test_another_server_is_another_memory(environ):
     """Red when the file does not depend on the server."""
     remembered(environ)
-    assert load_state(environ, "https://elsewhere:443").place == ""
+    assert load_state(environ, "https://elsewhere:443").screen == ""
 
 
 def test_only_the_user_may_read_the_file_and_nothing_else_is_left(environ):
@@ -60,10 +60,10 @@ def test_only_the_user_may_read_the_file_and_nothing_else_is_left(environ):
 
 def test_of_two_consoles_the_one_that_ends_last_is_remembered(environ):
     first, second = load_state(environ, SERVER), load_state(environ, SERVER)
-    first.place, second.place = "log", "events"
+    first.screen, second.screen = "log", "events"
     second.write()
     first.write()
-    assert load_state(environ, SERVER).place == "log"
+    assert load_state(environ, SERVER).screen == "log"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_of_two_consoles_the_one_that_ends_last_is_remembered(environ):
         b"\xff",
         b"[]",
         b"[" * 100_000,
-        b'{"place": 3}',
+        b'{"screen": 3}',
         b'{"theme": ["nord"]}',
         b'{"commands": "q"}',
         b'{"kept": {"Hooks 1": 3}}',
@@ -87,7 +87,7 @@ def test_a_broken_file_is_reported_and_replaced(environ, content):
     file_of(environ).write_bytes(content)
     memory = load_state(environ, SERVER)
     assert "what was remembered of the last time cannot be used" in memory.problem
-    assert (memory.place, memory.theme, memory.commands) == ("", None, [])
+    assert (memory.screen, memory.theme, memory.commands) == ("", None, [])
     assert memory.write() == ""
     assert load_state(environ, SERVER).problem == ""
 
@@ -105,10 +105,10 @@ def test_in_restricted_mode_nothing_is_read_or_written(environ):
     """Red when `load_state` does not ask for it: somebody who is confined would write files."""
     remembered(environ)
     confined = load_state({**environ, "HOOKTUI_RESTRICTED": "1"}, SERVER)
-    assert (confined.file, confined.place) == (None, "")
-    confined.place = "events"
+    assert (confined.file, confined.screen) == (None, "")
+    confined.screen = "events"
     assert confined.write() == ""
-    assert load_state(environ, SERVER).place == "log"
+    assert load_state(environ, SERVER).screen == "log"
 
 
 def test_where_nothing_can_be_written_it_says_why(tmp_path):

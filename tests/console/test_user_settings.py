@@ -154,7 +154,7 @@ async def test_the_next_console_begins_where_this_one_ended(own, make_hook, acco
         await console.press("q")
     assert app.session.write() == ""
     kept = json.loads(app.session.file.read_text())
-    assert kept["place"] == "log"
+    assert kept["screen"] == "log"
 
     app = own()
     async with app.run_test(size=(140, 36)) as pilot:

@@ -461,17 +461,10 @@ class ConsoleScreen(Screen[None]):
 
     def _ask_to_leave(self, leave: Callable[[], object]) -> None:
         """Leave; ask first when something typed would be lost."""
-        if not self.unsaved:
+        if self.unsaved:
+            self.shell.navigation.ask_to_leave(*self.leave_question(), leave)
+        else:
             leave()
-            return
-        from hooktui.console.frame.dialogs import DialogOption, Question
-
-        def answered(answer: str | None) -> None:
-            if answer == "leave":
-                leave()
-
-        options = (DialogOption("s", "stay", "stay"), DialogOption("y", "leave", "leave"))
-        self.app.push_screen(Question(*self.leave_question(), options), answered)
 
     # -- the feed
 

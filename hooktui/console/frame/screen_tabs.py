@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hooktui.console.frame.frame_text import end_reason
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.registry import BY_NAME, Command
 from hooktui.console.widgets.chrome import TabLine
 
 
@@ -37,6 +38,11 @@ class ScreenTabs(ScreenPart):
         """Show the previous or the next tab."""
         here = self._here
         return {"previous": lambda: self.show(here - 1), "next": lambda: self.show(here + 1)}
+
+    @property
+    def labels(self) -> tuple[Command, ...]:
+        """The commands that lead to another tab."""
+        return (BY_NAME["previous"], BY_NAME["next"])
 
     def disabled_reason(self, name: str) -> str | None:
         """Return that there is no tab before the first one or after the last one."""

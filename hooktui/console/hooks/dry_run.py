@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from rich.cells import cell_len, set_cell_size
 from textual.app import ComposeResult
@@ -15,7 +15,7 @@ from textual.containers import Vertical
 
 from hooktui.client import calls
 from hooktui.console.formatting import moment
-from hooktui.console.frame.screen import ConsoleDialog
+from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
 from hooktui.console.hooks.form_values import top_field
 from hooktui.console.widgets.controls import FoldTitle, Note, ShortList, ShortRow
 from hooktui.console.widgets.document_lines import Section
@@ -24,9 +24,6 @@ from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import FieldError, HooktuiError
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.wire.hooks import CHANGE_WORDS, Change, DryRun, Hook, TriedEvent, in_words
-
-if TYPE_CHECKING:
-    from hooktui.console.shell.contract import Shell
 
 MAX_ROWS: Final = 6
 """Events that are named: a look at some, which leaves the fields their room on 80 by 24."""
@@ -89,17 +86,17 @@ class DryRunLines(Vertical):
 
     async def _ask(self, hook: Hook | None, events: Sequence[str], filter_text: str | None) -> None:
         await asyncio.sleep(TYPED_S)
-        shell = cast("Shell", self.app)
+        form = cast("ConsoleScreen", self.screen)
         fields: dict[str, object] = {"events": list(events), "filter": filter_text}
         if hook is not None:
             fields["hook"] = hook.id
         try:
-            run = await shell.connection.send(calls.dry_run(shell.account.number, fields))
+            run = await form.send(calls.dry_run(form.shell.account.number, fields))
         except HooktuiError as error:
             self._asked = None  # asked again at the next change
             self.fail(str(error))
         else:
-            self.show(run, shell.clock())
+            self.show(run, form.shell.clock())
 
     def on_short_list_chosen(self, message: ShortList.Chosen) -> None:
         """Show the event that was chosen."""

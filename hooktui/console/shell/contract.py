@@ -29,6 +29,9 @@ class Navigator(Protocol):
     def go(self, top: TopScreen) -> None:
         """Go to a top screen, whatever lies above it."""
 
+    def ask_to_leave(self, title: str, details: str, leave: Callable[[], object]) -> None:
+        """Ask whether typed text may be lost; leave if so."""
+
     def show_tab(self, path: str) -> None:
         """Show another tab of a top screen in place of the screen in front."""
 
