@@ -442,7 +442,6 @@ class Engine:
             attempt = loop.create_task(self._attempt_all(self._next.popleft()))
             self._attempts.add(attempt)
             attempt.add_done_callback(self._attempts.discard)
-            attempt.add_done_callback(_log_failure_of)
         if self._next:
             loop.call_soon(self._start_batch)
 
