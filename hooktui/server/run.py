@@ -36,7 +36,7 @@ from hooktui.server.assembly import (
     transport_of,
 )
 from hooktui.server.logs import log_to_stderr
-from hooktui.server.settings import BadSettings, Settings, load
+from hooktui.server.settings import BadSettings, Settings, load, unknown_variables
 from hooktui.server.systemd import Notifier, is_journal, notifier_of
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ def main(
     settings = load(where.config, environ, options)
     arm_failpoints(environ)
     log_to_stderr(journal=is_journal(environ, sys.stderr))
+    for wrong in unknown_variables(environ):
+        _log.warning("%s", wrong)
     _hold_keys(environ)
     sockets.raise_file_limit()
 

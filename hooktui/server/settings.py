@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -26,6 +27,7 @@ from hooktui.domain.addresses import Networks, parse_networks
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.paths import CONSOLE_TABLES
 from hooktui.domain.roles import Role
+from hooktui.domain.text import visible
 
 PREFIX = "HOOKTUI_"
 
@@ -214,6 +216,25 @@ def load(
             source = sources.get(name)
             lines.append(f"{source}{inner}: {message}" if source else message)
         raise BadSettings("; ".join(lines)) from None
+
+
+_OTHER_VARIABLES = frozenset(
+    PREFIX + name
+    for name in ("HOME", "SOCKET", "TOKEN", "KEY", "RESTRICTED", "DEBUG", "FAILPOINT", "TESTING")
+)
+"""Variables besides the settings of a server."""
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return an advice for each variable that begins like ours and is unknown."""
+    known = _OTHER_VARIABLES.union(PREFIX + name.upper() for name in Settings.model_fields)
+    wrong = []
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known:
+            close = get_close_matches(name, known, 1, 0.8)
+            hint = f"did you mean {close[0]}?" if close else "see docs/operate/configuration.md"
+            wrong.append(f"the environment variable {visible(name, limit=100)} is unknown; {hint}")
+    return wrong
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, object]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from hooktui.domain.roles import Role
-from hooktui.server.settings import BadSettings, load, split_listen
+from hooktui.server.settings import BadSettings, load, split_listen, unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -133,3 +134,19 @@ def test_an_address_to_listen_on_is_host_and_port(text, expected):
 def test_other_forms_of_an_address_are_refused(text):
     with pytest.raises(ValueError, match="HOST:PORT"):
         split_listen(text)
+
+
+def test_a_variable_that_is_none_of_ours_is_named():
+    environ = {"HOOKTUI_LISTN": "", "HOOKTUI_QQQ\x1b[1m": "", "HOME": "/", "HOOKTUI_HOME": "/"}
+    typo, other = unknown_variables(environ | {"HOOKTUI_LISTEN": "", "HOOKTUI_TOKEN": "t"})
+    assert typo.endswith("HOOKTUI_LISTN is unknown; did you mean HOOKTUI_LISTEN?")
+    assert "HOOKTUI_QQQ" in other
+    assert "\x1b" not in other
+
+
+# Red when a new variable is read and not known here: each start would warn of it.
+def test_each_variable_that_the_code_reads_is_known():
+    code = "\n".join(path.read_text() for path in Path("hooktui").rglob("*.py"))
+    named = re.findall(r'"(HOOKTUI_[A-Z_]+)"', code)
+    assert len(named) > 10
+    assert unknown_variables(dict.fromkeys(named, "")) == []

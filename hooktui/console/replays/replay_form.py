@@ -129,6 +129,10 @@ class ReplayForm(ConsoleScreen):
         """Whether something typed would be lost."""
         return self._timer is not None and self.values() != self._begun
 
+    def leave_question(self) -> tuple[str, str]:
+        """Return what would be lost."""
+        return "Leave without running the replay?", "What you typed would be lost."
+
     def values(self) -> ReplayValues:
         """Return the values of the fields."""
         text = {field.id: field.value for field in self.query(Input) if field.id is not None}
