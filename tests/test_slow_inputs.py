@@ -46,11 +46,13 @@ from hooktui.api.bodies import (
 )
 from hooktui.api.connection_limiter import ConnectionLimiter
 from hooktui.api.identity import claimed_token
-from hooktui.api.ingest import _check_key, _key, _parse_events
+from hooktui.api.ingest import _parse_events
 from hooktui.api.parameters import (
     account_number,
+    check_key,
     event_filter_of,
     hook_search_of,
+    read_idempotency_key,
     refuse_unknown,
 )
 from hooktui.api.request_path import check_path
@@ -306,7 +308,13 @@ class Heads:
         self.seen.append(scope)
 
     def _look_at(self, scope: Scope) -> None:
-        for look in (self._route, check_json_type, check_ndjson_type, _key, _parameters):
+        for look in (
+            self._route,
+            check_json_type,
+            check_ndjson_type,
+            read_idempotency_key,
+            _parameters,
+        ):
             with suppress(HooktuiError):
                 look(scope)
         for _, value in scope["headers"]:
@@ -505,7 +513,7 @@ TARGETS = [
     ),
     Target("path", check_path),
     Target("route", _text(lambda text: RouteTable().find("GET", f"/v1/{text}"))),
-    Target("idempotency key", _text(_check_key)),
+    Target("idempotency key", _text(check_key)),
     Target("entry of the trail", _text(_known)),
     Target("id", _text(lambda text: ids.decode("evt", text))),
     # Lists

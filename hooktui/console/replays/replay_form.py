@@ -102,9 +102,11 @@ class ReplayForm(ConsoleScreen):
                         yield TickBox("also hooks that send in order", ticked=False, id=name)
                     else:
                         yield Input(placeholder=_PLACEHOLDERS[name], id=name, compact=True)
-        yield Note(id="wrong")
+        # Not searched for later: a plan that comes late may find the form without its children.
+        self._wrong, self._lines = Note(id="wrong"), Lines(id="plan")
+        yield self._wrong
         with VerticalScroll(id="rest"):
-            yield Lines(id="plan")
+            yield self._lines
 
     def begin(self) -> None:
         """Fill in the selection, and plan it."""
@@ -195,14 +197,13 @@ class ReplayForm(ConsoleScreen):
             self.refresh_frame()
 
     def _show_plan(self, plan: ReplayPlan) -> None:
-        self.query_one("#wrong", Note).show("")
-        lines = plan_lines(plan, self.shell.glyphs, self.shell.clock())
-        self.query_one("#plan", Lines).show(lines)
+        self._wrong.show("")
+        self._lines.show(plan_lines(plan, self.shell.glyphs, self.shell.clock()))
         self.refresh_frame()
 
     def _show_wrong(self, words: str) -> None:
-        self.query_one("#wrong", Note).show(words, "warn")
-        self.query_one("#plan", Lines).show([])
+        self._wrong.show(words, "warn")
+        self._lines.show([])
         self.refresh_frame()
 
     # -- running it
