@@ -77,6 +77,10 @@ def receiver_is_down(exchange: Exchange) -> bool | None:
     return True
 
 
+_OPEN_WITHIN_MS = LONGEST_WAIT_MS + 60_000
+"""No breaker is open for longer after the start of an attempt, unless the clock was set back."""
+
+
 def after_attempt(
     breaker: Breaker, exchange: Exchange, started_at_ms: int, finished_at_ms: int
 ) -> Breaker:
@@ -86,7 +90,8 @@ def after_attempt(
         return breaker
     if not down:
         return CLOSED
-    if breaker.until_ms is not None and started_at_ms < breaker.until_ms:
+    until_ms = breaker.until_ms
+    if until_ms is not None and started_at_ms < until_ms <= started_at_ms + _OPEN_WITHIN_MS:
         return breaker  # it was in flight when the breaker opened: not a probe
     failures = breaker.failures + 1
     if failures < FAILURES_TO_OPEN:

@@ -129,3 +129,16 @@ def test_failures_are_spread_when_ten_of_them_lie_on_three_of_the_five_days(fail
 )
 def test_five_days_and_ten_failures_are_the_least(failing, long):
     assert failing.long_enough(RULE_MS) is long
+
+
+# Red when a probe that was let go because the clock was set back counts as in flight before it:
+# the breaker then never moved, and the whole backlog was sent to a dead receiver.
+def test_a_probe_after_the_clock_was_set_back_counts():
+    opened = Breaker(FAILURES_TO_OPEN, 10_000_000)
+    now = 10_000_000 - 3_600_000
+    assert probe_at_ms(opened.until_ms, now) == now
+    after = after_attempt(opened, DOWN, now, now + 1)
+    assert after.failures == FAILURES_TO_OPEN + 1
+    assert now < after.until_ms <= now + 1 + LONGEST_WAIT_MS
+    longest = Breaker(30, now + LONGEST_WAIT_MS)
+    assert after_attempt(longest, DOWN, now - 30_000, now) is longest, "it began before"
