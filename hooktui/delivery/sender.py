@@ -128,6 +128,7 @@ class Sender:
             retry_after_s=retry_after_s,
             secret_ids=tuple([secret.id for secret in secrets]),
             concerns_breaker=alone or exchange.error is None or not shows_overload(exchange),
+            url=hook.settings.url,
         )
 
     def interrupted(self, claim: ClaimedDelivery, started_at_ms: int, detail: str) -> AttemptResult:

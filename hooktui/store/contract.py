@@ -95,7 +95,8 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Times are milliseconds since the epoch. ``retry_after_s`` is the wait that the response asks
     for, ``secret_ids`` are the secrets that signed, newest first. A failure that does not concern
-    the breaker leaves it unchanged: fewer attempts at once may help.
+    the breaker leaves it unchanged: fewer attempts at once may help. ``url`` is where it was sent:
+    it says nothing about the receiver of a hook whose URL was changed meanwhile; None: nowhere.
     """
 
     claim: ClaimedDelivery
@@ -106,6 +107,7 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retry_after_s: int | None = None
     secret_ids: tuple[int, ...] = ()
     concerns_breaker: bool = True
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +246,7 @@ class ReplayStep:
         end: the cursor after all candidates.
         skipped: the pairs skipped between the last candidate and ``end``, by reason.
         complete: whether nothing is left after ``end``.
+        places: reserved for what the step leases; none for an ordered hook.
         show: whether the change feed gets the replay.
     """
 
@@ -257,6 +260,7 @@ class ReplayStep:
     end: int
     skipped: Mapping[str, int]
     complete: bool
+    places: int
     show: bool = False
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Trigger
 from hooktui.domain.errors import NotFound
+from hooktui.domain.hook_failures import FAILURES_TO_OPEN
 from hooktui.domain.ids import HookId, decode
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes, queries
@@ -440,3 +441,39 @@ async def test_a_delivery_shows_the_id_that_its_job_has(opened: Opened) -> None:
     delivery = await the_delivery(opened.store)
     assert decode("dlv", delivery.id) == claim.delivery
     assert delivery.status == DeliveryStatus.SENDING
+
+
+async def moved(opened: Opened, claims: int) -> list[ClaimedDelivery]:
+    """Claim deliveries of a hook, then change its URL."""
+    hook = await make_hook(opened.store)
+    await emit(opened.store, claims)
+    found = await opened.store.claim(HookId(hook.id), claims)
+    edited = settings(url="https://new.example.com/in")
+    await opened.store.write(changes.change_hook, ADA, DEFAULT, hook.id, lambda _: edited)
+    return found
+
+
+# Red when a result does not say where it comes from: the hook with the new URL was disabled.
+async def test_a_late_410_of_an_earlier_url_does_not_disable_a_hook(opened: Opened) -> None:
+    late, current = await moved(opened, 2)
+    old, new = settings().url, "https://new.example.com/in"
+    result = result_of(late, opened.clock, 410)
+    assert result.decision.disable is not None
+    assert await opened.store.record([replace(result, url=old)]) == [True]
+    hook = await the_hook(opened.store, late.hook)
+    assert (hook.active, hook.stats.last_status) == (True, 410)
+    first, _ = await deliveries(opened.store)
+    assert first.status == "failed"
+    again = replace(result_of(current, opened.clock, 410), url=new)
+    await opened.store.record([again])
+    assert not (await the_hook(opened.store, late.hook)).active
+
+
+async def test_late_failures_of_an_earlier_url_do_not_open_the_breaker(opened: Opened) -> None:
+    late = await moved(opened, FAILURES_TO_OPEN + 1)
+    old = settings().url
+    results = [replace(result_of(claim, opened.clock, 503), url=old) for claim in late]
+    await opened.store.record(results)
+    hook = await the_hook(opened.store, late[0].hook)
+    assert (hook.stats.breaker, hook.stats.failing) == ("closed", False)
+    assert hook.stats.hourly[-1] == (0, len(late))

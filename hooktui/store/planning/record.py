@@ -164,10 +164,17 @@ class HookChange:
         return FailureStreak(since_ms, failing.failed + self.failed_after)
 
 
-def _sum_up(change: HookChange, result: AttemptResult, *, ended: bool) -> None:
-    """Add a result to the change of its hook; ``ended``: whether the delivery is final."""
+def _sum_up(change: HookChange, result: AttemptResult, *, ended: bool, elsewhere: bool) -> None:
+    """Add a result to the change of its hook.
+
+    Args:
+        change: the change.
+        result: of an attempt.
+        ended: whether the delivery is final.
+        elsewhere: the attempt was sent to an earlier URL of the hook.
+    """
     change.finished += ended
-    if result.decision.disable is not None and change.decision is None:
+    if result.decision.disable is not None and change.decision is None and not elsewhere:
         change.decision, change.disabled_at = result.decision, result.finished_at_ms
     if result.decision.outcome is Outcome.INTERRUPTED:
         return
@@ -179,7 +186,10 @@ def _sum_up(change: HookChange, result: AttemptResult, *, ended: bool) -> None:
     if result.claim.trigger is Trigger.PING:
         return
     delivered = result.decision.outcome is Outcome.DELIVERED
-    if delivered:
+    if elsewhere:
+        if result.decision.status is DeliveryStatus.FAILED:
+            change.given_up.append(result)
+    elif delivered:
         change.last_success_at = max(result.finished_at_ms, change.last_success_at or 0)
         change.failed_after, change.failing_since = 0, None
         change.gave_up = False
@@ -209,13 +219,12 @@ def note_recorded(
     changes: dict[HookId, HookChange] = {}
     for result, state in recorded:
         claim = result.claim
+        hook = live.view.get(claim.hook)
         if state.next_attempt_at is not None:
             notes.mark_due(claim.hook, state.next_attempt_at)
-        else:
-            hook = live.view.get(claim.hook)
-            if hook is not None and hook.settings.ordered:
-                # The next delivery of an ordered hook can be claimed only from this commit on.
-                notes.mark_due(claim.hook, now_ms)
+        elif hook is not None and hook.settings.ordered:
+            # The next delivery of an ordered hook can be claimed only from this commit on.
+            notes.mark_due(claim.hook, now_ms)
         notes.feed.append(
             attempt_item(claim.account, claim.hook, claim.delivery, claim.number, state)
         )
@@ -223,7 +232,8 @@ def note_recorded(
         change = changes.get(claim.hook)
         if change is None:
             change = changes[claim.hook] = HookChange()
-        _sum_up(change, result, ended=state.next_attempt_at is None)
+        elsewhere = hook is not None and result.url not in (None, hook.settings.url)
+        _sum_up(change, result, ended=state.next_attempt_at is None, elsewhere=elsewhere)
     return changes
 
 
