@@ -339,7 +339,10 @@ class _Run:
             await self._load(walk)
         if not walk.found:
             return self._step(walk, [], 0)
-        candidates = walk.take(self._bucket.whole(self._store.clock()) - len(self._kept))
+        now_s, since_s = monotonic(), walk.blocked_since_s
+        owed = since_s is not None and now_s - since_s >= OWED_AFTER_S
+        # The one that is owed may be a debt of the bucket: no other hook waits for its token.
+        candidates = walk.take(max(self._bucket.whole(self._store.clock()), int(owed)))
         if not candidates:
             return None
         if hook.settings.ordered:
@@ -347,9 +350,6 @@ class _Run:
             return self._step(walk, candidates[:1], 0)
         if self._engine.replayed.failures(walk.hook) >= FAILURES_IN_A_ROW:
             return None
-        now_s = monotonic()
-        since_s = walk.blocked_since_s
-        owed = since_s is not None and now_s - since_s >= OWED_AFTER_S
         places = self._engine.reserve_spare(walk.hook, len(candidates), owed=owed)
         self._needs_slot |= places < len(candidates)
         if not places:
@@ -396,6 +396,7 @@ class _Run:
             end=walk.end if rest else last,
             skipped=walk.skipped if rest else {},
             complete=walk.complete and rest,
+            places=places,
             show=show,
         )
         return _PlannedStep(walk, step, places)
@@ -406,11 +407,10 @@ class _Run:
             case StepOutcome.STOPPED:
                 self._stopped = True
             case StepOutcome.OUTDATED:
-                self._bucket.put_back(places)
+                self._bucket.put_back(places or int(bool(step.candidates)))
                 walk.forget()
             case StepOutcome.WAITS:
-                in_line = int(not places and bool(step.candidates))
-                self._bucket.put_back(places + in_line)
+                self._bucket.put_back(places or int(bool(step.candidates)))
                 walk.not_before_s = monotonic() + _LINE_S
             case StepOutcome.DONE:
                 self._bucket.put_back(places - len(result.claims) if places else 0)

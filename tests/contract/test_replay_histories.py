@@ -190,6 +190,7 @@ class History:
                 selection=running.selection, cursor=cursor, candidates=candidates,
                 end=found.end if whole else candidates[-1].cursor,
                 skipped=found.skipped if whole else {}, complete=found.complete and whole,
+                places=len(candidates),
             )  # fmt: skip
             self.stale = planned
             if self.chance.random() < 0.5:

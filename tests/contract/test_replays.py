@@ -42,6 +42,7 @@ from tests.support.stores import (
     emit,
     make_hook,
     result_of,
+    settings,
 )
 from tests.support.waiting import LIMIT_S, until
 
@@ -85,7 +86,7 @@ async def next_step(opened: Opened, replay: Replay, hook: Hook, most: int = 100)
         replay=running.id, token=store.token, hook=walk.hook, version=live.version,
         selection=running.selection, cursor=walk.cursor, candidates=candidates,
         end=found.end if whole else candidates[-1].cursor, skipped=found.skipped if whole else {},
-        complete=found.complete and whole,
+        complete=found.complete and whole, places=len(candidates),
     )  # fmt: skip
 
 
@@ -761,3 +762,17 @@ async def test_a_closed_store_leaves_the_rest_of_a_change_alone(
     await asyncio.wait_for(store._follow_up(partial(cancel_waiting_of, replay=replay)), LIMIT_S)
     assert "the rest of a change" not in caplog.text
     await opened.again()
+
+
+# Red when the deliveries of a step are leased without a slot: the counters of the hook went wrong.
+async def test_a_step_planned_for_an_ordered_hook_is_not_leased_without_places(
+    opened: Opened,
+) -> None:
+    hook = await make_hook(opened.store, ordered=True)
+    await give_up(opened, hook, 1)
+    replay = await start(opened, hook, include_ordered=True)
+    planned = changed(await next_step(opened, replay, hook), places=0)
+    edited = settings(ordered=False)
+    await opened.store.write(changes.change_hook, ADA, DEFAULT, hook.id, lambda _: edited)
+    result = await opened.store.replay(changed(planned, version=planned.version + 1))
+    assert (result.outcome, list(result.claims)) == (StepOutcome.OUTDATED, [])

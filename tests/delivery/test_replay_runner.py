@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from hooktui.delivery import replay_runner
 from hooktui.delivery.replay_runner import ReplayRunner
@@ -17,6 +18,8 @@ from hooktui.domain.ids import HookId, decode
 from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import changes, queries
+from hooktui.store.tables import HOOK_STATE
+from hooktui.store.tx import Tx
 from tests.delivery.receivers import Receivers, read_request
 from tests.delivery.running_engine import ACTOR, BUSY, OK, RunningEngine, url_of
 from tests.support.waiting import LIMIT_S, until
@@ -204,3 +207,32 @@ async def test_a_lease_is_renewed_every_5_seconds_however_looks_fall(
         now_s += apart_s
     assert max(after - before for before, after in pairwise(renewed_s)) <= 5
     assert len(renewed_s) <= 60 / 2
+
+
+# Red when a hook that waits for its slot takes a token from all others: at 5 a second the healthy
+# hook got nothing for as long as the breaker of the other one was open.
+async def test_a_hook_that_is_down_does_not_stop_the_others_of_a_replay(
+    running: RunningEngine, receivers: Receivers, runner: ReplayRunner, monkeypatch
+):
+    monkeypatch.setattr(replay_runner, "OWED_AFTER_S", 0.05)
+    down, healthy = [
+        await hook_with_dead_letters(running, receivers, at_once, max_in_flight=SLOTS)
+        for _ in range(2)
+    ]
+    until_ms = running.store.clock() + 600_000
+
+    def open_breaker(tx: Tx) -> None:
+        opened = {"failures_in_a_row": 20, "breaker": "open", "breaker_until": until_ms}
+        tx.conn.execute(update(HOOK_STATE).where(HOOK_STATE.c.hook_id == down).values(opened))
+        tx.hook_changed(down)
+
+    await running.store.write(open_breaker)
+    await replay(running, down, healthy, rate=8)
+    runner.start()
+
+    async def healthy_is_done() -> bool:
+        found = await running.deliveries(status="delivered", hook=healthy)
+        return len(found) == DEAD
+
+    await until(healthy_is_done)
+    assert running.engine.queue(down).open_until_ms == until_ms

@@ -28,7 +28,7 @@ async def test_nothing_else_waits_for_a_step(servers: Servers) -> None:
     live = store.hooks()[HookId(hook.id)]
     step = ReplayStep(
         replay=number, token=store.token, hook=live.id, version=live.version, selection=selection,
-        cursor=0, candidates=(), end=0, skipped={}, complete=True,
+        cursor=0, candidates=(), end=0, skipped={}, complete=True, places=0,
     )  # fmt: skip
     async with connected(servers.url) as raw:
         async with raw.transaction():

@@ -145,6 +145,8 @@ def blocked(step: ReplayStep, live: LiveHooks) -> StepOutcome | None:
         return StepOutcome.WAITS
     if step.selection.mode.walks_events and step.candidates and hook.version != step.version:
         return StepOutcome.OUTDATED
+    if len(step.candidates) > step.places and not hook.settings.ordered:
+        return StepOutcome.OUTDATED  # it was ordered: no place is reserved for what would be leased
     return None
 
 
