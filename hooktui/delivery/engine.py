@@ -198,7 +198,7 @@ class Engine:
             acceptances, claims = await self._store.accept(events, reserve)
         except BaseException:
             for hook in reserved:
-                self._queues.unreserve(hook, self._clock())
+                self.unreserve(hook, 1)
             raise
         if self._stopping and claims:  # the stop began meanwhile and ignores new ones
             await self._unsent.release(claims)
@@ -219,12 +219,17 @@ class Engine:
         if not self._may_claim or self._stopping:
             return 0
         own = self.replayed.of_hook(hook)
-        return self._queues.reserve_spare(hook, limit, own, self._clock(), owed=owed)
+        count = self._queues.reserve_spare(hook, limit, own, self._clock(), owed=owed)
+        if not count and self._queues.any_ready:
+            self._wake.set()
+        return count
 
     def unreserve(self, hook: HookId, places: int) -> None:
-        """Release places that were reserved for deliveries of a replay."""
+        """Release places that were reserved for deliveries that are not begun."""
         for _ in range(places):
             self._queues.unreserve(hook, self._clock())
+        if self._queues.any_ready:
+            self._wake.set()
 
     def keep_no_slot(self, hook: HookId) -> None:
         """Give a slot that was kept free for a replay to live traffic."""

@@ -77,7 +77,7 @@ class HookQueue:
         claiming: whether a claim is in progress.
         rate_per_s: its own rate, if it has one.
         bucket: limits its rate: to its own, or to a lower one that its receiver's 429 ask for.
-        alarm_ms: when time alone may make it ready.
+        alarms_ms: when time alone may make it ready, the next one last.
         open_until_ms: set while its breaker is open; from then on one delivery at a time may
             start, as the probe.
         claims: the number of claims.
@@ -106,7 +106,7 @@ class HookQueue:
     claiming: bool = False
     rate_per_s: float | None = None
     bucket: TokenBucket | None = None
-    alarm_ms: int | None = None
+    alarms_ms: tuple[int, ...] = ()
     open_until_ms: int | None = None
     claims: int = 0
     slow: bool = False
@@ -153,11 +153,12 @@ class HookQueue:
     def fix(self, slots: int) -> None:
         """Allow a fixed number of deliveries in flight."""
         self.slots, self.cap, self.limit, self.history = slots, None, None, None
+        self.closed_until_ms = None
 
     def adapt(self, cap: int, receiver: object) -> None:
         """Allow as many deliveries in flight as a receiver takes, up to a maximum."""
         if self.cap is None or self.receiver != receiver:
-            self.limit, self.receiver = None, receiver
+            self.limit, self.receiver, self.closed_until_ms = None, receiver, None
         self.cap = cap
         if self.limit is None:
             self.slots = min(FIRST_LIMIT, cap)
@@ -261,7 +262,8 @@ class HookQueue:
 
     def reopen_if_over(self, now_ms: int) -> None:
         """Start deliveries again once the wait of a 429 is over, at the rate that was accepted."""
-        if self.closed_until_ms is None or self.closed_until_ms > now_ms:
+        closed_ms = self.closed_until_ms
+        if closed_ms is None or now_ms < closed_ms <= now_ms + LONGEST_HOLD_MS:
             return
         self.closed_until_ms = None
         if self.limit is not None:

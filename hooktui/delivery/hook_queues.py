@@ -222,7 +222,18 @@ class HookQueues:
                 the next slot that becomes free.
         """
         queue = self._queues.get(hook)
-        if queue is None or not queue.active:
+        if queue is None:
+            return 0
+        kept = queue.kept
+        count = self._reserve_spare(queue, limit, own, now_ms, owed=owed)
+        if kept and not (count or queue.kept):
+            self._consider(queue, now_ms)  # live traffic has the slot back
+        return count
+
+    def _reserve_spare(
+        self, queue: HookQueue, limit: int, own: int, now_ms: int, *, owed: bool
+    ) -> int:
+        if not queue.active:
             return 0
         queue.reopen_if_over(now_ms)
         if queue.is_held(now_ms):
@@ -413,8 +424,8 @@ class HookQueues:
             at_ms, hook = heapq.heappop(self._later)
             queue = self._queues.get(hook)
             if queue is not None:
-                if queue.alarm_ms == at_ms:
-                    queue.alarm_ms = None
+                if at_ms in queue.alarms_ms:
+                    queue.alarms_ms = queue.alarms_ms[:-1]
                 self._consider(queue, now_ms)
         chosen = self._choose()
         slots = self._share_slots(chosen, now_ms)
@@ -512,8 +523,8 @@ class HookQueues:
             return
         at_ms = queue.earliest_ms(now_ms)
         if at_ms > now_ms:
-            if queue.alarm_ms is None or at_ms < queue.alarm_ms:
-                queue.alarm_ms = at_ms
+            if not queue.alarms_ms or at_ms < queue.alarms_ms[-1]:
+                queue.alarms_ms += (at_ms,)
                 heapq.heappush(self._later, (at_ms, queue.hook))
         elif queue.room(now_ms) or self._wants_ahead(queue, now_ms):
             (self._slow if queue.slow else self._fast).put(queue)

@@ -59,7 +59,7 @@ def test_a_delivery_claimed_ahead_starts_when_a_slot_is_free():
     "settings", [{"slots": 1}, {"rate_per_s": 100_000}], ids=["one slot", "a rate"]
 )
 def test_hooks_with_one_slot_or_a_rate_claim_nothing_ahead(settings):
-    queues = busy(slots=settings.get("slots", 2), **settings)
+    queues = busy(**{"slots": 2} | settings)
     assert not queues.reserve(1, 0)
 
 
@@ -317,3 +317,22 @@ def test_little_is_claimed_ahead_when_many_deliveries_are_claimed():
     assert not any(queues.reserve(hook, 0) for hook in hooks)  # 500 in flight, 500 ahead
     queues.finish_attempt(2, 0, took_ms=2_000)  # slow: the others do not wait for its attempts
     assert queues.reserve(3, 0)
+
+
+# Red when the wait that the old receiver's 429 asked for stops the new one.
+@pytest.mark.parametrize("slots", [None, 5], ids=["another URL", "a fixed limit"])
+def test_a_changed_hook_does_not_wait_for_the_receiver_before(slots: int | None):
+    queues, queue = adaptive(5)
+    observe(queues, Signal.RATE_LIMITED, 50)
+    assert queue.is_held(60)
+    queues.put(1, slots=slots, active=True, receiver="another", now_ms=60)
+    assert not queue.is_held(60)
+    assert queues.reserve(1, 60)
+
+
+# Red when the end of the wait is far ahead only because the clock was set back.
+def test_a_clock_that_is_set_back_ends_the_wait_of_a_429():
+    queues, queue = adaptive(5)
+    queue.closed_until_ms = 10_000_000
+    queues.hint(1, 0, 1_000)
+    assert queue.closed_until_ms is None

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from hooktui import failpoints
+from hooktui.delivery import engine as engine_module
 from hooktui.delivery.dial import Dialer
 from hooktui.delivery.engine import Engine
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
 from hooktui.domain.deliveries import Load, Outcome
+from hooktui.domain.errors import Refused
 from hooktui.domain.ids import encode
 from hooktui.store.changes.hooks import change_hook, delete_hook
 from hooktui.store.queries import get_hook
@@ -48,6 +52,33 @@ async def test_more_than_the_free_slots_is_delivered_too_and_never_over_the_limi
     await running.emit(200)
     await running.all_are("delivered", 200)
     assert most == 3
+
+
+# Red when released places wake nobody: what waits for them started at the end of a nap.
+async def test_what_waits_starts_when_another_call_releases_its_places(
+    running: RunningEngine, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engine_module, "_LONGEST_NAP_S", 3600.0)
+    seen: list[bytes] = []
+    hook = await running.hook(url_of(await receivers.behaving(forever(OK, seen))), max_in_flight=1)
+    await running.emit()
+    await running.all_are("delivered", 1)
+    accept, refuse = running.store.accept, asyncio.Event()
+
+    async def refused_later(events, reserve):
+        assert reserve(hook)
+        await refuse.wait()
+        raise Refused("not this one")
+
+    running.store.accept = refused_later
+    refused = asyncio.create_task(running.emit())
+    await until(lambda: running.engine.queue(hook).in_flight == 1)
+    running.store.accept = accept
+    await running.emit()
+    refuse.set()
+    with pytest.raises(Refused):
+        await refused
+    await running.all_are("delivered", 2)
 
 
 async def test_a_hung_receiver_delays_no_other_hook(running: RunningEngine, receivers: Receivers):

@@ -284,3 +284,33 @@ def test_one_claim_in_ten_takes_the_oldest_due_and_every_probe_does():
     queues.hint(1, 0, now_ms=100)
     ((queue, _),) = queues.rows(100)
     assert queue.by_age
+
+
+# Red when a later time stays while earlier ones come and go, and is noted again behind each.
+def test_times_that_make_a_hook_ready_are_noted_once():
+    queues = lanes_of(10)
+    retry_ms, now = 86_400_000, 0
+    queues.hint(1, retry_ms, now_ms=now)
+    for _ in range(500):
+        now += 10_000
+        queues.hint(1, now + 5_000, now_ms=now)
+        [(queue, count)] = queues.rows(now + 5_000)
+        assert queues.finish_claim(queue, count, claimed=1, now_ms=now + 5_000)
+        queues.hint(1, retry_ms, now_ms=now + 5_000)
+        queues.end(1, now_ms=now + 5_000)
+    assert len(queues._later) <= 2
+    assert queues.next_due_ms() == retry_ms
+    assert taken(queues, retry_ms) == {1: 10}
+
+
+# Red when a replay that loses the slot kept for it (its breaker opened) tells nobody.
+def test_a_slot_that_is_no_longer_kept_goes_to_live_traffic():
+    queues = lanes_of(1)
+    assert queues.reserve(1, 0)
+    assert queues.reserve_spare(1, 1, 0, 0, owed=True) == 0
+    assert queues.queue(1).kept == 1
+    queues.hint(1, 0, now_ms=0)
+    queues.end(1, now_ms=1)
+    assert taken(queues, 1) == {}
+    assert queues.reserve_spare(1, 0, 0, 2) == 0
+    assert (queues.queue(1).kept, taken(queues, 2)) == (0, {1: 1})

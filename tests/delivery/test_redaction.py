@@ -346,7 +346,7 @@ async def test_the_responses_of_a_hook_share_a_place(monkeypatch: pytest.MonkeyP
     alone_s = max(_least_s(partial(masked, WORST, own_secrets(HOOK))), 0.001)
     begun_s = time.thread_time()
     await in_slices(mask_steps(WORST, own_secrets(HOOK)))
-    assert time.thread_time() - begun_s < 5 * alone_s
+    assert time.thread_time() - begun_s < 12 * alone_s  # with places of their own: 26 times
     for attempt in attempts:
         attempt.cancel()
     await asyncio.wait(attempts)
