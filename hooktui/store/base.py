@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -12,9 +11,7 @@ from functools import partial
 from itertools import chain
 from itertools import repeat as repeated
 from time import monotonic
-from typing import ClassVar, Concatenate, ParamSpec, TypeVar
-
-from sqlalchemy import Connection
+from typing import ClassVar, TypeVar
 
 from hooktui.domain.alerts import EXPIRES_WITHIN_MS, AlertRules
 from hooktui.domain.errors import log_failure
@@ -48,6 +45,7 @@ from hooktui.store.contract import (
     ReplayStepResult,
     Reserve,
     RetentionPeriods,
+    Store,
 )
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import check_keys
@@ -59,7 +57,6 @@ from hooktui.store.tx import Tx
 from hooktui.store.vault import Vault
 from hooktui.store.write_queue import Operation, WriteQueue
 
-P = ParamSpec("P")
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
@@ -87,17 +84,13 @@ class Operations:
     replay: Callable[[ReplayStep], Operation[ReplayStepResult]]
 
 
-class BaseStore(ABC):
+class BaseStore(Store):
     """The part of ``contract.Store`` that does not depend on the database.
 
     Args:
         vault: encrypts and decrypts secrets.
         live: the live hooks, updated by the subclass after each commit.
         rules: when alerts open, and how often they are announced.
-
-    Attributes:
-        number: this server's number among those that share the store.
-        vault: encrypts and decrypts secrets.
     """
 
     OPERATIONS: ClassVar[Operations]
@@ -149,16 +142,7 @@ class BaseStore(ABC):
         """Run an operation of this package in the next transaction of results."""
         return await self._recording.submit(operation, bounded=False)
 
-    @property
-    @abstractmethod
-    def clock(self) -> Callable[[], int]:
-        """The clock of the store, in milliseconds since the epoch."""
-
     # The hot calls
-
-    @abstractmethod
-    def check_room(self, size_bytes: int = 0) -> None:
-        """Raise DiskFull if there is no room for more events."""
 
     async def accept(
         self, events: Sequence[NewEvent], reserve: Reserve | None = None
@@ -204,15 +188,6 @@ class BaseStore(ABC):
         while count := await self.submit(operation()):
             rescued += count
         return rescued
-
-    @abstractmethod
-    async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
-        """Return when (ms) the next pending delivery of each active hook is due."""
-
-    @property
-    @abstractmethod
-    def token(self) -> int:
-        """The token of this server's leases."""
 
     async def replay(self, step: ReplayStep) -> ReplayStepResult:
         """Create the deliveries of a step of a replay, already leased, and move its cursor."""
@@ -331,19 +306,7 @@ class BaseStore(ABC):
         """Return the given secrets of a hook that still exist, even expired ones, newest first."""
         return await self.read(engine.signing_secrets, self.vault, hook, ids)
 
-    # Reading
-
-    @abstractmethod
-    async def write(
-        self, change: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run a change in the next write transaction."""
-
-    @abstractmethod
-    async def read(
-        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run a query in a short read-only transaction."""
+    # The change feed
 
     async def feed(
         self,

@@ -293,7 +293,15 @@ class ReplayStepResult:
 
 
 class Store(Protocol):
-    """One store; the module's docstring lists its guarantees."""
+    """One store; the module's docstring lists its guarantees.
+
+    Attributes:
+        number: this server's number among those that share the store.
+        vault: encrypts and decrypts secrets.
+    """
+
+    number: int
+    vault: Vault
 
     async def accept(
         self, events: Sequence[NewEvent], reserve: Reserve | None = None
@@ -304,11 +312,6 @@ class Store(Protocol):
             Refused: a key was used before with another type or body (names which).
             DiskFull: there is no room.
         """
-        ...
-
-    @property
-    def number(self) -> int:
-        """This server's number among those that share the store."""
         ...
 
     @property
@@ -324,11 +327,6 @@ class Store(Protocol):
     @property
     def heartbeats(self) -> Sequence[Heartbeat]:
         """The heartbeats of the write transactions."""
-        ...
-
-    @property
-    def vault(self) -> Vault:
-        """The vault that encrypts and decrypts secrets."""
         ...
 
     def check_room(self, size_bytes: int = 0) -> None:

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar, final
 
 from sqlalchemy import Connection, text
 
@@ -55,7 +55,6 @@ from hooktui.store.vault import Vault
 from hooktui.store.write_queue import closed
 
 if TYPE_CHECKING:
-    from hooktui.store.contract import Store
     from hooktui.store.postgres.connections import Raw
 
 P = ParamSpec("P")
@@ -66,6 +65,7 @@ _KEEP = RetentionPeriods()
 _RULES = AlertRules()
 
 
+@final
 class PostgresStore(BaseStore):
     """See ``contract.Store`` for its guarantees; created by `open`.
 
@@ -384,9 +384,3 @@ def _about(conn: Connection) -> tuple[str, int]:
     version = conn.execute(text("SHOW server_version")).scalar_one()
     size = conn.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
     return str(version).split()[0], size
-
-
-if TYPE_CHECKING:
-
-    def _keeps_the_contract(store: PostgresStore) -> Store:
-        return store

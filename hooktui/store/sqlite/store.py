@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from shutil import disk_usage
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar, final
 
 from sqlalchemy import Connection
 
@@ -70,7 +70,6 @@ from hooktui.store.vault import Vault
 from hooktui.store.write_queue import closed
 
 if TYPE_CHECKING:
-    from hooktui.store.contract import Store
     from hooktui.store.tx import Tx
 
 P = ParamSpec("P")
@@ -86,6 +85,7 @@ _KEEP = RetentionPeriods()
 _RULES = AlertRules()
 
 
+@final
 class SqliteStore(BaseStore):
     """See ``contract.Store`` for its guarantees; created by `open`.
 
@@ -403,9 +403,3 @@ def _abandon(raw: sqlite3.Connection | None, lock: HomeLock) -> None:
     if raw is not None:
         raw.close()
     lock.release()
-
-
-if TYPE_CHECKING:
-
-    def _keeps_the_contract(store: SqliteStore) -> Store:
-        return store
