@@ -31,6 +31,7 @@ from hooktui.store.changes.alerts import act_on_look
 from hooktui.store.changes.causes import write_causes
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.changes.replays import cancel_waiting_of
+from hooktui.store.clock_trust import ClockTrust
 from hooktui.store.contract import (
     Acceptance,
     AttemptResult,
@@ -41,6 +42,7 @@ from hooktui.store.contract import (
     FeedItemPage,
     Listener,
     NewEvent,
+    Purged,
     ReplayStep,
     ReplayStepResult,
     Reserve,
@@ -50,6 +52,13 @@ from hooktui.store.contract import (
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import check_keys
 from hooktui.store.planning.matching import NO_MATCHES, Matches, accept_matched, is_quick
+from hooktui.store.planning.retention import (
+    REST,
+    REST_OF_PURGE,
+    REST_WHEN_BUSY,
+    RetentionPass,
+    RetentionStore,
+)
 from hooktui.store.queries import engine
 from hooktui.store.queries.alerts import expiring, look
 from hooktui.store.queries.replays import unfinished_cancels
@@ -101,6 +110,9 @@ class BaseStore(Store):
     _recording: WriteQueue
     """The queue of results and all other changes."""
     _replaying: WriteQueue
+    _retention: RetentionStore
+    """Set by the subclass, as is the trust in its clock."""
+    _trust: ClockTrust
 
     def __init__(self, vault: Vault, live: LiveHooks, rules: AlertRules) -> None:
         self.number = 0
@@ -247,6 +259,35 @@ class BaseStore(Store):
                 log_failure(_log, error, "writing the causes of older deliveries")
                 wait_s = CAUSES_RETRIED_S
             await asyncio.sleep(wait_s)
+
+    # Retention
+
+    @property
+    def clock_is_trusted(self) -> bool:
+        """Whether rows may be deleted by age."""
+        return self._trust.trusted
+
+    def rest(self) -> float:
+        """Return the pause of retention, in seconds per second of its work."""
+        return REST_WHEN_BUSY if self.busy else REST
+
+    async def delete_old(self, keep: RetentionPeriods) -> None:
+        """Delete everything older than the retention periods, unless the clock may be wrong."""
+        if not self.clock_is_trusted:
+            return
+        retention = RetentionPass(self._retention, self.rest, self.note_expired)
+        events, bodies = await retention.apply(keep, self.clock())
+        if events or bodies:
+            _log.info("retention events=%d bodies=%d", events, bodies)
+
+    async def purge(
+        self, before_ms: int, *, within_s: float, account: AccountId | None = None, after: int = 0
+    ) -> Purged:
+        """Delete events from before a time and their dependents, for ``within_s`` at most."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + within_s
+        purge = RetentionPass(self._retention, lambda: REST_OF_PURGE)
+        return await purge.drop_events(before_ms, account, after, lambda: loop.time() > end_s)
 
     @property
     def expired(self) -> DeadLetters:

@@ -17,9 +17,7 @@ from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.replays import Replay, ReplaySelection
 from hooktui.store import changes, queries
 from hooktui.store.changes.replays import cancel_waiting_of
-from hooktui.store.contract import ReplayStep, ReplayStepResult, StepOutcome, Store
-from hooktui.store.planning.retention import RetentionStore
-from hooktui.store.postgres import retention as postgres
+from hooktui.store.contract import ReplayStep, ReplayStepResult, StepOutcome
 from hooktui.store.queries import replay_plans
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.queries.replay_plans import (
@@ -28,8 +26,6 @@ from hooktui.store.queries.replay_plans import (
     read_position,
     write_position,
 )
-from hooktui.store.sqlite import retention as sqlite
-from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.tables import DELIVERY, EVENT, HOOK_STATE, REPLAY
 from tests.contract.alert_steps import alerts
 from tests.support.stores import (
@@ -739,17 +735,11 @@ async def test_retention_drops_ended_replays(opened: Opened) -> None:
     ended = await start(opened, hook)
     await opened.store.write(changes.abort_replay, ADA, None, number(ended))
     running = await start(opened, hook)
-    retention = retention_of(opened.store)
+    retention = opened.store._retention
     before_ms = opened.clock.ms - 3_600_000
     assert [await retention.drop_replays(before_ms) for _ in range(2)] == [1, 0]
     page = await opened.store.read(queries.list_replays, DEFAULT, PageRequest())
     assert [one.id for one in page.data] == [running.id, ended.id]
-
-
-def retention_of(store: Store) -> RetentionStore:
-    if isinstance(store, SqliteStore):
-        return sqlite.Retention(store)
-    return postgres.Retention(store)
 
 
 # Red when a part is tried again and again after the store was closed.

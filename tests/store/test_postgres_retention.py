@@ -26,6 +26,7 @@ from tests.support.postgres import PostgresServer, database, open_store, running
 from tests.support.stores import ADA, DEFAULT, deliveries, emit, make_hook, result_of
 
 DAY_S = 86_400
+KEEP = RetentionPeriods(days=30, bodies_days=7)
 
 
 @dataclass
@@ -54,7 +55,7 @@ async def home(postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[Home]:
     clock = Clock()
     async with database(postgres) as url:
         store = await open_store(url, tmp_path, clock.now_ms)
-        worker = RetentionWorker(store, _no_connection, RetentionPeriods(days=30, bodies_days=7))
+        worker = RetentionWorker(store, _no_connection, KEEP)
         yield Home(store, clock, worker, url)
         await store.close()
 
@@ -72,7 +73,7 @@ async def test_what_is_old_goes_with_all_that_belongs_to_it(home: Home) -> None:
         await send_all(home, hook)
     home.clock.advance(31 * DAY_S)
     await emit(home.store, 5)
-    await home.worker.sweep()
+    await home.store.delete_old(KEEP)
     assert await home.count("event") == await home.count("delivery") == 5
     assert await home.count("attempt") == await home.count("hook_stats") == 0
 
@@ -88,7 +89,7 @@ async def test_nothing_goes_while_the_clock_may_be_wrong(home: Home, tmp_path: P
     shutil.copy(tmp_path / "hooktui.key", second)
     again = await open_store(home.url, second, home.clock.now_ms)
     assert not again.clock_is_trusted
-    await RetentionWorker(again, _no_connection, RetentionPeriods(days=30, bodies_days=7)).sweep()
+    await again.delete_old(KEEP)
     assert await home.count("event") == 5
     await again.close()
 
@@ -105,14 +106,14 @@ async def test_an_old_event_of_which_something_waits_or_just_ended_stays(home: H
     await make_hook(home.store)
     await emit(home.store)
     home.clock.advance(31 * DAY_S)
-    await home.worker.sweep()
+    await home.store.delete_old(KEEP)
     assert await home.count("event") == 1
     hook = HookId((await make_hook(home.store)).id)
     await emit(home.store)
     home.clock.advance(29 * DAY_S)
     await send_all(home, hook)
     home.clock.advance(2 * DAY_S)
-    await home.worker.sweep()
+    await home.store.delete_old(KEEP)
     assert await home.count("event") == 2
 
 
@@ -125,7 +126,7 @@ async def test_the_bytes_of_what_was_delivered_go_earlier(home: Home) -> None:
     home.clock.advance(8 * DAY_S)
     resend = DeliveryId(decode("dlv", again.id))
     await home.store.write(changes.resend, ADA, DEFAULT, resend)
-    await home.worker.sweep()
+    await home.store.delete_old(KEEP)
     bodies = [
         (
             await home.store.read(queries.get_delivery, DEFAULT, DeliveryId(decode("dlv", one.id)))
@@ -176,7 +177,7 @@ async def test_an_event_with_very_many_deliveries_goes_in_several_steps(
     for hook in hooks:
         await send_all(home, hook)
     home.clock.advance(31 * DAY_S)
-    await home.worker.sweep()
+    await home.store.delete_old(KEEP)
     assert await home.count("event") == await home.count("delivery") == 0
 
 
@@ -240,6 +241,6 @@ async def test_dead_letters_that_expire_are_counted_by_hook_and_cause(home: Home
         results = [result_of(claim, clock, code, schedule_s=()) for claim in claims[:1]]
         await store.record([*results, result_of(claims[1], clock)])
     clock.advance(31 * DAY_S)
-    await home.worker.sweep()
+    await home.store.delete_old(KEEP)
     assert await home.count("delivery") == 0
     assert store.expired == {(hook.id, "http_5xx"): 1, (other.id, "http_404"): 1}

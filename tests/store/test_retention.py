@@ -18,7 +18,7 @@ from hooktui.store.contract import NewEvent, RetentionPeriods
 from hooktui.store.planning.retention import RetentionPass
 from hooktui.store.sqlite import retention
 from hooktui.store.sqlite import store as sqlite
-from hooktui.store.sqlite.retention import DropEvents, Retention, old_events
+from hooktui.store.sqlite.retention import DropEvents, old_events
 from hooktui.store.sqlite.store import SqliteStore
 from tests.support.clocks import Clock
 from tests.support.stores import (
@@ -56,7 +56,7 @@ async def count(store: SqliteStore, table: str, where: str = "1") -> int:
 
 
 async def sweep(store: SqliteStore, clock: Clock, keep: RetentionPeriods = KEEP) -> tuple[int, int]:
-    return await RetentionPass(Retention(store), lambda: 0, store.note_expired).apply(
+    return await RetentionPass(store._retention, lambda: 0, store.note_expired).apply(
         keep, clock.ms
     )
 
@@ -241,5 +241,5 @@ async def test_dead_letters_that_expire_are_counted_by_hook_and_cause(store, clo
         results = [result_of(claim, clock, code, schedule_s=()) for claim in claims[:1]]
         await store.record([*results, result_of(claims[1], clock)])
     clock.advance(31 * DAY_S)
-    await RetentionPass(Retention(store), lambda: 0, store.note_expired).apply(KEEP, clock.ms)
+    await sweep(store, clock)
     assert store.expired == {(hook.id, "http_5xx"): 1, (other.id, "http_404"): 1}

@@ -372,8 +372,8 @@ async def test_the_log_is_truncated_in_a_thread(either: SqliteStore) -> None:
         threads.append(threading.current_thread() is threading.main_thread())
 
     either._raw.set_trace_callback(trace)
-    assert await either.cut_log()
-    await either.copy_log()
+    assert await either._retention._cut_log()
+    await either._retention.prepare()
     either._raw.set_trace_callback(None)
     assert threads
     assert not any(threads)

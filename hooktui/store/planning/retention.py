@@ -10,17 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
-
-from sqlalchemy import Connection
+from typing import NamedTuple, Protocol, TypeVar
 
 from hooktui.domain.hook_failures import RULE_MS
 from hooktui.domain.ids import AccountId
 from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.contract import DeadLetters, Purged, RetentionPeriods
-from hooktui.store.write_queue import Operation
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 SCANNED_AT_ONCE = 1000
@@ -45,39 +41,6 @@ class Scan(NamedTuple):
 
     events: Sequence[OldEvent]
     after: int | None
-
-
-class RetentionHost(Protocol):
-    """The calls of a store that retention uses."""
-
-    @property
-    def clock(self) -> Callable[[], int]:
-        """The clock of the store, in milliseconds since the epoch."""
-        ...
-
-    @property
-    def clock_is_trusted(self) -> bool:
-        """Whether rows may be deleted by age."""
-        ...
-
-    @property
-    def busy(self) -> bool:
-        """Whether operations wait for a transaction."""
-        ...
-
-    async def read(
-        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run a query."""
-        ...
-
-    async def submit(self, operation: Operation[R]) -> R:
-        """Run an operation in the next transaction."""
-        ...
-
-    def note_expired(self, dead_letters: DeadLetters) -> None:
-        """Count dead letters that retention deleted."""
-        ...
 
 
 class RetentionStore(Protocol):

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, text
 
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import AccountId, floor_at
-from hooktui.store.base import repeat
+from hooktui.store.base import BaseStore, repeat
 from hooktui.store.changes.alerts import count_expired
 from hooktui.store.contract import Purged, RetentionPeriods
 from hooktui.store.planning.accept import KEY_KEPT_MS
 from hooktui.store.planning.retention import (
     MAX_FEED_ITEMS,
     MAX_FEED_ROWS,
-    REST,
-    REST_OF_PURGE,
-    REST_WHEN_BUSY,
     SCANNED_AT_ONCE,
     OldEvent,
-    RetentionHost,
-    RetentionPass,
     Scan,
     paced,
 )
@@ -37,9 +31,6 @@ from hooktui.store.postgres.transaction import Operation, WriteTransaction
 
 if TYPE_CHECKING:
     from hooktui.store.postgres.connections import Raw
-
-R = TypeVar("R")
-_log = logging.getLogger(__name__)
 
 FIRST_TIDIED_S: Final = 5.0  # a start has more urgent work
 TIDIED_EVERY_S: Final = 30.0
@@ -107,7 +98,7 @@ class Drop(Operation[int]):
 class Retention:
     """Scans and deletes old rows of PostgreSQL; see `planning.retention.RetentionStore`."""
 
-    def __init__(self, store: RetentionHost) -> None:
+    def __init__(self, store: BaseStore) -> None:
         self._store = store
 
     async def prepare(self) -> None:
@@ -115,13 +106,11 @@ class Retention:
 
     async def scan_events(self, after: int, before_ms: int, account: AccountId | None) -> Scan:
         """Find old events."""
-        return await self._store.read(
-            partial(_old_events, after=after, before_ms=before_ms, account=account)
-        )
+        return await self._store.read(_old_events, after, before_ms, account)
 
     async def scan_bodies(self, after: int, before_ms: int) -> Scan:
         """Find bodies that will not be sent again."""
-        return await self._store.read(partial(_old_bodies, after=after, before_ms=before_ms))
+        return await self._store.read(_old_bodies, after, before_ms)
 
     async def drop_events(
         self, events: Sequence[OldEvent], before_ms: int
@@ -151,14 +140,6 @@ class Retention:
         return await self._store.submit(Drop(sql.DROP_ALERTS, before_ms, _ROWS_AT_ONCE))
 
 
-class AlertHost(RetentionHost, Protocol):
-    """The calls of a store that the server with the retention lock uses."""
-
-    async def keep_looking(self, keep: RetentionPeriods) -> None:
-        """Open, end and announce the alerts that depend on time, until it is cancelled."""
-        ...
-
-
 class RetentionWorker:
     """Deletes old rows and looks at alerts, at the server that holds the retention lock.
 
@@ -169,12 +150,11 @@ class RetentionWorker:
     """
 
     def __init__(
-        self, store: AlertHost, connect: Callable[[], Awaitable[Raw]], keep: RetentionPeriods
+        self, store: BaseStore, connect: Callable[[], Awaitable[Raw]], keep: RetentionPeriods
     ) -> None:
         self._store = store
         self._connect = connect
         self._keep = keep
-        self._retention = Retention(store)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -188,15 +168,6 @@ class RetentionWorker:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-
-    async def purge(
-        self, before_ms: int, within_s: float, account: AccountId | None, after: int
-    ) -> Purged:
-        """Delete old events for ``within_s`` at most; the result says where to continue."""
-        loop = asyncio.get_running_loop()
-        end_s = loop.time() + within_s
-        purge = RetentionPass(self._retention, lambda: REST_OF_PURGE)
-        return await purge.drop_events(before_ms, account, after, lambda: loop.time() > end_s)
 
     async def _run(self) -> None:
         raw = await self._connect()
@@ -218,7 +189,7 @@ class RetentionWorker:
                     looks = asyncio.create_task(self._store.keep_looking(self._keep), name="alerts")
                 await self.tidy()
                 if rounds % SWEPT_EVERY == 1:
-                    await self.sweep()
+                    await self._store.delete_old(self._keep)
                 rounds += 1
                 await asyncio.sleep(TIDIED_EVERY_S)
         finally:
@@ -239,19 +210,7 @@ class RetentionWorker:
             pass
 
     async def _drop(self, operation: Drop) -> int:
-        return await paced(self._store.submit(operation), self._rest)
-
-    async def sweep(self) -> None:
-        """Delete everything older than the retention periods, unless the clock may be wrong."""
-        if not self._store.clock_is_trusted:
-            return
-        retention = RetentionPass(self._retention, self._rest, self._store.note_expired)
-        events, bodies = await retention.apply(self._keep, self._store.clock())
-        if events or bodies:
-            _log.info("retention events=%d bodies=%d", events, bodies)
-
-    def _rest(self) -> float:
-        return REST_WHEN_BUSY if self._store.busy else REST
+        return await paced(self._store.submit(operation), self._store.rest)
 
 
 def _old_events(conn: Connection, after: int, before_ms: int, account: AccountId | None) -> Scan:

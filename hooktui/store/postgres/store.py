@@ -17,10 +17,10 @@ from sqlalchemy import Connection, text
 
 from hooktui.domain.alerts import AlertRules
 from hooktui.domain.errors import Refused, Unavailable, log_failure
-from hooktui.domain.ids import AccountId, HookId, IdClock
+from hooktui.domain.ids import HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
-from hooktui.store.contract import CommitNotice, DatabaseCopy, Purged, RetentionPeriods
+from hooktui.store.contract import CommitNotice, DatabaseCopy, RetentionPeriods
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.claim import ClaimStart
 from hooktui.store.postgres import sql
@@ -38,7 +38,7 @@ from hooktui.store.postgres.pools import LOOK_UPS, OWN, READERS, Changes, Querie
 from hooktui.store.postgres.queue import Accept, Claim, ClaimPing, Release, next_due
 from hooktui.store.postgres.replays import EndReplayLeases, StepReplay
 from hooktui.store.postgres.results import Record, Rescue
-from hooktui.store.postgres.retention import RetentionWorker
+from hooktui.store.postgres.retention import Retention, RetentionWorker
 from hooktui.store.postgres.schema import prepare
 from hooktui.store.postgres.server_registry import (
     NAME_SESSION,
@@ -94,6 +94,7 @@ class PostgresStore(BaseStore):
     ) -> None:
         super().__init__(vault, LiveHooks(), rules)
         self._clock = clock
+        self._trust = clock.trust
         self._numbered = False
         self._about = this_server(0)
         self._target = target
@@ -135,7 +136,8 @@ class PostgresStore(BaseStore):
         self._accepting, self._claiming, self._recording, self._replaying = (
             writer.queue for writer in self._writers
         )
-        self._retention = RetentionWorker(self, cold, keep)
+        self._retention = Retention(self)
+        self._retention_worker = RetentionWorker(self, cold, keep)
         self._hints = Hints(cold, self._shared.token, self._look, self._heard_due)
 
     @classmethod
@@ -199,7 +201,7 @@ class PostgresStore(BaseStore):
         await self._continue_changes()
         self._later("causes", self._write_causes())
         self._hints.start()
-        self._retention.start()
+        self._retention_worker.start()
 
     @property
     def token(self) -> int:
@@ -210,11 +212,6 @@ class PostgresStore(BaseStore):
     def clock(self) -> Callable[[], int]:
         """The clock of the database, the same for all servers."""
         return self._clock.now_ms
-
-    @property
-    def clock_is_trusted(self) -> bool:
-        """Whether rows may be deleted by age."""
-        return self._clock.trust.trusted
 
     def check_room(self, size_bytes: int = 0) -> None:
         """Do nothing: the disk is another machine's; the database reports when it is full."""
@@ -264,12 +261,6 @@ class PostgresStore(BaseStore):
         await self._committed(work)
         return result
 
-    async def purge(
-        self, before_ms: int, *, within_s: float, account: AccountId | None = None, after: int = 0
-    ) -> Purged:
-        """Delete events from before a time and their dependents, for ``within_s`` at most."""
-        return await self._retention.purge(before_ms, within_s, account, after)
-
     def backup(self, _: Callable[[], bool], /) -> AbstractAsyncContextManager[DatabaseCopy]:
         """Refuse: PostgreSQL's own tools make copies of its databases."""
         raise Refused(
@@ -294,7 +285,7 @@ class PostgresStore(BaseStore):
             return
         self._closed = True
         self._wake()
-        await self._retention.close()
+        await self._retention_worker.close()
         await self._hints.close()
         await self._end_tasks()
         await asyncio.gather(*(writer.close() for writer in self._writers))

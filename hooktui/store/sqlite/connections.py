@@ -12,7 +12,6 @@ readers.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sqlite3
 import threading
@@ -22,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar, cast
+from typing import TypeVar, cast
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine
@@ -197,9 +196,6 @@ _log = logging.getLogger(__name__)
 
 LARGE_WAL_BYTES = 32 * 1024 * 1024
 """Twice the size that automatic checkpoints allow."""
-READERS_END_WITHIN_S = 10.0
-"""Reads of people end within seconds; a backup may take longer."""
-_READERS_POLL_S = 0.02
 SMALL_WAL_BYTES = 1024 * 1024
 HUGE_WAL_BYTES = 256 * 1024 * 1024
 """The size that is logged as a warning: a reader holds the log, which uses space for events."""
@@ -220,35 +216,6 @@ def copy_log(raw: sqlite3.Connection) -> None:
     For the writer, outside of a transaction.
     """
     raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-
-
-class ReaderCount(Protocol):
-    """Reports whether there are readers."""
-
-    @property
-    def in_use(self) -> bool:
-        """Whether there is an active reader."""
-        ...
-
-
-class BetweenTransactions(Protocol):
-    """Runs functions between two transactions of the writer."""
-
-    async def between(self, function: Callable[[], R]) -> R:
-        """Run a function."""
-        ...
-
-
-async def truncate_between_reads(
-    writer: BetweenTransactions, raw: sqlite3.Connection, readers: ReaderCount
-) -> bool:
-    """Truncate the log as soon as there is no reader; False if there was one for 10 s."""
-    give_up_s = time.monotonic() + READERS_END_WITHIN_S
-    while readers.in_use or not await writer.between(partial(truncate, raw)):
-        if time.monotonic() > give_up_s:
-            return False
-        await asyncio.sleep(_READERS_POLL_S)
-    return True
 
 
 @dataclass(slots=True)

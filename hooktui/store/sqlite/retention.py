@@ -5,21 +5,30 @@ Readers scan for old rows; the writer only deletes them, in transactions of the 
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from hooktui.domain.errors import DiskFull
 from hooktui.domain.ids import AccountId, HookId, floor_at
+from hooktui.store.base import BaseStore
 from hooktui.store.changes.alerts import count_expired
 from hooktui.store.contract import Purged
 from hooktui.store.planning.accept import KEY_KEPT_MS
-from hooktui.store.planning.retention import SCANNED_AT_ONCE, OldEvent, RetentionHost, Scan
+from hooktui.store.planning.retention import SCANNED_AT_ONCE, OldEvent, Scan
 from hooktui.store.sqlite import sql
+from hooktui.store.sqlite.connections import Readers, copy_log, truncate
+from hooktui.store.sqlite.disk_guard import LOG_BYTES
+from hooktui.store.sqlite.files import free_bytes
 from hooktui.store.sqlite.transaction import Operation, WriteTransaction
+from hooktui.store.sqlite.writer import Writer
 
 OperationT = TypeVar("OperationT", bound=Operation[Any])
 
@@ -28,6 +37,9 @@ ROWS_AT_ONCE = 500
 BYTES_AT_ONCE = 1024 * 1024
 """``secure_delete`` overwrites deleted bytes with zeros, so bytes cost as much as rows."""
 _STATS_AT_ONCE = 2000
+READERS_END_WITHIN_S = 10.0
+"""Reads of people end within seconds; a backup may take longer."""
+_READERS_POLL_S = 0.02
 
 
 def old_events(conn: Connection, after: int, before_ms: int, account: AccountId | None) -> Scan:
@@ -154,32 +166,26 @@ class DropReplay(Operation[int]):
         return work.raw.execute(sql.DROP_REPLAY, found).rowcount
 
 
-class LogHost(RetentionHost, Protocol):
-    """The calls of an SQLite store that retention uses."""
-
-    async def copy_log(self) -> None:
-        """Copy the log into the database, as far as no reader holds it."""
-        ...
-
-    @property
-    def log_may_grow(self) -> bool:
-        """Whether the disk has space for the log of some more transactions."""
-        ...
-
-    async def cut_log(self) -> bool:
-        """Truncate the log; False if a reader holds it for too long."""
-        ...
-
-
 class Retention:
     """Scans and deletes old rows of an SQLite store; see `planning.retention.RetentionStore`."""
 
-    def __init__(self, store: LogHost) -> None:
+    def __init__(
+        self,
+        store: BaseStore,
+        writer: Writer,
+        raw: sqlite3.Connection,
+        readers: Readers,
+        folder: Path,
+    ) -> None:
         self._store = store
+        self._writer = writer
+        self._raw = raw
+        self._readers = readers
+        self._folder = folder
 
     async def prepare(self) -> None:
         """Copy the log into the database: it could not grow on a disk that the deletions fill."""
-        await self._store.copy_log()
+        await self._writer.between(partial(copy_log, self._raw))
 
     async def scan_events(self, after: int, before_ms: int, account: AccountId | None) -> Scan:
         """Find old events."""
@@ -225,16 +231,25 @@ class Retention:
         Then the log fills a disk that has enough space for each transaction. If it does so all the
         same, the operation runs once more.
         """
-        if not self._store.log_may_grow:
-            await self._store.cut_log()
+        if free_bytes(self._folder) < LOG_BYTES:
+            await self._cut_log()
         operation = make()
         try:
             return operation, await self._store.submit(operation)
         except DiskFull:
-            if not await self._store.cut_log():
+            if not await self._cut_log():
                 raise
         operation = make()  # the first one has counted rows it did not delete
         return operation, await self._store.submit(operation)
+
+    async def _cut_log(self) -> bool:
+        """Truncate the log as soon as there is no reader; False if there was one for 10 s."""
+        give_up_s = time.monotonic() + READERS_END_WITHIN_S
+        while self._readers.in_use or not await self._writer.between(partial(truncate, self._raw)):
+            if time.monotonic() > give_up_s:
+                return False
+            await asyncio.sleep(_READERS_POLL_S)
+        return True
 
 
 _AT_ONCE = 500

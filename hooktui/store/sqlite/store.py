@@ -20,24 +20,16 @@ from sqlalchemy import Connection
 from hooktui.domain.alerts import AlertRules
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.ids import AccountId, HookId, IdClock
+from hooktui.domain.ids import HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store import feed
 from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations, repeat
 from hooktui.store.changes.alert_look import DiskSpace
-from hooktui.store.contract import CommitNotice, DatabaseCopy, Purged, RetentionPeriods
+from hooktui.store.contract import CommitNotice, DatabaseCopy, RetentionPeriods
 from hooktui.store.durable_files import HomeLock
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
 from hooktui.store.planning.accept import lease_from
-from hooktui.store.planning.retention import (
-    MAX_FEED_ITEMS,
-    MAX_FEED_ROWS,
-    REST,
-    REST_OF_PURGE,
-    REST_WHEN_BUSY,
-    RetentionPass,
-    paced,
-)
+from hooktui.store.planning.retention import MAX_FEED_ITEMS, MAX_FEED_ROWS, paced
 from hooktui.store.queries import engine
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.backup import Backups, never
@@ -47,12 +39,10 @@ from hooktui.store.sqlite.connections import (
     READERS,
     Readers,
     WalWatch,
-    copy_log,
     open_reader,
     truncate,
-    truncate_between_reads,
 )
-from hooktui.store.sqlite.disk_guard import LOG_BYTES, RESERVE_BYTES, DiskGuard
+from hooktui.store.sqlite.disk_guard import RESERVE_BYTES, DiskGuard
 from hooktui.store.sqlite.files import (
     file_size,
     free_bytes,
@@ -130,6 +120,7 @@ class SqliteStore(BaseStore):
         self._clock = clock
         last_seen = raw.execute(sql.NEWEST_FEED).fetchone()
         self._jumps = ClockJumps(clock, steady, last_seen[0] if last_seen else 0)
+        self._trust = self._jumps.trust
         self._token = secrets.randbits(62)
         self._live.put(load_live_hooks(conn, vault, clock()))
         self._live.paused = engine.is_paused(conn)
@@ -150,6 +141,7 @@ class SqliteStore(BaseStore):
             lambda: self._readers.in_use, lambda: self.busy, lambda: self._guard.short
         )
         self._writer = Writer(self._begin, self._committed, threaded=fsync_ms > SLOW_FSYNC_MS)
+        self._retention = Retention(self, self._writer, raw, self._readers, database.parent)
         self._accepting = self._claiming = self._recording = self._replaying = self._writer.queue
 
     @classmethod
@@ -223,11 +215,6 @@ class SqliteStore(BaseStore):
         """The clock of this machine."""
         return self._clock
 
-    @property
-    def clock_is_trusted(self) -> bool:
-        """Whether rows may be deleted by age."""
-        return self._jumps.trust.trusted
-
     def check_room(self, size_bytes: int = 0) -> None:
         """Raise DiskFull if the disk has no room for more events."""
         self._guard.check(size_bytes)
@@ -266,15 +253,6 @@ class SqliteStore(BaseStore):
         operation = ChangeOperation(lambda tx: change(tx, *args, **kwargs))
         return await self._recording.submit(operation, bounded=True)
 
-    async def purge(
-        self, before_ms: int, *, within_s: float, account: AccountId | None = None, after: int = 0
-    ) -> Purged:
-        """Delete events from before a time and their dependents, for ``within_s`` at most."""
-        loop = asyncio.get_running_loop()
-        end_s = loop.time() + within_s
-        purge = RetentionPass(Retention(self), lambda: REST_OF_PURGE)
-        return await purge.drop_events(before_ms, account, after, lambda: loop.time() > end_s)
-
     def backup(
         self, stopped: Callable[[], bool] = never
     ) -> AbstractAsyncContextManager[DatabaseCopy]:
@@ -282,19 +260,6 @@ class SqliteStore(BaseStore):
         if self._closed:
             raise closed()
         return self._backups.copy(lambda: self._closed or stopped())
-
-    async def copy_log(self) -> None:
-        """Copy the log into the database, as far as no reader holds it."""
-        await self._writer.between(partial(copy_log, self._raw))
-
-    @property
-    def log_may_grow(self) -> bool:
-        """Whether the disk has space for the log of some more transactions."""
-        return free_bytes(self._database.parent) >= LOG_BYTES
-
-    async def cut_log(self) -> bool:
-        """Truncate the log; False if a reader holds it for too long."""
-        return await truncate_between_reads(self._writer, self._raw, self._readers)
 
     async def info(self) -> DatabaseInfo:
         """Return the kind, place and size of the database."""
@@ -346,21 +311,13 @@ class SqliteStore(BaseStore):
         return int(pages * size)
 
     async def _sweep(self) -> None:
-        """Delete rows older than the retention periods, unless the clock may be wrong."""
-        now = self._jumps.now_ms()  # detects a jump since the last transaction
-        keep = self._keep if self.clock_is_trusted else RetentionPeriods(0, 0)
-        retention = RetentionPass(Retention(self), self._rest, self.note_expired)
-        events, bodies = await retention.apply(keep, now)
-        if events or bodies:
-            _log.info("retention events=%d bodies=%d", events, bodies)
+        self._jumps.now_ms()  # detects a jump since the last transaction
+        await self.delete_old(self._keep)
 
     async def _forget_keys(self) -> None:
         """Delete expired idempotency keys."""
-        while await paced(self.submit(ForgetKeys()), self._rest):
+        while await paced(self.submit(ForgetKeys()), self.rest):
             pass
-
-    def _rest(self) -> float:
-        return REST_WHEN_BUSY if self.busy else REST
 
     async def _watch_wal(self) -> None:
         """Truncate the log of the database after it grew."""
