@@ -27,7 +27,7 @@ async def test_no_failure_ends_housekeeping(
         raise OSError(5, "Input/output error")
 
     for where, name in (
-        (RetentionPass, "apply"), (sqlite, "ForgetKeys"), (WalWatch, "wants_truncate"),
+        (RetentionPass, "apply"), (sqlite, "Drop"), (WalWatch, "wants_truncate"),
         (SqliteStore, "_disk_space"),
     ):  # fmt: skip
         monkeypatch.setattr(where, name, broken)

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -21,7 +21,6 @@ from hooktui.domain.ids import AccountId, HookId, floor_at
 from hooktui.store.base import BaseStore
 from hooktui.store.changes.alerts import count_expired
 from hooktui.store.contract import Purged
-from hooktui.store.planning.accept import KEY_KEPT_MS
 from hooktui.store.planning.retention import SCANNED_AT_ONCE, OldEvent, Scan
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.connections import Readers, copy_log, truncate
@@ -30,7 +29,7 @@ from hooktui.store.sqlite.files import free_bytes
 from hooktui.store.sqlite.transaction import Operation, WriteTransaction
 from hooktui.store.sqlite.writer import Writer
 
-OperationT = TypeVar("OperationT", bound=Operation[Any])
+R = TypeVar("R")
 
 ROWS_AT_ONCE = 500
 """Rows that one transaction deletes, the same as the target of accepting."""
@@ -60,27 +59,26 @@ def _scan(conn: Connection, statement: str, values: tuple[object, ...]) -> Scan:
     return Scan(events, rows[-1][0] if len(rows) == SCANNED_AT_ONCE else None)
 
 
-class DropEvents(Operation[Purged]):
+class DropEvents(Operation[tuple[Purged, list[OldEvent]]]):
     """Delete events with all that belongs to them, up to the size of a transaction.
 
-    Attributes:
-        left: the events that are not, or not completely, deleted.
+    Also returns the events that are not, or not completely, deleted.
     """
 
     def __init__(self, events: Sequence[OldEvent], before_ms: int) -> None:
         super().__init__(ROWS_AT_ONCE)
-        self.left = deque(events)
+        self._left = deque(events)
         self._before_ms = before_ms
         self._rows = self._bytes = 0
         self._dead_letters = Counter[tuple[HookId, str]]()
 
-    def execute(self, work: WriteTransaction) -> Purged:
+    def execute(self, work: WriteTransaction) -> tuple[Purged, list[OldEvent]]:
         """Delete them."""
         events = deliveries = attempts = 0
-        while self.left and not self._enough():
-            event, size = self.left[0]
+        while self._left and not self._enough():
+            event, size = self._left[0]
             if work.raw.execute(sql.EVENT_IN_USE, (event, self._before_ms)).fetchone():
-                self.left.popleft()  # sent again since the scan
+                self._left.popleft()  # sent again since the scan
                 continue
             gone = self._drop_deliveries(work, event)
             deliveries += gone[0]
@@ -90,9 +88,10 @@ class DropEvents(Operation[Purged]):
             self._rows += 1
             self._bytes += size
             events += work.raw.execute(sql.DROP_EVENT, (event,)).rowcount
-            self.left.popleft()
+            self._left.popleft()
         count_expired(work.conn, self._dead_letters)
-        return Purged(events, deliveries, attempts, dead_letters=self._dead_letters)
+        dropped = Purged(events, deliveries, attempts, dead_letters=self._dead_letters)
+        return dropped, list(self._left)
 
     def _drop_deliveries(self, work: WriteTransaction, event: int) -> tuple[int, int]:
         dropped = attempts = 0
@@ -115,26 +114,25 @@ class DropEvents(Operation[Purged]):
         return self._rows >= ROWS_AT_ONCE or self._bytes >= BYTES_AT_ONCE
 
 
-class DropBodies(Operation[int]):
-    """Delete the bodies of events, up to the size of a transaction; returns how many.
+class DropBodies(Operation[tuple[int, list[OldEvent]]]):
+    """Delete the bodies of events, up to the size of a transaction.
 
-    Attributes:
-        left: the remaining events.
+    Returns how many, and the remaining events.
     """
 
     def __init__(self, events: Sequence[OldEvent], before_ms: int) -> None:
         super().__init__(ROWS_AT_ONCE)
-        self.left = deque(events)
+        self._left = deque(events)
         self._before_ms = before_ms
 
-    def execute(self, work: WriteTransaction) -> int:
+    def execute(self, work: WriteTransaction) -> tuple[int, list[OldEvent]]:
         """Delete them."""
         rows = size = 0
-        while self.left and rows < ROWS_AT_ONCE and size < BYTES_AT_ONCE:
-            event = self.left.popleft()
+        while self._left and rows < ROWS_AT_ONCE and size < BYTES_AT_ONCE:
+            event = self._left.popleft()
             rows += work.raw.execute(sql.DROP_BODY, (event.id, self._before_ms)).rowcount
             size += event.size_bytes
-        return rows
+        return rows, list(self._left)
 
 
 class Drop(Operation[int]):
@@ -199,32 +197,27 @@ class Retention:
         self, events: Sequence[OldEvent], before_ms: int
     ) -> tuple[Purged, Sequence[OldEvent]]:
         """Delete as many events as fit in one transaction."""
-        operation, dropped = await self._run(partial(DropEvents, events, before_ms))
-        return dropped, list(operation.left)
+        return await self._run(partial(DropEvents, events, before_ms))
 
     async def drop_bodies(
         self, events: Sequence[OldEvent], before_ms: int
     ) -> tuple[int, Sequence[OldEvent]]:
         """Delete as many bodies as fit in one transaction."""
-        operation, dropped = await self._run(partial(DropBodies, events, before_ms))
-        return dropped, list(operation.left)
+        return await self._run(partial(DropBodies, events, before_ms))
 
     async def drop_stats(self, before_ms: int) -> int:
         """Delete some statistics."""
-        _, dropped = await self._run(partial(Drop, sql.DROP_STATS, before_ms, _STATS_AT_ONCE))
-        return int(dropped)
+        return await self._run(partial(Drop, sql.DROP_STATS, before_ms, _STATS_AT_ONCE))
 
     async def drop_alerts(self, before_ms: int) -> int:
         """Delete some resolved alerts."""
-        _, dropped = await self._run(partial(Drop, sql.DROP_ALERTS, before_ms, ROWS_AT_ONCE))
-        return int(dropped)
+        return await self._run(partial(Drop, sql.DROP_ALERTS, before_ms, ROWS_AT_ONCE))
 
     async def drop_replays(self, before_ms: int) -> int:
         """Delete a replay that ended."""
-        _, dropped = await self._run(partial(DropReplay, before_ms))
-        return int(dropped)
+        return await self._run(partial(DropReplay, before_ms))
 
-    async def _run(self, make: Callable[[], OperationT]) -> tuple[OperationT, Any]:
+    async def _run(self, make: Callable[[], Operation[R]]) -> R:
         """Run an operation; before the disk is full, truncate the log.
 
         Deleted pages go through the log first, and a reader may keep the log from being reused.
@@ -233,14 +226,12 @@ class Retention:
         """
         if free_bytes(self._folder) < LOG_BYTES:
             await self._cut_log()
-        operation = make()
         try:
-            return operation, await self._store.submit(operation)
+            return await self._store.submit(make())
         except DiskFull:
             if not await self._cut_log():
                 raise
-        operation = make()  # the first one has counted rows it did not delete
-        return operation, await self._store.submit(operation)
+        return await self._store.submit(make())  # the first one counted rows it did not delete
 
     async def _cut_log(self) -> bool:
         """Truncate the log as soon as there is no reader; False if there was one for 10 s."""
@@ -252,34 +243,21 @@ class Retention:
         return True
 
 
-_AT_ONCE = 500
-
-
-class TrimFeed(Operation[tuple[int, int]]):
-    """Delete the oldest feed rows over a limit, a few at a time; returns rows and items deleted."""
+class TrimFeed(Operation[None]):
+    """Delete the oldest feed rows over a limit, a few at a time."""
 
     def __init__(self, rows_over: int, items_over: int) -> None:
         super().__init__()
         self._rows_over = rows_over
         self._items_over = items_over
 
-    def execute(self, work: WriteTransaction) -> tuple[int, int]:
+    def execute(self, work: WriteTransaction) -> None:
         """Delete them."""
         rows = items = last = 0
-        for pos, count in work.raw.execute(sql.OLDEST_FEED, (_AT_ONCE,)):
+        for pos, count in work.raw.execute(sql.OLDEST_FEED, (ROWS_AT_ONCE,)):
             if rows >= self._rows_over and items >= self._items_over:
                 break
             rows, items, last = rows + 1, items + count, pos
         work.raw.execute(sql.TRIM_FEED, (last,))
         work.feed_rows -= rows
         work.feed_items -= items
-        return rows, items
-
-
-class ForgetKeys(Operation[int]):
-    """Delete expired idempotency keys, a few at a time; returns how many."""
-
-    def execute(self, work: WriteTransaction) -> int:
-        """Delete them."""
-        oldest = work.now_ms - KEY_KEPT_MS
-        return work.raw.execute(sql.FORGET_KEYS, (oldest, _AT_ONCE)).rowcount

@@ -28,7 +28,7 @@ from hooktui.store.changes.alert_look import DiskSpace
 from hooktui.store.contract import CommitNotice, DatabaseCopy, RetentionPeriods
 from hooktui.store.durable_files import HomeLock
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
-from hooktui.store.planning.accept import lease_from
+from hooktui.store.planning.accept import KEY_KEPT_MS, lease_from
 from hooktui.store.planning.retention import MAX_FEED_ITEMS, MAX_FEED_ROWS, paced
 from hooktui.store.queries import engine
 from hooktui.store.sqlite import sql
@@ -52,7 +52,7 @@ from hooktui.store.sqlite.files import (
 from hooktui.store.sqlite.queue import Accept, Claim, ClaimPing, Release, next_due
 from hooktui.store.sqlite.replays import EndReplayLeases, StepReplay
 from hooktui.store.sqlite.results import Record, Rescue
-from hooktui.store.sqlite.retention import ForgetKeys, Retention, TrimFeed
+from hooktui.store.sqlite.retention import ROWS_AT_ONCE, Drop, Retention, TrimFeed
 from hooktui.store.sqlite.schema import prepare
 from hooktui.store.sqlite.transaction import ChangeOperation, WriteTransaction
 from hooktui.store.sqlite.writer import Writer
@@ -316,7 +316,8 @@ class SqliteStore(BaseStore):
 
     async def _forget_keys(self) -> None:
         """Delete expired idempotency keys."""
-        while await paced(self.submit(ForgetKeys()), self.rest):
+        before_ms = self._clock() - KEY_KEPT_MS
+        while await paced(self.submit(Drop(sql.FORGET_KEYS, before_ms, ROWS_AT_ONCE)), self.rest):
             pass
 
     async def _watch_wal(self) -> None:
