@@ -76,11 +76,11 @@ def chain_of(conn: Connection, vault: Vault) -> tuple[ChainKey, LastEntry] | Non
     """
     columns = select(AUDIT_CHAIN.c.last, AUDIT_CHAIN.c.mark, AUDIT_CHAIN.c.sealed)
     row = conn.execute(columns).first()
-    key = None if row is None else opened_key(row[2], vault)
+    key = None if row is None else _opened_key(row[2], vault)
     return None if row is None or key is None else (key, LastEntry(row[0], row[1]))
 
 
-def opened_key(sealed: bytes, vault: Vault) -> ChainKey | None:
+def _opened_key(sealed: bytes, vault: Vault) -> ChainKey | None:
     """Return the key from its column; None if it was changed."""
     try:
         content = msgspec.json.decode(vault.decrypt(sealed, *_PLACE), type=_Content)
@@ -92,7 +92,7 @@ def opened_key(sealed: bytes, vault: Vault) -> ChainKey | None:
 def encrypt_key_again(conn: Connection, vault: Vault) -> None:
     """Encrypt the key with the vault's newest key; an unreadable key stays as it is."""
     sealed = conn.execute(select(AUDIT_CHAIN.c.sealed)).scalar()
-    key = None if sealed is None else opened_key(sealed, vault)
+    key = None if sealed is None else _opened_key(sealed, vault)
     if key is not None:
         conn.execute(update(AUDIT_CHAIN).values(sealed=_sealed(key, vault)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Self
 
 from sqlalchemy import Connection
@@ -16,7 +17,6 @@ from hooktui.domain.json_text import finish
 from hooktui.domain.live_hook import LiveHook
 from hooktui.store import audit
 from hooktui.store.attempt_stats import DAY_MS
-from hooktui.store.audit_key import LastEntry, opened_key
 from hooktui.store.changes.alerts import causes_of, decide_steps
 from hooktui.store.contract import AttemptResult
 from hooktui.store.feed_items import DeliveryState, hook_item
@@ -279,26 +279,9 @@ async def _disable(
     if await work.raw.fetchval(sql.DISABLE_HOOK, *row) is None or live is None:
         return None
     await work.raw.execute(sql.LOCK_AUDIT)
-    await _append(work, audit.disabled(hook, live.account, reason, work.now_ms))
+    entry = audit.disabled(hook, live.account, reason, work.now_ms)
+    await run_over(work.raw, partial(audit.append, entry=entry, vault=work.shared.vault))
     return reason
-
-
-async def _append(work: WriteTransaction, entry: audit.NewAuditEntry) -> None:
-    """Add an entry to the audit trail, whose lock is held; see `audit.append`."""
-    chain = await work.raw.fetchrow(sql.AUDIT_CHAIN)
-    newest = await work.raw.fetchrow(sql.LAST_AUDIT)
-    last, previous = (0, None) if newest is None else (newest[0], newest[1])
-    key = None if chain is None else opened_key(chain[2], work.shared.vault)
-    row = audit.row_of(entry, previous, key)
-    values = row._asdict()
-    made = await work.raw.fetchval(sql.INSERT_AUDIT, *(values[name] for name in sql.AUDIT_COLUMNS))
-    if (
-        chain is None
-        or key is None
-        or not LastEntry(chain[0], chain[1]).is_entry(last, previous, key)
-    ):
-        return
-    await work.raw.execute(sql.NOTE_LAST_AUDIT, made, key.mark(made, row.hash))
 
 
 async def _note_secrets(work: WriteTransaction, results: Sequence[AttemptResult]) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Boolean, Float, Integer, LargeBinary, Table, Text
 from hooktui.domain.ids import MAX_SERVER_NUMBER
 from hooktui.store.attempt_stats import COLUMNS
 from hooktui.store.postgres import locks
-from hooktui.store.tables import ATTEMPT, AUDIT, EVENT, IDEMPOTENCY_KEY, Big
+from hooktui.store.tables import ATTEMPT, EVENT, IDEMPOTENCY_KEY, Big
 
 BEGIN: Final = f"BEGIN; SELECT pg_advisory_xact_lock_shared({locks.HOOKS})"
 BEGIN_ALONE: Final = f"BEGIN; SELECT pg_advisory_xact_lock({locks.HOOKS})"
@@ -240,18 +240,6 @@ WHERE id = $4 AND active AND deleted_at IS NULL RETURNING id"""
 LOCK_AUDIT: Final = f"SELECT pg_advisory_xact_lock({locks.AUDIT})"
 
 LOCK_ALERTS: Final = f"SELECT pg_advisory_xact_lock({locks.ALERTS})"
-
-LAST_AUDIT: Final = "SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1"
-
-AUDIT_CHAIN: Final = "SELECT last, mark, sealed FROM audit_chain"
-
-NOTE_LAST_AUDIT: Final = "UPDATE audit_chain SET last = $1, mark = $2"
-
-AUDIT_COLUMNS: Final = tuple(column.name for column in AUDIT.columns if column.name != "id")
-
-INSERT_AUDIT: Final = f"""
-INSERT INTO audit ({", ".join(f'"{name}"' for name in AUDIT_COLUMNS)})
-VALUES ({", ".join(f"${ordinal}" for ordinal, _ in enumerate(AUDIT_COLUMNS, 1))}) RETURNING id"""
 
 USE_SECRETS: Final = f"""
 UPDATE secret SET last_used_at = GREATEST(last_used_at, n.at_ms)
