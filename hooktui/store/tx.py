@@ -58,9 +58,11 @@ class SideEffects(msgspec.Struct):
                 self.mark_due(hook, due_ms)
         else:
             self.due.update(other.due)
-        if other.waiting:
+        if self.waiting:
             for hook, change in other.waiting.items():
                 self.count_waiting(hook, change)
+        else:
+            self.waiting.update(other.waiting)
         self.follow_ups += other.follow_ups
 
 

@@ -534,8 +534,6 @@ def _insert_steps(tx: Tx, plan: Plan) -> Steps[None]:
     for start in range(0, len(pending), _ROWS_PER_STEP):
         tx.conn.execute(insert(DELIVERY), pending[start : start + _ROWS_PER_STEP])
         yield
-    for hook, count in plan.waiting.items():
-        tx.notes.count_waiting(hook, count)
     for hook, skipped in plan.skipped.items():
         of_hook = update(HOOK_STATE).where(HOOK_STATE.c.hook_id == hook)
         first = func.coalesce(HOOK_STATE.c.skipped_first, skipped.first)

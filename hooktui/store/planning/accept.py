@@ -79,15 +79,13 @@ class Plan(msgspec.Struct):
     ``events`` are (id, account, type, created, size, deliveries, skipped, skips, body);
     ``pending`` deliveries (id, account, hook, event, type, created, due), ``leased`` ones (id,
     account, hook, event, type, created, token, until); ``keys`` (account, key, event, type, hash,
-    deliveries, skipped, created). ``waiting`` and ``skipped`` are the changes of the counters of
-    hooks.
+    deliveries, skipped, created). ``skipped`` are the changes of the counters of hooks.
     """
 
     events: list[tuple[object, ...]] = []  # msgspec makes a new list for each plan
     pending: list[tuple[object, ...]] = []
     leased: list[tuple[object, ...]] = []
     keys: list[tuple[object, ...]] = []
-    waiting: dict[HookId, int] = {}
     skipped: dict[HookId, SkippedEvents] = {}
     new_keys: dict[tuple[AccountId, str], KnownKey] = {}
     notes: SideEffects = msgspec.field(default_factory=SideEffects)
@@ -228,7 +226,7 @@ def _plan_event(
 ) -> Steps[None]:
     event, account = EventId(ids.next(now_ms)), new.account
     subject = subject_of(new) if subscribers.weight else None
-    feed = plan.notes.feed
+    feed, counts = plan.notes.feed, plan.notes.waiting
     feed.append(event_item(account, event))
     waiting = DeliveryState(_PENDING, 0, now_ms)
     count = 0
@@ -259,7 +257,7 @@ def _plan_event(
             state = waiting
             plan.notes.mark_due(hook.id, now_ms)
             plan.pending.append((*row, now_ms))
-        plan.waiting[hook.id] = plan.waiting.get(hook.id, 0) + 1
+        counts[hook.id] = counts.get(hook.id, 0) + 1
         feed.append(delivery_item(account, hook.id, delivery, state))
     skipped = sum(map(len, skips.values()))
     text = msgspec.json.encode(list(skips.items())).decode() if skips else None

@@ -75,8 +75,6 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
             await _keep_keys(work, names, known, [row for plan in plans for row in plan.keys])
         for plan in plans:
             work.notes.merge(plan.notes)
-            for hook, count in plan.waiting.items():
-                work.count_waiting(hook, count)
             for hook, skipped in plan.skipped.items():
                 work.count_skipped(hook, skipped)
         failpoints.hit("before_accept_commit")
@@ -338,7 +336,7 @@ class ClaimPing(Operation[ClaimedDelivery]):
         )  # fmt: skip
         rows = (*columns([plan.event], 9), *columns([plan.delivery], 8))
         await work.raw.execute(sql.INSERT_PING, *rows)
-        work.count_waiting(self._hook, 1)
+        work.notes.count_waiting(self._hook, 1)
         return plan.claim
 
     def compensate(self) -> Operation[None] | None:
@@ -374,7 +372,7 @@ class Release(Operation[None]):
                 continue
             held.discard((claim.delivery, claim.number))  # one claim may be named twice
             if not note_released(work.notes, claim, state):
-                work.count_waiting(claim.hook, -1)
+                work.notes.count_waiting(claim.hook, -1)
         failpoints.hit("before_give_back_commit")
 
 

@@ -115,7 +115,7 @@ async def _write(work: WriteTransaction, step: ReplayStep, plan: StepPlan) -> No
     if plan.first:
         await raw.execute(sql.COUNT_FIRST_DELIVERY, plan.first)
     if plan.sent:
-        work.count_waiting(step.hook, plan.sent)
+        work.notes.count_waiting(step.hook, plan.sent)
     skipped = _encode(plan.skipped).decode()
     walk = (plan.walk_state, plan.reason, plan.result.cursor, plan.sent, plan.tried_now, skipped)
     await raw.execute(sql.MOVE_WALK, *walk, replay, step.hook)

@@ -208,7 +208,7 @@ async def _change_hook(
     if earlier is not None:
         last = change if change.last_at else earlier
         success_at = success_at or earlier.last_success_at
-    work.count_waiting(hook, -change.finished)
+    work.notes.count_waiting(hook, -change.finished)
     work.states[hook] = StateChange(
         last_code=last.last_code,
         last_error=last.last_error,
@@ -246,13 +246,15 @@ async def _decide_alerts(work: WriteTransaction) -> None:
         work, {hook.id for hook in path if hook.settings.ordered and hook.account in accounts}
     )
 
+    waiting = dict(work.notes.waiting)  # without the deliveries of the alerts themselves
+
     def decide(conn: Connection) -> None:
         for hook, change, failing, disabled in sorted(batches, key=lambda one: one[0].id):
             tx = work.tx(conn)
             causes = causes_of(conn, dead_letters_of(change))
             batch = replace(
                 alert_batch(change, failing, disabled, causes),
-                waiting_change=work.waiting.get(hook.id, 0),
+                waiting_change=waiting.get(hook.id, 0),
             )
             finish(decide_steps(tx, hook, batch))
             work.notes.merge(tx.notes)

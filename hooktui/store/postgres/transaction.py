@@ -78,10 +78,9 @@ class Shared:
 class WriteTransaction:
     """The state that the operations of one transaction share.
 
-    ``waiting`` is the change of the number of waiting deliveries per hook, ``skipped`` the events
-    that it skipped while disabled, ``states`` and ``stats`` are the other changes of its state.
-    ``starts`` is where the next claim of a hook starts, ``batches`` are results that may open or
-    end alerts.
+    ``skipped`` are the events that a hook skipped while disabled, ``states`` and ``stats`` the
+    other changes of its state. ``starts`` is where the next claim of a hook starts, ``batches`` are
+    results that may open or end alerts.
     """
 
     raw: Raw
@@ -90,7 +89,6 @@ class WriteTransaction:
     lease: Lease
     notes: SideEffects = field(default_factory=SideEffects)
     new_keys: dict[tuple[AccountId, str], KnownKey] = field(default_factory=dict)
-    waiting: dict[HookId, int] = field(default_factory=dict)
     skipped: dict[HookId, SkippedEvents] = field(default_factory=dict)
     states: dict[HookId, StateChange] = field(default_factory=dict)
     stats: list[tuple[int, ...]] = field(default_factory=list)
@@ -112,10 +110,6 @@ class WriteTransaction:
             conn, self.now_ms, shared.vault, shared.ids, shared.live, shared.rules,
             self.notes.hooks_changed,
         )  # fmt: skip
-
-    def count_waiting(self, hook: HookId, change: int) -> None:
-        """Add to the number of waiting deliveries of a hook."""
-        self.waiting[hook] = self.waiting.get(hook, 0) + change
 
     def count_skipped(self, hook: HookId, events: SkippedEvents) -> None:
         """Add to the events that a disabled hook skipped; calls come in the order of the events."""
@@ -144,9 +138,7 @@ class WriteTransaction:
                 self.feed_end = await self.raw.fetchval(sql.LAST_LINE)
 
     def _hook_statements(self) -> list[str]:
-        for hook, change in self.notes.waiting.items():
-            self.count_waiting(hook, change)
-        hooks = sorted({*self.waiting, *self.skipped, *self.states})
+        hooks = sorted({*self.notes.waiting, *self.skipped, *self.states})
         statements = []
         if len(hooks) > 1:  # in one order, so that no deadlock arises
             which = ", ".join(map(str, hooks))
@@ -167,7 +159,7 @@ class WriteTransaction:
         return statements
 
     def _assignments(self, hook: HookId) -> str:
-        parts = [f"waiting = waiting + {self.waiting.get(hook, 0):d}"]
+        parts = [f"waiting = waiting + {self.notes.waiting.get(hook, 0):d}"]
         skipped = self.skipped.get(hook)
         if skipped is not None:
             parts += [

@@ -101,10 +101,8 @@ def insert_planned(work: WriteTransaction) -> Steps[None]:
     if not plans:
         return
     events = [row for plan in plans for row in plan.events]
-    waiting: dict[HookId, int] = {}
-    for plan in plans:
-        for hook, count in plan.waiting.items():
-            waiting[hook] = waiting.get(hook, 0) + count
+    # Now, not before the commit: changes of the same transaction read the counts.
+    waiting, work.notes.waiting = work.notes.waiting, {}
     is_small = sum(map(itemgetter(4), events)) <= _SMALL_BYTES
     for statement, rows, at_once in (
         (sql.INSERT_EVENT, events, _ROWS_PER_STEP if is_small else _EVENTS_PER_STEP),
