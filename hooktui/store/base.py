@@ -73,6 +73,9 @@ ACCEPTING_S = 0.1
 CAUSES_REST_S, CAUSES_RETRIED_S = 0.05, 30.0
 FOLLOW_UP_RETRIED_S = (1.0, 5.0, 60.0)
 
+KEEP = RetentionPeriods()
+RULES = AlertRules()
+
 RESCUED_AT_ONCE = 250
 """Expired leases that one transaction records as interrupted."""
 

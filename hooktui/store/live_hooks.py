@@ -159,15 +159,6 @@ SEALED_SECRETS: Select[Any] = select(
 """The query for `SealedSecret`."""
 
 
-class _Row(NamedTuple):
-    """A hook, the state of its breaker, and the alert that it is failing."""
-
-    stored: StoredSettings
-    version: int
-    breaker_until: int | None
-    failing_alert: int | None
-
-
 def load_live_hooks(
     conn: Connection, vault: Vault, now_ms: int, hooks: Iterable[HookId] | None = None
 ) -> dict[HookId, LiveHook | None]:
@@ -200,9 +191,11 @@ def load_live_hooks(
         except ValueMoved as error:
             refusals[secret.hook_id] = error.detail
     for version, until, alert, hook, account, sealed, *settings in conn.execute(query).all():
-        row = _Row(StoredSettings(hook, account, sealed, settings), version, until, alert)
+        stored = StoredSettings(hook, account, sealed, settings)
         own = tuple(secrets.get(hook, ()))
-        live = loaded[hook] = _live_hook(row, own, vault, refusals.get(hook))
+        live = loaded[hook] = _live_hook(
+            stored, version, until, alert, own, vault, refusals.get(hook)
+        )
         if live.refusal is not None:
             _log.error("hook %s sends nothing: %s", hook, live.refusal)
     return loaded
@@ -225,28 +218,34 @@ def live_secret(row: SealedSecret, vault: Vault) -> LiveSecret:
 
 
 def _live_hook(
-    row: _Row, secrets: tuple[LiveSecret, ...], vault: Vault, refusal: str | None
+    stored: StoredSettings,
+    version: int,
+    breaker_until_ms: int | None,
+    failing_alert: int | None,
+    secrets: tuple[LiveSecret, ...],
+    vault: Vault,
+    refusal: str | None,
 ) -> LiveHook:
     try:
-        settings = settings_of(row.stored, vault)
+        settings = settings_of(stored, vault)
     except ValueMoved as error:
-        settings, refusal = readable_settings(row.stored), error.detail
+        settings, refusal = readable_settings(stored), error.detail
     try:
         return LiveHook(
-            id=row.stored.hook,
-            account=row.stored.account,
-            version=row.version,
+            id=stored.hook,
+            account=stored.account,
+            version=version,
             settings=settings,
             target=parse_url(settings.url),
             subscriptions=frozenset(settings.events),
             filter=None if settings.filter is None else parse_hook_filter(settings.filter),
             secrets=secrets,
-            breaker_until_ms=row.breaker_until,
-            failing=row.failing_alert is not None,
+            breaker_until_ms=breaker_until_ms,
+            failing=failing_alert is not None,
             refusal=refusal,
         )
     except Refused as error:
         raise HooktuiError(
-            f"this version cannot use the stored hook {row.stored.hook}: {error.detail}; "
+            f"this version cannot use the stored hook {stored.hook}: {error.detail}; "
             "change it with the version that created it"
         ) from error

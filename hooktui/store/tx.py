@@ -18,7 +18,7 @@ from hooktui.domain.alerts import AlertRules
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.roles import Actor
 from hooktui.store import audit
-from hooktui.store.feed_items import Item
+from hooktui.store.feed_items import HookEdit, Item, hook_item
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.vault import Vault
 
@@ -111,6 +111,11 @@ class Tx:
     def feed(self, item: Item) -> None:
         """Put an item of ``feed_items`` into the change feed."""
         self.notes.feed.append(item)
+
+    def hook_edited(self, account: AccountId, hook: HookId, edit: HookEdit) -> None:
+        """Put an edit of a hook into the change feed, and reload the hook after the commit."""
+        self.feed(hook_item(account, hook, edit))
+        self.hook_changed(hook)
 
     def hook_changed(self, hook: HookId) -> None:
         """Reload the live form of a hook after the commit."""

@@ -8,21 +8,22 @@ from functools import partial
 from itertools import starmap
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, case, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, case, insert, select, update
 
 from hooktui.domain.deliveries import DeliveryStatus, Trigger
 from hooktui.domain.errors import Conflict
 from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, encode, floor_at
 from hooktui.domain.live_hook import SkipReason
+from hooktui.domain.replays import HOOK_DELETED
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.store.changes.alerts import groups_were_emptied
 from hooktui.store.feed_items import DeliveryState, delivery_item
-from hooktui.store.planning.claim import HOOK_DELETED
-from hooktui.store.queries.deliveries import deliveries_by_id, is_open, no_delivery
+from hooktui.store.queries.deliveries import deliveries_by_id, no_delivery
 from hooktui.store.queries.delivery_indexes import is_in_group
 from hooktui.store.queries.events import reasons_of
+from hooktui.store.queries.filter_sql import is_open, is_pending
 from hooktui.store.queries.hooks import no_hook
 from hooktui.store.queries.undelivered import no_group
 from hooktui.store.tables import DELIVERY, EVENT, HOOK, HOOK_STATE, in_account
@@ -51,7 +52,6 @@ _CANCELLED_AT_ONCE = 500
 """Deliveries cancelled in one transaction; the rest of a long backlog follows in later ones."""
 _SKIPS_READ, _FEW_SKIPS, _MANY = 2000, 100, "many"
 """Events and skips of each that one transaction reads, some milliseconds."""
-_PENDING = DELIVERY.c.status == literal_column("'pending'")  # literal, for partial indexes
 
 
 def resend(
@@ -100,7 +100,7 @@ def cancel_waiting(tx: Tx, hook: HookId) -> None:
 
     A part of them now, the rest in later transactions.
     """
-    waiting = select(*_COLUMNS).where(DELIVERY.c.hook_id == hook, _PENDING)
+    waiting = select(*_COLUMNS).where(DELIVERY.c.hook_id == hook, is_pending())
     rows = list(starmap(_Row, tx.conn.execute(waiting.limit(_CANCELLED_AT_ONCE))))
     _cancel(tx, rows, HOOK_DELETED)
     _count_waiting(tx, hook, -len(rows))
@@ -198,7 +198,7 @@ def cancel_pending(tx: Tx, which: ColumnElement[bool], by: str) -> bool:
 
     ``by`` is the user who cancels them, and in whose name alerts end.
     """
-    pending = select(*_COLUMNS).where(which, _PENDING).limit(_CANCELLED_AT_ONCE)
+    pending = select(*_COLUMNS).where(which, is_pending()).limit(_CANCELLED_AT_ONCE)
     rows = list(starmap(_Row, tx.conn.execute(pending)))
     _cancel_some(tx, rows, f"cancelled by {by}", by)
     return len(rows) == _CANCELLED_AT_ONCE
@@ -272,7 +272,7 @@ def give_up(
 
 def cancel_some(tx: Tx, actor: Actor, deliveries: Sequence[int]) -> int:
     """Cancel those of some deliveries that are still pending or held; return how many."""
-    rows = select(*_COLUMNS).where(DELIVERY.c.id.in_(deliveries), _PENDING)
+    rows = select(*_COLUMNS).where(DELIVERY.c.id.in_(deliveries), is_pending())
     pending = list(starmap(_Row, tx.conn.execute(rows)))
     _cancel_some(tx, pending, f"cancelled by {actor.user}", actor.user)
     return len(pending)

@@ -19,7 +19,7 @@ from hooktui.store import hook_rows
 from hooktui.store.changes.alerts import hook_was_deleted, hook_was_edited
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.changes.secrets import add_secret, forget_secrets
-from hooktui.store.feed_items import HookEdit, hook_item
+from hooktui.store.feed_items import HookEdit
 from hooktui.store.queries.access import account_row
 from hooktui.store.queries.hooks import find_hook, get_hook, next_due
 from hooktui.store.tables import HOOK_STATE, HookRow, HookStateRow
@@ -51,7 +51,7 @@ def create_hook(
         row.sealed = hook_rows.encrypt(settings, tx.vault, hook, account)
         session.add(HookStateRow(hook_id=hook))
     add_secret(tx, account, hook, secret)
-    _announce(tx, account, hook, HookEdit.CREATED)
+    tx.hook_edited(account, hook, HookEdit.CREATED)
     after = hook_rows.shown(settings)
     tx.audit(actor, "hook.create", f"hook {hook}", account=account, after=after)
     return get_hook(tx.conn, account, hook)
@@ -95,7 +95,7 @@ def change_hook(
     resolution = _resolution_of(before, after)
     if resolution is not None:
         hook_was_edited(tx, hook, actor, resolution)
-    _announce(tx, owner, hook, _edit_of(before, after))
+    tx.hook_edited(owner, hook, _edit_of(before, after))
     was, now = hook_rows.difference(hook_rows.shown(before, after), hook_rows.shown(after, before))
     tx.audit(actor, "hook.change", f"hook {hook}", account=owner, before=was, after=now)
     return get_hook(tx.conn, account, hook)
@@ -118,7 +118,7 @@ def delete_hook(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId) -
     forget_secrets(tx, hook)
     cancel_waiting(tx, hook)
     hook_was_deleted(tx, hook, actor)
-    _announce(tx, owner, hook, HookEdit.DELETED)
+    tx.hook_edited(owner, hook, HookEdit.DELETED)
     tx.audit(actor, "hook.delete", f"hook {hook}", account=owner, before=before)
 
 
@@ -163,8 +163,3 @@ def _resolution_of(before: HookSettings, after: HookSettings) -> Resolution | No
     if after.active is not before.active:
         return Resolution.ENABLED if after.active else Resolution.DISABLED
     return Resolution.CHANGED if after.url != before.url else None
-
-
-def _announce(tx: Tx, account: AccountId, hook: HookId, edit: HookEdit) -> None:
-    tx.feed(hook_item(account, hook, edit))
-    tx.hook_changed(hook)

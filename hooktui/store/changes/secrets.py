@@ -12,7 +12,7 @@ from hooktui.domain.errors import Conflict
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.hooks import Secret, Secrets
-from hooktui.store.feed_items import HookEdit, hook_item
+from hooktui.store.feed_items import HookEdit
 from hooktui.store.queries.hooks import find_hook
 from hooktui.store.sealed_values import bound_to_hook
 from hooktui.store.tables import SECRET, SecretRow
@@ -50,7 +50,7 @@ def rotate_secret(
     _expire(tx, hook, until_ms)
     _drop_long_expired(tx, hook)
     add_secret(tx, owner, hook, secret)
-    _announce(tx, owner, hook)
+    tx.hook_edited(owner, hook, HookEdit.ROTATED)
     after = {"overlap_s": overlap_s}
     tx.audit(actor, "secret.rotate", f"hook {hook}", account=owner, after=after)
     return _secrets(tx, owner, hook)
@@ -68,7 +68,7 @@ def finish_rotation(tx: Tx, actor: Actor, account: AccountId | None, hook: HookI
     if not older:
         raise Conflict(f"no rotation of hook {hook} is in progress: it has one live secret")
     _expire(tx, hook, tx.now_ms, but=newest.id)
-    _announce(tx, owner, hook)
+    tx.hook_edited(owner, hook, HookEdit.ROTATED)
     tx.audit(actor, "secret.finish", f"hook {hook}", account=owner)
     return _secrets(tx, owner, hook)
 
@@ -129,8 +129,3 @@ def _open(tx: Tx, account: AccountId, row: SecretRow) -> str:
 def _owner(tx: Tx, account: AccountId | None, hook: HookId) -> AccountId:
     with tx.session() as session:
         return AccountId(find_hook(session, account, hook).account_id)
-
-
-def _announce(tx: Tx, account: AccountId, hook: HookId) -> None:
-    tx.feed(hook_item(account, hook, HookEdit.ROTATED))
-    tx.hook_changed(hook)

@@ -14,13 +14,13 @@ from hooktui.domain.deliveries import DeliveryStatus, Trigger
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock, time_of
 from hooktui.domain.live_hook import LiveHook
+from hooktui.domain.replays import HOOK_DELETED
 from hooktui.store.contract import ClaimedDelivery, CommitNotice
 from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import Lease
 from hooktui.store.tx import SideEffects
 
-HOOK_DELETED = "hook deleted"
 LOOK_UP_EVERY_S: Final = 5.0
 """The longest time that a due delivery below a bound is missed."""
 

@@ -53,7 +53,7 @@ def check_fan_out(events: Sequence[NewEvent], live: LiveHooks) -> None:
     Raises:
         TooLarge: it does; names the number.
     """
-    if len(events) == 1 or len(events) * len(live.view) <= MAX_DELIVERIES:
+    if _are_few(events, live):
         return
     count = sum(len(live.subscribers(event.account, event.type).hooks) for event in events)
     if count > MAX_DELIVERIES:
@@ -65,9 +65,12 @@ def check_fan_out(events: Sequence[NewEvent], live: LiveHooks) -> None:
 
 def is_quick(events: Sequence[NewEvent], live: LiveHooks) -> bool:
     """Return whether there are no filters to match and few deliveries, as in nearly all calls."""
-    return not live.filtered and (
-        len(events) == 1 or len(events) * len(live.view) <= MAX_DELIVERIES
-    )
+    return not live.filtered and _are_few(events, live)
+
+
+def _are_few(events: Sequence[NewEvent], live: LiveHooks) -> bool:
+    """Return whether there are few deliveries, whatever the hooks subscribe to."""
+    return len(events) == 1 or len(events) * len(live.view) <= MAX_DELIVERIES
 
 
 async def accept_matched(

@@ -33,12 +33,13 @@ from hooktui.domain.hook_failures import (
 )
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.live_hook import LiveHook
+from hooktui.domain.replays import HOOK_DELETED
 from hooktui.domain.schedule import INTERRUPTIONS_BEFORE_WAIT
 from hooktui.store.attempt_stats import BOUNDS_MS, DAY_MS, bucket_of, place_of
 from hooktui.store.contract import LEASE_S, AttemptResult
 from hooktui.store.feed_items import DeliveryState, HookEdit, attempt_item, delivery_item
 from hooktui.store.live_hooks import LiveHooks
-from hooktui.store.planning.claim import HOOK_DELETED, claimed_job
+from hooktui.store.planning.claim import claimed_job
 from hooktui.store.tx import SideEffects
 
 SECRET_NOTED_EVERY_MS = 60_000

@@ -125,11 +125,10 @@ class StepPlan:
         return len(self.retried) + len(self.due_now)
 
 
-def may_step(step: ReplayStep, progress: WalkProgress | None) -> bool:
+def may_step(step: ReplayStep, progress: WalkProgress) -> bool:
     """Return whether a step's caller owns the running replay and read its present cursor."""
     return (
-        progress is not None
-        and progress.state == ReplayState.RUNNING
+        progress.state == ReplayState.RUNNING
         and progress.owner_token == step.token
         and progress.walk_state == WalkState.WALKING
         and progress.cursor == step.cursor

@@ -113,12 +113,14 @@ class RetentionPass:
             before_ms = now_ms - round(keep.days * DAY_MS)
             events = (await self.drop_events(before_ms)).events
             # The 5-day rule needs these statistics even if the retention periods are shorter.
-            while await self._paced(self._store.drop_stats(min(before_ms, now_ms - RULE_MS))):
-                pass
-            while await self._paced(self._store.drop_replays(before_ms)):
-                pass
-            while await self._paced(self._store.drop_alerts(before_ms)):
-                pass
+            stats_ms = min(before_ms, now_ms - RULE_MS)
+            for drop, ended_ms in (
+                (self._store.drop_stats, stats_ms),
+                (self._store.drop_replays, before_ms),
+                (self._store.drop_alerts, before_ms),
+            ):
+                while await self._paced(drop(ended_ms)):
+                    pass
         if keep.bodies_days and (not keep.days or keep.bodies_days < keep.days):
             bodies = await self._drop_bodies(now_ms - round(keep.bodies_days * DAY_MS))
         return events, bodies

@@ -78,11 +78,11 @@ class Hints:
         self._due: dict[HookId, int] = {}
         self._something = False
         self._wake = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Start the task."""
-        self._tasks = [asyncio.create_task(self._run(), name="hints")]
+        self._task = asyncio.create_task(self._run(), name="hints")
 
     def tell(self, due: Mapping[HookId, int]) -> None:
         """Announce a commit and its due deliveries to the other servers."""
@@ -94,9 +94,9 @@ class Hints:
 
     async def close(self) -> None:
         """Stop the task."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         for wait_s in waits():
@@ -186,6 +186,6 @@ def changed_hooks(conn: Connection, vault: Vault, known: int, now_ms: int) -> Ne
 def look(conn: Connection, clock: DatabaseClock) -> tuple[int, int]:
     """Return the newest feed row and the version of the hooks; set the clock."""
     asked_ns = time.monotonic_ns()
-    newest, version, database_ms = conn.execute(text(sql.NEWEST)).one()
+    version, database_ms, newest = conn.execute(text(sql.LOOK)).one()
     clock.heard(database_ms, asked_ns)
-    return newest, version
+    return newest or 0, version

@@ -28,10 +28,10 @@ SELECT application_name FROM pg_stat_activity
 WHERE datname = current_database() AND starts_with(application_name, :mark)"""
 
 
-def this_server(number: int) -> ServerInfo:
-    """Return the description of this process."""
+def this_server() -> ServerInfo:
+    """Return the description of this process, which has no number yet."""
     return ServerInfo(
-        number=number,
+        number=0,
         name=socket.gethostname(),
         pid=os.getpid(),
         started_at=to_rfc3339(now_ms()),

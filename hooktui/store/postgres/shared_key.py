@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from hooktui.domain.errors import Conflict
-from hooktui.store.postgres import locks
+from hooktui.store.postgres import locks, sql
 from hooktui.store.tx import Tx
 from hooktui.store.vault import ID_BYTES, Vault
 
@@ -97,7 +97,7 @@ def switch_installation(tx: Tx, key: bytes, place: str, server: int) -> None:
     tx.vault.encrypt_with(key)
     seal_installation(tx.conn, tx.vault)
     # Every server reads this number in each transaction, and the key when the number has changed.
-    tx.conn.execute(text("UPDATE installation SET live_version = live_version + 1"))
+    tx.conn.execute(text(sql.NEW_VERSION))
 
 
 def key_locks(keys: Iterable[bytes]) -> list[int]:

@@ -21,6 +21,9 @@ NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 LOOK: Final = f"SELECT live_version, {NOW}, (SELECT MAX(pos) FROM feed) FROM installation"
 
+NEW_VERSION: Final = "UPDATE installation SET live_version = live_version + 1"
+"""Makes every server read the changes of people before its next transaction."""
+
 TAKE_NUMBER: Final = f"""
 SELECT number FROM generate_series(0, {MAX_SERVER_NUMBER}) AS number
 WHERE pg_try_advisory_lock({locks.SERVERS}, number) LIMIT 1"""
@@ -269,9 +272,6 @@ SELECT want.hook, (
         AND id >= COALESCE(want.in_line, 0)
     ORDER BY id LIMIT 1)
 {_WANTED}"""
-
-NEWEST: Final = f"""
-SELECT COALESCE((SELECT MAX(pos) FROM feed), 0), live_version, {NOW} FROM installation"""
 
 LAST_LINE: Final = "SELECT lastval()"
 

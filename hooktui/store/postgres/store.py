@@ -19,7 +19,7 @@ from hooktui.domain.alerts import AlertRules
 from hooktui.domain.errors import Refused, Unavailable, log_failure
 from hooktui.domain.ids import HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
-from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
+from hooktui.store.base import KEEP, RESCUED_AT_ONCE, RULES, BaseStore, Operations
 from hooktui.store.contract import CommitNotice, DatabaseCopy, RetentionPeriods
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.claim import ClaimStart
@@ -61,9 +61,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
-_KEEP = RetentionPeriods()
-_RULES = AlertRules()
-
 
 @final
 class PostgresStore(BaseStore):
@@ -96,7 +93,7 @@ class PostgresStore(BaseStore):
         self._clock = clock
         self._trust = clock.trust
         self._numbered = False
-        self._about = this_server(0)
+        self._about = this_server()
         self._target = target
         self._home = home
         self._shared = Shared(
@@ -112,7 +109,6 @@ class PostgresStore(BaseStore):
         )
         self.subscribe(self._shared.due_bounds.hear)
         self._catching_up = asyncio.Lock()
-        self._closed = False
         cold = partial(connect, target)
         self._readers = Queries(cold, READERS, target)
         self._own = Queries(cold, OWN, target)
@@ -148,8 +144,8 @@ class PostgresStore(BaseStore):
         home: Path,
         key_file: Path,
         clock: Callable[[], int] | None = None,
-        keep: RetentionPeriods = _KEEP,
-        rules: AlertRules = _RULES,
+        keep: RetentionPeriods = KEEP,
+        rules: AlertRules = RULES,
     ) -> Self:
         """Connect to a database, create or upgrade its schema, and register as a server.
 

@@ -155,7 +155,7 @@ class WriteTransaction:
         if self.notes.hooks_changed:
             statements.append(mark_changed(self.notes.hooks_changed))
         elif self.notes.paused is not None:
-            statements.append(NEW_VERSION)
+            statements.append(sql.NEW_VERSION)
         return statements
 
     def _assignments(self, hook: HookId) -> str:
@@ -219,15 +219,11 @@ async def begin(raw: Raw, shared: Shared, *, alone: bool = False) -> WriteTransa
     return WriteTransaction(raw, shared, now_ms, lease_from(shared.token, now_ms))
 
 
-NEW_VERSION = "UPDATE installation SET live_version = live_version + 1"
-"""Makes every server read the changes of people before its next transaction."""
-
-
 def mark_changed(hooks: set[HookId]) -> str:
     """Return the statements that make every server reload hooks."""
     rows = ", ".join(f"({hook:d})" for hook in sorted(hooks))
     return (
-        f"{NEW_VERSION}; "  # noqa: S608 - integers
+        f"{sql.NEW_VERSION}; "  # noqa: S608 - integers
         "INSERT INTO live_change (hook_id, version) "
         f"SELECT hook, live_version FROM installation, (VALUES {rows}) AS changed (hook) "
         "ON CONFLICT (hook_id) DO UPDATE SET version = excluded.version"

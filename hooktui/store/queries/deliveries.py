@@ -164,13 +164,13 @@ def find_open(
     inside, outside = filter_sql.conditions(q, until_ms)
     max_rows = _OPEN_READ if outside is None else _OPEN_READ_WITH_BODIES
     begin = after[1] if hook == after[0] else 0
-    chosen = [is_open(), DELIVERY.c.hook_id == hook, DELIVERY.c.id > begin]
+    chosen = [filter_sql.is_open(), DELIVERY.c.hook_id == hook, DELIVERY.c.id > begin]
     keys = select(DELIVERY.c.id).where(*chosen).order_by(DELIVERY.c.id).limit(max_rows)
     ids = conn.execute(keys).scalars().all()
     if not ids:
         return OpenPart([], 0, (hook + 1, 0))
     rows = _deliveries().where(DELIVERY.c.id.in_(ids), DELIVERY.c.created_at <= until_ms)
-    rows = rows.where(is_open(), *inside)
+    rows = rows.where(filter_sql.is_open(), *inside)
     if outside is not None:
         rows = _with_text(rows, outside)
     found = list(starmap(_Row, conn.execute(rows.order_by(DELIVERY.c.id))))
@@ -179,11 +179,6 @@ def find_open(
         found = [row for row in found if pace.run(keep(row))]
     pending = [row.id for row in found if row.status == DeliveryStatus.PENDING]
     return OpenPart(pending, len(found) - len(pending), (hook, ids[-1]))
-
-
-def is_open() -> ColumnElement[bool]:
-    """Return the condition that a delivery has not ended, as in the index of open ones."""
-    return filter_sql.has_any_status(DeliveryStatus.PENDING, DeliveryStatus.SENDING)
 
 
 def get_delivery(

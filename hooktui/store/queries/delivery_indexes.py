@@ -84,9 +84,8 @@ def walk_of(
         chosen = [DELIVERY.c.event_id == query.event, _plus_account(account), *_times(query)]
         return Walk(chosen, None, query, parsed)
     if filter_sql.only_waiting(query.status, parsed) and _few_wait(conn, account):
-        waiting = filter_sql.has_any_status(DeliveryStatus.PENDING, DeliveryStatus.SENDING)
         of_hooks = DELIVERY.c.hook_id.in_(_hooks(account, query.hook))
-        chosen = [_plus_account(account), waiting, of_hooks, *_times(query)]
+        chosen = [_plus_account(account), filter_sql.is_open(), of_hooks, *_times(query)]
         return Walk(chosen, None, query, parsed)
     replay = next((term for term in parsed.terms if _is_one(term, FilterKey.REPLAY)), None)
     if replay is not None:

@@ -15,6 +15,7 @@ from hooktui.domain.filters.parser import Filter, parse_hook_filter
 from hooktui.domain.ids import AccountId, HookId, encode
 from hooktui.domain.wire.hooks import MAX_BYTES, MAX_EVENTS, DryRun
 from hooktui.store import hook_rows
+from hooktui.store.queries.events import bodies_by_id
 from hooktui.store.queries.hooks import no_hook
 from hooktui.store.queries.pace import Pace
 from hooktui.store.tables import EVENT, HOOK, HookRow, in_account
@@ -89,8 +90,7 @@ def _latest(
         batch = heads[start : start + _BODIES]
         bodies: dict[int, bytes] = {}
         if needs_bodies:
-            query = select(EVENT.c.id, EVENT.c.body).where(EVENT.c.id.in_([h[0] for h in batch]))
-            bodies = {row.id: row.body for row in conn.execute(query) if row.body is not None}
+            bodies = bodies_by_id(conn, [head[0] for head in batch])
         for identity, event_type, created_ms, size, purged in batch:
             if needs_bodies and read + size > MAX_BYTES:
                 return

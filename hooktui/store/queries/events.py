@@ -68,9 +68,9 @@ def list_events(
     keep: RowCheck[_Row] | None = None
     query = parse(q) if isinstance(q, str) else q
     if query is not None and query.terms:
-        oldest = floor_at(_since_ms(query))
+        oldest = floor_at(max([0, *_borders(query, FilterKey.SINCE)]))
         rows, walk = rows.where(EVENT.c.id >= oldest), walk.where(EVENT.c.id >= oldest)
-        newest = _until_ms(query)
+        newest = min(_borders(query, FilterKey.UNTIL), default=None)
         if newest is not None:
             before = EVENT.c.id < ceiling_at(newest)
             rows, walk = rows.where(before), walk.where(before)
@@ -172,17 +172,8 @@ def _event(row: _Row, counts: EventCounts | None = None) -> Event:
     )
 
 
-def _since_ms(query: Filter) -> int:
-    """Return the time (ms) before which no event matches the ``since:`` terms of a filter."""
-    return max([0, *_borders(query, FilterKey.SINCE)])
-
-
-def _until_ms(query: Filter) -> int | None:
-    """Return the time (ms) after which no event matches the ``until:`` terms of a filter."""
-    return min(_borders(query, FilterKey.UNTIL), default=None)
-
-
 def _borders(query: Filter, key: FilterKey) -> list[int]:
+    """Return the times (ms) before, or after, which no event matches a term of a filter."""
     times_ms = []
     for term in query.terms:
         value = term.values[0]

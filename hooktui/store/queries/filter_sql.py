@@ -58,18 +58,27 @@ def has_status(name: str) -> Condition:
     """Return the condition of ``status:``, with literal statuses so that partial indexes apply."""
     if name == HELD:
         held = and_(not_(HOOK.c.active), HOOK.c.deleted_at.is_(None))
-        return and_(_status(DeliveryStatus.PENDING), held)
+        return and_(is_pending(), held)
     if name in (WAITING, RETRYING):
-        is_open = has_any_status(DeliveryStatus.PENDING, DeliveryStatus.SENDING)
         if name == WAITING:
-            return and_(is_open, not_(has_status(HELD)))
+            return and_(is_open(), not_(has_status(HELD)))
         # Not as in the index of undelivered deliveries, most of which may have given up.
-        return and_(is_open, func.coalesce(DELIVERY.c.cause, "") != "")
+        return and_(is_open(), func.coalesce(DELIVERY.c.cause, "") != "")
     if name == UNDELIVERED:
         return is_undelivered()
     if name == Outcome.INTERRUPTED:
         return DELIVERY.c.last_error == ErrorClass.INTERRUPTED.value
     return _status(DeliveryStatus(name))
+
+
+def is_open() -> Condition:
+    """Return the condition that a delivery has not ended, as in the index of open ones."""
+    return has_any_status(DeliveryStatus.PENDING, DeliveryStatus.SENDING)
+
+
+def is_pending() -> Condition:
+    """Return the condition that a delivery is pending or held; literal, for partial indexes."""
+    return _status(DeliveryStatus.PENDING)
 
 
 def is_undelivered() -> Condition:

@@ -35,6 +35,7 @@ from hooktui.domain.wire.server import Backlog, HookBacklog
 from hooktui.store import hook_rows
 from hooktui.store.attempt_stats import BUCKET_MS, COLUMNS, DAY_MS, HOUR_MS, percentile_ms
 from hooktui.store.queries.expressions import all_of
+from hooktui.store.queries.filter_sql import is_pending
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, HOOK_STATS, HookRow, in_account
 
@@ -197,8 +198,8 @@ def next_due(conn: Connection, hook: int) -> int | None:
 
 def first_due(hook: ColumnElement[int]) -> list[Label[int | None]]:
     """Return when the first attempts and the retries of a hook are due; each has an index."""
-    pending = (DELIVERY.c.status == literal_column("'pending'")) & (DELIVERY.c.hook_id == hook)
-    earliest = select(func.min(DELIVERY.c.next_attempt_at)).where(pending)
+    pending = (is_pending(), DELIVERY.c.hook_id == hook)
+    earliest = select(func.min(DELIVERY.c.next_attempt_at)).where(*pending)
     none: ColumnElement[int] = literal_column("0")  # literal, for partial indexes
     return [
         earliest.where(DELIVERY.c.tries == none).scalar_subquery().label("due_first"),

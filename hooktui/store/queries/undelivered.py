@@ -38,10 +38,10 @@ from hooktui.domain.wire.undelivered import (
     UndeliveredPage,
     UndeliveredTotals,
 )
-from hooktui.store.queries.deliveries import deliveries_by_id, is_open
+from hooktui.store.queries.deliveries import deliveries_by_id
 from hooktui.store.queries.delivery_indexes import is_in_group, undelivered_pairs
 from hooktui.store.queries.engine import is_paused
-from hooktui.store.queries.filter_sql import is_undelivered
+from hooktui.store.queries.filter_sql import is_open, is_pending, is_undelivered
 from hooktui.store.queries.pace import Pace
 from hooktui.store.queries.pages import ListInMemory, PageRequest, page_in_memory
 from hooktui.store.tables import (
@@ -283,8 +283,9 @@ def _without_entries(
 
 def _held(is_held: ColumnElement[bool], *, newest: bool = False) -> ColumnElement[int | None]:
     """Return the oldest (or newest) held delivery of a hook, along the index of open ones."""
-    pending = DELIVERY.c.status == literal_column("'pending'")
-    held = and_(is_open(), pending, DELIVERY.c.hook_id == HOOK.c.id, DELIVERY.c.cause.is_(None))
+    held = and_(
+        is_open(), is_pending(), DELIVERY.c.hook_id == HOOK.c.id, DELIVERY.c.cause.is_(None)
+    )
     order = DELIVERY.c.id.desc() if newest else DELIVERY.c.id
     first = select(DELIVERY.c.id).where(held).order_by(order).limit(1)
     return case((is_held, first.scalar_subquery()), else_=None)

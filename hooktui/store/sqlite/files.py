@@ -6,6 +6,7 @@ would drop the process's POSIX locks.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import statistics
@@ -27,14 +28,10 @@ _LOCKED_WHILE_OPEN = 128  # UNIX_SHM_DMS in SQLite's os_unix.c
 _FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux
 
 
-def make_database_file(path: Path) -> bool:
-    """Create an empty database file that only its owner can read; return whether it was created."""
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return False
-    os.close(file)
-    return True
+def make_database_file(path: Path) -> None:
+    """Create an empty database file that only its owner can read, unless it exists."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def opened_by(database: Path) -> int | None:

@@ -23,7 +23,7 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.ids import HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store import feed
-from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations, repeat
+from hooktui.store.base import KEEP, RESCUED_AT_ONCE, RULES, BaseStore, Operations, repeat
 from hooktui.store.changes.alert_look import DiskSpace
 from hooktui.store.contract import CommitNotice, DatabaseCopy, RetentionPeriods
 from hooktui.store.durable_files import HomeLock
@@ -71,8 +71,6 @@ FIRST_SWEEP_S = 60.0  # a start has more urgent work
 SWEEP_EVERY_S = 3600.0
 KEYS_EVERY_S = 600.0
 WAL_EVERY_S = 2.0
-_KEEP = RetentionPeriods()
-_RULES = AlertRules()
 
 
 @final
@@ -80,7 +78,6 @@ class SqliteStore(BaseStore):
     """See ``contract.Store`` for its guarantees; created by `open`.
 
     Attributes:
-        fsync_ms: the median duration of a sync, measured when the store was opened.
         number: 0, as there is no other server.
     """
 
@@ -111,7 +108,6 @@ class SqliteStore(BaseStore):
         super().__init__(vault, LiveHooks(), rules)
         self._rules = rules
         self._reserve = reserve
-        self.fsync_ms = fsync_ms
         self._database = database
         self._wal = database.with_name(f"{database.name}-wal")
         self._lock = lock
@@ -151,10 +147,10 @@ class SqliteStore(BaseStore):
         *,
         key_file: Path,
         clock: Callable[[], int] = now_ms,
-        keep: RetentionPeriods = _KEEP,
+        keep: RetentionPeriods = KEEP,
         reserve: int = RESERVE_BYTES,
         steady: Callable[[], int] | None = None,
-        rules: AlertRules = _RULES,
+        rules: AlertRules = RULES,
     ) -> Self:
         """Open or create a database; take its lock, migrate it, and rescue interrupted attempts.
 
@@ -331,7 +327,7 @@ class SqliteStore(BaseStore):
         now = self._jumps.now_ms()
         lease = lease_from(self._token, now)
         return WriteTransaction(
-            self._raw, self._conn, self.vault, self._ids, self._live, "0", now, lease,
+            self._raw, self._conn, self.vault, self._ids, self._live, now, lease,
             self._secrets_used, self._rules, clock_moved_ms=self._jumps.moved_ms,
         )  # fmt: skip
 

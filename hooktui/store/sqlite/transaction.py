@@ -36,7 +36,6 @@ class WriteTransaction:
     vault: Vault
     ids: IdClock
     live: LiveHooks
-    server: str
     now_ms: int
     lease: Lease
     secrets_used: dict[int, int]
@@ -98,8 +97,8 @@ class ChangeOperation(Operation[R]):
 
     order = 2
 
-    def __init__(self, change: Callable[[Tx], R], weight: int = 10) -> None:
-        super().__init__(weight)
+    def __init__(self, change: Callable[[Tx], R]) -> None:
+        super().__init__(weight=10)
         self._change = change
 
     def run(self, work: WriteTransaction) -> None:
