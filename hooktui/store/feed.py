@@ -7,9 +7,9 @@ added after the newest and removed before the oldest, so pages neither repeat no
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, text
@@ -243,16 +243,15 @@ def _lines(rows: Iterable[tuple[int, int, bytes]]) -> Iterable[_Line]:
             yield _Line(Position(row, offset), at_ms, item)
 
 
-@dataclass(slots=True)
-class _Joined:
-    """The objects that the items of a page refer to, read in bulk."""
-
-    deliveries: dict[int, Delivery]
-    attempts: dict[tuple[int, int], Attempt]
-    events: dict[int, Event]
-    hooks: dict[int, Hook]
-    replays: dict[int, Replay]
-    alerts: dict[int, Alert]
+_Object = Event | Hook | Replay | Alert
+_Objects = Mapping[int, _Object]
+_READERS: Final[Mapping[object, tuple[str, Callable[[Connection, Iterable[int]], _Objects]]]] = {
+    items.EVENT: ("event", events_by_id),
+    items.HOOK: ("hook", hooks_by_id),
+    items.REPLAY: ("replay", replays_by_id),
+    items.ALERT: ("alert", alerts_by_id),
+}
+"""How the objects of items are named, and read in bulk."""
 
 
 def _objects(conn: Connection, lines: Sequence[_Line]) -> Iterable[FeedItem]:
@@ -260,53 +259,61 @@ def _objects(conn: Connection, lines: Sequence[_Line]) -> Iterable[FeedItem]:
     by_kind: dict[object, list[Sequence[object]]] = {}
     for line in lines:
         by_kind.setdefault(line.item[0], []).append(line.item)
+    objects = {
+        kind: read(conn, {_integer(item[2]) for item in by_kind[kind]})
+        for kind, (_, read) in _READERS.items()
+        if kind in by_kind
+    }
     attempted = by_kind.get(items.ATTEMPT, [])
-    moved = [*by_kind.get(items.DELIVERY, []), *attempted]
-    joined = _Joined(
-        deliveries_by_id(conn, {_integer(item[3]) for item in moved}),
-        attempts_by_key(conn, {(_integer(item[3]), _integer(item[10])) for item in attempted}),
-        events_by_id(conn, {_integer(item[2]) for item in by_kind.get(items.EVENT, [])}),
-        hooks_by_id(conn, {_integer(item[2]) for item in by_kind.get(items.HOOK, [])}),
-        replays_by_id(conn, {_integer(item[2]) for item in by_kind.get(items.REPLAY, [])}),
-        alerts_by_id(conn, {_integer(item[2]) for item in by_kind.get(items.ALERT, [])}),
-    )
+    moved = {_integer(item[3]) for item in (*by_kind.get(items.DELIVERY, ()), *attempted)}
+    deliveries = deliveries_by_id(conn, moved) if moved else {}
+    keys = {(_integer(item[3]), _integer(item[10])) for item in attempted}
+    attempts = attempts_by_key(conn, keys) if keys else {}
     for line in lines:
-        change = _object(line, joined)
+        if line.item[0] in (items.DELIVERY, items.ATTEMPT):
+            change = _moved(line, deliveries, attempts)
+        else:
+            change = _object(line, objects)
         if change is not None:
             yield replace(change, behind=str(line.behind))
 
 
-def _object(line: _Line, joined: _Joined) -> FeedItem | None:
-    item, at_ms = line.item, line.at_ms
-    account = AccountId(_integer(item[1]))
-    if item[0] == items.ENGINE:
-        return FeedItem("engine", at_ms, account, msgspec.convert(item[2], dict[str, object]))
-    identity = _integer(item[2])
-    if item[0] == items.EVENT:
-        event = joined.events.get(identity)
-        return None if event is None else FeedItem("event", at_ms, account, event)
-    if item[0] == items.ALERT:
-        alert = joined.alerts.get(identity)
-        change = msgspec.convert(item[3], str)
-        return None if alert is None else FeedItem("alert", at_ms, account, alert, change=change)
-    if item[0] == items.HOOK:
-        gone = {"id": identity, "account": account, "deleted": True}
-        hook = joined.hooks.get(identity) or gone
-        change, reason = msgspec.convert(item[3:5] or (None, None), _HookEdit)
-        return FeedItem("hook", at_ms, account, hook, change=change, reason=reason)
-    if item[0] == items.REPLAY:
-        replay = joined.replays.get(identity)
-        return None if replay is None else FeedItem("replay", at_ms, account, replay)
-    if item[0] not in (items.DELIVERY, items.ATTEMPT):
+def _object(line: _Line, objects: Mapping[object, _Objects]) -> FeedItem | None:
+    item, kind, account = line.item, line.item[0], AccountId(_integer(line.item[1]))
+    if kind == items.ENGINE:
+        data = msgspec.convert(item[2], dict[str, object])
+        return FeedItem("engine", line.at_ms, account, data)
+    if kind not in _READERS:
         return None  # a newer version wrote it
-    stored = joined.deliveries.get(_integer(item[3]))
+    identity = _integer(item[2])
+    found: _Object | dict[str, object] | None = objects[kind].get(identity)
+    change = reason = None
+    if kind == items.HOOK:
+        found = found or {"id": identity, "account": account, "deleted": True}
+        change, reason = msgspec.convert(item[3:5] or (None, None), tuple[str | None, str | None])
+    elif kind == items.ALERT:
+        change = msgspec.convert(item[3], str)
+    if found is None:
+        return None
+    return FeedItem(_READERS[kind][0], line.at_ms, account, found, change=change, reason=reason)
+
+
+def _moved(
+    line: _Line,
+    deliveries: Mapping[int, Delivery],
+    attempts: Mapping[tuple[int, int], Attempt],
+) -> FeedItem | None:
+    item, account = line.item, AccountId(_integer(line.item[1]))
+    stored = deliveries.get(_integer(item[3]))
     if stored is None:
         return None
     delivery = _as_it_was(stored, items.state_of(item))
     if item[0] == items.DELIVERY:
-        return FeedItem("delivery", at_ms, account, delivery)
-    attempt = joined.attempts.get((_integer(item[3]), _integer(item[10])))
-    return None if attempt is None else FeedItem("attempt", at_ms, account, attempt, delivery)
+        return FeedItem("delivery", line.at_ms, account, delivery)
+    attempt = attempts.get((_integer(item[3]), _integer(item[10])))
+    if attempt is None:
+        return None
+    return FeedItem("attempt", line.at_ms, account, attempt, delivery)
 
 
 def _as_it_was(delivery: Delivery, state: items.DeliveryState) -> Delivery:
@@ -321,9 +328,6 @@ def _as_it_was(delivery: Delivery, state: items.DeliveryState) -> Delivery:
         finished_at=optional_rfc3339(state.finished_at),
         duration_ms=state.duration_ms,
     )
-
-
-_HookEdit = tuple[str | None, str | None]
 
 
 def _integer(value: object) -> int:

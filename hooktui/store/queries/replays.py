@@ -128,10 +128,8 @@ def no_replay(replay: int) -> NotFound:
 
 def replays_by_id(conn: Connection, replays: Iterable[int]) -> dict[int, Replay]:
     """Return the existing replays among ids, by id."""
-    ids = list(replays)
-    if not ids:
-        return {}
-    rows = list(starmap(_Row, conn.execute(select(*_COLUMNS).where(REPLAY.c.id.in_(ids)))))
+    query = select(*_COLUMNS).where(REPLAY.c.id.in_(list(replays)))
+    rows = list(starmap(_Row, conn.execute(query)))
     return {row.id: replay for row, replay in zip(rows, _build(conn, rows), strict=True)}
 
 
