@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import starmap
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ from hooktui.domain.ids import AccountId, EventId, ceiling_at, encode, floor_at
 from hooktui.domain.wire.events import Event, EventCounts, EventDetail, Skip
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries.deliveries import deliveries_of_event
+from hooktui.store.queries.filter_sql import needs_body
 from hooktui.store.queries.pages import PagedQuery, PageRequest, RowCheck, page_of
 from hooktui.store.tables import DELIVERY, EVENT, EventRow, in_account, maker_of
 
@@ -74,7 +76,7 @@ def list_events(
         if newest is not None:
             before = EVENT.c.id < ceiling_at(newest)
             rows, walk = rows.where(before), walk.where(before)
-        if any(term.key in (FilterKey.DATA, FilterKey.WORD) for term in query.terms):
+        if needs_body(query):
             rows = rows.add_columns(EVENT.c.body)
         keep = _fits(query)
     sorts: dict[str, ColumnElement[int] | None] = {"id": None, "created_at": None}
@@ -187,17 +189,19 @@ def _borders(query: Filter, key: FilterKey) -> list[int]:
 
 def _fits(query: Filter) -> RowCheck[_Row]:
     now = now_ms()
-    return lambda row: query.match_once_steps(_subject(row), now)
-
-
-def _subject(row: _Row) -> Subject:
-    identity = encode("evt", row.id)
-    return Subject(
-        at_ms=row.created_at,
-        event_type=row.type,
-        words=lambda: f"{identity}\n{row.type}\n{(row.body or b'').decode('utf-8', 'replace')}",
-        data=lambda: Stored(row.body),
+    return lambda row: query.match_once_steps(
+        event_subject(row.id, row.type, row.created_at, row.body), now
     )
+
+
+def event_subject(event: int, event_type: str, created_ms: int, body: bytes | None) -> Subject:
+    """Return an event as filters read it."""
+
+    def words() -> str:
+        text = (body or b"").decode("utf-8", "replace")
+        return f"{encode('evt', event)}\n{event_type}\n{text}"
+
+    return Subject(at_ms=created_ms, event_type=event_type, words=words, data=partial(Stored, body))
 
 
 def skips_of(column: str | None) -> tuple[Skip, ...]:

@@ -36,6 +36,11 @@ def conditions(parsed: Filter, now_ms: int) -> tuple[list[Condition], Filter | N
     return all_of(inside), Filter(outside) if outside else None
 
 
+def needs_body(parsed: Filter | None) -> bool:
+    """Return whether a filter of events has terms that search their bodies."""
+    return parsed is not None and any(term.key in _OUTSIDE_SQL for term in parsed.terms)
+
+
 def only_waiting(status: str | None, parsed: Filter | None) -> bool:
     """Return whether conditions leave only deliveries that have not ended."""
     terms = parsed.terms if parsed is not None else ()

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -26,10 +25,8 @@ from sqlalchemy import (
 
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import DeliveryStatus
-from hooktui.domain.filters.data import Stored
-from hooktui.domain.filters.parser import Filter, FilterKey, Subject
-from hooktui.domain.ids import DeliveryId, EventId, encode
-from hooktui.domain.json_text import Steps
+from hooktui.domain.filters.parser import Filter, Subject
+from hooktui.domain.ids import DeliveryId, EventId
 from hooktui.domain.live_hook import LiveHook, wants
 from hooktui.domain.replays import (
     STEP_DELIVERIES,
@@ -45,7 +42,8 @@ from hooktui.domain.replays import (
 from hooktui.store.contract import ReplayCandidate
 from hooktui.store.queries import filter_sql
 from hooktui.store.queries.deliveries import matching_steps
-from hooktui.store.queries.events import bodies_by_id
+from hooktui.store.queries.delivery_indexes import undelivered_pairs
+from hooktui.store.queries.events import bodies_by_id, event_subject
 from hooktui.store.queries.pace import Pace
 from hooktui.store.tables import DELIVERY, EVENT, HOOK
 
@@ -96,12 +94,14 @@ class FoundPair(NamedTuple):
 class FoundPairs:
     """The pairs that a read came to, in their order.
 
-    ``end`` is the cursor after all of them, ``complete`` says that nothing is left after it.
+    ``end`` is the cursor after all of them, ``complete`` says that nothing is left after it,
+    ``rows`` is the number of rows that were read.
     """
 
+    end: int
+    complete: bool
+    rows: int
     pairs: list[FoundPair] = field(default_factory=list)
-    end: int = 0
-    complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,8 @@ def next_candidates(
     limit = MAX_EVENTS if walk.selection.mode.walks_events else MAX_ROWS
     rows, complete = 0, False
     while rows < limit and not complete and len(candidates) < max_rows:
-        found, looked_at = next_pairs(conn, walk, cursor, pace, min(_CHUNK, limit - rows))
-        rows += looked_at
+        found = next_pairs(conn, walk, cursor, pace, min(_CHUNK, limit - rows))
+        rows += found.rows
         complete = found.complete
         for pair in found.pairs:
             if isinstance(pair.verdict, ReplaySkip):
@@ -163,8 +163,8 @@ def next_pairs(
     max_rows: int = _CHUNK,
     *,
     duplicates: bool = False,
-) -> tuple[FoundPairs, int]:
-    """Return the pairs among the next rows after a cursor, and the number of rows.
+) -> FoundPairs:
+    """Return the pairs among the next rows after a cursor.
 
     Args:
         conn: a read connection.
@@ -202,7 +202,7 @@ class _Row(NamedTuple):
 
 def _pairs_of_deliveries(
     conn: Connection, walk: ReplayWalk, cursor: int, pace: Pace, max_rows: int, *, duplicates: bool
-) -> tuple[FoundPairs, int]:
+) -> FoundPairs:
     selection = walk.selection
     inside, outside = _filter_of(walk)
     query = _rows_query(walk, inside, duplicates=duplicates).where(
@@ -214,16 +214,22 @@ def _pairs_of_deliveries(
         ordered = query.order_by(DELIVERY.c.id).limit(max_rows)
         rows = [_Row(*row) for row in conn.execute(ordered)]
     pace.rest_when_due()
-    found = FoundPairs(end=rows[-1].id if len(rows) == max_rows else walk.bound)
-    found.end = max(found.end, cursor)
-    found.complete = len(rows) < max_rows
+    complete = len(rows) < max_rows
+    end = max(cursor, walk.bound if complete else rows[-1].id)
+    found = FoundPairs(end, complete, len(rows))
     judged = []
     for row in rows:
         if selection.contains(row.accepted_ms) and selection.includes_type(row.event_type):
-            verdict = _judge_row(walk, row)
+            # A newer delivery than this one is older than the bound, or supersedes it.
+            newest = Newest(row.newest, row.status, row.cause, row.replay)
+            verdict = judge(
+                selection, newest, candidate=row.id, replay=walk.replay, bound=walk.bound
+            )
             if verdict is not None:
                 judged.append((row, verdict))
-    fitting = _fitting(conn, pace, outside, [row.id for row, act in judged if _asks(row, act)])
+    # Only on these the part of the filter outside SQL decides.
+    undecided = [row.id for row, act in judged if isinstance(act, Act) and row.fits]
+    fitting = _fitting(conn, pace, outside, undecided)
     left_out = leaves_out(walk.hook, selection)
     for row, verdict in judged:
         fits = row.fits and (fitting is None or row.id in fitting)
@@ -233,7 +239,7 @@ def _pairs_of_deliveries(
                 row.id, row.event, result, row.id, row.attempts, row.size, bool(row.delivered)
             )
             found.pairs.append(pair)
-    return found, len(rows)
+    return found
 
 
 def _rows_query(
@@ -272,38 +278,14 @@ def _rows_by_cause(
 ) -> list[_Row]:
     """Return the next undelivered rows: the index has them by cause, each cause in order."""
     chosen = walk.selection.cause
-    causes = _causes(conn, walk.hook.id) if chosen is None else [chosen]
+    hook = select(HOOK.c.id).where(HOOK.c.id == walk.hook.id)
+    causes = [chosen] if chosen else [cause for _, cause in undelivered_pairs(conn, hook)]
     rows: list[_Row] = []
     for cause in causes:
         of_cause = query.where(DELIVERY.c.cause == cause).order_by(DELIVERY.c.id).limit(max_rows)
         rows += [_Row(*row) for row in conn.execute(of_cause)]
     rows.sort(key=lambda row: row.id)
     return rows[:max_rows]
-
-
-def _causes(conn: Connection, hook: int) -> list[str]:
-    """Return the causes of a hook's undelivered deliveries, one look-up each."""
-    causes: list[str] = []
-    first = select(func.min(DELIVERY.c.cause)).where(
-        DELIVERY.c.hook_id == hook, DELIVERY.c.cause.is_not(None)
-    )
-    cause = conn.execute(first).scalar()
-    while cause is not None:
-        causes.append(cause)
-        cause = conn.execute(first.where(DELIVERY.c.cause > cause)).scalar()
-    return causes
-
-
-def _judge_row(walk: ReplayWalk, row: _Row) -> Act | ReplaySkip | None:
-    newest = Newest(row.newest, row.status, row.cause, row.replay)
-    return judge(
-        walk.selection, newest, candidate=row.id, replay=walk.replay, bound=walk.bound
-    )  # a newer delivery than this one is older than the bound, or supersedes it
-
-
-def _asks(row: _Row, verdict: Act | ReplaySkip) -> bool:
-    """Return whether the part of the filter outside SQL decides on a row."""
-    return isinstance(verdict, Act) and bool(row.fits)
 
 
 def _filter_of(walk: ReplayWalk) -> tuple[ColumnElement[bool] | None, Filter | None]:
@@ -343,7 +325,7 @@ class _Event(NamedTuple):
 
 def _pairs_of_events(
     conn: Connection, walk: ReplayWalk, cursor: int, pace: Pace, max_rows: int, *, duplicates: bool
-) -> tuple[FoundPairs, int]:
+) -> FoundPairs:
     selection, hook = walk.selection, walk.hook
     last = last_cursor(walk)
     newest = select(func.max(DELIVERY.c.id)).where(
@@ -366,15 +348,15 @@ def _pairs_of_events(
     pace.rest_when_due()
     complete = len(events) < max_rows
     end = max(cursor, last if complete else events[-1].id)
-    events_seen, events = len(events), [e for e in events if selection.contains(e.created_at)]
-    found = FoundPairs(end=end, complete=complete)
+    found = FoundPairs(end, complete, len(events))
+    events = [event for event in events if selection.contains(event.created_at)]
     sent = _newest_rows(conn, walk, events, duplicates=duplicates)
     fitting = _fitting(conn, pace, _filter_of(walk)[1], [row.id for row in sent.values()])
     for event, fits in _wanted(conn, pace, walk, events, sent):
         pair = _pair_of_event(walk, event, sent.get(event.id), fits=fits, fitting=fitting)
         if pair is not None:
             found.pairs.append(pair)
-    return found, events_seen
+    return found
 
 
 def _pair_of_event(
@@ -425,7 +407,7 @@ def _wanted(
         part = concerned[start : start + _TEXTS_AT_ONCE]
         unsent_ids = [event.id for event in part if event.newest is None]
         bodies: Mapping[int, bytes] = {}
-        if unsent_ids and (_needs_body(hook.filter) or _needs_body(parsed)):
+        if unsent_ids and any(map(filter_sql.needs_body, (hook.filter, parsed))):
             bodies = bodies_by_id(conn, unsent_ids)
         for event in part:
             if event.newest is not None:
@@ -434,7 +416,9 @@ def _wanted(
             body = bodies.get(event.id)
             if not event.purged and not _is_sent(hook, pace, event, body):
                 continue
-            fits = parsed is None or pace.run(_match(parsed, event, body))
+            fits = parsed is None or pace.run(
+                parsed.match_once_steps(_subject(event, body), now_ms())
+            )
             yield event, fits
 
 
@@ -445,24 +429,8 @@ def _is_sent(hook: LiveHook, pace: Pace, event: _Event, body: bytes | None) -> b
     return pace.run(hook.filter.match_once_steps(_subject(event, body), 0))
 
 
-def _needs_body(parsed: Filter | None) -> bool:
-    return parsed is not None and any(
-        term.key in (FilterKey.DATA, FilterKey.WORD) for term in parsed.terms
-    )
-
-
-def _match(parsed: Filter, event: _Event, body: bytes | None) -> Steps[bool]:
-    return (yield from parsed.match_once_steps(_subject(event, body), now_ms()))
-
-
 def _subject(event: _Event, body: bytes | None) -> Subject:
-    identity = encode("evt", event.id)
-    return Subject(
-        at_ms=event.created_at,
-        event_type=event.type,
-        words=lambda: f"{identity}\n{event.type}\n{(body or b'').decode('utf-8', 'replace')}",
-        data=partial(Stored, body),
-    )
+    return event_subject(event.id, event.type, event.created_at, body)
 
 
 # Counted by the database, for plans

@@ -156,7 +156,7 @@ def _next_counts(
     if is_countable(walk):
         counted = count_rows(conn, walk, cursor, _ROWS_COUNTED)
         return counted.counts, counted.end, counted.complete
-    found, _ = next_pairs(conn, walk, cursor, pace, _ROWS, duplicates=True)
+    found = next_pairs(conn, walk, cursor, pace, _ROWS, duplicates=True)
     counts = [
         PairCount(pair.verdict, 1, pair.duplicate, pair.event, pair.event) for pair in found.pairs
     ]
