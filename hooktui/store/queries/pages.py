@@ -108,7 +108,7 @@ class _Cursor:
 
 _Key = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Text = Annotated[str, msgspec.Meta(pattern=r"\A[^\0]*\Z")]  # PostgreSQL has no NUL in texts
-_Written = tuple[str, str, Order, bool, _Key | None, _Key | _Text | None]
+_WRITTEN = msgspec.json.Decoder(tuple[str, str, Order, bool, _Key | None, _Key | _Text | None])
 
 
 def page_of(
@@ -126,25 +126,18 @@ def page_of(
     limit = min(max(request.limit, 1), MAX_LIMIT)
     found, ahead, scanned = _walk(conn, listing, start, limit)
     rows = [row for row, _ in found]
-    behind = None
-    if start.key is not None:
-        first = found[0][1] if found else ahead
-        # An empty page is followed by the end of the list that it was to continue.
-        behind = replace(
-            first or replace(start, key=None, value=None), backwards=not start.backwards
-        )
-    whole = ahead is None and behind is None
+    whole = ahead is None and start.key is None
     total, is_estimate = (len(rows), False) if whole else _total(conn, listing)
     total = max(total, len(rows))
     if not whole and listing.keep is not None:
         total = max(round(total * len(rows) / max(scanned, 1)), len(rows))
     if start.backwards:
         rows.reverse()
-        ahead, behind = behind, ahead
+    following, previous = _links(start, found[0][1] if found else ahead, ahead, str(listing.key))
     return Page(
         data=list(build(rows)),
-        next=_write(ahead, str(listing.key)),
-        prev=_write(behind, str(listing.key)),
+        next=following,
+        prev=previous,
         total=total,
         total_is_estimate=is_estimate,
     )
@@ -195,20 +188,33 @@ def page_in_memory(request: PageRequest, listing: ListInMemory[R]) -> Page[R]:
         return _Cursor(start.sort, start.order, start.backwards, position[1], position[0])
 
     shown = nearest[:limit]
+    first = after(shown[0][0]) if shown else None
     ahead = after(shown[-1][0]) if len(nearest) > limit else None
-    behind = None
-    if here is not None:
-        first = after(shown[0][0]) if shown else replace(start, key=None, value=None)
-        behind = replace(first, backwards=not start.backwards)
     if start.backwards:
         shown.reverse()
+    following, previous = _links(start, first, ahead, listing.name)
+    return Page(data=[row for _, row in shown], next=following, prev=previous, total=total)
+
+
+def _links(
+    start: _Cursor, first: _Cursor | None, ahead: _Cursor | None, name: str
+) -> tuple[str | None, str | None]:
+    """Return ``next`` and ``prev`` of a page.
+
+    Args:
+        start: where the page begins.
+        first: the cursor after its first row, in scan order.
+        ahead: where the scan continues; None: nowhere.
+        name: identifies the list.
+    """
+    behind = None
+    if start.key is not None:
+        # An empty page is followed by the end of the list that it was to continue.
+        first = first or replace(start, key=None, value=None)
+        behind = replace(first, backwards=not start.backwards)
+    if start.backwards:
         ahead, behind = behind, ahead
-    return Page(
-        data=[row for _, row in shown],
-        next=_write(ahead, listing.name),
-        prev=_write(behind, listing.name),
-        total=total,
-    )
+    return _write(ahead, name), _write(behind, name)
 
 
 def _start(request: PageRequest, sorts: Mapping[str, object], name: str) -> _Cursor:
@@ -368,21 +374,28 @@ def _total(conn: Connection, listing: PagedQuery[R]) -> tuple[int, bool]:
 
 def _write(cursor: _Cursor | None, key: str) -> str | None:
     """Return a cursor's text; it names the key, such as ``hook.id``, to identify the list."""
-    if cursor is None:
-        return None
-    values = [key, *astuple(cursor)]
-    return base64.urlsafe_b64encode(msgspec.json.encode(values)).rstrip(b"=").decode()
+    return None if cursor is None else write_opaque([key, *astuple(cursor)])
 
 
 def _read(text: str, key: str) -> _Cursor:
-    try:
-        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
-        values = msgspec.json.decode(base64.b64decode(padded, b"-_", validate=True), type=_Written)
-    except (UnicodeEncodeError, binascii.Error, msgspec.MsgspecError) as error:
-        raise _bad_cursor() from error
-    if values[0] != key:
+    values = read_opaque(text, _WRITTEN)
+    if values is None or values[0] != key:
         raise _bad_cursor()
     return _Cursor(*values[1:])
+
+
+def write_opaque(values: Sequence[object]) -> str:
+    """Return values as a text that callers pass back unread."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(values)).rstrip(b"=").decode()
+
+
+def read_opaque(text: str, decoder: msgspec.json.Decoder[T]) -> T | None:
+    """Return the values in such a text; None: there are none, or not of this type."""
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        return decoder.decode(base64.b64decode(padded, b"-_", validate=True))
+    except (UnicodeEncodeError, binascii.Error, msgspec.MsgspecError):
+        return None
 
 
 def _bad_cursor() -> Refused:

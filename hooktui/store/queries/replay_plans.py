@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +17,7 @@ from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.replays import Act, PairSelection, ReplaySkip
 from hooktui.store.attempt_stats import COLUMNS, DAY_MS, percentile_ms
 from hooktui.store.queries.pace import Pace
+from hooktui.store.queries.pages import read_opaque, write_opaque
 from hooktui.store.queries.replay_candidates import (
     PairCount,
     ReplayWalk,
@@ -82,15 +81,14 @@ class CountedPairs:
 
 
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-_Written = tuple[str, _Number, _Number, _Number]
+_WRITTEN: Final = msgspec.json.Decoder(tuple[str, _Number, _Number, _Number])
 
 
 def write_position(position: PlanPosition | None) -> str | None:
     """Return the text of a position; None stays None."""
     if position is None:
         return None
-    values = ["plan", position.hook, position.cursor, position.bound]
-    return base64.urlsafe_b64encode(msgspec.json.encode(values)).rstrip(b"=").decode()
+    return write_opaque(["plan", position.hook, position.cursor, position.bound])
 
 
 def read_position(text: str) -> PlanPosition:
@@ -99,12 +97,8 @@ def read_position(text: str) -> PlanPosition:
     Raises:
         Refused: it is not the ``next`` of a plan.
     """
-    try:
-        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
-        values = msgspec.json.decode(base64.b64decode(padded, b"-_", validate=True), type=_Written)
-    except (UnicodeEncodeError, binascii.Error, msgspec.MsgspecError):
-        values = ("", 0, 0, 0)
-    if values[0] != "plan":
+    values = read_opaque(text, _WRITTEN)
+    if values is None or values[0] != "plan":
         raise Refused.field("/after", "after must be the next of the previous plan")
     return PlanPosition(*values[1:])
 
