@@ -27,7 +27,7 @@ from hooktui.store.key_ring import find_keys, keys_are_there
 from hooktui.store.postgres import locks
 from hooktui.store.postgres.connections import DatabaseAddress, connect, explain
 from hooktui.store.postgres.pools import engine
-from hooktui.store.postgres.schema import check_vault
+from hooktui.store.postgres.shared_key import open_installation
 from hooktui.store.tables import HOOK
 from hooktui.store.vault import KeyProblem, Vault
 
@@ -127,7 +127,7 @@ def _check_key(conn: Connection, key_file: Path) -> Check:
             "the first server of a database creates it; copy it to all others",
         )
     try:
-        check_vault(conn, Vault(find_keys(key_file).keys))
+        open_installation(conn, Vault(find_keys(key_file).keys))
     except KeyProblem as error:
         return Check("key file", "fail", error.detail, "copy it from the home of another server")
     return check_key(conn, key_file)

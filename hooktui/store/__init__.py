@@ -1,1 +1,1 @@
-"""SQLModel tables, migrations and every query."""
+"""The store: one contract, two databases, and what they share."""

@@ -11,8 +11,9 @@ SQLite and PostgreSQL give the same guarantees:
 * Every change that people can see enters the change feed in the same transaction.
 
 The hot calls (accept, claim, record, release, rescue) are driver SQL in batches. All other access
-is a plain function over a SQLAlchemy connection (``queries``, ``changes``), run by ``read`` in a
-short read-only transaction off the event loop, or by ``write`` in the writer's next transaction.
+is a plain function over a SQLAlchemy connection (``queries``, ``changes``): `read` runs a query in
+a short read-only transaction (SQLite: in a thread); `write` runs a change in a savepoint of the
+writer's next transaction (SQLite) or in a transaction of its own (PostgreSQL).
 """
 
 from __future__ import annotations
@@ -429,7 +430,7 @@ class Store(Protocol):
     async def write(
         self, change: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Run a change of ``hooktui.store.changes`` in the next write transaction."""
+        """Run a change of ``hooktui.store.changes`` in a write transaction, all or nothing."""
         ...
 
     async def feed(

@@ -65,9 +65,10 @@ class _Named:
 
 
 class LiveHooks:
-    """All live hooks and their subscriptions. Belongs to the event loop's thread.
+    """All live hooks and their subscriptions.
 
-    The cost of changing one hook does not grow with their number: an account may have 100,000.
+    Changed only in the event loop's thread, between transactions. The cost of changing one hook
+    does not grow with their number: an account may have 100,000.
 
     Attributes:
         view: the hooks by their ids.

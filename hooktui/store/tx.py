@@ -2,7 +2,7 @@
 
 Changes are plain functions ``change(tx, …)``, one file for each noun; ``changes`` exports them all.
 They do not depend on SQLite or PostgreSQL and never commit: the store runs each in a savepoint of
-its next write transaction.
+the writer's next transaction (SQLite) or in a transaction of its own (PostgreSQL).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All changes that people can make: functions ``change(tx, …)``, run by ``Store.write``."""
+"""The changes that the API and the engine run: functions ``change(tx, …)``; see ``Store.write``."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Plans for both databases: pure functions that decide which rows a call writes."""
+"""The decisions that both databases share: which rows a call writes, what retention deletes."""

@@ -1,7 +1,8 @@
-"""Plans the acceptance of events: rows, deliveries and skips. Pure, for both databases.
+"""Plans the acceptance of events for both databases: rows, deliveries and skips.
 
-Ids are created in the order of the events, so on one writer the order of ids is the order of
-commits.
+Without I/O. It draws ids and takes slots, so a plan is made once and kept when its transaction is
+repeated. Ids are created in the order of the events, so on one writer the order of ids is the order
+of commits.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Plans claims, pings and releases: rows, new states, starts of claims.
+"""Plans claims, pings and releases for both databases: rows, new states, starts of claims.
 
-Pure, for both databases.
+Without I/O. Plans draw ids and change notes, and the starts of claims have a state.
 """
 
 from __future__ import annotations

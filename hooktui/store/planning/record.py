@@ -1,4 +1,4 @@
-"""Plans the recording of results: states, attempt rows, counters. Pure, for both databases."""
+"""Plans the recording of results for both databases: states, attempts, counters; without I/O."""
 
 from __future__ import annotations
 

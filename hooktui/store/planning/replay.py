@@ -1,6 +1,6 @@
 """Plans one step of a replay: its new deliveries, early retries, skips and cursor.
 
-Pure, for both databases.
+Without I/O, for both databases. It draws ids.
 """
 
 from __future__ import annotations

@@ -71,15 +71,6 @@ def migrate(conn: Connection, key_file: Path) -> None:
     failpoints.hit("before_migration_commit")
 
 
-def check_vault(conn: Connection, vault: Vault) -> None:
-    """Check that keys decrypt the value of the first server of a database, if there was one.
-
-    Raises:
-        KeyProblem: they do not.
-    """
-    open_installation(conn, vault)
-
-
 def _vault_in_use(conn: Connection, key_file: Path) -> Vault:
     """Return the vault of a database that servers have used."""
     vault = Vault(find_keys(key_file).keys)

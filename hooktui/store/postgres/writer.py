@@ -1,8 +1,8 @@
 """The writers of PostgreSQL: waiting operations share the next transaction of a connection.
 
-Acceptance has a separate connection, so that it overlaps with claims and results. A transaction is
-repeated after a deadlock, or if its connection broke before the commit; if the connection broke
-during the commit, the operations fail because the outcome is unknown.
+Events, claims, results and replays have a connection each. A transaction is repeated after a
+deadlock, or if its connection broke before the commit; if the connection broke during the commit,
+the operations fail because the outcome is unknown.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All queries for people: functions over a SQLAlchemy connection, run by ``Store.read``."""
+"""The queries that the API and the engine run: functions ``query(conn, …)``; see ``Store.read``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queries of status and engine: pause, breakers, due times, secrets of an attempt."""
+"""Queries of the engine: pause, breakers, hooks by state, missing causes, secrets of an attempt."""
 
 from __future__ import annotations
 

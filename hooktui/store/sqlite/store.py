@@ -222,7 +222,10 @@ class SqliteStore(BaseStore):
         return await self._run(self._pool, lambda conn: query(conn, *args, **kwargs))
 
     async def look_up(self, query: Callable[[Connection], R]) -> R:
-        """Run a quick query that calls wait for; one at a time, as `next_due` waits for it."""
+        """Run a quick query that calls wait for.
+
+        One at a time, so that `next_due`, on the same thread, waits for at most one.
+        """
         async with self._looking_up:
             return await self._run(self._own, query)
 

@@ -63,6 +63,7 @@ class Operation(write_queue.Operation[R]):
 
     The steps are separate so that the same code serves a writer in the event loop and one in a
     thread: `load` and `execute` access the database, `plan` accesses objects of the event loop.
+    The live hooks, which all of them read, change only in its thread, between transactions.
 
     Attributes:
         long_bytes: the part of ``size_bytes`` in values longer than a page of the database.
