@@ -27,7 +27,15 @@ from hooktui.domain.alerts import (
 )
 from hooktui.domain.ids import AccountId, HookId, encode
 from hooktui.store.live_hooks import LiveHooks
-from hooktui.store.queries.alerts import AlertRecord, Expiring, FoundOpening, Late, LookResult, Seen
+from hooktui.store.queries.alerts import (
+    AlertRecord,
+    AlertSubject,
+    Expiring,
+    FoundOpening,
+    Late,
+    LookResult,
+    Seen,
+)
 
 LOOK_EVERY_S: Final = 15.0
 AT_ONCE: Final = 4
@@ -103,11 +111,8 @@ class AlertLook:
         for account in sorted(behind & self._late_before):
             key = key_of(AlertType.QUEUE_BEHIND, account)
             if key not in known:
-                facts = late[account].facts(now_ms)
-                opening = FoundOpening(
-                    kind=AlertType.QUEUE_BEHIND, key=key, account=account, facts=facts
-                )
-                result.opened.append(opening)
+                subject = AlertSubject(AlertType.QUEUE_BEHIND, key, account)
+                result.opened.append(FoundOpening(subject, late[account].facts(now_ms)))
         open_ones = {
             alert.account: alert for alert in known.values() if alert.kind is AlertType.QUEUE_BEHIND
         }
@@ -126,11 +131,8 @@ class AlertLook:
         key = key_of(AlertType.DISK_LOW)
         alert = known.get(key)
         if alert is None and disk.free < LOW_DISK * disk.reserve:
-            facts = {"disk": disk._asdict()}
-            opening = FoundOpening(
-                kind=AlertType.DISK_LOW, key=key, account=_FIRST_ACCOUNT, facts=facts
-            )
-            result.opened.append(opening)
+            subject = AlertSubject(AlertType.DISK_LOW, key, _FIRST_ACCOUNT)
+            result.opened.append(FoundOpening(subject, {"disk": disk._asdict()}))
         elif alert is not None and disk.free > ENOUGH_DISK * disk.reserve:
             result.ended.append((alert.id, Resolution.RECOVERED))
 
@@ -153,21 +155,17 @@ class AlertLook:
     def _dying(self, key: str, group: Expiring, more: int) -> FoundOpening:
         live = self._live.view.get(HookId(group.hook))
         host = None if live is None else live.target.host_header
-        return FoundOpening(
-            kind=AlertType.EXPIRING,
-            key=key,
-            account=AccountId(group.account),
-            facts={
-                "hook": {"id": group.hook, "name": group.name, "host": host},
-                "cause": group.cause,
-                "code": None,
-                "waiting": group.waiting,
-                "example": encode("dlv", group.example),
-            },
-            count=more,
-            hook=HookId(group.hook),
-            cause=group.cause,
+        subject = AlertSubject(
+            AlertType.EXPIRING, key, AccountId(group.account), HookId(group.hook), group.cause
         )
+        facts = {
+            "hook": {"id": group.hook, "name": group.name, "host": host},
+            "cause": group.cause,
+            "code": None,
+            "waiting": group.waiting,
+            "example": encode("dlv", group.example),
+        }
+        return FoundOpening(subject, facts, more)
 
     def _due(self, alerts: Iterable[AlertRecord], now_ms: int) -> list[int]:
         """Return the alerts whose event is due: some of each account, as its limit allows."""

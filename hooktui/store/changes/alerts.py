@@ -8,7 +8,7 @@ the lock of the hook's state, so that no two servers open the same one.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -55,6 +55,7 @@ from hooktui.store.live_hooks import Subscribers, load_live_hooks
 from hooktui.store.planning.accept import Plan, plan_alert
 from hooktui.store.queries.alerts import (
     AlertRecord,
+    AlertSubject,
     LookResult,
     alert_of,
     alert_record,
@@ -350,28 +351,13 @@ def act_on_look(tx: Tx, look: LookResult) -> None:
         if record.status.state is not AlertState.RESOLVED:
             finish(_resolve_steps(tx, record, resolution, SERVER.user))
     for opening in look.opened:
-        subject = AlertSubject(
-            opening.kind, opening.key, opening.account, opening.hook, opening.cause
-        )
-        finish(_open_steps(tx, subject, opening.facts, opening.count))
+        finish(_open_steps(tx, opening.subject, opening.facts, opening.count))
     for identity in look.announced:
         finish(_announce_steps(tx, alert_record(tx.conn, None, identity)))
     failpoints.hit("before_alert_look_commit")
 
 
 # One alert
-
-
-@dataclass(frozen=True, slots=True)
-class AlertSubject:
-    """What an alert is about."""
-
-    kind: AlertType
-    key: str
-    account: AccountId
-    hook: HookId | None = None
-    cause: str | None = None
-    replay: int | None = None
 
 
 def _open_steps(
@@ -383,9 +369,11 @@ def _open_steps(
     if before is not None and before.facts.get(REASON) == RETRYING:
         status = replace(before.status, count=0)  # those that now give up were counted
     after = after_opening(status, count, tx.rules, tx.now_ms, SERVER.user)
-    if before is None or status is None:
-        record = _insert(tx, subject, after, facts)
-    elif status.state is not AlertState.RESOLVED or is_reopened(status, tx.rules, tx.now_ms):
+    if (
+        before is not None
+        and status is not None
+        and (status.state is not AlertState.RESOLVED or is_reopened(status, tx.rules, tx.now_ms))
+    ):
         record = _save(tx, replace(before, facts={**before.facts, **facts}), after)
     else:
         record = _insert(tx, subject, after, facts)

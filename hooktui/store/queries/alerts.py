@@ -238,16 +238,7 @@ def alert_path(
         account: whose hooks; None: of all accounts.
         hooks: the hooks that subscribe; None: they are searched.
     """
-    columns = (
-        HOOK.c.id,
-        HOOK.c.name,
-        HOOK.c.active,
-        HOOK.c.disabled_reason,
-        HOOK.c.disabled_at,
-        HOOK_STATE.c.failing_alert,
-        HOOK_STATE.c.failing_since,
-    )
-    rows = select(*columns).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
+    rows = select(*_PATH_COLUMNS).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
     rows = rows.where(HOOK.c.deleted_at.is_(None), in_account(HOOK, account))
     if hooks is None:
         events = or_(
@@ -277,6 +268,11 @@ class _PathRow(NamedTuple):
     failing_since: int | None
 
 
+_PATH_COLUMNS = [
+    HOOK_STATE.c[name] if name in HOOK_STATE.c else HOOK.c[name] for name in _PathRow._fields
+]
+
+
 def _alert_hook(row: _PathRow) -> AlertHook:
     state, since_ms = "ok", None
     if not row.active and row.disabled_reason != DisabledReason.BY_HAND:
@@ -289,17 +285,25 @@ def _alert_hook(row: _PathRow) -> AlertHook:
 # The look
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundOpening:
-    """An alert that a look opens."""
+@dataclass(frozen=True, slots=True)
+class AlertSubject:
+    """What an alert is about."""
 
     kind: AlertType
     key: str
     account: AccountId
-    facts: Mapping[str, object]
-    count: int = 1
     hook: HookId | None = None
     cause: str | None = None
+    replay: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundOpening:
+    """An alert that a look opens."""
+
+    subject: AlertSubject
+    facts: Mapping[str, object]
+    count: int = 1
 
 
 @dataclass(slots=True)
