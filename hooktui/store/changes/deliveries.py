@@ -24,7 +24,7 @@ from hooktui.store.queries.deliveries import deliveries_by_id, no_delivery
 from hooktui.store.queries.delivery_indexes import is_in_group
 from hooktui.store.queries.events import reasons_of
 from hooktui.store.queries.filter_sql import is_open, is_pending
-from hooktui.store.queries.hooks import no_hook
+from hooktui.store.queries.hooks import hook_columns
 from hooktui.store.queries.undelivered import no_group
 from hooktui.store.tables import DELIVERY, EVENT, HOOK, HOOK_STATE, in_account
 from hooktui.store.tx import Tx
@@ -239,14 +239,7 @@ def give_up(
         NotFound: there is no such hook in the account (None: in any), or no such group.
         Conflict: too many events were skipped after ``until_ms`` to count the rest.
     """
-    row = tx.conn.execute(
-        select(HOOK.c.account_id, HOOK.c.active).where(
-            HOOK.c.id == hook, in_account(HOOK, account), HOOK.c.deleted_at.is_(None)
-        )
-    ).first()
-    if row is None:
-        raise no_hook(hook)
-    owner, active = row
+    owner, active = hook_columns(tx.conn, account, hook, HOOK.c.account_id, HOOK.c.active)
     if cause == SKIPPED:
         skipped = _forget_skipped(tx, owner, hook, until_ms)
         groups_were_emptied(tx, {(hook, cause)}, actor.user)

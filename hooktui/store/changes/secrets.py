@@ -13,9 +13,9 @@ from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.hooks import Secret, Secrets
 from hooktui.store.feed_items import HookEdit
-from hooktui.store.queries.hooks import find_hook
+from hooktui.store.queries.hooks import hook_columns
 from hooktui.store.sealed_values import bound_to_hook
-from hooktui.store.tables import SECRET, SecretRow
+from hooktui.store.tables import HOOK, SECRET, SecretRow
 from hooktui.store.tx import Tx
 
 _TABLE, _COLUMN = "secret", "sealed"
@@ -127,5 +127,5 @@ def _open(tx: Tx, account: AccountId, row: SecretRow) -> str:
 
 
 def _owner(tx: Tx, account: AccountId | None, hook: HookId) -> AccountId:
-    with tx.session() as session:
-        return AccountId(find_hook(session, account, hook).account_id)
+    (owner,) = hook_columns(tx.conn, account, hook, HOOK.c.account_id)
+    return AccountId(owner)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, select
-from sqlmodel import select as typed_select
 
 from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import to_rfc3339
@@ -16,9 +15,9 @@ from hooktui.domain.ids import AccountId, HookId, encode
 from hooktui.domain.wire.hooks import MAX_BYTES, MAX_EVENTS, DryRun
 from hooktui.store import hook_rows
 from hooktui.store.queries.events import bodies_by_id
-from hooktui.store.queries.hooks import no_hook
+from hooktui.store.queries.hooks import hook_columns
 from hooktui.store.queries.pace import Pace
-from hooktui.store.tables import EVENT, HOOK, HookRow, in_account
+from hooktui.store.tables import EVENT, HOOK
 
 _HEAD = (EVENT.c.id, EVENT.c.type, EVENT.c.created_at, EVENT.c.size, EVENT.c.body.is_(None))
 _BODIES = 50
@@ -60,13 +59,8 @@ def try_hook(
 
 
 def _hook(conn: Connection, account: AccountId | None, hook: HookId) -> tuple[AccountId, Selection]:
-    query = typed_select(HookRow.account_id, HookRow.events, HookRow.filter).where(
-        HOOK.c.id == hook, HOOK.c.deleted_at.is_(None), in_account(HOOK, account)
-    )
-    row = conn.execute(query).first()
-    if row is None:
-        raise no_hook(hook)
-    owner, events, filter_text = row
+    columns = (HOOK.c.account_id, HOOK.c.events, HOOK.c.filter)
+    owner, events, filter_text = hook_columns(conn, account, hook, *columns)
     return AccountId(owner), Selection(frozenset(hook_rows.texts(events)), _filter(filter_text))
 
 

@@ -14,8 +14,8 @@ from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.wire.hooks import HealthPoint, HookHealth, TypeCount, step_s
 from hooktui.store.attempt_stats import COLUMNS, percentile_ms
-from hooktui.store.queries.hooks import no_hook, waiting_of
-from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATS, in_account
+from hooktui.store.queries.hooks import hook_columns, waiting_of
+from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATS
 
 MAX_COUNTED: Final = 50_000
 """Maximum number of deliveries in one query, which bounds it to about 0.1 s."""
@@ -57,11 +57,7 @@ def hook_health(
     Raises:
         NotFound: there is no such hook in the account, or (None) in any.
     """
-    there = select(HOOK.c.id).where(
-        HOOK.c.id == hook, HOOK.c.deleted_at.is_(None), in_account(HOOK, account)
-    )
-    if conn.execute(there).first() is None:
-        raise no_hook(hook)
+    hook_columns(conn, account, hook, HOOK.c.id)  # there is one
     steps = _Steps.until(at_ms, hours)
     attempts = _attempts(conn, hook, steps)
     counted = _deliveries(conn, hook, steps)

@@ -155,6 +155,24 @@ def no_hook(hook: int) -> NotFound:
     return NotFound(f"there is no hook {hook} here; see: hooktui hooks list")
 
 
+def hook_columns(
+    conn: Connection, account: AccountId | None, hook: HookId, *columns: ColumnElement[Any]
+) -> Sequence[Any]:
+    """Return columns of a hook that is not deleted.
+
+    Raises:
+        NotFound: there is no such hook in the account (None: in any).
+    """
+    row = conn.execute(
+        select(*columns).where(
+            HOOK.c.id == hook, in_account(HOOK, account), HOOK.c.deleted_at.is_(None)
+        )
+    ).first()
+    if row is None:
+        raise no_hook(hook)
+    return row
+
+
 def hooks_by_id(conn: Connection, hooks: Iterable[int]) -> dict[int, Hook]:
     """Return the existing hooks among ids, by id."""
     rows = _hooks().where(HOOK.c.id.in_(list(hooks)))
