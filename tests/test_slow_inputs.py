@@ -640,7 +640,7 @@ def test_a_filter_is_compared_in_short_steps(shape: str, values: str) -> None:
     for text in (text for length in LENGTHS for text in filters_of(shape, length)):
         hooks = LiveHooks()
         hooks.put({HookId(1): live_hook(filter=text)})
-        if matching._cost([event], hooks, {}, matching.CHEAP) > matching.CHEAP:
+        if matching._costs_over([event], hooks, {}, matching.CHEAP):
             begin = partial(matching._match_steps, [event], hooks, {})
         else:
             begin = partial(_in_transaction, hooks.view[HookId(1)], event)

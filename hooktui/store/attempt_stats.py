@@ -23,7 +23,7 @@ def bucket_of(ms: int) -> int:
     return ms - ms % BUCKET_MS
 
 
-def place_of(duration_ms: float) -> int:
+def column_of(duration_ms: float) -> int:
     """Return the histogram column of a duration."""
     return min(bisect_left(BOUNDS_MS, duration_ms), len(BOUNDS_MS) - 1)
 

@@ -20,7 +20,7 @@ _TRIGGER: Final = text(
     AND t.tgenabled IN ('O', 'A') AND t.tgqual IS NULL AND t.tgattr::text = ''
     AND btrim(p.prosrc) = 'BEGIN RAISE EXCEPTION ''the audit trail is append-only''; END'"""
 )  # 58: before update, delete and truncate, for each statement; on all columns, unconditionally
-_GIVENON_SQLITE: Final = text("SELECT max(seq) FROM sqlite_sequence WHERE name = 'audit'")
+_GIVEN_ON_SQLITE: Final = text("SELECT max(seq) FROM sqlite_sequence WHERE name = 'audit'")
 _GIVEN: Final = text(
     """SELECT last_value FROM pg_sequences
     WHERE format('%I.%I', schemaname, sequencename)
@@ -42,7 +42,7 @@ def wrong_numbers(conn: Connection, last: int) -> str | None:
     SQLite gives each number once; PostgreSQL skips those of transactions that were rolled back.
     """
     if conn.dialect.name == "sqlite":
-        given = conn.execute(_GIVENON_SQLITE).scalar() or 0
+        given = conn.execute(_GIVEN_ON_SQLITE).scalar() or 0
         wrong = given != last
     else:
         given = conn.execute(_GIVEN).scalar() or 0

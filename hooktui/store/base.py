@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
-from itertools import repeat as repeated
 from time import monotonic
 from typing import ClassVar, TypeVar
 
@@ -237,7 +236,8 @@ class BaseStore(Store):
 
     async def _follow_up(self, change: Callable[[Tx], None]) -> None:
         """Do the next part of a change, in a transaction of its own."""
-        for wait_s in chain(FOLLOW_UP_RETRIED_S, repeated(FOLLOW_UP_RETRIED_S[-1])):
+        waits_s = itertools.repeat(FOLLOW_UP_RETRIED_S[-1])
+        for wait_s in itertools.chain(FOLLOW_UP_RETRIED_S, waits_s):
             try:
                 await self.write(change)
             except Exception as error:
@@ -320,8 +320,8 @@ class BaseStore(Store):
 
     async def keep_looking(self, keep: RetentionPeriods) -> None:
         """Look at alerts every `LOOK_EVERY_S`, until it is cancelled."""
-        look = partial(self.look_at_alerts, keep)
-        await repeat("looking at the alerts", look, LOOK_EVERY_S, LOOK_EVERY_S)
+        work = partial(self.look_at_alerts, keep)
+        await repeat("looking at the alerts", work, LOOK_EVERY_S, LOOK_EVERY_S)
 
     def _disk_space(self) -> DiskSpace | None:
         """Return the space on the disk of the database; None: it is another machine's."""

@@ -124,7 +124,9 @@ def _key_of(table: Table) -> ColumnElement[bytes]:
 
 
 def _refuse_missing(ring: KeyRing, counts: Mapping[bytes, int]) -> None:
-    for key in sorted(set(counts) - {known.id for known in ring.keys}):
+    missing = sorted(set(counts) - {known.id for known in ring.keys})
+    if missing:
+        key = missing[0]
         raise KeyProblem(
             f"{counts[key]} values are encrypted with key {key.hex()}, which is not in"
             f" {ring.source}; restore it from a backup of the keys, below the newest one"

@@ -39,8 +39,8 @@ class SideEffects(msgspec.Struct):
 
     def mark_due(self, hook: HookId, due_ms: int) -> None:
         """Note that a hook has a pending delivery that is due at a time."""
-        known = self.due.get(hook)
-        if known is None or due_ms < known:
+        earliest_ms = self.due.get(hook)
+        if earliest_ms is None or due_ms < earliest_ms:
             self.due[hook] = due_ms
 
     def count_waiting(self, hook: HookId, change: int) -> None:

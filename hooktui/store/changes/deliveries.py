@@ -90,7 +90,7 @@ def cancel(tx: Tx, actor: Actor, account: AccountId | None, delivery: DeliveryId
         raise Conflict(f"{name} is being sent; wait until the attempt has ended")
     if row.status != DeliveryStatus.PENDING:
         raise Conflict(f"{name} is {row.status} already; there is nothing to cancel")
-    _cancel_some(tx, [row], f"cancelled by {actor.user}", actor.user)
+    _cancel_and_count(tx, [row], f"cancelled by {actor.user}", actor.user)
     tx.audit(actor, "delivery.cancel", f"delivery {name}", account=row.account_id)
     return deliveries_by_id(tx.conn, [delivery])[delivery]
 
@@ -200,7 +200,7 @@ def cancel_pending(tx: Tx, which: ColumnElement[bool], by: str) -> bool:
     """
     pending = select(*_COLUMNS).where(which, is_pending()).limit(_CANCELLED_AT_ONCE)
     rows = list(starmap(_Row, tx.conn.execute(pending)))
-    _cancel_some(tx, rows, f"cancelled by {by}", by)
+    _cancel_and_count(tx, rows, f"cancelled by {by}", by)
     return len(rows) == _CANCELLED_AT_ONCE
 
 
@@ -257,7 +257,7 @@ def give_up(
     if cause == HELD:
         pending = [row for row in pending if row.cause is None]
     _forget_dead(tx, dead)
-    _cancel_some(tx, pending, f"given up by {actor.user}", actor.user)
+    _cancel_and_count(tx, pending, f"given up by {actor.user}", actor.user)
     groups_were_emptied(tx, {(hook, cause)}, actor.user)
     is_last = len(found) < _CANCELLED_AT_ONCE or not old
     return GivenUp(len(dead), len(pending), None if is_last else found[-1].id)
@@ -267,7 +267,7 @@ def cancel_some(tx: Tx, actor: Actor, deliveries: Sequence[int]) -> int:
     """Cancel those of some deliveries that are still pending or held; return how many."""
     rows = select(*_COLUMNS).where(DELIVERY.c.id.in_(deliveries), is_pending())
     pending = list(starmap(_Row, tx.conn.execute(rows)))
-    _cancel_some(tx, pending, f"cancelled by {actor.user}", actor.user)
+    _cancel_and_count(tx, pending, f"cancelled by {actor.user}", actor.user)
     return len(pending)
 
 
@@ -284,7 +284,7 @@ def audit_cancel(tx: Tx, actor: Actor, account: AccountId, after: Mapping[str, o
     tx.audit(actor, "delivery.cancel_many", "deliveries", account=account, after=after)
 
 
-def _cancel_some(tx: Tx, rows: Sequence[_Row], reason: str, by: str) -> None:
+def _cancel_and_count(tx: Tx, rows: Sequence[_Row], reason: str, by: str) -> None:
     """Cancel pending deliveries of several hooks, which may end the alerts of their groups."""
     _cancel(tx, rows, reason)
     for hook, count in Counter(row.hook_id for row in rows).items():

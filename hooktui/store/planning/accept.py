@@ -117,7 +117,7 @@ def check_keys(events: Sequence[NewEvent]) -> None:
             )
 
 
-def repeated(events: Sequence[NewEvent], known: KnownKeys) -> dict[int, KnownKey | None]:
+def repeated(events: Sequence[NewEvent], earlier_keys: KnownKeys) -> dict[int, KnownKey | None]:
     """Return the index of each repeated event with the earlier use; None: in the same call.
 
     Raises:
@@ -130,7 +130,7 @@ def repeated(events: Sequence[NewEvent], known: KnownKeys) -> dict[int, KnownKey
         if event.key is None:
             continue
         name = (event.account, event.key)
-        before, first = known.get(name), here.setdefault(name, event)
+        before, first = earlier_keys.get(name), here.setdefault(name, event)
         if before is not None:
             same = (before.type, before.body_sha256) == (event.type, body_hash(event.body))
             repeats[index] = before
@@ -159,7 +159,7 @@ def body_hash(body: bytes) -> bytes:
 
 def plan_accept(
     events: Sequence[NewEvent],
-    known: KnownKeys,
+    earlier_keys: KnownKeys,
     *,
     live: LiveHooks,
     matches: Matches = NO_MATCHES,
@@ -179,7 +179,8 @@ def plan_accept(
     if live.filtered:
         check_current(events, live, matches)
     plan = Plan()
-    repeats = repeated(events, known) if any(event.key is not None for event in events) else {}
+    has_keys = any(event.key is not None for event in events)
+    repeats = repeated(events, earlier_keys) if has_keys else {}
     subscribed = [live.subscribers(event.account, event.type) for event in events]
     for index, (event, subscribers) in enumerate(zip(events, subscribed, strict=True)):
         if index in repeats:
@@ -218,7 +219,7 @@ def _plan_event(
     plan: Plan,
     new: NewEvent,
     subscribers: Subscribers,
-    known: Mapping[HookId, tuple[int, bool]],
+    matches: Mapping[HookId, tuple[int, bool]],
     reserve: Reserve | None,
     ids: IdClock,
     lease: Lease,
@@ -234,7 +235,7 @@ def _plan_event(
     for index, hook in enumerate(subscribers.hooks):
         if index % _HOOKS_PER_STEP == _HOOKS_PER_STEP - 1:
             yield
-        match = known.get(hook.id) if known else None
+        match = matches.get(hook.id) if matches else None
         if match is not None and match[0] == hook.version and hook.active:
             reason = None if match[1] else SkipReason.FILTER
         else:

@@ -89,40 +89,40 @@ async def accept_matched(
             return await submit(matches)
 
 
-async def match_ahead(events: Sequence[NewEvent], live: LiveHooks, known: Matches) -> Matches:
-    """Return the matches of events if matching takes long; else the known ones."""
-    if _cost(events, live, known, CHEAP) <= CHEAP:
-        return known
-    return await in_slices(_match_steps(events, live, known), ("account", events[0].account))
+async def match_ahead(events: Sequence[NewEvent], live: LiveHooks, matches: Matches) -> Matches:
+    """Return the matches of events if matching takes long; else the given ones."""
+    if not _costs_over(events, live, matches, CHEAP):
+        return matches
+    return await in_slices(_match_steps(events, live, matches), ("account", events[0].account))
 
 
-def check_current(events: Sequence[NewEvent], live: LiveHooks, known: Matches) -> None:
+def check_current(events: Sequence[NewEvent], live: LiveHooks, matches: Matches) -> None:
     """Check that little is left to match in the transaction.
 
     Raises:
         Outdated: too much is left.
     """
-    if _cost(events, live, known, 2 * CHEAP) > 2 * CHEAP:
+    if _costs_over(events, live, matches, 2 * CHEAP):
         raise Outdated
 
 
-def _cost(events: Sequence[NewEvent], live: LiveHooks, known: Matches, limit: int) -> int:
-    """Return the cost of matching, or any figure over ``limit``."""
+def _costs_over(events: Sequence[NewEvent], live: LiveHooks, matches: Matches, limit: int) -> bool:
+    """Return whether what is left to match costs more than a limit."""
     cost = 0
     if not live.filtered:
-        return cost
+        return False
     for index, event in enumerate(events):
         subscribers = live.subscribers(event.account, event.type)
         if not subscribers.weight:
             continue
         weight = subscribers.weight
-        if index in known:
-            weight = _unknown_weight(subscribers, known[index])
+        if index in matches:
+            weight = _weight_left(subscribers, matches[index])
         if weight:
             cost += weight * _size(event.body, weight)
         if cost > limit:
-            break
-    return cost
+            return True
+    return False
 
 
 def _size(body: bytes, weight: int) -> int:
@@ -133,24 +133,24 @@ def _size(body: bytes, weight: int) -> int:
     return size
 
 
-def _unknown_weight(subscribers: Subscribers, known: Mapping[HookId, tuple[int, bool]]) -> int:
+def _weight_left(subscribers: Subscribers, matches: Mapping[HookId, tuple[int, bool]]) -> int:
     return sum(
         hook.filter_weight
         for hook in subscribers.hooks
-        if hook.filter is not None and known.get(hook.id, _NEVER)[0] != hook.version
+        if hook.filter is not None and matches.get(hook.id, _NEVER)[0] != hook.version
     )
 
 
 _NEVER: Final = (-1, False)
 
 
-def _match_steps(events: Sequence[NewEvent], live: LiveHooks, known: Matches) -> Steps[Matches]:
+def _match_steps(events: Sequence[NewEvent], live: LiveHooks, earlier: Matches) -> Steps[Matches]:
     matches: dict[int, dict[HookId, tuple[int, bool]]] = {}
     for index, event in enumerate(events):
         yield
         # Captured now: hooks may change between two slices.
         subscribers = live.subscribers(event.account, event.type)
-        before = known.get(index, {})
+        before = earlier.get(index, {})
         here: dict[HookId, tuple[int, bool]] = {}
         subject = subject_of(event)
         for hook in subscribers.hooks if subscribers.weight else ():

@@ -35,7 +35,7 @@ from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.replays import HOOK_DELETED
 from hooktui.domain.schedule import INTERRUPTIONS_BEFORE_WAIT
-from hooktui.store.attempt_stats import BOUNDS_MS, DAY_MS, bucket_of, place_of
+from hooktui.store.attempt_stats import BOUNDS_MS, DAY_MS, bucket_of, column_of
 from hooktui.store.contract import LEASE_S, AttemptResult
 from hooktui.store.feed_items import DeliveryState, HookEdit, attempt_item, delivery_item
 from hooktui.store.live_hooks import LiveHooks
@@ -207,7 +207,7 @@ def _sum_up(change: HookChange, result: AttemptResult, *, ended: bool, elsewhere
         counts = change.buckets[bucket] = [0] * (2 + len(BOUNDS_MS))
     counts[0 if delivered else 1] += 1
     if result.exchange.total_ms is not None:
-        counts[2 + place_of(result.exchange.total_ms)] += 1
+        counts[2 + column_of(result.exchange.total_ms)] += 1
 
 
 def note_recorded(

@@ -93,7 +93,7 @@ class PostgresStore(BaseStore):
         self._clock = clock
         self._trust = clock.trust
         self._numbered = False
-        self._about = this_server()
+        self._this_server = this_server()
         self._target = target
         self._home = home
         self._shared = Shared(
@@ -266,7 +266,7 @@ class PostgresStore(BaseStore):
 
     async def info(self) -> DatabaseInfo:
         """Return the kind, place and size of the database."""
-        version, size = await self.read(_about)
+        version, size = await self.read(_version_and_size)
         return DatabaseInfo(
             kind="postgresql", version=version, location=self._target.shown, size=size
         )
@@ -298,7 +298,7 @@ class PostgresStore(BaseStore):
         if number is None:
             await raw.close()
             raise Unavailable(f"{self._target.shown} already has 512 servers; stop one first")
-        await raw.execute(NAME_SESSION, session_name(replace(self._about, number=number)))
+        await raw.execute(NAME_SESSION, session_name(replace(self._this_server, number=number)))
         await raw.execute(sql.TELL_KEYS, key_locks(self.vault.ids))
         last_id = await raw.fetchval(sql.HIGHEST_IDS)
         self.number = number
@@ -367,7 +367,7 @@ def _last_written_ms(conn: Connection) -> int | None:
     return conn.execute(text("SELECT at_ms FROM feed ORDER BY pos DESC LIMIT 1")).scalar()
 
 
-def _about(conn: Connection) -> tuple[str, int]:
+def _version_and_size(conn: Connection) -> tuple[str, int]:
     version = conn.execute(text("SHOW server_version")).scalar_one()
     size = conn.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
     return str(version).split()[0], size

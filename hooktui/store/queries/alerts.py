@@ -149,9 +149,10 @@ def alert_record(conn: Connection, account: AccountId | None, alert: int) -> Ale
         NotFound: there is no such alert there.
     """
     rows = select(*_COLUMNS).where(ALERT.c.id == alert, in_account(ALERT, account))
-    for record in _records(conn, rows):
-        return record
-    raise NotFound(f"there is no alert {encode('alr', alert)} here; see: hooktui alerts list")
+    row = conn.execute(rows).first()
+    if row is None:
+        raise NotFound(f"there is no alert {encode('alr', alert)} here; see: hooktui alerts list")
+    return _record(_Row(*row))
 
 
 def get_alert(conn: Connection, account: AccountId | None, alert: int) -> Alert:
