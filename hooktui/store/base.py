@@ -309,12 +309,13 @@ class BaseStore(Store):
         """Open, end and announce the alerts that depend on time; write only if there are any."""
         now = self.clock()
         seen = await self.read(look, now, self._alert_look.accounts())
-        dying = None  # read last, so that nothing counts both as deleted and as about to be
+        expiring_groups = None
         if keep.days and self._looks % EXPIRING_EVERY == 0:
+            # Read last, so that nothing counts both as deleted and as about to be.
             kept_ms = round(keep.days * DAY_MS) - EXPIRES_WITHIN_MS
-            dying = await self.read(expiring, now - max(kept_ms, 0))
+            expiring_groups = await self.read(expiring, now - max(kept_ms, 0))
         self._looks += 1
-        result = self._alert_look.decide(seen, self._disk_space(), dying, now)
+        result = self._alert_look.decide(seen, self._disk_space(), expiring_groups, now)
         for part in result.parts(AT_ONCE):
             await self.write(act_on_look, part)
 

@@ -156,8 +156,8 @@ def _encrypt_again(tx: Tx, table: Table, after: int) -> tuple[int, int]:
     rows = list(starmap(SealedValue, found))
     for row in rows:
         bound_to = (table.name, "sealed", row.id, binding(table, row))
-        anew = tx.vault.encrypt(tx.vault.decrypt(row.sealed, *bound_to), *bound_to)
-        tx.conn.execute(update(table).where(table.c.id == row.id).values(sealed=anew))
+        encrypted = tx.vault.encrypt(tx.vault.decrypt(row.sealed, *bound_to), *bound_to)
+        tx.conn.execute(update(table).where(table.c.id == row.id).values(sealed=encrypted))
     failpoints.hit("before_reseal_commit")
     return len(rows), rows[-1].id if len(rows) == _AT_ONCE else -1
 

@@ -40,7 +40,7 @@ _Row: TypeAlias = tuple[Any, ...]
 """A row as the drivers return it."""
 ACTION = "move"
 """The action's name in the audit trail of the new database."""
-_TOLD_EVERY_ROWS = 2000
+_PROGRESS_EVERY_ROWS = 2000
 _READ_AT_ONCE = 200  # an event may hold 256 KiB
 _WITHIN_S = 86400.0
 _FILLED_BY_A_MIGRATION = frozenset({tables.ACCOUNT.name})
@@ -178,7 +178,7 @@ async def _copy(
         for row in source.execute(f"SELECT {names} FROM {name} ORDER BY {_key(table)}"):
             values = as_there(row)
             sums.add(values)
-            if sums.rows % _TOLD_EVERY_ROWS == 0:
+            if sums.rows % _PROGRESS_EVERY_ROWS == 0:
                 progress(f"copying {table.name}: {sums.rows:,} of {total:,}")
             yield values
 
@@ -200,7 +200,7 @@ async def _compare(
     )
     async for row in rows:
         sums.add(tuple(row))
-        if sums.rows % _TOLD_EVERY_ROWS == 0:
+        if sums.rows % _PROGRESS_EVERY_ROWS == 0:
             progress(f"comparing {table.name}: {sums.rows:,} of {copied.rows:,}")
     if sums.copied(table) != copied:
         raise NotTheSame(

@@ -78,7 +78,7 @@ def bind_values(conn: Connection, open_vault: Callable[[], Vault]) -> Sequence[s
     vault: Vault | None = None
     left: list[str] = []
     for table in (SECRET, HOOK):
-        anew = []
+        encrypted = []
         for row in starmap(SealedValue, conn.execute(sealed_values(table)).all()):
             vault = vault or open_vault()
             try:
@@ -88,8 +88,8 @@ def bind_values(conn: Connection, open_vault: Callable[[], Vault]) -> Sequence[s
                 continue
             bound = binding(table, row)
             sealed = vault.encrypt(clear, table.name, "sealed", row.id, bound)
-            anew.append({"row": row.id, "value": sealed})
-        if anew:
+            encrypted.append({"row": row.id, "value": sealed})
+        if encrypted:
             of_row = update(table).where(table.c.id == bindparam("row"))
-            conn.execute(of_row.values(sealed=bindparam("value")), anew)
+            conn.execute(of_row.values(sealed=bindparam("value")), encrypted)
     return left

@@ -50,7 +50,7 @@ def test_a_hint_lowers_the_bound(
     due_ms: int, first: tuple[int, int], again: tuple[int, int]
 ) -> None:
     bounds = bounds_after()
-    bounds.hear(CommitNotice(due={HOOK: due_ms, HookId(8): 1}))
+    bounds.lower(CommitNotice(due={HOOK: due_ms, HookId(8): 1}))
     assert bounds.begin(HOOK, 1) == ClaimStart(first, again, 4)
 
 
@@ -59,15 +59,15 @@ def test_a_hint_during_a_claim_is_kept() -> None:
     bounds = bounds_after()
     end = bounds.begin(HOOK, 1)
     end.first, end.again = (800, 1), (1_000, 0)
-    bounds.hear(CommitNotice(due={HOOK: 700}))
-    bounds.hear(CommitNotice(due={HOOK: 750}))
+    bounds.lower(CommitNotice(due={HOOK: 700}))
+    bounds.lower(CommitNotice(due={HOOK: 750}))
     bounds.commit(HOOK, end)
     assert bounds.begin(HOOK, 2) == ClaimStart((700, 0), (700, 0), 4)
 
 
 def test_a_hint_before_a_claim_counts_once() -> None:
     bounds = bounds_after()
-    bounds.hear(CommitNotice(due={HOOK: 400}))
+    bounds.lower(CommitNotice(due={HOOK: 400}))
     end = bounds.begin(HOOK, 1)
     end.first = (600, 1)
     bounds.commit(HOOK, end)
@@ -84,7 +84,7 @@ def test_a_bound_is_looked_up_from_the_beginning_now_and_then() -> None:
 def test_a_changed_hook_is_searched_from_the_beginning() -> None:
     bounds = bounds_after()
     end = bounds.begin(HOOK, 1)
-    bounds.hear(CommitNotice(hooks_changed=frozenset({HOOK})))
+    bounds.lower(CommitNotice(hooks_changed=frozenset({HOOK})))
     bounds.commit(HOOK, end)
     assert bounds.begin(HOOK, 2) == BEGINNING
 

@@ -103,16 +103,16 @@ async def test_a_deletion_that_takes_long_delays_no_look(
 ) -> None:
     begun, looks = asyncio.Event(), list[RetentionPeriods]()
 
-    async def tidy(_: object) -> None:
+    async def trim(_: object) -> None:
         begun.set()
         await asyncio.Event().wait()
 
     async def look(_: object, keep: RetentionPeriods) -> None:
         looks.append(keep)
 
-    monkeypatch.setattr(retention, "FIRST_TIDIED_S", 0.01)
+    monkeypatch.setattr(retention, "FIRST_TRIMMED_S", 0.01)
     monkeypatch.setattr(base, "LOOK_EVERY_S", 0.01)
-    monkeypatch.setattr(retention.RetentionWorker, "tidy", tidy)
+    monkeypatch.setattr(retention.RetentionWorker, "trim", trim)
     monkeypatch.setattr(PostgresStore, "look_at_alerts", look)
     await servers.another()
     await until(begun.is_set)

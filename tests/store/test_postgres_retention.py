@@ -98,7 +98,7 @@ def test_a_database_clock_that_jumps_days_ahead_is_doubted() -> None:
     clock = DatabaseClock()
     now_ms = clock.now_ms() - 400 * DAY_S * 1000  # what it is at first is no jump
     for ahead_ms, trusted in ((0, True), (3_600_000, True), (2 * DAY_S * 1000, False)):
-        clock.heard(now_ms + ahead_ms, time.monotonic_ns())
+        clock.set_from(now_ms + ahead_ms, time.monotonic_ns())
         assert clock.trust.trusted is trusted
 
 
@@ -188,7 +188,7 @@ async def test_the_feed_keeps_so_many_lines_and_says_when_one_asks_for_older(
     start = home.store.feed_end()
     for _ in range(30):
         await emit(home.store)
-    await home.worker.tidy()
+    await home.worker.trim()
     assert await home.count("feed") == 10
     assert (await home.store.feed(start, 100)).reset
     assert len((await home.store.feed(None, 100)).items) == 10
@@ -198,7 +198,7 @@ async def test_idempotency_keys_are_forgotten_after_a_day(home: Home) -> None:
     await emit(home.store, key="old")
     home.clock.advance(DAY_S + 1)
     await emit(home.store, key="new")
-    await home.worker.tidy()
+    await home.worker.trim()
     assert await home.count("idempotency_key") == 1
 
 

@@ -71,14 +71,14 @@ class AlertLook:
         return {self._live.view[hook].account for hook in self._live.alert_hooks}
 
     def decide(
-        self, seen: Seen, disk: DiskSpace | None, dying: Iterable[Expiring] | None, now_ms: int
+        self, seen: Seen, disk: DiskSpace | None, expiring: Iterable[Expiring] | None, now_ms: int
     ) -> LookResult:
         """Return the changes that are due.
 
         Args:
             seen: what the look read.
             disk: the space on the disk; None: it is another machine's.
-            dying: the dead letters that expire soon; None: they were not searched this time.
+            expiring: the dead letters that expire soon; None: they were not searched this time.
             now_ms: the time.
         """
         result = LookResult()
@@ -95,8 +95,8 @@ class AlertLook:
             self._late_before, self._in_time_before = set(), set()
         if disk is not None:
             self._disk(disk, known, result)
-        if dying is not None:
-            self._expiring(dying, known, result)
+        if expiring is not None:
+            self._expiring(expiring, known, result)
         result.announced = self._due(seen.alerts, now_ms)
         return result
 
@@ -137,22 +137,22 @@ class AlertLook:
             result.ended.append((alert.id, Resolution.RECOVERED))
 
     def _expiring(
-        self, dying: Iterable[Expiring], known: Mapping[str, AlertRecord], result: LookResult
+        self, expiring: Iterable[Expiring], known: Mapping[str, AlertRecord], result: LookResult
     ) -> None:
         keys = set()
-        for group in dying:
+        for group in expiring:
             key = key_of(AlertType.EXPIRING, group.hook, group.cause)
             keys.add(key)
             alert = known.get(key)
             count, gone = (alert.status.count, alert.facts.get(EXPIRED, 0)) if alert else (0, 0)
             if (more := group.number + gone - count) > 0:  # so that it is announced again
-                result.opened.append(self._dying(key, group, more))
+                result.opened.append(self._expiring_opening(key, group, more))
         ended = {identity for identity, _ in result.ended}
         for key, alert in known.items():
             if alert.kind is AlertType.EXPIRING and key not in keys and alert.id not in ended:
                 result.ended.append((alert.id, Resolution.CLEARED))
 
-    def _dying(self, key: str, group: Expiring, more: int) -> FoundOpening:
+    def _expiring_opening(self, key: str, group: Expiring, more: int) -> FoundOpening:
         live = self._live.view.get(HookId(group.hook))
         host = None if live is None else live.target.host_header
         subject = AlertSubject(

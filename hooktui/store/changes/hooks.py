@@ -91,7 +91,7 @@ def change_hook(
             _set_disabled(row, tx.now_ms)
         _note_change(tx, row, actor)
     if after.active and (not before.active or after.url != before.url):
-        _start_anew(tx, hook)
+        _reset_failures(tx, hook)
     resolution = _resolution_of(before, after)
     if resolution is not None:
         hook_was_edited(tx, hook, actor, resolution)
@@ -134,7 +134,7 @@ def _note_change(tx: Tx, row: HookRow, actor: Actor) -> None:
     row.version += 1
 
 
-def _start_anew(tx: Tx, hook: HookId) -> None:
+def _reset_failures(tx: Tx, hook: HookId) -> None:
     """Reset the failures of a hook that was enabled or moved, and mark its backlog due."""
     tx.conn.execute(
         update(HOOK_STATE)

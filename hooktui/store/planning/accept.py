@@ -184,7 +184,7 @@ def plan_accept(
     subscribed = [live.subscribers(event.account, event.type) for event in events]
     for index, (event, subscribers) in enumerate(zip(events, subscribed, strict=True)):
         if index in repeats:
-            plan.accepted.append(_again(event, repeats[index], plan))
+            plan.accepted.append(_repeated_acceptance(event, repeats[index], plan))
         else:
             matched = matches.get(index, _NOTHING)
             yield from _plan_event(
@@ -210,7 +210,7 @@ def plan_alert(
     return plan
 
 
-def _again(event: NewEvent, before: KnownKey | None, plan: Plan) -> Acceptance:
+def _repeated_acceptance(event: NewEvent, before: KnownKey | None, plan: Plan) -> Acceptance:
     key = before or plan.new_keys[event.account, event.key or ""]
     return Acceptance(key.event, event.type, event.account, key.deliveries, key.skipped, True)
 

@@ -91,7 +91,7 @@ class DueBounds:
             return ClaimStart()
         return bound.start
 
-    def hear(self, notice: CommitNotice) -> None:
+    def lower(self, notice: CommitNotice) -> None:
         """Lower bounds to hints; forget those of hooks that were changed or deleted."""
         for hook, due_ms in notice.due.items():
             bound = self._bounds.get(hook)

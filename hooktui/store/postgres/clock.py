@@ -21,7 +21,7 @@ class DatabaseClock:
     def __init__(self, fixed: Callable[[], int] | None = None) -> None:
         self._fixed = fixed
         self._ahead_ns = time.time_ns() - time.monotonic_ns()
-        self._has_heard = False
+        self._is_set = False
         self.trust = ClockTrust(lambda: time.monotonic_ns() // 1_000_000)
 
     def now_ms(self) -> int:
@@ -30,14 +30,14 @@ class DatabaseClock:
             return self._fixed()
         return (time.monotonic_ns() + self._ahead_ns) // 1_000_000
 
-    def heard(self, database_ms: int, asked_ns: int) -> int:
+    def set_from(self, database_ms: int, asked_ns: int) -> int:
         """Set the clock from the database's time, requested at a monotonic time; return it."""
         if self._fixed is not None:
             return self._fixed()
-        heard_ns = time.monotonic_ns()
+        received_ns = time.monotonic_ns()
         # The database read its clock between request and response; assume the middle.
-        ahead_ns = database_ms * 1_000_000 - (asked_ns + heard_ns) // 2
-        if self._has_heard:
+        ahead_ns = database_ms * 1_000_000 - (asked_ns + received_ns) // 2
+        if self._is_set:
             self.trust.clock_set((ahead_ns - self._ahead_ns) // 1_000_000)
-        self._ahead_ns, self._has_heard = ahead_ns, True
+        self._ahead_ns, self._is_set = ahead_ns, True
         return database_ms

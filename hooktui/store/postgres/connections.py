@@ -130,7 +130,7 @@ async def connect(target: DatabaseAddress, **settings: str) -> Raw:
             server_settings={**SETTINGS, **settings},
         )
     except (*FAULTS, ValueError) as error:
-        raise _not_let_in(target, error) from error
+        raise _connect_error(target, error) from error
 
 
 def _patience_s(settings: Mapping[str, str]) -> float | None:
@@ -198,7 +198,7 @@ def explain(error: Exception, target: DatabaseAddress) -> Exception:
     return Unavailable(f"{where} reported an error: {_words(cause)}")
 
 
-def _not_let_in(target: DatabaseAddress, error: Exception) -> HooktuiError:
+def _connect_error(target: DatabaseAddress, error: Exception) -> HooktuiError:
     where, words = target.shown, _words(error)
     if isinstance(error, pg.InvalidPasswordError | pg.InvalidAuthorizationSpecificationError):
         return HooktuiError(f"{where} rejected the login: {words}; check user and password")

@@ -61,7 +61,7 @@ class Hints:
         connect: opens the connection for both.
         server: the lease token of this server.
         look: reads changes; called at each received hint, and every second.
-        heard_due: called with the hooks that have due deliveries; None: any may.
+        due_received: called with the hooks that have due deliveries; None: any may.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class Hints:
         connect: Callable[[], Awaitable[Raw]],
         server: int,
         look: Callable[[], Awaitable[None]],
-        heard_due: Callable[[Mapping[HookId, int] | None], None],
+        due_received: Callable[[Mapping[HookId, int] | None], None],
     ) -> None:
         self._connect = connect
         self._server = server
         self._look = look
-        self._heard_due = heard_due
+        self._due_received = due_received
         self._due: dict[HookId, int] = {}
         self._something = False
         self._wake = asyncio.Event()
@@ -84,7 +84,7 @@ class Hints:
         """Start the task."""
         self._task = asyncio.create_task(self._run(), name="hints")
 
-    def tell(self, due: Mapping[HookId, int]) -> None:
+    def announce(self, due: Mapping[HookId, int]) -> None:
         """Announce a commit and its due deliveries to the other servers."""
         for hook, due_ms in due.items():
             self._due[hook] = min(due_ms, self._due.get(hook, due_ms))
@@ -117,15 +117,15 @@ class Hints:
             await asyncio.sleep(max(wait_s, 0.25))
 
     async def _follow(self, raw: Raw) -> None:
-        heard = asyncio.Event()
+        received = asyncio.Event()
 
         def on_hint(_raw: object, _pid: int, _channel: str, payload: object) -> None:
             hint = _decoded(payload)
             if hint is None or hint.server == self._server:
                 return
-            heard.set()
+            received.set()
             self._wake.set()
-            self._heard_due(hint.due)
+            self._due_received(hint.due)
 
         await raw.add_listener(CHANNEL, on_hint)
         loop = asyncio.get_running_loop()
@@ -133,13 +133,13 @@ class Hints:
         while True:
             if self._something:
                 await raw.execute("SELECT pg_notify($1, $2)", CHANNEL, self._payload())
-            if heard.is_set() or loop.time() - looked_s >= LOOK_EVERY_S:
-                heard.clear()
+            if received.is_set() or loop.time() - looked_s >= LOOK_EVERY_S:
+                received.clear()
                 looked_s = loop.time()
                 await self._look()
             if loop.time() - looked_due_s >= DUE_EVERY_S:
                 looked_due_s = loop.time()
-                self._heard_due(None)
+                self._due_received(None)
             await asyncio.sleep(GATHER_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
@@ -187,5 +187,5 @@ def look(conn: Connection, clock: DatabaseClock) -> tuple[int, int]:
     """Return the newest feed row and the version of the hooks; set the clock."""
     asked_ns = time.monotonic_ns()
     version, database_ms, newest = conn.execute(text(sql.LOOK)).one()
-    clock.heard(database_ms, asked_ns)
+    clock.set_from(database_ms, asked_ns)
     return newest or 0, version

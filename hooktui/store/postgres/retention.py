@@ -32,8 +32,8 @@ from hooktui.store.postgres.transaction import Operation, WriteTransaction
 if TYPE_CHECKING:
     from hooktui.store.postgres.connections import Raw
 
-FIRST_TIDIED_S: Final = 5.0  # a start has more urgent work
-TIDIED_EVERY_S: Final = 30.0
+FIRST_TRIMMED_S: Final = 5.0  # a start has more urgent work
+TRIMMED_EVERY_S: Final = 30.0
 SWEPT_EVERY: Final = 120
 """Runs between two passes: one pass an hour."""
 DROPPED_AT_ONCE: Final = 200
@@ -160,7 +160,7 @@ class RetentionWorker:
     def start(self) -> None:
         """Start the task."""
         self._task = asyncio.create_task(
-            repeat("retention", self._run, FIRST_TIDIED_S, TIDIED_EVERY_S), name="house"
+            repeat("retention", self._run, FIRST_TRIMMED_S, TRIMMED_EVERY_S), name="retention"
         )
 
     async def close(self) -> None:
@@ -172,14 +172,14 @@ class RetentionWorker:
     async def _run(self) -> None:
         raw = await self._connect()
         try:
-            await self._tidy_while_locked(raw)
+            await self._trim_while_locked(raw)
         except FAULTS as error:
             raise Unavailable(f"the connection to the database was lost ({error})") from error
         finally:
             with contextlib.suppress(*FAULTS):
                 await raw.close(timeout=2)
 
-    async def _tidy_while_locked(self, raw: Raw) -> None:
+    async def _trim_while_locked(self, raw: Raw) -> None:
         rounds = 0
         looks: asyncio.Task[None] | None = None
         try:
@@ -187,16 +187,16 @@ class RetentionWorker:
                 # Taken again each round, which shows that the session is still alive.
                 if looks is None:  # beside the deletions, which may take hours
                     looks = asyncio.create_task(self._store.keep_looking(self._keep), name="alerts")
-                await self.tidy()
+                await self.trim()
                 if rounds % SWEPT_EVERY == 1:
                     await self._store.delete_old(self._keep)
                 rounds += 1
-                await asyncio.sleep(TIDIED_EVERY_S)
+                await asyncio.sleep(TRIMMED_EVERY_S)
         finally:
             if looks is not None:
                 looks.cancel()
 
-    async def tidy(self) -> None:
+    async def trim(self) -> None:
         """Trim the feed and the idempotency keys to their limits."""
         rows, items = await self._store.read(_count_feed)
         while rows > MAX_FEED_ROWS or items > MAX_FEED_ITEMS:

@@ -107,24 +107,24 @@ class PostgresStore(BaseStore):
             saw_feed=self._feed_reached,
             rules=rules,
         )
-        self.subscribe(self._shared.due_bounds.hear)
+        self.subscribe(self._shared.due_bounds.lower)
         self._catching_up = asyncio.Lock()
-        cold = partial(connect, target)
-        self._readers = Queries(cold, READERS, target)
-        self._own = Queries(cold, OWN, target)
-        self._look_ups = Queries(cold, LOOK_UPS, target)
+        connect_plain = partial(connect, target)
+        self._readers = Queries(connect_plain, READERS, target)
+        self._own = Queries(connect_plain, OWN, target)
+        self._look_ups = Queries(connect_plain, LOOK_UPS, target)
         self._changes = Changes(partial(connect_to_write, target), self._shared, target)
         hot = partial(connect_to_write, target, **HOT)
         # Claims need not be on disk: the fence of a claim that a crash of the database loses does
         # not hold, and the claim is repeated.
-        hasty = partial(hot, synchronous_commit="off")
+        connect_unsynced = partial(hot, synchronous_commit="off")
         # Operations that free slots must not wait behind those that fill them, and no new event
         # behind the many statements of a replay's step.
         self._writers = [
             Writer(name, connection, self._shared, self._committed, target)
             for name, connection in (
                 ("events", self._connect_numbered),
-                ("claims", hasty),
+                ("claims", connect_unsynced),
                 ("results", hot),
                 ("replays", hot),
             )
@@ -133,8 +133,8 @@ class PostgresStore(BaseStore):
             writer.queue for writer in self._writers
         )
         self._retention = Retention(self)
-        self._retention_worker = RetentionWorker(self, cold, keep)
-        self._hints = Hints(cold, self._shared.token, self._look, self._heard_due)
+        self._retention_worker = RetentionWorker(self, connect_plain, keep)
+        self._hints = Hints(connect_plain, self._shared.token, self._look, self._due_received)
 
     @classmethod
     async def open(
@@ -168,8 +168,8 @@ class PostgresStore(BaseStore):
         lock.acquire()
         store: Self | None = None
         try:
-            patient = partial(connect, target, **MIGRATION)
-            vault = await prepare(patient, key_file, target)
+            connect_to_migrate = partial(connect, target, **MIGRATION)
+            vault = await prepare(connect_to_migrate, key_file, target)
             store = cls(target, lock, vault, DatabaseClock(clock), keep, rules)
             await store._start()
         except BaseException:
@@ -299,7 +299,7 @@ class PostgresStore(BaseStore):
             await raw.close()
             raise Unavailable(f"{self._target.shown} already has 512 servers; stop one first")
         await raw.execute(NAME_SESSION, session_name(replace(self._this_server, number=number)))
-        await raw.execute(sql.TELL_KEYS, key_locks(self.vault.ids))
+        await raw.execute(sql.LOCK_KEYS, key_locks(self.vault.ids))
         last_id = await raw.fetchval(sql.HIGHEST_IDS)
         self.number = number
         self._shared.server = str(number)
@@ -324,7 +324,7 @@ class PostgresStore(BaseStore):
         if notes.due:
             self._notify(CommitNotice(due=notes.due))
         if notes.feed:
-            self._hints.tell(notes.due)
+            self._hints.announce(notes.due)
         for change in notes.follow_ups:
             self._later("rest", self._follow_up(change))
 
@@ -349,7 +349,7 @@ class PostgresStore(BaseStore):
         if self._shared.live_version >= 0 and version != self._shared.live_version:
             await self._catch_up()
 
-    def _heard_due(self, due: Mapping[HookId, int] | None) -> None:
+    def _due_received(self, due: Mapping[HookId, int] | None) -> None:
         if due is not None:
             known = {hook: ms for hook, ms in due.items() if hook in self._live.view}
             self._notify(CommitNotice(due=known))

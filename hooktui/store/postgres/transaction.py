@@ -213,7 +213,7 @@ async def begin(raw: Raw, shared: Shared, *, alone: bool = False) -> WriteTransa
     version, database_ms, feed_end = await raw.fetchrow(sql.LOOK)
     if feed_end is not None:
         shared.saw_feed(feed_end)
-    now_ms = shared.clock.heard(database_ms, asked_ns)
+    now_ms = shared.clock.set_from(database_ms, asked_ns)
     if version != shared.live_version:
         await shared.catch_up()
     return WriteTransaction(raw, shared, now_ms, lease_from(shared.token, now_ms))

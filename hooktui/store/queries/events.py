@@ -143,8 +143,8 @@ def _counted(conn: Connection, rows: Sequence[_Row]) -> list[Event]:
     """
     few = [row.id for row in rows if row.deliveries <= _MAX_COUNTED]
     per_event: dict[int, dict[str, int]] = {identity: {} for identity in few}
-    stands = (DELIVERY.c.event_id, DELIVERY.c.status)
-    grouped = select(*stands, func.count()).where(DELIVERY.c.event_id.in_(few)).group_by(*stands)
+    keys = (DELIVERY.c.event_id, DELIVERY.c.status)
+    grouped = select(*keys, func.count()).where(DELIVERY.c.event_id.in_(few)).group_by(*keys)
     for identity, status, count in conn.execute(grouped) if few else ():
         per_event[identity][status] = count
     return [_event(row, _counts(per_event.get(row.id))) for row in rows]

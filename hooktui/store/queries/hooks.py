@@ -109,13 +109,13 @@ def _fitting(search: str) -> list[ColumnElement[bool]]:
             fields = (HOOK.c.name, HOOK.c.url, HOOK.c.events)
             fits = or_(*(field.icontains(term.word, autoescape=True) for field in fields))
         else:
-            fits = or_(*(_stands(state) for state in dict.fromkeys(term.states)))
+            fits = or_(*(_is_in_state(state) for state in dict.fromkeys(term.states)))
         # A NULL column matches nothing, so its negation matches.
         conditions.append(not_(func.coalesce(fits, false())) if term.negated else fits)
     return all_of(conditions)
 
 
-def _stands(state: HookState) -> ColumnElement[bool]:
+def _is_in_state(state: HookState) -> ColumnElement[bool]:
     match state:
         case HookState.ACTIVE:
             return HOOK.c.active

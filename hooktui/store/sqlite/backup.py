@@ -97,11 +97,11 @@ class Backups:
             return await asyncio.shield(copying)
         except asyncio.CancelledError:
             abandoned = True  # a thread cannot be cancelled; it polls this
-            copying.add_done_callback(_let_go)
+            copying.add_done_callback(_close_copy)
             raise
 
 
-def _let_go(copying: asyncio.Future[DatabaseCopy]) -> None:
+def _close_copy(copying: asyncio.Future[DatabaseCopy]) -> None:
     if copying.exception() is None:
         os.close(copying.result().file)
 

@@ -42,7 +42,7 @@ SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM delivery),
   (SELECT count(*) FROM hook WHERE deleted_at IS NULL),
   (SELECT created_at FROM event ORDER BY id DESC LIMIT 1)
 """
-_GO_ON = text(
+_SKIP_NUMBERS = text(
     "INSERT INTO sqlite_sequence (name, seq) SELECT 'feed', max(coalesce(max(pos), 0), :now)"
     " FROM feed"
 )
@@ -248,7 +248,7 @@ def _skip_lines(conn: Connection) -> None:
     """
     conn.exec_driver_sql("BEGIN IMMEDIATE")
     conn.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'feed'")
-    conn.execute(_GO_ON, {"now": now_ms()})
+    conn.execute(_SKIP_NUMBERS, {"now": now_ms()})
     conn.exec_driver_sql("COMMIT")
 
 
