@@ -108,7 +108,7 @@ def may_claim(live: LiveHooks, hook: HookId) -> LiveHook | None:
     return live_hook if live_hook is not None and live_hook.active and not live.paused else None
 
 
-def claimed_job(row: Sequence[Any], number: int, body: bytes | None) -> ClaimedDelivery:
+def claimed_delivery(row: Sequence[Any], number: int, body: bytes | None) -> ClaimedDelivery:
     """Return the claim of a row that begins with the columns of every search for deliveries.
 
     Args:

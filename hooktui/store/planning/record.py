@@ -39,7 +39,7 @@ from hooktui.store.attempt_stats import BOUNDS_MS, DAY_MS, bucket_of, column_of
 from hooktui.store.contract import LEASE_S, AttemptResult
 from hooktui.store.feed_items import DeliveryState, HookEdit, attempt_item, delivery_item
 from hooktui.store.live_hooks import LiveHooks
-from hooktui.store.planning.claim import claimed_job
+from hooktui.store.planning.claim import claimed_delivery
 from hooktui.store.tx import SideEffects
 
 SECRET_NOTED_EVERY_MS = 60_000
@@ -85,10 +85,10 @@ def interrupted(row: Sequence[Any], now_ms: int) -> AttemptResult:
     """Return the result of an attempt whose lease has expired; it started with the lease.
 
     Args:
-        row: the columns of `claimed_job`, then the lease's token and its end.
+        row: the columns of `claimed_delivery`, then the lease's token and its end.
         now_ms: time of the recording.
     """
-    claim = claimed_job(row, row[6], None)
+    claim = claimed_delivery(row, row[6], None)
     return AttemptResult(
         claim=claim,
         decision=after_interruption(RetryState(claim.trigger, claim.tries, claim.interruptions)),

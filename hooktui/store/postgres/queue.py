@@ -19,7 +19,7 @@ from hooktui.store.contract import Acceptance, ClaimedDelivery, NewEvent, Reserv
 from hooktui.store.planning.accept import KEY_KEPT_MS, KnownKey, Plan, plan_accept
 from hooktui.store.planning.claim import (
     ClaimStart,
-    claimed_job,
+    claimed_delivery,
     may_claim,
     note_claimed,
     note_released,
@@ -261,7 +261,7 @@ class Claim(Operation[list[ClaimedDelivery]]):
 
     def add(self, row: Sequence[Any]) -> None:
         """Add a row that is leased now; the next claim starts after it."""
-        self._claimed.append(claimed_job(row, row[6], row[11]))
+        self._claimed.append(claimed_delivery(row, row[6], row[11]))
         position = (row[9], row[0])
         if row[7]:
             self.start.again = position

@@ -111,8 +111,8 @@ FORGET_KEYS: Final = """
 DELETE FROM idempotency_key WHERE (account_id, "key") IN
     (SELECT account_id, "key" FROM idempotency_key WHERE created_at <= $1 LIMIT $2)"""
 
-_JOB = """d.id, d.event_id, d.event_type, d.hook_id, d.account_id, d."trigger", d.attempts, d.tries,
-    d.interruptions"""
+_CLAIM_COLUMNS = """d.id, d.event_id, d.event_type, d.hook_id, d.account_id, d."trigger",
+    d.attempts, d.tries, d.interruptions"""
 
 _FIND_DUE = """
 SELECT d.id, d.next_attempt_at, want.ordinal
@@ -133,7 +133,7 @@ _LEASE = f"""
 leased AS (
     UPDATE delivery d SET status = 'sending', attempts = attempts + 1, next_attempt_at = NULL,
         lease_token = $4, lease_until = $5
-    FROM due WHERE d.id = due.id RETURNING {_JOB}, due.next_attempt_at, due.ordinal)
+    FROM due WHERE d.id = due.id RETURNING {_CLAIM_COLUMNS}, due.next_attempt_at, due.ordinal)
 SELECT leased.*, e.body FROM leased JOIN event e ON e.id = leased.event_id
 ORDER BY leased.ordinal, leased.next_attempt_at, leased.id"""
 
@@ -207,7 +207,7 @@ FROM {_arrays("bigint", "integer", "bigint", "text", "bigint", "bigint", "text",
 WHERE {_FENCE} RETURNING d.id, d.attempts + 1"""
 
 _FIND_LEASED = f"""
-SELECT {_JOB}, d.lease_token, d.lease_until FROM delivery d
+SELECT {_CLAIM_COLUMNS}, d.lease_token, d.lease_until FROM delivery d
 WHERE d.status = 'sending' AND {{which}} ORDER BY d.lease_until LIMIT $2
 FOR UPDATE OF d SKIP LOCKED"""
 

@@ -32,7 +32,7 @@ from hooktui.domain.json_text import Steps
 from hooktui.domain.wire.deliveries import Attempt, Delivery, Phases, Response
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries import filter_sql
-from hooktui.store.queries.delivery_indexes import DeliveryQuery, walk_of
+from hooktui.store.queries.delivery_indexes import DeliveryQuery, key_scan
 from hooktui.store.queries.pace import Pace
 from hooktui.store.queries.pages import PagedQuery, PageRequest, RowCheck, page_of
 from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, HOOK_STATE, PAUSE, Big, in_account
@@ -128,15 +128,15 @@ def list_deliveries(
     """
     parsed = parse(query.q) if isinstance(query.q, str) else query.q
     now = now_ms()
-    walk = walk_of(conn, account, query, parsed or Filter(()), now)
-    inside, outside = filter_sql.conditions(walk.filter, now)
-    inside += _conditions(walk.query)
-    rows = _deliveries().where(*walk.conditions, *inside)
+    scan = key_scan(conn, account, query, parsed or Filter(()), now)
+    inside, outside = filter_sql.conditions(scan.filter, now)
+    inside += _conditions(scan.query)
+    rows = _deliveries().where(*scan.conditions, *inside)
     keep: RowCheck[_Row] | None = None
     if outside is not None:
         rows, keep = _with_text(rows, outside), _fits(outside, now)
     listing = PagedQuery(
-        rows, _Row, DELIVERY.c.id, _SORTS, keep, walk.keys, narrowed=bool(inside), parts=walk.parts
+        rows, _Row, DELIVERY.c.id, _SORTS, keep, scan.keys, narrowed=bool(inside), parts=scan.parts
     )
     return page_of(conn, page, listing, lambda some: [_delivery(row) for row in some])
 

@@ -57,7 +57,7 @@ class DeliveryQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class KeyScan:
     """The scan of an index for a list.
 
     Attributes:
@@ -75,24 +75,24 @@ class Walk:
     parts: Sequence[Condition] = ()
 
 
-def walk_of(
+def key_scan(
     conn: Connection, account: AccountId, query: DeliveryQuery, parsed: Filter, now_ms: int
-) -> Walk:
+) -> KeyScan:
     """Choose the index for a query and its filter."""
     query, parsed = _split_filter(query, parsed, now_ms)
     if query.event is not None:
         chosen = [DELIVERY.c.event_id == query.event, _plus_account(account), *_times(query)]
-        return Walk(chosen, None, query, parsed)
+        return KeyScan(chosen, None, query, parsed)
     if filter_sql.only_waiting(query.status, parsed) and _few_wait(conn, account):
         of_hooks = DELIVERY.c.hook_id.in_(_hooks(account, query.hook))
         chosen = [_plus_account(account), filter_sql.is_open(), of_hooks, *_times(query)]
-        return Walk(chosen, None, query, parsed)
+        return KeyScan(chosen, None, query, parsed)
     replay = next((term for term in parsed.terms if _is_one(term, FilterKey.REPLAY)), None)
     if replay is not None:
         of_replay = DELIVERY.c.replay_id == decode("rpl", str(replay.values[0]))
         if _are_few(conn, [of_replay]):
             chosen = [of_replay, _plus_account(account), *_times(query)]
-            return Walk(chosen, None, query, parsed)
+            return KeyScan(chosen, None, query, parsed)
     if filter_sql.only_undelivered(query.status, parsed):
         undelivered = _undelivered(conn, account, query, parsed, now_ms)
         if undelivered is not None:
@@ -107,7 +107,7 @@ def walk_of(
     else:
         chosen = [DELIVERY.c.account_id == account]
     chosen += _times(query)
-    return Walk(chosen, select(DELIVERY.c.id).where(*chosen), left, parsed)
+    return KeyScan(chosen, select(DELIVERY.c.id).where(*chosen), left, parsed)
 
 
 def _split_filter(
@@ -152,7 +152,7 @@ def _hooks(account: AccountId, hook: HookId | None) -> Select[Any]:
 
 def _undelivered(
     conn: Connection, account: AccountId, query: DeliveryQuery, parsed: Filter, now_ms: int
-) -> Walk | None:
+) -> KeyScan | None:
     """Return the scan of undelivered deliveries, by group; None: there are too many groups."""
     times = _times(query)
     left = replace(query, since_ms=None, until_ms=None)
@@ -168,7 +168,7 @@ def _undelivered(
         chosen = [filter_sql.is_undelivered(), of_hooks, *times]
         if not _are_few(conn, chosen):
             return None
-        return Walk([_plus_account(account), *chosen], None, left, parsed)
+        return KeyScan([_plus_account(account), *chosen], None, left, parsed)
     # The groups are those that the terms match, so no row is checked for them again.
     causes = [term for term in parsed.terms if term.key is FilterKey.CAUSE]
     rest = Filter(tuple(term for term in parsed.terms if term.key is not FilterKey.CAUSE))
@@ -180,8 +180,8 @@ def _undelivered(
     keys = select(DELIVERY.c.id).where(*times)
     left = replace(left, hook=None)
     if len(parts) > 1:
-        return Walk(times, keys, left, rest, parts)
-    return Walk([*parts, *times], keys.where(*parts), left, rest)
+        return KeyScan(times, keys, left, rest, parts)
+    return KeyScan([*parts, *times], keys.where(*parts), left, rest)
 
 
 def is_in_group(hook: HookId, cause: str) -> Condition:

@@ -168,7 +168,7 @@ def page_in_memory(request: PageRequest, listing: ListInMemory[R]) -> Page[R]:
     """
     start = _start(request, listing.sorts, listing.name)
     limit = min(max(request.limit, 1), MAX_LIMIT)
-    value, falling = listing.sorts[start.sort], _falls(start)
+    value, descending = listing.sorts[start.sort], _descends(start)
     here = None if start.key is None else (start.value, start.key)
     total = 0
     nearest: list[tuple[tuple[int, int], R]] = []
@@ -179,9 +179,9 @@ def page_in_memory(request: PageRequest, listing: ListInMemory[R]) -> Page[R]:
         nearest += [
             (position, row)
             for position, row in placed
-            if here is None or (position < here if falling else position > here)
+            if here is None or (position < here if descending else position > here)
         ]
-        nearest.sort(key=itemgetter(0), reverse=falling)
+        nearest.sort(key=itemgetter(0), reverse=descending)
         del nearest[limit + 1 :]
 
     def after(position: tuple[int, int]) -> _Cursor:
@@ -246,15 +246,15 @@ def _walk(
     rows: list[tuple[R, _Cursor]] = []
     at, scanned, size_bytes, pace = start, 0, 0, Pace(conn)
     give_up_s = time.monotonic() + SEARCH_S
-    edge = _edge(conn, listing, start)
+    scan_end = _scan_end(conn, listing, start)
     while True:
         max_rows = limit - len(rows) + 1 if listing.keep is None else 2 * limit
         if listing.keep is None:
             max_rows = min(max_rows, _rows_to_read(len(rows), size_bytes))
-        behind = _behind(listing, at)
-        if edge is not None:
-            behind = behind.where(_until(listing, start, edge))
-        chunk = _chunk(conn, listing, start, behind, max_rows)
+        after = _after(listing, at)
+        if scan_end is not None:
+            after = after.where(_until(listing, start, scan_end))
+        chunk = _chunk(conn, listing, start, after, max_rows)
         for index, (*values, key, sort_value) in enumerate(chunk):
             row = listing.record(*values)
             fits = listing.keep is None or pace.run(listing.keep(row))
@@ -270,7 +270,8 @@ def _walk(
                 return rows, at, scanned + index + 1
         scanned += len(chunk)
         if len(chunk) < max_rows:
-            return rows, None if edge is None else replace(start, key=edge, value=edge), scanned
+            end = None if scan_end is None else replace(start, key=scan_end, value=scan_end)
+            return rows, end, scanned
         if scanned >= _MAX_SCANNED:
             return rows, at, scanned
 
@@ -287,15 +288,15 @@ def _size_bytes(values: Sequence[object]) -> int:
     return sum(len(value) if isinstance(value, (str, bytes)) else 8 for value in values)
 
 
-def _edge(conn: Connection, listing: PagedQuery[R], cursor: _Cursor) -> int | None:
+def _scan_end(conn: Connection, listing: PagedQuery[R], cursor: _Cursor) -> int | None:
     """Return the last key that a page may scan; None: to the end of the list."""
     if listing.walk is None or not listing.narrowed:
         return None
-    keys = _behind(replace(listing, rows=listing.walk), cursor)
+    keys = _after(replace(listing, rows=listing.walk), cursor)
     parts = listing.parts or [true()]
     last = [keys.where(part).limit(1).offset(WINDOW // len(parts)) for part in parts]
-    edges = conn.execute(_union(listing, last)).scalars().all()
-    return (max if _falls(cursor) else min)(edges, default=None)
+    ends = conn.execute(_union(listing, last)).scalars().all()
+    return (max if _descends(cursor) else min)(ends, default=None)
 
 
 def _chunk(
@@ -317,26 +318,26 @@ def _union(listing: PagedQuery[R], selects: Sequence[Select[Any]]) -> Select[Any
     return select(union_all(*keys).subquery())
 
 
-def _until(listing: PagedQuery[R], cursor: _Cursor, edge: int) -> ColumnElement[bool]:
-    return listing.key >= edge if _falls(cursor) else listing.key <= edge
+def _until(listing: PagedQuery[R], cursor: _Cursor, scan_end: int) -> ColumnElement[bool]:
+    return listing.key >= scan_end if _descends(cursor) else listing.key <= scan_end
 
 
-def _falls(cursor: _Cursor) -> bool:
+def _descends(cursor: _Cursor) -> bool:
     return (cursor.order == "desc") != cursor.backwards
 
 
-def _behind(listing: PagedQuery[R], cursor: _Cursor) -> Select[Any]:
+def _after(listing: PagedQuery[R], cursor: _Cursor) -> Select[Any]:
     """Return the rows after a cursor, in scan order."""
     value = listing.sorts[cursor.sort]
     keys = [listing.key] if value is None else [value, listing.key]
-    falling = _falls(cursor)
-    rows = listing.rows.order_by(*(key.desc() if falling else key.asc() for key in keys))
+    descending = _descends(cursor)
+    rows = listing.rows.order_by(*(key.desc() if descending else key.asc() for key in keys))
     if cursor.key is None:
         return rows
     if value is None:
-        return rows.where(listing.key < cursor.key if falling else listing.key > cursor.key)
+        return rows.where(listing.key < cursor.key if descending else listing.key > cursor.key)
     here = tuple_(literal(cursor.value), literal(cursor.key))
-    return rows.where(tuple_(*keys) < here if falling else tuple_(*keys) > here)
+    return rows.where(tuple_(*keys) < here if descending else tuple_(*keys) > here)
 
 
 def _with_position(rows: Select[Any], listing: PagedQuery[R], cursor: _Cursor) -> Select[Any]:
@@ -360,9 +361,9 @@ def _total(conn: Connection, listing: PagedQuery[R]) -> tuple[int, bool]:
         return total, total == _MAX_COUNTED
     rows = listing.rows if listing.walk is None or listing.narrowed else listing.walk
     newest = _Cursor("id", "desc", backwards=False)
-    edge = _edge(conn, listing, newest)
-    if listing.walk is not None and edge is not None:  # extrapolate from the newest
-        until = _until(listing, newest, edge)
+    scan_end = _scan_end(conn, listing, newest)
+    if listing.walk is not None and scan_end is not None:  # extrapolate from the newest
+        until = _until(listing, newest, scan_end)
         scanned = count(listing.walk.where(until), WINDOW) if listing.parts else WINDOW
         share = count(rows.where(until), WINDOW) / max(scanned, 1)
         return round(share * count(listing.walk, _MAX_COUNTED)), True

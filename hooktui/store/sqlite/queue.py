@@ -16,7 +16,7 @@ from hooktui.store.contract import Acceptance, ClaimedDelivery, NewEvent, Reserv
 from hooktui.store.planning.accept import KEY_KEPT_MS, KnownKey, Plan, plan_accept
 from hooktui.store.planning.claim import (
     PingPlan,
-    claimed_job,
+    claimed_delivery,
     may_claim,
     note_claimed,
     note_released,
@@ -144,7 +144,7 @@ class Claim(Operation[list[ClaimedDelivery]]):
             rows = self._find_due(work)
         lease = work.lease
         work.raw.executemany(sql.LEASE, [(lease.token, lease.until_ms, row[0]) for row in rows])
-        claims = [claimed_job(row, row[6] + 1, row[9]) for row in rows]
+        claims = [claimed_delivery(row, row[6] + 1, row[9]) for row in rows]
         note_claimed(work.notes, claims)
         if claims:
             failpoints.hit("before_claim_commit")

@@ -50,11 +50,11 @@ UPDATE hook_state SET skipped = skipped + ?, skipped_first = COALESCE(skipped_fi
     skipped_last = ?
 WHERE hook_id = ?"""
 
-_JOB = """d.id, d.event_id, d.event_type, d.hook_id, d.account_id, d."trigger", d.attempts, d.tries,
-    d.interruptions"""
+_CLAIM_COLUMNS = """d.id, d.event_id, d.event_type, d.hook_id, d.account_id, d."trigger",
+    d.attempts, d.tries, d.interruptions"""
 
 _FIND_DUE = f"""
-SELECT {_JOB}, e.body, d.next_attempt_at FROM delivery d JOIN event e ON e.id = d.event_id
+SELECT {_CLAIM_COLUMNS}, e.body, d.next_attempt_at FROM delivery d JOIN event e ON e.id = d.event_id
 WHERE d.status = 'pending' AND d.tries {{tries}} AND d.hook_id = ? AND d.next_attempt_at <= ?
 ORDER BY d.next_attempt_at, d.id LIMIT ?"""
 
@@ -63,7 +63,7 @@ FIND_FIRST_TRIES = _FIND_DUE.format(tries="= 0")
 FIND_RETRIES = _FIND_DUE.format(tries="> 0")
 
 FIND_FIRST_IN_LINE = f"""
-SELECT {_JOB}, e.body, d.status, d.next_attempt_at
+SELECT {_CLAIM_COLUMNS}, e.body, d.status, d.next_attempt_at
 FROM delivery d JOIN event e ON e.id = d.event_id
 WHERE d.status IN ('pending', 'sending') AND d.hook_id = ? AND d."trigger" <> 'ping'
 ORDER BY d.id LIMIT 1"""
@@ -102,7 +102,7 @@ UPDATE delivery SET status = ?, attempts = attempts - 1, next_attempt_at = ?, le
 WHERE {_FENCE}"""
 
 FIND_LEASED = f"""
-SELECT {_JOB}, d.lease_token, d.lease_until FROM delivery d
+SELECT {_CLAIM_COLUMNS}, d.lease_token, d.lease_until FROM delivery d
 WHERE d.status = 'sending' AND d.lease_until <= ? ORDER BY d.lease_until LIMIT ?"""
 
 FIND_SAME_ATTEMPT = """
