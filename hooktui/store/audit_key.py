@@ -19,7 +19,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from hooktui.store.tables import AUDIT, AUDIT_CHAIN
 from hooktui.store.vault import ValueMoved, Vault
 
-_PLACE: Final = ("audit_chain", "sealed", 1)
+_PLACE: Final = ("audit_chain", 1)
 _KEY_BYTES: Final = 32
 
 

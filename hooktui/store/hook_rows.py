@@ -16,7 +16,7 @@ from hooktui.store.sealed_values import bound_to_url
 from hooktui.store.tables import HOOK, HookRow
 from hooktui.store.vault import Vault
 
-TABLE, COLUMN = "hook", "sealed"
+_TABLE = "hook"
 
 
 class _Sealed(msgspec.Struct):
@@ -87,7 +87,7 @@ def encrypt(settings: HookSettings, vault: Vault, hook: int, account: int) -> by
     if not headers and password is None:
         return None
     text = msgspec.json.encode(_Sealed(headers, password)).decode()
-    return vault.encrypt(text, TABLE, COLUMN, hook, bound_to_url(account, settings.url))
+    return vault.encrypt(text, _TABLE, hook, bound_to_url(account, settings.url))
 
 
 def settings_of(stored: StoredSettings, vault: Vault) -> HookSettings:
@@ -99,7 +99,7 @@ def settings_of(stored: StoredSettings, vault: Vault) -> HookSettings:
     values, sealed = values_of(stored.columns), _Sealed()
     if stored.sealed is not None:
         bound = bound_to_url(stored.account, values["url"])
-        text = vault.decrypt(stored.sealed, TABLE, COLUMN, stored.hook, bound)
+        text = vault.decrypt(stored.sealed, _TABLE, stored.hook, bound)
         sealed = msgspec.json.decode(text, type=_Sealed)
     return _settings(values, sealed)
 

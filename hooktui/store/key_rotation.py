@@ -155,7 +155,7 @@ def _encrypt_again(tx: Tx, table: Table, after: int) -> tuple[int, int]:
     found = tx.conn.execute(query.order_by(table.c.id).limit(_AT_ONCE))
     rows = list(starmap(SealedValue, found))
     for row in rows:
-        bound_to = (table.name, "sealed", row.id, binding(table, row))
+        bound_to = (table.name, row.id, binding(table, row))
         encrypted = tx.vault.encrypt(tx.vault.decrypt(row.sealed, *bound_to), *bound_to)
         tx.conn.execute(update(table).where(table.c.id == row.id).values(sealed=encrypted))
     failpoints.hit("before_reseal_commit")

@@ -211,7 +211,7 @@ def live_secret(row: SealedSecret, vault: Vault) -> LiveSecret:
     return LiveSecret(
         id=row.id,
         value=vault.decrypt(
-            row.sealed, "secret", "sealed", row.id, bound_to_hook(row.account_id, row.hook_id)
+            row.sealed, "secret", row.id, bound_to_hook(row.account_id, row.hook_id)
         ),
         created_at_ms=row.created_at,
         expires_at_ms=row.expires_at,

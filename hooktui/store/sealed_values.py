@@ -82,12 +82,12 @@ def bind_values(conn: Connection, open_vault: Callable[[], Vault]) -> Sequence[s
         for row in starmap(SealedValue, conn.execute(sealed_values(table)).all()):
             vault = vault or open_vault()
             try:
-                clear = vault.decrypt(row.sealed, table.name, "sealed", row.id)
+                clear = vault.decrypt(row.sealed, table.name, row.id)
             except ValueMoved:
                 left.append(f"{table.name} {row.id}")
                 continue
             bound = binding(table, row)
-            sealed = vault.encrypt(clear, table.name, "sealed", row.id, bound)
+            sealed = vault.encrypt(clear, table.name, row.id, bound)
             encrypted.append({"row": row.id, "value": sealed})
         if encrypted:
             of_row = update(table).where(table.c.id == bindparam("row"))

@@ -92,26 +92,25 @@ class Vault:
             )
         self.sealer = key
 
-    def encrypt(self, text: str, table: str, column: str, row: int, bound: str = "") -> bytes:
-        """Return a text encrypted for one row and column.
+    def encrypt(self, text: str, table: str, row: int, bound: str = "") -> bytes:
+        """Return a text encrypted for the column ``sealed`` of one row.
 
         Args:
             text: the secret.
             table: its table.
-            column: its column.
             row: the id of the row.
             bound: a binding that must be the same for decryption.
         """
         nonce, sealer = os.urandom(_NONCE_BYTES), self.sealer
-        associated_data = _associated_data(table, column, row, bound)
+        associated_data = _associated_data(table, row, bound)
         return sealer + nonce + self._ciphers[sealer].encrypt(nonce, text.encode(), associated_data)
 
-    def decrypt(self, sealed: bytes, table: str, column: str, row: int, bound: str = "") -> str:
+    def decrypt(self, sealed: bytes, table: str, row: int, bound: str = "") -> str:
         """Return the text of an encrypted value.
 
         Raises:
             KeyProblem: the key is missing.
-            ValueMoved: the value was not encrypted for this row and column.
+            ValueMoved: the value was not encrypted for this row.
         """
         key_id, rest = sealed[:ID_BYTES], sealed[ID_BYTES:]
         where = f"{table} {row}"
@@ -122,7 +121,7 @@ class Vault:
                 "restore the key file that belongs to this database"
             )
         try:
-            associated_data = _associated_data(table, column, row, bound)
+            associated_data = _associated_data(table, row, bound)
             return cipher.decrypt(
                 rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], associated_data
             ).decode()
@@ -134,8 +133,8 @@ class Vault:
             ) from error
 
 
-def _associated_data(table: str, column: str, row: int, bound: str) -> bytes:
-    return f"hooktui|{table}|{column}|{row}{'|' if bound else ''}{bound}".encode()
+def _associated_data(table: str, row: int, bound: str) -> bytes:
+    return f"hooktui|{table}|sealed|{row}{'|' if bound else ''}{bound}".encode()
 
 
 def load_keys(path: Path, *, database_is_new: bool) -> list[Key]:

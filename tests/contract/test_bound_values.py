@@ -136,7 +136,7 @@ async def test_what_was_stored_before_is_bound_by_the_migration(
             assert len(rows) == count
             for row in map(SealedValue._make, rows):
                 with pytest.raises(KeyProblem):
-                    store.vault.decrypt(row.sealed, table.name, "sealed", row.id)
+                    store.vault.decrypt(row.sealed, table.name, row.id)
         if round_ == 0:
             key_file = tmp_path / "hooktui.key"
             await rotate_keys(store, key_file, ADA, keep_old=False, within_s=30)

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.store import changes
@@ -130,22 +131,34 @@ def test_a_key_file_is_made_once_and_read_again(tmp_path: Path) -> None:
 
 def test_the_first_key_seals_and_all_of_them_open() -> None:
     old, new = Key(b"old.", bytes(32)), Key(b"new.", bytes([1]) * 32)
-    sealed = Vault([old]).encrypt("text", "secret", "sealed", 1)
+    sealed = Vault([old]).encrypt("text", "secret", 1)
     both = Vault([new, old])
-    assert both.decrypt(sealed, "secret", "sealed", 1) == "text"
-    assert both.encrypt("text", "secret", "sealed", 1).startswith(b"new.")
+    assert both.decrypt(sealed, "secret", 1) == "text"
+    assert both.encrypt("text", "secret", 1).startswith(b"new.")
+
+
+# Red when the associated data changes: all stored values would be lost.
+def test_sealed_values_keep_their_format() -> None:
+    vault, cipher, nonce = Vault([Key(b"key.", bytes(32))]), AESGCM(bytes(32)), bytes(12)
+    for bound, data in (("", b"hooktui|hook|sealed|2"), ("url", b"hooktui|hook|sealed|2|url")):
+        stored = b"key." + nonce + cipher.encrypt(nonce, b"text", data)
+        assert vault.decrypt(stored, "hook", 2, bound) == "text"
 
 
 def test_a_sealed_value_opens_in_its_own_place_only() -> None:
     vault = Vault([Key(b"key.", bytes(32))])
-    sealed = vault.encrypt("text", "secret", "sealed", 1)
+    sealed = vault.encrypt("text", "secret", 1)
     assert b"text" not in sealed
-    assert vault.encrypt("text", "secret", "sealed", 1) != sealed
-    for place in (("secret", "sealed", 2), ("hook", "sealed", 1), ("secret", "other", 1)):
+    assert vault.encrypt("text", "secret", 1) != sealed
+    for place in (("secret", 2), ("hook", 1), ("secret", 1, "another hook")):
         with pytest.raises(KeyProblem, match="changed or moved"):
             vault.decrypt(sealed, *place)
+    cipher, nonce = AESGCM(bytes(32)), bytes(12)
+    other_column = b"key." + nonce + cipher.encrypt(nonce, b"text", b"hooktui|secret|other|1")
+    with pytest.raises(KeyProblem, match="changed or moved"):
+        vault.decrypt(other_column, "secret", 1)
     with pytest.raises(KeyProblem):
-        vault.decrypt(sealed[:-1] + bytes([sealed[-1] ^ 1]), "secret", "sealed", 1)
+        vault.decrypt(sealed[:-1] + bytes([sealed[-1] ^ 1]), "secret", 1)
 
 
 async def test_no_secret_is_in_any_file_of_the_home(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def as_0004(tx: Tx) -> None:
     """Encrypt everything as it was before values were bound to hooks, and say so."""
     for table in (SECRET, HOOK):
         for row in map(SealedValue._make, tx.conn.execute(sealed_values(table)).all()):
-            place = (table.name, "sealed", row.id)
+            place = (table.name, row.id)
             clear = tx.vault.decrypt(row.sealed, *place, binding(table, row))
             before = update(table).where(table.c.id == row.id)
             tx.conn.execute(before.values(sealed=tx.vault.encrypt(clear, *place)))

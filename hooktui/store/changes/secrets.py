@@ -18,7 +18,7 @@ from hooktui.store.sealed_values import bound_to_hook
 from hooktui.store.tables import HOOK, SECRET, SecretRow
 from hooktui.store.tx import Tx
 
-_TABLE, _COLUMN = "secret", "sealed"
+_TABLE = "secret"
 _KEPT_EXPIRED_MS = 30 * 24 * 3600 * 1000
 """How long an expired secret stays, to show which secret signed an old attempt."""
 
@@ -80,7 +80,7 @@ def add_secret(tx: Tx, account: AccountId, hook: HookId, secret: str) -> None:
         session.add(row)
         session.flush()  # assigns the id, to which the encryption is bound
         bound = bound_to_hook(account, hook)
-        row.sealed = tx.vault.encrypt(secret, _TABLE, _COLUMN, row.id, bound)
+        row.sealed = tx.vault.encrypt(secret, _TABLE, row.id, bound)
 
 
 def forget_secrets(tx: Tx, hook: HookId) -> None:
@@ -123,7 +123,7 @@ def _secrets(tx: Tx, account: AccountId, hook: HookId) -> Secrets:
 
 def _open(tx: Tx, account: AccountId, row: SecretRow) -> str:
     bound = bound_to_hook(account, HookId(row.hook_id))
-    return tx.vault.decrypt(row.sealed or b"", _TABLE, _COLUMN, row.id, bound)
+    return tx.vault.decrypt(row.sealed or b"", _TABLE, row.id, bound)
 
 
 def _owner(tx: Tx, account: AccountId | None, hook: HookId) -> AccountId:

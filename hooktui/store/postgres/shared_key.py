@@ -36,7 +36,7 @@ INSTALLATION: Final = Table(
     Column("sealed", LargeBinary),
 )
 """Values that the servers of one database share; one row. SQLite has no such table."""
-_CONTENT, _PLACE = "hooktui", ("installation", "sealed", 1)
+_CONTENT, _PLACE = "hooktui", ("installation", 1)
 
 _WITHOUT: Final = text(f"""
 SELECT server.objid::bigint FROM pg_locks AS server
