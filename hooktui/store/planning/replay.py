@@ -176,27 +176,23 @@ def plan_step(
     """
     hook = live.view.get(step.hook)
     if hook is None:
-        plan = StepPlan(ReplayStepResult(StepOutcome.DONE, cursor=progress.cursor, walked=True))
-        plan.walk_state, plan.reason = WalkState.DONE.value, HOOK_DELETED
-        plan.skipped = progress.skipped
-        _note_replay(plan, step, progress, always=True)
-        return plan
+        return _end_at_deleted_hook(step, progress)
     if step.selection.filter is not None and _changed(step, newest):
         return StepPlan(ReplayStepResult(StepOutcome.OUTDATED))
     plan = StepPlan(ReplayStepResult(StepOutcome.DONE))
     writer = _Writer(plan, step, AccountId(progress.account), ids, lease, now_ms, hook)
     room = None if progress.max_deliveries is None else progress.max_deliveries - progress.handled
     cursor, skipped = progress.cursor, dict(progress.skipped)
-    used_up = room is not None and room <= 0
     claims: list[ClaimedDelivery] = []
     ordered = hook.settings.ordered
-    handled_all = not (used_up and step.candidates)
-    for candidate in step.candidates if not used_up else ():
+    handled = 0
+    for candidate in step.candidates:
+        if room is not None and plan.sent + plan.tried_now >= room:
+            break
         act = _judged(step, candidate, hook, events, newest)
         if isinstance(act, Act) and ordered:
             own = newest[candidate.event].id if act is Act.RETRY else None
             if plan.sent + plan.tried_now or any(each != own for each in in_line):
-                handled_all = False
                 break  # one at a time, behind everything else
         skipped = add_counts(skipped, candidate.skipped)
         cursor = candidate.cursor
@@ -206,21 +202,27 @@ def plan_step(
             claim = writer.write(act, events[candidate.event], newest.get(candidate.event))
             if claim is not None:
                 claims.append(claim)
-            if room is not None and plan.sent + plan.tried_now >= room:
-                used_up = True
-                handled_all = candidate is step.candidates[-1]
-                break
+        handled += 1
+    handled_all = handled == len(step.candidates)
+    used_up = room is not None and plan.sent + plan.tried_now >= room and not handled_all
     if handled_all:
         cursor, skipped = max(step.end, cursor), add_counts(skipped, step.skipped)
     if not handled_all and not used_up and cursor == progress.cursor:
         return StepPlan(ReplayStepResult(StepOutcome.WAITS))
-    used_up = used_up and not handled_all  # else nothing is left out
     walked = used_up or (handled_all and step.complete)
     plan.skipped = skipped
     plan.walk_state = WalkState.DONE.value if walked else WalkState.WALKING.value
     plan.result = ReplayStepResult(StepOutcome.DONE, claims, cursor, walked, used_up)
     note_claimed(plan.notes, claims)
     _note_replay(plan, step, progress, always=walked)
+    return plan
+
+
+def _end_at_deleted_hook(step: ReplayStep, progress: WalkProgress) -> StepPlan:
+    plan = StepPlan(ReplayStepResult(StepOutcome.DONE, cursor=progress.cursor, walked=True))
+    plan.walk_state, plan.reason = WalkState.DONE.value, HOOK_DELETED
+    plan.skipped = progress.skipped
+    _note_replay(plan, step, progress, always=True)
     return plan
 
 
