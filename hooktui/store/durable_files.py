@@ -31,6 +31,21 @@ def draft_beside(target: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+def replace_file(target: Path, content: bytes) -> None:
+    """Write or replace a private file; it is on disk when this returns.
+
+    Raises:
+        Refused: nothing can be created beside it.
+    """
+    with draft_beside(target) as draft:
+        with draft.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(target)
+    sync_folder(target.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Sync a folder, so that the names in it are on disk."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from hooktui import __version__
 from hooktui.domain.clock import from_rfc3339, now_ms, to_rfc3339
 from hooktui.domain.wire.server import ServerInfo
-from hooktui.store.durable_files import HomeLock
+from hooktui.store.durable_files import HomeLock, replace_file
 
 NAME_SESSION: Final = "SELECT set_config('application_name', $1, false)"
 
@@ -100,13 +100,7 @@ class Home:
 
     def keep_token(self, token: int) -> None:
         """Store the lease token of this server for its successor."""
-        draft = self._file.with_suffix(".new")
-        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(file, "w", encoding="ascii") as out:
-            out.write(f"{token}\n")
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(self._file)
+        replace_file(self._file, b"%d\n" % token)
 
     def release(self) -> None:
         """Unlock the home."""

@@ -6,7 +6,6 @@ servers can never start on both databases, and an interrupted move is detected.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import msgspec
 
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import Conflict, HooktuiError
-from hooktui.store.durable_files import draft_beside, sync_folder
+from hooktui.store.durable_files import replace_file, sync_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +63,7 @@ def read_mark(database: Path) -> Mark | None:
 
 def write_mark(database: Path, mark: Mark) -> None:
     """Write or replace the marker of a database; it is on disk when this returns."""
-    file = mark_of(database)
-    with draft_beside(file) as draft:
-        with draft.open("wb") as out:
-            out.write(msgspec.json.format(msgspec.json.encode(mark)) + b"\n")
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(file)
-    sync_folder(file.parent)
+    replace_file(mark_of(database), msgspec.json.format(msgspec.json.encode(mark)) + b"\n")
 
 
 def remove_mark(database: Path) -> None:
