@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from sqlalchemy import text
@@ -38,3 +41,26 @@ async def test_what_cannot_be_opened_is_unavailable_with_the_reason(tmp_path: Pa
     assert readers.run(lambda conn: conn.execute(text("SELECT 1")).scalar_one(), lambda: False) == 1
     readers.close()
     await store.close()
+
+
+# Red when a start that fails leaves its readers, threads or tasks.
+async def test_a_start_that_fails_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> NoReturn:
+        raise OSError(5, "Input/output error")
+
+    def opened() -> list[str]:
+        files = Path("/proc/self/fd").iterdir()
+        return [name for one in files if (name := os.path.realpath(one)).startswith(str(tmp_path))]
+
+    tasks = asyncio.all_tasks()
+    with monkeypatch.context() as patched:
+        patched.setattr("hooktui.store.base.unfinished_cancels", broken)
+        with pytest.raises(OSError, match="Input/output error") as failed:
+            await open_in(tmp_path)
+    assert opened() == []
+    assert asyncio.all_tasks() == tasks
+    assert not [one for one in threading.enumerate() if one.name.startswith("hooktui-")]
+    assert failed.value.errno == 5
+    await (await open_in(tmp_path)).close()

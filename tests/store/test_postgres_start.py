@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.store.migrations import SchemaTooNew
+from hooktui.store.postgres import locks
 from hooktui.store.vault import KeyProblem, load_keys
 from tests.store.servers import Servers, connected
 from tests.support.postgres import PostgresServer, open_store
+from tests.support.waiting import until
 
 
 async def test_servers_have_numbers_of_their_own_and_give_them_back(servers: Servers) -> None:
@@ -88,3 +91,22 @@ async def test_a_backup_is_left_to_the_program_that_is_there_for_it(servers: Ser
     store = await servers.another()
     with pytest.raises(Refused, match="pg_dump"):
         store.backup(lambda: False)
+
+
+# Red when the connection that holds the number stays open: the number is taken until it is noticed.
+async def test_a_start_that_fails_gives_its_number_back(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> NoReturn:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("hooktui.store.postgres.store.session_name", broken)
+    with pytest.raises(OSError, match="Input/output error") as failed:
+        await open_store(url, tmp_path)
+    async with connected(url) as raw:
+
+        async def is_free() -> bool:
+            return not await raw.fetchval(locks.SERVERS_AT_WORK)
+
+        await until(is_free)
+    assert failed.value.errno == 5

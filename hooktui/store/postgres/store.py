@@ -294,9 +294,16 @@ class PostgresStore(BaseStore):
     async def _connect_numbered(self) -> Raw:
         """Open the connection whose session holds this server's number."""
         raw = await connect_to_write(self._target, **HOT)
+        try:
+            await self._take_number(raw)
+        except BaseException:
+            raw.terminate()
+            raise
+        return raw
+
+    async def _take_number(self, raw: Raw) -> None:
         number = await raw.fetchval(sql.TAKE_NUMBER)
         if number is None:
-            await raw.close()
             raise Unavailable(f"{self._target.shown} already has 512 servers; stop one first")
         await raw.execute(NAME_SESSION, session_name(replace(self._this_server, number=number)))
         await raw.execute(sql.LOCK_KEYS, key_locks(self.vault.ids))
@@ -308,7 +315,6 @@ class PostgresStore(BaseStore):
             last_id = max(last_id, self._shared.ids.next())
         self._numbered = True
         self._shared.ids = IdClock(number, last_id, self._clock.now_ms)
-        return raw
 
     async def _committed(self, work: WriteTransaction) -> None:
         if work.feed_end is not None:

@@ -168,6 +168,7 @@ class SqliteStore(BaseStore):
         lock = HomeLock(folder / "hooktui.lock")
         lock.acquire()
         raw: sqlite3.Connection | None = None
+        store: Self | None = None
         try:
             raw, conn, vault = prepare(database, key_file)
             fsync_ms = measure_fsync_ms(folder)
@@ -176,11 +177,14 @@ class SqliteStore(BaseStore):
             )
             store._readers.open_all()
             await store._start()
-        except sqlite3.DatabaseError as error:
-            _abandon(raw, lock)
-            raise HooktuiError(f"cannot open the database {database}: {error}") from error
-        except BaseException:
-            _abandon(raw, lock)
+        except BaseException as error:
+            if store is not None:
+                await store.close()
+            elif raw is not None:
+                raw.close()
+            lock.release()
+            if isinstance(error, sqlite3.DatabaseError):
+                raise HooktuiError(f"cannot open the database {database}: {error}") from error
             raise
         return store
 
@@ -354,9 +358,3 @@ class SqliteStore(BaseStore):
         rows_over, items_over = self._feed_rows - MAX_FEED_ROWS, self._feed_items - MAX_FEED_ITEMS
         if rows_over > 0 or items_over > 0:
             self._recording.add(TrimFeed(rows_over, items_over))
-
-
-def _abandon(raw: sqlite3.Connection | None, lock: HomeLock) -> None:
-    if raw is not None:
-        raw.close()
-    lock.release()
