@@ -34,6 +34,7 @@ from tests.support.stores import (
     always,
     attempt,
     deliveries,
+    delivery_query,
     emit,
     make_hook,
     offer,
@@ -409,7 +410,7 @@ async def test_searching_words_pages_over_many_rows_that_do_not_fit(
     for _ in range(12):
         await emit(store, most // 5)
     (late,) = await emit(store, body=b'{"a": "needle"}')
-    query = queries.DeliveryQuery(q="needle")
+    query = delivery_query(q="needle")
     events = []
     cursor, pages = None, 0
     while True:
@@ -437,8 +438,8 @@ async def test_events_are_listed_by_type_and_filter(opened: Opened) -> None:
 
     assert await found() == ["cluster.error", "job.failed"]
     assert await found("job") == ["job.failed"]
-    assert await found(None, "data.a:2") == ["cluster.error"]
-    assert await found(None, "event:job.* since:3000d") == ["job.failed"]
+    assert await found(None, parse("data.a:2")) == ["cluster.error"]
+    assert await found(None, parse("event:job.* since:3000d")) == ["job.failed"]
 
 
 async def test_events_are_found_up_to_a_time(opened: Opened) -> None:
@@ -447,7 +448,8 @@ async def test_events_are_found_up_to_a_time(opened: Opened) -> None:
         await emit(store, event_type=kind)
         clock.advance(60)
     page = PageRequest()
-    found = await store.read(queries.list_events, DEFAULT, page, None, "until:2027-01-15T08:00:59Z")
+    until = parse("until:2027-01-15T08:00:59Z")
+    found = await store.read(queries.list_events, DEFAULT, page, None, until)
     assert [event.type for event in found.data] == ["job.failed"]
 
 
@@ -458,7 +460,7 @@ async def test_an_event_is_found_up_to_its_time_however_far_its_id_is_ahead(open
     await emit(store)
     clock.jump(-30)
     await emit(store, event_type="job.started")
-    page, until = PageRequest(), f"until:{to_rfc3339(clock.now_ms() + 1)}"
+    page, until = PageRequest(), parse(f"until:{to_rfc3339(clock.now_ms() + 1)}")
     found = await store.read(queries.list_events, DEFAULT, page, None, until)
     assert [event.type for event in found.data] == ["job.started"]
 
@@ -473,7 +475,7 @@ async def test_a_delivery_is_found_up_to_its_time_however_far_its_id_is_ahead(
     await emit(store, event_type="job.started")
     moment = to_rfc3339(clock.now_ms() + 1)
     for q, expected in ((f"until:{moment}", "job.started"), (f"-until:{moment}", "job.failed")):
-        query = queries.DeliveryQuery(q=q)
+        query = delivery_query(q=q)
         found = await store.read(queries.list_deliveries, DEFAULT, PageRequest(), query)
         assert [one.event_type for one in found.data] == [expected]
 

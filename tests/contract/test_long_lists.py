@@ -9,7 +9,7 @@ from hooktui.store import changes, queries
 from hooktui.store.queries import pages
 from hooktui.store.queries.pages import PageRequest
 from tests.contract.test_lists import walk
-from tests.support.stores import ADA, DEFAULT, Opened, attempt, emit, make_hook
+from tests.support.stores import ADA, DEFAULT, Opened, attempt, delivery_query, emit, make_hook
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ async def test_a_filter_finds_each_once_in_one_order(long: Opened, from_end, ord
     )
     types = {one.id: one.event_type for one in page.data}
     for wanted in ({"event_type": "job.failed"}, {"q": "event:*.failed"}, {"q": parse("failed")}):
-        query = queries.DeliveryQuery(**wanted)
+        query = delivery_query(**wanted)
         found, count = await walk(
             long.store,
             queries.list_deliveries,
@@ -58,7 +58,7 @@ async def test_a_page_without_a_match_leads_on(long: Opened) -> None:
 
 async def test_the_share_of_the_newest_stands_for_all(long: Opened) -> None:
     async def total(**wanted) -> tuple[int, bool]:
-        query = queries.DeliveryQuery(**wanted)
+        query = delivery_query(**wanted)
         page = await long.store.read(queries.list_deliveries, DEFAULT, PageRequest(limit=5), query)
         return page.total, page.total_is_estimate
 
@@ -69,7 +69,7 @@ async def test_the_share_of_the_newest_stands_for_all(long: Opened) -> None:
 
 async def test_what_an_index_holds_is_counted_exactly_however_long_the_list(long: Opened) -> None:
     async def total(**wanted) -> tuple[int, bool]:
-        query = queries.DeliveryQuery(**wanted)
+        query = delivery_query(**wanted)
         page = await long.store.read(queries.list_deliveries, DEFAULT, PageRequest(limit=1), query)
         return page.total, page.total_is_estimate
 

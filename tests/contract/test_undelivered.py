@@ -33,6 +33,7 @@ from tests.support.stores import (
     Opened,
     attempt,
     deliveries,
+    delivery_query,
     emit,
     make_hook,
     result_of,
@@ -620,7 +621,7 @@ async def test_lists_of_many_groups_are_the_same_by_any_index(
     async def walked(q: str, *, backwards: bool = False) -> list[str]:
         found: list[str] = []
         request = PageRequest(limit=2, from_end=backwards)
-        query = queries.DeliveryQuery(q=q)
+        query = delivery_query(q=q)
         while True:
             page = await opened.store.read(queries.list_deliveries, DEFAULT, request, query)
             some = [one.id for one in page.data]

@@ -22,7 +22,7 @@ from hooktui.domain.ids import HookId
 from hooktui.domain.replays import ReplayMode, check_selection
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import changes, queries
-from hooktui.store.queries import AuditQuery, DeliveryQuery
+from hooktui.store.queries import AuditQuery
 from hooktui.store.queries.alerts import expiring, look, newest_alert, unresolved
 from hooktui.store.queries.hooks import hooks_by_id
 from hooktui.store.queries.pages import PageRequest, _Cursor, _write
@@ -31,7 +31,7 @@ from hooktui.store.queries.replays import hooks_to_replay
 from hooktui.store.queries.undelivered import get_undelivered
 from hooktui.store.sqlite.store import SqliteStore
 from tests.support.clocks import START_MS
-from tests.support.stores import ADA, DEFAULT, attempt, emit, make_hook
+from tests.support.stores import ADA, DEFAULT, attempt, delivery_query, emit, make_hook
 
 GROWING = ("delivery", "event", "attempt", "hook_stats", "feed")
 
@@ -126,7 +126,7 @@ def sorted_by_hand(found: list[str]) -> bool:
 @pytest.mark.parametrize("wanted", CONDITIONS.values(), ids=CONDITIONS)
 async def test_a_list_of_deliveries_walks_along_an_index(store, wanted) -> None:
     for page in DELIVERY_PAGES.values():
-        found = await plans(store, queries.list_deliveries, 1, page, DeliveryQuery(**wanted))
+        found = await plans(store, queries.list_deliveries, 1, page, delivery_query(**wanted))
         assert not walked_through(found)
 
 
@@ -146,7 +146,7 @@ async def test_a_list_of_deliveries_walks_along_an_index(store, wanted) -> None:
 )
 async def test_nothing_that_may_be_long_is_sorted(store, wanted, index) -> None:
     for page in DELIVERY_PAGES.values():
-        found = await plans(store, queries.list_deliveries, 1, page, DeliveryQuery(**wanted))
+        found = await plans(store, queries.list_deliveries, 1, page, delivery_query(**wanted))
         walks = [step for step in found if step.startswith("SEARCH delivery")]
         assert walks
         assert all(f"INDEX {index} " in step for step in walks)
@@ -160,7 +160,7 @@ async def test_groups_are_merged_from_ranges_of_one_index(store, clock, q) -> No
         await emit(store)
         await attempt(store, clock, hook, code)
     for page in DELIVERY_PAGES.values():
-        found = await plans(store, queries.list_deliveries, 1, page, DeliveryQuery(q=q))
+        found = await plans(store, queries.list_deliveries, 1, page, delivery_query(q=q))
         walks = [step for step in found if step.startswith("SEARCH delivery")]
         in_groups = [step for step in walks if "hook_id=? AND cause" in step]
         by_id = [step for step in walks if "INTEGER PRIMARY KEY (rowid=?)" in step]
@@ -175,7 +175,7 @@ async def test_groups_are_merged_from_ranges_of_one_index(store, clock, q) -> No
     ids=str,
 )
 async def test_what_waits_is_found_among_what_waits(store, wanted) -> None:
-    found = await plans(store, queries.list_deliveries, 1, PageRequest(), DeliveryQuery(**wanted))
+    found = await plans(store, queries.list_deliveries, 1, PageRequest(), delivery_query(**wanted))
     walks = [step for step in found if step.startswith("SEARCH delivery")]
     assert walks
     assert all("INDEX delivery_open " in step for step in walks)
@@ -184,11 +184,19 @@ async def test_what_waits_is_found_among_what_waits(store, wanted) -> None:
 @pytest.mark.parametrize("page", EVENT_PAGES.values(), ids=EVENT_PAGES)
 @pytest.mark.parametrize(
     "wanted",
-    [(), ("job",), (None, "since:10m"), (None, "event:job a word data.a:1"), ("job", "a word")],
+    [
+        (None, None),
+        ("job", None),
+        (None, "since:10m"),
+        (None, "event:job a word data.a:1"),
+        ("job", "a word"),
+    ],
     ids=str,
 )
 async def test_a_list_of_events_walks_along_an_index(store, wanted, page) -> None:
-    found = await plans(store, queries.list_events, 1, page, *wanted)
+    event_type, q = wanted
+    parsed = None if q is None else parse(q)
+    found = await plans(store, queries.list_events, 1, page, event_type, parsed)
     assert not walked_through(found)
     assert not sorted_by_hand(found)
 

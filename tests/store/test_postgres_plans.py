@@ -16,7 +16,6 @@ from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import feed, queries
 from hooktui.store.postgres.retention import _old_bodies, _old_events
 from hooktui.store.postgres.store import PostgresStore
-from hooktui.store.queries import DeliveryQuery
 from hooktui.store.queries.alerts import expiring
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.queries.replay_plans import PlanPosition, count_pairs
@@ -24,7 +23,7 @@ from hooktui.store.queries.replays import hooks_to_replay
 from tests.store.backlog import SERIES, inserts, nodes
 from tests.store.servers import Servers, connected
 from tests.support.clocks import START_MS
-from tests.support.stores import DEFAULT, make_hook
+from tests.support.stores import DEFAULT, delivery_query, make_hook
 
 WAITING = 20_000
 GROWING = ("delivery", "event", "attempt", "feed", "hook_stats")
@@ -32,7 +31,7 @@ OLD = {"after": 0, "before_ms": START_MS}
 
 
 def deliveries(**wanted: object) -> Callable[[Connection], object]:
-    query = DeliveryQuery(**wanted)
+    query = delivery_query(**wanted)
     return lambda conn: queries.list_deliveries(conn, DEFAULT, PageRequest(), query)
 
 

@@ -16,6 +16,7 @@ from hooktui.domain.deliveries import (
     after_exchange,
     error_of_status,
 )
+from hooktui.domain.filters.parser import Filter, parse
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.roles import Actor, Role
@@ -140,8 +141,12 @@ async def attempt(store: Store, clock: Clock, hook: Hook, status_code: int = 200
     return await store.record([result_of(claim, clock, status_code) for claim in claims])
 
 
+def delivery_query(q: Filter | str | None = None, **wanted: object) -> queries.DeliveryQuery:
+    return queries.DeliveryQuery(q=parse(q) if isinstance(q, str) else q, **wanted)
+
+
 async def deliveries(store: Store, **wanted: object) -> list[Delivery]:
-    query = queries.DeliveryQuery(**wanted)
+    query = delivery_query(**wanted)
     page = PageRequest(limit=500, sort="id")
     return (await store.read(queries.list_deliveries, DEFAULT, page, query)).data
 

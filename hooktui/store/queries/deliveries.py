@@ -26,7 +26,7 @@ from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.data import Stored
-from hooktui.domain.filters.parser import Filter, FilterKey, Subject, parse
+from hooktui.domain.filters.parser import Filter, FilterKey, Subject
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, encode
 from hooktui.domain.json_text import Steps
 from hooktui.domain.wire.deliveries import Attempt, Delivery, Phases, Response
@@ -126,9 +126,8 @@ def list_deliveries(
     Raises:
         Refused: the page request or the filter is not acceptable.
     """
-    parsed = parse(query.q) if isinstance(query.q, str) else query.q
     now = now_ms()
-    scan = key_scan(conn, account, query, parsed or Filter(()), now)
+    scan = key_scan(conn, account, query, query.q or Filter(()), now)
     inside, outside = filter_sql.conditions(scan.filter, now)
     inside += _conditions(scan.query)
     rows = _deliveries().where(*scan.conditions, *inside)

@@ -53,7 +53,7 @@ class DeliveryQuery:
     trigger: Trigger | None = None
     since_ms: int | None = None
     until_ms: int | None = None
-    q: Filter | str | None = None
+    q: Filter | None = None
 
 
 @dataclass(frozen=True, slots=True)

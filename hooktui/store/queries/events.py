@@ -20,7 +20,6 @@ from hooktui.domain.filters.parser import (
     FilterKey,
     RelativeTime,
     Subject,
-    parse,
 )
 from hooktui.domain.ids import AccountId, EventId, ceiling_at, encode, floor_at
 from hooktui.domain.wire.events import Event, EventCounts, EventDetail, Skip
@@ -55,12 +54,12 @@ def list_events(
     account: AccountId,
     page: PageRequest,
     event_type: str | None = None,
-    q: Filter | str | None = None,
+    q: Filter | None = None,
 ) -> Page[Event]:
     """Return a page of an account's events, of one type or group, that match a filter.
 
     Raises:
-        Refused: the page request or the filter is not acceptable.
+        Refused: the page request is not acceptable.
     """
     walk = select(EVENT.c.id).where(EVENT.c.account_id == account)
     rows = select(*_SHOWN).where(EVENT.c.account_id == account)
@@ -68,17 +67,16 @@ def list_events(
         group = EVENT.c.type.startswith(event_type + ".", autoescape=True)
         rows = rows.where((EVENT.c.type == event_type) | group)
     keep: RowCheck[_Row] | None = None
-    query = parse(q) if isinstance(q, str) else q
-    if query is not None and query.terms:
-        oldest = floor_at(max([0, *_borders(query, FilterKey.SINCE)]))
+    if q is not None and q.terms:
+        oldest = floor_at(max([0, *_borders(q, FilterKey.SINCE)]))
         rows, walk = rows.where(EVENT.c.id >= oldest), walk.where(EVENT.c.id >= oldest)
-        newest = min(_borders(query, FilterKey.UNTIL), default=None)
+        newest = min(_borders(q, FilterKey.UNTIL), default=None)
         if newest is not None:
             before = EVENT.c.id < ceiling_at(newest)
             rows, walk = rows.where(before), walk.where(before)
-        if needs_body(query):
+        if needs_body(q):
             rows = rows.add_columns(EVENT.c.body)
-        keep = _fits(query)
+        keep = _fits(q)
     sorts: dict[str, ColumnElement[int] | None] = {"id": None, "created_at": None}
     listing = PagedQuery(rows, _Row, EVENT.c.id, sorts, keep, walk, narrowed=event_type is not None)
     return page_of(conn, page, listing, lambda rows: _counted(conn, rows))
