@@ -391,6 +391,43 @@ async def test_an_abort_that_cancels_ends_the_alert_of_the_group_in_its_own_name
     assert (ended.state, ended.resolution, ended.changed_by) == ("resolved", "cleared", "bob")
 
 
+# Red when the mark of an early retry counts as creation: a retry on its own schedule is lost.
+async def test_an_abort_cancels_no_delivery_that_the_replay_only_tried_early(
+    opened: Opened,
+) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 1)
+    await emit(opened.store)
+    await attempt(opened.store, opened.clock, hook, 503)
+    replay = await start(opened, hook)
+    claims = (await step(opened, replay, hook)).claims
+    assert {claim.trigger for claim in claims} == {"event", "replay"}
+    await opened.store.record([result_of(claim, opened.clock, 503) for claim in claims])
+    aborted = await opened.store.write(
+        changes.abort_replay, BOB, None, number(replay), cancel_waiting=True
+    )
+    assert (aborted.progress.cancelled, aborted.progress.waiting) == (1, 1)
+    (early,) = await deliveries(opened.store, status="pending")
+    assert (early.trigger, early.cause, early.replay) == ("event", "http_5xx", replay.id)
+    assert early.next_attempt_at is not None
+    assert [alert.state for alert in await alerts(opened)] == ["open"]
+    assert await waiting_of(opened, hook) == 1
+
+
+# Red when it cancels everything of the trigger that has its mark.
+async def test_an_abort_cancels_no_delivery_of_an_earlier_replay(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 1)
+    for _ in range(2):
+        replay = await start(opened, hook)
+        (claim,) = (await step(opened, replay, hook)).claims
+        await opened.store.record([result_of(claim, opened.clock, 503)])
+        abort = partial(changes.abort_replay, cancel_waiting=claim.number == 2)
+        await opened.store.write(abort, ADA, None, number(replay))
+    (early,) = await deliveries(opened.store, status="pending")
+    assert (early.trigger, early.attempts, early.replay) == ("replay", 2, replay.id)
+
+
 async def waiting_of_a_replay(opened: Opened, monkeypatch: pytest.MonkeyPatch, count: int) -> int:
     """Return a replay with waiting deliveries, which are cancelled one by one."""
     monkeypatch.setattr("hooktui.store.changes.deliveries._CANCELLED_AT_ONCE", 1)
@@ -398,7 +435,8 @@ async def waiting_of_a_replay(opened: Opened, monkeypatch: pytest.MonkeyPatch, c
     await give_up(opened, hook, 1)
     replay = await start(opened, hook)
     await emit(opened.store, count)
-    mark = update(DELIVERY).where(DELIVERY.c.status == "pending").values(replay_id=number(replay))
+    created = {"trigger": "replay", "replay_id": number(replay)}
+    mark = update(DELIVERY).where(DELIVERY.c.status == "pending").values(created)
     await opened.store.write(lambda tx: tx.conn.execute(mark))
     return number(replay)
 

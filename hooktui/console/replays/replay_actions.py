@@ -94,13 +94,12 @@ class ReplayActions(ScreenPart):
         return None if replay is None else self._abort(replay)
 
     async def _abort(self, replay: Replay) -> None:
-        waiting = replay.progress.waiting
         options = [
             DialogOption("n", "Back", ""),
             DialogOption("y", "Abort; what was sent is retried as usual", "abort"),
         ]
-        if waiting:
-            words = f"Abort, and cancel the {waiting:,} of its deliveries that wait"
+        if replay.progress.waiting:  # early retries among them: these are not cancelled
+            words = "Abort, and cancel the pending deliveries that it created"
             options.append(DialogOption("c", words, "cancel"))
         question = Question(
             f"Abort replay {replay.id}?",

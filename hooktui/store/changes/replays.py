@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, and_, exists, func, insert, not_, or_, select, update
 
 from hooktui import failpoints
+from hooktui.domain.deliveries import Trigger
 from hooktui.domain.errors import Conflict, Refused
 from hooktui.domain.ids import AccountId, HookId, encode, floor_at
 from hooktui.domain.replays import (
@@ -214,9 +215,17 @@ def abort_replay(
 
 
 def cancel_waiting_of(tx: Tx, replay: int) -> None:
-    """Cancel the pending deliveries of an aborted replay: a part of them now, the rest later."""
+    """Cancel the pending deliveries that an aborted replay created: a part now, the rest later.
+
+    Those that it only attempted early have its id as well, and keep their own schedule.
+    """
     row = _find(tx, None, replay)
-    some_left = cancel_pending(tx, DELIVERY.c.replay_id == replay, row.changed_by)
+    created = and_(
+        DELIVERY.c.replay_id == replay,
+        DELIVERY.c.trigger == Trigger.REPLAY.value,
+        DELIVERY.c.id > replay,  # not of an earlier replay
+    )
+    some_left = cancel_pending(tx, created, row.changed_by)
     if some_left:
         tx.follow_up(partial(cancel_waiting_of, replay=replay))
     # Only an unfinished one continues at a start: what is retried after the abort stays.
