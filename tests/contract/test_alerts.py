@@ -290,6 +290,27 @@ async def test_many_hooks_that_fail_at_once_are_announced_in_turn(opened: Opened
     assert len(await announced(opened)) == 30
 
 
+async def test_the_limit_of_a_minute_ignores_what_a_clock_that_was_set_back_left_behind(
+    opened: Opened,
+) -> None:
+    # Red without the upper bound; with "now" as the bound two servers have a limit each, as the
+    # time of a transaction is that of its begin.
+    await alert_hook(opened)
+    hooks = await make_hooks(opened.store, 21)
+    await emit(opened.store)
+    claims = [claim for hook in hooks for claim in await opened.store.claim(hook, 1)]
+    results = [result_of(claim, opened.clock, 404, schedule_s=()) for claim in claims]
+    await opened.store.record(results[:20])
+    assert len(await announced(opened)) == 20
+    opened.clock.advance(-5)
+    await opened.store.record(results[20:])
+    await look(opened)
+    assert (len(await alerts(opened)), len(await announced(opened))) == (21, 20)
+    opened.clock.advance(-3 * 3600)
+    await look(opened)
+    assert len(await announced(opened)) == 21
+
+
 async def test_a_thousand_hooks_that_fail_at_once_open_an_alert_each(opened: Opened) -> None:
     # Red without the limit of twenty a minute.
     await alert_hook(opened)
