@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -12,14 +12,17 @@ from hooktui.domain.errors import DiskFull
 from hooktui.domain.ids import DeliveryId, HookId, decode
 from hooktui.store import changes
 from hooktui.store.changes.alert_look import EXPIRING_EVERY, DiskSpace
+from hooktui.store.changes.alerts import act_on_look
 from hooktui.store.tables import HOOK_STATE
 from tests.contract.alert_steps import (
     QUIET,
     alert_hook,
     alerts,
     announced,
+    answer,
     dead_letters,
     deliver_all,
+    fail,
     failing_hook,
     look,
     types,
@@ -135,6 +138,57 @@ async def test_a_success_that_another_server_saw_ends_the_alert_at_a_look(opened
     (alert,) = await alerts(opened)
     assert (alert.state, alert.resolution) == ("resolved", "delivered")
     assert not opened.store.hooks()[HookId(hook.id)].failing
+
+
+@pytest.fixture
+def before_the_write(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Callable[[], Awaitable[None]]], None]:
+    """Does something once between the reading and the writing of a look."""
+    write, todo = opened.store.write, list[Callable[[], Awaitable[None]]]()
+
+    async def delayed(change: Callable[..., object], *args: object) -> object:
+        while change is act_on_look and todo:
+            await todo.pop()()
+        return await write(change, *args)
+
+    monkeypatch.setattr(opened.store, "write", delayed)
+    return todo.append
+
+
+async def test_a_group_that_fills_again_during_a_look_keeps_its_alert(
+    opened: Opened, before_the_write: Callable[[Callable[[], Awaitable[None]]], None]
+) -> None:
+    # Red when the look ends what it read as empty: the new dead letter has no alert.
+    hook = await make_hook(opened.store)
+    await answer(opened, hook, [404], schedule_s=())
+    (dead,) = await deliveries(opened.store)
+    await opened.store.write(changes.resend, ADA, None, DeliveryId(decode("dlv", dead.id)))
+    await deliver_all(opened)
+    before_the_write(lambda: answer(opened, hook, [404], schedule_s=()))
+    await look(opened)
+    (alert,) = await alerts(opened)
+    assert (alert.state, alert.resolution, alert.count) == ("open", None, 2)
+    (dead,) = [row for row in await deliveries(opened.store) if row.cause is not None]
+    await opened.store.write(changes.resend, ADA, None, DeliveryId(decode("dlv", dead.id)))
+    await deliver_all(opened)
+    await look(opened)
+    assert [alert.resolution for alert in await alerts(opened)] == ["delivered"]
+
+
+async def test_a_hook_that_fails_again_during_a_look_keeps_its_alert(
+    opened: Opened, before_the_write: Callable[[Callable[[], Awaitable[None]]], None]
+) -> None:
+    hook = await failing_hook(opened)
+
+    def reset(tx: changes.Tx) -> None:
+        tx.conn.execute(HOOK_STATE.update().values(failed_since_success=0))
+
+    await opened.store.write(reset)
+    before_the_write(lambda: fail(opened, hook))
+    await look(opened)
+    assert [alert.state for alert in await alerts(opened)] == ["open"]
+    assert opened.store.hooks()[HookId(hook.id)].failing
 
 
 async def test_dead_letters_that_expire_are_announced(opened: Opened) -> None:

@@ -88,7 +88,7 @@ class AlertLook:
             for alert in seen.alerts
             if alert.status.snoozed_until is not None and alert.status.snoozed_until <= now_ms
         ]
-        result.ended = sorted(seen.empty.items())
+        result.empty = list(seen.empty)
         if seen.late is not None:
             self._queues(seen.late, known, result, now_ms)
         else:  # a pause makes everything late
@@ -147,7 +147,7 @@ class AlertLook:
             count, gone = (alert.status.count, alert.facts.get(EXPIRED, 0)) if alert else (0, 0)
             if (more := group.number + gone - count) > 0:  # so that it is announced again
                 result.opened.append(self._expiring_opening(key, group, more))
-        ended = {identity for identity, _ in result.ended}
+        ended = set(result.empty)
         for key, alert in known.items():
             if alert.kind is AlertType.EXPIRING and key not in keys and alert.id not in ended:
                 result.ended.append((alert.id, Resolution.CLEARED))

@@ -340,12 +340,18 @@ def count_expired(conn: Connection, dead_letters: DeadLetters) -> None:
 
 
 def act_on_look(tx: Tx, look: LookResult) -> None:
-    """Open, end and announce the alerts that a look found; each is checked again."""
+    """Open, end and announce the alerts that a look found; each is checked again.
+
+    Since the look read them, a group may have got a dead letter, and a hook may have failed.
+    """
     for identity in look.snoozed:
         record = alert_record(tx.conn, None, identity)
         after = after_snooze(record.status, tx.now_ms, SERVER.user)
         if after is not record.status:
             finish(_announce_steps(tx, _save(tx, record, after)))
+    for alert in sorted(gone(tx.conn, alerts=look.empty)) if look.empty else ():
+        record = alert_record(tx.conn, None, alert.id)
+        finish(_resolve_steps(tx, record, alert.resolution, SERVER.user))
     for identity, resolution in look.ended:
         record = alert_record(tx.conn, None, identity)
         if record.status.state is not AlertState.RESOLVED:

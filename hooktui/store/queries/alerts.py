@@ -313,24 +313,23 @@ class LookResult:
 
     Attributes:
         snoozed: alerts whose snooze has ended.
-        ended: alerts that ended, each with how.
+        empty: alerts whose subject is gone, unless it is back when they are to end.
+        ended: alerts that ended otherwise, each with how.
         opened: alerts that open.
         announced: alerts whose event is due.
     """
 
     snoozed: list[int] = field(default_factory=list)
+    empty: list[int] = field(default_factory=list)
     ended: list[tuple[int, Resolution]] = field(default_factory=list)
     opened: list[FoundOpening] = field(default_factory=list)
     announced: list[int] = field(default_factory=list)
 
     def parts(self, most: int) -> Iterable[LookResult]:
         """Return the same in parts of a few alerts each."""
-        lengths = (len(self.snoozed), len(self.ended), len(self.opened), len(self.announced))
-        for start in range(0, max(lengths), most):
-            part = slice(start, start + most)
-            yield LookResult(
-                self.snoozed[part], self.ended[part], self.opened[part], self.announced[part]
-            )
+        lists = [getattr(self, one.name) for one in fields(self)]
+        for start in range(0, max(map(len, lists)), most):
+            yield LookResult(*(some[start : start + most] for some in lists))
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,13 +359,13 @@ class Seen:
 
     Attributes:
         alerts: the alerts that may change, or whose event may be due.
-        empty: those whose subject is gone, by id, each with how it ended.
+        empty: the ids of those whose subject is gone.
         late: the accounts with deliveries that are due for over a minute; None: all sending is
             paused.
     """
 
     alerts: tuple[AlertRecord, ...]
-    empty: Mapping[int, Resolution]
+    empty: tuple[int, ...]
     late: Mapping[AccountId, Late] | None
 
 
@@ -390,13 +389,7 @@ def look(conn: Connection, now_ms: int, accounts: Collection[AccountId]) -> Seen
     late = None if is_paused(conn) else _late(conn, now_ms)
     return Seen(
         alerts=tuple(sorted(_records(conn, rows), key=lambda alert: alert.id)),
-        empty={
-            alert.id: Resolution.DELIVERED
-            if alert.type == AlertType.HOOK_FAILING
-            or (alert.last_success_at or 0) >= alert.opened_at
-            else Resolution.CLEARED
-            for alert in gone(conn)
-        },
+        empty=tuple(sorted(alert.id for alert in gone(conn))),
         late=late,
     )
 
@@ -416,9 +409,25 @@ class Gone(NamedTuple):
     opened_at: int
     last_success_at: int | None
 
+    @property
+    def resolution(self) -> Resolution:
+        """How it ends, unless a person has ended it."""
+        delivered = (self.last_success_at or 0) >= self.opened_at
+        if self.type == AlertType.HOOK_FAILING or delivered:
+            return Resolution.DELIVERED
+        return Resolution.CLEARED
 
-def gone(conn: Connection, hooks: Collection[int] | None = None) -> list[Gone]:
-    """Return the alerts (of hooks) about groups that are empty and hooks that fail no more."""
+
+def gone(
+    conn: Connection, hooks: Collection[int] | None = None, alerts: Collection[int] | None = None
+) -> list[Gone]:
+    """Return the alerts about groups that are empty and hooks that fail no more.
+
+    Args:
+        conn: the connection of the transaction.
+        hooks: only alerts of these.
+        alerts: only these.
+    """
     in_group = exists().where(
         DELIVERY.c.hook_id == ALERT.c.hook_id,
         DELIVERY.c.cause == ALERT.c.cause,
@@ -445,6 +454,8 @@ def gone(conn: Connection, hooks: Collection[int] | None = None) -> list[Gone]:
     )
     if hooks is not None:
         ended = ended.where(ALERT.c.hook_id.in_(hooks))
+    if alerts is not None:
+        ended = ended.where(ALERT.c.id.in_(alerts))
     return [Gone(*row) for row in conn.execute(ended)]
 
 
