@@ -9,6 +9,7 @@ import pytest
 
 from hooktui.api.routes import undelivered
 from hooktui.domain.clock import from_rfc3339, now_ms, to_rfc3339
+from hooktui.domain.errors import Unavailable
 from tests.support.waiting import wait_for
 
 
@@ -117,15 +118,31 @@ def give_up(api, account, hook, cause, **body):
     return api.post(path, params={"account": account}, json={"until": "0s"} | body)
 
 
-def test_a_group_is_given_up_with_one_audit_entry(failed, groups, api, account, server):
+def killed(*_args, **_kwargs):
+    raise Unavailable("as if the server was killed")
+
+
+def test_a_give_up_that_a_kill_ends_is_audited(failed, groups, api, account, server, monkeypatch):
+    # Red when the only entry is written at the end.
+    monkeypatch.setattr(undelivered.changes, "audit_give_up", killed)
+    assert give_up(api, account, failed, "http_5xx").status_code == 503
+    assert groups()["data"] == []
+    ((target, entry),) = audit_of(server, "undelivered.give_up", account)
+    assert (target, entry.keys()) == (f"hook {failed}", {"cause", "until"})
+
+
+def test_a_group_is_given_up_with_its_scope_and_counts_audited(
+    failed, groups, api, account, server
+):
     answer = give_up(api, account, failed, "http_5xx")
     assert answer.status_code == 200, answer.text
     assert answer.json() == {"given_up": 3, "cancelled": 0, "next": None}
     assert groups()["data"] == []
-    ((target, entry),) = audit_of(server, "undelivered.give_up", account)
+    (target, scope), (_, entry) = audit_of(server, "undelivered.give_up", account)
     assert target == f"hook {failed}"
-    assert from_rfc3339(entry.pop("until")) <= now_ms()
-    assert entry == {"cause": "http_5xx", "given_up": 3, "cancelled": 0}
+    assert from_rfc3339(scope["until"]) <= now_ms()
+    assert entry == scope | {"given_up": 3, "cancelled": 0}
+    assert scope.pop("cause") == "http_5xx"
     assert give_up(api, account, failed, "http_5xx").status_code == 404
 
 
@@ -185,9 +202,19 @@ def test_deliveries_are_cancelled_by_filter(held, groups, api, account, server):
     assert cancel(api, account, f"hook:{held} cause:http_*").json()["cancelled"] == 3
     assert groups()["data"] == []
     entries = audit_of(server, "delivery.cancel_many", account)
-    assert [(entry["q"], entry["cancelled"]) for _, entry in entries] == [
-        ("data.a:1", 1), (f"hook:{held} cause:http_*", 3),
+    assert [(entry["q"], entry.get("cancelled")) for _, entry in entries] == [
+        ("data.a:1", None), ("data.a:1", 1),
+        (f"hook:{held} cause:http_*", None), (f"hook:{held} cause:http_*", 3),
     ]  # fmt: skip
+
+
+def test_a_cancel_that_a_kill_ends_is_audited(held, groups, api, account, server, monkeypatch):
+    # Red when the only entry is written at the end.
+    monkeypatch.setattr(undelivered.changes, "audit_cancel", killed)
+    assert cancel(api, account, "data.a:1").status_code == 503
+    assert groups()["totals"]["retrying"] == 3
+    ((target, entry),) = audit_of(server, "delivery.cancel_many", account)
+    assert (target, entry["q"], entry.keys()) == ("deliveries", "data.a:1", {"q", "until"})
 
 
 def test_deliveries_are_cancelled_in_several_calls(held, api, account, monkeypatch):

@@ -114,7 +114,7 @@ async def test_a_group_that_was_cancelled_is_cleared_at_once(opened: Opened) -> 
     await answer(opened, hook, [200])
     *some, last = [one for one in await deliveries(opened.store) if one.status == "pending"]
     ids = [decode("dlv", one.id) for one in some]
-    await opened.store.write(changes.cancel_some, BOB, ids)
+    await opened.store.write(changes.cancel_some, BOB, DEFAULT, ids, None)
     assert [alert.state for alert in await alerts(opened)] == ["acknowledged"]
     await opened.store.write(changes.cancel, BOB, None, DeliveryId(decode("dlv", last.id)))
     (ended,) = await alerts(opened)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from sqlalchemy import insert, select, update
@@ -488,6 +489,38 @@ async def test_give_up_works_in_parts_and_each_part_stays(
     assert await counts(opened) == {}
 
 
+async def audited(opened: Opened) -> list[tuple[str, str, object]]:
+    page = await opened.store.read(
+        queries.list_audit, queries.AuditQuery(user="bob"), PageRequest()
+    )
+    return [(entry.action, entry.target, entry.after) for entry in reversed(page.data)]
+
+
+async def test_the_first_part_of_a_give_up_writes_its_audit_entry(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Red when the entry follows in a later transaction: a kill in between leaves none.
+    monkeypatch.setattr(delivery_changes, "_CANCELLED_AT_ONCE", 1)
+    hook = await make_hook(opened.store)
+    await fail(opened, hook, 3)
+    assert await give_up(opened, hook, "http_5xx", until_ms=0) == (0, 0, None)
+    assert await audited(opened) == []
+    *_, after = await give_up(opened, hook, "http_5xx")
+    scope = {"cause": "http_5xx", "until": to_rfc3339(opened.clock.ms)}
+    assert await audited(opened) == [("undelivered.give_up", f"hook {hook.id}", scope)]
+    args = (BOB, None, HookId(hook.id), "http_5xx", opened.clock.ms, after)
+    assert (await opened.store.write(changes.give_up, *args, audited=True)).given_up == 1
+    assert len(await audited(opened)) == 1
+
+
+async def test_giving_up_skipped_events_is_audited(opened: Opened) -> None:
+    hook = await make_hook(opened.store, active=False)
+    await emit(opened.store, 2)
+    assert await give_up(opened, hook, "skipped") == (2, 0, None)
+    scope = {"cause": "skipped", "until": to_rfc3339(opened.clock.ms)}
+    assert await audited(opened) == [("undelivered.give_up", f"hook {hook.id}", scope)]
+
+
 async def test_give_up_cancels_held_deliveries_only_while_held(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await fail(opened, hook, 1, gave_up=False)
@@ -596,7 +629,8 @@ async def test_cancelling_some_leaves_what_is_sent_meanwhile(opened: Opened) -> 
     await emit(opened.store, 2)
     pending, _, _ = await found_open(opened, "event:job")
     (claim,) = await opened.store.claim(HookId(hook.id), 1)
-    assert await opened.store.write(changes.cancel_some, BOB, pending) == 3
+    scope = {"q": "event:job"}
+    assert await opened.store.write(changes.cancel_some, BOB, DEFAULT, pending, scope) == 3
     left = {decode("dlv", one.id): one for one in await deliveries(opened.store)}
     assert left.pop(claim.delivery).status == "sending"
     assert {(one.status, one.reason) for one in left.values()} == {
@@ -605,6 +639,20 @@ async def test_cancelling_some_leaves_what_is_sent_meanwhile(opened: Opened) -> 
     for one, waiting in ((hook, 1), (other, 0)):
         stats = (await opened.store.read(queries.get_hook, None, HookId(one.id))).stats
         assert stats.waiting == waiting
+
+
+async def test_the_first_part_of_a_cancel_writes_its_audit_entry(opened: Opened) -> None:
+    # Red when the entry follows in a later transaction, or when nothing was cancelled.
+    await make_hook(opened.store)
+    await emit(opened.store, 2)
+    one, two = [decode("dlv", row.id) for row in await deliveries(opened.store)]
+    cancel = partial(opened.store.write, changes.cancel_some, BOB, DEFAULT)
+    scope = {"q": "event:job"}
+    assert await cancel([one], scope) == 1
+    assert await audited(opened) == [("delivery.cancel_many", "deliveries", scope)]
+    assert await cancel([one], scope) == 0
+    assert await cancel([two], None) == 1
+    assert len(await audited(opened)) == 1
 
 
 # Lists of the deliveries of groups

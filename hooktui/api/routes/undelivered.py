@@ -1,7 +1,8 @@
 """Undelivered events: list their groups, give one up; cancel deliveries by filter.
 
 A change of many deliveries runs in short transactions, for `WITHIN_S` per call; a client calls
-again with ``next``. The deliveries that no call reached stay unchanged.
+again with ``next``. The deliveries that no call reached stay unchanged. The first transaction of a
+call that changes something records its scope in the audit trail, the last one its result.
 """
 
 from __future__ import annotations
@@ -127,8 +128,9 @@ async def give_up(
     try:
         async for _ in _turns():
             done = await service.store.write(
-                changes.give_up, caller.actor, owner, hook, cause, until_ms, after
-            )
+                changes.give_up, caller.actor, owner, hook, cause, until_ms, after,
+                audited=bool(given_up or cancelled),
+            )  # fmt: skip
             given_up, cancelled = given_up + done.given_up, cancelled + done.cancelled
             after = done.after
             if after is None:
@@ -171,6 +173,7 @@ async def cancel_many(
     rest: str | None = None
     await check_account(service, owner)
     cancelled = sending = 0
+    scope = {"q": body.q, "until": to_rfc3339(until_ms)}
     try:
         async with searching(request, parsed):
             async for _ in _turns():
@@ -180,8 +183,9 @@ async def cancel_many(
                 sending += part.sending
                 if part.pending:
                     cancelled += await service.store.write(
-                        changes.cancel_some, caller.actor, part.pending
-                    )
+                        changes.cancel_some, caller.actor, owner, part.pending,
+                        None if cancelled else scope,
+                    )  # fmt: skip
                 if part.after is None:
                     rest = None
                     break
@@ -189,8 +193,7 @@ async def cancel_many(
                 rest = f"{position[0]}.{ids.encode('dlv', position[1])}"
     finally:
         if cancelled:
-            counts = {"cancelled": cancelled, "sending": sending}
-            result = {"q": body.q, "until": to_rfc3339(until_ms)} | counts
+            result = scope | {"cancelled": cancelled, "sending": sending}
             await service.store.write(changes.audit_cancel, caller.actor, owner, result)
     return answer(CancelledMany(cancelled=cancelled, sending=sending, next=rest))
 

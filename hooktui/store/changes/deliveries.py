@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, case, insert, select, update
 
+from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus, Trigger
 from hooktui.domain.errors import Conflict
 from hooktui.domain.failure_causes import HELD, SKIPPED
@@ -229,16 +230,34 @@ def give_up(
     cause: str,
     until_ms: int,
     after: DeliveryId | None = None,
+    *,
+    audited: bool = False,
 ) -> GivenUp:
     """Give up undelivered events of a group that were created up to a time, some at a time.
 
     Dead letters lose their cause; retrying and held deliveries are cancelled, except those that are
-    being sent.
+    being sent. The first change writes the entry with the scope, unless one was ``audited`` before.
 
     Raises:
         NotFound: there is no such hook in the account (None: in any), or no such group.
         Conflict: too many events were skipped after ``until_ms`` to count the rest.
     """
+    done = _give_up(tx, actor, account, hook, cause, until_ms, after)
+    if not audited and (done.given_up or done.cancelled):
+        scope = {"cause": cause, "until": to_rfc3339(until_ms)}
+        audit_give_up(tx, actor, account, hook, scope)
+    return done
+
+
+def _give_up(
+    tx: Tx,
+    actor: Actor,
+    account: AccountId | None,
+    hook: HookId,
+    cause: str,
+    until_ms: int,
+    after: DeliveryId | None,
+) -> GivenUp:
     owner, active = hook_columns(tx.conn, account, hook, HOOK.c.account_id, HOOK.c.active)
     if cause == SKIPPED:
         skipped = _forget_skipped(tx, owner, hook, until_ms)
@@ -263,24 +282,35 @@ def give_up(
     return GivenUp(len(dead), len(pending), None if is_last else found[-1].id)
 
 
-def cancel_some(tx: Tx, actor: Actor, deliveries: Sequence[int]) -> int:
-    """Cancel those of some deliveries that are still pending or held; return how many."""
+def cancel_some(
+    tx: Tx,
+    actor: Actor,
+    account: AccountId,
+    deliveries: Sequence[int],
+    scope: Mapping[str, object] | None,
+) -> int:
+    """Cancel those of some deliveries that are still pending or held; return how many.
+
+    If there are any, ``scope`` becomes an audit entry; None: the call has one.
+    """
     rows = select(*_COLUMNS).where(DELIVERY.c.id.in_(deliveries), is_pending())
     pending = list(starmap(_Row, tx.conn.execute(rows)))
     _cancel_and_count(tx, pending, f"cancelled by {actor.user}", actor.user)
+    if pending and scope is not None:
+        audit_cancel(tx, actor, account, scope)
     return len(pending)
 
 
 def audit_give_up(
     tx: Tx, actor: Actor, account: AccountId | None, hook: HookId, after: Mapping[str, object]
 ) -> None:
-    """Add the entry of one call that gave up events of a group."""
+    """Record the scope or the result of one call that gives up events of a group."""
     owner = tx.conn.execute(select(HOOK.c.account_id).where(HOOK.c.id == hook)).scalar()
     tx.audit(actor, "undelivered.give_up", f"hook {hook}", account=owner or account, after=after)
 
 
 def audit_cancel(tx: Tx, actor: Actor, account: AccountId, after: Mapping[str, object]) -> None:
-    """Add the entry of one call that cancelled deliveries by filter."""
+    """Record the scope or the result of one call that cancels deliveries by filter."""
     tx.audit(actor, "delivery.cancel_many", "deliveries", account=account, after=after)
 
 
