@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from starlette.requests import Request
 
 from hooktui import failpoints as points
+from hooktui.api.access import Caller
 from hooktui.api.routes.metrics import metrics as metrics_route
 from hooktui.api.service import Service
 from hooktui.cli.main import COMMANDS, command_table
@@ -25,7 +26,7 @@ from hooktui.domain.alerts import AlertType
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.deliveries import Load, Outcome
 from hooktui.domain.ids import HookId
-from hooktui.domain.roles import Need
+from hooktui.domain.roles import Need, Role
 from hooktui.domain.wire.alerts import AlertPath
 from hooktui.domain.wire.hooks import HookPace
 from hooktui.domain.wire.server import Backlog, DatabaseInfo
@@ -153,7 +154,8 @@ async def _exposition() -> str:
         disk=Path("/"),
     )
     app = SimpleNamespace(state=SimpleNamespace(service=service))
-    response = await metrics_route(Request({"type": "http", "app": app}))
+    scope = {"type": "http", "app": app, "caller": Caller("", Role.VIEWER)}
+    response = await metrics_route(Request(scope))
     return bytes(response.body).decode()
 
 

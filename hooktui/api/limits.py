@@ -1,4 +1,4 @@
-"""Limits for each caller: calls, audited denials, searches and long polls.
+"""Limits for each caller: calls, audited denials, searches, long polls and reads.
 
 Rates apply to each token, and to each user of the Unix socket except root and the server's owner,
 who could stop the server anyway. Each of several servers applies them separately.
@@ -11,6 +11,10 @@ A search (a list or the feed with ``q``, a dry run, decisions) runs in a thread,
 event loop, for as long as its caller waits. Threads share one interpreter with the loop: one busy
 thread beside it raises the p99 of its wake-ups from 1.2 to 9.7 ms, four to 98 ms. So a caller has
 one search at a time, and a server two, plans of replays included; the others wait in turns.
+
+All other reads share the readers of the store, four in both stores. So that one caller cannot take
+them all, it has `MAX_READS` at a time, also root and the server's owner; its others wait in turns.
+Those of a search or a plan go first, since other callers wait for its slot.
 """
 
 from __future__ import annotations
@@ -18,13 +22,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Final, TypeVar
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from hooktui.api.access import Caller, caller_of
 from hooktui.domain.errors import Conflict, TooManyRequests
@@ -239,6 +244,80 @@ class Searches:
                 self._callers.pop(caller.user, None)
 
 
+MAX_READS: Final = 2
+"""Concurrent reads of a caller: half of the readers of a store."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The reads of one caller: how many run, and those that wait."""
+
+    running: int = 0
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+
+
+class Reads:
+    """Runs the reads of callers, `MAX_READS` of each at a time."""
+
+    def __init__(self) -> None:
+        self._callers: dict[str, _Reading] = {}
+
+    async def run(
+        self,
+        caller: Caller,
+        read: Callable[[], Awaitable[R]],
+        *,
+        first: bool = False,
+        gone: Callable[[], Awaitable[bool]] | None = None,
+    ) -> R:
+        """Run a read when it is its turn.
+
+        Args:
+            caller: whose turn it is.
+            read: starts the read.
+            first: before the others of the caller that wait.
+            gone: whether the caller has left, for a read that waited.
+
+        Raises:
+            ClientDisconnect: the caller left while its read waited.
+        """
+        reading = self._callers.get(caller.user)
+        if reading is None:
+            reading = self._callers[caller.user] = _Reading()
+        waits = reading.running >= MAX_READS
+        if waits:
+            await self._wait(caller.user, reading, first=first)
+        else:
+            reading.running += 1
+        try:
+            if waits and gone is not None and await gone():
+                raise ClientDisconnect
+            return await read()
+        finally:
+            self._end(caller.user, reading)
+
+    async def _wait(self, user: str, reading: _Reading, *, first: bool) -> None:
+        """Wait until a read that ends hands its place over."""
+        turn = asyncio.get_running_loop().create_future()
+        (reading.waiting.appendleft if first else reading.waiting.append)(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it has its place already
+                self._end(user, reading)
+            raise
+
+    def _end(self, user: str, reading: _Reading) -> None:
+        while reading.waiting:
+            turn = reading.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        reading.running -= 1
+        if not reading.running:
+            del self._callers[user]
+
+
 class Plans:
     """Runs plans of replays, one for each caller: a newer one replaces the older."""
 
@@ -278,5 +357,30 @@ def searching(request: Request, parsed: object | None) -> AbstractAsyncContextMa
     """Return a context that holds a slot if a list is searched; None: it is not."""
     if parsed is None:
         return nullcontext()
+    return search_turn(request)
+
+
+@asynccontextmanager
+async def search_turn(request: Request) -> AsyncIterator[None]:
+    """Wait for a slot for a search, and hold it during the block.
+
+    Raises:
+        TooManyRequests: too many searches of the caller are waiting.
+    """
     searches: Searches = request.app.state.service.searches
-    return searches.search(caller_of(request))
+    async with searches.search(caller_of(request)):
+        go_first(request)
+        yield
+
+
+_FIRST: Final = "hooktui.first"
+
+
+def go_first(request: Request) -> None:
+    """Let the reads of a request, which holds a slot, precede the other reads of its caller."""
+    request.scope[_FIRST] = True
+
+
+def goes_first(request: Request) -> bool:
+    """Return whether the reads of a request precede the others of its caller."""
+    return _FIRST in request.scope

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from starlette.requests import Request
 
+from hooktui.api.access import caller_of
 from hooktui.api.connection_limiter import ConnectionLimiter
 from hooktui.api.diagnosis_runs import Diagnoses
-from hooktui.api.limits import Plans, Searches
+from hooktui.api.limits import Plans, Reads, Searches, goes_first
 from hooktui.api.response_budget import UnsentResponses
 from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT
 from hooktui.domain.deliveries import Load
@@ -163,6 +164,7 @@ class Service:
         diagnosing: the running diagnoses.
         searches: the searches and long polls of callers.
         plans: the running plans of replays.
+        reads: the reads of callers.
         replays: runs replays at this server.
         loop_watch: records what blocked the event loop.
     """
@@ -198,6 +200,7 @@ class Service:
     diagnosing: Diagnoses = field(default_factory=Diagnoses)
     searches: Searches = field(default_factory=Searches)
     plans: Plans = field(init=False)
+    reads: Reads = field(default_factory=Reads)
     replays: ReplayControl = field(default_factory=NoReplays)
     loop_watch: LoopWatch = WATCH
 
@@ -225,8 +228,30 @@ async def check_account(service: Service, account: AccountId) -> None:
     await service.store.look_up(partial(queries.account_row, account=account))
 
 
+async def in_turn(request: Request, read: Callable[[], Awaitable[R]]) -> R:
+    """Run a read of the store when it is a turn of the caller.
+
+    Raises:
+        ClientDisconnect: the caller left while its read waited.
+    """
+    reads, caller = service_of(request).reads, caller_of(request)
+    return await reads.run(caller, read, first=goes_first(request), gone=request.is_disconnected)
+
+
+async def read(
+    request: Request,
+    query: Callable[Concatenate[Connection, P], R],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> R:
+    """Run a query in a short read-only transaction when it is a turn of the caller."""
+    store = service_of(request).store
+    return await in_turn(request, partial(store.read, query, *args, **kwargs))
+
+
 async def read_in(
-    service: Service,
+    request: Request,
     account: AccountId,
     query: Callable[Concatenate[Connection, P], R],
     /,
@@ -243,4 +268,4 @@ async def read_in(
         queries.account_row(connection, account)
         return query(connection, *args, **kwargs)
 
-    return await service.store.read(run)
+    return await read(request, run)

@@ -112,13 +112,15 @@ class ReplayRunner:
 
     async def _look(self, *, first: bool) -> None:
         store = self._store
-        may_take = await store.read(queries.may_be_taken, store.clock())
+        may_take = await store.own_read(queries.may_be_taken, store.clock())
         if may_take:
             await store.write(changes.take_replays, store.token, str(store.number))
         if not may_take and not self._tasks and not first:
             return
         await self._renew()
-        mine = {replay.id: replay for replay in await store.read(queries.replays_of, store.token)}
+        mine = {
+            replay.id: replay for replay in await store.own_read(queries.replays_of, store.token)
+        }
         for identity in list(self._tasks):
             if self._tasks[identity].done():
                 _log_end(self._tasks[identity])
@@ -246,7 +248,7 @@ class _Run:
         pauses = self._any_aside and not self._used_up
         give_up_s = monotonic() + (0 if pauses else _ENDS_AT_LATEST_S)
         ended = self._engine.replayed.ended_event
-        while monotonic() < give_up_s and await store.read(queries.is_sending, replay):
+        while monotonic() < give_up_s and await store.own_read(queries.is_sending, replay):
             ended.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ENDED_EVERY_S):
@@ -373,7 +375,7 @@ class _Run:
             return
         replay = self._replay
         selected = queries.ReplayWalk(replay.selection, hook, replay.id, replay.id)
-        found = await self._store.read(queries.next_candidates, selected, walk.cursor)
+        found = await self._store.own_read(queries.next_candidates, selected, walk.cursor)
         walk.found = deque(found.candidates)
         walk.end, walk.skipped, walk.complete = found.end, found.skipped, found.complete
         walk.version, walk.loaded = hook.version, True

@@ -23,7 +23,7 @@ async def watch_trail(store: Store) -> None:
     """Check the trail now and once a day, until cancelled."""
     while True:
         try:
-            state = await store.read(trail_state, store.vault)
+            state = await store.own_read(trail_state, store.vault)
         except HooktuiError as error:
             _log.warning("the audit trail cannot be read: %s", error)
         else:

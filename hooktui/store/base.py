@@ -229,9 +229,9 @@ class BaseStore(Store):
 
     async def _continue_changes(self) -> None:
         """Do the rest of changes that were not finished when the last server ended."""
-        for hook in await self.read(engine.deleted_hooks_with_backlog):
+        for hook in await self.own_read(engine.deleted_hooks_with_backlog):
             self._later("rest", self._follow_up(partial(cancel_waiting, hook=hook)))
-        for replay in await self.read(unfinished_cancels):
+        for replay in await self.own_read(unfinished_cancels):
             self._later("rest", self._follow_up(partial(cancel_waiting_of, replay=replay)))
 
     async def _follow_up(self, change: Callable[[Tx], None]) -> None:
@@ -252,7 +252,7 @@ class BaseStore(Store):
         """Write the causes of deliveries that an earlier version stored; see `write_causes`."""
         while True:
             try:
-                if not await self.read(engine.causes_are_missing):
+                if not await self.own_read(engine.causes_are_missing):
                     return
                 await self.write(write_causes)
                 wait_s = CAUSES_REST_S
@@ -308,12 +308,12 @@ class BaseStore(Store):
     async def look_at_alerts(self, keep: RetentionPeriods) -> None:
         """Open, end and announce the alerts that depend on time; write only if there are any."""
         now = self.clock()
-        seen = await self.read(look, now, self._alert_look.accounts())
+        seen = await self.own_read(look, now, self._alert_look.accounts())
         expiring_groups = None
         if keep.days and self._looks % EXPIRING_EVERY == 0:
             # Read last, so that nothing counts both as deleted and as about to be.
             kept_ms = round(keep.days * DAY_MS) - EXPIRES_WITHIN_MS
-            expiring_groups = await self.read(expiring, now - max(kept_ms, 0))
+            expiring_groups = await self.own_read(expiring, now - max(kept_ms, 0))
         self._looks += 1
         result = self._alert_look.decide(seen, self._disk_space(), expiring_groups, now)
         for part in result.parts(AT_ONCE):

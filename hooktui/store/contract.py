@@ -423,6 +423,12 @@ class Store(Protocol):
         """Run a query of ``hooktui.store.queries`` in a short read-only transaction."""
         ...
 
+    async def own_read(
+        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a query of the server itself, one at a time; those of `read` do not delay it."""
+        ...
+
     async def look_up(self, query: Callable[[Connection], R]) -> R:
         """Run a quick query that calls wait for; those of `read` do not delay it."""
         ...

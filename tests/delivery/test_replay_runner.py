@@ -73,7 +73,7 @@ class FailingLoads:
     """Has the searches for the candidates of one hook fail, or hang."""
 
     def __init__(self, store: Any, hook: HookId, outcomes: list[str]) -> None:
-        self._read, self._hook, self._outcomes = store.read, hook, outcomes
+        self._read, self._hook, self._outcomes = store.own_read, hook, outcomes
         self.hung = asyncio.Event()
 
     async def read(self, query: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -94,7 +94,7 @@ async def test_a_failed_turn_releases_the_places_of_the_other_hooks(
         for _ in range(2)
     ]
     loads = FailingLoads(running.store, two, ["fails"] * 5)
-    monkeypatch.setattr(running.store, "read", loads.read)
+    monkeypatch.setattr(running.store, "own_read", loads.read)
     await replay(running, one, two)
     runner.start()
     await running.all_are("delivered", 3 * DEAD)  # the first hook got the events of the second
@@ -110,7 +110,7 @@ async def test_a_replay_that_is_stopped_while_it_plans_releases_its_places(
         for _ in range(2)
     ]
     loads = FailingLoads(running.store, two, ["fails", "hangs"])
-    monkeypatch.setattr(running.store, "read", loads.read)
+    monkeypatch.setattr(running.store, "own_read", loads.read)
     await replay(running, one, two)
     runner.start()
     await loads.hung.wait()

@@ -11,11 +11,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from hooktui.store import queries
+from hooktui.store.contract import RetentionPeriods
+from hooktui.store.planning.retention import RetentionPass
 from hooktui.store.sqlite.connections import READERS
+from hooktui.store.sqlite.retention import Retention
 from hooktui.store.sqlite.store import SqliteStore
+from tests.store.servers import Servers
 from tests.support.running_server import running_server
 from tests.support.stores import DEFAULT, emit, make_hook, open_in
 
@@ -53,6 +57,57 @@ async def test_what_is_due_and_who_calls_is_read_beside_slow_reads(tmp_path: Pat
             await store.look_up(partial(queries.account_row, account=DEFAULT))
     await asyncio.gather(*reads)
     await store.close()
+
+
+# Red when the server reads like a caller: it looks at no alert and sends no replay meanwhile.
+async def test_the_server_reads_its_own_beside_slow_reads(tmp_path: Path) -> None:
+    store, slow = await open_in(tmp_path), Slow()
+    with slow_reads(slow):
+        reads = [asyncio.create_task(store.read(slow)) for _ in range(READERS + 2)]
+        await asyncio.to_thread(lambda: [slow.begun.acquire() for _ in range(READERS)])
+        async with asyncio.timeout(5):
+            await store.look_at_alerts(RetentionPeriods())
+            await RetentionPass(Retention(store), lambda: 0).apply(RetentionPeriods(), 1)
+            assert await store.own_read(queries.replays_of, store.token) == []
+    await asyncio.gather(*reads)
+    await store.close()
+
+
+async def test_own_reads_of_the_server_leave_a_thread_to_look_ups(tmp_path: Path) -> None:
+    store, slow = await open_in(tmp_path), Slow()
+    hook = await make_hook(store)
+    await emit(store)
+    with slow_reads(slow):
+        reads = [asyncio.create_task(store.own_read(slow)) for _ in range(3)]
+        await asyncio.to_thread(slow.begun.acquire)
+        async with asyncio.timeout(5):
+            assert list(await store.next_due()) == [hook.id]
+            await store.look_up(partial(queries.account_row, account=DEFAULT))
+    await asyncio.gather(*reads)
+    await store.close()
+
+
+@pytest.mark.parametrize("kind", ["read", "own_read"])
+async def test_slow_reads_of_a_kind_delay_no_other_kind_on_postgresql(
+    servers: Servers, kind: str
+) -> None:
+    store = await servers.another()
+    hook = await make_hook(store)
+    await emit(store)
+    slow = text("SELECT pg_sleep(30)")
+    reading = getattr(store, kind)
+    reads = [
+        asyncio.create_task(reading(lambda conn: conn.execute(slow))) for _ in range(READERS + 2)
+    ]
+    await asyncio.sleep(0.5)
+    async with asyncio.timeout(5):
+        if kind == "read":
+            await store.look_at_alerts(RetentionPeriods())
+        assert list(await store.next_due()) == [hook.id]
+        await store.look_up(partial(queries.account_row, account=DEFAULT))
+    for read in reads:
+        read.cancel()
+    await asyncio.gather(*reads, return_exceptions=True)
 
 
 # Red without turns: what is due waits behind all look-ups of unknown tokens.

@@ -16,7 +16,7 @@ from hooktui.api.parameters import (
     make_router,
 )
 from hooktui.api.responses import answer, no_content
-from hooktui.api.service import check_account, read_in, service_of
+from hooktui.api.service import check_account, read, read_in, service_of
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import FieldError, NotFound, Refused
 from hooktui.domain.hook_settings import check_name
@@ -46,11 +46,11 @@ class TokenBody(RequestBody):
 @router.get("/v1/accounts", response_model=Page[Account])
 async def list_accounts(request: Request, window: Window) -> Response:
     """List accounts; a token that is bound to one sees only that one."""
-    service, caller = service_of(request), caller_of(request)
+    caller = caller_of(request)
     if caller.bound_to is not None:
-        account = await service.store.read(queries.get_account, caller.bound_to)
+        account = await read(request, queries.get_account, caller.bound_to)
         return answer(Page(data=[account], total=1))
-    return answer(await service.store.read(queries.list_accounts, window))
+    return answer(await read(request, queries.list_accounts, window))
 
 
 @router.post("/v1/accounts", status_code=201, response_model=Account)
@@ -71,11 +71,10 @@ async def list_tokens(
     request: Request, window: Window, account: AccountParameter = None
 ) -> Response:
     """List tokens without their texts; with ``account`` those bound to it."""
-    service = service_of(request)
     owner = caller_of(request).account_or_any(account)
     if owner is None:
-        return answer(await service.store.read(queries.list_tokens, None, window))
-    return answer(await read_in(service, owner, queries.list_tokens, owner, window))
+        return answer(await read(request, queries.list_tokens, None, window))
+    return answer(await read_in(request, owner, queries.list_tokens, owner, window))
 
 
 @router.post("/v1/tokens", status_code=201, response_model=Token)

@@ -22,7 +22,7 @@ from hooktui.api.parameters import (
 )
 from hooktui.api.responses import answer
 from hooktui.api.routes.undelivered import check_cause
-from hooktui.api.service import read_in, service_of
+from hooktui.api.service import read, read_in, service_of
 from hooktui.domain.alerts import LONGEST_SNOOZE_S, MIN_SNOOZE_S, AlertState, AlertType
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.pages import Page
@@ -49,10 +49,9 @@ async def list_alerts(
     key: Text = None,
 ) -> Response:
     """List alerts, newest first; without ``state`` or ``key`` only unresolved ones."""
-    service = service_of(request)
     owner = caller_of(request).account(account)
     query = queries.AlertQuery(state=state, type=type, hook=hook, key=key)
-    return answer(await read_in(service, owner, queries.list_alerts, owner, window, query))
+    return answer(await read_in(request, owner, queries.list_alerts, owner, window, query))
 
 
 @router.get("/v1/alerts/{alert}", response_model=Alert)
@@ -61,7 +60,7 @@ async def get_alert(
 ) -> Response:
     """Show one alert."""
     owner = caller_of(request).account_or_any(account)
-    return answer(await service_of(request).store.read(queries.get_alert, owner, alert))
+    return answer(await read(request, queries.get_alert, owner, alert))
 
 
 @router.post("/v1/alerts/{alert}/acknowledge", response_model=Alert)

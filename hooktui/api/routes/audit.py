@@ -12,7 +12,7 @@ from starlette.responses import Response
 from hooktui.api.access import caller_of
 from hooktui.api.parameters import AccountParameter, Moment, Text, Window, make_router
 from hooktui.api.responses import answer
-from hooktui.api.service import read_in, service_of
+from hooktui.api.service import read, read_in, service_of
 from hooktui.domain.errors import Refused
 from hooktui.domain.wire.access import AuditCheck, AuditEntry
 from hooktui.domain.wire.pages import Page
@@ -41,7 +41,6 @@ async def list_audit(
 
     Without ``account`` all entries are listed, because many belong to no account.
     """
-    service = service_of(request)
     owner = caller_of(request).account_or_any(account)
     query = AuditQuery(
         account=owner,
@@ -54,8 +53,8 @@ async def list_audit(
         until_ms=until,
     )
     if owner is None:
-        return answer(await service.store.read(queries.list_audit, query, window))
-    return answer(await read_in(service, owner, queries.list_audit, query, window))
+        return answer(await read(request, queries.list_audit, query, window))
+    return answer(await read_in(request, owner, queries.list_audit, query, window))
 
 
 @router.get("/v1/audit/verify", response_model=AuditCheck)
@@ -66,9 +65,9 @@ async def verify_audit(
 
     ``known`` is an entry that was noted before, as ``ID:HASH``; the chain must still contain it.
     """
-    store = service_of(request).store
+    vault = service_of(request).store.vault
     noted = None if known is None else _known(known)
-    return answer(await store.read(queries.check_chain, store.vault, after, known=noted))
+    return answer(await read(request, queries.check_chain, vault, after, known=noted))
 
 
 def _known(text: str) -> KnownEntry:

@@ -5,13 +5,14 @@ A delivery is shown with its attempts, its rebuilt request, and the exact string
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hooktui.api.access import caller_of
+from hooktui.api.access import Caller, caller_of
 from hooktui.api.limits import searching
 from hooktui.api.parameters import (
     AccountParameter,
@@ -25,7 +26,7 @@ from hooktui.api.parameters import (
     make_router,
 )
 from hooktui.api.responses import answer
-from hooktui.api.service import Service, read_in, service_of
+from hooktui.api.service import Service, read, read_in, service_of
 from hooktui.channels import web
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from hooktui.store.queries import DeliveryRecord
 
 
-async def detail_of(service: Service, record: DeliveryRecord) -> DeliveryDetail:
+async def detail_of(service: Service, caller: Caller, record: DeliveryRecord) -> DeliveryDetail:
     """Return a delivery with its details.
 
     The request is that of the latest attempt, or of the next one if there was none; it is omitted
@@ -58,7 +59,7 @@ async def detail_of(service: Service, record: DeliveryRecord) -> DeliveryDetail:
         event = EventId(ids.decode("evt", delivery.event))
         signed = web.string_signed(event, timestamp_s, record.body)
         if hook is not None:
-            request = await _request(service, record, hook, event, timestamp_s, record.body)
+            request = await _request(service, caller, record, hook, event, timestamp_s, record.body)
     return DeliveryDetail(
         id=delivery.id,
         event=delivery.event,
@@ -86,6 +87,7 @@ async def detail_of(service: Service, record: DeliveryRecord) -> DeliveryDetail:
 
 async def _request(
     service: Service,
+    caller: Caller,
     record: DeliveryRecord,
     hook: LiveHook,
     event: EventId,
@@ -94,7 +96,8 @@ async def _request(
 ) -> SentRequest:
     secrets = hook.secrets_at(timestamp_s * 1000)
     if record.last_secret_ids:
-        secrets = await service.store.signing_secrets(hook.id, record.last_secret_ids)
+        used = partial(service.store.signing_secrets, hook.id, record.last_secret_ids)
+        secrets = await service.reads.run(caller, used)
     headers = web.request_headers(
         hook,
         event_type=record.delivery.event_type,
@@ -131,7 +134,6 @@ async def list_deliveries(
     q: Text = None,
 ) -> Response:
     """List deliveries, newest first; all conditions must hold."""
-    service = service_of(request)
     owner = caller_of(request).account(account)
     if status is not None and status not in STATUSES:
         raise Refused.field("/status", f"unknown status; known: {', '.join(STATUSES)}")
@@ -146,7 +148,7 @@ async def list_deliveries(
         q=filter_of(q),
     )
     async with searching(request, query.q):
-        page = await read_in(service, owner, queries.list_deliveries, owner, window, query)
+        page = await read_in(request, owner, queries.list_deliveries, owner, window, query)
     return answer(page)
 
 
@@ -155,10 +157,10 @@ async def get_delivery(
     request: Request, delivery: DeliveryParameter, account: AccountParameter = None
 ) -> Response:
     """Show one delivery with all its attempts."""
-    service = service_of(request)
-    owner = caller_of(request).account_or_any(account)
-    record = await service.store.read(queries.get_delivery, owner, delivery)
-    return answer(await detail_of(service, record))
+    service, caller = service_of(request), caller_of(request)
+    owner = caller.account_or_any(account)
+    record = await read(request, queries.get_delivery, owner, delivery)
+    return answer(await detail_of(service, caller, record))
 
 
 @router.post(

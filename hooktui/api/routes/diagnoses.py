@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from hooktui.api.access import caller_of
+from hooktui.api.access import Caller, caller_of
 from hooktui.api.diagnosis_runs import Diagnoses, DiagnosisRun, Key
 from hooktui.api.parameters import AccountParameter, HookParameter, make_router
 from hooktui.api.responses import answer, encode
 from hooktui.api.routes.deliveries import detail_of
-from hooktui.api.service import Service, service_of
+from hooktui.api.service import Service, read, service_of
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.diagnosis import DiagnosisInput, checks_of_look, diagnose
 from hooktui.domain.errors import Unavailable
@@ -51,14 +51,14 @@ async def diagnose_hook(
     """
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
-    shown = await service.store.read(queries.get_hook, owner, hook)
+    shown = await read(request, queries.get_hook, owner, hook)
     live = service.store.hooks().get(hook)
     if live is None:
         raise no_hook(hook)
     whose = AccountId(shown.account)
     await service.store.write(changes.audit_diagnosis, caller.actor, whose, hook)
     key = (live.id, live.version)
-    run = service.diagnosing.join(key, partial(_diagnose, service, shown, live))
+    run = service.diagnosing.join(key, partial(_diagnose, service, caller, shown, live))
     if _wants_lines(request):
         return _Lines(service.diagnosing, key, run)
     try:
@@ -87,7 +87,11 @@ class _Lines(StreamingResponse):
 
 
 async def _diagnose(
-    service: Service, shown: Hook, live: LiveHook, notify: Callable[[DiagnosisLine], None]
+    service: Service,
+    caller: Caller,
+    shown: Hook,
+    live: LiveHook,
+    notify: Callable[[DiagnosisLine], None],
 ) -> Diagnosis:
     started_ms = now_ms()
     sent = 0
@@ -105,9 +109,11 @@ async def _diagnose(
     ping = None
     if look.error is None:
         notify_step(look, "ping")
-        ping = await _ping(service, shown, live.id)
+        ping = await _ping(service, caller, shown, live.id)
     # Read again: a 410 has disabled it, and the backlog may have been sent meanwhile.
-    after = await service.store.read(queries.get_hook, None, live.id)
+    after = await service.reads.run(
+        caller, partial(service.store.read, queries.get_hook, None, live.id)
+    )
     still = service.store.hooks().get(live.id, live)
     return diagnose(
         DiagnosisInput(
@@ -123,8 +129,9 @@ async def _diagnose(
     )
 
 
-async def _ping(service: Service, shown: Hook, hook: HookId) -> Attempt | None:
+async def _ping(service: Service, caller: Caller, shown: Hook, hook: HookId) -> Attempt | None:
     delivery = await service.engine.ping(hook, encode(shown))
-    record = await service.store.read(queries.get_delivery, None, delivery)
-    attempts = (await detail_of(service, record)).attempts
+    get = partial(service.store.read, queries.get_delivery, None, delivery)
+    record = await service.reads.run(caller, get)
+    attempts = (await detail_of(service, caller, record)).attempts
     return attempts[-1] if attempts else None

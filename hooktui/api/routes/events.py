@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
-from hooktui.api.limits import searching
+from hooktui.api.limits import search_turn, searching
 from hooktui.api.parameters import (
     AccountParameter,
     EventParameter,
@@ -19,7 +19,7 @@ from hooktui.api.parameters import (
     make_router,
 )
 from hooktui.api.responses import answer, answer_in_parts
-from hooktui.api.service import read_in, service_of
+from hooktui.api.service import read, read_in, service_of
 from hooktui.domain.wire.events import Catalogue, Event, EventDetail, HookDecision
 from hooktui.domain.wire.pages import Page
 from hooktui.store import queries
@@ -39,11 +39,10 @@ async def list_events(
     q: Text = None,
 ) -> Response:
     """List events, newest first."""
-    service = service_of(request)
     owner = caller_of(request).account(account)
     parsed = event_filter_of(q)
     async with searching(request, parsed):
-        page = await read_in(service, owner, queries.list_events, owner, window, type, parsed)
+        page = await read_in(request, owner, queries.list_events, owner, window, type, parsed)
     return answer(page)
 
 
@@ -52,12 +51,11 @@ async def get_event(
     request: Request, event: EventParameter, account: AccountParameter = None
 ) -> Response:
     """Show one event with its body, its deliveries and the hooks it skipped."""
-    service = service_of(request)
     owner = caller_of(request).account_or_any(account)
-    detail = await service.store.read(queries.get_event, owner, event, _FEW)
+    detail = await read(request, queries.get_event, owner, event, _FEW)
     if detail is None:  # as slow as a search, so with its limits
-        async with service.searches.search(caller_of(request)):
-            detail = await service.store.read(queries.get_event, owner, event)
+        async with search_turn(request):
+            detail = await read(request, queries.get_event, owner, event)
     return answer_in_parts(detail, ("deliveries", "skips"), request.scope["state"]["slot"])
 
 
@@ -70,10 +68,9 @@ async def event_decisions(
     concerned: Annotated[bool | None, Query(description="Only subscribed hooks.")] = None,
 ) -> Response:
     """List the outcome of an event for each hook of its account, with the reason."""
-    service = service_of(request)
     owner = caller_of(request).account_or_any(account)
-    async with service.searches.search(caller_of(request)):
-        page = await service.store.read(queries.list_decisions, owner, event, window, concerned)
+    async with search_turn(request):
+        page = await read(request, queries.list_decisions, owner, event, window, concerned)
     return answer(page)
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
@@ -16,7 +17,8 @@ from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hooktui.api.access import Caller, caller_of
+from hooktui.api.access import caller_of
+from hooktui.api.limits import searching
 from hooktui.api.parameters import (
     MAX_LIMIT,
     MAX_TEXT,
@@ -27,7 +29,7 @@ from hooktui.api.parameters import (
     make_router,
 )
 from hooktui.api.responses import JSON, encode
-from hooktui.api.service import Service, check_account, service_of
+from hooktui.api.service import Service, check_account, in_turn, service_of
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import Refused
@@ -112,7 +114,7 @@ async def feed(
     """
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
-    search = _Search(service, caller, owner, limit, feed_filter_of(filter_of(q)))
+    search = _Search(request, owner, limit, feed_filter_of(filter_of(q)))
     await check_account(service, owner)
     if after is not None and before is not None:
         raise Refused.field("/before", "after and before exclude each other; leave one out")
@@ -129,8 +131,7 @@ async def feed(
 class _Search:
     """The search of a caller; with a filter it takes one of the caller's slots."""
 
-    service: Service
-    caller: Caller
+    request: Request
     account: AccountId
     limit: int
     feed_filter: FeedFilter | None
@@ -138,19 +139,19 @@ class _Search:
     async def after(self, position: str | None) -> FeedItemPage:
         """Return the next changes that match."""
         async with self._turn():
-            store = self.service.store
-            return await store.feed(position, self.limit, self.account, self.feed_filter)
+            store = service_of(self.request).store
+            page = partial(store.feed, position, self.limit, self.account, self.feed_filter)
+            return await in_turn(self.request, page)
 
     async def tail(self, before: str | None) -> FeedItemPage:
         """Return the newest changes that match."""
         async with self._turn():
-            store = self.service.store
-            return await store.feed_tail(self.limit, self.account, self.feed_filter, before)
+            store = service_of(self.request).store
+            page = partial(store.feed_tail, self.limit, self.account, self.feed_filter, before)
+            return await in_turn(self.request, page)
 
     def _turn(self) -> AbstractAsyncContextManager[None]:
-        return (
-            nullcontext() if self.feed_filter is None else self.service.searches.search(self.caller)
-        )
+        return searching(self.request, self.feed_filter)
 
 
 async def _follow(

@@ -10,8 +10,8 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hooktui.api.access import Caller, caller_of
-from hooktui.api.limits import searching
+from hooktui.api.access import caller_of
+from hooktui.api.limits import search_turn, searching
 from hooktui.api.parameters import (
     MAX_ID,
     AccountParameter,
@@ -24,7 +24,7 @@ from hooktui.api.parameters import (
 )
 from hooktui.api.responses import answer, encode, no_content
 from hooktui.api.routes.deliveries import detail_of
-from hooktui.api.service import Service, check_account, read_in, service_of
+from hooktui.api.service import Service, check_account, read, read_in, service_of
 from hooktui.domain import hook_edits
 from hooktui.domain.catalogue import normalise
 from hooktui.domain.clock import now_ms
@@ -109,11 +109,10 @@ async def list_hooks(
     q: Annotated[str | None, Query()] = None,
 ) -> Response:
     """List hooks."""
-    service = service_of(request)
     owner = caller_of(request).account(account)
     search = hook_search_of(q)
     async with searching(request, search):
-        page = await read_in(service, owner, queries.list_hooks, owner, window, search)
+        page = await read_in(request, owner, queries.list_hooks, owner, window, search)
     return answer(replace(page, data=[_shown(request, hook) for hook in page.data]))
 
 
@@ -143,9 +142,8 @@ async def get_hook(
     request: Request, hook: HookParameter, account: AccountParameter = None
 ) -> Response:
     """Show one hook."""
-    service = service_of(request)
     owner = caller_of(request).account_or_any(account)
-    return answer(_shown(request, await service.store.read(queries.get_hook, owner, hook)))
+    return answer(_shown(request, await read(request, queries.get_hook, owner, hook)))
 
 
 @router.patch("/v1/hooks/{hook}", response_model=Hook)
@@ -199,7 +197,7 @@ async def hook_health(
     """Show a hook's health over the last hours: attempts, durations, backlog, limit."""
     service = service_of(request)
     owner = caller_of(request).account_or_any(account)
-    health = await service.store.read(queries.hook_health, owner, hook, hours, now_ms())
+    health = await read(request, queries.hook_health, owner, hook, hours, now_ms())
     return answer(with_limits(health, service.engine.limit_history(hook)))
 
 
@@ -210,12 +208,12 @@ async def ping_hook(
     """Send the hook's own object as a test delivery, and wait for the response."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
-    shown = await service.store.read(queries.get_hook, owner, hook)
+    shown = await read(request, queries.get_hook, owner, hook)
     whose = AccountId(shown.account)
     await service.store.write(changes.audit_ping, caller.actor, whose, hook)
     delivery = await service.engine.ping(hook, encode(shown))
-    record = await service.store.read(queries.get_delivery, owner, delivery)
-    return answer(Pinged.of(await detail_of(service, record)))
+    record = await read(request, queries.get_delivery, owner, delivery)
+    return answer(Pinged.of(await detail_of(service, caller, record)))
 
 
 @router.get("/v1/hooks/{hook}/secret", response_model=Secrets)
@@ -274,7 +272,7 @@ async def dry_run_hook(
     request: Request, body: DryRunBody, account: AccountParameter = None
 ) -> Response:
     """Dry-run a hook on the latest 1,000 events; nothing is sent or saved."""
-    service, caller = service_of(request), caller_of(request)
+    service = service_of(request)
     if body.events is not None or body.hook is None:
         normalise(service.catalogue, body.events or ())
     if body.filter is not None and body.filter.strip():
@@ -282,16 +280,18 @@ async def dry_run_hook(
             parse_hook_filter(body.filter)
         except Refused as refused:
             raise Refused.field("/filter", refused.detail) from None
-    async with service.searches.search(caller):
-        return answer(await _tried(service, caller, body, account))
+    async with search_turn(request):
+        return answer(await _tried(request, body, account))
 
 
-async def _tried(service: Service, caller: Caller, body: DryRunBody, account: int | None) -> DryRun:
+async def _tried(request: Request, body: DryRunBody, account: int | None) -> DryRun:
+    service, caller = service_of(request), caller_of(request)
     if body.hook is None:
         owner = caller.account(account)
         await check_account(service, owner)
-        return await service.store.read(queries.try_hook, owner, None, body.events, body.filter)
-    return await service.store.read(
+        return await read(request, queries.try_hook, owner, None, body.events, body.filter)
+    return await read(
+        request,
         queries.try_hook,
         caller.account_or_any(account),
         HookId(body.hook),

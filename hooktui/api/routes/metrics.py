@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from hooktui.api.parameters import make_router
 from hooktui.api.routes.status import client_connections, disk_of
-from hooktui.api.service import Service, service_of
+from hooktui.api.service import Service, in_turn, read, service_of
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.deliveries import Load
 from hooktui.domain.ids import HookId
@@ -91,15 +91,15 @@ async def metrics(request: Request) -> Response:
     service = service_of(request)
     now = now_ms()
     families = [
-        *_of_server(service, await service.store.info()),
+        *_of_server(service, await in_turn(request, service.store.info)),
         *_of_engine(service.engine.load()),
         *_of_hooks(await service.engine.paces(MAX_HOOKS)),
         *_of_clients(client_connections(service)),
-        *_of_backlog(await service.store.read(queries.backlog, None, now), now),
+        *_of_backlog(await read(request, queries.backlog, None, now), now),
         by("state", "hooktui_hooks", "gauge", "Hooks, by sending state.",
-           await service.store.read(queries.hooks_by_state)),
+           await read(request, queries.hooks_by_state)),
         _commits(service),
-        *await _of_alerts(service),
+        *await _of_alerts(request),
         *_of_disk(await disk_of(service)),
     ]  # fmt: skip
     return Response(exposition(families), headers={"Content-Type": MEDIA_TYPE})
@@ -158,13 +158,13 @@ def _of_hooks(paces: Mapping[HookId, HookPace]) -> list[Metric]:
     ]  # fmt: skip
 
 
-async def _of_alerts(service: Service) -> list[Metric]:
-    store = service.store
-    totals = await store.read(queries.undelivered_totals)
-    path = await store.read(queries.alert_path, None, list(store.alert_hooks()))
+async def _of_alerts(request: Request) -> list[Metric]:
+    store = service_of(request).store
+    totals = await read(request, queries.undelivered_totals)
+    path = await read(request, queries.alert_path, None, list(store.alert_hooks()))
     return [
         by("type", "hooktui_alerts_open", "gauge", "Alerts that are not resolved, by type.",
-           await store.read(queries.alerts_by_type)),
+           await read(request, queries.alerts_by_type)),
         Metric("hooktui_alert_path_up", "gauge",
                "Whether the hooks that subscribe to alerts work; no value without such a hook.",
                () if path.state == "none" else (Sample(int(path.state == "ok")),)),
@@ -172,7 +172,7 @@ async def _of_alerts(service: Service) -> list[Metric]:
            {"gave_up": totals.gave_up, "retrying": totals.retrying, "held": totals.held,
             "skipped": totals.skipped}),
         one("hooktui_replays_running", "gauge", "Replays that run.",
-            await store.read(queries.count_running)),
+            await read(request, queries.count_running)),
         one("hooktui_undelivered_expired_total", "counter",
             "Undelivered events that retention deleted.", sum(store.expired.values())),
     ]  # fmt: skip

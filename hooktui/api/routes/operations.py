@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
 from hooktui.api.parameters import AccountParameter, RequestBody, make_router, next_of, past_moment
 from hooktui.api.responses import answer
-from hooktui.api.service import check_account, service_of
+from hooktui.api.service import check_account, in_turn, service_of
 from hooktui.domain import ids
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import Conflict
@@ -87,7 +89,7 @@ class KeyRotationBody(RequestBody):
 async def keys(request: Request) -> Response:
     """List keys by their ids, with how many values each has encrypted."""
     service = service_of(request)
-    return answer(await keys_in_use(service.store, service.key_file))
+    return answer(await in_turn(request, partial(keys_in_use, service.store, service.key_file)))
 
 
 @router.post("/v1/keys/rotate", response_model=KeyRotation)

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
+from hooktui.api.limits import go_first
 from hooktui.api.parameters import (
     MAX_ID,
     MAX_KEY_LENGTH,
@@ -27,7 +28,7 @@ from hooktui.api.parameters import (
     read_idempotency_key,
 )
 from hooktui.api.responses import answer
-from hooktui.api.service import Service, check_account, read_in, service_of
+from hooktui.api.service import Service, check_account, read, read_in, service_of
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import NotFound
 from hooktui.domain.hook_failures import waits_for
@@ -145,25 +146,29 @@ async def plan_replay(
         else read_position(body.after)
     )
     await check_account(service, owner)
-    plan = _plan(service, owner, selection, rate, position)
+    plan = _plan(request, owner, selection, rate, position)
     return answer(await service.plans.run(caller, plan))
 
 
 async def _plan(
-    service: Service,
+    request: Request,
     owner: AccountId,
     selection: PairSelection,
     rate: float,
     position: PlanPosition,
 ) -> ReplayPlan:
+    go_first(request)
+    service = service_of(request)
     store = service.store
     if selection.hooks is None:
-        found = await store.read(hooks_to_replay, owner, selection.mode)
+        found = await read(request, hooks_to_replay, owner, selection.mode)
         selection = with_hooks(selection, found)
     hooks = [_live_hook(service, owner, hook) for hook in selection.hooks or ()]
-    counted = await store.read(count_pairs, selection, hooks, position, lambda: store.is_accepting)
+    counted = await read(
+        request, count_pairs, selection, hooks, position, lambda: store.is_accepting
+    )
     now_ms = store.clock()
-    medians = await store.read(median_durations, [hook.id for hook in hooks], now_ms)
+    medians = await read(request, median_durations, [hook.id for hook in hooks], now_ms)
     planned, skipped = [], []
     for hook in hooks:
         sums = counted.hooks.get(hook.id)
@@ -290,7 +295,7 @@ async def list_replays(
     service = service_of(request)
     owner = caller_of(request).account(account)
     narrow = (None if state is None else state.value, hook)
-    page = await read_in(service, owner, queries.list_replays, owner, window, *narrow)
+    page = await read_in(request, owner, queries.list_replays, owner, window, *narrow)
     return answer(replace(page, data=[_with_waits(service, replay) for replay in page.data]))
 
 
@@ -301,7 +306,7 @@ async def get_replay(
     """Show one replay."""
     service = service_of(request)
     owner = caller_of(request).account_or_any(account)
-    return answer(_with_waits(service, await service.store.read(queries.get_replay, owner, replay)))
+    return answer(_with_waits(service, await read(request, queries.get_replay, owner, replay)))
 
 
 def _with_waits(service: Service, replay: Replay) -> Replay:

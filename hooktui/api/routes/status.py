@@ -13,7 +13,7 @@ from starlette.responses import Response
 from hooktui.api.access import DEFAULT_ACCOUNT, caller_of
 from hooktui.api.parameters import AccountParameter, make_router
 from hooktui.api.responses import answer
-from hooktui.api.service import Service, check_account, service_of
+from hooktui.api.service import Service, check_account, in_turn, read, service_of
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import Load
 from hooktui.domain.errors import DiskFull, Unavailable
@@ -77,25 +77,26 @@ async def status(request: Request, account: AccountParameter = None) -> Response
         role=caller.role,
         user=caller.user,
         servers=(),
-        backlog=await service.store.read(queries.backlog, owner, now_ms()),
+        backlog=await read(request, queries.backlog, owner, now_ms()),
         rates=None,
         disk=None,
-        paused=(await service.store.read(queries.engine_state)).paused,
-        breakers=await service.store.read(queries.open_breakers, owner),
+        paused=(await read(request, queries.engine_state)).paused,
+        breakers=await read(request, queries.open_breakers, owner),
         keep=service.keep,
         bound_to=caller.bound_to,
-        alerts=await service.store.read(queries.alert_counts, owner),
-        alert_path=await service.store.read(
-            queries.alert_path, owner, list(service.store.alert_hooks())
+        alerts=await read(request, queries.alert_counts, owner),
+        alert_path=await read(
+            request, queries.alert_path, owner, list(service.store.alert_hooks())
         ),
     )
     if caller.bound_to is not None:
         return answer(about_us)
-    return answer(await _with_installation(service, about_us))
+    return answer(await _with_installation(request, about_us))
 
 
-async def _with_installation(service: Service, status: ServerStatus) -> ServerStatus:
+async def _with_installation(request: Request, status: ServerStatus) -> ServerStatus:
     """Add facts of all accounts and the machine, which tokens bound to one account may not see."""
+    service = service_of(request)
     load = service.engine.load()
     this = ServerInfo(
         number=service.store.number,
@@ -106,8 +107,11 @@ async def _with_installation(service: Service, status: ServerStatus) -> ServerSt
     )
     return replace(
         status,
-        database=replace(await service.store.info(), longest_commit_ms=_longest_commit_ms(service)),
-        servers=(this, *await service.store.others()),
+        database=replace(
+            await in_turn(request, service.store.info),
+            longest_commit_ms=_longest_commit_ms(service),
+        ),
+        servers=(this, *await in_turn(request, service.store.others)),
         rates=Rates(
             accepted_per_s=load.accepted_per_s,
             delivered_per_s=load.delivered_per_s,

@@ -31,7 +31,7 @@ from hooktui.api.parameters import (
     past_moment,
 )
 from hooktui.api.responses import answer
-from hooktui.api.service import check_account, read_in, service_of
+from hooktui.api.service import check_account, read, read_in, service_of
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import Refused
@@ -82,7 +82,7 @@ async def list_undelivered(
     )
     now, keep = now_ms(), service.keep
     page = await read_in(
-        service,
+        request,
         owner,
         queries.list_undelivered,
         owner,
@@ -177,9 +177,7 @@ async def cancel_many(
     try:
         async with searching(request, parsed):
             async for _ in _turns():
-                part = await service.store.read(
-                    queries.find_open, owner, parsed, until_ms, position
-                )
+                part = await read(request, queries.find_open, owner, parsed, until_ms, position)
                 sending += part.sending
                 if part.pending:
                     cancelled += await service.store.write(

@@ -106,11 +106,11 @@ class Retention:
 
     async def scan_events(self, after: int, before_ms: int, account: AccountId | None) -> Scan:
         """Find old events."""
-        return await self._store.read(_old_events, after, before_ms, account)
+        return await self._store.own_read(_old_events, after, before_ms, account)
 
     async def scan_bodies(self, after: int, before_ms: int) -> Scan:
         """Find bodies that will not be sent again."""
-        return await self._store.read(_old_bodies, after, before_ms)
+        return await self._store.own_read(_old_bodies, after, before_ms)
 
     async def drop_events(
         self, events: Sequence[OldEvent], before_ms: int
@@ -198,9 +198,9 @@ class RetentionWorker:
 
     async def trim(self) -> None:
         """Trim the feed and the idempotency keys to their limits."""
-        rows, items = await self._store.read(_count_feed)
+        rows, items = await self._store.own_read(_count_feed)
         while rows > MAX_FEED_ROWS or items > MAX_FEED_ITEMS:
-            oldest = await self._store.read(_oldest_feed)
+            oldest = await self._store.own_read(_oldest_feed)
             index = 0
             while index < len(oldest) and (rows > MAX_FEED_ROWS or items > MAX_FEED_ITEMS):
                 rows, items, index = rows - 1, items - oldest[index][1], index + 1

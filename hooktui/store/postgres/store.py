@@ -108,7 +108,7 @@ class PostgresStore(BaseStore):
             rules=rules,
         )
         self.subscribe(self._shared.due_bounds.lower)
-        self._catching_up = asyncio.Lock()
+        self._catching_up, self._own_reading = asyncio.Lock(), asyncio.Lock()
         connect_plain = partial(connect, target)
         self._readers = Queries(connect_plain, READERS, target)
         self._own = Queries(connect_plain, OWN, target)
@@ -219,6 +219,15 @@ class PostgresStore(BaseStore):
         if self._closed:
             raise closed()
         return await self._readers.run(lambda conn: query(conn, *args, **kwargs))
+
+    async def own_read(
+        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a query of the server itself; one at a time, so that what is due has a connection."""
+        if self._closed:
+            raise closed()
+        async with self._own_reading:
+            return await self._own.run(lambda conn: query(conn, *args, **kwargs))
 
     async def look_up(self, query: Callable[[Connection], R]) -> R:
         """Run a quick query that calls wait for; those of `read` do not delay it."""

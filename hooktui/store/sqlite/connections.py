@@ -35,8 +35,9 @@ R = TypeVar("R")
 
 READERS = 4
 """Concurrent reads of callers: each read is short, and the engine needs the cores."""
-OWN = 1
-"""For the server's own reads and the look-ups of each call, which other reads do not delay."""
+OWN = 2
+"""For the server's own reads, one at a time, and for the look-ups of each call and what is due; the
+reads of callers delay neither."""
 READ_DEADLINE_S = 10.0
 _CHECK_EVERY_STEPS = 200_000
 """Instructions of SQLite's virtual machine, about 5 ms. For each check a reader waits for the

@@ -129,7 +129,7 @@ class SqliteStore(BaseStore):
         self._measuring = open_reader(database)
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="hooktui-read")
         self._own = ThreadPoolExecutor(OWN, thread_name_prefix="hooktui-own")
-        self._looking_up = asyncio.Lock()
+        self._looking_up, self._own_reading = asyncio.Lock(), asyncio.Lock()
         self._backups = Backups(database, reserve, self._pool, self._readers.reading)
         self._keep = keep
         self._guard = DiskGuard(reserve, self._free_on_disk, self._free_inside)
@@ -224,6 +224,13 @@ class SqliteStore(BaseStore):
     ) -> R:
         """Run a query in a short read-only transaction, in a worker thread."""
         return await self._run(self._pool, lambda conn: query(conn, *args, **kwargs))
+
+    async def own_read(
+        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a query of the server itself; one at a time, so that look-ups have a thread."""
+        async with self._own_reading:
+            return await self._run(self._own, lambda conn: query(conn, *args, **kwargs))
 
     async def look_up(self, query: Callable[[Connection], R]) -> R:
         """Run a quick query that calls wait for.
