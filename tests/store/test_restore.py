@@ -12,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Conflict, DiskFull, HooktuiError, Refused
 from hooktui.domain.ids import encode
 from hooktui.failpoints import UPKEEP_POINTS
 from hooktui.store import migrations
+from hooktui.store.feed import Position
 from hooktui.store.migrations import SchemaTooNew
 from hooktui.store.sqlite import restore as restoring
 from hooktui.store.sqlite.backup_source import open_backup
 from hooktui.store.sqlite.restore import Restored, finish_restore, restore
+from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.vault import KeyProblem, load_keys
 from tests.support.backups import save_backup
 from tests.support.stores import ADA, emit, make_hook, open_in
@@ -127,21 +130,41 @@ async def test_the_restore_is_in_the_audit_trail_of_what_was_restored(tmp_path: 
     assert last == ("ada", "restore", str(backup))
 
 
-# Red when the restored feed gives numbers again that the one before it gave.
-async def test_who_followed_the_feed_misses_nothing_after_a_restore(tmp_path: Path) -> None:
+# Red when the feed of the backup is continued: what was restored looks like nothing new.
+async def test_who_followed_the_feed_reads_everything_again_after_a_restore(tmp_path: Path) -> None:
     home = tmp_path / "home"
     backup, _, _ = await home_with_backup(home)
     for _ in range(2):  # the same backup again, too
         store = await open_in(home)
         await emit(store)
-        position = store.feed_end()
+        of_backup, position = str(Position(1, 0)), store.feed_end()
         await store.close()
         put_back(home, backup)
         store = await open_in(home)
+        assert (await store.feed(position, 100)).reset
         accepted = [encode("evt", one.id) for _ in range(5) for one in await emit(store)]
-        page = await store.feed(position, 100)
+        for old in (of_backup, position):
+            page = await store.feed(old, 100)
+            assert (page.reset, page.items) == (True, ())
+            assert page.next == store.feed_end()
+        tail = await store.feed_tail(100)
+        events = [item.object.id for item in tail.items if item.kind == "event"]
+        assert events[-5:] == accepted
+        assert not (await store.feed(tail.next, 100)).reset
         await store.close()
-        assert [item.object.id for item in page.items if item.kind == "event"] == accepted
+
+
+# Red when the time of the last change is lost: retention would trust a clock that was set forward.
+async def test_a_restore_of_an_old_backup_is_a_gap_for_retention(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    backup, _, _ = await home_with_backup(home)
+    put_back(home, backup)
+    later = now_ms() + 400 * 24 * 3600 * 1000
+    store = await SqliteStore.open(
+        home / "hooktui.db", key_file=home / "hooktui.key", clock=lambda: later
+    )
+    assert not store.clock_is_trusted
+    await store.close()
 
 
 async def test_an_empty_home_with_the_key_is_enough(tmp_path: Path) -> None:

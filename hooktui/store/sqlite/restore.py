@@ -185,7 +185,7 @@ def _prepare(
                 migrated_from = _migrate(conn, vault, progress)
                 load_live_hooks(conn, vault, now_ms())  # as on a start: the key fits
                 _note(conn, vault, actor, file)
-                _skip_lines(conn)
+                _restart_feed(conn)
             events, deliveries, waiting, hooks, newest = copy.execute(_COUNTS).fetchone()
     except (sqlite3.Error, DBAPIError, OSError) as error:
         raise Refused(f"{file} cannot be restored: {error}; use another backup") from error
@@ -240,15 +240,19 @@ def _note(conn: Connection, vault: Vault, actor: Actor, file: str) -> None:
     conn.exec_driver_sql("COMMIT")
 
 
-def _skip_lines(conn: Connection) -> None:
-    """Continue the feed with unused numbers: readers are past those of the backup.
+def _restart_feed(conn: Connection) -> None:
+    """Begin the feed at an unused number: positions from before the restore get a reset.
 
-    They would miss the next rows, which would reuse numbers. The time in ms is ahead of all numbers
-    because fewer than a thousand rows a second are written.
+    The time in ms is ahead of all numbers because fewer than a thousand rows a second are written.
+    The newest row stays, with that number: its time says when the store was last written.
     """
     conn.exec_driver_sql("BEGIN IMMEDIATE")
     conn.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'feed'")
     conn.execute(_SKIP_NUMBERS, {"now": now_ms()})
+    conn.exec_driver_sql("DELETE FROM feed WHERE pos < (SELECT max(pos) FROM feed)")
+    conn.exec_driver_sql(
+        "UPDATE feed SET pos = (SELECT seq FROM sqlite_sequence WHERE name = 'feed')"
+    )
     conn.exec_driver_sql("COMMIT")
 
 
