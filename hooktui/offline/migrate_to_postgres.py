@@ -137,7 +137,9 @@ async def _move_locked(
     vault = await prepare(open_connection, where.key_file, target)
     if before is None:
         write_mark(where.database, mark)
-    copied = await _copy(where.database, mark, target, vault, open_connection, actor, progress)
+    copied = await _copy(
+        where.database, mark, target, vault, open_connection, actor, progress, new=before is None
+    )
     write_mark(where.database, Mark(move=mark.move, to=mark.to, at=mark.at, done=True))
     progress("")
     return Move(str(where.database), target.shown, str(mark_of(where.database)), tuple(copied))
@@ -151,17 +153,23 @@ async def _copy(
     open_connection: Callable[[], Awaitable[Raw]],
     actor: Actor,
     progress: Callable[[str], None],
+    *,
+    new: bool,
 ) -> list[Copied]:
-    """Copy all rows in one transaction; none if an earlier run of this move has committed."""
+    """Copy all rows in one transaction; none if an earlier run of this move has committed.
+
+    ``new``: this run wrote the marker, so no earlier one has committed.
+    """
     pool = engine(open_connection, 1, "READ COMMITTED")
-    committing = False
+    uncommitted = new
     try:
         async with pool.connect() as conn:
             if await was_moved(conn, mark.move):
                 return []
+            uncommitted = not mark.done
             copied = await move_rows(conn, database, mark.move, actor, target, vault, progress)
             failpoints.hit("before_move_commit")
-            committing = True
+            uncommitted = False
             await conn.commit()
             failpoints.hit("after_move_commit")
             progress("collecting statistics for the query planner")
@@ -169,7 +177,7 @@ async def _copy(
             await conn.commit()
         return copied
     except BaseException as error:
-        if not committing:
+        if uncommitted:
             remove_mark(database)  # nothing was copied: a server may start here again
         if isinstance(error, HooktuiError) or not isinstance(error, Exception):
             raise

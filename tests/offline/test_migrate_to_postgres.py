@@ -8,8 +8,9 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
 import pytest
@@ -22,15 +23,17 @@ from hooktui.domain.paths import InstallPaths, places
 from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.failpoints import UPKEEP_POINTS
+from hooktui.offline import migrate_to_postgres as migration
 from hooktui.offline.installation import this_user
 from hooktui.offline.migrate_to_postgres import Move, carry_over, move_store
 from hooktui.store import changes, queries
 from hooktui.store.audit import check_chain
 from hooktui.store.migrate_to_postgres import NotTheSame, all_tables
+from hooktui.store.postgres import pools
 from hooktui.store.postgres.connections import parse_database_url
 from hooktui.store.queries import AlertQuery
 from hooktui.store.queries.pages import PageRequest
-from hooktui.store.sqlite.moved_marker import Moved, mark_of, read_mark
+from hooktui.store.sqlite.moved_marker import Moved, mark_of, read_mark, write_mark
 from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.vault import KeyProblem, load_keys
 from tests.support.clocks import Clock
@@ -309,6 +312,65 @@ async def test_a_move_that_is_killed_leaves_no_half_and_can_be_run_again(
     mark = read_mark(where.database)
     assert mark is not None
     assert mark.done
+
+
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the connection fail that would copy; those that prepare the target work."""
+
+    def no_pool(*_given: object) -> NoReturn:
+        raise OSError("connection refused")
+
+    def engine_without(open_connection: object, size: int, isolation: str) -> Any:
+        return pools.engine(no_pool, size, isolation)
+
+    monkeypatch.setattr(migration, "engine", engine_without)
+
+
+# Red when any failure before the commit of this run removes the marker of an earlier one.
+@pytest.mark.parametrize("point", ["after_move_commit", "before_move_commit", None])
+async def test_a_move_that_fails_keeps_the_marker_of_an_earlier_run(
+    where: InstallPaths, url: str, monkeypatch: pytest.MonkeyPatch, point: str | None
+) -> None:
+    if point is None:
+        await move(where, url)
+    else:
+        await asyncio.to_thread(kill_a_move, where, url, point)
+    before = read_mark(where.database)
+    with monkeypatch.context() as patch:
+        unreachable(patch)
+        with pytest.raises(HooktuiError, match="connection refused"):
+            await move(where, url)
+    assert read_mark(where.database) == before
+    with pytest.raises(Moved):
+        await open_in(where.home)
+    await move(where, url)
+
+
+async def test_a_move_that_fails_removes_its_own_marker(
+    where: InstallPaths, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unreachable(monkeypatch)
+    with pytest.raises(HooktuiError, match="connection refused"):
+        await move(where, url)
+    await (await open_in(where.home)).close()
+
+
+@pytest.mark.parametrize("done", [False, True])
+async def test_a_failed_copy_of_a_move_that_never_committed_removes_only_an_open_marker(
+    where: InstallPaths, url: str, monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    await asyncio.to_thread(kill_a_move, where, url, "before_move_commit")
+    mark = read_mark(where.database)
+    assert mark is not None
+    write_mark(where.database, replace(mark, done=done))
+
+    async def fails(*_given: object) -> NoReturn:
+        raise NotTheSame("the rows differ")
+
+    monkeypatch.setattr(migration, "move_rows", fails)
+    with pytest.raises(NotTheSame):
+        await move(where, url)
+    assert (read_mark(where.database) is not None) is done
 
 
 def kill_a_move(where: InstallPaths, url: str, point: str) -> None:
