@@ -1,9 +1,15 @@
-"""Pings: test deliveries that a person sends and waits for."""
+"""Pings: test deliveries that a person sends and waits for.
+
+They share few places, and each takes one for as long as its receiver takes. So a hook has
+`PINGS_OF_HOOK` in flight, and an account half of the places; the others wait in turns.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from hooktui.delivery.recorder import Recorder
@@ -15,8 +21,41 @@ from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.store.contract import ClaimedDelivery, Store
 
 DEFAULT_PINGS: Final = 64
+PINGS_OF_HOOK: Final = 2
+"""Pings of a hook in flight."""
 _PING_TURN_S: Final = 30.0
 """How long a ping waits for a slot before it is stored."""
+
+
+@dataclass(slots=True)
+class _Turns:
+    """The slots of one hook or account, and how many pings use or await them."""
+
+    slots: asyncio.Semaphore
+    pings: int = 0
+
+
+class _Share:
+    """Limits the pings in flight of each hook, or of each account."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._turns: dict[Hashable, _Turns] = {}
+
+    @asynccontextmanager
+    async def turn(self, of: Hashable) -> AsyncIterator[None]:
+        """Wait for a slot, and hold it during the block."""
+        turns = self._turns.get(of)
+        if turns is None:
+            turns = self._turns[of] = _Turns(asyncio.Semaphore(self._limit))
+        turns.pings += 1
+        try:
+            async with turns.slots:
+                yield
+        finally:
+            turns.pings -= 1
+            if not turns.pings:
+                del self._turns[of]
 
 
 class Pings:
@@ -54,6 +93,8 @@ class Pings:
         self._shortages = shortages
         self._attempts = attempts
         self._clock = clock
+        self._hooks = _Share(PINGS_OF_HOOK)
+        self._accounts = _Share(max(limit // 2, 1))
         self._slots = asyncio.Semaphore(limit)
         self.stopping = False
 
@@ -65,15 +106,21 @@ class Pings:
             Unavailable: the server stopped before the receiver responded, this machine lacks a
                 resource, or too many pings are in flight.
         """
-        try:
-            async with asyncio.timeout(_PING_TURN_S):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise Unavailable("too many pings are in progress; try again in a moment") from None
-        try:
+        live = self._store.hooks().get(hook)
+        account = None if live is None else live.account
+        async with AsyncExitStack() as turns:
+            try:
+                async with asyncio.timeout(_PING_TURN_S):
+                    # In this order, a ping that waits for its own hook takes no place of others.
+                    await turns.enter_async_context(self._hooks.turn(hook))
+                    await turns.enter_async_context(self._accounts.turn(account))
+                    await turns.enter_async_context(self._slots)
+            except TimeoutError:
+                raise Unavailable(
+                    f"too many pings of hook {hook}, of its account or in total are in progress;"
+                    " try again in a moment"
+                ) from None
             return await self._ping(hook, body)
-        finally:
-            self._slots.release()
 
     async def _ping(self, hook: HookId, body: bytes) -> DeliveryId:
         if self.stopping:

@@ -35,11 +35,11 @@ class RunningEngine:
         """A hook that tries again after an hour."""
         return await self.hook(url, retry_schedule_s=(3600.0,), **settings)
 
-    async def hook(self, url: str, **settings) -> int:
+    async def hook(self, url: str, *, account: int = 1, **settings) -> int:
         defaults = {"events": ("job",), "retry_schedule_s": (0.01,)}
         draft = HookSettings(url=url, **(defaults | settings))
         checked = check_settings(draft, ETL)
-        hook = await self.store.write(create_hook, ACTOR, 1, checked, make_secret())
+        hook = await self.store.write(create_hook, ACTOR, account, checked, make_secret())
         return hook.id
 
     async def emit(self, count: int = 1) -> None:
