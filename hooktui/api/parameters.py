@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args, get_origi
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.dependencies.models import Dependant
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 from starlette.requests import Request
 from starlette.types import Scope
 
@@ -87,7 +87,16 @@ AccountParameter = Annotated[
     _INTEGER_SCHEMA,
     Query(description="The account; 1 if omitted."),
 ]
-Text = Annotated[str | None, Query(max_length=MAX_TEXT)]
+
+
+def _without_nul(text: str | None) -> str | None:
+    # No stored text contains it, and PostgreSQL refuses it as a value.
+    if text is not None and "\0" in text:
+        raise ValueError(f"{text[:40]!r} contains NUL; leave it out")
+    return text
+
+
+Text = Annotated[str | None, AfterValidator(_without_nul), Query(max_length=MAX_TEXT)]
 
 
 async def only_known(request: Request) -> None:

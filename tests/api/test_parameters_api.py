@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 
@@ -52,3 +54,30 @@ def test_a_parameter_is_bounded(api, path, pointer):
     answer = api.get(path)
     assert answer.status_code == 422, answer.text
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+def _texts(api) -> list[tuple[str, str]]:
+    """Return each path with a parameter of it that takes a text."""
+    found = []
+    for path, calls in api.get("/openapi.json").json()["paths"].items():
+        for one in calls.get("get", {}).get("parameters", ()):
+            kinds = one["schema"].get("anyOf", [one["schema"]])
+            if one["in"] == "query" and any(kind.get("type") == "string" for kind in kinds):
+                found.append((path, one["name"]))
+    return found
+
+
+# Red when it reaches the database: PostgreSQL refuses it, and the call gets a 503.
+def test_a_text_with_a_nul_is_refused(api):
+    texts = _texts(api)
+    assert {("/v1/events", "type"), ("/v1/audit", "user"), ("/v1/alerts", "key")} <= {*texts}
+    headers = {"Content-Type": "application/json"}
+    event = api.post("/v1/events/job.failed", content=b"{}", headers=headers).json()["id"]
+    wrong = []
+    for path, name in texts:
+        filled = re.sub(r"\{\w+\}", "1", path.replace("{event}", event))
+        answer = api.get(filled, params={name: "a\0b"})
+        pointers = [error["pointer"] for error in answer.json().get("errors", ())]
+        if answer.status_code != 422 or f"/{name}" not in pointers:
+            wrong.append((path, name, answer.status_code, pointers))
+    assert wrong == []

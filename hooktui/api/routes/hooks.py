@@ -17,6 +17,7 @@ from hooktui.api.parameters import (
     AccountParameter,
     HookParameter,
     RequestBody,
+    Text,
     Window,
     hook_search_of,
     is_of_revision_1,
@@ -106,7 +107,7 @@ async def list_hooks(
     request: Request,
     window: Window,
     account: AccountParameter = None,
-    q: Annotated[str | None, Query()] = None,
+    q: Text = None,
 ) -> Response:
     """List hooks."""
     owner = caller_of(request).account(account)
