@@ -222,6 +222,26 @@ def test_refusals_of_calls_that_change_or_reveal_are_audited(api, account, serve
         assert found == [("PATCH refused", "viewer"), ("PATCH refused", "operator")]
 
 
+# Red when one of them is ignored: the token has an account that its admin did not mean.
+@pytest.mark.parametrize("bound", [False, True])
+def test_a_token_with_two_accounts_is_refused(api, account, tcp, bound):
+    headers = {}
+    if bound:
+        made = api.post("/v1/tokens", json={"role": "admin", "account": account}).json()
+        headers = {"Authorization": f"Bearer {made['token']}"}
+    body = {"name": "t", "role": "viewer", "account": 1 if not bound else account}
+    other = account if not bound else 1
+    answer = tcp.post("/v1/tokens", params={"account": other}, json=body, headers=headers)
+    assert answer.status_code == 422, answer.text
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == "/account"
+    assert f"account {other}" in error["detail"]
+    assert f"account {body['account']}" in error["detail"]
+    for params in ({"account": body["account"]}, {}):
+        answer = tcp.post("/v1/tokens", params=params, json=body, headers=headers)
+        assert answer.json()["account"] == body["account"]
+
+
 # Red when only numbers below 1 are refused: the database takes 64 bits, and the answer was a 500.
 @pytest.mark.parametrize("account", [0, -1, 10**18, 2**63, 10**40])
 def test_an_account_that_no_database_can_hold_is_refused(api, account):

@@ -84,6 +84,11 @@ async def create_token(
     """Create a token; its text is shown only in this response."""
     service, caller = service_of(request), caller_of(request)
     role, expires_at_ms = _checked(body)
+    if None not in (account, body.account) and account != body.account:
+        raise Refused.field(
+            "/account",
+            f"the URL names account {account}, the body account {body.account}; name one",
+        )
     owner = caller.account_or_any(account if body.account is None else body.account)
     if owner is not None:
         try:
