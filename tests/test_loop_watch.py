@@ -187,7 +187,7 @@ def test_the_status_and_the_metrics_name_the_route_that_held(tmp_path) -> None:
     with running_server(tmp_path) as server, server.client() as api:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("hooktui.loop_watch.time", times)
-            patch.setattr("hooktui.api.routes.events.service_of", hold)
+            patch.setattr("hooktui.api.routes.events.read_in", hold)
             assert api.get("/v1/events").status_code == 500
         loop = api.get("/v1/status").json()["loop"]
         assert loop["by"] == "GET /v1/events"

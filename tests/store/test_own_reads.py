@@ -17,7 +17,6 @@ from hooktui.store import queries
 from hooktui.store.contract import RetentionPeriods
 from hooktui.store.planning.retention import RetentionPass
 from hooktui.store.sqlite.connections import READERS
-from hooktui.store.sqlite.retention import Retention
 from hooktui.store.sqlite.store import SqliteStore
 from tests.store.servers import Servers
 from tests.support.running_server import running_server
@@ -67,7 +66,7 @@ async def test_the_server_reads_its_own_beside_slow_reads(tmp_path: Path) -> Non
         await asyncio.to_thread(lambda: [slow.begun.acquire() for _ in range(READERS)])
         async with asyncio.timeout(5):
             await store.look_at_alerts(RetentionPeriods())
-            await RetentionPass(Retention(store), lambda: 0).apply(RetentionPeriods(), 1)
+            await RetentionPass(store._retention, lambda: 0).apply(RetentionPeriods(), 1)
             assert await store.own_read(queries.replays_of, store.token) == []
     await asyncio.gather(*reads)
     await store.close()

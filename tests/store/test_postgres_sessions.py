@@ -175,10 +175,14 @@ async def test_a_killed_database_that_comes_back_has_all_and_the_store_goes_on(
         await asyncio.to_thread(own.stop)
 
 
-async def test_a_query_that_takes_too_long_is_stopped_and_says_so(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(connecting.SETTINGS, "statement_timeout", "200")
+async def test_a_query_that_takes_too_long_is_stopped_and_says_so(servers: Servers) -> None:
     store = await servers.another()
+
+    def sleep(conn: Connection) -> None:
+        limit_ms = conn.execute(text("SELECT current_setting('statement_timeout', true)")).scalar()
+        assert limit_ms == f"{connecting.STATEMENT_S:g}s"
+        conn.execute(text("SET LOCAL statement_timeout = 200"))
+        conn.execute(text("SELECT pg_sleep(50)"))
+
     with pytest.raises(Unavailable, match="was stopped"):
-        await store.read(lambda conn: conn.execute(text("SELECT pg_sleep(5)")).all())
+        await store.read(sleep)
