@@ -9,7 +9,11 @@ from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.replays.replay_form import ReplayForm
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.ids import encode
+from tests.console.client import Client
+from tests.console.command_scene import staged
 from tests.console.conftest import Console
+from tests.console.gate import changed
+from tests.support.receivers import Receiver
 
 
 async def test_the_list_shows_what_came_in_and_follows(open_console, make_hook, client):
@@ -193,3 +197,15 @@ async def test_without_a_server_every_key_answers_and_a_typed_body_stays(tmp_pat
         await console.shows("the event is not read yet")
         await console.press("question_mark")
         await console.shows("Event: keys; Enter runs one")
+
+
+# Red when the sentence about a purged body is shown as the bytes of one.
+async def test_a_purged_body_has_no_bytes(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        scene.gate.spoil("GET /v1/events/evt_.*", changed(body=None, body_base64=None))
+        await scene.open(EventScreen)
+        await scene.console.shows("The body is purged")
+        assert "as it was sent" not in scene.console.text
+        await scene.console.press("b")
+        await scene.console.shows("The body is purged")
+        assert "00000000" not in scene.console.text

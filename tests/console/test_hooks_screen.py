@@ -305,3 +305,16 @@ async def test_marking_all_marks_what_is_loaded_and_says_how_to_mark_the_rest(op
         await console.shows("100 of 101 hooks marked; ^a again marks all 101", "100 marked")
         await console.press("ctrl+a")
         await console.shows("101 hooks marked; Esc unmarks", "101 marked")
+
+
+# Red when a list without a column to sort by names a column that is none, and loses its order.
+async def test_what_cannot_be_sorted_stays_as_it_is(open_console, make_hook):
+    make_hook(name="billing")
+    async with open_console() as console:
+        await console.shows("billing")
+        listing = console.app.screen.listing
+        before = listing.window.sort
+        listing.next_sort = lambda: None
+        await console.press(console.app.key("sort"))
+        await console.shows("no column that is shown can be sorted")
+        assert listing.window.sort == before

@@ -195,3 +195,12 @@ async def test_the_palette_finds_every_screen_that_the_line_opens(open_console):
             await console.press("ctrl+p", *one.word, "enter")
             heading = one.label.capitalize()
             await console.until(lambda heading=heading: heading == front().HEADING)
+
+
+# Red when the brackets of a URL are shown as others, or read as markup.
+async def test_the_palette_shows_a_url_as_it_is(open_console, make_hook):
+    made = make_hook(name="six", url="http://127.0.0.1:9/?a[b]=1")
+    async with open_console() as console:
+        await console.shows("six")
+        await console.press("ctrl+p", *"six")
+        await console.shows(f"Hook {made['id']} six", "127.0.0.1:9/?a[b]=1")

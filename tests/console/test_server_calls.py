@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from hooktui.console.shell.server_calls import ServerCalls
+from hooktui.console.shell.status import StatusMonitor
 
 
 def writing_to(seconds: float) -> ServerCalls:
@@ -32,3 +33,26 @@ def test_what_is_done_is_not_told_again():
     writing = writing_to(0)
     assert asyncio.run(writing.change(cast("Any", None), "deleting hook 3 (billing)")) == "done"
     assert not writing.unfinished
+
+
+# Red when a read that was under way when the account was switched is kept as that of the new one.
+async def test_a_late_status_of_another_account_is_not_kept():
+    account, switched = SimpleNamespace(number=1), asyncio.Event()
+
+    async def ask(_call: object) -> object:
+        await switched.wait()
+        return SimpleNamespace(backlog=SimpleNamespace(count=7), disk=None)
+
+    reads: list[int] = []
+    monitor = StatusMonitor(
+        cast("Any", None), cast("Any", SimpleNamespace(send=ask)), cast("Any", account),
+        lambda: 0, lambda: reads.append(account.number),
+    )  # fmt: skip
+    reading = asyncio.create_task(monitor.read())
+    await asyncio.sleep(0)
+    account.number = 2
+    switched.set()
+    await reading
+    assert (monitor.latest, reads) == (None, [])
+    await monitor.read()
+    assert reads == [2]

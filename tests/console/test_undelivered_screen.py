@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hooktui.client import calls
 from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
+from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.deliveries.undelivered_screen import UndeliveredScreen
 from hooktui.console.events.events_screen import EventsScreen
 from hooktui.console.replays.replay_form import ReplayForm
@@ -149,3 +150,20 @@ async def test_the_command_line_opens_the_lists(open_console, make_hook):
         await console.shows("No replays yet.", "[Replays]")
         await console.press("colon", *"alerts", "enter")
         await console.shows("No unresolved alerts.", "[Unresolved]")
+
+
+# Red when a late response opens a screen over another one that was opened meanwhile.
+async def test_a_late_response_opens_nothing_over_another_screen(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        screen = await on_group(scene, "http_5xx")
+        held = scene.gate.hold_answer(f"GET /v1/hooks/{scene.hook.id}")
+        await scene.console.press("x")
+        await scene.console.until(lambda: held.arrived)
+        scene.app.navigation.open_delivery(scene.delivered.id)
+        await scene.on(DeliveryScreen)
+        held.release()
+        await scene.console.until(lambda: not screen._under_way)
+        await scene.on(DeliveryScreen)
+        assert not scene.gate.count("POST .*/diagnose")

@@ -172,3 +172,19 @@ async def test_the_next_console_begins_where_this_one_ended(own, make_hook, acco
     app = own('[console]\ntheme = "gruvbox"\n')
     assert app.theme == "gruvbox", "what is set since goes before what was chosen before"
     assert own(theme="dracula").theme == "dracula"
+
+
+# Red when a text names the key of the table beside another one in use.
+async def test_the_account_that_is_shown_names_the_users_key_of_the_hooks(own, make_hook):
+    make_hook(name="billing")
+    app = own('[keys]\ngo_hooks = "f5"\n')
+    async with app.run_test(size=(140, 36)) as pilot:
+        console = Console(app, pilot)
+        await console.shows("billing")
+        await console.press("7")
+        await console.shows("shown now")
+        app.screen.listing.put_cursor_on(app.account.number)
+        await console.until(lambda: app.screen.cursor_row is not None)
+        await console.until(lambda: app.screen.cursor_row.id == app.account.number)
+        await console.press("enter")
+        await console.shows("is the one that is shown; F5 goes to its hooks")
