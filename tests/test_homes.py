@@ -169,7 +169,7 @@ def test_a_file_that_others_may_read_is_closed_to_them(where: InstallPaths, tmp_
     for path in (where.database, where.lock, where.log):
         path.touch()
         path.chmod(0o666)
-    assert {one.level for one in home_flaws(where)} == {"mended"}
+    assert {one.level for one in home_flaws(where)} == {"corrected"}
     mend_modes(where)
     assert home_flaws(where) == []
     outside = tmp_path / "outside"

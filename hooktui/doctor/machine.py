@@ -134,7 +134,7 @@ def _complaints(where: InstallPaths) -> Iterator[tuple[bool, str, str]]:
     home = _status(where.home)
     owner = os.geteuid() if home is None else home.st_uid
     for flaw in home_flaws(where, os.geteuid()):
-        note = " (the next start does it)" if flaw.level == "mended" else ""
+        note = " (the next start does it)" if flaw.level == "corrected" else ""
         yield flaw.level != "minor", flaw.what, flaw.fix + note
     yield from _complaints_of_settings(where.config, owner)
     if where.service:

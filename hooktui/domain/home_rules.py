@@ -15,9 +15,9 @@ Part = Literal["way", "home", "private", "key", "socket"]
 """The purpose of an entry: a folder or link above the home, the home, a private file of the server
 (database, log, lock), the key file, the socket."""
 
-Level = Literal["refused", "mended", "serious", "minor"]
-"""``refused``: no server starts. ``mended``: a start corrects the mode. ``serious`` and ``minor``:
-only `doctor` reports it; the reader of a key file checks the key file."""
+Level = Literal["refused", "corrected", "serious", "minor"]
+"""``refused``: no server starts. ``corrected``: a start sets the mode right. ``serious`` and
+``minor``: only `doctor` reports it; the reader of a key file checks the key file."""
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _ROOT = 0
@@ -129,7 +129,7 @@ def _of_mode(entry: FileEntry) -> Iterator[Flaw]:
         if entry.mode & 0o117:
             yield Flaw("minor", what, f"chmod 660 {entry.path}")
     elif entry.mode & 0o077:
-        level: Level = "mended" if entry.part == "private" else "serious"
+        level: Level = "corrected" if entry.part == "private" else "serious"
         yield Flaw(level, what, f"chmod 600 {entry.path}")
 
 

@@ -42,7 +42,7 @@ def test_neither_a_link_nor_anything_odd_is_taken_for_a_file(part, kind) -> None
 
 @pytest.mark.parametrize("mode", [0o604, 0o620, 0o640, 0o644, 0o660, 0o666, 0o777])
 def test_a_file_that_others_may_open_is_corrected_and_a_key_is_not(mode) -> None:
-    assert levels("private", FILE | mode) == ["mended"]
+    assert levels("private", FILE | mode) == ["corrected"]
     assert levels("key", FILE | mode) == ["serious"]
 
 

@@ -61,9 +61,9 @@ class DoctorScreen(ConsoleScreen):
         states = [check.state for check in self._report.checks]
         if self._report.state == "ok":
             return (f"  all is well: {counted(len(states), 'check')}", "good")
-        mend, know = states.count("fail"), states.count("warn")
-        parts = [f"{mend} to fix"] * bool(mend) + [f"{know} to know of"] * bool(know)
-        return (f"  {', '.join(parts)}", "bad" if mend else "warn")
+        failed, warned = states.count("fail"), states.count("warn")
+        parts = [f"{failed} to fix"] * bool(failed) + [f"{warned} to know of"] * bool(warned)
+        return (f"  {', '.join(parts)}", "bad" if failed else "warn")
 
     def _tick(self) -> None:
         if self._begun_s is not None:
