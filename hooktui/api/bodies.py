@@ -53,7 +53,7 @@ _JSON_TYPE = re.compile(r"application/([\w.!#$&^+-]+\+)?json", re.I)
 _NDJSON_TYPE = re.compile(r"application/(x-ndjson|ndjson|jsonl|jsonlines|json|x-jsonlines)", re.I)
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]+)", re.I)
 _UTF8 = ("utf-8", "utf8", "us-ascii")
-_MANY_DIGITS = re.compile(rb"[0-9]{4301}")  # Python reads no longer number
+_MANY_DIGITS = re.compile(rb"[0-9]{4301}")  # Python refuses longer integers
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 

@@ -12,9 +12,10 @@ event loop, for as long as its caller waits. Threads share one interpreter with 
 thread beside it raises the p99 of its wake-ups from 1.2 to 9.7 ms, four to 98 ms. So a caller has
 one search at a time, and a server two, plans of replays included; the others wait in turns.
 
-All other reads share the readers of the store, four in both stores. So that one caller cannot take
-them all, it has `MAX_READS` at a time, also root and the server's owner; its others wait in turns.
-Those of a search or a plan go first, since other callers wait for its slot.
+All reads, also those of searches and plans, share the readers of the store, four in both stores.
+So that one caller cannot take them all, it has `MAX_READS` at a time, also root and the server's
+owner; its others wait in turns. Reads of a search or a plan go first, since other callers wait for
+its slot.
 """
 
 from __future__ import annotations
@@ -297,13 +298,13 @@ class Reads:
             self._end(caller.user, reading)
 
     async def _wait(self, user: str, reading: _Reading, *, first: bool) -> None:
-        """Wait until a read that ends hands its place over."""
+        """Wait until a read that ends hands its slot over."""
         turn = asyncio.get_running_loop().create_future()
         (reading.waiting.appendleft if first else reading.waiting.append)(turn)
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it has its place already
+            if not turn.cancelled():  # it has its slot already
                 self._end(user, reading)
             raise
 

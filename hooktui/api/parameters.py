@@ -21,6 +21,7 @@ from hooktui.domain.errors import FieldError, Refused, pointer
 from hooktui.domain.filters.hook_search import parse_hook_search
 from hooktui.domain.filters.parser import Filter, FilterError, parse, parse_event_filter
 from hooktui.domain.ids import DeliveryId, EventId, HookId
+from hooktui.store.planning.accept import MAX_KEY
 from hooktui.store.queries.pages import PageRequest
 
 if TYPE_CHECKING:
@@ -99,13 +100,14 @@ def _without_nul(text: str | None) -> str | None:
 Text = Annotated[str | None, AfterValidator(_without_nul), Query(max_length=MAX_TEXT)]
 
 
-async def only_known(request: Request) -> None:
-    """Refuse parameters that a route does not have: a misspelt filter would list everything.
+async def refuse_unread(request: Request) -> None:
+    """Refuse what a route does not read: a misspelt filter would list everything.
 
+    These are unknown and repeated parameters, and fields in the body of a request that takes none.
     Like each dependency it is a coroutine: FastAPI calls a plain function in a thread.
 
     Raises:
-        Refused: names each of them, and the known ones.
+        Refused: names each of them.
     """
     route = request.scope["route"]
     # Monitoring may call /healthz with a parameter that bypasses caches.
@@ -129,7 +131,7 @@ def make_router(tag: str) -> APIRouter:
     """
     return APIRouter(
         tags=[tag],
-        dependencies=[Depends(only_known)],
+        dependencies=[Depends(refuse_unread)],
         generate_unique_id_function=lambda route: route.name,
         strict_content_type=False,
     )
@@ -301,7 +303,7 @@ def is_of_revision_1(request: Request) -> bool:
     return _REVISION_1.fullmatch(request.headers.get("user-agent", "")) is not None
 
 
-MAX_KEY_LENGTH: Final = 255
+MAX_KEY_LENGTH: Final = MAX_KEY
 
 
 def read_idempotency_key(scope: Scope) -> str | None:

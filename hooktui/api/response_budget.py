@@ -35,7 +35,7 @@ class UnsentResponses:
 
     Args:
         bodies: counts them together with request bodies.
-        most_of_caller: bytes of one caller, or of one source address without a valid token; a
+        max_of_caller: bytes of one caller, or of one source address without a valid token; a
             single response may be longer.
 
     Attributes:
@@ -44,11 +44,11 @@ class UnsentResponses:
     """
 
     def __init__(
-        self, bodies: BodyBudget | None = None, most_of_caller: int = MAX_UNSENT_OF_CALLER
+        self, bodies: BodyBudget | None = None, max_of_caller: int = MAX_UNSENT_OF_CALLER
     ) -> None:
         self.bodies = BodyBudget() if bodies is None else bodies
         self.reset = 0
-        self._most_of_caller = most_of_caller
+        self._max_of_caller = max_of_caller
         self._unsent: dict[UnreadConnection, _Unsent] = {}
         self._of_caller: dict[str, int] = {}
 
@@ -73,7 +73,7 @@ class UnsentResponses:
         self._make_room(connection, caller)
 
     def _make_room(self, newest: UnreadConnection, caller: str) -> None:
-        while self._of_caller[caller] > self._most_of_caller:
+        while self._of_caller[caller] > self._max_of_caller:
             largest = self._largest(newest, caller)
             if largest is None:
                 break

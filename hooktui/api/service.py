@@ -55,7 +55,7 @@ class EngineControl(Protocol):
         """Return the current load."""
         ...
 
-    async def paces(self, most: int) -> Mapping[HookId, HookPace]:
+    async def paces(self, limit: int) -> Mapping[HookId, HookPace]:
         """Return the paces of hooks with attempts in flight or a limit that was cut."""
         ...
 
@@ -229,7 +229,7 @@ async def check_account(service: Service, account: AccountId) -> None:
 
 
 async def in_turn(request: Request, read: Callable[[], Awaitable[R]]) -> R:
-    """Run a read of the store when it is a turn of the caller.
+    """Run a read of the store when it is the caller's turn.
 
     Raises:
         ClientDisconnect: the caller left while its read waited.
@@ -245,7 +245,7 @@ async def read(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> R:
-    """Run a query in a short read-only transaction when it is a turn of the caller."""
+    """Run a query in a short read-only transaction when it is the caller's turn."""
     store = service_of(request).store
     return await in_turn(request, partial(store.read, query, *args, **kwargs))
 

@@ -341,7 +341,7 @@ def abort(
 
     Args:
         replay: its id, rpl_….
-        cancel_waiting: cancel its pending deliveries.
+        cancel_waiting: cancel those of them that are pending.
         yes: do not ask.
         context: the run.
     """

@@ -195,7 +195,7 @@ _STEPS: Final = 20
 _CALM: Final = 0.8
 """Share of the contrast on the background that letters have on a panel at least."""
 
-_MIN: Final = {
+_MIN_CONTRAST: Final = {
     "foreground": TEXT, "accent": TEXT, "success": TEXT, "warning": TEXT, "error": TEXT,
     "quiet": QUIET,
 }  # fmt: skip
@@ -230,7 +230,7 @@ def readable_variables(theme: Mapping[str, str]) -> dict[str, str]:
     surface = background + Color.parse(theme["surface"])
     panel = _calm(background + Color.parse(theme["panel"]), background, letters)
     made = {"panel": panel}
-    for name, least in _MIN.items():
+    for name, least in _MIN_CONTRAST.items():
         made[name] = readable(Color.parse(theme[name]), (background, surface, panel), least)
     cursor = background + Color.parse(theme["block-cursor-background"])
     try:

@@ -84,8 +84,8 @@ class Engine:
         clock: milliseconds since the epoch.
         chance: random numbers in 0..1, for the jitter of retries.
         max_in_flight: maximum number of deliveries in flight over all hooks.
-        most_pings: maximum number of test deliveries in flight, in addition.
-        most_auto: the largest adaptive limit of a hook.
+        max_pings: maximum number of test deliveries in flight, in addition.
+        auto_max: the largest adaptive limit of a hook.
 
     Attributes:
         heartbeat: of the loop that claims.
@@ -101,8 +101,8 @@ class Engine:
         clock: Callable[[], int] = now_ms,
         chance: Callable[[], float] = random.random,
         max_in_flight: int = DEFAULT_OUTBOUND,
-        most_pings: int = DEFAULT_PINGS,
-        most_auto: int = DEFAULT_MAX_LIMIT,
+        max_pings: int = DEFAULT_PINGS,
+        auto_max: int = DEFAULT_MAX_LIMIT,
     ) -> None:
         self._store = store
         self._transport = transport
@@ -112,7 +112,7 @@ class Engine:
         self.shortages = Shortages()
         self._queues = HookQueues(max_in_flight)
         self._max_in_flight = max_in_flight
-        self._most_auto = most_auto
+        self._auto_max = auto_max
         self._unsent = Unsent(store, self._on_returned)
         self.replayed = ReplayedDeliveries()
         self._next: deque[ClaimedDelivery] = deque()
@@ -120,7 +120,7 @@ class Engine:
         self._attempts: set[asyncio.Task[None]] = set()
         self._pings = Pings(
             store, self._sender, self._recorder, self._unsent, self.shortages, self._attempts,
-            clock, most_pings,
+            clock, max_pings,
         )  # fmt: skip
         self._returns: set[asyncio.Task[None]] = set()
         self._late_timer: asyncio.TimerHandle | None = None
@@ -225,7 +225,7 @@ class Engine:
         return count
 
     def unreserve(self, hook: HookId, places: int) -> None:
-        """Release places that were reserved for deliveries that are not begun."""
+        """Release places that were reserved for deliveries that have not started."""
         for _ in range(places):
             self._queues.unreserve(hook, self._clock())
         if self._queues.any_ready:
@@ -631,7 +631,7 @@ class Engine:
             self._queues.put(
                 hook_id,
                 slots=slots,
-                cap=min(settings.max_in_flight_cap or self._most_auto, self._most_auto),
+                cap=min(settings.max_in_flight_cap or self._auto_max, self._auto_max),
                 receiver=settings.url,
                 active=hook.active,
                 rate_per_s=settings.rate_per_s,

@@ -1,7 +1,7 @@
 """Pings: test deliveries that a person sends and waits for.
 
-They share few places, and each takes one for as long as its receiver takes. So a hook has
-`PINGS_OF_HOOK` in flight, and an account half of the places; the others wait in turns.
+They share few slots, and each holds one until its receiver has responded. So a hook has at most
+`PINGS_OF_HOOK` pings in flight, and an account half of the slots; the others wait in turns.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Pings:
         async with AsyncExitStack() as turns:
             try:
                 async with asyncio.timeout(_PING_TURN_S):
-                    # In this order, a ping that waits for its own hook takes no place of others.
+                    # In this order, a ping that waits for its own hook holds no slot of others.
                     await turns.enter_async_context(self._hooks.turn(hook))
                     await turns.enter_async_context(self._accounts.turn(account))
                     await turns.enter_async_context(self._slots)

@@ -318,7 +318,7 @@ def assess_open_files(limit: int, used: int | None) -> Check:
 
 
 def assess_outbound(in_use: int, most: int, configured: int | None, *, short: bool) -> Check:
-    """Assess the limit of connections to receivers; ``wanted``: the configured limit."""
+    """Assess the limit of connections to receivers; ``configured``: the configured limit."""
     value = f"{in_use:,} of {most:,} connections to receivers in use"
     if configured is not None and most < configured:
         return Check(

@@ -39,7 +39,7 @@ HOOK_TYPES: Final = ("web",)
 
 MAX_NAME, MAX_RATE_PER_S, MAX_TIMEOUT_S = 200, 100_000, 30
 MIN_RATE_PER_S = 1e-5
-"""Almost one delivery a day; the times of slower ones would leave the range of a clock."""
+"""Almost one delivery a day; far slower rates would have times outside the range of a clock."""
 
 
 def check_name(name: str) -> str | None:

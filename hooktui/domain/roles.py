@@ -63,7 +63,7 @@ _NEEDED_FOR: Final[dict[Need, str]] = {
     Need.ADMINISTER: "changing hooks, secrets and tokens",
     Need.PRODUCE: "sending events",
 }
-_MIN_FIRST: Final = (Role.VIEWER, Role.PRODUCER, Role.OPERATOR, Role.ADMIN)
+_BY_POWER: Final = (Role.VIEWER, Role.PRODUCER, Role.OPERATOR, Role.ADMIN)
 
 
 def allows(role: Role, need: Need) -> bool:
@@ -72,7 +72,7 @@ def allows(role: Role, need: Need) -> bool:
 
 
 def is_lower(requested: Role, role: Role) -> bool:
-    """Return whether ``wanted`` has no permission that ``role`` lacks; true for equal roles.
+    """Return whether ``requested`` has no permission that ``role`` lacks; true for equal roles.
 
     Viewer ≤ operator ≤ admin, producer ≤ admin; producer and operator are not comparable.
     """
@@ -103,7 +103,7 @@ def why_not(role: Role, need: Need) -> str:
 
     Only meaningful if `allows` is false.
     """
-    able = next(candidate for candidate in _MIN_FIRST if allows(candidate, need))
+    able = next(candidate for candidate in _BY_POWER if allows(candidate, need))
     roles = able if able is Role.ADMIN else f"{able} or admin"
     return f"your role {role} may {MAY[role]}; {_NEEDED_FOR[need]} needs {roles}"
 

@@ -175,8 +175,8 @@ async def start_engine(
         transport,
         clock=store.clock,
         max_in_flight=files.outbound,
-        most_pings=files.pings,
-        most_auto=settings.auto_in_flight_max,
+        max_pings=files.pings,
+        auto_max=settings.auto_in_flight_max,
     )
     await engine.start()
     return engine

@@ -226,14 +226,14 @@ _OTHER_VARIABLES = frozenset(
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Return an advice for each variable that begins like ours and is unknown."""
+    """Return a warning for each unknown variable that begins with `PREFIX`."""
     known = _OTHER_VARIABLES.union(PREFIX + name.upper() for name in Settings.model_fields)
     wrong = []
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
             close = get_close_matches(name, known, 1, 0.8)
             hint = f"did you mean {close[0]}?" if close else "see docs/operate/configuration.md"
-            wrong.append(f"the environment variable {visible(name, limit=100)} is unknown; {hint}")
+            wrong.append(f"unknown environment variable {visible(name, limit=100)}; {hint}")
     return wrong
 
 

@@ -70,7 +70,7 @@ def bind_values(conn: Connection, open_vault: Callable[[], Vault]) -> Sequence[s
         open_vault: returns the vault; called only if there is a value.
 
     Returns:
-        The places of values that cannot be decrypted.
+        Table and row of each value that cannot be decrypted.
 
     Raises:
         KeyProblem: a key is missing; nothing was changed.

@@ -21,7 +21,7 @@ HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 @pytest.fixture
 def small(tmp_path) -> Iterator[RunningServer]:
-    """A server with few places; none is still held by another test."""
+    """A server with few connection slots; none is still held by another test."""
     with running_server(tmp_path, listen="127.0.0.1:0", max_connections=MAX) as one:
         yield one
 

@@ -24,6 +24,7 @@ from hooktui.store import queries
 from hooktui.store.postgres import pools
 from hooktui.store.sqlite import connections
 from tests.support.running_server import RunningServer
+from tests.support.waiting import wait_for
 
 _ROUTES = Path(routes.__file__).parent
 
@@ -181,10 +182,8 @@ class SlowHealth:
 
     def wait_for(self, count: int) -> None:
         """Wait until reads have begun, and for others that would begin."""
-        give_up_s = time.monotonic() + 10
-        while self.begun < count and time.monotonic() < give_up_s:
-            time.sleep(0.01)
-        time.sleep(0.2)
+        wait_for(lambda: self.begun >= count)
+        time.sleep(0.2)  # in which more would begin
         assert self.begun == count
 
     def end(self) -> None:
@@ -227,15 +226,30 @@ def test_slow_reads_of_one_caller_do_not_delay_those_of_another(
 
 
 def test_reads_of_connections_that_were_closed_are_skipped(
-    server: RunningServer, api: httpx.Client, slow: SlowHealth, viewer: bytes
+    server: RunningServer,
+    api: httpx.Client,
+    slow: SlowHealth,
+    viewer: bytes,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    wait, waits = Reads._wait, []
+
+    async def counted(*args: Any, **kwargs: Any) -> None:
+        waits.append(args)
+        await wait(*args, **kwargs)
+
+    def connections_of_viewer() -> int:
+        clients = api.get("/v1/status").json()["clients"]
+        return clients["known"] + clients["unknown"]
+
+    monkeypatch.setattr(Reads, "_wait", counted)
     reading = [_ask(server, viewer) for _ in range(MAX_READS)]
     slow.wait_for(MAX_READS)
     waiting = [_ask(server, viewer) for _ in range(10)]
-    time.sleep(0.2)
+    wait_for(lambda: len(waits) == len(waiting))
     for one in waiting:
         one.close()
-    time.sleep(0.2)  # the server sees it
+    wait_for(lambda: connections_of_viewer() == len(reading))
     slow.end()
     for one in reading:
         assert one.recv(12) == b"HTTP/1.1 503"

@@ -9,8 +9,8 @@ from hooktui.console.deliveries.columns import phases_bar, steps_of
 from hooktui.console.deliveries.document import RelatedData, sections_of
 from hooktui.console.deliveries.text import (
     error_words,
+    neighbours_words,
     next_step,
-    place_among,
     planned,
     response_words,
     status_word,
@@ -156,9 +156,9 @@ def test_the_deliveries_of_an_event_to_a_hook_form_a_chain() -> None:
     # Red when a resend does not say what it is a resend of.
     first = delivery(id="dlv_1", status="failed")
     second = delivery(id="dlv_2", trigger="resend", status="delivered")
-    assert place_among("dlv_2", [first, second]) == " (after dlv_1, failed)"
-    assert place_among("dlv_1", [first, second]) == " (sent again as dlv_2, delivered)"
-    assert place_among("dlv_1", [first]) == ""
+    assert neighbours_words("dlv_2", [first, second]) == " (after dlv_1, failed)"
+    assert neighbours_words("dlv_1", [first, second]) == " (sent again as dlv_2, delivered)"
+    assert neighbours_words("dlv_1", [first]) == ""
     around = RelatedData(AT_MS, KEY, family=[first, second])
     shown = [line.text for line in document_lines(sections_of(detail(id="dlv_2"), None, around))]
     assert shown[-3] == "▾ This event to this hook  2 deliveries; Enter opens one"

@@ -74,8 +74,8 @@ async def next_step(opened: Opened, replay: Replay, hook: Hook, most: int = 100)
     (running,) = await store.read(queries.replays_of, store.token)
     (walk,) = [walk for walk in running.walks if walk.hook == hook.id]
     live = store.hooks()[HookId(hook.id)]
-    position = queries.ReplayWalk(running.selection, live, running.id, running.id)
-    found = await store.read(queries.next_candidates, position, walk.cursor)
+    selected = queries.ReplayWalk(running.selection, live, running.id, running.id)
+    found = await store.read(queries.next_candidates, selected, walk.cursor)
     candidates = found.candidates[:most]
     whole = len(candidates) == len(found.candidates)
     return ReplayStep(
@@ -255,10 +255,10 @@ async def test_ordered_hooks_are_left_out_or_wait_in_line(opened: Opened) -> Non
     assert (await seen(opened, replay)).progress.skipped == {"ordered": 3}
     await opened.store.write(changes.finish_replay, opened.store.token, number(replay), None)
     replay = await start(opened, hook, include_ordered=True)
-    for position in range(3):
+    for turn in range(3):
         result = await step(opened, replay, hook, 2)
         assert (result.outcome, list(result.claims)) == (StepOutcome.DONE, [])
-        if position < 2:
+        if turn < 2:
             assert (await step(opened, replay, hook, 1)).outcome is StepOutcome.WAITS
         (claim,) = await opened.store.claim(HookId(hook.id), 1)
         await opened.store.record([result_of(claim, opened.clock)])

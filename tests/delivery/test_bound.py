@@ -21,9 +21,9 @@ def nothing_ahead():
         yield
 
 
-def bounded(bound: int, *mosts: int) -> DrivenQueues:
+def bounded(bound: int, *limits: int) -> DrivenQueues:
     queues = DrivenQueues(bound)
-    for number, slots in enumerate(mosts, start=1):
+    for number, slots in enumerate(limits, start=1):
         queues.put(number, slots=slots, active=True)
     return queues
 
@@ -172,20 +172,20 @@ def test_what_is_shared_is_shared_evenly(wanted: list[int], most: int):
 
 @given(
     bound=st.integers(1, 12),
-    mosts=st.lists(st.integers(1, 64), min_size=1, max_size=30),
+    limits=st.lists(st.integers(1, 64), min_size=1, max_size=30),
     slow=st.sets(st.integers(1, 30)),
     data=st.data(),
 )
 def test_every_hook_gets_its_turn_whatever_the_others_do(
-    bound: int, mosts: list[int], slow: set[int], data: st.DataObject
+    bound: int, limits: list[int], slow: set[int], data: st.DataObject
 ):
     """Each hook has more due than can be sent; attempts end in any order."""
-    queues = bounded(bound, *mosts)
-    for hook in range(1, len(mosts) + 1):
+    queues = bounded(bound, *limits)
+    for hook in range(1, len(limits) + 1):
         queues.hint(hook, 0, 0)
     running: Counter[int] = Counter()
     served: Counter[int] = Counter()
-    rounds = 8 * len(mosts) + 8
+    rounds = 8 * len(limits) + 8
     for _ in range(rounds):
         for queue, count in queues.rows(0):
             running[queue.hook] += count
@@ -199,8 +199,8 @@ def test_every_hook_gets_its_turn_whatever_the_others_do(
         running[ending] -= 1
         queues.end(ending, 0, took_ms=SLOW_MS if ending in slow else 0)
     ended = served.total() - running.total()
-    unserved = [hook for hook in range(1, len(mosts) + 1) if not served[hook]]
-    assert not unserved or ended < 2 * len(mosts) + bound, (unserved, served)
+    unserved = [hook for hook in range(1, len(limits) + 1) if not served[hook]]
+    assert not unserved or ended < 2 * len(limits) + bound, (unserved, served)
 
 
 STEPS = st.lists(

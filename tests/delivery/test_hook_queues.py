@@ -16,9 +16,9 @@ def nothing_ahead():
         yield
 
 
-def lanes_of(*mosts: int) -> DrivenQueues:
+def queues_of(*limits: int) -> DrivenQueues:
     queues = DrivenQueues()
-    for number, slots in enumerate(mosts, start=1):
+    for number, slots in enumerate(limits, start=1):
         queues.put(number, slots=slots, active=True)
     return queues
 
@@ -28,24 +28,24 @@ def taken(queues: DrivenQueues, now: int) -> dict[int, int]:
 
 
 def test_a_new_delivery_is_handed_over_while_a_slot_is_free():
-    queues = lanes_of(2)
+    queues = queues_of(2)
     assert [queues.reserve(1, 0) for _ in range(3)] == [True, True, False]
 
 
 def test_a_new_delivery_does_not_overtake_older_ones_that_are_due():
-    queues = lanes_of(2)
+    queues = queues_of(2)
     queues.hint(1, 100, now_ms=100)
     assert not queues.reserve(1, 100)
 
 
 def test_a_retry_that_is_due_later_does_not_hold_up_a_new_delivery():
-    queues = lanes_of(2)
+    queues = queues_of(2)
     queues.hint(1, 5_000, now_ms=100)
     assert queues.reserve(1, 100)
 
 
 def test_an_inactive_hook_starts_nothing():
-    queues = lanes_of(2)
+    queues = queues_of(2)
     queues.put(1, slots=2, active=False)
     queues.hint(1, 0, now_ms=10)
     assert not queues.reserve(1, 10)
@@ -56,7 +56,7 @@ def test_an_inactive_hook_starts_nothing():
 
 
 def test_a_full_hook_is_not_ready_and_blocks_no_other():
-    queues = lanes_of(1, 1)
+    queues = queues_of(1, 1)
     assert queues.reserve(1, 0)
     queues.hint(1, 0, now_ms=0)
     queues.hint(2, 0, now_ms=0)
@@ -66,7 +66,7 @@ def test_a_full_hook_is_not_ready_and_blocks_no_other():
 
 
 def test_a_delivery_due_later_becomes_ready_when_its_time_comes():
-    queues = lanes_of(1)
+    queues = queues_of(1)
     queues.hint(1, 500, now_ms=0)
     assert queues.next_due_ms() == 500
     assert taken(queues, 499) == {}
@@ -74,7 +74,7 @@ def test_a_delivery_due_later_becomes_ready_when_its_time_comes():
 
 
 def test_a_hint_during_a_claim_is_not_lost():
-    queues = lanes_of(4)
+    queues = queues_of(4)
     queues.hint(1, 0, now_ms=0)
     [(queue, count)] = queues.rows(0)
     queues.hint(1, 0, now_ms=0)
@@ -84,7 +84,7 @@ def test_a_hint_during_a_claim_is_not_lost():
 
 
 def test_a_claim_that_got_all_it_asked_for_comes_again():
-    queues = lanes_of(2 * MAX_PER_CLAIM)
+    queues = queues_of(2 * MAX_PER_CLAIM)
     queues.hint(1, 0, now_ms=0)
     [(queue, count)] = queues.rows(0)
     assert count == MAX_PER_CLAIM
@@ -93,7 +93,7 @@ def test_a_claim_that_got_all_it_asked_for_comes_again():
 
 
 def test_a_deleted_hook_is_forgotten_even_with_attempts_under_way():
-    queues = lanes_of(2)
+    queues = queues_of(2)
     queues.hint(1, 0, now_ms=0)
     [(queue, count)] = queues.rows(0)
     queues.drop(1)
@@ -143,7 +143,7 @@ def test_hints_without_a_token_set_one_alarm():
 
 
 def test_a_hook_whose_limit_fell_while_it_was_ready_starts_nothing():
-    queues = lanes_of(2)
+    queues = queues_of(2)
     assert queues.reserve(1, 0)
     queues.hint(1, 0, now_ms=0)
     queues.put(1, slots=1, active=True)
@@ -153,7 +153,7 @@ def test_a_hook_whose_limit_fell_while_it_was_ready_starts_nothing():
 
 
 def test_an_open_breaker_holds_everything_until_one_probe_may_go():
-    queues = lanes_of(5)
+    queues = queues_of(5)
     queues.put(1, slots=5, active=True, open_until_ms=30_000)
     assert not queues.reserve(1, 0)
     queues.hint(1, 0, now_ms=0)
@@ -169,7 +169,7 @@ def test_an_open_breaker_holds_everything_until_one_probe_may_go():
 
 
 def test_a_probe_waits_for_attempts_in_flight_when_the_breaker_opened():
-    queues = lanes_of(5)
+    queues = queues_of(5)
     assert queues.reserve(1, 0)
     queues.put(1, slots=5, active=True, open_until_ms=10)
     queues.hint(1, 0, now_ms=10)
@@ -179,7 +179,7 @@ def test_a_probe_waits_for_attempts_in_flight_when_the_breaker_opened():
 
 
 def test_a_breaker_that_opens_stops_a_hook_that_was_ready():
-    queues = lanes_of(5)
+    queues = queues_of(5)
     queues.hint(1, 0, now_ms=0)
     queues.put(1, slots=5, active=True, open_until_ms=10)
     assert (taken(queues, 0), taken(queues, 10)) == ({}, {1: 1})
@@ -199,17 +199,17 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_no_hook_ever_has_more_in_flight_than_it_may_and_no_hint_is_lost(steps):
-    mosts = {1: 1, 2: 3, 3: 10}
+    limits = {1: 1, 2: 3, 3: 10}
     queues, now, running, claims, owed = (
-        lanes_of(*mosts.values()),
+        queues_of(*limits.values()),
         0,
-        dict.fromkeys(mosts, 0),
+        dict.fromkeys(limits, 0),
         {},
         {},
     )
     paused, open_until = set(), {}
     rate, started = 30, 0  # of hook 3
-    queues.put(3, slots=mosts[3], active=True, rate_per_s=rate, now_ms=now)
+    queues.put(3, slots=limits[3], active=True, rate_per_s=rate, now_ms=now)
     for step, hook, number in steps:
         now += number
         if step == "reserve":
@@ -247,20 +247,20 @@ def test_no_hook_ever_has_more_in_flight_than_it_may_and_no_hint_is_lost(steps):
             limit = rate if hook == 3 else None
             queues.put(
                 hook,
-                slots=mosts[hook],
+                slots=limits[hook],
                 active=step != "pause",
                 rate_per_s=limit,
                 open_until_ms=open_until.get(hook),
                 now_ms=now,
             )
-        for one, slots in mosts.items():
+        for one, slots in limits.items():
             asked = claims[one][1] if one in claims else 0
             assert running[one] + asked <= slots
         asked = claims[3][1] if 3 in claims else 0
         assert started + asked <= rate / 10 + rate * now / 1000
     for queue, count in claims.values():
         queues.finish_claim(queue, count, 0, now)
-    for hook, slots in mosts.items():
+    for hook, slots in limits.items():
         queues.put(hook, slots=slots, active=True)
         for _ in range(running[hook]):
             queues.end(hook, now)
@@ -272,7 +272,7 @@ def test_no_hook_ever_has_more_in_flight_than_it_may_and_no_hint_is_lost(steps):
 
 # Red when a queue never claims by age: under a stream of events its retries would wait for ever.
 def test_one_claim_in_ten_takes_the_oldest_due_and_every_probe_does():
-    queues = lanes_of(1)
+    queues = queues_of(1)
     by_age = []
     for now in range(20):
         queues.hint(1, now, now_ms=now)
@@ -288,7 +288,7 @@ def test_one_claim_in_ten_takes_the_oldest_due_and_every_probe_does():
 
 # Red when a later time stays while earlier ones come and go, and is noted again behind each.
 def test_times_that_make_a_hook_ready_are_noted_once():
-    queues = lanes_of(10)
+    queues = queues_of(10)
     retry_ms, now = 86_400_000, 0
     queues.hint(1, retry_ms, now_ms=now)
     for _ in range(500):
@@ -305,7 +305,7 @@ def test_times_that_make_a_hook_ready_are_noted_once():
 
 # Red when a replay that loses the slot kept for it (its breaker opened) tells nobody.
 def test_a_slot_that_is_no_longer_kept_goes_to_live_traffic():
-    queues = lanes_of(1)
+    queues = queues_of(1)
     assert queues.reserve(1, 0)
     assert queues.reserve_spare(1, 1, 0, 0, owed=True) == 0
     assert queues.queue(1).kept == 1

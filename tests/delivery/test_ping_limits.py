@@ -1,4 +1,4 @@
-"""Pings of one hook, or of one account, leave places to those of the others."""
+"""Pings of one hook, or of one account, leave slots to those of the others."""
 
 from __future__ import annotations
 

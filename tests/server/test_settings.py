@@ -139,7 +139,7 @@ def test_other_forms_of_an_address_are_refused(text):
 def test_a_variable_that_is_none_of_ours_is_named():
     environ = {"HOOKTUI_LISTN": "", "HOOKTUI_QQQ\x1b[1m": "", "HOME": "/", "HOOKTUI_HOME": "/"}
     typo, other = unknown_variables(environ | {"HOOKTUI_LISTEN": "", "HOOKTUI_TOKEN": "t"})
-    assert typo.endswith("HOOKTUI_LISTN is unknown; did you mean HOOKTUI_LISTEN?")
+    assert typo.endswith("unknown environment variable HOOKTUI_LISTN; did you mean HOOKTUI_LISTEN?")
     assert "HOOKTUI_QQQ" in other
     assert "\x1b" not in other
 

@@ -16,11 +16,13 @@ from sqlalchemy import Connection, text
 from hooktui.store import queries
 from hooktui.store.contract import RetentionPeriods
 from hooktui.store.planning.retention import RetentionPass
+from hooktui.store.postgres import pools as postgres_pools
 from hooktui.store.sqlite.connections import READERS
 from hooktui.store.sqlite.store import SqliteStore
-from tests.store.servers import Servers
+from tests.store.servers import Servers, connected
 from tests.support.running_server import running_server
 from tests.support.stores import DEFAULT, emit, make_hook, open_in
+from tests.support.waiting import until
 
 
 class Slow:
@@ -98,7 +100,14 @@ async def test_slow_reads_of_a_kind_delay_no_other_kind_on_postgresql(
     reads = [
         asyncio.create_task(reading(lambda conn: conn.execute(slow))) for _ in range(READERS + 2)
     ]
-    await asyncio.sleep(0.5)
+    busy = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = $1"
+    count = postgres_pools.READERS if kind == "read" else 1
+    async with connected(servers.url) as raw:
+
+        async def sleeping() -> bool:
+            return await raw.fetchval(busy, str(slow)) == count
+
+        await until(sleeping)
     async with asyncio.timeout(5):
         if kind == "read":
             await store.look_at_alerts(RetentionPeriods())

@@ -119,7 +119,7 @@ class RateBody(RequestBody):
 
 
 class AbortBody(RequestBody):
-    """Whether the pending deliveries of the replay are cancelled as well."""
+    """Whether the pending deliveries that the replay created are cancelled as well."""
 
     cancel_waiting: bool = False
 
@@ -258,7 +258,7 @@ async def create_replay(
     body: ReplayBody,
     account: AccountParameter = None,
     idempotency_key: Annotated[
-        str | None, Header(alias="Idempotency-Key", max_length=MAX_KEY_LENGTH)
+        str | None, Header(alias="Idempotency-Key", json_schema_extra={"maxLength": MAX_KEY_LENGTH})
     ] = None,
 ) -> Response:
     """Start a replay.

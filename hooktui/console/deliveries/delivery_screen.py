@@ -19,7 +19,7 @@ from hooktui.console.deliveries.document import (
     as_curl,
     sections_of,
 )
-from hooktui.console.deliveries.text import next_step, place_among, wait_reason
+from hooktui.console.deliveries.text import neighbours_words, next_step, wait_reason
 from hooktui.console.formatting import indented_json, moment
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import CopyForm, copy_as
@@ -208,7 +208,7 @@ class DeliveryScreen(ConsoleScreen):
         if why:
             lines.append(((f" why then: {why}", "plain"),))
         about = f"{dot}event {delivery.event}{dot}came {came}{dot}by {delivery.trigger}"
-        about += place_among(delivery.id, self._family)
+        about += neighbours_words(delivery.id, self._family)
         lines.append(((f" {delivery.event_type}", "plain"), (about, "quiet")))
         self.query_one("#head", Lines).show(lines)
         self.timeline.refresh_times()

@@ -102,8 +102,8 @@ def next_step(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> s
             return f"cancelled {_ended(delivery, now_ms)}{reason}; {again}"
 
 
-def place_among(delivery: str, family: Sequence[Delivery]) -> str:
-    """Return the index of a delivery among those of its event to its hook, if there are several.
+def neighbours_words(delivery: str, family: Sequence[Delivery]) -> str:
+    """Return which deliveries of its event to its hook are before and after one, if there are any.
 
     Args:
         delivery: its id.

@@ -273,7 +273,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         """Check a filter of this list.
 
         Raises:
-            Refused: it is none.
+            Refused: it is not a filter of this list.
         """
         return None
 

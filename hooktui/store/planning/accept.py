@@ -26,7 +26,7 @@ from hooktui.store.tx import SideEffects
 
 KEY_KEPT_MS = 24 * 3600 * 1000
 """How long an idempotency key is remembered."""
-MAX_KEY = 256
+MAX_KEY = 255
 """Maximum length of an idempotency key in characters; a UUID has 36."""
 
 KnownKeys = Mapping[tuple[AccountId, str], "KnownKey"]

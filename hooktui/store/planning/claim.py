@@ -26,7 +26,7 @@ LOOK_UP_EVERY_S: Final = 5.0
 
 _TRIGGERS = {trigger.value: trigger for trigger in Trigger}
 
-_Place = tuple[int, int]
+_Position = tuple[int, int]
 """A position in the order of claims: due time (ms) and id."""
 
 
@@ -40,8 +40,8 @@ class ClaimStart:
         in_line: the id, if the hook is ordered.
     """
 
-    first: _Place = (0, 0)
-    again: _Place = (0, 0)
+    first: _Position = (0, 0)
+    again: _Position = (0, 0)
     in_line: int = 0
 
     def lower(self, due_ms: int) -> None:

@@ -37,9 +37,11 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 READERS = 4
-"""Connections for queries of people."""
+"""Connections for reads of callers."""
 OWN = 2
-"""Connections for the server's own queries, which lists of people do not delay."""
+"""Connections for the server's own queries, which reads of callers do not delay.
+
+`own_read` uses one at a time, so that look-ups of due deliveries have the other."""
 LOOK_UPS = 1
 """For the tokens and accounts of calls, however many searches and unknown tokens there are."""
 CHANGERS = 2

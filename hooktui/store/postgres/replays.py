@@ -73,7 +73,7 @@ class EndReplayLeases(Operation[None]):
 
 async def _progress(work: WriteTransaction, step: ReplayStep) -> WalkProgress | None:
     await work.raw.execute(sql.LOCK_REPLAY, step.replay)
-    row = await work.raw.fetchrow(sql.FIND_REPLAY_PLACE, step.replay, step.hook)
+    row = await work.raw.fetchrow(sql.FIND_REPLAY_PROGRESS, step.replay, step.hook)
     if row is None:
         return None
     return WalkProgress.of(row)

@@ -328,13 +328,13 @@ DELETE FROM hook_stats WHERE (hook_id, bucket) IN
 
 # Replays
 
-FIND_REPLAY_PLACE: Final = """
+FIND_REPLAY_PROGRESS: Final = """
 SELECT r.account_id, r.state, r.owner_token, r.max_deliveries, h.state, h.cursor, h.skipped,
     (SELECT SUM(o.sent + o.retried) FROM replay_hook o WHERE o.replay_id = r.id)::bigint
 FROM replay r JOIN replay_hook h ON h.replay_id = r.id WHERE r.id = $1 AND h.hook_id = $2"""
 
 LOCK_REPLAY: Final = "SELECT 1 FROM replay WHERE id = $1 FOR UPDATE"
-"""Before the ordinal is read: a former owner may be in a step of it."""
+"""Before the progress is read: a former owner may be in a step of it."""
 
 FIND_REPLAY_EVENTS: Final = """
 SELECT id, type, deliveries, body FROM event WHERE id = ANY($1::bigint[])

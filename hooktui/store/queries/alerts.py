@@ -325,11 +325,11 @@ class LookResult:
     opened: list[FoundOpening] = field(default_factory=list)
     announced: list[int] = field(default_factory=list)
 
-    def parts(self, most: int) -> Iterable[LookResult]:
+    def parts(self, max_alerts: int) -> Iterable[LookResult]:
         """Return the same in parts of a few alerts each."""
         lists = [getattr(self, one.name) for one in fields(self)]
-        for start in range(0, max(map(len, lists)), most):
-            yield LookResult(*(some[start : start + most] for some in lists))
+        for start in range(0, max(map(len, lists)), max_alerts):
+            yield LookResult(*(some[start : start + max_alerts] for some in lists))
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def hooks_by_state(conn: Connection) -> dict[str, int]:
     return counts
 
 
-_MAX = 20
+_MAX_BREAKERS = 20
 
 
 def open_breakers(conn: Connection, account: AccountId | None) -> tuple[OpenBreaker, ...]:
@@ -65,7 +65,7 @@ def open_breakers(conn: Connection, account: AccountId | None) -> tuple[OpenBrea
     query = select(*columns).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
     query = query.where(HOOK_STATE.c.breaker_until.is_not(None), HOOK.c.deleted_at.is_(None))
     query = query.where(HOOK.c.active, in_account(HOOK, account))
-    rows = conn.execute(query.order_by(HOOK_STATE.c.breaker_until, HOOK.c.id).limit(_MAX))
+    rows = conn.execute(query.order_by(HOOK_STATE.c.breaker_until, HOOK.c.id).limit(_MAX_BREAKERS))
     return tuple(
         OpenBreaker(
             hook=row.id,

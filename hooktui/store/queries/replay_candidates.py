@@ -479,9 +479,9 @@ def count_rows(conn: Connection, walk: ReplayWalk, cursor: int, max_rows: int) -
     sums = (func.count(), func.min(rows.c.event), func.max(rows.c.event), func.max(rows.c.cursor))
     counted = CountedRows(end=cursor)
     seen = 0
-    for *values, count, first, last, cursor in conn.execute(select(*keys, *sums).group_by(*keys)):
+    for *values, count, first, last, end in conn.execute(select(*keys, *sums).group_by(*keys)):
         seen += count
-        counted.end = max(counted.end, cursor)
+        counted.end = max(counted.end, end)
         group = _Keys(*values)
         verdict = _judge_group(walk, group)
         if verdict is not None:

@@ -5,8 +5,8 @@ on another (fixed in 3.51.3, 3.50.7 and 3.44.6). Here only the writer makes chec
 cannot.
 
 A checkpoint copies the log (WAL) into the database. Normally the writer's own PASSIVE checkpoints
-do it after a commit. They cannot truncate a log that grew while a reader held it. This module
-truncates it between transactions and only while there is no reader, since TRUNCATE would wait for
+do it after a commit. They cannot truncate a log that grew while a reader held it. It is
+truncated between transactions and only while there is no reader, since TRUNCATE would wait for
 readers.
 """
 

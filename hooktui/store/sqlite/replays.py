@@ -63,7 +63,7 @@ class EndReplayLeases(Operation[None]):
 
 
 def _progress(work: WriteTransaction, step: ReplayStep) -> WalkProgress | None:
-    row = work.raw.execute(sql.FIND_REPLAY_PLACE, (step.replay, step.hook)).fetchone()
+    row = work.raw.execute(sql.FIND_REPLAY_PROGRESS, (step.replay, step.hook)).fetchone()
     if row is None:
         return None
     return WalkProgress.of(row)

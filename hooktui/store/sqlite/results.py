@@ -35,8 +35,8 @@ from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.transaction import Operation, WriteTransaction
 from hooktui.store.tables import ATTEMPT
 
-_RESULTS_PER_STEP = 200
 _SERVER = "0"  # the only one
+_RESULTS_PER_STEP = 200
 """Results that one step stores in about 2 ms."""
 _HOOKS_PER_STEP = 50
 _CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value

@@ -249,7 +249,7 @@ DELETE FROM hook_stats WHERE (hook_id, bucket) IN
 
 # Replays
 
-FIND_REPLAY_PLACE = """
+FIND_REPLAY_PROGRESS = """
 SELECT r.account_id, r.state, r.owner_token, r.max_deliveries, h.state, h.cursor, h.skipped,
     (SELECT SUM(o.sent + o.retried) FROM replay_hook o WHERE o.replay_id = r.id)
 FROM replay r JOIN replay_hook h ON h.replay_id = r.id WHERE r.id = ? AND h.hook_id = ?"""
