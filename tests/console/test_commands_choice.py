@@ -139,7 +139,7 @@ def acted_on(one: Chosen, command: str) -> set[str]:
         for name in ("hook", "_entry", "entry"):
             thing = getattr(top, name, None)
             found |= {str(thing.id)} if hasattr(thing, "id") else set()
-    if isinstance(top, ReplayForm):
+    if isinstance(top, ReplayForm) and top.focused is not None:  # its fields are there
         found.add(top.values().hooks)
     if isinstance(top, DeliveriesScreen) and top is not one.screen:
         found |= set(re.findall(r"hook:(\d+)", top.filter.text))

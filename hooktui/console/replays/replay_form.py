@@ -91,38 +91,32 @@ class ReplayForm(ConsoleScreen):
         return ((f" {self.HEADING}", "strong"),), top_screens("Deliveries")
 
     def compose_body(self) -> ComposeResult:
-        """The fields above the plan."""
+        """The fields, filled in, above the plan."""
         with VerticalScroll(id="fields", can_focus=False):
             for name in FIELDS:
                 with Horizontal(classes="row"):
                     yield Static(_LABELS[name], classes="label", markup=False)
-                    if name == "mode":
-                        yield Choice(MODES, id=name)
-                    elif name == "include_ordered":
-                        yield TickBox("also hooks that send in order", ticked=False, id=name)
-                    else:
-                        yield Input(placeholder=_PLACEHOLDERS[name], id=name, compact=True)
+                    yield self._field(name)
         # Not searched for later: a plan that comes late may find the form without its children.
         self._wrong, self._lines = Note(id="wrong"), Lines(id="plan")
         yield self._wrong
         with VerticalScroll(id="rest"):
             yield self._lines
 
+    def _field(self, name: str) -> Choice | TickBox | Input:
+        """Make a field with what the selection says."""
+        content = getattr(self._begun, name)
+        if name == "mode":
+            return Choice(MODES, MODES.index(content), id=name)
+        if name == "include_ordered":
+            return TickBox("also hooks that send in order", ticked=content, id=name)
+        field = Input(content, placeholder=_PLACEHOLDERS[name], id=name, compact=True)
+        field.cursor_blink = False
+        return field
+
     def begin(self) -> None:
-        """Fill in the selection, and plan it."""
+        """Plan the selection."""
         super().begin()
-        for line in self.query(Input):
-            line.cursor_blink = False
-        for name in FIELDS:
-            content = getattr(self._begun, name)
-            field = self.query_one(f"#{name}")
-            match field:
-                case Input():
-                    field.value = content
-                case Choice():
-                    field.chosen = MODES.index(content)
-                case TickBox():
-                    field.ticked = content
         self.query_one("#hooks", Input).focus()
         self._plan_soon()
 
