@@ -110,6 +110,7 @@ def test_a_replay_that_no_server_ran_for_an_hour_waits_for_a_person(tmp_path: Pa
                 raw.execute("UPDATE replay SET lease_until = lease_until - 3700000")
             server.start()
             with PlainClient(server.address) as client:
+                wait_for(lambda: client.call(get_replay(stage.replay)).state != "running")
                 replay = client.call(get_replay(stage.replay))
                 assert (replay.state, replay.state_reason) == ("paused", ABANDONED)
                 client.call(change_replay_rate(stage.replay, 50))
