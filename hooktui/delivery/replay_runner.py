@@ -211,6 +211,7 @@ class _Run:
         self._any_aside = replay.any_aside
         self._stopped = self._used_up = self._needs_slot = False
         self._kept: set[HookId] = set()  # hooks whose next free slot is kept for it
+        self._borrowed = False  # the last token was borrowed
         self._shown_s = 0.0
         now_ms = store.clock()
         rate = replay.rate_per_s
@@ -343,12 +344,17 @@ class _Run:
             return self._step(walk, [], 0)
         now_s, since_s = monotonic(), walk.blocked_since_s
         owed = since_s is not None and now_s - since_s >= OWED_AFTER_S
-        # The one that is owed may be a debt of the bucket: no other hook waits for its token.
-        candidates = walk.take(max(self._bucket.whole(self._store.clock()), int(owed)))
+        tokens = self._bucket.whole(self._store.clock())
+        # The one that is owed may be borrowed, so that no other hook waits for its token.
+        borrows = owed and not self._borrowed and tokens == 0
+        if borrows:
+            tokens = 1
+        candidates = walk.take(tokens)
         if not candidates:
             return None
         if hook.settings.ordered:
-            self._bucket.take(1)
+            walk.blocked_since_s = None
+            self._take(1, borrows=borrows)
             return self._step(walk, candidates[:1], 0)
         if self._engine.replayed.failures(walk.hook) >= FAILURES_IN_A_ROW:
             return None
@@ -361,8 +367,12 @@ class _Run:
                 walk.blocked_since_s = now_s
             return None
         walk.blocked_since_s = now_s if owed else None
-        self._bucket.take(places)
+        self._take(places, borrows=borrows)
         return self._step(walk, candidates[:places], places)
+
+    def _take(self, tokens: int, *, borrows: bool) -> None:
+        self._bucket.take(tokens)
+        self._borrowed = borrows
 
     @property
     def _depends_on_hook(self) -> bool:
@@ -375,7 +385,7 @@ class _Run:
             return
         replay = self._replay
         selected = queries.ReplayWalk(replay.selection, hook, replay.id, replay.id)
-        found = await self._store.own_read(queries.next_candidates, selected, walk.cursor)
+        found = await self._store.scan(queries.next_candidates, selected, walk.cursor)
         walk.found = deque(found.candidates)
         walk.end, walk.skipped, walk.complete = found.end, found.skipped, found.complete
         walk.version, walk.loaded = hook.version, True

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Set
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from sqlalchemy import update
 
 from hooktui.delivery import replay_runner
-from hooktui.delivery.replay_runner import ReplayRunner
+from hooktui.delivery.replay_runner import OWED_AFTER_S, ReplayRunner
 from hooktui.domain.errors import DiskFull, Unavailable
-from hooktui.domain.ids import HookId, decode
+from hooktui.domain.ids import EventId, HookId, decode
 from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import changes, queries
+from hooktui.store.contract import ReplayCandidate, ReplayStep, ReplayStepResult, StepOutcome
 from hooktui.store.tables import HOOK_STATE
 from hooktui.store.tx import Tx
 from tests.delivery.receivers import Receivers, read_request
 from tests.delivery.running_engine import ACTOR, BUSY, OK, RunningEngine, url_of
 from tests.support.waiting import LIMIT_S, until
+
+if TYPE_CHECKING:
+    from hooktui.delivery.engine import Engine
 
 DEAD, SLOTS = 6, 8
 
@@ -236,3 +241,73 @@ async def test_a_hook_that_is_down_does_not_stop_the_others_of_a_replay(
 
     await until(healthy_is_done)
     assert running.engine.queue(down).open_until_ms == until_ms
+
+
+class BusyEngine:
+    """Has a free slot for each hook; for busy ones only if one was kept since the last turn."""
+
+    def __init__(self, busy: Set[HookId]) -> None:
+        self._busy, self._kept = busy, set[HookId]()
+        self.sent = Counter[HookId]()
+        self.replayed = SimpleNamespace(
+            failures=lambda hook: 0, forget_failures=lambda hook: None, of_hook=lambda hook: 0,
+            ended_event=asyncio.Event(),
+        )  # fmt: skip
+
+    def reserve_spare(self, hook: HookId, limit: int, *, owed: bool) -> int:
+        if hook not in self._busy:
+            return limit
+        if owed and hook not in self._kept:
+            self._kept.add(hook)
+            return 0
+        return int(owed)
+
+    def keep_no_slot(self, hook: HookId) -> None:
+        self._kept.discard(hook)
+
+    async def replay(self, step: ReplayStep, places: int, _within_s: float) -> ReplayStepResult:
+        self.sent[step.hook] += len(step.candidates)
+        claims: Any = step.candidates
+        return ReplayStepResult(StepOutcome.DONE, claims, step.candidates[-1].cursor)
+
+
+# Red when each hook that is owed a slot borrows a token: 20 times the rate.
+@pytest.mark.parametrize("rate", [0.5, 1, 8])
+async def test_hooks_that_are_owed_a_slot_keep_to_the_rate_and_leave_half_of_it(
+    monkeypatch, rate: float
+):
+    now_s, seconds = 1_000.0, 120
+    hooks = [HookId(number) for number in range(1, 22)]
+    free = hooks[10]
+    engine = BusyEngine(set(hooks) - {free})
+    settings = SimpleNamespace(active=True, version=1, settings=SimpleNamespace(ordered=False))
+
+    async def scan(*_: object) -> object:
+        found = [
+            ReplayCandidate(cursor, EventId(1), None, 1, 100, {}) for cursor in range(1, 2_000)
+        ]
+        return SimpleNamespace(candidates=found, end=2_000, skipped={}, complete=True)
+
+    store: Any = SimpleNamespace(
+        clock=lambda: int(now_s * 1000), hooks=lambda: dict.fromkeys(hooks, settings),
+        paused=False, check_room=lambda: None, scan=scan, token=1,
+    )  # fmt: skip
+    running: Any = SimpleNamespace(
+        id=1, rate_per_s=rate, any_aside=False,
+        walks=[SimpleNamespace(hook=hook, cursor=0) for hook in hooks],
+        selection=SimpleNamespace(mode=SimpleNamespace(walks_events=False)),
+    )  # fmt: skip
+    monkeypatch.setattr(replay_runner, "monotonic", lambda: now_s)
+    monkeypatch.setattr(replay_runner.queries, "ReplayWalk", lambda *_: None)
+    run = replay_runner._Run(store, cast("Engine", engine), running)
+    free_at_first = 0
+    while now_s < 1_000 + seconds:
+        await run._turn()
+        now_s += 0.05
+        if now_s < 1_000 + OWED_AFTER_S:
+            free_at_first = engine.sent[free]
+    allowed = rate * seconds
+    assert 0.8 * allowed <= engine.sent.total() <= allowed + 2, "a burst, and one that is borrowed"
+    assert engine.sent[free] - free_at_first >= 0.4 * rate * (seconds - OWED_AFTER_S)
+    if rate >= 1:
+        assert min(engine.sent[hook] for hook in hooks) > 0
