@@ -175,7 +175,10 @@ def _refuse_body(body: bytes) -> None:
     if content == {}:
         return
     name = next(iter(content)) if isinstance(content, dict) else ""
-    raise Refused.field(pointer([name] if name else []), "this request takes no fields")
+    raise Refused.field(
+        pointer([name] if name else []),
+        "this request takes no fields; leave them out, or send the request that they belong to",
+    )
 
 
 def _is_list(annotation: object) -> bool:

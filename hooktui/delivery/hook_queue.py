@@ -144,7 +144,7 @@ class HookQueue:
     def may_claim_ahead(self, now_ms: int) -> int:
         """Return how many deliveries may be claimed beyond the slots.
 
-        None if they must go one after another, or at a rate, or only as a probe.
+        0 if they must go one after another, or at a rate, or only as a probe.
         """
         if self.slots == 1 or self.bucket is not None or self.open_until_ms is not None:
             return 0

@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, S
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection
 
 from hooktui.domain.alerts import EXPIRES_WITHIN_MS, AlertRules
 from hooktui.domain.errors import log_failure
@@ -65,6 +67,7 @@ from hooktui.store.tx import Tx
 from hooktui.store.vault import Vault
 from hooktui.store.write_queue import Operation, WriteQueue
 
+P = ParamSpec("P")
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
@@ -126,6 +129,7 @@ class BaseStore(Store):
         self._changed = asyncio.Event()
         self._listeners: list[Listener] = []
         self._closed = False
+        self._scanning = asyncio.Lock()
         self._accepted_s = -ACCEPTING_S
         self._tasks: set[asyncio.Task[None]] = set()
         self._expired = Counter[tuple[HookId, str]]()
@@ -262,6 +266,16 @@ class BaseStore(Store):
                 log_failure(_log, error, "writing the causes of older deliveries")
                 wait_s = CAUSES_RETRIED_S
             await asyncio.sleep(wait_s)
+
+    async def scan(
+        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a query of the server itself that may take a second.
+
+        The others of `own_read` wait for one of them at most, however many there are.
+        """
+        async with self._scanning:
+            return await self.own_read(query, *args, **kwargs)
 
     # Retention
 

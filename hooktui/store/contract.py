@@ -430,6 +430,12 @@ class Store(Protocol):
         """Run a query of the server itself, one at a time; those of `read` do not delay it."""
         ...
 
+    async def scan(
+        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Do the same with a query that may take a second; at most one of them is before others."""
+        ...
+
     async def look_up(self, query: Callable[[Connection], R]) -> R:
         """Run a quick query that calls wait for; those of `read` do not delay it."""
         ...

@@ -45,7 +45,7 @@ async def keys_in_use(store: Store, key_file: Path) -> Keys:
         KeyProblem: they cannot be read.
     """
     ring = find_keys(key_file)
-    counts = await store.own_read(count_by_key)
+    counts = await store.scan(count_by_key)
     here = [key.id for key in ring.keys]
     gone = sorted(set(counts) - set(here))
     return Keys(
@@ -73,7 +73,7 @@ async def rotate_keys(
     """
     end_s = time.monotonic() + within_s
     ring = find_keys(key_file)
-    counts = await store.own_read(count_by_key)
+    counts = await store.scan(count_by_key)
     _refuse_missing(ring, counts)
     made = set(counts) <= {ring.keys[0].id}
     if made:
@@ -88,7 +88,7 @@ async def rotate_keys(
             count, after = await store.write(_encrypt_again, table, after)
             sealed += count
             failpoints.hit("after_reseal_commit")
-    counts = await store.own_read(count_by_key)
+    counts = await store.scan(count_by_key)
     left = sum(values for key, values in counts.items() if key != newest)
     unused = tuple(key.id.hex() for key in ring.keys if key.id not in {newest, *counts})
     dropped: tuple[str, ...] = ()

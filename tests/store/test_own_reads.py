@@ -88,6 +88,39 @@ async def test_own_reads_of_the_server_leave_a_thread_to_look_ups(tmp_path: Path
     await store.close()
 
 
+# Red when the lock of these reads is released with the task: the next one takes the last thread.
+async def test_a_cancelled_read_of_the_server_holds_its_turn_until_its_thread_is_free(
+    tmp_path: Path,
+) -> None:
+    store, slow = await open_in(tmp_path), Slow()
+    with slow_reads(slow):
+        first = asyncio.create_task(store.own_read(slow))
+        await asyncio.to_thread(slow.begun.acquire)
+        first.cancel()
+        second = asyncio.create_task(store.own_read(slow))
+        async with asyncio.timeout(5):
+            await store.look_up(partial(queries.account_row, account=DEFAULT))
+        assert not first.done()
+    await second
+    assert first.cancelled()
+    await store.close()
+
+
+# Red when they only take turns: an alert waits for the scans of all replays and of the retention.
+async def test_a_quick_read_of_the_server_waits_for_one_scan_at_most(tmp_path: Path) -> None:
+    store, first, others = await open_in(tmp_path), Slow(), Slow()
+    with slow_reads(others), slow_reads(first):
+        scans = [asyncio.create_task(store.scan(one)) for one in (first, others, others)]
+        await asyncio.to_thread(first.begun.acquire)
+        quick = asyncio.create_task(store.own_read(queries.replays_of, store.token))
+        await asyncio.sleep(0)
+        first.end.set()
+        async with asyncio.timeout(5):
+            assert await quick == []
+    await asyncio.gather(*scans)
+    await store.close()
+
+
 @pytest.mark.parametrize("kind", ["read", "own_read"])
 async def test_slow_reads_of_a_kind_delay_no_other_kind_on_postgresql(
     servers: Servers, kind: str

@@ -106,11 +106,11 @@ class Retention:
 
     async def scan_events(self, after: int, before_ms: int, account: AccountId | None) -> Scan:
         """Find old events."""
-        return await self._store.own_read(_old_events, after, before_ms, account)
+        return await self._store.scan(_old_events, after, before_ms, account)
 
     async def scan_bodies(self, after: int, before_ms: int) -> Scan:
         """Find bodies that will not be sent again."""
-        return await self._store.own_read(_old_bodies, after, before_ms)
+        return await self._store.scan(_old_bodies, after, before_ms)
 
     async def drop_events(
         self, events: Sequence[OldEvent], before_ms: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -54,6 +55,11 @@ MAX_EVENTS: Final = 500
 _ONE: Final[ColumnElement[int]] = literal_column("1")
 _ZERO: Final[ColumnElement[int]] = literal_column("0")
 _CHUNK: Final = 500
+_FIRST_CHUNK: Final = 50
+_QUICK_S: Final = 0.05
+"""A chunk that takes no longer is followed by one of twice the size."""
+_LONGEST_S: Final = 0.5
+"""Then a search for candidates ends with what it found: others wait for its connection."""
 _TEXTS_AT_ONCE: Final = 50
 """Events whose bodies are in memory at the same time: at most 12.5 MB."""
 
@@ -129,14 +135,23 @@ def last_cursor(walk: ReplayWalk) -> int:
 def next_candidates(
     conn: Connection, walk: ReplayWalk, cursor: int, max_rows: int = 2 * STEP_DELIVERIES
 ) -> FoundCandidates:
-    """Return the next pairs to send after a cursor, oldest first."""
+    """Return the next pairs to send after a cursor, oldest first, found in about half a second."""
     pace = Pace(conn)
     candidates: list[ReplayCandidate] = []
     skipped: Counter[str] = Counter()
     limit = MAX_EVENTS if walk.selection.mode.walks_events else MAX_ROWS
-    rows, complete = 0, False
-    while rows < limit and not complete and len(candidates) < max_rows:
-        found = next_pairs(conn, walk, cursor, pace, min(_CHUNK, limit - rows))
+    rows, complete, chunk = 0, False, _FIRST_CHUNK
+    begun_s = monotonic()
+    while (
+        rows < limit
+        and not complete
+        and len(candidates) < max_rows
+        and monotonic() - begun_s < _LONGEST_S
+    ):
+        chunk_s = monotonic()
+        found = next_pairs(conn, walk, cursor, pace, min(chunk, limit - rows))
+        if monotonic() - chunk_s < _QUICK_S:
+            chunk = min(2 * chunk, _CHUNK)
         rows += found.rows
         complete = found.complete
         for pair in found.pairs:

@@ -230,7 +230,9 @@ class SqliteStore(BaseStore):
     ) -> R:
         """Run a query of the server itself; one at a time, so that look-ups have a thread."""
         async with self._own_reading:
-            return await self._run(self._own, lambda conn: query(conn, *args, **kwargs))
+            return await self._run(
+                self._own, lambda conn: query(conn, *args, **kwargs), until_ended=True
+            )
 
     async def look_up(self, query: Callable[[Connection], R]) -> R:
         """Run a quick query that calls wait for.
@@ -240,15 +242,25 @@ class SqliteStore(BaseStore):
         async with self._looking_up:
             return await self._run(self._own, query)
 
-    async def _run(self, pool: ThreadPoolExecutor, query: Callable[[Connection], R]) -> R:
+    async def _run(
+        self,
+        pool: ThreadPoolExecutor,
+        query: Callable[[Connection], R],
+        *,
+        until_ended: bool = False,
+    ) -> R:
+        """Run a query in a thread; ``until_ended``: a cancelled one returns with its thread."""
         if self._closed:
             raise closed()
         gone = threading.Event()
         run = partial(self._readers.run, query, lambda: gone.is_set() or self._closed)
+        reading = asyncio.get_running_loop().run_in_executor(pool, run)
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, run)
+            return await (asyncio.shield(reading) if until_ended else reading)
         except asyncio.CancelledError:
             gone.set()  # the thread polls it
+            if until_ended:
+                await asyncio.wait([reading])
             raise
 
     async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
