@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from hooktui.domain.catalogue import OPERATOR_GROUP, group_of
+from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import Conflict
 from hooktui.domain.hook_failures import FailureStreak
 
@@ -31,7 +32,7 @@ EXPIRES_WITHIN_MS: Final = 3 * 24 * 3600 * 1000
 _WITH_GIVING_UP: Final = 2
 """Failures in a row, the last of which gave up, after which a hook is failing."""
 GONE_CAUSE: Final = "http_410"
-"""Its dead letters open no alert of their own: the hook is disabled, which opens one."""
+"""Its dead letters open no alert of their own where it disabled the hook, which opens one."""
 
 
 class AlertType(StrEnum):
@@ -137,7 +138,7 @@ class HookBatch:
         streak: the failures since the last success, after the batch.
         delivered: whether an attempt was delivered.
         gave_up: whether a delivery gave up after the last success.
-        dead_letters: new dead letters by cause, without those that open no alert.
+        dead_letters: new dead letters by cause, without those of alerts' own events.
         disabled: why the server disables the hook, if it does.
         cause: of the last failure; None: none of these results is one.
         code: its HTTP status.
@@ -189,7 +190,12 @@ def is_failing(streak: FailureStreak, *, gave_up: bool, rules: AlertRules, now_m
 
 
 def after_batch(
-    failing: bool, batch: HookBatch, rules: AlertRules, now_ms: int, *, active: bool = True
+    failing: bool,
+    batch: HookBatch,
+    rules: AlertRules,
+    now_ms: int,
+    *,
+    disabled: str | None = None,
 ) -> list[AlertChange]:
     """Return the alerts of a hook that a batch of results opens and ends.
 
@@ -198,7 +204,7 @@ def after_batch(
         batch: the results.
         rules: the settings.
         now_ms: the time of the transaction.
-        active: whether the hook is active; attempts in flight may end after it was disabled.
+        disabled: why the hook is disabled now, if it is; attempts in flight may end after that.
     """
     changes: list[AlertChange] = []
     if batch.disabled is not None:
@@ -206,13 +212,14 @@ def after_batch(
             changes.append(Ending(AlertType.HOOK_FAILING, Resolution.DISABLED))
         changes.append(Opening(AlertType.HOOK_DISABLED))
     elif is_failing(batch.streak, gave_up=batch.gave_up, rules=rules, now_ms=now_ms):
-        if active and not failing:
+        if disabled is None and not failing:
             changes.append(Opening(AlertType.HOOK_FAILING))
     elif failing and batch.delivered:
         changes.append(Ending(AlertType.HOOK_FAILING, Resolution.DELIVERED))
     changes += [
         Opening(AlertType.GAVE_UP, cause, count)
         for cause, count in sorted(batch.dead_letters.items())
+        if (cause, disabled) != (GONE_CAUSE, DisabledReason.GONE)
     ]
     return changes
 

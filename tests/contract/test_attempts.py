@@ -18,6 +18,7 @@ from hooktui.store import changes, queries
 from hooktui.store.audit import check_chain
 from hooktui.store.contract import LEASE_S, ClaimedDelivery
 from hooktui.store.tables import AUDIT
+from tests.contract.alert_steps import alerts
 from tests.support.stores import (
     ADA,
     DEFAULT,
@@ -464,6 +465,8 @@ async def test_a_late_410_of_an_earlier_url_does_not_disable_a_hook(opened: Open
     assert (hook.active, hook.stats.last_status) == (True, 410)
     first, _ = await deliveries(opened.store)
     assert first.status == "failed"
+    (alert,) = await alerts(opened)
+    assert alert.key == f"delivery.gave_up:{late.hook}:http_410"
     again = replace(result_of(current, opened.clock, 410), url=new)
     await opened.store.record([again])
     assert not (await the_hook(opened.store, late.hook)).active

@@ -34,6 +34,7 @@ from hooktui.domain.alerts import (
     wants_announcement,
 )
 from hooktui.domain.catalogue import OPERATOR
+from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import Conflict
 from hooktui.domain.hook_failures import FailureStreak
 
@@ -85,7 +86,7 @@ def test_a_disabled_hook_is_no_longer_failing() -> None:
 
 def test_attempts_that_end_after_the_hook_was_disabled_open_nothing() -> None:
     batch = HookBatch(streak(9, 90), gave_up=True)
-    assert after_batch(False, batch, RULES, NOW, active=False) == []
+    assert after_batch(False, batch, RULES, NOW, disabled=DisabledReason.BY_HAND) == []
 
 
 def test_dead_letters_open_an_alert_for_each_cause() -> None:
@@ -94,6 +95,15 @@ def test_dead_letters_open_an_alert_for_each_cause() -> None:
         Opening(AlertType.GAVE_UP, "dns", 3),
         Opening(AlertType.GAVE_UP, "http_404", 1),
     ]
+
+
+# Red when no dead letter of a 410 opens one: a late 410 of an earlier URL loses its event unseen.
+@pytest.mark.parametrize("disabled", [None, *DisabledReason])
+def test_a_410_opens_an_alert_unless_it_disabled_the_hook(disabled: DisabledReason | None) -> None:
+    batch = HookBatch(streak(1, 0), dead_letters={"http_410": 1})
+    opened = Opening(AlertType.GAVE_UP, "http_410", 1)
+    expected = [] if disabled is DisabledReason.GONE else [opened]
+    assert after_batch(False, batch, RULES, NOW, disabled=disabled) == expected
 
 
 def test_the_catalogue_has_all_event_types_and_no_other() -> None:

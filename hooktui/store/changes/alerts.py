@@ -80,8 +80,9 @@ def decide_steps(tx: Tx, hook: LiveHook, batch: HookBatch) -> Steps[None]:
     """Open and end the alerts of a hook after its results were recorded."""
     state = _lock_state(tx, hook.id)
     failing = state.failing_alert is not None
-    active = bool(tx.conn.execute(select(HOOK.c.active).where(HOOK.c.id == hook.id)).scalar())
-    changes = after_batch(failing, batch, tx.rules, tx.now_ms, active=active)
+    query = select(HOOK.c.disabled_reason).where(HOOK.c.id == hook.id)
+    disabled = tx.conn.execute(query).scalar()
+    changes = after_batch(failing, batch, tx.rules, tx.now_ms, disabled=disabled)
     for change in changes:
         if isinstance(change, Ending):
             keys = [key_of(change.kind, hook.id)]

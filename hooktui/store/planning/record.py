@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from hooktui.domain.alerts import GONE_CAUSE, AlertRules, HookBatch, is_failing, is_operator_event
+from hooktui.domain.alerts import AlertRules, HookBatch, is_failing, is_operator_event
 from hooktui.domain.catalogue import PING
 from hooktui.domain.deliveries import (
     DeliveryStatus,
@@ -327,7 +327,7 @@ def alert_batch(
         streak=failing,
         delivered=change.last_success_at is not None,
         gave_up=change.gave_up,
-        dead_letters=Counter(cause for cause in causes if cause != GONE_CAUSE),
+        dead_letters=Counter(causes),
         disabled=disabled,
         cause=None if last is None else cause_of(last.error, last.status_code),
         code=None if last is None else last.status_code,
