@@ -408,7 +408,7 @@ class ConsoleScreen(Screen[None]):
     def back(self) -> None:
         """Leave this screen; the first one stays."""
         if len(self.app.screen_stack) > 1 and self.app.screen is self:
-            self._ask_to_leave(self.leave)
+            self._ask_to_leave([self], self.leave)
 
     def leave(self, instead: ConsoleScreen | None = None) -> bool:
         """Leave this screen with the dialogs over it, however late a response came.
@@ -431,7 +431,7 @@ class ConsoleScreen(Screen[None]):
 
     def quit(self) -> None:
         """Quit the console; the server stays."""
-        self._ask_to_leave(self.app.exit)
+        self._ask_to_leave(full_screens(self.app), self.app.exit)
 
     def help(self) -> None:
         """Show the keys of this screen; choosing one runs it."""
@@ -453,18 +453,23 @@ class ConsoleScreen(Screen[None]):
 
     def go(self, top: TopScreen) -> None:
         """Go to a top screen."""
-        self._ask_to_leave(partial(self.shell.navigation.go, top))
+        go = partial(self.shell.navigation.go, top)
+        self._ask_to_leave(full_screens(self.app), go)
 
     def leave_question(self) -> tuple[str, str]:
         """Return the question that is asked before typed text is lost, and its details."""
         return "Leave without saving?", "What you typed would be lost."
 
-    def _ask_to_leave(self, leave: Callable[[], object]) -> None:
-        """Leave; ask first when something typed would be lost."""
-        if self.unsaved:
-            self.shell.navigation.ask_to_leave(*self.leave_question(), leave)
-        else:
+    def _ask_to_leave(self, left: Sequence[ConsoleScreen], leave: Callable[[], object]) -> None:
+        """Leave screens; ask first when something typed on one of them would be lost."""
+        unsaved = next((screen for screen in reversed(left) if screen.unsaved), None)
+        if unsaved is None:
             leave()
+            return
+        title, details = unsaved.leave_question()
+        if unsaved is not self:
+            details = f"{unsaved.HEADING}, below this screen: {details}"
+        self.shell.navigation.ask_to_leave(title, details, leave)
 
     # -- the feed
 
@@ -512,7 +517,7 @@ def front_screen(app: App[Any]) -> ConsoleScreen | None:
 
 
 class ConsoleDialog(ModalScreen[R]):
-    """A dialog that returns something; Esc closes it without a result, q quits."""
+    """A dialog that returns something; Esc closes it without a result, q quits as on its screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("back", "quit")]
 
@@ -533,5 +538,5 @@ class ConsoleDialog(ModalScreen[R]):
         """Run one of the few commands of a dialog."""
         if name == "back":
             self.dismiss(None)
-        elif name == "quit":
-            self.app.exit()
+        elif name == "quit" and (front := front_screen(self.app)) is not None:
+            front.quit()
