@@ -28,7 +28,7 @@ def show_dry_run(context: CommandContext, fields: Mapping[str, object]) -> None:
     run = context.ask(calls.dry_run(context.account, fields))
     if run is None:
         return
-    since = f" (the oldest came {ago(run.since)})" if run.since is not None else ""
+    since = f" (the oldest was created {ago(run.since)})" if run.since is not None else ""
     context.out.line(f"would have got {in_words(run)}{since}")
     rows = [
         [event.id, event.type, ago(event.created_at), CHANGE_WORDS.get(event.change, event.change)]

@@ -31,8 +31,8 @@ def test_every_type_stands_there_and_whether_the_group_or_the_hook_itself_ticks_
     assert notes["Cluster"] == "1 of 5 types, each by itself"
     told = pairs(found)
     assert {one.id for group in ETL.groups for one in group.types} <= {n[4:] for n in told}
-    assert told["[x] job.failed"] == "by the group, none came"
-    assert told["[x] cluster.error"] == "by itself, none came"
+    assert told["[x] job.failed"] == "by the group, no deliveries"
+    assert told["[x] cluster.error"] == "by itself, no deliveries"
     assert told["[ ] cluster.idled"] == "not subscribed"
 
 
@@ -44,7 +44,7 @@ def test_counts_are_reported_with_what_is_not_well():
     assert told["[ ] cluster.idled"] == "not subscribed, 1 delivery"
 
 
-# Red when "none came" is said before anything was counted.
+# Red when "no deliveries" is said before anything was counted.
 def test_before_the_counts_are_there_nothing_is_said_about_them():
     told = pairs(sections(("job",), None))
     assert told["[x] job.failed"] == "by the group"

@@ -149,7 +149,7 @@ def _group(
     for event_type in group.types:
         ticks = selection.ticked(event_type.id)
         why = "not subscribed" if not ticks else "by the group" if tick is Tick.ALL else "by itself"
-        none = "none came" if ticks and known else ""
+        none = "no deliveries" if ticks and known else ""
         words = _words(counts.get(event_type.id), none)
         pairs.append((f"{_box(ticks)} {event_type.id}", ", ".join(w for w in (why, words) if w)))
     return Section(group.name, note=note, pairs=tuple(pairs))
@@ -160,7 +160,7 @@ def _box(ticked: bool) -> str:
 
 
 def _words(count: TypeCount | None, none: str) -> str:
-    """Return how many deliveries of a type came, and what is not well with them."""
+    """Return how many deliveries of a type there were, and how many failed or wait."""
     if count is None:
         return none
     words = [counted(count.deliveries, "delivery")]
