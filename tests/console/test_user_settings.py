@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
+from hooktui.console.access.accounts_screen import AccountsScreen
 from hooktui.console.app import ConsoleApp
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.frame.command_line import CommandBar
@@ -182,7 +183,8 @@ async def test_the_account_that_is_shown_names_the_users_key_of_the_hooks(own, m
         console = Console(app, pilot)
         await console.shows("billing")
         await console.press("7")
-        await console.shows("shown now")
+        await console.until(lambda: isinstance(app.screen, AccountsScreen))
+        await console.until(lambda: app.screen.listing.loaded)
         app.screen.listing.put_cursor_on(app.account.number)
         await console.until(lambda: app.screen.cursor_row is not None)
         await console.until(lambda: app.screen.cursor_row.id == app.account.number)
