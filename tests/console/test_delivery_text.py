@@ -51,7 +51,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (
             {"status": "delivered", "finished_at": to_rfc3339(AT_MS + 2000), "duration_ms": 15},
             "delivered",
-            "arrived at 12:00:02, 2s after its creation",
+            "arrived at 12:00:02, after 2s",
         ),
         (
             {"status": "failed", "finished_at": AT, "reason": "gave up after 3 attempts"},

@@ -130,7 +130,7 @@ def _ended(delivery: Delivery | DeliveryDetail, now_ms: int) -> str:
     ended = f"at {moment(finished_ms, now_ms)}"
     after_s = (finished_ms - from_rfc3339(delivery.created_at)) / 1000
     if after_s > 0:
-        ended += f", {format_duration(after_s)} after its creation"
+        ended += f", after {format_duration(after_s)}"
     return ended
 
 
