@@ -6,6 +6,7 @@ Each command lies in a module that is imported only when it is used.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -111,12 +112,24 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
 
 
 def _prepare_streams() -> None:
-    """Make streams that were closed end nowhere, and a terminal without UTF-8 show escapes."""
+    """Make streams that were closed end nowhere, and a terminal without UTF-8 show escapes.
+
+    With ``PYTHONUNBUFFERED``, which images of containers often set, Python writes a text once and
+    loses what the system did not take, as when a signal comes. A buffer writes the rest.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
         elif mode == "w" and hasattr(stream, "reconfigure"):
+            if isinstance(stream.buffer, io.RawIOBase):
+                encoding = stream.encoding
+                buffer = io.BufferedWriter(stream.detach())
+                buffered = io.TextIOWrapper(buffer, encoding, line_buffering=True)
+                for place in (name, f"__{name}__"):
+                    if getattr(sys, place) is stream:
+                        setattr(sys, place, buffered)
+                stream = buffered
             stream.reconfigure(errors="backslashreplace")
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,38 @@ def test_a_full_disk_behind_the_output_is_one_line(environ, server, arguments):
     assert ended.returncode == 1
     assert b"cannot write the output: No space left on device" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+INTERRUPTED_ALL_THE_TIME = """
+import signal, sys, time
+from hooktui.cli.main import main
+signal.signal(signal.SIGALRM, lambda number, frame: None)
+signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+code = main(["serve", "--tls-cert", "y" * 300_000, "--tls-key", "y"])
+print("z" * 300_000)
+signal.setitimer(signal.ITIMER_REAL, 0)
+sys.exit(code)
+"""
+
+
+# Red when Python writes to an unbuffered stream: it drops what the pipe had no room for.
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_no_output_is_lost_when_signals_come(environ, unbuffered):
+    command = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED_ALL_THE_TIME],
+        env={**os.environ, **environ, "PYTHONUNBUFFERED": unbuffered},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        bufsize=0,
+    )
+    written = b""
+    while piece := command.stdout.read(4096):
+        written += piece
+        time.sleep(0.001)
+    command.stdout.close()
+    assert command.wait() == 2
+    assert b"y" * 300_000 in written
+    assert b"z" * 300_000 in written
 
 
 def test_ctrl_c_is_exit_130_without_a_traceback(start, server):

@@ -60,11 +60,11 @@ def in_terminal(
     assert len(codes) == len(commands), written[-2000:]
     pieces = re.split(r"<\d+:\d+>\r\n", written)
     wrong = {}
-    for piece, command in zip(pieces, commands, strict=False):
+    for piece, command, code in zip(pieces, commands, codes, strict=False):
         odd = foreign(piece.encode("utf-8", "surrogateescape"), OURS)
         odd += re.findall("Traceback|internal error.*", piece)
         if odd:
-            wrong[ascii(command)[:200]] = odd[:5]
+            wrong[ascii(command)[:200]] = (code, odd[:5], piece[-200:])
     assert not wrong, wrong
     return codes
 
