@@ -16,6 +16,7 @@ from hooktui.doctor.rules import (
 )
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
+from hooktui.domain.ids import time_of
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store import queries
 from hooktui.store.audit import trail_state
@@ -30,7 +31,7 @@ _LEASES = text(
     " WHERE status = 'sending'"
 )
 _ENDLESS = text("SELECT id, name FROM token WHERE expires_at IS NULL ORDER BY id")
-_NEWEST = text("SELECT created_at FROM event ORDER BY id DESC LIMIT 1")
+_NEWEST = text("SELECT max(id) FROM event")
 
 
 def check_rows(
@@ -61,7 +62,8 @@ def check_rows(
     yield assess_waiting(backlog.count, backlog.held, late_s, working=working)
     alerts = queries.alert_counts(conn, None)
     yield assess_alerts(queries.alert_path(conn, None), alerts.open)
-    yield assess_newest(conn.execute(_NEWEST).scalar(), now)
+    newest = conn.execute(_NEWEST).scalar()
+    yield assess_newest(None if newest is None else time_of(newest), now)
     yield assess_tokens([(row.id, row.name) for row in conn.execute(_ENDLESS)])
 
 

@@ -153,7 +153,7 @@ def assess_jump(jump_ms: int, since_s: float) -> Check:
 
 
 def assess_newest(newest_ms: int | None, now_ms: int) -> Check:
-    """Assess whether the database contains times in the future."""
+    """Assess whether the database contains ids of the future; ``newest_ms`` is of the newest."""
     if newest_ms is None:
         return Check("stored times", "ok", "none yet")
     ahead_ms = newest_ms - now_ms
@@ -161,8 +161,9 @@ def assess_newest(newest_ms: int | None, now_ms: int) -> Check:
         return Check(
             "stored times",
             "warn",
-            f"the newest event is {format_duration(ahead_ms / 1000)} ahead",
-            "the clock went back: new ids continue from there; correct the clock (timedatectl)",
+            f"the newest id is {format_duration(ahead_ms / 1000)} ahead",
+            "the clock went back, and ids continue from there: until then no event is deleted for"
+            " its age, and since: and until: are off by as much; correct the clock (timedatectl)",
         )
     age = format_duration(max(-ahead_ms, 0) / 1000)
     return Check("stored times", "ok", f"the newest event is {age} old")
