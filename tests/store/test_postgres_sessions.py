@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asyncpg import exceptions as pg
@@ -16,8 +17,10 @@ from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import HookId
 from hooktui.store.contract import ClaimedDelivery
 from hooktui.store.postgres import connections as connecting
+from hooktui.store.postgres import writer
 from hooktui.store.postgres.queue import Release
-from hooktui.store.postgres.transaction import WriteTransaction
+from hooktui.store.postgres.transaction import Shared, WriteTransaction
+from hooktui.store.tx import Tx
 from tests.store.servers import Servers, connected
 from tests.support.postgres import PostgresServer, database, open_store
 from tests.support.stores import always, emit, make_hook, offer
@@ -85,6 +88,38 @@ async def test_a_query_whose_session_ended_late_runs_again(
         return conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
 
     assert await store.read(query) == runs[1]
+
+
+# Red when the time of the first attempt counts, as in the test above.
+async def test_a_change_and_a_call_whose_session_ended_late_run_again(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await servers.another()
+    await make_hook(store)
+    monkeypatch.setattr("hooktui.store.postgres.pools.PATIENCE_S", 0)
+    monkeypatch.setattr("hooktui.store.postgres.writer.PATIENCE_S", 0)
+    runs = []
+
+    def change(tx: Tx) -> int:
+        runs.append(tx)
+        if len(runs) == 1:
+            tx.conn.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        return tx.conn.execute(text("SELECT 7")).scalar_one()
+
+    assert (await store.write(change), len(runs)) == (7, 2)
+    ended = []
+    begin = writer.begin
+
+    async def end_once(raw: Any, shared: Shared) -> WriteTransaction:
+        work = await begin(raw, shared)
+        if not ended:
+            ended.append(raw)
+            await end_session(servers.url, raw.get_server_pid())
+        return work
+
+    monkeypatch.setattr(writer, "begin", end_once)
+    (accepted,) = await emit(store)
+    assert (len(ended), accepted.deliveries) == (1, 1)
 
 
 # Red when a release is repeated after it: what was claimed meanwhile became due again.

@@ -110,10 +110,9 @@ class Queries:
                 if results:  # only the end of its transaction failed
                     return results[0]
                 lost = is_lost(error)
-                # PostgreSQL ends the session of a process that was stopped for longer.
-                stalled = lost and tries == 1
-                late = asyncio.get_running_loop().time() > give_up_s and not stalled
-                if late or not (lost or isinstance(error, Unavailable)):
+                if _too_late(give_up_s, tries, lost=lost) or not (
+                    lost or isinstance(error, Unavailable)
+                ):
                     raise _plain(error, self._target) from error
             else:
                 return results[0]
@@ -153,9 +152,9 @@ class Changes:
             except Exception as error:
                 if committing and is_lost(error):
                     raise outcome_unknown() from error
-                late = asyncio.get_running_loop().time() > give_up_s
-                again = is_lost(error) or (may_repeat(error) and tries < TRIES)
-                if late or not again:
+                lost = is_lost(error)
+                again = lost or (may_repeat(error) and tries < TRIES)
+                if _too_late(give_up_s, tries, lost=lost) or not again:
                     raise _plain(error, self._target) from error
             await asyncio.sleep(wait_s)
         raise AssertionError("waits never end")
@@ -187,6 +186,15 @@ class Changes:
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+
+
+def _too_late(give_up_s: float, tries: int, *, lost: bool) -> bool:
+    """Return whether it is too late to try again.
+
+    Never after the first try if its connection was lost: PostgreSQL ends the session of a process
+    that was stopped for longer, whose time is then over.
+    """
+    return asyncio.get_running_loop().time() > give_up_s and not (lost and tries == 1)
 
 
 def _plain(error: Exception, target: DatabaseAddress) -> Exception:

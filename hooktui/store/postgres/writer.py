@@ -108,6 +108,8 @@ class Writer:
                 await self._clean(error)
                 if committing and is_lost(error):
                     failure: Exception = outcome_unknown()
+                elif is_lost(error) and tries == 1 and not self.queue.closing:
+                    continue  # this process may have been stopped for longer than others wait
                 elif (is_lost(error) or isinstance(error, Unavailable)) and not self.queue.closing:
                     batch = await self._after_a_pause(batch, explain(error, self._target))
                     continue
