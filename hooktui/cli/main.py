@@ -122,14 +122,12 @@ def _prepare_streams() -> None:
         if stream is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
         elif mode == "w" and hasattr(stream, "reconfigure"):
-            if isinstance(stream.buffer, io.RawIOBase):
-                encoding = stream.encoding
-                buffer = io.BufferedWriter(stream.detach())
-                buffered = io.TextIOWrapper(buffer, encoding, line_buffering=True)
-                for place in (name, f"__{name}__"):
-                    if getattr(sys, place) is stream:
-                        setattr(sys, place, buffered)
-                stream = buffered
+            own = stream is getattr(sys, f"__{name}__")  # not one that catches output for a test
+            if own and isinstance(stream.buffer, io.RawIOBase):
+                buffer = open(stream.fileno(), "wb", closefd=False)  # noqa: SIM115
+                stream = io.TextIOWrapper(buffer, stream.encoding, line_buffering=True)
+                setattr(sys, name, stream)
+                setattr(sys, f"__{name}__", stream)
             stream.reconfigure(errors="backslashreplace")
 
 

@@ -134,6 +134,7 @@ main(["--role", "viewer"])
 def test_the_environment_configures_nothing_of_the_library(tmp_path, confined, told) -> None:
     environ = {name: one for name, one in os.environ.items() if not name.startswith("TEXTUAL")}
     environ |= {"TEXTUAL_LOG": str(tmp_path / "log"), "HOOKTUI_RESTRICTED": confined}
+    environ |= {"PYTHONUNBUFFERED": ""}  # or the streams above are replaced
     seen = subprocess.run(
         [sys.executable, "-c", TOLD], env=environ, capture_output=True, text=True, timeout=60
     )
