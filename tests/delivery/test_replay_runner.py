@@ -232,6 +232,7 @@ async def test_a_hook_that_is_down_does_not_stop_the_others_of_a_replay(
         tx.hook_changed(down)
 
     await running.store.write(open_breaker)
+    await until(lambda: running.engine.queue(down).open_until_ms == until_ms)
     await replay(running, down, healthy, rate=8)
     runner.start()
 

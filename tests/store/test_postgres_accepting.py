@@ -67,14 +67,15 @@ async def test_a_duplicate_of_a_call_that_fails_is_no_duplicate(
         calls.append(accept)
         return await planned(accept, *args)
 
-    async def fail_once(*args: object) -> None:
-        monkeypatch.setattr(queue, "_insert", insert)
-        assert len(calls) == 2
-        calls[0].since_s = -1e9  # it is given up; the other call is repeated
+    async def fail_twice(*args: object) -> None:
+        if len(calls) > 2:
+            assert len(calls) == 4
+            monkeypatch.setattr(queue, "_insert", insert)
+            calls[0].since_s = -1e9  # it is given up; the other call is repeated
         raise pg.ConnectionDoesNotExistError("connection was closed")
 
     monkeypatch.setattr(Accept, "planned", note)
-    monkeypatch.setattr(queue, "_insert", fail_once)
+    monkeypatch.setattr(queue, "_insert", fail_twice)
     both = [store.accept([offer(key="k")]) for _ in range(2)]
     given_up, repeated = await asyncio.gather(*both, return_exceptions=True)
     assert isinstance(given_up, Unavailable)
