@@ -86,6 +86,7 @@ async def test_a_resend_of_all_that_match_opens_the_plan_of_a_replay(
         await scene.console.shows("filter: status:delivered", "1 delivery")
         await scene.console.press("ctrl+a", "r")
         form = await scene.on(ReplayForm)
+        await scene.console.until(lambda: form.focused is not None)
         assert (form.values().mode, form.values().filter) == ("sent", "status:delivered")
         await scene.console.shows("1 delivery, about", "1 of them again")
         assert not scene.gate.count("POST /v1/replays")
@@ -158,6 +159,7 @@ async def test_replay_on_a_delivery_is_for_its_hook(client: Client, receiver: Re
         await scene.open(DeliveryScreen)
         await scene.console.press("R")
         form = await scene.on(ReplayForm)
+        await scene.console.until(lambda: form.focused is not None)
         assert (form.values().hooks, form.values().mode) == (str(scene.hook.id), "failed")
 
 

@@ -14,6 +14,7 @@ from tests.console.command_scene import staged
 from tests.console.conftest import Console
 from tests.console.gate import changed
 from tests.support.receivers import Receiver
+from tests.support.waiting import wait_for
 
 
 async def test_the_list_shows_what_came_in_and_follows(open_console, make_hook, client):
@@ -88,6 +89,7 @@ async def test_a_replay_is_planned_of_one_event_to_the_hook_under_the_cursor(
     billing, off = make_hook(name="billing"), make_hook(name="off", active=False)
     lines = b'{"type":"job.failed","data":{"id":7}}\n' * 3
     sent = client.ask(calls.send_many(client.id, lines)).data[1]
+    wait_for(lambda: len(client.deliveries(billing["id"], "delivered")) == 3)
     async with open_console() as console:
         await console.shows("billing")
         console.app.navigation.open_event(sent.id)
@@ -97,6 +99,7 @@ async def test_a_replay_is_planned_of_one_event_to_the_hook_under_the_cursor(
             await console.until(lambda hook=hook: screen.listing.put_cursor_on(hook["id"]))
             await console.press("R")
             await console.until(lambda: isinstance(console.app.screen, ReplayForm))
+            await console.until(lambda: console.app.screen.focused is not None)
             values = console.app.screen.values()
             assert (values.hooks, values.mode) == (str(hook["id"]), mode)
             await console.shows("1 delivery, ", "at 50 a second")
@@ -144,6 +147,7 @@ async def test_a_sample_is_sent_and_the_answer_says_where_it_went(
         await console.press("enter")
         await console.shows("was disabled when the event was received")
         assert isinstance(console.app.screen, EventScreen)
+    wait_for(lambda: receiver.requests)
     (got,) = receiver.requests
     assert b'"status": "failed"' in got.body
 
