@@ -198,7 +198,7 @@ class DeliveryScreen(ConsoleScreen):
             return
         now_ms = self.shell.clock()
         dot = f" {self.shell.glyphs.dot} "
-        came = moment(from_rfc3339(delivery.created_at), now_ms)
+        created = moment(from_rfc3339(delivery.created_at), now_ms)
         step = next_step(delivery, now_ms, self.shell.key)
         tone: StyleName = "bad" if delivery.status == DeliveryStatus.FAILED else "plain"
         lines: list[StyledLine] = [
@@ -207,7 +207,7 @@ class DeliveryScreen(ConsoleScreen):
         why = wait_reason(delivery, self._hook, self.shell.status.latest, now_ms)
         if why:
             lines.append(((f" why then: {why}", "plain"),))
-        about = f"{dot}event {delivery.event}{dot}came {came}{dot}by {delivery.trigger}"
+        about = f"{dot}event {delivery.event}{dot}created {created}{dot}by {delivery.trigger}"
         about += neighbours_words(delivery.id, self._family)
         lines.append(((f" {delivery.event_type}", "plain"), (about, "quiet")))
         self.query_one("#head", Lines).show(lines)

@@ -158,9 +158,11 @@ def _family(delivery: DeliveryDetail, around: RelatedData) -> list[Section]:
         return []
     pairs = []
     for relative in around.family:
-        came = moment(from_rfc3339(relative.created_at), around.now_ms)
+        created = moment(from_rfc3339(relative.created_at), around.now_ms)
         this = ", this one" if relative.id == delivery.id else ""
-        pairs.append((f"{came} by {relative.trigger}, {status_word(relative)}{this}", relative.id))
+        pairs.append(
+            (f"{created} by {relative.trigger}, {status_word(relative)}{this}", relative.id)
+        )
     note = f"{counted(len(pairs), 'delivery')}; {around.key('open')} opens one"
     return [Section(FAMILY, note, pairs=tuple(pairs))]
 

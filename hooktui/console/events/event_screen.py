@@ -126,9 +126,9 @@ class EventScreen(ConsoleScreen):
         self.listing.styles.height = min(max(self.listing.window.total, 2), MAX_HOOKS) + 1
         event, now_ms = self.event, self.shell.clock()
         dot = f" {self.shell.glyphs.dot} "
-        came = moment(from_rfc3339(event.created_at), now_ms)
+        received = moment(from_rfc3339(event.created_at), now_ms)
         self.query_one("#head", Lines).show(
-            (((f" came {came}{dot}{size(event.size)}{dot}{outcomes(event)}", "plain"),),)
+            (((f" received {received}{dot}{size(event.size)}{dot}{outcomes(event)}", "plain"),),)
         )
         body = (
             Section("Body", text=PURGED, kind="words")

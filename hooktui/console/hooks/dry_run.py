@@ -154,8 +154,8 @@ def tried_row(event: TriedEvent, now_ms: int, width: int) -> ShortRow:
         now_ms: now, for its time.
         width: cells of the longest type, so that the next column is aligned.
     """
-    came = f"{moment(from_rfc3339(event.created_at), now_ms):<{_MOMENT}}"
-    words = f"{set_cell_size(event.type, width)}  {came}  {event.id}"
+    created = f"{moment(from_rfc3339(event.created_at), now_ms):<{_MOMENT}}"
+    words = f"{set_cell_size(event.type, width)}  {created}  {event.id}"
     return ShortRow(event.id, CHANGE_WORDS.get(event.change, event.change), words)
 
 
@@ -189,8 +189,8 @@ class EventDialog(ConsoleDialog[None]):
         except HooktuiError as error:
             sections = [Section("Not read", text=str(error), kind="words")]
         else:
-            came = moment(from_rfc3339(event.created_at), self.shell.clock())
-            title, note = event.type, f"received {came}"
+            received = moment(from_rfc3339(event.created_at), self.shell.clock())
+            title, note = event.type, f"received {received}"
             if event.body is None:
                 sections = [Section(title, note, text="Its body is purged.", kind="words")]
             else:
