@@ -23,11 +23,12 @@ RETRIES = [3600]
 def failed_twice(client: Client, receiver: Receiver) -> Delivery:
     """Return a delivery that was answered 500, then 503 with another body, and has ended."""
     receiver.status, receiver.body = 500, b'{"ok":false,"why":"first"}'
-    hook = client.hook(receiver.url, retry_schedule_s=[2.0])
+    hook = client.hook(receiver.url, retry_schedule_s=RETRIES)
     client.emit(body=b'{"id":7}')
     # Its number counts from the claim on; pending again, it was answered.
     wait_for(lambda: [one.attempts for one in client.deliveries(hook.id, "pending")] == [1])
     receiver.status, receiver.body = 503, b'{"ok":false,"why":"second"}'
+    client.ask(calls.resend_delivery(client.deliveries(hook.id)[0].id))
     wait_for(lambda: client.deliveries(hook.id, "failed"))
     return client.deliveries(hook.id)[0]
 
@@ -77,6 +78,7 @@ async def test_a_resend_says_what_it_is_a_resend_of_and_enter_opens_that(
     one = failed_twice(client, receiver)
     receiver.status, receiver.body = 200, b"fine"
     again = client.ask(calls.resend_delivery(one.id))
+    wait_for(lambda: client.deliveries(one.hook, "delivered"))
     app = client.console()
     async with app.run_test(size=(120, 36)) as pilot:
         screen = DeliveryScreen(again.id)
@@ -156,6 +158,7 @@ async def test_a_delivery_that_waits_says_when_it_is_tried_again_and_shows_what_
         await console.press("enter")
         await console.shows("next attempt at", "✗ 503", "◌ next attempt", "Response to attempt 1")
         await console.shows('"detail": "[/b]\\u001b[31m disk full"', "HTTP 503")
+        await console.shows("why then: the schedule says")  # with it what is to come, below
         await console.press("tab", "G", "up")
         await console.shows("What webhook-signature signs", "What X-Hook-Signature signs")
         await console.press("enter", "down")
@@ -185,7 +188,8 @@ async def test_cancel_and_resend_lead_to_the_new_delivery(
                 and console.app.screen.delivery_id != first
             )
         )
-        await console.shows("sent again", "✓ delivered", "by resend")
+        await console.shows("sent again")
+        await console.shows("✓ delivered", "by resend")
         await console.press("escape")
         await console.hides("Delivery dlv_")
 
@@ -276,7 +280,7 @@ async def test_a_delivery_that_does_not_exist_is_said(open_console, client: Clie
 async def test_an_open_delivery_follows_its_attempts_by_itself(
     open_console, client: Client, receiver: Receiver
 ):
-    hook = client.hook(receiver.url, retry_schedule_s=[2])
+    hook = client.hook(receiver.url, retry_schedule_s=RETRIES)
     receiver.status = 500
     async with open_console() as console:
         await console.shows("hook")
@@ -285,6 +289,7 @@ async def test_an_open_delivery_follows_its_attempts_by_itself(
         console.app.navigation.open_delivery(client.deliveries(hook.id)[0].id)
         await console.shows("✗ 500", "◌ next attempt")
         receiver.status = 200
+        client.ask(calls.resend_delivery(client.deliveries(hook.id)[0].id))
         await console.shows("✓ delivered", "✓ 200", "Response to attempt 2")
         await console.hides("next attempt")
 

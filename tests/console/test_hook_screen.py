@@ -86,7 +86,8 @@ async def test_deleting_from_the_hook_goes_back_to_the_hooks(
         await console.press("d")
         await console.shows(f"Delete hook {hook.id}")
         await console.press("y")
-        await console.shows("No hooks yet", "deleted")
+        await console.shows("deleted")
+        await console.shows("No hooks yet")
 
 
 async def test_the_filter_speaks_the_language_of_the_log_and_names_the_column_of_a_mistake(

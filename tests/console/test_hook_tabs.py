@@ -162,6 +162,7 @@ async def test_a_copy_takes_what_is_under_the_cursor_of_each_tab(
         await console.shows("the delivery's id sent to the terminal")
         await console.press(NEXT)
         await console.shows("steps of 10m")
+        plot = console.text
         await console.press("y")
         await console.shows("the marked step sent to the terminal")
         await console.press(NEXT, "down", "y")
@@ -171,7 +172,8 @@ async def test_a_copy_takes_what_is_under_the_cursor_of_each_tab(
         await console.press("y")
         await console.shows("the change sent to the terminal")
         assert copied[0] == client.deliveries(hook.id)[0].id
-        assert "to now  0 failed  1 delivered" in copied[1]
+        assert "to now  " in copied[1]
+        assert copied[1] in plot  # a step of 10 minutes may begin after the delivery
         assert copied[2].startswith("none: every event")
         assert copied[3].startswith(f"URL: {receiver.url}, events: job, name: first")
 

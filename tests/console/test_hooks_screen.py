@@ -49,10 +49,12 @@ async def test_p_pings_and_answers_where_the_eye_is(open_console, make_hook, rec
     async with open_console() as console:
         await console.shows("billing")
         await console.press("p")
-        await console.shows("(billing) arrived: 200 after", "✓ 200")
+        await console.shows("(billing) arrived: 200 after")
+        await console.shows("✓ 200")
         receiver.status = 500
         await console.press("p")
-        await console.shows("(billing) failed: 500 after", "✗ 500")
+        await console.shows("(billing) failed: 500 after")
+        await console.shows("✗ 500")
 
 
 async def test_a_turns_a_hook_off_and_u_on_again(open_console, make_hook, client):
@@ -62,10 +64,12 @@ async def test_a_turns_a_hook_off_and_u_on_again(open_console, make_hook, client
         await console.press("u")
         await console.shows("there is nothing to undo")
         await console.press("a")
-        await console.shows("○ disabled", "its new events are skipped; u undoes it")
+        await console.shows("its new events are skipped; u undoes it")
+        await console.shows("○ disabled")
         assert client.ask(calls.get_hook(hook["id"])).active is False
         await console.press("u")
-        await console.shows("● active", "undone: 1 hook enabled again")
+        await console.shows("undone: 1 hook enabled again")
+        await console.shows("● active")
 
 
 async def test_marked_hooks_are_turned_off_together_and_narrow_the_log(open_console, make_hook):

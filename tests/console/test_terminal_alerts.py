@@ -43,9 +43,13 @@ def seen_by(terminal: Terminal) -> tuple[int, int]:
     return rest.count(b"\x07"), messages
 
 
-def begin(terminal: Terminal, client: Client) -> None:
-    """Wait until the console follows the feed, in the account of the test."""
+def begin(terminal: Terminal, client: Client, receiver: Receiver) -> None:
+    """Wait until the console follows the feed, which alone brings a line of the log."""
     terminal.read_until(b"waiting")
+    receiver.status = 200
+    client.hook(receiver.url, name="fine", events=["cluster.error"])
+    client.emit("cluster.error")
+    terminal.read_until(b"cluster.error")
     terminal.read_until_quiet()
 
 
@@ -66,7 +70,7 @@ def test_a_new_alert_is_announced_only_as_set_and_only_without_focus(
 ):
     settings(notify)
     with console({**served, **more}, "--account", str(client.id)) as terminal:
-        begin(terminal, client)
+        begin(terminal, client, receiver)
         terminal.type(keys)
         terminal.read_until_quiet()
         give_up(client, receiver, "job.failed")
@@ -81,7 +85,7 @@ def test_a_second_alert_within_30_seconds_and_those_of_a_start_are_silent(
     settings("bell")
     give_up(client, receiver, "job.failed")
     with console(served, "--account", str(client.id)) as terminal:
-        begin(terminal, client)
+        begin(terminal, client, receiver)
         terminal.type(FOCUS_LOST)
         terminal.read_until(b"! 1 alert")
         terminal.read_until_quiet()
