@@ -14,7 +14,7 @@ import hooktui
 from hooktui.client.address import ServerAddress
 from hooktui.client.calls import healthy
 from hooktui.client.sync_client import PlainClient
-from hooktui.domain.errors import NoServer, UnsafeHome
+from hooktui.domain.errors import NoServer, Unavailable, UnsafeHome
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.text import visible
 from hooktui.homes import make_home, refuse_unsafe
@@ -96,7 +96,7 @@ def _answers(address: ServerAddress) -> bool:
     try:
         with PlainClient(address) as client:
             client.call(healthy())
-    except NoServer:
+    except (NoServer, Unavailable):  # it may listen for seconds before it can respond
         return False
     return True
 

@@ -4,11 +4,14 @@ import os
 import signal
 import stat
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hooktui.client import PlainClient, ServerAddress, calls, start_server
+from hooktui.client.start import _spawn as spawn
 from hooktui.domain.errors import NoServer
 from hooktui.domain.paths import places
 
@@ -81,3 +84,33 @@ def test_a_home_that_cannot_be_made_is_one_line(here, environ, tmp_path):
     (tmp_path / "home").write_text("a file where the folder should be")
     with pytest.raises(NoServer, match="cannot start a server"):
         start_server(here, environ)
+
+
+FEW = 4
+
+
+# Red when a server that listens but does not respond yet, as on a busy machine, ends the start.
+def test_a_server_that_takes_long_to_respond_is_awaited(here, environ, monkeypatch):
+    impatient = replace(calls.healthy(), timeout_s=0.05)
+    asked = []
+
+    def ask():
+        asked.append(time.monotonic())
+        if len(asked) == FEW:  # what it did not respond to before is repeated from here on
+            os.kill(pid_of_spawned[0], signal.SIGCONT)
+        return impatient if len(asked) < FEW else calls.healthy()
+
+    def spawn_and_stop(*given):
+        process = spawn(*given)
+        while not here.socket.is_socket():
+            time.sleep(0.001)
+        os.kill(process.pid, signal.SIGSTOP)
+        pid_of_spawned.append(process.pid)
+        return process
+
+    pid_of_spawned = []
+    monkeypatch.setattr("hooktui.client.start._spawn", spawn_and_stop)
+    monkeypatch.setattr("hooktui.client.start.healthy", ask)
+    start_server(here, environ)
+    assert len(asked) >= FEW
+    assert pid_of(here) == pid_of_spawned[0]
