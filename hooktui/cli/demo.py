@@ -80,10 +80,9 @@ def _open_console(context: CommandContext, running: Demo, for_s: float | None) -
 
     timer = threading.Timer(for_s or 0, end)
     timer.daemon = True
-    if for_s is not None:
-        timer.start()
+    options = ConsoleOptions(account=ACCOUNT, role=context.options.role)
     try:
-        code = run(ConsoleOptions(account=ACCOUNT, role=context.options.role))
+        code = run(options, None if for_s is None else timer.start)
     finally:
         timer.cancel()
         os.environ.clear()

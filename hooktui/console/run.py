@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Callable
 
 from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
@@ -13,8 +14,13 @@ from hooktui.domain.roles import Role
 from hooktui.domain.text import visible
 
 
-def run(options: ConsoleOptions) -> int:
-    """Run the console in this terminal and return the exit code."""
+def run(options: ConsoleOptions, on_shown: Callable[[], object] | None = None) -> int:
+    """Run the console in this terminal and return the exit code.
+
+    Args:
+        options: of the command line.
+        on_shown: called once the first screen is shown.
+    """
     try:
         _check(options)
     except ValueError as error:
@@ -29,6 +35,8 @@ def run(options: ConsoleOptions) -> int:
         _print(str(error))
         return 2
     app.call_after_refresh(gc.enable)
+    if on_shown is not None:
+        app.call_after_refresh(on_shown)
     app.run(mouse=not app.options.no_mouse)
     release_signals()
     gc.enable()
