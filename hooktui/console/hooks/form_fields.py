@@ -118,7 +118,13 @@ class FormFields(VerticalScroll):
         """Show or hide what folds, as its heading says."""
         self.set_class(title.opened, "-more")
         if title.opened:
-            self.call_after_refresh(self.scroll_to_widget, title, animate=False, top=True)
+            self.call_after_refresh(self._show_title, title)
+
+    def _show_title(self, title: FoldTitle) -> None:
+        """Scroll to the heading of unfolded settings, unless one of them has the focus."""
+        focused = self.screen.focused
+        if focused is None or self.query_one("#more") not in focused.ancestors:
+            self.scroll_to_widget(title, animate=False, top=True, immediate=True)
 
     def unfold(self) -> None:
         """Show the folded settings."""
