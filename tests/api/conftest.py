@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.receivers import Receiver, receiving
 from tests.support.running_server import RunningServer, running_server
+from tests.support.searches import patient_searches  # noqa: F401 - a fixture
 
 _NUMBERS = count(1)
 

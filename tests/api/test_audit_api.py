@@ -76,7 +76,7 @@ def test_a_call_beyond_the_role_is_recorded(api, tcp):
     made = api.post("/v1/tokens", json={"name": "climber", "role": "viewer"}).json()
     headers = {"Authorization": f"Bearer {made['token']}", "Hooktui-Role": "admin"}
     url = tcp.base_url.join("/v1/hooks")
-    assert httpx.get(url, headers=headers, trust_env=False).status_code == 403
+    assert httpx.get(url, headers=headers, trust_env=False, timeout=None).status_code == 403
     (entry,) = entries(api, user=f"token {made['id']} (climber)")
     assert (entry["action"], entry["role"], entry["origin"]) == (
         "GET refused", "viewer", "tcp 127.0.0.1",
@@ -88,7 +88,7 @@ def test_an_invalid_token_is_reported_without_showing_it(api, tcp):
     api.delete(f"/v1/tokens/{made['id']}")
     headers = {"Authorization": f"Bearer {made['token']}"}
     url = tcp.base_url.join("/v1/deliveries")
-    answer = httpx.get(url, headers=headers, trust_env=False)
+    answer = httpx.get(url, headers=headers, trust_env=False, timeout=None)
     assert answer.status_code == 401
     assert answer.json()["detail"] == ("unknown or revoked token; ask an admin for a new one")
     (entry,) = entries(api, user=f"claimed token {made['id']}")
@@ -100,11 +100,11 @@ def test_a_bound_token_sees_the_acts_of_its_account_alone(api, tcp, account, hoo
     made = api.post("/v1/tokens", json={"name": "t", "role": "admin", "account": account}).json()
     headers = {"Authorization": f"Bearer {made['token']}"}
     url = tcp.base_url.join("/v1/audit")
-    seen = httpx.get(url, headers=headers, trust_env=False).json()["data"]
+    seen = httpx.get(url, headers=headers, trust_env=False, timeout=None).json()["data"]
     assert {entry["account"] for entry in seen} == {account}
     assert f"hook {hook}" in {entry["target"] for entry in seen}
     for path in ("/v1/audit?account=1", "/v1/audit/verify"):
-        answer = httpx.get(tcp.base_url.join(path), headers=headers, trust_env=False)
+        answer = httpx.get(tcp.base_url.join(path), headers=headers, trust_env=False, timeout=None)
         assert answer.status_code == 403
 
 
@@ -218,6 +218,6 @@ def test_nobody_fills_the_trail_and_no_other_pays_for_it():
 def test_callers_without_a_token_write_a_bounded_number_of_entries(api, tcp, monkeypatch):
     before = newest(api)
     for number in range(130):
-        httpx.get(tcp.base_url.join(f"/v1/hooks/{number + 1}"), trust_env=False)
+        httpx.get(tcp.base_url.join(f"/v1/hooks/{number + 1}"), trust_env=False, timeout=None)
     told = [e for e in entries(api, user="no token") if e["id"] > before]
     assert 0 < len(told) <= 101

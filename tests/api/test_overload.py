@@ -17,6 +17,7 @@ from hooktui.api.routes import accounts
 from hooktui.store import queries, write_queue
 from tests.api.raw import next_answer, say, tcp, unix
 from tests.support.running_server import RunningServer, running_server
+from tests.support.waiting import wait_for
 
 ONE, MANY = "/v1/events/job.failed", "/v1/events"
 LINE = b'{"type":"job.failed","data":{}}\n'
@@ -195,7 +196,7 @@ def test_a_fault_of_ours_is_reported_without_its_inside(server, api, monkeypatch
 # Red when a server whose disk hangs is ready, and when its status does not show it.
 def test_a_server_that_cannot_commit_is_not_ready(server, api, monkeypatch):
     assert api.post(ONE, content=b"{}").status_code == 202
-    assert api.get("/readyz").status_code == 200
+    wait_for(lambda: api.get("/readyz").status_code == 200)
     assert api.get("/v1/status").json()["database"]["longest_commit_ms"] > 0
     monkeypatch.setattr(write_queue, "STALLED_S", -1)
     monkeypatch.setattr("hooktui.api.routes.status.STALLED_S", -1)

@@ -81,6 +81,7 @@ def test_a_replay_that_pauses_itself_opens_an_alert_until_it_is_resumed(
 def test_an_abort_ends_the_alert_of_a_paused_replay(
     api: httpx.Client, account: int, operator: Receiver, paused: dict[str, str]
 ) -> None:
+    assert announced(operator, 1) == [("replay.paused", "open")]
     api.post(f"/v1/replays/{paused['id']}/abort", json={})
     assert announced(operator, 2) == [("replay.paused", "open"), ("replay.paused", "resolved")]
     assert alerts(api, account, "resolved") == [("replay.paused", paused["id"], "ended")]

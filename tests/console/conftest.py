@@ -134,8 +134,10 @@ class Console:
 
     def _is_ready_for(self, key: str) -> bool:
         screen = self.app.screen
-        if not isinstance(screen, ConsoleScreen) or not screen.is_mounted:
+        if not isinstance(screen, ConsoleScreen):
             return True
+        if not screen.is_mounted:
+            return False
         if isinstance(screen.focused, Input | TextArea):
             return True
         if isinstance(screen.rows, ChosenRows):

@@ -167,6 +167,7 @@ async def test_a_token_is_made_seen_once_and_revoked(open_console, client: Clien
         made = client.ask(calls.list_tokens(account)).data
         assert [(one.name, one.role, one.account) for one in made] == [(name, "operator", account)]
         await console.press("escape")
+        await console.until(lambda: isinstance(console.app.screen, TokensScreen))
         await console.shows(name)
         assert "hkt_" not in console.text
         await console.press("end", "d")
@@ -192,6 +193,7 @@ async def test_a_token_that_was_just_made_is_the_chosen_one(
         await console.press(*"third", "ctrl+s")
         await console.shows("hkt_")
         await console.press("escape")
+        await console.until(lambda: isinstance(console.app.screen, TokensScreen))
         await console.shows("third")
         await console.press("d")
         await console.shows("(third, viewer)?")

@@ -45,6 +45,7 @@ async def test_a_replay_begins_with_the_events_that_the_filter_matches(open_cons
         await console.press("R")
         await console.until(lambda: isinstance(console.app.screen, ReplayForm))
         form = console.app.screen
+        await console.until(lambda: form.is_mounted)
         await console.until(lambda: form.values().filter == "event:job")
         assert (form.values().hooks, form.values().mode) == ("all", "failed")
 

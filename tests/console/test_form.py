@@ -327,9 +327,11 @@ async def test_a_field_to_correct_is_in_view_with_its_label_and_its_error(
         await pilot.press(*keys, "ctrl+s")
         await until(pilot, lambda: "Not saved: 1 field to correct" in seen(pilot))
         await pilot.wait_for_animation()
-        text = " ".join(seen(pilot).split())
-        assert f" {LABELS[name]} " in text
-        assert reason in text
+
+        def shown(words: str) -> bool:
+            return words in " ".join(seen(pilot).split())
+
+        await until(pilot, lambda: shown(f" {LABELS[name]} ") and shown(reason))
         assert app.focused is not None
         assert app.focused.id == name
 

@@ -103,6 +103,7 @@ async def test_help_lists_what_is_typed_and_types_the_chosen_one(open_console, m
         await console.shows("Open a hook: hook 12", "Use another theme: theme nord")
         place = [command.name for command in reversed(LINE_COMMANDS)].index("hook")
         await console.press(*["k"] * place, "enter")
+        await console.until(lambda: not isinstance(console.app.screen, HelpScreen))
         await console.shows(": hook")
         await console.press(*str(hook["id"]), "enter")
         await console.shows(f"Hook {hook['id']}")

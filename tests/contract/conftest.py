@@ -12,6 +12,7 @@ from hooktui.store.contract import Store
 from hooktui.store.sqlite.store import SqliteStore
 from tests.support.clocks import Clock
 from tests.support.postgres import PostgresServer, database, open_store
+from tests.support.searches import patient_searches  # noqa: F401 - a fixture
 from tests.support.stores import Opened, lay_new_database
 
 

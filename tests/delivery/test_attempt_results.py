@@ -111,9 +111,12 @@ async def test_a_slow_drip_ends_at_the_total_deadline(client, receivers):
             await asyncio.sleep(0.02)
 
     receiver = await receivers.behaving(drip)
-    began = time.monotonic()
-    exchange = await client.post(receiver.target, timeout_s=0.5)
-    assert time.monotonic() - began > 0.45
+    for _ in range(10):  # on a busy machine the limit may be over before the first bytes
+        began = time.monotonic()
+        exchange = await client.post(receiver.target, timeout_s=0.5)
+        assert time.monotonic() - began > 0.45
+        if exchange.size > 5:
+            break
     assert (exchange.status_code, exchange.error) == (200, ErrorClass.TIMEOUT)
     assert exchange.error_detail == "the response was not complete within 0.5 s"
     assert exchange.size > 5

@@ -208,7 +208,7 @@ async def test_well_formed_answers_are_read_as_httpx_reads_them(receivers, answe
     ours = Transport(parse_networks("127.0.0.0/8"), Resolver())
     async with (
         httpx.AsyncClient(transport=HooktuiTransport(ours)) as mine,
-        httpx.AsyncClient(trust_env=False) as theirs,
+        httpx.AsyncClient(trust_env=False, timeout=None) as theirs,
     ):
         for _ in range(2):
             got, expected = (

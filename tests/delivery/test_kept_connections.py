@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+import time
 
 import psutil
 import pytest
@@ -273,17 +274,25 @@ async def test_a_shorter_deadline_holds_on_a_kept_connection(client, receivers):
 
 async def test_a_timer_from_an_earlier_request_does_not_end_a_later_one(clients, receivers):
     client = clients.with_(first_byte_s=4.0)  # passes in all, but not in one of them
+    late = False
 
     async def slower_and_slower(reader, writer):
+        nonlocal late
         for delay_s in (0.0, 1.4, 1.4, 1.4):
             await reader.readuntil(b"\r\n\r\n")
             await reader.readexactly(2)
+            began = time.monotonic()
             await asyncio.sleep(delay_s)
+            late |= time.monotonic() - began > 3
             writer.write(OK)
         await reader.read(1)
 
-    receiver = await receivers.behaving(slower_and_slower)
-    answers = [await client.post(receiver.target) for _ in range(4)]
+    for _ in range(5):
+        late = False
+        receiver = await receivers.behaving(slower_and_slower)
+        answers = [await client.post(receiver.target) for _ in range(4)]
+        if not late:  # on a busy machine one of them may have ended rightly
+            break
     assert [exchange.status_code for exchange in answers] == [200] * 4
     assert receiver.connections == 1
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from hooktui.delivery import engine as engine_module
+from hooktui.delivery.hook_queue import _LastSecond
 from hooktui.domain.adaptive_limit import FIRST_LIMIT, AdaptiveLimit
 from hooktui.domain.observation import Observation
 from hooktui.loop_watch import LoopWatch
@@ -50,6 +51,13 @@ async def leased(running: RunningEngine) -> int:
     return len(await running.deliveries(status="sending"))
 
 
+class ManyFinished(_LastSecond):
+    """Forty attempts in the last second, however long that second is on a busy machine."""
+
+    def count(self, now_ms: int) -> int:
+        return 40
+
+
 async def claimed_ahead(running: RunningEngine, receivers: Receivers, gate: Gate) -> int:
     """Leave 4 deliveries at a receiver that does not respond, and some that wait for their slots;
     return the hook."""
@@ -58,12 +66,16 @@ async def claimed_ahead(running: RunningEngine, receivers: Receivers, gate: Gate
     await running.emit(40)
     await running.all_are("delivered", 40)
     gate.open.clear()
+    queue = running.engine._queues.queue(hook)
+    assert queue is not None
+    queue.finished = ManyFinished()
     await running.emit(20)
 
     async def some_wait() -> bool:
         return gate.at_once == 4 and await leased(running) > 4
 
     await until(some_wait)
+    queue.finished = _LastSecond()
     return hook
 
 

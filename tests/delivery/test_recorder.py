@@ -43,7 +43,7 @@ async def test_a_result_is_written_again_until_it_holds():
     recorder.start()
     assert await recorder.add_and_wait("result")
     assert store.recorded == ["result"]
-    await recorder.stop(1)
+    await recorder.stop(60)
     assert told == ["result"]
 
 
@@ -55,7 +55,7 @@ async def test_results_keep_their_order_over_failures_and_batches():
         recorder.add(number)
         if number % 100 == 0:
             await asyncio.sleep(0)
-    await recorder.stop(5)
+    await recorder.stop(60)
     assert store.recorded == list(range(1_200))
 
 
@@ -64,7 +64,7 @@ async def test_a_stop_waits_for_what_is_not_written_yet():
     recorder = Recorder(store, lambda _: None)
     recorder.start()
     recorder.add("late")
-    await recorder.stop(1)
+    await recorder.stop(60)
     assert store.recorded == ["late"]
 
 

@@ -56,9 +56,20 @@ def test_the_system_names_each_address_once():
     assert system_lookup("127.0.0.1", 80) == ["127.0.0.1"]
 
 
+async def asked_already(resolver, held, host):
+    """Start a patient look-up of a host; return it once its thread has begun."""
+    patient = asyncio.ensure_future(resolver.resolve("patient", host, 80, 60))
+    await until(lambda: host in held.asked)
+    return patient
+
+
 async def test_a_hung_lookup_ends_at_its_deadline(held):
+    resolver = Resolver(held)
+    patient = await asked_already(resolver, held, "hung.test")
     with pytest.raises(NameLookupError, match=r"hung\.test took longer than 0\.1 s"):
-        await Resolver(held).resolve("hook", "hung.test", 80, 0.1)
+        await resolver.resolve("hook", "hung.test", 80, 0.1)
+    held.let_go("hung.test")
+    await patient
 
 
 async def test_askers_for_one_host_share_one_lookup(held):
@@ -73,7 +84,7 @@ async def test_askers_for_one_host_share_one_lookup(held):
 
 async def test_an_asker_that_gives_up_does_not_end_the_lookup_of_the_others(held):
     resolver = Resolver(held)
-    patient = asyncio.ensure_future(resolver.resolve("one", "a.test", 80, 3))
+    patient = await asked_already(resolver, held, "a.test")
     with pytest.raises(NameLookupError):
         await resolver.resolve("two", "a.test", 80, 0.05)
     held.let_go("a.test")
@@ -91,11 +102,12 @@ async def test_nothing_is_remembered_after_a_lookup():
 async def test_a_hook_runs_two_lookups_at_most_and_others_go_on(held):
     resolver = Resolver(held)
     tasks = [
-        asyncio.ensure_future(resolver.resolve("greedy", f"{n}.test", 80, 3)) for n in range(4)
+        asyncio.ensure_future(resolver.resolve("greedy", f"{n}.test", 80, 60)) for n in range(4)
     ]
-    other = asyncio.ensure_future(resolver.resolve("modest", "other.test", 80, 3))
+    other = asyncio.ensure_future(resolver.resolve("modest", "other.test", 80, 60))
     held.let_go("other.test")
     await other
+    await until(lambda: {"0.test", "1.test"} <= set(held.asked))
     assert sorted(held.asked) == ["0.test", "1.test", "other.test"]
     for n in range(4):
         held.let_go(f"{n}.test")
@@ -117,12 +129,14 @@ async def test_20_hung_lookups_do_not_delay_a_healthy_one(held):
 
 async def test_a_host_that_hung_is_asked_again_when_its_lookup_is_over(held):
     resolver = Resolver(held)
+    patient = await asked_already(resolver, held, "a.test")
     for _ in range(3):
         with pytest.raises(NameLookupError):
             await resolver.resolve("hook", "a.test", 80, 0.05)
     assert held.asked == ["a.test"]
     held.let_go("a.test")
-    assert await resolver.resolve("hook", "a.test", 80, 2) == (ip_address("127.0.0.2"),)
+    await patient
+    assert await resolver.resolve("hook", "a.test", 80, 60) == (ip_address("127.0.0.2"),)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +208,7 @@ async def test_no_name_server_is_busy_while_no_file_can_be_opened(code):
 # would use up the schedule of this one.
 async def test_a_lookup_that_no_thread_began_says_nothing_about_the_name(held):
     resolver = Resolver(held, threads=1)
-    hung = asyncio.create_task(resolver.resolve("hung", "hung.test", 80, 1))
+    hung = asyncio.create_task(resolver.resolve("hung", "hung.test", 80, 60))
     await until(lambda: held.asked == ["hung.test"])
     with pytest.raises(MachineShort) as missing:
         await resolver.resolve("healthy", "healthy.test", 80, 0.05)
@@ -221,17 +235,22 @@ async def test_a_thread_that_cannot_be_started_is_want_of_memory(monkeypatch):
 
 def test_a_stuck_lookup_does_not_hold_up_the_exit():
     program = (
-        "import asyncio, time\n"
+        "import asyncio, threading, time\n"
         "from hooktui.delivery.resolver import NameLookupError, Resolver\n"
+        "begun = threading.Event()\n"
+        "resolver = Resolver(lambda h, p: begun.set() or time.sleep(60))\n"
         "async def main():\n"
+        "    patient = asyncio.ensure_future(resolver.resolve(2, 'a.test', 80, 60))\n"
+        "    while not begun.is_set():\n"
+        "        await asyncio.sleep(0.01)\n"
         "    try:\n"
-        "        await Resolver(lambda h, p: time.sleep(60)).resolve(1, 'a.test', 80, 0.1)\n"
+        "        await resolver.resolve(1, 'a.test', 80, 0.1)\n"
         "    except NameLookupError:\n"
         "        print('ended')\n"
         "asyncio.run(main())\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=10, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
 

@@ -141,6 +141,7 @@ def test_what_waits_is_delivered_by_the_next_server(tmp_path):
             with httpx.Client(
                 transport=httpx.HTTPTransport(uds=str(tmp_path / "hooktui.sock"), verify=False),
                 base_url="http://hooktui",
+                timeout=None,
             ) as api:
                 fields = {"url": receiver.url, "events": ["job"]}
                 assert api.post("/v1/hooks", json=fields).status_code == 201
@@ -192,10 +193,12 @@ def test_tls_is_spoken_with_the_certificate_that_was_given(tmp_path):
     with running_server(tmp_path / "home", **given) as server:
         port = server.listen[0][1]
         trusting = ssl.create_default_context(cafile=certificate)
-        answer = httpx.get(f"https://localhost:{port}/healthz", verify=trusting, trust_env=False)
+        answer = httpx.get(
+            f"https://localhost:{port}/healthz", verify=trusting, trust_env=False, timeout=None
+        )
         assert answer.status_code == 200
         with pytest.raises(httpx.HTTPError):
-            httpx.get(f"http://localhost:{port}/healthz", trust_env=False)
+            httpx.get(f"http://localhost:{port}/healthz", trust_env=False, timeout=None)
 
 
 def test_a_certificate_that_cannot_be_used_is_reported(tmp_path):
@@ -218,7 +221,10 @@ def test_the_hosts_that_are_configured_are_answered(tmp_path):
     with running_server(tmp_path, **given) as server:
         url = f"http://127.0.0.1:{server.listen[0][1]}/healthz"
         for host, status in (("hooks.example", 200), ("OTHER.example:8443", 200), ("x", 403)):
-            assert httpx.get(url, headers={"Host": host}, trust_env=False).status_code == status
+            assert (
+                httpx.get(url, headers={"Host": host}, trust_env=False, timeout=None).status_code
+                == status
+            )
 
 
 # Settings

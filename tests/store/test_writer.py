@@ -76,6 +76,7 @@ async def test_a_large_commit_is_made_in_a_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr(sqlite, "SLOW_FSYNC_MS", 1e9)
+    monkeypatch.setattr(writer, "LATE_COMMIT_S", 1e9)
     store = await open_in(tmp_path)
     commits: list[bool] = []
 
@@ -348,13 +349,15 @@ async def test_a_disk_that_becomes_slow_blocks_the_loop_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "SLOW_FSYNC_MS", 1e9)
-    monkeypatch.setattr(writer, "LATE_COMMIT_S", 0.1)
+    monkeypatch.setattr(writer, "LATE_COMMIT_S", 1e9)
     monkeypatch.setattr(writer, "FAST_COMMITS", 3)
     store = await open_in(tmp_path)
+    monkeypatch.setattr(writer, "LATE_COMMIT_S", 0.1)
     in_loop = slow_commits(store, 0.2)
     for _ in range(5):
         await store.accept([offer()])
     assert in_loop == [True, False, False, False, False]
+    monkeypatch.setattr(writer, "LATE_COMMIT_S", 1e9)
     in_loop = slow_commits(store, 0)
     for _ in range(5):
         await store.accept([offer()])
@@ -385,8 +388,6 @@ async def test_a_hung_commit_refuses_the_calls_after_it_and_loses_none_before(
 ) -> None:
     monkeypatch.setattr(sqlite, "SLOW_FSYNC_MS", -1)
     store = await open_in(tmp_path)
-    monkeypatch.setattr(write_queue, "STALLED_S", 0.2)
-    monkeypatch.setattr(write_queue, "LATE_S", 0.2)
     hangs, released = threading.Event(), threading.Event()
 
     def trace(statement: str) -> None:
@@ -399,6 +400,8 @@ async def test_a_hung_commit_refuses_the_calls_after_it_and_loses_none_before(
     assert await asyncio.to_thread(hangs.wait, 20)
     second = asyncio.create_task(store.accept([offer()]))
     await asyncio.sleep(0.3)
+    monkeypatch.setattr(write_queue, "STALLED_S", 0.2)
+    monkeypatch.setattr(write_queue, "LATE_S", 0.2)
     for _ in range(3):
         with pytest.raises(Unavailable, match="slow or hung disk") as refused:
             await store.accept([offer()])

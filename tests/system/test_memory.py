@@ -100,8 +100,11 @@ def test_the_largest_heads_on_all_connections_take_little(pressed):
     line = b"X-%d: " + b"a" * 900 + b"\r\n"
     head = b"".join(line % number for number in range(MAX_HEAD_BYTES // 1000))
     with ExitStack() as stack:
-        for _ in range(MAX_CONNECTIONS):
-            client = stack.enter_context(pressed.dial())
+        clients = [stack.enter_context(pressed.dial()) for _ in range(MAX_CONNECTIONS)]
+        for client in clients:  # the deadline of a head begins when a connection is idle
+            client.sendall(HEALTHZ)
+            assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+        for client in clients:
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + head)
         wait_for(lambda: pressed.held_connections() >= MAX_CONNECTIONS, what="all are there")
         pressed.look()

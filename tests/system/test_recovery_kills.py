@@ -15,6 +15,7 @@ import pytest
 from hooktui.bench.databases import Databases
 from hooktui.bench.server_process import ServerProcess
 from hooktui.client.calls import (
+    change_replay_rate,
     create_hook,
     get_replay,
     give_up_undelivered,
@@ -144,24 +145,30 @@ def test_a_backup_taken_in_mid_replay_continues_it(server: ServerProcess, tmp_pa
         server.start()
         stage = ReplayScenario(server, receiver)
         stage.prepare(400)
-        stage.start(rate_per_s=20)
+        stage.start(rate_per_s=2)  # so that it does not end before the backup
 
         def sent() -> int:
             with PlainClient(server.address) as client:
                 return client.call(get_replay(stage.replay)).progress.sent
+
+        def send_faster() -> None:
+            with PlainClient(server.address) as client:
+                client.call(change_replay_rate(stage.replay, 50))
 
         def hooktui(*arguments: str) -> None:
             command = [sys.executable, "-m", "hooktui", *arguments]
             environ = os.environ | {"HOOKTUI_HOME": str(server.places.home)}
             subprocess.run(command, env=environ, check=True, capture_output=True, timeout=60)
 
-        wait_for(lambda: sent() > 10, what="the replay sends")
+        wait_for(lambda: sent() > 3, what="the replay sends")
         hooktui("backup", str(tmp_path / "copy.db"))
         in_backup = sent()
+        send_faster()
         wait_for(lambda: sent() > in_backup + 25, what="the replay sends more")
         server.kill()
         hooktui("restore", str(tmp_path / "copy.db"), "--yes")
         server.start()
+        send_faster()
         verdict = stage.verdict()
         # What was in flight at the backup is repeated. The 25 after it have new ids: that many
         # repetitions would be more than the bound of one kill.

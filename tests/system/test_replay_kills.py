@@ -128,14 +128,14 @@ def _sent(stage: ReplayScenario, server: ServerProcess) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("stopped", "events"),  # who is stopped comes back while events are left
+    ("stopped", "events", "rate_per_s"),  # a stopped server continues while events are left
     [
-        (False, 200),
-        pytest.param(True, EVENTS, marks=[pytest.mark.soak, pytest.mark.timeout(240)]),
+        (False, 200, 2),
+        pytest.param(True, EVENTS, 15, marks=[pytest.mark.soak, pytest.mark.timeout(240)]),
     ],
 )
 def test_another_server_continues(
-    postgres: PostgresServer, tmp_path: Path, stopped: bool, events: int
+    postgres: PostgresServer, tmp_path: Path, stopped: bool, events: int, rate_per_s: float
 ) -> None:
     with (
         databases_of(postgres.url()).fresh() as url,
@@ -148,8 +148,8 @@ def test_another_server_continues(
             two.start()
             stage = ReplayScenario(two, receiver)
             stage.prepare(events)
-            stage.start(rate_per_s=15)
-            wait_for(lambda: _sent(stage, two) > 5)
+            stage.start(rate_per_s=rate_per_s)
+            wait_for(lambda: _sent(stage, two) > 2)
             with PlainClient(two.address) as client:
                 owner = client.call(get_replay(stage.replay)).server
             first = one if owner == "0" else two
@@ -164,6 +164,8 @@ def test_another_server_continues(
                 return len(receiver.entries()) > arrived and _sent(stage, other) > before
 
             wait_for(continues, what="the other continues")
+            with PlainClient(other.address) as client:
+                client.call(change_replay_rate(stage.replay, max(rate_per_s, 50)))
             if stopped:
                 time.sleep(max(30 - (time.monotonic() - begun_s), 0))
                 first.process.send_signal(signal.SIGCONT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -93,10 +94,12 @@ def test_an_admin_and_a_viewer_are_on_the_console_at_once(
     admin.press(TAB + "Made by ssh" + TAB + TAB + " ")
     admin.wait_for("[x] All Job Notifications")
     admin.press(SAVE)
-    admin.wait_for("Secret", "How to verify")
+    admin.wait_for("Secret", "How to verify", "whsec_")
+    shown = re.search(r"whsec_\S+", admin.text())
+    assert shown is not None
     (hook,) = home.json("hooks", "list", "ssh")
     secret = home.json("hooks", "secret", str(hook["id"]))["secret"]
-    admin.wait_for(secret)
+    assert shown[0] == secret
 
     viewer.wait_for("Made by ssh")
     for key in "sde":
