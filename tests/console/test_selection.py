@@ -122,6 +122,19 @@ async def test_undo_does_not_reach_into_another_account(client: Client, receiver
         assert not scene.ask(calls.get_hook(scene.hook.id)).active
 
 
+# Red when `u` tries again, without end, to switch a hook that was deleted meanwhile.
+async def test_undo_leaves_out_a_hook_that_was_deleted(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        await scene.open(HooksScreen)
+        await scene.console.press("a")
+        await scene.console.until(lambda: "(billing) disabled" in scene.notice)
+        scene.gate.spoil("PATCH .*", says(404, "there is no hook here"))
+        await scene.console.press("u")
+        await scene.console.until(lambda: "there is no hook" in scene.notice)
+        await scene.console.press("u")
+        await scene.console.until(lambda: "there is nothing to undo" in scene.notice)
+
+
 # Red when `u` reaches past what is being done to what was done before that.
 async def test_undo_turns_round_nothing_older_than_what_is_under_way(
     client: Client, receiver: Receiver

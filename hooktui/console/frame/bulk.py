@@ -38,11 +38,13 @@ class BulkResult(Generic[T, A]):
         done: those that worked, with the server's response.
         failed: those that did not, and why.
         left: those that were not begun, after Esc or after an error that concerns all.
+        missing: the part of ``failed`` that does not exist any more.
     """
 
     done: list[tuple[T, A]] = field(default_factory=list)
     failed: list[tuple[T, str]] = field(default_factory=list)
     left: list[T] = field(default_factory=list)
+    missing: list[T] = field(default_factory=list)
 
     @property
     def whole(self) -> bool:
@@ -116,6 +118,8 @@ class BulkRunner(ScreenPart):
                     outcome.done.append((thing, response))
                 except (NotFound, Conflict, Refused) as error:
                     outcome.failed.append((thing, str(error)))
+                    if isinstance(error, NotFound):
+                        outcome.missing.append(thing)
                 except HooktuiError as error:
                     outcome.failed.append((thing, error_text(error)))
                     if isinstance(error, NotAllowed):

@@ -162,7 +162,7 @@ class HookActions(ScreenPart):
         shown, active = self._screen.shell.account, toggled[0][1]
         outcome = await self._toggle([hook for hook, _ in toggled], active=active)
         done = {hook.id for hook, _ in outcome.done}
-        gone = {hook.id for hook, why in outcome.failed if why.startswith("no ")}
+        gone = {hook.id for hook in outcome.missing}
         shown.last_toggled = [pair for pair in toggled if pair[0].id not in done | gone]
         word = "enabled" if active else "disabled"
         words = f"undone: {counted(len(done), 'hook')} {word} again"
