@@ -25,6 +25,11 @@ def ago(then: str | None, now_ms: int) -> str:
     return "now"
 
 
+def whole_percent(share: float) -> int:
+    """Return a share in whole percent, rounded down: 100 only if nothing is missing."""
+    return int(share * 100 + 1e-9)  # 0.29 * 100 is less than 29
+
+
 def since_words(then: str | None, now_ms: int) -> str:
     """Return how long ago a time was, in a sentence: ``just now``, ``4m ago``; empty for None."""
     words = ago(then, now_ms)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hooktui.console.formatting import ago, size, took
+from hooktui.console.formatting import ago, size, took, whole_percent
 from hooktui.console.glyphs import ASCII, UNICODE, Glyphs, sparkline
 from hooktui.console.hooks.columns import host, last, state, success, trend
 from hooktui.domain.clock import to_rfc3339
@@ -98,6 +98,7 @@ def test_a_disabled_hook_is_not_called_failing():
 def test_nearly_all_is_not_shown_as_all():
     assert success(with_stats(success_24h=0.9996)) == (("99%", "quiet"),)
     assert success(with_stats(success_24h=1.0)) == (("100%", "quiet"),)
+    assert [whole_percent(n / 100) for n in range(101)] == [*range(101)]
     assert success(HOOK) == ()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from hooktui.console.formatting import ago, took
+from hooktui.console.formatting import ago, took, whole_percent
 from hooktui.console.glyphs import Glyphs, sparkline
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
@@ -60,8 +60,7 @@ def success(hook: Hook) -> StyledLine:
     share = hook.stats.success_24h
     if share is None:
         return ()
-    # 99.9 % is not 100 %: rounding up would hide that something failed.
-    percent = int(share * 100)
+    percent = whole_percent(share)
     return ((f"{percent}%", "quiet" if percent >= 99 else "warn" if percent >= 90 else "bad"),)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from hooktui.console.formatting import moment, since_words, took
+from hooktui.console.formatting import moment, since_words, took, whole_percent
 from hooktui.console.hooks.event_boxes import EventSelection, Tick, subscription_words
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.document_lines import Section
@@ -47,7 +47,7 @@ def state_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
     if stats.waiting and hook.active:
         words.append(f"{stats.waiting:,} waiting")
     if stats.success_24h is not None:
-        words.append(f"{int(stats.success_24h * 100)}% delivered in 24 h")
+        words.append(f"{whole_percent(stats.success_24h)}% delivered in 24 h")
     if stats.p95_ms is not None:
         words.append(f"p95 {took(stats.p95_ms)}")
     return " · ".join(words), tone

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from hooktui.console.formatting import ago, moment
+from hooktui.console.formatting import ago, moment, whole_percent
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
@@ -45,7 +45,7 @@ def bar(done: float | None, glyphs: Glyphs, width: int = BAR) -> StyledLine:
 
 def percent(done: float | None) -> str:
     """Return a share in percent; 100 % only when all is done."""
-    return "" if done is None else f"{int(done * 100)}%"
+    return "" if done is None else f"{whole_percent(done)}%"
 
 
 def hooks_words(replay: Replay) -> str:
