@@ -154,3 +154,5 @@ async def test_a_hook_that_is_gone_and_a_server_that_does_not_answer(
         await console.shows("the hook is deleted; Esc goes back")
         await console.press("x")
         await console.shows("Not diagnosed: there is no hook", "x tries again")
+        await console.press("y")  # Red when it copies the verdict of the run before.
+        await console.shows("there is no verdict yet")

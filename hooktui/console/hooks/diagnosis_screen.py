@@ -186,7 +186,7 @@ class DiagnosisScreen(ConsoleScreen):
         try:
             diagnosis = await self._follow()
         except HooktuiError as error:
-            self.running = False
+            self.running, self.diagnosis = False, None
             if self.query("#verdict"):
                 self.query_one("#verdict", Note).show(f"Not diagnosed: {error}", "bad")
                 again = f"{self.shell.key('diagnose')} tries again"
