@@ -220,6 +220,8 @@ def test_the_filter_of_the_trail():
     }  # fmt: skip
     with pytest.raises(Refused, match="column 10: there is no 'who' here"):
         parse_filter("user:ada who:x")
+    with pytest.raises(Refused, match="column 10: there is no 'er'"):
+        parse_filter("user:ada er:x")
     with pytest.raises(Refused, match="column 8: a quote is not closed"):
         parse_filter('target:"hook')
 

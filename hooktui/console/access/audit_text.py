@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from typing import Final, TypedDict, cast
@@ -129,7 +130,8 @@ def parse_filter(text: str) -> AuditFilter:
         if not colon:
             fields["action"] = f"{word.rstrip('*')}*"
         elif key not in FILTER_KEYS:
-            column = text.find(f"{key}:") + 1
+            found = re.search(rf"(?<!\S)[\"']*{re.escape(key)}:", text)
+            column = 1 if found is None else found.start() + 1
             known = ", ".join(FILTER_KEYS)
             raise FilterError(column, f"there is no {key!r} here; known: {known}")
         elif value:
