@@ -36,7 +36,7 @@ from hooktui.bench.reconcile import (
 )
 from hooktui.bench.seed_rows import fill
 from hooktui.bench.server_process import ServerProcess
-from hooktui.bench.sink import POISONED, Sink, is_poisoned
+from hooktui.bench.sink import OK, POISONED, Sink, is_poisoned
 from hooktui.client.calls import (
     Call,
     abort_replay,
@@ -251,15 +251,18 @@ class BenchRun:
             caller.wait()
 
     def _make_hooks(self) -> None:
-        counted = [(path, True) for path in self.case.paths]
-        beside = [(path, False) for path in self.case.beside]
+        case = self.case
+        counted = [(path, True, True) for path in case.paths]
+        beside = [(path, False, True) for path in case.beside]
+        disabled = [(OK, False, False)] * case.disabled
         with PlainClient(self.servers[0].address) as client:
-            for number, (path, counts) in enumerate(counted + beside):
+            for number, (path, counts, active) in enumerate(counted + beside + disabled):
                 host = f"127.0.0.{number % self.case.hosts + 1}"
                 fields: dict[str, object] = {
                     "name": f"{self.case.name} {number}",
                     "url": self.sink.url(path, host, tls=self.case.tls),
                     "events": ["job"],
+                    "active": active,
                     "retry_schedule_s": self.case.retry_schedule_s,
                     "timeout_s": _HUNG_TIMEOUT_S,
                     "verify_tls": not self.case.tls,  # the sink's certificate is self-signed

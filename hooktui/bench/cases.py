@@ -34,6 +34,7 @@ class Case:
         title: for people.
         paths: of the sink, one for each counted hook.
         beside: paths of hooks that get the same events and are not counted.
+        disabled: number of disabled hooks that subscribe to the events.
         hosts: number of addresses over which the hooks are spread.
         in_flight: slots of each hook; None: as created, with an adaptive limit.
         tls: whether the hooks use https.
@@ -58,6 +59,7 @@ class Case:
     title: str
     paths: tuple[str, ...] = (OK,)
     beside: tuple[str, ...] = ()
+    disabled: int = 0
     hosts: int = 1
     in_flight: int | None = IN_FLIGHT
     tls: bool = False
@@ -140,6 +142,14 @@ CASES = (
         by_default=False,
     ),
     Case("ten-hooks", "10 hooks, 64 slots", paths=(OK,) * 10, by_default=False),
+    Case(
+        "disabled-hook",
+        "10 hooks, 64 slots, and a disabled one",
+        paths=(OK,) * 10,
+        disabled=1,
+        against="ten-hooks",
+        by_default=False,
+    ),
     Case(
         "fan-out-10", "10 hooks as created", paths=(OK,) * 10, in_flight=None, against="ten-hooks"
     ),

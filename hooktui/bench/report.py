@@ -335,6 +335,7 @@ _GOALS: tuple[tuple[str, str, float, float, bool, _Value], ...] = (
     ("deliveries/s of the floor, 1 hook", "one-hook", 0.25, 0.5, False, _of_baseline),
     ("deliveries/s, 1 hook", "one-hook", 8000, 20_000, False, _per_s),
     ("1 hook as created, of 64 slots", "one-hook-auto", 0.97, 1, False, _of_the_other),
+    ("10 hooks and a disabled one, of 10", "disabled-hook", 0.97, 1, False, _of_the_other),
     ("deliveries/s of the floor, 10 hooks", "fan-out-10", 0.3, 0.6, False, _of_baseline),
     ("PostgreSQL, of SQLite", "one-hook-sqlite", 0.7, 1.0, False, _inverse),
     ("one event per request, events/s", "as-installed", 4000, 10_000, False, _per_s),

@@ -88,6 +88,14 @@ def test_healthy_hooks_are_measured_with_and_without_those_that_hang(measured):
 
 
 @pytest.mark.slow
+def test_a_disabled_subscriber_is_measured_beside_ten_hooks(measured):
+    without, beside = measured("--events", "300", "--case", "disabled-hook")
+    assert (without["name"], beside["name"]) == ("ten-hooks", "disabled-hook")
+    assert without["deliveries"] == beside["deliveries"] == 300
+    assert beside["lost"] == beside["duplicates"] == 0
+
+
+@pytest.mark.slow
 def test_a_backlog_and_receivers_that_refuse_or_are_limited_are_measured(measured):
     chosen = ("--case", "backlog", "--case", "poisoned")
     cases = {case["name"]: case for case in measured("--events", "200", *chosen)}
