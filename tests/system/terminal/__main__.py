@@ -19,7 +19,7 @@ from tests.system.terminal.report import Row, as_markdown, as_text
 
 
 def main() -> int:
-    """Run the cases and print their table; 1 when something is not what it must be."""
+    """Run the cases and print their table; return 1 if a bound is exceeded."""
     parser = argparse.ArgumentParser(prog="python -m tests.system.terminal", description=__doc__)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="for programs")
@@ -32,20 +32,20 @@ def main() -> int:
     for name in options.case or CASES:
         print(f"{name} …", file=sys.stderr)
         try:
-            rows.extend(CASES[name]())  # what it has measured before it breaks counts
+            rows.extend(CASES[name]())  # rows before a failure count
         except AssertionError as error:
             broken.append(name)
             print(f"{name} could not be measured: {str(error)[:400]}", file=sys.stderr)
     load = (before, os.getloadavg()[0])
     if options.json:
-        told = {
+        result = {
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "machine": asdict(machine) | {"textual": version("textual")},
             "load": load,
             "broken": broken,
             "rows": [row.fields() for row in rows],
         }
-        print(json.dumps(told, indent=2))
+        print(json.dumps(result, indent=2))
     else:
         print(
             f"{time.strftime('%Y-%m-%d', time.gmtime())}, hooktui {machine.hooktui}, Textual"

@@ -1,4 +1,4 @@
-"""What is measured: each case opens the console, and beside it the floor, and returns its rows."""
+"""The measured cases: each opens the console, and the floor to compare with, and returns rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hooktui.console.glyphs import UNICODE
 from tests.system.terminal import floor
 from tests.system.terminal.report import Row
 from tests.system.terminal.session import WAIT_S, Answered, Session, Spent
-from tests.system.terminal.stand import LINES_PER_S, Stand, failed, stand
+from tests.system.terminal.stand import CAUSES, LINES_PER_S, Stand, failed, stand
 
 STARTS, KEYS, IDLE_S, STREAM_S = 9, 60, 20.0, 10.0
 FEW, MANY, OLD = 10, 100_000, 1_000_000
@@ -22,15 +22,15 @@ SLOW = 256_000 / 8
 """A line of 256 kbit/s, in bytes a second."""
 
 _FIRST, _SECOND = "Hook 000001", "Hook 000002"
-_LIVE_LOG = "2"
+_LIVE_LOG, _DELIVERIES = "2", "8"
 _SEARCH = "\x06"
 
 
 def start() -> Iterator[Row]:
-    """Start to the first row, memory, and what is spent while nothing happens."""
+    """Time from the start to the first row, memory, and the cost of an idle console."""
     with stand(hooks=FEW) as ready:
         shown, empty = [], []
-        for _ in range(STARTS):  # in turns, so that both have the same neighbours on the machine
+        for _ in range(STARTS):  # alternating, so that other programs slow both down equally
             with ready.console() as session:
                 shown.append(_first_row(session, _FIRST))
             with _floor(ready, "10") as session:
@@ -58,7 +58,7 @@ def keys_many() -> Iterator[Row]:
 
 
 def log() -> Iterator[Row]:
-    """The live log at 1,000 lines a second: shown, paused, and hidden."""
+    """The live log at 1,000 lines a second: following, paused, and below the hooks."""
     with stand(hooks=FEW) as ready:
         with _floor(ready, "log") as session:
             session.wait_for("Data warehouse")
@@ -88,7 +88,7 @@ def log() -> Iterator[Row]:
         with ready.console() as session, _streamed(ready, session):
             session.press("down")
             session.pump_for(2)
-            # Rows that get no events: what is written with their names answers a key.
+            # Hooks without events: their names are written only in response to a key.
             names = [f"Hook {number:06}" for number in (3, 4, 5, 6)]
             pressed = [*["down"] * 4, *["up"] * 4] * 6
             wanted = [*names, *names[2::-1], _SECOND] * 6
@@ -101,20 +101,23 @@ def log() -> Iterator[Row]:
 
 
 def slow() -> Iterator[Row]:
-    """A line of 256 kbit/s under the log at 1,000 lines a second."""
+    """The log at 1,000 lines a second over a line of 256 kbit/s."""
     with stand(hooks=FEW) as ready:
         yield from over_slow_line(ready, lines=LINES_PER_S * 4)
 
 
 def over_slow_line(ready: Stand, lines: int, rate: float = SLOW) -> Iterator[Row]:
-    """Look at the log over a line of so many bytes a second; count its lines, and quit.
+    """Follow and pause the log over a slow line, count its lines, and quit.
 
-    The server must have delivered nothing yet.
+    Args:
+        ready: a server that has delivered nothing yet.
+        lines: the number of events.
+        rate: of the line, in bytes a second.
     """
     with ready.console() as session:
         session.wait_for(_FIRST)
         session.do([_LIVE_LOG], "following")
-        session.rate = rate  # not before: the first screen alone would take seconds
+        session.rate = rate  # not earlier: the first screen alone would take seconds
         with ready.streaming(lines) as stream:
             session.pump_for(lines / 2 / LINES_PER_S)
             paused_ms = session.do(["f"], "paused")
@@ -139,20 +142,24 @@ def over_slow_line(ready: Stand, lines: int, rate: float = SLOW) -> Iterator[Row
 
 
 def hooks() -> Iterator[Row]:
-    """What one does in a list of 100,000 hooks, beside the same in one of 100.
-
-    A million deliveries lie beside the many, 100 beside the few.
-    """
+    """Keys in a list of 100,000 hooks with a million deliveries, compared with 100 of each."""
     few, many = ([*_in_hooks(count, old)] for count, old in ((100, 100), (MANY, OLD)))
     for (what, few_ms), (_, many_ms) in zip(few, many, strict=True):
         yield Row(f"100,000 hooks (100): {what}", "ms", many_ms, few_ms, 500, 200)
 
 
 def deliveries() -> Iterator[Row]:
-    """What one does with a million deliveries of a hook, beside the same with 100."""
+    """Keys in a list of a million deliveries of a hook, compared with 100."""
     few, many = ([*_in_deliveries(count)] for count in (100, OLD))
     for (what, few_ms), (_, many_ms) in zip(few, many, strict=True):
         yield Row(f"1,000,000 deliveries (100): {what}", "ms", many_ms, few_ms, 500, 200)
+
+
+def recovery() -> Iterator[Row]:
+    """The screens Deliveries and Undelivered, with 100,000 of 1,100,000 undelivered, or few."""
+    few, many = ([*_in_recovery(*counts)] for counts in ((100, 70), (OLD, 99_995)))
+    for (what, few_ms), (_, many_ms) in zip(few, many, strict=True):
+        yield Row(f"100,000 undelivered (70): {what}", "ms", many_ms, few_ms, 500, 200)
 
 
 CASES: dict[str, Callable[[], Iterator[Row]]] = {
@@ -163,6 +170,7 @@ CASES: dict[str, Callable[[], Iterator[Row]]] = {
     "slow": slow,
     "hooks": hooks,
     "deliveries": deliveries,
+    "recovery": recovery,
 }
 
 
@@ -203,7 +211,7 @@ def _keys(count: int, what: str) -> Iterator[Row]:
 
 
 def _moves(session: Session) -> tuple[list[Answered], list[Answered]]:
-    """Return the answers to cursor keys and to page keys."""
+    """Return the responses to cursor keys and to page keys."""
     moved = [session.key(key) for key in ["down", "down", "up", "up"] * (KEYS // 4)]
     paged = [session.key(key) for key in ["page down"] * 8 + ["page up"] * 8]
     answered = [one for one in moved if one is not None]
@@ -213,22 +221,22 @@ def _moves(session: Session) -> tuple[list[Answered], list[Answered]]:
 
 @contextmanager
 def _streamed(ready: Stand, session: Session) -> Iterator[None]:
-    """Let lines come as long as the block runs."""
+    """Stream events while the block runs."""
     _settle(session, _FIRST)
     with ready.streaming(LINES_PER_S * 60):
         yield
 
 
 def _in_log(session: Session, text: str, least: int) -> int:
-    """Return how many lines of a paused log hold a text, once they are ``least``: it searches."""
+    """Search a paused log until ``least`` lines match; return the number of matches."""
     deadline = time.monotonic() + WAIT_S
     session.do([_SEARCH], "earch text")  # the first letter stands under the cursor
     since = len(session.raw)
     session.press(f"{text}\r")
     while True:
         session.pump_until_quiet(1.0)
-        told = re.findall(rb"match [\d,]+ of ([\d,]+)", bytes(session.raw[since:]))
-        count = int(told[-1].replace(b",", b"")) if told else 0
+        counts = re.findall(rb"match [\d,]+ of ([\d,]+)", bytes(session.raw[since:]))
+        count = int(counts[-1].replace(b",", b"")) if counts else 0
         if count >= least or time.monotonic() > deadline:
             return count
         session.press("n")
@@ -243,17 +251,17 @@ def _in_hooks(count: int, old: int) -> Iterator[tuple[str, float]]:
         session.pump_until_quiet()
         yield "to the start", session.do(["home"], _FIRST)
         session.pump_until_quiet()
-        # Not the row: the words stand in the bar at once.
+        # Wait for the count: the filter bar shows the text itself at once.
         yield "filter", session.do(["/", some], "  1 hook")
         session.pump_until_quiet()
-        yield "filter away", session.do(["escape"], after)
+        yield "filter removed", session.do(["escape"], after)
         session.pump_until_quiet()
         session.do(["home"], _FIRST)
         session.pump_until_quiet()
         session.do(["o"], f"name{UNICODE.up}")
         session.pump_until_quiet()
-        # The cursor stays on its row, which is at the end now.
-        yield "sort turned round", session.do(["O"], _SECOND)
+        # The cursor stays on its row, which is now at the end.
+        yield "sort reversed", session.do(["O"], _SECOND)
 
 
 def _in_deliveries(count: int) -> Iterator[tuple[str, float]]:
@@ -268,13 +276,31 @@ def _in_deliveries(count: int) -> Iterator[tuple[str, float]]:
         all_of_them = f"{count:,} deliveries"
         yield "filter", session.do(["/", "status:failed"], f"{failed(count):,} deliveries")
         session.pump_until_quiet()
-        yield "filter away", session.do(["escape"], all_of_them)
+        yield "filter removed", session.do(["escape"], all_of_them)
         session.pump_until_quiet()
         yield "filter without an index", session.do(["/", "took:>2s"], "No delivery matches")
         session.pump_until_quiet()
         session.do(["escape"], all_of_them)
         session.pump_until_quiet()
-        yield "sort turned round", session.do(["O"], f"came{UNICODE.up}")
+        yield "sort reversed", session.do(["O"], f"created{UNICODE.up}")
+
+
+def _in_recovery(delivered: int, undelivered: int) -> Iterator[tuple[str, float]]:
+    with (
+        stand(hooks=8, deliveries=delivered, undelivered=undelivered) as ready,
+        ready.console() as session,
+    ):
+        _settle(session, _FIRST)
+        yield "Deliveries opens", session.do([_DELIVERIES], f"{delivered + undelivered:,} deliv")
+        session.pump_until_quiet(1.0)
+        yield "Undelivered opens", session.do(["]"], CAUSES[-1])
+        session.pump_until_quiet(1.0)
+        yield "a group opens", session.do(["enter"], f"{undelivered // len(CAUSES):,} deliv")
+        session.pump_until_quiet(1.0)
+        yield (
+            "filter status:failed",
+            session.do(["/", "status:failed"], f"{failed(delivered) + undelivered:,} deliv"),
+        )
 
 
 def _kilobytes(what: str, own: Spent, least: Spent | None, must: float, aim: float) -> Row:

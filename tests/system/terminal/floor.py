@@ -1,4 +1,4 @@
-"""An empty Textual app in the console's frame: what the library takes for itself, in the same run.
+"""An empty Textual app in the console's frame: the cost of the library, in the same run.
 
 python -m tests.system.terminal.floor ROWS        a list that draws only what is seen
 python -m tests.system.terminal.floor log         a RichLog that gets 1,000 lines a second

@@ -1,4 +1,4 @@
-"""The table of a measurement: what was reached beside the floor, and what it must be."""
+"""The table of a measurement: measured values, the floor, and the goals."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One number; less is better in all of them.
+    """One measured value; less is better.
 
     Attributes:
-        what: for people.
-        unit: of all the numbers.
-        reached: what was measured.
-        floor: of an empty Textual app in the same run (or of a short list, where ``what`` says so).
-        must: what it may be at the most.
-        aim: what is wanted.
+        what: the description.
+        unit: of all values.
+        reached: the measured value.
+        floor: that of an empty Textual app in the same run, or of a short list (see ``what``).
+        must: the upper bound.
+        aim: the desired upper bound.
     """
 
     what: str
@@ -28,28 +28,28 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Reached, to the floor; None where there is none, or it is nothing."""
+        """The measured value divided by the floor; None without a floor, or if it is 0."""
         return self.reached / self.floor if self.floor else None
 
     @property
     def met(self) -> bool | None:
-        """Whether it is what it must be; None: nothing is asked."""
+        """Whether the upper bound is met; None: there is none."""
         return None if self.must is None else self.reached <= self.must
 
     @property
     def aim_met(self) -> bool | None:
-        """Whether it is what is aimed at; None: nothing is."""
+        """Whether the desired bound is met; None: there is none."""
         return None if self.aim is None else self.reached <= self.aim
 
     @property
     def verdict(self) -> str:
-        """The same in words."""
+        """The word of the column ``reached``."""
         if self.met is None:
             return ""
         return "NO" if not self.met else "aim" if self.aim_met else "yes"
 
     def fields(self) -> dict[str, object]:
-        """Return everything as JSON can take it."""
+        """Return all values for JSON."""
         return asdict(self) | {"ratio": self.ratio, "met": self.met, "aim_met": self.aim_met}
 
     def cells(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
-"""A program under measurement: every byte that it writes, and when it came.
+"""A measured program: each byte that it writes, and when.
 
-Nothing is drawn here: an emulator would take the CPU that the program needs. A text stands on the
-screen once its bytes have come; what is measured draws each text in one piece.
+There is no terminal emulator: it would use the CPU that the program needs. A text counts as shown
+once its bytes are read; the measured programs write each text in one piece.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.system.terminal.processes import start_in_terminal
 
 COLUMNS, LINES = 120, 40
 QUIET_S = 0.08
-"""Silence after which an answer to a key is over."""
+"""Silence after which the response to a key is complete."""
 WAIT_S = 60.0
 
 _KEYS = {
@@ -35,12 +35,12 @@ _QUERIES: tuple[tuple[re.Pattern[bytes], _Answer], ...] = (
     (re.compile(rb"\x1b\[6n"), b"\x1b[1;1R"),
     (re.compile(rb"\x1b\[\?(\d+)\$p"), lambda found: b"\x1b[?" + found[1] + b";2$y"),
 )
-"""What a terminal is asked at the start, and how one of today answers."""
+"""The queries that programs send at the start, and the responses of a modern terminal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a key brought: to its first byte, and all bytes until silence."""
+    """The response to a key: the time to its first byte, and all bytes until silence."""
 
     first_ms: float
     size: int
@@ -48,7 +48,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What some seconds cost: CPU in percent of one core, and bytes for the terminal."""
+    """The cost of some seconds: CPU in percent of one core, and bytes for the terminal."""
 
     cpu_percent: float
     size: int
@@ -65,7 +65,7 @@ class Session:
     Args:
         command: its words, the first with its path.
         environ: its environment.
-        rate: bytes a second that the terminal takes; None: as many as come.
+        rate: bytes a second that the terminal reads; None: unlimited.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Session:
     # -- reading
 
     def pump(self, within_s: float) -> float | None:
-        """Take one piece of output; return when it came, or None when there was none."""
+        """Read one piece of output; return the time, or None if there was none."""
         until = time.perf_counter() + within_s
         pause_s = min(self._ready_at, until) - time.perf_counter()
         if pause_s > 0:
@@ -103,7 +103,7 @@ class Session:
             return None
         try:
             piece = os.read(self._descriptor, 65536 if self.rate is None else 1024)
-        except OSError:  # EIO: nobody holds the other end any more
+        except OSError:  # EIO: the other end is closed
             piece = b""
         at = time.perf_counter()
         if not piece:
@@ -128,13 +128,13 @@ class Session:
             self.pump(left_s)
 
     def pump_until_quiet(self, quiet_s: float = 0.3, most_s: float = 10.0) -> None:
-        """Read until nothing has come for a while."""
+        """Read until there is no output for a while."""
         end = time.perf_counter() + most_s
         while time.perf_counter() < end and self.pump(quiet_s) is not None:
             pass
 
     def wait_for(self, text: str, since: int = 0, within_s: float = WAIT_S) -> float:
-        """Read on until a text was written after the byte ``since``; return when it came."""
+        """Read until a text was written after the byte ``since``; return the time."""
         wanted, looked = text.encode(), since
         deadline = time.perf_counter() + within_s
         at = time.perf_counter()
@@ -151,7 +151,7 @@ class Session:
     # -- typing
 
     def press(self, key: str) -> None:
-        """Send a key by its name, or a text as it is."""
+        """Send a key by name, or a text."""
         os.write(self._descriptor, _KEYS.get(key, key.encode()))
 
     def do(self, keys: Sequence[str], text: str) -> float:
@@ -164,7 +164,7 @@ class Session:
         return (self.wait_for(text, since) - begun) * 1000
 
     def key(self, key: str) -> Answered | None:
-        """Send a key when all is silent, and wait for its answer; None: there was none."""
+        """Send a key after silence, and wait for the response; None: there was none."""
         self.pump_until_quiet(0.03, 0.3)
         since, begun = len(self.raw), time.perf_counter()
         self.press(key)
@@ -175,7 +175,7 @@ class Session:
         return Answered((first - begun) * 1000, len(self.raw) - since)
 
     def quit(self, key: str = "q", within_s: float = WAIT_S) -> float:
-        """Send the key that ends it; return the seconds until it has gone, its output read."""
+        """Send the key that quits; return the seconds until the process has ended."""
         begun = time.perf_counter()
         self.press(key)
         while not self.ended:
@@ -187,7 +187,7 @@ class Session:
     # -- cost
 
     def spend(self, seconds: float) -> Spent:
-        """Let it run for some seconds; return what that cost."""
+        """Read for some seconds; return what they cost."""
         since, cpu_s, begun = len(self.raw), self._cpu_s(), time.perf_counter()
         self.pump_for(seconds)
         took_s = time.perf_counter() - begun
@@ -199,6 +199,6 @@ class Session:
         return times.user + times.system
 
     def memory_mb(self) -> tuple[float, float]:
-        """Return resident memory, and what of it is its own alone."""
+        """Return resident and unique memory, in MB."""
         found = self._process.memory_full_info()
         return found.rss / 2**20, found.uss / 2**20

@@ -1,7 +1,7 @@
-"""What the console is measured on: a server on a temporary home, its hooks, and a stream of events.
+"""A server in a temporary home on which the console is measured, with hooks, deliveries and events.
 
-Hooks and old deliveries by the hundred thousand are put into the file by SQL before the server
-opens it; what streams is sent, delivered to a receiver and told by the feed as always.
+Many hooks and old deliveries are inserted by SQL before the server starts. Streamed events are sent
+and delivered as usual.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from tests.system.terminal.session import Session
 LINES_PER_S = 1000
 _PER_REQUEST = 20
 _STOP_S = 30.0
+CAUSES = ("http_5xx", "http_429", "http_404", "timeout", "refused", "dns", "reset")
+"""The causes of undelivered events, one for each of the hooks after the first."""
 _ROOT = Path(__file__).parents[3]
 
 
@@ -37,8 +39,8 @@ class Stand:
     """A running server.
 
     Attributes:
-        folder: everything of it is in here.
-        environ: in which commands find it.
+        folder: holds all of its files.
+        environ: the environment in which commands find it.
         victim: the server's process.
     """
 
@@ -47,9 +49,9 @@ class Stand:
     victim: ServerProcess
 
     def console(self, *, rate: float | None = None) -> Session:
-        """Open the console as it is installed, with nothing remembered of other times."""
-        for remembered in self.victim.places.home.glob("console/*.json"):
-            remembered.unlink()
+        """Open the installed console without the saved state of earlier sessions."""
+        for saved in self.victim.places.home.glob("console/*.json"):
+            saved.unlink()
         script = Path(sys.executable).with_name("hooktui")
         own = [str(script)] if script.exists() else [sys.executable, "-m", "hooktui"]
         return Session(own, self.environ, rate)
@@ -58,7 +60,7 @@ class Stand:
     def streaming(
         self, lines: int, per_s: float = LINES_PER_S
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """Send events at an even rate in another process, until they are sent or the block ends."""
+        """Send events at a constant rate from another process while the block runs."""
         words = [str(self.victim.places.socket), str(lines), str(per_s)]
         environ = self.environ | {"PYTHONPATH": str(_ROOT)}
         process = subprocess.Popen(
@@ -72,12 +74,13 @@ class Stand:
 
 
 @contextmanager
-def stand(*, hooks: int = 10, deliveries: int = 0) -> Iterator[Stand]:
+def stand(*, hooks: int = 10, deliveries: int = 0, undelivered: int = 0) -> Iterator[Stand]:
     """Run a server until the block ends.
 
     Args:
-        hooks: how many; the first gets the events of a stream, the others none.
-        deliveries: old ones of the first hook, some of which failed.
+        hooks: the number of hooks; only the first receives streamed events.
+        deliveries: the number of old deliveries of the first hook, some of which failed.
+        undelivered: the number of failed deliveries of the next seven hooks, in seven groups.
     """
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("HOOKTUI_", "XDG_"))}
     with temp_workspace("terminal") as folder, running_sink(folder, environ) as sink:
@@ -93,6 +96,8 @@ def stand(*, hooks: int = 10, deliveries: int = 0) -> Iterator[Stand]:
             if deliveries:
                 fill(victim.places.database, first, deliveries)
                 fail_some(victim.places.database, deliveries // failed(deliveries))
+            if undelivered:
+                leave_undelivered(victim.places.database, first, undelivered)
             victim.start()
             own = own_environment(environ) | {
                 "HOME": str(folder),
@@ -104,20 +109,32 @@ def stand(*, hooks: int = 10, deliveries: int = 0) -> Iterator[Stand]:
 
 
 def failed(deliveries: int) -> int:
-    """Return how many of so many old deliveries failed: a tenth, and never more than 1,000."""
+    """Return how many of the old deliveries of the first hook failed: a tenth, at most 1,000."""
     return min(deliveries // 10, 1_000)
 
 
 def fail_some(database: Path, each: int) -> None:
-    """Turn each so-many-th old delivery of a database that no server holds into a failed one."""
+    """Mark every n-th delivery of a database without a server as failed."""
     with closing(sqlite3.connect(database, isolation_level=None)) as raw:
         raw.execute(
             "UPDATE delivery SET status = 'failed', last_code = 500 WHERE id % ? = 0", (each,)
         )
 
 
+def leave_undelivered(database: Path, first: int, rows: int) -> None:
+    """Insert failed deliveries of the hooks after the first one, a cause for each hook."""
+    for hook, cause in enumerate(CAUSES, first + 1):
+        fill(database, hook, rows // len(CAUSES))
+        with closing(sqlite3.connect(database, isolation_level=None)) as raw:
+            raw.execute(
+                "UPDATE delivery SET status = 'failed', reason = 'gave up after 1 attempt',"
+                " cause = ?, last_code = 500 WHERE hook_id = ?",
+                (cause, hook),
+            )
+
+
 def copy_hook(database: Path, hook: int, times: int) -> None:
-    """Put copies of a hook into a database that no server holds; they ask for other events."""
+    """Insert copies of a hook, with other events, into a database without a server."""
     if times < 1:
         return
     with closing(sqlite3.connect(database, isolation_level=None)) as raw:
