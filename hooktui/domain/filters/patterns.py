@@ -50,10 +50,6 @@ class Pattern:
         end = len(folded) - len(last)
         return folded.endswith(last) and _in_order(self.parts[1:-1], folded, len(first), end)
 
-    def found_in(self, text: str) -> bool:
-        """Return whether any part of the text matches."""
-        return self.found_in_folded(text.casefold())
-
     def found_in_folded(self, folded: str) -> bool:
         """Return whether any part of a case-folded text matches."""
         return _in_order(self.parts, folded, 0, len(folded))

@@ -221,10 +221,6 @@ class Term:
             return self.negated
         return any(_fits(self.key, value, subject, now_ms) for value in self.values) != self.negated
 
-    def matches_data(self, data: object) -> bool:
-        """Return whether a `FilterKey.DATA` term holds; a missing field matches no value."""
-        return self.matches(Subject(at_ms=0, data=lambda: data), now_ms=0)
-
 
 @dataclass(frozen=True, slots=True)
 class Filter:
