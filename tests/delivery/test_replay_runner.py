@@ -15,6 +15,7 @@ from sqlalchemy import update
 from hooktui.delivery import replay_runner
 from hooktui.delivery.replay_runner import OWED_AFTER_S, ReplayRunner
 from hooktui.domain.errors import DiskFull, Unavailable
+from hooktui.domain.hook_failures import LONGEST_WAIT_MS
 from hooktui.domain.ids import EventId, HookId, decode
 from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.replays import ReplaySelection
@@ -224,7 +225,7 @@ async def test_a_hook_that_is_down_does_not_stop_the_others_of_a_replay(
         await hook_with_dead_letters(running, receivers, at_once, max_in_flight=SLOTS)
         for _ in range(2)
     ]
-    until_ms = running.store.clock() + 600_000
+    until_ms = running.store.clock() + LONGEST_WAIT_MS // 2
 
     def open_breaker(tx: Tx) -> None:
         opened = {"failures_in_a_row": 20, "breaker": "open", "breaker_until": until_ms}
