@@ -127,7 +127,7 @@ async def audit_entry(guide: Guide) -> None:
 
 async def emit(guide: Guide) -> None:
     await events(guide)
-    await guide.sees("arrived")
+    await guide.sees("received")
     await guide.press("E")
     await guide.sees("Job")
     await guide.type("failed")
@@ -145,7 +145,7 @@ async def edit(guide: Guide) -> None:
     """Tick one type more, and see which events that would have meant."""
     await guide.listed()
     await guide.press("end", "e")
-    await guide.sees("Would have got")
+    await guide.sees("Would have received")
     await guide.settled()
     await guide.press(*["tab"] * 3, *["down"] * 3, "space")
     await guide.settled()
@@ -220,7 +220,7 @@ PICTURES = (
     Picture("secret", WIDE, secret, "Data warehouse"),
     Picture("hook", WIDE, hook, "ERP bridge"),
     Picture("hook-health", WIDE, health, "p95"),
-    Picture("hook-history", WIDE, history, "Hook made"),
+    Picture("hook-history", WIDE, history, "Hook created"),
     Picture("delivery", WIDE, delivery, "503"),
     Picture("delivery-compare", WIDE, compare, "503"),
     Picture("events", WIDE, events, "job."),

@@ -131,12 +131,13 @@ def _write_result(context: Context, check: AuditCheck) -> None:
     if check.broken is not None:
         bad = Styled("broken", "bad")
         out.line("the audit trail is ", bad, f" at entry {check.broken.id}: {check.broken.reason}")
-        out.line(f"entries before it that fit together: {check.entries:,}")
+        out.line(f"intact entries before it: {check.entries:,}")
     elif head is None:
         out.line("the audit trail is empty")
     else:
-        whole = Styled("whole", "good")
-        out.line("the audit trail is ", whole, f": {check.entries:,} in it, the last of {head.at}")
+        intact = Styled("intact", "good")
+        count = f": {check.entries:,} entries, the last of {head.at}"
+        out.line("the audit trail is ", intact, count)
         out.line(f"{head.id}:{head.hash}")
         if check.keyed_from is not None and check.keyed_from > 1:
             out.note(

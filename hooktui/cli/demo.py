@@ -186,7 +186,7 @@ def _summarise(
         ("retried", summary.retried, "deliveries that took more than one attempt"),
         ("failed", summary.failed, "deliveries that were given up"),
         ("waiting", summary.waiting, "deliveries still to be sent or tried again"),
-        ("skipped", summary.skipped, "times a hook was passed over: disabled, or by its filter"),
+        ("skipped", summary.skipped, "times a hook was skipped: disabled, or by its filter"),
         ("disabled", len(disabled), ", ".join(f"{h.name} ({h.disabled_reason})" for h in disabled)),
     ):
         out.line(f"  {name:<10}{count:>6}  ", Styled(meaning, "dim"))

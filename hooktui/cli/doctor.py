@@ -15,6 +15,7 @@ from hooktui.cli.time_format import took
 from hooktui.client import calls
 from hooktui.client.responses import broken_off
 from hooktui.client.sync_client import decoded
+from hooktui.domain.text import counted
 from hooktui.domain.wire.diagnosis import Check, Diagnosis, DoctorReport
 
 STYLES: Final[dict[str, Style]] = {"ok": "good", "warn": "warn", "fail": "bad"}
@@ -29,7 +30,7 @@ def doctor(*, context: Context) -> int:
     """
     from hooktui.offline.doctor import examine
 
-    context.out.progress("looking; a large database takes a while")
+    context.out.progress("checking; a large database takes a while")
     here = context.options.connect is None
     report = examine(context.environ, context.client, here=here)
     if context.json:
@@ -52,11 +53,11 @@ def _write(out: Output, report: DoctorReport) -> None:
     write_checks(out, report.checks)
     counts = Counter(check.state for check in report.checks)
     if report.state == "ok":
-        out.line(Styled("all is well", "good"))
+        out.line(Styled("no problems found", "good"))
     else:
-        said = [f"{counts['fail']} to fix", f"{counts['warn']} to know of"]
-        shown = [part for part in said if not part.startswith("0 ")]
-        out.line(Styled(", ".join(shown), STYLES.get(report.state, "warn")))
+        named = {"problem": counts["fail"], "warning": counts["warn"]}
+        words = ", ".join(counted(count, noun) for noun, count in named.items() if count)
+        out.line(Styled(words, STYLES.get(report.state, "warn")))
 
 
 _PHASES = (
@@ -64,7 +65,7 @@ _PHASES = (
     ("connect", "connect"),
     ("tls", "TLS"),
     ("first_byte", "first byte"),
-    ("total", "in all"),
+    ("total", "total"),
 )
 
 
@@ -75,7 +76,7 @@ def diagnose(hook: int, /, *, context: Context) -> int:
         hook: its number.
         context: the run.
     """
-    context.out.progress(f"looking at the receiver of hook {hook}; takes 50 s at the most")
+    context.out.progress(f"diagnosing the receiver of hook {hook}; takes at most 50 s")
     context.interrupted = "interrupted; there is no verdict, and a ping may have been sent"
     diagnosis = _shown(context, hook)
     if not context.json:

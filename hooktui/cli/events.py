@@ -141,4 +141,4 @@ def types(*, context: Context) -> None:
         [(kind.id, kind.name, kind.description) for _, kind in rows],
     )
     groups = ", ".join(group.id for group in catalogue.groups)
-    context.out.note(f"a group alone ({groups}) means all of its types, also future ones")
+    context.out.note(f"a group alone ({groups}) includes all of its types, and future ones")

@@ -29,7 +29,7 @@ def show_dry_run(context: CommandContext, fields: Mapping[str, object]) -> None:
     if run is None:
         return
     since = f" (the oldest was created {ago(run.since)})" if run.since is not None else ""
-    context.out.line(f"would have got {in_words(run)}{since}")
+    context.out.line(f"would have received {in_words(run)}{since}")
     rows = [
         [event.id, event.type, ago(event.created_at), CHANGE_WORDS.get(event.change, event.change)]
         for event in run.data

@@ -183,9 +183,8 @@ def delete(hook: int, /, *more: int, yes: bool = False, context: Context) -> int
     """
     hooks = [hook, *more]
     named = ", ".join(map(str, hooks))
-    context.confirm(
-        f"Delete hook {named}? What waits for it is cancelled; this cannot be undone.", yes=yes
-    )
+    question = f"Delete hook {named}? Its waiting deliveries are cancelled; this cannot be undone."
+    context.confirm(question, yes=yes)
     return for_each(
         context,
         hooks,
@@ -276,6 +275,6 @@ def secret(
     for old in secrets.secrets:
         if old.expires_at is not None:
             context.out.note(
-                f"the secret made {ago(old.created_at)} still signs; it ends {ago(old.expires_at)}"
-                f" (now: hooktui hooks secret {hook} --finish)"
+                f"the secret created {ago(old.created_at)} still signs, until it ends"
+                f" {ago(old.expires_at)} (now: hooktui hooks secret {hook} --finish)"
             )

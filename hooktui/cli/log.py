@@ -95,7 +95,7 @@ def _follow(context: CommandContext, position: str, q: str | None, room: int) ->
     while True:
         page = _next_page(context, position, q)
         if page.reset:
-            context.out.note("the server no longer has the lines after the last one; going on")
+            context.out.note("some lines are missing: the server no longer stores them")
         room = _write_all(context, [line for line in page.data if line.kind in KINDS], room)
         position = page.next
 
@@ -110,7 +110,7 @@ def _next_page(context: CommandContext, position: str, q: str | None) -> FeedPag
             page = context.client.call(call)
         except (NoServer, Unavailable) as error:
             if not away:
-                context.out.note(f"{error.detail}; waiting for it to come back")
+                context.out.note(f"{error.detail}; reconnecting")
             away = True
             time.sleep(_AGAIN_S)
             continue
@@ -118,11 +118,11 @@ def _next_page(context: CommandContext, position: str, q: str | None) -> FeedPag
             if not away:
                 raise
             # The server has another database now: all of its lines are new.
-            context.out.note("the server has another history now; following that")
+            context.out.note("the server's database was replaced; following the new one")
             call = calls.follow_feed(context.account, limit=_PAGE, q=q, from_end=True)
             continue
         if away:
-            context.out.note("the server is back")
+            context.out.note("connected again")
         return page
 
 

@@ -228,7 +228,7 @@ def _show_version() -> int:
     python = ".".join(str(number) for number in sys.version_info[:3])
     bug = "free of the WAL-reset bug"
     if affected(version_of(sqlite_version)):
-        bug = "has the WAL-reset bug, which hooktui's one writer never meets"
+        bug = "has the WAL-reset bug, which a single writer does not trigger"
     words = f"hooktui {__version__} (Python {python}, SQLite {sqlite_version}: {bug})"
     sys.stdout.write(visible(words) + "\n")
     return DONE

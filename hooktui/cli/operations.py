@@ -111,7 +111,7 @@ def restore(file: str, *, yes: bool = False, context: Context) -> None:
         there = database_in_place(context.environ)
         # Nothing is lost by it, so a script need not say --yes.
         if there is not None and context.can_ask:
-            question = f"Put {source.name} in the place of {there}, and keep that aside?"
+            question = f"Replace {there} with {source.name}? The present database is kept."
             context.confirm(question, yes=yes)
         restored = restore_backup(context.environ, source, actor, context.out.progress)
     if context.json:
@@ -123,7 +123,7 @@ def restore(file: str, *, yes: bool = False, context: Context) -> None:
 def _write_restored(out: Output, restored: Restored, where: InstallPaths) -> None:
     out.line(f"restored {restored.file} to {restored.database}")
     if restored.migrated_from is not None:
-        out.line(f"brought its schema from {restored.migrated_from} to this version's")
+        out.line(f"migrated its schema from {restored.migrated_from} to this version's")
     newest = restored.newest_event_at
     age = "" if newest is None else f", the newest from {newest} ({ago(newest)})"
     out.line(
@@ -131,7 +131,7 @@ def _write_restored(out: Output, restored: Restored, where: InstallPaths) -> Non
         f" {restored.deliveries:,} deliveries, of which {restored.waiting:,} are still to be sent"
     )
     if restored.kept is not None:
-        out.line(f"what was there is kept as {restored.kept}")
+        out.line(f"the previous database is kept as {restored.kept}")
         out.note(f"to go back: hooktui restore {restored.kept}")
     out.note(f"start the server with: {where.start}")
 
@@ -191,8 +191,8 @@ def _write_moved(out: Output, moved: Move, where: InstallPaths) -> None:
     else:
         out.note("start the server with HOOKTUI_DATABASE_URL set to it, and with the same key file")
     out.note(
-        f"no server starts on {moved.source} any more; to go back to what it holds now, without"
-        f" what comes in from here on, remove {moved.mark}"
+        f"no server starts on {moved.source} any more; to go back to its present state, without"
+        f" later events, remove {moved.mark}"
     )
 
 

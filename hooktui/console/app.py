@@ -70,19 +70,19 @@ class ConsoleApp(RestrictedMode):
 
     Attributes:
         navigation: opens screens.
-        clock: returns "now" in milliseconds; a fixed one keeps screenshots the same.
-        glyphs: what is drawn for states, Unicode or ASCII.
-        connection: to the server.
-        calls: sends calls that change something, and reports the result when a screen is left.
-        log_buffer: the latest lines of the live log, shared by every widget that shows it.
-        account: the account that is shown.
-        environ: the environment.
-        preferences: what the user has set.
-        options: of the command line, completed from the preferences.
-        session: what is restored the next time.
+        clock: returns the current time in milliseconds; a fixed clock keeps screenshots stable.
+        glyphs: the glyphs of states, in Unicode or ASCII.
+        connection: the connection to the server.
+        calls: sends calls that change data; reports their results even after a screen is closed.
+        log_buffer: the latest lines of the live log, shared by all widgets that show it.
+        account: the current account.
+        environ: the environment variables.
+        preferences: the preferences of the user.
+        options: the command-line options, completed from the preferences.
+        session: the state that the next session restores.
         catalogue: the event types of the server; the built-in ones until it has responded.
         status: the status of the server.
-        fault: what went wrong, when the app had to end.
+        fault: a one-line report of the error that ended the app.
     """
 
     CSS_PATH = Path(__file__).with_name("console.tcss")
@@ -96,8 +96,8 @@ class ConsoleApp(RestrictedMode):
         Binding("ctrl+q", "quit", "Quit", show=False, id="app.quit", priority=True),
         Binding("ctrl+c", "how_to_quit", "Quit", show=False, id="app.how_to_quit"),
         Binding("ctrl+z", "suspend_process", show=False, id="app.suspend_process"),
-        # Priority: they take effect before the next key is handed out, so that a fast typist, or a
-        # slow line that delivers a burst, never fills one field with the text of two.
+        # Priority bindings run before the next key is dispatched. Otherwise fast typing, or a burst
+        # from a slow connection, could put the text of two fields into one.
         Binding("tab", "focus_next", show=False, id="app.focus_next", priority=True),
         Binding("shift+tab", "focus_previous", show=False, id="app.focus_previous", priority=True),
     ]
@@ -140,18 +140,18 @@ class ConsoleApp(RestrictedMode):
         self._feed = ChangeFeedFollower(self, self._pass_on, self._notifier)
         self.catalogue: Catalogue = ETL
         self.fault: str | None = None
-        # Textual chose by its own default theme; greys are colours, too.
+        # Textual chose the filter by its own default theme; greys count as colours, too.
         self._filters = [NoColor() if isinstance(f, Monochrome) else f for f in self._filters]
         self._filters.append(EscapeFilter())
         if self.options.ascii:
             self._filters.append(AsciiFilter())
 
     def get_default_screen(self) -> Screen[Any]:
-        """Start with the hooks."""
+        """Return the screen of the hooks, which is always at the bottom of the stack."""
         return HooksScreen()
 
     def on_mount(self) -> None:
-        """Watch the terminal."""
+        """Set up the handlers and checks of the terminal."""
         if not self.is_headless:
             Terminal(self).watch()
             self._terminal_size.watch()
@@ -159,7 +159,7 @@ class ConsoleApp(RestrictedMode):
             self.confine()
 
     def on_ready(self) -> None:
-        """Reach the server once something is painted: its client takes 100 ms to import."""
+        """Restore the last screen and connect; not before painting, as the import takes 100 ms."""
         last = next((top for top in TOP_SCREENS[1:] if top.name == self.session.screen), None)
         if last is not None and len(self.screen_stack) == 1:
             self.navigation.go(last)
@@ -175,9 +175,9 @@ class ConsoleApp(RestrictedMode):
 
     @property
     def role(self) -> Role:
-        """The role of the caller; until the server has responded, the one that was asked for.
+        """The role of the caller; until the server has responded, the requested one.
 
-        Only a newer server knows what its new roles may do: nothing is dimmed then.
+        Only a newer server knows what its new roles may do, so no command is dimmed for them.
         """
         status = self.status.latest
         if status is not None:
@@ -185,11 +185,11 @@ class ConsoleApp(RestrictedMode):
         return Role(self.options.role) if self.options.role else Role.ADMIN
 
     async def _reach_server(self) -> None:
-        """Reach a server (or start one), read what the frame shows, then follow the feed."""
+        """Connect to a server (or start one), load the data of the frame, and follow the feed."""
         from hooktui.client import calls
 
         await self.connection.open()
-        if self.connection.bound_to is not None:  # before the calls that waited are sent
+        if self.connection.bound_to is not None:  # before the waiting calls are sent
             self.account.number = self.connection.bound_to
         try:
             self.catalogue = await self.connection.send(calls.event_types())
@@ -203,25 +203,25 @@ class ConsoleApp(RestrictedMode):
             self.account.name = names.get(number, "")
             self._refresh_frames()
             if self.options.account not in (DEFAULT_ACCOUNT, number):
-                self.notice(f"your token is bound to account {number}; that is shown", "warn")
+                self.notice(f"your token is bound to account {number}, which is shown", "warn")
             elif accounts.next is None and number not in names:
-                self.notice(f"there is no account {number} here", "bad")
+                self.notice(f"unknown account {number}", "bad")
         if self.connection.started:
             self.notice(
                 "started a server; it keeps delivering when you quit (`hooktui stop` ends it)"
             )
-            self._show_problems()  # which matter more
+            self._show_problems()  # they matter more than this notice
         self._pass_on(FeedChanges(everything=True))
         self._follow_feed()
 
     def _follow_feed(self) -> None:
-        """Follow the feed of the account, in place of another one's."""
+        """Follow the feed of the current account; this replaces the worker of another one."""
         _: Worker[None] = self.run_worker(
             self._feed.follow, name="feed", group="feed", exclusive=True
         )
 
     async def use_account(self, number: int) -> bool:
-        """Show another account; return whether the server allows it (else: a notice)."""
+        """Switch to another account; return False, after a notice, if the server refuses."""
         from hooktui.client import calls
 
         send = self.connection.send
@@ -231,7 +231,7 @@ class ConsoleApp(RestrictedMode):
         except HooktuiError as error:
             self.notice(str(error), "bad")
             return False
-        # From here on nothing is awaited: the caller may run on a screen that is left.
+        # No await from here on: this may run in a worker of a screen that is closed below.
         name = next((account.name for account in accounts.data if account.id == number), "")
         for screen in self.navigation.screens():
             screen.keep_state()
@@ -249,15 +249,15 @@ class ConsoleApp(RestrictedMode):
             screen.account_changed()
             screen.refresh_frame()
         self._pass_on(FeedChanges(everything=True))
-        self.notice(f"this is account {number}{name and f' ({name})'} now", "good")
+        self.notice(f"switched to account {number}{name and f' ({name})'}", "good")
         return True
 
     def switch_account(self, number: int) -> None:
-        """Show another account, in a worker of the app: the screen that asked may be left."""
+        """Switch to another account in a worker of the app, as the calling screen may close."""
         self.run_worker(self.use_account(number), name="account", group="account", exclusive=True)
 
     def _connection_changed(self, state: ConnectionState, problem: HooktuiError | None) -> None:
-        """Show at once that the server was lost or is back."""
+        """Show the new connection state; exit with code 4 if the server denies access."""
         if state is ConnectionState.BARRED and problem is not None:
             self.exit(return_code=4, message=None)
             self.fault = str(problem)
@@ -265,7 +265,7 @@ class ConsoleApp(RestrictedMode):
         before, self._connection_before = self._connection_before, state
         self._refresh_frames()
         if state is ConnectionState.LOST:
-            # The error of the feed adds nothing to this; the status line shows the state.
+            # The error of the feed adds no information; the status line shows the state.
             start = "" if self.options.connect else "; `hooktui serve` starts one again"
             if self.connection.is_service:
                 start = f"; start it with: {START_SERVICE}"
@@ -275,51 +275,51 @@ class ConsoleApp(RestrictedMode):
         elif before is ConnectionState.REFUSED:
             self.notice("access restored", "good")
         elif before is ConnectionState.LOST:
-            self.notice("the server is back", "good")
+            self.notice("connected again", "good")
 
     def on_app_focus(self) -> None:
-        """Note that the terminal got the focus."""
+        """Record that the terminal gained the focus."""
         self._notifier.focused(True)
 
     def on_app_blur(self) -> None:
-        """Note that the terminal lost the focus."""
+        """Record that the terminal lost the focus."""
         self._notifier.focused(False)
 
-    # -- what screens share
+    # -- services for screens
 
     def _refresh_frames(self) -> None:
         for screen in self.navigation.screens():
             screen.refresh_frame()
 
     def _pass_on(self, changes: FeedChanges) -> None:
-        """Pass changes of the feed on to every screen; each shows them when it is in front."""
+        """Pass feed changes to all screens; a screen applies them when it is in the foreground."""
         for screen in self.navigation.screens():
             screen.add_changes(changes)
 
     def notice(self, text: str, severity: Severity = "plain") -> None:
-        """Show a notice on the screen that is in front."""
+        """Show a notice on the screen in the foreground."""
         front = self.navigation.front()
         if front is not None:
             front.notices.show(text, severity)
 
-    # -- what the user has set
+    # -- preferences
 
     def key(self, command: str) -> str:
-        """Return how the key of a command is shown, for sentences."""
+        """Return the key of a command as displayed, for use in messages."""
         return self.preferences.keymap.key(command)
 
     def problems(self) -> list[str]:
-        """Return what is wrong with the preferences and the session state, in sentences."""
+        """Return messages about errors in the preferences and the session state."""
         problems = list(self.preferences.problems)
         theme = self.options.theme
         if theme is not None and theme not in self.available_themes:
-            problems.append(f"[console] theme: there is no theme {theme!r}")
+            problems.append(f"[console] theme: unknown theme {theme!r}")
         if self.session.problem:
             problems.append(self.session.problem)
         return problems
 
     def _register_themes(self) -> str:
-        """Register all themes; return the one that the options or the terminal ask for."""
+        """Register all themes; return the one selected by the options, else by the terminal."""
         for theme in (*THEMES, *self.preferences.themes):
             self.register_theme(theme)
         name = self.options.theme
@@ -332,27 +332,27 @@ class ConsoleApp(RestrictedMode):
         return chosen if restored else self._initial_theme
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Give every theme the one colour that only ours define."""
+        """Return a default for ``quiet``, the one variable that only built-in themes define."""
         return {"quiet": quiet_colour(self.current_theme)}
 
     def get_css_variables(self) -> dict[str, str]:
-        """Return the variables of the theme, with colours that can be read in every one."""
+        """Return the variables of the theme, with colours adjusted for readability."""
         variables = super().get_css_variables()
         if not self.current_theme.ansi:
             variables |= readable_variables(variables)
             self.theme_variables = variables
         return variables
 
-    # -- the size of the terminal
+    # -- terminal size
 
     @property
     def size(self) -> Size:
-        """The size of what is drawn."""
+        """The size of the drawn area."""
         return clamped(super().size)
 
     @property
     def too_small(self) -> bool:
-        """Whether the terminal has room for a message only."""
+        """Whether the terminal only has room for a message."""
         return self._terminal_size.too_small
 
     def small_message(self) -> Sequence[str]:
@@ -360,11 +360,11 @@ class ConsoleApp(RestrictedMode):
         return self._terminal_size.message()
 
     def _unsaved(self) -> bool:
-        """Return whether text that was typed would be lost by quitting."""
+        """Return whether quitting would lose typed text."""
         return any(screen.unsaved for screen in self.navigation.screens())
 
     async def on_event(self, event: events.Event) -> None:
-        """Limit the size that the terminal claims; drop input while only the message is drawn."""
+        """Limit the reported terminal size; drop input while only the message is drawn."""
         if isinstance(event, events.Resize):
             event = self._terminal_size.clamp(event)
         is_input = isinstance(event, events.InputEvent | events.Paste)
@@ -377,23 +377,23 @@ class ConsoleApp(RestrictedMode):
     # -- keys
 
     def action_focus_next(self) -> None:
-        """Go to the next field; in a prompt Tab completes."""
+        """Move the focus to the next field; in a prompt, complete the text."""
         complete = getattr(self.focused, "complete", None)
         if self.focused is None or complete is None:
             super().action_focus_next()
         else:
-            self.focused.call_later(complete)  # behind the letters that were typed before
+            self.focused.call_later(complete)  # after the letters that were typed before Tab
 
     def action_focus_previous(self) -> None:
-        """Go to the field before; a prompt keeps the focus."""
+        """Move the focus to the previous field; a prompt keeps the focus."""
         if not hasattr(self.focused, "complete"):
             super().action_focus_previous()
 
     def on_key(self, event: events.Key) -> None:
-        """Give a letter to the input that has the focus by now.
+        """Forward a letter to the input that has the focus by now.
 
-        A person who types ``/failed`` in one go is faster than the focus: a letter that was sent to
-        the list before comes by here and would run a command.
+        A user can type ``/failed`` faster than the focus moves: a letter that was first sent to the
+        list bubbles up to the app and would run a command.
         """
         focused = self.focused
         if (
@@ -404,27 +404,27 @@ class ConsoleApp(RestrictedMode):
             event.prevent_default()
             focused.post_message(events.Key(event.key, event.character))
 
-    # -- pictures
+    # -- screenshots
 
     def export_screenshot(self, *, title: str | None = None, simplify: bool = False) -> str:
-        """Draw a picture of the screen, with revealed secrets masked."""
+        """Return a screenshot of the screen, with revealed secrets masked."""
         with ExitStack() as masks:
             for screen in self.screen_stack:
                 for shown in screen.query(".-revealed"):
                     masks.enter_context(cast("Redactable", shown).masked())
             return super().export_screenshot(title=title, simplify=simplify)
 
-    # -- the end
+    # -- exit
 
     def exit(
         self, result: None = None, return_code: int = 0, message: RenderableType | None = None
     ) -> None:
-        """End; the state of the screens is kept first, for they are removed."""
+        """Exit the app, after saving the state of the screens, which are then removed."""
         self._keep_state()
         super().exit(result, return_code, message)
 
     def _keep_state(self) -> None:
-        """Fill the session state; `SessionState.write` writes it."""
+        """Fill the session state, which `SessionState.write` writes to its file."""
         for screen in self.navigation.screens():
             screen.keep_state()
             for top in TOP_SCREENS:
@@ -434,20 +434,20 @@ class ConsoleApp(RestrictedMode):
         self.session.theme = (self.theme, self._initial_theme) if changed else None
 
     def action_command_palette(self) -> None:
-        """Open the palette."""
+        """Open the command palette."""
         self.navigation.open_palette()
 
     def action_how_to_quit(self) -> None:
-        """Answer ctrl+c, which many press to leave."""
+        """Show how to quit, because many users press ctrl+c for it."""
         self.notice(f"{self.key('quit')} quits; ctrl+q does so from everywhere")
 
     def _fatal_error(self) -> None:
-        """End after an unforeseen error: no traceback with locals on the terminal (secrets!)."""
+        """Exit after an unexpected error; print no traceback, because locals may hold secrets."""
         self.fault = write_fault(self.environ)
         self._close_messages_no_wait()
 
     def _print_error_renderables(self) -> None:
-        """Print nothing; `run` says one line once the terminal is back."""
+        """Print nothing; `run` prints one line after the terminal is restored."""
         if self._exit_renderables and self.fault is None:
             self.fault = write_fault(self.environ)
         self._exit_renderables.clear()

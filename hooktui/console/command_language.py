@@ -1,7 +1,7 @@
-"""The language of the ``:`` line: ``:hook 12``, ``:log status:failed``, ``:theme nord``, ``:ping``.
+"""The syntax of the ``:`` line: ``:hook 12``, ``:log status:failed``, ``:theme nord``, ``:ping``.
 
 A line is a command of the registry and its argument. `parse` reports an error with its column and
-similar words; `complete` lists continuations.
+similar words; `complete` returns completions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LINE: Final = {
     if command.name != "command"
 }
 WORDS: Final = tuple(_LINE)
-"""All words that a line can begin with, except for the short ones."""
+"""All words that can start a line, except for abbreviations."""
 
 _SHORT: Final = {"q": "quit", "wq": "quit", "h": "help"}
 _WORD_OF_ID: Final = {
@@ -36,21 +36,21 @@ _WORD_OF_ID: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ParsedCommand:
-    """What a line asks for: a command and its argument; "": none."""
+    """A command and its argument; "" if it has none."""
 
     command: Command
     argument: int | str = ""
 
 
 def parse(line: str, known: Mapping[str, Iterable[str]] | None = None) -> ParsedCommand:
-    """Return what a line asks for.
+    """Parse a line into a command and its argument.
 
     Args:
-        line: without the colon.
-        known: the names that a command can take, by its word.
+        line: the line, without the colon.
+        known: the names that a command accepts, by the word of the command.
 
     Raises:
-        Refused: says what is wrong, and at which column of the line.
+        Refused: the line is invalid; the message states the reason and the column.
     """
     word, argument, column = _split(line)
     if not argument and (alone := _word_for(word)):
@@ -59,8 +59,8 @@ def parse(line: str, known: Mapping[str, Iterable[str]] | None = None) -> Parsed
     command = _LINE.get(word)
     if command is None:
         near = get_close_matches(word, WORDS, 3, 0.5)
-        hint = f"did you mean {_either(near)}?" if near else f"there are {', '.join(WORDS)}"
-        raise Refused(f"column 1: there is no command {word!r}; {hint}")
+        hint = f"did you mean {_either(near)}?" if near else f"known: {', '.join(WORDS)}"
+        raise Refused(f"column 1: unknown command {word!r}; {hint}")
     if command.argument is None and argument:
         raise Refused(f"column {column}: {word} takes no argument")
     if command.argument is None or not (argument or command.argument.required):
@@ -73,7 +73,7 @@ def parse(line: str, known: Mapping[str, Iterable[str]] | None = None) -> Parsed
 
 
 def _word_for(text: str) -> str:
-    """Return the command that a number or an id alone means; "" for any other text."""
+    """Return the word of the command that opens a bare number or id; "" for any other text."""
     if text.isascii() and text.isdigit():
         return "hook"
     prefix, underscore, _ = text.partition("_")
@@ -84,7 +84,7 @@ def _read_argument(command: Command, text: str, names: Sequence[str]) -> int | s
     """Return the value of an argument.
 
     Raises:
-        ValueError: with what is wrong with it.
+        ValueError: the argument is invalid; the message states the reason.
     """
     argument = command.argument
     if argument is None:
@@ -102,21 +102,21 @@ def _read_argument(command: Command, text: str, names: Sequence[str]) -> int | s
             ids.decode(argument.prefix, text)
         case "name" if text not in names:
             near = get_close_matches(text, names, 3)
-            others = f"there are {', '.join(sorted(names))}"
+            others = f"known: {', '.join(sorted(names))}"
             hint = f"did you mean {_either(near)}?" if near else others
-            raise ValueError(f"there is no {command.word} {text[:40]!r}; {hint}")
+            raise ValueError(f"unknown {command.word} {text[:40]!r}; {hint}")
     return text
 
 
 def complete(
     line: str, known: Mapping[str, Iterable[str]] | None = None, terms: FilterTerms = NO_TERMS
 ) -> list[str]:
-    """Return the whole lines that a line can become, in the order in which they are offered.
+    """Return the completions of a line, as whole lines in display order.
 
     Args:
-        line: without the colon.
-        known: the arguments that a command can take, by its word, in the order to offer.
-        terms: of the filter that the line holds.
+        line: the line, without the colon.
+        known: the arguments that a command accepts, by the word of the command, in display order.
+        terms: the terms of the filter in the line.
     """
     word, space, text = line.lstrip().partition(" ")
     if not space:
@@ -133,7 +133,7 @@ def complete(
 
 
 def _filter_completions(line: str, terms: FilterTerms) -> list[str]:
-    """Complete the last term of a filter: its key, or a known value."""
+    """Return the completions of the last term of a filter: its key, or a known value."""
     before, _, last = line.rpartition(" ")
     minus, term = ("-", last[1:]) if last.startswith("-") and terms.negatable else ("", last)
     key, colon, _ = term.partition(":")
@@ -143,7 +143,7 @@ def _filter_completions(line: str, terms: FilterTerms) -> list[str]:
 
 
 def expected(line: str, terms: FilterTerms = NO_TERMS) -> str:
-    """Return what to type where a line has no completion; ``terms`` as for `complete`."""
+    """Return a hint for a line without completions; ``terms`` as for `complete`."""
     word, space, _ = line.lstrip().partition(" ")
     command = _LINE.get(word) if space else None
     if command is None:
@@ -157,7 +157,7 @@ def expected(line: str, terms: FilterTerms = NO_TERMS) -> str:
 
 
 def common(lines: Sequence[str]) -> str:
-    """Return the longest beginning that some lines share."""
+    """Return the longest common prefix of some lines."""
     if not lines:
         return ""
     first, last = min(lines), max(lines)
@@ -166,10 +166,10 @@ def common(lines: Sequence[str]) -> str:
 
 
 def _split(line: str) -> tuple[str, str, int]:
-    """Return the word, what is behind it, and the column of that, counted from 1."""
+    """Return the word, the rest of the line, and the column of the rest, counted from 1."""
     match = re.fullmatch(r"\s*:?\s*(\S*)(\s*)(.*)", line, re.DOTALL)
     if match is None or not match[1]:
-        raise Refused(f"there are {', '.join(WORDS)}")
+        raise Refused(f"enter a command; known: {', '.join(WORDS)}")
     return match[1], match[3].rstrip(), match.start(3) + 1
 
 

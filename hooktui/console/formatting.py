@@ -1,4 +1,4 @@
-"""Times, numbers and objects as a person reads them; the moment "now" is always given."""
+"""Formatting of times, numbers and objects for display; callers pass the current time."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _STEPS = ((86_400, "d"), (3_600, "h"), (60, "m"))
 
 
 def ago(then: str | None, now_ms: int) -> str:
-    """Return how long ago a time was: ``now`` (under a minute), ``4m``, ``3h``, ``12d``.
+    """Return the time since a moment: ``now`` (under a minute), ``4m``, ``3h``, ``12d``.
 
-    Whole minutes on purpose: a list that counted seconds would write to the terminal without end.
+    The smallest unit is a minute, because a list of seconds would write to the terminal constantly.
     """
     if then is None:
         return ""
@@ -31,18 +31,18 @@ def whole_percent(share: float) -> int:
 
 
 def since_words(then: str | None, now_ms: int) -> str:
-    """Return how long ago a time was, in a sentence: ``just now``, ``4m ago``; empty for None."""
+    """Return the time since a moment as text: ``just now``, ``4m ago``; empty for None."""
     words = ago(then, now_ms)
     return "just now" if words == "now" else f"{words} ago" if words else ""
 
 
 def clock_time(at_ms: int) -> str:
-    """Return ``14:03:07`` in the admin's time zone."""
+    """Return the time of day in the admin's time zone, such as ``14:03:07``."""
     return time.strftime("%H:%M:%S", time.localtime(at_ms / 1000))
 
 
 def moment(at_ms: int, now_ms: int) -> str:
-    """Return a clock time, with as much of a date as it needs beside now.
+    """Return a local time, with more of the date the further it is from now.
 
     ``14:03:07`` on the same day, ``Thu 14:03`` within six days, ``01 Dec 14:03`` in the same year,
     else ``2026-12-01 14:03``.
@@ -77,5 +77,5 @@ def size(count: int | None) -> str:
 
 
 def indented_json(value: object) -> str:
-    """Return an object of the API as JSON, laid out for reading."""
+    """Return an object of the API as indented JSON."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

@@ -1,4 +1,4 @@
-"""The glyphs of the console, in Unicode and in ASCII; each is drawn beside its word."""
+"""The glyphs of the console, in Unicode and in ASCII; each is drawn next to its text."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """One character for each thing that is drawn.
+    """One character for each state and symbol.
 
-    ``bars`` run from nothing to full. Every sign is one cell wide in every terminal.
+    ``bars`` contains all bars, from empty to full. Every glyph is one cell wide in every terminal.
     """
 
     active: str
@@ -54,9 +54,9 @@ ASCII: Final = Glyphs(
 
 
 def sparkline(shares: Sequence[float | None], glyphs: Glyphs) -> str:
-    """Return a bar for each share (0 to 1); nothing for None, where there was nothing to count."""
+    """Return a bar for each share (0 to 1); a blank for None, which means that no data exists."""
     top = len(glyphs.bars) - 1
-    # A share above nothing is never drawn like nothing.
+    # Rounded up, so that a share above zero never has the bar of zero.
     return "".join(
         glyphs.bars[0] if share is None else glyphs.bars[1 + math.ceil(share * (top - 1))]
         for share in shares

@@ -1,7 +1,7 @@
-"""The keys of a user: the table of keys, with the changes of ``[keys]`` in config.toml.
+"""The keymap of a user: the keys of the registry, with the changes of ``[keys]`` in config.toml.
 
-Textual's own keymap drops a key without a word when two commands want it; so it only gets what was
-judged here. An entry that cannot hold is left out, and a sentence says why and what to do.
+Textual silently drops a key that two commands share, so its keymap only gets entries that were
+validated here. An invalid entry is ignored, and a message states the reason and the remedy.
 """
 
 from __future__ import annotations
@@ -23,59 +23,59 @@ SAME_AS: Final = {
     "ctrl+m": "Enter",
     "ctrl+left_square_bracket": "Esc",
 }
-"""What a terminal sends as another key."""
+"""Keys that a terminal sends as a different key, with the name of that key."""
 
 TAKEN: Final = {
-    "ctrl+c": "says how to quit",
+    "ctrl+c": "shows how to quit",
     "ctrl+q": "quits from everywhere",
     "ctrl+z": "suspends the console",
     "tab": "goes to the next field",
-    "shift+tab": "goes to the field before",
+    "shift+tab": "goes to the previous field",
     "backspace": "deletes in a field",
     "left": "moves in fields and plots",
     "right": "moves in fields and plots",
 }
-"""Keys with a meaning that is not the table's to give."""
+"""Reserved keys, which cannot be mapped, with their functions."""
 
 _SHOWN: Final = {
     "enter": "Enter", "escape": "Esc", "space": "Space", "insert": "Ins", "delete": "Del",
     "up": "Up", "down": "Down", "home": "Home", "end": "End", "pageup": "PgUp",
     "pagedown": "PgDn", **{f"f{number}": f"F{number}" for number in range(1, 13)},
 }  # fmt: skip
-"""Keys with names, and how they are written on the screen."""
+"""Named keys and their display names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keymap:
-    """Which keys commands have, where they are not those of the table.
+    """The keys of commands that differ from the registry.
 
     Attributes:
-        changed: by the command's name, Textual's names of its keys, comma-separated.
+        changed: by command name, Textual's names of the keys, comma-separated.
     """
 
     changed: Mapping[str, str] = field(default_factory=dict)
 
     def fit(self, command: Command) -> Command:
-        """Return a command with the keys that it has now."""
+        """Return a command with the user's keys."""
         keys = self.changed.get(command.name)
         if keys is None:
             return command
         return replace(command, keys=keys, shown=shown(keys.partition(",")[0]))
 
     def key(self, name: str) -> str:
-        """Return how the (first) key of a command is shown, for sentences."""
+        """Return the (first) key of a command as displayed, for use in messages."""
         return self.fit(BY_NAME[name]).key
 
     def ids(self) -> dict[str, str]:
-        """Return the changes by the ids of bindings, as Textual wants them."""
+        """Return the changes by binding id, as `App.set_keymap` expects them."""
         return {BY_NAME[name].id: keys for name, keys in self.changed.items()}
 
 
 def read_keys(table: Mapping[str, object]) -> tuple[Keymap, list[str]]:
-    """Return the keys that a ``[keys]`` table means, and what is wrong with it, in sentences.
+    """Return the keymap of a ``[keys]`` table, and messages about its invalid entries.
 
     Args:
-        table: by a command's name, one key or a list of keys; they replace all keys of the command.
+        table: by command name, one key or a list of keys, which replace all keys of the command.
     """
     mapped: dict[str, tuple[str, ...]] = {}
     problems = []
@@ -84,7 +84,7 @@ def read_keys(table: Mapping[str, object]) -> tuple[Keymap, list[str]]:
             mapped[_command_name(name)] = _keys(name, value)
         except ValueError as error:
             problems.append(f"[keys] {name}: {error}")
-    # Leaving an entry out gives its command the old key back, which may clash in turn.
+    # Removing an entry restores the default key of its command, which may clash in turn.
     while clashes := list(_clashes(mapped)):
         for name, why in dict(clashes).items():
             del mapped[name]
@@ -93,10 +93,10 @@ def read_keys(table: Mapping[str, object]) -> tuple[Keymap, list[str]]:
 
 
 def key_name(written: str) -> str:
-    """Return Textual's name of a key as people write it: ``P``, ``?``, ``f5``, ``ctrl+t``, ``^t``.
+    """Return Textual's name of a key as users write it: ``P``, ``?``, ``f5``, ``ctrl+t``, ``^t``.
 
     Raises:
-        ValueError: no terminal sends it, or it is spoken for.
+        ValueError: the key is unknown or reserved, or terminals do not send it.
     """
     name = written
     if len(name) == 2 and name[0] == "^":
@@ -109,16 +109,16 @@ def key_name(written: str) -> str:
         name = "ctrl+" + _of_character(name[5:].lower() if len(name) == 6 else name[5:])
         letter = name[5:]
         if name not in SAME_AS and not (len(letter) == 1 and letter.isascii() and letter.isalpha()):
-            raise ValueError(f"no terminal sends {written!r}; with ctrl only letters work")
+            raise ValueError(f"no terminal sends {written!r}; ctrl works with letters only")
     if name in SAME_AS:
-        raise ValueError(f"a terminal sends {written!r} as {SAME_AS[name]}; take another key")
+        raise ValueError(f"terminals send {written!r} as {SAME_AS[name]}; use another key")
     if name in TAKEN:
-        raise ValueError(f"{written!r} {TAKEN[name]}; take another key")
+        raise ValueError(f"{written!r} {TAKEN[name]}; use another key")
     return name
 
 
 def shown(key: str) -> str:
-    """Return how a key is written on the screen, of Textual's name of it."""
+    """Return the display name of a key, given Textual's name."""
     if key in _SHOWN:
         return _SHOWN[key]
     if key.startswith("ctrl+"):
@@ -127,10 +127,10 @@ def shown(key: str) -> str:
 
 
 def _named(written: str) -> str:
-    """Return the name of a key that is written as a name.
+    """Return Textual's name of a key that is written as a name.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: there is no such key, or not all terminals send it.
     """
     name = written.lower().replace("page_", "page")
     name = {"esc": "escape", "return": "enter", "pgup": "pageup", "pgdn": "pagedown"}.get(
@@ -139,10 +139,10 @@ def _named(written: str) -> str:
     if name in _SHOWN or name in TAKEN or len(shown(name)) == 1:
         return name
     if "+" in name:
-        raise ValueError(f"no terminal sends {written!r} for sure; ctrl and a letter works")
+        raise ValueError(f"not all terminals send {written!r}; use ctrl and a letter")
     near = get_close_matches(name, [*_SHOWN, *TAKEN], 1)
     hint = f"; did you mean {near[0]!r}?" if near else "; write P, ?, f5, pageup or ctrl+t"
-    raise ValueError(f"there is no key {written!r}{hint}")
+    raise ValueError(f"unknown key {written!r}{hint}")
 
 
 def _of_character(character: str) -> str:
@@ -158,7 +158,7 @@ def _of_character(character: str) -> str:
 
 
 def _command_name(name: str) -> str:
-    """Return the name of a command; ``mark-all`` is ``mark_all``.
+    """Return the name of a command; hyphens are accepted, such as ``mark-all`` for ``mark_all``.
 
     Raises:
         ValueError: there is no such command.
@@ -168,7 +168,7 @@ def _command_name(name: str) -> str:
         return command
     near = get_close_matches(command, BY_NAME, 1)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(BY_NAME))}"
-    raise ValueError(f"there is no such command; {hint}")
+    raise ValueError(f"unknown command; {hint}")
 
 
 def _keys(name: str, value: object) -> tuple[str, ...]:
@@ -180,7 +180,7 @@ def _keys(name: str, value: object) -> tuple[str, ...]:
 
 
 def _clashes(mapped: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
-    """Return the entries that want a key which another command has, and why they cannot hold."""
+    """Yield the entries with a key that another command also has, each with a message."""
     owners: dict[str, list[str]] = {}
     for command in BY_NAME.values():
         for key in mapped.get(command.name, command.keys.split(",")):
@@ -192,7 +192,7 @@ def _clashes(mapped: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]
                 yield (
                     name,
                     (
-                        f"{shown(key)} is the key of {others}, too; this entry is ignored:"
-                        f" take another key, or give {others} another one"
+                        f"{shown(key)} is also the key of {others}; this entry is ignored:"
+                        f" use another key, or give {others} another one"
                     ),
                 )

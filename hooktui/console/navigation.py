@@ -1,4 +1,4 @@
-"""Opens screens, each imported when it is opened first."""
+"""Navigation between screens, each of which is imported when it is first opened."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 class Navigation:
-    """Opens the screens of an app; they lie on one another, the first top screen at the bottom."""
+    """Opens screens on the screen stack of an app; the first top screen is at the bottom."""
 
     def __init__(self, app: App[None]) -> None:
         self._app = app
 
     def screens(self) -> list[ConsoleScreen]:
-        """Return the full screens of the stack, the lowest first."""
+        """Return the full screens of the stack, bottom first."""
         return full_screens(self._app)
 
     def front(self) -> ConsoleScreen | None:
-        """Return the full screen that is in front, under dialogs."""
+        """Return the full screen in the foreground, below any dialogs."""
         return front_screen(self._app)
 
     def go(self, top: TopScreen) -> None:
-        """Go to a top screen, whatever lies above it."""
+        """Switch to a top screen and close all screens above the bottom one."""
         kind = screen_class(top)
         if type(self._app.screen) is kind:
             return
@@ -42,19 +42,19 @@ class Navigation:
             self._app.push_screen(kind())
 
     def show_tab(self, path: str) -> None:
-        """Show another tab of a top screen in place of the screen in front."""
+        """Replace the screen in the foreground by another tab of its top screen."""
         front = self.front()
         if front is not None:
             front.leave(_import(path)())
 
     def open_deliveries(self, filter_text: str) -> None:
-        """List the deliveries of all hooks that match a filter."""
+        """Open the list of deliveries of all hooks, with a filter."""
         from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 
         self._app.push_screen(DeliveriesScreen(filter_text))
 
     def open_events(self, filter_text: str, note: str = "") -> None:
-        """List the events that match a filter; ``note`` says in the title which those are."""
+        """Open the list of events with a filter; ``note`` describes them in the title."""
         from hooktui.console.events.events_screen import EventsScreen
 
         self._app.push_screen(EventsScreen(filter_text, note))
@@ -68,13 +68,13 @@ class Navigation:
     def open_replay_form(
         self, selection: ReplaySelection, started: Callable[[], object] = lambda: None
     ) -> None:
-        """Open the form of a new replay, with a selection; ``started`` is called if one runs."""
+        """Open the form for a new replay of a selection; call ``started`` once it is started."""
         from hooktui.console.replays.replay_form import ReplayForm
 
         self._app.push_screen(ReplayForm(selection, started))
 
     def select(self, heading: str, identity: Hashable) -> None:
-        """Put the cursor on what was created just now, in the list of the screen that shows it."""
+        """Move the cursor to a new object in the list of the screen that has the given heading."""
         from hooktui.console.frame.chosen_rows import ChosenRows
 
         for screen in self.screens():
@@ -82,13 +82,13 @@ class Navigation:
                 screen.rows.listing.select(identity)
 
     def open_form(self, hook: Hook | None) -> None:
-        """Open the form of a hook that exists; for a new one (None) the list of types first."""
+        """Open the form of a hook; for a new hook (None), open the list of hook types first."""
         from hooktui.console.hooks.form_screen import HookForm, HookTypes
 
         self._app.push_screen(HookTypes() if hook is None else HookForm(hook))
 
     def open(self, command: Command, *identity: int | str) -> None:
-        """Open what a command of the ``:`` line opens: a list, or one thing by its id."""
+        """Open the screen of a command of the ``:`` line: a list, or one object by its id."""
         self._app.push_screen(_import(command.screen)(*identity))
 
     def open_hook(self, hook: int) -> None:
@@ -98,13 +98,13 @@ class Navigation:
         self._app.push_screen(HookScreen(hook))
 
     def open_secret(self, hook: Hook) -> None:
-        """Open the secret of a hook."""
+        """Open the screen of a hook's secret."""
         from hooktui.console.hooks.secret_screen import SecretScreen
 
         self._app.push_screen(SecretScreen(hook))
 
     def open_diagnosis(self, hook: Hook) -> None:
-        """Diagnose the receiver of a hook."""
+        """Open the diagnosis of a hook's receiver."""
         from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 
         self._app.push_screen(DiagnosisScreen(hook))
@@ -122,13 +122,13 @@ class Navigation:
         self._app.push_screen(EventScreen(event))
 
     def open_emit(self, event_type: str = "", body: str | None = None) -> None:
-        """Open the dialog that sends an event, with a type and a body to begin with."""
+        """Open the dialog that sends an event, with an initial type and body."""
         from hooktui.console.events.emit_screen import EmitScreen
 
         self._app.push_screen(EmitScreen(event_type, body))
 
     def open_help(self) -> None:
-        """Show the keys of the screen in front; choosing one runs it."""
+        """Open the help of the screen in the foreground; selecting a command runs it."""
         from hooktui.console.frame.help import HelpScreen
 
         front = self.front()
@@ -136,7 +136,7 @@ class Navigation:
             self._app.push_screen(HelpScreen(front), front.run_chosen)
 
     def ask_to_leave(self, title: str, details: str, leave: Callable[[], object]) -> None:
-        """Ask whether typed text may be lost; leave if so."""
+        """Ask whether to discard typed text, and call ``leave`` if the user confirms."""
         from hooktui.console.frame.dialogs import DialogOption, Question
 
         def answered(answer: str | None) -> None:
@@ -147,20 +147,20 @@ class Navigation:
         self._app.push_screen(Question(title, details, options), answered)
 
     def open_palette(self) -> None:
-        """Open the palette."""
+        """Open the command palette."""
         from hooktui.console.frame.palette import Palette
 
         if not isinstance(self._app.screen, Palette):
             self._app.push_screen(Palette(id="--command-palette"))
 
     def filter_terms(self, word: str) -> FilterTerms:
-        """Return the terms of the list that a word filters; else those of the screen in front."""
+        """Return the filter terms of a top screen by name, else of the screen in the foreground."""
         top = next((top for top in TOP_SCREENS if top.name == word), None)
         screen = self.front() if top is None else screen_class(top)
         return NO_TERMS if screen is None else screen.FILTER_TERMS
 
     async def open_command_line(self, text: str = "") -> None:
-        """Open the ``:`` line of the screen in front, with a text; returns once keys go there."""
+        """Open the ``:`` line in the foreground, with a text; return once it has the focus."""
         from hooktui.console.frame.command_line import open_command_bar
 
         front = self.front()
@@ -169,7 +169,7 @@ class Navigation:
 
 
 def screen_class(top: TopScreen) -> type[ConsoleScreen]:
-    """Import the class of a top screen."""
+    """Return the class of a top screen, imported if necessary."""
     return cast("type[ConsoleScreen]", _import(top.screen))
 
 

@@ -1,8 +1,8 @@
-"""The registry of commands and top screens: one key on every screen, and one meaning for each key.
+"""Registry of commands and top screens: one key per command and one meaning per key everywhere.
 
-Screens choose their commands by name; help, the line of keys, the palette, the ``:`` line and the
-documentation read this table. Every binding has an id (``command.<name>``), so that a configuration
-can remap it. A digit opens a top screen from everywhere.
+Screens select their commands by name; help, the key line, the palette, the ``:`` line and the
+documentation use this table. Every binding has an id (``command.<name>``), so that a configuration
+can remap it. A digit opens a top screen from any screen.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from hooktui.domain.roles import Need
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """What follows a command in the ``:`` line.
+    """The argument of a command in the ``:`` line.
 
     Attributes:
-        noun: what it is, such as ``a hook's number``.
-        example: one of them; "" where the documentation names none.
-        kind: how it is read: a number, the id of an object, a name that the console knows, or a
-            filter.
-        prefix: of an id, such as ``dlv``; such an id alone is a line, too.
+        noun: its noun for messages, such as ``a hook's number``.
+        example: an example; "" if the documentation shows none.
+        kind: how it is parsed: as a number, the id of an object, a name that the console knows, or
+            a filter.
+        prefix: the prefix of an id, such as ``dlv``; such an id is also a valid line by itself.
         required: whether the command needs it.
     """
 
@@ -43,15 +43,15 @@ def _filter(example: str) -> Argument:
 
 @dataclass(frozen=True, slots=True)
 class TopScreen:
-    """A full screen of its own, not about one thing.
+    """A full screen that is not about a single object.
 
     Attributes:
-        name: how code and the ``:`` line name it.
-        key: the digit.
-        label: for headings.
-        help: a sentence for help and palette.
-        screen: its class, as ``module:Class`` of the console; imported when it is opened first.
-        filter: an example of what its list can be filtered by; "": it refuses every filter.
+        name: its name in code and in the ``:`` line.
+        key: the digit that opens it.
+        label: its label in headings.
+        help: a description for help and palette.
+        screen: its class, as ``module:Class`` of the console; imported when it is first opened.
+        filter: an example of a filter of its list; "" if it accepts no filter.
     """
 
     name: str
@@ -63,7 +63,7 @@ class TopScreen:
 
     @property
     def command(self) -> str:
-        """The command that goes there."""
+        """The name of the command that opens it."""
         return f"go_{self.name}"
 
 
@@ -72,7 +72,7 @@ TOP_SCREENS: Final = (
               filter="billing"),
     TopScreen("log", "2", "live log", "Go to the live log", "log.log_screen:LiveLogScreen",
               filter="status:failed"),
-    TopScreen("events", "3", "events", "Go to the events that came in",
+    TopScreen("events", "3", "events", "Go to the events",
               "events.events_screen:EventsScreen", filter="event:job.*"),
     TopScreen("engine", "4", "engine", "Go to the engine", "engine.engine_screen:EngineScreen"),
     TopScreen("audit", "5", "audit", "Go to the audit trail", "access.audit_screen:AuditScreen",
@@ -84,24 +84,24 @@ TOP_SCREENS: Final = (
               "deliveries.deliveries_screen:DeliveriesScreen", filter="status:undelivered"),
     TopScreen("alerts", "9", "alerts", "Go to the alerts", "alerts.alerts_screen:AlertsScreen"),
 )  # fmt: skip
-"""All of them, home first."""
+"""All top screens, the home screen first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Something that a key or the ``:`` line does.
+    """A command that a key or the ``:`` line runs.
 
     Attributes:
-        name: identifies it in code, in ``[keys]`` and in the ``:`` line.
-        keys: Textual's names of the keys, comma-separated; the first one is shown.
-        label: one or two words for the line of keys.
-        help: a sentence for the help.
-        need: what the server asks of the caller's role.
-        shown: how the key is written, where Textual's name of it is not.
-        explains: whether a screen that lacks the command says so; the others just do nothing there.
-        blocking: whether the next key waits for it, because it changes where keys go.
-        argument: what the ``:`` line takes after it, if anything.
-        screen: what it opens when it has an argument; written as in `TopScreen`.
+        name: its name in code, in ``[keys]`` and in the ``:`` line.
+        keys: Textual's names of the keys, comma-separated; the first one is displayed.
+        label: one or two words for the key line.
+        help: a description for the help.
+        need: what the command requires of the caller's role.
+        shown: the display name of the key, if it differs from Textual's name.
+        explains: whether its key shows a notice on screens without it; otherwise it does nothing.
+        blocking: whether the next key waits for it, because it moves the focus.
+        argument: the argument in the ``:`` line, if it takes one.
+        screen: the screen that it opens from the ``:`` line; written as in `TopScreen`.
     """
 
     name: str
@@ -117,12 +117,12 @@ class Command:
 
     @property
     def word(self) -> str:
-        """How the ``:`` line names it."""
+        """Its name in the ``:`` line."""
         return self.name.removeprefix("go_").replace("_", "-")
 
     @property
     def usage(self) -> str:
-        """How it is written in the ``:`` line, with an example of its argument."""
+        """Its usage in the ``:`` line, with an example of the argument."""
         return self.word if self.argument is None else f"{self.word} {self.argument.example}"
 
     @property
@@ -132,7 +132,7 @@ class Command:
 
     @property
     def key(self) -> str:
-        """How the (first) key is shown."""
+        """The (first) key as displayed."""
         return self.shown or self.keys.partition(",")[0]
 
 
@@ -141,12 +141,12 @@ def _opening(top: TopScreen) -> Command:
 
 
 KeyOf = Callable[[str], str]
-"""Returns how the key of a command is shown, by the command's name."""
+"""Function that returns the key of a command as displayed, given the command's name."""
 
 _READ, _OPERATE, _ADMIN = Need.READ, Need.OPERATE, Need.ADMINISTER
 
 COMMANDS: Final = (
-    Command("open", "enter", "open", "Open what is under the cursor", shown="Enter"),
+    Command("open", "enter", "open", "Open the line under the cursor", shown="Enter"),
     Command("back", "escape", "back", "Unmark, close, or go back", shown="Esc", explains=False),
     Command(
         "mark", "space", "mark", "Mark or unmark the line; tick a box in a form", shown="Space"
@@ -159,7 +159,7 @@ COMMANDS: Final = (
     Command("undo", "u", "undo", "Undo the last enable or disable", _OPERATE),
     Command("ping", "p", "ping", "Send a test delivery and show the response", _OPERATE),
     Command("diagnose", "x", "diagnose", "Diagnose the receiver", _OPERATE),
-    Command("secret", "s", "secret", "The hook's secret, and how to verify with it", _ADMIN),
+    Command("secret", "s", "secret", "Open the hook's secrets, with code to verify", _ADMIN),
     Command("reveal", "v", "reveal", "Show the secret for 30 seconds; audited", _ADMIN),
     Command("rotate", "t", "rotate", "Rotate the secret, or finish the rotation", _ADMIN),
     Command("resend", "r", "resend", "Send the delivery again", _OPERATE),
@@ -187,13 +187,13 @@ COMMANDS: Final = (
         "filter",
         "slash",
         "filter",
-        "Filter what is shown",
+        "Filter the list or log",
         shown="/",
         blocking=True,
         argument=_filter("status:failed"),
     ),
     Command("search", "ctrl+f", "search", "Search in this text or log", shown="^f", blocking=True),
-    Command("match_before", "N", "match before", "Go to the previous match"),
+    Command("match_before", "N", "previous match", "Go to the previous match"),
     Command("sort", "o", "sort", "Sort by the next column"),
     Command("order", "O", "order", "Reverse the sort order"),
     Command("copy", "y", "copy", "Copy the thing under the cursor"),
@@ -207,13 +207,13 @@ COMMANDS: Final = (
     *(_opening(top) for top in TOP_SCREENS),
     Command("help", "question_mark", "help", "Show the keys of this screen", shown="?"),
     Command(
-        "palette", "ctrl+p", "palette", "Find a screen, a hook, a command or a theme", shown="^p"
+        "palette", "ctrl+p", "palette", "Search screens, hooks, commands and themes", shown="^p"
     ),
-    Command("command", "colon", "command", "Type what to do: hook 12", shown=":", blocking=True),
-    Command("reload", "ctrl+r", "reload", "Load what is shown again", shown="^r"),
+    Command("command", "colon", "command", "Type a command: hook 12", shown=":", blocking=True),
+    Command("reload", "ctrl+r", "reload", "Reload the screen", shown="^r"),
     Command("quit", "q", "quit", "Quit; the server keeps delivering, only a demo ends"),
 )
-"""Every command of the console, in the order in which help lists them."""
+"""All commands of the console, in the order of the help."""
 
 LINE_COMMANDS: Final = (
     Command("hook", "", "hook", "Open a hook",
@@ -234,7 +234,7 @@ LINE_COMMANDS: Final = (
     Command("theme", "", "theme", "Use another theme",
             argument=Argument("a theme's name", "nord", "name")),
 )  # fmt: skip
-"""The commands that only the ``:`` line has."""
+"""Commands that exist only in the ``:`` line."""
 
 MOVES: Final = (
     Command("up", "up,k", "up", "One line up", shown="Up k"),
@@ -244,11 +244,11 @@ MOVES: Final = (
     Command("first", "home,g", "first", "To the first line", shown="Home g"),
     Command("last", "end,G", "last", "To the last line", shown="End G"),
 )
-"""What moves the cursor in every list; the lists themselves do it."""
+"""Cursor moves of every list, which the lists themselves handle."""
 
 
 def cursor_after(move: str, cursor: int, *, count: int, page: int) -> int:
-    """Return the cursor after a move, in a list of so many lines that shows ``page`` of them."""
+    """Return the cursor after a move in a list of ``count`` lines, ``page`` of them visible."""
     last = max(0, count - 1)
     target = {
         "up": cursor - 1,
@@ -266,11 +266,11 @@ BY_NAME: Final = {command.name: command for command in (*COMMANDS, *MOVES)}
 EVERYWHERE: Final = (
     *(top.command for top in TOP_SCREENS), "help", "palette", "command", "reload", "back", "quit",
 )  # fmt: skip
-"""What every full screen offers besides its own commands."""
+"""Commands of every full screen, in addition to its own."""
 
 
 def relabel(name: str, label: str, words: str, need: Need | None = None) -> Command:
-    """Return a command with the texts of one screen; ``need`` where that asks for another role.
+    """Return a command with the texts of one screen; ``need`` overrides the required role.
 
     Raises:
         KeyError: there is no such command.
@@ -280,7 +280,7 @@ def relabel(name: str, label: str, words: str, need: Need | None = None) -> Comm
 
 
 def bindings(*names: str) -> list[Binding]:
-    """Return bindings of commands; the action is ``command('<name>')``, for the screen to dispatch.
+    """Return the bindings of commands; the screen dispatches the action ``command('<name>')``.
 
     Raises:
         KeyError: there is no such command.

@@ -1,4 +1,4 @@
-"""Running the console in this terminal, from the options to the exit code."""
+"""Entry point of the console, from the options to the exit code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def run(options: ConsoleOptions, on_shown: Callable[[], object] | None = None) -
     """Run the console in this terminal and return the exit code.
 
     Args:
-        options: of the command line.
+        options: the command-line options.
         on_shown: called once the first screen is shown.
     """
     try:
@@ -26,7 +26,7 @@ def run(options: ConsoleOptions, on_shown: Callable[[], object] | None = None) -
     except ValueError as error:
         _print(str(error))
         return 2
-    # Nothing becomes garbage before the first paint; not looking for it saves 30 ms.
+    # There is no garbage before the first paint; disabling the collector saves 30 ms.
     gc.disable()
     app = ConsoleApp(options)
     try:
@@ -40,11 +40,11 @@ def run(options: ConsoleOptions, on_shown: Callable[[], object] | None = None) -
     app.run(mouse=not app.options.no_mouse)
     release_signals()
     gc.enable()
-    # Once more where it can be read at leisure: a notice goes after a while.
+    # Repeat the problems on the terminal, because a notice disappears after a while.
     for problem in [*app.problems(), app.session.write()]:
         _print(problem)
     for doing in app.calls.unfinished:
-        _print(f"you quit while {doing}; look whether it was done")
+        _print(f"you quit while {doing}; check whether it was done")
     if app.fault is not None:
         _print(app.fault)
         return app.return_code or 1
@@ -57,10 +57,10 @@ def _print(what: str) -> None:
 
 
 def _check(options: ConsoleOptions) -> None:
-    """Refuse options that mean nothing, before the terminal is taken.
+    """Validate the options before the app takes over the terminal.
 
     Raises:
-        ValueError: says which one, and what to write.
+        ValueError: an option is invalid; the message names it and the valid values.
     """
     from hooktui.client.address import find_server
 
@@ -70,10 +70,10 @@ def _check(options: ConsoleOptions) -> None:
 
 
 def _check_theme(app: ConsoleApp, options: ConsoleOptions) -> None:
-    """Refuse a theme that there is not.
+    """Check that the theme of the options exists.
 
     Raises:
-        ValueError: names those that there are, and what is wrong with a theme's file.
+        ValueError: it does not; the message lists the known themes and errors in theme files.
     """
     if options.theme is not None and options.theme not in app.available_themes:
         wrong = [problem for problem in app.preferences.problems if problem.startswith("themes/")]

@@ -1,11 +1,11 @@
-"""The themes of the console: our own, a user's ``themes/NAME.toml``, and the choice for a terminal.
+"""The themes of the console: built-in, a user's ``themes/NAME.toml``, and the terminal's default.
 
-Quiet: one accent, three state colours. Terminals of 16 colours, and ``NO_COLOR``, get Textual's
-ANSI theme, which uses the terminal's own palette. A user's theme is checked as a whole before
-Textual sees it: an invalid colour would end the console in the middle of drawing.
+The built-in themes use one accent and three state colours. Terminals with 16 colours, and
+``NO_COLOR``, get Textual's ANSI theme, which uses the terminal's own palette. A user's theme is
+validated completely before Textual uses it, because an invalid colour would crash the console.
 
-Contrast is that of WCAG 2.1 (1 to 21). Where a colour of a theme is too near to its background, it
-is moved towards white or black, as far as needed and no further.
+Contrast is the contrast ratio of WCAG 2.1 (1 to 21). A colour with too little contrast to its
+background is blended towards white or black, only as far as needed.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _FEW_COLOURS = ("linux", "xterm", "screen", "vt100", "vt220", "ansi", "dumb")
 
 
 def default_theme(environ: Mapping[str, str]) -> str:
-    """Return the theme for a terminal: ANSI with ``NO_COLOR`` or 16 colours, else ours."""
+    """Return the theme for a terminal: ANSI with ``NO_COLOR`` or 16 colours, else the dark one."""
     term = environ.get("TERM", "")
     many = environ.get("COLORTERM") in ("truecolor", "24bit") or "256color" in term
     if environ.get("NO_COLOR") is not None or (term in _FEW_COLOURS and not many):
@@ -99,7 +99,7 @@ _MAX_BYTES: Final = 64_000
 
 
 def read_themes(folder: Path) -> tuple[list[Theme], list[str]]:
-    """Return the themes of a folder by their names, and what is wrong with others, in sentences.
+    """Return the valid themes of a folder, sorted by name, and messages about invalid ones.
 
     The folder need not exist.
     """
@@ -112,15 +112,15 @@ def read_themes(folder: Path) -> tuple[list[Theme], list[str]]:
         try:
             themes.append(read_theme(file))
         except ValueError as error:
-            problems.append(f"themes/{file.name}: {error}; the theme is left out")
+            problems.append(f"themes/{file.name}: {error}; the theme is ignored")
     return themes, problems
 
 
 def read_theme(file: Path) -> Theme:
-    """Read one theme.
+    """Load one theme.
 
     Raises:
-        ValueError: says what is wrong, and where.
+        ValueError: the theme is invalid; the message states the entry and the reason.
     """
     import tomllib
 
@@ -135,10 +135,10 @@ def read_theme(file: Path) -> Theme:
         if name not in _KNOWN:
             raise ValueError(f"unknown {name!r}; {_near(name, _KNOWN)}")
     if "primary" not in written:
-        raise ValueError('needs primary = "#rrggbb" at least')
+        raise ValueError('primary is missing; write primary = "#rrggbb"')
     dark = written.get("dark", True)
     if not isinstance(dark, bool):
-        raise ValueError("dark is true or false")
+        raise ValueError("dark must be true or false")
     colours: dict[str, Any] = {
         name: _colour(name, written[name]) for name in COLOURS if name in written
     }
@@ -149,7 +149,7 @@ def read_theme(file: Path) -> Theme:
 
 def _variables(written: object) -> dict[str, str]:
     if not isinstance(written, dict):
-        raise ValueError('[variables] is a table, such as quiet = "#888888"')
+        raise ValueError('[variables] must be a table, such as quiet = "#888888"')
     for name, value in written.items():
         if name not in _variable_names():
             raise ValueError(f"unknown variable {name!r}; {_near(name, _variable_names())}")
@@ -167,7 +167,7 @@ def _variable_names() -> frozenset[str]:
 
 def _colour(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f'{name} is a colour, such as "#6cb6d9"')
+        raise ValueError(f'{name} must be a colour, such as "#6cb6d9"')
     try:
         Color.parse(value)
     except ColorParseError:
@@ -177,7 +177,7 @@ def _colour(name: str, value: object) -> str:
 
 def _style(name: str, value: object) -> None:
     if not isinstance(value, str) or not set(value.split()) <= set(_STYLES):
-        raise ValueError(f"{name} is one or more of {', '.join(_STYLES)}")
+        raise ValueError(f"{name} must be one or more of {', '.join(_STYLES)}")
 
 
 def _near(name: str, known: Iterable[str]) -> str:
@@ -186,14 +186,14 @@ def _near(name: str, known: Iterable[str]) -> str:
 
 
 TEXT: Final = 4.5
-"""What WCAG asks of text (1.4.3)."""
+"""Minimum contrast of text in WCAG (1.4.3)."""
 
 QUIET: Final = 3.0
-"""What it asks of glyphs and large letters; quiet text needs no more."""
+"""Minimum contrast of glyphs and large text in WCAG; it is sufficient for quiet text."""
 
 _STEPS: Final = 20
 _CALM: Final = 0.8
-"""Share of the contrast on the background that letters have on a panel at least."""
+"""Minimum contrast of text on a panel, as a share of its contrast on the background."""
 
 _MIN_CONTRAST: Final = {
     "foreground": TEXT, "accent": TEXT, "success": TEXT, "warning": TEXT, "error": TEXT,
@@ -202,13 +202,13 @@ _MIN_CONTRAST: Final = {
 
 
 def contrast(color: Color, other: Color) -> float:
-    """Return the contrast of two opaque colours, 1 (the same) to 21 (black on white)."""
+    """Return the contrast of two opaque colours, from 1 (equal) to 21 (black on white)."""
     light, dark = sorted((_luminance(color), _luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
 def readable(colour: Color, behind: Iterable[Color], least: float = TEXT) -> Color:
-    """Return a colour with a contrast on all that may be behind it, as near as that goes."""
+    """Return the nearest colour with a minimum contrast to all backgrounds, else white or black."""
     grounds = tuple(behind)
     if _lowest(colour, grounds) >= least:
         return colour
@@ -221,10 +221,10 @@ def readable(colour: Color, behind: Iterable[Color], least: float = TEXT) -> Col
 
 
 def readable_variables(theme: Mapping[str, str]) -> dict[str, str]:
-    """Return those variables of a theme that the console draws with, made readable.
+    """Return the theme variables that the console draws with, adjusted for readability.
 
     Args:
-        theme: all variables by their names, as Textual generates them.
+        theme: all variables by name, as Textual generates them.
     """
     background, letters = Color.parse(theme["background"]), Color.parse(theme["foreground"])
     surface = background + Color.parse(theme["surface"])
@@ -235,14 +235,14 @@ def readable_variables(theme: Mapping[str, str]) -> dict[str, str]:
     cursor = background + Color.parse(theme["block-cursor-background"])
     try:
         on_cursor = Color.parse(theme["block-cursor-foreground"])
-    except ColorParseError:  # "auto": Textual chooses black or white, and thins it
+    except ColorParseError:  # "auto": Textual uses translucent black or white
         on_cursor = letters
     made["block-cursor-foreground"] = readable(on_cursor, (cursor,))
     return {name: colour.hex6 for name, colour in made.items()}
 
 
 def readable_style(style: Style) -> Style:
-    """Return a style whose letters can be read on its background."""
+    """Return a style with a text colour that is readable on its background."""
     if style.color is None or style.bgcolor is None:
         return style
     letters, behind = (Color.from_rich_color(color) for color in (style.color, style.bgcolor))
@@ -251,7 +251,7 @@ def readable_style(style: Style) -> Style:
 
 
 def _calm(panel: Color, background: Color, letters: Color) -> Color:
-    """Return a panel that takes little of the letters' contrast; the frame is made of panels."""
+    """Return a panel colour that preserves the contrast of text; the frame consists of panels."""
     least = _CALM * contrast(letters, background)
     steps = (panel.blend(background, step / _STEPS) for step in range(_STEPS))
     return next((color for color in steps if contrast(letters, color) >= least), background)

@@ -120,7 +120,7 @@ def url_in_words(url: str) -> str:
         target = parse_url(url)
     except Refused:
         return url
-    return url if target.host == target.unicode_host else f"{url}  (really {target.host})"
+    return url if target.host == target.unicode_host else f"{url}  (host name: {target.host})"
 
 
 def _check_characters(text: str) -> None:

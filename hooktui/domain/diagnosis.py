@@ -63,7 +63,7 @@ def diagnose(given: DiagnosisInput) -> Diagnosis:
         verdict, fix = worst.value, worst.advice
     elif given.ping is not None:
         took = format_duration((given.ping.phases_ms.total or 0) / 1000)
-        verdict = f"all is well: the receiver accepted a signed ping, {given.ping.status_code}"
+        verdict = f"no problems: the receiver accepted a signed ping, {given.ping.status_code}"
         verdict += f" after {took}"
     return Diagnosis(
         hook=given.hook.id,
@@ -254,7 +254,7 @@ def _hook(given: DiagnosisInput) -> Check:
         when = f"in {format_duration(left_s)}" if left_s > 0 else "now"
         value = f"the breaker is open after many failures: the next attempt is {when}{waits}"
         return Check("hook", "warn", value, "it closes with the first success")
-    return Check("hook", "ok", f"active{waits}")
+    return Check("hook", "ok", f"enabled{waits}")
 
 
 def _ago(now_ms: int, then: str | None) -> str:

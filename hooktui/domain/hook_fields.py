@@ -110,7 +110,7 @@ class HookFields:
         BasicAuth | None,
         Setting(
             "basic auth",
-            "basic authentication towards the receiver",
+            "basic authentication at the receiver",
             empty="none",
             shown="as {0.user}".format,
         ),
@@ -201,7 +201,7 @@ class HookFields:
             "order",
             "send one after another, in the order of the events",
             shown=either("one after another", "side by side"),
-            caution="a failing delivery then holds up those behind it",
+            caution="a failing delivery then blocks the later ones",
         ),
     ] = False
 

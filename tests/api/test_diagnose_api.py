@@ -66,7 +66,7 @@ def test_a_receiver_that_is_well_got_one_signed_ping_that_is_kept(api, account, 
     hook = made(api, account, receiver.url)
     found = diagnosed(api, hook)
     assert (found["state"], found["fix"]) == ("ok", "")
-    assert found["verdict"].startswith("all is well")
+    assert found["verdict"].startswith("no problems")
     assert found["checks"][-1] == {
         "name": "pace", "state": "ok", "value": "in flight 0 of 10 (auto)", "advice": ""
     }  # fmt: skip

@@ -44,7 +44,7 @@ def test_the_verdict_stands_first_and_the_lines_below(run, server):
         "fail  certificate   it expired",
         "                    renew it",
         "",
-        "  time        name 3 ms, connect 12 ms, TLS 20 ms, in all 35 ms",
+        "  time        name 3 ms, connect 12 ms, TLS 20 ms, total 35 ms",
         "  address     127.0.0.2  12 ms",
         "  address     127.0.0.3  no",
         "  certificate a.test, by Some authority, until 2026-11-01",
@@ -129,7 +129,7 @@ def test_on_a_terminal_each_step_shows_as_it_ends(run, environ, server):
     code, out, err = on_a_terminal(environ, "hooks", "diagnose", "12")
     assert (code, out) == (1, expected)
     assert err.split("\r\x1b[K")[1:] == [
-        "looking at the receiver of hook 12; takes 50 s at the most",
+        "diagnosing the receiver of hook 12; takes at most 50 s",
         "name …",
         "name ok, connect …",
         "name ok, TLS …",

@@ -286,7 +286,7 @@ def test_a_dry_run_of_a_new_hook_sends_what_decides_and_makes_nothing(run, serve
     assert result.code == 0
     assert server.asked[-1].path.startswith("/v1/hooks/dry-run")
     assert sent(server) == {"events": ["job", "cluster.error"], "filter": "data.a:1"}
-    assert "would have got 214 of the last 1,000 events" in result.out
+    assert "would have received 214 of the last 1,000 events" in result.out
     assert "nothing was sent or saved" in result.err
 
 

@@ -127,12 +127,12 @@ def test_following_goes_on_over_a_restart_of_the_server(start, tmp_path):
         log.wait_for(lambda: len(log.out) == 2 and len(server.asked) == 3)
     log.wait_for(lambda: log.err)
     path.unlink()
-    assert "waiting for it to come back" in log.err[0]
+    assert "reconnecting" in log.err[0]
     with serving(path) as server:
         server.will(feed(attempt(3), following="p3"), answer({}, hang=True))
         log.wait_for(lambda: len(log.out) == 3)
         assert query(server.asked[0])["after"] == "p2"
-        log.wait_for(lambda: "the server is back" in log.err)
+        log.wait_for(lambda: "connected again" in log.err)
         log.process.send_signal(signal.SIGINT)
         assert log.process.wait(10) == 130
     assert not any("Traceback" in line for line in log.err)
@@ -149,4 +149,4 @@ def test_lost_lines_are_said(start, tmp_path):
                     answer({}, hang=True))  # fmt: skip
         log = start("log", "--follow")
         log.wait_for(lambda: log.err and log.out)
-        assert "no longer has" in log.err[0]
+        assert "no longer stores" in log.err[0]

@@ -118,9 +118,9 @@ def test_an_edit_to_a_name_that_leads_nowhere_is_saved_with_a_warning(closed_ser
     assert main(["hooks", "edit", str(made["id"]), "--url=https://bücher.invalid/"], environ) == 0
     said = capfd.readouterr()
     assert said.err.startswith("warning: xn--bcher-kva.invalid was not found")
-    assert "https://bücher.invalid/  (really xn--bcher-kva.invalid)" in said.out
+    assert "https://bücher.invalid/  (host name: xn--bcher-kva.invalid)" in said.out
     assert main(["hooks", "list"], environ) == 0
-    assert "(really xn--bcher-kva.invalid)" in capfd.readouterr().out
+    assert "(host name: xn--bcher-kva.invalid)" in capfd.readouterr().out
     answer = api.patch(f"/v1/hooks/{made['id']}", json={"url": HARMLESS}).json()
     assert answer == api.get(f"/v1/hooks/{made['id']}").json()
     assert api.delete(f"/v1/hooks/{made['id']}").status_code == 204

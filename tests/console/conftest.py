@@ -102,7 +102,7 @@ def make_hook(api: httpx.Client, account: int, receiver: Receiver) -> Callable[.
     return make
 
 
-SOON = ("is not read yet", "still loading", "still being drawn")
+SOON = ("is not loaded yet", "still loading", "still being drawn")
 """Words of the reasons for which a command is refused until an answer has come."""
 
 
@@ -153,7 +153,7 @@ class Console:
 
     async def open_hook(self, hook: int) -> None:
         """Open a hook and wait until it is read: its deliveries may be there before, and keys that
-        act on the hook say until then that it is not read yet.
+        act on the hook say until then that it is not loaded yet.
         """
         self.app.navigation.open_hook(hook)
         await self.until(lambda: getattr(self.app.screen, "hook", None) is not None)

@@ -16,7 +16,7 @@ from tests.support.receivers import Receiver
 
 @pytest.fixture
 def going(client: Client) -> Iterator[None]:
-    """Let deliveries go out again, whatever a test paused."""
+    """Resume delivery, whatever a test paused."""
     yield
     client.ask(calls.resume())
 
@@ -27,7 +27,7 @@ def going(client: Client) -> Iterator[None]:
 async def test_pausing_asks_first_and_is_reported_everywhere(open_console, client: Client, going):
     async with open_console() as console:
         await console.press("4")
-        await console.shows("delivery  going out", "database  sqlite", "kept      events 30 days")
+        await console.shows("delivery  sending", "database  sqlite", "kept      events 30 days")
         await console.press("a")
         await console.shows("Pause all delivery?", "n  Cancel")
         await console.press("enter")
@@ -68,19 +68,19 @@ async def test_the_engine_lists_who_waits_and_opens_it(open_console, client: Cli
 # Red when the screen says that deliveries go out, or forecasts, while the server is lost.
 async def test_a_lost_server_leaves_old_figures_with_their_time(client: Client, receiver: Receiver):
     breaker = {"hook": 7, "name": "billing", "probe_at": "2020-01-01T00:00:00Z", "failures": 12}
-    claims = ("going out", "delivering", "probed now", "nothing due", "1 waiting · ")
+    claims = ("sending", "delivering", "probed now", "nothing due", "1 waiting · ")
     async with staged(client, receiver, size=(80, 24)) as scene:
         scene.gate.spoil("GET /v1/status", changed(breakers=[breaker]))
         await scene.open(EngineScreen)
         await scene.console.shows("open, probed now", *claims)
         await scene.gate.close()
-        await scene.console.shows("Engine  old figures, read at", "unknown until the server")
+        await scene.console.shows("Engine  last known figures, of", "unknown until the server")
         await scene.console.hides(*claims)
         assert "waiting   1" in scene.console.text
         assert "open after 12 failures" in scene.console.text
         await scene.gate.open()
         await scene.console.shows(*claims)
-        assert "old figures" not in scene.console.text
+        assert "last known figures" not in scene.console.text
 
 
 async def test_the_doctor_looks_and_looks_again(open_console):
@@ -97,7 +97,7 @@ async def test_a_viewer_reads_why_the_engine_does_not_obey(open_console, client:
     async with open_console(role="viewer") as console:
         await console.shows("(viewer)")
         await console.press("4")
-        await console.shows("going out")
+        await console.shows("sending")
         await console.press("a")
         await console.shows("needs operator or admin")
         await console.press("x")
@@ -122,7 +122,7 @@ async def test_the_trail_is_shown_filtered_opened_and_verified(open_console, cli
         await console.press("escape", "escape")
         await console.shows("account.create")
         await console.press("x")
-        await console.shows("entries fit together", "hooktui audit verify --known")
+        await console.shows("entries are intact", "hooktui audit verify --known")
 
 
 async def test_a_filter_of_the_trail_says_what_is_wrong_at_its_column(open_console):
@@ -130,9 +130,9 @@ async def test_a_filter_of_the_trail_says_what_is_wrong_at_its_column(open_conso
         await console.press("5")
         await console.shows("account.create")
         await console.press("slash", *"who:me")
-        await console.shows("filter, column 1: there is no 'who' here")
+        await console.shows("filter, column 1: unknown key 'who'")
         await console.press("escape", "slash", *"action:nothing")
-        await console.shows("Nothing like this was done")
+        await console.shows("No entry matches the filter")
 
 
 async def test_a_viewer_reads_the_trail_and_may_not_walk_through_it(open_console):
@@ -173,7 +173,7 @@ async def test_a_token_is_made_seen_once_and_revoked(open_console, client: Clien
         await console.press("end", "d")
         await console.shows("Revoke token", "n  Cancel")
         await console.press("enter")
-        await console.shows("nothing was revoked")
+        await console.shows("no token was revoked")
         await console.press("d", "y")
         await console.hides(f"{name}  ")
         assert client.ask(calls.list_tokens(account)).data == []
@@ -208,7 +208,7 @@ async def test_what_is_wrong_with_a_token_is_said_and_nothing_is_made(
 ):
     async with open_console() as console:
         await console.press("6", "n", "tab", "tab", "tab", *"soon", "ctrl+s")
-        await console.shows("say who or what will use it", "write a span such as 30d")
+        await console.shows("enter who or what will use it", "enter a duration such as 30d")
         assert client.ask(calls.list_tokens(account)).data == []
 
 
@@ -218,7 +218,7 @@ async def test_tokens_are_not_shown_to_a_viewer_and_the_reason_is(open_console, 
     async with open_console(role="viewer") as console:
         await console.shows("(viewer)")
         await console.press("6")
-        await console.shows("Tokens are not shown to you", "your role viewer".capitalize())
+        await console.shows("Tokens: you have no access", "your role viewer".capitalize())
         assert isinstance(console.app.screen, TokensScreen)
         await console.press("n")
         await console.shows("your role viewer may only look")
@@ -236,7 +236,7 @@ async def test_an_account_is_made_and_switched_to_and_everything_is_its(
     async with open_console() as console:
         await console.shows("of the first", "✓ 200")
         await console.press("7", "n", *"acme", "enter")
-        await console.shows("(acme) is made; Enter switches to it", "shown now")
+        await console.shows("(acme) created; Enter switches to it", "shown now")
         made = next(one for one in client.ask(calls.list_accounts(limit=500)).data
                     if one.name == "acme")  # fmt: skip
         await console.press("enter")
@@ -268,4 +268,4 @@ async def test_enter_on_a_token_says_that_it_is_shown_only_once(client: Client, 
     async with staged(client, receiver) as scene:
         await scene.open(TokensScreen)
         await scene.console.press("enter")
-        await scene.console.shows("a token is shown once, when it is made")
+        await scene.console.shows("a token is shown only once, when it is created")

@@ -78,7 +78,7 @@ def said_of(**fields: Any) -> str:
         ((100, 90, 80), "empty in about 40s"),
         ((100, 110, 120), "grows by 2.0 a second"),
         ((100, 100, 100), "stays as it is"),
-        ((100,), "a forecast takes some seconds"),
+        ((100,), "the forecast needs some seconds"),
         ((90_000, 89_990, 89_980), "empty in about 12h"),
     ],
 )
@@ -122,8 +122,8 @@ def test_old_samples_do_not_count():
 def test_the_engine_tells_who_paused_it_and_when():
     told = said_of(paused=Pause(at=AT, by="ada"))
     assert "! paused by ada since " in told
-    assert "only pings go out" in told
-    assert "going out" not in told
+    assert "only pings are sent" in told
+    assert "sending" not in told
 
 
 def test_the_engine_tells_what_it_lies_on():
@@ -133,7 +133,7 @@ def test_the_engine_tells_what_it_lies_on():
     assert "1,200 · the oldest due 4m ago" in told
     assert "7 held by disabled hooks" in told
     assert "one · 1 · process 7 · since" in told
-    assert "10.7 GB of 21.5 GB free · below 1.1 GB no events are taken in" in told
+    assert "10.7 GB of 21.5 GB free · below 1.1 GB no events are accepted" in told
     assert "reached in" not in told
 
 
@@ -163,7 +163,7 @@ def test_old_figures_claim_and_forecast_nothing():
     fast, full = falling(100, 90, 80), falling(*(10 * GB - n * GB / 100 for n in range(30)))
     now = text(engine_lines(status(), fast, full, AT_MS, " · "))
     old = text(engine_lines(status(), fast, full, AT_MS, " · ", old=True))
-    for claim in ("going out", "just now", "empty in about", "reached in about"):
+    for claim in ("sending", "just now", "empty in about", "reached in about"):
         assert claim in now
         assert claim not in old
     assert "unknown until the server responds" in old
@@ -218,9 +218,9 @@ def test_the_filter_of_the_trail():
     assert parse_filter('user:ada target:"hook 12" since:7d result:') == {
         "user": "ada", "target": "hook 12", "since": "7d",
     }  # fmt: skip
-    with pytest.raises(Refused, match="column 10: there is no 'who' here"):
+    with pytest.raises(Refused, match="column 10: unknown key 'who'"):
         parse_filter("user:ada who:x")
-    with pytest.raises(Refused, match="column 10: there is no 'er'"):
+    with pytest.raises(Refused, match="column 10: unknown key 'er'"):
         parse_filter("user:ada er:x")
     with pytest.raises(Refused, match="column 8: a quote is not closed"):
         parse_filter('target:"hook')
@@ -230,7 +230,7 @@ def test_what_a_look_through_the_trail_found():
     head = AuditHead(9, AT, "ff")
     assert "9:ff" in checked_words(AuditCheck(9, head, None, None), 9)[0]
     words, tone = checked_words(AuditCheck(3, head, AuditBreak(4, "it was changed"), None), 3)
-    assert (words, tone) == ("the trail does not hold at entry 4: it was changed", "bad")
+    assert (words, tone) == ("the trail is broken at entry 4: it was changed", "bad")
     assert checked_words(AuditCheck(0, None, None, None), 0) == ("the trail is empty", "plain")
 
 

@@ -102,7 +102,7 @@ async def test_an_alert_of_a_group_without_entries_leads_to_what_it_counts(
         await scene.console.shows("1 delivery, ", "its hook is disabled")
         await scene.console.press("escape")
         await open_alert(scene, "1 held delivery", "R")
-        await scene.console.shows("these wait for their hook; enable it and they are sent")
+        await scene.console.shows("these are held; they are sent when the hook is enabled")
         await open_alert(scene, "1 skipped event")
         await scene.on(EventsScreen)
         await scene.console.shows("filter: event:", "1 event")

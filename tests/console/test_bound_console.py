@@ -30,7 +30,7 @@ async def test_a_bound_token_shows_its_account_and_stops_nothing(tmp_path: Path)
             await console.shows("bound to account 2")
             # Red when the Engine screen or the status line needs what such a token does not get.
             await console.press("4")
-            await console.shows("delivery  going out", "waiting   0", "kept      events 30 days")
+            await console.shows("delivery  sending", "waiting   0", "kept      events 30 days")
             await console.hides("database", "process", "rates", "disk", "/s")
             await console.press("a", "y")
             await console.shows("and this call is about all")
@@ -44,14 +44,14 @@ async def test_a_server_that_goes_leaves_what_is_shown_and_every_key_alive(tmp_p
         async with app.run_test(size=(100, 30)) as pilot:
             console = Console(app, pilot)
             await console.press("4")
-            await console.shows("delivery  going out")
+            await console.shows("delivery  sending")
             server.stop()
             await console.until(lambda: app.connection.state is ConnectionState.LOST)
             # What the screen was reading just then may tell the same in its own words.
             await console.until(
                 lambda: "connection lost" in console.text or "no server responds" in console.text
             )
-            await console.shows("old figures, read at", "kept      events 30 days")
+            await console.shows("last known figures, of", "kept      events 30 days")
             await console.press("a", "y")
             await console.shows("no server responds")
             await console.press("6")

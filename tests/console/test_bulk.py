@@ -16,11 +16,11 @@ def test_what_became_of_many_is_reported_with_names_and_counts():
     outcome: BulkResult[int, None] = BulkResult()
     assert (outcome.severity, outcome.rest(str), outcome.whole) == ("good", "", True)
     outcome.left = [8, 9]
-    assert (outcome.severity, outcome.rest(str)) == ("warn", "; stopped, 2 not begun")
+    assert (outcome.severity, outcome.rest(str)) == ("warn", "; stopped, 2 not started")
     outcome.failed = [(number, "is gone") for number in range(5)]
     assert outcome.severity == "bad"
     assert outcome.rest(str) == (
-        "; 0: is gone; 1: is gone; 2: is gone; 2 more failed; stopped, 2 not begun"
+        "; 0: is gone; 1: is gone; 2: is gone; 2 more failed; stopped, 2 not started"
     )
 
 
@@ -54,7 +54,7 @@ async def test_pings_that_fail_are_named(open_console, make_hook, receiver):
         await console.press("ctrl+a")
         await console.shows("2 marked")
         await console.press("p")
-        await console.shows("0 of 2 pings arrived", f"hook {hooks[0]['id']} (hook a): 500")
+        await console.shows("0 of 2 pings delivered", f"hook {hooks[0]['id']} (hook a): 500")
 
 
 async def test_undo_works_on_another_screen_and_what_failed_can_be_undone_again(
@@ -117,7 +117,7 @@ async def test_esc_stops_a_long_work_and_the_marks_are_what_is_left(
         await console.press("escape")
         await console.shows("stopping after this one")
         go_on.set()
-        await console.shows("cancelled; stopped, 2 not begun", "2 marked")
+        await console.shows("cancelled; stopped, 2 not started", "2 marked")
         console.app.connection.send = ask
         await console.press("c", "y")
         await console.shows("2 deliveries cancelled")
@@ -176,7 +176,7 @@ async def test_more_than_one_is_sent_again_after_a_question_and_is_not_marked_an
         await console.press("r")
         await console.shows("Resend 2 deliveries?", "1 of them has already been delivered")
         await console.press("enter")
-        await console.shows("nothing was sent again", "2 marked")
+        await console.shows("nothing was resent", "2 marked")
         assert resent() == 0
         await console.press("r", "y")
         await console.shows("2 deliveries sent again")

@@ -52,17 +52,17 @@ def test_a_line_is_a_command_and_its_argument(line, command, argument):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("hok 12", "column 1: there is no command 'hok'; did you mean hook"),
-        ("xyzzy", "there are hook, delivery, event, undelivered, replays, account, theme"),
-        ("", "there are hook"),
+        ("hok 12", "column 1: unknown command 'hok'; did you mean hook"),
+        ("xyzzy", "known: hook, delivery, event, undelivered, replays, account, theme"),
+        ("", "enter a command; known: hook"),
         ("hook", "column 5: hook needs a hook's number, such as :hook 12"),
         ("hook x", "column 6: 'x' is not a number; hook needs a hook's number"),
         ("hook 99999999999999999999", "is not a number"),
         ("  account   two", "column 13: 'two' is not a number"),
         ("delivery dlv_x", "column 10: 'dlv_x' is not an id of the form dlv_"),
         (f"delivery {EVENT}", "is not an id of the form dlv_"),
-        ("theme nrd", "column 7: there is no theme 'nrd'; did you mean nord?"),
-        ("theme plaid", "there are hooktui-dark, nord"),
+        ("theme nrd", "column 7: unknown theme 'nrd'; did you mean nord?"),
+        ("theme plaid", "known: hooktui-dark, nord"),
         ("ping 12", "column 6: ping takes no argument"),
     ],
 )

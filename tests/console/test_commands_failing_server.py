@@ -192,7 +192,7 @@ async def test_every_screen_stays_while_the_server_is_gone_and_finds_it_again(
             await scene.console.until(lambda: any(words in scene.notice for words in LOST))
             assert scene.screen is before
             before.notices.clear()
-            await scene.console.shows("server lost, reconnecting")
+            await scene.console.shows("connection lost, reconnecting")
             await scene.gate.open()
             await scene.console.until(
                 lambda: scene.app.connection.state is ConnectionState.CONNECTED

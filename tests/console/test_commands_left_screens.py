@@ -39,7 +39,7 @@ async def test_a_hook_that_somebody_deletes_takes_its_screen_and_the_help_over_i
         await scene.on_dialog(HelpScreen)
         held.release()
         await scene.on(HooksScreen)
-        await scene.console.until(lambda: "there is no such hook any more" in scene.notice)
+        await scene.console.until(lambda: "the hook does not exist any more" in scene.notice)
 
 
 # Red when the question is closed by the answer and the form stays, or says that all is lost.
@@ -58,7 +58,7 @@ async def test_a_form_that_is_saved_while_it_asks_whether_to_leave_is_left_and_t
         )
         held.release()
         await scene.on(HooksScreen)
-        await scene.console.until(lambda: "is saved" in scene.notice)
+        await scene.console.until(lambda: "saved" in scene.notice)
         assert [hook.name for hook in scene.hooks()] == ["renamed"]
 
 
@@ -73,7 +73,7 @@ async def test_an_event_that_comes_in_while_it_asks_whether_to_leave_is_reported
         await scene.console.press("escape")
         await scene.console.shows("Leave while it is being sent?")
         held.release()
-        await scene.console.shows("job.failed is in.")
+        await scene.console.shows("job.failed accepted.")
         await scene.console.press("l")
         await scene.on(HooksScreen)
 
@@ -89,7 +89,7 @@ async def test_a_token_that_is_made_under_another_screen_is_reported_and_not_sho
         await scene.console.until(lambda: held.arrived == 1)
         await scene.app.push_screen(LiveLogScreen())
         held.release()
-        await scene.console.until(lambda: "nobody has seen it" in scene.notice)
+        await scene.console.until(lambda: "was never shown" in scene.notice)
         assert "hkt_" not in scene.console.text
         assert "robot" in scene.tokens()
 
@@ -104,13 +104,13 @@ async def test_a_slow_ping_of_one_hook_does_not_keep_from_pinging_another(
         held = scene.gate.hold(f"POST /v1/hooks/{scene.hook.id}/ping")
         await scene.open(HooksScreen)
         await scene.console.press("p", "down", "p")
-        await scene.console.until(lambda: "(other) arrived: 200" in scene.notice)
+        await scene.console.until(lambda: "(other) delivered: 200" in scene.notice)
         assert scene.gate.count(f"POST /v1/hooks/{other.id}/ping") == 1
         scene.screen.notices.clear()
         # What is still on its way is told again when the notice has gone.
         await scene.console.until(lambda: scene.notice.endswith("(billing) …"))
         held.release()
-        await scene.console.until(lambda: "(billing) arrived: 200" in scene.notice)
+        await scene.console.until(lambda: "(billing) delivered: 200" in scene.notice)
 
 
 # Red when an error that a command does not expect ends the console.

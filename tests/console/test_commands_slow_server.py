@@ -132,7 +132,7 @@ async def test_a_screen_whose_answers_do_not_come_says_so_takes_keys_and_is_left
         OPENERS[screen](scene)
         here = await scene.on(screen)
         if screen not in WITHOUT_A_READ:
-            await scene.console.shows("…" if screen is not DoctorScreen else "looking, ")
+            await scene.console.shows("…" if screen is not DoctorScreen else "checking, ")
         await scene.console.press("down", "up", "ctrl+p")
         await scene.on_dialog(Palette)
         await scene.console.press("escape")

@@ -71,7 +71,7 @@ async def test_all_that_match_become_single_marks_if_they_are_few(
         await console.hides("marked")
         monkeypatch.setattr(matching, "MAX_SINGLE", 2)
         await console.press("ctrl+a", "space")
-        await console.shows("3 deliveries are too many to mark one by one, at most 2")
+        await console.shows("3 deliveries are too many to mark one by one (at most 2)")
         await console.press("escape")
         await console.hides("all that match")
 
@@ -88,7 +88,7 @@ async def test_a_resend_of_all_that_match_opens_the_plan_of_a_replay(
         form = await scene.on(ReplayForm)
         await scene.console.until(lambda: form.focused is not None)
         assert (form.values().mode, form.values().filter) == ("sent", "status:delivered")
-        await scene.console.shows("1 delivery, about", "1 of them again")
+        await scene.console.shows("1 delivery, about", "1 duplicate")
         assert not scene.gate.count("POST /v1/replays")
         assert not scene.gate.count("POST /v1/deliveries/.*")
 
@@ -124,9 +124,9 @@ async def test_all_waiting_ones_that_match_are_cancelled_in_one_call_after_a_que
     async with staged(client, receiver) as scene:
         screen = await scene.open(DeliveriesScreen)
         await scene.console.press("ctrl+a", "c")
-        await scene.console.shows("without a filter this would cancel everything that waits")
+        await scene.console.shows("this would cancel all waiting deliveries")
         await scene.console.press("escape", "slash", *"job", "enter", "ctrl+a", "c")
-        await scene.console.shows("Cancel all waiting ones of 2 deliveries?")
+        await scene.console.shows("Cancel all waiting deliveries of 2 deliveries?")
         await scene.console.press("enter")
         await scene.console.shows("nothing was cancelled")
         assert not scene.gate.count("POST /v1/deliveries/cancel")

@@ -46,12 +46,12 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             "retrying",
             "next attempt at 12:05:00, in 5m",
         ),
-        ({"held": True}, "held", "until its hook is active again"),
+        ({"held": True}, "held", "until its hook is enabled"),
         ({"status": "sending"}, "sending", "in progress"),
         (
             {"status": "delivered", "finished_at": to_rfc3339(AT_MS + 2000), "duration_ms": 15},
             "delivered",
-            "arrived at 12:00:02, after 2s",
+            "delivered at 12:00:02, after 2s",
         ),
         (
             {"status": "failed", "finished_at": AT, "reason": "gave up after 3 attempts"},
@@ -126,13 +126,13 @@ def test_a_cut_answer_says_so_and_a_purged_body_too() -> None:
     cut = attempt(response=Response(body="x" * 10, truncated=True, size=70_000))
     one = detail(request=None, string_signed=None)
     shown = shown_of(one, cut)
-    assert "70kB read, only the first 10B kept" in shown
+    assert "70kB received, the first 10B stored" in shown
     assert "body is purged, so the request cannot be rebuilt" in shown
     # The body is there, and without the hook nobody knows where it went.
     shown = shown_of(detail(request=None), cut)
     assert "The hook is deleted" in shown
     many = attempt(response=Response(headers=(("A", "b"),) * 50, body=""))
-    assert "the first 50; more are not kept" in shown_of(one, many)
+    assert "the first 50; the others are not stored" in shown_of(one, many)
 
 
 def test_each_phase_has_a_bar_on_one_scale_and_the_body_is_the_rest() -> None:
@@ -141,7 +141,7 @@ def test_each_phase_has_a_bar_on_one_scale_and_the_body_is_the_rest() -> None:
     (time_section,) = (
         one
         for one in sections_of(detail(), attempt(phases_ms=phases), RelatedData(AT_MS, KEY, ASCII))
-        if one.title == "Where the time went"
+        if one.title == "Time by phase"
     )
     assert time_section.text is not None
     assert time_section.text.split("\n") == [
@@ -161,7 +161,7 @@ def test_the_deliveries_of_an_event_to_a_hook_form_a_chain() -> None:
     assert neighbours_words("dlv_1", [first]) == ""
     around = RelatedData(AT_MS, KEY, family=[first, second])
     shown = [line.text for line in document_lines(sections_of(detail(id="dlv_2"), None, around))]
-    assert shown[-3] == "▾ This event to this hook  2 deliveries; Enter opens one"
+    assert shown[-3] == "▾ Deliveries of this event to this hook  2 deliveries; Enter opens one"
     assert shown[-2].endswith("by event, failed: dlv_1")
     assert shown[-1].endswith("by resend, delivered, this one: dlv_2")
 
@@ -184,7 +184,7 @@ def test_a_disabled_hook_says_why_and_what_is_held() -> None:
         stats=HookStats(held=7),
     )
     words, tone = state_words(one, AT_MS + 3_600_000, KEY)
-    assert words.startswith("not active: receiver answered 410 Gone, 1h ago")
+    assert words.startswith("disabled: receiver answered 410 Gone, 1h ago")
     assert "sends the 7 held" in words
     assert tone == "bad"
 

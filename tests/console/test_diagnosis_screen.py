@@ -21,7 +21,7 @@ async def test_x_on_the_list_and_on_the_hook_says_what_is_wrong(
     async with open_console(size=(80, 24)) as console:
         await console.shows("billing")
         await console.press("x")
-        await console.shows("all is well: the receiver accepted a signed ping, 200", "✓ ok", "Time")
+        await console.shows("no problems: the receiver accepted a signed ping, 200", "✓ ok", "Time")
         assert len(receiver.requests) == 1
         await console.press("escape")
         await console.shows("Hooks")
@@ -44,7 +44,7 @@ async def test_x_runs_it_again_and_y_copies_the_verdict(
         sent: list[str] = []
         console.app.copy_to_clipboard = sent.append
         await console.app.push_screen(DiagnosisScreen(hook))
-        await console.shows("the receiver responded 500", "first byte", "in all")
+        await console.shows("the receiver responded 500", "first byte", "total")
         assert console.app.screen.query_one("#phases").display
         await console.press("y")
         await console.shows("the verdict sent to the terminal")
@@ -53,13 +53,13 @@ async def test_x_runs_it_again_and_y_copies_the_verdict(
             "it failed at this request: see its log"
         ]
         await console.press("Y")
-        await console.shows("Copy as", "JSON, as the API gives it")
+        await console.shows("Copy as", "JSON, as the API returns it")
         await console.press("j")
         await console.shows("the diagnosis as json sent to the terminal")
         assert json.loads(sent[1])["verdict"] == "the receiver responded 500"
         receiver.status = 200
         await console.press("x")
-        await console.shows("all is well")
+        await console.shows("no problems")
         await console.hides("the receiver responded 500")
         assert len(receiver.requests) == 2
 
@@ -76,16 +76,16 @@ async def test_each_step_shows_as_it_ends_and_esc_cancels(open_console, client: 
         with silent_receiver() as (url, listening):
             hook = client.hook(url, timeout_s=30)
             await console.app.push_screen(DiagnosisScreen(hook))
-            await console.shows("Looking at the receiver")
+            await console.shows("Diagnosing the receiver")
             await console.until(lambda: COUNTING.search(console.text))
             # Red when the steps come with the verdict alone.
             await console.shows("✓ ok    address", "✓ ok    connect", "→ …     ping")
             await console.press("y")
             await console.shows("there is no verdict yet")
             await console.press("x")
-            await console.shows("it is running; Esc cancels it")
+            await console.shows("a diagnosis is in progress; Esc cancels it")
             await console.press("escape")
-            await console.hides("Looking at the receiver")
+            await console.hides("Diagnosing the receiver")
             assert not isinstance(console.app.screen, DiagnosisScreen)
             listening.accept()[0].close()
         await console.app.push_screen(DiagnosisScreen(hook))
@@ -102,13 +102,11 @@ async def test_a_cancelled_run_leaves_what_the_one_before_found(
         await console.shows("the receiver responded 404", "To do:", "Response to the ping")
         receiver.released.clear()
         await console.press("x")
-        await console.shows("Looking at the receiver", "→ …     ping")
+        await console.shows("Diagnosing the receiver", "→ …     ping")
         await console.hides("To do:")
         await console.hides("Response to the ping")
         await console.press("escape")
-        await console.shows(
-            "cancelled; this is what the run before found", "responded 404", "To do:"
-        )
+        await console.shows("cancelled; showing the previous diagnosis", "responded 404", "To do:")
         await console.shows("Response to the ping")
         receiver.released.set()
 
@@ -140,7 +138,7 @@ async def test_two_marked_hooks_are_not_diagnosed_at_once(
     async with open_console() as console:
         await console.shows("one", "two")
         await console.press("ctrl+a", "x")
-        await console.shows("this works on one hook, and 2 are marked")
+        await console.shows("this works on one hook, but 2 are marked")
 
 
 async def test_a_hook_that_is_gone_and_a_server_that_does_not_answer(
@@ -149,7 +147,7 @@ async def test_a_hook_that_is_gone_and_a_server_that_does_not_answer(
     hook = client.hook(receiver.url)
     async with open_console() as console:
         await console.app.push_screen(DiagnosisScreen(hook))
-        await console.shows("all is well")
+        await console.shows("no problems")
         client.ask(calls.delete_hook(hook.id))
         await console.shows("the hook is deleted; Esc goes back")
         await console.press("x")

@@ -36,7 +36,7 @@ def test_each_step_says_its_state_by_sign_and_word():
         " ✗ fail  certificate   it expired",
     ]
     assert text(step_lines(FOUND.checks[:1], UNICODE, 80, "ping"))[1:] == [
-        " → …     ping          sent, waiting for the response",
+        " → …     ping          waiting for the response",
     ]
     assert text(step_lines(FOUND.checks, ASCII, 80))[2].startswith(" x fail")
 
@@ -54,7 +54,7 @@ def test_what_is_not_well_is_reported_whole_on_a_narrow_terminal():
 def test_phases_lie_one_after_another_and_fill_the_width():
     lines = text(phase_lines(PHASES, 60, UNICODE))
     assert [line.split()[0] for line in lines] == [
-        "name", "connect", "TLS", "first", "reading", "in",
+        "name", "connect", "TLS", "first", "reading", "total",
     ]  # fmt: skip
     assert all(len(line) <= 60 for line in lines)
     begins = [line.index("━") for line in lines[:-1]]
@@ -65,7 +65,7 @@ def test_phases_lie_one_after_another_and_fill_the_width():
 
 def test_a_phase_that_did_not_happen_has_no_line_and_nothing_at_all_draws_nothing():
     lines = text(phase_lines(Phases(dns=3.0, total=3.0), 60, ASCII))
-    assert [line.split()[0] for line in lines] == ["name", "in"]
+    assert [line.split()[0] for line in lines] == ["name", "total"]
     assert phase_lines(Phases(), 60, UNICODE) == ()
     assert phase_lines(Phases(total=0.0), 60, UNICODE) == ()
     tiny = Phases(dns=0.001, connect=5_000.0, total=5_000.001)
@@ -77,7 +77,7 @@ def test_what_the_head_says_already_is_not_said_again():
     assert todo.pairs == (("clock", "set it"),)
     assert [one.title for one in rest] == ["Response to the ping", "Response headers"]
     times = sections_of(FOUND, times=True)[1]
-    assert times.pairs[-1] == ("in all", "200ms")
+    assert times.pairs[-1] == ("total", "200ms")
 
 
 def test_addresses_and_certificates_are_among_what_was_seen():

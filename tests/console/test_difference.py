@@ -35,14 +35,14 @@ def test_status_headers_and_body_are_compared_and_json_by_its_values() -> None:
 def test_what_is_the_same_says_so_and_an_answer_may_be_missing() -> None:
     older = answered(1, 500, "no", ("X-A", "1"))
     _, headers, body, _ = difference_of(older, answered(2, 500, "no", ("X-A", "1")))
-    assert (headers.note, body.note, body.opened) == ("the same", "the same", False)
+    assert (headers.note, body.note, body.opened) == ("identical", "identical", False)
     failed = attempt(number=2, status_code=None, error="dns", response=None)
     facts, headers, body, _ = difference_of(older, failed)
     assert facts.text is not None
     assert "+status: none" in facts.text
     assert (headers.text, body.text) == ("-X-A: 1", "-no")
     _, headers, _, _ = difference_of(failed, failed)
-    assert headers.note == "none in either"
+    assert headers.note == "none in both"
 
 
 @pytest.mark.parametrize(

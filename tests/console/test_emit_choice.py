@@ -35,7 +35,7 @@ async def test_words_that_match_no_event_type_send_nothing(
     async with staged(client, receiver) as scene:
         screen = await opened(scene)
         await scene.console.press(*words)
-        await scene.console.shows("No event type has these words.")
+        await scene.console.shows("No event type matches.")
         await scene.console.press("ctrl+s")
         await scene.console.until(lambda: "no event type matches" in scene.notice)
         assert "job." not in scene.console.lines[0]
@@ -44,7 +44,7 @@ async def test_words_that_match_no_event_type_send_nothing(
         await scene.console.press(*["backspace"] * len(words), *"failed")
         await scene.console.until(lambda: screen._type == "job.failed" and screen.body.text)
         await scene.console.press("ctrl+s")
-        await scene.console.shows("job.failed is in.")
+        await scene.console.shows("job.failed accepted.")
         assert sent(scene) == ["job.failed"]
 
 
@@ -68,7 +68,7 @@ async def test_a_type_that_is_not_in_the_catalogue_is_replaced_by_none(
     async with staged(client, receiver) as scene:
         scene.app.navigation.open_emit("job.renamed", '{"mine":1}')
         screen = await scene.on(EmitScreen)
-        await scene.console.shows("No event type has these words.", '{"mine":1}')
+        await scene.console.shows("No event type matches.", '{"mine":1}')
         scene.gate.asked.clear()
         await scene.console.press("ctrl+s")
         await scene.console.until(lambda: "no event type matches 'job.renamed'" in scene.notice)
@@ -87,7 +87,7 @@ async def test_the_sample_of_another_type_is_not_sent(
         await scene.console.press("down")
         await scene.console.until(lambda: not screen.body.text)
         await scene.console.press("ctrl+s")
-        await scene.console.until(lambda: "an event has a body" in scene.notice)
+        await scene.console.until(lambda: "an event needs a body" in scene.notice)
         assert sent(scene) == []
 
 

@@ -67,7 +67,7 @@ def test_an_event_that_went_nowhere_says_why():
 @pytest.mark.parametrize("room", [57, 77, 117, 250])
 def test_the_columns_fit_and_the_state_is_never_dropped(room):
     for columns, kept in (
-        (event_columns(UNICODE, lambda: AT_MS), {"came", "type", "state"}),
+        (event_columns(UNICODE, lambda: AT_MS), {"received", "type", "state"}),
         (decision_columns(UNICODE, lambda: AT_MS, KEY), {"state", "hook", "why"}),
     ):
         placed = place(columns, room)
@@ -78,7 +78,7 @@ def test_the_columns_fit_and_the_state_is_never_dropped(room):
 @pytest.mark.parametrize(
     ("changed", "state", "reason"),
     [
-        ({}, "✓ delivered", "arrived at"),
+        ({}, "✓ delivered", "delivered at"),
         ({"deliveries": 3}, "✓ delivered", "; the latest of 3 deliveries"),
         ({"delivery": None, "decision": "filter", "reason": "x"}, "○ filtered", "x"),
         ({"delivery": None, "decision": "disabled", "reason": "x"}, "○ disabled", "x"),
@@ -99,13 +99,18 @@ def test_each_decision_has_a_word_and_a_reason(changed, state, reason):
 def test_a_sent_event_says_where_it_went():
     sent = AcceptedEvent(id="evt_1", type="job.failed", account=1, deliveries=3, skipped=1)
     assert accepted_words(sent) == "3 deliveries, 1 skipped"
-    assert accepted_words(replace(sent, deliveries=0, skipped=0)) == "no hook asks for this type"
+    assert (
+        accepted_words(replace(sent, deliveries=0, skipped=0)) == "no hook subscribes to this type"
+    )
     detail = EventDetail(
         id="evt_1", type="job.failed", account=1, created_at=AT, size=2, body="{}",
         deliveries=(delivery(),), skips=(Skip(hook=1, reason="filter"),),
     )  # fmt: skip
     assert outcomes(detail) == "1 delivery, skipped 1 hook"
-    assert outcomes(replace(detail, deliveries=(), skips=())) == "no hook asked for it when it came"
+    assert (
+        outcomes(replace(detail, deliveries=(), skips=()))
+        == "no hook was subscribed when it was received"
+    )
 
 
 # The dialog
@@ -127,11 +132,11 @@ def test_types_are_found_by_words_and_a_group_is_named_once():
         ("{}", None),
         ('{"a": [1, null, "x"]}', None),
         ("7", None),
-        ("", "an event has a body"),
+        ("", "an event needs a body"),
         ('{"a": 1\n "b": 2}', "line 2, column 2: expecting ',' delimiter"),
         ('{"a": NaN}', "NaN is not JSON"),
-        ('"\ud800"', "line 1, column 2: half of a character"),
-        ('"' + "x" * MAX_BYTES + '"', "at most"),
+        ('"\ud800"', "line 1, column 2: half a character"),
+        ('"' + "x" * MAX_BYTES + '"', "the limit of an event"),
         ("[" * 100_000, ""),
     ],
 )

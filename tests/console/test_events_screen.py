@@ -53,7 +53,7 @@ async def test_a_replay_begins_with_the_events_that_the_filter_matches(open_cons
 async def test_an_empty_list_says_what_events_are(open_console):
     async with open_console() as console:
         await console.press("3")
-        await console.shows("No events yet", "sends one, with a sample")
+        await console.shows("No events yet", "sends one, starting from a sample")
         await console.press("enter")
         assert not isinstance(console.app.screen, EventScreen)
 
@@ -70,7 +70,7 @@ async def test_an_event_says_of_every_hook_why(open_console, make_hook, client, 
         await console.press("enter")
         await console.shows(
             "1 delivery, skipped 2 hooks",
-            "arrived at",
+            "delivered at",
             "data.id:8 (it is 7)",
             "was disabled when the event was received",
             "subscribes to cluster",
@@ -144,7 +144,7 @@ async def test_a_sample_is_sent_and_the_answer_says_where_it_went(
         assert isinstance(console.app.screen, EmitScreen)
         assert not receiver.requests
         await console.press("backspace", "ctrl+s")
-        await console.shows("1 delivery, 1 skipped", "job.failed is in.")
+        await console.shows("1 delivery, 1 skipped", "job.failed accepted.")
         await console.press("enter")
         await console.shows("was disabled when the event was received")
         assert isinstance(console.app.screen, EventScreen)
@@ -181,7 +181,7 @@ async def test_who_may_not_send_sees_why(open_console, client):
             await console.shows(f"your role {role} may")
             assert not isinstance(console.app.screen, EmitScreen)
             await console.press("enter")
-            await console.shows("no hook in this account")
+            await console.shows("This account has no hooks")
 
 
 async def test_without_a_server_every_key_answers_and_a_typed_body_stays(tmp_path):
@@ -194,12 +194,12 @@ async def test_without_a_server_every_key_answers_and_a_typed_body_stays(tmp_pat
         await console.press("3", "E", *"failed", "enter")
         await console.shows('"status": "failed"', "Send an event  job.failed")
         await console.press("ctrl+s")
-        await console.shows("nothing is sent meanwhile", '"status": "failed"')
+        await console.shows("sending is not possible now", '"status": "failed"')
         assert isinstance(app.screen, EmitScreen)
         app.pop_screen()
         app.navigation.open_event(encode("evt", 7))
         await console.pilot.press("y", "ctrl+f")
-        await console.shows("the event is not read yet")
+        await console.shows("the event is not loaded yet")
         await console.press("question_mark")
         await console.shows("Event: keys; Enter runs one")
 

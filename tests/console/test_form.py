@@ -43,7 +43,7 @@ async def test_a_hook_is_made_by_keys_alone_and_its_ping_arrives(
         secret = client.ask(calls.hook_secrets(hook.id)).secret
         assert secret in seen(pilot)
         await pilot.press("p")
-        await until(pilot, lambda: "arrived: 200" in seen(pilot))
+        await until(pilot, lambda: "delivered: 200" in seen(pilot))
         assert [one.headers["X-Hook-Event"] for one in receiver.requests] == ["ping"]
 
 
@@ -140,7 +140,7 @@ async def test_two_admins_who_change_different_fields_both_keep_their_changes(
         for word in (f"you read 1: {who}", "changed it at", when):
             assert word in seen(pilot)
         await pilot.press("o")
-        await until(pilot, lambda: "is saved" in seen(pilot))
+        await until(pilot, lambda: " saved" in seen(pilot))
         now = client.ask(calls.get_hook(hook.id))
         assert (now.name, now.timeout_s) == ("127.0.0.1x", 7)
 
@@ -262,7 +262,7 @@ async def test_a_filter_is_tried_on_the_latest_events_while_it_is_typed(
         assert form.values()["filter"] == "data.id:1"
         form.fields.go_to("filter")
         await pilot.press("end", *" hook:1")
-        await until(pilot, lambda: "Would have got" not in seen(pilot))
+        await until(pilot, lambda: "Would have received" not in seen(pilot))
         assert "column 11" in seen(pilot)
         assert client.ask(calls.get_hook(hook.id)).filter is None
 

@@ -27,12 +27,12 @@ def pairs(found: list[Section]) -> dict[str, str]:
 def test_every_type_stands_there_and_whether_the_group_or_the_hook_itself_ticks_it():
     found = sections(("job", "cluster.error"), health())
     notes = {section.title: section.note for section in found}
-    assert notes["Job"] == "the group itself: all of its types, future ones too"
-    assert notes["Cluster"] == "1 of 5 types, each by itself"
+    assert notes["Job"] == "the whole group, with future types"
+    assert notes["Cluster"] == "1 of 5 types"
     told = pairs(found)
     assert {one.id for group in ETL.groups for one in group.types} <= {n[4:] for n in told}
-    assert told["[x] job.failed"] == "by the group, no deliveries"
-    assert told["[x] cluster.error"] == "by itself, no deliveries"
+    assert told["[x] job.failed"] == "by its group, no deliveries"
+    assert told["[x] cluster.error"] == "subscribed, no deliveries"
     assert told["[ ] cluster.idled"] == "not subscribed"
 
 
@@ -40,15 +40,15 @@ def test_counts_are_reported_with_what_is_not_well():
     failed = TypeCount(type="job.failed", deliveries=9, delivered=6, failed=2, waiting=1)
     before = TypeCount(type="cluster.idled", deliveries=1, delivered=1, failed=0, waiting=0)
     told = pairs(sections(("job",), health(failed, before)))
-    assert told["[x] job.failed"] == "by the group, 9 deliveries, 2 failed, 1 waiting"
+    assert told["[x] job.failed"] == "by its group, 9 deliveries, 2 failed, 1 waiting"
     assert told["[ ] cluster.idled"] == "not subscribed, 1 delivery"
 
 
 # Red when "no deliveries" is said before anything was counted.
 def test_before_the_counts_are_there_nothing_is_said_about_them():
     told = pairs(sections(("job",), None))
-    assert told["[x] job.failed"] == "by the group"
-    assert told["counted"] == "the deliveries of each type are being counted"
+    assert told["[x] job.failed"] == "by its group"
+    assert told["counted"] == "counting the deliveries of each type"
 
 
 def test_pings_and_types_that_the_catalogue_lost_are_not_left_out():
@@ -60,7 +60,7 @@ def test_pings_and_types_that_the_catalogue_lost_are_not_left_out():
 def test_the_filter_and_the_span_of_the_counts_are_said():
     told = pairs(sections(("job",), health(), filter="data.owner:7"))
     assert told["filter"] == "data.owner:7"
-    assert told["counted"] == "the deliveries of each type, in the last 24 h"
+    assert told["counted"] == "deliveries by type, in the last 24 h"
     later = "2026-11-25T12:30:00.000Z"
     told = pairs(sections(("job",), health(counted_since=later)))
     assert "since" in told["counted"]

@@ -79,7 +79,7 @@ def test_delivered_stands_on_failed_so_that_both_are_read_from_one_bar():
 def test_a_backlog_that_is_known_for_a_part_says_so():
     at = to_rfc3339(AT_MS - 3_600_000)
     title = plots_of(health(point(), counted_since=at), AT_MS, UNICODE)[2].title
-    assert "known since 11:00:00" in text(title)
+    assert "from 11:00:00 on" in text(title)
 
 
 def test_a_limit_that_is_known_has_a_plot_that_says_since_when():
@@ -87,9 +87,7 @@ def test_a_limit_that_is_known_has_a_plot_that_says_since_when():
     assert len(plots_of(health(point_), AT_MS, UNICODE)) == 3
     shown = health(point_, point(), limits_since=to_rfc3339(AT_MS - 3_600_000))
     limit = plots_of(shown, AT_MS, UNICODE)[3]
-    assert text(limit.title) == (
-        " limit  █ lowest  ░ up to highest; not stored, known since 11:00:00"
-    )
+    assert text(limit.title) == (" limit  █ lowest  ░ up to highest; not stored, from 11:00:00 on")
     assert (limit.solid, limit.total) == ([4, None], [24, None])
     assert text(step_words(shown, 0, AT_MS)).endswith(
         "no attempts  0 in the backlog  limit 4 to 24"
@@ -115,8 +113,8 @@ def test_the_range_that_is_shown_is_marked_by_brackets_not_by_colour():
 # Red when the range that is asked for is called the one that is shown, before it was read.
 def test_a_range_that_is_being_read_is_not_yet_the_one_that_is_shown():
     told = text(range_line(1, health(point()), UNICODE, 2, KEY))
-    assert told == "  1 h [24 h] 7 d   reading 7 d …"
-    assert text(range_line(1, None, UNICODE, 1, KEY)) == "  1 h [24 h] 7 d   reading 24 h …"
+    assert told == "  1 h [24 h] 7 d   loading 7 d …"
+    assert text(range_line(1, None, UNICODE, 1, KEY)) == "  1 h [24 h] 7 d   loading 24 h …"
 
 
 def test_the_axis_is_the_time_of_the_points():

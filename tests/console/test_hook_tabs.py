@@ -108,12 +108,12 @@ async def test_keys_of_the_deliveries_say_where_they_work(
         await console.shows("[Health]")
         for key in ("r", "c", "slash", "space", "o", "O"):
             await console.press(key)
-            await console.shows("this works on the deliveries")
+            await console.shows("this works in the tab Deliveries")
             screen.notices.clear()
         await console.press("enter")
         await console.shows("there is nothing to open here")
         await console.press(BEFORE, "plus")
-        await console.shows("[Deliveries]", "+ and - choose the time of the plots")
+        await console.shows("[Deliveries]", "+ and - change the plots' time range")
 
 
 async def test_the_events_tab_counts_what_came_of_each_type(
@@ -125,8 +125,8 @@ async def test_the_events_tab_counts_what_came_of_each_type(
     wait_for(lambda: len(client.deliveries(hook.id, "delivered")) == 2)
     async with open_console() as console:
         await opened(console, hook.id, 2)
-        await console.shows("[x] job.failed: by the group, 2 deliveries")
-        await console.shows("[x] cluster.error: by itself, no deliveries", "[ ] cluster.idled")
+        await console.shows("[x] job.failed: by its group, 2 deliveries")
+        await console.shows("[x] cluster.error: subscribed, no deliveries", "[ ] cluster.idled")
 
 
 async def test_the_history_tells_who_changed_what_and_follows_by_itself(
@@ -136,7 +136,7 @@ async def test_the_history_tells_who_changed_what_and_follows_by_itself(
     client.hook(receiver.url, name="another")
     async with open_console(size=(80, 24)) as console:
         screen = await opened(console, hook.id, 4)
-        await console.shows("[History]", "made", "Hook made", f"URL: {receiver.url}")
+        await console.shows("[History]", "created", "Hook created", f"URL: {receiver.url}")
         # Red when the history is that of all hooks.
         assert screen.query_one(HookHistory).listing.window.total == 1
         client.ask(calls.edit_hook(hook.id, {"name": "se[/b]cond", "timeout_s": 9}))
@@ -166,9 +166,9 @@ async def test_a_copy_takes_what_is_under_the_cursor_of_each_tab(
         await console.press("y")
         await console.shows("the marked step sent to the terminal")
         await console.press(NEXT, "down", "y")
-        await console.shows("a line of the which of them sent to the terminal")
+        await console.shows("a line of the selection sent to the terminal")
         await console.press(NEXT, NEXT)
-        await console.shows("Hook made")
+        await console.shows("Hook created")
         await console.press("y")
         await console.shows("the change sent to the terminal")
         assert copied[0] == client.deliveries(hook.id)[0].id
@@ -185,11 +185,11 @@ async def test_a_viewer_reads_every_tab(open_console, client: Client, receiver: 
         await opened(console, hook.id, 1)
         await console.shows("[Health]", "steps of 10m")
         await console.press(NEXT)
-        await console.shows("[Events]", "[x] job.failed: by the group")
+        await console.shows("[Events]", "[x] job.failed: by its group")
         await console.press(NEXT)
         await console.shows("[Settings]", "10 attempts in 3d 3h")
         await console.press(NEXT)
-        await console.shows("[History]", "Hook made")
+        await console.shows("[History]", "Hook created")
 
 
 async def test_a_server_that_is_gone_holds_up_no_tab_and_leaves_what_was_shown(

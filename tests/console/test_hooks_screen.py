@@ -10,9 +10,9 @@ from tests.console.conftest import Console
 
 async def test_no_hooks_teach_what_to_do(open_console):
     async with open_console() as console:
-        await console.shows("No hooks yet", "n  makes the first one", "0 hooks")
+        await console.shows("No hooks yet", "n  creates the first one", "0 hooks")
         await console.press("p")
-        await console.shows("there is no hook under the cursor; n makes one")
+        await console.shows("there is no hook under the cursor; n creates one")
 
 
 async def test_a_hook_is_one_line_with_state_host_and_events(open_console, make_hook):
@@ -37,7 +37,7 @@ async def test_a_delivery_shows_in_the_log_and_in_the_row(
 ):
     hook = make_hook(name="billing")
     async with open_console() as console:
-        await console.shows("quiet so far")
+        await console.shows("no attempt yet")
         receiver.status = 503
         client.emit()
         await console.shows("↻ 503", "job.failed", "↻ retrying", "1 waiting")
@@ -49,7 +49,7 @@ async def test_p_pings_and_answers_where_the_eye_is(open_console, make_hook, rec
     async with open_console() as console:
         await console.shows("billing")
         await console.press("p")
-        await console.shows("(billing) arrived: 200 after")
+        await console.shows("(billing) delivered: 200 after")
         await console.shows("✓ 200")
         receiver.status = 500
         await console.press("p")
@@ -79,7 +79,7 @@ async def test_marked_hooks_are_turned_off_together_and_narrow_the_log(open_cons
         await console.press("space", "space")
         await console.shows("2 marked", f"hook {hooks[0]['id']}, {hooks[1]['id']}")
         await console.press("e")
-        await console.shows("this works on one hook, and 2 are marked; Esc unmarks")
+        await console.shows("this works on one hook, but 2 are marked; Esc unmarks")
         await console.press("a")
         await console.shows("2 hooks disabled", "2 disabled")
         await console.press("u")
@@ -98,7 +98,7 @@ async def test_deleting_asks_and_starts_on_cancel(open_console, make_hook, clien
             f"Delete hook {hook['id']} (billing)?", "secret are deleted permanently"
         )
         await console.press("enter")
-        await console.shows("nothing was deleted")
+        await console.shows("no hook was deleted")
         assert client.ask(calls.get_hook(hook["id"])).name == "billing"
         await console.press("d", "y")
         await console.shows("deleted", "No hooks yet")
@@ -120,11 +120,11 @@ async def test_a_filter_narrows_while_typing_and_keeps_letters_typed_ahead(open_
         await console.press("enter", "escape")
         await console.shows("3 hooks", "billing")
         await console.press("slash", "x", "q")
-        await console.shows("No hook has these words")
+        await console.shows("No hook matches")
         await console.press("escape", "slash", *"took:")
         await console.shows("column 1: hooks have no took:")
         await console.press(*["backspace"] * 5, *"status:disabled")
-        await console.shows("No hook has these words", "filter: status:disabled")
+        await console.shows("No hook matches", "filter: status:disabled")
         await console.press("escape")
         await console.shows("3 hooks")
 
@@ -223,7 +223,7 @@ async def test_every_key_answers_at_80_by_24(open_console, make_hook):
         assert all(len(line) <= 80 for line in console.lines)
         await console.press("x")
         await console.press("r")
-        await console.shows("resend (r) is not possible on this screen; ? shows what is")
+        await console.shows("resend (r) is not available on this screen; ? lists the commands")
 
 
 async def test_a_tiny_terminal_is_told_what_is_needed(open_console):
@@ -320,5 +320,5 @@ async def test_what_cannot_be_sorted_stays_as_it_is(open_console, make_hook):
         before = listing.window.sort
         listing.next_sort = lambda: None
         await console.press(console.app.key("sort"))
-        await console.shows("no column that is shown can be sorted")
+        await console.shows("none of the columns shown can be sorted by")
         assert listing.window.sort == before

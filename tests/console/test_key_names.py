@@ -41,7 +41,7 @@ FIXED = {
     "ctrl+z": "suspends the console, and cannot be mapped",
     "search text; Enter keeps it, then ": "in a field Enter is the field's",
     "- was, + is": "the signs of a comparison, no keys",
-    " Enter makes it, ": "the same",
+    " Enter creates it, ": "the same",
     "no completion; Enter lists the commands": "the same",
 }
 
@@ -123,7 +123,7 @@ async def test_every_screen_names_the_keys_that_somebody_has(
                 console.app.screen.filter.apply("")
         event = client.emit().id
         app.navigation.open_event(event)
-        await _look(console, "no hook in this account")
+        await _look(console, "This account has no hooks")
         hook = client.hook(receiver.url, name="billing")
         receiver.status = 410
         await _an_inactive_hook_with_things_held(console, client, hook.id)
@@ -137,7 +137,7 @@ async def test_every_screen_names_the_keys_that_somebody_has(
         app.navigation.open_form(None)
         await _look(console, "Webhook")
         await console.press(app.key("open"))
-        await _look(console, "Type a URL", "ticks; a group means")
+        await _look(console, "Type a URL", "ticks; a group includes")
         app.navigation.open_emit()
         await _look(console, "Send an event", "sends it")
         await app.push_screen(TokenForm())
@@ -152,6 +152,6 @@ async def _an_inactive_hook_with_things_held(console: Console, client: Client, h
     await _look(console, "No deliveries yet")
     client.emit()
     wait_for(lambda: client.deliveries(hook))
-    await _look(console, "not active")
+    await _look(console, "disabled: receiver")
     app.screen.tabs.handlers["next"]()
     await _look(console, "longer")

@@ -32,14 +32,14 @@ def test_a_clash_names_both_commands_and_what_to_do_and_neither_holds():
     keymap, problems = read_keys({"ping": "P", "edit": "P"})
     assert keymap.ids() == {}
     assert len(problems) == 2
-    assert "P is the key of edit, too" in said({"ping": "P", "edit": "P"})
-    assert "take another key, or give edit another one" in said({"ping": "P", "edit": "P"})
+    assert "P is also the key of edit" in said({"ping": "P", "edit": "P"})
+    assert "use another key, or give edit another one" in said({"ping": "P", "edit": "P"})
 
 
 def test_a_clash_with_the_key_of_a_command_that_is_not_mapped_is_one_too():
     keymap, problems = read_keys({"ping": "E"})
     assert keymap.ids() == {}
-    assert "[keys] ping: E is the key of emit, too" in problems[0]
+    assert "[keys] ping: E is also the key of emit" in problems[0]
 
 
 def test_an_entry_that_is_left_out_may_bring_another_clash():
@@ -50,21 +50,21 @@ def test_an_entry_that_is_left_out_may_bring_another_clash():
 
 
 def test_a_move_clashes_like_every_command():
-    assert "j is the key of down, too" in said({"ping": "j"})
+    assert "j is also the key of down" in said({"ping": "j"})
 
 
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("ctrl+j", "a terminal sends 'ctrl+j' as Enter"),
+        ("ctrl+j", "terminals send 'ctrl+j' as Enter"),
         ("^m", "as Enter"),
         ("ctrl+h", "as Backspace"),
         ("ctrl+I", "as Tab"),
         ("ctrl+[", "as Esc"),
-        ("ctrl+1", "with ctrl only letters work"),
-        ("ctrl+enter", "with ctrl only letters work"),
-        ("alt+p", "no terminal sends 'alt+p' for sure"),
-        ("f13", "there is no key 'f13'; did you mean"),
+        ("ctrl+1", "ctrl works with letters only"),
+        ("ctrl+enter", "ctrl works with letters only"),
+        ("alt+p", "not all terminals send 'alt+p'"),
+        ("f13", "unknown key 'f13'; did you mean"),
         ("pagedwn", "did you mean 'pagedown'?"),
         ("tab", "goes to the next field"),
         ("ctrl+q", "quits from everywhere"),
@@ -84,7 +84,7 @@ def test_what_is_no_key_at_all_says_what_to_write(value):
 
 
 def test_an_unknown_command_names_the_near_one_or_all():
-    assert "there is no such command; did you mean ping?" in said({"png": "P"})
+    assert "unknown command; did you mean ping?" in said({"png": "P"})
     assert "known: acknowledge, activate," in said({"xyzzy": "P"})
 
 

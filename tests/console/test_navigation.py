@@ -31,9 +31,9 @@ async def test_the_log_says_what_is_wrong_with_a_filter_and_keeps_the_last_good_
         await console.press("slash", *"hook:x")
         await console.shows("filter, column 6", "hook's number")
         await console.press(*["backspace"] * 6, *"data.id:1")
-        await console.shows("log lines hold no bodies")
+        await console.shows("log lines have no bodies")
         await console.press(*["backspace"] * 9, *"status:failed", "enter")
-        await console.shows("nothing fits yet", "filter: status:failed")
+        await console.shows("no match yet", "filter: status:failed")
         await console.press("escape")
         await console.shows("✓ 200")
         await console.press("escape")
@@ -90,7 +90,7 @@ async def test_help_lists_the_keys_of_the_screen_and_runs_the_chosen_one(open_co
         await console.shows("Hooks: keys; Enter runs one", "Send a test delivery", "End G  move")
         assert isinstance(console.app.screen, HelpScreen)
         await console.press("j", "j", "j", "enter")
-        await console.shows("(billing) arrived: 200")
+        await console.shows("(billing) delivered: 200")
 
 
 async def test_help_lists_what_is_typed_and_types_the_chosen_one(open_console, make_hook):
@@ -114,11 +114,11 @@ async def test_help_keeps_its_last_lines_when_the_terminal_shrinks(open_console)
     async with open_console(size=(100, 50)) as console:
         await console.until(lambda: console.app.screen.rows.listing.loaded)
         await console.press("?")
-        await console.shows("Enter runs one", "cursor; n makes one", "Undo the last")
+        await console.shows("Enter runs one", "cursor; n creates one", "Undo the last")
         for height in (24, 15, 40):
             await console.pilot.resize_terminal(80, height)
             await console.until(lambda height=height: len(console.lines) == height)
-            await console.shows("keys; Enter runs one", "New hook", "cursor; n makes one", "╰")
+            await console.shows("keys; Enter runs one", "New hook", "cursor; n creates one", "╰")
 
 
 async def test_help_says_why_something_is_not_possible(open_console):

@@ -67,13 +67,13 @@ def test_the_rest_of_the_schedule_follows_the_next_attempt() -> None:
         ("attempt 3", "12:01:00"),
         ("attempt 4", "12:06:00, 5m later"),
         ("attempt 5", "12:36:00, 30m later"),
-        ("then", "it has failed, and r sends it again"),
+        ("after that", "failed; r sends it again"),
     )
 
 
 PROBE_AT = to_rfc3339(AT_MS + 300_000)
 OVERDUE = to_rfc3339(AT_MS - 420_000)
-THEN = [column for column in delivery_columns(UNICODE, lambda: AT_MS) if column.name == "then"]
+THEN = [column for column in delivery_columns(UNICODE, lambda: AT_MS) if column.name == "next"]
 
 
 def time_line(one: DeliveryDetail) -> str:
@@ -90,11 +90,11 @@ def time_line(one: DeliveryDetail) -> str:
     ("fields", "then", "step", "last"),
     [
         ({"next_attempt_at": OVERDUE}, "due now", "next attempt due now", "12:35:00"),
-        ({"next_attempt_at": OVERDUE, "probe_at": PROBE_AT}, "next at 12:05:00",
+        ({"next_attempt_at": OVERDUE, "probe_at": PROBE_AT}, "at 12:05:00",
          "next attempt at 12:05:00, in 5m", "12:40:00"),
-        ({"next_attempt_at": LATER, "probe_at": PROBE_AT}, "next at 12:05:00",
+        ({"next_attempt_at": LATER, "probe_at": PROBE_AT}, "at 12:05:00",
          "next attempt at 12:05:00, in 5m", "12:40:00"),
-        ({"next_attempt_at": PROBE_AT, "probe_at": LATER}, "next at 12:05:00",
+        ({"next_attempt_at": PROBE_AT, "probe_at": LATER}, "at 12:05:00",
          "next attempt at 12:05:00, in 5m", "12:40:00"),
         ({"next_attempt_at": OVERDUE, "probe_at": AT}, "due now", "next attempt due now",
          "12:35:00"),
@@ -103,7 +103,7 @@ def time_line(one: DeliveryDetail) -> str:
          "12:35:00"),
         ({"next_attempt_at": OVERDUE, "paused": True}, "paused", "next attempt paused", ""),
         ({"probe_at": PROBE_AT, "paused": True}, "paused", "next attempt paused", ""),
-        ({"held": True, "paused": True, "probe_at": PROBE_AT}, "", "until its hook is active", ""),
+        ({"held": True, "paused": True, "probe_at": PROBE_AT}, "", "until its hook is enabled", ""),
     ],
 )  # fmt: skip
 def test_the_next_attempt_is_the_earliest_that_can_be(
@@ -112,7 +112,7 @@ def test_the_next_attempt_is_the_earliest_that_can_be(
     one = detail(**fields)
     assert [pieces_of(c.cell(delivery(**fields)))[0][0] for c in THEN] == [then]
     assert step in next_step(one, AT_MS, KEY)
-    assert time_line(one) == (then.removeprefix("next at ") or "…")
+    assert time_line(one) == (then.removeprefix("at ") or "…")
     pairs = to_come_pairs(one, SCHEDULE_S, AT_MS, KEY)
     assert [text.partition(",")[0] for _, text in pairs[-2:-1]] == ([last] if last else [])
 
@@ -128,29 +128,29 @@ def test_nothing_is_planned_for_what_does_not_wait_for_a_time(fields: dict[str, 
     [
         ({"status": "failed"}, {}, {}, ""),
         ({}, {}, {"paused": Pause(at=AT, by="ada")},
-         "all sending is paused since 12:00:00, by ada"),
+         "all sending has been paused since 12:00:00, by ada"),
         ({"held": True}, {"active": False, "disabled_at": AT, "disabled_reason": "gone"}, {},
-         "hook 12 is not active since 12:00:00 (gone)"),
+         "hook 12 has been disabled since 12:00:00 (gone)"),
         ({}, {"stats": HookStats(breaker="open")},
          {"breakers": (OpenBreaker(hook=12, name="n", probe_at=LATER, failures=10),)},
          "its breaker is open (10 failures in a row); it is probed at 12:01:00"),
-        ({}, {"stats": HookStats(breaker="open")}, {}, "its breaker is open, for the last"),
+        ({}, {"stats": HookStats(breaker="open")}, {}, "its breaker is open: the last"),
         # The schedule is later than the probe.
         ({"next_attempt_at": to_rfc3339(AT_MS + 90_000)}, {"stats": HookStats(breaker="open")},
          {"breakers": (OpenBreaker(hook=12, name="n", probe_at=LATER, failures=10),)},
-         "the schedule says"),
+         "retry schedule:"),
         ({"attempts": ()}, {"rate_per_s": 2.0, "ordered": True}, {},
-         "waits for its turn: at most 10 at once, at most 2 a second, in order"),
-        ({"next_attempt_at": LATER}, {}, {}, "the schedule says 5s after attempt 1 (±10%)"),
+         "queued: at most 10 at once, at most 2 a second, in order"),
+        ({"next_attempt_at": LATER}, {}, {}, "retry schedule: 5s after attempt 1 (±10%)"),
         ({"next_attempt_at": LATER, "attempts": (attempt(status_code=429, retry_after_s=90),)},
          {}, {}, "the receiver asked for 1m 30s (Retry-After)"),
         # The schedule is later, or the status is none whose Retry-After counts.
         ({"next_attempt_at": LATER, "attempts": (attempt(status_code=429, retry_after_s=2),)},
-         {}, {}, "the schedule says"),
+         {}, {}, "retry schedule:"),
         ({"next_attempt_at": LATER, "attempts": (attempt(status_code=500, retry_after_s=90),)},
-         {}, {}, "the schedule says"),
+         {}, {}, "retry schedule:"),
         ({"next_attempt_at": LATER, "attempts": (attempt(outcome="interrupted"),)}, {}, {},
-         "the last attempt was cut off"),
+         "the last attempt was interrupted"),
     ],
 )  # fmt: skip
 def test_why_the_next_attempt_comes_when_it_comes(

@@ -53,7 +53,7 @@ async def test_a_deletion_whose_response_is_lost_still_leaves_the_deleted_hook(
         await scene.console.until(was_read)
         held.release()
         await scene.on(HooksScreen)
-        await scene.console.until(lambda: "there is no such hook any more" in scene.notice)
+        await scene.console.until(lambda: "the hook does not exist any more" in scene.notice)
 
 
 # Red when a screen waits for the response of a deletion that somebody else was faster with.

@@ -39,7 +39,7 @@ def in_pages() -> Spoil:
 async def test_a_plan_follows_what_is_typed_and_sends_nothing(client: Client, receiver: Receiver):
     async with staged(client, receiver) as scene:
         await scene.open(ReplayForm)
-        await scene.console.shows("2 deliveries, about", "1 of them waits", "1 of them again")
+        await scene.console.shows("2 deliveries, about", "1 of them waits", "1 duplicate")
         scene.gate.asked.clear()
         await scene.console.press(*["tab"] * 4, *"status:delivered")
         await scene.console.shows("1 delivery, about")
@@ -94,8 +94,8 @@ async def test_what_is_wrong_is_said_above_the_plan_and_cannot_be_run(
     async with staged(client, receiver) as scene:
         form = await scene.open(ReplayForm)
         await scene.console.press(*["tab"] * 2, *["backspace"] * 20)
-        await scene.console.shows("Since: the mode sent needs a beginning, such as 2h")
-        assert "something is wrong above" in str(form.disabled_reason("save"))
+        await scene.console.shows("Since: the mode sent needs a start, such as 2h")
+        assert "a field is wrong" in str(form.disabled_reason("save"))
         await scene.console.press(*"2h")
         await scene.console.shows("2 deliveries, about")
         await scene.console.press(*["tab"] * 2, *"nosuch:1")

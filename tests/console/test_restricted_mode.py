@@ -116,7 +116,7 @@ def test_a_fault_leaves_no_file(tmp_path: Path) -> None:
         raise KeyError("x")
     except KeyError:
         line = write_fault({"HOOKTUI_HOME": str(tmp_path), **CONFINED})
-    assert line.endswith("a restricted one writes no log")
+    assert line.endswith("in restricted mode it writes no log")
     assert files_in(tmp_path) == []
 
 

@@ -75,7 +75,7 @@ async def test_the_audited_call_is_made_for_each_reveal_and_for_nothing_else(
 
         console.app.connection.send = listening
         await console.app.push_screen(SecretScreen(hook))
-        await console.shows("masked", "its age is shown once")
+        await console.shows("masked", "its age is shown after")
         await console.press("right_square_bracket", "tab", "tab", "down", "ctrl+r")
         assert not [path for path in asked if "/secret" in path]
         await console.press("v")
@@ -108,12 +108,12 @@ async def test_a_rotation_shows_both_secrets_until_it_is_finished(
         await console.press("t")
         await console.shows("the old one stays valid for 24 hours", "cancel")
         await console.press("d")
-        await console.shows("newest", "previous", "keys X-Hook-Signature until")
+        await console.shows("newest", "previous", "signs X-Hook-Signature until")
         await console.press("v")
         secrets = client.ask(calls.hook_secrets(hook.id)).secrets
         await console.shows(*(one.secret for one in secrets))
         await console.press("p")
-        await console.shows("arrived")
+        await console.shows("delivered")
         _, headers, body, _ = receiver.requests[-1]
         assert headers["X-Hook-Signature"] == hook_signature(hook.secret, body)
         await console.press("t")
@@ -147,7 +147,7 @@ async def test_a_leak_switches_at_once(open_console, client: Client):
         await console.press("t")
         await console.shows("leaked")
         await console.press("l")
-        await console.shows("a new secret is valid, alone")
+        await console.shows("a new secret is valid; the old one is not")
         now = client.ask(calls.hook_secrets(hook.id))
         assert len(now.secrets) == 1
         assert now.secret != hook.secret
@@ -198,7 +198,7 @@ async def test_a_copy_takes_no_other_secret_than_the_one_that_is_shown(
         await console.press("v", "down")
         client.ask(calls.finish_rotation(hook.id))
         await console.press("y")
-        await console.shows("the hook has other secrets by now; look, then press y again")
+        await console.shows("the hook's secrets have changed; check, then press y again")
         assert sent == []
         await console.press("y")
         await console.until(lambda: sent)

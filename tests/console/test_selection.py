@@ -22,13 +22,13 @@ async def test_commands_on_hooks_are_refused_while_the_keys_go_to_the_log(open_c
     async with open_console() as console:
         await console.shows("billing")
         await console.press("tab", "p")
-        await console.shows("the keys go to the live log, not to a hook; Tab leads to the hooks")
+        await console.shows("the live log has the focus, not a hook; Tab goes to the hooks")
         await console.press("z", "d")
-        await console.shows("not to a hook; z shows the hooks")
+        await console.shows("not a hook; z shows the hooks")
         await console.press("slash", "escape", "a")  # the filter gives the keys back to the log
-        await console.shows("not to a hook; z shows the hooks")
+        await console.shows("not a hook; z shows the hooks")
         await console.press("z", "p")
-        await console.shows("(billing) arrived: 200")
+        await console.shows("(billing) delivered: 200")
 
 
 # Red when marks that a filter hides are acted on beside what is seen.
@@ -59,7 +59,7 @@ async def test_a_command_does_not_hit_the_neighbour_of_a_hook_that_is_gone(
         client.ask(calls.delete_hook(hooks[1]["id"]))
         await console.hides("hook b")
         await console.press("a")
-        await console.shows("the cursor is on another hook; look, press a again")
+        await console.shows("the cursor is on another hook; check, press a again")
         await console.press("a")
         await console.shows("(hook c) disabled")
         assert client.ask(calls.get_hook(hooks[0]["id"])).active
@@ -72,12 +72,12 @@ async def test_a_hook_that_was_just_made_is_the_chosen_one(open_console, make_ho
         await console.shows("first")
         await console.press("n", "enter", *receiver.url, "tab", *"second", "tab", "tab", "space")
         await console.press("ctrl+s")
-        await console.shows("is saved. Give this secret")
+        await console.shows("created. Give this secret")
         await console.press("escape")
         await console.until(lambda: isinstance(console.app.screen, HooksScreen))
         await console.until(lambda: named(console) == "second")
         await console.press("p")
-        await console.shows("(second) arrived: 200")
+        await console.shows("(second) delivered: 200")
 
 
 async def test_a_hook_that_was_just_made_and_is_hidden_by_a_filter_is_not_its_neighbour(
@@ -91,7 +91,7 @@ async def test_a_hook_that_was_just_made_and_is_hidden_by_a_filter_is_not_its_ne
         scene.app.navigation.select("Hooks", made.id)
         await scene.console.until(lambda: not screen.listing._loading.locked())
         await scene.console.press("p")
-        await scene.console.until(lambda: "look, press p again" in scene.notice)
+        await scene.console.until(lambda: "check, press p again" in scene.notice)
         assert not scene.gate.count("POST .*/ping")
 
 
@@ -105,7 +105,7 @@ async def test_a_command_acts_on_the_hook_that_was_under_the_cursor_when_its_key
         screen = await scene.open(HooksScreen)
         screen.run_command("ping")
         screen.listing.put_cursor_on(other.id)  # before the worker has begun
-        await scene.console.until(lambda: "(billing) arrived" in scene.notice)
+        await scene.console.until(lambda: "(billing) delivered" in scene.notice)
         assert not scene.gate.count(f"POST /v1/hooks/{other.id}/ping")
 
 
@@ -187,7 +187,7 @@ async def test_a_command_waits_until_its_row_has_been_drawn(client: Client, rece
         await scene.console.until(lambda: "still being drawn; press p again" in scene.notice)
         assert not scene.gate.count("POST .*/ping")
         await scene.console.press("p")
-        await scene.console.until(lambda: "(other) arrived: 200" in scene.notice)
+        await scene.console.until(lambda: "(other) delivered: 200" in scene.notice)
 
 
 # Red when the undo reads what was toggled only when its worker begins: the console then ends.

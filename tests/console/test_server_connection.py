@@ -49,13 +49,13 @@ async def test_a_lost_server_shows_at_once_and_the_log_goes_on_where_it_stopped(
             await console.until(lambda: app.connection.state is ConnectionState.LOST)
             await console.shows("billing")
             app.screen.notices.clear()
-            await console.shows("server lost, reconnecting…")
+            await console.shows("connection lost, reconnecting…")
             server = start_server(places(environ), environ)
             sent += [client.emit().id for _ in range(3)]
             await console.until(lambda: len(attempts(app)) >= 4)
             assert sorted(attempts(app)) == sorted(sent)
             assert app.connection.state is ConnectionState.CONNECTED
-            await console.shows("the server is back")
+            await console.shows("connected again")
     finally:
         client.close()
         server.terminate()

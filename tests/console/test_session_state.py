@@ -86,7 +86,7 @@ def test_a_broken_file_is_reported_and_replaced(environ, content):
     remembered(environ)
     file_of(environ).write_bytes(content)
     memory = load_state(environ, SERVER)
-    assert "what was remembered of the last time cannot be used" in memory.problem
+    assert "the saved console state cannot be used" in memory.problem
     assert (memory.screen, memory.theme, memory.commands) == ("", None, [])
     assert memory.write() == ""
     assert load_state(environ, SERVER).problem == ""
@@ -114,7 +114,7 @@ def test_in_restricted_mode_nothing_is_read_or_written(environ):
 def test_where_nothing_can_be_written_it_says_why(tmp_path):
     (tmp_path / "home").write_text("a file")
     memory = load_state({"HOOKTUI_HOME": str(tmp_path / "home")}, SERVER)
-    assert "cannot remember this console in" in memory.write()
+    assert "cannot save the console's state in" in memory.write()
 
 
 def test_without_a_home_nothing_is_remembered():

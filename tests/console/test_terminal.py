@@ -195,7 +195,7 @@ def test_what_an_admin_typed_reaches_the_terminal_as_no_sequence(
         terminal.type(b"d")
         terminal.read_until(b"Delete hook")
         terminal.type(b"\x1b")
-        terminal.read_until(b"nothing was deleted")
+        terminal.read_until(b"no hook was deleted")
         terminal.type(b"q")
         terminal.wait()
         rest = KNOWN.sub(b"", terminal.output)

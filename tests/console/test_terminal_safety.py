@@ -68,7 +68,7 @@ def test_the_log_of_a_fault_holds_no_locals_and_no_secrets(tmp_path: Path):
     except KeyError:
         line = write_fault({"HOOKTUI_HOME": str(tmp_path)})
     log = tmp_path / "console.log"
-    assert line == f"the console ended on an unforeseen KeyError; details are in {log}"
+    assert line == f"the console crashed with KeyError; details are in {log}"
     text = log.read_text()
     assert "fail_with" in text
     assert SECRET not in text
@@ -82,7 +82,7 @@ def test_a_fault_whose_log_cannot_be_written_is_still_one_line(tmp_path: Path):
         fail_with(SECRET)
     except KeyError:
         line = write_fault({"HOOKTUI_HOME": str(tmp_path / "home")})
-    assert line.startswith("the console ended on an unforeseen KeyError; its log cannot be written")
+    assert line.startswith("the console crashed with KeyError; its log cannot be written")
     assert "\n" not in line
 
 
@@ -100,7 +100,7 @@ async def test_an_unforeseen_error_ends_the_app_without_a_traceback(
     with pytest.raises(KeyError):
         await run_and_fail()
     assert app.fault is not None
-    assert "unforeseen KeyError" in app.fault
+    assert "crashed with KeyError" in app.fault
     assert app.return_code == 1
     written = capsys.readouterr()
     assert SECRET not in written.out + written.err

@@ -169,7 +169,7 @@ async def test_a_dialog_that_opens_by_itself_is_not_drawn_over_the_message(
         scene.app.post_message(events.Key("l", "l"))
         await scene.console.pilot.pause()
         await resize(scene, LARGE)
-        await scene.console.shows("job.failed is in.")
+        await scene.console.shows("job.failed accepted.")
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl+q"])
@@ -191,7 +191,7 @@ async def test_help_below_the_smallest_size_tells_which_keys_work(
         await resize(scene, (40, 10))
         await scene.console.shows("hooktui needs 60x15", "q quits")
         scene.app.post_message(events.Key("question_mark", "?"))
-        await scene.console.shows("and so does ctrl+q", "all other keys work once it is larger")
+        await scene.console.shows("and so does ctrl+q", "the other keys work when it is larger")
         await resize(scene, LARGE)
         await resize(scene, (40, 10))
         await scene.console.hides("and so does ctrl+q")

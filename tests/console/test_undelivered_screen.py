@@ -91,7 +91,7 @@ async def test_a_replay_of_a_group_is_planned_as_its_kind_needs(client: Client, 
         )
         await on_group(scene, "held")
         await scene.console.press("R")
-        await scene.console.shows("these wait for their hook; enable it and they are sent")
+        await scene.console.shows("these are held; they are sent when the hook is enabled")
 
 
 async def test_the_state_says_who_acknowledged_and_how_long_it_is_snoozed(
@@ -100,7 +100,7 @@ async def test_the_state_says_who_acknowledged_and_how_long_it_is_snoozed(
     async with staged(client, receiver, size=(140, 24)) as scene:
         await on_group(scene, "http_5xx")
         await scene.console.press("A")
-        await scene.console.shows("http_5xx (1 alert) is acknowledged; its end")
+        await scene.console.shows("http_5xx (1 alert) is acknowledged; you are notified")
         await scene.console.shows("acknowledged  ")
         await scene.console.until(
             lambda: any(line.endswith(f"  {USER}") for line in scene.console.lines)
@@ -108,7 +108,7 @@ async def test_the_state_says_who_acknowledged_and_how_long_it_is_snoozed(
         await scene.console.press("Z")
         await scene.console.shows("Snooze hook", "1 hour", "4 hours", "tomorrow, 08:00", "7 days")
         await scene.console.press("enter")
-        await scene.console.shows("nothing was snoozed", "acknowledged  ")
+        await scene.console.shows("no alert was snoozed", "acknowledged  ")
         await scene.console.press("Z", "1")
         await scene.console.shows("(1 alert) is snoozed for 1h")
         await scene.console.shows("snoozed to")
@@ -137,7 +137,9 @@ async def test_an_older_server_is_named_as_the_reason(client: Client, receiver: 
         scene.gate.spoil("GET /v1/undelivered", says(404, missing))
         scene.app.push_screen(UndeliveredScreen())
         await scene.on(UndeliveredScreen)
-        await scene.console.shows("Undelivered: not on this server.", "older than the console")
+        await scene.console.shows(
+            "Undelivered: not available on this server.", "older than the console"
+        )
         scene.gate.mend()
         await scene.console.press("ctrl+r")
         await scene.console.shows("http_5xx")

@@ -54,7 +54,7 @@ def said(ping=None, *, look=LOOK, url=URL, breaker_until_ms=None, paused=False, 
 def test_all_is_well_has_no_fix():
     found = said(answered())
     assert (found.state, found.fix) == ("ok", "")
-    assert found.verdict == "all is well: the receiver accepted a signed ping, 200 after 80ms"
+    assert found.verdict == "no problems: the receiver accepted a signed ping, 200 after 80ms"
     assert [check.name for check in found.checks] == [
         "name", "address", "connect", "tls", "certificate", "ping", "hook",
     ]  # fmt: skip

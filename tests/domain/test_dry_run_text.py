@@ -19,10 +19,10 @@ RUN = {"looked": 1000, "since": None, "sent": 214, "sent_now": None, "more": 0, 
         ({"sent_now": 216, "fewer": 3, "more": 1},
          "214 of the last 1,000 events, 1 more and 3 fewer than now"),
         ({"sent_now": 214}, "214 of the last 1,000 events, the same as now"),
-        ({"looked": 1, "sent": 1}, "1 of the one event so far"),
-        ({"looked": 0, "sent": 0}, "nothing, for no event has come yet"),
+        ({"looked": 1, "sent": 1}, "1 of 1 event"),
+        ({"looked": 0, "sent": 0}, "nothing: there are no events yet"),
         ({"unknown": 1}, "214 of the last 1,000 events;"
-         " 1 cannot be judged, its body is purged"),
+         " 1 unknown, its body is purged"),
     ],
 )  # fmt: skip
 def test_a_dry_run_in_words(fields: dict[str, int], words: str) -> None:

@@ -212,10 +212,12 @@ def test_every_right_to_left_character_is_known_as_one() -> None:
 
 PLURALS = {
     "account": "accounts", "alert": "alerts", "attempt": "attempts", "check": "checks",
-    "delivery": "deliveries", "entry": "entries", "event": "events", "failure": "failures",
+    "delivery": "deliveries", "duplicate": "duplicates", "entry": "entries", "event": "events",
+    "failure": "failures",
     "field": "fields", "group": "groups", "hook": "hooks", "line": "lines", "ping": "pings",
     "replay": "replays", "server": "servers", "token": "tokens", "type": "types", "value": "values",
-    "waiting retry": "waiting retries",
+    "waiting delivery": "waiting deliveries", "waiting retry": "waiting retries",
+    "warning": "warnings",
 }  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def test_a_trail_that_was_changed_while_the_server_was_down_is_found(home: Insta
     noted = f"{whole['head']['id']}:{whole['head']['hash']}"
     told = home.ok("audit", "verify", "--known", noted)
     assert told.splitlines()[-1] == noted
-    assert told.startswith("the audit trail is whole: 5 in it")
+    assert told.startswith("the audit trail is intact: 5 entries")
 
     # Somebody takes one reveal back.
     home.stop()
@@ -51,7 +51,7 @@ def test_a_trail_that_was_changed_while_the_server_was_down_is_found(home: Insta
     assert broken.stdout.decode().splitlines() == [
         "the audit trail is broken at entry 4: it does not continue entry 2: entries between"
         " them were removed or replaced",
-        "entries before it that fit together: 2",
+        "intact entries before it: 2",
     ]
     as_json = home.run("audit", "verify", "--json")
     assert (as_json.returncode, as_json.stderr) == (1, b"")

@@ -60,7 +60,7 @@ def test_what_fails_is_the_exit_code(idle_home: Installation) -> None:
     result = idle_home.run("doctor")
     assert result.returncode == 1
     assert b"chmod 600" in result.stdout
-    assert b"to fix" in result.stdout
+    assert b"problem" in result.stdout
 
 
 def test_settings_that_stop_a_start_are_a_line(idle_home: Installation) -> None:

@@ -32,7 +32,7 @@ def test_a_hook_is_made_pinged_and_its_failed_delivery_understood_and_resent_by_
 ):
     # Red when a place no longer names the key that leads on from it.
     console = consoles(80, 24)
-    press(console, "n", " makes the first one")
+    press(console, "n", " creates the first one")
     console.wait_for("Choose where the new hook sends its events", "Webhook")
     press(console, "Enter", "open")
     console.wait_for("New webhook", "Type a URL; Tab moves to the events")
@@ -43,7 +43,7 @@ def test_a_hook_is_made_pinged_and_its_failed_delivery_understood_and_resent_by_
     press(console, "Down", times=6)
     press(console, "Space", "tick")
     console.wait_for("[x] All Job Notifications", "[x] All Cluster Notifications")
-    console.wait_for("for all job events and all cluster events, active")
+    console.wait_for("for all job events and all cluster events, enabled")
     press(console, "^s", "save")
 
     console.wait_for("Give this secret to the receiver", "whsec_")
@@ -53,7 +53,7 @@ def test_a_hook_is_made_pinged_and_its_failed_delivery_understood_and_resent_by_
     assert hook["events"] == ["job", "cluster"]
     assert home.json("hooks", "secret", str(hook["id"]))["secret"] == shown[0]
     press(console, "p", "sends a ping")
-    console.wait_for("arrived: 200")
+    console.wait_for("delivered: 200")
     assert [one.headers["X-Hook-Event"] for one in receiver.requests] == ["ping"]
     press(console, "Esc", "goes back")
 
@@ -65,7 +65,7 @@ def test_a_hook_is_made_pinged_and_its_failed_delivery_understood_and_resent_by_
     # The list is in: the heading says retrying before it is.
     console.wait_for("[Deliveries]", "job.failed")
     press(console, "Enter", "open")
-    console.wait_for("HTTP 500", "the disk is full", "why then:")
+    console.wait_for("HTTP 500", "the disk is full", "reason:")
     receiver.script[PATH] = []
     press(console, "r", "resend")
     console.wait_for("delivered", "HTTP 200")

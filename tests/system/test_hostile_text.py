@@ -144,7 +144,7 @@ def test_no_hook_and_no_form_lets_hostile_text_act(planted: Plant, consoles, dri
     visit(
         console,
         (END, LAST_HOOK), (ENTER, f"Hook {planted.hook}"),
-        ("]", "backlog"), ("]", "by the group"), (PAGE_DOWN, "Hook"),
+        ("]", "backlog"), ("]", "by its group"), (PAGE_DOWN, "Hook"),
         ("[", "backlog"), ("[", "tries"),
         ("/data.x:\u202e", "filter /"), (ESCAPE, "!filter /"),
         ("d", "Delete"), (ESCAPE, "!Cancel"),

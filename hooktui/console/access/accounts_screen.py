@@ -1,4 +1,4 @@
-"""The accounts of this installation: list them, switch to one, create another."""
+"""Screen of the accounts of this installation: list, switch, create."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class AccountsScreen(ListScreen[Account]):
-    """All accounts; a token that is bound to one sees that one."""
+    """List of all accounts; a token that is bound to one account lists only that one."""
 
     HEADING = "Accounts"
     NOUN = "account"
@@ -28,8 +28,8 @@ class AccountsScreen(ListScreen[Account]):
     ROW_COMMANDS = ("open",)
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "new", "sort", "order")
     COMMAND_LABELS = (
-        relabel("open", "switch to", "Show this account from now on"),
-        relabel("new", "new", "Make an account", Need.ADMINISTER),
+        relabel("open", "switch", "Switch to this account"),
+        relabel("new", "new", "Create an account", Need.ADMINISTER),
     )
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class AccountsScreen(ListScreen[Account]):
         self.handlers.update(open=self.open, new=self.new)
 
     def columns(self) -> Sequence[Column[Account]]:
-        """Return the columns; the account that is shown has a sign and a word."""
+        """Return the columns; a glyph and a label mark the current account."""
         shell = self.shell
 
         def name(account: Account) -> StyledLine:
@@ -49,7 +49,7 @@ class AccountsScreen(ListScreen[Account]):
         def waiting(account: Account) -> StyledLine:
             return ((f"{account.waiting:,}", "plain" if account.waiting else "quiet"),)
 
-        def made(account: Account) -> StyledLine:
+        def created(account: Account) -> StyledLine:
             return ((ago(account.created_at, shell.clock()), "quiet"),)
 
         return (
@@ -61,31 +61,32 @@ class AccountsScreen(ListScreen[Account]):
                    align="right", priority=1),
             Column(name="waiting", title="waiting", cell=waiting, width=9, align="right",
                    priority=1),
-            Column(name="made", title="made", cell=made, width=5, align="right", priority=2),
+            Column(name="created", title="created", cell=created, width=7, align="right",
+                   priority=2),
         )  # fmt: skip
 
     def call_of(self, query: PageQuery) -> Call[Page[Account]]:
-        """Ask for accounts."""
+        """Return the call that lists accounts."""
         from hooktui.client import calls
 
         return calls.list_accounts(**query)
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return that the account is shown already."""
+        """Return a reason if the account under the cursor is the current one."""
         row, shown = self.cursor_row, self.shell.account.number
         if name == "open" and row is not None and row.id == shown:
             hooks = self.shell.key("go_hooks")
-            return f"account {row.id} is the one that is shown; {hooks} goes to its hooks"
+            return f"account {row.id} is already shown; {hooks} goes to its hooks"
         return None
 
     def open(self) -> None:
         """Switch to the account under the cursor."""
         if self.cursor_row is not None:
-            # Not in a worker of this screen: switching leaves it.
+            # Not in a worker of this screen, because switching may close the screen.
             self.shell.switch_account(self.cursor_row.id)
 
     async def new(self) -> None:
-        """Ask for a name, and make an account."""
+        """Create an account, with a name from a dialog."""
         from hooktui.client import calls
         from hooktui.console.frame.dialogs import NameQuestion
 
@@ -94,8 +95,8 @@ class AccountsScreen(ListScreen[Account]):
         )
         if not name:  # Esc
             return
-        made = await self.call(calls.create_account(name), f"making account {name}")
+        made = await self.call(calls.create_account(name), f"creating account {name}")
         if made is not None:
             self.listing.select(made.id)
             switches = f"{self.shell.key('open')} switches to it"
-            self.notice(f"account {made.id} ({made.name}) is made; {switches}", "good")
+            self.notice(f"account {made.id} ({made.name}) created; {switches}", "good")

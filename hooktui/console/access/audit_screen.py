@@ -1,4 +1,4 @@
-"""The audit trail, newest first, with a check of its chain, and one entry of it in full."""
+"""Screens of the audit trail: the list, newest first, a check of its hash chain, and one entry."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class AuditScreen(ListScreen[AuditEntry]):
-    """The audit trail of all accounts that the caller may see."""
+    """List of the audit entries of all accounts that the caller may see."""
 
     HEADING = "Audit"
     NOUN = "entry"
@@ -48,13 +48,13 @@ class AuditScreen(ListScreen[AuditEntry]):
     FILTER_HINT = FILTER_HINT
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "filter", "diagnose", "copy", "order")
     COMMAND_LABELS = (
-        relabel("open", "open", "Show the entry: what was, and what became of it"),
-        relabel("diagnose", "verify", "Look whether the whole trail fits together",
+        relabel("open", "open", "Open the entry, with the values before and after"),
+        relabel("diagnose", "verify", "Verify that the audit trail is intact",
                  Need.ADMINISTER),
-        relabel("copy", "copy", "Copy number and hash of the entry, to keep them elsewhere"),
+        relabel("copy", "copy", "Copy the entry's number and hash, to keep elsewhere"),
     )  # fmt: skip
     EMPTY = (
-        (("  Nothing was done yet.", "strong"),),
+        (("  No entries yet.", "strong"),),
         (),
         (("  Each change by a person is recorded here; entries cannot be removed.", "quiet"),),
     )
@@ -69,43 +69,43 @@ class AuditScreen(ListScreen[AuditEntry]):
         return audit_columns(self.shell.clock)
 
     def call_of(self, query: PageQuery) -> Call[Page[AuditEntry]]:
-        """Ask for entries that fit the filter."""
+        """Return the call that lists the entries that match the filter."""
         from hooktui.client import calls
 
         return calls.list_audit(**parse_filter(self.filter.text), **query)
 
     def check_filter(self, text: str) -> object:
-        """Check that a text is a filter of the trail."""
+        """Parse a filter of the trail."""
         return parse_filter(text)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Return the text of an empty trail, or that nothing matches."""
+        """Return the text of an empty trail, or of a filter without matches."""
         if not self.filter.text:
             return self.EMPTY
-        return no_match("Nothing like this was done.", "the whole trail", self.shell.key)
+        return no_match("No entry matches the filter.", "all entries", self.shell.key)
 
     # -- commands
 
     def open(self) -> None:
-        """Show the entry under the cursor."""
+        """Open the entry under the cursor."""
         if self.cursor_row is not None:
             self.app.push_screen(AuditEntryScreen(self.cursor_row))
 
     async def copy(self) -> None:
-        """Copy what `hooktui audit verify` compares with."""
+        """Copy the number and hash of the entry, for `hooktui audit verify --known`."""
         if (entry := self.cursor_row) is not None:
             what = f"number and hash of entry {entry.id}"
             self.notice(await copy(self.app, f"{entry.id}:{entry.hash}", what), "good")
 
     async def diagnose(self) -> None:
-        """Look through the whole trail, a part at a time; Esc ends it."""
+        """Verify the whole trail, one part per call; Esc stops the verification."""
         from hooktui.client import calls
 
         self._verifying, entries, after = True, 0, 0
         try:
             while self._verifying:
                 back = self.shell.key("back")
-                self.notice(f"looked at {entries:,} entries so far; {back} ends it")
+                self.notice(f"{entries:,} entries checked so far; {back} stops")
                 check = await self.send(calls.verify_audit(after))
                 entries += check.entries
                 if check.next is None:
@@ -114,14 +114,14 @@ class AuditScreen(ListScreen[AuditEntry]):
                     self.notice(text, severity)
                     return
                 after = check.next
-            self.notice(f"ended after {entries:,} entries, which fit together", "warn")
+            self.notice(f"stopped after {entries:,} entries; these are intact", "warn")
         except HooktuiError as error:
             self.show_error(error)
         finally:
             self._verifying = False
 
     def back(self) -> None:
-        """End a look through the trail; take the filter away; then go back."""
+        """Stop a verification in progress; else clear the filter; else close the screen."""
         if self._verifying:
             self._verifying = False
         else:
@@ -129,11 +129,11 @@ class AuditScreen(ListScreen[AuditEntry]):
 
 
 class AuditEntryScreen(ConsoleScreen):
-    """An entry, before and after as a difference."""
+    """One audit entry, with the values before and after as a diff."""
 
     HEADING = "Audit entry"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("copy", "back")
-    COMMAND_LABELS = (relabel("copy", "copy", "Copy number and hash, to keep them elsewhere"),)
+    COMMAND_LABELS = (relabel("copy", "copy", "Copy number and hash, to keep elsewhere"),)
     DEFAULT_CSS = "AuditEntryScreen VerticalScroll { height: 1fr; padding: 1 0 0 0; }"
 
     def __init__(self, entry: AuditEntry) -> None:
@@ -142,22 +142,22 @@ class AuditEntryScreen(ConsoleScreen):
         self.entry = entry
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Name the entry."""
+        """Return the title with the number, action and target of the entry."""
         entry = self.entry
         said = f"  {entry.id}: {entry.action} {entry.target}"
         return ((f" {self.HEADING}", "strong"), (said, "plain")), top_screens("Audit")
 
     def compose_body(self) -> ComposeResult:
-        """The lines, scrolled where they are many."""
+        """Compose the lines of the entry in a scrollable container."""
         with VerticalScroll():
             yield Lines(id="entry")
 
     def begin(self) -> None:
-        """Fill in the lines."""
+        """Set up the lines of the entry."""
         super().begin()
         self.query_one("#entry", Lines).show(entry_lines(self.entry, self.shell.clock()))
 
     async def copy(self) -> None:
-        """Copy what `hooktui audit verify` compares with."""
+        """Copy the number and hash of the entry, for `hooktui audit verify --known`."""
         what = f"number and hash of entry {self.entry.id}"
         self.notice(await copy(self.app, f"{self.entry.id}:{self.entry.hash}", what), "good")

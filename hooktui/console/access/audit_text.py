@@ -1,4 +1,4 @@
-"""The audit trail in words: its columns, an entry to read, and the filter of its list."""
+"""Texts of the audit trail: the columns and the filter of its list, and one entry in full."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DONE: Final = "done"
 
 
 def audit_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
-    """Return the columns; only what was refused has colour."""
+    """Return the columns; only the results of refused actions are highlighted."""
 
     def at(entry: AuditEntry) -> StyledLine:
         return ((moment(from_rfc3339(entry.at), clock()), "plain"),)
@@ -55,7 +55,7 @@ def audit_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
 
 
 def entry_lines(entry: AuditEntry, now_ms: int) -> list[StyledLine]:
-    """Return an entry to read: who did what, then each field as it was and as it became."""
+    """Return the lines of an entry: who did what, then each field before and after."""
     account = "none: it belongs to the installation" if entry.account is None else entry.account
     facts = (
         ("when", f"{moment(from_rfc3339(entry.at), now_ms)}  ({entry.at})"),
@@ -86,22 +86,22 @@ def _fact(name: str, value: str) -> StyledLine:
 
 
 def checked_words(check: AuditCheck, entries: int) -> tuple[str, StyleName]:
-    """Return what a look through the whole trail found; ``entries`` were looked at in all."""
+    """Return text and style for the result of a full check; ``entries`` counts the entries."""
     if check.broken is not None:
         broken = check.broken
-        return f"the trail does not hold at entry {broken.id}: {broken.reason}", "bad"
+        return f"the trail is broken at entry {broken.id}: {broken.reason}", "bad"
     head = check.head
     if head is None:
         return "the trail is empty", "plain"
     known = f"{head.id}:{head.hash}"
     return (
-        f"{entries:,} entries fit together; keep the last one elsewhere and compare with it later:"
+        f"{entries:,} entries are intact; keep the last one elsewhere and compare with it later:"
         f" hooktui audit verify --known {known}"
     ), "good"
 
 
 class AuditFilter(TypedDict, total=False):
-    """What narrows a list of the trail, in the words of the API."""
+    """Filter of a list of the trail, with the parameter names of the API."""
 
     user: str
     action: str
@@ -112,12 +112,12 @@ class AuditFilter(TypedDict, total=False):
 
 
 def parse_filter(text: str) -> AuditFilter:
-    """Return the narrowing of a list of the trail from ``user:ada action:hook.*``.
+    """Parse a filter such as ``user:ada action:hook.*``.
 
-    A word without a key is the beginning of an action.
+    A word without a key is a prefix of an action.
 
     Raises:
-        FilterError: there is no such key, or a quote is not closed; says at which column.
+        FilterError: a key is unknown or a quote is not closed; the error has the column.
     """
     try:
         words = shlex.split(text)
@@ -133,7 +133,7 @@ def parse_filter(text: str) -> AuditFilter:
             found = re.search(rf"(?<!\S)[\"']*{re.escape(key)}:", text)
             column = 1 if found is None else found.start() + 1
             known = ", ".join(FILTER_KEYS)
-            raise FilterError(column, f"there is no {key!r} here; known: {known}")
+            raise FilterError(column, f"unknown key {key!r}; known: {known}")
         elif value:
             fields[key] = value
     return cast("AuditFilter", fields)

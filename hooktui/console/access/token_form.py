@@ -1,6 +1,6 @@
-"""The form of a new token, and the dialog that shows it, the only place where it can be copied.
+"""The form of a new token, and the screen that shows it, the only place where it can be copied.
 
-The token is readable only while it is revealed, and never in a picture.
+The token is readable only while it is revealed, and is always masked in screenshots.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hooktui.domain.wire.access import Token
 
 
 class TokenForm(ConsoleScreen):
-    """Four fields, judged while typing; saving shows the token."""
+    """Form with four fields that are validated while typing; saving shows the token."""
 
     HEADING = "New token"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("save", "back")
@@ -50,11 +50,11 @@ class TokenForm(ConsoleScreen):
         self._tried = False
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Name the form."""
+        """Return the title of the form."""
         return ((f" {self.HEADING}", "strong"),), top_screens("Tokens")
 
     def compose_body(self) -> ComposeResult:
-        """Lay out the fields."""
+        """Compose the fields."""
         with Horizontal(classes="row"):
             yield Static("Name", classes="label", markup=False)
             yield Input(placeholder="who or what will use it", id="name", compact=True)
@@ -75,7 +75,7 @@ class TokenForm(ConsoleScreen):
         yield Note(id="summary")
 
     def begin(self) -> None:
-        """Begin with the name."""
+        """Set up the fields and focus the name."""
         super().begin()
         for typed in self.query(Input):
             typed.cursor_blink = False
@@ -83,20 +83,20 @@ class TokenForm(ConsoleScreen):
         self._check_form()
 
     def on_input_changed(self) -> None:
-        """Judge what is typed."""
+        """Validate the form."""
         self._check_form()
 
     def on_control_changed(self) -> None:
-        """Judge what is chosen."""
+        """Validate the form."""
         self._check_form()
 
     def on_input_submitted(self) -> None:
-        """Go to the next field on Enter."""
+        """Focus the next field on Enter."""
         self.focus_next()
 
     @property
     def unsaved(self) -> bool:
-        """Whether something typed would be lost."""
+        """Whether closing the form would discard input."""
         return any(typed.value for typed in self.query(Input))
 
     def _read(self) -> tuple[dict[str, object], dict[str, str]]:
@@ -122,22 +122,22 @@ class TokenForm(ConsoleScreen):
         role = ROLES[self.query_one("#role", Choice).chosen]
         self.query_one("#note-role", Note).show(role_words(role))
         self.query_one("#note-account", Note).show(
-            f"{self.shell.account.name}: it sees nothing of the others"
+            f"{self.shell.account.name}: no access to the others"
             if "account" in fields
-            else "also those that are made later"
+            else "including those created later"
         )
         words = f"{self.shell.key('save')} creates it; the token is shown only once."
         self.query_one("#summary", Note).show(words, "quiet")
 
     async def save(self) -> None:
-        """Make the token and show it, or show at the fields what is wrong."""
+        """Create the token and show it, or show the errors at their fields."""
         self._tried = True
         fields, wrong = self._read()
         self._check_form()
         if wrong:
             self.query_one(f"#{next(iter(wrong))}", Input).focus()
             return
-        made = await self.call(calls.create_token(fields), "making the token", _message)
+        made = await self.call(calls.create_token(fields), "creating the token", _message)
         if made is None:
             return
         self.shell.navigation.select("Tokens", made.id)
@@ -146,16 +146,16 @@ class TokenForm(ConsoleScreen):
 
 
 def _message(made: Token) -> tuple[str, Severity]:
-    """Return what to say of a token that came too late to be shown."""
+    """Return the notice of a token that was created after its form was closed."""
     return (
-        f"token {made.id} ({made.name}) was made after its form was left, and nobody has seen it:"
-        " revoke it, and make another",
+        f"token {made.id} ({made.name}) was created after its form was closed, and was never shown:"
+        " revoke it and create another",
         "warn",
     )
 
 
 class NewTokenScreen(ConsoleScreen):
-    """Shows a new token for 30 seconds, again on demand, until this screen is left."""
+    """Screen that reveals a new token for 30 seconds, and again on request, until it is closed."""
 
     HEADING = "New token"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("reveal", "copy", "back")
@@ -175,7 +175,7 @@ class NewTokenScreen(ConsoleScreen):
         self.reveal_timer = RevealTimer(self, lambda: self.line)
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Name the token, and how long it stays visible."""
+        """Return the title with the token and the seconds until it is masked."""
         left: StyledLine = (
             (f" {self.HEADING}", "strong"),
             self.reveal_timer.words(),
@@ -184,13 +184,13 @@ class NewTokenScreen(ConsoleScreen):
         return left, top_screens("Tokens")
 
     def compose_body(self) -> ComposeResult:
-        """Lay out the token between what it is and how it is used."""
+        """Compose the token, between a note about it and a note about its use."""
         yield Note(id="about")
         yield TokenLine(id="token")
         yield Note(id="how")
 
     def begin(self) -> None:
-        """Fill in the words, and show the token."""
+        """Set up the notes and reveal the token."""
         super().begin()
         key = self.shell.key
         self.query_one("#about", Note).show(
@@ -214,17 +214,17 @@ class NewTokenScreen(ConsoleScreen):
 
     @property
     def line(self) -> TokenLine:
-        """The token as it is drawn."""
+        """The widget of the token."""
         return self.query_one(TokenLine)
 
     # -- revealing
 
     def on_screen_suspend(self) -> None:
-        """Leave nothing revealed behind another screen."""
+        """Mask the token when another screen covers this one."""
         self.reveal_timer.hide()
 
     def reveal(self) -> None:
-        """Show the token for a while, or hide it again."""
+        """Reveal the token for 30 seconds, or mask it again."""
         if self.line.revealed:
             self.reveal_timer.hide()
         else:
@@ -241,7 +241,7 @@ class NewTokenScreen(ConsoleScreen):
 
 
 class TokenLine(Redactable):
-    """One line: ``token  hkt_…`` or dots."""
+    """One line with the token, ``token  hkt_…``, or with its mask."""
 
     DEFAULT_CSS = "TokenLine { height: 1; width: 1fr; }"
 
@@ -255,17 +255,17 @@ class TokenLine(Redactable):
         return bool(self._clear)
 
     def reveal(self, token: str) -> None:
-        """Show a token."""
+        """Reveal a token; an empty one masks the line."""
         self._clear = token
         self.set_class(bool(token), REVEALED_CLASS)
         self.refresh()
 
     def hide(self) -> None:
-        """Mask it again."""
+        """Mask the token and discard its value."""
         self.reveal("")
 
     def render_line(self, y: int) -> Strip:
-        """Draw the token or its mask."""
+        """Render the token or its mask."""
         clear = "" if self.in_picture else self._clear
         shown: StyledText = (clear, "strong") if clear else (MASK, "quiet")
         return self.strip(((" token  ", "accent"), shown), self.size.width)

@@ -1,4 +1,4 @@
-"""Tokens in words: the columns of their list, what roles may do, and what the form reads."""
+"""Texts of tokens: the columns of their list, what roles may do, and the validation of the form."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hooktui.domain.roles import MAY, Role
 from hooktui.domain.wire.access import Token
 
 ROLES: Final = (Role.VIEWER, Role.OPERATOR, Role.PRODUCER, Role.ADMIN)
-"""As the form offers them: the one that can do least harm first."""
+"""Roles in the order of the form: the one that can do the least harm first."""
 
 
 def token_columns(clock: Callable[[], int]) -> tuple[Column[Token], ...]:
-    """Return the columns; an expired token, or one that ends within a day, has colour."""
+    """Return the columns; tokens that have expired or expire within a day are highlighted."""
 
     def expires(token: Token) -> StyledLine:
         if token.expires_at is None:
@@ -37,7 +37,7 @@ def token_columns(clock: Callable[[], int]) -> tuple[Column[Token], ...]:
     def account(token: Token) -> StyledLine:
         return (("all", "quiet"),) if token.account is None else ((str(token.account), "plain"),)
 
-    def made(token: Token) -> StyledLine:
+    def created(token: Token) -> StyledLine:
         return ((ago(token.created_at, clock()), "quiet"),)
 
     return (
@@ -49,7 +49,7 @@ def token_columns(clock: Callable[[], int]) -> tuple[Column[Token], ...]:
         Column(name="account", title="account", cell=account, width=7, priority=1),
         Column(name="expires", title="expires", cell=expires, width=16, priority=0),
         Column(name="used", title="used", cell=used, width=6, align="right", priority=1),
-        Column(name="made", title="made", cell=made, width=5, align="right", priority=2),
+        Column(name="created", title="created", cell=created, width=7, align="right", priority=2),
         Column(name="may", title="may", cell=lambda t: ((_may(t.role), "quiet"),), width=20,
                grow=4, max_width=60, priority=3),
     )  # fmt: skip
@@ -60,46 +60,46 @@ def _may(role: str) -> str:
 
 
 def role_words(role: str) -> str:
-    """Return what a token of a role may do, as a sentence; of an unknown one its name."""
+    """Return a phrase with the permissions of a role, or with the name of an unknown role."""
     return f"may {_may(role)}" if _may(role) else f"has the role {role}"
 
 
 def read_token(
     name: str, role: Role, account: int | None, expires: str, now_ms: int
 ) -> tuple[dict[str, object], Mapping[str, str]]:
-    """Return the fields of a new token, and what is wrong with each field of the form.
+    """Return the API fields of a new token, and an error for each invalid field of the form.
 
     Args:
-        name: for people.
-        role: what it may do.
-        account: the one that it is bound to; None: all.
-        expires: ``30d``, an RFC 3339 time, or nothing for never.
-        now_ms: the moment from which a span counts.
+        name: display name.
+        role: role of the token, which determines what it may do.
+        account: account that the token is bound to; None for all accounts.
+        expires: ``30d``, an RFC 3339 time, or empty for never.
+        now_ms: current time in milliseconds, from which a duration counts.
     """
     fields: dict[str, object] = {"name": name.strip(), "role": role.value}
     wrong: dict[str, str] = {}
     if account is not None:
         fields["account"] = account
-    said = check_name(name.strip()) or ("" if name.strip() else "say who or what will use it")
+    said = check_name(name.strip()) or ("" if name.strip() else "enter who or what will use it")
     if said:
         wrong["name"] = said
     if expires.strip():
         try:
             ends_ms = _end(expires.strip(), now_ms)
         except ValueError:
-            wrong["expires"] = "write a span such as 30d, or a time as 2027-01-31T12:00:00Z"
+            wrong["expires"] = "enter a duration such as 30d, or a time: 2027-01-31T12:00:00Z"
         else:
             fields["expires_at"] = to_rfc3339(ends_ms)
             if ends_ms <= now_ms:
-                wrong["expires"] = "this lies in the past"
+                wrong["expires"] = "this time is in the past"
     return fields, wrong
 
 
 def _end(text: str, now_ms: int) -> int:
-    """Return when a span that begins now ends, or the time that is written there.
+    """Return the time in milliseconds that a duration from now or an RFC 3339 text means.
 
     Raises:
-        ValueError: it is neither, or further away than dates go.
+        ValueError: it is neither, or the time is beyond the range of dates.
     """
     try:
         span_s = parse_duration_s(text)

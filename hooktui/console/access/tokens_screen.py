@@ -1,4 +1,4 @@
-"""The tokens that programs and remote consoles log in with: list, make, revoke."""
+"""Screen of the tokens that programs and remote consoles log in with: list, create, revoke."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class TokensScreen(ListScreen[Token]):
-    """All tokens that the caller may see, without what they are."""
+    """List of all tokens that the caller may see, without their values."""
 
     HEADING = "Tokens"
     NOUN = "token"
@@ -30,7 +30,7 @@ class TokensScreen(ListScreen[Token]):
     NEED = Need.ADMINISTER
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("new", "delete", "sort", "order")
     COMMAND_LABELS = (
-        relabel("new", "new", "Make a token; it is shown once", Need.ADMINISTER),
+        relabel("new", "new", "Create a token; it is shown only once", Need.ADMINISTER),
         relabel("delete", "revoke", "Revoke the token; asks first", Need.ADMINISTER),
     )
 
@@ -39,15 +39,15 @@ class TokensScreen(ListScreen[Token]):
         self.handlers.update(new=self.new, delete=self.delete)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Say what tokens are for, and how to make one."""
+        """Return the text of the empty list: what tokens are for, and how to create one."""
         return (
             (("  No tokens yet.", "strong"),),
             (),
-            (("  On this machine nobody needs one: the socket knows who you are.", "quiet"),),
-            (("  Over TCP programs send events with a producer's token, and consoles", "quiet"),),
-            (("  come with others.", "quiet"),),
+            (("  On this machine no token is needed: the socket identifies its users.", "quiet"),),
+            (("  Over TCP, programs that send events need the role producer, and a", "quiet"),),
+            (("  console needs viewer, operator or admin.", "quiet"),),
             (),
-            ((f"  {self.shell.key('new')}", "accent"), ("  makes the first one", "plain")),
+            ((f"  {self.shell.key('new')}", "accent"), ("  creates the first one", "plain")),
         )
 
     def columns(self) -> Sequence[Column[Token]]:
@@ -55,13 +55,13 @@ class TokensScreen(ListScreen[Token]):
         return token_columns(self.shell.clock)
 
     def call_of(self, query: PageQuery) -> Call[Page[Token]]:
-        """Ask for tokens of all accounts."""
+        """Return the call that lists the tokens of all accounts."""
         from hooktui.client import calls
 
         return calls.list_tokens(**query)
 
     def on_screen_resume(self) -> None:
-        """Show what others did meanwhile: the feed has no tokens."""
+        """Reload on every visit, because the feed has no changes of tokens."""
         if self.listing.loaded:
             self._read_again()
 
@@ -69,19 +69,19 @@ class TokensScreen(ListScreen[Token]):
         self.run_worker(self.listing.reload(), group="resume", exclusive=True)
 
     def on_windowed_list_opened(self, message: WindowedList.Opened) -> None:
-        """Say that there is nothing behind a token."""
-        message.prevent_default()  # else the list screen opens it
+        """Show a notice instead, because a token has no screen to open."""
+        message.prevent_default()  # otherwise the list screen opens it
         revokes = f"{self.shell.key('delete')} revokes it"
-        self.notice(f"a token is shown once, when it is made; {revokes}")
+        self.notice(f"a token is shown only once, when it is created; {revokes}")
 
     def new(self) -> None:
-        """Make a token."""
+        """Open the form of a new token."""
         from hooktui.console.access.token_form import TokenForm
 
         self.app.push_screen(TokenForm())
 
     def delete(self) -> Coroutine[None, None, None] | None:
-        """Revoke the token, after a question that starts on Cancel."""
+        """Revoke the token after a confirmation, whose default is Cancel."""
         token = self.cursor_row
         return None if token is None else self._revoke(token)
 
@@ -96,7 +96,7 @@ class TokensScreen(ListScreen[Token]):
             [DialogOption("n", "Cancel", "cancel"), DialogOption("y", f"Revoke {what}", "revoke")],
         )
         if await self.app.push_screen_wait(question) != "revoke":
-            self.notice("nothing was revoked")
+            self.notice("no token was revoked")
             return
         try:
             await self.change(calls.revoke_token(token.id), f"revoking {what}")
@@ -104,7 +104,7 @@ class TokensScreen(ListScreen[Token]):
             self.show_error(error)
         else:
             self.listing.choice.remove([token.id])
-            self.notice(f"{what} is revoked", "good")
-        # Also after an error: the feed does not report tokens that others revoked. Not as a part of
-        # this command, which is in progress until it ends: its key would do nothing.
+            self.notice(f"{what} revoked", "good")
+        # Also after an error, because the feed does not report tokens that others revoked. In a
+        # separate worker, because the key of this command does nothing until the command ends.
         self._read_again()

@@ -1,4 +1,4 @@
-"""Alerts in words and columns."""
+"""Texts and table columns of alerts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TONES: Final[dict[str, StyleName]] = {"open": "bad", "acknowledged": "plain"}
 
 
 def state_words(alert: Alert, now_ms: int) -> str:
-    """Return the state; until when it is snoozed, or how it ended."""
+    """Return the state, with the end of a snooze; the resolution of a resolved alert."""
     if alert.state == "snoozed" and alert.snoozed_until is not None:
         return f"snoozed to {moment(from_rfc3339(alert.snoozed_until), now_ms)}"
     if alert.state == "resolved" and alert.resolution is not None:
@@ -25,7 +25,7 @@ def state_words(alert: Alert, now_ms: int) -> str:
 
 
 def alert_columns(clock: Callable[[], int], *, resolved: bool) -> tuple[Column[Alert], ...]:
-    """Return the columns of the open or of the resolved alerts."""
+    """Return the columns of unresolved or of resolved alerts."""
 
     def state(alert: Alert) -> StyledLine:
         return ((state_words(alert, clock()), _TONES.get(alert.state, "quiet")),)

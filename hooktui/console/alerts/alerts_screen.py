@@ -1,4 +1,4 @@
-"""The alerts of the account: those that are not resolved, and those that ended."""
+"""Screens of the account's alerts: the unresolved ones and the resolved ones."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LABELS: Final = (relabel("open", "open", "Open what the alert is about"),)
 
 
 class AlertsScreen(ListScreen[Alert]):
-    """The alerts that are not resolved."""
+    """List of the unresolved alerts."""
 
     HEADING = "Alerts"
     NOUN = "alert"
@@ -70,11 +70,11 @@ class AlertsScreen(ListScreen[Alert]):
         return alert_columns(self.shell.clock, resolved=False)
 
     def call_of(self, query: PageQuery) -> Call[Page[Alert]]:
-        """Ask for the alerts."""
+        """Return the call that lists unresolved alerts."""
         return calls.list_alerts(self.shell.account.number, **query)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Say what alerts are, and which hooks get them."""
+        """Return the text of the empty list: what alerts are, and which hooks receive them."""
         return (
             (("  No unresolved alerts.", "strong"),),
             (),
@@ -85,7 +85,7 @@ class AlertsScreen(ListScreen[Alert]):
 
 
 class ResolvedAlertsScreen(ListScreen[Alert]):
-    """The alerts that ended."""
+    """List of the resolved alerts."""
 
     HEADING = "Resolved alerts"
     TOP_SCREEN = "Alerts"
@@ -108,27 +108,27 @@ class ResolvedAlertsScreen(ListScreen[Alert]):
         return alert_columns(self.shell.clock, resolved=True)
 
     def call_of(self, query: PageQuery) -> Call[Page[Alert]]:
-        """Ask for the alerts that ended."""
+        """Return the call that lists resolved alerts."""
         return calls.list_alerts(self.shell.account.number, state="resolved", **query)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Say that no alert has ended yet."""
+        """Return the text of the empty list."""
         return ((("  No alert has ended yet.", "strong"),),)
 
 
 class SubjectActions(ScreenPart):
-    """Opens what the alert under the cursor is about, and plans a replay of it."""
+    """Commands that open the subject of the alert under the cursor, and plan a replay for it."""
 
     def __init__(self, screen: ListScreen[Alert]) -> None:
         self._screen = screen
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """Open, replay."""
+        """The handlers of ``open`` and ``replay``."""
         return {"open": self.open, "replay": self.replay}
 
     def disabled_reason(self, name: str) -> str | None:
-        """Return that there is nothing to replay."""
+        """Return a reason if there is nothing to replay."""
         alert = self._screen.cursor_row
         if name != "replay" or alert is None:
             return None
@@ -137,7 +137,7 @@ class SubjectActions(ScreenPart):
         return no_replay_reason(alert.cause)
 
     def open(self) -> Coroutine[None, None, None] | None:
-        """Open a group, a replay, a hook, or the engine."""
+        """Open the undelivered group, replay or hook of the alert, or else the engine screen."""
         alert, navigation = self._screen.cursor_row, self._screen.shell.navigation
         if alert is None:
             return None
@@ -152,7 +152,7 @@ class SubjectActions(ScreenPart):
         return None
 
     def replay(self) -> Coroutine[None, None, None] | None:
-        """Plan a replay of what the hook did not get; for a replay, one with its selection."""
+        """Plan a replay of the hook's undelivered events; for a replay, one with its selection."""
         alert = self._screen.cursor_row
         return None if alert is None else self._plan(alert)
 
@@ -173,5 +173,5 @@ class SubjectActions(ScreenPart):
         )
         page = await screen.call(groups)
         if page is not None and not page.data:
-            screen.notice("nothing of this group is undelivered any more", "warn")
+            screen.notice("no event of this group is undelivered any more", "warn")
         return replay_of_group(page.data[0]) if page is not None and page.data else None

@@ -1,7 +1,7 @@
-"""Commands on deliveries, the same on every screen that shows some: resend and cancel.
+"""Resend and cancel commands, shared by all screens that show deliveries.
 
-They act on the marked deliveries, on the one under the cursor, or on all that match a filter. A
-resend of all that match is a replay, so that it has a plan, a rate and an end.
+They act on the marked deliveries, on the one under the cursor, or on all that match a filter.
+Resending all matches is a replay, so that it has a plan, a rate and an end.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _DAY_MS: Final = 24 * 3600 * 1000
 
 
 class DeliveryActions(ScreenPart):
-    """Resend and cancel for the deliveries that are selected on a screen.
+    """Resend and cancel commands for the selected deliveries of a screen.
 
     Args:
         screen: the screen.
         selected: returns the selected deliveries.
         bulk: runs commands on many deliveries.
-        missing: returns why there is none.
-        resent: called with the deliveries that a resend made.
-        settled: called with the deliveries that a command is done with.
-        matching: all deliveries that match a filter, if the screen lets one choose them.
+        missing: returns why no delivery is selected.
+        resent: called with the deliveries that the resend calls returned.
+        settled: called with the deliveries that a command has processed.
+        matching: selects all deliveries that match a filter, if the screen supports it.
     """
 
     def __init__(
@@ -55,18 +55,18 @@ class DeliveryActions(ScreenPart):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """Resend and cancel."""
+        """The handlers of resend and cancel."""
         return {"resend": self.resend, "cancel": self.cancel}
 
     def disabled_reason(self, name: str) -> str | None:
-        """Return why none of the deliveries can be resent or cancelled."""
+        """Return why none of the deliveries can be resent or cancelled, or None."""
         if name not in ("resend", "cancel"):
             return None
         matching = self._all
         if matching is not None:
             if name == "resend" or matching.query:
                 return None
-            return "without a filter this would cancel everything that waits; filter the list first"
+            return "this would cancel all waiting deliveries; filter the list first"
         selected = self._selected()
         if not selected:
             return self._missing()
@@ -76,7 +76,7 @@ class DeliveryActions(ScreenPart):
             return sending if statuses == {DeliveryStatus.SENDING} else None
         if DeliveryStatus.PENDING in statuses:
             return None
-        return f"only a delivery that waits can be cancelled; this one is {selected[0].status}"
+        return f"only a waiting delivery can be cancelled; this one is {selected[0].status}"
 
     @property
     def _all(self) -> Matching | None:
@@ -86,7 +86,10 @@ class DeliveryActions(ScreenPart):
         return self._all or tuple(delivery.id for delivery in self._selected())
 
     def resend(self) -> Coroutine[None, None, None] | None:
-        """Send each delivery again: a final one as a new delivery, a waiting one now."""
+        """Resend each delivery: a finished one as a new delivery, a pending one immediately.
+
+        If all matches of a filter are selected, open the form of a replay instead.
+        """
         if self._matching is not None and self._matching.chosen is not None:
             chosen, shell = self._matching.chosen, self._screen.shell
             shell.navigation.open_replay_form(
@@ -108,7 +111,7 @@ class DeliveryActions(ScreenPart):
         from hooktui.client import calls
 
         if len(selected) > 1 and not await self._confirmed(selected):
-            self._screen.notice("nothing was sent again")
+            self._screen.notice("nothing was resent")
             return
         outcome = await self._bulk.run(
             selected,
@@ -124,7 +127,7 @@ class DeliveryActions(ScreenPart):
             self._on_resent(sent)
 
     async def _confirmed(self, selected: Sequence[Delivery | DeliveryDetail]) -> bool:
-        """Ask before more than one is sent again: a receiver cannot undo what it got twice."""
+        """Ask before resending more than one delivery: a receiver cannot undo a duplicate."""
         from hooktui.console.frame.dialogs import DialogOption, Question
 
         what = counted(len(selected), "delivery")
@@ -142,7 +145,7 @@ class DeliveryActions(ScreenPart):
         return await self._screen.app.push_screen_wait(question) == "resend"
 
     def cancel(self) -> Coroutine[None, None, None]:
-        """Cancel each delivery that still waits."""
+        """Cancel the pending ones of the selected deliveries."""
         if self._all is not None:
             return self._cancel_matching(self._all)
         return self._cancel(
@@ -172,7 +175,7 @@ class DeliveryActions(ScreenPart):
     async def _cancel_matching(self, matching: Matching) -> None:
         from hooktui.client import calls
 
-        if not await self._confirmed_cancel(f"all waiting ones of {matching.words}"):
+        if not await self._confirmed_cancel(f"all waiting deliveries of {matching.words}"):
             return
         account = self._screen.shell.account.number
         cancelled = sending = 0
@@ -192,13 +195,13 @@ class DeliveryActions(ScreenPart):
                 break
         words = f"{counted(cancelled, 'delivery')} cancelled"
         if sending:
-            words += f"; {counted(sending, 'delivery')} could not be: an attempt is in progress"
+            words += f"; {counted(sending, 'delivery')} not cancelled: an attempt is in progress"
         self._screen.notice(words, "good")
         if self._matching is not None:
             self._matching.clear()
 
     async def _confirmed_cancel(self, what: str) -> bool:
-        """Ask before more than one is cancelled."""
+        """Ask before cancelling more than one delivery; return whether to do so."""
         from hooktui.console.frame.dialogs import DialogOption, Question
 
         question = Question(
@@ -223,7 +226,7 @@ def _resent_words(
 
 
 def _oldest(shell: Shell) -> str:
-    """Return a time before every event that the server still keeps (RFC 3339)."""
+    """Return a time (RFC 3339) before all events that the server still stores."""
     keep = None if shell.status.latest is None else shell.status.latest.keep
     days = 0.0 if keep is None else keep.days
     return to_rfc3339(shell.clock() - round(days * _DAY_MS) if days else 0)

@@ -1,4 +1,4 @@
-"""The columns of a list of deliveries, and the attempts of one as a time line."""
+"""Columns of delivery lists, and the attempts of one delivery as a timeline."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CALM: Final = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.CANCELLED})
 
 
 def state(delivery: Delivery | DeliveryDetail, glyphs: Glyphs) -> StyledLine:
-    """Return sign and word of a delivery's status; only what needs attention has a colour."""
+    """Return glyph and text of the status; the text is coloured only if it needs attention."""
     word = status_word(delivery)
     sign = {
         "waiting": glyphs.waiting,
@@ -49,12 +49,12 @@ def delivery_columns(
     clock: Callable[[], int],
     name_of: Callable[[int], str] | None = None,
 ) -> tuple[Column[Delivery], ...]:
-    """Return the columns; times are clock times, for two screens are compared by them.
+    """Return the columns; times are clock times, so that two screens can be compared.
 
     Args:
-        glyphs: for the state.
-        clock: returns "now" in milliseconds.
-        name_of: returns the name of a hook by its id, in a list of several hooks.
+        glyphs: glyphs of the states.
+        clock: returns the current time in milliseconds.
+        name_of: returns the name of a hook by its id; None in the list of a single hook.
     """
 
     def hook(delivery: Delivery) -> StyledLine:
@@ -65,14 +65,14 @@ def delivery_columns(
         failed = delivery.status == DeliveryStatus.FAILED or delivery.cause is not None
         return ((str(delivery.last_status or ""), "bad" if failed else "quiet"),)
 
-    def made(delivery: Delivery) -> StyledLine:
+    def created(delivery: Delivery) -> StyledLine:
         return ((moment(from_rfc3339(delivery.created_at), clock()), "plain"),)
 
-    def then(delivery: Delivery) -> StyledLine:
+    def following(delivery: Delivery) -> StyledLine:
         words = next_words(delivery, clock())
         if not words:
             return ((delivery.reason or "", "quiet"),)
-        return ((f"next {words}" if words.startswith("at ") else words, "plain"),)
+        return ((words, "plain"),)
 
     def span(delivery: Delivery) -> StyledLine:
         duration_ms = delivery.duration_ms
@@ -87,8 +87,8 @@ def delivery_columns(
     return (
         Column(name="state", title="state", cell=lambda d: state(d, glyphs), width=11, priority=0),
         *(() if name_of is None else (of_hook,)),
-        Column(name="made", title="came", cell=made, width=9, grow=1, max_width=16, priority=2,
-               sort="id"),
+        Column(name="created", title="created", cell=created, width=9, grow=1, max_width=16,
+               priority=2, sort="id"),
         Column(name="type", title="event", cell=lambda d: d.event_type, width=18, grow=1,
                max_width=30, priority=0),
         Column(name="result", title="result", cell=result, width=8, grow=1, max_width=20,
@@ -96,7 +96,8 @@ def delivery_columns(
         Column(name="tries", title="tries", cell=lambda d: ((str(d.attempts), "plain"),), width=5,
                align="right", priority=2),
         Column(name="took", title="took", cell=span, width=7, align="right", priority=4),
-        Column(name="then", title="then", cell=then, width=16, grow=8, max_width=60, priority=3),
+        Column(name="next", title="next", cell=following, width=16, grow=8, max_width=60,
+               priority=3),
         Column(name="trigger", title="by", cell=lambda d: ((d.trigger, "quiet"),), width=6,
                priority=5),
         Column(name="id", title="delivery", cell=lambda d: ((d.id, "quiet"),), width=17,
@@ -105,19 +106,19 @@ def delivery_columns(
 
 
 BAR: Final = 16
-"""Cells of the longest attempt's bar."""
+"""Width of the longest attempt's bar, in cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An attempt that was made, or (without one) the next that will be."""
+    """A recorded attempt, or (if ``attempt`` is None) the next one."""
 
     number: int
     attempt: Attempt | None = None
 
 
 def steps_of(delivery: DeliveryDetail) -> list[Step]:
-    """Return the attempts in their order, then the next one where there will be one."""
+    """Return the attempts in order, followed by the next one if the delivery is not finished."""
     steps = [Step(attempt.number, attempt) for attempt in delivery.attempts]
     if delivery.status in (DeliveryStatus.PENDING, DeliveryStatus.SENDING):
         steps.append(Step(steps[-1].number + 1 if steps else 1))
@@ -125,7 +126,7 @@ def steps_of(delivery: DeliveryDetail) -> list[Step]:
 
 
 class AttemptTimeline:
-    """The steps of one delivery as the pages of a list."""
+    """A `PageSource` of the steps of one delivery."""
 
     def __init__(self) -> None:
         self.delivery: DeliveryDetail | None = None
@@ -137,20 +138,20 @@ class AttemptTimeline:
         return max((a.phases_ms.total or 0.0 for a in attempts), default=0.0)
 
     async def page(self, query: PageQuery) -> Page[Step]:
-        """Return all steps: at most some dozens."""
+        """Return all steps in one page: there are at most a few dozen."""
         steps = [] if self.delivery is None else steps_of(self.delivery)
         return Page(data=steps, total=len(steps))
 
 
 def phases_bar(phases: Phases, longest_ms: float, width: int, glyphs: Glyphs) -> StyledLine:
-    """Return an attempt's duration as a bar: setting up (dns, connect, TLS), waiting, reading."""
+    """Return an attempt's duration as a bar: setup (DNS, connect, TLS), waiting, reading."""
     total = phases.total
     if not total or longest_ms <= 0:
         return ()
     cells = max(1, round(width * total / longest_ms))
     set_up_ms = (phases.dns or 0) + (phases.connect or 0) + (phases.tls or 0)
     set_up = min(cells, round(cells * set_up_ms / total))
-    waiting = cells - set_up  # all of the rest, where nothing ever came
+    waiting = cells - set_up  # all of the rest if no response was received
     if phases.first_byte is not None:
         waiting = min(waiting, round(cells * phases.first_byte / total))
     pieces: tuple[StyledText, ...] = (
@@ -164,7 +165,7 @@ def phases_bar(phases: Phases, longest_ms: float, width: int, glyphs: Glyphs) ->
 def step_columns(
     glyphs: Glyphs, clock: Callable[[], int], steps: AttemptTimeline
 ) -> tuple[Column[Step], ...]:
-    """Return the columns of the time line."""
+    """Return the columns of the timeline."""
 
     def at(step: Step) -> StyledLine:
         if step.attempt is not None:

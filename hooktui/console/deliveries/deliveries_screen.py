@@ -1,4 +1,4 @@
-"""The deliveries of all hooks of the account, the newest first."""
+"""Screen of the deliveries of all hooks of the account, newest first."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 class DeliveriesScreen(ListScreen[Delivery]):
-    """All deliveries of the account.
+    """List of all deliveries of the account.
 
     Args:
-        filter_text: the filter to begin with; empty: the one of the last time.
+        filter_text: the initial filter; empty: the filter of the last visit.
     """
 
     HEADING = "Deliveries"
@@ -43,7 +43,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
     FILTER_HINT = "such as status:undelivered hook:3 code:5xx event:job.* since:10m"
     DESCENDING = True
     FOLLOWS = ("deliveries",)
-    BUSY_S = 1.0  # while deliveries run, not for each one
+    BUSY_S = 1.0  # at most once a second, not for each delivery
     FIRST = ("oldest", "newest")
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "resend", "cancel", "replay", "filter", "mark", "mark_all", "copy", "order",
@@ -80,11 +80,11 @@ class DeliveriesScreen(ListScreen[Delivery]):
         )
 
     def call_of(self, query: PageQuery) -> Call[Page[Delivery]]:
-        """Ask for deliveries that match the filter."""
+        """Return the call that lists the deliveries that match the filter."""
         return calls.list_deliveries(self.shell.account.number, q=self.filter.text or None, **query)
 
     async def page(self, query: PageQuery) -> Page[Delivery]:
-        """Return a page; the names of its hooks follow."""
+        """Return a page; unknown names of its hooks are loaded in the background."""
         page = await super().page(query)
         unknown = {row.hook for row in page.data} - self.shell.account.hook_names.keys()
         if unknown:
@@ -93,10 +93,10 @@ class DeliveriesScreen(ListScreen[Delivery]):
 
     async def _learn_names(self, hooks: set[int]) -> None:
         await self.shell.account.learn_names(FeedChanges(busy_hooks=hooks))
-        self.listing.refresh_times()  # another screen may have learnt them first
+        self.listing.refresh_times()  # another screen may have loaded the names first
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Return the text of an empty list, or that nothing matches."""
+        """Return the text of an empty list, or of a filter without matches."""
         key = self.shell.key
         if self.filter.text:
             return no_match("No delivery matches the filter.", "all deliveries", key)
@@ -108,7 +108,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
         )
 
     def more_heading(self) -> StyledLine:
-        """Return the filter and the marks."""
+        """Return the filter and the number of marked rows."""
         dot = f" {self.shell.glyphs.dot} "
         pieces: list[StyledText] = [*super().more_heading()]
         if self.matching.chosen is not None:
@@ -120,18 +120,18 @@ class DeliveriesScreen(ListScreen[Delivery]):
     # -- the filter
 
     def check_filter(self, text: str) -> object:
-        """Check that a text is a filter of deliveries."""
+        """Check that a text is a valid filter of deliveries."""
         return parse(text)
 
     def filter_changed(self) -> None:
-        """Mark nothing any more, and load what fits."""
+        """Undo "mark all", and load the deliveries that match the new filter."""
         self.matching.clear()
         super().filter_changed()
 
     # -- commands
 
     def selected(self) -> Sequence[Delivery]:
-        """The marked deliveries, or the one under the cursor."""
+        """Return the marked deliveries, or the one under the cursor."""
         return self.listing.selected if self.is_mounted else []
 
     def _settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
@@ -143,20 +143,20 @@ class DeliveriesScreen(ListScreen[Delivery]):
             self.shell.navigation.open_delivery(self.cursor_row.id)
 
     def mark(self) -> None:
-        """Mark the delivery under the cursor."""
+        """Mark or unmark the delivery under the cursor."""
         self.listing.toggle_mark()
 
     def emit(self) -> None:
-        """Send an event."""
+        """Open the form that sends an event."""
         self.shell.navigation.open_emit()
 
     def replay(self) -> None:
-        """Plan a replay of what the filter matches."""
+        """Plan a replay of the deliveries that match the filter."""
         self.shell.navigation.open_replay_form(
             ReplaySelection(hooks="all", mode="failed", filter=self.filter.text or None)
         )
 
     def back(self) -> None:
-        """Undo one narrowing after the other, then leave."""
+        """Unmark all rows, then remove the filter, then close the screen."""
         if not self.listing.clear_marks():
             super().back()

@@ -1,4 +1,4 @@
-"""One delivery: its status and what comes next, its attempts as a time line, their content."""
+"""Screen of one delivery: its status and next step, a timeline of attempts, their content."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.replays import ReplaySelection
 
 MAX_STEPS: Final = 8
-"""Lines of the time line before it scrolls: the text below needs the room more."""
+"""Maximum rows of the timeline before it scrolls: the text below needs the space more."""
 
 CLOCK_S: Final = 15.0
-"""Between two looks whether "in 5m" has become "in 4m"."""
+"""Seconds between two updates of relative times, such as "in 5m"."""
 
 
 class DeliveryScreen(ConsoleScreen):
-    """The delivery with an id.
+    """Screen of the delivery with an id.
 
     Attributes:
-        timeline: its attempts.
+        timeline: the list of its attempts.
     """
 
     HEADING = "Delivery"
@@ -94,12 +94,12 @@ class DeliveryScreen(ConsoleScreen):
         self._hook: Hook | None = None
         self._family: Sequence[Delivery] = ()
         self._compared: tuple[Attempt, Attempt] | None = None
-        self._compared_at: int | None = None  # the attempt under the cursor then
+        self._compared_at: int | None = None  # number of the attempt under the cursor then
 
-    # -- what is shown
+    # -- content
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Name the delivery, its event and its hook."""
+        """Return the heading: the delivery, its event type and its hook."""
         left: StyledLine = ((f" Delivery {self.delivery_id}", "strong"),)
         delivery = self.delivery
         if delivery is not None:
@@ -108,7 +108,7 @@ class DeliveryScreen(ConsoleScreen):
         return left, top_screens("")
 
     def compose_body(self) -> ComposeResult:
-        """The status, the time line, the text."""
+        """Compose the status, the timeline and the text."""
         shell = self.shell
         yield Lines(id="head")
         self.timeline: WindowedList[Step] = WindowedList(
@@ -123,19 +123,19 @@ class DeliveryScreen(ConsoleScreen):
         yield JsonView(id="document")
 
     def begin(self) -> None:
-        """Read the delivery."""
+        """Set up the updates of relative times, and load the delivery."""
         super().begin()
         self.set_interval(CLOCK_S, self._draw_head)
         self.run_worker(self._read(), name="delivery", group="delivery", exclusive=True)
 
     @property
     def document(self) -> JsonView:
-        """What was said."""
+        """The widget that shows the response and the request."""
         return self.query_one(JsonView)
 
     @property
     def attempt(self) -> Attempt | None:
-        """The attempt under the cursor, or the latest when the cursor is on the next one."""
+        """The attempt under the cursor; the latest one if the cursor is on the next attempt."""
         if self.delivery is None or not self.delivery.attempts:
             return None
         step = self.timeline.cursor_row
@@ -167,7 +167,7 @@ class DeliveryScreen(ConsoleScreen):
         await self._read_around(self.delivery)
 
     async def _read_around(self, delivery: DeliveryDetail) -> None:
-        """Read the hook and the other deliveries; without them less is said, and nothing fails."""
+        """Load the hook and the related deliveries; on an error, omit what depends on them."""
         with suppress(HooktuiError):
             self._hook = await self.send(calls.get_hook(delivery.hook))
         with suppress(HooktuiError):
@@ -184,10 +184,10 @@ class DeliveryScreen(ConsoleScreen):
         self.refresh_frame()
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Show what happened to this delivery, and what its hook's state means for it."""
+        """Reload when the delivery or its hook has changed."""
         delivery, hooks = self.delivery, changes.hooks
         if delivery is not None and delivery.probe_at is not None:
-            hooks = hooks | changes.busy_hooks  # a failed probe moves the next one
+            hooks = hooks | changes.busy_hooks  # a failed probe attempt delays the next one
         ours = delivery is not None and delivery.hook in hooks
         if changes.everything or ours or self.delivery_id in changes.deliveries:
             await self._read()
@@ -206,7 +206,7 @@ class DeliveryScreen(ConsoleScreen):
         ]
         why = wait_reason(delivery, self._hook, self.shell.status.latest, now_ms)
         if why:
-            lines.append(((f" why then: {why}", "plain"),))
+            lines.append(((f" reason: {why}", "plain"),))
         about = f"{dot}event {delivery.event}{dot}created {created}{dot}by {delivery.trigger}"
         about += neighbours_words(delivery.id, self._family)
         lines.append(((f" {delivery.event_type}", "plain"), (about, "quiet")))
@@ -224,7 +224,7 @@ class DeliveryScreen(ConsoleScreen):
         self.document.show(sections_of(self.delivery, self.attempt, around))
 
     def on_windowed_list_moved(self) -> None:
-        """Show the response to the attempt under the cursor; reading again does not move it."""
+        """Show the attempt under the cursor; a reload that keeps the cursor keeps a comparison."""
         here = None if self.attempt is None else self.attempt.number
         if here != self._compared_at:
             self._compared = None
@@ -236,31 +236,31 @@ class DeliveryScreen(ConsoleScreen):
             self.shell.navigation.open_delivery(message.value)
 
     def on_windowed_list_opened(self) -> None:
-        """Give the keys to the text."""
+        """Move the focus to the text."""
         self.document.focus()
 
     # -- commands
 
     def replay(self) -> None:
-        """Plan a replay of what its hook did not get."""
+        """Plan a replay of the undelivered events of the hook."""
         if self.delivery is not None:
             hooks = (self.delivery.hook,)
             self.shell.navigation.open_replay_form(ReplaySelection(hooks=hooks))
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return that the delivery is not read yet, or that there is no attempt to act on."""
+        """Return that the delivery is not loaded, or that there is no attempt to act on."""
         if self.delivery is None and name in self.COMMAND_NAMES:
             return self._unread()
         if name == "compare" and self.delivery is not None and len(self.delivery.attempts) < 2:
-            return "there are no two attempts yet to compare"
+            return "comparing needs two attempts"
         timeline = self.timeline
         return end_reason(name, timeline.cursor, timeline.window.total, "attempt")
 
     def _unread(self) -> str:
-        return f"the delivery is not read yet; {self.shell.key('reload')} reads it again"
+        return f"the delivery is not loaded yet; {self.shell.key('reload')} loads it again"
 
     def back(self) -> None:
-        """End a search, then a comparison, then unmark, then leave."""
+        """End the search, then the comparison, then unmark, then close the screen."""
         if self.search.end():
             return
         if self._compared is not None:
@@ -269,29 +269,29 @@ class DeliveryScreen(ConsoleScreen):
             super().back()
 
     def selected_deliveries(self) -> Sequence[DeliveryDetail]:
-        """The delivery of this screen."""
+        """Return the delivery of this screen, if it is loaded."""
         return [] if self.delivery is None else [self.delivery]
 
     def _open_resent(self, sent: Sequence[Delivery]) -> None:
-        """Open the delivery that the resend made."""
+        """Open the delivery that the resend created, if it is a new one."""
         if sent[0].id != self.delivery_id:
             said = f"sent again; this is the new delivery {sent[0].id}"
             if self.leave(DeliveryScreen(sent[0].id)):
                 self.app.call_later(self.shell.notice, said, "good")
 
     def open(self) -> None:
-        """Fold or unfold in the text; from the time line go to the text."""
+        """Fold or unfold a part of the text; in the timeline, move the focus to the text."""
         if self.document.has_focus:
             self.document.action_open()
         else:
             self.document.focus()
 
     def mark(self) -> None:
-        """Mark an attempt, to compare it."""
+        """Mark or unmark an attempt for the comparison."""
         self.timeline.toggle_mark()
 
     def compare(self) -> None:
-        """Show what differs between two attempts, or the attempt again."""
+        """Show the differences between two attempts, or end the comparison."""
         if self._compared is not None:
             self._compared = None
         elif self.delivery is not None:
@@ -302,21 +302,21 @@ class DeliveryScreen(ConsoleScreen):
             older, newer = self._compared
             back, mark = self.shell.key("compare"), self.shell.key("mark")
             keys = f"{back} goes back, {mark} marks others"
-            self.notice(f"attempt {newer.number} against {older.number}; {keys}")
+            self.notice(f"attempt {newer.number} compared with {older.number}; {keys}")
         self._draw_document()
 
     def raw(self) -> None:
-        """Show bodies in their next form."""
-        self.notice(f"each body {FORM_WORDS[self.document.next_form()]}")
+        """Show bodies in the next form: as a tree, as sent, or in hex."""
+        self.notice(f"bodies are shown {FORM_WORDS[self.document.next_form()]}")
 
     async def copy(self) -> None:
-        """Copy what is under the cursor; in the time line the delivery's id."""
+        """Copy the item under the cursor; in the timeline, the delivery's id."""
         copied = self.document.under_cursor() if self.document.has_focus else None
         what, text = copied or ("the delivery's id", self.delivery_id)
         self.notice(await copy(self.app, text, what), "good")
 
     async def copy_as(self) -> None:
-        """Copy the whole as a command or as JSON."""
+        """Copy the delivery as a command or as JSON."""
         delivery = self.delivery
         if delivery is None:
             return
@@ -328,6 +328,6 @@ class DeliveryScreen(ConsoleScreen):
             if check is not None:
                 words = "a command that verifies the signature"
                 forms.append(CopyForm("v", words, "the check of the signature", check))
-        words, name = "the delivery as JSON, as the API gives it", "the delivery as JSON"
+        words, name = "the delivery as JSON, as the API returns it", "the delivery as JSON"
         forms.append(CopyForm("j", words, name, indented_json(delivery)))
         await copy_as(self, "Sensitive headers stay masked; no form holds a secret.", forms)

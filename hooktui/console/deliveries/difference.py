@@ -1,4 +1,4 @@
-"""What differs between two attempts of a delivery: result, response headers, response body."""
+"""Differences between two attempts of a delivery: result, response headers, response body."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def to_compare(
 ) -> tuple[Attempt, Attempt]:
     """Return the older and the newer of two attempts to compare.
 
-    The first and the last that are marked; one alone against the current one; else the current one
-    against the one before.
+    If several attempts are marked, these are the first and the last of them; if one is marked, it
+    and the current attempt; otherwise the current attempt and the one before it.
 
     Args:
-        attempts: at least two, in their order.
-        current: the one under the cursor.
-        marked: the numbers of those that are marked.
+        attempts: all attempts in order; at least two.
+        current: the attempt under the cursor.
+        marked: the numbers of the marked attempts.
     """
     chosen = [attempt for attempt in attempts if attempt.number in marked]
     here = attempts.index(current) if current in attempts else len(attempts) - 1
@@ -39,9 +39,9 @@ def to_compare(
 
 
 def difference_of(older: Attempt, newer: Attempt) -> list[Section]:
-    """Return the sections of a unified difference; the older attempt is the one before.
+    """Return the sections of a unified diff from the older to the newer attempt.
 
-    Of a body 16 KiB are kept: two of 8,000 lines that share few take 0.15 s.
+    At most 16 KiB of a body are stored: two bodies of 8,000 lines that share few take 0.15 s.
     """
     return [
         Section(
@@ -54,7 +54,7 @@ def difference_of(older: Attempt, newer: Attempt) -> list[Section]:
         _part("Response body", _body(older), _body(newer)),
         Section(
             "Request",
-            text="The same body. webhook-timestamp, and what is signed with it: "
+            text="The same body. Of webhook-timestamp and the signatures over it: "
             f"{_second(older)} and {_second(newer)}.",
             kind="words",
         ),
@@ -63,9 +63,9 @@ def difference_of(older: Attempt, newer: Attempt) -> list[Section]:
 
 def _part(title: str, older: Sequence[str], newer: Sequence[str]) -> Section:
     if not older and not newer:
-        return Section(title, "none in either", opened=False)
+        return Section(title, "none in both", opened=False)
     if older == newer:
-        return Section(title, "the same", text="\n".join(older), kind="words", opened=False)
+        return Section(title, "identical", text="\n".join(older), kind="words", opened=False)
     return Section(title, text=_unified(older, newer, _CONTEXT), kind="difference")
 
 
@@ -73,7 +73,7 @@ def _unified(older: Sequence[str], newer: Sequence[str], context: int) -> str:
     if older == newer:
         return "\n".join(f" {line}" for line in newer)
     lines = list(difflib.unified_diff(older, newer, n=context, lineterm=""))[2:]
-    # Where everything is shown, the place of it says nothing.
+    # If all lines are shown, the @@ line with their position is not needed.
     return "\n".join(lines[1:] if context >= max(len(older), len(newer)) else lines)
 
 
@@ -83,7 +83,7 @@ def _facts(attempt: Attempt) -> list[str]:
         f"error: {error_words(attempt.error, attempt.error_detail) or 'none'}",
         f"took: {took(attempt.phases_ms.total) or 'nothing'}",
         f"phases: {phases_words(attempt.phases_ms) or 'none'}",
-        f"connection: {'kept from before' if attempt.reused_connection else 'a new one'}",
+        f"connection: {'reused' if attempt.reused_connection else 'new'}",
         f"address: {attempt.address or 'none'}",
     ]
     if attempt.retry_after_s is not None:
@@ -98,7 +98,7 @@ def _headers(attempt: Attempt) -> list[str]:
 
 
 def _body(attempt: Attempt) -> list[str]:
-    """Return the lines of a response, JSON laid out so that only what differs does."""
+    """Return the lines of a response body; JSON is formatted, so that only its content differs."""
     if attempt.response is None or not attempt.response.body:
         return []
     pretty = json_lines(attempt.response.body)

@@ -1,7 +1,7 @@
-"""Request and response of a delivery as sections to read, and its forms to copy.
+"""Request and response of a delivery as sections of text, and in forms for copying.
 
-The forms are a curl command, a check of the signature, and JSON. None holds a secret: sensitive
-headers are masked as everywhere, and the check reads the secret from a file.
+The forms are a curl command, a signature check, and JSON. None contains a secret: sensitive headers
+are masked as everywhere, and the check reads the secret from a file.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from hooktui.domain.text import counted
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases, Request
 from hooktui.domain.wire.hooks import Hook
 
-# curl sets these by itself, or they are wrong once somebody edits the body.
+# curl sets these itself, or they become wrong when the body is edited.
 _LEFT_OUT: Final = frozenset({"content-length", "host", "connection", "accept-encoding"})
 
 
 def as_curl(request: Request) -> str:
-    """Return a shell command that sends the same request again, byte by byte."""
+    """Return a shell command that sends the request again, with the same body byte for byte."""
     parts = [f"curl -sS -i -X {request.method} {shlex.quote(request.url)}"]
     parts += [
         f"  -H {shlex.quote(f'{name}: {value}')}"
         for name, value in request.headers
         if name.lower() not in _LEFT_OUT
     ]
-    # --data-raw, for --data would read a file where the body begins with @.
+    # --data-raw, because --data reads a file if the body begins with @.
     parts.append(f"  --data-raw {shlex.quote(request.body)}")
     return " \\\n".join(parts)
 
 
 def as_check(request: Request) -> str | None:
-    """Return a shell command that checks the request's X-Hook-Signature, or None without one."""
+    """Return a shell command that verifies the request's X-Hook-Signature; None without one."""
     signature = _header(request, "x-hook-signature")
     hash_name = hash_of(request)
     if hash_name is None:
@@ -57,7 +57,7 @@ def as_check(request: Request) -> str | None:
 
 
 def hash_of(request: Request) -> HashName | None:
-    """Return the hash of the request's X-Hook-Signature, None without one."""
+    """Return the hash function of the request's X-Hook-Signature; None without one."""
     return HASH_OF_DIGITS.get(len(_header(request, "x-hook-signature")))
 
 
@@ -67,8 +67,8 @@ def _header(request: Request, searched: str) -> str:
 
 NO_BODY: Final = "The event's body is purged, so the request cannot be rebuilt."
 NO_HOOK: Final = "The hook is deleted, so the request cannot be rebuilt."
-FAMILY: Final = "This event to this hook"
-"""The section that names the other deliveries: what was sent before, and again."""
+FAMILY: Final = "Deliveries of this event to this hook"
+"""Title of the section that lists all deliveries of the event to the hook."""
 
 MAX_HEADERS_KEPT: Final = 50
 _BAR: Final = 48
@@ -76,14 +76,14 @@ _BAR: Final = 48
 
 @dataclass(frozen=True, slots=True)
 class RelatedData:
-    """What is known besides the delivery itself.
+    """Data that the sections need besides the delivery itself.
 
     Attributes:
-        now_ms: now.
-        key: returns how the key of a command is shown.
-        glyphs: what bars are drawn with.
-        hook: its hook; None while that is not known.
-        family: all deliveries of its event to its hook, oldest first; empty while not known.
+        now_ms: the current time.
+        key: returns the displayed key of a command.
+        glyphs: glyphs of the bars.
+        hook: the hook of the delivery; None while it is not loaded.
+        family: all deliveries of the event to the hook, oldest first; empty while not loaded.
     """
 
     now_ms: int
@@ -96,7 +96,7 @@ class RelatedData:
 def sections_of(
     delivery: DeliveryDetail, attempt: Attempt | None, around: RelatedData
 ) -> list[Section]:
-    """Return the response to an attempt (if any), what comes, the request, its kin."""
+    """Return the response of an attempt (if any), next attempts, request, related deliveries."""
     sections = [] if attempt is None else _response(attempt, around.glyphs)
     sections += _coming(delivery, around)
     if delivery.request is not None:
@@ -136,7 +136,7 @@ def _coming(delivery: DeliveryDetail, around: RelatedData) -> list[Section]:
         return []
     last = pairs[-2][1].partition(",")[0]
     note = f"{counted(len(pairs) - 1, 'attempt')} if each fails, the last at {last} (each ±10 %)"
-    return [Section("Still to come", note, pairs=pairs, opened=False)]
+    return [Section("Next attempts", note, pairs=pairs, opened=False)]
 
 
 def _request(delivery: DeliveryDetail, request: Request) -> list[Section]:
@@ -183,9 +183,9 @@ def _response(attempt: Attempt, glyphs: Glyphs) -> list[Section]:
     if response is None:
         words = f"No response: {why}" if why else "The response was not stored."
         return [Section(title, note, text=words, kind="words"), *time]
-    stored = f"{size(response.size)} read"
+    stored = f"{size(response.size)} received"
     if response.truncated:
-        stored += f", only the first {_bytes_of(response.body)} kept"
+        stored += f", the first {_bytes_of(response.body)} stored"
     whole = f"{note}, {stored}" if note else stored
     sections = [
         Section(title, whole, text=response.body)
@@ -197,13 +197,13 @@ def _response(attempt: Attempt, glyphs: Glyphs) -> list[Section]:
     if response.headers:
         count = str(len(response.headers))
         if len(response.headers) >= MAX_HEADERS_KEPT:
-            count = f"the first {count}; more are not kept"
+            count = f"the first {count}; the others are not stored"
         sections.append(Section("Response headers", count, pairs=response.headers, opened=False))
     return [*sections, *time]
 
 
 def _time(phases: Phases, glyphs: Glyphs) -> list[Section]:
-    """Return the phases of an attempt, one after another, as bars on one scale."""
+    """Return the phases of an attempt as consecutive bars on one time scale."""
     total = phases.total
     if not total:
         return []
@@ -215,12 +215,12 @@ def _time(phases: Phases, glyphs: Glyphs) -> list[Section]:
         lines.append(f"{name:<10} {took(took_ms):>6}  {' ' * start}{sign * cells}")
         before += took_ms
     note = phases_words(phases) or took(total)
-    return [Section("Where the time went", note, text="\n".join(lines), kind="words",
+    return [Section("Time by phase", note, text="\n".join(lines), kind="words",
                     opened=bool(lines))]  # fmt: skip
 
 
 def _phases(phases: Phases, total: float, glyphs: Glyphs) -> list[tuple[str, float, str]]:
-    """Return name, milliseconds and sign of each phase that happened, the body last."""
+    """Return name, milliseconds and glyph of each phase that took place, the body last."""
     signs = {"first byte": glyphs.bar_waiting}
     happened = [
         (name, took_ms, signs.get(name, glyphs.bar_set_up)) for name, took_ms in phases.happened()

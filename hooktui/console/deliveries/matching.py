@@ -1,4 +1,4 @@
-"""Everything that matches the filter of a list of deliveries, chosen at once."""
+"""Selection of all deliveries that match the filter of a list."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.text import counted
 
 MAX_SINGLE: Final = 500
-"""Deliveries that become single marks at most: a command on them takes a call for each."""
+"""Maximum number of deliveries to mark one by one: a command needs one call for each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """The deliveries that matched a filter at one moment.
+    """The deliveries that matched a filter at one point in time.
 
     Attributes:
-        query: the filter, which names the hook in a list of one hook; empty: all deliveries.
-        until: that moment (RFC 3339); later deliveries are not among them.
-        count: how many there were; ``estimated`` if that is an estimate.
+        query: the filter, which includes the hook in the list of a hook; empty: all deliveries.
+        until: that time (RFC 3339); later deliveries are not included.
+        count: the number of deliveries.
+        estimated: whether the count is an estimate.
     """
 
     query: str
@@ -33,22 +34,22 @@ class Matching:
 
     @property
     def words(self) -> str:
-        """How many they are."""
+        """The number of deliveries as text."""
         return f"{'about ' if self.estimated else ''}{counted(self.count, 'delivery')}"
 
 
 class AllMatching(ScreenPart):
-    """Chooses all deliveries that match, instead of the marked ones.
+    """Selects all deliveries that match the filter, instead of the marked ones.
 
     Args:
         screen: the screen of the list.
         listing: returns the list.
         query: returns the filter of the list.
-        active: returns whether the list is in sight.
+        active: returns whether the list is visible.
         hooks: the hooks of the list.
 
     Attributes:
-        chosen: what is chosen; None: the marks count.
+        chosen: the selected deliveries; None: the marked ones are selected.
     """
 
     def __init__(
@@ -66,13 +67,13 @@ class AllMatching(ScreenPart):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """Choose all; while they are chosen, turn them into marks, or choose none."""
+        """The handler of "mark all"; while all are selected, also those of "mark" and "back"."""
         if not self._active() or self.chosen is None:
             return {"mark_all": self.choose}
         return {"mark_all": self.choose, "mark": self.mark_each, "back": self.clear}
 
     def choose(self) -> None:
-        """Choose all deliveries that match the filter now."""
+        """Select all deliveries that match the filter now."""
         window = self._listing().window
         self._listing().clear_marks()
         if not window.total:
@@ -88,18 +89,18 @@ class AllMatching(ScreenPart):
         self._screen.refresh_frame()
 
     def clear(self) -> None:
-        """Choose none of them."""
+        """Undo the selection."""
         self.chosen = None
         self._screen.refresh_frame()
 
     def mark_each(self) -> Coroutine[None, None, None] | None:
-        """Mark each of them, if they are few."""
+        """Mark the selected deliveries one by one, unless there are more than `MAX_SINGLE`."""
         chosen = self.chosen
         if chosen is None:
             return None
         if chosen.count > MAX_SINGLE:
             self._screen.notice(
-                f"{chosen.words} are too many to mark one by one, at most {MAX_SINGLE}; a filter"
+                f"{chosen.words} are too many to mark one by one (at most {MAX_SINGLE}); a filter"
                 " narrows the list",
                 "warn",
             )
@@ -111,7 +112,7 @@ class AllMatching(ScreenPart):
         self.clear()
 
     def marked_words(self) -> str:
-        """Return what the heading says of them; empty: none are chosen."""
+        """Return the text of the selection for the heading; empty without a selection."""
         if self.chosen is None:
             return ""
         about = "about " if self.chosen.estimated else ""

@@ -1,6 +1,6 @@
-"""States of deliveries and attempts in words: the state, its reason, and the attempts to come.
+"""Texts for deliveries and attempts: the state, its reason, and the remaining attempts.
 
-Every text gives clock times in the admin's time zone; "now" is always an argument.
+All texts use clock times in the user's time zone; the current time is always an argument.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ _ERRORS: Final[dict[str, str]] = {
     ErrorClass.TLS: "TLS failed",
     ErrorClass.TLS_CERTIFICATE: "certificate not trusted",
     ErrorClass.TIMEOUT: "no response in time",
-    ErrorClass.RESET: "connection broken off",
+    ErrorClass.RESET: "connection closed early",
     ErrorClass.PROTOCOL: "not an HTTP response",
     ErrorClass.RESPONSE_TOO_LARGE: "response too large",
     ErrorClass.REDIRECT: "redirects are never followed",
     ErrorClass.STATUS: "not a 2xx status",
-    ErrorClass.INTERRUPTED: "cut off by a stop or crash",
+    ErrorClass.INTERRUPTED: "interrupted by a stop or crash",
 }
 
 
 def planned(schedule_s: Sequence[float], now_ms: int) -> list[str]:
-    """Return the clock time of every attempt of a delivery that began now and kept failing."""
+    """Return the clock times of all attempts of a delivery that starts now and keeps failing."""
     times = [moment(now_ms, now_ms)]
     at_ms = now_ms
     for wait_s in schedule_s:
@@ -62,16 +62,16 @@ def planned(schedule_s: Sequence[float], now_ms: int) -> list[str]:
 
 
 def status_word(delivery: Delivery | DeliveryDetail) -> str:
-    """Return the status in one word, as lists show it; a held delivery is ``held``."""
+    """Return the status as one word for lists; that of a held delivery is ``held``."""
     if delivery.held and delivery.status == DeliveryStatus.PENDING:
         return "held"
     if delivery.status == DeliveryStatus.PENDING:
-        return "retrying" if delivery.cause else "waiting"  # as status:retrying, after a failure
+        return "retrying" if delivery.cause else "waiting"  # after a failure, as in status:retrying
     return delivery.status
 
 
 def next_words(delivery: Delivery | DeliveryDetail, now_ms: int, *, with_wait: bool = False) -> str:
-    """Return when the next attempt is: ``at 14:03:07``, ``due now``, ``paused``; empty: none."""
+    """Return the next attempt's time: ``at 14:03:07``, ``due now``, ``paused``; empty: none."""
     at_ms = next_at_ms(delivery, now_ms)
     if at_ms is None:
         return "paused" if delivery.paused and not delivery.held else ""
@@ -83,18 +83,18 @@ def next_words(delivery: Delivery | DeliveryDetail, now_ms: int, *, with_wait: b
 
 
 def next_step(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> str:
-    """Return what happens to a delivery next, or how it ended."""
+    """Return the next step of a delivery, or its final result."""
     reason = f": {delivery.reason}" if delivery.reason else ""
     match delivery.status:
         case DeliveryStatus.PENDING if delivery.held:
-            sends = f"{key('resend')} sends it then at once"
-            return f"waits until its hook is active again; {sends}"
+            sends = f"{key('resend')} sends it at once"
+            return f"waits until its hook is enabled; {sends}"
         case DeliveryStatus.PENDING:
             return f"next attempt {next_words(delivery, now_ms, with_wait=True)}{reason}"
         case DeliveryStatus.SENDING:
             return "an attempt is in progress"
         case DeliveryStatus.DELIVERED:
-            return f"arrived {_ended(delivery, now_ms)}; nothing more happens"
+            return f"delivered {_ended(delivery, now_ms)}"
         case DeliveryStatus.FAILED:
             return f"gave up {_ended(delivery, now_ms)}{reason}; {key('resend')} sends it again"
         case _:
@@ -103,11 +103,11 @@ def next_step(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> s
 
 
 def neighbours_words(delivery: str, family: Sequence[Delivery]) -> str:
-    """Return which deliveries of its event to its hook are before and after one, if there are any.
+    """Return the previous and the next delivery of the same event to the same hook; empty: none.
 
     Args:
-        delivery: its id.
-        family: all of them, oldest first.
+        delivery: the id of the delivery.
+        family: all deliveries of the event to the hook, oldest first.
     """
     ids = [member.id for member in family]
     if delivery not in ids or len(ids) < 2:
@@ -135,7 +135,7 @@ def _ended(delivery: Delivery | DeliveryDetail, now_ms: int) -> str:
 
 
 def error_words(error: str | None, detail: str | None = None) -> str:
-    """Return why an attempt failed: the error class in words, and what the server knows more."""
+    """Return why an attempt failed: the text of the error class, with the detail if known."""
     if error is None:
         return ""
     words = _ERRORS.get(error, error)
@@ -143,7 +143,7 @@ def error_words(error: str | None, detail: str | None = None) -> str:
 
 
 def response_words(attempt: Attempt) -> str:
-    """Return what came back in short: the status code, or why there was none."""
+    """Return the response in short: the status code, or why there was no response."""
     if attempt.status_code is not None:
         reason = "" if attempt.error in (None, ErrorClass.STATUS) else error_words(attempt.error)
         return f"{attempt.status_code} {reason}".rstrip()
@@ -151,19 +151,19 @@ def response_words(attempt: Attempt) -> str:
 
 
 def phases_words(phases: Phases) -> str:
-    """Return the phases that happened: ``dns 2ms, connect 8ms, tls 21ms, first byte 90ms``."""
+    """Return the phases of an attempt: ``dns 2ms, connect 8ms, tls 21ms, first byte 90ms``."""
     return ", ".join(f"{name} {took(took_ms)}" for name, took_ms in phases.happened())
 
 
 def tries_of(delivery: DeliveryDetail) -> int:
-    """Return how much of the schedule is used up: attempts that were cut off do not count."""
+    """Return how many steps of the schedule are used; interrupted attempts do not count."""
     return sum(attempt.outcome != Outcome.INTERRUPTED for attempt in delivery.attempts)
 
 
 def to_come(
     delivery: DeliveryDetail, schedule_s: Sequence[float], now_ms: int
 ) -> list[tuple[int, int]]:
-    """Return number and time (ms, without jitter) of each attempt to come if all of them fail."""
+    """Return number and time (ms, without jitter) of each remaining attempt if all of them fail."""
     at_ms = next_at_ms(delivery, now_ms)
     if at_ms is None:
         return []
@@ -178,7 +178,7 @@ def to_come(
 def to_come_pairs(
     delivery: DeliveryDetail, schedule_s: Sequence[float], now_ms: int, key: KeyOf
 ) -> tuple[tuple[str, str], ...]:
-    """Return each attempt to come and its clock time, then what follows the last."""
+    """Return each remaining attempt with its clock time, and the result if the last one fails."""
     coming = to_come(delivery, schedule_s, now_ms)
     pairs = []
     before_ms: int | None = None
@@ -187,26 +187,26 @@ def to_come_pairs(
         pairs.append((f"attempt {number}", f"{moment(at_ms, now_ms)}{wait}"))
         before_ms = at_ms
     if pairs:
-        pairs.append(("then", f"it has failed, and {key('resend')} sends it again"))
+        pairs.append(("after that", f"failed; {key('resend')} sends it again"))
     return tuple(pairs)
 
 
 def wait_reason(
     delivery: DeliveryDetail, hook: Hook | None, server: ServerStatus | None, now_ms: int
 ) -> str:
-    """Return why a delivery that waits does so until then; empty where there is nothing to say.
+    """Return why a pending delivery is not sent yet; empty if there is no particular reason.
 
     Args:
         delivery: the delivery.
-        hook: its hook; None while that is not known.
-        server: how the server was last time.
-        now_ms: now.
+        hook: its hook; None while it is not loaded.
+        server: the latest server status.
+        now_ms: the current time.
     """
     if delivery.status != DeliveryStatus.PENDING:
         return ""
     if server is not None and server.paused is not None:
         since = moment(from_rfc3339(server.paused.at), now_ms)
-        return f"all sending is paused since {since}, by {server.paused.by}"
+        return f"all sending has been paused since {since}, by {server.paused.by}"
     if hook is None:
         return ""
     if delivery.held:
@@ -221,15 +221,15 @@ def wait_reason(
 
 
 def _disabled(hook: Hook, now_ms: int) -> str:
-    since = ""
+    state = "is disabled"
     if hook.disabled_at is not None:
-        since = f" since {moment(from_rfc3339(hook.disabled_at), now_ms)}"
+        state = f"has been disabled since {moment(from_rfc3339(hook.disabled_at), now_ms)}"
     reason = f" ({hook.disabled_reason})" if hook.disabled_reason else ""
-    return f"hook {hook.id} is not active{since}{reason}"
+    return f"hook {hook.id} {state}{reason}"
 
 
 def _breaker(hook: Hook, server: ServerStatus | None, due_ms: int, now_ms: int) -> str:
-    """Return that a breaker holds up what is due then; empty where it does not."""
+    """Return that an open breaker delays a delivery that is due then; empty if it does not."""
     if hook.stats.breaker == "closed":
         return ""
     for breaker in () if server is None else server.breakers:
@@ -242,30 +242,28 @@ def _breaker(hook: Hook, server: ServerStatus | None, due_ms: int, now_ms: int) 
             return f"its breaker is open ({failures} in a row); it is probed at {at}"
     if due_ms > now_ms:
         return ""
-    return "its breaker is open, for the last attempts of the hook failed"
+    return "its breaker is open: the last attempts of the hook failed"
 
 
 def _in_line(hook: Hook) -> str:
-    """Return what a delivery that is due waits for."""
+    """Return the limits that a due delivery waits for."""
     most = hook.in_flight_limit or hook.max_in_flight or hook.max_in_flight_cap
     many = "as many as the receiver takes" if most is None else f"at most {most}"
     limits = [f"{many} at once"]
     if hook.rate_per_s is not None:
         limits.append(f"at most {hook.rate_per_s:g} a second")
     if hook.ordered:
-        limits.append("in order, behind those before it")
-    return f"waits for its turn: {', '.join(limits)}"
+        limits.append("in order, after the earlier ones")
+    return f"queued: {', '.join(limits)}"
 
 
 def _schedule(last: Attempt, tries: int, hook: Hook) -> str:
     if last.outcome == Outcome.INTERRUPTED:
-        return "the last attempt was cut off; that does not use up the schedule"
+        return "the last attempt was interrupted; that does not use up the schedule"
     if not 0 < tries <= len(hook.retry_schedule_s):
         return ""
     wait_s = hook.retry_schedule_s[tries - 1]
     asked_s = last.retry_after_s
     if asked_s is not None and last.status_code in RETRY_AFTER_STATUSES and asked_s > wait_s:
         return f"the receiver asked for {format_duration(asked_s)} (Retry-After)"
-    return (
-        f"the schedule says {format_duration(wait_s)} after attempt {last.number} (±{JITTER:.0%})"
-    )
+    return f"retry schedule: {format_duration(wait_s)} after attempt {last.number} (±{JITTER:.0%})"

@@ -1,4 +1,4 @@
-"""The undelivered events of the account, grouped by hook and cause."""
+"""Screen of the undelivered events of the account, grouped by hook and cause."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class UndeliveredScreen(ListScreen[UndeliveredGroup]):
-    """All groups of undelivered events."""
+    """List of all groups of undelivered events."""
 
     HEADING = "Undelivered"
     TOP_SCREEN = "Deliveries"
@@ -44,7 +44,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
     SORT = "newest_at"
     DESCENDING = True
     FOLLOWS = ("deliveries", "alerts", "hooks")
-    BUSY_S = 2.0  # while deliveries run
+    BUSY_S = 2.0  # while deliveries are in progress
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "replay", "acknowledge", "snooze", "delete", "diagnose", "sort", "order",
         "previous", "next",
@@ -81,15 +81,15 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         return group_columns(self.shell.clock)
 
     def row_id(self, row: UndeliveredGroup) -> tuple[int, str]:
-        """Return hook and cause."""
+        """Return the hook and the cause of a group."""
         return row.hook, row.cause
 
     def call_of(self, query: PageQuery) -> Call[Page[UndeliveredGroup]]:
-        """Ask for the groups."""
+        """Return the call that lists the groups."""
         return calls.list_undelivered(self.shell.account.number, **query)
 
     async def page(self, query: PageQuery) -> Page[UndeliveredGroup]:
-        """Return a page, and keep the totals for the heading."""
+        """Return a page, and store its totals for the heading."""
         page = await super().page(query)
         if isinstance(page, UndeliveredPage):
             self._summary = totals_words(page.totals)
@@ -97,7 +97,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         return page
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Say that everything arrived."""
+        """Return the text of the empty list."""
         return (
             (("  Nothing is undelivered.", "strong"),),
             (),
@@ -109,7 +109,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         self.add_changes(FeedChanges(everything=True))
 
     def more_heading(self) -> StyledLine:
-        """Return the totals, and how far older deliveries are counted."""
+        """Return the totals, and up to when older deliveries are counted, unless all are."""
         dot = f" {self.shell.glyphs.dot} "
         pieces: list[StyledText] = [(f"{dot}{self._summary}", "plain")] if self._summary else []
         if self._counting_until is not None:
@@ -120,14 +120,14 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
     # -- commands
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return why a command is not for the group under the cursor."""
+        """Return why a command is not possible for the group under the cursor, or None."""
         group = self.cursor_row
         if group is None:
             return None
         return no_replay_reason(group.cause) if name == "replay" else None
 
     def open(self) -> Coroutine[None, None, None] | None:
-        """List the deliveries of the group; of skipped ones the events."""
+        """List the deliveries of the group, or the events of a group of skips."""
         group = self.cursor_row
         return None if group is None else open_group(self, group.hook, group.cause)
 
@@ -149,7 +149,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
             self.shell.navigation.open_diagnosis(found)
 
     def delete(self) -> Coroutine[None, None, None] | None:
-        """Give the group up, after a question that starts on Cancel."""
+        """Give the group up, after a question that defaults to Cancel."""
         group = self.cursor_row
         return None if group is None else self._give_up(group)
 
@@ -186,7 +186,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
 
 
 def replay_of_group(group: UndeliveredGroup) -> ReplaySelection:
-    """Return the replay of a group: of skipped events those that the hook was never sent."""
+    """Return the replay of a group; for skips, of the events that were never sent to the hook."""
     if group.cause != SKIPPED:
         return ReplaySelection(hooks=(group.hook,), cause=group.cause)
     return ReplaySelection(
@@ -195,14 +195,14 @@ def replay_of_group(group: UndeliveredGroup) -> ReplaySelection:
 
 
 def no_replay_reason(cause: str | None) -> str | None:
-    """Return why a group with a cause is not replayed, or None."""
+    """Return why a group with this cause cannot be replayed, or None."""
     if cause == HELD:
-        return "these wait for their hook; enable it and they are sent"
+        return "these are held; they are sent when the hook is enabled"
     return None
 
 
 def open_group(screen: ConsoleScreen, hook: int, cause: str) -> Coroutine[None, None, None] | None:
-    """List the deliveries of a group; of skipped ones the events."""
+    """List the deliveries of a group, or the events of a group of skips."""
     if cause == SKIPPED:
         return _open_skipped(screen, hook)
     q = "status:held -cause:*" if cause == HELD else f"cause:{cause}"
@@ -218,12 +218,12 @@ async def _open_skipped(screen: ConsoleScreen, number: int) -> None:
     if page is None or hook is None:
         return
     if not page.data:
-        shell.navigation.open_hook(number)  # no longer skipped; an alert says that they were
+        shell.navigation.open_hook(number)  # no skips any more; an alert may still report them
         return
     types = ",".join(hook.events)
     if len(types) > MAX_LENGTH // 2:
         types = ",".join(dict.fromkeys(map(group_of, hook.events)))
-    after = to_rfc3339(from_rfc3339(page.data[0].newest_at) + 1)  # "until" ends before its time
+    after = to_rfc3339(from_rfc3339(page.data[0].newest_at) + 1)  # "until" is exclusive
     note = f"types of hook {hook.id} ({hook.name}), first to last skip"
     q = f"event:{types} since:{page.data[0].oldest_at} until:{after}"
     shell.navigation.open_events(q, note)

@@ -1,4 +1,4 @@
-"""Groups of undelivered events in words and columns."""
+"""Texts and columns of undelivered groups."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _WAITS: Final = {
 
 
 def group_name(group: UndeliveredGroup) -> str:
-    """Return the group as sentences name it: ``hook 3 (billing): http_5xx``."""
+    """Return the name of a group in messages: ``hook 3 (billing): http_5xx``."""
     return f"hook {group.hook} ({group.name}): {group.cause}"
 
 
 def state_words(group: UndeliveredGroup, now_ms: int) -> str:
-    """Return the state, and until when it is snoozed."""
+    """Return the state of a group; for a snoozed one, with the end time."""
     if group.state == "snoozed" and group.state_until is not None:
         return f"snoozed to {moment(from_rfc3339(group.state_until), now_ms)}"
     return group.state
 
 
 def totals_words(totals: UndeliveredTotals) -> str:
-    """Return all groups in one line: ``1,204 undelivered: 1,200 gave up, 4 retrying``."""
+    """Return the totals in one line: ``1,204 events: 1,200 gave up, 4 retrying``."""
     parts = [
         f"{count:,} {words}"
         for count, words in (

@@ -1,4 +1,4 @@
-"""What `hooktui doctor` finds: how disk, database, clock and files of the server are."""
+"""Screen of the checks of `hooktui doctor`: disk, database, clock and files of the server."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from hooktui.domain.wire.diagnosis import DoctorReport
 
 
 class DoctorScreen(ConsoleScreen):
-    """Looks once when it opens, and again on demand; Esc leaves, also while it looks."""
+    """Screen that runs the checks on opening and on demand; Esc closes it, also during a check."""
 
     HEADING = "Doctor"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("diagnose", "back")
     COMMAND_LABELS = (
-        relabel("diagnose", "again", "Look at the installation again", Need.ADMINISTER),
+        relabel("diagnose", "again", "Check the installation again", Need.ADMINISTER),
     )
     DEFAULT_CSS = "DoctorScreen VerticalScroll { height: 1fr; padding: 1 0 0 0; }"
 
@@ -37,32 +37,32 @@ class DoctorScreen(ConsoleScreen):
         self._report: DoctorReport | None = None
 
     def compose_body(self) -> ComposeResult:
-        """The findings, scrolled where they are many."""
+        """Compose the scrollable list of checks."""
         with VerticalScroll():
             yield Lines(id="findings")
 
     def begin(self) -> None:
-        """Begin to look."""
+        """Set up the timer of the heading, and start the checks."""
         super().begin()
         self.set_interval(1, self._tick)
         self.run_command("diagnose")
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Return whether all is well, or how long it has been looking."""
+        """Return the heading: the result, or for how long the checks have been in progress."""
         return ((f" {self.HEADING}", "strong"), self._verdict()), top_screens("Engine")
 
     def _verdict(self) -> StyledText:
         if self._begun_s is not None:
             waited = f"{monotonic() - self._begun_s:.0f} s"
-            leaves = f"{self.shell.key('back')} leaves"
-            return (f"  looking, {waited}; a large database takes a while, {leaves}", "accent")
+            leaves = f"{self.shell.key('back')} goes back"
+            return (f"  checking, {waited}; a large database takes a while, {leaves}", "accent")
         if self._report is None:
             return ("", "plain")
         states = [check.state for check in self._report.checks]
         if self._report.state == "ok":
-            return (f"  all is well: {counted(len(states), 'check')}", "good")
+            return (f"  no problems in {counted(len(states), 'check')}", "good")
         failed, warned = states.count("fail"), states.count("warn")
-        parts = [f"{failed} to fix"] * bool(failed) + [f"{warned} to know of"] * bool(warned)
+        parts = [f"{failed} to fix"] * bool(failed) + [counted(warned, "warning")] * bool(warned)
         return (f"  {', '.join(parts)}", "bad" if failed else "warn")
 
     def _tick(self) -> None:
@@ -70,13 +70,13 @@ class DoctorScreen(ConsoleScreen):
             self.refresh_frame()
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return that a check is in progress."""
+        """Return that a check is in progress, or None."""
         if name == "diagnose" and self._begun_s is not None:
-            return f"it is looking already; {self.shell.key('back')} leaves"
+            return f"a check is in progress; {self.shell.key('back')} goes back"
         return None
 
     async def diagnose(self) -> None:
-        """Have the server look at itself."""
+        """Let the server run its checks, and show the report."""
         self._begun_s = monotonic()
         self.refresh_frame()
         try:

@@ -1,4 +1,4 @@
-"""The engine: deliveries in progress and waiting, open breakers; pause and resume."""
+"""Screen of the engine: deliveries in flight and waiting, open breakers; pause and resume."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.server import ServerStatus
 
 _PAUSE = relabel("activate", "pause", "Pause all delivery; asks first", Need.OPERATE)
-_RESUME = relabel("activate", "resume", "Let deliveries go out again", Need.OPERATE)
+_RESUME = relabel("activate", "resume", "Resume delivery", Need.OPERATE)
 
 
 class EngineScreen(ConsoleScreen):
-    """The state of the installation, as far as its status shows it."""
+    """Screen of the installation, as far as the server status describes it."""
 
     HEADING = "Engine"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "activate", "diagnose")
     COMMAND_LABELS = (
         relabel("open", "open", "Open the hook under the cursor"),
-        relabel("diagnose", "doctor", "Look at disk, database, clock and files", Need.ADMINISTER),
+        relabel("diagnose", "doctor", "Check disk, database, clock and files", Need.ADMINISTER),
     )
     DEFAULT_CSS = """
     EngineScreen Lines { padding: 0; margin: 1 0; }
@@ -50,7 +50,7 @@ class EngineScreen(ConsoleScreen):
         self._shown: tuple[ServerStatus | None, bool] = (None, False)
 
     def compose_body(self) -> ComposeResult:
-        """The facts above, the hooks below."""
+        """Compose the facts above the list of hooks."""
         shell = self.shell
         self._facts = Lines(id="facts")
         self._listing = WindowedList(
@@ -66,7 +66,7 @@ class EngineScreen(ConsoleScreen):
         yield self._listing
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Return that no hook has anything waiting, and what else to look at."""
+        """Return the text of the empty list, with the key of the doctor."""
         return (
             (("  No pending deliveries; no open breaker.", "plain"),),
             (
@@ -76,7 +76,7 @@ class EngineScreen(ConsoleScreen):
         )
 
     def begin(self) -> None:
-        """Read the status: that of the status line may be old."""
+        """Set up the list, and load the status: the one of the status line may be old."""
         super().begin()
         self.run_worker(self._listing.load(), name="load")
         self.run_worker(self._ask(), name="status")
@@ -88,19 +88,19 @@ class EngineScreen(ConsoleScreen):
             self.show_error(error)
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Read the status on demand and after a loss; the status line itself shows no error."""
+        """Reload the status on demand and after a gap in the feed, and show errors."""
         if changes.everything:
             await self._ask()
 
     async def page(self, query: PageQuery) -> Page[EngineHook]:
-        """Return the hooks of the status: there are fewer than a page holds."""
+        """Return the hooks of the status in one page: there are fewer than a page holds."""
         await self.shell.status.known()
         status = self.shell.status.latest
         rows = [] if status is None else engine_hooks(status)
         return Page(data=rows, total=len(rows))
 
     def refresh_frame(self) -> None:
-        """Show a new status, too, and that the one shown is old."""
+        """Redraw the frame, and the facts if the status or the connection has changed."""
         super().refresh_frame()
         shell, status = self.shell, self.shell.status.latest
         shown, old = self._shown
@@ -115,14 +115,14 @@ class EngineScreen(ConsoleScreen):
         _: Worker[None] = self.run_worker(self._listing.reload, group="load", exclusive=True)
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Return whether deliveries go out, or from when the figures are."""
+        """Return the heading: delivering or paused, or the time of the last known figures."""
         status = self.shell.status.latest
         if status is None:
             return ((f" {self.HEADING}", "strong"),), top_screens(self.HEADING)
         said = "  delivery is paused" if status.paused else "  delivering"
         if self.old:
             read_at = moment(self.shell.status.read_at_ms, self.shell.clock())
-            said = f"  old figures, read at {read_at}"
+            said = f"  last known figures, of {read_at}"
         style: StyleName = "warn" if self.old or status.paused else "plain"
         return ((f" {self.HEADING}", "strong"), (said, style)), top_screens(self.HEADING)
 
@@ -130,23 +130,23 @@ class EngineScreen(ConsoleScreen):
 
     @property
     def old(self) -> bool:
-        """Whether the server does not respond, so that what is shown is old."""
+        """Whether the server is not connected, so that the figures are old."""
         return self.shell.connection.state is not ConnectionState.CONNECTED
 
     @property
     def paused(self) -> bool:
-        """Whether all delivery is paused, as far as we know."""
+        """Whether all delivery is paused, according to the latest status."""
         status = self.shell.status.latest
         return status is not None and status.paused is not None
 
     def command_labels(self) -> tuple[Command, ...]:
-        """Return the commands that have other texts here; one key pauses and resumes."""
+        """Return the commands with other texts on this screen; one key pauses and resumes."""
         return (*self.COMMAND_LABELS, _RESUME if self.paused else _PAUSE)
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return that no hook waits."""
+        """Return that no hook has a backlog, or None."""
         if name == "open" and not self._listing.cursor_row:
-            return "no hook has anything waiting here"
+            return "no hook has a backlog"
         return None
 
     def on_windowed_list_opened(self) -> None:
@@ -159,7 +159,7 @@ class EngineScreen(ConsoleScreen):
             self.shell.navigation.open_hook(self._listing.cursor_row.hook)
 
     def activate(self) -> Coroutine[None, None, None]:
-        """Pause all delivery after a question, or resume it, as the screen shows now."""
+        """Pause all delivery after a question, or resume it, depending on the displayed state."""
         return self._turn(pause=not self.paused)
 
     async def _turn(self, *, pause: bool) -> None:
@@ -193,7 +193,7 @@ class EngineScreen(ConsoleScreen):
             )
 
     def diagnose(self) -> None:
-        """Look at the installation, as `hooktui doctor` does."""
+        """Open the screen with the checks of `hooktui doctor`."""
         from hooktui.console.engine.doctor_screen import DoctorScreen
 
         self.app.push_screen(DoctorScreen())

@@ -1,4 +1,4 @@
-"""The engine in words: what goes out, what waits and for how long, and what it all lies on."""
+"""Texts of the engine: rates, backlog and its forecast, connections, servers, database, disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hooktui.domain.wire.diagnosis import DoctorReport
 from hooktui.domain.wire.server import DatabaseInfo, Disk, Rates, ServerStatus
 
 _STILL_PER_S: Final = 0.05
-"""A backlog that changes less is not going anywhere."""
+"""Deliveries per second; a backlog that changes less is constant."""
 _DISK_SPAN_MS: Final = 120_000
 _SHORTAGE_SHOWN_MS: Final = 3_600_000
 _FORESEEN_DAYS: Final = 365
@@ -35,7 +35,7 @@ class EngineHook:
 
 
 def engine_hooks(status: ServerStatus) -> list[EngineHook]:
-    """Return the hooks with most waiting deliveries, then those with an open breaker only."""
+    """Return the hooks with the most waiting deliveries, then those with only an open breaker."""
     breakers = {breaker.hook: breaker for breaker in status.breakers}
     hooks = []
     for waiting in status.backlog.hooks:
@@ -59,7 +59,7 @@ def engine_hooks(status: ServerStatus) -> list[EngineHook]:
 def engine_columns(
     glyphs: Glyphs, clock: Callable[[], int], sends: Callable[[], bool]
 ) -> tuple[Column[EngineHook], ...]:
-    """Return the columns of those hooks; ``sends``: whether the engine sends, as far as known."""
+    """Return the columns of those hooks; ``sends`` returns whether the engine sends, if known."""
 
     def breaker(row: EngineHook) -> StyledLine:
         if row.probe_at is None:
@@ -85,7 +85,7 @@ def engine_columns(
 def engine_lines(
     status: ServerStatus, backlog: Trend, free: Trend, now_ms: int, dot: str, *, old: bool = False
 ) -> list[StyledLine]:
-    """Return the facts above the list, one line each; old ones claim and forecast nothing."""
+    """Return the facts above the list, one line each; old facts have no forecasts."""
     lines = [_delivery(status, now_ms, dot, old=old)]
     if status.rates is not None:
         lines.append(_rates(status.rates, dot))
@@ -114,13 +114,13 @@ def _delivery(status: ServerStatus, now_ms: int, dot: str, *, old: bool) -> Styl
     if old:
         return _fact("delivery", ("unknown until the server responds", "warn"))
     if status.paused is None:
-        return _fact("delivery", ("going out", "good"))
+        return _fact("delivery", ("sending", "good"))
     at_ms = from_rfc3339(status.paused.at)
     since = f"since {moment(at_ms, now_ms)} ({since_words(status.paused.at, now_ms)})"
     return _fact(
         "delivery",
         (f"! paused by {status.paused.by} {since}", "warn"),
-        (f"{dot}only pings go out", "plain"),
+        (f"{dot}only pings are sent", "plain"),
     )
 
 
@@ -140,7 +140,7 @@ def _rates(rates: Rates, dot: str) -> StyledLine:
 
 
 def _connections(status: ServerStatus, now_ms: int, dot: str) -> list[StyledLine]:
-    """Return lines only where connections or something of this machine are short."""
+    """Return a line for a lack of connections, and one for a recent shortage of the machine."""
     connections = status.connections
     if connections is None:
         return []
@@ -172,7 +172,7 @@ def _waiting(status: ServerStatus, trend: Trend | None, now_ms: int, dot: str) -
 
 
 def forecast(status: ServerStatus, trend: Trend) -> str:
-    """Return when nothing will wait any more, as it goes now."""
+    """Return when the backlog will be empty at the present rate."""
     if not status.backlog.count:
         return "nothing to send"
     if status.paused is not None:
@@ -181,7 +181,7 @@ def forecast(status: ServerStatus, trend: Trend) -> str:
         return "nothing due; the next attempts are scheduled"
     per_s = trend.per_s
     if per_s is None:
-        return "a forecast takes some seconds"
+        return "the forecast needs some seconds"
     if per_s >= _STILL_PER_S:
         return f"grows by {per_s:,.1f} a second"
     left_s = trend.falls_to_s(0)
@@ -193,11 +193,11 @@ def forecast(status: ServerStatus, trend: Trend) -> str:
 def _disk(disk: Disk, free: Trend, dot: str) -> StyledLine:
     pieces: list[StyledText] = [(f"{in_bytes(disk.free)} of {in_bytes(disk.total)} free", "plain")]
     if disk.reserve:
-        words = f"{dot}below {in_bytes(disk.reserve)} no events are taken in"
+        words = f"{dot}below {in_bytes(disk.reserve)} no events are accepted"
         pieces.append((words, "bad" if disk.free < 2 * disk.reserve else "quiet"))
     full_s = free.falls_to_s(disk.reserve) if free.span_ms >= _DISK_SPAN_MS else None
     if full_s is not None and full_s < _FORESEEN_DAYS * 86_400:
-        pieces.append((f"{dot}reached in about {_roughly(full_s)}, as it goes now", "warn"))
+        pieces.append((f"{dot}reached in about {_roughly(full_s)} at the present rate", "warn"))
     return _fact("disk", *pieces)
 
 
@@ -206,7 +206,7 @@ def _days(days: float) -> str:
 
 
 def _roughly(seconds: float) -> str:
-    """Return a span in its largest unit or two: nobody plans by the seconds of a forecast."""
+    """Return a duration in one or two units: a forecast does not need seconds."""
     step = next((step for step in (86_400, 3600, 60) if seconds >= 2 * step), 1)
     return format_duration(max(round(seconds / step), 1) * step)
 
@@ -218,7 +218,7 @@ _CHECK_TONES: Final[dict[str, StyledText]] = {
 
 def report_lines(report: DoctorReport) -> list[StyledLine]:
     """Return the checks of the installation, failed ones first."""
-    worst_first = {"fail": 0, "ok": 2}  # a warning, or a word of a newer server, is between
+    worst_first = {"fail": 0, "ok": 2}  # between: warnings, and states of a newer server
     lines: list[StyledLine] = []
     for check in sorted(report.checks, key=lambda entry: worst_first.get(entry.state, 1)):
         name: StyledText = (f"  {check.name:<14}", "quiet")

@@ -1,6 +1,6 @@
-"""The dialog that sends an event: choose a type, edit a sample body, see the result.
+"""Form that sends an event: choose a type, edit a sample body, see the result.
 
-Errors in JSON are counted in lines and columns from 1, as in editors.
+Positions of JSON errors are lines and columns, counted from 1 as in editors.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from hooktui.domain.wire.events import AcceptedEvent, Catalogue
 from hooktui.domain.wire.pages import Page
 
 MAX_BYTES: Final = 256 * 1024
-"""What the server takes of one event."""
+"""The maximum size of an event that the server accepts."""
 
 
 @dataclass(frozen=True, slots=True)
 class TypeRow:
-    """An event type in the list; ``group`` is empty where the row above is of the same group."""
+    """A row of the list of event types; ``group`` is empty if the row above has the same group."""
 
     id: str
     name: str
@@ -52,12 +52,12 @@ class TypeRow:
 
 
 def type_rows(catalogue: Catalogue, words: str) -> list[TypeRow]:
-    """Return the types to send that hold each of some words in their id, name or description."""
+    """Return the types that can be sent and contain each word in id, name or description."""
     searched = words.casefold().split()
     rows: list[TypeRow] = []
     for group in catalogue.groups:
         if group.id == OPERATOR_GROUP:
-            continue  # the server itself sends these
+            continue  # only the server sends these
         heading = group.name
         for kind in group.types:
             text = f"{kind.id} {kind.name} {kind.description}".casefold()
@@ -72,27 +72,27 @@ TYPE_COLUMNS: Final = (
                     grow=1, max_width=24, priority=1),
     Column[TypeRow](name="id", title="type", cell=lambda r: r.id, width=20, grow=2, max_width=40,
                     priority=0),
-    Column[TypeRow](name="what", title="what it is", cell=lambda r: ((r.description, "quiet"),),
+    Column[TypeRow](name="what", title="description", cell=lambda r: ((r.description, "quiet"),),
                     width=20, grow=5, priority=2),
 )  # fmt: skip
 
 
 def wrong_json(text: str) -> str | None:
-    """Return what keeps a text from being an event's body, with its position; None: nothing."""
+    """Return why a text is not a valid event body, with the position; None if it is valid."""
     if not text.strip():
-        return "an event has a body; {} is the least"
+        return "an event needs a body; the smallest is {}"
     try:
         encoded = text.encode()
     except UnicodeEncodeError as error:
-        return f"{_position(text, error.start)}: half of a character; type it again"
+        return f"{_position(text, error.start)}: half a character; type it again"
     if len(encoded) > MAX_BYTES:
-        return f"{size(len(encoded))}: an event has at most {size(MAX_BYTES)}"
+        return f"{size(len(encoded))}: the limit of an event is {size(MAX_BYTES)}"
     try:
         json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         return f"line {error.lineno}, column {error.colno}: {_plain(error.msg)}"
     except RecursionError:
-        return "it is nested too deeply"
+        return "nested too deeply"
     except ValueError as error:
         return str(error)
     return None
@@ -108,25 +108,25 @@ def _position(text: str, at: int) -> str:
 
 
 def _plain(message: str) -> str:
-    """Return Python's words for an error, such as ``expecting ',' delimiter``."""
+    """Return Python's error message in lower case, such as ``expecting ',' delimiter``."""
     return message[:1].lower() + message[1:]
 
 
 def fine_json(text: str, key: KeyOf) -> StyledLine:
-    """Return what is said of a body that can be sent."""
+    """Return the status text of a valid body."""
     return ((f"JSON, {size(len(text.encode()))}", "good"), (f"  {key('save')} sends it", "quiet"))
 
 
 MOVES: Final = {"up": "up", "down": "down", "pageup": "page_up", "pagedown": "page_down"}
-"""Keys that move in the list of types while the line above it has the focus."""
+"""Keys that move the cursor of the list while the search input above it has the focus."""
 
 
 class EmitScreen(ConsoleScreen):
-    """The dialog that sends an event.
+    """Form that sends an event.
 
     Args:
-        event_type: the type to begin with; empty: none is chosen yet.
-        body: the body to begin with; None: a sample of the type.
+        event_type: the initial type; empty: none.
+        body: the initial body; None: a sample of the type.
     """
 
     HEADING = "Send an event"
@@ -150,22 +150,22 @@ class EmitScreen(ConsoleScreen):
         self._wanted = event_type
         self._given = body
         self._type = ""
-        self._words: str | None = None  # that the list of types was narrowed by
+        self._words: str | None = None  # search text of the loaded list of types
         self._filled = ""
         self._sending = False
-        # When an answer is lost, nobody knows whether the event is in. Sent again with the same key
-        # it comes in once.
+        # If a response is lost, it is unknown whether the event was accepted. Sent again with the
+        # same idempotency key, it is accepted only once.
         self._tried = ("", "")
         self._key = ""
 
     def compose_body(self) -> ComposeResult:
-        """The types, then the body."""
-        yield Input(placeholder="type to find a type; up and down choose", compact=True, id="words")
+        """Compose the list of types and the body."""
+        yield Input(placeholder="search event types; up and down choose", compact=True, id="words")
         self._types = WindowedList(
             TYPE_COLUMNS,
             self,
             lambda row: row.id,
-            empty=((("  No event type has these words.", "plain"),),),
+            empty=((("  No event type matches.", "plain"),),),
             markable=False,
             glyphs=self.shell.glyphs,
             id="types",
@@ -177,7 +177,7 @@ class EmitScreen(ConsoleScreen):
         yield body
 
     def begin(self) -> None:
-        """Show the types; with a type to begin with, go to the body at once."""
+        """Set up the list of types; with an initial type, move the focus to the body."""
         super().begin()
         self.query_one(Input).cursor_blink = False
         self.run_worker(self._show_types(), name="types")
@@ -186,7 +186,7 @@ class EmitScreen(ConsoleScreen):
         await self._types.load()
         if self._wanted and self._types.put_cursor_on(self._wanted):
             self.body.focus()
-        elif self._wanted:  # no longer in the catalogue: choose no other type in its place
+        elif self._wanted:  # no longer in the catalogue: do not choose another type instead
             self.query_one(Input).value = self._wanted
             self.body.text, self._given = self._given or "", None
             return
@@ -194,17 +194,17 @@ class EmitScreen(ConsoleScreen):
 
     @property
     def body(self) -> TextArea:
-        """Where the body is typed."""
+        """The text area of the body."""
         return self.query_one(TextArea)
 
     async def page(self, query: PageQuery) -> Page[TypeRow]:
-        """Return all types that fit; a catalogue is short."""
+        """Return all matching types in one page: a catalogue is short."""
         self._words = words = self.query_one(Input).value if self.query(Input) else ""
         rows = type_rows(self.shell.catalogue, words)
         return Page(data=rows, total=len(rows))
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Name the type that will be sent."""
+        """Return the heading with the chosen type."""
         left: StyledLine = ((f" {self.HEADING}", "strong"),)
         if self._type:
             left = (*left, (f"  {self._type}", "accent"))
@@ -213,7 +213,7 @@ class EmitScreen(ConsoleScreen):
     # -- the type
 
     def on_input_changed(self) -> None:
-        """Narrow the list of types."""
+        """Filter the list of types."""
         _: Worker[None] = self.run_worker(self._narrow, group="types", exclusive=True)
 
     async def _narrow(self) -> None:
@@ -221,25 +221,25 @@ class EmitScreen(ConsoleScreen):
         await self._choose()
 
     def on_key(self, event: events.Key) -> None:
-        """Move in the list also while the line above it has the focus."""
+        """Move the cursor of the list also while the search input has the focus."""
         if event.key in MOVES and self.query_one(Input).has_focus:
             event.stop()
             self._types.action_move(MOVES[event.key])
 
     def on_input_submitted(self) -> None:
-        """Go to the body."""
+        """Move the focus to the body."""
         self.body.focus()
 
     def on_windowed_list_opened(self) -> None:
-        """Go to the body."""
+        """Move the focus to the body."""
         self.body.focus()
 
     def on_windowed_list_moved(self) -> None:
-        """Take the type under the cursor; keys do not wait for a sample of the server's."""
+        """Choose the type under the cursor; keys do not wait for a sample from the server."""
         _: Worker[None] = self.run_worker(self._choose, name="sample", group="sample")
 
     async def _choose(self) -> None:
-        """Take a type, and a sample of it unless a body was typed already."""
+        """Choose the type under the cursor, and insert a sample unless the body was edited."""
         row = self._types.cursor_row
         chosen = "" if row is None else row.id
         if chosen == self._type or not self.query(TextArea):
@@ -247,9 +247,9 @@ class EmitScreen(ConsoleScreen):
         self._type = chosen
         self.refresh_frame()
         if self.body.text != self._filled:
-            return  # typed by hand
+            return  # edited by the user
         given, self._given = self._given, None
-        self._fill(given or "")  # the sample of another type is not to be sent as this one
+        self._fill(given or "")  # never send the sample of another type as this one
         if given is not None or not chosen:
             return
         text = await self._sample(chosen)
@@ -261,7 +261,7 @@ class EmitScreen(ConsoleScreen):
         self._check_body()
 
     async def _sample(self, event_type: str) -> str:
-        """Return a body to begin with: a sample, else the latest event's of that type."""
+        """Return an initial body: a sample, else the body of the latest event of that type."""
         made = sample(event_type, self.shell.clock())
         if made is not None:
             return made
@@ -273,13 +273,13 @@ class EmitScreen(ConsoleScreen):
                 return EMPTY
             latest = await self.send(calls.get_event(page.data[0].id))
         except HooktuiError:
-            return EMPTY  # sending will say what is the matter
+            return EMPTY  # sending will show the error
         return latest.body or EMPTY
 
     # -- the body
 
     def on_text_area_changed(self) -> None:
-        """Judge the body while it is typed."""
+        """Validate the body while it is typed."""
         self._check_body()
 
     def _check_body(self) -> None:
@@ -291,24 +291,24 @@ class EmitScreen(ConsoleScreen):
     # -- commands
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return that the body is not JSON, or that no type is chosen."""
+        """Return why the event cannot be sent: the connection, the type or the body."""
         if name != "save" or not self.query(TextArea):
             return None
         if self._sending:
-            return "it is being sent"
+            return "the event is being sent"
         if self.shell.connection.state is not ConnectionState.CONNECTED:
-            return f"{self.shell.connection.word}; nothing is sent meanwhile, and the body stays"
+            return f"{self.shell.connection.word}; sending is not possible now, the body stays here"
         words, chosen = self.query_one(Input).value, self._types.cursor_row
         if words != self._words or self._types.stale_reason == "loading":
             return f"the event types are still loading; press {self.command(name).key} again"
         if chosen is None:
             return f"no event type matches {words!r}; choose one first"
-        if chosen.id != self._type:  # it is under the cursor, and not yet in the heading
-            return f"the event type has just changed; look, press {self.command(name).key} again"
+        if chosen.id != self._type:  # under the cursor, but not in the heading yet
+            return f"the event type has changed; check it, press {self.command(name).key} again"
         return wrong_json(self.body.text)
 
     def save(self) -> Coroutine[None, None, None]:
-        """Send the event, and say where it went."""
+        """Send the event, and show the result."""
         return self._save(self._type, self.body.text)
 
     async def _save(self, event_type: str, body: str) -> None:
@@ -327,12 +327,12 @@ class EmitScreen(ConsoleScreen):
 
     async def _sent(self, sent: AcceptedEvent) -> None:
         answers = [
-            DialogOption("o", "open it: what it meant to each hook, and why", "open"),
+            DialogOption("o", "open it, with the outcome for each hook", "open"),
             DialogOption("a", "send another one", "again"),
             DialogOption("l", "leave", "leave"),
         ]
         title = f"{sent.id}  {accepted_words(sent)}"
-        answer = await self.app.push_screen_wait(Question(title, f"{sent.type} is in.", answers))
+        answer = await self.app.push_screen_wait(Question(title, f"{sent.type} accepted.", answers))
         if answer == "open":
             from hooktui.console.events.event_screen import EventScreen
 
@@ -342,11 +342,11 @@ class EmitScreen(ConsoleScreen):
 
     @property
     def unsaved(self) -> bool:
-        """Whether a body that was typed would be lost."""
+        """Whether an edited body would be lost."""
         return bool(self.query(TextArea)) and self.body.text != self._filled
 
     def leave_question(self) -> tuple[str, str]:
-        """Return what would be lost, or that it may be sent all the same."""
+        """Return what would be lost, or that the event may still be accepted."""
         if self._sending:
             details = "A notice will say whether it was accepted; if not, your text is lost."
             return "Leave while it is being sent?", details
@@ -354,4 +354,4 @@ class EmitScreen(ConsoleScreen):
 
 
 def _message(sent: AcceptedEvent) -> tuple[str, Severity]:
-    return f"{sent.type} is in as {sent.id}: {accepted_words(sent)}", "good"
+    return f"{sent.type} accepted as {sent.id}: {accepted_words(sent)}", "good"

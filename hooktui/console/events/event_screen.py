@@ -1,4 +1,4 @@
-"""One event: what it meant to each hook and why, and its body."""
+"""Screen of one event: the decision for each hook with its reason, and the body."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from hooktui.domain.wire.events import EventDetail, HookDecision
 from hooktui.domain.wire.replays import ReplaySelection
 
 MAX_HOOKS: Final = 8
-"""Lines of the list of hooks before it scrolls: the body below needs the room more."""
+"""Maximum rows of the list of hooks before it scrolls: the body needs the space more."""
 
 CLOCK_S: Final = 15.0
-"""Between two looks whether "in 5m" has become "in 4m"."""
+"""Seconds between two updates of relative times, such as "in 5m"."""
 
 _UNFINISHED: Final = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
 
@@ -41,10 +41,10 @@ PURGED: Final = "The body is purged: bodies are kept for a shorter time than eve
 
 
 class EventScreen(ConsoleScreen):
-    """The event with an id.
+    """Screen of the event with an id.
 
     Attributes:
-        listing: what it meant to each hook.
+        listing: the list of decisions, one for each hook.
     """
 
     HEADING = "Event"
@@ -72,17 +72,17 @@ class EventScreen(ConsoleScreen):
         self.event_id = event_id
         self.event: EventDetail | None = None
 
-    # -- what is shown
+    # -- content
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Name the event and its type."""
+        """Return the heading: the event and its type."""
         left: StyledLine = ((f" Event {self.event_id}", "strong"),)
         if self.event is not None:
             left = (*left, (f"  {self.event.type}", "plain"))
         return left, top_screens("")
 
     def compose_body(self) -> ComposeResult:
-        """The head, the hooks, the body."""
+        """Compose the summary, the list of hooks and the body."""
         shell = self.shell
         makes = f"{shell.key('go_hooks')}, then {shell.key('new')}"
         yield Lines(id="head")
@@ -90,7 +90,7 @@ class EventScreen(ConsoleScreen):
             decision_columns(shell.glyphs, shell.clock, shell.key),
             DecisionPages(self.send, self.event_id),
             lambda row: row.hook,
-            empty=(((f"  There is no hook in this account; {makes} makes one.", "plain"),),),
+            empty=(((f"  This account has no hooks; {makes} creates one.", "plain"),),),
             markable=False,
             glyphs=shell.glyphs,
             id="decisions",
@@ -100,14 +100,14 @@ class EventScreen(ConsoleScreen):
         yield JsonView(id="document")
 
     def begin(self) -> None:
-        """Read the event, and what it meant."""
+        """Set up the updates of relative times, and load the event and its decisions."""
         super().begin()
         self.set_interval(CLOCK_S, self.listing.refresh_times)
         self.run_worker(self._read(), name="event", group="event", exclusive=True)
 
     @property
     def document(self) -> JsonView:
-        """The body."""
+        """The widget that shows the body."""
         return self.query_one(JsonView)
 
     async def _read(self) -> None:
@@ -122,7 +122,7 @@ class EventScreen(ConsoleScreen):
             return
         await self.listing.reload()
         if not self.query("#head"):
-            return  # left meanwhile
+            return  # the screen was closed meanwhile
         self.listing.styles.height = min(max(self.listing.window.total, 2), MAX_HOOKS) + 1
         event, now_ms = self.event, self.shell.clock()
         dot = f" {self.shell.glyphs.dot} "
@@ -139,7 +139,7 @@ class EventScreen(ConsoleScreen):
         self.refresh_frame()
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Show what happened to the deliveries of this event."""
+        """Reload when deliveries of this event have changed."""
         known = (
             {delivery.id for delivery in self.event.deliveries} if self.event is not None else set()
         )
@@ -147,12 +147,12 @@ class EventScreen(ConsoleScreen):
             await self._read()
 
     def on_screen_resume(self) -> None:
-        """Catch up also with deliveries that a resend made meanwhile."""
+        """Reload the event: a resend may have created deliveries meanwhile."""
         if self.event is not None:
             self.run_worker(self._read(), name="event", group="event", exclusive=True)
 
     def on_windowed_list_moved(self) -> None:
-        """Say in full why the hook under the cursor got the event, or not."""
+        """Show the full reason of the decision for the hook under the cursor."""
         row = self.listing.cursor_row
         if row is not None and self.query("#why"):
             reason = decision_reason(row, self.shell.clock(), self.shell.key)
@@ -162,11 +162,11 @@ class EventScreen(ConsoleScreen):
     # -- commands
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return that the event is not read yet, is a ping, or that there is nothing to open."""
+        """Return that the event is not loaded, is a ping, or that there is nothing to open."""
         if name not in self.COMMAND_NAMES:
             return None
         if self.event is None:
-            return f"the event is not read yet; {self.shell.key('reload')} reads it again"
+            return f"the event is not loaded yet; {self.shell.key('reload')} loads it again"
         if name == "replay" and self.event.type == PING:
             return "pings cannot be replayed"
         if name == "emit" and self.event.type == PING:
@@ -179,11 +179,11 @@ class EventScreen(ConsoleScreen):
         return None
 
     def open(self) -> None:
-        """Open the delivery or the hook of the line; fold or unfold in the body."""
+        """Open the delivery or the hook of the row; in the body, fold or unfold a part."""
         (self.document if self.document.has_focus else self.listing).action_open()
 
     def on_windowed_list_opened(self) -> None:
-        """Open the delivery of a line; where there is none, its hook."""
+        """Open the delivery of the row; if there is none, its hook."""
         row, reason = self.listing.cursor_row, self.disabled_reason("open")
         if reason is not None:
             self.notice(reason, "warn")
@@ -193,12 +193,12 @@ class EventScreen(ConsoleScreen):
             self.shell.navigation.open_hook(row.hook)
 
     def back(self) -> None:
-        """End a search, then leave."""
+        """End the search, then close the screen."""
         if not self.search.end():
             super().back()
 
     def emit(self) -> None:
-        """Send such an event again, as a new one; its body can be changed before."""
+        """Open the form of a new event with the type and body of this one."""
         if self.event is not None:
             self.shell.navigation.open_emit(self.event.type, self.event.body)
 
@@ -221,17 +221,17 @@ class EventScreen(ConsoleScreen):
         self.shell.navigation.open_replay_form(selection)
 
     def raw(self) -> None:
-        """Show the body as it was sent, or as a tree."""
+        """Show the body in the next form: as a tree, as sent, or in hex."""
         self.notice(f"the body {FORM_WORDS[self.document.next_form()]}")
 
     async def copy(self) -> None:
-        """Copy what is under the cursor; in the list of hooks the event's id."""
+        """Copy the item under the cursor; in the list of hooks, the event's id."""
         copied = self.document.under_cursor() if self.document.has_focus else None
         what, text = copied or ("the event's id", self.event_id)
         self.notice(await copy(self.app, text, what), "good")
 
     async def copy_as(self) -> None:
-        """Copy the body, the event as JSON, or the command that sends such an event."""
+        """Copy the body, the event as JSON, or a command that sends the event again."""
         event = self.event
         if event is None:
             return
@@ -240,11 +240,11 @@ class EventScreen(ConsoleScreen):
             forms.append(CopyForm("b", "the body, as it was sent", "the body", event.body))
         if event.body is not None and event.type != PING:
             command = f"printf %s {shlex.quote(event.body)} | hooktui emit {event.type} -"
-            words = "a command that sends such an event"
+            words = "a command that sends the event again"
             forms.append(CopyForm("e", words, "the command", command))
-        words, name = "the event as JSON, as the API gives it", "the event as JSON"
+        words, name = "the event as JSON, as the API returns it", "the event as JSON"
         forms.append(CopyForm("j", words, name, indented_json(event)))
-        await copy_as(self, "The body is the event's own; it holds no secret of ours.", forms)
+        await copy_as(self, "The body is copied as it was sent, without any secret.", forms)
 
 
 def _is_gone(row: HookDecision) -> bool:

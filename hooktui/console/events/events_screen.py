@@ -1,4 +1,4 @@
-"""The events: what came in, the newest first, and what became of each."""
+"""Screen of the received events with the state of their deliveries, newest first."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class EventsScreen(ListScreen[Event]):
-    """All events of the account.
+    """List of all events of the account.
 
     Args:
-        filter_text: the filter to begin with; empty: the one of the last time.
-        note: what the title says while that filter applies.
+        filter_text: the initial filter; empty: the filter of the last visit.
+        note: text of the heading while that filter applies.
     """
 
     HEADING = "Events"
@@ -36,7 +36,7 @@ class EventsScreen(ListScreen[Event]):
     FILTER_HINT = "such as event:job.* since:1h until:10m data.cluster_id:52 disk"
     DESCENDING = True
     FOLLOWS = ("events", "deliveries")
-    BUSY_S = 1.0  # while events come in, not for each one
+    BUSY_S = 1.0  # at most once a second, not for each event
     FIRST = ("oldest", "newest")
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "emit", "replay", "filter", "copy", "order")
 
@@ -50,18 +50,18 @@ class EventsScreen(ListScreen[Event]):
         return event_columns(self.shell.glyphs, self.shell.clock)
 
     def call_of(self, query: PageQuery) -> Call[Page[Event]]:
-        """Ask for events that fit the filter."""
+        """Return the call that lists the events that match the filter."""
         return calls.list_events(self.shell.account.number, q=self.filter.text or None, **query)
 
     def check_filter(self, text: str) -> object:
-        """Check that a text is a filter of events."""
+        """Check that a text is a valid filter of events."""
         return parse_event_filter(text)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Return the text of an empty list, or that nothing matches."""
+        """Return the text of an empty list, or of a filter without matches."""
         key = self.shell.key
         if self.filter.text:
-            return no_match("No event fits the filter.", "all events", key)
+            return no_match("No event matches the filter.", "all events", key)
         return (
             (("  No events yet.", "strong"),),
             (),
@@ -69,12 +69,12 @@ class EventsScreen(ListScreen[Event]):
             (("  goes to each hook that subscribes to its type. This list shows the", "quiet"),),
             (("  received events and their deliveries.", "quiet"),),
             (),
-            ((f"  {key('emit')}", "accent"), ("  sends one, with a sample to begin with", "plain")),
+            ((f"  {key('emit')}", "accent"), ("  sends one, starting from a sample", "plain")),
             (("  Programs send them by `hooktui emit` or POST /v1/events/TYPE.", "quiet"),),
         )
 
     def more_heading(self) -> StyledLine:
-        """Return what the filter selects, and the filter."""
+        """Return the note on the filter, and the filter."""
         note = self._notes.get(self.filter.text, "")
         noted: StyledLine = ((f" {self.shell.glyphs.dot} {note}", "plain"),) if note else ()
         return (*noted, *super().more_heading())
@@ -82,7 +82,7 @@ class EventsScreen(ListScreen[Event]):
     # -- commands
 
     def row_hint(self) -> str:
-        """Return how to send an event."""
+        """Return the hint with the key that sends an event."""
         return f"{self.shell.key('emit')} sends one"
 
     def open(self) -> None:
@@ -91,7 +91,7 @@ class EventsScreen(ListScreen[Event]):
             self.shell.navigation.open_event(self.cursor_row.id)
 
     def emit(self) -> None:
-        """Send an event."""
+        """Open the form that sends an event."""
         self.shell.navigation.open_emit()
 
     def replay(self) -> None:

@@ -1,7 +1,7 @@
-"""Events in words, glyphs and columns, and what each hook got of one.
+"""Texts and columns of events, and of the decisions about one event for each hook.
 
-The hooks are two lists of the server, one after the other: first those that subscribe, then the
-rest; a cursor names the list.
+The decisions are two lists of the server, one after the other: first the hooks that subscribed,
+then the others. The first character of a cursor identifies the list.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hooktui.domain.wire.pages import Page
 
 
 def worst_status(event: Event, glyphs: Glyphs) -> StyledLine:
-    """Return sign and word of the worst status of an event's deliveries."""
+    """Return glyph and text of the worst status of an event's deliveries."""
     counts = event.counts
     if counts is not None and counts.failed:
         return ((f"{glyphs.failed} failed", "bad"),)
@@ -48,7 +48,7 @@ def worst_status(event: Event, glyphs: Glyphs) -> StyledLine:
 def event_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Event], ...]:
     """Return the columns of the list of events."""
 
-    def came(event: Event) -> StyledLine:
+    def received(event: Event) -> StyledLine:
         return ((moment(from_rfc3339(event.created_at), clock()), "plain"),)
 
     def number(name: str, tone: StyleName) -> Callable[[Event], StyledLine]:
@@ -69,13 +69,13 @@ def event_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Even
         )
 
     return (
-        Column(name="came", title="came", cell=came, width=9, grow=1, max_width=16, priority=0,
-               sort="id"),
+        Column(name="received", title="received", cell=received, width=9, grow=1, max_width=16,
+               priority=0, sort="id"),
         Column(name="type", title="event", cell=lambda e: e.type, width=18, grow=2, max_width=40,
                priority=0),
         Column(name="state", title="state", cell=lambda e: worst_status(e, glyphs), width=11,
                priority=0),
-        count("delivered", "arrived", number("delivered", "plain"), 1),
+        count("delivered", "delivered", number("delivered", "plain"), 1),
         count("failed", "failed", number("failed", "bad"), 1),
         count("waiting", "waiting", number("waiting", "warn"), 1),
         count("skipped", "skipped", skipped, 2),
@@ -86,7 +86,7 @@ def event_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Even
 
 
 def decision_state(row: HookDecision, glyphs: Glyphs) -> StyledLine:
-    """Return sign and word of what an event meant to a hook."""
+    """Return glyph and text of the decision about an event for a hook."""
     if row.delivery is not None:
         return delivery_state(row.delivery, glyphs)
     match row.decision:
@@ -101,7 +101,7 @@ def decision_state(row: HookDecision, glyphs: Glyphs) -> StyledLine:
 
 
 def decision_reason(row: HookDecision, now_ms: int, key: KeyOf) -> StyledLine:
-    """Return why a hook got the event, or did not, and what happens next."""
+    """Return why the event was sent to a hook or not, and the next step."""
     as_of_now: StyledLine = ((" (as of now)", "quiet"),) if row.as_of_now else ()
     if row.delivery is None:
         quiet = row.decision in (HookOutcome.NOT_SUBSCRIBED, HookOutcome.LATER)
@@ -115,7 +115,7 @@ def decision_reason(row: HookDecision, now_ms: int, key: KeyOf) -> StyledLine:
 def decision_columns(
     glyphs: Glyphs, clock: Callable[[], int], key: KeyOf
 ) -> tuple[Column[HookDecision], ...]:
-    """Return the columns of the list that says what an event meant to each hook."""
+    """Return the columns of the list of decisions."""
 
     def hook(row: HookDecision) -> StyledLine:
         gone: StyledLine = ((" deleted", "quiet"),) if row.deleted else ()
@@ -135,9 +135,9 @@ def decision_columns(
 
 
 def outcomes(event: EventDetail) -> str:
-    """Return what became of an event in one line."""
+    """Return the outcome of an event in one line."""
     if not event.deliveries and not event.skips:
-        return "no hook asked for it when it came"
+        return "no hook was subscribed when it was received"
     skipped = f", skipped {counted(len(event.skips), 'hook')}" if event.skips else ""
     return f"{counted(len(event.deliveries), 'delivery')}{skipped}"
 
@@ -145,7 +145,7 @@ def outcomes(event: EventDetail) -> str:
 def accepted_words(event: AcceptedEvent) -> str:
     """Return the result of sending an event: ``3 deliveries, 1 skipped``."""
     if not event.deliveries and not event.skipped:
-        return "no hook asks for this type"
+        return "no hook subscribes to this type"
     skipped = f", {event.skipped:,} skipped" if event.skipped else ""
     return f"{counted(event.deliveries, 'delivery')}{skipped}"
 
@@ -159,7 +159,7 @@ class DecisionPages:
     """A `PageSource` of the decisions about one event.
 
     Args:
-        ask: sends a call.
+        ask: sends a call and returns its response.
         event: the event's id.
     """
 
@@ -172,7 +172,7 @@ class DecisionPages:
         """Return a page; the order is fixed.
 
         Raises:
-            HooktuiError: the server does not give it.
+            HooktuiError: the server refused the call or cannot be reached.
         """
         cursor, from_end = query["cursor"], query["from_end"]
         if cursor is not None:

@@ -1,1 +1,1 @@
-"""The frame of every screen: lists, filters, searches, bulk work, dialogs, the ``:`` line."""
+"""The frame of every screen: lists, filters, search, bulk commands, dialogs, the ``:`` line."""

@@ -1,4 +1,4 @@
-"""Acknowledge and snooze, the same for alerts and for groups of undelivered events."""
+"""Acknowledge and snooze commands, shared by alerts and groups of undelivered events."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ T = TypeVar("T")
 _HOUR_S: Final = 3600
 _DAY_S: Final = 24 * _HOUR_S
 _MORNING: Final = 8
-"""The hour at which "tomorrow" begins."""
+"""The hour of the day at which "tomorrow" starts."""
 
 
 def seconds_to_morning(now_ms: int) -> int:
-    """Return the seconds from now to 08:00 of tomorrow, in the admin's time zone."""
+    """Return the seconds from now until 08:00 tomorrow, in the user's time zone."""
     now = time.localtime(now_ms / 1000)
     morning = time.mktime((now.tm_year, now.tm_mon, now.tm_mday + 1, _MORNING, 0, 0, 0, 0, -1))
     return round(morning - now_ms / 1000)
 
 
 class AlertActions(ScreenPart, Generic[T]):
-    """Acknowledges or snoozes the thing under the cursor.
+    """Commands that acknowledge or snooze the alert or group under the cursor.
 
     Args:
         screen: the screen.
-        selected: returns the thing; None: there is none.
-        name: returns how sentences name it.
-        acknowledge: makes the call that acknowledges it.
-        snooze: makes the call that snoozes it for some seconds.
-        done: called after either.
+        selected: returns the alert or group; None: there is none.
+        name: returns its name for messages.
+        acknowledge: returns the call that acknowledges it.
+        snooze: returns the call that snoozes it for a number of seconds.
+        done: called after a change.
     """
 
     def __init__(
@@ -58,19 +58,19 @@ class AlertActions(ScreenPart, Generic[T]):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """Acknowledge and snooze."""
+        """The handlers of acknowledge and snooze."""
         return {"acknowledge": self.acknowledge, "snooze": self.snooze}
 
     def acknowledge(self) -> Coroutine[None, None, None] | None:
-        """Acknowledge it: nothing is announced for it until it ends."""
+        """Acknowledge it: no notifications are sent for it until it ends."""
         thing = self._selected()
         if thing is None:
             return None
-        words = "acknowledged; its end will be announced"
+        words = "acknowledged; you are notified when it ends"
         return self._change(thing, self._acknowledge(thing), "acknowledging", words)
 
     def snooze(self) -> Coroutine[None, None, None] | None:
-        """Snooze it, after a question for how long."""
+        """Snooze it, after a question about the duration."""
         thing = self._selected()
         return None if thing is None else self._run_snooze(thing)
 
@@ -86,12 +86,12 @@ class AlertActions(ScreenPart, Generic[T]):
         options = [DialogOption(key, words, key) for key, (_, words) in choices.items()]
         question = Question(
             f"Snooze {name}?",
-            "It is announced again if it lasts longer.",
-            [DialogOption("n", "Do not snooze it", ""), *options],
+            "You are notified again if it lasts longer.",
+            [DialogOption("n", "Cancel", ""), *options],
         )
         answer = await self._screen.app.push_screen_wait(question)
         if not answer:
-            self._screen.notice("nothing was snoozed")
+            self._screen.notice("no alert was snoozed")
             return
         for_s = choices[answer][0]
         words = f"snoozed for {format_duration(for_s)}"
@@ -101,7 +101,7 @@ class AlertActions(ScreenPart, Generic[T]):
         name = self._name(thing)
         done = await self._screen.call(call, f"{doing} {name}")
         if done is not None:
-            alerts = done.alerts if isinstance(done, ChangedGroup) else 0  # so at older servers
+            alerts = done.alerts if isinstance(done, ChangedGroup) else 0  # absent in old servers
             count = f" ({counted(alerts, 'alert')})" if alerts else ""
             self._screen.notice(f"{name}{count} is {words}", "good")
             self._done()

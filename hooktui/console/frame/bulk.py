@@ -1,7 +1,7 @@
-"""One command for many things: one after the other, with progress, and Esc to stop.
+"""Bulk commands: one call per object, one after the other, with progress; Esc stops.
 
-An error of one thing (it is gone, its state has changed) does not stop the others. An error that
-concerns all of them (no server, not allowed) does.
+An error of one object (it is deleted, its state has changed) does not stop the others. An error
+that affects all of them (no server, not allowed) does.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ T = TypeVar("T")
 A = TypeVar("A")
 
 _NAMED: Final = 3
-"""Things that failed and are named; more are counted."""
+"""Maximum number of failures that are listed by name; further ones are only counted."""
 
 _WORKS: Final = ("ping", "activate", "undo", "delete", "resend", "cancel")
-"""Commands that wait until the one for many is done."""
+"""Commands that are disabled while a bulk command is in progress."""
 
 
 @dataclass(slots=True)
 class BulkResult(Generic[T, A]):
-    """What became of many things.
+    """Result of a bulk command.
 
     Attributes:
-        done: those that worked, with the server's response.
-        failed: those that did not, and why.
-        left: those that were not begun, after Esc or after an error that concerns all.
+        done: the objects that succeeded, with the server's response.
+        failed: the objects that failed, with the reason.
+        left: the objects that were not started, after Esc or an error that affects all.
         missing: the part of ``failed`` that does not exist any more.
     """
 
@@ -48,34 +48,34 @@ class BulkResult(Generic[T, A]):
 
     @property
     def whole(self) -> bool:
-        """Whether all of them worked."""
+        """Whether all objects succeeded."""
         return not self.failed and not self.left
 
     @property
     def severity(self) -> Severity:
-        """How a notice about it looks."""
+        """The severity of a notice about the result."""
         return "bad" if self.failed else "warn" if self.left else "good"
 
     def message(self, words: str, name: Callable[[T], str]) -> str:
-        """Return ``words`` for what is done, and what failed; only the latter where nothing is.
+        """Return ``words`` for the successes, with the failures; only these if nothing succeeded.
 
-        Whether something was done is not always known: then no word says that it was not.
+        It is not always known whether a change took place; the text never claims that it did not.
         """
         rest = self.rest(name)
         return words + rest if self.done or not rest else rest.removeprefix("; ")
 
     def rest(self, name: Callable[[T], str]) -> str:
-        """Return who failed and why, and what was left, as the end of a sentence."""
+        """Return failures with reasons and the number not started, as the end of a sentence."""
         words = [f"{name(thing)}: {why}" for thing, why in self.failed[:_NAMED]]
         if len(self.failed) > _NAMED:
             words.append(f"{len(self.failed) - _NAMED:,} more failed")
         if self.left:
-            words.append(f"stopped, {len(self.left):,} not begun")
+            words.append(f"stopped, {len(self.left):,} not started")
         return "".join(f"; {part}" for part in words)
 
 
 class BulkRunner(ScreenPart):
-    """Runs one command on many things; Esc stops it after the one in progress."""
+    """Runs one command on many objects; Esc stops it after the call in progress."""
 
     def __init__(self, screen: ConsoleScreen) -> None:
         self._screen = screen
@@ -84,11 +84,11 @@ class BulkRunner(ScreenPart):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """Stop what is in progress on Esc."""
+        """The handler of Esc, which stops the command in progress."""
         return {"back": self._stop} if self._doing else {}
 
     def disabled_reason(self, name: str) -> str | None:
-        """Return that something for many is in progress."""
+        """Return that a bulk command is in progress, or None."""
         if self._doing and name in _WORKS:
             return f"still {self._doing}; {self._screen.shell.key('back')} stops it"
         return None
@@ -96,12 +96,12 @@ class BulkRunner(ScreenPart):
     async def run(
         self, things: Sequence[T], call: Callable[[T], Call[A]], doing: Callable[[T], str]
     ) -> BulkResult[T, A]:
-        """Send a call for each thing, one after the other, and return what became of them.
+        """Send a call for each object, one after the other, and return the result.
 
         Args:
-            things: what to act on.
-            call: makes the call of a thing.
-            doing: what is being done with a thing, such as ``pinging hook 12 (billing)``.
+            things: the objects.
+            call: returns the call for an object.
+            doing: returns the progress text for an object, such as ``pinging hook 12 (billing)``.
         """
         outcome: BulkResult[T, A] = BulkResult()
         shell, notices = self._screen.shell, self._screen.notices
@@ -127,9 +127,9 @@ class BulkRunner(ScreenPart):
                     outcome.left = list(things[number + 1 :])
                     break
         except asyncio.CancelledError:
-            if len(things) > 1:  # the result of the one in progress is reported by itself
+            if len(things) > 1:  # the call in progress reports its own result
                 done = f"{len(outcome.done):,} of {len(things):,}"
-                text = f"stopped with the screen: {done} were done"
+                text = f"stopped when the screen was closed: {done} done"
                 self._screen.app.call_later(shell.notice, text, "warn")
             raise
         finally:

@@ -1,8 +1,8 @@
-"""Commands that act on rows of a list act only on rows that a person has visibly chosen.
+"""Check that row commands act only on rows that the user has visibly selected.
 
-A row that came under the cursor by itself, one that is out of sight, one of a list that is still
-loading, and marked rows that a filter hides are not acted on: the command gives the reason, shows
-the row, and acts when it is asked for again.
+A command does not act on a row that moved under the cursor by itself, on one that is not visible,
+on one of a list that is still loading, or on marked rows that a filter hides. It shows the reason
+and the row, and acts when it is repeated.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.text import counted
 
 MAX_MARKED: Final = 5_000
-"""Rows that are marked at once: a command on them takes a call for each."""
+"""Maximum number of marked rows: a command on them needs one call for each."""
 
 _AT_CURSOR: Final = ("open", "mark")
-"""Commands that act on the row under the cursor also while others are marked."""
+"""Commands that act on the row under the cursor even while others are marked."""
 
 
 class ChosenRows(ScreenPart):
@@ -28,13 +28,13 @@ class ChosenRows(ScreenPart):
     Args:
         screen: the screen of the list.
         listing: returns the list.
-        noun: what one row is.
-        commands: the commands that act on the chosen rows.
-        active: returns whether they do so now.
+        noun: the noun for one row.
+        commands: the commands that act on the selected rows.
+        active: returns whether they currently do.
         narrowed: returns whether a filter hides rows.
         needing: the commands that need a row.
-        hint: returns what to do where there is none; empty: nothing.
-        marks_all: whether "mark all" marks rows; another part handles it otherwise.
+        hint: returns a hint for the case that there is none; empty: no hint.
+        marks_all: whether this part handles "mark all"; otherwise another part does.
     """
 
     def __init__(
@@ -61,13 +61,13 @@ class ChosenRows(ScreenPart):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """Mark all rows."""
+        """The handler of "mark all", unless another part has it."""
         return {"mark_all": self.mark_all} if self._marks_all else {}
 
     def disabled_reason(self, name: str) -> str | None:
-        """Return why the row is not one that a person has chosen, or that there is none."""
+        """Return why the row is not visibly selected, or that there is none; None: it is."""
         if name == "mark_all" and self.listing.stale_reason == "loading":
-            return "the list is still loading; its rows are not to be marked yet"
+            return "the list is still loading; rows can be marked once it is loaded"
         reason = self._row_reason(name) if self._acts(name) else None
         needs_row = name in self._needing and self._active()
         if reason is None and needs_row and not self.listing.selected:
@@ -84,19 +84,19 @@ class ChosenRows(ScreenPart):
         return None
 
     def refused(self, name: str, reason: str) -> None:
-        """Show the row that a refused command will act on, when it is asked for again."""
+        """Show the row that a refused command will act on when it is repeated."""
         if self._acts(name) and reason == self._row_reason(name):
             if not self.listing.marks or name in _AT_CURSOR:
                 self.listing.show_cursor()
             self._screen.refresh_frame()
 
     def marked_words(self) -> str:
-        """Return how many rows are marked, and how many of them a filter hides."""
+        """Return the number of marked rows, and how many of them a filter hides."""
         marked, hidden = len(self.listing.marks), self._hidden_marks()
         return f"{marked:,} marked" + (f" ({hidden:,} hidden by the filter)" if hidden else "")
 
     def mark_all(self) -> Coroutine[None, None, None] | None:
-        """Mark the rows that are loaded; where those are marked, all rows of the list."""
+        """Mark the loaded rows; if all of these are marked already, all rows of the list."""
         listing = self.listing
         before, marked = len(listing.marks), listing.mark_all()
         if marked == before and marked < listing.window.total:
@@ -117,7 +117,7 @@ class ChosenRows(ScreenPart):
             return
         count = f"{marked:,} of {self.listing.counted(self._noun)} marked"
         if marked >= MAX_MARKED:
-            self._screen.notice(f"{count}, the most at once; a filter narrows the list", "warn")
+            self._screen.notice(f"{count}, the maximum; a filter narrows the list", "warn")
         else:
             again = f"{key('mark_all')} again marks all {total:,}"
             self._screen.notice(f"{count}; {again}", "warn")
@@ -146,8 +146,8 @@ class ChosenRows(ScreenPart):
             case "loading":
                 return f"the list is still loading; {again} when it has loaded"
             case "replaced":
-                return f"the list changed and the cursor is on another {self._noun}; look, {again}"
+                return f"the list changed and the cursor is on another {self._noun}; check, {again}"
             case "hidden":
-                return f"the {self._noun} under the cursor was not in view; look, {again}"
+                return f"the {self._noun} under the cursor was not in view; check, {again}"
             case None:
                 return None

@@ -1,6 +1,6 @@
-"""The ``:`` line: where a command is typed, with Tab for its words and up and down for older ones.
+"""The ``:`` line for typed commands, with completion (Tab) and a history (up and down).
 
-It stays open, with the text, until what is typed is a command; Esc closes it.
+It stays open, with its text, until the text is a valid command; Esc closes it.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from hooktui.console.shell.contract import Shell
 
 _OFFERED = 12
-"""Completions that are shown at once."""
+"""Maximum number of completions that are shown at once."""
 
 
 class CommandBar(Prompt):
-    """A colon and an input."""
+    """Command line with a colon as its prompt."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "older", "older command", show=False, id="command.older"),
@@ -38,7 +38,7 @@ class CommandBar(Prompt):
     DEFAULT_CSS = "CommandBar OneLine { width: 2; }"
 
     def __init__(self, before: Widget | None, text: str) -> None:
-        """Take what had the keys before, which gets them back, and what is typed already."""
+        """Set the widget that gets the focus back on closing, and the initial text."""
         super().__init__()
         self._text = text
         self._before = before
@@ -49,18 +49,18 @@ class CommandBar(Prompt):
         self._typed = ""
 
     def compose(self) -> ComposeResult:
-        """Lay out prompt and input."""
+        """Compose the prompt and the input."""
         prompt = OneLine()
         prompt.show(((" :", "accent"),))
         yield prompt
-        leaves = f"{self._front.shell.key('back')} leaves"
-        hint = f"hook 12, log status:failed, ping, theme nord; Tab completes, {leaves}"
+        closes = f"{self._front.shell.key('back')} closes"
+        hint = f"hook 12, log status:failed, ping, theme nord; Tab completes, {closes}"
         typed = PromptInput(self._text, hint, compact=True, select_on_focus=False)
         typed.cursor_blink = False
         yield typed
 
     def on_mount(self) -> None:
-        """Ask which accounts there are, for completing."""
+        """Set up the completion of accounts."""
         self.run_worker(self._learn_accounts(), exit_on_error=False)
 
     async def _learn_accounts(self) -> None:
@@ -69,7 +69,7 @@ class CommandBar(Prompt):
         try:
             page = await self._front.send(calls.list_accounts(limit=100))
         except HooktuiError:
-            return  # then nothing is completed behind ``account``
+            return  # then ``account`` has no completions
         self._accounts = {str(account.id): account.name for account in page.data}
 
     @property
@@ -80,10 +80,10 @@ class CommandBar(Prompt):
     def _input(self) -> Input:
         return self.query_one(Input)
 
-    # -- completing
+    # -- completion
 
     def complete(self) -> None:
-        """Add what is certain; else show the completions, then insert one after the other."""
+        """Insert the common part and show the completions; repeated, insert each in turn."""
         line = self._input.value
         if self._offered >= 0 or (self._offers and line == common(self._offers)):
             self._offered = (self._offered + 1) % len(self._offers)
@@ -112,20 +112,20 @@ class CommandBar(Prompt):
         return {"theme": themes, "account": self._accounts, "hook": named}
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Forget the offers when something else is typed."""
+        """Discard the completions when another text is typed."""
         event.stop()
         offered = self._offers[self._offered] if self._offered >= 0 else common(self._offers)
         if self._offers and event.value != offered:
             self._offers, self._offered = [], -1
 
-    # -- older commands
+    # -- history
 
     def action_older(self) -> None:
-        """Show the command before."""
+        """Show the previous command of the history."""
         self._walk(1)
 
     def action_newer(self) -> None:
-        """Show the command after, at the end what was typed."""
+        """Show the next command of the history; after the last one, the typed text."""
         self._walk(-1)
 
     def _walk(self, by: int) -> None:
@@ -139,10 +139,10 @@ class CommandBar(Prompt):
         self._input.value = line
         self._input.cursor_position = len(line)
 
-    # -- the end
+    # -- submitting and closing
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Do what is typed, or say at which column it errs."""
+        """Run the typed command, or show the error with its column."""
         event.stop()
         front, line = self._front, event.value.strip()
         if not line:
@@ -159,18 +159,18 @@ class CommandBar(Prompt):
         self.app.run_worker(_run(self.app, parsed), name="command", group="commands")
 
     async def action_command(self, name: str) -> None:
-        """Leave (Esc is the only command here)."""
+        """Close the line: Esc is the only command here."""
         self._front.notices.clear()
         self.focus_left()
 
     def focus_left(self) -> None:
-        """Close, and return the focus to what had it before."""
+        """Close the line, and return the focus to the widget that had it before."""
         screen, before = self.screen, self._before
         self.close(lambda: screen.set_focus(before if before and before.is_attached else None))
 
 
 async def _run(app: App[object], parsed: ParsedCommand) -> None:
-    """Run what a line asks for, in a worker of the app: the screen of the line may be left."""
+    """Run a parsed command in a worker of the app: the screen of the line may be closed."""
     shell = cast("Shell", app)
     command, argument = parsed.command, parsed.argument
     top = next((top for top in TOP_SCREENS if top.command == command.name), None)
@@ -195,7 +195,7 @@ async def _run(app: App[object], parsed: ParsedCommand) -> None:
 
 
 def _filter(app: App[object], text: str) -> None:
-    """Filter the screen in front; one that has just been opened once it is laid out."""
+    """Filter the foreground screen, after its layout if it has just been opened."""
     front = front_screen(app)
     if front is None:
         return
@@ -208,6 +208,6 @@ def _filter(app: App[object], text: str) -> None:
 
 
 async def open_command_bar(screen: ConsoleScreen, text: str) -> None:
-    """Open the line of a screen above its status line; returns once keys go there."""
+    """Open the ``:`` line above the status line of a screen; return when it has the focus."""
     bars = [bar for bar in screen.query(CommandBar) if not bar.closed]
     await (bars[0] if bars else CommandBar(screen.focused, text)).open(screen)

@@ -1,4 +1,4 @@
-"""Dialogs: a question whose safe answer has the focus, and one that asks for a name."""
+"""Dialogs: a question whose safe option has the focus, and one that asks for a name."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from hooktui.console.widgets.controls import Note, ShortList, ShortRow
 from hooktui.domain.hook_settings import check_name
 
 _WIDTH = 72
-"""Cells of the dialog, where there are as many: sentences read well at that width."""
+"""Width of a dialog in cells, if the terminal has as many: sentences are readable at it."""
 
 
 @dataclass(frozen=True, slots=True)
 class DialogOption:
-    """One way to answer: its key, what it does in words, and what the question returns."""
+    """An option of a question: its key, its text, and the value that the question returns."""
 
     key: str
     words: str
@@ -29,12 +29,12 @@ class DialogOption:
 
 
 class Question(ConsoleDialog[str]):
-    """Asks, and returns the value of the chosen answer; Esc returns None.
+    """Question that returns the value of the chosen option; Esc returns None.
 
     Args:
         title: the question in one line.
-        details: what hangs on it; may be untrusted.
-        answers: the first one has the focus, so let it be the safe one.
+        details: its consequences; may be untrusted.
+        answers: the options; the first one has the focus, so it should be the safe one.
     """
 
     DEFAULT_CSS = """
@@ -49,7 +49,7 @@ class Question(ConsoleDialog[str]):
         self._answers = tuple(answers)
 
     def compose(self) -> ComposeResult:
-        """Lay out title, details and answers."""
+        """Compose title, details and options."""
         with Vertical(classes="dialog") as dialog:
             dialog.styles.width = _WIDTH
             dialog.styles.max_width = "96%"
@@ -58,21 +58,21 @@ class Question(ConsoleDialog[str]):
             yield ShortList([ShortRow(a.value, a.key, a.words) for a in self._answers])
 
     def on_mount(self) -> None:
-        """Fill in the words."""
+        """Set up the texts."""
         self.query_one("#title", Note).show(self._title, "strong")
         self.query_one("#details", Note).show(self._details, "plain")
 
     async def action_command(self, name: str) -> None:
-        """Answer nothing on q, too: quitting here would lose what the question is about."""
+        """Return None also on q: quitting here would lose the subject of the question."""
         if name in ("back", "quit"):
             self.dismiss(None)
 
     def on_short_list_chosen(self, message: ShortList.Chosen) -> None:
-        """Return the answer that was chosen from the list."""
+        """Return the option that was chosen from the list."""
         self.dismiss(message.row.value)
 
     def on_key(self, event: events.Key) -> None:
-        """Return the answer whose key was pressed."""
+        """Return the option whose key was pressed."""
         for answer in self._answers:
             if event.character == answer.key:
                 event.stop()
@@ -82,7 +82,7 @@ class Question(ConsoleDialog[str]):
 
 @dataclass(frozen=True, slots=True)
 class CopyForm:
-    """A form of what can be copied: its key and words in the dialog, its name, and the text."""
+    """A form for copying: its key and text in the dialog, its name, and the text to copy."""
 
     key: str
     words: str
@@ -91,7 +91,7 @@ class CopyForm:
 
 
 async def copy_as(screen: ConsoleScreen, details: str, forms: Sequence[CopyForm]) -> None:
-    """Ask for one of several forms, and copy it; Esc copies nothing."""
+    """Let the user choose one of several forms, and copy it; Esc copies nothing."""
     options = [DialogOption(form.key, form.words, form.key) for form in forms]
     chosen = await screen.app.push_screen_wait(Question("Copy as …", details, options))
     for form in forms:
@@ -100,7 +100,7 @@ async def copy_as(screen: ConsoleScreen, details: str, forms: Sequence[CopyForm]
 
 
 class NameQuestion(ConsoleDialog[str]):
-    """One line to type a name into; returns it once Enter was pressed on a good one."""
+    """Question for a name; Enter returns it if it is valid."""
 
     DEFAULT_CSS = """
     NameQuestion > .dialog { width: 64; max-width: 96%; }
@@ -113,29 +113,29 @@ class NameQuestion(ConsoleDialog[str]):
         self._details = details
 
     def compose(self) -> ComposeResult:
-        """Lay out the words and the line."""
+        """Compose the texts and the input."""
         with Vertical(classes="dialog"):
             yield Note(id="title")
             yield Note(id="details")
-            yield Input(placeholder="its name", compact=True)
+            yield Input(placeholder="name", compact=True)
             yield Note(id="wrong")
 
     def on_mount(self) -> None:
-        """Fill in the words."""
+        """Set up the texts."""
         self.query_one("#title", Note).show(self._title, "strong")
         back = self.shell.key("back")
-        self.query_one("#details", Note).show(f"{self._details} Enter makes it, {back} does not.")
+        self.query_one("#details", Note).show(f"{self._details} Enter creates it, {back} cancels.")
         self.query_one(Input).cursor_blink = False
         self.query_one(Input).focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Judge what is typed."""
+        """Validate the name while it is typed."""
         self.query_one("#wrong", Note).show(check_name(event.value.strip()) or "", "warn")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Return the name, or say what is wrong with it."""
+        """Return the name, or show why it is not valid."""
         name = event.value.strip()
-        wrong = check_name(name) or ("" if name else f"type a name, or {self.shell.key('back')}")
+        wrong = check_name(name) or ("" if name else f"enter a name, or {self.shell.key('back')}")
         if wrong:
             self.query_one("#wrong", Note).show(wrong, "bad")
         else:

@@ -1,4 +1,4 @@
-"""A filter that narrows a list while it is typed; an error is marked where it is."""
+"""Filter that is applied to a list while it is typed; an error is marked at its position."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from hooktui.console.widgets.prompt_bars import PromptBar
 
 THINKING_S: Final = 0.5
-"""A filter is half typed most of the time; it is wrong only after a pause."""
+"""Seconds before an error is shown: a filter is incomplete for most of its typing."""
 
 
 class FilterPart(ScreenPart):
-    """Filters what a screen lists.
+    """Filters the list of a screen.
 
     Args:
         screen: the screen.
-        hint: what can be typed, with examples.
+        hint: placeholder of the input, with examples.
         check: raises `Refused` for a text that is not a filter of this list.
-        changed: shows what matches ``text``, which has changed.
+        changed: called when ``text`` has changed; shows the matches.
         focus: moves the focus back to the list.
 
     Attributes:
-        text: the filter that applies; empty for none.
+        text: the applied filter; empty for none.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class FilterPart(ScreenPart):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """Type a filter."""
+        """The handler that opens the input of the filter."""
         return {"filter": self.open}
 
     async def open(self) -> None:
-        """Let the admin type a filter; the list narrows while typing."""
-        # Here, not above: the first paint needs no input.
+        """Open the input of the filter, which is applied while it is typed."""
+        # Imported here: the first paint does not need an input.
         from hooktui.console.widgets.prompt_bars import PromptBar
 
         if self._bar is None:
@@ -64,7 +64,7 @@ class FilterPart(ScreenPart):
         await self._bar.open(self._screen)
 
     def _leave(self, keep: bool) -> None:
-        """Go back to the list; a wrong filter stays open, for it is not what is listed."""
+        """Move the focus to the list; an invalid filter stays open, because it is not applied."""
         if self._bar is None:
             return
         if keep and self._error:
@@ -84,7 +84,7 @@ class FilterPart(ScreenPart):
         return was
 
     def apply(self, text: str) -> None:
-        """Apply another filter; an error is shown after a pause, and the last good one remains."""
+        """Apply another filter; an error is shown after a pause, and the last valid one remains."""
         indent = len(text) - len(text.lstrip())
         text = text.strip()
         try:
@@ -98,7 +98,7 @@ class FilterPart(ScreenPart):
             if self._bar is not None:
                 self._screen.set_timer(THINKING_S, partial(self._show_error, self._error))
             else:
-                self._screen.notice(self._error, "warn")  # it came whole, by the ``:`` line
+                self._screen.notice(self._error, "warn")  # a complete filter from the ``:`` line
                 self._error = ""
             return
         if self._error:
@@ -110,7 +110,7 @@ class FilterPart(ScreenPart):
             self._screen.refresh_frame()
 
     def restore(self, text: str) -> None:
-        """Apply the filter of the last session, if it is still one."""
+        """Apply the filter of the last session, if it is still valid."""
         before, self.text = self.text, ""
         with suppress(Refused):
             self._check(text)

@@ -1,4 +1,4 @@
-"""Texts of the frame: the top screens at the right of headings, and the status line."""
+"""Texts of the frame: the top screens on the right of headings, and the status line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _OUT_OF_REACH = (ConnectionState.LOST, ConnectionState.ABSENT, ConnectionState.R
 
 
 def top_screens(here: str, *, short: bool = False) -> StyledLine:
-    """Return the top screens with their digits (``short``: digits only); ``here`` stands out."""
+    """Return the top screens with their digits (``short``: digits only); ``here`` is emphasized."""
     line: list[StyledText] = []
     for top in TOP_SCREENS:
         style: StyleName = "plain" if top.label.lower() == here.lower() else "quiet"
@@ -24,7 +24,7 @@ def top_screens(here: str, *, short: bool = False) -> StyledLine:
 
 
 def alert_path(shell: Shell) -> StyledLine:
-    """Return that alerts reach nobody; nothing while they do."""
+    """Return that alerts cannot be delivered; empty while they can."""
     status = shell.status.latest
     path = None if status is None else status.alert_path
     if path is None or path.state != "failing":
@@ -36,13 +36,13 @@ def alert_path(shell: Shell) -> StyledLine:
 
 
 def no_match(text: str, rest: str, key: KeyOf) -> tuple[StyledLine, ...]:
-    """Return the lines of a list whose filter matches nothing; ``rest`` is what "back" shows."""
+    """Return the text of a filter without matches; "back" shows ``rest``, such as all events."""
     back: StyledLine = ((f"  {key('back')}", "accent"), (f"  shows {rest} again", "plain"))
     return ((f"  {text}", "plain"),), back
 
 
 def end_reason(name: str, position: int, count: int, noun: str) -> str | None:
-    """Return why "previous" or "next" cannot leave a position among some things, or None."""
+    """Return why "previous" or "next" is not possible at a position, or None."""
     end = {"previous": 0, "next": count - 1}.get(name)
     if end is None or (position != end and count > 1):
         return None
@@ -83,7 +83,7 @@ def _backlog(shell: Shell, dot: str) -> StyledLine:
     right.append((f"{backlog.count:,} waiting", "plain" if backlog.count else "quiet"))
     if backlog.held:
         right.append((f"{dot}{backlog.held:,} held", "warn"))
-    # A token that is bound to one account gets no rates: they are those of all accounts.
+    # A token of one account gets no rates, because they are those of all accounts.
     connected = shell.connection.state is ConnectionState.CONNECTED
     right.append(
         (" " if rates is None or not connected else f"{dot}{rates.delivered_per_s:.1f}/s ", "quiet")

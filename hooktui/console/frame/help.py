@@ -1,4 +1,4 @@
-"""The commands of a screen; choosing one runs it."""
+"""Help: the list of the commands of a screen; choosing one runs it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from hooktui.domain.wire.pages import Page
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A command, and why it is not possible."""
+    """A command, and the reason if it is not possible."""
 
     command: Command
     disabled_reason: str | None
 
 
 class HelpScreen(ConsoleDialog[str]):
-    """Lists the commands of a screen with their keys; returns the name of the chosen one."""
+    """List of the commands of a screen with their keys; returns the name of the chosen one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("help")]
     DEFAULT_CSS = """
@@ -51,7 +51,7 @@ class HelpScreen(ConsoleDialog[str]):
             self._lines += [_Line(command, None) for command in LINE_COMMANDS]
 
     def compose(self) -> ComposeResult:
-        """Lay out the list."""
+        """Compose the list."""
         with Vertical(classes="dialog"):
             yield Note(id="title")
             yield WindowedList(
@@ -64,8 +64,8 @@ class HelpScreen(ConsoleDialog[str]):
             yield Note(id="moves")
 
     def on_mount(self) -> None:
-        """Fill in the words."""
-        # Keys without labels: they say it themselves, and must fit one line at 80 cells.
+        """Set up the texts and the list."""
+        # Keys without labels: they are self-explanatory, and must fit one line of 80 cells.
         self._moves = "  ".join(self.shell.key(command.name) for command in MOVES) + "  move"
         runs = f"{self.shell.key('open')} runs one"
         self.query_one("#title", Note).show(f"{self._for_screen.HEADING}: keys; {runs}", "strong")
@@ -75,26 +75,26 @@ class HelpScreen(ConsoleDialog[str]):
         self.run_worker(listing.load())
 
     def on_resize(self, event: events.Resize) -> None:
-        """Leave room around the list; a dialog has nine tenths of the height."""
+        """Limit the height of the list: a dialog has at most nine tenths of the screen."""
         self.query_one(WindowedList).styles.max_height = max(1, event.size.height * 9 // 10 - 7)
 
     async def page(self, query: PageQuery) -> Page[_Line]:
-        """Return all commands: there are fewer than a page holds."""
+        """Return all commands in one page: there are fewer than a page holds."""
         return Page(data=self._lines, total=len(self._lines))
 
     def on_windowed_list_moved(self, message: WindowedList.Moved) -> None:
-        """Show the whole reason under the list: a narrow terminal cuts it in the line."""
+        """Show the whole reason below the list, because a narrow terminal cuts it in the row."""
         line: _Line | None = message.listing.cursor_row
         reason = None if line is None else line.disabled_reason
         self.query_one("#moves", Note).show(reason or self._moves, "warn" if reason else "quiet")
 
     def on_windowed_list_opened(self, message: WindowedList.Opened) -> None:
-        """Return the command."""
+        """Return the name of the command under the cursor."""
         line: _Line | None = message.listing.cursor_row
         self.dismiss(None if line is None else line.command.name)
 
     async def action_command(self, name: str) -> None:
-        """Close also on the key that opened it."""
+        """Close the help also on the key that opened it."""
         await super().action_command("back" if name == "help" else name)
 
 
@@ -108,10 +108,10 @@ def _columns() -> tuple[Column[_Line], ...]:
         if line.disabled_reason is None:
             typed = "" if command.keys else f": {command.usage}"
             return ((command.help + typed, "plain"),)
-        # The reason alone: its hint is shown under the list, at the cursor.
+        # Without the hint, which is shown below the list for the row under the cursor.
         return ((f"{command.help}: {line.disabled_reason.partition(';')[0]}", "quiet"),)
 
     return (
         Column(name="key", title="key", cell=key, width=6),
-        Column(name="what", title="what it does", cell=words, width=30, grow=1),
+        Column(name="what", title="description", cell=words, width=30, grow=1),
     )

@@ -1,4 +1,4 @@
-"""A full screen that is one list, and its sort order."""
+"""Base class of screens that show one list, and its sort order."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class SortPart(ScreenPart):
     Args:
         screen: the screen of the list.
         listing: returns the list.
-        first: what is first in ascending and in descending order.
-        newest_first: whether another column begins in descending order, as times do.
-        unsorted: the name of the server's own order.
+        first: words for the first row in ascending and in descending order.
+        newest_first: whether another column starts in descending order, as times do.
+        unsorted: the name of the server's default order.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class SortPart(ScreenPart):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """Sort by another column, reverse the order."""
+        """The handlers that sort by another column and reverse the order."""
         return {"sort": self.sort, "order": self.reverse}
 
     def sort(self) -> None:
         """Sort by the next column that can be sorted."""
         column = self._listing().next_sort()
         if column is None:
-            self._screen.notice("no column that is shown can be sorted", "warn")
+            self._screen.notice("none of the columns shown can be sorted by", "warn")
             return
         self._sort(column, descending=self._newest_first)
 
@@ -91,24 +91,24 @@ ChangeKind = Literal["hooks", "deliveries", "events", "replays", "alerts"]
 _id_of: Callable[[object], Hashable] = attrgetter("id")
 
 TIMES_S: Final = 15.0
-"""Between two looks whether a time is written otherwise by now."""
+"""Seconds between two updates of relative times, such as "4m"."""
 
 _LINE: Final = 74
-"""Cells of a sentence, so that it is whole in a terminal of 80."""
+"""Maximum width of a line of text in cells, so that it fits a terminal of 80."""
 
 
 class ListScreen(ConsoleScreen, Generic[T]):
-    """A list of things of one kind, by pages.
+    """Base class of screens that show objects of one kind in a paged list.
 
-    A screen says what it lists (`call_of`), in which columns, and what to do with a line. A caller
-    who may not see the list gets the reason in its place, without a call.
+    A subclass defines the call that loads a page (`call_of`), the columns, and the commands on a
+    row. A caller without access gets the reason in place of the list, without a call.
 
     Attributes:
-        NOUN: what one line is.
-        ROW_COMMANDS: the commands that act on the line under the cursor.
-        FIRST: what is first in ascending and in descending order.
+        NOUN: the noun for one row.
+        ROW_COMMANDS: the commands that act on the row under the cursor.
+        FIRST: words for the first row in ascending and in descending order.
         listing: the list.
-        filter: what the list is filtered by; one of the parts if there is a hint.
+        filter: the filter of the list; one of the parts if there is a hint.
     """
 
     NOUN: ClassVar[str] = "line"
@@ -116,25 +116,25 @@ class ListScreen(ConsoleScreen, Generic[T]):
     FIRST: ClassVar[tuple[str, str]] = ("smallest", "largest")
 
     MARKABLE: ClassVar[bool] = False
-    """Whether lines can be marked."""
+    """Whether rows can be marked."""
 
     NEED: ClassVar[Need] = Need.READ
-    """What the server asks of who sees the list."""
+    """What the server requires of callers that list the objects."""
     SORT: ClassVar[str | None] = "id"
     DESCENDING: ClassVar[bool] = False
     FOLLOWS: ClassVar[tuple[ChangeKind, ...]] = ()
-    """The changes after which the list is loaded again."""
+    """The changes after which the list is reloaded."""
     BUSY_S: ClassVar[float] = 0.0
-    """The least time between two such loads."""
+    """The minimum number of seconds between two such reloads."""
 
     TABS: ClassVar[tuple[ScreenTab, ...]] = ()
-    """The lists that are tabs of one top screen, this one among them."""
+    """The tabs of the top screen, including this list."""
 
     FILTER_HINT: ClassVar[str] = ""
-    """What can be typed as a filter, with examples; empty: the list has none."""
+    """Placeholder of the filter input, with examples; empty: the list has no filter."""
 
     EMPTY: ClassVar[tuple[StyledLine, ...]] = ()
-    """The text of an empty list: what it is for, and how to begin."""
+    """The text of an empty list: its purpose, and how to start."""
 
     def __init__(self, filter_text: str = "") -> None:
         super().__init__()
@@ -163,7 +163,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
             self.parts = (*self.parts, self.filter)
 
     def row_hint(self) -> str:
-        """Return what to do where there is no line; empty: nothing."""
+        """Return the hint for the case that there is no row; empty: no hint."""
         return ""
 
     def columns(self) -> Sequence[Column[T]]:
@@ -171,15 +171,15 @@ class ListScreen(ConsoleScreen, Generic[T]):
         raise NotImplementedError
 
     def row_id(self, row: T) -> Hashable:
-        """Return what identifies a line permanently: its id, unless a list has none."""
+        """Return the permanent identity of a row: its id, unless the objects have none."""
         return _id_of(row)
 
     def call_of(self, query: PageQuery) -> Call[Page[T]]:
-        """Return the call that asks for a page."""
+        """Return the call that loads a page."""
         raise NotImplementedError
 
     def compose_body(self) -> ComposeResult:
-        """The list, below the line of tabs if it is one of several."""
+        """Compose the list, below the line of tabs if it is one of several."""
         if self.TABS:
             yield self.tabs.line()
         self.listing: WindowedList[T] = WindowedList(
@@ -196,14 +196,14 @@ class ListScreen(ConsoleScreen, Generic[T]):
         yield self.listing
 
     def begin(self) -> None:
-        """Load the list, and look now and then whether "4m" has become "5m"."""
+        """Set up the updates of relative times, and load the list."""
         super().begin()
         self.set_interval(TIMES_S, self.listing.refresh_times)
         self.load()
 
     @property
     def cursor_row(self) -> T | None:
-        """The line under the cursor; None while there is none."""
+        """The row under the cursor; None while there is none."""
         return self.listing.cursor_row if self.is_mounted else None
 
     def load(self) -> None:
@@ -211,7 +211,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         self.listing.load_anew()
 
     async def page(self, query: PageQuery) -> Page[T]:
-        """Return a page; an empty one, with the reason, if the caller may not see the list."""
+        """Return a page; without access, an empty one that shows the reason."""
         call = self.call_of(query)
         await self.shell.status.known()
         role = self.shell.role
@@ -224,14 +224,14 @@ class ListScreen(ConsoleScreen, Generic[T]):
         except NotFound as error:
             if not is_older_server(error):
                 raise
-            return self._barred(OLDER_SERVER, f"{self.HEADING}: not on this server.")
+            return self._barred(OLDER_SERVER, f"{self.HEADING}: not available on this server.")
         self.listing.empty = self.empty_lines()
         return page
 
     def _barred(self, reason: str, title: str = "") -> Page[T]:
         lines = textwrap.wrap(f"{reason[:1].upper()}{reason[1:]}.", _LINE)
         self.listing.empty = (
-            ((f"  {title or f'{self.HEADING} are not shown to you.'}", "strong"),),
+            ((f"  {title or f'{self.HEADING}: you have no access.'}", "strong"),),
             (),
             *(((f"  {line}", "plain"),) for line in lines),
             (),
@@ -240,11 +240,11 @@ class ListScreen(ConsoleScreen, Generic[T]):
         return Page()
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Return the text of an empty list; another one while a filter is on."""
+        """Return the text of an empty list; subclasses return another one for a filter."""
         return self.EMPTY
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Load the visible rows again, after a gap of the feed at once."""
+        """Reload the visible rows; after a gap in the feed immediately."""
         if not changes.everything:
             if not any(getattr(changes, kind) for kind in self.FOLLOWS):
                 return
@@ -253,7 +253,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         await self.listing.reload()
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Return how many lines there are."""
+        """Return the heading with the number of rows."""
         left: list[StyledText] = [(f" {self.HEADING}", "strong")]
         if self.listing.window.total:
             left.append((f"  {self.listing.counted(self.NOUN)}", "plain"))
@@ -264,7 +264,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         return {"filter": self.filter.text} if self.FILTER_HINT else {}
 
     def load_state(self, state: ScreenState) -> None:
-        """Restore the filter, unless one was given."""
+        """Apply the initial filter, or else the saved one."""
         given, self._given = self._given, ""
         if self.FILTER_HINT:
             self.filter.restore(given or str(state.get("filter") or ""))
@@ -278,25 +278,25 @@ class ListScreen(ConsoleScreen, Generic[T]):
         return None
 
     def filter_changed(self) -> None:
-        """Load what fits another filter."""
+        """Load the rows that match the new filter."""
         self.load()
 
     def more_heading(self) -> StyledLine:
-        """Return more of the heading: the filter."""
+        """Return the rest of the heading: the filter."""
         words = f" {self.shell.glyphs.dot} filter: {self.filter.text}"
         return ((words, "accent"),) if self.filter.text else ()
 
     def back(self) -> None:
-        """Take the filter away, then leave."""
+        """Remove the filter, then close the screen."""
         if not self.filter.clear():
             super().back()
 
     async def copy(self) -> None:
-        """Copy the id of the line under the cursor."""
+        """Copy the id of the row under the cursor."""
         if self.cursor_row is not None:
             row_id = str(self.row_id(self.cursor_row))
             self.notice(await copy(self.app, row_id, f"the {self.NOUN}'s id"), "good")
 
     def on_windowed_list_opened(self, _: WindowedList.Opened) -> None:
-        """Open the line under the cursor."""
+        """Open the row under the cursor."""
         self.run_command("open")

@@ -1,4 +1,4 @@
-"""Notices of a screen: the status line shows results and errors there, and work in progress."""
+"""Notices in the status line of a screen: results, errors and work in progress."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ NOTICE_S: Final = {"good": 5.0, "plain": 5.0, "warn": 9.0, "bad": 15.0}
 class Notices:
     """Shows notices in the status line of one screen.
 
-    A notice hides the work in progress until it ends.
+    A notice hides the work in progress until the notice expires.
     """
 
     def __init__(self, screen: Screen[Any]) -> None:
         self._screen = screen
-        self._shown = 0  # counts notices: each one's timer ends only that one
+        self._shown = 0  # counts notices: a timer removes only its own one
         self._works: list[str] = []
         self._shows_work = False
 
     @property
     def work(self) -> str:
-        """The work in progress that began last; empty if there is none."""
+        """The work in progress that started last; empty if there is none."""
         return self._works[-1] if self._works else ""
 
     @contextmanager
     def working(self, doing: str) -> Iterator[None]:
-        """Show what is being done until the block ends."""
+        """Show the work as in progress until the block ends."""
         words = f"{doing} {cast('Shell', self._screen.app).glyphs.ellipsis}"
         self._works.append(words)
         self._show_work()
@@ -84,11 +84,11 @@ class Notices:
         line = self._line()
         if line is not None:
             line.notify_line(self.work, "plain")
-            self._shown += 1  # the end of an older notice does not remove it
+            self._shown += 1  # the timer of an older notice does not remove it
             self._shows_work = True
 
     def _line(self) -> StatusLine | None:
-        """Return the status line; None while the screen is mounted or unmounted."""
+        """Return the status line; None while the screen is being mounted or unmounted."""
         lines = (child for child in self._screen.children if isinstance(child, StatusLine))
         return next(lines, None)
 
@@ -97,12 +97,12 @@ OLDER_SERVER: Final = "this server is older than the console and cannot do this;
 
 
 def is_older_server(error: HooktuiError) -> bool:
-    """Return whether the server has no route for a call, not merely no such object."""
+    """Return whether the server has no route for a call, as opposed to no such object."""
     return isinstance(error, NotFound) and error.detail.startswith("there is nothing at /")
 
 
 def error_text(error: HooktuiError) -> str:
-    """Return an error in words, with when to try again where the server says so."""
+    """Return the text of an error, with the time to wait if the server sent one."""
     if is_older_server(error):
         return OLDER_SERVER
     if isinstance(error, TooManyRequests | Unavailable) and error.retry_after_s > 1:

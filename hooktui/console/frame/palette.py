@@ -1,7 +1,7 @@
-"""The palette (ctrl+p): what can be gone to and done here, found by a few letters.
+"""Command palette (ctrl+p): finds screens, commands and objects by a few letters.
 
-Screens, commands of this screen, hooks by words or number, deliveries and events by their ids,
-accounts, and themes.
+It offers screens, commands of the current screen, hooks by text or number, deliveries and events by
+id, accounts, and themes.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ HOOKS_FOUND = 20
 ACCOUNTS_SEARCHED = 500
 
 LOOK_AGAIN_S = 0.02
-"""Until an Enter that came before its list is handed in again."""
+"""Seconds until an Enter that was pressed before its list was complete is posted again."""
 
 
 class Palette(CommandPalette):
-    """Textual's palette; an Enter waits for the list of what was typed.
+    """Textual's command palette; Enter waits for the list of the typed text.
 
-    A fast typist would otherwise run the first line of the list before: another command.
+    Otherwise a fast typist would run the first entry of the previous list: another command.
     """
 
     DEFAULT_CSS = """
@@ -64,14 +64,14 @@ class Palette(CommandPalette):
     on_event = on_event_at_size_of_app
 
     def on_mount(self) -> None:
-        """Say with a sign that every terminal has that something is to be typed; blink never."""
+        """Set up the prompt, with a character that every terminal has, and no blinking cursor."""
         self.mount(TooSmall())
         self.query_one(SearchIcon).icon = ">"
         self.query_one(Input).cursor_blink = False
 
     @on(Input.Submitted)
     def submit_in_time(self, event: Input.Submitted) -> None:
-        """Hold an Enter back while the list is still being gathered."""
+        """Delay an Enter while the list is still being collected."""
         if any(worker.node is self and not worker.is_finished for worker in self.workers):
             event.stop()
             event.prevent_default()
@@ -81,7 +81,7 @@ class Palette(CommandPalette):
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One thing to choose: what is searched, what it does, and an explanation."""
+    """An entry of the palette: the searched text, what it runs, and an explanation."""
 
     text: str
     run: Callable[[], object]
@@ -89,7 +89,7 @@ class _Entry:
 
 
 class CommandProvider(Provider):
-    """Finds commands, themes and, on the server, hooks."""
+    """Provider of commands, themes and ids, and of accounts and hooks of the server."""
 
     @property
     def _shell(self) -> Shell:
@@ -101,7 +101,7 @@ class CommandProvider(Provider):
             yield DiscoveryHit(Content(entry.text), entry.run, entry.text)
 
     async def search(self, query: str) -> Hits:
-        """Find what fits; hooks are asked from the server, whatever their number."""
+        """Find the matching entries; the server searches the hooks, whatever their number."""
         matcher = self.matcher(query)
         for entry in (*self._commands(), *self._themes()):
             score = matcher.match(entry.text)
@@ -133,7 +133,7 @@ class CommandProvider(Provider):
         self.app.theme = name
 
     def _by_id(self, query: str) -> Iterator[_Entry]:
-        """Return what has the id that was typed, such as a hook; opening says if there is none."""
+        """Yield the object with the typed id, such as a hook; opening reports if there is none."""
         try:
             parsed = parse(query.strip())
         except Refused:
@@ -149,7 +149,7 @@ class CommandProvider(Provider):
         try:
             page = await self._shell.connection.send(calls.list_accounts(limit=ACCOUNTS_SEARCHED))
         except HooktuiError:
-            return []  # as for the hooks
+            return []  # as in `_hooks`
         matcher = self.matcher(query)
         entries = []
         for account in page.data:
@@ -168,7 +168,7 @@ class CommandProvider(Provider):
         try:
             page = await self._shell.connection.send(call)
         except HooktuiError:
-            return []  # the status line shows a lost server; the rest of the palette works
+            return []  # the status line shows a lost connection; the rest of the palette works
         return [
             _Entry(
                 visible(f"Hook {hook.id} {hook.name}", limit=60),

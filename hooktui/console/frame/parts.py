@@ -1,4 +1,4 @@
-"""Parts of a screen: each runs some of its commands, and gives reasons why one is not possible."""
+"""Parts of a screen: each runs some of its commands, and returns why one is not possible."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ Handler = Callable[[], Coroutine[None, None, None] | None]
 
 
 class ScreenPart:
-    """Commands of a screen that belong together; the screen owns the part."""
+    """Related commands of a screen; the screen owns the part."""
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """What runs each command, by its name; may change with the state of the part."""
+        """The handlers by command name; may change with the state of the part."""
         return {}
 
     @property
     def labels(self) -> tuple[Command, ...]:
-        """The commands that have other texts here and now."""
+        """The commands that currently have other texts."""
         return ()
 
     def disabled_reason(self, name: str) -> str | None:
-        """Return why a command is not possible here and now, or None."""
+        """Return why a command is currently not possible, or None."""
         return None
 
     def arrange(self, offers: Iterable[Offer]) -> Iterable[Offer]:
-        """Return the commands of the line of keys in the order of the part's state."""
+        """Return the commands of the key line in the order of the part's current state."""
         return offers
 
 
 class RowGuard(Protocol):
-    """Keeps commands from rows that a person has not chosen; see `ChosenRows`."""
+    """Guard against commands on rows that the user has not visibly selected; see `ChosenRows`."""
 
     def undrawn_reason(self, name: str) -> str | None:
         """Return why a command must wait until its row has been drawn, or None."""
 
     def refused(self, name: str, reason: str) -> None:
-        """Act on a command that was refused, beside giving the reason."""
+        """React to a refused command, in addition to the notice with the reason."""

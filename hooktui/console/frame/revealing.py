@@ -13,11 +13,11 @@ from hooktui.console.widgets.redactable import Redactable
 from hooktui.console.widgets.styled import StyledText
 
 REVEAL_S: Final = 30
-"""Long enough to type or compare it, short enough for a screen that is left open."""
+"""Seconds until masking: enough to type or compare a secret, few for an unattended screen."""
 
 
 class RevealTimer:
-    """Counts down in the heading of a screen while a widget is revealed, then masks it.
+    """Countdown in the heading of a screen while a widget is revealed; masks it at the end.
 
     Args:
         screen: the screen of the widget.
@@ -30,20 +30,20 @@ class RevealTimer:
         self._timer: Timer | None = None
 
     def words(self) -> StyledText:
-        """Return how long the secret stays visible, for the heading."""
+        """Return the remaining time for the heading, or that the secret is masked."""
         if self._seconds_left:
             return (f"  hidden again in {self._seconds_left} s", "warn")
         return ("  masked", "quiet")
 
     def start(self) -> None:
-        """Mask what is revealed now in half a minute."""
+        """Start the countdown to the masking of the revealed widget."""
         self._stop()
         self._seconds_left = REVEAL_S
         self._timer = self._screen.set_interval(1, self._tick)
         self._screen.refresh_frame()
 
     def hide(self) -> None:
-        """Mask it now."""
+        """Mask the widget now."""
         self._stop()
         if self._widget().revealed:
             self._widget().hide()
@@ -53,7 +53,7 @@ class RevealTimer:
         self._seconds_left -= 1
         if self._seconds_left <= 0:
             self.hide()
-        else:  # only the line that counts: this is written to the terminal each second
+        else:  # only the heading: it is written to the terminal every second
             self._screen.query_one(Heading).show(*self._screen.heading())
 
     def _stop(self) -> None:

@@ -1,8 +1,8 @@
-"""What every screen of the console shares: the frame, the commands, and changes of the feed.
+"""Base classes of screens and dialogs: the frame, the commands, and feed changes.
 
-A screen names its commands in ``COMMAND_NAMES``; its handlers and its parts run them. The coroutine
+A screen lists its commands in ``COMMAND_NAMES``; its handlers and its parts run them. The coroutine
 of a handler runs as a worker, so that a slow server never blocks a key. Every key of the registry
-is bound on every screen; where a command is not possible, the key shows the reason.
+is bound on every screen; if a command is not possible, the key shows the reason.
 """
 
 from __future__ import annotations
@@ -50,28 +50,29 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 CHANGES_S = 0.25
-"""Changes of the feed are handed to a screen at most this often."""
+"""Minimum number of seconds between two updates of a screen by feed changes."""
 
 
 class ConsoleScreen(Screen[None]):
-    """A full screen: heading, body, status line, line of keys.
+    """Full screen with heading, body, status line and key line.
 
     It paints only while it is visible, and no faster than its terminal accepts output. Textual
-    queues up to 30 frames and then blocks the app: at 256 kbit/s a log was 10 s behind, and so was
-    every key, and quitting. Over a slow line frames are dropped instead.
+    queues up to 30 frames and then blocks the app: at 256 kbit/s a log was 10 s behind, and so were
+    key presses and quitting. On a slow connection, frames are dropped instead.
 
-    It keeps its lists and does not look them up: a page may come in while it is being taken away.
+    It holds references to its lists instead of querying them: a page may arrive while the list is
+    being removed.
 
     Attributes:
         notices: shows results and errors in the status line.
-        handlers: what runs each command of its own, by its name.
-        parts: what runs other commands; they come before the screen's own handlers.
+        handlers: the handlers of its own commands, by command name.
+        parts: run other commands; they take precedence over the screen's own handlers.
         rows: the rows that commands act on, if there is a list.
-        subjects: what commands act on, where it is not the subject of the screen.
+        subjects: return what commands act on, if it is not the subject of the screen.
     """
 
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ()
-    """The commands of this screen, in the order of the line of keys."""
+    """The commands of this screen, in the order of the key line."""
 
     COMMAND_LABELS: ClassVar[tuple[Command, ...]] = ()
     """Commands that have other texts on this screen."""
@@ -80,10 +81,10 @@ class ConsoleScreen(Screen[None]):
     """The name of this screen in its heading and in the help."""
 
     TOP_SCREEN: ClassVar[str] = ""
-    """The label of the top screen that it is a tab of; empty: the heading is that label, if any."""
+    """The label of the top screen that this is a tab of; empty: `HEADING` is used instead."""
 
     FILTER_TERMS: ClassVar[FilterTerms] = NO_TERMS
-    """What the command ``filter`` takes here, for completing it."""
+    """The terms that the command ``filter`` accepts here, for its completion."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*(command.name for command in COMMANDS))]
 
@@ -118,22 +119,22 @@ class ConsoleScreen(Screen[None]):
 
     @property
     def top_screen(self) -> str:
-        """The label of the top screen that it is, or is a tab of."""
+        """The label of the top screen that this is, or is a tab of."""
         return self.TOP_SCREEN or self.HEADING
 
     @property
     def unsaved(self) -> bool:
-        """Whether text that was typed here would be lost by quitting."""
+        """Whether text that was typed here would be lost by closing the screen."""
         return False
 
     # -- painting
 
     @property
     def is_current(self) -> bool:
-        """Whether it is visible: in front, or below screens that it shines through.
+        """Whether the screen is visible: in the foreground, or below transparent screens.
 
-        Textual's own is true for any screen below the one in front, whose cells are then all
-        painted again for each change in a screen that it hides.
+        Textual's own property is also true for any screen below the one in the foreground, whose
+        cells are then all painted again for each change in a hidden screen.
         """
         for screen in reversed(self.app.screen_stack):
             if screen is self:
@@ -143,7 +144,7 @@ class ConsoleScreen(Screen[None]):
         return False
 
     def _on_timer_update(self) -> None:
-        # The timer runs until this paints, and so checks again.
+        # The timer runs until this paints, so it checks again.
         if self.app.is_headless or accepts_output():
             super()._on_timer_update()
 
@@ -153,22 +154,22 @@ class ConsoleScreen(Screen[None]):
         """Send a call and return its response.
 
         Raises:
-            HooktuiError: the server refused, or cannot be reached.
+            HooktuiError: the server refused the call or cannot be reached.
         """
         return await self.shell.connection.send(call)
 
     async def change(self, call: Call[T], doing: str, message: ResultMessage | None = None) -> T:
-        """Send a call that changes something, show it while it runs, and return its response.
+        """Send a call that changes something, show it as in progress, and return its response.
 
-        When this screen is left meanwhile, the screen in front shows the result.
+        If this screen is closed meanwhile, the screen in the foreground shows the result.
 
         Args:
             call: the call.
-            doing: what is being done, such as ``deleting hook 12 (billing)``.
-            message: makes the notice of the response after this screen was left.
+            doing: the progress text, such as ``deleting hook 12 (billing)``.
+            message: returns the notice of the response if this screen was closed.
 
         Raises:
-            HooktuiError: the server refused, or cannot be reached.
+            HooktuiError: the server refused the call or cannot be reached.
         """
         with self.notices.working(doing):
             return await self.shell.calls.change(call, doing, message)
@@ -176,9 +177,9 @@ class ConsoleScreen(Screen[None]):
     async def call(
         self, call: Call[T], doing: str = "", message: ResultMessage | None = None
     ) -> T | None:
-        """Send a call and return its response; an error becomes a notice, and None.
+        """Send a call and return its response; on an error, show a notice and return None.
 
-        With ``doing`` it is one that changes something, see `change`.
+        With ``doing``, the call changes something; see `change`.
         """
         try:
             if doing:
@@ -189,13 +190,13 @@ class ConsoleScreen(Screen[None]):
             return None
 
     def notice(self, text: str, severity: Severity = "plain") -> None:
-        """Show a notice, on the screen in front when this one is covered."""
+        """Show a notice; on the screen in the foreground if this one is covered."""
         screens = full_screens(self.app)
         front = screens[-1] if self in screens else self
         front.notices.show(text, severity)
 
     def show_error(self, error: HooktuiError) -> None:
-        """Show an error; several bad fields in one line."""
+        """Show an error as a notice; the errors of several fields are joined in one line."""
         details = (
             [field_error.detail for field_error in error.errors]
             if isinstance(error, Refused)
@@ -203,12 +204,12 @@ class ConsoleScreen(Screen[None]):
         )
         self.notice("; ".join(details) or error_text(error), "bad")
         if isinstance(error, NotAllowed):
-            self.shell.status.read_soon()  # the role has changed: dim what it does not allow
+            self.shell.status.read_soon()  # the role has changed, and with it the disabled commands
 
     # -- the frame
 
     def compose(self) -> ComposeResult:
-        """Frame the body."""
+        """Compose the frame around the body."""
         yield Heading(id="heading")
         yield from self.compose_body()
         yield StatusLine(id="status")
@@ -216,55 +217,55 @@ class ConsoleScreen(Screen[None]):
         yield TooSmall()
 
     def compose_body(self) -> ComposeResult:
-        """Yield the widgets between heading and status line."""
+        """Compose the widgets between heading and status line."""
         yield from ()
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Return the left and right part of the heading; `refresh_frame` draws it."""
+        """Return the left and right parts of the heading; `refresh_frame` draws them."""
         return ((f" {self.HEADING}", "strong"),), ()
 
     def on_mount(self) -> None:
-        """Begin. Not to be overridden: Textual would call the handlers of all base classes."""
+        """Set up the screen. Override `begin`: Textual calls this handler of all base classes."""
         self.begin()
 
     def begin(self) -> None:
-        """Restore the state of the last time, and draw the frame for the first time."""
+        """Set up the screen: restore the saved state, and draw the frame for the first time."""
         self._account = self.shell.account.number
         self.load_state(self.shell.session.of(self.HEADING, self._account))
         self.refresh_frame()
 
     def on_unmount(self) -> None:
-        """Keep the state for the next time."""
+        """Save the state for the next visit."""
         self.keep_state(self._account)
 
     def keep_state(self, account: int | None = None) -> None:
-        """Keep the state; ``account`` is the one that is shown here, if not the app's."""
+        """Save the state; ``account`` is the account shown here, if it is not the app's."""
         if self.is_mounted:
             number = self.shell.account.number if account is None else account
             self.shell.session.keep(self.HEADING, number, self.save_state())
 
     def save_state(self) -> ScreenState:
-        """Return what to restore the next time: filter, sort, panes."""
+        """Return the state to restore on the next visit: filter, sort order, panes."""
         return {}
 
     def load_state(self, state: ScreenState) -> None:
-        """Restore what `save_state` returned the last time; nothing is loaded or laid out yet."""
+        """Restore what `save_state` returned; on mount, nothing is loaded or laid out yet."""
 
     def on_screen_resume(self) -> None:
-        """Catch up on what changed while another screen was in front."""
+        """Apply the changes that arrived while another screen was in the foreground."""
         self.refresh_frame()
         self._schedule_changes()
 
     @property
     def framed(self) -> bool:
-        """Whether the frame is there; a worker may end while a screen comes or goes.
+        """Whether the frame is mounted; a worker may end while a screen is opened or closed.
 
-        ``is_mounted`` stays true while the widgets of a screen that closes are taken away.
+        ``is_mounted`` stays true while the widgets of a closing screen are removed.
         """
         return {Heading, StatusLine, KeyLine} <= {type(child) for child in self.children}
 
     def refresh_frame(self) -> None:
-        """Draw heading, status line and line of keys again; cheap when nothing changed."""
+        """Redraw heading, status line and key line; cheap if nothing has changed."""
         if self.framed:
             left, right = self.heading()
             short = top_screens(self.top_screen, short=True) if right else ()
@@ -275,7 +276,7 @@ class ConsoleScreen(Screen[None]):
     # -- commands
 
     def command_labels(self) -> tuple[Command, ...]:
-        """Return the commands that have other texts on this screen, here and now."""
+        """Return the commands that currently have other texts on this screen."""
         return (*(label for part in self.parts for label in part.labels), *self.COMMAND_LABELS)
 
     def command(self, name: str) -> Command:
@@ -284,7 +285,7 @@ class ConsoleScreen(Screen[None]):
         return self.shell.preferences.keymap.fit(next(labels, BY_NAME[name]))
 
     def offers(self) -> Iterable[Offer]:
-        """Return the commands of the line of keys, and why one is not possible."""
+        """Return the commands of the key line, with the reasons why some are not possible."""
         offers: Iterable[Offer] = (
             Offer(self.command(name), self.disabled_reason(name)) for name in self.COMMAND_NAMES
         )
@@ -293,19 +294,19 @@ class ConsoleScreen(Screen[None]):
         return offers
 
     def commands_here(self) -> tuple[str, ...]:
-        """Return every command that works or is explained here, the general ones last."""
+        """Return all commands that work or are explained here, the general ones last."""
         return (
             *self.COMMAND_NAMES,
             *(name for name in EVERYWHERE if name not in self.COMMAND_NAMES),
         )
 
     def disabled_reason(self, name: str) -> str | None:
-        """Return why a command is not possible here and now, or None."""
+        """Return why a command is currently not possible, or None."""
         command, labels = self.command(name), self.command_labels()
         known = {*self.COMMAND_NAMES, *EVERYWHERE, *(label.name for label in labels)}
         if name not in known:
-            shows = f"{self.shell.key('help')} shows what is"
-            return f"{command.label} ({command.key}) is not possible on this screen; {shows}"
+            lists = f"{self.shell.key('help')} lists the commands"
+            return f"{command.label} ({command.key}) is not available on this screen; {lists}"
         role = self.shell.role
         if not allows(role, command.need):
             return why_not(role, command.need)
@@ -315,7 +316,7 @@ class ConsoleScreen(Screen[None]):
         return next(filter(None, reasons), None) or self.own_disabled_reason(name)
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return a reason of the screen itself; called once it is laid out."""
+        """Return a reason of the screen itself, or None; called only after its layout."""
         return None
 
     def not_ready_reason(self, name: str) -> str | None:
@@ -333,21 +334,21 @@ class ConsoleScreen(Screen[None]):
             self._in_background(name, outcome)
 
     def run_command(self, name: str) -> None:
-        """Run a command of the help, the palette or a click, or show why it is not possible."""
+        """Run a command from the help, the palette or a click, or show why it is not possible."""
         outcome = self._start_command(name)
         if outcome is not None:
             self._in_background(name, outcome)
 
     def subject(self, name: str) -> Hashable:
-        """Return what a command acts on; it does not start again for the same thing until it ends.
+        """Return what a command acts on; it does not start again on the same subject until it ends.
 
-        None: it only reads, and may start again.
+        None: the command only reads, and may start again.
         """
         subject = self.subjects.get(name)
         return self.HEADING if subject is None else subject()
 
     def _start_command(self, name: str) -> Coroutine[None, None, None] | None:
-        """Run a command, or show why it is not possible; return what is still to be awaited."""
+        """Run a command, or show why it is not possible; return the coroutine to await, if any."""
         if (name, self.subject(name)) in self._under_way:
             self.notices.still_working()
             return None
@@ -362,7 +363,7 @@ class ConsoleScreen(Screen[None]):
         return self._handler(name)()
 
     def _handler(self, name: str) -> Handler:
-        """Return what runs a command: a part that claims it, else the screen."""
+        """Return the handler of a command: of the first part that has one, else of the screen."""
         tables = (*(part.handlers for part in self.parts), self.handlers)
         return next(table[name] for table in tables if name in table)
 
@@ -373,7 +374,7 @@ class ConsoleScreen(Screen[None]):
             try:
                 await work
             except HooktuiError as error:
-                self.show_error(error)  # the command does not expect it; the console continues
+                self.show_error(error)  # the command does not handle it; the console continues
             finally:
                 self._under_way.discard(this)
 
@@ -382,42 +383,42 @@ class ConsoleScreen(Screen[None]):
         self.run_worker(run(), name=f"command {name}", group="commands")
 
     def on_windowed_list_moved(self) -> None:
-        """Draw what depends on the row under the cursor, and the counts."""
+        """Redraw the frame: it depends on the row under the cursor and on the counts."""
         self.refresh_frame()
 
     def on_windowed_list_marks_changed(self) -> None:
-        """Draw how many rows are marked."""
+        """Redraw the number of marked rows."""
         self.refresh_frame()
 
     def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
-        """Show why there are no rows."""
+        """Show why the rows could not be loaded."""
         self.show_error(message.error)
 
     def run_chosen(self, name: str | None) -> None:
-        """Run the command that was chosen in the help, if any; type one that has no key."""
+        """Run the command chosen in the help, if any; put one without a key on the ``:`` line."""
         if name in BY_NAME:
             self.run_command(name)
         elif name is not None:
             self.run_worker(self.shell.navigation.open_command_line(f"{name} "))
 
     def on_key_line_chosen(self, message: KeyLine.Chosen) -> None:
-        """Run a command that was clicked."""
+        """Run the clicked command."""
         message.stop()
         self.run_command(message.name)
 
     def back(self) -> None:
-        """Leave this screen; the first one stays."""
+        """Close this screen, unless it is the first one."""
         if len(self.app.screen_stack) > 1 and self.app.screen is self:
             self._ask_to_leave([self], self.leave)
 
     def leave(self, instead: ConsoleScreen | None = None) -> bool:
-        """Leave this screen with the dialogs over it, however late a response came.
+        """Close this screen with the dialogs over it, also after a late response.
 
         Args:
             instead: the screen to show instead.
 
         Returns:
-            Whether it was left; not if another full screen is over it, or it was left before.
+            Whether it was closed; not if another full screen covers it, or it was closed before.
         """
         if front_screen(self.app) is not self:
             return False
@@ -430,7 +431,7 @@ class ConsoleScreen(Screen[None]):
         return True
 
     def quit(self) -> None:
-        """Quit the console; the server stays."""
+        """Quit the console; the server keeps running."""
         self._ask_to_leave(full_screens(self.app), self.app.exit)
 
     def help(self) -> None:
@@ -446,22 +447,22 @@ class ConsoleScreen(Screen[None]):
         self.shell.navigation.open_palette()
 
     def reload(self) -> None:
-        """Load what is shown again."""
+        """Reload the data of this screen."""
         self._pending.merge(FeedChanges(everything=True))
         self._schedule_changes()
         self.shell.status.read_soon()
 
     def go(self, top: TopScreen) -> None:
-        """Go to a top screen."""
+        """Open a top screen."""
         go = partial(self.shell.navigation.go, top)
         self._ask_to_leave(full_screens(self.app), go)
 
     def leave_question(self) -> tuple[str, str]:
         """Return the question that is asked before typed text is lost, and its details."""
-        return "Leave without saving?", "What you typed would be lost."
+        return "Leave without saving?", "Your changes would be lost."
 
     def _ask_to_leave(self, left: Sequence[ConsoleScreen], leave: Callable[[], object]) -> None:
-        """Leave screens; ask first when something typed on one of them would be lost."""
+        """Close screens; ask first if text typed on one of them would be lost."""
         unsaved = next((screen for screen in reversed(left) if screen.unsaved), None)
         if unsaved is None:
             leave()
@@ -474,17 +475,17 @@ class ConsoleScreen(Screen[None]):
     # -- the feed
 
     def add_changes(self, changes: FeedChanges) -> None:
-        """Add changes of the feed; `changed` is called soon, and once for many."""
+        """Add feed changes; `changed` is called soon, and once for many of them."""
         self._pending.merge(changes)
         self._schedule_changes()
 
     def account_changed(self) -> None:
-        """Restore the state of another account; `changed` loads everything then."""
+        """Restore the state of the new account; `changed` then loads all data."""
         self._account = self.shell.account.number
         self.load_state(self.shell.session.of(self.HEADING, self._account))
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Show what changed; screens that show data of the server override it."""
+        """Apply feed changes; screens that show data of the server override this."""
 
     def _schedule_changes(self) -> None:
         if self._pending and not self._changes_due and self.app.screen is self:
@@ -492,7 +493,7 @@ class ConsoleScreen(Screen[None]):
             self.set_timer(CHANGES_S, self._hand_over_changes)
 
     def _hand_over_changes(self) -> None:
-        """Call `changed` in a worker; changes that come meanwhile wait until it ends."""
+        """Call `changed` in a worker; changes that arrive meanwhile wait until it ends."""
 
         async def hand_over() -> None:
             changes, self._pending = self._pending, FeedChanges()
@@ -506,18 +507,18 @@ class ConsoleScreen(Screen[None]):
 
 
 def full_screens(app: App[Any]) -> list[ConsoleScreen]:
-    """Return the full screens of an app's stack, the lowest first."""
+    """Return the full screens of an app's stack, from bottom to top."""
     return [screen for screen in app.screen_stack if isinstance(screen, ConsoleScreen)]
 
 
 def front_screen(app: App[Any]) -> ConsoleScreen | None:
-    """Return the full screen that is in front, under dialogs."""
+    """Return the full screen in the foreground, below any dialogs; None: there is none."""
     screens = full_screens(app)
     return screens[-1] if screens else None
 
 
 class ConsoleDialog(ModalScreen[R]):
-    """A dialog that returns something; Esc closes it without a result, q quits as on its screen."""
+    """Dialog that returns a result; Esc closes it without one, q quits as on a full screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("back", "quit")]
 
@@ -526,7 +527,7 @@ class ConsoleDialog(ModalScreen[R]):
     on_event = on_event_at_size_of_app
 
     def on_mount(self) -> None:
-        """Add the message that the terminal is too small."""
+        """Set up the message that the terminal is too small."""
         self.mount(TooSmall())
 
     @property

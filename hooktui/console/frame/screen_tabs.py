@@ -1,4 +1,4 @@
-"""Tabs that are screens of their own: the next tab takes the place of this one."""
+"""Tabs that are screens of their own: another tab replaces the current screen."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hooktui.console.widgets.chrome import TabLine
 
 @dataclass(frozen=True, slots=True)
 class ScreenTab:
-    """One tab: its name, and its screen as ``module:Class`` of the console."""
+    """One tab: its name, and its screen as ``module:Class`` of the console package."""
 
     name: str
     screen: str
 
 
 class ScreenTabs(ScreenPart):
-    """The line of tabs of a screen, and the keys that change it.
+    """The line of tabs of a screen, and the commands that switch between them.
 
     Args:
         screen: the screen, whose class is that of one of the tabs.
@@ -35,17 +35,17 @@ class ScreenTabs(ScreenPart):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """Show the previous or the next tab."""
+        """The handlers that show the previous and the next tab."""
         here = self._here
         return {"previous": lambda: self.show(here - 1), "next": lambda: self.show(here + 1)}
 
     @property
     def labels(self) -> tuple[Command, ...]:
-        """The commands that lead to another tab."""
+        """The commands that switch to another tab."""
         return (BY_NAME["previous"], BY_NAME["next"])
 
     def disabled_reason(self, name: str) -> str | None:
-        """Return that there is no tab before the first one or after the last one."""
+        """Return that there is no tab before the first or after the last one, or None."""
         return end_reason(name, self._here, len(self._tabs), "tab")
 
     def line(self) -> TabLine:
@@ -56,6 +56,6 @@ class ScreenTabs(ScreenPart):
         return line
 
     def show(self, number: int) -> None:
-        """Show a tab by its number; below the first and above the last there is none."""
+        """Show a tab by its number; a number without a tab is ignored."""
         if number != self._here and 0 <= number < len(self._tabs):
             self._screen.shell.navigation.show_tab(self._tabs[number].screen)

@@ -1,6 +1,6 @@
-"""A search in a text or a log: ctrl+f, then n and N; and the wrapping of its lines.
+"""Search in a text or a log (ctrl+f, then n and N), and wrapping of its lines.
 
-While a search is on, ``n`` goes to the next match; otherwise it makes a new hook, as everywhere.
+During a search, ``n`` moves to the next match; otherwise it creates a new hook, as everywhere.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SearchPart(ScreenPart):
         searched: returns the widget.
 
     Attributes:
-        text: what is searched for; empty: nothing.
+        text: the search text; empty: no search.
     """
 
     def __init__(self, screen: ConsoleScreen, searched: Callable[[], Searchable]) -> None:
@@ -37,7 +37,7 @@ class SearchPart(ScreenPart):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """Search, go from match to match, wrap long lines."""
+        """The handlers of search, movement between matches, and wrapping of long lines."""
         handlers: dict[str, Handler] = {
             "search": self.open, "match_before": self.previous, "wrap": self.wrap,
         }  # fmt: skip
@@ -45,24 +45,24 @@ class SearchPart(ScreenPart):
 
     @property
     def labels(self) -> tuple[Command, ...]:
-        """The label of ``new`` while a search is on."""
+        """The label of ``new`` during a search."""
         return (_NEXT,) if self.text else ()
 
     def disabled_reason(self, name: str) -> str | None:
-        """Return that nothing is searched for."""
+        """Return that there is no search, or None."""
         if name == "match_before" and not self.text:
-            return f"nothing is searched for; {self._screen.shell.key('search')} searches"
+            return f"no search text; {self._screen.shell.key('search')} starts a search"
         return None
 
     def arrange(self, offers: Iterable[Offer]) -> Iterator[Offer]:
-        """Put ``n`` and ``N`` first in the line of keys while a search is on."""
+        """Put ``n`` and ``N`` first in the key line during a search."""
         if self.text:
             yield Offer(self._screen.command("new"), None)
             yield Offer(self._screen.command("match_before"), None)
         yield from (offer for offer in offers if offer.command.name != "match_before")
 
     async def open(self) -> None:
-        """Let the admin type what to search for."""
+        """Open the input of the search text."""
         if self._bar is None:
             key = self._screen.shell.key
             on, before = key("new"), key("match_before")
@@ -71,13 +71,13 @@ class SearchPart(ScreenPart):
         await self._bar.open(self._screen)
 
     def _find(self, text: str) -> None:
-        """Go to the first match from the cursor on."""
+        """Move to the first match, starting at the cursor."""
         if text != self.text:
             self.text = text
             self._show(self._searched().search(text))
 
     def _leave(self, keep: bool) -> None:
-        """Move the focus back to the text."""
+        """Close the input and move the focus to the text; end the search unless it is kept."""
         if self._bar is not None:
             self._bar.close(self._searched().focus)
             self._bar = None
@@ -95,11 +95,11 @@ class SearchPart(ScreenPart):
         return was
 
     def next(self) -> None:
-        """Go to the next match."""
+        """Move to the next match."""
         self._show(self._searched().search_on(forward=True))
 
     def previous(self) -> None:
-        """Go to the previous match."""
+        """Move to the previous match."""
         self._show(self._searched().search_on(forward=False))
 
     def wrap(self) -> None:
@@ -107,7 +107,7 @@ class SearchPart(ScreenPart):
         self._screen.notice(self._searched().toggle_wrap())
 
     def _show(self, match: SearchMatch | None) -> None:
-        """Show which of how many matches this is."""
+        """Show the number of the match, and how many there are."""
         self._screen.refresh_frame()
         if match is None:
             self._screen.notices.clear()

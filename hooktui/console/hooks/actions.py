@@ -1,7 +1,7 @@
-"""Commands on hooks, the same on every screen that shows some.
+"""Commands on hooks, shared by all screens that show hooks.
 
-Bulk commands act on all selected hooks and say how many. The selection is read when the key is
-handled, not when the work of the command begins: other rows may be under the cursor by then.
+Bulk commands act on all selected hooks and report their number. The selection is read when the key
+is handled, not when the command starts to work: the cursor may be on another row by then.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hooktui.client.calls import ChangedHook
 
 _ON_HOOKS: Final = ("ping", "activate", "delete")
-"""Commands that may run for some hooks while they run for others."""
+"""Commands that may run for some hooks while they are in progress for others."""
 
 
 class HookActions(ScreenPart):
@@ -32,12 +32,12 @@ class HookActions(ScreenPart):
 
     Args:
         screen: the screen.
-        selected: returns the selected hooks; at least one while a command is possible.
+        selected: returns the selected hooks; at least one while a command is enabled.
         bulk: runs commands on many hooks.
-        deleted: called when a deletion has ended, with the hooks that were deleted.
+        deleted: called after a deletion, with the deleted hooks.
 
     Attributes:
-        deleting: whether the server is deleting hooks for this screen.
+        deleting: whether a deletion by this screen is in progress.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class HookActions(ScreenPart):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """All commands on hooks that the screen does not handle itself."""
+        """The handlers of all hook commands that the screen does not handle itself."""
         handlers: dict[str, Handler] = {
             "edit": self.edit,
             "secret": self.secret,
@@ -70,13 +70,13 @@ class HookActions(ScreenPart):
         return {name: handler for name, handler in handlers.items() if name not in own}
 
     def replay(self) -> None:
-        """Plan a replay of what the selected hooks did not get."""
+        """Plan a replay of the failed deliveries of the selected hooks."""
         hooks = tuple(hook.id for hook in self._selected())
         selection = ReplaySelection(hooks=hooks, mode="failed")
         self._screen.shell.navigation.open_replay_form(selection)
 
     def disabled_reason(self, name: str) -> str | None:
-        """Return why nothing can be undone."""
+        """Return a reason if nothing can be undone."""
         shell = self._screen.shell
         if name != "undo" or shell.account.last_toggled:
             return None
@@ -92,7 +92,7 @@ class HookActions(ScreenPart):
         self._screen.shell.navigation.open_form(self._selected()[0])
 
     def secret(self) -> None:
-        """Show the hook's secret."""
+        """Open the screen of the hook's secret."""
         self._screen.shell.navigation.open_secret(self._selected()[0])
 
     def diagnose(self) -> None:
@@ -100,7 +100,7 @@ class HookActions(ScreenPart):
         self._screen.shell.navigation.open_diagnosis(self._selected()[0])
 
     def ping(self) -> Coroutine[None, None, None]:
-        """Send a test delivery to each hook, and show the response."""
+        """Send a test delivery to each hook, and show the result."""
         return self._ping(self._selected())
 
     async def _ping(self, hooks: Sequence[Hook]) -> None:
@@ -123,16 +123,16 @@ class HookActions(ScreenPart):
             for hook, detail in outcome.done
             if detail.status != "delivered"
         ]
-        words = f"{len(arrived)} of {counted(len(hooks), 'ping')} arrived"
+        words = f"{len(arrived)} of {counted(len(hooks), 'ping')} delivered"
         screen.notice(words + outcome.rest(named), outcome.severity)
 
     def activate(self) -> Coroutine[None, None, None]:
-        """Enable the hooks, or disable them when the first one is enabled."""
+        """Enable the hooks, or disable them if the first one is enabled."""
         return self._activate(self._selected())
 
     async def _activate(self, hooks: Sequence[Hook]) -> None:
         shown, active = self._screen.shell.account, not hooks[0].active
-        # While this is in progress, the hooks that were toggled before are not the last ones.
+        # Until this is finished, nothing can be undone: the previous toggle is no longer the last.
         account, before = shown.number, shown.last_toggled
         shown.last_toggled, self._toggling = [], True
         try:
@@ -155,7 +155,7 @@ class HookActions(ScreenPart):
         self._screen.refresh_frame()
 
     def undo(self) -> Coroutine[None, None, None]:
-        """Undo the last enable or disable; what fails can be undone again."""
+        """Undo the last enable or disable; a second undo retries the hooks that failed."""
         return self._undo(self._screen.shell.account.last_toggled)
 
     async def _undo(self, toggled: Sequence[tuple[Hook, bool]]) -> None:
@@ -182,7 +182,7 @@ class HookActions(ScreenPart):
         )
 
     def delete(self) -> Coroutine[None, None, None]:
-        """Delete the hooks, after a question that starts on Cancel and names the loss."""
+        """Delete the hooks after a confirmation that lists the loss; its default is Cancel."""
         return self._delete(self._selected())
 
     async def _delete(self, hooks: Sequence[Hook]) -> None:
@@ -196,7 +196,7 @@ class HookActions(ScreenPart):
             [DialogOption("n", "Cancel", "cancel"), DialogOption("y", f"Delete {what}", "delete")],
         )
         if await self._screen.app.push_screen_wait(question) != "delete":
-            self._screen.notice("nothing was deleted")
+            self._screen.notice("no hook was deleted")
             return
         self.deleting = True
         try:
@@ -215,7 +215,7 @@ class HookActions(ScreenPart):
 
 
 def named(hook: Hook) -> str:
-    """Return number and name of a hook, for sentences."""
+    """Return the id and name of a hook, for use in a sentence."""
     return f"hook {hook.id} ({hook.name})"
 
 
@@ -226,7 +226,7 @@ def _ping_message(hook: Hook, delivery: DeliveryDetail) -> tuple[str, Severity]:
         return f"ping of {named(hook)}: {delivery.reason or delivery.status}", "warn"
     after = f" after {took(attempt.phases_ms.total)}" if attempt.phases_ms.total else ""
     if delivery.status == "delivered":
-        return f"ping of {named(hook)} arrived: {attempt.status_code}{after}", "good"
+        return f"ping of {named(hook)} delivered: {attempt.status_code}{after}", "good"
     result = attempt.status_code or attempt.error
     why = f" ({attempt.error_detail})" if attempt.error_detail else ""
     return f"ping of {named(hook)} failed: {result}{after}{why}", "bad"
@@ -240,7 +240,7 @@ def _ping_result(delivery: DeliveryDetail) -> str:
 
 
 def _loss(hooks: Sequence[Hook]) -> str:
-    """Return what is lost with hooks, in sentences."""
+    """Return the details of the confirmation: the consequences of deleting hooks."""
     waiting = sum(hook.stats.waiting + hook.stats.held for hook in hooks)
     lines = []
     if len(hooks) > 1:
@@ -248,8 +248,8 @@ def _loss(hooks: Sequence[Hook]) -> str:
         if len(hooks) > 8:
             lines[-1] += f" and {len(hooks) - 8} more"
     if waiting:
-        still = "still waits is" if waiting == 1 else "still wait are"
-        lines.append(f"{counted(waiting, 'delivery')} that {still} cancelled.")
+        are = "is" if waiting == 1 else "are"
+        lines.append(f"{counted(waiting, 'waiting delivery')} {are} cancelled.")
     is_single = len(hooks) == 1
     lines.append(
         f"Settings and {'secret are' if is_single else 'secrets are'} deleted permanently."

@@ -1,7 +1,7 @@
-"""How a hook is doing, in words and glyphs: what the list of hooks and its heading say.
+"""The columns of the list of hooks: state and statistics as text and glyphs.
 
-What is well is quiet, but for the name: what is broken draws the eye, and a line of one tone costs
-the terminal half of the bytes.
+Healthy values are muted, except for the name, so that problems stand out; a line in one style also
+needs only half the bytes on the terminal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hooktui.domain.wire.hooks import Hook
 
 _HOURS = 3
 TREND = 24 // _HOURS
-"""Cells of the sparkline: three hours each."""
+"""Width of the sparkline in cells, one for three hours each."""
 
 _DISABLED: dict[str, str] = {
     DisabledReason.BY_HAND: "disabled",
@@ -30,7 +30,7 @@ _DISABLED: dict[str, str] = {
 
 
 def state(hook: Hook, glyphs: Glyphs) -> StyledLine:
-    """Return sign and word of a hook's state."""
+    """Return the glyph and the text of a hook's state."""
     if not hook.active:
         word = _DISABLED.get(hook.disabled_reason or "", "disabled")
         tone: StyleName = "quiet" if word == "disabled" else "bad"
@@ -65,9 +65,10 @@ def success(hook: Hook) -> StyledLine:
 
 
 def trend(hook: Hook, glyphs: Glyphs) -> StyledLine:
-    """Return a bar for each three hours of the last 24: how much failed of what was sent.
+    """Return a bar for each three hours of the last 24: the share of attempts that failed.
 
-    Nothing where nothing was sent, the lowest bar where all arrived: what is well looks calm.
+    Hours without attempts have no bar, and hours without failures have the lowest one, so that a
+    healthy hook does not attract attention.
     """
     shares: list[float | None] = []
     hours = hook.stats.hourly
@@ -82,7 +83,7 @@ def trend(hook: Hook, glyphs: Glyphs) -> StyledLine:
 
 
 def waiting(hook: Hook) -> StyledLine:
-    """Return how many deliveries wait, or are held."""
+    """Return the number of held deliveries, or else of waiting ones."""
     stats = hook.stats
     if stats.held:
         return ((f"{stats.held:,} held", "warn"),)

@@ -1,7 +1,7 @@
-"""What is wrong with a hook's receiver: verdict and fix first, then steps, times and what was seen.
+"""Diagnosis of a hook's receiver: verdict and fix first, then steps, times and details.
 
-It runs at once, and again with ``x``; each step shows as it ends. The server ends it when the
-screen is left, unless another client waits for it.
+It starts with the screen, and again with ``x``; each step appears when it ends. The server cancels
+it when the screen is closed, unless another client is waiting for it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from hooktui.domain.wire.diagnosis import Check, Diagnosis
 from hooktui.domain.wire.hooks import Hook
 
 PROGRESS_S: Final = 1.0
-"""Between two looks at how long it has been running."""
+"""Seconds between two updates of the elapsed time."""
 
 
 class DiagnosisScreen(ConsoleScreen):
@@ -79,10 +79,10 @@ class DiagnosisScreen(ConsoleScreen):
         self._steps: list[Check] = []
         self._step: str | None = None
 
-    # -- what is shown
+    # -- drawing
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Name the hook and its URL."""
+        """Return the title with the hook and its URL."""
         left: StyledLine = (
             (f" {self.HEADING}", "strong"),
             (f"  {named(self.hook)}", "plain"),
@@ -91,7 +91,7 @@ class DiagnosisScreen(ConsoleScreen):
         return left, top_screens("")
 
     def compose_body(self) -> ComposeResult:
-        """Verdict, fix, steps, times, and what was seen."""
+        """Compose the verdict, the fix, the steps, the times and the details."""
         yield Note(id="verdict")
         yield Note(id="fix")
         yield Lines(id="steps")
@@ -99,7 +99,7 @@ class DiagnosisScreen(ConsoleScreen):
         yield JsonView(id="seen")
 
     def begin(self) -> None:
-        """Begin at once."""
+        """Set up the screen and start the diagnosis."""
         super().begin()
         self.query_one(JsonView).toggle_wrap()
         self.set_interval(PROGRESS_S, self._draw_progress)
@@ -109,7 +109,7 @@ class DiagnosisScreen(ConsoleScreen):
         if self.running and self.query("#verdict"):
             seconds = int(monotonic() - self._began)
             waited = f" ({seconds} s, of at most 50)" if seconds else ""
-            words = f"Looking at the receiver …{waited}  {self.shell.key('back')} cancels"
+            words = f"Diagnosing the receiver …{waited}  {self.shell.key('back')} cancels"
             self.query_one("#verdict", Note).show(words, "quiet")
             self.query_one("#fix", Note).show("")
             self._draw_steps(self._steps, self._step)
@@ -140,7 +140,7 @@ class DiagnosisScreen(ConsoleScreen):
             self.query_one(JsonView).show(sections_of(self.diagnosis, times=times))
 
     def on_resize(self) -> None:
-        """Show the times where there is room for them, and wrap the steps."""
+        """Wrap the steps again, and show the times if there is room for them."""
         if self.diagnosis is not None and not self.running and self.query("#steps"):
             self._draw_steps(self.diagnosis.checks)
             self._draw_phases(self.diagnosis.phases_ms)
@@ -152,7 +152,7 @@ class DiagnosisScreen(ConsoleScreen):
         return known.get(diagnosis.state, glyphs.failing)
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Follow edits of the hook; what was found stays until it is run again."""
+        """Reload an edited hook; the results remain until the next diagnosis."""
         if not (changes.everything or self.hook.id in changes.hooks):
             return
         try:
@@ -166,18 +166,18 @@ class DiagnosisScreen(ConsoleScreen):
     # -- commands
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return that it runs already, or that there is nothing to copy yet."""
+        """Return a reason if a diagnosis is in progress, or if there is no verdict to copy."""
         if name == "diagnose" and self.running:
-            return f"it is running; {self.shell.key('back')} cancels it"
+            return f"a diagnosis is in progress; {self.shell.key('back')} cancels it"
         if name in ("copy", "copy_as") and self.diagnosis is None:
             return "there is no verdict yet"
         return None
 
     def diagnose(self) -> None:
-        """Run it, again if need be."""
+        """Start a diagnosis, and clear the times and details of the previous one."""
         self.running, self._began = True, monotonic()
         self._steps, self._step = [], None
-        self._draw_phases(Phases())  # of the run before, like what is below them
+        self._draw_phases(Phases())  # clears those of the previous run, as the next line does
         self.query_one(JsonView).show(())
         self._run = self.run_worker(self._ask(), group="diagnosis", exclusive=True)
         self._draw_progress()
@@ -198,10 +198,10 @@ class DiagnosisScreen(ConsoleScreen):
             self._draw(diagnosis)
 
     async def _follow(self) -> Diagnosis:
-        """Show each step as it ends, and return the whole.
+        """Show each step when it ends, and return the diagnosis.
 
         Raises:
-            HooktuiError: why there is none.
+            HooktuiError: the reason why there is no diagnosis.
         """
         connection = self.shell.connection
         async with aclosing(connection.follow(calls.follow_diagnosis(self.hook.id))) as lines:
@@ -211,39 +211,39 @@ class DiagnosisScreen(ConsoleScreen):
                 self._steps += line.checks
                 self._step = line.running
                 self._draw_progress()
-        raise NoServer(f"the server at {connection.where} broke off before the verdict")
+        raise NoServer(f"the server at {connection.where} closed the connection before the verdict")
 
     def back(self) -> None:
-        """Cancel what runs; else leave."""
+        """Cancel a running diagnosis and show the previous one, if any; else close the screen."""
         if self.running and self._run is not None:
             self.running = False
             self._run.cancel()
             if self.diagnosis is not None:
                 self._draw(self.diagnosis)
-                self.notice("cancelled; this is what the run before found")
+                self.notice("cancelled; showing the previous diagnosis")
                 return
         super().back()
 
     def open(self) -> None:
-        """Fold or unfold what is under the cursor."""
+        """Fold or unfold the section under the cursor."""
         self.query_one(JsonView).action_open()
 
     def wrap(self) -> None:
-        """Wrap long lines, or cut them."""
+        """Toggle between wrapping and cutting long lines."""
         self.notice(self.query_one(JsonView).toggle_wrap())
 
     async def copy(self) -> None:
-        """Copy verdict and fix."""
+        """Copy the verdict and the fix."""
         if self.diagnosis is not None:
             self.notice(await copy(self.app, as_words(self.diagnosis), "the verdict"), "good")
 
     async def copy_as(self) -> None:
-        """Copy all of it as text or as JSON."""
+        """Copy the diagnosis as text or as JSON."""
         diagnosis = self.diagnosis
         if diagnosis is None:
             return
         words, name = "text: the verdict and every step", "the diagnosis as text"
         text = CopyForm("t", words, name, as_text(diagnosis))
-        words, name = "JSON, as the API gives it", "the diagnosis as json"
+        words, name = "JSON, as the API returns it", "the diagnosis as json"
         json = CopyForm("j", words, name, indented_json(diagnosis))
         await copy_as(self, "The receiver's response is only in the JSON.", [text, json])

@@ -1,4 +1,4 @@
-"""A diagnosis in words and lines: verdict, steps, time per phase, and what else was seen."""
+"""Texts of a diagnosis: verdict, steps, time per phase, and further details."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _PHASES: Final[tuple[tuple[str, str, StyleName], ...]] = (
     ("first_byte", "first byte", "accent"),
 )
 _NOW: Final[dict[str, str]] = {
-    "name": "looking it up",
+    "name": "resolving",
     "connect": "connecting to each address",
-    "TLS": "shaking hands, reading the certificate",
-    "ping": "sent, waiting for the response",
+    "TLS": "handshake, checking the certificate",
+    "ping": "waiting for the response",
 }
 _NAME: Final = 14
 _BEFORE: Final = 9 + _NAME
-"""Cells before what was found."""
+"""Cells before the result of a step."""
 _LABEL: Final = 12
-"""Cells of the names of steps and phases."""
+"""Width in cells of the names of phases."""
 _TIME: Final = 7
 _SHORTEST_BAR: Final = 10
 
@@ -40,9 +40,9 @@ _SHORTEST_BAR: Final = 10
 def step_lines(
     checks: Sequence[Check], glyphs: Glyphs, width: int, running: str | None = None
 ) -> tuple[StyledLine, ...]:
-    """Return a line for each step: sign and word, name, what was found; last the one that runs.
+    """Return a line for each step: glyph and state, name, result; the running step comes last.
 
-    A failed check is written in full, on as many lines of ``width`` cells as it takes.
+    A result that is not ok is shown in full, on as many lines of ``width`` cells as necessary.
     """
     by_state = {"ok": glyphs.delivered, "warn": glyphs.failing, "fail": glyphs.failed}
     lines: list[StyledLine] = []
@@ -68,7 +68,7 @@ def step_lines(
 
 
 def phase_lines(phases: Phases, width: int, glyphs: Glyphs) -> tuple[StyledLine, ...]:
-    """Return a line for each phase, its bar where it lay in the whole; the last one is the sum."""
+    """Return a line for each phase, with a bar at its place in the total time; then the sum."""
     total = phases.total or 0.0
     if total <= 0:
         return ()
@@ -84,7 +84,7 @@ def phase_lines(phases: Phases, width: int, glyphs: Glyphs) -> tuple[StyledLine,
     rest = total - before
     if phases.first_byte is not None and rest > 0:
         lines.append(_bar("reading", rest, before, total, room, "quiet", glyphs))
-    lines.append(((f" {'in all':<{_LABEL}}{took(total):>{_TIME}}", "strong"),))
+    lines.append(((f" {'total':<{_LABEL}}{took(total):>{_TIME}}", "strong"),))
     return tuple(lines)
 
 
@@ -108,20 +108,20 @@ def _bar(
 
 
 def sections_of(diagnosis: Diagnosis, *, times: bool) -> list[Section]:
-    """Return what else there is to read: what more to do, certificates, the response.
+    """Return the details: further advice, times, addresses, certificates and the response.
 
     Args:
         diagnosis: the diagnosis.
-        times: whether the phases are among it, where there is no room for their bars.
+        times: whether to include the phases, for screens without room for their bars.
     """
     advice = tuple(
         (check.name, check.advice)
         for check in diagnosis.checks
         if check.advice and check.advice != diagnosis.fix
     )
-    sections = [Section("What else to do, or to know", pairs=advice)] if advice else []
+    sections = [Section("Further advice", pairs=advice)] if advice else []
     if times and diagnosis.phases_ms.total:
-        known = (*((field, name) for field, name, _ in _PHASES), ("total", "in all"))
+        known = (*((field, name) for field, name, _ in _PHASES), ("total", "total"))
         pairs = tuple((name, took(getattr(diagnosis.phases_ms, field))) for field, name in known)
         sections.append(Section("Time", pairs=tuple(pair for pair in pairs if pair[1])))
     if len(diagnosis.addresses) > 1:
@@ -135,7 +135,7 @@ def sections_of(diagnosis: Diagnosis, *, times: bool) -> list[Section]:
         sections += [_certificate(number, link) for number, link in enumerate(chain, 1)]
     response = None if diagnosis.ping is None else diagnosis.ping.response
     if diagnosis.ping is not None and response is not None:
-        note = f"HTTP {diagnosis.ping.status_code}, {size(response.size)} read"
+        note = f"HTTP {diagnosis.ping.status_code}, {size(response.size)} received"
         sections.append(Section("Response to the ping", note, text=response.body or "(empty)"))
         number = str(len(response.headers))
         sections.append(Section("Response headers", number, pairs=response.headers, opened=False))
@@ -144,7 +144,7 @@ def sections_of(diagnosis: Diagnosis, *, times: bool) -> list[Section]:
 
 def _certificate(number: int, certificate: Certificate) -> Section:
     note = "expired" if certificate.days_left < 0 else f"{certificate.days_left:,} days left"
-    title = "Certificate" if number == 1 else f"Certificate {number}, above it"
+    title = "Certificate" if number == 1 else f"Certificate {number}, issuer of the one before"
     return Section(
         title,
         note,
@@ -165,12 +165,12 @@ def as_words(diagnosis: Diagnosis) -> str:
 
 
 def as_text(diagnosis: Diagnosis) -> str:
-    """Return all of it as text that acts nowhere."""
+    """Return verdict, fix and steps as text, with control characters made visible."""
     lines = [as_words(diagnosis), ""]
     for check in diagnosis.checks:
         lines += _shown([f"{check.state:<4}  {check.name:<{_NAME}}{check.value}"])
         lines += _shown([" " * (_NAME + 6) + check.advice] if check.advice else [])
-    return "\n".join([*lines, "", f"looked at {diagnosis.started_at}"])
+    return "\n".join([*lines, "", f"diagnosed at {diagnosis.started_at}"])
 
 
 def _shown(lines: Sequence[str]) -> list[str]:

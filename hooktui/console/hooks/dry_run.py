@@ -1,6 +1,6 @@
-"""A form's events and filter applied to the latest events while they are typed.
+"""Dry run of a hook form: its events and filter, applied to the latest events while typing.
 
-The result opens as a list, and each event as a document over the form; nothing typed is lost.
+The result unfolds to a list, and each event opens in a dialog over the form, which keeps its input.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.wire.hooks import CHANGE_WORDS, Change, DryRun, Hook, TriedEvent, in_words
 
 MAX_ROWS: Final = 6
-"""Events that are named: a look at some, which leaves the fields their room on 80 by 24."""
+"""Maximum events in the list: a sample that leaves room for the fields on 80 by 24 cells."""
 
 _MOMENT: Final = 9
-"""Cells of most moments, such as ``Mon 09:41`` and ``09:41:17``."""
+"""Width in cells of most times, such as ``Mon 09:41`` and ``09:41:17``."""
 
 TYPED_S: Final = 0.4
-"""Of rest in typing before the server is asked."""
+"""Seconds without typing before the server is called."""
 
 _GROUP: Final = "dry run"
 
 
 class DryRunLines(Vertical):
-    """One line with the result; opened, the latest events that it is about (Enter shows one).
+    """Foldable line with the result; unfolded, it lists the latest events (Enter opens one).
 
     Attributes:
         title: the line with the result.
@@ -53,24 +53,24 @@ class DryRunLines(Vertical):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
-        self.title = FoldTitle("Would have got", id="dry-run-title")
+        self.title = FoldTitle("Would have received", id="dry-run-title")
         self._events = ShortList((), id="tried")
         self._asked: tuple[Sequence[str], str | None] | None = None
 
     def compose(self) -> ComposeResult:
-        """The line, and the events."""
+        """Compose the line and the list of events."""
         yield self.title
         yield self._events
 
     def try_out(
         self, hook: Hook | None, settings: HookSettings, errors: Sequence[FieldError]
     ) -> None:
-        """Ask soon what events and filter would have meant, unless that is asked already.
+        """Schedule a dry run of events and filter, unless the same one has been requested already.
 
         Args:
-            hook: the one that is edited; None: a new one.
-            settings: as they are typed.
-            errors: what is wrong with them.
+            hook: the edited hook; None for a new one.
+            settings: settings as typed.
+            errors: errors in the settings.
         """
         wrong = {top_field(error.pointer) for error in errors} & {"events", "filter"}
         requested = None if wrong else (settings.events, settings.filter)
@@ -93,35 +93,35 @@ class DryRunLines(Vertical):
         try:
             run = await form.send(calls.dry_run(form.shell.account.number, fields))
         except HooktuiError as error:
-            self._asked = None  # asked again at the next change
+            self._asked = None  # the next change requests it again
             self.fail(str(error))
         else:
             self.show(run, form.shell.clock())
 
     def on_short_list_chosen(self, message: ShortList.Chosen) -> None:
-        """Show the event that was chosen."""
+        """Open the selected event."""
         self.app.push_screen(EventDialog(message.row.value))
 
     def fold(self) -> None:
-        """Show or hide the events, as the line says."""
+        """Show or hide the events, depending on whether the line is unfolded."""
         self.set_class(self.title.opened and bool(self._events.rows), "-open")
 
     def clear(self) -> None:
-        """Show nothing: there is nothing that could be tried."""
+        """Hide the widget, because there is nothing to test."""
         self._show("", ())
         self.remove_class("-some")
 
     def wait(self) -> None:
-        """Say that what is typed now is being tried."""
-        self.title.summarise("trying it on the latest events …")
+        """Show that a dry run is in progress."""
+        self.title.summarise("testing with the latest events …")
         self.add_class("-some")
 
     def fail(self, why: str) -> None:
-        """Say why there is no result."""
+        """Show why there is no result."""
         self._show(why, ())
 
     def show(self, run: DryRun, now_ms: int) -> None:
-        """Show what came out."""
+        """Show the result."""
         since = "" if run.since is None else f", since {moment(from_rfc3339(run.since), now_ms)}"
         rows = shown_events(run)
         width = max((cell_len(event.type) for event in rows), default=0)
@@ -135,7 +135,7 @@ class DryRunLines(Vertical):
 
 
 def shown_events(run: DryRun) -> list[TriedEvent]:
-    """Return the few events to name: changes first, of each kind some."""
+    """Return at most ``MAX_ROWS`` events: some of each kind, those with a change first."""
     kinds = [[event for event in run.data if event.change == change] for change in Change]
     kinds.sort(key=lambda kind: bool(kind) and kind[0].change == Change.SAME)
     events: list[TriedEvent] = []
@@ -147,12 +147,12 @@ def shown_events(run: DryRun) -> list[TriedEvent]:
 
 
 def tried_row(event: TriedEvent, now_ms: int, width: int) -> ShortRow:
-    """Return the line of an event: its result, its type, when it was received.
+    """Return the row of an event: its result, its type, when it was received, and its id.
 
     Args:
         event: the event.
-        now_ms: now, for its time.
-        width: cells of the longest type, so that the next column is aligned.
+        now_ms: current time in milliseconds, for the time of the event.
+        width: width in cells of the longest type, which aligns the next column.
     """
     created = f"{moment(from_rfc3339(event.created_at), now_ms):<{_MOMENT}}"
     words = f"{set_cell_size(event.type, width)}  {created}  {event.id}"
@@ -160,7 +160,7 @@ def tried_row(event: TriedEvent, now_ms: int, width: int) -> ShortRow:
 
 
 class EventDialog(ConsoleDialog[None]):
-    """The event with an id; Esc goes back."""
+    """Dialog that shows one event; Esc closes it."""
 
     DEFAULT_CSS = """
     EventDialog > .dialog { width: 96; max-width: 96%; height: 90%; padding: 0 1; }
@@ -171,13 +171,13 @@ class EventDialog(ConsoleDialog[None]):
         self._event_id = event_id
 
     def compose(self) -> ComposeResult:
-        """Lay out title and body."""
+        """Compose the title and the body."""
         with Vertical(classes="dialog"):
             yield Note(id="title")
             yield JsonView(id="body")
 
     def on_mount(self) -> None:
-        """Read the event."""
+        """Set up the title and load the event."""
         back = self.shell.key("back")
         title = f"Event {self._event_id}; {back} goes back to the form"
         self.query_one(Note).show(title, "strong")
@@ -187,7 +187,7 @@ class EventDialog(ConsoleDialog[None]):
         try:
             event = await self.shell.connection.send(calls.get_event(self._event_id))
         except HooktuiError as error:
-            sections = [Section("Not read", text=str(error), kind="words")]
+            sections = [Section("Not loaded", text=str(error), kind="words")]
         else:
             received = moment(from_rfc3339(event.created_at), self.shell.clock())
             title, note = event.type, f"received {received}"
@@ -201,6 +201,6 @@ class EventDialog(ConsoleDialog[None]):
             view.focus()
 
     async def action_command(self, name: str) -> None:
-        """Go back on q, too: quitting here would lose what was typed in the form."""
+        """Close the dialog on q, too, because quitting would lose the input of the form."""
         if name in ("back", "quit"):
             self.dismiss(None)

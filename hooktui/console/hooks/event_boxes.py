@@ -1,8 +1,8 @@
-"""Grouped three-state check boxes for the events of a hook, made for the keyboard.
+"""Grouped three-state check boxes for the events of a hook, designed for the keyboard.
 
-A group's box is ticked exactly when the subscription names the group itself, so that its future
-types come too; ticking every type one by one is not the same and stays "some". Drawn line by line
-(Line API): a key repaints two lines.
+A group's box is ticked if and only if the subscription contains the group itself, which includes
+its future types; ticking every type individually is not the same, and the box stays "some". The
+widget uses the Line API: moving the cursor repaints two lines.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class Tick(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EventSelection:
-    """A subscription that is being edited; every change returns a new one.
+    """Subscription for editing; it is immutable, and every change returns a new one.
 
     Attributes:
-        catalogue: what can be chosen.
-        groups: groups subscribed to as such.
-        types: types named one by one; none of them in a group of ``groups``.
-        unknown: names the catalogue does not have (any more), in the order they came.
+        catalogue: groups and types to choose from.
+        groups: subscribed groups.
+        types: individually subscribed types; none of them in a group of ``groups``.
+        unknown: names that are not, or no longer, in the catalogue, in their original order.
     """
 
     catalogue: Catalogue
@@ -52,7 +52,7 @@ class EventSelection:
 
     @classmethod
     def of(cls, catalogue: Catalogue, events: Iterable[str]) -> EventSelection:
-        """Return the boxes that a subscription ticks."""
+        """Return the selection that corresponds to a subscription."""
         wanted = dict.fromkeys(events)
         groups = frozenset(g.id for g in catalogue.groups if g.id in wanted)
         covered = {t.id for g in catalogue.groups if g.id in groups for t in g.types}
@@ -67,7 +67,7 @@ class EventSelection:
 
     @property
     def events(self) -> tuple[str, ...]:
-        """The subscription in its normal form, as ``domain.catalogue.normalise`` gives it."""
+        """The subscription in its normal form, as ``domain.catalogue.normalise`` returns it."""
         result: list[str] = []
         for group in self.catalogue.groups:
             if group.id in self.groups:
@@ -83,7 +83,7 @@ class EventSelection:
         return Tick.SOME if any(t.id in self.types for t in group.types) else Tick.NONE
 
     def ticked(self, event_type: str) -> bool:
-        """Return whether a type is covered, by itself or by its group."""
+        """Return whether a type is subscribed, individually or by its group."""
         return (
             event_type in self.types
             or event_type in self.unknown
@@ -91,13 +91,13 @@ class EventSelection:
         )
 
     def toggle_group(self, group_id: str) -> EventSelection:
-        """Tick a group with all it has and will have; untick one that is ticked."""
+        """Tick a group with all its present and future types, or untick a ticked one."""
         own = {t.id for g in self.catalogue.groups if g.id == group_id for t in g.types}
         groups = self.groups ^ {group_id}
         return replace(self, groups=groups, types=self.types - own)
 
     def toggle_type(self, event_type: str) -> EventSelection:
-        """Tick or untick one type; a ticked group falls apart into its other types."""
+        """Tick or untick one type; a ticked group is replaced by its other types."""
         if event_type in self.unknown:
             left = tuple(name for name in self.unknown if name != event_type)
             return replace(self, unknown=left)
@@ -114,7 +114,7 @@ class EventSelection:
 
 
 def subscription_words(catalogue: Catalogue, events: Iterable[str]) -> str:
-    """Return a subscription as a person says it: ``all job events and cluster.error``."""
+    """Return a subscription as a phrase: ``all job events and cluster.error``."""
     groups = {group.id for group in catalogue.groups}
     names = [f"all {name} events" if name in groups else name for name in events]
     if not names:
@@ -123,12 +123,12 @@ def subscription_words(catalogue: Catalogue, events: Iterable[str]) -> str:
 
 
 _NAME_TONES: Final[dict[bool, StyleName]] = {True: "plain", False: "strong"}
-"""A type's name, and a group's."""
+"""Style of a name: of a type in a group (True), of a group or an unknown type (False)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One line: a group (``event_type`` is None) or a type; without a group a name long gone."""
+    """One line: a group (``event_type`` is None) or a type (``group`` is None if it is unknown)."""
 
     group: EventGroup | None
     event_type: str | None
@@ -139,10 +139,10 @@ class _Row:
 def _rows(selection: EventSelection) -> list[_Row]:
     rows = []
     for group in selection.catalogue.groups:
-        explained = f"{group.id}: all below, and types that come later"
+        explained = f"{group.id}: all types below and future ones"
         rows.append(_Row(group, None, f"All {group.name} Notifications", explained))
         rows += [_Row(group, t.id, t.name, t.description) for t in group.types]
-    gone = "not in this server's catalogue any more"
+    gone = "no longer in this server's catalogue"
     rows += [_Row(None, name, name, gone) for name in selection.unknown]
     return rows
 
@@ -150,8 +150,8 @@ def _rows(selection: EventSelection) -> list[_Row]:
 class EventBoxes(LineWidget, can_focus=True):
     """Check boxes for event types in their groups.
 
-    A group's box is ``[x]`` when the hook subscribes to the group itself, ``[-]`` when to some of
-    its types, ``[ ]`` when to none.
+    A group's box is ``[x]`` if the hook subscribes to the group itself, ``[-]`` if to some of its
+    types, ``[ ]`` if to none.
     """
 
     DEFAULT_CSS = "EventBoxes { height: auto; width: 1fr; }"
@@ -162,7 +162,7 @@ class EventBoxes(LineWidget, can_focus=True):
     ]
 
     class Changed(Message):
-        """The subscription is another one now."""
+        """Posted when the subscription has changed."""
 
     def __init__(
         self,
@@ -182,25 +182,25 @@ class EventBoxes(LineWidget, can_focus=True):
         return self.selection.events
 
     def show(self, catalogue: Catalogue, events: Iterable[str]) -> None:
-        """Replace catalogue and subscription, such as when the server's catalogue arrives."""
+        """Replace catalogue and subscription, for example when the server's catalogue is loaded."""
         self.selection = EventSelection.of(catalogue, events)
         self._shown_rows = _rows(self.selection)
         self.cursor = min(self.cursor, max(0, len(self._shown_rows) - 1))
         self.refresh(layout=True)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """One line for each box."""
+        """Return the height: one line for each box."""
         return max(1, len(self._shown_rows))
 
     def render_line(self, y: int) -> Strip:
-        """Draw one box."""
+        """Render one box."""
         if not 0 <= y < len(self._shown_rows):
             return self.strip((), self.size.width)
         row = self._shown_rows[y]
         tick = self._tick(row)
         in_group = row.event_type is not None and row.group is not None
         indent = "  " if in_group else ""
-        # Groups have long names and stand out; only types make the column of descriptions.
+        # Group names are long and bold; only type names determine the column of descriptions.
         types = (cell_len(visible(r.name)) for r in self._shown_rows if r.event_type)
         name = visible(row.name)
         if in_group:
@@ -219,7 +219,7 @@ class EventBoxes(LineWidget, can_focus=True):
         )
 
     def action_move(self, name: str) -> None:
-        """Move the cursor by one of the list's moves; the form scrolls along."""
+        """Move the cursor as in a list; the form scrolls with it."""
         page = max(1, self._form_height() - 1)
         self._move_to(cursor_after(name, self.cursor, count=len(self._shown_rows), page=page))
 
@@ -240,14 +240,14 @@ class EventBoxes(LineWidget, can_focus=True):
         self.post_message(self.Changed())
 
     def on_click(self, event: textual_events.Click) -> None:
-        """Tick the box of the line that was clicked."""
+        """Tick or untick the box on the clicked line."""
         offset = event.get_content_offset(self)
         if offset is not None and offset.y < len(self._shown_rows):
             self._move_to(offset.y)
             self.action_open()
 
     def on_focus(self) -> None:
-        """Show the box under the cursor, also when the form was scrolled elsewhere."""
+        """Scroll to the box under the cursor, also if the form was scrolled elsewhere."""
         self._scroll_to_cursor()
 
     def _move_to(self, target: int) -> None:

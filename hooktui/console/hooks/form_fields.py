@@ -1,4 +1,4 @@
-"""The fields of a hook's form: laid out, filled, read, and each with a note below or beside it."""
+"""The fields of a hook's form: layout, values, and a note below or beside each field."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ LABELS: Final = {
 }
 _HINTS: Final = {
     "headers": "one a line, Name: value; begin with the word secret to keep a value hidden",
-    "user": "basic authentication towards the receiver; empty for none",
+    "user": "basic authentication at the receiver; empty for none",
 }
 
 
 class FormFields(VerticalScroll):
-    """Every setting of a hook; what seldom changes is folded away.
+    """Fields for every setting of a hook; settings that rarely change are folded.
 
     Args:
-        catalogue: the events to choose from.
+        catalogue: event types to choose from.
         keeps_password: whether an empty password means the stored one.
     """
 
@@ -62,10 +62,10 @@ class FormFields(VerticalScroll):
         self._catalogue = catalogue
         self._keeps_password = keeps_password
 
-    # -- laid out
+    # -- layout
 
     def compose(self) -> ComposeResult:
-        """Lay out all fields; the values are filled in later."""
+        """Compose all fields; the values are set later."""
         yield from self._row("url", self._input("url", placeholder="https://example.com/hook"))
         yield from self._row("name", self._control(HOOK_SETTINGS["name"]))
         yield from self._row("active", self._control(HOOK_SETTINGS["active"]))
@@ -83,7 +83,7 @@ class FormFields(VerticalScroll):
                 yield from self._row(setting.name, self._control(setting), beside=short)
 
     def _row(self, name: str, *control: Widget, beside: bool = False) -> ComposeResult:
-        """Lay out a label, a control, and a note beside or below them."""
+        """Compose a label, a control, and a note beside or below them."""
         note = Note(id=f"note-{name}")
         with Horizontal(classes="row short" if beside else "row", id=f"row-{name}"):
             yield Static(LABELS[name], classes="label", markup=False)
@@ -104,18 +104,18 @@ class FormFields(VerticalScroll):
         return Input(placeholder=placeholder, password=password, id=name, compact=True)
 
     def on_mount(self) -> None:
-        """Stop cursors from blinking, which writes to the terminal all the time."""
+        """Disable the blinking of cursors, which writes to the terminal all the time."""
         for field in self.query(Input):
             field.cursor_blink = False
         self.query_one(TextArea).cursor_blink = False
 
     @property
     def fold_title(self) -> FoldTitle:
-        """The heading of the settings that fold."""
+        """The heading of the foldable settings."""
         return self.query_one("#more-title", FoldTitle)
 
     def fold(self, title: FoldTitle) -> None:
-        """Show or hide what folds, as its heading says."""
+        """Show or hide the foldable settings, depending on the state of their heading."""
         self.set_class(title.opened, "-more")
         if title.opened:
             self.call_after_refresh(self._show_title, title)
@@ -134,7 +134,7 @@ class FormFields(VerticalScroll):
             self.fold(title)
 
     def go_to(self, name: str) -> None:
-        """Give a field the keys, wherever it is, and show it."""
+        """Focus a field, unfold the settings if it is one of those, and scroll to it."""
         field = self.query_one(f"#{name}")
         if self.query_one("#more") in field.ancestors:
             self.unfold()
@@ -142,18 +142,18 @@ class FormFields(VerticalScroll):
         self.call_after_refresh(self._show_field, name)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """Show the whole field that gets the keys."""
+        """Scroll to the whole field that received the focus."""
         self.call_after_refresh(self._show_field, event.widget.id)
 
     def _show_field(self, name: str | None) -> None:
-        """Scroll to what is said below a field, then to its label, which stays above that."""
+        """Scroll to the note of a field, then to its row, so that at least the row is visible."""
         for part in (*self.query(f"#note-{name}"), *self.query(f"#row-{name}")):
             self.scroll_to_widget(part, animate=False, immediate=True)
 
-    # -- filled and read
+    # -- values
 
     def fill(self, values: FormValues) -> None:
-        """Put values into all fields."""
+        """Set the values of all fields."""
         for name, content in values.items():
             field = self.query_one(f"#{name}")
             match field:
@@ -176,11 +176,11 @@ class FormFields(VerticalScroll):
     # -- notes
 
     def note(self, name: str, text: str, tone: StyleName = "quiet") -> None:
-        """Say something at a field."""
+        """Show a text in the note of a field."""
         self.query_one(f"#note-{name}", Note).show(text, tone)
 
     def show_notes(self, values: FormValues, wrong: dict[str, str], tone: StyleName) -> None:
-        """Show at each field what is wrong with it, else what it means."""
+        """Show the error of each field, or else its hint."""
         for name in FIELDS:
             if name in wrong:
                 self.note(name, wrong[name], tone)
@@ -203,11 +203,11 @@ def _content(field: Widget) -> object:
 
 
 def hint(name: str, values: FormValues, key: KeyOf) -> str:
-    """Return what a field means, given what is typed."""
+    """Return the hint of a field, depending on the values of the form."""
     if name == "url":
         return _url_hint(values["url"].strip())
     if name == "events":
-        return f"{key('mark')} ticks; a group means all of its events, also future ones"
+        return f"{key('mark')} ticks; a group includes its future event types"
     if name in _HINTS:
         return _HINTS[name]
     setting = HOOK_SETTINGS.get(name)
@@ -227,7 +227,7 @@ def _url_hint(url: str) -> str:
         return ""
     host = target.unicode_host
     if host != target.host:
-        host += f" (really {target.host})"
+        host += f" (host name: {target.host})"
     if target.scheme == "http":
         return f"to {host}, port {target.port}; not encrypted, prefer https"
     return f"to {host}, port {target.port}, encrypted"

@@ -1,7 +1,8 @@
-"""The form of a hook: created or edited, checked while it is typed, saved with ctrl+s.
+"""Form that creates or edits a hook; it is validated while typing and saved with ctrl+s.
 
-An edit sends only changed fields, with the version that was read; when another admin saved
-meanwhile, this one decides, and nothing typed is lost. A list of hook types comes first.
+An edit sends only changed fields, with the version that was loaded. If another admin has saved the
+hook in the meantime, the user chooses between the versions, and no input is lost. For a new hook, a
+list of hook types comes first.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ T = TypeVar("T")
 
 
 class HookForm(ConsoleScreen):
-    """A new hook (None), or the edit of one."""
+    """Form of a new hook (``hook`` is None) or of an existing one."""
 
     HEADING = "Webhook form"
     COMMAND_NAMES = ("save", "back", "mark")
     COMMAND_LABELS = (
-        relabel("mark", "tick", "Tick or untick the box; Tab goes from field to field"),
+        relabel("mark", "tick", "Tick or untick the box; Tab goes to the next field"),
     )
     DEFAULT_CSS = """
     HookForm #summary { padding: 0 1; background: $surface; max-height: 3; }
@@ -55,7 +56,7 @@ class HookForm(ConsoleScreen):
         self._server_said: dict[str, tuple[str, object]] = {}
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Name the hook that is edited."""
+        """Return the title with the edited hook."""
         if self.hook is None:
             return ((" New webhook", "strong"),), ()
         named: StyledLine = (
@@ -67,25 +68,25 @@ class HookForm(ConsoleScreen):
     # -- the fields
 
     def compose_body(self) -> ComposeResult:
-        """Lay out the fields, and below them what will be saved."""
+        """Compose the fields, the dry run, and the summary of what will be saved."""
         keeps_password = self.hook is not None and self.hook.basic_auth is not None
         yield FormFields(self.shell.catalogue, self.shell.key, keeps_password=keeps_password)
         yield DryRunLines(id="dry-run")
         yield Note(id="summary")
 
     def begin(self) -> None:
-        """Fill in the values."""
+        """Set up the values of the fields."""
         super().begin()
         self._fill(self.before)
 
     @property
     def fields(self) -> FormFields:
-        """The fields."""
+        """The widget of the fields."""
         return self.query_one(FormFields)
 
     @property
     def tried(self) -> DryRunLines:
-        """What events and filter would have meant."""
+        """The widget of the dry run."""
         return self.query_one(DryRunLines)
 
     def values(self) -> FormValues:
@@ -96,22 +97,22 @@ class HookForm(ConsoleScreen):
         self.fields.fill(values)
         self._check_form()
 
-    # -- judged while typing
+    # -- validation while typing
 
     def on_input_changed(self) -> None:
-        """Judge what is typed."""
+        """Validate the form."""
         self._check_form()
 
     def on_text_area_changed(self) -> None:
-        """Judge what is typed."""
+        """Validate the form."""
         self._check_form()
 
     def on_event_boxes_changed(self) -> None:
-        """Judge what is ticked."""
+        """Validate the form."""
         self._check_form()
 
     def on_control_changed(self, message: Control.Changed) -> None:
-        """Judge what is ticked, or show what folds."""
+        """Fold or unfold a section, if its heading was toggled, and validate the form."""
         if message.sender is self.tried.title:
             self.tried.fold()
         elif isinstance(message.sender, FoldTitle):
@@ -119,13 +120,13 @@ class HookForm(ConsoleScreen):
         self._check_form()
 
     def on_input_submitted(self) -> None:
-        """Move to the next field on Enter."""
+        """Focus the next field on Enter."""
         self.focus_next()
 
     def _check_form(self) -> None:
-        """Show at each field what is wrong or what it means, and below what will be saved."""
+        """Show the error or the hint of each field, and the summary of what will be saved."""
         if not self.is_attached:
-            return  # a change of a field that was on its way while the form closed
+            return  # a change of a field was still pending when the form closed
         values = self.values()
         settings, errors = form_values.read(values, self.shell.catalogue)
         missing = form_values.asked_again(self.before, values, self.shell.catalogue)
@@ -137,7 +138,7 @@ class HookForm(ConsoleScreen):
         if "retry_schedule_s" not in shown:
             times = planned(settings.retry_schedule_s, self.shell.clock())
             total = count_attempts(settings.retry_schedule_s)
-            plan = f"{total}, if it failed from now on: {', '.join(times)} (each ±10 %)"
+            plan = f"{total} if all fail, starting now: {', '.join(times)} (each ±10 %)"
             self.fields.note("retry_schedule_s", plan)
         self.fields.fold_title.summarise(form_values.folded_in_words(values))
         self.query_one("#summary", Note).show(*self._summary(values, len(shown)))
@@ -148,8 +149,8 @@ class HookForm(ConsoleScreen):
     ) -> dict[str, str]:
         """Return the first error of each field.
 
-        The first ``always`` errors are shown at once, those of untouched fields after a try to
-        save.
+        The first ``always`` errors are shown immediately, those of untouched or empty fields only
+        after an attempt to save.
         """
         shown: dict[str, str] = {}
         for index, error in enumerate(errors):
@@ -165,14 +166,14 @@ class HookForm(ConsoleScreen):
         return shown
 
     def _summary(self, values: FormValues, wrong: int) -> tuple[str, StyleName]:
-        """Return in words what would be saved, and whether it can."""
+        """Return the summary of what would be saved, or why it was not, and its style."""
         key = self.shell.key
         events = subscription_words(self.shell.catalogue, values["events"])
         try:
             host = parse_url(values["url"].strip()).unicode_host
         except Refused:
             host = "…"
-        state = "active" if values["active"] else "not active: nothing is sent but pings"
+        state = "enabled" if values["active"] else "disabled: only pings are sent"
         words = f"Webhook to {host} for {events}, {state}"
         if wrong and self._tried:
             return f"Not saved: {counted(wrong, 'field')} to correct.", "bad"
@@ -184,13 +185,13 @@ class HookForm(ConsoleScreen):
         return f"{words}.", "plain"
 
     def mark(self) -> None:
-        """Go to the boxes, where Space ticks."""
+        """Focus the event boxes, where Space ticks."""
         self.query_one(EventBoxes).focus()
 
     # -- saving
 
     async def save(self) -> None:
-        """Save, or show at the fields what is wrong."""
+        """Save the hook, or show the errors at their fields."""
         self._saving = True
         self._tried = True
         try:
@@ -206,7 +207,7 @@ class HookForm(ConsoleScreen):
             return
         call = calls.create_hook(self.shell.account.number, form_values.creation(settings))
         try:
-            made = await self._send(values, call, "making the hook", self._made)
+            made = await self._send(values, call, "creating the hook", self._made)
         except Conflict as conflict:
             self.show_error(conflict)
             return
@@ -216,13 +217,13 @@ class HookForm(ConsoleScreen):
         from hooktui.console.hooks.secret_screen import SecretScreen
 
         if not self.leave(SecretScreen(made, made.secret, made.warnings)):
-            self.before = values  # nothing is left to lose
+            self.before = values  # no unsaved changes remain
             self.notice(*self._made(made))
 
     def _made(self, hook: calls.CreatedHook) -> tuple[str, Severity]:
-        """Return what to say of a hook that came too late for its secret to be shown."""
-        secret = f"its secret is behind {self.shell.key('secret')}"
-        words = f"hook {hook.id} ({hook.name}) is made; {secret}"
+        """Return the notice of a hook that was created too late for its secret to be shown."""
+        secret = f"{self.shell.key('secret')} shows its secret"
+        words = f"hook {hook.id} ({hook.name}) created; {secret}"
         return "; ".join([words, *hook.warnings]), "good"
 
     async def _edit(self, hook: Hook) -> None:
@@ -237,7 +238,7 @@ class HookForm(ConsoleScreen):
             self.fields.go_to(form_values.form_field(missing[0].pointer) or "url")
             return
         if not changed:
-            self.notice(f"nothing was changed; {self.shell.key('back')} leaves")
+            self.notice(f"nothing was changed; {self.shell.key('back')} goes back")
             return
         call = calls.edit_hook(hook.id, {**changed, "version": hook.version})
         try:
@@ -251,10 +252,10 @@ class HookForm(ConsoleScreen):
     async def _send(
         self, values: FormValues, call: calls.Call[T], doing: str, message: ResultMessage
     ) -> T | None:
-        """Send a call; what the server refuses is shown at the fields.
+        """Return the response of a call; show errors of the server at the fields, and return None.
 
         Raises:
-            Conflict: someone else saved in the meantime.
+            Conflict: someone else has saved the hook in the meantime.
         """
         try:
             return await self.change(call, doing, message)
@@ -267,7 +268,7 @@ class HookForm(ConsoleScreen):
         return None
 
     def _blame(self, values: FormValues, errors: Sequence[FieldError]) -> None:
-        """Show errors at their fields until those change, and go to the first one."""
+        """Show errors at their fields until the fields change, and focus the first one."""
         self._server_said = {}
         elsewhere = []
         for error in errors:
@@ -284,10 +285,10 @@ class HookForm(ConsoleScreen):
                 self.fields.go_to(name)
                 return
 
-    # -- somebody else saved meanwhile
+    # -- conflicts with other edits
 
     async def _settle(self, hook: Hook, values: FormValues, conflict: Conflict) -> None:
-        """Let the admin decide between what was saved meanwhile and what is typed here."""
+        """Let the user choose between the version that another admin saved and their own edits."""
         newest = await self.call(calls.get_hook(hook.id))
         if newest is None:
             return
@@ -297,7 +298,7 @@ class HookForm(ConsoleScreen):
         details = f"{conflict.detail}\n" + (
             f"You both changed: {fields_both}."
             if both
-            else "You changed different fields; nothing of either is lost."
+            else "You changed different fields; both changes can be kept."
         )
         answer = await self.app.push_screen_wait(
             Question(
@@ -305,8 +306,8 @@ class HookForm(ConsoleScreen):
                 details,
                 (
                     DialogOption("r", "load their version and keep my edits", "reload"),
-                    DialogOption("o", "overwrite: save what I typed over theirs", "overwrite"),
-                    DialogOption("b", "back to the form as it is", "back"),
+                    DialogOption("o", "overwrite their version with mine", "overwrite"),
+                    DialogOption("b", "back to my form", "back"),
                 ),
             )
         )
@@ -320,40 +321,40 @@ class HookForm(ConsoleScreen):
             await self._edit(newest)
         else:
             saves = f"{self.shell.key('save')} saves"
-            self.notice(f"theirs is loaded, with what you typed on top; {saves}")
+            self.notice(f"their version is loaded, with your edits; {saves}")
 
-    # -- leaving
+    # -- closing
 
     @property
     def unsaved(self) -> bool:
-        """Whether something typed would be lost."""
+        """Whether closing the form would discard input."""
         return self.is_mounted and self.values() != self.before
 
     def leave_question(self) -> tuple[str, str]:
-        """Return what would be lost, or that it may be saved all the same."""
+        """Return title and details of the question: what would be lost, or a save in progress."""
         if self._saving:
             details = "A notice will say whether it was saved; if not, your text is lost."
             return "Leave while it is being saved?", details
-        what = "this new hook" if self.hook is None else f"the changes to hook {self.hook.id}"
-        return "Leave without saving?", f"What you typed for {what} would be lost."
+        what = "the new hook" if self.hook is None else f"hook {self.hook.id}"
+        return "Leave without saving?", f"Your changes would be lost: {what}."
 
     def _leave(self, said: str = "") -> None:
-        self.before = self.values()  # nothing is left to lose
+        self.before = self.values()  # no unsaved changes remain
         self.leave()
         if said:
             self.app.call_later(self.shell.notice, said, "good")
 
 
 def _saved(hook: calls.ChangedHook) -> tuple[str, Severity]:
-    return "; ".join([f"hook {hook.id} is saved", *hook.warnings]), "good"
+    return "; ".join([f"hook {hook.id} saved", *hook.warnings]), "good"
 
 
 TYPES: Final = (ShortRow("web", "Webhook", "POSTs each event, signed, to an HTTP or HTTPS URL"),)
-"""What can be made, the most usual first."""
+"""Hook types that can be created, the most common one first."""
 
 
 class HookTypes(ConsoleScreen):
-    """Which type the new hook has."""
+    """List to choose the type of a new hook."""
 
     HEADING = "New hook"
     COMMAND_NAMES = ("open", "back")
@@ -367,12 +368,12 @@ class HookTypes(ConsoleScreen):
         self.handlers.update(open=self.open)
 
     def compose_body(self) -> ComposeResult:
-        """Lay out the list under one sentence."""
+        """Compose the list with a hint above it."""
         yield Note(id="hint")
         yield ShortList(TYPES, id="types")
 
     def begin(self) -> None:
-        """Say what to do."""
+        """Set up the hint."""
         super().begin()
         self.query_one("#hint", Note).show("Choose where the new hook sends its events:")
 
@@ -381,5 +382,5 @@ class HookTypes(ConsoleScreen):
         self.query_one(ShortList).action_open()
 
     def on_short_list_chosen(self) -> None:
-        """Open the form of the type that was chosen, in place of this list."""
+        """Replace this list with the form of the selected type."""
         self.app.switch_screen(HookForm(None))

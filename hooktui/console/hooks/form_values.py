@@ -1,6 +1,7 @@
-"""A hook's form as it is typed: texts to settings, settings to texts, and what is sent to save it.
+"""Values of a hook's form: conversion to and from settings, and the fields of the save requests.
 
-No widget here. The checks are those of ``domain.hook_settings``; only header lines are parsed here.
+This module has no widgets. ``domain.hook_settings`` validates the values; only header lines are
+parsed here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from hooktui.domain.text import MASK
 from hooktui.domain.wire.events import Catalogue
 
 SENSITIVE_PREFIX: Final = "secret "
-"""Before a header line: its value is kept like a secret. No header name holds a space."""
+"""Prefix of a header line with a write-only value. No header name contains a space."""
 
 _FIELDS_OF: Final[dict[str, tuple[str, ...]]] = {
     "type": (),  # chosen before the form opens
@@ -24,7 +25,7 @@ _FIELDS_OF: Final[dict[str, tuple[str, ...]]] = {
     "basic_auth": ("user", "password"),
     **{one.with_setting: (one.name,) for one in SHOWN_SETTINGS if one.with_setting},
 }
-"""The fields of the form that hold a setting, where these are not one of the same name."""
+"""Form fields of each setting that is not represented by one field of the same name."""
 
 PLAIN: Final = tuple(one for name, one in HOOK_SETTINGS.items() if name not in _FIELDS_OF)
 """The settings with a field of the same name."""
@@ -43,12 +44,12 @@ class FormValues(dict[str, Any]):
 
 
 def new_values() -> FormValues:
-    """Return the form of a new hook: the contract's defaults."""
+    """Return the form values of a new hook: the defaults of the contract."""
     return values_of(HookSettings(url="", events=()))
 
 
 def values_of(hook: HookFields) -> FormValues:
-    """Return the form of a hook; sensitive values are ``***``, the password empty."""
+    """Return the form values of a hook; sensitive values are ``***``, and the password is empty."""
     lines = [
         f"{SENSITIVE_PREFIX if name in hook.sensitive_headers else ''}{name}: {value}"
         for name, value in hook.headers.items()
@@ -63,9 +64,9 @@ def values_of(hook: HookFields) -> FormValues:
 
 
 def read(values: FormValues, catalogue: Catalogue) -> tuple[HookSettings, list[FieldError]]:
-    """Return the settings that are typed and everything that is wrong with them.
+    """Parse form values; return the settings and all errors in them.
 
-    A text that cannot be parsed leaves the default, with an error.
+    A text that cannot be parsed adds an error, and its setting keeps the default.
     """
     errors: list[FieldError] = []
     headers, sensitive = _read_headers(values["headers"], errors)
@@ -103,7 +104,7 @@ def _read_headers(text: str, errors: list[FieldError]) -> tuple[dict[str, str], 
             name = name.removeprefix(SENSITIVE_PREFIX).lstrip()
             sensitive.append(name)
         if not colon:
-            # The line itself is not repeated: it may hold a secret.
+            # The message does not repeat the line, which may contain a secret.
             errors.append(FieldError("/headers", f"line {number} has no colon; write Name: value"))
         elif name in headers:
             errors.append(FieldError("/headers", f"line {number}: {name[:100]!r} is given twice"))
@@ -122,8 +123,8 @@ def changes(
 ) -> tuple[dict[str, object], list[FieldError]]:
     """Return the fields of ``PATCH /v1/hooks/{id}`` (without ``version``) that an edit changed.
 
-    Errors are those of the changed fields only: a hook that was made when other rules held (an
-    event type that is gone, say) can still be renamed.
+    Only errors of changed fields are returned: a hook that was created under other rules (with an
+    event type that no longer exists, for example) can still be renamed.
     """
     settings, errors = read(now, catalogue)
     edited = set(_differing(before, now))
@@ -136,7 +137,7 @@ def changes(
 
 
 def asked_again(before: FormValues, now: FormValues, catalogue: Catalogue) -> list[FieldError]:
-    """Return which write-only values must be typed again, at their fields.
+    """Return an error for each field with write-only values that must be typed again.
 
     A stored value stays secret and is not sent to another server (``domain.hook_edits``).
     """
@@ -167,12 +168,12 @@ def _fields_of(setting: str) -> tuple[str, ...]:
 
 
 def top_field(pointer: str) -> str:
-    """Return the field of the hook object that an error's pointer means."""
+    """Return the field of the hook object that an error's pointer refers to."""
     return pointer.strip("/").partition("/")[0]
 
 
 def form_field(pointer: str) -> str | None:
-    """Return the (first) field of the form that an error's pointer means, if it has one."""
+    """Return the (first) form field that an error's pointer refers to, or None."""
     names = _fields_of(top_field(pointer))
     if not names or names[0] not in FIELDS:
         return None
@@ -188,12 +189,12 @@ def _sent(settings: HookSettings, name: str) -> object:
 
 
 def rebased(before: FormValues, mine: FormValues, theirs: FormValues) -> FormValues:
-    """Return what another admin saved meanwhile, with everything that was typed here on top."""
+    """Return the values that another admin has saved, with the user's own edits applied on top."""
     return FormValues(theirs | {name: mine[name] for name in _differing(before, mine)})
 
 
 def both_changed(before: FormValues, mine: FormValues, theirs: FormValues) -> list[str]:
-    """Return the fields that were changed here and, to something else, by the other admin."""
+    """Return the fields that the user and the other admin changed to different values."""
     others = _differing(before, theirs)
     return [
         name for name in _differing(before, mine) if name in others and mine[name] != theirs[name]
@@ -205,7 +206,7 @@ def _differing(before: FormValues, after: FormValues) -> list[str]:
 
 
 def folded_in_words(values: FormValues) -> str:
-    """Return in short how the folded settings differ from a new hook's."""
+    """Return a summary of how the folded settings differ from those of a new hook."""
     usual = new_values()
     words = []
     count = sum(1 for line in values["headers"].splitlines() if line.strip())

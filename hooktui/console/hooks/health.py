@@ -1,4 +1,4 @@
-"""What the Health tab of a hook says: its plots, and one step of them in words."""
+"""The contents of a hook's Health tab: its plots, and the text of one step."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.wire.hooks import HealthPoint, HookHealth
 
 RANGES: Final = ((1, "1 h"), (24, "24 h"), (168, "7 d"))
-"""The times that can be shown: their hours, and what they are called."""
+"""Time ranges of the plots: hours and label."""
 
 
 def axis_of(health: HookHealth) -> Axis:
-    """Return the time below the plots."""
+    """Return the time axis of the plots."""
     step_ms = health.step_s * 1000
     return Axis(from_rfc3339(health.since), step_ms, len(health.points))
 
@@ -26,28 +26,28 @@ def axis_of(health: HookHealth) -> Axis:
 def range_line(
     shown: int, health: HookHealth | None, glyphs: Glyphs, requested: int, key: KeyOf
 ) -> StyledLine:
-    """Return which time is shown, which ones there are, and the keys between them.
+    """Return the caption: the displayed time range, the available ones, and the keys to switch.
 
     Args:
-        shown: which of ``RANGES`` the plots are about.
-        health: what is shown; None: nothing yet.
-        glyphs: of the console.
-        requested: the range that is being read.
-        key: returns how the key of a command is shown.
+        shown: index in ``RANGES`` of the displayed time range.
+        health: displayed health; None until it is loaded.
+        glyphs: glyphs of the console.
+        requested: index in ``RANGES`` of the requested time range.
+        key: returns the display name of a command's key.
     """
     pieces: list[StyledText] = [(" ", "plain")]
     for number, (_, name) in enumerate(RANGES):
         here = number == shown
         pieces.append((f"[{name}]" if here else f" {name} ", "strong" if here else "quiet"))
     if requested != shown or health is None:
-        return [*pieces, (f"  reading {RANGES[requested][1]} {glyphs.ellipsis}", "warn")]
+        return [*pieces, (f"  loading {RANGES[requested][1]} {glyphs.ellipsis}", "warn")]
     steps = format_duration(health.step_s)
     keys = f"{key('larger')} longer, {key('smaller')} shorter"
     return [*pieces, (f"  {keys} {glyphs.dot} steps of {steps}", "quiet")]
 
 
 def plots_of(health: HookHealth, now_ms: int, glyphs: Glyphs) -> list[Plot]:
-    """Return the plots: attempts, how long they took, what waited, and the limit if it is known."""
+    """Return the plots: attempts, their durations, the backlog, and the limit if it is known."""
     points = health.points
     solid, shade = glyphs.bars[-1], glyphs.shade
     delivered, failed = sum(p.delivered for p in points), sum(p.failed for p in points)
@@ -73,7 +73,7 @@ def plots_of(health: HookHealth, now_ms: int, glyphs: Glyphs) -> list[Plot]:
             took,
             "plain",
             total=[p.p95_ms for p in points],
-            # An outage of half a minute would otherwise flatten whatever is usual.
+            # On a linear scale, an outage of half a minute would flatten the usual durations.
             in_decades=True,
         ),
         Plot(
@@ -93,7 +93,7 @@ def plots_of(health: HookHealth, now_ms: int, glyphs: Glyphs) -> list[Plot]:
                 (
                     (" limit  ", "strong"),
                     (f"{solid} lowest", "plain"),
-                    (f"  {shade} up to highest; not stored, known since {since}", "quiet"),
+                    (f"  {shade} up to highest; not stored, from {since} on", "quiet"),
                 ),
                 [p.limit_min for p in points],
                 _count,
@@ -105,7 +105,7 @@ def plots_of(health: HookHealth, now_ms: int, glyphs: Glyphs) -> list[Plot]:
 
 
 def _share(delivered: int, failed: int) -> str:
-    """Return the share that was delivered; 99.9 % is not 100 %."""
+    """Return the share that was delivered, rounded down, because 99.9 % is not 100 %."""
     sent = delivered + failed
     return f" ({delivered * 100 // sent}%)" if sent else ""
 
@@ -114,11 +114,11 @@ def _known_since(health: HookHealth, now_ms: int) -> str:
     if health.counted_since is None:
         return ""
     since = moment(from_rfc3339(health.counted_since), now_ms)
-    return f"  known since {since}, for the newest deliveries"
+    return f"  from {since} on, of the newest deliveries"
 
 
 def _count(value: float) -> str:
-    """Return a number of things in at most six characters; nothing for a half of one."""
+    """Return a count in at most six characters; empty for a fraction such as 0.5."""
     if value < 10_000:
         return f"{value:,.0f}" if float(value).is_integer() else ""
     size, unit = (1_000, "k") if value < 1_000_000 else (1_000_000, "M")
@@ -126,7 +126,7 @@ def _count(value: float) -> str:
 
 
 def step_words(health: HookHealth, step: int, now_ms: int) -> StyledLine:
-    """Return one step: when it was, and its numbers with their units."""
+    """Return the text of one step: its time, and its numbers with units."""
     point = health.points[step]
     from_ms = from_rfc3339(point.at)
     is_last = step == len(health.points) - 1

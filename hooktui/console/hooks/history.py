@@ -1,4 +1,4 @@
-"""The history of a hook: a list of its entries of the audit trail, and one of them in full."""
+"""The history of a hook: the list of its audit entries, and one of them in full."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hooktui.domain.setting import Setting
 from hooktui.domain.wire.access import AuditEntry
 
 _ACTIONS: Final = {
-    "hook.create": "made",
+    "hook.create": "created",
     "hook.change": "changed",
     "hook.delete": "deleted",
     "hook.ping": "pinged",
@@ -38,17 +38,17 @@ _NOTHING: Final[tuple[object, ...]] = (None, "", [], {})
 
 
 def action_words(entry: AuditEntry) -> str:
-    """Return what was done in a word or two."""
+    """Return the action in a word or two, with its result unless it was done."""
     words = _ACTIONS.get(entry.action, entry.action)
     return words if entry.result == "done" else f"{words}: {entry.result}"
 
 
 def changes_of(entry: AuditEntry) -> list[tuple[str, str, str]]:
-    """Return each field of an entry: its name, its value before and after; "" where unknown."""
+    """Return name, old value and new value of each field of an entry; "" if a value is unknown."""
     before, after = entry.before or {}, entry.after or {}
     names = dict.fromkeys((*before, *after))
     if entry.action in ("hook.create", "hook.delete"):
-        # All fields there are: those that say nothing go, and those that say most come first.
+        # These entries have all fields: omit empty ones, and put the most informative ones first.
         shown = {**before, **after}
         names = dict.fromkeys(name for name in (*_FIRST, *names) if shown.get(name) not in _NOTHING)
     return [(_label(name), _value(before, name), _value(after, name)) for name in names]
@@ -64,10 +64,10 @@ def _value(fields: Mapping[str, object], name: str) -> str:
 
 
 def value_words(name: str, value: object) -> str:
-    """Return a value of a field as the form writes it; untrusted text stays what it is."""
+    """Return a value in the notation of the form; untrusted text is returned unchanged."""
     setting = HOOK_SETTINGS.get(name)
     if setting is not None and not isinstance(value, dict):
-        with suppress(TypeError, ValueError):  # a value of a newer server
+        with suppress(TypeError, ValueError):  # a value from a newer server
             return _setting_words(setting, value)
     match value:
         case _ if value in _NOTHING:
@@ -85,7 +85,7 @@ def value_words(name: str, value: object) -> str:
 
 
 def _setting_words(setting: Setting, value: object) -> str:
-    if setting.with_setting:  # the other one is a field of its own
+    if setting.with_setting:  # the other setting is a separate field
         return setting.format((value, None))
     if isinstance(value, bool) or value in _NOTHING:
         return setting.describe(value) or "none"
@@ -93,7 +93,7 @@ def _setting_words(setting: Setting, value: object) -> str:
 
 
 def summary(entry: AuditEntry) -> str:
-    """Return what changed in one line: ``name: first → second, active: yes → no``."""
+    """Return the changes in one line: ``name: first → second, active: yes → no``."""
     changes = [
         f"{name}: {was} → {now}" if was and now else f"{name}: {was or now}"
         for name, was, now in changes_of(entry)
@@ -102,7 +102,7 @@ def summary(entry: AuditEntry) -> str:
 
 
 def entry_sections(entry: AuditEntry, now_ms: int) -> Sequence[Section]:
-    """Return an entry to read: before and after, field by field, and who did it from where."""
+    """Return an entry as sections: each field before and after, then user, time and origin."""
     fields = tuple(
         (name, f"{was} → {now}" if was and now else was or now)
         for name, was, now in changes_of(entry)
@@ -142,7 +142,7 @@ _EMPTY: Final[tuple[StyledLine, ...]] = (
 
 
 class HookHistory(Vertical):
-    """A list of entries of the audit trail above, the one under the cursor below."""
+    """List of audit entries, with the one under the cursor in full below it."""
 
     DEFAULT_CSS = """
     HookHistory { height: 1fr; }
@@ -173,12 +173,12 @@ class HookHistory(Vertical):
         self.entry = JsonView(id="entry")
 
     def compose(self) -> ComposeResult:
-        """The list above the entry."""
+        """Compose the list and the entry below it."""
         yield self.listing
         yield self.entry
 
     async def load(self) -> None:
-        """Read what is seen (again)."""
+        """Load or reload the visible entries."""
         await self.listing.reload()
 
     def on_windowed_list_moved(self, message: WindowedList.Moved) -> None:
@@ -188,12 +188,12 @@ class HookHistory(Vertical):
         self.entry.show([] if row is None else entry_sections(row, self._clock()))
 
     def on_windowed_list_opened(self, message: WindowedList.Opened) -> None:
-        """Go to the entry, to scroll and copy in it; Tab leads back."""
+        """Focus the entry, for scrolling and copying; Tab returns to the list."""
         message.stop()
         self.entry.focus()
 
     def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
-        """Say why there is no history."""
+        """Show why there is no history."""
         message.stop()
         if isinstance(message.error, NotAllowed):
             self.listing.empty = (

@@ -1,4 +1,4 @@
-"""One hook: its state, its deliveries as they happen, and its results; a tab for each."""
+"""Screen of one hook: its state, and tabs for deliveries, health, events, settings and history."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _ABOUT_THE_HOOK: Final = (
     "ping", "diagnose", "edit", "secret", "activate", "delete", "replay",
 )  # fmt: skip
 
-_MISSING: Final = "there is no such hook any more"
+_MISSING: Final = "the hook does not exist any more"
 
 
 class HookScreen(ConsoleScreen):
-    """The hook with an id.
+    """One hook, with its deliveries in real time.
 
     Attributes:
-        listing: its deliveries.
+        listing: the list of its deliveries.
     """
 
     HEADING = "Hook"
@@ -69,7 +69,7 @@ class HookScreen(ConsoleScreen):
         super().__init__()
         self.handlers.update(open=self.open, mark=self.mark)
         self.hook_id = hook_id
-        self.hook: Hook | None = None  # until it is read, and when it is gone
+        self.hook: Hook | None = None  # until it is loaded, and after it is deleted
         self.tabs = TabSet(self, hook_id, lambda: self.hook)
         self.filter = FilterPart(
             self,
@@ -122,10 +122,10 @@ class HookScreen(ConsoleScreen):
     def _in_deliveries(self) -> bool:
         return self.tabs.current == DELIVERIES
 
-    # -- what is shown
+    # -- drawing and loading
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Name the hook and its state, the filter and the marks."""
+        """Return the title with the hook, its state, the filter and the marks."""
         left: list[StyledText] = [(f" Hook {self.hook_id}", "strong")]
         dot = f" {self.shell.glyphs.dot} "
         if self.hook is not None:
@@ -143,7 +143,7 @@ class HookScreen(ConsoleScreen):
         return left, top_screens("")
 
     def compose_body(self) -> ComposeResult:
-        """The head, the tabs and what they show."""
+        """Compose the head, the tabs and their contents."""
         shell = self.shell
         yield Lines(hang=11, id="head")
         self.listing: WindowedList[Delivery] = WindowedList(
@@ -159,19 +159,19 @@ class HookScreen(ConsoleScreen):
         yield from self.tabs.compose(self.listing)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Return the text of an empty list, or that nothing matches."""
+        """Return the text of an empty list, or of a filter without matches."""
         key = self.shell.key
         if self.filter.text:
             return no_match("No delivery matches the filter.", "all deliveries", key)
         return (
             (("  No deliveries yet.", "strong"),),
             (),
-            (("  One appears here for each event that this hook asks for.", "quiet"),),
+            (("  One appears here for each event that this hook subscribes to.", "quiet"),),
             ((f"  {key('ping')}", "accent"), ("  sends a ping, a test delivery", "plain")),
         )
 
     def begin(self) -> None:
-        """Read the hook and its deliveries."""
+        """Set up the screen, and load the hook and its deliveries."""
         super().begin()
         self.set_interval(TIMES_S, self._refresh_times)
         self.run_worker(self._read(), name="hook", group="hook", exclusive=True)
@@ -214,7 +214,7 @@ class HookScreen(ConsoleScreen):
             self.hook = None
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Show what changed here; while deliveries run not more often than the tab bears."""
+        """Reload the hook and the visible tab; for deliveries, at most once per ``pause_s``."""
         about_us = self.hook_id in changes.hooks or changes.everything
         if not (about_us or self.hook_id in changes.busy_hooks):
             return
@@ -228,32 +228,32 @@ class HookScreen(ConsoleScreen):
     # -- commands
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return that the hook is not read yet."""
+        """Return a reason if the hook is not loaded."""
         if name in _ABOUT_THE_HOOK and self.hook is None:
-            return f"the hook is not read yet; {self.shell.key('reload')} reads it again"
+            return f"the hook is not loaded yet; {self.shell.key('reload')} loads it again"
         return None
 
     def selected_hooks(self) -> list[Hook]:
-        """The hook of this screen."""
+        """Return the hook of this screen, once it is loaded."""
         return [] if self.hook is None else [self.hook]
 
     def selected_deliveries(self) -> Sequence[Delivery]:
-        """The marked deliveries, or the one under the cursor."""
+        """Return the marked deliveries, or the one under the cursor."""
         return self.listing.selected if self._in_deliveries() else []
 
     def _settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
-        """Unmark what is done: a second press does the rest, and nothing twice."""
+        """Unmark finished deliveries, so that a repeated command acts only on the rest."""
         self.listing.unmark(delivery.id for delivery in done)
 
     def _deleted(self, hooks: Sequence[Hook]) -> None:
-        """Leave: the hook is deleted, or the deletion failed because it is gone."""
+        """Close the screen if the hook was deleted, or if it turned out to be missing."""
         if hooks:
             self._gone("deleted", "good")
         elif self._missing:
             self._gone(_MISSING)
 
     def open(self) -> None:
-        """Open what is under the cursor: a delivery, an entry of the history, a fold."""
+        """Open the item under the cursor: a delivery, a history entry, or a section."""
         row = self.listing.cursor_row
         if not self._in_deliveries():
             self.tabs.open()
@@ -261,19 +261,19 @@ class HookScreen(ConsoleScreen):
             self.shell.navigation.open_delivery(row.id)
 
     def on_windowed_list_opened(self) -> None:
-        """Open the delivery that was chosen."""
+        """Open the selected delivery."""
         self.run_command("open")
 
     def mark(self) -> None:
-        """Mark the delivery under the cursor."""
+        """Mark or unmark the delivery under the cursor."""
         self.listing.toggle_mark()
 
     def back(self) -> None:
-        """Undo one narrowing after the other, then leave."""
+        """Clear the marks, else the filter; else close the screen."""
         if not (self.listing.clear_marks() or self.filter.clear()):
             super().back()
 
-    # -- the filter: of one hook, so it is not kept for the next one
+    # -- the filter: it belongs to one hook, so it is not saved for the next one
 
     def _filtered(self) -> None:
         self.matching.clear()

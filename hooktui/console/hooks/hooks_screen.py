@@ -1,4 +1,4 @@
-"""The home screen: every hook with its state at a glance, and the live log below."""
+"""The home screen: the list of hooks with their state, and the live log below."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.pages import Page
 
 BUSY_S = 1.0
-"""While deliveries run, the numbers of the hooks are read again this often, not for each one."""
+"""Minimum seconds between reloads of the hooks' statistics while deliveries are in progress."""
 
 SMALLEST_PANE = 4
-"""Lines of the log pane, its caption among them."""
+"""Minimum height of the log pane in lines, including its caption."""
 
 _ON_HOOKS = (
     "edit", "delete", "activate", "ping", "diagnose", "secret", "replay", "open", "mark",
@@ -39,7 +39,7 @@ _ON_HOOKS = (
 
 
 class HooksScreen(ConsoleScreen):
-    """All hooks of the account.
+    """List of all hooks of the account, with the live log.
 
     Attributes:
         listing: the list of hooks.
@@ -86,7 +86,7 @@ class HooksScreen(ConsoleScreen):
             active=lambda: not self.live_log.has_focus,
             narrowed=lambda: bool(self.filter.text),
             needing=_ON_HOOKS,
-            hint=lambda: f"{self.shell.key('new')} makes one",
+            hint=lambda: f"{self.shell.key('new')} creates one",
         )
         bulk = BulkRunner(self)
         self.parts = (
@@ -100,7 +100,7 @@ class HooksScreen(ConsoleScreen):
         self._reloaded_at = 0.0
 
     def compose_body(self) -> ComposeResult:
-        """The list above, the log below."""
+        """Compose the list and the log below it."""
         shell = self.shell
         self.listing: WindowedList[Hook] = WindowedList(
             columns(shell.glyphs, shell.clock, lambda: shell.catalogue),
@@ -124,32 +124,32 @@ class HooksScreen(ConsoleScreen):
         yield self.live_log
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Return the text of an empty list, or that nothing matches."""
+        """Return the text of an empty list, or of a filter without matches."""
         key = self.shell.key
         if self.filter.text:
-            without = "No hook has these words in its name, URL or events, and this status."
+            without = "No hook matches in its name, URL, events and status."
             return no_match(without, "all hooks", key)
-        demo = f"  To look around first: quit with {key('quit')} and run `hooktui demo`."
+        demo = f"  To try hooktui first, quit with {key('quit')} and run `hooktui demo`."
         return (
             (("  No hooks yet.", "strong"),),
             (),
-            (("  A hook gets a signed POST for each event that it asks for: jobs,", "quiet"),),
-            (("  clusters, or whatever your product sends. What fails is tried again.", "quiet"),),
+            (("  A hook receives a signed POST for each event that it subscribes to:", "quiet"),),
+            (("  jobs, clusters, or your own types. Failed deliveries are retried.", "quiet"),),
             (),
-            ((f"  {key('new')}", "accent"), ("  makes the first one", "plain")),
-            ((f"  {key('help')}", "accent"), ("  shows every key", "plain")),
+            ((f"  {key('new')}", "accent"), ("  creates the first one", "plain")),
+            ((f"  {key('help')}", "accent"), ("  lists all keys", "plain")),
             (),
             ((demo, "quiet"),),
         )
 
     def begin(self) -> None:
-        """Load the list; the first paint does not wait for it."""
+        """Set up the list and load it in the background; the first paint does not wait for it."""
         super().begin()
         self.set_interval(TIMES_S, self.listing.refresh_times)
         self.listing.load_anew()
 
     def on_screen_resume(self) -> None:
-        """Catch up with what happened while another screen was in front."""
+        """Update the log with what arrived while another screen was in the foreground."""
         self.live_log.catch_up()
 
     # -- rows
@@ -158,7 +158,7 @@ class HooksScreen(ConsoleScreen):
         """Return a page of hooks."""
         from hooktui.client import calls
 
-        await self.shell.connection.reached()  # only then we know which account a token shows
+        await self.shell.connection.reached()  # only then is the account of a token known
         page = await self.send(
             calls.list_hooks(self.shell.account.number, q=self.filter.text or None, **query)
         )
@@ -167,7 +167,7 @@ class HooksScreen(ConsoleScreen):
         return page
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Show what changed; the numbers of busy hooks not more than once a second."""
+        """Reload the list; if only statistics of busy hooks changed, at most once per second."""
         if not (changes.hooks or changes.everything):
             await asyncio.sleep(max(self._reloaded_at + BUSY_S - monotonic(), 0))
         self._reloaded_at = monotonic()
@@ -176,18 +176,18 @@ class HooksScreen(ConsoleScreen):
             self.live_log.refresh()
 
     def account_changed(self) -> None:
-        """Show the hooks of the other account from their start."""
+        """Load the hooks of the new account from the start of the list."""
         self.listing.clear_marks()
         self.remove_class("-zoomed")
         super().account_changed()
         self.listing.load_anew()
 
     def on_windowed_list_marks_changed(self) -> None:
-        """Narrow the log to the marked hooks."""
+        """Limit the log to the marked hooks."""
         self._narrow_log()
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Return how many hooks there are, and how many of them fail."""
+        """Return the title: numbers of hooks, failing ones and disabled ones, filter, and marks."""
         listing = self.listing
         left: list[StyledText] = [(f" {self.HEADING}", "strong")]
         dot = f" {self.shell.glyphs.dot} "
@@ -208,35 +208,35 @@ class HooksScreen(ConsoleScreen):
     # -- commands
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return that the keys go to the log, that many hooks are marked, or that it is hidden."""
+        """Return a reason if the log has the focus or is hidden, or if several hooks are marked."""
         log_focused = self.live_log.has_focus
         if log_focused and name in (*_ON_HOOKS, "mark_all") and name != "open":
             zoomed = self.has_class("-zoomed")
-            key = f"{self.shell.key('zoom')} shows" if zoomed else "Tab leads to"
-            return f"the keys go to the live log, not to a hook; {key} the hooks"
+            key = f"{self.shell.key('zoom')} shows" if zoomed else "Tab goes to"
+            return f"the live log has the focus, not a hook; {key} the hooks"
         marked = len(self.listing.marks)
         if name in ("edit", "diagnose", "secret", "open") and marked > 1 and not log_focused:
             unmark = self.shell.key("back")
-            return f"this works on one hook, and {marked} are marked; {unmark} unmarks"
+            return f"this works on one hook, but {marked} are marked; {unmark} unmarks"
         if name in ("larger", "smaller", "zoom") and self.has_class("-without-log"):
             return f"the log pane is hidden; {self.shell.key('log_pane')} shows it"
         return None
 
     def on_descendant_focus(self) -> None:
-        """Dim what works on hooks only while the keys go to the log."""
+        """Dim the commands that need a hook while the log has the focus."""
         self.refresh_frame()
 
     def selected_hooks(self) -> list[Hook]:
-        """The hooks that a command acts on."""
+        """Return the hooks that a command acts on."""
         return self.listing.selected
 
     def _unmark(self, hooks: Sequence[Hook]) -> None:
-        """Unmark hooks that are deleted; their rows go with the next page."""
+        """Unmark deleted hooks; the next reload removes their rows."""
         self.listing.unmark(hook.id for hook in hooks)
         self.listing.choice.remove(hook.id for hook in hooks)
 
     def open(self) -> None:
-        """Open what is under the cursor, wherever the keys go."""
+        """Open the row under the cursor of the list or, if it has the focus, of the log."""
         row = self.listing.cursor_row
         if self.live_log.has_focus:
             self.live_log.action_open()
@@ -244,7 +244,7 @@ class HooksScreen(ConsoleScreen):
             self.shell.navigation.open_hook(row.id)
 
     def on_windowed_list_opened(self) -> None:
-        """Open the hook that was chosen."""
+        """Open the selected hook."""
         self.run_command("open")
 
     def on_live_log_opened(self, message: LiveLog.Opened) -> None:
@@ -252,15 +252,15 @@ class HooksScreen(ConsoleScreen):
         self.shell.navigation.open_delivery(message.delivery)
 
     def new(self) -> None:
-        """Make a hook."""
+        """Open the form of a new hook."""
         self.shell.navigation.open_form(None)
 
     def mark(self) -> None:
-        """Mark the row under the cursor."""
+        """Mark or unmark the row under the cursor."""
         self.listing.toggle_mark()
 
     def back(self) -> None:
-        """Undo one narrowing after the other: marks, filter; there is nothing behind home."""
+        """Clear the marks, else the filter, else the zoom; the home screen cannot be closed."""
         if self.listing.clear_marks():
             return
         if self.filter.clear():
@@ -277,13 +277,13 @@ class HooksScreen(ConsoleScreen):
         self.listing.load_anew()
 
     def _focus_body(self) -> None:
-        """Go back to the list, or to the log that covers it."""
+        """Focus the list, or the log that covers it."""
         (self.live_log if self.has_class("-zoomed") else self.listing).focus()
 
     # -- the state
 
     def save_state(self) -> ScreenState:
-        """Return filter, sort order, and the log pane."""
+        """Return the filter, the sort order and the state of the log pane."""
         window = self.listing.window
         return {
             "filter": self.filter.text,
@@ -295,7 +295,7 @@ class HooksScreen(ConsoleScreen):
         }
 
     def load_state(self, state: ScreenState) -> None:
-        """Restore filter, sort order, and the log pane."""
+        """Restore the filter, the sort order and the state of the log pane."""
         listing = self.listing
         self.filter.restore(str(state.get("filter") or ""))
         if state.get("sort") in {c.sort for c in listing.columns if c.sort}:
@@ -329,18 +329,18 @@ class HooksScreen(ConsoleScreen):
         self.set_class(hidden, "-without-log")
 
     def zoom(self) -> None:
-        """Give the log the whole screen, or back."""
+        """Maximize the log, or restore its size."""
         self.toggle_class("-zoomed")
         zoomed = self.has_class("-zoomed")
         self.live_log.styles.height = None if zoomed else self._pane
         (self.live_log if zoomed else self.listing).focus()
 
     def larger(self) -> None:
-        """Make the log larger."""
+        """Enlarge the log pane."""
         self._resize_pane(2)
 
     def smaller(self) -> None:
-        """Make the log smaller."""
+        """Shrink the log pane."""
         self._resize_pane(-2)
 
     def _resize_pane(self, by: int) -> None:

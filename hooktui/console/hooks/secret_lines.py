@@ -1,7 +1,7 @@
-"""The live secrets of a hook, masked; readable only while revealed, and never in a picture.
+"""The valid secrets of a hook: masked unless revealed, and always masked in screenshots.
 
-The values are held only while they are revealed; what remains are their ages. Nothing here prints a
-secret in a ``repr``.
+The values are kept only while they are revealed; after that, only their timestamps remain. No
+secret appears in a ``repr``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LINES_EACH: Final = 2
 
 
 class SecretLines(Redactable, can_focus=True):
-    """One block of two lines for each live secret, the newest first."""
+    """Widget with a block of two lines for each valid secret, the newest first."""
 
     DEFAULT_CSS = "SecretLines { height: auto; width: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
@@ -48,7 +48,7 @@ class SecretLines(Redactable, can_focus=True):
 
     @property
     def rotating(self) -> bool | None:
-        """Whether a rotation is in progress; None while that is not known."""
+        """Whether a rotation is in progress; None if unknown."""
         return len(self._known) > 1 if self._known else None
 
     def reveal(self, secrets: Sequence[Secret]) -> None:
@@ -57,21 +57,21 @@ class SecretLines(Redactable, can_focus=True):
         self._changed()
 
     def hide(self) -> None:
-        """Mask the secrets and forget their values; their ages stay."""
+        """Mask the secrets and discard their values; their timestamps remain."""
         self.remember(self._known)
 
     def remember(self, secrets: Sequence[Secret]) -> None:
-        """Take over the ages of secrets, not their values."""
+        """Store the timestamps of secrets, but not their values."""
         self._known = tuple(replace(secret, secret="") for secret in secrets)
         self._changed()
 
     def shows(self, secrets: Sequence[Secret]) -> bool:
-        """Return whether these are the secrets that are shown, masked or not."""
+        """Return whether these are the displayed secrets, masked or not; True if none are known."""
         known = [secret.created_at for secret in self._known]
         return not known or known == [secret.created_at for secret in secrets]
 
     def value_under_cursor(self, secrets: Sequence[Secret] = ()) -> str:
-        """Return the secret that a copy takes, from those that are shown or those given."""
+        """Return the secret at the cursor, from ``secrets`` or else from the displayed ones."""
         return (tuple(secrets) or self._known)[min(self.cursor, self._last)].secret
 
     @property
@@ -84,11 +84,11 @@ class SecretLines(Redactable, can_focus=True):
         self.refresh(layout=True)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Two lines each; one secret there always is."""
+        """Return the height: two lines for each secret, and there is always at least one."""
         return _LINES_EACH * (self._last + 1)
 
     def render_line(self, y: int) -> Strip:
-        """Draw the secret, or below it what is known about it."""
+        """Render a secret, or the line below it with its timestamps."""
         number, below = divmod(y, _LINES_EACH)
         width = self.size.width
         if number > self._last:
@@ -106,21 +106,21 @@ class SecretLines(Redactable, can_focus=True):
 
     def _about(self, number: int, secret: Secret | None) -> str:
         if secret is None:
-            return "its age is shown once it is revealed or rotated"
+            return "its age is shown after it is revealed or rotated"
         now_ms = self._clock()
-        words = [f"made {since_words(secret.created_at, now_ms)}"]
+        words = [f"created {since_words(secret.created_at, now_ms)}"]
         if secret.last_used_at:
             words.append(f"used {since_words(secret.last_used_at, now_ms)}")
         else:
             words.append("not used yet")
         if secret.expires_at:
             expires_ms = from_rfc3339(secret.expires_at)
-            words.insert(0, f"keys X-Hook-Signature until {moment(expires_ms, now_ms)}")
+            words.insert(0, f"signs X-Hook-Signature until {moment(expires_ms, now_ms)}")
         elif self._last > 0:
-            words.insert(0, "signs webhook-signature with the other")
+            words.insert(0, "both sign webhook-signature")
         return ", ".join(words)
 
     def action_move(self, name: str) -> None:
-        """Choose which secret a copy takes."""
+        """Move the cursor to the secret to copy."""
         self.cursor = cursor_after(name, self.cursor, count=self._last + 1, page=1)
         self.refresh()

@@ -1,7 +1,7 @@
-"""A hook's secret: masked, revealed for 30 seconds, copied, rotated; and how to verify with it.
+"""Screen of a hook's secret: reveal for 30 seconds, copy, rotate, and code that verifies with it.
 
-The audited call of the API is made only for a reveal or a copy. The code below never holds the
-secret: it reads it from the environment.
+The audited API call is sent only for a reveal or a copy. The displayed code never contains the
+secret, but reads it from the environment.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class SecretScreen(ConsoleScreen):
     """The secret of one hook.
 
     Args:
-        hook: whose secret it is.
-        fresh: the secret of a hook that was made just now; shown at once.
-        warnings: what the server had to say about the new hook.
+        hook: the hook.
+        fresh: secret of a hook that has just been created; revealed immediately.
+        warnings: warnings of the server about the new hook.
     """
 
     HEADING = "Secret"
@@ -70,14 +70,14 @@ class SecretScreen(ConsoleScreen):
         )
         self.reveal_timer = RevealTimer(self, lambda: self.lines)
         self.parts = (HookActions(self, lambda: [self.hook], BulkRunner(self)),)
-        # A copy reads the secret, which is audited: not twice at once.
+        # A copy reads the secret, which is audited; do not run two at the same time.
         self.subjects["copy"] = lambda: self.hook.id
         self._fresh = fresh
         self._is_new = fresh is not None
         self._warnings = tuple(warnings)
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Name the hook, and how long the secret stays visible."""
+        """Return the title with the hook and the seconds until the secret is masked."""
         left: StyledLine = (
             (f" {self.HEADING}", "strong"),
             self.reveal_timer.words(),
@@ -86,7 +86,7 @@ class SecretScreen(ConsoleScreen):
         return left, top_screens(self.HEADING)
 
     def compose_body(self) -> ComposeResult:
-        """Lay out the secrets, and below them the code."""
+        """Compose the secrets, and the code below them."""
         yield Note(id="about")
         yield SecretLines(self.shell.clock, id="secrets")
         yield Note(id="how")
@@ -94,15 +94,15 @@ class SecretScreen(ConsoleScreen):
         yield JsonView(id="code")
 
     def begin(self) -> None:
-        """Fill in the words; show the secret of a new hook."""
+        """Set up the texts; reveal the secret of a new hook."""
         super().begin()
         key = self.shell.key
         about = f"{key('reveal')} shows it for 30 seconds (audited), {key('copy')} copies it,"
         about += f" {key('rotate')} rotates it."
         if self._is_new:
             about = (
-                f"Hook {self.hook.id} is saved. Give this secret to the receiver; it stays here to"
-                f" be looked up. {key('ping')} sends a ping, {key('back')} goes back."
+                f"Hook {self.hook.id} created. Give this secret to the receiver; this screen shows"
+                f" it again later. {key('ping')} sends a ping, {key('back')} goes back."
             )
         if self._warnings:
             about += "\n" + "\n".join(f"! {warning}" for warning in self._warnings)
@@ -111,7 +111,7 @@ class SecretScreen(ConsoleScreen):
         self.query_one("#how", Note).show(
             "How to verify: check webhook-signature and the age of webhook-timestamp, with this"
             " code or any Standard Webhooks library. X-Hook-Signature, the lower-case hex"
-            f" {mac} of the raw body, keyed with the secret as shown, says nothing about the age."
+            f" {mac} of the raw body, keyed with the secret as shown, does not cover the age."
         )
         self._show_code()
         if self._fresh is not None:
@@ -122,17 +122,17 @@ class SecretScreen(ConsoleScreen):
 
     @property
     def lines(self) -> SecretLines:
-        """The secrets."""
+        """The widget of the secrets."""
         return self.query_one(SecretLines)
 
-    # -- showing
+    # -- revealing
 
     def on_screen_suspend(self) -> None:
-        """Leave nothing revealed behind another screen."""
+        """Mask the secrets when another screen covers this one."""
         self.reveal_timer.hide()
 
     async def reveal(self) -> None:
-        """Show the secrets for a while, or hide them again."""
+        """Reveal the secrets for 30 seconds, or mask them again."""
         if self.lines.revealed:
             self.reveal_timer.hide()
             return
@@ -151,7 +151,7 @@ class SecretScreen(ConsoleScreen):
     # -- copying
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return that copying a secret needs the role that sees it, or that no code follows."""
+        """Return a reason if the role may not copy secrets, or if there is no further language."""
         if name == "copy" and not self._at_code():
             role = self.shell.role
             if not allows(role, Need.ADMINISTER):
@@ -162,7 +162,7 @@ class SecretScreen(ConsoleScreen):
         return self.query_one("#code").has_focus or self._languages.has_focus
 
     async def copy(self) -> None:
-        """Copy the secret, or the code when the keys go there."""
+        """Copy the secret; the code if it or the list of languages has the focus."""
         if self._at_code():
             snippet = self._snippets[self._languages.chosen]
             what = f"the {snippet.language} code (it reads {SECRET_VARIABLE})"
@@ -177,8 +177,8 @@ class SecretScreen(ConsoleScreen):
             as_shown = self.lines.shows(answer.secrets)
             self.lines.remember(answer.secrets)
             if not as_shown:
-                again = f"look, then press {self.shell.key('copy')} again"
-                self.notice(f"the hook has other secrets by now; {again}", "warn")
+                again = f"check, then press {self.shell.key('copy')} again"
+                self.notice(f"the hook's secrets have changed; {again}", "warn")
                 return
             value = self.lines.value_under_cursor(answer.secrets)
         said = await copy(self.app, value, f"the secret of hook {self.hook.id}")
@@ -187,7 +187,7 @@ class SecretScreen(ConsoleScreen):
     # -- rotating
 
     async def rotate(self) -> None:
-        """Make a new secret, or finish the rotation in progress."""
+        """Create a new secret, or finish the rotation in progress."""
         finish = DialogOption(
             "f", "finish the rotation: only the newest secret stays valid", "finish"
         )
@@ -196,7 +196,9 @@ class SecretScreen(ConsoleScreen):
             DialogOption("d", "a new secret; the old one stays valid for 24 hours", "day"),
             DialogOption("h", "a new secret; the old one stays valid for 1 hour", "hour"),
             DialogOption("w", "a new secret; the old one stays valid for 7 days", "week"),
-            DialogOption("l", "the old one leaked: a new secret, valid at once and alone", "leak"),
+            DialogOption(
+                "l", "the old one leaked: a new secret; the old one is invalid at once", "leak"
+            ),
         ]
         if self.lines.rotating is not False:
             answers.insert(1, finish)
@@ -205,7 +207,7 @@ class SecretScreen(ConsoleScreen):
                 f"Rotate the secret of {named(self.hook)}?",
                 "While both are valid, webhook-signature carries one signature of each, and"
                 " X-Hook-Signature stays with the old one until the rotation ends: a receiver that"
-                " is given the new secret in time never refuses a delivery.",
+                " gets the new secret in time never rejects a delivery.",
                 answers,
             )
         )
@@ -232,18 +234,18 @@ class SecretScreen(ConsoleScreen):
     def _overlap_words(self, rotated: Secrets) -> str:
         ends = [s.expires_at for s in rotated.secrets if s.expires_at is not None]
         if not ends:
-            return "a new secret is valid, alone"
+            return "a new secret is valid; the old one is not"
         until = moment(max(from_rfc3339(end) for end in ends), self.shell.clock())
-        return f"a new secret is valid; the old one, too, until {until}"
+        return f"a new secret is valid; the old one is, too, until {until}"
 
     # -- the code
 
     def wrap(self) -> None:
-        """Wrap long lines of the code, or cut them."""
+        """Toggle between wrapping and cutting long lines of the code."""
         self.notice(self.query_one(JsonView).toggle_wrap())
 
     def on_control_changed(self) -> None:
-        """Show the code of the language that was chosen."""
+        """Show the code of the selected language."""
         self._show_code()
         self.refresh_frame()
 

@@ -1,4 +1,4 @@
-"""Settings and state of a hook, and its event types with their results, as lines to read."""
+"""Texts about a hook: its state, its settings, and its event types with their results."""
 
 from __future__ import annotations
 
@@ -19,27 +19,29 @@ from hooktui.domain.wire.hooks import Hook, HookHealth, TypeCount, pace_in_words
 
 
 def state_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
-    """Return how a hook is doing in one line: state with its reason, results, what waits."""
+    """Return one line about a hook: state with its reason, results, and waiting deliveries."""
     stats = hook.stats
     words = []
     tone: StyleName = "plain"
     if not hook.active:
-        tone = "bad" if hook.disabled_reason not in (None, "disabled by hand") else "warn"
+        by_hand = hook.disabled_reason in (None, "disabled by hand")
+        tone = "warn" if by_hand else "bad"
+        reason = "disabled by hand" if by_hand else f"disabled: {hook.disabled_reason}"
         since = "" if hook.disabled_at is None else f", {since_words(hook.disabled_at, now_ms)}"
-        words.append(f"not active: {hook.disabled_reason or 'disabled by hand'}{since}")
+        words.append(f"{reason}{since}")
         if stats.held:
-            words.append(f"{key('activate')} activates it and sends the {stats.held:,} held")
+            words.append(f"{key('activate')} enables it and sends the {stats.held:,} held")
     elif stats.breaker != "closed":
         tone = "bad"
-        words.append(f"active, but held back (breaker {stats.breaker})")
+        words.append(f"enabled, breaker {stats.breaker}")
     elif hook.failing:
         tone = "bad"
-        words.append("active, and failing")
+        words.append("enabled, failing")
     elif hook.retrying:
         tone = "warn"
-        words.append("active, and retrying")
+        words.append("enabled, retrying")
     else:
-        words.append("active")
+        words.append("enabled")
     if stats.last_status is None:
         words.append(f"nothing sent yet; {key('ping')} sends a ping")
     else:
@@ -54,7 +56,7 @@ def state_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
 
 
 def head_lines(hook: Hook, catalogue: Catalogue, now_ms: int, key: KeyOf) -> tuple[StyledLine, ...]:
-    """Return the lines above the tabs: where it sends, what, how that goes, and at what pace."""
+    """Return the lines above the tabs: URL, events, state, and deliveries in flight if known."""
     words, tone = state_words(hook, now_ms, key)
     pace = pace_in_words(hook, lambda then: since_words(then, now_ms))
     lines: tuple[StyledLine, ...] = (
@@ -66,7 +68,7 @@ def head_lines(hook: Hook, catalogue: Catalogue, now_ms: int, key: KeyOf) -> tup
 
 
 def settings_sections(hook: Hook, catalogue: Catalogue, now_ms: int) -> list[Section]:
-    """Return every setting, to be read; ``e`` edits them."""
+    """Return all settings, for reading; ``e`` edits them."""
     own = {
         "type": "webhook" if hook.type == "web" else hook.type,
         "url": url_in_words(hook.url),
@@ -80,37 +82,37 @@ def settings_sections(hook: Hook, catalogue: Catalogue, now_ms: int) -> list[Sec
             pairs[setting.basic].append((setting.label, words))
     sections = [
         Section("Hook", pairs=tuple(pairs[True])),
-        Section("How it sends", pairs=tuple(pairs[False])),
+        Section("Sending", pairs=tuple(pairs[False])),
     ]
     if hook.headers:
-        sections.append(Section("Headers of its own", pairs=tuple(hook.headers.items())))
-    made, changed = (
+        sections.append(Section("Headers", pairs=tuple(hook.headers.items())))
+    created, updated = (
         f"{moment(from_rfc3339(at), now_ms)} ({since_words(at, now_ms)})"
         for at in (hook.created_at, hook.updated_at)
     )
     sections.append(
         Section(
-            "Made and changed",
-            pairs=(("made", made), ("changed", changed), ("version", str(hook.version))),
+            "Created and updated",
+            pairs=(("created", created), ("updated", updated), ("version", str(hook.version))),
         )
     )
     return sections
 
 
 HOURS: Final = 24
-"""The time over which types are counted."""
+"""Period in hours for which deliveries are counted by type."""
 
 
 def event_sections(
     hook: Hook, catalogue: Catalogue, health: HookHealth | None, now_ms: int
 ) -> list[Section]:
-    """Return the subscription group by group, with the counts of the last day once they are known.
+    """Return the subscription by group, with the counts of the last 24 hours once they are loaded.
 
     Args:
-        hook: whose.
-        catalogue: all types that there are.
-        health: of the last day; None: not read yet.
-        now_ms: the moment it is.
+        hook: the hook.
+        catalogue: all event types.
+        health: health in the last 24 hours; None until it is loaded.
+        now_ms: current time in milliseconds.
     """
     selection = EventSelection.of(catalogue, hook.events)
     counts = {count.type: count for count in health.types} if health is not None else {}
@@ -128,7 +130,7 @@ def event_sections(
         ("filter", hook.filter or "none: every event of the ticked types is sent"),
         ("counted", _counted(health, now_ms)),
     ]
-    return [Section("Which of them", pairs=tuple(about)), *sections]
+    return [Section("Selection", pairs=tuple(about)), *sections]
 
 
 def _group(
@@ -141,14 +143,15 @@ def _group(
     tick = selection.group_tick(group)
     ticked = sum(selection.ticked(event_type.id) for event_type in group.types)
     note = {
-        Tick.ALL: "the group itself: all of its types, future ones too",
-        Tick.SOME: f"{ticked} of {counted(len(group.types), 'type')}, each by itself",
+        Tick.ALL: "the whole group, with future types",
+        Tick.SOME: f"{ticked} of {counted(len(group.types), 'type')}",
         Tick.NONE: "none of its types",
     }[tick]
     pairs = []
     for event_type in group.types:
         ticks = selection.ticked(event_type.id)
-        why = "not subscribed" if not ticks else "by the group" if tick is Tick.ALL else "by itself"
+        by_group = "by its group" if tick is Tick.ALL else "subscribed"
+        why = by_group if ticks else "not subscribed"
         none = "no deliveries" if ticks and known else ""
         words = _words(counts.get(event_type.id), none)
         pairs.append((f"{_box(ticks)} {event_type.id}", ", ".join(w for w in (why, words) if w)))
@@ -160,7 +163,7 @@ def _box(ticked: bool) -> str:
 
 
 def _words(count: TypeCount | None, none: str) -> str:
-    """Return how many deliveries of a type there were, and how many failed or wait."""
+    """Return how many deliveries of a type there were, and how many failed or are waiting."""
     if count is None:
         return none
     words = [counted(count.deliveries, "delivery")]
@@ -173,8 +176,8 @@ def _words(count: TypeCount | None, none: str) -> str:
 
 def _counted(health: HookHealth | None, now_ms: int) -> str:
     if health is None:
-        return "the deliveries of each type are being counted"
+        return "counting the deliveries of each type"
     if health.counted_since is None or health.counted_since <= health.since:
-        return f"the deliveries of each type, in the last {HOURS} h"
+        return f"deliveries by type, in the last {HOURS} h"
     since = moment(from_rfc3339(health.counted_since), now_ms)
-    return f"the deliveries of each type since {since}: the newest ones, for there are very many"
+    return f"deliveries by type, the newest ones, since {since}"

@@ -1,6 +1,6 @@
-"""The tabs of the Hook screen: which one is shown, and what each of them reads, when.
+"""The tabs of the hook screen: which one is visible, and which data each of them loads.
 
-Only the tab that is shown reads anything; one that comes into sight reads at once.
+Only the visible tab loads data; a tab loads its data as soon as it becomes visible.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from hooktui.domain.wire.hooks import Hook, HookHealth
 from hooktui.domain.wire.pages import Page
 
 BUSY_S: Final = 1.0
-"""While deliveries run, head and list are read again this often, not for each one."""
+"""Minimum seconds between reloads of the head and the list while deliveries are in progress."""
 
 COUNTED_S: Final = 5.0
-"""The same of tabs whose numbers are counted from many rows."""
+"""The same for tabs whose numbers are counted from many rows."""
 
 TABS: Final = ("Deliveries", "Health", "Events", "Settings", "History")
 DELIVERIES, HEALTH, EVENTS, SETTINGS, HISTORY = (name.lower() for name in TABS)
@@ -43,19 +43,19 @@ _FIRST_RANGE: Final = 1
 
 
 _IN_LIST: Final = ("resend", "cancel", "filter", "mark", "mark_all", "sort", "order")
-"""Commands on deliveries, which work in their tab only."""
+"""Commands on deliveries, which work only in the Deliveries tab."""
 
 
 class TabSet(ScreenPart):
-    """The tabs of a hook; the deliveries are a list of the screen.
+    """The tabs of a hook; the list of deliveries belongs to the screen.
 
     Args:
         screen: the screen of the hook.
-        hook_id: its id.
-        hook: returns the hook; None until the screen has read it.
+        hook_id: id of the hook.
+        hook: returns the hook; None until the screen has loaded it.
 
     Attributes:
-        current: the id of the tab in sight.
+        current: id of the visible tab.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class TabSet(ScreenPart):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """Go from tab to tab, change the time range of the plots, and copy."""
+        """The handlers that switch tabs, change the time range of the plots, and copy."""
         return {
             "previous": lambda: self.show(self._tab_line.chosen - 1),
             "next": lambda: self.show(self._tab_line.chosen + 1),
@@ -79,13 +79,13 @@ class TabSet(ScreenPart):
         }
 
     def disabled_reason(self, name: str) -> str | None:
-        """Return that a command works in another tab, or has nothing to act on in this one."""
+        """Return a reason if a command needs another tab, or has nothing to act on in this one."""
         key = self._screen.shell.key
         if name in _IN_LIST and self.current != DELIVERIES:
-            return f"this works on the deliveries; {key('previous')} leads to them"
+            return f"this works in the tab Deliveries; {key('previous')} goes there"
         if name in ("larger", "smaller") and self.current != HEALTH:
-            time = f"{key('larger')} and {key('smaller')} choose the time of the plots"
-            return f"{time}; {key('previous')} and {key('next')} lead to the tab Health"
+            time = f"{key('larger')} and {key('smaller')} change the plots' time range"
+            return f"{time}; {key('previous')} and {key('next')} go to the tab Health"
         if name == "copy" and self.under_cursor() is None:
             return "there is nothing under the cursor to copy"
         if name == "open" and self.current == HEALTH:
@@ -93,7 +93,7 @@ class TabSet(ScreenPart):
         return end_reason(name, self._tab_line.chosen, len(TABS), "tab")
 
     def compose(self, deliveries: WindowedList[Delivery]) -> ComposeResult:
-        """Yield the line of tabs, and all tabs with the deliveries first."""
+        """Compose the line of tabs, and all tabs with the deliveries first."""
         shell = self._screen.shell
         self._tab_line = TabLine(TABS, shell.key, self.show, id="tabs")
         self._switcher = ContentSwitcher(initial=DELIVERIES)
@@ -112,10 +112,10 @@ class TabSet(ScreenPart):
             yield self._settings
             yield self._history
 
-    # -- which tab
+    # -- switching
 
     def show(self, number: int) -> None:
-        """Show a tab by its number; below the first and above the last there is none."""
+        """Show a tab by its number, which is limited to the first and the last tab."""
         self._tab_line.choose(number)
         tab = TABS[self._tab_line.chosen].lower()
         if tab == self.current:
@@ -132,7 +132,7 @@ class TabSet(ScreenPart):
         self._screen.run_worker(self.fill(), name="tab", group="tab", exclusive=True)
 
     def open(self) -> None:
-        """Open what is under the cursor of the tab in sight; nothing opens in a plot."""
+        """Open the item under the cursor of the visible tab; plots have nothing to open."""
         match self.current:
             case "events":
                 self._events.action_open()
@@ -144,7 +144,7 @@ class TabSet(ScreenPart):
                 self._history.listing.action_open()
 
     def under_cursor(self) -> tuple[str, str] | None:
-        """Return name and text of what a copy takes in the tab in sight; None: there is nothing."""
+        """Return the name and text of the item to copy in the visible tab, or None."""
         match self.current:
             case "deliveries":
                 delivery = self._listing.cursor_row
@@ -162,20 +162,20 @@ class TabSet(ScreenPart):
                 return None if entry is None else ("the change", summary(entry))
 
     async def copy(self) -> None:
-        """Copy what is under the cursor."""
+        """Copy the item under the cursor."""
         copied = self.under_cursor()
         if copied is not None:
             self._screen.notice(await copy(self._screen.app, copied[1], copied[0]), "good")
 
-    # -- what it shows
+    # -- contents
 
     @property
     def pause_s(self) -> float:
-        """How long one look at the hook lasts while deliveries run."""
+        """Minimum seconds between reloads of the visible tab while deliveries are in progress."""
         return COUNTED_S if self.current in (HEALTH, EVENTS) else BUSY_S
 
     def draw(self) -> None:
-        """Draw what is known, also of a tab that is not in sight: that costs nothing."""
+        """Draw the loaded data, also in hidden tabs, because that costs nothing."""
         shell, now_ms = self._screen.shell, self._screen.shell.clock()
         health, glyphs = self._health, shell.glyphs
         caption = range_line(self._range, health, glyphs, self._wanted, shell.key)
@@ -200,7 +200,7 @@ class TabSet(ScreenPart):
         return await self._screen.send(calls.list_audit(account, target=target, **query))
 
     async def fill(self) -> None:
-        """Read what the tab in sight shows."""
+        """Load the data of the visible tab."""
         match self.current:
             case "deliveries":
                 await self._listing.reload()
@@ -210,7 +210,7 @@ class TabSet(ScreenPart):
                 await self._count()
 
     async def _count(self) -> None:
-        """Read how the hook did; what comes too late for the tab or the range is left out."""
+        """Load the health of the hook; discard it if another time range was requested since."""
         tab, requested = self.current, self._wanted
         hours = HOURS if tab == EVENTS else RANGES[requested][0]
         try:
@@ -227,21 +227,21 @@ class TabSet(ScreenPart):
         self.draw()
 
     def refresh_times(self) -> None:
-        """Read the plots again once their newest step is over, also when nothing happened."""
+        """Reload the plots when their newest step has ended, also without new deliveries."""
         health = self._health
         if self.current == HEALTH and health is not None and health.points:
             end_ms = from_rfc3339(health.points[-1].at) + health.step_s * 1000
             if self._screen.shell.clock() >= end_ms:
                 self._fill_soon()
 
-    # -- the time of the plots
+    # -- the time range of the plots
 
     def larger(self) -> None:
-        """Show a longer time."""
+        """Show a longer time range."""
         self._choose_range(self._wanted + 1)
 
     def smaller(self) -> None:
-        """Show a shorter time."""
+        """Show a shorter time range."""
         self._choose_range(self._wanted - 1)
 
     def _choose_range(self, number: int) -> None:
@@ -252,4 +252,4 @@ class TabSet(ScreenPart):
         else:
             ends = ("shortest", RANGES[0][1]), ("longest", RANGES[-1][1])
             which, name = ends[number > 0]
-            self._screen.notice(f"{name} is the {which} time")
+            self._screen.notice(f"{name} is the {which} time range")

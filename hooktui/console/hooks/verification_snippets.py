@@ -1,9 +1,10 @@
-"""How a receiver verifies a request: code to copy, in five languages.
+"""Code to copy that verifies the requests of a hook in its receiver, in five languages.
 
-Each snippet verifies `webhook-signature` first, with the age of the request, as every receiver of a
-``whsec_`` secret should; below it `X-Hook-Signature`, which other secrets sign alone, made for the
-hook's own hash. The code reads the secret from the environment (it never holds it) and compares in
-constant time. The tests run it against ``domain.signatures``.
+Each snippet verifies `webhook-signature` first, including the age of the request, as every receiver
+with a ``whsec_`` secret should; below that `X-Hook-Signature`, the only signature of other secrets,
+with the hook's own hash. The code reads the secret from the environment (it never contains it) and
+compares in constant time, except in Shell, which is for checks by hand. The tests run it against
+``domain.signatures``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An attempt as one line of the log, and as the subject of a filter."""
+"""Log lines as columns, as plain text, and as subjects of a filter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hooktui.domain.text import visible
 
 
 def log_columns(names: Mapping[int, str], glyphs: Glyphs) -> tuple[Column[LogLine], ...]:
-    """Return the columns of the log; ``names`` are those of the hooks by id."""
+    """Return the columns of the log; ``names`` maps hook ids to names."""
 
     def hook(line: LogLine) -> StyledLine:
         return ((f"{line.hook} {names.get(line.hook, '')}", "plain"),)
@@ -45,7 +45,7 @@ def log_columns(names: Mapping[int, str], glyphs: Glyphs) -> tuple[Column[LogLin
 
 
 def result_pieces(line: LogLine, glyphs: Glyphs) -> StyledLine:
-    """Return how an attempt ended: sign, code or error, and whether it will be tried again."""
+    """Return the result of an attempt: a glyph (delivered, retried, failed), and code or error."""
     if line.outcome == Outcome.DELIVERED:
         return ((f"{glyphs.delivered} ", "good"), (line.result, "good"))
     if line.outcome == Outcome.INTERRUPTED:
@@ -56,9 +56,9 @@ def result_pieces(line: LogLine, glyphs: Glyphs) -> StyledLine:
 
 
 def line_text(line: LogLine, names: Mapping[int, str]) -> str:
-    """Return all of a line as one text: what a search looks through, and a copy takes.
+    """Return a whole line as plain text, for searching and copying.
 
-    It is safe to paste: what a receiver said holds no line breaks or control characters any more.
+    It is safe to paste: line breaks and control characters from a receiver are replaced.
     """
     if line.note:
         return visible(f"{clock_time(line.at_ms)} {line.note}")
@@ -73,7 +73,7 @@ def line_text(line: LogLine, names: Mapping[int, str]) -> str:
 
 
 def subject_of(line: LogLine, names: Mapping[int, str]) -> Subject:
-    """Return a line as filters see it; an alert has a time, words and perhaps a hook."""
+    """Return a line as the subject of a filter; an alert has a time, a text and perhaps a hook."""
     code = int(line.result) if line.result.isdigit() else None
     error: str | None = None
     if line.outcome != Outcome.DELIVERED:

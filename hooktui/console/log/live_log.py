@@ -1,8 +1,8 @@
-"""The live log: what is delivered, as it happens. Draws a ring buffer line by line.
+"""Live log of delivery attempts, drawn line by line from a ring buffer.
 
-The follower of the feed fills the buffer; a burst of any size makes one repaint, at most four a
-second, and only while the log is visible. Without following, the log is paused: it does not move,
-and a chip counts the new lines.
+The feed follower fills the buffer. A burst of any size causes one repaint, at most four a second,
+and only while the log is visible. If it does not follow, the log is paused: it does not scroll, and
+its state shows the number of new lines.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from hooktui.console.widgets.text_search import SearchMatch
 from hooktui.domain.filters.parser import Filter
 
 REPAINT_S: Final = 0.25
-"""Between two repaints while following; a slow line gets no more than it can take."""
+"""Seconds between two repaints while following, so that a slow terminal can keep up."""
 
 CHIP_S: Final = 1.0
-"""Between two counts of new lines while paused."""
+"""Seconds between two counts of new lines while paused."""
 
 
 class LiveLog(LogTable, inherit_bindings=False):
-    """The lines of a buffer, the newest at the bottom.
+    """Widget that shows the lines of a buffer, newest at the bottom.
 
     Args:
-        buffer: where the lines are.
-        clock: returns "now" in milliseconds, for filters like ``since:10m``.
+        buffer: contains the lines.
+        clock: returns the current time in milliseconds, for filters like ``since:10m``.
         names: names of hooks by id; may grow later.
-        glyphs: what is drawn for states.
-        key: returns how the key of a command is shown.
-        caption: whether line 0 names the log (for a pane) or the columns (for a screen).
+        glyphs: glyphs of the states.
+        key: returns the displayed key of a command.
+        caption: whether line 0 shows a caption (in a pane) or the column titles (on a screen).
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
@@ -54,15 +54,15 @@ class LiveLog(LogTable, inherit_bindings=False):
 
     @dataclass
     class Opened(Message):
-        """Enter, or a double click, on a line; ``delivery`` is its delivery's id."""
+        """Posted on Enter or a double click on a line; ``delivery`` is the delivery's id."""
 
         delivery: str
 
     class StateChanged(Message):
-        """Following began or ended, or other lines are shown, or more are new."""
+        """Posted when following starts or stops, other lines are shown, or new lines arrive."""
 
         def can_replace(self, message: Message) -> bool:
-            """Only the latest state counts."""
+            """Return whether ``message`` is an older state: only the latest one matters."""
             return isinstance(message, LiveLog.StateChanged)
 
     def __init__(
@@ -80,13 +80,13 @@ class LiveLog(LogTable, inherit_bindings=False):
         self._clock = clock
         self._key = key
         self._waiting: deque[int] = deque()
-        self._missed = 0  # that waited so long that the buffer let them go
+        self._missed = 0  # new lines that the buffer has dropped meanwhile
         self._cleared = buffer.cleared
         self._read_to = 0
         self._due: Timer | None = None
         self._drawn_at = 0.0
 
-    # -- for other modules
+    # -- public methods
 
     def follow(self, following: bool) -> None:
         """Follow the newest lines, or pause."""
@@ -101,7 +101,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         self.post_message(self.StateChanged())
 
     def show_only(self, parsed: Filter | None = None, hooks: frozenset[int] | None = None) -> None:
-        """Show lines that fit a filter and belong to some hooks; None: all of them."""
+        """Show only lines that match a filter and belong to some hooks; None: no restriction."""
         if (parsed, hooks) == (self.filter, self.hooks):
             return
         self.filter, self.hooks = parsed, hooks
@@ -122,8 +122,8 @@ class LiveLog(LogTable, inherit_bindings=False):
         self.post_message(self.StateChanged())
 
     def catch_up(self) -> None:
-        """Draw what has come since; called when the log is seen again."""
-        if self._due is not None:  # it may be called before that: two would alternate without end
+        """Draw the lines added since the last repaint; called when the log is visible again."""
+        if self._due is not None:  # called before the timer is due; two would alternate endlessly
             self._due.stop()
             self._due = None
         if not self.is_attached or not self._seen:
@@ -142,7 +142,7 @@ class LiveLog(LogTable, inherit_bindings=False):
             self.post_message(self.StateChanged())
 
     def state(self) -> StyledLine:
-        """Return whether it follows, what is new, and what it is narrowed to."""
+        """Return the state: following or paused, new lines, hooks, marks and filter."""
         pieces: list[StyledText] = []
         if self.following:
             pieces.append(("following", "quiet"))
@@ -164,20 +164,20 @@ class LiveLog(LogTable, inherit_bindings=False):
     # -- the buffer
 
     def on_mount(self) -> None:
-        """Hear of new lines."""
+        """Set up the notification of new lines."""
         self.buffer.listeners.append(self._grown)
         self._read()
 
     def on_unmount(self) -> None:
-        """Hear of nothing any more."""
+        """Stop the notification of new lines."""
         self.buffer.listeners.remove(self._grown)
 
     def on_show(self) -> None:
-        """Catch up with what came while it was hidden."""
+        """Draw the lines added while the log was hidden."""
         self.catch_up()
 
     def _grown(self) -> None:
-        """Repaint soon; many calls make one repaint, and none while nobody looks."""
+        """Schedule a repaint; many calls cause one, and none while the log is not visible."""
         if self._due is not None or not self._seen:
             return
         pause = REPAINT_S if self.following else CHIP_S
@@ -191,12 +191,12 @@ class LiveLog(LogTable, inherit_bindings=False):
 
     @property
     def _seen(self) -> bool:
-        # Not `is_current`: that holds for a screen below another one, too.
+        # Not `is_current`: that is also true for a screen below another one.
         in_front = self.is_attached and self.app.screen is self.screen
         return in_front and self.display and self.size.height > 0
 
     def _read(self) -> int:
-        """Take in the lines since the last time; return how many of them are shown."""
+        """Read the lines added since the last call; return how many of them match."""
         if self._cleared != self.buffer.cleared:
             self._cleared = self.buffer.cleared
             self._shown.clear()
@@ -204,7 +204,7 @@ class LiveLog(LogTable, inherit_bindings=False):
             self._missed = 0
             self._read_to = self.buffer.cleared
         if not self.following and self.filter is None and self.hooks is None:
-            self._missed += max(self.buffer.first - self._read_to, 0)  # while nobody looked
+            self._missed += max(self.buffer.first - self._read_to, 0)  # while the log was hidden
         fitting = [
             (number, line) for number, line in self.buffer.since(self._read_to) if self._fits(line)
         ]
@@ -224,7 +224,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         return len(fitting)
 
     def _let_in(self) -> int:
-        """Show the lines that came while the picture stood still; return how many had to go."""
+        """Show the lines added while the log was paused; return how many were dropped."""
         if not self._waiting:
             return 0
         self._shown.extend(self._waiting)
@@ -237,13 +237,13 @@ class LiveLog(LogTable, inherit_bindings=False):
         return gone
 
     def _keep_shown_lines(self) -> None:
-        """Keep the shown lines while the log is paused, also when the buffer drops them."""
+        """Keep the lines of a paused log in memory, even if the buffer drops them."""
         shown = () if self.following else self._shown
         lines = {number: self._at(number) for number in shown}
         self._kept = {number: line for number, line in lines.items() if line is not None}
 
     def _drop_gone(self) -> int:
-        """Forget the lines that the buffer has let go; return how many those were."""
+        """Remove the lines that the buffer has dropped; return their number."""
         gone = 0
         while self._shown and self._shown[0] < self.buffer.first:
             self._shown.popleft()
@@ -252,7 +252,7 @@ class LiveLog(LogTable, inherit_bindings=False):
 
     @property
     def new(self) -> int:
-        """The number of lines that came while the log is paused."""
+        """The number of lines added while the log is paused."""
         return len(self._waiting) + self._missed
 
     def _fits(self, line: LogLine) -> bool:
@@ -264,10 +264,10 @@ class LiveLog(LogTable, inherit_bindings=False):
             subject_of(line, self._names), self._clock()
         )
 
-    # -- moving
+    # -- cursor
 
     def action_move(self, name: str) -> None:
-        """Move the cursor; the first move stops following, so that the line stays under it."""
+        """Move the cursor; the first move stops following, so that the line stays in its place."""
         if not self._shown:
             return
         if self.following:
@@ -291,7 +291,7 @@ class LiveLog(LogTable, inherit_bindings=False):
             self.post_message(self.Opened(line.delivery))
 
     def on_click(self, event: events.Click) -> None:
-        """Put the cursor on a line; a double click opens it."""
+        """Move the cursor to the clicked line; a double click opens it."""
         rows = self._on_screen()
         if not 0 < event.y <= len(rows):
             return
@@ -302,14 +302,14 @@ class LiveLog(LogTable, inherit_bindings=False):
             self.action_open()
 
     def on_mouse_scroll_up(self) -> None:
-        """Scrolling back stops following."""
+        """Stop following when the user scrolls back."""
         if self._shown:
             self.follow(False)
 
-    # -- marks, and the search
+    # -- marks and search
 
     def toggle_mark(self) -> None:
-        """Mark or unmark the line under the cursor, and go to the next one."""
+        """Mark or unmark the line under the cursor, and move to the next one."""
         if not self._shown:
             return
         self.follow(False)
@@ -321,7 +321,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         self.post_message(self.StateChanged())
 
     def clear_marks(self) -> bool:
-        """Unmark everything; return whether anything was marked."""
+        """Unmark all lines; return whether any was marked."""
         was = bool(self.marks)
         self.marks.clear()
         if was:
@@ -330,14 +330,14 @@ class LiveLog(LogTable, inherit_bindings=False):
         return was
 
     def chosen_text(self) -> tuple[int, str]:
-        """Return the marked lines, else the one under the cursor, and how many those are."""
+        """Return number and text of the marked lines, else of the line under the cursor."""
         marked = [line for number in sorted(self.marks) if (line := self._at(number)) is not None]
         line = self.cursor_line
         lines = marked or ([] if line is None else [line])
         return len(lines), "\n".join(line_text(line, self._names) for line in lines)
 
     def search(self, text: str) -> SearchMatch | None:
-        """Search from the cursor backwards, for the newest is what matters; empty: end it."""
+        """Search backwards from the cursor: newer lines matter more; empty: end the search."""
         numbers = (*self._shown, *self._waiting)
         there = ((number, self._at(number)) for number in numbers)
         self._search.begin(text, [(number, line) for number, line in there if line is not None])
@@ -345,7 +345,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         return self._go_to_match(forward=False, stay=True) if text else None
 
     def search_on(self, *, forward: bool) -> SearchMatch | None:
-        """Go to the next match, which is a newer line, or to the one before."""
+        """Move to the next match, which is a newer line, or to the previous one."""
         return self._go_to_match(forward=forward) if self._search.needle else None
 
     def _go_to_match(self, *, forward: bool, stay: bool = False) -> SearchMatch | None:

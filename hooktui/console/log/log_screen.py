@@ -1,4 +1,4 @@
-"""The live log, full screen: follow, pause, filter, search, mark, copy, open a delivery."""
+"""Screen of the live log: follow, pause, filter, search, mark, copy, open a delivery."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from hooktui.domain.wire.replays import ReplaySelection
 
 
 class LiveLogScreen(ConsoleScreen):
-    """Every attempt of every delivery as it happens.
+    """Screen that shows all delivery attempts as they happen.
 
     Attributes:
-        log_lines: the log.
+        log_lines: the widget of the log.
     """
 
     HEADING = "Live log"
@@ -53,7 +53,7 @@ class LiveLogScreen(ConsoleScreen):
         self.parts = (self.search, self.filter)
 
     def compose_body(self) -> ComposeResult:
-        """The log."""
+        """Compose the log."""
         shell = self.shell
         self.log_lines = LiveLog(
             shell.log_buffer,
@@ -66,25 +66,25 @@ class LiveLogScreen(ConsoleScreen):
         yield self.log_lines
 
     def on_screen_resume(self) -> None:
-        """Catch up with what happened while another screen was in front."""
+        """Draw the lines added while another screen was in the foreground."""
         self.log_lines.catch_up()
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Call hooks by their names, as soon as those are known; other screens learn some, too."""
+        """Redraw when more hook names are known; other screens may also have loaded some."""
         names = self.shell.account.hook_names
         if await self.shell.account.learn_names(changes) or len(names) != self._drawn_names:
             self._drawn_names = len(names)
             self.log_lines.refresh()
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Return whether it follows, what is new, the filter and the search."""
+        """Return the heading: the state of the log, and the search text."""
         left: list[StyledText] = [(f" {self.HEADING}  ", "strong"), *self.log_lines.state()]
         if self.search.text:
             left.append((f" {self.shell.glyphs.dot} search: {self.search.text}", "accent"))
         return left, top_screens(self.HEADING)
 
     def on_live_log_state_changed(self) -> None:
-        """Draw the chip."""
+        """Redraw the state of the log in the heading."""
         self.refresh_frame()
 
     def on_live_log_opened(self, message: LiveLog.Opened) -> None:
@@ -107,7 +107,7 @@ class LiveLogScreen(ConsoleScreen):
     # -- commands
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return that there is no line yet."""
+        """Return that there is no line, delivery or hook to act on."""
         line = self.log_lines.cursor_line
         if name == "open" and (line is None or not line.delivery):
             return "there is no delivery under the cursor yet"
@@ -122,7 +122,7 @@ class LiveLogScreen(ConsoleScreen):
         self.log_lines.action_open()
 
     def replay(self) -> None:
-        """Plan a replay of what the hook of the line did not get."""
+        """Plan a replay of the undelivered events of the line's hook."""
         line = self.log_lines.cursor_line
         if line is not None:
             self.shell.navigation.open_replay_form(ReplaySelection(hooks=(line.hook,)))
@@ -142,7 +142,7 @@ class LiveLogScreen(ConsoleScreen):
         self.notice(await copy(self.app, text, what), "good")
 
     def back(self) -> None:
-        """End the search, unmark, take the filter away, one after the other; then go back."""
+        """End the search, then unmark, then remove the filter, then close the screen."""
         narrowed = self.search.end() or self.log_lines.clear_marks() or self.filter.clear()
         if not narrowed:
             super().back()
@@ -158,5 +158,5 @@ def _log_filter(text: str) -> Filter | None:
         return None
     parsed = parse(text)
     if parsed.needs_data:
-        raise Refused("log lines hold no bodies, so data. terms find nothing here; leave them out")
+        raise Refused("log lines have no bodies; remove the data. terms")
     return parsed

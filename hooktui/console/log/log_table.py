@@ -1,6 +1,6 @@
-"""The lines of a log as they are drawn: columns, the cursor's line, long lines cut or wrapped.
+"""Drawing of log lines: columns, the line under the cursor, long lines cut or wrapped.
 
-`LiveLog` decides which lines there are. A search keeps its matches current as lines come and go.
+`LiveLog` selects the lines. A search updates its matches as lines are added and dropped.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from hooktui.domain.text import visible
 
 
 class LogSearch:
-    """The matching lines, by their numbers, in order.
+    """Search that keeps the numbers of the matching lines in order.
 
     Args:
-        text_of: returns what can be found in a line.
+        text_of: returns the searchable text of a line.
     """
 
     def __init__(self, text_of: Callable[[LogLine], str]) -> None:
@@ -37,41 +37,41 @@ class LogSearch:
         self._found: deque[int] = deque()
 
     def begin(self, text: str, lines: Iterable[tuple[int, LogLine]]) -> None:
-        """Search for another text in all lines that are there."""
+        """Start a search for another text in the existing lines."""
         self.needle = folded(text)
         self._found.clear()
         self.take(lines)
 
     def take(self, lines: Iterable[tuple[int, LogLine]]) -> None:
-        """Look at lines that came; costs nothing while nothing is searched for."""
+        """Search lines that were added; do nothing without a search text."""
         if self.needle:
             self._found.extend(
                 number for number, line in lines if self.needle in folded(self._text_of(line))
             )
 
     def forget(self, first: int) -> None:
-        """Forget lines before a number."""
+        """Remove the matches before a line number."""
         while self._found and self._found[0] < first:
             self._found.popleft()
 
     def go(self, here: int, *, forward: bool, stay: bool = False) -> tuple[int, SearchMatch] | None:
-        """Return the number of the match after (or before) a line; None: there is none."""
+        """Return line number and position of the match after (or before) a line; None: no match."""
         if not self._found:
             return None
-        # A copy: reaching into the middle of a deque takes as long as walking there.
+        # A list: indexing the middle of a deque takes linear time.
         matches = list(self._found)
         at, wrapped = step(matches, here, forward=forward, stay=stay)
         return matches[at], SearchMatch(at + 1, len(matches), wrapped)
 
 
 class LogTable(Table, inherit_bindings=False):
-    """Draws those lines of a buffer whose numbers are in ``_shown``, in order.
+    """Table of those lines of a buffer whose numbers are in ``_shown``, in order.
 
     Args:
         buffer: where the lines are.
         names: names of hooks by id; may grow later.
-        glyphs: what is drawn for states.
-        caption: whether line 0 names the log (for a pane) or the columns (for a screen).
+        glyphs: glyphs of the states.
+        caption: whether line 0 shows a caption (in a pane) or the column titles (on a screen).
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class LogTable(Table, inherit_bindings=False):
         self._names = names
         self._caption = caption
         self._shown: deque[int] = deque()
-        self._kept: dict[int, LogLine] = {}  # of a paused log; the ring drops lines
+        self._kept: dict[int, LogLine] = {}  # for a paused log: the ring buffer drops lines
         self._cursor: int | None = None
         self._columns = log_columns(names, glyphs)
         self._search = LogSearch(lambda line: line_text(line, names))
@@ -102,7 +102,7 @@ class LogTable(Table, inherit_bindings=False):
         self._rows_for: tuple[int, ...] = ()
 
     def state(self) -> StyledLine:
-        """Return what the caption says beside the name."""
+        """Return the state that the caption shows after the name."""
         raise NotImplementedError
 
     @property
@@ -112,7 +112,7 @@ class LogTable(Table, inherit_bindings=False):
         return None if number is None else self._at(number)
 
     def _at(self, number: int) -> LogLine | None:
-        """Return a line by its number; None: it is gone."""
+        """Return a line by its number; None if it was dropped."""
         if number >= self.buffer.first:
             return self.buffer[number]
         return self._kept.get(number) if number >= self.buffer.cleared else None
@@ -128,7 +128,7 @@ class LogTable(Table, inherit_bindings=False):
         return max(len(self._shown) - self.rows_high, 0)
 
     def _position(self) -> int:
-        """Return where the cursor is among the lines that are shown."""
+        """Return the position of the cursor among the shown lines."""
         if self._cursor is None:
             return len(self._shown) - 1
         return min(bisect_left(self._shown, self._cursor), len(self._shown) - 1)
@@ -150,14 +150,14 @@ class LogTable(Table, inherit_bindings=False):
             self.refresh_row(position)
 
     def on_resize(self) -> None:
-        """Place the columns again."""
+        """Lay out the columns again."""
         self._count_rows()
         if self.following:
             self.scroll_top(self._last_top)
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """Draw the caption or the titles (line 0), or a line of the log."""
+        """Render the caption or the column titles (line 0), or a row of the log."""
         if y == 0:
             return self._caption_line() if self._caption else self.draw_heading(self._placed)
         rows = self._on_screen()
@@ -195,13 +195,13 @@ class LogTable(Table, inherit_bindings=False):
         if self._shown or y != 1:
             return ()
         if self.filter is not None or self.hooks is not None:
-            return (("  nothing fits yet", "quiet"),)
-        return (("  quiet so far: every attempt of a delivery shows here as it happens", "quiet"),)
+            return (("  no match yet", "quiet"),)
+        return (("  no attempt yet: each one is shown here as it happens", "quiet"),)
 
     # -- wrapped lines
 
     def toggle_wrap(self) -> str:
-        """Wrap long lines, or cut them again; return which, in words."""
+        """Wrap long lines, or cut them again; return a message about the new state."""
         self.wrapped = not self.wrapped
         self._rows_for = ()
         self._count_rows()
@@ -212,13 +212,13 @@ class LogTable(Table, inherit_bindings=False):
         return "long lines are wrapped" if self.wrapped else "lines are cut"
 
     def _count_rows(self) -> None:
-        """Say how far the log can be scrolled: until its last line ends at the bottom."""
+        """Update the scroll range: at its end, the last line is at the bottom."""
         self._place_columns(max(len(self._shown) - self.rows_high, 0))
         count = len(self._shown)
         self.show_count(self._last_top + self.rows_high if self.wrapped and count else count)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Place the columns for the lines that come into sight."""
+        """Lay out the columns for the lines that become visible."""
         super().watch_scroll_y(old_value, new_value)
         self._place_columns(self.top)
 
@@ -235,7 +235,7 @@ class LogTable(Table, inherit_bindings=False):
         return 1 + len(continuation(self._columns, self._placed, line, self.line_width))
 
     def _on_screen(self) -> list[tuple[int, int]]:
-        """Return ``(position, part of the line)`` of each row that is seen; worked out once."""
+        """Return ``(position, part of the line)`` of each visible row; the result is cached."""
         newest = self._newest
         known = (self.top, self.rows_high, len(self._shown), self.line_width, newest or 0)
         if known != self._rows_for:
@@ -245,25 +245,25 @@ class LogTable(Table, inherit_bindings=False):
 
 
 INDENT: Final = 12
-"""Cells before the continuation of a line: below its result, so that times stay a column."""
+"""Indent of continuation rows in cells: below the result, so that times stay a column."""
 
 MAX_ROWS: Final = 8
-"""Rows of one line; what is longer is read in its delivery."""
+"""Maximum rows of one line; longer texts are shown in full on the delivery screen."""
 
 Height = Callable[[int], int]
-"""The rows of the line at a position."""
+"""Returns the number of rows of the line at a position."""
 
 
 def continuation(
     columns: Sequence[Column[LogLine]], placed: Sequence[Placed[LogLine]], line: LogLine, width: int
 ) -> list[str]:
-    """Return what of a line did not fit into its columns, in pieces of the width that is left."""
+    """Return the texts of a line that do not fit into its columns, split into indented rows."""
     room = max(width - INDENT, 10)
     widths = {cell.column.name: cell.width for cell in placed}
     cut = []
     for column in columns:
         text = text_of(column.cell(line))
-        # Of columns that are not shown only the reason is worth a row of its own.
+        # Of the hidden columns, only the reason is worth a row of its own.
         shown = widths.get(column.name, 0 if column.name == "detail" else 1_000_000)
         if cell_len(visible(text)) > shown:
             cut.append(visible(text))
@@ -273,7 +273,7 @@ def continuation(
 
 
 def rows_from(top: int, high: int, count: int, height: Height) -> list[tuple[int, int]]:
-    """Return ``(position, part)`` for each row of the screen, from the line at the top on."""
+    """Return ``(position, part)`` for each row of the screen, starting with the top line."""
     rows: list[tuple[int, int]] = []
     for position in range(top, count):
         rows += [(position, part) for part in range(height(position))]
@@ -283,7 +283,7 @@ def rows_from(top: int, high: int, count: int, height: Height) -> list[tuple[int
 
 
 def top_for(last: int, high: int, height: Height) -> int:
-    """Return the first line that is seen when a line's last row is the last row of the screen."""
+    """Return the top line for which a line's last row is the last row of the screen."""
     position, left = last, high
     while position >= 0 and (left := left - height(position)) >= 0:
         position -= 1

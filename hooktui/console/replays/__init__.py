@@ -1,1 +1,1 @@
-"""Replays: their list, one of them, and the form of a new one."""
+"""Screens of replays: the list, one replay, and the form of a new one."""

@@ -1,4 +1,4 @@
-"""The values of the form of a replay: from a selection, and read into one."""
+"""Values of the replay form, and their conversion from and to a selection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayValues:
-    """What the fields hold."""
+    """The values of the fields."""
 
     hooks: str
     mode: str
@@ -30,7 +30,7 @@ class ReplayValues:
 
 
 def values_of(selection: ReplaySelection) -> ReplayValues:
-    """Return the values that mean a selection."""
+    """Return the field values of a selection."""
     hooks = selection.hooks
     return ReplayValues(
         hooks=hooks if isinstance(hooks, str) else ", ".join(map(str, hooks)),
@@ -45,14 +45,14 @@ def values_of(selection: ReplaySelection) -> ReplayValues:
 
 
 def read_values(values: ReplayValues, now_ms: int) -> tuple[ReplaySelection, float | None]:
-    """Return the selection and the rate; None: the server's usual rate.
+    """Return the selection and the rate; None: the default rate of the server.
 
     Raises:
-        Refused: a field cannot be read; says which, and what to write.
+        Refused: a field is invalid; the message has its label and the expected value.
     """
     cause = values.cause.strip() or None
     if cause is not None and values.mode != "failed":
-        raise Refused("Cause: it goes with the mode failed alone; leave it empty")
+        raise Refused("Cause: only the mode failed takes one; leave it empty")
     selection = ReplaySelection(
         hooks=_hooks(values.hooks),
         mode=values.mode,
@@ -63,7 +63,7 @@ def read_values(values: ReplayValues, now_ms: int) -> tuple[ReplaySelection, flo
         include_ordered=values.include_ordered,
     )
     if selection.since is None and values.mode != "failed":
-        raise Refused(f"Since: the mode {values.mode} needs a beginning, such as 2h")
+        raise Refused(f"Since: the mode {values.mode} needs a start, such as 2h")
     return selection, _rate(values.rate)
 
 
@@ -73,7 +73,7 @@ def _hooks(text: str) -> tuple[int, ...] | Literal["all"]:
         return "all"
     numbers = [word.removeprefix("#") for word in words]
     if not all(number.isascii() and number.isdigit() and len(number) < 19 for number in numbers):
-        raise Refused("Hooks: write all, or numbers such as 3, 5")
+        raise Refused("Hooks: enter all, or numbers such as 3, 5")
     return tuple(dict.fromkeys(map(int, numbers)))
 
 
@@ -86,7 +86,7 @@ def _time(label: str, text: str, now_ms: int) -> str | None:
         return to_rfc3339(parse_moment(text, now_ms))
     except ValueError:
         raise Refused(
-            f"{label}: write how long ago, such as 2h, or a time as 2026-11-27T03:00:00Z"
+            f"{label}: enter an age such as 2h, or a time such as 2026-11-27T03:00:00Z"
         ) from None
 
 
@@ -99,5 +99,5 @@ def _rate(text: str) -> float | None:
     except ValueError:
         rate = -1.0
     if not 0.1 <= rate <= 1000:
-        raise Refused("Rate: write deliveries a second, 0.1 to 1,000")
+        raise Refused("Rate: enter deliveries per second, 0.1 to 1,000")
     return rate

@@ -1,4 +1,4 @@
-"""Commands on a replay, the same in the list and on its own screen: pause, resume, abort, rate."""
+"""Commands on a replay, shared by the list and its own screen: pause, resume, abort, rate."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _RESUME: Final = relabel("activate", "resume", "Resume the replay")
 
 
 class ReplayActions(ScreenPart):
-    """Changes the replay that is selected on a screen.
+    """Commands that change the selected replay of a screen.
 
     Args:
         screen: the screen.
-        selected: returns the replay; None: there is none.
-        changed: called with the replay as it is after a change.
+        selected: returns the selected replay; None: there is none.
+        changed: called with the new state of the replay after a change.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class ReplayActions(ScreenPart):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """Pause or resume, abort, change the rate."""
+        """The handlers of pause or resume, abort, and rate changes."""
         return {
             "activate": self.toggle,
             "delete": self.abort,
@@ -56,12 +56,12 @@ class ReplayActions(ScreenPart):
 
     @property
     def labels(self) -> tuple[Command, ...]:
-        """The commands in the words of the replay's state."""
+        """The commands with the texts for the replay's state."""
         replay = self._selected()
         return (_RESUME, *LABELS) if replay is not None and replay.state == PAUSED else LABELS
 
     def disabled_reason(self, name: str) -> str | None:
-        """Return that the replay has ended."""
+        """Return that the replay has ended, or None."""
         replay = self._selected()
         if name not in self.handlers or replay is None:
             return None
@@ -77,7 +77,7 @@ class ReplayActions(ScreenPart):
         return self._send(
             calls.pause_replay(replay.id),
             f"pausing {replay.id}",
-            "paused; what was sent before may still be retried",
+            "paused; deliveries already sent may still be retried",
         )
 
     def _change_rate(self, factor: float) -> Coroutine[None, None, None] | None:
@@ -89,21 +89,21 @@ class ReplayActions(ScreenPart):
         return self._send(call, f"changing the rate of {replay.id}", f"at most {rate:g}/s now")
 
     def abort(self) -> Coroutine[None, None, None] | None:
-        """Abort the replay, after a question that starts on staying."""
+        """Abort the replay, after a question that defaults to Back."""
         replay = self._selected()
         return None if replay is None else self._abort(replay)
 
     async def _abort(self, replay: Replay) -> None:
         options = [
             DialogOption("n", "Back", ""),
-            DialogOption("y", "Abort; what was sent is retried as usual", "abort"),
+            DialogOption("y", "Abort; deliveries already sent are retried as usual", "abort"),
         ]
-        if replay.progress.waiting:  # early retries among them: these are not cancelled
+        if replay.progress.waiting:  # includes early retries, which are not cancelled
             words = "Abort, and cancel the pending deliveries that it created"
             options.append(DialogOption("c", words, "cancel"))
         question = Question(
             f"Abort replay {replay.id}?",
-            "It sends nothing more, and cannot be resumed; another replay sends the rest.",
+            "It cannot be resumed; a new replay can send the rest.",
             options,
         )
         answer = await self._screen.app.push_screen_wait(question)

@@ -1,6 +1,6 @@
-"""The form of a new replay: what to select, at which rate, and the plan of it while typing.
+"""Form of a new replay: selection, rate, and the plan, which is updated while typing.
 
-Nothing is sent before it is saved; a plan only counts.
+Nothing is sent before the form is saved; a plan only counts deliveries.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from hooktui.domain.roles import Need
 from hooktui.domain.wire.replays import Replay, ReplayPlan, ReplaySelection
 
 PLAN_AFTER_S: Final = 0.3
-"""After the last key, the plan is asked for."""
+"""Seconds between the last change of a field and the request for the plan."""
 
 _LABELS: Final = {
     "hooks": "Hooks",
@@ -53,11 +53,11 @@ _PLACEHOLDERS: Final = {
 
 
 class ReplayForm(ConsoleScreen):
-    """The form of a new replay.
+    """Form of a new replay.
 
     Args:
-        selection: what to begin with.
-        started: called when a replay runs.
+        selection: the initial selection.
+        started: called when the replay has started.
     """
 
     HEADING = "New replay"
@@ -87,24 +87,24 @@ class ReplayForm(ConsoleScreen):
         self._starting = False
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Name the form."""
+        """Return the heading."""
         return ((f" {self.HEADING}", "strong"),), top_screens("Deliveries")
 
     def compose_body(self) -> ComposeResult:
-        """The fields, filled in, above the plan."""
+        """Compose the fields with their initial values, above the plan."""
         with VerticalScroll(id="fields", can_focus=False):
             for name in FIELDS:
                 with Horizontal(classes="row"):
                     yield Static(_LABELS[name], classes="label", markup=False)
                     yield self._field(name)
-        # Not searched for later: a plan that comes late may find the form without its children.
+        # Not queried later: when a late plan arrives, the form may have no children any more.
         self._wrong, self._lines = Note(id="wrong"), Lines(id="plan")
         yield self._wrong
         with VerticalScroll(id="rest"):
             yield self._lines
 
     def _field(self, name: str) -> Choice | TickBox | Input:
-        """Make a field with what the selection says."""
+        """Return a new field with its initial value."""
         content = getattr(self._begun, name)
         if name == "mode":
             return Choice(MODES, MODES.index(content), id=name)
@@ -115,19 +115,19 @@ class ReplayForm(ConsoleScreen):
         return field
 
     def begin(self) -> None:
-        """Plan the selection."""
+        """Set up the focus, and plan the initial selection."""
         super().begin()
         self.query_one("#hooks", Input).focus()
         self._plan_soon()
 
     @property
     def unsaved(self) -> bool:
-        """Whether something typed would be lost."""
+        """Whether changes of the fields would be lost."""
         return self._timer is not None and self.values() != self._begun
 
     def leave_question(self) -> tuple[str, str]:
-        """Return what would be lost."""
-        return "Leave without running the replay?", "What you typed would be lost."
+        """Return the question before entries are lost, and its details."""
+        return "Leave without running the replay?", "Your entries would be lost."
 
     def values(self) -> ReplayValues:
         """Return the values of the fields."""
@@ -141,15 +141,15 @@ class ReplayForm(ConsoleScreen):
     # -- the plan
 
     def on_input_changed(self) -> None:
-        """Plan what is typed."""
+        """Update the plan."""
         self._plan_soon()
 
     def on_control_changed(self) -> None:
-        """Plan what is chosen."""
+        """Update the plan."""
         self._plan_soon()
 
     def on_input_submitted(self) -> None:
-        """Go to the next field on Enter."""
+        """Move the focus to the next field on Enter."""
         self.focus_next()
 
     def _plan_soon(self) -> None:
@@ -162,7 +162,7 @@ class ReplayForm(ConsoleScreen):
             self.run_worker(self._make_plan(), name="plan", group="plan", exclusive=True)
 
     async def _make_plan(self) -> None:
-        """Ask for the plan page by page, and show what it says so far."""
+        """Load the plan page by page, and show the result so far."""
         values = self.values()
         self._plan, self._planned = None, values
         try:
@@ -177,7 +177,7 @@ class ReplayForm(ConsoleScreen):
                 self._show_plan(plan)
                 if plan.complete:
                     break
-                # The first page has fixed the times: all pages count the same selection.
+                # The first page fixes the times, so that all pages count the same selection.
                 call = calls.plan_replay(account, plan.selection, rate_per_s=rate, after=plan.next)
                 plan = add_plans(plan, await self.send(call))
         except Refused as error:
@@ -203,19 +203,19 @@ class ReplayForm(ConsoleScreen):
     # -- running it
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return that there is no plan of what is typed, or that it is empty."""
+        """Return that the replay is being started, or that its plan is not complete or empty."""
         if name != "save":
             return None
         if self._starting:
             return "the replay is being started"
         if self._plan is None or self._planned != self.values():
-            return "the plan is still being counted, or something is wrong above"
+            return "the plan is not complete yet, or a field is wrong"
         if not self._plan.total:
             return "there is nothing to send"
         return None
 
     def save(self) -> Coroutine[None, None, None] | None:
-        """Run the replay as planned: never more is sent than was shown."""
+        """Run the replay as planned; it never sends more deliveries than the plan has."""
         plan = self._plan
         return None if plan is None else self._save(plan)
 
@@ -242,4 +242,4 @@ class ReplayForm(ConsoleScreen):
 
 
 def _message(replay: Replay) -> tuple[str, Severity]:
-    return f"{replay.id} is running", "good"
+    return f"{replay.id} started", "good"

@@ -1,4 +1,4 @@
-"""One replay: how far it is, its results, and its hooks."""
+"""Screen of one replay: progress, results and hooks."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import Replay, ReplayHook
 
 RUNNING_S: Final = 2.0
-"""Between two reads of a replay that runs; its own line of the feed comes once a second."""
+"""Seconds between two reloads of a running replay; its feed item arrives once a second."""
 
 
 class ReplayScreen(ConsoleScreen):
-    """The replay with an id."""
+    """Screen of the replay with an id."""
 
     HEADING = "Replay"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
@@ -50,14 +50,14 @@ class ReplayScreen(ConsoleScreen):
         self.parts = (self.actions,)
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Name the replay and its state."""
+        """Return the heading: the replay, its state and its creator."""
         left: StyledLine = ((f" Replay {self.replay_id}", "strong"),)
         if self.replay is not None:
             left = (*left, (f"  {self.replay.state}, by {self.replay.created_by}", "plain"))
         return left, top_screens("Deliveries")
 
     def compose_body(self) -> ComposeResult:
-        """The head above the hooks."""
+        """Compose the summary above the list of hooks."""
         yield Lines(id="head")
         self._hooks = WindowedList(
             hook_columns(),
@@ -70,14 +70,14 @@ class ReplayScreen(ConsoleScreen):
         yield self._hooks
 
     def begin(self) -> None:
-        """Read the replay, and again while it runs."""
+        """Set up the reloads of a running replay, and load it."""
         super().begin()
         self._hooks.focus()
         self.run_worker(self._read(), name="replay")
         self.set_interval(RUNNING_S, self._read_running)
 
     async def page(self, _: PageQuery) -> Page[ReplayHook]:
-        """Return all hooks: a replay has at most 1,000."""
+        """Return all hooks in one page: a replay has at most 1,000."""
         hooks = [] if self.replay is None else list(self.replay.hooks)
         return Page(data=hooks, total=len(hooks))
 
@@ -102,16 +102,16 @@ class ReplayScreen(ConsoleScreen):
             self.run_worker(self._hooks.reload(), name="hooks", group="hooks", exclusive=True)
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Read the replay again when it changed."""
+        """Reload the replay when it has changed."""
         if self.replay_id in changes.replays or changes.everything:
             await self._read()
 
     # -- commands
 
     def own_disabled_reason(self, name: str) -> str | None:
-        """Return that the replay is not read yet."""
+        """Return that the replay is not loaded, or that there is no hook to open."""
         if self.replay is None and name in self.actions.handlers:
-            return f"the replay is not read yet; {self.shell.key('reload')} reads it again"
+            return f"the replay is not loaded yet; {self.shell.key('reload')} loads it again"
         if name == "open" and self._hooks.cursor_row is None:
             return "there is no hook under the cursor"
         return None

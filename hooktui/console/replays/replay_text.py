@@ -1,4 +1,4 @@
-"""Replays and their plans in words, bars and columns."""
+"""Texts, progress bars and columns of replays and their plans."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hooktui.domain.wire.replays import PlannedSkip, Replay, ReplayHook, ReplayP
 RUNNING, PAUSED = "running", "paused"
 
 BAR: Final = 16
-"""Cells of the bar of a replay."""
+"""Width of the progress bar of a replay, in cells."""
 
 _TONES: Final[dict[str, StyleName]] = {
     RUNNING: "accent", PAUSED: "warn", "finished": "good", "aborted": "quiet",
@@ -25,12 +25,12 @@ _TONES: Final[dict[str, StyleName]] = {
 
 
 def handled(replay: Replay) -> int:
-    """Return how many deliveries a replay has sent or retried."""
+    """Return the number of deliveries that a replay has sent or retried."""
     return replay.progress.sent + replay.progress.retried
 
 
 def share(replay: Replay) -> float | None:
-    """Return how far a replay is, 0 to 1; None while its total is not known."""
+    """Return the progress of a replay, 0 to 1; None while its total is unknown."""
     total = replay.progress.total
     if replay.state == "finished":
         return 1.0
@@ -38,30 +38,30 @@ def share(replay: Replay) -> float | None:
 
 
 def bar(done: float | None, glyphs: Glyphs, width: int = BAR) -> StyledLine:
-    """Return a bar of a share; only its frame while the share is not known."""
+    """Return a progress bar; it is empty while the progress is unknown."""
     cells = 0 if done is None else int(done * width)
     return ((glyphs.bar_waiting * cells, "accent"), (glyphs.dot * (width - cells), "quiet"))
 
 
 def percent(done: float | None) -> str:
-    """Return a share in percent; 100 % only when all is done."""
+    """Return the progress in percent, rounded down: 100 % only when all is done."""
     return "" if done is None else f"{whole_percent(done)}%"
 
 
 def hooks_words(replay: Replay) -> str:
-    """Return the hooks of a replay: the name of one, else how many."""
+    """Return the hooks of a replay: id and name of a single hook, else their number."""
     if len(replay.hooks) == 1:
         return f"{replay.hooks[0].hook} {replay.hooks[0].name}"
     return counted(len(replay.hooks), "hook")
 
 
 def skipped_words(skipped: Mapping[str, int]) -> str:
-    """Return what was skipped and why: ``412 purged, 3 waiting``."""
+    """Return the number of skips by reason: ``412 purged, 3 waiting``."""
     return ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
 
 
 def selection_words(selection: ReplaySelection, now_ms: int) -> str:
-    """Return what a replay selects, in one line."""
+    """Return the selection of a replay in one line."""
     parts = [selection.mode]
     if selection.cause is not None:
         parts.append(f"cause {selection.cause}")
@@ -108,8 +108,8 @@ def replay_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Rep
         Column(name="why", title="why", cell=why, width=32, grow=4, max_width=60, priority=2),
         Column(name="by", title="by", cell=lambda r: ((r.created_by, "quiet"),), width=8, grow=1,
                max_width=16, priority=5),
-        Column(name="made", title="began", cell=lambda r: ((ago(r.created_at, clock()), "quiet"),),
-               width=5, align="right", priority=3),
+        Column(name="created", title="created", width=7, align="right", priority=3,
+               cell=lambda r: ((ago(r.created_at, clock()), "quiet"),)),
         Column(name="id", title="replay", cell=lambda r: ((r.id, "quiet"),), width=17, priority=6),
     )  # fmt: skip
 
@@ -140,7 +140,7 @@ def hook_columns() -> tuple[Column[ReplayHook], ...]:
 
 
 def progress_lines(replay: Replay, glyphs: Glyphs, now_ms: int) -> list[StyledLine]:
-    """Return the head of one replay: how far it is, its results, what it selects."""
+    """Return the summary of a replay: progress, results and selection."""
     done, progress = share(replay), replay.progress
     of_total = "" if progress.total is None else f" of {progress.total:,}"
     state: StyledLine = (
@@ -167,7 +167,7 @@ def progress_lines(replay: Replay, glyphs: Glyphs, now_ms: int) -> list[StyledLi
 
 
 def plan_lines(plan: ReplayPlan, glyphs: Glyphs, now_ms: int) -> list[StyledLine]:
-    """Return a plan to read: what would be sent, how long it takes, what is skipped and why."""
+    """Return a plan as text: deliveries, duration, and skips with their reasons."""
     counting = "" if plan.complete else f" so far {glyphs.ellipsis}"
     first: list[tuple[str, StyleName]] = [
         (f" {counted(plan.total, 'delivery')}{counting}", "strong")
@@ -183,8 +183,9 @@ def plan_lines(plan: ReplayPlan, glyphs: Glyphs, now_ms: int) -> list[StyledLine
     if plan.retrying:
         lines.append(((f" {replays.retrying_words(plan.retrying)}", "plain"),))
     if plan.duplicates:
-        had = "has had one" if plan.duplicates == 1 else "has had them"
-        lines.append(((f" {plan.duplicates:,} of them again: the receiver {had} before", "warn"),))
+        them = "it" if plan.duplicates == 1 else "them"
+        count = counted(plan.duplicates, "duplicate")
+        lines.append(((f" {count}: the receiver has {them} already", "warn"),))
     for hook in plan.hooks:
         waits = f"  will wait: {replays.waits_reason(hook.waits_for)}" if hook.waits_for else ""
         which: StyledLine = ((f"   hook {hook.hook} ", "quiet"), (hook.name, "plain"))

@@ -1,4 +1,4 @@
-"""The replays of the account, the newest first."""
+"""Screen of the replays of the account, newest first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ReplaysScreen(ListScreen[Replay]):
-    """All replays of the account."""
+    """List of all replays of the account."""
 
     HEADING = "Replays"
     TOP_SCREEN = "Deliveries"
@@ -49,17 +49,17 @@ class ReplaysScreen(ListScreen[Replay]):
         return replay_columns(self.shell.glyphs, self.shell.clock)
 
     def call_of(self, query: PageQuery) -> Call[Page[Replay]]:
-        """Ask for the replays."""
+        """Return the call that lists the replays."""
         return calls.list_replays(self.shell.account.number, **query)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Say what a replay is, and how to begin one."""
+        """Return the text of the empty list: what a replay is, and how to start one."""
         return (
             (("  No replays yet.", "strong"),),
             (),
             (
                 (
-                    "  A replay sends past events again, at a rate of its own; live deliveries go",
+                    "  A replay sends past events again, at a limited rate; live deliveries go",
                     "quiet",
                 ),
             ),
@@ -80,5 +80,5 @@ class ReplaysScreen(ListScreen[Replay]):
             self.shell.navigation.open_replay(self.cursor_row.id)
 
     def replay(self) -> None:
-        """Plan another replay."""
+        """Open the form of a new replay."""
         self.shell.navigation.open_replay_form(ReplaySelection(hooks="all", mode="failed"))

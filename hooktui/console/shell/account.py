@@ -1,4 +1,4 @@
-"""The account that is shown: its number and name, and what the console knows of its hooks."""
+"""The current account: its number and name, and cached data about its hooks."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.wire.hooks import Hook
 
 MAX_NAMES: Final = 20
-"""Hooks whose names are read at once; the others follow with their next line of the log."""
+"""Hooks whose names are loaded at once; the others follow with their next line of the log."""
 
 
 class AccountView:
-    """The account that is shown.
+    """The current account.
 
     Attributes:
         number: its id.
         name: its name; empty until the server has responded.
-        hook_names: names of its hooks by id, as far as they were seen.
-        last_toggled: the hooks that were enabled or disabled last, each with its state before.
+        hook_names: names of its hooks by id, as far as they are known.
+        last_toggled: the hooks of the last enable or disable, each with its previous state.
     """
 
     def __init__(self, number: int, connection: ServerConnection) -> None:
@@ -32,15 +32,15 @@ class AccountView:
         self.last_toggled: list[tuple[Hook, bool]] = []
 
     def show(self, number: int, name: str) -> None:
-        """Show another account; nothing that is known of hooks applies to it."""
+        """Switch to another account and discard the cached data about hooks."""
         self.number, self.name = number, name
         self.hook_names.clear()
         self.last_toggled = []
 
     async def learn_names(self, changes: FeedChanges) -> bool:
-        """Read the names of hooks that changed or are not known yet; return whether any is new.
+        """Load the names of changed and unknown hooks; return whether any name is new.
 
-        The list of hooks holds a few pages only, and the log may name any hook.
+        The list of hooks holds only a few pages, but the log may contain any hook.
         """
         from hooktui.client import calls
 
@@ -52,11 +52,11 @@ class AccountView:
             except NotFound:
                 names[hook] = self.hook_names.get(hook, "")
             except HooktuiError:
-                break  # the feed notices a lost server, and says so
+                break  # the feed detects and reports a lost connection
         return self.add_names(names)
 
     def add_names(self, names: Mapping[int, str]) -> bool:
-        """Remember names of hooks for the log; return whether any is new."""
+        """Cache names of hooks for the log; return whether any is new."""
         new = names.items() - self.hook_names.items()
         self.hook_names.update(new)
         return bool(new)

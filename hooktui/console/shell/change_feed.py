@@ -1,6 +1,6 @@
-"""Follows the server's change feed: fills the log and distributes the changes.
+"""Follower of the server's change feed, which fills the log and distributes the changes.
 
-The position is kept when the connection is lost, so no line is lost and none comes twice.
+The position is kept when the connection is lost, so that no line is missing or duplicated.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 WAIT_S = 25
 FIRST_LINES = 500
-"""What the log starts with."""
+"""Number of lines that the log starts with."""
 
 BACK_OFF_S = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Between tries to reach a lost server; the last one repeats."""
+"""Waits between attempts to reconnect to a lost server; the last one repeats."""
 
 BUSY_S = 0.1
-"""Between two reads of a feed that never runs dry: a few large pages cost less than many small."""
+"""Wait between two reads of a busy feed: a few large pages cost less than many small ones."""
 
 
 class ChangeFeedFollower:
-    """Reads the feed for as long as the app runs.
+    """Reads the feed as long as the app runs.
 
     Args:
         shell: the services of the app.
-        on_changes: takes the changes of each page.
-        notifier: is given the lines of each page.
+        on_changes: called with the changes of each page.
+        notifier: receives the lines of each page.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class ChangeFeedFollower:
         self._failures = 0
 
     def start_over(self) -> None:
-        """Forget the position: the next read is of another account."""
+        """Reset the position, because the account has changed."""
         self._position, self._failures = None, 0
         self._notifier.forget()
 
     async def follow(self) -> None:
-        """Follow until cancelled."""
+        """Follow the feed until cancelled."""
         connection = self._shell.connection
         while True:
             try:
@@ -87,7 +87,7 @@ class ChangeFeedFollower:
             return await connection.send(
                 calls.follow_feed(account, limit=FIRST_LINES, from_end=True)
             )
-        # After a loss the first read does not wait, so that "connected" shows at once.
+        # After a loss the first read does not wait, so that "connected" appears immediately.
         wait_s = 0 if self._failures else WAIT_S
         return await connection.send(
             calls.follow_feed(account, after=self._position, wait_s=wait_s, limit=500)
@@ -96,7 +96,7 @@ class ChangeFeedFollower:
     def _take(self, page: FeedPage) -> None:
         shell = self._shell
         if page.reset:
-            gap = "the log has a gap here: the server no longer keeps what happened in between"
+            gap = "the log has a gap here: the server no longer stores these changes"
             shell.log_buffer.extend([LogLine(at_ms=shell.clock(), note=gap)])
             self._on_changes(FeedChanges(everything=True))
             return
@@ -111,7 +111,7 @@ class ChangeFeedFollower:
 
 
 def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:
-    """Return the lines of the log in a page of the feed: one for each attempt and alert."""
+    """Return the log lines of a page of the feed: one for each attempt and alert."""
     shown = []
     for line in lines:
         if line.kind == "alert":
@@ -150,7 +150,7 @@ def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:
 
 
 def changes_of(lines: Iterable[FeedLine]) -> FeedChanges:
-    """Return what a page of the feed changed, merged."""
+    """Return the merged changes of a page of the feed."""
     changes = FeedChanges()
     for line in lines:
         fields = line.fields
@@ -162,7 +162,7 @@ def changes_of(lines: Iterable[FeedLine]) -> FeedChanges:
             changes.replays.add(str(fields.get("id")))
         elif line.kind == "alert":
             changes.alerts = True
-        elif line.kind == "engine":  # a pause or a resume: all that is pending waits otherwise
+        elif line.kind == "engine":  # a pause or a resume affects all pending deliveries
             changes.everything = True
         elif line.kind in ("attempt", "delivery"):
             changes.busy_hooks.add(_number(fields.get("hook")))

@@ -1,4 +1,4 @@
-"""The services that screens, their parts and the widgets use; the app provides them."""
+"""Interfaces of the services that the app provides to screens, their parts and widgets."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
 
 class Navigator(Protocol):
-    """Opens screens by what they are about, so that no screen imports another one."""
+    """Opens screens by their subject, so that no screen imports another one."""
 
     def go(self, top: TopScreen) -> None:
-        """Go to a top screen, whatever lies above it."""
+        """Switch to a top screen and close all screens above the bottom one."""
 
     def ask_to_leave(self, title: str, details: str, leave: Callable[[], object]) -> None:
-        """Ask whether typed text may be lost; leave if so."""
+        """Ask whether to discard typed text, and call ``leave`` if the user confirms."""
 
     def show_tab(self, path: str) -> None:
-        """Show another tab of a top screen in place of the screen in front."""
+        """Replace the screen in the foreground by another tab of its top screen."""
 
     def open_deliveries(self, filter_text: str) -> None:
-        """List the deliveries of all hooks that match a filter."""
+        """Open the list of deliveries of all hooks, with a filter."""
 
     def open_events(self, filter_text: str, note: str = "") -> None:
-        """List the events that match a filter."""
+        """Open the list of events with a filter; ``note`` describes them in the title."""
 
     def open_replay(self, replay: str) -> None:
         """Open a replay by its id."""
@@ -47,25 +47,25 @@ class Navigator(Protocol):
     def open_replay_form(
         self, selection: ReplaySelection, started: Callable[[], object] = ...
     ) -> None:
-        """Open the form of a new replay, with a selection; ``started`` is called if one runs."""
+        """Open the form for a new replay of a selection; call ``started`` once it is started."""
 
     def select(self, heading: str, identity: Hashable) -> None:
-        """Put the cursor on what was created just now, in the list of the screen that shows it."""
+        """Move the cursor to a new object in the list of the screen that has the given heading."""
 
     def open_form(self, hook: Hook | None) -> None:
-        """Open the form of a hook that exists; for a new one (None) the list of types first."""
+        """Open the form of a hook; for a new hook (None), open the list of hook types first."""
 
     def open(self, command: Command, *identity: int | str) -> None:
-        """Open what a command of the ``:`` line opens, by its id."""
+        """Open the screen of a command of the ``:`` line: a list, or one object by its id."""
 
     def open_hook(self, hook: int) -> None:
         """Open a hook by its id."""
 
     def open_secret(self, hook: Hook) -> None:
-        """Open the secret of a hook."""
+        """Open the screen of a hook's secret."""
 
     def open_diagnosis(self, hook: Hook) -> None:
-        """Diagnose the receiver of a hook."""
+        """Open the diagnosis of a hook's receiver."""
 
     def open_delivery(self, delivery: str) -> None:
         """Open a delivery by its id."""
@@ -74,35 +74,35 @@ class Navigator(Protocol):
         """Open an event by its id."""
 
     def open_emit(self, event_type: str = "", body: str | None = None) -> None:
-        """Open the dialog that sends an event, with a type and a body to begin with."""
+        """Open the dialog that sends an event, with an initial type and body."""
 
     def open_help(self) -> None:
-        """Show the keys of the screen in front; choosing one runs it."""
+        """Open the help of the screen in the foreground; selecting a command runs it."""
 
     def open_palette(self) -> None:
-        """Open the palette."""
+        """Open the command palette."""
 
     def filter_terms(self, word: str) -> FilterTerms:
-        """Return the terms of the list that a word filters; else those of the screen in front."""
+        """Return the filter terms of a top screen by name, else of the screen in the foreground."""
 
     async def open_command_line(self, text: str = "") -> None:
-        """Open the ``:`` line of the screen in front, with a text; returns once keys go there."""
+        """Open the ``:`` line in the foreground, with a text; return once it has the focus."""
 
 
 class Shell(Protocol):
     """The services of the app.
 
     Attributes:
-        clock: returns "now" in milliseconds.
-        glyphs: what is drawn for states, Unicode or ASCII.
+        clock: returns the current time in milliseconds.
+        glyphs: the glyphs of states, in Unicode or ASCII.
         catalogue: the event types of the server; the built-in ones until it has responded.
-        options: of the command line, completed from the preferences.
-        preferences: what the user has set.
-        session: what is restored the next time.
-        connection: to the server.
-        calls: sends calls that change something.
+        options: the command-line options, completed from the preferences.
+        preferences: the preferences of the user.
+        session: the state that the next session restores.
+        connection: the connection to the server.
+        calls: sends calls that change data.
         status: the status of the server.
-        account: the account that is shown.
+        account: the current account.
         log_buffer: the latest lines of the live log.
         navigation: opens screens.
     """
@@ -125,23 +125,23 @@ class Shell(Protocol):
 
     @property
     def role(self) -> Role:
-        """The role of the caller; until the server has responded, the one that was asked for."""
+        """The role of the caller; until the server has responded, the requested one."""
 
     @property
     def too_small(self) -> bool:
-        """Whether the terminal has room for a message only."""
+        """Whether the terminal only has room for a message."""
 
     def small_message(self) -> Sequence[str]:
         """Return the lines of that message."""
 
     def key(self, command: str) -> str:
-        """Return how the key of a command is shown, for sentences."""
+        """Return the key of a command as displayed, for use in messages."""
 
     def notice(self, text: str, severity: Severity = "plain") -> None:
-        """Show a notice on the screen in front."""
+        """Show a notice on the screen in the foreground."""
 
     async def use_account(self, number: int) -> bool:
-        """Show another account; return whether the server allows it (else: a notice)."""
+        """Switch to another account; return False, after a notice, if the server refuses."""
 
     def switch_account(self, number: int) -> None:
-        """Show another account, in a worker of the app: the screen that asked may be left."""
+        """Switch to another account in a worker of the app, as the calling screen may close."""

@@ -1,7 +1,7 @@
-"""Notifies a user who looks elsewhere of a new alert: a bell, or a message of the desktop.
+"""Notifications of new alerts while the terminal has no focus: a bell, or a desktop message.
 
-The terminal gets constant texts alone: no name, number or event of an installation leaves the
-console this way.
+The terminal only gets constant texts, so that no name, number or event of an installation leaves
+the console this way.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ _TEXTS: Final = {
     "delivery.gave_up": "deliveries were given up",
     "queue.behind": "deliveries are behind",
     "disk.low": "the disk is nearly full",
-    "replay.paused": "a replay paused",
+    "replay.paused": "a replay was paused",
     "replay.finished": "a replay finished",
 }
 
 
 class TerminalNotifier:
-    """Notifies by the terminal of new alerts, only while the terminal has no focus.
+    """Sends notifications of new alerts through the terminal, only while it has no focus.
 
     Args:
-        how: what the user has set.
+        how: the setting of the user.
         write: writes to the terminal.
-        clock: returns "now" in milliseconds.
-        in_tmux: whether the terminal is tmux, which passes a bell on but no desktop message.
+        clock: returns the current time in milliseconds.
+        in_tmux: whether the terminal is tmux, which forwards a bell but no desktop message.
     """
 
     def __init__(
@@ -54,22 +54,22 @@ class TerminalNotifier:
         self._notified_ms: int | None = None
 
     def focused(self, focused: bool) -> None:
-        """Note that the terminal reported that it got or lost the focus."""
+        """Record that the terminal gained or lost the focus."""
         self._away = not focused
 
     def forget(self) -> None:
-        """Forget the alerts that were seen: another account is shown."""
+        """Forget all known alerts, because the account has changed."""
         self._known.clear()
 
     def take(self, lines: Iterable[FeedLine], *, quiet: bool) -> None:
-        """Take lines of the feed; ``quiet`` ones are those of a start or a reconnect."""
+        """Process lines of the feed; ``quiet`` (after a start or reconnect) does not notify."""
         new = [line.fields for line in lines if line.kind == "alert" and self._is_new(line.fields)]
         texts = [_TEXTS[kind] for alert in new if (kind := str(alert.get("type"))) in _TEXTS]
         if texts and not quiet:
             self._notify(texts[0])
 
     def _is_new(self, alert: Mapping[str, object]) -> bool:
-        """Return whether an alert has just opened; one that ended may open again."""
+        """Return whether an alert has just been opened; a resolved one may be opened again."""
         alert_id, state = str(alert.get("id")), alert.get("state")
         if state == "resolved":
             ended_at_once = alert_id not in self._known and alert.get("type") == "replay.finished"

@@ -1,4 +1,4 @@
-"""Changes that the feed reported, merged for screens."""
+"""Changes reported by the feed, merged for screens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class FeedChanges:
-    """Changes since a screen was last given some.
+    """Merged changes of the feed that a screen has not applied yet.
 
     Attributes:
         hooks: hooks that were created, changed or deleted.
@@ -16,7 +16,7 @@ class FeedChanges:
         events: whether events were received.
         replays: replays that changed.
         alerts: whether alerts changed.
-        everything: whether the feed has a gap: anything may have changed.
+        everything: whether anything may have changed, such as after a gap in the feed.
     """
 
     hooks: set[int] = field(default_factory=set)

@@ -1,7 +1,7 @@
-"""The latest lines of the live log: a ring buffer that knows nothing of Textual.
+"""The latest lines of the live log, in a ring buffer that is independent of Textual.
 
-Every line has a number that never changes; a line that fell out of the ring is simply gone. Widgets
-remember numbers, so that a full ring costs them nothing.
+Every line has a permanent number; a full buffer drops its oldest lines. Widgets store the numbers,
+so that dropped lines cause no work for them.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 CAPACITY = 10_000
-"""Lines kept: 4 MB at most, and minutes of a busy server."""
+"""Number of lines: at most 4 MB, and enough for minutes of a busy server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """One attempt as a line of the log, an alert, or a remark about the log itself.
+    """A line of the log: an attempt, an alert, or a remark about the log itself.
 
-    ``note`` is the text of an alert or a remark; ``alert`` the words by which the alert is found;
-    ``result`` is the status code or the error class; ``status`` the delivery's after it; ``held``,
-    ``cause`` and ``replay`` are those of the delivery.
+    ``note`` is the text of an alert or a remark; ``alert`` contains words that filters match for an
+    alert; ``result`` is the status code or the error class; ``status`` is the delivery's status
+    after the attempt; ``held``, ``cause`` and ``replay`` are those of the delivery.
     """
 
     at_ms: int
@@ -44,11 +44,11 @@ class LogLine:
 
 
 class LogBuffer:
-    """A ring of lines with running numbers.
+    """A ring buffer of consecutively numbered lines.
 
     Attributes:
-        end: the number that the next line will get.
-        cleared: lines before this number must not be shown any more.
+        end: the number of the next line.
+        cleared: lines before this number must no longer be shown.
         listeners: called after lines were added.
     """
 
@@ -60,7 +60,7 @@ class LogBuffer:
 
     @property
     def first(self) -> int:
-        """The number of the oldest line that is kept."""
+        """The number of the oldest line in the buffer."""
         return self.end - len(self._lines)
 
     def __len__(self) -> int:
@@ -72,7 +72,7 @@ class LogBuffer:
         return self._lines[number - self.first]
 
     def since(self, number: int) -> Iterator[tuple[int, LogLine]]:
-        """Return the lines from a number on, each with its number, oldest first."""
+        """Yield the lines from a number on, each with its number, oldest first."""
         for at in range(max(number, self.first), self.end):
             yield at, self[at]
 
@@ -82,7 +82,7 @@ class LogBuffer:
         self.cleared = self.end
 
     def extend(self, lines: Iterable[LogLine]) -> None:
-        """Add lines at the end."""
+        """Append lines and call the listeners."""
         for line in lines:
             self._lines.append(line)
             self.end += 1

@@ -1,9 +1,9 @@
 """Preferences of a user: options, ``[keys]`` and ``[console]`` in config.toml, and themes.
 
-It is the user's own file also where the server is the system's, whose configuration not all users
-may read: ``$HOOKTUI_HOME/config.toml``, else ``hooktui/config.toml`` in the XDG configuration. A
-server that is the user's own reads its settings from the same file, and ignores these tables. No
-error in it prevents the start: it is reported, and the rest holds.
+The file is ``$HOOKTUI_HOME/config.toml``, else ``hooktui/config.toml`` in the XDG configuration
+folder. It is the user's own file even with the system service, whose configuration not all users
+may read. A user's own server loads its settings from the same file and ignores these tables.
+Errors do not prevent the start: they are reported, and all valid entries apply.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from hooktui.domain.errors import Refused
 from hooktui.domain.paths import places
 
 DEFAULT_ACCOUNT = 1
-"""Every installation has it."""
+"""The account that every installation has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleOptions:
-    """How to start: which server, account and role, and how to draw.
+    """Options of the console: server, account, role and display.
 
     Attributes:
-        connect: URL of a remote server; None: the socket that the environment means.
+        connect: URL of a remote server; None for the socket that the environment determines.
         account: number of the account to show.
-        role: role to lower oneself to, such as ``viewer``; None: whatever one is.
-        no_mouse: leave the mouse to the terminal.
-        theme: a theme's name; None: chosen by the terminal.
-        ascii: draw ASCII glyphs only.
+        role: a lower role to use, such as ``viewer``; None for the caller's own role.
+        no_mouse: whether mouse support is disabled.
+        theme: name of a theme; None for the default of the terminal.
+        ascii: whether only ASCII glyphs are drawn.
     """
 
     connect: str | None = None
@@ -52,21 +52,21 @@ _IN_WORDS: Final = {"theme": "a theme's name", "notify": '"off", "bell" or "desk
 _NOTIFY: Final[tuple[Notify, ...]] = ("off", "bell", "desktop")
 
 FEW_SIGNS: Final = ("linux", "vt100", "vt220")
-"""Terminals whose fonts hold a few hundred glyphs, and not those of the console."""
+"""Terminals whose fonts contain only a few hundred glyphs, without those of the console."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What was set.
+    """The settings of a user.
 
     Attributes:
-        keymap: the keys.
-        themes: the user's own.
-        theme: a theme's name; None: not set.
-        mouse: whether the console takes the mouse.
-        ascii: whether only ASCII glyphs are drawn; None: decided by the terminal.
+        keymap: the user's keymap.
+        themes: the user's own themes.
+        theme: name of a theme; None if it is not set.
+        mouse: whether mouse support is enabled.
+        ascii: whether only ASCII glyphs are drawn; None if the terminal determines it.
         notify: how the terminal announces new alerts while it has no focus.
-        problems: what is wrong with it, in sentences.
+        problems: messages about errors in the settings.
     """
 
     keymap: Keymap = field(default_factory=Keymap)
@@ -78,11 +78,11 @@ class Preferences:
     problems: tuple[str, ...] = ()
 
     def under(self, options: ConsoleOptions, terminal: str = "") -> ConsoleOptions:
-        """Return the options of the command line over what is set here.
+        """Return the command-line options, completed from these settings.
 
         Args:
-            options: of the command line.
-            terminal: what ``TERM`` says.
+            options: the command-line options, which have precedence.
+            terminal: the value of ``TERM``.
         """
         few_signs = terminal in FEW_SIGNS if self.ascii is None else self.ascii
         return replace(
@@ -94,11 +94,11 @@ class Preferences:
 
 
 def read_preferences(environ: Mapping[str, str]) -> Preferences:
-    """Read what an environment's user has set; without a file everything is as built in."""
+    """Load the preferences of an environment's user; without a file, return the defaults."""
     try:
         file = places(environ).config
     except Refused:
-        return Preferences()  # no home folder: nothing can be set
+        return Preferences()  # no home folder, so there are no settings
     written, problems = _read(file)
     folder = file.with_name("themes")
     themes: list[Theme] = []
@@ -115,7 +115,7 @@ def read_preferences(environ: Mapping[str, str]) -> Preferences:
         if name not in _SETTINGS:
             problems.append(f"[console] {name}: unknown; known: {', '.join(_SETTINGS)}")
         elif type(value) is not _SETTINGS[name] or (name == "notify" and value not in _NOTIFY):
-            problems.append(f"[console] {name}: write {_IN_WORDS.get(name, 'true or false')}")
+            problems.append(f"[console] {name}: expected {_IN_WORDS.get(name, 'true or false')}")
         else:
             good[name] = value
     return Preferences(keymap=keymap, themes=tuple(themes), problems=tuple(problems), **good)
@@ -125,7 +125,7 @@ def _table(written: Mapping[str, object], name: str, problems: list[str]) -> dic
     table = written.get(name, {})
     if isinstance(table, dict):
         return table
-    problems.append(f"{name}: write it as a table, [{name}]")
+    problems.append(f"{name} must be a table: [{name}]")
     return {}
 
 
@@ -135,20 +135,20 @@ def _read(file: Path) -> tuple[dict[str, object], list[str]]:
     except (FileNotFoundError, NotADirectoryError):
         return {}, []
     except OSError as error:
-        return {}, [f"cannot read {file}: {error.strerror}; the console's settings are as built in"]
+        return {}, [f"cannot read {file}: {error.strerror}; using the default settings"]
     import tomllib
 
     try:
         return tomllib.loads(content.decode()), []
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        return {}, [f"cannot read {file}: {error}; the console's settings are as built in"]
+        return {}, [f"cannot read {file}: {error}; using the default settings"]
 
 
 def server_name(environ: Mapping[str, str], connect: str | None) -> str:
-    """Return what identifies a server, for the session state; empty: no server."""
+    """Return the address that identifies a server in the session state; empty without a server."""
     from hooktui.client.address import find_server
 
     try:
         return str(find_server(environ, connect))
     except (Refused, ValueError):
-        return ""  # `run` has refused it before; a test may need no server
+        return ""  # `run` has already rejected it; tests may run without a server

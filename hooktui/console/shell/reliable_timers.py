@@ -1,9 +1,9 @@
-"""Timers that run once are never lost.
+"""One-shot timers that always call their callback.
 
-Textual (8.2.8, ``Timer._run``) skips what could not run in time. A timer that runs once has nothing
-after what it skips: when the process is held between two readings of the clock for longer than the
-delay, it ends without its call. A terminal that had been resized then stayed at the old size for
-good, and a status that reads itself again never did.
+Textual (8.2.8, ``Timer._run``) skips calls that are overdue. For a one-shot timer that is the only
+call: if the process is suspended between two readings of the clock for longer than the delay, the
+timer ends without it. As a result, a resized terminal kept its old size permanently, and the
+periodic reload of the status stopped.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def set_reliable_timer(
     name: str | None = None,
     pause: bool = False,
 ) -> Timer:
-    """Call something once, after a delay in seconds; late rather than never.
+    """Call a function once after a delay in seconds, late rather than never.
 
-    Classes of the console have it as their ``set_timer``, for Textual's own timers as well.
+    Classes of the console use it as ``set_timer``, so that it also applies to Textual's own timers.
     """
     timer = MessagePump.set_timer(pump, delay, callback, name=name, pause=pause)
-    timer._skip = False  # it starts with the next turn of the loop
+    timer._skip = False  # set in time: the timer starts in the next iteration of the loop
     return timer

@@ -1,7 +1,7 @@
-"""Calls that change something: each runs to its end, and its result is always reported.
+"""Calls that change data: each runs to completion, and its result is always reported.
 
-A screen that is left takes its workers with it, but the server completes the request all the same,
-or refuses it. So the call continues, and the screen in front then shows the result.
+Closing a screen cancels its workers, but the server completes or refuses the request all the same.
+So the call continues, and the screen in the foreground then shows the result.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Severity = Literal["good", "plain", "warn", "bad"]
-"""How much a notice matters."""
+"""The severity of a notice."""
 
 ResultMessage = Callable[[Any], tuple[str, Severity]]
-"""Makes a notice of a response."""
+"""Function that returns the notice for a response: its text and severity."""
 
 
 class ServerCalls:
-    """Sends calls that change something.
+    """Sends calls that change data.
 
     Args:
-        connection: to the server.
-        notify: shows a notice on the screen in front.
+        connection: the connection to the server.
+        notify: shows a notice on the screen in the foreground.
 
     Attributes:
-        unfinished: what was in progress when the console ended.
+        unfinished: descriptions of the calls in progress when the console ended.
     """
 
     def __init__(
@@ -42,18 +42,18 @@ class ServerCalls:
         self.unfinished: list[str] = []
         self._connection = connection
         self._notify = notify
-        self._tasks: set[asyncio.Task[Any]] = set()  # the loop holds no reference to them
+        self._tasks: set[asyncio.Task[Any]] = set()  # the loop holds no strong references
 
     async def change(self, call: Call[T], doing: str, message: ResultMessage | None = None) -> T:
-        """Send a call and return its response; when its caller is cancelled, report the result.
+        """Send a call and return its response; if the caller is cancelled, report the result.
 
         Args:
             call: the call.
-            doing: names it in a notice, such as ``deleting hook 12 (billing)``.
-            message: makes the notice of the response then; without it, that it is done.
+            doing: its description in a notice, such as ``deleting hook 12 (billing)``.
+            message: returns the notice in that case; by default, it only reports completion.
 
         Raises:
-            HooktuiError: the server refused, or cannot be reached.
+            HooktuiError: the server refused the call, or cannot be reached.
         """
         task = asyncio.ensure_future(self._connection.send(call))
         self._tasks.add(task)
@@ -66,7 +66,7 @@ class ServerCalls:
 
     def _ended(self, doing: str, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if task.cancelled():  # only the end of the loop cancels it
+        if task.cancelled():  # only closing the loop cancels it
             self.unfinished.append(doing)
 
     def _report(self, doing: str, message: ResultMessage | None, task: asyncio.Task[Any]) -> None:

@@ -1,4 +1,4 @@
-"""The connection to the server: attach to one, or start one; every call uses it."""
+"""The connection to the server, which all calls use: connects to a server, or starts one."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 AGAIN_S = 2.0
-"""Between two looks for a server that is not there."""
+"""Wait between two attempts to connect to a server that does not respond."""
 
 
 class ConnectionState(Enum):
-    """The state of the connection, with its words in the status line."""
+    """The state of the connection, with its text for the status line."""
 
     CONNECTING = "connecting…"
     STARTING = "starting the server…"
     CONNECTED = "connected"
-    ABSENT = "no server yet, looking again…"
-    LOST = "server lost, reconnecting…"
-    REFUSED = "the server refuses us, asking again…"
+    ABSENT = "no server found, trying again…"
+    LOST = "connection lost, reconnecting…"
+    REFUSED = "access denied, trying again…"
     BARRED = "not allowed"
 
 
 class ServerConnection:
-    """One server, found once and reached again as often as needed.
+    """A connection to one server, which is located once and reconnected as often as needed.
 
     Attributes:
         state: the state of the connection.
-        where: the address of the server, for people.
-        started: whether we started it.
+        where: the address of the server, for display.
+        started: whether this console started the server.
         is_service: whether it is the system service, which systemd starts and no console does.
-        bound_to: the one account that our token may touch; None: all.
+        bound_to: the only account that the token can access; None for all accounts.
     """
 
     def __init__(
@@ -66,20 +66,20 @@ class ServerConnection:
 
     @property
     def word(self) -> str:
-        """The state in words."""
+        """The text of the state, for the status line."""
         if self.is_service and self.state in (ConnectionState.ABSENT, ConnectionState.LOST):
             return "the hooktui service is not running, reconnecting…"
         return self.state.value
 
     async def reached(self) -> None:
-        """Wait until the server was reached the first time."""
+        """Wait until the server has been reached for the first time."""
         await self._reached.wait()
 
     async def send(self, call: Call[T]) -> T:
-        """Wait until the server was reached the first time; send a call, return its response.
+        """Send a call and return its response, once the server has been reached the first time.
 
         Raises:
-            HooktuiError: the server refused, or cannot be reached.
+            HooktuiError: the server refused the call, or cannot be reached.
         """
         await self._reached.wait()
         if self._client is None:
@@ -87,7 +87,7 @@ class ServerConnection:
         return await self._client.call(call)
 
     async def follow(self, call: Call[T]) -> AsyncGenerator[T]:
-        """Do the same for a call whose response comes in lines; yield each as it comes.
+        """Send a call like `send` and yield the lines of its streamed response as they arrive.
 
         Raises:
             HooktuiError: as `send`.
@@ -100,12 +100,12 @@ class ServerConnection:
                 yield line
 
     async def open(self) -> None:
-        """Reach the server; start one where there should be a local one and is none.
+        """Connect to the server; start a local one if none is running.
 
-        Returns once it responds; it keeps trying until then.
+        Return once it responds; keep trying until then.
         """
-        # Here, not above: httpx takes 100 ms to import, and the first paint does not need it.
-        # Where click is installed httpx brings a command of its own, with lexers: 40 ms of those.
+        # Imported here because httpx takes 100 ms to import, and the first paint does not need it.
+        # If click is installed, httpx also imports its own command with lexers, which takes 40 ms.
         sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
         from hooktui.client.address import find_server
         from hooktui.client.async_client import AsyncClient
@@ -126,14 +126,14 @@ class ServerConnection:
         self._reached.set()
 
     async def _problem(self, client: AsyncClient) -> HooktuiError | None:
-        """Return why no server responds; None: one does."""
+        """Return the error if no server responds, else None."""
         from hooktui.client.calls import server_status
 
         try:
             self.bound_to = (await client.call(server_status())).bound_to
         except (NotAllowed, Unauthenticated) as error:
             self.set_state(ConnectionState.BARRED, error)
-            # The app ends now; never look on, and never start a second server beside this one.
+            # The app ends now; never try again, and never start a second server beside this one.
             await asyncio.Event().wait()
         except HooktuiError as error:
             return error
@@ -160,7 +160,7 @@ class ServerConnection:
             await self._client.close()
 
     def set_state(self, state: ConnectionState, problem: HooktuiError | None = None) -> None:
-        """Note a state, and why it is one; a change of it is reported."""
+        """Set the state and report a change of it, with the error that caused it."""
         if state is not self.state:
             self.state = state
             self._on_change(state, problem)

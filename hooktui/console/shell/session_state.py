@@ -1,8 +1,8 @@
-"""What is restored the next time: last screen, panes, filters, sort orders, theme.
+"""State that the next session restores: last screen, panes, filters, sort orders, theme.
 
 There is one small file for each server in the user's state folder; only the user can read it, and
-it holds no secret. A broken file is reported once and replaced; of two consoles the one that ends
-last is kept. In restricted mode nothing is read or written.
+it contains no secret. A broken file is reported once and replaced; if two consoles run, the one
+that ends last determines the state. In restricted mode no file is read or written.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from hooktui.domain.roles import restricted
 
 MAX_BYTES: Final = 200_000
 MAX_COMMANDS: Final = 50
-"""Lines of the ``:`` line that are kept."""
+"""Maximum number of entries in the history of the ``:`` line."""
 
 ScreenState = dict[str, "str | int | bool | None"]
-"""The state of one screen: texts, numbers, yes or no."""
+"""The state of one screen: texts, numbers, flags."""
 
 
 @dataclass(slots=True)
 class SessionState:
-    """The state that is kept for one server.
+    """The saved state of the console for one server.
 
     Attributes:
-        file: where it is kept; None: nowhere.
-        problem: why what was kept is not used, as a sentence; empty: it is.
+        file: the file that stores it; None if it is not saved.
+        problem: a message if the saved state cannot be used; else empty.
         screen: the name of the last screen.
-        theme: the theme that was chosen, and the one that was there before.
-        commands: lines of the ``:`` line, the latest last.
+        theme: the theme that the user selected, and the initial one.
+        commands: the history of the ``:`` line, the latest entry last.
     """
 
     file: Path | None = None
@@ -52,21 +52,21 @@ class SessionState:
         return self._kept.get(_key(screen, account), {})
 
     def keep(self, screen: str, account: int, state: ScreenState) -> None:
-        """Keep the state of a screen for an account."""
+        """Store the state of a screen for an account; an empty one is removed."""
         if state:
             self._kept[_key(screen, account)] = state
         else:
             self._kept.pop(_key(screen, account), None)
 
     def ran(self, command: str) -> None:
-        """Take a line of the ``:`` line into the history, once, as the latest."""
+        """Add a line of the ``:`` line to the history as the latest entry, without duplicates."""
         self.commands = [earlier for earlier in self.commands if earlier != command][
             1 - MAX_COMMANDS :
         ]
         self.commands.append(command)
 
     def write(self) -> str:
-        """Write it, whole or not at all; return why that failed, or nothing."""
+        """Write the file atomically; return an error message, or "" on success."""
         if self.file is None:
             return ""
         content = {
@@ -86,16 +86,16 @@ class SessionState:
         except OSError as error:
             with contextlib.suppress(OSError):
                 new.unlink(missing_ok=True)
-            return f"cannot remember this console in {self.file}: {error.strerror}"
+            return f"cannot save the console's state in {self.file}: {error.strerror}"
         return ""
 
 
 def load_state(environ: Mapping[str, str], server: str) -> SessionState:
-    """Return the state that was kept for a server.
+    """Load the saved state for a server.
 
     Args:
-        environ: whose home or state folder counts.
-        server: its socket or address.
+        environ: the environment variables, which determine the home or state folder.
+        server: the socket or address of the server.
     """
     if restricted(environ):
         return SessionState()
@@ -112,28 +112,28 @@ def load_state(environ: Mapping[str, str], server: str) -> SessionState:
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
-        state.problem = f"what was remembered of the last time cannot be used: {_why(error)}"
+        state.problem = f"the saved console state cannot be used: {_why(error)}"
     return state
 
 
 def _read(file: Path) -> object:
     with file.open("rb") as opened:
-        content = opened.read(MAX_BYTES)  # what is larger is no JSON then
+        content = opened.read(MAX_BYTES)  # a larger file is truncated, so it is not valid JSON
     try:
         state: object = json.loads(content)
     except (ValueError, RecursionError):
-        raise ValueError("it is not JSON") from None
+        raise ValueError("not JSON") from None
     return state
 
 
 def _fill(state: SessionState, content: object) -> None:
-    """Take over what is of the right kind.
+    """Copy the content of the file into a state, after checking its types.
 
     Raises:
-        ValueError: something is not.
+        ValueError: a value has the wrong type.
     """
     if not isinstance(content, dict):
-        raise ValueError("it is not an object")
+        raise ValueError("not a JSON object")
     screen, theme = content.get("screen", ""), content.get("theme")
     commands, states = content.get("commands", []), content.get("kept", {})
     good = (
@@ -144,7 +144,7 @@ def _fill(state: SessionState, content: object) -> None:
         and all(isinstance(entry, dict) for entry in states.values())
     )
     if not good:
-        raise ValueError("it does not hold what it should")
+        raise ValueError("unexpected content")
     state.screen = screen
     state.theme = None if theme is None else (theme[0], theme[1])
     state.commands = commands[-MAX_COMMANDS:]

@@ -1,4 +1,4 @@
-"""The status of the server, and the trends of its backlog and its disk."""
+"""The status of the server, and the trends of its backlog and its free disk space."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.wire.server import ServerStatus
 
 STATUS_S: Final = 5.0
-"""Between two reads while deliveries run or wait; otherwise the status is read on demand."""
+"""Interval between loads while deliveries are waiting or in progress; otherwise on demand."""
 
 REMEMBERED_MS: Final = 5 * 60_000
 MIN_SAMPLES: Final = 3
 MIN_SPAN_MS: Final = 10_000
-"""Below it a line through the samples says nothing."""
+"""Minimum time span of the samples; a line through a shorter one is meaningless."""
 
 
 class Trend:
-    """The latest samples of a number, and the line through them."""
+    """The latest samples of a number and their linear trend."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[int, float]] = deque()
 
     def add(self, at_ms: int, value: float) -> None:
-        """Take a sample; old ones are forgotten, and all after a clock that was set back."""
+        """Add a sample; drop old ones, and all earlier ones if the clock was set back."""
         if self._samples and at_ms < self._samples[-1][0]:
             self._samples.clear()
         self._samples.append((at_ms, value))
@@ -38,17 +38,17 @@ class Trend:
             self._samples.popleft()
 
     def clear(self) -> None:
-        """Forget all samples."""
+        """Remove all samples."""
         self._samples.clear()
 
     @property
     def span_ms(self) -> int:
-        """How long the samples reach back."""
+        """The time span of the samples."""
         return self._samples[-1][0] - self._samples[0][0] if self._samples else 0
 
     @property
     def per_s(self) -> float | None:
-        """By how much the number grows each second; None with too few samples."""
+        """The growth of the number per second; None with too few samples."""
         if len(self._samples) < MIN_SAMPLES or self.span_ms < MIN_SPAN_MS:
             return None
         begun_ms = self._samples[0][0]
@@ -60,7 +60,7 @@ class Trend:
         return both / spread
 
     def falls_to_s(self, value: float) -> float | None:
-        """Return in how many seconds the number is down to a value; None: not as it goes now."""
+        """Return the seconds until the number falls to a value; None if it is not falling."""
         per_s = self.per_s
         if per_s is None or per_s >= 0 or not self._samples:
             return None
@@ -68,20 +68,20 @@ class Trend:
 
 
 class StatusMonitor:
-    """Reads the status of the server on demand, and again while deliveries run or wait.
+    """Loads the server status on demand, and periodically while deliveries wait or are sent.
 
     Args:
         app: runs timers and workers.
-        connection: to the server.
-        account: whose backlog is read.
-        clock: returns "now" in milliseconds.
-        on_read: called after each read.
+        connection: the connection to the server.
+        account: the account whose backlog is loaded.
+        clock: returns the current time in milliseconds.
+        on_read: called after each load.
 
     Attributes:
-        latest: the status that was read last; None until the server has responded.
-        read_at_ms: when it was read.
-        backlog_trend: the number of waiting deliveries.
-        disk_trend: the free space in bytes.
+        latest: the latest status; None until the server has responded.
+        read_at_ms: the time at which it was loaded.
+        backlog_trend: the trend of the number of waiting deliveries.
+        disk_trend: the trend of the free space in bytes.
     """
 
     def __init__(
@@ -100,37 +100,37 @@ class StatusMonitor:
         self.backlog_trend, self.disk_trend = Trend(), Trend()
 
     async def known(self) -> ServerStatus:
-        """Return the latest status; read it if there is none yet.
+        """Return the latest status; load it if there is none yet.
 
         Raises:
-            HooktuiError: the server refused, or cannot be reached.
+            HooktuiError: the server refused the call, or cannot be reached.
         """
         return await self.read() if self.latest is None else self.latest
 
     async def read(self) -> ServerStatus:
-        """Read the status.
+        """Load the status and return it.
 
         Raises:
-            HooktuiError: the server refused, or cannot be reached.
+            HooktuiError: the server refused the call, or cannot be reached.
         """
         from hooktui.client import calls
 
         number = self._account.number
         status = await self._connection.send(calls.server_status(number))
-        if number == self._account.number:  # else the status of the new account is newer
+        if number == self._account.number:  # otherwise the status of the new account is newer
             self.record(status)
             self._on_read()
         return status
 
     def record(self, status: ServerStatus) -> None:
-        """Keep a status as the latest."""
+        """Store a status as the latest one."""
         self.latest, self.read_at_ms = status, self._clock()
         self.backlog_trend.add(self.read_at_ms, status.backlog.count)
         if status.disk is not None:
             self.disk_trend.add(self.read_at_ms, status.disk.free)
 
     def read_soon(self) -> None:
-        """Read the status in a while; any number of calls until then make one read."""
+        """Schedule a load of the status; any number of calls until then cause only one."""
         self._read_in(STATUS_S / 5)
 
     def _read_in(self, seconds: float) -> None:
@@ -139,9 +139,9 @@ class StatusMonitor:
             self._app.set_timer(seconds, self._start)
 
     def _start(self) -> None:
-        """Read it in a worker: every key would wait for what a timer awaits."""
+        """Load the status in a worker, because keys would wait for an awaiting timer callback."""
         self._due = False
-        if self._reading:  # a slow server: once more after that response
+        if self._reading:  # a slow server: load again after the pending response
             self.read_soon()
             return
         _: Worker[None] = self._app.run_worker(self._run, name="status", group="status")
@@ -151,7 +151,7 @@ class StatusMonitor:
         try:
             status = await self.read()
         except HooktuiError:
-            return  # the feed notices a lost server, and says so
+            return  # the feed detects and reports a lost connection
         finally:
             self._reading = False
         if not _is_calm(status):

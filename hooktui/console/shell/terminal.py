@@ -1,12 +1,12 @@
-"""Protects the terminal: no stray escape characters, no traceback on it, no orphaned console.
+"""Protection of the terminal: no stray escape characters, no tracebacks, no orphaned console.
 
-Textual installs no handler for SIGTERM and SIGHUP (the terminal would stay broken), prints
-tracebacks with locals (which hold secrets), and spins when its terminal is gone.
+Textual installs no handler for SIGTERM and SIGHUP (which would leave the terminal broken), prints
+tracebacks with locals (which hold secrets), and spins when its terminal has disappeared.
 
-``--ascii`` replaces Unicode in the drawn frame, one cell for one; letters that a user typed stay.
-Text is copied by OSC 52, or by tmux's own command inside tmux. Neither responds, so no message says
-"copied". Measured with tmux 3.5a: its default configuration drops OSC 52 from a program, ``tmux
-load-buffer -w -`` reaches the outer terminal all the same.
+``--ascii`` replaces Unicode in the drawn frame, cell by cell; letters typed by a user are kept.
+Text is copied with OSC 52, inside tmux also with its own command. Neither confirms the copy, so no
+message says "copied". Measured with tmux 3.5a: its default configuration drops OSC 52 from a
+program, but ``tmux load-buffer -w -`` reaches the outer terminal.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ TERMINAL_CHECK_S = 1.0
 
 
 class EscapeFilter(LineFilter):
-    """The second layer: shows what acts or hides and was brought as far as a line.
+    """Second layer of escaping: makes control and invisible characters in drawn lines visible.
 
-    It escapes the text of inputs, which is drawn as it was typed or loaded.
+    It escapes the text of inputs, which Textual draws as it was typed or loaded.
     """
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """Return the segments with every character visible and in its place, as wide as before."""
+        """Return the segments with all characters visible, in order and at the same width."""
         shown = [segment.text if segment.control else visible(segment.text) for segment in segments]
         ordered = keep_order("".join(shown))
         ends = [0, *accumulate(map(len, shown))]
@@ -67,7 +67,7 @@ class EscapeFilter(LineFilter):
 
 
 class Terminal:
-    """Ends the app in good order on a signal, or when its terminal has gone."""
+    """Ends the app cleanly on a signal, or when its terminal has disappeared."""
 
     def __init__(self, app: App[None]) -> None:
         self._app = app
@@ -91,10 +91,10 @@ class Terminal:
         self._app.exit(return_code=return_code)
 
     def _continued(self, number: int, frame: FrameType | None) -> None:
-        """Resume the driver after ctrl+z; otherwise only draw everything again.
+        """Resume the driver after ctrl+z; otherwise only redraw everything.
 
-        Others stop and continue a process, too, and a hangup sends SIGCONT after SIGHUP. The driver
-        would start a second time then, and two threads would share the keys.
+        Other programs also stop and continue processes, and a hangup sends SIGCONT after SIGHUP.
+        In these cases the driver would start a second time, and two threads would share the keys.
         """
         if getattr(self._app._driver, "_must_signal_resume", False) and callable(self._resume):
             self._resume(number, frame)
@@ -103,36 +103,36 @@ class Terminal:
 
 
 def release_signals() -> None:
-    """Take the handlers of the terminal driver away: they need its event loop, which has ended."""
+    """Remove the signal handlers of the terminal driver, because its event loop has ended."""
     signal.signal(signal.SIGCONT, signal.SIG_DFL)
     if signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN:
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
 
 
 class RestrictedMode(App[None]):
-    """An app that only talks to its terminal and its server when it is restricted.
+    """An app that, in restricted mode, only communicates with its terminal and its server.
 
-    A suspended app gives the terminal to the program that started it, a link starts a browser, and
-    a screenshot is written to the disk of the machine.
+    Otherwise a suspended app returns the terminal to the program that started it, a link starts a
+    browser, and a screenshot is written to the disk of the machine.
 
     Attributes:
-        restricted: whether it is.
+        restricted: whether restricted mode is enabled.
     """
 
     restricted: bool = False
     set_timer = set_reliable_timer
 
     def confine(self) -> None:
-        """Ignore ctrl+z, which the terminal driver has set up by now."""
+        """Ignore ctrl+z in restricted mode; the terminal driver has already set its handler."""
         if self.restricted:
             signal.signal(signal.SIGTSTP, signal.SIG_IGN)
 
     @contextmanager
     def suspend(self) -> Iterator[None]:
-        """Leave the terminal to another program for a while.
+        """Suspend the app while another program uses the terminal.
 
         Raises:
-            SuspendNotSupported: not in restricted mode.
+            SuspendNotSupported: restricted mode is enabled.
         """
         if self.restricted:
             raise SuspendNotSupported(str(not_here("leaving the console")))
@@ -140,22 +140,22 @@ class RestrictedMode(App[None]):
             yield
 
     def action_suspend_process(self) -> None:
-        """Stop the process, as ctrl+z does elsewhere."""
+        """Suspend the process, except in restricted mode."""
         if not self.restricted:
             super().action_suspend_process()
 
     def open_url(self, url: str, *, new_tab: bool = True) -> None:
-        """Show a page in a browser."""
+        """Open a URL in a browser, except in restricted mode."""
         if not self.restricted:
             super().open_url(url, new_tab=new_tab)
 
     def save_screenshot(
         self, filename: str | None = None, path: str | None = None, time_format: str | None = None
     ) -> str:
-        """Write a picture of the screen.
+        """Save a screenshot.
 
         Raises:
-            NotAllowed: not in restricted mode.
+            NotAllowed: restricted mode is enabled.
         """
         self._no_files()
         return super().save_screenshot(filename, path, time_format)
@@ -163,10 +163,10 @@ class RestrictedMode(App[None]):
     def deliver_screenshot(
         self, filename: str | None = None, path: str | None = None, time_format: str | None = None
     ) -> str | None:
-        """Hand a picture of the screen over as a file.
+        """Deliver a screenshot as a file.
 
         Raises:
-            NotAllowed: not in restricted mode.
+            NotAllowed: restricted mode is enabled.
         """
         self._no_files()
         return super().deliver_screenshot(filename, path, time_format)
@@ -177,29 +177,29 @@ class RestrictedMode(App[None]):
 
 
 def accepts_output() -> bool:
-    """Return whether the terminal that Textual writes to (stderr) has accepted all output."""
+    """Return whether the terminal that Textual writes to (stderr) can accept more output."""
     stream = sys.__stderr__
     if stream is None:
         return True
-    poll = select.poll()  # not select(): it takes no descriptor above 1,023
+    poll = select.poll()  # not select(), which supports no descriptor above 1,023
     poll.register(stream.fileno(), select.POLLOUT)
     return bool(poll.poll(0))
 
 
 def write_fault(environ: Mapping[str, str]) -> str:
-    """Write the current exception to ``console.log`` (no locals) and return one line about it."""
+    """Log the current exception to ``console.log`` (no locals) and return a one-line message."""
     error = sys.exception()
-    inner = getattr(error, "error", None)  # a failed worker wraps what really happened
+    inner = getattr(error, "error", None)  # a failed worker wraps the original exception
     error = inner if isinstance(inner, BaseException) else error
     name = type(error).__name__
     if restricted(environ):
-        return f"the console ended on an unforeseen {name}; a restricted one writes no log"
+        return f"the console crashed with {name}; in restricted mode it writes no log"
     try:
         log = places(environ).log.with_name("console.log")
         written = _append(log, error)
     except (HooktuiError, OSError) as problem:
-        return f"the console ended on an unforeseen {name}; its log cannot be written: {problem}"
-    return f"the console ended on an unforeseen {name}; details are in {written}"
+        return f"the console crashed with {name}; its log cannot be written: {problem}"
+    return f"the console crashed with {name}; details are in {written}"
 
 
 def _append(log: Path, error: BaseException | None) -> Path:
@@ -224,7 +224,7 @@ _INSTEAD: Final = {
     "^": "▲↑",
     "v": "▾▼↓",
     "*": "•●",
-    "?": "".join(map(chr, range(0x2400, 0x2422))),  # what stands for control characters
+    "?": "".join(map(chr, range(0x2400, 0x2422))),  # pictures of control characters
 }
 _TABLE: Final = str.maketrans(
     {sign: instead for instead, glyphs in _INSTEAD.items() for sign in glyphs}
@@ -232,10 +232,10 @@ _TABLE: Final = str.maketrans(
 
 
 class AsciiFilter(LineFilter):
-    """Exchanges what lines, blocks and arrows are drawn with."""
+    """Replaces the characters that draw lines, blocks and arrows with ASCII."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """Return the segments in ASCII glyphs."""
+        """Return the segments with ASCII glyphs."""
         return [
             segment
             if segment.control or segment.text.isascii()
@@ -245,7 +245,7 @@ class AsciiFilter(LineFilter):
 
 
 MAX_BASE64_BYTES: Final = 74_994
-"""What terminals take of one OSC 52 sequence (xterm's and tmux's limit, as k9s found it)."""
+"""Maximum payload of one OSC 52 sequence (the limit of xterm and tmux, as found by k9s)."""
 
 _TMUX_DEADLINE_S = 2.0
 
@@ -254,9 +254,9 @@ async def copy(app: App[object], text: str, what: str) -> str:
     """Send a text to the terminal's clipboard and return a notice.
 
     Args:
-        app: whose terminal it is.
-        text: what to copy, as it is.
-        what: names it in the notice, such as ``secret of hook 12``; never the text itself.
+        app: the app whose terminal is used.
+        text: the text to copy, unchanged.
+        what: its name in the notice, such as ``secret of hook 12``; never the text itself.
     """
     size = len(b64encode(text.encode("utf-8", "surrogatepass")))
     if size > MAX_BASE64_BYTES:
@@ -265,7 +265,7 @@ async def copy(app: App[object], text: str, what: str) -> str:
             "use the command line instead"
         )
     app.copy_to_clipboard(text)
-    # Textual keeps the text for pasting into its own inputs; a secret should not stay there.
+    # Textual stores the text for pasting into its own inputs; a secret should not remain there.
     app._clipboard = ""
     if os.environ.get("TMUX") and not restricted(os.environ) and await _to_tmux(text):
         return f"{what} sent to the terminal and to tmux's buffer"
@@ -273,7 +273,7 @@ async def copy(app: App[object], text: str, what: str) -> str:
 
 
 async def _to_tmux(text: str) -> bool:
-    """Hand the text to tmux, which passes it on to its terminal; return whether it did."""
+    """Send a text to tmux, which forwards it to its terminal; return whether that succeeded."""
     tmux = shutil.which("tmux")
     if tmux is None:
         return False

@@ -1,8 +1,8 @@
-"""How large the terminal is: no larger than what is worth drawing, and what works when it is tiny.
+"""Limits of the terminal size: a maximum that is drawn, and a minimum for normal operation.
 
-A client's terminal claims any size that it likes, at the start and later, and each cell costs
-memory and output. In a terminal below the smallest size nothing is drawn but a message, so nothing
-else may act: no key, no mouse, no paste, in whatever screen or dialog lies under the message.
+A client's terminal can report any size, at the start and later, and each cell costs memory and
+output. Below the minimum only a message is drawn, so keys (except those that quit or explain),
+mouse and paste are ignored, whatever screen or dialog is below the message.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 
 SMALLEST: Final = Size(60, 15)
 LARGEST: Final = Size(1000, 500)
-"""Wider and higher than any display; drawn in about as much memory as the console needs anyway."""
+"""Larger than any display; drawing it takes about as much memory as the console itself."""
 
 WATCHED_EVERY_S: Final = 1.0
-"""A size that was missed, such as a signal that did not come, is drawn after so long."""
+"""Interval of the check that corrects a missed change of size, such as after a lost signal."""
 
 TOO_SMALL_CLASSES: Final = ("-tiny", "-flat")
-"""Classes of a screen that is laid out below the smallest size; see `ConsoleApp`'s breakpoints."""
+"""CSS classes of a screen below the smallest size; see the breakpoints of `ConsoleApp`."""
 
 
 def is_too_small(size: Size) -> bool:
-    """Return whether nothing but a message fits."""
+    """Return whether only a message fits into a terminal of a size."""
     return size.width < SMALLEST.width or size.height < SMALLEST.height
 
 
 def clamped(size: Size) -> Size:
-    """Return the part of a terminal that is drawn."""
+    """Return the size of the part of a terminal that is drawn."""
     return Size(min(size.width, LARGEST.width), min(size.height, LARGEST.height))
 
 
@@ -52,23 +52,23 @@ def set_focus_if_drawn(
     scroll_visible: bool = True,
     from_app_focus: bool = False,
 ) -> None:
-    """Move the focus, as `Screen.set_focus`; screens of the console have it as their own.
+    """Set the focus; screens of the console use this in place of `Screen.set_focus`.
 
-    Textual takes the focus from a widget that is hidden. While only the message is drawn it stays
-    where it is.
+    Textual removes the focus from a hidden widget. While only the message is drawn, this keeps the
+    focus.
     """
     if widget is not None or not cast("Shell", screen.app).too_small:
         Screen.set_focus(screen, widget, scroll_visible, from_app_focus)
 
 
 async def on_event_at_size_of_app(screen: Screen[Any], event: events.Event) -> None:
-    """Handle an event, as `Screen.on_event`; screens of the console have it as their own.
+    """Handle an event; screens of the console use this in place of `Screen.on_event`.
 
-    A change of size is always to the size of the app. Textual's screens also send themselves the
-    size that they have laid out, which would replace a newer one that waits before it.
+    A resize always uses the size of the app. Textual's screens also send themselves the size of
+    their layout, which would replace a newer size that is ahead of it in the queue.
 
-    A screen has the classes of that size before its widgets are made, and its styles are not
-    applied again when it comes to the front: a change of the theme reaches all screens at once.
+    A screen has the classes of that size before its widgets are created. Its styles are not applied
+    again when it is resumed, because a change of theme reaches all screens at once.
     """
     if isinstance(event, events.Resize):
         size = screen.app.size
@@ -83,17 +83,17 @@ async def on_event_at_size_of_app(screen: Screen[Any], event: events.Event) -> N
 
 
 class TerminalSize:
-    """Keeps an app to sizes worth drawing; a terminal that is too small takes a few keys only.
+    """Limits the size of an app; a terminal that is too small accepts only a few keys.
 
     Args:
         app: the app.
-        keymap: the keys as the user has them.
-        unsaved: returns whether text that was typed would be lost by quitting.
+        keymap: the user's keymap.
+        unsaved: returns whether quitting would lose typed text.
     """
 
     def __init__(self, app: App[None], keymap: Keymap, unsaved: Callable[[], bool]) -> None:
         self._app, self._keymap, self._unsaved = app, keymap, unsaved
-        self._asked = False  # for help, in a terminal that is too small
+        self._asked = False  # whether help was requested in a terminal that is too small
 
     @property
     def too_small(self) -> bool:
@@ -115,14 +115,14 @@ class TerminalSize:
             quits = "ctrl+q quits; unsaved text is lost"
         else:
             quits = f"{quits}, and so does ctrl+q"
-        return [*lines, quits, "all other keys work once it is larger"]
+        return [*lines, quits, "the other keys work when it is larger"]
 
     def watch(self) -> None:
-        """Compare the size that is drawn with the terminal's, again and again."""
+        """Set up the periodic comparison of the drawn size with the size of the terminal."""
         self._app.set_interval(WATCHED_EVERY_S, self._compare, name="terminal size")
 
     def _compare(self) -> None:
-        stream = sys.__stderr__  # that Textual writes to
+        stream = sys.__stderr__  # the stream that Textual writes to
         if stream is None:
             return
         with contextlib.suppress(OSError):
@@ -134,13 +134,13 @@ class TerminalSize:
                 self._app.screen.post_message(event)
 
     def clamp(self, event: events.Resize) -> events.Resize:
-        """Return a change of size, limited to what is drawn."""
+        """Return a resize event, limited to the size that is drawn."""
         size = clamped(event.size)
         self._asked = self._asked and is_too_small(size)
         return events.Resize(size, size, pixel_size=event.pixel_size)
 
     def press(self, key: str) -> None:
-        """Quit or explain in a terminal that is too small; every other key does nothing."""
+        """Handle a key in a terminal that is too small: quit, explain, or ignore it."""
         if key == "ctrl+q" or (key in self._keys("quit") and not self._unsaved()):
             self._app.exit()
         elif key in (*self._keys("quit"), *self._keys("help"), "ctrl+c"):

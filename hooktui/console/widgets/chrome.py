@@ -1,4 +1,4 @@
-"""The frame of every screen, one line each: heading, tabs, status line, line of keys."""
+"""The frame of every screen, in widgets of one line: heading, tabs, status line, key line."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 _APART = 3
-"""Cells between left and right, so that they do not read as one sentence."""
+"""Minimum gap in cells between left and right, so that they do not read as one sentence."""
 
 
 class OneLine(LineWidget):
-    """A line with a left and a right part; where there is no room for both, one gives way."""
+    """A line with a left and a right part; if both do not fit, one is shortened or hidden."""
 
     LEFT_GIVES_WAY = False
 
@@ -37,12 +37,12 @@ class OneLine(LineWidget):
         self._parts: tuple[tuple[StyledText, ...], ...] = ((), (), ())
 
     def show(self, left: StyledLine, right: StyledLine = (), short: StyledLine = ()) -> None:
-        """Show another text; writes to the terminal only when it differs.
+        """Update the text; redraw only if it differs.
 
         Args:
             left: the left part.
             right: the right part.
-            short: the right part where there is no room for ``right``.
+            short: the right part if there is no room for ``right``.
         """
         parts = tuple(left), tuple(right), tuple(short)
         if parts != self._parts:
@@ -69,13 +69,13 @@ class OneLine(LineWidget):
 
 
 class Heading(OneLine):
-    """The top line: which screen this is, and what is on it."""
+    """The top line, with the title of the screen and a summary of its content."""
 
     DEFAULT_CSS = "Heading { background: $panel; }"
 
 
 class StatusLine(OneLine):
-    """Who and where, backlog and rate; a notice takes its place for a while."""
+    """A line with account, user, server, backlog and rate; a notice replaces it for a while."""
 
     LEFT_GIVES_WAY = True
 
@@ -88,14 +88,14 @@ class StatusLine(OneLine):
         self._notice: list[StyledLine] = []
 
     def notify_line(self, text: str, severity: Severity) -> None:
-        """Show a notice instead of the standing text; long ones take up to three lines."""
+        """Show a notice instead of the status; a long notice takes up to three lines."""
         width = max(self.size.width - 2, 20)
         sign = {"good": "", "plain": "", "warn": "! ", "bad": "! "}[severity]
         lines = wrap(sign + text, width, max_lines=3, placeholder=" …") or [""]
         self._show_notice([((" " + line, severity),) for line in lines])
 
     def clear_notice(self) -> None:
-        """Show the standing text again."""
+        """Remove the notice and show the status again."""
         if self._notice:
             self._show_notice([])
 
@@ -106,15 +106,15 @@ class StatusLine(OneLine):
 
     @property
     def notice(self) -> str:
-        """The notice that is shown, or nothing."""
+        """The text of the current notice; empty if there is none."""
         return " ".join(text.strip() for line in self._notice for text, _ in line)
 
     def get_content_height(self, *_: object) -> int:
-        """One line, or as many as the notice has."""
+        """Return the number of lines of the notice, at least one."""
         return max(1, len(self._notice))
 
     def render_line(self, y: int) -> Strip:
-        """Draw the notice, or the standing text."""
+        """Draw a line of the notice, or the status."""
         if not self._notice:
             return super().render_line(y)
         return self.strip(self._notice[y] if y < len(self._notice) else (), self.size.width)
@@ -122,20 +122,20 @@ class StatusLine(OneLine):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A command as the line of keys shows it; ``disabled_reason`` dims it."""
+    """A command in the key line, which is dimmed if it has a ``disabled_reason``."""
 
     command: Command
     disabled_reason: str | None
 
 
 class KeyLine(LineWidget):
-    """The commands of a screen with their keys; a click runs one. Dimmed: not possible now."""
+    """A line with a screen's commands and keys; a click runs one, disabled ones are dimmed."""
 
     DEFAULT_CSS = "KeyLine { height: 1; width: 1fr; }"
 
     @dataclass
     class Chosen(Message):
-        """A command was clicked."""
+        """Posted when a command is clicked."""
 
         name: str
 
@@ -153,14 +153,14 @@ class KeyLine(LineWidget):
         self._spans: list[tuple[int, int, str]] = []
 
     def show_again(self) -> None:
-        """Ask for the commands again; writes to the terminal only when they differ."""
+        """Update the commands; redraw only if they differ."""
         offers = list(self._offers())
         if offers != self._shown:
             self._shown = offers
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """Draw as many commands as there is room for; help is always among them."""
+        """Draw as many commands as fit; help is always included."""
         width = self.size.width
         pieces: list[StyledText] = []
         self._spans = []
@@ -192,12 +192,12 @@ class KeyLine(LineWidget):
 
 
 class TooSmall(LineWidget):
-    """Says what the console needs; shown instead of everything else in a tiny terminal."""
+    """A message with the required size, which replaces everything else in a tiny terminal."""
 
     DEFAULT_CSS = "TooSmall { width: 1fr; height: 1fr; }"
 
     def render_line(self, y: int) -> Strip:
-        """Draw the message in the middle; its first lines matter most."""
+        """Draw a line of the centred message; if it does not fit, its last lines are cut."""
         width, height = self.size
         texts = cast("Shell", self.app).small_message()
         at = y - max((height - len(texts)) // 2, 0)
@@ -206,7 +206,7 @@ class TooSmall(LineWidget):
 
 
 class Lines(LineWidget):
-    """Lines that are cut; with ``hang``, their last text continues after so many cells."""
+    """Lines that are cut; with ``hang``, their last text wraps, indented by ``hang`` cells."""
 
     DEFAULT_CSS = "Lines { height: auto; width: 1fr; }"
 
@@ -216,7 +216,7 @@ class Lines(LineWidget):
         self.lines: tuple[StyledLine, ...] = ()
 
     def show(self, lines: Sequence[StyledLine]) -> None:
-        """Show other lines; writes to the terminal only when they differ."""
+        """Update the lines; redraw only if they differ."""
         if tuple(lines) != self.lines:
             before, self.lines = len(self._rows(self.size.width)), tuple(lines)
             self.refresh(layout=len(self._rows(self.size.width)) != before)
@@ -233,7 +233,7 @@ class Lines(LineWidget):
         return rows
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many as there are, at least one."""
+        """Return the number of rows, at least one."""
         return max(1, len(self._rows(width)))
 
     def render_line(self, y: int) -> Strip:
@@ -243,7 +243,7 @@ class Lines(LineWidget):
 
 
 class TabLine(LineWidget):
-    """The names of tabs, the open one marked; a click opens one, keys are the screen's."""
+    """The names of tabs with the open one marked; a click opens one, the screen handles keys."""
 
     DEFAULT_CSS = "TabLine { height: 1; width: 1fr; }"
 
@@ -261,7 +261,7 @@ class TabLine(LineWidget):
         self.chosen = 0
 
     def choose(self, number: int) -> None:
-        """Mark another tab as the open one; the ends are ends."""
+        """Mark another tab as the open one, without wrapping around."""
         number = max(0, min(len(self.names) - 1, number))
         if number != self.chosen:
             self.chosen = number

@@ -1,7 +1,7 @@
 """Small controls of forms and dialogs: check box, choice, short list, foldable heading, note.
 
-Each is one line (a note and a list: as many as needed) and is drawn without a border, so that a
-form fits on 80 by 24.
+Each takes one line (a note or list as many as it needs) and has no border, so that a form fits
+into a terminal of 80 by 24.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MARK, _OPEN = BY_NAME["mark"], BY_NAME["open"]
 
 
 class Control(LineWidget, can_focus=True):
-    """One focusable line; Space (and Enter) act on it."""
+    """A focusable line; Space and Enter change its value."""
 
     DEFAULT_CSS = "Control { height: 1; width: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -36,12 +36,12 @@ class Control(LineWidget, can_focus=True):
 
     @dataclass
     class Changed(Message):
-        """The control has another value now."""
+        """Posted when the value has changed."""
 
         sender: Control
 
     def pieces(self) -> Sequence[StyledText]:
-        """Return what the line shows."""
+        """Return the text of the line."""
         raise NotImplementedError
 
     def action_act(self) -> None:
@@ -49,23 +49,23 @@ class Control(LineWidget, can_focus=True):
         raise NotImplementedError
 
     def render_line(self, y: int) -> Strip:
-        """Draw the line; the one that takes keys as the cursor."""
+        """Draw the line, in the style of the cursor if it has the focus."""
         over = self.tone("cursor") if self.has_focus else None
         return self.strip(self.pieces(), self.size.width, over)
 
     def changed(self) -> None:
-        """Draw the new value and send a message."""
+        """Redraw the control and post `Changed`."""
         self.refresh()
         self.post_message(self.Changed(self))
 
     def on_click(self, event: events.Click) -> None:
-        """Act on a click."""
+        """Change the value on a click."""
         event.stop()
         self.action_act()
 
 
 class TickBox(Control):
-    """``[x] words``."""
+    """A check box: ``[x] words``."""
 
     def __init__(self, words: str, *, ticked: bool, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -73,18 +73,18 @@ class TickBox(Control):
         self.ticked = ticked
 
     def pieces(self) -> Sequence[StyledText]:
-        """Return the box and its words."""
+        """Return the box and its label."""
         box: StyledText = ("[x] ", "good") if self.ticked else ("[ ] ", "plain")
         return (box, (self.words, "plain"))
 
     def action_act(self) -> None:
-        """Tick or untick."""
+        """Tick or untick the box."""
         self.ticked = not self.ticked
         self.changed()
 
 
 class Choice(Control):
-    """One of few words, side by side: ``(x) sha256  ( ) sha1``; left and right choose, too."""
+    """A choice of a few words in one line: ``(x) sha256  ( ) sha1``; left and right also choose."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "step(-1)", "Previous", show=False, id="choice.left"),
@@ -96,7 +96,7 @@ class Choice(Control):
         options: Sequence[str],
         chosen: int = 0,
         *,
-        id: str | None = None,  # noqa: A002 - Textual's word
+        id: str | None = None,  # noqa: A002 - Textual's name
     ) -> None:
         super().__init__(id=id)
         self.options = tuple(options)
@@ -104,11 +104,11 @@ class Choice(Control):
 
     @property
     def value(self) -> str:
-        """The word that is chosen."""
+        """The chosen word."""
         return self.options[self.chosen]
 
     def pieces(self) -> Sequence[StyledText]:
-        """Return all words, the chosen one marked."""
+        """Return all words, with the chosen one marked."""
         shown: list[StyledText] = []
         for index, option in enumerate(self.options):
             here = index == self.chosen
@@ -117,11 +117,11 @@ class Choice(Control):
         return shown
 
     def action_act(self) -> None:
-        """Choose the next word, the first after the last."""
+        """Choose the next word, after the last the first."""
         self._choose((self.chosen + 1) % len(self.options))
 
     def action_step(self, by: int) -> None:
-        """Choose a neighbour; the ends are ends."""
+        """Choose the previous or next word, without wrapping around."""
         self._choose(max(0, min(len(self.options) - 1, self.chosen + by)))
 
     def on_click(self, event: events.Click) -> None:
@@ -150,45 +150,45 @@ class FoldTitle(Control):
         self.summary = ""
 
     def summarise(self, summary: str) -> None:
-        """Show another summary."""
+        """Update the summary."""
         if summary != self.summary:
             self.summary = summary
             self.refresh()
 
     def pieces(self) -> Sequence[StyledText]:
-        """Return sign, title and summary."""
+        """Return the fold marker, the title and the summary."""
         sign: StyledText = ("▾ " if self.opened else "▸ ", "quiet")
         return (sign, (self.title, "strong"), (f"  {self.summary}", "quiet"))
 
     def action_act(self) -> None:
-        """Fold or unfold."""
+        """Fold or unfold the fields."""
         self.opened = not self.opened
         self.changed()
 
 
 class Note(LineWidget):
-    """A few words under a field, wrapped; takes no room while it has none."""
+    """A short, wrapped text below a field; an empty one takes no space."""
 
     DEFAULT_CSS = "Note { height: auto; width: 1fr; display: none; &.-some { display: block; } }"
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self.text = ""
         self._tone: StyleName = "quiet"
 
     def show(self, text: str, tone: StyleName = "quiet") -> None:
-        """Show other words; none hide the note."""
+        """Update the text; an empty text hides the note."""
         if (text, tone) != (self.text, self._tone):
             self.text, self._tone = text, tone
             self.set_class(bool(text), "-some")
             self.refresh(layout=True)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Return as many lines as the words need."""
+        """Return the number of lines of the wrapped text."""
         return len(self._wrapped(width))
 
     def render_line(self, y: int) -> Strip:
-        """Draw one line of the words."""
+        """Draw one line of the text."""
         lines = self._wrapped(self.size.width)
         return self.strip(((lines[y], self._tone),) if y < len(lines) else (), self.size.width)
 
@@ -202,7 +202,7 @@ class Note(LineWidget):
 
 @dataclass(frozen=True, slots=True)
 class ShortRow:
-    """One line: what it stands for, its key or name, and what it is."""
+    """A row: its value, its key or name, and a description."""
 
     value: str
     name: str
@@ -210,14 +210,14 @@ class ShortRow:
 
 
 class ShortList(LineWidget, can_focus=True):
-    """Lines to choose from with Enter or a click."""
+    """A short list of rows; Enter or a click chooses one."""
 
     DEFAULT_CSS = "ShortList { height: auto; width: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
 
     @dataclass
     class Chosen(Message):
-        """A line was chosen."""
+        """Posted when a row is chosen."""
 
         row: ShortRow
 
@@ -227,14 +227,14 @@ class ShortList(LineWidget, can_focus=True):
         self.cursor = 0
 
     def show(self, rows: Sequence[ShortRow]) -> None:
-        """Show other lines."""
+        """Update the rows; redraw only if they differ."""
         if tuple(rows) != self.rows:
             self.rows = tuple(rows)
             self.cursor = max(0, min(self.cursor, len(self.rows) - 1))
             self.refresh(layout=True)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """One line each."""
+        """Return the number of rows, at least one."""
         return max(1, len(self.rows))
 
     def render_line(self, y: int) -> Strip:
@@ -249,17 +249,17 @@ class ShortList(LineWidget, can_focus=True):
         return self.strip(((name, "accent"), (row.words, "plain")), width, over)
 
     def action_move(self, name: str) -> None:
-        """Move the cursor by one of the list's moves."""
+        """Move the cursor by one of the list moves."""
         count = len(self.rows)
         self._move_to(cursor_after(name, self.cursor, count=count, page=count))
 
     def action_open(self) -> None:
-        """Choose the line under the cursor."""
+        """Choose the row under the cursor."""
         if self.rows:
             self.post_message(self.Chosen(self.rows[self.cursor]))
 
     def on_click(self, event: events.Click) -> None:
-        """Choose the line that was clicked."""
+        """Choose the row that was clicked."""
         offset = event.get_content_offset(self)
         if offset is not None and offset.y < len(self.rows):
             self._move_to(offset.y)

@@ -1,7 +1,7 @@
-"""A text as lines to show: pretty JSON that folds, headers, raw text, or a hex dump.
+"""The lines of a document: foldable JSON, headers, raw text, or a hex dump.
 
-No widget here. JSON is tokenised, not parsed and written again: numbers, escapes and doubled keys
-are shown exactly as they were sent. Every span is safe to show (`visible`).
+Independent of widgets. JSON is tokenised, not parsed and serialised again, so that numbers, escapes
+and duplicate keys are shown exactly as sent. Every span is safe to display (`visible`).
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ Kind = Literal[
     "key", "string", "number", "word", "mark", "title", "note", "plain", "added", "removed"
 ]
 Form = Literal["tree", "raw", "hex"]
-"""How bodies are shown: folding JSON, the text as it was sent, or its bytes."""
+"""The form of bodies: foldable JSON, the text as it was sent, or its bytes."""
 
 FORM_WORDS: Final[dict[Form, str]] = {
     "tree": "as a tree", "raw": "as it was sent", "hex": "in hex",
 }  # fmt: skip
 
 MAX_LINES: Final = 10_000
-"""A body of more lines is shown raw: nobody reads it as a tree, and 256 KiB can hold 131,000."""
+"""A body with more lines is shown raw: a tree would be unreadable, and 256 KiB can hold 131,000."""
 
 _KEPT: Final = 4
-"""Bodies whose lines are kept: the documents of all attempts share most parts."""
+"""Number of bodies whose lines are cached, as the documents of all attempts share most parts."""
 
 MAX_SPAN: Final = 2_000
-"""Characters of one value in the pretty form; the raw form shows all of it."""
+"""Maximum characters of one value in the tree form; the raw form shows all of them."""
 
 MAX_INDENT: Final = 20
-"""Levels that are drawn as such; deeper ones stay there, so that the text stays on the screen."""
+"""Maximum levels of indentation; deeper ones are not indented more, to keep the text on screen."""
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A piece of a line with its meaning."""
+    """A part of a line and its kind."""
 
     text: str
     kind: Kind
@@ -50,15 +50,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line.
+    """One line of a document.
 
     Attributes:
-        spans: what is drawn.
-        end: lines that this one can fold away end before that index; 0 when it cannot fold.
+        spans: the spans that are drawn.
+        end: the index after the last line that this one can fold; 0 if it cannot fold.
         folded: drawn instead of ``spans`` while folded.
-        source: the text that a copy of this line is taken from.
-        start: where in ``source`` its value begins.
-        stop: where it ends.
+        source: the text that contains the value of this line, for copying.
+        start: the start of the value in ``source``.
+        stop: the end of the value in ``source``.
     """
 
     spans: tuple[Span, ...]
@@ -70,11 +70,11 @@ class Line:
 
     @property
     def text(self) -> str:
-        """The line as it is drawn unfolded."""
+        """The text of the unfolded line."""
         return "".join(span.text for span in self.spans)
 
     def copied(self) -> str:
-        """Return what copying this line gives: a string's characters, else the text as sent."""
+        """Return the text to copy: the characters of a JSON string, else the text as sent."""
         piece = self.source[self.start : self.stop]
         if len(piece) >= 2 and piece[0] == piece[-1] == '"':
             try:
@@ -90,13 +90,13 @@ class Section:
     """A part of a document under its own heading, which folds it.
 
     Attributes:
-        title: ours; names the part.
-        note: beside the title, such as a size.
-        text: a body or another text; shown as JSON when it is JSON.
+        title: the name of the part, set by the console.
+        note: text next to the title, such as a size.
+        text: a body or another text; shown as a tree if it is JSON.
         pairs: headers; shown before the text.
         opened: whether it starts unfolded.
-        kind: of the text: a body, a difference (lines that begin with + and -), or words of ours,
-            which are shown as they are in every form.
+        kind: the kind of the text: a body, a diff (lines that start with + and -), or a text of the
+            console, which is shown unchanged in every form.
     """
 
     title: str
@@ -108,14 +108,14 @@ class Section:
 
     @property
     def whole(self) -> str:
-        """The part as it is copied."""
+        """The text of the part, for copying."""
         if self.text is not None:
             return self.text
         return "\n".join(f"{name}: {value}" for name, value in self.pairs)
 
 
 def is_json(text: str) -> bool:
-    """Return whether a text is one JSON object or list (a lone value gains nothing by a tree)."""
+    """Return whether a text is one JSON object or list; a single value needs no tree."""
     if not text.lstrip().startswith(("{", "[")):
         return False
     try:
@@ -127,13 +127,13 @@ def is_json(text: str) -> bool:
 
 @lru_cache(_KEPT)
 def json_lines(text: str) -> Sequence[Line] | None:
-    """Return the lines of a JSON text, or None when it is none or has too many."""
+    """Return the lines of a JSON text; None if it is not JSON or has too many lines."""
     if not is_json(text):
         return None
     lines: list[Line] = []
     opened: list[_Opened] = []
-    head: list[Span] = []  # the key (and colon) of the value that comes next
-    # One token ahead, and no list of them: 256 KiB can hold 260,000.
+    head: list[Span] = []  # the key (and colon) of the next value
+    # Look one token ahead, without a list of all tokens: 256 KiB can hold 260,000.
     tokens = _TOKEN.finditer(text)
     coming = next(tokens, None)
     while coming is not None:
@@ -171,7 +171,7 @@ def json_lines(text: str) -> Sequence[Line] | None:
 
 @dataclass(slots=True)
 class _Opened:
-    """A bracket that waits for its end."""
+    """A bracket that is not closed yet."""
 
     line: int
     bracket: str
@@ -181,7 +181,7 @@ class _Opened:
 
 
 def _close(text: str, lines: list[Line], opened: list[_Opened], stop: int, comma: str) -> None:
-    """End the innermost bracket: one line when it is empty, else its closing line."""
+    """Close the innermost bracket: add one line if it is empty, else its closing line."""
     bracket = opened.pop()
     mark = ("}" if bracket.bracket == "{" else "]") + comma
     if bracket.line == len(lines):
@@ -216,7 +216,7 @@ def _kind(token: str) -> Kind:
 
 
 def raw_lines(text: str) -> list[Line]:
-    """Return a text's own lines; tabs become four spaces."""
+    """Return the lines of a text as sent; tabs become four spaces."""
     lines = []
     start = 0
     for piece in text.split("\n"):
@@ -228,7 +228,7 @@ def raw_lines(text: str) -> list[Line]:
 
 
 def pair_lines(pairs: Iterable[tuple[str, str]]) -> list[Line]:
-    """Return headers, one a line; copying one gives its value."""
+    """Return headers, one per line; copying a line copies the value."""
     return [
         Line(
             (Span(visible(name), "key"), Span(": ", "mark"), Span(visible(value), "plain")),
@@ -240,7 +240,7 @@ def pair_lines(pairs: Iterable[tuple[str, str]]) -> list[Line]:
 
 
 def difference_lines(text: str) -> list[Line]:
-    """Return the lines of a unified difference: what came and what went stand out."""
+    """Return the lines of a unified diff, with added and removed lines highlighted."""
     kinds: dict[str, Kind] = {"+": "added", "-": "removed", "@": "note"}
     return [
         replace(line, spans=(Span(line.text, kinds.get(line.text[:1], "plain")),))
@@ -286,13 +286,13 @@ def document_lines(sections: Sequence[Section], form: Form = "tree") -> list[Lin
 
 
 ROW = 16
-"""Bytes of a line: 75 cells with offset and characters, which fit 80."""
+"""Bytes per line: 74 cells with offset and characters, which fit into 80."""
 
 
 def hex_lines(text: str) -> list[Line]:
-    """Return the UTF-8 bytes of a text, 16 a line; copying a line gives its bytes in hex.
+    """Return the UTF-8 bytes of a text, 16 per line; copying a line copies its bytes in hex.
 
-    Bytes that are not UTF-8 are U+FFFD in the text of the API, and shown here as bytes.
+    The API replaces bytes that are not UTF-8 with U+FFFD, which is shown here as its bytes.
     """
     data = text.encode("utf-8", "surrogatepass")
     return [_line(data[at : at + ROW], at) for at in range(0, len(data), ROW)]

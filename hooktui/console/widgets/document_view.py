@@ -1,6 +1,6 @@
-"""A document of headings, headers and JSON bodies that folds, scrolls, wraps and can be shown raw.
+"""A view of headings, headers and JSON bodies that folds, scrolls, wraps and has a raw form.
 
-Drawn line by line (Line API): only what is on the screen is made into strips.
+It uses the Line API: only visible lines are converted to strips.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _TONES: Final[dict[Kind, StyleName]] = {
 }
 _NEXT_FORM: Final[dict[Form, Form]] = {"tree": "raw", "raw": "hex", "hex": "tree"}
 _SIDEWAYS: Final = 8
-"""Columns that left and right scroll."""
+"""Columns by which left and right scroll."""
 
 
 class JsonView(LineWidget, ScrollView, can_focus=True):
-    """Shows sections of text; Enter folds and unfolds, left and right scroll long lines."""
+    """A view of sections of text; Enter folds and unfolds, left and right scroll long lines."""
 
-    # Textual reads the CSS of the first base only, here LineWidget's: ScrollView's is repeated.
+    # Textual only inherits the CSS of the first base, LineWidget, so ScrollView's is repeated here.
     DEFAULT_CSS = """
     JsonView {
         height: 1fr;
@@ -53,12 +53,12 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
 
     @dataclass
     class Picked(Message):
-        """Enter on a line that does not fold: ``value`` is what copying it would give."""
+        """Posted on Enter on a line that does not fold; ``value`` is its text to copy."""
 
         section: str
         value: str
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self.cursor = 0
         self.form: Form = "tree"
@@ -66,29 +66,29 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
         self._sections: tuple[Section, ...] = ()
         self._lines: list[Line] = []
         self._folded: set[int] = set()
-        self._rows: list[tuple[int, int]] = []  # (line, the piece of it when it is wrapped)
+        self._rows: list[tuple[int, int]] = []  # (line, index of the piece if it is wrapped)
         self._opened_by_title: dict[str, bool] = {}
         self._wrap_width = 0
         self._needle = ""
-        self._matches: list[tuple[int, int]] = []  # (line, where in its text)
+        self._matches: list[tuple[int, int]] = []  # (line, position in its text)
         self._match = (-1, -1)
-        self._pieces: dict[int, list[str]] = {}  # of lines of one span that are wrapped
+        self._pieces: dict[int, list[str]] = {}  # of wrapped lines with a single span
 
     def show(self, sections: Sequence[Section]) -> None:
-        """Show another document; headings that were folded by hand stay so, by their titles."""
+        """Show another document; sections that the user folded or unfolded stay so, by title."""
         if tuple(sections) == self._sections:
             return
         self._sections = tuple(sections)
         self._build()
 
     def next_form(self) -> Form:
-        """Show bodies in the next form: as trees, as they were sent, their bytes; return it."""
+        """Show bodies in the next form (trees, as they were sent, their bytes) and return it."""
         self.form = _NEXT_FORM[self.form]
         self._build()
         return self.form
 
     def toggle_wrap(self) -> str:
-        """Wrap long lines, or cut them again; return which, in words."""
+        """Toggle between wrapping and cutting long lines; return a notice of the new state."""
         self.wrapped = not self.wrapped
         self._lay_out()
         return "long lines are wrapped" if self.wrapped else "lines are cut"
@@ -105,7 +105,7 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
         return self._go_to_match(forward=forward)
 
     def under_cursor(self) -> tuple[str, str] | None:
-        """Return what a copy takes and its name, or None when nothing is shown."""
+        """Return the name and the text of the copy at the cursor; None without a document."""
         if not self._rows:
             return None
         number = self._rows[self.cursor][0]
@@ -114,7 +114,7 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
         return (title if number in self._headings() else f"a line of the {title}"), line.copied()
 
     def text(self) -> list[str]:
-        """Return what is shown, row by row, as it is drawn; for tests."""
+        """Return the text of all rows as drawn; for tests."""
         return [self._strip(row).text.rstrip() for row in range(len(self._rows))]
 
     def render_line(self, y: int) -> Strip:
@@ -134,12 +134,12 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
         return strip.extend_cell_length(width, base if over is None else base + over)
 
     def action_move(self, name: str) -> None:
-        """Move the cursor by one of the list's moves."""
+        """Move the cursor by one of the list moves."""
         page = max(1, self.scrollable_content_region.height - 1)
         self._move_to(cursor_after(name, self.cursor, count=len(self._rows), page=page))
 
     def action_open(self) -> None:
-        """Fold or unfold the line under the cursor."""
+        """Fold or unfold the line under the cursor; post `Picked` if it does not fold."""
         if not self._rows:
             return
         number = self._rows[self.cursor][0]
@@ -154,15 +154,15 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
         self._move_to(next(i for i, (line, _) in enumerate(self._rows) if line == number))
 
     def action_scroll_left(self) -> None:
-        """Show what is left of the screen."""
+        """Scroll to the left."""
         self.scroll_to(x=self.scroll_offset.x - _SIDEWAYS, animate=False)
 
     def action_scroll_right(self) -> None:
-        """Show what is right of the screen."""
+        """Scroll to the right."""
         self.scroll_to(x=self.scroll_offset.x + _SIDEWAYS, animate=False)
 
     def on_click(self, event: events.Click) -> None:
-        """Put the cursor there; on a heading or an opener it folds, too."""
+        """Move the cursor to the row that was clicked, and act as on Enter."""
         offset = event.get_content_offset(self)
         row = -1 if offset is None else self.scroll_offset.y + offset.y
         if 0 <= row < len(self._rows):
@@ -170,12 +170,12 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
             self.action_open()
 
     def on_resize(self) -> None:
-        """Lay out again: wrapped lines depend on the width."""
+        """Update the layout, because wrapped lines depend on the width."""
         if self.wrapped or self.form == "raw":
             self._lay_out()
 
     def _section_of(self, number: int) -> str:
-        """Return the title of the section that a line is in."""
+        """Return the title of the section that contains a line."""
         headings = self._headings()
         index = max((heading for heading in headings if heading <= number), default=number)
         return headings.get(index, "text")
@@ -198,7 +198,7 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        """Find out which rows there are, and how wide."""
+        """Compute the rows and their width."""
         width = max(10, self.scrollable_content_region.width or self.size.width or 80)
         wrap = self.wrapped or self.form == "raw"
         self._rows = []
@@ -243,7 +243,7 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
         return SearchMatch(at + 1, len(self._matches), wrapped)
 
     def _show_match(self, line: int, at: int) -> None:
-        """Unfold what hides a match, put the cursor on its row, and scroll sideways to it."""
+        """Unfold lines that hide a match, move the cursor to its row, and scroll sideways to it."""
         hiding = {fold for fold in self._folded if fold < line < self._lines[fold].end}
         if hiding:
             self._folded -= hiding
@@ -285,7 +285,7 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
 
 
 def _chopped(text: str, width: int) -> list[str]:
-    """Return a text in pieces of a width: cut once, for cropping 250 kB takes 10 ms each time."""
+    """Split a text into pieces of a width, once, because each crop of 250 kB takes 10 ms."""
     if text.isascii():
         return [text[at : at + width] for at in range(0, len(text), width)]
     return chop_cells(text, width)

@@ -1,8 +1,8 @@
-"""Which row of a list is chosen and which ones are marked, by their ids, whatever else happens.
+"""The chosen row and the marked rows of a list, tracked by their ids through all changes.
 
-Only a person chooses a row: by moving the cursor to it, by clicking it, by seeing the cursor on it
-in a list that has just been opened. A row that comes under the cursor by itself, because the chosen
-one is gone, is not chosen, and no command acts on it before the person has seen it.
+Only the user chooses a row: by moving the cursor to it, by clicking it, or by seeing the cursor on
+it in a list that has just been opened. A row that moves under the cursor because the chosen one has
+disappeared is not chosen, and no command acts on it before the user has seen it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ T = TypeVar("T")
 
 StaleReason = Literal["loading", "replaced", "hidden"]
 """Why a command must not act on the row under the cursor: another list is being loaded, the row is
-not the chosen one, or it is not in sight."""
+not the chosen one, or it is not visible."""
 
 
 Load = Literal["filter", "sort", "reload", "page"]
-"""What rows are loaded for: other rows, another order, the same ones again, or more of them."""
+"""The purpose of a load: other rows, another order, the same rows again, or more of them."""
 
 
 @dataclass(slots=True)
@@ -29,11 +29,11 @@ class RowChoice:
     """The chosen row of one list.
 
     Attributes:
-        row: its id; None: the row that is drawn under the cursor next.
-        left: the row that was chosen before a filter hid it; it is chosen again when the filter is
-            taken away before another row was.
-        awaited: whether ``row`` was created just now, and has not been listed yet.
-        removed: rows that were deleted here on purpose: their neighbour may be acted on at once.
+        row: its id; None to choose the row that is drawn under the cursor next.
+        left: the row that was chosen before a filter hid it; it is chosen again if the filter is
+            removed before the user chooses another row.
+        awaited: whether ``row`` was just created and is not listed yet.
+        removed: rows that the user deleted here; commands may act on their neighbour immediately.
     """
 
     row: Hashable = None
@@ -50,24 +50,24 @@ class RowChoice:
         self.row, self.left, self.awaited = identity, None, True
 
     def remove(self, identities: Iterable[Hashable]) -> None:
-        """Note that rows were deleted on purpose."""
+        """Record that the user deleted rows."""
         self.removed.update(identities)
 
     def sought(self, *, filtered: bool) -> list[Hashable]:
-        """Return the rows to look for in a list that was loaded, the best one first."""
+        """Return the rows to search for in a loaded list, in order of preference."""
         rows = (self.row, self.left) if filtered else (self.row,)
         return [row for row in rows if row is not None]
 
     def settle(self, find: Callable[[Hashable], int | None], *, filtered: bool) -> int | None:
-        """Take over a list that was loaded; return the position of the chosen row.
+        """Update the choice for a loaded list; return the position of the chosen row.
 
         Args:
             find: returns the position of a row in that list.
-            filtered: whether it may hold other rows than the list before, because a person asked
-                for that: then its first row may be acted on when the chosen one is not in it.
+            filtered: whether the user requested other rows; then commands may act on the first row
+                of the list if it does not contain the chosen one.
 
         Returns:
-            None where the chosen row is not in the list.
+            None if the chosen row is not in the list.
         """
         for identity in self.sought(filtered=filtered):
             position = find(identity)
@@ -85,24 +85,24 @@ class RowChoice:
 
 
 _FILTER_PAGES: Final = 2
-"""Pages that are read for the chosen row while a filter is typed: fewer than for a sort."""
+"""Pages searched for the chosen row while a filter is typed; fewer than for a sort."""
 
 
 async def search_chosen(choice: RowChoice, window: PageWindow[Any], load: Load) -> None:
-    """Load the part of a list that holds the chosen row, if it is found and not loaded already.
+    """Load the part of a list that contains the chosen row, if it is found and not loaded already.
 
-    When the person chooses another row meanwhile, that one is searched for.
+    If the user chooses another row in the meantime, that row is searched for.
 
     Args:
         choice: the chosen row.
         window: rows of the list that were just loaded.
-        load: what for.
+        load: the purpose of the load.
 
     Raises:
-        HooktuiError: the server does not give a page.
+        HooktuiError: the server did not return a page.
     """
     filtered, begun = load == "filter", load != "reload"
-    while not window.estimated:  # else each page may take the server long
+    while not window.estimated:  # otherwise each page may be slow
         sought = choice.sought(filtered=filtered)
         if not sought or any(window.find(row) is not None for row in sought):
             return
@@ -113,7 +113,7 @@ async def search_chosen(choice: RowChoice, window: PageWindow[Any], load: Load) 
 
 
 class Marks(dict[Hashable, T]):
-    """Marked rows, by their ids; they stay marked while the list shows other rows."""
+    """Marked rows by id; they stay marked while the list shows other rows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,15 +121,15 @@ class Marks(dict[Hashable, T]):
 
     @property
     def unseen(self) -> int:
-        """How many of them have not been in the list since it was filtered."""
+        """The number of marked rows that have not been in the list since it was filtered."""
         return len(self._unseen & self.keys())
 
     def filtered(self) -> None:
-        """Note that the list may hold other rows from now on."""
+        """Record that the list may contain other rows from now on."""
         self._unseen = set(self)
 
     def loaded(self, rows: Iterable[T], row_id: Callable[[T], Hashable]) -> None:
-        """Take over rows of the list as they are now."""
+        """Update the marked rows from newly loaded rows of the list."""
         for row in rows if self else ():
             identity = row_id(row)
             if identity in self:

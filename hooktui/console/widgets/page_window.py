@@ -1,7 +1,7 @@
-"""The part of a long list that is in memory: a few pages, fetched by cursor as they are needed.
+"""The part of a long list that is in memory: a few pages, fetched by cursor as needed.
 
-Knows nothing of Textual. Rows have positions in the whole list (0 to total); where the list is very
-long and was entered from its end, positions count back from the total that the server names.
+Independent of Textual. Rows have positions in the whole list (0 to total); if a very long list was
+loaded from its end, positions count back from the total that the server reports.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from hooktui.domain.wire.pages import Page
 T = TypeVar("T")
 
 PAGE = 100
-"""Rows fetched at once: more than the tallest terminal shows."""
+"""Rows fetched at once: more than most terminals show."""
 
 MAX_PAGES = 5
 
 SEARCH_PAGE = 500
-"""Rows fetched at once while a row is searched by its id: the most that the API returns."""
+"""Rows fetched at once while searching for a row by its id: the maximum of the API."""
 
 SEARCH_PAGES = 8
-"""Pages that such a search reads from each end of a list."""
+"""Pages that such a search loads from each end of a list."""
 
 
 class PageQuery(TypedDict):
-    """Which page is wanted, in the words of the API: ``client.calls`` takes it as it is."""
+    """The query for a page, with the API's parameter names, as ``client.calls`` accepts it."""
 
     cursor: str | None
     limit: int
@@ -38,20 +38,20 @@ class PageQuery(TypedDict):
 
 
 class PageSource(Protocol[T]):
-    """Where rows come from: one page of a list, by cursor."""
+    """A source of rows that returns one page of a list, by cursor."""
 
     async def page(self, query: PageQuery) -> Page[T]:
-        """Return the page at a cursor; None: the first one, or the last with ``from_end``.
+        """Return the page at a cursor; without one the first, or the last with ``from_end``.
 
         Raises:
-            HooktuiError: the server does not give it.
+            HooktuiError: the server did not return it.
         """
         ...
 
 
 @dataclass(slots=True)
 class _Loaded(Generic[T]):
-    """A page in memory, and how it was asked for."""
+    """A page in memory and the query that returned it."""
 
     rows: list[T]
     cursor: str | None
@@ -63,13 +63,13 @@ class _Loaded(Generic[T]):
 
 
 class PageWindow(Generic[T]):
-    """Pages of a list that lie side by side.
+    """Adjacent pages of a list.
 
     Attributes:
         first: position of the first row in memory.
-        total: rows in the whole list, as the server said last.
-        estimated: whether that is an estimate.
-        sort: the server's name of the order; None: its default.
+        total: number of rows in the whole list, as last reported by the server.
+        estimated: whether ``total`` is an estimate.
+        sort: the server's name of the sort order; None for its default.
         descending: whether the order is descending.
     """
 
@@ -84,12 +84,12 @@ class PageWindow(Generic[T]):
         self.descending = False
 
     def copy(self) -> PageWindow[T]:
-        """Return a window of its own with the same pages, to change it apart from this one."""
+        """Return an independent window with the same pages."""
         copied = copy(self)
         copied._pages = [replace(page) for page in self._pages]
         return copied
 
-    # -- what is in memory
+    # -- rows in memory
 
     @property
     def end(self) -> int:
@@ -107,7 +107,7 @@ class PageWindow(Generic[T]):
         return bool(self._pages) and self._pages[0].prev is not None
 
     def row(self, position: int) -> T | None:
-        """Return the row at a position, or None when it is not in memory."""
+        """Return the row at a position, or None if it is not in memory."""
         at = position - self.first
         if at < 0:
             return None
@@ -123,7 +123,7 @@ class PageWindow(Generic[T]):
             yield from page.rows
 
     def find(self, identity: Hashable) -> int | None:
-        """Return the position of a row by its id, or None when it is not in memory."""
+        """Return the position of a row by its id, or None if it is not in memory."""
         for at, row in enumerate(self.rows()):
             if self._row_id(row) == identity:
                 return self.first + at
@@ -132,12 +132,12 @@ class PageWindow(Generic[T]):
     # -- fetching
 
     async def to_start(self) -> None:
-        """Load the first page and forget all others."""
+        """Load the first page and drop all others."""
         self._pages = [await self._fetch(None)]
         self._settle()
 
     async def to_end(self) -> None:
-        """Load the last page and forget all others."""
+        """Load the last page and drop all others."""
         page = await self._fetch(None, from_end=True)
         self._pages = [page]
         self.first = max(self.total - len(page.rows), 0)
@@ -146,15 +146,15 @@ class PageWindow(Generic[T]):
     async def to_row(
         self, identity: Hashable, pages: int = SEARCH_PAGES, *, begun: bool = False
     ) -> bool:
-        """Load the part of the list that holds a row; return whether it was found.
+        """Load the part of the list that contains a row; return whether it was found.
 
-        The API has no position of an id. So pages are read from both ends of the list: a row near
-        one end is near one of them in the reverse order, too. After ``pages`` pages from each end
-        the search gives up and leaves this window unchanged.
+        The API cannot return the position of an id, so pages are loaded from both ends of the list:
+        a row near one end is also near an end in the reverse order. After ``pages`` pages from each
+        end, the search gives up and leaves this window unchanged.
 
         Args:
-            identity: of the row.
-            pages: the most that are read from each end.
+            identity: the id of the row.
+            pages: the maximum number of pages that are loaded from each end.
             begun: whether this window has just been loaded from the start.
         """
         start, end = self.copy(), self.copy()
@@ -175,7 +175,7 @@ class PageWindow(Generic[T]):
         return start.find(identity) is not None and self._adopt(start)
 
     async def all_rows(self, max_rows: int) -> list[T]:
-        """Return all rows of the list from its start, ``max_rows`` of them; this window stays."""
+        """Return up to ``max_rows`` rows from the start of the list; this window is unchanged."""
         other = self.copy()
         await other.to_start()
         rows, following = list(other.rows()), other._pages[-1].next
@@ -190,20 +190,20 @@ class PageWindow(Generic[T]):
         return True
 
     async def load_next(self, limit: int = PAGE) -> None:
-        """Load the page after the ones in memory; the first ones may go."""
+        """Load the page after the ones in memory; the first ones may be dropped."""
         if not self.has_more:
             return
         page = await self._fetch(self._pages[-1].next, limit)
         if page.rows:
             self._pages.append(page)
-        else:  # a search that found nothing there: the pages before it are not to go for that
+        else:  # a search without a match there; no page is dropped for an empty one
             self._pages[-1].next = page.next
         while len(self._pages) > MAX_PAGES:
             self.first += len(self._pages.pop(0).rows)
         self._settle()
 
     async def load_previous(self, limit: int = PAGE) -> None:
-        """Load the page before the ones in memory; the last ones may go."""
+        """Load the page before the ones in memory; the last ones may be dropped."""
         if not self.has_before:
             return
         page = await self._fetch(self._pages[0].prev, limit, backward=True)
@@ -216,10 +216,10 @@ class PageWindow(Generic[T]):
         self._settle()
 
     async def load_again(self, top: int, bottom: int) -> None:
-        """Load the pages that hold the positions ``top`` to ``bottom`` again.
+        """Reload the pages that contain the positions ``top`` to ``bottom``.
 
-        What follows them is forgotten and fetched again when needed: rows may have come or gone, so
-        that the old borders no longer meet.
+        The pages after them are dropped and fetched again when needed: rows may have been added or
+        deleted, so that the old page boundaries no longer match.
         """
         at, start = 0, self.first
         while at < len(self._pages) - 1 and start + len(self._pages[at].rows) <= top:
@@ -262,7 +262,7 @@ class PageWindow(Generic[T]):
         return _Loaded(page.data, cursor, limit, from_end, backward, page.prev, page.next)
 
     def _settle(self) -> None:
-        """Bring positions in line with the ends of the list, once those are in memory."""
+        """Align the positions with the ends of the list, once these are in memory."""
         if not self.has_before:
             self.first = 0
         self.first = max(self.first, 0)

@@ -1,7 +1,7 @@
-"""Plots over time, drawn line by line: bars on a scale with units above a line of clock times.
+"""Plots over time, drawn line by line: bars on a scale with units, above a time axis.
 
-A plot holds one solid bar in each step, or a solid one and a shaded one above it, so that failures
-or the usual duration differ by form and not only by colour. A mark on one step shows its numbers.
+A plot has one solid bar for each step, or a solid bar with a shaded one on top, so that failures or
+the usual duration differ by shape and not only by colour. A mark on one step shows its numbers.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from hooktui.console.registry import move_bindings
 from hooktui.console.widgets.styled import LineWidget, StyledLine, StyledText, StyleName
 
 GUTTER: Final = 8
-"""Cells left of the bars: the scale, and a space."""
+"""Cells to the left of the bars: the scale and a space."""
 
 Values = Sequence[float | None]
-"""One value for each step of time, none of them negative; None where nothing is known."""
+"""One non-negative value for each time step; None where no value is known."""
 
 _ROUND: Final = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 _MINUTE_MS: Final = 60_000
 _TICKS_MIN: Final = (5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440, 2880, 10_080, 20_160)
 _DAY_MIN: Final = 1440
 _LABEL: Final = 9
-"""Cells of a label of the time axis with its tick and a gap: ``Mon 24`` and ``14:00`` fit."""
+"""Cells per label of the time axis, with its tick and a gap: ``Mon 24`` and ``14:00`` fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """What is drawn over one scale.
+    """The data of one plot and its scale.
 
     Attributes:
         title: the line above it.
-        solid: the height of the solid bars.
-        unit: writes a value of the scale.
-        tone: of the solid bars.
-        total: where the shade on top of them ends; None: there is no shade.
-        in_decades: each line multiplies instead of adding, from 1 on: for what differs by much.
+        solid: the values of the solid bars.
+        unit: formats a value of the scale.
+        tone: the style of the solid bars.
+        total: the upper ends of the shaded bars on top of them; None for no shaded bars.
+        in_decades: whether the scale is logarithmic, starting at 1, for values that differ widely.
     """
 
     title: StyledLine
@@ -58,11 +58,11 @@ class Plot:
 
     @property
     def top(self) -> float:
-        """The value at the upper end of the scale: a round one that nothing exceeds."""
+        """The value at the upper end of the scale: a round number that no value exceeds."""
         return round_top(max((v for v in (*self.solid, *(self.total or ())) if v), default=0))
 
     def share(self, value: float) -> float:
-        """Return how far up the scale a value is, 0 to 1."""
+        """Return the height of a value on the scale, 0 to 1."""
         if not self.in_decades:
             return value / self.top
         return math.log(max(value, 1)) / math.log(max(self.top, 10))
@@ -74,7 +74,7 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The time below the bars: when it begins, and how long each of its steps is."""
+    """The time axis below the bars: its start, the length of each step, and their number."""
 
     since_ms: int
     step_ms: int
@@ -90,9 +90,9 @@ def round_top(value: float) -> float:
 
 
 def in_columns(values: Values, width: int) -> list[float | None]:
-    """Return a value for each of some columns: of steps that share one the highest.
+    """Return one value for each column: the maximum of the steps that share it.
 
-    Averages would hide the one step in which something failed.
+    An average would hide a single step with failures.
     """
     count = len(values)
     if not count:
@@ -112,12 +112,12 @@ def step_at(column: int, width: int, steps: int) -> int:
 
 
 def column_of(step: int, width: int, steps: int) -> int:
-    """Return the first column that shows a step, or the one in which it is one of several."""
+    """Return the first column that shows a step, or the column that it shares with others."""
     return -(-step * width // steps) if width >= steps else ((step + 1) * width - 1) // steps
 
 
 def plot_lines(plot: Plot, width: int, height: int, glyphs: Glyphs) -> list[StyledLine]:
-    """Return the bars of a plot in lines of ``width`` cells, the scale among them."""
+    """Return the bars of a plot as lines of ``width`` cells, including the scale."""
     room = max(width - GUTTER, 0)
     solid = in_columns(plot.solid, room)
     total = in_columns(plot.total, room) if plot.total is not None else solid
@@ -137,7 +137,7 @@ def plot_lines(plot: Plot, width: int, height: int, glyphs: Glyphs) -> list[Styl
 
 
 def _eighths(plot: Plot, value: float | None, height: int, glyphs: Glyphs) -> int:
-    """Return how high a bar is; one above nothing is never drawn like nothing."""
+    """Return the height of a bar in eighths of a line; a value above 0 is never drawn as 0."""
     most = height * (len(glyphs.bars) - 1)
     return 0 if not value else max(1, min(math.ceil(plot.share(value) * most - 1e-9), most))
 
@@ -145,7 +145,7 @@ def _eighths(plot: Plot, value: float | None, height: int, glyphs: Glyphs) -> in
 def _cell(plot: Plot, solid: int, total: int, row: int, glyphs: Glyphs) -> StyledText:
     full = len(glyphs.bars) - 1
     if plot.in_decades and solid > (row + 1) * full:
-        return " ", "quiet"  # only the ends of bars: such a scale has no zero for them to stand on
+        return " ", "quiet"  # only draw the ends of bars: a logarithmic scale has no zero
     here = min(max(solid - row * full, 0), full)
     if here:
         return glyphs.bars[here], plot.tone
@@ -153,9 +153,9 @@ def _cell(plot: Plot, solid: int, total: int, row: int, glyphs: Glyphs) -> Style
 
 
 def _scale(plot: Plot, row: int, height: int) -> str:
-    """Return the scale beside a row: its end at the top, its beginning below, and between them.
+    """Return the label of the scale in a row: the maximum at the top, the minimum at the bottom.
 
-    Between them is the half of the scale, or each power of ten in its row.
+    Between them is half of the maximum, or on a logarithmic scale each power of ten in its row.
     """
     value = plot.at(1.0) if row == height - 1 else plot.at(0.0) if row == 0 else None
     if value is None and plot.in_decades:
@@ -168,7 +168,7 @@ def _scale(plot: Plot, row: int, height: int) -> str:
 
 
 def axis_line(axis: Axis, width: int, glyphs: Glyphs, mark: int | None = None) -> StyledLine:
-    """Return the line of clock times (the admin's), with a mark below one column."""
+    """Return the time axis (in the admin's time zone), with a mark below one column."""
     room = max(width - GUTTER, 0)
     cells = [glyphs.rule] * room
     for at_ms, label in _ticks(axis, room):
@@ -184,7 +184,7 @@ def axis_line(axis: Axis, width: int, glyphs: Glyphs, mark: int | None = None) -
 
 
 def _ticks(axis: Axis, room: int) -> list[tuple[int, str]]:
-    """Return moments that are round on the clock, as many as have room, and their labels."""
+    """Return round clock times, as many as fit, and their labels."""
     span_ms = axis.step_ms * axis.steps
     most = max(room // _LABEL, 1)
     every = next((m for m in _TICKS_MIN if span_ms <= m * _MINUTE_MS * most), _TICKS_MIN[-1])
@@ -200,18 +200,18 @@ def _ticks(axis: Axis, room: int) -> list[tuple[int, str]]:
 
 
 _TALLEST: Final = 12
-"""Lines of one plot: taller ones say no more."""
+"""Maximum lines of one plot; a taller one shows no more information."""
 
 _MOVES: Final = {
     "up": -1, "down": 1, "page_up": -12, "page_down": 12, "first": -100_000, "last": 100_000,
 }  # fmt: skip
-"""By how many steps the list's moves move the mark."""
+"""Number of steps by which each of the list moves moves the mark."""
 
 
 class Plots(LineWidget, can_focus=True):
-    """Plots one below the other over the same time; left and right move the mark.
+    """Stacked plots over the same time; left and right move the mark.
 
-    A move repaints two lines: the words of the step, and the axis.
+    A move repaints two lines: the text of the step, and the axis.
     """
 
     DEFAULT_CSS = "Plots { height: 1fr; width: 1fr; }"
@@ -228,12 +228,12 @@ class Plots(LineWidget, can_focus=True):
         self._plots: tuple[Plot, ...] = ()
         self._axis: Axis | None = None
         self._words: Callable[[int], StyledLine] = lambda _: ()
-        self._mark_ms: int | None = None  # a moment, for the time that is shown moves on
+        self._mark_ms: int | None = None  # a time, not a step, because the axis moves
         self._lines: list[StyledLine] = []
 
     @property
     def step(self) -> int:
-        """The step under the mark; the newest one until the mark was moved."""
+        """The step under the mark; the newest one until the mark is moved."""
         if self._axis is None:
             return 0
         last = self._axis.steps - 1
@@ -243,7 +243,7 @@ class Plots(LineWidget, can_focus=True):
 
     @property
     def step_text(self) -> str:
-        """The marked step in words."""
+        """The text of the marked step."""
         return "".join(text for text, _ in self._words(self.step)).strip()
 
     def show(
@@ -253,29 +253,29 @@ class Plots(LineWidget, can_focus=True):
         axis: Axis | None = None,
         words: Callable[[int], StyledLine] = lambda _: (),
     ) -> None:
-        """Show other plots; repaints only the lines that differ.
+        """Update the plots; repaint only lines that differ.
 
         Args:
-            caption: the line above.
-            plots: from the top down.
-            axis: their time; None: there is nothing to show (yet).
-            words: returns a step in words.
+            caption: the line above the plots.
+            plots: the plots from top to bottom.
+            axis: their time axis; None if there is no data (yet).
+            words: returns the text of a step.
         """
         self._caption, self._plots, self._axis, self._words = caption, tuple(plots), axis, words
         self._draw()
 
     def action_move(self, name: str) -> None:
-        """Move the mark by one of the list's moves: down is later."""
+        """Move the mark by one of the list moves; down is later."""
         self._put_mark(self.step + _MOVES[name])
 
     def on_click(self, event: events.Click) -> None:
-        """Put the mark on the step that was clicked."""
+        """Move the mark to the step that was clicked."""
         room = self.size.width - GUTTER
         if self._axis is not None and 0 <= event.x - GUTTER < room:
             self._put_mark(step_at(event.x - GUTTER, room, self._axis.steps))
 
     def on_resize(self) -> None:
-        """Draw for the new size."""
+        """Redraw for the new size."""
         self._draw()
 
     def render_line(self, y: int) -> Strip:
@@ -283,13 +283,13 @@ class Plots(LineWidget, can_focus=True):
         return self.strip(self._lines[y] if y < len(self._lines) else (), self.size.width)
 
     def text(self) -> list[str]:
-        """Return what is shown, line by line; for tests."""
+        """Return the text of all lines; for tests."""
         return ["".join(text for text, _ in line) for line in self._lines]
 
     def _put_mark(self, step: int) -> None:
         axis = self._axis
         if axis is not None:
-            at_end = step >= axis.steps - 1  # then the mark goes on with the time
+            at_end = step >= axis.steps - 1  # then the mark follows the newest step
             self._mark_ms = None if at_end else axis.since_ms + max(step, 0) * axis.step_ms
             self._draw()
 
@@ -300,7 +300,7 @@ class Plots(LineWidget, can_focus=True):
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def _laid_out(self) -> list[StyledLine]:
-        """Return all lines: caption, the step in words, the plots, the axis."""
+        """Return all lines: the caption, the text of the step, the plots, the axis."""
         axis, (width, height) = self._axis, self.size
         if axis is None:
             return [self._caption]
@@ -310,7 +310,7 @@ class Plots(LineWidget, can_focus=True):
             plots = plots[:-1]
         lines: list[StyledLine] = [self._caption, self._words(self.step)]
         for number, plot in enumerate(plots):
-            # The upper ones get what is left over.
+            # The upper plots get the remaining lines.
             lines_high = min(room // len(plots) + (number < room % len(plots)) - 1, _TALLEST)
             lines += [plot.title, *plot_lines(plot, width, max(lines_high, 1), self.glyphs)]
         mark = column_of(self.step, max(width - GUTTER, 1), axis.steps)

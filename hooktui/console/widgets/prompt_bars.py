@@ -1,7 +1,7 @@
-"""The lines where a filter, a search or a command is typed, and their input.
+"""Prompts for a filter, a search or a command, and their input.
 
-A filter narrows the list while it is typed: Enter keeps it and returns the keys to the list, Esc
-removes it. A search jumps to the first match. A line is open only while it has the focus.
+A filter narrows the list while it is typed: Enter keeps it and returns the focus to the list, Esc
+removes it. A search jumps to the first match. A prompt is open only while it has the focus.
 """
 
 from __future__ import annotations
@@ -24,42 +24,42 @@ from hooktui.console.widgets.chrome import OneLine
 
 
 class _Typed(Protocol):
-    """What an input shows, as far as we touch it."""
+    """The interface of an input's text that is used here."""
 
     plain: str
 
     def stylize(self, style: str | Style, start: int, end: int | None) -> None:
-        """Give a part of it a style."""
+        """Apply a style to a part of the text."""
 
 
 class _Underline(Highlighter):
-    """Underlines the word that begins at a position; None: nothing."""
+    """Highlighter that underlines the word at position ``at``; None for no underline."""
 
     def __init__(self) -> None:
         self.at: int | None = None
         self.style = Style(underline=True, bold=True)
 
     def highlight(self, text: _Typed) -> None:
-        """Mark the word in what the input shows."""
+        """Underline the word in the text of the input."""
         if self.at is not None:
             words = text.plain[self.at :].split(maxsplit=1)
-            # There may be nothing: the text is drawn before it is known to have changed.
+            # The word may be missing: the text is drawn before `on_input_changed` resets ``at``.
             text.stylize(self.style, self.at, self.at + (len(words[0]) if words else 1))
 
 
 class PromptInput(Input):
-    """An input whose Enter comes behind all letters before it.
+    """An input that handles Enter after all letters that were typed before it.
 
-    Letters that were typed before the input had the focus are handed to it by the app, and wait in
-    its queue; Enter is a binding, and would submit the text without them.
+    The app forwards letters that were typed before the input had the focus, and they wait in its
+    message queue; Enter is a binding and would submit the text without them.
     """
 
     async def action_submit(self) -> None:
-        """Submit once the letters are in."""
+        """Submit the text after the queued letters."""
         self.call_later(super().action_submit)
 
     def complete(self) -> None:
-        """Complete what is typed; `ConsoleApp` calls it, for Tab is its key."""
+        """Complete the typed text; called by `ConsoleApp`, which handles Tab."""
         cast("Prompt", self.parent).complete()
 
 
@@ -71,9 +71,9 @@ class Prompt(Horizontal):
     closed = False
 
     async def open(self, screen: Screen[None]) -> None:
-        """Open the line of a screen, or give it the focus again; returns once keys go there.
+        """Open the prompt on a screen, or focus it again; return once it has the focus.
 
-        A handler awaits it: the next letter may come without a pause.
+        Handlers must await it, because the next letter may arrive without a pause.
         """
         if not self.is_attached:
             await screen.mount(self, before="#status")
@@ -81,17 +81,17 @@ class Prompt(Horizontal):
             screen.set_focus(typed)
 
     def close(self, focus: Callable[[], object]) -> None:
-        """Remove the line; ``focus`` moves the focus on, if it is still here."""
+        """Remove the prompt; if it still has the focus, call ``focus`` to move it elsewhere."""
         self.closed = True
         if self.has_focus_within:
             focus()
         self.remove()
 
     def complete(self) -> None:
-        """Complete what is typed; nothing where that is not possible."""
+        """Complete the typed text; do nothing if that is not supported."""
 
     def on_descendant_blur(self) -> None:
-        """Close, unless the terminal has lost the focus and will return it."""
+        """Close the prompt, unless the terminal has lost the focus and will restore it."""
         if self.app.app_focus:
             self.call_later(self._close_without_focus)
 
@@ -100,7 +100,7 @@ class Prompt(Horizontal):
             self.focus_left()
 
     def focus_left(self) -> None:
-        """Close: the focus is elsewhere."""
+        """Close the prompt after the focus has moved elsewhere."""
         raise NotImplementedError
 
 
@@ -108,23 +108,23 @@ class PromptBar(Prompt):
     """A prompt and an input.
 
     Args:
-        prompt: what is left of the input.
-        text: the text to begin with.
-        hint: shown while nothing is typed.
-        typed: called with each text that is typed.
-        left: called on Enter or without the focus (True: the text is kept), and on Esc (False).
+        prompt: the text to the left of the input.
+        text: the initial text.
+        hint: shown while the input is empty.
+        typed: called with the text after each change.
+        left: called on Enter or loss of focus (True: the text is kept), and on Esc (False).
     """
 
     DEFAULT_CSS = "PromptBar OneLine { width: 9; }"
 
     @dataclass
     class TextTyped(Message):
-        """The text has changed; the bar sends it to itself."""
+        """Posted by the bar to itself when the text has changed."""
 
         text: str
 
         def can_replace(self, message: Message) -> bool:
-            """Only the latest text counts."""
+            """Return whether a message is of this type; only the latest text matters."""
             return isinstance(message, PromptBar.TextTyped)
 
     def __init__(
@@ -141,7 +141,7 @@ class PromptBar(Prompt):
         self._underline = _Underline()
 
     def compose(self) -> ComposeResult:
-        """Lay out prompt and input."""
+        """Compose the prompt and the input."""
         prompt = OneLine()
         prompt.show(((self._prompt, "accent"),))
         yield prompt
@@ -152,12 +152,12 @@ class PromptBar(Prompt):
         yield typed
 
     def mark(self, at: int | None) -> None:
-        """Underline the word at a position of the text, from 0, until the next letter."""
+        """Underline the word at a position of the text, from 0, until the next change."""
         self._underline.at = at
         self.query_one(Input).refresh()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Collect what is typed."""
+        """Post the typed text as a message that a later one can replace."""
         event.stop()
         self._underline.at = None
         self.post_message(self.TextTyped(event.value))
@@ -168,12 +168,12 @@ class PromptBar(Prompt):
         self._typed(message.text)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Keep the text, once the screen has the latest one."""
+        """Keep the text, after the screen has received the latest one."""
         event.stop()
         self.call_later(self._left, True)
 
     def action_command(self, name: str) -> None:
-        """Leave (Esc is the only command here)."""
+        """Close without keeping the text; Esc is the only command here."""
         self.call_later(self._left, False)
 
     def focus_left(self) -> None:

@@ -1,4 +1,4 @@
-"""Text that may be revealed on the screen for a while, and never in a picture of it."""
+"""Text that can be revealed on the screen for a while, but never in a screenshot."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Final
 from hooktui.console.widgets.styled import LineWidget
 
 REVEALED_CLASS: Final = "-revealed"
-"""Set while a widget is revealed; a picture masks such widgets."""
+"""CSS class of a revealed widget; screenshots mask such widgets."""
 
 MASK: Final = "•" * 26
-"""Every mask: one length, so that it gives no hint about the text."""
+"""The mask of every text; its fixed length reveals nothing about the text."""
 
 
 class Redactable(LineWidget):
     """A widget that draws a mask unless it is revealed."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self.in_picture = False
 
@@ -28,12 +28,12 @@ class Redactable(LineWidget):
         raise NotImplementedError
 
     def hide(self) -> None:
-        """Mask it, and forget what it was."""
+        """Mask the text and discard it."""
         raise NotImplementedError
 
     @contextmanager
     def masked(self) -> Iterator[None]:
-        """Draw the mask for the time that a picture is taken."""
+        """Draw the mask while a screenshot is taken."""
         self.in_picture = True
         self.refresh()
         try:

@@ -1,7 +1,7 @@
-"""Lines made of pieces: ``(text, tone)`` pairs, and the base of widgets that draw them.
+"""Lines of pieces, which are ``(text, tone)`` pairs, and the base class of widgets that draw them.
 
-A tone names a meaning, not a colour: the theme decides what it looks like. Every text of a piece
-goes through ``visible``, so what a receiver or a producer typed is shown and never acts.
+A tone names a meaning, not a colour: the theme determines its style. Every text of a piece is
+escaped by ``visible``, so that text of a receiver or a producer cannot control the terminal.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class LineWidget(Widget):
     """
 
     def on_mount(self) -> None:
-        """Draw again in each new theme, also where only a tone of it is another."""
+        """Set up a redraw on each change of theme, even if it only changes the style of a tone."""
         self.app.theme_changed_signal.subscribe(self, lambda _: self.refresh())
 
     def tone(self, tone: StyleName) -> Style:
-        """Return how a tone looks in the current theme."""
+        """Return the style of a tone in the current theme."""
         if self._resolved is None:
             self._resolved = {}
         style = self._resolved.get(tone)
@@ -69,10 +69,10 @@ class LineWidget(Widget):
         return style
 
     def _resolve(self, tone: StyleName) -> Style:
-        """Apply the style sheet to a tone.
+        """Apply the style sheet to a tone and return the style.
 
-        Not with `COMPONENT_CLASSES`: Textual would apply it to every tone of every widget at each
-        change of focus, class or screen, a quarter of the console's time.
+        `COMPONENT_CLASSES` is not used: Textual would apply it to every tone of every widget at
+        each change of focus, class or screen, which takes a quarter of the console's time.
         """
         if tone == "plain":
             return self.rich_style
@@ -82,13 +82,13 @@ class LineWidget(Widget):
         return node.rich_style
 
     def notify_style_update(self) -> None:
-        """Forget how text looked in another theme, or with another focus."""
+        """Clear the cached styles, which depend on the theme and the focus."""
         super().notify_style_update()
         self._resolved = None
         self._covered = None
 
     def segments(self, pieces: Iterable[StyledText], over: Style | None = None) -> list[Segment]:
-        """Return pieces as segments; ``over`` (a cursor line) is applied to every style."""
+        """Return pieces as segments; ``over`` (of the cursor line) is applied to every style."""
         segments = []
         for text, tone in pieces:
             style = self.tone(tone)
@@ -98,13 +98,13 @@ class LineWidget(Widget):
         return segments
 
     def _on(self, over: Style, tone: StyleName) -> Style:
-        """Return a tone on a cursor's line: state colours stay, where they can be read there."""
+        """Return the style of a tone on the cursor line; it keeps state colours, made readable."""
         if self._covered is None:
             self._covered = {}
         style_over = self._covered.get((over, tone))
         if style_over is None:
             style = self.tone(tone)
-            # Of 16 colours nobody knows which can be read on which.
+            # The contrast of the terminal's 16 colours is unknown.
             if tone in ("plain", "quiet", "strong") or self.app.native_ansi_color:
                 style_over = style + over
             else:
@@ -117,14 +117,14 @@ class LineWidget(Widget):
         return self.whole(fit(self.segments(pieces, over), width), width, over)
 
     def whole(self, segments: Iterable[Segment], width: int, over: Style | None = None) -> Strip:
-        """Return segments that fit as one line of exactly ``width`` cells."""
+        """Return segments, which must fit, as one line of exactly ``width`` cells."""
         base = self.tone("plain")
         rest = Segment(" " * width, base if over is None else base + over)
         return Strip(joined((*segments, rest))).crop(0, width)
 
 
 def fit(segments: list[Segment], width: int, ellipsis: str = "…") -> list[Segment]:
-    """Cut segments to a width in cells; a cut is shown by an ellipsis."""
+    """Return segments cut to a width in cells; an ellipsis marks the cut."""
     total = sum(cell_len(segment.text) for segment in segments)
     if total <= width:
         return segments
@@ -143,9 +143,9 @@ def fit(segments: list[Segment], width: int, ellipsis: str = "…") -> list[Segm
 
 
 def joined(segments: Iterable[Segment]) -> list[Segment]:
-    """Join segments that look alike; a blank takes the look of the text beside it.
+    """Join segments of equal style; a blank takes the style of adjacent text if possible.
 
-    A change of style costs 37 bytes on the wire, and of a blank only the ground is seen.
+    A change of style costs 37 bytes on the wire, and only the background of a blank is visible.
     """
     parts: list[tuple[str, Style | None]] = []
     for text, style, _ in segments:
@@ -164,7 +164,7 @@ def joined(segments: Iterable[Segment]) -> list[Segment]:
 
 
 def _same_ground(style: Style | None, other: Style | None) -> bool:
-    """Return whether blanks look the same in both styles."""
+    """Return whether a blank appears the same in both styles."""
     if style is None or other is None:
         return False
     marked = style.reverse or other.reverse or style.underline or other.underline
@@ -172,5 +172,5 @@ def _same_ground(style: Style | None, other: Style | None) -> bool:
 
 
 def text_width(pieces: Iterable[StyledText]) -> int:
-    """Return how many cells pieces take."""
+    """Return the width of pieces in cells."""
     return sum(cell_len(visible(text)) for text, _ in pieces)

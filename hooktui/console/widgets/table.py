@@ -1,4 +1,4 @@
-"""Rows drawn in columns: which columns fit a width, and the base of list and log."""
+"""Rows drawn in columns: the layout of columns in a width, and the base class of list and log."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ GAP = 2
 """Cells between two columns."""
 
 
-# No slots: a frozen generic dataclass with slots cannot be made as Column[Hook](…) on Python 3.11.
+# No slots: on Python 3.11, Column[Hook](…) fails for a frozen generic dataclass with slots.
 @dataclass(frozen=True, kw_only=True)
 class Column(Generic[T]):
     """One column.
 
     Attributes:
-        name: how code (and a remembered sort) names it.
+        name: its name in code and in saved sort orders.
         title: its heading.
-        cell: what it shows of a row; the texts may be untrusted.
-        width: cells it needs; it gets fewer only where ``least`` says so.
-        least: cells to which it is cut before a column of its own or a better priority is dropped;
-            0: it is never cut.
-        grow: its share of the room that is left over; 0: it stays as it is.
-        max_width: cells it never exceeds when it grows beyond its texts.
-        whole: whether columns of less value are dropped before its texts are cut.
-        priority: 0 is dropped last; of equals the rightmost goes first.
-        align: numbers are aligned to the right.
-        sort: the name by which the server sorts it, if it does.
+        cell: returns the text for a row, which may be untrusted.
+        width: required cells; fewer if its texts are shorter, or down to ``least`` if it is cut.
+        least: cells to which it is cut before a column of the same or a better priority is dropped;
+            0 if it is never cut.
+        grow: its share of the remaining cells; 0 if it does not grow.
+        max_width: maximum cells when it grows beyond its texts.
+        whole: whether less important columns are dropped before its texts are cut.
+        priority: 0 is dropped last; of equal priorities, the rightmost column is dropped first.
+        align: the alignment; numbers are aligned to the right.
+        sort: the server's name of the sort by this column, if it supports it.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Column(Generic[T]):
 
 @dataclass(frozen=True)
 class Placed(Generic[T]):
-    """A column that fits, and the cells that it got."""
+    """A column that fits, and its width in cells."""
 
     column: Column[T]
     width: int
@@ -69,18 +69,18 @@ def place(
 ) -> list[Placed[T]]:
     """Return the columns that fit into a number of cells, with their widths.
 
-    Columns are dropped by priority, after those that are next to go were cut to their least. Cells
-    that one column does not need go to those whose texts would be cut: the shortest lack first, of
-    the columns with priority 0 and 1 before the others. What is left over goes to those that grow.
+    Columns are dropped by priority, after the next ones to drop were cut to ``least``. Cells that a
+    column does not need go to columns whose texts would be cut: columns with priority 0 and 1 come
+    first, then the ones that lack the fewest cells. Columns that grow share the remaining cells.
 
     Args:
-        columns: all of them.
-        room: the cells that there are.
-        needs: cells of the longest text of each column, as far as rows are known.
+        columns: all columns.
+        room: the number of available cells.
+        needs: cells of the longest known text of each column, by name.
     """
     needs = needs or {}
     shown = list(columns)
-    for known in ({}, needs):  # by their own widths first: short texts bring no column back
+    for known in ({}, needs):  # own widths first: short texts do not restore a dropped column
         tight = [_tight(column, known) for column in shown]
         while len(shown) > 1 and _needed(tight) - _spare(tight) > room:
             worst = max(range(len(shown)), key=lambda at: (shown[at].priority, at))
@@ -116,16 +116,16 @@ def place(
 
 
 def _tight(column: Column[T], needs: Mapping[str, int]) -> Column[T]:
-    """Return a column with the width that its texts and its title need, but no more than its own.
+    """Return a column with the width that its texts and its title need, at most its own width.
 
-    One whose texts are shown whole gets what they need.
+    A ``whole`` column gets the width that its texts need, at most ``max_width``.
     """
     need = max(needs.get(column.name, column.width), len(column.title) + (column.sort is not None))
     return replace(column, width=min(need, column.max_width if column.whole else column.width))
 
 
 def needs_of(columns: Sequence[Column[T]], rows: Iterable[T], needs: dict[str, int]) -> None:
-    """Raise the needs of the columns to those of some rows."""
+    """Raise ``needs`` to the widths of the texts of some rows."""
     for row in rows:
         for column in columns:
             cells = cell_len(visible(text_of(column.cell(row))))
@@ -147,18 +147,18 @@ def _needed(columns: Sequence[Column[T]]) -> int:
 
 
 def _spare(columns: Sequence[Column[T]]) -> int:
-    """Return how many cells could be cut off the columns that are next to be dropped."""
+    """Return the number of cells that the next columns to drop could be cut by."""
     worst = max(column.priority for column in columns)
     spare = (max(c.width - c.least, 0) for c in columns if c.least and c.priority >= worst)
     return sum(spare)
 
 
 MARGIN: Final = 2
-"""Cells before the first column: the mark, and a space."""
+"""Cells before the first column: the mark and a space."""
 
 
 class Table(LineWidget, ScrollView, inherit_bindings=False):
-    """A scrolled widget whose line 0 is a heading and whose other lines are rows."""
+    """A scrolling widget with a heading in line 0 and rows in the other lines."""
 
     can_focus = True
     ALLOW_SELECT = False
@@ -179,7 +179,7 @@ class Table(LineWidget, ScrollView, inherit_bindings=False):
         self._placed: list[Placed[Any]] = []
 
     def place_columns(self, columns: Sequence[Column[T]], rows: Iterable[T]) -> bool:
-        """Place the columns for some rows and those before; return whether a width changed."""
+        """Lay out the columns for these and earlier rows; return whether the layout changed."""
         before = self._placed
         needs_of(columns, rows, self._needs)
         self._placed = place(columns, self.line_width - MARGIN, self._needs)
@@ -187,55 +187,55 @@ class Table(LineWidget, ScrollView, inherit_bindings=False):
 
     @property
     def top(self) -> int:
-        """The position of the first row that is seen."""
+        """The position of the first visible row."""
         return round(self.scroll_offset.y)
 
     @property
     def rows_high(self) -> int:
-        """Rows that are seen at once, below the heading."""
+        """The number of rows that fit below the heading."""
         return max(self.size.height - 1, 1)
 
     @property
     def line_width(self) -> int:
-        """Cells of a line; the scrollbar's cell is left free also while there is none.
+        """Cells of a line; the cell of the scrollbar is reserved even if there is none.
 
-        Otherwise the columns would shift by a cell at the moment at which a scrollbar appears.
+        Otherwise the columns would shift by a cell when a scrollbar appears.
         """
         return max(self.size.width - self.styles.scrollbar_size_vertical, 0)
 
     def scroll_top(self, position: int) -> None:
-        """Show the rows from a position on."""
+        """Scroll to the rows from a position on."""
         self.scroll_to(y=max(position, 0), animate=False, force=True)
         self._place_scrollbar()
 
     def show_count(self, rows: int) -> None:
-        """Say how many rows there are; heading and scrollbar follow."""
+        """Set the number of rows, and update the scrollbar."""
         size = Size(self.line_width, rows + 1)
         if size != self.virtual_size:
-            # Without its watcher, which would lay out the whole screen: a log grows all the time.
+            # Skip the watcher, which would lay out the whole screen: a log grows all the time.
             self.set_reactive(Table.virtual_size, size)
             self._scroll_update(size)
             self.call_after_refresh(self._place_scrollbar)
 
     def _place_scrollbar(self) -> None:
-        # Textual moves a scrollbar only while it is shown; one that appears would stand at the top.
+        # Textual moves only a visible scrollbar; one that appears would have its thumb at the top.
         if self.show_vertical_scrollbar:
             self.vertical_scrollbar.position = self.scroll_y
 
     def refresh_row(self, position: int) -> None:
-        """Repaint one row, if it is seen."""
+        """Repaint one row, if it is visible."""
         y = position - self.top + 1
         if 0 < y < self.size.height:
             self.refresh(Region(0, y, self.size.width, 1))
 
     def cursor_style(self) -> Style:
-        """Return how the line of the cursor looks: other where keys do not go."""
+        """Return the style of the cursor line, which depends on the focus."""
         return self.tone("cursor" if self.has_focus else "blurred")
 
     def draw_heading(
         self, placed: Sequence[Placed[T]], sort: str | None = None, *, descending: bool = False
     ) -> Strip:
-        """Return the titles of the columns, with the sign of the sort."""
+        """Return the line of column titles, with an arrow at the sorted column."""
         segments = self.segments(((" " * MARGIN, "quiet"),))
         for cell in placed:
             title = cell.column.title
@@ -247,7 +247,7 @@ class Table(LineWidget, ScrollView, inherit_bindings=False):
     def draw_row(
         self, placed: Sequence[Placed[T]], row: T, *, over: Style | None, marked: bool = False
     ) -> Strip:
-        """Return a row; ``over`` is the style of the cursor's line."""
+        """Return the line of a row; ``over`` is the style of the cursor line."""
         mark: StyledLine = ((self.glyphs.marked if marked else " ", "accent"), (" ", "accent"))
         segments = self.segments(mark, over)
         for cell in placed:

@@ -1,6 +1,6 @@
-"""Finding text in what a widget shows: the matches, the way from one to the next, and their look.
+"""Text search in widgets: finding matches, moving between them, and highlighting them.
 
-Upper and lower case are the same; a match is never spread over two lines.
+The search ignores case; a match never spans two lines.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from textual.strip import Strip
 P = TypeVar("P", bound=Any)
 
 MATCH: Final = Style(reverse=True, underline=True)
-"""How a match looks: on a line that is reversed itself the underline is left."""
+"""Style of a match; on a reversed line, only the underline distinguishes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchMatch:
-    """A match: its number (from 1; 0: none), how many there are, and whether the search wrapped."""
+    """A match: its number (from 1; 0 for none), the total, and whether the search wrapped."""
 
     number: int
     count: int
@@ -33,20 +33,20 @@ class Searchable(Protocol):
     """A widget whose text can be searched."""
 
     def search(self, text: str) -> SearchMatch | None:
-        """Search for a text from the cursor on; an empty one ends the search (None)."""
+        """Search for a text from the cursor on; an empty one ends the search and returns None."""
 
     def search_on(self, *, forward: bool) -> SearchMatch | None:
-        """Go to the next or the previous match; None while nothing is searched for."""
+        """Go to the next or the previous match; return None without an active search."""
 
     def toggle_wrap(self) -> str:
-        """Wrap long lines, or cut them again; return which, in words."""
+        """Toggle between wrapping and cutting long lines; return a notice of the new state."""
 
     def focus(self) -> object:
-        """Take the keys."""
+        """Focus the widget."""
 
 
 def folded(text: str) -> str:
-    """Return a text in lower case with as many characters as before."""
+    """Return a text in lower case, with the same number of characters."""
     lower = text.lower()
     if len(lower) == len(text):
         return lower
@@ -54,7 +54,7 @@ def folded(text: str) -> str:
 
 
 def places_in(text: str, needle: str) -> Iterator[int]:
-    """Yield where a needle (folded already) begins in a text."""
+    """Yield the positions of a needle (already folded) in a text."""
     text = folded(text)
     at = text.find(needle)
     while at >= 0:
@@ -66,10 +66,10 @@ def step(matches: Sequence[P], here: P, *, forward: bool, stay: bool = False) ->
     """Return the index of the match after (or before) a position, and whether that wrapped.
 
     Args:
-        matches: all of them, in order; at least one.
+        matches: all matches, in order; at least one.
         here: the position of the current match, or of the cursor.
-        forward: after it, else before it.
-        stay: whether a match at ``here`` itself will do.
+        forward: whether to search after ``here``, else before it.
+        stay: whether a match at ``here`` itself counts.
     """
     if forward:
         at = bisect_left(matches, here) if stay else bisect_right(matches, here)
@@ -79,7 +79,7 @@ def step(matches: Sequence[P], here: P, *, forward: bool, stay: bool = False) ->
 
 
 def highlighted(strip: Strip, needle: str) -> Strip:
-    """Return a line with every match in it marked."""
+    """Return a line with every match highlighted."""
     text = strip.text
     starts = list(places_in(text, needle)) if needle else []
     if not starts:

@@ -1,7 +1,7 @@
-"""The list of the console: draws only the rows that are seen, whatever their number.
+"""The list widget of the console, which draws only the visible rows, whatever their number.
 
-One key repaints two lines. Rows come from a `PageSource` as they are needed; the cursor stays on
-the chosen row (by its id) when rows are loaded again or sorted, and so do the marks.
+A key repaints two lines. Rows are loaded from a `PageSource` as needed; the cursor stays on the
+chosen row (by its id) when rows are reloaded or sorted, and marks stay on their rows.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from hooktui.domain.text import counted
 T = TypeVar("T")
 
 _NEAR = 30
-"""Rows before the edge of what is in memory at which the next page is fetched."""
+"""Distance in rows from the edge of the rows in memory at which the next page is fetched."""
 
 
 class WindowedList(Table, Generic[T], inherit_bindings=False):
     """A list over a window of rows.
 
     Args:
-        columns: what to show; they drop by priority where there is no room.
-        source: where rows come from.
-        row_id: returns what identifies a row permanently.
-        empty: what to say where there is nothing: what this is, and the one key to start.
+        columns: the columns, which are dropped by priority if there is no room.
+        source: the source of the rows.
+        row_id: returns the permanent id of a row.
+        empty: the text of the empty list: its purpose, and the one key to start with.
         markable: whether rows can be marked.
-        sort: the sort to begin with, as a column's ``sort``.
+        sort: the initial sort, as a column's ``sort``.
         descending: whether that order is descending.
     """
 
@@ -51,26 +51,26 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     @dataclass
     class FromList(Message):
-        """A message of a list."""
+        """Base class of the messages of a list."""
 
         listing: WindowedList[Any]
 
     class Opened(FromList):
-        """Enter, or a double click, on the row under the cursor."""
+        """Posted on Enter, or a double click, on the row under the cursor."""
 
     class Moved(FromList):
-        """The cursor is on another row, or that row changed, or there is none."""
+        """Posted when the cursor is on another row, or its row has changed or disappeared."""
 
         def can_replace(self, message: Message) -> bool:
-            """Of many moves only the last one counts."""
+            """Return whether a message is a move in the same list; only the last one matters."""
             return isinstance(message, WindowedList.Moved) and message.listing is self.listing
 
     class MarksChanged(FromList):
-        """Other rows are marked."""
+        """Posted when the set of marked rows has changed."""
 
     @dataclass
     class Failed(FromList):
-        """The source did not give rows; what was there stays."""
+        """Posted when a load has failed; the list keeps its rows."""
 
         error: HooktuiError
 
@@ -99,7 +99,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self.marks: Marks[T] = Marks()
         self.loaded = False
         self.choice = RowChoice()
-        self._asked = self._arrived = 0  # lists in another order, or of other rows
+        self._asked = self._arrived = 0  # counts of lists in another order, or with other rows
         self._is_another = False
         self._strips: dict[Hashable, tuple[T, tuple[bool, bool, bool, int], Strip]] = {}
         self._painted: dict[int, Strip] = {}
@@ -117,9 +117,9 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     @property
     def selected(self) -> list[T]:
-        """The marked rows, else the one under the cursor, else nothing: what a command acts on.
+        """The rows that a command acts on: the marked ones, else the one under the cursor.
 
-        The row is the one that was drawn, so that a command does what its state on the screen says.
+        The row is returned as it was drawn, so that a command acts on the state on the screen.
         """
         if self.marks:
             return list(self.marks.values())
@@ -131,7 +131,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     @property
     def stale_reason(self) -> StaleReason | None:
-        """Why a command must not act on the row under the cursor; None: it may."""
+        """The reason why a command must not act on the row under the cursor; None if it may."""
         row = self.cursor_row
         if self._arrived < self._asked:
             return "loading"
@@ -148,7 +148,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         return self.choice.row is None and self.cursor_row is not None
 
     def show_cursor(self) -> None:
-        """Choose the row under the cursor, and show it: a notice asks to look at it."""
+        """Choose the row under the cursor and scroll to it, as a notice asks to check it."""
         if self.cursor_row is None:
             self.select(self.choice.row)
         else:
@@ -156,33 +156,33 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             self._go_to(self.cursor)
 
     def select(self, identity: Hashable) -> None:
-        """Put the cursor on a row as soon as it is listed, such as one that was just created."""
+        """Move the cursor to a row as soon as it is listed, such as one that was just created."""
         self.choice.expect(identity)
         if not self.put_cursor_on(identity) and self.loaded:
             self._in_background(self.reload)
 
     def counted(self, noun: str) -> str:
-        """Return how many rows there are, with their name; nothing before that is known."""
+        """Return the number of rows with a noun; empty until the number is known."""
         if not self.loaded:
             return ""
         if self._is_another:
-            return self.glyphs.ellipsis  # the number is that of the list before
+            return self.glyphs.ellipsis  # the number is that of the previous list
         about = "about " if self.window.estimated else ""
         return about + counted(self.window.total, noun)
 
     async def load(self) -> None:
-        """Load the list from its start: it may hold other rows than before."""
+        """Load the list from its start; it may contain other rows than before."""
         self._asked += 1
         await self._load(PageWindow.to_start, "filter")
 
     def load_anew(self) -> None:
-        """Load the list from its start, in the background: it is another one by now."""
+        """Load the list from its start in the background, because it is another list now."""
         self._asked += 1
         self._is_another = True
         _: Worker[None] = self.run_worker(self.load, group="load", exclusive=True)
 
     async def reload(self) -> None:
-        """Load what is seen again, or the first page; the cursor stays on its row."""
+        """Reload the visible rows, or the first page; the cursor stays on its row."""
         top = self.top
 
         async def again(window: PageWindow[T]) -> None:
@@ -191,7 +191,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         await self._load(again, "reload")
 
     async def sort_by(self, sort: str | None, *, descending: bool) -> None:
-        """Show the list in another order; the cursor stays on its row."""
+        """Sort the list; the cursor stays on its row."""
         before = self.window.sort, self.window.descending
         self._asked += 1
         self.window.sort, self.window.descending = sort, descending
@@ -200,14 +200,14 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             self.window.sort, self.window.descending = before
 
     def next_sort(self) -> str | None:
-        """Return the sort after the current one, among the columns that are shown."""
+        """Return the sort after the current one, among the visible columns."""
         sorts = [p.column.sort for p in self._placed if p.column.sort is not None]
         if self.window.sort not in sorts:
             return sorts[0] if sorts else None
         return sorts[(sorts.index(self.window.sort) + 1) % len(sorts)]
 
     def toggle_mark(self) -> None:
-        """Mark or unmark the row under the cursor, and go to the next one."""
+        """Mark or unmark the row under the cursor, and move to the next one."""
         row = self.cursor_row
         if row is None or not self.markable:
             return
@@ -219,7 +219,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self._go_to(self.cursor + 1)
 
     def mark_all(self) -> int:
-        """Mark the rows that are in memory; return how many are marked then."""
+        """Mark the rows in memory; return the number of marked rows."""
         if self.markable:
             self.marks.update({self.row_id(row): row for row in self.window.rows()})
             self.refresh()
@@ -227,23 +227,23 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         return len(self.marks)
 
     async def mark_every(self, max_rows: int) -> int:
-        """Mark the rows of the whole list, ``max_rows`` of them; return how many are marked then.
+        """Mark up to ``max_rows`` rows of the whole list; return the number of marked rows.
 
         Raises:
-            HooktuiError: the server does not give them; the marks stay as they were.
+            HooktuiError: the server did not return them; the marks are unchanged.
         """
         if not self.markable:
             return 0
         request = self._asked
         rows = await self.window.all_rows(max_rows)
-        if request == self._asked:  # else another list is shown by now
+        if request == self._asked:  # otherwise another list was requested in the meantime
             self.marks.update({self.row_id(row): row for row in rows})
             self.refresh()
             self.post_message(self.MarksChanged(self))
         return len(self.marks)
 
     def unmark(self, identities: Iterable[Hashable]) -> None:
-        """Unmark some rows, whether they are in memory or gone."""
+        """Unmark some rows, whether or not they are in memory."""
         marked = len(self.marks)
         for identity in identities:
             self.marks.pop(identity, None)
@@ -252,7 +252,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             self.post_message(self.MarksChanged(self))
 
     def clear_marks(self) -> bool:
-        """Unmark everything; return whether anything was marked."""
+        """Unmark all rows; return whether any row was marked."""
         if not self.marks:
             return False
         self.marks.clear()
@@ -261,24 +261,24 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         return True
 
     def put_cursor_on(self, identity: Hashable) -> bool:
-        """Put the cursor on a row by its id; return whether that row is in memory."""
+        """Move the cursor to a row by its id; return whether that row is in memory."""
         position = self.window.find(identity)
         if position is not None:
             self._go_to(position)
         return position is not None
 
     def refresh_times(self) -> None:
-        """Draw rows again whose text depends on the clock; writes only lines that differ."""
+        """Redraw rows, whose text may depend on the time; only lines that differ are written."""
         self._strips.clear()
         self._refresh_differences()
 
     # -- loading
 
     async def _load(self, fetch: Callable[[PageWindow[T]], Awaitable[None]], load: Load) -> bool:
-        """Fetch rows, and show them; return whether they came.
+        """Fetch rows and show them; return whether that succeeded.
 
-        They are fetched into a copy: until the cursor's row is found among them, the list that is
-        seen, and that commands act on, stays whole.
+        They are fetched into a copy: until the cursor's row has been searched for among them, the
+        list that is visible, and that commands act on, remains unchanged.
         """
         async with self._loading:
             request, fresh = self._asked, self.window.copy()
@@ -291,7 +291,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
                 self.post_message(self.Failed(self, error))
                 return False
             if self._asked != (self._arrived if load in ("reload", "page") else request):
-                return True  # another list is asked for by now: these rows are not in it
+                return True  # another list was requested in the meantime; drop these rows
             self._take_over(fresh, load)
             if load in ("filter", "sort"):
                 self._arrived, self._is_another = request, False
@@ -304,13 +304,13 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         return True
 
     def _follows(self, load: Load) -> bool:
-        """Return whether the chosen row is searched for beyond what a load has fetched."""
-        if load == "reload":  # not where it is missing already, or the list was scrolled away
+        """Return whether the chosen row is searched for beyond the fetched rows."""
+        if load == "reload":  # not if it is already missing, or was scrolled out of view
             return self.choice.awaited or self.stale_reason is None
         return load != "page"
 
     def _take_over(self, fresh: PageWindow[T], load: Load) -> None:
-        """Show what was fetched: size, marks, cursor, and the line of the cursor."""
+        """Show the fetched rows: update size, marks, cursor, and the line of the cursor."""
         anew = load in ("filter", "sort")
         offset, at_top = self.cursor - self.top, self.top == 0
         if anew:
@@ -337,7 +337,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
                 self.scroll_top(position - offset)
 
     def _fetch_near(self) -> None:
-        """Fetch the page that the eye or the cursor will need next."""
+        """Fetch the next or previous page if the visible rows are near the edge of the window."""
         if not self.loaded or self._loading.locked() or self._arrived < self._asked:
             return
         window, top = self.window, self.top
@@ -347,13 +347,13 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             self._in_background(partial(self._load, PageWindow.load_previous, "page"))
 
     def _in_background(self, work: Callable[[], Coroutine[None, None, object]]) -> None:
-        """Run one piece of loading; a later one takes its place."""
+        """Run a load in a worker; a later one replaces it."""
         _: Worker[object] = self.run_worker(work, group="rows", exclusive=True)
 
     # -- moving
 
     def action_move(self, name: str) -> None:
-        """Move the cursor; before there are rows, as soon as there are."""
+        """Move the cursor; before the first load, queue the move until there are rows."""
         if not self.loaded:
             self._moves_ahead.append(name)
             return
@@ -389,7 +389,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self._in_background(jump)
 
     def _go_to(self, position: int, top: int | None = None) -> None:
-        """Put the cursor on a position; scroll only when it would be out of sight."""
+        """Move the cursor to a position; scroll only if it would be out of view."""
         lowest, highest = self.window.first, self.window.end - 1
         position = max(lowest, min(position, highest))
         if highest < lowest:
@@ -413,18 +413,18 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             self.post_message(self.Moved(self))
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Fetch what comes into sight."""
+        """Fetch the rows that come into view, and lay out the columns for them."""
         super().watch_scroll_y(old_value, new_value)
         self._place_columns()
         self._fetch_near()
 
     def on_click(self, event: events.Click) -> None:
-        """Put the cursor on a row; a double click opens it, one on a heading sorts by it."""
+        """Move the cursor to a row; a double click opens it, a click on a heading sorts by it."""
         if event.y == 0:
             self._click_heading(event.x)
             return
         drawn = self._drawn.get(event.y)
-        # What was drawn there is what was clicked, also when the list has changed since.
+        # The click is for the row that was drawn there, even if the list has changed since.
         if drawn is not None and self.put_cursor_on(self.row_id(drawn)) and event.chain == 2:
             self.action_open()
 
@@ -438,7 +438,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
     # -- drawing
 
     def on_resize(self) -> None:
-        """Place the columns again, and keep the cursor in sight."""
+        """Lay out the columns again, and keep the cursor in view."""
         self._place_columns()
         self.show_count(self.window.total)
         if self.cursor >= self.top + self.rows_high:
@@ -446,26 +446,26 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self.refresh()
 
     def _place_columns(self) -> None:
-        """Place the columns by the rows in sight; widths stay while no longer text comes."""
+        """Lay out the columns for the visible rows; widths only change for longer texts."""
         seen = map(self.window.row, range(self.top, self.top + self.rows_high))
         if self.place_columns(self.columns, (row for row in seen if row is not None)):
             self._strips.clear()
             self.refresh()
 
     def notify_style_update(self) -> None:
-        """Forget lines in the colours of another theme."""
+        """Clear the cached lines, which have the colours of the previous theme."""
         super().notify_style_update()
         self._strips.clear()
 
     def _refresh_differences(self) -> None:
-        """Repaint only the lines that are not what was painted last."""
+        """Repaint only the lines that differ from those painted last."""
         self._place_columns()
         for y in range(self.size.height):
             if self._line(y) != self._painted.get(y):
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def render_line(self, y: int) -> Strip:
-        """Draw the heading (line 0) or a row; note which row is seen, and which one is chosen."""
+        """Draw the heading (line 0) or a row; record which row is drawn and which is chosen."""
         position = self.top + y - 1
         row = self.window.row(position) if y else None
         self._drawn.pop(y, None)

@@ -377,14 +377,14 @@ class DryRun:
 
 
 def in_words(run: DryRun) -> str:
-    """Return what would have been got: ``214 of the last 1,000 events, 3 fewer than now``."""
+    """Return what would have been received: ``214 of the last 1,000 events, 3 fewer than now``."""
     unknown = ""
     if run.unknown:
         bodies = "its body is" if run.unknown == 1 else "their bodies are"
-        unknown = f"; {run.unknown:,} cannot be judged, {bodies} purged"
+        unknown = f"; {run.unknown:,} unknown, {bodies} purged"
     if not run.looked:
-        return f"nothing, for no event has come yet{unknown}"
-    of = "the one event so far" if run.looked == 1 else f"the last {run.looked:,} events"
+        return f"nothing: there are no events yet{unknown}"
+    of = "1 event" if run.looked == 1 else f"the last {run.looked:,} events"
     return f"{run.sent:,} of {of}{_against_now(run)}{unknown}"
 
 

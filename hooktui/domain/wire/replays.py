@@ -189,7 +189,7 @@ def hook_state(hook: ReplayHook) -> str:
 def retrying_words(count: int) -> str:
     """Return how many planned deliveries are pending retries; empty: none."""
     waits = "waits for a retry and is" if count == 1 else "wait for a retry and are"
-    return f"{count:,} of them {waits} tried now" if count else ""
+    return f"{count:,} of them {waits} sent now" if count else ""
 
 
 def estimate_words(plan: ReplayPlan) -> str:
