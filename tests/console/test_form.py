@@ -297,6 +297,20 @@ async def test_what_is_said_below_a_field_is_seen_when_the_keys_get_there(
         await until(pilot, lambda: "only events that match" in seen(pilot))
 
 
+# Red when a form that was closed meanwhile is asked for its screen: the console ends.
+async def test_a_form_may_close_while_its_settings_unfold(client: Client) -> None:
+    app = client.console()
+    async with app.run_test(size=(80, 24)) as pilot:
+        form = HookForm(None)
+        await app.push_screen(form)
+        fields = form.fields
+        await until(pilot, lambda: fields.is_mounted)
+        fields.unfold()
+        title = fields.fold_title
+        await app.pop_screen()
+        fields._show_title(title)  # as a refresh does that comes late
+
+
 WRONG = {
     "url": ("ftp://x", "use http or https"),
     "events": ((), "choose at least one event"),

@@ -122,6 +122,8 @@ class FormFields(VerticalScroll):
 
     def _show_title(self, title: FoldTitle) -> None:
         """Scroll to the heading of unfolded settings, unless one of them has the focus."""
+        if not self.is_attached:
+            return  # the form was closed meanwhile
         focused = self.screen.focused
         if focused is None or self.query_one("#more") not in focused.ancestors:
             self.scroll_to_widget(title, animate=False, top=True, immediate=True)
