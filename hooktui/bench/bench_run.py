@@ -251,10 +251,9 @@ class BenchRun:
             caller.wait()
 
     def _make_hooks(self) -> None:
-        case = self.case
-        counted = [(path, True, True) for path in case.paths]
-        beside = [(path, False, True) for path in case.beside]
-        disabled = [(OK, False, False)] * case.disabled
+        counted = [(path, True, True) for path in self.case.paths]
+        beside = [(path, False, True) for path in self.case.beside]
+        disabled = [(OK, False, False)] * self.case.disabled
         with PlainClient(self.servers[0].address) as client:
             for number, (path, counts, active) in enumerate(counted + beside + disabled):
                 host = f"127.0.0.{number % self.case.hosts + 1}"

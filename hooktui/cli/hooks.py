@@ -275,6 +275,6 @@ def secret(
     for old in secrets.secrets:
         if old.expires_at is not None:
             context.out.note(
-                f"the secret created {ago(old.created_at)} still signs, until it ends"
+                f"the secret created {ago(old.created_at)} still signs; it expires"
                 f" {ago(old.expires_at)} (now: hooktui hooks secret {hook} --finish)"
             )

@@ -111,7 +111,7 @@ def restore(file: str, *, yes: bool = False, context: Context) -> None:
         there = database_in_place(context.environ)
         # Nothing is lost by it, so a script need not say --yes.
         if there is not None and context.can_ask:
-            question = f"Replace {there} with {source.name}? The present database is kept."
+            question = f"Replace {there} with {source.name}? The current database is kept."
             context.confirm(question, yes=yes)
         restored = restore_backup(context.environ, source, actor, context.out.progress)
     if context.json:
@@ -191,7 +191,7 @@ def _write_moved(out: Output, moved: Move, where: InstallPaths) -> None:
     else:
         out.note("start the server with HOOKTUI_DATABASE_URL set to it, and with the same key file")
     out.note(
-        f"no server starts on {moved.source} any more; to go back to its present state, without"
+        f"no server starts on {moved.source} any more; to go back to its current state, without"
         f" later events, remove {moved.mark}"
     )
 

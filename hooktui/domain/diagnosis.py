@@ -254,7 +254,7 @@ def _hook(given: DiagnosisInput) -> Check:
         when = f"in {format_duration(left_s)}" if left_s > 0 else "now"
         value = f"the breaker is open after many failures: the next attempt is {when}{waits}"
         return Check("hook", "warn", value, "it closes with the first success")
-    return Check("hook", "ok", f"enabled{waits}")
+    return Check("hook", "ok", f"active{waits}")
 
 
 def _ago(now_ms: int, then: str | None) -> str:

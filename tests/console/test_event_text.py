@@ -136,7 +136,7 @@ def test_types_are_found_by_words_and_a_group_is_named_once():
         ('{"a": 1\n "b": 2}', "line 2, column 2: expecting ',' delimiter"),
         ('{"a": NaN}', "NaN is not JSON"),
         ('"\ud800"', "line 1, column 2: half a character"),
-        ('"' + "x" * MAX_BYTES + '"', "the limit of an event"),
+        ('"' + "x" * MAX_BYTES + '"', "over the limit of"),
         ("[" * 100_000, ""),
     ],
 )

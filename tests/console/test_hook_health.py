@@ -79,7 +79,7 @@ def test_delivered_stands_on_failed_so_that_both_are_read_from_one_bar():
 def test_a_backlog_that_is_known_for_a_part_says_so():
     at = to_rfc3339(AT_MS - 3_600_000)
     title = plots_of(health(point(), counted_since=at), AT_MS, UNICODE)[2].title
-    assert "from 11:00:00 on" in text(title)
+    assert "since 11:00:00" in text(title)
 
 
 def test_a_limit_that_is_known_has_a_plot_that_says_since_when():
@@ -87,7 +87,7 @@ def test_a_limit_that_is_known_has_a_plot_that_says_since_when():
     assert len(plots_of(health(point_), AT_MS, UNICODE)) == 3
     shown = health(point_, point(), limits_since=to_rfc3339(AT_MS - 3_600_000))
     limit = plots_of(shown, AT_MS, UNICODE)[3]
-    assert text(limit.title) == (" limit  █ lowest  ░ up to highest; not stored, from 11:00:00 on")
+    assert text(limit.title) == (" limit  █ lowest  ░ up to highest; not stored, since 11:00:00")
     assert (limit.solid, limit.total) == ([4, None], [24, None])
     assert text(step_words(shown, 0, AT_MS)).endswith(
         "no attempts  0 in the backlog  limit 4 to 24"

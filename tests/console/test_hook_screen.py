@@ -46,7 +46,7 @@ async def test_new_deliveries_and_edits_of_others_appear_by_themselves(
         await console.shows("No deliveries yet")
         receiver.status = 500
         client.emit()
-        await console.shows("↻ retrying", "enabled, retrying")
+        await console.shows("↻ retrying", "active, retrying")
         client.ask(calls.edit_hook(hook.id, {"active": False, "name": "renamed"}))
         await console.shows("renamed", "disabled by hand", "held")
 

@@ -43,7 +43,7 @@ def test_a_hook_is_made_pinged_and_its_failed_delivery_understood_and_resent_by_
     press(console, "Down", times=6)
     press(console, "Space", "tick")
     console.wait_for("[x] All Job Notifications", "[x] All Cluster Notifications")
-    console.wait_for("for all job events and all cluster events, enabled")
+    console.wait_for("for all job events and all cluster events, active")
     press(console, "^s", "save")
 
     console.wait_for("Give this secret to the receiver", "whsec_")

@@ -54,8 +54,8 @@ def difference_of(older: Attempt, newer: Attempt) -> list[Section]:
         _part("Response body", _body(older), _body(newer)),
         Section(
             "Request",
-            text="The same body. Of webhook-timestamp and the signatures over it: "
-            f"{_second(older)} and {_second(newer)}.",
+            text="The same body. webhook-timestamp, which the signatures cover, is"
+            f" {_second(older)} and {_second(newer)}.",
             kind="words",
         ),
     ]

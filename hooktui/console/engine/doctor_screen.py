@@ -54,15 +54,16 @@ class DoctorScreen(ConsoleScreen):
     def _verdict(self) -> StyledText:
         if self._begun_s is not None:
             waited = f"{monotonic() - self._begun_s:.0f} s"
-            leaves = f"{self.shell.key('back')} goes back"
-            return (f"  checking, {waited}; a large database takes a while, {leaves}", "accent")
+            back = f"{self.shell.key('back')} goes back"
+            return (f"  checking, {waited}; a large database takes a while, {back}", "accent")
         if self._report is None:
             return ("", "plain")
         states = [check.state for check in self._report.checks]
         if self._report.state == "ok":
             return (f"  no problems in {counted(len(states), 'check')}", "good")
         failed, warned = states.count("fail"), states.count("warn")
-        parts = [f"{failed} to fix"] * bool(failed) + [counted(warned, "warning")] * bool(warned)
+        named = {"problem": failed, "warning": warned}
+        parts = [counted(count, noun) for noun, count in named.items() if count]
         return (f"  {', '.join(parts)}", "bad" if failed else "warn")
 
     def _tick(self) -> None:

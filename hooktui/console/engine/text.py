@@ -172,7 +172,7 @@ def _waiting(status: ServerStatus, trend: Trend | None, now_ms: int, dot: str) -
 
 
 def forecast(status: ServerStatus, trend: Trend) -> str:
-    """Return when the backlog will be empty at the present rate."""
+    """Return when the backlog will be empty at the current rate."""
     if not status.backlog.count:
         return "nothing to send"
     if status.paused is not None:
@@ -197,7 +197,7 @@ def _disk(disk: Disk, free: Trend, dot: str) -> StyledLine:
         pieces.append((words, "bad" if disk.free < 2 * disk.reserve else "quiet"))
     full_s = free.falls_to_s(disk.reserve) if free.span_ms >= _DISK_SPAN_MS else None
     if full_s is not None and full_s < _FORESEEN_DAYS * 86_400:
-        pieces.append((f"{dot}reached in about {_roughly(full_s)} at the present rate", "warn"))
+        pieces.append((f"{dot}reached in about {_roughly(full_s)} at the current rate", "warn"))
     return _fact("disk", *pieces)
 
 

@@ -86,7 +86,7 @@ def wrong_json(text: str) -> str | None:
     except UnicodeEncodeError as error:
         return f"{_position(text, error.start)}: half a character; type it again"
     if len(encoded) > MAX_BYTES:
-        return f"{size(len(encoded))}: the limit of an event is {size(MAX_BYTES)}"
+        return f"{size(len(encoded))} is over the limit of {size(MAX_BYTES)}"
     try:
         json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:

@@ -66,7 +66,7 @@ class SortPart(ScreenPart):
         """Sort by the next column that can be sorted."""
         column = self._listing().next_sort()
         if column is None:
-            self._screen.notice("none of the columns shown can be sorted by", "warn")
+            self._screen.notice("no visible column can be sorted", "warn")
             return
         self._sort(column, descending=self._newest_first)
 

@@ -144,7 +144,7 @@ def sections_of(diagnosis: Diagnosis, *, times: bool) -> list[Section]:
 
 def _certificate(number: int, certificate: Certificate) -> Section:
     note = "expired" if certificate.days_left < 0 else f"{certificate.days_left:,} days left"
-    title = "Certificate" if number == 1 else f"Certificate {number}, issuer of the one before"
+    title = "Certificate" if number == 1 else f"Certificate {number} of the chain"
     return Section(
         title,
         note,

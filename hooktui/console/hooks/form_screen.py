@@ -173,7 +173,7 @@ class HookForm(ConsoleScreen):
             host = parse_url(values["url"].strip()).unicode_host
         except Refused:
             host = "…"
-        state = "enabled" if values["active"] else "disabled: only pings are sent"
+        state = "active" if values["active"] else "disabled: only pings are sent"
         words = f"Webhook to {host} for {events}, {state}"
         if wrong and self._tried:
             return f"Not saved: {counted(wrong, 'field')} to correct.", "bad"
@@ -335,8 +335,8 @@ class HookForm(ConsoleScreen):
         if self._saving:
             details = "A notice will say whether it was saved; if not, your text is lost."
             return "Leave while it is being saved?", details
-        what = "the new hook" if self.hook is None else f"hook {self.hook.id}"
-        return "Leave without saving?", f"Your changes would be lost: {what}."
+        lost = "The new hook" if self.hook is None else f"Your changes to hook {self.hook.id}"
+        return "Leave without saving?", f"{lost} would be lost."
 
     def _leave(self, said: str = "") -> None:
         self.before = self.values()  # no unsaved changes remain

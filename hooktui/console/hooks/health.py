@@ -93,7 +93,7 @@ def plots_of(health: HookHealth, now_ms: int, glyphs: Glyphs) -> list[Plot]:
                 (
                     (" limit  ", "strong"),
                     (f"{solid} lowest", "plain"),
-                    (f"  {shade} up to highest; not stored, from {since} on", "quiet"),
+                    (f"  {shade} up to highest; not stored, since {since}", "quiet"),
                 ),
                 [p.limit_min for p in points],
                 _count,
@@ -114,7 +114,7 @@ def _known_since(health: HookHealth, now_ms: int) -> str:
     if health.counted_since is None:
         return ""
     since = moment(from_rfc3339(health.counted_since), now_ms)
-    return f"  from {since} on, of the newest deliveries"
+    return f"  since {since}, newest deliveries only"
 
 
 def _count(value: float) -> str:

@@ -33,15 +33,15 @@ def state_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
             words.append(f"{key('activate')} enables it and sends the {stats.held:,} held")
     elif stats.breaker != "closed":
         tone = "bad"
-        words.append(f"enabled, breaker {stats.breaker}")
+        words.append(f"active, breaker {stats.breaker}")
     elif hook.failing:
         tone = "bad"
-        words.append("enabled, failing")
+        words.append("active, failing")
     elif hook.retrying:
         tone = "warn"
-        words.append("enabled, retrying")
+        words.append("active, retrying")
     else:
-        words.append("enabled")
+        words.append("active")
     if stats.last_status is None:
         words.append(f"nothing sent yet; {key('ping')} sends a ping")
     else:
