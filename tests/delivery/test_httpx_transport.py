@@ -12,6 +12,7 @@ from hooktui.delivery.httpx_transport import HooktuiTransport
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
 from hooktui.domain.addresses import parse_networks
+from tests.support.waiting import LIMIT_S
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -41,16 +42,16 @@ async def test_a_request_of_httpx_goes_out_and_comes_back(adapted, receivers):
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("answer", "error", "timeout_s"),
     [
-        (b"", httpx.ReadError),
-        (b"nonsense\r\n\r\n", httpx.RemoteProtocolError),
-        (b"HTTP/1.1 200 OK\r\n", httpx.ReadTimeout),
+        (b"", httpx.ReadError, LIMIT_S),
+        (b"nonsense\r\n\r\n", httpx.RemoteProtocolError, LIMIT_S),
+        (b"HTTP/1.1 200 OK\r\n", httpx.ReadTimeout, 2),
     ],
 )
-async def test_faults_are_the_exceptions_of_httpx(client, receivers, answer, error):
+async def test_faults_are_the_exceptions_of_httpx(client, receivers, answer, error, timeout_s):
     receiver = await receivers.answering(answer)
-    transport = HooktuiTransport(client.transport, timeout_s=0.3)
+    transport = HooktuiTransport(client.transport, timeout_s=timeout_s)
     async with httpx.AsyncClient(transport=transport) as adapted:
         with pytest.raises(error):
             await adapted.post(receiver.target.url)

@@ -16,6 +16,7 @@ import pytest
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass
 from tests.delivery.misbehaviours import MISBEHAVIOURS
+from tests.support.waiting import LIMIT_S
 
 SHORT_S, LONG_S = 0.3, 20
 """The deadline of attempts that only it ends; of those that must end by themselves, long before it;
@@ -48,7 +49,7 @@ class Receivers:
     def close(self):
         self._process.stdin.close()
         self._process.stdout.close()
-        self._process.wait(5)
+        self._process.wait(LIMIT_S)
 
 
 @pytest.fixture(scope="module")

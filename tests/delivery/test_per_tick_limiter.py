@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from hooktui.delivery.dial import PerTickLimiter
+from tests.support.waiting import LIMIT_S
 
 
 class Turns:
@@ -38,7 +39,7 @@ async def test_who_is_cancelled_keeps_nobody_waiting():
     await asyncio.sleep(0)
     tasks[1].cancel()
     tasks[2].cancel()
-    await asyncio.wait(tasks, timeout=5)
+    await asyncio.wait(tasks, timeout=LIMIT_S)
     assert [name for _, name in turns.passed] == [0, 3]
 
 

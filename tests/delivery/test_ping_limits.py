@@ -14,7 +14,7 @@ from hooktui.domain.ids import HookId
 from hooktui.store.changes.access import create_account
 from tests.delivery.receivers import Receivers, read_request
 from tests.delivery.running_engine import ACTOR, OK, RunningEngine, forever, url_of
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT_S, until
 
 
 class Hung:
@@ -62,7 +62,7 @@ async def test_a_hook_has_two_pings_in_flight(running: RunningEngine, receivers:
     other = await running.hook(url_of(await receivers.behaving(forever(OK, []))))
     waiting = await pinged(running, [hook] * 12)
     await hung.settled(PINGS_OF_HOOK)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         await running.engine.ping(other, b"{}")
     hung.end.set()
     await asyncio.gather(*waiting)
@@ -84,7 +84,7 @@ async def test_an_account_has_half_of_the_pings(
     )
     waiting = await pinged(running, hooks * 3)
     await hung.settled(2)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         await running.engine.ping(of_others, b"{}")
     hung.end.set()
     await asyncio.gather(*waiting)

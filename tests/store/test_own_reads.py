@@ -22,7 +22,7 @@ from hooktui.store.sqlite.store import SqliteStore
 from tests.store.servers import Servers, connected
 from tests.support.running_server import running_server
 from tests.support.stores import DEFAULT, emit, make_hook, open_in
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT_S, until
 
 
 class Slow:
@@ -53,7 +53,7 @@ async def test_what_is_due_and_who_calls_is_read_beside_slow_reads(tmp_path: Pat
     with slow_reads(slow):
         reads = [asyncio.create_task(store.read(slow)) for _ in range(READERS + 2)]
         await asyncio.to_thread(lambda: [slow.begun.acquire() for _ in range(READERS)])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             assert list(await store.next_due()) == [hook.id]
             await store.look_up(partial(queries.account_row, account=DEFAULT))
     await asyncio.gather(*reads)
@@ -66,7 +66,7 @@ async def test_the_server_reads_its_own_beside_slow_reads(tmp_path: Path) -> Non
     with slow_reads(slow):
         reads = [asyncio.create_task(store.read(slow)) for _ in range(READERS + 2)]
         await asyncio.to_thread(lambda: [slow.begun.acquire() for _ in range(READERS)])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             await store.look_at_alerts(RetentionPeriods())
             await RetentionPass(store._retention, lambda: 0).apply(RetentionPeriods(), 1)
             assert await store.own_read(queries.replays_of, store.token) == []
@@ -81,7 +81,7 @@ async def test_own_reads_of_the_server_leave_a_thread_to_look_ups(tmp_path: Path
     with slow_reads(slow):
         reads = [asyncio.create_task(store.own_read(slow)) for _ in range(3)]
         await asyncio.to_thread(slow.begun.acquire)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             assert list(await store.next_due()) == [hook.id]
             await store.look_up(partial(queries.account_row, account=DEFAULT))
     await asyncio.gather(*reads)
@@ -98,7 +98,7 @@ async def test_a_cancelled_read_of_the_server_holds_its_turn_until_its_thread_is
         await asyncio.to_thread(slow.begun.acquire)
         first.cancel()
         second = asyncio.create_task(store.own_read(slow))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             await store.look_up(partial(queries.account_row, account=DEFAULT))
         assert not first.done()
     await second
@@ -115,7 +115,7 @@ async def test_a_quick_read_of_the_server_waits_for_one_scan_at_most(tmp_path: P
         quick = asyncio.create_task(store.own_read(queries.replays_of, store.token))
         await asyncio.sleep(0)
         first.end.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             assert await quick == []
     await asyncio.gather(*scans)
     await store.close()
@@ -128,7 +128,7 @@ async def test_slow_reads_of_a_kind_delay_no_other_kind_on_postgresql(
     store = await servers.another()
     hook = await make_hook(store)
     await emit(store)
-    slow = text("SELECT pg_sleep(30)")
+    slow = text("SELECT pg_sleep(120)")
     reading = getattr(store, kind)
     reads = [
         asyncio.create_task(reading(lambda conn: conn.execute(slow))) for _ in range(READERS + 2)
@@ -141,7 +141,7 @@ async def test_slow_reads_of_a_kind_delay_no_other_kind_on_postgresql(
             return await raw.fetchval(busy, str(slow)) == count
 
         await until(sleeping)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         if kind == "read":
             await store.look_at_alerts(RetentionPeriods())
         assert list(await store.next_due()) == [hook.id]
@@ -161,7 +161,7 @@ async def test_what_is_due_waits_for_one_look_up_at_most(tmp_path: Path) -> None
         due = asyncio.create_task(store.next_due())
         await asyncio.sleep(0)
         first.end.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             await due
     await asyncio.gather(*look_ups)
     await store.close()
@@ -187,7 +187,7 @@ def test_tokens_and_readiness_are_looked_up_beside_slow_reads(
             for _ in range(READERS):
                 asyncio.run_coroutine_threadsafe(stores[0].read(slow), server.loop)
                 slow.begun.acquire()
-            tcp = httpx.Client(base_url=f"http://{host}:{port}", trust_env=False, timeout=5)
+            tcp = httpx.Client(base_url=f"http://{host}:{port}", trust_env=False, timeout=LIMIT_S)
             with tcp:
                 assert tcp.get("/readyz").json() == {"status": "ready"}
                 headers = {"Authorization": f"Bearer {made['token']}"}
