@@ -105,7 +105,7 @@ class Report:
         database: its kind and version.
         rounds: number of rounds.
         sink_per_s: requests per second that the sink can handle.
-        floor_per_s: attempts per second of the engine's client without a store: checked, signed,
+        baseline_per_s: attempts per second of the engine's client without a store: checked, signed,
             sent.
         transport_per_s: prepared requests per second over the same connections.
         cases: in their order.
@@ -115,7 +115,7 @@ class Report:
     database: str
     rounds: int
     sink_per_s: Spread
-    floor_per_s: Spread
+    baseline_per_s: Spread
     transport_per_s: Spread
     cases: tuple[CaseReport, ...]
 
@@ -134,7 +134,7 @@ class Limits:
     """The baselines of one round, in requests per second; see `Report`."""
 
     sink_per_s: float
-    floor_per_s: float
+    baseline_per_s: float
     transport_per_s: float
 
 
@@ -171,7 +171,7 @@ def report_case(
         title=case.title,
         deliveries=sum(run.reconciliation.counted for run in own),
         per_s=spread([run.per_s for run in own]),
-        ratio=spread([a.per_s / b.floor_per_s for a, b in zip(own, limits, strict=True)]),
+        ratio=spread([a.per_s / b.baseline_per_s for a, b in zip(own, limits, strict=True)]),
         cpu_us=spread([run.cpu_us for run in own]),
         disk_bytes=spread([run.disk_bytes for run in own]),
         database_us=spread(database_us) if database_us else None,
@@ -332,11 +332,11 @@ def _memory_mb(case: CaseReport) -> float | None:
 
 
 _GOALS: tuple[tuple[str, str, float, float, bool, _Value], ...] = (
-    ("deliveries/s of the floor, 1 hook", "one-hook", 0.25, 0.5, False, _of_baseline),
+    ("deliveries/s of the baseline, 1 hook", "one-hook", 0.25, 0.5, False, _of_baseline),
     ("deliveries/s, 1 hook", "one-hook", 8000, 20_000, False, _per_s),
     ("1 hook as created, of 64 slots", "one-hook-auto", 0.97, 1, False, _of_the_other),
     ("10 hooks and a disabled one, of 10", "disabled-hook", 0.97, 1, False, _of_the_other),
-    ("deliveries/s of the floor, 10 hooks", "fan-out-10", 0.3, 0.6, False, _of_baseline),
+    ("deliveries/s of the baseline, 10 hooks", "fan-out-10", 0.3, 0.6, False, _of_baseline),
     ("PostgreSQL, of SQLite", "one-hook-sqlite", 0.7, 1.0, False, _inverse),
     ("one event per request, events/s", "as-installed", 4000, 10_000, False, _per_s),
     ("50 ms, of possible", "far", 0.6, 0.9, False, _of_possible),

@@ -71,7 +71,7 @@ def bench(
         filled: dict[str, BenchRun] = {}  # a store with old rows takes long to create: one for all
         for number in range(1, rounds + 1):
             prefix = f"round {number} of {rounds}: "
-            progress(prefix + "floor")
+            progress(prefix + "baseline")
             count = _BASELINE_SHARE * deliveries
             kinds = ("sink", "client", "transport")
             limits.append(Limits(*(baseline.measure(k, sink.port, count, environ) for k in kinds)))
@@ -93,7 +93,7 @@ def bench(
         database=databases.kind,
         rounds=rounds,
         sink_per_s=spread([limit.sink_per_s for limit in limits]),
-        floor_per_s=spread([limit.floor_per_s for limit in limits]),
+        baseline_per_s=spread([limit.baseline_per_s for limit in limits]),
         transport_per_s=spread([limit.transport_per_s for limit in limits]),
         cases=tuple(report_case(case, runs, limits) for case in cases),
     )

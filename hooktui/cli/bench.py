@@ -75,11 +75,11 @@ def _write(context: CommandContext, report: Report) -> None:
     out.line(f"fsync         {machine.fsync_p50_ms:.2f} ms, p99 {machine.fsync_p99_ms:.2f} ms")
     out.line(f"sink alone    {_shown(report.sink_per_s)} requests/s")
     out.line(f"transport     {_shown(report.transport_per_s)} requests/s (prepared bytes)")
-    out.line(f"floor         {_shown(report.floor_per_s)} attempts/s (same client, no store)")
+    out.line(f"baseline      {_shown(report.baseline_per_s)} attempts/s (same client, no store)")
     out.line("")
     out.table(
         text_columns(
-            "case, deliveries/s>, least-most>, of floor>, CPU µs>, DB µs>, disk kB>, MB>,"
+            "case, deliveries/s>, least-most>, of baseline>, CPU µs>, DB µs>, disk kB>, MB>,"
             " p50/p99/max ms>, refused>, lost>, twice>"
         ),
         [_row(case) for case in report.cases],

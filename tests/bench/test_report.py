@@ -14,7 +14,7 @@ from hooktui.domain.errors import Refused
 
 MACHINE = Machine(2, "a processor", "Linux", "3.11", "3.46", "0.22", "0.1.0", 0.2, 0.4)
 NONE_REFUSED = Refusals(0, 0, 0.0)
-LIMITS = Limits(sink_per_s=90_000, floor_per_s=40_000, transport_per_s=50_000)
+LIMITS = Limits(sink_per_s=90_000, baseline_per_s=40_000, transport_per_s=50_000)
 
 
 def run(

@@ -48,7 +48,7 @@ def test_a_tiny_run_loses_nothing_and_tells_programs_what_it_measured():
         "database",
         "rounds",
         "sink_per_s",
-        "floor_per_s",
+        "baseline_per_s",
         "transport_per_s",
         "cases",
         "good",
@@ -142,7 +142,7 @@ def serves(process):
 @pytest.fixture
 def at_work(tmp_path):
     """A measurement whose server and sink run, and these processes."""
-    # Before its server it measures the floor, of three requests for each event.
+    # Before its server it measures the baseline, of three requests for each event.
     command = [sys.executable, "-m", "hooktui", "bench", "--rounds", "1000", "--events", "100"]
     command += ["--case", "one-hook"]
     running = psutil.Popen(
