@@ -168,7 +168,7 @@ COMMANDS: Final = (
         "replay",
         "R",
         "replay",
-        "Replay missed events; shows a plan first",
+        "Plan a replay of missed events, or open one by its id",
         _OPERATE,
         argument=Argument("a replay's id", "rpl_01JDG3R8Z4000", "id", "rpl", required=False),
         screen="replays.replay_screen:ReplayScreen",

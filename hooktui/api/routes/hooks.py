@@ -121,7 +121,7 @@ async def list_hooks(
 async def create_hook(
     request: Request, body: JsonObject, account: AccountParameter = None
 ) -> Response:
-    """Create a hook; its secret is in this response only."""
+    """Create a hook; of all hook objects only this response holds the secret."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
     hook_edits.check_fields(body, hook_edits.CREATE_TYPES, hook_edits.CREATE_REQUIRED)
@@ -151,7 +151,10 @@ async def get_hook(
 async def change_hook(
     request: Request, hook: HookParameter, body: JsonObject, account: AccountParameter = None
 ) -> Response:
-    """Edit the given fields; with ``version`` only if the hook is still at that version."""
+    """Edit the given fields, with ``version`` only if the hook is still at that version.
+
+    An operator may change ``active``; other fields need the role admin.
+    """
     service, caller = service_of(request), caller_of(request)
     hook_edits.check_fields(body, hook_edits.EDIT_TYPES)
     version = body.pop("version", None)
