@@ -505,7 +505,7 @@ class Engine:
         if self._next_needs(result):
             await self._recorder.add_and_wait(result)
         else:
-            self._recorder.add(result)
+            self._recorder.add(result, may_wait=claim.trigger is Trigger.REPLAY)
         following = self._queues.finish_attempt(claim.hook, self._clock(), result.exchange.total_ms)
         if self._queues.any_ready:
             self._wake.set()

@@ -19,6 +19,9 @@ _log = logging.getLogger(__name__)
 
 LINGER_S = 0.001
 """Results wait a millisecond for others: one commit then serves many (measured)."""
+LONG_LINGER_S = 0.01
+"""Those of replays wait for longer: a replay spreads its deliveries, so at 500 a second nearly each
+would be a commit that delays live traffic."""
 MAX_PER_BATCH = 500
 FULL = 5_000
 """This many unwritten results stop new claims, to bound memory when writing is slow."""
@@ -39,11 +42,13 @@ class Recorder:
         self._store = store
         self._on_recorded = on_recorded
         self._waiting: list[tuple[AttemptResult, asyncio.Future[bool] | None]] = []
+        self._writing = 0
         self._arrived = asyncio.Event()
         self._flushed = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def full(self) -> bool:
@@ -61,11 +66,15 @@ class Recorder:
         """Start the task that writes."""
         self._task = asyncio.create_task(self._run(), name="recorder")
 
-    def add(self, result: AttemptResult) -> None:
-        """Queue a result."""
+    def add(self, result: AttemptResult, *, may_wait: bool = False) -> None:
+        """Queue a result; one that may wait is written with the next one that may not."""
         self._waiting.append((result, None))
-        self._arrived.set()
         self._idle.clear()
+        if not may_wait:
+            self._arrived.set()
+        elif self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(LONG_LINGER_S, self._arrived.set)
 
     async def add_and_wait(self, result: AttemptResult) -> bool:
         """Queue a result and return once it is written: False if the fence did not hold."""
@@ -77,27 +86,37 @@ class Recorder:
 
     def flush(self) -> None:
         """Write without waiting for more results: another commit is about to happen."""
-        self._flushed.set()
+        if len(self._waiting) > self._writing:
+            self._flushed.set()
+            self._arrived.set()
 
     async def stop(self, within_s: float) -> None:
         """Write the remaining results and stop; unwritten ones stay leased and are rescued."""
+        self.flush()
         try:
             async with asyncio.timeout(within_s):
                 await self._idle.wait()
         except TimeoutError:
             _log.error("%d results could not be written before the stop", len(self._waiting))
+        self._stop_timer()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         while True:
+            self._flushed.clear()
             await self._arrived.wait()
             if len(self._waiting) < MAX_PER_BATCH:
                 await self._linger()
             batch = self._waiting[:MAX_PER_BATCH]
+            self._writing = len(batch)
+            if len(batch) == len(self._waiting):
+                self._arrived.clear()
+                self._stop_timer()
             held = await self._write([result for result, _ in batch])
             del self._waiting[: len(batch)]
+            self._writing = 0
             for (_, done), fence_held in zip(batch, held, strict=True):
                 if done is not None and not done.done():
                     done.set_result(fence_held)
@@ -105,11 +124,14 @@ class Recorder:
                 _log.warning("%d results came after their leases; these are sent again", late)
             self._on_recorded([result for result, _ in batch])
             if not self._waiting:
-                self._arrived.clear()
                 self._idle.set()
 
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     async def _linger(self) -> None:
-        self._flushed.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_S):
                 await self._flushed.wait()

@@ -59,6 +59,63 @@ async def test_results_keep_their_order_over_failures_and_batches():
     assert store.recorded == list(range(1_200))
 
 
+class BatchStore:
+    """Keeps what each call of `record` was given."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[object]] = []
+
+    async def record(self, results):
+        self.batches.append(results)
+        return [True] * len(results)
+
+
+# Red when each is a commit of its own, which live traffic waits for.
+@pytest.mark.parametrize("end", ["a result that may not wait", "another commit", "a stop"])
+async def test_results_that_may_wait_are_written_with_others(monkeypatch, end):
+    monkeypatch.setattr(recorder_module, "LONG_LINGER_S", 60)
+    store, expected = BatchStore(), list(range(10))
+    recorder = Recorder(store, lambda _: None)
+    recorder.start()
+    for number in expected:
+        recorder.add(number, may_wait=True)
+        await asyncio.sleep(recorder_module.LINGER_S)
+    assert store.batches == []
+    if end == "another commit":
+        recorder.flush()
+    elif end == "a stop":
+        await recorder.stop(60)
+    else:
+        recorder.add("urgent")
+        expected.append("urgent")
+    await until(lambda: store.batches)
+    assert store.batches == [expected]
+    await recorder.stop(60)
+
+
+async def test_results_that_may_wait_are_written_after_a_while():
+    store = BatchStore()
+    recorder = Recorder(store, lambda _: None)
+    recorder.start()
+    for number in range(3):
+        recorder.add(number, may_wait=True)
+        await until(lambda number=number: store.batches[number:] == [[number]])
+    await recorder.stop(60)
+
+
+async def test_a_flush_without_results_writes_nothing_and_is_over():
+    store = BatchStore()
+    recorder = Recorder(store, lambda _: None)
+    recorder.start()
+    recorder.flush()
+    await asyncio.sleep(0)
+    recorder.add(1)
+    await asyncio.sleep(0)
+    recorder.add(2)
+    await recorder.stop(60)
+    assert store.batches == [[1, 2]]
+
+
 async def test_a_stop_waits_for_what_is_not_written_yet():
     store = FailingStore(failures=1)
     recorder = Recorder(store, lambda _: None)
