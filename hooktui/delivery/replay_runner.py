@@ -384,7 +384,9 @@ class _Run:
         if hook is None:
             return
         replay = self._replay
-        selected = queries.ReplayWalk(replay.selection, hook, replay.id, replay.id)
+        selected = queries.ReplayWalk(
+            replay.selection, hook, replay.id, replay.id, replay.ids_ahead
+        )
         found = await self._store.scan(queries.next_candidates, selected, walk.cursor)
         walk.found = deque(found.candidates)
         walk.end, walk.skipped, walk.complete = found.end, found.skipped, found.complete

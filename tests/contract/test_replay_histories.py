@@ -181,7 +181,9 @@ class History:
                 continue
             walk = self.chance.choice(running.walks)
             live, cursor = self.store.hooks()[walk.hook], walk.cursor
-            place = queries.ReplayWalk(running.selection, live, running.id, running.id)
+            place = queries.ReplayWalk(
+                running.selection, live, running.id, running.id, running.ids_ahead
+            )
             found = await self.store.read(queries.next_candidates, place, cursor)
             candidates = list(found.candidates[: self.chance.randint(1, 4)])
             whole = len(candidates) == len(found.candidates)

@@ -23,6 +23,7 @@ from hooktui.store.queries.pages import PageRequest
 from hooktui.store.queries.replay_plans import (
     PlanPosition,
     count_pairs,
+    first_position,
     read_position,
     write_position,
 )
@@ -74,7 +75,9 @@ async def next_step(opened: Opened, replay: Replay, hook: Hook, most: int = 100)
     (running,) = await store.read(queries.replays_of, store.token)
     (walk,) = [walk for walk in running.walks if walk.hook == hook.id]
     live = store.hooks()[HookId(hook.id)]
-    selected = queries.ReplayWalk(running.selection, live, running.id, running.id)
+    selected = queries.ReplayWalk(
+        running.selection, live, running.id, running.id, running.ids_ahead
+    )
     found = await store.read(queries.next_candidates, selected, walk.cursor)
     candidates = found.candidates[:most]
     whole = len(candidates) == len(found.candidates)
@@ -748,6 +751,28 @@ async def test_the_database_counts_what_the_walk_finds(
             walked = await opened.store.read(count_pairs, chosen, live, start_at)
         assert counted == walked
         assert sum(sums.selected for sums in counted.hooks.values())
+
+
+# Red when the end of the range is found in the ids: these are ahead of a clock that was set back.
+@pytest.mark.parametrize("mode", ["all", "never-sent"])
+async def test_events_after_the_clock_was_set_back_are_selected(opened: Opened, mode: str) -> None:
+    hook = await make_hook(opened.store, active=False)
+    await emit(opened.store)
+    opened.clock.advance(-3 * 3600)
+    await emit(opened.store, 2)
+    await opened.store.write(
+        changes.change_hook, ADA, None, HookId(hook.id), lambda s: changed(s, active=True)
+    )
+    given = ReplaySelection(hooks=(hook.id,), mode=mode, since="1h")
+    selection = check_selection(given, opened.clock.ms)
+    live = [opened.store.hooks()[HookId(hook.id)]]
+    begin = await opened.store.read(first_position, opened.clock.ms)
+    assert read_position(write_position(begin) or "") == begin
+    counted = await opened.store.read(count_pairs, selection, live, begin)
+    assert counted.hooks[HookId(hook.id)].selected == 2
+    replay = await start(opened, hook, mode=mode, since="1h")
+    result = await step(opened, replay, hook)
+    assert (len(result.claims), result.walked) == (2, True)
 
 
 async def test_a_plan_continues_where_it_stopped(opened: Opened) -> None:

@@ -32,7 +32,7 @@ from hooktui.api.service import Service, check_account, read, read_in, service_o
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import NotFound
 from hooktui.domain.hook_failures import waits_for
-from hooktui.domain.ids import AccountId, HookId, floor_at, time_of
+from hooktui.domain.ids import AccountId, HookId, time_of
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.replays import (
     DEFAULT_RATE,
@@ -61,6 +61,7 @@ from hooktui.store.queries.replay_plans import (
     CountedHook,
     PlanPosition,
     count_pairs,
+    first_position,
     median_durations,
     read_position,
     write_position,
@@ -140,11 +141,7 @@ async def plan_replay(
     owner = caller.account(account)
     now_ms = service.store.clock()
     selection, rate = body.selection.checked(now_ms), check_rate(body.rate_per_s)
-    position = (
-        PlanPosition(0, 0, floor_at(now_ms + 1))
-        if body.after is None
-        else read_position(body.after)
-    )
+    position = None if body.after is None else read_position(body.after)
     await check_account(service, owner)
     plan = _plan(request, owner, selection, rate, position)
     return answer(await service.plans.run(caller, plan))
@@ -155,11 +152,13 @@ async def _plan(
     owner: AccountId,
     selection: PairSelection,
     rate: float,
-    position: PlanPosition,
+    position: PlanPosition | None,
 ) -> ReplayPlan:
     go_first(request)
     service = service_of(request)
     store = service.store
+    if position is None:
+        position = await read(request, first_position, store.clock())
     if selection.hooks is None:
         found = await read(request, hooks_to_replay, owner, selection.mode)
         selection = with_hooks(selection, found)

@@ -73,12 +73,15 @@ class ReplayWalk:
         hook: the hook, as of the read.
         replay: the replay; None for a plan.
         bound: the highest id of deliveries that were created before the replay.
+        ids_ahead: whether ids were ahead of the clock then, because it had been set back. So were
+            those of events in the range.
     """
 
     selection: PairSelection
     hook: LiveHook
     replay: int | None
     bound: int
+    ids_ahead: bool = False
 
 
 class FoundPair(NamedTuple):
@@ -127,7 +130,7 @@ def first_cursor(selection: PairSelection) -> int:
 
 def last_cursor(walk: ReplayWalk) -> int:
     """Return the cursor at the end of a walk."""
-    if walk.selection.mode.walks_events:
+    if walk.selection.mode.walks_events and not walk.ids_ahead:
         return min(walk.bound, walk.selection.last_event)
     return walk.bound
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Annotated, Final
 
 import msgspec
 from sqlalchemy import Connection, func, select
 
 from hooktui.domain.errors import Refused
-from hooktui.domain.ids import HookId
+from hooktui.domain.ids import HookId, ceiling_at, floor_at
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.replays import Act, PairSelection, ReplaySkip
 from hooktui.store.attempt_stats import COLUMNS, DAY_MS, percentile_ms
@@ -26,7 +26,7 @@ from hooktui.store.queries.replay_candidates import (
     is_countable,
     next_pairs,
 )
-from hooktui.store.tables import HOOK_STATS
+from hooktui.store.tables import DELIVERY, EVENT, HOOK_STATS
 
 COUNT_S: Final = 2.0
 """How long one call counts; the next one continues."""
@@ -41,12 +41,13 @@ _REST, _REST_WHEN_BUSY = 1, 6
 class PlanPosition:
     """Where a count continues: the hook by its index in the selection, and the cursor there.
 
-    ``bound`` is the highest id of the deliveries that it counts.
+    ``bound`` is the highest id of the deliveries that it counts, ``ids_ahead`` as in `ReplayWalk`.
     """
 
     hook: int
     cursor: int
     bound: int
+    ids_ahead: bool = False
 
 
 @dataclass(slots=True)
@@ -81,14 +82,21 @@ class CountedPairs:
 
 
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-_WRITTEN: Final = msgspec.json.Decoder(tuple[str, _Number, _Number, _Number])
+_WRITTEN: Final = msgspec.json.Decoder(tuple[str, _Number, _Number, _Number, bool])
+
+
+def first_position(conn: Connection, now_ms: int) -> PlanPosition:
+    """Return where a count of all that is stored now begins."""
+    ids = [conn.execute(select(func.max(one.c.id))).scalar() for one in (EVENT, DELIVERY)]
+    bound = max(floor_at(now_ms + 1), *(each or 0 for each in ids))
+    return PlanPosition(0, 0, bound, bound > ceiling_at(now_ms))
 
 
 def write_position(position: PlanPosition | None) -> str | None:
     """Return the text of a position; None stays None."""
     if position is None:
         return None
-    return write_opaque(["plan", position.hook, position.cursor, position.bound])
+    return write_opaque(["plan", *astuple(position)])
 
 
 def read_position(text: str) -> PlanPosition:
@@ -127,13 +135,13 @@ def count_pairs(
     cursor = start.cursor
     for index in range(start.hook, len(hooks)):
         hook = hooks[index]
-        walk = ReplayWalk(selection, hook, None, start.bound)
+        walk = ReplayWalk(selection, hook, None, start.bound, start.ids_ahead)
         sums = counted.hooks[hook.id] = CountedHook()
         cursor = max(cursor, first_cursor(selection))
         complete = False
         while not complete:
             if time.monotonic() > end_s:
-                counted.next = PlanPosition(index, cursor, start.bound)
+                counted.next = replace(start, hook=index, cursor=cursor)
                 return counted
             counts, cursor, complete = _next_counts(conn, walk, cursor, pace)
             for count in counts:

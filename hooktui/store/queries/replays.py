@@ -14,7 +14,7 @@ from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
 from hooktui.domain.hook_failures import waits_for
-from hooktui.domain.ids import AccountId, HookId, encode, time_of
+from hooktui.domain.ids import AccountId, HookId, ceiling_at, encode, time_of
 from hooktui.domain.replays import (
     CANCELLING,
     UNFINISHED,
@@ -261,7 +261,11 @@ class RunningWalk:
 
 @dataclass(frozen=True, slots=True)
 class RunningReplay:
-    """A replay that a server runs, with the hooks that are walking."""
+    """A replay that a server runs, with the hooks that are walking.
+
+    Attributes:
+        ids_ahead: see `ReplayWalk`.
+    """
 
     id: int
     account: AccountId
@@ -269,6 +273,7 @@ class RunningReplay:
     rate_per_s: float
     walks: tuple[RunningWalk, ...]
     any_aside: bool
+    ids_ahead: bool
 
 
 def may_be_taken(conn: Connection, now: int) -> bool:
@@ -302,6 +307,7 @@ def _running(row: _Row, walks: Sequence[_HookRow]) -> RunningReplay:
             if walk.state == WalkState.WALKING
         ),
         any_aside=any(walk.state == WalkState.SET_ASIDE for walk in walks),
+        ids_ahead=row.id > ceiling_at(row.created_at),
     )
 
 
