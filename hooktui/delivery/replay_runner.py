@@ -21,7 +21,7 @@ from hooktui.delivery.engine import Engine
 from hooktui.domain.errors import DiskFull, HooktuiError, log_failure
 from hooktui.domain.ids import HookId
 from hooktui.domain.rates import BURST_S, TokenBucket
-from hooktui.domain.replays import FAILURES_IN_A_ROW, STEP_BYTES, STEP_DELIVERIES
+from hooktui.domain.replays import FAILURES_IN_A_ROW, LEASE_MS, STEP_BYTES, STEP_DELIVERIES
 from hooktui.store import changes, queries
 from hooktui.store.contract import ReplayCandidate, ReplayStep, ReplayStepResult, StepOutcome, Store
 from hooktui.store.queries.replays import RunningReplay
@@ -114,7 +114,11 @@ class ReplayRunner:
         store = self._store
         may_take = await store.own_read(queries.may_be_taken, store.clock())
         if may_take:
+            if monotonic() - self._renewed_s < LEASE_MS / 1000:
+                await self._renew_now()  # they have not expired: the clock was set forward
             await store.write(changes.take_replays, store.token, str(store.number))
+            if not self._tasks:
+                self._renewed_s = monotonic()
         if not may_take and not self._tasks and not first:
             return
         await self._renew()
@@ -136,7 +140,11 @@ class ReplayRunner:
                 task.add_done_callback(lambda _: self._wake.set())
 
     async def _renew(self) -> None:
-        if self._tasks and monotonic() - self._renewed_s >= _RENEW_EVERY_S:
+        if monotonic() - self._renewed_s >= _RENEW_EVERY_S:
+            await self._renew_now()
+
+    async def _renew_now(self) -> None:
+        if self._tasks:
             self._renewed_s = monotonic()
             await self._store.write(changes.renew_replays, self._store.token, list(self._tasks))
 

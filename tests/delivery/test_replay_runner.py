@@ -25,6 +25,7 @@ from hooktui.store.tables import HOOK_STATE
 from hooktui.store.tx import Tx
 from tests.delivery.receivers import Receivers, read_request
 from tests.delivery.running_engine import ACTOR, BUSY, OK, RunningEngine, url_of
+from tests.support.clocks import RunningClock
 from tests.support.waiting import LIMIT_S, until
 
 if TYPE_CHECKING:
@@ -193,6 +194,23 @@ async def test_a_hook_that_another_server_set_aside_is_not_done(
     assert [hook.state for hook in shown.hooks] == ["set_aside", "done"]
 
 
+# Red when a server looks for replays that none runs before it renews its own leases.
+async def test_a_clock_that_is_set_forward_pauses_no_replay_that_is_being_run(
+    running: RunningEngine, clock: RunningClock, receivers: Receivers, runner: ReplayRunner
+):
+    hook = await hook_with_dead_letters(running, receivers, at_once)
+    store = running.store
+    await store.write(changes.pause, ACTOR)
+    identity = decode("rpl", await replay(running, hook))
+    runner.start()
+    await until(lambda: runner._tasks)
+    clock.advance(3_700)
+    await runner._look(first=False)
+    assert (await store.read(queries.get_replay, 1, identity)).state == "running"
+    await store.write(changes.resume, ACTOR)
+    await running.all_are("delivered", DEAD)
+
+
 # Red when a lease is renewed at the third look after the last one: that may be 6 s later.
 @pytest.mark.parametrize("apart_s", [0.05, 1.3, 1.99, 2.0, 2.1])
 async def test_a_lease_is_renewed_every_5_seconds_however_looks_fall(
@@ -295,7 +313,7 @@ async def test_hooks_that_are_owed_a_slot_keep_to_the_rate_and_leave_half_of_it(
         paused=False, check_room=lambda: None, scan=scan, token=1,
     )  # fmt: skip
     running: Any = SimpleNamespace(
-        id=1, rate_per_s=rate, any_aside=False,
+        id=1, rate_per_s=rate, any_aside=False, ids_ahead=False,
         walks=[SimpleNamespace(hook=hook, cursor=0) for hook in hooks],
         selection=SimpleNamespace(mode=SimpleNamespace(walks_events=False)),
     )  # fmt: skip
