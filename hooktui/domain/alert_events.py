@@ -115,7 +115,8 @@ def _end(kind: AlertType, status: AlertStatus, facts: Facts) -> str:
         case AlertType.QUEUE_BEHIND:
             return "deliveries are sent in time again"
         case AlertType.DISK_LOW:
-            return "the disk has space again"
+            recovered = how is Resolution.RECOVERED
+            return "the disk has space again" if recovered else "the database is on another machine"
         case _:
             return f"{_replay(facts)} is no longer paused"
 

@@ -324,7 +324,9 @@ class BaseStore(Store):
         now = self.clock()
         seen = await self.own_read(look, now, self._alert_look.accounts())
         expiring_groups = None
-        if keep.days and self._looks % EXPIRING_EVERY == 0:
+        if not keep.days:
+            expiring_groups = []
+        elif self._looks % EXPIRING_EVERY == 0:
             # Read last, so that nothing counts both as deleted and as about to be.
             kept_ms = round(keep.days * DAY_MS) - EXPIRES_WITHIN_MS
             expiring_groups = await self.own_read(expiring, now - max(kept_ms, 0))

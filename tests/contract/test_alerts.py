@@ -8,14 +8,17 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 import pytest
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, update
 
 from hooktui import failpoints
+from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import Conflict, NotFound
 from hooktui.domain.ids import HookId, decode
 from hooktui.domain.wire.alerts import Alert
 from hooktui.store import changes, queries
+from hooktui.store.changes.alert_look import DiskSpace
+from hooktui.store.contract import RetentionPeriods
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import ALERT, EVENT
 from tests.contract.alert_steps import (
@@ -24,9 +27,11 @@ from tests.contract.alert_steps import (
     alerts,
     announced,
     answer,
+    dead_letters,
     edit,
     fail,
     failing_hook,
+    give_up,
     look,
     types,
 )
@@ -105,6 +110,53 @@ async def test_a_success_ends_the_alert_and_says_so(opened: Opened) -> None:
     assert not (await the_hook(opened.store, hook)).stats.failing
     await answer(opened, hook, [200])
     assert len(await announced(opened)) == 2
+
+
+# Red when the time of a failure before the clock was set back counts: it is in the future.
+async def test_a_hook_is_failing_although_the_clock_was_set_back(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await fail(opened, hook)
+    opened.clock.jump(-3 * 3600)
+    await fail(opened, hook, times=4, every_s=30)
+    assert [alert.type for alert in await alerts(opened)] == ["hook.failing"]
+    stats = (await the_hook(opened.store, hook)).stats
+    assert from_rfc3339(stats.failing_since) <= opened.clock.ms
+
+
+# Red when the alert with the highest id counts: ids of another server may be ahead, and a second
+# alert of the key that is not resolved stops all recording.
+async def test_an_open_alert_grows_although_a_resolved_one_has_a_higher_id(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await dead_letters(opened, hook, [404])
+    await give_up(opened, hook, "http_404")
+    (ended,) = await alerts(opened, hook=HookId(hook.id))
+    opened.clock.advance(QUIET + 1)
+    await dead_letters(opened, hook, [404])
+    _, second = await alerts(opened, hook=HookId(hook.id))
+    ahead = update(ALERT).values(id=ALERT.c.id + 2**45)
+    number = decode("alr", ended.id)
+    await opened.store.write(lambda tx: tx.conn.execute(ahead.where(ALERT.c.id == number)))
+    await dead_letters(opened, hook, [404])
+    shown = {one.state: one.count for one in await alerts(opened, hook=HookId(hook.id))}
+    assert (second.state, shown["open"]) == ("open", 2)
+
+
+# Red when an alert ends only by the measurement that is no longer made.
+async def test_alerts_end_when_nothing_is_measured_any_more(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = await make_hook(opened.store)
+    await dead_letters(opened, hook, [404])
+    with monkeypatch.context() as low:
+        low.setattr(opened.store, "_disk_space", lambda: DiskSpace(1, 100, 50))
+        opened.clock.advance(28 * 86_400)
+        await opened.store.look_at_alerts(RetentionPeriods())
+    kinds = ("disk.low", "undelivered.expiring")
+    assert {one.type for one in await alerts(opened)} >= set(kinds)
+    monkeypatch.setattr(opened.store, "_disk_space", lambda: None)
+    await opened.store.look_at_alerts(RetentionPeriods(days=0))
+    ended = [one for one in await alerts(opened) if one.type in kinds]
+    assert [(one.state, one.resolution) for one in ended] == [("resolved", "cleared")] * 2
 
 
 async def test_a_flapping_hook_is_announced_once_in_ten_minutes(opened: Opened) -> None:

@@ -93,8 +93,7 @@ class AlertLook:
             self._queues(seen.late, known, result, now_ms)
         else:  # a pause makes everything late
             self._late_before, self._in_time_before = set(), set()
-        if disk is not None:
-            self._disk(disk, known, result)
+        self._disk(disk, known, result)
         if expiring is not None:
             self._expiring(expiring, known, result)
         result.announced = self._due(seen.alerts, now_ms)
@@ -127,10 +126,14 @@ class AlertLook:
         ]
         self._late_before, self._in_time_before = behind, in_time
 
-    def _disk(self, disk: DiskSpace, known: Mapping[str, AlertRecord], result: LookResult) -> None:
+    def _disk(
+        self, disk: DiskSpace | None, known: Mapping[str, AlertRecord], result: LookResult
+    ) -> None:
         key = key_of(AlertType.DISK_LOW)
         alert = known.get(key)
-        if alert is None and disk.free < LOW_DISK * disk.reserve:
+        if disk is None:  # the database was moved there
+            result.ended += [] if alert is None else [(alert.id, Resolution.CLEARED)]
+        elif alert is None and disk.free < LOW_DISK * disk.reserve:
             subject = AlertSubject(AlertType.DISK_LOW, key, _FIRST_ACCOUNT)
             result.opened.append(FoundOpening(subject, {"disk": disk._asdict()}))
         elif alert is not None and disk.free > ENOUGH_DISK * disk.reserve:

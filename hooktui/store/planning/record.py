@@ -161,7 +161,8 @@ class HookChange:
         """Return the hook's failures since its last success, after the batch."""
         if self.last_success_at is not None:
             return FailureStreak(self.failing_since, self.failed_after)
-        since_ms = self.failing_since if failing.since_ms is None else failing.since_ms
+        known = [each for each in (failing.since_ms, self.failing_since) if each is not None]
+        since_ms = min(known, default=None)  # the clock may have been set back in between
         return FailureStreak(since_ms, failing.failed + self.failed_after)
 
 

@@ -171,9 +171,13 @@ def alerts_by_id(conn: Connection, alerts: Iterable[int]) -> dict[int, Alert]:
 
 
 def newest_alert(conn: Connection, key: str) -> AlertRecord | None:
-    """Return the newest alert of a key."""
-    rows = select(*_COLUMNS).where(ALERT.c.key == key).order_by(ALERT.c.id.desc()).limit(1)
-    return next(iter(_records(conn, rows)), None)
+    """Return the alert of a key that is not resolved, else the newest one.
+
+    Ids of another server may be ahead of this one's, if the clock was set back.
+    """
+    first = case((_UNRESOLVED, 0), else_=1)
+    rows = select(*_COLUMNS).where(ALERT.c.key == key).order_by(first, ALERT.c.id.desc())
+    return next(iter(_records(conn, rows.limit(1))), None)
 
 
 def unresolved(conn: Connection, keys: Sequence[str]) -> list[AlertRecord]:
