@@ -82,6 +82,7 @@ class PagedQuery(Generic[R]):
         counted: selects as many rows as ``rows`` with fewer joins: counted exactly to a million.
         parts: disjoint conditions that ``rows`` and ``walk`` lack; the rows of each are read along
             an index in the order of the key, and merged. Only for lists that are sorted by the key.
+        more_bytes: returns the size of what belongs to a row beside its own values.
     """
 
     rows: Select[Any]
@@ -93,6 +94,7 @@ class PagedQuery(Generic[R]):
     narrowed: bool = False
     counted: Select[Any] | None = None
     parts: Sequence[ColumnElement[bool]] = ()
+    more_bytes: Callable[[R], int] = lambda _row: 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +260,7 @@ def _walk(
         for index, (*values, key, sort_value) in enumerate(chunk):
             row = listing.record(*values)
             fits = listing.keep is None or pace.run(listing.keep(row))
-            row_bytes = _size_bytes(values) if fits else 0
+            row_bytes = _size_bytes(values) + listing.more_bytes(row) if fits else 0
             full = len(rows) == limit or size_bytes + row_bytes > MAX_PAGE_BYTES
             if fits and rows and full:
                 return rows, at, scanned + index

@@ -28,6 +28,7 @@ from hooktui.domain.replays import (
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import Replay, ReplayHook, ReplayProgress, ReplaySelection
 from hooktui.store.queries.engine import is_paused
+from hooktui.store.queries.pace import Pace
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.queries.replay_candidates import first_cursor
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, REPLAY, REPLAY_HOOK, in_account
@@ -72,6 +73,7 @@ class _HookRow(NamedTuple):
 
 _COLUMNS = [REPLAY.c[name] for name in _Row._fields]
 _WALK_COLUMNS = [REPLAY_HOOK.c[name] for name in _HookRow._fields[:8]]
+_HOOK_BYTES = 500
 _RESULTS = {
     DeliveryStatus.DELIVERED.value: "delivered",
     DeliveryStatus.FAILED.value: "failed",
@@ -104,8 +106,14 @@ def list_replays(
     if hook is not None:
         of_hook = select(REPLAY_HOOK.c.replay_id).where(REPLAY_HOOK.c.hook_id == hook)
         rows = rows.where(REPLAY.c.id.in_(of_hook))
-    listing = PagedQuery(rows, _Row, REPLAY.c.id, {"id": None, "created_at": None}, counted=rows)
+    sorts = {"id": None, "created_at": None}
+    listing = PagedQuery(rows, _Row, REPLAY.c.id, sorts, counted=rows, more_bytes=_hooks_bytes)
     return page_of(conn, page, listing, lambda some: _build(conn, some))
+
+
+def _hooks_bytes(row: _Row) -> int:
+    """Return the approximate size of the hooks of a replay, of which the selection has the ids."""
+    return row.selection.count(",") * _HOOK_BYTES
 
 
 def get_replay(conn: Connection, account: AccountId | None, replay: int) -> Replay:
@@ -140,11 +148,12 @@ def _build(conn: Connection, rows: Sequence[_Row]) -> list[Replay]:
     walks = _walks(conn, ids)
     results = _results(conn, ids)
     paused = is_paused(conn)
-    now = now_ms()
-    return [
-        _replay(row, walks.get(row.id, []), results.get(row.id, {}), paused=paused, now=now)
-        for row in rows
-    ]
+    now, pace, replays = now_ms(), Pace(conn), []
+    for row in rows:
+        of_replay = results.get(row.id, {})
+        replays.append(_replay(row, walks.get(row.id, []), of_replay, paused=paused, now=now))
+        pace.rest_when_due()
+    return replays
 
 
 def _walks(conn: Connection, replays: Sequence[int]) -> dict[int, list[_HookRow]]:
