@@ -267,8 +267,8 @@ def with_hooks(selection: PairSelection, hooks: Sequence[HookId]) -> PairSelecti
     limit = MAX_HOOKS_OF_EVENTS if selection.mode.walks_events else MAX_HOOKS
     if len(hooks) > limit:
         detail = (
-            f"a replay in mode {selection.mode} has at most {limit:,} hooks, these are"
-            f" {len(hooks):,}; name some of them"
+            f"a replay in mode {selection.mode} has at most {limit:,} hooks, and this account has"
+            " more of them; name some"
         )
         raise Refused.field("/selection/hooks", detail)
     return replace(selection, hooks=tuple(hooks))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import HookId
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.undelivered import UndeliveredGroup
 from hooktui.store import changes, queries
 from hooktui.store.contract import RetentionPeriods
 from hooktui.store.queries.pages import PageRequest
@@ -118,6 +119,21 @@ async def dead_letters(opened: Opened, hook: Hook, codes: Sequence[int]) -> None
     """Give up deliveries, each followed by a success, so that the hook is not failing."""
     for code in codes:
         await answer(opened, hook, [code, 200], schedule_s=())
+
+
+async def change_group(
+    opened: Opened, change: Callable[..., int], hook: Hook, cause: str, *values: float
+) -> int:
+    """Acknowledge or snooze a group as the API does; return how many alerts that changed."""
+    store = opened.store
+    identity, now_ms = HookId(hook.id), opened.clock.ms
+    group = await store.read(queries.get_undelivered, None, identity, cause, now_ms=now_ms)
+    return await store.write(change, BOB, group, *values)
+
+
+async def shown_group(opened: Opened, hook: Hook, cause: str) -> UndeliveredGroup:
+    identity, now_ms = HookId(hook.id), opened.clock.ms
+    return await opened.store.read(queries.get_undelivered, None, identity, cause, now_ms=now_ms)
 
 
 async def give_up(opened: Opened, hook: Hook, cause: str) -> None:

@@ -15,6 +15,7 @@ from tests.contract.alert_steps import (
     alerts,
     announced,
     answer,
+    change_group,
     dead_letters,
     deliver_all,
     edit,
@@ -22,6 +23,7 @@ from tests.contract.alert_steps import (
     failing_hook,
     give_up,
     look,
+    shown_group,
     types,
 )
 from tests.support.stores import (
@@ -108,9 +110,8 @@ async def test_a_group_that_was_given_up_is_cleared_at_once(opened: Opened) -> N
 
 async def test_a_group_that_was_cancelled_is_cleared_at_once(opened: Opened) -> None:
     hook = await make_hook(opened.store)
-    identity = HookId(hook.id)
     await fail(opened, hook, times=3)
-    await opened.store.write(changes.acknowledge_group, BOB, None, identity, "http_5xx")
+    await change_group(opened, changes.acknowledge_group, hook, "http_5xx")
     await answer(opened, hook, [200])
     *some, last = [one for one in await deliveries(opened.store) if one.status == "pending"]
     ids = [decode("dlv", one.id) for one in some]
@@ -127,7 +128,7 @@ async def test_groups_of_a_disabled_hook_that_were_given_up_are_cleared(opened: 
     await edit(opened, hook, active=False)
     await emit(opened.store, 3)
     for cause in ("held", "skipped"):
-        await opened.store.write(changes.acknowledge_group, BOB, None, HookId(hook.id), cause)
+        await change_group(opened, changes.acknowledge_group, hook, cause)
         await give_up(opened, hook, cause)
     ended = {alert.cause: alert.resolution for alert in await alerts(opened)}
     assert ended == {"held": "cleared", "skipped": "cleared"}
@@ -149,23 +150,21 @@ async def test_acknowledging_a_group_covers_the_alerts_of_its_hook(opened: Opene
     # Red when only the group's alert changes, when none is created, or when an alert of the hook
     # that is acknowledged or snoozed already is overwritten.
     hook = await failing_hook(opened)
-    group = await opened.store.write(
-        changes.acknowledge_group, BOB, None, HookId(hook.id), "http_5xx"
-    )
-    assert (group.state, group.state_by, group.count, group.retrying, group.alerts) == (
-        "acknowledged", "bob", 4, 4, 2,
+    assert await change_group(opened, changes.acknowledge_group, hook, "http_5xx") == 2
+    group = await shown_group(opened, hook, "http_5xx")
+    assert (group.state, group.state_by, group.count, group.retrying) == (
+        "acknowledged", "bob", 4, 4,
     )  # fmt: skip
     states = {alert.type: alert.state for alert in await alerts(opened)}
     assert states == {"hook.failing": "acknowledged", "delivery.gave_up": "acknowledged"}
-    group = await opened.store.write(
-        changes.snooze_group, BOB, None, HookId(hook.id), "http_5xx", 3600
-    )
-    assert (group.state, group.alerts) == ("snoozed", 1)
+    assert await change_group(opened, changes.snooze_group, hook, "http_5xx", 3600) == 1
+    group = await shown_group(opened, hook, "http_5xx")
+    assert group.state == "snoozed"
     assert group.state_until is not None
     states = {alert.type: alert.state for alert in await alerts(opened)}
     assert states == {"hook.failing": "acknowledged", "delivery.gave_up": "snoozed"}
     with pytest.raises(NotFound):
-        await opened.store.write(changes.acknowledge_group, BOB, None, HookId(hook.id), "dns")
+        await change_group(opened, changes.acknowledge_group, hook, "dns")
     entries = await opened.store.read(
         queries.list_audit, queries.AuditQuery(account=DEFAULT), PageRequest()
     )
@@ -183,7 +182,7 @@ async def test_the_alert_of_an_acknowledged_group_has_its_count_and_words(opened
     await edit(opened, hook, active=False)
     await emit(opened.store, 3)
     for cause in ("http_5xx", "held", "skipped"):
-        await opened.store.write(changes.snooze_group, BOB, None, HookId(hook.id), cause, 60)
+        await change_group(opened, changes.snooze_group, hook, cause, 60)
     about = f"hook {hook.id} (n): "
     assert {alert.summary.removeprefix(about): alert.count for alert in await alerts(opened)} == {
         "2 deliveries retrying, http_5xx": 2, "1 held delivery": 1, "3 skipped events": 3,
@@ -202,7 +201,7 @@ async def test_retries_of_an_acknowledged_group_that_give_up_count_once(opened: 
     # Red when dead letters are added to the retries that they were.
     hook = await make_hook(opened.store, name="n")
     await fail(opened, hook, times=2)
-    await opened.store.write(changes.acknowledge_group, BOB, None, HookId(hook.id), "http_5xx")
+    await change_group(opened, changes.acknowledge_group, hook, "http_5xx")
     opened.clock.advance(5)
     for claim in await opened.store.claim(HookId(hook.id), 2):
         await opened.store.record([result_of(claim, opened.clock, 503, schedule_s=())])
@@ -216,10 +215,11 @@ async def test_groups_of_a_disabled_hook(opened: Opened) -> None:
     await emit(opened.store, 2)
     await edit(opened, hook, active=False)
     await emit(opened.store, 3)
-    identity = HookId(hook.id)
-    held = await opened.store.write(changes.acknowledge_group, BOB, None, identity, "held")
+    await change_group(opened, changes.acknowledge_group, hook, "held")
+    held = await shown_group(opened, hook, "held")
     assert (held.count, held.waits_for, held.state) == (2, "disabled", "acknowledged")
-    skipped = await opened.store.write(changes.acknowledge_group, BOB, None, identity, "skipped")
+    await change_group(opened, changes.acknowledge_group, hook, "skipped")
+    skipped = await shown_group(opened, hook, "skipped")
     assert (skipped.count, skipped.example, skipped.gave_up) == (3, None, 0)
     await look(opened)
     assert {alert.state for alert in await alerts(opened)} == {"acknowledged"}

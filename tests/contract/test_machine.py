@@ -326,10 +326,11 @@ class Machine(RuleBasedStateMachine):
         given = ReplaySelection(hooks=(hook.id,), mode="failed")
         selection, token = check_selection(given, self.clock.ms), self.store.token
         args = (self.account, selection, 50, None)
-        replay, _ = self.run(self.store.write(changes.create_replay, ADA, *args))
+        number, _ = self.run(self.store.write(changes.create_replay, ADA, *args))
+        replay = self.run(self.store.read(queries.get_replay, None, number))
         self.run(self.store.write(changes.take_replays, token, "0"))
         claims: list[ClaimedDelivery] = []
-        number, walked = decode("rpl", replay.id), False
+        walked = False
         while not walked and not (claims and aborted):
             planned = self.run(next_step(self.opened, replay, hook, most))
             result = self.run(self.store.replay(planned))

@@ -123,10 +123,9 @@ class History:
     async def answer_group(self) -> None:
         for group in (await self.groups())[:1]:
             if self.chance.random() < 0.5:
-                args = (ADA, None, self.hook, group.cause)
-                await self.store.write(changes.acknowledge_group, *args)
+                await self.store.write(changes.acknowledge_group, ADA, group)
             else:
-                await self.store.write(changes.snooze_group, ADA, None, self.hook, group.cause, 100)
+                await self.store.write(changes.snooze_group, ADA, group, 100)
 
     async def look(self) -> None:
         await self.store.look_at_alerts(RetentionPeriods())

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import Conflict, NotFound, Refused, Unavailable
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode, floor_at
-from hooktui.domain.replays import check_selection
+from hooktui.domain.replays import check_selection, with_hooks
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.replays import Replay, ReplaySelection
 from hooktui.store import changes, queries
@@ -27,6 +27,7 @@ from hooktui.store.queries.replay_plans import (
     read_position,
     write_position,
 )
+from hooktui.store.queries.replays import hooks_to_replay
 from hooktui.store.tables import DELIVERY, EVENT, HOOK_STATE, REPLAY
 from tests.contract.alert_steps import alerts
 from tests.support.stores import (
@@ -38,6 +39,7 @@ from tests.support.stores import (
     deliveries,
     emit,
     make_hook,
+    make_hooks,
     result_of,
     settings,
 )
@@ -60,9 +62,9 @@ async def start(
     """Create a replay and take it."""
     given = ReplaySelection(hooks=tuple(hook.id for hook in hooks), **selection)
     checked = check_selection(given, opened.clock.ms)
-    replay, _ = await opened.store.write(changes.create_replay, ADA, DEFAULT, checked, rate, most)
+    made, _ = await opened.store.write(changes.create_replay, ADA, DEFAULT, checked, rate, most)
     await opened.store.write(changes.take_replays, opened.store.token, "0")
-    return replay
+    return await opened.store.read(queries.get_replay, DEFAULT, made)
 
 
 def number(replay: Replay) -> int:
@@ -347,16 +349,20 @@ async def test_states_follow_the_table(opened: Opened) -> None:
     await give_up(opened, hook, 1)
     replay = number(await start(opened, hook))
     store = opened.store
+    shown = partial(store.read, queries.get_replay, DEFAULT, replay)
     with pytest.raises(Conflict):
         await store.write(changes.resume_replay, ADA, None, replay)
-    paused = await store.write(changes.pause_replay, ADA, None, replay)
+    await store.write(changes.pause_replay, ADA, None, replay)
+    paused = await shown()
     assert (paused.state, paused.server) == ("paused", None)
     with pytest.raises(Conflict):
         await store.write(changes.pause_replay, ADA, None, replay)
-    assert (await store.write(changes.change_rate, ADA, None, replay, 5.0)).rate_per_s == 5
-    running = await store.write(changes.resume_replay, ADA, None, replay)
-    assert running.state == "running"
-    ended = await store.write(changes.abort_replay, ADA, None, replay)
+    await store.write(changes.change_rate, ADA, None, replay, 5.0)
+    assert (await shown()).rate_per_s == 5
+    await store.write(changes.resume_replay, ADA, None, replay)
+    assert (await shown()).state == "running"
+    await store.write(changes.abort_replay, ADA, None, replay)
+    ended = await shown()
     assert (ended.state, ended.hooks[0].state) == ("aborted", "done")
     for change in (changes.pause_replay, changes.resume_replay, changes.abort_replay):
         with pytest.raises(Conflict):
@@ -406,9 +412,8 @@ async def test_an_abort_cancels_no_delivery_that_the_replay_only_tried_early(
     claims = (await step(opened, replay, hook)).claims
     assert {claim.trigger for claim in claims} == {"event", "replay"}
     await opened.store.record([result_of(claim, opened.clock, 503) for claim in claims])
-    aborted = await opened.store.write(
-        changes.abort_replay, BOB, None, number(replay), cancel_waiting=True
-    )
+    await opened.store.write(changes.abort_replay, BOB, None, number(replay), cancel_waiting=True)
+    aborted = await opened.store.read(queries.get_replay, DEFAULT, number(replay))
     assert (aborted.progress.cancelled, aborted.progress.waiting) == (1, 1)
     (early,) = await deliveries(opened.store, status="pending")
     assert (early.trigger, early.cause, early.replay) == ("event", "http_5xx", replay.id)
@@ -453,9 +458,8 @@ async def test_an_abort_that_a_stop_interrupts_is_finished_by_the_next_start(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replay = await waiting_of_a_replay(opened, monkeypatch, 30)
-    aborted = await opened.store.write(
-        changes.abort_replay, ADA, DEFAULT, replay, cancel_waiting=True
-    )
+    await opened.store.write(changes.abort_replay, ADA, DEFAULT, replay, cancel_waiting=True)
+    aborted = await opened.store.read(queries.get_replay, DEFAULT, replay)
     assert aborted.state_reason == "its waiting deliveries are being cancelled"
     await opened.again()
 
@@ -477,9 +481,10 @@ async def test_a_start_cancels_nothing_of_a_replay_whose_abort_is_done(opened: O
     replay = await start(opened, hook)
     one, two = (await step(opened, replay, hook)).claims
     await opened.store.release([one])
-    aborted = await opened.store.write(
+    await opened.store.write(
         changes.abort_replay, ADA, DEFAULT, number(replay), cancel_waiting=True
     )
+    aborted = await opened.store.read(queries.get_replay, DEFAULT, number(replay))
     assert aborted.state_reason == "its waiting deliveries were cancelled"
     await opened.store.record([result_of(two, opened.clock, 500)])
     store = await opened.again()
@@ -538,6 +543,7 @@ async def test_conflicts_at_the_start(opened: Opened) -> None:
 async def test_all_hooks_of_an_account_may_be_none(opened: Opened, mode: str, reason: str) -> None:
     await give_up(opened, await make_hook(opened.store, active=False), 1)
     given = check_selection(ReplaySelection(hooks="all", mode=mode, since="1h"), opened.clock.ms)
+    given = with_hooks(given, await opened.store.read(hooks_to_replay, DEFAULT, given.mode))
     with pytest.raises(Conflict, match=f"nothing to replay: {reason}"):
         await opened.store.write(changes.create_replay, ADA, DEFAULT, given, 50, None)
 
@@ -548,7 +554,7 @@ async def test_an_idempotency_key_creates_one_replay(opened: Opened) -> None:
     values = (changes.create_replay, ADA, DEFAULT, selection, 50, None)
     first, made = await opened.store.write(*values, key="k", body_sha256=b"1")
     again, made_again = await opened.store.write(*values, key="k", body_sha256=b"1")
-    assert (first.id, made, made_again) == (again.id, True, False)
+    assert (first, made, made_again) == (again, True, False)
     with pytest.raises(Refused):
         await opened.store.write(*values, key="k", body_sha256=b"2")
 
@@ -626,7 +632,8 @@ async def test_set_aside_pauses_when_none_is_left(opened: Opened) -> None:
     await store.write(changes.set_aside, store.token, number(replay), HookId(two.id))
     after = await seen(opened, replay)
     assert (after.state, after.state_reason) == ("paused", "20 attempts in a row failed")
-    resumed = await store.write(changes.resume_replay, ADA, None, number(replay))
+    await store.write(changes.resume_replay, ADA, None, number(replay))
+    resumed = await seen(opened, replay)
     assert [walk.state for walk in resumed.hooks] == ["walking", "walking"]
 
 
@@ -690,6 +697,22 @@ async def test_skipped_events_are_forgotten_by_their_times_however_far_ids_are_a
     query = select(HOOK_STATE.c.skipped).where(HOOK_STATE.c.hook_id == hook.id)
     left = (await store.read(lambda conn: conn.execute(query).one()))[0]
     assert left == (3 if one_is_later else 0)
+
+
+# Red when a page is bounded by the rows of its replays alone: 500 of 1,000 hooks each are 60 MB.
+async def test_a_page_of_replays_has_a_bounded_number_of_hooks(opened: Opened) -> None:
+    hooks = await make_hooks(opened.store, 1_000)
+    given = check_selection(ReplaySelection(hooks=tuple(hooks)), opened.clock.ms)
+    for _ in range(4):
+        made, _ = await opened.store.write(changes.create_replay, ADA, DEFAULT, given, 50, None)
+        await opened.store.write(changes.abort_replay, ADA, None, made)
+    pages, cursor = [], None
+    while not pages or cursor is not None:
+        page = await opened.store.read(queries.list_replays, DEFAULT, PageRequest(cursor=cursor))
+        pages.append(page.data)
+        cursor = page.next
+    assert sum(map(len, pages)) == 4
+    assert max(sum(len(replay.hooks) for replay in page) for page in pages) <= 3_000
 
 
 async def test_replays_are_listed_and_in_the_feed(opened: Opened) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hooktui.domain.ids import HookId, decode
+from hooktui.domain.ids import HookId
 from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import changes
@@ -22,9 +22,8 @@ async def test_nothing_else_waits_for_a_step(servers: Servers) -> None:
     await emit(store)
     assert await attempt(store, servers.clock, hook, 503) == [True]
     selection = check_selection(ReplaySelection(hooks=(hook.id,)), servers.clock.ms)
-    replay, _ = await store.write(changes.create_replay, ADA, DEFAULT, selection, 50, None)
+    number, _ = await store.write(changes.create_replay, ADA, DEFAULT, selection, 50, None)
     await store.write(changes.take_replays, store.token, "0")
-    number = decode("rpl", replay.id)
     live = store.hooks()[HookId(hook.id)]
     step = ReplayStep(
         replay=number, token=store.token, hook=live.id, version=live.version, selection=selection,

@@ -14,7 +14,7 @@ from msgspec import structs
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Unavailable
-from hooktui.domain.ids import HookId, decode
+from hooktui.domain.ids import HookId
 from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import changes, queries
@@ -261,10 +261,9 @@ async def test_a_clock_that_is_set_forward_pauses_no_replay_that_runs(store, clo
     await emit(store)
     await attempt(store, clock, hook, 500)
     selection = check_selection(ReplaySelection(hooks=(hook.id,)), clock.ms)
-    replay, _ = await store.write(changes.create_replay, ADA, DEFAULT, selection, 50, None)
+    number, _ = await store.write(changes.create_replay, ADA, DEFAULT, selection, 50, None)
     take = (changes.take_replays, store.token, "0")
     await store.write(*take)
     clock.jump(2 * HOUR_S)
     await store.write(*take)
-    number = decode("rpl", replay.id)
     assert (await store.read(queries.get_replay, DEFAULT, number)).state == "running"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import fields
+from functools import partial
+from typing import Annotated, Concatenate
 
 from fastapi import Query
 from pydantic import Field
@@ -24,10 +28,14 @@ from hooktui.api.responses import answer
 from hooktui.api.routes.undelivered import check_cause
 from hooktui.api.service import read, read_in, service_of
 from hooktui.domain.alerts import LONGEST_SNOOZE_S, MIN_SNOOZE_S, AlertState, AlertType
+from hooktui.domain.errors import NotFound
+from hooktui.domain.ids import HookId
+from hooktui.domain.roles import Actor
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.pages import Page
-from hooktui.domain.wire.undelivered import ChangedGroup
+from hooktui.domain.wire.undelivered import ChangedGroup, UndeliveredGroup
 from hooktui.store import changes, queries
+from hooktui.store.tx import Tx
 
 router = make_router("alerts")
 
@@ -93,10 +101,7 @@ async def acknowledge_group(
     This acknowledges its alert and the open alerts ``hook.failing`` and ``hook.disabled`` of its
     hook.
     """
-    store, caller = service_of(request).store, caller_of(request)
-    owner = caller.account_or_any(account)
-    check_cause(cause)
-    return answer(await store.write(changes.acknowledge_group, caller.actor, owner, hook, cause))
+    return await _change_group(request, hook, cause, account, changes.acknowledge_group)
 
 
 @router.post("/v1/undelivered/{hook}/{cause}/snooze", response_model=ChangedGroup)
@@ -108,8 +113,26 @@ async def snooze_group(
     account: AccountParameter = None,
 ) -> Response:
     """Snooze an undelivered group: the same alerts as acknowledging it."""
+    change = changes.snooze_group
+    return await _change_group(request, hook, cause, account, change, body.for_s)
+
+
+async def _change_group(
+    request: Request,
+    hook: HookId,
+    cause: str,
+    account: int | None,
+    change: Callable[Concatenate[Tx, Actor, UndeliveredGroup, ...], int],
+    *values: float,
+) -> Response:
+    """Change the alerts of a group, which is counted before and after, not in the transaction."""
     store, caller = service_of(request).store, caller_of(request)
     owner = caller.account_or_any(account)
     check_cause(cause)
-    group = await store.write(changes.snooze_group, caller.actor, owner, hook, cause, body.for_s)
-    return answer(group)
+    count = partial(queries.get_undelivered, now_ms=store.clock())
+    group = await read(request, count, owner, hook, cause)
+    alerts = await store.write(change, caller.actor, group, *values)
+    with suppress(NotFound):  # it may be empty by now
+        group = await read(request, count, owner, hook, cause)
+    shown = {field.name: getattr(group, field.name) for field in fields(group)}
+    return answer(ChangedGroup(**shown, alerts=alerts))

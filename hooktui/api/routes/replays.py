@@ -159,9 +159,7 @@ async def _plan(
     store = service.store
     if position is None:
         position = await read(request, first_position, store.clock())
-    if selection.hooks is None:
-        found = await read(request, hooks_to_replay, owner, selection.mode)
-        selection = with_hooks(selection, found)
+    selection = await _named(request, owner, selection)
     hooks = [_live_hook(service, owner, hook) for hook in selection.hooks or ()]
     counted = await read(
         request, count_pairs, selection, hooks, position, lambda: store.is_accepting
@@ -267,8 +265,8 @@ async def create_replay(
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
     key = None if idempotency_key is None else read_idempotency_key(request.scope)
-    selection = body.selection.checked(service.store.clock())
-    replay, created = await service.store.write(
+    selection = await _named(request, owner, body.selection.checked(service.store.clock()))
+    identity, created = await service.store.write(
         changes.create_replay,
         caller.actor,
         owner,
@@ -279,7 +277,15 @@ async def create_replay(
         body_sha256=hashlib.sha256(body.model_dump_json().encode()).digest(),
     )
     service.replays.wake()
+    replay = await read(request, queries.get_replay, owner, identity)
     return answer(replay, 201 if created else 200)
+
+
+async def _named(request: Request, owner: AccountId, selection: PairSelection) -> PairSelection:
+    """Return a selection with the hooks that "all" stands for now."""
+    if selection.hooks is not None:
+        return selection
+    return with_hooks(selection, await read(request, hooks_to_replay, owner, selection.mode))
 
 
 @router.get("/v1/replays", response_model=Page[Replay])
@@ -363,13 +369,13 @@ async def abort_replay(
 async def _change(
     request: Request,
     account: int | None,
-    change: Callable[Concatenate[Tx, Actor, AccountId | None, int, ...], Replay],
+    change: Callable[Concatenate[Tx, Actor, AccountId | None, int, ...], None],
     replay: int,
     *values: float,
 ) -> Response:
     """Change a replay of an account, and let the replays look at once."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
-    shown = await service.store.write(change, caller.actor, owner, replay, *values)
+    await service.store.write(change, caller.actor, owner, replay, *values)
     service.replays.wake()
-    return answer(shown)
+    return answer(await read(request, queries.get_replay, owner, replay))

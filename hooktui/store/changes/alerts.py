@@ -8,7 +8,7 @@ the lock of the hook's state, so that no two servers open the same one.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -47,7 +47,7 @@ from hooktui.domain.json_text import Steps, finish
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.alerts import Alert
-from hooktui.domain.wire.undelivered import ChangedGroup, UndeliveredGroup
+from hooktui.domain.wire.undelivered import UndeliveredGroup
 from hooktui.store.audit import SERVER
 from hooktui.store.contract import DeadLetters, NewEvent
 from hooktui.store.feed_items import alert_item
@@ -64,7 +64,7 @@ from hooktui.store.queries.alerts import (
     unresolved,
 )
 from hooktui.store.queries.delivery_indexes import is_in_group
-from hooktui.store.queries.undelivered import get_undelivered
+from hooktui.store.queries.undelivered import no_group
 from hooktui.store.tables import ALERT, DELIVERY, EVENT, HOOK, HOOK_STATE
 from hooktui.store.tx import Tx
 
@@ -203,51 +203,48 @@ def snooze_alert(
     return alert_of(_snooze(tx, actor, alert_record(tx.conn, account, alert), for_s))
 
 
-def acknowledge_group(
-    tx: Tx, actor: Actor, account: AccountId | None, hook: HookId, cause: str
-) -> ChangedGroup:
+def acknowledge_group(tx: Tx, actor: Actor, group: UndeliveredGroup) -> int:
     """Acknowledge the alert of an undelivered group, and those of its hook.
 
-    Raises:
-        NotFound: there is no such hook in the account (None: in any), or no such group.
-    """
-    return _change_group(tx, account, hook, cause, partial(_acknowledge, tx, actor))
+    Args:
+        tx: the transaction.
+        actor: who does it.
+        group: as it was read just before; to count it here would keep all others waiting.
 
-
-def snooze_group(
-    tx: Tx, actor: Actor, account: AccountId | None, hook: HookId, cause: str, for_s: float
-) -> ChangedGroup:
-    """Snooze the alert of an undelivered group, and those of its hook.
+    Returns:
+        The number of alerts that were acknowledged.
 
     Raises:
-        NotFound: there is no such hook in the account (None: in any), or no such group.
+        NotFound: the hook was deleted.
     """
-    return _change_group(tx, account, hook, cause, partial(_snooze, tx, actor, for_s=for_s))
+    return _change_group(tx, group, partial(_acknowledge, tx, actor))
 
 
-def _change_group(
-    tx: Tx,
-    account: AccountId | None,
-    hook: HookId,
-    cause: str,
-    change: Callable[[AlertRecord], object],
-) -> ChangedGroup:
+def snooze_group(tx: Tx, actor: Actor, group: UndeliveredGroup, for_s: float) -> int:
+    """Snooze the alert of an undelivered group, and those of its hook; see `acknowledge_group`."""
+    return _change_group(tx, group, partial(_snooze, tx, actor, for_s=for_s))
+
+
+def _change_group(tx: Tx, group: UndeliveredGroup, change: Callable[[AlertRecord], object]) -> int:
     """Change the alert of a group, created if there is none, and the open ones of its hook."""
-    group = get_undelivered(tx.conn, account, hook, cause, now_ms=tx.now_ms)
-    of_group = unresolved(tx.conn, [key_of(AlertType.GAVE_UP, hook, cause)])
+    hook = HookId(group.hook)
+    owned = select(HOOK.c.account_id).where(HOOK.c.id == hook, HOOK.c.deleted_at.is_(None))
+    owner = tx.conn.execute(owned).scalar()
+    if owner is None:
+        raise no_group(hook, group.cause)
+    of_group = unresolved(tx.conn, [key_of(AlertType.GAVE_UP, hook, group.cause)])
     of_hook = unresolved(tx.conn, [key_of(kind, hook) for kind in _OF_HOOK])
-    alerts = of_group or [_create_for_group(tx, hook, group)]
+    alerts = of_group or [_create_for_group(tx, AccountId(owner), hook, group)]
     alerts += [one for one in of_hook if one.status.state is AlertState.OPEN]
     for alert in alerts:
         change(alert)
-    group = get_undelivered(tx.conn, account, hook, cause, now_ms=tx.now_ms)
-    shown = {one.name: getattr(group, one.name) for one in fields(group)}
-    return ChangedGroup(**shown, alerts=len(alerts))
+    return len(alerts)
 
 
-def _create_for_group(tx: Tx, hook: HookId, group: UndeliveredGroup) -> AlertRecord:
+def _create_for_group(
+    tx: Tx, owner: AccountId, hook: HookId, group: UndeliveredGroup
+) -> AlertRecord:
     live = tx.live.view.get(hook)
-    owner = tx.conn.execute(select(HOOK.c.account_id).where(HOOK.c.id == hook)).scalar_one()
     host = None if live is None else live.target.host_header
     facts = {
         "hook": {"id": hook, "name": group.name, "host": host},
@@ -258,7 +255,7 @@ def _create_for_group(tx: Tx, hook: HookId, group: UndeliveredGroup) -> AlertRec
         REASON: GAVE_UP if group.gave_up else RETRYING,
     }
     key = key_of(AlertType.GAVE_UP, hook, group.cause)
-    subject = AlertSubject(AlertType.GAVE_UP, key, AccountId(owner), hook, group.cause)
+    subject = AlertSubject(AlertType.GAVE_UP, key, owner, hook, group.cause)
     count = group.gave_up or group.count
     status = after_opening(None, count, tx.rules, tx.now_ms, SERVER.user)
     return _insert(tx, subject, status, facts)

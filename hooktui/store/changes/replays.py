@@ -30,10 +30,8 @@ from hooktui.domain.replays import (
     alert_facts,
     check_transition,
     wire_selection,
-    with_hooks,
 )
 from hooktui.domain.roles import Actor
-from hooktui.domain.wire.replays import Replay
 from hooktui.store.audit import SERVER
 from hooktui.store.changes.alerts import replay_continued, replay_finished, replay_paused
 from hooktui.store.changes.deliveries import cancel_pending
@@ -41,7 +39,7 @@ from hooktui.store.feed_items import replay_item
 from hooktui.store.queries.access import account_row
 from hooktui.store.queries.hooks import no_hook
 from hooktui.store.queries.replay_candidates import first_cursor
-from hooktui.store.queries.replays import get_replay, hooks_to_replay, no_replay, stored_selection
+from hooktui.store.queries.replays import get_replay, no_replay, stored_selection
 from hooktui.store.tables import DELIVERY, EVENT, HOOK, HOOK_STATE, REPLAY, REPLAY_HOOK, in_account
 from hooktui.store.tx import Tx
 
@@ -73,14 +71,14 @@ def create_replay(
     *,
     key: str | None = None,
     body_sha256: bytes | None = None,
-) -> tuple[Replay, bool]:
-    """Create a replay (True), or return the one that the same request created before (False).
+) -> tuple[int, bool]:
+    """Create a replay (True), or find the one that the same request created before (False).
 
     Args:
         tx: the transaction.
         actor: who creates it.
         account: the account of its hooks.
-        selection: what is sent again.
+        selection: what is sent again; it names its hooks.
         rate_per_s: deliveries a second.
         max_deliveries: the replay finishes after as many.
         key: an idempotency key.
@@ -95,9 +93,7 @@ def create_replay(
     account_row(tx.conn, account)
     known = _by_key(tx, account, key, body_sha256)
     if known is not None:
-        return get_replay(tx.conn, account, known), False
-    if selection.hooks is None:
-        selection = with_hooks(selection, hooks_to_replay(tx.conn, account, selection.mode))
+        return known, False
     hooks = selection.hooks or ()
     _check_hooks(tx, account, hooks, selection.mode)
     _check_unfinished(tx, hooks)
@@ -135,10 +131,10 @@ def create_replay(
         "max_deliveries": max_deliveries,
     }
     tx.audit(actor, "replay.create", _target(replay), account=account, after=after)
-    return get_replay(tx.conn, account, replay), True
+    return replay, True
 
 
-def pause_replay(tx: Tx, actor: Actor, account: AccountId | None, replay: int) -> Replay:
+def pause_replay(tx: Tx, actor: Actor, account: AccountId | None, replay: int) -> None:
     """Pause a running replay; deliveries that were created are still sent.
 
     Raises:
@@ -148,10 +144,9 @@ def pause_replay(tx: Tx, actor: Actor, account: AccountId | None, replay: int) -
     row = _find(tx, account, replay)
     _change(tx, row, ReplayState.PAUSED, actor)
     tx.audit(actor, "replay.pause", _target(replay), account=row.account_id)
-    return get_replay(tx.conn, account, replay)
 
 
-def resume_replay(tx: Tx, actor: Actor, account: AccountId | None, replay: int) -> Replay:
+def resume_replay(tx: Tx, actor: Actor, account: AccountId | None, replay: int) -> None:
     """Resume a paused replay, also at the hooks that were set aside.
 
     Raises:
@@ -167,12 +162,11 @@ def resume_replay(tx: Tx, actor: Actor, account: AccountId | None, replay: int) 
     tx.conn.execute(update(REPLAY_HOOK).where(aside).values(walking))
     replay_continued(tx, replay, actor.user)
     tx.audit(actor, "replay.resume", _target(replay), account=row.account_id)
-    return get_replay(tx.conn, account, replay)
 
 
 def change_rate(
     tx: Tx, actor: Actor, account: AccountId | None, replay: int, rate_per_s: float
-) -> Replay:
+) -> None:
     """Change the rate of an unfinished replay.
 
     Raises:
@@ -189,12 +183,11 @@ def change_rate(
         actor, "replay.rate", _target(replay), account=row.account_id,
         before={"rate_per_s": row.rate_per_s}, after={"rate_per_s": rate_per_s},
     )  # fmt: skip
-    return get_replay(tx.conn, account, replay)
 
 
 def abort_replay(
     tx: Tx, actor: Actor, account: AccountId | None, replay: int, *, cancel_waiting: bool = False
-) -> Replay:
+) -> None:
     """Abort an unfinished replay; the deliveries that it created stay unless they are cancelled.
 
     Raises:
@@ -211,7 +204,6 @@ def abort_replay(
         actor, "replay.abort", _target(replay), account=row.account_id,
         after={"cancel_waiting": cancel_waiting},
     )  # fmt: skip
-    return get_replay(tx.conn, account, replay)
 
 
 def cancel_waiting_of(tx: Tx, replay: int) -> None:

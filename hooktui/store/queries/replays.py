@@ -17,6 +17,7 @@ from hooktui.domain.hook_failures import waits_for
 from hooktui.domain.ids import AccountId, HookId, ceiling_at, encode, time_of
 from hooktui.domain.replays import (
     CANCELLING,
+    MAX_HOOKS,
     UNFINISHED,
     PairSelection,
     ReplayMode,
@@ -341,7 +342,10 @@ def is_sending(conn: Connection, replay: int) -> bool:
 
 
 def hooks_to_replay(conn: Connection, account: AccountId, mode: ReplayMode) -> list[HookId]:
-    """Return the hooks that "all" stands for: those with undelivered events, or the active ones."""
+    """Return the hooks that "all" stands for: those with undelivered events, or the active ones.
+
+    One more than a replay may have is the most.
+    """
     hooks = select(HOOK.c.id).where(HOOK.c.account_id == account, HOOK.c.deleted_at.is_(None))
     if mode is ReplayMode.FAILED:
         undelivered = select(DELIVERY.c.id).where(
@@ -350,4 +354,5 @@ def hooks_to_replay(conn: Connection, account: AccountId, mode: ReplayMode) -> l
         hooks = hooks.where(undelivered.exists())
     else:
         hooks = hooks.where(HOOK.c.active)
-    return [HookId(hook) for hook in conn.execute(hooks.order_by(HOOK.c.id)).scalars()]
+    hooks = hooks.order_by(HOOK.c.id).limit(MAX_HOOKS + 1)
+    return [HookId(hook) for hook in conn.execute(hooks).scalars()]
