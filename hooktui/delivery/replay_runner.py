@@ -160,6 +160,7 @@ class _Walk:
     skipped: Mapping[str, int] = field(default_factory=dict)
     complete: bool = False
     loaded: bool = False
+    search: asyncio.Task[None] | None = None
     version: int = 0
     blocked_since_s: float | None = None
     not_before_s: float = 0.0
@@ -220,6 +221,7 @@ class _Run:
         self._stopped = self._used_up = self._needs_slot = False
         self._kept: set[HookId] = set()  # hooks whose next free slot is kept for it
         self._borrowed = False  # the last token was borrowed
+        self._searched = asyncio.Event()  # candidates of a hook were found
         self._shown_s = 0.0
         now_ms = store.clock()
         rate = replay.rate_per_s
@@ -248,8 +250,10 @@ class _Run:
                     continue
                 await self._rest(_TURN_S - (monotonic() - begun_s))
         finally:
-            for hook in self.walks:
+            for hook, walk in self.walks.items():
                 self._engine.keep_no_slot(hook)
+                if walk.search is not None:
+                    walk.search.cancel()
 
     async def _end(self) -> None:
         """Finish once no delivery is being sent, or pause now if a hook was set aside."""
@@ -271,7 +275,10 @@ class _Run:
         now_ms = self._store.clock()
         tokens_s = (self._bucket.next_at_ms(now_ms) - now_ms) / 1000
         if tokens_s or not self._needs_slot:
-            await asyncio.sleep(min(max(tokens_s, least_s), _LONGEST_REST_S))
+            rest_s = min(max(tokens_s, least_s), _LONGEST_REST_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(rest_s):
+                    await self._searched.wait()
             return
         await asyncio.sleep(_BETWEEN_RESULTS_S)
         with contextlib.suppress(TimeoutError):
@@ -282,6 +289,7 @@ class _Run:
         """Make a step at each hook that can."""
         await self._set_aside()
         self._needs_slot = False
+        self._searched.clear()
         self._engine.replayed.ended_event.clear()
         kept, self._kept = self._kept, set()
         planned: list[_PlannedStep] = []
@@ -317,7 +325,7 @@ class _Run:
             if walk is None:
                 self._turns.remove(hook)
                 continue
-            step = await self._plan(walk)
+            step = self._plan(walk)
             if step is not None:
                 planned.append(step)
 
@@ -336,8 +344,12 @@ class _Run:
             walk.disk_is_full = full
         return full
 
-    async def _plan(self, walk: _Walk) -> _PlannedStep | None:
-        """Return the next step of a hook; None: it waits."""
+    def _plan(self, walk: _Walk) -> _PlannedStep | None:
+        """Return the next step of a hook; None: it waits.
+
+        Searches run beside: the places that it reserves are used at once, and no hook waits until
+        another one is searched.
+        """
         if walk.not_before_s > monotonic():
             return None
         hook = self._store.hooks().get(walk.hook)
@@ -346,8 +358,8 @@ class _Run:
         if not hook.active or self._store.paused:
             walk.blocked_since_s = None
             return None
-        if not walk.loaded or (walk.version != hook.version and self._depends_on_hook):
-            await self._load(walk)
+        if not self._is_searched(walk, hook.version):
+            return None
         if not walk.found:
             return self._step(walk, [], 0)
         now_s, since_s = monotonic(), walk.blocked_since_s
@@ -385,6 +397,25 @@ class _Run:
     @property
     def _depends_on_hook(self) -> bool:
         return self._replay.selection.mode.walks_events
+
+    def _is_searched(self, walk: _Walk, version: int) -> bool:
+        """Return whether the next candidates of a hook are known; else search for them."""
+        if walk.search is None:
+            if walk.loaded and (walk.version == version or not self._depends_on_hook):
+                return True
+            walk.search = asyncio.create_task(self._search(walk), name="search for a replay")
+        return False
+
+    async def _search(self, walk: _Walk) -> None:
+        """Find the next candidates of a hook; after an error it waits a little."""
+        try:
+            await self._load(walk)
+        except Exception as error:
+            log_failure(_log, error, "a search of a replay")
+            walk.not_before_s = monotonic() + _RETRY_S
+        finally:
+            walk.search = None
+            self._searched.set()
 
     async def _load(self, walk: _Walk) -> None:
         """Find the next candidates of a hook."""
