@@ -220,7 +220,7 @@ class ReplayCandidate:
         cursor: of the walk after it.
         event: its event.
         delivery: the delivery by which it was found; None: by its event.
-        attempts: of its newest delivery; 0 without one.
+        state: attempts, status and cause of its newest delivery; None without one.
         size: bytes of the event's body.
         skipped: the pairs skipped between the candidate before and this one, by reason.
     """
@@ -228,7 +228,7 @@ class ReplayCandidate:
     cursor: int
     event: EventId
     delivery: DeliveryId | None
-    attempts: int
+    state: tuple[int, str, str | None] | None
     size: int
     skipped: Mapping[str, int]
 

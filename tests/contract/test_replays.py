@@ -197,6 +197,23 @@ async def test_sent_and_all(opened: Opened) -> None:
     assert len(result.claims) == 3
 
 
+# Red when only another attempt makes a step match its filter again.
+@pytest.mark.parametrize("filter_text", ["cause:http_5xx", "status:failed"])
+async def test_what_was_given_up_or_cancelled_no_longer_matches(
+    opened: Opened, filter_text: str
+) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 2)
+    replay = await start(opened, hook, mode="sent", since="1h", filter=filter_text)
+    planned = await next_step(opened, replay, hook)
+    assert len(planned.candidates) == 2
+    until_ms = opened.clock.ms
+    await opened.store.write(changes.give_up, ADA, None, HookId(hook.id), "http_5xx", until_ms)
+    assert (await opened.store.replay(planned)).outcome is StepOutcome.OUTDATED
+    claims = (await step(opened, replay, hook)).claims
+    assert len(claims) == (2 if filter_text == "status:failed" else 0)
+
+
 async def test_skip_reasons(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await give_up(opened, hook, 4)

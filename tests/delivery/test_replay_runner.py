@@ -312,7 +312,7 @@ async def test_hooks_that_are_owed_a_slot_keep_to_the_rate_and_leave_half_of_it(
 
     async def scan(*_: object) -> object:
         found = [
-            ReplayCandidate(cursor, EventId(1), None, 1, 100, {}) for cursor in range(1, 2_000)
+            ReplayCandidate(cursor, EventId(1), None, None, 100, {}) for cursor in range(1, 2_000)
         ]
         return SimpleNamespace(candidates=found, end=2_000, skipped={}, complete=True)
 

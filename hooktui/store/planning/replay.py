@@ -86,6 +86,11 @@ class ReplayDelivery(NamedTuple):
     interruptions: int
 
     @property
+    def state(self) -> tuple[int, str, str | None]:
+        """What may have changed since it became a candidate."""
+        return self.attempts, self.status, self.cause
+
+    @property
     def newest(self) -> Newest:
         """The part that decides whether it is sent again."""
         return Newest(self.id, self.status, self.cause, self.replay)
@@ -227,10 +232,10 @@ def _end_at_deleted_hook(step: ReplayStep, progress: WalkProgress) -> StepPlan:
 
 
 def _changed(step: ReplayStep, newest: Mapping[int, ReplayDelivery]) -> bool:
-    """Return whether an attempt was made since the filter was matched."""
+    """Return whether a delivery was sent, given up or cancelled since the filter was matched."""
     for candidate in step.candidates:
         delivery = newest.get(candidate.event)
-        if delivery is not None and delivery.attempts != candidate.attempts:
+        if delivery is not None and delivery.state != candidate.state:
             return True
     return False
 

@@ -94,7 +94,7 @@ class FoundPair(NamedTuple):
     event: int
     verdict: Act | ReplaySkip
     delivery: int | None
-    attempts: int
+    state: tuple[int, str, str | None] | None
     size: int
     duplicate: bool = False
 
@@ -165,7 +165,7 @@ def next_candidates(
                 ReplayCandidate(
                     pair.cursor, EventId(pair.event),
                     None if pair.delivery is None else DeliveryId(pair.delivery),
-                    pair.attempts, pair.size, dict(skipped),
+                    pair.state, pair.size, dict(skipped),
                 )
             )  # fmt: skip
             skipped.clear()
@@ -217,6 +217,11 @@ class _Row(NamedTuple):
     fits: bool
     delivered: bool
 
+    @property
+    def state(self) -> tuple[int, str, str | None]:
+        """What may change while it is a candidate."""
+        return self.attempts, self.status, self.cause
+
 
 def _pairs_of_deliveries(
     conn: Connection, walk: ReplayWalk, cursor: int, pace: Pace, max_rows: int, *, duplicates: bool
@@ -254,7 +259,7 @@ def _pairs_of_deliveries(
         result = after_filters(verdict, fits=fits, purged=bool(row.purged), ordered=left_out)
         if result is not None:
             pair = FoundPair(
-                row.id, row.event, result, row.id, row.attempts, row.size, bool(row.delivered)
+                row.id, row.event, result, row.id, row.state, row.size, bool(row.delivered)
             )
             found.pairs.append(pair)
     return found
@@ -389,9 +394,9 @@ def _pair_of_event(
     result = after_filters(verdict, fits=fits, purged=bool(event.purged), ordered=left_out)
     if result is None:
         return None
-    attempts = 0 if row is None else row.attempts
+    state = None if row is None else row.state
     duplicate = row is not None and bool(row.delivered)
-    return FoundPair(event.id, event.id, result, None, attempts, event.size, duplicate)
+    return FoundPair(event.id, event.id, result, None, state, event.size, duplicate)
 
 
 def _newest_rows(
