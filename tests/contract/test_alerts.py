@@ -14,11 +14,12 @@ from hooktui import failpoints
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import Conflict, NotFound
-from hooktui.domain.ids import HookId, decode
+from hooktui.domain.ids import AccountId, HookId, decode
 from hooktui.domain.wire.alerts import Alert
 from hooktui.store import changes, queries
 from hooktui.store.changes.alert_look import DiskSpace
 from hooktui.store.contract import RetentionPeriods
+from hooktui.store.queries import alerts as alert_queries
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import ALERT, EVENT
 from tests.contract.alert_steps import (
@@ -157,6 +158,19 @@ async def test_alerts_end_when_nothing_is_measured_any_more(
     await opened.store.look_at_alerts(RetentionPeriods(days=0))
     ended = [one for one in await alerts(opened) if one.type in kinds]
     assert [(one.state, one.resolution) for one in ended] == [("resolved", "cleared")] * 2
+
+
+# Red when each hook or account is a parameter of the query: PostgreSQL accepts 32,767.
+async def test_very_many_alert_hooks_and_accounts_are_not_named_one_by_one(
+    opened: Opened,
+) -> None:
+    ops, _ = await alert_hook(opened), await failing_hook(opened)
+    many = range(1, 40_000)
+    path = await opened.store.read(alert_queries.alert_path, None, [HookId(n) for n in many])
+    assert [hook.hook for hook in path.hooks] == [ops.id]
+    at = opened.clock.ms
+    few = await opened.store.read(alert_queries.look, at, [DEFAULT])
+    assert few == await opened.store.read(alert_queries.look, at, [AccountId(n) for n in many])
 
 
 async def test_a_flapping_hook_is_announced_once_in_ten_minutes(opened: Opened) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    true,
 )
 
 from hooktui.domain.alert_events import Facts, summary
@@ -36,6 +37,8 @@ from hooktui.store.queries.hooks import first_due
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.tables import ALERT, DELIVERY, HOOK, HOOK_STATE, in_account
 
+_MAX_BOUND: Final = 10_000
+"""Values that a query names one by one; PostgreSQL accepts 32,767."""
 _UNRESOLVED = ALERT.c.state != literal_column("'resolved'")  # literal, for the partial index
 
 
@@ -245,7 +248,7 @@ def alert_path(
     """
     rows = select(*_PATH_COLUMNS).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
     rows = rows.where(HOOK.c.deleted_at.is_(None), in_account(HOOK, account))
-    if hooks is None:
+    if hooks is None or len(hooks) > _MAX_BOUND:
         events = or_(
             HOOK.c.events.contains(f'"{OPERATOR_GROUP}"', autoescape=True),
             HOOK.c.events.contains(f'"{OPERATOR_GROUP}.', autoescape=True),
@@ -384,10 +387,12 @@ def look(conn: Connection, now_ms: int, accounts: Collection[AccountId]) -> Seen
         ALERT.c.announced_count.is_(None),
         ALERT.c.count > ALERT.c.announced_count,
     )
+    many = len(accounts) > _MAX_BOUND
+    in_accounts = true() if many else ALERT.c.account_id.in_(accounts)
     may_change = or_(
         and_(ALERT.c.state == AlertState.SNOOZED.value, ALERT.c.snoozed_until <= now_ms),
         ALERT.c.type.in_(_MEASURED),
-        and_(ALERT.c.state == AlertState.OPEN.value, ALERT.c.account_id.in_(accounts), news),
+        and_(ALERT.c.state == AlertState.OPEN.value, in_accounts, news),
     )
     rows = select(*_COLUMNS).where(_UNRESOLVED, may_change)
     late = None if is_paused(conn) else _late(conn, now_ms)
