@@ -267,7 +267,8 @@ class _Run:
                 async with asyncio.timeout(_ENDED_EVERY_S):
                     await ended.wait()
         reason = "max_deliveries reached" if self._used_up else None
-        if await store.write(changes.finish_replay, store.token, replay, reason):
+        results = await store.own_read(queries.replay_results, replay)
+        if await store.write(changes.finish_replay, store.token, replay, reason, results):
             failpoints.hit("after_replay_end_commit")
 
     async def _rest(self, least_s: float) -> None:
@@ -478,7 +479,9 @@ class _Run:
         """Stop the walks of hooks of which too many attempts in a row failed."""
         for hook in list(self.walks):
             if self._engine.replayed.failures(hook) >= FAILURES_IN_A_ROW:
-                await self._store.write(changes.set_aside, self._store.token, self._replay.id, hook)
+                store, replay = self._store, self._replay.id
+                results = await store.own_read(queries.replay_results, replay)
+                await store.write(changes.set_aside, store.token, replay, hook, results)
                 del self.walks[hook]
                 self._any_aside = True
                 self._engine.keep_no_slot(hook)

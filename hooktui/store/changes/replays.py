@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -346,8 +346,18 @@ def release_replays(tx: Tx, token: int) -> None:
     tx.conn.execute(update(REPLAY).where(mine).values(freed))
 
 
-def set_aside(tx: Tx, token: int, replay: int, hook: HookId) -> None:
-    """Stop the walk of a hook that only fails; the replay pauses when none is left walking."""
+def set_aside(
+    tx: Tx, token: int, replay: int, hook: HookId, results: Mapping[str, int] | None = None
+) -> None:
+    """Stop the walk of a hook that only fails; the replay pauses when none is left walking.
+
+    Args:
+        tx: the transaction.
+        token: of the server that runs it.
+        replay: its id.
+        hook: the hook.
+        results: of `queries.replay_results`, read just before; None: they are counted here.
+    """
     row = _owned(tx, token, replay)
     if row is None:
         return
@@ -361,7 +371,7 @@ def set_aside(tx: Tx, token: int, replay: int, hook: HookId) -> None:
     if WalkState.WALKING in _unfinished_walks(tx, replay):
         tx.feed(replay_item(row.account_id, replay))
     else:
-        _pause_itself(tx, row, FAILED_IN_A_ROW)
+        _pause_itself(tx, row, FAILED_IN_A_ROW, results)
 
 
 def _unfinished_walks(tx: Tx, replay: int) -> set[str]:
@@ -372,27 +382,34 @@ def _unfinished_walks(tx: Tx, replay: int) -> set[str]:
     return set(tx.conn.execute(states.distinct()).scalars())
 
 
-def _pause_itself(tx: Tx, row: _Row, reason: str) -> None:
+def _pause_itself(tx: Tx, row: _Row, reason: str, results: Mapping[str, int] | None = None) -> None:
     """Pause a replay that cannot continue, and open its alert."""
     _change(tx, row, ReplayState.PAUSED, SERVER, reason)
     tx.audit(
         SERVER, "replay.pause", _target(row.id), account=row.account_id, after={"reason": reason}
     )
-    facts = alert_facts(get_replay(tx.conn, row.account_id, row.id))
+    facts = alert_facts(get_replay(tx.conn, row.account_id, row.id, results))
     replay_paused(tx, row.account_id, row.id, reason, facts)
 
 
-def finish_replay(tx: Tx, token: int, replay: int, reason: str | None = None) -> bool:
+def finish_replay(
+    tx: Tx,
+    token: int,
+    replay: int,
+    reason: str | None = None,
+    results: Mapping[str, int] | None = None,
+) -> bool:
     """Finish a replay; return whether it is finished.
 
-    Without a reason all of its hooks must be done: if one was set aside, it pauses instead.
+    Without a reason all of its hooks must be done: if one was set aside, it pauses instead. See
+    `set_aside` for the results.
     """
     row = _owned(tx, token, replay)
     if row is None:
         return False
     left = _unfinished_walks(tx, replay) if reason is None else set()
     if left == {WalkState.SET_ASIDE}:
-        _pause_itself(tx, row, FAILED_IN_A_ROW)
+        _pause_itself(tx, row, FAILED_IN_A_ROW, results)
     if left:
         return False
     _change(tx, row, ReplayState.FINISHED, SERVER, reason)
@@ -403,7 +420,7 @@ def finish_replay(tx: Tx, token: int, replay: int, reason: str | None = None) ->
         after=None if reason is None else {"reason": reason},
     )  # fmt: skip
     replay_continued(tx, replay, SERVER.user)
-    facts = alert_facts(get_replay(tx.conn, row.account_id, replay))
+    facts = alert_facts(get_replay(tx.conn, row.account_id, replay, results))
     replay_finished(tx, row.account_id, replay, facts)
     failpoints.hit("before_replay_end_commit")
     return True

@@ -41,6 +41,7 @@ from hooktui.store.queries.replays import (
     is_sending,
     list_replays,
     may_be_taken,
+    replay_results,
     replays_of,
 )
 from hooktui.store.queries.undelivered import (
@@ -93,6 +94,7 @@ __all__ = [
     "may_be_taken",
     "next_candidates",
     "open_breakers",
+    "replay_results",
     "replays_of",
     "token_by_hash",
     "try_hook",

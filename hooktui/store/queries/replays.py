@@ -117,8 +117,19 @@ def _hooks_bytes(row: _Row) -> int:
     return row.selection.count(",") * _HOOK_BYTES
 
 
-def get_replay(conn: Connection, account: AccountId | None, replay: int) -> Replay:
+def get_replay(
+    conn: Connection,
+    account: AccountId | None,
+    replay: int,
+    results: Mapping[str, int] | None = None,
+) -> Replay:
     """Return a replay of an account, or (None) of any.
+
+    Args:
+        conn: a connection.
+        account: its account.
+        replay: its id.
+        results: of `replay_results`; None: they are counted.
 
     Raises:
         NotFound: there is no such replay there.
@@ -127,7 +138,13 @@ def get_replay(conn: Connection, account: AccountId | None, replay: int) -> Repl
     row = conn.execute(query).first()
     if row is None:
         raise no_replay(replay)
-    return _build(conn, [_Row(*row)])[0]
+    counted = None if results is None else {replay: results}
+    return _build(conn, [_Row(*row)], counted)[0]
+
+
+def replay_results(conn: Connection, replay: int) -> Mapping[str, int]:
+    """Return the deliveries of a replay by result: for many it takes longer than a change may."""
+    return _results(conn, [replay]).get(replay, {})
 
 
 def no_replay(replay: int) -> NotFound:
@@ -142,12 +159,15 @@ def replays_by_id(conn: Connection, replays: Iterable[int]) -> dict[int, Replay]
     return {row.id: replay for row, replay in zip(rows, _build(conn, rows), strict=True)}
 
 
-def _build(conn: Connection, rows: Sequence[_Row]) -> list[Replay]:
+def _build(
+    conn: Connection, rows: Sequence[_Row], results: Mapping[int, Mapping[str, int]] | None = None
+) -> list[Replay]:
     if not rows:
         return []
     ids = [row.id for row in rows]
     walks = _walks(conn, ids)
-    results = _results(conn, ids)
+    if results is None:
+        results = _results(conn, ids)
     paused = is_paused(conn)
     now, pace, replays = now_ms(), Pace(conn), []
     for row in rows:
