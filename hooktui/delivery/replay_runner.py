@@ -122,22 +122,21 @@ class ReplayRunner:
         if not may_take and not self._tasks and not first:
             return
         await self._renew()
-        mine = {
-            replay.id: replay for replay in await store.own_read(queries.replays_of, store.token)
-        }
-        for identity in list(self._tasks):
-            if self._tasks[identity].done():
-                _log_end(self._tasks[identity])
-                del self._tasks[identity], self._runs[identity]
-            elif identity not in mine:
-                self._tasks[identity].cancel()
-            else:
+        for identity in [one for one, task in self._tasks.items() if task.done()]:
+            _log_end(self._tasks.pop(identity))
+            del self._runs[identity]
+        known = list(self._tasks)  # one that ends during the read is run again by the next look
+        running = await store.own_read(queries.replays_of, store.token, known)
+        mine = {replay.id: replay for replay in running}
+        for identity in known:
+            if identity in mine:
                 self._runs[identity].change_rate(mine[identity].rate_per_s)
-        for identity, replay in mine.items():
-            if identity not in self._tasks:
-                run = self._runs[identity] = _Run(store, self._engine, replay)
-                task = self._tasks[identity] = asyncio.create_task(run(), name="replay")
-                task.add_done_callback(lambda _: self._wake.set())
+            else:
+                self._tasks[identity].cancel()
+        for identity in mine.keys() - set(known):
+            run = self._runs[identity] = _Run(store, self._engine, mine[identity])
+            task = self._tasks[identity] = asyncio.create_task(run(), name="replay")
+            task.add_done_callback(lambda _: self._wake.set())
 
     async def _renew(self) -> None:
         if monotonic() - self._renewed_s >= _RENEW_EVERY_S:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 from typing import NamedTuple
@@ -315,13 +315,13 @@ def may_be_taken(conn: Connection, now: int) -> bool:
     return conn.execute(free.limit(1)).first() is not None
 
 
-def replays_of(conn: Connection, token: int) -> list[RunningReplay]:
-    """Return the running replays whose lease has a token."""
+def replays_of(conn: Connection, token: int, known: Collection[int] = ()) -> list[RunningReplay]:
+    """Return the running replays whose lease has a token; known ones without their hooks."""
     query = select(*_COLUMNS).where(
         and_(REPLAY.c.state == ReplayState.RUNNING.value, REPLAY.c.owner_token == token)
     )
     rows = list(starmap(_Row, conn.execute(query.order_by(REPLAY.c.id))))
-    walks = _walks(conn, [row.id for row in rows]) if rows else {}
+    walks = _walks(conn, [row.id for row in rows if row.id not in known])
     return [_running(row, walks.get(row.id, [])) for row in rows]
 
 
