@@ -29,8 +29,8 @@ NOTED_S: Final = 0.002
 """Shorter holds are normal and not recorded."""
 LOGGED_S: Final = 0.1
 ELSEWHERE: Final = "other work"
-_NEWEST: Final = 0.2
-"""The weight of the newest beat in the share of a CPU: its memory is about five beats."""
+_NEWEST: Final = 0.4
+"""The weight of the newest beat in the share of a CPU, which so shows the last 0.05 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class LoopWatch:
     Attributes:
         logging: whether long holds are logged: while the timer runs, and not during a start, which
             imports much, or a stop.
-        cpu_share: of a CPU, used by the thread of the loop in the last 0.1 s; 0 without beats.
+        cpu_share: of a CPU, used by the thread of the loop in the last 0.05 s; 0 without beats.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
