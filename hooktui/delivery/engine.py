@@ -31,7 +31,7 @@ from hooktui.delivery.sender import Sender
 from hooktui.delivery.shortage import MachineShort, Shortages, missing_resource
 from hooktui.delivery.transport import Transport
 from hooktui.delivery.unsent import Unsent
-from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT
+from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT, AdaptiveLimit
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import Load, Outcome, Trigger
 from hooktui.domain.errors import log_failure
@@ -501,7 +501,8 @@ class Engine:
                 self._not_made(claim, missing)
                 return None
             result = self._sender.failed_inside(claim, started_at_ms, error)
-        self._adapt(result, began_s)
+        if queue is not None and queue.limit is not None:
+            self._adapt(queue, queue.limit, result, began_s)
         if self._next_needs(result):
             await self._recorder.add_and_wait(result)
         else:
@@ -511,17 +512,15 @@ class Engine:
             self._wake.set()
         return following
 
-    def _adapt(self, result: AttemptResult, began_s: float) -> None:
+    def _adapt(
+        self, queue: HookQueue, limit: AdaptiveLimit, result: AttemptResult, began_s: float
+    ) -> None:
         """Adapt the hook's limit to a result; after a cut, release what waits to the store."""
-        hook = result.claim.hook
-        queue = self._queues.queue(hook)
-        if queue is None or queue.limit is None:
-            return
         now_s, exchange = monotonic(), result.exchange
         if (
             exchange.error is None
             and exchange.first_byte_ms is not None
-            and queue.limit.joins(began_s, now_s, exchange.first_byte_ms / 1000)
+            and limit.joins(began_s, now_s, exchange.first_byte_ms / 1000)
         ):
             return
         held_s = WATCH.held_s(began_s, now_s)
@@ -530,7 +529,7 @@ class Engine:
             queue, observed, self._clock(), WATCH.cpu_share
         ):
             log_cut(queue, observed.at_s)
-            self._return(self._queues.withdraw(hook, keep=queue.slots))
+            self._return(self._queues.withdraw(queue.hook, keep=queue.slots))
 
     def _not_made(self, claim: ClaimedDelivery, missing: MachineShort) -> None:
         """Return a delivery that this machine could not send, and wait a little."""

@@ -232,15 +232,18 @@ class AdaptiveLimit:
 
     def began(self, now_s: float, in_flight: int) -> None:
         """Note that an attempt began; ``in_flight`` counts it."""
-        self.rate.started(now_s)
-        idle_s = now_s - self._came_s
-        longest_s = max(_IDLE_S, self._median_s or 1.0)
-        if in_flight == 1 and idle_s > longest_s and self._overload is None:
-            self._window = _Window(now_s)
+        if in_flight == 1:
+            self._began_alone(now_s)
         if in_flight > self._window.peak:
+            self.rate.started(now_s)
             self._window.peak = in_flight
-        if in_flight > self._minute_peak:
-            self._minute_peak = in_flight
+            self._minute_peak = max(self._minute_peak, in_flight)
+
+    def _began_alone(self, now_s: float) -> None:
+        """Begin a new window if nothing was sent for a while."""
+        idle_s = now_s - self._came_s
+        if idle_s > max(_IDLE_S, self._median_s or 1.0) and self._overload is None:
+            self._window = _Window(now_s)
 
     def joins(self, began_s: float, now_s: float, latency_s: float) -> bool:
         """Count a success that came just after an observation, as late and as saturated as that.
@@ -262,13 +265,17 @@ class AdaptiveLimit:
             or self._trial is not None
         ):
             return False
-        is_older = began_s < window.started_s  # then it says nothing about the window's limit
-        if is_older and (self._median_s is None or window.measured_from_s is None):
-            return False
+        if began_s < window.started_s:  # then it says nothing about the window's limit
+            median_s = self._median_s
+            if median_s is None or (
+                window.measured_from_s is None and now_s - window.started_s >= median_s
+            ):
+                return False
+            self._came_s = now_s
+            self._joined += 1
+            return True
         self._came_s = now_s
         self._joined += 1
-        if is_older:
-            return True
         window.responses += 1
         window.saturated += self._last_saturated
         window.late += self._last_late
@@ -587,4 +594,4 @@ class AdaptiveLimit:
             self._limit = max(least, self._limit / 2, self._minute_peak)
             self._phase = Phase.DOUBLING
             self._ceiling = self._before_step = self.last_cut = None
-        self._minute_s, self._minute_peak = now_s, 0
+        self._minute_s, self._minute_peak = now_s, self._window.peak
