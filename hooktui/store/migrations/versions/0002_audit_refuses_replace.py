@@ -6,8 +6,6 @@ from alembic import op
 
 revision = "0002"
 down_revision = "0001"
-branch_labels = None
-depends_on = None
 
 _REFUSE = """
 CREATE TRIGGER audit_refuses_replace BEFORE INSERT ON audit

@@ -13,8 +13,6 @@ from hooktui.store.sealed_values import bind_values
 
 revision = "0005"
 down_revision = "0004"
-branch_labels = None
-depends_on = None
 
 _log = logging.getLogger("hooktui.store.migrations")
 

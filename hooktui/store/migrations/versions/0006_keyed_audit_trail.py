@@ -13,8 +13,6 @@ from hooktui.store.audit import start_keyed_chain
 
 revision = "0006"
 down_revision = "0005"
-branch_labels = None
-depends_on = None
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 

@@ -15,8 +15,6 @@ from hooktui.store.audit import SERVER, NewAuditEntry, append
 
 revision = "0008"
 down_revision = "0007"
-branch_labels = None
-depends_on = None
 
 _OLD_DEFAULT, _AUTO = 10, 0
 _log = logging.getLogger("hooktui.store.migrations")
