@@ -21,13 +21,21 @@ from hooktui.api.routes import status
 from hooktui.api.app import make_app
 from hooktui.api.listener import Listener
 from hooktui.api.peer_credentials import Names
-from hooktui.api.service import Service
+from hooktui.api.connection_limiter import ConnectionLimiter
+from hooktui.api.service import CallLimits, RoleMap, Service
 from hooktui.client import AsyncClient, ServerAddress, calls
-from hooktui.domain.adaptive_limit import FIRST_LIMIT
+from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT, FIRST_LIMIT
 from hooktui.domain.catalogue import ETL, type_ids
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import Load
-from hooktui.domain.wire.diagnosis import AddressFinding, Certificate, ConnectionFindings, TlsFinding
+from hooktui.domain.filters.limits import FilterLimits
+from hooktui.domain.wire.diagnosis import (
+    AddressFinding,
+    Certificate,
+    Check,
+    ConnectionFindings,
+    TlsFinding,
+)
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.wire.deliveries import Phases
@@ -104,6 +112,16 @@ class StillEngine:
         """Return None: a limit over time would have the time of the recording."""
 
 
+class StillReplays:
+    """Stands where the runner of replays would, and runs none."""
+
+    def wake(self) -> None:
+        """Do nothing."""
+
+    def waits_for(self, _hook: HookId) -> None:
+        """Return None: nothing is known."""
+
+
 @asynccontextmanager
 async def recorded_server(
     folder: Path, clock: StillClock, now_ms: int
@@ -129,7 +147,20 @@ async def recorded_server(
         version="0.1.0",
         started_at=to_rfc3339(clock()),
         name="etl-01",
+        disk=None,
+        reserve=0,
+        keep=None,
+        roles=RoleMap(),
+        hosts=frozenset(),
+        api_docs=False,
+        limits=CallLimits(connections=0, events_per_s=0, calls_per_s=0, hooks=100, filters=FilterLimits()),
+        auto_in_flight_max=DEFAULT_MAX_LIMIT,
+        connections=ConnectionLimiter(),
+        files_limit=0,
+        check=nothing_to_check,
+        key_file=folder / "hooktui.key",
         look=seen,
+        replays=StillReplays(),
     )
     address = ServerAddress(socket=folder / "hooktui.sock")
     clients = service.connections, service.unsent
@@ -159,6 +190,11 @@ async def told(info: Callable[[], Awaitable[DatabaseInfo]]) -> DatabaseInfo:
 
 async def nothing_to_say(_url: str) -> None:
     """Judge URLs without looking up names: the addresses of the pictures do not exist."""
+
+
+async def nothing_to_check() -> Sequence[Check]:
+    """Return no checks of a machine."""
+    return ()
 
 
 async def seen(hook: LiveHook, *_: object) -> ConnectionFindings:

@@ -11,19 +11,20 @@ from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from starlette.requests import Request
 
 from hooktui import failpoints as points
 from hooktui.api.access import Caller
+from hooktui.api.connection_limiter import ConnectionLimiter
+from hooktui.api.limits import Reads
+from hooktui.api.response_budget import UnsentResponses
 from hooktui.api.routes.metrics import metrics as metrics_route
-from hooktui.api.service import Service
 from hooktui.cli.main import COMMANDS, command_table
 from hooktui.console import registry
 from hooktui.console.hooks.verification_snippets import snippets as all_snippets
 from hooktui.domain.alerts import AlertType
-from hooktui.domain.catalogue import ETL
 from hooktui.domain.deliveries import Load, Outcome
 from hooktui.domain.ids import HookId
 from hooktui.domain.roles import Need, Role
@@ -31,6 +32,7 @@ from hooktui.domain.wire.alerts import AlertPath
 from hooktui.domain.wire.hooks import HookPace
 from hooktui.domain.wire.server import Backlog, DatabaseInfo
 from hooktui.domain.wire.undelivered import UndeliveredTotals
+from hooktui.loop_watch import WATCH
 from hooktui.server.settings import Settings
 from hooktui.store import queries
 
@@ -142,16 +144,18 @@ def metrics() -> str:
 
 
 async def _exposition() -> str:
-    service = Service(
-        store=cast("Any", _Store()),
-        engine=cast("Any", SimpleNamespace(working=True, load=_load, paces=_paces)),
-        catalogue=ETL,
-        event_types=frozenset(),
-        check_url=cast("Any", None),
+    service = SimpleNamespace(
+        store=_Store(),
+        engine=SimpleNamespace(working=True, load=_load, paces=_paces),
         version="0.1.0",
         started_at="2026-01-01T00:00:00.000Z",
-        name="",
         disk=Path("/"),
+        reserve=0,
+        connections=ConnectionLimiter(),
+        unsent=UnsentResponses(),
+        files_limit=0,
+        reads=Reads(),
+        loop_watch=WATCH,
     )
     app = SimpleNamespace(state=SimpleNamespace(service=service))
     scope = {"type": "http", "app": app, "caller": Caller("", Role.VIEWER)}

@@ -16,7 +16,6 @@ from hooktui.api.connection_limiter import ConnectionLimiter
 from hooktui.api.diagnosis_runs import Diagnoses
 from hooktui.api.limits import Plans, Reads, Searches, goes_first
 from hooktui.api.response_budget import UnsentResponses
-from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT
 from hooktui.domain.deliveries import Load
 from hooktui.domain.filters.limits import FilterLimits
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
@@ -80,17 +79,6 @@ class ReplayControl(Protocol):
         ...
 
 
-class NoReplays:
-    """Runs no replays."""
-
-    def wake(self) -> None:
-        """Do nothing."""
-
-    def waits_for(self, _hook: HookId) -> str | None:
-        """Return None: nothing is known."""
-        return None
-
-
 CheckUrl = Callable[[str], Awaitable[str | None]]
 """Checks where a hook's URL leads: None, or a warning; raises Refused if it is forbidden."""
 
@@ -115,19 +103,11 @@ class CallLimits:
         filters: for the filters of hooks.
     """
 
-    connections: int = 1000
-    events_per_s: float = 0
-    calls_per_s: float = 0
-    hooks: int = 100_000
-    filters: FilterLimits = field(default_factory=FilterLimits)
-
-
-async def _nothing_to_check() -> Sequence[Check]:
-    return ()
-
-
-async def _nothing_to_look_at(_hook: LiveHook, _notify: ProgressCallback) -> ConnectionFindings:
-    return ConnectionFindings()
+    connections: int
+    events_per_s: float
+    calls_per_s: float
+    hooks: int
+    filters: FilterLimits
 
 
 @dataclass(slots=True, kw_only=True)
@@ -152,20 +132,20 @@ class Service:
         limits: the limits of calls.
         auto_in_flight_max: the largest adaptive limit of a hook.
         connections: the connections of clients.
-        unsent: the unread responses.
         files_limit: how many files and connections the process may have open.
+        check: checks disk, database, clock and files.
+        key_file: the key file, unless systemd or the environment provides the keys.
+        look: checks a hook's receiver as far as possible without sending a request.
+        replays: runs replays at this server.
+        unsent: the unread responses.
         stopping: set when the server begins to stop.
         accounts: cache of existing accounts.
         tokens_version: incremented when a token is revoked, to invalidate caches.
-        check: checks disk, database, clock and files.
-        key_file: the key file, unless systemd or the environment provides the keys.
         rotating: held while keys are rotated.
-        look: checks a hook's receiver as far as possible without sending a request.
         diagnosing: the running diagnoses.
         searches: the searches and long polls of callers.
         plans: the running plans of replays.
         reads: the reads of callers.
-        replays: runs replays at this server.
         loop_watch: records what blocked the event loop.
     """
 
@@ -177,31 +157,29 @@ class Service:
     version: str
     started_at: str
     name: str
-    disk: Path | None = None
-    reserve: int = 0
-    keep: RetentionDays | None = None
-    roles: RoleMap = field(default_factory=RoleMap)
-    hosts: frozenset[str] = frozenset({"localhost", "127.0.0.1", "[::1]"})
-    api_docs: bool = False
-    limits: CallLimits = field(default_factory=CallLimits)
-    auto_in_flight_max: int = DEFAULT_MAX_LIMIT
-    connections: ConnectionLimiter = field(default_factory=ConnectionLimiter)
+    disk: Path | None
+    reserve: int
+    keep: RetentionDays | None
+    roles: RoleMap
+    hosts: frozenset[str]
+    api_docs: bool
+    limits: CallLimits
+    auto_in_flight_max: int
+    connections: ConnectionLimiter
+    files_limit: int
+    check: Callable[[], Awaitable[Sequence[Check]]]
+    key_file: Path
+    look: Callable[[LiveHook, ProgressCallback], Awaitable[ConnectionFindings]]
+    replays: ReplayControl
     unsent: UnsentResponses = field(default_factory=UnsentResponses)
-    files_limit: int = 0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     accounts: set[AccountId] = field(default_factory=set)
     tokens_version: int = 0
-    check: Callable[[], Awaitable[Sequence[Check]]] = _nothing_to_check
-    key_file: Path = Path("hooktui.key")
     rotating: asyncio.Lock = field(default_factory=asyncio.Lock)
-    look: Callable[[LiveHook, ProgressCallback], Awaitable[ConnectionFindings]] = (
-        _nothing_to_look_at
-    )
     diagnosing: Diagnoses = field(default_factory=Diagnoses)
     searches: Searches = field(default_factory=Searches)
     plans: Plans = field(init=False)
     reads: Reads = field(default_factory=Reads)
-    replays: ReplayControl = field(default_factory=NoReplays)
     loop_watch: LoopWatch = WATCH
 
     def __post_init__(self) -> None:

@@ -19,10 +19,9 @@ from starlette.responses import Response
 
 from hooktui.api.app import make_routes
 from hooktui.api.openapi import document_routes, openapi_of
-from hooktui.api.service import Service
-from hooktui.domain.catalogue import ETL
 from tests.support.receivers import receiving
 from tests.support.running_server import RunningServer, running_server
+from tests.support.services import service_with
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -37,11 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 
 
 def the_routes() -> FastAPI:
-    service = Service(
-        store=None, engine=None, catalogue=ETL, event_types=frozenset(), check_url=None,
-        version="0", started_at="", name="",
-    )  # fmt: skip
-    return make_routes(service)
+    return make_routes(service_with(version="0"))
 
 
 @cache

@@ -23,11 +23,10 @@ from starlette.routing import Route
 from hooktui.api.access import RULES
 from hooktui.api.app import make_routes
 from hooktui.api.ingest import MANY, ONE
-from hooktui.api.service import Service
-from hooktui.domain.catalogue import ETL
 from hooktui.domain.roles import Need, Role
 from tests.api.as_user import ask_as
 from tests.support.running_server import running_server
+from tests.support.services import service_with
 
 ANYBODY = None
 READERS = {"viewer", "operator", "admin"}
@@ -116,11 +115,7 @@ def _routes(app) -> Iterator[tuple[str, str]]:
 
 
 def _app() -> FastAPI:
-    service = Service(
-        store=None, engine=None, catalogue=ETL, event_types=frozenset(), check_url=None,
-        version="0", started_at="", name="", api_docs=True,
-    )  # fmt: skip
-    return make_routes(service)
+    return make_routes(service_with(version="0", api_docs=True))
 
 
 def routes_of_the_app() -> list[tuple[str, str]]:

@@ -17,9 +17,9 @@ from hooktui.api.access import Caller
 from hooktui.api.limits import MAX_POLLS, MAX_SEARCHES, MAX_WAITING, Plans, Searches
 from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.api.routes import events
-from hooktui.api.service import Service
 from hooktui.domain.errors import Conflict, TooManyRequests
 from hooktui.domain.roles import Role
+from tests.support.services import service_with
 
 
 def _caller(user: str, peer: PeerCredentials | None = None) -> Caller:
@@ -198,19 +198,7 @@ async def test_searches_and_plans_share_the_places_of_a_server() -> None:
 
 
 def test_a_server_counts_its_searches_and_plans_together() -> None:
-    made: dict[str, Any] = dict.fromkeys(
-        (
-            "store",
-            "engine",
-            "catalogue",
-            "event_types",
-            "check_url",
-            "version",
-            "started_at",
-            "name",
-        )
-    )
-    service = Service(**made)
+    service = service_with()
     assert service.plans.slots is service.searches.slots
 
 
