@@ -260,15 +260,6 @@ class Filter:
                 return False
         return True
 
-    def matches_event(self, event_type: str, data: object) -> bool:
-        """Return whether a hook with this filter gets an event.
-
-        Args:
-            event_type: such as ``job.failed``.
-            data: the body, parsed or `Stored`; ignored unless `needs_data`.
-        """
-        return self.matches(Subject(at_ms=0, event_type=event_type, data=lambda: data), now_ms=0)
-
 
 def _fits(key: FilterKey, value: Value, subject: Subject, now_ms: int) -> bool:
     match value:
