@@ -55,11 +55,6 @@ class FileBudget:
     receivers: int
     outbound: int
 
-    @property
-    def in_all(self) -> int:
-        """Return the sum of all shares: at most the limit."""
-        return _taken(self) + self.receivers
-
 
 class TooFewFiles(HooktuiError):
     """The process may open fewer files than a server needs."""
