@@ -153,7 +153,7 @@ async def recorded_server(
         roles=RoleMap(),
         hosts=frozenset(),
         api_docs=False,
-        limits=CallLimits(connections=0, events_per_s=0, calls_per_s=0, hooks=100, filters=FilterLimits()),
+        limits=CallLimits(events_per_s=0, calls_per_s=0, hooks=100, filters=FilterLimits()),
         auto_in_flight_max=DEFAULT_MAX_LIMIT,
         connections=ConnectionLimiter(),
         files_limit=0,

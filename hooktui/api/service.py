@@ -96,14 +96,12 @@ class CallLimits:
     """The limits of the API.
 
     Attributes:
-        connections: over TCP, and for each user of the Unix socket.
         events_per_s: for each token and user; 0: unlimited.
         calls_per_s: the same for all other calls.
         hooks: for each account.
         filters: for the filters of hooks.
     """
 
-    connections: int
     events_per_s: float
     calls_per_s: float
     hooks: int

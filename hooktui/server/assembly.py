@@ -209,7 +209,6 @@ def service_of(
     from hooktui.delivery.resolver import UrlCheck
 
     listen = [settings.listen.rpartition(":")[0].lower()] if settings.listen else []
-    connections = min(settings.max_connections, files.api)
     return Service(
         store=store,
         engine=engine,
@@ -226,8 +225,8 @@ def service_of(
         roles=RoleMap(settings.users, settings.groups),
         hosts=frozenset((*_LOOPBACK_NAMES, *listen, *(name.lower() for name in settings.hosts))),
         api_docs=settings.api_docs,
-        connections=ConnectionLimiter(connections, in_all=files.api),
-        limits=_limits(settings, connections),
+        connections=ConnectionLimiter(min(settings.max_connections, files.api), in_all=files.api),
+        limits=_limits(settings),
         auto_in_flight_max=settings.auto_in_flight_max,
         files_limit=files.limit,
         check=_with_engine(_local_checks(where, settings), engine, settings),
@@ -236,12 +235,11 @@ def service_of(
     )
 
 
-def _limits(settings: Settings, connections: int) -> CallLimits:
+def _limits(settings: Settings) -> CallLimits:
     from hooktui.api.service import CallLimits
     from hooktui.domain.filters.limits import FilterLimits
 
     return CallLimits(
-        connections,
         settings.events_per_s,
         settings.calls_per_s,
         settings.max_hooks,
