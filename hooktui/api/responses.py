@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
@@ -108,7 +107,6 @@ def no_content() -> Response:
 
 MEDIA_TYPE = "application/problem+json"
 
-_log = logging.getLogger(__name__)
 _WORD_STARTS = re.compile(r"(?<!^)(?=[A-Z])")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 import sqlite3
 import threading
@@ -64,7 +63,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_log = logging.getLogger(__name__)
 
 SLOW_FSYNC_MS = 3.0  # of the median; above it, waiting for the disk would hold the event loop
 FIRST_SWEEP_S = 60.0  # a start has more urgent work
