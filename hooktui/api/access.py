@@ -7,7 +7,7 @@ caller; on TCP a token does. A request may lower its role, never raise it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -117,11 +117,11 @@ and again, and unknown callers send any path.
 class RouteTable:
     """The rules, found by the path of a request."""
 
-    def __init__(self, rules: Sequence[Rule] = RULES) -> None:
+    def __init__(self) -> None:
         self._exact: dict[str, dict[str, Rule]] = {}
         self._matched: dict[str, Mapping[str, Rule]] = {}
         self._by_length: dict[int, list[tuple[list[str], dict[str, Rule]]]] = {}
-        for rule in rules:
+        for rule in RULES:
             if "{" not in rule.path:
                 self._exact.setdefault(rule.path, {})[rule.method] = rule
                 continue

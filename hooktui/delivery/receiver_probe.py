@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
 from typing import NamedTuple
@@ -43,7 +42,6 @@ class ReceiverProbe:
     Args:
         dialer: the dialer of deliveries.
         limits: of each step.
-        clock: milliseconds since the epoch.
         at_once: maximum number of concurrent probes; others wait.
         shortages: records resource shortages of this machine.
     """
@@ -52,7 +50,6 @@ class ReceiverProbe:
         self,
         dialer: Dialer,
         limits: ExchangeLimits | None = None,
-        clock: Callable[[], int] = now_ms,
         at_once: int = DEFAULT_AT_ONCE,
         shortages: Shortages | None = None,
     ) -> None:
@@ -60,7 +57,6 @@ class ReceiverProbe:
         self._turns = asyncio.Semaphore(at_once)
         self._shortages = shortages or Shortages()
         self._limits = limits or ExchangeLimits()
-        self._clock = clock
 
     async def __call__(self, hook: LiveHook, notify: ProgressCallback) -> ConnectionFindings:
         """Return the findings about a hook's receiver; takes 20 s at most.
@@ -191,7 +187,7 @@ class ReceiverProbe:
             checked = await self._shake_again(hook.target, address, deadline, verify_tls=True)
         if seen is None or checked is None or seen.fault is not None:
             return look
-        chain = read_chain(seen.chain, self._clock())
+        chain = read_chain(seen.chain, now_ms())
         verified = checked.fault is None
         return replace(
             look,
