@@ -7,6 +7,7 @@ caller without a role, and unknown tokens.
 from __future__ import annotations
 
 import logging
+from collections.abc import Container
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -56,9 +57,8 @@ class RequestPipeline:
         self._ingest = ingest
         self._service = service
         self._bodies = bodies
-        self._hosts = HostCheck(service)
-        self._routes = RouteLookup()
-        self._authentication = Authentication(identity)
+        self._identity = identity
+        self._routes = RouteTable()
         self._rate = RateLimiter(service.limits.calls_per_s, "calls", "HOOKTUI_CALLS_PER_S")
         self._denials = DenialAudit(service, identity)
 
@@ -90,9 +90,10 @@ class RequestPipeline:
             self._bodies.release(scope)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._hosts.check(scope)
-        rule = scope["rule"] = self._routes.find(scope)
-        caller = await self._authentication.identify(scope, rule)
+        check_host(scope, self._service.hosts)
+        check_path(scope["raw_path"])
+        rule = scope["rule"] = self._routes.find(scope["method"], scope["path"])
+        caller = await self._identify(scope, rule)
         if caller is not None:
             authorize(caller, rule)
             if self._bodies.is_full and not caller.is_owner:
@@ -110,67 +111,10 @@ class RequestPipeline:
         response = self._app({**scope, "method": rule.method}, receive, send)
         await Timed(response, self._note_hold, rule)
 
-    def _note_hold(self, seconds: float, rule: Rule) -> None:
-        self._service.loop_watch.note(seconds, f"{rule.method} {rule.path}")
-
-
-class HostCheck:
-    """Denies requests of web pages, and requests over TCP for other host names.
-
-    A page in the browser of a user who can reach the server must not act in that user's name.
-    """
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def check(self, scope: Scope) -> None:
-        """Check the headers of a request.
-
-        Raises:
-            NotAllowed: it comes from a web page, or names another host.
-        """
-        for name, value in scope["headers"]:
-            if name == b"origin" or (name == b"sec-fetch-site" and value not in _FROM_NOWHERE):
-                raise NotAllowed("requests from web pages are not allowed")
-        if _peer(scope) is None:
-            self._check_host(_header(scope, b"host") or "")
-
-    def _check_host(self, value: str) -> None:
-        name = value.lower()
-        host, colon, port = name.rpartition(":")
-        if colon and port.isdigit():
-            name = host
-        if name not in self._service.hosts:
-            raise NotAllowed(
-                f"this server does not serve the host {value[:100]!r}; its admin can add it"
-                " to HOOKTUI_HOSTS"
-            )
-
-
-class RouteLookup:
-    """Finds the route of a request by its method and path."""
-
-    def __init__(self) -> None:
-        self._table = RouteTable()
-
-    def find(self, scope: Scope) -> Rule:
-        """Return the rule of a route.
-
-        Raises:
-            HooktuiError: there is no such path or method, or the path is malformed.
-        """
-        check_path(scope["raw_path"])
-        return self._table.find(scope["method"], scope["path"])
-
-
-class Authentication:
-    """Identifies the caller of a request and keeps it in ``scope["caller"]``."""
-
-    def __init__(self, identity: Identity) -> None:
-        self._identity = identity
-
-    async def identify(self, scope: Scope, rule: Rule) -> Caller | None:
+    async def _identify(self, scope: Scope, rule: Rule) -> Caller | None:
         """Return the caller in the role that the request asks for; None: the call is open to all.
+
+        Keep it in ``scope["caller"]``.
 
         Raises:
             Unauthenticated: the token is missing or not valid.
@@ -198,6 +142,32 @@ class Authentication:
             raise
         slot.know(caller.user)
         return caller
+
+    def _note_hold(self, seconds: float, rule: Rule) -> None:
+        self._service.loop_watch.note(seconds, f"{rule.method} {rule.path}")
+
+
+def check_host(scope: Scope, hosts: Container[str]) -> None:
+    """Check that a request comes from no web page and, over TCP, names a host of this server.
+
+    A page in the browser of a user who can reach the server must not act in that user's name.
+
+    Raises:
+        NotAllowed: it comes from a web page, or names another host.
+    """
+    for name, value in scope["headers"]:
+        if name == b"origin" or (name == b"sec-fetch-site" and value not in _FROM_NOWHERE):
+            raise NotAllowed("requests from web pages are not allowed")
+    if _peer(scope) is not None:
+        return
+    value = _header(scope, b"host") or ""
+    name = value.lower()
+    host, colon, port = name.rpartition(":")
+    if (host if colon and port.isdigit() else name) not in hosts:
+        raise NotAllowed(
+            f"this server does not serve the host {value[:100]!r}; its admin can add it"
+            " to HOOKTUI_HOSTS"
+        )
 
 
 def authorize(caller: Caller, rule: Rule) -> None:
