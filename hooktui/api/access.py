@@ -6,7 +6,6 @@ caller; on TCP a token does. A request may lower its role, never raise it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -185,8 +184,8 @@ class Caller:
 
     @property
     def is_owner(self) -> bool:
-        """Whether the caller is root or the server's owner, who could stop the server anyway."""
-        return self.peer is not None and self.peer.uid in (0, os.geteuid())
+        """Whether the caller is root or the server's owner, on the Unix socket."""
+        return self.peer is not None and self.peer.is_owner
 
     @property
     def actor(self) -> Actor:

@@ -23,7 +23,6 @@ of any caller. If none is idle, the new one is refused; root and the owner get a
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -267,7 +266,7 @@ class ConnectionLimiter:
         self, connection: EvictableConnection, peer: PeerCredentials
     ) -> ConnectionSlot | None:
         """Return a slot for a connection over the Unix socket; None: there is none."""
-        if peer.uid in (0, os.geteuid()):
+        if peer.is_owner:
             pool = self._owners
         else:
             self._users = {uid: used for uid, used in self._users.items() if used.count}

@@ -21,7 +21,6 @@ its slot.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -41,11 +40,6 @@ R = TypeVar("R")
 BURST_S: Final = 2.0
 """The burst after a pause, in seconds of the rate: clients work in batches."""
 _MAX_KEPT: Final = 10_000
-
-
-def is_trusted(caller: Caller) -> bool:
-    """Return whether a caller is root or the server's owner, on the Unix socket."""
-    return caller.peer is not None and caller.peer.uid in (0, os.geteuid())
 
 
 class RateLimiter:
@@ -76,7 +70,7 @@ class RateLimiter:
         Raises:
             TooManyRequests: the caller has used up its rate; says when to try again.
         """
-        if self._per_s == 0 or is_trusted(caller):
+        if self._per_s == 0 or caller.is_owner:
             return
         now_ms = int(self._clock() * 1000)
         bucket = self._buckets.get(caller.user)
@@ -224,7 +218,7 @@ class Searches:
             TooManyRequests: the caller has reached its limit.
         """
         with self._counted(caller) as mine:
-            if mine.polls >= MAX_POLLS and not is_trusted(caller):
+            if mine.polls >= MAX_POLLS and not caller.is_owner:
                 raise TooManyRequests(
                     f"{caller.user} has {MAX_POLLS} long polls of the feed open, the limit for one"
                     " caller; end one, or use a token for each program"

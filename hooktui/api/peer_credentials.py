@@ -27,6 +27,11 @@ class PeerCredentials:
     uid: int
     gid: int
 
+    @property
+    def is_owner(self) -> bool:
+        """Whether the user is root or the server's owner, who could stop the server anyway."""
+        return self.uid in (0, os.geteuid())
+
 
 @dataclass(frozen=True, slots=True)
 class Names:
