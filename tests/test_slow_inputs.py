@@ -49,7 +49,6 @@ from hooktui.api.identity import claimed_token
 from hooktui.api.ingest import _parse_events
 from hooktui.api.parameters import (
     account_number,
-    check_key,
     event_filter_of,
     hook_search_of,
     read_idempotency_key,
@@ -88,6 +87,7 @@ from hooktui.store.contract import NewEvent
 from hooktui.store.feed import parse_position
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning import matching
+from hooktui.store.planning.accept import wrong_key
 from hooktui.store.queries import pages
 from tests.support.live_hooks import live_hook
 
@@ -513,7 +513,7 @@ TARGETS = [
     ),
     Target("path", check_path),
     Target("route", _text(lambda text: RouteTable().find("GET", f"/v1/{text}"))),
-    Target("idempotency key", _text(check_key)),
+    Target("idempotency key", _text(wrong_key)),
     Target("entry of the trail", _text(_known)),
     Target("id", _text(lambda text: ids.decode("evt", text))),
     # Lists

@@ -25,7 +25,6 @@ from hooktui.api.bodies import (
 from hooktui.api.limits import RateLimiter
 from hooktui.api.parameters import (
     account_number,
-    check_key,
     read_idempotency_key,
     refuse_repeated,
     refuse_unknown,
@@ -39,6 +38,7 @@ from hooktui.domain.json_text import Steps
 from hooktui.domain.text import visible
 from hooktui.slices import in_slices
 from hooktui.store.contract import Acceptance, NewEvent
+from hooktui.store.planning.accept import wrong_key
 
 if TYPE_CHECKING:
     from hooktui.api.access import Caller
@@ -176,9 +176,9 @@ def _parse_events(body: bytes, account: AccountId, service: Service) -> Steps[li
             wrong = unknown(service.catalogue, visible(line_event.type, limit=100), hint=hint)
             errors.append(FieldError(f"/{number}/type", f"line {number + 1}: {wrong}"))
         if line_event.key is not None:
-            wrong_key = check_key(line_event.key)
-            if wrong_key:
-                detail = f"line {number + 1}: key {wrong_key}"
+            flaw = wrong_key(line_event.key)
+            if flaw:
+                detail = f"line {number + 1}: key {flaw}"
                 errors.append(FieldError(f"/{number}/key", detail))
         events.append(NewEvent(account, line_event.type, data, line_event.key))
         if len(errors) >= MAX_ERRORS:

@@ -21,7 +21,7 @@ from hooktui.domain.errors import FieldError, Refused, pointer
 from hooktui.domain.filters.hook_search import parse_hook_search
 from hooktui.domain.filters.parser import Filter, FilterError, parse, parse_event_filter
 from hooktui.domain.ids import DeliveryId, EventId, HookId
-from hooktui.store.planning.accept import MAX_KEY
+from hooktui.store.planning.accept import MAX_KEY, wrong_key
 from hooktui.store.queries.pages import PageRequest
 
 if TYPE_CHECKING:
@@ -322,16 +322,7 @@ def read_idempotency_key(scope: Scope) -> str | None:
         key = str(keys[0], "utf-8")
     except UnicodeDecodeError:
         raise Refused.field("/key", "Idempotency-Key is not UTF-8") from None
-    wrong = "is there twice; send one" if len(keys) > 1 else check_key(key)
+    wrong = "is there twice; send one" if len(keys) > 1 else wrong_key(key)
     if wrong:
         raise Refused.field("/key", f"Idempotency-Key {wrong}")
     return key
-
-
-def check_key(key: str) -> str | None:
-    """Return what is wrong with an idempotency key, or None."""
-    if not 1 <= len(key) <= MAX_KEY_LENGTH:
-        return f"has {len(key)} characters; it must have 1 to {MAX_KEY_LENGTH}"
-    if not key.isprintable():
-        return "contains control characters; use printable ones"
-    return None

@@ -103,6 +103,15 @@ class Plan(msgspec.Struct):
             known.last = event
 
 
+def wrong_key(key: str) -> str | None:
+    """Return what is wrong with an idempotency key, or None."""
+    if not 1 <= len(key) <= MAX_KEY:
+        return f"has {len(key)} characters; it must have 1 to {MAX_KEY}"
+    if not key.isprintable():
+        return "contains control characters; use printable ones"
+    return None
+
+
 def check_keys(events: Sequence[NewEvent]) -> None:
     """Check that idempotency keys can be stored.
 
@@ -110,8 +119,7 @@ def check_keys(events: Sequence[NewEvent]) -> None:
         Refused: a key is empty, too long, or contains characters that a database cannot store.
     """
     for index, event in enumerate(events):
-        key = event.key
-        if key is not None and (not key or len(key) > MAX_KEY or not key.isprintable()):
+        if event.key is not None and wrong_key(event.key):
             raise Refused.field(
                 f"/{index}/key", f"an idempotency key has 1 to {MAX_KEY} printable characters"
             )
