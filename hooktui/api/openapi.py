@@ -221,7 +221,8 @@ def openapi_of(app: FastAPI) -> Document:
     paths.setdefault("/v1/events", {})["post"] = _accept_many()
     create, edit = paths["/v1/hooks"]["post"], paths["/v1/hooks/{hook}"]["patch"]
     for operation, name in ((create, "HookBody"), (edit, "HookEditBody")):
-        operation["requestBody"]["content"]["application/json"]["schema"] = {"$ref": _ref(name)}
+        content = operation["requestBody"]["content"]
+        content["application/json"]["schema"] = _reference("schemas", name)
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer"},
         "basic": {"type": "http", "scheme": "basic", "description": "The token as user name."},
@@ -287,15 +288,11 @@ def _require_settings(schema: Document) -> None:
     schema["required"] = [name for name in properties if name in required]
 
 
-def _ref(name: str) -> str:
-    return f"#/components/schemas/{name}"
-
-
 def _accepted(name: str) -> Document:
     return {
         "202": {
             "description": "Stored; it will be delivered.",
-            "content": {"application/json": {"schema": {"$ref": _ref(name)}}},
+            "content": {"application/json": {"schema": _reference("schemas", name)}},
         }
     }
 
