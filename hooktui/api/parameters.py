@@ -22,12 +22,11 @@ from hooktui.domain.filters.hook_search import parse_hook_search
 from hooktui.domain.filters.parser import Filter, FilterError, parse, parse_event_filter
 from hooktui.domain.ids import DeliveryId, EventId, HookId
 from hooktui.store.planning.accept import MAX_KEY, wrong_key
-from hooktui.store.queries.pages import PageRequest
+from hooktui.store.queries.pages import DEFAULT_LIMIT, MAX_LIMIT, PageRequest
 
 if TYPE_CHECKING:
     from fastapi._compat import ModelField
 
-DEFAULT_LIMIT, MAX_LIMIT = 50, 500
 MAX_TEXT = 2000
 
 

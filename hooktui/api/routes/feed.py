@@ -20,7 +20,6 @@ from starlette.responses import Response
 from hooktui.api.access import caller_of
 from hooktui.api.limits import searching
 from hooktui.api.parameters import (
-    MAX_LIMIT,
     MAX_TEXT,
     AccountParameter,
     Text,
@@ -47,6 +46,7 @@ from hooktui.slices import in_slices
 from hooktui.store import queries
 from hooktui.store.contract import FeedFilter, FeedItem, FeedItemPage
 from hooktui.store.feed import MAX_PAGE_BYTES, position_of
+from hooktui.store.queries.pages import MAX_LIMIT
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
