@@ -78,11 +78,6 @@ class Hints:
         self._due: dict[HookId, int] = {}
         self._something = False
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Start the task."""
-        self._task = asyncio.create_task(self._run(), name="hints")
 
     def announce(self, due: Mapping[HookId, int]) -> None:
         """Announce a commit and its due deliveries to the other servers."""
@@ -92,13 +87,8 @@ class Hints:
             self._something = True
             self._wake.set()
 
-    async def close(self) -> None:
-        """Stop the task."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Send and receive hints until it is cancelled."""
         for wait_s in waits():
             try:
                 raw = await self._connect()

@@ -155,21 +155,12 @@ class RetentionWorker:
         self._store = store
         self._connect = connect
         self._keep = keep
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Start the task."""
-        self._task = asyncio.create_task(
-            repeat("retention", self._run, FIRST_TRIMMED_S, TRIMMED_EVERY_S), name="retention"
-        )
+    async def run(self) -> None:
+        """Try again and again to hold the lock, until it is cancelled."""
+        await repeat("retention", self._work, FIRST_TRIMMED_S, TRIMMED_EVERY_S)
 
-    async def close(self) -> None:
-        """Stop the task."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
+    async def _work(self) -> None:
         raw = await self._connect()
         try:
             await self._trim_while_locked(raw)

@@ -196,8 +196,8 @@ class PostgresStore(BaseStore):
         self._home.keep_token(self._shared.token)
         await self._continue_changes()
         self._later("causes", self._write_causes())
-        self._hints.start()
-        self._retention_worker.start()
+        self._later("hints", self._hints.run())
+        self._later("retention", self._retention_worker.run())
 
     @property
     def token(self) -> int:
@@ -290,8 +290,6 @@ class PostgresStore(BaseStore):
             return
         self._closed = True
         self._wake()
-        await self._retention_worker.close()
-        await self._hints.close()
         await self._end_tasks()
         await asyncio.gather(*(writer.close() for writer in self._writers))
         pools = (self._readers, self._own, self._look_ups, self._changes)
@@ -368,7 +366,7 @@ class PostgresStore(BaseStore):
         if due is not None:
             known = {hook: ms for hook, ms in due.items() if hook in self._live.view}
             self._notify(CommitNotice(due=known))
-        else:
+        elif not self._closed:  # no task begins while all of them end
             self._later("due", self._look_up_due())
 
     async def _look_up_due(self) -> None:
