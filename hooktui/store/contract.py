@@ -300,10 +300,14 @@ class Store(Protocol):
     Attributes:
         number: this server's number among those that share the store.
         vault: encrypts and decrypts secrets.
+        token: of the leases of this server.
+        clock: of this store, in milliseconds since the epoch.
     """
 
     number: int
     vault: Vault
+    token: int
+    clock: Callable[[], int]
 
     async def accept(
         self, events: Sequence[NewEvent], reserve: Reserve | None = None
@@ -314,11 +318,6 @@ class Store(Protocol):
             Refused: a key was used before with another type or body (names which).
             DiskFull: there is no room.
         """
-        ...
-
-    @property
-    def clock(self) -> Callable[[], int]:
-        """The clock of this store, in milliseconds since the epoch."""
         ...
 
     @property
@@ -382,11 +381,6 @@ class Store(Protocol):
 
         Only the owner of a running replay can, from the cursor that it read.
         """
-        ...
-
-    @property
-    def token(self) -> int:
-        """The token of this server's leases."""
         ...
 
     def hooks(self) -> Mapping[HookId, LiveHook]:

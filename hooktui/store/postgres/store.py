@@ -90,6 +90,8 @@ class PostgresStore(BaseStore):
         rules: AlertRules,
     ) -> None:
         super().__init__(vault, LiveHooks(), rules)
+        self.token = secrets.randbits(62)
+        self.clock = clock.now_ms
         self._clock = clock
         self._trust = clock.trust
         self._numbered = False
@@ -101,7 +103,7 @@ class PostgresStore(BaseStore):
             ids=IdClock(clock=clock.now_ms),
             live=self._live,
             server="0",
-            token=secrets.randbits(62),
+            token=self.token,
             clock=clock,
             catch_up=self._catch_up,
             saw_feed=self._feed_reached,
@@ -134,7 +136,7 @@ class PostgresStore(BaseStore):
         )
         self._retention = Retention(self)
         self._retention_worker = RetentionWorker(self, connect_plain, keep)
-        self._hints = Hints(connect_plain, self._shared.token, self._look, self._due_received)
+        self._hints = Hints(connect_plain, self.token, self._look, self._due_received)
 
     @classmethod
     async def open(
@@ -183,7 +185,7 @@ class PostgresStore(BaseStore):
         await self._look()
         written_ms = await self._own.run(_last_written_ms)
         if written_ms is not None:
-            self._clock.trust.gap_observed(self._clock.now_ms() - written_ms)
+            self._trust.gap_observed(self.clock() - written_ms)
         await self._catch_up()
         for writer in self._writers:
             await writer.start()
@@ -193,21 +195,11 @@ class PostgresStore(BaseStore):
         if before is not None:
             await self._rescue(partial(Rescue, RESCUED_AT_ONCE, before))
             await self.submit(EndReplayLeases(before))
-        self._home.keep_token(self._shared.token)
+        self._home.keep_token(self.token)
         await self._continue_changes()
         self._later("causes", self._write_causes())
         self._later("hints", self._hints.run())
         self._later("retention", self._retention_worker.run())
-
-    @property
-    def token(self) -> int:
-        """The token of this server's leases."""
-        return self._shared.token
-
-    @property
-    def clock(self) -> Callable[[], int]:
-        """The clock of the database, the same for all servers."""
-        return self._clock.now_ms
 
     def check_room(self, size_bytes: int = 0) -> None:
         """Do nothing: the disk is another machine's; the database reports when it is full."""
@@ -321,7 +313,7 @@ class PostgresStore(BaseStore):
         if self._numbered:
             last_id = max(last_id, self._shared.ids.next())
         self._numbered = True
-        self._shared.ids = IdClock(number, last_id, self._clock.now_ms)
+        self._shared.ids = IdClock(number, last_id, self.clock)
 
     async def _committed(self, work: WriteTransaction) -> None:
         if work.feed_end is not None:
@@ -344,7 +336,7 @@ class PostgresStore(BaseStore):
     async def _catch_up(self) -> None:
         """Load the hooks and the pause that any server changed since, and notify listeners."""
         async with self._catching_up:
-            known, now = self._shared.live_version, self._clock.now_ms()
+            known, now = self._shared.live_version, self.clock()
             load = partial(changed_hooks, vault=self._shared.vault, known=known, now_ms=now)
             news = await self._own.run(load)
             self.vault.encrypt_with(news.key)

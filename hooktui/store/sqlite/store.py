@@ -111,11 +111,11 @@ class SqliteStore(BaseStore):
         self._lock = lock
         self._raw = raw
         self._conn = conn
-        self._clock = clock
+        self.clock = clock
         last_seen = raw.execute(sql.NEWEST_FEED).fetchone()
         self._jumps = ClockJumps(clock, steady, last_seen[0] if last_seen else 0)
         self._trust = self._jumps.trust
-        self._token = secrets.randbits(62)
+        self.token = secrets.randbits(62)
         self._live.put(load_live_hooks(conn, vault, clock()))
         self._live.paused = engine.is_paused(conn)
         last_id = raw.execute(sql.HIGHEST_IDS).fetchone()[0]
@@ -202,16 +202,6 @@ class SqliteStore(BaseStore):
             self._later(one[0], repeat(*one))
         self._later("causes", self._write_causes())
         self._later("alerts", self.keep_looking(self._keep))
-
-    @property
-    def token(self) -> int:
-        """The token of this server's leases."""
-        return self._token
-
-    @property
-    def clock(self) -> Callable[[], int]:
-        """The clock of this machine."""
-        return self._clock
 
     def check_room(self, size_bytes: int = 0) -> None:
         """Raise DiskFull if the disk has no room for more events."""
@@ -336,7 +326,7 @@ class SqliteStore(BaseStore):
 
     async def _forget_keys(self) -> None:
         """Delete expired idempotency keys."""
-        before_ms = self._clock() - KEY_KEPT_MS
+        before_ms = self.clock() - KEY_KEPT_MS
         while await paced(self.submit(Drop(sql.FORGET_KEYS, before_ms, ROWS_AT_ONCE)), self.rest):
             pass
 
@@ -349,7 +339,7 @@ class SqliteStore(BaseStore):
 
     def _begin(self) -> WriteTransaction:
         now = self._jumps.now_ms()
-        lease = lease_from(self._token, now)
+        lease = lease_from(self.token, now)
         return WriteTransaction(
             self._raw, self._conn, self.vault, self._ids, self._live, now, lease,
             self._secrets_used, self._rules, clock_moved_ms=self._jumps.moved_ms,
