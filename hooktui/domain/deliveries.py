@@ -171,7 +171,7 @@ def after_exchange(
     exchange: Exchange,
     schedule_s: Sequence[float],
     chance: float,
-    retry_after_s: int | None = None,
+    retry_after_s: int | None,
 ) -> RetryDecision:
     """Decide on a retry after an attempt with a response or an error.
 
@@ -180,7 +180,7 @@ def after_exchange(
         exchange: the result of the attempt.
         schedule_s: the hook's waits in seconds.
         chance: a random number in 0..1 for the jitter.
-        retry_after_s: the wait that the response asks for; only some statuses may.
+        retry_after_s: the wait that the response asks for, if any; only some statuses may.
     """
     tries = state.tries + 1
     if exchange.delivered:

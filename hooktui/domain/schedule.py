@@ -68,7 +68,7 @@ def describe_schedule(schedule_s: Sequence[float]) -> str:
 
 
 def wait_before_next_s(
-    schedule_s: Sequence[float], tries: int, chance: float, retry_after_s: int | None = None
+    schedule_s: Sequence[float], tries: int, chance: float, retry_after_s: int | None
 ) -> float | None:
     """Return the seconds until the next attempt, or None if the schedule is used up.
 
@@ -76,7 +76,7 @@ def wait_before_next_s(
         schedule_s: the hook's waits.
         tries: attempts with a response or an error so far, at least 1.
         chance: a random number in 0..1 for the jitter.
-        retry_after_s: the wait that the receiver asks for; never shortens the wait.
+        retry_after_s: the wait that the receiver asks for, if any; never shortens the wait.
     """
     if tries > len(schedule_s):
         return None

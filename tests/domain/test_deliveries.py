@@ -85,7 +85,7 @@ def test_a_used_up_schedule_ends_in_failed_with_the_reason() -> None:
 
 
 def test_without_retries_one_attempt_is_all() -> None:
-    decision = after_exchange(RetryState(Trigger.EVENT, 0, 0), responded(500), (), 0.5)
+    decision = after_exchange(RetryState(Trigger.EVENT, 0, 0), responded(500), (), 0.5, None)
     assert decision.reason == "gave up after 1 attempt"
 
 
@@ -130,7 +130,7 @@ def test_a_crash_loop_never_uses_up_a_schedule() -> None:
 def test_an_answer_ends_a_row_of_interruptions() -> None:
     for code in (200, 500, 410):
         state = RetryState(Trigger.EVENT, 1, 9)
-        assert after_exchange(state, responded(code), SCHEDULE, 0.5).interruptions == 0
+        assert after_exchange(state, responded(code), SCHEDULE, 0.5, None).interruptions == 0
 
 
 def test_final_states_are_three() -> None:

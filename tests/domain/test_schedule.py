@@ -27,7 +27,7 @@ WAITS = st.floats(0.001, 7 * 86400)
 def test_the_default_schedule_is_ten_attempts_in_75_hours() -> None:
     assert parse_schedule("5s,5m,30m,2h,5h,10h,14h,20h,24h") == DEFAULT_SCHEDULE_S
     assert sum(DEFAULT_SCHEDULE_S) == 75 * 3600 + 35 * 60 + 5
-    waits = [wait_before_next_s(DEFAULT_SCHEDULE_S, tries, 0.5) for tries in range(1, 11)]
+    waits = [wait_before_next_s(DEFAULT_SCHEDULE_S, tries, 0.5, None) for tries in range(1, 11)]
     assert waits == [*map(pytest.approx, DEFAULT_SCHEDULE_S), None]
 
 
@@ -35,7 +35,7 @@ def test_the_default_schedule_is_ten_attempts_in_75_hours() -> None:
 def test_jitter_is_ten_percent_and_the_schedule_ends(
     schedule: list[float], tries: int, chance: float
 ) -> None:
-    wait = wait_before_next_s(schedule, tries, chance)
+    wait = wait_before_next_s(schedule, tries, chance, None)
     if tries > len(schedule):
         assert wait is None
     else:
@@ -47,7 +47,7 @@ def test_jitter_is_ten_percent_and_the_schedule_ends(
 def test_retry_after_never_makes_an_attempt_earlier(
     schedule: list[float], chance: float, retry_after: int
 ) -> None:
-    plain = wait_before_next_s(schedule, 1, chance)
+    plain = wait_before_next_s(schedule, 1, chance, None)
     asked = wait_before_next_s(schedule, 1, chance, retry_after)
     assert plain is not None
     assert asked is not None

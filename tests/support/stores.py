@@ -127,7 +127,7 @@ def result_of(
     state = RetryState(claim.trigger, claim.tries, claim.interruptions)
     return AttemptResult(
         claim=claim,
-        decision=decision or after_exchange(state, exchange, schedule_s, 0.5),
+        decision=decision or after_exchange(state, exchange, schedule_s, 0.5, None),
         exchange=exchange,
         started_at_ms=clock.ms - took_ms,
         finished_at_ms=clock.ms,

@@ -21,7 +21,7 @@ from hooktui.domain.live_hook import SkipReason, skip_reason
 from hooktui.store.contract import LEASE_S, Acceptance, ClaimedDelivery, NewEvent, Reserve
 from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
 from hooktui.store.live_hooks import LiveHooks, Subscribers
-from hooktui.store.planning.matching import NO_MATCHES, Matches, check_current, subject_of
+from hooktui.store.planning.matching import Matches, check_current, subject_of
 from hooktui.store.tx import SideEffects
 
 KEY_KEPT_MS = 24 * 3600 * 1000
@@ -170,7 +170,7 @@ def plan_accept(
     earlier_keys: KnownKeys,
     *,
     live: LiveHooks,
-    matches: Matches = NO_MATCHES,
+    matches: Matches,
     reserve: Reserve | None,
     ids: IdClock,
     lease: Lease,
