@@ -16,9 +16,8 @@ from hooktui.cli.listing import (
     Listing,
     Terms,
     for_each,
-    joined,
     pages_of,
-    show_list,
+    show_matches,
     show_one,
 )
 from hooktui.cli.output import Output, Piece, Style, Styled, fields_without, text_columns
@@ -57,14 +56,7 @@ def list_deliveries(*terms: Terms, limit: Limit = FIRST_50, context: Context) ->
         limit: how many at most.
         context: the run.
     """
-    q = joined(terms)
-    show_list(
-        context,
-        lambda window: calls.list_deliveries(context.account, q=q, **window),
-        DELIVERIES,
-        row,
-        limit,
-    )
+    show_matches(context, calls.list_deliveries, terms, DELIVERIES, row, limit)
 
 
 def row(delivery: Delivery) -> list[Piece]:

@@ -11,7 +11,7 @@ from cyclopts import App
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.deliveries import DELIVERIES, write_body
 from hooktui.cli.deliveries import row as delivery_row
-from hooktui.cli.listing import FIRST_50, Limit, Listing, Terms, joined, pages_of, show_list
+from hooktui.cli.listing import FIRST_50, Limit, Listing, Terms, pages_of, show_matches
 from hooktui.cli.output import Piece, Styled, text_columns
 from hooktui.cli.time_format import ago, when
 from hooktui.client import calls
@@ -40,14 +40,7 @@ def list_events(*terms: Terms, limit: Limit = FIRST_50, context: Context) -> Non
         limit: how many at most.
         context: the run.
     """
-    q = joined(terms)
-    show_list(
-        context,
-        lambda window: calls.list_events(context.account, q=q, **window),
-        _EVENTS,
-        _row,
-        limit,
-    )
+    show_matches(context, calls.list_events, terms, _EVENTS, _row, limit)
 
 
 def _row(event: Event) -> list[Piece]:

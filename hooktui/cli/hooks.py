@@ -7,16 +7,7 @@ from cyclopts import App
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.deliveries import show_attempt
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError
-from hooktui.cli.listing import (
-    FIRST_50,
-    Limit,
-    Listing,
-    Terms,
-    for_each,
-    joined,
-    show_list,
-    show_one,
-)
+from hooktui.cli.listing import FIRST_50, Limit, Listing, Terms, for_each, show_matches, show_one
 from hooktui.cli.output import Piece, Styled, text_columns
 from hooktui.cli.time_format import ago, duration_s, took
 from hooktui.client import calls
@@ -53,14 +44,7 @@ def list_hooks(*terms: Terms, limit: Limit = FIRST_50, context: Context) -> None
         limit: how many at most.
         context: the run.
     """
-    q = joined(terms)
-    show_list(
-        context,
-        lambda window: calls.list_hooks(context.account, q=q, **window),
-        _HOOKS,
-        _row,
-        limit,
-    )
+    show_matches(context, calls.list_hooks, terms, _HOOKS, _row, limit)
 
 
 def _row(hook: Hook) -> list[Piece]:

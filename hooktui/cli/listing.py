@@ -118,6 +118,19 @@ def show_list(
         context.out.note(f"{len(items)} of {about}{total:,}; --all shows the rest, --limit N more")
 
 
+def show_matches(
+    context: CommandContext,
+    call: Callable[..., Call[Page[T]]],
+    terms: Sequence[str],
+    listing: Listing,
+    row: Callable[[T], Sequence[Piece]],
+    limit: Limit,
+) -> None:
+    """Write the objects of a list that match filter terms."""
+    q = joined(terms)
+    show_list(context, lambda window: call(context.account, q=q, **window), listing, row, limit)
+
+
 def _none(listing: Listing, path: str, account: int | None) -> str:
     """Return the note for an empty list: only one that nothing narrows has no objects."""
     where = "" if account is None else f" in account {account}"
