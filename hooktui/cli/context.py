@@ -84,6 +84,15 @@ class CommandContext:
             return None
         return decoded(call, self.address, answer)
 
+    def response(self, call: Call[T]) -> tuple[object, T]:
+        """Send a call and return its response, as JSON and as a value.
+
+        Raises:
+            HooktuiError: as `ask`.
+        """
+        answer = self.client.answer(call)
+        return answer, decoded(call, self.address, answer)
+
     def in_parts(self, done: str) -> None:
         """Before each part of long work at the server: have ctrl+c report what is done."""
         self.interrupted = (

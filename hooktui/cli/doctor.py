@@ -14,7 +14,6 @@ from hooktui.cli.output import Output, Style, Styled
 from hooktui.cli.time_format import took
 from hooktui.client import calls
 from hooktui.client.responses import broken_off
-from hooktui.client.sync_client import decoded
 from hooktui.domain.text import counted
 from hooktui.domain.wire.diagnosis import Check, Diagnosis, DoctorReport
 
@@ -87,9 +86,7 @@ def diagnose(hook: int, /, *, context: Context) -> int:
 def _shown(context: CommandContext, hook: int) -> Diagnosis:
     """Return the diagnosis; show its steps while it runs, if stderr is a terminal."""
     if context.json or not context.out.progress_shown:
-        call = calls.diagnose_hook(hook, account=context.account)
-        answer = context.client.answer(call)
-        diagnosis = decoded(call, context.address, answer)
+        answer, diagnosis = context.response(calls.diagnose_hook(hook, account=context.account))
         if context.json:
             context.out.json(answer)
         return diagnosis

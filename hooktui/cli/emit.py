@@ -57,8 +57,7 @@ def _emit_one(context: CommandContext, event_type: str, file: str | None, key: s
     with context.open_input(file) as stream, _reading(file):
         body = stream.read(MAX_BODY_BYTES + 1)
     call = calls.send_event(context.account, event_type, body, key=key)
-    answer = context.client.answer(call)
-    accepted = decoded(call, context.address, answer)
+    answer, accepted = context.response(call)
     if context.json:
         context.out.json(answer)
     else:

@@ -15,7 +15,6 @@ from hooktui.cli.hooks import write_hook
 from hooktui.cli.output import Styled, text_columns
 from hooktui.cli.time_format import ago
 from hooktui.client import calls
-from hooktui.client.sync_client import decoded
 from hooktui.domain.hook_fields import HOOK_SETTINGS, SHOWN_SETTINGS
 from hooktui.domain.setting import Setting
 from hooktui.domain.wire.hooks import CHANGE_WORDS, in_words
@@ -118,8 +117,7 @@ def create(
     if secret is not None:
         fields["secret"] = context.secret_value("--secret", secret)
     call = calls.create_hook(context.account, fields)
-    answer = context.client.answer(call)
-    hook = decoded(call, context.address, answer)
+    answer, hook = context.response(call)
     for warning in hook.warnings:
         context.out.note(f"warning: {warning}")
     if context.json:
@@ -170,8 +168,7 @@ def edit(
     if if_version is not None:
         fields["version"] = if_version
     call = calls.edit_hook(hook, fields, account=context.account)
-    answer = context.client.answer(call)
-    changed = decoded(call, context.address, answer)
+    answer, changed = context.response(call)
     for warning in changed.warnings:
         context.out.note(f"warning: {warning}")
     if context.json:

@@ -155,9 +155,7 @@ def pages_of(
     left = limit
     window = Window(limit=PAGE if left is None else min(left, PAGE))
     while True:
-        call = make(window)
-        answer = context.client.answer(call)
-        page = decoded(call, context.address, answer)
+        answer, page = context.response(make(window))
         raws = cast("dict[str, list[object]]", answer)["data"]
         yield raws, page
         if left is not None:

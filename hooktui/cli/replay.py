@@ -16,7 +16,6 @@ from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list, show_one
 from hooktui.cli.output import Output, Piece, Styled, text_columns
 from hooktui.cli.time_format import ago, clock
 from hooktui.client import calls
-from hooktui.client.sync_client import decoded
 from hooktui.domain.replays import add_plans
 from hooktui.domain.text import counted
 from hooktui.domain.wire import replays
@@ -169,8 +168,7 @@ def run(
         max_deliveries=planned.total,
         key=str(uuid.uuid4()),
     )
-    started = context.client.answer(call)
-    replay = decoded(call, context.address, started)
+    started, replay = context.response(call)
     if context.json and not wait:
         context.out.json(started)
     elif not context.json:
@@ -187,8 +185,7 @@ def _wait(context: CommandContext, replay: str) -> int:
     )
     call = calls.get_replay(replay, account=context.account)
     while True:
-        answer = context.client.answer(call)
-        now = decoded(call, context.address, answer)
+        answer, now = context.response(call)
         if now.state not in _UNFINISHED or (now.state == "paused" and now.state_reason):
             break
         context.out.progress(_progress(now))

@@ -12,7 +12,7 @@ from hooktui.cli.exit_codes import DONE, FAILED, Failed, UsageError
 from hooktui.cli.output import Output, Styled
 from hooktui.cli.time_format import ago, when
 from hooktui.client import calls
-from hooktui.client.sync_client import PlainClient, decoded
+from hooktui.client.sync_client import PlainClient
 from hooktui.domain.alert_events import NO_ALERT_HOOK
 from hooktui.domain.errors import HooktuiError, NotAllowed, Refused
 from hooktui.domain.text import in_bytes
@@ -147,9 +147,7 @@ def status(*, context: Context) -> int:
     Args:
         context: the run.
     """
-    call = calls.server_status(context.account)
-    raw = context.client.answer(call)
-    shown = decoded(call, context.address, raw)
+    raw, shown = context.response(calls.server_status(context.account))
     if context.json:
         context.out.json(raw)
     else:
