@@ -70,6 +70,7 @@ class PlainClient:
         self.address = address
         self._headers = request_headers(address, role)
         self._connection: HTTPConnection | None = None
+        self._socket: TimedSocket  # of the connection, which forgets it before the last byte
 
     def __enter__(self) -> Self:
         return self
@@ -105,7 +106,7 @@ class PlainClient:
         connection = self._connected()
         began = False
         try:
-            _set_deadline(connection, call.timeout_s)
+            self._socket.set_deadline(call.timeout_s)
             connection.request(call.method, call.path, call.body, {**self._headers, **call.headers})
             response = connection.getresponse()
             began = True
@@ -139,7 +140,7 @@ class PlainClient:
         connection = self._connected()
         whole = began = False
         try:
-            _set_deadline(connection, call.timeout_s)
+            self._socket.set_deadline(call.timeout_s)
             connection.request(call.method, call.path, call.body, {**self._headers, **call.headers})
             response = connection.getresponse()
             began = True
@@ -171,7 +172,7 @@ class PlainClient:
         """
         connection = self._connected()
         try:
-            _set_deadline(connection, call.timeout_s)
+            self._socket.set_deadline(call.timeout_s)
             connection.request(call.method, call.path, call.body, {**self._headers, **call.headers})
             response = connection.getresponse()
             headers = _lower_names(response)
@@ -182,7 +183,7 @@ class PlainClient:
                 raise not_ours(
                     self.address, f"{call.method} {call.path} has no file as its response"
                 )
-            _set_idle(connection, IDLE_S)
+            self._socket.set_idle(IDLE_S)
             yield Download(*file, response.read)
         except TimeoutError as error:
             raise too_slow(self.address, IDLE_S) from error
@@ -220,7 +221,7 @@ class PlainClient:
             raise not_reached(self.address, CONNECT_TIMEOUT_S) from error
         except OSError as error:
             raise no_connection(self.address, error) from error
-        connection.sock = TimedSocket(connection.sock)
+        connection.sock = self._socket = TimedSocket(connection.sock)
         self._connection = connection
         return connection
 
@@ -260,16 +261,6 @@ def _connection_to(address: ServerAddress) -> HTTPConnection:
             address.host, address.port, timeout=CONNECT_TIMEOUT_S, context=context
         )
     return HTTPConnection(address.host, address.port, timeout=CONNECT_TIMEOUT_S)
-
-
-def _set_deadline(connection: HTTPConnection, seconds: float) -> None:
-    if isinstance(connection.sock, TimedSocket):
-        connection.sock.set_deadline(seconds)
-
-
-def _set_idle(connection: HTTPConnection, seconds: float) -> None:
-    if isinstance(connection.sock, TimedSocket):
-        connection.sock.set_idle(seconds)
 
 
 def _readable(idle: socket.socket | TimedSocket | None) -> bool:

@@ -196,15 +196,16 @@ def test_a_copy_is_taken_only_as_the_server_announced_it(tmp_path, headers, body
                 take(client)
 
 
+@pytest.mark.parametrize("after", [{}, {"Connection": "close"}], ids=["kept", "closed"])
 def test_a_silent_server_is_left_after_the_time_that_it_gives_a_silent_caller(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, after
 ) -> None:
     """Red when the long deadline of the head holds for the file, too."""
     assert download.IDLE_S == IDLE_S
     monkeypatch.setattr("hooktui.client.sync_client.IDLE_S", 0.1)
     hold = threading.Event()
     with (
-        answering(tmp_path / "s", "201 x", HEADERS, b"x", hold) as client,
+        answering(tmp_path / "s", "201 x", HEADERS | after, b"x", hold) as client,
         pytest.raises(HooktuiError, match="did not respond within"),
         client.download(backup()) as got,
     ):
