@@ -106,9 +106,7 @@ class PlainClient:
         connection = self._connected()
         began = False
         try:
-            self._socket.set_deadline(call.timeout_s)
-            connection.request(call.method, call.path, call.body, {**self._headers, **call.headers})
-            response = connection.getresponse()
+            response = self._request(connection, call)
             began = True
             body = self._body_of(response)
             if response.will_close:
@@ -120,6 +118,11 @@ class PlainClient:
             self.close()
             raise broken_off(self.address, error) from error
         return read_answer(self.address, response.status, _lower_names(response), body)
+
+    def _request(self, connection: HTTPConnection, call: Call[T]) -> HTTPResponse:
+        self._socket.set_deadline(call.timeout_s)
+        connection.request(call.method, call.path, call.body, {**self._headers, **call.headers})
+        return connection.getresponse()
 
     def _body_of(self, response: HTTPResponse) -> bytes:
         body = response.read(MAX_ANSWER_BYTES)
@@ -140,9 +143,7 @@ class PlainClient:
         connection = self._connected()
         whole = began = False
         try:
-            self._socket.set_deadline(call.timeout_s)
-            connection.request(call.method, call.path, call.body, {**self._headers, **call.headers})
-            response = connection.getresponse()
+            response = self._request(connection, call)
             began = True
             headers = _lower_names(response)
             if not comes_in_lines(response.status, headers):
@@ -172,9 +173,7 @@ class PlainClient:
         """
         connection = self._connected()
         try:
-            self._socket.set_deadline(call.timeout_s)
-            connection.request(call.method, call.path, call.body, {**self._headers, **call.headers})
-            response = connection.getresponse()
+            response = self._request(connection, call)
             headers = _lower_names(response)
             file = announced(headers) if response.status == 201 else None
             if file is None:
