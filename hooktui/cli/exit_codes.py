@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TextIO
 
 from hooktui.client.responses import Problem
 from hooktui.domain.errors import HooktuiError, Refused
@@ -53,12 +53,12 @@ def exit_code(error: HooktuiError) -> int:
     return _CODES.get(error.status, FAILED)
 
 
-def report(error: HooktuiError, stream: TextIO, *, as_json: bool) -> int:
-    """Report an error as text or JSON, and return its exit code."""
+def report(error: HooktuiError, *, as_json: bool) -> int:
+    """Report an error on stderr as text or JSON, and return its exit code."""
     if as_json:
-        stream.write(json.dumps(_problem(error)) + "\n")
+        sys.stderr.write(json.dumps(_problem(error)) + "\n")
     else:
-        stream.write(f"hooktui: {visible(error.detail)}\n")
+        sys.stderr.write(f"hooktui: {visible(error.detail)}\n")
     return exit_code(error)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar, cast
@@ -195,7 +194,7 @@ def for_each(
         try:
             answer = context.client.answer(request)
         except HooktuiError as error:
-            error_code = report(error, sys.stderr, as_json=context.json)
+            error_code = report(error, as_json=context.json)
             code = code or error_code
             continue
         raws.append({"id": identity} if answer is None else answer)

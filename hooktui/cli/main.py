@@ -151,16 +151,14 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
             return open_console(options)
         return _run_command(options, environ, rest)
     except HooktuiError as error:
-        return report(error, sys.stderr, as_json=as_json)
+        return report(error, as_json=as_json)
     except BrokenPipeError:
         raise
     except OSError as error:
         if error.errno not in _OUTPUT_FULL or error.filename is not None:
             return _report_bug(error, environ)
         _silence_stdout()  # else Python tries to write the rest at its end, and prints a traceback
-        return report(
-            Failed(f"cannot write the output: {error.strerror}"), sys.stderr, as_json=as_json
-        )
+        return report(Failed(f"cannot write the output: {error.strerror}"), as_json=as_json)
     except Exception as error:
         return _report_bug(error, environ)
 
