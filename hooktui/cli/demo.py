@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.deliveries import status
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
+from hooktui.cli.listing import PAGE
 from hooktui.cli.output import Styled
 from hooktui.cli.time_format import clock, duration_s, took
 from hooktui.client import calls
@@ -27,7 +28,6 @@ from hooktui.domain.wire.hooks import Hook
 ACCOUNT = 1
 MAX_SEED = 2**63 - 1
 _WAIT_S = 1
-_PAGE = 500
 SHOWS_ALL_S = 20
 """So long a run takes to show a delivered, a retried and a failed delivery."""
 
@@ -102,7 +102,7 @@ def _print_log(context: CommandContext, running: Demo, for_s: float | None) -> i
             context.out.note("")
     # A new connection: the interrupt may have cut a response in two.
     with PlainClient(running.address, context.options.role) as client:
-        hooks = client.call(calls.list_hooks(ACCOUNT, sort="id", order="asc", limit=_PAGE)).data
+        hooks = client.call(calls.list_hooks(ACCOUNT, sort="id", order="asc", limit=PAGE)).data
     ran_s = time.monotonic() - begun
     _summarise(context, summary, [hook for hook in hooks if not hook.active], ran_s)
     missing = [name for name in ("delivered", "retried", "failed") if not summary.counts()[name]]
@@ -118,7 +118,7 @@ def _follow(client: PlainClient, until: float | None) -> Iterator[FeedLine]:
     """Yield all changes until a time of the monotonic clock."""
     after: str | None = None
     while until is None or time.monotonic() < until:
-        page = client.call(calls.follow_feed(ACCOUNT, after=after, wait_s=_WAIT_S, limit=_PAGE))
+        page = client.call(calls.follow_feed(ACCOUNT, after=after, wait_s=_WAIT_S, limit=PAGE))
         after = page.next
         yield from page.data
 

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.deliveries import status
-from hooktui.cli.listing import Terms, joined
+from hooktui.cli.listing import PAGE, Terms, joined
 from hooktui.cli.output import Piece, Styled
 from hooktui.cli.time_format import clock, took
 from hooktui.client import calls
@@ -21,7 +21,6 @@ KINDS = frozenset({"attempt", "hook", "engine", "alert"})
 """What makes a line: what was sent, what changed how things are sent, and what needs a look."""
 
 _TYPE_WIDTH = 20
-_PAGE = 500
 _WAIT_S = 30
 _AGAIN_S = 0.5
 
@@ -74,7 +73,7 @@ class _LastLines:
         account, before = self._context.account, None
         while True:
             page = self._context.client.call(
-                calls.follow_feed(account, limit=_PAGE, q=self._q, from_end=True, before=before)
+                calls.follow_feed(account, limit=PAGE, q=self._q, from_end=True, before=before)
             )
             self.end = self.end or page.next
             found = [line for line in page.data if line.kind in KINDS]
@@ -102,7 +101,7 @@ def _follow(context: CommandContext, position: str, q: str | None, room: int) ->
 
 def _next_page(context: CommandContext, position: str, q: str | None) -> FeedPage:
     """Wait for changes, and for the server while it is away."""
-    call = calls.follow_feed(context.account, after=position, wait_s=_WAIT_S, limit=_PAGE, q=q)
+    call = calls.follow_feed(context.account, after=position, wait_s=_WAIT_S, limit=PAGE, q=q)
     context.out.flush()
     away = False
     while True:
@@ -119,7 +118,7 @@ def _next_page(context: CommandContext, position: str, q: str | None) -> FeedPag
                 raise
             # The server has another database now: all of its lines are new.
             context.out.note("the server's database was replaced; following the new one")
-            call = calls.follow_feed(context.account, limit=_PAGE, q=q, from_end=True)
+            call = calls.follow_feed(context.account, limit=PAGE, q=q, from_end=True)
             continue
         if away:
             context.out.note("connected again")
