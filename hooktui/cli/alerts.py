@@ -13,6 +13,7 @@ from hooktui.cli.output import Piece, Style, Styled, text_columns
 from hooktui.cli.time_format import ago, duration_s, when
 from hooktui.client import calls
 from hooktui.domain.alerts import LONGEST_SNOOZE_S, MIN_SNOOZE_S, AlertState
+from hooktui.domain.text import counted
 from hooktui.domain.wire.alerts import Alert
 
 app = App(name="alerts", help="List, show, acknowledge and snooze operator alerts.")
@@ -97,8 +98,7 @@ def _resolved(alert: Alert) -> str:
 def _announced(alert: Alert) -> str:
     if alert.announced_at is None:
         return "never"
-    noun = "hook" if alert.hooks_notified == 1 else "hooks"
-    return f"{when(alert.announced_at)} to {alert.hooks_notified:,} {noun}"
+    return f"{when(alert.announced_at)} to {counted(alert.hooks_notified, 'hook')}"
 
 
 @app.command

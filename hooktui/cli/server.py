@@ -15,7 +15,7 @@ from hooktui.client import calls
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.alert_events import NO_ALERT_HOOK
 from hooktui.domain.errors import HooktuiError, NotAllowed, Refused
-from hooktui.domain.text import in_bytes
+from hooktui.domain.text import counted, in_bytes
 from hooktui.domain.wire.alerts import AlertCounts, AlertPath
 from hooktui.domain.wire.server import (
     Backlog,
@@ -208,8 +208,7 @@ def _alert_path(path: AlertPath) -> str:
         for hook in path.hooks
         if hook.state != "ok"
     ]
-    noun = "hook" if len(path.hooks) == 1 else "hooks"
-    return "; ".join(broken) or f"ok, {len(path.hooks):,} {noun}"
+    return "; ".join(broken) or f"ok, {counted(len(path.hooks), 'hook')}"
 
 
 def _time(time: str | None) -> str:
