@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -98,15 +97,6 @@ class ServerProcess:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-
-    def died(self, within_s: float) -> bool:
-        """Return whether the server ends by SIGKILL within a time."""
-        if self.process is None:
-            return False
-        try:
-            return self.process.wait(within_s) == -signal.SIGKILL
-        except subprocess.TimeoutExpired:
-            return False
 
     def terminate(self, within_s: float) -> float:
         """Stop the server as an operator does; return the seconds that it took.

@@ -23,6 +23,7 @@ from hooktui.failpoints import POINTS
 from hooktui.selftest.crash_test import Scenario, run_crash_test, scenario
 from hooktui.selftest.ledger import STEADY
 from tests.support.installation import Installation
+from tests.support.kills import died
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
 
@@ -108,10 +109,10 @@ def test_a_server_that_dies_at_a_boundary_delivers_all_after_a_restart(
     stage.server.start(f"{points[0]}:kill@20")
     stage.make_hooks()
     stage.producer.start()
-    assert stage.server.died(within_s=20), f"the server never came to {points[0]}"
+    assert died(stage.server, within_s=20), f"the server never came to {points[0]}"
     for point in points[1:]:
         stage.server.start(f"{point}:kill@20", wait=False)
-        assert stage.server.died(within_s=20), f"the server never came to {point}"
+        assert died(stage.server, within_s=20), f"the server never came to {point}"
     stage.server.start()
     accepted(stage, len(stage.producer.sent) + 20)
     assert_all_arrived(stage)
@@ -147,7 +148,7 @@ def test_a_working_server_takes_its_own_lost_claims_up_when_their_lease_has_run_
 
 def test_a_server_that_dies_while_it_makes_its_schema_makes_it_at_the_next_start(stage: Scenario):
     stage.server.start("before_migration_commit:kill")
-    assert stage.server.died(within_s=20)
+    assert died(stage.server, within_s=20)
     stage.server.start()
     stage.make_hooks()
     stage.producer.start()
@@ -159,9 +160,9 @@ def test_a_server_that_dies_while_it_rescues_rescues_at_the_next_start(stage: Sc
     stage.server.start("after_send_before_record:kill@30")
     stage.make_hooks()
     stage.producer.start()
-    assert stage.server.died(within_s=20)
+    assert died(stage.server, within_s=20)
     stage.server.start("before_rescue_commit:kill")
-    assert stage.server.died(within_s=20), "nothing was left to rescue"
+    assert died(stage.server, within_s=20), "nothing was left to rescue"
     stage.server.start()
     assert_all_arrived(stage)
 
@@ -173,7 +174,7 @@ def test_a_server_that_dies_while_it_stops_loses_nothing(stage: Scenario):
     accepted(stage, 50)
     assert stage.server.process is not None
     stage.server.process.terminate()
-    assert stage.server.died(within_s=STOP_S)
+    assert died(stage.server, within_s=STOP_S)
     stage.server.start()
     assert_all_arrived(stage)
 
@@ -220,7 +221,7 @@ def test_an_interrupted_attempt_is_reported_and_uses_up_no_schedule(stage: Scena
     stage.server.start("after_send_before_record:kill@10")
     stage.make_hooks()
     stage.producer.start()
-    assert stage.server.died(within_s=20)
+    assert died(stage.server, within_s=20)
     stage.server.start()
     assert_all_arrived(stage)
     again = [one for one in stage.server.deliveries() if one.attempts > 1]
@@ -250,7 +251,7 @@ def test_a_restart_does_not_wait_for_the_leases_of_the_server_that_died(stage: S
     stage.server.start("after_send_before_record:kill@40")
     stage.make_hooks()
     stage.producer.start()
-    assert stage.server.died(within_s=20)
+    assert died(stage.server, within_s=20)
     before = len(stage.receiver.entries())
     stage.server.start(wait=False)
     wait_for(lambda: len(stage.receiver.entries()) > before, 15, "a delivery after the restart")
@@ -336,10 +337,10 @@ def test_a_delivery_that_kills_its_server_each_time_waits_and_gives_nothing_up(s
     hook = victim.create_hook(stage.receiver.url(STEADY), retry_schedule_s=())
     with PlainClient(victim.address) as client, contextlib.suppress(HooktuiError):
         client.call(send_event(1, "job.failed", b"{}", key="deadly"))
-    assert victim.died(within_s=20)
+    assert died(victim, within_s=20)
     for _ in range(9):
         victim.start("before_send:kill", wait=False)
-        assert victim.died(within_s=20)
+        assert died(victim, within_s=20)
     victim.start()
     [waiting] = victim.deliveries()
     assert (waiting.hook, waiting.status, waiting.attempts) == (hook, "pending", 10)

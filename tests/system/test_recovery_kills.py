@@ -30,6 +30,7 @@ from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import HooktuiError
 from hooktui.selftest.ledger import recording_receiver
 from hooktui.selftest.replay_test import ReplayScenario
+from tests.support.kills import died
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
 from tests.system.test_kills import databases  # noqa: F401 - a fixture
@@ -89,7 +90,7 @@ def test_an_alert_whose_look_was_killed_ends_once(
     with PlainClient(server.address) as client:
         for delivery in client.call(list_deliveries(1, hook=hook)).data:
             client.call(resend_delivery(delivery.id))
-    assert server.died(within_s=A_LOOK_S), "no look had anything to write"
+    assert died(server, within_s=A_LOOK_S), "no look had anything to write"
     server.start()
 
     def resolved() -> bool:

@@ -21,6 +21,7 @@ from hooktui.domain.replays import ABANDONED
 from hooktui.failpoints import REPLAY_POINTS
 from hooktui.selftest.ledger import recording_receiver
 from hooktui.selftest.replay_test import SLOTS, ReplayScenario, run_replay_test
+from tests.support.kills import died
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_for
 
@@ -75,7 +76,7 @@ def test_a_kill_at_each_failpoint(stage: ReplayScenario) -> None:
     for point in REPLAY_POINTS:
         count = 3 if "step" in point else 1
         server.start(f"{point}:kill@{count}", wait=False)
-        assert server.died(within_s=30), f"the server never came to {point}"
+        assert died(server, within_s=30), f"the server never came to {point}"
         kills += 1
     server.start()
     verdict = stage.verdict()
