@@ -32,30 +32,27 @@ class NetworkSettings(Protocol):
         ...
 
 
-def check_exposure(
-    settings: NetworkSettings, environ: Mapping[str, str], us: int | None = None
-) -> Iterator[Check]:
+def check_exposure(settings: NetworkSettings, environ: Mapping[str, str]) -> Iterator[Check]:
     """Check the settings for risks.
 
     Args:
         settings: of the server.
         environ: of the server: the driver of PostgreSQL reads ``PGHOST`` and ``PGSSLMODE``.
-        us: the uid of the server; None: this process's.
     """
     yield assess_networks(settings.allow_networks)
     if settings.tls_key is not None:
-        yield _check_key(settings.tls_key, os.geteuid() if us is None else us)
+        yield _check_key(settings.tls_key)
     url = settings.database_url
     if url is not None and not url.startswith("sqlite:"):
         yield assess_database_tls(*_way_to(url, environ))
 
 
-def _check_key(file: Path, us: int) -> Check:
+def _check_key(file: Path) -> Check:
     try:
         status = file.stat()
     except OSError as error:
         return Check("TLS key", "fail", f"{file}: {error.strerror}", "check that the file exists")
-    return assess_tls_key(str(file), status.st_mode, status.st_uid, us)
+    return assess_tls_key(str(file), status.st_mode, status.st_uid, os.geteuid())
 
 
 def _way_to(url: str, environ: Mapping[str, str]) -> tuple[list[str], str | None]:

@@ -79,15 +79,14 @@ class Bounded(logging.Filter):
         return True
 
 
-def log_to_stderr(level: int = logging.INFO, *, journal: bool = False) -> None:
+def log_to_stderr(*, journal: bool) -> None:
     """Log to stderr; of libraries only warnings and errors.
 
     Args:
-        level: of the program's own lines.
         journal: whether systemd's journal reads them.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LogFormatter(journal=journal))
     handler.addFilter(Bounded())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("hooktui").setLevel(level)
+    logging.getLogger("hooktui").setLevel(logging.INFO)

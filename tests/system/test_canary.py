@@ -45,8 +45,9 @@ from hooktui.cli.main import main
 logs.Bounded.AT_ONCE = 10**9
 as_ever = logs.log_to_stderr
 def everything(**options):
-    as_ever(logging.DEBUG, **options)
-    logging.getLogger().setLevel(logging.DEBUG)
+    as_ever(**options)
+    for name in ("", "hooktui"):
+        logging.getLogger(name).setLevel(logging.DEBUG)
 run.log_to_stderr = everything
 sys.exit(main(["serve", *sys.argv[1:]]))
 """
