@@ -87,16 +87,15 @@ class TokensScreen(ListScreen[Token]):
 
     async def _revoke(self, token: Token) -> None:
         from hooktui.client import calls
-        from hooktui.console.frame.dialogs import DialogOption, Question
+        from hooktui.console.frame.dialogs import confirmed
 
         what = f"token {token.id} ({token.name}, {token.role})"
-        question = Question(
-            f"Revoke {what}?",
+        if not await confirmed(
+            self,
+            f"Revoke {what}",
             "Programs that use it are refused immediately. A revoked token cannot be restored.",
-            [DialogOption("n", "Cancel", "cancel"), DialogOption("y", f"Revoke {what}", "revoke")],
-        )
-        if await self.app.push_screen_wait(question) != "revoke":
-            self.notice("no token was revoked")
+            "no token was revoked",
+        ):
             return
         try:
             await self.change(calls.revoke_token(token.id), f"revoking {what}")

@@ -111,7 +111,6 @@ class DeliveryActions(ScreenPart):
         from hooktui.client import calls
 
         if len(selected) > 1 and not await self._confirmed(selected):
-            self._screen.notice("nothing was resent")
             return
         outcome = await self._bulk.run(
             selected,
@@ -128,7 +127,7 @@ class DeliveryActions(ScreenPart):
 
     async def _confirmed(self, selected: Sequence[Delivery | DeliveryDetail]) -> bool:
         """Ask before resending more than one delivery: a receiver cannot undo a duplicate."""
-        from hooktui.console.frame.dialogs import DialogOption, Question
+        from hooktui.console.frame.dialogs import confirmed
 
         what = counted(len(selected), "delivery")
         delivered = sum(delivery.status == DeliveryStatus.DELIVERED for delivery in selected)
@@ -137,12 +136,7 @@ class DeliveryActions(ScreenPart):
             has = "have" if delivered > 1 else "has"
             count = "All" if delivered == len(selected) else f"{delivered:,}"
             details = f"{count} of them {has} already been delivered and will be sent once more."
-        question = Question(
-            f"Resend {what}?",
-            details,
-            [DialogOption("n", "Cancel", "cancel"), DialogOption("y", f"Resend {what}", "resend")],
-        )
-        return await self._screen.app.push_screen_wait(question) == "resend"
+        return await confirmed(self._screen, f"Resend {what}", details, "nothing was resent")
 
     def cancel(self) -> Coroutine[None, None, None]:
         """Cancel the pending ones of the selected deliveries."""
@@ -202,17 +196,12 @@ class DeliveryActions(ScreenPart):
 
     async def _confirmed_cancel(self, what: str) -> bool:
         """Ask before cancelling more than one delivery; return whether to do so."""
-        from hooktui.console.frame.dialogs import DialogOption, Question
+        from hooktui.console.frame.dialogs import confirmed
 
-        question = Question(
-            f"Cancel {what}?",
-            "Cancelled deliveries are not sent; each can be sent again later.",
-            [DialogOption("n", "Back", "back"), DialogOption("y", f"Cancel {what}", "cancel")],
+        details = "Cancelled deliveries are not sent; each can be sent again later."
+        return await confirmed(
+            self._screen, f"Cancel {what}", details, "nothing was cancelled", no="Back"
         )
-        if await self._screen.app.push_screen_wait(question) == "cancel":
-            return True
-        self._screen.notice("nothing was cancelled")
-        return False
 
 
 def _resent_words(

@@ -10,7 +10,7 @@ from hooktui.console.deliveries.tabs import DELIVERY_TABS
 from hooktui.console.deliveries.undelivered_text import group_columns, group_name, totals_words
 from hooktui.console.formatting import moment
 from hooktui.console.frame.alert_actions import AlertActions
-from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.dialogs import confirmed
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import front_screen
 from hooktui.console.registry import relabel
@@ -157,13 +157,9 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         name, what = group_name(group), counted(group.count, "event")
         retries = counted(group.retrying, "waiting retry")
         cancels = f" Cancels {retries}." if group.retrying else ""
-        question = Question(
-            f"Give up {name}?",
-            f"The receiver does not get {what}, unless they are sent again later.{cancels}",
-            [DialogOption("n", "Cancel", "cancel"), DialogOption("y", "Give up", "give up")],
-        )
-        if await self.app.push_screen_wait(question) != "give up":
-            self.notice("nothing was given up")
+        lost = f"The receiver does not get {what}, unless they are sent again later.{cancels}"
+        declined = "nothing was given up"
+        if not await confirmed(self, f"Give up {name}", lost, declined, yes="Give up"):
             return
         until = to_rfc3339(self.shell.clock())
         given_up = cancelled = 0

@@ -11,7 +11,7 @@ from textual.worker import Worker
 from hooktui.client import calls
 from hooktui.console.engine.text import EngineHook, engine_columns, engine_hooks, engine_lines
 from hooktui.console.formatting import moment
-from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.dialogs import confirmed
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import Command, relabel
@@ -167,18 +167,12 @@ class EngineScreen(ConsoleScreen):
             status = self.shell.status.latest
             waiting = 0 if status is None else status.backlog.count
             as_now = f" ({counted(waiting, 'delivery')} now)" if waiting else ""
-            question = Question(
-                "Pause all delivery?",
+            details = (
                 "No server sends anything but pings, for all hooks of all accounts, until someone"
                 " resumes it; a restart does not. Events are still accepted and queued"
-                f"{as_now}. Nothing is lost, and every console's status line shows the pause.",
-                [
-                    DialogOption("n", "Cancel", "cancel"),
-                    DialogOption("y", "Pause all delivery", "pause"),
-                ],
+                f"{as_now}. Nothing is lost, and every console's status line shows the pause."
             )
-            if await self.app.push_screen_wait(question) != "pause":
-                self.notice("delivery was not paused")
+            if not await confirmed(self, "Pause all delivery", details, "delivery was not paused"):
                 return
         call, doing = calls.resume(), "resuming delivery"
         if pause:

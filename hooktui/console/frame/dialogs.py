@@ -80,6 +80,20 @@ class Question(ConsoleDialog[str]):
                 return
 
 
+async def confirmed(
+    screen: ConsoleScreen, act: str, details: str, declined: str, no: str = "Cancel", yes: str = ""
+) -> bool:
+    """Ask whether to ``act``, such as "Delete hook 3"; after a no, show the notice ``declined``.
+
+    ``no`` and ``yes`` are the texts of the options; the second one is that of the act if empty.
+    """
+    options = [DialogOption("n", no, "no"), DialogOption("y", yes or act, "yes")]
+    if await screen.app.push_screen_wait(Question(f"{act}?", details, options)) == "yes":
+        return True
+    screen.notice(declined)
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class CopyForm:
     """A form for copying: its key and text in the dialog, its name, and the text to copy."""

@@ -187,16 +187,10 @@ class HookActions(ScreenPart):
 
     async def _delete(self, hooks: Sequence[Hook]) -> None:
         from hooktui.client import calls
-        from hooktui.console.frame.dialogs import DialogOption, Question
+        from hooktui.console.frame.dialogs import confirmed
 
         what = named(hooks[0]) if len(hooks) == 1 else counted(len(hooks), "hook")
-        question = Question(
-            f"Delete {what}?",
-            _loss(hooks),
-            [DialogOption("n", "Cancel", "cancel"), DialogOption("y", f"Delete {what}", "delete")],
-        )
-        if await self._screen.app.push_screen_wait(question) != "delete":
-            self._screen.notice("no hook was deleted")
+        if not await confirmed(self._screen, f"Delete {what}", _loss(hooks), "no hook was deleted"):
             return
         self.deleting = True
         try:
