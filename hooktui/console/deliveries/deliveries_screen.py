@@ -52,9 +52,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
 
     def __init__(self, filter_text: str = "") -> None:
         super().__init__(filter_text)
-        self.handlers.update(
-            open=self.open, mark=self.mark, copy=self.copy, emit=self.emit, replay=self.replay
-        )
+        self.handlers.update(open=self.open, copy=self.copy, emit=self.emit, replay=self.replay)
         self.matching = AllMatching(self, lambda: self.listing, lambda: self.filter.text)
         self.rows = ChosenRows(
             self,
@@ -141,10 +139,6 @@ class DeliveriesScreen(ListScreen[Delivery]):
         """Open the delivery under the cursor."""
         if self.cursor_row is not None:
             self.shell.navigation.open_delivery(self.cursor_row.id)
-
-    def mark(self) -> None:
-        """Mark or unmark the delivery under the cursor."""
-        self.listing.toggle_mark()
 
     def emit(self) -> None:
         """Open the form that sends an event."""

@@ -61,8 +61,9 @@ class ChosenRows(ScreenPart):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """The handler of "mark all", unless another part has it."""
-        return {"mark_all": self.mark_all} if self._marks_all else {}
+        """The handlers of "mark" and, unless another part has it, of "mark all"."""
+        handlers: dict[str, Handler] = {"mark": self.mark}
+        return handlers | ({"mark_all": self.mark_all} if self._marks_all else {})
 
     def disabled_reason(self, name: str) -> str | None:
         """Return why the row is not visibly selected, or that there is none; None: it is."""
@@ -94,6 +95,10 @@ class ChosenRows(ScreenPart):
         """Return the number of marked rows, and how many of them a filter hides."""
         marked, hidden = len(self.listing.marks), self._hidden_marks()
         return f"{marked:,} marked" + (f" ({hidden:,} hidden by the filter)" if hidden else "")
+
+    def mark(self) -> None:
+        """Mark or unmark the row under the cursor."""
+        self.listing.toggle_mark()
 
     def mark_all(self) -> Coroutine[None, None, None] | None:
         """Mark the loaded rows; if all of these are marked already, all rows of the list."""

@@ -67,7 +67,7 @@ class HookScreen(ConsoleScreen):
 
     def __init__(self, hook_id: int) -> None:
         super().__init__()
-        self.handlers.update(open=self.open, mark=self.mark)
+        self.handlers.update(open=self.open)
         self.hook_id = hook_id
         self.hook: Hook | None = None  # until it is loaded, and after it is deleted
         self.tabs = TabSet(self, hook_id, lambda: self.hook)
@@ -263,10 +263,6 @@ class HookScreen(ConsoleScreen):
     def on_windowed_list_opened(self) -> None:
         """Open the selected delivery."""
         self.run_command("open")
-
-    def mark(self) -> None:
-        """Mark or unmark the delivery under the cursor."""
-        self.listing.toggle_mark()
 
     def back(self) -> None:
         """Clear the marks, else the filter; else close the screen."""

@@ -68,7 +68,6 @@ class HooksScreen(ConsoleScreen):
         self.handlers.update(
             open=self.open,
             new=self.new,
-            mark=self.mark,
             follow=self.follow,
             log_pane=self.toggle_log,
             zoom=self.zoom,
@@ -254,10 +253,6 @@ class HooksScreen(ConsoleScreen):
     def new(self) -> None:
         """Open the form of a new hook."""
         self.shell.navigation.open_form(None)
-
-    def mark(self) -> None:
-        """Mark or unmark the row under the cursor."""
-        self.listing.toggle_mark()
 
     def back(self) -> None:
         """Clear the marks, else the filter, else the zoom; the home screen cannot be closed."""
