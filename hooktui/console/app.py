@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -82,6 +82,7 @@ class ConsoleApp(RestrictedMode):
         session: the state that the next session restores.
         catalogue: the event types of the server; the built-in ones until it has responded.
         status: the status of the server.
+        terminal_size: whether the terminal only has room for a message.
         fault: a one-line report of the error that ended the app.
     """
 
@@ -119,7 +120,7 @@ class ConsoleApp(RestrictedMode):
         self._initial_theme = self._register_themes()
         self.theme = self._initial_theme if given.theme else self._restored_theme()
         self.set_keymap(self.preferences.keymap.ids())
-        self._terminal_size = TerminalSize(self, self.preferences.keymap, self._unsaved)
+        self.terminal_size = TerminalSize(self, self.preferences.keymap, self._unsaved)
         self.navigation = Navigation(self)
         self.clock = clock
         self.glyphs = ASCII if self.options.ascii else UNICODE
@@ -154,7 +155,7 @@ class ConsoleApp(RestrictedMode):
         """Set up the handlers and checks of the terminal."""
         if not self.is_headless:
             Terminal(self).watch()
-            self._terminal_size.watch()
+            self.terminal_size.watch()
             self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
             self.confine()
 
@@ -350,15 +351,6 @@ class ConsoleApp(RestrictedMode):
         """The size of the drawn area."""
         return clamped(super().size)
 
-    @property
-    def too_small(self) -> bool:
-        """Whether the terminal only has room for a message."""
-        return self._terminal_size.too_small
-
-    def small_message(self) -> Sequence[str]:
-        """Return the lines of that message."""
-        return self._terminal_size.message()
-
     def _unsaved(self) -> bool:
         """Return whether quitting would lose typed text."""
         return any(screen.unsaved for screen in self.navigation.screens())
@@ -366,11 +358,11 @@ class ConsoleApp(RestrictedMode):
     async def on_event(self, event: events.Event) -> None:
         """Limit the reported terminal size; drop input while only the message is drawn."""
         if isinstance(event, events.Resize):
-            event = self._terminal_size.clamp(event)
+            event = self.terminal_size.clamp(event)
         is_input = isinstance(event, events.InputEvent | events.Paste)
-        if is_input and not event.is_forwarded and self.too_small:
+        if is_input and not event.is_forwarded and self.terminal_size.too_small:
             if isinstance(event, events.Key):
-                self._terminal_size.press(event.key)
+                self.terminal_size.press(event.key)
             return
         await super().on_event(event)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Protocol
 
 from hooktui.console.glyphs import Glyphs
@@ -14,6 +14,7 @@ from hooktui.console.shell.server_calls import ServerCalls, Severity
 from hooktui.console.shell.server_connection import ServerConnection
 from hooktui.console.shell.session_state import SessionState
 from hooktui.console.shell.status import StatusMonitor
+from hooktui.console.shell.terminal_size import TerminalSize
 from hooktui.domain.filters.terms import FilterTerms
 from hooktui.domain.roles import Role
 from hooktui.domain.wire.events import Catalogue
@@ -104,6 +105,7 @@ class Shell(Protocol):
         status: the status of the server.
         account: the current account.
         log_buffer: the latest lines of the live log.
+        terminal_size: whether the terminal only has room for a message.
         navigation: opens screens.
     """
 
@@ -118,6 +120,7 @@ class Shell(Protocol):
     status: StatusMonitor
     account: AccountView
     log_buffer: LogBuffer
+    terminal_size: TerminalSize
 
     @property
     def navigation(self) -> Navigator:
@@ -126,13 +129,6 @@ class Shell(Protocol):
     @property
     def role(self) -> Role:
         """The role of the caller; until the server has responded, the requested one."""
-
-    @property
-    def too_small(self) -> bool:
-        """Whether the terminal only has room for a message."""
-
-    def small_message(self) -> Sequence[str]:
-        """Return the lines of that message."""
 
     def key(self, command: str) -> str:
         """Return the key of a command as displayed, for use in messages."""

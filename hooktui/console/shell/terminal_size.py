@@ -11,7 +11,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from textual import events
 from textual.app import App
@@ -21,9 +21,6 @@ from textual.widget import Widget
 
 from hooktui.console.keymap import Keymap
 from hooktui.console.registry import BY_NAME
-
-if TYPE_CHECKING:
-    from hooktui.console.shell.contract import Shell
 
 SMALLEST: Final = Size(60, 15)
 LARGEST: Final = Size(1000, 500)
@@ -57,7 +54,8 @@ def set_focus_if_drawn(
     Textual removes the focus from a hidden widget. While only the message is drawn, this keeps the
     focus.
     """
-    if widget is not None or not cast("Shell", screen.app).too_small:
+    terminal: TerminalSize = cast("Any", screen.app).terminal_size
+    if widget is not None or not terminal.too_small:
         Screen.set_focus(screen, widget, scroll_visible, from_app_focus)
 
 

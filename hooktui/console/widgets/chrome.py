@@ -199,7 +199,7 @@ class TooSmall(LineWidget):
     def render_line(self, y: int) -> Strip:
         """Draw a line of the centred message; if it does not fit, its last lines are cut."""
         width, height = self.size
-        texts = cast("Shell", self.app).small_message()
+        texts = cast("Shell", self.app).terminal_size.message()
         at = y - max((height - len(texts)) // 2, 0)
         line = texts[at].center(width) if 0 <= at < len(texts) else ""
         return self.strip(((line, "plain"),), width)
