@@ -98,9 +98,9 @@ class ConsoleScreen(Screen[None]):
         self.handlers: dict[str, Handler] = {
             "back": self.back,
             "quit": self.quit,
-            "help": self.help,
-            "palette": self.palette,
-            "command": self.open_command_line,
+            "help": lambda: self.shell.navigation.open_help(),
+            "palette": lambda: self.shell.navigation.open_palette(),
+            "command": lambda: self.shell.navigation.open_command_line(),
             "reload": self.reload,
             **{top.command: partial(self.go, top) for top in TOP_SCREENS},
         }
@@ -433,18 +433,6 @@ class ConsoleScreen(Screen[None]):
     def quit(self) -> None:
         """Quit the console; the server keeps running."""
         self._ask_to_leave(full_screens(self.app), self.app.exit)
-
-    def help(self) -> None:
-        """Show the keys of this screen; choosing one runs it."""
-        self.shell.navigation.open_help()
-
-    async def open_command_line(self) -> None:
-        """Open the ``:`` line."""
-        await self.shell.navigation.open_command_line()
-
-    def palette(self) -> None:
-        """Open the palette."""
-        self.shell.navigation.open_palette()
 
     def reload(self) -> None:
         """Reload the data of this screen."""
