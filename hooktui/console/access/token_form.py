@@ -186,7 +186,7 @@ class NewTokenScreen(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """Compose the token, between a note about it and a note about its use."""
         yield Note(id="about")
-        yield TokenLine(id="token")
+        yield TokenLine()
         yield Note(id="how")
 
     def begin(self) -> None:
@@ -245,8 +245,8 @@ class TokenLine(Redactable):
 
     DEFAULT_CSS = "TokenLine { height: 1; width: 1fr; }"
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
-        super().__init__(id=id)
+    def __init__(self) -> None:
+        super().__init__()
         self._clear = ""
 
     @property

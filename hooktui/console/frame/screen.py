@@ -210,10 +210,10 @@ class ConsoleScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Compose the frame around the body."""
-        yield Heading(id="heading")
+        yield Heading()
         yield from self.compose_body()
-        yield StatusLine(id="status")
-        yield KeyLine(lambda: list(self.offers()), self.shell.key("help"), id="keys")
+        yield StatusLine()
+        yield KeyLine(lambda: list(self.offers()), self.shell.key("help"))
         yield TooSmall()
 
     def compose_body(self) -> ComposeResult:

@@ -51,8 +51,8 @@ class DryRunLines(Vertical):
     DryRunLines.-open ShortList { display: block; }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
-        super().__init__(id=id)
+    def __init__(self) -> None:
+        super().__init__()
         self.title = FoldTitle("Would have received", id="dry-run-title")
         self._events = ShortList((), id="tried")
         self._asked: tuple[Sequence[str], str | None] | None = None

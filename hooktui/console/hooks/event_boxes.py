@@ -164,14 +164,8 @@ class EventBoxes(LineWidget, can_focus=True):
     class Changed(Message):
         """Posted when the subscription has changed."""
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        events: Iterable[str] = (),
-        *,
-        id: str | None = None,  # noqa: A002 - Textual's word
-    ) -> None:
-        super().__init__(id=id)
+    def __init__(self, catalogue: Catalogue, events: Iterable[str] = ()) -> None:
+        super().__init__(id="events")
         self.selection = EventSelection.of(catalogue, events)
         self._shown_rows = _rows(self.selection)
         self.cursor = 0

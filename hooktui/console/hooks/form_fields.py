@@ -70,7 +70,7 @@ class FormFields(VerticalScroll):
         yield from self._row("name", self._control(HOOK_SETTINGS["name"]))
         yield from self._row("active", self._control(HOOK_SETTINGS["active"]))
         yield from self._row("events", beside=True)
-        yield EventBoxes(self._catalogue, id="events")
+        yield EventBoxes(self._catalogue)
         yield FoldTitle("More settings", id="more-title")
         with Vertical(id="more"):
             area = TextArea(id="headers", compact=True, tab_behavior="focus", soft_wrap=False)

@@ -71,7 +71,7 @@ class HookForm(ConsoleScreen):
         """Compose the fields, the dry run, and the summary of what will be saved."""
         keeps_password = self.hook is not None and self.hook.basic_auth is not None
         yield FormFields(self.shell.catalogue, self.shell.key, keeps_password=keeps_password)
-        yield DryRunLines(id="dry-run")
+        yield DryRunLines()
         yield Note(id="summary")
 
     def begin(self) -> None:

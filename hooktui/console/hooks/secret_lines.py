@@ -30,13 +30,8 @@ class SecretLines(Redactable, can_focus=True):
     DEFAULT_CSS = "SecretLines { height: auto; width: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
 
-    def __init__(
-        self,
-        clock: Callable[[], int],
-        *,
-        id: str | None = None,  # noqa: A002 - Textual's word
-    ) -> None:
-        super().__init__(id=id)
+    def __init__(self, clock: Callable[[], int]) -> None:
+        super().__init__()
         self._clock = clock
         self._known: tuple[Secret, ...] = ()
         self.cursor = 0

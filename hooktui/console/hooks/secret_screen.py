@@ -88,7 +88,7 @@ class SecretScreen(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """Compose the secrets, and the code below them."""
         yield Note(id="about")
-        yield SecretLines(self.shell.clock, id="secrets")
+        yield SecretLines(self.shell.clock)
         yield Note(id="how")
         yield self._languages
         yield JsonView(id="code")

@@ -83,8 +83,8 @@ class StatusLine(OneLine):
     StatusLine { background: $panel; height: auto; min-height: 1; max-height: 3; }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
+    def __init__(self) -> None:
+        super().__init__()
         self._notice: list[StyledLine] = []
 
     def notify_line(self, text: str, severity: Severity) -> None:
@@ -139,14 +139,8 @@ class KeyLine(LineWidget):
 
         name: str
 
-    def __init__(
-        self,
-        offers: Callable[[], Sequence[Offer]],
-        help_key: str,
-        *,
-        id: str | None = None,  # noqa: A002 - as in every widget
-    ) -> None:
-        super().__init__(id=id)
+    def __init__(self, offers: Callable[[], Sequence[Offer]], help_key: str) -> None:
+        super().__init__()
         self._offers = offers
         self._help_key = help_key
         self._shown: list[Offer] = []

@@ -76,7 +76,7 @@ class Prompt(Horizontal):
         Handlers must await it, because the next letter may arrive without a pause.
         """
         if not self.is_attached:
-            await screen.mount(self, before="#status")
+            await screen.mount(self, before="StatusLine")
         for typed in self.query(Input):
             screen.set_focus(typed)
 

@@ -18,8 +18,8 @@ MASK: Final = "•" * 26
 class Redactable(LineWidget):
     """A widget that draws a mask unless it is revealed."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
-        super().__init__(id=id)
+    def __init__(self) -> None:
+        super().__init__()
         self.in_picture = False
 
     @property
