@@ -33,7 +33,6 @@ class DeliveryActions(ScreenPart):
         bulk: runs commands on many deliveries.
         missing: returns why no delivery is selected.
         resent: called with the deliveries that the resend calls returned.
-        settled: called with the deliveries that a command has processed.
         matching: selects all deliveries that match a filter, if the screen supports it.
     """
 
@@ -45,12 +44,10 @@ class DeliveryActions(ScreenPart):
         *,
         missing: Callable[[], str] = lambda: "there is no delivery under the cursor",
         resent: Callable[[Sequence[Delivery]], None] = lambda _: None,
-        settled: Callable[[Sequence[Delivery | DeliveryDetail]], None] = lambda _: None,
         matching: AllMatching | None = None,
     ) -> None:
         self._screen, self._selected, self._bulk = screen, selected, bulk
-        self._missing, self._on_resent, self._on_settled = missing, resent, settled
-        self._matching = matching
+        self._missing, self._on_resent, self._matching = missing, resent, matching
         screen.subjects.update(resend=self._ids, cancel=self._ids)
 
     @property
@@ -121,7 +118,8 @@ class DeliveryActions(ScreenPart):
         words = _resent_words(selected, sent, self._screen.shell)
         words = outcome.message(words, lambda delivery: delivery.id)
         self._screen.notice(words, outcome.severity)
-        self._on_settled([delivery for delivery, _ in outcome.done])
+        if self._matching is not None:
+            self._matching.unmark(delivery for delivery, _ in outcome.done)
         if sent:
             self._on_resent(sent)
 
@@ -164,7 +162,8 @@ class DeliveryActions(ScreenPart):
         sends = f"; {self._screen.shell.key('resend')} sends {again} again" if done else ""
         words = outcome.message(f"{what} cancelled", lambda delivery: delivery.id)
         self._screen.notice(words + sends, outcome.severity)
-        self._on_settled(done)
+        if self._matching is not None:
+            self._matching.unmark(done)
 
     async def _cancel_matching(self, matching: Matching) -> None:
         from hooktui.client import calls

@@ -19,7 +19,7 @@ from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
 from hooktui.domain.filters.parser import TERMS, parse
-from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
+from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import ReplaySelection
 
@@ -65,9 +65,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
             marks_all=False,
         )
         bulk = BulkRunner(self)
-        actions = DeliveryActions(
-            self, self.selected, bulk, settled=self._settled, matching=self.matching
-        )
+        actions = DeliveryActions(self, self.selected, bulk, matching=self.matching)
         self.parts = (bulk, self.matching, actions, self.rows, *self.parts[1:])
 
     def columns(self) -> Sequence[Column[Delivery]]:
@@ -131,9 +129,6 @@ class DeliveriesScreen(ListScreen[Delivery]):
     def selected(self) -> Sequence[Delivery]:
         """Return the marked deliveries, or the one under the cursor."""
         return self.listing.selected if self.is_mounted else []
-
-    def _settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
-        self.listing.unmark(delivery.id for delivery in done)
 
     def open(self) -> None:
         """Open the delivery under the cursor."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -11,6 +11,7 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.text import counted
+from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 
 MAX_SINGLE: Final = 500
 """Maximum number of deliveries to mark one by one: a command needs one call for each."""
@@ -92,6 +93,10 @@ class AllMatching(ScreenPart):
         """Undo the selection."""
         self.chosen = None
         self._screen.refresh_frame()
+
+    def unmark(self, done: Iterable[Delivery | DeliveryDetail]) -> None:
+        """Unmark deliveries, so that a command that is repeated acts only on the rest."""
+        self._listing().unmark(delivery.id for delivery in done)
 
     def mark_each(self) -> Coroutine[None, None, None] | None:
         """Mark the selected deliveries one by one, unless there are more than `MAX_SINGLE`."""

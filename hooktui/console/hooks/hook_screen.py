@@ -31,7 +31,7 @@ from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.filters.parser import TERMS, parse
-from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
+from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.pages import Page
 
@@ -102,9 +102,7 @@ class HookScreen(ConsoleScreen):
             bulk,
             self.matching,
             self.tabs,
-            DeliveryActions(
-                self, self.selected_deliveries, bulk, settled=self._settled, matching=self.matching
-            ),
+            DeliveryActions(self, self.selected_deliveries, bulk, matching=self.matching),
             self.rows,
             self.filter,
             SortPart(
@@ -240,10 +238,6 @@ class HookScreen(ConsoleScreen):
     def selected_deliveries(self) -> Sequence[Delivery]:
         """Return the marked deliveries, or the one under the cursor."""
         return self.listing.selected if self._in_deliveries() else []
-
-    def _settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
-        """Unmark finished deliveries, so that a repeated command acts only on the rest."""
-        self.listing.unmark(delivery.id for delivery in done)
 
     def _deleted(self, hooks: Sequence[Hook]) -> None:
         """Close the screen if the hook was deleted, or if it turned out to be missing."""
