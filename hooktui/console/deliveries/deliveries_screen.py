@@ -21,7 +21,6 @@ from hooktui.console.widgets.table import Column
 from hooktui.domain.filters.parser import TERMS, parse
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.pages import Page
-from hooktui.domain.wire.replays import ReplaySelection
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
@@ -134,16 +133,6 @@ class DeliveriesScreen(ListScreen[Delivery]):
         """Open the delivery under the cursor."""
         if self.cursor_row is not None:
             self.shell.navigation.open_delivery(self.cursor_row.id)
-
-    def emit(self) -> None:
-        """Open the form that sends an event."""
-        self.shell.navigation.open_emit()
-
-    def replay(self) -> None:
-        """Plan a replay of the deliveries that match the filter."""
-        self.shell.navigation.open_replay_form(
-            ReplaySelection(hooks="all", mode="failed", filter=self.filter.text or None)
-        )
 
     def back(self) -> None:
         """Unmark all rows, then remove the filter, then close the screen."""

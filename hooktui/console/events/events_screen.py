@@ -15,7 +15,6 @@ from hooktui.console.widgets.table import Column
 from hooktui.domain.filters.parser import EVENT_TERMS, parse_event_filter
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.pages import Page
-from hooktui.domain.wire.replays import ReplaySelection
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
@@ -89,13 +88,3 @@ class EventsScreen(ListScreen[Event]):
         """Open the event under the cursor."""
         if self.cursor_row is not None:
             self.shell.navigation.open_event(self.cursor_row.id)
-
-    def emit(self) -> None:
-        """Open the form that sends an event."""
-        self.shell.navigation.open_emit()
-
-    def replay(self) -> None:
-        """Plan a replay of the events that the filter matches."""
-        self.shell.navigation.open_replay_form(
-            ReplaySelection(hooks="all", mode="failed", filter=self.filter.text or None)
-        )

@@ -29,6 +29,7 @@ from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import NotAllowed, NotFound
 from hooktui.domain.roles import Need, allows, why_not
 from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.replays import ReplaySelection
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
@@ -296,6 +297,16 @@ class ListScreen(ConsoleScreen, Generic[T]):
         if self.cursor_row is not None:
             row_id = str(self.row_id(self.cursor_row))
             self.notice(await copy(self.app, row_id, f"the {self.NOUN}'s id"), "good")
+
+    def emit(self) -> None:
+        """Open the form that sends an event."""
+        self.shell.navigation.open_emit()
+
+    def replay(self) -> None:
+        """Plan a replay of all failed deliveries, or of those that match the filter."""
+        self.shell.navigation.open_replay_form(
+            ReplaySelection(hooks="all", mode="failed", filter=self.filter.text or None)
+        )
 
     def on_windowed_list_opened(self, _: WindowedList.Opened) -> None:
         """Open the row under the cursor."""

@@ -16,7 +16,7 @@ from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.domain.wire.pages import Page
-from hooktui.domain.wire.replays import Replay, ReplaySelection
+from hooktui.domain.wire.replays import Replay
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
@@ -78,7 +78,3 @@ class ReplaysScreen(ListScreen[Replay]):
         """Open the replay under the cursor."""
         if self.cursor_row is not None:
             self.shell.navigation.open_replay(self.cursor_row.id)
-
-    def replay(self) -> None:
-        """Open the form of a new replay."""
-        self.shell.navigation.open_replay_form(ReplaySelection(hooks="all", mode="failed"))
