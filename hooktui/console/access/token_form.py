@@ -82,14 +82,6 @@ class TokenForm(ConsoleScreen):
         self.query_one("#name", Input).focus()
         self._check_form()
 
-    def on_input_changed(self) -> None:
-        """Validate the form."""
-        self._check_form()
-
-    def on_control_changed(self) -> None:
-        """Validate the form."""
-        self._check_form()
-
     def on_input_submitted(self) -> None:
         """Focus the next field on Enter."""
         self.focus_next()
@@ -128,6 +120,8 @@ class TokenForm(ConsoleScreen):
         )
         words = f"{self.shell.key('save')} creates it; the token is shown only once."
         self.query_one("#summary", Note).show(words, "quiet")
+
+    on_input_changed = on_control_changed = _check_form
 
     async def save(self) -> None:
         """Create the token and show it, or show the errors at their fields."""

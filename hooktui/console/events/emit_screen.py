@@ -278,15 +278,14 @@ class EmitScreen(ConsoleScreen):
 
     # -- the body
 
-    def on_text_area_changed(self) -> None:
-        """Validate the body while it is typed."""
-        self._check_body()
-
     def _check_body(self) -> None:
+        """Validate the body while it is typed."""
         text = self.body.text
         wrong = wrong_json(text)
         pieces = fine_json(text, self.shell.key) if wrong is None else ((wrong, "bad"),)
         self.query_one("#judged", OneLine).show(pieces)
+
+    on_text_area_changed = _check_body
 
     # -- commands
 

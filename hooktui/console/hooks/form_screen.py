@@ -99,18 +99,6 @@ class HookForm(ConsoleScreen):
 
     # -- validation while typing
 
-    def on_input_changed(self) -> None:
-        """Validate the form."""
-        self._check_form()
-
-    def on_text_area_changed(self) -> None:
-        """Validate the form."""
-        self._check_form()
-
-    def on_event_boxes_changed(self) -> None:
-        """Validate the form."""
-        self._check_form()
-
     def on_control_changed(self, message: Control.Changed) -> None:
         """Fold or unfold a section, if its heading was toggled, and validate the form."""
         if message.sender is self.tried.title:
@@ -143,6 +131,8 @@ class HookForm(ConsoleScreen):
         self.fields.fold_title.summarise(form_values.folded_in_words(values))
         self.query_one("#summary", Note).show(*self._summary(values, len(shown)))
         self.tried.try_out(self.hook, settings, errors)
+
+    on_input_changed = on_text_area_changed = on_event_boxes_changed = _check_form
 
     def _shown_errors(
         self, values: FormValues, errors: list[FieldError], always: int

@@ -140,14 +140,6 @@ class ReplayForm(ConsoleScreen):
 
     # -- the plan
 
-    def on_input_changed(self) -> None:
-        """Update the plan."""
-        self._plan_soon()
-
-    def on_control_changed(self) -> None:
-        """Update the plan."""
-        self._plan_soon()
-
     def on_input_submitted(self) -> None:
         """Move the focus to the next field on Enter."""
         self.focus_next()
@@ -156,6 +148,8 @@ class ReplayForm(ConsoleScreen):
         if self._timer is not None:
             self._timer.stop()
         self._timer = self.set_timer(PLAN_AFTER_S, self._start_plan)
+
+    on_input_changed = on_control_changed = _plan_soon
 
     def _start_plan(self) -> None:
         if self.is_attached and self.query(Choice) and self.values() != self._planned:
