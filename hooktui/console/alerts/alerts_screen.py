@@ -18,7 +18,6 @@ from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import front_screen
 from hooktui.console.frame.screen_tabs import ScreenTab
 from hooktui.console.registry import TOP_SCREENS, relabel
-from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
@@ -61,7 +60,7 @@ class AlertsScreen(ListScreen[Alert]):
                 lambda alert: alert.key,
                 acknowledge=lambda alert: calls.acknowledge_alert(alert.id),
                 snooze=lambda alert, for_s: calls.snooze_alert(alert.id, for_s),
-                done=lambda: self.add_changes(FeedChanges(everything=True)),
+                done=self.read_soon,
             ),
         )
 

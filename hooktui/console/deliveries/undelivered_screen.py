@@ -14,7 +14,6 @@ from hooktui.console.frame.dialogs import confirmed
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import front_screen
 from hooktui.console.registry import relabel
-from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
@@ -70,7 +69,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
                 group_name,
                 acknowledge=lambda g: calls.acknowledge_undelivered(g.hook, g.cause),
                 snooze=lambda g, for_s: calls.snooze_undelivered(g.hook, g.cause, for_s),
-                done=self._read_soon,
+                done=self.read_soon,
             ),
         )
         self._summary = ""
@@ -104,9 +103,6 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
             (("  An event that a hook did not get appears here, with the cause, until", "quiet"),),
             (("  it is delivered, replayed or given up.", "quiet"),),
         )
-
-    def _read_soon(self) -> None:
-        self.add_changes(FeedChanges(everything=True))
 
     def more_heading(self) -> StyledLine:
         """Return the totals, and up to when older deliveries are counted, unless all are."""
@@ -178,7 +174,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
                 self.notice(f"{name}: {words}", "good")
                 self.listing.choice.remove([self.row_id(group)])
                 break
-        self._read_soon()
+        self.read_soon()
 
 
 def replay_of_group(group: UndeliveredGroup) -> ReplaySelection:

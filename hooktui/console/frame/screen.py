@@ -436,8 +436,7 @@ class ConsoleScreen(Screen[None]):
 
     def reload(self) -> None:
         """Reload the data of this screen."""
-        self._pending.merge(FeedChanges(everything=True))
-        self._schedule_changes()
+        self.read_soon()
         self.shell.status.read_soon()
 
     def go(self, top: TopScreen) -> None:
@@ -466,6 +465,10 @@ class ConsoleScreen(Screen[None]):
         """Add feed changes; `changed` is called soon, and once for many of them."""
         self._pending.merge(changes)
         self._schedule_changes()
+
+    def read_soon(self) -> None:
+        """Call `changed` soon, as if all data had changed."""
+        self.add_changes(FeedChanges(everything=True))
 
     def account_changed(self) -> None:
         """Restore the state of the new account; `changed` then loads all data."""

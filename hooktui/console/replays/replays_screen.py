@@ -11,7 +11,6 @@ from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import relabel
 from hooktui.console.replays.replay_actions import ReplayActions
 from hooktui.console.replays.replay_text import replay_columns
-from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
@@ -41,7 +40,7 @@ class ReplaysScreen(ListScreen[Replay]):
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(open=self.open, replay=self.replay, copy=self.copy)
-        actions = ReplayActions(self, lambda: self.cursor_row, self._changed)
+        actions = ReplayActions(self, lambda: self.cursor_row, lambda _: self.read_soon())
         self.parts = (*self.parts, actions)
 
     def columns(self) -> Sequence[Column[Replay]]:
@@ -70,9 +69,6 @@ class ReplaysScreen(ListScreen[Replay]):
                 ("  plans one; nothing is sent before you run it", "plain"),
             ),
         )
-
-    def _changed(self, _: Replay) -> None:
-        self.add_changes(FeedChanges(everything=True))
 
     def open(self) -> None:
         """Open the replay under the cursor."""
