@@ -162,7 +162,7 @@ def _write_message(out: Output, headers: tuple[tuple[str, str], ...], body: str)
 def write_body(out: Output, body: str) -> None:
     """Write a body indented; JSON is formatted, and a very long body is cut."""
     lines = _laid_out(body).split("\n")
-    out.block("\n".join(lines[:_MAX_BODY_LINES]), indent="    ")
+    out.block("\n".join(lines[:_MAX_BODY_LINES]))
     if len(lines) > _MAX_BODY_LINES:
         out.line(Styled(f"    … {len(lines) - _MAX_BODY_LINES} more lines; see --json", "dim"))
 

@@ -79,10 +79,10 @@ class Output:
         """Write one line of data; line breaks in the pieces are escaped."""
         self._write(keep_order("".join(self._shown(piece) for piece in pieces)) + "\n")
 
-    def block(self, text: str, indent: str = "") -> None:
-        """Write text that may have several lines."""
+    def block(self, text: str) -> None:
+        """Write text that may have several lines, indented."""
         for row in visible(text, lines=True).split("\n"):
-            self._write(keep_order(f"{indent}{row}".rstrip()) + "\n")
+            self._write(keep_order(f"    {row}".rstrip()) + "\n")
 
     def script(self, text: str) -> None:
         """Write a trusted script unchanged."""

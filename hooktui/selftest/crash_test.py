@@ -67,12 +67,10 @@ class Scenario:
 
 
 @contextmanager
-def scenario(
-    folder: Path, environ: Mapping[str, str], database_url: str | None = None
-) -> Iterator[Scenario]:
+def scenario(folder: Path, environ: Mapping[str, str], url: str | None) -> Iterator[Scenario]:
     """Prepare all parts in a folder and start the receiver; stop all processes at the end."""
     with recording_receiver(folder / "ledger.jsonl") as receiver:
-        server = ServerProcess(folder / "home", environ, database_url)
+        server = ServerProcess(folder / "home", environ, url)
         producer = KeyedProducer(server.address)
         try:
             yield Scenario(server, receiver, producer, {})

@@ -60,7 +60,7 @@ SCREENS: dict[str, Callable[[], ConsoleScreen]] = {
     "undelivered": UndeliveredScreen,
     "replays": ReplaysScreen,
     "replay": partial(ReplayScreen, "rpl_0000000000001"),
-    "new replay": lambda: ReplayForm(ReplaySelection(hooks="all")),
+    "new replay": lambda: ReplayForm(ReplaySelection(hooks="all"), lambda: None),
     "resolved alerts": ResolvedAlertsScreen,
 }
 """Makes each full screen of the console."""

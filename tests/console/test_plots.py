@@ -28,7 +28,7 @@ class PlotApp(App[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.plots = Plots()
+        self.plots = Plots(UNICODE)
         self.drawn: list[int] = []
 
     def get_theme_variable_defaults(self) -> dict[str, str]:

@@ -90,9 +90,7 @@ class AccountsScreen(ListScreen[Account]):
         from hooktui.client import calls
         from hooktui.console.frame.dialogs import NameQuestion
 
-        name = await self.app.push_screen_wait(
-            NameQuestion("New account", "It has hooks, events and tokens of its own.")
-        )
+        name = await self.app.push_screen_wait(NameQuestion())
         if not name:  # Esc
             return
         made = await self.call(calls.create_account(name), f"creating account {name}")

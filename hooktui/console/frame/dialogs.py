@@ -114,17 +114,12 @@ async def copy_as(screen: ConsoleScreen, details: str, forms: Sequence[CopyForm]
 
 
 class NameQuestion(ConsoleDialog[str]):
-    """Question for a name; Enter returns it if it is valid."""
+    """Question for the name of a new account; Enter returns it if it is valid."""
 
     DEFAULT_CSS = """
     NameQuestion > .dialog { width: 64; max-width: 96%; }
     NameQuestion Input { margin-top: 1; }
     """
-
-    def __init__(self, title: str, details: str) -> None:
-        super().__init__()
-        self._title = title
-        self._details = details
 
     def compose(self) -> ComposeResult:
         """Compose the texts and the input."""
@@ -136,9 +131,9 @@ class NameQuestion(ConsoleDialog[str]):
 
     def on_mount(self) -> None:
         """Set up the texts."""
-        self.query_one("#title", Note).show(self._title, "strong")
-        back = self.shell.key("back")
-        self.query_one("#details", Note).show(f"{self._details} Enter creates it, {back} cancels.")
+        self.query_one("#title", Note).show("New account", "strong")
+        keys = f"Enter creates it, {self.shell.key('back')} cancels."
+        self.query_one("#details", Note).show(f"It has hooks, events and tokens of its own. {keys}")
         self.query_one(Input).cursor_blink = False
         self.query_one(Input).focus()
 

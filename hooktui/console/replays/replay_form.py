@@ -74,9 +74,7 @@ class ReplayForm(ConsoleScreen):
     ReplayForm #wrong { padding: 0 1; background: $surface; }
     """
 
-    def __init__(
-        self, selection: ReplaySelection, started: Callable[[], object] = lambda: None
-    ) -> None:
+    def __init__(self, selection: ReplaySelection, started: Callable[[], object]) -> None:
         super().__init__()
         self.handlers.update(save=self.save)
         self._begun, self._started = values_of(selection), started

@@ -18,7 +18,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.strip import Strip
 
-from hooktui.console.glyphs import UNICODE, Glyphs
+from hooktui.console.glyphs import Glyphs
 from hooktui.console.registry import move_bindings
 from hooktui.console.widgets.styled import LineWidget, StyledLine, StyledText, StyleName
 
@@ -221,7 +221,7 @@ class Plots(LineWidget, can_focus=True):
         Binding("right", "move('down')", "later", show=False, id="plot.later"),
     ]
 
-    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.glyphs = glyphs
         self._caption: StyledLine = ()
