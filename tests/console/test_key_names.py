@@ -41,7 +41,7 @@ FIXED = {
     "ctrl+z": "suspends the console, and cannot be mapped",
     "search text; Enter keeps it, then ": "in a field Enter is the field's",
     "- was, + is": "the signs of a comparison, no keys",
-    " Enter creates it, ": "the same",
+    "Enter creates it, ": "the same",
     "no completion; Enter lists the commands": "the same",
 }
 
