@@ -24,7 +24,6 @@ from hooktui.domain.rates import BURST_S, TokenBucket
 from hooktui.domain.replays import FAILURES_IN_A_ROW, LEASE_MS, STEP_BYTES, STEP_DELIVERIES
 from hooktui.store import changes, queries
 from hooktui.store.contract import ReplayCandidate, ReplayStep, ReplayStepResult, StepOutcome, Store
-from hooktui.store.queries.replays import RunningReplay
 
 _log = logging.getLogger(__name__)
 
@@ -210,7 +209,7 @@ class _PlannedStep:
 class _Run:
     """One replay while this server runs it."""
 
-    def __init__(self, store: Store, engine: Engine, replay: RunningReplay) -> None:
+    def __init__(self, store: Store, engine: Engine, replay: queries.RunningReplay) -> None:
         self._store = store
         self._engine = engine
         self._replay = replay

@@ -11,7 +11,9 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hooktui import __version__, sockets
@@ -35,17 +37,6 @@ if TYPE_CHECKING:
     from hooktui.delivery.transport import Transport
     from hooktui.domain.wire.diagnosis import Check
     from hooktui.store.contract import Store
-
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from hooktui.api.service import Service
-    from hooktui.delivery.engine import Engine
-    from hooktui.delivery.transport import Transport
-    from hooktui.store.contract import Store
-
 
 _log = logging.getLogger(__package__)
 
