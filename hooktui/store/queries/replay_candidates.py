@@ -228,18 +228,22 @@ def _pairs_of_deliveries(
 ) -> FoundPairs:
     selection = walk.selection
     inside, outside = _filter_of(walk)
-    query = _rows_query(walk, inside, duplicates=duplicates).where(
-        DELIVERY.c.hook_id == walk.hook.id, DELIVERY.c.id > cursor, DELIVERY.c.id <= walk.bound
-    )
+    query = _rows_query(walk, inside, duplicates=duplicates)
     if selection.mode is ReplayMode.FAILED:
-        rows = _rows_by_cause(conn, walk, query, cursor, max_rows)
+        ids = _undelivered_ids(conn, walk, cursor, max_rows)
+        query = query.where(DELIVERY.c.id.in_(ids))
+        rows = sorted((_Row(*row) for row in conn.execute(query)), key=lambda row: row.id)
     else:
-        ordered = query.order_by(DELIVERY.c.id).limit(max_rows)
+        of_hook = query.where(
+            DELIVERY.c.hook_id == walk.hook.id, DELIVERY.c.id > cursor, DELIVERY.c.id <= walk.bound
+        )
+        ordered = of_hook.order_by(DELIVERY.c.id).limit(max_rows)
         rows = [_Row(*row) for row in conn.execute(ordered)]
+        ids = [row.id for row in rows]
     pace.rest_when_due()
-    complete = len(rows) < max_rows
-    end = max(cursor, walk.bound if complete else rows[-1].id)
-    found = FoundPairs(end, complete, len(rows))
+    complete = len(ids) < max_rows
+    end = max(cursor, walk.bound if complete else ids[-1])
+    found = FoundPairs(end, complete, len(ids))
     judged = []
     for row in rows:
         if selection.contains(row.accepted_ms) and selection.includes_type(row.event_type):
@@ -296,19 +300,21 @@ def _rows_query(
     )
 
 
-def _rows_by_cause(
-    conn: Connection, walk: ReplayWalk, query: Select[Any], cursor: int, max_rows: int
-) -> list[_Row]:
+def _undelivered_ids(conn: Connection, walk: ReplayWalk, cursor: int, max_rows: int) -> list[int]:
     """Return the next undelivered rows: the index has them by cause, each cause in order."""
-    chosen = walk.selection.cause
-    hook = select(HOOK.c.id).where(HOOK.c.id == walk.hook.id)
-    causes = [chosen] if chosen else [cause for _, cause in undelivered_pairs(conn, hook)]
-    rows: list[_Row] = []
+    chosen, hook = walk.selection.cause, walk.hook.id
+    hooks = select(HOOK.c.id).where(HOOK.c.id == hook)
+    causes = [chosen] if chosen else [cause for _, cause in undelivered_pairs(conn, hooks)]
+    ids: list[int] = []
     for cause in causes:
-        of_cause = query.where(DELIVERY.c.cause == cause).order_by(DELIVERY.c.id).limit(max_rows)
-        rows += [_Row(*row) for row in conn.execute(of_cause)]
-    rows.sort(key=lambda row: row.id)
-    return rows[:max_rows]
+        of_cause = select(DELIVERY.c.id).where(
+            DELIVERY.c.hook_id == hook,
+            DELIVERY.c.cause == cause,
+            DELIVERY.c.id > cursor,
+            DELIVERY.c.id <= walk.bound,
+        )
+        ids += conn.execute(of_cause.order_by(DELIVERY.c.id).limit(max_rows)).scalars()
+    return sorted(ids)[:max_rows]
 
 
 def _filter_of(walk: ReplayWalk) -> tuple[ColumnElement[bool] | None, Filter | None]:
