@@ -158,7 +158,7 @@ class _Walk:
     skipped: Mapping[str, int] = field(default_factory=dict)
     complete: bool = False
     loaded: bool = False
-    search: asyncio.Task[None] | None = None
+    in_search: bool = False
     version: int = 0
     blocked_since_s: float | None = None
     not_before_s: float = 0.0
@@ -219,7 +219,8 @@ class _Run:
         self._stopped = self._used_up = self._needs_slot = False
         self._kept: set[HookId] = set()  # hooks whose next free slot is kept for it
         self._borrowed = False  # the last token was borrowed
-        self._searched = asyncio.Event()  # candidates of a hook were found
+        self._to_search: deque[_Walk] = deque()
+        self._searcher: asyncio.Task[None] | None = None
         self._shown_s = 0.0
         now_ms = store.clock()
         rate = replay.rate_per_s
@@ -248,10 +249,10 @@ class _Run:
                     continue
                 await self._rest(_TURN_S - (monotonic() - begun_s))
         finally:
-            for hook, walk in self.walks.items():
+            if self._searcher is not None:
+                self._searcher.cancel()
+            for hook in self.walks:
                 self._engine.keep_no_slot(hook)
-                if walk.search is not None:
-                    walk.search.cancel()
 
     async def _end(self) -> None:
         """Finish once no delivery is being sent, or pause now if a hook was set aside."""
@@ -274,10 +275,7 @@ class _Run:
         now_ms = self._store.clock()
         tokens_s = (self._bucket.next_at_ms(now_ms) - now_ms) / 1000
         if tokens_s or not self._needs_slot:
-            rest_s = min(max(tokens_s, least_s), _LONGEST_REST_S)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(rest_s):
-                    await self._searched.wait()
+            await asyncio.sleep(min(max(tokens_s, least_s), _LONGEST_REST_S))
             return
         await asyncio.sleep(_BETWEEN_RESULTS_S)
         with contextlib.suppress(TimeoutError):
@@ -288,7 +286,6 @@ class _Run:
         """Make a step at each hook that can."""
         await self._set_aside()
         self._needs_slot = False
-        self._searched.clear()
         self._engine.replayed.ended_event.clear()
         kept, self._kept = self._kept, set()
         planned: list[_PlannedStep] = []
@@ -399,22 +396,32 @@ class _Run:
 
     def _is_searched(self, walk: _Walk, version: int) -> bool:
         """Return whether the next candidates of a hook are known; else search for them."""
-        if walk.search is None:
-            if walk.loaded and (walk.version == version or not self._depends_on_hook):
-                return True
-            walk.search = asyncio.create_task(self._search(walk), name="search for a replay")
+        if walk.in_search:
+            return False
+        if walk.loaded and (walk.version == version or not self._depends_on_hook):
+            return True
+        walk.in_search = True
+        self._to_search.append(walk)
+        if self._searcher is None:
+            self._searcher = asyncio.create_task(self._search(), name="search for a replay")
         return False
 
-    async def _search(self, walk: _Walk) -> None:
-        """Find the next candidates of a hook; after an error it waits a little."""
+    async def _search(self) -> None:
+        """Search hooks one after another, so that other replays wait for one of them only.
+
+        After an error a hook waits a little.
+        """
         try:
-            await self._load(walk)
-        except Exception as error:
-            log_failure(_log, error, "a search of a replay")
-            walk.not_before_s = monotonic() + _RETRY_S
+            while self._to_search:
+                walk = self._to_search.popleft()
+                try:
+                    await self._load(walk)
+                except Exception as error:
+                    log_failure(_log, error, "a search of a replay")
+                    walk.not_before_s = monotonic() + _RETRY_S
+                walk.in_search = False
         finally:
-            walk.search = None
-            self._searched.set()
+            self._searcher = None
 
     async def _load(self, walk: _Walk) -> None:
         """Find the next candidates of a hook."""

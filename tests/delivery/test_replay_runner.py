@@ -109,6 +109,29 @@ async def test_a_failed_search_does_not_stop_the_other_hooks(
         await until(lambda hook=hook: running.engine.queue(hook).in_flight == 0)
 
 
+# Red when the searches of all hooks wait for their turn at once: another replay waits for them all.
+async def test_a_replay_searches_one_hook_at_a_time(
+    running: RunningEngine, receivers: Receivers, runner: ReplayRunner, monkeypatch
+):
+    hooks = [await hook_with_dead_letters(running, receivers, at_once) for _ in range(3)]
+    scan, searching, most = running.store.scan, 0, 0
+
+    async def counted(*args: Any) -> Any:
+        nonlocal searching, most
+        searching += 1
+        most = max(most, searching)
+        try:
+            return await scan(*args)
+        finally:
+            searching -= 1
+
+    monkeypatch.setattr(running.store, "scan", counted)
+    await replay(running, *hooks)
+    runner.start()
+    await running.all_are("delivered", 6 * DEAD)  # each hook got the events of those after it
+    assert most == 1
+
+
 # Red when a hook waits, with its places reserved, until another one is searched.
 async def test_a_search_that_takes_long_delays_no_other_hook_and_ends_with_the_replay(
     running: RunningEngine, receivers: Receivers, runner: ReplayRunner, monkeypatch

@@ -113,8 +113,9 @@ def list_replays(
 
 
 def _hooks_bytes(row: _Row) -> int:
-    """Return the approximate size of the hooks of a replay, of which the selection has the ids."""
-    return row.selection.count(",") * _HOOK_BYTES
+    """Return the approximate size of the hooks of a replay."""
+    hooks = msgspec.json.decode(row.selection, type=ReplaySelection).hooks
+    return len(hooks) * _HOOK_BYTES
 
 
 def get_replay(
