@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from hooktui.domain.deliveries import DeliveryStatus, RetryState, Trigger, after_interruption
+from hooktui.domain.deliveries import DeliveryStatus, Trigger, after_interruption
 from hooktui.domain.errors import Conflict, NotFound, Refused
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode
 from hooktui.domain.replays import check_selection
@@ -42,7 +42,7 @@ from tests.contract.model import (
     ModelKey,
 )
 from tests.contract.observed import Known, all_of, deliveries_of, shown
-from tests.contract.test_replays import next_step
+from tests.contract.replay_steps import next_step
 from tests.support.stores import ADA, SECRET, Opened, result_of, settings
 
 R = TypeVar("R")
@@ -518,7 +518,7 @@ class Machine(RuleBasedStateMachine):
             self.workers.append(claim)
 
     def _result(self, claim: ClaimedDelivery, code: int | None) -> AttemptResult:
-        cut_off = after_interruption(RetryState(claim.trigger, claim.tries, claim.interruptions))
+        cut_off = after_interruption(claim.retry_state)
         decision = cut_off if code is None else None
         return result_of(claim, self.clock, code or 500, schedule_s=(5, 300), decision=decision)
 

@@ -1,8 +1,7 @@
-"""Replays in the store: selection, steps and their fences, states, limits."""
+"""Replays in the store: steps and their fences, states, limits."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace as changed
 from functools import partial
 
@@ -10,29 +9,17 @@ import pytest
 from sqlalchemy import select, update
 
 from hooktui.domain.clock import to_rfc3339
-from hooktui.domain.errors import Conflict, NotFound, Refused, Unavailable
-from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode, floor_at
-from hooktui.domain.replays import check_selection, with_hooks
-from hooktui.domain.wire.hooks import Hook
-from hooktui.domain.wire.replays import Replay, ReplaySelection
+from hooktui.domain.errors import Conflict, NotFound, Refused
+from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.replays import check_selection
+from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import changes, queries
-from hooktui.store.changes.replays import cancel_waiting_of
-from hooktui.store.contract import ReplayStep, ReplayStepResult, StepOutcome
-from hooktui.store.queries import replay_plans
+from hooktui.store.contract import StepOutcome
 from hooktui.store.queries.pages import PageRequest
-from hooktui.store.queries.replay_plans import (
-    PlanPosition,
-    count_pairs,
-    first_position,
-    read_position,
-    write_position,
-)
-from hooktui.store.queries.replays import hooks_to_replay
 from hooktui.store.tables import DELIVERY, EVENT, HOOK_STATE, REPLAY
-from tests.contract.alert_steps import alerts
+from tests.contract.replay_steps import give_up, next_step, number, seen, start, step, waiting_of
 from tests.support.stores import (
     ADA,
-    BOB,
     DEFAULT,
     Opened,
     attempt,
@@ -43,65 +30,8 @@ from tests.support.stores import (
     result_of,
     settings,
 )
-from tests.support.waiting import LIMIT_S, until
 
 TOKEN_OF_OTHERS = 7
-
-
-async def give_up(opened: Opened, hook: Hook, count: int, code: int = 503) -> None:
-    """Emit events whose delivery to a hook fails for good; other hooks keep theirs waiting."""
-    await emit(opened.store, count)
-    claims = await opened.store.claim(HookId(hook.id), 500)
-    results = [result_of(claim, opened.clock, code, schedule_s=()) for claim in claims]
-    await opened.store.record(results)
-
-
-async def start(
-    opened: Opened, *hooks: Hook, most: int | None = None, rate: float = 50, **selection: object
-) -> Replay:
-    """Create a replay and take it."""
-    given = ReplaySelection(hooks=tuple(hook.id for hook in hooks), **selection)
-    checked = check_selection(given, opened.clock.ms)
-    made, _ = await opened.store.write(changes.create_replay, ADA, DEFAULT, checked, rate, most)
-    await opened.store.write(changes.take_replays, opened.store.token, "0")
-    return await opened.store.read(queries.get_replay, DEFAULT, made)
-
-
-def number(replay: Replay) -> int:
-    return decode("rpl", replay.id)
-
-
-async def next_step(opened: Opened, replay: Replay, hook: Hook, most: int = 100) -> ReplayStep:
-    """Plan the next step as the runner does."""
-    store = opened.store
-    (running,) = await store.read(queries.replays_of, store.token)
-    (walk,) = [walk for walk in running.walks if walk.hook == hook.id]
-    live = store.hooks()[HookId(hook.id)]
-    selected = queries.ReplayWalk(
-        running.selection, live, running.id, running.id, running.ids_ahead
-    )
-    found = await store.read(queries.next_candidates, selected, walk.cursor)
-    candidates = found.candidates[:most]
-    whole = len(candidates) == len(found.candidates)
-    return ReplayStep(
-        replay=running.id, token=store.token, hook=walk.hook, version=live.version,
-        selection=running.selection, cursor=walk.cursor, candidates=candidates,
-        end=found.end if whole else candidates[-1].cursor, skipped=found.skipped if whole else {},
-        complete=found.complete and whole, places=len(candidates),
-    )  # fmt: skip
-
-
-async def step(opened: Opened, replay: Replay, hook: Hook, most: int = 100) -> ReplayStepResult:
-    return await opened.store.replay(await next_step(opened, replay, hook, most))
-
-
-async def seen(opened: Opened, replay: Replay) -> Replay:
-    return await opened.store.read(queries.get_replay, DEFAULT, number(replay))
-
-
-async def waiting_of(opened: Opened, hook: Hook) -> int:
-    query = select(HOOK_STATE.c.waiting).where(HOOK_STATE.c.hook_id == hook.id)
-    return (await opened.store.read(lambda conn: conn.execute(query).one()))[0]
 
 
 async def test_a_step_sends_dead_letters_again_and_moves_the_cursor(opened: Opened) -> None:
@@ -162,107 +92,6 @@ async def test_a_step_needs_state_owner_and_cursor_as_read(opened: Opened, broke
     assert len(await deliveries(opened.store)) == before
     if broken == "cursor":
         assert before == moved
-
-
-async def test_never_sent_selects_what_the_hook_wants_now(opened: Opened) -> None:
-    await make_hook(opened.store)
-    wanted = await emit(opened.store, 2, body=b'{"a": 1}')
-    await emit(opened.store, 1, body=b'{"a": 2}')
-    await emit(opened.store, 1, event_type="cluster.error")
-    hook = await make_hook(opened.store, filter="data.a:1")
-    await emit(opened.store, 1, body=b'{"a": 1}')
-    replay = await start(opened, hook, mode="never-sent", since="1h")
-    result = await step(opened, replay, hook)
-    assert [claim.event for claim in result.claims] == [event.id for event in wanted]
-    assert result.walked
-
-
-async def test_sent_and_all(opened: Opened) -> None:
-    hook = await make_hook(opened.store)
-    await emit(opened.store, 3)
-    claims = await opened.store.claim(HookId(hook.id), 3)
-    await opened.store.record([result_of(claims[0], opened.clock)])
-    await opened.store.record([result_of(claims[1], opened.clock, 500)])
-    await opened.store.release([claims[2]])
-    replay = await start(opened, hook, mode="sent", since="1h")
-    result = await step(opened, replay, hook)
-    assert [claim.event for claim in result.claims] == [claims[0].event, claims[1].event]
-    after = await seen(opened, replay)
-    assert (after.progress.sent, after.progress.retried) == (1, 1)
-    assert after.progress.skipped == {"waiting": 1}
-    await opened.store.write(changes.abort_replay, ADA, None, number(replay))
-    other = await make_hook(opened.store, name="late")
-    replay = await start(opened, other, mode="all", since="1h")
-    result = await step(opened, replay, other)
-    assert len(result.claims) == 3
-
-
-# Red when only another attempt makes a step match its filter again.
-@pytest.mark.parametrize("filter_text", ["cause:http_5xx", "status:failed"])
-async def test_what_was_given_up_or_cancelled_no_longer_matches(
-    opened: Opened, filter_text: str
-) -> None:
-    hook = await make_hook(opened.store)
-    await give_up(opened, hook, 2)
-    replay = await start(opened, hook, mode="sent", since="1h", filter=filter_text)
-    planned = await next_step(opened, replay, hook)
-    assert len(planned.candidates) == 2
-    until_ms = opened.clock.ms
-    await opened.store.write(changes.give_up, ADA, None, HookId(hook.id), "http_5xx", until_ms)
-    assert (await opened.store.replay(planned)).outcome is StepOutcome.OUTDATED
-    claims = (await step(opened, replay, hook)).claims
-    assert len(claims) == (2 if filter_text == "status:failed" else 0)
-
-
-async def test_skip_reasons(opened: Opened) -> None:
-    hook = await make_hook(opened.store)
-    await give_up(opened, hook, 4)
-    rows = await deliveries(opened.store)
-    events = [decode("evt", row.event) for row in rows]
-    replay = await start(opened, hook, filter="code:503")
-    planned = await next_step(opened, replay, hook)
-    purge = update(EVENT).where(EVENT.c.id == events[0]).values(body=None)
-    await opened.store.write(lambda tx: tx.conn.execute(purge))
-    second = DeliveryId(decode("dlv", rows[1].id))
-    await opened.store.write(changes.resend, ADA, None, second)
-    result = await opened.store.replay(planned)
-    assert result.outcome is StepOutcome.OUTDATED  # the filter was matched with another delivery
-    result = await step(opened, replay, hook)
-    assert len(result.claims) == 2
-    after = await seen(opened, replay)
-    assert after.progress.skipped == {"purged": 1}
-
-
-async def test_superseded(opened: Opened) -> None:
-    hook = await make_hook(opened.store)
-    await give_up(opened, hook, 2)
-    rows = await deliveries(opened.store)
-    replay = await start(opened, hook)
-    planned = await next_step(opened, replay, hook)
-    await opened.store.write(changes.resend, ADA, None, DeliveryId(decode("dlv", rows[0].id)))
-    result = await opened.store.replay(planned)
-    assert len(result.claims) == 1
-    assert (await seen(opened, replay)).progress.skipped == {"superseded": 1}
-
-
-async def test_a_filter_skips(opened: Opened) -> None:
-    hook = await make_hook(opened.store)
-    await give_up(opened, hook, 2, 503)
-    await give_up(opened, hook, 1, 404)
-    replay = await start(opened, hook, filter="code:4xx")
-    result = await step(opened, replay, hook)
-    assert len(result.claims) == 1
-    assert (await seen(opened, replay)).progress.skipped == {"filter": 2}
-
-
-async def test_a_cause_narrows(opened: Opened) -> None:
-    hook = await make_hook(opened.store)
-    await give_up(opened, hook, 2, 503)
-    await give_up(opened, hook, 1, 404)
-    replay = await start(opened, hook, cause="http_404")
-    result = await step(opened, replay, hook)
-    assert len(result.claims) == 1
-    assert (await seen(opened, replay)).progress.skipped == {}
 
 
 async def test_ordered_hooks_are_left_out_or_wait_in_line(opened: Opened) -> None:
@@ -390,146 +219,6 @@ async def test_states_follow_the_table(opened: Opened) -> None:
         await store.write(changes.pause_replay, ADA, AccountId(2), replay)
 
 
-async def test_abort_cancels_what_waits_if_asked(opened: Opened) -> None:
-    hook = await make_hook(opened.store)
-    await give_up(opened, hook, 3)
-    replay = await start(opened, hook)
-    result = await step(opened, replay, hook)
-    await opened.store.release(result.claims)
-    await opened.store.write(changes.abort_replay, ADA, None, number(replay), cancel_waiting=True)
-    after = await seen(opened, replay)
-    assert (after.progress.cancelled, after.progress.waiting) == (3, 0)
-    assert await waiting_of(opened, hook) == 0
-
-
-# Red when the cancellation ends it in the name of the server.
-async def test_an_abort_that_cancels_ends_the_alert_of_the_group_in_its_own_name(
-    opened: Opened,
-) -> None:
-    hook = await make_hook(opened.store)
-    await give_up(opened, hook, 1)
-    replay = await start(opened, hook)
-    (claim,) = (await step(opened, replay, hook)).claims
-    await opened.store.record([result_of(claim, opened.clock, 503)])
-    assert [alert.state for alert in await alerts(opened)] == ["open"]
-    await opened.store.write(changes.abort_replay, BOB, None, number(replay), cancel_waiting=True)
-    (ended,) = await alerts(opened)
-    assert (ended.state, ended.resolution, ended.changed_by) == ("resolved", "cleared", "bob")
-
-
-# Red when the mark of an early retry counts as creation: a retry on its own schedule is lost.
-async def test_an_abort_cancels_no_delivery_that_the_replay_only_tried_early(
-    opened: Opened,
-) -> None:
-    hook = await make_hook(opened.store)
-    await give_up(opened, hook, 1)
-    await emit(opened.store)
-    await attempt(opened.store, opened.clock, hook, 503)
-    replay = await start(opened, hook)
-    claims = (await step(opened, replay, hook)).claims
-    assert {claim.trigger for claim in claims} == {"event", "replay"}
-    await opened.store.record([result_of(claim, opened.clock, 503) for claim in claims])
-    await opened.store.write(changes.abort_replay, BOB, None, number(replay), cancel_waiting=True)
-    aborted = await opened.store.read(queries.get_replay, DEFAULT, number(replay))
-    assert (aborted.progress.cancelled, aborted.progress.waiting) == (1, 1)
-    (early,) = await deliveries(opened.store, status="pending")
-    assert (early.trigger, early.cause, early.replay) == ("event", "http_5xx", replay.id)
-    assert early.next_attempt_at is not None
-    assert [alert.state for alert in await alerts(opened)] == ["open"]
-    assert await waiting_of(opened, hook) == 1
-
-
-# Red when it cancels everything of the trigger that has its mark.
-async def test_an_abort_cancels_no_delivery_of_an_earlier_replay(opened: Opened) -> None:
-    hook = await make_hook(opened.store)
-    await give_up(opened, hook, 1)
-    for _ in range(2):
-        replay = await start(opened, hook)
-        (claim,) = (await step(opened, replay, hook)).claims
-        await opened.store.record([result_of(claim, opened.clock, 503)])
-        abort = partial(changes.abort_replay, cancel_waiting=claim.number == 2)
-        await opened.store.write(abort, ADA, None, number(replay))
-    (early,) = await deliveries(opened.store, status="pending")
-    assert (early.trigger, early.attempts, early.replay) == ("replay", 2, replay.id)
-
-
-async def waiting_of_a_replay(opened: Opened, monkeypatch: pytest.MonkeyPatch, count: int) -> int:
-    """Return a replay with waiting deliveries, which are cancelled one by one."""
-    monkeypatch.setattr("hooktui.store.changes.deliveries._CANCELLED_AT_ONCE", 1)
-    hook = await make_hook(opened.store)
-    await give_up(opened, hook, 1)
-    replay = await start(opened, hook)
-    await emit(opened.store, count)
-    created = {"trigger": "replay", "replay_id": number(replay)}
-    mark = update(DELIVERY).where(DELIVERY.c.status == "pending").values(created)
-    await opened.store.write(lambda tx: tx.conn.execute(mark))
-    return number(replay)
-
-
-async def all_cancelled(opened: Opened) -> bool:
-    return all(row.status != "pending" for row in await deliveries(opened.store))
-
-
-# Red when only the memory of the server knows the rest: it stays pending, and is sent.
-async def test_an_abort_that_a_stop_interrupts_is_finished_by_the_next_start(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    replay = await waiting_of_a_replay(opened, monkeypatch, 30)
-    await opened.store.write(changes.abort_replay, ADA, DEFAULT, replay, cancel_waiting=True)
-    aborted = await opened.store.read(queries.get_replay, DEFAULT, replay)
-    assert aborted.state_reason == "its waiting deliveries are being cancelled"
-    await opened.again()
-
-    async def done() -> bool:
-        shown = await opened.store.read(queries.get_replay, DEFAULT, replay)
-        return shown.state_reason == "its waiting deliveries were cancelled"
-
-    await until(done)
-    assert await all_cancelled(opened)
-    assert {row.reason for row in await deliveries(opened.store, status="cancelled")} == {
-        "cancelled by ada"
-    }
-
-
-# Red when each start cancels again: what was being sent at the abort is retried, as without one.
-async def test_a_start_cancels_nothing_of_a_replay_whose_abort_is_done(opened: Opened) -> None:
-    hook = await make_hook(opened.store)
-    await give_up(opened, hook, 2)
-    replay = await start(opened, hook)
-    one, two = (await step(opened, replay, hook)).claims
-    await opened.store.release([one])
-    await opened.store.write(
-        changes.abort_replay, ADA, DEFAULT, number(replay), cancel_waiting=True
-    )
-    aborted = await opened.store.read(queries.get_replay, DEFAULT, number(replay))
-    assert aborted.state_reason == "its waiting deliveries were cancelled"
-    await opened.store.record([result_of(two, opened.clock, 500)])
-    store = await opened.again()
-    await asyncio.gather(*(task for task in store._tasks if task.get_name() == "rest"))
-    after = await seen(opened, replay)
-    assert (after.progress.cancelled, after.progress.waiting) == (1, 1)
-
-
-async def test_an_abort_goes_on_after_a_failed_transaction(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    replay = await waiting_of_a_replay(opened, monkeypatch, 3)
-    monkeypatch.setattr("hooktui.store.base.FOLLOW_UP_RETRIED_S", (0.01,))
-    write, failures = opened.store.write, 2
-
-    async def failing(change, *args, **kwargs):
-        nonlocal failures
-        if not args and failures:
-            failures -= 1
-            raise Unavailable("the database is locked")
-        return await write(change, *args, **kwargs)
-
-    monkeypatch.setattr(opened.store, "write", failing)
-    await opened.store.write(changes.abort_replay, ADA, DEFAULT, replay, cancel_waiting=True)
-    await until(lambda: all_cancelled(opened))
-    assert not failures
-
-
 async def test_conflicts_at_the_start(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await give_up(opened, hook, 1)
@@ -545,24 +234,6 @@ async def test_conflicts_at_the_start(opened: Opened) -> None:
         await start(opened, await make_hook(opened.store))
     with pytest.raises(Conflict, match="20"):
         await start(opened, await make_hook(opened.store))
-
-
-# Red when a mode that takes the enabled hooks says that none has undelivered deliveries.
-@pytest.mark.parametrize(
-    ("mode", "reason"),
-    [
-        ("failed", "no hook has undelivered deliveries"),
-        ("sent", "no hook is enabled"),
-        ("never-sent", "no hook is enabled"),
-        ("all", "no hook is enabled"),
-    ],
-)
-async def test_all_hooks_of_an_account_may_be_none(opened: Opened, mode: str, reason: str) -> None:
-    await give_up(opened, await make_hook(opened.store, active=False), 1)
-    given = check_selection(ReplaySelection(hooks="all", mode=mode, since="1h"), opened.clock.ms)
-    given = with_hooks(given, await opened.store.read(hooks_to_replay, DEFAULT, given.mode))
-    with pytest.raises(Conflict, match=f"nothing to replay: {reason}"):
-        await opened.store.write(changes.create_replay, ADA, DEFAULT, given, 50, None)
 
 
 async def test_an_idempotency_key_creates_one_replay(opened: Opened) -> None:
@@ -759,104 +430,6 @@ async def test_a_caller_that_is_gone_gives_the_deliveries_back(opened: Opened) -
     assert [row[0] for row in rows] == ["pending"] * len(result.claims)
 
 
-@pytest.mark.parametrize("mode", ["sent", "all", "never-sent"])
-async def test_the_database_counts_what_the_walk_finds(
-    opened: Opened, mode: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Red when a column that decides is left out of the groups.
-    hook = await make_hook(opened.store)
-    other = await make_hook(opened.store, events=("cluster",))
-    await give_up(opened, hook, 3)
-    await emit(opened.store, 2)
-    await attempt(opened.store, opened.clock, hook, 500)
-    await emit(opened.store, 2)
-    await attempt(opened.store, opened.clock, hook, 200)
-    rows = await deliveries(opened.store)
-    await opened.store.write(changes.resend, ADA, None, DeliveryId(decode("dlv", rows[0].id)))
-    purge = update(EVENT).where(EVENT.c.id == decode("evt", rows[1].event)).values(body=None)
-    await opened.store.write(lambda tx: tx.conn.execute(purge))
-    await emit(opened.store, 2, event_type="cluster.error")
-    opened.clock.advance(60)
-    await emit(opened.store, 1)
-    late = await make_hook(opened.store, name="late", events=("job", "cluster"))
-    given = ReplaySelection(hooks=(1,), mode=mode, since="1h", until="30s")
-    selection = check_selection(given, opened.clock.ms)
-    live = [opened.store.hooks()[HookId(each.id)] for each in (hook, other, late)]
-    for filter_text in (None, "-code:404"):
-        chosen = changed(selection, filter=filter_text)
-        start_at = PlanPosition(0, 0, floor_at(opened.clock.ms + 1))
-        counted = await opened.store.read(count_pairs, chosen, live, start_at)
-        with monkeypatch.context() as patch:
-            patch.setattr(replay_plans, "is_countable", lambda _walk: False)
-            walked = await opened.store.read(count_pairs, chosen, live, start_at)
-        assert counted == walked
-        assert sum(sums.selected for sums in counted.hooks.values())
-
-
-# Red when the end of the range is found in the ids: these are ahead of a clock that was set back.
-@pytest.mark.parametrize("mode", ["all", "never-sent"])
-async def test_events_after_the_clock_was_set_back_are_selected(opened: Opened, mode: str) -> None:
-    hook = await make_hook(opened.store, active=False)
-    await emit(opened.store)
-    opened.clock.advance(-3 * 3600)
-    await emit(opened.store, 2)
-    await opened.store.write(
-        changes.change_hook, ADA, None, HookId(hook.id), lambda s: changed(s, active=True)
-    )
-    given = ReplaySelection(hooks=(hook.id,), mode=mode, since="1h")
-    selection = check_selection(given, opened.clock.ms)
-    live = [opened.store.hooks()[HookId(hook.id)]]
-    begin = await opened.store.read(first_position, opened.clock.ms)
-    assert read_position(write_position(begin) or "") == begin
-    counted = await opened.store.read(count_pairs, selection, live, begin)
-    assert counted.hooks[HookId(hook.id)].selected == 2
-    replay = await start(opened, hook, mode=mode, since="1h")
-    result = await step(opened, replay, hook)
-    assert (len(result.claims), result.walked) == (2, True)
-
-
-async def test_a_plan_continues_where_it_stopped(opened: Opened) -> None:
-    hook = await make_hook(opened.store)
-    await give_up(opened, hook, 5)
-    selection = check_selection(ReplaySelection(hooks=(hook.id,)), opened.clock.ms)
-    live = [opened.store.hooks()[HookId(hook.id)]]
-    position = PlanPosition(0, 0, floor_at(opened.clock.ms + 1))
-    first = await opened.store.read(count_pairs, selection, live, position, within_s=-1.0)
-    assert first.next is not None
-    assert read_position(write_position(first.next) or "") == first.next
-    rest = await opened.store.read(count_pairs, selection, live, first.next)
-    assert (rest.next, rest.hooks[HookId(hook.id)].selected) == (None, 5)
-    with pytest.raises(Refused):
-        read_position("nonsense")
-
-
-async def test_retention_drops_ended_replays(opened: Opened) -> None:
-    hook = await make_hook(opened.store)
-    old = await start(opened, hook)
-    await opened.store.write(changes.abort_replay, ADA, None, number(old))
-    opened.clock.advance(86_400)
-    ended = await start(opened, hook)
-    await opened.store.write(changes.abort_replay, ADA, None, number(ended))
-    running = await start(opened, hook)
-    retention = opened.store._retention
-    before_ms = opened.clock.ms - 3_600_000
-    assert [await retention.drop_replays(before_ms) for _ in range(2)] == [1, 0]
-    page = await opened.store.read(queries.list_replays, DEFAULT, PageRequest())
-    assert [one.id for one in page.data] == [running.id, ended.id]
-
-
-# Red when a part is tried again and again after the store was closed.
-async def test_a_closed_store_leaves_the_rest_of_a_change_alone(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    replay = await waiting_of_a_replay(opened, monkeypatch, 1)
-    store = opened.store
-    await store.close()
-    await asyncio.wait_for(store._follow_up(partial(cancel_waiting_of, replay=replay)), LIMIT_S)
-    assert "the rest of a change" not in caplog.text
-    await opened.again()
-
-
 # Red when the deliveries of a step are leased without a slot: the counters of the hook went wrong.
 async def test_a_step_planned_for_an_ordered_hook_is_not_leased_without_places(
     opened: Opened,
@@ -869,3 +442,17 @@ async def test_a_step_planned_for_an_ordered_hook_is_not_leased_without_places(
     await opened.store.write(changes.change_hook, ADA, DEFAULT, hook.id, lambda _: edited)
     result = await opened.store.replay(changed(planned, version=planned.version + 1))
     assert (result.outcome, list(result.claims)) == (StepOutcome.OUTDATED, [])
+
+
+# Red when a replay that sends no alerts forgets that some were skipped.
+async def test_skipped_alerts_stay_after_a_replay_of_all_other_events(opened: Opened) -> None:
+    hook = await make_hook(opened.store, events=("job", "hooktui"), active=False)
+    await emit(opened.store)
+    await opened.store.write(
+        changes.change_hook, ADA, None, HookId(hook.id), lambda s: changed(s, active=True)
+    )
+    replay = await start(opened, hook, mode="never-sent", since="1h")
+    assert len((await step(opened, replay, hook)).claims) == 1
+    await opened.store.write(changes.finish_replay, opened.store.token, number(replay))
+    query = select(HOOK_STATE.c.skipped).where(HOOK_STATE.c.hook_id == hook.id)
+    assert (await opened.store.read(lambda conn: conn.execute(query).one()))[0] == 1

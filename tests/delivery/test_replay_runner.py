@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hooktui.delivery.engine import Engine
 
 DEAD, SLOTS = 6, 8
+KIB, MIB = 1 << 10, 1 << 20
 
 
 @pytest.fixture
@@ -292,6 +293,17 @@ async def test_a_hook_that_is_down_does_not_stop_the_others_of_a_replay(
 
     await until(healthy_is_done)
     assert running.engine.queue(down).open_until_ms == until_ms
+
+
+# Red when only tokens and places bound a step: its transaction would keep all others waiting.
+@pytest.mark.parametrize(("size", "most"), [(10, 100), (64 * KIB, 64), (MIB, 4), (5 * MIB, 1)])
+def test_a_step_has_at_most_100_deliveries_and_4_mib(size: int, most: int):
+    walk = replay_runner._Walk(HookId(1), 0)
+    numbers = range(1, 300)
+    walk.found.extend(ReplayCandidate(n, EventId(n), None, None, size, {}) for n in numbers)
+    taken = walk.take(250)
+    assert [candidate.cursor for candidate in taken] == list(numbers)[:most]
+    assert len(walk.take(1)) == 1
 
 
 class BusyEngine:
