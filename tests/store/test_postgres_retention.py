@@ -204,14 +204,7 @@ async def test_idempotency_keys_are_forgotten_after_a_day(home: Home) -> None:
 
 async def test_a_full_disk_is_reported_and_loses_nothing(tmp_path: Path) -> None:
     with running() as server, small_disk(server.folder / "disk", 24) as disk:
-        place = disk / "space"
-        place.mkdir()
-        shutil.chown(place, server.folder.owner())
-        raw = await asyncpg.connect(server.url())
-        await raw.execute(f"CREATE TABLESPACE small LOCATION '{place}'")
-        await raw.execute("CREATE DATABASE small TABLESPACE small")
-        await raw.close()
-        store = await open_store(server.url("small"), tmp_path)
+        store = await open_store(server.create_on(disk), tmp_path)
         accepted: list[int] = []
         body = os.urandom(100_000)
 
@@ -229,7 +222,6 @@ async def test_a_full_disk_is_reported_and_loses_nothing(tmp_path: Path) -> None
         with pytest.raises(NotFound):  # the connection is as good as before
             await store.claim_ping(HookId(9), b"{}")
         await store.close()
-        await (await asyncpg.connect(server.url())).execute("DROP DATABASE small")
 
 
 async def test_dead_letters_that_expire_are_counted_by_hook_and_cause(home: Home) -> None:

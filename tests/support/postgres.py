@@ -70,6 +70,29 @@ class PostgresServer:
     def tcp_url(self, database: str = "postgres", password: str = "p4ss%26word") -> str:
         return f"postgresql://{USER}:{password}@127.0.0.1:{self.port}/{database}"
 
+    def create_on(self, disk: Path) -> str:
+        """Create a database, with the name of a folder, on its disk; return its address."""
+        folder = disk / "space"
+        folder.mkdir()
+        if self._owner is not None:
+            os.chown(folder, self._owner.pw_uid, self._owner.pw_gid)
+        statements = (
+            f"CREATE TABLESPACE {disk.name} LOCATION '{folder}'",
+            f"CREATE DATABASE {disk.name} TABLESPACE {disk.name}",
+        )
+        for statement in statements:
+            self._run("psql", "--no-psqlrc", "--quiet", f"--command={statement}", self.url())
+        return self.url(disk.name)
+
+    def dump(self, url: str) -> str:
+        """Return the statements that replace a database by its present contents."""
+        return self._run("pg_dump", "--clean", "--if-exists", url)
+
+    def load(self, url: str, statements: str) -> None:
+        """Run the statements of a dump."""
+        stop_at_errors = ("--set=ON_ERROR_STOP=1", "--single-transaction", "--quiet")
+        self._run("psql", "--no-psqlrc", *stop_at_errors, url, stdin=statements)
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         options = self._options | {
@@ -126,20 +149,21 @@ class PostgresServer:
             return {}
         return {"user": self._owner.pw_uid, "group": self._owner.pw_gid}
 
-    def _run(self, program: str, *arguments: str) -> None:
-        """Run a program of PostgreSQL.
+    def _run(self, program: str, *arguments: str, stdin: str = "") -> str:
+        """Run a program of PostgreSQL; return what it prints.
 
         Raises:
             RuntimeError: it failed; with what it printed.
         """
         done = subprocess.run(
-            [self._bin / program, *arguments], capture_output=True, text=True, cwd="/",
-            **self._identity(),
+            [self._bin / program, *arguments], input=stdin, capture_output=True, text=True,
+            cwd="/", **self._identity(),
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(
                 f"{program} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
             )
+        return done.stdout
 
     def _wait_until_ready(self) -> None:
         wait_for(self._is_ready, what="PostgreSQL accepts connections")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -25,10 +26,12 @@ from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.replays import ReplaySelection
 from tests.support.disks import small_disk
 from tests.support.installation import Installation
+from tests.support.postgres import running
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
 
 DISK_MB, RESERVE_MB = 64, 16
+DEAD_LETTERS = 30
 BODY = b'{"log":"%b"}' % (b"x" * 200_000)
 MIB = 1 << 20
 
@@ -185,29 +188,70 @@ def test_a_disk_that_somebody_else_fills_to_the_last_byte_costs_nothing_but_time
 def test_a_full_disk_costs_no_alert_and_no_delivery_of_a_replay(
     home: Installation, client: PlainClient, disk: Path, receiver: Receiver
 ):
-    hook = home.create_hook(receiver.url, "--retry-schedule", "")["id"]
-    types = ("hooktui.delivery.gave_up", "hooktui.delivery.cleared", "hooktui.replay.finished")
-    home.create_hook(receiver.url_of("/alerts"), events=",".join(types))
-    receiver.script["/in"] = [404] * 30
-    lost = [client.call(send_event(1, "job.failed", b"{}")).id for _ in range(30)]
-    wait_for(lambda: len(deliveries(client, "status:failed")) == 30)
-    selection = ReplaySelection(hooks=(hook,))
-    replay = client.call(create_replay(1, selection, rate_per_s=10, max_deliveries=30)).id
-    wait_for(lambda: len(receiver.requests_to("/in")) > 35, what="the replay sends")
-    receiver.released.clear()
-    before = len(receiver.requests_to("/in"))
-    wait_for(lambda: len(receiver.requests_to("/in")) > before, what="an attempt is in flight")
-    receiver.script["/in"] = [404]
+    replay = replay_until_one_is_in_flight(home, client, receiver)
     filler = disk / "filler"
     fill_up(filler)
     receiver.released.set()
     wait_for(lambda: " results failed" in home.log.read_text(), what="a write that fails")
     wait_for(lambda: client.call(get_replay(replay)).hooks[0].waits_for == "disk")
     filler.unlink()
+    check_replay(client, receiver, replay)
+
+
+def test_a_full_disk_of_postgresql_costs_no_alert_and_no_delivery_of_a_replay(
+    tmp_path: Path, receiver: Receiver
+):
+    with running() as server, small_disk(server.folder / "small", 32) as disk:
+        home = Installation(tmp_path / "home")
+        home.home.mkdir(mode=0o700)
+        home.environ["HOOKTUI_DATABASE_URL"] = server.create_on(disk)
+        home.start()
+        try:
+            with PlainClient(ServerAddress(socket=home.home / "hooktui.sock")) as client:
+                receiver.body = secrets.token_bytes(4096)  # each result needs space
+                replay = replay_until_one_is_in_flight(home, client, receiver)
+                filler = disk / "filler"
+                fill_up(filler)
+                receiver.released.set()
+                failed = (" results failed", "a step of a replay failed")
+                wait_for(lambda: any(line in home.log.read_text() for line in failed))
+                assert home.run("status").returncode == 0, "it answers all the same"
+                filler.unlink()
+                check_replay(client, receiver, replay)
+        finally:
+            home.stop()
+
+
+def replay_until_one_is_in_flight(
+    home: Installation, client: PlainClient, receiver: Receiver
+) -> str:
+    """Start to replay dead letters; return the replay once the receiver keeps one waiting."""
+    hook = home.create_hook(receiver.url, "--retry-schedule", "")["id"]
+    types = ("hooktui.delivery.gave_up", "hooktui.delivery.cleared", "hooktui.replay.finished")
+    home.create_hook(receiver.url_of("/alerts"), events=",".join(types))
+    receiver.script["/in"] = [404] * DEAD_LETTERS
+    for _ in range(DEAD_LETTERS):
+        client.call(send_event(1, "job.failed", b"{}"))
+    wait_for(lambda: len(deliveries(client, "status:failed")) == DEAD_LETTERS)
+    selection = ReplaySelection(hooks=(hook,))
+    call = create_replay(1, selection, rate_per_s=10, max_deliveries=DEAD_LETTERS)
+    replay = client.call(call).id
+    wait_for(lambda: len(receiver.requests_to("/in")) > DEAD_LETTERS + 5, what="the replay sends")
+    receiver.released.clear()
+    before = len(receiver.requests_to("/in"))
+    wait_for(lambda: len(receiver.requests_to("/in")) > before, what="an attempt is in flight")
+    receiver.script["/in"] = [404]
+    return replay
+
+
+def check_replay(client: PlainClient, receiver: Receiver, replay: str) -> None:
+    """Wait until the replay has finished: each dead letter was sent once, and both alerts."""
     wait_for(lambda: client.call(get_replay(replay)).state == "finished", 60, "the replay ends")
+    lost = [one.event for one in deliveries(client, "status:failed") if one.replay is None]
+    assert len(lost) == DEAD_LETTERS
     sent = deliveries(client, f"replay:{replay}")
     assert sorted(one.event for one in sent) == sorted(lost), "each dead letter once"
-    assert Counter(one.status for one in sent) == {"delivered": 29, "failed": 1}
+    assert Counter(one.status for one in sent) == {"delivered": DEAD_LETTERS - 1, "failed": 1}
     arrived = Counter(one.headers["webhook-id"] for one in receiver.requests_to("/in"))
     assert arrived == dict.fromkeys(lost, 2), "none lost, none twice"
     wait_for(lambda: len(receiver.requests_to("/alerts")) == 2, what="the alerts")

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from hooktui.bench.databases import Databases
+from hooktui.bench.databases import Databases, databases_of
 from hooktui.bench.server_process import ServerProcess
 from hooktui.client.calls import (
     change_replay_rate,
@@ -31,6 +32,7 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.selftest.ledger import recording_receiver
 from hooktui.selftest.replay_test import ReplayScenario
 from tests.support.kills import died
+from tests.support.postgres import PostgresServer
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
 from tests.system.test_kills import databases  # noqa: F401 - a fixture
@@ -139,10 +141,47 @@ def test_a_give_up_that_was_killed_leaves_the_rest_visible(
         assert dead_letters(server) == 0
 
 
+Restore = Callable[[], None]
+Backup = Callable[[], Restore]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
-def test_a_backup_taken_in_mid_replay_continues_it(server: ServerProcess, tmp_path: Path) -> None:
-    with recording_receiver(tmp_path / "ledger.jsonl") as receiver:
+def test_a_backup_taken_in_mid_replay_continues_it(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "home", os.environ)
+    copy = str(tmp_path / "copy.db")
+
+    def hooktui(*arguments: str) -> None:
+        command = [sys.executable, "-m", "hooktui", *arguments]
+        environ = os.environ | {"HOOKTUI_HOME": str(server.places.home)}
+        subprocess.run(command, env=environ, check=True, capture_output=True, timeout=60)
+
+    def backup() -> Restore:
+        hooktui("backup", copy)
+        return partial(hooktui, "restore", copy, "--yes")
+
+    try:
+        restore_in_mid_replay(server, tmp_path, backup)
+    finally:
+        server.kill()
+
+
+@pytest.mark.slow
+def test_a_dump_taken_in_mid_replay_continues_it(tmp_path: Path, postgres: PostgresServer) -> None:
+    with databases_of(postgres.url()).fresh() as url:
+        server = ServerProcess(tmp_path / "home", os.environ, url)
+
+        def dump() -> Restore:
+            return partial(postgres.load, url, postgres.dump(url))
+
+        try:
+            restore_in_mid_replay(server, tmp_path, dump)
+        finally:
+            server.kill()
+
+
+def restore_in_mid_replay(server: ServerProcess, folder: Path, back_up: Backup) -> None:
+    """Back up while a replay runs, kill the server later, restore, and check all events."""
+    with recording_receiver(folder / "ledger.jsonl") as receiver:
         server.start()
         stage = ReplayScenario(server, receiver)
         stage.prepare(400)
@@ -156,18 +195,13 @@ def test_a_backup_taken_in_mid_replay_continues_it(server: ServerProcess, tmp_pa
             with PlainClient(server.address) as client:
                 client.call(change_replay_rate(stage.replay, 50))
 
-        def hooktui(*arguments: str) -> None:
-            command = [sys.executable, "-m", "hooktui", *arguments]
-            environ = os.environ | {"HOOKTUI_HOME": str(server.places.home)}
-            subprocess.run(command, env=environ, check=True, capture_output=True, timeout=60)
-
         wait_for(lambda: sent() > 3, what="the replay sends")
-        hooktui("backup", str(tmp_path / "copy.db"))
+        restore = back_up()
         in_backup = sent()
         send_faster()
         wait_for(lambda: sent() > in_backup + 25, what="the replay sends more")
         server.kill()
-        hooktui("restore", str(tmp_path / "copy.db"), "--yes")
+        restore()
         server.start()
         send_faster()
         verdict = stage.verdict()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.bench.databases import Databases, databases_of
+from hooktui.bench.databases import Databases, connect, databases_of
 from hooktui.bench.server_process import ServerProcess
 from hooktui.client.calls import change_replay_rate, get_replay, resume_replay
 from hooktui.client.sync_client import PlainClient
@@ -40,9 +41,16 @@ def databases(request: pytest.FixtureRequest) -> Databases:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, databases: Databases) -> Iterator[ReplayScenario]:
-    """A running server with dead letters whose receiver has healed."""
-    with databases.fresh() as url, recording_receiver(tmp_path / "ledger.jsonl") as receiver:
+def url(databases: Databases) -> Iterator[str | None]:
+    """The address of a new database; None: a file in the home of the server."""
+    with databases.fresh() as one:
+        yield one
+
+
+@pytest.fixture
+def stage(tmp_path: Path, url: str | None) -> Iterator[ReplayScenario]:
+    """A server, which the test starts, and the receiver of its hook."""
+    with recording_receiver(tmp_path / "ledger.jsonl") as receiver:
         server = ServerProcess(tmp_path / "home", os.environ, url)
         try:
             yield ReplayScenario(server, receiver)
@@ -98,28 +106,39 @@ def test_a_restart_continues_at_once(stage: ReplayScenario) -> None:
 
 
 # Red when a start takes any replay that nobody runs: it would go on at night, unexpected.
-def test_a_replay_that_no_server_ran_for_an_hour_waits_for_a_person(tmp_path: Path) -> None:
-    with recording_receiver(tmp_path / "ledger.jsonl") as receiver:
-        server = ServerProcess(tmp_path / "home", os.environ)
-        stage = ReplayScenario(server, receiver)
-        try:
-            server.start()
-            stage.prepare(60)
-            stage.start(rate_per_s=2)
-            server.kill()
-            with closing(sqlite3.connect(server.places.database)) as raw, raw:
-                raw.execute("UPDATE replay SET lease_until = lease_until - 3700000")
-            server.start()
-            with PlainClient(server.address) as client:
-                wait_for(lambda: client.call(get_replay(stage.replay)).state != "running")
-                replay = client.call(get_replay(stage.replay))
-                assert (replay.state, replay.state_reason) == ("paused", ABANDONED)
-                client.call(change_replay_rate(stage.replay, 50))
-                client.call(resume_replay(stage.replay))
-            verdict = stage.verdict()
-            assert verdict.good(1), verdict
-        finally:
-            server.kill()
+def test_a_replay_that_no_server_ran_for_an_hour_waits_for_a_person(
+    stage: ReplayScenario, url: str | None
+) -> None:
+    server = stage.server
+    server.start()
+    stage.prepare(60)
+    stage.start(rate_per_s=2)
+    server.kill()
+    _execute(server, url, "UPDATE replay SET lease_until = lease_until - 3700000")
+    server.start()
+    with PlainClient(server.address) as client:
+        wait_for(lambda: client.call(get_replay(stage.replay)).state != "running")
+        replay = client.call(get_replay(stage.replay))
+        assert (replay.state, replay.state_reason) == ("paused", ABANDONED)
+        client.call(change_replay_rate(stage.replay, 50))
+        client.call(resume_replay(stage.replay))
+    verdict = stage.verdict()
+    assert verdict.good(1), verdict
+
+
+def _execute(server: ServerProcess, url: str | None, statement: str) -> None:
+    """Run a statement in the database of a server that does not run."""
+
+    async def run(address: str) -> None:
+        raw = await connect(address)
+        await raw.execute(statement)
+        await raw.close()
+
+    if url is not None:
+        asyncio.run(run(url))
+        return
+    with closing(sqlite3.connect(server.places.database)) as raw, raw:
+        raw.execute(statement)
 
 
 def _sent(stage: ReplayScenario, server: ServerProcess) -> int:
