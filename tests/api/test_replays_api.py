@@ -236,10 +236,12 @@ def test_a_pause_of_all_sending_holds_it(
 ) -> None:
     hook = fail(api, account, receiver, 10)
     api.post("/v1/engine/pause")
-    replay = start(api, account, selection={"hooks": [hook]})
-    wait_for(lambda: shown(api, replay)["hooks"][0]["waits_for"] == "paused")
-    assert receiver.requests == []
-    api.post("/v1/engine/resume")
+    try:
+        replay = start(api, account, selection={"hooks": [hook]})
+        wait_for(lambda: shown(api, replay)["hooks"][0]["waits_for"] == "paused")
+        assert receiver.requests == []
+    finally:
+        api.post("/v1/engine/resume")
     assert ended(api, replay)["progress"]["delivered"] == 10
 
 
