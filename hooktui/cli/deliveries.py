@@ -24,6 +24,7 @@ from hooktui.cli.output import Output, Piece, Style, Styled, fields_without, tex
 from hooktui.cli.time_format import ago, clock, took, when
 from hooktui.client import calls
 from hooktui.domain.clock import now_ms, to_rfc3339
+from hooktui.domain.filters.parser import FilterError, absolute_filter, parse
 from hooktui.domain.text import counted
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, next_at_ms
 from hooktui.domain.wire.undelivered import CancelledMany
@@ -222,6 +223,7 @@ def cancel(
 
 
 def _cancel_matching(context: CommandContext, filter_: str, *, yes: bool) -> None:
+    filter_ = _at_one_time(filter_)
     q = f"{filter_} status:pending"
     pages = pages_of(
         context, lambda window: calls.list_deliveries(context.account, q=q, **window), limit=1
@@ -241,6 +243,14 @@ def _cancel_matching(context: CommandContext, filter_: str, *, yes: bool) -> Non
         return
     sending = f"; {done.sending:,} are being sent" if done.sending else ""
     context.out.line(f"cancelled {counted(done.cancelled, 'delivery')}{sending}")
+
+
+def _at_one_time(filter_: str) -> str:
+    """Return a filter that matches the same when it is counted and when it is cancelled."""
+    try:
+        return absolute_filter(parse(filter_), now_ms())
+    except FilterError:
+        return filter_  # the server explains what is wrong
 
 
 def _cancel_until(context: CommandContext, filter_: str, until: str) -> CancelledMany:

@@ -14,14 +14,13 @@ from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Conflict, FieldError, Refused
 from hooktui.domain.failure_causes import CAUSES_IN_WORDS, is_cause
 from hooktui.domain.filters.parser import (
+    MAX_LENGTH,
     Filter,
     FilterError,
-    FilterKey,
-    RelativeTime,
+    absolute_filter,
     parse,
     parse_event_filter,
 )
-from hooktui.domain.filters.terms import AbsoluteTime, Value
 from hooktui.domain.ids import HookId, ceiling_at, floor_at
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.replays import (
@@ -308,30 +307,11 @@ def _absolute_filter(
     except FilterError as error:
         errors.append(FieldError("/selection/filter", error.detail))
         return None
-    return absolute_filter(parsed, now_ms)
-
-
-def absolute_filter(parsed: Filter, now_ms: int) -> str:
-    """Return the text of a filter with times in place of ages such as ``since:10m``."""
-    starts = [term.column - 1 for term in parsed.terms]
-    parts = []
-    for term, start, end in zip(
-        parsed.terms, starts, [*starts[1:], len(parsed.source)], strict=True
-    ):
-        if any(isinstance(value, RelativeTime) for value in term.values):
-            times = ",".join(to_rfc3339(_at_ms(value, now_ms)) for value in term.values)
-            parts.append(f"{'-' if term.negated else ''}{term.key.value}:{times}")
-        else:
-            parts.append(parsed.source[start:end].strip())
-    return " ".join(parts)
-
-
-def _at_ms(value: Value, now_ms: int) -> int:
-    if isinstance(value, RelativeTime):
-        return max(now_ms - value.ms, 0)
-    if isinstance(value, AbsoluteTime):
-        return value.ms
-    raise TypeError(f"expected a time in {FilterKey.SINCE} or {FilterKey.UNTIL}, got {value!r}")
+    absolute = absolute_filter(parsed, now_ms)
+    if len(absolute) > MAX_LENGTH:  # it is parsed again whenever the replay is read
+        wrong = f"with times for its ages it has more than {MAX_LENGTH:,} characters; shorten it"
+        errors.append(FieldError("/selection/filter", wrong))
+    return absolute
 
 
 class Newest(NamedTuple):

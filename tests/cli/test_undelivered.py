@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from hooktui.domain.filters.parser import RelativeTime, parse
 from tests.support.scripted_server import DELIVERY, answer, page, problem
 
 GROUP = {
@@ -113,6 +114,20 @@ def test_deliveries_are_cancelled_by_filter(run, server):
     first, second = (body_of(asked) for asked in server.asked[1:])
     assert first == {"q": "hook:3 -event:job", "until": DELIVERY["created_at"]}
     assert second == first | {"after": "3.dlv_01JDG3R8Z4000"}
+
+
+# Red when the ages of a filter count back from now in the list and from the newest match at the
+# cancellation: what was not listed was cancelled.
+@pytest.mark.parametrize("filter_", ["hook:3 since:30m", "until:30m -since:5m,1h word"])
+def test_exactly_the_deliveries_that_were_counted_are_cancelled(run, server, filter_):
+    server.will(page(DELIVERY, total=1), answer({"cancelled": 1, "sending": 0, "next": None}))
+    result = run("deliveries", "cancel", "--filter", filter_, "--yes")
+    assert result.code == 0, result.err
+    cancelled = body_of(server.asked[1])["q"]
+    assert query_of(server.asked[0])["q"] == [f"{cancelled} status:pending"]
+    terms = parse(cancelled).terms
+    assert len(terms) == len(parse(filter_).terms)
+    assert not any(isinstance(value, RelativeTime) for term in terms for value in term.values)
 
 
 def test_cancelling_by_filter_asks_first_and_says_when_nothing_matches(run, server):

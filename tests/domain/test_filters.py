@@ -31,6 +31,7 @@ from hooktui.domain.filters.parser import (
     Pattern,
     RelativeTime,
     Subject,
+    absolute_filter,
     parse,
     parse_event_filter,
     parse_hook_filter,
@@ -641,3 +642,21 @@ def test_a_filter_of_events_refuses_what_only_deliveries_have(term):
         parse_event_filter(f"disk -{term}")
     assert refused.value.column == 6
     assert f"events have no {term.partition(':')[0]}:" in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "since:10m code:5xx",
+        '-since:1h "a b" -data.x:"q \\" r"',
+        "until:1h,2h",
+        "code:5xx  took:>2s",
+    ],
+)
+def test_an_absolute_filter_means_the_same(text: str):
+    absolute = parse(absolute_filter(parse(text), NOW))
+    before = parse(text)
+    assert [term.key for term in absolute.terms] == [term.key for term in before.terms]
+    assert [term.negated for term in absolute.terms] == [term.negated for term in before.terms]
+    others = [t.values for t in before.terms if t.key not in ("since", "until")]
+    assert [t.values for t in absolute.terms if t.key not in ("since", "until")] == others

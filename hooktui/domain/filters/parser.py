@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
-from hooktui.domain.clock import from_rfc3339, parse_duration_s
+from hooktui.domain.clock import from_rfc3339, parse_duration_s, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Outcome, Trigger
 from hooktui.domain.errors import Refused
 from hooktui.domain.failure_causes import CAUSES, CAUSES_IN_WORDS, ERROR_CAUSES, SERVER_ERROR
@@ -39,8 +39,8 @@ from hooktui.domain.ids import decode, encode
 
 __all__ = [
     "AbsoluteTime", "CodeRange", "DurationComparison", "Filter", "FilterError", "FilterKey",
-    "Pattern", "RelativeTime", "Subject", "Term", "Value", "parse", "parse_event_filter",
-    "parse_hook_filter",
+    "Pattern", "RelativeTime", "Subject", "Term", "Value", "absolute_filter", "parse",
+    "parse_event_filter", "parse_hook_filter",
 ]  # fmt: skip
 
 MAX_LENGTH = 2000
@@ -163,6 +163,29 @@ def parse_event_filter(text: str) -> Filter:
                 " since:, until: and data.",
             )
     return parsed
+
+
+def absolute_filter(parsed: Filter, now_ms: int) -> str:
+    """Return the text of a filter with times in place of ages such as ``since:10m``."""
+    starts = [term.column - 1 for term in parsed.terms]
+    parts = []
+    for term, start, end in zip(
+        parsed.terms, starts, [*starts[1:], len(parsed.source)], strict=True
+    ):
+        if any(isinstance(value, RelativeTime) for value in term.values):
+            times = ",".join(to_rfc3339(_at_ms(value, now_ms)) for value in term.values)
+            parts.append(f"{'-' if term.negated else ''}{term.key.value}:{times}")
+        else:
+            parts.append(parsed.source[start:end].strip())
+    return " ".join(parts)
+
+
+def _at_ms(value: Value, now_ms: int) -> int:
+    if isinstance(value, RelativeTime):
+        return max(now_ms - value.ms, 0)
+    if isinstance(value, AbsoluteTime):
+        return value.ms
+    raise TypeError(f"expected a time in {FilterKey.SINCE} or {FilterKey.UNTIL}, got {value!r}")
 
 
 def _check(text: str) -> None:
