@@ -38,9 +38,11 @@ from uvicorn.server import ServerState
 from hooktui.api import connection as front
 from hooktui.api.access import RouteTable
 from hooktui.api.bodies import (
+    MAX_REQUEST_BYTES,
     BodyBudget,
     check_json_type,
     check_ndjson_type,
+    check_values,
     checked_json,
     lines_of,
 )
@@ -123,6 +125,7 @@ TEXTS: dict[str, Make] = {
     "half characters": repeated(b"\\ud83d", b'"', b'"'),
     "halves between lists": repeated(b'[],"\\ud83d",', b"[", b"1]"),
     "digits": repeated(b"9"),
+    "as many digits as a number may have": repeated(b"9" * 4300 + b"x", b'"', b'"'),
     "long integers": repeated(b"9" * 4000 + b",", b"[", b"1]"),
     "long fractions": repeated(b"1.2345678901234567890123e-300,", b"[", b"1]"),
     "long exponents": repeated(b"1e" + b"9" * 300 + b",", b"[", b"1]"),
@@ -645,6 +648,13 @@ def test_a_filter_is_compared_in_short_steps(shape: str, values: str) -> None:
         else:
             begin = partial(_in_transaction, hooks.view[HookId(1)], event)
         assert least_s(begin) < LONGEST_STEP_S, text
+
+
+# Red when a search begins at each letter and reads up to a limit (1 s): it grows as the text does.
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_values_of_a_body_are_checked_in_a_short_step(name: str) -> None:
+    text = TEXTS[name](MAX_REQUEST_BYTES - 2048)[:MAX_REQUEST_BYTES]
+    assert min(_time_s(check_values, text) for _ in range(5)) < LONGEST_STEP_S
 
 
 # Red when the subscribers of each type are found by a walk over all hooks: 5 ms a type.

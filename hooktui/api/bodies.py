@@ -53,7 +53,10 @@ _JSON_TYPE = re.compile(r"application/([\w.!#$&^+-]+\+)?json", re.I)
 _NDJSON_TYPE = re.compile(r"application/(x-ndjson|ndjson|jsonl|jsonlines|json|x-jsonlines)", re.I)
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]+)", re.I)
 _UTF8 = ("utf-8", "utf8", "us-ascii")
-_MANY_DIGITS = re.compile(rb"[0-9]{4301}")  # Python refuses longer integers
+_DIGITS_ALIKE = bytes.maketrans(b"0123456789", b"0" * 10)
+_MANY_DIGITS = b"0" * 4301
+"""Python refuses longer integers. A regular expression would begin again at each digit: a second
+for 250 KB of numbers that are one digit shorter."""
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -202,10 +205,7 @@ async def checked_json(scope: Scope, receive: Receive, bodies: BodyBudget) -> Re
     if body:
         check_json_type(scope)
         await check_body(body, scope)
-        if json_text.count_values(body, MAX_VALUES) > MAX_VALUES:
-            raise TooLarge(f"the body holds more than {MAX_VALUES:,} values; send fewer")
-        _check_characters(body)
-        _check_numbers(body)
+        check_values(body)
     given = False
 
     async def again() -> Message:
@@ -218,8 +218,20 @@ async def checked_json(scope: Scope, receive: Receive, bodies: BodyBudget) -> Re
     return again
 
 
+def check_values(body: bytes) -> None:
+    """Check the values of a JSON body, in one step of about 2 ms at worst.
+
+    Raises:
+        HooktuiError: they are too many, or one cannot be stored.
+    """
+    if json_text.count_values(body, MAX_VALUES) > MAX_VALUES:
+        raise TooLarge(f"the body holds more than {MAX_VALUES:,} values; send fewer")
+    _check_characters(body)
+    _check_numbers(body)
+
+
 def _check_numbers(body: bytes) -> None:
-    if _MANY_DIGITS.search(body):  # perhaps in a text
+    if _MANY_DIGITS in body.translate(_DIGITS_ALIKE):  # perhaps in a text
         try:
             json.loads(body)
         except ValueError:

@@ -70,6 +70,7 @@ def viewer_requests() -> list[bytes]:
         _get("/v1/deliveries", q=_WORDS, limit=500),
         _post("/v1/hooks/dry-run", json.dumps({"events": ["job"], "filter": _FILTER}).encode()),
         _post("/v1/hooks/dry-run", json.dumps({"events": unknown}).encode()),
+        _post("/v1/hooks/dry-run", _filled(b'{"a":"', b"9" * 4300 + b"x", b'"}')),
     ]
 
 
