@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from hooktui.api.access import RULES, Rule
 from hooktui.api.parameters import INTEGER_SCHEMA, MAX_KEY_LENGTH
-from hooktui.api.responses import answer
+from hooktui.api.responses import JSON, encode
 from hooktui.domain.hook_edits import CREATE_REQUIRED, CREATE_TYPES, EDIT_TYPES
 from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.roles import Need
@@ -169,22 +169,27 @@ _KEY = {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH}
 def document_routes(app: FastAPI, *, pages: bool) -> list[Route]:
     """Return the routes of the document, and of a page for reading it if requested.
 
-    The first call creates it, in a thread: it takes 0.1 s.
+    The first call creates both, in a thread: it takes 0.1 s. Callers need no token, so that each
+    later call only sends bytes.
     """
-    made: Document = {}
+    made: list[bytes] = []
     one_at_a_time = asyncio.Lock()
 
-    async def document() -> Document:
+    def create() -> list[bytes]:
+        document = openapi_of(app)
+        return [encode(document), _page(document).encode()]
+
+    async def texts() -> list[bytes]:
         async with one_at_a_time:
             if not made:
-                made.update(await asyncio.to_thread(openapi_of, app))
+                made.extend(await asyncio.to_thread(create))
         return made
 
     async def openapi(_request: Request) -> Response:
-        return answer(await document())
+        return Response((await texts())[0], media_type=JSON)
 
     async def docs(_request: Request) -> Response:
-        return HTMLResponse(_page(await document()))
+        return HTMLResponse((await texts())[1])
 
     routes = [Route("/openapi.json", openapi, methods=["GET"])]
     if pages:
