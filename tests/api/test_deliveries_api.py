@@ -87,6 +87,22 @@ def test_the_request_is_rebuilt_with_the_secret_that_signed_it(api, make, send, 
     assert dict(shown["request"]["headers"])["X-Hook-Signature"] == signature
 
 
+# Red when a request that was never made is signed for now: a viewer could make it.
+def test_no_request_is_signed_that_was_not_sent(api, make, send, receiver):
+    make()
+    api.post("/v1/engine/pause")
+    try:
+        delivery = send()
+        for _ in range(2):
+            headers = dict(api.get(f"/v1/deliveries/{delivery}").json()["request"]["headers"])
+            assert headers["webhook-id"]
+            assert not [name for name in headers if "signature" in name.lower()]
+            api.post(f"/v1/deliveries/{delivery}/cancel")
+    finally:
+        api.post("/v1/engine/resume")
+    assert receiver.requests == []
+
+
 def test_a_delivery_of_a_deleted_hook_is_still_shown(api, make, send, receiver):
     hook = make()
     delivery = send()

@@ -5,6 +5,7 @@ A delivery is shown with its attempts, its rebuilt request, and the exact string
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +35,7 @@ from hooktui.domain.deliveries import Trigger
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import STATUSES
 from hooktui.domain.ids import DeliveryId, EventId, HookId
-from hooktui.domain.live_hook import LiveHook
+from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 from hooktui.domain.wire.deliveries import Request as SentRequest
 from hooktui.domain.wire.pages import Page
@@ -47,8 +48,9 @@ if TYPE_CHECKING:
 async def detail_of(service: Service, caller: Caller, record: DeliveryRecord) -> DeliveryDetail:
     """Return a delivery with its details.
 
-    The request is that of the latest attempt, or of the next one if there was none; it is omitted
-    once the body has been purged or the hook deleted.
+    The request is that of the latest attempt; if there was none, of the next one without
+    signatures, so that no reader can send it. It is omitted once the body has been purged or the
+    hook deleted.
     """
     delivery = record.delivery
     hook = service.store.hooks().get(HookId(delivery.hook))
@@ -94,7 +96,7 @@ async def _request(
     timestamp_s: int,
     body: bytes,
 ) -> SentRequest:
-    secrets = hook.secrets_at(timestamp_s * 1000)
+    secrets: Sequence[LiveSecret] = ()
     if record.last_secret_ids:
         used = partial(service.store.signing_secrets, hook.id, record.last_secret_ids)
         secrets = await service.reads.run(caller, used)
