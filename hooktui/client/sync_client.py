@@ -173,23 +173,35 @@ class PlainClient:
         """
         connection = self._connected()
         try:
-            response = self._request(connection, call)
-            headers = _lower_names(response)
-            file = announced(headers) if response.status == 201 else None
+            with self._explained():
+                response = self._request(connection, call)
+                headers = _lower_names(response)
+                file = announced(headers) if response.status == 201 else None
+                body = self._body_of(response) if file is None else b""
             if file is None:
-                body = self._body_of(response)
                 read_answer(self.address, response.status, headers, body)
                 raise not_ours(
                     self.address, f"{call.method} {call.path} has no file as its response"
                 )
             self._socket.set_idle(IDLE_S)
-            yield Download(*file, response.read)
-        except TimeoutError as error:
-            raise too_slow(self.address, IDLE_S) from error
-        except HTTPException as error:
-            raise broken_off(self.address, error) from error
+
+            def read(most_bytes: int) -> bytes:
+                with self._explained():
+                    return response.read(most_bytes)
+
+            yield Download(*file, read)
         finally:
             self.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Explain what failed at the connection while a file is received."""
+        try:
+            yield
+        except TimeoutError as error:
+            raise too_slow(self.address, IDLE_S) from error
+        except (OSError, HTTPException) as error:
+            raise broken_off(self.address, error) from error
 
     def server_pid(self) -> int:
         """Return the process at the other end of the Unix socket, from the kernel.

@@ -1,7 +1,9 @@
 """``hooktui backup`` except its output: writes the copy with the caller's rights.
 
 The file gets its name only when it is on disk, has the digest that the server announced, and passes
-SQLite's check. Until then, and after a failure, there is no file.
+SQLite's check. Until then, and after a failure, there is no file. The folder may be one in which
+other users may rename files: nothing is written by name, and a file that is not the caller's own is
+not taken for the backup.
 """
 
 from __future__ import annotations
@@ -12,13 +14,15 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
 from hooktui.client.download import Download
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.domain.wire.server import Backup
-from hooktui.store.durable_files import sync_file, sync_folder
+from hooktui.store.durable_files import sync_folder
 from hooktui.store.sqlite.backup import BadBackup, check_whole, open_readonly
 from hooktui.store.sqlite.files import free_bytes
 
@@ -47,8 +51,42 @@ def there_already(target: Path) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A private file that becomes a backup: its path, and the open file."""
+
+    path: Path
+    file: FileIO
+
+    def write(self, piece: bytes) -> None:
+        """Write a piece to its end.
+
+        Raises:
+            OSError: the disk is full, or fails.
+        """
+        rest = memoryview(piece)
+        while rest:
+            rest = rest[self.file.write(rest) :]
+
+    def check_is_at(self, path: Path) -> None:
+        """Check that a path still is, or now is, that of this file.
+
+        Raises:
+            CannotWrite: another file is there.
+        """
+        try:
+            found = path.lstat()
+        except OSError as error:
+            raise CannotWrite(f"cannot write {path}: {error.strerror}") from None
+        if not os.path.samestat(found, os.fstat(self.file.fileno())):
+            raise CannotWrite(
+                f"another user has replaced {path}: it is not the backup. Choose a folder in"
+                " which only you may create files"
+            )
+
+
 @contextmanager
-def draft_for(target: Path) -> Iterator[Path]:
+def draft_for(target: Path) -> Iterator[Draft]:
     """Create an empty, private file next to a path; it is removed when the block ends.
 
     Raises:
@@ -57,50 +95,57 @@ def draft_for(target: Path) -> Iterator[Path]:
     draft = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        os.close(os.open(draft, flags, 0o600))
+        file = os.fdopen(os.open(draft, flags, 0o600), "wb", buffering=0)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise CannotWrite(f"cannot write in {target.parent}: {why}") from None
-    try:
-        yield draft
-    finally:
-        draft.unlink(missing_ok=True)
+    with file:
+        try:
+            yield Draft(draft, file)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def save(
-    download: Download, draft: Path, target: Path, *, replace: bool, progress: Callable[[str], None]
+    download: Download,
+    draft: Draft,
+    target: Path,
+    *,
+    replace: bool,
+    progress: Callable[[str], None],
 ) -> Backup:
     """Write a backup to its draft, check it, and rename it.
 
     Raises:
-        CannotWrite: there is no space, or the disk fails.
+        CannotWrite: there is no space, the disk fails, or another user replaced the draft.
         Conflict: the path exists meanwhile.
         BrokenDownload: it did not arrive intact.
         BadBackup: it is damaged.
     """
-    free = free_bytes(draft.parent)
+    free = free_bytes(target.parent)
     if free < download.size:
         raise CannotWrite(
             f"the backup needs {download.size >> 20} MiB in {target.parent}; {free >> 20} are free"
         )
-    with draft.open("wb") as file:
-        for piece, share in _with_progress(download):
-            try:
-                file.write(piece)
-            except OSError as error:
-                raise CannotWrite(f"cannot write {target}: {error.strerror}") from None
-            progress(f"receiving the copy: {share} %")
+    for piece, share in _with_progress(download):
+        try:
+            draft.write(piece)
+        except OSError as error:
+            raise CannotWrite(f"cannot write {target}: {error.strerror}") from None
+        progress(f"receiving the copy: {share} %")
     progress("checking the copy")
     try:
-        sync_file(draft)
-        with closing(open_readonly(draft, immutable=True)) as copy:
-            check_whole(copy, draft)
+        os.fsync(draft.file.fileno())
+        draft.check_is_at(draft.path)
+        with closing(open_readonly(draft.path, immutable=True)) as copy:
+            check_whole(copy, draft.path)
             events, deliveries = copy.execute(_COUNTS).fetchone()
     except sqlite3.Error as error:
         raise BadBackup(f"the copy cannot be read: {error}; try again") from None
     except OSError as error:
         raise CannotWrite(f"cannot write {target}: {error.strerror}") from None
-    _name(draft, target, replace=replace)
+    _name(draft.path, target, replace=replace)
+    draft.check_is_at(target)
     return Backup(str(target), download.size, download.sha256.hex(), events, deliveries)
 
 

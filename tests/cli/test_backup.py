@@ -141,7 +141,11 @@ HEADERS = {"Content-Length": "300000", "Repr-Digest": RIGHT}
 
 @contextmanager
 def answering(
-    path: Path, status: str, headers: dict[str, str], body: bytes, hold: threading.Event | None
+    path: Path,
+    status: str,
+    headers: dict[str, str],
+    body: bytes,
+    hold: threading.Event | None,
 ) -> Iterator[PlainClient]:
     """Serve one answer on a socket; keep the connection until ``hold`` is set."""
     listener = socket.socket(socket.AF_UNIX)
@@ -210,6 +214,38 @@ def test_a_silent_server_is_left_after_the_time_that_it_gives_a_silent_caller(
         client.download(backup()) as got,
     ):
         b"".join(got.pieces())
+
+
+# Red when only a time-out is explained: an internal error, or the exit of a closed stdout.
+@pytest.mark.parametrize("sent", ["", "HTTP/1.1 201 Cr", "head", "half"])
+def test_a_connection_that_is_reset_is_explained(tmp_path, capsys, sent: str) -> None:
+    path = tmp_path / "s"
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(1)
+    head = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items()).encode()
+    whole = b"HTTP/1.1 201 Created\r\n" + head + b"\r\n"
+    parts = {"head": whole, "half": whole + BODY[:1000]}
+
+    def serve() -> None:
+        client, _ = listener.accept()
+        with client:
+            client.recv(1)  # the rest stays unread, so that the end is a reset
+            client.sendall(parts.get(sent, sent.encode()))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with listener:
+        code = main(
+            ["backup", str(tmp_path / "copy.db")],
+            {"HOME": str(tmp_path), "HOOKTUI_SOCKET": str(path)},
+        )
+    thread.join(20)
+    told = capsys.readouterr().err
+    assert code in (1, 5), told
+    assert "internal error" not in told
+    assert str(path) in told or "bytes and stopped" in told
+    assert not (tmp_path / "copy.db").exists()
 
 
 def test_a_server_of_an_older_version_is_named(tmp_path, capsys) -> None:
