@@ -16,6 +16,7 @@ from hooktui.cli.output import Output
 from hooktui.client.address import ServerAddress, find_server
 from hooktui.client.sync_client import PlainClient, decoded
 from hooktui.domain.errors import HooktuiError
+from hooktui.domain.paths import with_absolute_paths
 from hooktui.domain.roles import not_here, restricted
 from hooktui.domain.text import visible
 
@@ -33,12 +34,13 @@ class CommandContext:
         environ: such as ``os.environ``.
 
     Attributes:
+        environ: the same with absolute paths: some commands change the working folder.
         interrupted: the note that ctrl+c leaves: what was done, and what continues at the server.
     """
 
     def __init__(self, options: GlobalOptions, environ: Mapping[str, str]) -> None:
         self.options = options
-        self.environ = environ
+        self.environ = with_absolute_paths(environ)
         self.out = Output(
             sys.stdout, sys.stderr, color=_color(options, environ), quiet=options.quiet
         )

@@ -99,9 +99,10 @@ def new(file: str | None = None, /, *, context: Context) -> None:
         context.out.line(key_for_people().rstrip())
         return
     where = find_places(context.environ)
-    if Path(file).absolute().parent == where.home:
+    target = Path(file).absolute()  # before the working folder changes
+    if target.parent == where.home:
         act_as_owner(where, ["keys", "new", file])
-    key = add_key(Path(file).absolute())
+    key = add_key(target)
     context.out.note(f"{file}: key {key} is on top")
     if where.service:
         context.out.note(f"next: {RESTART_SERVICE}, then: hooktui keys rotate")

@@ -18,6 +18,8 @@ _CREDENTIALS: Final = ("etc", "run", "usr/local/lib", "usr/lib")
 START_SERVICE: Final = "systemctl start hooktui"
 STOP_SERVICE: Final = "systemctl stop hooktui"
 RESTART_SERVICE: Final = "systemctl restart hooktui"
+SQLITE_URL: Final = "sqlite:///"
+"""What the address of a SQLite database begins with; its path follows."""
 
 CONSOLE_TABLES = ("keys", "console")
 """Tables of ``config.toml`` that the console reads and a server ignores."""
@@ -136,6 +138,19 @@ def places(environ: Mapping[str, str], *, system_installed: bool = False) -> Ins
     if environ.get("HOOKTUI_SOCKET"):
         paths = replace(paths, socket=Path(environ["HOOKTUI_SOCKET"]))
     return paths
+
+
+def with_absolute_paths(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return an environment whose paths still mean the same in another working folder."""
+    changed = {
+        name: str(Path(environ[name]).absolute())
+        for name in ("HOOKTUI_HOME", "HOOKTUI_SOCKET")
+        if environ.get(name) and not Path(environ[name]).is_absolute()
+    }
+    begin, url, database = environ.get("HOOKTUI_DATABASE_URL", "").partition(SQLITE_URL)
+    if url and database and not begin and not Path(database).is_absolute():
+        changed["HOOKTUI_DATABASE_URL"] = f"{SQLITE_URL}{Path(database).absolute()}"
+    return {**environ, **changed} if changed else environ
 
 
 def started_by_systemd(environ: Mapping[str, str]) -> bool:

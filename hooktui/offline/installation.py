@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hooktui.api.peer_credentials import PeerCredentials, origin_of
 from hooktui.domain.errors import Refused
-from hooktui.domain.paths import InstallPaths
+from hooktui.domain.paths import SQLITE_URL, InstallPaths
 from hooktui.domain.roles import Actor, Role
 from hooktui.homes import make_home
 from hooktui.installation import find_places
@@ -20,8 +20,6 @@ from hooktui.store.key_ring import hold_variable
 from hooktui.store.sqlite.backup_source import BackupSource, open_backup
 from hooktui.store.sqlite.restore import Restored, restore
 from hooktui.store.vault import create_keys, key_line, load_keys, new_key, replace_keys
-
-_SQLITE = "sqlite:///"
 
 
 def sqlite_home(
@@ -43,8 +41,8 @@ def sqlite_home(
     hold_variable(environ)
     url = settings.database_url or ""
     database = where.database
-    if url.startswith(_SQLITE) and url != _SQLITE:
-        database = Path(url.removeprefix(_SQLITE))
+    if url.startswith(SQLITE_URL) and url != SQLITE_URL:
+        database = Path(url.removeprefix(SQLITE_URL))
     elif url and not any_database:
         raise Refused(
             "this command works on a SQLite file, but HOOKTUI_DATABASE_URL names none;"

@@ -23,7 +23,7 @@ from hooktui.domain.clock import now_ms, steady_ms, to_rfc3339
 from hooktui.domain.errors import UnsafeHome
 from hooktui.domain.file_budget import FileBudget, share_files
 from hooktui.domain.machine import condition_of
-from hooktui.domain.paths import InstallPaths
+from hooktui.domain.paths import SQLITE_URL, InstallPaths
 from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.wire.server import RetentionDays
 from hooktui.homes import make_home, mend_modes, refuse_unsafe
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__package__)
 
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
-_SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://")
 _LOOK_THROUGH_FOR_S = 30.0  # limit of the integrity check for ``doctor``
 
@@ -278,7 +277,7 @@ def _local_checks(
     from hooktui.doctor.machine import StartTime
 
     started = StartTime()
-    if settings.database_url is not None and not settings.database_url.startswith(_SQLITE):
+    if settings.database_url is not None and not settings.database_url.startswith(SQLITE_URL):
         from hooktui.doctor.postgres import check_shared
         from hooktui.store.postgres.connections import parse_database_url
 
@@ -296,12 +295,12 @@ def absolute(where: InstallPaths, settings: Settings) -> InstallPaths:
     url = settings.database_url
     database = where.database
     if url is not None and not url.startswith(POSTGRES):
-        if not url.startswith(_SQLITE) or not url.removeprefix(_SQLITE):
+        if not url.startswith(SQLITE_URL) or not url.removeprefix(SQLITE_URL):
             raise BadSettings(
                 "HOOKTUI_DATABASE_URL: write it as sqlite:///PATH (four slashes for an absolute"
                 " one) or postgresql://USER:PASSWORD@HOST:PORT/NAME"
             )
-        database = Path(url.removeprefix(_SQLITE))
+        database = Path(url.removeprefix(SQLITE_URL))
     return replace(
         where,
         home=where.home.absolute(),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.domain.errors import Refused
-from hooktui.domain.paths import SYSTEM, places
+from hooktui.domain.paths import SYSTEM, places, with_absolute_paths
 
 
 def test_a_home_puts_everything_into_one_folder():
@@ -57,3 +57,24 @@ def test_a_users_configuration_lies_in_the_xdg_configuration_folder():
 def test_without_any_folder_the_message_says_what_to_set():
     with pytest.raises(Refused, match="HOOKTUI_HOME"):
         places({})
+
+
+def test_paths_of_an_environment_mean_the_same_in_another_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    environ = {
+        "HOME": "/a", "HOOKTUI_HOME": "hooks", "HOOKTUI_SOCKET": "../s.sock",
+        "HOOKTUI_DATABASE_URL": "sqlite:///data/x.db",
+    }  # fmt: skip
+    fixed = with_absolute_paths(environ)
+    assert fixed == {
+        "HOME": "/a", "HOOKTUI_HOME": f"{tmp_path}/hooks",
+        "HOOKTUI_SOCKET": f"{tmp_path}/../s.sock",
+        "HOOKTUI_DATABASE_URL": f"sqlite:///{tmp_path}/data/x.db",
+    }  # fmt: skip
+    assert with_absolute_paths(fixed) is fixed
+
+
+@pytest.mark.parametrize("url", ["", "sqlite:///", "sqlite:////x.db", "postgresql://a/sqlite:///b"])
+def test_other_values_of_an_environment_stay(url):
+    environ = {"HOOKTUI_HOME": "", "HOOKTUI_SOCKET": "/s", "HOOKTUI_DATABASE_URL": url}
+    assert with_absolute_paths(environ) is environ

@@ -60,11 +60,11 @@ class Machine:
         return opened([sys.executable, "-c", _LAUNCH, str(self.root), str(user), *arguments])
 
     def run(
-        self, *arguments: str, uid: int | None = None, **environ: str
+        self, *arguments: str, uid: int | None = None, folder: Path = Path("/"), **environ: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run one command to its end."""
+        """Run one command to its end in a working folder."""
         user = os.geteuid() if uid is None else uid
-        result = run_command(self.root, user, self.environ | environ, list(arguments))
+        result = run_command(self.root, user, self.environ | environ, list(arguments), folder)
         assert "Traceback" not in result.stderr, result.stderr
         return result
 

@@ -33,10 +33,13 @@ _WITHIN_S = 120
 
 
 def run_command(
-    root: Path, uid: int, environ: Mapping[str, str], arguments: list[str]
+    root: Path, uid: int, environ: Mapping[str, str], arguments: list[str], folder: Path
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end as a user, on the machine below a folder."""
-    request = {"root": str(root), "uid": uid, "environ": dict(environ), "arguments": arguments}
+    """Run one command to its end as a user, on the machine below a root, in a working folder."""
+    request = {
+        "root": str(root), "uid": uid, "environ": dict(environ), "arguments": arguments,
+        "folder": str(folder),
+    }  # fmt: skip
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         files = [out.fileno(), err.fileno()]
         socket.send_fds(_commands(), [json.dumps(request).encode()], files)
@@ -92,6 +95,7 @@ def _become(request: Mapping[str, Any], files: list[int]) -> None:
         os.close(file)
     os.environ.clear()
     os.environ.update(request["environ"])
+    os.chdir(request["folder"])
     uid = request["uid"]
     if uid != os.geteuid():
         os.setgroups([])

@@ -68,8 +68,15 @@ def _copy(folder: Path, target: Path) -> None:
     subprocess.run(["cp", "-a", folder, target], check=True)
 
 
-def run(machine: Machine, *command: str, code: int = 0, uid: int | None = None, **environ: str):
-    result = machine.run(*command, uid=uid, **environ)
+def run(
+    machine: Machine,
+    *command: str,
+    code: int = 0,
+    uid: int | None = None,
+    folder: Path = Path("/"),
+    **environ: str,
+):
+    result = machine.run(*command, uid=uid, folder=folder, **environ)
     assert result.returncode == code, (command, result.stdout, result.stderr)
     return result
 
@@ -173,6 +180,25 @@ def test_what_root_does_leaves_nothing_of_roots(stopped: Machine, tmp_path: Path
     run(stopped, "keys", "new", str(stopped.system.home / "more.key"))
     assert owners(stopped) == {OTHER_UID}
     run(stopped, "move", "--to", "postgresql://127.0.0.1:1/x", code=1)
+    assert owners(stopped) == {OTHER_UID}
+
+
+# Red when a path is read again after root went to another folder: doctor found no home and ended
+# with 0, a key was to be written to the root of the file system.
+def test_root_may_name_files_from_where_it_is(stopped: Machine, tmp_path: Path) -> None:
+    home = stopped.system.home
+    key = home / "hooktui.key"
+    before = key.read_text()
+    run(stopped, "keys", "new", key.name, folder=home)
+    assert key.read_text().count("\n") == before.count("\n") + 1
+    named = {"HOOKTUI_HOME": home.name, "folder": home.parent}
+    looked = run(stopped, "doctor", **named)
+    assert "no home yet" not in looked.stdout
+    assert str(home / "hooktui.db") in looked.stdout
+    run(stopped, "restore", str(tmp_path / "copy.db"), **named)
+    assert accounts(stopped)[-1] == "before"
+    moved = run(stopped, "move", "--to", "postgresql://127.0.0.1:1/x", code=1, **named)
+    assert "there is no database" not in moved.stderr
     assert owners(stopped) == {OTHER_UID}
 
 
