@@ -10,6 +10,7 @@ from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from hooktui.doctor.rules import assess_database_tls, assess_networks, assess_tls_key
+from hooktui.domain.errors import Refused
 from hooktui.domain.wire.diagnosis import Check
 
 
@@ -43,7 +44,7 @@ def check_exposure(settings: NetworkSettings, environ: Mapping[str, str]) -> Ite
     if settings.tls_key is not None:
         yield _check_key(settings.tls_key)
     url = settings.database_url
-    if url is not None and not url.startswith("sqlite:"):
+    if url is not None and not url.startswith("sqlite:") and _is_readable(url):
         yield assess_database_tls(*_way_to(url, environ))
 
 
@@ -53,6 +54,17 @@ def _check_key(file: Path) -> Check:
     except OSError as error:
         return Check("TLS key", "fail", f"{file}: {error.strerror}", "check that the file exists")
     return assess_tls_key(str(file), status.st_mode, status.st_uid, os.geteuid())
+
+
+def _is_readable(url: str) -> bool:
+    """Return whether a server accepts an address: in others a part of the password seems a host."""
+    from hooktui.store.postgres.connections import parse_database_url
+
+    try:
+        parse_database_url(url)
+    except Refused:
+        return False
+    return True
 
 
 def _way_to(url: str, environ: Mapping[str, str]) -> tuple[list[str], str | None]:
