@@ -32,7 +32,8 @@ def bench(
         rounds: how often each case is measured, 5 by default.
         events: about how many deliveries a case makes in a round; 20,000 by default.
         case: measure only this case; may be repeated; a selection of all cases by default.
-        database: postgresql://… of a user who may create databases; each case gets its own.
+        database: postgresql://… (or @FILE) of a user who may create databases; each case gets its
+            own.
         context: the run.
     """
     if not 1 <= rounds <= MAX_ROUNDS:
@@ -44,6 +45,8 @@ def bench(
         raise UsageError(f"--case: there is no {unknown[0]!r}; known: {', '.join(BY_NAME)}")
     try:
         chosen = chosen_cases(case or (), shared=database is not None)
+        if database is not None:
+            database = context.secret_value("--database", database).strip()
         databases = databases_of(database)
     except Refused as error:
         raise UsageError(error.detail) from error

@@ -32,7 +32,7 @@ def selftest(
     Args:
         kill: kill the server repeatedly under load.
         rounds: how often it is killed; needs --kill; 50 by default.
-        database: postgresql://… of a user who may create databases; SQLite without it.
+        database: postgresql://… (or @FILE) of a user who may create databases; SQLite without it.
         replay: also kill the server while it replays dead letters; needs --kill.
         context: the run.
     """
@@ -44,6 +44,8 @@ def selftest(
         raise UsageError("--replay kills the server while it replays; it goes with --kill")
     kills = (rounds or 50) if kill else 0
     try:
+        if database is not None:
+            database = context.secret_value("--database", database).strip()
         databases = databases_of(database)
     except Refused as error:
         raise UsageError(error.detail) from error
