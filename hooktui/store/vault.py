@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 import secrets
 import stat
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from hooktui.store.durable_files import sync_folder
 
 ID_BYTES = 4
 _NONCE_BYTES, _KEY_BYTES = 12, 32
+_DRAFT_END = re.compile(r"[0-9a-f]{8}\.new")
 _HEADER = """\
 # The keys that encrypt hooktui's secrets; the first encrypts, all decrypt. Without this file the
 # secrets in the database are lost: keep a copy apart from it.
@@ -236,8 +238,9 @@ def replace_keys(path: Path, keys: Sequence[Key]) -> None:
         KeyProblem: it cannot be written.
     """
     try:
-        for left in path.parent.glob(f".{path.name}.*"):  # left by a killed process
-            left.unlink()
+        for file in path.parent.iterdir():
+            if _is_draft(file, path):  # left by a killed process
+                file.unlink()
         draft = _draft(path, keys)
         failpoints.hit("before_keys_are_replaced")
         draft.replace(path)
@@ -246,9 +249,15 @@ def replace_keys(path: Path, keys: Sequence[Key]) -> None:
         raise KeyProblem(f"cannot write the key file {path}: {error.strerror}") from error
 
 
+def _is_draft(file: Path, path: Path) -> bool:
+    """Return whether a file was made by `_draft`: people keep old keys under similar names."""
+    begin, _, rest = file.name.partition(f".{path.name}.")
+    return not begin and _DRAFT_END.fullmatch(rest) is not None
+
+
 def _draft(path: Path, keys: Sequence[Key]) -> Path:
     """Write keys to a new, synced, private file next to a key file; return its path."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(file, "w", encoding="ascii") as out:
         out.write(_HEADER + "".join(map(key_line, keys)))

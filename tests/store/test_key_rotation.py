@@ -14,7 +14,7 @@ from hooktui.failpoints import KEY_POINTS
 from hooktui.store import changes
 from hooktui.store.key_ring import find_keys
 from hooktui.store.key_rotation import count_by_key, rotate_keys
-from hooktui.store.vault import KeyProblem
+from hooktui.store.vault import KeyProblem, _draft, new_key, replace_keys
 from tests.store.conftest import run_python
 from tests.support.postgres import database, open_store
 from tests.support.stores import ADA, DEFAULT, SECRET, make_hook, open_in
@@ -71,6 +71,21 @@ async def rotate(store, home: Path):
 async def secret_of(store, hook) -> str:
     shown = await store.write(changes.reveal_secrets, ADA, DEFAULT, HookId(hook.id))
     return shown.secret
+
+
+# Red when all names that begin like a draft are deleted: a person kept the key of old backups.
+def test_only_drafts_are_deleted_beside_a_key_file(tmp_path: Path) -> None:
+    file = tmp_path / "hooktui.key"
+    replace_keys(file, [new_key()])
+    draft = _draft(file, [new_key()])
+    kept = [tmp_path / f".hooktui.key.{end}" for end in ("2026-11", "20261130", "old", "new")]
+    kept += [tmp_path / f"x.hooktui.key.{'a' * 8}.new", tmp_path / f".hooktui.key.{'a' * 8}.new~"]
+    for one in kept:
+        one.write_text("precious")
+    (tmp_path / ".hooktui.key.folder").mkdir()
+    replace_keys(file, [new_key()])
+    assert not draft.exists()
+    assert {one.read_text() for one in kept} == {"precious"}
 
 
 @pytest.mark.parametrize(
