@@ -76,7 +76,7 @@ class HomeLock:
 
         Raises:
             Conflict: another process holds it; names its pid.
-            Refused: it cannot be opened, or is a link.
+            Refused: it cannot be opened or written, or is a link.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
@@ -85,6 +85,8 @@ class HomeLock:
             raise Refused(f"cannot lock {self._path}: {error.strerror}") from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         except BlockingIOError:
             holder = os.read(file, 32).decode("ascii", "replace").strip()
             os.close(file)
@@ -92,11 +94,9 @@ class HomeLock:
                 f"another server (pid {holder or 'unknown'}) works on {self._path.parent}; "
                 f"use that one, or stop it first with: {stop_command(self._path.parent)}"
             ) from None
-        except OSError:
+        except OSError as error:
             os.close(file)
-            raise
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+            raise Refused(f"cannot lock {self._path}: {error.strerror}") from None
         self._file = file
 
     def release(self) -> None:
