@@ -108,6 +108,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
         return BROKEN_PIPE
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:  # of the last output
+        return _report_os_error(error, environ, as_json="--json" in arguments)
     return code
 
 
@@ -155,12 +157,17 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        if error.errno not in _OUTPUT_FULL or error.filename is not None:
-            return _report_bug(error, environ)
-        _silence_stdout()  # else Python tries to write the rest at its end, and prints a traceback
-        return report(Failed(f"cannot write the output: {error.strerror}"), as_json=as_json)
+        return _report_os_error(error, environ, as_json=as_json)
     except Exception as error:
         return _report_bug(error, environ)
+
+
+def _report_os_error(error: OSError, environ: Mapping[str, str], *, as_json: bool) -> int:
+    """Report an error of the system: that the output cannot be written, or a bug."""
+    if error.errno not in _OUTPUT_FULL or error.filename is not None:
+        return _report_bug(error, environ)
+    _silence_stdout()  # else Python tries to write the rest at its end, and prints a traceback
+    return report(Failed(f"cannot write the output: {error.strerror}"), as_json=as_json)
 
 
 def _report_bug(error: Exception, environ: Mapping[str, str]) -> int:

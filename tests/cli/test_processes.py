@@ -93,7 +93,11 @@ def test_a_help_page_whose_reader_has_seen_enough_is_exit_141_as_well():
 
 
 # Red when a full disk behind the output is "an internal error", or ends in Python's own traceback.
-@pytest.mark.parametrize("arguments", [("hooks", "list"), ("hooks", "list", "--json")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("hooks", "list"), ("hooks", "list", "--json"), ("--version",), ("--help",), ("keys", "new")],
+    ids=" ".join,
+)
 def test_a_full_disk_behind_the_output_is_one_line(environ, server, arguments):
     server.will(page(HOOK))
     with Path("/dev/full").open("wb") as full:
