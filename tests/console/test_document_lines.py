@@ -32,6 +32,15 @@ def test_the_pretty_lines_are_what_the_standard_library_would_print(value: objec
     assert "\n".join(line.text for line in lines) == json.dumps(value, indent=2)
 
 
+# Red when the half of a character is copied: no terminal can be sent it, and the console ended.
+@pytest.mark.parametrize("half", ["\\ud83d", "\\uDE00x", "a\\ud83d\\ud83d"])
+def test_half_a_character_is_copied_as_it_was_sent(half: str) -> None:
+    lines = json_lines(f'{{"error": "{half}"}}')
+    assert lines is not None
+    assert lines[1].copied() == f'"{half}"'
+    assert json_lines('["\\ud83d\\ude00"]')[1].copied() == "\N{GRINNING FACE}"
+
+
 @given(st.lists(values, max_size=4) | st.dictionaries(st.text(max_size=5), values, max_size=5))
 def test_every_line_copies_the_value_it_shows_and_folds_to_its_own_end(value: object) -> None:
     lines = json_lines(json.dumps(value))

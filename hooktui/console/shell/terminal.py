@@ -255,10 +255,11 @@ async def copy(app: App[object], text: str, what: str) -> str:
 
     Args:
         app: the app whose terminal is used.
-        text: the text to copy, unchanged.
+        text: the text to copy.
         what: its name in the notice, such as ``secret of hook 12``; never the text itself.
     """
-    size = len(b64encode(text.encode("utf-8", "surrogatepass")))
+    text = text.encode("utf-8", "replace").decode()  # half a character cannot be sent
+    size = len(b64encode(text.encode()))
     if size > MAX_BASE64_BYTES:
         return (
             f"{what} is too large for a terminal's clipboard ({len(text):,} characters); "

@@ -74,14 +74,18 @@ class Line:
         return "".join(span.text for span in self.spans)
 
     def copied(self) -> str:
-        """Return the text to copy: the characters of a JSON string, else the text as sent."""
+        r"""Return the text to copy: the characters of a JSON string, else the text as sent.
+
+        A string with half a character, such as ``\ud83d``, has no characters to copy.
+        """
         piece = self.source[self.start : self.stop]
         if len(piece) >= 2 and piece[0] == piece[-1] == '"':
             try:
-                value = json.loads(piece)
+                value = str(json.loads(piece))
+                value.encode()
             except ValueError:
                 return piece
-            return value if isinstance(value, str) else piece
+            return value
         return piece
 
 
