@@ -203,3 +203,15 @@ async def test_a_copy_takes_no_other_secret_than_the_one_that_is_shown(
         await console.press("y")
         await console.until(lambda: sent)
         assert sent == [client.ask(calls.hook_secrets(hook.id)).secret]
+
+
+# Red when the screen keeps the hook as it was opened with: its code rejected what the hook signs.
+async def test_the_code_follows_an_edit_of_the_hook(open_console, client: Client):
+    hook = client.hook("http://127.0.0.1:9/in", name="billing")
+    async with open_console(size=(100, 50)) as console:
+        screen = SecretScreen(hook)
+        await console.app.push_screen(screen)
+        await console.shows("HMAC-SHA-256 of the raw body")
+        client.ask(calls.edit_hook(hook.id, {"signature_hash": "sha512", "name": "invoices"}))
+        await console.shows("HMAC-SHA-512 of the raw body", "(invoices)")
+        assert "sha512" in screen._snippets[0].code.lower()

@@ -15,6 +15,7 @@ from hooktui.console.frame.bulk import BulkResult, BulkRunner
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.shell.server_calls import Severity
+from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.text import counted
 from hooktui.domain.wire.deliveries import DeliveryDetail
 from hooktui.domain.wire.hooks import Hook
@@ -160,10 +161,12 @@ class HookActions(ScreenPart):
 
     async def _undo(self, toggled: Sequence[tuple[Hook, bool]]) -> None:
         shown, active = self._screen.shell.account, toggled[0][1]
+        account = shown.number
         outcome = await self._toggle([hook for hook, _ in toggled], active=active)
         done = {hook.id for hook, _ in outcome.done}
         gone = {hook.id for hook in outcome.missing}
-        shown.last_toggled = [pair for pair in toggled if pair[0].id not in done | gone]
+        if shown.number == account:
+            shown.last_toggled = [pair for pair in toggled if pair[0].id not in done | gone]
         word = "enabled" if active else "disabled"
         words = f"undone: {counted(len(done), 'hook')} {word} again"
         self._screen.notice(outcome.message(words, named), outcome.severity)
@@ -211,6 +214,19 @@ class HookActions(ScreenPart):
 def named(hook: Hook) -> str:
     """Return the id and name of a hook, for use in a sentence."""
     return f"hook {hook.id} ({hook.name})"
+
+
+async def read_again(screen: ConsoleScreen, hook: Hook) -> Hook:
+    """Return a hook as it is now; after a notice the same one if it cannot be read."""
+    from hooktui.client import calls
+
+    try:
+        return await screen.send(calls.get_hook(hook.id))
+    except NotFound:
+        screen.notice(f"the hook is deleted; {screen.shell.key('back')} goes back", "warn")
+    except HooktuiError as error:
+        screen.show_error(error)
+    return hook
 
 
 def _ping_message(hook: Hook, delivery: DeliveryDetail) -> tuple[str, Severity]:

@@ -20,7 +20,7 @@ from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.hooks.actions import HookActions, named
+from hooktui.console.hooks.actions import HookActions, named, read_again
 from hooktui.console.hooks.diagnosis_text import (
     TONES,
     as_text,
@@ -36,7 +36,7 @@ from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.document_view import JsonView
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.addresses import url_in_words
-from hooktui.domain.errors import HooktuiError, NoServer, NotFound
+from hooktui.domain.errors import HooktuiError, NoServer
 from hooktui.domain.wire.deliveries import Phases
 from hooktui.domain.wire.diagnosis import Check, Diagnosis
 from hooktui.domain.wire.hooks import Hook
@@ -155,12 +155,7 @@ class DiagnosisScreen(ConsoleScreen):
         """Reload an edited hook; the results remain until the next diagnosis."""
         if not (changes.everything or self.hook.id in changes.hooks):
             return
-        try:
-            self.hook = await self.send(calls.get_hook(self.hook.id))
-        except NotFound:
-            self.notice(f"the hook is deleted; {self.shell.key('back')} goes back", "warn")
-        except HooktuiError as error:
-            self.show_error(error)
+        self.hook = await read_again(self, self.hook)
         self.refresh_frame()
 
     # -- commands

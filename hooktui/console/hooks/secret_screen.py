@@ -18,9 +18,10 @@ from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.frame_text import end_reason, top_screens
 from hooktui.console.frame.revealing import RevealTimer
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.hooks.actions import HookActions, named
+from hooktui.console.hooks.actions import HookActions, named, read_again
 from hooktui.console.hooks.secret_lines import SecretLines
 from hooktui.console.hooks.verification_snippets import SECRET_VARIABLE, snippets
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.controls import Choice, Note
 from hooktui.console.widgets.document_lines import Section
@@ -107,18 +108,32 @@ class SecretScreen(ConsoleScreen):
         if self._warnings:
             about += "\n" + "\n".join(f"! {warning}" for warning in self._warnings)
         self.query_one("#about", Note).show(about, "plain" if self._is_new else "quiet")
-        mac = mac_name(self.hook.signature_hash)
-        self.query_one("#how", Note).show(
-            "How to verify: check webhook-signature and the age of webhook-timestamp, with this"
-            " code or any Standard Webhooks library. X-Hook-Signature, the lower-case hex"
-            f" {mac} of the raw body, keyed with the secret as shown, does not cover the age."
-        )
+        self._show_how()
         self._show_code()
         if self._fresh is not None:
             made = to_rfc3339(self.shell.clock())
             fresh, self._fresh = self._fresh, None
             secret = Secret(secret=fresh, created_at=made, expires_at=None, last_used_at=None)
             self._reveal((secret,))
+
+    def _show_how(self) -> None:
+        mac = mac_name(self.hook.signature_hash)
+        self.query_one("#how", Note).show(
+            "How to verify: check webhook-signature and the age of webhook-timestamp, with this"
+            " code or any Standard Webhooks library. X-Hook-Signature, the lower-case hex"
+            f" {mac} of the raw body, keyed with the secret as shown, does not cover the age."
+        )
+
+    async def changed(self, changes: FeedChanges) -> None:
+        """Reload an edited hook; its hash may be another one now."""
+        if not (changes.everything or self.hook.id in changes.hooks):
+            return
+        before, self.hook = self.hook, await read_again(self, self.hook)
+        if self.hook.signature_hash != before.signature_hash and self.query("#code"):
+            self._snippets = snippets(self.hook.signature_hash)
+            self._show_how()
+            self._show_code()
+        self.refresh_frame()
 
     @property
     def lines(self) -> SecretLines:
