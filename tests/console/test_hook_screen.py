@@ -150,3 +150,15 @@ async def test_a_viewer_may_look_and_not_act(open_console, client: Client, recei
             await console.shows("your role viewer may only look")
             console.app.screen.notices.clear()
         assert isinstance(console.app.screen, HookScreen)
+
+
+# Red when the deliveries of the account in view are listed: it has none of this hook.
+async def test_a_hook_of_another_account_shows_its_deliveries_and_says_so(
+    open_console, client: Client, receiver: Receiver
+):
+    other = client.ask(calls.create_account(f"elsewhere {client.id}"))
+    hook = client.ask(calls.create_hook(other.id, {"url": receiver.url, "events": ["job"]}))
+    client.ask(calls.send_event(other.id, "job.failed", b"{}"))
+    async with open_console(size=(120, 40)) as console:
+        await console.open_hook(hook.id)
+        await console.shows("✓ delivered", f"belongs to account {other.id}")

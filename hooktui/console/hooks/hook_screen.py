@@ -70,6 +70,7 @@ class HookScreen(ConsoleScreen):
         self.handlers.update(open=self.open)
         self.hook_id = hook_id
         self.hook: Hook | None = None  # until it is loaded, and after it is deleted
+        self._is_elsewhere = False  # it belongs to another account
         self.tabs = TabSet(self, hook_id, lambda: self.hook)
         self.filter = FilterPart(
             self,
@@ -182,11 +183,12 @@ class HookScreen(ConsoleScreen):
     async def page(self, query: PageQuery) -> Page[Delivery]:
         """Return a page of this hook's deliveries."""
         call = calls.list_deliveries(
-            self.shell.account.number, hook=self.hook_id, q=self.filter.text or None, **query
+            account, hook=self.hook_id, q=self.filter.text or None, **query
         )
         return await self.send(call)
 
     async def _read(self) -> None:
+        account = self.shell.account.number if self.hook is None else self.hook.account
         try:
             self.hook = await self.send(calls.get_hook(self.hook_id))
         except NotFound:
@@ -204,12 +206,24 @@ class HookScreen(ConsoleScreen):
             self.query_one("#head", Lines).show(head)
             self.tabs.draw()
             self.refresh_frame()
+        self._notice_other_account(self.hook.account)
 
     def _gone(self, said: str, severity: Severity = "warn") -> None:
         if self.leave():
             self.app.call_later(self.shell.notice, f"hook {self.hook_id}: {said}", severity)
         else:
             self.hook = None
+
+    def _notice_other_account(self, account: int) -> None:
+        """Load the deliveries of a hook of another account, whose changes are not in the feed."""
+        if account != self.shell.account.number and not self._is_elsewhere:
+            self._is_elsewhere = True
+            self.listing.load_anew()
+            self.notice(
+                f"this hook belongs to account {account}, whose changes are not followed here;"
+                f" :account {account} switches to it, {self.shell.key('reload')} reads it again",
+                "warn",
+            )
 
     async def changed(self, changes: FeedChanges) -> None:
         """Reload the hook and the visible tab; for deliveries, at most once per ``pause_s``."""
