@@ -183,3 +183,23 @@ async def test_more_than_one_is_sent_again_after_a_question_and_is_not_marked_an
         await console.hides("marked")
         wait_for(lambda: len(client.deliveries(hook.id, "delivered")) == 3)
         assert resent() == 1  # the other one was due, and is sent as it is
+
+
+# Red when rows that left the list are counted as they were: what had been delivered was sent twice.
+async def test_marked_rows_that_left_the_list_may_have_been_delivered(
+    open_console, client: Client, receiver: Receiver
+):
+    hook = client.hook(receiver.url, retry_schedule_s=[3600])
+    receiver.status = 500
+    for _ in range(2):
+        client.emit()
+    wait_for(lambda: len(client.deliveries(hook.id, "pending")) == 2)
+    async with open_console(size=(120, 40)) as console:
+        await console.open_hook(hook.id)
+        await console.shows("2 deliveries")
+        await console.press("ctrl+a", "space", "r")
+        await console.shows("None of them had been delivered when the list last showed them")
+        await console.press("escape")
+        console.app.screen.listing.window._pages.clear()  # as if others had come before them
+        await console.press("r")
+        await console.shows("All of them are not among the loaded rows any more")

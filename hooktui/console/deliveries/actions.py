@@ -6,7 +6,7 @@ Resending all matches is a replay, so that it has a plan, a rate and an end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from typing import Final
 
 from hooktui.console.deliveries.matching import AllMatching, Matching
@@ -34,6 +34,7 @@ class DeliveryActions(ScreenPart):
         missing: returns why no delivery is selected.
         resent: called with the deliveries that the resend calls returned.
         matching: selects all deliveries that match a filter, if the screen supports it.
+        unseen: returns how many deliveries the list does not read again any more, by their ids.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class DeliveryActions(ScreenPart):
         missing: Callable[[], str] = lambda: "there is no delivery under the cursor",
         resent: Callable[[Sequence[Delivery]], None] = lambda _: None,
         matching: AllMatching | None = None,
+        unseen: Callable[[Iterable[str]], int] = lambda _: 0,
     ) -> None:
         self._screen, self._selected, self._bulk = screen, selected, bulk
+        self._unseen = unseen
         self._missing, self._on_resent, self._matching = missing, resent, matching
         screen.subjects.update(resend=self._ids, cancel=self._ids)
 
@@ -129,11 +132,18 @@ class DeliveryActions(ScreenPart):
 
         what = counted(len(selected), "delivery")
         delivered = sum(delivery.status == DeliveryStatus.DELIVERED for delivery in selected)
-        details = "None of them has been delivered yet."
+        details = "None of them had been delivered when the list last showed them."
         if delivered:
             has = "have" if delivered > 1 else "has"
             count = "All" if delivered == len(selected) else f"{delivered:,}"
             details = f"{count} of them {has} already been delivered and will be sent once more."
+        unseen = self._unseen(delivery.id for delivery in selected)
+        if unseen:
+            count = "All" if unseen == len(selected) else f"{unseen:,}"
+            details += (
+                f" {count} of them are not among the loaded rows any more: these may have been"
+                " delivered since, and would be sent twice."
+            )
         return await confirmed(self._screen, f"Resend {what}", details, "nothing was resent")
 
     def cancel(self) -> Coroutine[None, None, None]:

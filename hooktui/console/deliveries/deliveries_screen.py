@@ -64,7 +64,13 @@ class DeliveriesScreen(ListScreen[Delivery]):
             marks_all=False,
         )
         bulk = BulkRunner(self)
-        actions = DeliveryActions(self, self.selected, bulk, matching=self.matching)
+        actions = DeliveryActions(
+            self,
+            self.selected,
+            bulk,
+            matching=self.matching,
+            unseen=lambda ids: self.listing.window.count_missing(ids),
+        )
         self.parts = (bulk, self.matching, actions, self.rows, *self.parts[1:])
 
     def columns(self) -> Sequence[Column[Delivery]]:

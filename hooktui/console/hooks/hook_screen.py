@@ -103,7 +103,13 @@ class HookScreen(ConsoleScreen):
             bulk,
             self.matching,
             self.tabs,
-            DeliveryActions(self, self.selected_deliveries, bulk, matching=self.matching),
+            DeliveryActions(
+                self,
+                self.selected_deliveries,
+                bulk,
+                matching=self.matching,
+                unseen=lambda ids: self.listing.window.count_missing(ids),
+            ),
             self.rows,
             self.filter,
             SortPart(
@@ -182,13 +188,13 @@ class HookScreen(ConsoleScreen):
 
     async def page(self, query: PageQuery) -> Page[Delivery]:
         """Return a page of this hook's deliveries."""
+        account = self.shell.account.number if self.hook is None else self.hook.account
         call = calls.list_deliveries(
             account, hook=self.hook_id, q=self.filter.text or None, **query
         )
         return await self.send(call)
 
     async def _read(self) -> None:
-        account = self.shell.account.number if self.hook is None else self.hook.account
         try:
             self.hook = await self.send(calls.get_hook(self.hook_id))
         except NotFound:
@@ -200,19 +206,13 @@ class HookScreen(ConsoleScreen):
         except HooktuiError as error:
             self.show_error(error)
             return
+        self._notice_other_account(self.hook.account)
         if self.query("#head"):
             shell = self.shell
             head = head_lines(self.hook, shell.catalogue, shell.clock(), shell.key)
             self.query_one("#head", Lines).show(head)
             self.tabs.draw()
             self.refresh_frame()
-        self._notice_other_account(self.hook.account)
-
-    def _gone(self, said: str, severity: Severity = "warn") -> None:
-        if self.leave():
-            self.app.call_later(self.shell.notice, f"hook {self.hook_id}: {said}", severity)
-        else:
-            self.hook = None
 
     def _notice_other_account(self, account: int) -> None:
         """Load the deliveries of a hook of another account, whose changes are not in the feed."""
@@ -224,6 +224,12 @@ class HookScreen(ConsoleScreen):
                 f" :account {account} switches to it, {self.shell.key('reload')} reads it again",
                 "warn",
             )
+
+    def _gone(self, said: str, severity: Severity = "warn") -> None:
+        if self.leave():
+            self.app.call_later(self.shell.notice, f"hook {self.hook_id}: {said}", severity)
+        else:
+            self.hook = None
 
     async def changed(self, changes: FeedChanges) -> None:
         """Reload the hook and the visible tab; for deliveries, at most once per ``pause_s``."""

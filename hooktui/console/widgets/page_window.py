@@ -6,7 +6,7 @@ loaded from its end, positions count back from the total that the server reports
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypedDict, TypeVar
@@ -128,6 +128,11 @@ class PageWindow(Generic[T]):
             if self._row_id(row) == identity:
                 return self.first + at
         return None
+
+    def count_missing(self, identities: Iterable[Hashable]) -> int:
+        """Return how many rows are not in memory, by their ids."""
+        known = {self._row_id(row) for row in self.rows()}
+        return sum(identity not in known for identity in identities)
 
     # -- fetching
 
