@@ -192,12 +192,14 @@ class HooksScreen(ConsoleScreen):
         dot = f" {self.shell.glyphs.dot} "
         if listing.loaded:
             left.append((f"  {listing.counted('hook')}", "plain"))
-            broken = sum(hook.failing for hook in listing.window.rows())
-            off = sum(not hook.active for hook in listing.window.rows())
+            window = listing.window
+            broken = sum(hook.failing for hook in window.rows())
+            off = sum(not hook.active for hook in window.rows())
+            least = "at least " if window.has_before or window.has_more else ""
             if broken:
-                left.append((f"{dot}{broken} failing", "bad"))
+                left.append((f"{dot}{least}{broken} failing", "bad"))
             if off:
-                left.append((f"{dot}{off} disabled", "quiet"))
+                left.append((f"{dot}{least}{off} disabled", "quiet"))
         if self.filter.text:
             left.append((f"{dot}filter: {self.filter.text}", "accent"))
         if listing.marks:
@@ -298,9 +300,8 @@ class HooksScreen(ConsoleScreen):
             listing.window.descending = bool(state.get("descending"))
         pane = state.get("pane")
         if isinstance(pane, int) and not isinstance(pane, bool):
-            most = max(self.app.size.height - 8, SMALLEST_PANE)
-            self._pane = max(SMALLEST_PANE, min(pane, most))
-            self.live_log.styles.height = self._pane
+            self._pane = max(SMALLEST_PANE, pane)
+            self._fit_pane()
         if bool(state.get("zoomed")) != self.has_class("-zoomed"):
             self.zoom()
         self.set_class(bool(state.get("without_log")), "-without-log")
@@ -326,9 +327,8 @@ class HooksScreen(ConsoleScreen):
     def zoom(self) -> None:
         """Maximize the log, or restore its size."""
         self.toggle_class("-zoomed")
-        zoomed = self.has_class("-zoomed")
-        self.live_log.styles.height = None if zoomed else self._pane
-        (self.live_log if zoomed else self.listing).focus()
+        self._fit_pane()
+        (self.live_log if self.has_class("-zoomed") else self.listing).focus()
 
     def larger(self) -> None:
         """Enlarge the log pane."""
@@ -339,8 +339,25 @@ class HooksScreen(ConsoleScreen):
         self._resize_pane(-2)
 
     def _resize_pane(self, by: int) -> None:
-        most = max(self.size.height - 8, SMALLEST_PANE)
         lines = self.live_log.size.height if self._pane is None else self._pane
-        self._pane = max(SMALLEST_PANE, min(lines + by, most))
+        self._pane = max(SMALLEST_PANE, min(lines, self._most_lines()) + by)
+        self._pane = min(self._pane, self._most_lines())
         self.remove_class("-zoomed")
-        self.live_log.styles.height = self._pane
+        self._fit_pane()
+
+    def on_resize(self) -> None:
+        """Leave room for the list in a terminal that became smaller."""
+        if self.is_mounted:
+            self._fit_pane()
+
+    def _most_lines(self) -> int:
+        return max(self.app.size.height - 8, SMALLEST_PANE)
+
+    def _fit_pane(self) -> None:
+        """Give the pane the height that the user chose, as far as there is room for it."""
+        styles = self.live_log.styles
+        if self._pane is None or self.has_class("-zoomed"):
+            styles.height = styles.min_height = None
+        else:
+            styles.height = min(self._pane, self._most_lines())
+            styles.min_height = SMALLEST_PANE
