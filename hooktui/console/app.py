@@ -16,6 +16,7 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.worker import Worker
 
+from hooktui.console.frame.screen import close_front
 from hooktui.console.glyphs import ASCII, UNICODE
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.navigation import Navigation
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
     from hooktui.console.widgets.redactable import Redactable
+    from hooktui.domain.wire.server import ServerStatus
 
 
 def _palette() -> type[Provider]:
@@ -232,11 +234,19 @@ class ConsoleApp(RestrictedMode):
         except HooktuiError as error:
             self.notice(str(error), "bad")
             return False
-        # No await from here on: this may run in a worker of a screen that is closed below.
         name = next((account.name for account in accounts.data if account.id == number), "")
         for screen in self.navigation.screens():
             screen.keep_state()
         self.account.show(number, name)
+        show = partial(self._show_account, number, name, status)
+        front = self.navigation.front()
+        if front is None:
+            show()
+        else:
+            front.leave_all(show)
+        return True
+
+    def _show_account(self, number: int, name: str, status: ServerStatus) -> None:
         self.status.backlog_trend.clear()
         self.status.record(status)
         self.log_buffer.clear()
@@ -245,16 +255,15 @@ class ConsoleApp(RestrictedMode):
         self._feed.start_over()
         self._follow_feed()
         while len(self.screen_stack) > 1:
-            self.pop_screen()
+            close_front(self)
         for screen in self.navigation.screens():
             screen.account_changed()
             screen.refresh_frame()
         self._pass_on(FeedChanges(everything=True))
         self.notice(f"switched to account {number}{name and f' ({name})'}", "good")
-        return True
 
     def switch_account(self, number: int) -> None:
-        """Switch to another account in a worker of the app, as the calling screen may close."""
+        """Switch to another account in a worker of the app; a later switch replaces this one."""
         self.run_worker(self.use_account(number), name="account", group="account", exclusive=True)
 
     def _connection_changed(self, state: ConnectionState, problem: HooktuiError | None) -> None:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, cast
 
 from textual.app import App
 
-from hooktui.console.frame.screen import ConsoleScreen, front_screen, full_screens
+from hooktui.console.frame.screen import (
+    ConsoleScreen,
+    close_front,
+    front_screen,
+    full_screens,
+)
 from hooktui.console.registry import TOP_SCREENS, Command, TopScreen
 from hooktui.domain.filters.terms import NO_TERMS, FilterTerms
 
@@ -37,7 +42,7 @@ class Navigation:
         if type(self._app.screen) is kind:
             return
         while len(self._app.screen_stack) > 1:
-            self._app.pop_screen()
+            close_front(self._app)
         if not isinstance(self._app.screen, kind):
             self._app.push_screen(kind())
 

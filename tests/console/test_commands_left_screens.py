@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from textual import events
 from textual.widgets import Input, TextArea
 
 from hooktui.client import calls
 from hooktui.console.access.token_form import TokenForm
+from hooktui.console.command_language import parse
 from hooktui.console.events.emit_screen import EmitScreen
-from hooktui.console.frame.dialogs import Question
+from hooktui.console.frame import command_line
+from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.help import HelpScreen
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions
@@ -19,6 +22,7 @@ from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.console.navigation import screen_class
 from hooktui.console.registry import TOP_SCREENS
 from hooktui.console.replays.replay_form import ReplayForm
+from hooktui.console.widgets.controls import ShortList, ShortRow
 from hooktui.domain.errors import Conflict
 from tests.console.client import Client
 from tests.console.command_scene import staged
@@ -144,7 +148,19 @@ async def test_typed_text_is_not_lost_without_a_question(
         _type(form)
         await scene.console.press("x")
         await scene.console.until(lambda: form.unsaved)
-        for leave in (form.back, form.quit, lambda: form.go(TOP_SCREENS[1])):
+        other = scene.ask(calls.create_account(f"left {client.id} {kind.__name__}")).id
+
+        def typed(line: str) -> None:
+            command_line._run(scene.app, parse(line, {}))
+
+        for leave in (
+            form.back,
+            form.quit,
+            lambda: form.go(TOP_SCREENS[1]),
+            lambda: typed("log status:failed"),
+            lambda: typed(f"account {other}"),
+            lambda: scene.app.switch_account(other),
+        ):
             leave()
             await scene.on_dialog(Question)
             await scene.console.press("s")
@@ -164,7 +180,54 @@ async def test_typed_text_is_not_lost_without_a_question(
         await scene.on_dialog(HelpScreen)
         await scene.console.press("escape")
         await scene.on(HookScreen)
-        above.go(TOP_SCREENS[1])
+        typed("log status:failed")
         await scene.on_dialog(Question)
         await scene.console.press("y")
+        log = await scene.on(screen_class(TOP_SCREENS[1]))
+        await scene.console.until(lambda: "status:failed" in log.filter.text)
+
+
+YES_OR_NO = (DialogOption("n", "no", "n"), DialogOption("y", "yes", "y"))
+
+
+# Red when the second of two keys closes the screen below a dialog: a form lost its text, and on the
+# first screen the console ended.
+@pytest.mark.parametrize("kind", [HooksScreen, HookScreen])
+@pytest.mark.parametrize("key", ["y", "enter", "escape"])
+async def test_a_key_that_comes_twice_at_once_closes_a_dialog_alone(
+    client: Client, receiver: Receiver, kind: type[ConsoleScreen], key: str
+):
+    async with staged(client, receiver) as scene:
+        below = await scene.open(kind)
+        question = Question("Sure?", "", YES_OR_NO)
+        answers: list[str | None] = []
+        await scene.app.push_screen(question, answers.append)
+        for _ in range(2):
+            if key == "enter":
+                question.on_short_list_chosen(ShortList.Chosen(ShortRow("y", "y", "yes")))
+            elif key == "escape":
+                await question.action_command("back")
+            else:
+                question.on_key(events.Key(key, key))
+        await scene.console.until(lambda: answers)
+        await scene.console.pilot.pause()
+        assert answers == [None if key == "escape" else "y"]
+        assert scene.screen is below
+
+
+# Red when who waits for a dialog is not told that it was closed from elsewhere: the command seemed
+# to be under way for ever.
+async def test_a_dialog_that_is_left_by_the_palette_ends_its_command(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        screen = await scene.open(HooksScreen)
+        await scene.console.press("d")
+        await scene.on_dialog(Question)
+        scene.app.navigation.go(TOP_SCREENS[1])
         await scene.on(screen_class(TOP_SCREENS[1]))
+        await scene.console.press("1")
+        await scene.on(HooksScreen)
+        await scene.console.until(lambda: not screen._under_way)
+        await scene.console.press("d")
+        await scene.on_dialog(Question)

@@ -147,7 +147,7 @@ class SubjectActions(ScreenPart):
         elif alert.hook is not None:
             navigation.open_hook(alert.hook)
         else:
-            navigation.go(next(top for top in TOP_SCREENS if top.name == "engine"))
+            self._screen.go(next(top for top in TOP_SCREENS if top.name == "engine"))
         return None
 
     def replay(self) -> Coroutine[None, None, None] | None:

@@ -5,6 +5,7 @@ It stays open, with its text, until the text is a valid command; Esc closes it.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import App, ComposeResult
@@ -156,7 +157,7 @@ class CommandBar(Prompt):
         front.shell.session.ran(line)
         front.notices.clear()
         self.focus_left()
-        self.app.run_worker(_run(self.app, parsed), name="command", group="commands")
+        self.app.call_later(_run, self.app, parsed)  # the screen of the line may be closed
 
     async def action_command(self, name: str) -> None:
         """Close the line: Esc is the only command here."""
@@ -169,25 +170,23 @@ class CommandBar(Prompt):
         self.close(lambda: screen.set_focus(before if before and before.is_attached else None))
 
 
-async def _run(app: App[object], parsed: ParsedCommand) -> None:
-    """Run a parsed command in a worker of the app: the screen of the line may be closed."""
+def _run(app: App[object], parsed: ParsedCommand) -> None:
+    """Run a parsed command."""
     shell = cast("Shell", app)
     command, argument = parsed.command, parsed.argument
     top = next((top for top in TOP_SCREENS if top.command == command.name), None)
-    if top is not None:
-        shell.navigation.go(top)
-        if argument:
-            _filter(app, str(argument))
+    front = front_screen(app)
+    if top is not None and front is not None:
+        front.go(top, partial(_filter, app, str(argument)) if argument else lambda: None)
     elif command.screen and command.argument is None:
         shell.navigation.open(command)
     elif not argument:
-        front = front_screen(app)
         if front is not None:
             front.run_command(command.name)
     elif command.screen:
         shell.navigation.open(command, argument)
     elif command.name == "account":
-        await shell.use_account(int(argument))
+        shell.switch_account(int(argument))
     elif command.name == "theme":
         app.theme = str(argument)
     else:

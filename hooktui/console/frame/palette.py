@@ -159,7 +159,7 @@ class CommandProvider(Provider):
         return entries[:HOOKS_FOUND]
 
     def _use_account(self, account: int) -> None:
-        self.app.run_worker(self._shell.use_account(account), name="account", group="commands")
+        self._shell.switch_account(account)
 
     async def _hooks(self, query: str) -> list[_Entry]:
         from hooktui.client import calls

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual.app import App, ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import BindingType
 from textual.screen import ModalScreen, Screen
 from textual.worker import Worker
@@ -327,6 +328,8 @@ class ConsoleScreen(Screen[None]):
 
     async def action_command(self, name: str) -> None:
         """Run the command of a key, or show why it is not possible."""
+        if self.app.screen is not self:
+            return  # it came together with the key that opened another screen
         outcome = self._start_command(name)
         if outcome is not None and BY_NAME[name].blocking:
             await outcome
@@ -423,7 +426,7 @@ class ConsoleScreen(Screen[None]):
         if front_screen(self.app) is not self:
             return False
         while self.app.screen is not self:
-            self.app.pop_screen()
+            close_front(self.app)
         if instead is None:
             self.dismiss(None)
         else:
@@ -432,17 +435,25 @@ class ConsoleScreen(Screen[None]):
 
     def quit(self) -> None:
         """Quit the console; the server keeps running."""
-        self._ask_to_leave(full_screens(self.app), self.app.exit)
+        self.leave_all(self.app.exit)
 
     def reload(self) -> None:
         """Reload the data of this screen."""
         self.read_soon()
         self.shell.status.read_soon()
 
-    def go(self, top: TopScreen) -> None:
-        """Open a top screen."""
-        go = partial(self.shell.navigation.go, top)
-        self._ask_to_leave(full_screens(self.app), go)
+    def go(self, top: TopScreen, then: Callable[[], object] = lambda: None) -> None:
+        """Open a top screen; call ``then`` once it is open."""
+
+        def go() -> None:
+            self.shell.navigation.go(top)
+            then()
+
+        self.leave_all(go)
+
+    def leave_all(self, leave: Callable[[], object]) -> None:
+        """Close all screens by ``leave``; ask first if text typed on one of them would be lost."""
+        self._ask_to_leave(full_screens(self.app), leave)
 
     def leave_question(self) -> tuple[str, str]:
         """Return the question that is asked before typed text is lost, and its details."""
@@ -508,6 +519,11 @@ def front_screen(app: App[Any]) -> ConsoleScreen | None:
     return screens[-1] if screens else None
 
 
+def close_front(app: App[Any]) -> None:
+    """Close the screen or dialog in the foreground; who waits for its result gets None."""
+    app.screen.dismiss(None)
+
+
 class ConsoleDialog(ModalScreen[R]):
     """Dialog that returns a result; Esc closes it without one, q quits as on a full screen."""
 
@@ -525,6 +541,16 @@ class ConsoleDialog(ModalScreen[R]):
     def shell(self) -> Shell:
         """The services of the app."""
         return cast("Shell", self.app)
+
+    def dismiss(self, result: R | None = None) -> AwaitComplete:
+        """Close the dialog and return a result.
+
+        Of keys that arrive together, those after the one that closes it reach it as well. They must
+        not close the screen below.
+        """
+        if self.app.screen is not self:
+            return AwaitComplete()
+        return super().dismiss(result)
 
     async def action_command(self, name: str) -> None:
         """Run one of the few commands of a dialog."""

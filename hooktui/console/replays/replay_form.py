@@ -230,7 +230,8 @@ class ReplayForm(ConsoleScreen):
 
         self._key = token_hex(16)
         self._started()
-        self.leave(ReplayScreen(replay.id))
+        if not self.leave(ReplayScreen(replay.id)):
+            self.notice(*_message(replay))
 
 
 def _message(replay: Replay) -> tuple[str, Severity]:

@@ -136,8 +136,5 @@ class Shell(Protocol):
     def notice(self, text: str, severity: Severity = "plain") -> None:
         """Show a notice on the screen in the foreground."""
 
-    async def use_account(self, number: int) -> bool:
-        """Switch to another account; return False, after a notice, if the server refuses."""
-
     def switch_account(self, number: int) -> None:
-        """Switch to another account in a worker of the app, as the calling screen may close."""
+        """Switch to another account; ask first if typed text would be lost."""
