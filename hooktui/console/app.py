@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -224,7 +224,10 @@ class ConsoleApp(RestrictedMode):
         )
 
     async def use_account(self, number: int) -> bool:
-        """Switch to another account; return False, after a notice, if the server refuses."""
+        """Switch to another account; return False, after a notice, if the server refuses.
+
+        If typed text would be lost, it asks first.
+        """
         from hooktui.client import calls
 
         send = self.connection.send
@@ -235,9 +238,6 @@ class ConsoleApp(RestrictedMode):
             self.notice(str(error), "bad")
             return False
         name = next((account.name for account in accounts.data if account.id == number), "")
-        for screen in self.navigation.screens():
-            screen.keep_state()
-        self.account.show(number, name)
         show = partial(self._show_account, number, name, status)
         front = self.navigation.front()
         if front is None:
@@ -247,6 +247,9 @@ class ConsoleApp(RestrictedMode):
         return True
 
     def _show_account(self, number: int, name: str, status: ServerStatus) -> None:
+        for screen in self.navigation.screens():
+            screen.keep_state()
+        self.account.show(number, name)
         self.status.backlog_trend.clear()
         self.status.record(status)
         self.log_buffer.clear()
@@ -286,6 +289,15 @@ class ConsoleApp(RestrictedMode):
             self.notice("access restored", "good")
         elif before is ConnectionState.LOST:
             self.notice("connected again", "good")
+            self.run_worker(self._read_catalogue(), name="catalogue", group="catalogue")
+
+    async def _read_catalogue(self) -> None:
+        """Read the event types again: the server may have been restarted with others."""
+        from hooktui.client import calls
+
+        with suppress(HooktuiError):  # the status line shows the state of the connection
+            self.catalogue = await self.connection.send(calls.event_types())
+            self._pass_on(FeedChanges(everything=True))
 
     def on_app_focus(self) -> None:
         """Record that the terminal gained the focus."""
