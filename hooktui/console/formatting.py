@@ -41,6 +41,11 @@ def clock_time(at_ms: int) -> str:
     return time.strftime("%H:%M:%S", time.localtime(at_ms / 1000))
 
 
+def date_of(at_ms: int) -> str:
+    """Return the date in the admin's time zone, such as ``Tue 24 Nov 2026``."""
+    return time.strftime("%a %d %b %Y", time.localtime(at_ms / 1000))
+
+
 def moment(at_ms: int, now_ms: int) -> str:
     """Return a local time, with more of the date the further it is from now.
 

@@ -6,9 +6,10 @@ The position is kept when the connection is lost, so that no line is missing or 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from hooktui.console.formatting import date_of
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.desktop_alerts import TerminalNotifier
 from hooktui.console.shell.feed_changes import FeedChanges
@@ -48,10 +49,11 @@ class ChangeFeedFollower:
         self._on_changes = on_changes
         self._position: str | None = None
         self._failures = 0
+        self._day: str | None = None
 
     def start_over(self) -> None:
         """Reset the position, because the account has changed."""
-        self._position, self._failures = None, 0
+        self._position, self._failures, self._day = None, 0, None
         self._notifier.forget()
 
     async def follow(self) -> None:
@@ -105,9 +107,20 @@ class ChangeFeedFollower:
             shell.log_buffer.extend([LogLine(at_ms=shell.clock(), note=begin)])
         if not page.data:
             return
-        shell.log_buffer.extend(log_lines(page.data))
+        shell.log_buffer.extend(self._with_days(log_lines(page.data)))
         self._on_changes(changes_of(page.data))
         shell.status.read_soon()
+
+    def _with_days(self, lines: Iterable[LogLine]) -> Iterator[LogLine]:
+        """Yield lines, and before the first one of each day its date: lines show the time alone."""
+        if self._day is None:
+            self._day = date_of(self._shell.clock())
+        for line in lines:
+            day = date_of(line.at_ms)
+            if day != self._day:
+                self._day = day
+                yield LogLine(at_ms=line.at_ms, note=day)
+            yield line
 
 
 def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:

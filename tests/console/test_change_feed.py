@@ -1,0 +1,66 @@
+"""What the follower of the change feed puts into the log beside the changes."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hooktui.console.formatting import date_of
+from hooktui.console.shell.change_feed import ChangeFeedFollower
+from hooktui.console.shell.log_buffer import LogLine
+from hooktui.console.shell.server_connection import ConnectionState
+from hooktui.domain.wire.events import Catalogue
+from tests.console.client import Client
+
+DAY_MS = 86_400_000
+NOW_MS = 1_795_575_845_000
+
+
+@pytest.fixture
+def follower() -> ChangeFeedFollower:
+    shell: Any = SimpleNamespace(clock=lambda: NOW_MS)
+    notifier: Any = SimpleNamespace(forget=lambda: None)
+    return ChangeFeedFollower(shell, lambda _: None, notifier)
+
+
+def notes(follower: ChangeFeedFollower, *at_ms: int) -> list[str]:
+    """Return the remarks in a log of attempts at times; an attempt is an empty one."""
+    return [line.note for line in follower._with_days([LogLine(at_ms=one) for one in at_ms])]
+
+
+# Red when lines of last week look like those of this night.
+def test_lines_of_another_day_stand_below_its_date(follower: ChangeFeedFollower):
+    week_ms = NOW_MS - 7 * DAY_MS
+    assert notes(follower, week_ms, week_ms + 1, NOW_MS) == [
+        date_of(week_ms), "", "", date_of(NOW_MS), "",
+    ]  # fmt: skip
+    assert notes(follower, NOW_MS) == [""]
+    assert notes(follower, NOW_MS + DAY_MS) == [date_of(NOW_MS + DAY_MS), ""]
+    follower.start_over()
+    assert notes(follower, NOW_MS) == [""]
+
+
+def test_a_date_is_that_of_the_admins_time_zone(monkeypatch):
+    midnight_ms = 1_795_564_800_000  # 2026-11-25T00:00:00Z
+    try:
+        for zone, day in (("UTC", "Wed 25 Nov 2026"), ("UTC+5", "Tue 24 Nov 2026")):
+            monkeypatch.setenv("TZ", zone)
+            time.tzset()
+            assert date_of(midnight_ms) == day
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+# Red when it is read once: types that were added before a restart were refused in the form.
+async def test_the_catalogue_is_read_again_after_a_lost_connection(open_console, client: Client):
+    async with open_console() as console:
+        app = console.app
+        await console.shows("No hooks yet")
+        app.catalogue = Catalogue(groups=())
+        app._connection_changed(ConnectionState.LOST, None)
+        app._connection_changed(ConnectionState.CONNECTED, None)
+        await console.until(lambda: {group.id for group in app.catalogue.groups} >= {"job"})
