@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
+
+MAX_DELIVERIES: Final = 1_000
+"""Deliveries that a screen keeps while another one covers it, perhaps for days."""
 
 
 @dataclass(slots=True)
@@ -36,6 +40,9 @@ class FeedChanges:
         self.replays |= other.replays
         self.alerts |= other.alerts
         self.everything |= other.everything
+        if len(self.deliveries) > MAX_DELIVERIES:
+            self.deliveries.clear()
+            self.everything = True
 
     def __bool__(self) -> bool:
         return self != FeedChanges()
