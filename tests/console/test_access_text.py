@@ -19,6 +19,7 @@ from hooktui.console.engine.text import (
 )
 from hooktui.console.glyphs import UNICODE
 from hooktui.console.shell.status import Trend
+from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import pieces_of
 from hooktui.domain.clock import to_rfc3339
@@ -195,6 +196,22 @@ def test_what_is_to_fix_comes_first():
     assert [line.split()[0] for line in told] == ["fail", "mend", "warn", "ok"]
 
 
+# Red when an advice is cut at the edge of the terminal, with the command that helps.
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_all_of_an_advice_and_of_a_changed_value_can_be_read(width: int):
+    advice = "free some space: " + "old events can be deleted " * 8 + "with hooktui purge"
+    doctor = Lines(hang=21, most=20)
+    doctor.lines = tuple(report_lines(report_of([Check("disk", "fail", "1 MB free", advice)])))
+    rows = [text([row]) for row in doctor._rows(width)]
+    assert all(len(row) <= width for row in rows)
+    assert " ".join(" ".join(rows).split()).endswith(advice)
+    entry = Lines(hang=11, most=1_000)
+    value = "https://hooks.example.org/" + "x" * 500
+    entry.lines = tuple(entry_lines(replace(ENTRY, before={"url": value}), AT_MS))
+    rows = [text([row]) for row in entry._rows(width)]
+    assert value in "".join(row.strip() for row in rows)
+
+
 ENTRY = AuditEntry(
     id=7, at=AT, account=None, user="ada", role="admin", origin="unix pid=1", action="hook.change",
     target="hook 12", before={"active": True}, after={"active": False}, result="done", hash="ab12",
@@ -207,7 +224,7 @@ def test_an_entry_shows_what_was_and_what_became_of_it():
     assert "   active\n   - yes\n   + no" in told
     assert "ab12" in told
     assert "unix pid=1" in told
-    assert (("   - yes", "bad"),) in lines
+    assert (("   - ", "bad"), ("yes", "bad")) in lines
     bare = text(entry_lines(replace(ENTRY, before=None, after=None), AT_MS))
     assert "no further details" in bare
 

@@ -150,7 +150,7 @@ class AuditEntryScreen(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """Compose the lines of the entry in a scrollable container."""
         with VerticalScroll():
-            yield Lines(id="entry")
+            yield Lines(hang=11, most=1_000, id="entry")
 
     def begin(self) -> None:
         """Set up the lines of the entry."""

@@ -72,8 +72,8 @@ def entry_lines(entry: AuditEntry, now_ms: int) -> list[StyledLine]:
     changes = changes_of(entry)
     for name, was, now in changes:
         lines += [((f"   {name}", "quiet"),)]
-        lines += [((f"   - {was}", "bad"),)] if was else []
-        lines += [((f"   + {now}", "good"),)] if now else []
+        lines += [(("   - ", "bad"), (was, "bad"))] if was else []
+        lines += [(("   + ", "good"), (now, "good"))] if now else []
     if not changes:
         lines.append((("   no further details were recorded", "quiet"),))
     return lines

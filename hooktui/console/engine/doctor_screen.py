@@ -39,7 +39,7 @@ class DoctorScreen(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """Compose the scrollable list of checks."""
         with VerticalScroll():
-            yield Lines(id="findings")
+            yield Lines(hang=21, most=20, id="findings")
 
     def begin(self) -> None:
         """Set up the timer of the heading, and start the checks."""

@@ -225,5 +225,5 @@ def report_lines(report: DoctorReport) -> list[StyledLine]:
         state = _CHECK_TONES.get(check.state, (f"{check.state:<4}", "warn"))
         lines.append(((" ", "plain"), state, name, (check.value, "plain")))
         if check.advice:
-            lines.append(((f"{'':21}{check.advice}", "quiet"),))
+            lines.append(((" " * 21, "plain"), (check.advice, "quiet")))
     return lines

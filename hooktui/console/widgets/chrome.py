@@ -200,13 +200,16 @@ class TooSmall(LineWidget):
 
 
 class Lines(LineWidget):
-    """Lines that are cut; with ``hang``, their last text wraps, indented by ``hang`` cells."""
+    """Lines that are cut; with ``hang``, their last text wraps, indented by ``hang`` cells.
+
+    ``most`` is the maximum number of rows of a line that wraps.
+    """
 
     DEFAULT_CSS = "Lines { height: auto; width: 1fr; }"
 
-    def __init__(self, *, hang: int = 0, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, hang: int = 0, most: int = 3, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self.hang = hang
+        self.hang, self.most = hang, most
         self.lines: tuple[StyledLine, ...] = ()
 
     def show(self, lines: Sequence[StyledLine]) -> None:
@@ -219,9 +222,14 @@ class Lines(LineWidget):
         if not self.hang:
             return self.lines
         rows: list[StyledLine] = []
-        for *label, (text, tone) in self.lines:
-            room = max(width - self.hang, 1)
-            first, *rest = wrap(visible(text), room, max_lines=3, placeholder=" …") or [""]
+        room = max(width - self.hang, 1)
+        for line in self.lines:
+            if not line:
+                rows.append(line)
+                continue
+            *label, (text, tone) = line
+            parts = wrap(visible(text), room, max_lines=self.most, placeholder=" …")
+            first, *rest = parts or [""]
             rows.append((*label, (first, tone)))
             rows += [((" " * self.hang, "plain"), (part, tone)) for part in rest]
         return rows
