@@ -33,8 +33,9 @@ _REPLAY_WAITS_MS: Final = 1_000
 """A replay that wanted a slot in this time counts as a delivery that waits for one."""
 NONE: Final[deque[tuple[int, ClaimedDelivery]]] = deque()
 """Of all queues in which nothing waits: a deque for each of 100,000 hooks takes 76 MB."""
-LONGEST_HOLD_MS: Final = 60_000
-"""A hold that ends later was set before the clock was set back, and is over."""
+LONGEST_HOLD_MS: Final = 61_000
+"""A hold that ends later was set before the clock was set back, and is over. Holds of 60 s are the
+longest; PostgreSQL's clock may seem to go back by milliseconds."""
 
 
 @dataclass(slots=True)

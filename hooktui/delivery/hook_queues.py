@@ -46,12 +46,13 @@ if TYPE_CHECKING:
 def even_shares(demands: Sequence[int], total: int) -> list[int]:
     """Return each demand's share of ``total``: the demand itself if all fit, else even shares.
 
-    No share exceeds that of a larger demand by two or more; the first get the remainder.
+    No share exceeds that of a larger demand by two or more; the first get the remainder. A total
+    below zero is none: deliveries of deleted hooks may have taken more than there is.
     """
     if sum(demands) <= total:
         return list(demands)
     shares = [0] * len(demands)
-    while total:
+    while total > 0:
         for index, count in enumerate(demands):
             if total and shares[index] < count:
                 shares[index] += 1

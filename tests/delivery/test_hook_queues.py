@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from hooktui.delivery import hook_queue
 from hooktui.delivery.hook_queue import MAX_PER_CLAIM
-from hooktui.delivery.hook_queues import HookQueues
-from tests.delivery.driven_queues import DrivenQueues
+from hooktui.delivery.hook_queues import HookQueues, even_shares
+from tests.delivery.driven_queues import DrivenQueues, delivery_of
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -42,6 +42,42 @@ def test_a_retry_that_is_due_later_does_not_hold_up_a_new_delivery():
     queues = queues_of(2)
     queues.hint(1, 5_000, now_ms=100)
     assert queues.reserve(1, 100)
+
+
+# Red when shares are given until none is left of a negative rest: the process hung.
+@pytest.mark.parametrize("total", [-2, -1, 0])
+def test_nothing_is_shared_where_more_is_taken_than_there_is(total: int):
+    assert even_shares([], total) == []
+    assert even_shares([3, 1], total) == [0, 0]
+
+
+def test_deliveries_of_a_deleted_hook_beyond_the_limit_stop_no_other(monkeypatch):
+    monkeypatch.setattr(hook_queue, "MAX_AHEAD", 500)
+    queues = HookQueues(4)
+    for hook in (1, 2):
+        queues.put(hook, slots=2, active=True)
+    for _ in range(3):  # so that it may claim ahead
+        assert queues.reserve(1, 0)
+        queues.arrived(delivery_of(1), 0)
+        queues.finish_attempt(1, 0)
+    assert [queues.reserve(1, 0) for _ in range(5)] == [True] * 5
+    assert [queues.reserve(2, 0) for _ in range(2)] == [True] * 2
+    queues.drop(1)
+    assert [queues.arrived(delivery_of(1), 0) for _ in range(5)] == [True] * 5
+    assert queues.in_flight > 4
+    assert queues.take_ready(0) == []
+
+
+# Red when a hold is over once the clock seems to go back by a millisecond, as PostgreSQL's does.
+def test_a_hold_of_a_minute_outlasts_a_corrected_clock():
+    queues = DrivenQueues()
+    queue = queues.put(1, slots=2, active=True, now_ms=60_000)
+    queue.closed_until_ms = 120_000
+    queue.reopen_if_over(59_990)
+    assert queue.closed_until_ms == 120_000
+    assert queue.is_held(59_990)
+    queue.reopen_if_over(0)  # it was set back
+    assert queue.closed_until_ms is None
 
 
 def test_an_inactive_hook_starts_nothing():
