@@ -45,11 +45,12 @@ class Unsent:
 
         If the outcome is unknown, it is not repeated: some may be due again and claimed since.
         """
-        for wait_s in _RETRY_S:
+        for wait_s in (*_RETRY_S, None):
             try:
                 await self._store.release(claims)
             except Exception as error:
-                if self._stopping or (isinstance(error, HooktuiError) and error.outcome_unknown):
+                unknown = isinstance(error, HooktuiError) and error.outcome_unknown
+                if wait_s is None or self._stopping or unknown:
                     break
                 _log.warning(
                     "returning %d deliveries failed (%s); again in %g s", len(claims), error, wait_s
