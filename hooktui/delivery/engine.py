@@ -118,9 +118,12 @@ class Engine:
         self._next: deque[ClaimedDelivery] = deque()
         self._due: deque[tuple[HookId, int]] = deque()
         self._attempts: set[asyncio.Task[None]] = set()
+        # Claimed, until the result is stored: a process that was stopped for a minute must not take
+        # its own leases for those of another one.
+        self._held: set[DeliveryId] = set()
         self._pings = Pings(
             store, self._sender, self._recorder, self._unsent, self.shortages, self._attempts,
-            clock, max_pings,
+            self._held, clock, max_pings,
         )  # fmt: skip
         self._returns: set[asyncio.Task[None]] = set()
         self._late_timer: asyncio.TimerHandle | None = None
@@ -267,6 +270,7 @@ class Engine:
 
     async def _begin_apart(self, claims: Sequence[ClaimedDelivery], gap_s: float) -> None:
         rest = list(reversed(claims))
+        self._held.update([claim.delivery for claim in claims])
         try:
             while len(rest) > 1:
                 self._begin([rest.pop()])
@@ -366,7 +370,7 @@ class Engine:
         self._wake.clear()
         if self._changed or (self._queues.any_ready and self._may_claim):
             return
-        due_ms = None if self._store.paused else self._queues.next_due_ms()
+        due_ms = self._queues.next_due_ms() if self._may_claim else None
         nap_s = _LONGEST_NAP_S
         if due_ms is not None:
             nap_s = min(max((due_ms - self._clock()) / 1000, 0.001), nap_s)
@@ -409,10 +413,8 @@ class Engine:
     async def _rescue(self) -> None:
         while True:
             await asyncio.sleep(RESCUE_EVERY_S)
-            if self._recorder.behind:  # what it holds was sent, so it must not become due again
-                continue
             try:
-                rescued = await self._store.rescue()
+                rescued = await self._store.rescue(self._held)
             except Exception as error:  # the next round retries
                 log_failure(_log, error, "looking for expired leases")
                 continue
@@ -424,6 +426,7 @@ class Engine:
     def _begin(self, claims: Sequence[ClaimedDelivery]) -> None:
         """Start deliveries that arrived from the store, or let them wait for a slot."""
         now = self._clock()
+        self._held.update([claim.delivery for claim in claims])
         self._count_bodies(sum([len(claim.body) for claim in claims]))
         self._start([claim for claim in claims if self._queues.arrived(claim, now)])
         if self._late_timer is None:
@@ -465,8 +468,7 @@ class Engine:
         """Return to the store the deliveries that hold no place."""
         if not unsent:
             return
-        self._count_bodies(-sum([len(claim.body) for claim in unsent]))
-        self.replayed.returned(unsent)
+        self._let_go(unsent)
         release = asyncio.create_task(self._unsent.release(unsent), name="return unsent")
         self._returns.add(release)
         release.add_done_callback(self._returns.discard)
@@ -541,9 +543,13 @@ class Engine:
             self._transport.close_idle()
         self._unsent.add(claim)
 
+    def _let_go(self, unsent: Sequence[ClaimedDelivery]) -> None:
+        self._held.difference_update([claim.delivery for claim in unsent])
+        self._count_bodies(-sum([len(claim.body) for claim in unsent]))
+        self.replayed.returned(unsent)
+
     def _on_returned(self, claims: Sequence[ClaimedDelivery]) -> None:
-        self._count_bodies(-sum([len(claim.body) for claim in claims]))
-        self.replayed.returned(claims)
+        self._let_go(claims)
         for claim in claims:
             self._queues.free_slot(claim.hook, self._clock())
         self._wake.set()
@@ -568,6 +574,7 @@ class Engine:
             r.decision.outcome for r in results if r.decision.outcome is not Outcome.DELIVERED
         ]
         delivered = len(results) - len(others)
+        self._held.difference_update([r.claim.delivery for r in results])
         self._count_bodies(
             -sum([len(r.claim.body) for r in results if r.claim.trigger is not Trigger.PING])
         )

@@ -68,6 +68,7 @@ class Pings:
         unsent: takes pings that this machine could not send.
         shortages: notes why.
         attempts: tasks of attempts in progress, for which a stop waits.
+        held: deliveries that this server holds until their results are stored.
         clock: milliseconds since the epoch.
         limit: maximum number of pings in flight.
 
@@ -83,6 +84,7 @@ class Pings:
         unsent: Unsent,
         shortages: Shortages,
         attempts: set[asyncio.Task[None]],
+        held: set[DeliveryId],
         clock: Callable[[], int],
         limit: int,
     ) -> None:
@@ -92,6 +94,7 @@ class Pings:
         self._unsent = unsent
         self._shortages = shortages
         self._attempts = attempts
+        self._held = held
         self._clock = clock
         self._hooks = _Share(PINGS_OF_HOOK)
         self._accounts = _Share(max(limit // 2, 1))
@@ -123,9 +126,14 @@ class Pings:
             return await self._ping(hook, body)
 
     async def _ping(self, hook: HookId, body: bytes) -> DeliveryId:
-        if self.stopping:
-            raise Unavailable("the server is stopping; it sends no more pings")
+        self._check_running()
         claim = await self._store.claim_ping(hook, body)
+        try:
+            self._check_running()
+        except Unavailable:  # the stop began meanwhile, and knows nothing of this attempt
+            await self._unsent.release([claim])
+            raise
+        self._held.add(claim.delivery)
         # A separate task, so that a stop waits for it as for other attempts, and its result is
         # recorded even if the caller is gone.
         attempt = asyncio.create_task(self._send_ping(claim), name=f"ping {claim.delivery}")
@@ -138,6 +146,15 @@ class Pings:
                 raise Unavailable("the server is stopping; the ping was cut off") from None
             raise
         return claim.delivery
+
+    def _check_running(self) -> None:
+        """Check that pings may start.
+
+        Raises:
+            Unavailable: the server is stopping.
+        """
+        if self.stopping:
+            raise Unavailable("the server is stopping; it sends no more pings")
 
     async def _send_ping(self, claim: ClaimedDelivery) -> None:
         live = self._store.hooks().get(claim.hook)
@@ -154,6 +171,7 @@ class Pings:
                 missing = missing_resource(error)
                 if missing is not None:
                     self._shortages.note(missing.condition, "a ping")
+                    self._held.discard(claim.delivery)
                     await self._unsent.release([claim])
                     raise Unavailable(f"{missing}; the ping was not sent") from None
                 result = self._sender.failed_inside(claim, started_at_ms, error)

@@ -25,8 +25,6 @@ would be a commit that delays live traffic."""
 MAX_PER_BATCH = 500
 FULL = 5_000
 """This many unwritten results stop new claims, to bound memory when writing is slow."""
-BEHIND_MS = 5_000
-"""A result that waits for longer shows that the database could not be written."""
 _RETRY_S = (0.05, 0.2, 1.0, 5.0)
 
 
@@ -54,13 +52,6 @@ class Recorder:
     def full(self) -> bool:
         """Whether too many results wait for new attempts to start."""
         return len(self._waiting) >= FULL
-
-    @property
-    def behind(self) -> bool:
-        """Whether results wait that are older than `BEHIND_MS`; their leases may have expired."""
-        if not self._waiting:
-            return False
-        return self._store.clock() - self._waiting[0][0].finished_at_ms > BEHIND_MS
 
     def start(self) -> None:
         """Start the task that writes."""

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from hooktui.domain.alerts import EXPIRES_WITHIN_MS, AlertRules
 from hooktui.domain.errors import log_failure
 from hooktui.domain.heartbeat import Heartbeat
-from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.store import feed
 from hooktui.store.attempt_stats import DAY_MS
@@ -94,7 +94,7 @@ class Operations:
     claim_ping: Callable[[HookId, bytes], Operation[ClaimedDelivery]]
     record: Callable[[Sequence[AttemptResult]], Operation[list[bool]]]
     release: Callable[[Sequence[ClaimedDelivery]], Operation[None]]
-    rescue: Callable[[int], Operation[int]]
+    rescue: Callable[[int, Collection[DeliveryId]], Operation[int]]
     replay: Callable[[ReplayStep], Operation[ReplayStepResult]]
 
 
@@ -197,9 +197,9 @@ class BaseStore(Store):
         """Make unsent deliveries due at once; their attempts are not counted."""
         await self.submit(self.OPERATIONS.release(claims))
 
-    async def rescue(self) -> int:
+    async def rescue(self, held: Collection[DeliveryId] = ()) -> int:
         """Record attempts whose lease has expired as interrupted; return how many."""
-        return await self._rescue(partial(self.OPERATIONS.rescue, RESCUED_AT_ONCE))
+        return await self._rescue(partial(self.OPERATIONS.rescue, RESCUED_AT_ONCE, held))
 
     async def _rescue(self, operation: Callable[[], Operation[int]]) -> int:
         rescued = 0

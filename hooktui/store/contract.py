@@ -363,8 +363,12 @@ class Store(Protocol):
         """Return unsent claims to the queue, uncounted and due at once."""
         ...
 
-    async def rescue(self) -> int:
-        """Record attempts whose lease has expired as interrupted; return how many."""
+    async def rescue(self, held: Collection[DeliveryId] = ()) -> int:
+        """Record attempts whose lease has expired as interrupted; return how many.
+
+        ``held`` are deliveries of this server that are left out: it is still sending them, or has
+        not stored their results, because it was stopped for longer than a lease.
+        """
         ...
 
     async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:

@@ -46,7 +46,7 @@ def limited(running: RunningEngine, limit: int) -> Pings:
     old = running.engine._pings
     running.engine._pings = Pings(
         old._store, old._sender, old._recorder, old._unsent, old._shortages, old._attempts,
-        old._clock, limit,
+        old._held, old._clock, limit,
     )  # fmt: skip
     return running.engine._pings
 
@@ -104,3 +104,28 @@ async def test_a_ping_that_waits_too_long_says_what_to_do(
     await asyncio.gather(*waiting)
     await running.engine.ping(hook, b"{}")
     assert not limits._hooks._turns
+
+
+# Red when the stop is looked at before the ping is stored only: it was sent, and its result lost.
+async def test_a_ping_that_is_stored_during_a_stop_is_not_sent(
+    running: RunningEngine, receivers: Receivers, monkeypatch
+) -> None:
+    seen: list[bytes] = []
+    hook = HookId(await running.hook(url_of(await receivers.behaving(forever(OK, seen)))))
+    claim_ping, asked, may_store = running.store.claim_ping, asyncio.Event(), asyncio.Event()
+
+    async def gated(*args: object) -> object:
+        asked.set()
+        await may_store.wait()
+        return await claim_ping(*args)
+
+    monkeypatch.setattr(running.store, "claim_ping", gated)
+    ping = asyncio.create_task(running.engine.ping(hook, b"{}"))
+    await asked.wait()
+    await running.engine.stop()
+    may_store.set()
+    with pytest.raises(Unavailable, match="stopping"):
+        await ping
+    assert seen == []
+    (delivery,) = await running.deliveries()
+    assert (delivery.status, delivery.attempts) == ("cancelled", 0)

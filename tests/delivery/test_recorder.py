@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Collection
 
 import pytest
 
@@ -11,7 +12,8 @@ from hooktui.delivery import engine
 from hooktui.delivery import recorder as recorder_module
 from hooktui.delivery.recorder import Recorder
 from hooktui.domain.errors import Unavailable
-from tests.delivery.receivers import Receivers
+from hooktui.domain.ids import HookId
+from tests.delivery.receivers import Receivers, read_request
 from tests.delivery.running_engine import OK, RunningEngine, forever, url_of
 from tests.support.clocks import RunningClock
 from tests.support.waiting import until
@@ -157,11 +159,11 @@ async def test_what_was_sent_while_nothing_could_be_written_is_not_sent_again(
     refused = rescuing = 0
     rescue = running.store.rescue
 
-    async def counted() -> int:
+    async def counted(held: Collection[int]) -> int:
         nonlocal rescuing
         rescuing += 1
         try:
-            return await rescue()
+            return await rescue(held)
         finally:
             rescuing -= 1
 
@@ -182,3 +184,60 @@ async def test_what_was_sent_while_nothing_could_be_written_is_not_sent_again(
     await running.all_are("delivered", 1)
     (delivery,) = await running.deliveries()
     assert (delivery.attempts, len(seen)) == (1, 1)
+
+
+# Red when a server that was stopped for a minute ends its own leases: it has sent the request, and
+# may even have the response.
+async def test_a_server_that_was_stopped_for_longer_than_a_lease_sends_nothing_again(
+    quick_rescues, running: RunningEngine, receivers: Receivers, clock: RunningClock, monkeypatch
+):
+    seen: list[bytes] = []
+    may_respond = asyncio.Event()
+
+    async def behaviour(reader, writer):
+        while True:
+            seen.append(await read_request(reader))
+            await may_respond.wait()
+            writer.write(OK)
+
+    hook = HookId(await running.hook(url_of(await receivers.behaving(behaviour))))
+    rescues = 0
+    rescue = running.store.rescue
+
+    async def counted(held: Collection[int]) -> int:
+        nonlocal rescues
+        found = await rescue(held)
+        rescues += 1
+        return found
+
+    await running.emit()
+    ping = asyncio.create_task(running.engine.ping(hook, b"{}"))
+    await until(lambda: len(seen) == 2)
+    clock.advance(61)
+    monkeypatch.setattr(running.store, "rescue", counted)
+    await until(lambda: rescues >= 2)
+    may_respond.set()
+    await ping
+    await running.all_are("delivered", 2)
+    assert [delivery.attempts for delivery in await running.deliveries()] == [1, 1]
+    assert len(seen) == 2
+    assert not running.engine._held
+
+
+# Red when a dispatcher that may not claim looks every millisecond whether a hook is due.
+async def test_a_dispatcher_that_may_not_claim_rests(running: RunningEngine, monkeypatch):
+    turns = 0
+    start = running.engine.heartbeat.start
+
+    def counted() -> None:
+        nonlocal turns
+        turns += 1
+        start()
+
+    monkeypatch.setattr(recorder_module, "FULL", 0)
+    monkeypatch.setattr(running.engine._queues, "next_due_ms", lambda: 0)
+    monkeypatch.setattr(running.engine.heartbeat, "start", counted)
+    running.engine._wake.set()
+    await until(lambda: turns)
+    await asyncio.sleep(0.2)
+    assert turns <= 3

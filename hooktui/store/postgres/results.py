@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from hooktui import failpoints
 from hooktui.domain.deliveries import DeliveryStatus, DisabledReason
 from hooktui.domain.hook_failures import RULE_MS, Breaker, BreakerState, FailureStreak
-from hooktui.domain.ids import HookId
+from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.json_text import finish
 from hooktui.domain.live_hook import LiveHook
 from hooktui.store import audit
@@ -71,18 +71,23 @@ class Rescue(Operation[int]):
 
     Args:
         limit: maximum number in one transaction.
+        held: deliveries of this server that are left out.
         token: those of this lease, expired or not: its holder has ended.
     """
 
-    def __init__(self, limit: int, token: int | None = None) -> None:
+    def __init__(
+        self, limit: int, held: Collection[DeliveryId] = (), *, token: int | None = None
+    ) -> None:
         super().__init__(2 * limit)
         self._limit = limit
+        self._held = held
         self._token = token
 
     async def run(self, work: WriteTransaction) -> int:
         """Record them; return how many. Skip those that another server is rescuing."""
         if self._token is None:
-            rows = await work.raw.fetch(sql.FIND_LEASED, work.now_ms, self._limit)
+            own = (work.lease.token, list(self._held))
+            rows = await work.raw.fetch(sql.FIND_LEASED, work.now_ms, self._limit, *own)
         else:
             rows = await work.raw.fetch(sql.FIND_LEASED_BY, self._token, self._limit)
         lost = [(interrupted(row, work.now_ms), row[9]) for row in rows]
@@ -187,6 +192,39 @@ def _needs_lock(change: HookChange, live: LiveHook | None) -> bool:
     """
     ends_well = change.last_success_at is not None and not change.failed_after
     return not ends_well or bool(change.given_up) or (live is not None and live.failing)
+
+
+async def _may_concern_alerts(work: WriteTransaction, changes: Mapping[HookId, HookChange]) -> bool:
+    """Return whether `concerns_alerts` may be true of a change, by what is read without locks."""
+    view = work.live.view
+    known = [(change, live) for hook, change in changes.items() if (live := view.get(hook))]
+    if any(
+        change.given_up or change.decision is not None
+        or (live.failing and change.last_success_at is not None)
+        for change, live in known
+    ):  # fmt: skip
+        return True
+    failing = {live.id: (change, live) for change, live in known if change.failed_after}
+    rows = await work.raw.fetch(sql.FIND_STREAKS, list(failing)) if failing else ()
+    for hook, since_ms, failed in rows:
+        change, live = failing[hook]
+        streak = change.failing_after(FailureStreak(since_ms, failed))
+        if concerns_alerts(change, streak, live, None, work.shared.rules, work.now_ms):
+            return True
+        if needs_failures_by_day(change, streak, work.now_ms):  # it may be disabled
+            return True
+    return False
+
+
+async def _lock_alerts(work: WriteTransaction, accounts: Collection[AccountId]) -> set[HookId]:
+    """Lock the alerts and the lines of ordered hooks that get them; return all hooks that do."""
+    alert_hooks = [work.live.view[hook] for hook in work.live.alert_hooks]
+    path = {hook.id: hook for hook in alert_hooks if hook.account in accounts}
+    if not work.alert_accounts.issuperset(accounts):
+        await work.raw.execute(sql.LOCK_ALERTS)
+        await join_lines(work, {hook.id for hook in path.values() if hook.settings.ordered})
+        work.alert_accounts.update(accounts)
+    return set(path)
 
 
 async def _change_hook(

@@ -211,7 +211,9 @@ SELECT {_CLAIM_COLUMNS}, d.lease_token, d.lease_until FROM delivery d
 WHERE d.status = 'sending' AND {{which}} ORDER BY d.lease_until LIMIT $2
 FOR UPDATE OF d SKIP LOCKED"""
 
-FIND_LEASED: Final = _FIND_LEASED.format(which="d.lease_until <= $1")
+FIND_LEASED: Final = _FIND_LEASED.format(
+    which="d.lease_until <= $1 AND NOT (d.lease_token = $3 AND d.id = ANY($4::bigint[]))"
+)
 
 FIND_LEASED_BY: Final = _FIND_LEASED.format(which="d.lease_token = $1")
 

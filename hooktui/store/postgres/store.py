@@ -193,7 +193,7 @@ class PostgresStore(BaseStore):
         # The previous server of this home has ended: its attempts need not wait for their leases.
         before = self._home.token_before
         if before is not None:
-            await self._rescue(partial(Rescue, RESCUED_AT_ONCE, before))
+            await self._rescue(partial(Rescue, RESCUED_AT_ONCE, token=before))
             await self.submit(EndReplayLeases(before))
         self._home.keep_token(self.token)
         await self._continue_changes()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import itemgetter
 
 from hooktui import failpoints
@@ -66,19 +66,26 @@ class Rescue(Operation[int]):
 
     Args:
         limit: maximum number in one transaction.
+        held: deliveries of this server that are left out.
         everything: also those with a valid lease; only at the start of a server, which has locked
             the file, so that their former holder has ended.
     """
 
-    def __init__(self, limit: int, *, everything: bool = False) -> None:
+    def __init__(
+        self, limit: int, held: Collection[DeliveryId] = (), *, everything: bool = False
+    ) -> None:
         super().__init__(2 * limit)
         self._limit = limit
+        self._held = held
         self._everything = everything
 
     def run(self, work: WriteTransaction) -> Steps[None]:
         """Record them; return how many. Decide on alerts."""
         until = (1 << 62) if self._everything else work.now_ms
-        rows = work.raw.execute(sql.FIND_LEASED, (until, self._limit)).fetchall()
+        held = set(self._held)
+        expired = work.raw.execute(sql.FIND_LEASED, (until, self._limit + len(held))).fetchall()
+        own = work.lease.token
+        rows = [row for row in expired if row[9] != own or row[0] not in held][: self._limit]
         rescued = 0
         for token in {row[9] for row in rows}:
             lost = [interrupted(row, work.now_ms) for row in rows if row[9] == token]
