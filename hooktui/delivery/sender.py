@@ -20,7 +20,6 @@ from hooktui.domain.deliveries import (
     Exchange,
     Outcome,
     RetryDecision,
-    RetryState,
     after_exchange,
     after_interruption,
 )
@@ -113,7 +112,7 @@ class Sender:
         if exchange.retry_after is not None:
             retry_after_s = parse_retry_after_s(exchange.retry_after, self._clock())
         decision = after_exchange(
-            RetryState(claim.trigger, claim.tries, claim.interruptions),
+            claim.retry_state,
             exchange,
             hook.settings.retry_schedule_s,
             self._chance(),
@@ -133,8 +132,8 @@ class Sender:
 
     def interrupted(self, claim: ClaimedDelivery, started_at_ms: int, detail: str) -> AttemptResult:
         """Return the result of an attempt that was cut off before its response."""
-        state = RetryState(claim.trigger, claim.tries, claim.interruptions)
-        return self._without_response(claim, after_interruption(state), started_at_ms, detail)
+        decision = after_interruption(claim.retry_state)
+        return self._without_response(claim, decision, started_at_ms, detail)
 
     def failed_inside(
         self, claim: ClaimedDelivery, started_at_ms: int, error: Exception

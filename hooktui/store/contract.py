@@ -18,7 +18,7 @@ writer's next transaction (SQLite) or in a transaction of its own (PostgreSQL).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
-from hooktui.domain.deliveries import Exchange, RetryDecision, Trigger
+from hooktui.domain.catalogue import PING
+from hooktui.domain.deliveries import Exchange, RetryDecision, RetryState, Trigger
 from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
@@ -85,6 +86,12 @@ class ClaimedDelivery(msgspec.Struct, frozen=True, gc=False):
     tries: int
     interruptions: int
     body: bytes
+
+    @property
+    def retry_state(self) -> RetryState:
+        """The counters from which its retry is decided; a ping stays one when it is resent."""
+        trigger = Trigger.PING if self.event_type == PING else self.trigger
+        return RetryState(trigger, self.tries, self.interruptions)
 
     def __repr__(self) -> str:
         """Leave out the body: it is customer data."""

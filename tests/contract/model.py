@@ -194,7 +194,8 @@ class Model:
         lost = [one for one in which if one.lease_until_ms is not None]
         for one in lost:
             began_ms = (one.lease_until_ms or 0) - LEASE_S * 1000
-            decision = after_interruption(RetryState(one.trigger, one.tries, one.interruptions))
+            trigger = Trigger.PING if self.is_ping(one) else one.trigger
+            decision = after_interruption(RetryState(trigger, one.tries, one.interruptions))
             attempt = (one.number, began_ms, now_ms, "interrupted")
             self._end_attempt(one, decision, attempt, now_ms)
         return len(lost)
@@ -267,13 +268,16 @@ class Model:
     def _set_cause(self, one: ModelDelivery, decision: RetryDecision, cause: str | None) -> None:
         if decision.outcome is Outcome.INTERRUPTED:
             cause = "interrupted" if decision.interruptions >= 10 else one.cause
-        pinged = any(
+        if self.is_ping(one) or self.hooks[one.hook].deleted:
+            cause = None
+        one.cause = cause if one is self.newest_of_pair(one) else None
+
+    def is_ping(self, one: ModelDelivery) -> bool:
+        """Whether a delivery is a ping, or one that was resent."""
+        return any(
             other.event == one.event and other.trigger is Trigger.PING
             for other in self.of_hook(one.hook)
         )
-        if pinged or self.hooks[one.hook].deleted:
-            cause = None
-        one.cause = cause if one is self.newest_of_pair(one) else None
 
     def newest_of_pair(self, one: ModelDelivery) -> ModelDelivery:
         """The newest delivery of the same event to the same hook."""

@@ -9,15 +9,21 @@ from msgspec.structs import replace
 from sqlalchemy import select
 
 from hooktui.domain.clock import from_rfc3339, now_ms
-from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Trigger
+from hooktui.domain.deliveries import (
+    DeliveryStatus,
+    ErrorClass,
+    Exchange,
+    Trigger,
+    after_exchange,
+)
 from hooktui.domain.errors import NotFound
 from hooktui.domain.hook_failures import FAILURES_TO_OPEN
-from hooktui.domain.ids import HookId, decode
+from hooktui.domain.ids import DeliveryId, HookId, decode, encode
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes, queries
 from hooktui.store.audit import check_chain
 from hooktui.store.contract import LEASE_S, ClaimedDelivery
-from hooktui.store.tables import AUDIT
+from hooktui.store.tables import AUDIT, HOOK_STATE
 from tests.contract.alert_steps import alerts
 from tests.support.stores import (
     ADA,
@@ -480,3 +486,24 @@ async def test_late_failures_of_an_earlier_url_do_not_open_the_breaker(opened: O
     hook = await the_hook(opened.store, late[0].hook)
     assert (hook.stats.breaker, hook.stats.failing) == ("closed", False)
     assert hook.stats.hourly[-1] == (0, len(late))
+
+
+# Red when it is a ping by its trigger alone: it was tried for three days, and opened an alert.
+async def test_a_ping_that_is_resent_is_not_retried_and_counts_for_nothing(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    claim = await opened.store.claim_ping(HookId(hook.id), b"{}")
+    await opened.store.record([result_of(claim, opened.clock, 422)])
+    ping = await the_delivery(opened.store)
+    identity = DeliveryId(decode("dlv", ping.id))
+    again, is_new = await opened.store.write(changes.resend, ADA, None, identity)
+    assert is_new
+    (claim,) = await opened.store.claim(HookId(hook.id), 1)
+    assert encode("dlv", claim.delivery) == again.id
+    assert (claim.trigger, claim.retry_state.trigger) == (Trigger.RESEND, Trigger.PING)
+    exchange = Exchange(status_code=500, error=ErrorClass.STATUS, total_ms=1.0)
+    decision = after_exchange(claim.retry_state, exchange, (5, 5), 0.5, None)
+    result = result_of(claim, opened.clock, 500, decision=decision)
+    assert await opened.store.record([result]) == [True]
+    assert [row.status for row in await deliveries(opened.store)] == ["failed", "failed"]
+    query = select(HOOK_STATE.c.failed_since_success).where(HOOK_STATE.c.hook_id == hook.id)
+    assert (await opened.store.read(lambda conn: conn.execute(query).one()))[0] == 0

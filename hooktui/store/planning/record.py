@@ -18,8 +18,6 @@ from hooktui.domain.deliveries import (
     Exchange,
     Outcome,
     RetryDecision,
-    RetryState,
-    Trigger,
     after_interruption,
 )
 from hooktui.domain.failure_causes import cause_of
@@ -91,7 +89,7 @@ def interrupted(row: Sequence[Any], now_ms: int) -> AttemptResult:
     claim = claimed_delivery(row, row[6], None)
     return AttemptResult(
         claim=claim,
-        decision=after_interruption(RetryState(claim.trigger, claim.tries, claim.interruptions)),
+        decision=after_interruption(claim.retry_state),
         exchange=Exchange(
             error=ErrorClass.INTERRUPTED,
             error_detail="the server ended or lost its lease before the result was stored",
@@ -185,7 +183,7 @@ def _sum_up(change: HookChange, result: AttemptResult, *, ended: bool, elsewhere
         change.last_code = exchange.status_code
         change.last_error = None if exchange.error is None else exchange.error.value
         change.last_at = result.finished_at_ms
-    if result.claim.trigger is Trigger.PING:
+    if result.claim.event_type == PING:
         return
     delivered = result.decision.outcome is Outcome.DELIVERED
     if elsewhere:
