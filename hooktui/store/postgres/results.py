@@ -175,23 +175,23 @@ def _key(result: AttemptResult) -> _Key:
 
 
 async def _change_hooks(work: WriteTransaction, changes: Mapping[HookId, HookChange]) -> None:
-    failing = sorted(
-        hook for hook, change in changes.items() if _needs_lock(change, work.live.view.get(hook))
-    )
-    rows = await work.raw.fetch(sql.LOCK_STATES, failing) if failing else ()
+    """Change the states of hooks, read under their locks where they matter.
+
+    The commit locks the states of all its hooks, so they are all locked here, in one order, and
+    only after the locks of alerts: else two transactions would wait for each other.
+    """
+    view = work.live.view
+    rows: Sequence[Sequence[Any]] = ()
+    if any(_needs_lock(change, view.get(hook)) for hook, change in changes.items()):
+        path: set[HookId] = set()
+        if await _may_concern_alerts(work, changes):
+            accounts = {view[hook].account for hook in changes if hook in view}
+            path = await _lock_alerts(work, accounts)
+        hooks = sorted({*changes, *work.notes.waiting, *path})
+        rows = await work.raw.fetch(sql.LOCK_STATES, hooks)
     states = {row[0]: row for row in rows}
     for hook, change in changes.items():
         await _change_hook(work, hook, change, states.get(hook))
-
-
-def _needs_lock(change: HookChange, live: LiveHook | None) -> bool:
-    """Return whether the state of a hook is read before it changes.
-
-    After a success as the last counted attempt earlier ones do not matter, unless an alert says
-    that the hook is failing, or a delivery gave up before.
-    """
-    ends_well = change.last_success_at is not None and not change.failed_after
-    return not ends_well or bool(change.given_up) or (live is not None and live.failing)
 
 
 async def _may_concern_alerts(work: WriteTransaction, changes: Mapping[HookId, HookChange]) -> bool:
@@ -227,6 +227,16 @@ async def _lock_alerts(work: WriteTransaction, accounts: Collection[AccountId]) 
     return set(path)
 
 
+def _needs_lock(change: HookChange, live: LiveHook | None) -> bool:
+    """Return whether the state of a hook is read before it changes.
+
+    After a success as the last counted attempt earlier ones do not matter, unless an alert says
+    that the hook is failing, or a delivery gave up before.
+    """
+    ends_well = change.last_success_at is not None and not change.failed_after
+    return not ends_well or bool(change.given_up) or (live is not None and live.failing)
+
+
 async def _change_hook(
     work: WriteTransaction, hook: HookId, change: HookChange, state: Sequence[Any] | None
 ) -> None:
@@ -240,6 +250,11 @@ async def _change_hook(
         failing = FailureStreak(earlier.failing_since, earlier.failed)
     elif state is not None:
         before, failing = Breaker(state[1], state[2]), FailureStreak(state[3], state[4])
+    assumed = None
+    if earlier is not None:
+        assumed = earlier.assumed
+    elif state is None and live is not None:
+        assumed = (live.breaker_until_ms,)
     breaker, failing = change.breaker_after(before), change.failing_after(failing)
     last: StateChange | HookChange = change
     success_at = change.last_success_at
@@ -257,6 +272,7 @@ async def _change_hook(
         breaker_until=breaker.until_ms,
         failed=failing.failed,
         failing_since=failing.since_ms,
+        assumed=assumed,
     )
     work.stats += [(hook, bucket, *counts) for bucket, counts in change.buckets.items()]
     disabled = await _disable(work, hook, change, failing)
@@ -277,13 +293,8 @@ async def _decide_alerts(work: WriteTransaction) -> None:
     batches, work.batches = work.batches, []
     if not batches:
         return
-    await work.raw.execute(sql.LOCK_ALERTS)
-    accounts = {hook.account for hook, *_ in batches}
-    path = (work.live.view[hook] for hook in work.live.alert_hooks)
-    await join_lines(
-        work, {hook.id for hook in path if hook.settings.ordered and hook.account in accounts}
-    )
-
+    # They are locked already, unless a hook began to fail since its state was read without a lock.
+    await _lock_alerts(work, {hook.account for hook, *_ in batches})
     waiting = dict(work.notes.waiting)  # without the deliveries of the alerts themselves
 
     def decide(conn: Connection) -> None:

@@ -226,6 +226,10 @@ LOCK_STATES: Final = """
 SELECT hook_id, failures_in_a_row, breaker_until, failing_since, failed_since_success
 FROM hook_state WHERE hook_id = ANY($1::bigint[]) ORDER BY hook_id FOR UPDATE"""
 
+FIND_STREAKS: Final = """
+SELECT hook_id, failing_since, failed_since_success
+FROM hook_state WHERE hook_id = ANY($1::bigint[])"""
+
 _COUNTS = ("delivered", "failed", *COLUMNS)
 
 ADD_STATS: Final = f"""

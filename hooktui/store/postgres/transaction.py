@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class StateChange:
-    """The change of a hook's state by recorded attempts, as read under its lock."""
+    """The change of a hook's state by recorded attempts.
+
+    ``assumed`` is the end of the breaker that this server knew, if the state was not read under its
+    lock: a success does not close a breaker that another server has opened meanwhile.
+    """
 
     last_code: int | None
     last_error: str | None
@@ -49,6 +53,7 @@ class StateChange:
     breaker_until: int | None
     failed: int
     failing_since: int | None
+    assumed: tuple[int | None] | None = None
 
 
 @dataclass(slots=True)
@@ -80,7 +85,7 @@ class WriteTransaction:
 
     ``skipped`` are the events that a hook skipped while disabled, ``states`` and ``stats`` the
     other changes of its state. ``starts`` is where the next claim of a hook starts, ``batches`` are
-    results that may open or end alerts.
+    results that may open or end alerts, ``alert_accounts`` those whose alerts are locked.
     """
 
     raw: Raw
@@ -96,6 +101,7 @@ class WriteTransaction:
     batches: list[tuple[LiveHook, HookChange, FailureStreak, DisabledReason | None]] = field(
         default_factory=list
     )
+    alert_accounts: set[AccountId] = field(default_factory=set)
     feed_end: int | None = None
 
     @property
@@ -169,13 +175,20 @@ class WriteTransaction:
             ]
         change = self.states.get(hook)
         if change is not None:
-            parts += [
-                f"failures_in_a_row = {change.failures:d}",
-                f"breaker = {_text(change.breaker)}",
-                f"breaker_until = {_number(change.breaker_until)}",
-                f"failed_since_success = {change.failed:d}",
-                f"failing_since = {_number(change.failing_since)}",
-            ]
+            judged = {
+                "failures_in_a_row": f"{change.failures:d}",
+                "breaker": _text(change.breaker),
+                "breaker_until": _number(change.breaker_until),
+                "failed_since_success": f"{change.failed:d}",
+                "failing_since": _number(change.failing_since),
+            }
+            if change.assumed is not None:
+                known = f"breaker_until IS NOT DISTINCT FROM {_number(change.assumed[0])}"
+                judged = {
+                    name: f"CASE WHEN {known} THEN {value} ELSE {name} END"
+                    for name, value in judged.items()
+                }
+            parts += [f"{name} = {value}" for name, value in judged.items()]
             if change.last_at:
                 parts += [
                     f"last_code = {_number(change.last_code)}",
