@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.ids import HookId
 from hooktui.store.contract import LEASE_S
-from hooktui.store.postgres import notify
+from hooktui.store.postgres import notify, sql
+from hooktui.store.postgres.queue import _STARTS
 from hooktui.store.postgres.store import PostgresStore
+from hooktui.store.tables import Big
 from tests.store.servers import Servers, connected
 from tests.support.stores import (
     Heard,
     deliveries,
     emit,
     make_hook,
+    make_hooks,
     result_of,
     the_delivery,
     the_hook,
@@ -131,3 +136,45 @@ async def test_an_error_that_is_no_text_is_stored_as_well_as_it_can_be(servers: 
     assert await store.record([result]) == [True]
     async with connected(servers.url) as raw:
         assert await raw.fetchval("SELECT error_detail FROM attempt") == "a\ufffdb?c"
+
+
+# Red when each hint of another server starts a search of all hooks: fifty a second, without an end.
+async def test_one_search_for_what_is_due_runs_and_one_follows_it(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(_: notify.Hints) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(notify.Hints, "run", silent)
+    store = await servers.another()
+    hook = HookId((await make_hook(store)).id)
+    heard, searches, may_end = Heard(store), 0, asyncio.Event()
+
+    async def gated() -> dict[HookId, int]:
+        nonlocal searches
+        searches += 1
+        await may_end.wait()
+        return {hook: searches}
+
+    monkeypatch.setattr(store, "next_due", gated)
+    for _ in range(50):
+        store._due_received(None)
+        await asyncio.sleep(0)
+    assert searches == 1
+    may_end.set()
+    await until(lambda: heard.due.get(hook) == 2)
+    assert searches == 2
+
+
+# Red when a row comes back for each hook, whether anything of it waits or not.
+async def test_a_search_for_what_is_due_returns_only_that(servers: Servers) -> None:
+    store = await servers.another()
+    await make_hooks(store, 20, events=("cluster",))
+    hooks = [HookId((await make_hook(store, ordered=ordered)).id) for ordered in (False, True)]
+    await emit(store)
+    values = {name: [] for name in _STARTS} | {"hooks": [*store.hooks()]}
+    for statement in (sql.NEXT_DUE, sql.FIRST_IN_LINE_DUE):
+        query = text(statement).bindparams(*(bindparam(n, type_=ARRAY(Big)) for n in _STARTS))
+        rows = await store.own_read(lambda conn, query=query: conn.execute(query, values).all())
+        assert {row[0] for row in rows} == set(hooks)
+    assert set(await store.next_due()) == set(hooks)

@@ -90,7 +90,7 @@ LISTS = {
     "events of a type": (events("job"), "event_by_account delivery_by_event"),
     "backlog": (
         lambda conn: queries.backlog(conn, DEFAULT, START_MS),
-        "delivery_due_first delivery_due_again",
+        "delivery_open delivery_due_first delivery_due_again",
     ),
     "health": (
         lambda conn: queries.hook_health(conn, DEFAULT, 1, 24, START_MS),

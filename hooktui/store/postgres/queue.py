@@ -391,6 +391,5 @@ def next_due(
             rows = [(*start.first, *start.again, start.in_line) for start in positions]
             values = dict(zip(_STARTS, (ids, *columns(rows, 5)), strict=True))
             query = text(statement).bindparams(*(bindparam(n, type_=ARRAY(Big)) for n in _STARTS))
-            due = conn.execute(query, values)
-            next_due_ms |= {HookId(hook): due_ms for hook, due_ms in due if due_ms is not None}
+            next_due_ms |= {HookId(hook): due_ms for hook, due_ms in conn.execute(query, values)}
     return next_due_ms

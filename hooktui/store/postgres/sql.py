@@ -266,18 +266,19 @@ _NEXT_DUE = """(
     ORDER BY next_attempt_at, id LIMIT 1)"""
 
 NEXT_DUE: Final = f"""
-SELECT want.hook, LEAST(
+SELECT hook, due_ms FROM (SELECT want.hook, LEAST(
     {_NEXT_DUE.format(tries="= 0", kind="first")},
     {_NEXT_DUE.format(tries="> 0", kind="again")})
-{_WANTED}"""
+{_WANTED} OFFSET 0) AS found (hook, due_ms) WHERE due_ms IS NOT NULL"""
+"""``OFFSET 0``: else each search is made twice, for the condition as well."""
 
 FIRST_IN_LINE_DUE: Final = f"""
-SELECT want.hook, (
+SELECT hook, due_ms FROM (SELECT want.hook, (
     SELECT next_attempt_at FROM delivery
     WHERE status IN ('pending', 'sending') AND hook_id = want.hook AND "trigger" <> 'ping'
         AND id >= COALESCE(want.in_line, 0)
     ORDER BY id LIMIT 1)
-{_WANTED}"""
+{_WANTED} OFFSET 0) AS found (hook, due_ms) WHERE due_ms IS NOT NULL"""
 
 LAST_LINE: Final = "SELECT lastval()"
 

@@ -95,6 +95,7 @@ class PostgresStore(BaseStore):
         self._clock = clock
         self._trust = clock.trust
         self._numbered = False
+        self._due_is_outdated = self._looks_up_due = False
         self._this_server = this_server()
         self._target = target
         self._home = home
@@ -358,17 +359,25 @@ class PostgresStore(BaseStore):
         if due is not None:
             known = {hook: ms for hook, ms in due.items() if hook in self._live.view}
             self._notify(CommitNotice(due=known))
-        elif not self._closed:  # no task begins while all of them end
+            return
+        # At most one look-up runs, and one follows it, however many servers ask for it.
+        self._due_is_outdated = True
+        if not self._looks_up_due and not self._closed:  # no task begins while all of them end
+            self._looks_up_due = True
             self._later("due", self._look_up_due())
 
     async def _look_up_due(self) -> None:
         try:
-            self._notify(CommitNotice(due=await self.next_due()))
+            while self._due_is_outdated:
+                self._due_is_outdated = False
+                self._notify(CommitNotice(due=await self.next_due()))
         except Unavailable as error:
             _log.warning("looking up what is due failed: %s", error)
 
 
 def _last_written_ms(conn: Connection) -> int | None:
+        finally:
+            self._looks_up_due = False
     return conn.execute(text("SELECT at_ms FROM feed ORDER BY pos DESC LIMIT 1")).scalar()
 
 
