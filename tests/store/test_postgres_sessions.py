@@ -18,6 +18,7 @@ from hooktui.domain.ids import HookId
 from hooktui.store.contract import ClaimedDelivery
 from hooktui.store.postgres import connections as connecting
 from hooktui.store.postgres import writer
+from hooktui.store.postgres.locks import SERVERS
 from hooktui.store.postgres.queue import Release
 from hooktui.store.postgres.transaction import Shared, WriteTransaction
 from hooktui.store.tx import Tx
@@ -221,3 +222,28 @@ async def test_a_query_that_takes_too_long_is_stopped_and_says_so(servers: Serve
 
     with pytest.raises(Unavailable, match="was stopped"):
         await store.read(sleep)
+
+
+# Red when the number comes back with the next event only: another server took it meanwhile.
+async def test_a_server_whose_numbered_session_ends_takes_its_number_again(
+    servers: Servers,
+) -> None:
+    one, two = await servers.another(), await servers.another()
+    numbers = {one.number, two.number}
+    async with connected(servers.url) as raw:
+        held_by = (
+            f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = {SERVERS}"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        ended = {store._writers[0]._raw.get_server_pid() for store in (one, two)}
+        assert {row[0] for row in await raw.fetch(held_by)} == ended
+        for pid in ended:
+            await raw.execute("SELECT pg_terminate_backend($1, 10000)", pid)
+
+        async def both() -> bool:
+            pids = {row[0] for row in await raw.fetch(held_by)}
+            return len(pids) == 2 and not pids & ended
+
+        await until(both)
+    await until(lambda: {one.number, two.number} == numbers)
+    assert len(await two.others()) == 1

@@ -48,7 +48,7 @@ from hooktui.store.postgres.server_registry import (
     this_server,
 )
 from hooktui.store.postgres.shared_key import key_locks
-from hooktui.store.postgres.transaction import Shared, WriteTransaction
+from hooktui.store.postgres.transaction import Nothing, Shared, WriteTransaction
 from hooktui.store.postgres.writer import Writer
 from hooktui.store.tx import Tx
 from hooktui.store.vault import Vault
@@ -352,6 +352,9 @@ class PostgresStore(BaseStore):
         """Read the changes of other servers: the feed, the hooks, the time."""
         newest, version = await self._own.run(partial(look, clock=self._clock))
         self._feed_reached(newest)
+        lost = self._numbered and not self._closed and not self._writers[0].connected
+        if lost and not self._accepting.busy:
+            self._accepting.add(Nothing())  # the number of this server belongs to that connection
         if self._shared.live_version >= 0 and version != self._shared.live_version:
             await self._catch_up()
 
@@ -373,11 +376,11 @@ class PostgresStore(BaseStore):
                 self._notify(CommitNotice(due=await self.next_due()))
         except Unavailable as error:
             _log.warning("looking up what is due failed: %s", error)
+        finally:
+            self._looks_up_due = False
 
 
 def _last_written_ms(conn: Connection) -> int | None:
-        finally:
-            self._looks_up_due = False
     return conn.execute(text("SELECT at_ms FROM feed ORDER BY pos DESC LIMIT 1")).scalar()
 
 

@@ -279,6 +279,13 @@ class Operation(write_queue.Operation[R]):
         raise NotImplementedError
 
 
+class Nothing(Operation[None]):
+    """Do nothing, on a connection that works."""
+
+    async def run(self, work: WriteTransaction) -> None:
+        """Do nothing."""
+
+
 def columns(rows: Sequence[Sequence[object]], count: int) -> Iterable[Sequence[Any]]:
     """Return rows as this many columns, the form in which they are sent."""
     return list(zip(*rows, strict=True)) if rows else [()] * count

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from asyncpg import exceptions as pg
 
@@ -35,7 +35,6 @@ from hooktui.store.write_queue import WriteQueue
 if TYPE_CHECKING:
     from hooktui.store.postgres.connections import Raw
 
-R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
 _OWN_FAULT = (pg.DataError, ValueError, TypeError)
@@ -72,6 +71,11 @@ class Writer:
         self._raw: Raw | None = None
         self._waits = waits()
         self.queue = WriteQueue(f"writer of {name}", self._transact)
+
+    @property
+    def connected(self) -> bool:
+        """Whether it has a connection; it gets another one with its next batch."""
+        return self._raw is not None and not self._raw.is_closed()
 
     async def start(self) -> None:
         """Connect, and start to run batches.
