@@ -14,6 +14,7 @@ import pytest
 
 from hooktui.domain.errors import DiskFull, NotFound
 from hooktui.domain.ids import DeliveryId, HookId, decode
+from hooktui.domain.rates import BURST_S, TokenBucket
 from hooktui.store import changes, queries
 from hooktui.store.contract import RetentionPeriods
 from hooktui.store.postgres import retention as housekeeping
@@ -100,6 +101,24 @@ def test_a_database_clock_that_jumps_days_ahead_is_doubted() -> None:
     for ahead_ms, trusted in ((0, True), (3_600_000, True), (2 * DAY_S * 1000, False)):
         clock.set_from(now_ms + ahead_ms, time.monotonic_ns())
         assert clock.trust.trusted is trusted
+
+
+# Red when each correction sets the clock back: a rate counted its time again, and again.
+def test_a_small_correction_does_not_set_the_clock_back() -> None:
+    clock = DatabaseClock()
+    bucket = TokenBucket.full(100, clock.now_ms())
+    begun_ms, taken = clock.now_ms(), 0
+    for turn in range(2_000):
+        now_ms = clock.now_ms()
+        clock.set_from(now_ms + (-3 if turn % 2 else 3), time.monotonic_ns())
+        assert clock.now_ms() >= now_ms
+        taken += (free := bucket.whole(clock.now_ms()))
+        bucket.take(free)
+    passed_s = (clock.now_ms() - begun_ms) / 1000
+    assert taken <= 100 * passed_s + 100 * BURST_S + 1
+    before_ms = clock.now_ms()
+    clock.set_from(before_ms - 3_600_000, time.monotonic_ns())
+    assert clock.now_ms() <= before_ms - 3_590_000  # somebody has set it
 
 
 async def test_an_old_event_of_which_something_waits_or_just_ended_stays(home: Home) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 from hooktui.store.clock_trust import ClockTrust
+
+_CORRECTED_MS: Final = 1_000
+"""A larger step back means that the clock of the database was set."""
 
 
 class DatabaseClock:
@@ -22,13 +26,20 @@ class DatabaseClock:
         self._fixed = fixed
         self._ahead_ns = time.time_ns() - time.monotonic_ns()
         self._is_set = False
+        self._last_ms = 0
         self.trust = ClockTrust(lambda: time.monotonic_ns() // 1_000_000)
 
     def now_ms(self) -> int:
-        """Return milliseconds since the epoch."""
+        """Return milliseconds since the epoch.
+
+        A small correction does not set it back: rates would count its time twice.
+        """
         if self._fixed is not None:
             return self._fixed()
-        return (time.monotonic_ns() + self._ahead_ns) // 1_000_000
+        now = (time.monotonic_ns() + self._ahead_ns) // 1_000_000
+        if not 0 < self._last_ms - now < _CORRECTED_MS:
+            self._last_ms = now
+        return self._last_ms
 
     def set_from(self, database_ms: int, asked_ns: int) -> int:
         """Set the clock from the database's time, requested at a monotonic time; return it."""
