@@ -215,6 +215,7 @@ ASKED = (
     ({}, [5, 4, 3, 2, 1]),
     ({"user": "bob"}, [4, 2]),
     ({"user": "a*"}, [5, 3, 1]),
+    ({"user": "A*"}, []),
     ({"role": "operator"}, [4, 2]),
     ({"action": "back*", "target": "file 3"}, [3]),
     ({"target": "file%"}, []),

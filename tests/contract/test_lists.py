@@ -19,12 +19,13 @@ from sqlalchemy import update
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import ErrorClass, Trigger
 from hooktui.domain.errors import Refused
-from hooktui.domain.filters.parser import parse
+from hooktui.domain.filters.parser import Subject, parse
 from hooktui.domain.ids import AccountId, HookId, decode
 from hooktui.domain.wire.events import EventCounts, HookDecision
 from hooktui.store import changes, queries
 from hooktui.store.contract import Store
 from hooktui.store.queries.pages import PageRequest
+from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.tables import EVENT
 from hooktui.store.tx import Tx
 from tests.support.stores import (
@@ -206,6 +207,10 @@ async def test_words_find_hooks_by_name_url_and_events(opened: Opened) -> None:
     assert await found("a%b") == []
     assert await found("cluster oth") == ["other"]
     assert await found("  ") == ["Billing", "other"]
+    await make_hook(store, name="\u00dcbergabe")
+    if isinstance(store, SqliteStore):  # PostgreSQL folds by its locale; here it has none
+        assert await found("\u00fcBERGABE") == ["\u00dcbergabe"]
+        assert await found("-\u00fcbergabe") == ["Billing", "other"]
 
 
 async def test_hooks_are_found_by_how_they_do(opened: Opened) -> None:
@@ -440,6 +445,43 @@ async def test_events_are_listed_by_type_and_filter(opened: Opened) -> None:
     assert await found("job") == ["job.failed"]
     assert await found(None, parse("data.a:2")) == ["cluster.error"]
     assert await found(None, parse("event:job.* since:3000d")) == ["job.failed"]
+
+
+# Red when a type is taken for a group: deliveries of another type were cancelled.
+@pytest.mark.parametrize(
+    "text", ["event:order.paid", "event:order", "-event:order.paid", "event:o*d"]
+)
+async def test_a_type_is_no_group_of_longer_types(opened: Opened, text: str) -> None:
+    types = ("order.paid", "order.paid.late", "order.lost", "orders.paid")
+    await make_hook(opened.store, events=types)
+    for name in types:
+        await emit(opened.store, event_type=name)
+    rows = await deliveries(opened.store)
+    parsed = parse(text)
+    wanted = {
+        row.event_type
+        for row in rows
+        if parsed.matches(Subject(at_ms=0, event_type=row.event_type), 0)
+    }
+    assert {row.event_type for row in await deliveries(opened.store, q=text)} == wanted
+    far_ms = opened.clock.ms + 1
+    found = await opened.store.read(queries.find_open, DEFAULT, parsed, far_ms, (0, 0))
+    assert len(found.pending) == len(wanted)
+    assert 0 < len(wanted) < len(types)
+
+
+async def test_events_of_a_type_are_not_those_of_longer_types(opened: Opened) -> None:
+    for name in ("order.paid", "order.paid.late", "order.lost"):
+        await emit(opened.store, event_type=name)
+
+    async def found(event_type: str) -> list[str]:
+        page = PageRequest(sort="id", order="asc")
+        listed = await opened.store.read(queries.list_events, DEFAULT, page, event_type)
+        return [event.type for event in listed.data]
+
+    assert await found("order.paid") == ["order.paid"]
+    assert await found("order") == ["order.paid", "order.paid.late", "order.lost"]
+    assert await found("ORDER") == []
 
 
 async def test_events_are_found_up_to_a_time(opened: Opened) -> None:

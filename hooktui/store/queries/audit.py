@@ -13,6 +13,7 @@ from hooktui.domain.ids import AccountId
 from hooktui.domain.wire.access import AuditEntry
 from hooktui.domain.wire.pages import Page
 from hooktui.store.audit import ROW_COLUMNS, Row
+from hooktui.store.queries.expressions import begins_with
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.tables import AUDIT, LONGEST_SHORT_TARGET, SHORT_TARGET
 
@@ -85,7 +86,7 @@ def _is_pattern(text: str) -> bool:
 
 def _like(column: Column[str], text: str) -> ColumnElement[bool]:
     if _is_pattern(text):
-        return column.startswith(text[:-1], autoescape=True)
+        return begins_with(column, text[:-1])
     return column == text
 
 

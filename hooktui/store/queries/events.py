@@ -25,6 +25,7 @@ from hooktui.domain.ids import AccountId, EventId, ceiling_at, encode, floor_at
 from hooktui.domain.wire.events import Event, EventCounts, EventDetail, Skip
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries.deliveries import deliveries_of_event
+from hooktui.store.queries.expressions import is_type_or_group
 from hooktui.store.queries.filter_sql import needs_body
 from hooktui.store.queries.pages import PagedQuery, PageRequest, RowCheck, page_of
 from hooktui.store.tables import DELIVERY, EVENT, EventRow, in_account, maker_of
@@ -64,8 +65,7 @@ def list_events(
     walk = select(EVENT.c.id).where(EVENT.c.account_id == account)
     rows = select(*_SHOWN).where(EVENT.c.account_id == account)
     if event_type is not None:
-        group = EVENT.c.type.startswith(event_type + ".", autoescape=True)
-        rows = rows.where((EVENT.c.type == event_type) | group)
+        rows = rows.where(is_type_or_group(EVENT.c.type, event_type))
     keep: RowCheck[_Row] | None = None
     if q is not None and q.terms:
         oldest = floor_at(max([0, *_borders(q, FilterKey.SINCE)]))

@@ -18,6 +18,21 @@ _SHORT: Final = 50
 """Parts of one chain; two levels hold 2,500, more than a filter has characters."""
 
 
+def begins_with(column: ColumnElement[str], prefix: str) -> Condition:
+    """Return the condition that a text begins with another; LIKE would ignore case on SQLite."""
+    return func.substr(column, 1, len(prefix)) == prefix
+
+
+def is_type_or_group(column: ColumnElement[str], name: str) -> Condition:
+    """Return the condition that an event type is a name, or in the group of that name.
+
+    The group is the part before the first dot: ``order`` of ``order.paid.late``.
+    """
+    if "." in name:
+        return column == name
+    return or_(column == name, begins_with(column, f"{name}."))
+
+
 def any_of(parts: Sequence[Condition]) -> Condition:
     """Return the condition that at least one of many holds."""
     return _chained(or_, parts)

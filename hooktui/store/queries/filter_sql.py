@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, false, func, literal_column, not_, or_
+from sqlalchemy import ColumnElement, and_, false, func, literal_column, not_
 
 from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Outcome
 from hooktui.domain.filters.parser import (
@@ -21,7 +21,7 @@ from hooktui.domain.filters.parser import (
 )
 from hooktui.domain.filters.terms import HELD, OPEN, RETRYING, UNDELIVERED, WAITING
 from hooktui.domain.ids import ceiling_at, decode, floor_at
-from hooktui.store.queries.expressions import Condition, all_of, any_of
+from hooktui.store.queries.expressions import Condition, all_of, any_of, is_type_or_group
 from hooktui.store.tables import DELIVERY, HOOK
 
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -98,9 +98,7 @@ def has_any_status(*statuses: DeliveryStatus) -> Condition:
 
 def has_event_type(name: str) -> Condition:
     """Return the condition that a delivery's event has a type, or a type of a group."""
-    return or_(
-        DELIVERY.c.event_type == name, DELIVERY.c.event_type.startswith(f"{name}.", autoescape=True)
-    )
+    return is_type_or_group(DELIVERY.c.event_type, name)
 
 
 def since(ms: int) -> Condition:
