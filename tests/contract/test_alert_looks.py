@@ -10,7 +10,7 @@ from hooktui import failpoints
 from hooktui.domain.alerts import AlertType
 from hooktui.domain.errors import DiskFull
 from hooktui.domain.ids import DeliveryId, HookId, decode
-from hooktui.store import changes
+from hooktui.store import changes, queries
 from hooktui.store.changes.alert_look import EXPIRING_EVERY, DiskSpace
 from hooktui.store.changes.alerts import act_on_look
 from hooktui.store.tables import HOOK_STATE
@@ -29,6 +29,7 @@ from tests.contract.alert_steps import (
 )
 from tests.support.stores import (
     ADA,
+    DEFAULT,
     Opened,
     deliveries,
     emit,
@@ -355,3 +356,24 @@ async def test_a_look_that_is_rolled_back_is_repeated(opened: Opened, disarmed: 
     assert len(await announced(opened)) == 1
     await look(opened)
     assert [body["alert"]["count"] for _, body in await announced(opened)] == [1, 10]
+
+
+# Red when a delivery behind the first in line counts as due: it cannot be sent yet.
+async def test_an_ordered_hook_that_waits_for_its_first_retry_is_not_behind(
+    opened: Opened,
+) -> None:
+    hook = await make_hook(opened.store, ordered=True)
+    await emit(opened.store, 2)
+    (claim,) = await opened.store.claim(HookId(hook.id), 1)
+    await opened.store.record([result_of(claim, opened.clock, 404, schedule_s=(1_800,))])
+    for _ in range(2):
+        opened.clock.advance(301)
+        await look(opened)
+    assert await alerts(opened) == []
+    backlog = await opened.store.read(queries.backlog, DEFAULT, opened.clock.ms)
+    assert (backlog.count, backlog.oldest_due_at) == (2, None)
+    opened.clock.advance(1_800)
+    for _ in range(2):
+        opened.clock.advance(301)
+        await look(opened)
+    assert [alert.key for alert in await alerts(opened)] == ["queue.behind:1"]

@@ -260,9 +260,10 @@ async def test_the_backlog_is_read_from_the_counters(store, account) -> None:
     found = await plans(store, queries.backlog, account, 0)
     assert not walked_through(found)
     looked_up = [step for step in found if step.startswith("SEARCH delivery")]
-    assert len(looked_up) == 2, "in one statement for all hooks"
-    assert "INDEX delivery_due_first " in looked_up[0]
-    assert "INDEX delivery_due_again " in looked_up[1]
+    assert len(looked_up) == 3, "in one statement for all hooks"
+    assert "INDEX delivery_open (hook_id=?)" in looked_up[0]  # of ordered hooks
+    assert "INDEX delivery_due_first " in looked_up[1]
+    assert "INDEX delivery_due_again " in looked_up[2]
 
 
 # Red when what waits is counted among the deliveries.

@@ -487,9 +487,7 @@ class _LateHook(NamedTuple):
 def _late(conn: Connection, now_ms: int) -> dict[AccountId, Late]:
     """Return the accounts whose oldest due delivery is late, of hooks that could send it."""
     columns = (HOOK.c.account_id, HOOK.c.id, HOOK.c.name, HOOK_STATE.c.waiting)
-    hooks = select(*columns, *first_due(HOOK.c.id)).join(
-        HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id
-    )
+    hooks = select(*columns, *first_due()).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
     sending = (HOOK.c.deleted_at.is_(None), HOOK.c.active, HOOK_STATE.c.breaker_until.is_(None))
     found = hooks.where(*sending, HOOK_STATE.c.waiting > 0).subquery()
     since = now_ms - CAUGHT_UP_MS

@@ -16,7 +16,6 @@ from sqlalchemy import (
     case,
     false,
     func,
-    literal,
     literal_column,
     not_,
     or_,
@@ -25,6 +24,7 @@ from sqlalchemy import (
 from sqlmodel import Session
 
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
+from hooktui.domain.deliveries import Trigger
 from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.hook_search import HookState, parse_hook_search
 from hooktui.domain.hook_failures import Breaker
@@ -35,7 +35,7 @@ from hooktui.domain.wire.server import Backlog, HookBacklog
 from hooktui.store import hook_rows
 from hooktui.store.attempt_stats import BUCKET_MS, COLUMNS, DAY_MS, HOUR_MS, percentile_ms
 from hooktui.store.queries.expressions import all_of
-from hooktui.store.queries.filter_sql import is_pending
+from hooktui.store.queries.filter_sql import is_open, is_pending
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, HOOK_STATS, HookRow, in_account
 
@@ -88,7 +88,8 @@ def list_hooks(
     Raises:
         Refused: the page request or the search is not acceptable.
     """
-    fitting = _fitting(words or "")
+    folds = conn.dialect.name == "sqlite"
+    fitting = _fitting(words or "", folds=folds)
     rows = _hooks().where(HOOK.c.account_id == account, *fitting)
     # Counting 100,000 hooks takes 15 ms without their states, three times as long with them.
     all_of_it = select(HOOK.c.id).where(HOOK.c.account_id == account, HOOK.c.deleted_at.is_(None))
@@ -102,12 +103,24 @@ def list_hooks(
     return page_of(conn, page, listing, lambda some: _build(conn, some))
 
 
-def _fitting(search: str) -> list[ColumnElement[bool]]:
-    conditions = []
+def _fitting(search: str, *, folds: bool) -> list[ColumnElement[bool]]:
+    """Return the conditions of a search.
+
+    Args:
+        search: words and states.
+        folds: whether the database ignores the case of ASCII letters only; then a function of ours
+            folds the others, for a search that has any.
+    """
+    conditions: list[ColumnElement[bool]] = []
     for term in parse_hook_search(search):
         if term.word:
             fields = (HOOK.c.name, HOOK.c.url, HOOK.c.events)
-            fits = or_(*(field.icontains(term.word, autoescape=True) for field in fields))
+            if folds and not term.word.isascii():
+                word = term.word.casefold()
+                found = [func.casefold(field).contains(word, autoescape=True) for field in fields]
+            else:
+                found = [field.icontains(term.word, autoescape=True) for field in fields]
+            fits = or_(*found)
         else:
             fits = or_(*(_is_in_state(state) for state in dict.fromkeys(term.states)))
         # A NULL column matches nothing, so its negation matches.
@@ -188,9 +201,7 @@ def waiting_of(conn: Connection, hook: HookId) -> int:
 def backlog(conn: Connection, account: AccountId | None, at_ms: int) -> Backlog:
     """Return the backlog of an account, or (None) of all, read from counters without a scan."""
     columns = (HOOK.c.id, HOOK.c.name, HOOK.c.active, HOOK_STATE.c.waiting)
-    hooks = select(*columns, *first_due(HOOK.c.id)).join(
-        HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id
-    )
+    hooks = select(*columns, *first_due()).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
     hooks = hooks.where(HOOK.c.deleted_at.is_(None), HOOK_STATE.c.waiting > 0)
     hooks = hooks.where(in_account(HOOK, account))
     rows = conn.execute(hooks.order_by(HOOK_STATE.c.waiting.desc(), HOOK.c.id)).all()
@@ -210,18 +221,26 @@ def backlog(conn: Connection, account: AccountId | None, at_ms: int) -> Backlog:
 
 def next_due(conn: Connection, hook: int) -> int | None:
     """Return when (ms) the first pending delivery of a hook is due."""
-    times = conn.execute(select(*first_due(literal(hook)))).one()
+    times = conn.execute(select(*first_due()).where(HOOK.c.id == hook)).first() or ()
     return min((due_ms for due_ms in times if due_ms is not None), default=None)
 
 
-def first_due(hook: ColumnElement[int]) -> list[Label[int | None]]:
-    """Return when the first attempts and the retries of a hook are due; each has an index."""
-    pending = (is_pending(), DELIVERY.c.hook_id == hook)
-    earliest = select(func.min(DELIVERY.c.next_attempt_at)).where(*pending)
+def first_due() -> list[Label[int | None]]:
+    """Return when the first attempts and the retries of a hook are due; each has an index.
+
+    Of an ordered hook only the first in line can be due; while it is being sent, nothing is.
+    """
+    own = DELIVERY.c.hook_id == HOOK.c.id
+    earliest = select(func.min(DELIVERY.c.next_attempt_at)).where(is_pending(), own)
     none: ColumnElement[int] = literal_column("0")  # literal, for partial indexes
+    in_line = select(case((is_pending(), DELIVERY.c.next_attempt_at), else_=None))
+    in_line = in_line.where(is_open(), own, DELIVERY.c.trigger != Trigger.PING.value)
+    first_in_line = in_line.order_by(DELIVERY.c.id).limit(1).scalar_subquery()
+    first = earliest.where(DELIVERY.c.tries == none).scalar_subquery()
+    again = earliest.where(DELIVERY.c.tries > none).scalar_subquery()
     return [
-        earliest.where(DELIVERY.c.tries == none).scalar_subquery().label("due_first"),
-        earliest.where(DELIVERY.c.tries > none).scalar_subquery().label("due_again"),
+        case((HOOK.c.ordered, first_in_line), else_=first).label("due_first"),
+        case((HOOK.c.ordered, None), else_=again).label("due_again"),
     ]
 
 
