@@ -35,7 +35,15 @@ from hooktui.domain.wire.pages import Page
 from hooktui.store.queries.engine import is_paused
 from hooktui.store.queries.hooks import first_due
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
-from hooktui.store.tables import ALERT, DELIVERY, HOOK, HOOK_STATE, in_account
+from hooktui.store.tables import (
+    ALERT,
+    DELIVERY,
+    HOOK,
+    HOOK_STATE,
+    AlertRow,
+    in_account,
+    maker_of,
+)
 
 _MAX_BOUND: Final = 10_000
 """Values that a query names one by one; PostgreSQL accepts 32,767."""
@@ -58,36 +66,10 @@ class AlertRecord:
     status: AlertStatus
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """All columns of an alert."""
-
-    id: int
-    account_id: int
-    type: str
-    key: str
-    state: str
-    hook_id: int | None
-    cause: str | None
-    replay_id: int | None
-    count: int
-    opened_at: int
-    changed_at: int
-    changed_by: str
-    snoozed_until: int | None
-    resolved_at: int | None
-    resolution: str | None
-    announced: str | None
-    announced_at: int | None
-    announced_count: int | None
-    hooks_notified: int
-    facts: str
+_row = maker_of(AlertRow)
 
 
-_COLUMNS = [ALERT.c[one.name] for one in fields(_Row)]
-
-
-def _record(row: _Row) -> AlertRecord:
+def _record(row: AlertRow) -> AlertRecord:
     return AlertRecord(
         id=row.id,
         account=AccountId(row.account_id),
@@ -115,7 +97,7 @@ def _record(row: _Row) -> AlertRecord:
 
 
 def _records(conn: Connection, alerts: Select[Any]) -> list[AlertRecord]:
-    return [_record(_Row(*row)) for row in conn.execute(alerts)]
+    return [_record(_row(*row)) for row in conn.execute(alerts)]
 
 
 def alert_of(record: AlertRecord) -> Alert:
@@ -151,11 +133,11 @@ def alert_record(conn: Connection, account: AccountId | None, alert: int) -> Ale
     Raises:
         NotFound: there is no such alert there.
     """
-    rows = select(*_COLUMNS).where(ALERT.c.id == alert, in_account(ALERT, account))
+    rows = select(ALERT).where(ALERT.c.id == alert, in_account(ALERT, account))
     row = conn.execute(rows).first()
     if row is None:
         raise NotFound(f"there is no alert {encode('alr', alert)} here; see: hooktui alerts list")
-    return _record(_Row(*row))
+    return _record(_row(*row))
 
 
 def get_alert(conn: Connection, account: AccountId | None, alert: int) -> Alert:
@@ -169,7 +151,7 @@ def get_alert(conn: Connection, account: AccountId | None, alert: int) -> Alert:
 
 def alerts_by_id(conn: Connection, alerts: Iterable[int]) -> dict[int, Alert]:
     """Return the existing alerts among ids, by id."""
-    rows = select(*_COLUMNS).where(ALERT.c.id.in_(list(alerts)))
+    rows = select(ALERT).where(ALERT.c.id.in_(list(alerts)))
     return {record.id: alert_of(record) for record in _records(conn, rows)}
 
 
@@ -179,13 +161,13 @@ def newest_alert(conn: Connection, key: str) -> AlertRecord | None:
     Ids of another server may be ahead of this one's, if the clock was set back.
     """
     first = case((_UNRESOLVED, 0), else_=1)
-    rows = select(*_COLUMNS).where(ALERT.c.key == key).order_by(first, ALERT.c.id.desc())
+    rows = select(ALERT).where(ALERT.c.key == key).order_by(first, ALERT.c.id.desc())
     return next(iter(_records(conn, rows.limit(1))), None)
 
 
 def unresolved(conn: Connection, keys: Sequence[str]) -> list[AlertRecord]:
     """Return the alerts of keys that are not resolved."""
-    rows = select(*_COLUMNS).where(ALERT.c.key.in_(keys), _UNRESOLVED)
+    rows = select(ALERT).where(ALERT.c.key.in_(keys), _UNRESOLVED)
     return _records(conn, rows.order_by(ALERT.c.id))
 
 
@@ -207,7 +189,7 @@ def list_alerts(
     Raises:
         Refused: the page request is not acceptable.
     """
-    rows = select(*_COLUMNS).where(ALERT.c.account_id == account)
+    rows = select(ALERT).where(ALERT.c.account_id == account)
     if query.state is not None:
         rows = rows.where(ALERT.c.state == query.state.value)
     elif query.key is None:
@@ -218,7 +200,7 @@ def list_alerts(
         rows = rows.where(ALERT.c.hook_id == query.hook)
     if query.key is not None:
         rows = rows.where(ALERT.c.key == query.key)
-    listing = PagedQuery(rows, _Row, ALERT.c.id, {"id": None})
+    listing = PagedQuery(rows, _row, ALERT.c.id, {"id": None})
     return page_of(conn, page, listing, lambda some: [alert_of(_record(row)) for row in some])
 
 
@@ -394,7 +376,7 @@ def look(conn: Connection, now_ms: int, accounts: Collection[AccountId]) -> Seen
         ALERT.c.type.in_(_MEASURED),
         and_(ALERT.c.state == AlertState.OPEN.value, in_accounts, news),
     )
-    rows = select(*_COLUMNS).where(_UNRESOLVED, may_change)
+    rows = select(ALERT).where(_UNRESOLVED, may_change)
     late = None if is_paused(conn) else _late(conn, now_ms)
     return Seen(
         alerts=tuple(sorted(_records(conn, rows), key=lambda alert: alert.id)),

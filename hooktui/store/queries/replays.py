@@ -32,26 +32,16 @@ from hooktui.store.queries.engine import is_paused
 from hooktui.store.queries.pace import Pace
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.queries.replay_candidates import first_cursor
-from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, REPLAY, REPLAY_HOOK, in_account
-
-
-class _Row(NamedTuple):
-    """A replay without its key."""
-
-    id: int
-    account_id: int
-    state: str
-    state_reason: str | None
-    selection: str
-    rate_per_s: float
-    max_deliveries: int | None
-    created_at: int
-    created_by: str
-    changed_at: int
-    changed_by: str
-    ended_at: int | None
-    server: str | None
-    lease_until: int | None
+from hooktui.store.tables import (
+    DELIVERY,
+    HOOK,
+    HOOK_STATE,
+    REPLAY,
+    REPLAY_HOOK,
+    ReplayRow,
+    in_account,
+    maker_of,
+)
 
 
 class _HookRow(NamedTuple):
@@ -72,7 +62,7 @@ class _HookRow(NamedTuple):
     breaker_until: int | None
 
 
-_COLUMNS = [REPLAY.c[name] for name in _Row._fields]
+_row = maker_of(ReplayRow)
 _WALK_COLUMNS = [REPLAY_HOOK.c[name] for name in _HookRow._fields[:8]]
 _HOOK_BYTES = 500
 _RESULTS = {
@@ -101,18 +91,18 @@ def list_replays(
     Raises:
         Refused: the page request is not acceptable.
     """
-    rows = select(*_COLUMNS).where(REPLAY.c.account_id == account)
+    rows = select(REPLAY).where(REPLAY.c.account_id == account)
     if state is not None:
         rows = rows.where(REPLAY.c.state == state)
     if hook is not None:
         of_hook = select(REPLAY_HOOK.c.replay_id).where(REPLAY_HOOK.c.hook_id == hook)
         rows = rows.where(REPLAY.c.id.in_(of_hook))
     sorts = {"id": None, "created_at": None}
-    listing = PagedQuery(rows, _Row, REPLAY.c.id, sorts, counted=rows, more_bytes=_hooks_bytes)
+    listing = PagedQuery(rows, _row, REPLAY.c.id, sorts, counted=rows, more_bytes=_hooks_bytes)
     return page_of(conn, page, listing, lambda some: _build(conn, some))
 
 
-def _hooks_bytes(row: _Row) -> int:
+def _hooks_bytes(row: ReplayRow) -> int:
     """Return the approximate size of the hooks of a replay."""
     hooks = msgspec.json.decode(row.selection, type=ReplaySelection).hooks
     return len(hooks) * _HOOK_BYTES
@@ -135,12 +125,12 @@ def get_replay(
     Raises:
         NotFound: there is no such replay there.
     """
-    query = select(*_COLUMNS).where(REPLAY.c.id == replay, in_account(REPLAY, account))
+    query = select(REPLAY).where(REPLAY.c.id == replay, in_account(REPLAY, account))
     row = conn.execute(query).first()
     if row is None:
         raise no_replay(replay)
     counted = None if results is None else {replay: results}
-    return _build(conn, [_Row(*row)], counted)[0]
+    return _build(conn, [_row(*row)], counted)[0]
 
 
 def replay_results(conn: Connection, replay: int) -> Mapping[str, int]:
@@ -155,13 +145,15 @@ def no_replay(replay: int) -> NotFound:
 
 def replays_by_id(conn: Connection, replays: Iterable[int]) -> dict[int, Replay]:
     """Return the existing replays among ids, by id."""
-    query = select(*_COLUMNS).where(REPLAY.c.id.in_(list(replays)))
-    rows = list(starmap(_Row, conn.execute(query)))
+    query = select(REPLAY).where(REPLAY.c.id.in_(list(replays)))
+    rows = list(starmap(_row, conn.execute(query)))
     return {row.id: replay for row, replay in zip(rows, _build(conn, rows), strict=True)}
 
 
 def _build(
-    conn: Connection, rows: Sequence[_Row], results: Mapping[int, Mapping[str, int]] | None = None
+    conn: Connection,
+    rows: Sequence[ReplayRow],
+    results: Mapping[int, Mapping[str, int]] | None = None,
 ) -> list[Replay]:
     if not rows:
         return []
@@ -211,7 +203,7 @@ def _results(conn: Connection, replays: Sequence[int]) -> dict[int, dict[str, in
 
 
 def _replay(
-    row: _Row, walks: Sequence[_HookRow], results: Mapping[str, int], *, paused: bool, now: int
+    row: ReplayRow, walks: Sequence[_HookRow], results: Mapping[str, int], *, paused: bool, now: int
 ) -> Replay:
     selection = msgspec.json.decode(row.selection, type=ReplaySelection)
     hooks = tuple(_hook(row, walk, paused=paused, now=now) for walk in walks)
@@ -254,7 +246,7 @@ def _replay(
     )
 
 
-def _hook(row: _Row, walk: _HookRow, *, paused: bool, now: int) -> ReplayHook:
+def _hook(row: ReplayRow, walk: _HookRow, *, paused: bool, now: int) -> ReplayHook:
     waits = None
     if row.state == ReplayState.RUNNING and walk.state == WalkState.WALKING:
         waits = waits_for(
@@ -272,7 +264,7 @@ def _hook(row: _Row, walk: _HookRow, *, paused: bool, now: int) -> ReplayHook:
     )
 
 
-def _position(row: _Row, walks: Sequence[_HookRow]) -> str | None:
+def _position(row: ReplayRow, walks: Sequence[_HookRow]) -> str | None:
     """Return the time of the last event that was handled."""
     begin = first_cursor(stored_selection(row.selection))
     newest = max((walk.cursor for walk in walks if walk.cursor > begin), default=None)
@@ -318,15 +310,15 @@ def may_be_taken(conn: Connection, now: int) -> bool:
 
 def replays_of(conn: Connection, token: int, known: Collection[int] = ()) -> list[RunningReplay]:
     """Return the running replays whose lease has a token; known ones without their hooks."""
-    query = select(*_COLUMNS).where(
+    query = select(REPLAY).where(
         and_(REPLAY.c.state == ReplayState.RUNNING.value, REPLAY.c.owner_token == token)
     )
-    rows = list(starmap(_Row, conn.execute(query.order_by(REPLAY.c.id))))
+    rows = list(starmap(_row, conn.execute(query.order_by(REPLAY.c.id))))
     walks = _walks(conn, [row.id for row in rows if row.id not in known])
     return [_running(row, walks.get(row.id, [])) for row in rows]
 
 
-def _running(row: _Row, walks: Sequence[_HookRow]) -> RunningReplay:
+def _running(row: ReplayRow, walks: Sequence[_HookRow]) -> RunningReplay:
     return RunningReplay(
         id=row.id,
         account=AccountId(row.account_id),
