@@ -297,8 +297,7 @@ def _states(conn: Connection, account: AccountId) -> dict[str, _State]:
         ALERT.c.key, ALERT.c.state, ALERT.c.changed_by, ALERT.c.snoozed_until, ALERT.c.id
     ).where(
         ALERT.c.state != literal_column("'resolved'"),  # literal, for a partial index
-        ALERT.c.key >= f"{AlertType.GAVE_UP}:",
-        ALERT.c.key < f"{AlertType.GAVE_UP};",
+        ALERT.c.type == AlertType.GAVE_UP.value,
         ALERT.c.account_id == account,
     )
     return {
