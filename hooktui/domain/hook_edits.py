@@ -151,7 +151,7 @@ def apply(
     after = replace(before, **changes)
     write_only = [] if errors else check_write_only(before, after, given)
     try:
-        after = check_settings(after, catalogue, before.headers)
+        after = check_settings(after, catalogue, before)
     except Refused as refused:
         errors += refused.errors
     errors += write_only

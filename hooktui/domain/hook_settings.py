@@ -59,15 +59,15 @@ class HookSettings(HookFields):
 
 
 def check_settings(
-    settings: HookSettings, catalogue: Catalogue, stored_headers: Collection[str] = ()
+    settings: HookSettings, catalogue: Catalogue, stored: HookSettings | None = None
 ) -> HookSettings:
     """Return the settings in their normal form (events in catalogue order, name filled in).
 
     Args:
         settings: what is checked.
         catalogue: the event types.
-        stored_headers: names that the hook has already; a rule that came later must not keep an
-            operator from disabling it.
+        stored: the settings that the hook has; a rule that came later, or an event type that left
+            the catalogue, must not keep an operator from disabling it.
 
     Raises:
         Refused: with every bad field.
@@ -80,10 +80,11 @@ def check_settings(
             changes["name"] = target.unicode_host
     except Refused as refused:
         errors += refused.errors
-    try:
-        changes["events"] = normalise(catalogue, settings.events)
-    except Refused as refused:
-        errors += refused.errors
+    if stored is None or not stored.events or settings.events != stored.events:
+        try:
+            changes["events"] = normalise(catalogue, settings.events)
+        except Refused as refused:
+            errors += refused.errors
     if settings.filter is not None:
         if settings.filter.strip():
             try:
@@ -100,7 +101,9 @@ def check_settings(
         wrong = "a cap is only for auto; leave it out, or set max_in_flight to null"
         errors.append(FieldError("/max_in_flight_cap", wrong))
     errors += check_headers(
-        settings.headers, basic_auth=settings.basic_auth is not None, stored=stored_headers
+        settings.headers,
+        basic_auth=settings.basic_auth is not None,
+        stored=() if stored is None else stored.headers,
     )
     errors += _check_credentials(settings.basic_auth)
     if errors:
