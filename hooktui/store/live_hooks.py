@@ -30,6 +30,9 @@ from hooktui.store.vault import ValueMoved, Vault
 
 _log = logging.getLogger(__name__)
 
+_LOADED_AT_ONCE = 10_000
+"""Hooks that a query names one by one; PostgreSQL accepts 32,767."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subscribers:
@@ -170,6 +173,13 @@ def load_live_hooks(
     Raises:
         HooktuiError: a key is missing, or this version cannot read a row; names the hook.
     """
+    loaded: dict[HookId, LiveHook | None] = {} if hooks is None else dict.fromkeys(hooks)
+    wanted = list(loaded)
+    if len(wanted) > _LOADED_AT_ONCE:
+        for at in range(0, len(wanted), _LOADED_AT_ONCE):
+            some = wanted[at : at + _LOADED_AT_ONCE]
+            loaded |= load_live_hooks(conn, vault, now_ms, some)
+        return loaded
     state = HOOK_STATE.c.hook_id == HOOK.c.id
     state_columns = (HOOK_STATE.c.breaker_until, HOOK_STATE.c.failing_alert)
     columns = (HOOK.c.version, *state_columns, HOOK.c.id, HOOK.c.account_id)
@@ -179,11 +189,9 @@ def load_live_hooks(
         (SECRET.c.expires_at.is_(None)) | (SECRET.c.expires_at > now_ms),
         SECRET.c.sealed.is_not(None),
     )
-    loaded: dict[HookId, LiveHook | None] = {}
     if hooks is not None:
-        loaded = dict.fromkeys(hooks)
-        query = query.where(HOOK.c.id.in_(list(loaded)))
-        keys = keys.where(SECRET.c.hook_id.in_(list(loaded)))
+        query = query.where(HOOK.c.id.in_(wanted))
+        keys = keys.where(SECRET.c.hook_id.in_(wanted))
     secrets: dict[int, list[LiveSecret]] = {}
     refusals: dict[int, str] = {}
     for secret in starmap(SealedSecret, conn.execute(keys.order_by(SECRET.c.id.desc()))):

@@ -9,7 +9,7 @@ import pytest
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import HookId
 from hooktui.store import changes
-from tests.store.servers import Servers
+from tests.store.servers import Servers, connected
 from tests.support.stores import (
     ADA,
     DEFAULT,
@@ -94,3 +94,27 @@ async def test_a_change_is_done_although_the_hooks_cannot_be_loaded_after_it(
         broken.setattr(store, "_catch_up", lost)
         hook = await make_hook(store)
     await until(lambda: HookId(hook.id) in store.hooks())
+
+
+# Red when the changed hooks are named in one query: from 32,767 on no transaction began any more.
+async def test_a_server_catches_up_with_very_many_changes(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hooktui.store.live_hooks._LOADED_AT_ONCE", 100)
+    store = await servers.another()
+    hook = HookId((await make_hook(store)).id)
+    async with connected(servers.url) as raw:
+        await raw.execute(
+            "UPDATE installation SET live_version = live_version + 1;"
+            " INSERT INTO live_change (hook_id, version)"
+            " SELECT made, live_version FROM installation, generate_series(1000, 1250) AS made"
+        )
+        await raw.execute("UPDATE hook SET name = 'renamed'")
+        await raw.execute(
+            "INSERT INTO live_change (hook_id, version) SELECT $1::bigint, live_version"
+            " FROM installation ON CONFLICT (hook_id) DO UPDATE SET version = excluded.version",
+            hook,
+        )
+    assert (await emit(store))[0].deliveries == 1
+    assert store.hooks()[hook].settings.name == "renamed"
+    assert not [one for one in store.hooks() if one >= 1000]

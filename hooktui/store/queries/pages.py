@@ -310,7 +310,8 @@ def _chunk(
         keys = conn.execute(_union(listing, first)).scalars().all()
         if not keys:
             return []
-        rows = rows.where(listing.key.in_(keys))
+        first_keys = sorted(keys, reverse=_descends(start))[:max_rows]  # as many as are named
+        rows = rows.where(listing.key.in_(first_keys))
     return conn.execute(_with_position(rows, listing, start).limit(max_rows)).all()
 
 
