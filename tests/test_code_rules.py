@@ -14,7 +14,7 @@ VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "man
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=360)
 
 
 @pytest.mark.parametrize("arguments", [("check",), ("format", "--check")])
@@ -24,6 +24,7 @@ def test_ruff_finds_nothing(arguments):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)  # a minute on two idle cores
 def test_the_strict_type_checker_is_clean():
     result = run(sys.executable, "-m", "mypy")
     assert result.returncode == 0, result.stdout + result.stderr

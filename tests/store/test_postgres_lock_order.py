@@ -15,7 +15,7 @@ import pytest
 
 from hooktui.domain.ids import HookId
 from hooktui.store.contract import ClaimedDelivery
-from hooktui.store.postgres import locks
+from hooktui.store.postgres import connections, locks
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.postgres.transaction import WriteTransaction
 from hooktui.store.postgres.writer import Writer
@@ -24,6 +24,12 @@ from tests.support.stores import always, emit, make_hook, offer, result_of
 from tests.support.waiting import until
 
 STATE = "SELECT 1 FROM hook_state WHERE hook_id = $1 FOR UPDATE"
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let statements wait for as long as a test holds its lock."""
+    monkeypatch.setitem(connections.SETTINGS, "lock_timeout", "0")
 
 
 @asynccontextmanager

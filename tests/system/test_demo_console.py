@@ -43,7 +43,7 @@ def test_the_console_shows_the_account_and_q_ends_everything(open_demo, environ)
 
 def test_a_demo_with_an_end_leaves_the_console_by_itself(open_demo, environ):
     terminal = open_demo("--for", "3s")
-    assert terminal.status() == 0
+    assert terminal.status(within_s=30 + 3 + 20) == 0  # it starts, runs and ends
     wait_for(lambda: nothing_is_left(environ), what="server and home are gone")
 
 
