@@ -429,6 +429,8 @@ class Engine:
         self._held.update([claim.delivery for claim in claims])
         self._count_bodies(sum([len(claim.body) for claim in claims]))
         self._start([claim for claim in claims if self._queues.arrived(claim, now)])
+        if self._store.paused:  # by the transaction that stored them
+            self._return(self._queues.withdraw_all())
         if self._late_timer is None:
             self._watch_waiting()
 

@@ -255,7 +255,14 @@ class HookQueue:
         return self.is_due(now_ms)
 
     def was_closed(self, now_ms: int) -> bool:
-        """Return whether a 429 or a cut of the limit came after a slot was taken."""
+        """Return whether a slot was taken before the hook was closed.
+
+        It was disabled meanwhile, its breaker opened, or a 429 or a cut of the limit came.
+        """
+        if not self.active:
+            return True
+        if self.open_until_ms is not None and probe_at_ms(self.open_until_ms, now_ms) > now_ms:
+            return True
         if self.in_flight > self.slots and self.limit is not None:
             return True
         never = self.held_until_ms is None and self.closed_until_ms is None

@@ -51,6 +51,30 @@ def test_nothing_is_shared_where_more_is_taken_than_there_is(total: int):
     assert even_shares([3, 1], total) == [0, 0]
 
 
+# Red when a delivery that arrives asks only whether a 429 or a cut came meanwhile.
+@pytest.mark.parametrize("change", [{"active": False}, {"open_until_ms": 30_000}])
+def test_no_delivery_starts_whose_hook_was_closed_while_it_was_stored(change):
+    queues = HookQueues(64)
+    queues.put(1, slots=5, active=True)
+    assert [queues.reserve(1, 0) for _ in range(5)] == [True] * 5
+    queues.put(1, slots=5, **{"active": True, **change})
+    assert not any(queues.arrived(delivery_of(1), 0) for _ in range(5))
+    assert queues.in_flight == 0
+    assert len(queues.withdraw(1)) == 5
+    queues.put(1, slots=5, active=True)
+    assert [queues.reserve(1, 0) for _ in range(5)] == [True] * 5
+
+
+def test_the_probe_of_a_breaker_starts():
+    queues = HookQueues(64)
+    queues.put(1, slots=5, active=True, open_until_ms=30_000)
+    queues.hint(1, 0, now_ms=0)
+    assert queues.take_ready(29_000) == []
+    (turn,) = queues.take_ready(31_000)
+    assert turn.rows == 1
+    assert queues.arrived(delivery_of(1), 31_000)
+
+
 def test_deliveries_of_a_deleted_hook_beyond_the_limit_stop_no_other(monkeypatch):
     monkeypatch.setattr(hook_queue, "MAX_AHEAD", 500)
     queues = HookQueues(4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from hooktui.store import changes
-from tests.delivery.receivers import Receivers
+from tests.delivery.receivers import Receivers, read_request
 from tests.delivery.running_engine import ACTOR, BUSY, OK, RunningEngine, forever, url_of
 from tests.support.clocks import RunningClock
 from tests.support.waiting import until
@@ -52,6 +52,37 @@ async def test_what_was_handed_over_beside_the_pause_is_released(
     await running.all_are("delivered", 100)
     assert {one.attempts for one in await running.deliveries()} == {1}
     assert len(seen) == 100
+
+
+# Red when only the start looks at the pause: each attempt that ends starts the next that waits.
+async def test_nothing_follows_an_attempt_that_the_pause_found_in_flight(
+    running: RunningEngine, receivers: Receivers
+):
+    seen: list[bytes] = []
+    go = asyncio.Event()
+    go.set()
+
+    async def gated(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            seen.append(await read_request(reader))
+            await go.wait()
+            writer.write(OK)
+
+    await running.hook(url_of(await receivers.behaving(gated)), max_in_flight=2)
+    await running.emit(20)
+    await running.all_are("delivered", 20)  # it may claim ahead now
+    go.clear()
+    await running.emit(2)
+    await until(lambda: len(seen) == 22)
+    await asyncio.gather(running.emit(10), running.store.write(changes.pause, ACTOR))
+    go.set()
+
+    async def given_back():
+        return len(await running.deliveries(status="pending")) == 10
+
+    await until(given_back)
+    await until(lambda: running.engine.load().in_flight == 0)
+    assert len(seen) == 22
 
 
 # Red when the dispatcher goes on claiming what comes due, and when a resume does not wake it.
