@@ -239,14 +239,13 @@ class Engine:
         self._queues.keep_none(hook, self._clock())
         self._wake.set()
 
-    async def replay(self, step: ReplayStep, places: int, within_s: float) -> ReplayStepResult:
+    async def replay(self, step: ReplayStep, within_s: float) -> ReplayStepResult:
         """Store a step of a replay and start to send its deliveries, in places reserved for them.
 
         They start one after another: live deliveries wait for one of them, not for all.
 
         Args:
             step: what to store.
-            places: reserved for its deliveries.
             within_s: the time over which the starts are distributed.
 
         Raises:
@@ -257,7 +256,7 @@ class Engine:
             result = await self._store.replay(step)
             count = len(result.claims)
         finally:
-            self.unreserve(step.hook, places - count)
+            self.unreserve(step.hook, step.places - count)
         if not count:
             return result
         failpoints.hit("after_replay_step_commit")

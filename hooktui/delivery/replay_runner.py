@@ -37,6 +37,8 @@ _TURN_S: Final = 0.03
 """Time between steps of a replay while it has slots: some deliveries share a transaction."""
 _SLOT_S: Final = 0.1
 """How often a replay looks whether live traffic leaves a slot."""
+_IDLE_S: Final = 0.25
+"""Time between turns of a replay that can do nothing: its hooks are disabled, or all is paused."""
 _BETWEEN_RESULTS_S: Final = 0.01
 _LONGEST_REST_S: Final = 1.0
 _HOOKS_AT_ONCE: Final = 100
@@ -198,11 +200,10 @@ class _Walk:
 
 @dataclass(slots=True)
 class _PlannedStep:
-    """A step, and the places that are reserved for it until the engine begins it."""
+    """A step; until the engine begins it, places are reserved for it."""
 
     walk: _Walk
     step: ReplayStep
-    places: int
     begun: bool = False
 
 
@@ -242,12 +243,13 @@ class _Run:
                     if self._used_up or not self.walks:
                         await self._end()
                         return
-                    await self._turn()
+                    acted = await self._turn()
                 except HooktuiError as error:
                     log_failure(_log, error, "a step of a replay")
                     await asyncio.sleep(_RETRY_S)
                     continue
-                await self._rest(_TURN_S - (monotonic() - begun_s))
+                idle = not acted and self._searcher is None
+                await self._rest((_IDLE_S if idle else _TURN_S) - (monotonic() - begun_s))
         finally:
             if self._searcher is not None:
                 self._searcher.cancel()
@@ -274,16 +276,19 @@ class _Run:
         """Wait for the next tokens, for a slot, or for anything else that it needs."""
         now_ms = self._store.clock()
         tokens_s = (self._bucket.next_at_ms(now_ms) - now_ms) / 1000
-        if tokens_s or not self._needs_slot:
-            await asyncio.sleep(min(max(tokens_s, least_s), _LONGEST_REST_S))
+        if tokens_s:
+            await asyncio.sleep(min(max(tokens_s, min(least_s, _TURN_S)), _LONGEST_REST_S))
+            return
+        if not self._needs_slot:
+            await asyncio.sleep(least_s)
             return
         await asyncio.sleep(_BETWEEN_RESULTS_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SLOT_S):
                 await self._engine.replayed.ended_event.wait()
 
-    async def _turn(self) -> None:
-        """Make a step at each hook that can."""
+    async def _turn(self) -> bool:
+        """Make a step at each hook that can; return whether there was one."""
         await self._set_aside()
         self._needs_slot = False
         self._engine.replayed.ended_event.clear()
@@ -298,7 +303,7 @@ class _Run:
                 self._engine.keep_no_slot(hook)
             for one in planned:
                 if not one.begun:  # nobody else releases them
-                    self._engine.unreserve(one.walk.hook, one.places)
+                    self._engine.unreserve(one.walk.hook, one.step.places)
                     self._bucket.put_back(len(one.step.candidates))
         for one, result in zip(planned, results, strict=True):
             if isinstance(result, BaseException):
@@ -308,7 +313,8 @@ class _Run:
                 log_failure(_log, result, "a step of a replay")
                 one.walk.not_before_s = monotonic() + _RETRY_S
             else:
-                self._apply(one.walk, one.step, one.places, result)
+                self._apply(one.walk, one.step, result)
+        return bool(planned)
 
     async def _plan_steps(self, planned: list[_PlannedStep], kept: Set[HookId]) -> None:
         """Plan a step at each hook that can; a hook for which a slot is kept gets a token first."""
@@ -327,7 +333,7 @@ class _Run:
 
     async def _send(self, planned: _PlannedStep) -> ReplayStepResult:
         planned.begun = True
-        return await self._engine.replay(planned.step, planned.places, _TURN_S)
+        return await self._engine.replay(planned.step, _TURN_S)
 
     def _is_full(self) -> bool:
         try:
@@ -458,10 +464,11 @@ class _Run:
             places=places,
             show=show,
         )
-        return _PlannedStep(walk, step, places)
+        return _PlannedStep(walk, step)
 
-    def _apply(self, walk: _Walk, step: ReplayStep, places: int, result: ReplayStepResult) -> None:
+    def _apply(self, walk: _Walk, step: ReplayStep, result: ReplayStepResult) -> None:
         """Note the result of a step."""
+        places = step.places
         match result.outcome:
             case StepOutcome.STOPPED:
                 self._stopped = True

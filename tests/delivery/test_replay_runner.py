@@ -175,6 +175,29 @@ async def test_a_slot_is_not_kept_for_a_replay_that_waits_for_space_on_the_disk(
 
 
 # Red when a step starts all of its deliveries at once: live ones wait for all of them.
+# Red when a replay that can do nothing takes its turns as one that sends.
+async def test_a_replay_that_can_do_nothing_looks_rarely(
+    running: RunningEngine, receivers: Receivers, runner: ReplayRunner, monkeypatch
+):
+    hook = await hook_with_dead_letters(running, receivers, at_once)
+    await running.store.write(changes.pause, ACTOR)
+    looks = 0
+    plan = replay_runner._Run._plan
+
+    def counted(run: replay_runner._Run, walk: replay_runner._Walk):
+        nonlocal looks
+        looks += 1
+        return plan(run, walk)
+
+    monkeypatch.setattr(replay_runner._Run, "_plan", counted)
+    await replay(running, hook)
+    runner.start()
+    await until(lambda: looks > 0)
+    before = looks
+    await asyncio.sleep(1)
+    assert looks - before <= 8
+
+
 async def test_deliveries_of_a_step_start_one_after_another_and_none_is_left_by_a_stop(
     running: RunningEngine, receivers: Receivers, runner: ReplayRunner, monkeypatch
 ):
@@ -187,9 +210,9 @@ async def test_deliveries_of_a_step_start_one_after_another_and_none_is_left_by_
         begun.append(len(claims))
         begin(claims)
 
-    async def noted(step, places: int, within_s: float):
-        steps.append(places)
-        return await send(step, places, within_s)
+    async def noted(step: ReplayStep, within_s: float):
+        steps.append(step.places)
+        return await send(step, within_s)
 
     monkeypatch.setattr(running.engine, "_begin", counted)
     monkeypatch.setattr(running.engine, "replay", noted)
@@ -328,7 +351,7 @@ class BusyEngine:
     def keep_no_slot(self, hook: HookId) -> None:
         self._kept.discard(hook)
 
-    async def replay(self, step: ReplayStep, places: int, _within_s: float) -> ReplayStepResult:
+    async def replay(self, step: ReplayStep, _within_s: float) -> ReplayStepResult:
         self.sent[step.hook] += len(step.candidates)
         claims: Any = step.candidates
         return ReplayStepResult(StepOutcome.DONE, claims, step.candidates[-1].cursor)
