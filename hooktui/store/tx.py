@@ -27,7 +27,8 @@ class SideEffects(msgspec.Struct):
     """The side effects of a transaction: feed items to write, and notices to send after the commit.
 
     ``paused`` is set if the transaction paused (True) or resumed (False) all sending. ``waiting``
-    is the change of the number of waiting deliveries per hook, written before the commit.
+    is the change of the number of waiting deliveries per hook, written before the commit,
+    ``secrets_used`` the written last uses of secrets.
     """
 
     feed: list[Item] = []
@@ -35,6 +36,7 @@ class SideEffects(msgspec.Struct):
     paused: bool | None = None
     due: dict[HookId, int] = {}
     waiting: dict[HookId, int] = {}
+    secrets_used: dict[int, int] = {}
     follow_ups: list[Callable[[Tx], None]] = []
 
     def mark_due(self, hook: HookId, due_ms: int) -> None:

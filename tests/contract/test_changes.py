@@ -8,6 +8,7 @@ import hashlib
 import pytest
 from sqlalchemy import text
 
+from hooktui import failpoints
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Conflict, NotFound, Refused
 from hooktui.domain.hook_settings import Credentials
@@ -250,6 +251,24 @@ async def test_when_a_secret_last_signed_is_kept(opened: Opened) -> None:
     await emit(store)
     (claim,) = await store.claim(HookId(hook.id), 1)
     await store.record([result_of(claim, clock, took_ms=0, secret_ids=(secret.id,))])
+    shown = await store.write(changes.reveal_secrets, ADA, DEFAULT, HookId(hook.id))
+    assert shown.secrets[0].last_used_at == "2027-01-15T08:00:00.000Z"
+
+
+# Red when the server notes the use before the commit: the repeated transaction writes nothing.
+async def test_when_a_secret_last_signed_is_kept_after_a_rollback(
+    opened: Opened, disarmed: None
+) -> None:
+    store = opened.store
+    hook = await make_hook(store)
+    (secret,) = store.hooks()[hook.id].secrets
+    await emit(store)
+    (claim,) = await store.claim(HookId(hook.id), 1)
+    result = result_of(claim, opened.clock, took_ms=0, secret_ids=(secret.id,))
+    failpoints.arm("before_record_commit:error")
+    with pytest.raises(Exception, match=r"before_record_commit|failed"):
+        await store.record([result])
+    assert await store.record([result]) == [True]
     shown = await store.write(changes.reveal_secrets, ADA, DEFAULT, HookId(hook.id))
     assert shown.secrets[0].last_used_at == "2027-01-15T08:00:00.000Z"
 

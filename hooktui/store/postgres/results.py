@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -337,7 +338,8 @@ async def _disable(
 
 async def _note_secrets(work: WriteTransaction, results: Sequence[AttemptResult]) -> None:
     """Store when secrets last signed."""
-    rows = secrets_to_note(results, work.shared.secrets_used)
+    noted = ChainMap(work.notes.secrets_used, work.shared.secrets_used)
+    rows = secrets_to_note(results, noted)
     if rows:
         await work.raw.execute(sql.USE_SECRETS, *columns(rows, 2))
-        work.shared.secrets_used.update(rows)
+        noted.update(rows)

@@ -322,6 +322,7 @@ class PostgresStore(BaseStore):
         for hook, start in work.starts.items():
             self._shared.due_bounds.commit(hook, start)
         notes = work.notes
+        self._shared.secrets_used.update(notes.secrets_used)
         if notes.hooks_changed or notes.paused is not None:
             try:
                 await self._catch_up()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import ChainMap
 from collections.abc import Collection, Sequence
 from operator import itemgetter
 
@@ -126,9 +127,10 @@ def _record_steps(
         _change_hook(work, hook, change)
         if number % _HOOKS_PER_STEP == 0:
             yield
-    for secret, at_ms in secrets_to_note(done, work.secrets_used):
+    noted = ChainMap(work.notes.secrets_used, work.secrets_used)
+    for secret, at_ms in secrets_to_note(done, noted):
         work.raw.execute(sql.USE_SECRET, (at_ms, secret))
-        work.secrets_used[secret] = at_ms
+        noted[secret] = at_ms
     if len(done) == len(results):
         return held
     return [

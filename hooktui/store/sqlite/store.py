@@ -353,6 +353,7 @@ class SqliteStore(BaseStore):
         if work.feed_end is not None:
             self._feed_reached(work.feed_end)
         notes = work.notes
+        self._secrets_used.update(notes.secrets_used)
         if notes.paused is not None:
             self._live.paused = notes.paused
         self._notify(CommitNotice(frozenset(notes.hooks_changed), notes.due, notes.paused))
