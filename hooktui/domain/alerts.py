@@ -285,7 +285,8 @@ def after_opening(
 
 def is_reopened(before: AlertStatus, rules: AlertRules, now_ms: int) -> bool:
     """Return whether an opening now continues an alert that has just ended."""
-    return before.resolved_at is not None and now_ms - before.resolved_at < rules.quiet_ms
+    ended_ms = before.resolved_at
+    return ended_ms is not None and 0 <= now_ms - ended_ms < rules.quiet_ms
 
 
 def after_ending(before: AlertStatus, resolution: Resolution, now_ms: int, by: str) -> AlertStatus:

@@ -141,6 +141,14 @@ def test_the_event_of_an_end(kind: AlertType, resolution: Resolution, expected: 
     assert event_type_of(kind, AlertState.RESOLVED, resolution) == f"hooktui.{expected}"
 
 
+@pytest.mark.parametrize("back_ms", [1, AlertRules().quiet_ms, 10 * AlertRules().quiet_ms])
+def test_an_alert_that_ended_in_the_future_has_not_just_ended(back_ms: int) -> None:
+    ended = after_ending(
+        after_opening(None, 1, AlertRules(), NOW, "hooktui"), Resolution.DELIVERED, NOW, "hooktui"
+    )
+    assert not is_reopened(ended, AlertRules(), NOW - back_ms)
+
+
 # The life of one key, as a store runs it
 
 
@@ -157,7 +165,7 @@ class Life:
         before = self.alert
         if before is not None and before.state is AlertState.RESOLVED:
             again = is_reopened(before, self.rules, self.now)
-            assert again is (self.now - (before.resolved_at or 0) < self.rules.quiet_ms)
+            assert again is (0 <= self.now - (before.resolved_at or 0) < self.rules.quiet_ms)
         self.alert = after_opening(before, count, self.rules, self.now, "hooktui")
         if before is None or before.state is AlertState.RESOLVED:
             self.announce()
