@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, case, func, insert, select, update
 
 from hooktui import failpoints
 from hooktui.domain.alert_events import EXPIRED, GAVE_UP, PATH, REASON, RETRYING, alert_body
@@ -338,9 +338,10 @@ def count_expired(conn: Connection, dead_letters: DeadLetters) -> None:
 
 
 def act_on_look(tx: Tx, look: LookResult) -> None:
-    """Open, end and announce the alerts that a look found; each is checked again.
+    """Open, end and announce the alerts that a look found.
 
-    Since the look read them, a group may have got a dead letter, and a hook may have failed.
+    Those that end, or are announced again, are read again: since the look, a group may have got a
+    dead letter, and a hook may have failed.
     """
     for identity in look.snoozed:
         record = alert_record(tx.conn, None, identity)
@@ -534,9 +535,12 @@ def _insert_steps(tx: Tx, plan: Plan) -> Steps[None]:
         yield
     for hook, skipped in plan.skipped.items():
         of_hook = update(HOOK_STATE).where(HOOK_STATE.c.hook_id == hook)
-        first = func.coalesce(HOOK_STATE.c.skipped_first, skipped.first)
+        # The ids of several servers do not come in their order.
+        known_first, known_last = HOOK_STATE.c.skipped_first, HOOK_STATE.c.skipped_last
+        first = case((known_first < skipped.first, known_first), else_=skipped.first)
+        last = case((known_last > skipped.last, known_last), else_=skipped.last)
         counted = HOOK_STATE.c.skipped + skipped.count
-        changed = {"skipped": counted, "skipped_first": first, "skipped_last": skipped.last}
+        changed = {"skipped": counted, "skipped_first": first, "skipped_last": last}
         tx.conn.execute(of_hook.values(**changed))
     tx.notes.merge(plan.notes)
 
