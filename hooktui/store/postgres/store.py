@@ -375,8 +375,8 @@ class PostgresStore(BaseStore):
             while self._due_is_outdated:
                 self._due_is_outdated = False
                 self._notify(CommitNotice(due=await self.next_due()))
-        except Unavailable as error:
-            _log.warning("looking up what is due failed: %s", error)
+        except Exception as error:  # the next poll asks again
+            log_failure(_log, error, "looking up what is due")
         finally:
             self._looks_up_due = False
 
