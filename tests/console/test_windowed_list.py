@@ -236,6 +236,20 @@ async def test_rows_stay_when_the_source_fails_and_the_list_says_why():
         assert app.text(1).split()[0] == "0"
 
 
+# Red when a failed load moves the cursor as far as there are rows: a command would act on another.
+async def test_a_jump_that_fails_leaves_the_cursor():
+    source = Rows(1_000)
+    async with ListApp(source).run_test(size=SIZE) as pilot:
+        app = pilot.app
+        assert isinstance(app, ListApp)
+        await pilot.press("down")
+        source.broken = True
+        await pilot.press("G")
+        await settled(pilot)
+        assert app.failures == ["no server responds"]
+        assert app.listing.cursor_row == Row(1, "row 1")
+
+
 async def test_what_somebody_typed_is_shown_and_never_acts():
     source = Rows(1)
     source.rows = [Row(0, "\x1b]52;c;eA==\x07[@click=app.quit]x[/nope]")]

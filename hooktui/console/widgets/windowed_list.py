@@ -383,8 +383,9 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             return
 
         async def jump() -> None:
-            await self._load(fetch, "page")
-            self._go_to(0 if position == 0 else self.window.total - 1)
+            shown = await self._load(fetch, "page")
+            if shown and self._arrived == self._asked:
+                self._go_to(0 if position == 0 else self.window.total - 1)
 
         self._in_background(jump)
 
