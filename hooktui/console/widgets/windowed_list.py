@@ -104,7 +104,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self._strips: dict[Hashable, tuple[T, tuple[bool, bool, bool, int], Strip]] = {}
         self._painted: dict[int, Strip] = {}
         self._drawn: dict[int, T] = {}
-        self._undrawn = False
+        self._lost_row = False  # the last load did not find the chosen row
         self._loading = asyncio.Lock()
         self._moves_ahead: list[str] = []
 
@@ -152,7 +152,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         if self.cursor_row is None:
             self.select(self.choice.row)
         else:
-            self._undrawn = False
+            self._lost_row = False
             self._go_to(self.cursor)
 
     def select(self, identity: Hashable) -> None:
@@ -325,7 +325,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             position = fresh.find(self.choice.row)
         else:
             position = self.choice.settle(fresh.find, filtered=load == "filter")
-            self._undrawn = position is None
+            self._lost_row = position is None
         if position is None and anew:
             self.cursor = 0
             self.scroll_top(0)
@@ -397,7 +397,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             return
         old, self.cursor = self.cursor, position
         row = self.window.row(position)
-        if row is not None and not self._undrawn:
+        if row is not None and not self._lost_row:
             self.choice.choose(self.row_id(row))
         before = self.top
         if top is not None:
@@ -473,7 +473,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         if row is not None:
             self._drawn[y] = row
         if row is not None and position == self.cursor:
-            self._undrawn = False
+            self._lost_row = False
             if self.choice.row is None:
                 self.choice.row = self.row_id(row)
         strip = self._painted[y] = self._line(y)
