@@ -368,12 +368,13 @@ class ClientConnection(HttpToolsProtocol):
     def _begin(self, version: str) -> None:
         """Complete the scope of the request, as uvicorn does without a root path."""
         target = httptools.parse_url(self.url)
-        path = target.path.decode("ascii")
+        raw_path = target.path or b"/"  # RFC 9112, 3.2.2: http://host alone names the root
+        path = raw_path.decode("ascii")
         scope = self.scope
         scope["method"] = self.parser.get_method().decode("ascii")
         scope["http_version"] = version
         scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = target.path
+        scope["raw_path"] = raw_path
         scope["query_string"] = target.query or b""
         self.cycle = RequestCycle(
             scope=scope,

@@ -87,6 +87,13 @@ def test_the_whole_address_may_stand_in_the_line_when_the_host_is_the_same(serve
         assert next_answer(client).status == 200
 
 
+# Red when a target without a path is none: RFC 9112, 3.2.2, has it name the root.
+def test_an_address_without_a_path_names_the_root(server):
+    with tcp(server) as client:
+        client.sendall(b"GET http://localhost:1 HTTP/1.1\r\nHost: localhost:1\r\n\r\n")
+        assert next_answer(client).status == 404
+
+
 def test_what_stands_behind_a_body_is_no_header(server, api):
     trailer = b"2\r\n{}\r\n0\r\nIdempotency-Key: \x01\r\nHooktui-Role: viewer\r\nHost: b\r\n\r\n"
     with unix(server) as client:
