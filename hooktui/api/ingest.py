@@ -5,6 +5,8 @@ The stored body is exactly the sent bytes; for NDJSON, the slice of the line tha
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
@@ -32,7 +34,7 @@ from hooktui.api.parameters import (
 from hooktui.api.service import Service, check_account
 from hooktui.domain import ids, json_text
 from hooktui.domain.catalogue import MAX_HINTS, unknown
-from hooktui.domain.errors import MAX_ERRORS, FieldError, Malformed, Refused, TooLarge
+from hooktui.domain.errors import MAX_ERRORS, FieldError, Malformed, Refused, TooLarge, pointer
 from hooktui.domain.ids import AccountId
 from hooktui.domain.json_text import Steps
 from hooktui.domain.text import visible
@@ -72,7 +74,7 @@ class Ingest:
 
     def __init__(self, service: Service, bodies: BodyBudget) -> None:
         self._service = service
-        self._holding = bodies
+        self._bodies = bodies
         self._rate = RateLimiter(service.limits.events_per_s, "events", "HOOKTUI_EVENTS_PER_S")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,7 +97,7 @@ class Ingest:
     async def _accept_one(self, scope: Scope, receive: Receive) -> bytes:
         """Accept one event: the body is stored and sent unchanged."""
         check_json_type(scope)
-        body = await read_body(scope, receive, MAX_BODY_BYTES, self._holding)
+        body = await read_body(scope, receive, MAX_BODY_BYTES, self._bodies)
         await check_body(body, scope)
         event_type: str = scope["path"].rpartition("/")[2]
         if event_type not in self._service.event_types:
@@ -116,11 +118,17 @@ class Ingest:
     async def _accept_many(self, scope: Scope, receive: Receive) -> bytes:
         """Accept many events, one a line: all or none of them, in one transaction."""
         check_ndjson_type(scope)
-        body = await read_body(scope, receive, MAX_LINES_BYTES, self._holding)
+        if read_idempotency_key(scope) is not None:
+            wrong = 'Idempotency-Key is for a single event; give each line its own "key"'
+            raise Refused.field("/key", wrong)
+        body = await read_body(scope, receive, MAX_LINES_BYTES, self._bodies)
         steps = _parse_events(body, await self._account(scope), self._service)
-        events = await in_slices(steps, ("caller", user_of(scope)))
+        events, lines = await in_slices(steps, ("caller", user_of(scope)))
         self._admit(scope, len(events))
-        results = await self._service.engine.accept(events)
+        try:
+            results = await self._service.engine.accept(events)
+        except Refused as error:  # its pointers count events, not lines
+            raise Refused.fields(_at_line(wrong, lines) for wrong in error.errors) from None
         inside = b",".join([_encode(result) for result in results])
         return b'{"accepted":%d,"data":[%b]}' % (len(results), inside)
 
@@ -152,8 +160,18 @@ def _requested_account(query: bytes) -> int | None:
     return account_number(dict(given).get("account"))
 
 
-def _parse_events(body: bytes, account: AccountId, service: Service) -> Steps[list[NewEvent]]:
+def _at_line(error: FieldError, lines: Sequence[int]) -> FieldError:
+    index, _, field = error.pointer[1:].partition("/")
+    number = lines[int(index)]
+    return FieldError(f"/{number}/{field}", f"line {number + 1}: {error.detail}")
+
+
+def _parse_events(
+    body: bytes, account: AccountId, service: Service
+) -> Steps[tuple[list[NewEvent], list[int]]]:
+    """Return the events of a body, and the line of each, from 0 with blank lines."""
     events: list[NewEvent] = []
+    lines: list[int] = []
     errors: list[FieldError] = []
     for number, line in lines_of(body):
         if not line:
@@ -181,13 +199,14 @@ def _parse_events(body: bytes, account: AccountId, service: Service) -> Steps[li
                 detail = f"line {number + 1}: key {flaw}"
                 errors.append(FieldError(f"/{number}/key", detail))
         events.append(NewEvent(account, line_event.type, data, line_event.key))
+        lines.append(number)
         if len(errors) >= MAX_ERRORS:
             break
     if errors:
         raise Refused.fields(errors)
     if not events:
         raise Malformed('the body is empty; send lines of {"type": …, "data": …}')
-    return events
+    return events, lines
 
 
 def _parse_line(number: int, line: bytes) -> _Line:
@@ -196,8 +215,16 @@ def _parse_line(number: int, line: bytes) -> _Line:
         return _decode_line(line)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
-        pointer = f"/{number}" + path.rstrip("`").replace(".", "/")
-        raise Refused.field(pointer, f"{what}: {message[:1].lower()}{message[1:200]}") from None
+        named = re.fullmatch(r"Object (contains unknown|missing required) field `(.*)`", message)
+        if named is None:  # of another type
+            name, wrong = path.rstrip("`").removeprefix("."), "must be text"
+        elif named[1] == "contains unknown":
+            name, wrong = named[2], "is not known; a line has type, data and key"
+        else:
+            name, wrong = named[2], "is missing"
+        wrong = f"{visible(name, limit=100)} {wrong}" if name else "must be an object"
+        where = pointer([number, name] if name else [number])
+        raise Refused.field(where, f"{what}: {wrong}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         # Valid JSON that this parser rejects, such as "\ud800" in a type.
         raise Malformed(f"{what}: {error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, BinaryIO, cast
@@ -12,7 +13,7 @@ from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.exit_codes import UsageError
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
-from hooktui.domain.errors import HooktuiError
+from hooktui.domain.errors import FieldError, HooktuiError, Refused
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_LINES, MAX_REQUEST_BYTES = 1000, 8 * 1024 * 1024
@@ -72,7 +73,7 @@ def _emit_one(context: CommandContext, event_type: str, file: str | None, key: s
 def _emit_many(context: CommandContext, file: str | None) -> None:
     sent = 0
     with context.open_input(file) as stream:
-        for lines in _parts(stream, file):
+        for before, lines in _parts(stream, file):
             context.interrupted = f"interrupted; at least the first {sent} events were accepted"
             call = calls.send_many(context.account, b"".join(lines))
             try:
@@ -80,7 +81,7 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
             except HooktuiError as error:
                 if sent:
                     context.out.note(f"the first {sent} events were accepted; the next part fails")
-                raise error
+                raise _counted_from(error, before) from None
             for raw, accepted in zip(
                 cast("dict[str, list[object]]", answer)["data"],
                 decoded(call, context.address, answer).data,
@@ -90,29 +91,51 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
                     context.out.json_line(raw)
                 else:
                     context.out.line(accepted.id)
-            sent += len(lines)
+                sent += 1
             context.out.progress(f"{sent} events")
     if not sent:
         raise UsageError("there are no lines to send")
 
 
-def _parts(stream: BinaryIO, file: str | None) -> Iterator[list[bytes]]:
-    """Yield lines in parts that the server accepts in one call."""
+def _parts(stream: BinaryIO, file: str | None) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield parts that the server accepts in one call: the lines before each, and its lines.
+
+    Blank lines are sent as well, so that the server counts lines as an editor does.
+    """
     lines: list[bytes] = []
-    size = 0
+    before = size = 0
     with _reading(file):
         while line := stream.readline(MAX_REQUEST_BYTES + 1):
-            if not line.strip():
+            line = line.rstrip(b"\r\n \t") + b"\n"
+            if not (lines or line.strip()):
+                before += 1
                 continue
-            if not line.endswith(b"\n"):
-                line += b"\n"
-            if lines and (len(lines) == MAX_LINES or size + len(line) > MAX_REQUEST_BYTES):
-                yield lines
-                lines, size = [], 0
+            if len(lines) == MAX_LINES or size + len(line) > MAX_REQUEST_BYTES:
+                yield before, lines
+                before, lines, size = before + len(lines), [], 0
             lines.append(line)
             size += len(line)
     if lines:
-        yield lines
+        yield before, lines
+
+
+def _counted_from(error: HooktuiError, before: int) -> HooktuiError:
+    """Return an error whose lines are those of the input, after ``before`` lines of other parts."""
+
+    def counted(text: str) -> str:
+        return re.sub(r"\bline (\d+):", lambda found: f"line {int(found[1]) + before}:", text)
+
+    error.detail = counted(error.detail)
+    error.args = (error.detail,)
+    if isinstance(error, Refused):
+        error.errors = tuple(
+            FieldError(
+                re.sub(r"^/(\d+)", lambda found: f"/{int(found[1]) + before}", one.pointer),
+                counted(one.detail),
+            )
+            for one in error.errors
+        )
+    return error
 
 
 @contextmanager

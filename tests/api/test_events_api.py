@@ -197,9 +197,11 @@ def test_keys_of_lines_work_as_the_header_does(api, account):
     [
         (b'{"type":"job.faild","data":{}}', 422, "/1/type"),
         (b'{"type":1,"data":{}}', 422, "/1/type"),
-        (b'{"data":{}}', 422, "/1"),
-        (b'{"type":"job.failed"}', 422, "/1"),
-        (b'{"type":"job.failed","data":{},"kee":"x"}', 422, "/1"),
+        (b'{"data":{}}', 422, "/1/type"),
+        (b'{"type":"job.failed"}', 422, "/1/data"),
+        (b'{"type":"job.failed","data":{},"kee":"x"}', 422, "/1/kee"),
+        (b'{"type":"job.failed","data":{},"a/b":"x"}', 422, "/1/a~1b"),
+        (b'{"type":"job.failed","data":{},"key":1}', 422, "/1/key"),
         (b'{"type":"job.failed","data":{},"key":""}', 422, "/1/key"),
         (b"[1]", 422, "/1"),
         (b"{", 400, None),
@@ -216,6 +218,25 @@ def test_one_bad_line_refuses_all_and_is_named(api, account, line, status, place
     assert "line 2" in answer.json()["detail"]
     if place is not None:
         assert answer.json()["errors"][0]["pointer"] == place
+    assert api.get("/v1/events", params={"account": account}).json()["total"] == 0
+
+
+# Red when the store's index of an event is taken for its line.
+def test_a_used_key_is_named_by_its_line(api, account):
+    used = b'{"type":"job.failed","data":{},"key":"k-used"}'
+    assert _many(api, account, used).status_code == 202
+    answer = _many(api, account, b"\n\n" + used.replace(b"{},", b"1,"))
+    assert answer.status_code == 422
+    (wrong,) = answer.json()["errors"]
+    assert wrong["pointer"] == "/2/key"
+    assert wrong["detail"].startswith("line 3: idempotency key 'k-used'")
+
+
+# Red when it is ignored: a caller that repeats the request would send all events twice.
+def test_a_key_for_many_events_is_refused(api, account):
+    line = b'{"type":"job.failed","data":{}}'
+    answer = _many(api, account, line, **{"Idempotency-Key": "k-many"})
+    assert answer.status_code == 422
     assert api.get("/v1/events", params={"account": account}).json()["total"] == 0
 
 
