@@ -223,6 +223,8 @@ def cancel(
 
 
 def _cancel_matching(context: CommandContext, filter_: str, *, yes: bool) -> None:
+    if not filter_.strip():
+        _cancel_until(context, filter_, "0s")  # refused, with the reason
     filter_ = _at_one_time(filter_)
     q = f"{filter_} status:pending"
     pages = pages_of(
@@ -230,12 +232,11 @@ def _cancel_matching(context: CommandContext, filter_: str, *, yes: bool) -> Non
     )
     newest = next(((page.data[0], page) for _, page in pages if page.data), None)
     done = CancelledMany(cancelled=0, sending=0)
-    if not filter_.strip():
-        done = _cancel_until(context, filter_, "0s")  # refused, with the reason
-    elif newest is not None:
+    if newest is not None:
         delivery, page = newest
         about = "about " if page.total_is_estimate else ""
-        context.confirm(f"Cancel {about}{counted(page.total, 'delivery')} that match?", yes=yes)
+        what = f"{about}{counted(page.total, 'delivery')} matching the filter"
+        context.confirm(f"Cancel {what}?", yes=yes)
         # Up to the newest one that was counted: later deliveries stay.
         done = _cancel_until(context, filter_, delivery.created_at)
     if context.json:

@@ -134,7 +134,7 @@ def test_cancelling_by_filter_asks_first_and_says_when_nothing_matches(run, serv
     server.will(page(DELIVERY, total=1100), page())
     result = run("deliveries", "cancel", "--filter", "hook:3")
     assert result.code == 2
-    assert "Cancel 1,100 deliveries that match?" in result.err
+    assert "Cancel 1,100 deliveries matching the filter?" in result.err
     assert run("deliveries", "cancel", "--filter", "hook:3").out == "cancelled 0 deliveries\n"
 
 
@@ -144,6 +144,14 @@ def test_cancelling_by_filter_asks_first_and_says_when_nothing_matches(run, serv
 def test_ids_or_a_filter_are_cancelled_not_both(run, server, arguments):
     assert run("deliveries", "cancel", *arguments, "--yes").code == 2
     assert server.asked == []
+
+
+@pytest.mark.parametrize("filter_", ["", "   "])
+def test_an_empty_filter_is_refused_by_the_server(run, server, filter_):
+    server.will(problem(422, "q is empty; write a filter"))
+    result = run("deliveries", "cancel", "--filter", filter_, "--yes")
+    assert (result.code, len(server.asked)) == (6, 1)
+    assert "q is empty" in result.err
 
 
 def test_a_refused_filter_is_reported(run, server):

@@ -169,9 +169,8 @@ def absolute_filter(parsed: Filter, now_ms: int) -> str:
     """Return the text of a filter with times in place of ages such as ``since:10m``."""
     starts = [term.column - 1 for term in parsed.terms]
     parts = []
-    for term, start, end in zip(
-        parsed.terms, starts, [*starts[1:], len(parsed.source)], strict=True
-    ):
+    ends = [*starts[1:], len(parsed.source)][: len(starts)]
+    for term, start, end in zip(parsed.terms, starts, ends, strict=True):
         if any(isinstance(value, RelativeTime) for value in term.values):
             times = ",".join(to_rfc3339(_at_ms(value, now_ms)) for value in term.values)
             parts.append(f"{'-' if term.negated else ''}{term.key.value}:{times}")
