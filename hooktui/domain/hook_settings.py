@@ -17,7 +17,7 @@ from hooktui.domain.filters.parser import parse_hook_filter
 from hooktui.domain.hook_fields import HOOK_SETTINGS, BasicAuth, HookFields
 from hooktui.domain.hook_fields import check_name as check_name
 from hooktui.domain.signatures import check_secret
-from hooktui.domain.text import MASK
+from hooktui.domain.text import MASK, visible
 from hooktui.domain.wire.events import Catalogue
 
 MAX_HEADERS, MAX_HEADER_BYTES = 20, 4096
@@ -106,6 +106,13 @@ def check_settings(
         stored=() if stored is None else stored.headers,
     )
     errors += _check_credentials(settings.basic_auth)
+    known = {name.lower() for name in settings.headers}
+    if stored is not None:  # a header that is removed leaves its name here
+        known |= {name.lower() for name in stored.headers}
+    for index, name in enumerate(settings.sensitive_headers):
+        if name.lower() not in known:
+            wrong = f"{visible(name)!r} is not a header of this hook"
+            errors.append(FieldError(f"/sensitive_headers/{index}", wrong))
     if errors:
         raise Refused.fields(errors)
     changes["sensitive_headers"] = sensitive_names(settings.headers, settings.sensitive_headers)

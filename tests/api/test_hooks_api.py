@@ -111,6 +111,8 @@ def test_all_settings_can_be_given_and_write_only_ones_are_masked(api, make):
         ({"headers": {"X": "\n"}}, "/headers/X"),
         ({"headers": {"X": 1}}, "/headers/X"),
         ({"headers": {"X": "***"}}, "/headers/X"),
+        ({"headers": {"X-A": "1"}, "sensitive_headers": ["x-a", "X-B"]}, "/sensitive_headers/1"),
+        ({"sensitive_headers": ["X-B"]}, "/sensitive_headers/0"),
         ({"basic_auth": {"user": "u"}}, "/basic_auth/password"),
         ({"basic_auth": {"user": "a:b", "password": "x"}}, "/basic_auth/user"),
         ({"basic_auth": {"user": "u", "password": "p", "realm": "x"}}, "/basic_auth/realm"),
