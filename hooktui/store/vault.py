@@ -147,7 +147,7 @@ def load_keys(path: Path, *, database_is_new: bool) -> list[Key]:
             file.
     """
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         if not database_is_new:
             raise KeyProblem(
@@ -159,6 +159,9 @@ def load_keys(path: Path, *, database_is_new: bool) -> list[Key]:
         return [key]
     except OSError as error:
         raise KeyProblem(f"cannot read the key file {path}: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(file).st_mode):  # a pipe would be waited for
+        os.close(file)
+        raise KeyProblem(f"cannot read the key file {path}: it is not a file")
     with os.fdopen(file, encoding="ascii", errors="replace") as lines:
         _check_mode(path, os.fstat(lines.fileno()))
         return parse_keys(lines.read(), f"the key file {path}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,14 @@ def test_a_key_file_that_is_a_symbolic_link_is_refused(tmp_path: Path) -> None:
     path.symlink_to("elsewhere")
     with pytest.raises(KeyProblem, match="cannot read the key file"):
         load_keys(path, database_is_new=False)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_what_is_no_file_is_no_key_file(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """Red without the check: a pipe is waited for, and a folder fails at the first read."""
+    make(tmp_path / "hooktui.key")
+    with pytest.raises(KeyProblem, match="it is not a file"):
+        load_keys(tmp_path / "hooktui.key", database_is_new=False)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
