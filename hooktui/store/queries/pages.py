@@ -250,7 +250,7 @@ def _walk(
     give_up_s = time.monotonic() + SEARCH_S
     scan_end = _scan_end(conn, listing, start)
     while True:
-        max_rows = limit - len(rows) + 1 if listing.keep is None else 2 * limit
+        max_rows = limit - len(rows) + 1 if listing.keep is None else max(2 * limit, _FIRST_ROWS)
         if listing.keep is None:
             max_rows = min(max_rows, _rows_to_read(len(rows), size_bytes))
         after = _after(listing, at)
