@@ -117,7 +117,14 @@ class AsyncClient:
         deadline = asyncio.get_running_loop().time() + call.timeout_s
         http = self._opened()
         request = http.build_request(
-            call.method, call.path, content=call.body, headers=call.headers, timeout=timeout
+            call.method,
+            call.path,
+            content=call.body,
+            headers=[
+                (name.encode("latin-1"), value.encode("latin-1"))
+                for name, value in call.headers.items()
+            ],
+            timeout=timeout,
         )
         with self._our_errors(call):
             async with asyncio.timeout_at(deadline):

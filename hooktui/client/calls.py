@@ -64,7 +64,7 @@ Parameter = str | int | bool | Sequence[int] | None
 class Call(Generic[T_co]):
     """One request, and the function that decodes its JSON response to a value.
 
-    ``path`` is escaped and includes the query. ``body`` is sent unchanged.
+    ``path`` is escaped and includes the query. ``body`` is sent unchanged, ``headers`` in Latin-1.
     """
 
     method: Method
@@ -233,9 +233,7 @@ def send_event(
     Raises:
         Refused: the key cannot be a header value.
     """
-    if key is not None and not (key.isascii() and key.isprintable()):
-        raise Refused.field("/key", "the key of a single event must be printable ASCII")
-    headers = _JSON | ({"Idempotency-Key": key} if key is not None else {})
+    headers = _JSON | _with_key(key)
     path = _path("events", event_type, account=account)
     return Call("POST", path, _to(AcceptedEvent), body, headers)
 
@@ -249,6 +247,14 @@ def list_events(
     account: int | None,
     *,
     q: str | None = None,
+def _with_key(key: str | None) -> dict[str, str]:
+    if key is None:
+        return {}
+    if not key.isprintable():
+        raise Refused.field("/key", "key contains control characters; use printable ones")
+    return {"Idempotency-Key": key.encode("utf-8", "replace").decode("latin-1")}
+
+
     event_type: str | None = None,
     **window: Unpack[Window],
 ) -> Call[Page[Event]]:
@@ -389,7 +395,7 @@ def create_replay(
 ) -> Call[Replay]:
     """Start a replay; ``key`` makes a repeated call return the same one."""
     fields = _given(selection=selection, rate_per_s=rate_per_s, max_deliveries=max_deliveries)
-    headers = _JSON | ({"Idempotency-Key": key} if key is not None else {})
+    headers = _JSON | _with_key(key)
     path = _path("replays", account=account)
     return Call("POST", path, _to(Replay), msgspec.json.encode(fields), headers)
 

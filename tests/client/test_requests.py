@@ -63,6 +63,13 @@ async def test_the_token_goes_over_tcp_only(ask, server):
 
 async def test_a_role_is_lowered_on_every_call(connected, server):
     server.will(page())
+async def test_a_key_goes_out_in_utf_8(ask, server):
+    server.will(answer(ACCEPTED, 202))
+    await ask(calls.send_event(1, "job.failed", b"{}", key="k\u00fc\u65e5"))
+    sent = server.asked[0].headers["idempotency-key"].encode("latin-1")
+    assert sent.decode() == "k\u00fc\u65e5"
+
+
     async with connected(server.address, "viewer") as ask:
         await ask(calls.list_hooks(1))
         await ask(calls.list_hooks(1))
