@@ -229,22 +229,76 @@ def translate(errors: Sequence[Mapping[str, object]]) -> HooktuiError:
     for error in errors[: MAX_ERRORS + 1]:
         location = error.get("loc")
         where, *rest = location if isinstance(location, tuple) else ("body",)
-        kind = str(error.get("type"))
-        message = str(error.get("msg")).removeprefix("Value error, ")
         if where == "path":
-            return NotFound(f"not found: {message}")
+            return NotFound(in_our_words("not found", error))
         if not rest and where == "body":
-            if kind == "missing":
+            if error.get("type") == "missing":
                 return Malformed("the request has no body; send a JSON object")
             return Refused.field("", "the body must be a JSON object")
-        problems.append(FieldError(pointer(rest), _in_our_words(kind, message, rest)))
+        if where == "query":
+            rest = rest[:1]  # the caller wrote no list, but a parameter for each of its values
+        name = ".".join(str(part)[:100] for part in rest)
+        problems.append(FieldError(pointer(rest), in_our_words(name, error)))
     return Refused.fields(problems)
 
 
-def _in_our_words(kind: str, message: str, parts: Sequence[object]) -> str:
-    name = ".".join(str(part)[:100] for part in parts)
+_EXPECTED: Final = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number with fewer digits",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+    "string_unicode": "valid Unicode",
+    "path_type": "a path",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a table",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "literal_error": "{expected}",
+    "enum": "{expected}",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "string_too_long": "at most {max_length} characters long",
+    "too_long": "at most {max_length} values",
+}
+"""What a value must be, by the type of pydantic's error; the fields are of its context."""
+_WITHOUT_VALUE: Final = ("string_type", "string_unicode", "string_too_long", "too_long")
+"""Types of errors that do not repeat the value, which may be a secret, or is long."""
+
+
+def in_our_words(name: str, error: Mapping[str, object]) -> str:
+    """Return the line for an error of pydantic about the value with this name."""
+    kind, context = str(error.get("type")), error.get("ctx")
     if kind == "extra_forbidden":
         return f"unknown field {name!r}; see /openapi.json for the fields of this call"
     if kind == "missing":
         return f"{name} is missing"
-    return f"{name}: {message[:1].lower()}{message[1:]}"
+    if kind not in _EXPECTED:
+        message = str(error.get("msg")).removeprefix("Value error, ")
+        message = message[:1].lower() + message[1:]
+        return f"{name}{' ' if message.startswith('must be ') else ': '}{message}"
+    if kind == "too_long" and isinstance(error.get("input"), str):
+        kind = "string_too_long"
+    given = context if isinstance(context, dict) else {}
+    expected = _EXPECTED[kind].format_map({key: _plain(value) for key, value in given.items()})
+    found = "" if kind in _WITHOUT_VALUE else f", not {in_short(error.get('input'))}"
+    return f"{name} must be {expected}{found}"
+
+
+def _plain(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def in_short(value: object) -> str:
+    """Return a wrong value of a request as its sender can recognise it."""
+    if isinstance(value, str):
+        return repr(value[:40])
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    return json.dumps(value, default=str)[:40]

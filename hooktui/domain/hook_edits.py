@@ -72,7 +72,7 @@ def check_fields(
 
 
 _Path = tuple[str | int, ...]
-_NOUNS: Final = {str: "string", bool: "boolean", int: "integer", float: "number"}
+_NOUNS: Final = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
 _LARGEST: Final = sys.float_info.max
 
 
@@ -98,17 +98,17 @@ def _type_errors(value: object, expected: Any, path: _Path) -> Iterator[FieldErr
             yield from _type_errors(value, arguments[0], path)
     elif expected in _NOUNS:
         if type(value) is not expected and not (expected is float and type(value) is int):
-            yield _error(path, f"{{}}: input should be a valid {_NOUNS[expected]}")
+            yield _error(path, f"{{}} must be {_NOUNS[expected]}")
         elif expected is float and not -_LARGEST <= value <= _LARGEST:  # type: ignore[operator]
-            yield _error(path, "{}: input should be a finite number")
+            yield _error(path, "{} must be a finite number")
     elif origin is tuple:
         if isinstance(value, list):
             for index, part in enumerate(value):
                 yield from _type_errors(part, arguments[0], (*path, index))
         else:
-            yield _error(path, "{}: input should be a valid list")
+            yield _error(path, "{} must be a list")
     elif not isinstance(value, dict):
-        yield _error(path, "{}: input should be a valid dictionary")
+        yield _error(path, "{} must be an object")
     elif is_dataclass(expected):
         required = [declared.name for declared in fields(expected) if declared.default is MISSING]
         yield from _field_errors(value, get_type_hints(expected), required, path)

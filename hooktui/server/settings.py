@@ -207,14 +207,13 @@ def load(
     try:
         return Settings.model_validate(written | variables | given)
     except ValidationError as error:
+        from hooktui.api.responses import in_our_words  # costs time that only an error needs
+
         lines = []
         for detail in error.errors(include_url=False):
-            name = str(detail["loc"][0]) if detail["loc"] else ""
-            inner = "".join(f".{part}" for part in detail["loc"][1:])
-            message = detail["msg"].removeprefix("Value error, ")
-            message = message[:1].lower() + message[1:]
-            source = sources.get(name)
-            lines.append(f"{source}{inner}: {message}" if source else message)
+            name, *inner = map(str, detail["loc"] or ("",))
+            named = ".".join([sources.get(name, ""), *inner])
+            lines.append(in_our_words(named, detail).removeprefix(": "))
         raise BadSettings("; ".join(lines)) from None
 
 

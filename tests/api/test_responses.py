@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+import re
+from itertools import product
+from typing import Any
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
+import hooktui.api.app  # noqa: F401 - imports all routes
+from hooktui.api.parameters import RequestBody
 from hooktui.api.responses import (
     MethodNotAllowed,
     TooSlow,
@@ -86,10 +93,15 @@ def test_an_answer_is_ascii_and_moves_no_terminal():
         ([{"type": "extra_forbidden", "loc": ("body", "urll"), "msg": "x"}],
          [("/urll", "unknown field 'urll'")]),
         ([{"type": "missing", "loc": ("body", "url"), "msg": "x"}], [("/url", "url is missing")]),
-        ([{"type": "int_type", "loc": ("query", "limit"), "msg": "Input should be a number"}],
-         [("/limit", "limit: input should be a number")]),
-        ([{"type": "string_type", "loc": ("body", "headers", "a/b~"), "msg": "No"}],
-         [("/headers/a~1b~0", "headers.a/b~: no")]),
+        ([{"type": "int_type", "loc": ("query", "limit"), "msg": "x", "input": "ten"}],
+         [("/limit", "limit must be a whole number, not 'ten'")]),
+        ([{"type": "greater_than_equal", "loc": ("body", "for_s"), "msg": "x", "input": 5,
+           "ctx": {"ge": 60.0}}],
+         [("/for_s", "for_s must be at least 60, not 5")]),
+        ([{"type": "string_type", "loc": ("body", "headers", "a/b~"), "msg": "x", "input": 5}],
+         [("/headers/a~1b~0", "headers.a/b~ must be text")]),
+        ([{"type": "value_error", "loc": ("query", "hook", 0), "msg": "Value error, '0' is bad"}],
+         [("/hook", "hook: '0' is bad")]),
         ([{"type": "value_error", "loc": ("query", "since"), "msg": "Value error, not so"}],
          [("/since", "since: not so")]),
     ],
@@ -100,6 +112,99 @@ def test_findings_of_pydantic_become_our_words(findings, expected):
     for found, (place, words) in zip(error.errors, expected, strict=True):
         assert found.pointer == place
         assert found.detail.startswith(words)
+
+
+WRONG = (
+    None,
+    True,
+    -1,
+    10**19,
+    1.5,
+    math.inf,
+    "x",
+    "x" * 3000,
+    "\ud800",
+    [],
+    ["x"],
+    [0],
+    {},
+    {"x": 1},
+)
+
+
+def _contains(body: Any, parts: list[str]) -> bool:
+    for part in parts:
+        if isinstance(body, list) and part.isdigit() and int(part) < len(body):
+            body = body[int(part)]
+        elif isinstance(body, dict) and part in body:
+            body = body[part]
+        else:
+            return False
+    return True
+
+
+# Red when a field has a union of types, or an error that has no words of ours.
+@pytest.mark.parametrize("kind", RequestBody.__subclasses__(), ids=lambda kind: kind.__name__)
+def test_no_error_of_a_body_names_a_type_of_pydantic(kind):
+    found = 0
+    for name, value in product(kind.model_fields, WRONG):
+        try:
+            TypeAdapter(kind).validate_python({name: value}, from_attributes=True)
+        except ValidationError as refused:
+            findings = [error for error in refused.errors() if error["type"] != "missing"]
+            located = [{**error, "loc": ("body", *error["loc"])} for error in findings]
+            for error in translate(located).errors:
+                found += 1
+                place = error.pointer.split("/")[1:]
+                assert _contains({name: value}, place)
+                pattern = (
+                    rf"{re.escape('.'.join(place))} must be [a-z'].*|unknown field 'selection.x.*"
+                )
+                assert re.fullmatch(pattern, error.detail), error.detail
+                assert "valid " not in error.detail.replace("valid Unicode", "")
+                assert len(error.detail) < 200
+    assert found > 5
+
+
+QUERIES = {
+    "/v1/undelivered?hook=0": ("/hook", "hook: '0' is not an id; ids are whole numbers from 1"),
+    "/v1/undelivered?state=shut":
+        ("/state", "state must be 'open', 'acknowledged' or 'snoozed', not 'shut'"),
+    "/v1/hooks?limit=501": ("/limit", "limit must be at most 500, not '501'"),
+    "/v1/hooks?limit=ten": ("/limit", "limit must be a whole number, not 'ten'"),
+    "/v1/hooks?from_end=si": ("/from_end", "from_end must be true or false, not 'si'"),
+    "/v1/feed?wait=long": ("/wait", "wait must be a number, not 'long'"),
+    "/v1/feed?wait=nan": ("/wait", "wait must be a finite number, not 'nan'"),
+    "/v1/audit?user=" + "u" * 2001: ("/user", "user must be at most 2000 characters long"),
+    "/v1/undelivered?" + "hook=1&" * 101: ("/hook", "hook must be at most 100 values"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", QUERIES, ids=lambda path: path[:40])
+def test_an_error_of_a_parameter_is_in_our_words(api, path):
+    (error,) = api.get(path).json()["errors"]
+    assert (error["pointer"], error["detail"]) == QUERIES[path]
+
+
+HOOKS = 'selection.hooks must be hook numbers or "all", not '
+BODIES = [
+    ({"hooks": ["6"]}, "/selection/hooks", HOOKS + "'6'"),
+    ({"hooks": "some"}, "/selection/hooks", HOOKS + "'some'"),
+    ({"hooks": [1, 0]}, "/selection/hooks", HOOKS + "0"),
+    ({"hooks": ["all"]}, "/selection/hooks", HOOKS + "'all'"),
+    ({"hooks": None}, "/selection/hooks", HOOKS + "null"),
+    ({"hooks": {}}, "/selection/hooks", HOOKS + "an object"),
+    (None, "/selection", "selection must be an object, not null"),
+]
+
+
+# Red when pydantic names the members of the union, as in ``hooks.list[constrained-int].0``.
+@pytest.mark.parametrize(("selection", "place", "detail"), BODIES)
+def test_a_selection_is_refused_with_one_error(api, selection, place, detail):
+    for path in ("/v1/replays", "/v1/replays/plan"):
+        answer = api.post(path, json={"selection": selection})
+        assert answer.status_code == 422
+        assert answer.json()["errors"] == [{"pointer": place, "detail": detail}]
 
 
 def test_a_bad_id_in_the_path_is_not_found():

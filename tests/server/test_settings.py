@@ -81,9 +81,14 @@ def test_tables_of_the_file_map_users_and_groups_to_roles(config):
         ('listn = "x"', "unknown setting 'listn'"),
         ('listen = "8080"', "config.toml: listen: '8080' is not HOST:PORT"),
         ("listen = 8080", "config.toml: listen"),
-        ('[users]\nann = "boss"', "config.toml: users.ann"),
+        ('[users]\nann = "boss"', "config.toml: users.ann must be 'viewer', "),
         ('allow_networks = "10.0.0.1/8"', "config.toml: allow_networks: '10.0.0.1/8' is not"),
         ('tls_cert = "c.pem"', "tls_cert and tls_key must both be set"),
+        ("keep_days = -1", "config.toml: keep_days must be at least 0, not -1"),
+        ("catalogue = 5", "config.toml: catalogue must be a path, not 5"),
+        ("users = 5", "config.toml: users must be a table, not 5"),
+        ("hosts = 5", "config.toml: hosts must be a list, not 5"),
+        ("database_url = 5", "config.toml: database_url must be text"),
     ],
 )
 def test_an_error_of_the_file_names_file_and_key(config, text, message):
@@ -100,8 +105,8 @@ def test_an_error_of_the_file_names_file_and_key(config, text, message):
         ("HOOKTUI_ALLOW_NETWORKS", "ten", "HOOKTUI_ALLOW_NETWORKS: 'ten' is not a network"),
         ("HOOKTUI_LISTEN", "localhost", "HOOKTUI_LISTEN: 'localhost' is not HOST:PORT"),
         ("HOOKTUI_USERS", "ann", "HOOKTUI_USERS: write it as name=role"),
-        ("HOOKTUI_USERS", "ann=king", "HOOKTUI_USERS.ann: "),
-        ("HOOKTUI_API_DOCS", "perhaps", "HOOKTUI_API_DOCS: "),
+        ("HOOKTUI_USERS", "ann=king", "HOOKTUI_USERS.ann must be 'viewer', "),
+        ("HOOKTUI_API_DOCS", "perhaps", "HOOKTUI_API_DOCS must be true or false, not 'perhaps'"),
     ],
 )
 def test_an_error_of_the_environment_names_the_variable(config, monkeypatch, name, value, message):

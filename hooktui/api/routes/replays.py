@@ -9,7 +9,7 @@ from functools import partial
 from typing import Annotated, Concatenate, Literal
 
 from fastapi import Header, Query
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -27,7 +27,7 @@ from hooktui.api.parameters import (
     make_router,
     read_idempotency_key,
 )
-from hooktui.api.responses import answer
+from hooktui.api.responses import answer, in_short
 from hooktui.api.service import Service, check_account, read, read_in, service_of
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import NotFound
@@ -75,10 +75,19 @@ _DAY_S = 86_400
 _Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 
 
+def _check_hooks(given: object) -> object:
+    """Refuse other values in our words; pydantic describes each member of a union."""
+    values = given if isinstance(given, list) else [] if given == "all" else [given]
+    for value in values:
+        if type(value) is not int or not 1 <= value <= MAX_ID:
+            raise ValueError(f'must be hook numbers or "all", not {in_short(value)}')
+    return given
+
+
 class SelectionBody(RequestBody):
     """The pairs of an event and a hook that a replay sends; see `ReplaySelection`."""
 
-    hooks: list[_Id] | Literal["all"]
+    hooks: Annotated[list[_Id] | Literal["all"], BeforeValidator(_check_hooks)]
     mode: str = Field(default="failed", max_length=40)
     since: str | None = Field(default=None, max_length=100)
     until: str | None = Field(default=None, max_length=100)
