@@ -57,12 +57,6 @@ MAY: Final[dict[Role, str]] = {
     Role.PRODUCER: "only send events",
 }
 """The permissions of each role, to follow the word "may"."""
-_NEEDED_FOR: Final[dict[Need, str]] = {
-    Need.READ: "looking",
-    Need.OPERATE: "pinging, resending, cancelling, enabling and disabling",
-    Need.ADMINISTER: "changing hooks, secrets and tokens",
-    Need.PRODUCE: "sending events",
-}
 _BY_POWER: Final = (Role.VIEWER, Role.PRODUCER, Role.OPERATOR, Role.ADMIN)
 
 
@@ -99,13 +93,10 @@ def lower(role: Role, requested: Role | None) -> Role:
 
 
 def why_not(role: Role, need: Need) -> str:
-    """Return one line that says why a role lacks a permission, and which role has it.
-
-    Only meaningful if `allows` is false.
-    """
-    able = next(candidate for candidate in _BY_POWER if allows(candidate, need))
-    roles = able if able is Role.ADMIN else f"{able} or admin"
-    return f"your role {role} may {MAY[role]}; {_NEEDED_FOR[need]} needs {roles}"
+    """Return one line that names the roles that have a permission, and one that lacks it."""
+    *others, last = (able for able in _BY_POWER if allows(able, need))
+    roles = f"{', '.join(others)} or {last}" if others else last
+    return f"this needs the role {roles}; yours is {role}"
 
 
 def require(role: Role, need: Need) -> None:
