@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from hooktui.client.responses import Problem
-from hooktui.domain.errors import HooktuiError, Refused
+from hooktui.domain.errors import HooktuiError, NoServer, Refused
 from hooktui.domain.text import visible
 
 DONE, FAILED, USAGE, NOT_FOUND, NOT_ALLOWED, NO_SERVER, REFUSED = range(7)
@@ -21,7 +21,6 @@ BROKEN_PIPE = 141
 """128 + SIGPIPE: the reader of our output has seen enough."""
 
 _CODES = {
-    0: NO_SERVER,
     400: REFUSED,
     401: NOT_ALLOWED,
     403: NOT_ALLOWED,
@@ -48,7 +47,9 @@ class Failed(HooktuiError):
 
 def exit_code(error: HooktuiError) -> int:
     """Return the exit code of an error; it follows from the HTTP status."""
-    if isinstance(error, UsageError):
+    if isinstance(error, NoServer):
+        return NO_SERVER
+    if error.status == 0:  # no server's: the command line or the configuration is wrong
         return USAGE
     return _CODES.get(error.status, FAILED)
 

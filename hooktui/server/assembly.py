@@ -297,8 +297,8 @@ def absolute(where: InstallPaths, settings: Settings) -> InstallPaths:
     if url is not None and not url.startswith(POSTGRES):
         if not url.startswith(SQLITE_URL) or not url.removeprefix(SQLITE_URL):
             raise BadSettings(
-                "HOOKTUI_DATABASE_URL: write it as sqlite:///PATH (four slashes for an absolute"
-                " one) or postgresql://USER:PASSWORD@HOST:PORT/NAME"
+                "the database address must be sqlite:///PATH (four slashes for an absolute path)"
+                " or postgresql://USER:PASSWORD@HOST:PORT/NAME"
             )
         database = Path(url.removeprefix(SQLITE_URL))
     return replace(

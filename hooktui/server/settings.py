@@ -35,7 +35,7 @@ PREFIX = "HOOKTUI_"
 class BadSettings(HooktuiError):
     """The configuration cannot be used; the server does not start."""
 
-    status = 422
+    status = 0
     title = "Bad configuration"
 
 

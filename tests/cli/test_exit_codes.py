@@ -131,6 +131,20 @@ def test_what_a_server_cannot_start_with_is_exit_2(run, tmp_path, monkeypatch, w
     assert (result.code, len(result.err.splitlines())) == (2, 1), result.err
 
 
+# Red when a configuration is refused like an input: 2 from serve alone, 6 from the others.
+@pytest.mark.parametrize(
+    "command",
+    [("serve",), ("restore", "{}/copy.db", "--yes"), ("move", "--to", "postgresql://u@h/d")],
+)
+def test_a_broken_configuration_is_exit_2_from_every_command(run, environ, tmp_path, command):
+    (tmp_path / "config.toml").write_text("listen = ")
+    (tmp_path / "copy.db").touch()
+    environ["HOOKTUI_HOME"] = str(tmp_path)
+    result = run(*(part.format(tmp_path) for part in command))
+    assert (result.code, len(result.err.splitlines())) == (2, 1), result.err
+    assert "config.toml" in result.err
+
+
 def arguments_of_commands():
     """Yield each command with what it takes."""
     table = command_table()
