@@ -6,6 +6,7 @@ asynchronous client share one list of calls.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from hooktui.client.responses import LINES
-from hooktui.domain.errors import Refused
+from hooktui.domain.errors import NotFound, Refused
 from hooktui.domain.wire.access import Account, AuditCheck, AuditEntry, Token
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
@@ -100,7 +101,15 @@ def _nothing(_answer: object) -> None:
     return None
 
 
+_NOT_IN_NAMES = re.compile(r"[/\\\x00-\x1f\x7f]")
+"""Characters that the server accepts in no path."""
+
+
 def _path(*parts: str | int, **query: Parameter) -> str:
+    for part in map(str, parts):
+        if part in ("", ".", "..") or _NOT_IN_NAMES.search(part):
+            what = "event type or id" if parts[0] == "events" else "id or name"
+            raise NotFound(f"{part[:100]!r} is not an {what}")
     path = "/v1/" + "/".join(quote(str(part), safe="") for part in parts)
     given = {
         name: str(value).lower() if isinstance(value, bool) else value
@@ -238,6 +247,14 @@ def send_event(
     return Call("POST", path, _to(AcceptedEvent), body, headers)
 
 
+def _with_key(key: str | None) -> dict[str, str]:
+    if key is None:
+        return {}
+    if not key.isprintable():
+        raise Refused.field("/key", "key contains control characters; use printable ones")
+    return {"Idempotency-Key": key.encode("utf-8", "replace").decode("latin-1")}
+
+
 def send_many(account: int | None, lines: bytes) -> Call[AcceptedEvents]:
     """Send up to 1,000 events as NDJSON lines ``{"type", "data", "key"?}``, all or nothing."""
     return Call("POST", _path("events", account=account), _to(AcceptedEvents), lines, _NDJSON)
@@ -247,14 +264,6 @@ def list_events(
     account: int | None,
     *,
     q: str | None = None,
-def _with_key(key: str | None) -> dict[str, str]:
-    if key is None:
-        return {}
-    if not key.isprintable():
-        raise Refused.field("/key", "key contains control characters; use printable ones")
-    return {"Idempotency-Key": key.encode("utf-8", "replace").decode("latin-1")}
-
-
     event_type: str | None = None,
     **window: Unpack[Window],
 ) -> Call[Page[Event]]:

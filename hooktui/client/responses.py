@@ -6,6 +6,7 @@ Both transports use it, so that errors are the same in both.
 from __future__ import annotations
 
 import errno
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -218,6 +219,10 @@ def _field_errors(errors: object) -> list[FieldError]:
     ]
 
 
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+"""What OpenSSL reports, by its version, for a response that is not TLS."""
+
+
 def no_connection(address: ServerAddress, error: OSError) -> HooktuiError:
     """Return the error for a connection that could not be opened."""
     if error.errno in (errno.EACCES, errno.EPERM) and address.socket is not None:
@@ -228,6 +233,11 @@ def no_connection(address: ServerAddress, error: OSError) -> HooktuiError:
         return NoServer(
             f"{address} shows a certificate that is not trusted: {error.verify_message};"
             " SSL_CERT_FILE can name another authority"
+        )
+    if isinstance(error, ssl.SSLError) and error.reason in _NOT_TLS:
+        return NoServer(
+            f"the server at {address} does not use TLS; use http:// on this machine, or set up TLS"
+            " for the server"
         )
     if address.socket is None:
         return NoServer(f"no server responds at {address}: {reason(error)}; check --connect")
@@ -281,8 +291,12 @@ def explain_unknown_outcome(*, changes: bool) -> Iterator[None]:
         raise
 
 
+_CODE = re.compile(r"^\[[^]]*\] | \(\w+\.c:\d+\)$")
+"""Parts of an ``ssl.SSLError`` that are for programmers: OpenSSL's name and a place in Python."""
+
+
 def reason(error: Exception) -> str:
     """Return the reason in words: the system's text for an ``OSError``."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
+    text = error.strerror if isinstance(error, OSError) else None
+    text = text or str(error) or type(error).__name__
+    return f"TLS: {_CODE.sub('', text)}" if isinstance(error, ssl.SSLError) else text

@@ -2,9 +2,12 @@
 
 import contextlib
 import json
+from functools import partial
+
+import pytest
 
 from hooktui.client import PlainClient, calls
-from hooktui.domain.errors import HooktuiError
+from hooktui.domain.errors import HooktuiError, NotFound
 from tests.support.scripted_server import ATTEMPT, DELIVERY, HOOK, Answer, answer, page, serving
 from tests.support.waiting import LIMIT_S
 
@@ -30,8 +33,23 @@ async def test_what_is_not_given_is_not_asked(ask, server):
 
 async def test_ids_cannot_leave_their_place_in_the_path(ask, server):
     server.will(answer(ACCEPTED, 202))
-    await ask(calls.send_event(1, "../hooks?x=1", b"{}"))
-    assert server.asked[0].path == "/v1/events/..%2Fhooks%3Fx%3D1?account=1"
+    await ask(calls.send_event(1, "hooks?x=1%#", b"{}"))
+    assert server.asked[0].path == "/v1/events/hooks%3Fx%3D1%25%23?account=1"
+
+
+# Red when such an id is sent: the server can say only that it does not accept the path.
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../hooks", "a\\b", "a\nb", "\x7f"])
+def test_what_no_path_can_hold_is_no_id(name):
+    for call, what in (
+        (partial(calls.send_event, 1, name, b"{}"), "event type or id"),
+        (partial(calls.get_event, name), "event type or id"),
+        (partial(calls.get_delivery, name), "id or name"),
+        (partial(calls.acknowledge_undelivered, 6, name), "id or name"),
+        (partial(calls.acknowledge_alert, name), "id or name"),
+    ):
+        with pytest.raises(NotFound) as refused:
+            call()
+        assert refused.value.detail == f"{name!r} is not an {what}"
 
 
 async def test_an_event_goes_out_byte_by_byte_with_its_key(ask, server):
@@ -43,6 +61,13 @@ async def test_an_event_goes_out_byte_by_byte_with_its_key(ask, server):
     assert asked.body == body
     assert asked.headers["content-type"] == "application/json"
     assert asked.headers["idempotency-key"] == "k 1"
+
+
+async def test_a_key_goes_out_in_utf_8(ask, server):
+    server.will(answer(ACCEPTED, 202))
+    await ask(calls.send_event(1, "job.failed", b"{}", key="k\u00fc\u65e5"))
+    sent = server.asked[0].headers["idempotency-key"].encode("latin-1")
+    assert sent.decode() == "k\u00fc\u65e5"
 
 
 async def test_many_events_go_out_as_lines(ask, server):
@@ -63,13 +88,6 @@ async def test_the_token_goes_over_tcp_only(ask, server):
 
 async def test_a_role_is_lowered_on_every_call(connected, server):
     server.will(page())
-async def test_a_key_goes_out_in_utf_8(ask, server):
-    server.will(answer(ACCEPTED, 202))
-    await ask(calls.send_event(1, "job.failed", b"{}", key="k\u00fc\u65e5"))
-    sent = server.asked[0].headers["idempotency-key"].encode("latin-1")
-    assert sent.decode() == "k\u00fc\u65e5"
-
-
     async with connected(server.address, "viewer") as ask:
         await ask(calls.list_hooks(1))
         await ask(calls.list_hooks(1))

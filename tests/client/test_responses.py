@@ -3,11 +3,12 @@
 import dataclasses
 import errno
 import json
+import ssl
 
 import pytest
 
 from hooktui.client import ServerAddress, calls
-from hooktui.client.responses import Problem, no_connection
+from hooktui.client.responses import Problem, no_connection, reason
 from hooktui.domain import errors
 from tests.support.scripted_server import HOOK, PROBLEM, Answer, answer, page, problem, serving
 
@@ -146,6 +147,28 @@ async def test_a_closed_port_is_no_server(connected):
     async with connected(server.address) as ask:
         with pytest.raises(errors.NoServer, match="check --connect"):
             await ask(calls.server_status())
+
+
+# Red when the text is OpenSSL's: it names a file of Python's source.
+async def test_a_server_without_tls_is_named_so(connected):
+    with serving() as server:
+        address = dataclasses.replace(server.address, scheme="https")
+        async with connected(address) as ask:
+            with pytest.raises(errors.NoServer) as caught:
+                await ask(calls.server_status())
+    assert caught.value.detail == (
+        f"the server at {address} does not use TLS; use http:// on this machine, or set up TLS for"
+        " the server"
+    )
+
+
+def test_an_error_of_tls_is_in_words():
+    error = ssl.SSLError(1, "[SSL: NO_PROTOCOLS_AVAILABLE] no protocols available (_ssl.c:1006)")
+    error.reason = "NO_PROTOCOLS_AVAILABLE"
+    text = no_connection(ServerAddress(scheme="https", host="x.test", port=443), error).detail
+    assert "x.test:443: TLS: no protocols available; check" in text
+    eof = ssl.SSLEOFError(8, "EOF occurred in violation of protocol (_ssl.c:1006)")
+    assert reason(eof) == "TLS: EOF occurred in violation of protocol"
 
 
 def test_a_socket_that_may_not_be_opened_is_not_allowed(tmp_path):
