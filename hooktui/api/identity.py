@@ -74,7 +74,7 @@ class Identity:
         self._peers[peer] = (caller, until_s)
         return caller
 
-    async def stranger(self, peer: PeerCredentials) -> Actor:
+    async def unknown_peer(self, peer: PeerCredentials) -> Actor:
         """Return a peer without a role as an actor of the audit trail."""
         names, _ = await self._names_of(peer)
         return Actor(names.user, None, origin_of(peer))

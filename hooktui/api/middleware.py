@@ -223,7 +223,7 @@ class DenialAudit:
             return known.actor, USERS, known.user
         peer = _peer(scope)
         if peer is not None:
-            return await self._identity.stranger(peer), UNKNOWN_CALLERS, f"uid {peer.uid}"
+            return await self._identity.unknown_peer(peer), UNKNOWN_CALLERS, f"uid {peer.uid}"
         given = (value for name, value in scope["headers"] if name == b"authorization")
         claimed = claimed_token(str(next(given, b""), "latin-1"))
         return Actor(claimed, None, f"tcp {_address(scope)}"), UNKNOWN_CALLERS, "tcp"

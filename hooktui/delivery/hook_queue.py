@@ -177,7 +177,7 @@ class HookQueue:
         return self.slots == 1
 
     def observe(self, observed: Observation, now_ms: int, *, may_grow: bool = True) -> bool:
-        """Adapt the limit to what an attempt showed; return whether it was cut."""
+        """Adapt the limit to an attempt; return whether it was cut, or the hook is closed."""
         limit = self.limit
         if limit is None:
             return False

@@ -382,7 +382,7 @@ class HookQueues:
     def observe(
         self, queue: HookQueue, observed: Observation, now_ms: int, cpu_share: float = 0.0
     ) -> bool:
-        """Adapt the limit of a hook to what an attempt showed; return whether it was cut.
+        """Adapt the limit of a hook; return whether it was cut, or the hook is closed.
 
         Args:
             queue: of the hook.

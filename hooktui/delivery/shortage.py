@@ -16,7 +16,7 @@ from hooktui.domain.machine import Condition, Shortage, condition_of, next_wait_
 
 _log = logging.getLogger(__name__)
 
-TELL_EVERY_S: Final = 60.0
+LOG_EVERY_S: Final = 60.0
 
 
 class MachineShort(Exception):
@@ -37,8 +37,8 @@ class Shortages:
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._counts: Counter[Condition] = Counter()
-        self._untold: Counter[Condition] = Counter()
-        self._told_at: float | None = None
+        self._unlogged: Counter[Condition] = Counter()
+        self._logged_at: float | None = None
         self._last: Condition | None = None
         self._at_ms = 0
         self._until = 0.0
@@ -53,13 +53,13 @@ class Shortages:
         """
         self._last, self._at_ms = condition, now_ms()
         self._counts[condition] += 1
-        self._untold[condition] += 1
+        self._unlogged[condition] += 1
         now = self._clock()
-        if self._told_at is not None and now - self._told_at < TELL_EVERY_S:
+        if self._logged_at is not None and now - self._logged_at < LOG_EVERY_S:
             return
-        self._told_at = now
-        times = ", ".join(f"{name} {count}" for name, count in self._untold.items())
-        self._untold.clear()
+        self._logged_at = now
+        times = ", ".join(f"{name} {count}" for name, count in self._unlogged.items())
+        self._unlogged.clear()
         _log.warning(
             "this machine %s: %s has to wait (counts: %s); %s",
             condition.words, what, times, condition.advice,

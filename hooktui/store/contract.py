@@ -10,10 +10,10 @@ SQLite and PostgreSQL give the same guarantees:
   stale worker changes nothing (its result comes back False).
 * Every change that people can see enters the change feed in the same transaction.
 
-The hot calls (accept, claim, record, release, rescue) are driver SQL in batches. All other access
-is a plain function over a SQLAlchemy connection (``queries``, ``changes``): `read` runs a query in
-a short read-only transaction (SQLite: in a thread); `write` runs a change in a savepoint of the
-writer's next transaction (SQLite) or in a transaction of its own (PostgreSQL).
+The hot calls (accept, claim, ping, record, release, rescue, replay) are driver SQL in batches. All
+other access is a plain function over a SQLAlchemy connection (``queries``, ``changes``): `read`
+runs a query in a short read-only transaction (SQLite: in a thread); `write` runs a change in a
+savepoint of the writer's next transaction (SQLite) or in a transaction of its own (PostgreSQL).
 """
 
 from __future__ import annotations
@@ -135,7 +135,8 @@ class CommitNotice:
 Reserve = Callable[[HookId], bool]
 """Called for each new delivery: may it be handed over in memory, leased in its insert?
 
-True takes one free slot of the hook; the engine releases the slots when the commit fails.
+True takes one place of the hook, a slot or one ahead of them; the engine releases the places when
+the commit fails.
 """
 
 Listener = Callable[[CommitNotice], None]

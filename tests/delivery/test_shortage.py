@@ -24,7 +24,7 @@ import pytest
 from hooktui.delivery.dial import Dialer
 from hooktui.delivery.receiver_probe import ReceiverProbe
 from hooktui.delivery.resolver import Resolver
-from hooktui.delivery.shortage import TELL_EVERY_S, MachineShort, Shortages
+from hooktui.delivery.shortage import LOG_EVERY_S, MachineShort, Shortages
 from hooktui.delivery.tls import verified_context
 from hooktui.delivery.transport import ExchangeLimits
 from hooktui.domain.addresses import parse_networks, parse_url
@@ -269,7 +269,7 @@ def test_one_line_a_minute_says_what_is_missing_and_how_often(caplog):
     shortages = Shortages(lambda: now)
     for _ in range(1_000):
         shortages.note(Condition.FILES, "a delivery of hook 1")
-        now += TELL_EVERY_S * 3 / 1_000
+        now += LOG_EVERY_S * 3 / 1_000
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 3
     assert "no file descriptor left" in lines[0]

@@ -49,7 +49,7 @@ class StepReplay(Operation[ReplayStepResult]):
         return plan.result
 
     def compensate(self) -> Operation[None] | None:
-        """Release the leased deliveries; the walk stays where it is."""
+        """Release the leased deliveries; they wait, and the cursor stays behind them."""
         claims = [] if self.result is None else self.result.claims
         return Release(claims) if claims else None
 
