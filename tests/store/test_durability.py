@@ -43,7 +43,7 @@ asyncio.run(main())
 
 def traced(home: Path, calls: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the producer under strace."""
-    command = ["strace", "-f", "--seccomp-bpf", "-o", str(home / "trace"), "-e", f"trace={calls}", *options]
+    command = ["strace", "-f", "-o", str(home / "trace"), "-e", f"trace={calls}", *options]
     return subprocess.run(
         [*command, sys.executable, "-c", _PRODUCER, str(home)],
         cwd=_ROOT,
