@@ -32,5 +32,5 @@ def test_a_viewer_may_not_pause(run, tmp_path):
         connect = ("--connect", f"unix:{server.places.socket}")
         refused = run(*connect, "--role", "viewer", "pause")
         assert (refused.code, refused.out) == (4, "")
-        assert "needs operator or admin" in refused.err
+        assert "needs the role operator or admin" in refused.err
         assert "paused" not in run(*connect, "status").out

@@ -99,9 +99,9 @@ async def test_a_viewer_reads_why_the_engine_does_not_obey(open_console, client:
         await console.press("4")
         await console.shows("sending")
         await console.press("a")
-        await console.shows("needs operator or admin")
+        await console.shows("needs the role operator or admin")
         await console.press("x")
-        await console.shows("your role viewer may only look")
+        await console.shows("needs the role")
         assert client.ask(calls.server_status()).paused is None
 
 
@@ -141,7 +141,7 @@ async def test_a_viewer_reads_the_trail_and_may_not_walk_through_it(open_console
         await console.press("5")
         await console.shows("account.create")
         await console.press("x")
-        await console.shows("your role viewer may only look")
+        await console.shows("this needs the role")
 
 
 # -- tokens
@@ -218,10 +218,10 @@ async def test_tokens_are_not_shown_to_a_viewer_and_the_reason_is(open_console, 
     async with open_console(role="viewer") as console:
         await console.shows("(viewer)")
         await console.press("6")
-        await console.shows("Tokens: you have no access", "your role viewer".capitalize())
+        await console.shows("Tokens: you have no access", "This needs the role admin; yours")
         assert isinstance(console.app.screen, TokensScreen)
         await console.press("n")
-        await console.shows("your role viewer may only look")
+        await console.shows("this needs the role")
     assert len(client.ask(calls.list_audit(result="refused")).data) == before
 
 

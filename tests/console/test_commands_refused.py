@@ -73,7 +73,7 @@ async def test_after_a_refusal_the_commands_that_the_role_does_not_allow_are_dim
         await scene.console.until(lambda: NOT_ALLOWED in scene.notice)
         await scene.console.until(lambda: scene.screen.disabled_reason("ping") == NOT_ALLOWED)
         await scene.console.press("e")
-        await scene.console.until(lambda: "needs admin" in scene.notice)
+        await scene.console.until(lambda: "needs the role admin" in scene.notice)
         assert scene.gate.count("POST .*/ping") == 1
 
 

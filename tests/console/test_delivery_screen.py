@@ -118,7 +118,7 @@ async def test_a_viewer_compares_and_sees_why_it_does_not_resend(
         await app.push_screen(DeliveryScreen(one.id))
         await until(pilot, lambda: "Response to attempt 2" in seen(pilot))
         await pilot.press("r")
-        await until(pilot, lambda: "your role viewer may only look" in seen(pilot))
+        await until(pilot, lambda: "this needs the role" in seen(pilot))
         await pilot.press("D")
         await until(pilot, lambda: "Attempt 2 against attempt 1" in seen(pilot))
         assert len(client.deliveries(one.hook)) == 1

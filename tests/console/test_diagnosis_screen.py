@@ -125,7 +125,7 @@ async def test_a_viewer_sees_why_not(open_console, client: Client, receiver: Rec
     async with open_console(role="viewer") as console:
         await console.shows("billing", "(viewer)")
         await console.press("x")
-        await console.shows("your role viewer may")
+        await console.shows("yours is viewer")
         assert receiver.requests == []
         assert not isinstance(console.app.screen, DiagnosisScreen)
 

@@ -178,7 +178,7 @@ async def test_who_may_not_send_sees_why(open_console, client):
             await console.press("3")
             await console.shows("job.failed")
             await console.press("E")
-            await console.shows(f"your role {role} may")
+            await console.shows(f"yours is {role}")
             assert not isinstance(console.app.screen, EmitScreen)
             await console.press("enter")
             await console.shows("This account has no hooks")

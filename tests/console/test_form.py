@@ -220,7 +220,7 @@ async def test_a_viewer_may_look_at_the_form_and_sees_why_it_does_not_save(
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(HookForm(hook))
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: "your role viewer may only look" in seen(pilot))
+        await until(pilot, lambda: "this needs the role" in seen(pilot))
 
 
 async def test_the_form_fits_a_small_terminal_and_scrolls_to_the_last_field(

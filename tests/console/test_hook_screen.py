@@ -147,7 +147,7 @@ async def test_a_viewer_may_look_and_not_act(open_console, client: Client, recei
         await console.shows("✓ delivered")
         for key in ("p", "r", "c", "a", "d", "e", "s"):
             await console.press(key)
-            await console.shows("your role viewer may only look")
+            await console.shows("this needs the role")
             console.app.screen.notices.clear()
         assert isinstance(console.app.screen, HookScreen)
 

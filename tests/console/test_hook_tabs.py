@@ -227,7 +227,7 @@ class Forbidden:
     """A source of rows to which the server says no."""
 
     async def page(self, _: object) -> Page[AuditEntry]:
-        raise NotAllowed("your role producer may only send events; looking needs viewer")
+        raise NotAllowed("this needs the role viewer")
 
 
 # Red when a refusal is a notice that goes away, and an empty list that says nothing was done.
@@ -238,5 +238,5 @@ async def test_a_history_that_may_not_be_read_says_why():
     async with app.run_test(size=(80, 24)) as pilot:
         await history.load()
         await until(pilot, lambda: "You may not read the history" in seen(pilot))
-        assert "looking needs viewer" in seen(pilot)
+        assert "needs the role viewer" in seen(pilot)
         assert failed == []

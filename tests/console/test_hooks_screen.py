@@ -203,7 +203,7 @@ async def test_a_viewer_sees_why_not(open_console, make_hook):
         await console.shows("billing", "(viewer)")
         for key in ("n", "p", "a", "d", "s"):
             await console.press(key)
-            await console.shows("your role viewer may only look")
+            await console.shows("this needs the role")
             console.app.screen.notices.clear()
 
 

@@ -125,7 +125,7 @@ async def test_help_says_why_something_is_not_possible(open_console):
     async with open_console(role="viewer") as console:
         await console.shows("(viewer)")
         await console.press("question_mark")
-        await console.shows("New hook: your role viewer may only look")
+        await console.shows("New hook: this needs the role")
         await console.press("escape")
         await console.hides("Enter runs one")
 

@@ -179,7 +179,7 @@ async def test_an_operator_sees_why_not(open_console, client: Client):
         await console.app.push_screen(SecretScreen(hook))
         for key in ("v", "y", "t"):
             await console.press(key)
-            await console.shows("needs admin")
+            await console.shows("needs the role admin")
             console.app.screen.notices.clear()
 
 
