@@ -21,6 +21,7 @@ from hooktui.store.postgres import writer
 from hooktui.store.postgres.locks import SERVERS
 from hooktui.store.postgres.queue import Release
 from hooktui.store.postgres.transaction import Shared, WriteTransaction
+from hooktui.store.queries.pace import Pace
 from hooktui.store.tx import Tx
 from tests.store.servers import Servers, connected
 from tests.support.postgres import PostgresServer, database, open_store
@@ -222,6 +223,20 @@ async def test_a_query_that_takes_too_long_is_stopped_and_says_so(servers: Serve
 
     with pytest.raises(Unavailable, match="was stopped"):
         await store.read(sleep)
+
+
+# Red when it rests for five times as long as its statement took: PostgreSQL ends the session.
+async def test_a_query_with_a_slow_statement_keeps_its_session(servers: Servers) -> None:
+    store = await servers.another()
+
+    def slow(conn: Connection) -> int:
+        pace = Pace(conn)
+        conn.execute(text("SELECT pg_sleep(1)"))
+        pace.rest_when_due()
+        assert pace.rests == 1
+        return conn.execute(text("SELECT 1")).scalar_one()
+
+    assert await store.read(slow) == 1
 
 
 # Red when the number comes back with the next event only: another server took it meanwhile.

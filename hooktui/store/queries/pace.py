@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.util.concurrency import await_only, in_greenlet
@@ -22,6 +22,9 @@ from hooktui.domain.json_text import Steps
 from hooktui.slices import REST, SLICE_S, a_turn
 
 T = TypeVar("T")
+
+LONGEST_REST_S: Final = 0.5
+"""However long a statement took: PostgreSQL ends a session that rests for 4 s in a transaction."""
 
 
 class Pace:
@@ -60,11 +63,12 @@ class Pace:
         took_s = time.perf_counter() - self._begun_s
         if not self._may_pause or took_s < SLICE_S:
             return
+        pause_s = min(self._rest() * took_s, LONGEST_REST_S)
         if in_greenlet():
-            await_only(_rest(self._rest() * took_s))
+            await_only(_rest(pause_s))
         else:
             self._conn.exec_driver_sql("COMMIT")
-            time.sleep(self._rest() * took_s)
+            time.sleep(pause_s)
             self._conn.exec_driver_sql("BEGIN")
         self.rests += 1
         self._begun_s = time.perf_counter()
