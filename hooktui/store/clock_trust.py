@@ -42,6 +42,14 @@ class ClockTrust:
         if for_ms > DOUBTFUL_MS:
             self._begin(f"no server has written here for {format_duration(for_ms / 1000)}")
 
+    def restarted(self, now_ms: int, earlier_ms: int | None) -> None:
+        """Record when something was last stored more than `DOUBTED_FOR_MS` before this start.
+
+        The clock may have jumped, and something may have been stored, before a restart.
+        """
+        if self.trusted and earlier_ms is not None:
+            self.gap_observed(now_ms - DOUBTED_FOR_MS - earlier_ms)
+
     def _begin(self, why: str) -> None:
         self._since_ms = self._steady()
         wait = format_duration(DOUBTED_FOR_MS / 1000)

@@ -196,6 +196,29 @@ def tidies_often(monkeypatch) -> None:
     monkeypatch.setattr(sqlite, "SWEEP_EVERY_S", 0.01)
 
 
+# Red when only what was stored last is compared with the clock at a start.
+@pytest.mark.parametrize(("later_s", "trusted"), [(300, False), (2 * HOUR_S + 300, True)])
+async def test_a_restart_does_not_forget_that_the_clock_jumped(
+    tmp_path: Path, later_s: float, trusted: bool
+) -> None:
+    clock = Clock()
+    store = await SqliteStore.open(
+        tmp_path / "hooktui.db", key_file=tmp_path / "hooktui.key", clock=clock.now_ms
+    )
+    await make_hook(store)
+    await emit(store)
+    clock.advance(400 * 24 * HOUR_S)
+    await emit(store)
+    clock.advance(later_s)
+    await emit(store)
+    await store.close()
+    again = await SqliteStore.open(
+        tmp_path / "hooktui.db", key_file=tmp_path / "hooktui.key", clock=clock.now_ms
+    )
+    assert again.clock_is_trusted is trusted
+    await again.close()
+
+
 # Red when retention trusts the clock at once.
 @pytest.mark.usefixtures("tidies_often")
 @pytest.mark.parametrize("restarted", [False, True])

@@ -314,6 +314,24 @@ async def test_all_old_idempotency_keys_are_forgotten(tmp_path: Path) -> None:
     await store.close()
 
 
+# Red when they are deleted by a clock that may be wrong: a repeated event would be sent twice.
+async def test_no_idempotency_key_is_forgotten_while_the_clock_is_doubted(tmp_path: Path) -> None:
+    clock = Clock()
+    store = await SqliteStore.open(
+        tmp_path / "hooktui.db",
+        key_file=tmp_path / "hooktui.key",
+        clock=clock.now_ms,
+        steady=lambda: 0,
+    )
+    await emit(store, key="old")
+    clock.advance(25 * 3600)
+    await emit(store, key="new")
+    assert not store.clock_is_trusted
+    await store._forget_keys()
+    assert await rows_of(store, "idempotency_key") == 2
+    await store.close()
+
+
 async def test_a_filter_never_breaks_acceptance(store: SqliteStore) -> None:
     await store.write(
         changes.create_hook, ADA, DEFAULT,

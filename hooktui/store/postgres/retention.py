@@ -196,6 +196,8 @@ class RetentionWorker:
             while index < len(oldest) and (rows > MAX_FEED_ROWS or items > MAX_FEED_ITEMS):
                 rows, items, index = rows - 1, items - oldest[index][1], index + 1
             await self._drop(Drop(sql.TRIM_FEED, oldest[index - 1][0]))
+        if not self._store.clock_is_trusted:
+            return
         before_ms = self._store.clock() - KEY_KEPT_MS
         while await self._drop(Drop(sql.FORGET_KEYS, before_ms, _ROWS_AT_ONCE)):
             pass

@@ -20,6 +20,7 @@ from hooktui.domain.errors import Refused, Unavailable, log_failure
 from hooktui.domain.ids import HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store.base import KEEP, RESCUED_AT_ONCE, RULES, BaseStore, Operations
+from hooktui.store.clock_trust import DOUBTED_FOR_MS
 from hooktui.store.contract import CommitNotice, DatabaseCopy, RetentionPeriods
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.claim import ClaimStart
@@ -50,6 +51,7 @@ from hooktui.store.postgres.server_registry import (
 from hooktui.store.postgres.shared_key import key_locks
 from hooktui.store.postgres.transaction import Nothing, Shared, WriteTransaction
 from hooktui.store.postgres.writer import Writer
+from hooktui.store.queries.engine import stored_before
 from hooktui.store.tx import Tx
 from hooktui.store.vault import Vault
 from hooktui.store.write_queue import closed
@@ -187,6 +189,9 @@ class PostgresStore(BaseStore):
         written_ms = await self._own.run(_last_written_ms)
         if written_ms is not None:
             self._trust.gap_observed(self.clock() - written_ms)
+        now = self.clock()
+        earlier = partial(stored_before, at_ms=now - DOUBTED_FOR_MS)
+        self._trust.restarted(now, await self._own.run(earlier))
         await self._catch_up()
         for writer in self._writers:
             await writer.start()

@@ -8,13 +8,15 @@ from itertools import starmap
 from sqlalchemy import Connection, exists, func, or_, select
 
 from hooktui.domain.clock import to_rfc3339
-from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.ids import AccountId, HookId, floor_at, time_of
 from hooktui.domain.live_hook import LiveSecret
 from hooktui.domain.wire.server import EngineState, OpenBreaker, Pause
 from hooktui.store.live_hooks import SEALED_SECRETS, SealedSecret, live_secret
 from hooktui.store.tables import (
     CAUSE_BACKFILL,
     DELIVERY,
+    EVENT,
+    FEED,
     HOOK,
     HOOK_STATE,
     PAUSE,
@@ -92,3 +94,12 @@ def deleted_hooks_with_backlog(conn: Connection) -> list[HookId]:
     with_cause = exists().where(DELIVERY.c.hook_id == HOOK.c.id, DELIVERY.c.cause.is_not(None))
     left = left.where(HOOK.c.deleted_at.is_not(None), or_(HOOK_STATE.c.waiting > 0, with_cause))
     return [HookId(hook) for hook in conn.execute(left).scalars()]
+
+
+def stored_before(conn: Connection, at_ms: int) -> int | None:
+    """Return when anything was last stored before a time (ms); None: never, or it is forgotten."""
+    events = select(func.max(EVENT.c.id)).where(EVENT.c.id < floor_at(at_ms))
+    newest = conn.execute(events).scalar_one()
+    changes = select(func.max(FEED.c.at_ms)).where(FEED.c.at_ms < at_ms)
+    times = (None if newest is None else time_of(newest), conn.execute(changes).scalar_one())
+    return max((time_ms for time_ms in times if time_ms is not None), default=None)

@@ -24,6 +24,7 @@ from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store import feed
 from hooktui.store.base import KEEP, RESCUED_AT_ONCE, RULES, BaseStore, Operations, repeat
 from hooktui.store.changes.alert_look import DiskSpace
+from hooktui.store.clock_trust import DOUBTED_FOR_MS
 from hooktui.store.contract import CommitNotice, DatabaseCopy, RetentionPeriods
 from hooktui.store.durable_files import HomeLock
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
@@ -115,6 +116,8 @@ class SqliteStore(BaseStore):
         last_seen = raw.execute(sql.NEWEST_FEED).fetchone()
         self._jumps = ClockJumps(clock, steady, last_seen[0] if last_seen else 0)
         self._trust = self._jumps.trust
+        now = clock()
+        self._trust.restarted(now, engine.stored_before(conn, now - DOUBTED_FOR_MS))
         self.token = secrets.randbits(62)
         self._live.put(load_live_hooks(conn, vault, clock()))
         self._live.paused = engine.is_paused(conn)
@@ -326,6 +329,8 @@ class SqliteStore(BaseStore):
 
     async def _forget_keys(self) -> None:
         """Delete expired idempotency keys."""
+        if not self.clock_is_trusted:
+            return
         before_ms = self.clock() - KEY_KEPT_MS
         while await paced(self.submit(Drop(sql.FORGET_KEYS, before_ms, ROWS_AT_ONCE)), self.rest):
             pass
