@@ -449,6 +449,7 @@ class ClientConnection(HttpToolsProtocol):
         cycle = self.cycle
         if self._answering and not cycle.more_body:
             cycle.keep_alive = False
+            self._head_since = None  # nothing more is waited for but the response
             return
         if self._answering and (self.pipeline or cycle.response_started):
             self.transport.close()

@@ -164,6 +164,18 @@ def test_the_connection_goes_on_after_a_refused_body_that_did_arrive(server):
         assert next_answer(client).status == 200
 
 
+# Red when the connection lingers for the next head instead of the response: it was cut off.
+def test_a_broken_next_request_does_not_cut_off_the_response(server, api, monkeypatch):
+    monkeypatch.setattr(connection, "LINGER_S", 0.1)
+    after = api.get("/v1/feed").json()["next"]
+    with unix(server) as client:
+        client.sendall(b"GET /v1/feed?wait=3&after=%b HTTP/1.1\r\nHost: x\r\n\r\n" % after.encode())
+        client.sendall(b"GE")
+        time.sleep(0.1)
+        client.sendall(b"\x00 / HTTP/1.1\r\n\r\n")
+        assert next_answer(client).status == 200
+
+
 # Red when the deadline is taken out: nothing else ends such a connection.
 def test_who_never_reads_the_answers_is_hung_up_on(server, monkeypatch):
     monkeypatch.setattr(connection, "UNREAD_DEADLINE_S", 0.3)
