@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 _IN_BODIES = (FilterKey.DATA, FilterKey.WORD)
 _BODIES_AT_ONCE: Final = 20
+_LOST_ROWS_S: Final = 1.0
 """Bodies have up to 256 KiB, so few of them are held at a time."""
 
 
@@ -167,7 +168,9 @@ async def _follow(
             if left_s <= 0:
                 break
             await _first_of(service.store.wait_for_change(page.next, left_s), interrupted.wait())
-            page = await search.after(page.next)
+            before, page = page.next, await search.after(page.next)
+            if page.next == before:  # a database that crashed may lack rows that were announced
+                await _first_of(asyncio.sleep(min(_LOST_ROWS_S, left_s)), interrupted.wait())
     return page
 
 
