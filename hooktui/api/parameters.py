@@ -212,6 +212,10 @@ Moment = Annotated[
 ]
 
 
+_SKEW_MS: Final = 10_000
+"""The clock of a caller may be ahead by as much."""
+
+
 def past_moment(name: str, text: str) -> int:
     """Return the time (ms) in a field of a body that names what is older.
 
@@ -222,9 +226,10 @@ def past_moment(name: str, text: str) -> int:
         at_ms = _moment(text)
     except ValueError as error:
         raise Refused.field(f"/{name}", f"{name}: {error}") from None
-    if not 0 <= at_ms <= now_ms():
+    now = now_ms()
+    if not 0 <= at_ms <= now + _SKEW_MS:
         raise Refused.field(f"/{name}", f"{name} is in the future, or before 1970")
-    return at_ms
+    return min(at_ms, now)
 
 
 def next_of(prefix: ids.Prefix, text: str) -> int:

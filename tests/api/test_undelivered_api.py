@@ -176,6 +176,13 @@ def test_what_cannot_be_given_up_is_refused(failed, groups, api, account):
     assert groups()["totals"]["count"] == 3
 
 
+# Red when it is refused: the clock of a console may be ahead by a little.
+def test_a_time_a_little_ahead_means_now(failed, groups, api, account):
+    ahead = to_rfc3339(now_ms() + 5_000)
+    assert give_up(api, account, failed, "http_5xx", until=ahead).json()["given_up"] == 3
+    assert groups()["totals"]["count"] == 0
+
+
 def cancel(api, account, q, **body):
     params = {"account": account}
     return api.post("/v1/deliveries/cancel", params=params, json={"q": q, "until": "0s"} | body)

@@ -157,7 +157,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         declined = "nothing was given up"
         if not await confirmed(self, f"Give up {name}", lost, declined, yes="Give up"):
             return
-        until = to_rfc3339(self.shell.clock())
+        until = group.newest_at  # those that came since are not in the question
         given_up = cancelled = 0
         after: str | None = None
         while True:
