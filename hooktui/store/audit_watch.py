@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import Final
 
-from hooktui.domain.errors import HooktuiError
+from hooktui.domain.errors import log_failure
 from hooktui.store.audit import trail_state
 from hooktui.store.contract import Store
 
@@ -24,8 +24,8 @@ async def watch_trail(store: Store) -> None:
     while True:
         try:
             state = await store.own_read(trail_state, store.vault)
-        except HooktuiError as error:
-            _log.warning("the audit trail cannot be read: %s", error)
+        except Exception as error:  # the next day tries again
+            log_failure(_log, error, "reading the audit trail")
         else:
             if state.wrong is not None:
                 _log.error("the audit trail is broken: %s", state.wrong)

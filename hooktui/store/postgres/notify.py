@@ -89,12 +89,14 @@ class Hints:
 
     async def run(self) -> None:
         """Send and receive hints until it is cancelled."""
-        for wait_s in waits():
+        pauses = waits()
+        while True:
             try:
                 raw = await self._connect()
             except HooktuiError as error:
                 _log.warning("no connection for hints: %s", error)
             else:
+                pauses = waits()
                 try:
                     await self._follow(raw)
                 except (HooktuiError, *FAULTS) as error:
@@ -104,7 +106,7 @@ class Hints:
                 finally:
                     with contextlib.suppress(*FAULTS):
                         await raw.close(timeout=2)
-            await asyncio.sleep(max(wait_s, 0.25))
+            await asyncio.sleep(max(next(pauses), 0.25))
 
     async def _follow(self, raw: Raw) -> None:
         received = asyncio.Event()
