@@ -278,16 +278,21 @@ async def _to_tmux(text: str) -> bool:
     tmux = shutil.which("tmux")
     if tmux is None:
         return False
-    process = await asyncio.create_subprocess_exec(
-        tmux, "load-buffer", "-w", "-",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+    try:
+        process = await asyncio.create_subprocess_exec(
+            tmux, "load-buffer", "-w", "-",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+    except OSError:  # this machine has no process or file left
+        return False
     try:
         await asyncio.wait_for(process.communicate(text.encode()), _TMUX_DEADLINE_S)
     except TimeoutError:
-        process.kill()
-        await process.wait()
         return False
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     return process.returncode == 0
