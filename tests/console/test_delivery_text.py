@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
+from hooktui.console.deliveries.actions import _resent_words
 from hooktui.console.deliveries.columns import phases_bar, steps_of
 from hooktui.console.deliveries.document import RelatedData, sections_of
 from hooktui.console.deliveries.text import (
@@ -46,7 +48,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             "retrying",
             "next attempt at 12:05:00, in 5m",
         ),
-        ({"held": True}, "held", "until its hook is enabled"),
+        ({"held": True}, "held", "until hook 12 is enabled"),
         ({"status": "sending"}, "sending", "in progress"),
         (
             {"status": "delivered", "finished_at": to_rfc3339(AT_MS + 2000), "duration_ms": 15},
@@ -164,6 +166,24 @@ def test_the_deliveries_of_an_event_to_a_hook_form_a_chain() -> None:
     assert shown[-3] == "▾ Deliveries of this event to this hook  2 deliveries; Enter opens one"
     assert shown[-2].endswith("by event, failed: dlv_1")
     assert shown[-1].endswith("by resend, delivered, this one: dlv_2")
+
+
+# Red when a delivery that is held counts as sent: nothing arrives, and the admin waits for it.
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        ([False, False], "2 deliveries sent again"),
+        ([False, True], "1 delivery sent again, 1 held by disabled hooks"),
+        ([True, True], "0 deliveries sent again, 2 held by disabled hooks"),
+        ([False], "sent again as dlv_10"),
+        ([True], "dlv_10: waits until hook 12 is enabled"),
+    ],
+)
+def test_a_resend_that_is_held_is_not_said_to_be_sent(held: list[bool], words: str) -> None:
+    selected = [delivery(id=f"dlv_{number}", status="failed") for number in range(len(held))]
+    sent = [delivery(id=f"dlv_{10 + number}", held=one) for number, one in enumerate(held)]
+    shell = SimpleNamespace(clock=lambda: AT_MS, key=KEY)
+    assert _resent_words(selected, sent, shell) == words
 
 
 def test_what_each_signature_signs_is_shown_as_it_is() -> None:

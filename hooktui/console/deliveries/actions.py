@@ -216,9 +216,11 @@ class DeliveryActions(ScreenPart):
 def _resent_words(
     selected: Sequence[Delivery | DeliveryDetail], sent: Sequence[Delivery], shell: Shell
 ) -> str:
+    held = sum(one.held for one in sent)
     if len(sent) != 1:
-        return f"{counted(len(sent), 'delivery')} sent again"
-    if sent[0].id == selected[0].id:
+        words = f"{counted(len(sent) - held, 'delivery')} sent again"
+        return f"{words}, {held:,} held by disabled hooks" if held else words
+    if held or sent[0].id == selected[0].id:
         return f"{sent[0].id}: {next_step(sent[0], shell.clock(), shell.key)}"
     return f"sent again as {sent[0].id}"
 

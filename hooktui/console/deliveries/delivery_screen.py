@@ -275,7 +275,8 @@ class DeliveryScreen(ConsoleScreen):
     def _open_resent(self, sent: Sequence[Delivery]) -> None:
         """Open the delivery that the resend created, if it is a new one."""
         if sent[0].id != self.delivery_id:
-            said = f"sent again; this is the new delivery {sent[0].id}"
+            how = "held, as its hook is disabled" if sent[0].held else "sent again"
+            said = f"{how}; this is the new delivery {sent[0].id}"
             if self.leave(DeliveryScreen(sent[0].id)):
                 self.app.call_later(self.shell.notice, said, "good")
 

@@ -87,8 +87,7 @@ def next_step(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> s
     reason = f": {delivery.reason}" if delivery.reason else ""
     match delivery.status:
         case DeliveryStatus.PENDING if delivery.held:
-            sends = f"{key('resend')} sends it at once"
-            return f"waits until its hook is enabled; {sends}"
+            return f"waits until hook {delivery.hook} is enabled"
         case DeliveryStatus.PENDING:
             return f"next attempt {next_words(delivery, now_ms, with_wait=True)}{reason}"
         case DeliveryStatus.SENDING:
