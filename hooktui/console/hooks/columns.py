@@ -123,6 +123,6 @@ def columns(
                priority=2),
         Column(name="p95", title="p95", cell=lambda h: ((took(h.stats.p95_ms), "quiet"),), width=5,
                align="right", priority=4),
-        Column(name="waiting", title="waiting", cell=waiting, width=7, align="right", priority=1,
+        Column(name="waiting", title="waiting", cell=waiting, width=8, align="right", priority=1,
                sort="waiting"),
     )  # fmt: skip
