@@ -57,7 +57,7 @@ class AlertsScreen(ListScreen[Alert]):
             AlertActions(
                 self,
                 lambda: self.cursor_row,
-                lambda alert: alert.key,
+                lambda alert: alert.summary,
                 acknowledge=lambda alert: calls.acknowledge_alert(alert.id),
                 snooze=lambda alert, for_s: calls.snooze_alert(alert.id, for_s),
                 done=self.read_soon,

@@ -285,7 +285,8 @@ class HookForm(ConsoleScreen):
         theirs = form_values.values_of(newest)
         both = form_values.both_changed(self.before, values, theirs)
         fields_both = ", ".join(LABELS[name].lower() for name in both)
-        details = f"{conflict.detail}\n" + (
+        who = conflict.detail.partition("; ")[0]  # without the advice, which the choices replace
+        details = f"{who}\n" + (
             f"You both changed: {fields_both}."
             if both
             else "You changed different fields; both changes can be kept."

@@ -28,6 +28,7 @@ _ACTIONS: Final = {
     "hook.change": "changed",
     "hook.delete": "deleted",
     "hook.ping": "pinged",
+    "hook.diagnose": "diagnosed",
     "secret.reveal": "secret shown",
     "secret.rotate": "secret rotated",
     "secret.finish": "rotation ended",

@@ -211,9 +211,7 @@ class SecretScreen(ConsoleScreen):
             DialogOption("d", "a new secret; the old one stays valid for 24 hours", "day"),
             DialogOption("h", "a new secret; the old one stays valid for 1 hour", "hour"),
             DialogOption("w", "a new secret; the old one stays valid for 7 days", "week"),
-            DialogOption(
-                "l", "the old one leaked: a new secret; the old one is invalid at once", "leak"
-            ),
+            DialogOption("l", "leaked: a new secret; the old one is invalid at once", "leak"),
         ]
         if self.lines.rotating is not False:
             answers.insert(1, finish)

@@ -22,7 +22,7 @@ Form = Literal["tree", "raw", "hex"]
 """The form of bodies: foldable JSON, the text as it was sent, or its bytes."""
 
 FORM_WORDS: Final[dict[Form, str]] = {
-    "tree": "as a tree", "raw": "as it was sent", "hex": "in hex",
+    "tree": "as a tree", "raw": "as sent", "hex": "in hex",
 }  # fmt: skip
 
 MAX_LINES: Final = 10_000
