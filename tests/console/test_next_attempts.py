@@ -103,7 +103,7 @@ def time_line(one: DeliveryDetail) -> str:
          "12:35:00"),
         ({"next_attempt_at": OVERDUE, "paused": True}, "paused", "next attempt paused", ""),
         ({"probe_at": PROBE_AT, "paused": True}, "paused", "next attempt paused", ""),
-        ({"held": True, "paused": True, "probe_at": PROBE_AT}, "", "until its hook is enabled", ""),
+        ({"held": True, "paused": True, "probe_at": PROBE_AT}, "", "until hook 12 is enabled", ""),
     ],
 )  # fmt: skip
 def test_the_next_attempt_is_the_earliest_that_can_be(

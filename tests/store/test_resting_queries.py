@@ -84,16 +84,16 @@ async def test_a_feed_trimmed_while_a_query_rests_says_reset(
 
 
 # Red when a plan takes half of a core from those who send events.
-@pytest.mark.parametrize(("busy", "rested_s"), [(False, 1), (True, 6)])
+@pytest.mark.parametrize(("busy", "rested_s"), [(False, 0.0625), (True, 0.375)])
 async def test_a_plan_rests_longer_while_events_wait(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, busy: bool, rested_s: int
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, busy: bool, rested_s: float
 ) -> None:
     hook = await make_hook(store)
     await emit(store)
     given = ReplaySelection(hooks=(hook.id,), mode="sent", since="1d")
     live = store.hooks()[HookId(hook.id)]
     rests: list[float] = []
-    seconds = itertools.count()  # each slice takes one
+    seconds = itertools.count(0.0, 0.0625)  # each slice takes one step
     times = SimpleNamespace(perf_counter=lambda: next(seconds), sleep=rests.append)
     monkeypatch.setattr(pace, "time", times)
     plan = (check_selection(given, now_ms()), [live], PlanPosition(0, 0, 2**62), lambda: busy)
