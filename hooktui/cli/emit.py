@@ -110,7 +110,7 @@ def _parts(stream: BinaryIO, file: str | None) -> Iterator[tuple[int, list[bytes
             if not (lines or line.strip()):
                 before += 1
                 continue
-            if len(lines) == MAX_LINES or size + len(line) > MAX_REQUEST_BYTES:
+            if lines and (len(lines) == MAX_LINES or size + len(line) > MAX_REQUEST_BYTES):
                 yield before, lines
                 before, lines, size = before + len(lines), [], 0
             lines.append(line)

@@ -69,6 +69,14 @@ def test_many_large_events_go_in_requests_of_8_mib(run, server):
     assert [len(asked.body) <= 8 * 2**20 for asked in server.asked] == [True, True]
 
 
+# Red when an empty part goes before it: the server says that the body is empty.
+def test_a_line_of_more_than_8_mib_is_left_to_the_server_to_refuse(run, server):
+    server.will(problem(413, "over 8 MiB"))
+    result = run("emit", "--many", stdin=b'"' + b"x" * (9 * 2**20) + b'"\n')
+    assert "over 8 MiB" in result.err
+    assert len(server.asked[0].body) > 8 * 2**20
+
+
 def test_ids_of_many_are_printed_one_a_line_and_blank_lines_passed_over(run, server, tmp_path):
     (tmp_path / "many").write_bytes(b"\n" + lines(1) + b"\n  \n" + lines(1).rstrip())
     server.will(many(2))
