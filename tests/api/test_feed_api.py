@@ -16,6 +16,7 @@ from hooktui.domain.json_text import finish
 from hooktui.domain.wire.deliveries import Attempt, Phases, Response
 from hooktui.store.contract import FeedItem, FeedItemPage
 from hooktui.store.feed import MAX_PAGE_BYTES
+from hooktui.store.sqlite.store import SqliteStore
 from tests.support.running_server import running_server
 from tests.support.waiting import wait_for
 
@@ -188,6 +189,27 @@ def test_a_page_from_the_end_holds_the_newest_as_it_is_written():
 
 
 # Red when a search that took too long ends like one that reached the end.
+# Red when a poll reads again at once: it did so until somebody wrote the next row.
+def test_a_poll_that_is_woken_for_rows_that_are_lost_rests(api, account, monkeypatch):
+    read, reads = SqliteStore.feed, 0
+
+    async def counted(self: SqliteStore, *given: object) -> FeedItemPage:
+        nonlocal reads
+        reads += 1
+        return await read(self, *given)
+
+    async def woken(*_: object) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(SqliteStore, "feed", counted)
+    monkeypatch.setattr(SqliteStore, "wait_for_change", woken)
+    end = api.get("/v1/feed", params={"account": account}).json()["next"]
+    reads = 0
+    page = api.get("/v1/feed", params={"account": account, "after": end, "wait": 2}).json()
+    assert (page["data"], page["next"]) == ([], end)
+    assert 2 <= reads <= 5
+
+
 def test_a_search_that_took_too_long_says_where_to_continue(api, account, monkeypatch):
     for _ in range(3):
         _emit(api, account, "cluster.error")

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 _IN_BODIES = (FilterKey.DATA, FilterKey.WORD)
 _BODIES_AT_ONCE: Final = 20
 _LOST_ROWS_S: Final = 1.0
+"""Time between reads of a poll that was woken for rows that are not there."""
 """Bodies have up to 256 KiB, so few of them are held at a time."""
 
 
@@ -169,8 +170,9 @@ async def _follow(
                 break
             await _first_of(service.store.wait_for_change(page.next, left_s), interrupted.wait())
             before, page = page.next, await search.after(page.next)
-            if page.next == before:  # a database that crashed may lack rows that were announced
-                await _first_of(asyncio.sleep(min(_LOST_ROWS_S, left_s)), interrupted.wait())
+            rest_s = min(_LOST_ROWS_S, end - loop.time())
+            if page.next == before and rest_s > 0:  # a crashed database lost announced rows
+                await _first_of(asyncio.sleep(rest_s), interrupted.wait())
     return page
 
 
