@@ -117,24 +117,21 @@ async def test_superseded(opened: Opened) -> None:
     assert (await seen(opened, replay)).progress.skipped == {"superseded": 1}
 
 
-async def test_a_filter_skips(opened: Opened) -> None:
+@pytest.mark.parametrize(
+    ("narrowed", "skipped"),
+    [({"filter": "code:4xx"}, {"filter": 2}), ({"cause": "http_404"}, {})],
+    ids=["filter", "cause"],
+)
+async def test_a_filter_skips_and_a_cause_narrows(
+    opened: Opened, narrowed: dict[str, str], skipped: dict[str, int]
+) -> None:
     hook = await make_hook(opened.store)
     await give_up(opened, hook, 2, 503)
     await give_up(opened, hook, 1, 404)
-    replay = await start(opened, hook, filter="code:4xx")
+    replay = await start(opened, hook, **narrowed)
     result = await step(opened, replay, hook)
     assert len(result.claims) == 1
-    assert (await seen(opened, replay)).progress.skipped == {"filter": 2}
-
-
-async def test_a_cause_narrows(opened: Opened) -> None:
-    hook = await make_hook(opened.store)
-    await give_up(opened, hook, 2, 503)
-    await give_up(opened, hook, 1, 404)
-    replay = await start(opened, hook, cause="http_404")
-    result = await step(opened, replay, hook)
-    assert len(result.claims) == 1
-    assert (await seen(opened, replay)).progress.skipped == {}
+    assert (await seen(opened, replay)).progress.skipped == skipped
 
 
 # Red when a mode that takes the enabled hooks says that none has undelivered deliveries.
