@@ -45,10 +45,11 @@ class ClockTrust:
     def restarted(self, now_ms: int, earlier_ms: int | None) -> None:
         """Record when something was last stored more than `DOUBTED_FOR_MS` before this start.
 
-        The clock may have jumped, and something may have been stored, before a restart.
+        After a jump of the clock and a restart, what was stored in between hides the gap. A doubt
+        too many only delays the deletion.
         """
         if self.trusted and earlier_ms is not None:
-            self.gap_observed(now_ms - DOUBTED_FOR_MS - earlier_ms)
+            self.gap_observed(now_ms - earlier_ms)
 
     def _begin(self, why: str) -> None:
         self._since_ms = self._steady()
