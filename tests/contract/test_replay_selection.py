@@ -208,13 +208,17 @@ async def test_events_after_the_clock_was_set_back_are_selected(opened: Opened, 
     assert (len(result.claims), result.walked) == (2, True)
 
 
-async def test_a_plan_continues_where_it_stopped(opened: Opened) -> None:
+async def test_a_plan_continues_where_it_stopped(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hook = await make_hook(opened.store)
     await give_up(opened, hook, 5)
     selection = check_selection(ReplaySelection(hooks=(hook.id,)), opened.clock.ms)
     live = [opened.store.hooks()[HookId(hook.id)]]
     position = PlanPosition(0, 0, floor_at(opened.clock.ms + 1))
-    first = await opened.store.read(count_pairs, selection, live, position, within_s=-1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(replay_plans, "COUNT_S", -1.0)
+        first = await opened.store.read(count_pairs, selection, live, position)
     assert first.next is not None
     assert read_position(write_position(first.next) or "") == first.next
     rest = await opened.store.read(count_pairs, selection, live, first.next)

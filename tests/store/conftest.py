@@ -13,6 +13,7 @@ from hooktui.store.sqlite.store import SqliteStore
 from tests.store.servers import Servers
 from tests.support.clocks import Clock
 from tests.support.postgres import PostgresServer, database
+from tests.support.searches import patient_searches  # noqa: F401 - a fixture
 from tests.support.stores import lay_new_database, open_in
 
 _ROOT = Path(__file__).parents[2]

@@ -58,7 +58,7 @@ _CHUNK: Final = 500
 _FIRST_CHUNK: Final = 50
 _QUICK_S: Final = 0.05
 """A chunk that takes no longer is followed by one of twice the size."""
-_LONGEST_S: Final = 0.5
+SEARCH_S: Final = 0.5
 """Then a search for candidates ends with what it found: others wait for its connection."""
 _TEXTS_AT_ONCE: Final = 50
 """Events whose bodies are in memory at the same time: at most 12.5 MB."""
@@ -149,7 +149,7 @@ def next_candidates(
         rows < limit
         and not complete
         and len(candidates) < max_rows
-        and monotonic() - begun_s < _LONGEST_S
+        and monotonic() - begun_s < SEARCH_S
     ):
         chunk_s = monotonic()
         found = next_pairs(conn, walk, cursor, pace, min(chunk, limit - rows))

@@ -117,9 +117,8 @@ def count_pairs(
     hooks: Sequence[LiveHook],
     start: PlanPosition,
     busy: Callable[[], bool] = lambda: False,
-    within_s: float = COUNT_S,
 ) -> CountedPairs:
-    """Count the pairs that a replay would send, hook by hook, for a bounded time.
+    """Count the pairs that a replay would send, hook by hook, for `COUNT_S` at most.
 
     Args:
         conn: a read connection.
@@ -127,11 +126,10 @@ def count_pairs(
         hooks: the hooks of the selection, in order.
         start: where to continue.
         busy: returns whether events come in; called from the thread of the query.
-        within_s: how long.
     """
     pace = Pace(conn, lambda: _REST_WHEN_BUSY if busy() else _REST)
     counted = CountedPairs()
-    end_s = time.monotonic() + within_s
+    end_s = time.monotonic() + COUNT_S
     cursor = start.cursor
     for index in range(start.hook, len(hooks)):
         hook = hooks[index]
