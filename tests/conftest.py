@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 # program anew, and each worker all tests.
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     sys.dont_write_bytecode = False
+# Tests choose the environment of many processes. One that lacks what this process has would be
+# started anew, not forked.
+os.environ.pop("PYTHONUNBUFFERED", None)
+for _name in ("LANG", "LC_CTYPE"):
+    if os.environ.get(_name) == "C.UTF-8":  # which Python takes where there is no locale
+        del os.environ[_name]
 
 # A run in the background of a script inherits ignored signals, and so would each process it starts.
 for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):

@@ -43,6 +43,14 @@ def test_a_forked_server_is_a_child_in_the_folder_of_this_process(
     assert "stopped" in home.log.read_text()
 
 
+def test_a_forked_process_may_have_a_session_of_its_own() -> None:
+    code = f"import os; print(os.getsid(0) == os.getpid()); {COMMAND_LINE}"
+    own = run(code, start_new_session=True)
+    assert own.stdout.startswith("True\n")
+    assert "fork_server" in own.stdout
+    assert run(code).stdout.startswith("False\n")
+
+
 def test_a_forked_server_that_is_killed_says_so(home: Installation) -> None:
     home.start()
     home.kill()

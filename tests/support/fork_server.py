@@ -15,6 +15,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import faulthandler
 import fcntl
 import functools
 import gc
@@ -60,7 +61,7 @@ _GIVEN = (
 """The arguments of ``Popen._execute_child``."""
 _USUAL = {
     "executable": None, "preexec_fn": None, "pass_fds": (), "shell": False, "gid": None,
-    "gids": None, "uid": None, "umask": -1, "start_new_session": False,
+    "gids": None, "uid": None, "umask": -1,
 }  # fmt: skip
 _MAX_BYTES = 1 << 20
 _PR_SET_CHILD_SUBREAPER = 36
@@ -88,7 +89,7 @@ class _ForkingPopen(_POPEN):  # type: ignore[type-arg]
         files = [number if file == -1 else file for number, file in enumerate(files)]
         request = _request(arguments, environ)
         request |= {"folder": os.fspath(given["cwd"] or Path.cwd())}
-        request |= {"group": given["process_group"]}
+        request |= {"group": given["process_group"], "session": given["start_new_session"]}
         self.pid = _fork_server().fork(request, files)
         self._child_created = True
         self._close_pipe_fds(*values[10:16])  # type: ignore[attr-defined]
@@ -104,7 +105,7 @@ def fork_in_terminal(command: Sequence[str], environ: Mapping[str, str], termina
     """
     if subprocess.Popen is not _ForkingPopen or not _can_fork(command, environ):
         return 0
-    request = _request(command, environ) | {"terminal": True}
+    request = _request(command, environ) | {"session": True, "terminal": True}
     return _fork_server().fork(request, [terminal] * 3)
 
 
@@ -126,6 +127,7 @@ def _request(arguments: Sequence[str], environ: Mapping[str, str]) -> dict[str, 
         "environ": {os.fspath(name): os.fspath(text) for name, text in environ.items()},
         "folder": os.fspath(Path.cwd()),
         "group": -1,
+        "session": False,
         "terminal": False,
         "files": resource.getrlimit(resource.RLIMIT_NOFILE),
     }
@@ -137,6 +139,7 @@ def _read_at_import(environ: Mapping[str, str]) -> dict[str, str]:
     The checkout may be in ``PYTHONPATH``: it is where this process has found the program, too.
     """
     read = {name: text for name, text in environ.items() if name.startswith(_READ_AT_IMPORT)}
+    read.pop("PYTHONFAULTHANDLER", None)  # a forked process reads it, too
     paths = read.pop("PYTHONPATH", "").split(os.pathsep)
     return {**read, "PYTHONPATH": os.pathsep.join(path for path in paths if path != _CHECKOUT)}
 
@@ -246,10 +249,13 @@ def _become(request: Mapping[str, Any], files: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["environ"])
     time.tzset()
+    if os.environ.get("PYTHONFAULTHANDLER"):
+        faulthandler.enable()
     os.chdir(request["folder"])
     resource.setrlimit(resource.RLIMIT_NOFILE, tuple(request["files"]))
-    if request["terminal"]:
+    if request["session"]:
         os.setsid()
+    if request["terminal"]:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     elif request["group"] != -1:
         os.setpgid(0, request["group"])
