@@ -152,7 +152,9 @@ def wrong(conn: Connection, live: dict[int, bool]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [*range(2), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 50))]
+)
 async def test_what_holds_after_every_step(opened: Opened, seed: int) -> None:
     # Red without the lock of the hook's state, the quiet time, the skip of the own hook, or the
     # count of waiting deliveries.

@@ -278,7 +278,9 @@ def of_shape(shape: str, length: int) -> LiveHook:
 # Red when all forms are searched in one step (289 ms), when each is searched by trial (8 ms before
 # the first step), and when forms of long secrets are compared with each other (74 ms).
 @pytest.mark.parametrize("shape", SECRETS)
-@pytest.mark.parametrize("length", [8, 93, 1300, 4000])
+@pytest.mark.parametrize(
+    "length", [8, 1300, *(pytest.param(each, marks=pytest.mark.soak) for each in (93, 4000))]
+)
 def test_secrets_that_suit_a_response_are_masked_in_short_steps(shape: str, length: int) -> None:
     hook = of_shape(shape, length)
     gc.disable()

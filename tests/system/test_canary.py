@@ -68,7 +68,7 @@ LEFT = b"\x1b[?1049l"
 """What gives the terminal's own screen back."""
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.soak)])
 def planted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Planted]:
     home = LocalInstallation(tmp_path / "home")
     home.home.mkdir(mode=0o700)
