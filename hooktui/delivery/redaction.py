@@ -67,16 +67,20 @@ class SecretForms:
     nested: int
     cost: int = field(init=False)
     _bare: tuple[bytes, ...] = field(init=False, repr=False)
+    _shortest: int = field(init=False)
 
     def __post_init__(self) -> None:
         known = frozenset(self.forms)  # a text with a prefixed form contains the bare one, too
         bare = [f for f in self.forms if not (f.startswith(_PREFIX) and f[len(_PREFIX) :] in known)]
         object.__setattr__(self, "_bare", tuple(bare))
+        object.__setattr__(self, "_shortest", min(map(len, bare), default=0))
         periodic = any(form.find(form[:8], 1, 264) > 0 for form in self.forms)
         object.__setattr__(self, "cost", len(self.forms) * (_PERIODIC if periodic else 1))
 
     def may_occur(self, text: bytes) -> bool:
         """Return whether a text contains a form or an escape, or is long; a fast check."""
+        if not self.nested and len(text) < self._shortest:
+            return False
         if len(text) * self.cost > _QUICK:
             return True
         for form in self._bare:
