@@ -6,6 +6,8 @@ from textual.widgets import Input
 
 from hooktui.client import calls
 from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.hooks.hooks_screen import HooksScreen
+from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.console.widgets.prompt_bars import Prompt
 
 PROMPTS = {"slash": "1", "ctrl+f": "2", "colon": "1"}
@@ -146,3 +148,48 @@ async def test_tab_says_what_to_type_where_it_completes_nothing(open_console):
         await console.shows("type a hook's number, such as :hook 12")
         await console.press("ctrl+u", *"filter ", "tab")
         await console.until(lambda: console.app.focused.value == "filter status:")
+
+
+BURSTS = {
+    "filter": ("/bil\r2", "bil"),
+    "search": ("bil\r1", ""),
+    "command": (":filter bil\r2", "bil"),
+    "nothing": (":\r2", ""),
+}
+"""By prompt: keys as a slow line brings them, and the filter of the hooks then."""
+
+
+def burst(console, keys):
+    for key in keys:
+        name = {"/": "slash", ":": "colon", "\r": "enter", " ": "space"}.get(key, key)
+        console.app.post_message(events.Key(name, key))
+
+
+# Red when keys after Enter go into the text of the prompt.
+@pytest.mark.parametrize("prompt", BURSTS)
+async def test_keys_in_a_burst_after_enter_are_for_what_comes_next(open_console, make_hook, prompt):
+    make_hook(name="billing")
+    keys, filtered = BURSTS[prompt]
+    async with open_console(size=(80, 24)) as console:
+        if prompt == "search":
+            await opened(console, "ctrl+f")
+        else:
+            await console.shows("billing")
+        burst(console, keys)
+        if prompt != "search":
+            await console.until(lambda: isinstance(console.app.screen, LiveLogScreen))
+            await console.press("1")
+        await console.until(lambda: isinstance(console.app.screen, HooksScreen))
+        assert console.app.screen.filter.text == filtered
+        await console.until(lambda: not prompts(console))
+
+
+async def test_keys_after_a_wrong_command_are_dropped(open_console, make_hook):
+    make_hook(name="billing")
+    async with open_console(size=(80, 24)) as console:
+        await opened(console, "colon")
+        burst(console, "hok 1\ra")
+        await console.shows("'hok'")
+        assert console.app.focused.value == "hok 1"
+        await console.press("2")
+        assert console.app.focused.value == "hok 12"

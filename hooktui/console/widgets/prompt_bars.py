@@ -15,6 +15,7 @@ from rich.style import Style
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
+from textual.events import Key
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
@@ -48,15 +49,47 @@ class _Underline(Highlighter):
 
 
 class PromptInput(Input):
-    """An input that handles Enter after all letters that were typed before it.
+    """An input that handles Enter after all letters typed before it, and before all later ones.
 
     The app forwards letters that were typed before the input had the focus, and they wait in its
-    message queue; Enter is a binding and would submit the text without them.
+    message queue; Enter is a binding and would submit the text without them. Keys that come in the
+    same burst after Enter are for what comes next, such as the filtered list.
     """
+
+    _later: list[Key] | None = None
+    """The keys since Enter; None before it."""
+    _submits = False
 
     async def action_submit(self) -> None:
         """Submit the text after the queued letters."""
-        self.call_later(super().action_submit)
+        self.call_later(self._submit)
+
+    async def _submit(self) -> None:
+        self._later = self._later or []
+        if self._submits:
+            self._later.append(Key("enter", "\r"))
+            return
+        self._submits = True
+        await super().action_submit()
+
+    def on_key(self, event: Key) -> None:
+        """Keep a key that was typed after Enter, which may come here or be handled by the app."""
+        if self._later is not None:
+            event.stop()
+            event.prevent_default()
+            self._later.append(event)
+        elif event.key == "enter":
+            self._later = []
+
+    def submitted(self) -> None:
+        """Forward the keys since Enter to what has the focus; drop them if the input still has it.
+
+        Then the text was refused, and the keys were meant for something else.
+        """
+        later, self._later, self._submits = self._later or (), None, False
+        if self.app.focused is not self:
+            for key in later:
+                self.app.post_message(Key(key.key, key.character))
 
     def complete(self) -> None:
         """Complete the typed text; called by `ConsoleApp`, which handles Tab."""
@@ -171,6 +204,7 @@ class PromptBar(Prompt):
         """Keep the text, after the screen has received the latest one."""
         event.stop()
         self.call_later(self._left, True)
+        self.call_later(self.query_one(PromptInput).submitted)
 
     def action_command(self, name: str) -> None:
         """Close without keeping the text; Esc is the only command here."""
