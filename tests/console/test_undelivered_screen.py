@@ -37,7 +37,7 @@ async def test_each_kind_of_group_opens_what_it_counts(client: Client, receiver:
     async with staged(client, receiver) as scene:
         disable_with_one_held(scene)
         await on_group(scene, "http_5xx")
-        await scene.console.shows("1 retrying", "1 held", "1 skipped", "hook disabled")
+        await scene.console.shows("1 retrying", "1 held", "1 skipped", "disabled")
         await scene.console.press("enter")
         await scene.on(DeliveriesScreen)
         await scene.console.shows("filter: hook:", "cause:http_5xx", "1 delivery")

@@ -404,6 +404,20 @@ def test_an_error_class_is_shown_whole(monkeypatch, shown, rows, name, room):
         assert widths["hook"] >= min(needs["hook"], 26)
 
 
+# Red when the column is dropped: nothing else says that nobody will send the events.
+def test_the_smallest_terminal_shows_what_undelivered_events_wait_for():
+    groups = [
+        msgspec.convert(GROUP | {"waits_for": word}, UndeliveredGroup)
+        for word in ("disabled", "breaker", "paused")
+    ]
+    needs: dict[str, int] = {}
+    columns = group_columns(clock)
+    needs_of(columns, groups, needs)
+    widths = {cell.column.name: cell.width for cell in place(columns, 77, needs)}
+    assert widths["waits"] >= len("disabled")
+    assert widths.keys() >= {"hook", "cause", "count", "gave_up", "oldest", "state"}
+
+
 # Red when a column of short names keeps cells that the words of a breaker need.
 def test_the_words_of_a_breaker_are_whole_where_names_are_short():
     row = EngineHook(hook=3, name="Slack", waiting=4, probe_at="2026-11-25T00:03:15.000Z",

@@ -14,11 +14,7 @@ from hooktui.domain.text import counted
 from hooktui.domain.wire.undelivered import UndeliveredGroup, UndeliveredTotals
 
 _STATE_TONES: Final[dict[str, StyleName]] = {"open": "bad", "acknowledged": "plain"}
-_WAITS: Final = {
-    "disabled": "hook disabled",
-    "breaker": "breaker open",
-    "paused": "delivery paused",
-}
+_WAITS: Final = {"breaker": "breaker open", "paused": "all paused"}
 
 
 def group_name(group: UndeliveredGroup) -> str:
@@ -85,13 +81,13 @@ def group_columns(clock: Callable[[], int]) -> tuple[Column[UndeliveredGroup], .
         Column(name="gave_up", title="gave up", cell=lambda g: number(g.gave_up, "plain"), width=7,
                align="right", priority=1),
         Column(name="retrying", title="retrying", cell=lambda g: number(g.retrying, "plain"),
-               width=8, align="right", priority=1),
+               width=8, align="right", priority=2),
         Column(name="oldest", title="oldest", width=7, align="right", priority=1, sort="oldest_at",
                cell=lambda g: ((ago(g.oldest_at, clock()), "plain"),)),
         Column(name="newest", title="newest", width=7, align="right", priority=3, sort="newest_at",
                cell=lambda g: ((ago(g.newest_at, clock()), "quiet"),)),
         Column(name="state", title="state", cell=state, width=12, grow=4, max_width=20, priority=0),
-        Column(name="waits", title="waits for", cell=waits, width=16, priority=2),
+        Column(name="waits", title="waits", cell=waits, width=16, least=8, priority=1),
         Column(name="by", title="by", cell=by, width=8, grow=1, max_width=16, priority=3),
         Column(name="example", title="example", cell=example, width=36, grow=3, max_width=50,
                priority=4),
