@@ -210,7 +210,8 @@ async def test_states_follow_the_table(opened: Opened) -> None:
     assert (await shown()).state == "running"
     await store.write(changes.abort_replay, ADA, None, replay)
     ended = await shown()
-    assert (ended.state, ended.hooks[0].state) == ("aborted", "done")
+    (walk,) = ended.hooks
+    assert (ended.state, walk.state, walk.reason) == ("aborted", "done", "aborted")
     for change in (changes.pause_replay, changes.resume_replay, changes.abort_replay):
         with pytest.raises(Conflict):
             await store.write(change, ADA, None, replay)
@@ -460,3 +461,20 @@ async def test_skipped_alerts_stay_after_a_replay_of_all_other_events(opened: Op
     await opened.store.write(changes.finish_replay, opened.store.token, number(replay))
     query = select(HOOK_STATE.c.skipped).where(HOOK_STATE.c.hook_id == hook.id)
     assert (await opened.store.read(lambda conn: conn.execute(query).one()))[0] == 1
+
+
+# Red when a walk that was not done ends as if it had been.
+async def test_a_replay_that_ends_early_says_so_at_each_hook_that_was_not_done(
+    opened: Opened,
+) -> None:
+    first, second = await make_hook(opened.store), await make_hook(opened.store)
+    await give_up(opened, first, 3)
+    await give_up(opened, second, 1)
+    replay = await start(opened, first, second, most=2)
+    assert (await step(opened, replay, first)).used_up
+    token = opened.store.token
+    assert await opened.store.write(changes.finish_replay, token, number(replay), "2 were sent")
+    ended = await seen(opened, replay)
+    assert [(walk.state, walk.reason) for walk in ended.hooks] == [
+        ("done", None), ("done", "2 were sent"),
+    ]  # fmt: skip

@@ -196,7 +196,7 @@ def abort_replay(
     """
     row = _find(tx, account, replay)
     _change(tx, row, ReplayState.ABORTED, actor)
-    _end_walks(tx, replay)
+    _end_walks(tx, replay, "aborted")
     replay_continued(tx, replay, actor.user)
     if cancel_waiting:
         cancel_waiting_of(tx, replay)
@@ -308,9 +308,13 @@ def _change(tx: Tx, row: _Row, state: ReplayState, actor: Actor, reason: str | N
     tx.feed(replay_item(row.account_id, row.id))
 
 
-def _end_walks(tx: Tx, replay: int) -> None:
-    walks = update(REPLAY_HOOK).where(REPLAY_HOOK.c.replay_id == replay)
-    tx.conn.execute(walks.values(state=WalkState.DONE.value))
+def _end_walks(tx: Tx, replay: int, reason: str) -> None:
+    """End the unfinished walks of a replay; a walk that was set aside keeps its own reason."""
+    unfinished = and_(
+        REPLAY_HOOK.c.replay_id == replay, REPLAY_HOOK.c.state != WalkState.DONE.value
+    )
+    ended = {"state": WalkState.DONE.value, "reason": func.coalesce(REPLAY_HOOK.c.reason, reason)}
+    tx.conn.execute(update(REPLAY_HOOK).where(unfinished).values(ended))
 
 
 def _target(replay: int) -> str:
@@ -413,7 +417,8 @@ def finish_replay(
     if left:
         return False
     _change(tx, row, ReplayState.FINISHED, SERVER, reason)
-    _end_walks(tx, replay)
+    if reason is not None:
+        _end_walks(tx, replay, reason)
     _forget_skips(tx, row)
     tx.audit(
         SERVER, "replay.finish", _target(replay), account=row.account_id,
