@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.hook_fields import FIRST_BYTE_S
 from hooktui.domain.text import visible
 
 MAX_REASON = 500
@@ -36,7 +37,7 @@ class ExchangeLimits:
     dns_s: float = 5.0
     connect_s: float = 5.0
     tls_s: float = 5.0
-    first_byte_s: float = 15.0
+    first_byte_s: float = FIRST_BYTE_S
     read_bytes: int = 64 * 1024
     header_fields: int = 1000
     stored_body_bytes: int = 16 * 1024

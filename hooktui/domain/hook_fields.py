@@ -38,6 +38,8 @@ HOOK_TYPES: Final = ("web",)
 """The hook types that work."""
 
 MAX_NAME, MAX_RATE_PER_S, MAX_TIMEOUT_S = 200, 100_000, 30
+FIRST_BYTE_S: Final = 15
+"""An attempt ends if no byte of a response has come by then, however long its deadline is."""
 MIN_RATE_PER_S = 1e-5
 """Almost one delivery a day; far slower rates would have times outside the range of a clock."""
 
@@ -140,7 +142,7 @@ class HookFields:
         float,
         Setting(
             "deadline",
-            f"the deadline of one attempt, 1s to {MAX_TIMEOUT_S}s",
+            f"the deadline of one attempt, 1s to {MAX_TIMEOUT_S}s; first byte: {FIRST_BYTE_S}s",
             option="timeout",
             text=DURATION,
             check=between("timeout_s", 1, MAX_TIMEOUT_S, "s"),
