@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tests.api.described_calls import Target
 
-EXAMPLES, MANY_EXAMPLES = 15, 2000
+EXAMPLES, MANY_EXAMPLES = 8, 2000
 
 # The server runs in this process, and throws its dice while hypothesis does.
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
