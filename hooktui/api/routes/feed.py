@@ -54,9 +54,9 @@ if TYPE_CHECKING:
 
 _IN_BODIES = (FilterKey.DATA, FilterKey.WORD)
 _BODIES_AT_ONCE: Final = 20
+"""Bodies have up to 256 KiB, so few of them are held at a time."""
 _LOST_ROWS_S: Final = 1.0
 """Time between reads of a poll that was woken for rows that are not there."""
-"""Bodies have up to 256 KiB, so few of them are held at a time."""
 
 
 def feed_filter_of(parsed: Filter | None) -> FeedFilter | None:
