@@ -80,7 +80,7 @@ class SecretForms:
     def may_occur(self, text: bytes) -> bool:
         """Return whether a text contains a form or an escape, or is long; a fast check."""
         if not self.nested and len(text) < self._shortest:
-            return False
+            return False  # as most responses are
         if len(text) * self.cost > _QUICK:
             return True
         for form in self._bare:

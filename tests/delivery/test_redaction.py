@@ -116,6 +116,17 @@ WAYS: dict[str, list[Callable[[str], str]]] = {
 values = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=8, max_size=40)
 
 
+def test_the_shortest_text_that_may_hold_a_secret_is_looked_at() -> None:
+    signing = own_secrets(live_hook(secrets=HOOK.secrets))
+    assert all(signing.may_occur(form) for form in signing.forms)
+    assert not signing.may_occur(b"ok")
+    password = own_secrets(live_hook(basic_auth=Credentials("ada", "\u226b\u20d2" * 8)))
+    escaped = b"&nGt;" * 8  # five bytes for six
+    assert len(escaped) < min(map(len, password.forms))
+    assert password.may_occur(escaped)
+    assert masked(answer(escaped), password).body == b"***"
+
+
 def with_value(value: str) -> SecretForms:
     settings = HookSettings(
         url="https://example.com/", events=("job",), headers={"X-Key": value},
