@@ -21,7 +21,13 @@ from hooktui.delivery.engine import Engine
 from hooktui.domain.errors import DiskFull, HooktuiError, log_failure
 from hooktui.domain.ids import HookId
 from hooktui.domain.rates import BURST_S, TokenBucket
-from hooktui.domain.replays import FAILURES_IN_A_ROW, LEASE_MS, STEP_BYTES, STEP_DELIVERIES
+from hooktui.domain.replays import (
+    FAILURES_IN_A_ROW,
+    LEASE_MS,
+    MAX_REACHED,
+    STEP_BYTES,
+    STEP_DELIVERIES,
+)
 from hooktui.store import changes, queries
 from hooktui.store.contract import ReplayCandidate, ReplayStep, ReplayStepResult, StepOutcome, Store
 
@@ -267,7 +273,7 @@ class _Run:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ENDED_EVERY_S):
                     await ended.wait()
-        reason = "max_deliveries reached" if self._used_up else None
+        reason = MAX_REACHED if self._used_up else None
         results = await store.own_read(queries.replay_results, replay)
         if await store.write(changes.finish_replay, store.token, replay, reason, results):
             failpoints.hit("after_replay_end_commit")

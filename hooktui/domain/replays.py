@@ -50,6 +50,7 @@ FAILED_IN_A_ROW: Final = f"{FAILURES_IN_A_ROW} attempts in a row failed"
 CANCELLING: Final = "its waiting deliveries are being cancelled"
 WAITING_CANCELLED: Final = "its waiting deliveries were cancelled"
 ABANDONED: Final = "no server ran it for an hour"
+MAX_REACHED: Final = "max_deliveries reached"
 HOOK_DELETED: Final = "hook deleted"
 _EXPIRES: Final = "retention deletes the oldest of these events before the replay ends"
 

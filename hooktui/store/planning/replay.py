@@ -16,6 +16,7 @@ from hooktui.domain.ids import AccountId, DeliveryId, EventId, IdClock
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.replays import (
     HOOK_DELETED,
+    MAX_REACHED,
     Act,
     Newest,
     ReplaySkip,
@@ -217,6 +218,7 @@ def plan_step(
     walked = used_up or (handled_all and step.complete)
     plan.skipped = skipped
     plan.walk_state = WalkState.DONE.value if walked else WalkState.WALKING.value
+    plan.reason = MAX_REACHED if used_up else None
     plan.result = ReplayStepResult(StepOutcome.DONE, claims, cursor, walked, used_up)
     note_claimed(plan.notes, claims)
     _note_replay(plan, step, progress, always=walked)
