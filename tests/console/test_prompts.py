@@ -193,3 +193,15 @@ async def test_keys_after_a_wrong_command_are_dropped(open_console, make_hook):
         assert console.app.focused.value == "hok 1"
         await console.press("2")
         assert console.app.focused.value == "hok 12"
+
+
+# Red when what was pasted after Enter is filtered for.
+async def test_a_text_pasted_in_a_burst_after_enter_changes_nothing(open_console, make_hook):
+    make_hook(name="billing")
+    async with open_console(size=(80, 24)) as console:
+        await opened(console, "slash")
+        burst(console, "bil\r")
+        console.app.post_message(events.Paste("x"))
+        await console.until(lambda: not prompts(console))
+        await console.pilot.pause()
+        assert console.app.screen.filter.text == "bil"

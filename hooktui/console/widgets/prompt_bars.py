@@ -15,7 +15,7 @@ from rich.style import Style
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.events import Key
+from textual.events import Key, Paste
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
@@ -80,6 +80,12 @@ class PromptInput(Input):
             self._later.append(event)
         elif event.key == "enter":
             self._later = []
+
+    def on_paste(self, event: Paste) -> None:
+        """Drop a text that was pasted after Enter: the submitted one must not change."""
+        if self._later is not None:
+            event.stop()
+            event.prevent_default()
 
     def submitted(self) -> None:
         """Forward the keys since Enter to what has the focus; drop them if the input still has it.
