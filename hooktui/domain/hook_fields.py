@@ -142,7 +142,8 @@ class HookFields:
         float,
         Setting(
             "deadline",
-            f"the deadline of one attempt, 1s to {MAX_TIMEOUT_S}s; first byte: {FIRST_BYTE_S}s",
+            f"the deadline of one attempt, 1s to {MAX_TIMEOUT_S}s; a response must begin within"
+            f" {FIRST_BYTE_S}s",
             option="timeout",
             text=DURATION,
             check=between("timeout_s", 1, MAX_TIMEOUT_S, "s"),

@@ -14,7 +14,7 @@ from hooktui.domain.text import counted
 from hooktui.domain.wire.undelivered import UndeliveredGroup, UndeliveredTotals
 
 _STATE_TONES: Final[dict[str, StyleName]] = {"open": "bad", "acknowledged": "plain"}
-_WAITS: Final = {"breaker": "breaker open", "paused": "all paused"}
+_WAITS: Final = {"breaker": "breaker open"}
 
 
 def group_name(group: UndeliveredGroup) -> str:
