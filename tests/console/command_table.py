@@ -6,9 +6,11 @@ every command of every screen; `test_commands_table.py` holds that nothing is mi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+
+import pytest
 
 from hooktui.client import calls
 from hooktui.console.access.accounts_screen import AccountsScreen
@@ -462,4 +464,37 @@ def by_screen(cases: tuple[Asking, ...]) -> dict[Screen, list[Asking]]:
     found: dict[Screen, list[Asking]] = {}
     for case in cases:
         found.setdefault(case.screen, []).append(case)
+    return found
+
+
+ALIKE = (
+    TokensScreen, AccountsScreen, AuditEntryScreen, DoctorScreen, NewTokenScreen, ReplaysScreen,
+    ResolvedAlertsScreen,
+)  # fmt: skip
+"""Screens that change nothing of what all do: tried with ``-m soak`` where all do the same."""
+
+
+def each_kind(screens: Iterable[Screen]) -> list[Any]:
+    """Return a screen of each kind, and with ``-m soak`` all of them."""
+    return [
+        pytest.param(screen, marks=[pytest.mark.soak] * (screen in ALIKE), id=screen.__name__)
+        for screen in screens
+    ]
+
+
+def halves(cases: tuple[Asking, ...], half: int) -> list[Any]:
+    """Return a screen and its cases per test: half of the cases, and with ``-m soak`` the others.
+
+    A command that changes something is tried in four situations: its response is late, or comes
+    after its screen was left, or is lost, or refuses. By default each command is in two of them:
+    tests of the first two take one half, those of the last two the other.
+    """
+    found = []
+    for screen, all_of_it in by_screen(cases).items():
+        for default in (True, False):
+            part = [case for case in all_of_it if (cases.index(case) % 2 == half) is default]
+            if part:
+                marks = () if default else pytest.mark.soak
+                label = screen.__name__ if default else f"{screen.__name__}-others"
+                found.append(pytest.param(part, id=label, marks=marks))
     return found

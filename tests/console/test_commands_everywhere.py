@@ -6,14 +6,12 @@ import pytest
 from textual.widgets import Input, TextArea
 
 from hooktui.console.access.accounts_screen import AccountsScreen
-from hooktui.console.access.audit_screen import AuditEntryScreen, AuditScreen
-from hooktui.console.access.token_form import NewTokenScreen
+from hooktui.console.access.audit_screen import AuditScreen
 from hooktui.console.access.tokens_screen import TokensScreen
 from hooktui.console.alerts.alerts_screen import AlertsScreen, ResolvedAlertsScreen
 from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.deliveries.undelivered_screen import UndeliveredScreen
-from hooktui.console.engine.doctor_screen import DoctorScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.events.events_screen import EventsScreen
@@ -30,7 +28,7 @@ from hooktui.console.replays.replay_screen import ReplayScreen
 from hooktui.console.replays.replays_screen import ReplaysScreen
 from tests.console.client import Client
 from tests.console.command_scene import OPENERS, Scene, staged
-from tests.console.command_table import Screen
+from tests.console.command_table import Screen, each_kind
 from tests.support.receivers import Receiver
 
 READS = {
@@ -72,19 +70,7 @@ async def open_with_free_keys(scene: Scene, screen: Screen) -> None:
     raise AssertionError(f"{screen.__name__} has nothing but fields")
 
 
-ALIKE = (
-    TokensScreen, AccountsScreen, AuditEntryScreen, DoctorScreen, NewTokenScreen, ReplaysScreen,
-    ResolvedAlertsScreen,
-)  # fmt: skip
-"""Screens that change nothing of what all offer: tried with the others of their kind, on demand."""
-
-ALL = [
-    pytest.param(screen, marks=[pytest.mark.soak] * (screen in ALIKE), id=screen.__name__)
-    for screen in OPENERS
-]
-
-
-@pytest.mark.parametrize("screen", ALL)
+@pytest.mark.parametrize("screen", each_kind(OPENERS))
 async def test_every_screen_helps_finds_takes_a_command_reloads_and_is_left(
     screen: Screen, client: Client, receiver: Receiver
 ):

@@ -10,11 +10,10 @@ from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.roles import Need, Role, why_not
 from tests.console.client import Client
 from tests.console.command_scene import Scene, begin, possible, staged
-from tests.console.command_table import WRITING, Asking, Screen, by_screen
+from tests.console.command_table import WRITING, Asking, halves
 from tests.console.gate import as_role, says
 from tests.support.receivers import Receiver
 
-BY_SCREEN = by_screen(WRITING)
 NOT_ALLOWED = why_not(Role.VIEWER, Need.OPERATE)
 REFUSALS = (
     says(403, NOT_ALLOWED),
@@ -25,12 +24,12 @@ TOLD = (NOT_ALLOWED, "there is no such thing any more", "somebody changed it mea
 
 
 # Red when a refusal is swallowed, or shown as if the thing was done.
-@pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
+@pytest.mark.parametrize("cases", halves(WRITING, 1))
 async def test_a_refusal_is_reported_in_the_words_of_the_server_and_nothing_counts_as_done(
-    screen: Screen, client: Client, receiver: Receiver
+    cases: list[Asking], client: Client, receiver: Receiver
 ):
     async with staged(client, receiver) as scene:
-        for case in BY_SCREEN[screen]:
+        for case in cases:
             await begin(scene, case)
             for refusal, told in zip(REFUSALS, TOLD, strict=True):
                 toggled = scene.app.account.last_toggled

@@ -27,12 +27,12 @@ from hooktui.console.navigation import screen_class
 from hooktui.console.registry import TOP_SCREENS
 from tests.console.client import Client
 from tests.console.command_scene import Scene, begin, staged
-from tests.console.command_table import WRITING, Asking, Screen, by_screen
+from tests.console.command_table import WRITING, Asking, Screen, each_kind, halves
 from tests.console.gate import Held, says
 from tests.support.receivers import Receiver
 from tests.support.waiting import until
 
-BY_SCREEN = by_screen(WRITING)
+CASES = halves(WRITING, 0)
 
 
 async def press_and_hold(scene: Scene, case: Asking) -> None:
@@ -44,12 +44,12 @@ async def press_and_hold(scene: Scene, case: Asking) -> None:
 
 
 # Red when a held answer is not told, holds up a key, or a second press asks a second time.
-@pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
+@pytest.mark.parametrize("cases", CASES)
 async def test_while_an_answer_is_held_it_is_reported_keys_answer_and_nothing_is_asked_twice(
-    screen: Screen, client: Client, receiver: Receiver
+    cases: list[Asking], client: Client, receiver: Receiver
 ):
     async with staged(client, receiver) as scene:
-        for case in BY_SCREEN[screen]:
+        for case in cases:
             await press_and_hold(scene, case)
             await _is_told_and_done_once(scene, case)
 
@@ -82,12 +82,12 @@ async def _is_done(scene: Scene, case: Asking) -> None:
 
 
 # Red when a screen that is left takes the answer with it.
-@pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
+@pytest.mark.parametrize("cases", CASES)
 async def test_what_is_done_after_its_screen_was_left_is_reported_on_the_screen_in_front(
-    screen: Screen, client: Client, receiver: Receiver
+    cases: list[Asking], client: Client, receiver: Receiver
 ):
     async with staged(client, receiver) as scene:
-        for case in BY_SCREEN[screen]:
+        for case in cases:
             await press_and_hold(scene, case)
             scene.leave()
             await scene.console.pilot.pause()
@@ -97,7 +97,7 @@ async def test_what_is_done_after_its_screen_was_left_is_reported_on_the_screen_
             await scene.console.until(lambda: bool(scene.notice))
             told = scene.notice
             # Home is covered, never left: it tells there what it would have told.
-            wanted = case.shows[0] if screen is HooksScreen else case.late or f"{case.working}"
+            wanted = case.shows[0] if case.screen is HooksScreen else case.late or f"{case.working}"
             assert wanted in told, (str(case), told)
             assert scene.gate.count(case.pattern(scene)) == 1, case
             await _is_done(scene, case)
@@ -123,7 +123,7 @@ WITHOUT_A_READ = (LiveLogScreen, SecretScreen, EmitScreen, EngineScreen)
 
 # Red when a screen waits for its answer before it takes a key, or an answer that comes after it was
 # left meets what is no more there.
-@pytest.mark.parametrize("screen", OPENERS, ids=lambda screen: screen.__name__)
+@pytest.mark.parametrize("screen", each_kind(OPENERS))
 async def test_a_screen_whose_answers_do_not_come_says_so_takes_keys_and_is_left(
     screen: Screen, client: Client, receiver: Receiver
 ):

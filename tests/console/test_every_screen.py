@@ -68,13 +68,19 @@ def test_what_changes_something_needs_more_than_a_viewer():
     assert all(BY_NAME[name].need is not Need.READ for name in changing.split())
 
 
+STORMED = [
+    pytest.param(number, id=top.name, marks=[pytest.mark.soak] * (number % 3 > 0))
+    for number, top in enumerate(TOP_SCREENS)
+]
+
+
 def _resize(terminal, rows, columns):
     fcntl.ioctl(terminal.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     with contextlib.suppress(ProcessLookupError):
         terminal.process.send_signal(signal.SIGWINCH)
 
 
-@pytest.mark.parametrize("number", range(len(TOP_SCREENS)), ids=[top.name for top in TOP_SCREENS])
+@pytest.mark.parametrize("number", STORMED)
 def test_a_storm_of_sizes_and_a_signal_leave_the_terminal_as_it_was(served, number):
     """Red when a screen ends with a traceback at some size, or holds up the end."""
     top = TOP_SCREENS[number]
@@ -98,7 +104,10 @@ def test_a_storm_of_sizes_and_a_signal_leave_the_terminal_as_it_was(served, numb
         assert b"unforeseen" not in terminal.output
 
 
-@pytest.mark.parametrize("keys", [":hook 1\r", "n", "?", "\x10", ":"])
+@pytest.mark.parametrize(
+    "keys",
+    ["n", "?", *(pytest.param(key, marks=pytest.mark.soak) for key in (":hook 1\r", "\x10", ":"))],
+)
 def test_a_console_whose_terminal_has_gone_ends_from_every_dialog(served, keys):
     """Red when something that is open keeps the console alive, or busy, without a terminal."""
     ignoring = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh")
