@@ -98,7 +98,7 @@ TRIES = 3
 """Runs of the small text; a single one may have been disturbed, which hides growth."""
 MIN_S = 0.000_5
 """What takes less than this at 4 n is no finding, and too short to compare."""
-RANDOM_PATTERNS = int(os.environ.get("SLOW_INPUTS", "60"))
+RANDOM_PATTERNS = int(os.environ.get("SLOW_INPUTS", "30"))
 
 Make = Callable[[int], bytes]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.support.running_server import RunningServer
 
-EXAMPLES = 30
+EXAMPLES = 15
 AGES = st.builds(
     "{}{}".format, st.integers(0, 10**13), st.sampled_from(["ms", "s", "m", "h", "d", "w", ""])
 )

@@ -78,7 +78,7 @@ def test_failures_a_hung_receiver_and_latency_are_measured_too(measured):
     assert 0 < p50 <= p99 <= longest
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_healthy_hooks_are_measured_with_and_without_those_that_hang(measured):
     without, beside = measured("--events", "300", "--case", "hung-100")
     assert (without["name"], beside["name"]) == ("healthy-100", "hung-100")
@@ -87,7 +87,7 @@ def test_healthy_hooks_are_measured_with_and_without_those_that_hang(measured):
     assert beside["compared"]["median"] == pytest.approx(ratio, rel=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_disabled_subscriber_is_measured_beside_ten_hooks(measured):
     without, beside = measured("--events", "300", "--case", "disabled-hook")
     assert (without["name"], beside["name"]) == ("ten-hooks", "disabled-hook")

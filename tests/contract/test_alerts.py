@@ -377,7 +377,7 @@ async def test_the_limit_of_a_minute_ignores_what_a_clock_that_was_set_back_left
     assert len(await announced(opened)) == 21
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(1000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [120, pytest.param(1000, marks=pytest.mark.soak)])
 async def test_many_hooks_that_fail_at_once_open_an_alert_each(opened: Opened, count: int) -> None:
     # Red without the limit of twenty a minute.
     await alert_hook(opened)

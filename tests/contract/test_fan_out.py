@@ -24,7 +24,7 @@ from tests.support.stores import (
 )
 from tests.support.waiting import until
 
-HOOKS = 250
+HOOKS = 150
 
 
 async def make_hooks(store: Store) -> list[HookId]:
@@ -75,7 +75,7 @@ async def test_others_have_turns_while_an_event_is_planned(
     await make_hooks(opened.store)
     accepted, turns = await turns_in_planning(opened.store, [offer()])
     assert accepted[0].deliveries == HOOKS
-    assert turns >= HOOKS // 100
+    assert turns >= 2
     assert {one.status for one in await deliveries(opened.store)} == {DeliveryStatus.PENDING}
 
 

@@ -544,7 +544,7 @@ async def _walk(opened: Opened, examples: int, steps: int, phases: Sequence[Phas
 # a retry or of the next of an ordered hook. Shrinking takes minutes: for the long test below.
 @pytest.mark.timeout(600)  # hundreds of steps, each a transaction or more
 async def test_a_store_does_what_the_model_does(opened: Opened) -> None:
-    await _walk(opened, 4, 50, [Phase.reuse, Phase.generate])
+    await _walk(opened, 3, 40, [Phase.reuse, Phase.generate])
 
 
 @pytest.mark.soak

@@ -74,7 +74,7 @@ async def test_a_success_at_one_server_ends_the_alert_of_another(servers: Server
     await until(lambda: not one.hooks()[hook].failing)
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(1000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [120, pytest.param(1000, marks=pytest.mark.soak)])
 async def test_servers_share_the_limit_of_a_minute_for_many_hooks(
     servers: Servers, count: int
 ) -> None:
