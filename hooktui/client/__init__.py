@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from hooktui.client import calls
     from hooktui.client.address import ServerAddress, find_server
     from hooktui.client.async_client import AsyncClient
-    from hooktui.client.calls import Call, CreatedHook
+    from hooktui.client.calls import Call
     from hooktui.client.responses import Problem
     from hooktui.client.start import start_server
     from hooktui.client.sync_client import PlainClient
     from hooktui.domain.wire.feed import AttemptLine, FeedLine, FeedPage
+    from hooktui.domain.wire.hooks import CreatedHook
 
 __all__ = [
     "AsyncClient",
@@ -42,7 +43,7 @@ _MODULES = {
     "AsyncClient": "hooktui.client.async_client",
     "AttemptLine": "hooktui.domain.wire.feed",
     "Call": "hooktui.client.calls",
-    "CreatedHook": "hooktui.client.calls",
+    "CreatedHook": "hooktui.domain.wire.hooks",
     "FeedLine": "hooktui.domain.wire.feed",
     "FeedPage": "hooktui.domain.wire.feed",
     "PlainClient": "hooktui.client.sync_client",

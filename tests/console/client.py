@@ -4,12 +4,13 @@ from typing import Any
 
 from hooktui.client import calls
 from hooktui.client.address import find_server
-from hooktui.client.calls import Call, CreatedHook
+from hooktui.client.calls import Call
 from hooktui.client.sync_client import PlainClient
 from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.events import AcceptedEvent
+from hooktui.domain.wire.hooks import CreatedHook
 
 
 class Client:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from hooktui.console.formatting import took
 from hooktui.console.frame.bulk import BulkResult, BulkRunner
@@ -18,11 +18,8 @@ from hooktui.console.shell.server_calls import Severity
 from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.text import counted
 from hooktui.domain.wire.deliveries import DeliveryDetail
-from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.hooks import ChangedHook, Hook
 from hooktui.domain.wire.replays import ReplaySelection
-
-if TYPE_CHECKING:
-    from hooktui.client.calls import ChangedHook
 
 _ON_HOOKS: Final = ("ping", "activate", "delete")
 """Commands that may run for some hooks while they are in progress for others."""

@@ -29,7 +29,7 @@ from hooktui.domain.addresses import parse_url
 from hooktui.domain.errors import Conflict, FieldError, HooktuiError, Refused
 from hooktui.domain.schedule import count_attempts
 from hooktui.domain.text import counted
-from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.hooks import ChangedHook, CreatedHook, Hook
 
 T = TypeVar("T")
 
@@ -210,7 +210,7 @@ class HookForm(ConsoleScreen):
             self.before = values  # no unsaved changes remain
             self.notice(*self._made(made))
 
-    def _made(self, hook: calls.CreatedHook) -> tuple[str, Severity]:
+    def _made(self, hook: CreatedHook) -> tuple[str, Severity]:
         """Return the notice of a hook that was created too late for its secret to be shown."""
         secret = f"{self.shell.key('secret')} shows its secret"
         words = f"hook {hook.id} ({hook.name}) created; {secret}"
@@ -336,7 +336,7 @@ class HookForm(ConsoleScreen):
             self.app.call_later(self.shell.notice, said, "good")
 
 
-def _saved(hook: calls.ChangedHook) -> tuple[str, Severity]:
+def _saved(hook: ChangedHook) -> tuple[str, Severity]:
     return "; ".join([f"hook {hook.id} saved", *hook.warnings]), "good"
 
 
