@@ -23,12 +23,7 @@ _ACCOUNTS = Listing(
 
 @accounts.command(name="list")
 def list_accounts(*, limit: Limit = FIRST_50, context: Context) -> None:
-    """List accounts; --account N of any command chooses one.
-
-    Args:
-        limit: how many at most.
-        context: the run.
-    """
+    """List accounts; --account N of any command chooses one."""
     show_list(
         context,
         lambda window: calls.list_accounts(**window),
@@ -49,7 +44,6 @@ def create_account(name: Text, *, context: Context) -> None:
 
     Args:
         name: for people.
-        context: the run.
     """
     account = context.ask(calls.create_account(name))
     if account is None:
@@ -68,12 +62,7 @@ _TOKENS = Listing(
 
 @tokens.command(name="list")
 def list_tokens(*, limit: Limit = FIRST_50, context: Context) -> None:
-    """List tokens, without their values.
-
-    Args:
-        limit: how many at most.
-        context: the run.
-    """
+    """List tokens, without their values."""
     show_list(
         context,
         lambda window: calls.list_tokens(context.account, **window),
@@ -109,7 +98,6 @@ def create_token(
         name: which person or program uses it.
         role: viewer, operator, admin, or producer (sends events only).
         expires: when it ends: 30d, or an RFC 3339 time; never by default.
-        context: the run.
     """
     fields: dict[str, object] = {"name": name, "role": role}
     if context.account is not None:
@@ -133,7 +121,6 @@ def revoke(token: int, /, *more: int, yes: bool = False, context: Context) -> in
         token: its number, from `hooktui tokens list`.
         more: further numbers.
         yes: do not ask.
-        context: the run.
     """
     tokens = [token, *more]
     named = ", ".join(map(str, tokens))

@@ -32,8 +32,6 @@ def list_alerts(*, state: str | None = None, limit: Limit = FIRST_50, context: C
 
     Args:
         state: open, acknowledged, snoozed or resolved.
-        limit: how many at most.
-        context: the run.
     """
     if state is not None and state not in tuple(AlertState):
         raise UsageError(f"{state!r} is not a state; --state takes {', '.join(AlertState)}")
@@ -63,7 +61,6 @@ def show(alert: str, /, *, context: Context) -> None:
 
     Args:
         alert: its id, alr_….
-        context: the run.
     """
     show_one(context, calls.get_alert(alert, account=context.account), _write)
 
@@ -108,7 +105,6 @@ def acknowledge(alert: str, /, *more: str, context: Context) -> int:
     Args:
         alert: its id, alr_….
         more: further ids.
-        context: the run.
     """
     return for_each(
         context,
@@ -128,7 +124,6 @@ def snooze(
         alert: its id, alr_….
         more: further ids.
         for_: how long: 1m to 30d, such as 4h.
-        context: the run.
     """
     for_s = snooze_s(for_)
     return for_each(

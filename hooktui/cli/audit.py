@@ -45,8 +45,6 @@ def list_audit(
         result: done or refused.
         since: such as 7d, or an RFC 3339 time.
         until: likewise.
-        limit: how many at most.
-        context: the run.
     """
     show_list(
         context,
@@ -109,7 +107,6 @@ def verify(*, known: str | None = None, context: Context) -> int:
 
     Args:
         known: ID:HASH as an earlier run printed it.
-        context: the run.
     """
     check = context.client.call(calls.verify_audit(known=known))
     while check.next is not None:

@@ -34,7 +34,6 @@ def bench(
         case: measure only this case; may be repeated; a selection of all cases by default.
         database: postgresql://… (or @FILE) of a user who may create databases; each case gets its
             own.
-        context: the run.
     """
     if not 1 <= rounds <= MAX_ROUNDS:
         raise UsageError(f"--rounds: a number from 1 to {MAX_ROUNDS:,}, not {rounds}")

@@ -26,7 +26,6 @@ def completion(shell: Literal["bash", "zsh", "fish"], /, *, context: Context) ->
 
     Args:
         shell: bash, zsh or fish.
-        context: the run.
     """
     from hooktui.cli.main import command_table
 

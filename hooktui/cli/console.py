@@ -19,6 +19,5 @@ def console(
         no_mouse: leave the mouse to the terminal.
         theme: a theme's name.
         ascii: draw with ASCII characters only.
-        context: the run.
     """
     return open_console(context.options, no_mouse=no_mouse, theme=theme, ascii=ascii)

@@ -54,8 +54,6 @@ def list_deliveries(*terms: Terms, limit: Limit = FIRST_50, context: Context) ->
 
     Args:
         terms: a filter, such as status:failed hook:12 since:10m.
-        limit: how many at most.
-        context: the run.
     """
     show_matches(context, calls.list_deliveries, terms, DELIVERIES, row, limit)
 
@@ -87,7 +85,6 @@ def show(delivery: str, /, *, context: Context) -> None:
 
     Args:
         delivery: its id, dlv_….
-        context: the run.
     """
     show_one(context, calls.get_delivery(delivery, account=context.account), _write)
 
@@ -182,7 +179,6 @@ def resend(delivery: str, /, *more: str, context: Context) -> int:
     Args:
         delivery: its id, dlv_….
         more: further ids.
-        context: the run.
     """
     return for_each(
         context,
@@ -207,7 +203,6 @@ def cancel(
         deliveries: ids, dlv_….
         filter_: cancel all that match it.
         yes: do not ask.
-        context: the run.
     """
     if bool(deliveries) == (filter_ is not None):
         raise UsageError("cancel takes ids or --filter EXPR")

@@ -47,7 +47,6 @@ def demo(
         headless: print the log and a summary instead of opening the console.
         for_: how long, such as 20s; without it until you quit.
         seed: the same seed gives the same events and responses; 1 by default.
-        context: the run.
     """
     if context.options.connect is not None or context.options.account not in (None, ACCOUNT):
         raise UsageError("the demo brings its own server and account: no --connect, no --account")

@@ -22,11 +22,7 @@ _NAME_WIDTH = 14
 
 
 def doctor(*, context: Context) -> int:
-    """Check server, database, disk, clock and files; exit code 1 if a check fails.
-
-    Args:
-        context: the run.
-    """
+    """Check server, database, disk, clock and files; exit code 1 if a check fails."""
     from hooktui.offline.doctor import examine
 
     context.out.progress("checking; a large database takes a while")
@@ -73,7 +69,6 @@ def diagnose(hook: int, /, *, context: Context) -> int:
 
     Args:
         hook: its number.
-        context: the run.
     """
     context.out.progress(f"diagnosing the receiver of hook {hook}; takes at most 50 s")
     context.interrupted = "interrupted; there is no verdict, and a ping may have been sent"

@@ -39,7 +39,6 @@ def emit(
         file: a file, or - for stdin.
         key: idempotency key; an event with the same key is stored once in 24 hours.
         many: send one event per line.
-        context: the run.
     """
     for given in (event_type, file):
         if given is not None and given.startswith("-") and given != "-":

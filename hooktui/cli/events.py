@@ -37,8 +37,6 @@ def list_events(*terms: Terms, limit: Limit = FIRST_50, context: Context) -> Non
 
     Args:
         terms: a filter, such as event:job.* since:1h.
-        limit: how many at most.
-        context: the run.
     """
     show_matches(context, calls.list_events, terms, _EVENTS, _row, limit)
 
@@ -60,7 +58,6 @@ def show(event: str, /, *, context: Context) -> None:
 
     Args:
         event: its id, evt_….
-        context: the run.
     """
     call = calls.get_event(event, account=context.account)
     if context.json:
@@ -116,11 +113,7 @@ def _reason(row: HookDecision) -> list[Piece]:
 
 @app.command
 def types(*, context: Context) -> None:
-    """List the event types that can be sent and subscribed to.
-
-    Args:
-        context: the run.
-    """
+    """List the event types that can be sent and subscribed to."""
     catalogue = context.client.call(calls.event_types())
     rows = [(group, kind) for group in catalogue.groups for kind in group.types]
     if context.json:

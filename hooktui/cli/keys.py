@@ -19,11 +19,7 @@ app = App(name="keys", help="List and rotate the keys that encrypt secrets.")
 
 @app.command(name="list")
 def list_keys(*, context: Context) -> None:
-    """List keys by id with the number of values that each encrypts; no key is shown.
-
-    Args:
-        context: the run.
-    """
+    """List keys by id with the number of values that each encrypts; no key is shown."""
     listed = context.client.call(calls.list_keys())
     if context.json:
         context.out.json([asdict(key) for key in listed.keys])
@@ -51,7 +47,6 @@ def rotate(*, keep_old: bool = False, yes: bool = False, context: Context) -> No
     Args:
         keep_old: keep old keys in the key file.
         yes: do not ask.
-        context: the run.
     """
     if not keep_old and context.can_ask:
         context.confirm(
@@ -89,7 +84,6 @@ def new(file: str | None = None, /, *, context: Context) -> None:
 
     Args:
         file: a key file (created with mode 600 if missing); without it the key is printed.
-        context: the run.
     """
     from hooktui.installation import find_places
     from hooktui.offline.installation import add_key, key_for_people

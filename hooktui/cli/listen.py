@@ -63,7 +63,6 @@ def verify(
         message_id: the value of webhook-id.
         timestamp: the value of webhook-timestamp, Unix seconds.
         tolerance: how far the timestamp may be from now, such as 5m (the default).
-        context: the run.
     """
     if signature is None and webhook_signature is None:
         raise UsageError(
@@ -107,7 +106,6 @@ def _standard_check(
     """Return the result of a ``webhook-signature``; of a stale one note how far away it is.
 
     Args:
-        context: the run.
         key: the secret.
         body: what was signed.
         signed: id, timestamp and signature.
@@ -187,7 +185,6 @@ def listen(
         status: status code of the response, 200 by default.
         delay: how long to wait before the response; 0s by default.
         tolerance: how old a verified request may be, such as 5m (the default).
-        context: the run.
     """
     if not 0 <= port <= 65535:
         raise UsageError(f"--port {port}: a port is 0 to 65535")

@@ -87,11 +87,9 @@ def show_list(
     """Write a list.
 
     Args:
-        context: the run.
         call: makes the call of one page.
         listing: how this kind is shown.
         row: makes the cells of one thing.
-        limit: how many at most.
         remark: returns a note about the last page.
     """
     if limit.count < 1 and not limit.everything:
@@ -178,7 +176,6 @@ def for_each(
     An id that is given twice counts once. As JSON, one id gives its object, several an array.
 
     Args:
-        context: the run.
         ids: the ids.
         call: makes the call of an id.
         show: writes a result as text.

@@ -33,7 +33,6 @@ def log(*terms: Terms, follow: Follow = False, context: Context) -> None:
     Args:
         terms: a filter, such as status:failed hook:12.
         follow: continue until ctrl+c; no line is lost when the server restarts.
-        context: the run.
     """
     q = joined(terms)
     last = _LastLines(context, q)

@@ -33,7 +33,6 @@ def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
     Args:
         older_than: such as 30d, or an RFC 3339 time.
         yes: do not ask.
-        context: the run.
     """
     whose = "" if context.account is None else f" of account {context.account}"
     context.confirm(f"Delete all events{whose} older than {older_than} permanently?", yes=yes)
@@ -63,9 +62,6 @@ def pause(*, context: Context) -> None:
     """Stop sending, except pings; events are still accepted and queued.
 
     It applies to all servers and accounts, and survives a restart.
-
-    Args:
-        context: the run.
     """
     state = context.ask(calls.pause())
     if state is None:
@@ -77,11 +73,7 @@ def pause(*, context: Context) -> None:
 
 
 def resume(*, context: Context) -> None:
-    """Resume sending; due deliveries are sent immediately.
-
-    Args:
-        context: the run.
-    """
+    """Resume sending; due deliveries are sent immediately."""
     if context.ask(calls.resume()) is not None:
         context.out.line("delivery resumed")
 
@@ -92,7 +84,6 @@ def restore(file: str, *, yes: bool = False, context: Context) -> None:
     Args:
         file: a file that `hooktui backup` wrote.
         yes: do not ask.
-        context: the run.
     """
     from hooktui.installation import find_places
     from hooktui.offline.installation import database_in_place, open_backup, restore_backup
@@ -144,7 +135,6 @@ def move(*, to: Text, context: Context) -> None:
 
     Args:
         to: postgresql://USER:PASSWORD@HOST:PORT/NAME, or @FILE or - (stdin).
-        context: the run.
     """
     from hooktui.installation import find_places
     from hooktui.offline.migrate_to_postgres import check_target, move_store
@@ -205,7 +195,6 @@ def backup(file: Text, *, yes: bool = False, context: Context) -> None:
     Args:
         file: where to write the copy, on this machine and with your rights; - is stdout.
         yes: replace the file if it exists, without asking.
-        context: the run.
     """
     with leaving_orderly():
         if file == "-":

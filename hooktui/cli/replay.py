@@ -84,7 +84,6 @@ def plan(*, options: SelectionOptions | None = None, context: Context) -> None:
 
     Args:
         options: the deliveries to replay, and how fast.
-        context: the run.
     """
     options = options or SelectionOptions()
     planned = _plan(context, options.selection(), options.rate)
@@ -147,7 +146,6 @@ def run(
         options: the deliveries to replay, and how fast.
         wait: wait until it ends; exit with 1 if deliveries failed, or it paused or was aborted.
         yes: do not ask.
-        context: the run.
     """
     options = options or SelectionOptions()
     selection = options.selection()
@@ -221,8 +219,6 @@ def list_replays(
     Args:
         state: only running, paused, finished or aborted ones.
         hook: only those of a hook.
-        limit: how many at most.
-        context: the run.
     """
     show_list(
         context,
@@ -259,7 +255,6 @@ def show(replay: str, /, *, context: Context) -> None:
 
     Args:
         replay: its id, rpl_….
-        context: the run.
     """
     show_one(context, calls.get_replay(replay, account=context.account), _write)
 
@@ -302,7 +297,6 @@ def pause(replay: str, /, *, context: Context) -> None:
 
     Args:
         replay: its id, rpl_….
-        context: the run.
     """
     _steer(context, calls.pause_replay(replay, account=context.account))
 
@@ -313,7 +307,6 @@ def resume(replay: str, /, *, context: Context) -> None:
 
     Args:
         replay: its id, rpl_….
-        context: the run.
     """
     _steer(context, calls.resume_replay(replay, account=context.account))
 
@@ -325,7 +318,6 @@ def rate(replay: str, per_s: float, /, *, context: Context) -> None:
     Args:
         replay: its id, rpl_….
         per_s: deliveries a second.
-        context: the run.
     """
     _steer(context, calls.change_replay_rate(replay, per_s, account=context.account))
 
@@ -340,7 +332,6 @@ def abort(
         replay: its id, rpl_….
         cancel_waiting: cancel those of them that are pending.
         yes: do not ask.
-        context: the run.
     """
     context.confirm(f"Abort {replay}?", yes=yes)
     call = calls.abort_replay(replay, cancel_waiting=cancel_waiting, account=context.account)

@@ -34,7 +34,6 @@ def selftest(
         rounds: how often it is killed; needs --kill; 50 by default.
         database: postgresql://… (or @FILE) of a user who may create databases; SQLite without it.
         replay: also kill the server while it replays dead letters; needs --kill.
-        context: the run.
     """
     if rounds is not None and not kill:
         raise UsageError("--rounds says how often the server is killed; it goes with --kill")

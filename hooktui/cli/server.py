@@ -51,7 +51,6 @@ def serve(
         database: sqlite:///PATH, or postgresql://… for several servers; a file by default. @FILE
             reads it from a file, so that a password stays out of the process list.
         print_unit: print a systemd unit with the same options, and exit.
-        context: the run.
     """
     if print_unit:
         _print_unit(context, listen, tls_cert, tls_key, database)
@@ -109,11 +108,7 @@ def _holds_password(database: str) -> bool:
 
 
 def stop(*, context: Context) -> None:
-    """Stop the server; attempts in progress finish, and nothing is lost.
-
-    Args:
-        context: the run.
-    """
+    """Stop the server; attempts in progress finish, and nothing is lost."""
     if context.address.socket is None:
         raise UsageError("stop ends a server of this machine; it does not go with --connect URL")
     with PlainClient(context.address) as client:
@@ -143,9 +138,6 @@ def status(*, context: Context) -> int:
     """Show server status: backlog, rates, alerts, and the database.
 
     Exits with 1 while a hook that gets alerts is failing.
-
-    Args:
-        context: the run.
     """
     raw, shown = context.response(calls.server_status(context.account))
     if context.json:

@@ -42,8 +42,6 @@ def list_undelivered(
     Args:
         hook: only this hook; may be given more than once.
         state: only groups in this state.
-        limit: how many at most.
-        context: the run.
     """
 
     def call(window: calls.Window) -> Call[Page[UndeliveredGroup]]:
@@ -93,7 +91,6 @@ def acknowledge(hook: int, cause: str, /, *, context: Context) -> None:
     Args:
         hook: the hook's number.
         cause: such as http_5xx.
-        context: the run.
     """
     _change(context, calls.acknowledge_undelivered(hook, cause, account=context.account))
 
@@ -113,7 +110,6 @@ def snooze(
         hook: the hook's number.
         cause: such as http_5xx.
         duration: how long.
-        context: the run.
     """
     for_s = duration_s("--for", duration)
     _change(context, calls.snooze_undelivered(hook, cause, for_s, account=context.account))
@@ -135,7 +131,6 @@ def give_up(hook: int, cause: str, /, *, yes: bool = False, context: Context) ->
         hook: the hook's number.
         cause: such as http_5xx, held or skipped.
         yes: do not ask.
-        context: the run.
     """
     listed = calls.list_undelivered(context.account, hooks=(hook,), cause=cause)
     groups = context.client.call(listed).data
