@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from hooktui.cli.context import Context, Text
 from hooktui.cli.listing import FIRST_50, Limit, Listing, for_each, show_list
-from hooktui.cli.output import Piece, text_columns
+from hooktui.cli.output import Piece
 from hooktui.cli.time_format import ago, moment_ahead
 from hooktui.client import calls
 from hooktui.domain.wire.access import Account, Token
 
 accounts = App(name="accounts", help="List and create accounts.")
 
-_ACCOUNTS = Listing(
-    text_columns("ID>, NAME, HOOKS>, WAITING>, CREATED"),
-    "no accounts; create one: hooktui accounts create NAME",
-)
-
 
 @accounts.command(name="list")
 def list_accounts(*, limit: Limit = FIRST_50, context: Context) -> None:
     """List accounts; --account N of any command chooses one."""
-    show_list(
-        context,
-        lambda window: calls.list_accounts(**window),
-        _ACCOUNTS,
-        _account_row,
-        limit,
-    )
+    show_list(context, calls.list_accounts, _ACCOUNTS, limit)
 
 
 def _account_row(account: Account) -> list[Piece]:
     counts = [f"{account.hooks:,}", f"{account.waiting:,}"]
     return [str(account.id), account.name, *counts, ago(account.created_at)]
+
+
+_ACCOUNTS = Listing(
+    "ID>, NAME, HOOKS>, WAITING>, CREATED",
+    _account_row,
+    "no accounts; create one: hooktui accounts create NAME",
+)
 
 
 @accounts.command(name="create")
@@ -54,22 +51,11 @@ def create_account(name: Text, *, context: Context) -> None:
 
 tokens = App(name="tokens", help="List, create and revoke tokens.")
 
-_TOKENS = Listing(
-    text_columns("ID>, NAME, ROLE, ACCOUNT>, CREATED, EXPIRES, LAST USED"),
-    "no tokens; create one: hooktui tokens create NAME --role viewer",
-)
-
 
 @tokens.command(name="list")
 def list_tokens(*, limit: Limit = FIRST_50, context: Context) -> None:
     """List tokens, without their values."""
-    show_list(
-        context,
-        lambda window: calls.list_tokens(context.account, **window),
-        _TOKENS,
-        _token_row,
-        limit,
-    )
+    show_list(context, partial(calls.list_tokens, context.account), _TOKENS, limit)
 
 
 def _token_row(token: Token) -> list[Piece]:
@@ -82,6 +68,13 @@ def _token_row(token: Token) -> list[Piece]:
         ago(token.expires_at),
         ago(token.last_used_at),
     ]
+
+
+_TOKENS = Listing(
+    "ID>, NAME, ROLE, ACCOUNT>, CREATED, EXPIRES, LAST USED",
+    _token_row,
+    "no tokens; create one: hooktui tokens create NAME --role viewer",
+)
 
 
 @tokens.command(name="create")
@@ -125,4 +118,9 @@ def revoke(token: int, /, *more: int, yes: bool = False, context: Context) -> in
     tokens = [token, *more]
     named = ", ".join(map(str, tokens))
     context.confirm(f"Revoke token {named}? Programs that use it are refused immediately.", yes=yes)
-    return for_each(context, tokens, calls.revoke_token, lambda _: context.out.note("revoked"))
+    return for_each(
+        context,
+        tokens,
+        lambda token, **_: calls.revoke_token(token),
+        lambda _: context.out.note("revoked"),
+    )

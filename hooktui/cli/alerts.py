@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -9,7 +10,7 @@ from cyclopts import App, Parameter
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.listing import FIRST_50, Limit, Listing, for_each, show_list, show_one
-from hooktui.cli.output import Piece, Style, Styled, text_columns
+from hooktui.cli.output import Piece, Style, Styled
 from hooktui.cli.time_format import ago, duration_s, when
 from hooktui.client import calls
 from hooktui.domain.alerts import LONGEST_SNOOZE_S, MIN_SNOOZE_S, AlertState
@@ -18,11 +19,6 @@ from hooktui.domain.wire.alerts import Alert
 
 app = App(name="alerts", help="List, show, acknowledge and snooze operator alerts.")
 
-_ALERTS = Listing(
-    text_columns("ID, STATE, TYPE, COUNT>, OPENED, SUMMARY"),
-    "no unresolved alerts; a hook that subscribes to hooktui is notified of new ones",
-    "all unresolved alerts",
-)
 _STYLES: dict[str, Style] = {"open": "bad", "acknowledged": "warn", "snoozed": "warn"}
 
 
@@ -35,13 +31,7 @@ def list_alerts(*, state: str | None = None, limit: Limit = FIRST_50, context: C
     """
     if state is not None and state not in tuple(AlertState):
         raise UsageError(f"{state!r} is not a state; --state takes {', '.join(AlertState)}")
-    show_list(
-        context,
-        lambda window: calls.list_alerts(context.account, state=state, **window),
-        _ALERTS,
-        _row,
-        limit,
-    )
+    show_list(context, partial(calls.list_alerts, context.account, state=state), _ALERTS, limit)
 
 
 def _row(alert: Alert) -> list[Piece]:
@@ -53,6 +43,14 @@ def _row(alert: Alert) -> list[Piece]:
         ago(alert.opened_at),
         alert.summary,
     ]
+
+
+_ALERTS = Listing(
+    "ID, STATE, TYPE, COUNT>, OPENED, SUMMARY",
+    _row,
+    "no unresolved alerts; a hook that subscribes to hooktui is notified of new ones",
+    "all unresolved alerts",
+)
 
 
 @app.command
@@ -109,7 +107,7 @@ def acknowledge(alert: str, /, *more: str, context: Context) -> int:
     return for_each(
         context,
         [alert, *more],
-        lambda identity: calls.acknowledge_alert(identity, account=context.account),
+        calls.acknowledge_alert,
         lambda done: context.out.note(f"{done.id} is acknowledged"),
     )
 
@@ -125,11 +123,10 @@ def snooze(
         more: further ids.
         for_: how long: 1m to 30d, such as 4h.
     """
-    for_s = snooze_s(for_)
     return for_each(
         context,
         [alert, *more],
-        lambda identity: calls.snooze_alert(identity, for_s, account=context.account),
+        partial(calls.snooze_alert, for_s=snooze_s(for_)),
         lambda done: context.out.note(f"{done.id} is snoozed for {for_}"),
     )
 

@@ -5,23 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from cyclopts import App
 
 from hooktui.cli.context import Context, Text
 from hooktui.cli.exit_codes import DONE, FAILED
 from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list
-from hooktui.cli.output import Piece, Styled, fields_without, text_columns
+from hooktui.cli.output import Piece, Styled, fields_without
 from hooktui.cli.time_format import clock
 from hooktui.client import calls
 from hooktui.domain.wire.access import AuditCheck, AuditEntry
 
 app = App(name="audit", help="Show and verify the audit trail.")
-
-_ENTRIES = Listing(
-    text_columns("ID>, TIME, USER, ROLE, ACTION, TARGET, RESULT, CHANGE, FROM"),
-    "no audit entries",
-)
 
 
 @app.command(name="list")
@@ -46,22 +42,17 @@ def list_audit(
         since: such as 7d, or an RFC 3339 time.
         until: likewise.
     """
-    show_list(
-        context,
-        lambda window: calls.list_audit(
-            context.account,
-            user=user,
-            action=action,
-            target=target,
-            result=result,
-            since=since,
-            until=until,
-            **window,
-        ),
-        _ENTRIES,
-        _row,
-        limit,
+    call = partial(
+        calls.list_audit,
+        context.account,
+        user=user,
+        action=action,
+        target=target,
+        result=result,
+        since=since,
+        until=until,
     )
+    show_list(context, call, _ENTRIES, limit)
 
 
 def _row(entry: AuditEntry) -> list[Piece]:
@@ -76,6 +67,11 @@ def _row(entry: AuditEntry) -> list[Piece]:
         _change(entry),
         entry.origin,
     ]
+
+
+_ENTRIES = Listing(
+    "ID>, TIME, USER, ROLE, ACTION, TARGET, RESULT, CHANGE, FROM", _row, "no audit entries"
+)
 
 
 def _change(entry: AuditEntry) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -20,7 +21,7 @@ from hooktui.cli.listing import (
     show_matches,
     show_one,
 )
-from hooktui.cli.output import Output, Piece, Style, Styled, fields_without, text_columns
+from hooktui.cli.output import Output, Piece, Style, Styled, fields_without
 from hooktui.cli.time_format import ago, clock, took, when
 from hooktui.client import calls
 from hooktui.domain.clock import now_ms, to_rfc3339
@@ -30,13 +31,6 @@ from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, ne
 from hooktui.domain.wire.undelivered import CancelledMany
 
 app = App(name="deliveries", help="List, show, resend and cancel deliveries.")
-
-DELIVERIES = Listing(
-    text_columns(
-        "ID, STATUS, HOOK>, EVENT TYPE, TRIGGER, TRIES>, RESULT, CREATED, NEXT TRY, REASON"
-    ),
-    "no deliveries; each event makes one for every hook that subscribes to it: hooktui emit TYPE",
-)
 
 _STYLES: dict[str, Style] = {
     "delivered": "good",
@@ -55,11 +49,10 @@ def list_deliveries(*terms: Terms, limit: Limit = FIRST_50, context: Context) ->
     Args:
         terms: a filter, such as status:failed hook:12 since:10m.
     """
-    show_matches(context, calls.list_deliveries, terms, DELIVERIES, row, limit)
+    show_matches(context, calls.list_deliveries, terms, DELIVERIES, limit)
 
 
-def row(delivery: Delivery) -> list[Piece]:
-    """Return the cells of a delivery."""
+def _row(delivery: Delivery) -> list[Piece]:
     return [
         delivery.id,
         status(delivery.status, held=delivery.held),
@@ -69,9 +62,16 @@ def row(delivery: Delivery) -> list[Piece]:
         str(delivery.attempts),
         "" if delivery.last_status is None else str(delivery.last_status),
         ago(delivery.created_at),
-        _next_try(delivery, ago),
+        _next_attempt(delivery, ago),
         delivery.reason or "",
     ]
+
+
+DELIVERIES = Listing(
+    "ID, STATUS, HOOK>, EVENT TYPE, TRIGGER, TRIES>, RESULT, CREATED, NEXT TRY, REASON",
+    _row,
+    "no deliveries; each event makes one for every hook that subscribes to it: hooktui emit TYPE",
+)
 
 
 def status(name: str, *, held: bool = False) -> Styled:
@@ -91,6 +91,7 @@ def show(delivery: str, /, *, context: Context) -> None:
 
 def _write(context: CommandContext, delivery: DeliveryDetail) -> None:
     out = context.out
+    next_attempt = "held until its hook is enabled" if delivery.held else _next_attempt(delivery)
     out.line(
         Styled(f"delivery {delivery.id}", "bold"), "  ", status(delivery.status, held=delivery.held)
     )
@@ -101,7 +102,7 @@ def _write(context: CommandContext, delivery: DeliveryDetail) -> None:
         ("created", when(delivery.created_at)),
         ("reason", delivery.reason or ""),
         ("took", took(delivery.duration_ms)),
-        ("next try", "held until its hook is enabled" if delivery.held else _next_try(delivery)),
+        ("next try", next_attempt),
     ]
     out.facts(facts)
     for attempt in delivery.attempts:
@@ -113,7 +114,7 @@ def _write(context: CommandContext, delivery: DeliveryDetail) -> None:
     _write_message(out, delivery.request.headers, delivery.request.body)
 
 
-def _next_try(delivery: Delivery | DeliveryDetail, words: Callable[[str], str] = when) -> str:
+def _next_attempt(delivery: Delivery | DeliveryDetail, words: Callable[[str], str] = when) -> str:
     at_ms = next_at_ms(delivery, now_ms())
     if at_ms is not None:
         return words(to_rfc3339(at_ms))
@@ -183,7 +184,7 @@ def resend(delivery: str, /, *more: str, context: Context) -> int:
     return for_each(
         context,
         [delivery, *more],
-        lambda identity: calls.resend_delivery(identity, account=context.account),
+        calls.resend_delivery,
         lambda sent: context.out.line(sent.id),
     )
 
@@ -212,7 +213,7 @@ def cancel(
     return for_each(
         context,
         deliveries,
-        lambda identity: calls.cancel_delivery(identity, account=context.account),
+        calls.cancel_delivery,
         lambda done: context.out.note(f"{done.id} is cancelled"),
     )
 
@@ -222,9 +223,7 @@ def _cancel_matching(context: CommandContext, filter_: str, *, yes: bool) -> Non
         _cancel_until(context, filter_, "0s")  # refused, with the reason
     filter_ = _at_one_time(filter_)
     q = f"{filter_} status:pending"
-    pages = pages_of(
-        context, lambda window: calls.list_deliveries(context.account, q=q, **window), limit=1
-    )
+    pages = pages_of(context, partial(calls.list_deliveries, context.account, q=q), limit=1)
     newest = next(((page.data[0], page) for _, page in pages if page.data), None)
     done = CancelledMany(cancelled=0, sending=0)
     if newest is not None:

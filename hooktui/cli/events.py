@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from typing import cast
 
@@ -10,21 +11,14 @@ from cyclopts import App
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.deliveries import DELIVERIES, write_body
-from hooktui.cli.deliveries import row as delivery_row
 from hooktui.cli.listing import FIRST_50, Limit, Listing, Terms, pages_of, show_matches
 from hooktui.cli.output import Piece, Styled, text_columns
 from hooktui.cli.time_format import ago, when
 from hooktui.client import calls
-from hooktui.client.calls import Call, Window
 from hooktui.domain.wire.events import Event, EventDetail, HookDecision
 from hooktui.domain.wire.pages import Page
 
 app = App(name="events", help="List and show events and event types.")
-
-_EVENTS = Listing(
-    text_columns("ID, TYPE, CREATED, BYTES>, DELIVERIES>, SKIPPED>"),
-    "no events yet; send one: hooktui emit TYPE FILE (types: hooktui events types)",
-)
 
 _REASONS = text_columns("HOOK>, NAME, NOT SENT, WHY")
 MAX_REASONS = 100
@@ -38,7 +32,7 @@ def list_events(*terms: Terms, limit: Limit = FIRST_50, context: Context) -> Non
     Args:
         terms: a filter, such as event:job.* since:1h.
     """
-    show_matches(context, calls.list_events, terms, _EVENTS, _row, limit)
+    show_matches(context, calls.list_events, terms, _EVENTS, limit)
 
 
 def _row(event: Event) -> list[Piece]:
@@ -50,6 +44,13 @@ def _row(event: Event) -> list[Piece]:
         str(event.deliveries),
         str(event.skipped) if event.skipped else "",
     ]
+
+
+_EVENTS = Listing(
+    "ID, TYPE, CREATED, BYTES>, DELIVERIES>, SKIPPED>",
+    _row,
+    "no events yet; send one: hooktui emit TYPE FILE (types: hooktui events types)",
+)
 
 
 @app.command
@@ -77,7 +78,7 @@ def _write(context: CommandContext, event: EventDetail) -> None:
     else:
         write_body(out, event.body)
     if event.deliveries:
-        out.table(DELIVERIES.columns, [delivery_row(delivery) for delivery in event.deliveries])
+        DELIVERIES.write(out, event.deliveries)
     reasons = list(islice(_not_sent(context, event.id), MAX_REASONS + 1))
     if reasons:
         out.table(_REASONS, [_reason(outcome) for outcome in reasons[:MAX_REASONS]])
@@ -96,13 +97,9 @@ def _not_sent(context: CommandContext, event: str) -> Iterator[HookDecision]:
 def _decisions(
     context: CommandContext, event: str
 ) -> Iterator[tuple[list[object], Page[HookDecision]]]:
-    def of(concerned: bool) -> Callable[[Window], Call[Page[HookDecision]]]:
-        return lambda window: calls.event_decisions(
-            event, concerned=concerned, account=context.account, **window
-        )
-
-    yield from pages_of(context, of(True))
-    yield from pages_of(context, of(False))
+    call = partial(calls.event_decisions, event, account=context.account)
+    yield from pages_of(context, partial(call, concerned=True))
+    yield from pages_of(context, partial(call, concerned=False))
 
 
 def _reason(row: HookDecision) -> list[Piece]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from cyclopts import App
 
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.deliveries import show_attempt
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError
 from hooktui.cli.listing import FIRST_50, Limit, Listing, Terms, for_each, show_matches, show_one
-from hooktui.cli.output import Piece, Styled, text_columns
+from hooktui.cli.output import Piece, Styled
 from hooktui.cli.time_format import ago, duration_s, took
 from hooktui.client import calls
 from hooktui.domain.addresses import url_in_words
@@ -29,11 +31,6 @@ for name, target, text in (
 ):
     app.command(f"hooktui.cli.{target}", name=name, help=text)
 
-_HOOKS = Listing(
-    text_columns("ID>, STATE, NAME, URL, EVENTS, LAST, 24 H>, WAITING>"),
-    "no hooks; create one: hooktui hooks create --url https://… --events job",
-)
-
 
 @app.command(name="list")
 def list_hooks(*terms: Terms, limit: Limit = FIRST_50, context: Context) -> None:
@@ -42,7 +39,7 @@ def list_hooks(*terms: Terms, limit: Limit = FIRST_50, context: Context) -> None
     Args:
         terms: a filter.
     """
-    show_matches(context, calls.list_hooks, terms, _HOOKS, _row, limit)
+    show_matches(context, calls.list_hooks, terms, _HOOKS, limit)
 
 
 def _row(hook: Hook) -> list[Piece]:
@@ -60,6 +57,13 @@ def _row(hook: Hook) -> list[Piece]:
         share,
         str(waiting) if waiting else "",
     ]
+
+
+_HOOKS = Listing(
+    "ID>, STATE, NAME, URL, EVENTS, LAST, 24 H>, WAITING>",
+    _row,
+    "no hooks; create one: hooktui hooks create --url https://… --events job",
+)
 
 
 def state(hook: Hook) -> Styled:
@@ -142,12 +146,7 @@ def _switch(context: CommandContext, hooks: list[int], *, active: bool) -> int:
     def notify(hook: Hook) -> None:
         context.out.note(f"hook {hook.id} ({hook.name}) is {'active' if active else 'disabled'}")
 
-    return for_each(
-        context,
-        hooks,
-        lambda hook: calls.edit_hook(hook, {"active": active}, account=context.account),
-        notify,
-    )
+    return for_each(context, hooks, partial(calls.edit_hook, fields={"active": active}), notify)
 
 
 @app.command
@@ -163,12 +162,7 @@ def delete(hook: int, /, *more: int, yes: bool = False, context: Context) -> int
     named = ", ".join(map(str, hooks))
     question = f"Delete hook {named}? Its waiting deliveries are cancelled; this cannot be undone."
     context.confirm(question, yes=yes)
-    return for_each(
-        context,
-        hooks,
-        lambda hook: calls.delete_hook(hook, account=context.account),
-        lambda _: context.out.note("deleted"),
-    )
+    return for_each(context, hooks, calls.delete_hook, lambda _: context.out.note("deleted"))
 
 
 @app.command
@@ -188,13 +182,7 @@ def ping(hook: int, /, *more: int, context: Context) -> int:
         if not context.json:
             _write_ping(context, delivery, named=bool(more))
 
-    code = for_each(
-        context,
-        [hook, *more],
-        lambda identity: calls.ping_hook(identity, account=context.account),
-        show,
-        also_as_json=True,
-    )
+    code = for_each(context, [hook, *more], calls.ping_hook, show, also_as_json=True)
     return code or (DONE if all_delivered else FAILED)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar, cast
+from functools import partial
+from typing import Annotated, Any, Final, Generic, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from cyclopts import Parameter
 
 from hooktui.cli.context import CommandContext
 from hooktui.cli.exit_codes import UsageError, report
-from hooktui.cli.output import Piece, TextColumn
+from hooktui.cli.output import Output, Piece, text_columns
 from hooktui.client.calls import Call, Window
 from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import HooktuiError
@@ -44,27 +45,33 @@ FIRST_50: Final = Limit()
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Generic[T]):
     """How objects of a kind are listed: the table, and the notes for an empty list.
 
-    ``unfiltered`` names the objects of a list without a filter.
+    ``columns`` is for `text_columns`, ``row`` makes the cells of an object, and ``unfiltered``
+    names the objects of a list without a filter.
     """
 
-    columns: Sequence[TextColumn]
+    columns: str
+    row: Callable[[T], Sequence[Piece]]
     empty: str
     unfiltered: str = "all"
+
+    def write(self, out: Output, items: Iterable[T]) -> None:
+        """Write a table of objects."""
+        out.table(text_columns(self.columns), map(self.row, items))
 
 
 def show_one(
     context: CommandContext, call: Call[T], write: Callable[[CommandContext, T], None]
 ) -> None:
-    """Show what a call answers: for people with ``write``, or as the server's JSON."""
+    """Show the response of a call: for people with ``write``, or as the server's JSON."""
     value = context.ask(call)
     if value is not None:
         write(context, value)
 
 
-def joined(terms: Sequence[str]) -> str | None:
+def filter_text(terms: Sequence[str]) -> str | None:
     """Return filter terms as one filter, None when there are none.
 
     Raises:
@@ -78,18 +85,16 @@ def joined(terms: Sequence[str]) -> str | None:
 
 def show_list(
     context: CommandContext,
-    call: Callable[[Window], Call[Page[T]]],
-    listing: Listing,
-    row: Callable[[T], Sequence[Piece]],
+    call: Callable[..., Call[Page[T]]],
+    listing: Listing[T],
     limit: Limit,
     remark: Callable[[Page[T]], str | None] = lambda _page: None,
 ) -> None:
     """Write a list.
 
     Args:
-        call: makes the call of one page.
+        call: makes the call of a page from the fields of a `Window`.
         listing: how this kind is shown.
-        row: makes the cells of one thing.
         remark: returns a note about the last page.
     """
     if limit.count < 1 and not limit.everything:
@@ -108,9 +113,9 @@ def show_list(
     if note is not None:
         context.out.note(note)
     if not items:
-        context.out.note(_none(listing, call(Window()).path, context.account))
+        context.out.note(_none(listing, call().path, context.account))
         return
-    context.out.table(listing.columns, (row(item) for item in items))
+    listing.write(context.out, items)
     if len(items) < total:
         context.out.note(f"{len(items)} of {about}{total:,}; --all shows the rest, --limit N more")
 
@@ -119,16 +124,14 @@ def show_matches(
     context: CommandContext,
     call: Callable[..., Call[Page[T]]],
     terms: Sequence[str],
-    listing: Listing,
-    row: Callable[[T], Sequence[Piece]],
+    listing: Listing[T],
     limit: Limit,
 ) -> None:
     """Write the objects of a list that match filter terms."""
-    q = joined(terms)
-    show_list(context, lambda window: call(context.account, q=q, **window), listing, row, limit)
+    show_list(context, partial(call, context.account, q=filter_text(terms)), listing, limit)
 
 
-def _none(listing: Listing, path: str, account: int | None) -> str:
+def _none(listing: Listing[T], path: str, account: int | None) -> str:
     """Return the note for an empty list: only one that nothing narrows has no objects."""
     where = "" if account is None else f" in account {account}"
     narrowed = [
@@ -146,13 +149,13 @@ def _none(listing: Listing, path: str, account: int | None) -> str:
 
 
 def pages_of(
-    context: CommandContext, make: Callable[[Window], Call[Page[T]]], limit: int | None = None
+    context: CommandContext, call: Callable[..., Call[Page[T]]], limit: int | None = None
 ) -> Iterator[tuple[list[object], Page[T]]]:
     """Yield pages as raw JSON and as values, up to ``limit`` objects (None: all)."""
     left = limit
     window = Window(limit=PAGE if left is None else min(left, PAGE))
     while True:
-        answer, page = context.response(make(window))
+        answer, page = context.response(call(**window))
         raws = cast("dict[str, list[object]]", answer)["data"]
         yield raws, page
         if left is not None:
@@ -166,7 +169,7 @@ def pages_of(
 def for_each(
     context: CommandContext,
     ids: Sequence[Any],
-    call: Callable[[Any], Call[T]],
+    call: Callable[..., Call[T]],
     show: Callable[[T], None],
     *,
     also_as_json: bool = False,
@@ -177,7 +180,7 @@ def for_each(
 
     Args:
         ids: the ids.
-        call: makes the call of an id.
+        call: makes the call of an id and an account.
         show: writes a result as text.
         also_as_json: call it as well where results are written as JSON.
 
@@ -187,7 +190,7 @@ def for_each(
     code = 0
     raws: list[object] = []
     for identity in dict.fromkeys(ids):
-        request = call(identity)
+        request = call(identity, account=context.account)
         try:
             answer = context.client.answer(request)
         except HooktuiError as error:

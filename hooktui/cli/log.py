@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.deliveries import status
-from hooktui.cli.listing import PAGE, Terms, joined
+from hooktui.cli.listing import PAGE, Terms, filter_text
 from hooktui.cli.output import Piece, Styled
 from hooktui.cli.time_format import clock, took
 from hooktui.client import calls
@@ -34,7 +34,7 @@ def log(*terms: Terms, follow: Follow = False, context: Context) -> None:
         terms: a filter, such as status:failed hook:12.
         follow: continue until ctrl+c; no line is lost when the server restarts.
     """
-    q = joined(terms)
+    q = filter_text(terms)
     last = _LastLines(context, q)
     try:
         last.search()

@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -13,7 +14,7 @@ from cyclopts import App, Parameter
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError
 from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list, show_one
-from hooktui.cli.output import Output, Piece, Styled, text_columns
+from hooktui.cli.output import Output, Piece, Styled
 from hooktui.cli.time_format import ago, clock
 from hooktui.client import calls
 from hooktui.domain.replays import add_plans
@@ -22,11 +23,6 @@ from hooktui.domain.wire import replays
 from hooktui.domain.wire.replays import Replay, ReplayPlan, ReplaySelection
 
 app = App(name="replay", help="Plan, run and control replays of past events.")
-
-REPLAYS = Listing(
-    text_columns("ID, STATE, MODE, HOOKS>, SENT>, TOTAL>, FAILED>, RATE>, CREATED, REASON"),
-    "no replays; start one with: hooktui replay run --all-hooks",
-)
 
 _POLL_S = 1.0
 _UNFINISHED = ("running", "paused")
@@ -220,13 +216,8 @@ def list_replays(
         state: only running, paused, finished or aborted ones.
         hook: only those of a hook.
     """
-    show_list(
-        context,
-        lambda window: calls.list_replays(context.account, state=state, hook=hook, **window),
-        REPLAYS,
-        _row,
-        limit,
-    )
+    call = partial(calls.list_replays, context.account, state=state, hook=hook)
+    show_list(context, call, _REPLAYS, limit)
 
 
 def _row(replay: Replay) -> list[Piece]:
@@ -243,6 +234,13 @@ def _row(replay: Replay) -> list[Piece]:
         ago(replay.created_at),
         replay.state_reason or replays.waits_words(replay),
     ]
+
+
+_REPLAYS = Listing(
+    "ID, STATE, MODE, HOOKS>, SENT>, TOTAL>, FAILED>, RATE>, CREATED, REASON",
+    _row,
+    "no replays; start one with: hooktui replay run --all-hooks",
+)
 
 
 def _state(state: str) -> Styled:

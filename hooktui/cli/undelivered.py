@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list
-from hooktui.cli.output import Piece, Style, Styled, fields_without, text_columns
+from hooktui.cli.output import Piece, Style, Styled, fields_without
 from hooktui.cli.time_format import ago, duration_s
 from hooktui.client import calls
 from hooktui.client.calls import Call
@@ -20,12 +21,6 @@ from hooktui.domain.wire.undelivered import ChangedGroup, GaveUp, UndeliveredGro
 
 app = App(name="undelivered", help="List, acknowledge, snooze and give up undelivered events.")
 
-_GROUPS = Listing(
-    text_columns(
-        "HOOK>, NAME, CAUSE, COUNT>, GAVE UP>, RETRYING>, OLDEST, NEWEST, WAITS FOR, STATE"
-    ),
-    "no undelivered events",
-)
 _STYLES: dict[str, Style] = {"open": "bad"}
 
 
@@ -43,12 +38,8 @@ def list_undelivered(
         hook: only this hook; may be given more than once.
         state: only groups in this state.
     """
-
-    def call(window: calls.Window) -> Call[Page[UndeliveredGroup]]:
-        hooks = hook or ()
-        return calls.list_undelivered(context.account, hooks=hooks, state=state, **window)
-
-    show_list(context, call, _GROUPS, _row, limit, remark=_remark)
+    call = partial(calls.list_undelivered, context.account, hooks=hook or (), state=state)
+    show_list(context, call, _GROUPS, limit, remark=_remark)
 
 
 def _row(group: UndeliveredGroup) -> list[Piece]:
@@ -66,6 +57,13 @@ def _row(group: UndeliveredGroup) -> list[Piece]:
         group.waits_or_limit or "",
         _state(group),
     ]
+
+
+_GROUPS = Listing(
+    "HOOK>, NAME, CAUSE, COUNT>, GAVE UP>, RETRYING>, OLDEST, NEWEST, WAITS FOR, STATE",
+    _row,
+    "no undelivered events",
+)
 
 
 def _state(group: UndeliveredGroup) -> Styled:
