@@ -152,7 +152,7 @@ async def test_a_page_of_the_feed_says_how_far_it_searched(ask, server):
 
 
 async def test_a_position_that_is_gone_is_reported(ask, server):
-    server.will(answer({"reset": True, "next": "p9"}))
+    server.will(answer({"data": [], "reset": True, "next": "p9"}))
     page = await ask(calls.follow_feed(1, after="p1"))
     assert page.reset
     assert page.data == ()

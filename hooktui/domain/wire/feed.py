@@ -115,21 +115,13 @@ class FeedPage:
     searched_to: str | None = None
 
 
-class _Page(msgspec.Struct):
-    next: str
-    data: list[dict[str, object]] = msgspec.field(default_factory=list)
-    reset: bool = False
-    before: str | None = None
-    searched_to: str | None = None
-
-
 def decode_page(answer: object) -> FeedPage:
     """Decode the response of ``GET /v1/feed``.
 
     Raises:
         msgspec.ValidationError: it is not a page of the feed.
     """
-    page = msgspec.convert(answer, _Page)
+    page = msgspec.convert(answer, FeedAnswer)
     lines = (
         FeedLine(str(fields.get("kind", "")), str(fields.get("at", "")), fields)
         for fields in page.data
