@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from functools import cached_property
@@ -14,6 +13,7 @@ from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.options import GlobalOptions
 from hooktui.cli.output import Output
 from hooktui.client.address import ServerAddress, find_server
+from hooktui.client.responses import reason
 from hooktui.client.sync_client import PlainClient, decoded
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import with_absolute_paths
@@ -136,7 +136,7 @@ class CommandContext:
         try:
             return open(name, "rb")  # noqa: PTH123 - the caller closes it
         except (OSError, ValueError) as error:
-            raise UsageError(f"cannot read {name}: {reason_of(error)}") from error
+            raise UsageError(f"cannot read {name}: {reason(error)}") from error
 
     def secret_value(self, option: str, text: str) -> str:
         """Return a value that may be given as ``@FILE`` or ``-`` (stdin); one line break is cut.
@@ -151,7 +151,7 @@ class CommandContext:
             try:
                 content = stream.read().decode("utf-8")
             except (OSError, UnicodeDecodeError) as error:
-                raise UsageError(f"{option}: cannot read {text}: {reason_of(error)}") from error
+                raise UsageError(f"{option}: cannot read {text}: {reason(error)}") from error
         return content.removesuffix("\n").removesuffix("\r")
 
     @property
@@ -186,13 +186,6 @@ def _color(options: GlobalOptions, environ: Mapping[str, str]) -> bool:
     if options.no_color or environ.get("NO_COLOR") or environ.get("TERM") == "dumb":
         return False
     return sys.stdout.isatty()
-
-
-def reason_of(error: Exception) -> str:
-    """Return why something failed, in the words of the system where it has some."""
-    if isinstance(error, OSError) and error.strerror:
-        return os.fsdecode(error.strerror)
-    return str(error)
 
 
 Context = Annotated[CommandContext, Parameter(parse=False)]

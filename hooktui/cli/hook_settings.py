@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from cyclopts import Parameter
 
@@ -17,7 +17,9 @@ from hooktui.cli.time_format import ago
 from hooktui.client import calls
 from hooktui.domain.hook_fields import HOOK_SETTINGS, SHOWN_SETTINGS
 from hooktui.domain.setting import Setting
-from hooktui.domain.wire.hooks import CHANGE_WORDS, in_words
+from hooktui.domain.wire.hooks import CHANGE_WORDS, ChangedHook, CreatedHook, in_words
+
+SavedHook = TypeVar("SavedHook", ChangedHook, CreatedHook)
 
 _COLUMNS: Final = text_columns("EVENT, TYPE, CREATED, WOULD BE")
 
@@ -115,14 +117,9 @@ def create(
         fields["active"] = False
     if secret is not None:
         fields["secret"] = context.secret_value("--secret", secret)
-    call = calls.create_hook(context.account, fields)
-    answer, hook = context.response(call)
-    for warning in hook.warnings:
-        context.out.note(f"warning: {warning}")
+    hook = _save(context, calls.create_hook(context.account, fields))
     if context.json:
-        context.out.json(answer)
         return
-    write_hook(context, hook)
     context.out.line(Styled(f"  {'secret':<11}", "dim"), hook.secret)
     context.out.note(
         f"Give the secret to the receiver (again: hooktui hooks secret {hook.id}), then try it:"
@@ -165,14 +162,19 @@ def edit(
         raise UsageError("nothing to change; see: hooktui hooks edit --help")
     if if_version is not None:
         fields["version"] = if_version
-    call = calls.edit_hook(hook, fields, account=context.account)
-    answer, changed = context.response(call)
-    for warning in changed.warnings:
+    _save(context, calls.edit_hook(hook, fields, account=context.account))
+
+
+def _save(context: CommandContext, call: calls.Call[SavedHook]) -> SavedHook:
+    """Save a hook, and write it with the warnings of the server."""
+    response, hook = context.response(call)
+    for warning in hook.warnings:
         context.out.note(f"warning: {warning}")
     if context.json:
-        context.out.json(answer)
+        context.out.json(response)
     else:
-        write_hook(context, changed)
+        write_hook(context, hook)
+    return hook
 
 
 def _fields(context: CommandContext, options: HookOptions) -> dict[str, object]:

@@ -11,11 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hooktui.cli.context import Context, Text, reason_of
+from hooktui.cli.context import Context, Text
 from hooktui.cli.exit_codes import Failed, UsageError, leaving_orderly
 from hooktui.cli.output import Output, TextColumn, fields_without
 from hooktui.cli.time_format import ago
 from hooktui.client import calls
+from hooktui.client.responses import reason
 from hooktui.domain.errors import Refused
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.text import counted
@@ -97,7 +98,7 @@ def restore(file: str, *, yes: bool = False, context: Context) -> None:
             # With the caller's rights, before they are given up.
             source = stack.enter_context(open_backup(Path(file).absolute()))
         except (OSError, ValueError) as error:
-            raise UsageError(f"cannot read {file}: {reason_of(error)}") from error
+            raise UsageError(f"cannot read {file}: {reason(error)}") from error
         actor = act_as_owner(where, ["restore", file])
         there = database_in_place(context.environ)
         # Nothing is lost by it, so a script need not say --yes.
@@ -220,7 +221,7 @@ def _to_file(context: CommandContext, target: Path, *, yes: bool) -> Backup:
     except Refused as error:
         raise UsageError(error.detail) from error
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot write {target}: {reason_of(error)}") from error
+        raise UsageError(f"cannot write {target}: {reason(error)}") from error
     if replace:
         context.confirm(f"{target} exists. Replace it?", yes=yes)
     try:

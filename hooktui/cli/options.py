@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from hooktui.cli.exit_codes import UsageError
 from hooktui.domain.roles import Role, is_lower, not_here
@@ -66,7 +66,8 @@ def split_options(arguments: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
         if argument == "--":
             return options, [*rest, argument, *waiting]
         if argument in _FLAGS:
-            options = _with_flag(options, argument)
+            flag: dict[str, Any] = {argument.removeprefix("--").replace("-", "_"): True}
+            options = replace(options, **flag)
         elif name in _VALUES and not (name == "--role" and rest[:2] == _OWN_ROLE):
             if not equals:
                 if not waiting:
@@ -76,15 +77,6 @@ def split_options(arguments: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
         else:
             rest.append(argument)
     return options, rest
-
-
-def _with_flag(options: GlobalOptions, name: str) -> GlobalOptions:
-    return replace(
-        options,
-        json=options.json or name == "--json",
-        quiet=options.quiet or name == "--quiet",
-        no_color=options.no_color or name == "--no-color",
-    )
 
 
 def _with_value(options: GlobalOptions, name: str, value: str) -> GlobalOptions:

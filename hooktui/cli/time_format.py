@@ -36,10 +36,10 @@ def moment_ahead(option: str, text: str) -> str:
         raise UsageError(f"{option}: {error}") from error
 
 
-def ago(time: str | None, *, never: str = "never") -> str:
+def ago(time: str | None) -> str:
     """Return the distance of a wire time: ``3 min ago``, ``in 2 h``."""
     if time is None:
-        return never
+        return "never"
     seconds = (now_ms() - from_rfc3339(time)) / 1000
     for size, unit in _UNITS:
         if abs(seconds) >= size:
