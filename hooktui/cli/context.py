@@ -80,11 +80,11 @@ class CommandContext:
         Raises:
             HooktuiError: the server refused the call, or does not respond.
         """
-        answer = self.client.answer(call)
+        response = self.client.response_json(call)
         if self.json:
-            self.out.json(answer)
+            self.out.json(response)
             return None
-        return decoded(call, self.address, answer)
+        return decoded(call, self.address, response)
 
     def response(self, call: Call[T]) -> tuple[object, T]:
         """Send a call and return its response, as JSON and as a value.
@@ -92,8 +92,8 @@ class CommandContext:
         Raises:
             HooktuiError: as `ask`.
         """
-        answer = self.client.answer(call)
-        return answer, decoded(call, self.address, answer)
+        response = self.client.response_json(call)
+        return response, decoded(call, self.address, response)
 
     def in_parts(self, done: str) -> None:
         """Before each part of long work at the server: have ctrl+c report what is done."""

@@ -81,9 +81,9 @@ def diagnose(hook: int, /, *, context: Context) -> int:
 def _shown(context: CommandContext, hook: int) -> Diagnosis:
     """Return the diagnosis; show its steps while it runs, if stderr is a terminal."""
     if context.json or not context.out.progress_shown:
-        answer, diagnosis = context.response(calls.diagnose_hook(hook, account=context.account))
+        response, diagnosis = context.response(calls.diagnose_hook(hook, account=context.account))
         if context.json:
-            context.out.json(answer)
+            context.out.json(response)
         return diagnosis
     done: list[str] = []
     with closing(

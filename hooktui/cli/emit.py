@@ -57,9 +57,9 @@ def _emit_one(context: CommandContext, event_type: str, file: str | None, key: s
     with context.open_input(file) as stream, _reading(file):
         body = stream.read(MAX_BODY_BYTES + 1)
     call = calls.send_event(context.account, event_type, body, key=key)
-    answer, accepted = context.response(call)
+    response, accepted = context.response(call)
     if context.json:
-        context.out.json(answer)
+        context.out.json(response)
     else:
         context.out.line(accepted.id)
     if accepted.duplicate:
@@ -76,14 +76,14 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
             context.interrupted = f"interrupted; at least the first {sent} events were accepted"
             call = calls.send_many(context.account, b"".join(lines))
             try:
-                answer = context.client.answer(call)
+                response = context.client.response_json(call)
             except HooktuiError as error:
                 if sent:
                     context.out.note(f"the first {sent} events were accepted; the next part fails")
                 raise _counted_from(error, before) from None
             for raw, accepted in zip(
-                cast("dict[str, list[object]]", answer)["data"],
-                decoded(call, context.address, answer).data,
+                cast("dict[str, list[object]]", response)["data"],
+                decoded(call, context.address, response).data,
                 strict=True,
             ):
                 if context.json:

@@ -62,9 +62,9 @@ def show(event: str, /, *, context: Context) -> None:
     """
     call = calls.get_event(event, account=context.account)
     if context.json:
-        answer = cast("dict[str, object]", context.client.answer(call))
+        response = cast("dict[str, object]", context.client.response_json(call))
         decisions = [raw for raws, _ in _decisions(context, event) for raw in raws]
-        context.out.json({**answer, "decisions": decisions})
+        context.out.json({**response, "decisions": decisions})
     else:
         _write(context, context.client.call(call))
 

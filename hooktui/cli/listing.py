@@ -155,8 +155,8 @@ def pages_of(
     left = limit
     window = Window(limit=PAGE if left is None else min(left, PAGE))
     while True:
-        answer, page = context.response(call(**window))
-        raws = cast("dict[str, list[object]]", answer)["data"]
+        response, page = context.response(call(**window))
+        raws = cast("dict[str, list[object]]", response)["data"]
         yield raws, page
         if left is not None:
             left -= len(raws)
@@ -192,14 +192,14 @@ def for_each(
     for identity in dict.fromkeys(ids):
         request = call(identity, account=context.account)
         try:
-            answer = context.client.answer(request)
+            response = context.client.response_json(request)
         except HooktuiError as error:
             error_code = report(error, as_json=context.json)
             code = code or error_code
             continue
-        raws.append({"id": identity} if answer is None else answer)
+        raws.append({"id": identity} if response is None else response)
         if also_as_json or not context.json:
-            show(decoded(request, context.address, answer))
+            show(decoded(request, context.address, response))
     if context.json and raws:
         context.out.json(raws[0] if len(ids) == 1 else raws)
     return code

@@ -24,7 +24,7 @@ from hooktui.cli.exit_codes import (
     UsageError,
     report,
 )
-from hooktui.cli.options import HELP, GlobalOptions, confine, split_options
+from hooktui.cli.options import HELP, GlobalOptions, restrict, split_options
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import restricted
 from hooktui.domain.text import visible
@@ -145,7 +145,7 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         if not rest or (rest[0].startswith("-") and rest[0] not in _HELP_FLAGS):
             rest = [_CONSOLE, *rest]
         if restricted(environ):
-            confine(options, rest)
+            restrict(options, rest)
         if rest == [_CONSOLE]:
             # Nothing is left to parse, and what parses takes 60 ms of the time to the first paint.
             from hooktui.cli.open_console import open_console

@@ -94,7 +94,7 @@ def _with_value(options: GlobalOptions, name: str, value: str) -> GlobalOptions:
     return replace(options, account=int(value))
 
 
-def confine(options: GlobalOptions, arguments: Sequence[str]) -> None:
+def restrict(options: GlobalOptions, arguments: Sequence[str]) -> None:
     """Refuse what a confined user must not do; keep ctrl+z from stopping the process.
 
     Raises:

@@ -179,13 +179,13 @@ def _wait(context: CommandContext, replay: str) -> int:
     )
     call = calls.get_replay(replay, account=context.account)
     while True:
-        answer, now = context.response(call)
+        response, now = context.response(call)
         if now.state not in _UNFINISHED or (now.state == "paused" and now.state_reason):
             break
         context.out.progress(_progress(now))
         time.sleep(_POLL_S)
     if context.json:
-        context.out.json(answer)
+        context.out.json(response)
     context.out.note(_progress(now))
     return DONE if now.state == "finished" and not now.progress.failed else FAILED
 

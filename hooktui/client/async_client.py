@@ -16,7 +16,7 @@ import httpx
 from hooktui.client.address import ServerAddress
 from hooktui.client.calls import Call
 from hooktui.client.responses import (
-    MAX_ANSWER_BYTES,
+    MAX_RESPONSE_BYTES,
     LineSplitter,
     broken_off,
     comes_in_lines,
@@ -24,8 +24,8 @@ from hooktui.client.responses import (
     no_connection,
     not_ours,
     not_reached,
-    read_answer,
     read_line,
+    read_response,
     too_large,
     too_slow,
 )
@@ -37,7 +37,7 @@ T = TypeVar("T")
 MAX_CONNECTIONS = 20
 """A console holds one long poll and a few concurrent calls."""
 _NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Trusts nobody, where no TLS is used; httpx would read the certificates of authorities."""
+"""For connections without TLS; else httpx would load the authorities."""
 
 
 class AsyncClient:
@@ -76,8 +76,8 @@ class AsyncClient:
         with explain_unknown_outcome(changes=call.changes):
             async with self._response(call) as response:
                 body = await self._body_of(response)
-            answer = read_answer(self.address, response.status, response.headers, body)
-            return decoded(call, self.address, answer)
+            content = read_response(self.address, response.status, response.headers, body)
+            return decoded(call, self.address, content)
 
     async def lines(self, call: Call[T]) -> AsyncGenerator[T]:
         """Send a call with a response in lines, and yield the value of each as it arrives.
@@ -91,7 +91,7 @@ class AsyncClient:
         async with self._response(call) as response:
             if not comes_in_lines(response.status, response.headers):
                 body = await self._body_of(response)
-                read_answer(self.address, response.status, response.headers, body)
+                read_response(self.address, response.status, response.headers, body)
                 what = f"{call.method} {call.path}"
                 raise not_ours(self.address, f"{what} has no response in lines")
             splitter = LineSplitter(self.address)
@@ -106,7 +106,7 @@ class AsyncClient:
         async for piece in response.pieces():
             parts.append(piece)
             size += len(piece)
-            if size > MAX_ANSWER_BYTES:
+            if size > MAX_RESPONSE_BYTES:
                 raise too_large(self.address)
         return b"".join(parts)
 
@@ -181,7 +181,7 @@ class _Response:
 
     received: httpx.Response
     deadline: float
-    telling: Callable[[], AbstractContextManager[None]]
+    explaining: Callable[[], AbstractContextManager[None]]
 
     @property
     def status(self) -> int:
@@ -196,7 +196,7 @@ class _Response:
         # Raw: an unrequested compressed body may expand without end.
         body = self.received.aiter_raw()
         while True:
-            with self.telling():
+            with self.explaining():
                 async with asyncio.timeout_at(self.deadline):
                     piece = await anext(body, None)
             if piece is None:

@@ -35,7 +35,7 @@ from hooktui.domain.paths import START_SERVICE
 
 E = TypeVar("E", bound=HooktuiError)
 
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 """Ten times the largest page of a server; a longer response is not from hooktui."""
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
@@ -64,14 +64,14 @@ class Problem(Exception):
         self.fields = fields
 
 
-class UnknownAnswer(HooktuiError):
+class UnexpectedResponse(HooktuiError):
     """The server responded with a status that none of our errors has."""
 
     status = 500
     title = "Unexpected response"
 
 
-def read_answer(
+def read_response(
     address: ServerAddress, status: int, headers: Mapping[str, str], body: bytes
 ) -> object:
     """Return the decoded JSON of a success (None for an empty one).
@@ -92,12 +92,12 @@ def read_answer(
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in _JSON_TYPES:
         raise not_ours(address, f"it responds {status} with {content_type or 'no content type'}")
-    answer = _json(address, body, "its response")
+    content = _json(address, body, "its response")
     if 200 <= status < 300:
-        return answer
-    if not isinstance(answer, dict):
+        return content
+    if not isinstance(content, dict):
         raise not_ours(address, f"it responds {status} without a problem object")
-    raise _error_of(address, status, headers, answer) from Problem(answer)
+    raise _error_of(address, status, headers, content) from Problem(content)
 
 
 def comes_in_lines(status: int, headers: Mapping[str, str]) -> bool:
@@ -136,7 +136,7 @@ def _json(address: ServerAddress, text: bytes | str, what: str) -> object:
 
 def too_large(address: ServerAddress) -> NoServer:
     """Return the error for a response that is longer than any of a hooktui server."""
-    return not_ours(address, f"its response is over {MAX_ANSWER_BYTES >> 20} MiB")
+    return not_ours(address, f"its response is over {MAX_RESPONSE_BYTES >> 20} MiB")
 
 
 class LineSplitter:
@@ -158,7 +158,7 @@ class LineSplitter:
             NoServer: a line or the response is too long.
         """
         self._bytes += len(piece)
-        if self._bytes > MAX_ANSWER_BYTES:
+        if self._bytes > MAX_RESPONSE_BYTES:
             raise too_large(self._address)
         head, *others = piece.split(b"\n")
         lines: list[bytes] = []
@@ -205,8 +205,8 @@ def _error_of(
     if later is not None:
         seconds = headers.get("retry-after", "")
         return later(detail, int(seconds) if seconds.isascii() and seconds.isdigit() else 1)
-    error = _CLASSES.get(status, UnknownAnswer)(detail)
-    return _mark_unknown(error) if isinstance(error, UnknownAnswer) else error
+    error = _CLASSES.get(status, UnexpectedResponse)(detail)
+    return _mark_unknown(error) if isinstance(error, UnexpectedResponse) else error
 
 
 def _field_errors(errors: object) -> list[FieldError]:

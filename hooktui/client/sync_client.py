@@ -20,7 +20,7 @@ from hooktui.client.address import ServerAddress
 from hooktui.client.calls import Call
 from hooktui.client.download import IDLE_S, Download, announced
 from hooktui.client.responses import (
-    MAX_ANSWER_BYTES,
+    MAX_RESPONSE_BYTES,
     LineSplitter,
     broken_off,
     comes_in_lines,
@@ -28,8 +28,8 @@ from hooktui.client.responses import (
     no_connection,
     not_ours,
     not_reached,
-    read_answer,
     read_line,
+    read_response,
     reason,
     too_large,
     too_slow,
@@ -91,18 +91,18 @@ class PlainClient:
             HooktuiError: the server refused the call, or does not respond.
         """
         with explain_unknown_outcome(changes=call.changes):
-            return decoded(call, self.address, self._answer(call))
+            return decoded(call, self.address, self._response_json(call))
 
-    def answer(self, call: Call[T]) -> object:
+    def response_json(self, call: Call[T]) -> object:
         """Send a call and return its decoded JSON unchanged, for output as JSON.
 
         Raises:
             HooktuiError: as `call`.
         """
         with explain_unknown_outcome(changes=call.changes):
-            return self._answer(call)
+            return self._response_json(call)
 
-    def _answer(self, call: Call[T]) -> object:
+    def _response_json(self, call: Call[T]) -> object:
         connection = self._connected()
         began = False
         try:
@@ -117,7 +117,7 @@ class PlainClient:
         except (OSError, HTTPException) as error:
             self.close()
             raise broken_off(self.address, error) from error
-        return read_answer(self.address, response.status, _lower_names(response), body)
+        return read_response(self.address, response.status, _lower_names(response), body)
 
     def _request(self, connection: HTTPConnection, call: Call[T]) -> HTTPResponse:
         self._socket.set_deadline(call.timeout_s)
@@ -125,7 +125,7 @@ class PlainClient:
         return connection.getresponse()
 
     def _body_of(self, response: HTTPResponse) -> bytes:
-        body = response.read(MAX_ANSWER_BYTES)
+        body = response.read(MAX_RESPONSE_BYTES)
         if response.read(1):
             self.close()
             raise too_large(self.address)
@@ -148,7 +148,7 @@ class PlainClient:
             headers = _lower_names(response)
             if not comes_in_lines(response.status, headers):
                 body = self._body_of(response)
-                read_answer(self.address, response.status, headers, body)
+                read_response(self.address, response.status, headers, body)
                 raise not_ours(self.address, f"{call.method} {call.path} has no response in lines")
             for line in _lines_in(response, LineSplitter(self.address)):
                 yield decoded(call, self.address, read_line(self.address, line))
@@ -179,7 +179,7 @@ class PlainClient:
                 file = announced(headers) if response.status == 201 else None
                 body = self._body_of(response) if file is None else b""
             if file is None:
-                read_answer(self.address, response.status, headers, body)
+                read_response(self.address, response.status, headers, body)
                 raise not_ours(
                     self.address, f"{call.method} {call.path} has no file as its response"
                 )
@@ -251,14 +251,14 @@ def request_headers(address: ServerAddress, role: str | None) -> dict[str, str]:
     return headers
 
 
-def decoded(call: Call[T], address: ServerAddress, answer: object) -> T:
+def decoded(call: Call[T], address: ServerAddress, response: object) -> T:
     """Return the value of a call's response.
 
     Raises:
         HooktuiError: it does not have the expected form.
     """
     try:
-        return call.decode(answer)
+        return call.decode(response)
     except (msgspec.ValidationError, RecursionError) as error:
         raise not_ours(address, f"{call.method} {call.path}: {reason(error)}") from error
 
@@ -291,7 +291,7 @@ def _lines_in(response: HTTPResponse, splitter: LineSplitter) -> Iterator[bytes]
     while response.chunked and (piece := response.read1(_PIECE_BYTES)):
         yield from splitter.feed(piece)
     if not response.chunked:  # an intermediary has buffered it
-        rest = response.read(MAX_ANSWER_BYTES)
+        rest = response.read(MAX_RESPONSE_BYTES)
         if response.length:
             raise IncompleteRead(rest, response.length)
         yield from splitter.feed(rest)

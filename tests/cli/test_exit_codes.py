@@ -270,13 +270,13 @@ def test_ctrl_c_ends_the_progress_line_and_names_what_continues(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    read, left = PlainClient._answer, [None] * len(answers)
+    read, left = PlainClient._response_json, [None] * len(answers)
 
     def read_or_interrupted(client, call):
         return read(client, call) if left and not left.pop() else interrupted()
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(PlainClient, "_answer", read_or_interrupted)
+    monkeypatch.setattr(PlainClient, "_response_json", read_or_interrupted)
     for name in ("lines", "download"):
         monkeypatch.setattr(PlainClient, name, interrupted)
     monkeypatch.setattr("hooktui.cli.selftest.run_crash_test", interrupted)

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooktui.client import AsyncClient, Call, PlainClient, ServerAddress, calls
-from hooktui.client.responses import MAX_ANSWER_BYTES, MAX_LINE_BYTES, LineSplitter, read_answer
+from hooktui.client.responses import MAX_LINE_BYTES, MAX_RESPONSE_BYTES, LineSplitter, read_response
 from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import HooktuiError, NoServer, Unavailable
 from hooktui.domain.wire.feed import FeedLine
@@ -138,7 +138,7 @@ async def test_what_has_no_end_is_ended(ask, what):
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-    assert peak < 3 * MAX_ANSWER_BYTES
+    assert peak < 3 * MAX_RESPONSE_BYTES
 
 
 @both
@@ -271,7 +271,7 @@ def test_whatever_json_comes_it_is_a_value_or_one_of_our_errors(call, value):
     address = ServerAddress(host="a")
     with suppress(HooktuiError):
         decoded(
-            call, address, read_answer(address, 200, {"content-type": "application/json"}, body)
+            call, address, read_response(address, 200, {"content-type": "application/json"}, body)
         )
 
 

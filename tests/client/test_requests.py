@@ -162,6 +162,6 @@ def test_the_answer_as_it_came_is_there_for_output(tmp_path):
     with serving(tmp_path / "s.sock") as server:
         server.will(answer({**HOOK, "colour": "green"}))
         with PlainClient(server.address) as client:
-            assert client.answer(calls.get_hook(12)) == json.loads(
+            assert client.response_json(calls.get_hook(12)) == json.loads(
                 json.dumps({**HOOK, "colour": "green"})
             )

@@ -115,13 +115,13 @@ class FeedPage:
     searched_to: str | None = None
 
 
-def decode_page(answer: object) -> FeedPage:
+def decode_page(response: object) -> FeedPage:
     """Decode the response of ``GET /v1/feed``.
 
     Raises:
         msgspec.ValidationError: it is not a page of the feed.
     """
-    page = msgspec.convert(answer, FeedAnswer)
+    page = msgspec.convert(response, FeedAnswer)
     lines = (
         FeedLine(str(fields.get("kind", "")), str(fields.get("at", "")), fields)
         for fields in page.data
