@@ -99,7 +99,7 @@ def _write(context: CommandContext, report: Report) -> None:
         if case.altered or case.unsigned:
             faults = f"{case.altered:,} altered, {case.unsigned:,} with a wrong signature"
             out.line(Styled(f"{case.title}: {faults}", "bad"))
-    good = Styled("nothing lost, nothing twice, every signature right", "good")
+    good = Styled("nothing lost or sent twice, all signatures valid", "good")
     out.line(good if report.good else Styled("NOT GOOD", "bad"), f"; rounds: {report.rounds}")
 
 
@@ -135,7 +135,7 @@ def _load(case: CaseReport) -> str:
 def _goal_row(goal: Goal) -> list[str | Styled]:
     met = "yes" if goal.met else "NO"
     if goal.aim_met:
-        met = "yes, and what is aimed at"
+        met = "yes, and the aim"
     bound = "≤ " if goal.less_is_better else ""
     reached = ("-", Styled("not measured", "dim"))
     if goal.reached is not None:

@@ -169,7 +169,7 @@ class CommandContext:
         if yes:
             return
         if not self.can_ask:
-            raise UsageError(f"{question} Say so with --yes")
+            raise UsageError(f"{question} Confirm with --yes")
         sys.stderr.write(f"{visible(question)} [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):

@@ -228,7 +228,7 @@ def _headers(context: CommandContext, given: Sequence[str]) -> tuple[dict[str, s
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            # Not the value: whoever is used to NAME: VALUE has a secret there.
+            # Not the value: written as NAME: VALUE, as in other programs, it may be a secret.
             shown = text.partition(":")[0].partition(" ")[0]
             raise UsageError(f"--header {shown!r}: write it as NAME=VALUE")
         headers[name] = context.secret_value("--header", value)

@@ -18,7 +18,7 @@ from hooktui.domain.wire.feed import AttemptLine, FeedLine, FeedPage
 
 LAST_LINES = 50
 KINDS = frozenset({"attempt", "hook", "engine", "alert"})
-"""What makes a line: what was sent, what changed how things are sent, and what needs a look."""
+"""Kinds of changes that are printed."""
 
 _TYPE_WIDTH = 20
 _WAIT_S = 30

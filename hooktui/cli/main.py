@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
 
 
 def _prepare_streams() -> None:
-    """Make streams that were closed end nowhere, and a terminal without UTF-8 show escapes.
+    """Replace closed streams by /dev/null; have a terminal without UTF-8 show escapes.
 
     With ``PYTHONUNBUFFERED``, which images of containers often set, Python writes a text once and
     loses what the system did not take, as when a signal comes. A buffer writes the rest.

@@ -30,13 +30,13 @@ ALLOWED: Final = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class GlobalOptions:
-    """What the options of every command say; None: not given.
+    """The global options; None: not given.
 
     Attributes:
         account: the account that the command is about.
         connect: where the server is.
         role: what the caller's role is lowered to.
-        json: answer with JSON.
+        json: write JSON.
         quiet: no hints and no progress.
         no_color: no colours, not even on a terminal.
     """
@@ -95,12 +95,12 @@ def _with_value(options: GlobalOptions, name: str, value: str) -> GlobalOptions:
 
 
 def restrict(options: GlobalOptions, arguments: Sequence[str]) -> None:
-    """Refuse what a confined user must not do; keep ctrl+z from stopping the process.
+    """Refuse what restricted mode does not allow; keep ctrl+z from stopping the process.
 
     Raises:
-        NotAllowed: the command, or where it goes to, is not for them.
+        NotAllowed: the command or the server is not allowed.
     """
-    # A stopped process would give its terminal back to whatever started it.
+    # A stopped process would leave its terminal to the program that started it.
     signal.signal(signal.SIGTSTP, signal.SIG_IGN)
     if options.connect is not None:
         raise not_here("--connect")

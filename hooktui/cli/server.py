@@ -79,7 +79,7 @@ def _print_unit(
 
     if database is not None and _holds_password(database):
         raise UsageError(
-            "everybody can read a unit: put the address with its password into"
+            "all users can read a unit file: put the address with its password into"
             " /etc/hooktui/config.toml (database_url, mode 640, group hooktui), or give --database"
             " @FILE"
         )

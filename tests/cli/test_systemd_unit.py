@@ -145,5 +145,5 @@ def test_a_password_is_not_put_into_a_file_that_all_can_read(address: str) -> No
         capture_output=True, text=True, timeout=60, env=dict(os.environ),
     )  # fmt: skip
     assert result.returncode == 2
-    assert "everybody can read a unit" in result.stderr
+    assert "all users can read a unit file" in result.stderr
     assert "hidden" not in result.stdout + result.stderr
