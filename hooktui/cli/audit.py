@@ -15,6 +15,7 @@ from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list
 from hooktui.cli.output import Piece, Styled, fields_without
 from hooktui.cli.time_format import clock
 from hooktui.client import calls
+from hooktui.domain.text import counted
 from hooktui.domain.wire.access import AuditCheck, AuditEntry
 
 app = App(name="audit", help="Show and verify the audit trail.")
@@ -106,7 +107,7 @@ def verify(*, known: str | None = None, context: Context) -> int:
     """
     check = context.client.call(calls.verify_audit(known=known))
     while check.next is not None:
-        context.out.progress(f"{check.entries:,} entries so far")
+        context.out.progress(f"{counted(check.entries, 'entry')} so far")
         check = _added(check, context.client.call(calls.verify_audit(check.next, known)))
     if context.json:
         context.out.json(fields_without("next", check))

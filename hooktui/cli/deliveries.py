@@ -255,6 +255,7 @@ def _cancel_until(context: CommandContext, filter_: str, until: str) -> Cancelle
         call = calls.cancel_many(filter_, until, after, account=context.account)
         part = context.client.call(call)
         cancelled, sending, after = cancelled + part.cancelled, sending + part.sending, part.next
-        context.out.progress(f"cancelled {cancelled:,} deliveries so far" if after else "")
+        done = counted(cancelled, "delivery")
+        context.out.progress(f"cancelled {done} so far" if after else "")
         if after is None:
             return CancelledMany(cancelled=cancelled, sending=sending)

@@ -189,7 +189,8 @@ def for_each(
     """
     code = 0
     raws: list[object] = []
-    for identity in dict.fromkeys(ids):
+    ids = list(dict.fromkeys(ids))
+    for identity in ids:
         request = call(identity, account=context.account)
         try:
             response = context.client.response_json(request)

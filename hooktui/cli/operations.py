@@ -41,7 +41,7 @@ def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
     gone = context.client.call(calls.purge(older_than, account=context.account))
     while gone.next is not None:
         context.in_parts(counted(gone.events, "event"))
-        context.out.progress(f"deleted {gone.events:,} events so far")
+        context.out.progress(f"deleted {counted(gone.events, 'event')} so far")
         part = context.client.call(calls.purge(gone.before, gone.next, account=context.account))
         gone = Purge(
             gone.before,

@@ -159,6 +159,7 @@ def _give_up_until(context: CommandContext, group: UndeliveredGroup, until: str)
         part = context.client.call(call)
         given_up, cancelled = given_up + part.given_up, cancelled + part.cancelled
         after = part.next
-        context.out.progress(f"gave up {given_up + cancelled:,} events so far" if after else "")
+        done = counted(given_up + cancelled, "event")
+        context.out.progress(f"gave up {done} so far" if after else "")
         if after is None:
             return GaveUp(given_up=given_up, cancelled=cancelled)

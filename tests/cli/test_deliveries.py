@@ -74,6 +74,12 @@ def test_resend_prints_the_ids_of_what_is_sent(run, server):
     ]
 
 
+# Red when one id that is given twice makes an array.
+def test_an_id_that_is_given_twice_is_one_object_as_json(run, server):
+    server.will(answer(DELIVERY, 201))
+    assert run("deliveries", "resend", "a", "a", "--json").json == DELIVERY
+
+
 def test_cancel_says_so(run, server):
     server.will(answer({**DELIVERY, "status": "cancelled"}))
     result = run("deliveries", "cancel", "a")
