@@ -101,7 +101,7 @@ class Dialer:
         self._resolver = resolver
         self._limits = limits
         self._verified = verified
-        self._turnstile = PerTickLimiter(MAX_DIALS)
+        self._per_tick = PerTickLimiter(MAX_DIALS)
         self.own_listeners: frozenset[tuple[Address, int]] = frozenset()
 
     async def dial(
@@ -131,7 +131,7 @@ class Dialer:
         addresses = await self.resolve(pool_key, target, deadline, phases)
         for address in addresses:  # one forbidden address makes the name untrusted
             self.check(target, address)
-        await self._turnstile.enter()
+        await self._per_tick.enter()
         began = monotonic()
         try:
             sock, address = await self._connect_any(target, addresses, deadline)
@@ -274,12 +274,6 @@ class Dialer:
 
     # Step 3: TLS, or nothing
 
-    def context(self, *, verify_tls: bool) -> ssl.SSLContext:
-        """Return the TLS context of hooks that verify certificates, or of those that do not."""
-        if not verify_tls:
-            return unverified_context()
-        return self._verified or verified_context()
-
     def context_for(self, sock: socket.socket, *, verify_tls: bool) -> ssl.SSLContext:
         """Return the TLS context for a socket; close the socket if there is none.
 
@@ -288,7 +282,9 @@ class Dialer:
             MachineShort: they cannot, because this machine lacks a resource.
         """
         try:
-            return self.context(verify_tls=verify_tls)
+            if not verify_tls:
+                return unverified_context()
+            return self._verified or verified_context()
         except (OSError, MemoryError) as error:
             sock.close()
             raise_if_short(error)

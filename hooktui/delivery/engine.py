@@ -287,10 +287,6 @@ class Engine:
         """
         return await self._pings.ping(hook, body)
 
-    def queue(self, hook: HookId) -> HookQueue | None:
-        """Return the queue of a hook, if it has one."""
-        return self._queues.queue(hook)
-
     @property
     def working(self) -> bool:
         """Return whether the loops that claim and rescue are running."""
@@ -334,11 +330,10 @@ class Engine:
         return {queue.hook: pace_of(queue, now_s, now) for queue in queues}
 
     def _noticeable_steps(self) -> Steps[list[HookQueue]]:
-        hooks = list(self._queues.hooks())
+        queues = list(self._queues.queues())
         found: list[HookQueue] = []
-        for start in range(0, len(hooks), _HINTS_AT_ONCE):
-            queues = map(self._queues.queue, hooks[start : start + _HINTS_AT_ONCE])
-            found += [queue for queue in queues if queue is not None and is_noticeable(queue)]
+        for start in range(0, len(queues), _HINTS_AT_ONCE):
+            found += filter(is_noticeable, queues[start : start + _HINTS_AT_ONCE])
             yield
         return found
 

@@ -213,11 +213,14 @@ class HookQueue:
             return 0
         room = min(self.free, MAX_PER_CLAIM if is_due else len(self.waiting))
         if self.open_until_ms is not None:
-            open_now = probe_at_ms(self.open_until_ms, now_ms) > now_ms
-            room = 0 if open_now or self.in_flight else min(room, 1)
+            room = min(room, self.probe_room(self.open_until_ms, now_ms))
         if self.bucket is None:
             return room
         return max(min(room, self.bucket.whole(now_ms) - self.kept), 0)
+
+    def probe_room(self, open_until_ms: int, now_ms: int) -> int:
+        """Return how many may start while its breaker is open: its probe, if it is time for one."""
+        return int(not self.in_flight and probe_at_ms(open_until_ms, now_ms) <= now_ms)
 
     def is_due(self, now_ms: int) -> bool:
         """Return whether deliveries wait in the queue for a slot now, or are being claimed."""

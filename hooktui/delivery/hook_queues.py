@@ -34,13 +34,25 @@ from hooktui.delivery.hook_queue import (
 )
 from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
-from hooktui.domain.hook_failures import probe_at_ms
 from hooktui.domain.machine import next_wait_s
 
 if TYPE_CHECKING:
     from hooktui.domain.ids import HookId
     from hooktui.domain.observation import Observation
     from hooktui.store.contract import ClaimedDelivery
+
+SLOW_MS = 1_000
+"""A hook whose last attempt took this long counts as slow until one is faster."""
+MAX_CLAIMED = 1_000
+"""Deliveries are claimed ahead while fewer are claimed over all hooks, in flight included. More
+leave the caches of the CPU before they are sent: with 100 hooks, each costs a quarter more."""
+ENOUGH_AT_ONCE = 64
+"""Attempts that keep a busy server busy. With ten times as many, each one costs a tenth more CPU
+(measured): attempts wait for each other in memory that is no longer cached."""
+BUSY_SHARE = 0.85
+"""The server limits the throughput if its event loop uses this share of a CPU."""
+_QUICK_S = 0.02
+"""A slower receiver may gain from more attempts at once even beside a busy event loop."""
 
 
 def even_shares(demands: Sequence[int], total: int) -> list[int]:
@@ -58,20 +70,6 @@ def even_shares(demands: Sequence[int], total: int) -> list[int]:
                 shares[index] += 1
                 total -= 1
     return shares
-
-
-SLOW_MS = 1_000
-"""A hook whose last attempt took this long counts as slow until one is faster."""
-MAX_CLAIMED = 1_000
-"""Deliveries are claimed ahead while fewer are claimed over all hooks, in flight included. More
-leave the caches of the CPU before they are sent: with 100 hooks, each costs a quarter more."""
-ENOUGH_AT_ONCE = 64
-"""Attempts that keep a busy server busy. With ten times as many, each one costs a tenth more CPU
-(measured): attempts wait for each other in memory that is no longer cached."""
-BUSY_SHARE = 0.85
-"""The server limits the throughput if its event loop uses this share of a CPU."""
-_QUICK_S = 0.02
-"""A slower receiver may gain from more attempts at once even beside a busy event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,9 +259,8 @@ class HookQueues:
         room = min(queue.slots - queue.in_flight, self._max_in_flight - self._used)
         if queue.slow:
             room = min(room, self._max_slow - self._used_slow)
-        if queue.open_until_ms is not None:  # then one may be the probe of the breaker
-            is_closed = probe_at_ms(queue.open_until_ms, now_ms) > now_ms
-            room = 0 if is_closed or queue.in_flight else min(room, 1)
+        if queue.open_until_ms is not None:
+            room = min(room, queue.probe_room(queue.open_until_ms, now_ms))
         return room if queue.bucket is None else min(room, queue.bucket.whole(now_ms))
 
     def keep_none(self, hook: HookId, now_ms: int) -> None:
@@ -503,9 +500,9 @@ class HookQueues:
             return False
         return self._fast.count > 0 or (self._slow.count > 0 and self._used_slow < self._max_slow)
 
-    def hooks(self) -> Iterable[HookId]:
-        """Return the hooks that have a hook queue."""
-        return self._queues.keys()
+    def queues(self) -> Iterable[HookQueue]:
+        """Return the queues of all hooks."""
+        return self._queues.values()
 
     def _settle(self, queue: HookQueue, now_ms: int) -> None:
         """Consider a queue whose places have changed, or forget it once a deleted hook has none."""

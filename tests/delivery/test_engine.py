@@ -72,7 +72,7 @@ async def test_what_waits_starts_when_another_call_releases_its_places(
 
     running.store.accept = refused_later
     refused = asyncio.create_task(running.emit())
-    await until(lambda: running.engine.queue(hook).in_flight == 1)
+    await until(lambda: running.engine._queues.queue(hook).in_flight == 1)
     running.store.accept = accept
     await running.emit()
     refuse.set()

@@ -255,7 +255,7 @@ async def test_a_receiver_that_responds_429_is_sent_its_rate(
     hook = await running.hook(url_of(await receivers.behaving(ten_a_second)))
     await running.emit(40)
     await running.all_are("delivered", 40)
-    queue = running.engine.queue(hook)
+    queue = running.engine._queues.queue(hook)
     assert queue is not None
     assert queue.slots >= FIRST_LIMIT
     assert refused < 30

@@ -62,7 +62,7 @@ async def hook_with_dead_letters(
     hook = HookId(await running.hook(url, retry_schedule_s=(), **settings))
     await running.emit(DEAD)
     await until(lambda: refused == DEAD)
-    await until(lambda: running.engine.queue(hook).in_flight == 0)
+    await until(lambda: running.engine._queues.queue(hook).in_flight == 0)
     return hook
 
 
@@ -107,7 +107,7 @@ async def test_a_failed_search_does_not_stop_the_other_hooks(
     runner.start()
     await running.all_are("delivered", 3 * DEAD)  # the first hook got the events of the second
     for hook in (one, two):
-        await until(lambda hook=hook: running.engine.queue(hook).in_flight == 0)
+        await until(lambda hook=hook: running.engine._queues.queue(hook).in_flight == 0)
 
 
 # Red when the searches of all hooks wait for their turn at once: another replay waits for them all.
@@ -149,7 +149,7 @@ async def test_a_search_that_takes_long_delays_no_other_hook_and_ends_with_the_r
     await running.all_are("delivered", 2 * DEAD)  # the first hook got the events of the second
     assert not running.engine.replayed.of_hook(two)
     await runner.stop()
-    assert running.engine.queue(two).in_flight == 0
+    assert running.engine._queues.queue(two).in_flight == 0
 
 
 # Red when the slot stays kept while the replay does not come back for it: nothing is sent at all.
@@ -162,7 +162,7 @@ async def test_a_slot_is_not_kept_for_a_replay_that_waits_for_space_on_the_disk(
     await running.emit(3)
     await replay(running, hook)
     runner.start()
-    queue = running.engine.queue(hook)
+    queue = running.engine._queues.queue(hook)
     await until(lambda: queue.kept == 1)
 
     def full(_: int = 0) -> None:
@@ -306,7 +306,7 @@ async def test_a_hook_that_is_down_does_not_stop_the_others_of_a_replay(
         tx.hook_changed(down)
 
     await running.store.write(open_breaker)
-    await until(lambda: running.engine.queue(down).open_until_ms == until_ms)
+    await until(lambda: running.engine._queues.queue(down).open_until_ms == until_ms)
     await replay(running, down, healthy, rate=8)
     runner.start()
 
@@ -315,7 +315,7 @@ async def test_a_hook_that_is_down_does_not_stop_the_others_of_a_replay(
         return len(found) == DEAD
 
     await until(healthy_is_done)
-    assert running.engine.queue(down).open_until_ms == until_ms
+    assert running.engine._queues.queue(down).open_until_ms == until_ms
 
 
 # Red when only tokens and places bound a step: its transaction would keep all others waiting.
