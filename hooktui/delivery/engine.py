@@ -28,7 +28,7 @@ from hooktui.delivery.pings import DEFAULT_PINGS, Pings
 from hooktui.delivery.recorder import Recorder
 from hooktui.delivery.replayed import ReplayedDeliveries
 from hooktui.delivery.sender import Sender
-from hooktui.delivery.shortage import MachineShort, Shortages, missing_resource
+from hooktui.delivery.shortage import MachineShort, Shortages
 from hooktui.delivery.transport import Transport
 from hooktui.delivery.unsent import Unsent
 from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT, AdaptiveLimit
@@ -487,18 +487,12 @@ class Engine:
         queue = self._queues.queue(claim.hook)
         alone = queue is None or queue.began(began_s)
         try:
-            if hook is None:
-                result = self._sender.deleted(claim)
-            else:
-                result = await self._sender.attempt(hook, claim, started_at_ms, alone=alone)
+            result = await self._sender.attempt(hook, claim, started_at_ms, alone=alone)
         except asyncio.CancelledError:
             result = self._sender.interrupted(claim, started_at_ms, "cut off by a stop")
-        except Exception as error:
-            missing = missing_resource(error)
-            if missing is not None:
-                self._not_made(claim, missing)
-                return None
-            result = self._sender.failed_inside(claim, started_at_ms, error)
+        except MachineShort as missing:
+            self._not_made(claim, missing)
+            return None
         if queue is not None and queue.limit is not None:
             self._adapt(queue, queue.limit, result, began_s)
         if self._next_needs(result):

@@ -7,14 +7,14 @@ They share few slots, and each holds one until its receiver has responded. So a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from contextlib import AsyncExitStack
 from typing import Final
+from weakref import WeakValueDictionary
 
 from hooktui.delivery.recorder import Recorder
 from hooktui.delivery.sender import Sender
-from hooktui.delivery.shortage import Shortages, missing_resource
+from hooktui.delivery.shortage import MachineShort, Shortages
 from hooktui.delivery.unsent import Unsent
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import DeliveryId, HookId
@@ -25,37 +25,6 @@ PINGS_OF_HOOK: Final = 2
 """Pings of a hook in flight."""
 _PING_TURN_S: Final = 30.0
 """How long a ping waits for a slot before it is stored."""
-
-
-@dataclass(slots=True)
-class _Turns:
-    """The slots of one hook or account, and how many pings use or await them."""
-
-    slots: asyncio.Semaphore
-    pings: int = 0
-
-
-class _Share:
-    """Limits the pings in flight of each hook, or of each account."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._turns: dict[Hashable, _Turns] = {}
-
-    @asynccontextmanager
-    async def turn(self, of: Hashable) -> AsyncIterator[None]:
-        """Wait for a slot, and hold it during the block."""
-        turns = self._turns.get(of)
-        if turns is None:
-            turns = self._turns[of] = _Turns(asyncio.Semaphore(self._limit))
-        turns.pings += 1
-        try:
-            async with turns.slots:
-                yield
-        finally:
-            turns.pings -= 1
-            if not turns.pings:
-                del self._turns[of]
 
 
 class Pings:
@@ -96,9 +65,9 @@ class Pings:
         self._attempts = attempts
         self._held = held
         self._clock = clock
-        self._hooks = _Share(PINGS_OF_HOOK)
-        self._accounts = _Share(max(limit // 2, 1))
+        self._of_account = max(limit // 2, 1)
         self._slots = asyncio.Semaphore(limit)
+        self._shares: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
         self.stopping = False
 
     async def ping(self, hook: HookId, body: bytes) -> DeliveryId:
@@ -115,8 +84,10 @@ class Pings:
             try:
                 async with asyncio.timeout(_PING_TURN_S):
                     # In this order, a ping that waits for its own hook holds no slot of others.
-                    await turns.enter_async_context(self._hooks.turn(hook))
-                    await turns.enter_async_context(self._accounts.turn(account))
+                    await turns.enter_async_context(self._share(("hook", hook), PINGS_OF_HOOK))
+                    await turns.enter_async_context(
+                        self._share(("account", account), self._of_account)
+                    )
                     await turns.enter_async_context(self._slots)
             except TimeoutError:
                 raise Unavailable(
@@ -124,6 +95,10 @@ class Pings:
                     " try again in a moment"
                 ) from None
             return await self._ping(hook, body)
+
+    def _share(self, of: Hashable, limit: int) -> asyncio.Semaphore:
+        """Return the slots of a hook or an account; they exist while pings use or await them."""
+        return self._shares.setdefault(of, asyncio.Semaphore(limit))
 
     async def _ping(self, hook: HookId, body: bytes) -> DeliveryId:
         self._check_running()
@@ -159,20 +134,14 @@ class Pings:
     async def _send_ping(self, claim: ClaimedDelivery) -> None:
         live = self._store.hooks().get(claim.hook)
         started_at_ms = self._clock()
-        if live is None:
-            result = self._sender.deleted(claim)
-        else:
-            try:
-                result = await self._sender.attempt(live, claim, started_at_ms)
-            except asyncio.CancelledError:
-                self._recorder.add(self._sender.interrupted(claim, started_at_ms, "cut off"))
-                raise
-            except Exception as error:
-                missing = missing_resource(error)
-                if missing is not None:
-                    self._shortages.note(missing.condition, "a ping")
-                    self._held.discard(claim.delivery)
-                    await self._unsent.release([claim])
-                    raise Unavailable(f"{missing}; the ping was not sent") from None
-                result = self._sender.failed_inside(claim, started_at_ms, error)
+        try:
+            result = await self._sender.attempt(live, claim, started_at_ms)
+        except asyncio.CancelledError:
+            self._recorder.add(self._sender.interrupted(claim, started_at_ms, "cut off"))
+            raise
+        except MachineShort as missing:
+            self._shortages.note(missing.condition, "a ping")
+            self._held.discard(claim.delivery)
+            await self._unsent.release([claim])
+            raise Unavailable(f"{missing}; the ping was not sent") from None
         await self._recorder.add_and_wait(result)

@@ -12,6 +12,7 @@ from typing import Final
 from hooktui import failpoints
 from hooktui.channels import web
 from hooktui.delivery import redaction
+from hooktui.delivery.shortage import missing_resource
 from hooktui.delivery.transport import Transport
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import (
@@ -67,75 +68,93 @@ class Sender:
         self._fixed: dict[HookId, _Fixed] = {}
 
     async def attempt(
-        self, hook: LiveHook, claim: ClaimedDelivery, started_at_ms: int, *, alone: bool = True
+        self,
+        hook: LiveHook | None,
+        claim: ClaimedDelivery,
+        started_at_ms: int,
+        *,
+        alone: bool = True,
     ) -> AttemptResult:
         """Send a claimed delivery to its hook, and decide on a retry.
 
         Args:
-            hook: the receiver.
+            hook: the receiver; None: it was deleted.
             claim: the delivery.
             started_at_ms: the time.
             alone: no lower limit could help: the hook's is 1, or fixed.
+
+        Raises:
+            MachineShort: this machine lacks a resource for it; nothing was sent.
         """
-        secrets = hook.secrets_at(started_at_ms)
-        lines = web.attempt_lines(
-            hook,
-            event_type=claim.event_type,
-            delivery=claim.delivery,
-            event=claim.event,
-            timestamp_s=started_at_ms // 1000,
-            body=claim.body,
-            secrets=secrets,
-        )
-        fixed = self._fixed_of(hook)
-        failpoints.hit("before_send")
-        if hook.refusal is None:
-            exchange = await self._transport.send(
-                hook.id,
-                hook.target,
-                web.request_head(fixed.prefix, lines),
-                claim.body,
-                verify_tls=hook.settings.verify_tls,
-                timeout_s=hook.settings.timeout_s,
+        if hook is None:
+            return self._deleted(claim)
+        try:
+            secrets = hook.secrets_at(started_at_ms)
+            lines = web.attempt_lines(
+                hook,
+                event_type=claim.event_type,
+                delivery=claim.delivery,
+                event=claim.event,
+                timestamp_s=started_at_ms // 1000,
+                body=claim.body,
+                secrets=secrets,
             )
-        else:  # its URL and its credentials were not saved together
-            exchange = Exchange(error=ErrorClass.ADDRESS_REFUSED, error_detail=hook.refusal)
-        failpoints.hit("after_send_before_record")
-        if redaction.may_echo(exchange, fixed.own_secrets):
-            steps = redaction.mask_steps(exchange, fixed.own_secrets)
-            try:
-                async with asyncio.timeout(MASKING_S):
-                    exchange = await in_slices(steps, ("hook", hook.id), ("account", hook.account))
-            except TimeoutError:
-                exchange = redaction.all_masked(exchange)
-        retry_after_s = None
-        if exchange.retry_after is not None:
-            retry_after_s = parse_retry_after_s(exchange.retry_after, self._clock())
-        decision = after_exchange(
-            claim.retry_state,
-            exchange,
-            hook.settings.retry_schedule_s,
-            self._chance(),
-            retry_after_s,
-        )
-        return AttemptResult(
-            claim=claim,
-            exchange=exchange,
-            decision=decision,
-            started_at_ms=started_at_ms,
-            finished_at_ms=max(self._clock(), started_at_ms),
-            retry_after_s=retry_after_s,
-            secret_ids=tuple([secret.id for secret in secrets]),
-            concerns_breaker=alone or exchange.error is None or not shows_overload(exchange),
-            url=hook.settings.url,
-        )
+            fixed = self._fixed_of(hook)
+            failpoints.hit("before_send")
+            if hook.refusal is None:
+                exchange = await self._transport.send(
+                    hook.id,
+                    hook.target,
+                    web.request_head(fixed.prefix, lines),
+                    claim.body,
+                    verify_tls=hook.settings.verify_tls,
+                    timeout_s=hook.settings.timeout_s,
+                )
+            else:  # its URL and its credentials were not saved together
+                exchange = Exchange(error=ErrorClass.ADDRESS_REFUSED, error_detail=hook.refusal)
+            failpoints.hit("after_send_before_record")
+            if redaction.may_echo(exchange, fixed.own_secrets):
+                steps = redaction.mask_steps(exchange, fixed.own_secrets)
+                try:
+                    async with asyncio.timeout(MASKING_S):
+                        exchange = await in_slices(
+                            steps, ("hook", hook.id), ("account", hook.account)
+                        )
+                except TimeoutError:
+                    exchange = redaction.all_masked(exchange)
+            retry_after_s = None
+            if exchange.retry_after is not None:
+                retry_after_s = parse_retry_after_s(exchange.retry_after, self._clock())
+            decision = after_exchange(
+                claim.retry_state,
+                exchange,
+                hook.settings.retry_schedule_s,
+                self._chance(),
+                retry_after_s,
+            )
+            return AttemptResult(
+                claim=claim,
+                exchange=exchange,
+                decision=decision,
+                started_at_ms=started_at_ms,
+                finished_at_ms=max(self._clock(), started_at_ms),
+                retry_after_s=retry_after_s,
+                secret_ids=tuple([secret.id for secret in secrets]),
+                concerns_breaker=alone or exchange.error is None or not shows_overload(exchange),
+                url=hook.settings.url,
+            )
+        except Exception as error:
+            missing = missing_resource(error)
+            if missing is not None:
+                raise missing from None
+            return self._failed_inside(claim, started_at_ms, error)
 
     def interrupted(self, claim: ClaimedDelivery, started_at_ms: int, detail: str) -> AttemptResult:
         """Return the result of an attempt that was cut off before its response."""
         decision = after_interruption(claim.retry_state)
         return self._without_response(claim, decision, started_at_ms, detail)
 
-    def failed_inside(
+    def _failed_inside(
         self, claim: ClaimedDelivery, started_at_ms: int, error: Exception
     ) -> AttemptResult:
         """Return the result of an attempt that failed inside: it does not count as a retry."""
@@ -143,7 +162,7 @@ class Sender:
         detail = f"internal error: {type(error).__name__}"
         return self.interrupted(claim, started_at_ms, detail)
 
-    def deleted(self, claim: ClaimedDelivery) -> AttemptResult:
+    def _deleted(self, claim: ClaimedDelivery) -> AttemptResult:
         """Return the result of a claimed delivery whose hook was deleted before the attempt."""
         decision = RetryDecision(
             Outcome.INTERRUPTED,

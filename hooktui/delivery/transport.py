@@ -46,6 +46,9 @@ class Transport:
             authorities.
         limit: maximum number of open connections, idle ones included; the caller limits the number
             of attempts.
+
+    Attributes:
+        dialer: of its connections; also for probes that send nothing.
     """
 
     def __init__(
@@ -59,16 +62,11 @@ class Transport:
         self._limits = limits or ExchangeLimits()
         self._limit = limit
         self._in_flight = 0
-        self._dialer = Dialer(allowed, resolver, self._limits, verified)
+        self.dialer = Dialer(allowed, resolver, self._limits, verified)
         self._pools: dict[Hashable, _ConnectionPool] = {}
         self._kept = _IdleConnections()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
-
-    @property
-    def dialer(self) -> Dialer:
-        """The dialer of its connections, for probes that send nothing."""
-        return self._dialer
 
     @property
     def idle(self) -> int:
@@ -80,7 +78,7 @@ class Transport:
 
         ``0.0.0.0`` and ``::`` stand for every address of this machine.
         """
-        self._dialer.own_listeners = frozenset(
+        self.dialer.own_listeners = frozenset(
             (ip_address(address), port) for address, port in listeners
         )
 
@@ -120,7 +118,6 @@ class Transport:
             connection = pool.take((*target.origin, verify_tls))
             if connection is not None:
                 fault = await _converse(connection, request, deadline, timeout_s)
-                _raise_if_lacking(connection)
                 stale = fault is not None and fault.error in _BROKEN
                 if not stale or connection.first_byte_at is not None:
                     exchange = self._exchange_of(connection, fault, started)
@@ -130,7 +127,7 @@ class Transport:
                 await self._make_room()
             phases = ConnectPhases()
             try:
-                connection = await self._dialer.dial(
+                connection = await self.dialer.dial(
                     pool_key,
                     target,
                     verify_tls=verify_tls,
@@ -141,7 +138,6 @@ class Transport:
             except ConnectError as failure:
                 return _not_dialled(failure.fault, started, phases)
             fault = await _converse(connection, request, deadline, timeout_s)
-            _raise_if_lacking(connection)
             exchange = self._exchange_of(connection, fault, started, phases)
             pool.put_back(connection)
             return exchange
@@ -317,17 +313,15 @@ class _ConnectionPool:
 async def _converse(
     connection: ReceiverConnection, request: bytes, deadline: float, timeout_s: float
 ) -> ExchangeFailure | None:
+    """Make an exchange; raise MachineShort if it lacked a resource before any response."""
     try:
-        return await connection.exchange(request, deadline, timeout_s)
+        fault = await connection.exchange(request, deadline, timeout_s)
     except asyncio.CancelledError:
         connection.abort()  # a late response must not reach the next request
         raise
-
-
-def _raise_if_lacking(connection: ReceiverConnection) -> None:
-    """Raise MachineShort if the connection ended for lack of a resource before any response."""
     if connection.lacked is not None and connection.first_byte_at is None:
         raise MachineShort(connection.lacked)
+    return fault
 
 
 def _not_dialled(fault: ExchangeFailure, started: float, phases: ConnectPhases) -> Exchange:

@@ -66,8 +66,7 @@ async def test_a_hook_has_two_pings_in_flight(running: RunningEngine, receivers:
         await running.engine.ping(other, b"{}")
     hung.end.set()
     await asyncio.gather(*waiting)
-    assert not limits._hooks._turns
-    assert not limits._accounts._turns
+    assert not limits._shares
 
 
 # Red when an account can take every place with several hooks.
@@ -103,7 +102,7 @@ async def test_a_ping_that_waits_too_long_says_what_to_do(
     hung.end.set()
     await asyncio.gather(*waiting)
     await running.engine.ping(hook, b"{}")
-    assert not limits._hooks._turns
+    assert not limits._shares
 
 
 # Red when the stop is looked at before the ping is stored only: it was sent, and its result lost.
