@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Coroutine, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -20,8 +26,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PREFIX = "hooktui_proof_"
-_ANSWERS_WITHIN_S = 10.0
+_PREFIX = "hooktui_bench_"
+_RESPONDS_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,37 +38,25 @@ class DatabaseCost:
     cpu_s: float | None
 
 
-class Databases(Protocol):
-    """Provides an empty database for each case."""
+class Databases:
+    """An empty database for each case: here a file that each server creates in its own home.
 
-    @property
-    def kind(self) -> str:
-        """The kind of the databases with their version, for the report."""
-        ...
-
-    def fresh(self) -> AbstractContextManager[str | None]:
-        """Create one for a block; return its URL, None for a file in a home."""
-        ...
-
-    def cost(self) -> DatabaseCost | None:
-        """Return the cost of the databases' server; None if there is no server."""
-        ...
-
-
-class SqliteDatabases:
-    """Each server creates the file in its own home."""
+    Attributes:
+        kind: of the databases, with their version.
+    """
 
     kind = "SQLite"
 
     def fresh(self) -> AbstractContextManager[str | None]:
-        """Create nothing."""
+        """Create one for a block; return its URL, None for a file in a home."""
         return nullcontext(None)
 
-    def cost(self) -> None:
-        """Return None: the servers do this work themselves."""
+    def cost(self) -> DatabaseCost | None:
+        """Return the cost of the databases' server; None: the measured servers do its work."""
+        return None
 
 
-class PostgresDatabases:
+class PostgresDatabases(Databases):
     """Databases on the server of a URL, whose user may create them; dropped after the block.
 
     Args:
@@ -75,7 +69,7 @@ class PostgresDatabases:
     def __init__(self, url: str) -> None:
         self._url = url
         with asyncio.Runner() as runner:
-            self.kind = f"PostgreSQL {runner.run(self._look())}"
+            self.kind = f"PostgreSQL {runner.run(self._prepare())}"
 
     @contextmanager
     def fresh(self) -> Iterator[str]:
@@ -86,18 +80,18 @@ class PostgresDatabases:
         """
         name = f"{_PREFIX}{secrets.token_hex(6)}"
         url = urlsplit(self._url)._replace(path=f"/{name}").geturl()
+        holder = AsyncExitStack()
         with asyncio.Runner() as runner:
             runner.run(self._administer(f'CREATE DATABASE "{name}"'))
+            drop = f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'
+            holder.push_async_callback(self._administer, drop)
             try:
                 # The connection marks the database as used, so that it is not dropped as a
                 # leftover.
-                holder = runner.run(connect(url))
-                try:
-                    yield url
-                finally:
-                    runner.run(holder.close())
+                runner.run(holder.enter_async_context(connected(url)))
+                yield url
             finally:
-                runner.run(self._administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+                runner.run(holder.aclose())
 
     def cost(self) -> DatabaseCost:
         """Return the cost of PostgreSQL with all its databases.
@@ -109,8 +103,7 @@ class PostgresDatabases:
             return runner.run(self._cost())
 
     async def _cost(self) -> DatabaseCost:
-        connection = await connect(self._url)
-        try:
+        async with connected(self._url) as connection:
             row = await connection.fetchrow(
                 "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint AS log_bytes,"
                 " pg_backend_pid() AS pid"
@@ -118,13 +111,10 @@ class PostgresDatabases:
             if row is None:
                 raise HooktuiError("--database: PostgreSQL does not report its log")
             return DatabaseCost(row["log_bytes"], family_cpu_s(row["pid"]))
-        finally:
-            await connection.close()
 
-    async def _look(self) -> str:
-        """Return the server's version; drop databases that killed measurements left."""
-        connection = await connect(self._url)
-        try:
+    async def _prepare(self) -> str:
+        """Drop databases that killed measurements left; return the server's version."""
+        async with connected(self._url) as connection:
             left = await connection.fetch(
                 "SELECT datname FROM pg_database d WHERE starts_with(datname, $1) AND NOT EXISTS"
                 " (SELECT FROM pg_stat_activity a WHERE a.datname = d.datname)",
@@ -133,16 +123,11 @@ class PostgresDatabases:
             for row in left:
                 await connection.execute(f'DROP DATABASE IF EXISTS "{row["datname"]}"')
             version: str = await connection.fetchval("SHOW server_version")
-        finally:
-            await connection.close()
-        return version
+            return version
 
     async def _administer(self, statement: str) -> None:
-        connection = await connect(self._url)
-        try:
+        async with connected(self._url) as connection:
             await _our_errors(connection.execute(statement))
-        finally:
-            await connection.close()
 
 
 def databases_of(url: str | None) -> Databases:
@@ -153,19 +138,24 @@ def databases_of(url: str | None) -> Databases:
         HooktuiError: PostgreSQL does not respond.
     """
     if url is None:
-        return SqliteDatabases()
+        return Databases()
     if urlsplit(url).scheme not in ("postgresql", "postgres"):
         raise Refused("--database: a measurement creates its own SQLite files; pass postgresql://…")
     return PostgresDatabases(url)
 
 
-async def connect(url: str) -> Raw:
-    """Connect to PostgreSQL.
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Raw]:
+    """Connect to PostgreSQL for a block.
 
     Raises:
         HooktuiError: it cannot be reached.
     """
-    return await _our_errors(asyncpg.connect(url, timeout=_ANSWERS_WITHIN_S))
+    connection = await _our_errors(asyncpg.connect(url, timeout=_RESPONDS_WITHIN_S))
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def _our_errors(work: Coroutine[Any, Any, T]) -> T:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from hooktui.bench import baseline
 from hooktui.bench.bench_run import BenchRun, Run, prepared
 from hooktui.bench.cases import BY_NAME, CASES, Case
-from hooktui.bench.databases import Databases, SqliteDatabases
+from hooktui.bench.databases import Databases
 from hooktui.bench.machine import this_machine
 from hooktui.bench.processes import temp_workspace
 from hooktui.bench.report import Limits, Report, report_case, spread
@@ -77,7 +77,7 @@ def bench(
             limits.append(Limits(*(baseline.measure(k, sink.port, count, environ) for k in kinds)))
             for case in cases:
                 progress(prefix + case.title)
-                where = SqliteDatabases() if case.on_file else databases
+                where = Databases() if case.on_file else databases
                 bench_run = prepared(case, sink, folder, where, environ)
                 if not case.old_rows:
                     with bench_run as ready:

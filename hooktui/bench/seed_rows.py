@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from hooktui.bench.databases import connect
+from hooktui.bench.databases import connected
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms
 
@@ -66,10 +66,6 @@ def fill(where: Path | str, hook: int, rows: int) -> None:
 
 
 async def _fill_postgres(url: str, statements: list[str]) -> None:
-    connection = await connect(url)
-    try:
-        for statement in statements:
+    async with connected(url) as connection:
+        for statement in (*statements, "VACUUM ANALYZE"):
             await connection.execute(statement, timeout=_FILLED_WITHIN_S)
-        await connection.execute("VACUUM ANALYZE", timeout=_FILLED_WITHIN_S)
-    finally:
-        await connection.close()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hooktui.bench.databases import Databases, SqliteDatabases
+from hooktui.bench.databases import Databases
 from hooktui.bench.processes import temp_workspace
 from hooktui.bench.server_process import ServerProcess
 from hooktui.selftest.checker import Verdict, check
@@ -20,7 +20,7 @@ SETTLE_S = 120.0
 """Twice a lease: with a shared database, deliveries of a killed server may have to wait for it."""
 _SCHEDULE_S = (0.2, 0.5, 1.0)
 """Waits for the 500s of the moody path. The steady one has none: an interruption must not count."""
-_SQLITE = SqliteDatabases()
+_SQLITE = Databases()
 _ALIVE_S = (0.05, 0.6)
 """How long a server runs before it is killed, in seconds."""
 

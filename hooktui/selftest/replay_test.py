@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hooktui.bench.databases import Databases, SqliteDatabases
+from hooktui.bench.databases import Databases
 from hooktui.bench.processes import temp_workspace
 from hooktui.bench.server_process import ServerProcess
 from hooktui.client.calls import create_replay, edit_hook, get_replay, plan_replay, send_many
@@ -40,7 +40,7 @@ results are just being written."""
 _LINES = 500
 _POLL_S = 0.05
 _ALIVE_S = (0.2, 1.0)
-_SQLITE = SqliteDatabases()
+_SQLITE = Databases()
 
 
 @dataclass(frozen=True, slots=True)

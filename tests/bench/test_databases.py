@@ -9,24 +9,21 @@ import sys
 
 import pytest
 
-from hooktui.bench.databases import PostgresDatabases, connect, databases_of
+from hooktui.bench.databases import PostgresDatabases, connected, databases_of
 from hooktui.domain.errors import HooktuiError, Refused
 from tests.support.postgres import PostgresServer
 
 
 def asked(url: str, statement: str) -> list[str]:
     async def ask() -> list[str]:
-        connection = await connect(url)
-        try:
+        async with connected(url) as connection:
             return [row[0] for row in await connection.fetch(statement)]
-        finally:
-            await connection.close()
 
     return asyncio.run(ask())
 
 
-def made_for_proofs(server: PostgresServer) -> list[str]:
-    found = asked(server.url(), "SELECT datname FROM pg_database WHERE datname LIKE '%proof%'")
+def made_for_bench(server: PostgresServer) -> list[str]:
+    found = asked(server.url(), "SELECT datname FROM pg_database WHERE datname LIKE '%bench%'")
     return sorted(found)
 
 
@@ -37,8 +34,8 @@ def test_a_database_lasts_as_long_as_the_block(postgres: PostgresServer, by: str
     with databases.fresh() as one, databases.fresh() as other:
         assert one != other
         [name] = asked(one, "SELECT current_database()")
-        assert name in made_for_proofs(postgres)
-    assert made_for_proofs(postgres) == []
+        assert name in made_for_bench(postgres)
+    assert made_for_bench(postgres) == []
 
 
 def test_what_a_killed_measurement_left_is_dropped_and_what_is_in_use_is_not(
@@ -46,10 +43,10 @@ def test_what_a_killed_measurement_left_is_dropped_and_what_is_in_use_is_not(
 ):
     with PostgresDatabases(postgres.url()).fresh() as url:
         [used] = asked(url, "SELECT current_database()")
-        asked(postgres.url(), "CREATE DATABASE hooktui_proof_dead")
-        assert len(made_for_proofs(postgres)) == 2
+        asked(postgres.url(), "CREATE DATABASE hooktui_bench_dead")
+        assert len(made_for_bench(postgres)) == 2
         PostgresDatabases(postgres.url())
-        assert made_for_proofs(postgres) == [used]
+        assert made_for_bench(postgres) == [used]
 
 
 def test_what_the_server_has_used_grows(postgres: PostgresServer):
@@ -93,4 +90,4 @@ def test_two_servers_share_one_postgresql_and_lose_nothing(postgres: PostgresSer
     assert (both["lost"], both["duplicates"], both["against"]) == (0, 0, "late")
     assert both["disk_bytes"]["median"] > 0
     assert both["database_us"]["median"] > 0
-    assert made_for_proofs(postgres) == []
+    assert made_for_bench(postgres) == []

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.bench.databases import Databases, connect, databases_of
+from hooktui.bench.databases import Databases, connected, databases_of
 from hooktui.bench.server_process import ServerProcess
 from hooktui.client.calls import change_replay_rate, get_replay, resume_replay
 from hooktui.client.sync_client import PlainClient
@@ -130,9 +130,8 @@ def _execute(server: ServerProcess, url: str | None, statement: str) -> None:
     """Run a statement in the database of a server that does not run."""
 
     async def run(address: str) -> None:
-        raw = await connect(address)
-        await raw.execute(statement)
-        await raw.close()
+        async with connected(address) as raw:
+            await raw.execute(statement)
 
     if url is not None:
         asyncio.run(run(url))
