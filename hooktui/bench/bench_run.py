@@ -23,7 +23,7 @@ from hooktui.bench.cases import Case
 from hooktui.bench.databases import Databases
 from hooktui.bench.machine import cpu_s, memory_mb, written_bytes
 from hooktui.bench.processes import child_command
-from hooktui.bench.producer import offer_all, prepare
+from hooktui.bench.producer import PreparedRequest, offer_all, prepare
 from hooktui.bench.reconcile import (
     Offered,
     Reconciliation,
@@ -42,7 +42,6 @@ from hooktui.client.calls import (
     abort_replay,
     create_hook,
     create_replay,
-    list_deliveries,
     list_hooks,
     pause,
     resume,
@@ -160,11 +159,10 @@ class BenchRun:
         """
         case = self.case
         requests = prepare(case.events(deliveries), case.lines, BODY_BYTES)
-        sockets = [server.places.socket for server in self.servers]
         replayed: list[Offered] = []
         if case.replay_per_s is not None:
             count = requests if case.only_replay else prepare(_REPLAYED, _LINES, BODY_BYTES)
-            replayed = uvloop.run(offer_all(sockets, count, case.offered))
+            replayed = self._offer(count)
             self._await_end(len(replayed) * len(self.secrets))
         first = encode("dlv", floor_at(now_ms()))
         self.sink.clear()
@@ -177,7 +175,7 @@ class BenchRun:
             if case.only_replay:
                 offered, replayed = replayed, []
             else:
-                offered += uvloop.run(offer_all(sockets, requests, case.offered, case.per_s))
+                offered += self._offer(requests, case.per_s)
             if replay is not None and not case.only_replay:
                 self._call(abort_replay(replay, cancel_waiting=True))
             poisoned = _poisoned(case, offered)
@@ -194,24 +192,30 @@ class BenchRun:
             for arrival in self.sink.requests(self.secrets)
             if arrival.hook in self.secrets and arrival.event not in beside
         ]
-        reconciliation = reconcile(
-            offered, arrivals, self._delivered(first), self.secrets, poisoned
-        )
+        stored = self.servers[0].deliveries(status="delivered", first=first)
+        delivered = {delivery.id for delivery in stored if delivery.id >= first}
+        reconciliation = reconcile(offered, arrivals, delivered, self.secrets, poisoned)
         done = max(reconciliation.counted, 1)
+        database_us = None
+        if before.database_s is not None and after.database_s is not None:
+            database_us = (after.database_s - before.database_s) / done * 1e6
+        share = None
+        if case.capacity_per_s is not None:
+            share = capacity_share(arrivals, begun_ns, case.capacity_per_s)
         return Run(
             reconciliation=reconciliation,
             per_s=reconciliation.counted / took_s,
             cpu_us=(after.servers_s - before.servers_s) / done * 1e6,
             disk_bytes=(after.disk_bytes - before.disk_bytes) / done,
-            database_us=_between(before.database_s, after.database_s, done),
+            database_us=database_us,
             sink_busy=sink_s / took_s,
             idle_mb=self.idle_mb,
             memory_mb=max(memory_mb(server.pid, most=True) for server in self.servers),
-            latency_ms=_latency_ms(case, offered, arrivals),
+            latency_ms=None if case.per_s is None else percentiles_ms(offered, arrivals),
             restart_s=None if restarted_ns is None else _first_after_s(arrivals, restarted_ns),
             refused=refusals(arrivals, begun_ns),
             at_once=at_once,
-            capacity_share=_capacity_share(case, arrivals, begun_ns),
+            capacity_share=share,
         )
 
     def _start_replay(self) -> str | None:
@@ -226,9 +230,13 @@ class BenchRun:
         """Pause the engine and offer the events that wait when the clock starts."""
         case = self.case
         self._call(pause())
-        requests = prepare(case.waiting_events(deliveries), case.lines, BODY_BYTES)
+        return self._offer(prepare(case.waiting_events(deliveries), case.lines, BODY_BYTES))
+
+    def _offer(
+        self, requests: Sequence[PreparedRequest], per_s: float | None = None
+    ) -> list[Offered]:
         sockets = [server.places.socket for server in self.servers]
-        return uvloop.run(offer_all(sockets, requests, case.offered))
+        return uvloop.run(offer_all(sockets, requests, self.case.offered, per_s))
 
     def _call(self, call: Call[T]) -> T:
         with PlainClient(self.servers[0].address) as client:
@@ -285,7 +293,10 @@ class BenchRun:
         return started_ns
 
     def _await_end(self, expected: int) -> None:
-        """Return the time of the last commit; query the store only once the sink has everything."""
+        """Wait until all has arrived and is stored, or nothing arrives any more.
+
+        The store is queried only once the sink has everything.
+        """
         accepted, changed = 0, time.monotonic()
         stalled_s = STALLED_KILLED_S if self.case.killed else STALLED_S
         while time.monotonic() - changed < stalled_s:
@@ -299,20 +310,6 @@ class BenchRun:
     def _waiting(self) -> int:
         hooks = self._call(list_hooks(ACCOUNT, limit=_PAGE)).data
         return sum(hook.stats.waiting for hook in hooks if hook.id in self.secrets)
-
-    def _delivered(self, first: str) -> set[str]:
-        """Return the ids of delivered deliveries from ``first`` on."""
-        delivered: set[str] = set()
-        cursor: str | None = None
-        with PlainClient(self.servers[0].address) as client:
-            while True:
-                page = client.call(
-                    list_deliveries(ACCOUNT, status="delivered", limit=_PAGE, cursor=cursor)
-                )
-                delivered |= {delivery.id for delivery in page.data if delivery.id >= first}
-                cursor = page.next
-                if cursor is None or (page.data and page.data[-1].id < first):
-                    return delivered
 
     def _cost(self) -> _Cost:
         pids = [server.pid for server in self.servers]
@@ -346,21 +343,6 @@ def _poisoned(case: Case, offered: Sequence[Offered]) -> set[str]:
     if POISONED not in case.paths:
         return set()
     return {one.event for one in offered if is_poisoned(one.event.encode("ascii"))}
-
-
-def _capacity_share(case: Case, arrivals: Sequence[SinkRequest], begun_ns: int) -> float | None:
-    capacity_per_s = case.capacity_per_s
-    return None if capacity_per_s is None else capacity_share(arrivals, begun_ns, capacity_per_s)
-
-
-def _latency_ms(
-    case: Case, offered: Sequence[Offered], arrivals: Sequence[SinkRequest]
-) -> tuple[float, float, float] | None:
-    return None if case.per_s is None else percentiles_ms(offered, arrivals)
-
-
-def _between(before_s: float | None, after_s: float | None, done: int) -> float | None:
-    return None if before_s is None or after_s is None else (after_s - before_s) / done * 1e6
 
 
 def _first_after_s(arrivals: Sequence[SinkRequest], started_ns: int) -> float | None:

@@ -128,14 +128,19 @@ class ServerProcess:
                 time.sleep(_POLL_S)
         return True
 
-    def deliveries(self) -> list[Delivery]:
-        """Return all deliveries, as the API lists them."""
+    def deliveries(self, *, status: str | None = None, first: str = "") -> list[Delivery]:
+        """Return all deliveries, as the API lists them.
+
+        Args:
+            status: only those with it.
+            first: the list ends with the page that goes beyond this id.
+        """
         deliveries: list[Delivery] = []
         cursor: str | None = None
         with PlainClient(self.address) as client:
             while True:
-                page = client.call(list_deliveries(1, limit=_PAGE, cursor=cursor))
+                page = client.call(list_deliveries(1, status=status, limit=_PAGE, cursor=cursor))
                 deliveries += page.data
                 cursor = page.next
-                if cursor is None:
+                if cursor is None or (page.data and page.data[-1].id < first):
                     return deliveries
