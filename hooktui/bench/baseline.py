@@ -13,11 +13,13 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from time import perf_counter
 
 import uvloop
 
+from hooktui.bench.processes import child_command
 from hooktui.bench.sink import ANSWER_BYTES
 from hooktui.client.start import own_environment
 from hooktui.delivery.resolver import Resolver
@@ -25,7 +27,7 @@ from hooktui.delivery.sender import Sender
 from hooktui.delivery.transport import Transport
 from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.clock import now_ms
-from hooktui.domain.deliveries import ErrorClass, Trigger
+from hooktui.domain.deliveries import Exchange, Trigger
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
 from hooktui.domain.live_hook import LiveHook, LiveSecret
@@ -43,7 +45,7 @@ _TIMEOUT_S = 10.0
 def measure(kind: str, port: int, count: int, environ: Mapping[str, str]) -> float:
     """Return the requests per second of a baseline, measured in a separate process."""
     done = subprocess.run(  # noqa: S603 - our own module
-        [sys.executable, "-P", "-m", "hooktui.bench.baseline", kind, str(port), str(count)],
+        child_command("hooktui.bench.baseline", kind, str(port), str(count)),
         env=own_environment(environ),
         stdout=subprocess.PIPE,
         text=True,
@@ -57,17 +59,15 @@ async def _client(port: int, count: int) -> None:
     hook = _hook(port)
     _, body = _request(port)
     ids = IdClock()
-    left = iter(range(count))
 
-    async def work() -> None:
-        for _ in left:
-            event, delivery = EventId(ids.next()), DeliveryId(ids.next())
-            claim = ClaimedDelivery(
-                delivery, event, _TYPE, hook.id, hook.account, Trigger.EVENT, 1, 0, 0, body
-            )
-            _check((await sender.attempt(hook, claim, now_ms())).exchange.error)
+    async def attempt() -> Exchange:
+        event, delivery = EventId(ids.next()), DeliveryId(ids.next())
+        claim = ClaimedDelivery(
+            delivery, event, _TYPE, hook.id, hook.account, Trigger.EVENT, 1, 0, 0, body
+        )
+        return (await sender.attempt(hook, claim, now_ms())).exchange
 
-    await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
+    await _repeat(attempt, count)
     transport.close()
 
 
@@ -75,17 +75,21 @@ async def _transport(port: int, count: int) -> None:
     transport = Transport(parse_networks("127.0.0.0/8"), Resolver())
     target = parse_url(f"http://127.0.0.1:{port}{_PATH}")
     head, body = _request(port)
+    send = partial(transport.send, 1, target, head, body, verify_tls=True, timeout_s=_TIMEOUT_S)
+    await _repeat(send, count)
+    transport.close()
+
+
+async def _repeat(attempt: Callable[[], Awaitable[Exchange]], count: int) -> None:
     left = iter(range(count))
 
     async def work() -> None:
         for _ in left:
-            answered = await transport.send(
-                1, target, head, body, verify_tls=True, timeout_s=_TIMEOUT_S
-            )
-            _check(answered.error)
+            error = (await attempt()).error
+            if error is not None:
+                raise RuntimeError(f"the sink did not respond: {error}")
 
     await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
-    transport.close()
 
 
 async def _sink(port: int, count: int) -> None:
@@ -99,11 +103,6 @@ async def _sink(port: int, count: int) -> None:
         writer.close()
 
     await asyncio.gather(*(work() for _ in range(_PIPES)))
-
-
-def _check(error: ErrorClass | None) -> None:
-    if error is not None:
-        raise RuntimeError(f"the sink did not respond: {error}")
 
 
 def _hook(port: int) -> LiveHook:

@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
-from hooktui import sockets
+from hooktui.bench.producer import connect, read_response
 from hooktui.domain.errors import HooktuiError
 
 _POLLS: Final = 10
 _EVENT: Final = "cluster.error"
 """A type to which no measured hook subscribes."""
 _BODY_BYTES: Final = 256 * 1024
-_CONNECT_S: Final = 5.0
 _FILTER: Final = "data.a:" + ",".join(f"*{n:x}q*" for n in range(280))
 _WORDS: Final = " ".join(f"-*x{n:x}*y*" for n in range(180))
 """A filter of the maximum length that matches nothing, so that all of it is evaluated."""
@@ -79,14 +78,10 @@ async def _ask_again_and_again(path: Path, requests: Iterable[bytes]) -> None:
     left = itertools.cycle(requests)
     while True:
         try:
-            connected = await asyncio.to_thread(sockets.connect, path, _CONNECT_S)
-            connected.setblocking(False)
-            reader, writer = await asyncio.open_unix_connection(sock=connected, limit=1 << 22)
+            reader, writer = await connect(path)
             while True:
                 writer.write(next(left))
-                head = (await reader.readuntil(b"\r\n\r\n")).lower()
-                position = head.index(b"content-length: ") + 16
-                await reader.readexactly(int(head[position : head.index(b"\r", position)]))
+                await read_response(reader)
         except (OSError, EOFError, HooktuiError):
             await asyncio.sleep(0.05)
 

@@ -78,9 +78,7 @@ class _Connection:
             Unavailable: the server refused the request.
         """
         self._writer.write(request.content)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        position = head.lower().index(b"content-length: ") + 16
-        body = await self._reader.readexactly(int(head[position : head.index(b"\r", position)]))
+        head, body = await read_response(self._reader)
         if not head.startswith(b"HTTP/1.1 202"):
             raise Unavailable(f"the server refused an event: {body.decode('utf-8', 'replace')}")
         answer = json.loads(body)
@@ -112,7 +110,9 @@ async def offer_all(
     Raises:
         Unavailable: the server refused one.
     """
-    connections = [await _connect(paths[index % len(paths)]) for index in range(in_flight)]
+    connections = [
+        _Connection(*await connect(paths[index % len(paths)])) for index in range(in_flight)
+    ]
     offered: list[Offered] = []
     left = iter(enumerate(requests))
     begun_ns = monotonic_ns()
@@ -133,7 +133,19 @@ async def offer_all(
     return offered
 
 
-async def _connect(path: Path) -> _Connection:
+async def connect(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to a server.
+
+    Raises:
+        NoServer: it does not listen there.
+    """
     connected = await asyncio.to_thread(sockets.connect, path, _CONNECT_S)
     connected.setblocking(False)
-    return _Connection(*await asyncio.open_unix_connection(sock=connected, limit=1 << 22))
+    return await asyncio.open_unix_connection(sock=connected, limit=1 << 22)
+
+
+async def read_response(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Return head and body of a response."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    position = head.lower().index(b"content-length: ") + 16
+    return head, await reader.readexactly(int(head[position : head.index(b"\r", position)]))
