@@ -13,13 +13,14 @@ from hooktui.bench.databases import Databases
 from hooktui.bench.processes import temp_workspace
 from hooktui.bench.server_process import ServerProcess
 from hooktui.selftest.checker import Verdict, check
-from hooktui.selftest.ledger import MOODY, STEADY, RecordingReceiver, recording_receiver
+from hooktui.selftest.ledger import STEADY, UNRELIABLE, RecordingReceiver, recording_receiver
 from hooktui.selftest.producer import KeyedProducer
 
 SETTLE_S = 120.0
 """Twice a lease: with a shared database, deliveries of a killed server may have to wait for it."""
 _SCHEDULE_S = (0.2, 0.5, 1.0)
-"""Waits for the 500s of the moody path. The steady one has none: an interruption must not count."""
+"""Waits after the 500s of the unreliable path. The steady one has none: an interruption must not
+count."""
 _SQLITE = Databases()
 _ALIVE_S = (0.05, 0.6)
 """How long a server runs before it is killed, in seconds."""
@@ -53,7 +54,7 @@ class Scenario:
 
     def make_hooks(self) -> None:
         """Create one hook for each path of the receiver."""
-        for path, schedule_s in ((STEADY, ()), (MOODY, _SCHEDULE_S)):
+        for path, schedule_s in ((STEADY, ()), (UNRELIABLE, _SCHEDULE_S)):
             url = self.receiver.url(path)
             self.hooks[path] = self.server.create_hook(url, retry_schedule_s=schedule_s)
 
@@ -95,23 +96,23 @@ def run_crash_test(
     chance = random.Random(seed)  # noqa: S311 - times, not secrets
     begun = time.monotonic()
     with (
-        temp_workspace("proof") as folder,
+        temp_workspace("selftest") as folder,
         databases.fresh() as url,
-        scenario(folder, environ, url) as stage,
+        scenario(folder, environ, url) as parts,
     ):
-        stage.server.start()
-        stage.make_hooks()
-        stage.producer.start()
+        parts.server.start()
+        parts.make_hooks()
+        parts.producer.start()
         for number in range(kills):
             time.sleep(chance.uniform(*_ALIVE_S))
-            stage.server.kill()
-            progress(f"killed {number + 1} of {kills}, {len(stage.producer.sent):,} accepted")
-            stage.server.start()
+            parts.server.kill()
+            progress(f"killed {number + 1} of {kills}, {len(parts.producer.sent):,} accepted")
+            parts.server.start()
         time.sleep(_ALIVE_S[1])
         progress("waiting for everything to arrive")
-        verdict = stage.verdict()
+        verdict = parts.verdict()
     progress("")
-    producer = stage.producer
+    producer = parts.producer
     return CrashTestReport(
         verdict, kills, producer.unanswered, tuple(producer.refused), time.monotonic() - begun
     )

@@ -3,7 +3,7 @@
     python -m hooktui.selftest.ledger FILE
 
 It prints its port in one line and ends with its stdin. The response depends on the path only:
-``/steady`` is 200 immediately; ``/moody`` responds 500 to the first attempt of every fourth
+``/steady`` is 200 immediately; ``/unreliable`` responds 500 to the first attempt of every fourth
 delivery and delays others, so that a kill always interrupts some attempts. ``/refusing`` responds
 404 to every fourth event.
 """
@@ -26,7 +26,7 @@ import msgspec
 from hooktui.bench.processes import child_command
 from hooktui.client.start import own_environment
 
-STEADY, MOODY, REFUSING = "/steady", "/moody", "/refusing"
+STEADY, UNRELIABLE, REFUSING = "/steady", "/unreliable", "/refusing"
 _SLOW_S = 0.05
 
 
@@ -83,14 +83,14 @@ def recording_receiver(file: Path) -> Iterator[RecordingReceiver]:
             process.terminate()
 
 
-class _Book:
+class _Ledger:
     """Responds to requests, each after it is recorded."""
 
     def __init__(self, file: Path) -> None:
         self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._seen: Counter[str] = Counter()
 
-    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until the client closes it."""
         try:
             while True:
@@ -98,23 +98,23 @@ class _Book:
                 pairs = (line.partition(":") for line in head[1:] if line)
                 fields = {name.lower(): value.strip() for name, _, value in pairs}
                 body = await reader.readexactly(int(fields["content-length"]))
-                status = await self._answer(head[0].split(" ")[1], fields, body)
+                status = await self._respond(head[0].split(" ")[1], fields, body)
                 writer.write(b"HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n" % status)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()  # expected: a server was killed
 
-    async def _answer(self, path: str, fields: dict[str, str], body: bytes) -> int:
+    async def _respond(self, path: str, fields: dict[str, str], body: bytes) -> int:
         event, delivery = fields["webhook-id"], fields["x-hook-delivery"]
         self._seen[delivery] += 1
         status = 200
-        if path == MOODY:
-            mood = int(hashlib.sha256(delivery.encode()).hexdigest(), 16) % 4
-            if mood == 0 and self._seen[delivery] == 1:
+        if path == UNRELIABLE:
+            quarter = _quarter(delivery)
+            if quarter == 0 and self._seen[delivery] == 1:
                 status = 500
-            elif mood == 1:
+            elif quarter == 1:
                 await asyncio.sleep(_SLOW_S)
-        elif path == REFUSING and int(hashlib.sha256(event.encode()).hexdigest(), 16) % 4 == 0:
+        elif path == REFUSING and _quarter(event) == 0:
             status = 404
         entry = ReceivedRequest(path, event, delivery, hashlib.sha256(body).hexdigest(), status)
         # One write to a file opened for appending: complete, and in the file before the response.
@@ -122,9 +122,14 @@ class _Book:
         return status
 
 
+def _quarter(identity: str) -> int:
+    """Return a number from 0 to 3 that depends on an id only."""
+    return int(hashlib.sha256(identity.encode()).hexdigest(), 16) % 4
+
+
 async def _serve(file: Path) -> None:
-    book = _Book(file)
-    server = await asyncio.start_server(book.talk, "127.0.0.1", 0, backlog=1024)
+    ledger = _Ledger(file)
+    server = await asyncio.start_server(ledger.serve, "127.0.0.1", 0, backlog=1024)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     over = asyncio.Event()

@@ -207,16 +207,16 @@ def run_replay_test(
         server = ServerProcess(folder / "home", environ, url)
         try:
             server.start()
-            stage = ReplayScenario(server, receiver)
-            stage.prepare(events)
-            stage.start(rate_per_s)
+            scenario = ReplayScenario(server, receiver)
+            scenario.prepare(events)
+            scenario.start(rate_per_s)
             for number in range(kills):
                 time.sleep(chance.uniform(*_ALIVE_S))
                 server.kill()
                 done += 1
                 progress(f"killed {number + 1} of {kills} while it replays")
                 server.start()
-            verdict = stage.verdict()
+            verdict = scenario.verdict()
         finally:
             server.kill()
     progress("")
