@@ -103,8 +103,8 @@ class Receiver:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._asked: Counter[str] = Counter()
-        self._talking: set[asyncio.Task[None]] = set()
+        self._counts: Counter[str] = Counter()
+        self._serving: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -113,24 +113,24 @@ class Receiver:
         return f"http://127.0.0.1:{self.port}/{behaviour.value}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.close()
-        for task in self._talking:
+        for task in self._serving:
             task.cancel()
-        await asyncio.gather(*self._talking, return_exceptions=True)
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is not None:
-            self._talking.add(task)
-            task.add_done_callback(self._talking.discard)
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
         try:
-            while await self._answer_one(reader, writer):
+            while await self._respond(reader, writer):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             return  # the client disconnected, or does not speak HTTP
@@ -139,7 +139,7 @@ class Receiver:
         finally:
             writer.close()
 
-    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Read one request and respond; return whether another may follow."""
         head = await reader.readuntil(b"\r\n\r\n")
         requested = _REQUEST.match(head)
@@ -147,24 +147,24 @@ class Receiver:
             return False
         match = _LENGTH.search(head)
         await reader.readexactly(int(match[1]) if match else 0)
-        answer = self._reply(requested[1].decode("latin-1"))
-        await asyncio.sleep(answer.delay_s)
-        writer.write(_response(answer))
+        response = self._reply(requested[1].decode("latin-1"))
+        await asyncio.sleep(response.delay_s)
+        writer.write(_response(response))
         await writer.drain()
         return True
 
     def _reply(self, path: str) -> Reply:
         if path[1:] not in tuple(Behaviour):
             return _MISSING
-        self._asked[path] += 1
-        return reply(Behaviour(path[1:]), self._seed, path, self._asked[path])
+        self._counts[path] += 1
+        return reply(Behaviour(path[1:]), self._seed, path, self._counts[path])
 
 
-def _response(answer: Reply) -> bytes:
+def _response(response: Reply) -> bytes:
     lines = [
-        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
-        "Server: moody/1.0",
-        *(f"{name}: {value}" for name, value in answer.headers),
-        f"Content-Length: {len(answer.body)}",
+        f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}",
+        "Server: hooktui-demo",
+        *(f"{name}: {value}" for name, value in response.headers),
+        f"Content-Length: {len(response.body)}",
     ]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + answer.body
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + response.body

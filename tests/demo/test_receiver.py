@@ -48,7 +48,7 @@ async def test_a_slow_answer_holds_up_nobody_else(endless):
         httpx.AsyncClient(trust_env=False, timeout=None) as client,
     ):
         slow = asyncio.create_task(client.post(receiver.url(Behaviour.SLOW), content=b"{}"))
-        await until(lambda: receiver._talking)
+        await until(lambda: receiver._serving)
         assert (await client.post(receiver.url(Behaviour.FAST), content=b"{}")).status_code == 200
         assert not slow.done()
         slow.cancel()
@@ -82,6 +82,6 @@ async def test_it_ends_although_somebody_is_still_waiting(endless):
     async with httpx.AsyncClient(trust_env=False, timeout=None) as client:
         async with Receiver(seed=3) as receiver:
             slow = asyncio.create_task(client.post(receiver.url(Behaviour.SLOW), content=b"{}"))
-            await until(lambda: receiver._talking)
+            await until(lambda: receiver._serving)
         (outcome,) = await asyncio.gather(slow, return_exceptions=True)
         assert isinstance(outcome, httpx.HTTPError)
