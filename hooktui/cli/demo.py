@@ -179,13 +179,14 @@ def _summarise(
         return
     out.line("")
     out.line(Styled(f"summary of {format_duration(ran_s)}", "bold"))
-    for name, count, meaning in (
-        ("events", summary.events, "accepted"),
-        ("delivered", summary.delivered, "deliveries that arrived"),
-        ("retried", summary.retried, "deliveries that took more than one attempt"),
-        ("failed", summary.failed, "deliveries that were given up"),
-        ("waiting", summary.waiting, "deliveries still to be sent or tried again"),
-        ("skipped", summary.skipped, "times a hook was skipped: disabled, or by its filter"),
-        ("disabled", len(disabled), ", ".join(f"{h.name} ({h.disabled_reason})" for h in disabled)),
+    counts = {**summary.counts(), "disabled": len(disabled)}
+    for name, meaning in (
+        ("events", "accepted"),
+        ("delivered", "deliveries that arrived"),
+        ("retried", "deliveries that took more than one attempt"),
+        ("failed", "deliveries that were given up"),
+        ("waiting", "deliveries still to be sent or tried again"),
+        ("skipped", "times a hook was skipped: disabled, or by its filter"),
+        ("disabled", ", ".join(f"{h.name} ({h.disabled_reason})" for h in disabled)),
     ):
-        out.line(f"  {name:<10}{count:>6}  ", Styled(meaning, "dim"))
+        out.line(f"  {name:<10}{counts[name]:>6}  ", Styled(meaning, "dim"))

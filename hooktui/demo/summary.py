@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.wire.feed import FeedLine
 
 
 class Summary:
-    """Counts lines of the feed; it needs every line from the beginning.
-
-    Attributes:
-        events: number of events.
-        deliveries: number of their deliveries.
-        skipped: subscribed hooks that were skipped, over all events.
-        attempts: finished HTTP attempts.
-    """
+    """Counts lines of the feed; it needs every line from the beginning."""
 
     def __init__(self) -> None:
-        self.events = 0
-        self.deliveries = 0
-        self.skipped = 0
-        self.attempts = 0
+        self._events = 0
+        self._deliveries = 0
+        self._skipped = 0
+        self._attempts = 0
         self._status: dict[str, str] = {}
         self._retried: set[str] = set()
 
@@ -28,12 +23,12 @@ class Summary:
         """Count one line."""
         if line.kind == "event":
             event = line.event()
-            self.events += 1
-            self.deliveries += event.deliveries
-            self.skipped += event.skipped
+            self._events += 1
+            self._deliveries += event.deliveries
+            self._skipped += event.skipped
         elif line.kind == "attempt":
             attempt = line.attempt()
-            self.attempts += 1
+            self._attempts += 1
             self._status[attempt.delivery] = attempt.status
             if attempt.number > 1:
                 self._retried.add(attempt.delivery)
@@ -41,40 +36,17 @@ class Summary:
             delivery = line.delivery()
             self._status[delivery.id] = delivery.status
 
-    @property
-    def delivered(self) -> int:
-        """Number of delivered deliveries."""
-        return self._count(DeliveryStatus.DELIVERED)
-
-    @property
-    def failed(self) -> int:
-        """Number of failed deliveries."""
-        return self._count(DeliveryStatus.FAILED)
-
-    @property
-    def retried(self) -> int:
-        """Number of deliveries with more than one attempt so far."""
-        return len(self._retried)
-
-    @property
-    def waiting(self) -> int:
-        """Number of deliveries that are not final."""
-        return self.deliveries - sum(
-            DeliveryStatus(status).final for status in self._status.values()
-        )
-
     def counts(self) -> dict[str, int]:
-        """Return all counts by name."""
+        """Return all counts by name; ``waiting``: deliveries that are not final."""
+        statuses = Counter(self._status.values())
+        final = sum(count for name, count in statuses.items() if DeliveryStatus(name).final)
         return {
-            "events": self.events,
-            "deliveries": self.deliveries,
-            "delivered": self.delivered,
-            "failed": self.failed,
-            "retried": self.retried,
-            "waiting": self.waiting,
-            "skipped": self.skipped,
-            "attempts": self.attempts,
+            "events": self._events,
+            "deliveries": self._deliveries,
+            "delivered": statuses[DeliveryStatus.DELIVERED],
+            "failed": statuses[DeliveryStatus.FAILED],
+            "retried": len(self._retried),
+            "waiting": self._deliveries - final,
+            "skipped": self._skipped,
+            "attempts": self._attempts,
         }
-
-    def _count(self, status: DeliveryStatus) -> int:
-        return sum(one == status for one in self._status.values())
