@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -33,31 +32,6 @@ class Module:
     @property
     def is_package(self) -> bool:
         return self.path.name == "__init__.py"
-
-
-@dataclass
-class _Component:
-    """A search for strongly connected modules (Tarjan)."""
-
-    graph: Mapping[str, set[str]]
-    index: dict[str, int] = field(default_factory=dict)
-    low: dict[str, int] = field(default_factory=dict)
-    stack: list[str] = field(default_factory=list)
-
-    def visit(self, module: str) -> Iterator[list[str]]:
-        self.index[module] = self.low[module] = len(self.index)
-        self.stack.append(module)
-        for imported in self.graph[module]:
-            if imported not in self.index:
-                yield from self.visit(imported)
-                self.low[module] = min(self.low[module], self.low[imported])
-            elif imported in self.stack:
-                self.low[module] = min(self.low[module], self.index[imported])
-        if self.low[module] == self.index[module]:
-            place = self.stack.index(module)
-            part, self.stack[place:] = self.stack[place:], []
-            if len(part) > 1:
-                yield sorted(part)
 
 
 @cache
@@ -86,15 +60,11 @@ def imports_of(module: str) -> set[str]:
 
 
 def cycles() -> list[list[str]]:
-    """Return the groups of modules that import each other, however indirectly."""
-    graph = {module: imports_of(module) for module in modules()}
+    """Return a group of modules that import each other, however indirectly, if there is one."""
     try:
-        TopologicalSorter(graph).prepare()
-    except CycleError:
-        search = _Component(graph)
-        return [
-            part for module in graph if module not in search.index for part in search.visit(module)
-        ]
+        TopologicalSorter({module: imports_of(module) for module in modules()}).prepare()
+    except CycleError as error:
+        return [sorted(set(error.args[1]))]
     return []
 
 
