@@ -65,7 +65,7 @@ def home_flaws(where: InstallPaths, uid: int | None = None) -> list[Flaw]:
     return flaws_of(_entries(where), os.geteuid() if uid is None else uid)
 
 
-def mend_modes(where: InstallPaths) -> None:
+def correct_modes(where: InstallPaths) -> None:
     """Remove the rights of others from files that only the server reads.
 
     Raises:
@@ -89,7 +89,7 @@ def mend_modes(where: InstallPaths) -> None:
 def _entries(where: InstallPaths) -> Iterator[FileEntry]:
     seen: set[str] = set()
     for folder in dict.fromkeys((where.home, where.database.parent)):
-        for one in _way_to(folder):
+        for one in _path_entries(folder):
             if one.path not in seen:
                 seen.add(one.path)
                 yield one
@@ -115,7 +115,7 @@ def _entry(path: Path, part: Part) -> Iterator[FileEntry]:
     yield FileEntry(visible(str(path)), part, status.st_mode, status.st_uid, shared)
 
 
-def _way_to(folder: Path) -> Iterator[FileEntry]:
+def _path_entries(folder: Path) -> Iterator[FileEntry]:
     """Yield every name on the path to a folder, including links, and the folder.
 
     Raises:

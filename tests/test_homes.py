@@ -12,7 +12,7 @@ from hooktui.client.start import start_server
 from hooktui.doctor.machine import check_modes
 from hooktui.domain.errors import NoServer, UnsafeHome
 from hooktui.domain.paths import InstallPaths, places
-from hooktui.homes import home_flaws, make_home, mend_modes, refuse_unsafe
+from hooktui.homes import correct_modes, home_flaws, make_home, refuse_unsafe
 from hooktui.server.settings import BadSettings
 from tests.support.running_server import running_server
 
@@ -171,10 +171,10 @@ def test_a_file_that_others_may_read_is_closed_to_them(where: InstallPaths, tmp_
         path.touch()
         path.chmod(0o666)
     assert {one.level for one in home_flaws(where)} == {"corrected"}
-    mend_modes(where)
+    correct_modes(where)
     assert home_flaws(where) == []
     outside = tmp_path / "outside"
     outside.touch()
     outside.chmod(0o666)
-    mend_modes(replace(where, log=tmp_path / "link"))
+    correct_modes(replace(where, log=tmp_path / "link"))
     assert outside.stat().st_mode & 0o777 == 0o666

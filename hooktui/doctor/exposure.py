@@ -45,7 +45,7 @@ def check_exposure(settings: NetworkSettings, environ: Mapping[str, str]) -> Ite
         yield _check_key(settings.tls_key)
     url = settings.database_url
     if url is not None and not url.startswith("sqlite:") and _is_readable(url):
-        yield assess_database_tls(*_way_to(url, environ))
+        yield assess_database_tls(*_path_of(url, environ))
 
 
 def _check_key(file: Path) -> Check:
@@ -67,7 +67,7 @@ def _is_readable(url: str) -> bool:
     return True
 
 
-def _way_to(url: str, environ: Mapping[str, str]) -> tuple[list[str], str | None]:
+def _path_of(url: str, environ: Mapping[str, str]) -> tuple[list[str], str | None]:
     """Return the remote hosts of an address, and its ``sslmode``."""
     parts = urlsplit(url)
     query = parse_qs(parts.query)

@@ -26,7 +26,7 @@ from hooktui.domain.machine import condition_of
 from hooktui.domain.paths import SQLITE_URL, InstallPaths
 from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.wire.server import RetentionDays
-from hooktui.homes import make_home, mend_modes, refuse_unsafe
+from hooktui.homes import correct_modes, make_home, refuse_unsafe
 from hooktui.server.settings import BadSettings, Settings
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _prepare_home(where: InstallPaths) -> None:
             raise BadSettings(f"cannot create the folder {folder}: {error.strerror}") from None
     try:
         refuse_unsafe(where)
-        mend_modes(where)
+        correct_modes(where)
     except UnsafeHome as error:
         raise BadSettings(error.detail) from None
     except OSError as error:
