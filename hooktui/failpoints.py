@@ -81,7 +81,7 @@ class FailpointReached(Exception):
 
 @dataclass(slots=True)
 class _Armed:
-    action: Callable[[str], None]
+    action: Callable[[str], object]
     passes_left: int
 
 
@@ -141,25 +141,13 @@ def _pass(armed: Mapping[str, _Armed], name: str) -> None:
             point.action(name)
 
 
-def _kill(_name: str) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _stop(_name: str) -> None:
-    os.kill(os.getpid(), signal.SIGSTOP)
-
-
-def _block(_name: str) -> None:
-    threading.Event().wait()
-
-
 def _error(name: str) -> None:
     raise FailpointReached(f"the failpoint {name} was armed")
 
 
-_ACTIONS: Mapping[str, Callable[[str], None]] = {
-    "kill": _kill,
-    "stop": _stop,
-    "block": _block,
+_ACTIONS: Mapping[str, Callable[[str], object]] = {
+    "kill": lambda _: os.kill(os.getpid(), signal.SIGKILL),
+    "stop": lambda _: os.kill(os.getpid(), signal.SIGSTOP),
+    "block": lambda _: threading.Event().wait(),
     "error": _error,
 }

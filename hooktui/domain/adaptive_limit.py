@@ -86,7 +86,7 @@ class Cut:
     cause: str
 
 
-class Phase(StrEnum):
+class _Phase(StrEnum):
     """How the limit grows."""
 
     DOUBLING = "doubling"
@@ -202,7 +202,7 @@ class AdaptiveLimit:
         self.overloads = 0
         self.last_cut: Cut | None = None
         self._limit = float(min(FIRST_LIMIT, cap))
-        self._phase = Phase.DOUBLING
+        self._phase = _Phase.DOUBLING
         self._ceiling: float | None = None
         self._new_ceiling = True
         self._cut_s = -1.0
@@ -377,7 +377,7 @@ class AdaptiveLimit:
         Until the step the receiver kept up. If it no longer takes that many, the next window shows
         it.
         """
-        just_stepped = self._phase is Phase.PROBING and now_s - self._stepped_s < max(
+        just_stepped = self._phase is _Phase.PROBING and now_s - self._stepped_s < max(
             _STEP_EVERY_S, 4 * (self._median_s or 0.0)
         )
         return max(1.0, _AFTER_STEP * (self._limit - self._step)) if just_stepped else 1.0
@@ -395,7 +395,7 @@ class AdaptiveLimit:
         if self._ceiling is not None and overload.limit >= self._ceiling:
             self._lower_ceiling(now_s, self._ceiling, overload)
         self._overload = None
-        self._phase = Phase.REGROWING
+        self._phase = _Phase.REGROWING
         self._limit = max(1.0, self._limit * _CUT)
         self._cut_s = now_s
         self._next_step_s = now_s + _PROBE_EVERY_S
@@ -438,7 +438,7 @@ class AdaptiveLimit:
         self.tolerated = min(_MAX_TOLERATED, max(self.tolerated, share))
         self._limit = max(self._limit, trial.limit)
         self._ceiling = self.last_cut = None
-        self._phase = Phase.DOUBLING
+        self._phase = _Phase.DOUBLING
         self._next_step_s = self._cut_s = now_s
         self._before_step = self._overload = None
         self._window = _Window(now_s)
@@ -464,7 +464,7 @@ class AdaptiveLimit:
     @property
     def _is_regrowing(self) -> bool:
         return (
-            self._phase is Phase.REGROWING
+            self._phase is _Phase.REGROWING
             and self._ceiling is not None
             and self._limit < _REGROW_TO * self._ceiling
         )
@@ -512,11 +512,11 @@ class AdaptiveLimit:
             self._before_lowering = measure
             self._limit = max(float(_FLOOR_BY_LATENCY), self._limit * 0.75)
             self._cut_s = now_s
-        elif self._phase is Phase.REGROWING:
+        elif self._phase is _Phase.REGROWING:
             self._probe_from(now_s + _PROBE_EVERY_S)
-        elif self._phase is Phase.DOUBLING or now_s >= self._next_step_s:
+        elif self._phase is _Phase.DOUBLING or now_s >= self._next_step_s:
             self._before_step = self._before_step or measure
-            if self._phase is Phase.DOUBLING:
+            if self._phase is _Phase.DOUBLING:
                 self._limit = min(self.cap, self._limit * 2)
             else:
                 self._step_up(now_s)
@@ -548,7 +548,7 @@ class AdaptiveLimit:
         self._before_step = None
 
     def _probe_from(self, next_step_s: float) -> None:
-        self._phase = Phase.PROBING
+        self._phase = _Phase.PROBING
         self._step = 1.0
         self._next_step_s = next_step_s
 
@@ -565,7 +565,7 @@ class AdaptiveLimit:
 
     def _may_be_too_high(self, now_s: float, measure: _Measure) -> bool:
         return (
-            self._phase is Phase.PROBING
+            self._phase is _Phase.PROBING
             and not measure.is_late
             and now_s >= self._next_step_s
             and self._limit > _FLOOR_BY_LATENCY
@@ -592,6 +592,6 @@ class AdaptiveLimit:
         least = float(min(FIRST_LIMIT, self.cap))
         if self._minute_peak < self._limit / 2 and self._limit > least:
             self._limit = max(least, self._limit / 2, self._minute_peak)
-            self._phase = Phase.DOUBLING
+            self._phase = _Phase.DOUBLING
             self._ceiling = self._before_step = self.last_cut = None
         self._minute_s, self._minute_peak = now_s, self._window.peak
