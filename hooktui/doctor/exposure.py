@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from hooktui.doctor.rules import assess_database_tls, assess_networks, assess_tls_key
@@ -14,38 +13,25 @@ from hooktui.domain.errors import Refused
 from hooktui.domain.wire.diagnosis import Check
 
 
-class NetworkSettings(Protocol):
-    """The settings of a server that this module checks."""
-
-    @property
-    def allow_networks(self) -> Sequence[IPv4Network | IPv6Network]:
-        """Networks of receivers that are allowed besides public ones."""
-        ...
-
-    @property
-    def tls_key(self) -> Path | None:
-        """The key file of the API's certificate."""
-        ...
-
-    @property
-    def database_url(self) -> str | None:
-        """The address of the database; None: SQLite in the home."""
-        ...
-
-
-def check_exposure(settings: NetworkSettings, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Check the settings for risks.
+def check_exposure(
+    networks: Sequence[IPv4Network | IPv6Network],
+    tls_key: Path | None,
+    database_url: str | None,
+    environ: Mapping[str, str],
+) -> Iterator[Check]:
+    """Check the settings of a server for risks.
 
     Args:
-        settings: of the server.
+        networks: of receivers that are allowed besides public ones.
+        tls_key: the key file of the API's certificate.
+        database_url: the address of the database; None: SQLite in the home.
         environ: of the server: the driver of PostgreSQL reads ``PGHOST`` and ``PGSSLMODE``.
     """
-    yield assess_networks(settings.allow_networks)
-    if settings.tls_key is not None:
-        yield _check_key(settings.tls_key)
-    url = settings.database_url
-    if url is not None and not url.startswith("sqlite:") and _is_readable(url):
-        yield assess_database_tls(*_path_of(url, environ))
+    yield assess_networks(networks)
+    if tls_key is not None:
+        yield _check_key(tls_key)
+    if database_url and not database_url.startswith("sqlite:") and _is_readable(database_url):
+        yield assess_database_tls(*_path_of(database_url, environ))
 
 
 def _check_key(file: Path) -> Check:

@@ -47,6 +47,26 @@ class StartTime:
         return assess_jump(jump_ns // 1_000_000, steady_ns / 1e9)
 
 
+def machine_checks(
+    where: InstallPaths, started: StartTime | None, reserve: int | None = None
+) -> list[Check]:
+    """Check versions and file modes.
+
+    Args:
+        where: the files of the installation.
+        started: start of the server in this process, to check its open files and the clock as well;
+            None: this process is not a server.
+        reserve: bytes that events leave free on the disk of the database, to check that as well.
+    """
+    checks = [check_versions()]
+    if reserve is not None:
+        checks += check_disk(where.database.parent, reserve)
+    checks.append(check_modes(where))
+    if started is not None:
+        checks += [check_open_files(), started.check()]
+    return checks
+
+
 def check_versions() -> Check:
     """Report the versions of the program, Python, and uvloop, which doubles its speed."""
     value = f"hooktui {__version__}, Python {platform.python_version()}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
-from hooktui.doctor.machine import StartTime, check_modes, check_open_files, check_versions
+from hooktui.doctor.machine import StartTime, machine_checks
 from hooktui.doctor.rows import check_key, check_rows
 from hooktui.doctor.rules import (
     assess_commit,
@@ -65,9 +65,7 @@ async def check_shared(
         target: the database.
         started: start of the server in this process; None: this process is not a server.
     """
-    machine = [check_versions(), check_modes(where)]
-    if started is not None:
-        machine += [check_open_files(), started.check()]
+    machine = machine_checks(where, started)
     try:
         return machine + await _check_database(where, target)
     except Exception as error:

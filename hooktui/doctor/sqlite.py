@@ -15,13 +15,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from hooktui.doctor.machine import (
-    StartTime,
-    check_disk,
-    check_modes,
-    check_open_files,
-    check_versions,
-)
+from hooktui.doctor.machine import StartTime, machine_checks
 from hooktui.doctor.rows import check_key, check_rows
 from hooktui.doctor.rules import assess_sqlite, assess_wal
 from hooktui.domain.clock import now_ms
@@ -50,37 +44,18 @@ def check_installation(
         started: start of the server in this process; None: no server is running.
         look_for_s: time limit of the integrity check of the database.
     """
-    machine = [check_versions(), *check_disk(where.database.parent, reserve), check_modes(where)]
-    if started is not None:  # meaningless for a command
-        machine += [check_open_files(), started.check()]
-    return machine + check_database(where.database, where.key_file, started is not None, look_for_s)
+    return [
+        *machine_checks(where, started, reserve),
+        *check_database(where.database, where.key_file, started is not None, look_for_s),
+    ]
 
 
 def check_database(database: Path, key_file: Path, working: bool, look_for_s: float) -> list[Check]:
     """Check only the database; ``working``: this process is a server that runs on it."""
     library = assess_sqlite(sqlite3.sqlite_version)
-    if no_file_left():
-        return [
-            library,
-            Check("database", "fail", f"{database}: no file can be opened", _NOT_OPENED),
-        ]
-    try:
-        refuse_moved(database)
-    except HooktuiError as error:
-        return [
-            library,
-            Check("database", "fail", error.detail, "use the new database, or undo the move"),
-        ]
-    if unfinished(database):
-        return [
-            library,
-            Check("database", "warn", "a restore was interrupted", "the next start completes it"),
-        ]
-    if not database.exists():
-        return [
-            library,
-            Check("database", "ok", f"none yet at {database}", "the first start creates it"),
-        ]
+    unusable = _unusable(database)
+    if unusable is not None:
+        return [library, unusable]
     holder = None if working else opened_by(database)
     log = database.with_name(f"{database.name}-wal")
     wal_size = log.stat().st_size if log.exists() else 0
@@ -97,6 +72,21 @@ def check_database(database: Path, key_file: Path, working: bool, look_for_s: fl
         damaged = Check("database", "fail", f"{database} cannot be read: {error}", advice)
         checks = [*(check for check in checks if check.name != damaged.name), damaged]
     return checks
+
+
+def _unusable(database: Path) -> Check | None:
+    """Return why a database cannot be read now; None: it can."""
+    if no_file_left():
+        return Check("database", "fail", f"{database}: no file can be opened", _NOT_OPENED)
+    try:
+        refuse_moved(database)
+    except HooktuiError as error:
+        return Check("database", "fail", error.detail, "use the new database, or undo the move")
+    if unfinished(database):
+        return Check("database", "warn", "a restore was interrupted", "the next start completes it")
+    if not database.exists():
+        return Check("database", "ok", f"none yet at {database}", "the first start creates it")
+    return None
 
 
 _DAMAGED = "stop the server, keep a copy of the files, and run: hooktui restore BACKUP"

@@ -98,6 +98,16 @@ class InstallPaths:
     log: Path
     service: bool = False
 
+    def absolute(self, database: Path) -> InstallPaths:
+        """Return absolute paths, with a database that settings may have named."""
+        return replace(
+            self,
+            home=self.home.absolute(),
+            database=database.absolute(),
+            socket=self.socket.absolute(),
+            key_file=self.key_file.absolute(),
+        )
+
     @property
     def start(self) -> str:
         """The command that starts its server."""

@@ -13,12 +13,11 @@ from hooktui import __version__
 from hooktui.client import calls
 from hooktui.client.sync_client import PlainClient
 from hooktui.doctor.exposure import check_exposure
-from hooktui.doctor.machine import check_disk, check_modes, check_versions
+from hooktui.doctor.machine import check_versions, machine_checks
 from hooktui.doctor.postgres import check_shared
 from hooktui.doctor.rules import assess_hold
 from hooktui.doctor.sqlite import check_installation
 from hooktui.domain.errors import NoServer, NotAllowed, NotFound, Refused, Unavailable
-from hooktui.domain.paths import InstallPaths
 from hooktui.domain.wire.diagnosis import Check, DoctorReport, report_of
 from hooktui.installation import find_places
 from hooktui.offline.installation import sqlite_home
@@ -105,15 +104,17 @@ def _without_server(environ: Mapping[str, str], error: NoServer | Unavailable) -
         target = None if not url or url.startswith("sqlite:") else parse_database_url(url)
     except (BadSettings, Refused) as bad:
         return [Check("settings", "fail", bad.detail, "correct them; no server can start")]
-    exposed = list(check_exposure(settings, environ))
+    exposed = list(
+        check_exposure(settings.allow_networks, settings.tls_key, settings.database_url, environ)
+    )
     reserve = settings.reserve_mb << 20
     holder = _holder(where.database.with_name("hooktui.lock"))
     if holder is not None or isinstance(error, Unavailable):
         end = f"stop it with: kill {holder}" if holder else "stop it, and start another"
         hangs = f"process {holder or 'unknown'} is running but does not respond: {error.detail}"
         lost = Check("server", "fail", hangs, f"see {where.log}; {end}")
-        if target is None:
-            return [lost, *exposed, *_without_database(where, reserve)]
+        if target is None:  # the other process has the database open
+            return [lost, *exposed, *machine_checks(where, None, reserve)]
         return [lost, *exposed, *asyncio.run(check_shared(where, target, None))]
     none = Check(
         "server", "warn", "not running: no events are accepted", f"start it: {where.start}"
@@ -129,11 +130,6 @@ def _without_server(environ: Mapping[str, str], error: NoServer | Unavailable) -
         raise NotAllowed(
             f"{denied.filename} is not readable; run this as the server's user"
         ) from None
-
-
-def _without_database(where: InstallPaths, reserve: int) -> list[Check]:
-    """Check the surroundings of a database that another process has open."""
-    return [check_versions(), *check_disk(where.database.parent, reserve), check_modes(where)]
 
 
 def _holder(lock: Path) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from hooktui.api.peer_credentials import PeerCredentials, origin_of
@@ -48,14 +47,7 @@ def sqlite_home(
             "this command works on a SQLite file, but HOOKTUI_DATABASE_URL names none;"
             " for PostgreSQL use pg_dump and pg_restore"
         )
-    paths = replace(
-        where,
-        home=where.home.absolute(),
-        database=database.absolute(),
-        socket=where.socket.absolute(),
-        key_file=where.key_file.absolute(),
-    )
-    return paths, settings
+    return where.absolute(database), settings
 
 
 def user_name(uid: int) -> str:

@@ -11,7 +11,6 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -260,7 +259,9 @@ def _with_engine(
         load = engine.load()
         return [
             *checks,
-            *check_exposure(settings, os.environ),
+            *check_exposure(
+                settings.allow_networks, settings.tls_key, settings.database_url, os.environ
+            ),
             assess_outbound(
                 load.outbound, load.most_outbound, settings.max_outbound, short=load.short
             ),
@@ -301,10 +302,4 @@ def absolute(where: InstallPaths, settings: Settings) -> InstallPaths:
                 " or postgresql://USER:PASSWORD@HOST:PORT/NAME"
             )
         database = Path(url.removeprefix(SQLITE_URL))
-    return replace(
-        where,
-        home=where.home.absolute(),
-        database=database.absolute(),
-        socket=where.socket.absolute(),
-        key_file=where.key_file.absolute(),
-    )
+    return where.absolute(database)

@@ -284,7 +284,9 @@ def _warn_of_exposure(settings: Settings) -> None:
     """Log risks of the settings; ``doctor`` shows the same at any time."""
     from hooktui.doctor.exposure import check_exposure
 
-    for check in check_exposure(settings, os.environ):
+    for check in check_exposure(
+        settings.allow_networks, settings.tls_key, settings.database_url, os.environ
+    ):
         if check.state != "ok":
             _log.warning("%s: %s; %s", check.name, visible(check.value), visible(check.advice))
 

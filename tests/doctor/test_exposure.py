@@ -15,7 +15,11 @@ from tests.support.running_server import running_server
 
 
 def found(environ: dict[str, str] | None = None, **given: object) -> dict[str, Check]:
-    return {one.name: one for one in check_exposure(Settings(**given), environ or {})}
+    settings = Settings(**given)
+    checks = check_exposure(
+        settings.allow_networks, settings.tls_key, settings.database_url, environ or {}
+    )
+    return {one.name: one for one in checks}
 
 
 @pytest.mark.parametrize(
