@@ -135,22 +135,20 @@ def _is_shared(settings: Settings) -> bool:
     return settings.database_url is not None and settings.database_url.startswith(POSTGRES)
 
 
-def resolver_of(files: FileBudget) -> Resolver:
-    """Return the resolver, with as many threads as the open files allow."""
+def outbound_of(
+    settings: Settings, tcp: Sequence[socket.socket], files: FileBudget
+) -> tuple[Resolver, Transport]:
+    """Return the resolver, and the transport, which refuses addresses that this server listens on.
+
+    As many names are looked up at once, and as many connections open, as the open files allow.
+    """
     from hooktui.delivery.resolver import Resolver
-
-    return Resolver(threads=files.lookup_threads)
-
-
-def transport_of(
-    settings: Settings, resolver: Resolver, tcp: Sequence[socket.socket], files: FileBudget
-) -> Transport:
-    """Return the transport, which refuses the addresses that this server listens on."""
     from hooktui.delivery.transport import Transport
 
+    resolver = Resolver(threads=files.lookup_threads)
     transport = Transport(settings.allow_networks, resolver, limit=files.outbound + files.pings)
     transport.refuse_own_listeners(listening.getsockname()[:2] for listening in tcp)
-    return transport
+    return resolver, transport
 
 
 async def start_engine(

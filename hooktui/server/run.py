@@ -29,11 +29,10 @@ from hooktui.server.assembly import (
     catalogue_of,
     files_of,
     open_store,
-    resolver_of,
+    outbound_of,
     service_of,
     start_engine,
     start_replays,
-    transport_of,
 )
 from hooktui.server.logs import log_to_stderr
 from hooktui.server.settings import BadSettings, Settings, load, unknown_variables
@@ -75,6 +74,8 @@ def main(
     Raises:
         HooktuiError: it could not start: bad settings, another server on this home, no permission.
     """
+    from hooktui.store.key_ring import hold_variable
+
     environ = os.environ if environ is None else environ
     where = find_places(environ)
     refuse_start_beside_service(where, environ)
@@ -83,7 +84,7 @@ def main(
     log_to_stderr(journal=is_journal(environ, sys.stderr))
     for wrong in unknown_variables(environ):
         _log.warning("%s", wrong)
-    _hold_keys(environ)
+    hold_variable(environ)
     sockets.raise_file_limit()
 
     def answering(running: Running) -> None:
@@ -135,8 +136,7 @@ async def run(
         stack.push_async_callback(store.close)
         tcp = await listeners.bind_tcp(settings)
         stack.callback(listeners.close, tcp)
-        resolver = resolver_of(files)
-        transport = transport_of(settings, resolver, tcp, files)
+        resolver, transport = outbound_of(settings, tcp, files)
         stack.callback(transport.close)
         engine = await start_engine(settings, store, transport, files)
         replays = start_replays(store, engine)
@@ -146,19 +146,28 @@ async def run(
         stack.callback(
             _notifying(notifier, store, engine).cancel
         )  # still notified during the shutdown
-        winding_down = _WindingDown(engine)
-        stack.push_async_callback(winding_down)
+        stopping = asyncio.Event()
+        api: list[Listener] = []
+
+        async def wind_down() -> None:
+            """End long polls, accept nothing more, and wait for requests and attempts in flight."""
+            stopping.set()
+            # Together: attempts may end while requests do.
+            await asyncio.gather(engine.stop(), *(listener.stop() for listener in api))
+
+        stack.push_async_callback(wind_down)
         stack.push_async_callback(replays.stop)
         unix = listeners.bind_unix(where.socket)
         stack.callback(listeners.unlink, where.socket, where.socket.stat().st_ino)
-        await winding_down.serve(
-            lambda: service_of(
-                settings, where, store, engine, replays, catalogue, resolver, transport, files
-            ),
-            unix,
-            tcp,
-            tls,
+        # In a thread: the engine is already running, and this import takes most of a second.
+        await asyncio.to_thread(importlib.import_module, "hooktui.api.app")
+        service = service_of(
+            settings, where, store, engine, replays, catalogue, resolver, transport, files
         )
+        service.stopping = stopping
+        api += _listeners_of(service, unix, tcp, tls)
+        for listener in api:
+            await listener.start()
         running = Running(where.socket, tuple(listening.getsockname()[:2] for listening in tcp))
         _log.info("started %s", _facts((await store.info()).location, running))
         stack.callback(asyncio.create_task(WATCH.beat(), name="loop watch").cancel)
@@ -178,7 +187,7 @@ def _notifying(notifier: Notifier, store: Store, engine: Engine) -> asyncio.Task
 
     heartbeats = [*store.heartbeats, engine.heartbeat]
     return asyncio.create_task(
-        notifier.keep_telling(heartbeats, lambda: engine.working, status), name="systemd"
+        notifier.run(heartbeats, lambda: engine.working, status), name="systemd"
     )
 
 
@@ -188,42 +197,21 @@ def _watching_trail(store: Store) -> asyncio.Task[None]:
     return asyncio.create_task(watch_trail(store), name="audit trail")
 
 
-class _WindingDown:
-    """Stops engine and listeners together: attempts may end while requests do."""
+def _listeners_of(
+    service: Service,
+    unix: socket.socket,
+    tcp: Sequence[socket.socket],
+    tls: tuple[Path, Path] | None,
+) -> list[Listener]:
+    from hooktui.api.app import make_app
+    from hooktui.api.listener import Listener
 
-    def __init__(self, engine: Engine) -> None:
-        self.stopping = asyncio.Event()
-        self._engine = engine
-        self._listeners: list[Listener] = []
-
-    async def serve(
-        self,
-        make_service: Callable[[], Service],
-        unix: socket.socket,
-        tcp: Sequence[socket.socket],
-        tls: tuple[Path, Path] | None,
-    ) -> None:
-        """Serve on all sockets."""
-        # In a thread: the engine is already running, and this import takes most of a second.
-        await asyncio.to_thread(importlib.import_module, "hooktui.api.app")
-        from hooktui.api.app import make_app
-        from hooktui.api.listener import Listener
-
-        service = make_service()
-        service.stopping = self.stopping
-        app = make_app(service)
-        connections = (service.connections, service.unsent)
-        self._listeners = [Listener(app, unix, *connections)]
-        self._listeners += [Listener(app, listening, *connections, tls) for listening in tcp]
-        for listener in self._listeners:
-            await listener.start()
-
-    async def __call__(self) -> None:
-        """End long polls, accept nothing more, and wait for requests and attempts in flight."""
-        self.stopping.set()
-        await asyncio.gather(
-            self._engine.stop(), *(listener.stop() for listener in self._listeners)
-        )
+    app = make_app(service)
+    connections = (service.connections, service.unsent)
+    return [
+        Listener(app, unix, *connections),
+        *(Listener(app, listening, *connections, tls) for listening in tcp),
+    ]
 
 
 def _collect_seldom() -> None:
@@ -250,12 +238,6 @@ def arm_failpoints(environ: Mapping[str, str]) -> None:
         failpoints.arm_from(environ)
     except ValueError as error:
         raise BadSettings(f"{failpoints.VARIABLE}: {error}") from None
-
-
-def _hold_keys(environ: Mapping[str, str]) -> None:
-    from hooktui.store.key_ring import hold_variable
-
-    hold_variable(environ)
 
 
 def _stop_on_signals() -> asyncio.Event:

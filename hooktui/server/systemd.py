@@ -17,7 +17,7 @@ from typing import Final, TextIO
 from hooktui.domain.heartbeat import Heartbeat
 
 STATUS_EVERY_S: Final = 10.0
-_FEEDS: Final = 3  # per watchdog interval, so that one late notice does not kill the server
+_NOTICES: Final = 3  # per watchdog interval, so that one late notice does not kill the server
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Notifier:
         self._stopping = True
         self.send(STOPPING=1, STATUS="finishing attempts in flight")
 
-    async def keep_telling(
+    async def run(
         self,
         heartbeats: Sequence[Heartbeat],
         working: Callable[[], bool],
@@ -62,16 +62,16 @@ class Notifier:
         """Notify the watchdog while there is progress, and update the status, until cancelled."""
         every_s = STATUS_EVERY_S
         if self.watchdog_s is not None:
-            every_s = min(every_s, self.watchdog_s / _FEEDS)
-        fed = True
+            every_s = min(every_s, self.watchdog_s / _NOTICES)
+        notified = True
         while self._address is not None:
             wedged = [] if self._stopping else self._wedged(heartbeats, working)
             if not wedged:
                 self.send(WATCHDOG=1) if self._stopping else self.send(WATCHDOG=1, STATUS=status())
-            elif fed:
+            elif notified:
                 _log.error("the watchdog is not notified: %s", "; ".join(wedged))
                 self.send(STATUS=f"wedged: {'; '.join(wedged)}")
-            fed = not wedged
+            notified = not wedged
             await asyncio.sleep(every_s)
 
     def _wedged(self, heartbeats: Sequence[Heartbeat], working: Callable[[], bool]) -> list[str]:

@@ -50,7 +50,7 @@ class Manager:
         while text not in (self.hear(max(deadline - time.monotonic(), 0.01)) or ""):
             assert time.monotonic() < deadline, f"{text} was not told: {self.heard[-5:]}"
 
-    def is_fed(self, within_s: float = LIMIT_S) -> bool:
+    def is_notified(self, within_s: float = LIMIT_S) -> bool:
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             if "WATCHDOG=1" in (self.hear(max(deadline - time.monotonic(), 0.01)) or ""):
@@ -99,7 +99,7 @@ def test_a_server_tells_that_it_is_ready_lives_and_stops(manager: Manager, serve
     process = serve()
     manager.wait_for("READY=1")
     manager.wait_for("WATCHDOG=1\nSTATUS=0.0 delivered a second, 0 in flight")
-    assert manager.is_fed()
+    assert manager.is_notified()
     process.send_signal(signal.SIGTERM)
     manager.wait_for("STOPPING=1")
     assert process.wait(20) == 0
@@ -111,7 +111,7 @@ def test_a_server_whose_loop_is_blocked_stops_notifying_the_watchdog(
 ) -> None:
     serve(**failpoints.environment("before_accept_commit:block"))
     manager.wait_for("READY=1")
-    assert manager.is_fed()
+    assert manager.is_notified()
     producer = subprocess.Popen(
         [sys.executable, "-m", "hooktui", "emit", "job.failed", "-"],
         env=os.environ | {"HOOKTUI_HOME": str(tmp_path / "home")}, stdin=subprocess.PIPE,
@@ -121,7 +121,7 @@ def test_a_server_whose_loop_is_blocked_stops_notifying_the_watchdog(
     producer.stdin.write(b"{}")
     producer.stdin.close()
     deadline = time.monotonic() + LIMIT_S
-    while manager.is_fed(WATCHDOG_S):  # until it has the event
+    while manager.is_notified(WATCHDOG_S):  # until it has the event
         assert time.monotonic() < deadline
     producer.kill()
     producer.wait()
@@ -138,10 +138,8 @@ async def test_a_blocked_writer_is_reported_although_the_loop_runs(
     store = await open_in(home)
     await make_hook(store)
     notifier = Notifier(manager.address, 0.3)
-    telling = asyncio.create_task(
-        notifier.keep_telling(store.heartbeats, lambda: True, lambda: "ok")
-    )
-    assert await asyncio.to_thread(manager.is_fed)
+    telling = asyncio.create_task(notifier.run(store.heartbeats, lambda: True, lambda: "ok"))
+    assert await asyncio.to_thread(manager.is_notified)
     held = asyncio.Event()
     loop, released = asyncio.get_running_loop(), threading.Event()
 
@@ -155,12 +153,12 @@ async def test_a_blocked_writer_is_reported_although_the_loop_runs(
         accepting = asyncio.create_task(store.accept([NewEvent(DEFAULT, "job.failed", b"{}")]))
         await asyncio.wait_for(held.wait(), 10)
         await asyncio.to_thread(manager.wait_for, "STATUS=wedged: the writer has been in one step")
-        assert not await asyncio.to_thread(manager.is_fed, 0.5)
+        assert not await asyncio.to_thread(manager.is_notified, 0.5)
     finally:
         released.set()
         failpoints.arm(None)
     await accepting
-    assert await asyncio.to_thread(manager.is_fed)  # it moves again
+    assert await asyncio.to_thread(manager.is_notified)  # it moves again
     telling.cancel()
     await store.close()
 
@@ -172,20 +170,18 @@ async def test_a_dispatcher_that_is_stuck_or_gone_stops_notifying_the_watchdog(
     clock, working = Clock(), [True]
     heartbeat = Heartbeat("dispatcher", clock.steady_s)
     notifier = Notifier(manager.address, 0.3)
-    telling = asyncio.create_task(
-        notifier.keep_telling([heartbeat], lambda: working[0], lambda: "fine")
-    )
+    telling = asyncio.create_task(notifier.run([heartbeat], lambda: working[0], lambda: "fine"))
     heartbeat.start()
-    assert await asyncio.to_thread(manager.is_fed)
+    assert await asyncio.to_thread(manager.is_notified)
     clock.advance(0.4)
     await asyncio.to_thread(manager.wait_for, "wedged: the dispatcher has been in one step")
     heartbeat.idle()
-    assert await asyncio.to_thread(manager.is_fed)
+    assert await asyncio.to_thread(manager.is_notified)
     working[0] = False
     await asyncio.to_thread(manager.wait_for, "wedged: sending has stopped")
-    assert not await asyncio.to_thread(manager.is_fed, 0.5)
+    assert not await asyncio.to_thread(manager.is_notified, 0.5)
     notifier.stopping()  # a stop has a deadline of its own
-    assert await asyncio.to_thread(manager.is_fed)
+    assert await asyncio.to_thread(manager.is_notified)
     telling.cancel()
 
 
@@ -202,7 +198,7 @@ async def test_the_watchdog_is_notified_twice_in_its_interval_or_more_often(
     monkeypatch.setattr(asyncio, "sleep", sleep)
     notifier = Notifier(str(tmp_path / "nobody"), watchdog_s)
     with pytest.raises(asyncio.CancelledError):
-        await notifier.keep_telling([], lambda: True, lambda: "fine")
+        await notifier.run([], lambda: True, lambda: "fine")
     assert len(pauses) == 1
     assert pauses[0] <= most_s
 
