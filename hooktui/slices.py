@@ -33,13 +33,13 @@ _locks: WeakValueDictionary[tuple[object, Hashable], asyncio.Lock] = WeakValueDi
 async def in_slices(steps: Generator[None, None, T], *keys: Hashable) -> T:
     """Run all steps in the event loop, in slices, and return their result.
 
-    Only one computation runs a slice at a time; several take turns, see `a_turn`.
+    Only one computation runs a slice at a time; several take turns, see `take_turn`.
     """
     run = _Run(steps)
-    run.go_on(FREE_S)
+    run.run_for(FREE_S)
     while not run.results:
-        async with a_turn(*keys):
-            took_s = run.go_on(SLICE_S)
+        async with take_turn(*keys):
+            took_s = run.run_for(SLICE_S)
             await asyncio.sleep(REST * took_s)
     return run.results[0]
 
@@ -72,7 +72,7 @@ class _Run(Generic[T]):
         self._steps = steps
         self.results: list[T] = []
 
-    def go_on(self, most_s: float) -> float:
+    def run_for(self, most_s: float) -> float:
         """Run steps until a time is over, and return how long they took."""
         begun_s = time.perf_counter()
         took_s = 0.0
@@ -86,7 +86,7 @@ class _Run(Generic[T]):
 
 
 @asynccontextmanager
-async def a_turn(*keys: Hashable) -> AsyncIterator[None]:
+async def take_turn(*keys: Hashable) -> AsyncIterator[None]:
     """Wait for a turn among the long computations of the running loop, and hold it.
 
     Without keys a computation has a place of its own in the queue. All with the same last key, such

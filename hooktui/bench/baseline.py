@@ -20,7 +20,7 @@ from time import perf_counter
 import uvloop
 
 from hooktui.bench.processes import child_command
-from hooktui.bench.sink import ANSWER_BYTES
+from hooktui.bench.sink import RESPONSE_BYTES
 from hooktui.client.start import own_environment
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.sender import Sender
@@ -99,7 +99,7 @@ async def _sink(port: int, count: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(count // _PIPES // _PIPELINED):
             writer.write(request)
-            await reader.readexactly(ANSWER_BYTES * _PIPELINED)
+            await reader.readexactly(RESPONSE_BYTES * _PIPELINED)
         writer.close()
 
     await asyncio.gather(*(work() for _ in range(_PIPES)))

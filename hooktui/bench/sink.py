@@ -100,7 +100,7 @@ _RESPONSES = {
     500: b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\nno",
     503: b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno",
 }
-ANSWER_BYTES = len(_TAKEN)
+RESPONSE_BYTES = len(_TAKEN)
 
 
 class _Ledger:
@@ -155,14 +155,14 @@ class _Receiver(asyncio.Protocol):
             if len(data) < end:
                 break
             if len(data) == end:
-                self._answer(data)
+                self._respond(data)
                 data = b""
             else:
-                self._answer(data[:end])
+                self._respond(data[:end])
                 data = data[end:]
         self._begun = data
 
-    def _answer(self, request: bytes) -> None:
+    def _respond(self, request: bytes) -> None:
         if self._transport is None:
             return
         ledger = self._ledger
@@ -171,9 +171,9 @@ class _Receiver(asyncio.Protocol):
             ledger.save(200, request)
             self._transport.write(_TAKEN)
         elif kind == b"l":
-            self._answer_after(LATE_S, 200, request)
+            self._respond_after(LATE_S, 200, request)
         elif kind in (b"s", b"q"):
-            self._answer_after(SOON_S if kind == b"s" else QUICK_S, 200, request)
+            self._respond_after(SOON_S if kind == b"s" else QUICK_S, 200, request)
         elif kind == b"f":
             ledger.flaky += 1
             status = 500 if ledger.flaky % FAILS_EVERY == 0 else 200
@@ -181,17 +181,17 @@ class _Receiver(asyncio.Protocol):
             self._transport.write(_RESPONSES[status])
         elif kind == b"c":
             is_full = ledger.in_progress >= CAPPED_AT
-            self._answer_after(LATE_S, 503 if is_full else 200, request)
+            self._respond_after(LATE_S, 503 if is_full else 200, request)
         elif kind == b"p":
-            self._answer_after(LATE_S, 503 if is_poisoned(_event_of(request)) else 200, request)
+            self._respond_after(LATE_S, 503 if is_poisoned(_event_of(request)) else 200, request)
         elif kind == b"w":
             now_s = asyncio.get_running_loop().time()
             ledger.worker_free_s = max(ledger.worker_free_s, now_s) + WORKER_S
-            self._answer_after(ledger.worker_free_s - now_s, 200, request)
+            self._respond_after(ledger.worker_free_s - now_s, 200, request)
         elif kind != b"h":  # /measure: the limits of sink and client, not stored
             self._transport.write(_TAKEN)
 
-    def _answer_after(self, wait_s: float, status: int, request: bytes) -> None:
+    def _respond_after(self, wait_s: float, status: int, request: bytes) -> None:
         self._ledger.save(status, request)
         self._ledger.in_progress += 1
         self._ledger.at_once.append(self._ledger.in_progress)
@@ -244,7 +244,7 @@ async def _serve(certificate: str) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate)
     private = await loop.create_server(lambda: _Receiver(ledger), "127.0.0.1", 0, ssl=tls)
-    _say({"port": port, "tls_port": private.sockets[0].getsockname()[1]})
+    _write_line({"port": port, "tls_port": private.sockets[0].getsockname()[1]})
     commands = asyncio.StreamReader(limit=1 << 20)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     gc.disable()  # stored requests have no cycles, and a collection would be measured
@@ -254,16 +254,16 @@ async def _serve(certificate: str) -> None:
             secrets = {int(hook): secret for hook, secret in command["secrets"].items()}
             content = encode(read_requests(ledger.arrivals, secrets))
             Path(command["file"]).write_bytes(content)  # noqa: ASYNC240 - the clock has stopped
-        answer = {"taken": ledger.taken}
+        reply = {"taken": ledger.taken}
         if command["do"] == "at_once":
             at_once = ledger.at_once or [0]
-            answer = {"median": median_low(at_once), "most": max(at_once)}
+            reply = {"median": median_low(at_once), "most": max(at_once)}
         elif command["do"] != "count":
             ledger.clear()
-        _say(answer)
+        _write_line(reply)
 
 
-def _say(value: object) -> None:
+def _write_line(value: object) -> None:
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
 
@@ -291,26 +291,26 @@ class Sink:
 
     def taken(self) -> int:
         """Return how many requests got a 2xx since the ledger was last read."""
-        return self._ask(do="count")["taken"]
+        return self._command(do="count")["taken"]
 
     def at_once(self) -> tuple[int, int]:
         """Return the median and the most of the requests in progress at each arrival.
 
         Paths that respond immediately do not count.
         """
-        answer = self._ask(do="at_once")
-        return answer["median"], answer["most"]
+        reply = self._command(do="at_once")
+        return reply["median"], reply["most"]
 
     def clear(self) -> None:
         """Remove all requests."""
-        self._ask(do="clear")
+        self._command(do="clear")
 
     def requests(self, secrets: Mapping[int, str]) -> list[SinkRequest]:
         """Return all requests, verified, and remove them."""
-        self._ask(do="save", file=str(self._file), secrets=dict(secrets))
+        self._command(do="save", file=str(self._file), secrets=dict(secrets))
         return decode(self._file.read_bytes())
 
-    def _ask(self, **command: object) -> dict[str, int]:
+    def _command(self, **command: object) -> dict[str, int]:
         if self._process.stdin is None:
             raise RuntimeError("the sink has no stdin")
         self._process.stdin.write(json.dumps(command) + "\n")
@@ -321,8 +321,8 @@ class Sink:
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
             raise RuntimeError("the sink ended; is there enough memory?")
-        answer: dict[str, int] = json.loads(line)
-        return answer
+        reply: dict[str, int] = json.loads(line)
+        return reply
 
 
 @contextmanager

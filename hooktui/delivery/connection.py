@@ -153,7 +153,7 @@ class ReceiverConnection(asyncio.Protocol):
         self._transport.write(request)
         return waiter
 
-    def let_go(self) -> None:
+    def forget_response(self) -> None:
         """Free the last response: thousands of kept connections would each hold one."""
         self.headers = []
         self.body = bytearray()

@@ -464,7 +464,7 @@ class Engine:
         """Return to the store the deliveries that hold no place."""
         if not unsent:
             return
-        self._let_go(unsent)
+        self._forget(unsent)
         release = asyncio.create_task(self._unsent.release(unsent), name="return unsent")
         self._returns.add(release)
         release.add_done_callback(self._returns.discard)
@@ -533,13 +533,13 @@ class Engine:
             self._transport.close_idle()
         self._unsent.add(claim)
 
-    def _let_go(self, unsent: Sequence[ClaimedDelivery]) -> None:
+    def _forget(self, unsent: Sequence[ClaimedDelivery]) -> None:
         self._held.difference_update([claim.delivery for claim in unsent])
         self._count_bodies(-sum([len(claim.body) for claim in unsent]))
         self.replayed.returned(unsent)
 
     def _on_returned(self, claims: Sequence[ClaimedDelivery]) -> None:
-        self._let_go(claims)
+        self._forget(claims)
         for claim in claims:
             self._queues.free_slot(claim.hook, self._clock())
         self._wake.set()

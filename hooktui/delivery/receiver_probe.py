@@ -31,7 +31,7 @@ from hooktui.domain.wire.diagnosis import (
     TlsFinding,
 )
 
-LOOK_S = 20.0
+PROBE_S = 20.0
 """Time for all steps together; each step also has its limit of a delivery."""
 DEFAULT_AT_ONCE = 8
 
@@ -69,12 +69,12 @@ class ReceiverProbe:
             Unavailable: this machine lacks a resource, or too many probes are running.
         """
         try:
-            async with asyncio.timeout(LOOK_S):
+            async with asyncio.timeout(PROBE_S):
                 await self._turns.acquire()
         except TimeoutError:
             raise Unavailable("too many diagnoses are in progress; try again in a moment") from None
         try:
-            return await self._look(hook, notify)
+            return await self._probe(hook, notify)
         except MachineShort as missing:
             self._shortages.note(missing.condition, "a diagnosis")
             raise Unavailable(
@@ -83,8 +83,8 @@ class ReceiverProbe:
         finally:
             self._turns.release()
 
-    async def _look(self, hook: LiveHook, notify: ProgressCallback) -> ConnectionFindings:
-        target, deadline = hook.target, monotonic() + LOOK_S
+    async def _probe(self, hook: LiveHook, notify: ProgressCallback) -> ConnectionFindings:
+        target, deadline = hook.target, monotonic() + PROBE_S
         phases = exchange.ConnectPhases()
         try:
             addresses = await self._dialer.resolve(("diagnose", hook.id), target, deadline, phases)
@@ -103,19 +103,21 @@ class ReceiverProbe:
         began = monotonic()
         met, sock, address = await self._connect_all(target, addresses, deadline)
         rest = tuple(checked[len(met) :])
-        look = ConnectionFindings(addresses=(*met, *rest))
+        findings = ConnectionFindings(addresses=(*met, *rest))
         if sock is None or address is None:
             first = met[0]
             phases.connect_ms = (monotonic() - began) * 1000
-            return replace(look, phases_ms=_wire(phases), error=first.error, detail=first.detail)
+            return replace(
+                findings, phases_ms=_wire(phases), error=first.error, detail=first.detail
+            )
         phases.connect_ms = next(
             finding.connect_ms for finding in met if finding.connect_ms is not None
         )
         if target.scheme == "http":
             sock.close()
-            return replace(look, phases_ms=_wire(phases))
-        notify(replace(look, phases_ms=_wire(phases)), "TLS")
-        return await self._look_at_tls(hook, look, sock, address, deadline, phases)
+            return replace(findings, phases_ms=_wire(phases))
+        notify(replace(findings, phases_ms=_wire(phases)), "TLS")
+        return await self._probe_tls(hook, findings, sock, address, deadline, phases)
 
     # Step 1: may it be reached
 
@@ -162,10 +164,10 @@ class ReceiverProbe:
 
     # Step 3: TLS
 
-    async def _look_at_tls(
+    async def _probe_tls(
         self,
         hook: LiveHook,
-        look: ConnectionFindings,
+        findings: ConnectionFindings,
         sock: socket.socket,
         address: Address,
         deadline: float,
@@ -173,24 +175,24 @@ class ReceiverProbe:
     ) -> ConnectionFindings:
         """Do the TLS handshake as the hook does, and then with the opposite verification."""
         demanded = hook.settings.verify_tls
-        shaken = await self._shake(hook.target, sock, deadline, verify_tls=demanded)
-        phases.tls_ms = shaken.took_ms
-        error, detail = shaken.fault if shaken.fault is not None else (None, None)
-        look = replace(look, phases_ms=_wire(phases), error=error, detail=detail)
-        seen: _Shaken | None = shaken
-        checked: _Shaken | None = shaken
+        handshake = await self._handshake(hook.target, sock, deadline, verify_tls=demanded)
+        phases.tls_ms = handshake.took_ms
+        error, detail = handshake.fault if handshake.fault is not None else (None, None)
+        findings = replace(findings, phases_ms=_wire(phases), error=error, detail=detail)
+        seen: _Handshake | None = handshake
+        checked: _Handshake | None = handshake
         if (
-            demanded and shaken.code is not None
+            demanded and handshake.code is not None
         ):  # the certificate failed; read it without verification
-            seen = await self._shake_again(hook.target, address, deadline, verify_tls=False)
-        elif not demanded and shaken.fault is None:
-            checked = await self._shake_again(hook.target, address, deadline, verify_tls=True)
+            seen = await self._handshake_again(hook.target, address, deadline, verify_tls=False)
+        elif not demanded and handshake.fault is None:
+            checked = await self._handshake_again(hook.target, address, deadline, verify_tls=True)
         if seen is None or checked is None or seen.fault is not None:
-            return look
+            return findings
         chain = read_chain(seen.chain, now_ms())
         verified = checked.fault is None
         return replace(
-            look,
+            findings,
             tls=TlsFinding(
                 demanded=demanded,
                 version=seen.version,
@@ -203,25 +205,25 @@ class ReceiverProbe:
             ),
         )
 
-    async def _shake_again(
+    async def _handshake_again(
         self, target: ParsedUrl, address: Address, deadline: float, *, verify_tls: bool
-    ) -> _Shaken | None:
+    ) -> _Handshake | None:
         limit_s = max(0.001, min(self._limits.connect_s, deadline - monotonic()))
         try:
             sock = await self._dialer.connect(address, target.port, limit_s)
         except ConnectError:
             return None
-        return await self._shake(target, sock, deadline, verify_tls=verify_tls)
+        return await self._handshake(target, sock, deadline, verify_tls=verify_tls)
 
-    async def _shake(
+    async def _handshake(
         self, target: ParsedUrl, sock: socket.socket, deadline: float, *, verify_tls: bool
-    ) -> _Shaken:
+    ) -> _Handshake:
         began = monotonic()
         limit_s = max(0.001, min(self._limits.tls_s, deadline - began))
         try:
             context = self._dialer.context_for(sock, verify_tls=verify_tls)
         except ConnectError as failure:
-            return _Shaken(0, failure.fault, failure.fault.detail)
+            return _Handshake(0, failure.fault, failure.fault.detail)
         try:
             transport, _ = await asyncio.get_running_loop().create_connection(
                 asyncio.Protocol,
@@ -236,22 +238,22 @@ class ReceiverProbe:
             fault = tls_fault(error, target, took_s, limit_s)
             if isinstance(error, ssl.SSLCertVerificationError):
                 why_not, code = error.verify_message, error.verify_code
-                return _Shaken(took_s * 1000, fault, why_not, code)
-            return _Shaken(took_s * 1000, fault, fault.detail)
+                return _Handshake(took_s * 1000, fault, why_not, code)
+            return _Handshake(took_s * 1000, fault, fault.detail)
         took_ms = (monotonic() - began) * 1000
         tls = transport.get_extra_info("ssl_object")
         cipher = tls.cipher()
-        shaken = _Shaken(
+        handshake = _Handshake(
             took_ms=took_ms,
             version=tls.version(),
             cipher=None if cipher is None else cipher[0],
             chain=_chain_of(tls),
         )
         transport.abort()
-        return shaken
+        return handshake
 
 
-class _Shaken(NamedTuple):
+class _Handshake(NamedTuple):
     """One handshake: its result, or its failure."""
 
     took_ms: float

@@ -275,7 +275,7 @@ class _ConnectionPool:
         return None
 
     def put_back(self, connection: ReceiverConnection) -> None:
-        connection.let_go()
+        connection.forget_response()
         if connection.closed or not connection.reusable:
             connection.abort()
         elif self._retired or self._is_full(connection):

@@ -227,7 +227,7 @@ async def test_a_name_that_leads_nowhere_names_the_command_to_look_it_up():
 
 # Red when the steps have only their own limits, which make half a minute together.
 async def test_all_steps_together_have_a_limit(monkeypatch):
-    monkeypatch.setattr("hooktui.delivery.receiver_probe.LOOK_S", 0.3)
+    monkeypatch.setattr("hooktui.delivery.receiver_probe.PROBE_S", 0.3)
     hung = threading.Event()
     try:
         one = await looked(parse_url("http://hung.test/"), lookup=lambda *_: hung.wait(30) and [])

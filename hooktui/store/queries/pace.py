@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
 from hooktui.domain.json_text import Steps
-from hooktui.slices import REST, SLICE_S, a_turn
+from hooktui.slices import REST, SLICE_S, take_turn
 
 T = TypeVar("T")
 
@@ -75,5 +75,5 @@ class Pace:
 
 
 async def _rest(pause_s: float) -> None:
-    async with a_turn():
+    async with take_turn():
         await asyncio.sleep(pause_s)
