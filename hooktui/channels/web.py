@@ -88,29 +88,15 @@ def attempt_lines(
     )
 
 
-def request_headers(
-    hook: LiveHook,
-    *,
-    event_type: str,
-    delivery: ids.DeliveryId,
-    event: ids.EventId,
-    timestamp_s: int,
-    body: bytes,
-    secrets: Sequence[LiveSecret],
-    show: bool,
-) -> Headers:
-    """Return all headers of a request, in the order in which they are sent."""
-    lines = attempt_lines(
-        hook,
-        event_type=event_type,
-        delivery=delivery,
-        event=event,
-        timestamp_s=timestamp_s,
-        body=body,
-        secrets=secrets,
-    )
+def shown_headers(hook: LiveHook, lines: str) -> Headers:
+    """Return all headers of a request in their order, masked for people.
+
+    Args:
+        hook: the hook.
+        lines: those of the attempt.
+    """
     split = (line.partition(": ") for line in lines.splitlines())
-    return fixed_headers(hook, show=show) + [(name, value) for name, _, value in split]
+    return fixed_headers(hook, show=True) + [(name, value) for name, _, value in split]
 
 
 def string_signed(event: ids.EventId, timestamp_s: int, body: bytes) -> str:

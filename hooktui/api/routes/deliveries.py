@@ -100,7 +100,7 @@ async def _request(
     if record.last_secret_ids:
         used = partial(service.store.signing_secrets, hook.id, record.last_secret_ids)
         secrets = await service.reads.run(caller, used)
-    headers = web.request_headers(
+    lines = web.attempt_lines(
         hook,
         event_type=record.delivery.event_type,
         delivery=DeliveryId(ids.decode("dlv", record.delivery.id)),
@@ -108,12 +108,11 @@ async def _request(
         timestamp_s=timestamp_s,
         body=body,
         secrets=secrets,
-        show=True,
     )
     return SentRequest(
         method="POST",
         url=hook.target.url,
-        headers=tuple(headers),
+        headers=tuple(web.shown_headers(hook, lines)),
         body=body.decode("utf-8", "replace"),
     )
 
