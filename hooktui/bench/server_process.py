@@ -11,10 +11,10 @@ from pathlib import Path
 from hooktui import failpoints
 from hooktui.bench.processes import child_command
 from hooktui.client.address import ServerAddress
-from hooktui.client.calls import create_hook, healthy, list_deliveries, server_status
-from hooktui.client.start import own_environment
+from hooktui.client.calls import create_hook, list_deliveries, server_status
+from hooktui.client.start import own_environment, responds
 from hooktui.client.sync_client import PlainClient
-from hooktui.domain.errors import HooktuiError, NoServer
+from hooktui.domain.errors import NoServer
 from hooktui.domain.paths import places
 from hooktui.domain.wire.deliveries import Delivery
 
@@ -66,23 +66,19 @@ class ServerProcess:
         finally:
             os.close(log)
         if wait:
-            self._await_answer(self.process, may_die=failpoint is not None)
+            self._await_response(self.process, may_die=failpoint is not None)
         return self.process
 
-    def _await_answer(self, process: subprocess.Popen[bytes], *, may_die: bool) -> None:
+    def _await_response(self, process: subprocess.Popen[bytes], *, may_die: bool) -> None:
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 if may_die:
                     return
                 raise NoServer(f"the server ended during its start; see {self.places.log}")
-            try:
-                with PlainClient(self.address) as client:
-                    client.call(healthy())
-            except HooktuiError:
-                time.sleep(_POLL_S)
-            else:
+            if responds(self.address):
                 return
+            time.sleep(_POLL_S)
         raise NoServer(f"the server did not respond within {START_S:g} s; see {self.places.log}")
 
     @property

@@ -44,7 +44,7 @@ def start_server(
     deadline = time.monotonic() + timeout_s
     ended = False
     while time.monotonic() < deadline:
-        if _responds(address):
+        if responds(address):
             return process
         if not ended and process.poll() is not None:
             ended = True
@@ -92,7 +92,8 @@ def own_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def _responds(address: ServerAddress) -> bool:
+def responds(address: ServerAddress) -> bool:
+    """Return whether a server serves requests at an address."""
     try:
         with PlainClient(address) as client:
             client.call(healthy())

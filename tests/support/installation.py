@@ -16,9 +16,7 @@ import pytest
 
 from hooktui.cli.main import main
 from hooktui.client.address import ServerAddress
-from hooktui.client.calls import healthy
-from hooktui.client.sync_client import PlainClient
-from hooktui.domain.errors import HooktuiError
+from hooktui.client.start import responds
 from hooktui.domain.paths import places
 from tests.support.waiting import wait_for
 
@@ -87,12 +85,7 @@ class Installation:
         """Whether the server is there; asked from here, as a command takes as long as its start."""
         assert self.server is not None
         assert self.server.poll() is None, self.log.read_text()
-        try:
-            with PlainClient(ServerAddress(socket=places(self.environ).socket)) as client:
-                client.call(healthy())
-        except HooktuiError:
-            return False
-        return True
+        return responds(ServerAddress(socket=places(self.environ).socket))
 
     def kill(self) -> None:
         """End the server as a power cut would."""

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hooktui.client.address import ServerAddress
-from hooktui.client.calls import healthy
-from hooktui.client.sync_client import PlainClient
-from hooktui.domain.errors import HooktuiError
+from hooktui.client.start import responds
 from hooktui.domain.paths import SystemPaths, system_paths
 from tests.support.waiting import wait_for
 from tests.system.machine_commands import run_command
@@ -86,12 +84,7 @@ class Machine:
 
         def answers() -> bool:
             assert process.poll() is None, log.read_text()
-            try:
-                with PlainClient(ServerAddress(socket=self.system.socket)) as client:
-                    client.call(healthy())
-            except HooktuiError:
-                return False
-            return True
+            return responds(ServerAddress(socket=self.system.socket))
 
         wait_for(answers, 60, "the service answers")
         return process
