@@ -11,16 +11,16 @@ from collections.abc import Mapping
 
 from hooktui.domain import paths as known
 from hooktui.domain.errors import NotAllowed
-from hooktui.domain.paths import START_SERVICE, InstallPaths, places, started_by_systemd
+from hooktui.domain.paths import START_SERVICE, InstallPaths, paths_of, started_by_systemd
 
 
-def find_places(environ: Mapping[str, str]) -> InstallPaths:
+def find_paths(environ: Mapping[str, str]) -> InstallPaths:
     """Return the installation that an environment selects on this machine.
 
     Raises:
         Refused: the environment names no folder at all.
     """
-    return places(environ, system_installed=system_installed())
+    return paths_of(environ, system_installed=system_installed())
 
 
 def system_installed() -> bool:

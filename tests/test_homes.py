@@ -11,7 +11,7 @@ import pytest
 from hooktui.client.start import start_server
 from hooktui.doctor.machine import check_modes
 from hooktui.domain.errors import NoServer, UnsafeHome
-from hooktui.domain.paths import InstallPaths, places
+from hooktui.domain.paths import InstallPaths, paths_of
 from hooktui.homes import correct_modes, home_flaws, make_home, refuse_unsafe
 from hooktui.server.settings import BadSettings
 from tests.support.running_server import running_server
@@ -27,7 +27,7 @@ def where(tmp_path: Path) -> InstallPaths:
     home = tmp_path / "way" / "home"
     home.mkdir(parents=True, mode=0o750)
     (tmp_path / "way").chmod(0o755)
-    return places({"HOOKTUI_HOME": str(home)})
+    return paths_of({"HOOKTUI_HOME": str(home)})
 
 
 def refused(where: InstallPaths) -> bool:
@@ -106,7 +106,7 @@ def test_a_link_on_the_way_is_judged_with_what_it_points_to(
     (tmp_path / "open").mkdir()
     (tmp_path / "open" / "home").mkdir(mode=0o750)
     (tmp_path / "link").symlink_to("open/../open/home")
-    linked = places({"HOOKTUI_HOME": str(tmp_path / "link")})
+    linked = paths_of({"HOOKTUI_HOME": str(tmp_path / "link")})
     refuse_unsafe(linked)
     (tmp_path / "open").chmod(0o777)
     with pytest.raises(UnsafeHome, match="open may be written by others"):
@@ -114,7 +114,7 @@ def test_a_link_on_the_way_is_judged_with_what_it_points_to(
     (tmp_path / "open").chmod(0o755)
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(UnsafeHome, match="loop"):
-        refuse_unsafe(places({"HOOKTUI_HOME": str(tmp_path / "loop" / "x")}))
+        refuse_unsafe(paths_of({"HOOKTUI_HOME": str(tmp_path / "loop" / "x")}))
 
 
 @pytest.mark.parametrize("umask", [0, 0o002, 0o022, 0o077])
@@ -122,7 +122,7 @@ def test_a_home_that_hooktui_makes_is_always_taken(tmp_path: Path, umask: int) -
     """Red when the folders above a home come with the caller's umask."""
     before = os.umask(umask)
     try:
-        here = places({"HOOKTUI_HOME": str(tmp_path / "a" / "b" / "home")})
+        here = paths_of({"HOOKTUI_HOME": str(tmp_path / "a" / "b" / "home")})
         make_home(here.home)
     finally:
         os.umask(before)

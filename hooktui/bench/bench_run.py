@@ -144,11 +144,11 @@ class BenchRun:
         self._make_hooks()
         if self.case.old_rows:
             first.terminate(_STOP_S)
-            where = self.database_url or first.places.database
+            where = self.database_url or first.paths.database
             fill(where, min(self.secrets), self.case.old_rows)
             first.start()
         for other in others:
-            shutil.copy2(first.places.key_file, other.places.key_file)
+            shutil.copy2(first.paths.key_file, other.paths.key_file)
             other.start()
 
     def run(self, deliveries: int) -> Run:
@@ -235,7 +235,7 @@ class BenchRun:
     def _offer(
         self, requests: Sequence[PreparedRequest], per_s: float | None = None
     ) -> list[Offered]:
-        sockets = [server.places.socket for server in self.servers]
+        sockets = [server.paths.socket for server in self.servers]
         return uvloop.run(offer_all(sockets, requests, self.case.offered, per_s))
 
     def _call(self, call: Call[T]) -> T:
@@ -247,7 +247,7 @@ class BenchRun:
         if not self.case.hostile:
             yield
             return
-        socket = str(self.servers[0].places.socket)
+        socket = str(self.servers[0].paths.socket)
         caller = subprocess.Popen(  # noqa: S603 - this program
             child_command("hooktui.bench.hostile_caller", socket), stdin=subprocess.DEVNULL
         )

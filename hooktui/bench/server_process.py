@@ -15,7 +15,7 @@ from hooktui.client.calls import create_hook, list_deliveries, server_status
 from hooktui.client.start import own_environment, responds
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import NoServer
-from hooktui.domain.paths import places
+from hooktui.domain.paths import paths_of
 from hooktui.domain.wire.deliveries import Delivery
 
 START_S = 30.0
@@ -35,8 +35,8 @@ class ServerProcess:
     def __init__(
         self, home: Path, environ: Mapping[str, str], database_url: str | None = None
     ) -> None:
-        self.places = places({"HOOKTUI_HOME": str(home)})
-        self.address = ServerAddress(socket=self.places.socket)
+        self.paths = paths_of({"HOOKTUI_HOME": str(home)})
+        self.address = ServerAddress(socket=self.paths.socket)
         self.process: subprocess.Popen[bytes] | None = None
         keep = {name: text for name, text in environ.items() if not name.startswith("HOOKTUI_")}
         self._environ = own_environment(keep) | {
@@ -53,7 +53,7 @@ class ServerProcess:
         Raises:
             NoServer: it ended without a failpoint, or did not respond in time.
         """
-        log = os.open(self.places.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        log = os.open(self.paths.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             self.process = subprocess.Popen(  # noqa: S603 - this program
                 child_command("hooktui", "serve"),
@@ -75,11 +75,11 @@ class ServerProcess:
             if process.poll() is not None:
                 if may_die:
                     return
-                raise NoServer(f"the server ended during its start; see {self.places.log}")
+                raise NoServer(f"the server ended during its start; see {self.paths.log}")
             if responds(self.address):
                 return
             time.sleep(_POLL_S)
-        raise NoServer(f"the server did not respond within {START_S:g} s; see {self.places.log}")
+        raise NoServer(f"the server did not respond within {START_S:g} s; see {self.paths.log}")
 
     @property
     def pid(self) -> int:

@@ -85,14 +85,14 @@ def new(file: str | None = None, /, *, context: Context) -> None:
     Args:
         file: a key file (created with mode 600 if missing); without it the key is printed.
     """
-    from hooktui.installation import find_places
+    from hooktui.installation import find_paths
     from hooktui.offline.installation import add_key, key_for_people
     from hooktui.offline.service_user import act_as_owner
 
     if file is None:
         context.out.line(key_for_people().rstrip())
         return
-    where = find_places(context.environ)
+    where = find_paths(context.environ)
     target = Path(file).absolute()  # before the working folder changes
     if target.parent == where.home:
         act_as_owner(where, ["keys", "new", file])

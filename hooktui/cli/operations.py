@@ -86,13 +86,13 @@ def restore(file: str, *, yes: bool = False, context: Context) -> None:
         file: a file that `hooktui backup` wrote.
         yes: do not ask.
     """
-    from hooktui.installation import find_places
+    from hooktui.installation import find_paths
     from hooktui.offline.installation import database_in_place, open_backup, restore_backup
     from hooktui.offline.service_user import act_as_owner
 
     if context.options.connect is not None:
         raise UsageError("restore works on the files of this machine; it takes no --connect")
-    where = find_places(context.environ)
+    where = find_paths(context.environ)
     with ExitStack() as stack:
         try:
             # With the caller's rights, before they are given up.
@@ -137,7 +137,7 @@ def move(*, to: Text, context: Context) -> None:
     Args:
         to: postgresql://USER:PASSWORD@HOST:PORT/NAME, or @FILE or - (stdin).
     """
-    from hooktui.installation import find_places
+    from hooktui.installation import find_paths
     from hooktui.offline.migrate_to_postgres import check_target, move_store
     from hooktui.offline.service_user import act_as_owner
 
@@ -148,7 +148,7 @@ def move(*, to: Text, context: Context) -> None:
         check_target(url)
     except Refused as error:
         raise UsageError(f"--to: {error.detail}") from error
-    where = find_places(context.environ)
+    where = find_paths(context.environ)
     shown = to if to[:1] in ("@", "-") else "@FILE"  # the address may hold a password
     actor = act_as_owner(where, ["move", "--to", shown])
     moved = move_store(context.environ, url, context.out.progress, actor)

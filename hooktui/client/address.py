@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from hooktui.domain import paths as known
-from hooktui.installation import find_places
+from hooktui.installation import find_paths
 
 _LOOPBACK = re.compile(r"localhost|::1|127(\.[0-9]{1,3}){3}")
 
@@ -62,7 +62,7 @@ def find_server(environ: Mapping[str, str], connect: str | None = None) -> Serve
         Refused: the environment names no folder at all.
     """
     if not connect:
-        return ServerAddress(socket=find_places(environ).socket)
+        return ServerAddress(socket=find_paths(environ).socket)
     if "://" not in connect:
         return ServerAddress(socket=Path(connect.removeprefix("unix:")))
     token = environ.get("HOOKTUI_TOKEN", "").strip()

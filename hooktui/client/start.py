@@ -30,17 +30,17 @@ _LOG_TAIL_BYTES = 4096
 
 
 def start_server(
-    places: InstallPaths, environ: Mapping[str, str], timeout_s: float = START_TIMEOUT_S
+    paths: InstallPaths, environ: Mapping[str, str], timeout_s: float = START_TIMEOUT_S
 ) -> subprocess.Popen[bytes]:
     """Start ``hooktui serve`` in its own session and return its process once it responds.
 
-    It outlives this process. Its output goes to ``places.log``.
+    It outlives this process. Its output goes to ``paths.log``.
 
     Raises:
         NoServer: it ended (with the last line of its log), or did not respond in time.
     """
-    process = _spawn(places, environ)
-    address = ServerAddress(socket=places.socket)
+    process = _spawn(paths, environ)
+    address = ServerAddress(socket=paths.socket)
     deadline = time.monotonic() + timeout_s
     ended = False
     while time.monotonic() < deadline:
@@ -51,20 +51,20 @@ def start_server(
             deadline = min(deadline, time.monotonic() + OTHER_SERVER_GRACE_S)
         time.sleep(_POLL_S)
     if ended:
-        raise NoServer(f"the server ended during its start: {_last_line(places.log)}")
-    raise NoServer(f"the server did not respond within {timeout_s:g} s; see {places.log}")
+        raise NoServer(f"the server ended during its start: {_last_line(paths.log)}")
+    raise NoServer(f"the server did not respond within {timeout_s:g} s; see {paths.log}")
 
 
-def _spawn(places: InstallPaths, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _spawn(paths: InstallPaths, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        make_home(places.home)
-        refuse_unsafe(places)
-        log = os.open(places.log, flags, 0o600)
+        make_home(paths.home)
+        refuse_unsafe(paths)
+        log = os.open(paths.log, flags, 0o600)
     except UnsafeHome as error:
         raise NoServer(f"cannot start a server: {error.detail}") from error
     except OSError as error:
-        raise NoServer(f"cannot start a server: {places.log}: {error.strerror}") from error
+        raise NoServer(f"cannot start a server: {paths.log}: {error.strerror}") from error
     try:
         return subprocess.Popen(  # -P: no module of some working folder stands in for a library
             [sys.executable, "-P", "-m", "hooktui", "serve"],

@@ -28,7 +28,7 @@ from hooktui.demo.receiver import Behaviour, Receiver
 from hooktui.demo.scenario import scenario_events
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.paths import InstallPaths, places
+from hooktui.domain.paths import InstallPaths, paths_of
 from hooktui.domain.text import visible
 
 
@@ -123,7 +123,7 @@ async def _send_events(seed: int, client: PlainClient) -> None:
 def _temporary_home() -> Iterator[InstallPaths]:
     # Files that a killed server leaves are ignored.
     with tempfile.TemporaryDirectory(prefix="hooktui-demo-", ignore_cleanup_errors=True) as home:
-        yield places({"HOOKTUI_HOME": home})
+        yield paths_of({"HOOKTUI_HOME": home})
 
 
 @contextmanager

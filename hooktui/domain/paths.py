@@ -124,13 +124,13 @@ def stop_command(home: Path) -> str:
     return STOP_SERVICE if home == SYSTEM.home else "hooktui stop"
 
 
-def places(environ: Mapping[str, str], *, system_installed: bool = False) -> InstallPaths:
+def paths_of(environ: Mapping[str, str], *, system_installed: bool = False) -> InstallPaths:
     """Return the paths that an environment selects; empty variables count as unset.
 
     Args:
         environ: such as ``os.environ``.
         system_installed: whether this machine has the system service, running or not, as found by
-            `hooktui.installation.find_places`; False for the user's own installation.
+            `hooktui.installation.find_paths`; False for the user's own installation.
 
     Raises:
         Refused: the environment names no folder at all.

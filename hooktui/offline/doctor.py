@@ -19,7 +19,7 @@ from hooktui.doctor.rules import assess_hold
 from hooktui.doctor.sqlite import check_installation
 from hooktui.domain.errors import NoServer, NotAllowed, NotFound, Refused, Unavailable
 from hooktui.domain.wire.diagnosis import Check, DoctorReport, report_of
-from hooktui.installation import find_places
+from hooktui.installation import find_paths
 from hooktui.offline.installation import sqlite_home
 from hooktui.offline.service_user import act_as_owner
 from hooktui.server.settings import BadSettings, load, split_listen
@@ -80,7 +80,7 @@ def _server(client: PlainClient, took_ms: float) -> list[Check]:
 def _listens(environ: Mapping[str, str]) -> list[Check]:
     """Check whether the server responds at the configured TCP address."""
     try:
-        settings = load(find_places(environ).config, environ)
+        settings = load(find_paths(environ).config, environ)
     except BadSettings as bad:
         return [Check("settings", "fail", bad.detail, "correct them; no server can start")]
     if settings.listen is None:
@@ -97,7 +97,7 @@ def _listens(environ: Mapping[str, str]) -> list[Check]:
 
 
 def _without_server(environ: Mapping[str, str], error: NoServer | Unavailable) -> list[Check]:
-    act_as_owner(find_places(environ), ["doctor"], check_home=False)
+    act_as_owner(find_paths(environ), ["doctor"], check_home=False)
     try:
         where, settings = sqlite_home(environ, any_database=True)
         url = settings.database_url or ""

@@ -12,7 +12,7 @@ from hooktui.domain.errors import Refused
 from hooktui.domain.paths import SQLITE_URL, InstallPaths
 from hooktui.domain.roles import Actor, Role
 from hooktui.homes import make_home
-from hooktui.installation import find_places
+from hooktui.installation import find_paths
 from hooktui.server.run import arm_failpoints
 from hooktui.server.settings import BadSettings, Settings, load
 from hooktui.store.key_ring import hold_variable
@@ -34,7 +34,7 @@ def sqlite_home(
         BadSettings: the configuration cannot be used.
         Refused: it does not use SQLite.
     """
-    where = find_places(environ)
+    where = find_paths(environ)
     settings = load(where.config, environ)
     arm_failpoints(environ)
     hold_variable(environ)

@@ -21,7 +21,7 @@ from hooktui import __version__, failpoints, sockets
 from hooktui.domain.machine import condition_of
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.text import visible
-from hooktui.installation import find_places, refuse_start_beside_service
+from hooktui.installation import find_paths, refuse_start_beside_service
 from hooktui.loop_watch import WATCH
 from hooktui.server import listeners
 from hooktui.server.assembly import (
@@ -77,7 +77,7 @@ def main(
     from hooktui.store.key_ring import hold_variable
 
     environ = os.environ if environ is None else environ
-    where = find_places(environ)
+    where = find_paths(environ)
     refuse_start_beside_service(where, environ)
     settings = load(where.config, environ, options)
     arm_failpoints(environ)

@@ -32,7 +32,7 @@ class Answer:
 
 def unix(server: RunningServer) -> socket.socket:
     """Return a connection to the Unix socket."""
-    return sockets.connect(server.places.socket, 15)
+    return sockets.connect(server.paths.socket, 15)
 
 
 def tcp(server: RunningServer) -> socket.socket:

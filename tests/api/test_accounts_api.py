@@ -218,7 +218,7 @@ def test_refusals_of_calls_that_change_or_reveal_are_audited(api, account, serve
     assert api.patch(f"/v1/hooks/{hook}", json={"name": "x"}, headers=operator).status_code == 403
     query = "SELECT action, role FROM audit WHERE target = ? AND result = 'refused' ORDER BY rowid"
     with contextlib.closing(
-        sqlite3.connect(f"file:{server.places.database}?mode=ro", uri=True)
+        sqlite3.connect(f"file:{server.paths.database}?mode=ro", uri=True)
     ) as db:
         found = db.execute(query, (f"/v1/hooks/{hook}/secret",)).fetchall()
         assert found == [("GET refused", "viewer")]

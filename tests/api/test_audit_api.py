@@ -132,7 +132,7 @@ def test_what_a_process_claims_is_reported_as_a_claim_and_looks_like_nothing_els
     api, server, hook
 ):
     environ = os.environ | {
-        "HOOKTUI_SOCKET": str(server.places.socket),
+        "HOOKTUI_SOCKET": str(server.paths.socket),
         "SUDO_USER": 'eve" loginuid=0 claimed "x\x1b[2J',
         "SSH_CONNECTION": "192.0.2.7 5000 192.0.2.8 22",
     }

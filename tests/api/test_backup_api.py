@@ -30,7 +30,7 @@ def fill(api, account, count: int, size: int = 100) -> None:
 
 
 def audit_count(server) -> int:
-    with closing(sqlite3.connect(f"file:{server.places.database}?mode=ro", uri=True)) as conn:
+    with closing(sqlite3.connect(f"file:{server.paths.database}?mode=ro", uri=True)) as conn:
         return conn.execute("SELECT count(*) FROM audit WHERE action = 'backup'").fetchone()[0]
 
 
@@ -83,7 +83,7 @@ def test_only_an_admin_gets_a_copy(api) -> None:
 
 
 def ask(server) -> socket.socket:
-    client = sockets.connect(server.places.socket, 20)
+    client = sockets.connect(server.paths.socket, 20)
     client.sendall(b"POST /v1/backup HTTP/1.1\r\nHost: x\r\n\r\n")
     return client
 

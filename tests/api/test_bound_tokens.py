@@ -166,7 +166,7 @@ def test_the_status_tells_it_nothing_about_the_installation(api, bound, account,
     assert narrow.json()["backlog"]["count"] == 0 < whole.json()["backlog"]["count"]
     assert narrow.json()["bound_to"] == account
     told = str(whole.json())
-    known = (str(server.places.home), str(os.getpid()), socket.gethostname())
+    known = (str(server.paths.home), str(os.getpid()), socket.gethostname())
     for fact in known:
         assert fact in told
         assert fact not in narrow.text

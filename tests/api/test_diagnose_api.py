@@ -148,7 +148,7 @@ def test_a_stop_of_the_asker_does_not_stop_the_diagnosis(api, account, receiver,
     hook = made(api, account, receiver.url)
     receiver.released.clear()
     with closing(socket.socket(socket.AF_UNIX)) as one:
-        one.connect(str(server.places.socket))
+        one.connect(str(server.paths.socket))
         one.sendall(f"POST /v1/hooks/{hook}/diagnose HTTP/1.1\r\nHost: x\r\n"
                     "Content-Length: 0\r\n\r\n".encode())  # fmt: skip
         receiver.wait_for(1)
@@ -211,7 +211,7 @@ def test_a_stop_meanwhile_is_reported_and_leaves_no_ping_behind(tmp_path):
         asked = pool.submit(api.post, f"/v1/hooks/{hook}/diagnose")
         assert met.wait(10)
         server.loop.call_soon_threadsafe(server.stop_event.set)
-        while accepts(server.places.socket):
+        while accepts(server.paths.socket):
             pass
         stopping.set()
         # Red when a diagnosis goes on to its ping although the engine has stopped.

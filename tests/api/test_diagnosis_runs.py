@@ -143,7 +143,7 @@ def test_a_refusal_before_it_begins_is_a_problem_as_everywhere(api):
 
 
 async def test_the_clients_of_ours_read_it(api, account, server):
-    address = ServerAddress(socket=server.places.socket)
+    address = ServerAddress(socket=server.paths.socket)
     with receiving() as there:
         hook = made(api, account, there.url)
         async with AsyncClient(address) as client:

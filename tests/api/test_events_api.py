@@ -142,7 +142,7 @@ def test_an_account_that_is_not_there_is_not_found(api):
 
 def test_413_comes_before_the_rest_is_sent(server):
     """A body without end: the answer is there although the client has not stopped sending."""
-    with sockets.connect(server.places.socket, 10) as client:
+    with sockets.connect(server.paths.socket, 10) as client:
         client.sendall(
             b"POST /v1/events/job.failed HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
@@ -153,7 +153,7 @@ def test_413_comes_before_the_rest_is_sent(server):
 
 
 def test_413_comes_at_once_when_the_length_says_it(server):
-    with sockets.connect(server.places.socket, 10) as client:
+    with sockets.connect(server.paths.socket, 10) as client:
         client.sendall(
             b"POST /v1/events/job.failed HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n"
         )
@@ -375,7 +375,7 @@ def test_an_answer_of_the_hot_route_is_plain_json(api, account):
 
 
 def test_a_client_that_leaves_in_the_middle_of_a_body_harms_nobody(server, api, account):
-    client = sockets.connect(server.places.socket, 5)
+    client = sockets.connect(server.paths.socket, 5)
     client.sendall(b"POST /v1/events/job.failed HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
     client.shutdown(socket.SHUT_RDWR)
     client.close()

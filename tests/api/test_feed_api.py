@@ -269,7 +269,7 @@ def test_a_client_that_leaves_ends_its_long_poll(tmp_path):
         with server.client() as api:
             end = _feed(api, 1, from_end=True)["next"]
         wait_for(lambda: _polls(server) == 0)
-        client = sockets.connect(server.places.socket, 5)
+        client = sockets.connect(server.paths.socket, 5)
         client.sendall(f"GET /v1/feed?wait=30&after={end} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         wait_for(lambda: _polls(server) > 0)
         client.close()

@@ -280,9 +280,9 @@ def test_another_user_of_the_socket_has_so_many_connections_and_no_more():
         given = {"listen": "127.0.0.1:0", "max_connections": MAX, "users": "nobody=viewer"}
         with running_server(home, **given) as server:
             home.chmod(0o755)
-            server.places.socket.chmod(0o666)
-            with hold_as(65534, server.places.socket, MAX):
-                answer = ask_as(65534, server.places.socket, "/healthz")
+            server.paths.socket.chmod(0o666)
+            with hold_as(65534, server.paths.socket, MAX):
+                answer = ask_as(65534, server.paths.socket, "/healthz")
                 assert b" 503 " in answer.splitlines()[0]
                 assert _status(server) == 200  # red when all users and TCP share their places
                 with server.client() as api:

@@ -86,7 +86,7 @@ def test_a_wrong_method_names_the_right_ones(api, method, path, allowed):
 
 
 def test_what_is_not_http_is_reported_as_a_problem(server):
-    with sockets.connect(server.places.socket, 5) as client:
+    with sockets.connect(server.paths.socket, 5) as client:
         client.sendall(b"\x16\x03\x01 this is TLS\r\n\r\n")
         answer = b""
         while part := client.recv(4096):
@@ -118,7 +118,7 @@ def test_the_status_has_what_the_contract_names(api, server):
     (one,) = status["servers"]
     assert one["pid"] > 0
     assert status["database"]["kind"] == "sqlite"
-    assert status["database"]["location"] == str(server.places.database)
+    assert status["database"]["location"] == str(server.paths.database)
     assert set(status["backlog"]) == {"count", "held", "oldest_due_at", "hooks"}
     assert status["rates"]["in_flight"] >= 0
     assert status["disk"]["free"] > 0
@@ -162,8 +162,8 @@ def test_another_user_has_the_role_that_is_configured_or_none(users, status, say
         home = Path(folder)
         with running_server(home, users=users) as server:
             home.chmod(0o755)
-            server.places.socket.chmod(0o666)
-            answer = ask_as(65534, server.places.socket, "/v1/status")
+            server.paths.socket.chmod(0o666)
+            answer = ask_as(65534, server.paths.socket, "/v1/status")
     assert f" {status} ".encode() in answer.splitlines()[0]
     assert says.encode() in answer
 
@@ -171,7 +171,7 @@ def test_another_user_has_the_role_that_is_configured_or_none(users, status, say
 def test_a_body_that_does_not_arrive_is_not_waited_for(server, monkeypatch):
     monkeypatch.setattr(bodies, "BODY_DEADLINE_S", 0.1)
     for target in ("/v1/hooks", "/v1/events/job.failed", "/v1/events"):
-        with sockets.connect(server.places.socket, 5) as client:
+        with sockets.connect(server.paths.socket, 5) as client:
             client.sendall(
                 f"POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{{".encode()
             )
@@ -182,7 +182,7 @@ def test_a_body_that_does_not_arrive_is_not_waited_for(server, monkeypatch):
 
 
 def test_a_refused_expectation_ends_the_connection(server):
-    with sockets.connect(server.places.socket, 5) as client:
+    with sockets.connect(server.paths.socket, 5) as client:
         client.sendall(
             b"POST /v1/events/job.failed HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
             b"Content-Length: 300000\r\n\r\n"
@@ -194,7 +194,7 @@ def test_a_refused_expectation_ends_the_connection(server):
 
 
 def test_a_client_that_expects_100_continue_gets_it(server):
-    with sockets.connect(server.places.socket, 5) as client:
+    with sockets.connect(server.paths.socket, 5) as client:
         client.sendall(
             b"POST /v1/events/job.failed HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
             b"Content-Length: 2\r\n\r\n"

@@ -12,7 +12,7 @@ BODY = {"older_than": "0s"}
 
 
 def audit_of(server, action):
-    with sqlite3.connect(f"file:{server.places.database}?mode=ro", uri=True) as conn:
+    with sqlite3.connect(f"file:{server.paths.database}?mode=ro", uri=True) as conn:
         rows = conn.execute('SELECT "user", after FROM audit WHERE action = ?', (action,))
         return rows.fetchall()
 

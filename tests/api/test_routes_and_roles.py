@@ -235,9 +235,9 @@ def test_a_user_of_the_socket_has_the_role_that_is_configured_and_no_more(role):
         home = Path(folder)
         with running_server(home, users=roles) as server:
             home.chmod(0o755)
-            server.places.socket.chmod(0o666)
+            server.paths.socket.chmod(0o666)
             for wanted in (None, *Role):
-                answer = ask_as(65534, server.places.socket, "/v1/event-types", wanted)
+                answer = ask_as(65534, server.paths.socket, "/v1/event-types", wanted)
                 mine = "" if role is None else role
                 acting = mine if wanted is None else wanted
                 may = acting in READERS and wanted in (None, *LOWERED.get(mine, ()))

@@ -55,7 +55,7 @@ def failed(make, emit, groups, receiver):
 
 
 def audit_of(server, action, account):
-    with sqlite3.connect(f"file:{server.places.database}?mode=ro", uri=True) as conn:
+    with sqlite3.connect(f"file:{server.paths.database}?mode=ro", uri=True) as conn:
         query = "SELECT target, after FROM audit WHERE action = ? AND account_id = ?"
         rows = conn.execute(query, (action, account)).fetchall()
     return [(target, json.loads(after)) for target, after in rows]

@@ -7,7 +7,7 @@ from tests.support.running_server import running_server
 # Red when a command does not reach the engine: the receiver gets the event meanwhile, or never.
 def test_a_pause_holds_until_the_resume(run, tmp_path):
     with running_server(tmp_path) as server, receiving() as receiver:
-        connect = ("--connect", f"unix:{server.places.socket}")
+        connect = ("--connect", f"unix:{server.paths.socket}")
         run(*connect, "hooks", "create", "--url", receiver.url, "--events", "job")
         paused = run(*connect, "pause")
         assert (paused.code, paused.out.partition(", by ")[0]) == (0, "delivery is paused")
@@ -29,7 +29,7 @@ def test_a_pause_holds_until_the_resume(run, tmp_path):
 
 def test_a_viewer_may_not_pause(run, tmp_path):
     with running_server(tmp_path) as server:
-        connect = ("--connect", f"unix:{server.places.socket}")
+        connect = ("--connect", f"unix:{server.paths.socket}")
         refused = run(*connect, "--role", "viewer", "pause")
         assert (refused.code, refused.out) == (4, "")
         assert "needs the role operator or admin" in refused.err

@@ -75,7 +75,7 @@ def _says_why(text, reason, opened_by):
 
 @pytest.mark.usefixtures("no_packet")
 def test_the_command_line_refuses_every_row_with_its_reason(closed_server, hook, capfd):
-    environ = {"HOOKTUI_HOME": str(closed_server.places.home)}
+    environ = {"HOOKTUI_HOME": str(closed_server.paths.home)}
     create, edit = ["create", "--events", "job"], ["edit", str(hook)]
     rows = [(create, row) for row in REFUSED] + [(edit, row) for row in FORBIDDEN]
     for verb, (url, reason, opened_by) in rows:
@@ -113,7 +113,7 @@ def test_the_guard_sees_a_look_up(api, hook):
 
 
 def test_an_edit_to_a_name_that_leads_nowhere_is_saved_with_a_warning(closed_server, api, capfd):
-    environ = {"HOOKTUI_HOME": str(closed_server.places.home)}
+    environ = {"HOOKTUI_HOME": str(closed_server.paths.home)}
     made = api.post("/v1/hooks", json={"url": HARMLESS, "events": ["job"]}).json()
     assert main(["hooks", "edit", str(made["id"]), "--url=https://bücher.invalid/"], environ) == 0
     said = capfd.readouterr()

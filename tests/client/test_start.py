@@ -13,7 +13,7 @@ import pytest
 from hooktui.client import PlainClient, ServerAddress, calls, start, start_server
 from hooktui.client.start import _spawn as spawn
 from hooktui.domain.errors import NoServer
-from hooktui.domain.paths import places
+from hooktui.domain.paths import paths_of
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def environ(tmp_path):
 
 @pytest.fixture
 def here(environ):
-    here = places(environ)
+    here = paths_of(environ)
     yield here
     try:
         with PlainClient(ServerAddress(socket=here.socket)) as client:

@@ -42,7 +42,7 @@ from hooktui.console.replays.replay_screen import ReplayScreen
 from hooktui.console.replays.replays_screen import ReplaysScreen
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.widgets.chrome import StatusLine
-from hooktui.domain.paths import places
+from hooktui.domain.paths import paths_of
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.hooks import Hook
@@ -500,7 +500,7 @@ async def staged(
 ) -> AsyncIterator[Scene]:
     """Run a console on a scene, with a gate between it and the server."""
     with tempfile.TemporaryDirectory(prefix="gate") as folder:
-        gate = Gate(places(client.environ).socket, Path(folder) / "s")
+        gate = Gate(paths_of(client.environ).socket, Path(folder) / "s")
         await gate.open()
         given = ConsoleOptions(account=client.id, connect=str(gate.socket), **options)
         app = ConsoleApp(given, environ=client.environ)

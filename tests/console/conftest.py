@@ -22,7 +22,7 @@ from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME
 from hooktui.console.shell.preferences import ConsoleOptions
-from hooktui.domain.paths import places
+from hooktui.domain.paths import paths_of
 from tests.console.client import Client
 from tests.console.screen_text import seen, until
 from tests.support.receivers import Receiver, receiving
@@ -65,7 +65,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         "HOOKTUI_ALLOW_NETWORKS": "127.0.0.0/8",
         "TERM": "xterm-256color",
     }
-    process = start_server(places(environ), environ)
+    process = start_server(paths_of(environ), environ)
     yield environ
     process.terminate()
     process.wait(20)
@@ -74,7 +74,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 @pytest.fixture
 def api(served: dict[str, str]) -> Iterator[httpx.Client]:
     """The HTTP API on the server's socket, past the console."""
-    transport = httpx.HTTPTransport(uds=str(places(served).socket), verify=False)
+    transport = httpx.HTTPTransport(uds=str(paths_of(served).socket), verify=False)
     with httpx.Client(transport=transport, base_url="http://localhost", timeout=30) as client:
         yield client
 

@@ -9,7 +9,7 @@ from hooktui.console.glyphs import UNICODE
 from hooktui.console.hooks.history import HookHistory
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.domain.errors import HooktuiError, NotAllowed
-from hooktui.domain.paths import places
+from hooktui.domain.paths import paths_of
 from hooktui.domain.wire.access import AuditEntry
 from hooktui.domain.wire.pages import Page
 from tests.console.bare import BareApp
@@ -196,7 +196,7 @@ async def test_a_server_that_is_gone_holds_up_no_tab_and_leaves_what_was_shown(
     tmp_path, served, receiver: Receiver
 ):
     environ = served | {"HOOKTUI_HOME": str(tmp_path)}
-    server = start_server(places(environ), environ)
+    server = start_server(paths_of(environ), environ)
     client = Client(environ, 1)
     hook = client.hook(receiver.url)
     app = ConsoleApp(environ=environ)

@@ -11,7 +11,7 @@ from hooktui.client.start import start_server
 from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.shell.server_connection import ConnectionState
-from hooktui.domain.paths import places
+from hooktui.domain.paths import paths_of
 from tests.console.client import Client
 from tests.console.conftest import ROOT, Console
 
@@ -33,7 +33,7 @@ async def test_a_lost_server_shows_at_once_and_the_log_goes_on_where_it_stopped(
     tmp_path: Path, receiver
 ):
     environ = environ_of(tmp_path)
-    server = start_server(places(environ), environ)
+    server = start_server(paths_of(environ), environ)
     client = Client(environ, 1)
     client.hook(receiver.url, name="billing")
     try:
@@ -50,7 +50,7 @@ async def test_a_lost_server_shows_at_once_and_the_log_goes_on_where_it_stopped(
             await console.shows("billing")
             app.screen.notices.clear()
             await console.shows("connection lost, reconnecting…")
-            server = start_server(places(environ), environ)
+            server = start_server(paths_of(environ), environ)
             sent += [client.emit().id for _ in range(3)]
             await console.until(lambda: len(attempts(app)) >= 4)
             assert sorted(attempts(app)) == sorted(sent)

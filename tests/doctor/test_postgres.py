@@ -11,7 +11,7 @@ import pytest
 from hooktui.doctor.machine import StartTime
 from hooktui.doctor.postgres import check_shared
 from hooktui.domain.ids import HookId
-from hooktui.domain.paths import InstallPaths, places
+from hooktui.domain.paths import InstallPaths, paths_of
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.postgres.connections import parse_database_url
 from hooktui.store.vault import load_keys
@@ -27,7 +27,7 @@ async def url(postgres) -> AsyncIterator[str]:
 
 @pytest.fixture
 def where(tmp_path: Path) -> InstallPaths:
-    return places({"HOOKTUI_HOME": str(tmp_path)})
+    return paths_of({"HOOKTUI_HOME": str(tmp_path)})
 
 
 async def look(where: InstallPaths, url: str, started: StartTime | None = None) -> dict[str, Check]:

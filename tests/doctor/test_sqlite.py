@@ -14,7 +14,7 @@ from hooktui.doctor import machine
 from hooktui.doctor.machine import StartTime
 from hooktui.doctor.sqlite import check_database, check_installation
 from hooktui.domain.ids import floor_at
-from hooktui.domain.paths import InstallPaths, places
+from hooktui.domain.paths import InstallPaths, paths_of
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.vault import load_keys
 from tests.store.test_restore import killed_home, shell_on
@@ -31,7 +31,7 @@ async def where(tmp_path: Path) -> InstallPaths:
     await make_hook(store)
     await emit(store, 2000)
     await store.close()
-    return places({"HOOKTUI_HOME": str(tmp_path)})
+    return paths_of({"HOOKTUI_HOME": str(tmp_path)})
 
 
 def look(

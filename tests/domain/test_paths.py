@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from hooktui.domain.errors import Refused
-from hooktui.domain.paths import SYSTEM, places, with_absolute_paths
+from hooktui.domain.paths import SYSTEM, paths_of, with_absolute_paths
 
 
 def test_a_home_puts_everything_into_one_folder():
-    found = places({"HOOKTUI_HOME": "/h", "HOME": "/people/ann", "XDG_STATE_HOME": "/x"})
+    found = paths_of({"HOOKTUI_HOME": "/h", "HOME": "/people/ann", "XDG_STATE_HOME": "/x"})
     assert {path.parent for path in (found.database, found.socket, found.key_file)} == {Path("/h")}
     assert {path.parent for path in (found.lock, found.config, found.log)} == {Path("/h")}
     assert [p.name for p in (found.database, found.socket, found.key_file)] == [
@@ -40,23 +40,25 @@ def test_a_home_puts_everything_into_one_folder():
     ],
 )
 def test_the_socket_is_looked_up_in_the_order_of_the_contract(environ, system_installed, socket):
-    assert places(environ, system_installed=system_installed).socket == Path(socket)
+    assert paths_of(environ, system_installed=system_installed).socket == Path(socket)
 
 
 def test_the_system_service_keeps_its_database_apart_from_its_socket():
-    found = places({"HOME": "/people/ann"}, system_installed=True)
+    found = paths_of({"HOME": "/people/ann"}, system_installed=True)
     assert found.database == Path("/var/lib/hooktui/hooktui.db")
     assert found.config == Path("/etc/hooktui/config.toml")
 
 
 def test_a_users_configuration_lies_in_the_xdg_configuration_folder():
-    assert places({"HOME": "/a"}).config == Path("/a/.config/hooktui/config.toml")
-    assert places({"HOME": "/a", "XDG_CONFIG_HOME": "/c"}).config == Path("/c/hooktui/config.toml")
+    assert paths_of({"HOME": "/a"}).config == Path("/a/.config/hooktui/config.toml")
+    assert paths_of({"HOME": "/a", "XDG_CONFIG_HOME": "/c"}).config == Path(
+        "/c/hooktui/config.toml"
+    )
 
 
 def test_without_any_folder_the_message_says_what_to_set():
     with pytest.raises(Refused, match="HOOKTUI_HOME"):
-        places({})
+        paths_of({})
 
 
 def test_paths_of_an_environment_mean_the_same_in_another_folder(tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import HookId, decode
-from hooktui.domain.paths import InstallPaths, places
+from hooktui.domain.paths import InstallPaths, paths_of
 from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.failpoints import UPKEEP_POINTS
@@ -85,7 +85,7 @@ async def where(tmp_path: Path) -> InstallPaths:
         raw.execute("INSERT INTO hook_stats SELECT hook_id, bucket - 300000, delivered, failed, t0,"
                     " t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11, t12, t13, t14, t15"
                     " FROM hook_stats WHERE hook_id = 1 LIMIT 1")  # fmt: skip
-    return places({"HOOKTUI_HOME": str(tmp_path)})
+    return paths_of({"HOOKTUI_HOME": str(tmp_path)})
 
 
 def _settings(**changed: object) -> HookSettings:

@@ -21,7 +21,7 @@ import pytest
 
 from hooktui import sockets
 from hooktui.domain.errors import Conflict
-from hooktui.domain.paths import places
+from hooktui.domain.paths import paths_of
 from hooktui.server.settings import BadSettings
 from tests.support.receivers import receiving
 from tests.support.running_server import running_server
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 @contextmanager
 def _process(home: Path, **variables: str):
     """Run a server of its own process; yields it once it answers."""
-    where = places({"HOOKTUI_HOME": str(home)})
+    where = paths_of({"HOOKTUI_HOME": str(home)})
     environ = {name: value for name, value in os.environ.items() if "HOOKTUI" not in name}
     environ |= {"HOOKTUI_HOME": str(home), "PYTHONPATH": str(ROOT)} | variables
     command = "from hooktui.server.run import main; main()"
@@ -61,10 +61,10 @@ def test_a_fresh_home_is_made_for_its_owner(tmp_path):
     home = tmp_path / "a" / "b"
     with running_server(home) as server:
         assert stat.S_IMODE(home.stat().st_mode) & 0o027 == 0
-        assert stat.S_IMODE(server.places.socket.stat().st_mode) == 0o660
-        assert stat.S_IMODE(server.places.database.stat().st_mode) == 0o600
-        assert stat.S_IMODE(server.places.key_file.stat().st_mode) == 0o600
-    assert not server.places.socket.exists()
+        assert stat.S_IMODE(server.paths.socket.stat().st_mode) == 0o660
+        assert stat.S_IMODE(server.paths.database.stat().st_mode) == 0o600
+        assert stat.S_IMODE(server.paths.key_file.stat().st_mode) == 0o600
+    assert not server.paths.socket.exists()
 
 
 def test_a_second_server_on_a_home_is_refused(tmp_path):
@@ -110,8 +110,8 @@ def test_a_socket_that_somebody_listens_on_is_left_alone(tmp_path):
 def test_a_home_whose_path_is_too_long_for_a_socket_works(tmp_path):
     home = tmp_path / ("x" * 100) / ("y" * 100)
     with running_server(home) as server:
-        assert _answers(server.places.socket)
-    assert not server.places.socket.exists()
+        assert _answers(server.paths.socket)
+    assert not server.paths.socket.exists()
 
 
 def test_a_failed_start_leaves_the_home_to_the_next_server(tmp_path):
@@ -164,7 +164,7 @@ def test_a_ping_in_flight_gets_its_response_before_the_end(tmp_path):
             ping = pool.submit(api.post, f"/v1/hooks/{hook}/ping")
             receiver.wait_for(1)
             ending = pool.submit(server.stop)
-            wait_for(lambda: not _answers(server.places.socket))
+            wait_for(lambda: not _answers(server.paths.socket))
             receiver.released.set()
             assert ping.result(15).json()["delivery"]["status"] == "delivered"
             ending.result(15)
@@ -247,7 +247,7 @@ def test_the_database_may_lie_elsewhere(tmp_path):
     with running_server(tmp_path / "home", database_url=url) as server, server.client() as api:
         location = api.get("/v1/status").json()["database"]["location"]
         assert location == f"{tmp_path}/other/data.db"
-        assert not server.places.database.exists()
+        assert not server.paths.database.exists()
 
 
 # Red when the text names the variable: an option or the file may hold the address.
@@ -269,7 +269,7 @@ def test_an_error_of_our_own_is_logged_and_shown_without_its_inside(tmp_path, ca
     with running_server(tmp_path) as server, server.client() as api:
         fields = {"url": "http://127.0.0.1:9/", "events": ["job"]}
         assert api.post("/v1/hooks", json=fields).status_code == 201
-        with contextlib.closing(sqlite3.connect(server.places.database)) as shell, shell:
+        with contextlib.closing(sqlite3.connect(server.paths.database)) as shell, shell:
             shell.execute("UPDATE hook SET events = 'broken'")
         answer = api.get("/v1/hooks")
     assert answer.status_code == 500

@@ -11,7 +11,7 @@ import pytest
 
 from hooktui.domain.errors import Conflict
 from hooktui.domain.ids import HookId
-from hooktui.domain.paths import places
+from hooktui.domain.paths import paths_of
 from hooktui.offline.migrate_to_postgres import carry_over
 from hooktui.store.key_ring import find_keys
 from hooktui.store.postgres.connections import parse_database_url
@@ -134,7 +134,7 @@ async def test_a_move_that_an_older_version_began_is_not_ended_by_this_one(
     await make_hook(store, **HIDDEN)
     await store.write(as_0004)
     await store.close()
-    where = places({"HOOKTUI_HOME": str(tmp_path)})
+    where = paths_of({"HOOKTUI_HOME": str(tmp_path)})
     async with database(postgres) as url:
         target = parse_database_url(url)
         write_mark(where.database, new_mark("0" * 32, target.shown))

@@ -17,7 +17,7 @@ import pytest
 from hooktui.cli.main import main
 from hooktui.client.address import ServerAddress
 from hooktui.client.start import responds
-from hooktui.domain.paths import places
+from hooktui.domain.paths import paths_of
 from tests.support.waiting import wait_for
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -85,7 +85,7 @@ class Installation:
         """Whether the server is there; asked from here, as a command takes as long as its start."""
         assert self.server is not None
         assert self.server.poll() is None, self.log.read_text()
-        return responds(ServerAddress(socket=places(self.environ).socket))
+        return responds(ServerAddress(socket=paths_of(self.environ).socket))
 
     def kill(self) -> None:
         """End the server as a power cut would."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from hooktui.domain.paths import InstallPaths, places
+from hooktui.domain.paths import InstallPaths, paths_of
 from hooktui.server import run as server
 from hooktui.server.settings import Settings
 
@@ -20,9 +20,9 @@ START_S = 20.0
 
 @dataclass
 class RunningServer:
-    """A server of this process: its places, where it listens on TCP, and how it is stopped."""
+    """A server of this process: its paths, where it listens on TCP, and how it is stopped."""
 
-    places: InstallPaths
+    paths: InstallPaths
     listen: tuple[tuple[str, int], ...]
     loop: asyncio.AbstractEventLoop
     stop_event: asyncio.Event
@@ -37,7 +37,7 @@ class RunningServer:
     def client(self, **headers: str) -> httpx.Client:
         """Return a client of its Unix socket."""
         return httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(self.places.socket), verify=False),
+            transport=httpx.HTTPTransport(uds=str(self.paths.socket), verify=False),
             base_url="http://hooktui",
             headers=headers,
             timeout=40,
@@ -48,7 +48,7 @@ class RunningServer:
 def running_server(home: Path, **given: object) -> Iterator[RunningServer]:
     """Run a server on a home until the block ends; ``given`` are settings."""
     settings = Settings(**{"allow_networks": "127.0.0.0/8", **given})
-    where = places({"HOOKTUI_HOME": str(home)})
+    where = paths_of({"HOOKTUI_HOME": str(home)})
     started = threading.Event()
     found: dict[str, object] = {}
 

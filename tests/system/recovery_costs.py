@@ -60,7 +60,7 @@ class Store:
             self.server.create_hook(_NOWHERE, retry_schedule_s=()) for _ in range(8)
         )
         self.server.terminate(_STOP_S)
-        where = self._url or self.server.places.database
+        where = self._url or self.server.paths.database
         fill(where, self.hook, rows)
         for hook in others:
             fill(where, hook, undelivered // len(CAUSES))
@@ -72,7 +72,7 @@ class Store:
                 f" cause = '{cause}', last_code = 500 WHERE hook_id = {hook}"
             )
         if self._url is None:
-            with closing(sqlite3.connect(self.server.places.database)) as raw:
+            with closing(sqlite3.connect(self.server.paths.database)) as raw:
                 for statement in statements:
                     raw.execute(statement)
                 raw.commit()

@@ -18,7 +18,7 @@ from hooktui.client.address import ServerAddress
 from hooktui.client.calls import create_hook, send_event, server_status
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.file_budget import least_files, share_files
-from hooktui.domain.paths import places
+from hooktui.domain.paths import paths_of
 from tests.support.installation import Installation
 from tests.support.waiting import wait_for
 from tests.system.asking import asking
@@ -37,7 +37,7 @@ def receivers(tmp_path: Path) -> Iterator[ManyReceivers]:
 
 
 def address(home: Installation) -> ServerAddress:
-    return ServerAddress(socket=places(home.environ).socket)
+    return ServerAddress(socket=paths_of(home.environ).socket)
 
 
 def make_hooks(home: Installation, urls: list[str], **fields: object) -> None:
@@ -78,7 +78,7 @@ def test_an_event_to_many_hooks_is_delivered_once_to_each(
     idle_home.start(files=files)
     hosts = ("127.0.0.1", "localhost")  # by address and by name
     make_hooks(idle_home, [receivers.url(f"in/{n}", hosts[n % 2]) for n in range(hooks)])
-    with asking(places(idle_home.environ).socket) as asked:
+    with asking(paths_of(idle_home.environ).socket) as asked:
         began = time.perf_counter()
         emit(idle_home)
         wait_for(lambda: receivers.count() >= hooks, 300, "all hooks have it")

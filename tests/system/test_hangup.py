@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.client.start import start_server
-from hooktui.installation import find_places
+from hooktui.installation import find_paths
 from tests.support.installation import Installation
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
@@ -102,7 +102,7 @@ def test_a_server_behind_a_shell_outlives_its_terminal(idle_home: Installation, 
 
 def test_a_server_that_a_console_started_ignores_it(idle_home: Installation) -> None:
     environ = {"PATH": os.environ["PATH"], **idle_home.environ}
-    where = find_places(environ)
+    where = find_paths(environ)
     server = start_server(where, environ)
     try:
         server.send_signal(signal.SIGHUP)

@@ -18,7 +18,7 @@ from hooktui.client.sync_client import PlainClient
 from hooktui.domain.adaptive_limit import FIRST_LIMIT
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.paths import places
+from hooktui.domain.paths import paths_of
 from hooktui.failpoints import POINTS
 from hooktui.selftest.crash_test import Scenario, run_crash_test, scenario
 from hooktui.selftest.ledger import STEADY
@@ -128,7 +128,7 @@ def test_a_fault_at_a_boundary_costs_no_event(stage: Scenario, points: Sequence[
     stage.producer.start()
     accepted(stage, 100)
     assert_all_arrived(stage)
-    log = stage.server.places.log.read_text()
+    log = stage.server.paths.log.read_text()
     assert [point for point in points if f"the failpoint {point}" not in log] == []
 
 
@@ -143,7 +143,7 @@ def test_a_working_server_takes_its_own_lost_claims_up_when_their_lease_has_run_
     accepted(stage, 100)
     verdict = stage.verdict(settle_s=100)
     assert verdict.good, verdict
-    assert "had an expired lease" in stage.server.places.log.read_text()
+    assert "had an expired lease" in stage.server.paths.log.read_text()
 
 
 def test_a_server_that_dies_while_it_makes_its_schema_makes_it_at_the_next_start(stage: Scenario):
@@ -198,7 +198,7 @@ def test_a_stop_cuts_off_a_receiver_that_hangs_and_sends_again_after_the_start(
 ):
     home.create_hook(receiver.url, "--retry-schedule", "1h")
     receiver.released.clear()
-    with PlainClient(ServerAddress(socket=places(home.environ).socket)) as client:
+    with PlainClient(ServerAddress(socket=paths_of(home.environ).socket)) as client:
         # Not by a command, which takes longer: the attempt times out after 15 s.
         client.call(send_event(1, "job.failed", b"{}"))
     wait_for(lambda: receiver.requests, what="the attempt that hangs")
@@ -241,7 +241,7 @@ def test_a_second_server_on_the_same_home_is_refused_while_the_first_works_on(st
     stage.server.process = first
     assert first is not None
     assert first.poll() is None
-    assert f"{first.pid}" in stage.server.places.log.read_text()
+    assert f"{first.pid}" in stage.server.paths.log.read_text()
     accepted(stage, len(stage.producer.sent) + 20)
     assert_all_arrived(stage)
 

@@ -66,7 +66,7 @@ def storm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storm]:
         if not on_file:
             other = ServerProcess(tmp_path / "other", os.environ, url)
             stack.callback(other.kill)
-            shutil.copy2(stage.server.places.key_file, other.places.key_file)
+            shutil.copy2(stage.server.paths.key_file, other.paths.key_file)
             other.start()
             one.victims.append(other)
             one.producers.append(KeyedProducer(other.address, name="q", threads=1))
@@ -97,7 +97,7 @@ class Heard:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_every_attempt_is_one_line_of_the_log_through_a_storm_and_kills(storm: Storm) -> None:
-    app = ConsoleApp(environ={"HOOKTUI_HOME": str(storm.victims[0].places.home)})
+    app = ConsoleApp(environ={"HOOKTUI_HOME": str(storm.victims[0].paths.home)})
     async with app.run_test(size=(80, 24)):
         heard = Heard(app.log_buffer)
         # A console that first reads the feed in mid-storm begins with the newest lines.

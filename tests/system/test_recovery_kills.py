@@ -152,7 +152,7 @@ def test_a_backup_taken_in_mid_replay_continues_it(tmp_path: Path) -> None:
 
     def hooktui(*arguments: str) -> None:
         command = [sys.executable, "-m", "hooktui", *arguments]
-        environ = os.environ | {"HOOKTUI_HOME": str(server.places.home)}
+        environ = os.environ | {"HOOKTUI_HOME": str(server.paths.home)}
         subprocess.run(command, env=environ, check=True, capture_output=True, timeout=60)
 
     def backup() -> Restore:

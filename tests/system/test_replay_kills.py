@@ -136,7 +136,7 @@ def _execute(server: ServerProcess, url: str | None, statement: str) -> None:
     if url is not None:
         asyncio.run(run(url))
         return
-    with closing(sqlite3.connect(server.places.database)) as raw, raw:
+    with closing(sqlite3.connect(server.paths.database)) as raw, raw:
         raw.execute(statement)
 
 
@@ -163,7 +163,7 @@ def test_another_server_continues(
         one, two = (ServerProcess(tmp_path / name, os.environ, url) for name in ("one", "two"))
         try:
             one.start()
-            shutil.copy2(one.places.key_file, two.places.key_file)
+            shutil.copy2(one.paths.key_file, two.paths.key_file)
             two.start()
             stage = ReplayScenario(two, receiver)
             stage.prepare(events)

@@ -171,9 +171,9 @@ def test_a_server_that_stops_inside_a_transaction_holds_up_the_others_for_second
 def victims(stage: Scenario, url: str) -> tuple[ServerProcess, ServerProcess]:
     """Start two servers: the one of the scene, and another with a copy of its key."""
     stage.server.start()
-    home = stage.server.places.home.with_name("other")
+    home = stage.server.paths.home.with_name("other")
     other = ServerProcess(home, os.environ, url)
-    shutil.copy2(stage.server.places.key_file, other.places.key_file)
+    shutil.copy2(stage.server.paths.key_file, other.paths.key_file)
     other.start()
     return stage.server, other
 

@@ -11,7 +11,7 @@ from hooktui.client.start import start_server
 from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain import paths
-from hooktui.installation import find_places, system_installed
+from hooktui.installation import find_paths, system_installed
 from tests.console.conftest import Console
 from tests.console.test_server_connection import environ_of
 from tests.system.installed import OTHER_UID, Machine
@@ -46,9 +46,9 @@ def test_each_trace_of_the_service_is_enough(machine, which, monkeypatch) -> Non
     assert not system_installed()
     install(machine, which)
     assert system_installed()
-    found = find_places({"HOME": "/people/ann"})
+    found = find_paths({"HOME": "/people/ann"})
     assert (found.service, found.home) == (True, machine.system.home)
-    own = find_places({"HOME": "/people/ann", "HOOKTUI_HOME": "/h"})
+    own = find_paths({"HOME": "/people/ann", "HOOKTUI_HOME": "/h"})
     assert (own.service, own.home) == (False, Path("/h"))
 
 
@@ -137,7 +137,7 @@ def test_a_home_of_ones_own_has_a_server_beside_the_service(machine, tmp_path, m
     install(machine)
     monkeypatch.setattr(paths, "SYSTEM", machine.system)
     environ = environ_of(tmp_path / "own")
-    server = start_server(find_places(environ), environ)
+    server = start_server(find_paths(environ), environ)
     try:
         assert (tmp_path / "own" / "hooktui.sock").is_socket()
     finally:

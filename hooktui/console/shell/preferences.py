@@ -18,7 +18,7 @@ from textual.theme import Theme
 from hooktui.console.keymap import Keymap, read_keys
 from hooktui.console.shell.desktop_alerts import Notify
 from hooktui.domain.errors import Refused
-from hooktui.domain.paths import places
+from hooktui.domain.paths import paths_of
 
 DEFAULT_ACCOUNT = 1
 """The account that every installation has."""
@@ -96,7 +96,7 @@ class Preferences:
 def read_preferences(environ: Mapping[str, str]) -> Preferences:
     """Load the preferences of an environment's user; without a file, return the defaults."""
     try:
-        file = places(environ).config
+        file = paths_of(environ).config
     except Refused:
         return Preferences()  # no home folder, so there are no settings
     written, problems = _read(file)

@@ -141,9 +141,9 @@ class ServerConnection:
 
     async def _start(self, address: ServerAddress) -> None:
         from hooktui.client.start import start_server
-        from hooktui.installation import find_places
+        from hooktui.installation import find_paths
 
-        where = find_places(self._environ)
+        where = find_paths(self._environ)
         if address.socket is None or where.service:
             return
         self.set_state(ConnectionState.STARTING)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from hooktui.domain.errors import Refused
-from hooktui.domain.paths import places
+from hooktui.domain.paths import paths_of
 from hooktui.domain.roles import restricted
 
 MAX_BYTES: Final = 200_000
@@ -100,7 +100,7 @@ def load_state(environ: Mapping[str, str], server: str) -> SessionState:
     if restricted(environ):
         return SessionState()
     try:
-        folder = places(environ).home / "console"
+        folder = paths_of(environ).home / "console"
     except Refused:
         return SessionState()  # no home folder
     from hashlib import sha256

@@ -36,7 +36,7 @@ from textual.filter import LineFilter
 
 from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.paths import places
+from hooktui.domain.paths import paths_of
 from hooktui.domain.roles import not_here, restricted
 from hooktui.domain.text import keep_order, visible
 
@@ -195,7 +195,7 @@ def write_fault(environ: Mapping[str, str]) -> str:
     if restricted(environ):
         return f"the console crashed with {name}; in restricted mode it writes no log"
     try:
-        log = places(environ).log.with_name("console.log")
+        log = paths_of(environ).log.with_name("console.log")
         written = _append(log, error)
     except (HooktuiError, OSError) as problem:
         return f"the console crashed with {name}; its log cannot be written: {problem}"

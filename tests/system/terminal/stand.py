@@ -50,7 +50,7 @@ class Stand:
 
     def console(self, *, rate: float | None = None) -> Session:
         """Open the installed console without the saved state of earlier sessions."""
-        for saved in self.victim.places.home.glob("console/*.json"):
+        for saved in self.victim.paths.home.glob("console/*.json"):
             saved.unlink()
         script = Path(sys.executable).with_name("hooktui")
         own = [str(script)] if script.exists() else [sys.executable, "-m", "hooktui"]
@@ -61,7 +61,7 @@ class Stand:
         self, lines: int, per_s: float = LINES_PER_S
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Send events at a constant rate from another process while the block runs."""
-        words = [str(self.victim.places.socket), str(lines), str(per_s)]
+        words = [str(self.victim.paths.socket), str(lines), str(per_s)]
         environ = self.environ | {"PYTHONPATH": str(_ROOT)}
         process = subprocess.Popen(
             child_command("tests.system.terminal.stand", *words), env=environ
@@ -92,16 +92,16 @@ def stand(*, hooks: int = 10, deliveries: int = 0, undelivered: int = 0) -> Iter
             with PlainClient(victim.address) as client:
                 first = client.call(create_hook(1, fields)).id
             victim.terminate(_STOP_S)
-            copy_hook(victim.places.database, first, hooks - 1)
+            copy_hook(victim.paths.database, first, hooks - 1)
             if deliveries:
-                fill(victim.places.database, first, deliveries)
-                fail_some(victim.places.database, deliveries // failed(deliveries))
+                fill(victim.paths.database, first, deliveries)
+                fail_some(victim.paths.database, deliveries // failed(deliveries))
             if undelivered:
-                leave_undelivered(victim.places.database, first, undelivered)
+                leave_undelivered(victim.paths.database, first, undelivered)
             victim.start()
             own = own_environment(environ) | {
                 "HOME": str(folder),
-                "HOOKTUI_HOME": str(victim.places.home),
+                "HOOKTUI_HOME": str(victim.paths.home),
             }
             yield Stand(folder, own, victim)
         finally:
