@@ -15,7 +15,7 @@ MAX_REASON = 500
 
 @dataclass(frozen=True, slots=True)
 class ExchangeLimits:
-    """The limits of one attempt and of kept connections (contract.md, section 1).
+    """The limits of one attempt and of kept connections.
 
     Attributes:
         dns_s: name look-up, including the wait for a free look-up thread.

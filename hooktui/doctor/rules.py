@@ -51,8 +51,8 @@ _OLDEST_POSTGRES = 140_000
 _CONNECTIONS_OF_A_SERVER = 15
 _LATE_S = 300.0
 _FEW_FILES = 4096
-_SHORTAGE_COUNTS_MS = 24 * 3600 * 1000
 """Each connection to a receiver is a file: a hundred hung hooks with ten each take a thousand."""
+_SHORTAGE_COUNTS_MS = 24 * 3600 * 1000
 _MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 
 
