@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Hashable
+from collections.abc import AsyncIterator, Callable, Generator, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 T = TypeVar("T")
@@ -98,35 +98,3 @@ async def take_turn(*keys: Hashable) -> AsyncIterator[None]:
             lock = _locks.setdefault((loop, key), asyncio.Lock())
             await held.enter_async_context(lock)
         yield
-
-
-class Started(Generic[T]):
-    """An awaitable that has run up to its first wait, in a task that awaits it later.
-
-    Attributes:
-        done: whether it had nothing to wait for; then ``result`` is set, and it is not awaited.
-    """
-
-    result: T
-
-    def __init__(self, work: Awaitable[T]) -> None:
-        self._steps = work.__await__()
-        self.done = False
-        try:
-            self._waits_for = next(self._steps)
-        except StopIteration as end:
-            self.done, self.result = True, end.value
-
-    def __await__(self) -> Generator[Any, None, T]:
-        steps, waits_for = self._steps, self._waits_for
-        try:
-            while True:
-                try:
-                    yield waits_for
-                except BaseException as error:  # such as a cancellation
-                    waits_for = steps.throw(error)
-                else:
-                    waits_for = next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result

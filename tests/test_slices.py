@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from hooktui.domain.json_text import Steps
-from hooktui.slices import Started, in_slices
+from hooktui.slices import in_slices
 
 
 def busy(name: str, count: int, seen: list[str]) -> Steps[str]:
@@ -117,57 +117,3 @@ async def test_what_goes_wrong_in_a_step_is_raised() -> None:
     with pytest.raises(ValueError, match="step"):
         await in_slices(wrong())
     assert await asyncio.wait_for(in_slices(busy("b", 5, [])), 30) == "b"  # the turn is free again
-
-
-async def test_what_needs_no_wait_is_done_at_once():
-    async def work() -> int:
-        return 7
-
-    started = Started(work())
-    assert started.done
-    assert started.result == 7
-
-
-async def test_what_waits_goes_on_where_it_was():
-    seen: list[int] = []
-    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    async def work() -> int:
-        seen.append(await future)
-        await asyncio.sleep(0)
-        seen.append(2)
-        return 3
-
-    started = Started(work())
-    assert not started.done
-    asyncio.get_running_loop().call_soon(future.set_result, 1)
-    assert await started == 3
-    assert seen == [1, 2]
-
-
-# Red when a deadline, or the end of the task, does not arrive where the work waits.
-async def test_a_deadline_arrives_inside():
-    seen: list[str] = []
-
-    async def work() -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            seen.append("cancelled")
-            raise
-
-    started = Started(work())
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01):
-            await started
-    assert seen == ["cancelled"]
-
-
-async def test_an_error_is_raised_to_the_waiting():
-    async def work() -> None:
-        await asyncio.sleep(0)
-        raise ValueError("no")
-
-    started = Started(work())
-    with pytest.raises(ValueError, match="no"):
-        await started

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Generator, Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
@@ -22,7 +22,7 @@ from hooktui.domain.errors import (
     Unsupported,
     pointer,
 )
-from hooktui.slices import Started, in_slices
+from hooktui.slices import in_slices
 
 if TYPE_CHECKING:
     from hooktui.api.access import Caller
@@ -182,7 +182,7 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int, bodies: Body
         parts.append(part)
         return not message.get("more_body")
 
-    first = Started(receive())
+    first = _Started(receive())
     # Nearly all bodies arrive with their heads: a deadline would cost more than reading them.
     if not first.done or not take(first.result):
         try:
@@ -308,3 +308,35 @@ def lines_of(body: bytes) -> Iterator[tuple[int, bytes]]:
                 raise TooLarge(f"more than {MAX_BLANK_LINES:,} lines are blank; omit them")
         start = end + 1
         number += 1
+
+
+class _Started:
+    """A call for a message that has run up to its first wait, in a task that awaits it later.
+
+    Attributes:
+        done: whether it had nothing to wait for; then ``result`` is set, and it is not awaited.
+    """
+
+    result: Message
+
+    def __init__(self, work: Awaitable[Message]) -> None:
+        self._steps = work.__await__()
+        self.done = False
+        try:
+            self._waits_for = next(self._steps)
+        except StopIteration as end:
+            self.done, self.result = True, end.value
+
+    def __await__(self) -> Generator[Any, None, Message]:
+        steps, waits_for = self._steps, self._waits_for
+        try:
+            while True:
+                try:
+                    yield waits_for
+                except BaseException as error:  # such as a cancellation
+                    waits_for = steps.throw(error)
+                else:
+                    waits_for = next(steps)
+        except StopIteration as end:
+            result: Message = end.value
+            return result
