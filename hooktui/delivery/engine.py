@@ -25,12 +25,11 @@ from hooktui.delivery.hook_pace import is_noticeable, log_cut, pace_of
 from hooktui.delivery.hook_queue import HookQueue
 from hooktui.delivery.hook_queues import HookQueues
 from hooktui.delivery.pings import DEFAULT_PINGS, Pings
-from hooktui.delivery.recorder import Recorder
+from hooktui.delivery.recorder import Recorder, Unsent
 from hooktui.delivery.replayed import ReplayedDeliveries
 from hooktui.delivery.sender import Sender
 from hooktui.delivery.shortage import MachineShort, Shortages
 from hooktui.delivery.transport import Transport
-from hooktui.delivery.unsent import Unsent
 from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT, AdaptiveLimit
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import Load, Outcome, Trigger

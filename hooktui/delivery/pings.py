@@ -12,10 +12,9 @@ from contextlib import AsyncExitStack
 from typing import Final
 from weakref import WeakValueDictionary
 
-from hooktui.delivery.recorder import Recorder
+from hooktui.delivery.recorder import Recorder, Unsent
 from hooktui.delivery.sender import Sender
 from hooktui.delivery.shortage import MachineShort, Shortages
-from hooktui.delivery.unsent import Unsent
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.store.contract import ClaimedDelivery, Store

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hooktui.delivery import unsent
-from hooktui.delivery.unsent import Unsent
+from hooktui.delivery import recorder
+from hooktui.delivery.recorder import Unsent
 from hooktui.domain.errors import Unavailable
 from tests.delivery.driven_queues import delivery_of
 
@@ -30,7 +30,7 @@ def failing_store(times: int, error: Exception) -> Any:
 # Red when the last wait is followed by no try: the deliveries waited for their leases.
 @pytest.mark.parametrize("failures", range(len(WAITS_S) + 1))
 async def test_each_wait_is_followed_by_a_try(monkeypatch, caplog, failures: int):
-    monkeypatch.setattr(unsent, "_RETRY_S", WAITS_S)
+    monkeypatch.setattr(recorder, "_RETRY_S", WAITS_S)
     store = failing_store(failures, OSError("the disk is full"))
     await Unsent(store, lambda _: None).release([delivery_of(1)])
     assert store.tries == failures + 1
@@ -38,7 +38,7 @@ async def test_each_wait_is_followed_by_a_try(monkeypatch, caplog, failures: int
 
 
 async def test_there_is_an_end_to_it(monkeypatch, caplog):
-    monkeypatch.setattr(unsent, "_RETRY_S", WAITS_S)
+    monkeypatch.setattr(recorder, "_RETRY_S", WAITS_S)
     store = failing_store(1000, OSError("the disk is full"))
     await Unsent(store, lambda _: None).release([delivery_of(1)])
     assert store.tries == len(WAITS_S) + 1

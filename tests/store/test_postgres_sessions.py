@@ -12,7 +12,7 @@ import pytest
 from asyncpg import exceptions as pg
 from sqlalchemy import Connection, text
 
-from hooktui.delivery.unsent import Unsent
+from hooktui.delivery.recorder import Unsent
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import HookId
 from hooktui.store.contract import ClaimedDelivery
