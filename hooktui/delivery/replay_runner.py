@@ -1,35 +1,20 @@
-"""Runs the replays of this server: takes them, finds what to send, and sends it at their rate.
-
-A replay has no deliveries in the queue. Each step creates a few that are leased already, in slots
-that live traffic leaves free, and moves the cursor of its hook in the same transaction. So a step
-that a crash interrupts is done or not done.
-"""
+"""Runs the replays of this server: takes them, renews their leases, and starts their runs."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections import deque
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
-from hooktui import failpoints
 from hooktui.delivery.engine import Engine
-from hooktui.domain.errors import DiskFull, HooktuiError, log_failure
+from hooktui.delivery.replay_run import ReplayRun
+from hooktui.domain.errors import HooktuiError, log_failure
 from hooktui.domain.ids import HookId
-from hooktui.domain.rates import BURST_S, TokenBucket
-from hooktui.domain.replays import (
-    FAILURES_IN_A_ROW,
-    LEASE_MS,
-    MAX_REACHED,
-    STEP_BYTES,
-    STEP_DELIVERIES,
-)
+from hooktui.domain.replays import LEASE_MS
 from hooktui.store import changes, queries
-from hooktui.store.contract import ReplayCandidate, ReplayStep, ReplayStepResult, StepOutcome, Store
+from hooktui.store.contract import Store
 
 _log = logging.getLogger(__name__)
 
@@ -37,25 +22,6 @@ LOOK_EVERY_S: Final = 2.0
 _LOOKS_APART_S: Final = 0.05
 _RENEW_EVERY_S: Final = 2.5
 """Only a look renews leases, up to `LOOK_EVERY_S` later: together less than 5 s."""
-OWED_AFTER_S: Final = 5.0
-"""A replay that found no free slot for this long gets the next one, one at a time."""
-_TURN_S: Final = 0.03
-"""Time between steps of a replay while it has slots: some deliveries share a transaction."""
-_SLOT_S: Final = 0.1
-"""How often a replay looks whether live traffic leaves a slot."""
-_IDLE_S: Final = 0.25
-"""Time between turns of a replay that can do nothing: its hooks are disabled, or all is paused."""
-_BETWEEN_RESULTS_S: Final = 0.01
-_LONGEST_REST_S: Final = 1.0
-_HOOKS_AT_ONCE: Final = 100
-_LINE_S: Final = 0.2
-"""How often an ordered hook is tried whose line is not empty."""
-_LIVE_TRAFFIC_S: Final = 1.0
-"""After this time without a free slot a hook is said to wait for live traffic."""
-_SHOWN_EVERY_S: Final = 1.0
-_ENDS_AT_LATEST_S: Final = 60.0
-_ENDED_EVERY_S: Final = 0.5
-_RETRY_S: Final = 1.0
 
 
 class ReplayRunner:
@@ -69,7 +35,7 @@ class ReplayRunner:
     def __init__(self, store: Store, engine: Engine) -> None:
         self._store = store
         self._engine = engine
-        self._runs: dict[int, _Run] = {}
+        self._runs: dict[int, ReplayRun] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -141,7 +107,7 @@ class ReplayRunner:
             else:
                 self._tasks[identity].cancel()
         for identity in mine.keys() - set(known):
-            run = self._runs[identity] = _Run(store, self._engine, mine[identity])
+            run = self._runs[identity] = ReplayRun(store, self._engine, mine[identity])
             task = self._tasks[identity] = asyncio.create_task(run(), name="replay")
             task.add_done_callback(lambda _: self._wake.set())
 
@@ -153,356 +119,6 @@ class ReplayRunner:
         if self._tasks:
             self._renewed_s = monotonic()
             await self._store.write(changes.renew_replays, self._store.token, list(self._tasks))
-
-
-@dataclass(slots=True)
-class _Walk:
-    """The walk of one hook: what is found after its cursor, and since when it is blocked."""
-
-    hook: HookId
-    cursor: int
-    found: deque[ReplayCandidate] = field(default_factory=deque)
-    end: int = 0
-    skipped: Mapping[str, int] = field(default_factory=dict)
-    complete: bool = False
-    loaded: bool = False
-    in_search: bool = False
-    version: int = 0
-    blocked_since_s: float | None = None
-    not_before_s: float = 0.0
-    disk_is_full: bool = False
-
-    def waits_for(self) -> str | None:
-        """Return what keeps it from being walked."""
-        if self.disk_is_full:
-            return "disk"
-        since_s = self.blocked_since_s
-        if since_s is not None and monotonic() - since_s >= _LIVE_TRAFFIC_S:
-            return "live_traffic"
-        return None
-
-    def forget(self) -> None:
-        """Find the candidates again."""
-        self.found.clear()
-        self.loaded = False
-
-    def take(self, limit: int) -> list[ReplayCandidate]:
-        """Return the next candidates for one step."""
-        taken: list[ReplayCandidate] = []
-        size = 0
-        for candidate in self.found:
-            size += candidate.size
-            if len(taken) >= min(limit, STEP_DELIVERIES) or (taken and size > STEP_BYTES):
-                break
-            taken.append(candidate)
-        return taken
-
-    def handled(self, cursor: int) -> None:
-        """Move the cursor behind what a step handled."""
-        self.cursor = cursor
-        while self.found and self.found[0].cursor <= cursor:
-            self.found.popleft()
-
-
-@dataclass(slots=True)
-class _PlannedStep:
-    """A step; until the engine begins it, places are reserved for it."""
-
-    walk: _Walk
-    step: ReplayStep
-    begun: bool = False
-
-
-class _Run:
-    """One replay while this server runs it."""
-
-    def __init__(self, store: Store, engine: Engine, replay: queries.RunningReplay) -> None:
-        self._store = store
-        self._engine = engine
-        self._replay = replay
-        self.walks = {walk.hook: _Walk(walk.hook, walk.cursor) for walk in replay.walks}
-        self._turns = deque(self.walks)
-        self._any_aside = replay.any_aside
-        self._stopped = self._used_up = self._needs_slot = False
-        self._kept: set[HookId] = set()  # hooks whose next free slot is kept for it
-        self._borrowed = False  # the last token was borrowed
-        self._to_search: deque[_Walk] = deque()
-        self._searcher: asyncio.Task[None] | None = None
-        self._shown_s = 0.0
-        now_ms = store.clock()
-        rate = replay.rate_per_s
-        self._bucket = TokenBucket(rate, max(rate * BURST_S, 1.0), 0.0, now_ms)
-        for hook in self.walks:
-            engine.replayed.forget_failures(hook)
-
-    def change_rate(self, rate_per_s: float) -> None:
-        """Continue at another rate."""
-        if rate_per_s != self._bucket.rate_per_s:
-            self._bucket.change_rate(rate_per_s, self._store.clock())
-
-    async def __call__(self) -> None:
-        """Run it until it ends, pauses, or another server has it."""
-        try:
-            while not self._stopped:
-                begun_s = monotonic()
-                try:
-                    if self._used_up or not self.walks:
-                        await self._end()
-                        return
-                    acted = await self._turn()
-                except HooktuiError as error:
-                    log_failure(_log, error, "a step of a replay")
-                    await asyncio.sleep(_RETRY_S)
-                    continue
-                idle = not acted and self._searcher is None
-                await self._rest((_IDLE_S if idle else _TURN_S) - (monotonic() - begun_s))
-        finally:
-            if self._searcher is not None:
-                self._searcher.cancel()
-            for hook in self.walks:
-                self._engine.keep_no_slot(hook)
-
-    async def _end(self) -> None:
-        """Finish once no delivery is being sent, or pause now if a hook was set aside."""
-        store, replay = self._store, self._replay.id
-        pauses = self._any_aside and not self._used_up
-        give_up_s = monotonic() + (0 if pauses else _ENDS_AT_LATEST_S)
-        ended = self._engine.replayed.ended_event
-        while monotonic() < give_up_s and await store.own_read(queries.is_sending, replay):
-            ended.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_ENDED_EVERY_S):
-                    await ended.wait()
-        reason = MAX_REACHED if self._used_up else None
-        results = await store.own_read(queries.replay_results, replay)
-        if await store.write(changes.finish_replay, store.token, replay, reason, results):
-            failpoints.hit("after_replay_end_commit")
-
-    async def _rest(self, least_s: float) -> None:
-        """Wait for the next tokens, for a slot, or for anything else that it needs."""
-        now_ms = self._store.clock()
-        tokens_s = (self._bucket.next_at_ms(now_ms) - now_ms) / 1000
-        if tokens_s:
-            await asyncio.sleep(min(max(tokens_s, min(least_s, _TURN_S)), _LONGEST_REST_S))
-            return
-        if not self._needs_slot:
-            await asyncio.sleep(least_s)
-            return
-        await asyncio.sleep(_BETWEEN_RESULTS_S)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SLOT_S):
-                await self._engine.replayed.ended_event.wait()
-
-    async def _turn(self) -> bool:
-        """Make a step at each hook that can; return whether there was one."""
-        await self._set_aside()
-        self._needs_slot = False
-        self._engine.replayed.ended_event.clear()
-        kept, self._kept = self._kept, set()
-        planned: list[_PlannedStep] = []
-        try:
-            if not self._is_full():
-                await self._plan_steps(planned, kept)
-            results = await asyncio.gather(*map(self._send, planned), return_exceptions=True)
-        finally:
-            for hook in kept - self._kept:
-                self._engine.keep_no_slot(hook)
-            for one in planned:
-                if not one.begun:  # nobody else releases them
-                    self._engine.unreserve(one.walk.hook, one.step.places)
-                    self._bucket.put_back(len(one.step.candidates))
-        for one, result in zip(planned, results, strict=True):
-            if isinstance(result, BaseException):
-                self._bucket.put_back(len(one.step.candidates))
-                if not isinstance(result, HooktuiError):
-                    raise result
-                log_failure(_log, result, "a step of a replay")
-                one.walk.not_before_s = monotonic() + _RETRY_S
-            else:
-                self._apply(one.walk, one.step, result)
-        return bool(planned)
-
-    async def _plan_steps(self, planned: list[_PlannedStep], kept: Set[HookId]) -> None:
-        """Plan a step at each hook that can; a hook for which a slot is kept gets a token first."""
-        self._turns.rotate(-1)
-        order = sorted(self._turns, key=lambda hook: hook not in kept)
-        for index, hook in enumerate(order):
-            if index % _HOOKS_AT_ONCE == _HOOKS_AT_ONCE - 1:
-                await asyncio.sleep(0)
-            walk = self.walks.get(hook)
-            if walk is None:
-                self._turns.remove(hook)
-                continue
-            step = self._plan(walk)
-            if step is not None:
-                planned.append(step)
-
-    async def _send(self, planned: _PlannedStep) -> ReplayStepResult:
-        planned.begun = True
-        return await self._engine.replay(planned.step, _TURN_S)
-
-    def _is_full(self) -> bool:
-        try:
-            self._store.check_room()
-        except DiskFull:
-            full = True
-        else:
-            full = False
-        for walk in self.walks.values():
-            walk.disk_is_full = full
-        return full
-
-    def _plan(self, walk: _Walk) -> _PlannedStep | None:
-        """Return the next step of a hook; None: it waits.
-
-        Searches run beside: the places that it reserves are used at once, and no hook waits until
-        another one is searched.
-        """
-        if walk.not_before_s > monotonic():
-            return None
-        hook = self._store.hooks().get(walk.hook)
-        if hook is None:
-            return self._step(walk, [], 0)  # the step ends the walk
-        if not hook.active or self._store.paused:
-            walk.blocked_since_s = None
-            return None
-        if not self._is_searched(walk, hook.version):
-            return None
-        if not walk.found:
-            return self._step(walk, [], 0)
-        now_s, since_s = monotonic(), walk.blocked_since_s
-        owed = since_s is not None and now_s - since_s >= OWED_AFTER_S
-        tokens = self._bucket.whole(self._store.clock())
-        # The one that is owed may be borrowed, so that no other hook waits for its token.
-        borrows = owed and not self._borrowed and tokens == 0
-        if borrows:
-            tokens = 1
-        candidates = walk.take(tokens)
-        if not candidates:
-            return None
-        if hook.settings.ordered:
-            walk.blocked_since_s = None
-            self._take(1, borrows=borrows)
-            return self._step(walk, candidates[:1], 0)
-        if self._engine.replayed.failures(walk.hook) >= FAILURES_IN_A_ROW:
-            return None
-        places = self._engine.reserve_spare(walk.hook, len(candidates), owed=owed)
-        self._needs_slot |= places < len(candidates)
-        if not places:
-            if owed:
-                self._kept.add(walk.hook)
-            if since_s is None and not self._engine.replayed.of_hook(walk.hook):
-                walk.blocked_since_s = now_s
-            return None
-        walk.blocked_since_s = now_s if owed else None
-        self._take(places, borrows=borrows)
-        return self._step(walk, candidates[:places], places)
-
-    def _take(self, tokens: int, *, borrows: bool) -> None:
-        self._bucket.take(tokens)
-        self._borrowed = borrows
-
-    @property
-    def _depends_on_hook(self) -> bool:
-        return self._replay.selection.mode.walks_events
-
-    def _is_searched(self, walk: _Walk, version: int) -> bool:
-        """Return whether the next candidates of a hook are known; else search for them."""
-        if walk.in_search:
-            return False
-        if walk.loaded and (walk.version == version or not self._depends_on_hook):
-            return True
-        walk.in_search = True
-        self._to_search.append(walk)
-        if self._searcher is None:
-            self._searcher = asyncio.create_task(self._search(), name="search for a replay")
-        return False
-
-    async def _search(self) -> None:
-        """Search hooks one after another, so that other replays wait for one of them only.
-
-        After an error a hook waits a little.
-        """
-        try:
-            while self._to_search:
-                walk = self._to_search.popleft()
-                try:
-                    await self._load(walk)
-                except Exception as error:
-                    log_failure(_log, error, "a search of a replay")
-                    walk.not_before_s = monotonic() + _RETRY_S
-                walk.in_search = False
-        finally:
-            self._searcher = None
-
-    async def _load(self, walk: _Walk) -> None:
-        """Find the next candidates of a hook."""
-        hook = self._store.hooks().get(walk.hook)
-        if hook is None:
-            return
-        replay = self._replay
-        selected = queries.ReplayWalk(
-            replay.selection, hook, replay.id, replay.id, replay.ids_ahead
-        )
-        found = await self._store.scan(queries.next_candidates, selected, walk.cursor)
-        walk.found = deque(found.candidates)
-        walk.end, walk.skipped, walk.complete = found.end, found.skipped, found.complete
-        walk.version, walk.loaded = hook.version, True
-
-    def _step(self, walk: _Walk, candidates: list[ReplayCandidate], places: int) -> _PlannedStep:
-        rest = len(candidates) == len(walk.found) and walk.loaded
-        now_s = monotonic()
-        show = now_s - self._shown_s >= _SHOWN_EVERY_S
-        if show:
-            self._shown_s = now_s
-        last = candidates[-1].cursor if candidates else walk.cursor
-        step = ReplayStep(
-            replay=self._replay.id,
-            token=self._store.token,
-            hook=walk.hook,
-            version=walk.version,
-            selection=self._replay.selection,
-            cursor=walk.cursor,
-            candidates=candidates,
-            end=walk.end if rest else last,
-            skipped=walk.skipped if rest else {},
-            complete=walk.complete and rest,
-            places=places,
-            show=show,
-        )
-        return _PlannedStep(walk, step)
-
-    def _apply(self, walk: _Walk, step: ReplayStep, result: ReplayStepResult) -> None:
-        """Note the result of a step."""
-        places = step.places
-        match result.outcome:
-            case StepOutcome.STOPPED:
-                self._stopped = True
-            case StepOutcome.OUTDATED:
-                self._bucket.put_back(places or int(bool(step.candidates)))
-                walk.forget()
-            case StepOutcome.WAITS:
-                self._bucket.put_back(places or int(bool(step.candidates)))
-                walk.not_before_s = monotonic() + _LINE_S
-            case StepOutcome.DONE:
-                self._bucket.put_back(places - len(result.claims) if places else 0)
-                walk.handled(result.cursor)
-                walk.loaded = bool(walk.found)
-                self._used_up |= result.used_up
-                if result.walked:
-                    del self.walks[walk.hook]
-                    self._engine.keep_no_slot(walk.hook)
-
-    async def _set_aside(self) -> None:
-        """Stop the walks of hooks of which too many attempts in a row failed."""
-        for hook in list(self.walks):
-            if self._engine.replayed.failures(hook) >= FAILURES_IN_A_ROW:
-                store, replay = self._store, self._replay.id
-                results = await store.own_read(queries.replay_results, replay)
-                await store.write(changes.set_aside, store.token, replay, hook, results)
-                del self.walks[hook]
-                self._any_aside = True
-                self._engine.keep_no_slot(hook)
 
 
 def _log_end(task: asyncio.Task[None]) -> None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from sqlalchemy import update
 
-from hooktui.delivery import replay_runner
-from hooktui.delivery.replay_runner import OWED_AFTER_S, ReplayRunner
+from hooktui.delivery import replay_run, replay_runner
+from hooktui.delivery.replay_run import OWED_AFTER_S
+from hooktui.delivery.replay_runner import ReplayRunner
 from hooktui.domain.errors import DiskFull, Unavailable
 from hooktui.domain.hook_failures import LONGEST_WAIT_MS
 from hooktui.domain.ids import EventId, HookId
@@ -37,7 +38,7 @@ KIB, MIB = 1 << 10, 1 << 20
 
 @pytest.fixture
 async def runner(running: RunningEngine, monkeypatch) -> AsyncIterator[ReplayRunner]:
-    monkeypatch.setattr(replay_runner, "_RETRY_S", 0.01)
+    monkeypatch.setattr(replay_run, "_RETRY_S", 0.01)
     started = ReplayRunner(running.store, running.engine)
     yield started
     await started.stop()
@@ -156,7 +157,7 @@ async def test_a_search_that_takes_long_delays_no_other_hook_and_ends_with_the_r
 async def test_a_slot_is_not_kept_for_a_replay_that_waits_for_space_on_the_disk(
     running: RunningEngine, receivers: Receivers, runner: ReplayRunner, monkeypatch
 ):
-    monkeypatch.setattr(replay_runner, "OWED_AFTER_S", 0.05)
+    monkeypatch.setattr(replay_run, "OWED_AFTER_S", 0.05)
     held = asyncio.Event()
     hook = await hook_with_dead_letters(running, receivers, held.wait, max_in_flight=1)
     await running.emit(3)
@@ -182,14 +183,14 @@ async def test_a_replay_that_can_do_nothing_looks_rarely(
     hook = await hook_with_dead_letters(running, receivers, at_once)
     await running.store.write(changes.pause, ACTOR)
     looks = 0
-    plan = replay_runner._Run._plan
+    plan = replay_run.ReplayRun._plan
 
-    def counted(run: replay_runner._Run, walk: replay_runner._Walk):
+    def counted(run: replay_run.ReplayRun, walk: replay_run._Walk):
         nonlocal looks
         looks += 1
         return plan(run, walk)
 
-    monkeypatch.setattr(replay_runner._Run, "_plan", counted)
+    monkeypatch.setattr(replay_run.ReplayRun, "_plan", counted)
     await replay(running, hook)
     runner.start()
     await until(lambda: looks > 0)
@@ -216,8 +217,8 @@ async def test_deliveries_of_a_step_start_one_after_another_and_none_is_left_by_
 
     monkeypatch.setattr(running.engine, "_begin", counted)
     monkeypatch.setattr(running.engine, "replay", noted)
-    monkeypatch.setattr(replay_runner, "_TURN_S", LIMIT_S)  # the rest of the step waits for a stop
-    monkeypatch.setattr(replay_runner, "BURST_S", 10.0)
+    monkeypatch.setattr(replay_run, "_TURN_S", LIMIT_S)  # the rest of the step waits for a stop
+    monkeypatch.setattr(replay_run, "BURST_S", 10.0)
     await replay(running, hook, rate=DEAD)
     runner.start()
     await until(lambda: steps and steps[-1] > 1 and len(begun) == len(steps))
@@ -292,7 +293,7 @@ async def test_a_lease_is_renewed_every_5_seconds_however_looks_fall(
 async def test_a_hook_that_is_down_does_not_stop_the_others_of_a_replay(
     running: RunningEngine, receivers: Receivers, runner: ReplayRunner, monkeypatch
 ):
-    monkeypatch.setattr(replay_runner, "OWED_AFTER_S", 0.05)
+    monkeypatch.setattr(replay_run, "OWED_AFTER_S", 0.05)
     down, healthy = [
         await hook_with_dead_letters(running, receivers, at_once, max_in_flight=SLOTS)
         for _ in range(2)
@@ -321,7 +322,7 @@ async def test_a_hook_that_is_down_does_not_stop_the_others_of_a_replay(
 # Red when only tokens and places bound a step: its transaction would keep all others waiting.
 @pytest.mark.parametrize(("size", "most"), [(10, 100), (64 * KIB, 64), (MIB, 4), (5 * MIB, 1)])
 def test_a_step_has_at_most_100_deliveries_and_4_mib(size: int, most: int):
-    walk = replay_runner._Walk(HookId(1), 0)
+    walk = replay_run._Walk(HookId(1), 0)
     numbers = range(1, 300)
     walk.found.extend(ReplayCandidate(n, EventId(n), None, None, size, {}) for n in numbers)
     taken = walk.take(250)
@@ -383,9 +384,9 @@ async def test_hooks_that_are_owed_a_slot_keep_to_the_rate_and_leave_half_of_it(
         walks=[SimpleNamespace(hook=hook, cursor=0) for hook in hooks],
         selection=SimpleNamespace(mode=SimpleNamespace(walks_events=False)),
     )  # fmt: skip
-    monkeypatch.setattr(replay_runner, "monotonic", lambda: now_s)
-    monkeypatch.setattr(replay_runner.queries, "ReplayWalk", lambda *_: None)
-    run = replay_runner._Run(store, cast("Engine", engine), running)
+    monkeypatch.setattr(replay_run, "monotonic", lambda: now_s)
+    monkeypatch.setattr(replay_run.queries, "ReplayWalk", lambda *_: None)
+    run = replay_run.ReplayRun(store, cast("Engine", engine), running)
     free_at_first = 0
     while now_s < 1_000 + seconds:
         await run._turn()
