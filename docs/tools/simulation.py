@@ -1,11 +1,11 @@
-"""A small simulation of the queue: what servers and databases of measured costs carry together.
+"""Simulates the queue: the throughput and latency of servers and databases of measured costs.
 
     python -m docs.tools.simulation [--servers 4 --database-us 80 ...]
 
 Without options it prints the table of ``docs/understand/scale.md``. Each delivery waits for the
 event loop of its server and for a core of its database. It holds a slot of its hook until the
-receiver responds and the next delivery is claimed. The formulas are printed beside the result, so
-that each checks the other.
+receiver responds and the next delivery is claimed. The formulas are printed beside the result; each
+checks the other.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from functools import partial
 ACCEPT, SEND, RECORD = 0.3, 0.5, 0.2
 """Shares of a delivery's CPU at its server (profile: docs/understand/performance.md)."""
 STORE, CLAIM, RESULT = 0.4, 0.2, 0.4
-"""Shares of its CPU at PostgreSQL; each is a part of one transaction, so of three."""
+"""Shares of its CPU at PostgreSQL, each in a transaction of its own."""
 ROWS = 500
-"""Deliveries in one transaction at the most."""
+"""The maximum number of deliveries in a transaction."""
 _SEED = 3
 _SIMULATED = 40_000
 _CALM = 0.7
@@ -32,23 +32,23 @@ _WARM_UP = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plant:
-    """Servers, their databases, and what a delivery costs there.
+class Deployment:
+    """Servers, their databases, and the costs of a delivery.
 
     Attributes:
-        server_us: CPU of a server for a delivery; a server is one event loop, so one core.
-        sync_us: what a delivery's share of waiting for the disk keeps that loop (SQLite).
-        database_us: CPU of PostgreSQL for a delivery; 0: the server is its own database.
-        database_cores: of each PostgreSQL.
-        commit_ms: that a commit keeps the others of its database waiting: one line of the feed is
-            written and synced after the other.
-        trip_ms: to PostgreSQL and back, for a whole transaction.
-        claim_ms: from a slot that is free to what is sent next through it.
-        servers: in all; each has its own slots.
-        databases: that accounts are spread over, each with its share of the servers.
-        hooks: that get all of it in equal parts.
+        server_us: CPU of a server for a delivery; a server has one event loop, so it uses one core.
+        sync_us: a delivery's share of the time in which the loop waits for the disk (SQLite).
+        database_us: CPU of PostgreSQL for a delivery; 0: the servers use SQLite.
+        database_cores: of each PostgreSQL server.
+        commit_ms: for which a commit blocks the others of its database, because the feed has one
+            order.
+        trip_ms: round trips of a transaction to PostgreSQL, together.
+        claim_ms: from a free slot to the next delivery in it.
+        servers: their number; each has its own slots.
+        databases: their number; accounts and servers are distributed over them evenly.
+        hooks: their number; each gets an equal share of the deliveries.
         slots: of a hook at a server (``max_in_flight``).
-        receiver_ms: until a receiver has answered.
+        receiver_ms: average time of a receiver until it responds.
     """
 
     server_us: float = 76.0
@@ -67,48 +67,53 @@ class Plant:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What bounds a plant: deliveries a second, and the part that is then always busy."""
+    """The maximum number of deliveries a second, and the part that is fully used then."""
 
     per_s: float
     by: str
 
 
-def limit_of(plant: Plant) -> Limit:
-    """Return the limit by formula: that of the part with the least."""
-    found = [Limit(plant.servers * 1e6 / (plant.server_us + plant.sync_us), "CPU of the servers")]
-    if plant.database_us:
-        cores = plant.databases * plant.database_cores
-        found.append(Limit(cores * 1e6 / plant.database_us, "CPU of PostgreSQL"))
-        commits_per_s = plant.databases * 1000 / plant.commit_ms
+def limit_of(deployment: Deployment) -> Limit:
+    """Return the limit by formula: that of the slowest part."""
+    found = [
+        Limit(
+            deployment.servers * 1e6 / (deployment.server_us + deployment.sync_us),
+            "CPU of the servers",
+        )
+    ]
+    if deployment.database_us:
+        cores = deployment.databases * deployment.database_cores
+        found.append(Limit(cores * 1e6 / deployment.database_us, "CPU of PostgreSQL"))
+        commits_per_s = deployment.databases * 1000 / deployment.commit_ms
         found.append(Limit(commits_per_s * ROWS / 3, "commits of PostgreSQL"))
-    held_ms = plant.receiver_ms + plant.claim_ms
-    slots = plant.servers * plant.hooks * plant.slots
+    held_ms = deployment.receiver_ms + deployment.claim_ms
+    slots = deployment.servers * deployment.hooks * deployment.slots
     found.append(Limit(slots * 1000 / held_ms, "slots of the hooks"))
     return min(found, key=lambda one: one.per_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a simulation came to: deliveries a second, and ms from acceptance to the receiver."""
+    """The result: deliveries a second, and the time from acceptance to the receiver."""
 
     per_s: float
     p50_ms: float
     p99_ms: float
 
 
-def simulate(plant: Plant, per_s: float, deliveries: int, seed: int = _SEED) -> Outcome:
-    """Let so many deliveries arrive at random moments, and follow each to its end."""
-    return _Simulation(plant, random.Random(seed)).run(per_s, deliveries)  # noqa: S311
+def simulate(deployment: Deployment, per_s: float, deliveries: int, seed: int = _SEED) -> Outcome:
+    """Simulate deliveries that arrive at random times, at an average rate."""
+    return _Simulation(deployment, random.Random(seed)).run(per_s, deliveries)  # noqa: S311
 
 
 class _Cores:
-    """Cores that take what comes in turn."""
+    """Cores that do one task after another, in the order of arrival."""
 
     def __init__(self, count: int) -> None:
         self._free_at = [0.0] * count
 
     def serve(self, now_s: float, busy_s: float) -> float:
-        """Return when something that comes now is done."""
+        """Return when a task that arrives now is done."""
         end_s = max(now_s, self._free_at[0]) + busy_s
         heapq.heapreplace(self._free_at, end_s)
         return end_s
@@ -119,7 +124,7 @@ _At = Callable[[float, _Step], None]
 
 
 class _Slots:
-    """The slots of one hook at one server, and who waits for one."""
+    """The slots of one hook at one server, and the deliveries that wait for one."""
 
     def __init__(self, count: int) -> None:
         self.free = count
@@ -127,7 +132,7 @@ class _Slots:
 
 
 class _Database:
-    """One PostgreSQL: its cores, and the line in which commits follow each other."""
+    """One PostgreSQL server: its cores, and its feed, to which one commit at a time is added."""
 
     def __init__(self, cores: int) -> None:
         self.cores = _Cores(cores)
@@ -135,17 +140,17 @@ class _Database:
 
 
 class _Writer:
-    """A connection to PostgreSQL: whatever waits when it is free goes into one transaction."""
+    """A connection to PostgreSQL: all that waits when it is free is one transaction."""
 
-    def __init__(self, plant: Plant, database: _Database, at: _At) -> None:
-        self._plant = plant
+    def __init__(self, deployment: Deployment, database: _Database, at: _At) -> None:
+        self._deployment = deployment
         self._database = database
         self._at = at
         self._waiting: deque[tuple[float, _Step]] = deque()
         self._busy = False
 
     def add(self, now_s: float, share: float, then: _Step) -> None:
-        """Store a share of a delivery; what comes then comes after the commit."""
+        """Queue a share of a delivery; ``then`` is called after its commit."""
         self._waiting.append((share, then))
         if not self._busy:
             self._begin(now_s)
@@ -154,14 +159,14 @@ class _Writer:
         count = min(len(self._waiting), ROWS)
         batch = [self._waiting.popleft() for _ in range(count)]
         self._busy = True
-        work_s = sum(share for share, _ in batch) * self._plant.database_us / 1e6
+        work_s = sum(share for share, _ in batch) * self._deployment.database_us / 1e6
         worked_s = self._database.cores.serve(now_s, work_s)
         self._at(worked_s, lambda later: self._commit(later, [then for _, then in batch]))
 
     def _commit(self, now_s: float, thens: list[_Step]) -> None:
-        plant = self._plant
-        stored_s = self._database.feed.serve(now_s, plant.commit_ms / 1000)
-        self._at(stored_s + plant.trip_ms / 1000, lambda later: self._committed(later, thens))
+        deployment = self._deployment
+        stored_s = self._database.feed.serve(now_s, deployment.commit_ms / 1000)
+        self._at(stored_s + deployment.trip_ms / 1000, lambda later: self._committed(later, thens))
 
     def _committed(self, now_s: float, thens: list[_Step]) -> None:
         self._busy = False
@@ -172,17 +177,21 @@ class _Writer:
 
 
 class _Simulation:
-    def __init__(self, plant: Plant, chance: random.Random) -> None:
-        self._plant = plant
+    def __init__(self, deployment: Deployment, chance: random.Random) -> None:
+        self._deployment = deployment
         self._chance = chance
         self._agenda: list[tuple[float, int, _Step]] = []
         self._numbered = 0
-        self._loops = [_Cores(1) for _ in range(plant.servers)]
-        databases = [_Database(plant.database_cores) for _ in range(plant.databases)]
-        of_server = [databases[number % plant.databases] for number in range(plant.servers)]
-        self._accepting = [_Writer(plant, one, self._at) for one in of_server]
-        self._working = [_Writer(plant, one, self._at) for one in of_server]
-        self._slots = [[_Slots(plant.slots) for _ in range(plant.hooks)] for _ in self._loops]
+        self._loops = [_Cores(1) for _ in range(deployment.servers)]
+        databases = [_Database(deployment.database_cores) for _ in range(deployment.databases)]
+        of_server = [
+            databases[number % deployment.databases] for number in range(deployment.servers)
+        ]
+        self._accepting = [_Writer(deployment, one, self._at) for one in of_server]
+        self._working = [_Writer(deployment, one, self._at) for one in of_server]
+        self._slots = [
+            [_Slots(deployment.slots) for _ in range(deployment.hooks)] for _ in self._loops
+        ]
         self._received: list[tuple[float, float]] = []
         self._ended: list[float] = []
 
@@ -190,8 +199,8 @@ class _Simulation:
         arrived_s = 0.0
         for number in range(deliveries):
             arrived_s += self._chance.expovariate(per_s)
-            server = number % self._plant.servers
-            hook = self._chance.randrange(self._plant.hooks)
+            server = number % self._deployment.servers
+            hook = self._chance.randrange(self._deployment.hooks)
             self._at(arrived_s, partial(self._accept, server=server, hook=hook))
         while self._agenda:
             now_s, _, step = heapq.heappop(self._agenda)
@@ -212,12 +221,12 @@ class _Simulation:
         slots = self._slots[server][hook]
 
         def send(start_s: float) -> None:
-            plant = self._plant
-            busy_s = plant.server_us * SEND / 1e6
+            deployment = self._deployment
+            busy_s = deployment.server_us * SEND / 1e6
             sent_s = self._loops[server].serve(start_s, busy_s)
             self._received.append((begun_s, sent_s))
-            answer_s = self._chance.expovariate(1000 / plant.receiver_ms)
-            self._at(sent_s + answer_s, lambda later: self._answered(later, server, hook))
+            response_s = self._chance.expovariate(1000 / deployment.receiver_ms)
+            self._at(sent_s + response_s, lambda later: self._responded(later, server, hook))
 
         if slots.free:
             slots.free -= 1
@@ -225,7 +234,7 @@ class _Simulation:
         else:
             slots.waiting.append(send)
 
-    def _answered(self, now_s: float, server: int, hook: int) -> None:
+    def _responded(self, now_s: float, server: int, hook: int) -> None:
         slots = self._slots[server][hook]
         working = self._working[server]
         if slots.waiting:
@@ -236,9 +245,9 @@ class _Simulation:
 
     def _claim(self, now_s: float, working: _Writer, send: _Step) -> None:
         def claimed(later_s: float) -> None:
-            self._at(later_s + self._plant.claim_ms / 1000, send)
+            self._at(later_s + self._deployment.claim_ms / 1000, send)
 
-        if self._plant.database_us:
+        if self._deployment.database_us:
             working.add(now_s, CLAIM, claimed)
         else:
             claimed(now_s)
@@ -246,11 +255,11 @@ class _Simulation:
     def _work(
         self, now_s: float, server: int, share: float, writer: _Writer, stored: float, then: _Step
     ) -> None:
-        """Take a share of a delivery's time at its server, then at its database."""
-        plant = self._plant
-        busy_s = (plant.server_us * share + plant.sync_us / 2) / 1e6
+        """Use a share of a delivery's time at its server, then at its database."""
+        deployment = self._deployment
+        busy_s = (deployment.server_us * share + deployment.sync_us / 2) / 1e6
         done_s = self._loops[server].serve(now_s, busy_s)
-        if plant.database_us:
+        if deployment.database_us:
             self._at(done_s, lambda later: writer.add(later, stored, then))
         else:
             self._at(done_s, then)
@@ -258,7 +267,7 @@ class _Simulation:
     def _outcome(self, last_arrival_s: float) -> Outcome:
         begin_s = last_arrival_s * _WARM_UP
         waits = sorted((sent - begun) * 1000 for begun, sent in self._received if begun > begin_s)
-        # The middle half: neither while the first are on their way nor while the last drain.
+        # The middle half: the first ones are still on their way, and the last ones have no load.
         quarter = len(self._ended) // 4
         took_s = self._ended[3 * quarter] - self._ended[quarter]
         return Outcome(
@@ -268,9 +277,9 @@ class _Simulation:
         )
 
 
-_SQLITE = Plant()
-_POSTGRES = Plant(server_us=72.0, sync_us=0.0, database_us=58.0, hooks=1000)
-SCENARIOS: tuple[tuple[str, Plant], ...] = (
+_SQLITE = Deployment()
+_POSTGRES = Deployment(server_us=72.0, sync_us=0.0, database_us=58.0, hooks=1000)
+SCENARIOS: tuple[tuple[str, Deployment], ...] = (
     ("1 server, SQLite", _SQLITE),
     ("the same, receivers take 500 ms", replace(_SQLITE, receiver_ms=500.0)),
     ("1 server, PostgreSQL", _POSTGRES),
@@ -280,13 +289,13 @@ SCENARIOS: tuple[tuple[str, Plant], ...] = (
 )
 
 
-def table(scenarios: Sequence[tuple[str, Plant]], deliveries: int = _SIMULATED) -> list[str]:
-    """Return the lines of a table: the limit by formula and as simulated, and latency below it."""
+def table(scenarios: Sequence[tuple[str, Deployment]], deliveries: int = _SIMULATED) -> list[str]:
+    """Return the lines of a table: the limit by formula and simulated, and latency below it."""
     lines = [f"{'':<34}{'formula/s':>10}{'simulated/s':>13}{'p50 ms':>8}{'p99 ms':>8}  limited by"]
-    for name, plant in scenarios:
-        limit = limit_of(plant)
-        full = simulate(plant, limit.per_s, deliveries)
-        calm = simulate(plant, limit.per_s * _CALM, deliveries)
+    for name, deployment in scenarios:
+        limit = limit_of(deployment)
+        full = simulate(deployment, limit.per_s, deliveries)
+        calm = simulate(deployment, limit.per_s * _CALM, deliveries)
         lines.append(
             f"{name:<34}{limit.per_s:>10,.0f}{full.per_s:>13,.0f}{calm.p50_ms:>8.1f}"
             f"{calm.p99_ms:>8.1f}  {limit.by}"
@@ -295,15 +304,16 @@ def table(scenarios: Sequence[tuple[str, Plant]], deliveries: int = _SIMULATED) 
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print the table of the scenarios, or of one plant that the options describe."""
+    """Print the table of the scenarios, or of one deployment that the options describe."""
     parser = argparse.ArgumentParser(
-        prog="python -m docs.tools.simulation", description="What a plant carries."
+        prog="python -m docs.tools.simulation",
+        description="Simulate the throughput of a deployment.",
     )
-    for one in fields(Plant):
+    for one in fields(Deployment):
         kind = int if isinstance(one.default, int) else float
         parser.add_argument(f"--{one.name.replace('_', '-')}", type=kind, metavar=str(one.default))
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value}
-    scenarios = [("this plant", Plant(**given))] if given else SCENARIOS
+    scenarios = [("this deployment", Deployment(**given))] if given else SCENARIOS
     sys.stdout.write("\n".join(table(scenarios)) + "\n")
 
 

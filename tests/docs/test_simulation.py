@@ -1,4 +1,4 @@
-"""The simulation of the queue and the formulas agree, and both say what limits a plant."""
+"""The simulation of the queue and the formulas agree, and both say what limits a deployment."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from docs.tools.simulation import SCENARIOS, Plant, limit_of, simulate, table
+from docs.tools.simulation import SCENARIOS, Deployment, limit_of, simulate, table
 
-SMALL = Plant(server_us=100.0, sync_us=0.0, claim_ms=1.0, hooks=10, slots=10, receiver_ms=5.0)
+SMALL = Deployment(server_us=100.0, sync_us=0.0, claim_ms=1.0, hooks=10, slots=10, receiver_ms=5.0)
 SHARED = replace(SMALL, database_us=80.0, database_cores=2, commit_ms=1.0, hooks=200)
 
 
 @pytest.mark.parametrize(
-    ("plant", "by"),
+    ("deployment", "by"),
     [
         (SMALL, "CPU of the servers"),
         (replace(SMALL, receiver_ms=50.0), "slots of the hooks"),
@@ -27,10 +27,10 @@ SHARED = replace(SMALL, database_us=80.0, database_cores=2, commit_ms=1.0, hooks
     ],
     ids=str,
 )
-def test_a_plant_carries_what_its_scarcest_part_does(plant: Plant, by: str):
-    limit = limit_of(plant)
+def test_a_deployment_is_as_fast_as_its_slowest_part(deployment: Deployment, by: str):
+    limit = limit_of(deployment)
     assert limit.by == by
-    assert simulate(plant, limit.per_s, 20_000).per_s == pytest.approx(limit.per_s, rel=0.05)
+    assert simulate(deployment, limit.per_s, 20_000).per_s == pytest.approx(limit.per_s, rel=0.05)
 
 
 def test_below_the_limit_all_goes_out_at_once_and_above_it_waits():
@@ -43,8 +43,8 @@ def test_below_the_limit_all_goes_out_at_once_and_above_it_waits():
 
 def test_servers_that_share_a_database_carry_more_until_that_is_busy():
     def carried(servers: int, databases: int = 1) -> float:
-        plant = replace(SHARED, servers=servers, databases=databases)
-        return simulate(plant, limit_of(plant).per_s, 20_000).per_s
+        deployment = replace(SHARED, servers=servers, databases=databases)
+        return simulate(deployment, limit_of(deployment).per_s, 20_000).per_s
 
     assert carried(2) > 1.8 * carried(1)
     assert carried(6) < 1.1 * carried(4)
@@ -56,7 +56,7 @@ def test_the_same_seed_gives_the_same_outcome():
     assert simulate(SMALL, 5000, 1000) != simulate(SMALL, 5000, 1000, seed=4)
 
 
-def test_it_prints_the_scenarios_and_a_plant_of_ones_own():
+def test_it_prints_the_scenarios_or_the_deployment_of_the_options():
     assert len(table(SCENARIOS, 100)) == len(SCENARIOS) + 2
     run = subprocess.run(
         [sys.executable, "-m", "docs.tools.simulation", "--servers", "2", "--receiver-ms", "5",
@@ -66,12 +66,12 @@ def test_it_prints_the_scenarios_and_a_plant_of_ones_own():
         timeout=60,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert "this plant" in run.stdout
+    assert "this deployment" in run.stdout
     assert "16,667" in run.stdout
 
 
 def test_the_document_shows_these_scenarios():
     shown = (Path(__file__).parents[2] / "docs/understand/scale.md").read_text()
-    for name, plant in SCENARIOS:
-        limit = limit_of(plant)
+    for name, deployment in SCENARIOS:
+        limit = limit_of(deployment)
         assert re.search(rf"^{name} +{limit.per_s:,.0f} .* {limit.by}$", shown, re.MULTILINE)
