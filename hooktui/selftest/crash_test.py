@@ -68,7 +68,7 @@ class Scenario:
 
 
 @contextmanager
-def scenario(folder: Path, environ: Mapping[str, str], url: str | None) -> Iterator[Scenario]:
+def prepared(folder: Path, environ: Mapping[str, str], url: str | None) -> Iterator[Scenario]:
     """Prepare all parts in a folder and start the receiver; stop all processes at the end."""
     with recording_receiver(folder / "ledger.jsonl") as receiver:
         server = ServerProcess(folder / "home", environ, url)
@@ -98,21 +98,21 @@ def run_crash_test(
     with (
         temp_workspace("selftest") as folder,
         databases.fresh() as url,
-        scenario(folder, environ, url) as parts,
+        prepared(folder, environ, url) as scenario,
     ):
-        parts.server.start()
-        parts.make_hooks()
-        parts.producer.start()
+        scenario.server.start()
+        scenario.make_hooks()
+        scenario.producer.start()
         for number in range(kills):
             time.sleep(chance.uniform(*_ALIVE_S))
-            parts.server.kill()
-            progress(f"killed {number + 1} of {kills}, {len(parts.producer.sent):,} accepted")
-            parts.server.start()
+            scenario.server.kill()
+            progress(f"killed {number + 1} of {kills}, {len(scenario.producer.sent):,} accepted")
+            scenario.server.start()
         time.sleep(_ALIVE_S[1])
         progress("waiting for everything to arrive")
-        verdict = parts.verdict()
+        verdict = scenario.verdict()
     progress("")
-    producer = parts.producer
+    producer = scenario.producer
     return CrashTestReport(
         verdict, kills, producer.unanswered, tuple(producer.refused), time.monotonic() - begun
     )

@@ -26,12 +26,12 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_selftest_kills_its_own_server_and_says_what_was_lost():
     result = run("--kill", "--rounds", "1", "--json")
     assert result.returncode == 0, result.stderr
-    proof = json.loads(result.stdout)
-    assert proof["good"]
-    assert proof["kills"] == 1
-    assert proof["verdict"]["accepted"] > 0
-    assert proof["verdict"]["delivered"] == 2 * proof["verdict"]["accepted"]
-    assert proof["verdict"]["lost"] == []
+    report = json.loads(result.stdout)
+    assert report["good"]
+    assert report["kills"] == 1
+    assert report["verdict"]["accepted"] > 0
+    assert report["verdict"]["delivered"] == 2 * report["verdict"]["accepted"]
+    assert report["verdict"]["lost"] == []
 
 
 @pytest.mark.parametrize("arguments", [("--rounds", "3"), ("--kill", "--rounds", "0")])

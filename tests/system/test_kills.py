@@ -20,7 +20,7 @@ from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import paths_of
 from hooktui.failpoints import POINTS
-from hooktui.selftest.crash_test import Scenario, run_crash_test, scenario
+from hooktui.selftest.crash_test import Scenario, prepared, run_crash_test
 from hooktui.selftest.ledger import STEADY
 from tests.support.installation import Installation
 from tests.support.kills import died
@@ -68,22 +68,22 @@ def databases(request: pytest.FixtureRequest) -> Databases:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, databases: Databases) -> Iterator[Scenario]:
+def scenario(tmp_path: Path, databases: Databases) -> Iterator[Scenario]:
     """A receiver, and a server that is not started yet, on either store."""
-    with databases.fresh() as url, scenario(tmp_path, os.environ, url) as one:
+    with databases.fresh() as url, prepared(tmp_path, os.environ, url) as one:
         yield one
 
 
-def assert_all_arrived(stage: Scenario) -> None:
-    verdict = stage.verdict()
+def assert_all_arrived(scenario: Scenario) -> None:
+    verdict = scenario.verdict()
     assert verdict.good, verdict
-    assert stage.producer.refused == []
+    assert scenario.producer.refused == []
     assert verdict.accepted > 0
     assert verdict.delivered == 2 * verdict.accepted
 
 
-def accepted(stage: Scenario, count: int) -> None:
-    wait_for(lambda: len(stage.producer.sent) >= count, what=f"{count} events are accepted")
+def accepted(scenario: Scenario, count: int) -> None:
+    wait_for(lambda: len(scenario.producer.sent) >= count, what=f"{count} events are accepted")
 
 
 @pytest.mark.parametrize(
@@ -104,92 +104,94 @@ def test_kill_9_at_random_moments_loses_nothing(kills: int, databases: Databases
 
 @at_each_boundary
 def test_a_server_that_dies_at_a_boundary_delivers_all_after_a_restart(
-    stage: Scenario, points: Sequence[str]
+    scenario: Scenario, points: Sequence[str]
 ):
-    stage.server.start(f"{points[0]}:kill@20")
-    stage.make_hooks()
-    stage.producer.start()
-    assert died(stage.server, within_s=20), f"the server never came to {points[0]}"
+    scenario.server.start(f"{points[0]}:kill@20")
+    scenario.make_hooks()
+    scenario.producer.start()
+    assert died(scenario.server, within_s=20), f"the server never came to {points[0]}"
     for point in points[1:]:
-        stage.server.start(f"{point}:kill@20", wait=False)
-        assert died(stage.server, within_s=20), f"the server never came to {point}"
-    stage.server.start()
-    accepted(stage, len(stage.producer.sent) + 20)
-    assert_all_arrived(stage)
+        scenario.server.start(f"{point}:kill@20", wait=False)
+        assert died(scenario.server, within_s=20), f"the server never came to {point}"
+    scenario.server.start()
+    accepted(scenario, len(scenario.producer.sent) + 20)
+    assert_all_arrived(scenario)
 
 
 @at_each_boundary
-def test_a_fault_at_a_boundary_costs_no_event(stage: Scenario, points: Sequence[str]):
+def test_a_fault_at_a_boundary_costs_no_event(scenario: Scenario, points: Sequence[str]):
     points = [point for point in points if point != "after_claim_commit"]
     if not points:
         pytest.skip("what it leases is free again after a minute: held by the next test")
-    stage.server.start(",".join(f"{point}:error@{5 + n}" for n, point in enumerate(points)))
-    stage.make_hooks()
-    stage.producer.start()
-    accepted(stage, 100)
-    assert_all_arrived(stage)
-    log = stage.server.paths.log.read_text()
+    scenario.server.start(",".join(f"{point}:error@{5 + n}" for n, point in enumerate(points)))
+    scenario.make_hooks()
+    scenario.producer.start()
+    accepted(scenario, 100)
+    assert_all_arrived(scenario)
+    log = scenario.server.paths.log.read_text()
     assert [point for point in points if f"the failpoint {point}" not in log] == []
 
 
 @pytest.mark.soak  # a minute of waiting
 @pytest.mark.timeout(180)
 def test_a_working_server_takes_its_own_lost_claims_up_when_their_lease_has_run_out(
-    stage: Scenario,
+    scenario: Scenario,
 ):
-    stage.server.start("after_claim_commit:error@2")
-    stage.make_hooks()
-    stage.producer.start()
-    accepted(stage, 100)
-    verdict = stage.verdict(settle_s=100)
+    scenario.server.start("after_claim_commit:error@2")
+    scenario.make_hooks()
+    scenario.producer.start()
+    accepted(scenario, 100)
+    verdict = scenario.verdict(settle_s=100)
     assert verdict.good, verdict
-    assert "had an expired lease" in stage.server.paths.log.read_text()
+    assert "had an expired lease" in scenario.server.paths.log.read_text()
 
 
-def test_a_server_that_dies_while_it_makes_its_schema_makes_it_at_the_next_start(stage: Scenario):
-    stage.server.start("before_migration_commit:kill")
-    assert died(stage.server, within_s=20)
-    stage.server.start()
-    stage.make_hooks()
-    stage.producer.start()
-    accepted(stage, 10)
-    assert_all_arrived(stage)
+def test_a_server_that_dies_while_it_makes_its_schema_makes_it_at_the_next_start(
+    scenario: Scenario,
+):
+    scenario.server.start("before_migration_commit:kill")
+    assert died(scenario.server, within_s=20)
+    scenario.server.start()
+    scenario.make_hooks()
+    scenario.producer.start()
+    accepted(scenario, 10)
+    assert_all_arrived(scenario)
 
 
-def test_a_server_that_dies_while_it_rescues_rescues_at_the_next_start(stage: Scenario):
-    stage.server.start("after_send_before_record:kill@30")
-    stage.make_hooks()
-    stage.producer.start()
-    assert died(stage.server, within_s=20)
-    stage.server.start("before_rescue_commit:kill")
-    assert died(stage.server, within_s=20), "nothing was left to rescue"
-    stage.server.start()
-    assert_all_arrived(stage)
+def test_a_server_that_dies_while_it_rescues_rescues_at_the_next_start(scenario: Scenario):
+    scenario.server.start("after_send_before_record:kill@30")
+    scenario.make_hooks()
+    scenario.producer.start()
+    assert died(scenario.server, within_s=20)
+    scenario.server.start("before_rescue_commit:kill")
+    assert died(scenario.server, within_s=20), "nothing was left to rescue"
+    scenario.server.start()
+    assert_all_arrived(scenario)
 
 
-def test_a_server_that_dies_while_it_stops_loses_nothing(stage: Scenario):
-    stage.server.start("while_stopping:kill")
-    stage.make_hooks()
-    stage.producer.start()
-    accepted(stage, 50)
-    assert stage.server.process is not None
-    stage.server.process.terminate()
-    assert died(stage.server, within_s=STOP_S)
-    stage.server.start()
-    assert_all_arrived(stage)
+def test_a_server_that_dies_while_it_stops_loses_nothing(scenario: Scenario):
+    scenario.server.start("while_stopping:kill")
+    scenario.make_hooks()
+    scenario.producer.start()
+    accepted(scenario, 50)
+    assert scenario.server.process is not None
+    scenario.server.process.terminate()
+    assert died(scenario.server, within_s=STOP_S)
+    scenario.server.start()
+    assert_all_arrived(scenario)
 
 
-def test_a_stop_under_load_ends_in_time_and_loses_nothing(stage: Scenario):
-    stage.server.start()
-    stage.make_hooks()
-    stage.producer.start()
+def test_a_stop_under_load_ends_in_time_and_loses_nothing(scenario: Scenario):
+    scenario.server.start()
+    scenario.make_hooks()
+    scenario.producer.start()
     for _ in range(2):
-        accepted(stage, len(stage.producer.sent) + 50)
-        assert stage.server.terminate(within_s=STOP_S) < STOP_S
-        assert stage.server.process is not None
-        assert stage.server.process.returncode == 0
-        stage.server.start()
-    assert_all_arrived(stage)
+        accepted(scenario, len(scenario.producer.sent) + 50)
+        assert scenario.server.terminate(within_s=STOP_S) < STOP_S
+        assert scenario.server.process is not None
+        assert scenario.server.process.returncode == 0
+        scenario.server.start()
+    assert_all_arrived(scenario)
 
 
 @pytest.mark.slow
@@ -216,80 +218,80 @@ def test_a_stop_cuts_off_a_receiver_that_hangs_and_sends_again_after_the_start(
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
 
 
-def test_an_interrupted_attempt_is_reported_and_uses_up_no_schedule(stage: Scenario):
+def test_an_interrupted_attempt_is_reported_and_uses_up_no_schedule(scenario: Scenario):
     """The steady hook has no retries at all: one counted interruption would give up."""
-    stage.server.start("after_send_before_record:kill@10")
-    stage.make_hooks()
-    stage.producer.start()
-    assert died(stage.server, within_s=20)
-    stage.server.start()
-    assert_all_arrived(stage)
-    again = [one for one in stage.server.deliveries() if one.attempts > 1]
-    with PlainClient(stage.server.address) as client:
+    scenario.server.start("after_send_before_record:kill@10")
+    scenario.make_hooks()
+    scenario.producer.start()
+    assert died(scenario.server, within_s=20)
+    scenario.server.start()
+    assert_all_arrived(scenario)
+    again = [one for one in scenario.server.deliveries() if one.attempts > 1]
+    with PlainClient(scenario.server.address) as client:
         shown = [client.call(get_delivery(one.id)) for one in again[:50]]
     outcomes = {tuple(attempt.outcome for attempt in one.attempts) for one in shown}
     assert ("interrupted", "delivered") in outcomes
 
 
-def test_a_second_server_on_the_same_home_is_refused_while_the_first_works_on(stage: Scenario):
-    stage.server.start()
-    stage.make_hooks()
-    stage.producer.start()
-    first = stage.server.process
-    second = stage.server.start(wait=False)
+def test_a_second_server_on_the_same_home_is_refused_while_the_first_works_on(scenario: Scenario):
+    scenario.server.start()
+    scenario.make_hooks()
+    scenario.producer.start()
+    first = scenario.server.process
+    second = scenario.server.start(wait=False)
     assert second.wait(20) == 1
-    stage.server.process = first
+    scenario.server.process = first
     assert first is not None
     assert first.poll() is None
-    assert f"{first.pid}" in stage.server.paths.log.read_text()
-    accepted(stage, len(stage.producer.sent) + 20)
-    assert_all_arrived(stage)
+    assert f"{first.pid}" in scenario.server.paths.log.read_text()
+    accepted(scenario, len(scenario.producer.sent) + 20)
+    assert_all_arrived(scenario)
 
 
-def test_a_restart_does_not_wait_for_the_leases_of_the_server_that_died(stage: Scenario):
+def test_a_restart_does_not_wait_for_the_leases_of_the_server_that_died(scenario: Scenario):
     """A lease runs for 60 s; the lock proves that its owner is dead (1 s when measured)."""
-    stage.server.start("after_send_before_record:kill@40")
-    stage.make_hooks()
-    stage.producer.start()
-    assert died(stage.server, within_s=20)
-    before = len(stage.receiver.entries())
-    stage.server.start(wait=False)
-    wait_for(lambda: len(stage.receiver.entries()) > before, 15, "a delivery after the restart")
-    accepted(stage, len(stage.producer.sent) + 20)
-    assert_all_arrived(stage)
+    scenario.server.start("after_send_before_record:kill@40")
+    scenario.make_hooks()
+    scenario.producer.start()
+    assert died(scenario.server, within_s=20)
+    before = len(scenario.receiver.entries())
+    scenario.server.start(wait=False)
+    wait_for(lambda: len(scenario.receiver.entries()) > before, 15, "a delivery after the restart")
+    accepted(scenario, len(scenario.producer.sent) + 20)
+    assert_all_arrived(scenario)
 
 
 def kill_beside_a_silent_receiver(
-    stage: Scenario, receiver: Receiver, lives_s: Sequence[float], retry_s: float
+    scenario: Scenario, receiver: Receiver, lives_s: Sequence[float], retry_s: float
 ) -> list[Counter[str]]:
     """Kill a server that has claimed ahead for a receiver that stops to respond, again and again.
 
     Returns:
         What arrived without a response in each life of the server; the last one still runs.
     """
-    stage.server.start()
+    scenario.server.start()
     fields = {
         "url": receiver.url, "events": ["job"], "timeout_s": 15, "retry_schedule_s": [retry_s] * 3,
     }  # fmt: skip
-    with PlainClient(stage.server.address) as client:
+    with PlainClient(scenario.server.address) as client:
         client.call(create_hook(1, fields))
-    stage.producer.start()
+    scenario.producer.start()
     receiver.wait_for(300)
     receiver.released.clear()
     answered = len(receiver.requests)
-    accepted(stage, len(stage.producer.sent) + 300)
-    stage.producer.stop()
+    accepted(scenario, len(scenario.producer.sent) + 300)
+    scenario.producer.stop()
     lives: list[Counter[str]] = []
     before = answered
     for seconds in lives_s:
         # All that it sends is with the receiver before the kill, and counts for this life.
         receiver.wait_for(before + (FIRST_LIMIT if lives else 1))
         time.sleep(seconds)
-        stage.server.kill()
+        scenario.server.kill()
         arrived = receiver.requests[before:]
         before += len(arrived)
         lives.append(Counter(request.headers["X-Hook-Delivery"] for request in arrived))
-        stage.server.start()
+        scenario.server.start()
     return lives
 
 
@@ -301,25 +303,25 @@ def kill_beside_a_silent_receiver(
 )
 # Red when a server starts more at once than the limit of a receiver that has not responded.
 def test_a_kill_beside_a_silent_receiver_repeats_only_what_was_in_flight(
-    stage: Scenario, receiver: Receiver
+    scenario: Scenario, receiver: Receiver
 ):
-    lives = kill_beside_a_silent_receiver(stage, receiver, (1.0, 0.2, 3.0, 1.5), 5)
+    lives = kill_beside_a_silent_receiver(scenario, receiver, (1.0, 0.2, 3.0, 1.5), 5)
     assert {count for life in lives for count in life.values()} == {1}
     assert [len(life) for life in lives[1:]] == [FIRST_LIMIT] * 3
     receiver.released.set()
-    assert stage.server.settle(60)
-    assert {one.status for one in stage.server.deliveries()} == {"delivered"}
+    assert scenario.server.settle(60)
+    assert {one.status for one in scenario.server.deliveries()} == {"delivered"}
     arrived = Counter(request.headers["X-Hook-Delivery"] for request in receiver.requests)
-    assert len(arrived) == len(stage.producer.sent)
+    assert len(arrived) == len(scenario.producer.sent)
     assert sum(arrived.values()) - len(arrived) <= sum(len(life) for life in lives)
 
 
 @pytest.mark.soak  # longer than a lease
 @pytest.mark.timeout(400)
 def test_a_receiver_that_never_responds_gets_nothing_twice_from_a_server(
-    stage: Scenario, receiver: Receiver
+    scenario: Scenario, receiver: Receiver
 ):
-    lives = kill_beside_a_silent_receiver(stage, receiver, (80.0, 80.0), 3600)
+    lives = kill_beside_a_silent_receiver(scenario, receiver, (80.0, 80.0), 3600)
     assert {count for life in lives for count in life.values()} == {1}
     assert FIRST_LIMIT < len(lives[1]) <= 6 * FIRST_LIMIT
 
@@ -330,25 +332,25 @@ def test_a_receiver_that_never_responds_gets_nothing_twice_from_a_server(
     ["sqlite", pytest.param("postgres", marks=pytest.mark.soak)],
     indirect=True,
 )
-def test_a_delivery_that_kills_its_server_each_time_waits_and_gives_nothing_up(stage: Scenario):
+def test_a_delivery_that_kills_its_server_each_time_waits_and_gives_nothing_up(scenario: Scenario):
     """Ten crashes in a row; the hook has no retries, so a counted one would end the delivery."""
-    victim = stage.server
-    victim.start("before_send:kill")
-    hook = victim.create_hook(stage.receiver.url(STEADY), retry_schedule_s=())
-    with PlainClient(victim.address) as client, contextlib.suppress(HooktuiError):
+    server = scenario.server
+    server.start("before_send:kill")
+    hook = server.create_hook(scenario.receiver.url(STEADY), retry_schedule_s=())
+    with PlainClient(server.address) as client, contextlib.suppress(HooktuiError):
         client.call(send_event(1, "job.failed", b"{}", key="deadly"))
-    assert died(victim, within_s=20)
+    assert died(server, within_s=20)
     for _ in range(9):
-        victim.start("before_send:kill", wait=False)
-        assert died(victim, within_s=20)
-    victim.start()
-    [waiting] = victim.deliveries()
+        server.start("before_send:kill", wait=False)
+        assert died(server, within_s=20)
+    server.start()
+    [waiting] = server.deliveries()
     assert (waiting.hook, waiting.status, waiting.attempts) == (hook, "pending", 10)
     assert waiting.reason == "interrupted 10 times in a row"
     assert waiting.next_attempt_at is not None
     wait_s = (from_rfc3339(waiting.next_attempt_at) - now_ms()) / 1000
     assert 240 < wait_s <= 300
-    with PlainClient(victim.address) as client:
+    with PlainClient(server.address) as client:
         client.call(resend_delivery(waiting.id))
-    assert victim.settle(10)
-    assert [one.status for one in victim.deliveries()] == ["delivered"]
+    assert server.settle(10)
+    assert [one.status for one in server.deliveries()] == ["delivered"]

@@ -19,7 +19,7 @@ from hooktui.client.calls import get_delivery
 from hooktui.client.sync_client import PlainClient
 from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.log_buffer import LogBuffer
-from hooktui.selftest.crash_test import scenario
+from hooktui.selftest.crash_test import prepared
 from hooktui.selftest.producer import KeyedProducer
 from tests.support.waiting import until
 
@@ -36,7 +36,7 @@ Line = tuple[str, int]
 class Storm:
     """Servers that share a database, and a producer for each; the console is at the first."""
 
-    victims: list[ServerProcess]
+    servers: list[ServerProcess]
     producers: list[KeyedProducer]
 
     @property
@@ -46,29 +46,29 @@ class Storm:
 
     def stored(self) -> list[Line]:
         """Return all attempts that the store has."""
-        with PlainClient(self.victims[0].address) as client:
-            found = [client.call(get_delivery(one.id)) for one in self.victims[0].deliveries()]
+        with PlainClient(self.servers[0].address) as client:
+            found = [client.call(get_delivery(one.id)) for one in self.servers[0].deliveries()]
         return [(one.id, attempt.number) for one in found for attempt in one.attempts]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def storm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storm]:
-    """One server on a file, or two on a PostgreSQL database; a hook whose receiver has moods."""
+    """One server on a file, or two on a PostgreSQL database; a hook with an unreliable receiver."""
     on_file = request.param == "sqlite"
     url = None if on_file else request.getfixturevalue("postgres").url()
     with ExitStack() as stack:
         url = stack.enter_context(databases_of(url).fresh())
-        stage = stack.enter_context(scenario(tmp_path, os.environ, url))
-        stage.producer.threads = 1  # each event costs a read of its deliveries at the end
-        one = Storm([stage.server], [stage.producer])
-        stage.server.start()
-        stage.make_hooks()
+        scenario = stack.enter_context(prepared(tmp_path, os.environ, url))
+        scenario.producer.threads = 1  # each event costs a read of its deliveries at the end
+        one = Storm([scenario.server], [scenario.producer])
+        scenario.server.start()
+        scenario.make_hooks()
         if not on_file:
             other = ServerProcess(tmp_path / "other", os.environ, url)
             stack.callback(other.kill)
-            shutil.copy2(stage.server.paths.key_file, other.paths.key_file)
+            shutil.copy2(scenario.server.paths.key_file, other.paths.key_file)
             other.start()
-            one.victims.append(other)
+            one.servers.append(other)
             one.producers.append(KeyedProducer(other.address, name="q", threads=1))
             stack.callback(one.producers[1].abandon)
         yield one
@@ -97,7 +97,7 @@ class Heard:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_every_attempt_is_one_line_of_the_log_through_a_storm_and_kills(storm: Storm) -> None:
-    app = ConsoleApp(environ={"HOOKTUI_HOME": str(storm.victims[0].paths.home)})
+    app = ConsoleApp(environ={"HOOKTUI_HOME": str(storm.servers[0].paths.home)})
     async with app.run_test(size=(80, 24)):
         heard = Heard(app.log_buffer)
         # A console that first reads the feed in mid-storm begins with the newest lines.
@@ -109,12 +109,12 @@ async def test_every_attempt_is_one_line_of_the_log_through_a_storm_and_kills(st
             await until(
                 lambda wanted=wanted: storm.accepted >= wanted, WITHIN_S, "events are accepted"
             )
-            victim = storm.victims[number % len(storm.victims)]
-            await asyncio.to_thread(victim.kill)
-            await asyncio.to_thread(victim.start)
+            server = storm.servers[number % len(storm.servers)]
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
         for producer in storm.producers:
             await asyncio.to_thread(producer.stop)
-        assert await asyncio.to_thread(storm.victims[0].settle, WITHIN_S)
+        assert await asyncio.to_thread(storm.servers[0].settle, WITHIN_S)
         stored = await asyncio.to_thread(storm.stored)
         await until(
             lambda: len(heard.lines) >= len(stored), WITHIN_S, f"{len(stored)} lines are in the log"

@@ -117,8 +117,8 @@ def test_a_give_up_that_was_killed_leaves_the_rest_visible(
 ) -> None:
     with recording_receiver(tmp_path / "ledger.jsonl") as receiver:
         server.start()
-        stage = ReplayScenario(server, receiver)
-        stage.prepare(EVENTS)
+        scenario = ReplayScenario(server, receiver)
+        scenario.prepare(EVENTS)
         before = dead_letters(server)
         assert before > ONE_TRANSACTION // 2
         with PlainClient(server.address) as client:
@@ -183,17 +183,17 @@ def restore_in_mid_replay(server: ServerProcess, folder: Path, back_up: Backup) 
     """Back up while a replay runs, kill the server later, restore, and check all events."""
     with recording_receiver(folder / "ledger.jsonl") as receiver:
         server.start()
-        stage = ReplayScenario(server, receiver)
-        stage.prepare(400)
-        stage.start(rate_per_s=2)  # so that it does not end before the backup
+        scenario = ReplayScenario(server, receiver)
+        scenario.prepare(400)
+        scenario.start(rate_per_s=2)  # so that it does not end before the backup
 
         def sent() -> int:
             with PlainClient(server.address) as client:
-                return client.call(get_replay(stage.replay)).progress.sent
+                return client.call(get_replay(scenario.replay)).progress.sent
 
         def send_faster() -> None:
             with PlainClient(server.address) as client:
-                client.call(change_replay_rate(stage.replay, 50))
+                client.call(change_replay_rate(scenario.replay, 50))
 
         wait_for(lambda: sent() > 3, what="the replay sends")
         restore = back_up()
@@ -204,7 +204,7 @@ def restore_in_mid_replay(server: ServerProcess, folder: Path, back_up: Backup) 
         restore()
         server.start()
         send_faster()
-        verdict = stage.verdict()
+        verdict = scenario.verdict()
         # What was in flight at the backup is repeated. The 25 after it have new ids: that many
         # repetitions would be more than the bound of one kill.
         assert verdict.good(1), verdict

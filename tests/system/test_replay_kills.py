@@ -48,7 +48,7 @@ def url(databases: Databases) -> Iterator[str | None]:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, url: str | None) -> Iterator[ReplayScenario]:
+def scenario(tmp_path: Path, url: str | None) -> Iterator[ReplayScenario]:
     """A server, which the test starts, and the receiver of its hook."""
     with recording_receiver(tmp_path / "ledger.jsonl") as receiver:
         server = ServerProcess(tmp_path / "home", os.environ, url)
@@ -66,19 +66,19 @@ def stage(tmp_path: Path, url: str | None) -> Iterator[ReplayScenario]:
     ],
 )
 def test_kills_at_random_moments(databases: Databases, kills: int, events: int) -> None:
-    proof = run_replay_test(
+    report = run_replay_test(
         os.environ, kills=kills, events=events, rate_per_s=events / 16, databases=databases,
         progress=lambda _text: None,
     )  # fmt: skip
-    assert proof.good, proof
+    assert report.good, report
 
 
 @pytest.mark.slow
-def test_a_kill_at_each_failpoint(stage: ReplayScenario) -> None:
-    server = stage.server
+def test_a_kill_at_each_failpoint(scenario: ReplayScenario) -> None:
+    server = scenario.server
     server.start()
-    stage.prepare(EVENTS)
-    stage.start(rate_per_s=100)
+    scenario.prepare(EVENTS)
+    scenario.start(rate_per_s=100)
     server.kill()
     kills = 1
     for point in REPLAY_POINTS:
@@ -87,42 +87,44 @@ def test_a_kill_at_each_failpoint(stage: ReplayScenario) -> None:
         assert died(server, within_s=30), f"the server never came to {point}"
         kills += 1
     server.start()
-    verdict = stage.verdict()
+    verdict = scenario.verdict()
     assert verdict.good(kills), verdict
 
 
-def test_a_restart_continues_at_once(stage: ReplayScenario) -> None:
-    server = stage.server
+def test_a_restart_continues_at_once(scenario: ReplayScenario) -> None:
+    server = scenario.server
     server.start()
-    stage.prepare(EVENTS)
-    stage.start(rate_per_s=20)
-    before = len(stage.receiver.entries())
-    wait_for(lambda: len(stage.receiver.entries()) > before)
+    scenario.prepare(EVENTS)
+    scenario.start(rate_per_s=20)
+    before = len(scenario.receiver.entries())
+    wait_for(lambda: len(scenario.receiver.entries()) > before)
     server.kill()
     time.sleep(0.2)
-    at_kill = len(stage.receiver.entries())
+    at_kill = len(scenario.receiver.entries())
     server.start()
-    wait_for(lambda: len(stage.receiver.entries()) > at_kill, AT_ONCE_S, "a delivery of the replay")
+    wait_for(
+        lambda: len(scenario.receiver.entries()) > at_kill, AT_ONCE_S, "a delivery of the replay"
+    )
 
 
 # Red when a start takes any replay that nobody runs: it would go on at night, unexpected.
 def test_a_replay_that_no_server_ran_for_an_hour_waits_for_a_person(
-    stage: ReplayScenario, url: str | None
+    scenario: ReplayScenario, url: str | None
 ) -> None:
-    server = stage.server
+    server = scenario.server
     server.start()
-    stage.prepare(60)
-    stage.start(rate_per_s=2)
+    scenario.prepare(60)
+    scenario.start(rate_per_s=2)
     server.kill()
     _execute(server, url, "UPDATE replay SET lease_until = lease_until - 3700000")
     server.start()
     with PlainClient(server.address) as client:
-        wait_for(lambda: client.call(get_replay(stage.replay)).state != "running")
-        replay = client.call(get_replay(stage.replay))
+        wait_for(lambda: client.call(get_replay(scenario.replay)).state != "running")
+        replay = client.call(get_replay(scenario.replay))
         assert (replay.state, replay.state_reason) == ("paused", ABANDONED)
-        client.call(change_replay_rate(stage.replay, 50))
-        client.call(resume_replay(stage.replay))
-    verdict = stage.verdict()
+        client.call(change_replay_rate(scenario.replay, 50))
+        client.call(resume_replay(scenario.replay))
+    verdict = scenario.verdict()
     assert verdict.good(1), verdict
 
 
@@ -140,9 +142,9 @@ def _execute(server: ServerProcess, url: str | None, statement: str) -> None:
         raw.execute(statement)
 
 
-def _sent(stage: ReplayScenario, server: ServerProcess) -> int:
+def _sent(scenario: ReplayScenario, server: ServerProcess) -> int:
     with PlainClient(server.address) as client:
-        return client.call(get_replay(stage.replay)).progress.sent
+        return client.call(get_replay(scenario.replay)).progress.sent
 
 
 @pytest.mark.slow
@@ -165,30 +167,30 @@ def test_another_server_continues(
             one.start()
             shutil.copy2(one.paths.key_file, two.paths.key_file)
             two.start()
-            stage = ReplayScenario(two, receiver)
-            stage.prepare(events)
-            stage.start(rate_per_s=rate_per_s)
-            wait_for(lambda: _sent(stage, two) > 2)
+            scenario = ReplayScenario(two, receiver)
+            scenario.prepare(events)
+            scenario.start(rate_per_s=rate_per_s)
+            wait_for(lambda: _sent(scenario, two) > 2)
             with PlainClient(two.address) as client:
-                owner = client.call(get_replay(stage.replay)).server
+                owner = client.call(get_replay(scenario.replay)).server
             first = one if owner == "0" else two
             other = two if first is one else one
             assert first.process is not None
             first.process.send_signal(signal.SIGSTOP if stopped else signal.SIGKILL)
             begun_s = time.monotonic()
-            before, arrived = _sent(stage, other), len(receiver.entries())
+            before, arrived = _sent(scenario, other), len(receiver.entries())
 
             def continues() -> bool:
                 # The store is only asked when there may be something new.
-                return len(receiver.entries()) > arrived and _sent(stage, other) > before
+                return len(receiver.entries()) > arrived and _sent(scenario, other) > before
 
             wait_for(continues, what="the other continues")
             with PlainClient(other.address) as client:
-                client.call(change_replay_rate(stage.replay, max(rate_per_s, 50)))
+                client.call(change_replay_rate(scenario.replay, max(rate_per_s, 50)))
             if stopped:
                 time.sleep(max(30 - (time.monotonic() - begun_s), 0))
                 first.process.send_signal(signal.SIGCONT)
-            verdict = stage.verdict(other)
+            verdict = scenario.verdict(other)
             assert verdict.duplicates <= SLOTS
             assert verdict.good(1), verdict
         finally:

@@ -25,7 +25,7 @@ from hooktui import failpoints
 from hooktui.bench.databases import databases_of
 from hooktui.bench.server_process import ServerProcess
 from hooktui.selftest.checker import check
-from hooktui.selftest.crash_test import Scenario, scenario
+from hooktui.selftest.crash_test import Scenario, prepared
 from hooktui.selftest.producer import KeyedProducer
 from hooktui.store.postgres.connections import IDLE_IN_TRANSACTION_S
 from tests.support.installation import SAMPLES, Installation, LocalInstallation
@@ -168,42 +168,44 @@ def test_a_server_that_stops_inside_a_transaction_holds_up_the_others_for_second
     assert [s.headers["webhook-id"] for s in receiver.requests[1:]] == [event, event]
 
 
-def victims(stage: Scenario, url: str) -> tuple[ServerProcess, ServerProcess]:
-    """Start two servers: the one of the scene, and another with a copy of its key."""
-    stage.server.start()
-    home = stage.server.paths.home.with_name("other")
+def two_servers(scenario: Scenario, url: str) -> tuple[ServerProcess, ServerProcess]:
+    """Start two servers: that of the scenario, and another with a copy of its key."""
+    scenario.server.start()
+    home = scenario.server.paths.home.with_name("other")
     other = ServerProcess(home, os.environ, url)
-    shutil.copy2(stage.server.paths.key_file, other.paths.key_file)
+    shutil.copy2(scenario.server.paths.key_file, other.paths.key_file)
     other.start()
-    return stage.server, other
+    return scenario.server, other
 
 
 def test_the_death_of_one_server_under_load_costs_no_event(tmp_path: Path, url: str) -> None:
-    with scenario(tmp_path, os.environ, url) as stage:
-        dies, lives = victims(stage, url)
-        stage.make_hooks()
+    with prepared(tmp_path, os.environ, url) as scenario:
+        dies, lives = two_servers(scenario, url)
+        scenario.make_hooks()
         second = KeyedProducer(lives.address, name="q")
         try:
-            stage.producer.start()
+            scenario.producer.start()
             second.start()
-            wait_for(lambda: min(len(stage.producer.sent), len(second.sent)) > 100)
+            wait_for(lambda: min(len(scenario.producer.sent), len(second.sent)) > 100)
             dies.kill()
             accepted = len(second.sent)
             wait_for(lambda: len(second.sent) > accepted + 100, what="the other goes on")
-            stage.producer.abandon()
+            scenario.producer.abandon()
             second.stop()
             let_leases_run_out(url)
             assert lives.settle(RESCUED_WITHIN_S)
             verdict = check(
-                stage.producer.sent + second.sent, stage.receiver.entries(), lives.deliveries(),
-                stage.hooks,
-            )  # fmt: skip
+                scenario.producer.sent + second.sent,
+                scenario.receiver.entries(),
+                lives.deliveries(),
+                scenario.hooks,
+            )
         finally:
             second.abandon()
             lives.kill()
     # An event whose answer was lost with its server was taken, and nobody was told.
     untold = [one for one in verdict.unexpected if "never accepted" in one]
-    assert len(untold) <= stage.producer.threads
+    assert len(untold) <= scenario.producer.threads
     assert replace(verdict, unexpected=()).good, verdict
     assert verdict.accepted > 200
 
@@ -211,22 +213,22 @@ def test_the_death_of_one_server_under_load_costs_no_event(tmp_path: Path, url: 
 def test_a_database_that_is_killed_under_load_loses_nothing(tmp_path: Path) -> None:
     own = PostgresServer()
     try:
-        with scenario(tmp_path, os.environ, own.url()) as stage:
-            stage.server.start()
-            stage.make_hooks()
-            stage.producer.start()
+        with prepared(tmp_path, os.environ, own.url()) as scenario:
+            scenario.server.start()
+            scenario.make_hooks()
+            scenario.producer.start()
             for _ in range(3):
-                before = len(stage.producer.sent)
-                wait_for(lambda before=before: len(stage.producer.sent) > before + 50)
+                before = len(scenario.producer.sent)
+                wait_for(lambda before=before: len(scenario.producer.sent) > before + 50)
                 own.kill()
                 own.start()
-            before = len(stage.producer.sent)
-            wait_for(lambda: len(stage.producer.sent) > before + 50)
-            stage.producer.stop()
+            before = len(scenario.producer.sent)
+            wait_for(lambda: len(scenario.producer.sent) > before + 50)
+            scenario.producer.stop()
             let_leases_run_out(own.url())  # those of commits that got no answer
-            verdict = stage.verdict(RESCUED_WITHIN_S)
+            verdict = scenario.verdict(RESCUED_WITHIN_S)
         # A crash of the database may forget claims, which are made again (decision 0027).
         assert replace(verdict, repeated=()).good, verdict
-        assert stage.producer.refused == []
+        assert scenario.producer.refused == []
     finally:
         own.stop()

@@ -41,16 +41,16 @@ class Stand:
     Attributes:
         folder: holds all of its files.
         environ: the environment in which commands find it.
-        victim: the server's process.
+        server: the server's process.
     """
 
     folder: Path
     environ: dict[str, str]
-    victim: ServerProcess
+    server: ServerProcess
 
     def console(self, *, rate: float | None = None) -> Session:
         """Open the installed console without the saved state of earlier sessions."""
-        for saved in self.victim.paths.home.glob("console/*.json"):
+        for saved in self.server.paths.home.glob("console/*.json"):
             saved.unlink()
         script = Path(sys.executable).with_name("hooktui")
         own = [str(script)] if script.exists() else [sys.executable, "-m", "hooktui"]
@@ -61,7 +61,7 @@ class Stand:
         self, lines: int, per_s: float = LINES_PER_S
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Send events at a constant rate from another process while the block runs."""
-        words = [str(self.victim.paths.socket), str(lines), str(per_s)]
+        words = [str(self.server.paths.socket), str(lines), str(per_s)]
         environ = self.environ | {"PYTHONPATH": str(_ROOT)}
         process = subprocess.Popen(
             child_command("tests.system.terminal.stand", *words), env=environ
@@ -84,28 +84,28 @@ def stand(*, hooks: int = 10, deliveries: int = 0, undelivered: int = 0) -> Iter
     """
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("HOOKTUI_", "XDG_"))}
     with temp_workspace("terminal") as folder, running_sink(folder, environ) as sink:
-        victim = ServerProcess(folder / "home", environ)
+        server = ServerProcess(folder / "home", environ)
         try:
-            victim.start()
+            server.start()
             url = sink.url(OK, "127.0.0.1", tls=False)
             fields = {"name": "Hook 000001", "url": url, "events": ["job"], "max_in_flight": 64}
-            with PlainClient(victim.address) as client:
+            with PlainClient(server.address) as client:
                 first = client.call(create_hook(1, fields)).id
-            victim.terminate(_STOP_S)
-            copy_hook(victim.paths.database, first, hooks - 1)
+            server.terminate(_STOP_S)
+            copy_hook(server.paths.database, first, hooks - 1)
             if deliveries:
-                fill(victim.paths.database, first, deliveries)
-                fail_some(victim.paths.database, deliveries // failed(deliveries))
+                fill(server.paths.database, first, deliveries)
+                fail_some(server.paths.database, deliveries // failed(deliveries))
             if undelivered:
-                leave_undelivered(victim.paths.database, first, undelivered)
-            victim.start()
+                leave_undelivered(server.paths.database, first, undelivered)
+            server.start()
             own = own_environment(environ) | {
                 "HOME": str(folder),
-                "HOOKTUI_HOME": str(victim.paths.home),
+                "HOOKTUI_HOME": str(server.paths.home),
             }
-            yield Stand(folder, own, victim)
+            yield Stand(folder, own, server)
         finally:
-            victim.kill()
+            server.kill()
 
 
 def failed(deliveries: int) -> int:
