@@ -17,6 +17,7 @@ from hooktui.domain.machine import Shortage
 from hooktui.domain.text import in_bytes
 from hooktui.domain.wire.alerts import AlertPath
 from hooktui.domain.wire.diagnosis import Check
+from hooktui.store.sqlite.files import SLOW_FSYNC_MS
 
 _FIRST_AFFECTED = (3, 7, 0)
 _FIXED = (3, 51, 3)
@@ -37,8 +38,8 @@ def version_of(text: str) -> tuple[int, int, int]:
     return major, minor, patch
 
 
-SLOW_FSYNC_MS, LATE_FSYNC_MS = 3.0, 100.0
-"""Above the first (p50) commits run in a separate thread; the second (p99) delays producers."""
+_LATE_FSYNC_MS = 100.0
+"""Of the p99: above it, producers wait noticeably."""
 _ROOM_TO_SPARE = 4  # times the reserve: below it an admin should act before events are refused
 _LARGE_WAL_BYTES = 256 << 20
 _JUMP_MS, _FUTURE_MS = 2_000, 5_000
@@ -71,7 +72,7 @@ def assess_sqlite(version: str) -> Check:
 def assess_fsync(p50_ms: float, p99_ms: float) -> Check:
     """Assess the sync duration of the disk."""
     value = f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
-    if p99_ms > LATE_FSYNC_MS:
+    if p99_ms > _LATE_FSYNC_MS:
         return Check(
             "fsync",
             "warn",
@@ -192,7 +193,7 @@ def assess_round_trip(p50_ms: float, p99_ms: float) -> Check:
 def assess_commit(p50_ms: float, p99_ms: float) -> Check:
     """Assess the commit duration of PostgreSQL."""
     value = f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
-    if p99_ms > LATE_FSYNC_MS:
+    if p99_ms > _LATE_FSYNC_MS:
         return Check(
             "commit",
             "warn",

@@ -105,6 +105,10 @@ def _unescape(field: str) -> str:
     return field
 
 
+SLOW_FSYNC_MS = 3.0
+"""Of the median: above it, waiting for the disk would hold the event loop, so a thread commits."""
+
+
 def measure_fsync_ms(folder: Path) -> float:
     """Return the median duration in milliseconds of writing and syncing one page."""
     times_s = []

@@ -44,6 +44,7 @@ from hooktui.store.sqlite.connections import (
 )
 from hooktui.store.sqlite.disk_guard import RESERVE_BYTES, DiskGuard
 from hooktui.store.sqlite.files import (
+    SLOW_FSYNC_MS,
     file_size,
     free_bytes,
     measure_fsync_ms,
@@ -65,7 +66,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SLOW_FSYNC_MS = 3.0  # of the median; above it, waiting for the disk would hold the event loop
 FIRST_SWEEP_S = 60.0  # a start has more urgent work
 SWEEP_EVERY_S = 3600.0
 KEYS_EVERY_S = 600.0
