@@ -20,7 +20,7 @@ from hooktui import failpoints
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.roles import Actor
-from hooktui.offline.installation import sqlite_home, this_user
+from hooktui.offline.installation import sqlite_home
 from hooktui.store.durable_files import HomeLock
 from hooktui.store.migrate_to_postgres import Copied, move_rows, was_moved
 from hooktui.store.postgres.connections import DatabaseAddress, connect, explain, parse_database_url
@@ -69,10 +69,7 @@ def check_target(url: str) -> None:
 
 
 def move_store(
-    environ: Mapping[str, str],
-    url: str,
-    progress: Callable[[str], None],
-    actor: Actor | None = None,
+    environ: Mapping[str, str], url: str, progress: Callable[[str], None], actor: Actor
 ) -> Move:
     """Migrate the SQLite store of this installation to an empty PostgreSQL database.
 
@@ -80,7 +77,7 @@ def move_store(
         environ: the environment, which selects the installation.
         url: of the PostgreSQL database.
         progress: called with a line of progress.
-        actor: for the audit trail; by default the user of this process.
+        actor: for the audit trail.
 
     Raises:
         HooktuiError: it was not done, and no server can start on a part of it; names the cause.
@@ -92,7 +89,7 @@ def move_store(
             f"there is no database at {where.database}, so there is nothing to move; a server"
             f" starts on {target.shown} when HOOKTUI_DATABASE_URL is set to it"
         )
-    return asyncio.run(carry_over(where, target, progress, actor or this_user()))
+    return asyncio.run(carry_over(where, target, progress, actor))
 
 
 async def carry_over(

@@ -376,10 +376,11 @@ async def test_a_failed_copy_of_a_move_that_never_committed_removes_only_an_open
 def kill_a_move(where: InstallPaths, url: str, point: str) -> None:
     script = (
         "import sys\n"
+        "from hooktui.offline.installation import this_user\n"
         "from hooktui.offline.migrate_to_postgres import move_store\n"
         "from hooktui import failpoints\n"
         "environ = {'HOOKTUI_HOME': sys.argv[1], **failpoints.environment(sys.argv[3])}\n"
-        "move_store(environ, sys.argv[2], lambda _: None)"
+        "move_store(environ, sys.argv[2], lambda _: None, this_user())"
     )
     killed = subprocess.run(
         [sys.executable, "-c", script, str(where.home), url, f"{point}:kill"],
@@ -396,7 +397,12 @@ async def test_another_target_than_the_one_that_was_begun_is_refused(where, url)
 
 def test_an_empty_home_has_nothing_to_move(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="nothing to move"):
-        move_store({"HOOKTUI_HOME": str(tmp_path)}, "postgresql://127.0.0.1:1/x", lambda _: None)
+        move_store(
+            {"HOOKTUI_HOME": str(tmp_path)},
+            "postgresql://127.0.0.1:1/x",
+            lambda _: None,
+            this_user(),
+        )
 
 
 async def test_a_database_that_cannot_be_reached_changes_nothing(where: InstallPaths) -> None:
