@@ -198,7 +198,6 @@ def run_replay_test(
     """
     chance = random.Random(seed)  # noqa: S311 - times, not secrets
     begun = time.monotonic()
-    done = 0
     with (
         temp_workspace("replay") as folder,
         databases.fresh() as url,
@@ -213,11 +212,10 @@ def run_replay_test(
             for number in range(kills):
                 time.sleep(chance.uniform(*_ALIVE_S))
                 server.kill()
-                done += 1
                 progress(f"killed {number + 1} of {kills} while it replays")
                 server.start()
             verdict = scenario.verdict()
         finally:
             server.kill()
     progress("")
-    return ReplayReport(verdict, done, time.monotonic() - begun)
+    return ReplayReport(verdict, kills, time.monotonic() - begun)
