@@ -9,7 +9,7 @@ checks, sends, reads or shows settings iterates over `HOOK_SETTINGS`. Dataclasse
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from hooktui.domain.schedule import (
     DEFAULT_SCHEDULE_S,
@@ -72,6 +72,10 @@ class BasicAuth:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookFields:
     """The settings of a hook, in the order of the API; the defaults are the contract's."""
+
+    # Not settings: their place in the order of the API. `Hook` has these fields.
+    id: ClassVar[int]
+    account: ClassVar[int]
 
     type: Annotated[
         str,

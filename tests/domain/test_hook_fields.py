@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from hooktui.domain.hook_fields import HOOK_SETTINGS, SHOWN_SETTINGS
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.setting import Setting
+from hooktui.domain.wire.hooks import ChangedHook, CreatedHook, Hook, HookStats
 
 SETTINGS = list(HOOK_SETTINGS.values())
 USUAL = HookSettings(url="", events=())
@@ -72,3 +74,26 @@ def test_one_text_gives_the_limit_of_attempts_at_once_and_its_cap(
 def test_a_text_that_is_neither_auto_nor_a_number_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not"):
         HOOK_SETTINGS["max_in_flight"].fields_of(text)
+
+
+def test_a_hook_begins_with_its_id_and_account_in_every_response() -> None:
+    hook = Hook(
+        id=3,
+        account=1,
+        url="https://example.com/in",
+        events=("job",),
+        disabled_reason=None,
+        disabled_at=None,
+        created_at="",
+        updated_at="",
+        version=1,
+        stats=HookStats(),
+    )
+    expected = [
+        *("id", "account", *HOOK_SETTINGS, "disabled_reason", "disabled_at", "created_at"),
+        *("updated_at", "version", "stats", "in_flight", "in_flight_limit", "limited_by"),
+    ]
+    created = CreatedHook.of(hook, "whsec_x", ["warning"])
+    changed = ChangedHook.of(hook, ["warning"])
+    for shown, more in ((hook, []), (created, ["secret", "warnings"]), (changed, ["warnings"])):
+        assert list(msgspec.json.decode(msgspec.json.encode(shown))) == expected + more

@@ -90,22 +90,16 @@ class HookPace:
     overloads: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class HookIdentity:
-    """The number of a hook and its account. No slots: a class has one base with slots at most."""
-
-    id: int
-    account: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hook(HookFields, HookIdentity):
+class Hook(HookFields):
     """A subscription of an account to events, and everything about how they are sent.
 
     ``in_flight``, ``in_flight_limit`` and ``limited_by`` are those of the server that responds;
     null in the change feed and in the body of a ping.
     """
 
+    id: int  # type: ignore[misc]
+    account: int  # type: ignore[misc]
     disabled_reason: str | None
     disabled_at: str | None
     created_at: str
