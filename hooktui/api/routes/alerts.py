@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import fields
 from functools import partial
 from typing import Annotated, Concatenate
 
@@ -31,6 +30,7 @@ from hooktui.domain.alerts import LONGEST_SNOOZE_S, MIN_SNOOZE_S, AlertState, Al
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import HookId
 from hooktui.domain.roles import Actor
+from hooktui.domain.wire import fields_of
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.undelivered import ChangedGroup, UndeliveredGroup
@@ -134,5 +134,4 @@ async def _change_group(
     alerts = await store.write(change, caller.actor, group, *values)
     with suppress(NotFound):  # it may be empty by now
         group = await read(request, count, owner, hook, cause)
-    shown = {field.name: getattr(group, field.name) for field in fields(group)}
-    return answer(ChangedGroup(**shown, alerts=alerts))
+    return answer(ChangedGroup(**fields_of(group), alerts=alerts))

@@ -36,6 +36,7 @@ from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import STATUSES
 from hooktui.domain.ids import DeliveryId, EventId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
+from hooktui.domain.wire import fields_of
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 from hooktui.domain.wire.deliveries import Request as SentRequest
 from hooktui.domain.wire.pages import Page
@@ -62,29 +63,9 @@ async def detail_of(service: Service, caller: Caller, record: DeliveryRecord) ->
         signed = web.string_signed(event, timestamp_s, record.body)
         if hook is not None:
             request = await _request(service, caller, record, hook, event, timestamp_s, record.body)
-    return DeliveryDetail(
-        id=delivery.id,
-        event=delivery.event,
-        event_type=delivery.event_type,
-        hook=delivery.hook,
-        account=delivery.account,
-        trigger=delivery.trigger,
-        status=delivery.status,
-        held=delivery.held,
-        reason=delivery.reason,
-        attempts=tuple(record.attempts),
-        next_attempt_at=delivery.next_attempt_at,
-        created_at=delivery.created_at,
-        finished_at=delivery.finished_at,
-        duration_ms=delivery.duration_ms,
-        request=request,
-        string_signed=signed,
-        last_status=delivery.last_status,
-        cause=delivery.cause,
-        replay=delivery.replay,
-        probe_at=delivery.probe_at,
-        paused=delivery.paused,
-    )
+    attempts = tuple(record.attempts)
+    details = {"attempts": attempts, "request": request, "string_signed": signed}
+    return DeliveryDetail(**fields_of(delivery) | details)
 
 
 async def _request(

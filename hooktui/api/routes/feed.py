@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from fastapi import Query
@@ -39,7 +39,7 @@ from hooktui.domain.json_text import Steps
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.deliveries import Attempt, Delivery
 from hooktui.domain.wire.events import Event
-from hooktui.domain.wire.feed import FeedAnswer
+from hooktui.domain.wire.feed import AttemptLine, FeedAnswer
 from hooktui.domain.wire.hooks import Hook, for_revision_1
 from hooktui.domain.wire.replays import Replay
 from hooktui.slices import in_slices
@@ -272,17 +272,7 @@ def _line(item: FeedItem) -> dict[str, object]:
         line |= {"change": item.change, "reason": item.reason}
     delivery = item.delivery
     if isinstance(item.object, Attempt) and delivery is not None:
-        line |= {
-            "hook": delivery.hook,
-            "account": delivery.account,
-            "event": delivery.event,
-            "event_type": delivery.event_type,
-            "trigger": delivery.trigger,
-            "status": delivery.status,
-            "held": delivery.held,
-            "cause": delivery.cause,
-            "replay": delivery.replay,
-        }
+        line |= {name: getattr(delivery, name) for name in AttemptLine.__annotations__}
     return line
 
 
@@ -309,35 +299,21 @@ def subject_of(item: FeedItem, body: bytes | None = None) -> Subject:
         case Attempt():
             return Subject(
                 at_ms=item.at_ms,
-                status=delivery.status if delivery else None,
-                held=delivery.held if delivery else False,
                 outcome=shown.outcome,
-                hook=delivery.hook if delivery else None,
-                event_type=delivery.event_type if delivery else None,
                 code=shown.status_code,
                 took_ms=shown.phases_ms.total,
                 error=shown.error,
-                cause=delivery.cause if delivery else None,
-                trigger=delivery.trigger if delivery else None,
-                replay=delivery.replay if delivery else None,
-                words=lambda: _text(
-                    (*_attempt(shown), *(_delivery(delivery) if delivery else ()), body)
-                ),
+                words=lambda: _text((*_attempt(shown), *_delivery(delivery), body)),
                 data=lambda: Stored(body),
+                **_values(delivery),
             )
         case Delivery():
             return Subject(
                 at_ms=item.at_ms,
-                status=shown.status,
-                held=shown.held,
-                hook=shown.hook,
-                event_type=shown.event_type,
                 took_ms=shown.duration_ms,
-                cause=shown.cause,
-                trigger=shown.trigger,
-                replay=shown.replay,
                 words=lambda: _text((*_delivery(shown), body)),
                 data=lambda: Stored(body),
+                **_values(shown),
             )
         case Event():
             return Subject(
@@ -381,7 +357,17 @@ def _attempt(attempt: Attempt) -> tuple[str | None, ...]:
     return attempt.outcome, code, attempt.error, attempt.error_detail, attempt.address, body
 
 
-def _delivery(delivery: Delivery) -> tuple[str | None, ...]:
+def _values(delivery: Delivery | None) -> dict[str, Any]:
+    """Return the values of a delivery that a filter compares, by field of a `Subject`."""
+    if delivery is None:
+        return {}
+    names = ("status", "held", "hook", "event_type", "cause", "trigger", "replay")
+    return {name: getattr(delivery, name) for name in names}
+
+
+def _delivery(delivery: Delivery | None) -> tuple[str | None, ...]:
+    if delivery is None:
+        return ()
     return (
         delivery.id,
         delivery.event,

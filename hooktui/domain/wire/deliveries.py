@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.hook_failures import probe_at_ms
+from hooktui.domain.wire import fields_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +160,5 @@ class Pinged:
     @classmethod
     def of(cls, detail: DeliveryDetail) -> Pinged:
         """Return the response for a ping's delivery."""
-        known = {field.name: getattr(detail, field.name) for field in fields(DeliveryDetail)}
         attempt = detail.attempts[-1] if detail.attempts else None
-        return cls(delivery=PingDelivery(**known, attempt=attempt))
+        return cls(delivery=PingDelivery(**fields_of(detail), attempt=attempt))

@@ -7,13 +7,14 @@ saves nothing, and does not depend on whether the hook is enabled; pings are lef
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from hooktui.domain.clock import from_rfc3339, to_rfc3339
 from hooktui.domain.hook_fields import HookFields
 from hooktui.domain.limit_history import LimitHistory
+from hooktui.domain.wire import fields_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,10 +207,6 @@ class Secrets:
     secrets: tuple[Secret, ...]
 
 
-def _shown(hook: Hook) -> dict[str, Any]:
-    return {field.name: getattr(hook, field.name) for field in fields(Hook)}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedHook(Hook):
     """A new hook with its secret, which other hook objects lack, and warnings."""
@@ -220,7 +217,7 @@ class CreatedHook(Hook):
     @classmethod
     def of(cls, hook: Hook, secret: str, warnings: Sequence[str]) -> CreatedHook:
         """Return a hook with the secret and warnings of its creation."""
-        return cls(**_shown(hook), secret=secret, warnings=tuple(warnings))
+        return cls(**fields_of(hook), secret=secret, warnings=tuple(warnings))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +229,7 @@ class ChangedHook(Hook):
     @classmethod
     def of(cls, hook: Hook, warnings: Sequence[str]) -> ChangedHook:
         """Return a hook with warnings about its change."""
-        return cls(**_shown(hook), warnings=tuple(warnings))
+        return cls(**fields_of(hook), warnings=tuple(warnings))
 
 
 MAX_HOURS: Final = 31 * 24
