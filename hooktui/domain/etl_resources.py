@@ -48,61 +48,61 @@ class JobOutput(msgspec.Struct, frozen=True):
     url: str
 
 
-class Job(msgspec.Struct, frozen=True):
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One run of a package on a cluster."""
 
     id: int
-    status: str
+    status: str = "idle"
     variables: dict[str, str]
     owner_id: int
-    progress: float
-    outputs_count: int
-    outputs: tuple[JobOutput, ...]
-    started_at: str | None
+    progress: float = 0.0
+    outputs_count: int = 0
+    outputs: tuple[JobOutput, ...] = ()
+    started_at: str | None = None
     created_at: str
-    failed_at: str | None
+    failed_at: str | None = None
     updated_at: str
-    completed_at: str | None
+    completed_at: str | None = None
     cluster_id: int
     package_id: int
-    errors: str | None
-    runtime_in_seconds: int
+    errors: str | None = None
+    runtime_in_seconds: int = 0
     url: str
     html_url: str
     log_url: str
     creator: Creator
 
 
-class Cluster(msgspec.Struct, frozen=True):
+class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     """Machines that run jobs."""
 
     id: int
     name: str
     description: str | None
-    status: str
+    status: str = "pending"
     owner_id: int
-    plan_id: int | None
+    plan_id: int | None = 1
     nodes: int
     type: str
     created_at: str
     updated_at: str
-    available_since: str | None
-    terminated_at: str | None
-    running_jobs_count: int
+    available_since: str | None = None
+    terminated_at: str | None = None
+    running_jobs_count: int = 0
     terminate_on_idle: bool
     time_to_idle: int
-    terminated_on_idle: bool
+    terminated_on_idle: bool = False
     region: str
     zone: str | None
     master_instance_type: str | None
     slave_instance_type: str | None
-    master_spot_price: float | None
-    slave_spot_price: float | None
-    master_spot_percentage: float | None
-    slave_spot_percentage: float | None
-    allow_fallback: bool
-    stack: str
-    idle_since: str | None
+    master_spot_price: float | None = None
+    slave_spot_price: float | None = None
+    master_spot_percentage: float | None = None
+    slave_spot_percentage: float | None = None
+    allow_fallback: bool = True
+    stack: str = "white-everest"
+    idle_since: str | None = None
     url: str
     html_url: str
     creator: Creator
@@ -153,30 +153,17 @@ def requested_cluster(
         id=identity,
         name=name,
         description=description,
-        status="pending",
         owner_id=owner_id,
-        plan_id=1,
         nodes=nodes,
         type=kind,
         created_at=api_time(at_ms),
         updated_at=api_time(at_ms),
-        available_since=None,
-        terminated_at=None,
-        running_jobs_count=0,
         terminate_on_idle=terminate_on_idle,
         time_to_idle=time_to_idle,
-        terminated_on_idle=False,
         region=region,
         zone=zone,
         master_instance_type=instance_type,
         slave_instance_type=instance_type,
-        master_spot_price=None,
-        slave_spot_price=None,
-        master_spot_percentage=None,
-        slave_spot_percentage=None,
-        allow_fallback=True,
-        stack="white-everest",
-        idle_since=None,
         url=f"{API}/clusters/{identity}",
         html_url=f"{WEB}/clusters/{identity}",
         creator=creator,
@@ -225,21 +212,12 @@ def submitted_job(
     """Return a job that was just submitted."""
     return Job(
         id=identity,
-        status="idle",
         variables=variables,
         owner_id=owner_id,
-        progress=0.0,
-        outputs_count=0,
-        outputs=(),
-        started_at=None,
         created_at=api_time(at_ms),
-        failed_at=None,
         updated_at=api_time(at_ms),
-        completed_at=None,
         cluster_id=cluster_id,
         package_id=package_id,
-        errors=None,
-        runtime_in_seconds=0,
         url=f"{API}/jobs/{identity}",
         html_url=f"{WEB}/jobs/{identity}",
         log_url=f"{API}/jobs/{identity}/log",
