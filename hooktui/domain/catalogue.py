@@ -37,45 +37,29 @@ def _group(identity: str, name: str, *types: tuple[str, str, str]) -> EventGroup
     )
 
 
+def _etl_group(identity: str, *types: tuple[str, str]) -> EventGroup:
+    """Return a group with names made of its ids: ``Job Failed`` of ``job.failed``."""
+    named = ((i, i.replace(".", " ").title(), description) for i, description in types)
+    return _group(identity, identity.title(), *named)
+
+
 ETL = Catalogue(
     groups=(
-        _group(
+        _etl_group(
             "job",
-            "Job",
-            (
-                "job.submitted",
-                "Job Submitted",
-                "Job was submitted by user or schedule for execution.",
-            ),
-            ("job.started", "Job Started", "Job execution started."),
-            ("job.stopped", "Job Stopped", "Job stopped by user."),
-            ("job.completed", "Job Completed", "Job completed successfully."),
-            ("job.failed", "Job Failed", "Job completed with failure."),
+            ("job.submitted", "Job was submitted by user or schedule for execution."),
+            ("job.started", "Job execution started."),
+            ("job.stopped", "Job stopped by user."),
+            ("job.completed", "Job completed successfully."),
+            ("job.failed", "Job completed with failure."),
         ),
-        _group(
+        _etl_group(
             "cluster",
-            "Cluster",
-            (
-                "cluster.requested",
-                "Cluster Requested",
-                "Cluster creation requested by user or schedule.",
-            ),
-            (
-                "cluster.available",
-                "Cluster Available",
-                "Cluster is available and jobs can be run on it.",
-            ),
-            ("cluster.terminated", "Cluster Terminated", "Cluster is terminated."),
-            (
-                "cluster.idled",
-                "Cluster Idled",
-                "No activity on the cluster for a specified interval.",
-            ),
-            (
-                "cluster.error",
-                "Cluster Error",
-                "Cluster error occurred and jobs can't be executed on it.",
-            ),
+            ("cluster.requested", "Cluster creation requested by user or schedule."),
+            ("cluster.available", "Cluster is available and jobs can be run on it."),
+            ("cluster.terminated", "Cluster is terminated."),
+            ("cluster.idled", "No activity on the cluster for a specified interval."),
+            ("cluster.error", "Cluster error occurred and jobs can't be executed on it."),
         ),
     )
 )
