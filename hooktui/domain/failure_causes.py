@@ -16,11 +16,12 @@ OTHER_STATUS: Final = "http_other"
 ERROR_CAUSES: Final = tuple(error.value for error in ErrorClass if error is not ErrorClass.STATUS)
 """Every error class is a cause under its own name, except a status, which has the three below."""
 
-
 CAUSES: Final = (
     *ERROR_CAUSES, *(f"http_{code}" for code in range(400, 500)), SERVER_ERROR, OTHER_STATUS,
 )  # fmt: skip
 """All causes of a delivery."""
+ALL_GROUPS: Final = (*CAUSES, HELD, SKIPPED)
+"""The cause of every possible group."""
 
 
 def cause_of(error: str | None, status_code: int | None) -> str | None:
@@ -40,31 +41,6 @@ def cause_of(error: str | None, status_code: int | None) -> str | None:
         return SERVER_ERROR
     return OTHER_STATUS
 
-
-def is_cause(name: str) -> bool:
-    """Return whether a name is a cause of a delivery."""
-    if name in ERROR_CAUSES or name in (SERVER_ERROR, OTHER_STATUS):
-        return True
-    code = name.removeprefix("http_")
-    return (
-        code != name and len(code) == 3 and code.isascii() and code.isdecimal() and code[0] == "4"
-    )
-
-
-def is_group(name: str) -> bool:
-    """Return whether a name is the cause of a group: of deliveries, `HELD` or `SKIPPED`."""
-    return is_cause(name) or name in (HELD, SKIPPED)
-
-
-ALL_GROUPS: Final = (
-    *ERROR_CAUSES,
-    *(f"http_{code}" for code in range(400, 500)),
-    SERVER_ERROR,
-    OTHER_STATUS,
-    HELD,
-    SKIPPED,
-)
-"""The cause of every possible group."""
 
 CAUSES_IN_WORDS: Final = ", ".join(
     (*ERROR_CAUSES, "http_400 to http_499", SERVER_ERROR, OTHER_STATUS)

@@ -28,7 +28,7 @@ from hooktui.domain.alerts import AlertType, key_of
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import NotFound
-from hooktui.domain.failure_causes import CAUSES, HELD, SKIPPED
+from hooktui.domain.failure_causes import ALL_GROUPS, HELD, SKIPPED
 from hooktui.domain.hook_failures import waits_for
 from hooktui.domain.ids import AccountId, HookId, encode, time_of
 from hooktui.domain.wire.deliveries import Delivery
@@ -55,7 +55,7 @@ from hooktui.store.tables import (
     SHORT_TARGET,
 )
 
-_CAUSES: Final = {cause: number for number, cause in enumerate((*CAUSES, HELD, SKIPPED))}
+_CAUSES: Final = {cause: number for number, cause in enumerate(ALL_GROUPS)}
 _MAX_COUNTED = 1_000_000
 """Entries of the index that are counted one by one; beyond, counts are estimates."""
 _FEW_HOOKS = 1_000
