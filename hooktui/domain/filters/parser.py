@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 from hooktui.domain.clock import from_rfc3339, parse_duration_s, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Outcome, Trigger
@@ -305,14 +305,6 @@ def _name(key: FilterKey, known: Sequence[str], piece: _Piece) -> list[Value]:
     return [str(name)]
 
 
-def _status(piece: _Piece) -> list[Value]:
-    return _name(FilterKey.STATUS, STATUSES, piece)
-
-
-def _trigger(piece: _Piece) -> list[Value]:
-    return _name(FilterKey.TRIGGER, tuple(Trigger), piece)
-
-
 def _error(piece: _Piece) -> list[Value]:
     """Return all matching error classes: ``tls`` covers ``tls_certificate``."""
     name = piece.text.lower()
@@ -375,7 +367,7 @@ def _took(piece: _Piece) -> list[Value]:
     if not compared:
         raise _wrong(FilterKey.TOOK, piece)
     try:
-        return [DurationComparison(_OPERATORS[compared[1]], _duration_ms(compared[2]))]
+        return [DurationComparison(compared[1], _duration_ms(compared[2]))]
     except ValueError:
         raise _wrong(FilterKey.TOOK, piece) from None
 
@@ -391,11 +383,8 @@ def _time(key: FilterKey, piece: _Piece) -> list[Value]:
         raise _wrong(key, piece) from None
 
 
-_OPERATORS: Final[dict[str, Literal["<", "<=", ">", ">="]]] = {
-    "<": "<", "<=": "<=", ">": ">", ">=": ">=",
-}  # fmt: skip
 _READERS: Final[dict[FilterKey, Callable[[_Piece], list[Value]]]] = {
-    FilterKey.STATUS: _status,
+    FilterKey.STATUS: partial(_name, FilterKey.STATUS, STATUSES),
     FilterKey.HOOK: _hook,
     FilterKey.EVENT: _event,
     FilterKey.CODE: _code,
@@ -404,7 +393,7 @@ _READERS: Final[dict[FilterKey, Callable[[_Piece], list[Value]]]] = {
     FilterKey.UNTIL: partial(_time, FilterKey.UNTIL),
     FilterKey.ERROR: _error,
     FilterKey.CAUSE: _cause,
-    FilterKey.TRIGGER: _trigger,
+    FilterKey.TRIGGER: partial(_name, FilterKey.TRIGGER, tuple(Trigger)),
     FilterKey.REPLAY: _replay,
     FilterKey.DATA: _data,
 }

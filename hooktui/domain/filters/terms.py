@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import ge, gt, le, lt
-from typing import Final, Literal
+from typing import Final
 
 from hooktui.domain.catalogue import group_of
 from hooktui.domain.filters.data import UNREADABLE, Leaves, Stored, free_steps, leaves_steps
@@ -73,9 +73,9 @@ class CodeRange:
 
 @dataclass(frozen=True, slots=True)
 class DurationComparison:
-    """A comparison with the duration in milliseconds: ``>2s``."""
+    """A comparison with the duration in milliseconds, by ``<``, ``<=``, ``>`` or ``>=``."""
 
-    operator: Literal["<", "<=", ">", ">="]
+    operator: str
     ms: float
 
 
