@@ -51,7 +51,7 @@ from hooktui.api.identity import claimed_token
 from hooktui.api.ingest import _parse_events
 from hooktui.api.parameters import (
     account_number,
-    event_filter_of,
+    filter_of,
     hook_search_of,
     read_idempotency_key,
     refuse_unknown,
@@ -74,7 +74,7 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.event_outcomes import EventFacts, misfitting_steps
 from hooktui.domain.filters.data import Stored
 from hooktui.domain.filters.hook_search import parse_hook_search
-from hooktui.domain.filters.parser import Subject, parse, parse_hook_filter
+from hooktui.domain.filters.parser import Subject, parse, parse_event_filter, parse_hook_filter
 from hooktui.domain.hook_edits import CREATE_TYPES, NEW_HOOK, apply, check_fields
 from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.hook_settings import Credentials, check_headers
@@ -523,7 +523,7 @@ TARGETS = [
     Target("cursor", _cursor),
     Target("inside a cursor", _cursor_inside),
     Target("cursor of a text", _text(_cursor_written)),
-    Target("filter of events", _text(event_filter_of), n=500),
+    Target("filter of events", _text(lambda text: filter_of(text, parse_event_filter)), n=500),
     Target("search for hooks, as a parameter", _text(hook_search_of), n=500),
     # Bodies
     Target("body", _body, n=16 * 1024),

@@ -20,13 +20,14 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from hooktui.api.access import RULES, Rule
-from hooktui.api.parameters import INTEGER_SCHEMA, MAX_KEY_LENGTH
+from hooktui.api.parameters import INTEGER_SCHEMA
 from hooktui.api.responses import JSON, encode
 from hooktui.domain.hook_edits import CREATE_REQUIRED, CREATE_TYPES, EDIT_TYPES
 from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.diagnosis import DiagnosisLine
 from hooktui.domain.wire.events import AcceptedEvent, AcceptedEvents
+from hooktui.store.planning.accept import MAX_KEY
 
 PROBLEM: Final[Document] = {
     "type": "object",
@@ -163,7 +164,7 @@ _ACCOUNT = {
     "schema": INTEGER_SCHEMA,
 }
 
-_KEY = {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH}
+_KEY = {"type": "string", "minLength": 1, "maxLength": MAX_KEY}
 
 
 def document_routes(app: FastAPI, *, pages: bool) -> list[Route]:

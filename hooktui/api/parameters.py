@@ -1,4 +1,4 @@
-"""What many routes share: bodies, ids in paths, the account, the window of a list, times."""
+"""Parameters and bodies of several routes: ids, the account, the window of a list, times."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, parse_moment
 from hooktui.domain.errors import FieldError, Refused, pointer
 from hooktui.domain.filters.hook_search import parse_hook_search
-from hooktui.domain.filters.parser import Filter, FilterError, parse, parse_event_filter
+from hooktui.domain.filters.parser import Filter, FilterError, parse
 from hooktui.domain.ids import DeliveryId, EventId, HookId
-from hooktui.store.planning.accept import MAX_KEY, wrong_key
+from hooktui.store.planning.accept import wrong_key
 from hooktui.store.queries.pages import DEFAULT_LIMIT, MAX_LIMIT, PageRequest
 
 if TYPE_CHECKING:
@@ -48,20 +48,8 @@ def _number(text: object) -> int:
     raise ValueError(f"{str(text)[:40]!r} is not an id; ids are whole numbers from 1")
 
 
-def _event(text: object) -> EventId:
-    return EventId(ids.decode("evt", str(text)[:100]))
-
-
-def _delivery(text: object) -> DeliveryId:
-    return DeliveryId(ids.decode("dlv", str(text)[:100]))
-
-
-def _replay(text: object) -> int:
-    return ids.decode("rpl", str(text)[:100])
-
-
-def _alert(text: object) -> int:
-    return ids.decode("alr", str(text)[:100])
+def _decoder(prefix: ids.Prefix) -> BeforeValidator:
+    return BeforeValidator(lambda text: ids.decode(prefix, str(text)[:100]))
 
 
 def _text_schema(prefix: str) -> WithJsonSchema:
@@ -70,16 +58,16 @@ def _text_schema(prefix: str) -> WithJsonSchema:
 
 HookParameter = Annotated[HookId, BeforeValidator(_number), _INTEGER_SCHEMA, Path()]
 TokenParameter = Annotated[int, BeforeValidator(_number), _INTEGER_SCHEMA, Path()]
-EventParameter = Annotated[EventId, BeforeValidator(_event), _text_schema("evt"), Path()]
-DeliveryParameter = Annotated[DeliveryId, BeforeValidator(_delivery), _text_schema("dlv"), Path()]
-ReplayParameter = Annotated[int, BeforeValidator(_replay), _text_schema("rpl"), Path()]
-AlertParameter = Annotated[int, BeforeValidator(_alert), _text_schema("alr"), Path()]
+EventParameter = Annotated[EventId, _decoder("evt"), _text_schema("evt"), Path()]
+DeliveryParameter = Annotated[DeliveryId, _decoder("dlv"), _text_schema("dlv"), Path()]
+ReplayParameter = Annotated[int, _decoder("rpl"), _text_schema("rpl"), Path()]
+AlertParameter = Annotated[int, _decoder("alr"), _text_schema("alr"), Path()]
 
 HookQuery = Annotated[HookId | None, BeforeValidator(_number), _INTEGER_SCHEMA, Query()]
 HookQueries = Annotated[
     Sequence[Annotated[HookId, BeforeValidator(_number), _INTEGER_SCHEMA]], Query(max_length=100)
 ]
-EventQuery = Annotated[EventId | None, BeforeValidator(_event), _text_schema("evt"), Query()]
+EventQuery = Annotated[EventId | None, _decoder("evt"), _text_schema("evt"), Query()]
 
 AccountParameter = Annotated[
     int | None,
@@ -258,22 +246,18 @@ Window = Annotated[PageRequest, Depends(_window)]
 """The page of a list: ``limit``, ``cursor``, ``sort``, ``order``, ``from_end``."""
 
 
-def filter_of(q: str | None) -> Filter | None:
+def filter_of(q: str | None, read: Callable[[str], Filter] = parse) -> Filter | None:
     """Parse the filter in ``q``; None: no filter.
 
     Raises:
         Refused: it is not a filter; names the column.
     """
-    return _filter_of(q, parse)
-
-
-def event_filter_of(q: str | None) -> Filter | None:
-    """Parse the filter of events in ``q``; None: no filter.
-
-    Raises:
-        Refused: it is not a filter; names the column.
-    """
-    return _filter_of(q, parse_event_filter)
+    if q is None or not q.strip():
+        return None
+    try:
+        return read(q)
+    except FilterError as error:
+        raise Refused.field("/q", error.detail) from None
 
 
 def hook_search_of(q: str | None) -> str | None:
@@ -289,15 +273,6 @@ def hook_search_of(q: str | None) -> str | None:
     return q
 
 
-def _filter_of(q: str | None, read: Callable[[str], Filter]) -> Filter | None:
-    if q is None or not q.strip():
-        return None
-    try:
-        return read(q)
-    except FilterError as error:
-        raise Refused.field("/q", error.detail) from None
-
-
 _REVISION_1 = re.compile(r"hooktui/\S+")
 
 
@@ -308,9 +283,6 @@ def is_of_revision_1(request: Request) -> bool:
     revision 1 state none.
     """
     return _REVISION_1.fullmatch(request.headers.get("user-agent", "")) is not None
-
-
-MAX_KEY_LENGTH: Final = MAX_KEY
 
 
 def read_idempotency_key(scope: Scope) -> str | None:

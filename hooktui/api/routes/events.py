@@ -15,11 +15,12 @@ from hooktui.api.parameters import (
     EventParameter,
     Text,
     Window,
-    event_filter_of,
+    filter_of,
     make_router,
 )
 from hooktui.api.responses import answer, answer_in_parts
 from hooktui.api.service import read, read_in, service_of
+from hooktui.domain.filters.parser import parse_event_filter
 from hooktui.domain.wire.events import Catalogue, Event, EventDetail, HookDecision
 from hooktui.domain.wire.pages import Page
 from hooktui.store import queries
@@ -40,7 +41,7 @@ async def list_events(
 ) -> Response:
     """List events, newest first."""
     owner = caller_of(request).account(account)
-    parsed = event_filter_of(q)
+    parsed = filter_of(q, parse_event_filter)
     async with searching(request, parsed):
         page = await read_in(request, owner, queries.list_events, owner, window, type, parsed)
     return answer(page)

@@ -17,7 +17,6 @@ from hooktui.api.access import caller_of
 from hooktui.api.limits import go_first
 from hooktui.api.parameters import (
     MAX_ID,
-    MAX_KEY_LENGTH,
     MAX_TEXT,
     AccountParameter,
     HookQuery,
@@ -57,6 +56,7 @@ from hooktui.domain.wire.replays import (
     ReplaySelection,
 )
 from hooktui.store import changes, queries
+from hooktui.store.planning.accept import MAX_KEY
 from hooktui.store.queries.replay_plans import (
     CountedHook,
     PlanPosition,
@@ -264,7 +264,7 @@ async def create_replay(
     body: ReplayBody,
     account: AccountParameter = None,
     idempotency_key: Annotated[
-        str | None, Header(alias="Idempotency-Key", json_schema_extra={"maxLength": MAX_KEY_LENGTH})
+        str | None, Header(alias="Idempotency-Key", json_schema_extra={"maxLength": MAX_KEY})
     ] = None,
 ) -> Response:
     """Start a replay.
