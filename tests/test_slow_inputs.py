@@ -49,6 +49,7 @@ from hooktui.api.bodies import (
 from hooktui.api.connection_limiter import ConnectionLimiter
 from hooktui.api.identity import claimed_token
 from hooktui.api.ingest import _parse_events
+from hooktui.api.middleware import check_path
 from hooktui.api.parameters import (
     account_number,
     filter_of,
@@ -56,7 +57,6 @@ from hooktui.api.parameters import (
     read_idempotency_key,
     refuse_unknown,
 )
-from hooktui.api.request_path import check_path
 from hooktui.api.response_budget import UnsentResponses
 from hooktui.api.routes.audit import _known
 from hooktui.api.routes.diagnoses import _wants_lines

@@ -7,7 +7,9 @@ caller without a role, and unknown tokens.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Container
+from typing import Final
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,7 +21,6 @@ from hooktui.api.identity import Identity, claimed_token
 from hooktui.api.ingest import ONE
 from hooktui.api.limits import UNKNOWN_CALLERS, USERS, DenialLog, DenialQuota, RateLimiter
 from hooktui.api.peer_credentials import PeerCredentials
-from hooktui.api.request_path import check_path
 from hooktui.api.responses import out_of, problem, unexpected
 from hooktui.api.service import Service
 from hooktui.domain.errors import HooktuiError, Malformed, NotAllowed, Unauthenticated, Unavailable
@@ -32,6 +33,13 @@ _log = logging.getLogger(__name__)
 _FROM_NOWHERE = (b"none", b"same-origin")
 _DENIALS = (Unauthenticated.status, NotAllowed.status)
 _WITH_BODY = ("POST", "PATCH")
+# RFC 3986, 2.4: unreserved characters never need an escape; some programs treat "/" and "\" as
+# separators before decoding and some after it.
+_ESCAPED: Final = re.compile(
+    rb"%(?:2[fF]|5[cC]|2[dDeE]|3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aAeE])"
+)
+_CONTROL: Final = re.compile(rb"%(?:[01][0-9a-fA-F]|7[fF])")
+_NO_ESCAPE: Final = re.compile(rb"%(?![0-9a-fA-F]{2})")
 
 
 class RequestPipeline:
@@ -168,6 +176,35 @@ def check_host(scope: Scope, hosts: Container[str]) -> None:
             f"this server does not serve the host {value[:100]!r}; its admin can add it"
             " to HOOKTUI_HOSTS"
         )
+
+
+def check_path(raw: bytes) -> None:
+    """Check that all programs decode a path alike: a proxy in front may authorize by path.
+
+    Encoded separators and letters, dot segments, and invalid escapes are ambiguous.
+
+    Args:
+        raw: the path as it was sent, without the query.
+
+    Raises:
+        Malformed: it is ambiguous; names the spelling.
+    """
+    if b"%" not in raw and b"\\" not in raw and b"/." not in b"/" + raw:
+        return  # nearly all paths
+    if b"%" in raw:
+        for pattern, wrong in (
+            (_ESCAPED, "hides a character that needs no escape; write the path out"),
+            (_CONTROL, "is a control character"),
+            (_NO_ESCAPE, "is not a percent-escape; write % as %25"),
+        ):
+            match = pattern.search(raw)
+            if match is not None:
+                spelling = raw[match.start() : match.start() + 3].decode("latin-1")
+                raise Malformed(f"the path is not accepted: {spelling!r} {wrong}")
+    if b"\\" in raw:
+        raise Malformed("the path is not accepted: it contains a backslash; separate with /")
+    if b"." in raw and not {b".", b".."}.isdisjoint(raw.split(b"/")):
+        raise Malformed("the path is not accepted: it has . or .. segments; write it out")
 
 
 def authorize(caller: Caller, rule: Rule) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hooktui.api.request_path import check_path
+from hooktui.api.middleware import check_path
 from hooktui.domain.errors import Malformed
 from tests.api import raw
 
