@@ -12,8 +12,10 @@ import pwd
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import sqlalchemy
 
@@ -22,12 +24,34 @@ from hooktui.domain import paths as known
 from hooktui.domain.errors import HooktuiError, NotAllowed
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.roles import Actor
-from hooktui.domain.service_unit import CredentialSource, ServiceUnit, read_unit
 from hooktui.homes import refuse_unsafe
 from hooktui.offline.installation import this_user, user_name
-from hooktui.store.key_ring import hold_credential
+from hooktui.store.key_ring import CREDENTIAL, hold_credential
 
 _DECRYPT_S = 60.0
+_LOAD: Final = {"LoadCredential": False, "LoadCredentialEncrypted": True}
+"""Settings of a unit (systemd.exec(5)), and whether their credential is encrypted."""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialSource:
+    """The source of a systemd credential.
+
+    Attributes:
+        path: absolute, or a name in one of the credential stores.
+        encrypted: whether `systemd-creds` decrypts it.
+    """
+
+    path: str
+    encrypted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceUnit:
+    """The user of the service, None if the unit names none, and the sources of its keys."""
+
+    user: str | None = None
+    keys: tuple[CredentialSource, ...] = ()
 
 
 class CannotBecome(HooktuiError):
@@ -130,6 +154,37 @@ def _service_unit() -> ServiceUnit:
         raise NotAllowed(f"cannot read {error.filename}: {error.strerror}") from None
 
 
+def read_unit(texts: Iterable[str]) -> ServiceUnit:
+    """Read a unit and its drop-ins, in the order in which systemd applies them."""
+    user: str | None = None
+    keys: dict[bool, list[CredentialSource]] = {False: [], True: []}
+    for name, value in _settings(texts):
+        if name == "User":
+            user = value or None
+        elif name in _LOAD:
+            encrypted = _LOAD[name]
+            if not value:  # an empty assignment resets the list
+                keys[encrypted].clear()
+                continue
+            identity, _, path = value.partition(":")
+            if identity == CREDENTIAL:
+                keys[encrypted].append(CredentialSource(path or CREDENTIAL, encrypted))
+    return ServiceUnit(user, (*keys[False], *keys[True]))
+
+
+def _settings(texts: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """Yield the settings of all ``[Service]`` sections."""
+    for text in texts:
+        section = ""
+        for line in text.replace("\\\n", "").splitlines():
+            line = line.strip()
+            if line.startswith("[") and line.endswith("]"):
+                section = line
+            elif section == "[Service]" and line[:1] not in ("#", ";") and "=" in line:
+                name, _, value = line.partition("=")
+                yield name.strip(), value.strip()
+
+
 def _hold(source: CredentialSource) -> bool:
     """Load the keys of a credential, if it exists: the service's user may not read it."""
     stores = known.SYSTEM.encrypted_credentials if source.encrypted else known.SYSTEM.credentials
@@ -159,7 +214,7 @@ def _decrypted(file: Path) -> bytes:
     program = shutil.which("systemd-creds")
     if program is None:
         raise CannotBecome(f"{file} is encrypted, and systemd-creds is not installed")
-    command = [program, "decrypt", "--name=hooktui.key", str(file), "-"]
+    command = [program, "decrypt", f"--name={CREDENTIAL}", str(file), "-"]
     try:
         done = subprocess.run(  # noqa: S603 - a program of systemd, no shell
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_DECRYPT_S, check=False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hooktui.cli.systemd_unit import unit
-from hooktui.domain.service_unit import CredentialSource, read_unit
+from hooktui.offline.service_user import CredentialSource, read_unit
 
 PLAIN = CredentialSource("hooktui.key", encrypted=False)
 
