@@ -175,7 +175,7 @@ MAX_POLLS: Final = 10
 
 
 @dataclass(slots=True)
-class _Caller:
+class _CallerCounts:
     """The searches and long polls of one caller."""
 
     searches: int = 0
@@ -184,11 +184,12 @@ class _Caller:
 
 
 class Searches:
-    """Counts the searches and the long polls of each caller."""
+    """Limits the searches and the long polls of each caller, and runs its plan of a replay."""
 
     def __init__(self) -> None:
-        self._callers: dict[str, _Caller] = {}
-        self.slots = asyncio.Semaphore(MAX_SEARCHES)
+        self._callers: dict[str, _CallerCounts] = {}
+        self._plans: dict[str, asyncio.Task[Any]] = {}
+        self._slots = asyncio.Semaphore(MAX_SEARCHES)
 
     @asynccontextmanager
     async def search(self, caller: Caller) -> AsyncIterator[None]:
@@ -205,10 +206,37 @@ class Searches:
                 )
             mine.searches += 1
             try:
-                async with mine.turn, self.slots:
+                async with mine.turn, self._slots:
                     yield
             finally:
                 mine.searches -= 1
+
+    async def plan(self, caller: Caller, plan: Coroutine[Any, Any, R]) -> R:
+        """Run the plan of a replay when there is a slot; it replaces an older one of the caller.
+
+        Raises:
+            Conflict: the caller has asked for a newer plan.
+        """
+        older = self._plans.get(caller.user)
+        if older is not None:
+            older.cancel()
+        task: asyncio.Task[R] = asyncio.create_task(self._in_turn(plan))
+        task.add_done_callback(lambda _: plan.close())  # it may not have begun
+        self._plans[caller.user] = task
+        try:
+            return await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise  # the caller of this plan is gone
+            raise Conflict("a newer plan of the same caller replaced this one") from None
+        finally:
+            if self._plans.get(caller.user) is task:
+                del self._plans[caller.user]
+
+    async def _in_turn(self, plan: Coroutine[Any, Any, R]) -> R:
+        async with self._slots:
+            return await plan
 
     @contextmanager
     def poll(self, caller: Caller) -> Iterator[None]:
@@ -230,8 +258,8 @@ class Searches:
                 mine.polls -= 1
 
     @contextmanager
-    def _counted(self, caller: Caller) -> Iterator[_Caller]:
-        mine = self._callers.setdefault(caller.user, _Caller())
+    def _counted(self, caller: Caller) -> Iterator[_CallerCounts]:
+        mine = self._callers.setdefault(caller.user, _CallerCounts())
         try:
             yield mine
         finally:
@@ -311,41 +339,6 @@ class Reads:
         reading.running -= 1
         if not reading.running:
             del self._callers[user]
-
-
-class Plans:
-    """Runs plans of replays, one for each caller: a newer one replaces the older."""
-
-    def __init__(self, slots: asyncio.Semaphore) -> None:
-        self.slots = slots
-        self._running: dict[str, asyncio.Task[Any]] = {}
-
-    async def run(self, caller: Caller, plan: Coroutine[Any, Any, R]) -> R:
-        """Run a plan when there is a slot.
-
-        Raises:
-            Conflict: the caller has asked for a newer plan.
-        """
-        older = self._running.get(caller.user)
-        if older is not None:
-            older.cancel()
-        task: asyncio.Task[R] = asyncio.create_task(self._in_turn(plan))
-        task.add_done_callback(lambda _: plan.close())  # it may not have begun
-        self._running[caller.user] = task
-        try:
-            return await task
-        except asyncio.CancelledError:
-            current = asyncio.current_task()
-            if current is not None and current.cancelling():
-                raise  # the caller of this plan is gone
-            raise Conflict("a newer plan of the same caller replaced this one") from None
-        finally:
-            if self._running.get(caller.user) is task:
-                del self._running[caller.user]
-
-    async def _in_turn(self, plan: Coroutine[Any, Any, R]) -> R:
-        async with self.slots:
-            return await plan
 
 
 def searching(request: Request, parsed: object | None) -> AbstractAsyncContextManager[None]:

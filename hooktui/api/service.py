@@ -14,7 +14,7 @@ from starlette.requests import Request
 from hooktui.api.access import caller_of
 from hooktui.api.connection_limiter import ConnectionLimiter
 from hooktui.api.diagnosis_runs import Diagnoses
-from hooktui.api.limits import Plans, Reads, Searches, goes_first
+from hooktui.api.limits import Reads, Searches, goes_first
 from hooktui.api.response_budget import UnsentResponses
 from hooktui.domain.deliveries import Load
 from hooktui.domain.filters.limits import FilterLimits
@@ -141,8 +141,7 @@ class Service:
         tokens_version: incremented when a token is revoked, to invalidate caches.
         rotating: held while keys are rotated.
         diagnosing: the running diagnoses.
-        searches: the searches and long polls of callers.
-        plans: the running plans of replays.
+        searches: the searches, plans of replays, and long polls of callers.
         reads: the reads of callers.
         loop_watch: records what blocked the event loop.
     """
@@ -176,13 +175,8 @@ class Service:
     rotating: asyncio.Lock = field(default_factory=asyncio.Lock)
     diagnosing: Diagnoses = field(default_factory=Diagnoses)
     searches: Searches = field(default_factory=Searches)
-    plans: Plans = field(init=False)
     reads: Reads = field(default_factory=Reads)
     loop_watch: LoopWatch = WATCH
-
-    def __post_init__(self) -> None:
-        """Let searches and plans share the slots of the server."""
-        self.plans = Plans(self.searches.slots)
 
 
 def service_of(request: Request) -> Service:

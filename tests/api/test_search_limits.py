@@ -14,12 +14,11 @@ import pytest
 
 from hooktui.api import limits
 from hooktui.api.access import Caller
-from hooktui.api.limits import MAX_POLLS, MAX_SEARCHES, MAX_WAITING, Plans, Searches
+from hooktui.api.limits import MAX_POLLS, MAX_SEARCHES, MAX_WAITING, Searches
 from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.api.routes import events
 from hooktui.domain.errors import Conflict, TooManyRequests
 from hooktui.domain.roles import Role
-from tests.support.services import service_with
 
 
 def _caller(user: str, peer: PeerCredentials | None = None) -> Caller:
@@ -156,7 +155,6 @@ class Planning:
 
     def __init__(self) -> None:
         self.searches = Searches()
-        self.plans = Plans(self.searches.slots)
         self.asked: list[Coroutine[Any, Any, str]] = []
         self.now: list[str] = []
         self.end = asyncio.Event()
@@ -164,7 +162,7 @@ class Planning:
     def ask(self, user: str) -> asyncio.Task[str]:
         plan = self._plan(user)
         self.asked.append(plan)
-        return asyncio.create_task(self.plans.run(_caller(user), plan))
+        return asyncio.create_task(self.searches.plan(_caller(user), plan))
 
     async def _plan(self, user: str) -> str:
         self.now.append(user)
@@ -195,11 +193,6 @@ async def test_searches_and_plans_share_the_places_of_a_server() -> None:
         assert planning.now == []
     planning.end.set()
     assert await task == "c"
-
-
-def test_a_server_counts_its_searches_and_plans_together() -> None:
-    service = service_with()
-    assert service.plans.slots is service.searches.slots
 
 
 async def test_a_newer_plan_of_a_caller_replaces_the_older_one() -> None:

@@ -153,7 +153,7 @@ async def plan_replay(
     position = None if body.after is None else read_position(body.after)
     await check_account(service, owner)
     plan = _plan(request, owner, selection, rate, position)
-    return answer(await service.plans.run(caller, plan))
+    return answer(await service.searches.plan(caller, plan))
 
 
 async def _plan(
