@@ -16,7 +16,7 @@ from hooktui.api.peer_credentials import PeerCredentials, origin_of
 from hooktui.api.responses import MethodNotAllowed
 from hooktui.domain.errors import Malformed, NotAllowed, NotFound
 from hooktui.domain.ids import AccountId
-from hooktui.domain.roles import Actor, Need, Role, lower, require
+from hooktui.domain.roles import Actor, Need, Role, lower
 
 DEFAULT_ACCOUNT = AccountId(1)
 
@@ -203,14 +203,6 @@ class Caller:
         if requested is None:
             return self
         return replace(self, role=lower(self.role, _role(requested)))
-
-    def require(self, need: Need) -> None:
-        """Check that the role allows a need.
-
-        Raises:
-            NotAllowed: it does not; names a role that does.
-        """
-        require(self.role, need)
 
     def account(self, number: int | None) -> AccountId:
         """Return the account of a list or a creation.

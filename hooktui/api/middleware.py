@@ -24,7 +24,7 @@ from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.api.responses import out_of, problem, unexpected
 from hooktui.api.service import Service
 from hooktui.domain.errors import HooktuiError, Malformed, NotAllowed, Unauthenticated, Unavailable
-from hooktui.domain.roles import Actor, Need
+from hooktui.domain.roles import Actor, Need, require
 from hooktui.domain.text import visible
 from hooktui.loop_watch import Timed
 from hooktui.store import changes
@@ -214,7 +214,7 @@ def authorize(caller: Caller, rule: Rule) -> None:
         NotAllowed: its role does not allow it, or its token is bound to an account.
     """
     if rule.need is not None:
-        caller.require(rule.need)
+        require(caller.role, rule.need)
     if rule.all_accounts and caller.bound_to is not None:
         raise NotAllowed(
             f"this token is bound to account {caller.bound_to}, and this call is about all"

@@ -12,12 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from hooktui.domain.errors import NotAllowed
-
-if TYPE_CHECKING:
-    pass
 
 
 class Role(StrEnum):
@@ -73,18 +70,16 @@ def is_lower(requested: Role, role: Role) -> bool:
     return ALLOWED[requested] <= ALLOWED[role]
 
 
-def lower(role: Role, requested: Role | None) -> Role:
+def lower(role: Role, requested: Role) -> Role:
     """Return the role in which a request acts: the requested one, unless it is higher.
 
     Args:
         role: the role of the caller.
-        requested: the role that the request asks for (``Hooktui-Role``), if any.
+        requested: the role that the request asks for (``Hooktui-Role``).
 
     Raises:
         NotAllowed: the requested role has a permission that the caller lacks.
     """
-    if requested is None:
-        return role
     if not is_lower(requested, role):
         raise NotAllowed(
             f"a request may lower its role, never raise it: you are {role}, and {requested} is more"

@@ -33,11 +33,6 @@ def test_a_request_may_lower_its_role_and_never_raise_it(role: str, lower_ones: 
                 lower(Role(role), wanted)
 
 
-@pytest.mark.parametrize("role", Role)
-def test_without_a_wish_the_role_stays(role: Role) -> None:
-    assert lower(role, None) is role
-
-
 @pytest.mark.parametrize(("role", "need"), PAIRS)
 def test_what_is_not_allowed_is_refused_with_who_may(role: Role, need: Need) -> None:
     if allows(role, need):

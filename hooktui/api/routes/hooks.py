@@ -39,7 +39,7 @@ from hooktui.domain.hook_settings import (
     check_overlap,
 )
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.roles import Need
+from hooktui.domain.roles import Need, require
 from hooktui.domain.signatures import make_secret
 from hooktui.domain.wire.deliveries import Pinged
 from hooktui.domain.wire.hooks import (
@@ -159,7 +159,7 @@ async def change_hook(
     hook_edits.check_fields(body, hook_edits.EDIT_TYPES)
     version = body.pop("version", None)
     if body.keys() - {"active"}:
-        caller.require(Need.ADMINISTER)
+        require(caller.role, Need.ADMINISTER)
     owner = caller.account_or_any(account)
 
     warning = await service.check_url(body["url"]) if "url" in body else None
@@ -266,7 +266,7 @@ async def finish_rotation(
 class DryRunBody(RequestBody):
     """The dry run: ``hook`` with the given fields changed, or a new hook."""
 
-    hook: Annotated[int, Field(ge=1, le=MAX_ID)] | None = None
+    hook: Annotated[HookId, Field(ge=1, le=MAX_ID)] | None = None
     events: list[str] | None = None
     filter: str | None = None
 
@@ -276,7 +276,7 @@ async def dry_run_hook(
     request: Request, body: DryRunBody, account: AccountParameter = None
 ) -> Response:
     """Dry-run a hook on the latest 1,000 events; nothing is sent or saved."""
-    service = service_of(request)
+    service, caller = service_of(request), caller_of(request)
     if body.events is not None or body.hook is None:
         normalise(service.catalogue, body.events or ())
     if body.filter is not None and body.filter.strip():
@@ -285,21 +285,11 @@ async def dry_run_hook(
         except Refused as refused:
             raise Refused.field("/filter", refused.detail) from None
     async with search_turn(request):
-        return answer(await _tried(request, body, account))
-
-
-async def _tried(request: Request, body: DryRunBody, account: int | None) -> DryRun:
-    service, caller = service_of(request), caller_of(request)
-    if body.hook is None:
-        owner = caller.account(account)
-        await check_account(service, owner)
-        return await read(request, queries.try_hook, owner, None, body.events, body.filter)
-    return await read(
-        request,
-        queries.try_hook,
-        caller.account_or_any(account),
-        HookId(body.hook),
-        body.events,
-        body.filter,
-        filter_given="filter" in body.model_fields_set,
-    )
+        owner = caller.account_or_any(account)
+        if body.hook is None:
+            owner = caller.account(account)
+            await check_account(service, owner)
+        filter_given = "filter" in body.model_fields_set
+        settings = (body.hook, body.events, body.filter)
+        run = await read(request, queries.try_hook, owner, *settings, filter_given=filter_given)
+        return answer(run)
