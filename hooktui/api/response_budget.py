@@ -73,15 +73,12 @@ class UnsentResponses:
         self._make_room(connection, caller)
 
     def _make_room(self, newest: UnreadConnection, caller: str) -> None:
-        while self._of_caller[caller] > self._max_of_caller:
-            largest = self._largest(newest, caller)
-            if largest is None:
-                break
+        while (
+            self._of_caller[caller] > self._max_of_caller
+            and (largest := self._largest(newest, caller)) is not None
+        ):
             self._reset(largest)
-        while self.bodies.is_full:
-            largest = self._largest(newest, None)
-            if largest is None:
-                break
+        while self.bodies.is_full and (largest := self._largest(newest, None)) is not None:
             self._reset(largest)
 
     def _largest(self, newest: UnreadConnection, caller: str | None) -> UnreadConnection | None:

@@ -138,12 +138,9 @@ def _loop_hold(service: Service) -> LoopHold:
 def client_connections(service: Service) -> ClientConnections:
     """Return the number of client connections and the memory held for them."""
     connections, unsent = service.connections, service.unsent
-    counts = connections.counts()
     return ClientConnections(
         most=connections.max_connections,
-        known=counts["known"],
-        unknown=counts["unknown"],
-        local=counts["local"],
+        **connections.counts(),
         refused=connections.refused,
         evicted=connections.evicted,
         reset=unsent.reset,

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Annotated, Final, Literal
 
-from fastapi import Path, Query
+from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -45,9 +45,6 @@ WITHIN_S = 5.0
 _REST: Final = 1.0
 """Pause after a transaction as a multiple of its duration."""
 _DAY_MS: Final = 24 * 3600 * 1000
-
-
-CauseParameter = Annotated[str, Path()]
 
 
 def check_cause(name: str) -> str:
@@ -110,7 +107,7 @@ class GiveUpBody(RequestBody):
 async def give_up(
     request: Request,
     hook: HookParameter,
-    cause: CauseParameter,
+    cause: str,
     body: GiveUpBody,
     account: AccountParameter = None,
 ) -> Response:
