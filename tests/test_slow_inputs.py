@@ -41,7 +41,6 @@ from hooktui.api.bodies import (
     MAX_REQUEST_BYTES,
     BodyBudget,
     check_json_type,
-    check_ndjson_type,
     check_values,
     checked_json,
     lines_of,
@@ -314,7 +313,7 @@ class Heads:
         for look in (
             self._route,
             check_json_type,
-            check_ndjson_type,
+            partial(check_json_type, lines=True),
             read_idempotency_key,
             _parameters,
         ):

@@ -49,8 +49,11 @@ MAX_VALUES: Final = 2_000
 SMALL_BYTES: Final = 32 * 1024
 """A body that is checked in one step, about 0.5 ms at worst."""
 
-_JSON_TYPE = re.compile(r"application/([\w.!#$&^+-]+\+)?json", re.I)
-_NDJSON_TYPE = re.compile(r"application/(x-ndjson|ndjson|jsonl|jsonlines|json|x-jsonlines)", re.I)
+_JSON = (re.compile(r"application/([\w.!#$&^+-]+\+)?json", re.I), "application/json")
+_NDJSON = (
+    re.compile(r"application/(x-ndjson|ndjson|jsonl|jsonlines|json|x-jsonlines)", re.I),
+    "application/x-ndjson",
+)
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]+)", re.I)
 _UTF8 = ("utf-8", "utf8", "us-ascii")
 _DIGITS_ALIKE = bytes.maketrans(b"0123456789", b"0" * 10)
@@ -60,25 +63,15 @@ for 250 KB of numbers that are one digit shorter."""
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def check_json_type(scope: Scope) -> None:
-    """Check that a body is not declared as anything except JSON; no declaration is accepted.
+def check_json_type(scope: Scope, *, lines: bool = False) -> None:
+    """Check that a body is not declared as anything except JSON, or JSON lines.
+
+    A body without a declaration is accepted.
 
     Raises:
         Unsupported: the media type, charset or encoding is not supported.
     """
-    _check_type(scope, _JSON_TYPE, "application/json")
-
-
-def check_ndjson_type(scope: Scope) -> None:
-    """Check that a body is not declared as anything except JSON lines.
-
-    Raises:
-        Unsupported: the media type, charset or encoding is not supported.
-    """
-    _check_type(scope, _NDJSON_TYPE, "application/x-ndjson")
-
-
-def _check_type(scope: Scope, accepted: re.Pattern[str], expected: str) -> None:
+    accepted, expected = _NDJSON if lines else _JSON
     for name, value in scope["headers"]:
         if name == b"content-type":
             text = value.decode("latin-1")
@@ -149,7 +142,7 @@ class BodyBudget:
 
 
 def user_of(scope: Scope) -> str:
-    """Return the user that sends a request; "" if nobody is needed for it."""
+    """Return the user that sends a request; "" for a call that is open to all."""
     caller: Caller | None = scope.get("caller")
     return "" if caller is None else caller.user
 

@@ -19,7 +19,6 @@ from hooktui.api.bodies import (
     BodyBudget,
     check_body,
     check_json_type,
-    check_ndjson_type,
     lines_of,
     read_body,
     user_of,
@@ -117,7 +116,7 @@ class Ingest:
 
     async def _accept_many(self, scope: Scope, receive: Receive) -> bytes:
         """Accept many events, one a line: all or none of them, in one transaction."""
-        check_ndjson_type(scope)
+        check_json_type(scope, lines=True)
         if read_idempotency_key(scope) is not None:
             wrong = 'Idempotency-Key is for a single event; give each line its own "key"'
             raise Refused.field("/key", wrong)
