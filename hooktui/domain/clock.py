@@ -71,6 +71,18 @@ def parse_moment(text: str, now_ms: int) -> int:
         ) from None
 
 
+def parse_http_date_s(text: str) -> float | None:
+    """Return an HTTP date (RFC 9110, 5.6.7) in seconds since the epoch; None if it is not one."""
+    from email.utils import parsedate_to_datetime  # lazy: it imports socket and more
+
+    try:
+        moment = parsedate_to_datetime(text)
+        # The asctime form has no zone; it is UTC.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
 def parse_duration_s(text: str) -> float:
     """Return seconds for ``30s``, ``10m``, ``1.5h``, ``7d``, ``250ms`` or a bare number of seconds.
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urljoin
 
 from hooktui.domain.addresses import ParsedUrl, parse_url
-from hooktui.domain.clock import format_duration
+from hooktui.domain.clock import format_duration, parse_http_date_s
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.errors import Refused
 from hooktui.domain.hook_fields import HOOK_SETTINGS, MAX_TIMEOUT_S
@@ -144,13 +142,7 @@ def header_of(ping: Attempt, name: str) -> str | None:
 def date_of(ping: Attempt) -> float | None:
     """Return the Date of the response in seconds since the epoch, if it has a valid one."""
     text = header_of(ping, "Date")
-    if text is None:
-        return None
-    try:
-        moment = parsedate_to_datetime(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError, TypeError):
-        return None
+    return None if text is None else parse_http_date_s(text)
 
 
 def _is_web_page(ping: Attempt) -> bool:

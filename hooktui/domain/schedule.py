@@ -7,9 +7,13 @@ crash or a stop cut off do not count. Durations are seconds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC
 
-from hooktui.domain.clock import exact_duration, format_duration, parse_duration_s
+from hooktui.domain.clock import (
+    exact_duration,
+    format_duration,
+    parse_duration_s,
+    parse_http_date_s,
+)
 
 DEFAULT_SCHEDULE_S: tuple[float, ...] = (
     5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600,
@@ -95,13 +99,8 @@ def parse_retry_after_s(value: str, now_ms: int) -> int | None:
     if text.isascii() and text.isdigit():
         seconds = int(text[:9])
     else:
-        from email.utils import parsedate_to_datetime  # lazy: it imports socket and more
-
-        try:
-            moment = parsedate_to_datetime(text)
-            if moment.tzinfo is None:  # the asctime form, which is UTC (RFC 9110, 5.6.7)
-                moment = moment.replace(tzinfo=UTC)
-            seconds = round(moment.timestamp() - now_ms / 1000)
-        except (ValueError, TypeError, OverflowError):
+        moment_s = parse_http_date_s(text)
+        if moment_s is None:
             return None
+        seconds = round(moment_s - now_ms / 1000)
     return min(max(seconds, MIN_RETRY_AFTER_S), MAX_RETRY_AFTER_S)
