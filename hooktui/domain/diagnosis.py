@@ -7,7 +7,7 @@ of equals in the order of a delivery's steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_address
 
@@ -16,12 +16,11 @@ from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.diagnosis_responses import assess_response, date_of
 from hooktui.domain.diagnosis_tls import assess_certificate, assess_handshake
+from hooktui.domain.signatures import TOLERANCE_S
 from hooktui.domain.wire.deliveries import Attempt, Phases
 from hooktui.domain.wire.diagnosis import Check, ConnectionFindings, Diagnosis
 from hooktui.domain.wire.hooks import Hook, pace_in_words
 
-TOLERANCE_S = 300
-"""Receivers reject a ``webhook-timestamp`` that is further off (Standard Webhooks)."""
 _NOTICED_S = 60  # a Date header has whole seconds, and a response takes time
 _MAY_BE_THE_CLOCK = frozenset({400, 401, 403})
 _SLOW_STEP_MS = 2_000.0  # a lost packet costs a look-up or connect one second
@@ -89,25 +88,18 @@ def _worst(checks: Sequence[Check]) -> Check | None:
     return None
 
 
-def _phases(looked: Phases, ping: Attempt | None) -> Phases:
+def _phases(probed: Phases, ping: Attempt | None) -> Phases:
     """Merge the durations of probe and ping; the ping may have reused a connection."""
-    if ping is None:
-        steps = (looked.dns, looked.connect, looked.tls)
-        return Phases(dns=steps[0], connect=steps[1], tls=steps[2], total=_sum(steps))
-    own = ping.phases_ms
-    set_up = (looked.dns, looked.connect, looked.tls)
-    after_ms = (own.total or 0) - _sum((own.dns, own.connect, own.tls))
-    return Phases(
-        dns=set_up[0],
-        connect=set_up[1],
-        tls=set_up[2],
-        first_byte=own.first_byte,
-        total=_sum(set_up) + max(after_ms, 0.0),
-    )
+    first_byte, total_ms = None, _set_up_ms(probed)
+    if ping is not None:
+        own = ping.phases_ms
+        first_byte = own.first_byte
+        total_ms += max((own.total or 0.0) - _set_up_ms(own), 0.0)
+    return replace(probed, first_byte=first_byte, total=total_ms)
 
 
-def _sum(steps: Sequence[float | None]) -> float:
-    return sum(step or 0.0 for step in steps)
+def _set_up_ms(phases: Phases) -> float:
+    return sum(step or 0.0 for step in (phases.dns, phases.connect, phases.tls))
 
 
 def _checks(given: DiagnosisInput, skew_s: int | None) -> list[Check]:
