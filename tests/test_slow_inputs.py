@@ -353,7 +353,7 @@ def _response(text: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
 _LIVE = live_hook(
     url="http://a.test/", headers={"X-Key": "key-key-key-0123456789"}, sensitive_headers=("X-Key",),
     basic_auth=Credentials("ada", "key-key-key-key-key"),
-    secrets=(LiveSecret(1, "whsec_0123456789", 0),),
+    secrets=(LiveSecret(1, "whsec_0123456789"),),
 )  # fmt: skip
 _SECRETS = own_secrets(_LIVE)
 _TYPES = Mock(event_types=frozenset({"a"}), catalogue=ETL)

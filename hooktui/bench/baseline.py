@@ -115,7 +115,7 @@ def _hook(port: int) -> LiveHook:
         target=parse_url(settings.url),
         subscriptions=frozenset(settings.events),
         filter=None,
-        secrets=(LiveSecret(1, make_secret(), 0),),
+        secrets=(LiveSecret(1, make_secret()),),
     )
 
 

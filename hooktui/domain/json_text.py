@@ -175,11 +175,6 @@ def count_values(text: bytes, limit: int) -> int:
     return sum(len(part.translate(None, b"]}")) for part in _outside_strings(text))
 
 
-def read(text: bytes) -> object:
-    """Parse a JSON text in one step; see `read_steps`."""
-    return finish(read_steps(text))
-
-
 def read_steps(text: bytes, dense: int = _DENSE) -> Steps[object]:
     """Parse a JSON text for filters.
 

@@ -22,7 +22,6 @@ class LiveSecret:
 
     id: int
     value: str = field(repr=False)
-    created_at_ms: int
     expires_at_ms: int | None = None
     standard_key: bytes | None = field(init=False, repr=False, compare=False)
 

@@ -113,11 +113,6 @@ class InstallPaths:
         """The command that starts its server."""
         return START_SERVICE if self.service else "hooktui serve"
 
-    @property
-    def stop(self) -> str:
-        """The command that stops its server."""
-        return STOP_SERVICE if self.service else "hooktui stop"
-
 
 def stop_command(home: Path) -> str:
     """Return the command that stops the server of a home."""

@@ -151,7 +151,6 @@ class SealedSecret(NamedTuple):
 
     id: int
     hook_id: int
-    created_at: int
     expires_at: int | None
     sealed: bytes
     account_id: int
@@ -221,7 +220,6 @@ def live_secret(row: SealedSecret, vault: Vault) -> LiveSecret:
         value=vault.decrypt(
             row.sealed, "secret", row.id, bound_to_hook(row.account_id, row.hook_id)
         ),
-        created_at_ms=row.created_at,
         expires_at_ms=row.expires_at,
     )
 

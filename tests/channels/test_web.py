@@ -10,7 +10,7 @@ from hooktui.domain.signatures import hook_signature, make_secret, standard_sign
 from tests.support.live_hooks import live_hook
 
 BODY = b'{"id": 7}'
-OLD, NEW = LiveSecret(1, make_secret(), 0, 1_000), LiveSecret(2, make_secret(), 500)
+OLD, NEW = LiveSecret(1, make_secret(), 1_000), LiveSecret(2, make_secret())
 
 
 def attempt_of(hook: LiveHook) -> dict[str, str]:
@@ -33,7 +33,7 @@ def test_during_a_rotation_each_signature_uses_the_secrets_that_a_receiver_may_k
 
 
 def test_a_secret_of_another_form_signs_no_standard_webhook():
-    headers = attempt_of(live_hook(secrets=(LiveSecret(1, "a plain secret", 0),)))
+    headers = attempt_of(live_hook(secrets=(LiveSecret(1, "a plain secret"),)))
     assert "X-Hook-Signature" in headers
     assert "webhook-signature" not in headers
 

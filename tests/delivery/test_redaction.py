@@ -40,7 +40,7 @@ HOOK = live_hook(
     },
     sensitive_headers=("X-Api-Key", "Authorization"),
     basic_auth=Credentials("ada", 'pass"w\\rd-é'),
-    secrets=(LiveSecret(1, "whsec_0123456789", 0),),
+    secrets=(LiveSecret(1, "whsec_0123456789"),),
 )  # fmt: skip
 PAIR = b64encode('ada:pass"w\\rd-é'.encode()).decode()
 

@@ -36,7 +36,7 @@ from hooktui.domain.filters.parser import (
     parse_event_filter,
     parse_hook_filter,
 )
-from hooktui.domain.json_text import Steps, check, finish, read
+from hooktui.domain.json_text import Steps, check, finish, read_steps
 from tests.support.odd_bodies import ODD, broken, written
 from tests.support.odd_bodies import PIECES as PIECES_OF_JSON
 
@@ -570,7 +570,7 @@ def longest_steps_s() -> dict[str, float]:
 
 def _longest_step_s(body: bytes) -> float:
     term = parse("data.a:*x*").terms[0]
-    data = read(body)
+    data = finish(read_steps(body))
 
     def steps() -> Steps[None]:
         yield from term.match_steps(Subject(at_ms=0, data=lambda: Stored(body)), 0)
