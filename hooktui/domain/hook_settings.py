@@ -1,7 +1,7 @@
 """The settings of a hook and their checks.
 
 The checks return every bad field at once, as JSON pointers with cause and fix, so that the API, the
-command line and the console's form say the same words.
+command line and the console's form use the same texts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from hooktui.domain.catalogue import normalise
 from hooktui.domain.errors import FieldError, Refused, pointer
 from hooktui.domain.filters.parser import parse_hook_filter
 from hooktui.domain.hook_fields import HOOK_SETTINGS, BasicAuth, HookFields
-from hooktui.domain.hook_fields import check_name as check_name
 from hooktui.domain.signatures import check_secret
 from hooktui.domain.text import MASK, visible
 from hooktui.domain.wire.events import Catalogue

@@ -7,9 +7,10 @@ import pytest
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.wire.hooks import MAX_HOURS, Hook, HookHealth, step_s
+from hooktui.domain.wire.hooks import MAX_HOURS, Hook, HookHealth
 from hooktui.store import changes, queries
 from hooktui.store.queries import health as health_queries
+from hooktui.store.queries.health import step_s
 from tests.support.stores import (
     ADA,
     DEFAULT,

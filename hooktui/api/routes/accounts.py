@@ -19,7 +19,7 @@ from hooktui.api.responses import answer, no_content
 from hooktui.api.service import check_account, read, read_in, service_of
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import FieldError, NotFound, Refused
-from hooktui.domain.hook_settings import check_name
+from hooktui.domain.hook_fields import check_name
 from hooktui.domain.roles import Role
 from hooktui.domain.wire.access import Account, Token
 from hooktui.domain.wire.pages import Page

@@ -9,7 +9,7 @@ from hooktui.console.formatting import ago, moment
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import from_rfc3339, parse_duration_s, to_rfc3339
-from hooktui.domain.hook_settings import check_name
+from hooktui.domain.hook_fields import check_name
 from hooktui.domain.roles import MAY, Role
 from hooktui.domain.wire.access import Token
 

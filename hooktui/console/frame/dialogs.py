@@ -13,7 +13,7 @@ from textual.widgets import Input
 from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.controls import Note, ShortList, ShortRow
-from hooktui.domain.hook_settings import check_name
+from hooktui.domain.hook_fields import check_name
 
 _WIDTH = 72
 """Width of a dialog in cells, if the terminal has as many: sentences are readable at it."""

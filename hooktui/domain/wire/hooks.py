@@ -235,12 +235,6 @@ class ChangedHook(Hook):
 MAX_HOURS: Final = 31 * 24
 """The statistics are kept for as long by default."""
 
-_STEPS_MIN: Final = (5, 10, 15, 30, 60, 120, 180, 360)
-"""All of them multiples of the five minutes in which attempts are counted."""
-
-_MAX_POINTS: Final = 168
-"""More than that no terminal shows, and a week in hours are so many."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthPoint:
@@ -307,19 +301,6 @@ def with_limits(health: HookHealth, history: LimitHistory | None) -> HookHealth:
         points.append(replace(point, limit_min=lowest, limit_max=highest))
     since = to_rfc3339(history.since_ms)
     return replace(health, points=tuple(points), limits_since=since)
-
-
-def step_s(hours: int) -> int:
-    """Return the seconds of a step: as many of them in the hours as there is use for."""
-    enough = (step for step in _STEPS_MIN if hours * 60 / step <= _MAX_POINTS)
-    return next(enough, _STEPS_MIN[-1]) * 60
-
-
-MAX_EVENTS: Final = 1000
-"""Events that one dry run looks at, the latest."""
-
-MAX_BYTES: Final = 16 * 1024 * 1024
-"""Bodies that one dry run reads for a filter: some 0.2 s of work, whatever is stored."""
 
 
 class Change(StrEnum):

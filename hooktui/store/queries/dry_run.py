@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from sqlalchemy import Connection, select
 
@@ -12,7 +13,7 @@ from hooktui.domain.event_outcomes import PastEvent, Selection, dry_run_steps
 from hooktui.domain.filters.data import Stored
 from hooktui.domain.filters.parser import Filter, parse_hook_filter
 from hooktui.domain.ids import AccountId, HookId, encode
-from hooktui.domain.wire.hooks import MAX_BYTES, MAX_EVENTS, DryRun
+from hooktui.domain.wire.hooks import DryRun
 from hooktui.store import hook_rows
 from hooktui.store.queries.events import bodies_by_id
 from hooktui.store.queries.hooks import hook_columns
@@ -20,6 +21,10 @@ from hooktui.store.queries.pace import Pace
 from hooktui.store.tables import EVENT, HOOK
 
 _HEAD = (EVENT.c.id, EVENT.c.type, EVENT.c.created_at, EVENT.c.size, EVENT.c.body.is_(None))
+MAX_EVENTS: Final = 1000
+"""Events that one dry run assesses, the latest."""
+MAX_BYTES: Final = 16 * 1024 * 1024
+"""Bodies that one dry run reads for a filter: some 0.2 s of work, whatever is stored."""
 _BODIES = 50
 """Bodies read in one statement: at most 12.5 MB in memory."""
 

@@ -12,13 +12,25 @@ from sqlalchemy import Connection, func, select
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.wire.hooks import HealthPoint, HookHealth, TypeCount, step_s
+from hooktui.domain.wire.hooks import HealthPoint, HookHealth, TypeCount
 from hooktui.store.attempt_stats import COLUMNS, percentile_ms
 from hooktui.store.queries.hooks import hook_columns, waiting_of
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATS
 
 MAX_COUNTED: Final = 50_000
 """Maximum number of deliveries in one query, which bounds it to about 0.1 s."""
+
+_STEPS_MIN: Final = (5, 10, 15, 30, 60, 120, 180, 360)
+"""All of them multiples of the five minutes in which attempts are counted."""
+
+_MAX_POINTS: Final = 168
+"""No terminal shows more; a week has as many hours."""
+
+
+def step_s(hours: int) -> int:
+    """Return the length of a step in seconds: the shortest with at most `_MAX_POINTS` of them."""
+    enough = (step for step in _STEPS_MIN if hours * 60 / step <= _MAX_POINTS)
+    return next(enough, _STEPS_MIN[-1]) * 60
 
 
 @dataclass(frozen=True, slots=True)
