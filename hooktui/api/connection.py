@@ -189,7 +189,7 @@ class ClientConnection(HttpToolsProtocol):
 
     def evict(self) -> None:
         """Close the connection now: another one needs the slot."""
-        if self.transport.get_write_buffer_size() > 0 or self._answering:
+        if self.transport.get_write_buffer_size() > 0 or self._responding:
             self.reset()
         elif self.idle_since is not None or self._leaving:
             self.transport.close()
@@ -229,7 +229,7 @@ class ClientConnection(HttpToolsProtocol):
             if self._later_bytes > MAX_HEAD_BYTES:
                 self._end(HeadTooLarge(_TOO_LARGE))
                 return
-        if self._head_since is None and (self._in_head or not self._answering):
+        if self._head_since is None and (self._in_head or not self._responding):
             self._head_since = self.loop.time()
 
     def look(self, now: float) -> None:
@@ -277,10 +277,10 @@ class ClientConnection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: asgi.ASGI3Application) -> None:
         self._running = cycle
         if self.flow.write_paused:
-            app = partial(self._answer_later, cycle, app)
+            app = partial(self._respond_later, cycle, app)
         super()._start_asgi_task(cycle, app)
 
-    async def _answer_later(
+    async def _respond_later(
         self,
         cycle: RequestResponseCycle,
         app: asgi.ASGI3Application,
@@ -357,7 +357,7 @@ class ClientConnection(HttpToolsProtocol):
             self._check_target()
         if len(self.pipeline) >= MAX_PIPELINED:
             self._refuse(Malformed(f"more than {MAX_PIPELINED} requests wait on this connection"))
-        waits = self._answering
+        waits = self._responding
         self._begin(version)
         if waits:
             self.flow.pause_reading()
@@ -435,7 +435,7 @@ class ClientConnection(HttpToolsProtocol):
     # The end
 
     @property
-    def _answering(self) -> bool:
+    def _responding(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
     def _discard(self, size: int) -> None:
@@ -447,14 +447,14 @@ class ClientConnection(HttpToolsProtocol):
         """Parse nothing more; earlier requests are completed first."""
         self._leaving = True
         cycle = self.cycle
-        if self._answering and not cycle.more_body:
+        if self._responding and not cycle.more_body:
             cycle.keep_alive = False
             self._head_since = None  # nothing more is waited for but the response
             return
-        if self._answering and (self.pipeline or cycle.response_started):
+        if self._responding and (self.pipeline or cycle.response_started):
             self.transport.close()
             return
-        if self._answering:  # its own body is broken: do not wait for the rest
+        if self._responding:  # its own body is broken: do not wait for the rest
             cycle.disconnected = True
             cycle.message_event.set()
         self._write(error)
@@ -465,13 +465,13 @@ class ClientConnection(HttpToolsProtocol):
             self.transport.close()
 
     def _write(self, error: HooktuiError) -> None:
-        answer = problem(error)
+        response = problem(error)
         phrase = http.HTTPStatus(error.status).phrase
         lines = [f"HTTP/1.1 {error.status} {phrase}\r\nconnection: close\r\n".encode("ascii")]
         lines += [
-            b"%b: %b\r\n" % header for header in answer.raw_headers if header[0] != b"connection"
+            b"%b: %b\r\n" % header for header in response.raw_headers if header[0] != b"connection"
         ]
-        self.transport.write(b"".join([*lines, b"\r\n", bytes(answer.body)]))
+        self.transport.write(b"".join([*lines, b"\r\n", bytes(response.body)]))
 
 
 _TOO_LARGE = (

@@ -49,7 +49,7 @@ def encode(value: object) -> bytes:
     return text.replace("\x7f", "\\u007f").encode("ascii")
 
 
-def answer(
+def respond(
     value: object, status: int = 200, *, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return a JSON response."""
@@ -66,7 +66,7 @@ class Holder(Protocol):
     unencoded: int
 
 
-def answer_in_parts(value: object, sequences: Sequence[str], holder: Holder) -> Response:
+def respond_in_parts(value: object, sequences: Sequence[str], holder: Holder) -> Response:
     """Return a JSON response that is encoded while the client reads it, if it may be long.
 
     Args:
@@ -77,7 +77,7 @@ def answer_in_parts(value: object, sequences: Sequence[str], holder: Holder) -> 
     lists: dict[str, Sequence[object]] = {name: getattr(value, name) for name in sequences}
     count = sum(map(len, lists.values()))
     if count <= _PART_ITEMS:
-        return answer(value)
+        return respond(value)
     rest = encode(replace(value, **dict.fromkeys(sequences, ())))  # type: ignore[type-var]
 
     async def parts() -> AsyncIterator[bytes]:

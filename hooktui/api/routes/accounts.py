@@ -15,7 +15,7 @@ from hooktui.api.parameters import (
     Window,
     make_router,
 )
-from hooktui.api.responses import answer, no_content
+from hooktui.api.responses import no_content, respond
 from hooktui.api.service import check_account, read, read_in, service_of
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import FieldError, NotFound, Refused
@@ -49,8 +49,8 @@ async def list_accounts(request: Request, window: Window) -> Response:
     caller = caller_of(request)
     if caller.bound_to is not None:
         account = await read(request, queries.get_account, caller.bound_to)
-        return answer(Page(data=[account], total=1))
-    return answer(await read(request, queries.list_accounts, window))
+        return respond(Page(data=[account], total=1))
+    return respond(await read(request, queries.list_accounts, window))
 
 
 @router.post("/v1/accounts", status_code=201, response_model=Account)
@@ -63,7 +63,7 @@ async def create_account(request: Request, body: AccountBody) -> Response:
     account = await service_of(request).store.write(
         changes.create_account, caller_of(request).actor, name
     )
-    return answer(account, 201)
+    return respond(account, 201)
 
 
 @router.get("/v1/tokens", response_model=Page[Token])
@@ -73,8 +73,8 @@ async def list_tokens(
     """List tokens without their texts; with ``account`` those bound to it."""
     owner = caller_of(request).account_or_any(account)
     if owner is None:
-        return answer(await read(request, queries.list_tokens, None, window))
-    return answer(await read_in(request, owner, queries.list_tokens, owner, window))
+        return respond(await read(request, queries.list_tokens, None, window))
+    return respond(await read_in(request, owner, queries.list_tokens, owner, window))
 
 
 @router.post("/v1/tokens", status_code=201, response_model=Token)
@@ -98,7 +98,7 @@ async def create_token(
     token = await service.store.write(
         changes.create_token, caller.actor, body.name, role, owner, expires_at_ms
     )
-    return answer(token, 201, headers={"Cache-Control": "no-store"})
+    return respond(token, 201, headers={"Cache-Control": "no-store"})
 
 
 def _checked(body: TokenBody) -> tuple[Role, int | None]:

@@ -23,7 +23,7 @@ from hooktui.api.parameters import (
     Window,
     make_router,
 )
-from hooktui.api.responses import answer
+from hooktui.api.responses import respond
 from hooktui.api.routes.undelivered import check_cause
 from hooktui.api.service import read, read_in, service_of
 from hooktui.domain.alerts import LONGEST_SNOOZE_S, MIN_SNOOZE_S, AlertState, AlertType
@@ -59,7 +59,7 @@ async def list_alerts(
     """List alerts, newest first; without ``state`` or ``key`` only unresolved ones."""
     owner = caller_of(request).account(account)
     query = queries.AlertQuery(state=state, type=type, hook=hook, key=key)
-    return answer(await read_in(request, owner, queries.list_alerts, owner, window, query))
+    return respond(await read_in(request, owner, queries.list_alerts, owner, window, query))
 
 
 @router.get("/v1/alerts/{alert}", response_model=Alert)
@@ -68,7 +68,7 @@ async def get_alert(
 ) -> Response:
     """Show one alert."""
     owner = caller_of(request).account_or_any(account)
-    return answer(await read(request, queries.get_alert, owner, alert))
+    return respond(await read(request, queries.get_alert, owner, alert))
 
 
 @router.post("/v1/alerts/{alert}/acknowledge", response_model=Alert)
@@ -78,7 +78,7 @@ async def acknowledge_alert(
     """Acknowledge an alert; from then on only its end is announced."""
     store, caller = service_of(request).store, caller_of(request)
     owner = caller.account_or_any(account)
-    return answer(await store.write(changes.acknowledge_alert, caller.actor, owner, alert))
+    return respond(await store.write(changes.acknowledge_alert, caller.actor, owner, alert))
 
 
 @router.post("/v1/alerts/{alert}/snooze", response_model=Alert)
@@ -89,7 +89,7 @@ async def snooze_alert(
     store, caller = service_of(request).store, caller_of(request)
     owner = caller.account_or_any(account)
     snoozed = await store.write(changes.snooze_alert, caller.actor, owner, alert, body.for_s)
-    return answer(snoozed)
+    return respond(snoozed)
 
 
 @router.post("/v1/undelivered/{hook}/{cause}/acknowledge", response_model=ChangedGroup)
@@ -134,4 +134,4 @@ async def _change_group(
     alerts = await store.write(change, caller.actor, group, *values)
     with suppress(NotFound):  # it may be empty by now
         group = await read(request, count, owner, hook, cause)
-    return answer(ChangedGroup(**fields_of(group), alerts=alerts))
+    return respond(ChangedGroup(**fields_of(group), alerts=alerts))

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from hooktui.api.access import caller_of
 from hooktui.api.parameters import AccountParameter, Moment, Text, Window, make_router
-from hooktui.api.responses import answer
+from hooktui.api.responses import respond
 from hooktui.api.service import read, read_in, service_of
 from hooktui.domain.errors import Refused
 from hooktui.domain.wire.access import AuditCheck, AuditEntry
@@ -53,8 +53,8 @@ async def list_audit(
         until_ms=until,
     )
     if owner is None:
-        return answer(await read(request, queries.list_audit, query, window))
-    return answer(await read_in(request, owner, queries.list_audit, query, window))
+        return respond(await read(request, queries.list_audit, query, window))
+    return respond(await read_in(request, owner, queries.list_audit, query, window))
 
 
 @router.get("/v1/audit/verify", response_model=AuditCheck)
@@ -67,7 +67,7 @@ async def verify_audit(
     """
     vault = service_of(request).store.vault
     noted = None if known is None else _known(known)
-    return answer(await read(request, queries.check_chain, vault, after, known=noted))
+    return respond(await read(request, queries.check_chain, vault, after, known=noted))
 
 
 def _known(text: str) -> KnownEntry:

@@ -26,7 +26,7 @@ from hooktui.api.parameters import (
     filter_of,
     make_router,
 )
-from hooktui.api.responses import answer
+from hooktui.api.responses import respond
 from hooktui.api.service import Service, read, read_in, service_of
 from hooktui.channels import web
 from hooktui.domain import ids
@@ -131,7 +131,7 @@ async def list_deliveries(
     )
     async with searching(request, query.q):
         page = await read_in(request, owner, queries.list_deliveries, owner, window, query)
-    return answer(page)
+    return respond(page)
 
 
 @router.get("/v1/deliveries/{delivery}", response_model=DeliveryDetail)
@@ -142,7 +142,7 @@ async def get_delivery(
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
     record = await read(request, queries.get_delivery, owner, delivery)
-    return answer(await detail_of(service, caller, record))
+    return respond(await detail_of(service, caller, record))
 
 
 @router.post(
@@ -157,7 +157,7 @@ async def resend(
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
     sent, created = await service.store.write(changes.resend, caller.actor, owner, delivery)
-    return answer(sent, 201 if created else 200)
+    return respond(sent, 201 if created else 200)
 
 
 @router.post("/v1/deliveries/{delivery}/cancel", response_model=Delivery)
@@ -168,4 +168,4 @@ async def cancel(
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
     cancelled = await service.store.write(changes.cancel, caller.actor, owner, delivery)
-    return answer(cancelled)
+    return respond(cancelled)

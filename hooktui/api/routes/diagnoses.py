@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from hooktui.api.access import Caller, caller_of
 from hooktui.api.diagnosis_runs import Diagnoses, DiagnosisRun, Key
 from hooktui.api.parameters import AccountParameter, HookParameter, make_router
-from hooktui.api.responses import answer, encode
+from hooktui.api.responses import encode, respond
 from hooktui.api.routes.deliveries import detail_of
 from hooktui.api.service import Service, read, service_of
 from hooktui.domain.clock import now_ms, to_rfc3339
@@ -62,7 +62,7 @@ async def diagnose_hook(
     if _wants_lines(request):
         return _Lines(service.diagnosing, key, run)
     try:
-        return answer(await run.result())  # to the end: a disconnect is not detected here
+        return respond(await run.result())  # to the end: a disconnect is not detected here
     finally:
         service.diagnosing.leave(key, run)
 

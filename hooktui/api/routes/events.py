@@ -18,7 +18,7 @@ from hooktui.api.parameters import (
     filter_of,
     make_router,
 )
-from hooktui.api.responses import answer, answer_in_parts
+from hooktui.api.responses import respond, respond_in_parts
 from hooktui.api.service import read, read_in, service_of
 from hooktui.domain.filters.parser import parse_event_filter
 from hooktui.domain.wire.events import Catalogue, Event, EventDetail, HookDecision
@@ -44,7 +44,7 @@ async def list_events(
     parsed = filter_of(q, parse_event_filter)
     async with searching(request, parsed):
         page = await read_in(request, owner, queries.list_events, owner, window, type, parsed)
-    return answer(page)
+    return respond(page)
 
 
 @router.get("/v1/events/{event}", response_model=EventDetail)
@@ -57,7 +57,7 @@ async def get_event(
     if detail is None:  # as slow as a search, so with its limits
         async with search_turn(request):
             detail = await read(request, queries.get_event, owner, event)
-    return answer_in_parts(detail, ("deliveries", "skips"), request.scope["state"]["slot"])
+    return respond_in_parts(detail, ("deliveries", "skips"), request.scope["state"]["slot"])
 
 
 @router.get("/v1/events/{event}/decisions", response_model=Page[HookDecision])
@@ -72,10 +72,10 @@ async def event_decisions(
     owner = caller_of(request).account_or_any(account)
     async with search_turn(request):
         page = await read(request, queries.list_decisions, owner, event, window, concerned)
-    return answer(page)
+    return respond(page)
 
 
 @router.get("/v1/event-types", response_model=Catalogue)
 async def event_types(request: Request) -> Response:
     """List the groups and types of events of this installation."""
-    return answer(service_of(request).catalogue)
+    return respond(service_of(request).catalogue)

@@ -121,12 +121,12 @@ async def feed(
     if after is not None and before is not None:
         raise Refused.field("/before", "after and before exclude each other; leave one out")
     if before is not None or (from_end and after is None):
-        return await _answer(request, await search.tail(before), from_end=True)
+        return await _respond(request, await search.tail(before), from_end=True)
     if not wait:
-        return await _answer(request, await search.after(after))
+        return await _respond(request, await search.after(after))
     with service.searches.poll(caller):
         page = await _follow(request, service, search, after, min(wait, MAX_WAIT_S))
-        return await _answer(request, page)
+        return await _respond(request, page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ async def _first_of(*waits: Coroutine[object, object, object]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _answer(request: Request, page: FeedItemPage, *, from_end: bool = False) -> Response:
+async def _respond(request: Request, page: FeedItemPage, *, from_end: bool = False) -> Response:
     if is_of_revision_1(request):
         auto_max = service_of(request).auto_in_flight_max
         page = replace(page, items=tuple(_for_revision_1(item, auto_max) for item in page.items))

@@ -23,7 +23,7 @@ from hooktui.api.parameters import (
     is_of_revision_1,
     make_router,
 )
-from hooktui.api.responses import answer, encode, no_content
+from hooktui.api.responses import encode, no_content, respond
 from hooktui.api.routes.deliveries import detail_of
 from hooktui.api.service import Service, check_account, read, read_in, service_of
 from hooktui.domain import hook_edits
@@ -114,7 +114,7 @@ async def list_hooks(
     search = hook_search_of(q)
     async with searching(request, search):
         page = await read_in(request, owner, queries.list_hooks, owner, window, search)
-    return answer(replace(page, data=[_shown(request, hook) for hook in page.data]))
+    return respond(replace(page, data=[_shown(request, hook) for hook in page.data]))
 
 
 @router.post("/v1/hooks", status_code=201, response_model=CreatedHook)
@@ -135,7 +135,7 @@ async def create_hook(
     secret = make_secret() if secret is None else secret
     hook = await service.store.write(changes.create_hook, caller.actor, owner, settings, secret)
     warnings = [*([] if warning is None else [warning]), *short]
-    return answer(CreatedHook.of(_shown(request, hook), secret, warnings), 201)
+    return respond(CreatedHook.of(_shown(request, hook), secret, warnings), 201)
 
 
 @router.get("/v1/hooks/{hook}", response_model=Hook)
@@ -144,7 +144,7 @@ async def get_hook(
 ) -> Response:
     """Show one hook."""
     owner = caller_of(request).account_or_any(account)
-    return answer(_shown(request, await read(request, queries.get_hook, owner, hook)))
+    return respond(_shown(request, await read(request, queries.get_hook, owner, hook)))
 
 
 @router.patch("/v1/hooks/{hook}", response_model=Hook)
@@ -177,7 +177,7 @@ async def change_hook(
     )
     changed = _shown(request, edited)
     warnings = [*([] if warning is None else [warning]), *short]
-    return answer(ChangedHook.of(changed, warnings) if warnings else changed)
+    return respond(ChangedHook.of(changed, warnings) if warnings else changed)
 
 
 @router.delete("/v1/hooks/{hook}", status_code=204)
@@ -202,7 +202,7 @@ async def hook_health(
     service = service_of(request)
     owner = caller_of(request).account_or_any(account)
     health = await read(request, queries.hook_health, owner, hook, hours, now_ms())
-    return answer(with_limits(health, service.engine.limit_history(hook)))
+    return respond(with_limits(health, service.engine.limit_history(hook)))
 
 
 @router.post("/v1/hooks/{hook}/ping", response_model=Pinged)
@@ -217,7 +217,7 @@ async def ping_hook(
     await service.store.write(changes.audit_ping, caller.actor, whose, hook)
     delivery = await service.engine.ping(hook, encode(shown))
     record = await read(request, queries.get_delivery, owner, delivery)
-    return answer(Pinged.of(await detail_of(service, caller, record)))
+    return respond(Pinged.of(await detail_of(service, caller, record)))
 
 
 @router.get("/v1/hooks/{hook}/secret", response_model=Secrets)
@@ -228,7 +228,7 @@ async def reveal_secrets(
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
     secrets = await service.store.write(changes.reveal_secrets, caller.actor, owner, hook)
-    return answer(secrets, headers={"Cache-Control": "no-store"})
+    return respond(secrets, headers={"Cache-Control": "no-store"})
 
 
 @router.post("/v1/hooks/{hook}/secret/rotate", response_model=Secrets)
@@ -249,7 +249,7 @@ async def rotate_secret(
     secrets = await service.store.write(
         changes.rotate_secret, caller.actor, owner, hook, secret, overlap_s
     )
-    return answer(secrets, headers={"Cache-Control": "no-store"})
+    return respond(secrets, headers={"Cache-Control": "no-store"})
 
 
 @router.post("/v1/hooks/{hook}/secret/finish", response_model=Secrets)
@@ -260,7 +260,7 @@ async def finish_rotation(
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
     secrets = await service.store.write(changes.finish_rotation, caller.actor, owner, hook)
-    return answer(secrets, headers={"Cache-Control": "no-store"})
+    return respond(secrets, headers={"Cache-Control": "no-store"})
 
 
 class DryRunBody(RequestBody):
@@ -292,4 +292,4 @@ async def dry_run_hook(
         filter_given = "filter" in body.model_fields_set
         settings = (body.hook, body.events, body.filter)
         run = await read(request, queries.try_hook, owner, *settings, filter_given=filter_given)
-        return answer(run)
+        return respond(run)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from hooktui.api.access import caller_of
 from hooktui.api.parameters import AccountParameter, RequestBody, make_router, next_of, past_moment
-from hooktui.api.responses import answer
+from hooktui.api.responses import respond
 from hooktui.api.service import check_account, in_turn, service_of
 from hooktui.domain import ids
 from hooktui.domain.clock import to_rfc3339
@@ -52,27 +52,27 @@ async def purge(request: Request, body: PurgeBody, account: AccountParameter = N
         result = {"before": before, "events": gone.events, "deliveries": gone.deliveries}
         await service.store.write(changes.audit_purge, caller.actor, owner, result)
     rest = None if gone.after is None else ids.encode("evt", gone.after)
-    return answer(Purge(before, gone.events, gone.deliveries, gone.attempts, rest))
+    return respond(Purge(before, gone.events, gone.deliveries, gone.attempts, rest))
 
 
 @router.get("/v1/doctor", response_model=DoctorReport)
 async def doctor(request: Request) -> Response:
     """Check disk, database, clock and files; takes up to half a minute for a large database."""
-    return answer(report_of(await service_of(request).check()))
+    return respond(report_of(await service_of(request).check()))
 
 
 @router.post("/v1/engine/pause", response_model=EngineState)
 async def pause(request: Request) -> Response:
     """Pause all sending except pings at every server; events are still accepted and queued."""
     actor = caller_of(request).actor
-    return answer(await service_of(request).store.write(changes.pause, actor))
+    return respond(await service_of(request).store.write(changes.pause, actor))
 
 
 @router.post("/v1/engine/resume", response_model=EngineState)
 async def resume(request: Request) -> Response:
     """Resume sending; due deliveries are sent immediately."""
     actor = caller_of(request).actor
-    return answer(await service_of(request).store.write(changes.resume, actor))
+    return respond(await service_of(request).store.write(changes.resume, actor))
 
 
 ROTATE_WITHIN_S = 15.0
@@ -89,7 +89,7 @@ class KeyRotationBody(RequestBody):
 async def keys(request: Request) -> Response:
     """List keys by their ids, with how many values each has encrypted."""
     service = service_of(request)
-    return answer(await in_turn(request, partial(keys_in_use, service.store, service.key_file)))
+    return respond(await in_turn(request, partial(keys_in_use, service.store, service.key_file)))
 
 
 @router.post("/v1/keys/rotate", response_model=KeyRotation)
@@ -106,4 +106,4 @@ async def rotate(request: Request, body: KeyRotationBody) -> Response:
             keep_old=body.keep_old,
             within_s=ROTATE_WITHIN_S,
         )
-    return answer(done)
+    return respond(done)

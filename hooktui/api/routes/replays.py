@@ -26,7 +26,7 @@ from hooktui.api.parameters import (
     make_router,
     read_idempotency_key,
 )
-from hooktui.api.responses import answer, in_short
+from hooktui.api.responses import in_short, respond
 from hooktui.api.service import Service, check_account, read, read_in, service_of
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import NotFound
@@ -153,7 +153,7 @@ async def plan_replay(
     position = None if body.after is None else read_position(body.after)
     await check_account(service, owner)
     plan = _plan(request, owner, selection, rate, position)
-    return answer(await service.searches.plan(caller, plan))
+    return respond(await service.searches.plan(caller, plan))
 
 
 async def _plan(
@@ -287,7 +287,7 @@ async def create_replay(
     )
     service.replays.wake()
     replay = await read(request, queries.get_replay, owner, identity)
-    return answer(replay, 201 if created else 200)
+    return respond(replay, 201 if created else 200)
 
 
 async def _named(request: Request, owner: AccountId, selection: PairSelection) -> PairSelection:
@@ -310,7 +310,7 @@ async def list_replays(
     owner = caller_of(request).account(account)
     narrow = (None if state is None else state.value, hook)
     page = await read_in(request, owner, queries.list_replays, owner, window, *narrow)
-    return answer(replace(page, data=[_with_waits(service, replay) for replay in page.data]))
+    return respond(replace(page, data=[_with_waits(service, replay) for replay in page.data]))
 
 
 @router.get("/v1/replays/{replay}", response_model=Replay)
@@ -320,7 +320,7 @@ async def get_replay(
     """Show one replay."""
     service = service_of(request)
     owner = caller_of(request).account_or_any(account)
-    return answer(_with_waits(service, await read(request, queries.get_replay, owner, replay)))
+    return respond(_with_waits(service, await read(request, queries.get_replay, owner, replay)))
 
 
 def _with_waits(service: Service, replay: Replay) -> Replay:
@@ -387,4 +387,4 @@ async def _change(
     owner = caller.account_or_any(account)
     await service.store.write(change, caller.actor, owner, replay, *values)
     service.replays.wake()
-    return answer(await read(request, queries.get_replay, owner, replay))
+    return respond(await read(request, queries.get_replay, owner, replay))

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from hooktui.api.access import DEFAULT_ACCOUNT, caller_of
 from hooktui.api.parameters import AccountParameter, make_router
-from hooktui.api.responses import answer
+from hooktui.api.responses import respond
 from hooktui.api.service import Service, check_account, in_turn, read, service_of
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import Load
@@ -38,7 +38,7 @@ router = make_router("server")
 @router.get("/healthz")
 async def healthz() -> Response:
     """Report liveness: the process responds."""
-    return answer({"status": "ok"})
+    return respond({"status": "ok"})
 
 
 @router.get("/readyz")
@@ -61,7 +61,7 @@ async def readyz(request: Request) -> Response:
         service.store.check_room()
     except DiskFull as error:
         raise Unavailable(error.detail, retry_after_s=60) from None
-    return answer({"status": "ready"})
+    return respond({"status": "ready"})
 
 
 @router.get("/v1/status", response_model=ServerStatus)
@@ -90,8 +90,8 @@ async def status(request: Request, account: AccountParameter = None) -> Response
         ),
     )
     if caller.bound_to is not None:
-        return answer(about_us)
-    return answer(await _with_installation(request, about_us))
+        return respond(about_us)
+    return respond(await _with_installation(request, about_us))
 
 
 async def _with_installation(request: Request, status: ServerStatus) -> ServerStatus:

@@ -30,7 +30,7 @@ from hooktui.api.parameters import (
     next_of,
     past_moment,
 )
-from hooktui.api.responses import answer
+from hooktui.api.responses import respond
 from hooktui.api.service import check_account, read, read_in, service_of
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, to_rfc3339
@@ -90,7 +90,7 @@ async def list_undelivered(
     )
     pace_of = service.engine.pace_of
     groups = [with_limit(group, pace_of(HookId(group.hook))) for group in page.data]
-    return answer(replace(page, data=groups))
+    return respond(replace(page, data=groups))
 
 
 class GiveUpBody(RequestBody):
@@ -138,7 +138,7 @@ async def give_up(
             result = {"cause": cause, "until": to_rfc3339(until_ms)} | counts
             await service.store.write(changes.audit_give_up, caller.actor, owner, hook, result)
     rest = None if after is None else ids.encode("dlv", after)
-    return answer(GaveUp(given_up=given_up, cancelled=cancelled, next=rest))
+    return respond(GaveUp(given_up=given_up, cancelled=cancelled, next=rest))
 
 
 class CancelBody(RequestBody):
@@ -190,7 +190,7 @@ async def cancel_many(
         if cancelled:
             result = scope | {"cancelled": cancelled, "sending": sending}
             await service.store.write(changes.audit_cancel, caller.actor, owner, result)
-    return answer(CancelledMany(cancelled=cancelled, sending=sending, next=rest))
+    return respond(CancelledMany(cancelled=cancelled, sending=sending, next=rest))
 
 
 async def _turns() -> AsyncIterator[None]:
