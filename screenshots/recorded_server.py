@@ -159,7 +159,7 @@ async def recorded_server(
         files_limit=0,
         check=nothing_to_check,
         key_file=folder / "hooktui.key",
-        look=seen,
+        probe=seen,
         replays=StillReplays(),
     )
     address = ServerAddress(socket=folder / "hooktui.sock")

@@ -232,7 +232,7 @@ class ClientConnection(HttpToolsProtocol):
         if self._head_since is None and (self._in_head or not self._responding):
             self._head_since = self.loop.time()
 
-    def look(self, now: float) -> None:
+    def check_deadlines(self, now: float) -> None:
         """Close the connection if its deadline has passed; called about once a second."""
         idle_since = self.idle_since
         if idle_since is not None and time.monotonic() - idle_since > self.timeout_keep_alive:

@@ -205,5 +205,5 @@ class _Server(uvicorn.Server):
             now = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
                 if isinstance(connection, ClientConnection):
-                    connection.look(now)
+                    connection.check_deadlines(now)
         return await super().on_tick(counter)

@@ -133,7 +133,7 @@ class Service:
         files_limit: how many files and connections the process may have open.
         check: checks disk, database, clock and files.
         key_file: the key file, unless systemd or the environment provides the keys.
-        look: checks a hook's receiver as far as possible without sending a request.
+        probe: checks a hook's receiver as far as possible without sending a request.
         replays: runs replays at this server.
         unsent: the unread responses.
         stopping: set when the server begins to stop.
@@ -166,7 +166,7 @@ class Service:
     files_limit: int
     check: Callable[[], Awaitable[Sequence[Check]]]
     key_file: Path
-    look: Callable[[LiveHook, ProgressCallback], Awaitable[ConnectionFindings]]
+    probe: Callable[[LiveHook, ProgressCallback], Awaitable[ConnectionFindings]]
     replays: ReplayControl
     unsent: UnsentResponses = field(default_factory=UnsentResponses)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

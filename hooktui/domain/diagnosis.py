@@ -33,7 +33,7 @@ class DiagnosisInput:
     Attributes:
         hook: as it is after the ping.
         target: the parsed URL.
-        look: the findings up to the request.
+        findings: those of the probe, up to the request.
         ping: the ping's attempt, if one was sent.
         breaker_until_ms: when the next probe may be sent, while the hook's breaker is open.
         paused: whether all sending is paused.
@@ -43,7 +43,7 @@ class DiagnosisInput:
 
     hook: Hook
     target: ParsedUrl
-    look: ConnectionFindings
+    findings: ConnectionFindings
     ping: Attempt | None
     breaker_until_ms: int | None
     paused: bool
@@ -72,9 +72,9 @@ def diagnose(given: DiagnosisInput) -> Diagnosis:
         verdict=verdict,
         fix=fix,
         checks=checks,
-        phases_ms=_phases(given.look.phases_ms, given.ping),
-        addresses=given.look.addresses,
-        tls=given.look.tls,
+        phases_ms=_phases(given.findings.phases_ms, given.ping),
+        addresses=given.findings.addresses,
+        tls=given.findings.tls,
         ping=given.ping,
         clock_skew_s=skew_s,
     )
@@ -104,7 +104,7 @@ def _set_up_ms(phases: Phases) -> float:
 
 def _checks(given: DiagnosisInput, skew_s: int | None) -> list[Check]:
     target = given.target
-    checks = checks_of_look(given.look, target, given.hook.id, given.now_ms)
+    checks = connection_checks(given.findings, target, given.hook.id, given.now_ms)
     if skew_s is not None:
         checks.append(_clock(skew_s, given.ping))
     if given.ping is not None:
@@ -119,36 +119,37 @@ def _checks(given: DiagnosisInput, skew_s: int | None) -> list[Check]:
 # Up to the request
 
 
-def checks_of_look(
-    look: ConnectionFindings, target: ParsedUrl, hook: int, now_ms: int
+def connection_checks(
+    findings: ConnectionFindings, target: ParsedUrl, hook: int, now_ms: int
 ) -> list[Check]:
     """Return a line for each step up to the request; later steps may be missing."""
-    checks = [_name(look, target)]
-    if look.addresses:
-        checks.append(_address(look))
+    checks = [_name(findings, target)]
+    if findings.addresses:
+        checks.append(_address(findings))
     tried = any(
-        address.error is not None or address.connect_ms is not None for address in look.addresses
+        address.error is not None or address.connect_ms is not None
+        for address in findings.addresses
     )
-    if tried and look.error != ErrorClass.ADDRESS_REFUSED:
-        checks.append(_connect(look, target))
-    if look.tls is not None or look.error in (ErrorClass.TLS, ErrorClass.TIMEOUT):
-        checks.append(assess_handshake(look, target, hook))
-    if look.tls is not None:
-        checks.append(assess_certificate(look.tls, target.host, hook, now_ms))
-    elif look.error == ErrorClass.TLS_CERTIFICATE:  # and reading it without verification failed
-        checks.append(Check("certificate", "fail", look.detail or "", "run it again"))
+    if tried and findings.error != ErrorClass.ADDRESS_REFUSED:
+        checks.append(_connect(findings, target))
+    if findings.tls is not None or findings.error in (ErrorClass.TLS, ErrorClass.TIMEOUT):
+        checks.append(assess_handshake(findings, target, hook))
+    if findings.tls is not None:
+        checks.append(assess_certificate(findings.tls, target.host, hook, now_ms))
+    elif findings.error == ErrorClass.TLS_CERTIFICATE:  # and reading it without verification failed
+        checks.append(Check("certificate", "fail", findings.detail or "", "run it again"))
     return checks
 
 
-def _name(look: ConnectionFindings, target: ParsedUrl) -> Check:
-    if look.error == ErrorClass.DNS:
+def _name(findings: ConnectionFindings, target: ParsedUrl) -> Check:
+    if findings.error == ErrorClass.DNS:
         advice = "check the host in the hook's URL, and its DNS record as this machine sees it: "
-        return Check("name", "fail", look.detail or "", f"{advice}getent ahosts {target.host}")
+        return Check("name", "fail", findings.detail or "", f"{advice}getent ahosts {target.host}")
     if target.literal is not None:
         return Check("name", "ok", f"{target.host} is an address already")
-    number = len(look.addresses)
-    leads = look.addresses[0].address if number == 1 else f"{number} addresses"
-    took_ms = look.phases_ms.dns or 0.0
+    number = len(findings.addresses)
+    leads = findings.addresses[0].address if number == 1 else f"{number} addresses"
+    took_ms = findings.phases_ms.dns or 0.0
     value = f"{target.host} leads to {leads}, found in {format_duration(took_ms / 1000)}"
     if took_ms > _SLOW_STEP_MS:
         advice = "looking up names is slow here: see the name servers in /etc/resolv.conf"
@@ -156,13 +157,15 @@ def _name(look: ConnectionFindings, target: ParsedUrl) -> Check:
     return Check("name", "ok", value)
 
 
-def _address(look: ConnectionFindings) -> Check:
-    refused = [address for address in look.addresses if address.error == ErrorClass.ADDRESS_REFUSED]
+def _address(findings: ConnectionFindings) -> Check:
+    refused = [
+        address for address in findings.addresses if address.error == ErrorClass.ADDRESS_REFUSED
+    ]
     if refused:
         # The dialer's text: the forbidden address, then how to allow it.
         what, _, way_out = (refused[0].detail or "").partition(". ")
         return Check("address", "fail", what, way_out)
-    number = len(look.addresses)
+    number = len(findings.addresses)
     return Check("address", "ok", "allowed" if number == 1 else f"all {number} allowed")
 
 
@@ -175,9 +178,9 @@ _CONNECT_FIXES = {
 }
 
 
-def _connect(look: ConnectionFindings, target: ParsedUrl) -> Check:
-    met = [address for address in look.addresses if address.connect_ms is not None]
-    missed = [address for address in look.addresses if address.error is not None]
+def _connect(findings: ConnectionFindings, target: ParsedUrl) -> Check:
+    met = [address for address in findings.addresses if address.connect_ms is not None]
+    missed = [address for address in findings.addresses if address.error is not None]
     if not met:
         error = ErrorClass(missed[0].error or ErrorClass.CONNECT)
         others = f" (nor at {len(missed) - 1} more)" if len(missed) > 1 else ""
@@ -197,7 +200,9 @@ def _connect(look: ConnectionFindings, target: ParsedUrl) -> Check:
         if address.error != ErrorClass.CONNECT or ip_address(address.address).version == 4
     ]
     if bad:
-        said = f"{len(bad)} of {len(look.addresses)} addresses cannot be reached: {bad[0].detail}"
+        said = (
+            f"{len(bad)} of {len(findings.addresses)} addresses cannot be reached: {bad[0].detail}"
+        )
         advice = "deliveries that try it are delayed: fix it, or remove it from the name's records"
         return Check("connect", "warn", said, advice)
     if min(times) > _SLOW_STEP_MS:

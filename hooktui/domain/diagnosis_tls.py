@@ -24,17 +24,17 @@ _MAX_NAMES = 4
 _LONGEST = 60
 
 
-def assess_handshake(look: ConnectionFindings, target: ParsedUrl, hook: int) -> Check:
+def assess_handshake(findings: ConnectionFindings, target: ParsedUrl, hook: int) -> Check:
     """Assess whether TLS works at all."""
-    if look.tls is not None:
-        took_ms = look.phases_ms.tls or 0.0
-        value = f"{look.tls.version}, {look.tls.cipher}, in {took_ms:.0f} ms"
+    if findings.tls is not None:
+        took_ms = findings.phases_ms.tls or 0.0
+        value = f"{findings.tls.version}, {findings.tls.cipher}, in {took_ms:.0f} ms"
         return Check("tls", "ok", value)
-    if look.detail is not None and "wrong version number" in look.detail:
+    if findings.detail is not None and "wrong version number" in findings.detail:
         advice = f"that port does not speak TLS: use http:// in hook {hook}'s URL, or another port"
-        return Check("tls", "fail", look.detail, advice)
+        return Check("tls", "fail", findings.detail, advice)
     advice = "the receiver needs TLS 1.2 or newer and a certificate; see: openssl s_client -connect"
-    return Check("tls", "fail", look.detail or "", f"{advice} {target.host}:{target.port}")
+    return Check("tls", "fail", findings.detail or "", f"{advice} {target.host}:{target.port}")
 
 
 def assess_certificate(tls: TlsFinding, host: str, hook: int, now_ms: int) -> Check:

@@ -218,7 +218,7 @@ def service_of(
         files_limit=files.limit,
         check=_with_engine(_local_checks(where, settings), engine, settings),
         key_file=where.key_file,
-        look=ReceiverProbe(transport.dialer, at_once=files.diagnoses, shortages=engine.shortages),
+        probe=ReceiverProbe(transport.dialer, at_once=files.diagnoses, shortages=engine.shortages),
     )
 
 

@@ -18,7 +18,7 @@ from hooktui.delivery.tls import LONGEST_TEXT, fits, read_chain
 from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import ErrorClass
-from hooktui.domain.diagnosis import DiagnosisInput, checks_of_look, diagnose
+from hooktui.domain.diagnosis import DiagnosisInput, connection_checks, diagnose
 from hooktui.domain.wire.diagnosis import Certificate
 from tests.delivery.conftest import LOOPBACK, PATIENT
 from tests.support.certificates import Authority
@@ -48,8 +48,8 @@ async def looked(target, *, trust=None, verify_tls=True, lookup=None, own=(), **
         live_hook(target=target, verify_tls=verify_tls), tell
     )
     found = DiagnosisInput(
-        hook=wire_hook(url=target.url), target=target, look=look, ping=None, breaker_until_ms=None,
-        paused=False, started_at="2026-11-25T12:00:00.000Z", now_ms=now_ms(),
+        hook=wire_hook(url=target.url), target=target, findings=look, ping=None,
+        breaker_until_ms=None, paused=False, started_at="2026-11-25T12:00:00.000Z", now_ms=now_ms(),
     )  # fmt: skip
     return SimpleNamespace(look=look, said=diagnose(found))
 
@@ -92,7 +92,7 @@ async def test_each_step_that_leads_on_is_reported_with_what_is_known_by_then(au
     assert [step for step, _ in told] == ["connect", "TLS"]
     assert [look.addresses[0].connect_ms is None for _, look in told] == [True, False]
     rest = [check.name for check in one.said.checks]
-    lines = [checks_of_look(look, receiver.target, 12, now_ms()) for _, look in told]
+    lines = [connection_checks(look, receiver.target, 12, now_ms()) for _, look in told]
     # Red when a step that has not begun is among the lines.
     assert [[check.name for check in line] for line in lines] == [rest[:2], rest[:3]]
 

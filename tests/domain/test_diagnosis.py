@@ -28,7 +28,7 @@ LEAF = Certificate(
 TLS = TlsFinding(
     demanded=True, version="TLSv1.3", cipher="C", chain=(LEAF,), fits_host=True, verified=True
 )
-LOOK = ConnectionFindings(
+FINDINGS = ConnectionFindings(
     addresses=(MET,), tls=TLS, phases_ms=Phases(dns=3.0, connect=12.0, tls=20.0)
 )
 
@@ -42,10 +42,10 @@ def answered(status=200, *, headers=(), body="ok", error=None, total=80.0, **mor
     )  # fmt: skip
 
 
-def said(ping=None, *, look=LOOK, url=URL, breaker_until_ms=None, paused=False, **fields):
+def said(ping=None, *, findings=FINDINGS, url=URL, breaker_until_ms=None, paused=False, **fields):
     return diagnose(
         DiagnosisInput(
-            hook=hook(url=url, **fields), target=parse_url(url), look=look, ping=ping,
+            hook=hook(url=url, **fields), target=parse_url(url), findings=findings, ping=ping,
             breaker_until_ms=breaker_until_ms, paused=paused, started_at=AT, now_ms=AT_MS,
         )
     )  # fmt: skip
@@ -124,8 +124,8 @@ def test_each_error_of_a_ping_has_a_verdict_and_a_fix(error):
 
 def test_no_http_on_a_plain_port_asks_whether_it_wants_tls():
     ping = answered(200, error="protocol", error_detail="not valid HTTP/1.1")
-    look = replace(LOOK, tls=None)
-    found = said(replace(ping, status_code=None), look=look, url="http://example.com/in")
+    findings = replace(FINDINGS, tls=None)
+    found = said(replace(ping, status_code=None), findings=findings, url="http://example.com/in")
     assert found.fix.endswith("or does it require https://?")
 
 
@@ -193,22 +193,22 @@ def test_our_side_is_the_verdict_when_the_receiver_is_well():
 
 def test_a_refused_connection_names_the_others_too():
     one = AddressFinding(address="127.0.0.2", error="connect_timeout", detail="127.0.0.2 is silent")
-    look = ConnectionFindings(addresses=(one, one), error=one.error, detail=one.detail)
-    found = said(look=look)
+    findings = ConnectionFindings(addresses=(one, one), error=one.error, detail=one.detail)
+    found = said(findings=findings)
     assert found.verdict == "127.0.0.2 is silent (nor at 1 more)"
     assert "firewall" in found.fix
 
 
 def test_no_route_to_ipv6_is_no_fault_while_ipv4_is_there():
     unreachable = AddressFinding(address="2001:db8::1", error="connect", detail="unreachable")
-    assert said(answered(), look=replace(LOOK, addresses=(unreachable, MET))).state == "ok"
+    assert said(answered(), findings=replace(FINDINGS, addresses=(unreachable, MET))).state == "ok"
     refused = replace(unreachable, error="connect_refused", detail="nothing listens")
-    assert said(answered(), look=replace(LOOK, addresses=(refused, MET))).state == "warn"
+    assert said(answered(), findings=replace(FINDINGS, addresses=(refused, MET))).state == "warn"
 
 
 def test_a_slow_look_up_is_a_warning():
-    slow = replace(LOOK, phases_ms=Phases(dns=3_000.0))
-    assert "found in 3s" in said(answered(), look=slow).verdict
+    slow = replace(FINDINGS, phases_ms=Phases(dns=3_000.0))
+    assert "found in 3s" in said(answered(), findings=slow).verdict
 
 
 def test_a_certificate_is_renewed_by_its_own_measure():

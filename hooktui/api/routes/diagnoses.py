@@ -17,7 +17,7 @@ from hooktui.api.responses import encode, respond
 from hooktui.api.routes.deliveries import detail_of
 from hooktui.api.service import Service, read, service_of
 from hooktui.domain.clock import now_ms, to_rfc3339
-from hooktui.domain.diagnosis import DiagnosisInput, checks_of_look, diagnose
+from hooktui.domain.diagnosis import DiagnosisInput, connection_checks, diagnose
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveHook
@@ -96,19 +96,19 @@ async def _diagnose(
     started_ms = now_ms()
     sent = 0
 
-    def notify_step(look: ConnectionFindings, running: Step) -> None:
+    def notify_step(findings: ConnectionFindings, running: Step) -> None:
         nonlocal sent
-        checks = checks_of_look(look, live.target, live.id, now_ms())
+        checks = connection_checks(findings, live.target, live.id, now_ms())
         notify(DiagnosisLine(checks=tuple(checks[sent:]), running=running))
         sent = len(checks)
 
     notify(DiagnosisLine(running="name"))
-    look = await service.look(live, notify_step)
+    findings = await service.probe(live, notify_step)
     if service.stopping.is_set():
         raise Unavailable("the server is stopping; it sends no more pings")
     ping = None
-    if look.error is None:
-        notify_step(look, "ping")
+    if findings.error is None:
+        notify_step(findings, "ping")
         ping = await _ping(service, caller, shown, live.id)
     # Read again: a 410 has disabled it, and the backlog may have been sent meanwhile.
     after = await service.reads.run(
@@ -119,7 +119,7 @@ async def _diagnose(
         DiagnosisInput(
             hook=with_pace(after, service.engine.pace_of(live.id)),
             target=live.target,
-            look=look,
+            findings=findings,
             ping=ping,
             breaker_until_ms=still.breaker_until_ms,
             paused=service.store.paused,

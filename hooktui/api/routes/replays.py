@@ -382,7 +382,7 @@ async def _change(
     replay: int,
     *values: float,
 ) -> Response:
-    """Change a replay of an account, and let the replays look at once."""
+    """Change a replay of an account, and wake the runner of the replays."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
     await service.store.write(change, caller.actor, owner, replay, *values)
