@@ -126,14 +126,14 @@ def _path_entries(folder: Path) -> Iterator[FileEntry]:
         if not rest:
             yield from _entry(path, "home")
             return
-        yield from _entry(path, "way")
+        yield from _entry(path, "parent")
         name = rest.pop(0)
         path = path.parent if name == ".." else path / name
         if path.is_symlink():
             links += 1
             if links > _MAX_LINKS:
                 raise UnsafeHome(f"the links of {visible(str(folder))} form a loop; remove them")
-            yield from _entry(path, "way")
+            yield from _entry(path, "parent")
             target = path.readlink()
             rest = [*(target.parts[1:] if target.is_absolute() else target.parts), *rest]
             path = Path("/") if target.is_absolute() else path.parent

@@ -67,7 +67,7 @@ def tried_by_another(folder: Path, groups: list[int], plant: str) -> bool:
 def test_whatever_lets_another_user_in_is_refused(
     where: InstallPaths, part: str, sticky: int, every: int
 ) -> None:
-    """Red when `_writable` looks at the group or at others alone, or `_of_way` at no folder."""
+    """Red when `_writable` looks at the group or at others alone, or `_of_parent` at no folder."""
     folder = where.home if part == "home" else where.home.parent
     os.chown(folder, 0, DAEMON)
     plant = "home" if part == "way" else ""

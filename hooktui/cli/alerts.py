@@ -13,7 +13,7 @@ from hooktui.cli.listing import FIRST_50, Limit, Listing, for_each, show_list, s
 from hooktui.cli.output import Piece, Style, Styled
 from hooktui.cli.time_format import ago, duration_s, when
 from hooktui.client import calls
-from hooktui.domain.alerts import LONGEST_SNOOZE_S, MIN_SNOOZE_S, AlertState
+from hooktui.domain.alerts import MAX_SNOOZE_S, MIN_SNOOZE_S, AlertState
 from hooktui.domain.text import counted
 from hooktui.domain.wire.alerts import Alert
 
@@ -138,6 +138,6 @@ def snooze_s(text: str) -> float:
         UsageError: it is not a duration, or too short or too long for a snooze.
     """
     seconds = duration_s("--for", text)
-    if not MIN_SNOOZE_S <= seconds <= LONGEST_SNOOZE_S:
+    if not MIN_SNOOZE_S <= seconds <= MAX_SNOOZE_S:
         raise UsageError(f"--for {text}: expected 1m to 30d")
     return seconds

@@ -17,7 +17,7 @@ from hooktui.cli.time_format import ago
 from hooktui.client import calls
 from hooktui.domain.hook_fields import HOOK_SETTINGS, SHOWN_SETTINGS
 from hooktui.domain.setting import Setting
-from hooktui.domain.wire.hooks import CHANGE_WORDS, ChangedHook, CreatedHook, in_words
+from hooktui.domain.wire.hooks import CHANGE_WORDS, ChangedHook, CreatedHook, dry_run_words
 
 SavedHook = TypeVar("SavedHook", ChangedHook, CreatedHook)
 
@@ -30,7 +30,7 @@ def show_dry_run(context: CommandContext, fields: Mapping[str, object]) -> None:
     if run is None:
         return
     since = f" (the oldest was created {ago(run.since)})" if run.since is not None else ""
-    context.out.line(f"would have received {in_words(run)}{since}")
+    context.out.line(f"would have received {dry_run_words(run)}{since}")
     rows = [
         [event.id, event.type, ago(event.created_at), CHANGE_WORDS.get(event.change, event.change)]
         for event in run.data

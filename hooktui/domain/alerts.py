@@ -21,7 +21,7 @@ MAX_PER_MINUTE: Final = 20
 """Openings that are announced to the hooks of one account within a minute."""
 MINUTE_MS: Final = 60_000
 MIN_SNOOZE_S: Final = 60
-LONGEST_SNOOZE_S: Final = 30 * 24 * 3600
+MAX_SNOOZE_S: Final = 30 * 24 * 3600
 LATE_MS: Final = 300_000
 """A queue is behind when its oldest due delivery is later than this."""
 CAUGHT_UP_MS: Final = 60_000

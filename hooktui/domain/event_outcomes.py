@@ -229,14 +229,14 @@ def dry_run_steps(
         looked += 1
         yield
         subject = Subject(at_ms=0, event_type=event.type, data=partial(_data, event))
-        takes = yield from tried.matches_steps(subject)
-        took = takes if now is None else (yield from now.matches_steps(subject))
+        fits = yield from tried.matches_steps(subject)
+        fits_now = fits if now is None else (yield from now.matches_steps(subject))
         yield from subject.forget_steps()
-        sent += takes
-        sent_now += took
-        if not takes and not took:
+        sent += fits
+        sent_now += fits_now
+        if not fits and not fits_now:
             continue
-        change = Change.SAME if takes == took else Change.MORE if takes else Change.FEWER
+        change = Change.SAME if fits == fits_now else Change.MORE if fits else Change.FEWER
         counts[change] += 1
         if len(kinds[change]) < MAX_SHOWN:
             shown = TriedEvent(

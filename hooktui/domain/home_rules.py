@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Part = Literal["way", "home", "private", "key", "socket"]
+Part = Literal["parent", "home", "private", "key", "socket"]
 """The purpose of an entry: a folder or link above the home, the home, a private file of the server
 (database, log, lock), the key file, the socket."""
 
@@ -57,15 +57,15 @@ def flaws_of(entries: Iterable[FileEntry], uid: int) -> list[Flaw]:
 
 
 def _flaws(entry: FileEntry, uid: int) -> Iterator[Flaw]:
-    if entry.part == "way":
-        yield from _of_way(entry, uid)
+    if entry.part == "parent":
+        yield from _of_parent(entry, uid)
     elif entry.part == "home":
         yield from _of_home(entry, uid)
     else:
         yield from _of_file(entry, uid)
 
 
-def _of_way(entry: FileEntry, uid: int) -> Iterator[Flaw]:
+def _of_parent(entry: FileEntry, uid: int) -> Iterator[Flaw]:
     if entry.uid not in (_ROOT, uid):
         yield Flaw(
             "refused",

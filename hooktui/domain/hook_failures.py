@@ -22,9 +22,9 @@ from hooktui.domain.deliveries import ErrorClass, Exchange
 FAILURES_TO_OPEN = 10
 FIRST_PROBE_AFTER_MS, LONGEST_WAIT_MS = 30_000, 600_000
 
-_ANSWERED = frozenset({None, ErrorClass.STATUS, ErrorClass.REDIRECT})
+_RESPONDED = frozenset({None, ErrorClass.STATUS, ErrorClass.REDIRECT})
 # An attempt that never left this machine, or that we cut off, does not concern the receiver.
-_NO_WORD = frozenset({ErrorClass.ADDRESS_REFUSED, ErrorClass.INTERRUPTED})
+_SHOWS_NOTHING = frozenset({ErrorClass.ADDRESS_REFUSED, ErrorClass.INTERRUPTED})
 
 
 class BreakerState(StrEnum):
@@ -69,9 +69,9 @@ def receiver_is_down(exchange: Exchange) -> bool | None:
     Network errors, timeouts, 429 and 5xx show it. Any other status comes from a receiver that is
     up, even if it rejects this event.
     """
-    if exchange.error in _NO_WORD:
+    if exchange.error in _SHOWS_NOTHING:
         return None
-    if exchange.error in _ANSWERED:
+    if exchange.error in _RESPONDED:
         code = exchange.status_code or 0
         return code == 429 or code >= 500
     return True

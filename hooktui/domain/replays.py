@@ -324,7 +324,7 @@ class Newest(NamedTuple):
     replay: int | None
 
 
-def judge(
+def assess_pair(
     selection: PairSelection,
     newest: Newest | None,
     *,
@@ -367,7 +367,7 @@ def after_filters(
     """Return what a replay does with a pair after the checks that do not depend on deliveries.
 
     Args:
-        verdict: of `judge`.
+        verdict: of `assess_pair`.
         fits: whether the filter of the replay matches.
         purged: whether the event has no body any more.
         ordered: whether the hook sends in order and the replay leaves such hooks out.

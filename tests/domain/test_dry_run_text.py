@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hooktui.domain.wire.hooks import DryRun, in_words
+from hooktui.domain.wire.hooks import DryRun, dry_run_words
 
 RUN = {"looked": 1000, "since": None, "sent": 214, "sent_now": None, "more": 0, "fewer": 0,
        "unknown": 0}  # fmt: skip
@@ -26,4 +26,4 @@ RUN = {"looked": 1000, "since": None, "sent": 214, "sent_now": None, "more": 0, 
     ],
 )  # fmt: skip
 def test_a_dry_run_in_words(fields: dict[str, int], words: str) -> None:
-    assert in_words(DryRun(**{**RUN, **fields})) == words  # type: ignore[arg-type]
+    assert dry_run_words(DryRun(**{**RUN, **fields})) == words  # type: ignore[arg-type]

@@ -24,10 +24,10 @@ def test_a_home_is_refused_exactly_when_others_may_write_it(sticky, group, other
     refused = "refused" in levels("home", mode)
     assert refused == bool((group | others) & 2)
     assert ("refused" in levels("home", mode, shared_group=False)) == bool(others & 2)
-    assert ("refused" in levels("way", mode)) == (bool((group | others) & 2) and not sticky)
+    assert ("refused" in levels("parent", mode)) == (bool((group | others) & 2) and not sticky)
 
 
-@pytest.mark.parametrize(("part", "kind"), [("way", FOLDER), ("way", LINK), ("home", FOLDER)])
+@pytest.mark.parametrize(("part", "kind"), [("parent", FOLDER), ("parent", LINK), ("home", FOLDER)])
 def test_a_folder_of_another_user_is_refused(part, kind) -> None:
     assert levels(part, kind | 0o755, ELSE) == ["refused", *(["minor"] * (part == "home"))]
     # Root owns most folders above a home, and no home of an ordinary user.
@@ -56,4 +56,4 @@ def test_a_file_of_another_user_is_refused_and_a_key_of_root_is_not() -> None:
 def test_what_is_right_is_left_alone() -> None:
     assert levels("home", FOLDER | 0o750) == levels("home", FOLDER | 0o700) == []
     assert levels("private", FILE | 0o600) == levels("socket", SOCKET | 0o660) == []
-    assert levels("way", FOLDER | 0o1777, 0) == levels("way", LINK | 0o777, 0) == []
+    assert levels("parent", FOLDER | 0o1777, 0) == levels("parent", LINK | 0o777, 0) == []

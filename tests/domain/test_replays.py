@@ -18,10 +18,10 @@ from hooktui.domain.replays import (
     ReplayState,
     add_plans,
     after_filters,
+    assess_pair,
     check_rate,
     check_selection,
     check_transition,
-    judge,
     wire_selection,
 )
 from hooktui.domain.wire.replays import PlannedHook, ReplayPlan, ReplaySelection
@@ -116,7 +116,7 @@ CASES = {
 def test_each_mode_judges_pairs(mode: ReplayMode):
     chosen = selected(mode)
     found = tuple(
-        judge(chosen, newest, candidate=None, replay=5, bound=BOUND)
+        assess_pair(chosen, newest, candidate=None, replay=5, bound=BOUND)
         for newest in (None, FAILED, RETRYING, WAITING, SENT)
     )
     assert found == CASES[mode]
@@ -125,14 +125,14 @@ def test_each_mode_judges_pairs(mode: ReplayMode):
 def test_newer_own_and_other_deliveries():
     chosen = selected()
     newer = FAILED._replace(id=BOUND + 1)
-    assert judge(chosen, newer, candidate=9, replay=5, bound=BOUND) is ReplaySkip.SUPERSEDED
+    assert assess_pair(chosen, newer, candidate=9, replay=5, bound=BOUND) is ReplaySkip.SUPERSEDED
     own = newer._replace(replay=5)
-    assert judge(chosen, own, candidate=9, replay=5, bound=BOUND) is None
-    assert judge(chosen, FAILED, candidate=8, replay=5, bound=BOUND) is None
+    assert assess_pair(chosen, own, candidate=9, replay=5, bound=BOUND) is None
+    assert assess_pair(chosen, FAILED, candidate=8, replay=5, bound=BOUND) is None
     being_sent = RETRYING._replace(status="sending")
-    assert judge(chosen, being_sent, candidate=9, replay=5, bound=BOUND) is ReplaySkip.WAITING
+    assert assess_pair(chosen, being_sent, candidate=9, replay=5, bound=BOUND) is ReplaySkip.WAITING
     other = selected(cause="http_404")
-    assert judge(other, FAILED, candidate=9, replay=5, bound=BOUND) is None
+    assert assess_pair(other, FAILED, candidate=9, replay=5, bound=BOUND) is None
 
 
 def test_the_filter_comes_before_the_body_and_the_order():

@@ -26,7 +26,7 @@ from hooktui.api.parameters import (
 from hooktui.api.responses import respond
 from hooktui.api.routes.undelivered import check_cause
 from hooktui.api.service import read, read_in, service_of
-from hooktui.domain.alerts import LONGEST_SNOOZE_S, MIN_SNOOZE_S, AlertState, AlertType
+from hooktui.domain.alerts import MAX_SNOOZE_S, MIN_SNOOZE_S, AlertState, AlertType
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import HookId
 from hooktui.domain.roles import Actor
@@ -43,7 +43,7 @@ router = make_router("alerts")
 class SnoozeBody(RequestBody):
     """How long an alert is snoozed, in seconds."""
 
-    for_s: Annotated[float, Field(ge=MIN_SNOOZE_S, le=LONGEST_SNOOZE_S, allow_inf_nan=False)]
+    for_s: Annotated[float, Field(ge=MIN_SNOOZE_S, le=MAX_SNOOZE_S, allow_inf_nan=False)]
 
 
 @router.get("/v1/alerts", response_model=Page[Alert])

@@ -23,7 +23,7 @@ from hooktui.console.widgets.document_view import JsonView
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import FieldError, HooktuiError
 from hooktui.domain.hook_settings import HookSettings
-from hooktui.domain.wire.hooks import CHANGE_WORDS, Change, DryRun, Hook, TriedEvent, in_words
+from hooktui.domain.wire.hooks import CHANGE_WORDS, Change, DryRun, Hook, TriedEvent, dry_run_words
 
 MAX_ROWS: Final = 6
 """Maximum events in the list: a sample that leaves room for the fields on 80 by 24 cells."""
@@ -125,7 +125,9 @@ class DryRunLines(Vertical):
         since = "" if run.since is None else f", since {moment(from_rfc3339(run.since), now_ms)}"
         rows = shown_events(run)
         width = max((cell_len(event.type) for event in rows), default=0)
-        self._show(f"{in_words(run)}{since}", [tried_row(event, now_ms, width) for event in rows])
+        self._show(
+            f"{dry_run_words(run)}{since}", [tried_row(event, now_ms, width) for event in rows]
+        )
 
     def _show(self, words: str, rows: Sequence[ShortRow]) -> None:
         self.add_class("-some")

@@ -348,7 +348,7 @@ class DryRun:
     data: tuple[TriedEvent, ...] = ()
 
 
-def in_words(run: DryRun) -> str:
+def dry_run_words(run: DryRun) -> str:
     """Return what would have been received: ``214 of the last 1,000 events, 3 fewer than now``."""
     unknown = ""
     if run.unknown:

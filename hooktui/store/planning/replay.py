@@ -24,7 +24,7 @@ from hooktui.domain.replays import (
     WalkState,
     add_counts,
     after_filters,
-    judge,
+    assess_pair,
     leaves_out,
 )
 from hooktui.store.contract import (
@@ -253,7 +253,7 @@ def _judged(
     delivery = newest.get(candidate.event)
     if event is None:
         return ReplaySkip.PURGED
-    verdict = judge(
+    verdict = assess_pair(
         step.selection,
         None if delivery is None else delivery.newest,
         candidate=candidate.delivery,

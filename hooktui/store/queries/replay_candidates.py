@@ -37,7 +37,7 @@ from hooktui.domain.replays import (
     ReplayMode,
     ReplaySkip,
     after_filters,
-    judge,
+    assess_pair,
     leaves_out,
 )
 from hooktui.store.contract import ReplayCandidate
@@ -249,7 +249,7 @@ def _pairs_of_deliveries(
         if selection.contains(row.accepted_ms) and selection.includes_type(row.event_type):
             # A newer delivery than this one is older than the bound, or supersedes it.
             newest = Newest(row.newest, row.status, row.cause, row.replay)
-            verdict = judge(
+            verdict = assess_pair(
                 selection, newest, candidate=row.id, replay=walk.replay, bound=walk.bound
             )
             if verdict is not None:
@@ -395,7 +395,9 @@ def _pair_of_event(
     if row is not None:
         newest = Newest(row.id, row.status, row.cause, row.replay)
         fits = bool(row.fits) and (fitting is None or row.id in fitting)
-    verdict = judge(walk.selection, newest, candidate=None, replay=walk.replay, bound=walk.bound)
+    verdict = assess_pair(
+        walk.selection, newest, candidate=None, replay=walk.replay, bound=walk.bound
+    )
     left_out = leaves_out(walk.hook, walk.selection)
     result = after_filters(verdict, fits=fits, purged=bool(event.purged), ordered=left_out)
     if result is None:
@@ -546,7 +548,7 @@ def _judge_group(walk: ReplayWalk, group: _Keys) -> Act | ReplaySkip | None:
         newest = Newest(group.newest, group.status or "", group.cause, None)
     elif not wants(hook, group.event_type):
         return None
-    verdict = judge(selection, newest, candidate=1, replay=None, bound=2)
+    verdict = assess_pair(selection, newest, candidate=1, replay=None, bound=2)
     left_out = leaves_out(hook, selection)
     return after_filters(
         verdict, fits=bool(group.fits), purged=bool(group.purged), ordered=left_out
