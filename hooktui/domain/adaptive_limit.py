@@ -2,9 +2,9 @@
 
 The limit starts at 10. It doubles while the receiver keeps up and deliveries wait for a slot, and
 it is cut when the receiver shows that it is overloaded. A cut is a trial: if the same share of
-responses still shows overload at the lower limit, then the limit was not the cause (an event that
-the receiver always answers with 503, one broken server behind a load balancer), the cut is undone
-and that share is tolerated. A step that only makes responses slower is undone.
+responses still shows overload at the lower limit, then the limit was not the cause (an event to
+which the receiver always responds with 503, one broken server behind a load balancer), the cut is
+undone and that share is tolerated. A step that only makes responses slower is undone.
 
 All times are arguments, in seconds of a monotonic clock; the class reads no clock and does no I/O.
 Decision 0080 has the rules with their reasons and what a simulation of receivers showed.
@@ -366,7 +366,7 @@ class AdaptiveLimit:
             self._reach_ceiling_s = min(2 * self._reach_ceiling_s, _LONGEST_PROBE_S)
         if self._ceiling is None:
             self._ceiling = seen
-        elif self._new_ceiling:  # not at once far below: the receiver may be ill for a moment
+        elif self._new_ceiling:  # not at once far below: the receiver may be slow for a moment
             self._ceiling = max(seen, self._ceiling / 2)
         self._new_ceiling = False
         self._limit = max(1.0, min(self._limit, seen) - 1)

@@ -34,10 +34,10 @@ _REFUSED_PREFIXES = ("proxy-", "webhook-", "x-hook-")
 _REPLACEABLE = frozenset({"content-type", "user-agent", "accept-encoding"})
 """Headers of ours that a hook's own ones replace, when they are spelled alike."""
 
-# CGI (RFC 3875, 4.1.18) and what descends from it know one name for X-A and X_A; Apache's makes
-# every character but letters and digits the same.
+# CGI (RFC 3875, 4.1.18) and its successors have one name for X-A and X_A; Apache's replaces every
+# character except letters and digits.
 _FOLDED = re.compile(r"[^0-9a-z]")
-# Values that are kept like secrets even when nobody says so.
+# Headers whose values are always kept like secrets.
 _SENSITIVE = re.compile(
     r"authorization|cookie|token|secret|passw|api[^0-9a-z]?key|credential", re.I
 )

@@ -35,8 +35,8 @@ class Signal(Enum):
 def signal_of(exchange: Exchange) -> Signal | None:
     """Return what an exchange shows about the receiver's pace; None: nothing.
 
-    A receiver that answers 500 or 4xx has taken the request. DNS, certificates and addresses say
-    nothing about pace.
+    A receiver that responds with 500 or 4xx has taken the request. DNS, certificates and addresses
+    say nothing about pace.
     """
     if exchange.error in _OVERLOAD_ERRORS:
         return Signal.OVERLOADED

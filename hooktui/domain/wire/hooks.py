@@ -19,7 +19,7 @@ from hooktui.domain.wire import fields_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookStats:
-    """How a hook has been doing.
+    """The recent results of a hook.
 
     ``last_status`` is the HTTP status of the last attempt, or its error class where there was none.
     ``success_24h`` is the share (0 to 1) of attempts of the last 24 hours that were delivered,
@@ -259,7 +259,7 @@ class HealthPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypeCount:
-    """Deliveries of one event type that came in the time, and what became of them until now."""
+    """The deliveries of one event type of the period, by outcome so far."""
 
     type: str
     deliveries: int
@@ -270,7 +270,7 @@ class TypeCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookHealth:
-    """What ``GET /v1/hooks/{id}/health`` answers.
+    """The response of ``GET /v1/hooks/{id}/health``.
 
     The points are ``step_s`` seconds each, the oldest first, and the last one is not over yet.
     ``types`` and ``backlog`` come from the hook's newest deliveries: ``counted_since`` says from
@@ -330,11 +330,11 @@ class TriedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """What became of a dry run; all but ``since`` and ``data`` are counts of events.
+    """The result of a dry run; all but ``since`` and ``data`` are counts of events.
 
-    ``looked`` of them were judged, back to ``since``. ``sent`` would have gone to the hook;
+    ``looked`` of them were assessed, back to ``since``. ``sent`` would have gone to the hook;
     ``sent_now`` as the hook is (None for a new one), ``more`` only with the tried settings,
-    ``fewer`` only as it is. ``unknown`` could not be judged, for their bodies are purged. ``data``
+    ``fewer`` only as it is. ``unknown`` could not be assessed: their bodies are purged. ``data``
     names the latest of each kind, changes first.
     """
 
