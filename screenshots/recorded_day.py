@@ -30,7 +30,8 @@ from hooktui.domain.ids import AccountId, HookId
 from hooktui.demo.runner import DemoHook
 from hooktui.demo.receiver import Behaviour, Reply, reply
 from hooktui.demo.scenario import scenario_events
-from hooktui.store.contract import ClaimedDelivery, NewEvent, AttemptResult, Store
+from hooktui.store.base import Store
+from hooktui.store.contract import AttemptResult, ClaimedDelivery, NewEvent
 
 ACCOUNT = AccountId(1)
 SEED = 8

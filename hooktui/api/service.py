@@ -28,7 +28,8 @@ from hooktui.domain.wire.hooks import HookPace
 from hooktui.domain.wire.server import RetentionDays
 from hooktui.loop_watch import WATCH, LoopWatch
 from hooktui.store import queries
-from hooktui.store.contract import Acceptance, NewEvent, Store
+from hooktui.store.base import Store
+from hooktui.store.contract import Acceptance, NewEvent
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -44,6 +44,7 @@ from hooktui.domain.rates import ThroughputMeter
 from hooktui.domain.wire.hooks import HookPace
 from hooktui.loop_watch import WATCH
 from hooktui.slices import in_slices
+from hooktui.store.base import Store
 from hooktui.store.contract import (
     Acceptance,
     AttemptResult,
@@ -52,7 +53,6 @@ from hooktui.store.contract import (
     NewEvent,
     ReplayStep,
     ReplayStepResult,
-    Store,
 )
 
 _log = logging.getLogger(__name__)

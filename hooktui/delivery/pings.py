@@ -17,7 +17,8 @@ from hooktui.delivery.sender import Sender
 from hooktui.delivery.shortage import MachineShort, Shortages
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import DeliveryId, HookId
-from hooktui.store.contract import ClaimedDelivery, Store
+from hooktui.store.base import Store
+from hooktui.store.contract import ClaimedDelivery
 
 DEFAULT_PINGS: Final = 64
 PINGS_OF_HOOK: Final = 2

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 
 from hooktui import failpoints
 from hooktui.domain.errors import HooktuiError, log_failure
-from hooktui.store.contract import AttemptResult, ClaimedDelivery, Store
+from hooktui.store.base import Store
+from hooktui.store.contract import AttemptResult, ClaimedDelivery
 
 _log = logging.getLogger(__name__)
 

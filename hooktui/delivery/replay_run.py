@@ -23,7 +23,8 @@ from hooktui.domain.ids import HookId
 from hooktui.domain.rates import BURST_S, TokenBucket
 from hooktui.domain.replays import FAILURES_IN_A_ROW, MAX_REACHED, STEP_BYTES, STEP_DELIVERIES
 from hooktui.store import changes, queries
-from hooktui.store.contract import ReplayCandidate, ReplayStep, ReplayStepResult, StepOutcome, Store
+from hooktui.store.base import Store
+from hooktui.store.contract import ReplayCandidate, ReplayStep, ReplayStepResult, StepOutcome
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from hooktui.domain.errors import HooktuiError, log_failure
 from hooktui.domain.ids import HookId
 from hooktui.domain.replays import LEASE_MS
 from hooktui.store import changes, queries
-from hooktui.store.contract import Store
+from hooktui.store.base import Store
 
 _log = logging.getLogger(__name__)
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hooktui.delivery.resolver import Resolver
     from hooktui.delivery.transport import Transport
     from hooktui.domain.wire.diagnosis import Check
-    from hooktui.store.contract import Store
+    from hooktui.store.base import Store
 
 _log = logging.getLogger(__package__)
 

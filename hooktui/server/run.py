@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from hooktui.api.service import Service
     from hooktui.delivery.engine import Engine
     from hooktui.delivery.transport import Transport
-    from hooktui.store.contract import Store
+    from hooktui.store.base import Store
 
 _log = logging.getLogger(__package__)
 

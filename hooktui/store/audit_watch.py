@@ -12,7 +12,7 @@ from typing import Final
 
 from hooktui.domain.errors import log_failure
 from hooktui.store.audit import trail_state
-from hooktui.store.contract import Store
+from hooktui.store.base import Store
 
 _EVERY_S: Final = 24 * 3600.0
 

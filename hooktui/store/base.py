@@ -1,12 +1,14 @@
-"""The part that both stores share: the hot calls, live hooks, the change feed, notices."""
+"""The calls of a store, and the part that does not depend on its database."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import logging
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence, Set
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
@@ -19,6 +21,7 @@ from hooktui.domain.errors import log_failure
 from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
+from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store import feed
 from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.changes.alert_look import (
@@ -38,6 +41,7 @@ from hooktui.store.contract import (
     AttemptResult,
     ClaimedDelivery,
     CommitNotice,
+    DatabaseCopy,
     DeadLetters,
     FeedFilter,
     FeedItemPage,
@@ -48,7 +52,6 @@ from hooktui.store.contract import (
     ReplayStepResult,
     Reserve,
     RetentionPeriods,
-    Store,
 )
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import check_keys
@@ -84,7 +87,7 @@ RESCUED_AT_ONCE = 250
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """The database operations behind the hot calls; see the calls of `BaseStore`."""
+    """The database operations behind the hot calls; see the calls of `Store`."""
 
     accept: Callable[
         [Sequence[NewEvent], Reserve | None, Matches],
@@ -98,16 +101,25 @@ class Operations:
     replay: Callable[[ReplayStep], Operation[ReplayStepResult]]
 
 
-class BaseStore(Store):
-    """The part of ``contract.Store`` that does not depend on the database.
+class Store(ABC):
+    """One store; the docstring of ``contract`` lists its guarantees.
 
     Args:
         vault: encrypts and decrypts secrets.
         live: the live hooks, updated by the subclass after each commit.
         rules: when alerts open, and how often they are announced.
+
+    Attributes:
+        number: this server's number among those that share the store.
+        vault: encrypts and decrypts secrets.
+        token: of the leases of this server.
+        clock: of this store, in milliseconds since the epoch.
     """
 
     OPERATIONS: ClassVar[Operations]
+
+    token: int
+    clock: Callable[[], int]
 
     _accepting: WriteQueue
     """The queue of events; the subclass sets all four queues, which may be the same."""
@@ -153,7 +165,7 @@ class BaseStore(Store):
 
     @property
     def is_accepting(self) -> bool:
-        """Whether an event came in within the last `ACCEPTING_S`."""
+        """Whether an event was accepted recently."""
         return monotonic() - self._accepted_s < ACCEPTING_S
 
     async def submit(self, operation: Operation[R]) -> R:
@@ -162,10 +174,23 @@ class BaseStore(Store):
 
     # The hot calls
 
+    @abstractmethod
+    def check_room(self, size_bytes: int = 0) -> None:
+        """Check that there is room for more events of this size.
+
+        Raises:
+            DiskFull: there is not; the text names the free space.
+        """
+
     async def accept(
         self, events: Sequence[NewEvent], reserve: Reserve | None = None
     ) -> tuple[list[Acceptance], list[ClaimedDelivery]]:
-        """Store events with their deliveries, all or nothing."""
+        """Store events with their deliveries, all or nothing; return acceptances and claims.
+
+        Raises:
+            Refused: a key was used before with another type or body (names which).
+            DiskFull: there is no room.
+        """
         self._accepted_s = monotonic()
         check_keys(events)
         self.check_room(sum([len(event.body) for event in events]))
@@ -181,12 +206,19 @@ class BaseStore(Store):
     async def claim(
         self, hook: HookId, limit: int, *, by_age: bool = False
     ) -> list[ClaimedDelivery]:
-        """Lease up to ``limit`` due deliveries of an active hook: first attempts, then retries."""
+        """Lease up to ``limit`` due deliveries of an active hook: first attempts, then retries.
+
+        Each group is ordered by due time; ``by_age`` ignores the groups and takes the oldest due.
+        """
         operation = self.OPERATIONS.claim(hook, limit, by_age)
         return await self._claiming.submit(operation, bounded=False)
 
     async def claim_ping(self, hook: HookId, body: bytes) -> ClaimedDelivery:
-        """Store a ping event with its delivery, already leased."""
+        """Store a ping event with its delivery, already leased; works on inactive hooks.
+
+        Raises:
+            NotFound: there is no such hook.
+        """
         return await self._accepting.submit(self.OPERATIONS.claim_ping(hook, body), bounded=True)
 
     async def record(self, results: Sequence[AttemptResult]) -> list[bool]:
@@ -194,11 +226,15 @@ class BaseStore(Store):
         return await self.submit(self.OPERATIONS.record(results))
 
     async def release(self, claims: Sequence[ClaimedDelivery]) -> None:
-        """Make unsent deliveries due at once; their attempts are not counted."""
+        """Return unsent claims to the queue, uncounted and due at once."""
         await self.submit(self.OPERATIONS.release(claims))
 
     async def rescue(self, held: Collection[DeliveryId] = ()) -> int:
-        """Record attempts whose lease has expired as interrupted; return how many."""
+        """Record attempts whose lease has expired as interrupted; return how many.
+
+        ``held`` are deliveries of this server that are left out: it is still sending them, or has
+        not stored their results, because it was stopped for longer than a lease.
+        """
         return await self._rescue(partial(self.OPERATIONS.rescue, RESCUED_AT_ONCE, held))
 
     async def _rescue(self, operation: Callable[[], Operation[int]]) -> int:
@@ -208,14 +244,52 @@ class BaseStore(Store):
         return rescued
 
     async def replay(self, step: ReplayStep) -> ReplayStepResult:
-        """Create the deliveries of a step of a replay, already leased, and move its cursor."""
+        """Create the deliveries of a step of a replay, already leased, and move its cursor.
+
+        Only the owner of a running replay can, from the cursor that it read.
+        """
         return await self._replaying.submit(self.OPERATIONS.replay(step), bounded=True)
+
+    @abstractmethod
+    async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
+        """Return when (ms) the next pending delivery of each active hook is due."""
 
     def _active_hooks(self, hooks: Sequence[HookId] | None) -> list[tuple[HookId, bool]]:
         """Return the active hooks among the given ones (None: all), each with its ``ordered``."""
         live = self._live.view
         known = [live[hook] for hook in (live if hooks is None else hooks) if hook in live]
         return [(hook.id, hook.settings.ordered) for hook in known if hook.active]
+
+    # Queries and changes
+
+    @abstractmethod
+    async def read(
+        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a query of ``hooktui.store.queries`` in a short read-only transaction."""
+
+    @abstractmethod
+    async def own_read(
+        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a query of the server itself, one at a time; those of `read` do not delay it."""
+
+    async def scan(
+        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Do the same with a query that may take a second; at most one of them is before others."""
+        async with self._scanning:
+            return await self.own_read(query, *args, **kwargs)
+
+    @abstractmethod
+    async def look_up(self, query: Callable[[Connection], R]) -> R:
+        """Run a quick query that calls wait for; those of `read` do not delay it."""
+
+    @abstractmethod
+    async def write(
+        self, change: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a change of ``hooktui.store.changes`` in a write transaction, all or nothing."""
 
     # Background work
 
@@ -267,16 +341,6 @@ class BaseStore(Store):
                 wait_s = CAUSES_RETRIED_S
             await asyncio.sleep(wait_s)
 
-    async def scan(
-        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run a query of the server itself that may take a second.
-
-        The others of `own_read` wait for one of them at most, however many there are.
-        """
-        async with self._scanning:
-            return await self.own_read(query, *args, **kwargs)
-
     # Retention
 
     @property
@@ -300,7 +364,10 @@ class BaseStore(Store):
     async def purge(
         self, before_ms: int, *, within_s: float, account: AccountId | None = None, after: int = 0
     ) -> Purged:
-        """Delete events from before a time and their dependents, for ``within_s`` at most."""
+        """Delete events from before a time with all that belongs to them, for ``within_s`` at most.
+
+        An event stays while one of its deliveries is not final or ended at or after that time.
+        """
         loop = asyncio.get_running_loop()
         end_s = loop.time() + within_s
         purge = RetentionPass(self._retention, lambda: REST_OF_PURGE)
@@ -320,7 +387,7 @@ class BaseStore(Store):
     # Alerts
 
     async def look_at_alerts(self, keep: RetentionPeriods) -> None:
-        """Open, end and announce the alerts that depend on time; write only if there are any."""
+        """Open, end and announce the alerts that depend on time."""
         now = self.clock()
         seen = await self.own_read(look, now, self._alert_look.accounts())
         expiring_groups = None
@@ -347,20 +414,20 @@ class BaseStore(Store):
     # Live hooks
 
     def alert_hooks(self) -> Set[HookId]:
-        """Return the hooks that subscribe to alerts."""
+        """Return the hooks that subscribe to operator alerts, as of the last commit seen."""
         return self._live.alert_hooks
 
     def hooks(self) -> Mapping[HookId, LiveHook]:
-        """Return the live hooks, as of the last commit seen."""
+        """Return the live hooks (deleted ones excluded), as of the last commit seen."""
         return self._live.view
 
     def count_hooks(self, account: AccountId) -> int:
-        """Return how many hooks an account has."""
+        """Return how many hooks an account has, as of the last commit seen."""
         return self._live.count(account)
 
     @property
     def paused(self) -> bool:
-        """Whether all sending is paused."""
+        """Whether all sending is paused, so that nothing is claimed."""
         return self._live.paused
 
     async def signing_secrets(self, hook: HookId, ids: Sequence[int]) -> list[LiveSecret]:
@@ -376,7 +443,13 @@ class BaseStore(Store):
         account: AccountId | None = None,
         feed_filter: FeedFilter | None = None,
     ) -> FeedItemPage:
-        """Return up to ``limit`` changes after a position (that pass the filter)."""
+        """Return up to ``limit`` changes after a position (None: from the oldest stored one).
+
+        A page ends at 1 MiB; with a filter, also after a search of 2 s.
+
+        Raises:
+            Refused: the position is not one of this store's.
+        """
         position = None if after is None else feed.parse_position(after)
         return await self.read(feed.read_feed, position, limit, account, feed_filter)
 
@@ -387,12 +460,18 @@ class BaseStore(Store):
         feed_filter: FeedFilter | None = None,
         before: str | None = None,
     ) -> FeedItemPage:
-        """Return the newest ``limit`` changes (that pass the filter), oldest first."""
+        """Return the newest ``limit`` changes (that pass the filter), oldest first.
+
+        With ``before``, the newest before that position. A page ends like one of `feed`.
+
+        Raises:
+            Refused: the position is not one of this store's.
+        """
         position = None if before is None else feed.parse_position(before, "before")
         return await self.read(feed.read_tail, limit, account, feed_filter, position)
 
     def feed_end(self) -> str:
-        """Return the position after the newest change seen."""
+        """Return the position after the newest change."""
         return str(self._feed_end)
 
     async def wait_for_change(self, after: str, timeout_s: float) -> None:
@@ -405,10 +484,38 @@ class BaseStore(Store):
         except TimeoutError:
             return
 
+    # The database
+
+    @abstractmethod
+    def backup(self, stopped: Callable[[], bool], /) -> AbstractAsyncContextManager[DatabaseCopy]:
+        """Copy and check the database; the copy is deleted when the block ends.
+
+        Args:
+            stopped: polled in a thread; True cancels the copy.
+
+        Raises:
+            Refused: the data is in a database that is backed up by other means.
+            Conflict: another backup is running.
+            DiskFull: there is no room.
+            Unavailable: the copy was cancelled.
+        """
+
+    @abstractmethod
+    async def info(self) -> DatabaseInfo:
+        """Return the kind, place and size of the database."""
+
+    @abstractmethod
+    async def others(self) -> list[ServerInfo]:
+        """Return the other servers that work on this store now."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish accepted operations, release the files, and wake waiting readers of the feed."""
+
     # Notices after commits
 
     def subscribe(self, listener: Listener) -> None:
-        """Call a listener after each commit that concerns it."""
+        """Call a listener after each commit that concerns it, in the event loop's thread."""
         self._listeners.append(listener)
 
     def _notify(self, notice: CommitNotice) -> None:

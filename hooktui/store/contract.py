@@ -1,4 +1,4 @@
-"""The interface and the guarantees of a store.
+"""The guarantees of a store, and the values that it accepts and returns.
 
 SQLite and PostgreSQL give the same guarantees:
 
@@ -18,19 +18,16 @@ savepoint of the writer's next transaction (SQLite) or in a transaction of its o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from hooktui.domain.catalogue import PING
 from hooktui.domain.deliveries import Exchange, RetryDecision, RetryState, Trigger
-from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
-from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.domain.replays import PairSelection
 
 if TYPE_CHECKING:
@@ -41,13 +38,6 @@ if TYPE_CHECKING:
     from hooktui.domain.wire.events import Event
     from hooktui.domain.wire.hooks import Hook
     from hooktui.domain.wire.replays import Replay
-    from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
-    from hooktui.store.tx import Tx
-    from hooktui.store.vault import Vault
-
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 LEASE_S = 60
 """Twice the longest legal attempt (30 s); any server may rescue the delivery after it."""
@@ -300,232 +290,6 @@ class ReplayStepResult:
     cursor: int = 0
     walked: bool = False
     used_up: bool = False
-
-
-class Store(Protocol):
-    """One store; the module's docstring lists its guarantees.
-
-    Attributes:
-        number: this server's number among those that share the store.
-        vault: encrypts and decrypts secrets.
-        token: of the leases of this server.
-        clock: of this store, in milliseconds since the epoch.
-    """
-
-    number: int
-    vault: Vault
-    token: int
-    clock: Callable[[], int]
-
-    async def accept(
-        self, events: Sequence[NewEvent], reserve: Reserve | None = None
-    ) -> tuple[list[Acceptance], list[ClaimedDelivery]]:
-        """Store events with their deliveries, all or nothing; return acceptances and claims.
-
-        Raises:
-            Refused: a key was used before with another type or body (names which).
-            DiskFull: there is no room.
-        """
-        ...
-
-    @property
-    def is_accepting(self) -> bool:
-        """Whether an event came in a moment ago."""
-        ...
-
-    @property
-    def heartbeats(self) -> Sequence[Heartbeat]:
-        """The heartbeats of the write transactions."""
-        ...
-
-    def check_room(self, size_bytes: int = 0) -> None:
-        """Check that there is room for more events of this size.
-
-        Raises:
-            DiskFull: there is not; the text names the free space.
-        """
-        ...
-
-    async def claim(
-        self, hook: HookId, limit: int, *, by_age: bool = False
-    ) -> list[ClaimedDelivery]:
-        """Lease up to ``limit`` due deliveries of an active hook: first attempts, then retries.
-
-        Each group is ordered by due time; ``by_age`` ignores the groups and takes the oldest due.
-        """
-        ...
-
-    async def claim_ping(self, hook: HookId, body: bytes) -> ClaimedDelivery:
-        """Store a ping event with its delivery, already leased; works on inactive hooks.
-
-        Raises:
-            NotFound: there is no such hook.
-        """
-        ...
-
-    async def record(self, results: Sequence[AttemptResult]) -> list[bool]:
-        """Store attempts and new states in one transaction; False where the fence did not hold."""
-        ...
-
-    async def release(self, claims: Sequence[ClaimedDelivery]) -> None:
-        """Return unsent claims to the queue, uncounted and due at once."""
-        ...
-
-    async def rescue(self, held: Collection[DeliveryId] = ()) -> int:
-        """Record attempts whose lease has expired as interrupted; return how many.
-
-        ``held`` are deliveries of this server that are left out: it is still sending them, or has
-        not stored their results, because it was stopped for longer than a lease.
-        """
-        ...
-
-    async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
-        """Return when (ms) the next pending delivery of each active hook is due."""
-        ...
-
-    @property
-    def expired(self) -> DeadLetters:
-        """The dead letters that retention deleted at this server since its start."""
-        ...
-
-    async def replay(self, step: ReplayStep) -> ReplayStepResult:
-        """Create the deliveries of a step of a replay, already leased, and move its cursor.
-
-        Only the owner of a running replay can, from the cursor that it read.
-        """
-        ...
-
-    def hooks(self) -> Mapping[HookId, LiveHook]:
-        """Return the live hooks (deleted ones excluded), as of the last commit seen."""
-        ...
-
-    def alert_hooks(self) -> Set[HookId]:
-        """Return the hooks that subscribe to operator alerts, as of the last commit seen."""
-        ...
-
-    async def look_at_alerts(self, keep: RetentionPeriods) -> None:
-        """Open, end and announce the alerts that depend on time."""
-        ...
-
-    def count_hooks(self, account: AccountId) -> int:
-        """Return how many hooks an account has, as of the last commit seen."""
-        ...
-
-    @property
-    def paused(self) -> bool:
-        """Whether all sending is paused, so that nothing is claimed."""
-        ...
-
-    async def signing_secrets(self, hook: HookId, ids: Sequence[int]) -> list[LiveSecret]:
-        """Return the given secrets of a hook that still exist, even expired ones, newest first."""
-        ...
-
-    def subscribe(self, listener: Listener) -> None:
-        """Call a listener after each commit that concerns it, in the event loop's thread."""
-        ...
-
-    async def read(
-        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run a query of ``hooktui.store.queries`` in a short read-only transaction."""
-        ...
-
-    async def own_read(
-        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run a query of the server itself, one at a time; those of `read` do not delay it."""
-        ...
-
-    async def scan(
-        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Do the same with a query that may take a second; at most one of them is before others."""
-        ...
-
-    async def look_up(self, query: Callable[[Connection], R]) -> R:
-        """Run a quick query that calls wait for; those of `read` do not delay it."""
-        ...
-
-    async def write(
-        self, change: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run a change of ``hooktui.store.changes`` in a write transaction, all or nothing."""
-        ...
-
-    async def feed(
-        self,
-        after: str | None,
-        limit: int,
-        account: AccountId | None = None,
-        feed_filter: FeedFilter | None = None,
-    ) -> FeedItemPage:
-        """Return up to ``limit`` changes after a position (None: from the oldest stored one).
-
-        A page ends at 1 MiB; with a filter, also after a search of 2 s.
-
-        Raises:
-            Refused: the position is not one of this store's.
-        """
-        ...
-
-    async def feed_tail(
-        self,
-        limit: int,
-        account: AccountId | None = None,
-        feed_filter: FeedFilter | None = None,
-        before: str | None = None,
-    ) -> FeedItemPage:
-        """Return the newest ``limit`` changes (that pass the filter), oldest first.
-
-        With ``before``, the newest before that position. A page ends like one of `feed`.
-
-        Raises:
-            Refused: the position is not one of this store's.
-        """
-        ...
-
-    def feed_end(self) -> str:
-        """Return the position after the newest change."""
-        ...
-
-    async def wait_for_change(self, after: str, timeout_s: float) -> None:
-        """Return when there may be changes after a position, on timeout, or on close."""
-        ...
-
-    async def purge(
-        self, before_ms: int, *, within_s: float, account: AccountId | None = None, after: int = 0
-    ) -> Purged:
-        """Delete events from before a time with all that belongs to them, for ``within_s`` at most.
-
-        An event stays while one of its deliveries is not final or ended at or after that time.
-        """
-        ...
-
-    def backup(self, stopped: Callable[[], bool], /) -> AbstractAsyncContextManager[DatabaseCopy]:
-        """Copy and check the database; the copy is deleted when the block ends.
-
-        Args:
-            stopped: polled in a thread; True cancels the copy.
-
-        Raises:
-            Refused: the data is in a database that is backed up by other means.
-            Conflict: another backup is running.
-            DiskFull: there is no room.
-            Unavailable: the copy was cancelled.
-        """
-        ...
-
-    async def info(self) -> DatabaseInfo:
-        """Return the kind, place and size of the database."""
-        ...
-
-    async def others(self) -> list[ServerInfo]:
-        """Return the other servers that work on this store now."""
-        ...
-
-    async def close(self) -> None:
-        """Finish accepted operations, release the files, and wake waiting readers of the feed."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from hooktui import failpoints
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.server import KeyRotation, Keys, KeyUse
 from hooktui.store.audit_key import encrypt_key_again
-from hooktui.store.contract import Store
+from hooktui.store.base import Store
 from hooktui.store.key_ring import KeyRing, find_keys
 from hooktui.store.postgres.shared_key import (
     INSTALLATION,

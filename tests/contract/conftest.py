@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hooktui import failpoints
-from hooktui.store.contract import Store
+from hooktui.store.base import Store
 from hooktui.store.sqlite.store import SqliteStore
 from tests.support.clocks import Clock
 from tests.support.postgres import PostgresServer, database, open_store

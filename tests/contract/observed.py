@@ -9,7 +9,8 @@ from sqlalchemy import Connection, select
 
 from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.domain.wire.deliveries import Delivery
-from hooktui.store.contract import CommitNotice, Store
+from hooktui.store.base import Store
+from hooktui.store.contract import CommitNotice
 from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, HOOK_STATE
 
 

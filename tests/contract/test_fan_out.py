@@ -10,7 +10,8 @@ from hooktui import slices
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries
-from hooktui.store.contract import Acceptance, NewEvent, Store
+from hooktui.store.base import Store
+from hooktui.store.contract import Acceptance, NewEvent
 from hooktui.store.tx import Tx
 from tests.support.stores import (
     ADA,

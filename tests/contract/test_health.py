@@ -9,7 +9,7 @@ from hooktui.domain.deliveries import DisabledReason, ErrorClass
 from hooktui.domain.ids import HookId
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes
-from hooktui.store.contract import Store
+from hooktui.store.base import Store
 from tests.support.clocks import Clock
 from tests.support.stores import (
     ADA,

@@ -23,7 +23,7 @@ from hooktui.domain.filters.parser import Subject, parse
 from hooktui.domain.ids import AccountId, HookId, decode
 from hooktui.domain.wire.events import EventCounts, HookDecision
 from hooktui.store import changes, queries
-from hooktui.store.contract import Store
+from hooktui.store.base import Store
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.tables import EVENT

@@ -32,7 +32,8 @@ from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import changes, queries
-from hooktui.store.contract import Acceptance, AttemptResult, ClaimedDelivery, NewEvent, Store
+from hooktui.store.base import Store
+from hooktui.store.contract import Acceptance, AttemptResult, ClaimedDelivery, NewEvent
 from hooktui.store.queries.pages import PageRequest
 from tests.contract.model import (
     Model,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hooktui.domain.ids import HookId
 from hooktui.domain.wire.server import Pause
 from hooktui.store import changes, queries
-from hooktui.store.contract import Store
+from hooktui.store.base import Store
 from hooktui.store.queries.pages import PageRequest
 from tests.support.stores import (
     ADA,

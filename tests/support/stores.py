@@ -23,13 +23,13 @@ from hooktui.domain.roles import Actor, Role
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes, queries
+from hooktui.store.base import Store
 from hooktui.store.contract import (
     Acceptance,
     AttemptResult,
     ClaimedDelivery,
     CommitNotice,
     NewEvent,
-    Store,
 )
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.sqlite.schema import prepare

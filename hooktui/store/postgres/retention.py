@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import AccountId, floor_at
-from hooktui.store.base import BaseStore, repeat
+from hooktui.store.base import Store, repeat
 from hooktui.store.changes.alerts import count_expired
 from hooktui.store.contract import Purged, RetentionPeriods
 from hooktui.store.planning.accept import KEY_KEPT_MS
@@ -98,7 +98,7 @@ class Drop(Operation[int]):
 class Retention:
     """Scans and deletes old rows of PostgreSQL; see `planning.retention.RetentionStore`."""
 
-    def __init__(self, store: BaseStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
 
     async def prepare(self) -> None:
@@ -150,7 +150,7 @@ class RetentionWorker:
     """
 
     def __init__(
-        self, store: BaseStore, connect: Callable[[], Awaitable[Raw]], keep: RetentionPeriods
+        self, store: Store, connect: Callable[[], Awaitable[Raw]], keep: RetentionPeriods
     ) -> None:
         self._store = store
         self._connect = connect

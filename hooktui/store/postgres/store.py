@@ -19,7 +19,7 @@ from hooktui.domain.alerts import AlertRules
 from hooktui.domain.errors import Refused, Unavailable, log_failure
 from hooktui.domain.ids import HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
-from hooktui.store.base import KEEP, RESCUED_AT_ONCE, RULES, BaseStore, Operations
+from hooktui.store.base import KEEP, RESCUED_AT_ONCE, RULES, Operations, Store
 from hooktui.store.clock_trust import DOUBTED_FOR_MS
 from hooktui.store.contract import CommitNotice, DatabaseCopy, RetentionPeriods
 from hooktui.store.live_hooks import LiveHooks
@@ -65,8 +65,8 @@ _log = logging.getLogger(__name__)
 
 
 @final
-class PostgresStore(BaseStore):
-    """See ``contract.Store`` for its guarantees; created by `open`.
+class PostgresStore(Store):
+    """See ``contract`` for its guarantees; created by `open`.
 
     Attributes:
         number: this server's number, unique among the connected servers; its ids contain it.

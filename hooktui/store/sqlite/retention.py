@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from hooktui.domain.errors import DiskFull
 from hooktui.domain.ids import AccountId, HookId, floor_at
-from hooktui.store.base import BaseStore
+from hooktui.store.base import Store
 from hooktui.store.changes.alerts import count_expired
 from hooktui.store.contract import Purged
 from hooktui.store.planning.retention import SCANNED_AT_ONCE, OldEvent, Scan
@@ -169,7 +169,7 @@ class Retention:
 
     def __init__(
         self,
-        store: BaseStore,
+        store: Store,
         writer: Writer,
         raw: sqlite3.Connection,
         readers: Readers,

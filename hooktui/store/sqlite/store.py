@@ -22,7 +22,7 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.ids import HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store import feed
-from hooktui.store.base import KEEP, RESCUED_AT_ONCE, RULES, BaseStore, Operations, repeat
+from hooktui.store.base import KEEP, RESCUED_AT_ONCE, RULES, Operations, Store, repeat
 from hooktui.store.changes.alert_look import DiskSpace
 from hooktui.store.clock_trust import DOUBTED_FOR_MS
 from hooktui.store.contract import CommitNotice, DatabaseCopy, RetentionPeriods
@@ -73,8 +73,8 @@ WAL_EVERY_S = 2.0
 
 
 @final
-class SqliteStore(BaseStore):
-    """See ``contract.Store`` for its guarantees; created by `open`.
+class SqliteStore(Store):
+    """See ``contract`` for its guarantees; created by `open`.
 
     Attributes:
         number: 0, as there is no other server.
