@@ -197,7 +197,9 @@ class Store(ABC):
 
         def submit(matches: Matches) -> Awaitable[tuple[list[Acceptance], list[ClaimedDelivery]]]:
             operation = self.OPERATIONS.accept(events, reserve, matches)
-            return self._accepting.submit(operation, bounded=True)
+            return self._accepting.submit(
+                operation, bounded=True, compensate=lambda accepted: self._release_of(accepted[1])
+            )
 
         if is_quick(events, self._live):
             return await submit(NO_MATCHES)
@@ -211,7 +213,7 @@ class Store(ABC):
         Each group is ordered by due time; ``by_age`` ignores the groups and takes the oldest due.
         """
         operation = self.OPERATIONS.claim(hook, limit, by_age)
-        return await self._claiming.submit(operation, bounded=False)
+        return await self._claiming.submit(operation, bounded=False, compensate=self._release_of)
 
     async def claim_ping(self, hook: HookId, body: bytes) -> ClaimedDelivery:
         """Store a ping event with its delivery, already leased; works on inactive hooks.
@@ -219,7 +221,10 @@ class Store(ABC):
         Raises:
             NotFound: there is no such hook.
         """
-        return await self._accepting.submit(self.OPERATIONS.claim_ping(hook, body), bounded=True)
+        operation = self.OPERATIONS.claim_ping(hook, body)
+        return await self._accepting.submit(
+            operation, bounded=True, compensate=lambda claim: self._release_of([claim])
+        )
 
     async def record(self, results: Sequence[AttemptResult]) -> list[bool]:
         """Store attempts and new states in one transaction; False where the fence did not hold."""
@@ -248,7 +253,14 @@ class Store(ABC):
 
         Only the owner of a running replay can, from the cursor that it read.
         """
-        return await self._replaying.submit(self.OPERATIONS.replay(step), bounded=True)
+        operation = self.OPERATIONS.replay(step)
+        return await self._replaying.submit(
+            operation, bounded=True, compensate=lambda result: self._release_of(result.claims)
+        )
+
+    def _release_of(self, claims: Sequence[ClaimedDelivery]) -> Operation[None] | None:
+        """Return the operation that releases claims whose caller was cancelled; None: no claims."""
+        return self.OPERATIONS.release(claims) if claims else None
 
     @abstractmethod
     async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:

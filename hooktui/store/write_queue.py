@@ -38,6 +38,8 @@ class Operation(Generic[R]):
         future: receives the result; None if no caller waits for it.
         result: set by the transaction, delivered after its commit.
         error: set if only this operation failed.
+        compensate: returns, for the result, the operation that reverses a committed one whose
+            caller was cancelled; None: nothing to reverse.
     """
 
     order = 1
@@ -48,10 +50,7 @@ class Operation(Generic[R]):
         self.future: asyncio.Future[R] | None = None
         self.result: R | None = None
         self.error: Exception | None = None
-
-    def compensate(self) -> Operation[None] | None:
-        """Return the operation that reverses a committed one whose caller was cancelled."""
-        return None
+        self.compensate: Callable[[R], Operation[None] | None] | None = None
 
 
 class WriteQueue:
@@ -86,17 +85,25 @@ class WriteQueue:
         """Start the task that runs batches."""
         self._task = asyncio.create_task(self._run(), name=self._name)
 
-    async def submit(self, operation: Operation[R], *, bounded: bool) -> R:
+    async def submit(
+        self,
+        operation: Operation[R],
+        *,
+        bounded: bool,
+        compensate: Callable[[R], Operation[None] | None] | None = None,
+    ) -> R:
         """Run an operation in the next transaction; return its result after the commit.
 
         Args:
             operation: runs once; cancelling the caller before the commit withdraws it.
             bounded: whether it is refused while too many others wait or a transaction is stalled.
+            compensate: see `Operation`.
 
         Raises:
             Unavailable: too many operations wait, the current transaction takes too long, or the
                 store is closed.
         """
+        operation.compensate = compensate
         self.add(operation, bounded=bounded)
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         operation.future = future
@@ -121,7 +128,10 @@ class WriteQueue:
         if bounded and (
             self._waiting_rows > MAX_WAITING_ROWS or self.waiting_bytes > MAX_WAITING_BYTES
         ):
-            raise Unavailable("more comes in than the database can store; slow down and try again")
+            raise Unavailable(
+                "events arrive faster than the database can store them; "
+                "send more slowly and try again"
+            )
         self._waiting.append(operation)
         self._waiting_rows += operation.weight
         self.waiting_bytes += operation.size_bytes
@@ -184,9 +194,10 @@ class WriteQueue:
         return sorted(batch, key=lambda operation: operation.order)
 
     def _compensate(self, operation: Operation[Any]) -> None:
-        compensation = operation.compensate()
-        if compensation is not None and not self.closing:
-            self.add(compensation)
+        if operation.compensate is not None and not self.closing:
+            compensation = operation.compensate(operation.result)
+            if compensation is not None:
+                self.add(compensation)
 
 
 def stalled(age_s: float) -> Unavailable:

@@ -96,7 +96,7 @@ def test_what_the_disk_cannot_take_is_refused_and_reads_go_on(server, api, monke
     monkeypatch.setattr(write_queue, bound, -1)
     for path, body in ((ONE, b"{}"), (MANY, LINE)):
         answer = api.post(path, content=body)
-        assert "slow down" in _refusal(answer, 503)["detail"]
+        assert "send more slowly" in _refusal(answer, 503)["detail"]
         assert int(answer.headers["Retry-After"]) >= 1
     assert api.get("/v1/events").status_code == 200
     monkeypatch.undo()

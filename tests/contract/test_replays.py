@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace as changed
 from functools import partial
 
@@ -18,6 +20,7 @@ from hooktui.store.contract import StepOutcome
 from hooktui.store.queries import replays
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import DELIVERY, EVENT, HOOK_STATE, REPLAY
+from hooktui.store.write_queue import Operation, WriteQueue
 from tests.contract.replay_steps import give_up, next_step, number, seen, start, step, waiting_of
 from tests.support.stores import (
     ADA,
@@ -31,6 +34,7 @@ from tests.support.stores import (
     result_of,
     settings,
 )
+from tests.support.waiting import LIMIT_S
 
 TOKEN_OF_OTHERS = 7
 
@@ -422,17 +426,28 @@ async def test_replays_are_listed_and_in_the_feed(opened: Opened) -> None:
     assert changed_since.items[0].object.id == replay.id
 
 
-async def test_a_caller_that_is_gone_gives_the_deliveries_back(opened: Opened) -> None:
+async def test_the_deliveries_of_a_cancelled_step_wait_again(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hook = await make_hook(opened.store)
     await give_up(opened, hook, 2)
     replay = await start(opened, hook)
-    operation = opened.store.OPERATIONS.replay(await next_step(opened, replay, hook))
-    result = await opened.store.submit(operation)
-    compensation = operation.compensate()
-    await opened.store.submit(compensation)
+    step = asyncio.create_task(opened.store.replay(await next_step(opened, replay, hook)))
+    complete = WriteQueue.complete
+
+    def cancel_and_complete(queue: WriteQueue, batch: Sequence[Operation[object]]) -> None:
+        step.cancel()  # after the commit, before the result
+        complete(queue, batch)
+
+    monkeypatch.setattr(WriteQueue, "complete", cancel_and_complete)
+    with pytest.raises(asyncio.CancelledError):
+        await step
     query = select(DELIVERY.c.status).where(DELIVERY.c.replay_id == number(replay))
-    rows = await opened.store.read(lambda conn: conn.execute(query).all())
-    assert [row[0] for row in rows] == ["pending"] * len(result.claims)
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            rows = await opened.store.read(lambda conn: conn.execute(query).all())
+            if [row[0] for row in rows] == ["pending"] * 2:
+                break
 
 
 # Red when the deliveries of a step are leased without a slot: the counters of the hook went wrong.

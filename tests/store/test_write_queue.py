@@ -14,15 +14,12 @@ from tests.support.waiting import LIMIT_S
 
 
 class Named(Operation[str]):
-    """An operation with a result, and another one that takes it back."""
+    """An operation whose result is its name."""
 
     def __init__(self, name: str, order: int = 1) -> None:
         super().__init__()
         self.name = name
         self.order = order
-
-    def compensate(self) -> Operation[None] | None:
-        return Named(f"undo {self.name}")
 
 
 class Runner:
@@ -99,7 +96,8 @@ async def test_a_cancelled_caller_stores_nothing_or_is_compensated(runner: Runne
     await asyncio.gather(task, return_exceptions=True)
     assert await runner.submit(Named("a")) == ["a"]
     late = Named("late")
-    task = asyncio.create_task(runner.queue.submit(late, bounded=True))
+    undo = runner.queue.submit(late, bounded=True, compensate=lambda name: Named(f"undo {name}"))
+    task = asyncio.create_task(undo)
     while late.result is None:  # noqa: ASYNC110 - the turn between the commit and its caller
         await asyncio.sleep(0)
     task.cancel()

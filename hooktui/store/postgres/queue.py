@@ -126,10 +126,6 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         self.result = plan.accepted, plan.claims
         return plan
 
-    def compensate(self) -> Operation[None] | None:
-        """Release the deliveries that were handed over; the events stay accepted."""
-        return Release(self._plan.claims) if self._plan is not None and self._plan.claims else None
-
 
 async def _insert(work: WriteTransaction, events: _Rows, pending: _Rows, leased: _Rows) -> None:
     for start in range(0, max(len(events), len(pending), len(leased)), _ROWS_PER_STEP):
@@ -268,10 +264,6 @@ class Claim(Operation[list[ClaimedDelivery]]):
         else:
             self.start.first = position
 
-    def compensate(self) -> Operation[None] | None:
-        """Release the leased deliveries."""
-        return Release(self._claimed) if self._claimed else None
-
 
 async def _claim(
     work: WriteTransaction, statement: str, claims: Sequence[tuple[Claim, tuple[int, int]]]
@@ -338,10 +330,6 @@ class ClaimPing(Operation[ClaimedDelivery]):
         await work.raw.execute(sql.INSERT_PING, *rows)
         work.notes.count_waiting(self._hook, 1)
         return plan.claim
-
-    def compensate(self) -> Operation[None] | None:
-        """Cancel the ping, because its caller is gone."""
-        return Release([self.result]) if self.result else None
 
 
 class Release(Operation[None]):

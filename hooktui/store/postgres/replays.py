@@ -19,7 +19,7 @@ from hooktui.store.planning.replay import (
     plan_step,
 )
 from hooktui.store.postgres import sql
-from hooktui.store.postgres.queue import Release, join_lines
+from hooktui.store.postgres.queue import join_lines
 from hooktui.store.postgres.transaction import Operation, WriteTransaction, columns
 
 _encode = msgspec.json.Encoder().encode
@@ -48,11 +48,6 @@ class StepReplay(Operation[ReplayStepResult]):
             work.notes.merge(plan.notes)
             failpoints.hit("before_replay_step_commit")
         return plan.result
-
-    def compensate(self) -> Operation[None] | None:
-        """Release the leased deliveries; they wait, and the cursor stays behind them."""
-        claims = [] if self.result is None else self.result.claims
-        return Release(claims) if claims else None
 
 
 class EndReplayLeases(Operation[None]):

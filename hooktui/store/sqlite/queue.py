@@ -90,10 +90,6 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         """Return the result; `insert_planned` has written the rows."""
         return self._plan.accepted, self._plan.claims
 
-    def compensate(self) -> Operation[None] | None:
-        """Release the deliveries that were handed over; the events stay accepted."""
-        return Release(self._plan.claims) if self._plan.claims else None
-
 
 def insert_planned(work: WriteTransaction) -> Steps[None]:
     """Insert the accepted events of a transaction: all calls together, in few statements."""
@@ -160,10 +156,6 @@ class Claim(Operation[list[ClaimedDelivery]]):
             rows.sort(key=lambda row: (row[-1], row[0]))
         return rows[: self._limit]
 
-    def compensate(self) -> Operation[None] | None:
-        """Release the leased deliveries."""
-        return Release(self.result) if self.result else None
-
 
 class ClaimPing(Operation[ClaimedDelivery]):
     """Store a ping with its delivery, leased from the start."""
@@ -188,10 +180,6 @@ class ClaimPing(Operation[ClaimedDelivery]):
         work.raw.execute(sql.INSERT_LEASED_PING, plan.delivery)
         work.raw.execute(sql.ADD_WAITING, (1, self._hook))
         return plan.claim
-
-    def compensate(self) -> Operation[None] | None:
-        """Cancel the ping, because its caller is gone."""
-        return Release([self.result]) if self.result else None
 
 
 class Release(Operation[None]):

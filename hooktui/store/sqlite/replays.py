@@ -18,7 +18,6 @@ from hooktui.store.planning.replay import (
     plan_step,
 )
 from hooktui.store.sqlite import sql
-from hooktui.store.sqlite.queue import Release
 from hooktui.store.sqlite.transaction import Operation, WriteTransaction
 
 _encode = msgspec.json.Encoder().encode
@@ -47,11 +46,6 @@ class StepReplay(Operation[ReplayStepResult]):
             work.notes.merge(plan.notes)
             failpoints.hit("before_replay_step_commit")
         return plan.result
-
-    def compensate(self) -> Operation[None] | None:
-        """Release the leased deliveries; they wait, and the cursor stays behind them."""
-        claims = [] if self.result is None else self.result.claims
-        return Release(claims) if claims else None
 
 
 class EndReplayLeases(Operation[None]):
