@@ -141,7 +141,7 @@ class Store(ABC):
         self._changed = asyncio.Event()
         self._listeners: list[Listener] = []
         self._closed = False
-        self._scanning = asyncio.Lock()
+        self._scanning, self._own_reading = asyncio.Lock(), asyncio.Lock()
         self._accepted_s = -ACCEPTING_S
         self._tasks: set[asyncio.Task[None]] = set()
         self._expired = Counter[tuple[HookId, str]]()
@@ -274,17 +274,18 @@ class Store(ABC):
 
     # Queries and changes
 
-    @abstractmethod
     async def read(
         self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run a query of ``hooktui.store.queries`` in a short read-only transaction."""
+        return await self._read(lambda conn: query(conn, *args, **kwargs))
 
-    @abstractmethod
     async def own_read(
         self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run a query of the server itself, one at a time; those of `read` do not delay it."""
+        async with self._own_reading:
+            return await self._own_read(lambda conn: query(conn, *args, **kwargs))
 
     async def scan(
         self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
@@ -297,11 +298,20 @@ class Store(ABC):
     async def look_up(self, query: Callable[[Connection], R]) -> R:
         """Run a quick query that calls wait for; those of `read` do not delay it."""
 
-    @abstractmethod
     async def write(
         self, change: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run a change of ``hooktui.store.changes`` in a write transaction, all or nothing."""
+        return await self._write(lambda tx: change(tx, *args, **kwargs))
+
+    @abstractmethod
+    async def _read(self, query: Callable[[Connection], R]) -> R: ...
+
+    @abstractmethod
+    async def _own_read(self, query: Callable[[Connection], R]) -> R: ...
+
+    @abstractmethod
+    async def _write(self, change: Callable[[Tx], R]) -> R: ...
 
     # Background work
 
@@ -516,13 +526,21 @@ class Store(ABC):
     async def info(self) -> DatabaseInfo:
         """Return the kind, place and size of the database."""
 
-    @abstractmethod
     async def others(self) -> list[ServerInfo]:
         """Return the other servers that work on this store now."""
+        return []
 
-    @abstractmethod
     async def close(self) -> None:
         """Finish accepted operations, release the files, and wake waiting readers of the feed."""
+        if self._closed:
+            return
+        self._closed = True
+        self._wake()
+        await self._end_tasks()
+        await self._disconnect()
+
+    @abstractmethod
+    async def _disconnect(self) -> None: ...
 
     # Notices after commits
 

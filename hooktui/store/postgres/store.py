@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar, final
+from typing import TYPE_CHECKING, Self, TypeVar, final
 
 from sqlalchemy import Connection, text
 
@@ -59,7 +59,6 @@ from hooktui.store.write_queue import closed
 if TYPE_CHECKING:
     from hooktui.store.postgres.connections import Raw
 
-P = ParamSpec("P")
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
@@ -72,15 +71,7 @@ class PostgresStore(Store):
         number: this server's number, unique among the connected servers; its ids contain it.
     """
 
-    OPERATIONS = Operations(
-        accept=Accept,
-        claim=Claim,
-        claim_ping=ClaimPing,
-        record=Record,
-        release=Release,
-        rescue=Rescue,
-        replay=StepReplay,
-    )
+    OPERATIONS = Operations(Accept, Claim, ClaimPing, Record, Release, Rescue, StepReplay)
 
     def __init__(
         self,
@@ -113,7 +104,7 @@ class PostgresStore(Store):
             rules=rules,
         )
         self.subscribe(self._shared.due_bounds.lower)
-        self._catching_up, self._own_reading = asyncio.Lock(), asyncio.Lock()
+        self._catching_up = asyncio.Lock()
         connect_plain = partial(connect, target)
         self._readers = Queries(connect_plain, READERS, target)
         self._own = Queries(connect_plain, OWN, target)
@@ -210,28 +201,20 @@ class PostgresStore(Store):
     def check_room(self, size_bytes: int = 0) -> None:
         """Do nothing: the disk is another machine's; the database reports when it is full."""
 
-    async def read(
-        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run a query in a short read-only transaction."""
-        if self._closed:
-            raise closed()
-        return await self._readers.run(lambda conn: query(conn, *args, **kwargs))
+    async def _read(self, query: Callable[[Connection], R]) -> R:
+        return await self._query(self._readers, query)
 
-    async def own_read(
-        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run a query of the server itself; one at a time, so that what is due has a connection."""
-        if self._closed:
-            raise closed()
-        async with self._own_reading:
-            return await self._own.run(lambda conn: query(conn, *args, **kwargs))
+    async def _own_read(self, query: Callable[[Connection], R]) -> R:
+        return await self._query(self._own, query)
 
     async def look_up(self, query: Callable[[Connection], R]) -> R:
         """Run a quick query that calls wait for; those of `read` do not delay it."""
+        return await self._query(self._look_ups, query)
+
+    async def _query(self, pool: Queries, query: Callable[[Connection], R]) -> R:
         if self._closed:
             raise closed()
-        return await self._look_ups.run(query)
+        return await pool.run(query)
 
     async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
         """Return when (ms) the next pending delivery of each active hook is due.
@@ -247,16 +230,13 @@ class PostgresStore(Store):
             return {}
         return await self._own.run(partial(next_due, hooks=active, starts=starts))
 
-    async def write(
-        self, change: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run a change in a transaction of its own."""
+    async def _write(self, change: Callable[[Tx], R]) -> R:
         if self._closed:
             raise closed()
 
         def run(conn: Connection, work: WriteTransaction) -> R:
             tx = work.tx(conn)
-            result = change(tx, *args, **kwargs)
+            result = change(tx)
             work.notes.merge(tx.notes)
             return result
 
@@ -282,13 +262,7 @@ class PostgresStore(Store):
         """Return the other servers that are connected to this database."""
         return [server for server in await self.read(servers) if server.number != self.number]
 
-    async def close(self) -> None:
-        """Finish accepted operations, cancel the rest, and wake waiting readers of the feed."""
-        if self._closed:
-            return
-        self._closed = True
-        self._wake()
-        await self._end_tasks()
+    async def _disconnect(self) -> None:
         await asyncio.gather(*(writer.close() for writer in self._writers))
         pools = (self._readers, self._own, self._look_ups, self._changes)
         await asyncio.gather(*(pool.close() for pool in pools))

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from shutil import disk_usage
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar, final
+from typing import TYPE_CHECKING, Self, TypeVar, final
 
 from sqlalchemy import Connection
 
@@ -20,7 +20,7 @@ from hooktui.domain.alerts import AlertRules
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.ids import HookId, IdClock
-from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
+from hooktui.domain.wire.server import DatabaseInfo
 from hooktui.store import feed
 from hooktui.store.base import KEEP, RESCUED_AT_ONCE, RULES, Operations, Store, repeat
 from hooktui.store.changes.alert_look import DiskSpace
@@ -63,7 +63,6 @@ from hooktui.store.write_queue import closed
 if TYPE_CHECKING:
     from hooktui.store.tx import Tx
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 FIRST_SWEEP_S = 60.0  # a start has more urgent work
@@ -80,15 +79,7 @@ class SqliteStore(Store):
         number: 0, as there is no other server.
     """
 
-    OPERATIONS = Operations(
-        accept=Accept,
-        claim=Claim,
-        claim_ping=ClaimPing,
-        record=Record,
-        release=Release,
-        rescue=Rescue,
-        replay=StepReplay,
-    )
+    OPERATIONS = Operations(Accept, Claim, ClaimPing, Record, Release, Rescue, StepReplay)
 
     def __init__(
         self,
@@ -130,7 +121,7 @@ class SqliteStore(Store):
         self._measuring = open_reader(database)
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="hooktui-read")
         self._own = ThreadPoolExecutor(OWN, thread_name_prefix="hooktui-own")
-        self._looking_up, self._own_reading = asyncio.Lock(), asyncio.Lock()
+        self._looking_up = asyncio.Lock()
         self._backups = Backups(database, reserve, self._pool, self._readers.reading)
         self._keep = keep
         self._guard = DiskGuard(reserve, self._free_on_disk, self._free_inside)
@@ -191,10 +182,9 @@ class SqliteStore(Store):
 
     async def _start(self) -> None:
         """Rescue what the previous server left: the lock proves that it has ended."""
-        while await self._writer.run_now(Rescue(RESCUED_AT_ONCE, everything=True)):
-            pass
-        await self._writer.run_now(EndReplayLeases())
         self._recording.start()
+        await self._rescue(partial(Rescue, RESCUED_AT_ONCE, everything=True))
+        await self.submit(EndReplayLeases())
         await self._continue_changes()
         repeated = (
             ("retention", self._sweep, FIRST_SWEEP_S, SWEEP_EVERY_S),
@@ -210,20 +200,11 @@ class SqliteStore(Store):
         """Raise DiskFull if the disk has no room for more events."""
         self._guard.check(size_bytes)
 
-    async def read(
-        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run a query in a short read-only transaction, in a worker thread."""
-        return await self._run(self._pool, lambda conn: query(conn, *args, **kwargs))
+    async def _read(self, query: Callable[[Connection], R]) -> R:
+        return await self._run(self._pool, query)
 
-    async def own_read(
-        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run a query of the server itself; one at a time, so that look-ups have a thread."""
-        async with self._own_reading:
-            return await self._run(
-                self._own, lambda conn: query(conn, *args, **kwargs), until_ended=True
-            )
+    async def _own_read(self, query: Callable[[Connection], R]) -> R:
+        return await self._run(self._own, query, until_ended=True)
 
     async def look_up(self, query: Callable[[Connection], R]) -> R:
         """Run a quick query that calls wait for.
@@ -259,12 +240,8 @@ class SqliteStore(Store):
         active = self._active_hooks(hooks)
         return await self._run(self._own, partial(next_due, hooks=active)) if active else {}
 
-    async def write(
-        self, change: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run a change in the writer's next transaction."""
-        operation = ChangeOperation(lambda tx: change(tx, *args, **kwargs))
-        return await self._recording.submit(operation, bounded=True)
+    async def _write(self, change: Callable[[Tx], R]) -> R:
+        return await self._recording.submit(ChangeOperation(change), bounded=True)
 
     def backup(
         self, stopped: Callable[[], bool] = never
@@ -284,17 +261,7 @@ class SqliteStore(Store):
             wal_size=file_size(self._wal),
         )
 
-    async def others(self) -> list[ServerInfo]:
-        """Return none: the lock of the home excludes other servers."""
-        return []
-
-    async def close(self) -> None:
-        """Finish accepted operations, release the files, and wake waiting readers of the feed."""
-        if self._closed:
-            return
-        self._closed = True
-        self._wake()
-        await self._end_tasks()
+    async def _disconnect(self) -> None:
         await self._writer.close()
         for pool in (self._pool, self._own):
             await asyncio.to_thread(pool.shutdown)

@@ -99,17 +99,6 @@ class Writer:
         async with self._connection:
             self._thread.shutdown()
 
-    async def run_now(self, operation: Operation[R]) -> R:
-        """Run one operation alone, before the queue starts.
-
-        Raises:
-            HooktuiError: it failed.
-        """
-        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        operation.future = future
-        await self._transact([operation])
-        return future.result()
-
     async def _transact(self, batch: Sequence[Operation[Any]]) -> None:
         """Run a batch: all of its operations are in one commit, or each has an error."""
         if not batch:
