@@ -54,12 +54,13 @@ class Record(Operation[list[bool]]):
         super().__init__(2 * len(results), sum([len(result.exchange.body) for result in results]))
         self._results = results
 
-    def run(self, work: WriteTransaction) -> Steps[None]:
+    def execute(self, work: WriteTransaction) -> Steps[list[bool]]:
         """Store attempts and new states; False where the fence did not hold. Decide on alerts."""
-        self.result = yield from _record_steps(work, self._results, work.lease.token)
+        held = yield from _record_steps(work, self._results, work.lease.token)
         yield
         yield from _decide_alerts(work)
         failpoints.hit("before_record_commit")
+        return held
 
 
 class Rescue(Operation[int]):
@@ -80,7 +81,7 @@ class Rescue(Operation[int]):
         self._held = held
         self._everything = everything
 
-    def run(self, work: WriteTransaction) -> Steps[None]:
+    def execute(self, work: WriteTransaction) -> Steps[int]:
         """Record them; return how many. Decide on alerts."""
         until = (1 << 62) if self._everything else work.now_ms
         held = set(self._held)
@@ -91,10 +92,10 @@ class Rescue(Operation[int]):
         for token in {row[9] for row in rows}:
             lost = [interrupted(row, work.now_ms) for row in rows if row[9] == token]
             rescued += sum((yield from _record_steps(work, lost, token)))
-        self.result = rescued
         yield from _decide_alerts(work)
         if rescued:
             failpoints.hit("before_rescue_commit")
+        return rescued
 
 
 def _decide_alerts(work: WriteTransaction) -> Steps[None]:

@@ -83,14 +83,13 @@ class Operation(write_queue.Operation[R]):
             the steps to run if it may take long.
         """
 
-    def execute(self, work: WriteTransaction) -> R:
-        """Write, and return the result that is delivered after the commit."""
-        raise NotImplementedError
+    def execute(self, work: WriteTransaction) -> R | Steps[R] | None:
+        """Write, and return the result that is delivered after the commit.
 
-    def run(self, work: WriteTransaction) -> Steps[None] | None:
-        """Execute and store the result; return the steps to run if it may take long."""
-        self.result = self.execute(work)
-        return None
+        Returns:
+            the steps that return the result if it may take long.
+        """
+        raise NotImplementedError
 
 
 class ChangeOperation(Operation[R]):
@@ -102,21 +101,18 @@ class ChangeOperation(Operation[R]):
         super().__init__(weight=10)
         self._change = change
 
-    def run(self, work: WriteTransaction) -> None:
-        """Execute; an error affects only this operation as long as the transaction lives."""
+    def execute(self, work: WriteTransaction) -> R | None:
+        """Run it; an error affects only this operation as long as the transaction lives."""
         work.raw.execute("SAVEPOINT one_change")
+        result = None
         try:
-            self.result = self.execute(work)
+            tx = work.tx()
+            result = self._change(tx)
+            work.notes.merge(tx.notes)
         except Exception as error:
             if not work.raw.in_transaction:
                 raise  # SQLite rolled all of it back
             work.raw.execute("ROLLBACK TO one_change")
             self.error = error
         work.raw.execute("RELEASE one_change")
-
-    def execute(self, work: WriteTransaction) -> R:
-        """Run the change."""
-        tx = work.tx()
-        result = self._change(tx)
-        work.notes.merge(tx.notes)
         return result

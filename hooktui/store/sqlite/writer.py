@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import GeneratorType
 from typing import Any, TypeVar
 
 from hooktui.domain.errors import DiskFull, HooktuiError, Unavailable
@@ -204,9 +205,8 @@ def _execute(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> Steps[N
     yield from insert_planned(work)
     for operation in batch:
         if operation.error is None:
-            steps = operation.run(work)
-            if steps is not None:
-                yield from steps
+            result = operation.execute(work)
+            operation.result = (yield from result) if isinstance(result, GeneratorType) else result
     if work.notes.waiting:
         changes = [(change, hook) for hook, change in work.notes.waiting.items()]
         work.raw.executemany(sql.ADD_WAITING, changes)
