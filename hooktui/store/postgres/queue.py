@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from hooktui import failpoints
 from hooktui.domain.deliveries import DeliveryStatus
-from hooktui.domain.errors import HooktuiError, NotFound, Unavailable
+from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.loop_watch import WATCH
 from hooktui.slices import share_loop
@@ -310,15 +310,6 @@ class ClaimPing(Operation[ClaimedDelivery]):
         super().__init__(2, len(body))
         self._hook = hook
         self._body = body
-
-    @classmethod
-    async def run_all(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
-        """Insert them; each hook must exist."""
-        for operation in operations:
-            try:
-                operation.result = await operation.run(work)
-            except NotFound as error:
-                operation.error = error
 
     async def run(self, work: WriteTransaction) -> ClaimedDelivery:
         """Insert the rows."""

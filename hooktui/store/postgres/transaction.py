@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from hooktui.domain.alerts import AlertRules
 from hooktui.domain.deliveries import DisabledReason
+from hooktui.domain.errors import NotFound
 from hooktui.domain.hook_failures import FailureStreak
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.live_hook import LiveHook
@@ -272,7 +273,10 @@ class Operation(write_queue.Operation[R]):
     async def run_all(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
         """Run operations of this kind; set the result or the error of each."""
         for operation in operations:
-            operation.result = await operation.run(work)
+            try:
+                operation.result = await operation.run(work)
+            except NotFound as error:  # it wrote nothing
+                operation.error = error
 
     async def run(self, work: WriteTransaction) -> R:
         """Run this operation alone."""
