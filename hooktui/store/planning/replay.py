@@ -130,19 +130,27 @@ class StepPlan:
         """The number of early retries."""
         return len(self.retried) + len(self.due_now)
 
-
-def may_step(step: ReplayStep, progress: WalkProgress) -> bool:
-    """Return whether a step's caller owns the running replay and read its present cursor."""
-    return (
-        progress.state == ReplayState.RUNNING
-        and progress.owner_token == step.token
-        and progress.walk_state == WalkState.WALKING
-        and progress.cursor == step.cursor
-    )
+    @property
+    def walk_values(self) -> tuple[object, ...]:
+        """The new state of the walk: state, reason, cursor, sent, tried, skipped pairs as JSON."""
+        skipped = msgspec.json.encode(self.skipped).decode()
+        return (
+            self.walk_state, self.reason, self.result.cursor, self.sent, self.tried_now, skipped,
+        )  # fmt: skip
 
 
-def blocked(step: ReplayStep, live: LiveHooks) -> StepOutcome | None:
-    """Return why a step cannot be done now; None: it can."""
+def refusal(step: ReplayStep, progress: WalkProgress, live: LiveHooks) -> StepOutcome | None:
+    """Return why a step cannot be done; None: it can.
+
+    Its caller must own the running replay and have read its present cursor.
+    """
+    if (
+        progress.state != ReplayState.RUNNING
+        or progress.owner_token != step.token
+        or progress.walk_state != WalkState.WALKING
+        or progress.cursor != step.cursor
+    ):
+        return StepOutcome.STOPPED
     hook = live.view.get(step.hook)
     if hook is None:
         return None  # the hook is done
@@ -167,7 +175,7 @@ def plan_step(
     now_ms: int,
     in_line: Sequence[int] = (),
 ) -> StepPlan:
-    """Plan a step after `may_step` and `blocked`.
+    """Plan a step that has no `refusal`.
 
     Args:
         step: the step.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from hooktui import failpoints
 from hooktui.domain.ids import HookId
 from hooktui.domain.replays import LEASE_MS
@@ -13,16 +11,13 @@ from hooktui.store.planning.replay import (
     ReplayEvent,
     StepPlan,
     WalkProgress,
-    blocked,
     candidate_events,
-    may_step,
     plan_step,
+    refusal,
 )
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.queue import join_lines
 from hooktui.store.postgres.transaction import Operation, WriteTransaction, columns
-
-_encode = msgspec.json.Encoder().encode
 
 
 class StepReplay(Operation[ReplayStepResult]):
@@ -37,9 +32,9 @@ class StepReplay(Operation[ReplayStepResult]):
         """Write the step if its caller owns the replay; the result says what was done."""
         step = self._step
         progress = await _progress(work, step)
-        if progress is None or not may_step(step, progress):
+        if progress is None:
             return ReplayStepResult(StepOutcome.STOPPED)
-        why = blocked(step, work.live)
+        why = refusal(step, progress, work.live)
         if why is not None:
             return ReplayStepResult(why)
         plan = await _plan(work, step, progress)
@@ -111,7 +106,5 @@ async def _write(work: WriteTransaction, step: ReplayStep, plan: StepPlan) -> No
         await raw.execute(sql.COUNT_FIRST_DELIVERY, plan.first)
     if plan.sent:
         work.notes.count_waiting(step.hook, plan.sent)
-    skipped = _encode(plan.skipped).decode()
-    walk = (plan.walk_state, plan.reason, plan.result.cursor, plan.sent, plan.tried_now, skipped)
-    await raw.execute(sql.MOVE_WALK, *walk, replay, step.hook)
+    await raw.execute(sql.MOVE_WALK, *plan.walk_values, replay, step.hook)
     await raw.execute(sql.RENEW_REPLAY, work.now_ms + LEASE_MS, replay)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from hooktui import failpoints
 from hooktui.domain.replays import LEASE_MS
 from hooktui.store.contract import ReplayStep, ReplayStepResult, StepOutcome
@@ -12,15 +10,12 @@ from hooktui.store.planning.replay import (
     ReplayEvent,
     StepPlan,
     WalkProgress,
-    blocked,
     candidate_events,
-    may_step,
     plan_step,
+    refusal,
 )
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.transaction import Operation, WriteTransaction
-
-_encode = msgspec.json.Encoder().encode
 
 
 class StepReplay(Operation[ReplayStepResult]):
@@ -35,9 +30,9 @@ class StepReplay(Operation[ReplayStepResult]):
         """Write the step if its caller owns the replay; the result says what was done."""
         step = self._step
         progress = _progress(work, step)
-        if progress is None or not may_step(step, progress):
+        if progress is None:
             return ReplayStepResult(StepOutcome.STOPPED)
-        why = blocked(step, work.live)
+        why = refusal(step, progress, work.live)
         if why is not None:
             return ReplayStepResult(why)
         plan = _plan(work, step, progress)
@@ -101,7 +96,5 @@ def _write(work: WriteTransaction, step: ReplayStep, plan: StepPlan) -> None:
     raw.executemany(sql.COUNT_FIRST_DELIVERY, [(event,) for event in plan.first])
     if plan.sent:
         raw.execute(sql.ADD_WAITING, (plan.sent, step.hook))
-    skipped = _encode(plan.skipped).decode()
-    walk = (plan.walk_state, plan.reason, plan.result.cursor, plan.sent, plan.tried_now, skipped)
-    raw.execute(sql.MOVE_WALK, (*walk, step.replay, step.hook))
+    raw.execute(sql.MOVE_WALK, (*plan.walk_values, step.replay, step.hook))
     raw.execute(sql.RENEW_REPLAY, (work.now_ms + LEASE_MS, step.replay))
