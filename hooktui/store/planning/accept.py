@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
@@ -56,6 +57,24 @@ class Lease:
     until_ms: int
 
 
+class Planning(Protocol):
+    """A write transaction as plans see it."""
+
+    lease: Lease
+    now_ms: int
+    notes: SideEffects
+
+    @property
+    def live(self) -> LiveHooks:
+        """The hooks as of this transaction."""
+        ...
+
+    @property
+    def ids(self) -> IdClock:
+        """Creates ids."""
+        ...
+
+
 def lease_from(token: int, now_ms: int) -> Lease:
     """Return the lease of deliveries that are claimed at a time."""
     return Lease(token, now_ms + LEASE_S * 1000)
@@ -72,6 +91,18 @@ class SkippedEvents:
     count: int
     first: EventId
     last: EventId
+
+
+def count_skipped(
+    skipped: dict[HookId, SkippedEvents], hook: HookId, count: int, first: EventId, last: EventId
+) -> None:
+    """Add to the events that a disabled hook skips; calls come in the order of the events."""
+    known = skipped.get(hook)
+    if known is None:
+        skipped[hook] = SkippedEvents(count, first, last)
+    else:
+        known.count += count
+        known.last = last
 
 
 class Plan(msgspec.Struct):
@@ -92,15 +123,6 @@ class Plan(msgspec.Struct):
     notes: SideEffects = msgspec.field(default_factory=SideEffects)
     accepted: list[Acceptance] = []
     claims: list[ClaimedDelivery] = []
-
-    def skip_disabled(self, hook: HookId, event: EventId) -> None:
-        """Count an event that a disabled hook skips."""
-        known = self.skipped.get(hook)
-        if known is None:
-            self.skipped[hook] = SkippedEvents(1, event, event)
-        else:
-            known.count += 1
-            known.last = event
 
 
 def wrong_key(key: str) -> str | None:
@@ -168,13 +190,9 @@ def body_hash(body: bytes) -> bytes:
 def plan_accept(
     events: Sequence[NewEvent],
     earlier_keys: KnownKeys,
-    *,
-    live: LiveHooks,
     matches: Matches,
     reserve: Reserve | None,
-    ids: IdClock,
-    lease: Lease,
-    now_ms: int,
+    work: Planning,
 ) -> Steps[Plan]:
     """Plan the rows and the result of a call; ``matches`` holds the filters evaluated so far.
 
@@ -184,6 +202,7 @@ def plan_accept(
         Outdated: hooks with expensive filters changed since they were matched.
         Refused: an idempotency key was used before with another type or body.
     """
+    live, ids, lease, now_ms = work.live, work.ids, work.lease, work.now_ms
     if live.filtered:
         check_current(events, live, matches)
     plan = Plan()
@@ -250,7 +269,7 @@ def _plan_event(
             reason = skip_reason(hook, subject)
         if reason is not None:
             if reason is SkipReason.DISABLED:
-                plan.skip_disabled(hook.id, event)
+                count_skipped(plan.skipped, hook.id, 1, event, event)
             skips.setdefault(reason, []).append(hook.id)
             continue
         count += 1

@@ -12,13 +12,13 @@ from typing import Any, Final
 from hooktui.domain.catalogue import PING
 from hooktui.domain.deliveries import DeliveryStatus, Trigger
 from hooktui.domain.errors import NotFound
-from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock, time_of
+from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, time_of
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.replays import HOOK_DELETED
 from hooktui.store.contract import ClaimedDelivery, CommitNotice
 from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
 from hooktui.store.live_hooks import LiveHooks
-from hooktui.store.planning.accept import Lease
+from hooktui.store.planning.accept import Planning
 from hooktui.store.tx import SideEffects
 
 LOOK_UP_EVERY_S: Final = 5.0
@@ -144,29 +144,21 @@ class PingPlan:
     claim: ClaimedDelivery
 
 
-def plan_ping(
-    hook: HookId,
-    body: bytes,
-    *,
-    live: LiveHooks,
-    ids: IdClock,
-    lease: Lease,
-    now_ms: int,
-    notes: SideEffects,
-) -> PingPlan:
+def plan_ping(hook: HookId, body: bytes, work: Planning) -> PingPlan:
     """Plan a ping whose delivery is leased from the start.
 
     Raises:
         NotFound: there is no such hook.
     """
-    live_hook = live.view.get(hook)
+    live_hook = work.live.view.get(hook)
     if live_hook is None:
         raise NotFound(f"there is no hook {hook}; see: hooktui hooks list")
     account = live_hook.account
-    event, delivery = EventId(ids.next(now_ms)), DeliveryId(ids.next(now_ms))
+    now_ms, lease = work.now_ms, work.lease
+    event, delivery = EventId(work.ids.next(now_ms)), DeliveryId(work.ids.next(now_ms))
     claim = ClaimedDelivery(delivery, event, PING, hook, account, Trigger.PING, 1, 0, 0, body)
-    notes.feed.append(event_item(account, event))
-    note_claimed(notes, [claim])
+    work.notes.feed.append(event_item(account, event))
+    note_claimed(work.notes, [claim])
     return PingPlan(
         event=(event, account, PING, now_ms, len(body), 1, 0, None, body),
         delivery=(delivery, account, hook, event, PING, now_ms, lease.token, lease.until_ms),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from hooktui.domain.deliveries import DeliveryStatus, Trigger
-from hooktui.domain.ids import AccountId, DeliveryId, EventId, IdClock
+from hooktui.domain.ids import AccountId, DeliveryId, EventId
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.replays import (
     HOOK_DELETED,
@@ -36,7 +36,7 @@ from hooktui.store.contract import (
 )
 from hooktui.store.feed_items import DeliveryState, delivery_item, replay_item
 from hooktui.store.live_hooks import LiveHooks
-from hooktui.store.planning.accept import Lease
+from hooktui.store.planning.accept import Planning
 from hooktui.store.planning.claim import may_claim, note_claimed
 from hooktui.store.tx import SideEffects
 
@@ -168,12 +168,8 @@ def plan_step(
     progress: WalkProgress,
     events: Mapping[int, ReplayEvent],
     newest: Mapping[int, ReplayDelivery],
-    *,
-    live: LiveHooks,
-    ids: IdClock,
-    lease: Lease,
-    now_ms: int,
-    in_line: Sequence[int] = (),
+    in_line: Sequence[int],
+    work: Planning,
 ) -> StepPlan:
     """Plan a step that has no `refusal`.
 
@@ -182,19 +178,16 @@ def plan_step(
         progress: the state of the replay at the hook.
         events: the events of the candidates that still exist, by id.
         newest: the newest deliveries of the candidates' pairs, by event.
-        live: the hooks.
-        ids: creates ids.
-        lease: of the deliveries.
-        now_ms: the time of the transaction.
         in_line: the first two deliveries of an ordered hook that wait or are being sent.
+        work: the transaction.
     """
-    hook = live.view.get(step.hook)
+    hook = work.live.view.get(step.hook)
     if hook is None:
         return _end_at_deleted_hook(step, progress)
     if step.selection.filter is not None and _changed(step, newest):
         return StepPlan(ReplayStepResult(StepOutcome.OUTDATED))
     plan = StepPlan(ReplayStepResult(StepOutcome.DONE))
-    writer = _Writer(plan, step, AccountId(progress.account), ids, lease, now_ms, hook)
+    writer = _Writer(plan, AccountId(progress.account), hook, work)
     room = None if progress.max_deliveries is None else progress.max_deliveries - progress.handled
     cursor, skipped = progress.cursor, dict(progress.skipped)
     claims: list[ClaimedDelivery] = []
@@ -277,12 +270,9 @@ class _Writer:
     """Adds the deliveries of pairs to a plan."""
 
     plan: StepPlan
-    step: ReplayStep
     account: AccountId
-    ids: IdClock
-    lease: Lease
-    now_ms: int
     hook: LiveHook
+    work: Planning
 
     def write(
         self, act: Act, event: ReplayEvent, newest: ReplayDelivery | None
@@ -290,16 +280,17 @@ class _Writer:
         """Add the delivery of a pair; return its claim unless it waits in line."""
         if act is Act.RETRY and newest is not None:
             return self._retry(event, newest)
-        delivery = DeliveryId(self.ids.next(self.now_ms))
-        row = (delivery, self.account, self.hook.id, event.id, event.type, self.now_ms)
+        now_ms, lease = self.work.now_ms, self.work.lease
+        delivery = DeliveryId(self.work.ids.next(now_ms))
+        row = (delivery, self.account, self.hook.id, event.id, event.type, now_ms)
         self.plan.replaced.append((event.id, delivery))
         if not event.deliveries:
             self.plan.first.append(event.id)
         if self.hook.settings.ordered:
-            self.plan.pending.append((*row, self.now_ms))
+            self.plan.pending.append((*row, now_ms))
             self._wait_in_line(delivery, 0)
             return None
-        self.plan.leased.append((*row, self.lease.token, self.lease.until_ms))
+        self.plan.leased.append((*row, lease.token, lease.until_ms))
         return ClaimedDelivery(
             delivery, EventId(event.id), event.type, self.hook.id, self.account, Trigger.REPLAY,
             1, 0, 0, event.body or b"",
@@ -319,10 +310,10 @@ class _Writer:
         )  # fmt: skip
 
     def _wait_in_line(self, delivery: DeliveryId, attempts: int) -> None:
-        state = DeliveryState(DeliveryStatus.PENDING.value, attempts, self.now_ms)
+        state = DeliveryState(DeliveryStatus.PENDING.value, attempts, self.work.now_ms)
         notes = self.plan.notes
         notes.feed.append(delivery_item(self.account, self.hook.id, delivery, state))
-        notes.mark_due(self.hook.id, self.now_ms)
+        notes.mark_due(self.hook.id, self.work.now_ms)
 
 
 def _note_replay(plan: StepPlan, step: ReplayStep, progress: WalkProgress, *, always: bool) -> None:

@@ -16,7 +16,7 @@ from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.loop_watch import WATCH
 from hooktui.slices import share_loop
 from hooktui.store.contract import Acceptance, ClaimedDelivery, NewEvent, Reserve
-from hooktui.store.planning.accept import KEY_KEPT_MS, KnownKey, Plan, plan_accept
+from hooktui.store.planning.accept import KEY_KEPT_MS, KnownKey, Plan, count_skipped, plan_accept
 from hooktui.store.planning.claim import (
     ClaimStart,
     claimed_delivery,
@@ -76,7 +76,7 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         for plan in plans:
             work.notes.merge(plan.notes)
             for hook, skipped in plan.skipped.items():
-                work.count_skipped(hook, skipped)
+                count_skipped(work.skipped, hook, skipped.count, skipped.first, skipped.last)
         failpoints.hit("before_accept_commit")
 
     def names(self) -> list[_Name]:
@@ -107,16 +107,7 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         plan = self._plan
         if plan is None:
             try:
-                steps = plan_accept(
-                    self._events,
-                    mine,
-                    live=work.live,
-                    matches=self._matches,
-                    reserve=self._reserve,
-                    ids=work.shared.ids,
-                    lease=work.lease,
-                    now_ms=work.now_ms,
-                )
+                steps = plan_accept(self._events, mine, self._matches, self._reserve, work)
                 plan = self._plan = await share_loop(steps, _held)
             except HooktuiError as error:  # this operation alone is refused; it wrote nothing
                 self.error = error
@@ -313,10 +304,7 @@ class ClaimPing(Operation[ClaimedDelivery]):
 
     async def run(self, work: WriteTransaction) -> ClaimedDelivery:
         """Insert the rows."""
-        plan = plan_ping(
-            self._hook, self._body, live=work.live, ids=work.shared.ids, lease=work.lease,
-            now_ms=work.now_ms, notes=work.notes,
-        )  # fmt: skip
+        plan = plan_ping(self._hook, self._body, work)
         rows = (*columns([plan.event], 9), *columns([plan.delivery], 8))
         await work.raw.execute(sql.INSERT_PING, *rows)
         work.notes.count_waiting(self._hook, 1)

@@ -84,10 +84,7 @@ async def _plan(work: WriteTransaction, step: ReplayStep, progress: WalkProgress
             events[row[0]] = ReplayEvent(*row)
         for row in await raw.fetch(sql.FIND_NEWEST, wanted, step.hook):
             newest[row[1]] = ReplayDelivery(*row)
-    return plan_step(
-        step, progress, events, newest, live=work.live, ids=work.shared.ids, lease=work.lease,
-        now_ms=work.now_ms, in_line=in_line,
-    )  # fmt: skip
+    return plan_step(step, progress, events, newest, in_line, work)
 
 
 async def _write(work: WriteTransaction, step: ReplayStep, plan: StepPlan) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from sqlalchemy import Connection
@@ -110,6 +110,11 @@ class WriteTransaction:
         """The hooks as of this transaction."""
         return self.shared.live
 
+    @property
+    def ids(self) -> IdClock:
+        """Creates ids."""
+        return self.shared.ids
+
     def tx(self, conn: Connection) -> Tx:
         """Return a change in this transaction; ``conn`` is a connection over ``raw``."""
         shared = self.shared
@@ -117,15 +122,6 @@ class WriteTransaction:
             conn, self.now_ms, shared.vault, shared.ids, shared.live, shared.rules,
             self.notes.hooks_changed,
         )  # fmt: skip
-
-    def count_skipped(self, hook: HookId, events: SkippedEvents) -> None:
-        """Add to the events that a disabled hook skipped; calls come in the order of the events."""
-        known = self.skipped.get(hook)
-        if known is None:
-            self.skipped[hook] = replace(events)
-        else:
-            known.count += events.count
-            known.last = events.last
 
     def claim_start(self, hook: HookId) -> ClaimStart:
         """Return where a claim starts; the claim moves it, and the commit keeps it."""

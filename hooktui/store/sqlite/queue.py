@@ -72,16 +72,8 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
 
     def plan(self, work: WriteTransaction) -> Steps[None]:
         """Match the events and reserve slots for deliveries that are handed over."""
-        self._plan = yield from plan_accept(
-            self._events,
-            {**self._known, **work.new_keys} if work.new_keys else self._known,
-            live=work.live,
-            matches=self._matches,
-            reserve=self._reserve,
-            ids=work.ids,
-            lease=work.lease,
-            now_ms=work.now_ms,
-        )
+        known = {**self._known, **work.new_keys} if work.new_keys else self._known
+        self._plan = yield from plan_accept(self._events, known, self._matches, self._reserve, work)
         work.new_keys |= self._plan.new_keys
         work.notes.merge(self._plan.notes)
         work.accepted.append(self._plan)
@@ -168,10 +160,7 @@ class ClaimPing(Operation[ClaimedDelivery]):
 
     def plan(self, work: WriteTransaction) -> None:
         """Plan its rows."""
-        self._plan = plan_ping(
-            self._hook, self._body, live=work.live, ids=work.ids, lease=work.lease,
-            now_ms=work.now_ms, notes=work.notes,
-        )  # fmt: skip
+        self._plan = plan_ping(self._hook, self._body, work)
 
     def execute(self, work: WriteTransaction) -> ClaimedDelivery:
         """Insert the rows."""

@@ -73,10 +73,7 @@ def _plan(work: WriteTransaction, step: ReplayStep, progress: WalkProgress) -> S
     in_line: list[int] = []
     if hook is not None and hook.settings.ordered:
         in_line = [row[0] for row in raw.execute(sql.FIND_LINE, (step.hook,))]
-    return plan_step(
-        step, progress, events, newest, live=work.live, ids=work.ids, lease=work.lease,
-        now_ms=work.now_ms, in_line=in_line,
-    )  # fmt: skip
+    return plan_step(step, progress, events, newest, in_line, work)
 
 
 def _write(work: WriteTransaction, step: ReplayStep, plan: StepPlan) -> None:
