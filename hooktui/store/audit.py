@@ -11,8 +11,7 @@ import msgspec
 from sqlalchemy import Connection, func, insert, select
 
 from hooktui.domain.clock import now_ms, to_rfc3339
-from hooktui.domain.deliveries import DisabledReason
-from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.ids import AccountId
 from hooktui.domain.roles import Actor, Role
 from hooktui.domain.wire.access import AuditBreak, AuditCheck, AuditHead
 from hooktui.store.audit_guards import missing_triggers, wrong_numbers
@@ -49,19 +48,6 @@ class NewAuditEntry:
     before: Mapping[str, object] | None = None
     after: Mapping[str, object] | None = None
     result: str = "done"
-
-
-def disabled(hook: HookId, account: AccountId, reason: DisabledReason, at_ms: int) -> NewAuditEntry:
-    """Return the entry of a hook that the server disabled by itself."""
-    return NewAuditEntry(
-        at_ms=at_ms,
-        actor=SERVER,
-        action="hook.change",
-        target=f"hook {hook}",
-        account=account,
-        before={"active": True},
-        after={"active": False, "disabled_reason": reason.value},
-    )
 
 
 def append(conn: Connection, entry: NewAuditEntry, vault: Vault) -> None:

@@ -7,7 +7,7 @@ the lock of the hook's state, so that no two servers open the same one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -53,6 +53,7 @@ from hooktui.store.contract import DeadLetters, NewEvent
 from hooktui.store.feed_items import alert_item
 from hooktui.store.live_hooks import Subscribers, load_live_hooks
 from hooktui.store.planning.accept import Plan, plan_alert
+from hooktui.store.planning.record import RecordedHook, alert_batch, dead_letters_of
 from hooktui.store.queries.alerts import (
     AlertRecord,
     AlertSubject,
@@ -66,7 +67,7 @@ from hooktui.store.queries.alerts import (
 from hooktui.store.queries.delivery_indexes import is_in_group
 from hooktui.store.queries.undelivered import no_group
 from hooktui.store.tables import ALERT, DELIVERY, EVENT, HOOK, HOOK_STATE
-from hooktui.store.tx import Tx
+from hooktui.store.tx import SideEffects, Tx
 
 _ROWS_PER_STEP: Final = 200
 _OF_GROUPS: Final = (AlertType.GAVE_UP, AlertType.EXPIRING)
@@ -76,8 +77,29 @@ _OF_HOOK: Final = (AlertType.HOOK_FAILING, AlertType.HOOK_DISABLED)
 # Results of attempts
 
 
-def decide_steps(tx: Tx, hook: LiveHook, batch: HookBatch) -> Steps[None]:
-    """Open and end the alerts of a hook after its results were recorded."""
+def decide_steps(
+    new_tx: Callable[[], Tx],
+    notes: SideEffects,
+    batches: Iterable[RecordedHook],
+    waiting: Mapping[HookId, int],
+) -> Steps[None]:
+    """Open and end the alerts of hooks whose results were recorded.
+
+    Args:
+        new_tx: begins the change of a hook.
+        notes: get the side effects.
+        batches: what was recorded.
+        waiting: changes of the numbers of waiting deliveries that are not written yet.
+    """
+    for recorded in batches:
+        tx = new_tx()
+        causes = _causes_of(tx.conn, dead_letters_of(recorded.change))
+        batch = alert_batch(recorded, causes, waiting.get(recorded.hook.id, 0))
+        yield from _decide_steps(tx, recorded.hook, batch)
+        notes.merge(tx.notes)
+
+
+def _decide_steps(tx: Tx, hook: LiveHook, batch: HookBatch) -> Steps[None]:
     state = _lock_state(tx, hook.id)
     failing = state.failing_alert is not None
     query = select(HOOK.c.disabled_reason).where(HOOK.c.id == hook.id)
@@ -147,7 +169,7 @@ def _example(tx: Tx, hook: HookId, cause: str | None) -> str | None:
     return None if found is None else encode("dlv", found)
 
 
-def causes_of(conn: Connection, deliveries: Sequence[DeliveryId]) -> list[str]:
+def _causes_of(conn: Connection, deliveries: Sequence[DeliveryId]) -> list[str]:
     """Return the causes of deliveries that have one: of the others a newer one was made."""
     if not deliveries:
         return []

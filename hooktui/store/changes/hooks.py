@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from hooktui.domain.alerts import Resolution
 from hooktui.domain.clock import to_rfc3339
@@ -13,17 +13,19 @@ from hooktui.domain.errors import Conflict
 from hooktui.domain.hook_failures import BreakerState
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.hooks import Hook
-from hooktui.store import hook_rows
+from hooktui.store import audit, hook_rows
 from hooktui.store.changes.alerts import hook_was_deleted, hook_was_edited
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.changes.secrets import add_secret, forget_secrets
 from hooktui.store.feed_items import HookEdit
 from hooktui.store.queries.access import account_row
 from hooktui.store.queries.hooks import find_hook, get_hook, next_due
-from hooktui.store.tables import HOOK_STATE, HookRow, HookStateRow
+from hooktui.store.tables import HOOK, HOOK_STATE, HookRow, HookStateRow
 from hooktui.store.tx import Tx
+from hooktui.store.vault import Vault
 
 
 def create_hook(
@@ -99,6 +101,42 @@ def change_hook(
     was, now = hook_rows.difference(hook_rows.shown(before, after), hook_rows.shown(after, before))
     tx.audit(actor, "hook.change", f"hook {hook}", account=owner, before=was, after=now)
     return get_hook(tx.conn, account, hook)
+
+
+def disable_hook(
+    conn: Connection,
+    vault: Vault,
+    hook: LiveHook,
+    reason: DisabledReason,
+    at_ms: int,
+    now_ms: int,
+) -> bool:
+    """Disable a hook as of a time by a rule of the server; return whether it was active."""
+    disabled = conn.execute(
+        update(HOOK)
+        .where(HOOK.c.id == hook.id, HOOK.c.active, HOOK.c.deleted_at.is_(None))
+        .values(
+            active=False,
+            disabled_reason=reason.value,
+            disabled_at=at_ms,
+            updated_at=at_ms,
+            updated_by=audit.SERVER.user,
+            version=HOOK.c.version + 1,
+        )
+    )
+    if disabled.rowcount != 1:
+        return False
+    entry = audit.NewAuditEntry(
+        at_ms=now_ms,
+        actor=audit.SERVER,
+        action="hook.change",
+        target=f"hook {hook.id}",
+        account=hook.account,
+        before={"active": True},
+        after={"active": False, "disabled_reason": reason.value},
+    )
+    audit.append(conn, entry, vault)
+    return True
 
 
 def delete_hook(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -35,7 +35,7 @@ from hooktui.domain.replays import HOOK_DELETED
 from hooktui.domain.schedule import INTERRUPTIONS_BEFORE_WAIT
 from hooktui.store.attempt_stats import BOUNDS_MS, DAY_MS, bucket_of, column_of
 from hooktui.store.contract import LEASE_S, AttemptResult
-from hooktui.store.feed_items import DeliveryState, HookEdit, attempt_item, delivery_item
+from hooktui.store.feed_items import DeliveryState, HookEdit, attempt_item, delivery_item, hook_item
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.claim import claimed_delivery
 from hooktui.store.tx import SideEffects
@@ -77,6 +77,19 @@ def cause_after(result: AttemptResult, *, deleted: bool) -> str | None:
     if result.decision.interruptions < INTERRUPTIONS_BEFORE_WAIT:
         return SAME_CAUSE
     return ErrorClass.INTERRUPTED.value
+
+
+def finished_values(
+    result: AttemptResult, state: DeliveryState, *, deleted: bool
+) -> tuple[object, ...]:
+    """Return the columns of a delivery that an attempt sets, in the order of both databases."""
+    decision, exchange = result.decision, result.exchange
+    error = None if exchange.error is None else exchange.error.value
+    return (
+        state.status, decision.tries, decision.interruptions, state.next_attempt_at,
+        state.finished_at, state.duration_ms, exchange.status_code, error, state.reason,
+        cause_after(result, deleted=deleted),
+    )  # fmt: skip
 
 
 def interrupted(row: Sequence[Any], now_ms: int) -> AttemptResult:
@@ -280,15 +293,31 @@ def disable_reason(
     return None
 
 
-def concerns_alerts(
-    change: HookChange,
-    failing: FailureStreak,
-    hook: LiveHook,
-    disabled: DisabledReason | None,
-    rules: AlertRules,
-    now_ms: int,
-) -> bool:
+class RecordedHook(NamedTuple):
+    """A hook after a batch: its change, its failures, and why the batch disabled it, if it did."""
+
+    hook: LiveHook
+    change: HookChange
+    failing: FailureStreak
+    disabled: DisabledReason | None
+
+
+def note_edit(notes: SideEffects, recorded: RecordedHook, breaker: Breaker, *, moved: bool) -> None:
+    """Put a hook that a batch disabled, or whose breaker it moved, into the change feed."""
+    hook, disabled = recorded.hook, recorded.disabled
+    if disabled is not None:
+        edit = HookEdit.DISABLED
+    elif moved:
+        edit = HookEdit.BREAKER_CLOSED if breaker.until_ms is None else HookEdit.BREAKER_OPENED
+    else:
+        return
+    notes.hooks_changed.add(hook.id)
+    notes.feed.append(hook_item(hook.account, hook.id, edit, disabled))
+
+
+def concerns_alerts(recorded: RecordedHook, rules: AlertRules, now_ms: int) -> bool:
     """Return whether a batch may open or end alerts of a hook; a usual success does not."""
+    hook, change, failing, disabled = recorded
     if disabled is not None or change.given_up:
         return True
     if hook.failing:
@@ -307,20 +336,15 @@ def dead_letters_of(change: HookChange) -> list[DeliveryId]:
     ]
 
 
-def alert_batch(
-    change: HookChange,
-    failing: FailureStreak,
-    disabled: DisabledReason | None,
-    causes: Iterable[str],
-) -> HookBatch:
+def alert_batch(recorded: RecordedHook, causes: Iterable[str], waiting_change: int) -> HookBatch:
     """Return a batch as the rules of alerts see it.
 
     Args:
-        change: the changes of a hook.
-        failing: its failures after the batch.
-        disabled: why the batch disables it, if it does.
+        recorded: the hook after the batch.
         causes: the stored cause of each of `dead_letters_of` that has one.
+        waiting_change: of its number of waiting deliveries, if that is not written yet.
     """
+    _, change, failing, disabled = recorded
     last = change.failures[-1].exchange if change.failures else None
     return HookBatch(
         streak=failing,
@@ -330,14 +354,8 @@ def alert_batch(
         disabled=disabled,
         cause=None if last is None else cause_of(last.error, last.status_code),
         code=None if last is None else last.status_code,
+        waiting_change=waiting_change,
     )
-
-
-def edit_of(disabled: DisabledReason | None, breaker: Breaker) -> HookEdit:
-    """Return the edit of a hook that a batch disabled or whose breaker it changed."""
-    if disabled is not None:
-        return HookEdit.DISABLED
-    return HookEdit.BREAKER_CLOSED if breaker.until_ms is None else HookEdit.BREAKER_OPENED
 
 
 def add_failures(

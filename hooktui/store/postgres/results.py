@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -16,23 +15,22 @@ from hooktui.domain.hook_failures import RULE_MS, Breaker, BreakerState, Failure
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.json_text import finish
 from hooktui.domain.live_hook import LiveHook
-from hooktui.store import audit
 from hooktui.store.attempt_stats import DAY_MS
-from hooktui.store.changes.alerts import causes_of, decide_steps
+from hooktui.store.changes.alerts import decide_steps
+from hooktui.store.changes.hooks import disable_hook
 from hooktui.store.contract import AttemptResult
-from hooktui.store.feed_items import DeliveryState, hook_item
+from hooktui.store.feed_items import DeliveryState
 from hooktui.store.planning.record import (
     HookChange,
+    RecordedHook,
     add_failures,
-    alert_batch,
     attempt_row,
-    cause_after,
     concerns_alerts,
-    dead_letters_of,
     disable_reason,
-    edit_of,
+    finished_values,
     interrupted,
     needs_failures_by_day,
+    note_edit,
     note_recorded,
     secrets_to_note,
     state_after,
@@ -100,22 +98,24 @@ class Rescue(Operation[int]):
 
 async def record(work: WriteTransaction, leased: Sequence[tuple[AttemptResult, int]]) -> list[bool]:
     """Store results with the tokens of their leases; False where the fence did not hold."""
-    first: dict[_Key, tuple[AttemptResult, int, DeliveryState]] = {}
+    first: dict[_Key, tuple[AttemptResult, DeliveryState]] = {}
+    rows: list[tuple[object, ...]] = []
+    hooks, now, server = work.live.view, work.now_ms, work.shared.server
     for result, token in leased:
-        deleted = result.claim.hook not in work.live.view
-        state = state_after(result, deleted=deleted, now_ms=work.now_ms)
-        first.setdefault(_key(result), (result, token, state))
-    server = work.shared.server
-    rows = [
-        (*_finish_row(work, result, token, state), *_attempt_row(result, server))
-        for result, token, state in first.values()
-    ]
+        key = _key(result)
+        if key in first:
+            continue
+        deleted = result.claim.hook not in hooks
+        state = state_after(result, deleted=deleted, now_ms=now)
+        first[key] = (result, state)
+        values = finished_values(result, state, deleted=deleted)
+        rows.append((*key, token, *values, *_attempt_row(result, server)))
     if not rows:
         return []
     # By number, too: a batch may hold the late result of a worker whose delivery was reassigned.
     moved = await work.raw.fetch(sql.RECORD, _SENDING, *columns(rows, len(rows[0])))
     finished = {(row[0], row[1]) for row in moved}
-    done = [(entry[0], entry[2]) for key, entry in first.items() if key in finished]
+    done = [entry for key, entry in first.items() if key in finished]
     before = {key: entry[0] for key, entry in first.items() if key in finished}
     stored = await _stored(work, [key for key in first if key not in before])
     held = [_same(result, before, stored) for result, _ in leased]
@@ -124,18 +124,6 @@ async def record(work: WriteTransaction, leased: Sequence[tuple[AttemptResult, i
         await _change_hooks(work, note_recorded(work.notes, done, work.live, work.now_ms))
         await _decide_alerts(work)
     return held
-
-
-def _finish_row(
-    work: WriteTransaction, result: AttemptResult, token: int, state: DeliveryState
-) -> tuple[object, ...]:
-    decision, exchange, claim = result.decision, result.exchange, result.claim
-    error = None if exchange.error is None else exchange.error.value
-    return (
-        claim.delivery, claim.number, token, state.status, decision.tries, decision.interruptions,
-        state.next_attempt_at, state.finished_at, state.duration_ms, exchange.status_code, error,
-        state.reason, cause_after(result, deleted=claim.hook not in work.live.view),
-    )  # fmt: skip
 
 
 def _attempt_row(result: AttemptResult, server: str) -> tuple[object, ...]:
@@ -210,7 +198,8 @@ async def _may_concern_alerts(work: WriteTransaction, changes: Mapping[HookId, H
     for hook, since_ms, failed in rows:
         change, live = failing[hook]
         streak = change.failing_after(FailureStreak(since_ms, failed))
-        if concerns_alerts(change, streak, live, None, work.shared.rules, work.now_ms):
+        recorded = RecordedHook(live, change, streak, None)
+        if concerns_alerts(recorded, work.shared.rules, work.now_ms):
             return True
         if needs_failures_by_day(change, streak, work.now_ms):  # it may be disabled
             return True
@@ -276,17 +265,13 @@ async def _change_hook(
         assumed=assumed,
     )
     work.stats += [(hook, bucket, *counts) for bucket, counts in change.buckets.items()]
-    disabled = await _disable(work, hook, change, failing)
-    shown = None if live is None else live.breaker_until_ms
-    moved = breaker.until_ms != before.until_ms or breaker.until_ms != shown
-    if live is not None and (disabled is not None or moved):
-        work.notes.hooks_changed.add(hook)
-        edit = edit_of(disabled, breaker)
-        work.notes.feed.append(hook_item(live.account, hook, edit, disabled))
-    if live is not None and concerns_alerts(
-        change, failing, live, disabled, work.shared.rules, work.now_ms
-    ):
-        work.batches.append((live, change, failing, disabled))
+    if live is None:
+        return
+    recorded = RecordedHook(live, change, failing, await _disable(work, live, change, failing))
+    moved = not breaker.until_ms == before.until_ms == live.breaker_until_ms
+    note_edit(work.notes, recorded, breaker, moved=moved)
+    if concerns_alerts(recorded, work.shared.rules, work.now_ms):
+        work.batches.append(recorded)
 
 
 async def _decide_alerts(work: WriteTransaction) -> None:
@@ -295,45 +280,34 @@ async def _decide_alerts(work: WriteTransaction) -> None:
     if not batches:
         return
     # They are locked already, unless a hook began to fail since its state was read without a lock.
-    await _lock_alerts(work, {hook.account for hook, *_ in batches})
+    await _lock_alerts(work, {recorded.hook.account for recorded in batches})
     waiting = dict(work.notes.waiting)  # without the deliveries of the alerts themselves
+    batches.sort(key=lambda recorded: recorded.hook.id)
 
     def decide(conn: Connection) -> None:
-        for hook, change, failing, disabled in sorted(batches, key=lambda one: one[0].id):
-            tx = work.tx(conn)
-            causes = causes_of(conn, dead_letters_of(change))
-            batch = replace(
-                alert_batch(change, failing, disabled, causes),
-                waiting_change=waiting.get(hook.id, 0),
-            )
-            finish(decide_steps(tx, hook, batch))
-            work.notes.merge(tx.notes)
+        finish(decide_steps(partial(work.tx, conn), work.notes, batches, waiting))
 
     await run_over(work.raw, decide)
 
 
 async def _disable(
-    work: WriteTransaction, hook: HookId, change: HookChange, failing: FailureStreak
+    work: WriteTransaction, hook: LiveHook, change: HookChange, failing: FailureStreak
 ) -> DisabledReason | None:
     """Disable a hook that is gone or has failed for days; return why, if it was active."""
-    failures = None
-    if needs_failures_by_day(change, failing, work.now_ms):
-        values = (work.now_ms, DAY_MS, hook, work.now_ms - RULE_MS)
-        counted = await work.raw.fetch(sql.FAILED_BY_AGE, *values)
+    now, failures = work.now_ms, None
+    if needs_failures_by_day(change, failing, now):
+        counted = await work.raw.fetch(sql.FAILED_BY_AGE, now, DAY_MS, hook.id, now - RULE_MS)
         # The statistics of this batch are written with the commit.
-        failures = add_failures({row[0]: row[1] for row in counted}, change, work.now_ms)
-    disabled = disable_reason(change, failures, work.now_ms)
+        failures = add_failures({row[0]: row[1] for row in counted}, change, now)
+    disabled = disable_reason(change, failures, now)
     if disabled is None:
         return None
     reason, at_ms = disabled
-    live = work.live.view.get(hook)
-    row = (reason.value, at_ms, audit.SERVER.user, hook)
-    if await work.raw.fetchval(sql.DISABLE_HOOK, *row) is None or live is None:
-        return None
     await work.raw.execute(sql.LOCK_AUDIT)
-    entry = audit.disabled(hook, live.account, reason, work.now_ms)
-    await run_over(work.raw, partial(audit.append, entry=entry, vault=work.shared.vault))
-    return reason
+    disable = partial(
+        disable_hook, vault=work.shared.vault, hook=hook, reason=reason, at_ms=at_ms, now_ms=now
+    )
+    return reason if await run_over(work.raw, disable) else None
 
 
 async def _note_secrets(work: WriteTransaction, results: Sequence[AttemptResult]) -> None:

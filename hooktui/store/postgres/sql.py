@@ -241,11 +241,6 @@ FAILED_BY_AGE: Final = """
 SELECT ($1::bigint - bucket) / $2::bigint, SUM(failed) FROM hook_stats
 WHERE hook_id = $3 AND bucket > $4 GROUP BY 1"""
 
-DISABLE_HOOK: Final = """
-UPDATE hook SET active = false, disabled_reason = $1, disabled_at = $2, updated_at = $2,
-    updated_by = $3, version = version + 1
-WHERE id = $4 AND active AND deleted_at IS NULL RETURNING id"""
-
 LOCK_AUDIT: Final = f"SELECT pg_advisory_xact_lock({locks.AUDIT})"
 
 LOCK_ALERTS: Final = f"SELECT pg_advisory_xact_lock({locks.ALERTS})"

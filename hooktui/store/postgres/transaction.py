@@ -16,17 +16,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from sqlalchemy import Connection
 
 from hooktui.domain.alerts import AlertRules
-from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import NotFound
-from hooktui.domain.hook_failures import FailureStreak
 from hooktui.domain.ids import AccountId, HookId, IdClock
-from hooktui.domain.live_hook import LiveHook
 from hooktui.store import write_queue
 from hooktui.store.feed_items import MAX_PER_ROW, encode
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import KnownKey, Lease, SkippedEvents, lease_from
 from hooktui.store.planning.claim import ClaimStart, DueBounds
-from hooktui.store.planning.record import HookChange
+from hooktui.store.planning.record import RecordedHook
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.connections import FAULTS
@@ -99,9 +96,7 @@ class WriteTransaction:
     states: dict[HookId, StateChange] = field(default_factory=dict)
     stats: list[tuple[int, ...]] = field(default_factory=list)
     starts: dict[HookId, ClaimStart] = field(default_factory=dict)
-    batches: list[tuple[LiveHook, HookChange, FailureStreak, DisabledReason | None]] = field(
-        default_factory=list
-    )
+    batches: list[RecordedHook] = field(default_factory=list)
     alert_accounts: set[AccountId] = field(default_factory=set)
     feed_end: int | None = None
 

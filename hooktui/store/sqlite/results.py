@@ -12,22 +12,22 @@ from hooktui.domain.deliveries import DeliveryStatus, DisabledReason
 from hooktui.domain.hook_failures import RULE_MS, Breaker, BreakerState, FailureStreak
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.json_text import Steps
-from hooktui.store import audit
+from hooktui.domain.live_hook import LiveHook
 from hooktui.store.attempt_stats import DAY_MS
-from hooktui.store.changes.alerts import causes_of, decide_steps
+from hooktui.store.changes.alerts import decide_steps
+from hooktui.store.changes.hooks import disable_hook
 from hooktui.store.contract import AttemptResult
-from hooktui.store.feed_items import DeliveryState, hook_item
+from hooktui.store.feed_items import DeliveryState
 from hooktui.store.planning.record import (
     HookChange,
-    alert_batch,
+    RecordedHook,
     attempt_row,
-    cause_after,
     concerns_alerts,
-    dead_letters_of,
     disable_reason,
-    edit_of,
+    finished_values,
     interrupted,
     needs_failures_by_day,
+    note_edit,
     note_recorded,
     secrets_to_note,
     state_after,
@@ -101,10 +101,7 @@ class Rescue(Operation[int]):
 def _decide_alerts(work: WriteTransaction) -> Steps[None]:
     """Open and end the alerts of the hooks whose results were recorded."""
     batches, work.batches = work.batches, []
-    for hook, batch in batches:
-        tx = work.tx()
-        yield from decide_steps(tx, hook, batch)
-        work.notes.merge(tx.notes)
+    yield from decide_steps(work.tx, work.notes, batches, {})
 
 
 def _record_steps(
@@ -206,28 +203,11 @@ def _insert_attempts(work: WriteTransaction, results: Sequence[AttemptResult]) -
 def _finish_one(
     work: WriteTransaction, result: AttemptResult, state: DeliveryState, token: int
 ) -> bool:
-    decision, exchange, claim = result.decision, result.exchange, result.claim
-    error = None if exchange.error is None else exchange.error.value
-    cause = cause_after(result, deleted=claim.hook not in work.live.view)
-    changed = work.raw.execute(
-        sql.FINISH,
-        (
-            state.status,
-            decision.tries,
-            decision.interruptions,
-            state.next_attempt_at,
-            state.finished_at,
-            state.duration_ms,
-            exchange.status_code,
-            error,
-            state.reason,
-            cause,
-            cause,
-            claim.delivery,
-            claim.number,
-            token,
-        ),
-    )
+    claim = result.claim
+    values = finished_values(result, state, deleted=claim.hook not in work.live.view)
+    cause = values[-1]  # the statement has it twice
+    fence = (claim.delivery, claim.number, token)
+    changed = work.raw.execute(sql.FINISH, (*values, cause, *fence))
     return changed.rowcount == 1
 
 
@@ -273,35 +253,24 @@ def _change_hook(work: WriteTransaction, hook: HookId, change: HookChange) -> No
     raw.executemany(
         sql.ADD_STATS, [(hook, bucket, *counts) for bucket, counts in change.buckets.items()]
     )
-    disabled = _disable(work, hook, change, failing)
     live = work.live.view.get(hook)
-    if live is not None and (disabled is not None or breaker.until_ms != before.until_ms):
-        work.notes.hooks_changed.add(hook)
-        edit = edit_of(disabled, breaker)
-        work.notes.feed.append(hook_item(live.account, hook, edit, disabled))
-    if live is not None and concerns_alerts(
-        change, failing, live, disabled, work.rules, work.now_ms
-    ):
-        causes = causes_of(work.conn, dead_letters_of(change))
-        work.batches.append((live, alert_batch(change, failing, disabled, causes)))
+    if live is None:
+        return
+    recorded = RecordedHook(live, change, failing, _disable(work, live, change, failing))
+    note_edit(work.notes, recorded, breaker, moved=breaker.until_ms != before.until_ms)
+    if concerns_alerts(recorded, work.rules, work.now_ms):
+        work.batches.append(recorded)
 
 
 def _disable(
-    work: WriteTransaction, hook: HookId, change: HookChange, failing: FailureStreak
+    work: WriteTransaction, hook: LiveHook, change: HookChange, failing: FailureStreak
 ) -> DisabledReason | None:
     """Disable a hook that is gone or has failed for days; return why, if it was active."""
-    failures = None
-    if needs_failures_by_day(change, failing, work.now_ms):
-        since_ms = work.now_ms - RULE_MS
-        counted = work.raw.execute(sql.FAILED_BY_AGE, (work.now_ms, DAY_MS, hook, since_ms))
+    now, failures = work.now_ms, None
+    if needs_failures_by_day(change, failing, now):
+        counted = work.raw.execute(sql.FAILED_BY_AGE, (now, DAY_MS, hook.id, now - RULE_MS))
         failures = dict(counted.fetchall())
-    disabled = disable_reason(change, failures, work.now_ms)
-    if disabled is None:
-        return None
-    reason, at_ms = disabled
-    values = (reason.value, at_ms, at_ms, audit.SERVER.user, hook)
-    live = work.live.view.get(hook)
-    if work.raw.execute(sql.DISABLE_HOOK, values).rowcount != 1 or live is None:
-        return None
-    audit.append(work.conn, audit.disabled(hook, live.account, reason, work.now_ms), work.vault)
-    return reason
+    disabled = disable_reason(change, failures, now)
+    if disabled is not None and disable_hook(work.conn, work.vault, hook, *disabled, now):
+        return disabled[0]
+    return None

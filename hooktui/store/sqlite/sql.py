@@ -154,11 +154,6 @@ VALUES (?, ?, {", ".join("?" for _ in _COUNTS)})
 ON CONFLICT (hook_id, bucket) DO UPDATE SET
     {", ".join(f"{name} = {name} + excluded.{name}" for name in _COUNTS)}"""
 
-DISABLE_HOOK = """
-UPDATE hook SET active = 0, disabled_reason = ?, disabled_at = ?, updated_at = ?, updated_by = ?,
-    version = version + 1
-WHERE id = ? AND active = 1 AND deleted_at IS NULL"""
-
 USE_SECRET = "UPDATE secret SET last_used_at = ? WHERE id = ?"
 
 _MOVE_WAITING = """

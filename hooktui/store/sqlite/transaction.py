@@ -9,13 +9,14 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from hooktui.domain.alerts import AlertRules, HookBatch
+from hooktui.domain.alerts import AlertRules
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.json_text import Steps
 from hooktui.domain.live_hook import LiveHook
 from hooktui.store import write_queue
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import KnownKey, Lease, Plan
+from hooktui.store.planning.record import RecordedHook
 from hooktui.store.tx import SideEffects, Tx
 from hooktui.store.vault import Vault
 
@@ -48,7 +49,7 @@ class WriteTransaction:
     feed_rows: int = 0
     feed_items: int = 0
     clock_moved_ms: int = 0
-    batches: list[tuple[LiveHook, HookBatch]] = field(default_factory=list)
+    batches: list[RecordedHook] = field(default_factory=list)
 
     def tx(self) -> Tx:
         """Return a change in this transaction."""
