@@ -253,11 +253,6 @@ def holds_line(hook: LiveHook, selection: PairSelection) -> bool:
     return hook.settings.ordered and selection.include_ordered
 
 
-def leaves_out(hook: LiveHook, selection: PairSelection) -> bool:
-    """Return whether a replay leaves a hook out because it sends in order."""
-    return hook.settings.ordered and not selection.include_ordered
-
-
 def with_hooks(selection: PairSelection, hooks: Sequence[HookId]) -> PairSelection:
     """Return a selection of all hooks with their numbers.
 
@@ -362,15 +357,21 @@ def assess_pair(
 
 
 def after_filters(
-    verdict: Act | ReplaySkip | None, *, fits: bool, purged: bool, ordered: bool
+    verdict: Act | ReplaySkip | None,
+    selection: PairSelection,
+    *,
+    fits: bool,
+    purged: bool,
+    ordered: bool,
 ) -> Act | ReplaySkip | None:
     """Return what a replay does with a pair after the checks that do not depend on deliveries.
 
     Args:
         verdict: of `assess_pair`.
+        selection: of the replay.
         fits: whether the filter of the replay matches.
         purged: whether the event has no body any more.
-        ordered: whether the hook sends in order and the replay leaves such hooks out.
+        ordered: whether the hook sends in order.
     """
     if not isinstance(verdict, Act):
         return verdict
@@ -378,7 +379,7 @@ def after_filters(
         return ReplaySkip.FILTER
     if purged:
         return ReplaySkip.PURGED
-    return ReplaySkip.ORDERED if ordered else verdict
+    return ReplaySkip.ORDERED if ordered and not selection.include_ordered else verdict
 
 
 def alert_facts(replay: Replay) -> dict[str, object]:

@@ -136,12 +136,16 @@ def test_newer_own_and_other_deliveries():
 
 
 def test_the_filter_comes_before_the_body_and_the_order():
+    chosen = selected()
     checks = {"fits": True, "purged": True, "ordered": True}
-    assert after_filters(Act.SEND, **checks) is ReplaySkip.PURGED
-    assert after_filters(Act.SEND, **checks | {"fits": False}) is ReplaySkip.FILTER
-    assert after_filters(Act.SEND, **checks | {"purged": False}) is ReplaySkip.ORDERED
-    assert after_filters(ReplaySkip.WAITING, **checks) is ReplaySkip.WAITING
-    assert after_filters(None, **checks) is None
+    assert after_filters(Act.SEND, chosen, **checks) is ReplaySkip.PURGED
+    assert after_filters(Act.SEND, chosen, **checks | {"fits": False}) is ReplaySkip.FILTER
+    assert after_filters(Act.SEND, chosen, **checks | {"purged": False}) is ReplaySkip.ORDERED
+    with_ordered = replace(chosen, include_ordered=True)
+    within = checks | {"purged": False}
+    assert after_filters(Act.SEND, with_ordered, **within) is Act.SEND
+    assert after_filters(ReplaySkip.WAITING, chosen, **checks) is ReplaySkip.WAITING
+    assert after_filters(None, chosen, **checks) is None
 
 
 def test_pings_and_own_events():

@@ -25,7 +25,6 @@ from hooktui.domain.replays import (
     add_counts,
     after_filters,
     assess_pair,
-    leaves_out,
 )
 from hooktui.store.contract import (
     ClaimedDelivery,
@@ -196,7 +195,7 @@ def plan_step(
     for candidate in step.candidates:
         if room is not None and plan.sent + plan.tried_now >= room:
             break
-        act = _judged(step, candidate, hook, events, newest)
+        act = _assess(step, candidate, hook, events, newest)
         if isinstance(act, Act) and ordered:
             own = newest[candidate.event].id if act is Act.RETRY else None
             if plan.sent + plan.tried_now or any(each != own for each in in_line):
@@ -243,7 +242,7 @@ def _changed(step: ReplayStep, newest: Mapping[int, ReplayDelivery]) -> bool:
     return False
 
 
-def _judged(
+def _assess(
     step: ReplayStep,
     candidate: ReplayCandidate,
     hook: LiveHook,
@@ -261,8 +260,10 @@ def _judged(
         replay=step.replay,
         bound=step.replay,
     )
-    left_out = leaves_out(hook, step.selection)
-    return after_filters(verdict, fits=True, purged=event.body is None, ordered=left_out)
+    return after_filters(
+        verdict, step.selection, fits=True, purged=event.body is None,
+        ordered=hook.settings.ordered,
+    )  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -15,11 +15,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
-    Text,
     and_,
     case,
     func,
-    literal,
     literal_column,
     select,
 )
@@ -38,7 +36,6 @@ from hooktui.domain.replays import (
     ReplaySkip,
     after_filters,
     assess_pair,
-    leaves_out,
 )
 from hooktui.store.contract import ReplayCandidate
 from hooktui.store.queries import filter_sql
@@ -52,8 +49,9 @@ MAX_ROWS: Final = 5_000
 """Deliveries that one read looks at."""
 MAX_EVENTS: Final = 500
 """Events that one read looks at."""
-_ONE: Final[ColumnElement[int]] = literal_column("1")
-_ZERO: Final[ColumnElement[int]] = literal_column("0")
+_CANDIDATES: Final = 2 * STEP_DELIVERIES
+ONE: Final[ColumnElement[int]] = literal_column("1")
+ZERO: Final[ColumnElement[int]] = literal_column("0")
 _CHUNK: Final = 500
 _FIRST_CHUNK: Final = 50
 _QUICK_S: Final = 0.05
@@ -124,7 +122,7 @@ class FoundCandidates:
 
 
 def first_cursor(selection: PairSelection) -> int:
-    """Return the cursor at the begin of a walk: deliveries have higher ids than their events."""
+    """Return the cursor at the start of a walk: deliveries have higher ids than their events."""
     return max(selection.first_event - 1, 0)
 
 
@@ -135,9 +133,7 @@ def last_cursor(walk: ReplayWalk) -> int:
     return walk.bound
 
 
-def next_candidates(
-    conn: Connection, walk: ReplayWalk, cursor: int, max_rows: int = 2 * STEP_DELIVERIES
-) -> FoundCandidates:
+def next_candidates(conn: Connection, walk: ReplayWalk, cursor: int) -> FoundCandidates:
     """Return the next pairs to send after a cursor, oldest first, found in about half a second."""
     pace = Pace(conn)
     candidates: list[ReplayCandidate] = []
@@ -148,7 +144,7 @@ def next_candidates(
     while (
         rows < limit
         and not complete
-        and len(candidates) < max_rows
+        and len(candidates) < _CANDIDATES
         and monotonic() - begun_s < SEARCH_S
     ):
         chunk_s = monotonic()
@@ -227,24 +223,20 @@ def _pairs_of_deliveries(
     conn: Connection, walk: ReplayWalk, cursor: int, pace: Pace, max_rows: int, *, duplicates: bool
 ) -> FoundPairs:
     selection = walk.selection
-    inside, outside = _filter_of(walk)
-    query = _rows_query(walk, inside, duplicates=duplicates)
+    outside = filter_of(walk)[1]
     if selection.mode is ReplayMode.FAILED:
         ids = _undelivered_ids(conn, walk, cursor, max_rows)
-        query = query.where(DELIVERY.c.id.in_(ids))
+        query = _rows_query(walk, duplicates=duplicates).where(DELIVERY.c.id.in_(ids))
         rows = sorted((_Row(*row) for row in conn.execute(query)), key=lambda row: row.id)
     else:
-        of_hook = query.where(
-            DELIVERY.c.hook_id == walk.hook.id, DELIVERY.c.id > cursor, DELIVERY.c.id <= walk.bound
-        )
-        ordered = of_hook.order_by(DELIVERY.c.id).limit(max_rows)
-        rows = [_Row(*row) for row in conn.execute(ordered)]
+        query = deliveries_after(walk, cursor, max_rows, duplicates=duplicates)
+        rows = [_Row(*row) for row in conn.execute(query)]
         ids = [row.id for row in rows]
     pace.rest_when_due()
     complete = len(ids) < max_rows
     end = max(cursor, walk.bound if complete else ids[-1])
     found = FoundPairs(end, complete, len(ids))
-    judged = []
+    assessed = []
     for row in rows:
         if selection.contains(row.accepted_ms) and selection.includes_type(row.event_type):
             # A newer delivery than this one is older than the bound, or supersedes it.
@@ -253,14 +245,16 @@ def _pairs_of_deliveries(
                 selection, newest, candidate=row.id, replay=walk.replay, bound=walk.bound
             )
             if verdict is not None:
-                judged.append((row, verdict))
+                assessed.append((row, verdict))
     # Only on these the part of the filter outside SQL decides.
-    undecided = [row.id for row, act in judged if isinstance(act, Act) and row.fits]
+    undecided = [row.id for row, act in assessed if isinstance(act, Act) and row.fits]
     fitting = _fitting(conn, pace, outside, undecided)
-    left_out = leaves_out(walk.hook, selection)
-    for row, verdict in judged:
+    ordered = walk.hook.settings.ordered
+    for row, verdict in assessed:
         fits = row.fits and (fitting is None or row.id in fitting)
-        result = after_filters(verdict, fits=fits, purged=bool(row.purged), ordered=left_out)
+        result = after_filters(
+            verdict, selection, fits=fits, purged=bool(row.purged), ordered=ordered
+        )
         if result is not None:
             pair = FoundPair(
                 row.id, row.event, result, row.id, row.state, row.size, bool(row.delivered)
@@ -269,16 +263,38 @@ def _pairs_of_deliveries(
     return found
 
 
-def _rows_query(
-    walk: ReplayWalk, inside: ColumnElement[bool] | None, *, duplicates: bool
+def deliveries_after(
+    walk: ReplayWalk, cursor: int, max_rows: int, *, duplicates: bool
 ) -> Select[Any]:
+    """Return the query of the next deliveries of the walk's hook; its columns are `_Row`."""
+    return (
+        _rows_query(walk, duplicates=duplicates)
+        .where(
+            DELIVERY.c.hook_id == walk.hook.id, DELIVERY.c.id > cursor, DELIVERY.c.id <= walk.bound
+        )
+        .order_by(DELIVERY.c.id)
+        .limit(max_rows)
+    )
+
+
+def was_delivered(walk: ReplayWalk, event: ColumnElement[int]) -> ColumnElement[int]:
+    """Return whether an event was delivered to the walk's hook, as 1 or 0."""
     other = DELIVERY.alias("other")
-    same_pair = and_(other.c.event_id == DELIVERY.c.event_id, other.c.hook_id == walk.hook.id)
-    newest = select(func.max(other.c.id)).where(same_pair).scalar_subquery()
-    delivered = _ZERO
-    if duplicates:
-        before = and_(same_pair, other.c.status == DeliveryStatus.DELIVERED.value)
-        delivered = case((select(other.c.id).where(before).exists(), _ONE), else_=_ZERO)
+    delivered = select(other.c.id).where(
+        other.c.event_id == event,
+        other.c.hook_id == walk.hook.id,
+        other.c.status == DeliveryStatus.DELIVERED.value,
+    )
+    return case((delivered.exists(), ONE), else_=ZERO)
+
+
+def _rows_query(walk: ReplayWalk, *, duplicates: bool) -> Select[Any]:
+    inside, _ = filter_of(walk)
+    other = DELIVERY.alias("other")
+    newest = select(func.max(other.c.id)).where(
+        other.c.event_id == DELIVERY.c.event_id, other.c.hook_id == walk.hook.id
+    )
+    delivered = was_delivered(walk, DELIVERY.c.event_id) if duplicates else ZERO
     return (
         select(
             DELIVERY.c.id,
@@ -288,11 +304,11 @@ def _rows_query(
             DELIVERY.c.cause,
             DELIVERY.c.replay_id,
             DELIVERY.c.attempts,
-            newest.label("newest"),
+            newest.scalar_subquery().label("newest"),
             EVENT.c.created_at,
             EVENT.c.size,
             EVENT.c.body.is_(None).label("purged"),
-            (_ONE if inside is None else case((inside, _ONE), else_=_ZERO)).label("fits"),
+            (ONE if inside is None else case((inside, ONE), else_=ZERO)).label("fits"),
             delivered.label("delivered"),
         )
         .join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
@@ -317,7 +333,8 @@ def _undelivered_ids(conn: Connection, walk: ReplayWalk, cursor: int, max_rows: 
     return sorted(ids)[:max_rows]
 
 
-def _filter_of(walk: ReplayWalk) -> tuple[ColumnElement[bool] | None, Filter | None]:
+def filter_of(walk: ReplayWalk) -> tuple[ColumnElement[bool] | None, Filter | None]:
+    """Return the part of a replay's filter in SQL, and the part outside it; None: all matches."""
     parsed = walk.selection.parsed_filter
     if parsed is None:
         return None, None
@@ -355,37 +372,41 @@ class _Event(NamedTuple):
 def _pairs_of_events(
     conn: Connection, walk: ReplayWalk, cursor: int, pace: Pace, max_rows: int, *, duplicates: bool
 ) -> FoundPairs:
-    selection, hook = walk.selection, walk.hook
-    last = last_cursor(walk)
-    newest = select(func.max(DELIVERY.c.id)).where(
-        DELIVERY.c.event_id == EVENT.c.id, DELIVERY.c.hook_id == hook.id
-    )
-    query = (
-        select(
-            EVENT.c.id, EVENT.c.type, EVENT.c.created_at, EVENT.c.size, EVENT.c.body.is_(None),
-            newest.scalar_subquery(),
-        )
-        .where(
-            EVENT.c.account_id == hook.account,
-            EVENT.c.id > cursor,
-            EVENT.c.id <= last,
-        )
-        .order_by(EVENT.c.id)
-        .limit(max_rows)
-    )  # fmt: skip
+    selection = walk.selection
+    query = events_after(walk, cursor, max_rows)
     events = [_Event(*row) for row in conn.execute(query)]
     pace.rest_when_due()
     complete = len(events) < max_rows
-    end = max(cursor, last if complete else events[-1].id)
+    end = max(cursor, last_cursor(walk) if complete else events[-1].id)
     found = FoundPairs(end, complete, len(events))
     events = [event for event in events if selection.contains(event.created_at)]
     sent = _newest_rows(conn, walk, events, duplicates=duplicates)
-    fitting = _fitting(conn, pace, _filter_of(walk)[1], [row.id for row in sent.values()])
+    fitting = _fitting(conn, pace, filter_of(walk)[1], [row.id for row in sent.values()])
     for event, fits in _wanted(conn, pace, walk, events, sent):
         pair = _pair_of_event(walk, event, sent.get(event.id), fits=fits, fitting=fitting)
         if pair is not None:
             found.pairs.append(pair)
     return found
+
+
+def events_after(walk: ReplayWalk, cursor: int, max_rows: int) -> Select[Any]:
+    """Return the query of the next events of the account; its columns are `_Event`."""
+    newest = select(func.max(DELIVERY.c.id)).where(
+        DELIVERY.c.event_id == EVENT.c.id, DELIVERY.c.hook_id == walk.hook.id
+    )
+    return (
+        select(
+            EVENT.c.id, EVENT.c.type, EVENT.c.created_at, EVENT.c.size,
+            EVENT.c.body.is_(None).label("purged"), newest.scalar_subquery().label("newest"),
+        )
+        .where(
+            EVENT.c.account_id == walk.hook.account,
+            EVENT.c.id > cursor,
+            EVENT.c.id <= last_cursor(walk),
+        )
+        .order_by(EVENT.c.id)
+        .limit(max_rows)
+    )  # fmt: skip
 
 
 def _pair_of_event(
@@ -398,8 +419,10 @@ def _pair_of_event(
     verdict = assess_pair(
         walk.selection, newest, candidate=None, replay=walk.replay, bound=walk.bound
     )
-    left_out = leaves_out(walk.hook, walk.selection)
-    result = after_filters(verdict, fits=fits, purged=bool(event.purged), ordered=left_out)
+    result = after_filters(
+        verdict, walk.selection, fits=fits, purged=bool(event.purged),
+        ordered=walk.hook.settings.ordered,
+    )  # fmt: skip
     if result is None:
         return None
     state = None if row is None else row.state
@@ -414,7 +437,7 @@ def _newest_rows(
     if walk.selection.mode is ReplayMode.NEVER_SENT:
         return {}
     ids = [event.newest for event in events if event.newest is not None]
-    query = _rows_query(walk, _filter_of(walk)[0], duplicates=duplicates)
+    query = _rows_query(walk, duplicates=duplicates)
     rows = [_Row(*row) for row in conn.execute(query.where(DELIVERY.c.id.in_(ids)))] if ids else []
     return {row.event: row for row in rows}
 
@@ -462,164 +485,3 @@ def _is_sent(hook: LiveHook, pace: Pace, event: _Event, body: bytes | None) -> b
 
 def _subject(event: _Event, body: bytes | None) -> Subject:
     return event_subject(event.id, event.type, event.created_at, body)
-
-
-# Counted by the database, for plans
-
-
-class PairCount(NamedTuple):
-    """Pairs of which a replay does the same; ``first`` and ``last`` are ids of their events."""
-
-    verdict: Act | ReplaySkip
-    number: int
-    duplicates: bool
-    first: int
-    last: int
-
-
-@dataclass(slots=True)
-class CountedRows:
-    """The pairs among the next rows; see `FoundPairs`."""
-
-    counts: list[PairCount] = field(default_factory=list)
-    end: int = 0
-    complete: bool = False
-
-
-def is_countable(walk: ReplayWalk) -> bool:
-    """Return whether the database alone can count the pairs of a walk.
-
-    It cannot evaluate filters of bodies, and in mode ``failed`` reads each cause by itself.
-    """
-    mode = walk.selection.mode
-    if mode is ReplayMode.FAILED:
-        return False
-    if mode.walks_events:
-        return walk.selection.filter is None and walk.hook.filter is None
-    return _filter_of(walk)[1] is None
-
-
-def count_rows(conn: Connection, walk: ReplayWalk, cursor: int, max_rows: int) -> CountedRows:
-    """Count the pairs among the next rows after a cursor.
-
-    The rows are grouped by all that decides on a pair, so each group is judged once.
-    """
-    query = _keys_of_events if walk.selection.mode.walks_events else _keys_of_deliveries
-    rows = query(walk, cursor, max_rows).subquery("keys")
-    keys = [rows.c[name] for name in _Keys._fields]
-    sums = (func.count(), func.min(rows.c.event), func.max(rows.c.event), func.max(rows.c.cursor))
-    counted = CountedRows(end=cursor)
-    seen = 0
-    for *values, count, first, last, end in conn.execute(select(*keys, *sums).group_by(*keys)):
-        seen += count
-        counted.end = max(counted.end, end)
-        group = _Keys(*values)
-        verdict = _judge_group(walk, group)
-        if verdict is not None:
-            counted.counts.append(PairCount(verdict, count, bool(group.delivered), first, last))
-    counted.complete = seen < max_rows
-    if counted.complete:
-        counted.end = max(cursor, last_cursor(walk))
-    return counted
-
-
-class _Keys(NamedTuple):
-    """All that decides on a pair; ``newest`` is 0 without a delivery, 1 for the row's own one.
-
-    2 is a newer one than the row's, 3 one that is newer than the bound, too.
-    """
-
-    event_type: str
-    in_range: bool
-    newest: int
-    status: str | None
-    cause: str | None
-    purged: bool
-    fits: bool
-    delivered: bool
-
-
-def _judge_group(walk: ReplayWalk, group: _Keys) -> Act | ReplaySkip | None:
-    selection, hook = walk.selection, walk.hook
-    if not group.in_range or not selection.includes_type(group.event_type):
-        return None
-    newest = None
-    if group.newest:
-        newest = Newest(group.newest, group.status or "", group.cause, None)
-    elif not wants(hook, group.event_type):
-        return None
-    verdict = assess_pair(selection, newest, candidate=1, replay=None, bound=2)
-    left_out = leaves_out(hook, selection)
-    return after_filters(
-        verdict, fits=bool(group.fits), purged=bool(group.purged), ordered=left_out
-    )
-
-
-def _in_range(walk: ReplayWalk, accepted_ms: ColumnElement[int]) -> ColumnElement[int]:
-    since_ms, until_ms = walk.selection.since_ms or 0, walk.selection.until_ms
-    return case((accepted_ms.between(since_ms, until_ms), _ONE), else_=_ZERO)
-
-
-def _keys_of_deliveries(walk: ReplayWalk, cursor: int, max_rows: int) -> Select[Any]:
-    rows = (
-        _rows_query(walk, _filter_of(walk)[0], duplicates=True)
-        .where(
-            DELIVERY.c.hook_id == walk.hook.id, DELIVERY.c.id > cursor, DELIVERY.c.id <= walk.bound
-        )
-        .order_by(DELIVERY.c.id)
-        .limit(max_rows)
-        .subquery("found")
-    )
-    newest = case(
-        (rows.c.newest == rows.c.id, _ONE),
-        (rows.c.newest > walk.bound, literal_column("3")),
-        else_=literal_column("2"),
-    )
-    return select(
-        rows.c.event_type, _in_range(walk, rows.c.created_at).label("in_range"),
-        newest.label("newest"), rows.c.status, rows.c.cause, rows.c.purged, rows.c.fits,
-        rows.c.delivered, rows.c.event_id.label("event"), rows.c.id.label("cursor"),
-    )  # fmt: skip
-
-
-def _keys_of_events(walk: ReplayWalk, cursor: int, max_rows: int) -> Select[Any]:
-    newest = select(func.max(DELIVERY.c.id)).where(
-        DELIVERY.c.event_id == EVENT.c.id, DELIVERY.c.hook_id == walk.hook.id
-    )
-    rows = (
-        select(
-            EVENT.c.id, EVENT.c.type, EVENT.c.created_at,
-            EVENT.c.body.is_(None).label("purged"), newest.scalar_subquery().label("newest"),
-        )
-        .where(
-            EVENT.c.account_id == walk.hook.account,
-            EVENT.c.id > cursor,
-            EVENT.c.id <= last_cursor(walk),
-        )
-        .order_by(EVENT.c.id)
-        .limit(max_rows)
-        .subquery("found")
-    )  # fmt: skip
-    other = DELIVERY.alias("other")
-    before = select(other.c.id).where(
-        other.c.event_id == rows.c.id,
-        other.c.hook_id == walk.hook.id,
-        other.c.status == DeliveryStatus.DELIVERED.value,
-    )
-    own = case(
-        (rows.c.newest.is_(None), _ZERO),
-        (rows.c.newest > walk.bound, literal_column("3")),
-        else_=_ONE,
-    )
-    columns = (
-        rows.c.type.label("event_type"), _in_range(walk, rows.c.created_at).label("in_range"),
-        own.label("newest"), rows.c.purged, _ONE.label("fits"), rows.c.id.label("event"),
-        rows.c.id.label("cursor"),
-    )  # fmt: skip
-    if walk.selection.mode is ReplayMode.NEVER_SENT:
-        nothing = literal(None, Text())
-        unknown = (nothing.label("status"), nothing.label("cause"), _ZERO.label("delivered"))
-        return select(*columns, *unknown)
-    delivered = case((before.exists(), _ONE), else_=_ZERO).label("delivered")
-    state = (DELIVERY.c.status, DELIVERY.c.cause, delivered)
-    return select(*columns, *state).outerjoin_from(rows, DELIVERY, DELIVERY.c.id == rows.c.newest)

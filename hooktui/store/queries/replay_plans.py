@@ -6,25 +6,47 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    case,
+    func,
+    literal,
+    literal_column,
+    select,
+)
 
 from hooktui.domain.errors import Refused
 from hooktui.domain.ids import HookId, ceiling_at, floor_at
-from hooktui.domain.live_hook import LiveHook
-from hooktui.domain.replays import Act, PairSelection, ReplaySkip
+from hooktui.domain.live_hook import LiveHook, wants
+from hooktui.domain.replays import (
+    Act,
+    Newest,
+    PairSelection,
+    ReplayMode,
+    ReplaySkip,
+    after_filters,
+    assess_pair,
+)
 from hooktui.store.attempt_stats import COLUMNS, DAY_MS, percentile_ms
 from hooktui.store.queries.pace import Pace
 from hooktui.store.queries.pages import read_opaque, write_opaque
 from hooktui.store.queries.replay_candidates import (
-    PairCount,
+    ONE,
+    ZERO,
     ReplayWalk,
-    count_rows,
+    deliveries_after,
+    events_after,
+    filter_of,
     first_cursor,
-    is_countable,
+    last_cursor,
     next_pairs,
+    was_delivered,
 )
 from hooktui.store.tables import DELIVERY, EVENT, HOOK_STATS
 
@@ -48,6 +70,16 @@ class PlanPosition:
     cursor: int
     bound: int
     ids_ahead: bool = False
+
+
+class PairCount(NamedTuple):
+    """Pairs of which a replay does the same; ``first`` and ``last`` are ids of their events."""
+
+    verdict: Act | ReplaySkip
+    number: int
+    duplicates: bool
+    first: int
+    last: int
 
 
 @dataclass(slots=True)
@@ -154,13 +186,123 @@ def _next_counts(
 ) -> tuple[Sequence[PairCount], int, bool]:
     """Return counts of the next pairs, the cursor after them, and whether nothing is left."""
     if is_countable(walk):
-        counted = count_rows(conn, walk, cursor, _ROWS_COUNTED)
-        return counted.counts, counted.end, counted.complete
+        return _count_rows(conn, walk, cursor, _ROWS_COUNTED)
     found = next_pairs(conn, walk, cursor, pace, _ROWS, duplicates=True)
     counts = [
         PairCount(pair.verdict, 1, pair.duplicate, pair.event, pair.event) for pair in found.pairs
     ]
     return counts, found.end, found.complete
+
+
+def is_countable(walk: ReplayWalk) -> bool:
+    """Return whether the database alone can count the pairs of a walk.
+
+    It cannot evaluate filters of bodies, and in mode ``failed`` reads each cause by itself.
+    """
+    mode = walk.selection.mode
+    if mode is ReplayMode.FAILED:
+        return False
+    if mode.walks_events:
+        return walk.selection.filter is None and walk.hook.filter is None
+    return filter_of(walk)[1] is None
+
+
+def _count_rows(
+    conn: Connection, walk: ReplayWalk, cursor: int, max_rows: int
+) -> tuple[Sequence[PairCount], int, bool]:
+    """Count the pairs among the next rows; see `_next_counts`.
+
+    The rows are grouped by all that decides on a pair, so each group is assessed once.
+    """
+    query = _keys_of_events if walk.selection.mode.walks_events else _keys_of_deliveries
+    rows = query(walk, cursor, max_rows).subquery("keys")
+    keys = [rows.c[name] for name in _Keys._fields]
+    sums = (func.count(), func.min(rows.c.event), func.max(rows.c.event), func.max(rows.c.cursor))
+    counts: list[PairCount] = []
+    seen, end = 0, cursor
+    for *values, count, first, last, reached in conn.execute(select(*keys, *sums).group_by(*keys)):
+        seen += count
+        end = max(end, reached)
+        group = _Keys(*values)
+        verdict = _assess_group(walk, group)
+        if verdict is not None:
+            counts.append(PairCount(verdict, count, bool(group.delivered), first, last))
+    complete = seen < max_rows
+    return counts, max(cursor, last_cursor(walk)) if complete else end, complete
+
+
+class _Keys(NamedTuple):
+    """All that decides on a pair; ``newest`` is 0 without a delivery, 1 for the row's own one.
+
+    2 is a newer one than the row's, 3 one that is newer than the bound, too.
+    """
+
+    event_type: str
+    in_range: bool
+    newest: int
+    status: str | None
+    cause: str | None
+    purged: bool
+    fits: bool
+    delivered: bool
+
+
+def _assess_group(walk: ReplayWalk, group: _Keys) -> Act | ReplaySkip | None:
+    selection, hook = walk.selection, walk.hook
+    if not group.in_range or not selection.includes_type(group.event_type):
+        return None
+    newest = None
+    if group.newest:
+        newest = Newest(group.newest, group.status or "", group.cause, None)
+    elif not wants(hook, group.event_type):
+        return None
+    return after_filters(
+        assess_pair(selection, newest, candidate=1, replay=None, bound=2),
+        selection,
+        fits=bool(group.fits),
+        purged=bool(group.purged),
+        ordered=hook.settings.ordered,
+    )
+
+
+def _in_range(walk: ReplayWalk, accepted_ms: ColumnElement[int]) -> ColumnElement[int]:
+    since_ms, until_ms = walk.selection.since_ms or 0, walk.selection.until_ms
+    return case((accepted_ms.between(since_ms, until_ms), ONE), else_=ZERO)
+
+
+def _keys_of_deliveries(walk: ReplayWalk, cursor: int, max_rows: int) -> Select[Any]:
+    rows = deliveries_after(walk, cursor, max_rows, duplicates=True).subquery("found")
+    newest = case(
+        (rows.c.newest == rows.c.id, ONE),
+        (rows.c.newest > walk.bound, literal_column("3")),
+        else_=literal_column("2"),
+    )
+    return select(
+        rows.c.event_type, _in_range(walk, rows.c.created_at).label("in_range"),
+        newest.label("newest"), rows.c.status, rows.c.cause, rows.c.purged, rows.c.fits,
+        rows.c.delivered, rows.c.event_id.label("event"), rows.c.id.label("cursor"),
+    )  # fmt: skip
+
+
+def _keys_of_events(walk: ReplayWalk, cursor: int, max_rows: int) -> Select[Any]:
+    rows = events_after(walk, cursor, max_rows).subquery("found")
+    own = case(
+        (rows.c.newest.is_(None), ZERO),
+        (rows.c.newest > walk.bound, literal_column("3")),
+        else_=ONE,
+    )
+    columns = (
+        rows.c.type.label("event_type"), _in_range(walk, rows.c.created_at).label("in_range"),
+        own.label("newest"), rows.c.purged, ONE.label("fits"), rows.c.id.label("event"),
+        rows.c.id.label("cursor"),
+    )  # fmt: skip
+    if walk.selection.mode is ReplayMode.NEVER_SENT:
+        nothing = literal(None, Text())
+        unknown = (nothing.label("status"), nothing.label("cause"), ZERO.label("delivered"))
+        return select(*columns, *unknown)
+    delivered = was_delivered(walk, rows.c.id).label("delivered")
+    state = (DELIVERY.c.status, DELIVERY.c.cause, delivered)
+    return select(*columns, *state).outerjoin_from(rows, DELIVERY, DELIVERY.c.id == rows.c.newest)
 
 
 def median_durations(
