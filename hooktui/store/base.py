@@ -54,7 +54,7 @@ from hooktui.store.contract import (
     RetentionPeriods,
 )
 from hooktui.store.live_hooks import LiveHooks
-from hooktui.store.planning.accept import check_keys
+from hooktui.store.planning.accept import KEY_KEPT_MS, check_keys
 from hooktui.store.planning.matching import NO_MATCHES, Matches, accept_matched, is_quick
 from hooktui.store.planning.retention import (
     REST,
@@ -62,6 +62,7 @@ from hooktui.store.planning.retention import (
     REST_WHEN_BUSY,
     RetentionPass,
     RetentionStore,
+    paced,
 )
 from hooktui.store.queries import engine
 from hooktui.store.queries.alerts import expiring, look
@@ -382,6 +383,17 @@ class Store(ABC):
         events, bodies = await retention.apply(keep, self.clock())
         if events or bodies:
             _log.info("retention events=%d bodies=%d", events, bodies)
+
+    async def forget_keys(self, drop: Callable[[int], Operation[int]]) -> None:
+        """Delete expired idempotency keys, unless the clock may be wrong.
+
+        ``drop`` deletes some of those that were used before a time, and returns how many.
+        """
+        if not self.clock_is_trusted:
+            return
+        before_ms = self.clock() - KEY_KEPT_MS
+        while await paced(self.submit(drop(before_ms)), self.rest):
+            pass
 
     async def purge(
         self, before_ms: int, *, within_s: float, account: AccountId | None = None, after: int = 0

@@ -43,7 +43,7 @@ def test_a_purge_tells_what_went_and_leaves_other_accounts_alone(api, account, s
 
 def test_a_purge_in_several_calls_drops_all(api, account, monkeypatch):
     monkeypatch.setattr(operations, "PURGE_WITHIN_S", -1.0)
-    monkeypatch.setattr("hooktui.store.sqlite.retention.SCANNED_AT_ONCE", 2)
+    monkeypatch.setattr("hooktui.store.planning.retention.SCANNED_AT_ONCE", 2)
     emit(api, account, 5)
     gone, body, calls = 0, dict(BODY), 0
     while True:

@@ -14,7 +14,8 @@ from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.replays import ReplayMode, check_selection
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import feed, queries
-from hooktui.store.postgres.retention import _old_bodies, _old_events
+from hooktui.store.planning.retention import scan_old
+from hooktui.store.postgres import sql
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.queries.alerts import expiring
 from hooktui.store.queries.pages import PageRequest
@@ -27,7 +28,6 @@ from tests.support.stores import DEFAULT, delivery_query, make_hook
 
 WAITING = 20_000
 GROWING = ("delivery", "event", "attempt", "feed", "hook_stats")
-OLD = {"after": 0, "before_ms": START_MS}
 
 
 def deliveries(**wanted: object) -> Callable[[Connection], object]:
@@ -101,9 +101,13 @@ LISTS = {
         lambda conn: feed.read_tail(conn, 50, DEFAULT, None), "feed_pkey hook_stats_pkey",
     ),
     "old events": (
-        lambda conn: _old_events(conn, **OLD, account=None), "event_pkey delivery_by_event"
+        lambda conn: scan_old(conn, sql.SCAN_OLD_EVENTS, 0, START_MS),
+        "event_pkey delivery_by_event",
     ),
-    "old bodies": (lambda conn: _old_bodies(conn, **OLD), "event_pkey delivery_by_event"),
+    "old bodies": (
+        lambda conn: scan_old(conn, sql.SCAN_OLD_BODIES, 0, START_MS),
+        "event_pkey delivery_by_event",
+    ),
 }  # fmt: skip
 
 

@@ -15,10 +15,10 @@ from hooktui.domain.ids import HookId, decode
 from hooktui.store import changes, queries
 from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.contract import NewEvent, RetentionPeriods
-from hooktui.store.planning.retention import RetentionPass
-from hooktui.store.sqlite import retention
+from hooktui.store.planning.retention import RetentionPass, scan_old
+from hooktui.store.sqlite import retention, sql
 from hooktui.store.sqlite import store as sqlite
-from hooktui.store.sqlite.retention import DropEvents, old_events
+from hooktui.store.sqlite.retention import DropEvents
 from hooktui.store.sqlite.store import SqliteStore
 from tests.support.clocks import Clock
 from tests.support.stores import (
@@ -157,13 +157,13 @@ async def test_zero_days_keep_for_ever(store, clock) -> None:
 
 async def test_a_step_is_small_and_many_steps_do_all(store, clock, monkeypatch) -> None:
     monkeypatch.setattr(retention, "ROWS_AT_ONCE", 10)
-    monkeypatch.setattr(retention, "SCANNED_AT_ONCE", 7)
+    monkeypatch.setattr("hooktui.store.planning.retention.SCANNED_AT_ONCE", 7)
     hooks = [await make_hook(store) for _ in range(12)]
     await emit(store, 20)
     for hook in hooks:
         await attempt(store, clock, hook)
     clock.advance(40 * DAY_S)
-    found = (await store.read(old_events, 0, clock.ms, None)).events
+    found = (await store.read(scan_old, sql.SCAN_OLD_EVENTS, 0, clock.ms)).events
     assert len(found) == 7
     step = DropEvents(found, clock.ms)
     gone, left = await store.submit(step)
@@ -176,7 +176,9 @@ async def test_a_step_is_small_and_many_steps_do_all(store, clock, monkeypatch) 
 async def test_big_bodies_make_a_step_end_early(store, clock) -> None:
     await store.accept([offer(b'"' + b"x" * 200_000 + b'"') for _ in range(20)])
     clock.advance(40 * DAY_S)
-    step = DropEvents((await store.read(old_events, 0, clock.ms, None)).events, clock.ms)
+    step = DropEvents(
+        (await store.read(scan_old, sql.SCAN_OLD_EVENTS, 0, clock.ms)).events, clock.ms
+    )
     assert (await store.submit(step))[0].events == 6
 
 
@@ -185,7 +187,7 @@ async def test_what_was_sent_again_since_it_was_looked_at_stays(store, clock) ->
     await emit(store)
     await attempt(store, clock, hook)
     clock.advance(40 * DAY_S)
-    found = (await store.read(old_events, 0, clock.ms, None)).events
+    found = (await store.read(scan_old, sql.SCAN_OLD_EVENTS, 0, clock.ms)).events
     (delivery,) = await deliveries(store)
     await store.write(changes.resend, ADA, DEFAULT, decode("dlv", delivery.id))
     step = DropEvents(found, clock.ms)
@@ -195,7 +197,7 @@ async def test_what_was_sent_again_since_it_was_looked_at_stays(store, clock) ->
 
 
 async def test_a_purge_stops_in_time_and_goes_on_where_it_was(store, clock, monkeypatch) -> None:
-    monkeypatch.setattr(retention, "SCANNED_AT_ONCE", 10)
+    monkeypatch.setattr("hooktui.store.planning.retention.SCANNED_AT_ONCE", 10)
     waiting = await make_hook(store)
     await emit(store, 30)
     clock.advance(10)

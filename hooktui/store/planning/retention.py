@@ -12,8 +12,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol, TypeVar
 
+from sqlalchemy import Connection, text
+
 from hooktui.domain.hook_failures import RULE_MS
-from hooktui.domain.ids import AccountId
+from hooktui.domain.ids import AccountId, floor_at
 from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.contract import DeadLetters, Purged, RetentionPeriods
 
@@ -85,6 +87,26 @@ class RetentionStore(Protocol):
     async def drop_alerts(self, before_ms: int) -> int:
         """Delete some alerts resolved before a time; return how many, 0 when none is left."""
         ...
+
+
+def scan_old(
+    conn: Connection,
+    statement: str,
+    after: int,
+    before_ms: int,
+    account: AccountId | None = None,
+) -> Scan:
+    """Run the statement of a database that finds old events or bodies; see `RetentionStore`.
+
+    Its columns are the id, the size if it matters, and whether the event may go.
+    """
+    values = {
+        "after": after, "before": before_ms, "floor": floor_at(before_ms), "account": account,
+        "most": SCANNED_AT_ONCE,
+    }  # fmt: skip
+    rows = conn.execute(text(statement), values).all()
+    events = [OldEvent(*event) for *event, may_go in rows if may_go]
+    return Scan(events, rows[-1][0] if len(rows) == SCANNED_AT_ONCE else None)
 
 
 class RetentionPass:

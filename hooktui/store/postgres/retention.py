@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Connection, text
 
 from hooktui.domain.errors import Unavailable
-from hooktui.domain.ids import AccountId, floor_at
+from hooktui.domain.ids import AccountId
 from hooktui.store.base import Store, repeat
 from hooktui.store.changes.alerts import count_expired
 from hooktui.store.contract import Purged, RetentionPeriods
-from hooktui.store.planning.accept import KEY_KEPT_MS
 from hooktui.store.planning.retention import (
     MAX_FEED_ITEMS,
     MAX_FEED_ROWS,
-    SCANNED_AT_ONCE,
     OldEvent,
     Scan,
     paced,
+    scan_old,
 )
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.connections import FAULTS
@@ -106,11 +105,11 @@ class Retention:
 
     async def scan_events(self, after: int, before_ms: int, account: AccountId | None) -> Scan:
         """Find old events."""
-        return await self._store.scan(_old_events, after, before_ms, account)
+        return await self._store.scan(scan_old, sql.SCAN_OLD_EVENTS, after, before_ms, account)
 
     async def scan_bodies(self, after: int, before_ms: int) -> Scan:
         """Find bodies that will not be sent again."""
-        return await self._store.scan(_old_bodies, after, before_ms)
+        return await self._store.scan(scan_old, sql.SCAN_OLD_BODIES, after, before_ms)
 
     async def drop_events(
         self, events: Sequence[OldEvent], before_ms: int
@@ -195,34 +194,11 @@ class RetentionWorker:
             index = 0
             while index < len(oldest) and (rows > MAX_FEED_ROWS or items > MAX_FEED_ITEMS):
                 rows, items, index = rows - 1, items - oldest[index][1], index + 1
-            await self._drop(Drop(sql.TRIM_FEED, oldest[index - 1][0]))
-        if not self._store.clock_is_trusted:
-            return
-        before_ms = self._store.clock() - KEY_KEPT_MS
-        while await self._drop(Drop(sql.FORGET_KEYS, before_ms, _ROWS_AT_ONCE)):
-            pass
-
-    async def _drop(self, operation: Drop) -> int:
-        return await paced(self._store.submit(operation), self._store.rest)
-
-
-def _old_events(conn: Connection, after: int, before_ms: int, account: AccountId | None) -> Scan:
-    return _scan(conn, sql.SCAN_OLD_EVENTS, after, before_ms, {"account": account})
-
-
-def _old_bodies(conn: Connection, after: int, before_ms: int) -> Scan:
-    return _scan(conn, sql.SCAN_OLD_BODIES, after, before_ms, {})
-
-
-def _scan(
-    conn: Connection, statement: str, after: int, before_ms: int, filters: dict[str, int | None]
-) -> Scan:
-    values = {
-        "after": after, "before": before_ms, "floor": floor_at(before_ms), "most": SCANNED_AT_ONCE,
-    }  # fmt: skip
-    rows = conn.execute(text(statement), {**values, **filters}).all()
-    events = [OldEvent(event) for event, may_go in rows if may_go]
-    return Scan(events, rows[-1][0] if len(rows) == SCANNED_AT_ONCE else None)
+            trimmed = self._store.submit(Drop(sql.TRIM_FEED, oldest[index - 1][0]))
+            await paced(trimmed, self._store.rest)
+        await self._store.forget_keys(
+            lambda before_ms: Drop(sql.FORGET_KEYS, before_ms, _ROWS_AT_ONCE)
+        )
 
 
 def _count_feed(conn: Connection) -> tuple[int, int]:

@@ -14,14 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection
-
 from hooktui.domain.errors import DiskFull
-from hooktui.domain.ids import AccountId, HookId, floor_at
+from hooktui.domain.ids import AccountId, HookId
 from hooktui.store.base import Store
 from hooktui.store.changes.alerts import count_expired
 from hooktui.store.contract import Purged
-from hooktui.store.planning.retention import SCANNED_AT_ONCE, OldEvent, Scan
+from hooktui.store.planning.retention import OldEvent, Scan, scan_old
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.connections import Readers, copy_log, truncate
 from hooktui.store.sqlite.disk_guard import LOG_BYTES
@@ -39,24 +37,6 @@ _STATS_AT_ONCE = 2000
 READERS_END_WITHIN_S = 10.0
 """Reads of people end within seconds; a backup may take longer."""
 _READERS_POLL_S = 0.02
-
-
-def old_events(conn: Connection, after: int, before_ms: int, account: AccountId | None) -> Scan:
-    """Find events from before a time whose deliveries all ended before it."""
-    values = (before_ms, after, floor_at(before_ms), account, account, SCANNED_AT_ONCE)
-    return _scan(conn, sql.SCAN_OLD_EVENTS, values)
-
-
-def old_bodies(conn: Connection, after: int, before_ms: int) -> Scan:
-    """Find events from before a time whose bodies will not be sent again."""
-    values = (before_ms, after, floor_at(before_ms), SCANNED_AT_ONCE)
-    return _scan(conn, sql.SCAN_OLD_BODIES, values)
-
-
-def _scan(conn: Connection, statement: str, values: tuple[object, ...]) -> Scan:
-    rows = conn.exec_driver_sql(statement, values).all()
-    events = [OldEvent(event, size) for event, size, may_go in rows if may_go]
-    return Scan(events, rows[-1][0] if len(rows) == SCANNED_AT_ONCE else None)
 
 
 class DropEvents(Operation[tuple[Purged, list[OldEvent]]]):
@@ -187,11 +167,11 @@ class Retention:
 
     async def scan_events(self, after: int, before_ms: int, account: AccountId | None) -> Scan:
         """Find old events."""
-        return await self._store.scan(old_events, after, before_ms, account)
+        return await self._store.scan(scan_old, sql.SCAN_OLD_EVENTS, after, before_ms, account)
 
     async def scan_bodies(self, after: int, before_ms: int) -> Scan:
         """Find bodies that will not be sent again."""
-        return await self._store.scan(old_bodies, after, before_ms)
+        return await self._store.scan(scan_old, sql.SCAN_OLD_BODIES, after, before_ms)
 
     async def drop_events(
         self, events: Sequence[OldEvent], before_ms: int

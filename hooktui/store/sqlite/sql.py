@@ -203,21 +203,22 @@ SELECT MAX(id) FROM (
     UNION ALL SELECT MAX(id) FROM replay UNION ALL SELECT MAX(id) FROM alert UNION ALL SELECT 0)"""
 
 _IN_USE = """EXISTS (SELECT 1 FROM delivery d WHERE d.event_id = {event}
-    AND (d.status IN ('pending', 'sending') OR d.finished_at >= ?))"""
+    AND (d.status IN ('pending', 'sending') OR d.finished_at >= {before}))"""
 
 _UNDELIVERED = """EXISTS (SELECT 1 FROM delivery d WHERE d.event_id = {event}
-    AND (d.status <> 'delivered' OR d.finished_at >= ?))"""
+    AND (d.status <> 'delivered' OR d.finished_at >= {before}))"""
 
 SCAN_OLD_EVENTS = f"""
-SELECT e.id, e.size, NOT {_IN_USE.format(event="e.id")} FROM event e
-WHERE e.id > ? AND e.id < ? AND (? IS NULL OR e.account_id = ?) ORDER BY e.id LIMIT ?"""
+SELECT e.id, e.size, NOT {_IN_USE.format(event="e.id", before=":before")} FROM event e
+WHERE e.id > :after AND e.id < :floor AND (:account IS NULL OR e.account_id = :account)
+ORDER BY e.id LIMIT :most"""
 
 SCAN_OLD_BODIES = f"""
 SELECT e.id, e.size, e.body IS NOT NULL AND e.deliveries > 0
-    AND NOT {_UNDELIVERED.format(event="e.id")}
-FROM event e WHERE e.id > ? AND e.id < ? ORDER BY e.id LIMIT ?"""
+    AND NOT {_UNDELIVERED.format(event="e.id", before=":before")}
+FROM event e WHERE e.id > :after AND e.id < :floor ORDER BY e.id LIMIT :most"""
 
-EVENT_IN_USE = f"SELECT 1 WHERE {_IN_USE.format(event='?')}"
+EVENT_IN_USE = f"SELECT 1 WHERE {_IN_USE.format(event='?', before='?')}"
 
 DELIVERY_OF_EVENT = "SELECT 1 FROM delivery WHERE event_id = ? LIMIT 1"
 
@@ -235,7 +236,7 @@ DROP_EVENT = "DELETE FROM event WHERE id = ?"
 
 DROP_BODY = f"""
 UPDATE event SET body = NULL
-WHERE id = ? AND body IS NOT NULL AND NOT {_UNDELIVERED.format(event="event.id")}"""
+WHERE id = ? AND body IS NOT NULL AND NOT {_UNDELIVERED.format(event="event.id", before="?")}"""
 
 DROP_STATS = """
 DELETE FROM hook_stats WHERE (hook_id, bucket) IN

@@ -28,8 +28,8 @@ from hooktui.store.clock_trust import DOUBTED_FOR_MS
 from hooktui.store.contract import CommitNotice, DatabaseCopy, RetentionPeriods
 from hooktui.store.durable_files import HomeLock
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
-from hooktui.store.planning.accept import KEY_KEPT_MS, lease_from
-from hooktui.store.planning.retention import MAX_FEED_ITEMS, MAX_FEED_ROWS, paced
+from hooktui.store.planning.accept import lease_from
+from hooktui.store.planning.retention import MAX_FEED_ITEMS, MAX_FEED_ROWS
 from hooktui.store.queries import engine
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.backup import Backups, never
@@ -295,12 +295,7 @@ class SqliteStore(Store):
         await self.delete_old(self._keep)
 
     async def _forget_keys(self) -> None:
-        """Delete expired idempotency keys."""
-        if not self.clock_is_trusted:
-            return
-        before_ms = self.clock() - KEY_KEPT_MS
-        while await paced(self.submit(Drop(sql.FORGET_KEYS, before_ms, ROWS_AT_ONCE)), self.rest):
-            pass
+        await self.forget_keys(lambda before_ms: Drop(sql.FORGET_KEYS, before_ms, ROWS_AT_ONCE))
 
     async def _watch_wal(self) -> None:
         """Truncate the log of the database after it grew."""
