@@ -88,7 +88,7 @@ from hooktui.store.contract import NewEvent
 from hooktui.store.feed import parse_position
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning import matching
-from hooktui.store.planning.accept import wrong_key
+from hooktui.store.planning.accept import key_fault
 from hooktui.store.queries import pages
 from tests.support.live_hooks import live_hook
 
@@ -515,7 +515,7 @@ TARGETS = [
     ),
     Target("path", check_path),
     Target("route", _text(lambda text: RouteTable().find("GET", f"/v1/{text}"))),
-    Target("idempotency key", _text(wrong_key)),
+    Target("idempotency key", _text(key_fault)),
     Target("entry of the trail", _text(_known)),
     Target("id", _text(lambda text: ids.decode("evt", text))),
     # Lists

@@ -39,7 +39,7 @@ from hooktui.domain.json_text import Steps
 from hooktui.domain.text import visible
 from hooktui.slices import in_slices
 from hooktui.store.contract import Acceptance, NewEvent
-from hooktui.store.planning.accept import wrong_key
+from hooktui.store.planning.accept import key_fault
 
 if TYPE_CHECKING:
     from hooktui.api.access import Caller
@@ -193,7 +193,7 @@ def _parse_events(
             wrong = unknown(service.catalogue, visible(line_event.type, limit=100), hint=hint)
             errors.append(FieldError(f"/{number}/type", f"line {number + 1}: {wrong}"))
         if line_event.key is not None:
-            flaw = wrong_key(line_event.key)
+            flaw = key_fault(line_event.key)
             if flaw:
                 detail = f"line {number + 1}: key {flaw}"
                 errors.append(FieldError(f"/{number}/key", detail))

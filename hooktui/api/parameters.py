@@ -21,7 +21,7 @@ from hooktui.domain.errors import FieldError, Refused, pointer
 from hooktui.domain.filters.hook_search import parse_hook_search
 from hooktui.domain.filters.parser import Filter, FilterError, parse
 from hooktui.domain.ids import DeliveryId, EventId, HookId
-from hooktui.store.planning.accept import wrong_key
+from hooktui.store.planning.accept import key_fault
 from hooktui.store.queries.pages import DEFAULT_LIMIT, MAX_LIMIT, PageRequest
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ def read_idempotency_key(scope: Scope) -> str | None:
         key = str(keys[0], "utf-8")
     except UnicodeDecodeError:
         raise Refused.field("/key", "Idempotency-Key is not UTF-8") from None
-    wrong = "is there twice; send one" if len(keys) > 1 else wrong_key(key)
+    wrong = "is there twice; send one" if len(keys) > 1 else key_fault(key)
     if wrong:
         raise Refused.field("/key", f"Idempotency-Key {wrong}")
     return key

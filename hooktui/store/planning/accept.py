@@ -125,7 +125,7 @@ class Plan(msgspec.Struct):
     claims: list[ClaimedDelivery] = []
 
 
-def wrong_key(key: str) -> str | None:
+def key_fault(key: str) -> str | None:
     """Return what is wrong with an idempotency key, or None."""
     if not 1 <= len(key) <= MAX_KEY:
         return f"has {len(key)} characters; it must have 1 to {MAX_KEY}"
@@ -141,7 +141,7 @@ def check_keys(events: Sequence[NewEvent]) -> None:
         Refused: a key is empty, too long, or contains characters that a database cannot store.
     """
     for index, event in enumerate(events):
-        if event.key is not None and wrong_key(event.key):
+        if event.key is not None and key_fault(event.key):
             raise Refused.field(
                 f"/{index}/key", f"an idempotency key has 1 to {MAX_KEY} printable characters"
             )
