@@ -107,9 +107,9 @@ def check_trail(conn: Connection, key_file: Path) -> Check:
         state = trail_state(conn, Vault(find_keys(key_file).keys))
     except HooktuiError as error:
         return Check("audit trail", "fail", error.detail, "restore the key file of this database")
-    if state.wrong is not None:
+    if state.fault is not None:
         advice = "find out who changed the database; hooktui audit verify names the first bad entry"
-        return Check("audit trail", "fail", state.wrong, advice)
+        return Check("audit trail", "fail", state.fault, advice)
     if state.head is None:
         return Check("audit trail", "ok", "empty")
     return Check("audit trail", "ok", f"the last entry is {state.head[:24]}…")

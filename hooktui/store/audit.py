@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, text
 
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.ids import AccountId
 from hooktui.domain.roles import Actor, Role
 from hooktui.domain.wire.access import AuditBreak, AuditCheck, AuditHead
-from hooktui.store.audit_guards import missing_triggers, wrong_numbers
 from hooktui.store.audit_key import ChainKey, LastEntry, chain_of, make_chain_key, note_last
 from hooktui.store.tables import AUDIT, inserted_id
 from hooktui.store.vault import Vault
@@ -30,10 +29,26 @@ _NO_KEY = "the key of the trail was removed or changed in the database: nothing 
 SERVER = Actor("hooktui", Role.ADMIN, "the server itself")
 """The actor of changes that no person made."""
 
-_COLUMNS = (
-    "at_ms", "account_id", "user", "role", "origin", "action", "target", "before", "after",
-    "result",
-)  # fmt: skip
+_REFUSE: Final = "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
+ON_SQLITE: Final = {
+    "audit_refuses_update": f"CREATE TRIGGER audit_refuses_update BEFORE UPDATE ON audit {_REFUSE}",
+    "audit_refuses_delete": f"CREATE TRIGGER audit_refuses_delete BEFORE DELETE ON audit {_REFUSE}",
+    "audit_refuses_replace": f"""CREATE TRIGGER audit_refuses_replace BEFORE INSERT ON audit
+    WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id) {_REFUSE}""",  # noqa: S608
+}
+_TRIGGERS: Final = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+_TRIGGER: Final = text(
+    """SELECT count(*) FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
+    WHERE t.tgrelid = 'audit'::regclass AND t.tgname = 'audit_refuses' AND t.tgtype = 58
+    AND t.tgenabled IN ('O', 'A') AND t.tgqual IS NULL AND t.tgattr::text = ''
+    AND btrim(p.prosrc) = 'BEGIN RAISE EXCEPTION ''the audit trail is append-only''; END'"""
+)  # 58: before update, delete and truncate, for each statement; on all columns, unconditionally
+_GIVEN_ON_SQLITE: Final = text("SELECT max(seq) FROM sqlite_sequence WHERE name = 'audit'")
+_GIVEN: Final = text(
+    """SELECT last_value FROM pg_sequences
+    WHERE format('%I.%I', schemaname, sequencename)
+      = pg_get_serial_sequence('audit', 'id')"""
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,16 +170,16 @@ def check_chain(
         if entries == limit:
             return AuditCheck(entries, head, None, after, key.first)
         row = Row(*values)
-        wrong = _wrong(entry, row, previous, after, known, key)
-        if wrong is not None:
-            return _broken(entries, head, entry, wrong)
+        fault = _entry_fault(entry, row, previous, after, known, key)
+        if fault is not None:
+            return _broken(entries, head, entry, fault)
         entries, after, previous = entries + 1, entry, row.hash
         head = AuditHead(after, to_rfc3339(row.at_ms), previous.hex())
     if known is not None and known.id > after:
         return _broken(entries, head, known.id, f"the trail ends at entry {after}: truncated")
-    wrong = end_is_wrong(conn, key, noted)
-    if wrong is not None:
-        return _broken(entries, head, max(after, 1), wrong)
+    fault = _end_fault(conn, key, noted)
+    if fault is not None:
+        return _broken(entries, head, max(after, 1), fault)
     return AuditCheck(entries, head, None, None, key.first)
 
 
@@ -173,7 +188,7 @@ class TrailState:
     """The last entry as ``ID:HASH`` and the fault at the end of the trail, each None if absent."""
 
     head: str | None
-    wrong: str | None
+    fault: str | None
 
 
 def trail_state(conn: Connection, vault: Vault) -> TrailState:
@@ -183,10 +198,10 @@ def trail_state(conn: Connection, vault: Vault) -> TrailState:
     ).first()
     head = None if row is None else f"{row[0]}:{row[1].hex()}"
     chain = chain_of(conn, vault)
-    return TrailState(head, _NO_KEY if chain is None else end_is_wrong(conn, *chain))
+    return TrailState(head, _NO_KEY if chain is None else _end_fault(conn, *chain))
 
 
-def end_is_wrong(conn: Connection, key: ChainKey, noted: LastEntry) -> str | None:
+def _end_fault(conn: Connection, key: ChainKey, noted: LastEntry) -> str | None:
     """Return the fault at the end of the trail or in its guards; None: no fault. Cheap.
 
     An entry may have been added after ``noted`` was read.
@@ -199,10 +214,38 @@ def end_is_wrong(conn: Connection, key: ChainKey, noted: LastEntry) -> str | Non
         return f"entry {noted.id} was the last one, but is missing: the trail was truncated"
     if not noted.is_entry(noted.id, last_hash, key):
         return "the note of the last entry was changed in the database"
-    if missing := missing_triggers(conn):
+    if missing := _missing_triggers(conn):
         named = ", ".join(missing)
         return f"entries can be changed in the database: it lacks the trigger {named}"
-    return wrong_numbers(conn, newest)
+    return _numbers_fault(conn, newest)
+
+
+def _missing_triggers(conn: Connection) -> list[str]:
+    """Return the names of triggers that protect entries and are missing or changed."""
+    if conn.dialect.name != "sqlite":
+        return [] if conn.execute(_TRIGGER).scalar_one() else ["audit_refuses"]
+    triggers = {name.lower(): _plain(sql or "") for name, sql in conn.execute(_TRIGGERS)}
+    return [name for name, sql in ON_SQLITE.items() if triggers.get(name) != _plain(sql)]
+
+
+def _numbers_fault(conn: Connection, last: int) -> str | None:
+    """Return why the database's entry counter contradicts the last entry; None: it does not.
+
+    SQLite gives each number once; PostgreSQL skips those of transactions that were rolled back.
+    """
+    if conn.dialect.name == "sqlite":
+        given = conn.execute(_GIVEN_ON_SQLITE).scalar() or 0
+        is_right = given == last
+    else:
+        given = conn.execute(_GIVEN).scalar() or 0
+        is_right = given >= last
+    if is_right:
+        return None
+    return f"numbers up to {given} were given to entries, but the last one is {last}"
+
+
+def _plain(sql: str) -> str:
+    return " ".join(sql.split()).lower()
 
 
 def _link(conn: Connection, after: int) -> bytes | None:
@@ -211,7 +254,7 @@ def _link(conn: Connection, after: int) -> bytes | None:
     return conn.execute(select(AUDIT.c.hash).where(AUDIT.c.id == after)).scalar()
 
 
-def _wrong(
+def _entry_fault(
     entry: int, row: Row, previous: bytes, before: int, known: KnownEntry | None, key: ChainKey
 ) -> str | None:
     """Return why an entry does not continue the chain; None: it does."""
@@ -237,7 +280,7 @@ def chain_hash(previous: bytes, values: Mapping[str, object], key: ChainKey | No
 
     ``key`` is None for entries written before the chain was keyed.
     """
-    content = previous + msgspec.json.encode([values[name] for name in _COLUMNS])
+    content = previous + msgspec.json.encode([values[name] for name in Row._fields[:-2]])
     return hashlib.sha256(content).digest() if key is None else key.hash(content)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import select, text, update
 
-from hooktui.store.audit import FIRST, chain_hash
-from hooktui.store.audit_guards import ON_SQLITE
+from hooktui.store.audit import FIRST, ON_SQLITE, chain_hash
 from hooktui.store.sealed_values import SealedValue, binding, sealed_values
 from hooktui.store.tables import AUDIT, HOOK, SECRET
 from hooktui.store.tx import Tx
