@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__package__)
 
+_TRAIL_EVERY_S = 24 * 3600.0
 _COLLECT_AFTER = 50_000  # objects: at most some megabytes of uncollected cycles
 
 
@@ -141,7 +142,8 @@ async def run(
         engine = await start_engine(settings, store, transport, files)
         replays = start_replays(store, engine)
         _log_refused_connections(engine, transport)
-        stack.callback(_watching_trail(store).cancel)
+        watching = asyncio.create_task(watch_trail(store), name="audit trail")
+        stack.callback(watching.cancel)
         notifier = notifier or Notifier()
         stack.callback(
             _notifying(notifier, store, engine).cancel
@@ -191,10 +193,23 @@ def _notifying(notifier: Notifier, store: Store, engine: Engine) -> asyncio.Task
     )
 
 
-def _watching_trail(store: Store) -> asyncio.Task[None]:
-    from hooktui.store.audit_watch import watch_trail
+async def watch_trail(store: Store) -> None:
+    """Log the last entry of the audit trail, and any fault of it, now and once a day.
 
-    return asyncio.create_task(watch_trail(store), name="audit trail")
+    The log is kept elsewhere (the journal, another machine). A trail that was rewritten with the
+    vault's key, or a restored database, lacks the entries that the log names.
+    """
+    from hooktui.store.audit import trail_state
+    from hooktui.store.base import repeat
+
+    async def log_state() -> None:
+        state = await store.own_read(trail_state, store.vault)
+        if state.fault is not None:
+            _log.error("the audit trail is broken: %s", state.fault)
+        if state.head is not None:
+            _log.info("audit trail: the last entry is %s", state.head)
+
+    await repeat("reading the audit trail", log_state, 0, _TRAIL_EVERY_S)
 
 
 def _listeners_of(

@@ -10,10 +10,10 @@ from sqlalchemy import select, text, update
 
 from hooktui.doctor.rows import check_trail
 from hooktui.domain.wire.access import AuditCheck
+from hooktui.server.run import watch_trail
 from hooktui.store import changes, queries
 from hooktui.store.audit import FIRST, chain_hash
 from hooktui.store.audit_key import ChainKey
-from hooktui.store.audit_watch import watch_trail
 from hooktui.store.key_ring import find_keys
 from hooktui.store.key_rotation import rotate_keys
 from hooktui.store.queries.pages import PageRequest

@@ -38,7 +38,7 @@ def test_a_flood_of_one_part_of_the_program_leaves_the_lines_of_others():
     for _ in range(5000):
         bounded.filter(_record(name="hooktui.api.middleware"))
     assert not bounded.filter(_record(logging.WARNING, "hooktui.api.middleware"))
-    head = _record(name="hooktui.store.audit_watch")
+    head = _record(name="hooktui.server")
     assert bounded.filter(head)
     assert head.getMessage() == "refused x"
 
