@@ -100,7 +100,7 @@ async def carry_over(
     if before is None:
         progress("preparing the database")
         await _settle(where)
-    lock = HomeLock(where.database.with_name("hooktui.lock"))
+    lock = HomeLock(where.database.parent)
     lock.acquire()
     try:
         return await _move_locked(where, target, before, actor, progress)

@@ -67,8 +67,8 @@ def sync_file(file: Path) -> None:
 class HomeLock:
     """The lock that makes a server the only one on a home; the store holds it while open."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, home: Path) -> None:
+        self._path = home / "hooktui.lock"
         self._file: int | None = None
 
     def acquire(self) -> None:

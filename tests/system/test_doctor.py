@@ -79,7 +79,7 @@ def test_a_process_that_holds_the_home_and_does_not_answer_is_named(idle_home) -
         "signal.pause()"
     )
     holder = subprocess.Popen(
-        [sys.executable, "-c", script, str(idle_home.home / "hooktui.lock")], stdout=subprocess.PIPE
+        [sys.executable, "-c", script, str(idle_home.home)], stdout=subprocess.PIPE
     )
     try:
         assert holder.stdout is not None

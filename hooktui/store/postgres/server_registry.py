@@ -82,7 +82,7 @@ class Home:
 
     def __init__(self, folder: Path) -> None:
         self.token_before: int | None = None
-        self._lock = HomeLock(folder / "hooktui.lock")
+        self._lock = HomeLock(folder)
         self._file = folder / _FILE
 
     def acquire(self) -> None:

@@ -92,7 +92,7 @@ def restore(
         DiskFull: there is no room for another copy.
     """
     refuse_network_file_system(database.parent)
-    lock = HomeLock(database.with_name("hooktui.lock"))
+    lock = HomeLock(database.parent)
     lock.acquire()
     try:
         refuse_moved(database)

@@ -157,7 +157,7 @@ class SqliteStore(Store):
         """
         folder = database.parent
         refuse_network_file_system(folder)
-        lock = HomeLock(folder / "hooktui.lock")
+        lock = HomeLock(folder)
         lock.acquire()
         raw: sqlite3.Connection | None = None
         store: Self | None = None
