@@ -16,6 +16,8 @@ BOUNDS_MS: Final = (
 """Upper bounds of the histogram; the last is the longest possible attempt."""
 
 COLUMNS: Final = tuple(f"t{index}" for index in range(len(BOUNDS_MS)))
+COUNTS: Final = ("delivered", "failed", *COLUMNS)
+"""All columns of a bucket."""
 
 
 def bucket_of(ms: int) -> int:

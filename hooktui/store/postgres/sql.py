@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Boolean, Float, Integer, LargeBinary, Table, Text
 
 from hooktui.domain.ids import MAX_SERVER_NUMBER
-from hooktui.store.attempt_stats import COLUMNS
+from hooktui.store.attempt_stats import COUNTS
 from hooktui.store.postgres import locks
 from hooktui.store.tables import ATTEMPT, EVENT, IDEMPOTENCY_KEY, Big
 
@@ -230,12 +230,10 @@ FIND_STREAKS: Final = """
 SELECT hook_id, failing_since, failed_since_success
 FROM hook_state WHERE hook_id = ANY($1::bigint[])"""
 
-_COUNTS = ("delivered", "failed", *COLUMNS)
-
 ADD_STATS: Final = f"""
-INSERT INTO hook_stats AS s (hook_id, bucket, {", ".join(_COUNTS)}) VALUES {{rows}}
+INSERT INTO hook_stats AS s (hook_id, bucket, {", ".join(COUNTS)}) VALUES {{rows}}
 ON CONFLICT (hook_id, bucket) DO UPDATE SET
-    {", ".join(f"{name} = s.{name} + excluded.{name}" for name in _COUNTS)}"""
+    {", ".join(f"{name} = s.{name} + excluded.{name}" for name in COUNTS)}"""
 
 FAILED_BY_AGE: Final = """
 SELECT ($1::bigint - bucket) / $2::bigint, SUM(failed) FROM hook_stats

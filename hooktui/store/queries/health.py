@@ -13,7 +13,7 @@ from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.wire.hooks import HealthPoint, HookHealth, TypeCount
-from hooktui.store.attempt_stats import COLUMNS, percentile_ms
+from hooktui.store.attempt_stats import COUNTS, percentile_ms
 from hooktui.store.queries.hooks import hook_columns, waiting_of
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATS
 
@@ -88,7 +88,7 @@ def hook_health(
 def _attempts(conn: Connection, hook: HookId, steps: _Steps) -> Mapping[int, Sequence[int]]:
     """Return delivered, failed, and the histogram, by step."""
     step = (HOOK_STATS.c.bucket // steps.ms).label("step")
-    sums = [func.sum(HOOK_STATS.c[name]) for name in ("delivered", "failed", *COLUMNS)]
+    sums = [func.sum(HOOK_STATS.c[name]) for name in COUNTS]
     rows = (
         select(step, *sums)
         .where(HOOK_STATS.c.hook_id == hook, HOOK_STATS.c.bucket >= steps.first * steps.ms)

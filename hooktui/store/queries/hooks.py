@@ -33,7 +33,7 @@ from hooktui.domain.wire.hooks import Hook, HookStats
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.server import Backlog, HookBacklog
 from hooktui.store import hook_rows
-from hooktui.store.attempt_stats import BUCKET_MS, COLUMNS, DAY_MS, HOUR_MS, percentile_ms
+from hooktui.store.attempt_stats import BUCKET_MS, COUNTS, DAY_MS, HOUR_MS, percentile_ms
 from hooktui.store.queries.expressions import all_of
 from hooktui.store.queries.filter_sql import is_open, is_pending
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
@@ -266,7 +266,7 @@ def _sums_by_hour() -> Select[Any]:
     since = bindparam("since", type_=BigInteger)
     # A bucket belongs to the hour of its end, so that the newest one is in the last hour.
     hour = (HOOK_STATS.c.bucket + BUCKET_MS - 1 - since) // HOUR_MS
-    sums = [func.sum(HOOK_STATS.c[name]) for name in ("delivered", "failed", *COLUMNS)]
+    sums = [func.sum(HOOK_STATS.c[name]) for name in COUNTS]
     of_hooks = HOOK_STATS.c.hook_id.in_(bindparam("hooks", expanding=True))
     return (
         select(HOOK_STATS.c.hook_id, hour.label("hour"), *sums)

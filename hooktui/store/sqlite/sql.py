@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from hooktui.store.attempt_stats import COLUMNS
+from hooktui.store.attempt_stats import COUNTS
 from hooktui.store.tables import ATTEMPT
 
 INSERT_EVENT = """
@@ -146,13 +146,11 @@ UPDATE hook_state SET
     last_success_at = COALESCE(:success_at, last_success_at)
 WHERE hook_id = :hook"""
 
-_COUNTS = ("delivered", "failed", *COLUMNS)
-
 ADD_STATS = f"""
-INSERT INTO hook_stats (hook_id, bucket, {", ".join(_COUNTS)})
-VALUES (?, ?, {", ".join("?" for _ in _COUNTS)})
+INSERT INTO hook_stats (hook_id, bucket, {", ".join(COUNTS)})
+VALUES (?, ?, {", ".join("?" for _ in COUNTS)})
 ON CONFLICT (hook_id, bucket) DO UPDATE SET
-    {", ".join(f"{name} = {name} + excluded.{name}" for name in _COUNTS)}"""
+    {", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTS)}"""
 
 USE_SECRET = "UPDATE secret SET last_used_at = ? WHERE id = ?"
 
