@@ -450,19 +450,8 @@ def _save(tx: Tx, record: AlertRecord, status: AlertStatus) -> AlertRecord:
 
 
 def _columns(record: AlertRecord) -> dict[str, object]:
-    status = record.status
     return {
-        "state": status.state.value,
-        "count": status.count,
-        "opened_at": status.opened_at,
-        "changed_at": status.changed_at,
-        "changed_by": status.changed_by,
-        "snoozed_until": status.snoozed_until,
-        "resolved_at": status.resolved_at,
-        "resolution": None if status.resolution is None else status.resolution.value,
-        "announced": None if status.announced is None else status.announced.value,
-        "announced_at": status.announced_at,
-        "announced_count": status.announced_count,
+        **msgspec.to_builtins(record.status),
         "hooks_notified": record.hooks_notified,
         "facts": msgspec.json.encode(record.facts).decode(),
     }

@@ -80,19 +80,7 @@ def _record(row: AlertRow) -> AlertRecord:
         replay=row.replay_id,
         hooks_notified=row.hooks_notified,
         facts=msgspec.json.decode(row.facts, type=dict[str, Any]),
-        status=AlertStatus(
-            state=AlertState(row.state),
-            count=row.count,
-            opened_at=row.opened_at,
-            changed_at=row.changed_at,
-            changed_by=row.changed_by,
-            snoozed_until=row.snoozed_until,
-            resolved_at=row.resolved_at,
-            resolution=None if row.resolution is None else Resolution(row.resolution),
-            announced=None if row.announced is None else AlertState(row.announced),
-            announced_at=row.announced_at,
-            announced_count=row.announced_count,
-        ),
+        status=msgspec.convert(row, AlertStatus, from_attributes=True),
     )
 
 
