@@ -1,4 +1,4 @@
-"""Creating and steering of replays, by people and by the server that runs them."""
+"""Creating and controlling replays, by people and by the server that runs them."""
 
 from __future__ import annotations
 
@@ -39,12 +39,11 @@ from hooktui.store.feed_items import replay_item
 from hooktui.store.queries.access import account_row
 from hooktui.store.queries.hooks import no_hook
 from hooktui.store.queries.replay_candidates import first_cursor
-from hooktui.store.queries.replays import get_replay, no_replay, stored_selection
+from hooktui.store.queries.replays import IS_RUNNING, get_replay, no_replay, stored_selection
 from hooktui.store.tables import DELIVERY, EVENT, HOOK, HOOK_STATE, REPLAY, REPLAY_HOOK, in_account
 from hooktui.store.tx import Tx
 
 _UNFINISHED = [state.value for state in UNFINISHED]
-_RUNNING = REPLAY.c.state == ReplayState.RUNNING.value
 
 
 class _Row(NamedTuple):
@@ -328,10 +327,10 @@ def take_replays(tx: Tx, token: int, server: str) -> None:
     """Take the running replays without a live lease; pause those that none ran for an hour."""
     free = or_(REPLAY.c.lease_until.is_(None), REPLAY.c.lease_until <= tx.now_ms)
     abandoned = REPLAY.c.lease_until < tx.now_ms - ABANDONED_MS
-    rows = tx.conn.execute(select(*_COLUMNS).where(_RUNNING, free, abandoned)).all()
+    rows = tx.conn.execute(select(*_COLUMNS).where(IS_RUNNING, free, abandoned)).all()
     for row in rows:
         _pause_itself(tx, _Row(*row), ABANDONED)
-    taken = update(REPLAY).where(_RUNNING, free)
+    taken = update(REPLAY).where(IS_RUNNING, free)
     values = {"owner_token": token, "server": server, "lease_until": tx.now_ms + LEASE_MS}
     tx.conn.execute(taken.values(values))
     failpoints.hit("before_replay_lease_commit")
@@ -339,13 +338,13 @@ def take_replays(tx: Tx, token: int, server: str) -> None:
 
 def renew_replays(tx: Tx, token: int, replays: Sequence[int]) -> None:
     """Prolong the leases of a server's replays."""
-    mine = and_(REPLAY.c.id.in_(list(replays)), REPLAY.c.owner_token == token, _RUNNING)
+    mine = and_(REPLAY.c.id.in_(list(replays)), REPLAY.c.owner_token == token, IS_RUNNING)
     tx.conn.execute(update(REPLAY).where(mine).values(lease_until=tx.now_ms + LEASE_MS))
 
 
 def release_replays(tx: Tx, token: int) -> None:
     """Give up the leases of a server that stops."""
-    mine = and_(REPLAY.c.owner_token == token, _RUNNING)
+    mine = and_(REPLAY.c.owner_token == token, IS_RUNNING)
     freed = {"owner_token": None, "server": None, "lease_until": tx.now_ms}
     tx.conn.execute(update(REPLAY).where(mine).values(freed))
 
@@ -463,6 +462,8 @@ def _forget_skips(tx: Tx, row: _Row) -> None:
 
 
 def _owned(tx: Tx, token: int, replay: int) -> _Row | None:
-    mine: ColumnElement[bool] = and_(REPLAY.c.id == replay, REPLAY.c.owner_token == token, _RUNNING)
+    mine: ColumnElement[bool] = and_(
+        REPLAY.c.id == replay, REPLAY.c.owner_token == token, IS_RUNNING
+    )
     row = tx.conn.execute(select(*_COLUMNS).where(mine)).first()
     return None if row is None else _Row(*row)

@@ -47,7 +47,7 @@ from hooktui.store.tables import (
 
 _MAX_BOUND: Final = 10_000
 """Values that a query names one by one; PostgreSQL accepts 32,767."""
-_UNRESOLVED = ALERT.c.state != literal_column("'resolved'")  # literal, for the partial index
+UNRESOLVED: Final = ALERT.c.state != literal_column("'resolved'")  # literal, for the partial index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,14 +148,14 @@ def newest_alert(conn: Connection, key: str) -> AlertRecord | None:
 
     Ids of another server may be ahead of this one's, if the clock was set back.
     """
-    first = case((_UNRESOLVED, 0), else_=1)
+    first = case((UNRESOLVED, 0), else_=1)
     rows = select(ALERT).where(ALERT.c.key == key).order_by(first, ALERT.c.id.desc())
     return next(iter(_records(conn, rows.limit(1))), None)
 
 
 def unresolved(conn: Connection, keys: Sequence[str]) -> list[AlertRecord]:
     """Return the alerts of keys that are not resolved."""
-    rows = select(ALERT).where(ALERT.c.key.in_(keys), _UNRESOLVED)
+    rows = select(ALERT).where(ALERT.c.key.in_(keys), UNRESOLVED)
     return _records(conn, rows.order_by(ALERT.c.id))
 
 
@@ -181,7 +181,7 @@ def list_alerts(
     if query.state is not None:
         rows = rows.where(ALERT.c.state == query.state.value)
     elif query.key is None:
-        rows = rows.where(_UNRESOLVED)
+        rows = rows.where(UNRESOLVED)
     if query.type is not None:
         rows = rows.where(ALERT.c.type == query.type.value)
     if query.hook is not None:
@@ -194,14 +194,14 @@ def list_alerts(
 
 def alert_counts(conn: Connection, account: AccountId | None) -> AlertCounts:
     """Return how many alerts of an account, or (None) of all, are not resolved, by state."""
-    counted = select(ALERT.c.state, func.count()).where(_UNRESOLVED, in_account(ALERT, account))
+    counted = select(ALERT.c.state, func.count()).where(UNRESOLVED, in_account(ALERT, account))
     rows = conn.execute(counted.group_by(ALERT.c.state))
     return AlertCounts(**{state: int(number) for state, number in rows})
 
 
 def alerts_by_type(conn: Connection) -> dict[str, int]:
     """Return how many alerts are not resolved, by type."""
-    counted = select(ALERT.c.type, func.count()).where(_UNRESOLVED).group_by(ALERT.c.type)
+    counted = select(ALERT.c.type, func.count()).where(UNRESOLVED).group_by(ALERT.c.type)
     found = {kind: int(number) for kind, number in conn.execute(counted)}
     return {kind.value: found.get(kind.value, 0) for kind in AlertType}
 
@@ -364,7 +364,7 @@ def look(conn: Connection, now_ms: int, accounts: Collection[AccountId]) -> Seen
         ALERT.c.type.in_(_MEASURED),
         and_(ALERT.c.state == AlertState.OPEN.value, in_accounts, news),
     )
-    rows = select(ALERT).where(_UNRESOLVED, may_change)
+    rows = select(ALERT).where(UNRESOLVED, may_change)
     late = None if is_paused(conn) else _late(conn, now_ms)
     return Seen(
         alerts=tuple(sorted(_records(conn, rows), key=lambda alert: alert.id)),
@@ -429,7 +429,7 @@ def gone(
         select(*columns, HOOK_STATE.c.last_success_at)
         .join(HOOK, HOOK.c.id == ALERT.c.hook_id)
         .join(HOOK_STATE, HOOK_STATE.c.hook_id == ALERT.c.hook_id)
-        .where(_UNRESOLVED, not_(func.coalesce(lasts, false())))
+        .where(UNRESOLVED, not_(func.coalesce(lasts, false())))
     )
     if hooks is not None:
         ended = ended.where(ALERT.c.hook_id.in_(hooks))

@@ -1,14 +1,14 @@
-"""Replays: how far they are, and which of them a server may run."""
+"""Replays: their progress, and which of them a server may run."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, and_, func, literal_column, or_, select
+from sqlalchemy import Connection, func, literal_column, or_, select
 
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
@@ -65,6 +65,7 @@ class _HookRow(NamedTuple):
 _row = maker_of(ReplayRow)
 _WALK_COLUMNS = [REPLAY_HOOK.c[name] for name in _HookRow._fields[:8]]
 _HOOK_BYTES = 500
+IS_RUNNING: Final = REPLAY.c.state == literal_column("'running'")  # literal, for the partial index
 _RESULTS = {
     DeliveryStatus.DELIVERED.value: "delivered",
     DeliveryStatus.FAILED.value: "failed",
@@ -302,7 +303,7 @@ class RunningReplay:
 def may_be_taken(conn: Connection, now: int) -> bool:
     """Return whether a running replay has no live lease."""
     free = select(REPLAY.c.id).where(
-        REPLAY.c.state == literal_column(f"'{ReplayState.RUNNING.value}'"),  # for a partial index
+        IS_RUNNING,
         or_(REPLAY.c.lease_until.is_(None), REPLAY.c.lease_until <= now),
     )
     return conn.execute(free.limit(1)).first() is not None
@@ -310,9 +311,7 @@ def may_be_taken(conn: Connection, now: int) -> bool:
 
 def replays_of(conn: Connection, token: int, known: Collection[int] = ()) -> list[RunningReplay]:
     """Return the running replays whose lease has a token; known ones without their hooks."""
-    query = select(REPLAY).where(
-        and_(REPLAY.c.state == ReplayState.RUNNING.value, REPLAY.c.owner_token == token)
-    )
+    query = select(REPLAY).where(IS_RUNNING, REPLAY.c.owner_token == token)
     rows = list(starmap(_row, conn.execute(query.order_by(REPLAY.c.id))))
     walks = _walks(conn, [row.id for row in rows if row.id not in known])
     return [_running(row, walks.get(row.id, [])) for row in rows]
@@ -336,8 +335,7 @@ def _running(row: ReplayRow, walks: Sequence[_HookRow]) -> RunningReplay:
 
 def count_running(conn: Connection) -> int:
     """Return how many replays run."""
-    running = REPLAY.c.state == literal_column("'running'")  # literal, for the partial index
-    return conn.execute(select(func.count()).select_from(REPLAY).where(running)).scalar_one()
+    return conn.execute(select(func.count()).select_from(REPLAY).where(IS_RUNNING)).scalar_one()
 
 
 def unfinished_cancels(conn: Connection) -> list[int]:

@@ -38,6 +38,7 @@ from hooktui.domain.wire.undelivered import (
     UndeliveredPage,
     UndeliveredTotals,
 )
+from hooktui.store.queries.alerts import UNRESOLVED
 from hooktui.store.queries.deliveries import deliveries_by_id
 from hooktui.store.queries.delivery_indexes import is_in_group, undelivered_pairs
 from hooktui.store.queries.engine import is_paused
@@ -296,7 +297,7 @@ def _states(conn: Connection, account: AccountId) -> dict[str, _State]:
     alerts = select(
         ALERT.c.key, ALERT.c.state, ALERT.c.changed_by, ALERT.c.snoozed_until, ALERT.c.id
     ).where(
-        ALERT.c.state != literal_column("'resolved'"),  # literal, for a partial index
+        UNRESOLVED,
         ALERT.c.type == AlertType.GAVE_UP.value,
         ALERT.c.account_id == account,
     )
