@@ -86,7 +86,7 @@ def read_feed(
     after: Position | None,
     limit: int,
     account: AccountId | None,
-    feed_filter: FeedFilter | None = None,
+    feed_filter: FeedFilter | None,
 ) -> FeedItemPage:
     """Return up to ``limit`` changes after a position; a reset if some of them were deleted.
 
@@ -126,7 +126,7 @@ def read_tail(
     limit: int,
     account: AccountId | None,
     feed_filter: FeedFilter | None,
-    before: Position | None = None,
+    before: Position | None,
 ) -> FeedItemPage:
     """Return the newest ``limit`` changes before a position that pass, oldest first.
 

@@ -90,7 +90,7 @@ class Tx:
         ids: IdClock,
         live: LiveHooks,
         rules: AlertRules,
-        changed_before: Set[HookId] = frozenset(),
+        changed_before: Set[HookId],
     ) -> None:
         self.conn = conn
         self.now_ms = now_ms

@@ -17,7 +17,7 @@ from hooktui.store.sqlite.backup import BadBackup, check_whole, copy_database, o
 from hooktui.store.sqlite.disk_guard import RESERVE_BYTES
 from hooktui.store.sqlite.files import free_bytes
 from hooktui.store.sqlite.store import SqliteStore
-from tests.support.backups import save_backup
+from tests.support.backups import never, save_backup
 from tests.support.stores import always, emit, make_hook, offer
 from tests.support.waiting import wait_for
 
@@ -64,7 +64,7 @@ def drafts(folder: Path) -> list[str]:
 
 async def test_a_copy_has_no_name_once_it_is_sent(store: SqliteStore, tmp_path: Path) -> None:
     """Red when the copy keeps its name until it is sent: a kill would leave it there."""
-    async with store.backup() as copy:
+    async with store.backup(never) as copy:
         assert drafts(tmp_path) == []
         content = os.pread(copy.file, copy.size + 1, 0)
         assert len(content) == copy.size
@@ -76,11 +76,11 @@ async def test_a_copy_has_no_name_once_it_is_sent(store: SqliteStore, tmp_path: 
 
 async def test_two_backups_at_once_are_refused(store: SqliteStore) -> None:
     """Red when the second one begins while the first is still being sent."""
-    async with store.backup():
+    async with store.backup(never):
         with pytest.raises(Conflict, match="in progress"):
-            async with store.backup():
+            async with store.backup(never):
                 pass
-    async with store.backup() as copy:
+    async with store.backup(never) as copy:
         assert copy.size
 
 
@@ -91,11 +91,11 @@ async def test_a_backup_never_takes_the_reserve(store, tmp_path, monkeypatch) ->
     need = sum(one.stat().st_size for one in files)
     monkeypatch.setattr(backup, "free_bytes", lambda _: need + RESERVE_BYTES - 1)
     with pytest.raises(DiskFull, match="must stay free"):
-        async with store.backup():
+        async with store.backup(never):
             pass
     assert drafts(tmp_path) == []
     monkeypatch.setattr(backup, "free_bytes", lambda _: need + RESERVE_BYTES)
-    async with store.backup() as copy:
+    async with store.backup(never) as copy:
         assert copy.size < free_bytes(tmp_path)
 
 
@@ -114,7 +114,7 @@ async def test_a_cancelled_backup_leaves_no_file_and_no_lock(store, tmp_path, mo
     await emit(store, 2000)
 
     async def whole() -> None:
-        async with store.backup():
+        async with store.backup(never):
             pass
 
     task = asyncio.create_task(whole())

@@ -96,9 +96,11 @@ LISTS = {
         lambda conn: queries.hook_health(conn, DEFAULT, 1, 24, START_MS),
         "delivery_by_hook hook_stats_pkey",
     ),
-    "feed": (lambda conn: feed.read_feed(conn, None, 50, DEFAULT), "feed_pkey hook_stats_pkey"),
+    "feed": (
+        lambda conn: feed.read_feed(conn, None, 50, DEFAULT, None), "feed_pkey hook_stats_pkey",
+    ),
     "end of the feed": (
-        lambda conn: feed.read_tail(conn, 50, DEFAULT, None), "feed_pkey hook_stats_pkey",
+        lambda conn: feed.read_tail(conn, 50, DEFAULT, None, None), "feed_pkey hook_stats_pkey",
     ),
     "old events": (
         lambda conn: scan_old(conn, sql.SCAN_OLD_EVENTS, 0, START_MS),

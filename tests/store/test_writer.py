@@ -17,6 +17,7 @@ from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries, write_queue
 from hooktui.store.contract import NewEvent
+from hooktui.store.planning.matching import NO_MATCHES
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.sqlite import connections, disk_guard, writer
 from hooktui.store.sqlite import store as sqlite
@@ -64,7 +65,7 @@ async def test_many_keys_are_looked_up_in_steps(tmp_path: Path) -> None:
     events = [offer(key=f"key {number % 700}") for number in range(1000)]
     reads: list[str] = []
     store._raw.set_trace_callback(reads.append)
-    counts = [len(reads) for _ in writer._load(store._begin(), [Accept(events, None)])]
+    counts = [len(reads) for _ in writer._load(store._begin(), [Accept(events, None, NO_MATCHES)])]
     store._raw.set_trace_callback(None)
     assert counts == [100 * step for step in range(1, 11)]
     await store.close()

@@ -8,9 +8,14 @@ from pathlib import Path
 from hooktui.store.sqlite.store import SqliteStore
 
 
+def never() -> bool:
+    """Stop no backup."""
+    return False
+
+
 async def save_backup(store: SqliteStore, file: Path) -> None:
     """Write what a caller of the API would get."""
-    async with store.backup() as copy:
+    async with store.backup(never) as copy:
         _write(file, os.pread(copy.file, copy.size, 0))
 
 

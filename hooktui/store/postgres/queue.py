@@ -26,7 +26,7 @@ from hooktui.store.planning.claim import (
     plan_ping,
     state_after_release,
 )
-from hooktui.store.planning.matching import NO_MATCHES, Matches
+from hooktui.store.planning.matching import Matches
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.transaction import Operation, WriteTransaction, columns
 from hooktui.store.tables import Big
@@ -46,7 +46,7 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
     order = 0
 
     def __init__(
-        self, events: Sequence[NewEvent], reserve: Reserve | None, matches: Matches = NO_MATCHES
+        self, events: Sequence[NewEvent], reserve: Reserve | None, matches: Matches
     ) -> None:
         super().__init__(2 * len(events), sum(len(event.body) for event in events))
         self._events = events
@@ -173,7 +173,7 @@ async def _keep_keys(
 class Claim(Operation[list[ClaimedDelivery]]):
     """Lease due deliveries of one hook; the contract defines their order."""
 
-    def __init__(self, hook: HookId, limit: int, by_age: bool = False) -> None:
+    def __init__(self, hook: HookId, limit: int, by_age: bool) -> None:
         super().__init__(limit)
         self.hook = hook
         self.limit = limit

@@ -39,11 +39,6 @@ class BadBackup(HooktuiError):
     title = "Backup is damaged"
 
 
-def never() -> bool:
-    """Return False: never stop."""
-    return False
-
-
 class Backups:
     """The copies of one database, one at a time.
 
@@ -106,9 +101,7 @@ def _close_copy(copying: asyncio.Future[DatabaseCopy]) -> None:
         os.close(copying.result().file)
 
 
-def copy_database(
-    database: Path, reserve: int, stopped: Callable[[], bool] = never
-) -> DatabaseCopy:
+def copy_database(database: Path, reserve: int, stopped: Callable[[], bool]) -> DatabaseCopy:
     """Copy a database; call it in a thread.
 
     Args:

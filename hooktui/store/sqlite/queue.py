@@ -23,7 +23,7 @@ from hooktui.store.planning.claim import (
     plan_ping,
     state_after_release,
 )
-from hooktui.store.planning.matching import NO_MATCHES, Matches
+from hooktui.store.planning.matching import Matches
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.transaction import Operation, WriteTransaction
 
@@ -41,7 +41,7 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
     order = 0
 
     def __init__(
-        self, events: Sequence[NewEvent], reserve: Reserve | None, matches: Matches = NO_MATCHES
+        self, events: Sequence[NewEvent], reserve: Reserve | None, matches: Matches
     ) -> None:
         size_bytes = long_bytes = 0
         for event in events:
@@ -113,7 +113,7 @@ def _skipped_rows(plan: Plan) -> list[tuple[int, int, int, HookId]]:
 class Claim(Operation[list[ClaimedDelivery]]):
     """Lease due deliveries of one hook; the contract defines their order."""
 
-    def __init__(self, hook: HookId, limit: int, by_age: bool = False) -> None:
+    def __init__(self, hook: HookId, limit: int, by_age: bool) -> None:
         super().__init__(limit)
         self._hook = hook
         self._limit = limit

@@ -32,7 +32,7 @@ from hooktui.store.planning.accept import lease_from
 from hooktui.store.planning.retention import MAX_FEED_ITEMS, MAX_FEED_ROWS
 from hooktui.store.queries import engine
 from hooktui.store.sqlite import sql
-from hooktui.store.sqlite.backup import Backups, never
+from hooktui.store.sqlite.backup import Backups
 from hooktui.store.sqlite.clock import ClockJumps
 from hooktui.store.sqlite.connections import (
     OWN,
@@ -243,9 +243,7 @@ class SqliteStore(Store):
     async def _write(self, change: Callable[[Tx], R]) -> R:
         return await self._recording.submit(ChangeOperation(change), bounded=True)
 
-    def backup(
-        self, stopped: Callable[[], bool] = never
-    ) -> AbstractAsyncContextManager[DatabaseCopy]:
+    def backup(self, stopped: Callable[[], bool], /) -> AbstractAsyncContextManager[DatabaseCopy]:
         """Copy the database from one snapshot while the server is running."""
         if self._closed:
             raise closed()
