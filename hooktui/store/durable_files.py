@@ -5,30 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from hooktui.domain.errors import Conflict, Refused
 from hooktui.domain.paths import stop_command
-
-
-@contextmanager
-def draft_beside(target: Path) -> Iterator[Path]:
-    """Create an empty, private file next to a path; it is removed when the block ends.
-
-    Raises:
-        Refused: it cannot be created.
-    """
-    draft = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
-    try:
-        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except OSError as error:
-        raise Refused(f"cannot write in {target.parent}: {error.strerror}") from None
-    try:
-        yield draft
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def replace_file(target: Path, content: bytes) -> None:
@@ -37,12 +17,19 @@ def replace_file(target: Path, content: bytes) -> None:
     Raises:
         Refused: nothing can be created beside it.
     """
-    with draft_beside(target) as draft:
-        with draft.open("wb") as out:
+    draft = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
+    try:
+        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Refused(f"cannot write in {target.parent}: {error.strerror}") from None
+    try:
+        with os.fdopen(file, "wb") as out:
             out.write(content)
             out.flush()
             os.fsync(out.fileno())
         draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
     sync_folder(target.parent)
 
 

@@ -123,10 +123,6 @@ class Tx:
         """Reload the live form of a hook after the commit."""
         self.notes.hooks_changed.add(hook)
 
-    def pause(self, *, paused: bool) -> None:
-        """Stop or resume all sending after the commit."""
-        self.notes.paused = paused
-
     def due(self, hook: HookId, due_ms: int) -> None:
         """Notify the engine after the commit that a delivery of a hook is due at a time."""
         self.notes.mark_due(hook, due_ms)

@@ -38,5 +38,5 @@ def _changed(tx: Tx, actor: Actor, action: str, *, paused: bool) -> EngineState:
     tx.audit(actor, action, "engine", before={"paused": not paused}, after={"paused": paused})
     pause_fields = None if state.paused is None else {"at": state.paused.at, "by": state.paused.by}
     tx.feed(engine_item(_ALL_ACCOUNTS, {"paused": pause_fields}))
-    tx.pause(paused=paused)
+    tx.notes.paused = paused
     return state

@@ -84,16 +84,11 @@ async def accept_matched(
     check_fan_out(events, live)
     matches = NO_MATCHES
     while True:
-        matches = await match_ahead(events, live, matches)
+        if _costs_over(events, live, matches, CHEAP):
+            steps = _match_steps(events, live, matches)
+            matches = await in_slices(steps, ("account", events[0].account))
         with suppress(Outdated):
             return await submit(matches)
-
-
-async def match_ahead(events: Sequence[NewEvent], live: LiveHooks, matches: Matches) -> Matches:
-    """Return the matches of events if matching takes long; else the given ones."""
-    if not _costs_over(events, live, matches, CHEAP):
-        return matches
-    return await in_slices(_match_steps(events, live, matches), ("account", events[0].account))
 
 
 def check_current(events: Sequence[NewEvent], live: LiveHooks, matches: Matches) -> None:

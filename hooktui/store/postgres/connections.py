@@ -10,6 +10,7 @@ does the same with more rows. After either, every server needs a new connection 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 from collections.abc import Iterator, Mapping
@@ -141,10 +142,8 @@ def _patience_s(settings: Mapping[str, str]) -> float | None:
 
 def waits() -> Iterator[float]:
     """Return the waits before further attempts to connect: increasing, with jitter."""
-    index = 0
-    while True:
-        yield _RETRY_S[min(index, len(_RETRY_S) - 1)] * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
-        index += 1
+    for wait_s in itertools.chain(_RETRY_S, itertools.repeat(_RETRY_S[-1])):
+        yield wait_s * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
 
 
 def cause_of(error: BaseException) -> BaseException:

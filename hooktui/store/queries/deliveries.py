@@ -257,17 +257,12 @@ def _delivery(row: _Row) -> Delivery:
         created_at=to_rfc3339(row.created_at),
         finished_at=optional_rfc3339(row.finished_at),
         duration_ms=row.duration_ms,
-        last_status=_last_status(row),
+        last_status=row.last_error if row.last_code is None else row.last_code,
         cause=row.cause,
         replay=None if row.replay_id is None else encode("rpl", row.replay_id),
         probe_at=optional_rfc3339(row.breaker_until),
         paused=row.paused_at is not None,
     )
-
-
-def _last_status(row: _Row) -> int | str | None:
-    """Return the HTTP status of the last attempt, else its error class."""
-    return row.last_error if row.last_code is None else row.last_code
 
 
 def _deliveries() -> Select[Any]:

@@ -104,7 +104,9 @@ def get_event(
         size=row.size,
         body=None if row.body is None else row.body.decode("utf-8", "replace"),
         deliveries=deliveries_of_event(conn, event),
-        skips=skips_of(row.skips),
+        skips=tuple(
+            Skip(hook=hook, reason=reason) for hook, reason in reasons_of(row.skips).items()
+        ),
     )
 
 
@@ -200,11 +202,6 @@ def event_subject(event: int, event_type: str, created_ms: int, body: bytes | No
         return f"{encode('evt', event)}\n{event_type}\n{text}"
 
     return Subject(at_ms=created_ms, event_type=event_type, words=words, data=partial(Stored, body))
-
-
-def skips_of(column: str | None) -> tuple[Skip, ...]:
-    """Return the skips of an event's column."""
-    return tuple(Skip(hook=hook, reason=reason) for hook, reason in reasons_of(column).items())
 
 
 def reasons_of(column: str | None) -> dict[int, str]:

@@ -41,11 +41,13 @@ def needs_body(parsed: Filter | None) -> bool:
     return parsed is not None and any(term.key in _OUTSIDE_SQL for term in parsed.terms)
 
 
-def only_waiting(status: str | None, parsed: Filter | None) -> bool:
+def only_waiting(status: str | None, parsed: Filter) -> bool:
     """Return whether conditions leave only deliveries that have not ended."""
-    terms = parsed.terms if parsed is not None else ()
-    named = [term.values for term in terms if term.key is FilterKey.STATUS and not term.negated]
-    return any(all(name in _WAITING for name in names) for names in (*named, (status,)))
+    return status in _WAITING or any(
+        term.key is FilterKey.STATUS and all(name in _WAITING for name in term.values)
+        for term in parsed.terms
+        if not term.negated
+    )
 
 
 def only_undelivered(status: str | None, parsed: Filter) -> bool:
@@ -64,9 +66,9 @@ def has_status(name: str) -> Condition:
     if name == HELD:
         held = and_(not_(HOOK.c.active), HOOK.c.deleted_at.is_(None))
         return and_(is_pending(), held)
-    if name in (WAITING, RETRYING):
-        if name == WAITING:
-            return and_(is_open(), not_(has_status(HELD)))
+    if name == WAITING:
+        return and_(is_open(), not_(has_status(HELD)))
+    if name == RETRYING:
         # Not as in the index of undelivered deliveries, most of which may have given up.
         return and_(is_open(), func.coalesce(DELIVERY.c.cause, "") != "")
     if name == UNDELIVERED:
