@@ -45,8 +45,8 @@ class ClockTrust:
     def restarted(self, now_ms: int, earlier_ms: int | None) -> None:
         """Record when something was last stored more than `DOUBTED_FOR_MS` before this start.
 
-        After a jump of the clock and a restart, what was stored in between hides the gap. A doubt
-        too many only delays the deletion.
+        After a jump of the clock and a restart, what was stored in between hides the gap. A false
+        alarm only delays the deletion.
         """
         if self.trusted and earlier_ms is not None:
             self.gap_observed(now_ms - earlier_ms)

@@ -128,7 +128,7 @@ def _deliveries(
 def _decision_steps(
     hook: _Hook, event: EventFacts, skips: Mapping[int, str], deliveries: Sequence[Delivery]
 ) -> Steps[HookDecision]:
-    judged = HookFacts(
+    facts = HookFacts(
         events=hook_rows.texts(hook.events),
         filter=hook.filter,
         active=bool(hook.active),
@@ -138,9 +138,9 @@ def _decision_steps(
     if deliveries:
         why = OutcomeReason(HookOutcome.SENT, _sent(deliveries))
     elif hook.id in skips:
-        why = yield from why_skipped_steps(judged, event, skips[hook.id])
+        why = yield from why_skipped_steps(facts, event, skips[hook.id])
     else:
-        why = why_not_subscribed(judged, event)
+        why = why_not_subscribed(facts, event)
     return HookDecision(
         hook=hook.id,
         name=hook.name,

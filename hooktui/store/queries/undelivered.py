@@ -355,8 +355,8 @@ def _shown(
     rows = select(*columns).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
     hooks = {row.id: row for row in starmap(_Hook, conn.execute(rows.where(HOOK.c.id.in_(ids))))}
     entries = [group for group in groups if group.cause != SKIPPED]
-    edges = [edge for group in entries for edge in (group.oldest, group.newest)]
-    deliveries = deliveries_by_id(conn, edges)
+    ends = [end for group in entries for end in (group.oldest, group.newest)]
+    deliveries = deliveries_by_id(conn, ends)
     paused = is_paused(conn)
     shown = []
     for group in groups:
