@@ -65,7 +65,7 @@ from hooktui.store.planning.retention import (
     paced,
 )
 from hooktui.store.queries import engine
-from hooktui.store.queries.alerts import expiring, look
+from hooktui.store.queries.alert_look import expiring, look
 from hooktui.store.queries.replays import unfinished_cancels
 from hooktui.store.tx import Tx
 from hooktui.store.vault import Vault

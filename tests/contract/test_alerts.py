@@ -19,6 +19,7 @@ from hooktui.domain.wire.alerts import Alert
 from hooktui.store import changes, queries
 from hooktui.store.changes.alert_look import DiskSpace
 from hooktui.store.contract import RetentionPeriods
+from hooktui.store.queries import alert_look
 from hooktui.store.queries import alerts as alert_queries
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import ALERT, EVENT
@@ -169,8 +170,8 @@ async def test_very_many_alert_hooks_and_accounts_are_not_named_one_by_one(
     path = await opened.store.read(alert_queries.alert_path, None, [HookId(n) for n in many])
     assert [hook.hook for hook in path.hooks] == [ops.id]
     at = opened.clock.ms
-    few = await opened.store.read(alert_queries.look, at, [DEFAULT])
-    assert few == await opened.store.read(alert_queries.look, at, [AccountId(n) for n in many])
+    few = await opened.store.read(alert_look.look, at, [DEFAULT])
+    assert few == await opened.store.read(alert_look.look, at, [AccountId(n) for n in many])
 
 
 async def test_a_flapping_hook_is_announced_once_in_ten_minutes(opened: Opened) -> None:

@@ -23,7 +23,8 @@ from hooktui.domain.replays import ReplayMode, check_selection
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import changes, queries
 from hooktui.store.queries import AuditQuery
-from hooktui.store.queries.alerts import expiring, look, newest_alert, unresolved
+from hooktui.store.queries.alert_look import expiring, look
+from hooktui.store.queries.alerts import newest_alert, unresolved
 from hooktui.store.queries.hooks import hooks_by_id
 from hooktui.store.queries.pages import PageRequest, _Cursor, _write
 from hooktui.store.queries.replay_plans import PlanPosition, count_pairs

@@ -27,15 +27,8 @@ from hooktui.domain.alerts import (
 )
 from hooktui.domain.ids import AccountId, HookId, encode
 from hooktui.store.live_hooks import LiveHooks
-from hooktui.store.queries.alerts import (
-    AlertRecord,
-    AlertSubject,
-    Expiring,
-    FoundOpening,
-    Late,
-    LookResult,
-    Seen,
-)
+from hooktui.store.queries.alert_look import Expiring, FoundOpening, Late, LookResult, Seen
+from hooktui.store.queries.alerts import AlertRecord, AlertSubject, hook_facts
 
 LOOK_EVERY_S: Final = 15.0
 AT_ONCE: Final = 4
@@ -156,13 +149,10 @@ class AlertLook:
                 result.ended.append((alert.id, Resolution.CLEARED))
 
     def _expiring_opening(self, key: str, group: Expiring, more: int) -> FoundOpening:
-        live = self._live.view.get(HookId(group.hook))
-        host = None if live is None else live.target.host_header
-        subject = AlertSubject(
-            AlertType.EXPIRING, key, AccountId(group.account), HookId(group.hook), group.cause
-        )
+        hook = HookId(group.hook)
+        subject = AlertSubject(AlertType.EXPIRING, key, AccountId(group.account), hook, group.cause)
         facts = {
-            "hook": {"id": group.hook, "name": group.name, "host": host},
+            "hook": hook_facts(hook, group.name, self._live.view.get(hook)),
             "cause": group.cause,
             "code": None,
             "waiting": group.waiting,

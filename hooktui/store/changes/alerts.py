@@ -54,13 +54,13 @@ from hooktui.store.feed_items import alert_item
 from hooktui.store.live_hooks import Subscribers, load_live_hooks
 from hooktui.store.planning.accept import Plan, plan_alert
 from hooktui.store.planning.record import RecordedHook, alert_batch, dead_letters_of
+from hooktui.store.queries.alert_look import LookResult, gone
 from hooktui.store.queries.alerts import (
     AlertRecord,
     AlertSubject,
-    LookResult,
     alert_of,
     alert_record,
-    gone,
+    hook_facts,
     newest_alert,
     unresolved,
 )
@@ -138,7 +138,7 @@ def _open_of_hook(
     elif cause is None:
         cause, code = cause_of(state.last_error, state.last_code), state.last_code
     facts: dict[str, Any] = {
-        "hook": {"id": hook.id, "name": hook.settings.name, "host": hook.target.host_header},
+        "hook": hook_facts(hook.id, hook.settings.name, hook),
         "cause": cause,
         "code": code,
     }
@@ -266,10 +266,8 @@ def _change_group(tx: Tx, group: UndeliveredGroup, change: Callable[[AlertRecord
 def _create_for_group(
     tx: Tx, owner: AccountId, hook: HookId, group: UndeliveredGroup
 ) -> AlertRecord:
-    live = tx.live.view.get(hook)
-    host = None if live is None else live.target.host_header
     facts = {
-        "hook": {"id": hook, "name": group.name, "host": host},
+        "hook": hook_facts(hook, group.name, tx.live.view.get(hook)),
         "cause": group.cause,
         "code": None,
         "waiting": _lock_state(tx, hook).waiting,

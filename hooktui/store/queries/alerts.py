@@ -1,51 +1,36 @@
-"""Alerts: lists, counts, the hooks that get them, and the look for alerts that depend on time."""
+"""Alerts: lists, counts, and the hooks that get them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import (
     Connection,
     Select,
-    and_,
     case,
-    exists,
-    false,
     func,
     literal_column,
-    not_,
     or_,
     select,
-    true,
 )
 
 from hooktui.domain.alert_events import Facts, summary
-from hooktui.domain.alerts import CAUGHT_UP_MS, AlertState, AlertStatus, AlertType, Resolution
+from hooktui.domain.alerts import AlertState, AlertStatus, AlertType
 from hooktui.domain.catalogue import OPERATOR_GROUP
 from hooktui.domain.clock import optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import NotFound
-from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.ids import AccountId, HookId, encode
+from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.alerts import Alert, AlertCounts, AlertHook, AlertPath
 from hooktui.domain.wire.pages import Page
-from hooktui.store.queries.engine import is_paused
-from hooktui.store.queries.hooks import first_due
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
-from hooktui.store.tables import (
-    ALERT,
-    DELIVERY,
-    HOOK,
-    HOOK_STATE,
-    AlertRow,
-    in_account,
-    maker_of,
-)
+from hooktui.store.tables import ALERT, HOOK, HOOK_STATE, AlertRow, in_account, maker_of
 
-_MAX_BOUND: Final = 10_000
+MAX_BOUND: Final = 10_000
 """Values that a query names one by one; PostgreSQL accepts 32,767."""
 UNRESOLVED: Final = ALERT.c.state != literal_column("'resolved'")  # literal, for the partial index
 
@@ -66,6 +51,23 @@ class AlertRecord:
     status: AlertStatus
 
 
+@dataclass(frozen=True, slots=True)
+class AlertSubject:
+    """What an alert is about."""
+
+    kind: AlertType
+    key: str
+    account: AccountId
+    hook: HookId | None = None
+    cause: str | None = None
+    replay: int | None = None
+
+
+def hook_facts(hook: int, name: str, live: LiveHook | None) -> dict[str, object]:
+    """Return the field ``hook`` of an alert; a hook that is not live has no host."""
+    return {"id": hook, "name": name, "host": None if live is None else live.target.host_header}
+
+
 _row = maker_of(AlertRow)
 
 
@@ -84,7 +86,8 @@ def _record(row: AlertRow) -> AlertRecord:
     )
 
 
-def _records(conn: Connection, alerts: Select[Any]) -> list[AlertRecord]:
+def records(conn: Connection, alerts: Select[Any]) -> list[AlertRecord]:
+    """Return the alerts that a query selects."""
     return [_record(_row(*row)) for row in conn.execute(alerts)]
 
 
@@ -140,7 +143,7 @@ def get_alert(conn: Connection, account: AccountId | None, alert: int) -> Alert:
 def alerts_by_id(conn: Connection, alerts: Iterable[int]) -> dict[int, Alert]:
     """Return the existing alerts among ids, by id."""
     rows = select(ALERT).where(ALERT.c.id.in_(list(alerts)))
-    return {record.id: alert_of(record) for record in _records(conn, rows)}
+    return {record.id: alert_of(record) for record in records(conn, rows)}
 
 
 def newest_alert(conn: Connection, key: str) -> AlertRecord | None:
@@ -150,13 +153,13 @@ def newest_alert(conn: Connection, key: str) -> AlertRecord | None:
     """
     first = case((UNRESOLVED, 0), else_=1)
     rows = select(ALERT).where(ALERT.c.key == key).order_by(first, ALERT.c.id.desc())
-    return next(iter(_records(conn, rows.limit(1))), None)
+    return next(iter(records(conn, rows.limit(1))), None)
 
 
 def unresolved(conn: Connection, keys: Sequence[str]) -> list[AlertRecord]:
     """Return the alerts of keys that are not resolved."""
     rows = select(ALERT).where(ALERT.c.key.in_(keys), UNRESOLVED)
-    return _records(conn, rows.order_by(ALERT.c.id))
+    return records(conn, rows.order_by(ALERT.c.id))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +221,7 @@ def alert_path(
     """
     rows = select(*_PATH_COLUMNS).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
     rows = rows.where(HOOK.c.deleted_at.is_(None), in_account(HOOK, account))
-    if hooks is None or len(hooks) > _MAX_BOUND:
+    if hooks is None or len(hooks) > MAX_BOUND:
         events = or_(
             HOOK.c.events.contains(f'"{OPERATOR_GROUP}"', autoescape=True),
             HOOK.c.events.contains(f'"{OPERATOR_GROUP}.', autoescape=True),
@@ -258,265 +261,3 @@ def _alert_hook(row: _PathRow) -> AlertHook:
     elif row.active and row.failing_alert is not None:
         state, since_ms = "failing", row.failing_since
     return AlertHook(hook=row.id, name=row.name, state=state, since=optional_rfc3339(since_ms))
-
-
-# The look
-
-
-@dataclass(frozen=True, slots=True)
-class AlertSubject:
-    """What an alert is about."""
-
-    kind: AlertType
-    key: str
-    account: AccountId
-    hook: HookId | None = None
-    cause: str | None = None
-    replay: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FoundOpening:
-    """An alert that a look opens."""
-
-    subject: AlertSubject
-    facts: Mapping[str, object]
-    count: int = 1
-
-
-@dataclass(slots=True)
-class LookResult:
-    """The changes that a look found to be due.
-
-    Attributes:
-        snoozed: alerts whose snooze has ended.
-        empty: alerts whose subject is gone, unless it is back when they are to end.
-        ended: alerts that ended otherwise, each with how.
-        opened: alerts that open.
-        announced: alerts whose event is due.
-    """
-
-    snoozed: list[int] = field(default_factory=list)
-    empty: list[int] = field(default_factory=list)
-    ended: list[tuple[int, Resolution]] = field(default_factory=list)
-    opened: list[FoundOpening] = field(default_factory=list)
-    announced: list[int] = field(default_factory=list)
-
-    def parts(self, max_alerts: int) -> Iterable[LookResult]:
-        """Return the same in parts of a few alerts each."""
-        lists = [getattr(self, one.name) for one in fields(self)]
-        for start in range(0, max(map(len, lists)), max_alerts):
-            yield LookResult(*(some[start : start + max_alerts] for some in lists))
-
-
-@dataclass(frozen=True, slots=True)
-class Late:
-    """The backlog of an account whose oldest delivery is due since a time (ms)."""
-
-    account: AccountId
-    oldest_due_ms: int
-    waiting: int
-    hooks: tuple[tuple[int, str, int], ...]
-
-    def facts(self, now_ms: int) -> dict[str, object]:
-        """Return the fields of the event."""
-        return {
-            "waiting": self.waiting,
-            "oldest_due_at": to_rfc3339(self.oldest_due_ms),
-            "late_s": (now_ms - self.oldest_due_ms) // 1000,
-            "hooks": [
-                {"id": hook, "name": name, "waiting": count} for hook, name, count in self.hooks
-            ],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a look read.
-
-    Attributes:
-        alerts: the alerts that may change, or whose event may be due.
-        empty: the ids of those whose subject is gone.
-        late: the accounts with deliveries that are due for over a minute; None: all sending is
-            paused.
-    """
-
-    alerts: tuple[AlertRecord, ...]
-    empty: tuple[int, ...]
-    late: Mapping[AccountId, Late] | None
-
-
-_MAX_NAMED: Final = 5
-
-
-def look(conn: Connection, now_ms: int, accounts: Collection[AccountId]) -> Seen:
-    """Read what a look decides on; ``accounts`` are those with hooks that subscribe to alerts."""
-    news = or_(
-        ALERT.c.announced.is_(None),
-        ALERT.c.announced != AlertState.OPEN.value,
-        ALERT.c.announced_count.is_(None),
-        ALERT.c.count > ALERT.c.announced_count,
-    )
-    many = len(accounts) > _MAX_BOUND
-    in_accounts = true() if many else ALERT.c.account_id.in_(accounts)
-    may_change = or_(
-        and_(ALERT.c.state == AlertState.SNOOZED.value, ALERT.c.snoozed_until <= now_ms),
-        ALERT.c.type.in_(_MEASURED),
-        and_(ALERT.c.state == AlertState.OPEN.value, in_accounts, news),
-    )
-    rows = select(ALERT).where(UNRESOLVED, may_change)
-    late = None if is_paused(conn) else _late(conn, now_ms)
-    return Seen(
-        alerts=tuple(sorted(_records(conn, rows), key=lambda alert: alert.id)),
-        empty=tuple(sorted(alert.id for alert in gone(conn))),
-        late=late,
-    )
-
-
-_MEASURED: Final = (
-    AlertType.QUEUE_BEHIND.value, AlertType.DISK_LOW.value, AlertType.EXPIRING.value,
-)  # fmt: skip
-
-
-class Gone(NamedTuple):
-    """An alert whose subject is gone."""
-
-    id: int
-    type: str
-    hook: int
-    cause: str | None
-    opened_at: int
-    last_success_at: int | None
-
-    @property
-    def resolution(self) -> Resolution:
-        """How it ends, unless a person has ended it."""
-        delivered = (self.last_success_at or 0) >= self.opened_at
-        if self.type == AlertType.HOOK_FAILING or delivered:
-            return Resolution.DELIVERED
-        return Resolution.CLEARED
-
-
-def gone(
-    conn: Connection, hooks: Collection[int] | None = None, alerts: Collection[int] | None = None
-) -> list[Gone]:
-    """Return the alerts about groups that are empty and hooks that fail no more.
-
-    Args:
-        conn: the connection of the transaction.
-        hooks: only alerts of these.
-        alerts: only these.
-    """
-    in_group = exists().where(
-        DELIVERY.c.hook_id == ALERT.c.hook_id,
-        DELIVERY.c.cause == ALERT.c.cause,
-        DELIVERY.c.cause.is_not(None),
-    )
-    kept = case(
-        (ALERT.c.cause == SKIPPED, HOOK_STATE.c.skipped > 0),
-        (ALERT.c.cause == HELD, and_(not_(HOOK.c.active), HOOK_STATE.c.waiting > 0)),
-        else_=in_group,
-    )
-    fails = HOOK_STATE.c.failed_since_success > 0
-    groups = (AlertType.GAVE_UP.value, AlertType.EXPIRING.value)
-    lasts = case(
-        (ALERT.c.type.in_(groups), kept),
-        (ALERT.c.type == AlertType.HOOK_FAILING.value, fails),
-        else_=literal_column("1 = 1"),
-    )
-    columns = (ALERT.c.id, ALERT.c.type, ALERT.c.hook_id, ALERT.c.cause, ALERT.c.opened_at)
-    ended = (
-        select(*columns, HOOK_STATE.c.last_success_at)
-        .join(HOOK, HOOK.c.id == ALERT.c.hook_id)
-        .join(HOOK_STATE, HOOK_STATE.c.hook_id == ALERT.c.hook_id)
-        .where(UNRESOLVED, not_(func.coalesce(lasts, false())))
-    )
-    if hooks is not None:
-        ended = ended.where(ALERT.c.hook_id.in_(hooks))
-    if alerts is not None:
-        ended = ended.where(ALERT.c.id.in_(alerts))
-    return [Gone(*row) for row in conn.execute(ended)]
-
-
-class _LateHook(NamedTuple):
-    """A hook with deliveries that are due."""
-
-    account_id: int
-    id: int
-    name: str
-    waiting: int
-    due_first: int | None
-    due_again: int | None
-
-    @property
-    def oldest(self) -> int:
-        """When its oldest delivery was due."""
-        return min(due for due in (self.due_first, self.due_again) if due is not None)
-
-
-def _late(conn: Connection, now_ms: int) -> dict[AccountId, Late]:
-    """Return the accounts whose oldest due delivery is late, of hooks that could send it."""
-    columns = (HOOK.c.account_id, HOOK.c.id, HOOK.c.name, HOOK_STATE.c.waiting)
-    hooks = select(*columns, *first_due()).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
-    sending = (HOOK.c.deleted_at.is_(None), HOOK.c.active, HOOK_STATE.c.breaker_until.is_(None))
-    found = hooks.where(*sending, HOOK_STATE.c.waiting > 0).subquery()
-    since = now_ms - CAUGHT_UP_MS
-    late = select(found).where(or_(found.c.due_first < since, found.c.due_again < since))
-    by_account: dict[AccountId, list[_LateHook]] = {}
-    for row in conn.execute(late):
-        hook = _LateHook(*row)
-        by_account.setdefault(AccountId(hook.account_id), []).append(hook)
-    return {
-        account: Late(
-            account,
-            min(hook.oldest for hook in hooks),
-            sum(hook.waiting for hook in hooks),
-            tuple(
-                (hook.id, hook.name, hook.waiting)
-                for hook in sorted(hooks, key=lambda one: one.oldest)[:_MAX_NAMED]
-            ),
-        )
-        for account, hooks in by_account.items()
-    }
-
-
-class Expiring(NamedTuple):
-    """The dead letters of a group that retention deletes soon."""
-
-    hook: int
-    cause: str
-    account: int
-    name: str
-    number: int
-    example: int
-    waiting: int
-
-
-def expiring(conn: Connection, ended_before_ms: int) -> list[Expiring]:
-    """Return the groups with dead letters that ended before a time."""
-    old = (
-        select(
-            DELIVERY.c.hook_id,
-            DELIVERY.c.cause,
-            func.count().label("count"),
-            func.max(DELIVERY.c.id).label("example"),
-        )
-        .where(DELIVERY.c.cause.is_not(None), DELIVERY.c.finished_at < ended_before_ms)
-        .group_by(DELIVERY.c.hook_id, DELIVERY.c.cause)
-        .subquery()
-    )
-    rows = (
-        select(
-            old.c.hook_id,
-            old.c.cause,
-            HOOK.c.account_id,
-            HOOK.c.name,
-            old.c.count,
-            old.c.example,
-            HOOK_STATE.c.waiting,
-        )
-        .join(HOOK, HOOK.c.id == old.c.hook_id)
-        .join(HOOK_STATE, HOOK_STATE.c.hook_id == old.c.hook_id)
-        .where(HOOK.c.deleted_at.is_(None))
-    )
-    return [Expiring(*row) for row in conn.execute(rows)]
