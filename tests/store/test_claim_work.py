@@ -16,8 +16,7 @@ import asyncpg
 import pytest
 
 from hooktui.domain.ids import HookId
-from hooktui.store.planning import claim
-from hooktui.store.postgres import connections, notify, queue, sql
+from hooktui.store.postgres import connections, due_bounds, notify, queue, sql
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.sqlite.store import SqliteStore
 from tests.store.backlog import RECURSIVE, SERIES, inserts, nodes
@@ -134,7 +133,7 @@ _CLAIM_INDEXES = ("delivery_due", "delivery_open", "delivery_leased")
 
 @pytest.fixture
 async def backlog(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Backlog]:
-    for module, name in ((claim, "LOOK_UP_EVERY_S"), (notify, "DUE_EVERY_S")):
+    for module, name in ((due_bounds, "LOOK_UP_EVERY_S"), (notify, "DUE_EVERY_S")):
         monkeypatch.setattr(module, name, 3600.0)
     store = await servers.another()
     async with connected(servers.url, **connections.HOT) as raw:

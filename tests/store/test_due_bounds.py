@@ -9,9 +9,8 @@ import pytest
 
 from hooktui.domain.ids import HookId
 from hooktui.store.contract import CommitNotice
-from hooktui.store.planning import claim
-from hooktui.store.planning.claim import LOOK_UP_EVERY_S, ClaimStart, DueBounds
-from hooktui.store.postgres import notify
+from hooktui.store.postgres import due_bounds, notify
+from hooktui.store.postgres.due_bounds import LOOK_UP_EVERY_S, ClaimStart, DueBounds
 from hooktui.store.postgres.transaction import WriteTransaction
 from tests.store.servers import Servers, connected
 from tests.support.stores import emit, make_hook
@@ -94,7 +93,7 @@ def test_a_changed_hook_is_searched_from_the_beginning() -> None:
 async def test_a_delivery_below_the_bound_is_found_by_the_next_look_up(
     servers: Servers, monkeypatch: pytest.MonkeyPatch, ordered: bool
 ) -> None:
-    for module, name in ((claim, "LOOK_UP_EVERY_S"), (notify, "DUE_EVERY_S")):
+    for module, name in ((due_bounds, "LOOK_UP_EVERY_S"), (notify, "DUE_EVERY_S")):
         monkeypatch.setattr(module, name, 3600.0)
     store = await servers.another()
     hook = HookId((await make_hook(store, ordered=ordered)).id)
@@ -113,7 +112,7 @@ async def test_a_delivery_below_the_bound_is_found_by_the_next_look_up(
     assert await store.next_due([hook]) == {}
     assert await store.claim(hook, 1) == []
     assert hook in await store.next_due()
-    monkeypatch.setattr(claim, "LOOK_UP_EVERY_S", 0.0)
+    monkeypatch.setattr(due_bounds, "LOOK_UP_EVERY_S", 0.0)
     assert hook in await store.next_due([hook])
     assert len(await store.claim(hook, 1)) == 1
 
@@ -122,7 +121,7 @@ async def test_a_delivery_below_the_bound_is_found_by_the_next_look_up(
 async def test_hints_alone_find_every_delivery(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module, name in ((claim, "LOOK_UP_EVERY_S"), (notify, "DUE_EVERY_S")):
+    for module, name in ((due_bounds, "LOOK_UP_EVERY_S"), (notify, "DUE_EVERY_S")):
         monkeypatch.setattr(module, name, 3600.0)
     store = await servers.another()
     hook = HookId((await make_hook(store)).id)

@@ -20,10 +20,10 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.ids import HookId
 from hooktui.domain.live_hook import LiveHook
 from hooktui.store.live_hooks import load_live_hooks
-from hooktui.store.planning.claim import LOOK_UP_EVERY_S
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.connections import FAULTS, waits
+from hooktui.store.postgres.due_bounds import LOOK_UP_EVERY_S
 from hooktui.store.queries.engine import is_paused
 from hooktui.store.vault import ID_BYTES, Vault
 

@@ -18,7 +18,6 @@ from hooktui.slices import share_loop
 from hooktui.store.contract import Acceptance, ClaimedDelivery, NewEvent, Reserve
 from hooktui.store.planning.accept import KEY_KEPT_MS, KnownKey, Plan, count_skipped, plan_accept
 from hooktui.store.planning.claim import (
-    ClaimStart,
     claimed_delivery,
     may_claim,
     note_claimed,
@@ -28,6 +27,7 @@ from hooktui.store.planning.claim import (
 )
 from hooktui.store.planning.matching import Matches
 from hooktui.store.postgres import locks, sql
+from hooktui.store.postgres.due_bounds import ClaimStart
 from hooktui.store.postgres.transaction import Operation, WriteTransaction, columns
 from hooktui.store.tables import Big
 

@@ -23,7 +23,6 @@ from hooktui.store.base import KEEP, RESCUED_AT_ONCE, RULES, Operations, Store
 from hooktui.store.clock_trust import DOUBTED_FOR_MS
 from hooktui.store.contract import CommitNotice, DatabaseCopy, RetentionPeriods
 from hooktui.store.live_hooks import LiveHooks
-from hooktui.store.planning.claim import ClaimStart
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.connections import (
@@ -34,6 +33,7 @@ from hooktui.store.postgres.connections import (
     connect_to_write,
     parse_database_url,
 )
+from hooktui.store.postgres.due_bounds import ClaimStart
 from hooktui.store.postgres.notify import Hints, changed_hooks, look
 from hooktui.store.postgres.pools import LOOK_UPS, OWN, READERS, Changes, Queries
 from hooktui.store.postgres.queue import Accept, Claim, ClaimPing, Release, next_due

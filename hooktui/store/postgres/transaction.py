@@ -22,11 +22,11 @@ from hooktui.store import write_queue
 from hooktui.store.feed_items import MAX_PER_ROW, encode
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import KnownKey, Lease, SkippedEvents, lease_from
-from hooktui.store.planning.claim import ClaimStart, DueBounds
 from hooktui.store.planning.record import RecordedHook
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.connections import FAULTS
+from hooktui.store.postgres.due_bounds import ClaimStart, DueBounds
 from hooktui.store.tx import SideEffects, Tx
 from hooktui.store.vault import Vault
 
