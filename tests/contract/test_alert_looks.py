@@ -14,6 +14,7 @@ from hooktui.store import changes, queries
 from hooktui.store.changes.alert_look import EXPIRING_EVERY, DiskSpace
 from hooktui.store.changes.alerts import act_on_look
 from hooktui.store.tables import HOOK_STATE
+from hooktui.store.tx import Tx
 from tests.contract.alert_steps import (
     QUIET,
     alert_hook,
@@ -131,7 +132,7 @@ async def test_a_queue_is_behind_when_two_looks_find_it(opened: Opened) -> None:
 async def test_a_success_that_another_server_saw_ends_the_alert_at_a_look(opened: Opened) -> None:
     hook = await failing_hook(opened)
 
-    def reset(tx: changes.Tx) -> None:
+    def reset(tx: Tx) -> None:
         tx.conn.execute(HOOK_STATE.update().values(failed_since_success=0))
 
     await opened.store.write(reset)
@@ -182,7 +183,7 @@ async def test_a_hook_that_fails_again_during_a_look_keeps_its_alert(
 ) -> None:
     hook = await failing_hook(opened)
 
-    def reset(tx: changes.Tx) -> None:
+    def reset(tx: Tx) -> None:
         tx.conn.execute(HOOK_STATE.update().values(failed_since_success=0))
 
     await opened.store.write(reset)

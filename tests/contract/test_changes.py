@@ -16,6 +16,7 @@ from hooktui.domain.ids import AccountId, HookId, decode
 from hooktui.domain.roles import Role
 from hooktui.domain.wire.access import AuditBreak
 from hooktui.store import audit, changes, queries
+from hooktui.store.queries.hooks import waiting_of
 from hooktui.store.queries.pages import PageRequest
 from tests.support.stores import (
     ADA,
@@ -457,7 +458,7 @@ async def test_the_backlog_counts_what_waits_and_what_is_held(opened: Opened) ->
     assert (backlog.count, backlog.held) == (3, 3)
     assert backlog.oldest_due_at == "2027-01-15T08:00:00.000Z"
     assert [(one.hook, one.count) for one in backlog.hooks] == [(busy.id, 3)]
-    assert await store.read(queries.waiting_of, HookId(busy.id)) == 3
+    assert await store.read(waiting_of, HookId(busy.id)) == 3
     assert (await store.read(queries.backlog, OTHER, clock.ms)).count == 0
 
 

@@ -34,6 +34,7 @@ from hooktui.store.contract import (
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.sqlite.schema import prepare
 from hooktui.store.sqlite.store import SqliteStore
+from hooktui.store.tx import Tx
 from tests.support.clocks import Clock
 
 ADA = Actor("ada", Role.ADMIN, "a test")
@@ -93,7 +94,7 @@ async def make_hook(store: Store, account: AccountId = DEFAULT, **changed: objec
 async def make_hooks(store: Store, count: int, **changed: object) -> list[HookId]:
     """Create many hooks in one transaction."""
 
-    def create(tx: changes.Tx) -> list[HookId]:
+    def create(tx: Tx) -> list[HookId]:
         some = settings(**changed)
         made = [changes.create_hook(tx, ADA, DEFAULT, some, SECRET) for _ in range(count)]
         return [HookId(hook.id) for hook in made]

@@ -42,4 +42,3 @@ from hooktui.store.changes.replays import (
     take_replays,
 )
 from hooktui.store.changes.secrets import finish_rotation, reveal_secrets, rotate_secret
-from hooktui.store.tx import Tx

@@ -32,7 +32,7 @@ from hooktui.store.queries.engine import engine_state, hooks_by_state, open_brea
 from hooktui.store.queries.event_outcomes import list_decisions
 from hooktui.store.queries.events import bodies_by_id, get_event, list_events
 from hooktui.store.queries.health import hook_health
-from hooktui.store.queries.hooks import backlog, get_hook, list_hooks, waiting_of
+from hooktui.store.queries.hooks import backlog, get_hook, list_hooks
 from hooktui.store.queries.replay_candidates import ReplayWalk, next_candidates
 from hooktui.store.queries.replays import (
     RunningReplay,
