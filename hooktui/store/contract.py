@@ -94,8 +94,8 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Times are milliseconds since the epoch. ``retry_after_s`` is the wait that the response asks
     for, ``secret_ids`` are the secrets that signed, newest first. A failure that does not concern
     the breaker leaves it unchanged: fewer attempts at once may help. ``url`` is where the
-    attempt was sent; None: nowhere. A result from an earlier URL of the hook does not judge its
-    present receiver.
+    attempt was sent; None: nowhere. A result from an earlier URL of the hook says nothing about
+    its present receiver.
     """
 
     claim: ClaimedDelivery

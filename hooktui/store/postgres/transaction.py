@@ -167,7 +167,7 @@ class WriteTransaction:
             ]
         change = self.states.get(hook)
         if change is not None:
-            judged = {
+            failures = {
                 "failures_in_a_row": f"{change.failures:d}",
                 "breaker": _text(change.breaker),
                 "breaker_until": _number(change.breaker_until),
@@ -176,11 +176,11 @@ class WriteTransaction:
             }
             if change.assumed is not None:
                 known = f"breaker_until IS NOT DISTINCT FROM {_number(change.assumed[0])}"
-                judged = {
+                failures = {
                     name: f"CASE WHEN {known} THEN {value} ELSE {name} END"
-                    for name, value in judged.items()
+                    for name, value in failures.items()
                 }
-            parts += [f"{name} = {value}" for name, value in judged.items()]
+            parts += [f"{name} = {value}" for name, value in failures.items()]
             if change.last_at:
                 parts += [
                     f"last_code = {_number(change.last_code)}",
