@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from hooktui.console.formatting import ago
 from hooktui.console.frame.list_screen import ListScreen
@@ -26,7 +26,7 @@ class AccountsScreen(ListScreen[Account]):
     NOUN = "account"
     FOLLOWS = ("hooks",)
     ROW_COMMANDS = ("open",)
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "new", "sort", "order")
+    COMMAND_NAMES = ("open", "new", "sort", "order")
     COMMAND_LABELS = (
         relabel("open", "switch", "Switch to this account"),
         relabel("new", "new", "Create an account", Need.ADMINISTER),

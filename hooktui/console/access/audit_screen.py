@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -46,7 +46,7 @@ class AuditScreen(ListScreen[AuditEntry]):
     FIRST = ("oldest", "newest")
     FILTER_TERMS = FILTER_TERMS
     FILTER_HINT = FILTER_HINT
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "filter", "diagnose", "copy", "order")
+    COMMAND_NAMES = ("open", "filter", "diagnose", "copy", "order")
     COMMAND_LABELS = (
         relabel("open", "open", "Open the entry, with the values before and after"),
         relabel("diagnose", "verify", "Verify that the audit trail is intact",
@@ -132,7 +132,7 @@ class AuditEntryScreen(ConsoleScreen):
     """One audit entry, with the values before and after as a diff."""
 
     HEADING = "Audit entry"
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("copy", "back")
+    COMMAND_NAMES = ("copy", "back")
     COMMAND_LABELS = (relabel("copy", "copy", "Copy number and hash, to keep elsewhere"),)
     DEFAULT_CSS = "AuditEntryScreen VerticalScroll { height: 1fr; padding: 1 0 0 0; }"
 

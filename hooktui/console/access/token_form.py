@@ -5,8 +5,6 @@ The token is readable only while it is revealed, and is always masked in screens
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.strip import Strip
@@ -32,7 +30,7 @@ class TokenForm(ConsoleScreen):
     """Form with four fields that are validated while typing; saving shows the token."""
 
     HEADING = "New token"
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("save", "back")
+    COMMAND_NAMES = ("save", "back")
     COMMAND_LABELS = (relabel("save", "create", "Create the token; it is shown only once"),)
     DEFAULT_CSS = """
     TokenForm { padding: 0; }
@@ -152,7 +150,7 @@ class NewTokenScreen(ConsoleScreen):
     """Screen that reveals a new token for 30 seconds, and again on request, until it is closed."""
 
     HEADING = "New token"
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("reveal", "copy", "back")
+    COMMAND_NAMES = ("reveal", "copy", "back")
     COMMAND_LABELS = (
         relabel("reveal", "reveal", "Show the token for 30 seconds, or hide it"),
         relabel("copy", "copy", "Copy the token"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from hooktui.console.access.token_text import token_columns
 from hooktui.console.frame.list_screen import ListScreen
@@ -28,7 +28,7 @@ class TokensScreen(ListScreen[Token]):
     NOUN = "token"
     ROW_COMMANDS = ("delete",)
     NEED = Need.ADMINISTER
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("new", "delete", "sort", "order")
+    COMMAND_NAMES = ("new", "delete", "sort", "order")
     COMMAND_LABELS = (
         relabel("new", "new", "Create a token; it is shown only once", Need.ADMINISTER),
         relabel("delete", "revoke", "Revoke the token; asks first", Need.ADMINISTER),

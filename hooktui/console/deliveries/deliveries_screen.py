@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
@@ -44,7 +44,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
     FOLLOWS = ("deliveries",)
     BUSY_S = 1.0  # at most once a second, not for each delivery
     FIRST = ("oldest", "newest")
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES = (
         "open", "resend", "cancel", "replay", "filter", "mark", "mark_all", "copy", "order",
         "next", "emit",
     )  # fmt: skip

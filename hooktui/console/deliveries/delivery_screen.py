@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import ClassVar, Final
+from typing import Final
 
 from textual.app import ComposeResult
 
@@ -55,7 +55,7 @@ class DeliveryScreen(ConsoleScreen):
     """
 
     HEADING = "Delivery"
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES = (
         "resend", "cancel", "previous", "next", "compare", "raw", "copy", "copy_as", "mark",
         "open", "wrap", "search", "match_before", "replay",
     )  # fmt: skip

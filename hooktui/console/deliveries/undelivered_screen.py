@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from hooktui.client import calls
 from hooktui.console.deliveries.tabs import DELIVERY_TABS
@@ -44,7 +44,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
     DESCENDING = True
     FOLLOWS = ("deliveries", "alerts", "hooks")
     BUSY_S = 2.0  # while deliveries are in progress
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES = (
         "open", "replay", "acknowledge", "snooze", "delete", "diagnose", "sort", "order",
         "previous", "next",
     )  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -24,7 +23,7 @@ class DoctorScreen(ConsoleScreen):
     """Screen that runs the checks on opening and on demand; Esc closes it, also during a check."""
 
     HEADING = "Doctor"
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("diagnose", "back")
+    COMMAND_NAMES = ("diagnose", "back")
     COMMAND_LABELS = (
         relabel("diagnose", "again", "Check the installation again", Need.ADMINISTER),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.worker import Worker
@@ -35,7 +34,7 @@ class EngineScreen(ConsoleScreen):
     """Screen of the installation, as far as the server status describes it."""
 
     HEADING = "Engine"
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "activate", "diagnose")
+    COMMAND_NAMES = ("open", "activate", "diagnose")
     COMMAND_LABELS = (
         relabel("open", "open", "Open the hook under the cursor"),
         relabel("diagnose", "doctor", "Check disk, database, clock and files", Need.ADMINISTER),

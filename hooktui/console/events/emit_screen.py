@@ -9,7 +9,7 @@ import json
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from secrets import token_hex
-from typing import ClassVar, Final, NoReturn
+from typing import Final, NoReturn
 
 from textual import events
 from textual.app import ComposeResult
@@ -22,7 +22,7 @@ from hooktui.console.formatting import size
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.registry import Command, KeyOf, relabel
+from hooktui.console.registry import KeyOf, relabel
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.console.widgets.chrome import OneLine
@@ -130,10 +130,8 @@ class EmitScreen(ConsoleScreen):
     """
 
     HEADING = "Send an event"
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("save", "back")
-    COMMAND_LABELS: ClassVar[tuple[Command, ...]] = (
-        relabel("save", "send", "Send the event", Need.PRODUCE),
-    )
+    COMMAND_NAMES = ("save", "back")
+    COMMAND_LABELS = (relabel("save", "send", "Send the event", Need.PRODUCE),)
     DEFAULT_CSS = """
     EmitScreen #words { margin: 0 1; }
     EmitScreen #types { height: 7; }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import ClassVar, Final
+from typing import Final
 
 from textual.app import ComposeResult
 
@@ -48,7 +48,7 @@ class EventScreen(ConsoleScreen):
     """
 
     HEADING = "Event"
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES = (
         "open", "search", "emit", "copy", "copy_as", "wrap", "raw", "match_before", "replay",
     )  # fmt: skip
     DEFAULT_CSS = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from hooktui.client import calls
 from hooktui.console.events.text import event_columns
@@ -37,7 +37,7 @@ class EventsScreen(ListScreen[Event]):
     FOLLOWS = ("events", "deliveries")
     BUSY_S = 1.0  # at most once a second, not for each event
     FIRST = ("oldest", "newest")
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "emit", "replay", "filter", "copy", "order")
+    COMMAND_NAMES = ("open", "emit", "replay", "filter", "copy", "order")
 
     def __init__(self, filter_text: str = "", note: str = "") -> None:
         super().__init__(filter_text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import aclosing
 from time import monotonic
-from typing import ClassVar, Final
+from typing import Final
 
 from textual.app import ComposeResult
 from textual.worker import Worker
@@ -49,7 +49,7 @@ class DiagnosisScreen(ConsoleScreen):
     """The diagnosis of one hook."""
 
     HEADING = "Diagnosis"
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES = (
         "diagnose", "copy", "copy_as", "edit", "secret", "open", "wrap",
     )  # fmt: skip
     DEFAULT_CSS = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from time import monotonic
-from typing import ClassVar, Final
+from typing import Final
 
 from textual.app import ComposeResult
 
@@ -53,7 +53,7 @@ class HookScreen(ConsoleScreen):
     NOUN = "delivery"
     FILTER_TERMS = TERMS
     ROW_COMMANDS = ("resend", "cancel", "mark", "open", "copy")
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES = (
         "open", "ping", "diagnose", "edit", "secret", "activate", "resend", "cancel", "replay",
         "filter", "delete", "previous", "next", "larger", "smaller", "mark", "mark_all", "undo",
         "sort", "order", "copy",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from time import monotonic
-from typing import ClassVar
 
 from textual.app import ComposeResult
 
@@ -50,7 +49,7 @@ class HooksScreen(ConsoleScreen):
     NOUN = "hook"
     ROW_COMMANDS = _ON_HOOKS
     FILTER_TERMS = HOOK_TERMS
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES = (
         "open", "new", "edit", "ping", "diagnose", "activate", "secret", "delete",
         "replay", "filter", "log_pane", "mark", "mark_all", "undo",
         "zoom", "larger", "smaller", "follow", "sort", "order",

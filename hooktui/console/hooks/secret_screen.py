@@ -7,7 +7,7 @@ secret, but reads it from the environment.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import Final
 
 from textual.app import ComposeResult
 
@@ -46,7 +46,7 @@ class SecretScreen(ConsoleScreen):
     """
 
     HEADING = "Secret"
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES = (
         "reveal", "copy", "rotate", "ping", "previous", "next", "edit", "wrap",
     )  # fmt: skip
     DEFAULT_CSS = """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
 
 from hooktui.console.frame.filtering import FilterPart
@@ -31,7 +29,7 @@ class LiveLogScreen(ConsoleScreen):
 
     HEADING = "Live log"
     FILTER_TERMS = FilterTerms({key: TERMS.values[key] for key in TERMS.values if key != "data."})
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES = (
         "open", "follow", "filter", "search", "mark", "copy", "wrap", "match_before", "replay",
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from secrets import token_hex
-from typing import ClassVar, Final
+from typing import Final
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
@@ -61,7 +61,7 @@ class ReplayForm(ConsoleScreen):
     """
 
     HEADING = "New replay"
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("save", "back")
+    COMMAND_NAMES = ("save", "back")
     COMMAND_LABELS = (relabel("save", "run", "Run the replay as planned", Need.OPERATE),)
     DEFAULT_CSS = """
     ReplayForm #fields { height: auto; max-height: 60%; padding: 0 1; scrollbar-size-vertical: 1; }

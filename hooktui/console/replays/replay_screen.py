@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Final
 
 from textual.app import ComposeResult
 
@@ -30,7 +30,7 @@ class ReplayScreen(ConsoleScreen):
     """Screen of the replay with an id."""
 
     HEADING = "Replay"
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES = (
         "open", "filter", "activate", "delete", "larger", "smaller", "copy",
     )  # fmt: skip
     COMMAND_LABELS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from hooktui.client import calls
 from hooktui.console.deliveries.tabs import DELIVERY_TABS
@@ -32,7 +32,7 @@ class ReplaysScreen(ListScreen[Replay]):
     DESCENDING = True
     FOLLOWS = ("replays",)
     FIRST = ("oldest", "newest")
-    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES = (
         "open", "replay", "activate", "delete", "larger", "smaller", "copy", "order", "previous",
     )  # fmt: skip
     COMMAND_LABELS = (relabel("replay", "new", "Plan another replay"),)
