@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from textual.app import App
 
@@ -16,10 +16,8 @@ from hooktui.console.frame.screen import (
 )
 from hooktui.console.registry import TOP_SCREENS, Command, TopScreen
 from hooktui.domain.filters.terms import NO_TERMS, FilterTerms
-
-if TYPE_CHECKING:
-    from hooktui.domain.wire.hooks import Hook
-    from hooktui.domain.wire.replays import ReplaySelection
+from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.replays import ReplaySelection
 
 
 class Navigation:

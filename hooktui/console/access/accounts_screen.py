@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from hooktui.client import calls
 from hooktui.console.formatting import ago
+from hooktui.console.frame.dialogs import NameQuestion
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import relabel
 from hooktui.console.widgets.page_window import PageQuery
@@ -14,9 +15,6 @@ from hooktui.console.widgets.table import Column
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.access import Account
 from hooktui.domain.wire.pages import Page
-
-if TYPE_CHECKING:
-    from hooktui.client.calls import Call
 
 
 class AccountsScreen(ListScreen[Account]):
@@ -65,10 +63,8 @@ class AccountsScreen(ListScreen[Account]):
                    priority=2),
         )  # fmt: skip
 
-    def call_of(self, query: PageQuery) -> Call[Page[Account]]:
+    def call_of(self, query: PageQuery) -> calls.Call[Page[Account]]:
         """Return the call that lists accounts."""
-        from hooktui.client import calls
-
         return calls.list_accounts(**query)
 
     def own_disabled_reason(self, name: str) -> str | None:
@@ -87,9 +83,6 @@ class AccountsScreen(ListScreen[Account]):
 
     async def new(self) -> None:
         """Create an account, with a name from a dialog."""
-        from hooktui.client import calls
-        from hooktui.console.frame.dialogs import NameQuestion
-
         name = await self.app.push_screen_wait(NameQuestion())
         if not name:  # Esc
             return

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
+from hooktui.client import calls
 from hooktui.console.access.audit_text import (
     FILTER_HINT,
     FILTER_TERMS,
@@ -30,9 +30,6 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.access import AuditEntry
 from hooktui.domain.wire.pages import Page
-
-if TYPE_CHECKING:
-    from hooktui.client.calls import Call
 
 
 class AuditScreen(ListScreen[AuditEntry]):
@@ -68,10 +65,8 @@ class AuditScreen(ListScreen[AuditEntry]):
         """Return the columns."""
         return audit_columns(self.shell.clock)
 
-    def call_of(self, query: PageQuery) -> Call[Page[AuditEntry]]:
+    def call_of(self, query: PageQuery) -> calls.Call[Page[AuditEntry]]:
         """Return the call that lists the entries that match the filter."""
-        from hooktui.client import calls
-
         return calls.list_audit(**parse_filter(self.filter.text), **query)
 
     def check_filter(self, text: str) -> object:
@@ -99,8 +94,6 @@ class AuditScreen(ListScreen[AuditEntry]):
 
     async def diagnose(self) -> None:
         """Verify the whole trail, one part per call; Esc stops the verification."""
-        from hooktui.client import calls
-
         self._verifying, entries, after = True, 0, 0
         try:
             while self._verifying:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING
 
+from hooktui.client import calls
+from hooktui.console.access.token_form import TokenForm
 from hooktui.console.access.token_text import token_columns
+from hooktui.console.frame.dialogs import confirmed
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import relabel
 from hooktui.console.widgets.page_window import PageQuery
@@ -16,9 +18,6 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.access import Token
 from hooktui.domain.wire.pages import Page
-
-if TYPE_CHECKING:
-    from hooktui.client.calls import Call
 
 
 class TokensScreen(ListScreen[Token]):
@@ -54,10 +53,8 @@ class TokensScreen(ListScreen[Token]):
         """Return the columns."""
         return token_columns(self.shell.clock)
 
-    def call_of(self, query: PageQuery) -> Call[Page[Token]]:
+    def call_of(self, query: PageQuery) -> calls.Call[Page[Token]]:
         """Return the call that lists the tokens of all accounts."""
-        from hooktui.client import calls
-
         return calls.list_tokens(**query)
 
     def on_screen_resume(self) -> None:
@@ -76,8 +73,6 @@ class TokensScreen(ListScreen[Token]):
 
     def new(self) -> None:
         """Open the form of a new token."""
-        from hooktui.console.access.token_form import TokenForm
-
         self.app.push_screen(TokenForm())
 
     def delete(self) -> Coroutine[None, None, None] | None:
@@ -86,9 +81,6 @@ class TokensScreen(ListScreen[Token]):
         return None if token is None else self._revoke(token)
 
     async def _revoke(self, token: Token) -> None:
-        from hooktui.client import calls
-        from hooktui.console.frame.dialogs import confirmed
-
         what = f"token {token.id} ({token.name}, {token.role})"
         if not await confirmed(
             self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from hooktui.client import calls
 from hooktui.console.alerts.alert_text import alert_columns
@@ -24,9 +24,6 @@ from hooktui.console.widgets.table import Column
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import ReplaySelection
-
-if TYPE_CHECKING:
-    from hooktui.client.calls import Call
 
 _TABS: Final = (
     ScreenTab("Unresolved", "alerts.alerts_screen:AlertsScreen"),
@@ -68,7 +65,7 @@ class AlertsScreen(ListScreen[Alert]):
         """Return the columns."""
         return alert_columns(self.shell.clock, resolved=False)
 
-    def call_of(self, query: PageQuery) -> Call[Page[Alert]]:
+    def call_of(self, query: PageQuery) -> calls.Call[Page[Alert]]:
         """Return the call that lists unresolved alerts."""
         return calls.list_alerts(self.shell.account.number, **query)
 
@@ -106,7 +103,7 @@ class ResolvedAlertsScreen(ListScreen[Alert]):
         """Return the columns."""
         return alert_columns(self.shell.clock, resolved=True)
 
-    def call_of(self, query: PageQuery) -> Call[Page[Alert]]:
+    def call_of(self, query: PageQuery) -> calls.Call[Page[Alert]]:
         """Return the call that lists resolved alerts."""
         return calls.list_alerts(self.shell.account.number, state="resolved", **query)
 

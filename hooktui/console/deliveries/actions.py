@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from typing import Final
 
+from hooktui.client import calls
 from hooktui.console.deliveries.matching import AllMatching, Matching
 from hooktui.console.deliveries.text import next_step
 from hooktui.console.frame.bulk import BulkRunner
+from hooktui.console.frame.dialogs import confirmed
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.shell.contract import Shell
@@ -108,8 +110,6 @@ class DeliveryActions(ScreenPart):
         )
 
     async def _resend(self, selected: Sequence[Delivery | DeliveryDetail]) -> None:
-        from hooktui.client import calls
-
         if len(selected) > 1 and not await self._confirmed(selected):
             return
         outcome = await self._bulk.run(
@@ -128,8 +128,6 @@ class DeliveryActions(ScreenPart):
 
     async def _confirmed(self, selected: Sequence[Delivery | DeliveryDetail]) -> bool:
         """Ask before resending more than one delivery: a receiver cannot undo a duplicate."""
-        from hooktui.console.frame.dialogs import confirmed
-
         what = counted(len(selected), "delivery")
         delivered = sum(delivery.status == DeliveryStatus.DELIVERED for delivery in selected)
         details = "None of them had been delivered when the list last showed them."
@@ -155,8 +153,6 @@ class DeliveryActions(ScreenPart):
         )
 
     async def _cancel(self, selected: Sequence[Delivery | DeliveryDetail]) -> None:
-        from hooktui.client import calls
-
         if len(selected) > 1:
             what = counted(len(selected), "delivery")
             if not await self._confirmed_cancel(what):
@@ -176,8 +172,6 @@ class DeliveryActions(ScreenPart):
             self._matching.unmark(done)
 
     async def _cancel_matching(self, matching: Matching) -> None:
-        from hooktui.client import calls
-
         if not await self._confirmed_cancel(f"all waiting deliveries of {matching.words}"):
             return
         account = self._screen.shell.account.number
@@ -205,8 +199,6 @@ class DeliveryActions(ScreenPart):
 
     async def _confirmed_cancel(self, what: str) -> bool:
         """Ask before cancelling more than one delivery; return whether to do so."""
-        from hooktui.console.frame.dialogs import confirmed
-
         details = "Cancelled deliveries are not sent; each can be sent again later."
         return await confirmed(
             self._screen, f"Cancel {what}", details, "nothing was cancelled", no="Back"

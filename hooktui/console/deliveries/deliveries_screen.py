@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
@@ -21,9 +20,6 @@ from hooktui.console.widgets.table import Column
 from hooktui.domain.filters.parser import TERMS, parse
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.pages import Page
-
-if TYPE_CHECKING:
-    from hooktui.client.calls import Call
 
 
 class DeliveriesScreen(ListScreen[Delivery]):
@@ -80,7 +76,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
             self.shell.glyphs, self.shell.clock, lambda hook: names.get(hook, "")
         )
 
-    def call_of(self, query: PageQuery) -> Call[Page[Delivery]]:
+    def call_of(self, query: PageQuery) -> calls.Call[Page[Delivery]]:
         """Return the call that lists the deliveries that match the filter."""
         return calls.list_deliveries(self.shell.account.number, q=self.filter.text or None, **query)
 

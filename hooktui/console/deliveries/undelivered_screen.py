@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING
 
 from hooktui.client import calls
 from hooktui.console.deliveries.tabs import DELIVERY_TABS
@@ -12,7 +11,7 @@ from hooktui.console.formatting import moment
 from hooktui.console.frame.alert_actions import AlertActions
 from hooktui.console.frame.dialogs import confirmed
 from hooktui.console.frame.list_screen import ListScreen
-from hooktui.console.frame.screen import front_screen
+from hooktui.console.frame.screen import ConsoleScreen, front_screen
 from hooktui.console.registry import relabel
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
@@ -26,10 +25,6 @@ from hooktui.domain.text import counted
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.domain.wire.undelivered import UndeliveredGroup, UndeliveredPage
-
-if TYPE_CHECKING:
-    from hooktui.client.calls import Call
-    from hooktui.console.frame.screen import ConsoleScreen
 
 
 class UndeliveredScreen(ListScreen[UndeliveredGroup]):
@@ -83,7 +78,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         """Return the hook and the cause of a group."""
         return row.hook, row.cause
 
-    def call_of(self, query: PageQuery) -> Call[Page[UndeliveredGroup]]:
+    def call_of(self, query: PageQuery) -> calls.Call[Page[UndeliveredGroup]]:
         """Return the call that lists the groups."""
         return calls.list_undelivered(self.shell.account.number, **query)
 

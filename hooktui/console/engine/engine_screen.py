@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.worker import Worker
 
 from hooktui.client import calls
+from hooktui.console.engine.doctor_screen import DoctorScreen
 from hooktui.console.engine.text import EngineHook, engine_columns, engine_hooks, engine_lines
 from hooktui.console.formatting import moment
 from hooktui.console.frame.dialogs import confirmed
@@ -187,6 +188,4 @@ class EngineScreen(ConsoleScreen):
 
     def diagnose(self) -> None:
         """Open the screen with the checks of `hooktui doctor`."""
-        from hooktui.console.engine.doctor_screen import DoctorScreen
-
         self.app.push_screen(DoctorScreen())

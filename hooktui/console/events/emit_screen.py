@@ -17,6 +17,7 @@ from textual.widgets import Input, TextArea
 from textual.worker import Worker
 
 from hooktui.client import calls
+from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.events.text import accepted_words
 from hooktui.console.formatting import size
 from hooktui.console.frame.dialogs import DialogOption, Question
@@ -331,8 +332,6 @@ class EmitScreen(ConsoleScreen):
         title = f"{sent.id}  {accepted_words(sent)}"
         answer = await self.app.push_screen_wait(Question(title, f"{sent.type} accepted.", answers))
         if answer == "open":
-            from hooktui.console.events.event_screen import EventScreen
-
             self.leave(EventScreen(sent.id))
         elif answer == "leave":
             self.leave()

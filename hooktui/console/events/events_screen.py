@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hooktui.client import calls
 from hooktui.console.events.text import event_columns
@@ -15,9 +14,6 @@ from hooktui.console.widgets.table import Column
 from hooktui.domain.filters.parser import EVENT_TERMS, parse_event_filter
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.pages import Page
-
-if TYPE_CHECKING:
-    from hooktui.client.calls import Call
 
 
 class EventsScreen(ListScreen[Event]):
@@ -48,7 +44,7 @@ class EventsScreen(ListScreen[Event]):
         """Return the columns."""
         return event_columns(self.shell.glyphs, self.shell.clock)
 
-    def call_of(self, query: PageQuery) -> Call[Page[Event]]:
+    def call_of(self, query: PageQuery) -> calls.Call[Page[Event]]:
         """Return the call that lists the events that match the filter."""
         return calls.list_events(self.shell.account.number, q=self.filter.text or None, **query)
 

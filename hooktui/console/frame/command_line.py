@@ -6,7 +6,7 @@ It stays open, with its text, until the text is a valid command; Esc closes it.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, cast
 
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
@@ -17,13 +17,11 @@ from hooktui.console.command_language import ParsedCommand, common, complete, ex
 from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.screen import ConsoleScreen, front_screen
 from hooktui.console.registry import TOP_SCREENS
+from hooktui.console.shell.contract import Shell
 from hooktui.console.widgets.chrome import OneLine
 from hooktui.console.widgets.prompt_bars import Prompt, PromptInput
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.text import visible
-
-if TYPE_CHECKING:
-    from hooktui.console.shell.contract import Shell
 
 _OFFERED = 12
 """Maximum number of completions that are shown at once."""

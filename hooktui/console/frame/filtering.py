@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.widgets.prompt_bars import PromptBar
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import FilterError
-
-if TYPE_CHECKING:
-    from hooktui.console.widgets.prompt_bars import PromptBar
 
 THINKING_S: Final = 0.5
 """Seconds before an error is shown: a filter is incomplete for most of its typing."""
@@ -56,9 +54,6 @@ class FilterPart(ScreenPart):
 
     async def open(self) -> None:
         """Open the input of the filter, which is applied while it is typed."""
-        # Imported here: the first paint does not need an input.
-        from hooktui.console.widgets.prompt_bars import PromptBar
-
         if self._bar is None:
             self._bar = PromptBar(" filter /", self.text, self._hint, self.apply, self._leave)
         await self._bar.open(self._screen)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from textual.screen import Screen
 
+from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.chrome import StatusLine
 from hooktui.domain.errors import HooktuiError, NotFound, TooManyRequests, Unavailable
-
-if TYPE_CHECKING:
-    from hooktui.console.shell.contract import Shell
 
 NOTICE_S: Final = {"good": 5.0, "plain": 5.0, "warn": 9.0, "bad": 15.0}
 """Seconds for which a notice is shown, by its severity."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from textual import on
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider, SearchIcon
@@ -19,14 +19,12 @@ from textual.widgets import Input
 from hooktui.console.command_language import parse
 from hooktui.console.frame.screen import front_screen
 from hooktui.console.registry import LINE_COMMANDS
+from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_focus_if_drawn
 from hooktui.console.widgets.chrome import TooSmall
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.text import visible
-
-if TYPE_CHECKING:
-    from hooktui.console.shell.contract import Shell
 
 HOOKS_FOUND = 20
 ACCOUNTS_SEARCHED = 500

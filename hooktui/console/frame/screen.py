@@ -29,6 +29,7 @@ from hooktui.console.registry import (
     TopScreen,
     bindings,
 )
+from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.console.shell.server_calls import ResultMessage, Severity
@@ -44,8 +45,6 @@ from hooktui.domain.roles import allows, why_not
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
-    from hooktui.console.shell.contract import Shell
-
 
 R = TypeVar("R")
 T = TypeVar("T")

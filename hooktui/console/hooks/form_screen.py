@@ -21,6 +21,7 @@ from hooktui.console.hooks.dry_run import DryRunLines
 from hooktui.console.hooks.event_boxes import EventBoxes, subscription_words
 from hooktui.console.hooks.form_fields import LABELS, FormFields
 from hooktui.console.hooks.form_values import FormValues
+from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.registry import relabel
 from hooktui.console.shell.server_calls import ResultMessage, Severity
 from hooktui.console.widgets.controls import Control, FoldTitle, Note, ShortList, ShortRow
@@ -204,8 +205,6 @@ class HookForm(ConsoleScreen):
         if made is None:
             return
         self.shell.navigation.select("Hooks", made.id)
-        from hooktui.console.hooks.secret_screen import SecretScreen
-
         if not self.leave(SecretScreen(made, made.secret, made.warnings)):
             self.before = values  # no unsaved changes remain
             self.notice(*self._made(made))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from hooktui.client import calls
 from hooktui.console.frame.dialogs import DialogOption, Question
@@ -13,10 +13,7 @@ from hooktui.console.registry import Command, relabel
 from hooktui.console.replays.replay_text import PAUSED, RUNNING
 from hooktui.domain.replays import MAX_RATE, MIN_RATE
 from hooktui.domain.roles import Need
-
-if TYPE_CHECKING:
-    from hooktui.client.calls import Call
-    from hooktui.domain.wire.replays import Replay
+from hooktui.domain.wire.replays import Replay
 
 LABELS: Final = (
     relabel("activate", "pause", "Pause the replay, or resume it"),
@@ -113,7 +110,7 @@ class ReplayActions(ScreenPart):
         call = calls.abort_replay(replay.id, cancel_waiting=answer == "cancel")
         await self._send(call, f"aborting {replay.id}", "aborted")
 
-    async def _send(self, call: Call[Replay], doing: str, words: str) -> None:
+    async def _send(self, call: calls.Call[Replay], doing: str, words: str) -> None:
         changed = await self._screen.call(call, doing)
         if changed is not None:
             self._screen.notice(f"{changed.id}: {words}", "good")

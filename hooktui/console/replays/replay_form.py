@@ -19,6 +19,7 @@ from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.replays.form_values import FIELDS, MODES, ReplayValues, read_values, values_of
+from hooktui.console.replays.replay_screen import ReplayScreen
 from hooktui.console.replays.replay_text import plan_lines
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.chrome import Lines
@@ -226,8 +227,6 @@ class ReplayForm(ConsoleScreen):
             self._starting = False
         if replay is None:
             return
-        from hooktui.console.replays.replay_screen import ReplayScreen
-
         self._key = token_hex(16)
         self._started()
         if not self.leave(ReplayScreen(replay.id)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hooktui.client import calls
 from hooktui.console.deliveries.tabs import DELIVERY_TABS
@@ -16,9 +15,6 @@ from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import Replay
-
-if TYPE_CHECKING:
-    from hooktui.client.calls import Call
 
 
 class ReplaysScreen(ListScreen[Replay]):
@@ -47,7 +43,7 @@ class ReplaysScreen(ListScreen[Replay]):
         """Return the columns."""
         return replay_columns(self.shell.glyphs, self.shell.clock)
 
-    def call_of(self, query: PageQuery) -> Call[Page[Replay]]:
+    def call_of(self, query: PageQuery) -> calls.Call[Page[Replay]]:
         """Return the call that lists the replays."""
         return calls.list_replays(self.shell.account.number, **query)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from hooktui.console.formatting import date_of
 from hooktui.console.shell.contract import Shell
@@ -17,9 +16,7 @@ from hooktui.console.shell.log_buffer import LogLine
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
-
-if TYPE_CHECKING:
-    from hooktui.domain.wire.feed import FeedLine, FeedPage
+from hooktui.domain.wire.feed import FeedLine, FeedPage
 
 WAIT_S = 25
 FIRST_LINES = 500

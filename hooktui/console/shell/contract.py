@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.registry import Command, TopScreen
@@ -18,10 +18,8 @@ from hooktui.console.shell.terminal_size import TerminalSize
 from hooktui.domain.filters.terms import FilterTerms
 from hooktui.domain.roles import Role
 from hooktui.domain.wire.events import Catalogue
-
-if TYPE_CHECKING:
-    from hooktui.domain.wire.hooks import Hook
-    from hooktui.domain.wire.replays import ReplaySelection
+from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.replays import ReplaySelection
 
 
 class Navigator(Protocol):

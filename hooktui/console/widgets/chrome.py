@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from textual import events
 from textual.geometry import Size
@@ -13,13 +13,10 @@ from textual.message import Message
 from textual.strip import Strip
 
 from hooktui.console.registry import Command, KeyOf
+from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.styled import LineWidget, StyledLine, StyledText, text_width
 from hooktui.domain.text import visible
-
-if TYPE_CHECKING:
-    from hooktui.console.shell.contract import Shell
-
 
 _APART = 3
 """Minimum gap in cells between left and right, so that they do not read as one sentence."""
