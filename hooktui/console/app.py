@@ -20,7 +20,7 @@ from hooktui.console.frame.screen import close_front
 from hooktui.console.glyphs import ASCII, UNICODE
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.navigation import Navigation
-from hooktui.console.registry import TOP_SCREENS
+from hooktui.console.registry import TOP_SCREENS, top_screen_of
 from hooktui.console.shell.account import AccountView
 from hooktui.console.shell.change_feed import ChangeFeedFollower
 from hooktui.console.shell.contract import Shell
@@ -440,9 +440,9 @@ class ConsoleApp(RestrictedMode):
         """Fill the session state, which `SessionState.write` writes to its file."""
         for screen in self.navigation.screens():
             screen.keep_state()
-            for top in TOP_SCREENS:
-                if top.label == screen.top_screen.lower():
-                    self.session.screen = top.name
+            top = top_screen_of(type(screen).__name__)
+            if top is not None:
+                self.session.screen = top.name
         changed = self.theme != self._initial_theme
         self.session.theme = (self.theme, self._initial_theme) if changed else None
 

@@ -42,6 +42,14 @@ def _filter(example: str) -> Argument:
 
 
 @dataclass(frozen=True, slots=True)
+class ScreenTab:
+    """A tab of a top screen: its name, and its screen as ``module:Class`` of the console."""
+
+    name: str
+    screen: str
+
+
+@dataclass(frozen=True, slots=True)
 class TopScreen:
     """A full screen that is not about a single object.
 
@@ -52,6 +60,7 @@ class TopScreen:
         help: a description for help and palette.
         screen: its class, as ``module:Class`` of the console; imported when it is first opened.
         filter: an example of a filter of its list; "" if it accepts no filter.
+        tabs: its tabs, each a screen of its own; the first one is ``screen``.
     """
 
     name: str
@@ -60,6 +69,7 @@ class TopScreen:
     help: str
     screen: str
     filter: str = ""
+    tabs: tuple[ScreenTab, ...] = ()
 
     @property
     def command(self) -> str:
@@ -81,10 +91,28 @@ TOP_SCREENS: Final = (
     TopScreen("accounts", "7", "accounts", "Go to the accounts",
               "access.accounts_screen:AccountsScreen"),
     TopScreen("deliveries", "8", "deliveries", "Go to the deliveries of all hooks",
-              "deliveries.deliveries_screen:DeliveriesScreen", filter="status:undelivered"),
-    TopScreen("alerts", "9", "alerts", "Go to the alerts", "alerts.alerts_screen:AlertsScreen"),
+              "deliveries.deliveries_screen:DeliveriesScreen", filter="status:undelivered",
+              tabs=(
+                  ScreenTab("All", "deliveries.deliveries_screen:DeliveriesScreen"),
+                  ScreenTab("Undelivered", "deliveries.undelivered_screen:UndeliveredScreen"),
+                  ScreenTab("Replays", "replays.replays_screen:ReplaysScreen"),
+              )),
+    TopScreen("alerts", "9", "alerts", "Go to the alerts", "alerts.alerts_screen:AlertsScreen",
+              tabs=(
+                  ScreenTab("Unresolved", "alerts.alerts_screen:AlertsScreen"),
+                  ScreenTab("Resolved", "alerts.alerts_screen:ResolvedAlertsScreen"),
+              )),
 )  # fmt: skip
 """All top screens, the home screen first."""
+
+
+def top_screen_of(name: str) -> TopScreen | None:
+    """Return the top screen that a screen is, or is a tab of, by the name of its class."""
+    for top in TOP_SCREENS:
+        paths = (top.screen, *(tab.screen for tab in top.tabs))
+        if any(path.endswith(f":{name}") for path in paths):
+            return top
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from hooktui.console.events.events_screen import EventsScreen
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.navigation import screen_class
 from hooktui.console.registry import TOP_SCREENS
 from hooktui.console.replays.replay_form import ReplayForm
@@ -167,6 +168,21 @@ async def test_every_screen_says_that_alerts_reach_nobody_and_how_many_are_open(
             await scene.open(screen)
             await scene.console.shows("! alert hook 7 failing")
             assert scene.console.lines[0].startswith(" ! alert hook 7 failing")
+
+
+# Red when the countdown draws the heading without what `refresh_frame` adds to it.
+async def test_a_screen_with_a_countdown_still_says_that_alerts_reach_nobody(
+    client: Client, receiver: Receiver
+):
+    hook = {"hook": 7, "name": "pager", "state": "failing", "since": AT}
+    async with staged(client, receiver, size=(60, 15)) as scene:
+        path = {"state": "failing", "hooks": [hook]}
+        scene.gate.spoil("GET /v1/status", changed(alert_path=path))
+        scene.app.status.read_soon()
+        await scene.console.shows("! alert hook 7 failing")
+        scene.app.push_screen(SecretScreen(scene.hook, scene.hook.secret))
+        await scene.console.shows("hidden again in 28 s")
+        assert scene.console.lines[0].startswith(" ! alert hook 7 failing")
 
 
 async def test_several_alert_hooks_are_counted(client: Client, receiver: Receiver):

@@ -31,6 +31,7 @@ from hooktui.console.registry import (
     TOP_SCREENS,
     bindings,
     move_bindings,
+    top_screen_of,
 )
 from hooktui.console.replays.replay_form import ReplayForm
 from hooktui.console.replays.replay_screen import ReplayScreen
@@ -120,3 +121,17 @@ def test_every_top_screen_needs_nothing_to_open():
 def test_dialogs_bind_only_keys_of_the_table():
     bound = [b for b in ConsoleDialog.BINDINGS if isinstance(b, Binding)]
     assert all(b.id is not None and b.id.startswith("command.") for b in bound)
+
+
+def test_the_next_session_begins_on_a_top_screen_or_a_tab_of_it():
+    tops = {
+        kind: top and top.name
+        for kind in ("HooksScreen", "ReplaysScreen", "ResolvedAlertsScreen", "ReplayScreen")
+        for top in [top_screen_of(kind)]
+    }
+    assert tops == {
+        "HooksScreen": "hooks",
+        "ReplaysScreen": "deliveries",
+        "ResolvedAlertsScreen": "alerts",
+        "ReplayScreen": None,
+    }

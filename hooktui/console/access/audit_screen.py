@@ -16,7 +16,7 @@ from hooktui.console.access.audit_text import (
     entry_lines,
     parse_filter,
 )
-from hooktui.console.frame.frame_text import no_match, top_screens
+from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
@@ -125,6 +125,7 @@ class AuditEntryScreen(ConsoleScreen):
     """One audit entry, with the values before and after as a diff."""
 
     HEADING = "Audit entry"
+    TOP_SCREEN = "Audit"
     COMMAND_NAMES = ("copy", "back")
     COMMAND_LABELS = (relabel("copy", "copy", "Copy number and hash, to keep elsewhere"),)
     DEFAULT_CSS = "AuditEntryScreen VerticalScroll { height: 1fr; padding: 1 0 0 0; }"
@@ -134,11 +135,11 @@ class AuditEntryScreen(ConsoleScreen):
         self.handlers.update(copy=self.copy)
         self.entry = entry
 
-    def heading(self) -> tuple[StyledLine, StyledLine]:
+    def heading(self) -> StyledLine:
         """Return the title with the number, action and target of the entry."""
         entry = self.entry
         said = f"  {entry.id}: {entry.action} {entry.target}"
-        return ((f" {self.HEADING}", "strong"), (said, "plain")), top_screens("Audit")
+        return ((f" {self.HEADING}", "strong"), (said, "plain"))
 
     def compose_body(self) -> ComposeResult:
         """Compose the lines of the entry in a scrollable container."""

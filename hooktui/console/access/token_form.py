@@ -13,7 +13,6 @@ from textual.widgets import Input, Static
 from hooktui.client import calls
 from hooktui.console.access.token_text import ROLES, read_token, role_words
 from hooktui.console.formatting import moment
-from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.revealing import RevealTimer
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
@@ -30,6 +29,7 @@ class TokenForm(ConsoleScreen):
     """Form with four fields that are validated while typing; saving shows the token."""
 
     HEADING = "New token"
+    TOP_SCREEN = "Tokens"
     COMMAND_NAMES = ("save", "back")
     COMMAND_LABELS = (relabel("save", "create", "Create the token; it is shown only once"),)
     DEFAULT_CSS = """
@@ -46,10 +46,6 @@ class TokenForm(ConsoleScreen):
         super().__init__()
         self.handlers.update(save=self.save)
         self._tried = False
-
-    def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Return the title of the form."""
-        return ((f" {self.HEADING}", "strong"),), top_screens("Tokens")
 
     def compose_body(self) -> ComposeResult:
         """Compose the fields."""
@@ -150,6 +146,7 @@ class NewTokenScreen(ConsoleScreen):
     """Screen that reveals a new token for 30 seconds, and again on request, until it is closed."""
 
     HEADING = "New token"
+    TOP_SCREEN = "Tokens"
     COMMAND_NAMES = ("reveal", "copy", "back")
     COMMAND_LABELS = (
         relabel("reveal", "reveal", "Show the token for 30 seconds, or hide it"),
@@ -166,14 +163,13 @@ class NewTokenScreen(ConsoleScreen):
         self.token = token
         self.reveal_timer = RevealTimer(self, lambda: self.line)
 
-    def heading(self) -> tuple[StyledLine, StyledLine]:
+    def heading(self) -> StyledLine:
         """Return the title with the token and the seconds until it is masked."""
-        left: StyledLine = (
+        return (
             (f" {self.HEADING}", "strong"),
             self.reveal_timer.words(),
             (f"  {self.token.id} {self.token.name}", "plain"),
         )
-        return left, top_screens("Tokens")
 
     def compose_body(self) -> ComposeResult:
         """Compose the token, between a note about it and a note about its use."""

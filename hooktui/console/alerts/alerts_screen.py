@@ -16,7 +16,6 @@ from hooktui.console.frame.alert_actions import AlertActions
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import front_screen
-from hooktui.console.frame.screen_tabs import ScreenTab
 from hooktui.console.registry import TOP_SCREENS, relabel
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
@@ -25,10 +24,6 @@ from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import ReplaySelection
 
-_TABS: Final = (
-    ScreenTab("Unresolved", "alerts.alerts_screen:AlertsScreen"),
-    ScreenTab("Resolved", "alerts.alerts_screen:ResolvedAlertsScreen"),
-)
 _LABELS: Final = (relabel("open", "open", "Open what the alert is about"),)
 
 
@@ -38,7 +33,6 @@ class AlertsScreen(ListScreen[Alert]):
     HEADING = "Alerts"
     NOUN = "alert"
     ROW_COMMANDS = ("open", "acknowledge", "snooze", "replay", "copy")
-    TABS = _TABS
     DESCENDING = True
     FOLLOWS = ("alerts",)
     FIRST = ("oldest", "newest")
@@ -87,7 +81,6 @@ class ResolvedAlertsScreen(ListScreen[Alert]):
     TOP_SCREEN = "Alerts"
     NOUN = "alert"
     ROW_COMMANDS = ("open", "replay", "copy")
-    TABS = _TABS
     DESCENDING = True
     FOLLOWS = ("alerts",)
     FIRST = ("oldest", "newest")

@@ -8,7 +8,6 @@ from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
 from hooktui.console.deliveries.columns import delivery_columns
 from hooktui.console.deliveries.matching import AllMatching
-from hooktui.console.deliveries.tabs import DELIVERY_TABS
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.frame_text import no_match
@@ -33,7 +32,6 @@ class DeliveriesScreen(ListScreen[Delivery]):
     NOUN = "delivery"
     ROW_COMMANDS = ("resend", "cancel", "mark", "open", "copy")
     MARKABLE = True
-    TABS = DELIVERY_TABS
     FILTER_TERMS = TERMS
     FILTER_HINT = "such as status:undelivered hook:3 code:5xx event:job.* since:10m"
     DESCENDING = True

@@ -23,7 +23,7 @@ from hooktui.console.deliveries.text import neighbours_words, next_step, wait_re
 from hooktui.console.formatting import indented_json, moment
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import CopyForm, copy_as
-from hooktui.console.frame.frame_text import end_reason, top_screens
+from hooktui.console.frame.frame_text import end_reason
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
 from hooktui.console.shell.feed_changes import FeedChanges
@@ -98,14 +98,14 @@ class DeliveryScreen(ConsoleScreen):
 
     # -- content
 
-    def heading(self) -> tuple[StyledLine, StyledLine]:
+    def heading(self) -> StyledLine:
         """Return the heading: the delivery, its event type and its hook."""
         left: StyledLine = ((f" Delivery {self.delivery_id}", "strong"),)
         delivery = self.delivery
         if delivery is not None:
             name = self.shell.account.hook_names.get(delivery.hook, "")
             left = (*left, (f"  {delivery.event_type} to hook {delivery.hook} {name}", "plain"))
-        return left, top_screens("")
+        return left
 
     def compose_body(self) -> ComposeResult:
         """Compose the status, the timeline and the text."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Coroutine, Sequence
 
 from hooktui.client import calls
-from hooktui.console.deliveries.tabs import DELIVERY_TABS
 from hooktui.console.deliveries.undelivered_text import group_columns, group_name, totals_words
 from hooktui.console.formatting import moment
 from hooktui.console.frame.alert_actions import AlertActions
@@ -34,7 +33,6 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
     TOP_SCREEN = "Deliveries"
     NOUN = "group"
     ROW_COMMANDS = ("open", "replay", "acknowledge", "snooze", "delete", "diagnose")
-    TABS = DELIVERY_TABS
     SORT = "newest_at"
     DESCENDING = True
     FOLLOWS = ("deliveries", "alerts", "hooks")

@@ -9,7 +9,6 @@ from textual.containers import VerticalScroll
 
 from hooktui.client import calls
 from hooktui.console.engine.text import report_lines
-from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.widgets.chrome import Lines
@@ -23,6 +22,7 @@ class DoctorScreen(ConsoleScreen):
     """Screen that runs the checks on opening and on demand; Esc closes it, also during a check."""
 
     HEADING = "Doctor"
+    TOP_SCREEN = "Engine"
     COMMAND_NAMES = ("diagnose", "back")
     COMMAND_LABELS = (
         relabel("diagnose", "again", "Check the installation again", Need.ADMINISTER),
@@ -46,9 +46,9 @@ class DoctorScreen(ConsoleScreen):
         self.set_interval(1, self._tick)
         self.run_command("diagnose")
 
-    def heading(self) -> tuple[StyledLine, StyledLine]:
+    def heading(self) -> StyledLine:
         """Return the heading: the result, or for how long the checks have been in progress."""
-        return ((f" {self.HEADING}", "strong"), self._verdict()), top_screens("Engine")
+        return ((f" {self.HEADING}", "strong"), self._verdict())
 
     def _verdict(self) -> StyledText:
         if self._begun_s is not None:

@@ -12,7 +12,6 @@ from hooktui.console.engine.doctor_screen import DoctorScreen
 from hooktui.console.engine.text import EngineHook, engine_columns, engine_hooks, engine_lines
 from hooktui.console.formatting import moment
 from hooktui.console.frame.dialogs import confirmed
-from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import Command, relabel
 from hooktui.console.shell.feed_changes import FeedChanges
@@ -114,17 +113,17 @@ class EngineScreen(ConsoleScreen):
         self._listing.refresh_times()
         _: Worker[None] = self.run_worker(self._listing.reload, group="load", exclusive=True)
 
-    def heading(self) -> tuple[StyledLine, StyledLine]:
+    def heading(self) -> StyledLine:
         """Return the heading: delivering or paused, or the time of the last known figures."""
         status = self.shell.status.latest
         if status is None:
-            return ((f" {self.HEADING}", "strong"),), top_screens(self.HEADING)
+            return ((f" {self.HEADING}", "strong"),)
         said = "  delivery is paused" if status.paused else "  delivering"
         if self.old:
             read_at = moment(self.shell.status.read_at_ms, self.shell.clock())
             said = f"  last known figures, of {read_at}"
         style: StyleName = "warn" if self.old or status.paused else "plain"
-        return ((f" {self.HEADING}", "strong"), (said, style)), top_screens(self.HEADING)
+        return ((f" {self.HEADING}", "strong"), (said, style))
 
     # -- commands
 

@@ -21,7 +21,6 @@ from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.events.text import accepted_words
 from hooktui.console.formatting import size
 from hooktui.console.frame.dialogs import DialogOption, Question
-from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import KeyOf, relabel
 from hooktui.console.shell.server_calls import Severity
@@ -202,12 +201,12 @@ class EmitScreen(ConsoleScreen):
         rows = type_rows(self.shell.catalogue, words)
         return Page(data=rows, total=len(rows))
 
-    def heading(self) -> tuple[StyledLine, StyledLine]:
+    def heading(self) -> StyledLine:
         """Return the heading with the chosen type."""
         left: StyledLine = ((f" {self.HEADING}", "strong"),)
         if self._type:
             left = (*left, (f"  {self._type}", "accent"))
-        return left, top_screens("")
+        return left
 
     # -- the type
 

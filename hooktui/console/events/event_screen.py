@@ -11,7 +11,6 @@ from hooktui.client import calls
 from hooktui.console.events.text import DecisionPages, decision_columns, decision_reason, outcomes
 from hooktui.console.formatting import indented_json, moment, size
 from hooktui.console.frame.dialogs import CopyForm, copy_as
-from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
 from hooktui.console.shell.feed_changes import FeedChanges
@@ -74,12 +73,12 @@ class EventScreen(ConsoleScreen):
 
     # -- content
 
-    def heading(self) -> tuple[StyledLine, StyledLine]:
+    def heading(self) -> StyledLine:
         """Return the heading: the event and its type."""
         left: StyledLine = ((f" Event {self.event_id}", "strong"),)
         if self.event is not None:
             left = (*left, (f"  {self.event.type}", "plain"))
-        return left, top_screens("")
+        return left
 
     def compose_body(self) -> ComposeResult:
         """Compose the summary, the list of hooks and the body."""

@@ -1,4 +1,4 @@
-"""Base class of screens that show one list, and its sort order."""
+"""Base class of screens that show one list, its sort order, and its tabs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from textual.worker import Worker
 
 from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.filtering import FilterPart
-from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.frame_text import end_reason
 from hooktui.console.frame.notices import OLDER_SERVER, is_older_server
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.frame.screen_tabs import ScreenTab, ScreenTabs
+from hooktui.console.registry import BY_NAME, Command, ScreenTab, top_screen_of
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.shell.terminal import copy
+from hooktui.console.widgets.chrome import TabLine
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
@@ -85,6 +86,47 @@ class SortPart(ScreenPart):
         self._screen.notice(f"sorted by {title}, {self._first[descending]} first")
 
 
+class ScreenTabs(ScreenPart):
+    """The line of tabs of a screen, and the commands that switch between them.
+
+    Args:
+        screen: the screen, whose class is that of one of the tabs.
+        tabs: all tabs.
+    """
+
+    def __init__(self, screen: ConsoleScreen, tabs: Sequence[ScreenTab]) -> None:
+        self._screen, self._tabs = screen, tuple(tabs)
+        name = type(screen).__name__
+        self._here = [tab.screen.rpartition(":")[2] for tab in tabs].index(name)
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """The handlers that show the previous and the next tab."""
+        here = self._here
+        return {"previous": lambda: self.show(here - 1), "next": lambda: self.show(here + 1)}
+
+    @property
+    def labels(self) -> tuple[Command, ...]:
+        """The commands that switch to another tab."""
+        return (BY_NAME["previous"], BY_NAME["next"])
+
+    def disabled_reason(self, name: str) -> str | None:
+        """Return that there is no tab before the first or after the last one, or None."""
+        return end_reason(name, self._here, len(self._tabs), "tab")
+
+    def line(self) -> TabLine:
+        """Return the line of tabs."""
+        names = [tab.name for tab in self._tabs]
+        line = TabLine(names, self._screen.shell.key, self.show, id="tabs")
+        line.choose(self._here)
+        return line
+
+    def show(self, number: int) -> None:
+        """Show a tab by its number; a number without a tab is ignored."""
+        if number != self._here and 0 <= number < len(self._tabs):
+            self._screen.shell.navigation.show_tab(self._tabs[number].screen)
+
+
 T = TypeVar("T")
 
 ChangeKind = Literal["hooks", "deliveries", "events", "replays", "alerts"]
@@ -110,6 +152,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         FIRST: words for the first row in ascending and in descending order.
         listing: the list.
         filter: the filter of the list; one of the parts if there is a hint.
+        tabs: the tabs of the top screen that the list is one of; None: it has none.
     """
 
     NOUN: ClassVar[str] = "line"
@@ -127,9 +170,6 @@ class ListScreen(ConsoleScreen, Generic[T]):
     """The changes after which the list is reloaded."""
     BUSY_S: ClassVar[float] = 0.0
     """The minimum number of seconds between two such reloads."""
-
-    TABS: ClassVar[tuple[ScreenTab, ...]] = ()
-    """The tabs of the top screen, including this list."""
 
     FILTER_HINT: ClassVar[str] = ""
     """Placeholder of the filter input, with examples; empty: the list has no filter."""
@@ -157,8 +197,9 @@ class ListScreen(ConsoleScreen, Generic[T]):
             focus=lambda: self.listing.focus(),
         )
         self.parts = (self.rows, SortPart(self, lambda: self.listing, first=self.FIRST))
-        if self.TABS:
-            self.tabs = ScreenTabs(self, self.TABS)
+        top = top_screen_of(type(self).__name__)
+        self.tabs = ScreenTabs(self, top.tabs) if top is not None and top.tabs else None
+        if self.tabs is not None:
             self.parts = (*self.parts, self.tabs)
         if self.FILTER_HINT:
             self.parts = (*self.parts, self.filter)
@@ -181,7 +222,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
 
     def compose_body(self) -> ComposeResult:
         """Compose the list, below the line of tabs if it is one of several."""
-        if self.TABS:
+        if self.tabs is not None:
             yield self.tabs.line()
         self.listing: WindowedList[T] = WindowedList(
             self.columns(),
@@ -253,12 +294,12 @@ class ListScreen(ConsoleScreen, Generic[T]):
         self._read_at = monotonic()
         await self.listing.reload()
 
-    def heading(self) -> tuple[StyledLine, StyledLine]:
+    def heading(self) -> StyledLine:
         """Return the heading with the number of rows."""
         left: list[StyledText] = [(f" {self.HEADING}", "strong")]
         if self.listing.window.total:
             left.append((f"  {self.listing.counted(self.NOUN)}", "plain"))
-        return [*left, *self.more_heading()], top_screens(self.top_screen)
+        return [*left, *self.more_heading()]
 
     def save_state(self) -> ScreenState:
         """Return the filter, if the list has one."""

@@ -8,7 +8,6 @@ from typing import Final
 from textual.timer import Timer
 
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.widgets.chrome import Heading
 from hooktui.console.widgets.redactable import Redactable
 from hooktui.console.widgets.styled import StyledText
 
@@ -54,7 +53,7 @@ class RevealTimer:
         if self._seconds_left <= 0:
             self.hide()
         else:  # only the heading: it is written to the terminal every second
-            self._screen.query_one(Heading).show(*self._screen.heading())
+            self._screen.draw_heading()
 
     def _stop(self) -> None:
         if self._timer is not None:

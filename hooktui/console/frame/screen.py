@@ -81,7 +81,7 @@ class ConsoleScreen(Screen[None]):
     """The name of this screen in its heading and in the help."""
 
     TOP_SCREEN: ClassVar[str] = ""
-    """The label of the top screen that this is a tab of; empty: `HEADING` is used instead."""
+    """The label of the top screen that this belongs to; empty: `HEADING` is used instead."""
 
     FILTER_TERMS: ClassVar[FilterTerms] = NO_TERMS
     """The terms that the command ``filter`` accepts here, for its completion."""
@@ -119,7 +119,7 @@ class ConsoleScreen(Screen[None]):
 
     @property
     def top_screen(self) -> str:
-        """The label of the top screen that this is, or is a tab of."""
+        """The label of the top screen that this is, or belongs to."""
         return self.TOP_SCREEN or self.HEADING
 
     @property
@@ -220,9 +220,13 @@ class ConsoleScreen(Screen[None]):
         """Compose the widgets between heading and status line."""
         yield from ()
 
-    def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Return the left and right parts of the heading; `refresh_frame` draws them."""
-        return ((f" {self.HEADING}", "strong"),), ()
+    def heading(self) -> StyledLine:
+        """Return the left part of the heading; `draw_heading` draws it."""
+        return ((f" {self.HEADING}", "strong"),)
+
+    def heading_end(self) -> StyledLine:
+        """Return the right part of the heading: the top screens."""
+        return top_screens(self.top_screen)
 
     def on_mount(self) -> None:
         """Set up the screen. Override `begin`: Textual calls this handler of all base classes."""
@@ -267,11 +271,15 @@ class ConsoleScreen(Screen[None]):
     def refresh_frame(self) -> None:
         """Redraw heading, status line and key line; cheap if nothing has changed."""
         if self.framed:
-            left, right = self.heading()
-            short = top_screens(self.top_screen, short=True) if right else ()
-            self.query_one(Heading).show((*alert_path(self.shell), *left), right, short)
+            self.draw_heading()
             self.query_one(StatusLine).show(*status_line(self.shell))
             self.query_one(KeyLine).show_again()
+
+    def draw_heading(self) -> None:
+        """Redraw the heading; cheap if nothing has changed."""
+        end = self.heading_end()
+        short = top_screens(self.top_screen, short=True) if end else ()
+        self.query_one(Heading).show((*alert_path(self.shell), *self.heading()), end, short)
 
     # -- commands
 

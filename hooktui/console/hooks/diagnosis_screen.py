@@ -18,7 +18,6 @@ from hooktui.client import calls
 from hooktui.console.formatting import indented_json
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import CopyForm, copy_as
-from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions, named, read_again
 from hooktui.console.hooks.diagnosis_text import (
@@ -81,14 +80,13 @@ class DiagnosisScreen(ConsoleScreen):
 
     # -- drawing
 
-    def heading(self) -> tuple[StyledLine, StyledLine]:
+    def heading(self) -> StyledLine:
         """Return the title with the hook and its URL."""
-        left: StyledLine = (
+        return (
             (f" {self.HEADING}", "strong"),
             (f"  {named(self.hook)}", "plain"),
             (f"  {url_in_words(self.hook.url)}", "quiet"),
         )
-        return left, top_screens("")
 
     def compose_body(self) -> ComposeResult:
         """Compose the verdict, the fix, the steps, the times and the details."""

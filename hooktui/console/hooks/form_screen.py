@@ -56,15 +56,15 @@ class HookForm(ConsoleScreen):
         self._saving = False
         self._server_said: dict[str, tuple[str, object]] = {}
 
-    def heading(self) -> tuple[StyledLine, StyledLine]:
+    def heading(self) -> StyledLine:
         """Return the title with the edited hook."""
         if self.hook is None:
-            return ((" New webhook", "strong"),), ()
-        named: StyledLine = (
-            (f" Edit hook {self.hook.id}", "strong"),
-            (f"  {self.hook.name}", "plain"),
-        )
-        return named, (("webhook ", "quiet"),)
+            return ((" New webhook", "strong"),)
+        return ((f" Edit hook {self.hook.id}", "strong"), (f"  {self.hook.name}", "plain"))
+
+    def heading_end(self) -> StyledLine:
+        """Return the type of the edited hook, instead of the top screens."""
+        return () if self.hook is None else (("webhook ", "quiet"),)
 
     # -- the fields
 
@@ -356,6 +356,10 @@ class HookTypes(ConsoleScreen):
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(open=self.open)
+
+    def heading_end(self) -> StyledLine:
+        """Return nothing, as the form of a new hook."""
+        return ()
 
     def compose_body(self) -> ComposeResult:
         """Compose the list with a hint above it."""

@@ -16,7 +16,7 @@ from hooktui.console.deliveries.matching import AllMatching
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.filtering import FilterPart
-from hooktui.console.frame.frame_text import no_match, top_screens
+from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import TIMES_S, SortPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions
@@ -129,7 +129,7 @@ class HookScreen(ConsoleScreen):
 
     # -- drawing and loading
 
-    def heading(self) -> tuple[StyledLine, StyledLine]:
+    def heading(self) -> StyledLine:
         """Return the title with the hook, its state, the filter and the marks."""
         left: list[StyledText] = [(f" Hook {self.hook_id}", "strong")]
         dot = f" {self.shell.glyphs.dot} "
@@ -145,7 +145,7 @@ class HookScreen(ConsoleScreen):
                 left.append((f"{dot}{self.matching.marked_words()}", "accent"))
             elif listing.marks:
                 left.append((f"{dot}{self.rows.marked_words()}", "accent"))
-        return left, top_screens("")
+        return left
 
     def compose_body(self) -> ComposeResult:
         """Compose the head, the tabs and their contents."""

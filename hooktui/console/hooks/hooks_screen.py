@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.filtering import FilterPart
-from hooktui.console.frame.frame_text import no_match, top_screens
+from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import TIMES_S, SortPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions
@@ -184,7 +184,7 @@ class HooksScreen(ConsoleScreen):
         """Limit the log to the marked hooks."""
         self._narrow_log()
 
-    def heading(self) -> tuple[StyledLine, StyledLine]:
+    def heading(self) -> StyledLine:
         """Return the title: numbers of hooks, failing ones and disabled ones, filter, and marks."""
         listing = self.listing
         left: list[StyledText] = [(f" {self.HEADING}", "strong")]
@@ -203,7 +203,7 @@ class HooksScreen(ConsoleScreen):
             left.append((f"{dot}filter: {self.filter.text}", "accent"))
         if listing.marks:
             left.append((f"{dot}{self.rows.marked_words()}", "accent"))
-        return left, top_screens(self.HEADING)
+        return left
 
     # -- commands
 

@@ -15,7 +15,7 @@ from hooktui.client import calls
 from hooktui.console.formatting import moment
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import DialogOption, Question
-from hooktui.console.frame.frame_text import end_reason, top_screens
+from hooktui.console.frame.frame_text import end_reason
 from hooktui.console.frame.revealing import RevealTimer
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions, named, read_again
@@ -77,14 +77,13 @@ class SecretScreen(ConsoleScreen):
         self._is_new = fresh is not None
         self._warnings = tuple(warnings)
 
-    def heading(self) -> tuple[StyledLine, StyledLine]:
+    def heading(self) -> StyledLine:
         """Return the title with the hook and the seconds until the secret is masked."""
-        left: StyledLine = (
+        return (
             (f" {self.HEADING}", "strong"),
             self.reveal_timer.words(),
             (f"  {named(self.hook)}", "plain"),
         )
-        return left, top_screens(self.HEADING)
 
     def compose_body(self) -> ComposeResult:
         """Compose the secrets, and the code below them."""

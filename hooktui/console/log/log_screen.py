@@ -5,7 +5,6 @@ from __future__ import annotations
 from textual.app import ComposeResult
 
 from hooktui.console.frame.filtering import FilterPart
-from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
 from hooktui.console.log.live_log import LiveLog
@@ -74,12 +73,12 @@ class LiveLogScreen(ConsoleScreen):
             self._drawn_names = len(names)
             self.log_lines.refresh()
 
-    def heading(self) -> tuple[StyledLine, StyledLine]:
+    def heading(self) -> StyledLine:
         """Return the heading: the state of the log, and the search text."""
         left: list[StyledText] = [(f" {self.HEADING}  ", "strong"), *self.log_lines.state()]
         if self.search.text:
             left.append((f" {self.shell.glyphs.dot} search: {self.search.text}", "accent"))
-        return left, top_screens(self.HEADING)
+        return left
 
     def on_live_log_state_changed(self) -> None:
         """Redraw the state of the log in the heading."""

@@ -15,7 +15,6 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from hooktui.client import calls
-from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.replays.form_values import FIELDS, MODES, ReplayValues, read_values, values_of
@@ -24,7 +23,6 @@ from hooktui.console.replays.replay_text import plan_lines
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Choice, Note, TickBox
-from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.replays import add_plans
 from hooktui.domain.roles import Need
@@ -62,6 +60,7 @@ class ReplayForm(ConsoleScreen):
     """
 
     HEADING = "New replay"
+    TOP_SCREEN = "Deliveries"
     COMMAND_NAMES = ("save", "back")
     COMMAND_LABELS = (relabel("save", "run", "Run the replay as planned", Need.OPERATE),)
     DEFAULT_CSS = """
@@ -84,10 +83,6 @@ class ReplayForm(ConsoleScreen):
         self._key = token_hex(16)
         self._timer: Timer | None = None
         self._starting = False
-
-    def heading(self) -> tuple[StyledLine, StyledLine]:
-        """Return the heading."""
-        return ((f" {self.HEADING}", "strong"),), top_screens("Deliveries")
 
     def compose_body(self) -> ComposeResult:
         """Compose the fields with their initial values, above the plan."""

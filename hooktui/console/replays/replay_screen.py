@@ -7,7 +7,6 @@ from typing import Final
 from textual.app import ComposeResult
 
 from hooktui.client import calls
-from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.replays.replay_actions import ReplayActions
@@ -30,6 +29,7 @@ class ReplayScreen(ConsoleScreen):
     """Screen of the replay with an id."""
 
     HEADING = "Replay"
+    TOP_SCREEN = "Deliveries"
     COMMAND_NAMES = (
         "open", "filter", "activate", "delete", "larger", "smaller", "copy",
     )  # fmt: skip
@@ -49,12 +49,12 @@ class ReplayScreen(ConsoleScreen):
         self.actions = ReplayActions(self, lambda: self.replay, self._show)
         self.parts = (self.actions,)
 
-    def heading(self) -> tuple[StyledLine, StyledLine]:
+    def heading(self) -> StyledLine:
         """Return the heading: the replay, its state and its creator."""
         left: StyledLine = ((f" Replay {self.replay_id}", "strong"),)
         if self.replay is not None:
             left = (*left, (f"  {self.replay.state}, by {self.replay.created_by}", "plain"))
-        return left, top_screens("Deliveries")
+        return left
 
     def compose_body(self) -> ComposeResult:
         """Compose the summary above the list of hooks."""

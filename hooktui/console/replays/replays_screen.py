@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hooktui.client import calls
-from hooktui.console.deliveries.tabs import DELIVERY_TABS
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import relabel
 from hooktui.console.replays.replay_actions import ReplayActions
@@ -24,7 +23,6 @@ class ReplaysScreen(ListScreen[Replay]):
     TOP_SCREEN = "Deliveries"
     NOUN = "replay"
     ROW_COMMANDS = ("open", "activate", "delete", "larger", "smaller", "copy")
-    TABS = DELIVERY_TABS
     DESCENDING = True
     FOLLOWS = ("replays",)
     FIRST = ("oldest", "newest")
