@@ -21,7 +21,6 @@ from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.shell.server_calls import Severity
-from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
@@ -90,7 +89,7 @@ class AuditScreen(ListScreen[AuditEntry]):
         """Copy the number and hash of the entry, for `hooktui audit verify --known`."""
         if (entry := self.cursor_row) is not None:
             what = f"number and hash of entry {entry.id}"
-            self.notice(await copy(self.app, f"{entry.id}:{entry.hash}", what), "good")
+            await self.copy_text(f"{entry.id}:{entry.hash}", what)
 
     async def diagnose(self) -> None:
         """Verify the whole trail, one part per call; Esc stops the verification."""
@@ -154,4 +153,4 @@ class AuditEntryScreen(ConsoleScreen):
     async def copy(self) -> None:
         """Copy the number and hash of the entry, for `hooktui audit verify --known`."""
         what = f"number and hash of entry {self.entry.id}"
-        self.notice(await copy(self.app, f"{self.entry.id}:{self.entry.hash}", what), "good")
+        await self.copy_text(f"{self.entry.id}:{self.entry.hash}", what)

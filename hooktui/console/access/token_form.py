@@ -17,7 +17,6 @@ from hooktui.console.frame.revealing import RevealTimer
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.shell.server_calls import Severity
-from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.controls import Choice, Note
 from hooktui.console.widgets.redactable import MASK, REVEALED_CLASS, Redactable
 from hooktui.console.widgets.styled import StyledLine, StyledText
@@ -225,7 +224,7 @@ class NewTokenScreen(ConsoleScreen):
     async def copy(self) -> None:
         """Copy the token."""
         what = f"token {self.token.id}"
-        self.notice(await copy(self.app, self.token.token or "", what), "good")
+        await self.copy_text(self.token.token or "", what)
 
 
 class TokenLine(Redactable):

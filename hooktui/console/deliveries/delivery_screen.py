@@ -27,7 +27,6 @@ from hooktui.console.frame.frame_text import end_reason
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
 from hooktui.console.shell.feed_changes import FeedChanges
-from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.document_lines import FORM_WORDS
 from hooktui.console.widgets.document_view import JsonView
@@ -314,7 +313,7 @@ class DeliveryScreen(ConsoleScreen):
         """Copy the item under the cursor; in the timeline, the delivery's id."""
         copied = self.document.under_cursor() if self.document.has_focus else None
         what, text = copied or ("the delivery's id", self.delivery_id)
-        self.notice(await copy(self.app, text, what), "good")
+        await self.copy_text(text, what)
 
     async def copy_as(self) -> None:
         """Copy the delivery as a command or as JSON."""

@@ -14,7 +14,6 @@ from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
 from hooktui.console.shell.feed_changes import FeedChanges
-from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.document_lines import FORM_WORDS, Section
@@ -227,7 +226,7 @@ class EventScreen(ConsoleScreen):
         """Copy the item under the cursor; in the list of hooks, the event's id."""
         copied = self.document.under_cursor() if self.document.has_focus else None
         what, text = copied or ("the event's id", self.event_id)
-        self.notice(await copy(self.app, text, what), "good")
+        await self.copy_text(text, what)
 
     async def copy_as(self) -> None:
         """Copy the body, the event as JSON, or a command that sends the event again."""

@@ -11,7 +11,6 @@ from textual.containers import Vertical
 from textual.widgets import Input
 
 from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
-from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.controls import Note, ShortList, ShortRow
 from hooktui.domain.hook_fields import check_name
 
@@ -110,7 +109,7 @@ async def copy_as(screen: ConsoleScreen, details: str, forms: Sequence[CopyForm]
     chosen = await screen.app.push_screen_wait(Question("Copy as …", details, options))
     for form in forms:
         if form.key == chosen:
-            screen.notice(await copy(screen.app, form.text, form.name), "good")
+            await screen.copy_text(form.text, form.name)
 
 
 class NameQuestion(ConsoleDialog[str]):

@@ -21,7 +21,6 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME, Command, ScreenTab, top_screen_of
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.session_state import ScreenState
-from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import TabLine
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
@@ -337,7 +336,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         """Copy the id of the row under the cursor."""
         if self.cursor_row is not None:
             row_id = str(self.row_id(self.cursor_row))
-            self.notice(await copy(self.app, row_id, f"the {self.NOUN}'s id"), "good")
+            await self.copy_text(row_id, f"the {self.NOUN}'s id")
 
     def emit(self) -> None:
         """Open the form that sends an event."""

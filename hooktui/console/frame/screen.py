@@ -34,7 +34,7 @@ from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.console.shell.server_calls import ResultMessage, Severity
 from hooktui.console.shell.session_state import ScreenState
-from hooktui.console.shell.terminal import accepts_output
+from hooktui.console.shell.terminal import accepts_output, copy
 from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_focus_if_drawn
 from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, StatusLine, TooSmall
 from hooktui.console.widgets.styled import StyledLine
@@ -194,6 +194,10 @@ class ConsoleScreen(Screen[None]):
         screens = full_screens(self.app)
         front = screens[-1] if self in screens else self
         front.notices.show(text, severity)
+
+    async def copy_text(self, text: str, what: str) -> None:
+        """Copy a text to the terminal's clipboard, and show a notice with ``what``, its name."""
+        self.notice(await copy(self.app, text, what), "good")
 
     def show_error(self, error: HooktuiError) -> None:
         """Show an error as a notice; the errors of several fields are joined in one line."""

@@ -29,7 +29,6 @@ from hooktui.console.hooks.diagnosis_text import (
     step_lines,
 )
 from hooktui.console.shell.feed_changes import FeedChanges
-from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.document_view import JsonView
@@ -228,7 +227,7 @@ class DiagnosisScreen(ConsoleScreen):
     async def copy(self) -> None:
         """Copy the verdict and the fix."""
         if self.diagnosis is not None:
-            self.notice(await copy(self.app, as_words(self.diagnosis), "the verdict"), "good")
+            await self.copy_text(as_words(self.diagnosis), "the verdict")
 
     async def copy_as(self) -> None:
         """Copy the diagnosis as text or as JSON."""

@@ -22,7 +22,6 @@ from hooktui.console.hooks.actions import HookActions, named, read_again
 from hooktui.console.hooks.secret_lines import SecretLines
 from hooktui.console.hooks.verification_snippets import SECRET_VARIABLE, snippets
 from hooktui.console.shell.feed_changes import FeedChanges
-from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.controls import Choice, Note
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.document_view import JsonView
@@ -180,7 +179,7 @@ class SecretScreen(ConsoleScreen):
         if self._at_code():
             snippet = self._snippets[self._languages.chosen]
             what = f"the {snippet.language} code (it reads {SECRET_VARIABLE})"
-            self.notice(await copy(self.app, snippet.code, what), "good")
+            await self.copy_text(snippet.code, what)
             return
         if self.lines.revealed:
             value = self.lines.value_under_cursor()
@@ -195,8 +194,7 @@ class SecretScreen(ConsoleScreen):
                 self.notice(f"the hook's secrets have changed; {again}", "warn")
                 return
             value = self.lines.value_under_cursor(answer.secrets)
-        said = await copy(self.app, value, f"the secret of hook {self.hook.id}")
-        self.notice(said, "good")
+        await self.copy_text(value, f"the secret of hook {self.hook.id}")
 
     # -- rotating
 

@@ -18,7 +18,6 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.health import RANGES, axis_of, plots_of, range_line, step_words
 from hooktui.console.hooks.history import HookHistory, summary
 from hooktui.console.hooks.summary import HOURS, event_sections, settings_sections
-from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import TabLine
 from hooktui.console.widgets.document_view import JsonView
 from hooktui.console.widgets.page_window import PageQuery
@@ -165,7 +164,7 @@ class TabSet(ScreenPart):
         """Copy the item under the cursor."""
         copied = self.under_cursor()
         if copied is not None:
-            self._screen.notice(await copy(self._screen.app, copied[1], copied[0]), "good")
+            await self._screen.copy_text(copied[1], copied[0])
 
     # -- contents
 

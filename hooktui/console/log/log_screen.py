@@ -10,7 +10,6 @@ from hooktui.console.frame.searching import SearchPart
 from hooktui.console.log.live_log import LiveLog
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.session_state import ScreenState
-from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import TERMS, Filter, parse
@@ -136,7 +135,7 @@ class LiveLogScreen(ConsoleScreen):
         """Copy the marked lines, else the one under the cursor."""
         count, text = self.log_lines.chosen_text()
         what = counted(count, "line") if self.log_lines.marks else "the line"
-        self.notice(await copy(self.app, text, what), "good")
+        await self.copy_text(text, what)
 
     def back(self) -> None:
         """End the search, then unmark, then remove the filter, then close the screen."""

@@ -12,7 +12,6 @@ from hooktui.console.registry import relabel
 from hooktui.console.replays.replay_actions import ReplayActions
 from hooktui.console.replays.replay_text import RUNNING, hook_columns, progress_lines
 from hooktui.console.shell.feed_changes import FeedChanges
-from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
@@ -131,4 +130,4 @@ class ReplayScreen(ConsoleScreen):
 
     async def copy(self) -> None:
         """Copy the replay's id."""
-        self.notice(await copy(self.app, self.replay_id, "the replay's id"), "good")
+        await self.copy_text(self.replay_id, "the replay's id")
