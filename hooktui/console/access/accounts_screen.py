@@ -32,7 +32,7 @@ class AccountsScreen(ListScreen[Account]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.handlers.update(open=self.open, new=self.new)
+        self.handlers.update(open=self.on_row(self._switch), new=self.new)
 
     def columns(self) -> Sequence[Column[Account]]:
         """Return the columns; a glyph and a label mark the current account."""
@@ -75,11 +75,9 @@ class AccountsScreen(ListScreen[Account]):
             return f"account {row.id} is already shown; {hooks} goes to its hooks"
         return None
 
-    def open(self) -> None:
-        """Switch to the account under the cursor."""
-        if self.cursor_row is not None:
-            # Not in a worker of this screen, because switching may close the screen.
-            self.shell.switch_account(self.cursor_row.id)
+    def _switch(self, account: Account) -> None:
+        # Not in a worker of this screen, because switching may close the screen.
+        self.shell.switch_account(account.id)
 
     async def new(self) -> None:
         """Create an account, with a name from a dialog."""

@@ -57,7 +57,9 @@ class AuditScreen(ListScreen[AuditEntry]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.handlers.update(open=self.open, copy=self.copy, diagnose=self.diagnose)
+        self.handlers.update(
+            open=self.on_row(self._open), copy=self.on_row(self._copy), diagnose=self.diagnose
+        )
         self._verifying = False
 
     def columns(self) -> Sequence[Column[AuditEntry]]:
@@ -80,16 +82,11 @@ class AuditScreen(ListScreen[AuditEntry]):
 
     # -- commands
 
-    def open(self) -> None:
-        """Open the entry under the cursor."""
-        if self.cursor_row is not None:
-            self.app.push_screen(AuditEntryScreen(self.cursor_row))
+    def _open(self, entry: AuditEntry) -> None:
+        self.app.push_screen(AuditEntryScreen(entry))
 
-    async def copy(self) -> None:
-        """Copy the number and hash of the entry, for `hooktui audit verify --known`."""
-        if (entry := self.cursor_row) is not None:
-            what = f"number and hash of entry {entry.id}"
-            await self.copy_text(f"{entry.id}:{entry.hash}", what)
+    async def _copy(self, entry: AuditEntry) -> None:
+        await _copy_known(self, entry)
 
     async def diagnose(self) -> None:
         """Verify the whole trail, one part per call; Esc stops the verification."""
@@ -151,6 +148,11 @@ class AuditEntryScreen(ConsoleScreen):
         self.query_one("#entry", Lines).show(entry_lines(self.entry, self.shell.clock()))
 
     async def copy(self) -> None:
-        """Copy the number and hash of the entry, for `hooktui audit verify --known`."""
-        what = f"number and hash of entry {self.entry.id}"
-        await self.copy_text(f"{self.entry.id}:{self.entry.hash}", what)
+        """Copy the number and hash of the entry."""
+        await _copy_known(self, self.entry)
+
+
+async def _copy_known(screen: ConsoleScreen, entry: AuditEntry) -> None:
+    """Copy the number and hash of an entry, for `hooktui audit verify --known`."""
+    what = f"number and hash of entry {entry.id}"
+    await screen.copy_text(f"{entry.id}:{entry.hash}", what)

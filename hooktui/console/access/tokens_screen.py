@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 
 from hooktui.client import calls
 from hooktui.console.access.token_form import TokenForm
@@ -35,7 +35,7 @@ class TokensScreen(ListScreen[Token]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.handlers.update(new=self.new, delete=self.delete)
+        self.handlers.update(new=self.new, delete=self.on_row(self._revoke))
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of the empty list: what tokens are for, and how to create one."""
@@ -75,12 +75,8 @@ class TokensScreen(ListScreen[Token]):
         """Open the form of a new token."""
         self.app.push_screen(TokenForm())
 
-    def delete(self) -> Coroutine[None, None, None] | None:
-        """Revoke the token after a confirmation, whose default is Cancel."""
-        token = self.cursor_row
-        return None if token is None else self._revoke(token)
-
     async def _revoke(self, token: Token) -> None:
+        """Revoke a token after a confirmation, whose default is Cancel."""
         what = f"token {token.id} ({token.name}, {token.role})"
         if not await confirmed(
             self,

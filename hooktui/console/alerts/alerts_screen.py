@@ -7,12 +7,12 @@ from typing import Final
 
 from hooktui.client import calls
 from hooktui.console.alerts.alert_text import alert_columns
+from hooktui.console.deliveries.alert_actions import AlertActions
 from hooktui.console.deliveries.undelivered_screen import (
     no_replay_reason,
     open_group,
     replay_of_group,
 )
-from hooktui.console.frame.alert_actions import AlertActions
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import front_screen
@@ -47,11 +47,9 @@ class AlertsScreen(ListScreen[Alert]):
             SubjectActions(self),
             AlertActions(
                 self,
-                lambda: self.cursor_row,
                 lambda alert: alert.summary,
                 acknowledge=lambda alert: calls.acknowledge_alert(alert.id),
                 snooze=lambda alert, for_s: calls.snooze_alert(alert.id, for_s),
-                done=self.read_soon,
             ),
         )
 
@@ -114,7 +112,8 @@ class SubjectActions(ScreenPart):
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """The handlers of ``open`` and ``replay``."""
-        return {"open": self.open, "replay": self.replay}
+        on_row = self._screen.on_row
+        return {"open": on_row(self._open), "replay": on_row(self._replay)}
 
     def disabled_reason(self, name: str) -> str | None:
         """Return a reason if there is nothing to replay."""
@@ -125,11 +124,9 @@ class SubjectActions(ScreenPart):
             return "nothing to replay: the alert concerns neither a hook nor a replay"
         return no_replay_reason(alert.cause)
 
-    def open(self) -> Coroutine[None, None, None] | None:
-        """Open the undelivered group, replay or hook of the alert, or else the engine screen."""
-        alert, navigation = self._screen.cursor_row, self._screen.shell.navigation
-        if alert is None:
-            return None
+    def _open(self, alert: Alert) -> Coroutine[None, None, None] | None:
+        """Open the undelivered group, replay or hook of an alert, or else the engine screen."""
+        navigation = self._screen.shell.navigation
         if alert.cause is not None and alert.hook is not None:
             return open_group(self._screen, alert.hook, alert.cause)
         if alert.replay is not None:
@@ -140,12 +137,8 @@ class SubjectActions(ScreenPart):
             self._screen.go(next(top for top in TOP_SCREENS if top.name == "engine"))
         return None
 
-    def replay(self) -> Coroutine[None, None, None] | None:
+    async def _replay(self, alert: Alert) -> None:
         """Plan a replay of the hook's undelivered events; for a replay, one with its selection."""
-        alert = self._screen.cursor_row
-        return None if alert is None else self._plan(alert)
-
-    async def _plan(self, alert: Alert) -> None:
         selection = await self._selection(alert)
         if selection is not None and front_screen(self._screen.app) is self._screen:
             self._screen.shell.navigation.open_replay_form(selection)

@@ -45,7 +45,9 @@ class DeliveriesScreen(ListScreen[Delivery]):
 
     def __init__(self, filter_text: str = "") -> None:
         super().__init__(filter_text)
-        self.handlers.update(open=self.open, copy=self.copy, emit=self.emit, replay=self.replay)
+        self.handlers.update(
+            open=self.on_row(self._open), copy=self.copy, emit=self.emit, replay=self.replay
+        )
         self.matching = AllMatching(self, lambda: self.listing, lambda: self.filter.text)
         self.rows = ChosenRows(
             self,
@@ -129,10 +131,8 @@ class DeliveriesScreen(ListScreen[Delivery]):
         """Return the marked deliveries, or the one under the cursor."""
         return self.listing.selected if self.is_mounted else []
 
-    def open(self) -> None:
-        """Open the delivery under the cursor."""
-        if self.cursor_row is not None:
-            self.shell.navigation.open_delivery(self.cursor_row.id)
+    def _open(self, delivery: Delivery) -> None:
+        self.shell.navigation.open_delivery(delivery.id)
 
     def back(self) -> None:
         """Unmark all rows, then remove the filter, then close the screen."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Coroutine, Sequence
 
 from hooktui.client import calls
+from hooktui.console.deliveries.alert_actions import AlertActions
 from hooktui.console.deliveries.undelivered_text import group_columns, group_name, totals_words
 from hooktui.console.formatting import moment
-from hooktui.console.frame.alert_actions import AlertActions
 from hooktui.console.frame.dialogs import confirmed
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen, front_screen
@@ -52,17 +52,18 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(
-            open=self.open, replay=self.replay, delete=self.delete, diagnose=self.diagnose
+            open=self.on_row(lambda group: open_group(self, group.hook, group.cause)),
+            replay=self.on_row(self._replay),
+            delete=self.on_row(self._give_up),
+            diagnose=self.on_row(self._diagnose),
         )
         self.parts = (
             *self.parts,
             AlertActions(
                 self,
-                lambda: self.cursor_row,
                 group_name,
                 acknowledge=lambda g: calls.acknowledge_undelivered(g.hook, g.cause),
                 snooze=lambda g, for_s: calls.snooze_undelivered(g.hook, g.cause, for_s),
-                done=self.read_soon,
             ),
         )
         self._summary = ""
@@ -111,38 +112,18 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
     def own_disabled_reason(self, name: str) -> str | None:
         """Return why a command is not possible for the group under the cursor, or None."""
         group = self.cursor_row
-        if group is None:
-            return None
-        return no_replay_reason(group.cause) if name == "replay" else None
+        return no_replay_reason(group.cause) if name == "replay" and group is not None else None
 
-    def open(self) -> Coroutine[None, None, None] | None:
-        """List the deliveries of the group, or the events of a group of skips."""
-        group = self.cursor_row
-        return None if group is None else open_group(self, group.hook, group.cause)
-
-    def replay(self) -> None:
-        """Plan a replay of the group."""
-        group = self.cursor_row
-        if group is None:
-            return
+    def _replay(self, group: UndeliveredGroup) -> None:
         self.shell.navigation.open_replay_form(replay_of_group(group))
 
-    def diagnose(self) -> Coroutine[None, None, None] | None:
-        """Diagnose the receiver of the group's hook."""
-        group = self.cursor_row
-        return None if group is None else self._diagnose(group.hook)
-
-    async def _diagnose(self, hook: int) -> None:
-        found = await self.call(calls.get_hook(hook))
-        if found is not None and front_screen(self.app) is self:
-            self.shell.navigation.open_diagnosis(found)
-
-    def delete(self) -> Coroutine[None, None, None] | None:
-        """Give the group up, after a question that defaults to Cancel."""
-        group = self.cursor_row
-        return None if group is None else self._give_up(group)
+    async def _diagnose(self, group: UndeliveredGroup) -> None:
+        hook = await self.call(calls.get_hook(group.hook))
+        if hook is not None and front_screen(self.app) is self:
+            self.shell.navigation.open_diagnosis(hook)
 
     async def _give_up(self, group: UndeliveredGroup) -> None:
+        """Give a group up, after a question that defaults to Cancel."""
         name, what = group_name(group), counted(group.count, "event")
         retries = counted(group.retrying, "waiting retry")
         cancels = f" Cancels {retries}." if group.retrying else ""

@@ -38,7 +38,9 @@ class EventsScreen(ListScreen[Event]):
     def __init__(self, filter_text: str = "", note: str = "") -> None:
         super().__init__(filter_text)
         self._notes = {filter_text: note}
-        self.handlers.update(open=self.open, emit=self.emit, replay=self.replay, copy=self.copy)
+        self.handlers.update(
+            open=self.on_row(self._open), emit=self.emit, replay=self.replay, copy=self.copy
+        )
 
     def columns(self) -> Sequence[Column[Event]]:
         """Return the columns."""
@@ -80,7 +82,5 @@ class EventsScreen(ListScreen[Event]):
         """Return the hint with the key that sends an event."""
         return f"{self.shell.key('emit')} sends one"
 
-    def open(self) -> None:
-        """Open the event under the cursor."""
-        if self.cursor_row is not None:
-            self.shell.navigation.open_event(self.cursor_row.id)
+    def _open(self, event: Event) -> None:
+        self.shell.navigation.open_event(event.id)

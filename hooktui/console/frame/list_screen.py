@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import textwrap
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from operator import attrgetter
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, TypeVar
@@ -240,16 +240,21 @@ class ListScreen(ConsoleScreen, Generic[T]):
         """Set up the updates of relative times, and load the list."""
         super().begin()
         self.set_interval(TIMES_S, self.listing.refresh_times)
-        self.load()
+        self.listing.load_anew()
 
     @property
     def cursor_row(self) -> T | None:
         """The row under the cursor; None while there is none."""
         return self.listing.cursor_row if self.is_mounted else None
 
-    def load(self) -> None:
-        """Load the list from its start."""
-        self.listing.load_anew()
+    def on_row(self, act: Callable[[T], Coroutine[None, None, None] | None]) -> Handler:
+        """Return the handler of a command that acts on the row under the cursor."""
+
+        def handler() -> Coroutine[None, None, None] | None:
+            row = self.cursor_row
+            return None if row is None else act(row)
+
+        return handler
 
     async def page(self, query: PageQuery) -> Page[T]:
         """Return a page; without access, an empty one that shows the reason."""
@@ -320,7 +325,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
 
     def filter_changed(self) -> None:
         """Load the rows that match the new filter."""
-        self.load()
+        self.listing.load_anew()
 
     def more_heading(self) -> StyledLine:
         """Return the rest of the heading: the filter."""

@@ -33,7 +33,7 @@ class ReplaysScreen(ListScreen[Replay]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.handlers.update(open=self.open, replay=self.replay, copy=self.copy)
+        self.handlers.update(open=self.on_row(self._open), replay=self.replay, copy=self.copy)
         actions = ReplayActions(self, lambda: self.cursor_row, lambda _: self.read_soon())
         self.parts = (*self.parts, actions)
 
@@ -64,7 +64,5 @@ class ReplaysScreen(ListScreen[Replay]):
             ),
         )
 
-    def open(self) -> None:
-        """Open the replay under the cursor."""
-        if self.cursor_row is not None:
-            self.shell.navigation.open_replay(self.cursor_row.id)
+    def _open(self, replay: Replay) -> None:
+        self.shell.navigation.open_replay(replay.id)

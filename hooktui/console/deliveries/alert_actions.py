@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
+from hooktui.client.calls import Call
 from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.parts import Handler, ScreenPart
-from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.domain.clock import format_duration
 from hooktui.domain.text import counted
 from hooktui.domain.wire.undelivered import ChangedGroup
-
-if TYPE_CHECKING:
-    from hooktui.client.calls import Call
 
 T = TypeVar("T")
 
@@ -35,46 +33,36 @@ class AlertActions(ScreenPart, Generic[T]):
     """Commands that acknowledge or snooze the alert or group under the cursor.
 
     Args:
-        screen: the screen.
-        selected: returns the alert or group; None: there is none.
-        name: returns its name for messages.
+        screen: the list of alerts or groups.
+        name: returns the name of an alert or group for messages.
         acknowledge: returns the call that acknowledges it.
         snooze: returns the call that snoozes it for a number of seconds.
-        done: called after a change.
     """
 
     def __init__(
         self,
-        screen: ConsoleScreen,
-        selected: Callable[[], T | None],
+        screen: ListScreen[T],
         name: Callable[[T], str],
         *,
         acknowledge: Callable[[T], Call[Any]],
         snooze: Callable[[T, int], Call[Any]],
-        done: Callable[[], object],
     ) -> None:
-        self._screen, self._selected, self._name = screen, selected, name
-        self._acknowledge, self._snooze, self._done = acknowledge, snooze, done
+        self._screen, self._name = screen, name
+        self._acknowledge_call, self._snooze_call = acknowledge, snooze
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """The handlers of acknowledge and snooze."""
-        return {"acknowledge": self.acknowledge, "snooze": self.snooze}
+        on_row = self._screen.on_row
+        return {"acknowledge": on_row(self._acknowledge), "snooze": on_row(self._snooze)}
 
-    def acknowledge(self) -> Coroutine[None, None, None] | None:
+    def _acknowledge(self, thing: T) -> Coroutine[None, None, None]:
         """Acknowledge it: no notifications are sent for it until it ends."""
-        thing = self._selected()
-        if thing is None:
-            return None
         words = "acknowledged; you are notified when it ends"
-        return self._change(thing, self._acknowledge(thing), "acknowledging", words)
+        return self._change(thing, self._acknowledge_call(thing), "acknowledging", words)
 
-    def snooze(self) -> Coroutine[None, None, None] | None:
+    async def _snooze(self, thing: T) -> None:
         """Snooze it, after a question about the duration."""
-        thing = self._selected()
-        return None if thing is None else self._run_snooze(thing)
-
-    async def _run_snooze(self, thing: T) -> None:
         name = self._name(thing)
         morning_s = seconds_to_morning(self._screen.shell.clock())
         choices = {
@@ -95,7 +83,7 @@ class AlertActions(ScreenPart, Generic[T]):
             return
         for_s = choices[answer][0]
         words = f"snoozed for {format_duration(for_s)}"
-        await self._change(thing, self._snooze(thing, for_s), "snoozing", words)
+        await self._change(thing, self._snooze_call(thing, for_s), "snoozing", words)
 
     async def _change(self, thing: T, call: Call[Any], doing: str, words: str) -> None:
         name = self._name(thing)
@@ -104,4 +92,4 @@ class AlertActions(ScreenPart, Generic[T]):
             alerts = done.alerts if isinstance(done, ChangedGroup) else 0  # absent in old servers
             count = f" ({counted(alerts, 'alert')})" if alerts else ""
             self._screen.notice(f"{name}{count} is {words}", "good")
-            self._done()
+            self._screen.read_soon()
