@@ -8,6 +8,7 @@ from typing import cast
 
 from textual.app import App
 
+from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.screen import (
     ConsoleScreen,
     close_front,
@@ -78,11 +79,10 @@ class Navigation:
 
     def select(self, heading: str, identity: Hashable) -> None:
         """Move the cursor to a new object in the list of the screen that has the given heading."""
-        from hooktui.console.frame.chosen_rows import ChosenRows
-
         for screen in self.screens():
-            if heading == screen.HEADING and isinstance(screen.rows, ChosenRows):
-                screen.rows.listing.select(identity)
+            for part in screen.parts:
+                if heading == screen.HEADING and isinstance(part, ChosenRows):
+                    part.listing.select(identity)
 
     def open_form(self, hook: Hook | None) -> None:
         """Open the form of a hook; for a new hook (None), open the list of hook types first."""

@@ -140,8 +140,7 @@ class Console:
             return False
         if isinstance(screen.focused, Input | TextArea):
             return True
-        if isinstance(screen.rows, ChosenRows):
-            listing = screen.rows.listing
+        for listing in [part.listing for part in screen.parts if isinstance(part, ChosenRows)]:
             shown = all(node.display for node in listing.ancestors_with_self)  # not another tab
             if shown and (listing.undrawn or listing.choice.awaited):
                 return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hooktui.client import calls
-from hooktui.console.deliveries import matching
+from hooktui.console.deliveries import delivery_rows
 from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.replays.replay_form import ReplayForm
@@ -69,7 +69,7 @@ async def test_all_that_match_become_single_marks_if_they_are_few(
         assert len(console.app.screen.listing.marks) == 3
         await console.press("escape")
         await console.hides("marked")
-        monkeypatch.setattr(matching, "MAX_SINGLE", 2)
+        monkeypatch.setattr(delivery_rows, "MAX_SINGLE", 2)
         await console.press("ctrl+a", "space")
         await console.shows("3 deliveries are too many to mark one by one (at most 2)")
         await console.press("escape")
@@ -112,7 +112,7 @@ async def test_a_resend_of_all_that_match_unmarks_them_once_it_runs(
         await scene.console.shows("1 delivery, about")
         await scene.console.press("ctrl+s")
         await scene.on(ReplayScreen)
-        assert screen.matching.chosen is None
+        assert screen.rows.all_matching is None
         await scene.console.press("escape")
         await scene.on(DeliveriesScreen)
         await scene.console.hides("all that match")
@@ -135,7 +135,7 @@ async def test_all_waiting_ones_that_match_are_cancelled_in_one_call_after_a_que
         assert scene.gate.count("POST /v1/deliveries/cancel") == 1
         assert scene.status_of(scene.waiting) == "cancelled"
         assert scene.status_of(scene.delivered) == "delivered"
-        assert screen.matching.chosen is None
+        assert screen.rows.all_matching is None
 
 
 # Red when deliveries that came after the choice are cancelled, too.

@@ -6,11 +6,11 @@ Resending all matches is a replay, so that it has a plan, a rate and an end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from typing import Final
 
 from hooktui.client import calls
-from hooktui.console.deliveries.matching import AllMatching, Matching
+from hooktui.console.deliveries.delivery_rows import DeliveryRows, Matching
 from hooktui.console.deliveries.text import next_step
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import confirmed
@@ -35,8 +35,7 @@ class DeliveryActions(ScreenPart):
         bulk: runs commands on many deliveries.
         missing: returns why no delivery is selected.
         resent: called with the deliveries that the resend calls returned.
-        matching: selects all deliveries that match a filter, if the screen supports it.
-        unseen: returns how many deliveries the list does not read again any more, by their ids.
+        rows: the rows of the list, if there is one.
     """
 
     def __init__(
@@ -47,12 +46,10 @@ class DeliveryActions(ScreenPart):
         *,
         missing: Callable[[], str] = lambda: "there is no delivery under the cursor",
         resent: Callable[[Sequence[Delivery]], None] = lambda _: None,
-        matching: AllMatching | None = None,
-        unseen: Callable[[Iterable[str]], int] = lambda _: 0,
+        rows: DeliveryRows | None = None,
     ) -> None:
         self._screen, self._selected, self._bulk = screen, selected, bulk
-        self._unseen = unseen
-        self._missing, self._on_resent, self._matching = missing, resent, matching
+        self._missing, self._on_resent, self._rows = missing, resent, rows
         screen.subjects.update(resend=self._ids, cancel=self._ids)
 
     @property
@@ -82,7 +79,7 @@ class DeliveryActions(ScreenPart):
 
     @property
     def _all(self) -> Matching | None:
-        return None if self._matching is None else self._matching.chosen
+        return None if self._rows is None else self._rows.all_matching
 
     def _ids(self) -> Hashable:
         return self._all or tuple(delivery.id for delivery in self._selected())
@@ -92,17 +89,17 @@ class DeliveryActions(ScreenPart):
 
         If all matches of a filter are selected, open the form of a replay instead.
         """
-        if self._matching is not None and self._matching.chosen is not None:
-            chosen, shell = self._matching.chosen, self._screen.shell
+        if self._rows is not None and self._rows.all_matching is not None:
+            matching, shell = self._rows.all_matching, self._screen.shell
             shell.navigation.open_replay_form(
                 ReplaySelection(
-                    hooks=self._matching.hooks,
+                    hooks="all" if self._rows.hook is None else (self._rows.hook,),
                     mode="sent",
                     since=_oldest(shell),
-                    until=chosen.until,
-                    filter=chosen.query or None,
+                    until=matching.until,
+                    filter=matching.query or None,
                 ),
-                self._matching.clear,
+                self._rows.clear,
             )
             return None
         return self._resend(
@@ -121,8 +118,8 @@ class DeliveryActions(ScreenPart):
         words = _resent_words(selected, sent, self._screen.shell)
         words = outcome.message(words, lambda delivery: delivery.id)
         self._screen.notice(words, outcome.severity)
-        if self._matching is not None:
-            self._matching.unmark(delivery for delivery, _ in outcome.done)
+        if self._rows is not None:
+            self._rows.unmark(delivery for delivery, _ in outcome.done)
         if sent:
             self._on_resent(sent)
 
@@ -135,7 +132,10 @@ class DeliveryActions(ScreenPart):
             has = "have" if delivered > 1 else "has"
             count = "All" if delivered == len(selected) else f"{delivered:,}"
             details = f"{count} of them {has} already been delivered and will be sent once more."
-        unseen = self._unseen(delivery.id for delivery in selected)
+        unseen = 0
+        if self._rows is not None:
+            ids = [delivery.id for delivery in selected]
+            unseen = self._rows.listing.window.count_missing(ids)
         if unseen:
             count = "All" if unseen == len(selected) else f"{unseen:,}"
             details += (
@@ -168,8 +168,8 @@ class DeliveryActions(ScreenPart):
         sends = f"; {self._screen.shell.key('resend')} sends {again} again" if done else ""
         words = outcome.message(f"{what} cancelled", lambda delivery: delivery.id)
         self._screen.notice(words + sends, outcome.severity)
-        if self._matching is not None:
-            self._matching.unmark(done)
+        if self._rows is not None:
+            self._rows.unmark(done)
 
     async def _cancel_matching(self, matching: Matching) -> None:
         if not await self._confirmed_cancel(f"all waiting deliveries of {matching.words}"):
@@ -194,8 +194,8 @@ class DeliveryActions(ScreenPart):
         if sending:
             words += f"; {counted(sending, 'delivery')} not cancelled: an attempt is in progress"
         self._screen.notice(words, "good")
-        if self._matching is not None:
-            self._matching.clear()
+        if self._rows is not None:
+            self._rows.clear()
 
     async def _confirmed_cancel(self, what: str) -> bool:
         """Ask before cancelling more than one delivery; return whether to do so."""

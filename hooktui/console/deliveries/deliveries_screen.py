@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
 from hooktui.console.deliveries.columns import delivery_columns
-from hooktui.console.deliveries.matching import AllMatching
+from hooktui.console.deliveries.delivery_rows import DELIVERY_COMMANDS, DeliveryRows
 from hooktui.console.frame.bulk import BulkRunner
-from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
-from hooktui.console.widgets.styled import StyledLine, StyledText
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.domain.filters.parser import TERMS, parse
 from hooktui.domain.wire.deliveries import Delivery
@@ -30,8 +29,9 @@ class DeliveriesScreen(ListScreen[Delivery]):
 
     HEADING = "Deliveries"
     NOUN = "delivery"
-    ROW_COMMANDS = ("resend", "cancel", "mark", "open", "copy")
+    ROW_COMMANDS = DELIVERY_COMMANDS
     MARKABLE = True
+    rows: DeliveryRows
     FILTER_TERMS = TERMS
     FILTER_HINT = "such as status:undelivered hook:3 code:5xx event:job.* since:10m"
     DESCENDING = True
@@ -48,26 +48,13 @@ class DeliveriesScreen(ListScreen[Delivery]):
         self.handlers.update(
             open=self.on_row(self._open), copy=self.copy, emit=self.emit, replay=self.replay
         )
-        self.matching = AllMatching(self, lambda: self.listing, lambda: self.filter.text)
-        self.rows = ChosenRows(
-            self,
-            lambda: self.listing,
-            noun=self.NOUN,
-            commands=self.ROW_COMMANDS,
-            active=lambda: self.matching.chosen is None,
-            narrowed=lambda: bool(self.filter.text),
-            needing=("open", "copy", "mark"),
-            marks_all=False,
-        )
         bulk = BulkRunner(self)
-        actions = DeliveryActions(
-            self,
-            self.selected,
-            bulk,
-            matching=self.matching,
-            unseen=lambda ids: self.listing.window.count_missing(ids),
-        )
-        self.parts = (bulk, self.matching, actions, self.rows, *self.parts[1:])
+        actions = DeliveryActions(self, self.selected, bulk, rows=self.rows)
+        self.parts = (bulk, actions, *self.parts)
+
+    def chosen_rows(self) -> DeliveryRows:
+        """Return the part of the rows that commands act on."""
+        return DeliveryRows(self, lambda: self.listing, self.filter)
 
     def columns(self) -> Sequence[Column[Delivery]]:
         """Return the columns."""
@@ -106,13 +93,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
 
     def more_heading(self) -> StyledLine:
         """Return the filter and the number of marked rows."""
-        dot = f" {self.shell.glyphs.dot} "
-        pieces: list[StyledText] = [*super().more_heading()]
-        if self.matching.chosen is not None:
-            pieces.append((f"{dot}{self.matching.marked_words()}", "accent"))
-        elif self.listing.marks:
-            pieces.append((f"{dot}{self.rows.marked_words()}", "accent"))
-        return pieces
+        return (*super().more_heading(), *self.rows.heading())
 
     # -- the filter
 
@@ -122,7 +103,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
 
     def filter_changed(self) -> None:
         """Undo "mark all", and load the deliveries that match the new filter."""
-        self.matching.clear()
+        self.rows.clear()
         super().filter_changed()
 
     # -- commands

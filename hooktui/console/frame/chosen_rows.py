@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.text import counted
 
@@ -29,12 +30,10 @@ class ChosenRows(ScreenPart):
         screen: the screen of the list.
         listing: returns the list.
         noun: the noun for one row.
-        commands: the commands that act on the selected rows.
+        commands: the commands that act on the selected rows, and need one.
         active: returns whether they currently do.
         narrowed: returns whether a filter hides rows.
-        needing: the commands that need a row.
         hint: returns a hint for the case that there is none; empty: no hint.
-        marks_all: whether this part handles "mark all"; otherwise another part does.
     """
 
     def __init__(
@@ -46,13 +45,11 @@ class ChosenRows(ScreenPart):
         commands: Sequence[str],
         active: Callable[[], bool] = lambda: True,
         narrowed: Callable[[], bool] = lambda: False,
-        needing: Sequence[str] = (),
         hint: Callable[[], str] = lambda: "",
-        marks_all: bool = True,
     ) -> None:
         self._screen, self._listing, self._noun = screen, listing, noun
         self._commands, self._active, self._narrowed = commands, active, narrowed
-        self._needing, self._hint, self._marks_all = needing, hint, marks_all
+        self._hint = hint
 
     @property
     def listing(self) -> WindowedList[Any]:
@@ -61,17 +58,17 @@ class ChosenRows(ScreenPart):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """The handlers of "mark" and, unless another part has it, of "mark all"."""
-        handlers: dict[str, Handler] = {"mark": self.mark}
-        return handlers | ({"mark_all": self.mark_all} if self._marks_all else {})
+        """The handlers of "mark" and "mark all"."""
+        return {"mark": self.mark, "mark_all": self.mark_all}
 
     def disabled_reason(self, name: str) -> str | None:
         """Return why the row is not visibly selected, or that there is none; None: it is."""
         if name == "mark_all" and self.listing.stale_reason == "loading":
             return "the list is still loading; rows can be marked once it is loaded"
-        reason = self._row_reason(name) if self._acts(name) else None
-        needs_row = name in self._needing and self._active()
-        if reason is None and needs_row and not self.listing.selected:
+        if not self._acts(name):
+            return None
+        reason = self._row_reason(name)
+        if reason is None and not self.listing.selected:
             hint = self._hint()
             return f"there is no {self._noun} under the cursor" + (f"; {hint}" if hint else "")
         return reason
@@ -92,13 +89,21 @@ class ChosenRows(ScreenPart):
             self._screen.refresh_frame()
 
     def marked_words(self) -> str:
-        """Return the number of marked rows, and how many of them a filter hides."""
+        """Return the number of marked rows, and how many a filter hides; empty: none is marked."""
+        if not self.listing.marks:
+            return ""
         marked, hidden = len(self.listing.marks), self._hidden_marks()
         return f"{marked:,} marked" + (f" ({hidden:,} hidden by the filter)" if hidden else "")
 
-    def mark(self) -> None:
+    def heading(self) -> StyledLine:
+        """Return the number of marked rows for the heading of the screen."""
+        words = self.marked_words()
+        return ((f" {self._screen.shell.glyphs.dot} {words}", "accent"),) if words else ()
+
+    def mark(self) -> Coroutine[None, None, None] | None:
         """Mark or unmark the row under the cursor."""
         self.listing.toggle_mark()
+        return None
 
     def mark_all(self) -> Coroutine[None, None, None] | None:
         """Mark the loaded rows; if all of these are marked already, all rows of the list."""

@@ -10,6 +10,7 @@ from typing import Final
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.widgets.prompt_bars import PromptBar
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import FilterError
 
@@ -51,6 +52,11 @@ class FilterPart(ScreenPart):
     def handlers(self) -> Mapping[str, Handler]:
         """The handler that opens the input of the filter."""
         return {"filter": self.open}
+
+    def heading(self) -> StyledLine:
+        """Return the filter for the heading of the screen; empty: there is none."""
+        words = f" {self._screen.shell.glyphs.dot} filter: {self.text}"
+        return ((words, "accent"),) if self.text else ()
 
     async def open(self) -> None:
         """Open the input of the filter, which is applied while it is typed."""

@@ -150,6 +150,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         ROW_COMMANDS: the commands that act on the row under the cursor.
         FIRST: words for the first row in ascending and in descending order.
         listing: the list.
+        rows: the rows that commands act on.
         filter: the filter of the list; one of the parts if there is a hint.
         tabs: the tabs of the top screen that the list is one of; None: it has none.
     """
@@ -180,14 +181,6 @@ class ListScreen(ConsoleScreen, Generic[T]):
         super().__init__()
         self._given = filter_text
         self._read_at = 0.0
-        self.rows: ChosenRows = ChosenRows(
-            self,
-            lambda: self.listing,
-            noun=self.NOUN,
-            commands=self.ROW_COMMANDS,
-            needing=("open", "copy", "delete", *self.ROW_COMMANDS),
-            hint=self.row_hint,
-        )
         self.filter = FilterPart(
             self,
             self.FILTER_HINT,
@@ -195,6 +188,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
             changed=self.filter_changed,
             focus=lambda: self.listing.focus(),
         )
+        self.rows = self.chosen_rows()
         self.parts = (self.rows, SortPart(self, lambda: self.listing, first=self.FIRST))
         top = top_screen_of(type(self).__name__)
         self.tabs = ScreenTabs(self, top.tabs) if top is not None and top.tabs else None
@@ -202,6 +196,16 @@ class ListScreen(ConsoleScreen, Generic[T]):
             self.parts = (*self.parts, self.tabs)
         if self.FILTER_HINT:
             self.parts = (*self.parts, self.filter)
+
+    def chosen_rows(self) -> ChosenRows:
+        """Return the part of the rows that commands act on."""
+        return ChosenRows(
+            self,
+            lambda: self.listing,
+            noun=self.NOUN,
+            commands=self.ROW_COMMANDS,
+            hint=self.row_hint,
+        )
 
     def row_hint(self) -> str:
         """Return the hint for the case that there is no row; empty: no hint."""
@@ -329,8 +333,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
 
     def more_heading(self) -> StyledLine:
         """Return the rest of the heading: the filter."""
-        words = f" {self.shell.glyphs.dot} filter: {self.filter.text}"
-        return ((words, "accent"),) if self.filter.text else ()
+        return self.filter.heading()
 
     def back(self) -> None:
         """Remove the filter, then close the screen."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Protocol
 
 from hooktui.console.registry import Command
 from hooktui.console.widgets.chrome import Offer
@@ -33,12 +32,9 @@ class ScreenPart:
         """Return the commands of the key line in the order of the part's current state."""
         return offers
 
-
-class RowGuard(Protocol):
-    """Guard against commands on rows that the user has not visibly selected; see `ChosenRows`."""
-
     def undrawn_reason(self, name: str) -> str | None:
         """Return why a command must wait until its row has been drawn, or None."""
+        return None
 
     def refused(self, name: str, reason: str) -> None:
         """React to a refused command, in addition to the notice with the reason."""

@@ -19,7 +19,7 @@ from textual.worker import Worker
 
 from hooktui.console.frame.frame_text import alert_path, status_line, top_screens
 from hooktui.console.frame.notices import Notices, error_text
-from hooktui.console.frame.parts import Handler, RowGuard, ScreenPart
+from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.registry import (
     BY_NAME,
     COMMANDS,
@@ -67,7 +67,6 @@ class ConsoleScreen(Screen[None]):
         notices: shows results and errors in the status line.
         handlers: the handlers of its own commands, by command name.
         parts: run other commands; they take precedence over the screen's own handlers.
-        rows: the rows that commands act on, if there is a list.
         subjects: return what commands act on, if it is not the subject of the screen.
     """
 
@@ -105,7 +104,6 @@ class ConsoleScreen(Screen[None]):
             **{top.command: partial(self.go, top) for top in TOP_SCREENS},
         }
         self.parts: Sequence[ScreenPart] = ()
-        self.rows: RowGuard | None = None
         self.subjects: dict[str, Callable[[], Hashable]] = {"copy": lambda: None}
         self._pending = FeedChanges()
         self._changes_due = False
@@ -333,9 +331,9 @@ class ConsoleScreen(Screen[None]):
 
     def not_ready_reason(self, name: str) -> str | None:
         """Return why a command must wait until the row that it acts on has been drawn, or None."""
-        if self.rows is None or not self.is_mounted:
+        if not self.is_mounted:
             return None
-        return self.rows.undrawn_reason(name)
+        return next(filter(None, (part.undrawn_reason(name) for part in self.parts)), None)
 
     async def action_command(self, name: str) -> None:
         """Run the command of a key, or show why it is not possible."""
@@ -370,8 +368,9 @@ class ConsoleScreen(Screen[None]):
         if reason is not None:
             if BY_NAME[name].explains:
                 self.notice(reason, "warn")
-            if self.rows is not None and self.is_mounted:
-                self.rows.refused(name, reason)
+            if self.is_mounted:
+                for part in self.parts:
+                    part.refused(name, reason)
             return None
         self.notices.clear()
         return self._handler(name)()

@@ -12,9 +12,8 @@ from textual.app import ComposeResult
 from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
 from hooktui.console.deliveries.columns import delivery_columns
-from hooktui.console.deliveries.matching import AllMatching
+from hooktui.console.deliveries.delivery_rows import DELIVERY_COMMANDS, DeliveryRows
 from hooktui.console.frame.bulk import BulkRunner
-from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import TIMES_S, SortPart
@@ -52,7 +51,7 @@ class HookScreen(ConsoleScreen):
     HEADING = "Hook"
     NOUN = "delivery"
     FILTER_TERMS = TERMS
-    ROW_COMMANDS = ("resend", "cancel", "mark", "open", "copy")
+    ROW_COMMANDS = DELIVERY_COMMANDS
     COMMAND_NAMES = (
         "open", "ping", "diagnose", "edit", "secret", "activate", "resend", "cancel", "replay",
         "filter", "delete", "previous", "next", "larger", "smaller", "mark", "mark_all", "undo",
@@ -79,37 +78,20 @@ class HookScreen(ConsoleScreen):
             changed=self._filtered,
             focus=lambda: self.listing.focus(),
         )
-        self.matching = AllMatching(
+        self.rows = DeliveryRows(
             self,
             lambda: self.listing,
-            lambda: f"hook:{hook_id} {self.filter.text}".rstrip(),
-            self._in_deliveries,
-            hooks=(hook_id,),
-        )
-        self.rows: ChosenRows = ChosenRows(
-            self,
-            lambda: self.listing,
-            noun=self.NOUN,
-            commands=self.ROW_COMMANDS,
-            active=lambda: self._in_deliveries() and self.matching.chosen is None,
-            narrowed=lambda: bool(self.filter.text),
-            needing=("open",),
+            self.filter,
+            hook=hook_id,
+            active=self._in_deliveries,
             hint=lambda: f"{self.shell.key('ping')} sends a ping",
-            marks_all=False,
         )
         bulk = BulkRunner(self)
         self.actions = HookActions(self, self.selected_hooks, bulk, self._deleted)
         self.parts = (
             bulk,
-            self.matching,
             self.tabs,
-            DeliveryActions(
-                self,
-                self.selected_deliveries,
-                bulk,
-                matching=self.matching,
-                unseen=lambda ids: self.listing.window.count_missing(ids),
-            ),
+            DeliveryActions(self, self.selected_deliveries, bulk, rows=self.rows),
             self.rows,
             self.filter,
             SortPart(
@@ -139,12 +121,7 @@ class HookScreen(ConsoleScreen):
             listing = self.listing
             if listing.loaded:
                 left.append((f"{dot}{listing.counted('delivery')}", "plain"))
-            if self.filter.text:
-                left.append((f"{dot}filter: {self.filter.text}", "accent"))
-            if self.matching.chosen is not None:
-                left.append((f"{dot}{self.matching.marked_words()}", "accent"))
-            elif listing.marks:
-                left.append((f"{dot}{self.rows.marked_words()}", "accent"))
+            left += [*self.filter.heading(), *self.rows.heading()]
         return left
 
     def compose_body(self) -> ComposeResult:
@@ -286,6 +263,6 @@ class HookScreen(ConsoleScreen):
     # -- the filter: it belongs to one hook, so it is not saved for the next one
 
     def _filtered(self) -> None:
-        self.matching.clear()
+        self.rows.clear()
         self.listing.empty = self.empty_lines()
         self.listing.load_anew()

@@ -76,14 +76,13 @@ class HooksScreen(ConsoleScreen):
         self.filter = FilterPart(
             self, HINT, check=parse_hook_search, changed=self._filtered, focus=self._focus_body
         )
-        self.rows: ChosenRows = ChosenRows(
+        self.rows = ChosenRows(
             self,
             lambda: self.listing,
             noun=self.NOUN,
             commands=self.ROW_COMMANDS,
             active=lambda: not self.live_log.has_focus,
             narrowed=lambda: bool(self.filter.text),
-            needing=_ON_HOOKS,
             hint=lambda: f"{self.shell.key('new')} creates one",
         )
         bulk = BulkRunner(self)
@@ -199,11 +198,7 @@ class HooksScreen(ConsoleScreen):
                 left.append((f"{dot}{least}{broken} failing", "bad"))
             if off:
                 left.append((f"{dot}{least}{off} disabled", "quiet"))
-        if self.filter.text:
-            left.append((f"{dot}filter: {self.filter.text}", "accent"))
-        if listing.marks:
-            left.append((f"{dot}{self.rows.marked_words()}", "accent"))
-        return left
+        return [*left, *self.filter.heading(), *self.rows.heading()]
 
     # -- commands
 
