@@ -53,29 +53,21 @@ class Navigation:
 
     def open_deliveries(self, filter_text: str) -> None:
         """Open the list of deliveries of all hooks, with a filter."""
-        from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
-
-        self._app.push_screen(DeliveriesScreen(filter_text))
+        self._open("deliveries.deliveries_screen:DeliveriesScreen", filter_text)
 
     def open_events(self, filter_text: str, note: str = "") -> None:
         """Open the list of events with a filter; ``note`` describes them in the title."""
-        from hooktui.console.events.events_screen import EventsScreen
-
-        self._app.push_screen(EventsScreen(filter_text, note))
+        self._open("events.events_screen:EventsScreen", filter_text, note)
 
     def open_replay(self, replay: str) -> None:
         """Open a replay by its id."""
-        from hooktui.console.replays.replay_screen import ReplayScreen
-
-        self._app.push_screen(ReplayScreen(replay))
+        self._open("replays.replay_screen:ReplayScreen", replay)
 
     def open_replay_form(
         self, selection: ReplaySelection, started: Callable[[], object] = lambda: None
     ) -> None:
         """Open the form for a new replay of a selection; call ``started`` once it is started."""
-        from hooktui.console.replays.replay_form import ReplayForm
-
-        self._app.push_screen(ReplayForm(selection, started))
+        self._open("replays.replay_form:ReplayForm", selection, started)
 
     def select(self, heading: str, identity: Hashable) -> None:
         """Move the cursor to a new object in the list of the screen that has the given heading."""
@@ -86,49 +78,42 @@ class Navigation:
 
     def open_form(self, hook: Hook | None) -> None:
         """Open the form of a hook; for a new hook (None), open the list of hook types first."""
-        from hooktui.console.hooks.form_screen import HookForm, HookTypes
-
-        self._app.push_screen(HookTypes() if hook is None else HookForm(hook))
+        if hook is None:
+            self._open("hooks.form_screen:HookTypes")
+        else:
+            self._open("hooks.form_screen:HookForm", hook)
 
     def open(self, command: Command, *identity: int | str) -> None:
         """Open the screen of a command of the ``:`` line: a list, or one object by its id."""
-        self._app.push_screen(_import(command.screen)(*identity))
+        self._open(command.screen, *identity)
 
     def open_hook(self, hook: int) -> None:
         """Open a hook by its id."""
-        from hooktui.console.hooks.hook_screen import HookScreen
-
-        self._app.push_screen(HookScreen(hook))
+        self._open("hooks.hook_screen:HookScreen", hook)
 
     def open_secret(self, hook: Hook) -> None:
         """Open the screen of a hook's secret."""
-        from hooktui.console.hooks.secret_screen import SecretScreen
-
-        self._app.push_screen(SecretScreen(hook))
+        self._open("hooks.secret_screen:SecretScreen", hook)
 
     def open_diagnosis(self, hook: Hook) -> None:
         """Open the diagnosis of a hook's receiver."""
-        from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
-
-        self._app.push_screen(DiagnosisScreen(hook))
+        self._open("hooks.diagnosis_screen:DiagnosisScreen", hook)
 
     def open_delivery(self, delivery: str) -> None:
         """Open a delivery by its id."""
-        from hooktui.console.deliveries.delivery_screen import DeliveryScreen
-
-        self._app.push_screen(DeliveryScreen(delivery))
+        self._open("deliveries.delivery_screen:DeliveryScreen", delivery)
 
     def open_event(self, event: str) -> None:
         """Open an event by its id."""
-        from hooktui.console.events.event_screen import EventScreen
-
-        self._app.push_screen(EventScreen(event))
+        self._open("events.event_screen:EventScreen", event)
 
     def open_emit(self, event_type: str = "", body: str | None = None) -> None:
         """Open the dialog that sends an event, with an initial type and body."""
-        from hooktui.console.events.emit_screen import EmitScreen
+        self._open("events.emit_screen:EmitScreen", event_type, body)
 
-        self._app.push_screen(EmitScreen(event_type, body))
+    def _open(self, path: str, *arguments: object) -> None:
+        """Open a screen by its path, written as in `TopScreen`."""
+        self._app.push_screen(_import(path)(*arguments))
 
     def open_help(self) -> None:
         """Open the help of the screen in the foreground; selecting a command runs it."""
