@@ -11,7 +11,6 @@ from hooktui.console.formatting import moment
 from hooktui.console.hooks.history import changes_of, summary
 from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
 from hooktui.console.widgets.table import Column
-from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.filters.parser import FilterError
 from hooktui.domain.filters.terms import FilterTerms
 from hooktui.domain.wire.access import AuditCheck, AuditEntry
@@ -29,7 +28,7 @@ def audit_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
     """Return the columns; only the results of refused actions are highlighted."""
 
     def at(entry: AuditEntry) -> StyledLine:
-        return ((moment(from_rfc3339(entry.at), clock()), "plain"),)
+        return ((moment(entry.at, clock()), "plain"),)
 
     def result(entry: AuditEntry) -> StyledLine:
         tone: StyleName = "quiet" if entry.result == _DONE else "warn"
@@ -58,7 +57,7 @@ def entry_lines(entry: AuditEntry, now_ms: int) -> list[StyledLine]:
     """Return the lines of an entry: who did what, then each field before and after."""
     account = "none: it belongs to the installation" if entry.account is None else entry.account
     facts = (
-        ("when", f"{moment(from_rfc3339(entry.at), now_ms)}  ({entry.at})"),
+        ("when", f"{moment(entry.at, now_ms)}  ({entry.at})"),
         ("who", f"{entry.user} ({entry.role})"),
         ("from", entry.origin),
         ("action", entry.action),

@@ -20,7 +20,6 @@ from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.controls import Choice, Note
 from hooktui.console.widgets.redactable import MASK, REVEALED_CLASS, Redactable
 from hooktui.console.widgets.styled import StyledLine, StyledText
-from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.wire.access import Token
 
 
@@ -193,7 +192,7 @@ class NewTokenScreen(ConsoleScreen):
         where = "all accounts" if token.account is None else f"account {token.account} alone"
         ends = "never expires"
         if token.expires_at is not None:
-            ends = f"expires {moment(from_rfc3339(token.expires_at), self.shell.clock())}"
+            ends = f"expires {moment(token.expires_at, self.shell.clock())}"
         return (
             f"It {role_words(token.role)}, in {where}, and {ends}.\n"
             "Programs send it as Authorization: Bearer …; hooktui reads it from HOOKTUI_TOKEN."

@@ -27,7 +27,7 @@ def token_columns(clock: Callable[[], int]) -> tuple[Column[Token], ...]:
         if left_ms <= 0:
             return (("expired", "bad"),)
         tone: StyleName = "warn" if left_ms < 86_400_000 else "plain"
-        return ((moment(from_rfc3339(token.expires_at), clock()), tone),)
+        return ((moment(token.expires_at, clock()), tone),)
 
     def used(token: Token) -> StyledLine:
         if token.last_used_at is None:

@@ -8,7 +8,6 @@ from typing import Final
 from hooktui.console.formatting import ago, moment
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
-from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.text import counted
 from hooktui.domain.wire.alerts import Alert
 
@@ -18,7 +17,7 @@ _TONES: Final[dict[str, StyleName]] = {"open": "bad", "acknowledged": "plain"}
 def state_words(alert: Alert, now_ms: int) -> str:
     """Return the state, with the end of a snooze; the resolution of a resolved alert."""
     if alert.state == "snoozed" and alert.snoozed_until is not None:
-        return f"snoozed to {moment(from_rfc3339(alert.snoozed_until), now_ms)}"
+        return f"snoozed to {moment(alert.snoozed_until, now_ms)}"
     if alert.state == "resolved" and alert.resolution is not None:
         return alert.resolution
     return alert.state

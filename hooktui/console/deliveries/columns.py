@@ -18,7 +18,7 @@ from hooktui.console.glyphs import Glyphs
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
-from hooktui.domain.clock import format_duration, from_rfc3339
+from hooktui.domain.clock import format_duration
 from hooktui.domain.deliveries import DeliveryStatus, Outcome
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases
 from hooktui.domain.wire.pages import Page
@@ -66,7 +66,7 @@ def delivery_columns(
         return ((str(delivery.last_status or ""), "bad" if failed else "quiet"),)
 
     def created(delivery: Delivery) -> StyledLine:
-        return ((moment(from_rfc3339(delivery.created_at), clock()), "plain"),)
+        return ((moment(delivery.created_at, clock()), "plain"),)
 
     def following(delivery: Delivery) -> StyledLine:
         words = next_words(delivery, clock())
@@ -169,7 +169,7 @@ def step_columns(
 
     def at(step: Step) -> StyledLine:
         if step.attempt is not None:
-            return ((moment(from_rfc3339(step.attempt.started_at), clock()), "plain"),)
+            return ((moment(step.attempt.started_at, clock()), "plain"),)
         words = "" if steps.delivery is None else next_words(steps.delivery, clock())
         return ((words.removeprefix("at ") or "…", "warn"),)
 

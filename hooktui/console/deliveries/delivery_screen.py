@@ -32,7 +32,6 @@ from hooktui.console.widgets.document_lines import FORM_WORDS
 from hooktui.console.widgets.document_view import JsonView
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail
@@ -197,7 +196,7 @@ class DeliveryScreen(ConsoleScreen):
             return
         now_ms = self.shell.clock()
         dot = f" {self.shell.glyphs.dot} "
-        created = moment(from_rfc3339(delivery.created_at), now_ms)
+        created = moment(delivery.created_at, now_ms)
         step = next_step(delivery, now_ms, self.shell.key)
         tone: StyleName = "bad" if delivery.status == DeliveryStatus.FAILED else "plain"
         lines: list[StyledLine] = [

@@ -21,7 +21,6 @@ from hooktui.console.formatting import moment, size, took
 from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.document_lines import Section
-from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.signatures import HASH_OF_DIGITS, HashName, mac_name
 from hooktui.domain.text import counted
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases, Request
@@ -158,7 +157,7 @@ def _family(delivery: DeliveryDetail, around: RelatedData) -> list[Section]:
         return []
     pairs = []
     for relative in around.family:
-        created = moment(from_rfc3339(relative.created_at), around.now_ms)
+        created = moment(relative.created_at, around.now_ms)
         this = ", this one" if relative.id == delivery.id else ""
         pairs.append(
             (f"{created} by {relative.trigger}, {status_word(relative)}{this}", relative.id)

@@ -204,7 +204,7 @@ def wait_reason(
     if delivery.status != DeliveryStatus.PENDING:
         return ""
     if server is not None and server.paused is not None:
-        since = moment(from_rfc3339(server.paused.at), now_ms)
+        since = moment(server.paused.at, now_ms)
         return f"all sending has been paused since {since}, by {server.paused.by}"
     if hook is None:
         return ""
@@ -222,7 +222,7 @@ def wait_reason(
 def _disabled(hook: Hook, now_ms: int) -> str:
     state = "is disabled"
     if hook.disabled_at is not None:
-        state = f"has been disabled since {moment(from_rfc3339(hook.disabled_at), now_ms)}"
+        state = f"has been disabled since {moment(hook.disabled_at, now_ms)}"
     reason = f" ({hook.disabled_reason})" if hook.disabled_reason else ""
     return f"hook {hook.id} {state}{reason}"
 

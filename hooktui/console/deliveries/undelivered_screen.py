@@ -103,7 +103,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         dot = f" {self.shell.glyphs.dot} "
         pieces: list[StyledText] = [(f"{dot}{self._summary}", "plain")] if self._summary else []
         if self._counting_until is not None:
-            at = moment(from_rfc3339(self._counting_until), self.shell.clock())
+            at = moment(self._counting_until, self.shell.clock())
             pieces.append((f"{dot}counted up to {at}", "warn"))
         return pieces
 

@@ -8,7 +8,6 @@ from typing import Final
 from hooktui.console.formatting import ago, moment
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
-from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.text import counted
 from hooktui.domain.wire.undelivered import UndeliveredGroup, UndeliveredTotals
@@ -25,7 +24,7 @@ def group_name(group: UndeliveredGroup) -> str:
 def state_words(group: UndeliveredGroup, now_ms: int) -> str:
     """Return the state of a group; for a snoozed one, with the end time."""
     if group.state == "snoozed" and group.state_until is not None:
-        return f"snoozed to {moment(from_rfc3339(group.state_until), now_ms)}"
+        return f"snoozed to {moment(group.state_until, now_ms)}"
     return group.state
 
 

@@ -92,7 +92,7 @@ def engine_lines(
     lines.append(_waiting(status, None if old else backlog, now_ms, dot))
     lines += [] if old else _connections(status, now_ms, dot)
     for server in status.servers:
-        since = moment(from_rfc3339(server.started_at), now_ms)
+        since = moment(server.started_at, now_ms)
         words = f"{server.name}{dot}{server.version}{dot}process {server.pid}{dot}since {since}"
         words += f"{dot}number {server.number}" if len(status.servers) > 1 else ""
         lines.append(_fact("server", (words, "plain")))

@@ -21,7 +21,6 @@ from hooktui.console.widgets.document_view import JsonView
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.catalogue import PING
-from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.wire.events import EventDetail, HookDecision
@@ -124,7 +123,7 @@ class EventScreen(ConsoleScreen):
         self.listing.styles.height = min(max(self.listing.window.total, 2), MAX_HOOKS) + 1
         event, now_ms = self.event, self.shell.clock()
         dot = f" {self.shell.glyphs.dot} "
-        received = moment(from_rfc3339(event.created_at), now_ms)
+        received = moment(event.created_at, now_ms)
         self.query_one("#head", Lines).show(
             (((f" received {received}{dot}{size(event.size)}{dot}{outcomes(event)}", "plain"),),)
         )

@@ -20,7 +20,6 @@ from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
 from hooktui.console.widgets.table import Column
-from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.event_outcomes import HookOutcome
 from hooktui.domain.text import counted
 from hooktui.domain.wire.events import AcceptedEvent, Event, EventDetail, HookDecision
@@ -49,7 +48,7 @@ def event_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Even
     """Return the columns of the list of events."""
 
     def received(event: Event) -> StyledLine:
-        return ((moment(from_rfc3339(event.created_at), clock()), "plain"),)
+        return ((moment(event.created_at, clock()), "plain"),)
 
     def number(name: str, tone: StyleName) -> Callable[[Event], StyledLine]:
         def cell(event: Event) -> StyledLine:

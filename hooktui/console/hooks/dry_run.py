@@ -20,7 +20,6 @@ from hooktui.console.hooks.form_values import top_field
 from hooktui.console.widgets.controls import FoldTitle, Note, ShortList, ShortRow
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.document_view import JsonView
-from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import FieldError, HooktuiError
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.wire.hooks import CHANGE_WORDS, Change, DryRun, Hook, TriedEvent, dry_run_words
@@ -122,7 +121,7 @@ class DryRunLines(Vertical):
 
     def show(self, run: DryRun, now_ms: int) -> None:
         """Show the result."""
-        since = "" if run.since is None else f", since {moment(from_rfc3339(run.since), now_ms)}"
+        since = "" if run.since is None else f", since {moment(run.since, now_ms)}"
         rows = shown_events(run)
         width = max((cell_len(event.type) for event in rows), default=0)
         self._show(
@@ -156,7 +155,7 @@ def tried_row(event: TriedEvent, now_ms: int, width: int) -> ShortRow:
         now_ms: current time in milliseconds, for the time of the event.
         width: width in cells of the longest type, which aligns the next column.
     """
-    created = f"{moment(from_rfc3339(event.created_at), now_ms):<{_MOMENT}}"
+    created = f"{moment(event.created_at, now_ms):<{_MOMENT}}"
     words = f"{set_cell_size(event.type, width)}  {created}  {event.id}"
     return ShortRow(event.id, CHANGE_WORDS.get(event.change, event.change), words)
 
@@ -191,7 +190,7 @@ class EventDialog(ConsoleDialog[None]):
         except HooktuiError as error:
             sections = [Section("Not loaded", text=str(error), kind="words")]
         else:
-            received = moment(from_rfc3339(event.created_at), self.shell.clock())
+            received = moment(event.created_at, self.shell.clock())
             title, note = event.type, f"received {received}"
             if event.body is None:
                 sections = [Section(title, note, text="Its body is purged.", kind="words")]

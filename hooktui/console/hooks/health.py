@@ -87,7 +87,7 @@ def plots_of(health: HookHealth, now_ms: int, glyphs: Glyphs) -> list[Plot]:
         ),
     ]
     if health.limits_since is not None:
-        since = moment(from_rfc3339(health.limits_since), now_ms)
+        since = moment(health.limits_since, now_ms)
         plots.append(
             Plot(
                 (
@@ -113,7 +113,7 @@ def _share(delivered: int, failed: int) -> str:
 def _known_since(health: HookHealth, now_ms: int) -> str:
     if health.counted_since is None:
         return ""
-    since = moment(from_rfc3339(health.counted_since), now_ms)
+    since = moment(health.counted_since, now_ms)
     return f"  since {since}, newest deliveries only"
 
 

@@ -17,7 +17,7 @@ from hooktui.console.widgets.page_window import PageSource
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.clock import exact_duration, from_rfc3339
+from hooktui.domain.clock import exact_duration
 from hooktui.domain.errors import HooktuiError, NotAllowed
 from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.setting import Setting
@@ -108,10 +108,9 @@ def entry_sections(entry: AuditEntry, now_ms: int) -> Sequence[Section]:
         (name, f"{was} → {now}" if was and now else was or now)
         for name, was, now in changes_of(entry)
     )
-    at_ms = from_rfc3339(entry.at)
     sections = [Section(f"Hook {action_words(entry)}", pairs=fields)] if fields else []
     who = (
-        ("when", f"{moment(at_ms, now_ms)} ({since_words(entry.at, now_ms)})"),
+        ("when", f"{moment(entry.at, now_ms)} ({since_words(entry.at, now_ms)})"),
         ("who", f"{entry.user} ({entry.role})"),
         ("from", entry.origin),
         ("audit entry", str(entry.id)),
@@ -123,7 +122,7 @@ def history_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
     """Return the columns of a hook's history; times are clock times, as in every log."""
 
     def at(entry: AuditEntry) -> StyledLine:
-        return ((moment(from_rfc3339(entry.at), clock()), "plain"),)
+        return ((moment(entry.at, clock()), "plain"),)
 
     return (
         Column(name="at", title="when", cell=at, width=12, grow=1, max_width=16, priority=0),

@@ -18,7 +18,6 @@ from hooktui.console.formatting import moment, since_words
 from hooktui.console.registry import cursor_after, move_bindings
 from hooktui.console.widgets.redactable import MASK, REVEALED_CLASS, Redactable
 from hooktui.console.widgets.styled import StyledText, StyleName
-from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.wire.hooks import Secret
 
 _LINES_EACH: Final = 2
@@ -109,8 +108,7 @@ class SecretLines(Redactable, can_focus=True):
         else:
             words.append("not used yet")
         if secret.expires_at:
-            expires_ms = from_rfc3339(secret.expires_at)
-            words.insert(0, f"signs X-Hook-Signature until {moment(expires_ms, now_ms)}")
+            words.insert(0, f"signs X-Hook-Signature until {moment(secret.expires_at, now_ms)}")
         elif self._last > 0:
             words.insert(0, "both sign webhook-signature")
         return ", ".join(words)

@@ -11,7 +11,6 @@ from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.domain.addresses import url_in_words
-from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.hook_fields import SHOWN_SETTINGS
 from hooktui.domain.text import counted
 from hooktui.domain.wire.events import Catalogue, EventGroup
@@ -87,7 +86,7 @@ def settings_sections(hook: Hook, catalogue: Catalogue, now_ms: int) -> list[Sec
     if hook.headers:
         sections.append(Section("Headers", pairs=tuple(hook.headers.items())))
     created, updated = (
-        f"{moment(from_rfc3339(at), now_ms)} ({since_words(at, now_ms)})"
+        f"{moment(at, now_ms)} ({since_words(at, now_ms)})"
         for at in (hook.created_at, hook.updated_at)
     )
     sections.append(
@@ -179,5 +178,5 @@ def _counted(health: HookHealth | None, now_ms: int) -> str:
         return "counting the deliveries of each type"
     if health.counted_since is None or health.counted_since <= health.since:
         return f"deliveries by type, in the last {HOURS} h"
-    since = moment(from_rfc3339(health.counted_since), now_ms)
+    since = moment(health.counted_since, now_ms)
     return f"deliveries by type, the newest ones, since {since}"

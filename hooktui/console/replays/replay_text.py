@@ -9,7 +9,6 @@ from hooktui.console.formatting import ago, moment, whole_percent
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
-from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.text import counted
 from hooktui.domain.wire import replays
 from hooktui.domain.wire.replays import PlannedSkip, Replay, ReplayHook, ReplayPlan, ReplaySelection
@@ -66,9 +65,9 @@ def selection_words(selection: ReplaySelection, now_ms: int) -> str:
     if selection.cause is not None:
         parts.append(f"cause {selection.cause}")
     if selection.since is not None:
-        parts.append(f"from {moment(from_rfc3339(selection.since), now_ms)}")
+        parts.append(f"from {moment(selection.since, now_ms)}")
     if selection.until is not None:
-        parts.append(f"to {moment(from_rfc3339(selection.until), now_ms)}")
+        parts.append(f"to {moment(selection.until, now_ms)}")
     if selection.filter is not None:
         parts.append(f"filter {selection.filter}")
     return ", ".join(parts)
@@ -175,9 +174,7 @@ def plan_lines(plan: ReplayPlan, glyphs: Glyphs, now_ms: int) -> list[StyledLine
     if plan.total:
         first.append((f", {replays.estimate_words(plan)}", "plain"))
     if plan.oldest_at is not None and plan.newest_at is not None:
-        oldest, newest = (
-            moment(from_rfc3339(at), now_ms) for at in (plan.oldest_at, plan.newest_at)
-        )
+        oldest, newest = (moment(at, now_ms) for at in (plan.oldest_at, plan.newest_at))
         first.append((f"; events of {oldest} to {newest}", "quiet"))
     lines: list[StyledLine] = [first]
     if plan.retrying:
