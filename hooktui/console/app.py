@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -72,7 +72,7 @@ class ConsoleApp(RestrictedMode):
 
     Attributes:
         navigation: opens screens.
-        clock: returns the current time in milliseconds; a fixed clock keeps screenshots stable.
+        clock: returns the current time in milliseconds.
         glyphs: the glyphs of states, in Unicode or ASCII.
         connection: the connection to the server.
         calls: sends calls that change data; reports their results even after a screen is closed.
@@ -110,7 +110,6 @@ class ConsoleApp(RestrictedMode):
         options: ConsoleOptions | None = None,
         *,
         environ: Mapping[str, str] | None = None,
-        clock: Callable[[], int] = now_ms,
     ) -> None:
         self.environ = dict(os.environ if environ is None else environ)
         self.preferences = read_preferences(self.environ)
@@ -124,7 +123,7 @@ class ConsoleApp(RestrictedMode):
         self.set_keymap(self.preferences.keymap.ids())
         self.terminal_size = TerminalSize(self, self.preferences.keymap, self._unsaved)
         self.navigation = Navigation(self)
-        self.clock = clock
+        self.clock = now_ms
         self.glyphs = ASCII if self.options.ascii else UNICODE
         self._connection_before = ConnectionState.CONNECTING
         self.connection = ServerConnection(self.options, self.environ, self._connection_changed)
@@ -132,12 +131,12 @@ class ConsoleApp(RestrictedMode):
         self.log_buffer = LogBuffer()
         self.account = AccountView(self.options.account, self.connection)
         self.status = StatusMonitor(
-            self, self.connection, self.account, clock, self._refresh_frames
+            self, self.connection, self.account, now_ms, self._refresh_frames
         )
         self._notifier = TerminalNotifier(
             "off" if self.restricted else self.preferences.notify,
             writer(lambda: self._driver),
-            clock,
+            now_ms,
             in_tmux=bool(self.environ.get("TMUX")),
         )
         self._feed = ChangeFeedFollower(self, self._pass_on, self._notifier)
@@ -223,11 +222,8 @@ class ConsoleApp(RestrictedMode):
             self._feed.follow, name="feed", group="feed", exclusive=True
         )
 
-    async def use_account(self, number: int) -> bool:
-        """Switch to another account; return False, after a notice, if the server refuses.
-
-        If typed text would be lost, it asks first.
-        """
+    async def use_account(self, number: int) -> None:
+        """Switch to another account; if typed text would be lost, ask first."""
         from hooktui.client import calls
 
         send = self.connection.send
@@ -236,7 +232,7 @@ class ConsoleApp(RestrictedMode):
             accounts = await send(calls.list_accounts(limit=500))
         except HooktuiError as error:
             self.notice(str(error), "bad")
-            return False
+            return
         name = next((account.name for account in accounts.data if account.id == number), "")
         show = partial(self._show_account, number, name, status)
         front = self.navigation.front()
@@ -244,7 +240,6 @@ class ConsoleApp(RestrictedMode):
             show()
         else:
             front.leave_all(show)
-        return True
 
     def _show_account(self, number: int, name: str, status: ServerStatus) -> None:
         for screen in self.navigation.screens():

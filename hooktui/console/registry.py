@@ -171,7 +171,7 @@ def _opening(top: TopScreen) -> Command:
 KeyOf = Callable[[str], str]
 """Function that returns the key of a command as displayed, given the command's name."""
 
-_READ, _OPERATE, _ADMIN = Need.READ, Need.OPERATE, Need.ADMINISTER
+_OPERATE, _ADMIN = Need.OPERATE, Need.ADMINISTER
 
 COMMANDS: Final = (
     Command("open", "enter", "open", "Open the line under the cursor", shown="Enter"),

@@ -258,7 +258,7 @@ async def test_an_account_is_made_and_switched_to_and_everything_is_its(
 async def test_an_account_that_is_not_there_changes_nothing(open_console, account: int):
     async with open_console() as console:
         await console.shows("No hooks yet", "0 waiting")
-        assert await console.app.use_account(999_999) is False
+        await console.app.use_account(999_999)
         await console.shows("there is no account 999999")
         assert console.app.account.number == account
 

@@ -26,7 +26,7 @@ async def test_a_bound_token_shows_its_account_and_stops_nothing(tmp_path: Path)
             await console.shows("acme · token 1 (t) (admin)", "No hooks yet")
             await console.press("7")
             await console.shows("1 account", "acme  ● shown now")
-            assert await app.use_account(1) is False
+            await app.use_account(1)
             await console.shows("bound to account 2")
             # Red when the Engine screen or the status line needs what such a token does not get.
             await console.press("4")

@@ -14,7 +14,7 @@ RETRIES = [600.0, 600.0]
 
 def test_what_became_of_many_is_reported_with_names_and_counts():
     outcome: BulkResult[int, None] = BulkResult()
-    assert (outcome.severity, outcome.rest(str), outcome.whole) == ("good", "", True)
+    assert (outcome.severity, outcome.rest(str)) == ("good", "")
     outcome.left = [8, 9]
     assert (outcome.severity, outcome.rest(str)) == ("warn", "; stopped, 2 not started")
     outcome.failed = [(number, "is gone") for number in range(5)]

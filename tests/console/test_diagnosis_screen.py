@@ -116,7 +116,7 @@ async def test_a_server_that_goes_away_in_the_middle_is_reported(open_console, c
         with silent_receiver() as (url, _):
             await console.app.push_screen(DiagnosisScreen(client.hook(url, timeout_s=30)))
             await console.shows("→ …     ping")
-            await console.app.connection.close()
+            await console.app.connection._client.close()
             await console.shows("Not diagnosed: the server at")
 
 

@@ -199,7 +199,7 @@ async def test_a_remark_about_a_gap_shows_through_every_filter_and_opens_nothing
 def test_the_ring_keeps_the_numbers_of_its_lines():
     buffer = LogBuffer(capacity=3)
     buffer.extend(line(n) for n in range(5))
-    assert (buffer.first, buffer.end, len(buffer)) == (2, 5, 3)
+    assert (buffer.first, buffer.end) == (2, 5)
     assert buffer[2] == line(2)
     assert [number for number, _ in buffer.since(0)] == [2, 3, 4]
 

@@ -106,7 +106,6 @@ async def test_no_server_is_started(tmp_path: Path) -> None:
     connection = ServerConnection(ConsoleOptions(), environ, changed)
     with pytest.raises(SeenEnough):
         await connection.open()
-    await connection.close()
     assert seen == [ConnectionState.ABSENT]
     assert files_in(tmp_path) == []
 

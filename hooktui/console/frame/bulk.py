@@ -47,11 +47,6 @@ class BulkResult(Generic[T, A]):
     missing: list[T] = field(default_factory=list)
 
     @property
-    def whole(self) -> bool:
-        """Whether all objects succeeded."""
-        return not self.failed and not self.left
-
-    @property
     def severity(self) -> Severity:
         """The severity of a notice about the result."""
         return "bad" if self.failed else "warn" if self.left else "good"

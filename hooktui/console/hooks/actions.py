@@ -70,7 +70,7 @@ class HookActions(ScreenPart):
     def replay(self) -> None:
         """Plan a replay of the failed deliveries of the selected hooks."""
         hooks = tuple(hook.id for hook in self._selected())
-        selection = ReplaySelection(hooks=hooks, mode="failed")
+        selection = ReplaySelection(hooks=hooks)
         self._screen.shell.navigation.open_replay_form(selection)
 
     def disabled_reason(self, name: str) -> str | None:

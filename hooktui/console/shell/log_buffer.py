@@ -63,9 +63,6 @@ class LogBuffer:
         """The number of the oldest line in the buffer."""
         return self.end - len(self._lines)
 
-    def __len__(self) -> int:
-        return len(self._lines)
-
     def __getitem__(self, number: int) -> LogLine:
         if not self.first <= number < self.end:
             raise KeyError(number)

@@ -61,7 +61,7 @@ class ServerConnection:
         self._options = options
         self._environ = environ
         self._on_change = on_change
-        self._client: AsyncClient | None = None
+        self._client: AsyncClient  # set by `open`, before the server is reached
         self._reached = asyncio.Event()
 
     @property
@@ -82,8 +82,6 @@ class ServerConnection:
             HooktuiError: the server refused the call, or cannot be reached.
         """
         await self._reached.wait()
-        if self._client is None:
-            raise NoServer("the console is closing")
         return await self._client.call(call)
 
     async def follow(self, call: Call[T]) -> AsyncGenerator[T]:
@@ -93,8 +91,6 @@ class ServerConnection:
             HooktuiError: as `send`.
         """
         await self._reached.wait()
-        if self._client is None:
-            raise NoServer("the console is closing")
         async with aclosing(self._client.lines(call)) as lines:
             async for line in lines:
                 yield line
@@ -153,11 +149,6 @@ class ServerConnection:
             self.set_state(ConnectionState.ABSENT, error)
         else:
             self.started = True
-
-    async def close(self) -> None:
-        """Close all connections."""
-        if self._client is not None:
-            await self._client.close()
 
     def set_state(self, state: ConnectionState, problem: HooktuiError | None = None) -> None:
         """Set the state and report a change of it, with the error that caused it."""

@@ -143,10 +143,10 @@ class Choice(Control):
 class FoldTitle(Control):
     """A heading that shows or hides the fields below it, with a summary of them beside it."""
 
-    def __init__(self, title: str, *, opened: bool = False, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, title: str, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.title = title
-        self.opened = opened
+        self.opened = False
         self.summary = ""
 
     def summarise(self, summary: str) -> None:
