@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from hooktui.console.frame.notices import error_text
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.widgets.prompt_bars import PromptBar
@@ -91,9 +92,7 @@ class FilterPart(ScreenPart):
         try:
             self._check(text)
         except Refused as error:
-            self._error = (
-                "; ".join(field_error.detail for field_error in error.errors) or error.detail
-            )
+            self._error = error_text(error)
             at = error.column - 1 if isinstance(error, FilterError) else None
             self._error_at = None if at is None else indent + min(at, len(text) - 1)
             if self._bar is not None:

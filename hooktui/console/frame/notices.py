@@ -11,7 +11,7 @@ from textual.screen import Screen
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.chrome import StatusLine
-from hooktui.domain.errors import HooktuiError, NotFound, TooManyRequests, Unavailable
+from hooktui.domain.errors import HooktuiError, NotFound, Refused, TooManyRequests, Unavailable
 
 NOTICE_S: Final = {"good": 5.0, "plain": 5.0, "warn": 9.0, "bad": 15.0}
 """Seconds for which a notice is shown, by its severity."""
@@ -100,7 +100,9 @@ def is_older_server(error: HooktuiError) -> bool:
 
 
 def error_text(error: HooktuiError) -> str:
-    """Return the text of an error, with the time to wait if the server sent one."""
+    """Return the text of an error: those of all fields, or with the time to wait, if it has one."""
+    if isinstance(error, Refused) and error.errors:
+        return "; ".join(field_error.detail for field_error in error.errors)
     if is_older_server(error):
         return OLDER_SERVER
     if isinstance(error, TooManyRequests | Unavailable) and error.retry_after_s > 1:

@@ -27,7 +27,7 @@ from hooktui.console.shell.server_calls import ResultMessage, Severity
 from hooktui.console.widgets.controls import Control, FoldTitle, Note, ShortList, ShortRow
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.domain.addresses import parse_url
-from hooktui.domain.errors import Conflict, FieldError, HooktuiError, Refused
+from hooktui.domain.errors import Conflict, FieldError, Refused
 from hooktui.domain.schedule import count_attempts
 from hooktui.domain.text import counted
 from hooktui.domain.wire.hooks import ChangedHook, CreatedHook, Hook
@@ -197,11 +197,7 @@ class HookForm(ConsoleScreen):
             self._blame(values, errors)
             return
         call = calls.create_hook(self.shell.account.number, form_values.creation(settings))
-        try:
-            made = await self._send(values, call, "creating the hook", self._made)
-        except Conflict as conflict:
-            self.show_error(conflict)
-            return
+        made = await self._send(values, call, "creating the hook", self._made)
         if made is None:
             return
         self.shell.navigation.select("Hooks", made.id)
@@ -241,19 +237,15 @@ class HookForm(ConsoleScreen):
     async def _send(
         self, values: FormValues, call: calls.Call[T], doing: str, message: ResultMessage
     ) -> T | None:
-        """Return the response of a call; show errors of the server at the fields, and return None.
+        """Return the response of a call; show refused values at their fields, and return None.
 
         Raises:
-            Conflict: someone else has saved the hook in the meantime.
+            HooktuiError: any other error, such as `Conflict` if someone else has saved the hook.
         """
         try:
             return await self.change(call, doing, message)
         except Refused as refused:
             self._blame(values, refused.errors or [FieldError("", refused.detail)])
-        except Conflict:
-            raise
-        except HooktuiError as error:
-            self.show_error(error)
         return None
 
     def _blame(self, values: FormValues, errors: Sequence[FieldError]) -> None:

@@ -15,6 +15,7 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from hooktui.client import calls
+from hooktui.console.frame.notices import error_text
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.replays.form_values import FIELDS, MODES, ReplayValues, read_values, values_of
@@ -169,8 +170,7 @@ class ReplayForm(ConsoleScreen):
                 call = calls.plan_replay(account, plan.selection, rate_per_s=rate, after=plan.next)
                 plan = add_plans(plan, await self.send(call))
         except Refused as error:
-            details = "; ".join(field.detail for field in error.errors) or error.detail
-            self._show_wrong(details)
+            self._show_wrong(error_text(error))
         except HooktuiError as error:
             self._planned = None
             self.show_error(error)
