@@ -25,7 +25,6 @@ from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
-from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.access import AuditEntry
 from hooktui.domain.wire.pages import Page
@@ -37,9 +36,8 @@ class AuditScreen(ListScreen[AuditEntry]):
     HEADING = "Audit"
     NOUN = "entry"
     ROW_COMMANDS = ("open", "copy")
-    DESCENDING = True
+    NEWEST_FIRST = True
     FOLLOWS = ("hooks",)
-    FIRST = ("oldest", "newest")
     FILTER_TERMS = FILTER_TERMS
     FILTER_HINT = FILTER_HINT
     COMMAND_NAMES = ("open", "filter", "diagnose", "copy", "order")
@@ -49,11 +47,6 @@ class AuditScreen(ListScreen[AuditEntry]):
                  Need.ADMINISTER),
         relabel("copy", "copy", "Copy the entry's number and hash, to keep elsewhere"),
     )  # fmt: skip
-    EMPTY = (
-        (("  No entries yet.", "strong"),),
-        (),
-        (("  Each change by a person is recorded here; entries cannot be removed.", "quiet"),),
-    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,9 +69,13 @@ class AuditScreen(ListScreen[AuditEntry]):
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of an empty trail, or of a filter without matches."""
-        if not self.filter.text:
-            return self.EMPTY
-        return no_match("No entry matches the filter.", "all entries", self.shell.key)
+        if self.filter.text:
+            return no_match("No entry matches the filter.", "all entries", self.shell.key)
+        return (
+            (("  No entries yet.", "strong"),),
+            (),
+            (("  Each change by a person is recorded here; entries cannot be removed.", "quiet"),),
+        )
 
     # -- commands
 
@@ -104,8 +101,6 @@ class AuditScreen(ListScreen[AuditEntry]):
                     return
                 after = check.next
             self.notice(f"stopped after {entries:,} entries; these are intact", "warn")
-        except HooktuiError as error:
-            self.show_error(error)
         finally:
             self._verifying = False
 

@@ -33,9 +33,8 @@ class AlertsScreen(ListScreen[Alert]):
     HEADING = "Alerts"
     NOUN = "alert"
     ROW_COMMANDS = ("open", "acknowledge", "snooze", "replay", "copy")
-    DESCENDING = True
+    NEWEST_FIRST = True
     FOLLOWS = ("alerts",)
-    FIRST = ("oldest", "newest")
     COMMAND_NAMES = ("open", "acknowledge", "snooze", "replay", "copy", "order", "next")
     COMMAND_LABELS = _LABELS
 
@@ -79,9 +78,8 @@ class ResolvedAlertsScreen(ListScreen[Alert]):
     TOP_SCREEN = "Alerts"
     NOUN = "alert"
     ROW_COMMANDS = ("open", "replay", "copy")
-    DESCENDING = True
+    NEWEST_FIRST = True
     FOLLOWS = ("alerts",)
-    FIRST = ("oldest", "newest")
     COMMAND_NAMES = ("open", "replay", "copy", "order", "previous")
     COMMAND_LABELS = _LABELS
 

@@ -34,10 +34,9 @@ class DeliveriesScreen(ListScreen[Delivery]):
     rows: DeliveryRows
     FILTER_TERMS = TERMS
     FILTER_HINT = "such as status:undelivered hook:3 code:5xx event:job.* since:10m"
-    DESCENDING = True
+    NEWEST_FIRST = True
     FOLLOWS = ("deliveries",)
     BUSY_S = 1.0  # at most once a second, not for each delivery
-    FIRST = ("oldest", "newest")
     COMMAND_NAMES = (
         "open", "resend", "cancel", "replay", "filter", "mark", "mark_all", "copy", "order",
         "next", "emit",

@@ -93,9 +93,7 @@ class EngineScreen(ConsoleScreen):
 
     async def page(self, query: PageQuery) -> Page[EngineHook]:
         """Return the hooks of the status in one page: there are fewer than a page holds."""
-        await self.shell.status.known()
-        status = self.shell.status.latest
-        rows = [] if status is None else engine_hooks(status)
+        rows = engine_hooks(await self.shell.status.known())
         return Page(data=rows, total=len(rows))
 
     def refresh_frame(self) -> None:

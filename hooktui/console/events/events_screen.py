@@ -29,10 +29,9 @@ class EventsScreen(ListScreen[Event]):
     ROW_COMMANDS = ("open", "copy")
     FILTER_TERMS = EVENT_TERMS
     FILTER_HINT = "such as event:job.* since:1h until:10m data.cluster_id:52 disk"
-    DESCENDING = True
+    NEWEST_FIRST = True
     FOLLOWS = ("events", "deliveries")
     BUSY_S = 1.0  # at most once a second, not for each event
-    FIRST = ("oldest", "newest")
     COMMAND_NAMES = ("open", "emit", "replay", "filter", "copy", "order")
 
     def __init__(self, filter_text: str = "", note: str = "") -> None:

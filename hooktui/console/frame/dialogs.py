@@ -36,6 +36,7 @@ class Question(ConsoleDialog[str]):
         answers: the options; the first one has the focus, so it should be the safe one.
     """
 
+    QUITS = False
     DEFAULT_CSS = """
     Question #title { text-style: bold; }
     Question ShortList { margin-top: 1; }
@@ -60,11 +61,6 @@ class Question(ConsoleDialog[str]):
         """Set up the texts."""
         self.query_one("#title", Note).show(self._title, "strong")
         self.query_one("#details", Note).show(self._details, "plain")
-
-    async def action_command(self, name: str) -> None:
-        """Return None also on q: quitting here would lose the subject of the question."""
-        if name in ("back", "quit"):
-            self.dismiss(None)
 
     def on_short_list_chosen(self, message: ShortList.Chosen) -> None:
         """Return the option that was chosen from the list."""

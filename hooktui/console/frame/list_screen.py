@@ -148,7 +148,6 @@ class ListScreen(ConsoleScreen, Generic[T]):
     Attributes:
         NOUN: the noun for one row.
         ROW_COMMANDS: the commands that act on the row under the cursor.
-        FIRST: words for the first row in ascending and in descending order.
         listing: the list.
         rows: the rows that commands act on.
         filter: the filter of the list; one of the parts if there is a hint.
@@ -157,7 +156,6 @@ class ListScreen(ConsoleScreen, Generic[T]):
 
     NOUN: ClassVar[str] = "line"
     ROW_COMMANDS: ClassVar[tuple[str, ...]] = ()
-    FIRST: ClassVar[tuple[str, str]] = ("smallest", "largest")
 
     MARKABLE: ClassVar[bool] = False
     """Whether rows can be marked."""
@@ -166,6 +164,8 @@ class ListScreen(ConsoleScreen, Generic[T]):
     """What the server requires of callers that list the objects."""
     SORT: ClassVar[str | None] = "id"
     DESCENDING: ClassVar[bool] = False
+    NEWEST_FIRST: ClassVar[bool] = False
+    """Whether the rows are in the order of time, the newest first."""
     FOLLOWS: ClassVar[tuple[ChangeKind, ...]] = ()
     """The changes after which the list is reloaded."""
     BUSY_S: ClassVar[float] = 0.0
@@ -173,9 +173,6 @@ class ListScreen(ConsoleScreen, Generic[T]):
 
     FILTER_HINT: ClassVar[str] = ""
     """Placeholder of the filter input, with examples; empty: the list has no filter."""
-
-    EMPTY: ClassVar[tuple[StyledLine, ...]] = ()
-    """The text of an empty list: its purpose, and how to start."""
 
     def __init__(self, filter_text: str = "") -> None:
         super().__init__()
@@ -189,7 +186,8 @@ class ListScreen(ConsoleScreen, Generic[T]):
             focus=lambda: self.listing.focus(),
         )
         self.rows = self.chosen_rows()
-        self.parts = (self.rows, SortPart(self, lambda: self.listing, first=self.FIRST))
+        first = ("oldest", "newest") if self.NEWEST_FIRST else ("smallest", "largest")
+        self.parts = (self.rows, SortPart(self, lambda: self.listing, first=first))
         top = top_screen_of(type(self).__name__)
         self.tabs = ScreenTabs(self, top.tabs) if top is not None and top.tabs else None
         if self.tabs is not None:
@@ -234,7 +232,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
             empty=self.empty_lines(),
             markable=self.MARKABLE,
             sort=self.SORT,
-            descending=self.DESCENDING,
+            descending=self.DESCENDING or self.NEWEST_FIRST,
             glyphs=self.shell.glyphs,
             id="list",
         )
@@ -290,8 +288,8 @@ class ListScreen(ConsoleScreen, Generic[T]):
         return Page()
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Return the text of an empty list; subclasses return another one for a filter."""
-        return self.EMPTY
+        """Return the text of the empty list: its purpose and how to start, or that none matches."""
+        return ()
 
     async def changed(self, changes: FeedChanges) -> None:
         """Reload the visible rows; after a gap in the feed immediately."""
@@ -353,7 +351,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
     def replay(self) -> None:
         """Plan a replay of all failed deliveries, or of those that match the filter."""
         self.shell.navigation.open_replay_form(
-            ReplaySelection(hooks="all", mode="failed", filter=self.filter.text or None)
+            ReplaySelection(hooks="all", filter=self.filter.text or None)
         )
 
     def on_windowed_list_opened(self, _: WindowedList.Opened) -> None:

@@ -153,11 +153,8 @@ class CommandProvider(Provider):
         for account in page.data:
             text = visible(f"Account {account.id} {account.name}", limit=60)
             if account.id != self._shell.account.number and matcher.match(text) > 0:
-                entries.append(_Entry(text, partial(self._use_account, account.id)))
+                entries.append(_Entry(text, partial(self._shell.switch_account, account.id)))
         return entries[:HOOKS_FOUND]
-
-    def _use_account(self, account: int) -> None:
-        self._shell.switch_account(account)
 
     async def _hooks(self, query: str) -> list[_Entry]:
         from hooktui.client import calls

@@ -39,7 +39,7 @@ from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_foc
 from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, StatusLine, TooSmall
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.errors import HooktuiError, NotAllowed, Refused
+from hooktui.domain.errors import HooktuiError, NotAllowed
 from hooktui.domain.filters.terms import NO_TERMS, FilterTerms
 from hooktui.domain.roles import allows, why_not
 
@@ -198,13 +198,8 @@ class ConsoleScreen(Screen[None]):
         self.notice(await copy(self.app, text, what), "good")
 
     def show_error(self, error: HooktuiError) -> None:
-        """Show an error as a notice; the errors of several fields are joined in one line."""
-        details = (
-            [field_error.detail for field_error in error.errors]
-            if isinstance(error, Refused)
-            else []
-        )
-        self.notice("; ".join(details) or error_text(error), "bad")
+        """Show an error as a notice."""
+        self.notice(error_text(error), "bad")
         if isinstance(error, NotAllowed):
             self.shell.status.read_soon()  # the role has changed, and with it the disabled commands
 
@@ -537,6 +532,9 @@ def close_front(app: App[Any]) -> None:
 class ConsoleDialog(ModalScreen[R]):
     """Dialog that returns a result; Esc closes it without one, q quits as on a full screen."""
 
+    QUITS: ClassVar[bool] = True
+    """Whether q quits; otherwise it closes the dialog, because quitting would lose its subject."""
+
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("back", "quit")]
 
     set_timer = set_reliable_timer
@@ -564,7 +562,7 @@ class ConsoleDialog(ModalScreen[R]):
 
     async def action_command(self, name: str) -> None:
         """Run one of the few commands of a dialog."""
-        if name == "back":
+        if name == "back" or (name == "quit" and not self.QUITS):
             self.dismiss(None)
         elif name == "quit" and (front := front_screen(self.app)) is not None:
             front.quit()

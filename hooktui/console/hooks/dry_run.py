@@ -163,6 +163,7 @@ def tried_row(event: TriedEvent, now_ms: int, width: int) -> ShortRow:
 class EventDialog(ConsoleDialog[None]):
     """Dialog that shows one event; Esc closes it."""
 
+    QUITS = False
     DEFAULT_CSS = """
     EventDialog > .dialog { width: 96; max-width: 96%; height: 90%; padding: 0 1; }
     """
@@ -200,8 +201,3 @@ class EventDialog(ConsoleDialog[None]):
             view = self.query_one(JsonView)
             view.show(sections)
             view.focus()
-
-    async def action_command(self, name: str) -> None:
-        """Close the dialog on q, too, because quitting would lose the input of the form."""
-        if name in ("back", "quit"):
-            self.dismiss(None)

@@ -23,9 +23,8 @@ class ReplaysScreen(ListScreen[Replay]):
     TOP_SCREEN = "Deliveries"
     NOUN = "replay"
     ROW_COMMANDS = ("open", "activate", "delete", "larger", "smaller", "copy")
-    DESCENDING = True
+    NEWEST_FIRST = True
     FOLLOWS = ("replays",)
-    FIRST = ("oldest", "newest")
     COMMAND_NAMES = (
         "open", "replay", "activate", "delete", "larger", "smaller", "copy", "order", "previous",
     )  # fmt: skip
