@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from hooktui.console.deliveries.columns import (
-    AttemptTimeline,
     delivery_columns,
     step_columns,
     steps_of,
@@ -78,9 +77,7 @@ THEN = [column for column in delivery_columns(UNICODE, lambda: AT_MS) if column.
 
 def time_line(one: DeliveryDetail) -> str:
     """Return the time of the next attempt in the time line of a delivery."""
-    steps = AttemptTimeline()
-    steps.delivery = one
-    at = next(c for c in step_columns(UNICODE, lambda: AT_MS, steps) if c.name == "at")
+    at = next(c for c in step_columns(UNICODE, lambda: AT_MS, lambda: one) if c.name == "at")
     return "".join(text for text, _ in pieces_of(at.cell(steps_of(one)[-1])))
 
 

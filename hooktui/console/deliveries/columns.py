@@ -15,13 +15,11 @@ from hooktui.console.deliveries.text import (
 )
 from hooktui.console.formatting import moment, took
 from hooktui.console.glyphs import Glyphs
-from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import format_duration
 from hooktui.domain.deliveries import DeliveryStatus, Outcome
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases
-from hooktui.domain.wire.pages import Page
 
 _CALM: Final = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.CANCELLED})
 
@@ -117,30 +115,14 @@ class Step:
     attempt: Attempt | None = None
 
 
-def steps_of(delivery: DeliveryDetail) -> list[Step]:
+def steps_of(delivery: DeliveryDetail | None) -> list[Step]:
     """Return the attempts in order, followed by the next one if the delivery is not finished."""
+    if delivery is None:  # it is not loaded yet
+        return []
     steps = [Step(attempt.number, attempt) for attempt in delivery.attempts]
     if delivery.status in (DeliveryStatus.PENDING, DeliveryStatus.SENDING):
         steps.append(Step(steps[-1].number + 1 if steps else 1))
     return steps
-
-
-class AttemptTimeline:
-    """A `PageSource` of the steps of one delivery."""
-
-    def __init__(self) -> None:
-        self.delivery: DeliveryDetail | None = None
-
-    @property
-    def longest_ms(self) -> float:
-        """The duration of the longest attempt."""
-        attempts = self.delivery.attempts if self.delivery is not None else ()
-        return max((a.phases_ms.total or 0.0 for a in attempts), default=0.0)
-
-    async def page(self, query: PageQuery) -> Page[Step]:
-        """Return all steps in one page: there are at most a few dozen."""
-        steps = [] if self.delivery is None else steps_of(self.delivery)
-        return Page(data=steps, total=len(steps))
 
 
 def phases_bar(phases: Phases, longest_ms: float, width: int, glyphs: Glyphs) -> StyledLine:
@@ -163,21 +145,23 @@ def phases_bar(phases: Phases, longest_ms: float, width: int, glyphs: Glyphs) ->
 
 
 def step_columns(
-    glyphs: Glyphs, clock: Callable[[], int], steps: AttemptTimeline
+    glyphs: Glyphs, clock: Callable[[], int], delivery: Callable[[], DeliveryDetail | None]
 ) -> tuple[Column[Step], ...]:
-    """Return the columns of the timeline."""
+    """Return the columns of the timeline; ``delivery`` returns the delivery, if it is loaded."""
 
     def at(step: Step) -> StyledLine:
         if step.attempt is not None:
             return ((moment(step.attempt.started_at, clock()), "plain"),)
-        words = "" if steps.delivery is None else next_words(steps.delivery, clock())
+        current = delivery()
+        words = "" if current is None else next_words(current, clock())
         return ((words.removeprefix("at ") or "…", "warn"),)
 
     def result(step: Step) -> StyledLine:
         attempt = step.attempt
         if attempt is None:
-            held = steps.delivery is not None and steps.delivery.held
-            sending = steps.delivery is not None and steps.delivery.status == DeliveryStatus.SENDING
+            current = delivery()
+            held = current is not None and current.held
+            sending = current is not None and current.status == DeliveryStatus.SENDING
             words = "in flight" if sending else "held" if held else "next attempt"
             return ((f"{glyphs.sending if sending else glyphs.waiting} {words}", "warn"),)
         known: dict[str, str] = {Outcome.DELIVERED: glyphs.delivered, Outcome.FAILED: glyphs.failed}
@@ -199,7 +183,10 @@ def step_columns(
     def bar(step: Step) -> StyledLine:
         if step.attempt is None:
             return ()
-        return phases_bar(step.attempt.phases_ms, steps.longest_ms, BAR, glyphs)
+        current = delivery()
+        attempts = () if current is None else current.attempts
+        longest_ms = max((a.phases_ms.total or 0.0 for a in attempts), default=0.0)
+        return phases_bar(step.attempt.phases_ms, longest_ms, BAR, glyphs)
 
     def address(step: Step) -> StyledLine:
         return ((step.attempt.address or "" if step.attempt else "", "quiet"),)

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 
 from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
-from hooktui.console.deliveries.columns import AttemptTimeline, Step, state, step_columns
+from hooktui.console.deliveries.columns import Step, state, step_columns, steps_of
 from hooktui.console.deliveries.difference import difference_of, to_compare
 from hooktui.console.deliveries.document import (
     FAMILY,
@@ -30,6 +30,7 @@ from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.document_lines import FORM_WORDS
 from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.page_window import OnePage
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.deliveries import DeliveryStatus
@@ -88,7 +89,6 @@ class DeliveryScreen(ConsoleScreen):
         )
         self.delivery_id = delivery_id
         self.delivery: DeliveryDetail | None = None
-        self._steps = AttemptTimeline()
         self._hook: Hook | None = None
         self._family: Sequence[Delivery] = ()
         self._compared: tuple[Attempt, Attempt] | None = None
@@ -110,8 +110,8 @@ class DeliveryScreen(ConsoleScreen):
         shell = self.shell
         yield Lines(id="head")
         self.timeline: WindowedList[Step] = WindowedList(
-            step_columns(shell.glyphs, shell.clock, self._steps),
-            self._steps,
+            step_columns(shell.glyphs, shell.clock, lambda: self.delivery),
+            OnePage(lambda: steps_of(self.delivery)),
             lambda step: step.number,
             empty=((("  No attempt yet.", "quiet"),),),
             glyphs=shell.glyphs,
@@ -152,7 +152,6 @@ class DeliveryScreen(ConsoleScreen):
             return
         if not self.query("#attempts"):
             return
-        self._steps.delivery = self.delivery
         timeline = self.timeline
         at_latest = timeline.cursor >= before - 1
         await timeline.reload()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
@@ -11,21 +10,13 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 
 from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
-from hooktui.console.registry import BY_NAME, LINE_COMMANDS, MOVES, Command, bindings
+from hooktui.console.registry import BY_NAME, LINE_COMMANDS, MOVES, bindings
+from hooktui.console.widgets.chrome import Offer
 from hooktui.console.widgets.controls import Note
-from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.page_window import OnePage
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.wire.pages import Page
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A command, and the reason if it is not possible."""
-
-    command: Command
-    disabled_reason: str | None
 
 
 class HelpScreen(ConsoleDialog[str]):
@@ -43,12 +34,12 @@ class HelpScreen(ConsoleDialog[str]):
         super().__init__()
         self._for_screen = screen
         self._moves = ""
-        self._lines = [
-            _Line(screen.command(name), screen.disabled_reason(name))
+        self._offers = [
+            Offer(screen.command(name), screen.disabled_reason(name))
             for name in screen.commands_here()
         ]
         if "command" in screen.commands_here():
-            self._lines += [_Line(command, None) for command in LINE_COMMANDS]
+            self._offers += [Offer(command, None) for command in LINE_COMMANDS]
 
     def compose(self) -> ComposeResult:
         """Compose the list."""
@@ -56,8 +47,8 @@ class HelpScreen(ConsoleDialog[str]):
             yield Note(id="title")
             yield WindowedList(
                 _columns(),
-                self,
-                lambda line: line.command.name,
+                OnePage(lambda: self._offers),
+                lambda offer: offer.command.name,
                 markable=False,
                 glyphs=self.shell.glyphs,
             )
@@ -71,45 +62,41 @@ class HelpScreen(ConsoleDialog[str]):
         self.query_one("#title", Note).show(f"{self._for_screen.HEADING}: keys; {runs}", "strong")
         self.query_one("#moves", Note).show(self._moves, "quiet")
         listing = self.query_one(WindowedList)
-        listing.styles.height = len(self._lines) + 1
+        listing.styles.height = len(self._offers) + 1
         self.run_worker(listing.load())
 
     def on_resize(self, event: events.Resize) -> None:
         """Limit the height of the list: a dialog has at most nine tenths of the screen."""
         self.query_one(WindowedList).styles.max_height = max(1, event.size.height * 9 // 10 - 7)
 
-    async def page(self, query: PageQuery) -> Page[_Line]:
-        """Return all commands in one page: there are fewer than a page holds."""
-        return Page(data=self._lines, total=len(self._lines))
-
     def on_windowed_list_moved(self, message: WindowedList.Moved) -> None:
         """Show the whole reason below the list, because a narrow terminal cuts it in the row."""
-        line: _Line | None = message.listing.cursor_row
-        reason = None if line is None else line.disabled_reason
+        offer: Offer | None = message.listing.cursor_row
+        reason = None if offer is None else offer.disabled_reason
         self.query_one("#moves", Note).show(reason or self._moves, "warn" if reason else "quiet")
 
     def on_windowed_list_opened(self, message: WindowedList.Opened) -> None:
         """Return the name of the command under the cursor."""
-        line: _Line | None = message.listing.cursor_row
-        self.dismiss(None if line is None else line.command.name)
+        offer: Offer | None = message.listing.cursor_row
+        self.dismiss(None if offer is None else offer.command.name)
 
     async def action_command(self, name: str) -> None:
         """Close the help also on the key that opened it."""
         await super().action_command("back" if name == "help" else name)
 
 
-def _columns() -> tuple[Column[_Line], ...]:
-    def key(line: _Line) -> StyledLine:
-        key = line.command.key or BY_NAME["command"].key
-        return ((key, "quiet" if line.disabled_reason else "accent"),)
+def _columns() -> tuple[Column[Offer], ...]:
+    def key(offer: Offer) -> StyledLine:
+        key = offer.command.key or BY_NAME["command"].key
+        return ((key, "quiet" if offer.disabled_reason else "accent"),)
 
-    def words(line: _Line) -> StyledLine:
-        command = line.command
-        if line.disabled_reason is None:
+    def words(offer: Offer) -> StyledLine:
+        command = offer.command
+        if offer.disabled_reason is None:
             typed = "" if command.keys else f": {command.usage}"
             return ((command.help + typed, "plain"),)
         # Without the hint, which is shown below the list for the row under the cursor.
-        return ((f"{command.help}: {line.disabled_reason.partition(';')[0]}", "quiet"),)
+        return ((f"{command.help}: {offer.disabled_reason.partition(';')[0]}", "quiet"),)
 
     return (
         Column(name="key", title="key", cell=key, width=6),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from textual.app import ComposeResult
@@ -13,11 +14,9 @@ from hooktui.console.replays.replay_actions import ReplayActions
 from hooktui.console.replays.replay_text import RUNNING, hook_columns, progress_lines
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.chrome import Lines
-from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.page_window import OnePage
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.errors import HooktuiError
-from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import Replay, ReplayHook
 
 RUNNING_S: Final = 2.0
@@ -60,7 +59,7 @@ class ReplayScreen(ConsoleScreen):
         yield Lines(id="head")
         self._hooks = WindowedList(
             hook_columns(),
-            self,
+            OnePage(self._replay_hooks),
             lambda hook: hook.hook,
             markable=False,
             glyphs=self.shell.glyphs,
@@ -75,22 +74,17 @@ class ReplayScreen(ConsoleScreen):
         self.run_worker(self._read(), name="replay")
         self.set_interval(RUNNING_S, self._read_running)
 
-    async def page(self, _: PageQuery) -> Page[ReplayHook]:
-        """Return all hooks in one page: a replay has at most 1,000."""
-        hooks = [] if self.replay is None else list(self.replay.hooks)
-        return Page(data=hooks, total=len(hooks))
+    def _replay_hooks(self) -> Sequence[ReplayHook]:
+        return () if self.replay is None else self.replay.hooks
 
     def _read_running(self) -> None:
         if self.replay is not None and self.replay.state == RUNNING and self.app.screen is self:
             self.run_worker(self._read(), name="replay", group="replay", exclusive=True)
 
     async def _read(self) -> None:
-        try:
-            replay = await self.send(calls.get_replay(self.replay_id))
-        except HooktuiError as error:
-            self.show_error(error)
-            return
-        self._show(replay)
+        replay = await self.call(calls.get_replay(self.replay_id))
+        if replay is not None:
+            self._show(replay)
 
     def _show(self, replay: Replay) -> None:
         self.replay = replay

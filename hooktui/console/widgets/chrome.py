@@ -119,7 +119,7 @@ class StatusLine(OneLine):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A command in the key line, which is dimmed if it has a ``disabled_reason``."""
+    """A command in the key line or in the help; dimmed if it has a ``disabled_reason``."""
 
     command: Command
     disabled_reason: str | None

@@ -6,7 +6,7 @@ loaded from its end, positions count back from the total that the server reports
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypedDict, TypeVar
@@ -47,6 +47,22 @@ class PageSource(Protocol[T]):
             HooktuiError: the server did not return it.
         """
         ...
+
+
+class OnePage(Generic[T]):
+    """A `PageSource` of a list that is so short that one page holds it.
+
+    Args:
+        rows: returns all rows.
+    """
+
+    def __init__(self, rows: Callable[[], Sequence[T]]) -> None:
+        self._rows = rows
+
+    async def page(self, _: PageQuery) -> Page[T]:
+        """Return all rows."""
+        rows = list(self._rows())
+        return Page(data=rows, total=len(rows))
 
 
 @dataclass(slots=True)
