@@ -8,9 +8,8 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar, cast
 
-from textual.app import App, ComposeResult
+from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.widget import Widget
 from textual.widgets import Input
 
 from hooktui.console.command_language import ParsedCommand, common, complete, expected, parse
@@ -18,7 +17,6 @@ from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.screen import ConsoleScreen, front_screen
 from hooktui.console.registry import TOP_SCREENS
 from hooktui.console.shell.contract import Shell
-from hooktui.console.widgets.chrome import OneLine
 from hooktui.console.widgets.prompt_bars import Prompt, PromptInput
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.text import visible
@@ -36,27 +34,18 @@ class CommandBar(Prompt):
     ]
     DEFAULT_CSS = "CommandBar OneLine { width: 2; }"
 
-    def __init__(self, before: Widget | None, text: str) -> None:
-        """Set the widget that gets the focus back on closing, and the initial text."""
-        super().__init__()
-        self._text = text
-        self._before = before
+    def __init__(self, front: ConsoleScreen, text: str) -> None:
+        """Set the screen, whose focus is restored on closing, and the initial text."""
+        closes = f"{front.shell.key('back')} closes"
+        hint = f"hook 12, log status:failed, ping, theme nord; Tab completes, {closes}"
+        super().__init__(" :", PromptInput(text, hint, compact=True, select_on_focus=False))
+        self._front = front
+        self._before = front.focused
         self._accounts: dict[str, str] = {}
         self._offers: list[str] = []
         self._offered = -1
         self._back = 0
         self._typed = ""
-
-    def compose(self) -> ComposeResult:
-        """Compose the prompt and the input."""
-        prompt = OneLine()
-        prompt.show(((" :", "accent"),))
-        yield prompt
-        closes = f"{self._front.shell.key('back')} closes"
-        hint = f"hook 12, log status:failed, ping, theme nord; Tab completes, {closes}"
-        typed = PromptInput(self._text, hint, compact=True, select_on_focus=False)
-        typed.cursor_blink = False
-        yield typed
 
     def on_mount(self) -> None:
         """Set up the completion of accounts."""
@@ -71,19 +60,11 @@ class CommandBar(Prompt):
             return  # then ``account`` has no completions
         self._accounts = {str(account.id): account.name for account in page.data}
 
-    @property
-    def _front(self) -> ConsoleScreen:
-        return cast("ConsoleScreen", self.screen)
-
-    @property
-    def _input(self) -> PromptInput:
-        return self.query_one(PromptInput)
-
     # -- completion
 
     def complete(self) -> None:
         """Insert the common part and show the completions; repeated, insert each in turn."""
-        line = self._input.value
+        line = self.input.value
         if self._offered >= 0 or (self._offers and line == common(self._offers)):
             self._offered = (self._offered + 1) % len(self._offers)
             self._show(self._offers[self._offered])
@@ -130,20 +111,20 @@ class CommandBar(Prompt):
     def _walk(self, by: int) -> None:
         commands = self._front.shell.session.commands
         if self._back == 0:
-            self._typed = self._input.value
+            self._typed = self.input.value
         self._back = max(0, min(self._back + by, len(commands)))
         self._show(commands[-self._back] if self._back else self._typed)
 
     def _show(self, line: str) -> None:
-        self._input.value = line
-        self._input.cursor_position = len(line)
+        self.input.value = line
+        self.input.cursor_position = len(line)
 
     # -- submitting and closing
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         """Run the typed command, or show the error with its column."""
         event.stop()
-        front, typed, line = self._front, self._input, event.value.strip()
+        front, typed, line = self._front, self.input, event.value.strip()
         if not line:
             self.focus_left()
             typed.submitted()
@@ -167,7 +148,7 @@ class CommandBar(Prompt):
 
     def focus_left(self) -> None:
         """Close the line, and return the focus to the widget that had it before."""
-        screen, before = self.screen, self._before
+        screen, before = self._front, self._before
         self.close(lambda: screen.set_focus(before if before and before.is_attached else None))
 
 
@@ -210,4 +191,4 @@ def _filter(app: App[object], text: str) -> None:
 async def open_command_bar(screen: ConsoleScreen, text: str) -> None:
     """Open the ``:`` line above the status line of a screen; return when it has the focus."""
     bars = [bar for bar in screen.query(CommandBar) if not bar.closed]
-    await (bars[0] if bars else CommandBar(screen.focused, text)).open(screen)
+    await (bars[0] if bars else CommandBar(screen, text)).open(screen)

@@ -103,11 +103,28 @@ class PromptInput(Input):
 
 
 class Prompt(Horizontal):
-    """A line with an input above the status line; it closes when the focus moves elsewhere."""
+    """A line with an input above the status line; it closes when the focus moves elsewhere.
+
+    Args:
+        prompt: the text to the left of the input.
+        typed: the input.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("back")]
     DEFAULT_CSS = "Prompt { height: 1; } Prompt OneLine { background: $panel; }"
     closed = False
+
+    def __init__(self, prompt: str, typed: PromptInput) -> None:
+        super().__init__()
+        typed.cursor_blink = False
+        self.prompt, self.input = prompt, typed
+
+    def compose(self) -> ComposeResult:
+        """Compose the prompt and the input."""
+        prompt = OneLine()
+        prompt.show(((self.prompt, "accent"),))
+        yield prompt
+        yield self.input
 
     async def open(self, screen: Screen[None]) -> None:
         """Open the prompt on a screen, or focus it again; return once it has the focus.
@@ -116,8 +133,8 @@ class Prompt(Horizontal):
         """
         if not self.is_attached:
             await screen.mount(self, before="StatusLine")
-        for typed in self.query(Input):
-            screen.set_focus(typed)
+        if self.input.is_attached:  # it may have been closed meanwhile
+            screen.set_focus(self.input)
 
     def close(self, focus: Callable[[], object]) -> None:
         """Remove the prompt; if it still has the focus, call ``focus`` to move it elsewhere."""
@@ -174,26 +191,17 @@ class PromptBar(Prompt):
         typed: Callable[[str], None],
         left: Callable[[bool], None],
     ) -> None:
-        super().__init__()
-        self._prompt, self._text, self._hint = prompt, text, hint
-        self._typed, self._left = typed, left
         self._underline = _Underline()
-
-    def compose(self) -> ComposeResult:
-        """Compose the prompt and the input."""
-        prompt = OneLine()
-        prompt.show(((self._prompt, "accent"),))
-        yield prompt
-        typed = PromptInput(
-            self._text, placeholder=self._hint, compact=True, highlighter=self._underline
+        super().__init__(
+            prompt,
+            PromptInput(text, placeholder=hint, compact=True, highlighter=self._underline),
         )
-        typed.cursor_blink = False
-        yield typed
+        self._typed, self._left = typed, left
 
     def mark(self, at: int | None) -> None:
         """Underline the word at a position of the text, from 0, until the next change."""
         self._underline.at = at
-        self.query_one(Input).refresh()
+        self.input.refresh()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Post the typed text as a message that a later one can replace."""
@@ -210,7 +218,7 @@ class PromptBar(Prompt):
         """Keep the text, after the screen has received the latest one."""
         event.stop()
         self.call_later(self._left, True)
-        self.call_later(self.query_one(PromptInput).submitted)
+        self.call_later(self.input.submitted)
 
     def action_command(self, name: str) -> None:
         """Close without keeping the text; Esc is the only command here."""
