@@ -47,23 +47,19 @@ class TokenForm(ConsoleScreen):
 
     def compose_body(self) -> ComposeResult:
         """Compose the fields."""
-        with Horizontal(classes="row"):
-            yield Static("Name", classes="label", markup=False)
-            yield Input(placeholder="who or what will use it", id="name", compact=True)
-        yield Note(id="note-name")
-        with Horizontal(classes="row"):
-            yield Static("Role", classes="label", markup=False)
-            yield Choice([role.value for role in ROLES], id="role")
-        yield Note(id="note-role")
-        with Horizontal(classes="row"):
-            yield Static("Account", classes="label", markup=False)
-            number = self.shell.account.number
-            yield Choice([f"only account {number}", "all accounts"], id="account")
-        yield Note(id="note-account")
-        with Horizontal(classes="row"):
-            yield Static("Expires", classes="label", markup=False)
-            yield Input(placeholder="never; such as 30d, or a time", id="expires", compact=True)
-        yield Note(id="note-expires")
+        expires = "never; such as 30d, or a time"
+        accounts = [f"only account {self.shell.account.number}", "all accounts"]
+        fields: dict[str, Input | Choice] = {
+            "Name": Input(placeholder="who or what will use it", id="name", compact=True),
+            "Role": Choice([role.value for role in ROLES], id="role"),
+            "Account": Choice(accounts, id="account"),
+            "Expires": Input(placeholder=expires, id="expires", compact=True),
+        }
+        for label, field in fields.items():
+            with Horizontal(classes="row"):
+                yield Static(label, classes="label", markup=False)
+                yield field
+            yield Note(id=f"note-{field.id}")
         yield Note(id="summary")
 
     def begin(self) -> None:

@@ -78,9 +78,11 @@ class DryRunLines(Vertical):
         self._asked = requested
         if requested is None:
             self.workers.cancel_group(self, _GROUP)
-            self.clear()
+            self._show("", ())
+            self.remove_class("-some")  # there is nothing to test
             return
-        self.wait()
+        self.title.summarise("testing with the latest events …")
+        self.add_class("-some")
         self.run_worker(self._ask(hook, *requested), name=_GROUP, group=_GROUP, exclusive=True)
 
     async def _ask(self, hook: Hook | None, events: Sequence[str], filter_text: str | None) -> None:
@@ -93,9 +95,15 @@ class DryRunLines(Vertical):
             run = await form.send(calls.dry_run(form.shell.account.number, fields))
         except HooktuiError as error:
             self._asked = None  # the next change requests it again
-            self.fail(str(error))
-        else:
-            self.show(run, form.shell.clock())
+            self._show(str(error), ())
+            return
+        now_ms = form.shell.clock()
+        since = "" if run.since is None else f", since {moment(run.since, now_ms)}"
+        rows = shown_events(run)
+        width = max((cell_len(event.type) for event in rows), default=0)
+        self._show(
+            f"{dry_run_words(run)}{since}", [tried_row(event, now_ms, width) for event in rows]
+        )
 
     def on_short_list_chosen(self, message: ShortList.Chosen) -> None:
         """Open the selected event."""
@@ -104,29 +112,6 @@ class DryRunLines(Vertical):
     def fold(self) -> None:
         """Show or hide the events, depending on whether the line is unfolded."""
         self.set_class(self.title.opened and bool(self._events.rows), "-open")
-
-    def clear(self) -> None:
-        """Hide the widget, because there is nothing to test."""
-        self._show("", ())
-        self.remove_class("-some")
-
-    def wait(self) -> None:
-        """Show that a dry run is in progress."""
-        self.title.summarise("testing with the latest events …")
-        self.add_class("-some")
-
-    def fail(self, why: str) -> None:
-        """Show why there is no result."""
-        self._show(why, ())
-
-    def show(self, run: DryRun, now_ms: int) -> None:
-        """Show the result."""
-        since = "" if run.since is None else f", since {moment(run.since, now_ms)}"
-        rows = shown_events(run)
-        width = max((cell_len(event.type) for event in rows), default=0)
-        self._show(
-            f"{dry_run_words(run)}{since}", [tried_row(event, now_ms, width) for event in rows]
-        )
 
     def _show(self, words: str, rows: Sequence[ShortRow]) -> None:
         self.add_class("-some")

@@ -10,9 +10,6 @@ from hooktui.domain.errors import Refused
 from hooktui.domain.wire.replays import ReplaySelection
 
 MODES: Final = ("failed", "never-sent", "sent", "all")
-FIELDS: Final = (
-    "hooks", "mode", "since", "until", "filter", "cause", "include_ordered", "rate",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from hooktui.client import calls
 from hooktui.console.frame.notices import error_text
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
-from hooktui.console.replays.form_values import FIELDS, MODES, ReplayValues, read_values, values_of
+from hooktui.console.replays.form_values import MODES, ReplayValues, read_values, values_of
 from hooktui.console.replays.replay_screen import ReplayScreen
 from hooktui.console.replays.replay_text import plan_lines
 from hooktui.console.shell.server_calls import Severity
@@ -88,9 +88,9 @@ class ReplayForm(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """Compose the fields with their initial values, above the plan."""
         with VerticalScroll(id="fields", can_focus=False):
-            for name in FIELDS:
+            for name, label in _LABELS.items():
                 with Horizontal(classes="row"):
-                    yield Static(_LABELS[name], classes="label", markup=False)
+                    yield Static(label, classes="label", markup=False)
                     yield self._field(name)
         # Not queried later: when a late plan arrives, the form may have no children any more.
         self._wrong, self._lines = Note(id="wrong"), Lines(id="plan")
