@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from textual.command import Provider
 
-    from hooktui.console.widgets.redactable import Redactable
+    from hooktui.console.frame.revealing import Redactable
     from hooktui.domain.wire.server import ServerStatus
 
 

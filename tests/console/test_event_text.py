@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from hooktui.console.events.emit_screen import MAX_BYTES, type_rows, wrong_json
+from hooktui.console.events.event_screen import DecisionPages
 from hooktui.console.events.text import (
-    DecisionPages,
     accepted_words,
     decision_columns,
     decision_reason,

@@ -17,7 +17,8 @@ from hooktui.console.deliveries.undelivered_screen import UndeliveredScreen
 from hooktui.console.engine.doctor_screen import DoctorScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
-from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
+from hooktui.console.frame.dialogs import ConsoleDialog
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.form_screen import HookForm, HookTypes
 from hooktui.console.hooks.hook_screen import HookScreen

@@ -16,8 +16,9 @@ from textual.widget import Widget
 
 import hooktui.console
 from hooktui.console.app import ConsoleApp
+from hooktui.console.frame.dialogs import ConsoleDialog
 from hooktui.console.frame.palette import Palette
-from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.log.live_log import LiveLog
 from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.console.shell.terminal import RestrictedMode

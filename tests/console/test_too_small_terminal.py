@@ -10,10 +10,10 @@ from textual import events
 from textual.geometry import Size
 from textual.widgets import Input, TextArea
 
-from hooktui.console.access.accounts_screen import AccountsScreen
+from hooktui.console.access.accounts_screen import AccountsScreen, NameQuestion
 from hooktui.console.app import ConsoleApp
 from hooktui.console.events.emit_screen import EmitScreen
-from hooktui.console.frame.dialogs import NameQuestion, Question
+from hooktui.console.frame.dialogs import Question
 from hooktui.console.frame.help import HelpScreen
 from hooktui.console.frame.palette import Palette
 from hooktui.console.hooks.form_screen import HookForm

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Input
+
 from hooktui.client import calls
 from hooktui.console.formatting import ago
-from hooktui.console.frame.dialogs import NameQuestion
+from hooktui.console.frame.dialogs import ConsoleDialog
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import relabel
+from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
+from hooktui.domain.hook_fields import check_name
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.access import Account
 from hooktui.domain.wire.pages import Page
@@ -89,3 +95,41 @@ class AccountsScreen(ListScreen[Account]):
             self.listing.select(made.id)
             switches = f"{self.shell.key('open')} switches to it"
             self.notice(f"account {made.id} ({made.name}) created; {switches}", "good")
+
+
+class NameQuestion(ConsoleDialog[str]):
+    """Question for the name of a new account; Enter returns it if it is valid."""
+
+    DEFAULT_CSS = """
+    NameQuestion > .dialog { width: 64; max-width: 96%; }
+    NameQuestion Input { margin-top: 1; }
+    """
+
+    def compose(self) -> ComposeResult:
+        """Compose the texts and the input."""
+        with Vertical(classes="dialog"):
+            yield Note(id="title")
+            yield Note(id="details")
+            yield Input(placeholder="name", compact=True)
+            yield Note(id="wrong")
+
+    def on_mount(self) -> None:
+        """Set up the texts."""
+        self.query_one("#title", Note).show("New account", "strong")
+        keys = f"Enter creates it, {self.shell.key('back')} cancels."
+        self.query_one("#details", Note).show(f"It has hooks, events and tokens of its own. {keys}")
+        self.query_one(Input).cursor_blink = False
+        self.query_one(Input).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Validate the name while it is typed."""
+        self.query_one("#wrong", Note).show(check_name(event.value.strip()) or "", "warn")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Return the name, or show why it is not valid."""
+        name = event.value.strip()
+        wrong = check_name(name) or ("" if name else f"enter a name, or {self.shell.key('back')}")
+        if wrong:
+            self.query_one("#wrong", Note).show(wrong, "bad")
+        else:
+            self.dismiss(name)

@@ -13,12 +13,11 @@ from textual.widgets import Input, Static
 from hooktui.client import calls
 from hooktui.console.access.token_text import ROLES, read_token, role_words
 from hooktui.console.formatting import moment
-from hooktui.console.frame.revealing import RevealTimer
+from hooktui.console.frame.revealing import MASK, REVEALED_CLASS, Redactable, RevealTimer
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.controls import Choice, Note
-from hooktui.console.widgets.redactable import MASK, REVEALED_CLASS, Redactable
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.wire.access import Token
 

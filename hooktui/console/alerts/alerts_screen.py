@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Final
 
 from hooktui.client import calls
-from hooktui.console.alerts.alert_text import alert_columns
 from hooktui.console.deliveries.alert_actions import AlertActions
 from hooktui.console.deliveries.undelivered_screen import (
     no_replay_reason,
     open_group,
     replay_of_group,
 )
+from hooktui.console.deliveries.undelivered_text import STATE_TONES, snoozed_words
+from hooktui.console.formatting import ago
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import front_screen
@@ -20,6 +21,7 @@ from hooktui.console.registry import TOP_SCREENS, relabel
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
+from hooktui.domain.text import counted
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import ReplaySelection
@@ -54,7 +56,7 @@ class AlertsScreen(ListScreen[Alert]):
 
     def columns(self) -> Sequence[Column[Alert]]:
         """Return the columns."""
-        return alert_columns(self.shell.clock, resolved=False)
+        return _columns(self.shell.clock, resolved=False)
 
     def call_of(self, query: PageQuery) -> calls.Call[Page[Alert]]:
         """Return the call that lists unresolved alerts."""
@@ -90,7 +92,7 @@ class ResolvedAlertsScreen(ListScreen[Alert]):
 
     def columns(self) -> Sequence[Column[Alert]]:
         """Return the columns."""
-        return alert_columns(self.shell.clock, resolved=True)
+        return _columns(self.shell.clock, resolved=True)
 
     def call_of(self, query: PageQuery) -> calls.Call[Page[Alert]]:
         """Return the call that lists resolved alerts."""
@@ -155,3 +157,46 @@ class SubjectActions(ScreenPart):
         if page is not None and not page.data:
             screen.notice("no event of this group is undelivered any more", "warn")
         return replay_of_group(page.data[0]) if page is not None and page.data else None
+
+
+def _state_words(alert: Alert, now_ms: int) -> str:
+    """Return the state, with the end of a snooze; the resolution of a resolved alert."""
+    if alert.state == "snoozed" and alert.snoozed_until is not None:
+        return snoozed_words(alert.snoozed_until, now_ms)
+    if alert.state == "resolved" and alert.resolution is not None:
+        return alert.resolution
+    return alert.state
+
+
+def _columns(clock: Callable[[], int], *, resolved: bool) -> tuple[Column[Alert], ...]:
+    """Return the columns of unresolved or of resolved alerts."""
+
+    def state(alert: Alert) -> StyledLine:
+        return ((_state_words(alert, clock()), STATE_TONES.get(alert.state, "quiet")),)
+
+    def notified(alert: Alert) -> StyledLine:
+        if not alert.hooks_notified:
+            return (("no hook", "quiet"),)
+        hooks = counted(alert.hooks_notified, "hook")
+        return ((f"{hooks}, {ago(alert.announced_at, clock())}", "quiet"),)
+
+    def count(alert: Alert) -> StyledLine:
+        return ((f"{alert.count:,}" if alert.count > 1 else "", "plain"),)
+
+    end = Column[Alert](name="ended", title="ended", width=5, align="right", priority=0,
+                        cell=lambda a: ((ago(a.resolved_at, clock()), "plain"),))  # fmt: skip
+    return (
+        Column(name="opened", title="since", width=5, align="right", priority=0,
+               cell=lambda a: ((ago(a.opened_at, clock()), "plain"),)),
+        *((end,) if resolved else ()),
+        Column(name="state", title="state", cell=state, width=12, grow=1, max_width=20, priority=0),
+        Column(name="summary", title="what", cell=lambda a: a.summary, width=56, least=24, grow=6,
+               max_width=90, priority=0),
+        Column(name="count", title="times", cell=count, width=6, align="right", priority=1),
+        Column(name="notified", title="notified", cell=notified, width=14, priority=3),
+        Column(name="by", title="by", cell=lambda a: ((a.changed_by, "quiet"),), width=8,
+               priority=4),
+        Column(name="type", title="alert", cell=lambda a: ((a.type, "plain"),), width=18,
+               priority=5),
+        Column(name="id", title="id", cell=lambda a: ((a.id, "quiet"),), width=17, priority=6),
+    )  # fmt: skip

@@ -12,7 +12,7 @@ from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.text import counted
 from hooktui.domain.wire.undelivered import UndeliveredGroup, UndeliveredTotals
 
-_STATE_TONES: Final[dict[str, StyleName]] = {"open": "bad", "acknowledged": "plain"}
+STATE_TONES: Final[dict[str, StyleName]] = {"open": "bad", "acknowledged": "plain"}
 _WAITS: Final = {"breaker": "breaker open"}
 
 
@@ -24,8 +24,13 @@ def group_name(group: UndeliveredGroup) -> str:
 def state_words(group: UndeliveredGroup, now_ms: int) -> str:
     """Return the state of a group; for a snoozed one, with the end time."""
     if group.state == "snoozed" and group.state_until is not None:
-        return f"snoozed to {moment(group.state_until, now_ms)}"
+        return snoozed_words(group.state_until, now_ms)
     return group.state
+
+
+def snoozed_words(until: str, now_ms: int) -> str:
+    """Return the state of a snoozed group or alert."""
+    return f"snoozed to {moment(until, now_ms)}"
 
 
 def totals_words(totals: UndeliveredTotals) -> str:
@@ -57,7 +62,7 @@ def group_columns(clock: Callable[[], int]) -> tuple[Column[UndeliveredGroup], .
         return ((f"{about}{group.count:,}", "strong"),)
 
     def state(group: UndeliveredGroup) -> StyledLine:
-        return ((state_words(group, clock()), _STATE_TONES.get(group.state, "quiet")),)
+        return ((state_words(group, clock()), STATE_TONES.get(group.state, "quiet")),)
 
     def by(group: UndeliveredGroup) -> StyledLine:
         return (("" if group.state == "open" else group.state_by or "", "quiet"),)

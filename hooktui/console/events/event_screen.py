@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
 from textual.app import ComposeResult
 
 from hooktui.client import calls
-from hooktui.console.events.text import DecisionPages, decision_columns, decision_reason, outcomes
+from hooktui.console.events.text import decision_columns, decision_reason, outcomes
 from hooktui.console.formatting import indented_json, moment, size
 from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.screen import ConsoleScreen
@@ -18,12 +20,14 @@ from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.document_lines import FORM_WORDS, Section
 from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.catalogue import PING
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.wire.events import EventDetail, HookDecision
+from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import ReplaySelection
 
 MAX_HOOKS: Final = 8
@@ -246,3 +250,69 @@ class EventScreen(ConsoleScreen):
 
 def _is_gone(row: HookDecision) -> bool:
     return row.deleted and row.delivery is None
+
+
+Decisions = Page[HookDecision]
+
+_ASKED, _OTHERS, _FROM_END = "a", "o", "<"
+
+
+class DecisionPages:
+    """A `PageSource` of the decisions about one event.
+
+    They are two lists of the server, one after the other: first the hooks that subscribed, then the
+    others. The first character of a cursor identifies the list.
+
+    Args:
+        ask: sends a call and returns its response.
+        event: the event's id.
+    """
+
+    def __init__(
+        self, ask: Callable[[calls.Call[Decisions]], Awaitable[Decisions]], event: str
+    ) -> None:
+        self._ask: Final = ask
+        self._event: Final = event
+        self._totals: dict[str, int] = {}
+
+    async def page(self, query: PageQuery) -> Decisions:
+        """Return a page; the order is fixed.
+
+        Raises:
+            HooktuiError: the server refused the call or cannot be reached.
+        """
+        cursor, from_end = query["cursor"], query["from_end"]
+        if cursor is not None:
+            from_end = cursor[1:] == _FROM_END
+            return await self._part(cursor[0], None if from_end else cursor[1:] or None, from_end)
+        await self._count()
+        first = _ASKED if self._totals[_ASKED] else _OTHERS
+        last = _OTHERS if self._totals[_OTHERS] else _ASKED
+        return await self._part(last if from_end else first, None, from_end)
+
+    async def _count(self) -> None:
+        for part in (_ASKED, _OTHERS):
+            page = await self._ask(
+                calls.event_decisions(self._event, concerned=part == _ASKED, limit=1, sort="id")
+            )
+            self._totals[part] = page.total
+
+    async def _part(self, part: str, cursor: str | None, from_end: bool) -> Decisions:
+        page = await self._ask(
+            calls.event_decisions(
+                self._event,
+                concerned=part == _ASKED,
+                cursor=cursor,
+                from_end=from_end,
+                limit=100,
+                sort="id",
+            )
+        )
+        self._totals[part] = page.total
+        following = None if page.next is None else part + page.next
+        before = None if page.prev is None else part + page.prev
+        if following is None and part == _ASKED and self._totals[_OTHERS]:
+            following = _OTHERS
+        if before is None and part == _OTHERS and self._totals[_ASKED]:
+            before = _ASKED + _FROM_END
+        return replace(page, next=following, prev=before, total=sum(self._totals.values()))

@@ -1,21 +1,70 @@
-"""Dialogs: a question whose safe option has the focus, and one that asks for a name."""
+"""Dialogs: their base class, and a question whose safe option has the focus."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, TypeVar, cast
 
 from textual import events
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
+from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.widgets import Input
+from textual.screen import ModalScreen
 
-from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
+from hooktui.console.frame.screen import ConsoleScreen, front_screen
+from hooktui.console.registry import bindings
+from hooktui.console.shell.contract import Shell
+from hooktui.console.shell.reliable_timers import set_reliable_timer
+from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_focus_if_drawn
+from hooktui.console.widgets.chrome import TooSmall
 from hooktui.console.widgets.controls import Note, ShortList, ShortRow
-from hooktui.domain.hook_fields import check_name
 
 _WIDTH = 72
 """Width of a dialog in cells, if the terminal has as many: sentences are readable at it."""
+
+
+R = TypeVar("R")
+
+
+class ConsoleDialog(ModalScreen[R]):
+    """Dialog that returns a result; Esc closes it without one, q quits as on a full screen."""
+
+    QUITS: ClassVar[bool] = True
+    """Whether q quits; otherwise it closes the dialog, because quitting would lose its subject."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("back", "quit")]
+
+    set_timer = set_reliable_timer
+    set_focus = set_focus_if_drawn
+    on_event = on_event_at_size_of_app
+
+    def on_mount(self) -> None:
+        """Set up the message that the terminal is too small."""
+        self.mount(TooSmall())
+
+    @property
+    def shell(self) -> Shell:
+        """The services of the app."""
+        return cast("Shell", self.app)
+
+    def dismiss(self, result: R | None = None) -> AwaitComplete:
+        """Close the dialog and return a result.
+
+        Of keys that arrive together, those after the one that closes it reach it as well. They must
+        not close the screen below.
+        """
+        if self.app.screen is not self:
+            return AwaitComplete()
+        return super().dismiss(result)
+
+    async def action_command(self, name: str) -> None:
+        """Run one of the few commands of a dialog."""
+        if name == "back" or (name == "quit" and not self.QUITS):
+            self.dismiss(None)
+        elif name == "quit" and (front := front_screen(self.app)) is not None:
+            front.quit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,41 +155,3 @@ async def copy_as(screen: ConsoleScreen, details: str, forms: Sequence[CopyForm]
     for form in forms:
         if form.key == chosen:
             await screen.copy_text(form.text, form.name)
-
-
-class NameQuestion(ConsoleDialog[str]):
-    """Question for the name of a new account; Enter returns it if it is valid."""
-
-    DEFAULT_CSS = """
-    NameQuestion > .dialog { width: 64; max-width: 96%; }
-    NameQuestion Input { margin-top: 1; }
-    """
-
-    def compose(self) -> ComposeResult:
-        """Compose the texts and the input."""
-        with Vertical(classes="dialog"):
-            yield Note(id="title")
-            yield Note(id="details")
-            yield Input(placeholder="name", compact=True)
-            yield Note(id="wrong")
-
-    def on_mount(self) -> None:
-        """Set up the texts."""
-        self.query_one("#title", Note).show("New account", "strong")
-        keys = f"Enter creates it, {self.shell.key('back')} cancels."
-        self.query_one("#details", Note).show(f"It has hooks, events and tokens of its own. {keys}")
-        self.query_one(Input).cursor_blink = False
-        self.query_one(Input).focus()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Validate the name while it is typed."""
-        self.query_one("#wrong", Note).show(check_name(event.value.strip()) or "", "warn")
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Return the name, or show why it is not valid."""
-        name = event.value.strip()
-        wrong = check_name(name) or ("" if name else f"enter a name, or {self.shell.key('back')}")
-        if wrong:
-            self.query_one("#wrong", Note).show(wrong, "bad")
-        else:
-            self.dismiss(name)

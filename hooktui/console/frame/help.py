@@ -9,7 +9,8 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 
-from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
+from hooktui.console.frame.dialogs import ConsoleDialog
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME, LINE_COMMANDS, MOVES, bindings
 from hooktui.console.widgets.chrome import Offer
 from hooktui.console.widgets.controls import Note

@@ -1,15 +1,50 @@
-"""Masks a revealed secret again after 30 seconds."""
+"""Text that is revealed on the screen for 30 seconds, but never in a screenshot."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from textual.timer import Timer
 
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.widgets.redactable import Redactable
-from hooktui.console.widgets.styled import StyledText
+from hooktui.console.widgets.styled import LineWidget, StyledText
+
+REVEALED_CLASS: Final = "-revealed"
+"""CSS class of a revealed widget; screenshots mask such widgets."""
+
+MASK: Final = "•" * 26
+"""The mask of every text; its fixed length reveals nothing about the text."""
+
+
+class Redactable(LineWidget):
+    """A widget that draws a mask unless it is revealed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.in_picture = False
+
+    @property
+    def revealed(self) -> bool:
+        """Whether the text is readable."""
+        raise NotImplementedError
+
+    def hide(self) -> None:
+        """Mask the text and discard it."""
+        raise NotImplementedError
+
+    @contextmanager
+    def masked(self) -> Iterator[None]:
+        """Draw the mask while a screenshot is taken."""
+        self.in_picture = True
+        self.refresh()
+        try:
+            yield
+        finally:
+            self.in_picture = False
+            self.refresh()
+
 
 REVEAL_S: Final = 30
 """Seconds until masking: enough to type or compare a secret, few for an unattended screen."""

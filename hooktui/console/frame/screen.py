@@ -1,4 +1,4 @@
-"""Base classes of screens and dialogs: the frame, the commands, and feed changes.
+"""Base class of screens: the frame, the commands, and feed changes.
 
 A screen lists its commands in ``COMMAND_NAMES``; its handlers and its parts run them. The coroutine
 of a handler runs as a worker, so that a slow server never blocks a key. Every key of the registry
@@ -12,9 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual.app import App, ComposeResult
-from textual.await_complete import AwaitComplete
 from textual.binding import BindingType
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.worker import Worker
 
 from hooktui.console.frame.frame_text import alert_path, status_line, top_screens
@@ -527,42 +526,3 @@ def front_screen(app: App[Any]) -> ConsoleScreen | None:
 def close_front(app: App[Any]) -> None:
     """Close the screen or dialog in the foreground; who waits for its result gets None."""
     app.screen.dismiss(None)
-
-
-class ConsoleDialog(ModalScreen[R]):
-    """Dialog that returns a result; Esc closes it without one, q quits as on a full screen."""
-
-    QUITS: ClassVar[bool] = True
-    """Whether q quits; otherwise it closes the dialog, because quitting would lose its subject."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("back", "quit")]
-
-    set_timer = set_reliable_timer
-    set_focus = set_focus_if_drawn
-    on_event = on_event_at_size_of_app
-
-    def on_mount(self) -> None:
-        """Set up the message that the terminal is too small."""
-        self.mount(TooSmall())
-
-    @property
-    def shell(self) -> Shell:
-        """The services of the app."""
-        return cast("Shell", self.app)
-
-    def dismiss(self, result: R | None = None) -> AwaitComplete:
-        """Close the dialog and return a result.
-
-        Of keys that arrive together, those after the one that closes it reach it as well. They must
-        not close the screen below.
-        """
-        if self.app.screen is not self:
-            return AwaitComplete()
-        return super().dismiss(result)
-
-    async def action_command(self, name: str) -> None:
-        """Run one of the few commands of a dialog."""
-        if name == "back" or (name == "quit" and not self.QUITS):
-            self.dismiss(None)
-        elif name == "quit" and (front := front_screen(self.app)) is not None:
-            front.quit()

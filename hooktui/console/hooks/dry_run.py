@@ -15,7 +15,8 @@ from textual.containers import Vertical
 
 from hooktui.client import calls
 from hooktui.console.formatting import moment
-from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
+from hooktui.console.frame.dialogs import ConsoleDialog
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.form_values import top_field
 from hooktui.console.widgets.controls import FoldTitle, Note, ShortList, ShortRow
 from hooktui.console.widgets.document_lines import Section

@@ -15,8 +15,8 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from hooktui.console.formatting import moment, since_words
+from hooktui.console.frame.revealing import MASK, REVEALED_CLASS, Redactable
 from hooktui.console.registry import cursor_after, move_bindings
-from hooktui.console.widgets.redactable import MASK, REVEALED_CLASS, Redactable
 from hooktui.console.widgets.styled import StyledText, StyleName
 from hooktui.domain.wire.hooks import Secret
 

@@ -222,8 +222,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         """Mark the rows in memory; return the number of marked rows."""
         if self.markable:
             self.marks.update({self.row_id(row): row for row in self.window.rows()})
-            self.refresh()
-            self.post_message(self.MarksChanged(self))
+            self._marks_changed()
         return len(self.marks)
 
     async def mark_every(self, max_rows: int) -> int:
@@ -238,8 +237,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         rows = await self.window.all_rows(max_rows)
         if request == self._asked:  # otherwise another list was requested in the meantime
             self.marks.update({self.row_id(row): row for row in rows})
-            self.refresh()
-            self.post_message(self.MarksChanged(self))
+            self._marks_changed()
         return len(self.marks)
 
     def unmark(self, identities: Iterable[Hashable]) -> None:
@@ -248,17 +246,19 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         for identity in identities:
             self.marks.pop(identity, None)
         if len(self.marks) < marked:
-            self.refresh()
-            self.post_message(self.MarksChanged(self))
+            self._marks_changed()
 
     def clear_marks(self) -> bool:
         """Unmark all rows; return whether any row was marked."""
         if not self.marks:
             return False
         self.marks.clear()
+        self._marks_changed()
+        return True
+
+    def _marks_changed(self) -> None:
         self.refresh()
         self.post_message(self.MarksChanged(self))
-        return True
 
     def put_cursor_on(self, identity: Hashable) -> bool:
         """Move the cursor to a row by its id; return whether that row is in memory."""
