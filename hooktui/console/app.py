@@ -22,10 +22,9 @@ from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.navigation import Navigation
 from hooktui.console.registry import TOP_SCREENS, top_screen_of
 from hooktui.console.shell.account import AccountView
-from hooktui.console.shell.change_feed import ChangeFeedFollower
+from hooktui.console.shell.change_feed import ChangeFeedFollower, FeedChanges
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.desktop_alerts import TerminalNotifier, writer
-from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.log_buffer import LogBuffer, LogLine
 from hooktui.console.shell.preferences import (
     DEFAULT_ACCOUNT,

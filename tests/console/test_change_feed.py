@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hooktui.console.formatting import date_of
-from hooktui.console.shell.change_feed import ChangeFeedFollower
+from hooktui.console.shell.change_feed import MAX_DELIVERIES, ChangeFeedFollower, FeedChanges
 from hooktui.console.shell.log_buffer import LogLine
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.wire.events import Catalogue
@@ -64,3 +64,20 @@ async def test_the_catalogue_is_read_again_after_a_lost_connection(open_console,
         app._connection_changed(ConnectionState.LOST, None)
         app._connection_changed(ConnectionState.CONNECTED, None)
         await console.until(lambda: {group.id for group in app.catalogue.groups} >= {"job"})
+
+
+def test_a_covered_screen_keeps_a_bounded_number_of_deliveries():
+    # Red when each delivery is kept: some MB an hour.
+    waiting = FeedChanges()
+    for number in range(10 * MAX_DELIVERIES):
+        waiting.merge(FeedChanges(deliveries={str(number)}))
+        assert len(waiting.deliveries) <= MAX_DELIVERIES
+    assert waiting.everything
+
+
+def test_a_few_deliveries_are_known_one_by_one():
+    waiting = FeedChanges()
+    for number in range(MAX_DELIVERIES):
+        waiting.merge(FeedChanges(deliveries={str(number)}))
+    assert len(waiting.deliveries) == MAX_DELIVERIES
+    assert not waiting.everything

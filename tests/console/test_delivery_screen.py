@@ -8,7 +8,7 @@ import pytest
 from hooktui.client import calls
 from hooktui.client.calls import Call
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
-from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.wire.deliveries import Delivery

@@ -11,7 +11,6 @@ from hooktui.console.deliveries.delivery_rows import DELIVERY_COMMANDS, Delivery
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import ListScreen
-from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
@@ -75,7 +74,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
         return page
 
     async def _learn_names(self, hooks: set[int]) -> None:
-        await self.shell.account.learn_names(FeedChanges(busy_hooks=hooks))
+        await self.shell.account.learn_names(seen=hooks)
         self.listing.refresh_times()  # another screen may have loaded the names first
 
     def empty_lines(self) -> tuple[StyledLine, ...]:

@@ -26,7 +26,7 @@ from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import end_reason
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
-from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.document_lines import FORM_WORDS
 from hooktui.console.widgets.document_view import JsonView

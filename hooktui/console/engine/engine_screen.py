@@ -14,7 +14,7 @@ from hooktui.console.formatting import moment
 from hooktui.console.frame.dialogs import confirmed
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import Command, relabel
-from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import PageQuery

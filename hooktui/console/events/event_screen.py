@@ -15,7 +15,7 @@ from hooktui.console.formatting import indented_json, moment, size
 from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
-from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.document_lines import FORM_WORDS, Section

@@ -19,7 +19,7 @@ from hooktui.console.frame.notices import OLDER_SERVER, is_older_server
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME, Command, ScreenTab, top_screen_of
-from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.chrome import TabLine
 from hooktui.console.widgets.page_window import PageQuery

@@ -28,8 +28,8 @@ from hooktui.console.registry import (
     TopScreen,
     bindings,
 )
+from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.shell.contract import Shell
-from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.console.shell.server_calls import ResultMessage, Severity
 from hooktui.console.shell.session_state import ScreenState

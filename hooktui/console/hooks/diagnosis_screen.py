@@ -28,7 +28,7 @@ from hooktui.console.hooks.diagnosis_text import (
     sections_of,
     step_lines,
 )
-from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.document_view import JsonView

@@ -22,7 +22,7 @@ from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import state
 from hooktui.console.hooks.summary import head_lines
 from hooktui.console.hooks.tabs import DELIVERIES, TabSet
-from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import PageQuery

@@ -17,7 +17,7 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import columns
 from hooktui.console.log.live_log import LiveLog
-from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
@@ -169,7 +169,7 @@ class HooksScreen(ConsoleScreen):
             await asyncio.sleep(max(self._reloaded_at + BUSY_S - monotonic(), 0))
         self._reloaded_at = monotonic()
         await self.listing.reload()
-        if await self.shell.account.learn_names(changes):
+        if await self.shell.account.learn_names(changes.hooks, changes.busy_hooks):
             self.live_log.refresh()
 
     def account_changed(self) -> None:

@@ -21,7 +21,7 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions, named, read_again
 from hooktui.console.hooks.secret_lines import SecretLines
 from hooktui.console.hooks.verification_snippets import SECRET_VARIABLE, snippets
-from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.widgets.controls import Choice, Note
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.document_view import JsonView

@@ -8,7 +8,7 @@ from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
 from hooktui.console.log.live_log import LiveLog
-from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.errors import Refused
@@ -67,9 +67,10 @@ class LiveLogScreen(ConsoleScreen):
 
     async def changed(self, changes: FeedChanges) -> None:
         """Redraw when more hook names are known; other screens may also have loaded some."""
-        names = self.shell.account.hook_names
-        if await self.shell.account.learn_names(changes) or len(names) != self._drawn_names:
-            self._drawn_names = len(names)
+        account = self.shell.account
+        learned = await account.learn_names(changes.hooks, changes.busy_hooks)
+        if learned or len(account.hook_names) != self._drawn_names:
+            self._drawn_names = len(account.hook_names)
             self.log_lines.refresh()
 
     def heading(self) -> StyledLine:

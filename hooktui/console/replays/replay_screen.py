@@ -12,7 +12,7 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.replays.replay_actions import ReplayActions
 from hooktui.console.replays.replay_text import RUNNING, hook_columns, progress_lines
-from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import OnePage
 from hooktui.console.widgets.styled import StyledLine

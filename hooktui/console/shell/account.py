@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.server_connection import ServerConnection
 from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.wire.hooks import Hook
@@ -37,16 +36,16 @@ class AccountView:
         self.hook_names.clear()
         self.last_toggled = []
 
-    async def learn_names(self, changes: FeedChanges) -> bool:
-        """Load the names of changed and unknown hooks; return whether any name is new.
+    async def learn_names(self, changed: Iterable[int] = (), seen: Iterable[int] = ()) -> bool:
+        """Load the names of changed hooks, and of seen ones if unknown; return whether one is new.
 
         The list of hooks holds only a few pages, but the log may contain any hook.
         """
         from hooktui.client import calls
 
-        unknown = [hook for hook in changes.busy_hooks if hook not in self.hook_names]
+        unknown = [hook for hook in seen if hook not in self.hook_names]
         names = {}
-        for hook in (*changes.hooks, *unknown)[:MAX_NAMES]:
+        for hook in (*changed, *unknown)[:MAX_NAMES]:
             try:
                 names[hook] = (await self._connection.send(calls.get_hook(hook))).name
             except NotFound:

@@ -1,4 +1,4 @@
-"""Follower of the server's change feed, which fills the log and distributes the changes.
+"""Follower of the server's change feed, which fills the log and distributes merged changes.
 
 The position is kept when the connection is lost, so that no line is missing or duplicated.
 """
@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
 
 from hooktui.console.formatting import date_of
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.desktop_alerts import TerminalNotifier
-from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.log_buffer import LogLine
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.clock import from_rfc3339
@@ -27,6 +28,49 @@ BACK_OFF_S = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 BUSY_S = 0.1
 """Wait between two reads of a busy feed: a few large pages cost less than many small ones."""
+
+
+MAX_DELIVERIES: Final = 1_000
+"""Deliveries that a screen keeps while another one covers it, perhaps for days."""
+
+
+@dataclass(slots=True)
+class FeedChanges:
+    """Merged changes of the feed that a screen has not applied yet.
+
+    Attributes:
+        hooks: hooks that were created, changed or deleted.
+        busy_hooks: hooks whose deliveries changed.
+        deliveries: deliveries that changed.
+        events: whether events were received.
+        replays: replays that changed.
+        alerts: whether alerts changed.
+        everything: whether anything may have changed, such as after a gap in the feed.
+    """
+
+    hooks: set[int] = field(default_factory=set)
+    busy_hooks: set[int] = field(default_factory=set)
+    deliveries: set[str] = field(default_factory=set)
+    events: bool = False
+    replays: set[str] = field(default_factory=set)
+    alerts: bool = False
+    everything: bool = False
+
+    def merge(self, other: FeedChanges) -> None:
+        """Add later changes."""
+        self.hooks |= other.hooks
+        self.busy_hooks |= other.busy_hooks
+        self.deliveries |= other.deliveries
+        self.events |= other.events
+        self.replays |= other.replays
+        self.alerts |= other.alerts
+        self.everything |= other.everything
+        if len(self.deliveries) > MAX_DELIVERIES:
+            self.deliveries.clear()
+            self.everything = True
+
+    def __bool__(self) -> bool:
+        return self != FeedChanges()
 
 
 class ChangeFeedFollower:
