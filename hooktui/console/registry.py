@@ -224,7 +224,7 @@ COMMANDS: Final = (
     Command("match_before", "N", "previous match", "Go to the previous match"),
     Command("sort", "o", "sort", "Sort by the next column"),
     Command("order", "O", "order", "Reverse the sort order"),
-    Command("copy", "y", "copy", "Copy the thing under the cursor"),
+    Command("copy", "y", "copy", "Copy the item under the cursor"),
     Command("copy_as", "Y", "copy as", "Copy as curl, verify or JSON"),
     Command("wrap", "w", "wrap", "Wrap long lines, or cut them"),
     Command("raw", "b", "raw/hex", "Show bodies as trees, as they were sent, or in hex"),

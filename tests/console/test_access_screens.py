@@ -208,7 +208,9 @@ async def test_what_is_wrong_with_a_token_is_said_and_nothing_is_made(
 ):
     async with open_console() as console:
         await console.press("6", "n", "tab", "tab", "tab", *"soon", "ctrl+s")
-        await console.shows("enter who or what will use it", "enter a duration such as 30d")
+        await console.shows(
+            "enter the person or program that uses it", "enter a duration such as 30d"
+        )
         assert client.ask(calls.list_tokens(account)).data == []
 
 

@@ -57,4 +57,4 @@ async def test_a_server_that_goes_leaves_what_is_shown_and_every_key_alive(tmp_p
             await console.press("6")
             await console.until(lambda: app.screen.HEADING == "Tokens")
             await console.press("n")
-            await console.shows("who or what will use it")
+            await console.shows("person or program that uses it")

@@ -222,7 +222,7 @@ async def test_a_form_keeps_what_was_typed_and_is_saved_when_the_server_is_back(
         scene.screen.notices.clear()
         await scene.console.press("ctrl+s")
         await scene.console.until(
-            lambda: "no server responds" in scene.notice or "not possible now" in scene.notice
+            lambda: "no server responds" in scene.notice or "cannot send now" in scene.notice
         )
         assert IN_DOUBT not in scene.notice
         assert TYPED[str(case)] in scene.console.text

@@ -194,7 +194,7 @@ async def test_without_a_server_every_key_answers_and_a_typed_body_stays(tmp_pat
         await console.press("3", "E", *"failed", "enter")
         await console.shows('"status": "failed"', "Send an event  job.failed")
         await console.press("ctrl+s")
-        await console.shows("sending is not possible now", '"status": "failed"')
+        await console.shows("cannot send now", '"status": "failed"')
         assert isinstance(app.screen, EmitScreen)
         app.pop_screen()
         app.navigation.open_event(encode("evt", 7))

@@ -95,7 +95,7 @@ async def test_what_is_wrong_is_said_above_the_plan_and_cannot_be_run(
         form = await scene.open(ReplayForm)
         await scene.console.press(*["tab"] * 2, *["backspace"] * 20)
         await scene.console.shows("Since: the mode sent needs a start, such as 2h")
-        assert "a field is wrong" in str(form.disabled_reason("save"))
+        assert "a field is invalid" in str(form.disabled_reason("save"))
         await scene.console.press(*"2h")
         await scene.console.shows("2 deliveries, about")
         await scene.console.press(*["tab"] * 2, *"nosuch:1")

@@ -59,7 +59,7 @@ async def test_a_command_does_not_hit_the_neighbour_of_a_hook_that_is_gone(
         client.ask(calls.delete_hook(hooks[1]["id"]))
         await console.hides("hook b")
         await console.press("a")
-        await console.shows("the cursor is on another hook; check, press a again")
+        await console.shows("the cursor is now on another hook; check it, then press a again")
         await console.press("a")
         await console.shows("(hook c) disabled")
         assert client.ask(calls.get_hook(hooks[0]["id"])).active
@@ -91,7 +91,7 @@ async def test_a_hook_that_was_just_made_and_is_hidden_by_a_filter_is_not_its_ne
         scene.app.navigation.select("Hooks", made.id)
         await scene.console.until(lambda: not screen.listing._loading.locked())
         await scene.console.press("p")
-        await scene.console.until(lambda: "check, press p again" in scene.notice)
+        await scene.console.until(lambda: "check it, then press p again" in scene.notice)
         assert not scene.gate.count("POST .*/ping")
 
 

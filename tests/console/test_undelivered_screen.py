@@ -126,7 +126,7 @@ async def test_a_group_is_given_up_after_a_question_that_starts_on_cancel(
         assert not scene.gate.count("POST /v1/undelivered/.*")
         await scene.console.press("d", "y")
         await scene.console.shows("1 delivery cancelled")
-        await scene.console.shows("Nothing is undelivered.")
+        await scene.console.shows("No undelivered events.")
         assert scene.status_of(scene.waiting) == "cancelled"
 
 
@@ -150,7 +150,7 @@ async def test_the_command_line_opens_the_lists(open_console, make_hook):
     async with open_console() as console:
         await console.shows("billing")
         await console.press("colon", *"undelivered", "enter")
-        await console.shows("Nothing is undelivered.", "[Undelivered]")
+        await console.shows("No undelivered events.", "[Undelivered]")
         await console.press("colon", *"replays", "enter")
         await console.shows("No replays yet.", "[Replays]")
         await console.press("colon", *"alerts", "enter")

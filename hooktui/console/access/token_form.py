@@ -49,7 +49,7 @@ class TokenForm(ConsoleScreen):
         expires = "never; such as 30d, or a time"
         accounts = [f"only account {self.shell.account.number}", "all accounts"]
         fields: dict[str, Input | Choice] = {
-            "Name": Input(placeholder="who or what will use it", id="name", compact=True),
+            "Name": Input(placeholder="person or program that uses it", id="name", compact=True),
             "Role": Choice([role.value for role in ROLES], id="role"),
             "Account": Choice(accounts, id="account"),
             "Expires": Input(placeholder=expires, id="expires", compact=True),

@@ -80,9 +80,10 @@ def read_token(
     wrong: dict[str, str] = {}
     if account is not None:
         fields["account"] = account
-    said = check_name(name.strip()) or ("" if name.strip() else "enter who or what will use it")
-    if said:
-        wrong["name"] = said
+    needed = "" if name.strip() else "enter the person or program that uses it"
+    error = check_name(name.strip()) or needed
+    if error:
+        wrong["name"] = error
     if expires.strip():
         try:
             ends_ms = _end(expires.strip(), now_ms)

@@ -100,7 +100,7 @@ class ResolvedAlertsScreen(ListScreen[Alert]):
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of the empty list."""
-        return ((("  No alert has ended yet.", "strong"),),)
+        return ((("  No resolved alerts.", "strong"),),)
 
 
 class SubjectActions(ScreenPart):

@@ -92,7 +92,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of the empty list."""
         return (
-            (("  Nothing is undelivered.", "strong"),),
+            (("  No undelivered events.", "strong"),),
             (),
             (("  An event that a hook did not get appears here, with the cause, until", "quiet"),),
             (("  it is delivered, replayed or given up.", "quiet"),),

@@ -223,7 +223,7 @@ class EventScreen(ConsoleScreen):
 
     def raw(self) -> None:
         """Show the body in the next form: as a tree, as sent, or in hex."""
-        self.notice(f"the body {FORM_WORDS[self.document.next_form()]}")
+        self.notice(f"the body is shown {FORM_WORDS[self.document.next_form()]}")
 
     async def copy(self) -> None:
         """Copy the item under the cursor; in the list of hooks, the event's id."""

@@ -156,8 +156,8 @@ class ChosenRows(ScreenPart):
             case "loading":
                 return f"the list is still loading; {again} when it has loaded"
             case "replaced":
-                return f"the list changed and the cursor is on another {self._noun}; check, {again}"
+                return f"the cursor is now on another {self._noun}; check it, then {again}"
             case "hidden":
-                return f"the {self._noun} under the cursor was not in view; check, {again}"
+                return f"the {self._noun} under the cursor was not in view; check it, then {again}"
             case None:
                 return None

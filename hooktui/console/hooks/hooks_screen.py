@@ -124,7 +124,7 @@ class HooksScreen(ConsoleScreen):
         """Return the text of an empty list, or of a filter without matches."""
         key = self.shell.key
         if self.filter.text:
-            without = "No hook matches in its name, URL, events and status."
+            without = "No hook matches by name, URL, events or status."
             return no_match(without, "all hooks", key)
         demo = f"  To try hooktui first, quit with {key('quit')} and run `hooktui demo`."
         return (

@@ -197,7 +197,7 @@ class ReplayForm(ConsoleScreen):
         if self._starting:
             return "the replay is being started"
         if self._plan is None or self._planned != self.values():
-            return "the plan is not complete yet, or a field is wrong"
+            return "the plan is not complete yet, or a field is invalid"
         if not self._plan.total:
             return "there is nothing to send"
         return None
