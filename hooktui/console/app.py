@@ -157,7 +157,7 @@ class ConsoleApp(RestrictedMode):
             Terminal(self).watch()
             self.terminal_size.watch()
             self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
-            self.confine()
+            self.ignore_suspend()
 
     def on_ready(self) -> None:
         """Restore the last screen and connect; not before painting, as the import takes 100 ms."""
@@ -265,7 +265,7 @@ class ConsoleApp(RestrictedMode):
 
     def _connection_changed(self, state: ConnectionState, problem: HooktuiError | None) -> None:
         """Show the new connection state; exit with code 4 if the server denies access."""
-        if state is ConnectionState.BARRED and problem is not None:
+        if state is ConnectionState.DENIED and problem is not None:
             self.exit(return_code=4, message=None)
             self.fault = str(problem)
             return

@@ -254,7 +254,7 @@ async def possible(scene: Scene, command: str) -> None:
         lambda: (
             screen.disabled_reason(command) is None
             and screen.not_ready_reason(command) is None
-            and (command, screen.subject(command)) not in screen._under_way
+            and (command, screen.subject(command)) not in screen._running_commands
         )
     )
 

@@ -228,6 +228,6 @@ async def test_a_dialog_that_is_left_by_the_palette_ends_its_command(
         await scene.on(screen_class(TOP_SCREENS[1]))
         await scene.console.press("1")
         await scene.on(HooksScreen)
-        await scene.console.until(lambda: not screen._under_way)
+        await scene.console.until(lambda: not screen._running_commands)
         await scene.console.press("d")
         await scene.on_dialog(Question)

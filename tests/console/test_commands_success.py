@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.document_view import DocumentView
 from tests.console.client import Client
 from tests.console.command_scene import Scene, begin, possible, staged
 from tests.console.command_table import ASKING, QUIET, Quiet, Screen, by_screen
@@ -85,4 +85,4 @@ async def _does_something(scene: Scene, case: Quiet) -> None:
 
 
 def _wrapped(scene: Scene) -> list[bool]:
-    return [view.wrapped for view in scene.screen.query(JsonView)]
+    return [view.wrapped for view in scene.screen.query(DocumentView)]

@@ -10,10 +10,10 @@ from hooktui.console.deliveries.actions import _resent_words
 from hooktui.console.deliveries.columns import phases_bar, steps_of
 from hooktui.console.deliveries.document import RelatedData, sections_of
 from hooktui.console.deliveries.text import (
+    attempt_times,
     error_words,
     neighbours_words,
     next_step,
-    planned,
     response_words,
     status_word,
 )
@@ -79,8 +79,8 @@ def test_times_of_other_days_name_their_day() -> None:
 
 
 def test_the_clock_time_of_every_attempt_of_a_schedule_is_reported() -> None:
-    assert planned((5, 300), AT_MS) == ["12:00:00", "12:00:05", "12:05:05"]
-    assert planned((), AT_MS) == ["12:00:00"]
+    assert attempt_times((5, 300), AT_MS) == ["12:00:00", "12:00:05", "12:05:05"]
+    assert attempt_times((), AT_MS) == ["12:00:00"]
 
 
 def test_every_error_class_has_words() -> None:
@@ -161,8 +161,8 @@ def test_the_deliveries_of_an_event_to_a_hook_form_a_chain() -> None:
     assert neighbours_words("dlv_2", [first, second]) == " (after dlv_1, failed)"
     assert neighbours_words("dlv_1", [first, second]) == " (sent again as dlv_2, delivered)"
     assert neighbours_words("dlv_1", [first]) == ""
-    around = RelatedData(AT_MS, KEY, family=[first, second])
-    shown = [line.text for line in document_lines(sections_of(detail(id="dlv_2"), None, around))]
+    related = RelatedData(AT_MS, KEY, family=[first, second])
+    shown = [line.text for line in document_lines(sections_of(detail(id="dlv_2"), None, related))]
     assert shown[-3] == "▾ Deliveries of this event to this hook  2 deliveries; Enter opens one"
     assert shown[-2].endswith("by event, failed: dlv_1")
     assert shown[-1].endswith("by resend, delivered, this one: dlv_2")

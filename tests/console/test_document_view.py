@@ -1,7 +1,7 @@
 """The document widget as keys move it."""
 
 from hooktui.console.widgets.document_lines import Section
-from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.document_view import DocumentView
 from tests.console.bare import BareApp
 
 BODY = '{"id":7,"owner":{"name":"Ann","tags":["a","b"]}}'
@@ -15,7 +15,7 @@ class Viewer(BareApp):
     """Only the document."""
 
     def __init__(self) -> None:
-        self.view = JsonView()
+        self.view = DocumentView()
         super().__init__(self.view)
 
 

@@ -252,7 +252,7 @@ async def test_a_filter_is_tried_on_the_latest_events_while_it_is_typed(
         form.fields.go_to("filter")
         await pilot.press(*"data.id:1")
         await until(pilot, lambda: "1 of the last 3 events, 2 fewer than now" in seen(pilot))
-        form.tried.title.focus()
+        form.dry_run.title.focus()
         await pilot.press("enter")
         await until(pilot, lambda: "no longer sent" in seen(pilot))
         await pilot.press("tab", "enter")

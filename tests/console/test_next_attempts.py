@@ -13,7 +13,12 @@ from hooktui.console.deliveries.columns import (
     step_columns,
     steps_of,
 )
-from hooktui.console.deliveries.text import next_step, to_come, to_come_pairs, wait_reason
+from hooktui.console.deliveries.text import (
+    next_step,
+    remaining_attempts,
+    remaining_pairs,
+    wait_reason,
+)
 from hooktui.console.glyphs import UNICODE
 from hooktui.console.widgets.table import pieces_of
 from hooktui.domain.clock import to_rfc3339
@@ -57,12 +62,12 @@ def test_the_rest_of_the_schedule_follows_the_next_attempt() -> None:
     attempts = (attempt(), attempt(number=2, outcome="interrupted", status_code=None))
     one = detail(attempts=attempts, next_attempt_at=LATER)
     at_ms = AT_MS + 60_000
-    assert to_come(one, SCHEDULE_S, AT_MS) == [
+    assert remaining_attempts(one, SCHEDULE_S, AT_MS) == [
         (3, at_ms),
         (4, at_ms + 300_000),
         (5, at_ms + 2_100_000),
     ]
-    assert to_come_pairs(one, SCHEDULE_S, AT_MS, KEY) == (
+    assert remaining_pairs(one, SCHEDULE_S, AT_MS, KEY) == (
         ("attempt 3", "12:01:00"),
         ("attempt 4", "12:06:00, 5m later"),
         ("attempt 5", "12:36:00, 30m later"),
@@ -110,14 +115,14 @@ def test_the_next_attempt_is_the_earliest_that_can_be(
     assert [pieces_of(c.cell(delivery(**fields)))[0][0] for c in THEN] == [then]
     assert step in next_step(one, AT_MS, KEY)
     assert time_line(one) == (then.removeprefix("at ") or "…")
-    pairs = to_come_pairs(one, SCHEDULE_S, AT_MS, KEY)
+    pairs = remaining_pairs(one, SCHEDULE_S, AT_MS, KEY)
     assert [text.partition(",")[0] for _, text in pairs[-2:-1]] == ([last] if last else [])
 
 
 @pytest.mark.parametrize("fields", [{"held": True}, {"status": "delivered"}, {"status": "sending"}])
 def test_nothing_is_planned_for_what_does_not_wait_for_a_time(fields: dict[str, Any]) -> None:
-    assert to_come(detail(**fields), SCHEDULE_S, AT_MS) == []
-    assert to_come_pairs(detail(**fields), SCHEDULE_S, AT_MS, KEY) == ()
+    assert remaining_attempts(detail(**fields), SCHEDULE_S, AT_MS) == []
+    assert remaining_pairs(detail(**fields), SCHEDULE_S, AT_MS, KEY) == ()
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_a_console_is_restricted_by_its_environment(app: ConsoleApp, tmp_path: P
 
 
 def test_the_terminal_is_given_to_no_other_program(app: ConsoleApp, stopping: None) -> None:
-    app.confine()
+    app.ignore_suspend()
     assert signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN
     app.action_suspend_process()
     with pytest.raises(SuspendNotSupported), app.suspend():

@@ -7,7 +7,7 @@ from rich.segment import Segment
 from textual.strip import Strip
 
 from hooktui.console.widgets.document_lines import Section
-from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.document_view import DocumentView
 from hooktui.console.widgets.prompt_bars import PromptBar
 from hooktui.console.widgets.text_search import (
     MATCH,
@@ -75,7 +75,7 @@ class Viewer(BareApp):
     """Only the document."""
 
     def __init__(self) -> None:
-        self.view = JsonView()
+        self.view = DocumentView()
         super().__init__(self.view)
 
     def at_cursor(self) -> str:

@@ -4,7 +4,7 @@ from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.widgets.chrome import KeyLine
-from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.document_view import DocumentView
 from tests.console.client import Client
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
@@ -42,4 +42,4 @@ async def test_what_is_long_does_not_push_out_what_is_below_it(
             await console.shows(text)
             await console.pilot.pause()
             assert app.screen.query_one(KeyLine).region.bottom == SMALLEST[1], kind
-            assert app.screen.query_one(JsonView).scrollable_content_region.height > 0, kind
+            assert app.screen.query_one(DocumentView).scrollable_content_region.height > 0, kind

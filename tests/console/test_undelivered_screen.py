@@ -169,6 +169,6 @@ async def test_a_late_response_opens_nothing_over_another_screen(
         scene.app.navigation.open_delivery(scene.delivered.id)
         await scene.on(DeliveryScreen)
         held.release()
-        await scene.console.until(lambda: not screen._under_way)
+        await scene.console.until(lambda: not screen._running_commands)
         await scene.on(DeliveryScreen)
         assert not scene.gate.count("POST .*/diagnose")

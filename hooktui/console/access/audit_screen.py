@@ -129,8 +129,8 @@ class AuditEntryScreen(ConsoleScreen):
     def heading(self) -> StyledLine:
         """Return the title with the number, action and target of the entry."""
         entry = self.entry
-        said = f"  {entry.id}: {entry.action} {entry.target}"
-        return ((f" {self.HEADING}", "strong"), (said, "plain"))
+        text = f"  {entry.id}: {entry.action} {entry.target}"
+        return ((f" {self.HEADING}", "strong"), (text, "plain"))
 
     def compose_body(self) -> ComposeResult:
         """Compose the lines of the entry in a scrollable container."""

@@ -42,7 +42,7 @@ class TokenForm(ConsoleScreen):
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(save=self.save)
-        self._tried = False
+        self._save_attempted = False
 
     def compose_body(self) -> ComposeResult:
         """Compose the fields."""
@@ -93,11 +93,11 @@ class TokenForm(ConsoleScreen):
         if not self.is_attached:
             return
         fields, wrong = self._read()
-        if not self._tried and not self.query_one("#name", Input).value:
+        if not self._save_attempted and not self.query_one("#name", Input).value:
             wrong.pop("name", None)
         for name in ("name", "expires"):
             note = self.query_one(f"#note-{name}", Note)
-            note.show(wrong.get(name, ""), "bad" if self._tried else "warn")
+            note.show(wrong.get(name, ""), "bad" if self._save_attempted else "warn")
         role = ROLES[self.query_one("#role", Choice).chosen]
         self.query_one("#note-role", Note).show(role_words(role))
         self.query_one("#note-account", Note).show(
@@ -112,7 +112,7 @@ class TokenForm(ConsoleScreen):
 
     async def save(self) -> None:
         """Create the token and show it, or show the errors at their fields."""
-        self._tried = True
+        self._save_attempted = True
         fields, wrong = self._read()
         self._check_form()
         if wrong:

@@ -29,7 +29,7 @@ from hooktui.console.frame.searching import SearchPart
 from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.document_lines import FORM_WORDS
-from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.document_view import DocumentView
 from hooktui.console.widgets.page_window import OnePage
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.windowed_list import WindowedList
@@ -118,7 +118,7 @@ class DeliveryScreen(ConsoleScreen):
             id="attempts",
         )
         yield self.timeline
-        yield JsonView(id="document")
+        yield DocumentView(id="document")
 
     def begin(self) -> None:
         """Set up the updates of relative times, and load the delivery."""
@@ -127,9 +127,9 @@ class DeliveryScreen(ConsoleScreen):
         self.run_worker(self._read(), name="delivery", group="delivery", exclusive=True)
 
     @property
-    def document(self) -> JsonView:
+    def document(self) -> DocumentView:
         """The widget that shows the response and the request."""
-        return self.query_one(JsonView)
+        return self.query_one(DocumentView)
 
     @property
     def attempt(self) -> Attempt | None:
@@ -161,9 +161,9 @@ class DeliveryScreen(ConsoleScreen):
         if at_latest and self.delivery.attempts and self._compared is None:
             timeline.put_cursor_on(self.delivery.attempts[-1].number)
         self._draw()
-        await self._read_around(self.delivery)
+        await self._read_related(self.delivery)
 
-    async def _read_around(self, delivery: DeliveryDetail) -> None:
+    async def _read_related(self, delivery: DeliveryDetail) -> None:
         """Load the hook and the related deliveries; on an error, omit what depends on them."""
         with suppress(HooktuiError):
             self._hook = await self.send(calls.get_hook(delivery.hook))
@@ -217,8 +217,8 @@ class DeliveryScreen(ConsoleScreen):
             self.document.show(difference_of(*self._compared))
             return
         shell = self.shell
-        around = RelatedData(shell.clock(), shell.key, shell.glyphs, self._hook, self._family)
-        self.document.show(sections_of(self.delivery, self.attempt, around))
+        related = RelatedData(shell.clock(), shell.key, shell.glyphs, self._hook, self._family)
+        self.document.show(sections_of(self.delivery, self.attempt, related))
 
     def on_windowed_list_moved(self) -> None:
         """Show the attempt under the cursor; a reload that keeps the cursor keeps a comparison."""
@@ -227,7 +227,7 @@ class DeliveryScreen(ConsoleScreen):
             self._compared = None
         self._draw_document()
 
-    def on_json_view_picked(self, message: JsonView.Picked) -> None:
+    def on_document_view_picked(self, message: DocumentView.Picked) -> None:
         """Open another delivery of this event to this hook."""
         if message.section == FAMILY and message.value != self.delivery_id:
             self.shell.navigation.open_delivery(message.value)
@@ -273,9 +273,9 @@ class DeliveryScreen(ConsoleScreen):
         """Open the delivery that the resend created, if it is a new one."""
         if sent[0].id != self.delivery_id:
             how = "held, as its hook is disabled" if sent[0].held else "sent again"
-            said = f"{how}; this is the new delivery {sent[0].id}"
+            message = f"{how}; this is the new delivery {sent[0].id}"
             if self.leave(DeliveryScreen(sent[0].id)):
-                self.app.call_later(self.shell.notice, said, "good")
+                self.app.call_later(self.shell.notice, message, "good")
 
     def open(self) -> None:
         """Fold or unfold a part of the text; in the timeline, move the focus to the text."""

@@ -14,8 +14,8 @@ from typing import Final
 from hooktui.console.deliveries.text import (
     error_words,
     phases_words,
+    remaining_pairs,
     status_word,
-    to_come_pairs,
 )
 from hooktui.console.formatting import moment, size, took
 from hooktui.console.glyphs import UNICODE, Glyphs
@@ -93,11 +93,11 @@ class RelatedData:
 
 
 def sections_of(
-    delivery: DeliveryDetail, attempt: Attempt | None, around: RelatedData
+    delivery: DeliveryDetail, attempt: Attempt | None, related: RelatedData
 ) -> list[Section]:
     """Return the response of an attempt (if any), next attempts, request, related deliveries."""
-    sections = [] if attempt is None else _response(attempt, around.glyphs)
-    sections += _coming(delivery, around)
+    sections = [] if attempt is None else _response(attempt, related.glyphs)
+    sections += _coming(delivery, related)
     if delivery.request is not None:
         sections += _request(delivery, delivery.request)
     else:
@@ -124,13 +124,13 @@ def sections_of(
                 kind="words",
             )
         )
-    return sections + _family(delivery, around)
+    return sections + _family(delivery, related)
 
 
-def _coming(delivery: DeliveryDetail, around: RelatedData) -> list[Section]:
-    if around.hook is None:
+def _coming(delivery: DeliveryDetail, related: RelatedData) -> list[Section]:
+    if related.hook is None:
         return []
-    pairs = to_come_pairs(delivery, around.hook.retry_schedule_s, around.now_ms, around.key)
+    pairs = remaining_pairs(delivery, related.hook.retry_schedule_s, related.now_ms, related.key)
     if not pairs:
         return []
     last = pairs[-2][1].partition(",")[0]
@@ -152,17 +152,17 @@ def _bytes_of(text: str) -> str:
     return size(len(text.encode("utf-8", "surrogatepass")))
 
 
-def _family(delivery: DeliveryDetail, around: RelatedData) -> list[Section]:
-    if len(around.family) < 2:
+def _family(delivery: DeliveryDetail, related: RelatedData) -> list[Section]:
+    if len(related.family) < 2:
         return []
     pairs = []
-    for relative in around.family:
-        created = moment(relative.created_at, around.now_ms)
+    for relative in related.family:
+        created = moment(relative.created_at, related.now_ms)
         this = ", this one" if relative.id == delivery.id else ""
         pairs.append(
             (f"{created} by {relative.trigger}, {status_word(relative)}{this}", relative.id)
         )
-    note = f"{counted(len(pairs), 'delivery')}; {around.key('open')} opens one"
+    note = f"{counted(len(pairs), 'delivery')}; {related.key('open')} opens one"
     return [Section(FAMILY, note, pairs=tuple(pairs))]
 
 

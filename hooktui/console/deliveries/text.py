@@ -51,7 +51,7 @@ _ERRORS: Final[dict[str, str]] = {
 }
 
 
-def planned(schedule_s: Sequence[float], now_ms: int) -> list[str]:
+def attempt_times(schedule_s: Sequence[float], now_ms: int) -> list[str]:
     """Return the clock times of all attempts of a delivery that starts now and keeps failing."""
     times = [moment(now_ms, now_ms)]
     at_ms = now_ms
@@ -154,12 +154,12 @@ def phases_words(phases: Phases) -> str:
     return ", ".join(f"{name} {took(took_ms)}" for name, took_ms in phases.happened())
 
 
-def tries_of(delivery: DeliveryDetail) -> int:
+def used_attempts(delivery: DeliveryDetail) -> int:
     """Return how many steps of the schedule are used; interrupted attempts do not count."""
     return sum(attempt.outcome != Outcome.INTERRUPTED for attempt in delivery.attempts)
 
 
-def to_come(
+def remaining_attempts(
     delivery: DeliveryDetail, schedule_s: Sequence[float], now_ms: int
 ) -> list[tuple[int, int]]:
     """Return number and time (ms, without jitter) of each remaining attempt if all of them fail."""
@@ -168,17 +168,17 @@ def to_come(
         return []
     number = delivery.attempts[-1].number + 1 if delivery.attempts else 1
     coming = [(number, at_ms)]
-    for wait_s in schedule_s[tries_of(delivery) :]:
+    for wait_s in schedule_s[used_attempts(delivery) :]:
         at_ms += round(wait_s * 1000)
         coming.append((coming[-1][0] + 1, at_ms))
     return coming
 
 
-def to_come_pairs(
+def remaining_pairs(
     delivery: DeliveryDetail, schedule_s: Sequence[float], now_ms: int, key: KeyOf
 ) -> tuple[tuple[str, str], ...]:
     """Return each remaining attempt with its clock time, and the result if the last one fails."""
-    coming = to_come(delivery, schedule_s, now_ms)
+    coming = remaining_attempts(delivery, schedule_s, now_ms)
     pairs = []
     before_ms: int | None = None
     for number, at_ms in coming:
@@ -216,7 +216,9 @@ def wait_reason(
         return breaker
     if due_ms <= now_ms:
         return _in_line(hook)
-    return _schedule(delivery.attempts[-1], tries_of(delivery), hook) if delivery.attempts else ""
+    return (
+        _schedule(delivery.attempts[-1], used_attempts(delivery), hook) if delivery.attempts else ""
+    )
 
 
 def _disabled(hook: Hook, now_ms: int) -> str:

@@ -116,12 +116,12 @@ class EngineScreen(ConsoleScreen):
         status = self.shell.status.latest
         if status is None:
             return ((f" {self.HEADING}", "strong"),)
-        said = "  delivery is paused" if status.paused else "  delivering"
+        text = "  delivery is paused" if status.paused else "  delivering"
         if self.old:
             read_at = moment(self.shell.status.read_at_ms, self.shell.clock())
-            said = f"  last known figures, of {read_at}"
+            text = f"  last known figures, of {read_at}"
         style: StyleName = "warn" if self.old or status.paused else "plain"
-        return ((f" {self.HEADING}", "strong"), (said, style))
+        return ((f" {self.HEADING}", "strong"), (text, style))
 
     # -- commands
 
@@ -157,9 +157,9 @@ class EngineScreen(ConsoleScreen):
 
     def activate(self) -> Coroutine[None, None, None]:
         """Pause all delivery after a question, or resume it, depending on the displayed state."""
-        return self._turn(pause=not self.paused)
+        return self._pause_or_resume(pause=not self.paused)
 
-    async def _turn(self, *, pause: bool) -> None:
+    async def _pause_or_resume(self, *, pause: bool) -> None:
         if pause:
             status = self.shell.status.latest
             waiting = 0 if status is None else status.backlog.count

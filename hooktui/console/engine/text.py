@@ -64,11 +64,11 @@ def engine_columns(
     def breaker(row: EngineHook) -> StyledLine:
         if row.probe_at is None:
             return (("closed", "quiet"),)
-        said, at_ms = f"{glyphs.failing} open", from_rfc3339(row.probe_at)
+        text, at_ms = f"{glyphs.failing} open", from_rfc3339(row.probe_at)
         if sends():
             when = "now" if at_ms <= clock() else f"at {moment(at_ms, clock())}"
-            said += f", probed {when}"
-        return ((said, "bad"), (f" after {counted(row.failures, 'failure')} in a row", "quiet"))
+            text += f", probed {when}"
+        return ((text, "bad"), (f" after {counted(row.failures, 'failure')} in a row", "quiet"))
 
     return (
         Column(name="id", title="id", cell=lambda o: ((str(o.hook), "quiet"),), width=6,
@@ -132,11 +132,11 @@ def _database(database: DatabaseInfo, dot: str) -> StyledLine:
 
 
 def _rates(rates: Rates, dot: str) -> StyledLine:
-    said = (
+    text = (
         f"{rates.accepted_per_s:.1f} events, {rates.delivered_per_s:.1f} delivered,"
         f" {rates.failed_per_s:.1f} failed a second{dot}{rates.in_flight:,} in flight"
     )
-    return _fact("rates", (said, "plain"))
+    return _fact("rates", (text, "plain"))
 
 
 def _connections(status: ServerStatus, now_ms: int, dot: str) -> list[StyledLine]:

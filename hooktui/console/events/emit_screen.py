@@ -325,13 +325,13 @@ class EmitScreen(ConsoleScreen):
             await self._sent(sent)
 
     async def _sent(self, sent: AcceptedEvent) -> None:
-        answers = [
+        options = [
             DialogOption("o", "open it, with the outcome for each hook", "open"),
             DialogOption("a", "send another one", "again"),
             DialogOption("l", "leave", "leave"),
         ]
         title = f"{sent.id}  {accepted_words(sent)}"
-        answer = await self.app.push_screen_wait(Question(title, f"{sent.type} accepted.", answers))
+        answer = await self.app.push_screen_wait(Question(title, f"{sent.type} accepted.", options))
         if answer == "open":
             self.leave(EventScreen(sent.id))
         elif answer == "leave":

@@ -19,7 +19,7 @@ from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.document_lines import FORM_WORDS, Section
-from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.document_view import DocumentView
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
@@ -98,7 +98,7 @@ class EventScreen(ConsoleScreen):
         )
         yield self.listing
         yield Note(id="why")
-        yield JsonView(id="document")
+        yield DocumentView(id="document")
 
     def begin(self) -> None:
         """Set up the updates of relative times, and load the event and its decisions."""
@@ -107,9 +107,9 @@ class EventScreen(ConsoleScreen):
         self.run_worker(self._read(), name="event", group="event", exclusive=True)
 
     @property
-    def document(self) -> JsonView:
+    def document(self) -> DocumentView:
         """The widget that shows the body."""
-        return self.query_one(JsonView)
+        return self.query_one(DocumentView)
 
     async def _read(self) -> None:
         try:

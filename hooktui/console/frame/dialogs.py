@@ -82,7 +82,7 @@ class Question(ConsoleDialog[str]):
     Args:
         title: the question in one line.
         details: its consequences; may be untrusted.
-        answers: the options; the first one has the focus, so it should be the safe one.
+        options: the options; the first one has the focus, so it should be the safe one.
     """
 
     QUITS = False
@@ -91,11 +91,11 @@ class Question(ConsoleDialog[str]):
     Question ShortList { margin-top: 1; }
     """
 
-    def __init__(self, title: str, details: str, answers: Sequence[DialogOption]) -> None:
+    def __init__(self, title: str, details: str, options: Sequence[DialogOption]) -> None:
         super().__init__()
         self._title = title
         self._details = details
-        self._answers = tuple(answers)
+        self._options = tuple(options)
 
     def compose(self) -> ComposeResult:
         """Compose title, details and options."""
@@ -104,7 +104,7 @@ class Question(ConsoleDialog[str]):
             dialog.styles.max_width = "96%"
             yield Note(id="title")
             yield Note(id="details")
-            yield ShortList([ShortRow(a.value, a.key, a.words) for a in self._answers])
+            yield ShortList([ShortRow(a.value, a.key, a.words) for a in self._options])
 
     def on_mount(self) -> None:
         """Set up the texts."""
@@ -117,10 +117,10 @@ class Question(ConsoleDialog[str]):
 
     def on_key(self, event: events.Key) -> None:
         """Return the option whose key was pressed."""
-        for answer in self._answers:
-            if event.character == answer.key:
+        for option in self._options:
+            if event.character == option.key:
                 event.stop()
-                self.dismiss(answer.value)
+                self.dismiss(option.value)
                 return
 
 

@@ -107,7 +107,7 @@ class ConsoleScreen(Screen[None]):
         self._pending = FeedChanges()
         self._changes_due = False
         self._account = 0
-        self._under_way: set[tuple[str, Hashable]] = set()
+        self._running_commands: set[tuple[str, Hashable]] = set()
 
     @property
     def shell(self) -> Shell:
@@ -355,7 +355,7 @@ class ConsoleScreen(Screen[None]):
 
     def _start_command(self, name: str) -> Coroutine[None, None, None] | None:
         """Run a command, or show why it is not possible; return the coroutine to await, if any."""
-        if (name, self.subject(name)) in self._under_way:
+        if (name, self.subject(name)) in self._running_commands:
             self.notices.still_working()
             return None
         reason = self.disabled_reason(name) or self.not_ready_reason(name)
@@ -383,10 +383,10 @@ class ConsoleScreen(Screen[None]):
             except HooktuiError as error:
                 self.show_error(error)  # the command does not handle it; the console continues
             finally:
-                self._under_way.discard(this)
+                self._running_commands.discard(this)
 
         if this[1] is not None:
-            self._under_way.add(this)
+            self._running_commands.add(this)
         self.run_worker(run(), name=f"command {name}", group="commands")
 
     def on_windowed_list_moved(self) -> None:

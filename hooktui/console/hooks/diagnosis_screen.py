@@ -31,7 +31,7 @@ from hooktui.console.hooks.diagnosis_text import (
 from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Note
-from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.document_view import DocumentView
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.addresses import url_in_words
 from hooktui.domain.errors import HooktuiError, NoServer
@@ -93,12 +93,12 @@ class DiagnosisScreen(ConsoleScreen):
         yield Note(id="fix")
         yield Lines(id="steps")
         yield Lines(id="phases")
-        yield JsonView(id="seen")
+        yield DocumentView(id="seen")
 
     def begin(self) -> None:
         """Set up the screen and start the diagnosis."""
         super().begin()
-        self.query_one(JsonView).toggle_wrap()
+        self.query_one(DocumentView).toggle_wrap()
         self.set_interval(PROGRESS_S, self._draw_progress)
         self.diagnose()
 
@@ -134,7 +134,7 @@ class DiagnosisScreen(ConsoleScreen):
     def _draw_seen(self) -> None:
         if self.diagnosis is not None and not self.running and self.query("#seen"):
             times = not self.has_class("-high")
-            self.query_one(JsonView).show(sections_of(self.diagnosis, times=times))
+            self.query_one(DocumentView).show(sections_of(self.diagnosis, times=times))
 
     def on_resize(self) -> None:
         """Wrap the steps again, and show the times if there is room for them."""
@@ -170,7 +170,7 @@ class DiagnosisScreen(ConsoleScreen):
         self.running, self._began = True, monotonic()
         self._steps, self._step = [], None
         self._draw_phases(Phases())  # clears those of the previous run, as the next line does
-        self.query_one(JsonView).show(())
+        self.query_one(DocumentView).show(())
         self._run = self.run_worker(self._ask(), group="diagnosis", exclusive=True)
         self._draw_progress()
 
@@ -218,11 +218,11 @@ class DiagnosisScreen(ConsoleScreen):
 
     def open(self) -> None:
         """Fold or unfold the section under the cursor."""
-        self.query_one(JsonView).action_open()
+        self.query_one(DocumentView).action_open()
 
     def wrap(self) -> None:
         """Toggle between wrapping and cutting long lines."""
-        self.notice(self.query_one(JsonView).toggle_wrap())
+        self.notice(self.query_one(DocumentView).toggle_wrap())
 
     async def copy(self) -> None:
         """Copy the verdict and the fix."""

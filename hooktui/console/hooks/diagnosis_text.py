@@ -48,14 +48,14 @@ def step_lines(
     lines: list[StyledLine] = []
     for check in checks:
         tone = TONES.get(check.state, "warn")
-        said, *more = [check.value]
+        text, *more = [check.value]
         if check.state != "ok":
-            said, *more = wrap(visible(check.value), max(width - _BEFORE, _NAME)) or [""]
+            text, *more = wrap(visible(check.value), max(width - _BEFORE, _NAME)) or [""]
         lines += [
             (
                 (f" {by_state.get(check.state, glyphs.failing)} {check.state:<4}  ", tone),
                 (f"{check.name:<{_NAME}}", "quiet"),
-                (said, "plain" if check.state == "ok" else tone),
+                (text, "plain" if check.state == "ok" else tone),
             ),
             *(((" " * _BEFORE, "plain"), (rest, tone)) for rest in more),
         ]

@@ -20,7 +20,7 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.form_values import top_field
 from hooktui.console.widgets.controls import FoldTitle, Note, ShortList, ShortRow
 from hooktui.console.widgets.document_lines import Section
-from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.document_view import DocumentView
 from hooktui.domain.errors import FieldError, HooktuiError
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.wire.hooks import CHANGE_WORDS, Change, DryRun, Hook, TriedEvent, dry_run_words
@@ -162,7 +162,7 @@ class EventDialog(ConsoleDialog[None]):
         """Compose the title and the body."""
         with Vertical(classes="dialog"):
             yield Note(id="title")
-            yield JsonView(id="body")
+            yield DocumentView(id="body")
 
     def on_mount(self) -> None:
         """Set up the title and load the event."""
@@ -184,6 +184,6 @@ class EventDialog(ConsoleDialog[None]):
             else:
                 sections = [Section(title, note, text=event.body)]
         if self.query("#body"):
-            view = self.query_one(JsonView)
+            view = self.query_one(DocumentView)
             view.show(sections)
             view.focus()

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from textual.app import ComposeResult
 
 from hooktui.client import calls
-from hooktui.console.deliveries.text import planned
+from hooktui.console.deliveries.text import attempt_times
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks import form_values
@@ -52,9 +52,9 @@ class HookForm(ConsoleScreen):
         self.hook = hook
         self.handlers.update(mark=self.mark, save=self.save)
         self.before = form_values.new_values() if hook is None else form_values.values_of(hook)
-        self._tried = False
+        self._save_attempted = False
         self._saving = False
-        self._server_said: dict[str, tuple[str, object]] = {}
+        self._server_errors: dict[str, tuple[str, object]] = {}
 
     def heading(self) -> StyledLine:
         """Return the title with the edited hook."""
@@ -86,7 +86,7 @@ class HookForm(ConsoleScreen):
         return self.query_one(FormFields)
 
     @property
-    def tried(self) -> DryRunLines:
+    def dry_run(self) -> DryRunLines:
         """The widget of the dry run."""
         return self.query_one(DryRunLines)
 
@@ -102,8 +102,8 @@ class HookForm(ConsoleScreen):
 
     def on_control_changed(self, message: Control.Changed) -> None:
         """Fold or unfold a section, if its heading was toggled, and validate the form."""
-        if message.sender is self.tried.title:
-            self.tried.fold()
+        if message.sender is self.dry_run.title:
+            self.dry_run.fold()
         elif isinstance(message.sender, FoldTitle):
             self.fields.fold(message.sender)
         self._check_form()
@@ -120,18 +120,18 @@ class HookForm(ConsoleScreen):
         settings, errors = form_values.read(values, self.shell.catalogue)
         missing = form_values.asked_again(self.before, values, self.shell.catalogue)
         shown = self._shown_errors(values, [*missing, *errors], len(missing))
-        self.fields.show_notes(values, shown, "bad" if self._tried else "warn")
+        self.fields.show_notes(values, shown, "bad" if self._save_attempted else "warn")
         if missing and "url" not in shown:
             where = f"{'; '.join(error.detail for error in missing)} (More settings)"
             self.fields.note("url", where, "warn")
         if "retry_schedule_s" not in shown:
-            times = planned(settings.retry_schedule_s, self.shell.clock())
+            times = attempt_times(settings.retry_schedule_s, self.shell.clock())
             total = count_attempts(settings.retry_schedule_s)
             plan = f"{total} if all fail, starting now: {', '.join(times)} (each ±10 %)"
             self.fields.note("retry_schedule_s", plan)
         self.fields.fold_title.summarise(form_values.folded_in_words(values))
         self.query_one("#summary", Note).show(*self._summary(values, len(shown)))
-        self.tried.try_out(self.hook, settings, errors)
+        self.dry_run.try_out(self.hook, settings, errors)
 
     on_input_changed = on_text_area_changed = on_event_boxes_changed = _check_form
 
@@ -149,9 +149,9 @@ class HookForm(ConsoleScreen):
             if name is None or name in shown:
                 continue
             touched = values[name] != self.before[name]
-            if index < always or self._tried or (touched and values[name]):
+            if index < always or self._save_attempted or (touched and values[name]):
                 shown[name] = error.detail
-        for name, (detail, value) in self._server_said.items():
+        for name, (detail, value) in self._server_errors.items():
             if name not in shown and values[name] == value:
                 shown[name] = detail
         return shown
@@ -166,7 +166,7 @@ class HookForm(ConsoleScreen):
             host = "…"
         state = "active" if values["active"] else "disabled: only pings are sent"
         words = f"Webhook to {host} for {events}, {state}"
-        if wrong and self._tried:
+        if wrong and self._save_attempted:
             return f"Not saved: {counted(wrong, 'field')} to correct.", "bad"
         if not values["url"].strip() and not values["events"]:
             keys = f"{key('mark')} ticks; {key('save')} saves"
@@ -184,7 +184,7 @@ class HookForm(ConsoleScreen):
     async def save(self) -> None:
         """Save the hook, or show the errors at their fields."""
         self._saving = True
-        self._tried = True
+        self._save_attempted = True
         try:
             await (self._create() if self.hook is None else self._edit(self.hook))
         finally:
@@ -194,7 +194,7 @@ class HookForm(ConsoleScreen):
         values = self.values()
         settings, errors = form_values.read(values, self.shell.catalogue)
         if errors:
-            self._blame(values, errors)
+            self._show_field_errors(values, errors)
             return
         call = calls.create_hook(self.shell.account.number, form_values.creation(settings))
         made = await self._send(values, call, "creating the hook", self._made)
@@ -215,7 +215,7 @@ class HookForm(ConsoleScreen):
         values = self.values()
         changed, errors = form_values.changes(self.before, values, self.shell.catalogue)
         if errors:
-            self._blame(values, errors)
+            self._show_field_errors(values, errors)
             return
         missing = form_values.asked_again(self.before, values, self.shell.catalogue)
         if missing:
@@ -229,7 +229,7 @@ class HookForm(ConsoleScreen):
         try:
             saved = await self._send(values, call, f"saving hook {hook.id}", _saved)
         except Conflict as conflict:
-            await self._settle(hook, values, conflict)
+            await self._resolve_conflict(hook, values, conflict)
             return
         if saved is not None:
             self._leave(_saved(saved)[0])
@@ -245,30 +245,30 @@ class HookForm(ConsoleScreen):
         try:
             return await self.change(call, doing, message)
         except Refused as refused:
-            self._blame(values, refused.errors or [FieldError("", refused.detail)])
+            self._show_field_errors(values, refused.errors or [FieldError("", refused.detail)])
         return None
 
-    def _blame(self, values: FormValues, errors: Sequence[FieldError]) -> None:
+    def _show_field_errors(self, values: FormValues, errors: Sequence[FieldError]) -> None:
         """Show errors at their fields until the fields change, and focus the first one."""
-        self._server_said = {}
+        self._server_errors = {}
         elsewhere = []
         for error in errors:
             name = form_values.form_field(error.pointer)
             if name is None:
                 elsewhere.append(error.detail)
             else:
-                self._server_said.setdefault(name, (error.detail, values[name]))
+                self._server_errors.setdefault(name, (error.detail, values[name]))
         self._check_form()
         if elsewhere:
             self.notice("; ".join(elsewhere), "bad")
         for name in form_values.FIELDS:
-            if name in self._server_said:
+            if name in self._server_errors:
                 self.fields.go_to(name)
                 return
 
     # -- conflicts with other edits
 
-    async def _settle(self, hook: Hook, values: FormValues, conflict: Conflict) -> None:
+    async def _resolve_conflict(self, hook: Hook, values: FormValues, conflict: Conflict) -> None:
         """Let the user choose between the version that another admin saved and their own edits."""
         newest = await self.call(calls.get_hook(hook.id))
         if newest is None:
@@ -320,11 +320,11 @@ class HookForm(ConsoleScreen):
         lost = "The new hook" if self.hook is None else f"Your changes to hook {self.hook.id}"
         return "Leave without saving?", f"{lost} would be lost."
 
-    def _leave(self, said: str = "") -> None:
+    def _leave(self, message: str = "") -> None:
         self.before = self.values()  # no unsaved changes remain
         self.leave()
-        if said:
-            self.app.call_later(self.shell.notice, said, "good")
+        if message:
+            self.app.call_later(self.shell.notice, message, "good")
 
 
 def _saved(hook: ChangedHook) -> tuple[str, Severity]:

@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from hooktui.console.formatting import moment, since_words
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.widgets.document_lines import Section
-from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.document_view import DocumentView
 from hooktui.console.widgets.page_window import PageSource
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
@@ -146,7 +146,7 @@ class HookHistory(Vertical):
 
     DEFAULT_CSS = """
     HookHistory { height: 1fr; }
-    HookHistory JsonView { height: 40%; padding: 0 1; background: $surface; }
+    HookHistory DocumentView { height: 40%; padding: 0 1; background: $surface; }
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class HookHistory(Vertical):
             glyphs=glyphs,
             id="entries",
         )
-        self.entry = JsonView(id="entry")
+        self.entry = DocumentView(id="entry")
 
     def compose(self) -> ComposeResult:
         """Compose the list and the entry below it."""

@@ -202,9 +202,9 @@ class HookScreen(ConsoleScreen):
                 "warn",
             )
 
-    def _gone(self, said: str, severity: Severity = "warn") -> None:
+    def _gone(self, message: str, severity: Severity = "warn") -> None:
         if self.leave():
-            self.app.call_later(self.shell.notice, f"hook {self.hook_id}: {said}", severity)
+            self.app.call_later(self.shell.notice, f"hook {self.hook_id}: {message}", severity)
         else:
             self.hook = None
 

@@ -24,7 +24,7 @@ from hooktui.console.hooks.verification_snippets import SECRET_VARIABLE, snippet
 from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.widgets.controls import Choice, Note
 from hooktui.console.widgets.document_lines import Section
-from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.document_view import DocumentView
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.clock import from_rfc3339, to_rfc3339
 from hooktui.domain.hook_settings import DEFAULT_OVERLAP_S
@@ -90,7 +90,7 @@ class SecretScreen(ConsoleScreen):
         yield SecretLines(self.shell.clock)
         yield Note(id="how")
         yield self._languages
-        yield JsonView(id="code")
+        yield DocumentView(id="code")
 
     def begin(self) -> None:
         """Set up the texts; reveal the secret of a new hook."""
@@ -203,7 +203,7 @@ class SecretScreen(ConsoleScreen):
         finish = DialogOption(
             "f", "finish the rotation: only the newest secret stays valid", "finish"
         )
-        answers = [
+        options = [
             DialogOption("c", "cancel", "cancel"),
             DialogOption("d", "a new secret; the old one stays valid for 24 hours", "day"),
             DialogOption("h", "a new secret; the old one stays valid for 1 hour", "hour"),
@@ -211,14 +211,14 @@ class SecretScreen(ConsoleScreen):
             DialogOption("l", "leaked: a new secret; the old one is invalid at once", "leak"),
         ]
         if self.lines.rotating is not False:
-            answers.insert(1, finish)
+            options.insert(1, finish)
         answer = await self.app.push_screen_wait(
             Question(
                 f"Rotate the secret of {named(self.hook)}?",
                 "While both are valid, webhook-signature carries one signature of each, and"
                 " X-Hook-Signature stays with the old one until the rotation ends: a receiver that"
                 " gets the new secret in time never rejects a delivery.",
-                answers,
+                options,
             )
         )
         if answer == "finish":
@@ -233,13 +233,13 @@ class SecretScreen(ConsoleScreen):
             if rotated is not None:
                 self._rotated(rotated, self._overlap_words(rotated))
 
-    def _rotated(self, rotated: Secrets, said: str) -> None:
+    def _rotated(self, rotated: Secrets, message: str) -> None:
         self.reveal_timer.hide()
         self.lines.remember(rotated.secrets)
         self.lines.cursor = 0
         key = self.shell.key
         keys = f"{key('reveal')} shows it, {key('copy')} copies it"
-        self.notice(f"{said}; {keys}", "good")
+        self.notice(f"{message}; {keys}", "good")
 
     def _overlap_words(self, rotated: Secrets) -> str:
         ends = [s.expires_at for s in rotated.secrets if s.expires_at is not None]
@@ -252,7 +252,7 @@ class SecretScreen(ConsoleScreen):
 
     def wrap(self) -> None:
         """Toggle between wrapping and cutting long lines of the code."""
-        self.notice(self.query_one(JsonView).toggle_wrap())
+        self.notice(self.query_one(DocumentView).toggle_wrap())
 
     def on_control_changed(self) -> None:
         """Show the code of the selected language."""
@@ -264,4 +264,4 @@ class SecretScreen(ConsoleScreen):
         copies = f"{self.shell.key('copy')} copies this code"
         note = f"reads the secret from {SECRET_VARIABLE}; {copies}"
         code = snippet.code.rstrip("\n")
-        self.query_one(JsonView).show([Section(snippet.language, note=note, text=code)])
+        self.query_one(DocumentView).show([Section(snippet.language, note=note, text=code)])

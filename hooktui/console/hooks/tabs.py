@@ -19,7 +19,7 @@ from hooktui.console.hooks.health import RANGES, axis_of, plots_of, range_line, 
 from hooktui.console.hooks.history import HookHistory, summary
 from hooktui.console.hooks.summary import HOURS, event_sections, settings_sections
 from hooktui.console.widgets.chrome import TabLine
-from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.document_view import DocumentView
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.plot import Plots
 from hooktui.console.widgets.windowed_list import WindowedList
@@ -97,8 +97,8 @@ class TabSet(ScreenPart):
         self._tab_line = TabLine(TABS, shell.key, self.show, id="tabs")
         self._switcher = ContentSwitcher(initial=DELIVERIES)
         self._plots = Plots(shell.glyphs, id=HEALTH)
-        self._events = JsonView(id=EVENTS)
-        self._settings = JsonView(id=SETTINGS)
+        self._events = DocumentView(id=EVENTS)
+        self._settings = DocumentView(id=SETTINGS)
         self._history = HookHistory(
             self, shell.clock, shell.glyphs, self._screen.show_error, id=HISTORY
         )

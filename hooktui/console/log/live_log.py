@@ -94,7 +94,7 @@ class LiveLog(LogTable, inherit_bindings=False):
             return
         self.following = following
         self._cursor = None if following else self._newest
-        self._let_in()
+        self._show_waiting()
         self._keep_shown_lines()
         self.catch_up()
         self.refresh()
@@ -113,7 +113,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         self._rows_for = ()
         self._read_to = self.buffer.first
         self._read()
-        self._let_in()
+        self._show_waiting()
         self._keep_shown_lines()
         self._cursor = None if self.following else self._newest
         self._count_rows()
@@ -126,7 +126,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         if self._due is not None:  # called before the timer is due; two would alternate endlessly
             self._due.stop()
             self._due = None
-        if not self.is_attached or not self._seen:
+        if not self.is_attached or not self._is_visible:
             return
         self._drawn_at = monotonic()
         if self.following:
@@ -165,20 +165,20 @@ class LiveLog(LogTable, inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Set up the notification of new lines."""
-        self.buffer.listeners.append(self._grown)
+        self.buffer.listeners.append(self._lines_added)
         self._read()
 
     def on_unmount(self) -> None:
         """Stop the notification of new lines."""
-        self.buffer.listeners.remove(self._grown)
+        self.buffer.listeners.remove(self._lines_added)
 
     def on_show(self) -> None:
         """Draw the lines added while the log was hidden."""
         self.catch_up()
 
-    def _grown(self) -> None:
+    def _lines_added(self) -> None:
         """Schedule a repaint; many calls cause one, and none while the log is not visible."""
-        if self._due is not None or not self._seen:
+        if self._due is not None or not self._is_visible:
             return
         pause = REPAINT_S if self.following else CHIP_S
         self._due = self.set_timer(
@@ -190,7 +190,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         self.catch_up()
 
     @property
-    def _seen(self) -> bool:
+    def _is_visible(self) -> bool:
         # Not `is_current`: that is also true for a screen below another one.
         in_front = self.is_attached and self.app.screen is self.screen
         return in_front and self.display and self.size.height > 0
@@ -217,13 +217,13 @@ class LiveLog(LogTable, inherit_bindings=False):
         if self.following:
             self._drop_gone()
         if not self._shown:
-            self._let_in()
+            self._show_waiting()
         self._search.forget(self._shown[0] if self._shown else self.buffer.first)
         if self._cursor is not None and self._at(self._cursor) is None:
             self._cursor = self._shown[0] if self._shown else None
         return len(fitting)
 
-    def _let_in(self) -> int:
+    def _show_waiting(self) -> int:
         """Show the lines added while the log was paused; return how many were dropped."""
         if not self._waiting:
             return 0
@@ -279,7 +279,7 @@ class LiveLog(LogTable, inherit_bindings=False):
             "first": 0, "last": len(self._shown) - 1,
         }[name]  # fmt: skip
         if name == "last" or to >= len(self._shown):
-            to -= self._let_in()
+            to -= self._show_waiting()
             to = len(self._shown) - 1 if name == "last" else to
             self.post_message(self.StateChanged())
         self._go_to(to)
@@ -357,7 +357,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         number, match = gone
         self.follow(False)
         if newest is not None and number > newest:
-            self._let_in()
+            self._show_waiting()
         self._cursor, old = number, self._cursor
         position = self._position()
         self._cursor = old

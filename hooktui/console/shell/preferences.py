@@ -51,7 +51,7 @@ _SETTINGS: Final[Mapping[str, type]] = {
 _IN_WORDS: Final = {"theme": "a theme's name", "notify": '"off", "bell" or "desktop"'}
 _NOTIFY: Final[tuple[Notify, ...]] = ("off", "bell", "desktop")
 
-FEW_SIGNS: Final = ("linux", "vt100", "vt220")
+FEW_GLYPHS: Final = ("linux", "vt100", "vt220")
 """Terminals whose fonts contain only a few hundred glyphs, without those of the console."""
 
 
@@ -84,11 +84,11 @@ class Preferences:
             options: the command-line options, which have precedence.
             terminal: the value of ``TERM``.
         """
-        few_signs = terminal in FEW_SIGNS if self.ascii is None else self.ascii
+        few_glyphs = terminal in FEW_GLYPHS if self.ascii is None else self.ascii
         return replace(
             options,
             theme=options.theme or self.theme,
-            ascii=options.ascii or few_signs,
+            ascii=options.ascii or few_glyphs,
             no_mouse=options.no_mouse or not self.mouse,
         )
 

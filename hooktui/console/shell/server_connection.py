@@ -33,7 +33,7 @@ class ConnectionState(Enum):
     ABSENT = "no server found, trying again…"
     LOST = "connection lost, reconnecting…"
     REFUSED = "access denied, trying again…"
-    BARRED = "not allowed"
+    DENIED = "not allowed"
 
 
 class ServerConnection:
@@ -128,7 +128,7 @@ class ServerConnection:
         try:
             self.bound_to = (await client.call(server_status())).bound_to
         except (NotAllowed, Unauthenticated) as error:
-            self.set_state(ConnectionState.BARRED, error)
+            self.set_state(ConnectionState.DENIED, error)
             # The app ends now; never try again, and never start a second server beside this one.
             await asyncio.Event().wait()
         except HooktuiError as error:

@@ -122,7 +122,7 @@ class RestrictedMode(App[None]):
     restricted: bool = False
     set_timer = set_reliable_timer
 
-    def confine(self) -> None:
+    def ignore_suspend(self) -> None:
         """Ignore ctrl+z in restricted mode; the terminal driver has already set its handler."""
         if self.restricted:
             signal.signal(signal.SIGTSTP, signal.SIG_IGN)

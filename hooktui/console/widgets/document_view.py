@@ -37,12 +37,12 @@ _SIDEWAYS: Final = 8
 """Columns by which left and right scroll."""
 
 
-class JsonView(LineWidget, ScrollView, can_focus=True):
+class DocumentView(LineWidget, ScrollView, can_focus=True):
     """A view of sections of text; Enter folds and unfolds, left and right scroll long lines."""
 
     # Textual only inherits the CSS of the first base, LineWidget, so ScrollView's is repeated here.
     DEFAULT_CSS = """
-    JsonView {
+    DocumentView {
         height: 1fr;
         overflow: auto auto;
         scrollbar-size: 0 1;  /* a cut line ends with a sign */
