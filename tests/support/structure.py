@@ -68,8 +68,8 @@ def cycles() -> list[list[str]]:
     return []
 
 
-def ancestry() -> list[tuple[int, str]]:
-    """Return how many classes of ours each class stands on, itself included; deepest first."""
+def ancestry() -> list[set[str]]:
+    """Return each class with the classes of ours that it stands on."""
     bases: dict[str, list[str]] = {}
     for module in modules().values():
         for node in ast.walk(module.tree):
@@ -81,7 +81,7 @@ def ancestry() -> list[tuple[int, str]]:
     def above(name: str) -> set[str]:
         return {name}.union(*(above(b) for b in bases[name] if b in bases and b != name))
 
-    return sorted(((len(above(name)), name) for name in bases), reverse=True)
+    return [above(name) for name in bases]
 
 
 def mirrored() -> set[str]:
@@ -153,9 +153,11 @@ def figures() -> dict[str, int]:
         "modules": sum(not module.is_package for module in modules().values()),
         "lines": sum(module.lines for module in modules().values()),
         "modules in import cycles": sum(map(len, cycles())),
-        "deepest ancestry": ancestry()[0][0],
-        "deepest ancestry of a screen": max(
-            depth for depth, name in ancestry() if name.endswith("Screen")
+        "deepest ancestry of a widget": max(
+            len(classes) for classes in ancestry() if "LineWidget" in classes
+        ),
+        "deepest ancestry of another class": max(
+            len(classes) for classes in ancestry() if "LineWidget" not in classes
         ),
         "modules that only one store has": _unmirrored(),
         "modules that name a hook setting": max(len(named_in(one)) for one in SETTINGS),
