@@ -68,7 +68,7 @@ class Ingest:
 
     Args:
         service: the service of this server.
-        bodies: the bodies in memory.
+        bodies: limits the memory of all bodies.
     """
 
     def __init__(self, service: Service, bodies: BodyBudget) -> None:
@@ -137,7 +137,7 @@ class Ingest:
         self._rate.take(scope["caller"], count)
 
     async def _account(self, scope: Scope) -> AccountId:
-        """Return the account of the events; only the first call reads the store."""
+        """Return the account of the events; the store is read once for each account."""
         caller: Caller = scope["caller"]
         account = caller.account(_requested_account(scope["query_string"]))
         if account not in self._service.accounts:
@@ -168,7 +168,7 @@ def _at_line(error: FieldError, lines: Sequence[int]) -> FieldError:
 def _parse_events(
     body: bytes, account: AccountId, service: Service
 ) -> Steps[tuple[list[NewEvent], list[int]]]:
-    """Return the events of a body, and the line of each, from 0 with blank lines."""
+    """Return the events of a body, and the line number of each, from 0, blank lines included."""
     events: list[NewEvent] = []
     lines: list[int] = []
     errors: list[FieldError] = []
@@ -193,9 +193,9 @@ def _parse_events(
             wrong = unknown(service.catalogue, visible(line_event.type, limit=100), hint=hint)
             errors.append(FieldError(f"/{number}/type", f"line {number + 1}: {wrong}"))
         if line_event.key is not None:
-            flaw = key_fault(line_event.key)
-            if flaw:
-                detail = f"line {number + 1}: key {flaw}"
+            fault = key_fault(line_event.key)
+            if fault:
+                detail = f"line {number + 1}: key {fault}"
                 errors.append(FieldError(f"/{number}/key", detail))
         events.append(NewEvent(account, line_event.type, data, line_event.key))
         lines.append(number)

@@ -1,6 +1,7 @@
 """The engine: claim, send, record.
 
-Deliveries that this process just accepted are handed over in memory, up to the hook's free places.
+Deliveries that this process just accepted are handed over in memory, up to the free places of the
+hook: its slots, and the positions of deliveries that are claimed ahead of them (`hook_queues`).
 All others (backlog, retries, deliveries from before a restart) are claimed hook by hook when they
 are due. An attempt's result goes to the recorder, and its slot is free as soon as the receiver has
 responded: its task starts the next delivery that was claimed ahead, if there is one. While all
@@ -233,7 +234,7 @@ class Engine:
         if self._queues.any_ready:
             self._wake.set()
 
-    def keep_no_slot(self, hook: HookId) -> None:
+    def release_kept_slot(self, hook: HookId) -> None:
         """Give a slot that was kept free for a replay to live traffic."""
         self._queues.keep_none(hook, self._clock())
         self._wake.set()
@@ -494,7 +495,7 @@ class Engine:
             return None
         if queue is not None and queue.limit is not None:
             self._adapt(queue, queue.limit, result, began_s)
-        if self._next_needs(result):
+        if self._next_waits_for(result):
             await self._recorder.add_and_wait(result)
         else:
             self._recorder.add(result, may_wait=claim.trigger is Trigger.REPLAY)
@@ -511,7 +512,7 @@ class Engine:
         if (
             exchange.error is None
             and exchange.first_byte_ms is not None
-            and limit.joins(began_s, now_s, exchange.first_byte_ms / 1000)
+            and limit.count_with_last(began_s, now_s, exchange.first_byte_ms / 1000)
         ):
             return
         held_s = WATCH.held_s(began_s, now_s)
@@ -543,7 +544,7 @@ class Engine:
             self._queues.free_slot(claim.hook, self._clock())
         self._wake.set()
 
-    def _next_needs(self, result: AttemptResult) -> bool:
+    def _next_waits_for(self, result: AttemptResult) -> bool:
         """Return whether the next delivery depends on this result and must wait until it is stored.
 
         It does if the hook will be disabled, if the attempt may have been its breaker's probe, and

@@ -32,13 +32,13 @@ def pace_of(queue: HookQueue, now_s: float, now_ms: int) -> HookPace:
         in_flight=queue.in_flight - queue.starting,
         in_flight_limit=queue.slots,
         limited_by=None if adaptive is None else _limited_by(adaptive, now_s, now_ms),
-        overloads=0 if adaptive is None else adaptive.overloads,
+        overloads=0 if adaptive is None else adaptive.cuts,
     )
 
 
 def is_noticeable(queue: HookQueue) -> bool:
     """Return whether a hook has attempts in flight, or a limit that was cut."""
-    return queue.in_flight > 0 or (queue.limit is not None and queue.limit.overloads > 0)
+    return queue.in_flight > 0 or (queue.limit is not None and queue.limit.cuts > 0)
 
 
 def _limited_by(adaptive: AdaptiveLimit, now_s: float, now_ms: int) -> LimitedBy | None:

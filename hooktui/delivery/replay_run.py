@@ -154,7 +154,7 @@ class ReplayRun:
             if self._searcher is not None:
                 self._searcher.cancel()
             for hook in self.walks:
-                self._engine.keep_no_slot(hook)
+                self._engine.release_kept_slot(hook)
 
     async def _end(self) -> None:
         """Finish once no delivery is being sent, or pause now if a hook was set aside."""
@@ -200,7 +200,7 @@ class ReplayRun:
             results = await asyncio.gather(*map(self._send, planned), return_exceptions=True)
         finally:
             for hook in kept - self._kept:
-                self._engine.keep_no_slot(hook)
+                self._engine.release_kept_slot(hook)
             for one in planned:
                 if not one.begun:  # nobody else releases them
                     self._engine.unreserve(one.walk.hook, one.step.places)
@@ -385,7 +385,7 @@ class ReplayRun:
                 self._used_up |= result.used_up
                 if result.walked:
                     del self.walks[walk.hook]
-                    self._engine.keep_no_slot(walk.hook)
+                    self._engine.release_kept_slot(walk.hook)
 
     async def _set_aside(self) -> None:
         """Stop the walks of hooks of which too many attempts in a row failed."""
@@ -396,4 +396,4 @@ class ReplayRun:
                 await store.write(changes.set_aside, store.token, replay, hook, results)
                 del self.walks[hook]
                 self._any_aside = True
-                self._engine.keep_no_slot(hook)
+                self._engine.release_kept_slot(hook)

@@ -6,6 +6,9 @@ responses still shows overload at the lower limit, then the limit was not the ca
 which the receiver always responds with 503, one broken server behind a load balancer), the cut is
 undone and that share is tolerated. A step that only makes responses slower is undone.
 
+The *ceiling* is what caused the last overload. After a cut the limit regrows to 0.9 of it, then by
+small steps to it and beyond (stepping). The *cap*, which people set, is never exceeded.
+
 All times are arguments, in seconds of a monotonic clock; the class reads no clock and does no I/O.
 Decision 0080 has the rules with their reasons and what a simulation of receivers showed.
 """
@@ -91,7 +94,7 @@ class _Phase(StrEnum):
 
     DOUBLING = "doubling"
     REGROWING = "regrowing"
-    PROBING = "probing"
+    STEPPING = "stepping"
 
 
 @dataclass(slots=True)
@@ -101,11 +104,13 @@ class _Window:
     Attributes:
         started_s: only responses to attempts begun after it count.
         responses: all of them; ``overloads`` and ``saturated`` are parts.
+        overloads: responses that show an overload.
         saturated: responses that left deliveries that wait for a slot.
         peak: most attempts in flight.
         late: responses that the event loop of this server delayed.
         latencies: response times in seconds of those that kept up.
-        measured_from_s: one median response time after the start; completions count from here.
+        measured_from_s: one median response time after the start.
+        completions: responses after that, for the throughput.
     """
 
     started_s: float
@@ -180,16 +185,16 @@ class AdaptiveLimit:
         rate: the rate, if the receiver responds 429.
         tolerated: the share of overload responses that come at any limit.
         tolerated_cause: these responses, such as ``503``; empty if they differ.
-        overloads: the number of cuts.
+        cuts: the number of cuts.
         last_cut: the latest of them that was not undone.
     """
 
     __slots__ = (
         "_before_lowering", "_before_step", "_came_s", "_ceiling", "_cut_s", "_joined",
         "_last_late", "_last_s", "_last_saturated", "_least_medians", "_left_out", "_limit",
-        "_median_s", "_minute_peak", "_minute_s", "_new_ceiling", "_next_step_s", "_overload",
+        "_may_lower_ceiling", "_median_s", "_minute_peak", "_minute_s", "_next_step_s", "_overload",
         "_phase", "_reach_ceiling_s", "_share", "_since_followed", "_since_s", "_step",
-        "_stepped_s", "_successes", "_trial", "_window", "cap", "last_cut", "overloads", "rate",
+        "_stepped_s", "_successes", "_trial", "_window", "cap", "cuts", "last_cut", "rate",
         "tolerated", "tolerated_cause",
     )  # fmt: skip
 
@@ -199,12 +204,12 @@ class AdaptiveLimit:
         self.rate = AdaptiveRate()
         self.tolerated = 0.0
         self.tolerated_cause = ""
-        self.overloads = 0
+        self.cuts = 0
         self.last_cut: Cut | None = None
         self._limit = float(min(FIRST_LIMIT, cap))
         self._phase = _Phase.DOUBLING
         self._ceiling: float | None = None
-        self._new_ceiling = True
+        self._may_lower_ceiling = True
         self._cut_s = -1.0
         self._share = RecentShare()
         self._since_followed = 0
@@ -245,7 +250,7 @@ class AdaptiveLimit:
         if idle_s > max(_IDLE_S, self._median_s or 1.0) and self._overload is None:
             self._window = _Window(now_s)
 
-    def joins(self, began_s: float, now_s: float, latency_s: float) -> bool:
+    def count_with_last(self, began_s: float, now_s: float, latency_s: float) -> bool:
         """Count a success that came just after an observation, as late and as saturated as that.
 
         Return False if it must be passed to `ended` instead.
@@ -299,7 +304,7 @@ class AdaptiveLimit:
         self._last_s = self._came_s = now_s
         self._last_late, self._last_saturated = observed.is_late, saturated
         if now_s - self._minute_s > _UNUSED_S:
-            self._forget_unused(now_s)
+            self._halve_if_unused(now_s)
         if signal is Signal.RATE_LIMITED:
             median_s = self._median_s or GUESSED_RESPONSE_S
             self.rate.refused(now_s, began_s, median_s, observed.retry_after_s)
@@ -331,7 +336,7 @@ class AdaptiveLimit:
         elif ok and self._median_s is None and not window.responses:
             window.latencies.append(observed.latency_s)
         if not ok and self._overload is not None:
-            self._take_slot(now_s, self._overload)
+            self._lower_by_refusal(now_s, self._overload)
         elif not ok and counts and self._too_many(window):
             self._begin_overload(observed, in_flight)
         if self._window_is_over(now_s):
@@ -358,7 +363,7 @@ class AdaptiveLimit:
     def _begin_overload(self, observed: Observation, in_flight: int) -> None:
         seen = min(self._limit, max(self._window.peak, in_flight))
         self._overload = _Overload(observed.at_s, self._limit, self._floor(observed.at_s))
-        self.overloads += 1
+        self.cuts += 1
         self.last_cut = Cut(observed.at_s, int(seen), observed.cause)
         self._step = 1.0
         self._before_lowering = None
@@ -366,9 +371,9 @@ class AdaptiveLimit:
             self._reach_ceiling_s = min(2 * self._reach_ceiling_s, _LONGEST_PROBE_S)
         if self._ceiling is None:
             self._ceiling = seen
-        elif self._new_ceiling:  # not at once far below: the receiver may be slow for a moment
+        elif self._may_lower_ceiling:  # not far below at once: it may be slow for a moment
             self._ceiling = max(seen, self._ceiling / 2)
-        self._new_ceiling = False
+        self._may_lower_ceiling = False
         self._limit = max(1.0, min(self._limit, seen) - 1)
 
     def _floor(self, now_s: float) -> float:
@@ -377,12 +382,12 @@ class AdaptiveLimit:
         Until the step the receiver kept up. If it no longer takes that many, the next window shows
         it.
         """
-        just_stepped = self._phase is _Phase.PROBING and now_s - self._stepped_s < max(
+        just_stepped = self._phase is _Phase.STEPPING and now_s - self._stepped_s < max(
             _STEP_EVERY_S, 4 * (self._median_s or 0.0)
         )
         return max(1.0, _AFTER_STEP * (self._limit - self._step)) if just_stepped else 1.0
 
-    def _take_slot(self, now_s: float, overload: _Overload) -> None:
+    def _lower_by_refusal(self, now_s: float, overload: _Overload) -> None:
         """Lower the limit by one, not below what succeeds at once."""
         succeeded = self._successes.count(now_s, self._median_s or GUESSED_RESPONSE_S)
         overload.succeeded = max(overload.succeeded, succeeded)
@@ -482,7 +487,7 @@ class AdaptiveLimit:
         if self._overload is not None:
             self._end_overload(now_s, self._overload)
             return
-        self._new_ceiling = True
+        self._may_lower_ceiling = True
         self._window = _Window(now_s)
         if window.saturated < _SATURATED * window.responses:
             self._before_step = None
@@ -548,7 +553,7 @@ class AdaptiveLimit:
         self._before_step = None
 
     def _probe_from(self, next_step_s: float) -> None:
-        self._phase = _Phase.PROBING
+        self._phase = _Phase.STEPPING
         self._step = 1.0
         self._next_step_s = next_step_s
 
@@ -565,7 +570,7 @@ class AdaptiveLimit:
 
     def _may_be_too_high(self, now_s: float, measure: _Measure) -> bool:
         return (
-            self._phase is _Phase.PROBING
+            self._phase is _Phase.STEPPING
             and not measure.is_late
             and now_s >= self._next_step_s
             and self._limit > _FLOOR_BY_LATENCY
@@ -587,7 +592,7 @@ class AdaptiveLimit:
 
     # Unused
 
-    def _forget_unused(self, now_s: float) -> None:
+    def _halve_if_unused(self, now_s: float) -> None:
         """Halve a limit of which less than half was used for a minute, down to the first one."""
         least = float(min(FIRST_LIMIT, self.cap))
         if self._minute_peak < self._limit / 2 and self._limit > least:

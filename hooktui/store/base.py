@@ -76,7 +76,9 @@ R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
 ACCEPTING_S = 0.1
+"""How long after an event the server counts as accepting."""
 CAUSES_REST_S, CAUSES_RETRIED_S = 0.05, 30.0
+"""Pauses of the task that writes causes: between two parts, and after an error."""
 FOLLOW_UP_RETRIED_S = (1.0, 5.0, 60.0)
 
 KEEP = RetentionPeriods()
@@ -228,7 +230,11 @@ class Store(ABC):
         )
 
     async def record(self, results: Sequence[AttemptResult]) -> list[bool]:
-        """Store attempts and new states in one transaction; False where the fence did not hold."""
+        """Store attempts and new states in one transaction.
+
+        Returns:
+            For each whether it is stored: False where another server had taken the delivery over.
+        """
         return await self.submit(self.OPERATIONS.record(results))
 
     async def release(self, claims: Sequence[ClaimedDelivery]) -> None:
@@ -291,7 +297,7 @@ class Store(ABC):
     async def scan(
         self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Do the same with a query that may take a second; at most one of them is before others."""
+        """Run an `own_read` of up to a second; one at a time, so others wait for one at most."""
         async with self._scanning:
             return await self.own_read(query, *args, **kwargs)
 

@@ -43,7 +43,7 @@ def test_a_cut_names_the_response_and_its_time() -> None:
     cut = limit.last_cut
     assert cut is not None
     pace = pace_of(queue, cut.at_s + 40, NOW_MS)
-    assert pace.overloads == limit.overloads > 0
+    assert pace.overloads == limit.cuts > 0
     assert pace.limited_by == LimitedBy(
         kind="overload", response="503", in_flight=cut.in_flight, at=to_rfc3339(NOW_MS - 40_000)
     )

@@ -349,7 +349,7 @@ class BusyEngine:
             return 0
         return int(owed)
 
-    def keep_no_slot(self, hook: HookId) -> None:
+    def release_kept_slot(self, hook: HookId) -> None:
         self._kept.discard(hook)
 
     async def replay(self, step: ReplayStep, _within_s: float) -> ReplayStepResult:

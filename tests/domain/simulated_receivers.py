@@ -122,7 +122,7 @@ def simulate(
             at, _, began, signal = heapq.heappop(ending)
             at = holds.end(at)
             (outcome.taken if signal is TAKEN else outcome.refused).append(at)
-            if signal is TAKEN and limit.joins(began, at, at - began):
+            if signal is TAKEN and limit.count_with_last(began, at, at - began):
                 continue
             limit.ended(
                 Observation(signal, began, at, at - began, "503", held_s=holds.longest(began, at)),

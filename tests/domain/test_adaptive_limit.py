@@ -260,7 +260,9 @@ def test_successes_that_come_together_all_count():
     for _ in range(10):
         now += 0.01
         limit.ended(Observation(TAKEN, now, now, 0.002), in_flight=100, saturated=True)
-        joined = [limit.joins(now, now + 0.000_01 * number, 0.002) for number in range(98)]
+        joined = [
+            limit.count_with_last(now, now + 0.000_01 * number, 0.002) for number in range(98)
+        ]
         assert all(joined)
     refusal = Observation(BUSY, now, now + 0.002, 0.002, "503")
     limit.ended(refusal, in_flight=100, saturated=True)
@@ -271,11 +273,11 @@ def test_no_success_joins_an_observation_of_long_ago_or_an_overload():
     limit = AdaptiveLimit()
     limit.began(10.0, 1)
     limit.ended(Observation(TAKEN, 10.0, 11.0, 1.0), in_flight=1, saturated=True)
-    assert limit.joins(11.0, 11.0005, 0.1)
-    assert not limit.joins(9.9, 11.0005, 0.1)  # it began before the window
-    assert not limit.joins(11.0, 11.002, 0.1)
+    assert limit.count_with_last(11.0, 11.0005, 0.1)
+    assert not limit.count_with_last(9.9, 11.0005, 0.1)  # it began before the window
+    assert not limit.count_with_last(11.0, 11.002, 0.1)
     limit.ended(Observation(BUSY, 11.0, 11.001, 0.001, "503"), in_flight=9, saturated=True)
-    assert not limit.joins(11.0, 11.0015, 0.1)
+    assert not limit.count_with_last(11.0, 11.0015, 0.1)
 
 
 # Red when it counts in the window: it shows the limit before.
@@ -287,7 +289,7 @@ def test_a_success_from_before_the_window_joins_without_counting_in_it():
     window = limit._window
     assert window.started_s == 100.0
     limit.ended(Observation(TAKEN, 100.0, 100.15, 0.15), in_flight=1, saturated=True)
-    assert limit.joins(99.9, 100.1502, 0.25)
+    assert limit.count_with_last(99.9, 100.1502, 0.25)
     assert (limit._joined, window.responses, window.latencies) == (1, 1, [0.15])
 
 
@@ -306,7 +308,7 @@ def test_a_fast_receiver_that_was_down_leaves_the_limit_of_1(took_s: float, gap_
     while limit.limit == 1 and now < 12:
         limit.began(now, 1)
         now += took_s
-        if not limit.joins(now - took_s, now, took_s):
+        if not limit.count_with_last(now - took_s, now, took_s):
             observed = Observation(TAKEN, now - took_s, now, took_s)
             limit.ended(observed, in_flight=1, saturated=True)
         now += gap_s
@@ -319,7 +321,7 @@ def burst(limit: AdaptiveLimit, at_s: float, *signals: Signal) -> None:
         limit.began(at_s - 0.05, number + 1)
     for number, signal in enumerate(signals):
         now = at_s + number * 0.000_02
-        if signal is TAKEN and limit.joins(at_s - 0.05, now, 0.05):
+        if signal is TAKEN and limit.count_with_last(at_s - 0.05, now, 0.05):
             continue
         observed = Observation(signal, at_s - 0.05, now, 0.05, "503")
         limit.ended(observed, in_flight=len(signals) - number, saturated=False)
@@ -348,7 +350,7 @@ def test_no_attempt_at_an_old_url_joins():
     refused = Observation(Signal.RATE_LIMITED, 100.0, 100.05, 0.05, retry_after_s=None)
     limit.ended(refused, in_flight=2, saturated=True)
     limit.rate.closed_until_s = 0.0
-    assert not limit.joins(99.0, 100.0505, 0.1)
+    assert not limit.count_with_last(99.0, 100.0505, 0.1)
 
 
 def test_a_cut_says_what_caused_it():

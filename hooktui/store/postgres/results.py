@@ -57,7 +57,7 @@ class Record(Operation[list[bool]]):
 
     @classmethod
     async def run_all(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
-        """Store attempts and new states of all; False where the fence did not hold."""
+        """Store attempts and new states of all; return which are stored."""
         results = [result for operation in operations for result in operation._results]
         held = iter(await record(work, [(result, work.lease.token) for result in results]))
         for operation in operations:
@@ -97,7 +97,7 @@ class Rescue(Operation[int]):
 
 
 async def record(work: WriteTransaction, leased: Sequence[tuple[AttemptResult, int]]) -> list[bool]:
-    """Store results with the tokens of their leases; False where the fence did not hold."""
+    """Store results with the tokens of their leases; return which are stored."""
     first: dict[_Key, tuple[AttemptResult, DeliveryState]] = {}
     rows: list[tuple[object, ...]] = []
     hooks, now, server = work.live.view, work.now_ms, work.shared.server

@@ -55,7 +55,7 @@ class Record(Operation[list[bool]]):
         self._results = results
 
     def execute(self, work: WriteTransaction) -> Steps[list[bool]]:
-        """Store attempts and new states; False where the fence did not hold. Decide on alerts."""
+        """Store attempts and new states; return which are stored. Decide on alerts."""
         held = yield from _record_steps(work, self._results, work.lease.token)
         yield
         yield from _decide_alerts(work)
@@ -107,7 +107,7 @@ def _decide_alerts(work: WriteTransaction) -> Steps[None]:
 def _record_steps(
     work: WriteTransaction, results: Sequence[AttemptResult], token: int
 ) -> Steps[list[bool]]:
-    """Store results whose claims are leased under a token; False where the fence did not hold."""
+    """Store results whose claims are leased under a token; return which are stored."""
     hooks, now = work.live.view, work.now_ms
     states = [state_after(r, deleted=r.claim.hook not in hooks, now_ms=now) for r in results]
     held = yield from _finish_steps(work, results, states, token)
