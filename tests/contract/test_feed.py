@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -68,8 +69,7 @@ async def test_a_delivery_is_followed_from_event_to_end(opened: Opened) -> None:
     assert (await store.feed(page.next, 100)).items == ()
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
-async def test_pages_of_any_size_hold_every_change_once(opened: Opened, limit: int) -> None:
+async def test_pages_of_any_size_hold_every_change_once(opened: Opened) -> None:
     store = opened.store
     await make_hook(store)
     await make_hook(store)
@@ -77,12 +77,13 @@ async def test_pages_of_any_size_hold_every_change_once(opened: Opened, limit: i
         await emit(store, count)
     whole = [line(item) for item in (await store.feed(None, 1000)).items]
     assert len(whole) == 2 + 3 * (1 + 2 + 5)
-    got, position = [], None
-    while items := (page := await store.feed(position, limit)).items:
-        assert len(items) <= limit
-        got += [line(item) for item in items]
-        position = page.next
-    assert got == whole
+    for limit in (1, 2, 3, 7, 100):
+        got, position = [], None
+        while items := (page := await store.feed(position, limit)).items:
+            assert len(items) <= limit
+            got += [line(item) for item in items]
+            position = page.next
+        assert got == whole, limit
 
 
 @hypothesis_settings(
@@ -173,12 +174,10 @@ async def test_closing_wakes_the_waiting(opened: Opened) -> None:
         await waiting
 
 
-@pytest.mark.parametrize(
-    "text", ["", "x", "1", "1.x", "-1.0", "1.0.0", "\u0661.\u0660", "1" * 50 + ".0"]
-)
-async def test_a_position_of_nobody_is_refused(opened: Opened, text: str) -> None:
-    with pytest.raises(Refused, match="position"):
-        await opened.store.feed(text, 10)
+async def test_a_position_of_nobody_is_refused(opened: Opened) -> None:
+    for text in ("", "x", "1", "1.x", "-1.0", "1.0.0", "\u0661.\u0660", "1" * 50 + ".0"):
+        with pytest.raises(Refused, match="position"):
+            await opened.store.feed(text, 10)
 
 
 async def test_a_position_of_another_history_is_a_reset(opened: Opened) -> None:
@@ -283,9 +282,8 @@ async def test_a_search_that_takes_too_long_says_where_it_goes_on(
 
 # Red when a page from the end that holds too little does not say where the search ended.
 @pytest.mark.parametrize("search_s", [-1, 60])
-@pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
 async def test_a_search_from_the_end_continues_before_the_last_page(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch, limit: int, search_s: int
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, search_s: int
 ) -> None:
     store = opened.store
     monkeypatch.setattr("hooktui.store.feed.SEARCH_S", search_s)
@@ -293,7 +291,7 @@ async def test_a_search_from_the_end_continues_before_the_last_page(
     for count in (1, 2, 5):
         await emit(store, count)
     whole = (await store.feed(None, 1000)).items
-    for feed_filter in (None, events_alone):
+    for limit, feed_filter in itertools.product((1, 2, 3, 7, 100), (None, events_alone)):
         page = await store.feed_tail(limit, None, feed_filter)
         assert page.next == store.feed_end()
         found = list(page.items)

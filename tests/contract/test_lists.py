@@ -133,25 +133,21 @@ async def test_pages_stay_right_while_rows_come_and_go(opened: Opened) -> None:
     assert [one.id for one in last.data] == [ids[5]]
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "%%%", "WzFd", "bnVsbA", "Ä", "W10"])
-async def test_a_bad_cursor_is_refused(opened: Opened, cursor: str) -> None:
-    with pytest.raises(Refused) as refused:
-        await opened.store.read(queries.list_hooks, DEFAULT, PageRequest(cursor=cursor))
-    assert [error.pointer for error in refused.value.errors] == ["/cursor"]
+async def test_a_bad_cursor_is_refused(opened: Opened) -> None:
+    for cursor in ("", "x", "%%%", "WzFd", "bnVsbA", "Ä", "W10"):
+        with pytest.raises(Refused) as refused:
+            await opened.store.read(queries.list_hooks, DEFAULT, PageRequest(cursor=cursor))
+        assert [error.pointer for error in refused.value.errors] == ["/cursor"], cursor
 
 
 # Red when a value of another type reaches the database: PostgreSQL does not compare such.
-@pytest.mark.parametrize(
-    ("sort", "value"),
-    [("name", 1), ("name", "a\0"), ("last_at", "x"), ("waiting", 1.5), ("id", "1")],
-)
-async def test_a_cursor_with_a_value_of_another_type_is_refused(
-    opened: Opened, sort: str, value: object
-) -> None:
-    values = ["hook.id", sort, "asc", False, 1, value]
-    cursor = base64.urlsafe_b64encode(json.dumps(values).encode()).rstrip(b"=").decode()
-    with pytest.raises(Refused, match="invalid cursor"):
-        await opened.store.read(queries.list_hooks, DEFAULT, PageRequest(cursor=cursor))
+async def test_a_cursor_with_a_value_of_another_type_is_refused(opened: Opened) -> None:
+    others = (("name", 1), ("name", "a\0"), ("last_at", "x"), ("waiting", 1.5), ("id", "1"))
+    for sort, value in others:
+        values = ["hook.id", sort, "asc", False, 1, value]
+        cursor = base64.urlsafe_b64encode(json.dumps(values).encode()).rstrip(b"=").decode()
+        with pytest.raises(Refused, match="invalid cursor"):
+            await opened.store.read(queries.list_hooks, DEFAULT, PageRequest(cursor=cursor))
 
 
 async def test_a_cursor_of_another_list_is_refused(opened: Opened) -> None:
@@ -448,26 +444,24 @@ async def test_events_are_listed_by_type_and_filter(opened: Opened) -> None:
 
 
 # Red when a type is taken for a group: deliveries of another type were cancelled.
-@pytest.mark.parametrize(
-    "text", ["event:order.paid", "event:order", "-event:order.paid", "event:o*d"]
-)
-async def test_a_type_is_no_group_of_longer_types(opened: Opened, text: str) -> None:
+async def test_a_type_is_no_group_of_longer_types(opened: Opened) -> None:
     types = ("order.paid", "order.paid.late", "order.lost", "orders.paid")
     await make_hook(opened.store, events=types)
     for name in types:
         await emit(opened.store, event_type=name)
     rows = await deliveries(opened.store)
-    parsed = parse(text)
-    wanted = {
-        row.event_type
-        for row in rows
-        if parsed.matches(Subject(at_ms=0, event_type=row.event_type), 0)
-    }
-    assert {row.event_type for row in await deliveries(opened.store, q=text)} == wanted
     far_ms = opened.clock.ms + 1
-    found = await opened.store.read(queries.find_open, DEFAULT, parsed, far_ms, (0, 0))
-    assert len(found.pending) == len(wanted)
-    assert 0 < len(wanted) < len(types)
+    for text in ("event:order.paid", "event:order", "-event:order.paid", "event:o*d"):
+        parsed = parse(text)
+        wanted = {
+            row.event_type
+            for row in rows
+            if parsed.matches(Subject(at_ms=0, event_type=row.event_type), 0)
+        }
+        assert {row.event_type for row in await deliveries(opened.store, q=text)} == wanted
+        found = await opened.store.read(queries.find_open, DEFAULT, parsed, far_ms, (0, 0))
+        assert len(found.pending) == len(wanted)
+        assert 0 < len(wanted) < len(types)
 
 
 async def test_events_of_a_type_are_not_those_of_longer_types(opened: Opened) -> None:
