@@ -42,3 +42,13 @@ def test_global_options_are_found_wherever_they_stand(arguments, options, rest):
 def test_wrong_values_are_usage_errors(arguments):
     with pytest.raises(UsageError):
         split_options(arguments)
+
+
+# Red when the words of the list of commands replace what the function of a command says.
+def test_the_help_of_a_command_is_that_of_its_function(run):
+    for command, words in (
+        ("purge", "waiting deliveries are kept"),
+        ("backup", "the key file is not in the copy"),
+    ):
+        assert words in " ".join(run(command, "--help").out.split())
+    assert "Delete old events and their deliveries." in run("--help").out
