@@ -183,7 +183,13 @@ COMMANDS: Final = (
     Command("new", "n", "new", "New hook", _ADMIN),
     Command("edit", "e", "edit", "Edit the hook", _ADMIN),
     Command("delete", "d", "delete", "Delete the hook; asks first", _ADMIN),
-    Command("activate", "a", "on/off", "Enable or disable the hook", _OPERATE),
+    Command(
+        "activate",
+        "a",
+        "on/off",
+        "Enable the hook, or disable it: it skips new events",
+        _OPERATE,
+    ),
     Command("undo", "u", "undo", "Undo the last enable or disable", _OPERATE),
     Command("ping", "p", "ping", "Send a test delivery and show the response", _OPERATE),
     Command("diagnose", "x", "diagnose", "Diagnose the receiver", _OPERATE),
@@ -196,7 +202,7 @@ COMMANDS: Final = (
         "replay",
         "R",
         "replay",
-        "Plan a replay of missed events, or open one by its id",
+        "Plan a replay; with an id, open that one",
         _OPERATE,
         argument=Argument("a replay's id", "rpl_01JDG3R8Z4000", "id", "rpl", required=False),
         screen="replays.replay_screen:ReplayScreen",
@@ -233,7 +239,7 @@ COMMANDS: Final = (
     Command("next", "right_square_bracket", "next", "Next attempt or tab", shown="]"),
     Command("save", "ctrl+s", "save", "Save", _ADMIN, shown="^s"),
     *(_opening(top) for top in TOP_SCREENS),
-    Command("help", "question_mark", "help", "Show the keys of this screen", shown="?"),
+    Command("help", "question_mark,f1", "help", "Show the keys of this screen", shown="?"),
     Command(
         "palette", "ctrl+p", "palette", "Search screens, hooks, commands and themes", shown="^p"
     ),

@@ -358,3 +358,20 @@ async def test_an_empty_form_says_that_it_is_not_saved(client: Client) -> None:
         await pilot.press("pagedown", "pagedown", "ctrl+s")
         await until(pilot, lambda: "Not saved: 2 fields to correct" in seen(pilot))
         assert " URL " in seen(pilot)
+
+
+# Red when the key line offers a key that the field takes as text.
+async def test_beside_a_text_field_the_help_has_a_key_that_is_no_text(client: Client) -> None:
+    app = client.console()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "No hooks yet" in seen(pilot) and "? help" in seen(pilot))
+        await pilot.press("n")
+        await until(pilot, lambda: "Webhook" in seen(pilot))
+        await pilot.press("enter")
+        await until(pilot, lambda: on(app, HookForm) and "F1 help" in seen(pilot))
+        await pilot.press("question_mark", "f1")
+        await until(pilot, lambda: "keys; Enter runs one" in seen(pilot))
+        await pilot.press("f1")
+        await until(pilot, lambda: on(app, HookForm))
+        await pilot.press(*["tab"] * 3)  # to the boxes of events
+        await until(pilot, lambda: "? help" in seen(pilot))

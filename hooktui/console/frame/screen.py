@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
+from textual.keys import key_to_character
 from textual.screen import Screen
 from textual.worker import Worker
 
 from hooktui.console.frame.frame_text import alert_path, status_line, top_screens
 from hooktui.console.frame.notices import Notices, error_text
 from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.console.keymap import shown
 from hooktui.console.registry import (
     BY_NAME,
     COMMANDS,
@@ -209,7 +211,7 @@ class ConsoleScreen(Screen[None]):
         yield Heading()
         yield from self.compose_body()
         yield StatusLine()
-        yield KeyLine(lambda: list(self.offers()), self.shell.key("help"))
+        yield KeyLine(lambda: list(self.offers()), self._help_key)
         yield TooSmall()
 
     def compose_body(self) -> ComposeResult:
@@ -269,6 +271,22 @@ class ConsoleScreen(Screen[None]):
         if self.framed:
             self.draw_heading()
             self.query_one(StatusLine).show(*status_line(self.shell))
+            self.query_one(KeyLine).show_again()
+
+    def _help_key(self) -> str:
+        """Return the key that opens the help now: in a text field, ``?`` is typed."""
+        keys = self.command("help").keys.split(",")
+        field = self.focused
+        commands = (
+            key
+            for key in keys
+            if field is None or not field.check_consume_key(key, key_to_character(key))
+        )
+        return shown(next(commands, keys[0]))
+
+    def on_descendant_focus(self) -> None:
+        """Show the commands that are possible beside what has the focus now."""
+        if self.framed:
             self.query_one(KeyLine).show_again()
 
     def draw_heading(self) -> None:

@@ -217,10 +217,6 @@ class HooksScreen(ConsoleScreen):
             return f"the log pane is hidden; {self.shell.key('log_pane')} shows it"
         return None
 
-    def on_descendant_focus(self) -> None:
-        """Dim the commands that need a hook while the log has the focus."""
-        self.refresh_frame()
-
     def selected_hooks(self) -> list[Hook]:
         """Return the hooks that a command acts on."""
         return self.listing.selected

@@ -136,18 +136,18 @@ class KeyLine(LineWidget):
 
         name: str
 
-    def __init__(self, offers: Callable[[], Sequence[Offer]], help_key: str) -> None:
+    def __init__(self, offers: Callable[[], Sequence[Offer]], help_key: Callable[[], str]) -> None:
         super().__init__()
         self._offers = offers
         self._help_key = help_key
-        self._shown: list[Offer] = []
+        self._shown: tuple[Sequence[Offer], str] = ((), "")
         self._spans: list[tuple[int, int, str]] = []
 
     def show_again(self) -> None:
         """Update the commands; redraw only if they differ."""
-        offers = list(self._offers())
-        if offers != self._shown:
-            self._shown = offers
+        now = list(self._offers()), self._help_key()
+        if now != self._shown:
+            self._shown = now
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
@@ -155,11 +155,12 @@ class KeyLine(LineWidget):
         width = self.size.width
         pieces: list[StyledText] = []
         self._spans = []
-        tail: list[StyledText] = [(f"{self._help_key} ", "accent"), ("help ", "quiet")]
+        offers, help_key = self._shown
+        tail: list[StyledText] = [(f"{help_key} ", "accent"), ("help ", "quiet")]
         room = width - text_width(tail)
         x = 1
         pieces.append((" ", "plain"))
-        for offer in self._shown:
+        for offer in offers:
             key, label = offer.command.key, offer.command.label
             length = len(key) + len(label) + 3
             if x + length > room:
