@@ -13,9 +13,9 @@ from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.exit_codes import DONE, UsageError
 from hooktui.cli.listing import (
     FIRST_50,
+    DeliveryTerms,
     Limit,
     Listing,
-    Terms,
     for_each,
     pages_of,
     show_matches,
@@ -43,7 +43,7 @@ _MAX_BODY_LINES = 200
 
 
 @app.command(name="list")
-def list_deliveries(*terms: Terms, limit: Limit = FIRST_50, context: Context) -> None:
+def list_deliveries(*terms: DeliveryTerms, limit: Limit = FIRST_50, context: Context) -> None:
     """List deliveries, newest first.
 
     Args:
@@ -193,12 +193,13 @@ def resend(delivery: str, /, *more: str, context: Context) -> int:
 def cancel(
     *deliveries: str,
     filter_: Annotated[
-        str | None, Parameter(name="--filter", help="Such as 'hook:12 status:retrying'.")
+        str | None,
+        Parameter(name="--filter", help="cancel what matches, such as 'hook:12 status:retrying'."),
     ] = None,
     yes: bool = False,
     context: Context,
 ) -> int:
-    """Cancel pending and held deliveries.
+    """Cancel pending deliveries, held ones included.
 
     Args:
         deliveries: ids, dlv_….

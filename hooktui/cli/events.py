@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
-from typing import cast
+from typing import Annotated, cast
 
 from cyclopts import App
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.deliveries import DELIVERIES, write_body
-from hooktui.cli.listing import FIRST_50, Limit, Listing, Terms, pages_of, show_matches
+from hooktui.cli.listing import FIRST_50, Limit, Listing, filter_terms, pages_of, show_matches
 from hooktui.cli.output import Piece, Styled, text_columns
 from hooktui.cli.time_format import ago, when
 from hooktui.client import calls
@@ -25,8 +25,11 @@ MAX_REASONS = 100
 """The most hooks that are listed with the reason why they did not get an event."""
 
 
+EventTerms = Annotated[str, filter_terms("event:job.* since:10m data.cluster_id:52")]
+
+
 @app.command(name="list")
-def list_events(*terms: Terms, limit: Limit = FIRST_50, context: Context) -> None:
+def list_events(*terms: EventTerms, limit: Limit = FIRST_50, context: Context) -> None:
     """List events, newest first.
 
     Args:

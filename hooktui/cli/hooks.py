@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
 from cyclopts import App
 
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.deliveries import show_attempt
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError
-from hooktui.cli.listing import FIRST_50, Limit, Listing, Terms, for_each, show_matches, show_one
+from hooktui.cli.listing import (
+    FIRST_50,
+    Limit,
+    Listing,
+    filter_terms,
+    for_each,
+    show_matches,
+    show_one,
+)
 from hooktui.cli.output import Piece, Styled
 from hooktui.cli.time_format import ago, duration_s, took
 from hooktui.client import calls
@@ -32,8 +41,11 @@ for name, target, text in (
     app.command(f"hooktui.cli.{target}", name=name, help=text)
 
 
+HookTerms = Annotated[str, filter_terms("billing status:failing")]
+
+
 @app.command(name="list")
-def list_hooks(*terms: Terms, limit: Limit = FIRST_50, context: Context) -> None:
+def list_hooks(*terms: HookTerms, limit: Limit = FIRST_50, context: Context) -> None:
     """List the account's hooks.
 
     Args:
@@ -122,7 +134,7 @@ def _facts(hook: Hook) -> list[tuple[str, str]]:
 
 @app.command
 def enable(hook: int, /, *more: int, context: Context) -> int:
-    """Enable hooks and send their held deliveries.
+    """Enable hooks and send their held deliveries; skipped events need a replay.
 
     Args:
         hook: its number.
@@ -133,7 +145,7 @@ def enable(hook: int, /, *more: int, context: Context) -> int:
 
 @app.command
 def disable(hook: int, /, *more: int, context: Context) -> int:
-    """Disable hooks and hold their waiting deliveries.
+    """Disable hooks: waiting deliveries are held, new events are skipped.
 
     Args:
         hook: its number.
@@ -151,7 +163,7 @@ def _switch(context: CommandContext, hooks: list[int], *, active: bool) -> int:
 
 @app.command
 def delete(hook: int, /, *more: int, yes: bool = False, context: Context) -> int:
-    """Delete hooks and cancel their waiting deliveries.
+    """Delete hooks and cancel their waiting and held deliveries.
 
     Args:
         hook: its number.

@@ -78,9 +78,10 @@ def rotate(*, keep_old: bool = False, yes: bool = False, context: Context) -> No
 
 @app.command
 def new(file: str | None = None, /, *, context: Context) -> None:
-    """Print a new key, or add it to a key file, for keys that systemd passes to the server.
+    """Make a key, for an installation whose key file systemd passes to the server.
 
-    The server reads it at its next start; `hooktui keys rotate` then encrypts everything with it.
+    Other installations need only `hooktui keys rotate`. The server reads the key at its next
+    start; `keys rotate` then encrypts everything with it.
 
     Args:
         file: a key file (created with mode 600 if missing); without it the key is printed.

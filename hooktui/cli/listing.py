@@ -23,13 +23,13 @@ T = TypeVar("T")
 PAGE = 500
 """The largest page that a server gives."""
 
-Terms = Annotated[
-    str,
-    Parameter(
-        allow_leading_hyphen=True, help="Such as status:failed hook:12 since:10m -event:job.*"
-    ),
-]
-"""Annotates ``*terms``: a leading ``-`` negates a term."""
+
+def filter_terms(example: str) -> Parameter:
+    """Return the annotation of ``*terms``, in which a leading ``-`` negates a term."""
+    return Parameter(allow_leading_hyphen=True, help=f"a filter, such as {example}")
+
+
+DeliveryTerms = Annotated[str, filter_terms("status:failed hook:12 since:10m -event:job.*")]
 
 
 @Parameter(name="*")
@@ -37,8 +37,8 @@ Terms = Annotated[
 class Limit:
     """The options of a list: how many objects it shows."""
 
-    count: Annotated[int, Parameter(name="--limit", help="How many at most (50).")] = 50
-    everything: Annotated[bool, Parameter(name="--all", help="All of them.")] = False
+    count: Annotated[int, Parameter(name="--limit", help="at most this many; 50 by default.")] = 50
+    everything: Annotated[bool, Parameter(name="--all", help="show all.")] = False
 
 
 FIRST_50: Final = Limit()

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.deliveries import status
-from hooktui.cli.listing import PAGE, Terms, filter_text
+from hooktui.cli.listing import PAGE, DeliveryTerms, filter_text
 from hooktui.cli.output import Piece, Styled
 from hooktui.cli.time_format import clock, took
 from hooktui.client import calls
@@ -27,7 +27,7 @@ _AGAIN_S = 0.5
 Follow = Annotated[bool, Parameter(name=["--follow", "-f"])]
 
 
-def log(*terms: Terms, follow: Follow = False, context: Context) -> None:
+def log(*terms: DeliveryTerms, follow: Follow = False, context: Context) -> None:
     """Show the last 50 attempts; -f follows new ones.
 
     Args:

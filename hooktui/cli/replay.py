@@ -301,7 +301,7 @@ def pause(replay: str, /, *, context: Context) -> None:
 
 @app.command
 def resume(replay: str, /, *, context: Context) -> None:
-    """Resume a paused replay, including the hooks that it set aside.
+    """Resume a paused replay, including hooks set aside because too many attempts failed.
 
     Args:
         replay: its id, rpl_….
@@ -328,7 +328,7 @@ def abort(
 
     Args:
         replay: its id, rpl_….
-        cancel_waiting: cancel those of them that are pending.
+        cancel_waiting: also cancel its pending deliveries.
         yes: do not ask.
     """
     context.confirm(f"Abort {replay}?", yes=yes)

@@ -33,7 +33,7 @@ def selftest(
         kill: kill the server repeatedly under load.
         rounds: how often it is killed; needs --kill; 50 by default.
         database: postgresql://… (or @FILE) of a user who may create databases; SQLite without it.
-        replay: also kill the server while it replays dead letters; needs --kill.
+        replay: also kill the server while it replays undelivered events; needs --kill.
     """
     if rounds is not None and not kill:
         raise UsageError("--rounds says how often the server is killed; it goes with --kill")
@@ -107,7 +107,7 @@ def _write(context: CommandContext, report: CrashTestReport) -> None:
 
 def _write_replay(context: CommandContext, report: ReplayReport) -> None:
     out, verdict = context.out, report.verdict
-    out.line(f"{'replayed':<12}{verdict.sent:>8,}  ", Styled("dead letters sent again", "dim"))
+    out.line(f"{'replayed':<12}{verdict.sent:>8,}  ", Styled("events sent again", "dim"))
     out.line(f"{'duplicates':<12}{verdict.duplicates:>8,}  ", Styled("received twice", "dim"))
     faults = (
         ("missing", verdict.missing),

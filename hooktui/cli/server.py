@@ -182,7 +182,7 @@ def _write(out: Output, status: ServerStatus, where: str) -> None:
             ("disk", f"{in_bytes(status.disk.free)} of {in_bytes(status.disk.total)} free")
         )
     if status.loop is not None and status.loop.by is not None:
-        hold = f"held for {status.loop.longest_ms:.0f} ms at most by {status.loop.by}"
+        hold = f"blocked for up to {status.loop.longest_ms:.0f} ms by {status.loop.by}"
         facts.append(("loop", hold))
     for label, value in facts:
         out.line(Styled(f"{label:<11}", "dim"), value)
@@ -251,7 +251,7 @@ def _rates(rates: Rates) -> str:
 
 def _database(database: DatabaseInfo) -> str:
     size = "" if database.size is None else f", {in_bytes(database.size)}"
-    log = "" if not database.wal_size else f" and {in_bytes(database.wal_size)} of log"
+    log = "" if not database.wal_size else f", write-ahead log {in_bytes(database.wal_size)}"
     commit = database.longest_commit_ms
     slow = "" if commit is None else f"; longest commit {commit:,.0f} ms in the last minute"
     return f"{database.kind} {database.version}, {database.location}{size}{log}{slow}"

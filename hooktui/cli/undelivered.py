@@ -32,7 +32,7 @@ def list_undelivered(
     limit: Limit = FIRST_50,
     context: Context,
 ) -> None:
-    """List undelivered events by hook and cause, the newest first.
+    """List undelivered events by hook and cause, newest first.
 
     Args:
         hook: only this hook; may be given more than once.

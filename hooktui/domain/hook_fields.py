@@ -79,7 +79,12 @@ class HookFields:
 
     type: Annotated[
         str,
-        Setting("type", "what the hook sends", check=OneOf("hook type", HOOK_TYPES), basic=True),
+        Setting(
+            "type",
+            f"one of: {', '.join(HOOK_TYPES)}",
+            check=OneOf("hook type", HOOK_TYPES),
+            basic=True,
+        ),
     ] = "web"
 
     name: Annotated[

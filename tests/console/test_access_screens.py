@@ -68,11 +68,11 @@ async def test_the_engine_lists_who_waits_and_opens_it(open_console, client: Cli
 # Red when the screen says that deliveries go out, or forecasts, while the server is lost.
 async def test_a_lost_server_leaves_old_figures_with_their_time(client: Client, receiver: Receiver):
     breaker = {"hook": 7, "name": "billing", "probe_at": "2020-01-01T00:00:00Z", "failures": 12}
-    claims = ("sending", "delivering", "probed now", "nothing due", "1 waiting · ")
+    claims = ("sending", "delivering", "probe now", "nothing due", "1 waiting · ")
     async with staged(client, receiver, size=(80, 24)) as scene:
         scene.gate.spoil("GET /v1/status", changed(breakers=[breaker]))
         await scene.open(EngineScreen)
-        await scene.console.shows("open, probed now", *claims)
+        await scene.console.shows("open, probe now", *claims)
         await scene.gate.close()
         await scene.console.shows("Engine  last known figures, of", "unknown until the server")
         await scene.console.hides(*claims)

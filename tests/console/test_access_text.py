@@ -176,7 +176,7 @@ def test_old_figures_claim_and_forecast_nothing():
 @pytest.mark.parametrize(
     ("sends", "said"),
     [
-        (True, f"{UNICODE.failing} open, probed now after 12 failures in a row"),
+        (True, f"{UNICODE.failing} open, probe now after 12 failures in a row"),
         (False, f"{UNICODE.failing} open after 12 failures in a row"),
     ],
 )

@@ -322,5 +322,5 @@ async def test_the_next_attempt_is_the_earliest_that_can_be_on_page_and_list(
             await console.shows("next attempt paused", "reason: all sending has been paused since")
         finally:
             client.ask(calls.resume())
-        await console.shows("next attempt at ", ", in ", "it is probed at")
+        await console.shows("next attempt at ", ", in ", "probe attempt at")
         await console.hides("due now")

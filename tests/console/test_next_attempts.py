@@ -135,7 +135,7 @@ def test_nothing_is_planned_for_what_does_not_wait_for_a_time(fields: dict[str, 
          "hook 12 has been disabled since 12:00:00 (gone)"),
         ({}, {"stats": HookStats(breaker="open")},
          {"breakers": (OpenBreaker(hook=12, name="n", probe_at=LATER, failures=10),)},
-         "its breaker is open (10 failures in a row); it is probed at 12:01:00"),
+         "its breaker is open (10 failures in a row); probe attempt at 12:01:00"),
         ({}, {"stats": HookStats(breaker="open")}, {}, "its breaker is open: the last"),
         # The schedule is later than the probe.
         ({"next_attempt_at": to_rfc3339(AT_MS + 90_000)}, {"stats": HookStats(breaker="open")},

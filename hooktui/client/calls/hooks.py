@@ -56,7 +56,7 @@ def edit_hook(
 
 
 def delete_hook(hook: int, *, account: int | None = None) -> Call[None]:
-    """Delete a hook and cancel its open deliveries."""
+    """Delete a hook and cancel its waiting and held deliveries."""
     return send("DELETE", None, "hooks", hook, account=account)
 
 
@@ -95,7 +95,7 @@ def follow_diagnosis(hook: int, *, account: int | None = None) -> Call[Diagnosis
 
 
 def hook_secrets(hook: int, *, account: int | None = None) -> Call[Secrets]:
-    """Read a hook's live secrets; the server audits it."""
+    """Read a hook's valid secrets; the read is audited."""
     return get(Secrets, "hooks", hook, "secret", account=account)
 
 

@@ -240,7 +240,7 @@ def _breaker(hook: Hook, server: ServerStatus | None, due_ms: int, now_ms: int) 
                 return ""
             failures = counted(breaker.failures, "failure")
             at = moment(probe_ms, now_ms)
-            return f"its breaker is open ({failures} in a row); it is probed at {at}"
+            return f"its breaker is open ({failures} in a row); probe attempt at {at}"
     if due_ms > now_ms:
         return ""
     return "its breaker is open: the last attempts of the hook failed"

@@ -94,8 +94,13 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         return (
             (("  No undelivered events.", "strong"),),
             (),
-            (("  An event that a hook did not get appears here, with the cause, until", "quiet"),),
-            (("  it is delivered, replayed or given up.", "quiet"),),
+            (
+                (
+                    "  Deliveries that failed or are retried appear here by hook and cause, and",
+                    "quiet",
+                ),
+            ),
+            (("  events that a disabled hook held or skipped.", "quiet"),),
         )
 
     def more_heading(self) -> StyledLine:
@@ -127,7 +132,7 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         name, what = group_name(group), counted(group.count, "event")
         retries = counted(group.retrying, "waiting retry")
         cancels = f" Cancels {retries}." if group.retrying else ""
-        lost = f"The receiver does not get {what}, unless they are sent again later.{cancels}"
+        lost = f"Unless resent or replayed, {what} will not be sent to the receiver.{cancels}"
         declined = "nothing was given up"
         if not await confirmed(self, f"Give up {name}", lost, declined, yes="Give up"):
             return
@@ -171,6 +176,7 @@ def open_group(screen: ConsoleScreen, hook: int, cause: str) -> Coroutine[None, 
     """List the deliveries of a group, or the events of a group of skips."""
     if cause == SKIPPED:
         return _open_skipped(screen, hook)
+    # A held retry keeps its cause, and is in the group of that.
     q = "status:held -cause:*" if cause == HELD else f"cause:{cause}"
     screen.shell.navigation.open_deliveries(f"hook:{hook} {q}")
     return None

@@ -67,7 +67,7 @@ def engine_columns(
         text, at_ms = f"{glyphs.failing} open", from_rfc3339(row.probe_at)
         if sends():
             when = "now" if at_ms <= clock() else f"at {moment(at_ms, clock())}"
-            text += f", probed {when}"
+            text += f", probe {when}"
         return ((text, "bad"), (f" after {counted(row.failures, 'failure')} in a row", "quiet"))
 
     return (
@@ -126,7 +126,7 @@ def _delivery(status: ServerStatus, now_ms: int, dot: str, *, old: bool) -> Styl
 
 def _database(database: DatabaseInfo, dot: str) -> StyledLine:
     size = "" if database.size is None else f"{dot}{in_bytes(database.size)}"
-    log = "" if not database.wal_size else f" and {in_bytes(database.wal_size)} of log"
+    log = "" if not database.wal_size else f", write-ahead log {in_bytes(database.wal_size)}"
     where: StyledText = (f"{dot}{database.location}", "quiet")
     return _fact("database", (f"{database.kind} {database.version}{size}{log}", "plain"), where)
 

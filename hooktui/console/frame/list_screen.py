@@ -338,6 +338,8 @@ class ListScreen(ConsoleScreen, Generic[T]):
         if not self.filter.clear():
             super().back()
 
+    # Handlers that a subclass may register.
+
     async def copy(self) -> None:
         """Copy the id of the row under the cursor."""
         if self.cursor_row is not None:
@@ -349,7 +351,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         self.shell.navigation.open_emit()
 
     def replay(self) -> None:
-        """Plan a replay of all failed deliveries, or of those that match the filter."""
+        """Plan a replay of all undelivered events, or of those that match the filter."""
         self.shell.navigation.open_replay_form(
             ReplaySelection(hooks="all", filter=self.filter.text or None)
         )
