@@ -12,7 +12,7 @@ from typing import Final
 from hooktui import failpoints
 from hooktui.channels import web
 from hooktui.delivery import redaction
-from hooktui.delivery.shortage import missing_resource
+from hooktui.delivery.shortage import MachineShort, missing_resource
 from hooktui.delivery.transport import Transport
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import (
@@ -88,6 +88,7 @@ class Sender:
         """
         if hook is None:
             return self._deleted(claim)
+        requested = False
         try:
             secrets = hook.secrets_at(started_at_ms)
             lines = web.attempt_lines(
@@ -101,6 +102,7 @@ class Sender:
             )
             fixed = self._fixed_of(hook)
             failpoints.hit("before_send")
+            requested = True
             if hook.refusal is None:
                 exchange = await self._transport.send(
                     hook.id,
@@ -143,8 +145,10 @@ class Sender:
                 concerns_breaker=alone or exchange.error is None or not shows_overload(exchange),
                 url=hook.settings.url,
             )
+        except MachineShort:
+            raise
         except Exception as error:
-            missing = missing_resource(error)
+            missing = None if requested else missing_resource(error)
             if missing is not None:
                 raise missing from None
             return self._failed_inside(claim, started_at_ms, error)

@@ -27,6 +27,7 @@ from hooktui.delivery.shortage import MachineShort
 from hooktui.domain.addresses import Networks, ParsedUrl
 from hooktui.domain.deliveries import ErrorClass, Exchange, error_of_status
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
+from hooktui.domain.machine import Condition
 
 __all__ = ["Exchange", "ExchangeLimits", "Transport"]
 
@@ -137,6 +138,8 @@ class Transport:
                 )
             except ConnectError as failure:
                 return _not_dialled(failure.fault, started, phases)
+            except MemoryError:
+                raise MachineShort(Condition.MEMORY) from None
             fault = await _converse(connection, request, deadline, timeout_s)
             exchange = self._exchange_of(connection, fault, started, phases)
             pool.put_back(connection)

@@ -18,9 +18,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
+from hooktui.delivery import redaction
 from hooktui.delivery.dial import Dialer
 from hooktui.delivery.receiver_probe import ReceiverProbe
 from hooktui.delivery.resolver import Resolver
@@ -112,6 +114,33 @@ async def test_a_condition_of_this_machine_uses_up_nothing(
     await running.all_are("delivered", 1)
     await untouched(running, hook, caplog)
     assert len(seen) == 1
+
+
+# Red when a shortage after the response is taken for one before it: the receiver would get the
+# delivery again and again, and no attempt would count.
+@pytest.mark.parametrize(
+    "code", sorted(CONDITIONS), ids=lambda code: errno.errorcode.get(code, "MemoryError")
+)
+async def test_a_condition_after_the_response_counts_as_an_attempt(
+    running: RunningEngine, receivers: Receivers, monkeypatch: pytest.MonkeyPatch, code: int
+):
+    failures = iter([OSError(code, os.strerror(code)) if code else MemoryError()])
+    may_echo = redaction.may_echo
+
+    def masked(*arguments: Any) -> bool:
+        for failure in failures:
+            raise failure
+        return may_echo(*arguments)
+
+    monkeypatch.setattr(redaction, "may_echo", masked)
+    seen: list[bytes] = []
+    receiver = await receivers.behaving(forever(OK, seen))
+    await running.hook(url_of(receiver), retry_schedule_s=())
+    await running.emit()
+    await running.all_are("delivered", 1)
+    [delivery] = await running.deliveries()
+    assert (len(seen), delivery.attempts) == (2, 2)
+    assert running.engine.shortages.seen is None
 
 
 # The real thing, by address and by name: look-ups, sockets, TLS contexts.
