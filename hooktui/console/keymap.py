@@ -89,7 +89,12 @@ def read_keys(table: Mapping[str, object]) -> tuple[Keymap, list[str]]:
         for name, why in dict(clashes).items():
             del mapped[name]
             problems.append(f"[keys] {name}: {why}")
-    return Keymap({name: ",".join(keys) for name, keys in mapped.items()}), problems
+    held = {
+        command.name: keys
+        for command in BY_NAME.values()
+        if ",".join(keys := _keys_of(command, mapped)) != command.keys
+    }
+    return Keymap({name: ",".join(keys) for name, keys in held.items()}), problems
 
 
 def key_name(written: str) -> str:
@@ -179,11 +184,19 @@ def _keys(name: str, value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key_name(key) for key in keys))
 
 
+def _keys_of(command: Command, mapped: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the keys of a command; F1 is not a key of help if another command has it."""
+    if command.name in mapped:
+        return mapped[command.name]
+    used = {key for keys in mapped.values() for key in keys} & {"f1"}
+    return tuple(key for key in command.keys.split(",") if key not in used)
+
+
 def _clashes(mapped: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
     """Yield the entries with a key that another command also has, each with a message."""
     owners: dict[str, list[str]] = {}
     for command in BY_NAME.values():
-        for key in mapped.get(command.name, command.keys.split(",")):
+        for key in _keys_of(command, mapped):
             owners.setdefault(key, []).append(command.name)
     for key, names in owners.items():
         for name in names if len(names) > 1 else ():

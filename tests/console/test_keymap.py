@@ -53,6 +53,14 @@ def test_a_move_clashes_like_every_command():
     assert "j is also the key of down" in said({"ping": "j"})
 
 
+def test_f1_opens_the_help_until_another_command_has_it():
+    """Red when the entry of a user who mapped F1 before it opened the help is ignored."""
+    keymap, problems = read_keys({"ping": "f1"})
+    assert problems == []
+    assert keymap.ids() == {"command.ping": "f1", "command.help": "question_mark"}
+    assert "F1 is also the key of help" in said({"ping": "f1", "help": ["?", "f1"]})
+
+
 @pytest.mark.parametrize(
     ("key", "words"),
     [
