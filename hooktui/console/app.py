@@ -41,6 +41,7 @@ from hooktui.console.shell.terminal import (
     EscapeFilter,
     RestrictedMode,
     Terminal,
+    has_job_control,
     write_fault,
 )
 from hooktui.console.shell.terminal_size import TerminalSize, clamped
@@ -447,6 +448,13 @@ class ConsoleApp(RestrictedMode):
     def action_how_to_quit(self) -> None:
         """Show how to quit, because many users press ctrl+c for it."""
         self.notice(f"{self.key('quit')} quits; ctrl+q does so from everywhere")
+
+    def action_suspend_process(self) -> None:
+        """Stop, if a shell can continue the console."""
+        if has_job_control():
+            super().action_suspend_process()
+        else:
+            self.notice(f"no shell waits for the console; {self.key('quit')} quits")
 
     def _fatal_error(self) -> None:
         """Exit after an unexpected error; print no traceback, because locals may hold secrets."""

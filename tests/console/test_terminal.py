@@ -247,22 +247,53 @@ def peak_memory(pid: int) -> int:
     return int(found[1]) * 1024
 
 
-# Red when ctrl+z does nothing, or when a resumed console draws only what has changed.
-@pytest.mark.parametrize("size", [(100, 30), (120, 40)])
-def test_a_console_that_was_stopped_is_drawn_whole_again(served, size):
-    with console(served) as terminal:
+SHELL = (
+    "import os, sys\n"
+    "if job := os.fork():\n"
+    "    while not os.WIFEXITED(status := os.waitpid(job, os.WUNTRACED)[1]): pass\n"
+    "    sys.exit(os.WEXITSTATUS(status))\n"
+    "os.setpgid(0, 0)\n"
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+"""What a shell does for a job, except that the test continues it."""
+SCRIPT = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
+
+
+# Red when ctrl+z does nothing, when the shell waits for a script that goes on, or when a resumed
+# console draws only what has changed.
+@pytest.mark.parametrize(
+    ("size", "script"), [((100, 30), ()), ((120, 40), ()), ((100, 30), SCRIPT)]
+)
+def test_a_console_that_was_stopped_is_drawn_whole_again(served, size, script):
+    with console(served, prefix=(sys.executable, "-c", SHELL, *script)) as terminal:
         terminal.read_until(b"default")
         terminal.read_until(b"help")
+        [job] = psutil.Process(terminal.process.pid).children()
+        group = [job, *job.children(recursive=True)]
         terminal.type(b"\x1a")
         terminal.read_until(LEAVE_ALTERNATE_SCREEN)
-        process = psutil.Process(terminal.process.pid)
-        wait_for(lambda: process.status() == psutil.STATUS_STOPPED, what="it is stopped")
+        for process in group:
+            wait_for(lambda p=process: p.status() == psutil.STATUS_STOPPED, what="it is stopped")
         claim(terminal.master, size)
         terminal.output = b""
-        terminal.process.send_signal(signal.SIGCONT)
+        os.killpg(job.pid, signal.SIGCONT)
         for text in (b"Hooks", b"default", b"help"):
             terminal.read_until(text)
         terminal.read_until(b"\x1b[%d;1H" % size[1])
+        terminal.type(b"q")
+        assert terminal.wait() == 0
+
+
+# Red when a console that nothing could continue is stopped: `ssh host hooktui`.
+@pytest.mark.parametrize("script", [(), SCRIPT])
+def test_a_console_without_a_shell_is_not_stopped(served, script):
+    with console(served, prefix=script) as terminal:
+        terminal.read_until(b"default")
+        terminal.read_until(b"help")
+        terminal.type(b"\x1a")
+        terminal.read_until(b"no shell waits for the console")
+        terminal.type(b"q")
+        assert terminal.wait() == 0
 
 
 # Red when the terminal driver starts a second time: two threads share the keys.

@@ -109,6 +109,23 @@ def release_signals() -> None:
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
 
 
+def has_job_control() -> bool:
+    """Return whether a shell waits for this process group and can continue it once it stopped.
+
+    ``ssh host hooktui`` and ``tmux new hooktui`` start the console without one: its process group
+    is orphaned, as POSIX calls it, and once stopped it would stay so.
+    """
+    group, session, process = os.getpgrp(), os.getsid(0), os.getpid()
+    while process > 1:
+        try:
+            process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+            if os.getpgid(process) != group:
+                return os.getsid(process) == session
+        except OSError:  # it has ended, or belongs to another container
+            return False
+    return False
+
+
 class RestrictedMode(App[None]):
     """An app that, in restricted mode, only communicates with its terminal and its server.
 
@@ -140,9 +157,13 @@ class RestrictedMode(App[None]):
             yield
 
     def action_suspend_process(self) -> None:
-        """Suspend the process, except in restricted mode."""
-        if not self.restricted:
-            super().action_suspend_process()
+        """Stop, as other programs do at ctrl+z, except in restricted mode.
+
+        The whole process group stops, as it would if the terminal did this: the shell watches the
+        script that started the console, not the console.
+        """
+        if not self.restricted and self._driver is not None and self._driver.can_suspend:
+            os.killpg(os.getpgrp(), signal.SIGTSTP)
 
     def open_url(self, url: str, *, new_tab: bool = True) -> None:
         """Open a URL in a browser, except in restricted mode."""
