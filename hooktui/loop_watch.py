@@ -5,8 +5,8 @@ its route (except for single events, which are short). A timer of 20 ms is late 
 loop was blocked, and detects work outside of requests. The longest of both in the last minute is
 reported.
 
-The timer also measures the share of a CPU that the thread of the loop uses: close to 1, the server
-itself limits the throughput.
+The timer also measures the share of the time in which the thread of the loop uses a CPU or waits
+for one that other programs use: close to 1, the server itself limits the throughput.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -30,7 +32,9 @@ NOTED_S: Final = 0.002
 LOGGED_S: Final = 0.1
 ELSEWHERE: Final = "other work"
 _NEWEST: Final = 0.4
-"""The weight of the newest beat in the share of a CPU, which so shows the last 0.05 s."""
+"""The weight of the newest beat in the busy share, which so shows the last 0.05 s."""
+_SCHEDSTAT: Final = "/proc/thread-self/schedstat"
+"""The time that a thread ran and waited for a CPU, in ns, and how often it ran (Linux)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +55,13 @@ class LoopWatch:
     Attributes:
         logging: whether long holds are logged: while the timer runs, and not during a start, which
             imports much, or a stop.
-        cpu_share: of a CPU, used by the thread of the loop in the last 0.05 s; 0 without beats.
+        busy_share: of the last 0.05 s, in which the thread of the loop used a CPU or waited for
+            one; 0 without beats.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.logging = False
-        self.cpu_share = 0.0
+        self.busy_share = 0.0
         self._clock = clock
         self._holds: deque[Hold] = deque()  # each one longer than those after it
         self._since_beat_s = 0.0
@@ -99,22 +104,27 @@ class LoopWatch:
     async def beat(self) -> None:
         """Measure the lateness of the loop repeatedly."""
         self.logging = True
+        waits: int | None = None
+        with suppress(OSError):
+            waits = os.open(_SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
         try:
             while True:
-                await self._beat_once()
+                await self._beat_once(waits)
         finally:
+            if waits is not None:
+                os.close(waits)
             self.logging = False
-            self.cpu_share = 0.0
+            self.busy_share = 0.0
             self._beat_due_s = math.inf
 
-    async def _beat_once(self) -> None:
+    async def _beat_once(self, waits: int | None) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time() + BEAT_S
         self._beat_due_s = self._clock() + BEAT_S
-        cpu_s = time.thread_time()
+        busy_s = _busy_s(waits)
         await asyncio.sleep(BEAT_S)
-        used = (time.thread_time() - cpu_s) / max(loop.time() - due + BEAT_S, BEAT_S)
-        self.cpu_share += _NEWEST * (used - self.cpu_share)
+        busy = (_busy_s(waits) - busy_s) / max(loop.time() - due + BEAT_S, BEAT_S)
+        self.busy_share += _NEWEST * (busy - self.busy_share)
         late_s, known_s = loop.time() - due, self._since_beat_s
         # It is late by everything that ran meanwhile; known holds explain it if they are most of
         # that.
@@ -125,6 +135,12 @@ class LoopWatch:
     def _forget(self, now: float) -> None:
         while self._holds and self._holds[0].at_s < now - KEPT_S:
             self._holds.popleft()
+
+
+def _busy_s(waits: int | None) -> float:
+    """Return for how many seconds this thread used a CPU, or waited for one as a file tells."""
+    waited_ns = 0 if waits is None else int(os.pread(waits, 64, 0).split()[1])
+    return time.thread_time() + waited_ns / 1e9
 
 
 class Timed(Generic[T]):

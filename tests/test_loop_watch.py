@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -133,8 +137,9 @@ async def test_a_late_beat_finds_what_is_no_request() -> None:
     assert watch.longest().by == ELSEWHERE
 
 
-# Red when the share counts waiting, or is that of the first beat.
-async def test_the_share_of_a_cpu_is_that_of_the_last_beats(monkeypatch) -> None:
+# Red when the share counts waiting for events, or is that of the first beat.
+async def test_the_busy_share_is_that_of_the_last_beats(monkeypatch) -> None:
+    monkeypatch.setattr("hooktui.loop_watch._SCHEDSTAT", os.devnull + "/none")
     watch, loop = LoopWatch(), asyncio.get_running_loop()
     begun_s, share = loop.time(), 0.95
     used_s = 0.0
@@ -148,12 +153,44 @@ async def test_the_share_of_a_cpu_is_that_of_the_last_beats(monkeypatch) -> None
 
     monkeypatch.setattr(time, "thread_time", thread_time)
     beating = asyncio.create_task(watch.beat())
-    await until(lambda: 0.9 < watch.cpu_share <= 0.96)
+    await until(lambda: 0.9 < watch.busy_share <= 0.96)
     share = 0.2
-    await until(lambda: watch.cpu_share < 0.25)
+    await until(lambda: watch.busy_share < 0.25)
     beating.cancel()
     await asyncio.gather(beating, return_exceptions=True)
-    assert watch.cpu_share == 0.0
+    assert watch.busy_share == 0.0
+
+
+@pytest.fixture
+def two_for_one_cpu() -> Iterator[None]:
+    """Let this thread share its CPU with a process that uses all that it can get."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    yield
+    other.kill()
+    other.wait()
+    os.sched_setaffinity(0, before)
+
+
+# Red when only its own CPU time counts: about half, beside one other program.
+async def test_a_loop_that_waits_for_a_cpu_is_busy(two_for_one_cpu: None) -> None:
+    watch = LoopWatch()
+
+    async def work() -> None:
+        while True:
+            end_s = time.thread_time() + 0.002
+            while time.thread_time() < end_s:
+                pass
+            await asyncio.sleep(0)
+
+    tasks = [asyncio.create_task(watch.beat()), asyncio.create_task(work())]
+    try:
+        await until(lambda: watch.busy_share > 0.9)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 # Red when the beat tells of holds that are known. The loop's time jumps further than a busy machine

@@ -518,7 +518,7 @@ class Engine:
         held_s = WATCH.held_s(began_s, now_s)
         observed = observation_of(exchange, began_s, now_s, result.retry_after_s, held_s)
         if observed is not None and self._queues.observe(
-            queue, observed, self._clock(), WATCH.cpu_share
+            queue, observed, self._clock(), WATCH.busy_share
         ):
             log_cut(queue, observed.at_s)
             self._return(self._queues.withdraw(queue.hook, keep=queue.slots))

@@ -50,7 +50,7 @@ ENOUGH_AT_ONCE = 64
 """Attempts that keep a busy server busy. With ten times as many, each one costs a tenth more CPU
 (measured): attempts wait for each other in memory that is no longer cached."""
 BUSY_SHARE = 0.85
-"""The server limits the throughput if its event loop uses this share of a CPU."""
+"""The server limits the throughput if its event loop needs a CPU for this share of the time."""
 _QUICK_S = 0.02
 """A slower receiver may gain from more attempts at once even beside a busy event loop."""
 
@@ -377,7 +377,7 @@ class HookQueues:
         queue.held_until_ms = now_ms + round(queue.hold_s * 1000)
 
     def observe(
-        self, queue: HookQueue, observed: Observation, now_ms: int, cpu_share: float = 0.0
+        self, queue: HookQueue, observed: Observation, now_ms: int, busy_share: float = 0.0
     ) -> bool:
         """Adapt the limit of a hook; return whether it was cut, or the hook is closed.
 
@@ -385,9 +385,9 @@ class HookQueues:
             queue: of the hook.
             observed: of an attempt.
             now_ms: the time.
-            cpu_share: the share of a CPU that the event loop uses.
+            busy_share: the share of the time in which the event loop uses a CPU or waits for one.
         """
-        would_wait = cpu_share > BUSY_SHARE and self._would_wait_here(queue, observed)
+        would_wait = busy_share > BUSY_SHARE and self._would_wait_here(queue, observed)
         return queue.observe(observed, now_ms, may_grow=self.may_expand and not would_wait)
 
     def _would_wait_here(self, queue: HookQueue, observed: Observation) -> bool:

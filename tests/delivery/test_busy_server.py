@@ -14,13 +14,13 @@ BUSY, NOT_BUSY = BUSY_SHARE + 0.05, BUSY_SHARE - 0.05
 
 
 def limits_after(
-    in_flight: dict[int, int], *, cpu_share: float, response_s: float = QUICK_S
+    in_flight: dict[int, int], *, busy_share: float, response_s: float = QUICK_S
 ) -> dict[int, int]:
     """Return the limits of hooks that were busy for two seconds.
 
     Args:
         in_flight: attempts at once of each hook; more than `FIRST_LIMIT` by a fixed limit.
-        cpu_share: what the event loop uses of a CPU.
+        busy_share: of the time in which the event loop needs a CPU.
         response_s: the time of each response.
     """
     queues = DrivenQueues()
@@ -37,7 +37,7 @@ def limits_after(
             queue.due_ms = 0
             queue.began(now_s)
             observed = Observation(Signal.KEEPS_UP, now_s - response_s, now_s, response_s)
-            queues.observe(queue, observed, now_ms, cpu_share)
+            queues.observe(queue, observed, now_ms, busy_share)
     return {hook: queue.slots for hook in in_flight if (queue := queues.queue(hook))}
 
 
@@ -48,23 +48,23 @@ def hooks_of(count: int) -> dict[int, int]:
 # Red when only the receivers limit the growth: ten hooks with 256 each cost a tenth more.
 def test_no_limit_grows_beside_enough_attempts_in_a_busy_server():
     assert ENOUGH_AT_ONCE <= 100
-    assert set(limits_after(hooks_of(10), cpu_share=BUSY).values()) == {FIRST_LIMIT}
+    assert set(limits_after(hooks_of(10), busy_share=BUSY).values()) == {FIRST_LIMIT}
 
 
 # Red without each of the three conditions.
 @pytest.mark.parametrize(
-    ("hooks", "cpu_share", "response_s"),
+    ("hooks", "busy_share", "response_s"),
     [(10, NOT_BUSY, QUICK_S), (10, BUSY, SLOW_S), (2, BUSY, QUICK_S)],
     ids=["the server is not busy", "the receivers are slow", "few attempts at once"],
 )
-def test_limits_grow_otherwise(hooks: int, cpu_share: float, response_s: float):
-    limits = limits_after(hooks_of(hooks), cpu_share=cpu_share, response_s=response_s)
+def test_limits_grow_otherwise(hooks: int, busy_share: float, response_s: float):
+    limits = limits_after(hooks_of(hooks), busy_share=busy_share, response_s=response_s)
     assert all(limit > FIRST_LIMIT for limit in limits.values())
 
 
 # Red without the comparison with the others: 250 of 260 attempts at once are of one hook.
 def test_a_hook_with_far_fewer_slots_than_others_grows_in_a_busy_server():
-    limits = limits_after({1: 250, 2: FIRST_LIMIT}, cpu_share=BUSY)
+    limits = limits_after({1: 250, 2: FIRST_LIMIT}, busy_share=BUSY)
     assert limits[2] > FIRST_LIMIT
 
 
