@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
+from typing import Any
 
 from textual.pilot import Pilot
 
+from hooktui.client.calls import Call
 from hooktui.client.start import start_server
 from hooktui.console.app import ConsoleApp
+from hooktui.console.shell import change_feed
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.paths import paths_of
@@ -58,6 +62,44 @@ async def test_a_lost_server_shows_at_once_and_the_log_goes_on_where_it_stopped(
             await console.shows("connected again")
     finally:
         client.close()
+        server.terminate()
+        server.wait(20)
+
+
+# Red when the console waits for a server as for one that has nothing to report: 55 s.
+async def test_a_server_that_hangs_shows_soon(tmp_path: Path, receiver, monkeypatch):
+    monkeypatch.setattr(change_feed, "WAIT_S", 1)
+    monkeypatch.setattr(change_feed, "RESPONDS_WITHIN_S", 4.0)
+    environ = environ_of(tmp_path)
+    server = start_server(paths_of(environ), environ)
+    client = Client(environ, 1)
+    client.hook(receiver.url, name="billing")
+    try:
+        app = ConsoleApp(environ=environ)
+        limits_s: list[float] = []
+        send = app.connection.send
+
+        async def noting(call: Call[Any]) -> Any:
+            if call.path.startswith("/v1/feed"):
+                limits_s.append(call.timeout_s)
+            return await send(call)
+
+        monkeypatch.setattr(app.connection, "send", noting)
+        async with app.run_test(size=(120, 30)) as pilot:
+            console = Console(app, pilot)
+            sent = [client.emit().id]
+            await console.until(lambda: attempts(app) == sent)
+            server.send_signal(signal.SIGSTOP)
+            await console.until(lambda: app.connection.state is ConnectionState.LOST)
+            server.send_signal(signal.SIGCONT)
+            await console.until(lambda: app.connection.state is ConnectionState.CONNECTED)
+            sent += [client.emit().id]
+            await console.until(lambda: attempts(app) == sent)
+        assert limits_s
+        assert max(limits_s) <= 5.0
+    finally:
+        client.close()
+        server.send_signal(signal.SIGCONT)
         server.terminate()
         server.wait(20)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from hooktui.console.formatting import date_of
@@ -19,7 +19,10 @@ from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
 from hooktui.domain.wire.feed import FeedLine, FeedPage
 
-WAIT_S = 25
+WAIT_S = 5
+"""How long a read of the feed waits at the server for changes."""
+RESPONDS_WITHIN_S = 10.0
+"""A server that takes longer is stopped or hangs, and its last changes must not pass for new."""
 FIRST_LINES = 500
 """Number of lines that the log starts with."""
 
@@ -126,15 +129,13 @@ class ChangeFeedFollower:
         from hooktui.client import calls
 
         connection, account = self._shell.connection, self._shell.account.number
-        if self._position is None:
-            return await connection.send(
-                calls.follow_feed(account, limit=FIRST_LINES, from_end=True)
-            )
         # After a loss the first read does not wait, so that "connected" appears immediately.
-        wait_s = 0 if self._failures else WAIT_S
-        return await connection.send(
-            calls.follow_feed(account, after=self._position, wait_s=wait_s, limit=500)
-        )
+        wait_s = 0 if self._failures or self._position is None else WAIT_S
+        if self._position is None:
+            call = calls.follow_feed(account, limit=FIRST_LINES, from_end=True)
+        else:
+            call = calls.follow_feed(account, after=self._position, wait_s=wait_s, limit=500)
+        return await connection.send(replace(call, timeout_s=wait_s + RESPONDS_WITHIN_S))
 
     def _take(self, page: FeedPage) -> None:
         shell = self._shell
