@@ -36,6 +36,8 @@ T = TypeVar("T")
 
 MAX_CONNECTIONS = 20
 """A console holds one long poll and a few concurrent calls."""
+_CONNECT_TIMEOUT: Final = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
+"""The only one of httpx: a read that ends with its call would be cancelled twice at one moment."""
 _NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For connections without TLS; else httpx would load the authorities."""
 
@@ -113,7 +115,6 @@ class AsyncClient:
     @asynccontextmanager
     async def _response(self, call: Call[T]) -> AsyncGenerator[_Response]:
         """Send a call and yield its response, whose body is not read yet."""
-        timeout = httpx.Timeout(call.timeout_s, connect=CONNECT_TIMEOUT_S)
         deadline = asyncio.get_running_loop().time() + call.timeout_s
         http = self._opened()
         request = http.build_request(
@@ -124,7 +125,7 @@ class AsyncClient:
                 (name.encode("latin-1"), value.encode("latin-1"))
                 for name, value in call.headers.items()
             ],
-            timeout=timeout,
+            timeout=_CONNECT_TIMEOUT,
         )
         with self._our_errors(call):
             async with asyncio.timeout_at(deadline):
