@@ -173,10 +173,11 @@ def plan_lines(plan: ReplayPlan, glyphs: Glyphs, now_ms: int) -> list[StyledLine
     ]
     if plan.total:
         first.append((f", {replays.estimate_words(plan)}", "plain"))
+    lines: list[StyledLine] = [first]
     if plan.oldest_at is not None and plan.newest_at is not None:
         oldest, newest = (moment(at, now_ms) for at in (plan.oldest_at, plan.newest_at))
-        first.append((f"; events of {oldest} to {newest}", "quiet"))
-    lines: list[StyledLine] = [first]
+        times = oldest if oldest == newest else f"{oldest} to {newest}"
+        lines.append(((f" events of {times}", "quiet"),))
     if plan.retrying:
         lines.append(((f" {replays.retrying_words(plan.retrying)}", "plain"),))
     if plan.duplicates:
