@@ -79,7 +79,7 @@ def filter_text(terms: Sequence[str]) -> str | None:
     """
     for term in terms:
         if term.startswith("--"):
-            raise UsageError(f"unknown option {term}")
+            raise UsageError(f"unknown option {term}; see --help")
     return " ".join(terms) or None
 
 
@@ -98,7 +98,7 @@ def show_list(
         remark: returns a note about the last page.
     """
     if limit.count < 1 and not limit.everything:
-        raise UsageError(f"--limit {limit.count}: at least 1")
+        raise UsageError(f"--limit must be at least 1, not {limit.count}")
     pages = pages_of(context, call, None if limit.everything else limit.count)
     if context.json:
         context.out.json_array(raw for raws, _ in pages for raw in raws)

@@ -216,19 +216,15 @@ def _run_command(options: GlobalOptions, environ: Mapping[str, str], arguments: 
 
 
 def _parse(arguments: list[str]) -> tuple[Callable[..., Any], BoundArguments, dict[str, Any]]:
-    from cyclopts import CycloptsError, UnusedCliTokensError
+    from cyclopts import CycloptsError
 
     try:
         table = command_table(arguments[0] if arguments else None)
         return table.parse_args(arguments, exit_on_error=False, print_error=False)
-    except UnusedCliTokensError as error:
-        unused = " ".join(error.unused_tokens or ())
-        raise UsageError(f"unexpected argument: {unused}; --help shows what is taken") from error
     except CycloptsError as error:
-        text, argument = " ".join(str(error).split()), error.argument
-        if argument is not None and argument.index is not None and argument.name not in arguments:
-            text = text.replace(argument.name, argument.name.removeprefix("--").upper())
-        raise UsageError(text) from error
+        from hooktui.cli.parse_errors import describe
+
+        raise UsageError(describe(error, arguments)) from error
 
 
 def _show_version() -> int:

@@ -174,8 +174,31 @@ def test_a_missing_argument_is_named_as_in_the_usage(run):
         result = run(*words, *["1"] * place, *given)
         assert result.code == 2
         assert name in usage.split()
-        assert f'"{" ".join(words)}" parameter {name} requires an argument' in result.err
-    assert "parameter --name requires" in run("accounts", "create", "--name").err
+        assert result.err == f"hooktui: {' '.join(words)} needs {name}; see --help\n"
+    assert "--name needs a value" in run("accounts", "create", "--name").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["hooks", "show", "1", "--bogus"], "unknown option --bogus; see --help"),
+        (
+            ["hooks", "edit", "1", "--tymeout=1s"],
+            "unknown option --tymeout; did you mean --timeout?",
+        ),
+        (["hooks", "frobnicate"], "unknown command 'frobnicate'; see --help"),
+        (["statsu"], "unknown command 'statsu'; did you mean status?"),
+        (["undelivered", "list", "--hook", "x"], "--hook: 'x' is not a whole number"),
+        (["replay", "rate", "rpl_1", "x"], "PER_S: 'x' is not a number"),
+        (["completion", "tcsh"], "SHELL: 'tcsh' is not one of bash, zsh, fish"),
+        (["log", "--follow=x"], "--follow takes no value"),
+        (["hooks", "list", "--limit"], "--limit needs a value; see --help"),
+        (["tokens", "create", "ci"], "tokens create needs --role; see --help"),
+        (["deliveries", "list", "--foo"], "unknown option --foo; see --help"),
+    ],
+)
+def test_a_wrong_command_line_is_explained_in_plain_words(run, arguments, says):
+    assert run(*arguments).err == f"hooktui: {says}\n"
 
 
 def test_usage_errors_are_problem_objects_too(run):

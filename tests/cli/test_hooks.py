@@ -209,7 +209,7 @@ def pinged(status):
 def test_what_a_command_does_not_take_is_named(run, server):
     result = run("hooks", "show", "2", "3", "4")
     assert (result.code, result.out) == (2, "")
-    assert result.err == "hooktui: unexpected argument: 3 4; --help shows what is taken\n"
+    assert result.err == "hooktui: unexpected argument: 3 4; see --help\n"
     assert server.asked == []
 
 
