@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from hooktui.cli.context import Context, Text
+from hooktui.cli.context import Context, Number, Text
 from hooktui.cli.listing import FIRST_50, Limit, Listing, for_each, show_list
 from hooktui.cli.output import Piece
 from hooktui.cli.time_format import ago, moment_ahead
@@ -107,7 +107,7 @@ def create_token(
 
 
 @tokens.command
-def revoke(token: int, /, *more: int, yes: bool = False, context: Context) -> int:
+def revoke(token: Number, /, *more: Number, yes: bool = False, context: Context) -> int:
     """Revoke tokens immediately.
 
     Args:

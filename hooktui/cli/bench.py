@@ -10,7 +10,7 @@ from hooktui.bench.reconcile import RAMP_S
 from hooktui.bench.report import CaseReport, Goal, Report, Spread, goals
 from hooktui.bench.runner import bench as measure
 from hooktui.bench.runner import chosen_cases
-from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.context import CommandContext, Context, Number
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
 from hooktui.cli.output import Styled, text_columns
 from hooktui.domain.errors import Refused
@@ -20,8 +20,8 @@ MAX_ROUNDS, MAX_EVENTS = 1000, 10_000_000
 
 def bench(
     *,
-    rounds: int = 5,
-    events: int = 20_000,
+    rounds: Number = 5,
+    events: Number = 20_000,
     case: list[str] | None = None,
     database: str | None = None,
     context: Context,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, BinaryIO, TypeVar
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.options import GlobalOptions
@@ -190,6 +191,29 @@ def _color(options: GlobalOptions, environ: Mapping[str, str]) -> bool:
 
 Context = Annotated[CommandContext, Parameter(parse=False)]
 """Annotates the parameter of a command that is not on the command line."""
+
+
+def _whole_number(_kind: object, tokens: Sequence[Token]) -> int:
+    """Return a number of digits; cyclopts rounds ``1.6`` to 2 and reads ``0x10``."""
+    text = tokens[0].value
+    if not (text.isascii() and text.removeprefix("-").isdigit()):
+        raise ValueError("not a whole number")
+    return int(text)
+
+
+def _decimal_number(_kind: object, tokens: Sequence[Token]) -> float:
+    """Return a finite number; JSON has no other."""
+    number = float(tokens[0].value)
+    if not isfinite(number):
+        raise ValueError("not a number")
+    return number
+
+
+Number = Annotated[int, Parameter(converter=_whole_number)]
+"""Annotates a whole number, such as the id of a hook."""
+
+DecimalNumber = Annotated[float, Parameter(converter=_decimal_number)]
+"""Annotates a number that may have decimals."""
 
 Text = Annotated[str, Parameter(allow_leading_hyphen=True)]
 """Annotates a value that may begin with a hyphen, or be one: ``-`` stands for stdin."""

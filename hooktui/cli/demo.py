@@ -11,7 +11,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.context import CommandContext, Context, Number
 from hooktui.cli.deliveries import status
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
 from hooktui.cli.listing import PAGE
@@ -36,7 +36,7 @@ def demo(
     *,
     headless: bool = False,
     for_: Annotated[str | None, Parameter(name="--for")] = None,
-    seed: int = 1,
+    seed: Number = 1,
     context: Context,
 ) -> int:
     """Run a temporary account with sample jobs and an unreliable receiver.

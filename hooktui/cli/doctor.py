@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Final
 
-from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.context import CommandContext, Context, Number
 from hooktui.cli.exit_codes import DONE, FAILED
 from hooktui.cli.output import Output, Style, Styled
 from hooktui.cli.time_format import took
@@ -64,7 +64,7 @@ _PHASES = (
 )
 
 
-def diagnose(hook: int, /, *, context: Context) -> int:
+def diagnose(hook: Number, /, *, context: Context) -> int:
     """Diagnose a hook's receiver step by step and ping it; exit code 1 if it has a problem.
 
     Args:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from cyclopts import Parameter
 
-from hooktui.cli.context import CommandContext, Context, Text
+from hooktui.cli.context import CommandContext, Context, Number, Text
 from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.hooks import write_hook
 from hooktui.cli.output import Styled, text_columns
@@ -128,12 +128,12 @@ def create(
 
 
 def edit(
-    hook: int,
+    hook: Number,
     /,
     *,
     options: HookOptions | None = None,
     active: Annotated[bool | None, Parameter(negative="--inactive")] = None,
-    if_version: int | None = None,
+    if_version: Number | None = None,
     dry_run: bool = False,
     context: Context,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App
 
-from hooktui.cli.context import CommandContext, Context, Text
+from hooktui.cli.context import CommandContext, Context, Number, Text
 from hooktui.cli.deliveries import show_attempt
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError
 from hooktui.cli.listing import (
@@ -92,7 +92,7 @@ def state(hook: Hook) -> Styled:
 
 
 @app.command
-def show(hook: int, /, *, context: Context) -> None:
+def show(hook: Number, /, *, context: Context) -> None:
     """Show one hook with all its settings.
 
     Args:
@@ -133,7 +133,7 @@ def _facts(hook: Hook) -> list[tuple[str, str]]:
 
 
 @app.command
-def enable(hook: int, /, *more: int, context: Context) -> int:
+def enable(hook: Number, /, *more: Number, context: Context) -> int:
     """Enable hooks and send their held deliveries; skipped events need a replay.
 
     Args:
@@ -144,7 +144,7 @@ def enable(hook: int, /, *more: int, context: Context) -> int:
 
 
 @app.command
-def disable(hook: int, /, *more: int, context: Context) -> int:
+def disable(hook: Number, /, *more: Number, context: Context) -> int:
     """Disable hooks: waiting deliveries are held, new events are skipped.
 
     Args:
@@ -162,7 +162,7 @@ def _switch(context: CommandContext, hooks: list[int], *, active: bool) -> int:
 
 
 @app.command
-def delete(hook: int, /, *more: int, yes: bool = False, context: Context) -> int:
+def delete(hook: Number, /, *more: Number, yes: bool = False, context: Context) -> int:
     """Delete hooks and cancel their waiting and held deliveries.
 
     Args:
@@ -178,7 +178,7 @@ def delete(hook: int, /, *more: int, yes: bool = False, context: Context) -> int
 
 
 @app.command
-def ping(hook: int, /, *more: int, context: Context) -> int:
+def ping(hook: Number, /, *more: Number, context: Context) -> int:
     """Send test deliveries and show the responses; exit code 1 unless all are 2xx.
 
     Args:
@@ -208,7 +208,7 @@ def _write_ping(context: CommandContext, delivery: DeliveryDetail, *, named: boo
 
 
 def secret(
-    hook: int,
+    hook: Number,
     /,
     *,
     rotate: bool = False,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hooktui.cli.context import CommandContext, Context, Text
+from hooktui.cli.context import CommandContext, Context, Number, Text
 from hooktui.cli.deliveries import write_body
 from hooktui.cli.exit_codes import DONE, FAILED, Failed, UsageError
 from hooktui.cli.output import Styled
@@ -169,9 +169,9 @@ DEFAULT_PORT = 9900
 
 def listen(
     *,
-    port: int = DEFAULT_PORT,
+    port: Number = DEFAULT_PORT,
     secret: Text | None = None,
-    status: int = 200,
+    status: Number = 200,
     delay: str = "0s",
     tolerance: str | None = None,
     context: Context,

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from cyclopts import Parameter
 
-from hooktui.cli.context import CommandContext
+from hooktui.cli.context import CommandContext, Number
 from hooktui.cli.exit_codes import UsageError, report
 from hooktui.cli.output import Output, Piece, text_columns
 from hooktui.client.calls import Call, Window
@@ -37,7 +37,9 @@ DeliveryTerms = Annotated[str, filter_terms("status:failed hook:12 since:10m -ev
 class Limit:
     """The options of a list: how many objects it shows."""
 
-    count: Annotated[int, Parameter(name="--limit", help="at most this many; 50 by default.")] = 50
+    count: Annotated[
+        Number, Parameter(name="--limit", help="at most this many; 50 by default.")
+    ] = 50
     everything: Annotated[bool, Parameter(name="--all", help="show all.")] = False
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from hooktui.cli.context import CommandContext, Context, Text
+from hooktui.cli.context import CommandContext, Context, DecimalNumber, Number, Text
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError
 from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list, show_one
 from hooktui.cli.output import Output, Piece, Styled
@@ -45,7 +45,7 @@ class SelectionOptions:
         rate: deliveries a second, 0.1 to 1000; 50 by default.
     """
 
-    hook: list[int] = field(default_factory=list)
+    hook: list[Number] = field(default_factory=list)
     all_hooks: bool = False
     mode: str = "failed"
     since: str | None = None
@@ -53,7 +53,7 @@ class SelectionOptions:
     filter_text: Annotated[Text | None, Parameter(name="--filter")] = None
     cause: str | None = None
     include_ordered: bool = False
-    rate: float | None = None
+    rate: DecimalNumber | None = None
 
     def selection(self) -> ReplaySelection:
         """Return the selection of the API.
@@ -206,7 +206,7 @@ def _progress(replay: Replay) -> str:
 def list_replays(
     *,
     state: str | None = None,
-    hook: int | None = None,
+    hook: Number | None = None,
     limit: Limit = FIRST_50,
     context: Context,
 ) -> None:
@@ -310,7 +310,7 @@ def resume(replay: str, /, *, context: Context) -> None:
 
 
 @app.command
-def rate(replay: str, per_s: float, /, *, context: Context) -> None:
+def rate(replay: str, per_s: DecimalNumber, /, *, context: Context) -> None:
     """Change the rate of a replay.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from hooktui.bench.databases import databases_of
-from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.context import CommandContext, Context, Number
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
 from hooktui.cli.output import Output, Styled
 from hooktui.domain.errors import Refused
@@ -22,7 +22,7 @@ _SHOWN = 10
 def selftest(
     *,
     kill: bool = False,
-    rounds: int | None = None,
+    rounds: Number | None = None,
     database: str | None = None,
     replay: bool = False,
     context: Context,

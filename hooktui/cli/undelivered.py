@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.context import CommandContext, Context, Number
 from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list
 from hooktui.cli.output import Piece, Style, Styled, fields_without
 from hooktui.cli.time_format import ago, duration_s
@@ -27,7 +27,7 @@ _STYLES: dict[str, Style] = {"open": "bad"}
 @app.command(name="list")
 def list_undelivered(
     *,
-    hook: list[int] | None = None,
+    hook: list[Number] | None = None,
     state: Literal["open", "acknowledged", "snoozed"] | None = None,
     limit: Limit = FIRST_50,
     context: Context,
@@ -83,7 +83,7 @@ def _remark(page: Page[UndeliveredGroup]) -> str | None:
 
 
 @app.command
-def acknowledge(hook: int, cause: str, /, *, context: Context) -> None:
+def acknowledge(hook: Number, cause: str, /, *, context: Context) -> None:
     """Acknowledge a group; only the end of its alert is announced.
 
     Args:
@@ -95,7 +95,7 @@ def acknowledge(hook: int, cause: str, /, *, context: Context) -> None:
 
 @app.command
 def snooze(
-    hook: int,
+    hook: Number,
     cause: str,
     /,
     *,
@@ -122,7 +122,7 @@ def _change(context: CommandContext, call: Call[ChangedGroup]) -> None:
 
 
 @app.command(name="give-up")
-def give_up(hook: int, cause: str, /, *, yes: bool = False, context: Context) -> None:
+def give_up(hook: Number, cause: str, /, *, yes: bool = False, context: Context) -> None:
     """Give up a group: stop sending its current events.
 
     Args:

@@ -1,6 +1,7 @@
 """Exit codes and error output, as the contract has them."""
 
 import json
+from typing import get_args
 
 import pytest
 
@@ -178,6 +179,29 @@ def test_a_missing_argument_is_named_as_in_the_usage(run):
     assert "--name needs a value" in run("accounts", "create", "--name").err
 
 
+# Red when cyclopts reads the number: it rounds, so that `hooks delete 1.6` deletes hook 2.
+@pytest.mark.parametrize("text", ["1.6", "0x10", "1_0", "\u0661", "+1", "9" * 5000])
+def test_a_whole_number_is_written_with_digits(run, server, text):
+    found = 0
+    for words, arguments in arguments_of_commands():
+        needed = [(arg.names[0], arg.index is None) for arg in arguments if arg.required]
+        for arg in arguments:
+            if int not in (arg.hint, *get_args(arg.hint)):
+                continue
+            found += 1
+            given = []
+            for name, is_option in needed:
+                value = text if name == arg.names[0] else "1"
+                given += [name, value] if is_option else [value]
+            if arg.names[0] not in [name for name, _ in needed]:
+                given += [text] if arg.index is not None else [arg.names[0], text]
+            result = run(*words, *given)
+            assert (result.code, result.out) == (2, ""), (words, given)
+            assert "is not a whole number" in result.err
+    assert found > 30
+    assert server.asked == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -190,6 +214,7 @@ def test_a_missing_argument_is_named_as_in_the_usage(run):
         (["statsu"], "unknown command 'statsu'; did you mean status?"),
         (["undelivered", "list", "--hook", "x"], "--hook: 'x' is not a whole number"),
         (["replay", "rate", "rpl_1", "x"], "PER_S: 'x' is not a number"),
+        (["replay", "plan", "--rate", "inf"], "--rate: 'inf' is not a number"),
         (["completion", "tcsh"], "SHELL: 'tcsh' is not one of bash, zsh, fish"),
         (["log", "--follow=x"], "--follow takes no value"),
         (["hooks", "list", "--limit"], "--limit needs a value; see --help"),
