@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated
@@ -40,6 +41,7 @@ _STYLES: dict[str, Style] = {
     "cancelled": "dim",
 }
 _MAX_BODY_LINES = 200
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 
 
 @app.command(name="list")
@@ -167,10 +169,23 @@ def write_body(out: Output, body: str) -> None:
 
 
 def _laid_out(body: str) -> str:
+    """Return JSON with line breaks and indents; all values stay as sent, equal keys as well."""
     try:
-        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+        json.loads(body, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
         return body
+    parts: list[str] = []
+    depth, before = 0, ""
+    for piece in _TOKEN.findall(body):
+        depth -= piece in ("}", "]")
+        opens = before in ("{", "[") and piece not in ("}", "]")
+        closes = piece in ("}", "]") and before not in ("{", "[")
+        if opens or closes or before == ",":
+            parts.append("\n" + "  " * depth)
+        parts.append(": " if piece == ":" else piece)
+        depth += piece in ("{", "[")
+        before = piece
+    return "".join(parts)
 
 
 @app.command

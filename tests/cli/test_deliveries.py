@@ -56,6 +56,31 @@ def test_a_delivery_as_json_is_one_object(run, server):
     assert run("deliveries", "show", DELIVERY["id"], "--json").json == DETAIL
 
 
+# Red when the body is parsed and serialised again: the signature covers what was sent.
+def test_a_json_body_is_laid_out_without_changing_its_values(run, server):
+    body = r'{"a":1.10,"a":1e400,"b":[],"c":{},"d":[12e-1,[{"e":"\u00e9 \"}, x"}]],"f":null}'
+    server.will(answer({**DETAIL, "request": {**DETAIL["request"], "body": body}}))
+    out = run("deliveries", "show", DELIVERY["id"]).out
+    shown = out[out.index("    {\n") :].splitlines()
+    assert [line[4:] for line in shown] == [
+        "{",
+        '  "a": 1.10,',
+        '  "a": 1e400,',
+        '  "b": [],',
+        '  "c": {},',
+        '  "d": [',
+        "    12e-1,",
+        "    [",
+        "      {",
+        r'        "e": "\u00e9 \"}, x"',
+        "      }",
+        "    ]",
+        "  ],",
+        '  "f": null',
+        "}",
+    ]
+
+
 def test_a_purged_body_is_said(run, server):
     server.will(answer({**DETAIL, "request": None, "string_signed": None}))
     assert "purged" in run("deliveries", "show", DELIVERY["id"]).out
