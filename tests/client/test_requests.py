@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from hooktui.client import PlainClient, calls
-from hooktui.domain.errors import HooktuiError, NotFound
+from hooktui.domain.errors import HooktuiError, NotFound, Refused
 from tests.support.scripted_server import ATTEMPT, DELIVERY, HOOK, Answer, answer, page, serving
 from tests.support.waiting import LIMIT_S
 
@@ -40,16 +40,19 @@ async def test_ids_cannot_leave_their_place_in_the_path(ask, server):
 # Red when such an id is sent: the server can say only that it does not accept the path.
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../hooks", "a\\b", "a\nb", "\x7f"])
 def test_what_no_path_can_hold_is_no_id(name):
-    for call, what in (
-        (partial(calls.send_event, 1, name, b"{}"), "event type or id"),
-        (partial(calls.get_event, name), "event type or id"),
-        (partial(calls.get_delivery, name), "id or name"),
-        (partial(calls.acknowledge_undelivered, 6, name), "id or name"),
-        (partial(calls.acknowledge_alert, name), "id or name"),
+    for call in (
+        partial(calls.get_event, name),
+        partial(calls.get_delivery, name),
+        partial(calls.acknowledge_undelivered, 6, name),
+        partial(calls.acknowledge_alert, name),
     ):
-        with pytest.raises(NotFound) as refused:
+        with pytest.raises(NotFound) as missing:
             call()
-        assert refused.value.detail == f"{name!r} is not an {what}"
+        assert missing.value.detail == f"{name!r} is not an id or name"
+    # As for every other unknown type: the contract has 422 for it.
+    with pytest.raises(Refused) as refused:
+        calls.send_event(1, name, b"{}")
+    assert refused.value.detail == f"unknown event type {name!r}; see: hooktui events types"
 
 
 async def test_an_event_goes_out_byte_by_byte_with_its_key(ask, server):

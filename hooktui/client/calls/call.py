@@ -68,8 +68,7 @@ def path_of(*parts: str | int, **query: Parameter) -> str:
     """
     for part in map(str, parts):
         if part in ("", ".", "..") or _NOT_IN_NAMES.search(part):
-            what = "event type or id" if parts[0] == "events" else "id or name"
-            raise NotFound(f"{part[:100]!r} is not an {what}")
+            raise NotFound(f"{part[:100]!r} is not an id or name")
     path = "/v1/" + "/".join(quote(str(part), safe="") for part in parts)
     query = {
         name: str(value).lower() if isinstance(value, bool) else value

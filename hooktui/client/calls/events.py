@@ -6,6 +6,7 @@ from typing import Unpack
 
 from hooktui.client.calls.call import JSON, Call, Window, get, send, with_key
 from hooktui.client.responses import LINES
+from hooktui.domain.errors import NotFound, Refused
 from hooktui.domain.wire.events import (
     AcceptedEvent,
     AcceptedEvents,
@@ -23,11 +24,16 @@ def send_event(
     """Send one event; receivers get ``body`` unchanged.
 
     Raises:
-        Refused: the key cannot be a header value.
+        Refused: the key cannot be a header value, or no path can hold the type.
     """
     headers = JSON | with_key(key)
     parts = ("events", event_type)
-    return send("POST", AcceptedEvent, *parts, body=body, headers=headers, account=account)
+    try:
+        return send("POST", AcceptedEvent, *parts, body=body, headers=headers, account=account)
+    except NotFound as error:
+        raise Refused(
+            f"unknown event type {event_type[:100]!r}; see: hooktui events types"
+        ) from error
 
 
 def send_many(account: int | None, lines: bytes) -> Call[AcceptedEvents]:
