@@ -139,5 +139,5 @@ def snooze_s(text: str) -> float:
     """
     seconds = duration_s("--for", text)
     if not MIN_SNOOZE_S <= seconds <= MAX_SNOOZE_S:
-        raise UsageError(f"--for {text}: expected 1m to 30d")
+        raise UsageError(f"--for must be from 1m to 30d, not {text}")
     return seconds

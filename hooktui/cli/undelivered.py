@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from hooktui.cli.alerts import snooze_s
 from hooktui.cli.context import CommandContext, Context, Number
 from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list
 from hooktui.cli.output import Piece, Style, Styled, fields_without
-from hooktui.cli.time_format import ago, duration_s
+from hooktui.cli.time_format import ago
 from hooktui.client import calls
 from hooktui.client.calls import Call
 from hooktui.domain.errors import NotFound
@@ -109,7 +110,7 @@ def snooze(
         cause: such as http_5xx.
         duration: how long.
     """
-    for_s = duration_s("--for", duration)
+    for_s = snooze_s(duration)
     _change(context, calls.snooze_undelivered(hook, cause, for_s, account=context.account))
 
 
@@ -133,7 +134,10 @@ def give_up(hook: Number, cause: str, /, *, yes: bool = False, context: Context)
     listed = calls.list_undelivered(context.account, hooks=(hook,), cause=cause)
     groups = context.client.call(listed).data
     if not groups:
-        raise NotFound(f"hook {hook} has no undelivered events with cause {cause}")
+        raise NotFound(
+            f"hook {hook} has no undelivered events with cause {cause};"
+            " see: hooktui undelivered list"
+        )
     group = groups[0]
     context.confirm(
         f"Give up {group.count:,} events of hook {hook} ({group.name}), cause {cause}?", yes=yes

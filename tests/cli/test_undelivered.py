@@ -75,6 +75,10 @@ def test_a_group_is_acknowledged_and_snoozed(run, server):
     ]  # fmt: skip
     assert body_of(server.asked[1]) == {"for_s": 14400.0}
     assert run("undelivered", "snooze", "3", "dns", "--for", "soon").code == 2
+    for wrong in ("59s", "31d"):  # red when the server refuses for_s in seconds
+        refused = run("undelivered", "snooze", "3", "dns", "--for", wrong)
+        assert refused.code == 2
+        assert refused.err == f"hooktui: --for must be from 1m to 30d, not {wrong}\n"
 
 
 def test_a_group_is_given_up_to_its_newest_event(run, server):
