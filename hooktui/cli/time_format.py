@@ -33,7 +33,8 @@ def moment_ahead(option: str, text: str) -> str:
             return to_rfc3339(from_rfc3339(text))
         return to_rfc3339(now_ms() + round(parse_duration_s(text) * 1000))
     except ValueError as error:
-        raise UsageError(f"{option}: {error}") from error
+        expected = "write it as 30d or 2026-11-25T03:04:05Z"
+        raise UsageError(f"{option}: {text[:40]!r} is not a time; {expected}") from error
 
 
 def ago(time: str | None) -> str:

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from hooktui.cli import time_format
+from hooktui.cli.exit_codes import UsageError
 from hooktui.doctor.rules import affected
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.signatures import hook_signature, standard_key, standard_signature
@@ -190,3 +191,9 @@ def test_a_moment_ahead_is_a_duration_or_a_time():
         time_format.moment_ahead("--x", "2030-01-02T03:04:05+01:00") == "2030-01-02T02:04:05.000Z"
     )
     assert time_format.moment_ahead("--x", "1d") > to_rfc3339(now_ms() + 86_000_000)
+    # Red when the message names only durations.
+    with pytest.raises(UsageError) as wrong:
+        time_format.moment_ahead("--x", "never")
+    assert str(wrong.value.detail) == (
+        "--x: 'never' is not a time; write it as 30d or 2026-11-25T03:04:05Z"
+    )
