@@ -117,7 +117,9 @@ def revoke(token: Number, /, *more: Number, yes: bool = False, context: Context)
     """
     tokens = [token, *more]
     named = ", ".join(map(str, tokens))
-    context.confirm(f"Revoke token {named}? Programs that use it are refused immediately.", yes=yes)
+    which, used = (f"tokens {named}", "them") if more else (f"token {named}", "it")
+    question = f"Revoke {which}? Programs that use {used} are refused immediately."
+    context.confirm(question, yes=yes)
     return for_each(
         context,
         tokens,

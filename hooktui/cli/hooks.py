@@ -172,7 +172,8 @@ def delete(hook: Number, /, *more: Number, yes: bool = False, context: Context) 
     """
     hooks = [hook, *more]
     named = ", ".join(map(str, hooks))
-    question = f"Delete hook {named}? Its waiting deliveries are cancelled; this cannot be undone."
+    which = f"hooks {named}? Their" if more else f"hook {named}? Its"
+    question = f"Delete {which} waiting deliveries are cancelled; this cannot be undone."
     context.confirm(question, yes=yes)
     return for_each(context, hooks, calls.delete_hook, lambda _: context.out.note("deleted"))
 

@@ -336,3 +336,16 @@ def test_ctrl_c_ends_the_progress_line_and_names_what_continues(
     # What follows the last time that the progress line is cleared.
     assert result.err.split("\r\x1b[K")[-1] == (f"{note}\n" if note else "")
     assert list(tmp_path.glob("*.db*")) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asks"),
+    [
+        (["hooks", "delete", "1"], "Delete hook 1? Its waiting deliveries"),
+        (["hooks", "delete", "1", "2"], "Delete hooks 1, 2? Their waiting deliveries"),
+        (["tokens", "revoke", "1"], "Revoke token 1? Programs that use it"),
+        (["tokens", "revoke", "1", "2"], "Revoke tokens 1, 2? Programs that use them"),
+    ],
+)
+def test_a_question_has_the_number_of_its_objects(run, arguments, asks):
+    assert asks in run(*arguments).err
