@@ -137,8 +137,8 @@ def _none(listing: Listing[T], path: str, account: int | None) -> str:
     """Return the note for an empty list: only one that nothing narrows has no objects."""
     where = "" if account is None else f" in account {account}"
     narrowed = [
-        value if name == "q" else f"--{name} {value}"
-        for name, value in parse_qsl(urlsplit(path).query)
+        value if name == "q" else f"--{name} {value or repr(value)}"
+        for name, value in parse_qsl(urlsplit(path).query, keep_blank_values=True)
         if name != "account"
     ]
     if narrowed:

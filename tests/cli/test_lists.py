@@ -78,6 +78,7 @@ NARROWED = {
     "deliveries list status:cancelled -hook:3": "no match for status:cancelled -hook:3; omit",
     "alerts list --state resolved":
         "no match for --state resolved; omit the filter to list all unresolved alerts",
+    "audit list --user=": "no match for --user ''; omit the filter",
     "audit list --user ann --since 7d": "no match for --user ann --since 7d; omit the filter",
     "undelivered list --hook 3 --hook 5 --state open":
         "no match for --hook 3 --hook 5 --state open; omit the filter to list all",
