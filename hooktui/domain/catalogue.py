@@ -204,7 +204,8 @@ def load(path: Path) -> Catalogue:
             for g in data["group"]
         )
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Refused(f"cannot read the event catalogue {path}: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise Refused(f"cannot read the event catalogue {path}: {why}") from error
     except (KeyError, TypeError) as error:
         raise Refused(
             f"event catalogue {path}: each [[group]] needs id, name and [[group.type]] tables with "

@@ -247,7 +247,8 @@ def _read(config: Path) -> dict[str, object]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadSettings(f"cannot read {config}: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else error
+        raise BadSettings(f"cannot read {config}: {why}") from None
     for table in CONSOLE_TABLES:
         content.pop(table, None)
     unknown = sorted(set(content) - set(Settings.model_fields))

@@ -167,8 +167,12 @@ def test_a_bad_catalogue_is_refused_with_what_is_wrong(
 
 
 def test_a_missing_catalogue_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="cannot read the event catalogue"):
-        load(tmp_path / "none.toml")
+    file = tmp_path / "none.toml"
+    with pytest.raises(Refused) as refused:
+        load(file)
+    assert refused.value.detail == (
+        f"cannot read the event catalogue {file}: No such file or directory"
+    )
 
 
 def test_the_group_of_operator_alerts_is_beside_any_catalogue() -> None:

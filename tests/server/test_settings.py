@@ -116,6 +116,13 @@ def test_an_error_of_the_environment_names_the_variable(config, monkeypatch, nam
     assert message in caught.value.detail
 
 
+# Red when the text of the error has a number of the system and a second copy of the name.
+def test_a_configuration_that_cannot_be_read_is_named_once(tmp_path):
+    with pytest.raises(BadSettings) as caught:
+        load(tmp_path, {})
+    assert caught.value.detail == f"cannot read {tmp_path}: Is a directory"
+
+
 def test_an_error_of_an_option_names_the_option(config):
     with pytest.raises(BadSettings, match="--listen: 'x'"):
         load(config, os.environ, {"listen": "x"})

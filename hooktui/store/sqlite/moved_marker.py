@@ -56,8 +56,9 @@ def read_mark(database: Path) -> Mark | None:
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise HooktuiError(
-            f"cannot read {file}, which says where this database was moved to: {error}"
+            f"cannot read {file}, which says where this database was moved to: {why}"
         ) from None
 
 
