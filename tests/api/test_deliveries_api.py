@@ -218,6 +218,11 @@ def test_a_bad_condition_is_refused(api, params, pointer):
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
+def test_an_unknown_status_is_named(api):
+    answer = api.get("/v1/deliveries", params={"status": "lost"})
+    assert answer.json()["detail"].startswith("unknown status 'lost'; known: pending, sending,")
+
+
 def test_a_bad_filter_names_the_column(api):
     answer = api.get("/v1/deliveries", params={"q": "hook:1 statu:failed"})
     assert "column 8" in answer.json()["detail"]

@@ -350,6 +350,13 @@ def test_each_hook_has_a_decision_and_its_reason(api, account, make_hook):
     assert decided(limit=1, cursor=one["next"])["data"][0]["hook"] == narrow
 
 
+def test_a_missing_event_names_where_to_look(api):
+    answer = api.get("/v1/events/evt_0000000000000")
+    assert answer.json()["detail"] == (
+        "there is no event evt_0000000000000 here; see: hooktui events list"
+    )
+
+
 @pytest.mark.parametrize("event", ["x", "evt_", "evt_0000000000000", "dlv_0000000000000", "1"])
 def test_an_event_that_is_not_there_is_not_found(api, event):
     answer = api.get(f"/v1/events/{event}")

@@ -118,7 +118,8 @@ async def list_deliveries(
     """List deliveries, newest first; all conditions must hold."""
     owner = caller_of(request).account(account)
     if status is not None and status not in STATUSES:
-        raise Refused.field("/status", f"unknown status; known: {', '.join(STATUSES)}")
+        known = ", ".join(STATUSES)
+        raise Refused.field("/status", f"unknown status {status[:100]!r}; known: {known}")
     query = queries.DeliveryQuery(
         hook=hook,
         event=event,

@@ -119,7 +119,7 @@ def find_event(conn: Connection, account: AccountId | None, event: EventId) -> E
     wanted = select(EVENT).where(EVENT.c.id == event, in_account(EVENT, account))
     row = conn.execute(wanted).first()
     if row is None:
-        raise NotFound(f"there is no event {encode('evt', event)} in this account")
+        raise NotFound(f"there is no event {encode('evt', event)} here; see: hooktui events list")
     return _event_row(*row)
 
 
