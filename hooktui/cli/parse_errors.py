@@ -10,6 +10,7 @@ from cyclopts import (
     CoercionError,
     CycloptsError,
     MissingArgumentError,
+    RepeatArgumentError,
     UnknownCommandError,
     UnknownOptionError,
     UnusedCliTokensError,
@@ -37,6 +38,8 @@ def describe(error: CycloptsError, arguments: Sequence[str]) -> str:
         if name in arguments:
             return f"{name} needs a value; see --help"
         return f"{' '.join(error.command_chain or ())} needs {name}; see --help"
+    if isinstance(error, RepeatArgumentError):
+        return f"{error.token.keyword} repeats or contradicts an earlier option; see --help"
     if isinstance(error, CoercionError) and error.token is not None and name:
         if error.target_type is bool:
             return f"{name} takes no value"

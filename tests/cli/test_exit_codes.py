@@ -216,6 +216,10 @@ def test_a_whole_number_is_written_with_digits(run, server, text):
         (["replay", "rate", "rpl_1", "x"], "PER_S: 'x' is not a number"),
         (["replay", "plan", "--rate", "inf"], "--rate: 'inf' is not a number"),
         (["completion", "tcsh"], "SHELL: 'tcsh' is not one of bash, zsh, fish"),
+        (
+            ["hooks", "edit", "1", "--active", "--inactive"],
+            "--inactive repeats or contradicts an earlier option; see --help",
+        ),
         (["log", "--follow=x"], "--follow takes no value"),
         (["hooks", "list", "--limit"], "--limit needs a value; see --help"),
         (["tokens", "create", "ci"], "tokens create needs --role; see --help"),
