@@ -81,6 +81,8 @@ def split_options(arguments: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
 
 def _with_value(options: GlobalOptions, name: str, value: str) -> GlobalOptions:
     if name == "--connect":
+        if not value:  # such as an unset variable: it must not mean the server of this machine
+            raise UsageError("--connect needs a value")
         return replace(options, connect=value)
     if name == "--role":
         if value not in ROLES:

@@ -37,7 +37,15 @@ def test_global_options_are_found_wherever_they_stand(arguments, options, rest):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--account"], ["--account", "0"], ["--account", "-1"], ["--account=x"], ["--role", "root"]],
+    [
+        ["--account"],
+        ["--account", "0"],
+        ["--account", "-1"],
+        ["--account=x"],
+        ["--role", "root"],
+        ["--connect", ""],
+        ["--connect="],
+    ],
 )
 def test_wrong_values_are_usage_errors(arguments):
     with pytest.raises(UsageError):
