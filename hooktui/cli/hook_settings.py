@@ -95,6 +95,8 @@ def create(
 ) -> None:
     """Create a hook; prints its secret, as `hooks secret` does later.
 
+    --url and --events are required.
+
     Args:
         options: settings of the hook.
         inactive: create it disabled.

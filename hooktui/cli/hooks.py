@@ -32,10 +32,10 @@ for name, target, text in (
     (
         "create",
         "hook_settings:create",
-        "Create a hook; prints its secret, as `hooks secret` does later.",
+        "Create a hook; prints its secret, as `hooks secret` does later.\n\n"
+        "--url and --events are required.",
     ),
     ("edit", "hook_settings:edit", "Edit a hook; omitted options keep their value."),
-    ("secret", "hooks:secret", "Show a hook's secret, or rotate it."),
     ("diagnose", "doctor:diagnose", "Diagnose a receiver; exit code 1 if it has a problem."),
 ):
     app.command(f"hooktui.cli.{target}", name=name, help=text)
@@ -208,6 +208,7 @@ def _write_ping(context: CommandContext, delivery: DeliveryDetail, *, named: boo
         show_attempt(context, attempt)
 
 
+@app.command
 def secret(
     hook: Number,
     /,
@@ -218,10 +219,10 @@ def secret(
     finish: bool = False,
     context: Context,
 ) -> None:
-    """Show a hook's secret; the audit trail records it.
+    """Show a hook's secret, or rotate it; the audit trail records both.
 
-    With --rotate: replace it. Both secrets sign until the overlap ends, so that the receiver can
-    be updated in time.
+    After --rotate both secrets sign until the overlap ends, so that you can update the receiver in
+    time.
 
     Args:
         hook: its number.

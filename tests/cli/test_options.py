@@ -1,8 +1,11 @@
 """The options that every command takes."""
 
+import inspect
+
 import pytest
 
 from hooktui.cli.exit_codes import UsageError
+from hooktui.cli.main import COMMANDS, command_table
 from hooktui.cli.options import GlobalOptions, split_options
 
 
@@ -60,3 +63,19 @@ def test_the_help_of_a_command_is_that_of_its_function(run):
     ):
         assert words in " ".join(run(command, "--help").out.split())
     assert "Delete old events and their deliveries." in run("--help").out
+
+
+# Red when the list of commands hides what a function says beyond its first line.
+def test_each_help_has_all_that_its_function_says(run):
+    found = 0
+    for name, *_ in COMMANDS:
+        table = command_table(name)
+        parts = sorted(part for part in table[name] if not part.startswith("-"))
+        for words in [(name, part) for part in parts] or [(name,)]:
+            function = (table[name][words[1]] if parts else table[name]).default_command
+            doc = str(inspect.getdoc(function)).partition("\n\nArgs:")[0].replace("`", "")
+            shown = " ".join(run(*words, "--help").out.split())
+            for paragraph in doc.split("\n\n")[1:]:
+                found += 1
+                assert " ".join(paragraph.split()) in shown, words
+    assert found > 8
