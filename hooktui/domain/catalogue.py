@@ -213,6 +213,8 @@ def load(path: Path) -> Catalogue:
         ) from error
     seen: set[str] = set()
     for group in groups:
+        if isinstance(group.id, str) and "." in group.id:
+            raise Refused(f"event catalogue {path}: the id of group {group.id!r} has a dot")
         for name in (group.id, *(t.id for t in group.types)):
             wrong = (
                 "is not of the form group.type (a-z, 0-9, _ and -)"
@@ -228,6 +230,6 @@ def load(path: Path) -> Catalogue:
             if wrong:
                 raise Refused(f"event catalogue {path}: {name!r} {wrong}")
             seen.add(name)
-        if "." in group.id or not group.types:
-            raise Refused(f"event catalogue {path}: group {group.id!r} needs types and no dot")
+        if not group.types:
+            raise Refused(f"event catalogue {path}: group {group.id!r} has no types")
     return Catalogue(groups=groups)

@@ -150,6 +150,9 @@ def test_any_product_can_bring_its_own_catalogue(tmp_path: Path) -> None:
         ("[[group]]\nid = 'x'\nname = 'X'", "'type' is missing"),
         (TOML.replace('description = "The invoice was paid."', ""), "'description' is missing"),
         (TOML.replace("invoice.paid", "order.paid"), "does not start with its group"),
+        # Red when its types are checked first: they do start with its id and a dot.
+        (TOML.replace("invoice", "a.b"), "the id of group 'a.b' has a dot"),
+        ("[[group]]\nid = 'x'\nname = 'X'\ntype = []", "group 'x' has no types"),
         (TOML.replace("invoice.paid", "Invoice Paid"), "not of the form"),
         (TOML.replace("invoice", "ping"), "is reserved"),
         (TOML + TOML, "is a duplicate"),
