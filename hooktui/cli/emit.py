@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.exit_codes import UsageError
 from hooktui.client import calls
+from hooktui.client.responses import Problem
 from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import FieldError, HooktuiError, Refused
 
@@ -80,7 +81,8 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
             except HooktuiError as error:
                 if sent:
                     context.out.note(f"the first {sent} events were accepted; the next part fails")
-                raise _counted_from(error, before) from None
+                cause = error.__cause__
+                raise _counted_from(error, before) from _problem_of(error, cause)
             for raw, accepted in zip(
                 cast("dict[str, list[object]]", response)["data"],
                 decoded(call, context.address, response).data,
@@ -135,6 +137,16 @@ def _counted_from(error: HooktuiError, before: int) -> HooktuiError:
             for one in error.errors
         )
     return error
+
+
+def _problem_of(error: HooktuiError, cause: BaseException | None) -> BaseException | None:
+    """Return the problem object of the server with the lines of the error."""
+    if not isinstance(cause, Problem):
+        return cause
+    fields = {**cause.fields, "detail": error.detail}
+    if isinstance(error, Refused) and error.errors:
+        fields["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in error.errors]
+    return Problem(fields)
 
 
 @contextmanager

@@ -92,6 +92,18 @@ def test_a_refused_part_says_what_was_accepted_before_it(run, server):
     assert len(result.out.splitlines()) == 1000
 
 
+# Red when only the detail is left of what the server sent: its type was about:blank.
+def test_a_refused_part_is_the_problem_object_with_the_lines_of_the_input(run, server):
+    errors = [{"pointer": "/2/type", "detail": "line 3: unknown event type"}]
+    refused = problem(422, "line 3: unknown event type", errors=errors)
+    server.will(many(1000), refused)
+    told = json.loads(run("emit", "--many", "--json", "--quiet", stdin=lines(1005)).err)
+    assert told == {
+        **json.loads(refused.body), "detail": "line 1003: unknown event type",
+        "errors": [{"pointer": "/1002/type", "detail": "line 1003: unknown event type"}],
+    }  # fmt: skip
+
+
 def test_no_lines_are_no_events(run, server):
     assert run("emit", "--many", stdin=b"\n\n").code == 2
     assert server.asked == []
