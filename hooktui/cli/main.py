@@ -8,11 +8,12 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from inspect import BoundArguments
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from hooktui import __version__
 from hooktui.cli.exit_codes import (
@@ -30,7 +31,7 @@ from hooktui.domain.roles import restricted
 from hooktui.domain.text import visible
 
 if TYPE_CHECKING:
-    from cyclopts import App
+    from cyclopts import App, CycloptsError
 
 COMMANDS = (
     ("demo", "demo:demo", "Run a temporary account with sample jobs and an unreliable receiver."),
@@ -74,6 +75,9 @@ _HELP = (
     " (ASCII characters only) and --no-mouse. `hooktui --version` prints the versions."
 )
 _HELP_FLAGS = ("--help", "-h")
+
+_NUMBERS = ((int, "a whole number"), (float, "a number"))
+_NEAR = re.compile(r'Did you mean "?([^"?\s]+)"?\?')
 
 
 def command_table(wanted: str | None = None) -> App:
@@ -222,9 +226,62 @@ def _parse(arguments: list[str]) -> tuple[Callable[..., Any], BoundArguments, di
         table = command_table(arguments[0] if arguments else None)
         return table.parse_args(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        from hooktui.cli.parse_errors import describe
+        raise UsageError(_explained(error, arguments)) from error
 
-        raise UsageError(describe(error, arguments)) from error
+
+def _explained(error: CycloptsError, arguments: Sequence[str]) -> str:
+    """Return what is wrong with a command line, and what to do, in plain words."""
+    from cyclopts import (
+        CoercionError,
+        MissingArgumentError,
+        RepeatArgumentError,
+        UnknownCommandError,
+        UnknownOptionError,
+        UnusedCliTokensError,
+    )
+
+    if isinstance(error, UnusedCliTokensError):
+        return f"unexpected argument: {' '.join(error.unused_tokens or ())}; see --help"
+    if isinstance(error, UnknownOptionError):
+        return _unknown(f"option {error.token.keyword or error.token.value}", error)
+    if isinstance(error, UnknownCommandError) and error.unused_tokens:
+        return _unknown(f"command {error.unused_tokens[0]!r}", error)
+    name = _name(error, arguments)
+    if isinstance(error, MissingArgumentError) and name:
+        if name in arguments:
+            return f"{name} needs a value; see --help"
+        return f"{' '.join(error.command_chain or ())} needs {name}; see --help"
+    if isinstance(error, RepeatArgumentError):
+        return f"{error.token.keyword} repeats or contradicts an earlier option; see --help"
+    if isinstance(error, CoercionError) and error.token is not None and name:
+        if error.target_type is bool:
+            return f"{name} takes no value"
+        return f"{name}: {error.token.value!r} is not {_expected(error.target_type)}"
+    return " ".join(str(error).split())
+
+
+def _unknown(what: str, error: CycloptsError) -> str:
+    near = _NEAR.search(" ".join(str(error).split()))
+    return f"unknown {what}; " + (f"did you mean {near[1]}?" if near else "see --help")
+
+
+def _name(error: CycloptsError, arguments: Sequence[str]) -> str:
+    """Return the name of the argument or option as the usage has it."""
+    argument = error.argument
+    if argument is None:
+        return ""
+    given = [name for name in argument.names if name in arguments]
+    if given:
+        return given[0]
+    return argument.name.removeprefix("--").upper() if argument.index is not None else argument.name
+
+
+def _expected(kind: object) -> str:
+    kinds = (kind, *get_args(kind))
+    for one in kinds:
+        if get_origin(one) is Literal:
+            return f"one of {', '.join(map(str, get_args(one)))}"
+    return next((text for number, text in _NUMBERS if number in kinds), "valid")
 
 
 def _show_version() -> int:
