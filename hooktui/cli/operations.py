@@ -17,6 +17,7 @@ from hooktui.cli.output import Output, TextColumn, fields_without
 from hooktui.cli.time_format import ago
 from hooktui.client import calls
 from hooktui.client.responses import reason
+from hooktui.domain.clock import now_ms, parse_moment
 from hooktui.domain.errors import Refused
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.text import counted
@@ -35,6 +36,10 @@ def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
         older_than: such as 30d, or an RFC 3339 time.
         yes: do not ask.
     """
+    try:
+        parse_moment(older_than, now_ms())  # before the question: it repeats the text
+    except ValueError as error:
+        raise Refused(f"older_than: {error}") from error
     whose = "" if context.account is None else f" of account {context.account}"
     context.confirm(f"Delete all events{whose} older than {older_than} permanently?", yes=yes)
     context.in_parts("0 events")
