@@ -8,6 +8,7 @@ from pathlib import Path
 from cyclopts import App
 
 from hooktui.cli.context import Context
+from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.output import Styled, fields_without
 from hooktui.client import calls
 from hooktui.domain.paths import RESTART_SERVICE
@@ -87,17 +88,27 @@ def new(file: str | None = None, /, *, context: Context) -> None:
         file: a key file (created with mode 600 if missing); without it the key is printed.
     """
     from hooktui.installation import find_paths
-    from hooktui.offline.installation import add_key, key_for_people
+    from hooktui.offline.installation import KeyProblem, add_key, key_for_people
     from hooktui.offline.service_user import act_as_owner
 
     if file is None:
-        context.out.line(key_for_people().rstrip())
+        line = key_for_people().rstrip()
+        if context.json:
+            identity, _, value = line.partition(" ")
+            context.out.json({"id": identity, "key": value})
+        else:
+            context.out.line(line)
         return
     where = find_paths(context.environ)
     target = Path(file).absolute()  # before the working folder changes
     if target.parent == where.home:
         act_as_owner(where, ["keys", "new", file])
-    key = add_key(target)
+    try:
+        key = add_key(target)
+    except KeyProblem as error:
+        raise UsageError(error.detail) from error
+    if context.json:
+        context.out.json({"id": key, "file": str(target)})
     context.out.note(f"{file}: key {key} is on top")
     if where.service:
         context.out.note(f"next: {RESTART_SERVICE}, then: hooktui keys rotate")

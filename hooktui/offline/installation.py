@@ -18,7 +18,7 @@ from hooktui.server.settings import BadSettings, Settings, load
 from hooktui.store.key_ring import hold_variable
 from hooktui.store.sqlite.backup_source import BackupSource, open_backup
 from hooktui.store.sqlite.restore import Restored, restore
-from hooktui.store.vault import create_keys, key_line, load_keys, new_key, replace_keys
+from hooktui.store.vault import KeyProblem, create_keys, key_line, load_keys, new_key, replace_keys
 
 
 def sqlite_home(
@@ -85,7 +85,9 @@ def add_key(file: Path) -> str:
     return key.id.hex()
 
 
-__all__ = ["BackupSource", "Restored", "database_in_place", "open_backup", "restore_backup"]
+__all__ = [
+    "BackupSource", "KeyProblem", "Restored", "database_in_place", "open_backup", "restore_backup",
+]  # fmt: skip
 
 
 def database_in_place(environ: Mapping[str, str]) -> Path | None:

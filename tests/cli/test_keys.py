@@ -45,3 +45,18 @@ def test_a_rotation_by_a_program_is_not_asked_and_says_what_it_removed(run, serv
     result = run("keys", "rotate")
     assert result.code == 0
     assert "removed k1 from the key file; backups from before need it" in result.err
+
+
+def test_a_new_key_is_an_object_with_json(run, tmp_path):
+    printed = run("keys", "new", "--json").json
+    assert [len(printed["id"]), len(printed["key"])] == [8, 44]
+    file = tmp_path / "key"
+    added = run("keys", "new", str(file), "--json").json
+    assert added["file"] == str(file)
+    assert f"\n{added['id']} " in file.read_text()
+
+
+# Red when it is exit 1: the contract has 2 for a file that cannot be read.
+def test_a_key_file_that_cannot_be_used_is_a_usage_error(run, tmp_path):
+    for file in (tmp_path, tmp_path / "none" / "key"):
+        assert run("keys", "new", str(file)).code == 2
