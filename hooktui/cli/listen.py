@@ -92,9 +92,11 @@ def _ascii_secret(context: CommandContext, text: str) -> str:
     """Return the value of ``--secret``.
 
     Raises:
-        UsageError: it cannot be read, or is not ASCII.
+        UsageError: it cannot be read, is empty, or is not ASCII.
     """
     secret = context.secret_value("--secret", text)
+    if not secret:  # such as an unset variable: no signature would ever match
+        raise UsageError("--secret is empty; give the secret as shown, or @FILE that holds it")
     if not secret.isascii():
         raise UsageError("--secret: secrets are ASCII")
     return secret

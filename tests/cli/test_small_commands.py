@@ -77,6 +77,7 @@ def test_both_signatures_must_be_right(run):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (("--secret", "", "--signature", "00"), "--secret is empty"),
         (("--secret", STANDARD), "nothing to verify; give --webhook-signature"),
         (("--secret", STANDARD, "--webhook-signature", "v1,x"), "needs --id"),
         (("--secret", STANDARD, "--webhook-signature", "v1,x", "--id", "a"), "needs --timestamp"),
