@@ -91,8 +91,11 @@ def _with_value(options: GlobalOptions, name: str, value: str) -> GlobalOptions:
         if options.role is not None and not is_lower(Role(value), Role(options.role)):
             raise UsageError(f"--role was {options.role} already; a second one may only lower it")
         return replace(options, role=value)
-    if not (value.isascii() and value.isdigit() and int(value) > 0):
-        raise UsageError(f"{value!r} is not the number of an account; see: hooktui accounts list")
+    # Python reads no number of more than 4,300 digits.
+    if not (value.isascii() and value.isdigit() and len(value) <= 4300 and int(value) > 0):
+        raise UsageError(
+            f"{value[:40]!r} is not the number of an account; see: hooktui accounts list"
+        )
     return replace(options, account=int(value))
 
 

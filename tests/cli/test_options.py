@@ -46,6 +46,7 @@ def test_global_options_are_found_wherever_they_stand(arguments, options, rest):
         ["--account", "-1"],
         ["--account=x"],
         ["--role", "root"],
+        ["--account", "9" * 5000],
         ["--connect", ""],
         ["--connect="],
     ],
