@@ -168,30 +168,28 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     except OSError as error:
         return _report_os_error(error, environ, as_json=as_json)
     except Exception as error:
-        return _report_bug(error, environ)
+        return _report_bug(error, environ, as_json=as_json)
 
 
 def _report_os_error(error: OSError, environ: Mapping[str, str], *, as_json: bool) -> int:
     """Report an error of the system: that the output cannot be written, or a bug."""
     if error.errno not in _OUTPUT_FULL or error.filename is not None:
-        return _report_bug(error, environ)
+        return _report_bug(error, environ, as_json=as_json)
     _silence_stdout()  # else Python tries to write the rest at its end, and prints a traceback
     return report(Failed(f"cannot write the output: {error.strerror}"), as_json=as_json)
 
 
-def _report_bug(error: Exception, environ: Mapping[str, str]) -> int:
+def _report_bug(error: Exception, environ: Mapping[str, str], *, as_json: bool) -> int:
     """Report an unexpected error; its text is not trusted."""
     if environ.get("HOOKTUI_DEBUG") and not restricted(environ):
         import traceback
 
         trace = "".join(traceback.format_exception(error))
         sys.stderr.write(visible(trace, lines=True))
-    else:
-        text = f"{type(error).__name__}: {error}"
-        sys.stderr.write(
-            f"hooktui: internal error: {visible(text, limit=500)}; HOOKTUI_DEBUG=1 shows where\n"
-        )
-    return FAILED
+        return FAILED
+    text = visible(f"{type(error).__name__}: {error}", limit=500)
+    bug = Failed(f"internal error: {text}; HOOKTUI_DEBUG=1 shows where")
+    return report(bug, as_json=as_json)
 
 
 def _run_command(options: GlobalOptions, environ: Mapping[str, str], arguments: list[str]) -> int:

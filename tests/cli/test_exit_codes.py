@@ -353,3 +353,20 @@ def test_ctrl_c_ends_the_progress_line_and_names_what_continues(
 )
 def test_a_question_has_the_number_of_its_objects(run, arguments, asks):
     assert asks in run(*arguments).err
+
+
+# Red when only other errors are problem objects.
+def test_an_internal_error_is_a_problem_object_too(run, monkeypatch):
+    def broken(*_arguments: object) -> None:
+        raise ValueError("odd\x1b[31m")
+
+    monkeypatch.setattr("hooktui.cli.main.split_options", broken)
+    result = run("status", "--json")
+    assert result.code == 1
+    problem_object = json.loads(result.err)
+    assert problem_object["title"] == "Failed"
+    assert problem_object["detail"].startswith("internal error: ValueError: odd")
+    shown = run("status").err
+    assert shown.startswith("hooktui: internal error: ValueError: odd")
+    assert "\x1b" not in shown
+    assert shown.endswith("HOOKTUI_DEBUG=1 shows where\n")
