@@ -5,7 +5,9 @@ import pytest
 from hooktui.console.access.token_form import NewTokenScreen, TokenForm
 from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
-from hooktui.console.widgets.chrome import Heading, KeyLine, OneLine
+from hooktui.console.widgets.chrome import Heading, KeyLine, Lines, OneLine, StatusLine
+from hooktui.console.widgets.controls import Note
+from hooktui.console.widgets.styled import wrapped
 from hooktui.domain.wire.access import Token
 from tests.console.bare import BareApp
 from tests.support.wire_objects import AT
@@ -33,3 +35,49 @@ async def test_what_a_heading_says_and_where_digits_lead_do_not_read_as_one(widt
         heading.show((("Events", "plain"),), (("1 hooks", "plain"),), (("1 2", "plain"),))
         await pilot.pause()
         assert heading.render_line(0).text == line
+
+
+WIDE = "hook 18 (日本 語の 名前 日本 語の 名前 \u200d x): given up, dns is acknowledged"
+
+
+def notice():
+    line = StatusLine()
+    return line, lambda text: line.notify_line(text, "good")
+
+
+def hanging():
+    lines = Lines(hang=4)
+    return lines, lambda text: lines.show([((" a  ", "quiet"), (text, "plain"))])
+
+
+def note():
+    line = Note()
+    return line, line.show
+
+
+# Red while textwrap counted characters: what was drawn wider lost its end.
+@pytest.mark.parametrize("make", [notice, hanging, note])
+async def test_a_text_that_wraps_keeps_its_words_also_if_its_characters_are_wide(make):
+    widget, show = make()
+    async with BareApp(widget).run_test(size=(44, 10)) as pilot:
+        show(WIDE)
+        await pilot.pause()
+        drawn = " ".join(widget.render_line(y).text for y in range(widget.size.height))
+    assert "…" not in drawn
+    assert drawn.split()[-3:] == ["dns", "is", "acknowledged"]
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "most", "lines"),
+    [
+        ("", 10, None, []),
+        ("名前 x", 5, None, ["名前", "x"]),
+        ("名前 x", 6, None, ["名前 x"]),
+        ("日本語の名前", 4, None, ["日本", "語の", "名前"]),
+        ("日本語の名前", 5, 2, ["日本", "語 …"]),
+        ("a 日本語の名前 b", 8, None, ["a", "日本語の", "名前 b"]),
+        ("plain words", 6, None, ["plain", "words"]),
+    ],
+)
+def test_a_line_that_wraps_is_measured_in_cells(text, width, most, lines):
+    assert wrapped(text, width, most=most) == lines

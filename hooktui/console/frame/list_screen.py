@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import textwrap
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from operator import attrgetter
 from time import monotonic
@@ -23,11 +22,12 @@ from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.chrome import TabLine
 from hooktui.console.widgets.page_window import PageQuery
-from hooktui.console.widgets.styled import StyledLine, StyledText
+from hooktui.console.widgets.styled import StyledLine, StyledText, wrapped
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import NotAllowed, NotFound
 from hooktui.domain.roles import Need, allows, why_not
+from hooktui.domain.text import visible
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import ReplaySelection
 
@@ -277,7 +277,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         return page
 
     def _barred(self, reason: str, title: str = "") -> Page[T]:
-        lines = textwrap.wrap(f"{reason[:1].upper()}{reason[1:]}.", _LINE)
+        lines = wrapped(visible(f"{reason[:1].upper()}{reason[1:]}."), _LINE)
         self.listing.empty = (
             ((f"  {title or f'{self.HEADING}: you have no access.'}", "strong"),),
             (),

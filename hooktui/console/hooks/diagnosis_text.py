@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import wrap
 from typing import Final
 
 from hooktui.console.formatting import size, took
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.widgets.document_lines import Section
-from hooktui.console.widgets.styled import StyledLine, StyleName
+from hooktui.console.widgets.styled import StyledLine, StyleName, wrapped
 from hooktui.domain.text import visible
 from hooktui.domain.wire.deliveries import Phases
 from hooktui.domain.wire.diagnosis import Certificate, Check, Diagnosis
@@ -50,7 +49,7 @@ def step_lines(
         tone = TONES.get(check.state, "warn")
         text, *more = [check.value]
         if check.state != "ok":
-            text, *more = wrap(visible(check.value), max(width - _BEFORE, _NAME)) or [""]
+            text, *more = wrapped(visible(check.value), max(width - _BEFORE, _NAME)) or [""]
         lines += [
             (
                 (f" {by_state.get(check.state, glyphs.failing)} {check.state:<4}  ", tone),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from textwrap import wrap
 from typing import cast
 
 from textual import events
@@ -15,7 +14,7 @@ from textual.strip import Strip
 from hooktui.console.registry import Command, KeyOf
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.server_calls import Severity
-from hooktui.console.widgets.styled import LineWidget, StyledLine, StyledText, text_width
+from hooktui.console.widgets.styled import LineWidget, StyledLine, StyledText, text_width, wrapped
 from hooktui.domain.text import visible
 
 _APART = 3
@@ -88,7 +87,7 @@ class StatusLine(OneLine):
         """Show a notice instead of the status; a long notice takes up to three lines."""
         width = max(self.size.width - 2, 20)
         sign = {"good": "", "plain": "", "warn": "! ", "bad": "! "}[severity]
-        lines = wrap(sign + text, width, max_lines=3, placeholder=" …") or [""]
+        lines = wrapped(visible(sign + text, lines=True), width, most=3) or [""]
         self._show_notice([((" " + line, severity),) for line in lines])
 
     def clear_notice(self) -> None:
@@ -226,7 +225,7 @@ class Lines(LineWidget):
                 rows.append(line)
                 continue
             *label, (text, tone) = line
-            parts = wrap(visible(text), room, max_lines=self.most, placeholder=" …")
+            parts = wrapped(visible(text), room, most=self.most)
             first, *rest = parts or [""]
             rows.append((*label, (first, tone)))
             rows += [((" " * self.hang, "plain"), (part, tone)) for part in rest]

@@ -6,7 +6,6 @@ into a terminal of 80 by 24.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,7 +18,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from hooktui.console.registry import BY_NAME, cursor_after, move_bindings
-from hooktui.console.widgets.styled import LineWidget, StyledText, StyleName
+from hooktui.console.widgets.styled import LineWidget, StyledText, StyleName, wrapped
 from hooktui.domain.text import visible
 
 _MARK, _OPEN = BY_NAME["mark"], BY_NAME["open"]
@@ -196,7 +195,7 @@ class Note(LineWidget):
         return [
             line
             for paragraph in self.text.split("\n")
-            for line in textwrap.wrap(visible(paragraph), max(10, width)) or [""]
+            for line in wrapped(visible(paragraph), max(10, width)) or [""]
         ]
 
 

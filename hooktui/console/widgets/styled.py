@@ -7,9 +7,10 @@ escaped by ``visible``, so that text of a receiver or a producer cannot control 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from textwrap import wrap
 from typing import Literal
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.dom import DOMNode
@@ -174,3 +175,27 @@ def _same_ground(style: Style | None, other: Style | None) -> bool:
 def text_width(pieces: Iterable[StyledText]) -> int:
     """Return the width of pieces in cells."""
     return sum(cell_len(visible(text)) for text, _ in pieces)
+
+
+def wrapped(text: str, width: int, *, most: int | None = None) -> list[str]:
+    """Return a text as lines of at most ``width`` cells; none for an empty text.
+
+    ``textwrap`` counts characters, and a line that is drawn wider loses its end.
+
+    Args:
+        text: a text as it is drawn, after ``visible``.
+        width: the width in cells.
+        most: maximum number of lines; the last one then ends with an ellipsis.
+    """
+    cut = " …"
+    if cell_len(text) == len(text):
+        return wrap(text, width, max_lines=most, placeholder=cut)
+    lines: list[str] = []
+    for word in text.split():
+        if lines and cell_len(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines += chop_cells(word, width)
+    if most is not None and len(lines) > most:
+        lines[most - 1 :] = [chop_cells(lines[most - 1], width - len(cut))[0].rstrip() + cut]
+    return lines
