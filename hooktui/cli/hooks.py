@@ -85,7 +85,7 @@ def state(hook: Hook) -> Styled:
     if hook.stats.failing:
         return Styled("failing", "bad")
     if hook.stats.breaker != "closed":
-        return Styled(f"breaker {hook.stats.breaker}", "bad")
+        return Styled("breaker open", "bad")  # also while a probe is due
     if hook.retrying:
         return Styled("retrying", "warn")
     return Styled("active", "good")

@@ -120,6 +120,7 @@ def test_a_limit_that_is_no_limit_is_a_usage_error(run, server):
         ({"last_status": 503}, "retrying"),  # red: it was active, and `status:retrying` found it
         ({"last_status": "timeout", "failing": True}, "failing"),
         ({"last_status": 503, "breaker": "open"}, "breaker open"),
+        ({"last_status": 503, "breaker": "half_open"}, "breaker open"),
     ],
 )
 def test_a_list_shows_the_state_that_its_filter_means(run, server, stats, state):

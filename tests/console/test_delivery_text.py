@@ -209,6 +209,22 @@ def test_a_disabled_hook_says_why_and_what_is_held() -> None:
     assert tone == "bad"
 
 
+# Red while an open breaker hid the word of the heading, and one with a probe due was "half_open".
+@pytest.mark.parametrize(
+    ("stats", "words", "tone"),
+    [
+        (HookStats(), "active", "plain"),
+        (HookStats(last_status=503, last_at=AT), "active, retrying", "warn"),
+        (HookStats(failing=True), "active, failing", "bad"),
+        (HookStats(breaker="open"), "active, retrying, breaker open", "bad"),
+        (HookStats(failing=True, breaker="half_open"), "active, failing, breaker open", "bad"),
+    ],
+)
+def test_the_state_of_a_hook_has_the_word_of_its_heading(stats, words, tone) -> None:
+    shown, its_tone = state_words(hook(stats=stats), AT_MS, KEY)
+    assert (shown.split(" · ")[0], its_tone) == (words, tone)
+
+
 def test_the_head_of_a_hook_shows_its_pace() -> None:
     one = hook(max_in_flight=None)
     assert len(head_lines(one, ETL, AT_MS, KEY)) == 3

@@ -30,17 +30,15 @@ def state_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
         words.append(f"{reason}{since}")
         if stats.held:
             words.append(f"{key('activate')} enables it and sends the {stats.held:,} held")
-    elif stats.breaker != "closed":
-        tone = "bad"
-        words.append(f"active, breaker {stats.breaker}")
-    elif hook.failing:
-        tone = "bad"
-        words.append("active, failing")
-    elif hook.retrying:
-        tone = "warn"
-        words.append("active, retrying")
     else:
-        words.append("active")
+        state = ["active"]
+        if hook.failing or hook.retrying:
+            state.append("failing" if hook.failing else "retrying")
+            tone = "bad" if hook.failing else "warn"
+        if stats.breaker != "closed":  # also while a probe is due
+            state.append("breaker open")
+            tone = "bad"
+        words.append(", ".join(state))
     if stats.last_status is None:
         words.append(f"nothing sent yet; {key('ping')} sends a ping")
     else:
