@@ -120,7 +120,8 @@ async def test_a_filter_narrows_while_typing_and_keeps_letters_typed_ahead(open_
         await console.press("enter", "escape")
         await console.shows("3 hooks", "billing")
         await console.press("slash", "x", "q")
-        await console.shows("No hook matches")
+        # Red while the text said that words match a status: "failing" found no failing hook.
+        await console.shows("No hook matches", "Words search name, URL and events; status:failing")
         await console.press("escape", "slash", *"took:")
         await console.shows("column 1: hooks have no took:")
         await console.press(*["backspace"] * 5, *"status:disabled")

@@ -124,8 +124,9 @@ class HooksScreen(ConsoleScreen):
         """Return the text of an empty list, or of a filter without matches."""
         key = self.shell.key
         if self.filter.text:
-            without = "No hook matches by name, URL, events or status."
-            return no_match(without, "all hooks", key)
+            terms = "  Words search name, URL and events; status:failing searches the state."
+            text = no_match("No hook matches the filter.", "all hooks", key)
+            return (*text, (), ((terms, "quiet"),))
         demo = f"  To try hooktui first, quit with {key('quit')} and run `hooktui demo`."
         return (
             (("  No hooks yet.", "strong"),),
