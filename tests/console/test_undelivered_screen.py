@@ -100,7 +100,8 @@ async def test_the_state_says_who_acknowledged_and_how_long_it_is_snoozed(
     async with staged(client, receiver, size=(140, 24)) as scene:
         await on_group(scene, "http_5xx")
         await scene.console.press("A")
-        await scene.console.shows("http_5xx (1 alert) is acknowledged; you are notified")
+        # Red while it was "you": only hooks that subscribe to alerts are notified.
+        await scene.console.shows("http_5xx (1 alert) is acknowledged; alert hooks are notified")
         await scene.console.shows("acknowledged  ")
         await scene.console.until(
             lambda: any(line.endswith(f"  {USER}") for line in scene.console.lines)

@@ -58,7 +58,7 @@ class AlertActions(ScreenPart, Generic[T]):
 
     def _acknowledge(self, thing: T) -> Coroutine[None, None, None]:
         """Acknowledge it: no notifications are sent for it until it ends."""
-        words = "acknowledged; you are notified when it ends"
+        words = "acknowledged; alert hooks are notified when it ends"
         return self._change(thing, self._acknowledge_call(thing), "acknowledging", words)
 
     async def _snooze(self, thing: T) -> None:
@@ -74,7 +74,7 @@ class AlertActions(ScreenPart, Generic[T]):
         options = [DialogOption(key, words, key) for key, (_, words) in choices.items()]
         question = Question(
             f"Snooze {name}?",
-            "You are notified again if it lasts longer.",
+            "Alert hooks are notified again if it lasts longer.",
             [DialogOption("n", "Cancel", ""), *options],
         )
         answer = await self._screen.app.push_screen_wait(question)
