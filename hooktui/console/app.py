@@ -16,6 +16,7 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.worker import Worker
 
+from hooktui.console.formatting import short_name
 from hooktui.console.frame.screen import close_front
 from hooktui.console.glyphs import ASCII, UNICODE
 from hooktui.console.hooks.hooks_screen import HooksScreen
@@ -258,7 +259,7 @@ class ConsoleApp(RestrictedMode):
             screen.account_changed()
             screen.refresh_frame()
         self._pass_on(FeedChanges(everything=True))
-        self.notice(f"switched to account {number}{name and f' ({name})'}", "good")
+        self.notice(f"switched to account {number}{name and f' ({short_name(name)})'}", "good")
 
     def switch_account(self, number: int) -> None:
         """Switch to another account in a worker of the app; a later switch replaces this one."""

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 import msgspec
 
 from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.text import visible
+
+_NAME: Final = 40
+"""Maximum characters of a name in a sentence; a notice of three lines keeps room for the result."""
 
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "m"))
+
+
+def short_name(name: str) -> str:
+    """Return a name for use in a sentence: what comes after a long one would be cut."""
+    return visible(name, limit=_NAME)
 
 
 def ago(then: str | None, now_ms: int) -> str:

@@ -72,6 +72,18 @@ async def on_alert(scene: Scene, alert: dict[str, Any]) -> None:
     await scene.console.until(lambda: screen.cursor_row and screen.cursor_row.type == alert["type"])
 
 
+# Red while the name of the hook filled the three lines of the notice.
+async def test_a_notice_about_an_alert_of_a_long_name_shows_its_result(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver, size=(80, 24)) as scene:
+        alert = listed(summary=f"hook 3 ({'a very long name ' * 11}) is failing: dns, 3 in a row")
+        await on_alert(scene, alert)
+        scene.gate.spoil("POST /v1/alerts/.*", changed(**alert))
+        await scene.console.press("A")
+        await scene.console.shows("is acknowledged; alert hooks are notified when it ends")
+
+
 async def test_a_replay_is_planned_of_what_an_alert_is_about(client: Client, receiver: Receiver):
     async with staged(client, receiver) as scene:
         hook = str(scene.hook.id)

@@ -72,6 +72,15 @@ async def test_a_turns_a_hook_off_and_u_on_again(open_console, make_hook, client
         await console.shows("● active")
 
 
+# Red while the name filled the three lines of the notice.
+async def test_a_notice_about_a_hook_with_a_long_name_shows_its_result(open_console, make_hook):
+    make_hook(name="a very long name " * 11)
+    async with open_console(size=(80, 24)) as console:
+        await console.shows("active")
+        await console.press("a")
+        await console.shows("disabled; its new events are", "skipped; u undoes it")
+
+
 async def test_marked_hooks_are_turned_off_together_and_narrow_the_log(open_console, make_hook):
     hooks = [make_hook(name=f"hook {letter}") for letter in "abc"]
     async with open_console() as console:

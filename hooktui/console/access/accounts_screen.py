@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.widgets import Input
 
 from hooktui.client import calls
-from hooktui.console.formatting import ago
+from hooktui.console.formatting import ago, short_name
 from hooktui.console.frame.dialogs import ConsoleDialog
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import relabel
@@ -90,11 +90,11 @@ class AccountsScreen(ListScreen[Account]):
         name = await self.app.push_screen_wait(NameQuestion())
         if not name:  # Esc
             return
-        made = await self.call(calls.create_account(name), f"creating account {name}")
+        made = await self.call(calls.create_account(name), f"creating account {short_name(name)}")
         if made is not None:
             self.listing.select(made.id)
             switches = f"{self.shell.key('open')} switches to it"
-            self.notice(f"account {made.id} ({made.name}) created; {switches}", "good")
+            self.notice(f"account {made.id} ({short_name(made.name)}) created; {switches}", "good")
 
 
 class NameQuestion(ConsoleDialog[str]):

@@ -12,7 +12,7 @@ from textual.widgets import Input, Static
 
 from hooktui.client import calls
 from hooktui.console.access.token_text import ROLES, read_token, role_words
-from hooktui.console.formatting import moment
+from hooktui.console.formatting import moment, short_name
 from hooktui.console.frame.revealing import MASK, REVEALED_CLASS, Redactable, RevealTimer
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
@@ -129,8 +129,8 @@ class TokenForm(ConsoleScreen):
 def _message(made: Token) -> tuple[str, Severity]:
     """Return the notice of a token that was created after its form was closed."""
     return (
-        f"token {made.id} ({made.name}) was created after its form was closed, and was never shown:"
-        " revoke it and create another",
+        f"token {made.id} ({short_name(made.name)}) was created after its form was closed, and was"
+        " never shown: revoke it and create another",
         "warn",
     )
 

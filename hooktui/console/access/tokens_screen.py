@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hooktui.client import calls
 from hooktui.console.access.token_form import TokenForm
 from hooktui.console.access.token_text import token_columns
+from hooktui.console.formatting import short_name
 from hooktui.console.frame.dialogs import confirmed
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import relabel
@@ -77,7 +78,7 @@ class TokensScreen(ListScreen[Token]):
 
     async def _revoke(self, token: Token) -> None:
         """Revoke a token after a confirmation, whose default is Cancel."""
-        what = f"token {token.id} ({token.name}, {token.role})"
+        what = f"token {token.id} ({short_name(token.name)}, {token.role})"
         if not await confirmed(
             self,
             f"Revoke {what}",

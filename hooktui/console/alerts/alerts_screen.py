@@ -21,12 +21,15 @@ from hooktui.console.registry import TOP_SCREENS, relabel
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
-from hooktui.domain.text import counted
+from hooktui.domain.text import counted, visible
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import ReplaySelection
 
 _LABELS: Final = (relabel("open", "open", "Open what the alert is about"),)
+
+_SUMMARY: Final = 100
+"""Maximum characters of an alert's summary in a notice, so that the result after it is shown."""
 
 
 class AlertsScreen(ListScreen[Alert]):
@@ -48,7 +51,7 @@ class AlertsScreen(ListScreen[Alert]):
             SubjectActions(self),
             AlertActions(
                 self,
-                lambda alert: alert.summary,
+                lambda alert: visible(alert.summary, limit=_SUMMARY),
                 acknowledge=lambda alert: calls.acknowledge_alert(alert.id),
                 snooze=lambda alert, for_s: calls.snooze_alert(alert.id, for_s),
             ),

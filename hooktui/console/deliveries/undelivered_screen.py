@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Sequence
 from hooktui.client import calls
 from hooktui.console.deliveries.alert_actions import AlertActions
 from hooktui.console.deliveries.undelivered_text import group_columns, group_name, totals_words
-from hooktui.console.formatting import moment
+from hooktui.console.formatting import moment, short_name
 from hooktui.console.frame.dialogs import confirmed
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen, front_screen
@@ -196,6 +196,6 @@ async def _open_skipped(screen: ConsoleScreen, number: int) -> None:
     if len(types) > MAX_LENGTH // 2:
         types = ",".join(dict.fromkeys(map(group_of, hook.events)))
     after = to_rfc3339(from_rfc3339(page.data[0].newest_at) + 1)  # "until" is exclusive
-    note = f"types of hook {hook.id} ({hook.name}), first to last skip"
+    note = f"types of hook {hook.id} ({short_name(hook.name)}), first to last skip"
     q = f"event:{types} since:{page.data[0].oldest_at} until:{after}"
     shell.navigation.open_events(q, note)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from hooktui.console.formatting import ago, moment
+from hooktui.console.formatting import ago, moment, short_name
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
 from hooktui.domain.failure_causes import HELD, SKIPPED
@@ -18,7 +18,7 @@ _WAITS: Final = {"breaker": "breaker open"}
 
 def group_name(group: UndeliveredGroup) -> str:
     """Return the name of a group in messages: ``hook 3 (billing): http_5xx``."""
-    return f"hook {group.hook} ({group.name}): {group.cause}"
+    return f"hook {group.hook} ({short_name(group.name)}): {group.cause}"
 
 
 def state_words(group: UndeliveredGroup, now_ms: int) -> str:

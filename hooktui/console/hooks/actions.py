@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from hooktui.console.formatting import took
+from hooktui.console.formatting import short_name, took
 from hooktui.console.frame.bulk import BulkResult, BulkRunner
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
@@ -210,7 +210,7 @@ class HookActions(ScreenPart):
 
 def named(hook: Hook) -> str:
     """Return the id and name of a hook, for use in a sentence."""
-    return f"hook {hook.id} ({hook.name})"
+    return f"hook {hook.id} ({short_name(hook.name)})"
 
 
 async def read_again(screen: ConsoleScreen, hook: Hook) -> Hook:

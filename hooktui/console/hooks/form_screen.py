@@ -14,6 +14,7 @@ from textual.app import ComposeResult
 
 from hooktui.client import calls
 from hooktui.console.deliveries.text import attempt_times
+from hooktui.console.formatting import short_name
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks import form_values
@@ -208,7 +209,7 @@ class HookForm(ConsoleScreen):
     def _made(self, hook: CreatedHook) -> tuple[str, Severity]:
         """Return the notice of a hook that was created too late for its secret to be shown."""
         secret = f"{self.shell.key('secret')} shows its secret"
-        words = f"hook {hook.id} ({hook.name}) created; {secret}"
+        words = f"hook {hook.id} ({short_name(hook.name)}) created; {secret}"
         return "; ".join([words, *hook.warnings]), "good"
 
     async def _edit(self, hook: Hook) -> None:
