@@ -10,6 +10,7 @@ from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.styled import wrapped
 from hooktui.domain.wire.access import Token
 from tests.console.bare import BareApp
+from tests.support.waiting import until
 from tests.support.wire_objects import AT
 
 TOKEN = Token(
@@ -26,6 +27,21 @@ async def test_the_keys_stand_at_the_bottom_however_little_there_is_to_say(tmp_p
         await pilot.pause()
         assert app.screen.query_one(Heading).region.y == 0
         assert app.screen.query_one(KeyLine).region.bottom == 24
+
+
+# Red while the notes of wrong fields pushed the status and the keys out.
+async def test_the_form_of_a_token_shows_wrong_fields_on_the_smallest_terminal(tmp_path):
+    app = ConsoleApp(ConsoleOptions(connect=str(tmp_path / "none.sock")), environ={})
+    async with app.run_test(size=(60, 15)) as pilot:
+        await app.push_screen(TokenForm())
+        await pilot.pause()
+        await pilot.press("ctrl+s")
+        note = app.screen.query_one("#note-name")
+        await until(lambda: note.region.bottom <= 12)
+        await pilot.press("x", "tab", "tab", "tab", *"30x", "ctrl+s")
+        note = app.screen.query_one("#note-expires")
+        await until(lambda: note.size.height == 2 and note.region.bottom <= 13)
+        assert app.screen.query_one(KeyLine).region.bottom == 15
 
 
 @pytest.mark.parametrize(("width", "line"), [(16, "Events   1 hooks"), (15, "Events      1 2")])

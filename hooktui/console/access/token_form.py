@@ -6,7 +6,7 @@ The token is readable only while it is revealed, and is always masked in screens
 from __future__ import annotations
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal
+from textual.containers import Horizontal, VerticalScroll
 from textual.strip import Strip
 from textual.widgets import Input, Static
 
@@ -35,8 +35,9 @@ class TokenForm(ConsoleScreen):
     TokenForm .label { width: 11; color: $text-muted; }
     TokenForm .row > Input { width: 1fr; max-width: 60; }
     TokenForm .row > Choice { margin-left: 1; }
-    TokenForm > Note { padding-left: 13; }
-    TokenForm > #summary { padding: 0 1; margin-top: 1; height: 1fr; }
+    TokenForm #fields { height: 1fr; scrollbar-size-vertical: 1; }
+    TokenForm Note { padding-left: 13; }
+    TokenForm #summary { padding: 0 1; margin-top: 1; }
     """
 
     def __init__(self) -> None:
@@ -54,12 +55,13 @@ class TokenForm(ConsoleScreen):
             "Account": Choice(accounts, id="account"),
             "Expires": Input(placeholder=expires, id="expires", compact=True),
         }
-        for label, field in fields.items():
-            with Horizontal(classes="row"):
-                yield Static(label, classes="label", markup=False)
-                yield field
-            yield Note(id=f"note-{field.id}")
-        yield Note(id="summary")
+        with VerticalScroll(id="fields", can_focus=False):
+            for label, field in fields.items():
+                with Horizontal(classes="row"):
+                    yield Static(label, classes="label", markup=False)
+                    yield field
+                yield Note(id=f"note-{field.id}")
+            yield Note(id="summary")
 
     def begin(self) -> None:
         """Set up the fields and focus the name."""
@@ -116,7 +118,9 @@ class TokenForm(ConsoleScreen):
         fields, wrong = self._read()
         self._check_form()
         if wrong:
-            self.query_one(f"#{next(iter(wrong))}", Input).focus()
+            name = next(iter(wrong))
+            self.query_one(f"#{name}", Input).focus()
+            self.call_after_refresh(self.query_one(f"#note-{name}", Note).scroll_visible)
             return
         made = await self.call(calls.create_token(fields), "creating the token", _message)
         if made is None:
