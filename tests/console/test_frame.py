@@ -6,12 +6,14 @@ from hooktui.console.access.token_form import NewTokenScreen, TokenForm
 from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.widgets.chrome import Heading, KeyLine, Lines, OneLine, StatusLine
-from hooktui.console.widgets.controls import Note
+from hooktui.console.widgets.controls import Choice, Note
 from hooktui.console.widgets.styled import wrapped
 from hooktui.domain.wire.access import Token
 from tests.console.bare import BareApp
 from tests.support.waiting import until
 from tests.support.wire_objects import AT
+
+ROLES = ("viewer", "operator", "producer", "admin")
 
 TOKEN = Token(
     id=1, name="ci", role="viewer", account=None, created_at=AT, expires_at=None,
@@ -42,6 +44,20 @@ async def test_the_form_of_a_token_shows_wrong_fields_on_the_smallest_terminal(t
         note = app.screen.query_one("#note-expires")
         await until(lambda: note.size.height == 2 and note.region.bottom <= 13)
         assert app.screen.query_one(KeyLine).region.bottom == 15
+
+
+# Red while "admin" was cut: the gaps between the words took its room.
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (60, "(x) viewer   ( ) operator   ( ) producer   ( ) admin"),
+        (46, "(x) viewer ( ) operator ( ) producer ( ) admin"),
+    ],
+)
+async def test_all_words_of_a_choice_fit_the_smallest_terminal(width, line):
+    role = Choice(ROLES)
+    async with BareApp(role).run_test(size=(width, 3)):
+        assert role.render_line(0).text.rstrip() == line
 
 
 @pytest.mark.parametrize(("width", "line"), [(16, "Events   1 hooks"), (15, "Events      1 2")])

@@ -106,13 +106,20 @@ class Choice(Control):
         """The chosen word."""
         return self.options[self.chosen]
 
+    @property
+    def _gap(self) -> int:
+        """Blanks between two words; only one if more would hide the last word."""
+        width = sum(len(option) + 4 for option in self.options)
+        return 3 if width + 3 * (len(self.options) - 1) <= self.size.width else 1
+
     def pieces(self) -> Sequence[StyledText]:
         """Return all words, with the chosen one marked."""
         shown: list[StyledText] = []
         for index, option in enumerate(self.options):
             here = index == self.chosen
             tone: StyleName = "good" if here else "quiet"
-            shown += [("(x) " if here else "( ) ", tone), (f"{option}   ", tone)]
+            gap = " " * self._gap if index < len(self.options) - 1 else ""
+            shown += [("(x) " if here else "( ) ", tone), (option + gap, tone)]
         return shown
 
     def action_act(self) -> None:
@@ -128,7 +135,7 @@ class Choice(Control):
         event.stop()
         end = 0
         for index, option in enumerate(self.options):
-            end += len(option) + 7
+            end += len(option) + 4 + self._gap
             if event.x < end:
                 self._choose(index)
                 return
