@@ -60,6 +60,16 @@ async def test_all_words_of_a_choice_fit_the_smallest_terminal(width, line):
         assert role.render_line(0).text.rstrip() == line
 
 
+# Red while the base class, which handles the click too, chose the word after it.
+@pytest.mark.parametrize("width", [60, 46])
+async def test_a_click_chooses_the_word_under_it(width):
+    role = Choice(ROLES)
+    async with BareApp(role).run_test(size=(width, 3)) as pilot:
+        for word in ("operator", "viewer", "admin", "producer"):
+            await pilot.click(role, offset=(role.render_line(0).text.index(word), 0))
+            assert role.value == word
+
+
 @pytest.mark.parametrize(("width", "line"), [(16, "Events   1 hooks"), (15, "Events      1 2")])
 async def test_what_a_heading_says_and_where_digits_lead_do_not_read_as_one(width, line):
     heading = OneLine()

@@ -133,6 +133,7 @@ class Choice(Control):
     def on_click(self, event: events.Click) -> None:
         """Choose the word that was clicked."""
         event.stop()
+        event.prevent_default()  # else the base class chooses the word after it
         end = 0
         for index, option in enumerate(self.options):
             end += len(option) + 4 + self._gap
