@@ -58,7 +58,21 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (
             {"status": "failed", "finished_at": AT, "reason": "gave up after 3 attempts"},
             "failed",
-            "gave up at 12:00:00: gave up after 3 attempts; r sends it again",
+            "gave up at 12:00:00, after 3 attempts; r sends it again",
+        ),
+        (  # red at 84 characters with its glyph and "failed": the key was cut on 80 columns
+            {
+                "status": "failed",
+                "finished_at": to_rfc3339(AT_MS + 8000),
+                "reason": "gave up after 3 attempts",
+            },
+            "failed",
+            "gave up at 12:00:08, after 8s and 3 attempts; r sends it again",
+        ),
+        (
+            {"status": "failed", "finished_at": AT, "reason": "receiver answered 410 Gone"},
+            "failed",
+            "gave up at 12:00:00: receiver answered 410 Gone; r sends it again",
         ),
         ({"status": "cancelled", "finished_at": AT}, "cancelled", "r sends it again"),
     ],

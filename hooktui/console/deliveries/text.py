@@ -82,6 +82,10 @@ def next_words(delivery: Delivery | DeliveryDetail, now_ms: int, *, with_wait: b
     return f"at {moment(at_ms, now_ms)}{wait}"
 
 
+_GAVE_UP: Final = ": gave up after "
+"""Beginning of the reason of a delivery whose retry schedule is used up."""
+
+
 def next_step(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> str:
     """Return the next step of a delivery, or its final result."""
     reason = f": {delivery.reason}" if delivery.reason else ""
@@ -95,7 +99,11 @@ def next_step(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> s
         case DeliveryStatus.DELIVERED:
             return f"delivered {_ended(delivery, now_ms)}"
         case DeliveryStatus.FAILED:
-            return f"gave up {_ended(delivery, now_ms)}{reason}; {key('resend')} sends it again"
+            ended = f"gave up {_ended(delivery, now_ms)}"
+            if reason.startswith(_GAVE_UP):  # on 80 columns a repetition would cut the key
+                joint = " and " if ", after " in ended else ", after "
+                reason = joint + reason.removeprefix(_GAVE_UP)
+            return f"{ended}{reason}; {key('resend')} sends it again"
         case _:
             again = f"{key('resend')} sends it again"
             return f"cancelled {_ended(delivery, now_ms)}{reason}; {again}"
