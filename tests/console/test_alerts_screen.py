@@ -179,7 +179,8 @@ async def test_every_screen_says_that_alerts_reach_nobody_and_how_many_are_open(
         for screen in (*map(screen_class, TOP_SCREENS), HookForm, ReplayForm, ReplayScreen):
             await scene.open(screen)
             await scene.console.shows("! alert hook 7 failing")
-            assert scene.console.lines[0].startswith(" ! alert hook 7 failing")
+            # Red while the title followed as if it were the end of this sentence.
+            assert scene.console.lines[0].startswith(" ! alert hook 7 failing · ")
 
 
 # Red when the countdown draws the heading without what `refresh_frame` adds to it.

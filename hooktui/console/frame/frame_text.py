@@ -32,7 +32,7 @@ def alert_path(shell: Shell) -> StyledLine:
     failing = [hook for hook in path.hooks if hook.state != "ok"]
     which = f"alert hook {failing[0].hook}" if len(failing) == 1 else f"{len(failing)} alert hooks"
     state = failing[0].state if len(failing) == 1 else "failing"
-    return ((f" ! {which} {state}", "bad"),)
+    return (f" ! {which} {state}", "bad"), (f" {shell.glyphs.dot}", "quiet")
 
 
 def no_match(text: str, rest: str, key: KeyOf) -> tuple[StyledLine, ...]:
