@@ -130,7 +130,7 @@ def _write_result(context: Context, check: AuditCheck) -> None:
         out.line("the audit trail is empty")
     else:
         intact = Styled("intact", "good")
-        count = f": {check.entries:,} entries, the last of {head.at}"
+        count = f": {counted(check.entries, 'entry')}, the last of {head.at}"
         out.line("the audit trail is ", intact, count)
         out.line(f"{head.id}:{head.hash}")
         if check.keyed_from is not None and check.keyed_from > 1:

@@ -15,6 +15,7 @@ from hooktui.client import calls
 from hooktui.client.responses import Problem
 from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import FieldError, HooktuiError, Refused
+from hooktui.domain.text import counted
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_LINES, MAX_REQUEST_BYTES = 1000, 8 * 1024 * 1024
@@ -74,7 +75,7 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
     sent = 0
     with context.open_input(file) as stream:
         for before, lines in _parts(stream, file):
-            context.interrupted = f"interrupted; at least the first {sent} events were accepted"
+            context.interrupted = f"interrupted; accepted so far: at least {counted(sent, 'event')}"
             call = calls.send_many(context.account, b"".join(lines))
             try:
                 response = context.client.response_json(call)
@@ -93,7 +94,7 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
                 else:
                     context.out.line(accepted.id)
                 sent += 1
-            context.out.progress(f"{sent} events")
+            context.out.progress(counted(sent, "event"))
     if not sent:
         raise UsageError("there are no lines to send")
 

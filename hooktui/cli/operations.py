@@ -59,8 +59,8 @@ def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
         context.out.json(fields_without("next", gone))
     else:
         context.out.line(
-            f"deleted {gone.events:,} events from before {gone.before}, with"
-            f" {gone.deliveries:,} deliveries and {gone.attempts:,} attempts"
+            f"deleted {counted(gone.events, 'event')} from before {gone.before}, with"
+            f" {counted(gone.deliveries, 'delivery')} and {counted(gone.attempts, 'attempt')}"
         )
 
 
@@ -124,8 +124,8 @@ def _write_restored(out: Output, restored: Restored, where: InstallPaths) -> Non
     newest = restored.newest_event_at
     age = "" if newest is None else f", the newest from {newest} ({ago(newest)})"
     out.line(
-        f"it holds {restored.hooks:,} hooks, {restored.events:,} events{age}, and"
-        f" {restored.deliveries:,} deliveries, of which {restored.waiting:,} are still to be sent"
+        f"it holds {counted(restored.hooks, 'hook')}, {counted(restored.events, 'event')}{age},"
+        f" and {counted(restored.deliveries, 'delivery')}; {restored.waiting:,} still to be sent"
     )
     if restored.kept is not None:
         out.line(f"the previous database is kept as {restored.kept}")
@@ -213,7 +213,8 @@ def backup(file: Text, *, yes: bool = False, context: Context) -> None:
         context.out.json(asdict(made))
         return
     context.out.line(
-        f"{made.file}: {made.size:,} bytes, {made.events:,} events, {made.deliveries:,} deliveries"
+        f"{made.file}: {made.size:,} bytes, {counted(made.events, 'event')},"
+        f" {counted(made.deliveries, 'delivery')}"
     )
     context.out.note(_KEY)
 

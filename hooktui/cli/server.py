@@ -208,7 +208,7 @@ def _time(time: str | None) -> str:
 
 
 def _backlog(backlog: Backlog) -> str:
-    parts = [f"{backlog.count:,} deliveries"]
+    parts = [counted(backlog.count, "delivery")]
     if backlog.oldest_due_at is not None:
         parts.append(f"the oldest due {ago(backlog.oldest_due_at)}")
     if backlog.held:

@@ -140,7 +140,8 @@ def give_up(hook: Number, cause: str, /, *, yes: bool = False, context: Context)
         )
     group = groups[0]
     context.confirm(
-        f"Give up {group.count:,} events of hook {hook} ({group.name}), cause {cause}?", yes=yes
+        f"Give up {counted(group.count, 'event')} of hook {hook} ({group.name}), cause {cause}?",
+        yes=yes,
     )
     # The time of the group as it was shown: later events stay.
     done = _give_up_until(context, group, group.newest_at)

@@ -17,6 +17,7 @@ from hooktui.doctor.rules import (
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.ids import time_of
+from hooktui.domain.text import counted
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store import queries
 from hooktui.store.audit import trail_state
@@ -88,7 +89,7 @@ def check_key(conn: Connection, key_file: Path) -> Check:
             value,
             "the database was changed outside hooktui: restore a backup, or delete and create them",
         )
-    opens = f"decrypts the secrets of all {len(hooks):,} hooks"
+    opens = f"decrypts the secrets of {'all ' * (len(hooks) > 1)}{counted(len(hooks), 'hook')}"
     if ring.kind == "environment":
         value = f"{opens}; the keys come from {ring.source}"
         return Check("key file", "warn", value, "use a file: programs can read the environment")

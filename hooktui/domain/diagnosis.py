@@ -17,6 +17,7 @@ from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.diagnosis_responses import assess_response, date_of
 from hooktui.domain.diagnosis_tls import assess_certificate, assess_handshake
 from hooktui.domain.signatures import TOLERANCE_S
+from hooktui.domain.text import counted
 from hooktui.domain.wire.deliveries import Attempt, Phases
 from hooktui.domain.wire.diagnosis import Check, ConnectionFindings, Diagnosis
 from hooktui.domain.wire.hooks import Hook, pace_in_words
@@ -239,13 +240,15 @@ def _clock(skew_s: int, ping: Attempt | None) -> Check:
 def _hook(given: DiagnosisInput) -> Check:
     hook, stats = given.hook, given.hook.stats
     if not hook.active:
-        held = f", {stats.held:,} deliveries held" if stats.held else ""
+        held = f", {counted(stats.held, 'delivery')} held" if stats.held else ""
         value = f"the hook is disabled ({hook.disabled_reason or '?'}){held}: only pings are sent"
         return Check("hook", "warn", value, f"enable it: hooktui hooks enable {hook.id}")
     if given.paused:
-        value = f"all sending is paused, {stats.waiting:,} deliveries of this hook are waiting"
+        are = "is" if stats.waiting == 1 else "are"
+        waiting = f"{counted(stats.waiting, 'delivery')} of this hook {are} waiting"
+        value = f"all sending is paused, {waiting}"
         return Check("hook", "warn", value, "resume with: hooktui resume")
-    waits = f", {stats.waiting:,} deliveries waiting" if stats.waiting else ", none waiting"
+    waits = f", {counted(stats.waiting, 'delivery')} waiting" if stats.waiting else ", none waiting"
     if given.breaker_until_ms is not None:
         left_s = (given.breaker_until_ms - given.now_ms) / 1000
         when = f"in {format_duration(left_s)}" if left_s > 0 else "now"

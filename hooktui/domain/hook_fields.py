@@ -181,7 +181,7 @@ class HookFields:
             option="rate",
             text=number_of("deliveries a second"),
             check=_check_rate,
-            shown="{:g} deliveries a second".format,
+            shown=lambda rate: f"{rate:g} {'delivery' if rate == 1 else 'deliveries'} a second",
         ),
     ] = None
 

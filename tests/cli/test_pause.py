@@ -15,7 +15,7 @@ def test_a_pause_holds_until_the_resume(run, tmp_path):
         assert run(*connect, "emit", "job.failed", stdin=b"{}").code == 0
         told = run(*connect, "status").out
         assert "paused     by " in told
-        assert "1 deliveries" in told
+        assert "waiting    1 delivery" in told
         assert receiver.requests == []
         assert run(*connect, "pause", "--json").json["paused"]["by"]
         assert "resume it with: hooktui resume" in run(*connect, "doctor").out

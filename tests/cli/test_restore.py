@@ -53,7 +53,7 @@ def test_a_running_server_is_not_robbed_of_its_database(running: LocalInstallati
 def test_a_restore_says_what_it_did_and_how_to_go_back(stopped: LocalInstallation) -> None:
     done = stopped.run("restore", backup_of(stopped))
     assert done.returncode == 0, done.stderr
-    assert b"1 events, the newest from 20" in done.stdout
+    assert b" 1 event, the newest from 20" in done.stdout
     (kept,) = [one for one in stopped.home.iterdir() if ".before-" in one.name]
     assert f"hooktui restore {kept}" in done.stderr.decode()
     stopped.start()

@@ -53,7 +53,7 @@ async def test_a_database_in_use_is_described(where: InstallPaths, url: str) -> 
     assert found["servers"].value == "1 running, with the numbers 0"
     assert found["leases"].value == "3 held, 0 expired"
     assert found["waiting"].value.startswith("20 wait")
-    assert found["key file"].value == "decrypts the secrets of all 1 hooks"
+    assert found["key file"].value == "decrypts the secrets of 1 hook"
     assert {"round trip", "commit", "clock skew", "clock", "connections"} <= set(found)
     # The servers of these tests do without fsync, which is what doctor is there to say.
     assert {name for name, check in found.items() if check.state == "fail"} == {"durability"}

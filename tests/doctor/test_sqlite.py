@@ -59,7 +59,7 @@ def test_a_good_home_has_only_what_waits_and_is_left_as_it_was(where: InstallPat
     found = look(where)
     assert bad(found) == {"waiting": "warn"}
     assert found["waiting"].value.startswith("2,000 waiting, the oldest due for")
-    assert found["key file"].value == "decrypts the secrets of all 1 hooks"
+    assert found["key file"].value == "decrypts the secrets of 1 hook"
     assert {one.name: one.read_bytes() for one in where.home.iterdir()} == before
 
 

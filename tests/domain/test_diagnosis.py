@@ -191,6 +191,17 @@ def test_our_side_is_the_verdict_when_the_receiver_is_well():
     assert said(answered(500), active=False).verdict == "the receiver responded 500"
 
 
+# Red while one delivery was "1 deliveries".
+def test_a_single_delivery_is_counted_as_one():
+    one = HookStats(waiting=1, held=1)
+    off = said(answered(), active=False, disabled_reason="by hand", stats=one)
+    assert off.verdict == "the hook is disabled (by hand), 1 delivery held: only pings are sent"
+    paused = said(answered(), paused=True, stats=one)
+    assert paused.verdict == "all sending is paused, 1 delivery of this hook is waiting"
+    broken = said(answered(), breaker_until_ms=AT_MS + 30_000, stats=one)
+    assert broken.verdict.endswith("in 30s, 1 delivery waiting")
+
+
 def test_a_refused_connection_names_the_others_too():
     one = AddressFinding(address="127.0.0.2", error="connect_timeout", detail="127.0.0.2 is silent")
     findings = ConnectionFindings(addresses=(one, one), error=one.error, detail=one.detail)
