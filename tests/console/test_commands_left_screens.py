@@ -46,6 +46,29 @@ async def test_a_hook_that_somebody_deletes_takes_its_screen_and_the_help_over_i
         await scene.console.until(lambda: "the hook does not exist any more" in scene.notice)
 
 
+# Red when the key that was meant for the deleted hook disables the one under the cursor below.
+async def test_a_key_for_a_hook_that_somebody_deletes_does_not_act_on_another(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        other = client.hook(receiver.url, name="other")
+        await scene.console.shows("other")
+        hooks = await scene.on(HooksScreen)
+        await scene.console.until(lambda: hooks.listing.put_cursor_on(other.id))
+        await scene.console.press(":", *f"hook {scene.hook.id}", "enter")
+        await scene.on(HookScreen)
+        await scene.console.shows(f"Hook {scene.hook.id}", "[Deliveries]", "state ")
+        client.ask(calls.delete_hook(scene.hook.id))
+        await scene.on(HooksScreen)
+        await scene.console.until(lambda: "the hook does not exist any more" in scene.notice)
+        await scene.console.shows("Hooks  1 hook ")
+        await scene.console.press("a")
+        await scene.console.shows("the cursor is now on another hook; check it, then press a again")
+        assert client.ask(calls.get_hook(other.id)).active
+        await scene.console.press("a")
+        await scene.console.shows("(other) disabled")
+
+
 # Red when the question is closed by the answer and the form stays, or says that all is lost.
 async def test_a_form_that_is_saved_while_it_asks_whether_to_leave_is_left_and_told(
     client: Client, receiver: Receiver

@@ -204,6 +204,9 @@ class HookScreen(ConsoleScreen):
 
     def _gone(self, message: str, severity: Severity = "warn") -> None:
         if self.leave():
+            if message == _MISSING and self.hook is not None:
+                # A key that is meant for this screen must not act on the hook under the cursor.
+                self.shell.navigation.select("Hooks", self.hook_id)
             self.app.call_later(self.shell.notice, f"hook {self.hook_id}: {message}", severity)
         else:
             self.hook = None
