@@ -99,6 +99,21 @@ async def test_nothing_goes_while_the_clock_may_be_wrong(home: Home, tmp_path: P
     await third.close()
 
 
+# Red when the empty first row of the feed counts as something that was stored in 1970.
+@pytest.mark.parametrize("count", [0, 1])
+async def test_a_young_database_is_not_taken_for_an_abandoned_one(
+    home: Home, tmp_path: Path, count: int
+) -> None:
+    second = tmp_path / "second"
+    second.mkdir()
+    shutil.copy(tmp_path / "hooktui.key", second)
+    for _ in range(count):
+        await emit(home.store)
+    again = await open_store(home.url, second, home.clock.now_ms)
+    assert again.clock_is_trusted
+    await again.close()
+
+
 def test_a_database_clock_that_jumps_days_ahead_is_doubted() -> None:
     clock = DatabaseClock()
     now_ms = clock.now_ms() - 400 * DAY_S * 1000  # what it is at first is no jump

@@ -361,7 +361,8 @@ class PostgresStore(Store):
 
 
 def _last_written_ms(conn: Connection) -> int | None:
-    return conn.execute(text("SELECT at_ms FROM feed ORDER BY pos DESC LIMIT 1")).scalar()
+    newest = text("SELECT at_ms FROM feed WHERE at_ms > 0 ORDER BY pos DESC LIMIT 1")
+    return conn.execute(newest).scalar()
 
 
 def _version_and_size(conn: Connection) -> tuple[str, int]:

@@ -100,6 +100,7 @@ def stored_before(conn: Connection, at_ms: int) -> int | None:
     """Return when anything was last stored before a time (ms); None: never, or it is forgotten."""
     events = select(func.max(EVENT.c.id)).where(EVENT.c.id < floor_at(at_ms))
     newest = conn.execute(events).scalar_one()
-    changes = select(func.max(FEED.c.at_ms)).where(FEED.c.at_ms < at_ms)
+    # The empty row of a feed has no time.
+    changes = select(func.max(FEED.c.at_ms)).where(FEED.c.at_ms.between(1, at_ms - 1))
     times = (None if newest is None else time_of(newest), conn.execute(changes).scalar_one())
     return max((time_ms for time_ms in times if time_ms is not None), default=None)
