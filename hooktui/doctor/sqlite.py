@@ -53,7 +53,7 @@ def check_installation(
 def check_database(database: Path, key_file: Path, working: bool, look_for_s: float) -> list[Check]:
     """Check only the database; ``working``: this process is a server that runs on it."""
     library = assess_sqlite(sqlite3.sqlite_version)
-    unusable = _unusable(database)
+    unusable = _unusable(database, working=working)
     if unusable is not None:
         return [library, unusable]
     holder = None if working else opened_by(database)
@@ -74,7 +74,7 @@ def check_database(database: Path, key_file: Path, working: bool, look_for_s: fl
     return checks
 
 
-def _unusable(database: Path) -> Check | None:
+def _unusable(database: Path, *, working: bool) -> Check | None:
     """Return why a database cannot be read now; None: it can."""
     if no_file_left():
         return Check("database", "fail", f"{database}: no file can be opened", _NOT_OPENED)
@@ -84,6 +84,8 @@ def _unusable(database: Path) -> Check | None:
         return Check("database", "fail", error.detail, "use the new database, or undo the move")
     if unfinished(database):
         return Check("database", "warn", "a restore was interrupted", "the next start completes it")
+    if working and not database.exists():
+        return Check("database", "fail", f"{database} was moved or deleted", _DAMAGED)
     if not database.exists():
         return Check("database", "ok", f"none yet at {database}", "the first start creates it")
     return None

@@ -89,6 +89,13 @@ def test_a_shell_that_has_the_database_open_is_named(where: InstallPaths) -> Non
     assert "opened" not in look(where)
 
 
+# Red when a server that works on a deleted file is taken for one that has none yet.
+def test_a_database_that_was_deleted_under_its_server_is_found(where: InstallPaths) -> None:
+    where.database.unlink()
+    found = check_database(where.database, where.key_file, working=True, look_for_s=60)
+    assert [check.state for check in found if check.name == "database"] == ["fail"]
+
+
 def test_damage_is_found(where: InstallPaths) -> None:
     with where.database.open("r+b") as file:
         file.seek(where.database.stat().st_size // 2)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hooktui.domain.errors import Conflict, HooktuiError, Refused
+from hooktui.domain.errors import Conflict, HooktuiError, Refused, Unavailable
 from hooktui.store import changes
 from hooktui.store.migrations import SchemaTooNew
-from hooktui.store.sqlite import files
+from hooktui.store.sqlite import disk_guard, files
 from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.vault import Key, KeyProblem, Vault, load_keys
 from tests.store.conftest import run_python
@@ -39,6 +39,28 @@ async def test_every_file_is_for_the_owner_alone_whatever_the_umask(tmp_path: Pa
         await store.close()
     finally:
         os.umask(before)
+
+
+# Red when only the open descriptors count: what is written there ends with the process.
+@pytest.mark.parametrize("name", ["hooktui.db", "hooktui.db-wal"])
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_nothing_is_accepted_into_a_file_that_lost_its_name(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, replaced: bool
+) -> None:
+    monkeypatch.setattr(disk_guard, "_MEASURED_FOR_S", 0)
+    await emit(store)
+    opened, moved = tmp_path / name, tmp_path / "moved"
+    opened.rename(moved)
+    if replaced:
+        opened.write_bytes(moved.read_bytes())
+    for _ in range(2):
+        with pytest.raises(Unavailable, match=f"{name} was moved, deleted or replaced"):
+            await emit(store)
+    with pytest.raises(Unavailable, match=f"{name} was moved, deleted or replaced"):
+        await store.write(changes.create_account, ADA, "another")
+    moved.rename(opened)
+    await emit(store)
+    await store.write(changes.create_account, ADA, "another")
 
 
 async def test_a_second_opener_is_told_who_has_it(store: SqliteStore, tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ class DiskGuard:
 
     Args:
         reserve: bytes that accepting leaves free.
-        free_on_disk: bytes free on the disk once the log is copied into the database.
+        free_on_disk: bytes free on the disk once the log is copied into the database. If it raises,
+            the next check measures again.
         free_inside: bytes free inside the database; called only if the disk is nearly full.
         monotonic: seconds.
     """
@@ -63,8 +64,8 @@ class DiskGuard:
             now - self._measured_at >= _MEASURED_FOR_S
             or self._come_in * _SHARE_UNMEASURED > self._reserve
         ):
-            self._measured_at, self._come_in = now, size
             self._free = self._free_on_disk()
+            self._measured_at, self._come_in = now, size
             self._room = self._free >= self._reserve or (
                 self._free >= self._reserve // 2
                 and self._free + self._free_inside() >= self._reserve

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import statistics
 import struct
@@ -15,7 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from hooktui.domain.errors import Conflict, Refused
+from hooktui.domain.errors import Conflict, Refused, Unavailable
+
+_log = logging.getLogger(__name__)
 
 # SQLite's WAL needs locks and mmap that do not work over these.
 NETWORK_FILE_SYSTEMS = frozenset({
@@ -127,6 +130,43 @@ def file_size(path: Path) -> int | None:
         return path.stat().st_size
     except FileNotFoundError:
         return None
+
+
+class OpenedFiles:
+    """The files of a database that this process has open, by which it sees that they are gone.
+
+    SQLite also writes into files without a name; what it writes there ends with the process.
+
+    Args:
+        database: it is open, and so is its log.
+    """
+
+    def __init__(self, database: Path) -> None:
+        paths = (database, database.with_name(f"{database.name}-wal"))
+        self._opened = [(path, path.stat()) for path in paths]
+        self._reported = False
+
+    def check(self) -> None:
+        """Check that the names still belong to the open files.
+
+        Raises:
+            Unavailable: a file was moved, deleted or replaced.
+        """
+        for path, opened in self._opened:
+            try:
+                same = os.path.samestat(path.stat(), opened)
+            except OSError:
+                same = False
+            if not same:
+                error = Unavailable(
+                    f"{path} was moved, deleted or replaced while the server was using it; nothing "
+                    "was stored. Move that file back, or stop the server and restore a backup"
+                )
+                if not self._reported:
+                    _log.error("%s", error)
+                self._reported = True
+                raise error
+        self._reported = False
 
 
 def free_bytes(folder: Path) -> int:

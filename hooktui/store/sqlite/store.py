@@ -45,6 +45,7 @@ from hooktui.store.sqlite.connections import (
 from hooktui.store.sqlite.disk_guard import RESERVE_BYTES, DiskGuard
 from hooktui.store.sqlite.files import (
     SLOW_FSYNC_MS,
+    OpenedFiles,
     file_size,
     free_bytes,
     measure_fsync_ms,
@@ -118,13 +119,14 @@ class SqliteStore(Store):
         self._feed_rows, self._feed_items, newest = raw.execute(sql.COUNT_FEED).fetchone()
         self._feed_end = feed.Position(newest + 1, 0)
         self._readers = Readers(database)
+        self._files = OpenedFiles(database)
         self._measuring = open_reader(database)
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="hooktui-read")
         self._own = ThreadPoolExecutor(OWN, thread_name_prefix="hooktui-own")
         self._looking_up = asyncio.Lock()
         self._backups = Backups(database, reserve, self._pool, self._readers.reading)
         self._keep = keep
-        self._guard = DiskGuard(reserve, self._free_on_disk, self._free_inside)
+        self._guard = DiskGuard(reserve, self._free_for_events, self._free_inside)
         self._wal_watch = WalWatch(
             lambda: self._readers.in_use, lambda: self.busy, lambda: self._guard.short
         )
@@ -197,7 +199,7 @@ class SqliteStore(Store):
         self._later("alerts", self.keep_looking(self._keep))
 
     def check_room(self, size_bytes: int = 0) -> None:
-        """Raise DiskFull if the disk has no room for more events."""
+        """Raise DiskFull if the disk has no room for more events, Unavailable if files are gone."""
         self._guard.check(size_bytes)
 
     async def _read(self, query: Callable[[Connection], R]) -> R:
@@ -241,6 +243,7 @@ class SqliteStore(Store):
         return await self._run(self._own, partial(next_due, hooks=active)) if active else {}
 
     async def _write(self, change: Callable[[Tx], R]) -> R:
+        self._files.check()
         return await self._recording.submit(ChangeOperation(change), bounded=True)
 
     def backup(self, stopped: Callable[[], bool], /) -> AbstractAsyncContextManager[DatabaseCopy]:
@@ -268,6 +271,10 @@ class SqliteStore(Store):
         self._conn.close()
         self._raw.close()
         self._lock.release()
+
+    def _free_for_events(self) -> int:
+        self._files.check()
+        return self._free_on_disk()
 
     def _free_on_disk(self) -> int:
         """Return the free bytes less the log, which a checkpoint copies into the database."""
