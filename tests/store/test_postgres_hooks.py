@@ -118,3 +118,29 @@ async def test_a_server_catches_up_with_very_many_changes(
     assert (await emit(store))[0].deliveries == 1
     assert store.hooks()[hook].settings.name == "renamed"
     assert not [one for one in store.hooks() if one >= 1000]
+
+
+# Red when only changes above the known version are loaded: a server keeps hooks that are gone.
+async def test_an_older_copy_of_the_database_takes_later_changes_of_hooks_back(
+    servers: Servers,
+) -> None:
+    store = await servers.another()
+    kept = HookId((await make_hook(store)).id)
+    async with connected(servers.url) as raw:
+        version = await raw.fetchval("SELECT live_version FROM installation")
+        later = HookId((await make_hook(store)).id)
+        off = settings(active=False)
+        await store.write(changes.change_hook, ADA, DEFAULT, kept, lambda _: off)
+        await raw.execute(
+            f"""BEGIN;
+            DELETE FROM live_change WHERE version > {version};
+            DELETE FROM secret WHERE hook_id = {later};
+            DELETE FROM hook_state WHERE hook_id = {later};
+            DELETE FROM hook WHERE id = {later};
+            UPDATE hook SET active = true WHERE id = {kept};
+            UPDATE installation SET live_version = {version};
+            COMMIT"""
+        )
+    assert (await emit(store))[0].deliveries == 1
+    assert store.hooks()[kept].active
+    assert later not in store.hooks()

@@ -318,8 +318,12 @@ class PostgresStore(Store):
         """Load the hooks and the pause that any server changed since, and notify listeners."""
         async with self._catching_up:
             known, now = self._shared.live_version, self.clock()
-            load = partial(changed_hooks, vault=self._shared.vault, known=known, now_ms=now)
-            news = await self._own.run(load)
+            load = partial(changed_hooks, vault=self._shared.vault, now_ms=now)
+            news = await self._own.run(partial(load, known=known))
+            if news.version < known:  # an older copy of the database was restored
+                news = await self._own.run(partial(load, known=-1))
+                gone = dict.fromkeys(self._live.view.keys() - news.hooks.keys())
+                news = news._replace(hooks=news.hooks | gone)
             self.vault.encrypt_with(news.key)
             self._shared.live_version = news.version
             self._live.put(news.hooks)
