@@ -17,7 +17,7 @@ from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 
 from hooktui.domain.alerts import EXPIRES_WITHIN_MS, AlertRules
-from hooktui.domain.errors import log_failure
+from hooktui.domain.errors import HooktuiError, log_failure
 from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
@@ -160,6 +160,12 @@ class Store(ABC):
     def heartbeats(self) -> Sequence[Heartbeat]:
         """The heartbeats of the write transactions."""
         return [queue.heartbeat for queue in self._queues]
+
+    @property
+    def write_failure(self) -> HooktuiError | None:
+        """Why the database could not store something just now; None: it could."""
+        failures = (queue.failure for queue in self._queues)
+        return next(filter(None, failures), None)
 
     @property
     def busy(self) -> bool:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from hooktui.domain.errors import Unavailable
+from hooktui.domain.errors import DiskFull, HooktuiError, Unavailable
 from hooktui.domain.heartbeat import Heartbeat
 
 R = TypeVar("R")
@@ -25,6 +26,8 @@ STALLED_S = 10.0
 """While a transaction takes longer, bounded operations are refused immediately."""
 LATE_S = 1.0
 """A transaction that took longer is logged."""
+FAILING_S = 15.0
+"""How long a failed transaction counts if none follows; what must be stored is repeated earlier."""
 
 
 class Operation(Generic[R]):
@@ -73,6 +76,7 @@ class WriteQueue:
         self._waiting_rows = self.waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._failed: tuple[float, HooktuiError] | None = None
         self.closing = False
         self.heartbeat = Heartbeat(name)
 
@@ -80,6 +84,16 @@ class WriteQueue:
     def busy(self) -> bool:
         """Whether operations wait for the next batch."""
         return bool(self._waiting)
+
+    @property
+    def failure(self) -> HooktuiError | None:
+        """Why the database could not store the last transaction; None: it could, or it is long ago.
+
+        Without this, nothing but the callers' own errors shows a database that only reads.
+        """
+        if self._failed is None or time.monotonic() - self._failed[0] > FAILING_S:
+            return None
+        return self._failed[1]
 
     def start(self) -> None:
         """Start the task that runs batches."""
@@ -141,6 +155,7 @@ class WriteQueue:
         """Give each operation of a committed batch its result or its own error."""
         if self.heartbeat.age_s > LATE_S:
             _log.warning("a transaction of the %s took %.1f s", self._name, self.heartbeat.age_s)
+        self._failed = None
         for operation in batch:
             if operation.error is None and operation.future and operation.future.cancelled():
                 self._compensate(operation)
@@ -148,6 +163,8 @@ class WriteQueue:
 
     def fail(self, batch: Sequence[Operation[Any]], failure: Exception) -> None:
         """Give each operation of a batch that was rolled back its own error, or the common one."""
+        if batch and isinstance(failure, Unavailable | DiskFull):
+            self._failed = time.monotonic(), failure
         for operation in batch:
             _resolve(operation, operation.error or failure)
 

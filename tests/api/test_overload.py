@@ -6,6 +6,7 @@ The order is part of it: a caller learns nothing, and costs nothing, before it m
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,7 @@ import pytest
 from hooktui.api import ingest
 from hooktui.api.routes import accounts
 from hooktui.store import queries, write_queue
+from hooktui.store.sqlite import writer
 from tests.api.raw import next_answer, say, tcp, unix
 from tests.support.running_server import RunningServer, running_server
 from tests.support.waiting import wait_for
@@ -204,3 +206,15 @@ def test_a_server_that_cannot_commit_is_not_ready(server, api, monkeypatch):
         assert "slow or hung disk" in _refusal(answer, 503)["detail"]
         assert answer.headers["Retry-After"] == "5"
     assert api.get("/healthz").status_code == 200
+
+
+# Red when only a transaction that hangs is seen: each one failed, and the server was ready.
+def test_a_server_whose_transactions_fail_is_not_ready(server, api, monkeypatch):
+    monkeypatch.setattr(writer, "LOCKED_FOR_S", 0.05)
+    other = sqlite3.connect(server.paths.database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for answer in (api.post(ONE, content=b"{}"), api.get("/readyz")):
+        assert "another program has held the database" in _refusal(answer, 503)["detail"]
+    other.close()
+    assert api.post(ONE, content=b"{}").status_code == 202
+    assert api.get("/readyz").status_code == 200

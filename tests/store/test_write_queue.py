@@ -126,3 +126,20 @@ async def test_a_closing_queue_runs_what_waits_and_refuses_more() -> None:
     assert await waiting == "a"
     with pytest.raises(Unavailable, match="stopping"):
         runner.queue.add(Named("b"))
+
+
+# Red when a failure counts for ever: a server without traffic would not be ready again.
+async def test_a_failure_counts_until_a_transaction_follows_or_for_a_while(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> None:
+        runner.failure = ValueError("a defect")
+        await runner.submit(Named("a"))
+        assert isinstance(runner.queue.failure, Unavailable)
+
+    await fail()
+    await runner.submit(Named("refused"))
+    assert runner.queue.failure is None
+    await fail()
+    monkeypatch.setattr(write_queue, "FAILING_S", -1)
+    assert runner.queue.failure is None

@@ -57,6 +57,9 @@ async def readyz(request: Request) -> Response:
     for heartbeat in service.store.heartbeats:
         if heartbeat.age_s > STALLED_S:
             raise stalled(heartbeat.age_s)
+    failure = service.store.write_failure
+    if failure is not None:
+        raise Unavailable(failure.detail)
     try:
         service.store.check_room()
     except DiskFull as error:
