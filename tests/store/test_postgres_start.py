@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from pathlib import Path
 from typing import NoReturn
@@ -12,9 +13,11 @@ import pytest
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.store.migrations import SchemaTooNew
 from hooktui.store.postgres import locks
+from hooktui.store.postgres import store as postgres
 from hooktui.store.vault import KeyProblem, load_keys
 from tests.store.servers import Servers, connected
 from tests.support.postgres import PostgresServer, open_store
+from tests.support.stores import always, make_hook, offer, result_of
 from tests.support.waiting import until
 
 
@@ -38,6 +41,27 @@ async def test_one_home_has_one_server(servers: Servers) -> None:
     await servers.another()
     with pytest.raises(Conflict, match="another server"):
         await open_store(servers.url, servers.folder / "home0")
+
+
+# Red when the lock of the home alone proves that its lease may be taken: a copied home has another.
+async def test_the_copy_of_a_home_takes_no_delivery_of_a_running_server(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(postgres, "_ENDS_WITHIN_S", 0.2)
+    one = await servers.another()
+    await make_hook(one)
+    _, claims = await one.accept([offer()], always)
+    home, copy = servers.folder / "home0", servers.folder / "copy"
+    shutil.copytree(home, copy)
+    two = await open_store(servers.url, copy, servers.clock.now_ms)
+    assert "is it the copy of another home?" in caplog.text
+    results = [result_of(claim, servers.clock) for claim in claims]
+    assert await one.record(results) == [True]
+    await two.close()
+    caplog.clear()
+    third = await open_store(servers.url, copy, servers.clock.now_ms)
+    assert "copy of another home" not in caplog.text
+    await third.close()
 
 
 async def test_a_server_with_another_key_file_is_refused_and_told_what_to_do(

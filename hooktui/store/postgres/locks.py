@@ -33,12 +33,20 @@ hooks it differs from the mark above, so that a list of locks shows which is whi
 KEYS: Final = _MARK + 3
 """The class of the locks of a server's keys: shared ones, beside its number."""
 
+LEASES: Final = _MARK + 4
+"""The class of the lock of a server's lease token: a shared one, beside its number."""
+
 
 SERVERS_AT_WORK: Final = f"""
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = {SERVERS}
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """  # noqa: S608 - an integer of ours
 """Counts the servers that are connected to this database."""
+
+
+def lease_of(token: int) -> int:
+    """Return the lock of a lease token, held while its server is connected."""
+    return LEASES << 32 | token & 0xFFFF_FFFF
 
 
 def order_of(hook: HookId) -> int:

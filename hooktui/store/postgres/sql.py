@@ -28,7 +28,7 @@ TAKE_NUMBER: Final = f"""
 SELECT number FROM generate_series(0, {MAX_SERVER_NUMBER}) AS number
 WHERE pg_try_advisory_lock({locks.SERVERS}, number) LIMIT 1"""
 
-LOCK_KEYS: Final = "SELECT pg_advisory_lock_shared(key) FROM unnest($1::bigint[]) AS key"
+LOCK_SHARED: Final = "SELECT pg_advisory_lock_shared(key) FROM unnest($1::bigint[]) AS key"
 
 HIGHEST_IDS: Final = """
 SELECT GREATEST((SELECT MAX(id) FROM event), (SELECT MAX(id) FROM delivery),

@@ -23,7 +23,7 @@ from hooktui.store.base import KEEP, RESCUED_AT_ONCE, RULES, Operations, Store
 from hooktui.store.clock_trust import DOUBTED_FOR_MS
 from hooktui.store.contract import CommitNotice, DatabaseCopy, RetentionPeriods
 from hooktui.store.live_hooks import LiveHooks
-from hooktui.store.postgres import sql
+from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.connections import (
     HOT,
@@ -61,6 +61,10 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
+
+_ENDS_WITHIN_S = 3.0
+"""How long a start waits for the end of the session of a server that was killed."""
+_ENDS_POLL_S = 0.1
 
 
 @final
@@ -189,7 +193,7 @@ class PostgresStore(Store):
         await self._look()  # the end of the feed: writers have skipped numbers
         # The previous server of this home has ended: its attempts need not wait for their leases.
         before = self._home.token_before
-        if before is not None:
+        if before is not None and await self._has_ended(before):
             await self._rescue(partial(Rescue, RESCUED_AT_ONCE, token=before))
             await self.submit(EndReplayLeases(before))
         self._home.keep_token(self.token)
@@ -197,6 +201,20 @@ class PostgresStore(Store):
         self._later("causes", self._write_causes())
         self._later("hints", self._hints.run())
         self._later("retention", self._retention_worker.run())
+
+    async def _has_ended(self, token: int) -> bool:
+        """Return whether no server holds a lease token: a home may be the copy of another one."""
+        give_up_s = time.monotonic() + _ENDS_WITHIN_S
+        while await self._own.run(partial(_is_held, token=token)):
+            if time.monotonic() > give_up_s:
+                _log.warning(
+                    "the lease of this home belongs to a server that is still connected: is it the"
+                    " copy of another home? Only the key file is to be copied. Its deliveries wait"
+                    " until their leases end"
+                )
+                return False
+            await asyncio.sleep(_ENDS_POLL_S)
+        return True
 
     def check_room(self, size_bytes: int = 0) -> None:
         """Do nothing: the disk is another machine's; the database reports when it is full."""
@@ -285,7 +303,8 @@ class PostgresStore(Store):
         if number is None:
             raise Unavailable(f"{self._target.shown} already has 512 servers; stop one first")
         await raw.execute(NAME_SESSION, session_name(replace(self._this_server, number=number)))
-        await raw.execute(sql.LOCK_KEYS, key_locks(self.vault.ids))
+        kept = [*key_locks(self.vault.ids), locks.lease_of(self.token)]
+        await raw.execute(sql.LOCK_SHARED, kept)
         last_id = await raw.fetchval(sql.HIGHEST_IDS)
         self.number = number
         self._shared.server = str(number)
@@ -362,6 +381,11 @@ class PostgresStore(Store):
             log_failure(_log, error, "looking up what is due")
         finally:
             self._looks_up_due = False
+
+
+def _is_held(conn: Connection, token: int) -> bool:
+    free = text("SELECT pg_try_advisory_xact_lock(:lock)")
+    return not conn.execute(free, {"lock": locks.lease_of(token)}).scalar_one()
 
 
 def _last_written_ms(conn: Connection) -> int | None:
