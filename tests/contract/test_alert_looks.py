@@ -30,6 +30,7 @@ from tests.contract.alert_steps import (
 )
 from tests.support.stores import (
     ADA,
+    BOB,
     DEFAULT,
     Opened,
     deliveries,
@@ -191,6 +192,23 @@ async def test_a_hook_that_fails_again_during_a_look_keeps_its_alert(
     await look(opened)
     assert [alert.state for alert in await alerts(opened)] == ["open"]
     assert opened.store.hooks()[HookId(hook.id)].failing
+
+
+# Red when a look announces the ends of snoozes before the alerts that it ends.
+async def test_a_snooze_that_ends_with_its_alert_announces_only_the_end(opened: Opened) -> None:
+    await alert_hook(opened)
+    hook = await make_hook(opened.store)
+    await dead_letters(opened, hook, [404])
+    (alert,) = await alerts(opened)
+    await opened.store.write(changes.snooze_alert, BOB, DEFAULT, decode("alr", alert.id), QUIET)
+    opened.clock.advance(QUIET)
+    failed = await deliveries(opened.store, q="status:failed")
+    for one in failed:
+        number = DeliveryId(decode("dlv", one.id))
+        await opened.store.write(changes.resend, ADA, DEFAULT, number)
+    await deliver_all(opened)
+    await look(opened)
+    assert await types(opened) == ["delivery.gave_up", "delivery.cleared"]
 
 
 async def test_dead_letters_that_expire_are_announced(opened: Opened) -> None:

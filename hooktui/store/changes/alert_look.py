@@ -76,11 +76,6 @@ class AlertLook:
         """
         result = LookResult()
         known = {alert.key: alert for alert in seen.alerts}
-        result.snoozed = [
-            alert.id
-            for alert in seen.alerts
-            if alert.status.snoozed_until is not None and alert.status.snoozed_until <= now_ms
-        ]
         result.empty = list(seen.empty)
         if seen.late is not None:
             self._queues(seen.late, known, result, now_ms)
@@ -89,7 +84,15 @@ class AlertLook:
         self._disk(disk, known, result)
         if expiring is not None:
             self._expiring(expiring, known, result)
-        result.announced = self._due(seen.alerts, now_ms)
+        # What ends now is not announced as open just before.
+        ending = {*result.empty, *(identity for identity, _ in result.ended)}
+        lasting = [alert for alert in seen.alerts if alert.id not in ending]
+        result.snoozed = [
+            alert.id
+            for alert in lasting
+            if alert.status.snoozed_until is not None and alert.status.snoozed_until <= now_ms
+        ]
+        result.announced = self._due(lasting, now_ms)
         return result
 
     def _queues(
