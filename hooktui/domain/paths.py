@@ -114,9 +114,11 @@ class InstallPaths:
         return START_SERVICE if self.service else "hooktui serve"
 
 
-def stop_command(home: Path) -> str:
-    """Return the command that stops the server of a home."""
-    return STOP_SERVICE if home == SYSTEM.home else "hooktui stop"
+def stop_command(home: Path, pid: str = "") -> str:
+    """Return the command that stops the server of a home, and one without its socket."""
+    if home == SYSTEM.home:
+        return STOP_SERVICE
+    return f"hooktui stop (or kill {pid}, if its socket was deleted)" if pid else "hooktui stop"
 
 
 def paths_of(environ: Mapping[str, str], *, system_installed: bool = False) -> InstallPaths:

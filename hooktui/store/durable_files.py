@@ -79,7 +79,7 @@ class HomeLock:
             os.close(file)
             raise Conflict(
                 f"another server (pid {holder or 'unknown'}) works on {self._path.parent}; "
-                f"use that one, or stop it first with: {stop_command(self._path.parent)}"
+                f"use that one, or stop it first with: {stop_command(self._path.parent, holder)}"
             ) from None
         except OSError as error:
             os.close(file)
