@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
+import msgspec
 from cyclopts import App, Parameter
 
 from hooktui.cli.context import CommandContext, Context
@@ -41,7 +40,6 @@ _STYLES: dict[str, Style] = {
     "cancelled": "dim",
 }
 _MAX_BODY_LINES = 200
-_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 
 
 @app.command(name="list")
@@ -171,21 +169,9 @@ def write_body(out: Output, body: str) -> None:
 def _laid_out(body: str) -> str:
     """Return JSON with line breaks and indents; all values stay as sent, equal keys as well."""
     try:
-        json.loads(body, parse_int=str, parse_float=str)
-    except (ValueError, RecursionError):
+        return msgspec.json.format(body, indent=2)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
         return body
-    parts: list[str] = []
-    depth, before = 0, ""
-    for piece in _TOKEN.findall(body):
-        depth -= piece in ("}", "]")
-        opens = before in ("{", "[") and piece not in ("}", "]")
-        closes = piece in ("}", "]") and before not in ("{", "[")
-        if opens or closes or before == ",":
-            parts.append("\n" + "  " * depth)
-        parts.append(": " if piece == ":" else piece)
-        depth += piece in ("{", "[")
-        before = piece
-    return "".join(parts)
 
 
 @app.command
