@@ -13,6 +13,8 @@ from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.wire.deliveries import Delivery
 from tests.console.client import Client, tried_once
+from tests.console.command_scene import staged
+from tests.console.gate import says
 from tests.console.screen_text import seen, until
 from tests.support import waiting
 from tests.support.receivers import Receiver
@@ -264,15 +266,15 @@ async def test_raw_shows_the_body_byte_by_byte(open_console, client: Client, rec
         await console.shows('{"id": 7,   "x":[]}')
 
 
-async def test_a_delivery_that_does_not_exist_is_said(open_console, client: Client):
-    async with open_console() as console:
-        await console.shows("No hooks yet", "(admin)")
-        console.app.navigation.open_delivery("dlv_0000000000001")
-        await console.shows("dlv_0000000000001", "!")
+async def test_a_delivery_that_cannot_be_loaded_is_said(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        scene.gate.spoil("GET /v1/deliveries/dlv_.*", says(500, "internal server error"))
+        scene.console.app.navigation.open_delivery("dlv_0000000000001")
+        await scene.console.shows("dlv_0000000000001", "! internal server error")
 
         async def is_refused() -> bool:
-            await console.pilot.press("r")
-            return "not loaded yet" in console.text
+            await scene.console.pilot.press("r")
+            return "not loaded yet" in scene.console.text
 
         # On a busy machine the screen may read once more, and its error replaces the reason.
         await waiting.until(is_refused)

@@ -1,11 +1,13 @@
 """Getting about: the live log, help, palette, digits, and what every screen offers."""
 
+import pytest
 from textual.command import CommandPalette
 
 from hooktui.console.frame.help import HelpScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.console.registry import LINE_COMMANDS, TOP_SCREENS
+from hooktui.domain.ids import encode
 
 
 async def test_digits_go_to_the_screens_from_everywhere(open_console):
@@ -205,3 +207,21 @@ async def test_the_palette_shows_a_url_as_it_is(open_console, make_hook):
         await console.shows("six")
         await console.press("ctrl+p", *"six")
         await console.shows(f"Hook {made['id']} six", "127.0.0.1:9/?a[b]=1")
+
+
+# Red when an empty screen stays, or when what never existed "does not exist any more".
+@pytest.mark.parametrize(
+    ("noun", "identity"),
+    [
+        ("hook", "999999"),
+        ("delivery", encode("dlv", 7)),
+        ("event", encode("evt", 7)),
+        ("replay", encode("rpl", 7)),
+    ],
+)
+async def test_the_screen_of_what_does_not_exist_closes_and_says_so(open_console, noun, identity):
+    async with open_console() as console:
+        await console.shows("No hooks yet")
+        await console.press("colon", *f"{noun} {identity}", "enter")
+        await console.shows(f"there is no {noun} {identity} here", "No hooks yet")
+        assert isinstance(console.app.screen, HooksScreen)

@@ -34,7 +34,7 @@ from hooktui.console.widgets.page_window import OnePage
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.deliveries import DeliveryStatus
-from hooktui.domain.errors import HooktuiError
+from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.replays import ReplaySelection
@@ -146,6 +146,9 @@ class DeliveryScreen(ConsoleScreen):
         try:
             self.delivery = await self.send(calls.get_delivery(self.delivery_id))
         except HooktuiError as error:
+            if self.delivery is None and isinstance(error, NotFound):
+                self.leave_missing(error)
+                return
             self.show_error(error)
             if self.query("#attempts"):
                 await self.timeline.load()
@@ -274,8 +277,7 @@ class DeliveryScreen(ConsoleScreen):
         if sent[0].id != self.delivery_id:
             how = "held, as its hook is disabled" if sent[0].held else "sent again"
             message = f"{how}; this is the new delivery {sent[0].id}"
-            if self.leave(DeliveryScreen(sent[0].id)):
-                self.app.call_later(self.shell.notice, message, "good")
+            self.leave_with_notice(message, "good", DeliveryScreen(sent[0].id))
 
     def open(self) -> None:
         """Fold or unfold a part of the text; in the timeline, move the focus to the text."""

@@ -115,8 +115,7 @@ class EventScreen(ConsoleScreen):
         try:
             self.event = await self.send(calls.get_event(self.event_id))
         except NotFound as error:
-            if self.leave():
-                self.app.call_later(self.shell.notice, str(error), "warn")
+            self.leave_missing(error)
             return
         except HooktuiError as error:
             self.show_error(error)

@@ -40,7 +40,7 @@ from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_foc
 from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, StatusLine, TooSmall
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.errors import HooktuiError, NotAllowed
+from hooktui.domain.errors import HooktuiError, NotAllowed, NotFound
 from hooktui.domain.filters.terms import NO_TERMS, FilterTerms
 from hooktui.domain.roles import allows, why_not
 
@@ -454,6 +454,20 @@ class ConsoleScreen(Screen[None]):
         else:
             self.app.switch_screen(instead)
         return True
+
+    def leave_with_notice(
+        self, text: str, severity: Severity, instead: ConsoleScreen | None = None
+    ) -> bool:
+        """Close this screen as `leave` does, and show a notice on the one that is then in front."""
+        left = self.leave(instead)
+        if left:
+            self.app.call_later(self.shell.notice, text, severity)
+        return left
+
+    def leave_missing(self, error: NotFound) -> None:
+        """Close this screen, whose subject does not exist; say so on the one in front."""
+        if not self.leave_with_notice(error_text(error), "warn"):
+            self.show_error(error)
 
     def quit(self) -> None:
         """Quit the console; the server keeps running."""

@@ -321,11 +321,9 @@ class HookForm(ConsoleScreen):
         lost = "The new hook" if self.hook is None else f"Your changes to hook {self.hook.id}"
         return "Leave without saving?", f"{lost} would be lost."
 
-    def _leave(self, message: str = "") -> None:
+    def _leave(self, message: str) -> None:
         self.before = self.values()  # no unsaved changes remain
-        self.leave()
-        if message:
-            self.app.call_later(self.shell.notice, message, "good")
+        self.leave_with_notice(message, "good")
 
 
 def _saved(hook: ChangedHook) -> tuple[str, Severity]:

@@ -174,7 +174,10 @@ class HookScreen(ConsoleScreen):
     async def _read(self) -> None:
         try:
             self.hook = await self.send(calls.get_hook(self.hook_id))
-        except NotFound:
+        except NotFound as error:
+            if self.hook is None and not self._missing:
+                self.leave_missing(error)
+                return
             # The feed may announce this screen's own deletion before the server responds to it.
             self._missing = True
             if not self.actions.deleting:
@@ -203,11 +206,10 @@ class HookScreen(ConsoleScreen):
             )
 
     def _gone(self, message: str, severity: Severity = "warn") -> None:
-        if self.leave():
-            if message == _MISSING and self.hook is not None:
+        if self.leave_with_notice(f"hook {self.hook_id}: {message}", severity):
+            if message == _MISSING:
                 # A key that is meant for this screen must not act on the hook under the cursor.
                 self.shell.navigation.select("Hooks", self.hook_id)
-            self.app.call_later(self.shell.notice, f"hook {self.hook_id}: {message}", severity)
         else:
             self.hook = None
 

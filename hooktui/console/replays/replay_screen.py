@@ -17,6 +17,7 @@ from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import OnePage
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.wire.replays import Replay, ReplayHook
 
 RUNNING_S: Final = 2.0
@@ -82,9 +83,15 @@ class ReplayScreen(ConsoleScreen):
             self.run_worker(self._read(), name="replay", group="replay", exclusive=True)
 
     async def _read(self) -> None:
-        replay = await self.call(calls.get_replay(self.replay_id))
-        if replay is not None:
-            self._show(replay)
+        try:
+            replay = await self.send(calls.get_replay(self.replay_id))
+        except HooktuiError as error:
+            if self.replay is None and isinstance(error, NotFound):
+                self.leave_missing(error)
+            else:
+                self.show_error(error)
+            return
+        self._show(replay)
 
     def _show(self, replay: Replay) -> None:
         self.replay = replay
