@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Final
 
@@ -12,6 +13,8 @@ from hooktui.domain.text import visible
 
 _NAME: Final = 40
 """Maximum characters of a name in a sentence; a notice of three lines keeps room for the result."""
+
+_UTC: Final = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "m"))
 
@@ -70,6 +73,11 @@ def moment(at: int | str, now_ms: int) -> str:
         return time.strftime("%a %H:%M", then)
     same_year = then.tm_year == now.tm_year
     return time.strftime("%d %b %H:%M" if same_year else "%Y-%m-%d %H:%M", then)
+
+
+def with_local_times(text: str, now_ms: int) -> str:
+    """Return a text of the server with its times (RFC 3339, UTC) as the local ones of `moment`."""
+    return _UTC.sub(lambda found: moment(found[0], now_ms), text)
 
 
 def took(milliseconds: float | None) -> str:

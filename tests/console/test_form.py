@@ -4,11 +4,13 @@ import pytest
 
 from hooktui.client import calls
 from hooktui.console.app import ConsoleApp
+from hooktui.console.formatting import moment
 from hooktui.console.frame.dialogs import Question
 from hooktui.console.hooks.form_fields import LABELS
 from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.form_values import FormValues
 from hooktui.console.hooks.secret_screen import SecretScreen
+from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.wire.hooks import Hook
 from tests.console.client import Client
@@ -136,7 +138,7 @@ async def test_two_admins_who_change_different_fields_both_keep_their_changes(
         await pilot.press("ctrl+s")
         await until(pilot, lambda: "different fields" in seen(pilot))
         changed = client.ask(calls.get_hook(hook.id))
-        who, when = client.ask(calls.server_status()).user, changed.updated_at
+        who, when = client.ask(calls.server_status()).user, moment(changed.updated_at, now_ms())
         for word in (f"you read 1: {who}", "changed it at", when):
             assert word in seen(pilot)
         await pilot.press("o")

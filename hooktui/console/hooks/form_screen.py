@@ -14,7 +14,7 @@ from textual.app import ComposeResult
 
 from hooktui.client import calls
 from hooktui.console.deliveries.text import attempt_times
-from hooktui.console.formatting import short_name
+from hooktui.console.formatting import short_name, with_local_times
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks import form_values
@@ -278,6 +278,7 @@ class HookForm(ConsoleScreen):
         both = form_values.both_changed(self.before, values, theirs)
         fields_both = ", ".join(LABELS[name].lower() for name in both)
         who = conflict.detail.partition("; ")[0]  # without the advice, which the choices replace
+        who = with_local_times(who, self.shell.clock())
         details = f"{who}\n" + (
             f"You both changed: {fields_both}."
             if both
