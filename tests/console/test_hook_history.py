@@ -54,6 +54,12 @@ def test_a_new_hook_tells_what_it_is_and_not_what_it_is_not():
     assert summary(made) == "URL: http://x/, events: job, active: yes"
 
 
+# Red while it was "overlap s: 1d".
+def test_the_unit_of_a_duration_is_in_its_value_only():
+    rotated = entry(action="secret.rotate", after={"overlap_s": 86_400})
+    assert summary(rotated) == "overlap: 1d"
+
+
 def test_an_act_that_changes_no_field_says_who_and_nothing_more():
     shown = entry(action="secret.reveal")
     assert action_words(shown) == "secret shown"

@@ -57,7 +57,8 @@ def changes_of(entry: AuditEntry) -> list[tuple[str, str, str]]:
 
 def _label(name: str) -> str:
     setting = HOOK_SETTINGS.get(name)
-    return name.replace("_", " ") if setting is None else setting.label
+    # The value has its unit.
+    return name.removesuffix("_s").replace("_", " ") if setting is None else setting.label
 
 
 def _value(fields: Mapping[str, object], name: str) -> str:
