@@ -155,6 +155,17 @@ async def test_the_text_of_an_alert_has_the_room(client: Client, receiver: Recei
         await scene.console.shows("no hook")
 
 
+# Red while a long name leaves no room for the cause.
+async def test_the_cause_of_an_alert_is_shown_beside_a_long_name(
+    client: Client, receiver: Receiver
+):
+    name = "orders of the northern warehouse " * 3
+    alert = listed(summary=f"hook 3 ({name}) is failing: timeout, 3 in a row", hook_name=name)
+    async with staged(client, receiver, size=(80, 24)) as scene:
+        await on_alert(scene, alert)
+        await scene.console.shows("hook 3 (orders of the north…) is failing: timeout")
+
+
 async def test_an_alert_that_ended_meanwhile_is_reported_as_ended(
     client: Client, receiver: Receiver
 ):

@@ -31,6 +31,15 @@ _LABELS: Final = (relabel("open", "open", "Open what the alert is about"),)
 _SUMMARY: Final = 100
 """Maximum characters of an alert's summary in a notice, so that the result after it is shown."""
 
+_NAME: Final = 20
+"""Maximum characters of a hook's name in a summary, so that what comes after it is shown."""
+
+
+def summary_of(alert: Alert) -> str:
+    """Return the summary of an alert, with a short form of a long name of its hook."""
+    name = alert.hook_name or ""
+    return alert.summary.replace(f"({name})", f"({visible(name, limit=_NAME)})", 1)
+
 
 class AlertsScreen(ListScreen[Alert]):
     """List of the unresolved alerts."""
@@ -51,7 +60,7 @@ class AlertsScreen(ListScreen[Alert]):
             SubjectActions(self),
             AlertActions(
                 self,
-                lambda alert: visible(alert.summary, limit=_SUMMARY),
+                lambda alert: visible(summary_of(alert), limit=_SUMMARY),
                 acknowledge=lambda alert: calls.acknowledge_alert(alert.id),
                 snooze=lambda alert, for_s: calls.snooze_alert(alert.id, for_s),
             ),
@@ -193,7 +202,7 @@ def _columns(clock: Callable[[], int], *, resolved: bool) -> tuple[Column[Alert]
                cell=lambda a: ((ago(a.opened_at, clock()), "plain"),)),
         *((end,) if resolved else ()),
         Column(name="state", title="state", cell=state, width=12, grow=1, max_width=20, priority=0),
-        Column(name="summary", title="what", cell=lambda a: a.summary, width=56, least=24, grow=6,
+        Column(name="summary", title="what", cell=summary_of, width=56, least=24, grow=6,
                max_width=90, priority=0),
         Column(name="count", title="times", cell=count, width=6, align="right", priority=1),
         Column(name="notified", title="notified", cell=notified, width=14, priority=3),
