@@ -51,6 +51,41 @@ async def test_each_kind_of_group_opens_what_it_counts(client: Client, receiver:
         await scene.console.shows("filter: event:", "1 event")
 
 
+# Red when Esc first shows all deliveries, or when the group's filter replaces the remembered one.
+async def test_one_escape_leads_back_from_what_a_group_opened(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        await scene.open(DeliveriesScreen)
+        await scene.console.press("slash", *"event:job", "enter")
+        await scene.console.shows("filter: event:job")
+        await scene.console.press("1")
+        kept = scene.app.session.of
+        await scene.console.until(lambda: kept("Deliveries", scene.client.id).get("filter"))
+        await on_group(scene, "http_5xx")
+        await scene.console.press("enter")
+        await scene.on(DeliveriesScreen)
+        await scene.console.shows("cause:http_5xx", "1 delivery")
+        await scene.console.press("escape")
+        await scene.on(UndeliveredScreen)
+        await scene.console.press("8")
+        await scene.console.shows("filter: event:job")
+
+
+async def test_a_filter_typed_in_the_list_of_a_group_is_removed_first(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        await on_group(scene, "http_5xx")
+        await scene.console.press("enter")
+        screen = await scene.on(DeliveriesScreen)
+        screen.filter.apply("cause:dns")
+        await scene.console.shows("No delivery matches", "Esc  shows all deliveries again")
+        await scene.console.press("escape")
+        await scene.console.hides("filter:")
+        await scene.on(DeliveriesScreen)
+        await scene.console.press("escape")
+        await scene.on(UndeliveredScreen)
+
+
 # Red when the list of a skipped group has events that its hook does not ask for, or when its title
 # lets it pass for the group.
 async def test_a_skipped_group_opens_the_events_of_the_types_of_its_hook(

@@ -16,7 +16,6 @@ from hooktui.console.access.audit_text import (
     entry_lines,
     parse_filter,
 )
-from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
@@ -70,7 +69,7 @@ class AuditScreen(ListScreen[AuditEntry]):
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of an empty trail, or of a filter without matches."""
         if self.filter.text:
-            return no_match("No entry matches the filter.", "all entries", self.shell.key)
+            return self.no_match("No entry matches the filter.", "all entries")
         return (
             (("  No entries yet.", "strong"),),
             (),

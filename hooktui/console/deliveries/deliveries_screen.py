@@ -9,7 +9,6 @@ from hooktui.console.deliveries.actions import DeliveryActions
 from hooktui.console.deliveries.columns import delivery_columns
 from hooktui.console.deliveries.delivery_rows import DELIVERY_COMMANDS, DeliveryRows
 from hooktui.console.frame.bulk import BulkRunner
-from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
@@ -81,7 +80,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
         """Return the text of an empty list, or of a filter without matches."""
         key = self.shell.key
         if self.filter.text:
-            return no_match("No delivery matches the filter.", "all deliveries", key)
+            return self.no_match("No delivery matches the filter.", "all deliveries")
         return (
             (("  No deliveries yet.", "strong"),),
             (),
@@ -114,6 +113,6 @@ class DeliveriesScreen(ListScreen[Delivery]):
         self.shell.navigation.open_delivery(delivery.id)
 
     def back(self) -> None:
-        """Unmark all rows, then remove the filter, then close the screen."""
+        """Unmark all rows, then remove a filter that was typed, then close the screen."""
         if not self.listing.clear_marks():
             super().back()

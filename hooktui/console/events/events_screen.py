@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from hooktui.client import calls
 from hooktui.console.events.text import event_columns
-from hooktui.console.frame.frame_text import no_match
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
@@ -57,7 +56,7 @@ class EventsScreen(ListScreen[Event]):
         """Return the text of an empty list, or of a filter without matches."""
         key = self.shell.key
         if self.filter.text:
-            return no_match("No event matches the filter.", "all events", key)
+            return self.no_match("No event matches the filter.", "all events")
         return (
             (("  No events yet.", "strong"),),
             (),

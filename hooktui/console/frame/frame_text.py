@@ -36,8 +36,9 @@ def alert_path(shell: Shell) -> StyledLine:
 
 
 def no_match(text: str, rest: str, key: KeyOf) -> tuple[StyledLine, ...]:
-    """Return the text of a filter without matches; "back" shows ``rest``, such as all events."""
-    back: StyledLine = ((f"  {key('back')}", "accent"), (f"  shows {rest} again", "plain"))
+    """Return the text of a filter without matches; "back" shows ``rest``, or "" goes back."""
+    does = f"shows {rest} again" if rest else "goes back"
+    back: StyledLine = ((f"  {key('back')}", "accent"), (f"  {does}", "plain"))
     return ((f"  {text}", "plain"),), back
 
 

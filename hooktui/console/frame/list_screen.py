@@ -13,7 +13,7 @@ from textual.worker import Worker
 
 from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.filtering import FilterPart
-from hooktui.console.frame.frame_text import end_reason
+from hooktui.console.frame.frame_text import end_reason, no_match
 from hooktui.console.frame.notices import OLDER_SERVER, is_older_server
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
@@ -177,6 +177,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
     def __init__(self, filter_text: str = "") -> None:
         super().__init__()
         self._given = filter_text
+        self._linked = self._remembered = ""
         self._read_at = 0.0
         self.filter = FilterPart(
             self,
@@ -291,6 +292,10 @@ class ListScreen(ConsoleScreen, Generic[T]):
         """Return the text of the empty list: its purpose and how to start, or that none matches."""
         return ()
 
+    def no_match(self, text: str, rest: str) -> tuple[StyledLine, ...]:
+        """Return the text of a filter without matches; "back" removes one that was typed."""
+        return no_match(text, "" if self.is_linked else rest, self.shell.key)
+
     async def changed(self, changes: FeedChanges) -> None:
         """Reload the visible rows; after a gap in the feed immediately."""
         if not changes.everything:
@@ -308,14 +313,21 @@ class ListScreen(ConsoleScreen, Generic[T]):
         return [*left, *self.more_heading()]
 
     def save_state(self) -> ScreenState:
-        """Return the filter, if the list has one."""
-        return {"filter": self.filter.text} if self.FILTER_HINT else {}
+        """Return the filter, if the list has one; the one it was opened with is for this time."""
+        text = self._remembered if self.is_linked else self.filter.text
+        return {"filter": text} if self.FILTER_HINT else {}
 
     def load_state(self, state: ScreenState) -> None:
         """Apply the initial filter, or else the saved one."""
-        given, self._given = self._given, ""
+        self._linked, self._given = self._given, ""
         if self.FILTER_HINT:
-            self.filter.restore(given or str(state.get("filter") or ""))
+            self._remembered = str(state.get("filter") or "")
+            self.filter.restore(self._linked or self._remembered)
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether the filter is the one that another screen opened this list with."""
+        return bool(self._linked) and self.filter.text == self._linked
 
     def check_filter(self, text: str) -> object:
         """Check a filter of this list.
@@ -334,8 +346,8 @@ class ListScreen(ConsoleScreen, Generic[T]):
         return self.filter.heading()
 
     def back(self) -> None:
-        """Remove the filter, then close the screen."""
-        if not self.filter.clear():
+        """Remove a filter that was typed, then close the screen."""
+        if self.is_linked or not self.filter.clear():
             super().back()
 
     # Handlers that a subclass may register.
