@@ -101,6 +101,15 @@ async def test_a_document_is_searched_from_match_to_match_and_round_the_end():
         assert app.view.search_on(forward=True) is None
 
 
+# Red while a document that is still loading is said to have no match.
+async def test_a_document_without_text_yet_is_searched_once_it_has_one():
+    app = Viewer()
+    async with app.run_test(size=(60, 20)):
+        assert app.view.search("disk") is None
+        app.view.show([Section("Body", text=BODY)])
+        assert app.view.search_on(forward=True) == SearchMatch(1, 4)
+
+
 async def test_a_match_that_is_folded_away_is_unfolded():
     app = Viewer()
     async with app.run_test(size=(60, 20)) as pilot:

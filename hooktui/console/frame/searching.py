@@ -109,7 +109,10 @@ class SearchPart(ScreenPart):
     def _show(self, match: SearchMatch | None) -> None:
         """Show the number of the match, and how many there are."""
         self._screen.refresh_frame()
-        if match is None:
+        if match is None and self.text:
+            key = self._screen.shell.key("new")
+            self._screen.notice(f"the text is not loaded yet; {key} searches it then", "warn")
+        elif match is None:
             self._screen.notices.clear()
         elif not match.count:
             self._screen.notice(f"no match for {self.text}", "warn")

@@ -231,7 +231,7 @@ class DocumentView(LineWidget, ScrollView, can_focus=True):
         self._match = (-1, -1)
 
     def _go_to_match(self, *, forward: bool, stay: bool = False) -> SearchMatch | None:
-        if not self._needle:
+        if not self._needle or not self._lines:
             return None
         if not self._matches:
             return SearchMatch(0, 0)

@@ -33,10 +33,14 @@ class Searchable(Protocol):
     """A widget whose text can be searched."""
 
     def search(self, text: str) -> SearchMatch | None:
-        """Search for a text from the cursor on; an empty one ends the search and returns None."""
+        """Search for a text from the cursor on; an empty one ends the search.
+
+        Returns:
+            The match; None without a search text, or while the widget has no text yet.
+        """
 
     def search_on(self, *, forward: bool) -> SearchMatch | None:
-        """Go to the next or the previous match; return None without an active search."""
+        """Go to the next or the previous match; return None as `search` does."""
 
     def toggle_wrap(self) -> str:
         """Toggle between wrapping and cutting long lines; return a notice of the new state."""
