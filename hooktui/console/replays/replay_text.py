@@ -184,10 +184,14 @@ def plan_lines(plan: ReplayPlan, glyphs: Glyphs, now_ms: int) -> list[StyledLine
         them = "it" if plan.duplicates == 1 else "them"
         count = counted(plan.duplicates, "duplicate")
         lines.append(((f" {count}: the receiver has {them} already", "warn"),))
-    for hook in plan.hooks:
+    chosen = [hook for hook in plan.hooks if hook.selected]
+    for hook in chosen:
         waits = f"  will wait: {replays.waits_reason(hook.waits_for)}" if hook.waits_for else ""
         which: StyledLine = ((f"   hook {hook.hook} ", "quiet"), (hook.name, "plain"))
         lines.append((*which, (f"  {hook.selected:,}", "plain"), (waits, "warn")))
+    others = len(plan.hooks) - len(chosen)
+    if others and plan.total:
+        lines.append(((f"   {counted(others, 'hook')} without any", "quiet"),))
     lines += [((f" skips {_skip_words(skip)}", "quiet"),) for skip in plan.skipped]
     lines += [((f" ! {warning}", "warn"),) for warning in plan.warnings]
     return lines

@@ -1,0 +1,26 @@
+"""The text of a plan of a replay."""
+
+from __future__ import annotations
+
+from hooktui.console.glyphs import UNICODE
+from hooktui.console.replays.replay_text import plan_lines
+from hooktui.console.widgets.table import text_of
+from hooktui.domain.wire.replays import PlannedHook, ReplayPlan, ReplaySelection
+
+
+def lines_of(*hooks: PlannedHook) -> list[str]:
+    """Return the text of a plan of some hooks."""
+    plan = ReplayPlan(
+        selection=ReplaySelection(hooks="all"), rate_per_s=50, retrying=0, duplicates=0,
+        total=sum(hook.selected for hook in hooks), oldest_at=None, newest_at=None, estimate_s=1,
+        hooks=hooks,
+    )  # fmt: skip
+    return [text_of(line) for line in plan_lines(plan, UNICODE, 0)]
+
+
+# Red when the hooks that get something are lost among those that get nothing.
+def test_a_plan_counts_the_hooks_without_deliveries():
+    some = [PlannedHook(hook=n, name="n", selected=n % 2) for n in range(1, 6)]
+    listed = ["   hook 1 n  1", "   hook 3 n  1", "   hook 5 n  1", "   2 hooks without any"]
+    assert lines_of(*some)[1:] == listed
+    assert len(lines_of(*(PlannedHook(hook=n, name="n", selected=0) for n in (1, 2)))) == 1
