@@ -65,6 +65,17 @@ async def test_a_long_state_continues_on_the_next_line(
         await console.shows("[Deliveries]", "✓ delivered")
 
 
+# Red while a name of 200 characters pushed state and count out of the heading.
+async def test_the_heading_of_a_long_name_has_the_state_and_the_count(
+    open_console, client: Client, receiver: Receiver
+):
+    hook = client.hook(receiver.url, name="a very long name " * 11)
+    client.emit()
+    async with open_console(size=(80, 24)) as console:
+        await console.open_hook(hook.id)
+        await console.until(lambda: console.lines[0].endswith("● active · 1 delivery"))
+
+
 async def test_a_hook_that_is_deleted_elsewhere_closes_with_a_word(
     open_console, client: Client, receiver: Receiver
 ):

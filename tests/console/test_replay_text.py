@@ -24,3 +24,11 @@ def test_a_plan_counts_the_hooks_without_deliveries():
     listed = ["   hook 1 n  1", "   hook 3 n  1", "   hook 5 n  1", "   2 hooks without any"]
     assert lines_of(*some)[1:] == listed
     assert len(lines_of(*(PlannedHook(hook=n, name="n", selected=0) for n in (1, 2)))) == 1
+
+
+# Red while a name of 200 characters pushed the count out of the terminal.
+def test_a_long_name_leaves_room_for_the_count():
+    named = lines_of(
+        PlannedHook(hook=1, name="a very long name " * 11, selected=7, waits_for="paused")
+    )
+    assert named[1].index("  7  will wait") < 60

@@ -13,6 +13,7 @@ from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
 from hooktui.console.deliveries.columns import delivery_columns
 from hooktui.console.deliveries.delivery_rows import DELIVERY_COMMANDS, DeliveryRows
+from hooktui.console.formatting import short_name
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import no_match
@@ -116,7 +117,8 @@ class HookScreen(ConsoleScreen):
         left: list[StyledText] = [(f" Hook {self.hook_id}", "strong")]
         dot = f" {self.shell.glyphs.dot} "
         if self.hook is not None:
-            left += [(f"  {self.hook.name}  ", "plain"), *state(self.hook, self.shell.glyphs)]
+            name = short_name(self.hook.name)
+            left += [(f"  {name}  ", "plain"), *state(self.hook, self.shell.glyphs)]
         if self.query("#deliveries"):
             listing = self.listing
             if listing.loaded:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from hooktui.console.formatting import ago, moment, whole_percent
+from hooktui.console.formatting import ago, moment, short_name, whole_percent
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
@@ -187,7 +187,7 @@ def plan_lines(plan: ReplayPlan, glyphs: Glyphs, now_ms: int) -> list[StyledLine
     chosen = [hook for hook in plan.hooks if hook.selected]
     for hook in chosen:
         waits = f"  will wait: {replays.waits_reason(hook.waits_for)}" if hook.waits_for else ""
-        which: StyledLine = ((f"   hook {hook.hook} ", "quiet"), (hook.name, "plain"))
+        which: StyledLine = ((f"   hook {hook.hook} ", "quiet"), (short_name(hook.name), "plain"))
         lines.append((*which, (f"  {hook.selected:,}", "plain"), (waits, "warn")))
     others = len(plan.hooks) - len(chosen)
     if others and plan.total:
