@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -136,6 +137,20 @@ async def test_a_remote_server_that_is_not_there_is_looked_for_and_none_is_start
         await console.shows("no server responds at http://127.0.0.1:9")
         await still_answers(console, pilot)
     assert not app.connection.started
+
+
+# Red while the reason went with its notice, and the status line said that no server was found.
+async def test_the_status_line_says_why_there_is_no_connection(tmp_path: Path):
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    app = ConsoleApp(ConsoleOptions(connect=address), environ=environ_of(tmp_path))
+    async with server, app.run_test(size=(150, 30)) as pilot:
+        console = Console(app, pilot)
+        await console.shows(f"the server at {address} closed the connection")
+        app.navigation.front().notices.clear()
+        await console.shows(f"not connected, trying again… · the server at {address} closed")
+        server.close()
+        await console.shows(f"no server responds at {address}")
 
 
 async def still_answers(console: Console, pilot: Pilot[None]) -> None:

@@ -66,7 +66,8 @@ def status_line(shell: Shell) -> tuple[StyledLine, StyledLine]:
         ]
     else:
         style: StyleName = "bad" if connection.state in _OUT_OF_REACH else "warn"
-        left += [(f"{connection.word}{dot}", style), where]
+        why: StyledText = (connection.problem, "plain")
+        left += [(f"{connection.word}{dot}", style), why if connection.problem else where]
     return left, _backlog(shell, dot)
 
 

@@ -30,7 +30,7 @@ class ConnectionState(Enum):
     CONNECTING = "connecting…"
     STARTING = "starting the server…"
     CONNECTED = "connected"
-    ABSENT = "no server found, trying again…"
+    ABSENT = "not connected, trying again…"
     LOST = "connection lost, reconnecting…"
     REFUSED = "access denied, trying again…"
     DENIED = "not allowed"
@@ -42,6 +42,7 @@ class ServerConnection:
     Attributes:
         state: the state of the connection.
         where: the address of the server, for display.
+        problem: why it cannot be used; empty while it can, or while a lost one is reconnected.
         started: whether this console started the server.
         is_service: whether it is the system service, which systemd starts and no console does.
         bound_to: the only account that the token can access; None for all accounts.
@@ -55,6 +56,7 @@ class ServerConnection:
     ) -> None:
         self.state = ConnectionState.CONNECTING
         self.where = options.connect or "local server"
+        self.problem = ""
         self.started = False
         self.is_service = False
         self.bound_to: int | None = None
@@ -111,12 +113,13 @@ class ServerConnection:
         self.is_service = address.is_service
         client = self._client = AsyncClient(address, self._options.role)
         may_start = self._options.connect is None and not restricted(self._environ)
+        not_started: HooktuiError | None = None
         while (problem := await self._problem(client)) is not None:
             if may_start and not self.is_service:
                 may_start = False
-                await self._start(address)
+                not_started = await self._start(address)
             else:
-                self.set_state(ConnectionState.ABSENT, problem)
+                self.set_state(ConnectionState.ABSENT, not_started or problem)
                 await asyncio.sleep(AGAIN_S)
         self.set_state(ConnectionState.CONNECTED)
         self._reached.set()
@@ -135,23 +138,25 @@ class ServerConnection:
             return error
         return None
 
-    async def _start(self, address: ServerAddress) -> None:
+    async def _start(self, address: ServerAddress) -> NoServer | None:
+        """Start a server, unless only a service may; return why it did not start, or None."""
         from hooktui.client.start import start_server
         from hooktui.installation import find_paths
 
         where = find_paths(self._environ)
         if address.socket is None or where.service:
-            return
+            return None
         self.set_state(ConnectionState.STARTING)
         try:
             await asyncio.to_thread(start_server, where, self._environ)
         except NoServer as error:
-            self.set_state(ConnectionState.ABSENT, error)
-        else:
-            self.started = True
+            return error
+        self.started = True
+        return None
 
     def set_state(self, state: ConnectionState, problem: HooktuiError | None = None) -> None:
-        """Set the state and report a change of it, with the error that caused it."""
-        if state is not self.state:
-            self.state = state
+        """Set the state and report a change of it or of its cause, the error."""
+        words = "" if problem is None or state is ConnectionState.LOST else str(problem)
+        if state is not self.state or words != self.problem:
+            self.state, self.problem = state, words
             self._on_change(state, problem)
