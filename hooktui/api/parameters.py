@@ -21,6 +21,7 @@ from hooktui.domain.errors import FieldError, Refused, pointer
 from hooktui.domain.filters.hook_search import parse_hook_search
 from hooktui.domain.filters.parser import Filter, FilterError, parse
 from hooktui.domain.ids import DeliveryId, EventId, HookId
+from hooktui.domain.setting import as_whole
 from hooktui.store.planning.accept import key_fault
 from hooktui.store.queries.pages import DEFAULT_LIMIT, MAX_LIMIT, PageRequest
 
@@ -40,6 +41,9 @@ _INTEGER = re.compile(r"[1-9][0-9]{0,17}")  # fits a 64-bit column
 MAX_ID = 10**18 - 1
 INTEGER_SCHEMA = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _INTEGER_SCHEMA = WithJsonSchema(dict(INTEGER_SCHEMA))
+
+
+WholeQuery = Annotated[int, BeforeValidator(as_whole)]
 
 
 def _number(text: object) -> int:
@@ -233,7 +237,7 @@ def next_of(prefix: ids.Prefix, text: str) -> int:
 
 
 async def _window(
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    limit: Annotated[WholeQuery, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
     cursor: Annotated[str | None, Query(max_length=MAX_TEXT)] = None,
     sort: Annotated[str | None, Query(max_length=100)] = None,
     order: Annotated[Literal["asc", "desc"] | None, Query()] = None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from math import isfinite
 from typing import TYPE_CHECKING, Annotated, BinaryIO, TypeVar
 
 from cyclopts import Parameter, Token
@@ -19,6 +18,7 @@ from hooktui.client.sync_client import PlainClient, decoded
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import with_absolute_paths
 from hooktui.domain.roles import not_here, restricted
+from hooktui.domain.setting import decimal_number, whole_number
 from hooktui.domain.text import visible
 
 if TYPE_CHECKING:
@@ -196,17 +196,13 @@ Context = Annotated[CommandContext, Parameter(parse=False)]
 def _whole_number(_kind: object, tokens: Sequence[Token]) -> int:
     """Return a number of digits; cyclopts rounds ``1.6`` to 2 and reads ``0x10``."""
     text = tokens[0].value
-    if not (text.isascii() and text.removeprefix("-").isdigit()):
-        raise ValueError("not a whole number")
-    return int(text)
+    number = whole_number(text.removeprefix("-"))
+    return -number if text.startswith("-") else number
 
 
 def _decimal_number(_kind: object, tokens: Sequence[Token]) -> float:
     """Return a finite number; JSON has no other."""
-    number = float(tokens[0].value)
-    if not isfinite(number):
-        raise ValueError("not a number")
-    return number
+    return decimal_number(tokens[0].value)
 
 
 Number = Annotated[int, Parameter(converter=_whole_number)]

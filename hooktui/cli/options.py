@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from hooktui.cli.exit_codes import UsageError
 from hooktui.domain.roles import Role, is_lower, not_here
+from hooktui.domain.setting import whole_number
 
 HELP: Final = (
     "Options of every command: --account N, --connect URL, --json, --quiet,\n"
@@ -91,12 +92,15 @@ def _with_value(options: GlobalOptions, name: str, value: str) -> GlobalOptions:
         if options.role is not None and not is_lower(Role(value), Role(options.role)):
             raise UsageError(f"--role was {options.role} already; a second one may only lower it")
         return replace(options, role=value)
-    # Python reads no number of more than 4,300 digits.
-    if not (value.isascii() and value.isdigit() and len(value) <= 4300 and int(value) > 0):
+    try:
+        number = whole_number(value)
+    except ValueError:
+        number = 0
+    if number < 1:
         raise UsageError(
             f"{value[:40]!r} is not the number of an account; see: hooktui accounts list"
         )
-    return replace(options, account=int(value))
+    return replace(options, account=number)
 
 
 def restrict(options: GlobalOptions, arguments: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ and typing only: `hooktui emit` imports this module.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import KW_ONLY, MISSING, dataclass, fields, replace
 from types import NoneType
@@ -141,13 +142,74 @@ def settings_of(declaration: type) -> dict[str, Setting]:
     return settings
 
 
+# Numbers as people write them. int() and float() also read 1_0, +10, 1e1, and other scripts' digits
+
+_WHOLE: Final = re.compile(r"[0-9]+")
+_DECIMAL: Final = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)")
+_MOST_DIGITS: Final = 4300
+"""As many as Python reads."""
+
+
+def whole_number(text: str) -> int:
+    """Return the number of a text.
+
+    Raises:
+        ValueError: it has other characters than digits, or thousands of them.
+    """
+    if not _WHOLE.fullmatch(text) or len(text) > _MOST_DIGITS:
+        raise ValueError(f"{text[:40]!r} is not a whole number")
+    return int(text)
+
+
+def decimal_number(text: str) -> float:
+    """Return the number of a text; it may have decimals.
+
+    Raises:
+        ValueError: it has other characters than digits and a point, or no float holds it.
+    """
+    number = float(text) if _DECIMAL.fullmatch(text) else math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]!r} is not a number")
+    return number
+
+
+def decimal_text(number: float) -> str:
+    """Return a number as `decimal_number` reads it: ``2``, ``0.5``, ``0.00001``."""
+    text = repr(float(number))
+    return f"{number:.15f}".rstrip("0") if "e" in text else text.removesuffix(".0")
+
+
+def as_whole(value: object) -> object:
+    """Return a value that pydantic may read as a whole number.
+
+    Raises:
+        ValueError: it is a text that people do not write for one.
+    """
+    if isinstance(value, str) and not _WHOLE.fullmatch(value.removeprefix("-")):
+        raise ValueError(f"must be a whole number, not {value[:40]!r}")
+    return _as_number(value)
+
+
+def as_decimal(value: object) -> object:
+    """Return a value that pydantic may read as a number.
+
+    Raises:
+        ValueError: it is not finite, or a text that people do not write for a number.
+    """
+    if str(value).lstrip("+-") in ("inf", "nan"):
+        raise ValueError(f"must be a finite number, not {value!r}")
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
+        raise ValueError(f"must be a number, not {value[:40]!r}")
+    return _as_number(value)
+
+
+def _as_number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
 # Text formats, and ways to show a value
-
-
-def _parse_whole_number(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{text!r} is not a whole number")
-    return int(text[:9])
 
 
 def _parse_names(text: str) -> tuple[str, ...]:
@@ -159,14 +221,11 @@ def number_of(unit: str) -> TextFormat:
 
     def parse(text: str) -> float:
         try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise ValueError(f"{text!r} is not a number of {unit}")
-        return number
+            return decimal_number(text)
+        except ValueError as error:
+            raise ValueError(f"{error} of {unit}") from None
 
-    return TextFormat(parse, "{:g}".format)
+    return TextFormat(parse, decimal_text)
 
 
 _AUTO: Final = "auto"
@@ -177,10 +236,10 @@ _Limit = tuple[int | None, int | None]
 def _parse_limit(text: str) -> _Limit:
     word, colon, most = text.partition(":")
     if word.strip() == _AUTO:
-        return None, _parse_whole_number(most.strip()) if colon else None
+        return None, whole_number(most.strip()) if colon else None
     if not (text.isascii() and text.isdigit()):
         raise ValueError(f"{text!r} is not auto, auto:N or a whole number")
-    return _parse_whole_number(text), None
+    return whole_number(text), None
 
 
 def _format_limit(limit: _Limit) -> str:

@@ -27,6 +27,7 @@ from hooktui.domain.addresses import Networks, parse_networks
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.paths import CONSOLE_TABLES
 from hooktui.domain.roles import Role
+from hooktui.domain.setting import as_decimal, as_whole
 from hooktui.domain.text import visible
 
 PREFIX = "HOOKTUI_"
@@ -88,6 +89,8 @@ def split_listen(value: str) -> tuple[str, int]:
     return host, int(port)
 
 
+_Whole = Annotated[int, BeforeValidator(as_whole)]
+_Decimal = Annotated[float, BeforeValidator(as_decimal)]
 _Roles = Annotated[dict[str, Role], BeforeValidator(_pairs)]
 
 
@@ -124,54 +127,54 @@ class Settings(BaseModel):
     groups: _Roles = Field(default_factory=dict)
     """Roles of groups of the Unix socket's users."""
 
-    keep_days: Annotated[float, Field(ge=0, le=36500)] = 30
+    keep_days: Annotated[_Decimal, Field(ge=0, le=36500)] = 30
     """Days that events are kept with their deliveries and attempts; 0: unlimited."""
 
-    keep_bodies_days: Annotated[float, Field(ge=0, le=36500)] = 7
+    keep_bodies_days: Annotated[_Decimal, Field(ge=0, le=36500)] = 7
     """Days that the body of an event is kept once all of its deliveries are delivered; 0: as long
     as the event."""
 
-    reserve_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 64
+    reserve_mb: Annotated[_Whole, Field(ge=1, le=1_000_000)] = 64
     """MiB of the disk that events leave free (then 507), so that deletion still works."""
 
-    max_connections: Annotated[int, Field(ge=10, le=100_000)] = 1000
+    max_connections: Annotated[_Whole, Field(ge=10, le=100_000)] = 1000
     """Connections over TCP at once, and of each user of the Unix socket except root and the owner.
     One token has at most half of those over TCP; connections without a valid token get half."""
 
-    max_outbound: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    max_outbound: Annotated[_Whole, Field(ge=1, le=1_000_000)] | None = None
     """Connections to receivers at once, over all hooks; by default as many as the limit of open
     files allows, at most 10,000."""
 
-    auto_in_flight_max: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_MAX_LIMIT
+    auto_in_flight_max: Annotated[_Whole, Field(ge=1, le=1000)] = DEFAULT_MAX_LIMIT
     """The most deliveries in flight of a hook whose ``max_in_flight`` is auto."""
 
-    max_hooks: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    max_hooks: Annotated[_Whole, Field(ge=1, le=10_000_000)] = 100_000
     """Hooks of one account; each of its events is compared with all that subscribe to its type."""
 
-    max_filter_terms: Annotated[int, Field(ge=1, le=1000)] = 50
+    max_filter_terms: Annotated[_Whole, Field(ge=1, le=1000)] = 50
     """Terms of a hook's filter; a hook with more is not saved."""
 
-    max_filter_patterns: Annotated[int, Field(ge=0, le=1000)] = 100
+    max_filter_patterns: Annotated[_Whole, Field(ge=0, le=1000)] = 100
     """Values with a ``*`` in the ``data.`` terms of a hook's filter: each is searched in each body,
     at about 0.3 ms for 256 KiB. All values without a ``*`` together cost as much as one with it."""
 
-    max_filter_length: Annotated[int, Field(ge=1, le=2000)] = 2000
+    max_filter_length: Annotated[_Whole, Field(ge=1, le=2000)] = 2000
     """Characters of a hook's filter."""
 
-    events_per_s: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 20_000
+    events_per_s: Annotated[_Decimal, Field(ge=0, le=1e9, allow_inf_nan=False)] = 20_000
     """Events a second that one token may send, or one user of the Unix socket except root and the
     owner, with a burst of two seconds' worth. 0: unlimited."""
 
-    calls_per_s: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 500
+    calls_per_s: Annotated[_Decimal, Field(ge=0, le=1e9, allow_inf_nan=False)] = 500
     """The same for all other calls of the API."""
 
-    alert_after_failures: Annotated[int, Field(ge=1, le=1000)] = 3
+    alert_after_failures: Annotated[_Whole, Field(ge=1, le=1000)] = 3
     """Attempts in a row that fail before a hook is failing, which opens an alert."""
 
-    alert_after_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 60
+    alert_after_s: Annotated[_Decimal, Field(ge=0, le=86_400, allow_inf_nan=False)] = 60
     """Seconds since the first of them before that alert opens."""
 
-    alert_quiet_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 600
+    alert_quiet_s: Annotated[_Decimal, Field(ge=0, le=86_400, allow_inf_nan=False)] = 600
     """Seconds between two events that announce an alert of the same subject as open."""
 
     api_docs: bool = False

@@ -76,6 +76,8 @@ USAGE = {
     "timeout": ("hooks", "edit", "1", "--timeout", "soon"),
     "rate": ("hooks", "edit", "1", "--rate", "fast"),
     "a rate that is no number": ("hooks", "edit", "1", "--rate", "nan"),
+    "a rate with an underscore": ("hooks", "edit", "1", "--rate", "1_0"),
+    "a rate of a replay with an exponent": ("replay", "rate", "rpl_1", "1e1"),
     "an endless rate": ("hooks", "edit", "1", "--rate", "inf"),
     "header": ("hooks", "edit", "1", "--header", "no equals"),
     "basic auth": ("hooks", "edit", "1", "--basic-auth", "nobody"),

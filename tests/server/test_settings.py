@@ -85,6 +85,8 @@ def test_tables_of_the_file_map_users_and_groups_to_roles(config):
         ('allow_networks = "10.0.0.1/8"', "config.toml: allow_networks: '10.0.0.1/8' is not"),
         ('tls_cert = "c.pem"', "tls_cert and tls_key must both be set"),
         ("keep_days = -1", "config.toml: keep_days must be at least 0, not -1"),
+        ("keep_days = true", "config.toml: keep_days must be a number, not true or false"),
+        ('reserve_mb = "1_0"', "config.toml: reserve_mb must be a whole number, not '1_0'"),
         ("catalogue = 5", "config.toml: catalogue must be a path, not 5"),
         ("users = 5", "config.toml: users must be a table, not 5"),
         ("hosts = 5", "config.toml: hosts must be a list, not 5"),
@@ -106,6 +108,9 @@ def test_an_error_of_the_file_names_file_and_key(config, text, message):
         ("HOOKTUI_LISTEN", "localhost", "HOOKTUI_LISTEN: 'localhost' is not HOST:PORT"),
         ("HOOKTUI_USERS", "ann", "HOOKTUI_USERS: write it as name=role"),
         ("HOOKTUI_USERS", "ann=king", "HOOKTUI_USERS.ann must be 'viewer', "),
+        ("HOOKTUI_KEEP_DAYS", "1_0", "HOOKTUI_KEEP_DAYS must be a number, not '1_0'"),
+        ("HOOKTUI_KEEP_DAYS", "3e1", "HOOKTUI_KEEP_DAYS must be a number, not '3e1'"),
+        ("HOOKTUI_RESERVE_MB", "1_0", "HOOKTUI_RESERVE_MB must be a whole number, not '1_0'"),
         ("HOOKTUI_API_DOCS", "perhaps", "HOOKTUI_API_DOCS must be true or false, not 'perhaps'"),
     ],
 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from fastapi import Query
+from pydantic import BeforeValidator
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,6 +24,7 @@ from hooktui.api.parameters import (
     MAX_TEXT,
     AccountParameter,
     Text,
+    WholeQuery,
     filter_of,
     is_of_revision_1,
     make_router,
@@ -36,6 +38,7 @@ from hooktui.domain.filters.data import Stored
 from hooktui.domain.filters.parser import Filter, FilterKey, Subject
 from hooktui.domain.ids import AccountId, EventId
 from hooktui.domain.json_text import Steps
+from hooktui.domain.setting import as_decimal
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.deliveries import Attempt, Delivery
 from hooktui.domain.wire.events import Event
@@ -101,8 +104,8 @@ async def feed(
     request: Request,
     account: AccountParameter = None,
     after: Annotated[str | None, Query(max_length=MAX_TEXT)] = None,
-    wait: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = MAX_LIMIT,
+    wait: Annotated[float, BeforeValidator(as_decimal), Query(ge=0, allow_inf_nan=False)] = 0,
+    limit: Annotated[WholeQuery, Query(ge=1, le=MAX_LIMIT)] = MAX_LIMIT,
     q: Text = None,
     from_end: Annotated[bool, Query()] = False,
     before: Annotated[str | None, Query(max_length=MAX_TEXT)] = None,

@@ -18,6 +18,7 @@ from hooktui.api.parameters import (
     HookParameter,
     RequestBody,
     Text,
+    WholeQuery,
     Window,
     hook_search_of,
     is_of_revision_1,
@@ -195,7 +196,7 @@ async def delete_hook(
 async def hook_health(
     request: Request,
     hook: HookParameter,
-    hours: Annotated[int, Query(ge=1, le=MAX_HOURS)] = 24,
+    hours: Annotated[WholeQuery, Query(ge=1, le=MAX_HOURS)] = 24,
     account: AccountParameter = None,
 ) -> Response:
     """Show a hook's health over the last hours: attempts, durations, backlog, limit."""

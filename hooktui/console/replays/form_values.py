@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from hooktui.domain.clock import parse_moment, to_rfc3339
 from hooktui.domain.errors import Refused
+from hooktui.domain.setting import decimal_number
 from hooktui.domain.wire.replays import ReplaySelection
 
 MODES: Final = ("failed", "never-sent", "sent", "all")
@@ -92,7 +93,7 @@ def _rate(text: str) -> float | None:
     if not text:
         return None
     try:
-        rate = float(text)
+        rate = decimal_number(text)
     except ValueError:
         rate = -1.0
     if not 0.1 <= rate <= 1000:
