@@ -14,7 +14,7 @@ from hooktui.cli.time_format import ago, when
 from hooktui.client import calls
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.alert_events import NO_ALERT_HOOK
-from hooktui.domain.errors import HooktuiError, NotAllowed, Refused
+from hooktui.domain.errors import HooktuiError, NoServer, NotAllowed, Refused
 from hooktui.domain.text import counted, in_bytes
 from hooktui.domain.wire.alerts import AlertCounts, AlertPath
 from hooktui.domain.wire.server import (
@@ -111,8 +111,11 @@ def stop(*, context: Context) -> None:
     """Stop the server; attempts in progress finish, and nothing is lost."""
     if context.address.socket is None:
         raise UsageError("stop ends a server of this machine; it does not go with --connect URL")
-    with PlainClient(context.address) as client:
-        pid = client.server_pid()
+    try:
+        with PlainClient(context.address) as client:
+            pid = client.server_pid()
+    except NoServer:
+        raise NoServer(f"no server to stop: none responds at {context.address}") from None
     process = os.pidfd_open(pid)
     try:
         signal.pidfd_send_signal(process, signal.SIGTERM)

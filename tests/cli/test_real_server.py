@@ -207,7 +207,10 @@ def test_the_log_loses_no_line_over_a_restart(own, receiver):
 def test_stop_ends_the_server_and_says_when_there_is_none(own):
     assert own.run("stop").returncode == 0
     assert own.server.wait(LIMIT_S) == 0
-    assert own.run("stop").returncode == 5
+    again = own.run("stop")
+    assert again.returncode == 5
+    assert b"no server to stop" in again.stderr
+    assert b"hooktui serve" not in again.stderr
 
 
 @pytest.mark.parametrize(
