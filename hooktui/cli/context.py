@@ -63,12 +63,12 @@ class CommandContext:
         """The address of the server.
 
         Raises:
-            UsageError: ``--connect`` is wrong.
+            UsageError: ``--connect`` or ``HOOKTUI_TOKEN`` is wrong.
         """
         try:
             return find_server(self.environ, self.options.connect)
         except ValueError as error:
-            raise UsageError(f"--connect: {error}") from error
+            raise UsageError(str(error)) from error
 
     @cached_property
     def client(self) -> PlainClient:

@@ -103,6 +103,14 @@ USAGE = {
 }
 
 
+# Red when the message blames --connect.
+def test_a_bad_token_is_blamed_on_its_variable(run, environ):
+    environ["HOOKTUI_TOKEN"] = "a\x01b"
+    result = run("status", "--connect", "https://localhost:1")
+    assert result.code == 2
+    assert result.err == "hooktui: HOOKTUI_TOKEN is not a token; a token looks like hkt_1_…\n"
+
+
 @pytest.mark.parametrize("name", USAGE)
 def test_a_wrong_command_line_is_exit_2_in_one_line(run, name):
     result = run(*USAGE[name])
