@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -13,7 +13,7 @@ from hooktui.cli.listing import FIRST_50, Limit, Listing, for_each, show_list, s
 from hooktui.cli.output import Piece, Style, Styled
 from hooktui.cli.time_format import ago, duration_s, when
 from hooktui.client import calls
-from hooktui.domain.alerts import MAX_SNOOZE_S, MIN_SNOOZE_S, AlertState
+from hooktui.domain.alerts import MAX_SNOOZE_S, MIN_SNOOZE_S
 from hooktui.domain.text import counted
 from hooktui.domain.wire.alerts import Alert
 
@@ -23,14 +23,17 @@ _STYLES: dict[str, Style] = {"open": "bad", "acknowledged": "warn", "snoozed": "
 
 
 @app.command(name="list")
-def list_alerts(*, state: str | None = None, limit: Limit = FIRST_50, context: Context) -> None:
+def list_alerts(
+    *,
+    state: Literal["open", "acknowledged", "snoozed", "resolved"] | None = None,
+    limit: Limit = FIRST_50,
+    context: Context,
+) -> None:
     """List alerts, newest first; without --state only unresolved ones.
 
     Args:
-        state: open, acknowledged, snoozed or resolved.
+        state: only those in this state.
     """
-    if state is not None and state not in tuple(AlertState):
-        raise UsageError(f"{state!r} is not a state; --state takes {', '.join(AlertState)}")
     show_list(context, partial(calls.list_alerts, context.account, state=state), _ALERTS, limit)
 
 

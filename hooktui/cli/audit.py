@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 from cyclopts import App
 
@@ -27,7 +28,7 @@ def list_audit(
     user: Text | None = None,
     action: Text | None = None,
     target: Text | None = None,
-    result: Text | None = None,
+    result: Literal["done", "refused"] | None = None,
     since: str | None = None,
     until: str | None = None,
     limit: Limit = FIRST_50,
@@ -36,10 +37,10 @@ def list_audit(
     """List entries, newest first; --json shows every entry in full.
 
     Args:
-        user: who acted; a * at the end matches any suffix, also in the options below.
+        user: who acted; a * at the end matches any suffix, also in --action and --target.
         action: such as hook.change, secret.*, token.create.
         target: such as "hook 12".
-        result: done or refused.
+        result: only entries with this result.
         since: such as 7d, or an RFC 3339 time.
         until: likewise.
     """

@@ -7,7 +7,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -205,7 +205,7 @@ def _progress(replay: Replay) -> str:
 @app.command(name="list")
 def list_replays(
     *,
-    state: str | None = None,
+    state: Literal["running", "paused", "finished", "aborted"] | None = None,
     hook: Number | None = None,
     limit: Limit = FIRST_50,
     context: Context,
@@ -213,7 +213,7 @@ def list_replays(
     """List replays, newest first.
 
     Args:
-        state: only running, paused, finished or aborted ones.
+        state: only those in this state.
         hook: only those of a hook.
     """
     call = partial(calls.list_replays, context.account, state=state, hook=hook)
