@@ -127,5 +127,5 @@ def revoke(token: Number, /, *more: Number, yes: bool = False, context: Context)
         context,
         tokens,
         lambda token, **_: calls.revoke_token(token),
-        lambda _: context.out.note("revoked"),
+        lambda one: context.out.note(f"token {one} is revoked"),
     )

@@ -175,7 +175,9 @@ def delete(hook: Number, /, *more: Number, yes: bool = False, context: Context) 
     which = f"hooks {named}? Their" if more else f"hook {named}? Its"
     question = f"Delete {which} waiting deliveries are cancelled; this cannot be undone."
     context.confirm(question, yes=yes)
-    return for_each(context, hooks, calls.delete_hook, lambda _: context.out.note("deleted"))
+    return for_each(
+        context, hooks, calls.delete_hook, lambda one: context.out.note(f"hook {one} is deleted")
+    )
 
 
 @app.command

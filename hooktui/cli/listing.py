@@ -172,7 +172,7 @@ def for_each(
     context: CommandContext,
     ids: Sequence[Any],
     call: Callable[..., Call[T]],
-    show: Callable[[T], None],
+    show: Callable[[Any], None],
     *,
     also_as_json: bool = False,
 ) -> int:
@@ -183,7 +183,7 @@ def for_each(
     Args:
         ids: the ids.
         call: makes the call of an id and an account.
-        show: writes a result as text.
+        show: writes a result as text; a deletion has none, and this gets the id.
         also_as_json: call it as well where results are written as JSON.
 
     Returns:
@@ -202,7 +202,8 @@ def for_each(
             continue
         raws.append({"id": identity} if response is None else response)
         if also_as_json or not context.json:
-            show(decoded(request, context.address, response))
+            none = response is None
+            show(identity if none else decoded(request, context.address, response))
     if context.json and raws:
         context.out.json(raws[0] if len(ids) == 1 else raws)
     return code

@@ -188,6 +188,16 @@ def test_enable_and_disable_several(run, server):
     assert run("hooks", "enable", "12", "--json").json == HOOK
 
 
+# Red when the notes are "deleted" and "revoked": one of two ids may have failed.
+def test_a_deletion_names_what_is_gone(run, server):
+    server.will(Answer(204), problem(404, "no hook 13"), Answer(204))
+    result = run("hooks", "delete", "12", "13", "14", "--yes")
+    notes = ["hook 12 is deleted", "hooktui: no hook 13", "hook 14 is deleted"]
+    assert (result.code, result.err.splitlines()) == (3, notes)
+    server.will(Answer(204))
+    assert run("tokens", "revoke", "4", "--yes").err == "token 4 is revoked\n"
+
+
 def test_delete_asks_for_yes_and_then_says_nothing_to_programs(run, server):
     server.will(Answer(204))
     refused = run("hooks", "delete", "12")
