@@ -72,7 +72,7 @@ def _emit_one(context: CommandContext, event_type: str, file: str | None, key: s
 
 
 def _emit_many(context: CommandContext, file: str | None) -> None:
-    sent = 0
+    sent = duplicates = 0
     with context.open_input(file) as stream:
         for before, lines in _parts(stream, file):
             context.interrupted = f"interrupted; accepted so far: at least {counted(sent, 'event')}"
@@ -81,7 +81,8 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
                 response = context.client.response_json(call)
             except HooktuiError as error:
                 if sent:
-                    context.out.note(f"the first {sent} events were accepted; the next part fails")
+                    first = "first event was" if sent == 1 else f"first {sent} events were"
+                    context.out.note(f"the {first} accepted; the next part fails")
                 cause = error.__cause__
                 raise _counted_from(error, before) from _problem_of(error, cause)
             for raw, accepted in zip(
@@ -94,9 +95,15 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
                 else:
                     context.out.line(accepted.id)
                 sent += 1
+                duplicates += accepted.duplicate
             context.out.progress(counted(sent, "event"))
     if not sent:
         raise UsageError("there are no lines to send")
+    if duplicates:
+        context.out.note(
+            f"{counted(duplicates, 'event')} had a key that was seen before: the id is that of the"
+            " first event with it"
+        )
 
 
 def _parts(stream: BinaryIO, file: str | None) -> Iterator[tuple[int, list[bytes]]]:

@@ -63,6 +63,20 @@ def test_many_events_go_in_one_request_up_to_1000(run, server):
     assert b"".join(asked.body for asked in server.asked) == lines(1005)
 
 
+def test_duplicates_among_many_are_counted(run, server):
+    again = [accepted(0), accepted(1, duplicate=True), accepted(2, duplicate=True)]
+    server.will(answer({"accepted": 3, "data": again}, 202))
+    result = run("emit", "--many", stdin=lines(3))
+    assert result.out == "evt_0\nevt_1\nevt_2\n"
+    assert "2 events had a key that was seen before" in result.err
+
+
+def test_one_event_that_was_accepted_before_an_error_is_one(run, server):
+    server.will(many(1), problem(422, "line 1: unknown event type"))
+    result = run("emit", "--many", stdin=lines(1, 8_000_000) + lines(1, 1_000_000))
+    assert "the first event was accepted; the next part fails" in result.err
+
+
 def test_many_large_events_go_in_requests_of_8_mib(run, server):
     server.will(many(34), many(6))
     assert run("emit", "--many", stdin=lines(40, 240_000)).code == 0
