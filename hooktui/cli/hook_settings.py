@@ -75,7 +75,7 @@ class HookOptions(_SettingOptions):
     """The options of a hook's settings; None: not given.
 
     Attributes:
-        header: a header K=V of each request; the value may be @FILE or - (stdin). K= removes it.
+        header: a header K=V of each request; the value may be @FILE or - (stdin).
         basic_auth: USER:PASSWORD, or @FILE or - (stdin) that holds it; "" for none.
     """
 
@@ -140,6 +140,9 @@ def edit(
     context: Context,
 ) -> None:
     """Edit a hook; omitted options keep their value.
+
+    --header K= removes a header. A --url at another server needs passwords and sensitive headers
+    again.
 
     Args:
         hook: its number.

@@ -35,7 +35,13 @@ for name, target, text in (
         "Create a hook; prints its secret, as `hooks secret` does later.\n\n"
         "--url and --events are required.",
     ),
-    ("edit", "hook_settings:edit", "Edit a hook; omitted options keep their value."),
+    (
+        "edit",
+        "hook_settings:edit",
+        "Edit a hook; omitted options keep their value.\n\n"
+        "--header K= removes a header. A --url at another server needs passwords and sensitive"
+        " headers again.",
+    ),
     ("diagnose", "doctor:diagnose", "Diagnose a receiver; exit code 1 if it has a problem."),
 ):
     app.command(f"hooktui.cli.{target}", name=name, help=text)

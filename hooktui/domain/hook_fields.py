@@ -94,10 +94,7 @@ class HookFields:
         ),
     ] = ""
 
-    url: Annotated[
-        str,
-        Setting("URL", "where to POST; another server needs write-only values again", basic=True),
-    ]
+    url: Annotated[str, Setting("URL", "where to POST", basic=True)]
 
     events: Annotated[
         tuple[str, ...],

@@ -288,6 +288,14 @@ def test_the_first_help_page_names_the_options_of_the_console_and_of_every_comma
         assert option in page
 
 
+def test_the_help_of_create_is_about_new_hooks(run):
+    create, edit = (run("hooks", command, "--help").out for command in ("create", "edit"))
+    assert "K= removes" in edit
+    assert "again" in edit
+    for of_edit in ("removes", "again"):
+        assert of_edit not in create
+
+
 def test_help_is_no_error(run):
     for arguments in (("--help",), ("hooks", "--help"), ("hooks", "create", "--help"), ("hooks",)):
         result = run(*arguments)
