@@ -49,6 +49,8 @@ WholeQuery = Annotated[int, BeforeValidator(as_whole)]
 def _number(text: object) -> int:
     if isinstance(text, str) and _INTEGER.fullmatch(text):
         return int(text)
+    if isinstance(text, str) and text.isascii() and text.isdigit() and text.strip("0"):
+        raise ValueError(f"{text[:40]!r} is not an id; ids have at most 18 digits and no leading 0")
     raise ValueError(f"{str(text)[:40]!r} is not an id; ids are whole numbers from 1")
 
 
@@ -138,9 +140,7 @@ def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
     unknown = [name for name in given if name not in known]
     if unknown:
         raise Refused.fields(
-            FieldError(
-                pointer([name[:50]]), f"there is no parameter {name[:50]!r} here; known: {names}"
-            )
+            FieldError(pointer([name[:50]]), f"unknown parameter {name[:50]!r}; known: {names}")
             for name in unknown
         )
 

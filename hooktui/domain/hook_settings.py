@@ -174,7 +174,9 @@ def check_headers(
         elif folded in seen and name not in stored:
             wrong = f"may be read as {seen[folded]!r}, which is there too; choose another name"
         elif not _VISIBLE.fullmatch(value):
-            wrong = "has a value with other than visible ASCII characters, or spaces at its ends"
+            wrong = (
+                "has a value with characters other than visible ASCII, or with spaces at its ends"
+            )
         elif len(value) > MAX_HEADER_BYTES:
             wrong = f"has a value of over {MAX_HEADER_BYTES} bytes"
         seen[folded] = lower

@@ -168,6 +168,10 @@ def test_no_error_of_a_body_names_a_type_of_pydantic(kind):
 
 QUERIES = {
     "/v1/undelivered?hook=0": ("/hook", "hook: '0' is not an id; ids are whole numbers from 1"),
+    "/v1/undelivered?hook=" + "9" * 19:
+        ("/hook", f"hook: '{'9' * 19}' is not an id; ids have at most 18 digits and no leading 0"),
+    "/v1/undelivered?hook=7&hok=8": ("/hok", "unknown parameter 'hok'; known: "
+        "account, cause, cursor, from_end, hook, limit, order, sort, state"),
     "/v1/undelivered?state=shut":
         ("/state", "state must be 'open', 'acknowledged' or 'snoozed', not 'shut'"),
     "/v1/hooks?limit=501": ("/limit", "limit must be at most 500, not '501'"),

@@ -110,7 +110,7 @@ def _checked(body: TokenBody) -> tuple[Role, int | None]:
         known = ", ".join(Role)
         errors.append(FieldError("/role", f"unknown role {body.role[:40]!r}; known: {known}"))
     if body.account is not None and not 1 <= body.account <= MAX_ID:
-        errors.append(FieldError("/account", "account: ids are whole numbers from 1"))
+        errors.append(FieldError("/account", f"account must be from 1 to {MAX_ID}"))
     expires_at_ms = None
     if body.expires_at is not None:
         try:
