@@ -27,13 +27,30 @@ def tls(settings: Settings) -> tuple[Path, Path] | None:
     """
     if settings.tls_cert is None or settings.tls_key is None:
         return None
+    certificate, key = settings.tls_cert, settings.tls_key
+    _check_pem(certificate, "certificate", b"CERTIFICATE-----")
+    _check_pem(key, "private key", b"PRIVATE KEY-----")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+        # Without a password OpenSSL asks the terminal for that of an encrypted key.
+        context.load_cert_chain(certificate, key, password="")
     except OSError as error:  # includes ssl.SSLError
-        files = f"{settings.tls_cert} and {settings.tls_key}"
-        raise BadSettings(f"cannot use {files} for TLS: {error.strerror or error}") from None
-    return settings.tls_cert, settings.tls_key
+        why = f"{error.strerror or error}"
+        if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+            why = "the key belongs to another certificate"
+        elif b"ENCRYPTED" in key.read_bytes():
+            why = "the key is encrypted; store it without a passphrase"
+        raise BadSettings(f"cannot use {certificate} with {key} for TLS: {why}") from None
+    return certificate, key
+
+
+def _check_pem(file: Path, expected: str, mark: bytes) -> None:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise BadSettings(f"cannot read {file}: {error.strerror}") from None
+    if mark not in content:
+        raise BadSettings(f"{file} holds no {expected} in PEM format")
 
 
 async def bind_tcp(settings: Settings) -> list[socket.socket]:

@@ -18,11 +18,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from hooktui import sockets
 from hooktui.domain.errors import Conflict
 from hooktui.domain.paths import paths_of
-from hooktui.server.settings import BadSettings
+from hooktui.server import listeners
+from hooktui.server.settings import BadSettings, Settings
 from tests.support.receivers import receiving
 from tests.support.running_server import running_server
 from tests.support.waiting import wait_for
@@ -208,6 +212,31 @@ def test_a_certificate_that_cannot_be_used_is_reported(tmp_path):
         pass
 
 
+# Red when all of them are "[SSL] PEM lib (_ssl.c:3926)", with both names.
+def test_a_certificate_and_a_key_that_do_not_fit_are_explained(tmp_path):
+    (tmp_path / "other").mkdir()
+    (certificate, key), (_, other) = _certificate(tmp_path), _certificate(tmp_path / "other")
+    encrypted, missing = tmp_path / "encrypted.pem", tmp_path / "missing.pem"
+    encrypted.write_bytes(
+        serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"x"),
+        )
+    )
+    for files, message in {
+        (missing, key): f"cannot read {missing}: No such file or directory",
+        (certificate, missing): f"cannot read {missing}: No such file or directory",
+        (certificate, certificate): f"{certificate} holds no private key in PEM format",
+        (key, key): f"{key} holds no certificate in PEM format",
+        (certificate, other): "the key belongs to another certificate",
+        (certificate, encrypted): "the key is encrypted; store it without a passphrase",
+    }.items():
+        with pytest.raises(BadSettings) as caught:
+            listeners.tls(Settings(tls_cert=files[0], tls_key=files[1]))
+        assert caught.value.detail.endswith(message), (files, caught.value.detail)
+
+
 def test_hooks_do_not_reach_the_server_itself(tmp_path):
     with running_server(tmp_path, listen="127.0.0.1:0") as server, server.client() as api:
         fields = {"url": f"http://127.0.0.1:{server.listen[0][1]}/", "events": ["job"]}
@@ -280,10 +309,6 @@ def test_an_error_of_our_own_is_logged_and_shown_without_its_inside(tmp_path, ca
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
