@@ -56,20 +56,20 @@ def test_a_parameter_is_bounded(api, path, pointer):
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
-def _texts(api) -> list[tuple[str, str]]:
-    """Return each path with a parameter of it that takes a text."""
+def _of_kind(api, *types: str) -> list[tuple[str, str]]:
+    """Return each path with a parameter of it that takes a value of these JSON types."""
     found = []
     for path, calls in api.get("/openapi.json").json()["paths"].items():
         for one in calls.get("get", {}).get("parameters", ()):
             kinds = one["schema"].get("anyOf", [one["schema"]])
-            if one["in"] == "query" and any(kind.get("type") == "string" for kind in kinds):
+            if one["in"] == "query" and any(kind.get("type") in types for kind in kinds):
                 found.append((path, one["name"]))
     return found
 
 
 # Red when it reaches the database: PostgreSQL refuses it, and the call gets a 503.
 def test_a_text_with_a_nul_is_refused(api):
-    texts = _texts(api)
+    texts = _of_kind(api, "string")
     assert {("/v1/events", "type"), ("/v1/audit", "user"), ("/v1/alerts", "key")} <= {*texts}
     headers = {"Content-Type": "application/json"}
     event = api.post("/v1/events/job.failed", content=b"{}", headers=headers).json()["id"]
@@ -80,4 +80,19 @@ def test_a_text_with_a_nul_is_refused(api):
         pointers = [error["pointer"] for error in answer.json().get("errors", ())]
         if answer.status_code != 422 or f"/{name}" not in pointers:
             wrong.append((path, name, answer.status_code, pointers))
+    assert wrong == []
+
+
+# Red when a parameter leaves the number to Python: it reads 1_0 as 10.
+def test_a_number_is_written_in_digits(api):
+    numbers = _of_kind(api, "integer", "number")
+    assert {("/v1/hooks", "limit"), ("/v1/feed", "wait"), ("/v1/hooks", "account")} <= {*numbers}
+    id_of = {"event": "evt_0000000000001", "delivery": "dlv_0000000000001",
+             "replay": "rpl_0000000000001", "alert": "alr_0000000000001"}  # fmt: skip
+    wrong = []
+    for path, name in numbers:
+        filled = re.sub(r"\{(\w+)\}", lambda found: id_of.get(found[1], "1"), path)
+        answer = api.get(filled, params={name: "1_0"})
+        if answer.status_code != 422:
+            wrong.append((path, name, answer.status_code))
     assert wrong == []

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from hooktui.domain.roles import Role
-from hooktui.server.settings import BadSettings, load, split_listen, unknown_variables
+from hooktui.server.settings import (
+    BadSettings,
+    Settings,
+    load,
+    split_listen,
+    unknown_variables,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +125,21 @@ def test_an_error_of_the_environment_names_the_variable(config, monkeypatch, nam
     with pytest.raises(BadSettings) as caught:
         load(config, os.environ)
     assert message in caught.value.detail
+
+
+NUMBERS = {
+    name
+    for name, schema in Settings.model_json_schema()["properties"].items()
+    if {one.get("type") for one in schema.get("anyOf", [schema])} & {"integer", "number"}
+}
+
+
+# Red when a setting leaves the number to Python: it reads 1_0 as 10.
+@pytest.mark.parametrize("name", sorted(NUMBERS))
+def test_each_number_is_written_in_digits(config, name):
+    assert {"keep_days", "max_outbound"} <= NUMBERS
+    with pytest.raises(BadSettings, match=r"must be a (whole )?number, not '1_0'"):
+        load(config, {f"HOOKTUI_{name.upper()}": "1_0"})
 
 
 # Red when the text of the error has a number of the system and a second copy of the name.
