@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +81,43 @@ async def test_another_process_is_told_too(store: SqliteStore, tmp_path: Path) -
     )
     assert code == 1
     assert f"Conflict: another server (pid {os.getpid()})" in errors
+
+
+# Red without `refuse_served`: both servers would send the same deliveries, and make checkpoints.
+async def test_a_server_whose_lock_file_is_gone_is_found(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    (tmp_path / "hooktui.lock").unlink()
+    code, errors = await run_python(
+        "import asyncio, pathlib, sys\n"
+        "from tests.support.stores import open_in\n"
+        "asyncio.run(open_in(pathlib.Path(sys.argv[1])))",
+        tmp_path,
+    )
+    assert code == 1
+    assert f"Conflict: another server (pid {os.getpid()})" in errors
+    assert f"stop it first with: kill {os.getpid()}" in errors
+    await emit(store)
+
+
+async def test_a_shell_that_has_the_database_open_stops_no_start(tmp_path: Path) -> None:
+    await (await open_in(tmp_path)).close()
+    shell = await asyncio.create_subprocess_exec(
+        sys.executable, "-c",
+        "import sqlite3, sys\n"
+        "connection = sqlite3.connect(sys.argv[1])\n"
+        "connection.execute('SELECT count(*) FROM hook').fetchall()\n"
+        "print('open', flush=True)\n"
+        "sys.stdin.read()",
+        str(tmp_path / "hooktui.db"),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert shell.stdout is not None
+    assert await shell.stdout.readline() == b"open\n"
+    try:
+        await (await open_in(tmp_path)).close()
+    finally:
+        await shell.communicate(b"")
 
 
 async def test_the_lock_is_free_after_a_close_and_after_a_failed_start(tmp_path: Path) -> None:

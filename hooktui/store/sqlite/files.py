@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import statistics
 import struct
 import tempfile
@@ -64,6 +65,26 @@ def refuse_opened(database: Path) -> None:
     pid = opened_by(database)
     if pid is not None:
         raise Conflict(f"process {pid} has {database} open (perhaps a sqlite3 shell); end it first")
+
+
+def refuse_served(database: Path) -> None:
+    """Check that no server has a database open: without its lock file, it holds a nameless lock.
+
+    Raises:
+        Conflict: names the process.
+    """
+    try:
+        locks = Path("/proc/locks").read_text(encoding="ascii")
+        index = database.with_name(f"{database.name}-shm").stat().st_ino
+    except OSError:
+        return  # not Linux, or nothing has it open
+    opened = re.compile(rf" POSIX .* (\d+) [^ ]+:{index} {_LOCKED_WHILE_OPEN} ")
+    for pid in opened.findall(locks):
+        if int(pid) != os.getpid() and re.search(rf" FLOCK +ADVISORY +WRITE {pid} ", locks):
+            raise Conflict(
+                f"another server (pid {pid}) works on {database}, though its lock file was moved or"
+                f" deleted; stop it first with: kill {pid}"
+            )
 
 
 def refuse_network_file_system(folder: Path) -> None:

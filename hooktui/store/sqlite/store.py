@@ -50,6 +50,7 @@ from hooktui.store.sqlite.files import (
     free_bytes,
     measure_fsync_ms,
     refuse_network_file_system,
+    refuse_served,
 )
 from hooktui.store.sqlite.queue import Accept, Claim, ClaimPing, Release, next_due
 from hooktui.store.sqlite.replays import EndReplayLeases, StepReplay
@@ -164,6 +165,7 @@ class SqliteStore(Store):
         raw: sqlite3.Connection | None = None
         store: Self | None = None
         try:
+            refuse_served(database)
             raw, conn, vault = prepare(database, key_file)
             fsync_ms = _fsync_ms(folder)
             store = cls(
