@@ -138,7 +138,7 @@ class LoopWatch:
 
 
 def _busy_s(waits: int | None) -> float:
-    """Return the seconds in which this thread used a CPU, or waited for one (see ``waits``)."""
+    """Return for how many seconds this thread used a CPU, or waited for one, read from a file."""
     waited_ns = 0 if waits is None else int(os.pread(waits, 64, 0).split()[1])
     return time.thread_time() + waited_ns / 1e9
 
