@@ -188,6 +188,11 @@ class Caller:
         return self.peer is not None and self.peer.is_owner
 
     @property
+    def share(self) -> str:
+        """The owner of its share of the server: the tokens bound to one account have one share."""
+        return self.user if self.bound_to is None else f"account {self.bound_to}"
+
+    @property
     def actor(self) -> Actor:
         """The caller as the audit trail names it."""
         origin = origin_of(self.peer) if self.peer else f"tcp {self.address}"

@@ -122,7 +122,7 @@ class BodyBudget:
         Raises:
             Unavailable: there is no room for it now.
         """
-        caller = user_of(scope)
+        caller = share_of(scope)
         of_caller = self._of_caller.get(caller, 0) + size
         if self.size + size > self.max_bytes or (caller and of_caller > self.max_bytes // 2):
             raise Unavailable(NO_ROOM)
@@ -135,16 +135,16 @@ class BodyBudget:
         held = scope.pop("held", 0)
         if held:
             self.size -= held
-            caller = user_of(scope)
+            caller = share_of(scope)
             left = self._of_caller.pop(caller) - held
             if left:
                 self._of_caller[caller] = left
 
 
-def user_of(scope: Scope) -> str:
-    """Return the user that sends a request; "" for a call that is open to all."""
+def share_of(scope: Scope) -> str:
+    """Return the owner of the share that a request uses; "" for a call that is open to all."""
     caller: Caller | None = scope.get("caller")
-    return "" if caller is None else caller.user
+    return "" if caller is None else caller.share
 
 
 async def read_body(scope: Scope, receive: Receive, max_bytes: int, bodies: BodyBudget) -> bytes:
@@ -273,7 +273,7 @@ async def check_body(body: bytes, scope: Scope) -> None:
     if len(body) <= SMALL_BYTES:
         json_text.check(body)
     else:
-        await in_slices(json_text.check_steps(body, "the body"), ("caller", user_of(scope)))
+        await in_slices(json_text.check_steps(body, "the body"), ("caller", share_of(scope)))
 
 
 def lines_of(body: bytes) -> Iterator[tuple[int, bytes]]:

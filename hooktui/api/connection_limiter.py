@@ -11,7 +11,8 @@ At the limit:
 
 So callers with a valid token keep half of the connections, and one source cannot take the share of
 another. A caller with a valid token also gets in from an address that floods the server: one
-request makes its connection known. One caller holds at most half of the connections.
+request makes its connection known. One caller, or all tokens that are bound to one account, hold at
+most half of the connections.
 
 Each user of the Unix socket has a limit of its own, except root and the owner of the server, who
 could stop it anyway.
@@ -60,7 +61,8 @@ class ConnectionSlot:
     Attributes:
         connection: None once it is released.
         source: group of an unknown connection.
-        caller: the last caller with a valid token, or the user of a Unix socket.
+        caller: the last caller with a valid token or the account it is bound to, or the user of a
+            Unix socket.
         unencoded: bytes in memory of which its response is still to be made.
     """
 
@@ -205,8 +207,8 @@ class _Pool:
             idle = _longest_idle(held)
             if idle is None:
                 raise TooManyRequests(
-                    f"{caller} has {len(held)} connections in use, the limit for one caller;"
-                    " close some, or have an admin raise HOOKTUI_MAX_CONNECTIONS",
+                    f"{caller} has {len(held)} connections in use, the limit for one caller or"
+                    " account; close some, or have an admin raise HOOKTUI_MAX_CONNECTIONS",
                     1,
                 )
             self.evict(idle)

@@ -21,7 +21,7 @@ from hooktui.api.bodies import (
     check_json_type,
     lines_of,
     read_body,
-    user_of,
+    share_of,
 )
 from hooktui.api.limits import RateLimiter
 from hooktui.api.parameters import (
@@ -122,7 +122,7 @@ class Ingest:
             raise Refused.field("/key", wrong)
         body = await read_body(scope, receive, MAX_LINES_BYTES, self._bodies)
         steps = _parse_events(body, await self._account(scope), self._service)
-        events, lines = await in_slices(steps, ("caller", user_of(scope)))
+        events, lines = await in_slices(steps, ("caller", share_of(scope)))
         self._admit(scope, len(events))
         try:
             results = await self._service.engine.accept(events)

@@ -16,6 +16,9 @@ All reads, also those of searches and plans, share the readers of the store, fou
 So that one caller cannot take them all, it has `MAX_READS` at a time, also root and the server's
 owner; its others wait in turns. Reads of a search or a plan go first, since other callers wait for
 its slot.
+
+All tokens that are bound to one account are one caller to searches, plans and reads: an admin of
+that account creates any number of them.
 """
 
 from __future__ import annotations
@@ -176,11 +179,13 @@ MAX_POLLS: Final = 10
 
 @dataclass(slots=True)
 class _CallerCounts:
-    """The searches and long polls of one caller."""
+    """The searches, long polls and plans of one caller."""
 
     searches: int = 0
     polls: int = 0
+    plans: int = 0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    turn_of_plans: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Searches:
@@ -198,10 +203,10 @@ class Searches:
         Raises:
             TooManyRequests: too many searches of the caller are waiting.
         """
-        with self._counted(caller) as mine:
+        with self._counted(caller.share) as mine:
             if mine.searches > MAX_WAITING:
                 raise TooManyRequests(
-                    f"{MAX_WAITING} searches of {caller.user} are waiting; wait for"
+                    f"{MAX_WAITING} searches of {caller.share} are waiting; wait for"
                     " their responses, or narrow them"
                 )
             mine.searches += 1
@@ -220,7 +225,7 @@ class Searches:
         older = self._plans.get(caller.user)
         if older is not None:
             older.cancel()
-        task: asyncio.Task[R] = asyncio.create_task(self._in_turn(plan))
+        task: asyncio.Task[R] = asyncio.create_task(self._in_turn(caller, plan))
         task.add_done_callback(lambda _: plan.close())  # it may not have begun
         self._plans[caller.user] = task
         try:
@@ -234,9 +239,14 @@ class Searches:
             if self._plans.get(caller.user) is task:
                 del self._plans[caller.user]
 
-    async def _in_turn(self, plan: Coroutine[Any, Any, R]) -> R:
-        async with self._slots:
-            return await plan
+    async def _in_turn(self, caller: Caller, plan: Coroutine[Any, Any, R]) -> R:
+        with self._counted(caller.share) as mine:
+            mine.plans += 1
+            try:
+                async with mine.turn_of_plans, self._slots:
+                    return await plan
+            finally:
+                mine.plans -= 1
 
     @contextmanager
     def poll(self, caller: Caller) -> Iterator[None]:
@@ -245,7 +255,7 @@ class Searches:
         Raises:
             TooManyRequests: the caller has reached its limit.
         """
-        with self._counted(caller) as mine:
+        with self._counted(caller.user) as mine:
             if mine.polls >= MAX_POLLS and not caller.is_owner:
                 raise TooManyRequests(
                     f"{caller.user} has {MAX_POLLS} long polls of the feed open, the limit for one"
@@ -258,13 +268,13 @@ class Searches:
                 mine.polls -= 1
 
     @contextmanager
-    def _counted(self, caller: Caller) -> Iterator[_CallerCounts]:
-        mine = self._callers.setdefault(caller.user, _CallerCounts())
+    def _counted(self, name: str) -> Iterator[_CallerCounts]:
+        mine = self._callers.setdefault(name, _CallerCounts())
         try:
             yield mine
         finally:
-            if not mine.searches and not mine.polls:
-                self._callers.pop(caller.user, None)
+            if not (mine.searches or mine.polls or mine.plans):
+                self._callers.pop(name, None)
 
 
 MAX_READS: Final = 2
@@ -304,12 +314,12 @@ class Reads:
         Raises:
             ClientDisconnect: the caller left while its read waited.
         """
-        reading = self._callers.get(caller.user)
+        reading = self._callers.get(caller.share)
         if reading is None:
-            reading = self._callers[caller.user] = _Reading()
+            reading = self._callers[caller.share] = _Reading()
         waits = reading.running >= MAX_READS
         if waits:
-            await self._wait(caller.user, reading, first=first)
+            await self._wait(caller.share, reading, first=first)
         else:
             reading.running += 1
         try:
@@ -317,7 +327,7 @@ class Reads:
                 raise ClientDisconnect
             return await read()
         finally:
-            self._end(caller.user, reading)
+            self._end(caller.share, reading)
 
     async def _wait(self, user: str, reading: _Reading, *, first: bool) -> None:
         """Wait until a read that ends hands its slot over."""

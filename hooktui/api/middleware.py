@@ -148,7 +148,7 @@ class RequestPipeline:
         except Unauthenticated:
             slot.forget()
             raise
-        slot.know(caller.user)
+        slot.know(caller.share)
         return caller
 
     def _note_hold(self, seconds: float, rule: Rule) -> None:

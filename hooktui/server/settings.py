@@ -139,7 +139,8 @@ class Settings(BaseModel):
 
     max_connections: Annotated[_Whole, Field(ge=10, le=100_000)] = 1000
     """Connections over TCP at once, and of each user of the Unix socket except root and the owner.
-    One token has at most half of those over TCP; connections without a valid token get half."""
+    One token, or all that are bound to one account, have at most half of those over TCP;
+    connections without a valid token get half."""
 
     max_outbound: Annotated[_Whole, Field(ge=1, le=1_000_000)] | None = None
     """Connections to receivers at once, over all hooks; by default as many as the limit of open

@@ -165,6 +165,25 @@ def test_one_caller_has_half_of_the_connections_and_others_the_rest(small, token
             assert next_answer(owner).status == 200
 
 
+# Red when each token counts for itself: an account with two of them locks out all others.
+def test_the_tokens_of_an_account_have_half_of_the_connections_together(small, tokens):
+    with small.client() as api, ExitStack() as stack:
+        asked = {"role": "viewer", "account": 1}
+        bound = [
+            api.post("/v1/tokens", json=asked | {"name": name}).json()["token"] for name in "de"
+        ]
+        for number in range(MAX // 2):
+            assert _asked_for_its_body(stack.enter_context(_in_use(small, bound[number % 2])))
+        over = stack.enter_context(_in_use(small, bound[1]))
+        answer = next_answer(over)
+        assert answer.status == 429
+        assert answer.problem()["detail"].startswith("account 1 has 5 connections in use")
+        over.close()
+        other = stack.enter_context(_from(small, "127.0.0.1"))
+        other.sendall(_listing(tokens[0]))
+        assert next_answer(other).status == 200
+
+
 # Behind a proxy all callers have one address, and use its connections in turn.
 def test_callers_behind_a_proxy_share_no_bound_of_their_address(small, tokens):
     with ExitStack() as stack:

@@ -58,6 +58,19 @@ def _hold(server: RunningServer, token: str, size: int) -> socket.socket:
     return client
 
 
+# Red when each token has a half of its own: an account with two of them leaves nothing.
+def test_the_tokens_of_an_account_hold_half_together(small):
+    with small.client() as api:
+        asked = {"role": "producer", "account": 1}
+        one, two = (
+            api.post("/v1/tokens", json=asked | {"name": name}).json()["token"] for name in "ab"
+        )
+        with _hold(small, one, MAX // 2):
+            wait_for(lambda: api.get("/v1/status").json()["clients"]["held_bytes"] == MAX // 2)
+            with _hold(small, two, 1) as over:
+                assert next_answer(over).status == 503
+
+
 # Red without the share of a caller, and when a full server takes new work.
 def test_one_caller_holds_half_and_a_full_server_refuses_new_work(small):
     one, other = (_token(small, name, "producer") for name in ("one", "other"))

@@ -19,6 +19,7 @@ from hooktui.api import routes
 from hooktui.api.access import Caller
 from hooktui.api.limits import MAX_READS, Reads
 from hooktui.domain.errors import Unavailable
+from hooktui.domain.ids import AccountId
 from hooktui.domain.roles import Role
 from hooktui.store import queries
 from hooktui.store.postgres import pools
@@ -29,8 +30,8 @@ from tests.support.waiting import LIMIT_S, wait_for
 _ROUTES = Path(routes.__file__).parent
 
 
-def _caller(user: str) -> Caller:
-    return Caller(user, Role.VIEWER)
+def _caller(user: str, account: int | None = None) -> Caller:
+    return Caller(user, Role.VIEWER, bound_to=None if account is None else AccountId(account))
 
 
 class Reading:
@@ -41,10 +42,13 @@ class Reading:
         self.begun: list[str] = []
         self._ends: dict[str, asyncio.Event] = {}
 
-    def ask(self, name: str, *, first: bool = False) -> asyncio.Task[str]:
+    def ask(
+        self, name: str, *, first: bool = False, account: int | None = None
+    ) -> asyncio.Task[str]:
         """Begin the read of a caller, the first letter of its name."""
         self._ends[name] = asyncio.Event()
-        reading = self.reads.run(_caller(name[0]), lambda: self._read(name), first=first)
+        caller = _caller(name[0], account)
+        reading = self.reads.run(caller, lambda: self._read(name), first=first)
         return asyncio.create_task(reading)
 
     def end(self, *names: str) -> None:
@@ -83,6 +87,18 @@ async def test_the_reads_of_a_caller_wait_in_turns_and_those_of_others_do_not() 
     reading.end("a1", "a3", "a4", "b1")
     assert await asyncio.gather(*tasks) == ["a1", "a2", "a3", "a4", "b1"]
     assert not reading.reads._callers, "nothing is kept of a caller without reads"
+
+
+# Red when each token has a share of its own: an account with two has all readers.
+async def test_the_tokens_of_an_account_have_one_share_of_the_readers() -> None:
+    reading = Reading()
+    tasks = [reading.ask(name, account=2) for name in ("a1", "b1", "c1")]
+    tasks += [reading.ask("d1", account=3), reading.ask("e1")]
+    await _settled()
+    assert reading.begun == ["a1", "b1", "d1", "e1"]
+    reading.end("a1", "b1", "c1", "d1", "e1")
+    await asyncio.gather(*tasks)
+    assert not reading.reads._callers
 
 
 # Red when a search waits like the rest: others wait for its slot as long as for all those reads.

@@ -18,11 +18,14 @@ from hooktui.api.limits import MAX_POLLS, MAX_SEARCHES, MAX_WAITING, Searches
 from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.api.routes import events
 from hooktui.domain.errors import Conflict, TooManyRequests
+from hooktui.domain.ids import AccountId
 from hooktui.domain.roles import Role
 
 
-def _caller(user: str, peer: PeerCredentials | None = None) -> Caller:
-    return Caller(user, Role.VIEWER, peer=peer)
+def _caller(
+    user: str, peer: PeerCredentials | None = None, account: AccountId | None = None
+) -> Caller:
+    return Caller(user, Role.VIEWER, account, peer)
 
 
 class Looking:
@@ -33,8 +36,8 @@ class Looking:
         self.now: list[str] = []
         self.end = asyncio.Event()
 
-    async def search(self, user: str) -> None:
-        async with self.searches.search(_caller(user)):
+    async def search(self, user: str, account: AccountId | None = None) -> None:
+        async with self.searches.search(_caller(user, account=account)):
             self.now.append(user)
             await self.end.wait()
             self.now.remove(user)
@@ -54,6 +57,40 @@ async def test_a_caller_has_one_search_at_a_time_and_a_server_two() -> None:
     assert len(looking.now) == MAX_SEARCHES
     looking.end.set()
     await asyncio.gather(*tasks)
+
+
+# Red when each token has a turn of its own: an account with many of them precedes all others.
+async def test_the_tokens_of_an_account_have_one_turn() -> None:
+    looking = Looking()
+    tasks = [asyncio.create_task(looking.search(user, AccountId(2))) for user in "abc"]
+    await _settled()
+    assert looking.now == ["a"]
+    tasks.append(asyncio.create_task(looking.search("d", AccountId(3))))
+    await _settled()
+    assert looking.now == ["a", "d"]
+    looking.end.set()
+    await asyncio.gather(*tasks)
+    assert not looking.searches._callers
+
+
+# Red when the plans of an account take both slots: each of its tokens may have one.
+async def test_the_tokens_of_an_account_plan_in_turns() -> None:
+    searches, begun, end = Searches(), list[str](), asyncio.Event()
+
+    async def plan(user: str) -> None:
+        begun.append(user)
+        await end.wait()
+
+    tasks = [
+        asyncio.create_task(searches.plan(_caller(user, account=AccountId(account)), plan(user)))
+        for user, account in (("a", 2), ("b", 2), ("c", 3))
+    ]
+    await _settled()
+    assert begun == ["a", "c"]
+    end.set()
+    await asyncio.gather(*tasks)
+    assert sorted(begun) == ["a", "b", "c"]
+    assert not searches._callers
 
 
 async def test_very_many_searches_that_wait_are_refused() -> None:

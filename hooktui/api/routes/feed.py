@@ -225,7 +225,7 @@ async def _respond(request: Request, page: FeedItemPage, *, from_end: bool = Fal
     if is_of_revision_1(request):
         auto_max = service_of(request).auto_in_flight_max
         page = replace(page, items=tuple(_for_revision_1(item, auto_max) for item in page.items))
-    turn = ("caller", caller_of(request).user)
+    turn = ("caller", caller_of(request).share)
     content = await in_slices(_written(page, from_end=from_end), turn)
     return Response(content, media_type=JSON)
 
