@@ -633,6 +633,7 @@ class Engine:
                 rate_per_s=settings.rate_per_s,
                 open_until_ms=hook.breaker_until_ms,
                 now_ms=self._clock(),
+                account=hook.account,
             )
 
 

@@ -93,6 +93,7 @@ class HookQueue:
         kept: slots kept free for a replay that waited for long: 0 or 1.
         replay_waited_ms: when a replay last wanted more slots than it may have.
         ready_queue: the ready queues that contain it, in ``group``.
+        share: of its account.
     """
 
     hook: HookId
@@ -123,6 +124,7 @@ class HookQueue:
     replay_waited_ms: int | None = None
     ready_queue: ReadyQueues | None = field(default=None, repr=False, compare=False)
     group: int = 0
+    share: AccountShare = field(default_factory=lambda: AccountShare(), repr=False, compare=False)
 
     @property
     def by_age(self) -> bool:
@@ -352,3 +354,16 @@ class ReadyQueues:
         del self._groups[queue.group][queue.hook]
         self.count -= 1
         queue.ready_queue = None
+
+
+@dataclass(slots=True, eq=False)
+class AccountShare:
+    """The slots that the hooks of one account have taken.
+
+    Attributes:
+        used: their number.
+        parked: ready queues that wait until the account has fewer.
+    """
+
+    used: int = 0
+    parked: ReadyQueues = field(default_factory=ReadyQueues)

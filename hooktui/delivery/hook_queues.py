@@ -8,9 +8,10 @@ All queues together have a limit, because each delivery in flight holds a connec
 can open only so many. A slot of the limit is taken when a delivery is reserved or claimed, so no
 leased delivery waits for a connection, except those that a hook claimed ahead of its own slots. At
 the limit, hooks take turns: those with fewer in flight first (0, 1, 2-3, 4-7, …), among them the
-one that waited longest; nothing is claimed ahead. No hook takes more than half of it, and all hooks
-whose last attempt was slow take at most three quarters. A *place* is a slot, or a position ahead of
-the slots.
+one that waited longest; nothing is claimed ahead. No hook takes more than half of it. All hooks
+whose last attempt was slow take at most three quarters, and so do all hooks of one account if there
+are others: which of its hooks are slow is known only when their first attempts end. A *place* is a
+slot, or a position ahead of the slots.
 
 This module has no I/O and no clock: times are arguments, in milliseconds.
 """
@@ -29,6 +30,7 @@ from hooktui.delivery.hook_queue import (
     MAX_PER_CLAIM,
     NEVER,
     NONE,
+    AccountShare,
     HookQueue,
     ReadyQueues,
 )
@@ -37,7 +39,7 @@ from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 from hooktui.domain.machine import next_wait_s
 
 if TYPE_CHECKING:
-    from hooktui.domain.ids import HookId
+    from hooktui.domain.ids import AccountId, HookId
     from hooktui.domain.observation import Observation
     from hooktui.store.contract import ClaimedDelivery
 
@@ -101,6 +103,9 @@ class HookQueues:
         self._max_in_flight = max_in_flight
         self._max_of_one = max(max_in_flight // 2, 1)
         self._max_slow = max(max_in_flight - max_in_flight // 4, 1)
+        self._max_of_account = max_in_flight  # while there is only one
+        self._shares: dict[AccountId | None, AccountShare] = {}
+        self._parking: dict[AccountShare, None] = {}
         self._used = self._used_slow = self._ahead = 0
         self._sending = 0  # queues with slots in use
         self._queues: dict[HookId, HookQueue] = {}
@@ -141,6 +146,7 @@ class HookQueues:
         rate_per_s: float | None = None,
         open_until_ms: int | None = None,
         now_ms: int = 0,
+        account: AccountId | None = None,
     ) -> HookQueue:
         """Create or update a hook's queue with the hook's settings.
 
@@ -155,10 +161,12 @@ class HookQueues:
             rate_per_s: maximum number of deliveries started in a second.
             open_until_ms: set while its breaker is open.
             now_ms: the time.
+            account: of the hook.
         """
         queue = self._queues.get(hook)
         if queue is None:
-            queue = self._queues[hook] = HookQueue(hook, 1, active)
+            share = self._share_of(account)
+            queue = self._queues[hook] = HookQueue(hook, 1, active, share=share)
         queue.active, queue.open_until_ms, queue.rate_per_s = active, open_until_ms, rate_per_s
         if slots is None:
             queue.adapt(min(cap, self._max_of_one), receiver)
@@ -168,6 +176,14 @@ class HookQueues:
         if not active:
             queue.leave_queue()
         return queue
+
+    def _share_of(self, account: AccountId | None) -> AccountShare:
+        share = self._shares.get(account)
+        if share is None:
+            share = self._shares[account] = AccountShare()
+            if len(self._shares) > 1:
+                self._max_of_account = self._max_slow
+        return share
 
     def drop(self, hook: HookId) -> None:
         """Remove a deleted hook; its deliveries in flight end by themselves."""
@@ -256,7 +272,11 @@ class HookQueues:
         return count
 
     def _room_for_replay(self, queue: HookQueue, now_ms: int) -> int:
-        room = min(queue.slots - queue.in_flight, self._max_in_flight - self._used)
+        room = min(
+            queue.slots - queue.in_flight,
+            self._max_in_flight - self._used,
+            self._max_of_account - queue.share.used,
+        )
         if queue.slow:
             room = min(room, self._max_slow - self._used_slow)
         if queue.open_until_ms is not None:
@@ -436,6 +456,7 @@ class HookQueues:
 
     def _choose(self) -> list[HookQueue]:
         """Remove and return the next queues: the fast ones, then the slow ones."""
+        self._return_parked()
         free, free_slow = self._max_in_flight - self._used, self._max_slow - self._used_slow
         fast: list[HookQueue] = []
         slow: list[HookQueue] = []
@@ -445,11 +466,23 @@ class HookQueues:
             if first_fast == first_slow == NEVER:
                 break
             self._slow_turn = not self._slow_turn
-            if first_slow < first_fast or (first_slow == first_fast and self._slow_turn):
-                slow.append(self._slow.pop())
+            is_slow = first_slow < first_fast or (first_slow == first_fast and self._slow_turn)
+            queue = (self._slow if is_slow else self._fast).pop()
+            if queue.share.used >= self._max_of_account:
+                queue.share.parked.put(queue)
+                self._parking[queue.share] = None
             else:
-                fast.append(self._fast.pop())
+                (slow if is_slow else fast).append(queue)
         return fast + slow
+
+    def _return_parked(self) -> None:
+        """Make parked queues ready again, as many as their accounts may have slots."""
+        for share in list(self._parking):
+            for _ in range(min(self._max_of_account - share.used, share.parked.count)):
+                queue = share.parked.pop()
+                (self._slow if queue.slow else self._fast).put(queue)
+            if not share.parked.count:
+                del self._parking[share]
 
     def _share_slots(self, chosen: Sequence[HookQueue], now_ms: int) -> list[int]:
         """Return the number of slots for each chosen queue."""
@@ -457,7 +490,19 @@ class HookQueues:
         first_slow = next((at for at, queue in enumerate(chosen) if queue.slow), len(chosen))
         free_slow = max(self._max_slow - self._used_slow, 0)
         rooms = rooms[:first_slow] + even_shares(rooms[first_slow:], free_slow)
+        if len(self._shares) > 1:
+            self._share_in_accounts(chosen, rooms)
         return even_shares(rooms, self._max_in_flight - self._used)
+
+    def _share_in_accounts(self, chosen: Sequence[HookQueue], rooms: list[int]) -> None:
+        """Reduce the numbers of slots so that no account gets more than it may have."""
+        places: dict[AccountShare, list[int]] = {}
+        for at, queue in enumerate(chosen):
+            places.setdefault(queue.share, []).append(at)
+        for share, ats in places.items():
+            free = self._max_of_account - share.used
+            for at, count in zip(ats, even_shares([rooms[at] for at in ats], free), strict=True):
+                rooms[at] = count
 
     def _turn(self, queue: HookQueue, slots: int, now_ms: int) -> Turn | None:
         """Take the places of a turn; None: its settings changed since it became ready."""
@@ -498,7 +543,11 @@ class HookQueues:
         """Return whether a hook queue can start a delivery now."""
         if self._used >= self._max_in_flight:
             return False
-        return self._fast.count > 0 or (self._slow.count > 0 and self._used_slow < self._max_slow)
+        if self._fast.count > 0 or (self._slow.count > 0 and self._used_slow < self._max_slow):
+            return True
+        return any(
+            share.parked.count > 0 and share.used < self._max_of_account for share in self._parking
+        )
 
     def queues(self) -> Iterable[HookQueue]:
         """Return the queues of all hooks."""
@@ -525,7 +574,10 @@ class HookQueues:
                 queue.alarms_ms += (at_ms,)
                 heapq.heappush(self._later, (at_ms, queue.hook))
         elif queue.room(now_ms) or self._wants_ahead(queue, now_ms):
-            (self._slow if queue.slow else self._fast).put(queue)
+            if queue.share.parked.count:  # behind those that wait already
+                queue.share.parked.put(queue)
+            else:
+                (self._slow if queue.slow else self._fast).put(queue)
 
     def _wants_ahead(self, queue: HookQueue, now_ms: int) -> int:
         room = self._room_ahead()
@@ -549,6 +601,8 @@ class HookQueues:
     def _has_turn(self, queue: HookQueue) -> bool:
         """Return whether a queue may take a slot of the limit before those that wait for one."""
         if self._used >= self._max_in_flight or (queue.slow and self._used_slow >= self._max_slow):
+            return False
+        if queue.share.used >= self._max_of_account or queue.share.parked.count:
             return False
         return not self.short
 
@@ -596,12 +650,14 @@ class HookQueues:
     def _take(self, queue: HookQueue, count: int) -> None:
         self._sending += queue.in_flight == 0 and count > 0
         queue.in_flight += count
+        queue.share.used += count
         self._used += count
         if queue.slow:
             self._used_slow += count
 
     def _free(self, queue: HookQueue, count: int) -> None:
         queue.in_flight -= count
+        queue.share.used -= count
         self._sending -= queue.in_flight == 0 and count > 0
         self._used -= count
         if queue.slow:
@@ -611,6 +667,6 @@ class HookQueues:
         if queue.slow is not slow:
             self._used_slow += queue.in_flight if slow else -queue.in_flight
             queue.slow = slow
-            if queue.ready_queue is not None:
+            if queue.ready_queue in (self._fast, self._slow):
                 queue.leave_queue()
                 (self._slow if slow else self._fast).put(queue)

@@ -21,10 +21,10 @@ def nothing_ahead():
         yield
 
 
-def bounded(bound: int, *limits: int) -> DrivenQueues:
+def bounded(bound: int, *limits: int, accounts: int = 1) -> DrivenQueues:
     queues = DrivenQueues(bound)
     for number, slots in enumerate(limits, start=1):
-        queues.put(number, slots=slots, active=True)
+        queues.put(number, slots=slots, active=True, account=number % accounts)
     return queues
 
 
@@ -107,6 +107,67 @@ def test_hooks_known_to_be_slow_leave_a_quarter_to_the_others():
     assert set(taken(queues)) & {2, 8}
 
 
+def of_accounts(bound: int, *accounts: int, slots: int = 1) -> DrivenQueues:
+    """Return the queues of one hook for each given account, numbered from 1."""
+    queues = DrivenQueues(bound)
+    for hook, account in enumerate(accounts, start=1):
+        queues.put(hook, slots=slots, active=True, account=account)
+    return queues
+
+
+# Red without the share of an account: new hooks whose receiver hangs take every slot for 30 s.
+def test_the_hooks_of_an_account_leave_a_quarter_to_those_of_others():
+    queues = of_accounts(8, *[1] * 12, 2, 2, 2)
+    for hook in range(1, 13):
+        queues.hint(hook, 0, 0)
+    assert taken(queues) == dict.fromkeys(range(1, 7), 1)
+    assert taken(queues) == {}
+    assert not queues.any_ready, "the others wait for one of their account"
+    assert not queues.short
+    assert not queues.reserve(12, 0)
+    assert [queues.reserve(hook, 0) for hook in (13, 14, 15)] == [True, True, False]
+    queues.end(13, 0)
+    assert not queues.any_ready
+    assert queues.reserve(15, 0)
+    queues.end(1, 0)
+    assert queues.any_ready
+    assert len(taken(queues)) == 1
+
+
+# Red when only what an account has already counts: one turn hands out more than its share.
+def test_a_turn_gives_an_account_no_more_than_its_share():
+    queues = of_accounts(100, 1, 1, 1, 1, 2, slots=50)
+    for hook in range(1, 6):
+        queues.hint(hook, 0, 0)
+    assert taken(queues) == {1: 19, 2: 19, 3: 19, 4: 18, 5: 25}
+
+
+# Red when a hook that waits for its account comes back only as another one of it is started.
+def test_hooks_that_wait_for_their_account_all_get_a_turn():
+    queues = of_accounts(4, *[1] * 9, 2)
+    for hook in range(1, 10):
+        queues.hint(hook, 0, 0)
+    claims = queues.rows(0)
+    assert len(claims) == 3
+    assert queues.rows(0) == []
+    for hook in (4, 5, 6):
+        queues.put(hook, slots=1, active=True, open_until_ms=30_000)
+    for hook, (queue, count) in zip((1, 2, 3), claims, strict=True):
+        queues.finish_claim(queue, count, count, 0)
+        queues.end(hook, 0)
+    served = set()
+    for _ in range(10):
+        served |= set(taken(queues))
+    assert {7, 8, 9} <= served
+
+
+def test_a_single_account_may_have_every_slot():
+    queues = of_accounts(8, *[1] * 12)
+    for hook in range(1, 13):
+        queues.hint(hook, 0, 0)
+    assert len(taken(queues)) == 8
+
+
 def test_a_deleted_hook_gives_its_slots_back_when_its_attempts_end():
     queues = bounded(2, 1, 1)
     assert queues.reserve(1, 0)
@@ -174,13 +235,15 @@ def test_what_is_shared_is_shared_evenly(wanted: list[int], most: int):
     bound=st.integers(1, 12),
     limits=st.lists(st.integers(1, 64), min_size=1, max_size=30),
     slow=st.sets(st.integers(1, 30)),
+    accounts=st.integers(1, 3),
     data=st.data(),
 )
 def test_every_hook_gets_its_turn_whatever_the_others_do(
-    bound: int, limits: list[int], slow: set[int], data: st.DataObject
+    bound: int, limits: list[int], slow: set[int], accounts: int, data: st.DataObject
 ):
     """Each hook has more due than can be sent; attempts end in any order."""
-    queues = bounded(bound, *limits)
+    queues = bounded(bound, *limits, accounts=accounts)
+    several = min(accounts, len(limits)) > 1
     for hook in range(1, len(limits) + 1):
         queues.hint(hook, 0, 0)
     running: Counter[int] = Counter()
@@ -193,6 +256,8 @@ def test_every_hook_gets_its_turn_whatever_the_others_do(
             queues.finish_claim(queue, count, count, 0)
         assert running.total() == queues.in_flight <= bound
         assert all(running[hook] <= max(bound // 2, 1) for hook in running)
+        of_account = Counter(hook % accounts for hook in running.elements())
+        assert not several or max(of_account.values(), default=0) <= max(bound - bound // 4, 1)
         if not running.total():
             break
         ending = data.draw(st.sampled_from(sorted(running.elements())))
@@ -226,11 +291,13 @@ def test_a_hook_that_is_deleted_while_it_claims_never_becomes_ready_again():
     assert queues.reserve(2, 0)
 
 
-@given(STEPS, st.integers(1, 6))
-@example([("hint", 1, 0), ("take", 1, 0), ("hint", 1, 0), ("drop", 1, 0)], 1)
-@example([("hint", 1, 0), ("take", 1, 0), ("hold", 1, 0), ("claimed", 1, 1)], 1)
-def test_the_slots_always_add_up_and_all_come_back(steps: list[tuple[str, int, int]], bound: int):
-    queues = bounded(bound, *[3] * 5)
+@given(STEPS, st.integers(1, 6), st.integers(1, 3))
+@example([("hint", 1, 0), ("take", 1, 0), ("hint", 1, 0), ("drop", 1, 0)], 1, 1)
+@example([("hint", 1, 0), ("take", 1, 0), ("hold", 1, 0), ("claimed", 1, 1)], 1, 1)
+def test_the_slots_always_add_up_and_all_come_back(
+    steps: list[tuple[str, int, int]], bound: int, accounts: int
+):
+    queues = bounded(bound, *[3] * 5, accounts=accounts)
     running: Counter[int] = Counter()
     claims: dict[int, tuple] = {}
     gone: set[int] = set()
