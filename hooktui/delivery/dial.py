@@ -113,6 +113,7 @@ class Dialer:
         deadline: float,
         phases: ConnectPhases,
         on_lost: Callable[[ReceiverConnection], None],
+        account: Hashable = None,
     ) -> ReceiverConnection:
         """Return an open connection to the target.
 
@@ -123,12 +124,13 @@ class Dialer:
             deadline: monotonic seconds at which the whole attempt is over.
             phases: gets the duration of each step, also of a failed one.
             on_lost: called once when the connection has ended.
+            account: of the hook, for the same.
 
         Raises:
             ConnectError: with the failure.
             MachineShort: this machine lacks a resource; nothing was sent.
         """
-        addresses = await self.resolve(pool_key, target, deadline, phases)
+        addresses = await self.resolve(pool_key, target, deadline, phases, account)
         for address in addresses:  # one forbidden address makes the name untrusted
             self.check(target, address)
         await self._per_tick.enter()
@@ -151,7 +153,12 @@ class Dialer:
     # Step 1: addresses
 
     async def resolve(
-        self, pool_key: Hashable, target: ParsedUrl, deadline: float, phases: ConnectPhases
+        self,
+        pool_key: Hashable,
+        target: ParsedUrl,
+        deadline: float,
+        phases: ConnectPhases,
+        account: Hashable = None,
     ) -> tuple[Address, ...]:
         """Return the addresses of a target, unchecked.
 
@@ -164,7 +171,9 @@ class Dialer:
         began = monotonic()
         limit_s = max(0.0, min(self._limits.dns_s, deadline - began))
         try:
-            return await self._resolver.resolve(pool_key, target.host, target.port, limit_s)
+            return await self._resolver.resolve(
+                pool_key, target.host, target.port, limit_s, account
+            )
         except NameLookupError as failure:
             raise ConnectError(ExchangeFailure(ErrorClass.DNS, str(failure))) from None
         finally:

@@ -4,7 +4,8 @@
 delayed a healthy hook by 4 s (measured). So look-ups run in 64 daemon threads of their own (fewer
 if few files may be open), at most two at a time for one hook, with a deadline; concurrent requests
 for one host share the result. A look-up that no thread started in time, or that failed for lack of
-files or memory, says nothing about the receiver (`MachineShort`).
+files or memory, says nothing about the receiver (`MachineShort`). The hooks of one account use at
+most three quarters of the threads, as someone who controls their names can let all of them hang.
 
 Nothing else is cached. A URL is checked when its hook is saved, and again by each connect.
 """
@@ -58,12 +59,19 @@ class Resolver:
     def __init__(self, lookup: Lookup = system_lookup, threads: int = LOOKUP_THREADS) -> None:
         self._lookup = lookup
         self._threads = _DaemonThreads(threads)
+        self._most_of_account = max(threads - threads // 4, 1)
+        self._of_account: dict[Hashable, asyncio.Semaphore] = {}
         self._running: dict[str, _Pending] = {}
         self._begun: set[str] = set()
         self._of_pool: dict[Hashable, set[_Pending]] = {}
 
     async def resolve(
-        self, pool_key: Hashable, host: str, port: int, timeout_s: float
+        self,
+        pool_key: Hashable,
+        host: str,
+        port: int,
+        timeout_s: float,
+        account: Hashable = None,
     ) -> tuple[Address, ...]:
         """Return the addresses of a name, in the order of preference, at least one.
 
@@ -72,6 +80,7 @@ class Resolver:
             host: an ASCII name.
             port: the port; look-ups of one host are shared for all ports.
             timeout_s: time limit, including the wait for a free thread.
+            account: of the hook; it leaves threads to the others.
 
         Raises:
             NameLookupError: no such name, no address, or no response in time.
@@ -79,9 +88,10 @@ class Resolver:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await self._answer(pool_key, host, port)
+                answer = await self._answer(pool_key, host, port, account)
         except TimeoutError:
-            if host in self._running and host not in self._begun:
+            waits = host in self._running or self._places_of(account).locked()
+            if waits and host not in self._begun:
                 raise MachineShort(Condition.LOOKUPS) from None
             raise NameLookupError(f"looking up {host} took longer than {timeout_s:.3g} s") from None
         if isinstance(answer, Condition):
@@ -90,17 +100,30 @@ class Resolver:
             raise NameLookupError(answer)
         return answer
 
-    async def _answer(self, pool_key: Hashable, host: str, port: int) -> _Answer:
+    async def _answer(self, pool_key: Hashable, host: str, port: int, account: Hashable) -> _Answer:
+        places = self._places_of(account)
         while host not in self._running:
+            await places.acquire()
+            if host in self._running:  # another hook began it meanwhile
+                places.release()
+                break
             of_pool = self._of_pool.setdefault(pool_key, set())
             if len(of_pool) < LOOKUPS_PER_POOL:
-                self._start(pool_key, host, port)
+                self._start(pool_key, host, port, places)
             else:
+                places.release()
                 await asyncio.wait(of_pool, return_when=asyncio.FIRST_COMPLETED)
         # A caller that gives up must not cancel the look-up for the others.
         return await asyncio.shield(self._running[host])
 
-    def _start(self, pool_key: Hashable, host: str, port: int) -> None:
+    def _places_of(self, account: Hashable) -> asyncio.Semaphore:
+        places = self._of_account.get(account)
+        if places is None:
+            places = self._of_account[account] = asyncio.Semaphore(self._most_of_account)
+        return places
+
+    def _start(self, pool_key: Hashable, host: str, port: int, places: asyncio.Semaphore) -> None:
+        """Begin a look-up; its place is released at its end."""
         loop = asyncio.get_running_loop()
         pending: _Pending = loop.create_future()
         self._running[host] = pending
@@ -113,6 +136,7 @@ class Resolver:
             of_pool.discard(pending)
             if not of_pool:
                 del self._of_pool[pool_key]
+            places.release()
             pending.set_result(answer)
 
         def work() -> None:

@@ -111,6 +111,7 @@ class Sender:
                     claim.body,
                     verify_tls=hook.settings.verify_tls,
                     timeout_s=hook.settings.timeout_s,
+                    account=hook.account,
                 )
             else:  # its URL and its credentials were not saved together
                 exchange = Exchange(error=ErrorClass.ADDRESS_REFUSED, error_detail=hook.refusal)

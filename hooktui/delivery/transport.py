@@ -92,6 +92,7 @@ class Transport:
         *,
         verify_tls: bool,
         timeout_s: float,
+        account: Hashable = None,
     ) -> Exchange:
         """Make one attempt.
 
@@ -102,6 +103,7 @@ class Transport:
             body: the body; ``head`` names its length.
             verify_tls: whether the certificate is checked.
             timeout_s: for the whole attempt.
+            account: of the hook; it leaves look-ups to the others.
 
         Raises:
             RuntimeError: the transport is closed.
@@ -135,6 +137,7 @@ class Transport:
                     deadline=deadline,
                     phases=phases,
                     on_lost=pool.drop,
+                    account=account,
                 )
             except ConnectError as failure:
                 return _not_dialled(failure.fault, started, phases)

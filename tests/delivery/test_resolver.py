@@ -127,6 +127,26 @@ async def test_20_hung_lookups_do_not_delay_a_healthy_one(held):
     await asyncio.gather(*hung)
 
 
+# Red without the places of an account: its look-ups that hang take every thread.
+async def test_the_hung_lookups_of_an_account_leave_threads_to_the_others(held):
+    resolver = Resolver(held, threads=4)
+    hung = [
+        asyncio.ensure_future(resolver.resolve(hook, f"h{hook}.test", 80, 60, account=1))
+        for hook in range(8)
+    ]
+    await until(lambda: len(held.asked) == 3)
+    held.let_go("fine.test")
+    assert await resolver.resolve("hook", "fine.test", 80, 9, account=2)
+    assert held.asked == ["h0.test", "h1.test", "h2.test", "fine.test"]
+    with pytest.raises(MachineShort):  # it says nothing about the name
+        await resolver.resolve("hook", "late.test", 80, 0.05, account=1)
+    for hook in range(8):
+        held.let_go(f"h{hook}.test")
+    assert all(await asyncio.gather(*hung))
+    assert not resolver._running
+    assert not resolver._of_pool
+
+
 async def test_a_host_that_hung_is_asked_again_when_its_lookup_is_over(held):
     resolver = Resolver(held)
     patient = await asked_already(resolver, held, "a.test")
