@@ -60,7 +60,7 @@ def test_a_new_key_is_put_on_top_of_a_file_and_printed_without_one(
     assert second != first
     file.chmod(0o644)
     refused = idle_home.run("keys", "new", str(file))
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert b"others can read the key file" in refused.stderr
     assert len(keys_of(file.read_text())) == 2
 
