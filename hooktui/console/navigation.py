@@ -76,6 +76,16 @@ class Navigation:
                 if heading == screen.HEADING and isinstance(part, ChosenRows):
                     part.listing.select(identity)
 
+    def ask_to_check_rows(self) -> None:
+        """Ask the user to check the rows under the cursors: a screen over them closed by itself.
+
+        A key that is meant for the closed screen must not act on another row.
+        """
+        for screen in self.screens():
+            for part in screen.parts:
+                if isinstance(part, ChosenRows):
+                    part.listing.ask_to_check()
+
     def open_form(self, hook: Hook | None) -> None:
         """Open the form of a hook; for a new hook (None), open the list of hook types first."""
         if hook is None:

@@ -69,6 +69,31 @@ async def test_a_key_for_a_hook_that_somebody_deletes_does_not_act_on_another(
         await scene.console.shows("(other) disabled")
 
 
+# Red when the key that was meant for what the command names acts on the hook under the cursor.
+@pytest.mark.parametrize(
+    "line",
+    [
+        "hook 9999",
+        "delivery dlv_0000000000000",
+        "event evt_0000000000000",
+        "replay rpl_0000000000000",
+    ],
+)
+async def test_a_key_for_what_does_not_exist_does_not_act_on_the_list_below(
+    client: Client, receiver: Receiver, line: str
+):
+    async with staged(client, receiver) as scene:
+        await scene.console.shows("Hooks  1 hook ")
+        await scene.console.press(":", *line, "enter")
+        await scene.console.until(lambda: "there is no" in scene.notice)
+        await scene.on(HooksScreen)
+        await scene.console.press("a")
+        await scene.console.shows("the cursor is now on another hook; check it, then press a again")
+        assert client.ask(calls.get_hook(scene.hook.id)).active
+        await scene.console.press("a")
+        await scene.console.shows("disabled")
+
+
 # Red when the question is closed by the answer and the form stays, or says that all is lost.
 async def test_a_form_that_is_saved_while_it_asks_whether_to_leave_is_left_and_told(
     client: Client, receiver: Receiver

@@ -466,7 +466,9 @@ class ConsoleScreen(Screen[None]):
 
     def leave_missing(self, error: NotFound) -> None:
         """Close this screen, whose subject does not exist; say so on the one in front."""
-        if not self.leave_with_notice(error_text(error), "warn"):
+        if self.leave_with_notice(error_text(error), "warn"):
+            self.shell.navigation.ask_to_check_rows()
+        else:
             self.show_error(error)
 
     def quit(self) -> None:

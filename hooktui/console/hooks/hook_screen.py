@@ -210,8 +210,7 @@ class HookScreen(ConsoleScreen):
     def _gone(self, message: str, severity: Severity = "warn") -> None:
         if self.leave_with_notice(f"hook {self.hook_id}: {message}", severity):
             if message == _MISSING:
-                # A key that is meant for this screen must not act on the hook under the cursor.
-                self.shell.navigation.select("Hooks", self.hook_id)
+                self.shell.navigation.ask_to_check_rows()
         else:
             self.hook = None
 

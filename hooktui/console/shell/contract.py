@@ -51,6 +51,9 @@ class Navigator(Protocol):
     def select(self, heading: str, identity: Hashable) -> None:
         """Move the cursor to a new object in the list of the screen that has the given heading."""
 
+    def ask_to_check_rows(self) -> None:
+        """Ask the user to check the rows under the cursors."""
+
     def open_form(self, hook: Hook | None) -> None:
         """Open the form of a hook; for a new hook (None), open the list of hook types first."""
 

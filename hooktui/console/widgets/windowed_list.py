@@ -155,6 +155,10 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             self._lost_row = False
             self._go_to(self.cursor)
 
+    def ask_to_check(self) -> None:
+        """Let no command act on the row under the cursor before the user has seen it there."""
+        self.choice.choose(object())  # the id of no row
+
     def select(self, identity: Hashable) -> None:
         """Move the cursor to a row as soon as it is listed, such as one that was just created."""
         self.choice.expect(identity)
