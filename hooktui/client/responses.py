@@ -251,9 +251,13 @@ def no_connection(address: ServerAddress, error: OSError) -> HooktuiError:
 
 def broken_off(address: ServerAddress, error: Exception) -> NoServer:
     """Return the error for a connection that ended before the response was complete."""
+    tls = address.socket is None and address.scheme == "http"
+    https = address.origin.replace("http", "https", 1)
+    hint = f"; if it uses TLS, the address is {https}" if tls else ""
     return _mark_unknown(
         NoServer(
-            f"the server at {address} closed the connection before it responded ({reason(error)})"
+            f"the server at {address} closed the connection before it responded"
+            f" ({reason(error)}){hint}"
         )
     )
 

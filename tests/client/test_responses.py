@@ -81,8 +81,10 @@ async def test_what_is_no_hooktui_server_is_no_server(ask, server, told):
 
 async def test_a_connection_that_ends_early_is_no_server(ask, server):
     server.will(Answer(drop=True))
-    with pytest.raises(errors.NoServer, match="closed the connection before it responded"):
+    with pytest.raises(errors.NoServer, match="closed the connection before it responded") as ended:
         await ask(calls.get_hook(12))
+    hint = "; if it uses TLS, the address is https://127.0.0.1:"
+    assert (hint in ended.value.detail) == (server.address.socket is None)
     assert len(server.asked) == 1, "a call that may have been done is not sent again"
 
 
