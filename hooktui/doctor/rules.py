@@ -61,33 +61,28 @@ def assess_sqlite(version: str) -> Check:
     """Report the SQLite library, and whether it has the WAL-reset bug."""
     if not affected(version_of(version)):
         return Check("sqlite", "ok", f"{version}, without the WAL-reset bug")
-    return Check(
-        "sqlite",
-        "ok",
-        f"{version}, has the WAL-reset bug, which does not affect a single writer",
-        "do not open the database with other programs while the server is running; fixed in 3.51.3",
+    advice = (
+        "do not open the database with other programs while the server is running; fixed in 3.51.3"
     )
+    value = f"{version}, has the WAL-reset bug, which does not affect a single writer"
+    return Check("sqlite", "ok", value, advice)
 
 
 def assess_fsync(p50_ms: float, p99_ms: float) -> Check:
     """Assess the sync duration of the disk."""
     value = f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
     if p99_ms > _LATE_FSYNC_MS:
-        return Check(
-            "fsync",
-            "warn",
-            value,
-            "a producer waits this long for each 202: a faster disk,"
-            " or less other load on it, would help",
+        advice = (
+            "a producer waits this long for each 202: a faster disk, or less other load on it,"
+            " would help"
         )
+        return Check("fsync", "warn", value, advice)
     if p50_ms > SLOW_FSYNC_MS:
-        return Check(
-            "fsync",
-            "warn",
-            value,
-            "a slow disk: batches of events are fast, single"
-            " events are slow; a disk with power-loss protection would be faster",
+        advice = (
+            "a slow disk: batches of events are fast, single events are slow; a disk with"
+            " power-loss protection would be faster"
         )
+        return Check("fsync", "warn", value, advice)
     return Check("fsync", "ok", value)
 
 
@@ -105,19 +100,11 @@ def assess_disk(free: int, total: int, reserve: int) -> Check:
 def assess_file_system(kind: str, *, network: bool) -> Check:
     """Assess the file system of the database."""
     if network:
-        return Check(
-            "file system",
-            "fail",
-            f"{kind}, shared between machines",
-            "SQLite loses data there: move the home to a local disk, or use PostgreSQL",
-        )
+        advice = "SQLite loses data there: move the home to a local disk, or use PostgreSQL"
+        return Check("file system", "fail", f"{kind}, shared between machines", advice)
     if kind in _MEMORY_FILE_SYSTEMS:
-        return Check(
-            "file system",
-            "warn",
-            f"{kind}, in memory",
-            "all data is lost on a power failure: set HOOKTUI_HOME to a folder on a disk",
-        )
+        advice = "all data is lost on a power failure: set HOOKTUI_HOME to a folder on a disk"
+        return Check("file system", "warn", f"{kind}, in memory", advice)
     return Check("file system", "ok", kind or "unknown")
 
 
@@ -127,13 +114,11 @@ def assess_wal(size: int, *, working: bool) -> Check:
         left = "empty" if not size else f"{in_bytes(size)}, applied at the next start"
         return Check("wal", "ok", left)
     if size > _LARGE_WAL_BYTES:
-        return Check(
-            "wal",
-            "warn",
-            in_bytes(size),
-            "a reader holds it: a long-running backup,"
-            " or another program that has the database open; stop it",
+        advice = (
+            "a reader holds it: a long-running backup, or another program that has the database"
+            " open; stop it"
         )
+        return Check("wal", "warn", in_bytes(size), advice)
     return Check("wal", "ok", in_bytes(size))
 
 
@@ -143,13 +128,11 @@ def assess_jump(jump_ms: int, since_s: float) -> Check:
         f"moved {jump_ms / 1000:+.1f} s against the monotonic clock in {format_duration(since_s)}"
     )
     if abs(jump_ms) > _JUMP_MS:
-        return Check(
-            "clock",
-            "warn",
-            value,
-            "it was set: waits of retries and ages shifted"
-            " by as much; let one time service control it (chronyc tracking)",
+        advice = (
+            "it was set: waits of retries and ages shifted by as much; let one time service control"
+            " it (chronyc tracking)"
         )
+        return Check("clock", "warn", value, advice)
     return Check("clock", "ok", value)
 
 
@@ -159,13 +142,12 @@ def assess_newest(newest_ms: int | None, now_ms: int) -> Check:
         return Check("stored times", "ok", "none yet")
     ahead_ms = newest_ms - now_ms
     if ahead_ms > _FUTURE_MS:
-        return Check(
-            "stored times",
-            "warn",
-            f"the newest id is {format_duration(ahead_ms / 1000)} ahead",
+        advice = (
             "the clock went back, and ids continue from there: until then no event is deleted for"
-            " its age, and since: and until: are off by as much; correct the clock (timedatectl)",
+            " its age, and since: and until: are off by as much; correct the clock (timedatectl)"
         )
+        value = f"the newest id is {format_duration(ahead_ms / 1000)} ahead"
+        return Check("stored times", "warn", value, advice)
     age = format_duration(max(-ahead_ms, 0) / 1000)
     return Check("stored times", "ok", f"the newest event is {age} old")
 
@@ -194,13 +176,11 @@ def assess_commit(p50_ms: float, p99_ms: float) -> Check:
     """Assess the commit duration of PostgreSQL."""
     value = f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
     if p99_ms > _LATE_FSYNC_MS:
-        return Check(
-            "commit",
-            "warn",
-            value,
-            "a producer waits this long for each 202: check the"
-            " disk of the database, or at its synchronous standby",
+        advice = (
+            "a producer waits this long for each 202: check the disk of the database, or at its"
+            " synchronous standby"
         )
+        return Check("commit", "warn", value, advice)
     return Check("commit", "ok", value)
 
 
@@ -208,21 +188,17 @@ def assess_durability(synchronous_commit: str, fsync: str, full_page_writes: str
     """Assess whether committed data of PostgreSQL survives a power failure."""
     value = f"synchronous_commit {synchronous_commit}, fsync {fsync}, pages {full_page_writes}"
     if fsync != "on" or full_page_writes != "on":
-        return Check(
-            "durability",
-            "fail",
-            value,
-            "a power failure can damage the whole database: set"
-            " fsync and full_page_writes on in postgresql.conf",
+        advice = (
+            "a power failure can damage the whole database: set fsync and full_page_writes on in"
+            " postgresql.conf"
         )
+        return Check("durability", "fail", value, advice)
     if synchronous_commit == "off":
-        return Check(
-            "durability",
-            "fail",
-            value,
-            "a crash loses events that were accepted with"
-            " 202: an intermediary (such as a pooler) drops our setting; set it on",
+        advice = (
+            "a crash loses events that were accepted with 202: an intermediary (such as a pooler)"
+            " drops our setting; set it on"
         )
+        return Check("durability", "fail", value, advice)
     return Check("durability", "ok", value)
 
 
@@ -230,12 +206,8 @@ def assess_postgres(version: str, number: int, where: str, size: int, *, standby
     """Report the database server, and assess its version (``server_version_num``)."""
     value = f"PostgreSQL {version} at {where}, {in_bytes(size)}"
     if standby:
-        return Check(
-            "database",
-            "fail",
-            f"{value}, a standby",
-            "it rejects writes: HOOKTUI_DATABASE_URL must name the primary",
-        )
+        advice = "it rejects writes: HOOKTUI_DATABASE_URL must name the primary"
+        return Check("database", "fail", f"{value}, a standby", advice)
     if number < _OLDEST_POSTGRES:
         return Check("database", "warn", value, "this version is no longer maintained: upgrade it")
     return Check("database", "ok", value)
@@ -245,12 +217,10 @@ def assess_connections(used: int, most: int) -> Check:
     """Assess the used connections of PostgreSQL; one of our servers uses about ten."""
     value = f"{used:,} of {most:,} in use"
     if most - used < _CONNECTIONS_OF_A_SERVER:
-        return Check(
-            "connections",
-            "warn",
-            value,
-            "another server may fail to connect: raise max_connections, or close other connections",
+        advice = (
+            "another server may fail to connect: raise max_connections, or close other connections"
         )
+        return Check("connections", "warn", value, advice)
     return Check("connections", "ok", value)
 
 
@@ -258,20 +228,14 @@ def assess_leases(held: int, expired: int, *, working: bool) -> Check:
     """Assess leased deliveries; ``working``: a server is running."""
     value = f"{held:,} held, {expired:,} expired"
     if not working:
-        return Check(
-            "leases",
-            "ok",
-            f"{held:,} left by the last server",
-            "the next start sends them again" if held else "",
-        )
+        advice = "the next start sends them again" if held else ""
+        return Check("leases", "ok", f"{held:,} left by the last server", advice)
     if expired:
-        return Check(
-            "leases",
-            "warn",
-            value,
-            "a server crashed or hangs; they are rescued within"
-            " a minute: if they remain, restart the servers",
+        advice = (
+            "a server crashed or hangs; they are rescued within a minute: if they remain, restart"
+            " the servers"
         )
+        return Check("leases", "warn", value, advice)
     return Check("leases", "ok", value)
 
 
@@ -282,13 +246,11 @@ def assess_waiting(waiting: int, held: int, late_s: float | None, *, working: bo
     if not working and waiting:
         return Check("waiting", "warn", value, "they are sent once a server is running")
     if late_s is not None and late_s > _LATE_S:
-        return Check(
-            "waiting",
-            "warn",
-            value,
-            "a receiver is down or too slow for its events:"
-            " hooktui status names the hooks with most of them",
+        advice = (
+            "a receiver is down or too slow for its events: hooktui status names the hooks with"
+            " most of them"
         )
+        return Check("waiting", "warn", value, advice)
     return Check("waiting", "ok", value)
 
 
@@ -298,13 +260,11 @@ def assess_hold(longest_ms: float, by: str | None) -> Check:
         return Check("event loop", "ok", "not blocked for over 2 ms in the last minute")
     value = f"blocked for up to {longest_ms:.0f} ms in the last minute, by {by}"
     if longest_ms > LONG_HOLD_MS:
-        return Check(
-            "event loop",
-            "warn",
-            value,
-            "all requests and deliveries waited this long; see the server's log for how often,"
-            " and check whether other programs use the processor",
+        advice = (
+            "all requests and deliveries waited this long; see the server's log for how often, and"
+            " check whether other programs use the processor"
         )
+        return Check("event loop", "warn", value, advice)
     return Check("event loop", "ok", value)
 
 
@@ -323,19 +283,11 @@ def assess_outbound(in_use: int, most: int, configured: int | None, *, short: bo
     """Assess the limit of connections to receivers; ``configured``: the configured limit."""
     value = f"{in_use:,} of {most:,} connections to receivers in use"
     if configured is not None and most < configured:
-        return Check(
-            "outbound",
-            "warn",
-            f"{value}; max_outbound is {configured:,}",
-            "the limit of open files allows no more: LimitNOFILE=65536 in the service",
-        )
+        advice = "the limit of open files allows no more: LimitNOFILE=65536 in the service"
+        return Check("outbound", "warn", f"{value}; max_outbound is {configured:,}", advice)
     if short:
-        return Check(
-            "outbound",
-            "warn",
-            f"{value}, hooks wait for one",
-            "raise the limit of open files or max_outbound, or look for slow receivers",
-        )
+        advice = "raise the limit of open files or max_outbound, or look for slow receivers"
+        return Check("outbound", "warn", f"{value}, hooks wait for one", advice)
     return Check("outbound", "ok", value)
 
 
@@ -373,13 +325,11 @@ def assess_networks(allowed: Sequence[IPv4Network | IPv6Network]) -> Check:
     if not overlaps:
         listed = ", ".join(map(str, allowed)) or "public addresses only"
         return Check("networks", "ok", listed)
-    return Check(
-        "networks",
-        "warn",
-        "; ".join(overlaps),
+    advice = (
         "a hook can send requests there: allow only the networks of receivers in"
-        " HOOKTUI_ALLOW_NETWORKS",
+        " HOOKTUI_ALLOW_NETWORKS"
     )
+    return Check("networks", "warn", "; ".join(overlaps), advice)
 
 
 def _overlap(network: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
@@ -403,12 +353,9 @@ def assess_tls_key(file: str, mode: int, owner: int, us: int) -> Check:
     allowed, right = (0o640, "640") if owner == 0 and us != 0 else (0o600, "600")
     bits = stat.S_IMODE(mode)
     if bits & 0o077 & ~allowed:
-        return Check(
-            "TLS key",
-            "fail",
-            f"{file} has mode {bits:o}: others can read or change it",
-            f"chmod {right} {file}, and replace the key if others use this machine",
-        )
+        advice = f"chmod {right} {file}, and replace the key if others use this machine"
+        value = f"{file} has mode {bits:o}: others can read or change it"
+        return Check("TLS key", "fail", value, advice)
     return Check("TLS key", "ok", f"{file} has mode {bits:o}")
 
 
@@ -425,12 +372,9 @@ def assess_database_tls(hosts: Sequence[str], sslmode: str | None) -> Check:
     if sslmode in _ENCRYPTED:
         return Check("database TLS", "ok", f"sslmode={sslmode} to {where}")
     chosen = "no sslmode" if sslmode is None else f"sslmode={sslmode}"
-    return Check(
-        "database TLS",
-        "warn",
-        f"{chosen} to {where}: the connection may be plain text",
-        "add ?sslmode=verify-full to the address of the database",
-    )
+    advice = "add ?sslmode=verify-full to the address of the database"
+    value = f"{chosen} to {where}: the connection may be plain text"
+    return Check("database TLS", "warn", value, advice)
 
 
 def assess_tokens(endless: Sequence[tuple[int, str]]) -> Check:
@@ -440,12 +384,10 @@ def assess_tokens(endless: Sequence[tuple[int, str]]) -> Check:
     named = ", ".join(f"{number} ({name})" for number, name in endless[:_NAMED])
     others = f", and {len(endless) - _NAMED:,} more" if len(endless) > _NAMED else ""
     verb = "token never expires" if len(endless) == 1 else "tokens never expire"
-    return Check(
-        "tokens",
-        "warn",
-        f"{len(endless):,} {verb}: {named}{others}",
-        "replace them: hooktui tokens create NAME --role ROLE --expires 90d, then revoke the old",
+    advice = (
+        "replace them: hooktui tokens create NAME --role ROLE --expires 90d, then revoke the old"
     )
+    return Check("tokens", "warn", f"{len(endless):,} {verb}: {named}{others}", advice)
 
 
 def assess_alerts(path: AlertPath, open_alerts: int) -> Check:
@@ -457,11 +399,8 @@ def assess_alerts(path: AlertPath, open_alerts: int) -> Check:
     if broken:
         named = ", ".join(f"{hook.hook} ({hook.name}) is {hook.state}" for hook in broken[:_NAMED])
         others = f", and {len(broken) - _NAMED:,} more" if len(broken) > _NAMED else ""
-        return Check(
-            "alerts",
-            "fail",
-            f"{found}; of the hooks that get alerts, {named}{others}",
-            "alerts may reach nobody: hooktui hooks diagnose HOOK, then fix the receiver",
-        )
+        advice = "alerts may reach nobody: hooktui hooks diagnose HOOK, then fix the receiver"
+        value = f"{found}; of the hooks that get alerts, {named}{others}"
+        return Check("alerts", "fail", value, advice)
     noun = "hook gets" if len(path.hooks) == 1 else "hooks get"
     return Check("alerts", "ok", f"{found}; {len(path.hooks):,} {noun} alerts")
