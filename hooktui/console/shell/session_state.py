@@ -13,7 +13,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from hooktui.domain.errors import Refused
 from hooktui.domain.paths import paths_of
@@ -108,66 +110,41 @@ def load_state(environ: Mapping[str, str], server: str) -> SessionState:
     name = sha256(server.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     state = SessionState(folder / f"{name}.json", server)
     try:
-        _fill(state, _read(folder / f"{name}.json"))
+        _fill(state, folder / f"{name}.json")
     except FileNotFoundError:
         pass
-    except (OSError, ValueError) as error:
-        state.problem = f"the saved console state cannot be used: {_why(error)}"
+    except OSError as error:
+        state.problem = f"the saved console state cannot be used: {error.strerror or ''}"
+    except (msgspec.ValidationError, ValueError, RecursionError):
+        state.problem = "the saved console state cannot be used: unexpected content"
     return state
 
 
-def _read(file: Path) -> object:
+class _Saved(msgspec.Struct):
+    """The content of the file."""
+
+    screen: str = ""
+    theme: tuple[str, str] | None = None
+    commands: list[str] = []
+    kept: dict[str, dict[str, Any]] = {}
+
+
+def _fill(state: SessionState, file: Path) -> None:
+    """Copy the content of the file into a state."""
     with file.open("rb") as opened:
         content = opened.read(MAX_BYTES)  # a larger file is truncated, so it is not valid JSON
-    try:
-        state: object = json.loads(content)
-    except (ValueError, RecursionError):
-        raise ValueError("not JSON") from None
-    return state
+    # msgspec itself reads no lone surrogates, which a typed text may have.
+    saved = msgspec.convert(json.loads(content), _Saved)
+    state.screen, state.theme = saved.screen, saved.theme
+    state.commands = saved.commands[-MAX_COMMANDS:]
+    state._kept = {screen: _plain(values) for screen, values in saved.kept.items()}
 
 
-def _fill(state: SessionState, content: object) -> None:
-    """Copy the content of the file into a state, after checking its types.
-
-    Raises:
-        ValueError: a value has the wrong type.
-    """
-    if not isinstance(content, dict):
-        raise ValueError("not a JSON object")
-    screen, theme = content.get("screen", ""), content.get("theme")
-    commands, states = content.get("commands", []), content.get("kept", {})
-    good = (
-        isinstance(screen, str)
-        and (theme is None or _are_texts(theme, 2))
-        and _are_texts(commands)
-        and isinstance(states, dict)
-        and all(isinstance(entry, dict) for entry in states.values())
-    )
-    if not good:
-        raise ValueError("unexpected content")
-    state.screen = screen
-    state.theme = None if theme is None else (theme[0], theme[1])
-    state.commands = commands[-MAX_COMMANDS:]
-    state._kept = {key: _plain(entry) for key, entry in states.items()}
-
-
-def _plain(state: dict[str, object]) -> ScreenState:
+def _plain(state: dict[str, Any]) -> ScreenState:
     return {
         key: value for key, value in state.items() if isinstance(value, str | int | bool | None)
     }
 
 
-def _are_texts(value: object, count: int | None = None) -> bool:
-    return (
-        isinstance(value, list)
-        and all(isinstance(text, str) for text in value)
-        and (count is None or len(value) == count)
-    )
-
-
 def _key(screen: str, account: int) -> str:
     return f"{screen} {account}"
-
-
-def _why(error: OSError | ValueError) -> str:
-    return (error.strerror or "") if isinstance(error, OSError) else str(error)
