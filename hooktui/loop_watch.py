@@ -49,9 +49,6 @@ class Hold:
 class LoopWatch:
     """Keeps the longest holds of the last minute.
 
-    Args:
-        clock: monotonic seconds.
-
     Attributes:
         logging: whether long holds are logged: while the timer runs, and not during a start, which
             imports much, or a stop.
@@ -89,10 +86,7 @@ class LoopWatch:
         """Return the longest time in seconds between two times in which the loop was blocked.
 
         A timer that is late just now counts: what runs after a hold may run before the timer.
-
-        Args:
-            since_s: a monotonic time.
-            until_s: the present one.
+        ``until_s`` is the present time.
         """
         longest = max(0.0, until_s - max(since_s, self._beat_due_s))
         for hold in reversed(self._holds):

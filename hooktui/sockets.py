@@ -58,9 +58,7 @@ def connect(path: Path, timeout_s: float | None = None) -> socket.socket:
 def bind(path: Path, mode: int) -> socket.socket:
     """Return a listening socket at a path that must not exist yet.
 
-    Args:
-        path: the path; its folder must exist.
-        mode: permissions of the socket file from its creation on.
+    The folder of the path must exist; the file has the ``mode`` from its creation on.
 
     Raises:
         OSError: as ``bind(2)``.

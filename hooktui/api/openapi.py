@@ -116,12 +116,7 @@ def error_responses() -> Document:
 
 
 def errors_of(rule: Rule, operation: Document) -> Document:
-    """Return the errors of one call: references by status.
-
-    Args:
-        rule: the permissions that the call requires.
-        operation: its description.
-    """
+    """Return the errors of one call: references by status."""
     return {
         str(status): _reference("responses", _name(status)) for status in _statuses(rule, operation)
     }

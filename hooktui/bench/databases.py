@@ -59,9 +59,6 @@ class Databases:
 class PostgresDatabases(Databases):
     """Databases on the server of a URL, whose user may create them; dropped after the block.
 
-    Args:
-        url: of any database of that server.
-
     Raises:
         HooktuiError: the server does not respond.
     """

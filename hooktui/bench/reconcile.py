@@ -51,9 +51,7 @@ def body_hash(body: bytes) -> bytes:
 def read_requests(raw: Iterable[RawRequest], secrets: Mapping[int, str]) -> list[SinkRequest]:
     """Parse requests, and verify both signatures of each.
 
-    Args:
-        raw: the received requests.
-        secrets: of each hook, by its number.
+    ``secrets`` has those of the hooks, by number.
     """
     keys = {hook: standard_key(secret) for hook, secret in secrets.items()}
     return [_read(arrived_ns, status, data, secrets, keys) for arrived_ns, status, data in raw]

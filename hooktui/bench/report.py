@@ -153,10 +153,7 @@ def report_case(
 ) -> CaseReport:
     """Summarize the rounds of a case.
 
-    Args:
-        case: the case.
-        runs: of all cases by name, one per round.
-        limits: of each round.
+    ``runs`` are those of all cases by name; they and ``limits`` have one entry per round.
     """
     own = runs[case.name]
     latencies = [run.latency_ms for run in own if run.latency_ms is not None]

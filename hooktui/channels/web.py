@@ -89,12 +89,7 @@ def attempt_lines(
 
 
 def shown_headers(hook: LiveHook, lines: str) -> Headers:
-    """Return all headers of a request in their order, masked for people.
-
-    Args:
-        hook: the hook.
-        lines: those of the attempt.
-    """
+    """Return all headers of a request in their order, masked for people."""
     split = (line.partition(": ") for line in lines.splitlines())
     return fixed_headers(hook, show=True) + [(name, value) for name, _, value in split]
 

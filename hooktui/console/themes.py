@@ -221,11 +221,7 @@ def readable(colour: Color, behind: Iterable[Color], least: float = TEXT) -> Col
 
 
 def readable_variables(theme: Mapping[str, str]) -> dict[str, str]:
-    """Return the theme variables that the console draws with, adjusted for readability.
-
-    Args:
-        theme: all variables by name, as Textual generates them.
-    """
+    """Return the theme variables that the console draws with, adjusted for readability."""
     background, letters = Color.parse(theme["background"]), Color.parse(theme["foreground"])
     surface = background + Color.parse(theme["surface"])
     panel = _calm(background + Color.parse(theme["panel"]), background, letters)

@@ -32,11 +32,7 @@ from hooktui.sockets import no_file_left
 
 
 class PerTickLimiter:
-    """Limits how many operations start in one turn of the event loop.
-
-    Args:
-        limit: maximum per turn.
-    """
+    """Limits how many operations start in one turn of the event loop."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

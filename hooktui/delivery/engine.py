@@ -242,11 +242,7 @@ class Engine:
     async def replay(self, step: ReplayStep, within_s: float) -> ReplayStepResult:
         """Store a step of a replay and start to send its deliveries, in places reserved for them.
 
-        They start one after another: live deliveries wait for one of them, not for all.
-
-        Args:
-            step: what to store.
-            within_s: the time over which the starts are distributed.
+        They start one after another over ``within_s``: live deliveries wait for one, not for all.
 
         Raises:
             HooktuiError: nothing was stored, or the outcome is unknown.

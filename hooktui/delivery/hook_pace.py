@@ -60,12 +60,7 @@ def _limited_by(adaptive: AdaptiveLimit, now_s: float, now_ms: int) -> LimitedBy
 
 
 def log_cut(queue: HookQueue, now_s: float) -> None:
-    """Log the cut of a hook's limit by half or more, if it was just now: one line a minute.
-
-    Args:
-        queue: of the hook.
-        now_s: the time of the monotonic clock.
-    """
+    """Log the cut of a hook's limit by half or more, if it was just now: one line a minute."""
     cut = None if queue.limit is None else queue.limit.last_cut
     if cut is None or now_s - cut.at_s > _CUT_S or cut.in_flight < _MIN_LOGGED:
         return

@@ -61,9 +61,7 @@ class ReceiverProbe:
     async def __call__(self, hook: LiveHook, notify: ProgressCallback) -> ConnectionFindings:
         """Return the findings about a hook's receiver; takes 20 s at most.
 
-        Args:
-            hook: the hook of the receiver.
-            notify: called after each step except the last.
+        ``notify`` is called after each step except the last.
 
         Raises:
             Unavailable: this machine lacks a resource, or too many probes are running.

@@ -32,9 +32,7 @@ _RETRY_S = (0.05, 0.2, 1.0, 5.0)
 class Recorder:
     """Collects results and records them in batches, in the order of their arrival.
 
-    Args:
-        store: records them.
-        on_recorded: called with each recorded batch.
+    ``on_recorded`` is called with each recorded batch.
     """
 
     def __init__(self, store: Store, on_recorded: Callable[[list[AttemptResult]], None]) -> None:

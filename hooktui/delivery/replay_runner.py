@@ -25,12 +25,7 @@ _RENEW_EVERY_S: Final = 2.5
 
 
 class ReplayRunner:
-    """Runs replays beside an engine.
-
-    Args:
-        store: the replays.
-        engine: sends their deliveries.
-    """
+    """Runs replays beside an engine."""
 
     def __init__(self, store: Store, engine: Engine) -> None:
         self._store = store

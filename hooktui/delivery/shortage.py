@@ -28,11 +28,7 @@ class MachineShort(Exception):
 
 
 class Shortages:
-    """Counts shortages and decides when to try again.
-
-    Args:
-        clock: monotonic seconds.
-    """
+    """Counts shortages and decides when to try again."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock

@@ -60,10 +60,7 @@ async def check_shared(
 ) -> list[Check]:
     """Check the database and this server's part of the installation.
 
-    Args:
-        where: this server's files.
-        target: the database.
-        started: start of the server in this process; None: this process is not a server.
+    ``started`` is the start of the server in this process; None: it is not a server.
     """
     machine = machine_checks(where, started)
     try:

@@ -362,9 +362,7 @@ def assess_tls_key(file: str, mode: int, owner: int, us: int) -> Check:
 def assess_database_tls(hosts: Sequence[str], sslmode: str | None) -> Check:
     """Assess whether connections to PostgreSQL are encrypted.
 
-    Args:
-        hosts: the remote hosts.
-        sslmode: of the address or ``PGSSLMODE``; None: neither sets it.
+    ``hosts`` are the remote ones; ``sslmode`` is that of the address or ``PGSSLMODE``, if any.
     """
     if not hosts:
         return Check("database TLS", "ok", "not needed: the connection stays on this machine")

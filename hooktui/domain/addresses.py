@@ -326,9 +326,7 @@ def refusal_reason(address: str | IPv4Address | IPv6Address, allowed: Networks =
 def how_to_allow(address: str | IPv4Address | IPv6Address, allowed: Networks = ()) -> str:
     """Return a sentence that says how the operator can allow a forbidden address.
 
-    Args:
-        address: the refused address.
-        allowed: the allowed networks; they must stay allowed, but the text does not reveal them.
+    The ``allowed`` networks must stay allowed, but the text does not reveal them.
     """
     try:
         inside = _v4_inside(ip_address(address) if isinstance(address, str) else address)

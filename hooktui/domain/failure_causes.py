@@ -25,12 +25,7 @@ ALL_GROUPS: Final = (*CAUSES, HELD, SKIPPED)
 
 
 def cause_of(error: str | None, status_code: int | None) -> str | None:
-    """Return the cause of a failed attempt; None for a delivered one.
-
-    Args:
-        error: the `ErrorClass` of the attempt.
-        status_code: of the response, if there was one.
-    """
+    """Return the cause of an attempt with this `ErrorClass`; None for a delivered one."""
     if error is None:
         return None
     if error != ErrorClass.STATUS:

@@ -13,10 +13,6 @@ KEPT_S: Final = 60.0
 class Heartbeat:
     """The state of a loop, which starts it before each step and sets it idle while it waits.
 
-    Args:
-        name: of the loop, for messages.
-        clock: monotonic seconds.
-
     Attributes:
         finished_count: number of finished steps.
         finished_s: their total duration in seconds.

@@ -15,9 +15,7 @@ MAX_STEPS: Final = 288
 class LimitHistory:
     """The lowest and the highest limit of each step in which it changed.
 
-    Args:
-        now_ms: the time of the first limit, in ms since the epoch.
-        limit: the first limit.
+    ``now_ms`` is the time of the first limit, in ms since the epoch.
 
     Attributes:
         since_ms: the limit is known from here on.

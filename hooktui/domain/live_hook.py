@@ -77,9 +77,7 @@ class SkipReason:
 def skip_reason(hook: LiveHook, event: Subject | None) -> str | None:
     """Return why an event is not sent to a subscribed hook; None: it is sent.
 
-    Args:
-        hook: a subscribed hook.
-        event: the event as filters see it; None if no filter is evaluated.
+    ``event`` is None if no filter is evaluated.
     """
     if not hook.active:
         return SkipReason.DISABLED

@@ -71,11 +71,7 @@ def is_lower(requested: Role, role: Role) -> bool:
 
 
 def lower(role: Role, requested: Role) -> Role:
-    """Return the role in which a request acts: the requested one, unless it is higher.
-
-    Args:
-        role: the role of the caller.
-        requested: the role that the request asks for (``Hooktui-Role``).
+    """Return the role in which a request acts: that of ``Hooktui-Role``, unless it is higher.
 
     Raises:
         NotAllowed: the requested role has a permission that the caller lacks.

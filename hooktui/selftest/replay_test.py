@@ -110,9 +110,7 @@ def check_replay(
 class ReplayScenario:
     """A server with dead letters whose receiver has healed, and the replay of them.
 
-    Args:
-        server: the server; it runs.
-        receiver: of its hook.
+    The server must be running.
     """
 
     def __init__(self, server: ServerProcess, receiver: RecordingReceiver) -> None:

@@ -48,9 +48,6 @@ class Bounded(logging.Filter):
 
     So no flood of refusals drops the lines of another module, such as the head of the audit trail.
     Errors are never omitted; the next line after omitted ones gives their number.
-
-    Args:
-        clock: monotonic seconds.
     """
 
     AT_ONCE = 1000

@@ -132,10 +132,7 @@ def _settings(values: dict[str, Any], sealed: _Sealed) -> HookSettings:
 def shown(settings: HookSettings, other: HookSettings | None = None) -> dict[str, object]:
     """Return settings for the audit trail, with write-only values masked.
 
-    Args:
-        settings: the settings to show.
-        other: the settings before or after; values that are write-only in either are masked in
-            both.
+    Values that are write-only in these or in the ``other`` settings are masked in both.
     """
     marks = settings.sensitive_headers + (other.sensitive_headers if other else ())
     readable = _masked(settings, marks)

@@ -56,10 +56,7 @@ class Key:
 
 
 class Vault:
-    """Encrypts and decrypts values.
-
-    Args:
-        keys: the first encrypts, all decrypt.
+    """Encrypts values with the first of its keys, and decrypts them with all.
 
     Attributes:
         sealer: the id of the key that encrypts.
@@ -97,11 +94,7 @@ class Vault:
     def encrypt(self, text: str, table: str, row: int, bound: str = "") -> bytes:
         """Return a text encrypted for the column ``sealed`` of one row.
 
-        Args:
-            text: the secret.
-            table: its table.
-            row: the id of the row.
-            bound: a binding that must be the same for decryption.
+        ``bound`` is a binding that must be the same for decryption.
         """
         nonce, sealer = os.urandom(_NONCE_BYTES), self.sealer
         associated_data = _associated_data(table, row, bound)

@@ -293,9 +293,7 @@ def event_of(item: FeedItem) -> EventId | None:
 def subject_of(item: FeedItem, body: bytes | None = None) -> Subject:
     """Return a change as the subject of a filter; fields that its kind lacks match no term.
 
-    Args:
-        item: the change.
-        body: the body of its event, if it was read.
+    ``body`` is that of its event, if it was read.
     """
     shown, delivery = item.object, item.delivery
     match shown:

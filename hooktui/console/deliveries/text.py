@@ -112,9 +112,7 @@ def next_step(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> s
 def neighbours_words(delivery: str, family: Sequence[Delivery]) -> str:
     """Return the previous and the next delivery of the same event to the same hook; empty: none.
 
-    Args:
-        delivery: the id of the delivery.
-        family: all deliveries of the event to the hook, oldest first.
+    ``family`` has all deliveries of the event to the hook, oldest first.
     """
     ids = [member.id for member in family]
     if delivery not in ids or len(ids) < 2:

@@ -93,10 +93,7 @@ class BulkRunner(ScreenPart):
     ) -> BulkResult[T, A]:
         """Send a call for each object, one after the other, and return the result.
 
-        Args:
-            things: the objects.
-            call: returns the call for an object.
-            doing: returns the progress text for an object, such as ``pinging hook 12 (billing)``.
+        ``doing`` returns the progress text for an object, such as ``pinging hook 12 (billing)``.
         """
         outcome: BulkResult[T, A] = BulkResult()
         shell, notices = self._screen.shell, self._screen.notices

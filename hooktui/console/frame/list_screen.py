@@ -88,9 +88,7 @@ class SortPart(ScreenPart):
 class ScreenTabs(ScreenPart):
     """The line of tabs of a screen, and the commands that switch between them.
 
-    Args:
-        screen: the screen, whose class is that of one of the tabs.
-        tabs: all tabs.
+    The class of the screen is that of one of the tabs.
     """
 
     def __init__(self, screen: ConsoleScreen, tabs: Sequence[ScreenTab]) -> None:

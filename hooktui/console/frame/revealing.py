@@ -51,12 +51,7 @@ REVEAL_S: Final = 30
 
 
 class RevealTimer:
-    """Countdown in the heading of a screen while a widget is revealed; masks it at the end.
-
-    Args:
-        screen: the screen of the widget.
-        widget: returns the widget.
-    """
+    """Countdown in the heading of a screen while a widget is revealed; masks it at the end."""
 
     def __init__(self, screen: ConsoleScreen, widget: Callable[[], Redactable]) -> None:
         self._screen, self._widget = screen, widget

@@ -439,9 +439,6 @@ class ConsoleScreen(Screen[None]):
     def leave(self, instead: ConsoleScreen | None = None) -> bool:
         """Close this screen with the dialogs over it, also after a late response.
 
-        Args:
-            instead: the screen to show instead.
-
         Returns:
             Whether it was closed; not if another full screen covers it, or it was closed before.
         """

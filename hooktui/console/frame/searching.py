@@ -22,10 +22,6 @@ _NEXT: Final = relabel("new", "next match", "Go to the next match", Need.READ)
 class SearchPart(ScreenPart):
     """Searches in a widget, and wraps its lines.
 
-    Args:
-        screen: the screen of the widget.
-        searched: returns the widget.
-
     Attributes:
         text: the search text; empty: no search.
     """

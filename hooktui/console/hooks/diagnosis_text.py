@@ -109,9 +109,7 @@ def _bar(
 def sections_of(diagnosis: Diagnosis, *, times: bool) -> list[Section]:
     """Return the details: further advice, times, addresses, certificates and the response.
 
-    Args:
-        diagnosis: the diagnosis.
-        times: whether to include the phases, for screens without room for their bars.
+    ``times``: include the phases, for screens without room for their bars.
     """
     advice = tuple(
         (check.name, check.advice)

@@ -67,10 +67,7 @@ class DryRunLines(Vertical):
     ) -> None:
         """Schedule a dry run of events and filter, unless the same one has been requested already.
 
-        Args:
-            hook: the edited hook; None for a new one.
-            settings: settings as typed.
-            errors: errors in the settings.
+        ``hook`` is None for a new one.
         """
         wrong = {top_field(error.pointer) for error in errors} & {"events", "filter"}
         requested = None if wrong else (settings.events, settings.filter)
@@ -136,10 +133,7 @@ def shown_events(run: DryRun) -> list[TriedEvent]:
 def tried_row(event: TriedEvent, now_ms: int, width: int) -> ShortRow:
     """Return the row of an event: its result, its type, when it was received, and its id.
 
-    Args:
-        event: the event.
-        now_ms: current time in milliseconds, for the time of the event.
-        width: width in cells of the longest type, which aligns the next column.
+    ``width`` is that of the longest type in cells, which aligns the next column.
     """
     created = f"{moment(event.created_at, now_ms):<{_MOMENT}}"
     words = f"{set_cell_size(event.type, width)}  {created}  {event.id}"

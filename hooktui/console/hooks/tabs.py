@@ -48,10 +48,7 @@ _IN_LIST: Final = ("resend", "cancel", "filter", "mark", "mark_all", "sort", "or
 class TabSet(ScreenPart):
     """The tabs of a hook; the list of deliveries belongs to the screen.
 
-    Args:
-        screen: the screen of the hook.
-        hook_id: id of the hook.
-        hook: returns the hook; None until the screen has loaded it.
+    ``hook`` returns None until the screen has loaded the hook.
 
     Attributes:
         current: id of the visible tab.

@@ -55,9 +55,7 @@ _PLACEHOLDERS: Final = {
 class ReplayForm(ConsoleScreen):
     """Form of a new replay.
 
-    Args:
-        selection: the initial selection.
-        started: called when the replay has started.
+    ``started`` is called when the replay has started.
     """
 
     HEADING = "New replay"

@@ -28,9 +28,7 @@ ResultMessage = Callable[[Any], tuple[str, Severity]]
 class ServerCalls:
     """Sends calls that change data.
 
-    Args:
-        connection: the connection to the server.
-        notify: shows a notice on the screen in the foreground.
+    ``notify`` shows a notice on the screen in the foreground.
 
     Attributes:
         unfinished: descriptions of the calls in progress when the console ended.

@@ -35,10 +35,7 @@ class OneLine(LineWidget):
     def show(self, left: StyledLine, right: StyledLine = (), short: StyledLine = ()) -> None:
         """Update the text; redraw only if it differs.
 
-        Args:
-            left: the left part.
-            right: the right part.
-            short: the right part if there is no room for ``right``.
+        ``short`` is the right part if there is no room for ``right``.
         """
         parts = tuple(left), tuple(right), tuple(short)
         if parts != self._parts:

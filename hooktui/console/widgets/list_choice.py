@@ -61,10 +61,8 @@ class RowChoice:
     def settle(self, find: Callable[[Hashable], int | None], *, filtered: bool) -> int | None:
         """Update the choice for a loaded list; return the position of the chosen row.
 
-        Args:
-            find: returns the position of a row in that list.
-            filtered: whether the user requested other rows; then commands may act on the first row
-                of the list if it does not contain the chosen one.
+        ``filtered``: the user requested other rows. Then commands may act on the first row of the
+        list if it does not contain the chosen one.
 
         Returns:
             None if the chosen row is not in the list.
@@ -93,10 +91,7 @@ async def search_chosen(choice: RowChoice, window: PageWindow[Any], load: Load) 
 
     If the user chooses another row in the meantime, that row is searched for.
 
-    Args:
-        choice: the chosen row.
-        window: rows of the list that were just loaded.
-        load: the purpose of the load.
+    ``window`` has the rows of the list that were just loaded.
 
     Raises:
         HooktuiError: the server did not return a page.

@@ -50,11 +50,7 @@ class PageSource(Protocol[T]):
 
 
 class OnePage(Generic[T]):
-    """A `PageSource` of a list that is so short that one page holds it.
-
-    Args:
-        rows: returns all rows.
-    """
+    """A `PageSource` of a list that is so short that one page holds it."""
 
     def __init__(self, rows: Callable[[], Sequence[T]]) -> None:
         self._rows = rows

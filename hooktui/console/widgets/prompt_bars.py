@@ -105,9 +105,7 @@ class PromptInput(Input):
 class Prompt(Horizontal):
     """A line with an input above the status line; it closes when the focus moves elsewhere.
 
-    Args:
-        prompt: the text to the left of the input.
-        typed: the input.
+    ``prompt`` is the text to the left of the input.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("back")]

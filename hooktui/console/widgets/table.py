@@ -73,10 +73,7 @@ def place(
     column does not need go to columns whose texts would be cut: columns with priority 0 and 1 come
     first, then the ones that lack the fewest cells. Columns that grow share the remaining cells.
 
-    Args:
-        columns: all columns.
-        room: the number of available cells.
-        needs: cells of the longest known text of each column, by name.
+    ``needs`` are the cells of the longest known text of each column, by name.
     """
     needs = needs or {}
     shown = list(columns)

@@ -139,9 +139,7 @@ def with_pace(hook: Hook, pace: HookPace | None) -> Hook:
 def for_revision_1(hook: Hook, auto_max: int) -> Hook:
     """Return a hook with a number in ``max_in_flight``, for clients that fail if it is null.
 
-    Args:
-        hook: any.
-        auto_max: the largest adaptive limit of the server, which stands for auto.
+    ``auto_max``, the largest adaptive limit of the server, stands for auto.
     """
     if hook.max_in_flight is not None:
         return hook

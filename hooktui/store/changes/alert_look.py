@@ -46,12 +46,7 @@ class DiskSpace(NamedTuple):
 
 
 class AlertLook:
-    """The decisions of one server's looks, with what the look before found.
-
-    Args:
-        live: the live hooks.
-        rules: the settings.
-    """
+    """The decisions of one server's looks, with what the look before found."""
 
     def __init__(self, live: LiveHooks, rules: AlertRules) -> None:
         self._live = live

@@ -228,10 +228,7 @@ def snooze_alert(
 def acknowledge_group(tx: Tx, actor: Actor, group: UndeliveredGroup) -> int:
     """Acknowledge the alert of an undelivered group, and those of its hook.
 
-    Args:
-        tx: the transaction.
-        actor: who does it.
-        group: as it was read just before; to count it here would keep all others waiting.
+    ``group`` is as it was read just before: to count it here would keep all others waiting.
 
     Returns:
         The number of alerts that were acknowledged.

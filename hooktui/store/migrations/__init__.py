@@ -57,9 +57,7 @@ def _revision(connection: Connection) -> str | None:
 def upgrade(connection: Connection, open_vault: Callable[[], Vault]) -> None:
     """Run the missing steps inside the transaction that the connection is in.
 
-    Args:
-        connection: in a transaction.
-        open_vault: returns the vault; called only if a step needs it.
+    ``open_vault`` is called only if a step needs the vault.
 
     Raises:
         KeyProblem: a step needs a key that is missing.

@@ -95,9 +95,7 @@ def finished_values(
 def interrupted(row: Sequence[Any], now_ms: int) -> AttemptResult:
     """Return the result of an attempt whose lease has expired; it started with the lease.
 
-    Args:
-        row: the columns of `claimed_delivery`, then the lease's token and its end.
-        now_ms: time of the recording.
+    ``row`` has the columns of `claimed_delivery`, then the lease's token and its end.
     """
     claim = claimed_delivery(row, row[6], None)
     return AttemptResult(
@@ -281,10 +279,7 @@ def disable_reason(
 ) -> tuple[DisabledReason, int] | None:
     """Return why and as of when (ms) a batch disables a hook; None: it does not.
 
-    Args:
-        change: the hook's change.
-        failures_by_day: failed attempts by age in days if `needs_failures_by_day`.
-        now_ms: the time of the transaction.
+    ``failures_by_day`` are failed attempts by age in days if `needs_failures_by_day`.
     """
     if change.decision is not None and change.decision.disable is not None:
         return change.decision.disable, change.disabled_at

@@ -46,11 +46,7 @@ class StepReplay(Operation[ReplayStepResult]):
 
 
 class EndReplayLeases(Operation[None]):
-    """End the leases of the server before in this home, so that its replays are taken at once.
-
-    Args:
-        token: of that server.
-    """
+    """End the leases of the server before in this home, so that its replays are taken at once."""
 
     def __init__(self, token: int) -> None:
         super().__init__()

@@ -142,10 +142,7 @@ class Retention:
 class RetentionWorker:
     """Deletes old rows and looks at alerts, at the server that holds the retention lock.
 
-    Args:
-        store: the store.
-        connect: opens the connection whose session holds that lock.
-        keep: the retention periods.
+    ``connect`` opens the connection whose session holds that lock.
     """
 
     def __init__(

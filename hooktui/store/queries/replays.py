@@ -117,11 +117,7 @@ def get_replay(
 ) -> Replay:
     """Return a replay of an account, or (None) of any.
 
-    Args:
-        conn: a connection.
-        account: its account.
-        replay: its id.
-        results: of `replay_results`; None: they are counted.
+    ``results`` are those of `replay_results`; None: they are counted.
 
     Raises:
         NotFound: there is no such replay there.

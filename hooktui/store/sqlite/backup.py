@@ -201,9 +201,7 @@ def copy_into(database: Path, draft: Path, stopped: Callable[[], bool]) -> None:
 def open_readonly(database: Path, *, immutable: bool = False) -> sqlite3.Connection:
     """Open a database for reading; the connection can neither write nor checkpoint.
 
-    Args:
-        database: its file.
-        immutable: no process changes it and it has no log: no file is created beside it.
+    ``immutable``: no process changes it and it has no log, so no file is created beside it.
     """
     how = "mode=ro&immutable=1" if immutable else "mode=ro"
     raw = sqlite3.connect(
