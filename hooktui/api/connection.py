@@ -109,13 +109,7 @@ class RequestCycle(RequestResponseCycle):
 class ClientConnection(HttpToolsProtocol):
     """One connection; ``state.peer`` of its requests is the process at the other end.
 
-    Args:
-        config: of uvicorn.
-        server_state: of uvicorn.
-        app_state: of uvicorn.
-        limiter: of all connections.
-        unsent: the unread responses.
-        slot: the slot of its TLS handshake; None: it requests a slot itself.
+    ``slot`` is that of its TLS handshake; None: it requests a slot itself.
 
     Attributes:
         idle_since: when its last response ended, while no new request has begun

@@ -305,11 +305,8 @@ class Reads:
     ) -> R:
         """Run a read when it is its turn.
 
-        Args:
-            caller: whose turn it is.
-            read: starts the read.
-            first: before the others of the caller that wait.
-            gone: whether the caller has left, for a read that waited.
+        ``first``: before the others of the caller that wait. ``gone`` returns whether the caller
+        has left, for a read that waited.
 
         Raises:
             ClientDisconnect: the caller left while its read waited.

@@ -77,11 +77,8 @@ class Sender:
     ) -> AttemptResult:
         """Send a claimed delivery to its hook, and decide on a retry.
 
-        Args:
-            hook: the receiver; None: it was deleted.
-            claim: the delivery.
-            started_at_ms: the time.
-            alone: no lower limit could help: the hook's is 1, or fixed.
+        ``hook`` is None if it was deleted. ``alone``: no lower limit could help, as the hook's is
+        1, or fixed.
 
         Raises:
             MachineShort: this machine lacks a resource for it; nothing was sent.

@@ -47,11 +47,7 @@ _GONE_AT = 3
 def reply(behaviour: Behaviour, seed: int, path: str, number: int) -> Reply:
     """Return the response to a request.
 
-    Args:
-        behaviour: the behaviour of the path.
-        seed: of the demo.
-        path: as requested, such as ``/flaky``.
-        number: 1 for the first request on this path.
+    ``number`` is 1 for the first request on this path.
     """
     dice = random.Random(f"{seed} {path} {number}")  # noqa: S311 - a behaviour, not a secret
     usual_s = dice.uniform(0.003, 0.04)

@@ -344,11 +344,7 @@ def assess_tls_key(file: str, mode: int, owner: int, us: int) -> Check:
     The rule is PostgreSQL's: a key of root may be readable by its group, which the server is in;
     every other key only by its owner.
 
-    Args:
-        file: its path.
-        mode: of ``stat``.
-        owner: the uid that owns it.
-        us: the uid of the server.
+    ``owner`` is the uid that owns the file, ``us`` that of the server.
     """
     allowed, right = (0o640, "640") if owner == 0 and us != 0 else (0o600, "600")
     bits = stat.S_IMODE(mode)

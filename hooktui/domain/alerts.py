@@ -199,12 +199,8 @@ def after_batch(
 ) -> list[AlertChange]:
     """Return the alerts of a hook that a batch of results opens and ends.
 
-    Args:
-        failing: whether the alert that it is failing is open before the batch.
-        batch: the results.
-        rules: the settings.
-        now_ms: the time of the transaction.
-        disabled: why the hook is disabled now, if it is; attempts in flight may end after that.
+    ``failing``: the alert that it is failing is open before the batch. ``disabled`` is why the hook
+    is disabled now, if it is: attempts in flight may end after that.
     """
     changes: list[AlertChange] = []
     if batch.disabled is not None:

@@ -234,11 +234,7 @@ def check_rate(rate_per_s: float) -> float:
 def fastest_rate(hook: LiveHook, rate_per_s: float, slots: int, median_ms: int | None) -> float:
     """Return how many deliveries of a replay a hook takes a second, at most.
 
-    Args:
-        hook: the hook, which may have a rate of its own.
-        rate_per_s: of the replay.
-        slots: of the hook.
-        median_ms: duration of its attempts, if known.
+    ``slots`` are those of the hook; ``median_ms`` is the duration of its attempts, if known.
     """
     rates = [rate_per_s]
     if hook.settings.rate_per_s is not None:

@@ -187,14 +187,8 @@ def check_standard_signature(
 ) -> SignatureCheck:
     """Return whether a received ``webhook-signature`` is valid, and its request recent.
 
-    Args:
-        key: from `standard_key`.
-        message_id: ``webhook-id`` as received.
-        timestamp: ``webhook-timestamp`` as received.
-        body: the raw body.
-        signatures: ``webhook-signature`` as received.
-        now_s: Unix seconds of the receipt.
-        tolerance_s: maximum difference of the timestamp in either direction.
+    ``key`` is from `standard_key`, ``now_s`` the time of the receipt. The timestamp may differ from
+    that by ``tolerance_s`` in either direction.
     """
     sent_s = parse_timestamp(timestamp)
     if sent_s is None or str(sent_s) != timestamp or not message_id.isascii():

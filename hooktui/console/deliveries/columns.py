@@ -49,10 +49,7 @@ def delivery_columns(
 ) -> tuple[Column[Delivery], ...]:
     """Return the columns; times are clock times, so that two screens can be compared.
 
-    Args:
-        glyphs: glyphs of the states.
-        clock: returns the current time in milliseconds.
-        name_of: returns the name of a hook by its id; None in the list of a single hook.
+    ``name_of`` returns the name of a hook by its id; None in the list of a single hook.
     """
 
     def hook(delivery: Delivery) -> StyledLine:

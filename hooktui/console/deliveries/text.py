@@ -201,11 +201,7 @@ def wait_reason(
 ) -> str:
     """Return why a pending delivery is not sent yet; empty if there is no particular reason.
 
-    Args:
-        delivery: the delivery.
-        hook: its hook; None while it is not loaded.
-        server: the latest server status.
-        now_ms: the current time.
+    ``hook`` is None while it is not loaded.
     """
     if delivery.status != DeliveryStatus.PENDING:
         return ""

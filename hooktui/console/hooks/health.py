@@ -28,12 +28,7 @@ def range_line(
 ) -> StyledLine:
     """Return the caption: the displayed time range, the available ones, and the keys to switch.
 
-    Args:
-        shown: index in ``RANGES`` of the displayed time range.
-        health: displayed health; None until it is loaded.
-        glyphs: glyphs of the console.
-        requested: index in ``RANGES`` of the requested time range.
-        key: returns the display name of a command's key.
+    ``shown`` and ``requested`` are indexes in ``RANGES``; ``health`` is None until it is loaded.
     """
     pieces: list[StyledText] = [(" ", "plain")]
     for number, (_, name) in enumerate(RANGES):

@@ -105,11 +105,7 @@ def event_sections(
 ) -> list[Section]:
     """Return the subscription by group, with the counts of the last 24 hours once they are loaded.
 
-    Args:
-        hook: the hook.
-        catalogue: all event types.
-        health: health in the last 24 hours; None until it is loaded.
-        now_ms: current time in milliseconds.
+    ``health`` is None until then.
     """
     selection = EventSelection.of(catalogue, hook.events)
     counts = {count.type: count for count in health.types} if health is not None else {}

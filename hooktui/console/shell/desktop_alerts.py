@@ -33,11 +33,7 @@ _TEXTS: Final = {
 class TerminalNotifier:
     """Sends notifications of new alerts through the terminal, only while it has no focus.
 
-    Args:
-        how: the setting of the user.
-        write: writes to the terminal.
-        clock: returns the current time in milliseconds.
-        in_tmux: whether the terminal is tmux, which forwards a bell but no desktop message.
+    ``in_tmux``: the terminal is tmux, which forwards a bell but no desktop message.
     """
 
     def __init__(

@@ -313,12 +313,7 @@ def replay_paused(
 ) -> None:
     """Open the alert of a replay that paused itself.
 
-    Args:
-        tx: the transaction that pauses it.
-        account: its account.
-        replay: its id.
-        reason: why, in words.
-        facts: the field ``replay`` of the event.
+    ``facts`` is the field ``replay`` of the event.
     """
     key = key_of(AlertType.REPLAY_PAUSED, encode("rpl", replay))
     subject = AlertSubject(AlertType.REPLAY_PAUSED, key, account, replay=replay)

@@ -73,15 +73,8 @@ def create_replay(
 ) -> tuple[int, bool]:
     """Create a replay (True), or find the one that the same request created before (False).
 
-    Args:
-        tx: the transaction.
-        actor: who creates it.
-        account: the account of its hooks.
-        selection: what is sent again; it names its hooks.
-        rate_per_s: deliveries a second.
-        max_deliveries: the replay finishes after as many.
-        key: an idempotency key.
-        body_sha256: identifies the request with the key.
+    The selection names its hooks. The replay finishes after ``max_deliveries``. ``body_sha256``
+    identifies the request with the ``key``.
 
     Raises:
         NotFound: a hook is not in the account.
@@ -354,12 +347,8 @@ def set_aside(
 ) -> None:
     """Stop the walk of a hook that only fails; the replay pauses when none is left walking.
 
-    Args:
-        tx: the transaction.
-        token: of the server that runs it.
-        replay: its id.
-        hook: the hook.
-        results: of `queries.replay_results`, read just before; None: they are counted here.
+    ``token`` is that of the server that runs it. ``results`` are those of `queries.replay_results`,
+    read just before; None: they are counted here.
     """
     row = _owned(tx, token, replay)
     if row is None:

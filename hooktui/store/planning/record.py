@@ -178,11 +178,7 @@ class HookChange:
 def _sum_up(change: HookChange, result: AttemptResult, *, ended: bool, elsewhere: bool) -> None:
     """Add a result to the change of its hook.
 
-    Args:
-        change: the change.
-        result: of an attempt.
-        ended: whether the delivery is final.
-        elsewhere: the attempt was sent to an earlier URL of the hook.
+    ``ended``: the delivery is final. ``elsewhere``: the attempt was sent to an earlier URL.
     """
     change.finished += ended
     if result.decision.disable is not None and change.decision is None and not elsewhere:

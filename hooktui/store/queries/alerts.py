@@ -214,10 +214,7 @@ def alert_path(
 ) -> AlertPath:
     """Return whether the hooks that subscribe to operator alerts work.
 
-    Args:
-        conn: a read connection.
-        account: whose hooks; None: of all accounts.
-        hooks: the hooks that subscribe; None: they are searched.
+    If ``account`` is None, those of all accounts; if ``hooks`` is None, they are searched.
     """
     rows = select(*_PATH_COLUMNS).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
     rows = rows.where(HOOK.c.deleted_at.is_(None), in_account(HOOK, account))

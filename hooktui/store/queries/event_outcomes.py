@@ -68,12 +68,7 @@ def list_decisions(
 ) -> Page[HookDecision]:
     """Return the outcome of an event for each hook of its account.
 
-    Args:
-        conn: a read connection.
-        account: the account of the event; None: any.
-        event: its id.
-        page: which hooks, by their ids.
-        concerned: True: only hooks that subscribed to it (deleted ones, too); False: the others.
+    ``concerned`` selects hooks that subscribed to it (deleted ones, too); if False, the others.
 
     Raises:
         NotFound: there is no such event there.

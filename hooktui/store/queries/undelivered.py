@@ -117,13 +117,8 @@ def list_undelivered(
 ) -> UndeliveredPage:
     """Return a page of an account's groups, the newest first, and the totals of all of them.
 
-    Args:
-        conn: the connection.
-        account: the account.
-        page: sorted by ``newest_at``, ``oldest_at``, ``count`` or ``hook``.
-        query: conditions on groups.
-        now_ms: the time.
-        kept_since_ms: older events are deleted, so that counts of skipped events are estimates.
+    A page is sorted by ``newest_at``, ``oldest_at``, ``count`` or ``hook``. Events older than
+    ``kept_since_ms`` are deleted, so that counts of skipped events are estimates.
 
     Raises:
         Refused: the page request is not acceptable.
