@@ -57,11 +57,6 @@ class UnsentResponses:
         """The number of unsent bytes."""
         return sum(self._of_caller.values())
 
-    @property
-    def connections(self) -> int:
-        """The number of connections with unsent bytes."""
-        return len(self._unsent)
-
     def update(self, connection: UnreadConnection, caller: str, size: int) -> None:
         """Set the unsent bytes of a connection; reset others if the limit is exceeded."""
         self._forget(connection)

@@ -121,11 +121,6 @@ class Reconciliation:
     altered: int
     unsigned: int
 
-    @property
-    def good(self) -> bool:
-        """Whether every guarantee was kept."""
-        return not (self.lost or self.duplicates or self.altered or self.unsigned)
-
 
 def reconcile(
     offered: Iterable[Offered],

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from heapq import nlargest
@@ -82,7 +81,6 @@ class Engine:
         store: deliveries and hooks.
         transport: sends the requests.
         clock: milliseconds since the epoch.
-        chance: random numbers in 0..1, for the jitter of retries.
         max_in_flight: maximum number of deliveries in flight over all hooks.
         max_pings: maximum number of test deliveries in flight, in addition.
         auto_max: the largest adaptive limit of a hook.
@@ -99,7 +97,6 @@ class Engine:
         transport: Transport,
         *,
         clock: Callable[[], int] = now_ms,
-        chance: Callable[[], float] = random.random,
         max_in_flight: int = DEFAULT_OUTBOUND,
         max_pings: int = DEFAULT_PINGS,
         auto_max: int = DEFAULT_MAX_LIMIT,
@@ -107,7 +104,7 @@ class Engine:
         self._store = store
         self._transport = transport
         self._clock = clock
-        self._sender = Sender(transport, clock, chance)
+        self._sender = Sender(transport, clock)
         self._recorder = Recorder(store, self._on_recorded)
         self.shortages = Shortages()
         self._queues = HookQueues(max_in_flight)

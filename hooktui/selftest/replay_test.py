@@ -185,7 +185,6 @@ def run_replay_test(
     kills: int,
     events: int = EVENTS,
     rate_per_s: float = RATE_PER_S,
-    seed: int | None = None,
     databases: Databases = _SQLITE,
     progress: Callable[[str], None],
 ) -> ReplayReport:
@@ -194,7 +193,6 @@ def run_replay_test(
     Raises:
         HooktuiError: the server could not be started.
     """
-    chance = random.Random(seed)  # noqa: S311 - times, not secrets
     begun = time.monotonic()
     with (
         temp_workspace("replay") as folder,
@@ -208,7 +206,7 @@ def run_replay_test(
             scenario.prepare(events)
             scenario.start(rate_per_s)
             for number in range(kills):
-                time.sleep(chance.uniform(*_ALIVE_S))
+                time.sleep(random.uniform(*_ALIVE_S))  # noqa: S311 - times, not secrets
                 server.kill()
                 progress(f"killed {number + 1} of {kills} while it replays")
                 server.start()

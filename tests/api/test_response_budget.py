@@ -33,7 +33,7 @@ def test_over_its_bound_a_caller_loses_its_largest_other_response():
     for connection, size in zip(connections, (10, 20, 15), strict=True):
         unsent.update(connection, "token 1", size)
     assert [one.was_reset for one in connections] == [False, True, False]
-    assert (unsent.size, unsent.connections, unsent.reset) == (25, 2, 1)
+    assert (unsent.size, len(unsent._unsent), unsent.reset) == (25, 2, 1)
 
 
 # Red when the largest response of all callers goes: one that reads slowly pays for another's.
@@ -67,7 +67,7 @@ def test_what_was_read_is_no_longer_counted():
     assert unsent.bodies.size == 5
     unsent.update(one, "token 1", 0)
     unsent.update(one, "", 0)
-    assert (unsent.bodies.size, unsent.size, unsent.connections) == (0, 0, 0)
+    assert (unsent.bodies.size, unsent.size, len(unsent._unsent)) == (0, 0, 0)
 
 
 # Red when bodies and responses have a bound each.
@@ -96,7 +96,7 @@ def test_whatever_is_written_no_bound_is_passed_by_more_than_one_response(steps)
         held = {n: one for n, one in held.items() if not connections[n].was_reset and one[1]}
         assert not connections[number].was_reset, "the one that is being written"
         assert unsent.bodies.size == unsent.size == sum(size for _, size in held.values())
-        assert unsent.connections == len(held)
+        assert len(unsent._unsent) == len(held)
         assert unsent.size < MAX + 40
         for whose in range(4):
             of_caller = [size for caller, size in held.values() if caller == whose]

@@ -51,6 +51,7 @@ from hooktui.domain.wire.undelivered import UndeliveredGroup
 from tests.console.client import Client
 from tests.console.conftest import Console
 from tests.console.gate import Gate
+from tests.console.screen_text import notice_of
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
 
@@ -99,7 +100,7 @@ class Scene:
         """The answer in the status line of the screen in front."""
         front = self.app.navigation.front()
         lines = [] if front is None else list(front.query(StatusLine))
-        return lines[0].notice if lines else ""
+        return notice_of(lines[0]) if lines else ""
 
     def fresh(self) -> None:
         """Take every hook away, and make one to which something came."""

@@ -5,6 +5,9 @@ from collections.abc import Callable
 
 from textual.pilot import Pilot
 
+from hooktui.console.widgets.chrome import StatusLine
+from hooktui.console.widgets.document_view import DocumentView
+from hooktui.console.widgets.plot import Plots
 from tests.support.waiting import LIMIT_S
 
 
@@ -20,3 +23,18 @@ def seen(pilot: Pilot[None]) -> str:
     """Return what the terminal shows."""
     strips = pilot.app.screen._compositor.render_strips()
     return "\n".join(strip.text.rstrip() for strip in strips)
+
+
+def notice_of(line: StatusLine) -> str:
+    """Return the notice that a status line shows; empty without one."""
+    return " ".join(text.strip() for shown in line._notice for text, _ in shown)
+
+
+def rows_of(view: DocumentView) -> list[str]:
+    """Return the text of all rows of a document as drawn."""
+    return [view._strip(row).text.rstrip() for row in range(len(view._rows))]
+
+
+def lines_of(plots: Plots) -> list[str]:
+    """Return the text of all lines of some plots."""
+    return ["".join(text for text, _ in line) for line in plots._lines]

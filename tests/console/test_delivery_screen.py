@@ -15,7 +15,7 @@ from hooktui.domain.wire.deliveries import Delivery
 from tests.console.client import Client, tried_once
 from tests.console.command_scene import staged
 from tests.console.gate import says
-from tests.console.screen_text import seen, until
+from tests.console.screen_text import rows_of, seen, until
 from tests.support import waiting
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
@@ -49,10 +49,10 @@ async def test_two_attempts_are_compared_and_bodies_are_shown_in_hex(
         await until(pilot, lambda: "Attempt 2 against attempt 1" in seen(pilot))
         await until(pilot, lambda: "-status: 500" in seen(pilot))
         await until(pilot, lambda: "+status: 503" in seen(pilot))
-        assert any(line.lstrip() == '-  "why": "first"' for line in screen.document.text())
+        assert any(line.lstrip() == '-  "why": "first"' for line in rows_of(screen.document))
         # Red when reading the delivery again ends the comparison.
         await screen.changed(FeedChanges(everything=True))
-        assert "Attempt 2 against attempt 1" in screen.document.text()[0]
+        assert "Attempt 2 against attempt 1" in rows_of(screen.document)[0]
         await pilot.press("escape")
         await until(pilot, lambda: "Response to attempt 2" in seen(pilot))
         await pilot.press("b", "b")

@@ -3,6 +3,7 @@
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.document_view import DocumentView
 from tests.console.bare import BareApp
+from tests.console.screen_text import rows_of
 
 BODY = '{"id":7,"owner":{"name":"Ann","tags":["a","b"]}}'
 SECTIONS = [
@@ -23,12 +24,12 @@ async def test_headings_and_objects_fold_and_unfold_on_enter() -> None:
     app = Viewer()
     async with app.run_test(size=(60, 20)) as pilot:
         app.view.show(SECTIONS)
-        assert app.view.text()[:3] == ["▸ Headers", "▾ Body  48B", "{"]
+        assert rows_of(app.view)[:3] == ["▸ Headers", "▾ Body  48B", "{"]
         await pilot.press("enter", "down", "down", "down", "down", "down", "down")
-        assert app.view.text()[:3] == ["▾ Headers", "Content-Type: application/json", "X-Id: 7"]
-        assert app.view.text()[app.view.cursor] == '  "owner": {'
+        assert rows_of(app.view)[:3] == ["▾ Headers", "Content-Type: application/json", "X-Id: 7"]
+        assert rows_of(app.view)[app.view.cursor] == '  "owner": {'
         await pilot.press("enter")
-        assert app.view.text()[app.view.cursor :] == ['  "owner": { 2 keys }', "}"]
+        assert rows_of(app.view)[app.view.cursor :] == ['  "owner": { 2 keys }', "}"]
 
 
 async def test_what_was_folded_by_hand_stays_folded_when_the_document_is_shown_again() -> None:
@@ -37,7 +38,7 @@ async def test_what_was_folded_by_hand_stays_folded_when_the_document_is_shown_a
         app.view.show(SECTIONS)
         await pilot.press("enter")
         app.view.show([*SECTIONS, Section("More", text="x")])
-        assert app.view.text()[:2] == ["▾ Headers", "Content-Type: application/json"]
+        assert rows_of(app.view)[:2] == ["▾ Headers", "Content-Type: application/json"]
 
 
 async def test_a_copy_takes_the_value_under_the_cursor_and_says_what_it_is() -> None:
@@ -61,12 +62,12 @@ async def test_raw_shows_the_bytes_as_sent_and_wraps_them_to_the_width() -> None
         app.view.show(SECTIONS)
         app.view.next_form()
         await pilot.pause()
-        body = app.view.text()[2:]
+        body = rows_of(app.view)[2:]
         assert "".join(body) == BODY
         assert all(len(row) <= 30 for row in body)
         await pilot.resize_terminal(20, 20)
         await pilot.pause()
-        assert all(len(row) <= 20 for row in app.view.text()[2:])
+        assert all(len(row) <= 20 for row in rows_of(app.view)[2:])
 
 
 async def test_long_lines_scroll_sideways_or_wrap() -> None:
@@ -80,7 +81,7 @@ async def test_long_lines_scroll_sideways_or_wrap() -> None:
         assert "end" in app.view.render_line(2).text
         app.view.toggle_wrap()
         await pilot.pause()
-        assert "".join(app.view.text()[2:5]).endswith('end"')
+        assert "".join(rows_of(app.view)[2:5]).endswith('end"')
 
 
 async def test_the_cursor_stays_on_the_screen_in_a_long_document() -> None:
@@ -102,7 +103,7 @@ async def test_wide_characters_are_wrapped_whole() -> None:
         app.view.show([Section("Body", text=text)])
         app.view.next_form()
         await pilot.pause()
-        rows = app.view.text()[1:]
+        rows = rows_of(app.view)[1:]
         assert "".join(rows) == text
         assert all(len(row) <= 5 for row in rows)
 
@@ -122,10 +123,10 @@ async def test_bodies_are_shown_in_each_form_in_turn() -> None:
     app = Viewer()
     async with app.run_test(size=(80, 20)) as pilot:
         app.view.show([Section("Body", text='{"a":1}')])
-        assert app.view.text()[1:] == ["{", '  "a": 1', "}"]
+        assert rows_of(app.view)[1:] == ["{", '  "a": 1', "}"]
         assert app.view.next_form() == "raw"
-        assert app.view.text()[1:] == ['{"a":1}']
+        assert rows_of(app.view)[1:] == ['{"a":1}']
         assert app.view.next_form() == "hex"
-        assert app.view.text()[1].startswith("000000  7b 22 61 22 3a 31 7d")
+        assert rows_of(app.view)[1].startswith("000000  7b 22 61 22 3a 31 7d")
         assert app.view.next_form() == "tree"
         await pilot.pause()

@@ -16,6 +16,7 @@ from hooktui.domain.roles import Need, Role, allows, why_not
 from tests.console.client import Client
 from tests.console.command_scene import OPENERS, Scene, staged
 from tests.console.conftest import Console
+from tests.console.screen_text import notice_of
 from tests.console.test_terminal import LEAVE_ALTERNATE_SCREEN, MOUSE_OFF, console
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
@@ -29,7 +30,7 @@ async def _says_why_not(viewed: Console, screen: ConsoleScreen, command: Command
     screen.notices.clear()
     await viewed.press(command.keys.partition(",")[0])
     line = screen.query_one(StatusLine)
-    await viewed.until(lambda: reason in " ".join(line.notice.split()))
+    await viewed.until(lambda: reason in " ".join(notice_of(line).split()))
 
 
 async def test_a_viewer_sees_at_every_command_of_every_screen_why_not(

@@ -9,6 +9,7 @@ from textual.app import App, ComposeResult
 from hooktui.console.glyphs import UNICODE
 from hooktui.console.widgets.plot import GUTTER, Axis, Plot, Plots
 from hooktui.console.widgets.styled import StyledLine
+from tests.console.screen_text import lines_of
 
 STEP_MS = 600_000
 AXIS = Axis(1_795_608_000_000, STEP_MS, 144)
@@ -55,7 +56,7 @@ async def test_plots_fill_what_there_is_and_no_more(size):
     app = PlotApp()
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
-        lines = app.plots.text()
+        lines = lines_of(app.plots)
         assert len(lines) <= size[1]
         assert all(cell_len(line) <= size[0] for line in lines)
         assert lines[1] == "step 143"
@@ -67,7 +68,7 @@ async def test_few_lines_show_fewer_plots_not_flat_ones():
     app = PlotApp()
     async with app.run_test(size=(80, 7)) as pilot:
         await pilot.pause()
-        titles = [line for line in app.plots.text() if line.startswith(" plot")]
+        titles = [line for line in lines_of(app.plots) if line.startswith(" plot")]
         assert titles == [" plot 0", " plot 1"]
 
 
@@ -79,8 +80,8 @@ async def test_a_move_of_the_mark_repaints_two_lines():
         await pilot.press("left")
         await pilot.press("left")
         await pilot.pause()
-        assert sorted(set(app.drawn)) == [1, len(app.plots.text()) - 1]
-        assert app.plots.text()[1] == "step 141"
+        assert sorted(set(app.drawn)) == [1, len(lines_of(app.plots)) - 1]
+        assert lines_of(app.plots)[1] == "step 141"
 
 
 async def test_the_same_again_writes_nothing():
@@ -100,23 +101,23 @@ async def test_the_mark_stays_on_its_moment_while_time_goes_on():
     app = PlotApp()
     async with app.run_test(size=(160, 20)) as pilot:
         await pilot.press("home", "pagedown")
-        assert app.plots.text()[1] == "step 12"
+        assert lines_of(app.plots)[1] == "step 12"
         later = Axis(AXIS.since_ms + 2 * STEP_MS, STEP_MS, 144)
         app.plots.show((), plots(), later, words)
-        assert app.plots.text()[1] == "step 10"
+        assert lines_of(app.plots)[1] == "step 10"
         # At its end it goes on with the time.
         await pilot.press("end", "left", "right")
         app.plots.show((), plots(), Axis(later.since_ms + STEP_MS, STEP_MS, 144), words)
-        assert app.plots.text()[1] == "step 143"
+        assert lines_of(app.plots)[1] == "step 143"
 
 
 async def test_a_click_puts_the_mark_on_the_step_below():
     app = PlotApp()
     async with app.run_test(size=(GUTTER + 144, 20)) as pilot:
         await pilot.click(app.plots, offset=(GUTTER + 77, 5))
-        assert app.plots.text()[1] == "step 77"
+        assert lines_of(app.plots)[1] == "step 77"
         await pilot.click(app.plots, offset=(2, 5))
-        assert app.plots.text()[1] == "step 77"
+        assert lines_of(app.plots)[1] == "step 77"
 
 
 async def test_without_plots_there_is_the_caption_alone_and_no_key_fails():
@@ -124,4 +125,4 @@ async def test_without_plots_there_is_the_caption_alone_and_no_key_fails():
     async with app.run_test(size=(80, 20)) as pilot:
         app.plots.show(((" reading", "plain"),))
         await pilot.press("left", "home", "pageup")
-        assert app.plots.text() == [" reading"]
+        assert lines_of(app.plots) == [" reading"]

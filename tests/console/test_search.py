@@ -18,6 +18,7 @@ from hooktui.console.widgets.text_search import (
     step,
 )
 from tests.console.bare import BareApp
+from tests.console.screen_text import rows_of
 from tests.support.waiting import wait_for
 
 
@@ -79,7 +80,7 @@ class Viewer(BareApp):
         super().__init__(self.view)
 
     def at_cursor(self) -> str:
-        return self.view.text()[self.view.cursor].strip()
+        return rows_of(self.view)[self.view.cursor].strip()
 
 
 async def test_a_document_is_searched_from_match_to_match_and_round_the_end():
@@ -118,7 +119,7 @@ async def test_a_match_that_is_folded_away_is_unfolded():
         assert app.view.search("disk") == SearchMatch(1, 5)
         assert app.at_cursor() == "X: disk"
         await pilot.press("home", "enter")
-        assert "X: disk" not in app.view.text()
+        assert "X: disk" not in rows_of(app.view)
         assert app.view.search_on(forward=False) == SearchMatch(5, 5, wrapped=True)
         assert app.view.search_on(forward=True) == SearchMatch(1, 5, wrapped=True)
         assert app.at_cursor() == "X: disk"

@@ -97,11 +97,6 @@ class StatusLine(OneLine):
         self._notice = lines
         self.refresh(layout=self.get_content_height() != before)
 
-    @property
-    def notice(self) -> str:
-        """The text of the current notice; empty if there is none."""
-        return " ".join(text.strip() for line in self._notice for text, _ in line)
-
     def get_content_height(self, *_: object) -> int:
         """Return the number of lines of the notice, at least one."""
         return max(1, len(self._notice))

@@ -113,10 +113,6 @@ class DocumentView(LineWidget, ScrollView, can_focus=True):
         line = self._lines[number]
         return (title if number in self._headings() else f"a line of the {title}"), line.copied()
 
-    def text(self) -> list[str]:
-        """Return the text of all rows as drawn; for tests."""
-        return [self._strip(row).text.rstrip() for row in range(len(self._rows))]
-
     def render_line(self, y: int) -> Strip:
         """Draw one row of the screen."""
         x, top = self.scroll_offset

@@ -282,10 +282,6 @@ class Plots(LineWidget, can_focus=True):
         """Draw one line."""
         return self.strip(self._lines[y] if y < len(self._lines) else (), self.size.width)
 
-    def text(self) -> list[str]:
-        """Return the text of all lines; for tests."""
-        return ["".join(text for text, _ in line) for line in self._lines]
-
     def _put_mark(self, step: int) -> None:
         axis = self._axis
         if axis is not None:
