@@ -27,16 +27,13 @@ _DONE: Final = "done"
 def audit_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
     """Return the columns; only the results of refused actions are highlighted."""
 
-    def at(entry: AuditEntry) -> StyledLine:
-        return ((moment(entry.at, clock()), "plain"),)
-
     def result(entry: AuditEntry) -> StyledLine:
         tone: StyleName = "quiet" if entry.result == _DONE else "warn"
         return ((entry.result, tone),)
 
     return (
-        Column(name="at", title="when", cell=at, width=12, grow=1, max_width=16,
-               priority=0, sort="id"),
+        Column(name="at", title="when", cell=lambda e: moment(e.at, clock()), width=12, grow=1,
+               max_width=16, priority=0, sort="id"),
         Column(name="user", title="who", cell=lambda e: e.user, width=8, grow=1, max_width=24,
                priority=0),
         Column(name="role", title="role", cell=lambda e: ((e.role, "quiet"),), width=8,

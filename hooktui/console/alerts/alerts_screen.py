@@ -192,23 +192,20 @@ def _columns(clock: Callable[[], int], *, resolved: bool) -> tuple[Column[Alert]
         hooks = counted(alert.hooks_notified, "hook")
         return ((f"{hooks}, {ago(alert.announced_at, clock())}", "quiet"),)
 
-    def count(alert: Alert) -> StyledLine:
-        return ((f"{alert.count:,}" if alert.count > 1 else "", "plain"),)
-
     end = Column[Alert](name="ended", title="ended", width=5, align="right", priority=0,
-                        cell=lambda a: ((ago(a.resolved_at, clock()), "plain"),))  # fmt: skip
+                        cell=lambda a: ago(a.resolved_at, clock()))  # fmt: skip
     return (
         Column(name="opened", title="since", width=5, align="right", priority=0,
-               cell=lambda a: ((ago(a.opened_at, clock()), "plain"),)),
+               cell=lambda a: ago(a.opened_at, clock())),
         *((end,) if resolved else ()),
         Column(name="state", title="state", cell=state, width=12, grow=1, max_width=20, priority=0),
         Column(name="summary", title="what", cell=summary_of, width=56, least=24, grow=6,
                max_width=90, priority=0),
-        Column(name="count", title="times", cell=count, width=6, align="right", priority=1),
+        Column(name="count", title="times", width=6, align="right", priority=1,
+               cell=lambda a: f"{a.count:,}" if a.count > 1 else ""),
         Column(name="notified", title="notified", cell=notified, width=14, priority=3),
         Column(name="by", title="by", cell=lambda a: ((a.changed_by, "quiet"),), width=8,
                priority=4),
-        Column(name="type", title="alert", cell=lambda a: ((a.type, "plain"),), width=18,
-               priority=5),
+        Column(name="type", title="alert", cell=lambda a: a.type, width=18, priority=5),
         Column(name="id", title="id", cell=lambda a: ((a.id, "quiet"),), width=17, priority=6),
     )  # fmt: skip

@@ -60,14 +60,8 @@ def delivery_columns(
         failed = delivery.status == DeliveryStatus.FAILED or delivery.cause is not None
         return ((str(delivery.last_status or ""), "bad" if failed else "quiet"),)
 
-    def created(delivery: Delivery) -> StyledLine:
-        return ((moment(delivery.created_at, clock()), "plain"),)
-
-    def following(delivery: Delivery) -> StyledLine:
-        words = next_words(delivery, clock())
-        if not words:
-            return ((delivery.reason or "", "quiet"),)
-        return ((words, "plain"),)
+    def following(delivery: Delivery) -> str | StyledLine:
+        return next_words(delivery, clock()) or ((delivery.reason or "", "quiet"),)
 
     def span(delivery: Delivery) -> StyledLine:
         duration_ms = delivery.duration_ms
@@ -82,14 +76,14 @@ def delivery_columns(
     return (
         Column(name="state", title="state", cell=lambda d: state(d, glyphs), width=11, priority=0),
         *(() if name_of is None else (of_hook,)),
-        Column(name="created", title="created", cell=created, width=9, grow=1, max_width=16,
-               priority=2, sort="id"),
+        Column(name="created", title="created", cell=lambda d: moment(d.created_at, clock()),
+               width=9, grow=1, max_width=16, priority=2, sort="id"),
         Column(name="type", title="event", cell=lambda d: d.event_type, width=18, grow=1,
                max_width=30, priority=0),
         Column(name="result", title="result", cell=result, width=8, grow=1, max_width=20,
                whole=True, priority=1),
-        Column(name="tries", title="tries", cell=lambda d: ((str(d.attempts), "plain"),), width=5,
-               align="right", priority=2),
+        Column(name="tries", title="tries", cell=lambda d: str(d.attempts), width=5, align="right",
+               priority=2),
         Column(name="took", title="took", cell=span, width=7, align="right", priority=4),
         Column(name="next", title="next", cell=following, width=16, grow=8, max_width=60,
                priority=3),
@@ -146,9 +140,9 @@ def step_columns(
 ) -> tuple[Column[Step], ...]:
     """Return the columns of the timeline; ``delivery`` returns the delivery, if it is loaded."""
 
-    def at(step: Step) -> StyledLine:
+    def at(step: Step) -> str | StyledLine:
         if step.attempt is not None:
-            return ((moment(step.attempt.started_at, clock()), "plain"),)
+            return moment(step.attempt.started_at, clock())
         current = delivery()
         words = "" if current is None else next_words(current, clock())
         return ((words.removeprefix("at ") or "…", "warn"),)

@@ -87,7 +87,7 @@ def group_columns(clock: Callable[[], int]) -> tuple[Column[UndeliveredGroup], .
         Column(name="retrying", title="retrying", cell=lambda g: number(g.retrying, "plain"),
                width=8, align="right", priority=2),
         Column(name="oldest", title="oldest", width=7, align="right", priority=1, sort="oldest_at",
-               cell=lambda g: ((ago(g.oldest_at, clock()), "plain"),)),
+               cell=lambda g: ago(g.oldest_at, clock())),
         Column(name="newest", title="newest", width=7, align="right", priority=3, sort="newest_at",
                cell=lambda g: ((ago(g.newest_at, clock()), "quiet"),)),
         Column(name="state", title="state", cell=state, width=12, grow=4, max_width=20, priority=0),

@@ -37,9 +37,6 @@ def worst_status(event: Event, glyphs: Glyphs) -> StyledLine:
 def event_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Event], ...]:
     """Return the columns of the list of events."""
 
-    def received(event: Event) -> StyledLine:
-        return ((moment(event.created_at, clock()), "plain"),)
-
     def number(name: str, tone: StyleName) -> Callable[[Event], StyledLine]:
         def cell(event: Event) -> StyledLine:
             count = 0 if event.counts is None else getattr(event.counts, name)
@@ -58,8 +55,8 @@ def event_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Even
         )
 
     return (
-        Column(name="received", title="received", cell=received, width=9, grow=1, max_width=16,
-               priority=0, sort="id"),
+        Column(name="received", title="received", cell=lambda e: moment(e.created_at, clock()),
+               width=9, grow=1, max_width=16, priority=0, sort="id"),
         Column(name="type", title="event", cell=lambda e: e.type, width=18, grow=2, max_width=40,
                priority=0),
         Column(name="state", title="state", cell=lambda e: worst_status(e, glyphs), width=11,

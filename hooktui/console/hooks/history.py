@@ -121,18 +121,13 @@ def entry_sections(entry: AuditEntry, now_ms: int) -> Sequence[Section]:
 
 def history_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
     """Return the columns of a hook's history; times are clock times, as in every log."""
-
-    def at(entry: AuditEntry) -> StyledLine:
-        return ((moment(entry.at, clock()), "plain"),)
-
     return (
-        Column(name="at", title="when", cell=at, width=12, grow=1, max_width=16, priority=0),
+        Column(name="at", title="when", cell=lambda e: moment(e.at, clock()), width=12, grow=1,
+               max_width=16, priority=0),
         Column(name="user", title="who", cell=lambda e: e.user, width=10, grow=1, max_width=24,
                priority=0),
-        Column(name="action", title="what", cell=lambda e: ((action_words(e), "plain"),), width=14,
-               priority=0),
-        Column(name="changes", title="before → after", cell=lambda e: summary(e), width=20,
-               grow=20, priority=1),
+        Column(name="action", title="what", cell=action_words, width=14, priority=0),
+        Column(name="changes", title="before → after", cell=summary, width=20, grow=20, priority=1),
         Column(name="role", title="role", cell=lambda e: ((e.role, "quiet"),), width=8, priority=2),
     )  # fmt: skip
 

@@ -17,9 +17,6 @@ from hooktui.domain.text import visible
 def log_columns(names: Mapping[int, str], glyphs: Glyphs) -> tuple[Column[LogLine], ...]:
     """Return the columns of the log; ``names`` maps hook ids to names."""
 
-    def hook(line: LogLine) -> StyledLine:
-        return ((f"{line.hook} {names.get(line.hook, '')}", "plain"),)
-
     def event(line: LogLine) -> StyledLine:
         trigger = "" if line.trigger in ("event", "ping", "") else f" ({line.trigger})"
         return ((line.event_type, "plain"), (trigger, "quiet"))
@@ -32,7 +29,8 @@ def log_columns(names: Mapping[int, str], glyphs: Glyphs) -> tuple[Column[LogLin
                priority=0),
         Column(name="result", title="result", cell=lambda e: result_pieces(e, glyphs), width=12,
                grow=1, max_width=20, whole=True, priority=0),
-        Column(name="hook", title="hook", cell=hook, width=14, grow=3, max_width=26, priority=1),
+        Column(name="hook", title="hook", cell=lambda e: f"{e.hook} {names.get(e.hook, '')}",
+               width=14, grow=3, max_width=26, priority=1),
         Column(name="event", title="event", cell=event, width=17, grow=2, max_width=26, priority=1),
         Column(name="try", title="try", cell=attempt, width=3, align="right", priority=3),
         Column(name="took", title="took", cell=lambda e: took(e.duration_ms), width=6,
