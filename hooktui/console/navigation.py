@@ -9,12 +9,7 @@ from typing import cast
 from textual.app import App
 
 from hooktui.console.frame.chosen_rows import ChosenRows
-from hooktui.console.frame.screen import (
-    ConsoleScreen,
-    close_front,
-    front_screen,
-    full_screens,
-)
+from hooktui.console.frame.screen import ConsoleScreen, close_front, front_screen, full_screens
 from hooktui.console.registry import TOP_SCREENS, Command, TopScreen
 from hooktui.domain.filters.terms import NO_TERMS, FilterTerms
 from hooktui.domain.wire.hooks import Hook

@@ -23,12 +23,7 @@ from hooktui.domain.filters.parser import (
 )
 from hooktui.domain.ids import HookId, ceiling_at, floor_at
 from hooktui.domain.live_hook import LiveHook
-from hooktui.domain.wire.replays import (
-    PlannedHook,
-    Replay,
-    ReplayPlan,
-    ReplaySelection,
-)
+from hooktui.domain.wire.replays import PlannedHook, Replay, ReplayPlan, ReplaySelection
 
 T = TypeVar("T", str, float)
 MAX_UNFINISHED: Final = 20

@@ -13,12 +13,7 @@ from hooktui.bench.reconcile import (
     reconcile,
     refusals,
 )
-from hooktui.domain.signatures import (
-    hook_signature,
-    make_secret,
-    standard_key,
-    standard_signature,
-)
+from hooktui.domain.signatures import hook_signature, make_secret, standard_key, standard_signature
 
 SECRET = make_secret()
 BODY = b'{"job_id":1}'

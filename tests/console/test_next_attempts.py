@@ -8,11 +8,7 @@ from typing import Any
 
 import pytest
 
-from hooktui.console.deliveries.columns import (
-    delivery_columns,
-    step_columns,
-    steps_of,
-)
+from hooktui.console.deliveries.columns import delivery_columns, step_columns, steps_of
 from hooktui.console.deliveries.text import (
     next_step,
     remaining_attempts,

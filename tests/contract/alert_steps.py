@@ -19,15 +19,7 @@ from hooktui.store import changes, queries
 from hooktui.store.contract import RetentionPeriods
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import EVENT
-from tests.support.stores import (
-    ADA,
-    BOB,
-    DEFAULT,
-    Opened,
-    emit,
-    make_hook,
-    result_of,
-)
+from tests.support.stores import ADA, BOB, DEFAULT, Opened, emit, make_hook, result_of
 
 KEEP = RetentionPeriods()
 QUIET = 600

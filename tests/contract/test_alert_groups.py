@@ -26,16 +26,7 @@ from tests.contract.alert_steps import (
     shown_group,
     types,
 )
-from tests.support.stores import (
-    ADA,
-    BOB,
-    DEFAULT,
-    Opened,
-    deliveries,
-    emit,
-    make_hook,
-    result_of,
-)
+from tests.support.stores import ADA, BOB, DEFAULT, Opened, deliveries, emit, make_hook, result_of
 
 
 async def test_a_dead_letter_opens_the_alert_of_its_group(opened: Opened) -> None:

@@ -28,16 +28,7 @@ from tests.contract.alert_steps import (
     look,
     types,
 )
-from tests.support.stores import (
-    ADA,
-    BOB,
-    DEFAULT,
-    Opened,
-    deliveries,
-    emit,
-    make_hook,
-    result_of,
-)
+from tests.support.stores import ADA, BOB, DEFAULT, Opened, deliveries, emit, make_hook, result_of
 
 
 async def test_a_pause_between_two_looks_keeps_no_queue_behind(opened: Opened) -> None:

@@ -9,13 +9,7 @@ from msgspec.structs import replace
 from sqlalchemy import select
 
 from hooktui.domain.clock import from_rfc3339, now_ms
-from hooktui.domain.deliveries import (
-    DeliveryStatus,
-    ErrorClass,
-    Exchange,
-    Trigger,
-    after_exchange,
-)
+from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Exchange, Trigger, after_exchange
 from hooktui.domain.errors import NotFound
 from hooktui.domain.hook_failures import FAILURES_TO_OPEN
 from hooktui.domain.ids import DeliveryId, HookId, decode, encode

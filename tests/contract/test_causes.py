@@ -16,15 +16,7 @@ from hooktui.store.contract import AttemptResult, ClaimedDelivery
 from hooktui.store.queries.engine import causes_are_missing
 from hooktui.store.tables import DELIVERY, HOOK_STATE
 from tests.support.earlier_schemas import as_0008
-from tests.support.stores import (
-    ADA,
-    Opened,
-    attempt,
-    deliveries,
-    emit,
-    make_hook,
-    result_of,
-)
+from tests.support.stores import ADA, Opened, attempt, deliveries, emit, make_hook, result_of
 from tests.support.waiting import LIMIT_S, until
 
 

@@ -11,15 +11,7 @@ from hooktui.domain.wire.hooks import MAX_HOURS, Hook, HookHealth
 from hooktui.store import changes, queries
 from hooktui.store.queries import health as health_queries
 from hooktui.store.queries.health import step_s
-from tests.support.stores import (
-    ADA,
-    DEFAULT,
-    Opened,
-    attempt,
-    emit,
-    make_hook,
-    result_of,
-)
+from tests.support.stores import ADA, DEFAULT, Opened, attempt, emit, make_hook, result_of
 
 STEP_S = 600
 

@@ -35,13 +35,7 @@ from hooktui.store import changes, queries
 from hooktui.store.base import Store
 from hooktui.store.contract import Acceptance, AttemptResult, ClaimedDelivery, NewEvent
 from hooktui.store.queries.pages import PageRequest
-from tests.contract.model import (
-    Model,
-    ModelDelivery,
-    ModelEvent,
-    ModelHook,
-    ModelKey,
-)
+from tests.contract.model import Model, ModelDelivery, ModelEvent, ModelHook, ModelKey
 from tests.contract.observed import Known, all_of, deliveries_of, shown
 from tests.contract.replay_steps import next_step
 from tests.support.stores import ADA, SECRET, Opened, result_of, settings

@@ -10,13 +10,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.domain.roles import Role
-from hooktui.server.settings import (
-    BadSettings,
-    Settings,
-    load,
-    split_listen,
-    unknown_variables,
-)
+from hooktui.server.settings import BadSettings, Settings, load, split_listen, unknown_variables
 
 
 @pytest.fixture(autouse=True)

@@ -16,14 +16,7 @@ from hooktui.store.postgres import retention
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.tables import ALERT, EVENT
 from tests.store.servers import Servers
-from tests.support.stores import (
-    always,
-    emit,
-    make_hook,
-    make_hooks,
-    offer,
-    result_of,
-)
+from tests.support.stores import always, emit, make_hook, make_hooks, offer, result_of
 from tests.support.waiting import until
 
 

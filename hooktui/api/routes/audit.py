@@ -10,14 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
-from hooktui.api.parameters import (
-    AccountParameter,
-    Moment,
-    Text,
-    WholeQuery,
-    Window,
-    make_router,
-)
+from hooktui.api.parameters import AccountParameter, Moment, Text, WholeQuery, Window, make_router
 from hooktui.api.responses import respond
 from hooktui.api.service import read, read_in, service_of
 from hooktui.domain.errors import Refused

@@ -12,13 +12,7 @@ from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
 from hooktui.console.deliveries.columns import Step, state, step_columns, steps_of
 from hooktui.console.deliveries.difference import difference_of, to_compare
-from hooktui.console.deliveries.document import (
-    FAMILY,
-    RelatedData,
-    as_check,
-    as_curl,
-    sections_of,
-)
+from hooktui.console.deliveries.document import FAMILY, RelatedData, as_check, as_curl, sections_of
 from hooktui.console.deliveries.text import neighbours_words, next_step, wait_reason
 from hooktui.console.formatting import indented_json, moment
 from hooktui.console.frame.bulk import BulkRunner

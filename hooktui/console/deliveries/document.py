@@ -11,12 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hooktui.console.deliveries.text import (
-    error_words,
-    phases_words,
-    remaining_pairs,
-    status_word,
-)
+from hooktui.console.deliveries.text import error_words, phases_words, remaining_pairs, status_word
 from hooktui.console.formatting import moment, size, took
 from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import KeyOf

@@ -7,15 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import (
-    Connection,
-    Select,
-    case,
-    func,
-    literal_column,
-    or_,
-    select,
-)
+from sqlalchemy import Connection, Select, case, func, literal_column, or_, select
 
 from hooktui.domain.alert_events import Facts, summary
 from hooktui.domain.alerts import AlertState, AlertStatus, AlertType

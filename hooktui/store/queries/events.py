@@ -14,13 +14,7 @@ from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.data import Stored
-from hooktui.domain.filters.parser import (
-    AbsoluteTime,
-    Filter,
-    FilterKey,
-    RelativeTime,
-    Subject,
-)
+from hooktui.domain.filters.parser import AbsoluteTime, Filter, FilterKey, RelativeTime, Subject
 from hooktui.domain.ids import AccountId, EventId, ceiling_at, encode, floor_at
 from hooktui.domain.wire.events import Event, EventCounts, EventDetail, Skip
 from hooktui.domain.wire.pages import Page

@@ -11,16 +11,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Select,
-    and_,
-    case,
-    func,
-    literal_column,
-    select,
-)
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal_column, select
 
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import DeliveryStatus

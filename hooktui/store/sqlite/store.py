@@ -34,14 +34,7 @@ from hooktui.store.queries import engine
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.backup import Backups
 from hooktui.store.sqlite.clock import ClockJumps
-from hooktui.store.sqlite.connections import (
-    OWN,
-    READERS,
-    Readers,
-    WalWatch,
-    open_reader,
-    truncate,
-)
+from hooktui.store.sqlite.connections import OWN, READERS, Readers, WalWatch, open_reader, truncate
 from hooktui.store.sqlite.disk_guard import RESERVE_BYTES, DiskGuard
 from hooktui.store.sqlite.files import (
     SLOW_FSYNC_MS,
