@@ -69,23 +69,10 @@ def _palette() -> type[Provider]:
 
 
 class ConsoleApp(RestrictedMode):
-    """The console.
+    """The console: the `Shell` of its screens.
 
     Attributes:
-        navigation: opens screens.
-        clock: returns the current time in milliseconds.
-        glyphs: the glyphs of states, in Unicode or ASCII.
-        connection: the connection to the server.
-        calls: sends calls that change data; reports their results even after a screen is closed.
-        log_buffer: the latest lines of the live log, shared by all widgets that show it.
-        account: the current account.
         environ: the environment variables.
-        preferences: the preferences of the user.
-        options: the command-line options, completed from the preferences.
-        session: the state that the next session restores.
-        catalogue: the event types of the server; the built-in ones until it has responded.
-        status: the status of the server.
-        terminal_size: whether the terminal only has room for a message.
         fault: a one-line report of the error that ended the app.
     """
 

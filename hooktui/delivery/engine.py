@@ -271,13 +271,7 @@ class Engine:
             self._begin(rest)
 
     async def ping(self, hook: HookId, body: bytes) -> DeliveryId:
-        """Send a test delivery now, also to an inactive hook; return when its result is stored.
-
-        Raises:
-            NotFound: there is no such hook.
-            Unavailable: the server stopped before the receiver responded, this machine lacks a
-                resource, or too many pings are in flight.
-        """
+        """Send a test delivery; see `Pings.ping`."""
         return await self._pings.ping(hook, body)
 
     @property

@@ -39,13 +39,11 @@ CHIP_S: Final = 1.0
 class LiveLog(LogTable, inherit_bindings=False):
     """Widget that shows the lines of a buffer, newest at the bottom.
 
+    The other arguments are those of `LogTable`.
+
     Args:
-        buffer: contains the lines.
         clock: returns the current time in milliseconds, for filters like ``since:10m``.
-        names: names of hooks by id; may grow later.
-        glyphs: glyphs of the states.
         key: returns the displayed key of a command.
-        caption: whether line 0 shows a caption (in a pane) or the column titles (on a screen).
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]

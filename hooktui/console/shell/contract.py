@@ -102,10 +102,10 @@ class Shell(Protocol):
         preferences: the preferences of the user.
         session: the state that the next session restores.
         connection: the connection to the server.
-        calls: sends calls that change data.
+        calls: sends calls that change data; reports their results even after a screen is closed.
         status: the status of the server.
         account: the current account.
-        log_buffer: the latest lines of the live log.
+        log_buffer: the latest lines of the live log, shared by all widgets that show it.
         terminal_size: whether the terminal only has room for a message.
         navigation: opens screens.
     """

@@ -51,13 +51,11 @@ class Trend:
         """The growth of the number per second; None with too few samples."""
         if len(self._samples) < MIN_SAMPLES or self.span_ms < MIN_SPAN_MS:
             return None
+        from statistics import linear_regression
+
         begun_ms = self._samples[0][0]
         times = [(at_ms - begun_ms) / 1000 for at_ms, _ in self._samples]
-        values = [value for _, value in self._samples]
-        middle_s, mean = sum(times) / len(times), sum(values) / len(values)
-        spread = sum((at_s - middle_s) ** 2 for at_s in times)
-        both = sum((s - middle_s) * (v - mean) for s, v in zip(times, values, strict=True))
-        return both / spread
+        return linear_regression(times, [value for _, value in self._samples]).slope
 
     def falls_to_s(self, value: float) -> float | None:
         """Return the seconds until the number falls to a value; None if it is not falling."""
