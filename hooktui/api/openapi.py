@@ -117,12 +117,6 @@ def error_responses() -> Document:
 
 def errors_of(rule: Rule, operation: Document) -> Document:
     """Return the errors of one call: references by status."""
-    return {
-        str(status): _reference("responses", _name(status)) for status in _statuses(rule, operation)
-    }
-
-
-def _statuses(rule: Rule, operation: Document) -> list[int]:
     statuses = {403, 503}
     changes = rule.need is not None and rule.method != "GET"
     if rule.need is not None:
@@ -138,7 +132,7 @@ def _statuses(rule: Rule, operation: Document) -> list[int]:
     # Reading a secret is audited first.
     if changes or (rule.need is Need.ADMINISTER and rule.path.endswith("/secret")):
         statuses.add(507)
-    return sorted(statuses)
+    return {str(status): _reference("responses", _name(status)) for status in sorted(statuses)}
 
 
 def _name(status: int) -> str:

@@ -119,10 +119,6 @@ class BenchRun:
     """The servers with the hooks of a case.
 
     Attributes:
-        case: the measured case.
-        sink: the receiver of the hooks.
-        servers: the server processes.
-        databases: their databases.
         database_url: the shared database; None: a file in the home of the only server.
         secrets: of the counted hooks, by number.
         idle_mb: memory of the first server before any request.

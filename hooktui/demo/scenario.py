@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from hooktui.domain import etl_resources
 from hooktui.domain.etl_resources import Cluster, Component, Job
 
@@ -232,9 +234,8 @@ class _Account:
         return self._start_ms + round(self._now_s * 1000)
 
     def _happens(self, event_type: str, resource: Job | Cluster) -> None:
-        self._happened.append(
-            ScenarioEvent(self._now_s, event_type, etl_resources.encode(resource))
-        )
+        body = msgspec.json.encode(resource)
+        self._happened.append(ScenarioEvent(self._now_s, event_type, body))
 
     def _begin(self, life: _Life) -> None:
         self._wake(life, 0.0)

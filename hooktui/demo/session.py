@@ -23,13 +23,7 @@ CLOSE_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A running demo.
-
-    Attributes:
-        home: its temporary home.
-        address: the address of its server.
-        environ: an environment in which console and commands use the demo's server.
-    """
+    """A running demo; console and commands with its ``environ`` use its server."""
 
     home: Path
     address: ServerAddress

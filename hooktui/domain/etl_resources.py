@@ -108,11 +108,6 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     creator: Creator
 
 
-def encode(resource: Job | Cluster) -> bytes:
-    """Return the resource in the format of the API."""
-    return msgspec.json.encode(resource)
-
-
 def api_time(ms: int) -> str:
     """Return a time in the format of that API, in whole seconds."""
     return f"{datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -21,7 +21,7 @@ def sample(event_type: str, now_ms: int) -> str | None:
     make = _MAKERS.get(event_type)
     if make is None:
         return None
-    return msgspec.json.format(etl_resources.encode(make(now_ms)), indent=2).decode()
+    return msgspec.json.format(msgspec.json.encode(make(now_ms)), indent=2).decode()
 
 
 def _requested(now_ms: int) -> Cluster:

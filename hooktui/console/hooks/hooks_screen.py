@@ -38,12 +38,7 @@ _ON_HOOKS = (
 
 
 class HooksScreen(ConsoleScreen):
-    """List of all hooks of the account, with the live log.
-
-    Attributes:
-        listing: the list of hooks.
-        live_log: the log below it.
-    """
+    """List of all hooks of the account, with the live log below it."""
 
     HEADING = "Hooks"
     NOUN = "hook"
