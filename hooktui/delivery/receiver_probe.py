@@ -179,9 +179,8 @@ class ReceiverProbe:
         findings = replace(findings, phases_ms=_wire(phases), error=error, detail=detail)
         seen: _Handshake | None = handshake
         checked: _Handshake | None = handshake
-        if (
-            demanded and handshake.code is not None
-        ):  # the certificate failed; read it without verification
+        if demanded and handshake.code is not None:
+            # The certificate failed: read it without verification.
             seen = await self._handshake_again(hook.target, address, deadline, verify_tls=False)
         elif not demanded and handshake.fault is None:
             checked = await self._handshake_again(hook.target, address, deadline, verify_tls=True)
