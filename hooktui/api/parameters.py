@@ -43,7 +43,8 @@ INTEGER_SCHEMA = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _INTEGER_SCHEMA = WithJsonSchema(dict(INTEGER_SCHEMA))
 
 
-WholeQuery = Annotated[int, BeforeValidator(as_whole)]
+WHOLE = BeforeValidator(as_whole)
+"""Follows the bounds of a parameter: the document loses those that follow it."""
 
 
 def _number(text: object) -> int:
@@ -237,7 +238,7 @@ def next_of(prefix: ids.Prefix, text: str) -> int:
 
 
 async def _window(
-    limit: Annotated[WholeQuery, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT), WHOLE] = DEFAULT_LIMIT,
     cursor: Annotated[str | None, Query(max_length=MAX_TEXT)] = None,
     sort: Annotated[str | None, Query(max_length=100)] = None,
     order: Annotated[Literal["asc", "desc"] | None, Query()] = None,

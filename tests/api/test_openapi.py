@@ -185,3 +185,44 @@ def test_generated_clients_get_tags_servers_and_times():
     ]
     assert len(times) > 20
     assert [one for one in times if "date-time" not in str(one)] == []
+
+
+_KEYWORDS = {
+    "$ref", "additionalProperties", "anyOf", "const", "default", "description", "enum", "format",
+    "items", "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum", "oneOf",
+    "pattern", "prefixItems", "properties", "propertyNames", "required", "title", "type",
+}  # fmt: skip
+
+
+def _schemas(value: object, *, names: bool = False) -> Iterator[dict[str, object]]:
+    """Yield each schema below ``schema`` and ``schemas``; ``names``: the keys are no keywords."""
+    if isinstance(value, dict):
+        if not names:
+            yield value
+        for key, inner in value.items():
+            if names or key not in ("default", "enum", "const"):
+                yield from _schemas(inner, names=not names and key == "properties")
+    elif isinstance(value, list):
+        for one in value:
+            yield from _schemas(one)
+
+
+# Red when a bound comes out as "ge": tools ignore keywords that they do not know.
+def test_all_keywords_of_schemas_are_of_json_schema():
+    document = the_document()
+    parameters = [
+        (f"{path} {parameter['name']}", parameter["schema"])
+        for path, methods in document["paths"].items()
+        for one in methods.values()
+        for parameter in one.get("parameters", ())
+    ]
+    found = {
+        (where, keyword)
+        for where, whole in [*parameters, *document["components"]["schemas"].items()]
+        for schema in _schemas(whole)
+        for keyword in schema
+    }
+    assert {one for one in found if one[1] not in _KEYWORDS} == set()
+    limits = [schema for where, schema in parameters if where.endswith(" limit")]
+    assert len(limits) >= 10
+    assert all((one["minimum"], one["maximum"]) == (1, 500) for one in limits)

@@ -10,7 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
-from hooktui.api.parameters import AccountParameter, Moment, Text, WholeQuery, Window, make_router
+from hooktui.api.parameters import (
+    WHOLE,
+    AccountParameter,
+    Moment,
+    Text,
+    Window,
+    make_router,
+)
 from hooktui.api.responses import respond
 from hooktui.api.service import read, read_in, service_of
 from hooktui.domain.errors import Refused
@@ -60,7 +67,7 @@ async def list_audit(
 @router.get("/v1/audit/verify", response_model=AuditCheck)
 async def verify_audit(
     request: Request,
-    after: Annotated[WholeQuery, Query(ge=0, le=2**63 - 1)] = 0,
+    after: Annotated[int, Query(ge=0, le=2**63 - 1), WHOLE] = 0,
     known: Text = None,
 ) -> Response:
     """Verify a part of the chain after an entry; repeat with ``next`` until it is null.

@@ -22,9 +22,9 @@ from hooktui.api.access import caller_of
 from hooktui.api.limits import searching
 from hooktui.api.parameters import (
     MAX_TEXT,
+    WHOLE,
     AccountParameter,
     Text,
-    WholeQuery,
     filter_of,
     is_of_revision_1,
     make_router,
@@ -104,13 +104,13 @@ async def feed(
     request: Request,
     account: AccountParameter = None,
     after: Annotated[str | None, Query(max_length=MAX_TEXT)] = None,
-    wait: Annotated[float, BeforeValidator(as_decimal), Query(ge=0, allow_inf_nan=False)] = 0,
-    limit: Annotated[WholeQuery, Query(ge=1, le=MAX_LIMIT)] = MAX_LIMIT,
+    wait: Annotated[float, Query(ge=0, allow_inf_nan=False), BeforeValidator(as_decimal)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT), WHOLE] = MAX_LIMIT,
     q: Text = None,
     from_end: Annotated[bool, Query()] = False,
     before: Annotated[str | None, Query(max_length=MAX_TEXT)] = None,
 ) -> Response:
-    """Show changes after a position; wait for one if there is none.
+    """Show changes after a position; wait for one if there is none, 30 s at most.
 
     ``from_end`` shows the newest changes instead, oldest first; with ``before``, the newest before
     that position. ``next`` is the position to continue from. ``reset`` says that some changes after

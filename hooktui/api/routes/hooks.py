@@ -14,11 +14,11 @@ from hooktui.api.access import caller_of
 from hooktui.api.limits import search_turn, searching
 from hooktui.api.parameters import (
     MAX_ID,
+    WHOLE,
     AccountParameter,
     HookParameter,
     RequestBody,
     Text,
-    WholeQuery,
     Window,
     hook_search_of,
     is_of_revision_1,
@@ -196,7 +196,7 @@ async def delete_hook(
 async def hook_health(
     request: Request,
     hook: HookParameter,
-    hours: Annotated[WholeQuery, Query(ge=1, le=MAX_HOURS)] = 24,
+    hours: Annotated[int, Query(ge=1, le=MAX_HOURS), WHOLE] = 24,
     account: AccountParameter = None,
 ) -> Response:
     """Show a hook's health over the last hours: attempts, durations, backlog, limit."""
