@@ -14,7 +14,7 @@ from hooktui.cli.context import Context, Text
 from hooktui.cli.exit_codes import DONE, FAILED
 from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list
 from hooktui.cli.output import Piece, Styled, fields_without
-from hooktui.cli.time_format import clock
+from hooktui.cli.time_format import check_moment, clock
 from hooktui.client import calls
 from hooktui.domain.text import counted
 from hooktui.domain.wire.access import AuditCheck, AuditEntry
@@ -44,6 +44,8 @@ def list_audit(
         since: such as 7d, or an RFC 3339 time.
         until: likewise.
     """
+    check_moment("--since", since)
+    check_moment("--until", until)
     call = partial(
         calls.list_audit,
         context.account,

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 from hooktui.cli.context import Context, Text
 from hooktui.cli.exit_codes import Failed, UsageError, leaving_orderly
 from hooktui.cli.output import Output, TextColumn, fields_without
-from hooktui.cli.time_format import ago
+from hooktui.cli.time_format import ago, check_moment
 from hooktui.client import calls
 from hooktui.client.responses import reason
-from hooktui.domain.clock import now_ms, parse_moment
 from hooktui.domain.errors import Refused
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.text import counted
@@ -36,10 +35,7 @@ def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
         older_than: such as 30d, or an RFC 3339 time.
         yes: do not ask.
     """
-    try:
-        parse_moment(older_than, now_ms())  # before the question: it repeats the text
-    except ValueError as error:
-        raise Refused(f"older_than: {error}") from error
+    check_moment("--older-than", older_than)  # before the question: it repeats the text
     whose = "" if context.account is None else f" of account {context.account}"
     context.confirm(f"Delete all events{whose} older than {older_than} permanently?", yes=yes)
     context.in_parts("0 events")

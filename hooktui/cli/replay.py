@@ -15,7 +15,7 @@ from hooktui.cli.context import CommandContext, Context, DecimalNumber, Number, 
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError
 from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list, show_one
 from hooktui.cli.output import Output, Piece, Styled
-from hooktui.cli.time_format import ago, clock
+from hooktui.cli.time_format import ago, check_moment, clock
 from hooktui.client import calls
 from hooktui.domain.replays import add_plans
 from hooktui.domain.text import counted
@@ -59,10 +59,12 @@ class SelectionOptions:
         """Return the selection of the API.
 
         Raises:
-            UsageError: hooks are named in no way, or in two.
+            UsageError: hooks are named in no way, or in two, or a time is not one.
         """
         if bool(self.hook) is self.all_hooks:
             raise UsageError("name hooks with --hook ID, or all of them with --all-hooks")
+        check_moment("--since", self.since)
+        check_moment("--until", self.until)
         return ReplaySelection(
             hooks="all" if self.all_hooks else tuple(self.hook),
             mode=self.mode,

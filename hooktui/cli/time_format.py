@@ -5,7 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from hooktui.cli.exit_codes import UsageError
-from hooktui.domain.clock import from_rfc3339, now_ms, parse_duration_s, to_rfc3339
+from hooktui.domain.clock import (
+    from_rfc3339,
+    now_ms,
+    parse_duration_s,
+    parse_moment,
+    to_rfc3339,
+)
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -18,6 +24,19 @@ def duration_s(option: str, text: str) -> float:
     """
     try:
         return parse_duration_s(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error
+
+
+def check_moment(option: str, text: str | None) -> None:
+    """Refuse the value of an option that the server would not read as a time.
+
+    Raises:
+        UsageError: it is neither an age such as ``10m`` nor an RFC 3339 time.
+    """
+    try:
+        if text is not None:
+            parse_moment(text, now_ms())
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from error
 

@@ -216,6 +216,30 @@ def test_a_whole_number_is_written_with_digits(run, server, text):
     assert server.asked == []
 
 
+# Red when the server judges some times (exit code 6) and the command others.
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "audit list --since",
+        "audit list --until",
+        "alerts snooze alr_38GYCYFCM0000 --for",
+        "hooks secret 1 --rotate --overlap",
+        "purge --yes --older-than",
+        "replay plan --all-hooks --since",
+        "replay run --all-hooks --yes --until",
+        "tokens create a --role viewer --expires",
+        "undelivered snooze 1 dns --for",
+    ],
+)
+def test_a_time_that_is_none_is_a_wrong_option(run, server, arguments):
+    *words, option = arguments.split()
+    for text in ("soon", ""):
+        result = run(*words, option, text)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith(f"hooktui: {option}: '{text}' is not a ")
+    assert server.asked == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
