@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Annotated
 
@@ -22,6 +23,9 @@ KINDS = frozenset({"attempt", "hook", "engine", "alert"})
 
 _TYPE_WIDTH = 20
 _WAIT_S = 30
+_SEARCH_S = 4
+"""With ``-f`` the search ends then: a large feed takes minutes, in which no new line is shown."""
+
 _AGAIN_S = 0.5
 
 Follow = Annotated[bool, Parameter(name=["--follow", "-f"])]
@@ -32,18 +36,19 @@ def log(*terms: DeliveryTerms, follow: Follow = False, context: Context) -> None
 
     Args:
         terms: a filter, such as status:failed hook:12.
-        follow: continue until ctrl+c; no line is lost when the server restarts.
+        follow: search old lines for a few seconds only, then show new ones until ctrl+c; no line
+            is lost when the server restarts.
     """
     q = filter_text(terms)
     last = _LastLines(context, q)
     try:
-        last.search()
+        last.search(_SEARCH_S if follow else math.inf)
     finally:
         room = _write_all(context, last.lines, _TYPE_WIDTH)
         if last.searched_to is not None:
             context.out.note(
-                f"searched back to {last.searched_to} only; run the command again to search older"
-                " lines"
+                f"searched back to {last.searched_to} only; run the command again"
+                f"{' without -f' if follow else ''} to search older lines"
             )
     if follow:
         _follow(context, last.end, q, room)
@@ -67,9 +72,10 @@ class _LastLines:
         self.end = ""
         self.searched_to: str | None = None
 
-    def search(self) -> None:
-        """Search until there are enough lines, or no older change."""
+    def search(self, within_s: float) -> None:
+        """Search until there are enough lines, no older change, or no time for another page."""
         account, before = self._context.account, None
+        end = time.monotonic() + within_s
         while True:
             page = self._context.client.call(
                 calls.follow_feed(account, limit=PAGE, q=self._q, from_end=True, before=before)
@@ -84,6 +90,8 @@ class _LastLines:
                 self.searched_to = None
                 return
             self.searched_to = page.searched_to
+            if time.monotonic() > end:
+                return
             self._context.out.progress(
                 f"searched back to {self.searched_to}; {len(self.lines)} of {LAST_LINES} lines"
             )

@@ -3,6 +3,7 @@
 import signal
 from urllib.parse import parse_qs, urlsplit
 
+from hooktui.cli import log
 from tests.support.scripted_server import ATTEMPT, HOOK, answer, problem, serving
 
 
@@ -105,6 +106,20 @@ def test_an_incomplete_search_writes_its_lines_and_says_how_far_it_searched(run,
     searched, failed = result.err.splitlines()
     assert "searched back to 2026-11-25T00:00:00.000Z only; run the command again" in searched
     assert "too many calls" in failed
+
+
+# Red when the whole feed is searched for old lines before a new one is shown.
+def test_following_begins_when_the_search_takes_long(run, server, monkeypatch):
+    monkeypatch.setattr(log, "_SEARCH_S", -1)
+    server.will(
+        feed(attempt(1), before="p5", searched_to="2026-11-25T00:00:00.000Z"),
+        feed(attempt(2), following="p3"),
+        problem(422, "the end"),
+    )
+    result = run("log", "-f", "--json", "status:failed")
+    assert [line["number"] for line in result.lines] == [1, 2]
+    assert [query(one).get("after") for one in server.asked] == [None, "p2", "p3"]
+    assert "only; run the command again without -f to search older lines" in result.err
 
 
 # Red when the value of a field is written as Python has it.
