@@ -42,9 +42,9 @@ class CommandContext:
     def __init__(self, options: GlobalOptions, environ: Mapping[str, str]) -> None:
         self.options = options
         self.environ = with_absolute_paths(environ)
-        self.out = Output(
-            sys.stdout, sys.stderr, color=_color(options, environ), quiet=options.quiet
-        )
+        dumb = environ.get("TERM") == "dumb"
+        color = not (dumb or options.no_color or environ.get("NO_COLOR")) and sys.stdout.isatty()
+        self.out = Output(sys.stdout, sys.stderr, color=color, quiet=options.quiet, dumb=dumb)
         self.interrupted = ""
         self._stdin_taken = False
 
@@ -181,12 +181,6 @@ class Declined(HooktuiError):
     """The user declined."""
 
     title = "Declined"
-
-
-def _color(options: GlobalOptions, environ: Mapping[str, str]) -> bool:
-    if options.no_color or environ.get("NO_COLOR") or environ.get("TERM") == "dumb":
-        return False
-    return sys.stdout.isatty()
 
 
 Context = Annotated[CommandContext, Parameter(parse=False)]

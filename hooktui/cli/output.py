@@ -61,19 +61,23 @@ class Output:
         stderr: for hints, progress and errors.
         color: whether stdout shows styles.
         quiet: whether to omit hints.
+        dumb: whether the terminal cannot clear a line, so that no progress is shown.
     """
 
-    def __init__(self, stdout: TextIO, stderr: TextIO, *, color: bool, quiet: bool) -> None:
+    def __init__(
+        self, stdout: TextIO, stderr: TextIO, *, color: bool, quiet: bool, dumb: bool = False
+    ) -> None:
         self._stdout = stdout
         self._stderr = stderr
         self._color = color
         self._quiet = quiet
+        self._dumb = dumb
         self._in_progress = False
 
     @property
     def progress_shown(self) -> bool:
-        """Whether stderr is a terminal, so that progress is shown."""
-        return not self._quiet and self._stderr.isatty()
+        """Whether stderr is a terminal that can show progress."""
+        return not (self._quiet or self._dumb) and self._stderr.isatty()
 
     def line(self, *pieces: Piece) -> None:
         """Write one line of data; line breaks in the pieces are escaped."""
@@ -97,7 +101,7 @@ class Output:
 
     def progress(self, text: str) -> None:
         """Replace the progress line, if stderr is a terminal; "" clears it."""
-        if self.progress_shown:
+        if self.progress_shown and (text or self._in_progress):
             self._stderr.write(f"\r\x1b[K{visible(text)}")
             self._stderr.flush()
             self._in_progress = bool(text)

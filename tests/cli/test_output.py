@@ -19,6 +19,20 @@ def output(*, color: bool = False, stdout: io.StringIO | None = None) -> tuple[O
     return Output(stream, io.StringIO(), color=color, quiet=False), stream
 
 
+# Red when a terminal that cannot clear a line gets the sequence for it, or any without progress.
+def test_control_sequences_are_written_only_to_replace_a_progress_line():
+    def progress(*texts: str, dumb: bool = False) -> str:
+        stderr = Terminal()
+        out = Output(io.StringIO(), stderr, color=False, quiet=False, dumb=dumb)
+        for text in texts:
+            out.progress(text)
+        return stderr.getvalue()
+
+    assert progress("1 of 2", "", "") == "\r\x1b[K1 of 2\r\x1b[K"
+    assert progress("") == ""
+    assert progress("1 of 2", "", dumb=True) == ""
+
+
 def test_columns_are_aligned_and_numbers_stand_to_the_right():
     out, stream = output()
     out.table(COLUMNS, [("a", "5"), (Styled("longer", "bad"), "12345")])
