@@ -153,6 +153,17 @@ _ACCOUNT = {
     "schema": INTEGER_SCHEMA,
 }
 
+_SORTS: Final = {
+    "/v1/hooks": ("id", "name", "created_at", "updated_at", "last_at", "waiting"),
+    "/v1/events": ("id", "created_at"),
+    "/v1/deliveries": ("id", "created_at"),
+    "/v1/undelivered": ("newest_at", "oldest_at", "count", "hook"),
+    "/v1/replays": ("id", "created_at"),
+    "/v1/accounts": ("id", "name"),
+    "/v1/tokens": ("id", "name"),
+}
+"""Values of ``sort`` by list, the default first; other lists have the id alone."""
+
 _KEY = {"type": "string", "minLength": 1, "maxLength": MAX_KEY}
 
 
@@ -218,6 +229,11 @@ def openapi_of(app: FastAPI) -> Document:
     for operation, name in ((create, "HookBody"), (edit, "HookEditBody")):
         content = operation["requestBody"]["content"]
         content["application/json"]["schema"] = _reference("schemas", name)
+    for path, operations in paths.items():
+        for parameter in operations.get("get", {}).get("parameters", ()):
+            if parameter["name"] == "sort":
+                values = _SORTS.get(path, ("id",))
+                parameter["schema"] = {"type": "string", "enum": values, "default": values[0]}
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer"},
         "basic": {"type": "http", "scheme": "basic", "description": "The token as user name."},

@@ -56,6 +56,24 @@ def test_a_parameter_is_bounded(api, path, pointer):
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
+# Red when the document leaves out a sort, or names one that the list does not have.
+def test_the_document_names_the_sorts_of_each_list(api):
+    event = api.post("/v1/events/job.failed", json={}).json()["id"]
+    found = 0
+    for path, operations in api.get("/openapi.json").json()["paths"].items():
+        for parameter in operations.get("get", {}).get("parameters", ()):
+            if parameter["name"] == "sort":
+                found += 1
+                url = path.replace("{event}", event)
+                (error,) = api.get(url, params={"sort": "none"}).json()["errors"]
+                known = ", ".join(parameter["schema"]["enum"])
+                assert error["detail"] == f"unknown sort 'none'; known: {known}"
+                default = {"sort": parameter["schema"]["default"]}
+                first, same = (api.get(url, params=one).json()["data"] for one in ({}, default))
+                assert [one.get("id") for one in first] == [one.get("id") for one in same]
+    assert found == 10
+
+
 def _of_kind(api, *types: str) -> list[tuple[str, str]]:
     """Return each path with a parameter of it that takes a value of these JSON types."""
     found = []
