@@ -132,7 +132,10 @@ def _counted_from(error: HooktuiError, before: int) -> HooktuiError:
     """Return an error whose lines are those of the input, after ``before`` lines of other parts."""
 
     def counted(text: str) -> str:
-        return re.sub(r"\bline (\d+):", lambda found: f"line {int(found[1]) + before}:", text)
+        # Not in the middle of a text: "line 2 is not JSON: it ends early, line 1 column 34".
+        return re.sub(
+            r"(^|; )line (\d+)\b", lambda found: f"{found[1]}line {int(found[2]) + before}", text
+        )
 
     error.detail = counted(error.detail)
     error.args = (error.detail,)

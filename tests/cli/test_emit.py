@@ -106,6 +106,24 @@ def test_a_refused_part_says_what_was_accepted_before_it(run, server):
     assert len(result.out.splitlines()) == 1000
 
 
+# Red when only lines before a colon are counted from the first line of the input.
+@pytest.mark.parametrize(
+    ("says", "shown"),
+    [
+        ("line 3 is not JSON: it ends early, line 1 column 9",
+         "line 1003 is not JSON: it ends early, line 1 column 9"),
+        ("line 3 is not UTF-8: bad byte at offset 0",
+         "line 1003 is not UTF-8: bad byte at offset 0"),
+        ("line 3: type is missing; line 4: data is missing",
+         "line 1003: type is missing; line 1004: data is missing"),
+    ],
+)  # fmt: skip
+def test_the_lines_of_a_refused_part_are_those_of_the_input(run, server, says, shown):
+    server.will(many(1000), problem(400, says))
+    result = run("emit", "--many", stdin=lines(1005))
+    assert result.err.splitlines()[-1] == f"hooktui: {shown}"
+
+
 # Red when only the detail is left of what the server sent: its type was about:blank.
 def test_a_refused_part_is_the_problem_object_with_the_lines_of_the_input(run, server):
     errors = [{"pointer": "/2/type", "detail": "line 3: unknown event type"}]
