@@ -116,12 +116,13 @@ def _explained(text: bytes, what: str, message: str) -> Malformed:
     why, position = (
         (match[1], int(match[2])) if match and match[2] else ("it ends early", len(text))
     )
-    line = text.count(b"\n", 0, position) + 1
+    number = text.count(b"\n", 0, position) + 1
+    line = f"line {number} " if b"\n" in text else ""  # one line of many has a number already
     column = len(text[text.rfind(b"\n", 0, position) + 1 : position].decode("utf-8", "replace")) + 1
     constant = _CONSTANT.match(text, max(position - 1, 0)) or _CONSTANT.match(text, position)
     if constant:
         why = f"{constant[0].decode()} is not a JSON number"
-    return Malformed(f"{what} is not JSON: {why}, line {line} column {column}")
+    return Malformed(f"{what} is not JSON: {why}, {line}column {column}")
 
 
 def _decoded(text: bytes, what: str) -> str:
