@@ -393,6 +393,29 @@ async def test_skipped_events_are_forgotten_by_their_times_however_far_ids_are_a
     assert left == (3 if one_is_later else 0)
 
 
+# Red when the end of the range alone counts: a replay sends nothing that came after its start.
+async def test_events_that_are_skipped_during_a_replay_are_not_forgotten(opened: Opened) -> None:
+    store, clock = opened.store, opened.clock
+    hook = await make_hook(store, active=False)
+    await emit(store)
+
+    async def set_active(active: bool) -> None:
+        edit = partial(changed, active=active)
+        await store.write(changes.change_hook, ADA, None, HookId(hook.id), edit)
+
+    await set_active(True)
+    until = to_rfc3339(clock.ms + 3_600_000)
+    replay = await start(opened, hook, mode="never-sent", since="1h", until=until)
+    await set_active(False)
+    clock.advance(1)
+    await emit(store, 2)
+    await set_active(True)
+    assert len((await step(opened, replay, hook)).claims) == 1
+    await store.write(changes.finish_replay, store.token, number(replay))
+    query = select(HOOK_STATE.c.skipped).where(HOOK_STATE.c.hook_id == hook.id)
+    assert (await store.read(lambda conn: conn.execute(query).one()))[0] == 3
+
+
 # Red when a page is bounded by the rows of its replays alone: 500 of 1,000 hooks each are 60 MB.
 async def test_a_page_of_replays_has_a_bounded_number_of_hooks(
     opened: Opened, monkeypatch: pytest.MonkeyPatch

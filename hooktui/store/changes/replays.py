@@ -54,6 +54,7 @@ class _Row(NamedTuple):
     state: str
     rate_per_s: float
     selection: str
+    created_at: int
     changed_by: str
 
 
@@ -428,11 +429,12 @@ def _forget_skips(tx: Tx, row: _Row) -> None:
         REPLAY_HOOK.c.replay_id == row.id
     )
     first, last = HOOK_STATE.c.skipped_first, HOOK_STATE.c.skipped_last
+    until_ms = min(selection.until_ms, row.created_at)  # it sends nothing that came later
     some_are_later = exists().where(
         EVENT.c.account_id == row.account_id,
         EVENT.c.id.between(first, last),
-        EVENT.c.id >= floor_at(selection.until_ms + 1),
-        EVENT.c.created_at > selection.until_ms,
+        EVENT.c.id >= floor_at(until_ms + 1),
+        EVENT.c.created_at > until_ms,
     )
     for hook, skipped, cursor in tx.conn.execute(walks).all():
         left_out = ReplaySkip.ORDERED in msgspec.json.decode(skipped, type=dict[str, int])
