@@ -95,7 +95,8 @@ def _opening(kind: AlertType, status: AlertStatus, facts: Facts) -> str:
             return f"{_replay(facts)} paused: {facts.get(REASON)}"
         case AlertType.REPLAY_FINISHED:
             replay = facts.get("replay") or {}
-            counts = f"{replay.get('sent', 0):,} sent, {replay.get('failed', 0):,} failed"
+            sent = replay.get("sent", 0) + replay.get("retried", 0)
+            counts = f"{sent:,} sent, {replay.get('failed', 0):,} failed"
             return f"{_replay(facts)} finished: {counts}"
 
 

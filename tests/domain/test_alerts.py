@@ -365,6 +365,14 @@ def test_every_alert_has_a_summary_in_every_state() -> None:
                 assert summary(kind, status, {}) != ""
 
 
+# Red when a replay that only attempted retries early is announced as "0 sent".
+def test_the_summary_of_a_replay_counts_the_retries_that_it_sent() -> None:
+    status = AlertStatus(opened_at=NOW, changed_at=NOW, changed_by="hooktui")
+    facts = {"replay": {"id": "rpl_1", "sent": 0, "retried": 12, "failed": 1}}
+    line = summary(AlertType.REPLAY_FINISHED, status, facts)
+    assert line == "replay rpl_1 finished: 12 sent, 1 failed"
+
+
 def test_keys_name_their_subject() -> None:
     assert key_of(AlertType.HOOK_FAILING, 3) == "hook.failing:3"
     assert key_of(AlertType.GAVE_UP, 3, "dns") == "delivery.gave_up:3:dns"
