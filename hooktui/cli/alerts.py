@@ -94,9 +94,9 @@ def _resolved(alert: Alert) -> str:
 
 
 def _announced(alert: Alert) -> str:
-    if alert.announced_at is None:
+    if alert.notified_at is None:
         return "never"
-    return f"{when(alert.announced_at)} to {counted(alert.hooks_notified, 'hook')}"
+    return f"{when(alert.notified_at)} to {counted(alert.hooks_notified, 'hook')}"
 
 
 @app.command

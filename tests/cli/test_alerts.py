@@ -43,6 +43,11 @@ def test_an_alert_is_shown_with_its_facts(run, server):
     result = run("alerts", "show", ALERT["id"])
     assert "3 (Slack relay)" in result.out
     assert "to 1 hook" in result.out
+    ended = {"state": "resolved", "resolved_at": ALERT["opened_at"], "announced_at": None}
+    server.will(answer({**ALERT, **ended}))  # one that is resolved from the start
+    assert "to 1 hook" in run("alerts", "show", ALERT["id"]).out
+    server.will(answer({**ALERT, **ended, "hooks_notified": 0}))
+    assert "never" in run("alerts", "show", ALERT["id"]).out
     server.will(problem(404, "no such alert"))
     assert run("alerts", "show", ALERT["id"]).code == 3
 

@@ -11,6 +11,7 @@ from hooktui.console.alerts.alerts_screen import AlertsScreen, ResolvedAlertsScr
 from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.events_screen import EventsScreen
+from hooktui.console.formatting import ago
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.hook_screen import HookScreen
@@ -153,6 +154,11 @@ async def test_the_text_of_an_alert_has_the_room(client: Client, receiver: Recei
         scene.gate.spoil("GET /v1/alerts", changed(**page_of(listed())))
         await scene.console.press("ctrl+r")
         await scene.console.shows("no hook")
+        scene.gate.mend()
+        finished = listed(state="resolved", resolved_at=AT, hooks_notified=2)
+        scene.gate.spoil("GET /v1/alerts", changed(**page_of(finished)))
+        await scene.console.press("ctrl+r")
+        await scene.console.shows(f"2 hooks, {ago(AT, scene.app.clock())}")
 
 
 # Red while a long name leaves no room for the cause.

@@ -190,7 +190,7 @@ def _columns(clock: Callable[[], int], *, resolved: bool) -> tuple[Column[Alert]
         if not alert.hooks_notified:
             return (("no hook", "quiet"),)
         hooks = counted(alert.hooks_notified, "hook")
-        return ((f"{hooks}, {ago(alert.announced_at, clock())}", "quiet"),)
+        return ((f"{hooks}, {ago(alert.notified_at, clock())}", "quiet"),)
 
     end = Column[Alert](name="ended", title="ended", width=5, align="right", priority=0,
                         cell=lambda a: ago(a.resolved_at, clock()))  # fmt: skip

@@ -51,6 +51,11 @@ class Alert:
     announced_at: str | None = None
     hooks_notified: int = 0
 
+    @property
+    def notified_at(self) -> str | None:
+        """When it was last announced as open; one that is resolved from the start: as resolved."""
+        return self.announced_at or (self.resolved_at if self.hooks_notified else None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertCounts:
