@@ -20,7 +20,7 @@ from hooktui.client import calls
 from hooktui.domain.replays import add_plans
 from hooktui.domain.text import counted
 from hooktui.domain.wire import replays
-from hooktui.domain.wire.replays import Replay, ReplayPlan, ReplaySelection
+from hooktui.domain.wire.replays import PlannedSkip, Replay, ReplayPlan, ReplaySelection
 
 app = App(name="replay", help="Plan, run and control replays of past events.")
 
@@ -121,13 +121,17 @@ def _write_plan(out: Output, planned: ReplayPlan) -> None:
             parts.append(f"will wait: {replays.waits_reason(hook.waits_for)}")
         out.line(", ".join(parts))
     for skip in planned.skipped:
-        out.line(Styled(f"  hook {skip.hook} skips {skip.count:,}: {skip.explanation}", "dim"))
+        out.line(Styled(f"  {_skip_words(skip)}", "dim"))
     for warning in planned.warnings:
         out.line(Styled(warning, "warn"))
     if planned.total:
         out.line(replays.estimate_words(planned))
     else:
         out.line("there is nothing to send")
+
+
+def _skip_words(skip: PlannedSkip) -> str:
+    return f"hook {skip.hook} skips {skip.count:,}: {skip.explanation}"
 
 
 @app.command
@@ -151,6 +155,8 @@ def run(
         raise UsageError("there is no terminal to ask; start the replay with --yes")
     planned = _plan(context, selection, options.rate)
     if not planned.total:
+        for skip in planned.skipped:
+            context.out.note(_skip_words(skip))
         context.out.note("there is nothing to send")
         return DONE
     if not yes:

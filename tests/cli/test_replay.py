@@ -111,6 +111,9 @@ def test_with_nothing_to_send_no_id_is_printed(run, server):
     server.will(answer({**PLAN, "total": 0}))
     result = run("replay", "run", "--all-hooks", "--yes")
     assert (result.code, result.out) == (0, "")
+    assert result.err.splitlines() == [  # red without the reason
+        "hook 3 skips 4: the body was dropped by retention", "there is nothing to send",
+    ]  # fmt: skip
     assert len(server.asked) == 1
 
 
