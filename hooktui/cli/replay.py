@@ -206,7 +206,7 @@ def _progress(replay: Replay) -> str:
     left = replays.time_left(replay)
     if left and left != "waits":
         parts.append(f"about {left} left")
-    parts.append(replay.state_reason or replays.waits_words(replay))
+    parts.append(replay.state_reason or replays.waits_words(replay) or replays.unsent_words(replay))
     return ", ".join(filter(None, parts))
 
 
@@ -285,6 +285,7 @@ def _write(context: CommandContext, replay: Replay) -> None:
         ("failed", f"{progress.failed:,}"),
         ("waiting", f"{progress.waiting:,}"),
         ("skipped", ", ".join(f"{count:,} {name}" for name, count in progress.skipped.items())),
+        ("not sent", replays.unsent_words(replay)),
     ]
     out.facts(facts)
     for hook in replay.hooks:

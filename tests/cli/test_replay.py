@@ -143,6 +143,24 @@ def test_wait_exits_with_the_result(run, server, state, reason, failed, code):
     assert (result.code, result.out) == (code, "rpl_01JDG3R8Z4000\n")
 
 
+# Red when a replay that sent fewer than planned does not say why.
+@pytest.mark.parametrize(
+    ("state", "sent", "reason", "fewer"),
+    [
+        ("finished", 2, None, True),
+        ("finished", 4, None, False),
+        ("finished", 2, "max_deliveries reached", False),
+        ("aborted", 2, None, False),
+        ("running", 2, None, False),
+    ],
+)
+def test_a_finished_replay_says_why_it_sent_fewer(run, server, state, sent, reason, fewer):
+    ended = {**REPLAY, "state": state, "state_reason": reason}
+    server.will(answer({**ended, "progress": {**PROGRESS, "sent": sent}}))
+    out = run("replay", "show", REPLAY["id"]).out
+    assert ("2 fewer than planned: " in out) is fewer
+
+
 def test_list_and_show(run, server):
     server.will(answer({"data": [REPLAY], "total": 1}))
     out = run("replay", "list", "--state", "running", "--hook", "3").out

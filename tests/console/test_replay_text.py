@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from hooktui.console.glyphs import UNICODE
-from hooktui.console.replays.replay_text import plan_lines
+from hooktui.console.replays.replay_text import plan_lines, progress_lines
 from hooktui.console.widgets.table import text_of
-from hooktui.domain.wire.replays import PlannedHook, ReplayPlan, ReplaySelection
+from hooktui.domain.wire.replays import (
+    PlannedHook,
+    Replay,
+    ReplayPlan,
+    ReplayProgress,
+    ReplaySelection,
+)
 
 
 def lines_of(*hooks: PlannedHook) -> list[str]:
@@ -32,3 +38,18 @@ def test_a_long_name_leaves_room_for_the_count():
         PlannedHook(hook=1, name="a very long name " * 11, selected=7, waits_for="paused")
     )
     assert named[1].index("  7  will wait") < 60
+
+
+# Red when a replay that sent fewer than planned is at 100 % without a reason.
+def test_a_finished_replay_says_why_it_sent_fewer():
+    at = "2026-11-25T00:00:00.000Z"
+    progress = ReplayProgress(
+        total=5, sent=2, retried=1, delivered=3, failed=0, waiting=0, cancelled=0
+    )
+    replay = Replay(
+        id="rpl_01JDG3R8Z4000", account=1, state="finished", state_reason=None, ended_at=at,
+        selection=ReplaySelection(hooks=(3,)), rate_per_s=50, max_deliveries=5, server=None,
+        created_at=at, created_by="ann", changed_at=at, changed_by="hooktui", progress=progress,
+    )  # fmt: skip
+    lines = [text_of(line) for line in progress_lines(replay, UNICODE, 0)]
+    assert any(line.startswith("  2 fewer than planned: ") for line in lines)

@@ -159,7 +159,7 @@ def progress_lines(replay: Replay, glyphs: Glyphs, now_ms: int) -> list[StyledLi
     )
     if progress.skipped:
         results = (*results, (f"   skipped: {skipped_words(progress.skipped)}", "warn"))
-    why = replays.waits_words(replay) or replay.state_reason or ""
+    why = replays.waits_words(replay) or replay.state_reason or replays.unsent_words(replay)
     why_line: list[StyledLine] = [((f"  {why}", "warn"),)] if why else []
     what = selection_words(replay.selection, now_ms)
     return [state, results, *why_line, ((f"  {what}", "quiet"),)]

@@ -170,6 +170,16 @@ def waits_words(replay: Replay) -> str:
     return "".join(f"hook {hook.hook} waits: {waits_reason(hook.waits_for)}" for hook in waiting)
 
 
+def unsent_words(replay: Replay) -> str:
+    """Return how many fewer deliveries a finished replay sent than planned, and why; else empty."""
+    progress = replay.progress
+    if replay.state != "finished" or replay.state_reason or progress.total is None:
+        return ""
+    unsent = progress.total - progress.sent - progress.retried
+    why = "the others were skipped, or delivered, given up or deleted meanwhile"
+    return f"{unsent:,} fewer than planned: {why}" if unsent > 0 else ""
+
+
 def time_left(replay: Replay) -> str:
     """Return how long a replay still takes, ``waits`` if no hook continues; empty: not known."""
     if replay.state != "running":
