@@ -60,6 +60,18 @@ async def test_a_step_sends_dead_letters_again_and_moves_the_cursor(opened: Open
     assert await waiting_of(opened, hook) == 0
 
 
+# Red when the end of a walk is taken for an event: its cursor is then after all of the range.
+@pytest.mark.parametrize("mode", ["failed", "all"])
+async def test_the_position_of_a_replay_is_in_its_range(opened: Opened, mode: str) -> None:
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 2)
+    until = to_rfc3339(opened.clock.ms)
+    opened.clock.advance(600)
+    replay = await start(opened, hook, mode=mode, since="1h", until=until)
+    assert (await step(opened, replay, hook)).walked
+    assert (await seen(opened, replay)).progress.position == until
+
+
 async def test_retrying_deliveries_are_tried_now_without_a_new_row(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await emit(opened.store, 2)

@@ -107,7 +107,7 @@ class ReplayProgress:
     """The progress of a replay.
 
     ``sent`` counts new deliveries, ``retried`` pending retries that were attempted early; the
-    results are those of both. ``position`` is the time of the last event that was handled.
+    results are those of both. ``position`` is the time up to which events were handled.
     """
 
     total: int | None

@@ -262,10 +262,11 @@ def _hook(row: ReplayRow, walk: _HookRow, *, paused: bool, now: int) -> ReplayHo
 
 
 def _position(row: ReplayRow, walks: Sequence[_HookRow]) -> str | None:
-    """Return the time of the last event that was handled."""
-    begin = first_cursor(stored_selection(row.selection))
+    """Return up to which time events were handled; a cursor at its end is after the range."""
+    selection = stored_selection(row.selection)
+    begin = first_cursor(selection)
     newest = max((walk.cursor for walk in walks if walk.cursor > begin), default=None)
-    return None if newest is None else to_rfc3339(time_of(newest))
+    return None if newest is None else to_rfc3339(min(time_of(newest), selection.until_ms))
 
 
 # For the server that runs them
