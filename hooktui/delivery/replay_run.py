@@ -43,6 +43,8 @@ _LINE_S: Final = 0.2
 """How often an ordered hook is tried whose line is not empty."""
 _LIVE_TRAFFIC_S: Final = 1.0
 """After this time without a free slot a hook is said to wait for live traffic."""
+_IN_LINE_S: Final = 5.0
+"""The same for an ordered hook whose line is not empty; one attempt may take longer than that."""
 _SHOWN_EVERY_S: Final = 1.0
 _ENDS_AT_LATEST_S: Final = 60.0
 _ENDED_EVERY_S: Final = 0.5
@@ -63,6 +65,7 @@ class _Walk:
     in_search: bool = False
     version: int = 0
     blocked_since_s: float | None = None
+    in_line_since_s: float | None = None
     not_before_s: float = 0.0
     disk_is_full: bool = False
 
@@ -70,8 +73,9 @@ class _Walk:
         """Return what keeps it from being walked."""
         if self.disk_is_full:
             return "disk"
-        since_s = self.blocked_since_s
-        if since_s is not None and monotonic() - since_s >= _LIVE_TRAFFIC_S:
+        waits = ((self.blocked_since_s, _LIVE_TRAFFIC_S), (self.in_line_since_s, _IN_LINE_S))
+        now_s = monotonic()
+        if any(since_s is not None and now_s - since_s >= least_s for since_s, least_s in waits):
             return "live_traffic"
         return None
 
@@ -377,9 +381,11 @@ class ReplayRun:
                 walk.forget()
             case StepOutcome.WAITS:
                 self._bucket.put_back(places or int(bool(step.candidates)))
+                walk.in_line_since_s = walk.in_line_since_s or monotonic()
                 walk.not_before_s = monotonic() + _LINE_S
             case StepOutcome.DONE:
                 self._bucket.put_back(places - len(result.claims) if places else 0)
+                walk.in_line_since_s = None
                 walk.handled(result.cursor)
                 walk.loaded = bool(walk.found)
                 self._used_up |= result.used_up

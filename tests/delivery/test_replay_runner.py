@@ -71,8 +71,10 @@ async def at_once() -> None:
     """Respond without a delay."""
 
 
-async def replay(running: RunningEngine, *hooks: HookId, rate: float = 1000) -> int:
-    given = ReplaySelection(hooks=hooks, mode="failed")
+async def replay(
+    running: RunningEngine, *hooks: HookId, rate: float = 1000, include_ordered: bool = False
+) -> int:
+    given = ReplaySelection(hooks=hooks, include_ordered=include_ordered)
     selection = check_selection(given, running.store.clock())
     made, _ = await running.store.write(changes.create_replay, ACTOR, 1, selection, rate, None)
     return made
@@ -173,6 +175,22 @@ async def test_a_slot_is_not_kept_for_a_replay_that_waits_for_space_on_the_disk(
     await until(lambda: queue.kept == 0)
     held.set()
     await running.all_are("delivered", 3)
+
+
+# Red when a replay is shown as sending while a delivery in front of it is retried.
+async def test_a_replay_behind_another_delivery_of_an_ordered_hook_says_that_it_waits(
+    running: RunningEngine, receivers: Receivers, runner: ReplayRunner, monkeypatch
+):
+    monkeypatch.setattr(replay_run, "_IN_LINE_S", 0.0)
+    held = asyncio.Event()
+    hook = await hook_with_dead_letters(running, receivers, held.wait, ordered=True)
+    await running.emit(1)
+    await replay(running, hook, include_ordered=True)
+    runner.start()
+    await until(lambda: runner.waits_for(hook) == "live_traffic")
+    held.set()
+    await running.all_are("delivered", 1 + DEAD)
+    assert runner.waits_for(hook) is None
 
 
 # Red when a step starts all of its deliveries at once: live ones wait for all of them.

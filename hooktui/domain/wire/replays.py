@@ -13,7 +13,7 @@ WAITS_IN_WORDS: Final = {
     "disabled": "its hook is disabled",
     "breaker": "its breaker is open",
     "paused": "delivery is paused",
-    "live_traffic": "live deliveries go first",
+    "live_traffic": "other deliveries go first",
     "disk": "the disk is nearly full",
 }
 
