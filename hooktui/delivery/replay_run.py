@@ -18,8 +18,9 @@ from typing import Final
 
 from hooktui import failpoints
 from hooktui.delivery.engine import Engine
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import DiskFull, HooktuiError, log_failure
-from hooktui.domain.ids import HookId
+from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.rates import BURST_S, TokenBucket
 from hooktui.domain.replays import FAILURES_IN_A_ROW, MAX_REACHED, STEP_BYTES, STEP_DELIVERIES
 from hooktui.store import changes, queries
@@ -53,7 +54,12 @@ _RETRY_S: Final = 1.0
 
 @dataclass(slots=True)
 class _Walk:
-    """The walk of one hook: what is found after its cursor, and since when it is blocked."""
+    """The walk of one hook: what is found after its cursor, and since when it is blocked.
+
+    ``in_line`` is the delivery that waits in the line of an ordered hook, ``left_line`` the one
+    before it, until its result is counted, and ``failures`` how many gave up in a row: any server
+    may have sent them.
+    """
 
     hook: HookId
     cursor: int
@@ -65,7 +71,10 @@ class _Walk:
     in_search: bool = False
     version: int = 0
     blocked_since_s: float | None = None
+    in_line: DeliveryId | None = None
+    left_line: DeliveryId | None = None
     in_line_since_s: float | None = None
+    failures: int = 0
     not_before_s: float = 0.0
     disk_is_full: bool = False
 
@@ -386,6 +395,8 @@ class ReplayRun:
             case StepOutcome.DONE:
                 self._bucket.put_back(places - len(result.claims) if places else 0)
                 walk.in_line_since_s = None
+                if result.in_line is not None:  # so the one before it has ended
+                    walk.left_line, walk.in_line = walk.in_line, result.in_line
                 walk.handled(result.cursor)
                 walk.loaded = bool(walk.found)
                 self._used_up |= result.used_up
@@ -395,11 +406,24 @@ class ReplayRun:
 
     async def _set_aside(self) -> None:
         """Stop the walks of hooks of which too many attempts in a row failed."""
-        for hook in list(self.walks):
-            if self._engine.replayed.failures(hook) >= FAILURES_IN_A_ROW:
+        for hook, walk in list(self.walks.items()):
+            await self._count_in_line(walk)
+            failures = max(self._engine.replayed.failures(hook), walk.failures)
+            if failures >= FAILURES_IN_A_ROW:
                 store, replay = self._store, self._replay.id
                 results = await store.own_read(queries.replay_results, replay)
                 await store.write(changes.set_aside, store.token, replay, hook, results)
                 del self.walks[hook]
                 self._any_aside = True
                 self._engine.release_kept_slot(hook)
+
+    async def _count_in_line(self, walk: _Walk) -> None:
+        """Count the result of the delivery that left the line of an ordered hook."""
+        if walk.left_line is None:
+            return
+        status = await self._store.own_read(queries.status_of, walk.left_line)
+        walk.left_line = None
+        if status == DeliveryStatus.FAILED:
+            walk.failures += 1
+        elif status == DeliveryStatus.DELIVERED:
+            walk.failures = 0

@@ -283,6 +283,7 @@ class ReplayStepResult:
         cursor: of the hook's walk after it.
         walked: whether the hook is done.
         used_up: whether candidates are left out, for the replay has sent as many as it may.
+        in_line: the delivery that waits in the line of an ordered hook now.
     """
 
     outcome: StepOutcome
@@ -290,6 +291,7 @@ class ReplayStepResult:
     cursor: int = 0
     walked: bool = False
     used_up: bool = False
+    in_line: DeliveryId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,22 @@ def test_a_receiver_that_still_fails_is_set_aside(
     assert ended(api, replay)["state"] == "finished"
 
 
+# Red when only the attempts that the replay starts itself are counted: all 30 would be tried.
+def test_a_receiver_that_still_fails_in_order_is_set_aside(
+    api: httpx.Client, account: int, receiver: Receiver
+) -> None:
+    hook = fail(api, account, receiver, 30, ordered=True)
+    receiver.status = 404
+    selection = {"hooks": [hook], "include_ordered": True}
+    replay = start(api, account, rate=1000, selection=selection)
+    paused = ended(api, replay, "paused", "finished")
+    assert (paused["state"], paused["hooks"][0]["state"]) == ("paused", "set_aside")
+    assert 20 <= len(receiver.requests) <= 20 + 1
+    receiver.status = 200
+    api.post(f"/v1/replays/{replay['id']}/resume")
+    assert ended(api, replay)["state"] == "finished"
+
+
 def test_abort_keeps_what_was_sent(api: httpx.Client, account: int, receiver: Receiver) -> None:
     hook = fail(api, account, receiver, 100)
     replay = start(api, account, rate=20, selection={"hooks": [hook]})

@@ -130,6 +130,12 @@ class StepPlan:
         return len(self.retried) + len(self.due_now)
 
     @property
+    def in_line(self) -> DeliveryId | None:
+        """The delivery of an ordered hook that it makes due: one at a time."""
+        made = [DeliveryId(row[0]) for row in self.pending]
+        return next(iter([*made, *map(DeliveryId, self.due_now)]), None)
+
+    @property
     def walk_values(self) -> tuple[object, ...]:
         """The new state of the walk: state, reason, cursor, sent, tried, skipped pairs as JSON."""
         skipped = msgspec.json.encode(self.skipped).decode()
@@ -219,7 +225,7 @@ def plan_step(
     plan.skipped = skipped
     plan.walk_state = WalkState.DONE.value if walked else WalkState.WALKING.value
     plan.reason = MAX_REACHED if used_up else None
-    plan.result = ReplayStepResult(StepOutcome.DONE, claims, cursor, walked, used_up)
+    plan.result = ReplayStepResult(StepOutcome.DONE, claims, cursor, walked, used_up, plan.in_line)
     note_claimed(plan.notes, claims)
     _note_replay(plan, step, progress, always=walked)
     return plan

@@ -43,6 +43,7 @@ from hooktui.store.queries.replays import (
     may_be_taken,
     replay_results,
     replays_of,
+    status_of,
 )
 from hooktui.store.queries.undelivered import (
     UndeliveredQuery,

@@ -14,7 +14,7 @@ from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
 from hooktui.domain.hook_failures import waits_for
-from hooktui.domain.ids import AccountId, HookId, ceiling_at, encode, time_of
+from hooktui.domain.ids import AccountId, DeliveryId, HookId, ceiling_at, encode, time_of
 from hooktui.domain.replays import (
     CANCELLING,
     MAX_HOOKS,
@@ -347,6 +347,11 @@ def is_sending(conn: Connection, replay: int) -> bool:
         DELIVERY.c.replay_id == replay, DELIVERY.c.status == DeliveryStatus.SENDING.value
     )
     return conn.execute(sending.limit(1)).first() is not None
+
+
+def status_of(conn: Connection, delivery: DeliveryId) -> str | None:
+    """Return the status of a delivery; None: it was deleted."""
+    return conn.execute(select(DELIVERY.c.status).where(DELIVERY.c.id == delivery)).scalar()
 
 
 def hooks_to_replay(conn: Connection, account: AccountId, mode: ReplayMode) -> list[HookId]:
