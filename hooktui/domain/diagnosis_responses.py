@@ -45,6 +45,8 @@ _STATUS_FIXES: Final = {
     504: "the proxy responds but its upstream is too slow: check the upstream",
 }  # fmt: skip
 
+_PACE_ADAPTS: Final = "it limits requests: the hook's pace adapts to it; --rate sets a fixed limit"
+
 _ERROR_FIXES: Final = {
     ErrorClass.TIMEOUT: (
         "let it respond first and work later; or allow more time with"
@@ -100,7 +102,9 @@ def _status(status: int, ping: Attempt, hook: Hook) -> Check:
     later = header_of(ping, "Retry-After") if status in (429, 503) else None
     if later:
         value += f" and asks to wait {ping.retry_after_s} s" if ping.retry_after_s else ""
-    if status in _STATUS_FIXES:
+    if status == 429 and hook.max_in_flight is None:
+        fix = _PACE_ADAPTS
+    elif status in _STATUS_FIXES:
         fix = _STATUS_FIXES[status]
     elif status >= 500:
         fix = _STATUS_FIXES[500]

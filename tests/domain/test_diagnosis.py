@@ -92,6 +92,14 @@ def test_each_status_has_a_fix_of_its_own(status, fix):
     assert fix in found.fix
 
 
+# Red when the advice for 429 is what the hook has already.
+def test_a_hook_that_adapts_its_pace_is_not_told_to_do_so():
+    assert "auto" in said(answered(429)).fix
+    adapts = said(answered(429), max_in_flight=None).fix
+    assert "auto" not in adapts
+    assert "--rate" in adapts
+
+
 def test_how_long_a_receiver_asks_to_wait_is_reported():
     found = said(answered(429, headers=[("retry-after", "60")], retry_after_s=60))
     assert found.verdict == "the receiver responded 429 and asks to wait 60 s"
