@@ -284,6 +284,7 @@ def _write(context: CommandContext, replay: Replay) -> None:
         ("delivered", f"{progress.delivered:,}"),
         ("failed", f"{progress.failed:,}"),
         ("waiting", f"{progress.waiting:,}"),
+        ("cancelled", f"{progress.cancelled:,}" if progress.cancelled else ""),
         ("skipped", ", ".join(f"{count:,} {name}" for name, count in progress.skipped.items())),
         ("not sent", replays.unsent_words(replay)),
     ]

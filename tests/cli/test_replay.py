@@ -161,6 +161,13 @@ def test_a_finished_replay_says_why_it_sent_fewer(run, server, state, sent, reas
     assert ("2 fewer than planned: " in out) is fewer
 
 
+# Red when the results do not add up to what was sent.
+def test_cancelled_deliveries_of_a_replay_are_shown(run, server):
+    progress = {**PROGRESS, "delivered": 3, "cancelled": 2}
+    server.will(answer({**REPLAY, "state": "aborted", "progress": progress}))
+    assert "  cancelled 2\n" in run("replay", "show", REPLAY["id"]).out
+
+
 def test_list_and_show(run, server):
     server.will(answer({"data": [REPLAY], "total": 1}))
     out = run("replay", "list", "--state", "running", "--hook", "3").out
