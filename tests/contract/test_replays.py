@@ -344,6 +344,24 @@ async def test_set_aside_pauses_when_none_is_left(opened: Opened) -> None:
 
 
 # Red when the end of the last walk is the end of the replay: what was set aside counts as done.
+# Red when a replay pauses, with an alert, for a hook that no longer exists.
+async def test_a_hook_that_was_set_aside_and_deleted_is_done(opened: Opened) -> None:
+    store = opened.store
+    one, two = await make_hook(store), await make_hook(store)
+    await give_up(opened, one, 2)
+    await give_up(opened, two, 2)
+    replay = await start(opened, one, two)
+    await store.write(changes.set_aside, store.token, number(replay), HookId(one.id))
+    await store.write(changes.delete_hook, ADA, None, HookId(one.id))
+    assert (await step(opened, replay, two)).walked
+    assert await store.write(changes.finish_replay, store.token, number(replay))
+    after = await seen(opened, replay)
+    assert after.state == "finished"
+    assert [(walk.state, walk.reason) for walk in after.hooks] == [
+        ("done", "hook deleted"), ("done", None),
+    ]  # fmt: skip
+
+
 async def test_a_replay_with_a_hook_set_aside_pauses_instead_of_finishing(opened: Opened) -> None:
     one, two = await make_hook(opened.store), await make_hook(opened.store)
     await give_up(opened, one, 2)

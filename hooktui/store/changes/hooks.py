@@ -19,6 +19,7 @@ from hooktui.domain.wire.hooks import Hook
 from hooktui.store import audit, hook_rows
 from hooktui.store.changes.alerts import hook_was_deleted, hook_was_edited
 from hooktui.store.changes.deliveries import cancel_waiting
+from hooktui.store.changes.replays import end_aside_of
 from hooktui.store.changes.secrets import add_secret, forget_secrets
 from hooktui.store.feed_items import HookEdit
 from hooktui.store.queries.access import account_row
@@ -155,6 +156,7 @@ def delete_hook(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId) -
         _note_change(tx, row, actor)
     forget_secrets(tx, hook)
     cancel_waiting(tx, hook)
+    end_aside_of(tx, owner, hook)
     hook_was_deleted(tx, hook, actor)
     tx.hook_edited(owner, hook, HookEdit.DELETED)
     tx.audit(actor, "hook.delete", f"hook {hook}", account=owner, before=before)

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, exists, func, insert, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    exists,
+    func,
+    insert,
+    literal_column,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from hooktui import failpoints
 from hooktui.domain.deliveries import Trigger
@@ -18,6 +29,7 @@ from hooktui.domain.replays import (
     ABANDONED_MS,
     CANCELLING,
     FAILED_IN_A_ROW,
+    HOOK_DELETED,
     LEASE_MS,
     MAX_UNFINISHED,
     UNFINISHED,
@@ -44,6 +56,8 @@ from hooktui.store.tables import DELIVERY, EVENT, HOOK, HOOK_STATE, REPLAY, REPL
 from hooktui.store.tx import Tx
 
 _UNFINISHED = [state.value for state in UNFINISHED]
+_IS_UNFINISHED: Final = REPLAY_HOOK.c.state != literal_column("'done'")
+"""Literal, for the partial index."""
 
 
 class _Row(NamedTuple):
@@ -219,6 +233,20 @@ def cancel_waiting_of(tx: Tx, replay: int) -> None:
     tx.feed(replay_item(row.account_id, replay))
 
 
+def end_aside_of(tx: Tx, account: AccountId, hook: HookId) -> None:
+    """End the walk of a deleted hook that was set aside; a running one ends with its next step."""
+    aside = and_(
+        REPLAY_HOOK.c.hook_id == hook,
+        REPLAY_HOOK.c.state == WalkState.SET_ASIDE.value,
+        _IS_UNFINISHED,
+    )
+    replays = tx.conn.execute(select(REPLAY_HOOK.c.replay_id).where(aside)).scalars().all()
+    ended = {"state": WalkState.DONE.value, "reason": HOOK_DELETED}
+    tx.conn.execute(update(REPLAY_HOOK).where(aside).values(ended))
+    for replay in replays:
+        tx.feed(replay_item(account, replay))
+
+
 def _by_key(tx: Tx, account: AccountId, key: str | None, body_sha256: bytes | None) -> int | None:
     if key is None:
         return None
@@ -258,7 +286,7 @@ def _check_unfinished(tx: Tx, hooks: Sequence[HookId]) -> None:
             " or abort one"
         )
     busy = select(REPLAY_HOOK.c.hook_id, REPLAY_HOOK.c.replay_id).where(
-        REPLAY_HOOK.c.hook_id.in_(list(hooks)), REPLAY_HOOK.c.state != WalkState.DONE.value
+        REPLAY_HOOK.c.hook_id.in_(list(hooks)), _IS_UNFINISHED
     )
     first = tx.conn.execute(busy.order_by(REPLAY_HOOK.c.hook_id).limit(1)).first()
     if first is not None:
