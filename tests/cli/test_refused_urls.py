@@ -1,8 +1,9 @@
 """What is refused by its form is refused wherever it is typed, and nothing leaves the machine.
 
-A real server without opened networks, every row of the table, by the command line, by the API and
-by an edit. The guard sees each connect and each look-up of this process, in which the server runs
-too; only its Unix socket is dialled.
+A real server without opened networks. By the API every row of the table, when a hook is made and
+when it is changed; by the command line, which takes longer, a row of each reason, and with
+``-m soak`` every row. The guard sees each connect and each look-up of this process, in which the
+server runs too; only its Unix socket is dialled.
 """
 
 import re
@@ -73,11 +74,29 @@ def _says_why(text, reason, opened_by):
         assert "HOOKTUI_ALLOW_NETWORKS=" in text
 
 
+def _one_of_each_reason(rows):
+    return list(
+        {(reason, opened_by): (url, reason, opened_by) for url, reason, opened_by in rows}.values()
+    )
+
+
+EACH_REASON = _one_of_each_reason(REFUSED), _one_of_each_reason(FORBIDDEN)
+
+
+@pytest.mark.parametrize(
+    ("created", "edited"),
+    [
+        pytest.param(*EACH_REASON, id="one row of each reason"),
+        pytest.param(REFUSED, FORBIDDEN, id="every row", marks=pytest.mark.soak),
+    ],
+)
 @pytest.mark.usefixtures("no_packet")
-def test_the_command_line_refuses_every_row_with_its_reason(closed_server, hook, capfd):
+def test_the_command_line_refuses_every_row_with_its_reason(
+    closed_server, hook, capfd, created, edited
+):
     environ = {"HOOKTUI_HOME": str(closed_server.paths.home)}
     create, edit = ["create", "--events", "job"], ["edit", str(hook)]
-    rows = [(create, row) for row in REFUSED] + [(edit, row) for row in FORBIDDEN]
+    rows = [(create, row) for row in created] + [(edit, row) for row in edited]
     for verb, (url, reason, opened_by) in rows:
         code = main(["hooks", *verb, f"--url={url}"], environ)
         said = capfd.readouterr()
