@@ -254,10 +254,10 @@ async def returned(one: Chosen) -> bool:
     return True
 
 
-CHANGES: tuple[tuple[Callable[[Chosen], Awaitable[bool]], ...], ...] = (
-    (turned, sorted_), (reloaded, filtered), (unfiltered, changed), (returned, resized),
+CHANGES: tuple[Callable[[Chosen], Awaitable[bool]], ...] = (
+    turned, sorted_, reloaded, filtered, unfiltered, changed, returned, resized,
 )  # fmt: skip
-"""Commands are tried after each of these; the cursor is looked at after each part of them."""
+"""What happens to a list; the cursor is looked at after each."""
 
 
 # -- the screens, with things of which one is chosen
@@ -404,16 +404,19 @@ BEGINS: dict[Screen, Callable[[Scene], Awaitable[Chosen]]] = {
 
 # Red for A3 (a sort moved the cursor to another hook), and when a reload, a filter, a change by
 # somebody else, a resize or a way back does.
+@pytest.mark.parametrize("tried_after", [4, pytest.param(2, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("screen", BEGINS, ids=lambda screen: screen.__name__)
 async def test_every_command_acts_on_what_is_chosen_whatever_has_happened(
-    screen: Screen, client: Client, receiver: Receiver
+    screen: Screen, tried_after: int, client: Client, receiver: Receiver
 ):
+    """Commands are tried after so many changes, and again after the next."""
     async with staged(client, receiver) as scene:
         one = await BEGINS[screen](scene)
         await one.settled()
         scene.gate.spoil(WRITES, says(503, "not now"))
         happened = 0
-        for changes in CHANGES:
+        for first in range(0, len(CHANGES), tried_after):
+            changes = CHANGES[first : first + tried_after]
             done = [await change(one) for change in changes]
             if not any(done):
                 continue
