@@ -323,11 +323,23 @@ WRONG = {
 """A value of each kind of field that is not saved, and words of the reason."""
 
 
+SIZES = ((80, 24), (60, 15))
+KEYS = {"below": ("pagedown",) * 4, "above": ("pageup",) * 4}
+TO_CORRECT = [
+    pytest.param(
+        name, keys, size, id=f"{name}-{where}-{size[0]}x{size[1]}",
+        marks=[pytest.mark.soak] * ((field + place + number) % 2),
+    )
+    for field, name in enumerate(WRONG)
+    for place, (where, keys) in enumerate(KEYS.items())
+    for number, size in enumerate(SIZES)
+]  # fmt: skip
+"""Each field from both sides, in one size each; with ``-m soak`` in the other size."""
+
+
 # Red when the field is scrolled to before its error is laid out, or only the error is: its label
 # was just above the edge, or nothing moved because the field had the focus already.
-@pytest.mark.parametrize("size", [(80, 24), (60, 15)], ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("keys", [("pagedown",) * 4, ("pageup",) * 4], ids=["below", "above"])
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize(("name", "keys", "size"), TO_CORRECT)
 async def test_a_field_to_correct_is_in_view_with_its_label_and_its_error(
     client: Client, name: str, keys: tuple[str, ...], size: tuple[int, int]
 ) -> None:
