@@ -469,7 +469,7 @@ def by_screen(cases: tuple[Asking, ...]) -> dict[Screen, list[Asking]]:
 
 ALIKE = (
     TokensScreen, AccountsScreen, AuditEntryScreen, DoctorScreen, NewTokenScreen, ReplaysScreen,
-    ResolvedAlertsScreen,
+    AlertsScreen, ResolvedAlertsScreen, UndeliveredScreen, TokenForm,
 )  # fmt: skip
 """Screens that change nothing of what all do: tried with ``-m soak`` where all do the same."""
 
