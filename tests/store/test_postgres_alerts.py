@@ -120,3 +120,24 @@ async def test_a_deletion_that_takes_long_delays_no_look(
     await until(begun.is_set)
     before = len(looks)
     await until(lambda: len(looks) > before + 2)
+
+
+# Red when a session without end holds the lock: no server looked while that process was stopped.
+async def test_another_server_looks_while_the_one_that_did_is_silent(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lookers = list[PostgresStore]()
+
+    async def look(store: PostgresStore, _: RetentionPeriods) -> None:
+        lookers.append(store)
+
+    monkeypatch.setattr(retention, "FIRST_TRIMMED_S", 0.01)
+    monkeypatch.setattr(retention, "TRIMMED_EVERY_S", 0.01)
+    monkeypatch.setattr(retention, "SILENT_S", 1)
+    monkeypatch.setattr(retention, "HELD_EVERY_S", 3600)  # as silent as a stopped process
+    monkeypatch.setattr(base, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(PostgresStore, "look_at_alerts", look)
+    first = await servers.another()
+    await until(lambda: first in lookers)
+    second = await servers.another()
+    await until(lambda: second in lookers)

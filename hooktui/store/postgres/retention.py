@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 FIRST_TRIMMED_S: Final = 5.0  # a start has more urgent work
 TRIMMED_EVERY_S: Final = 30.0
+HELD_EVERY_S: Final = 15.0
+SILENT_S: Final = 60
+"""After this PostgreSQL ends the session of a process that is stopped, and another server works."""
+IDLE_TIMEOUT_SINCE: Final = 14
+"""The first version of PostgreSQL with this limit; before it, the lock of such a process stays."""
 SWEPT_EVERY: Final = 120
 """Runs between two passes: one pass an hour."""
 DROPPED_AT_ONCE: Final = 200
@@ -159,29 +164,45 @@ class RetentionWorker:
     async def _work(self) -> None:
         raw = await self._connect()
         try:
-            await self._trim_while_locked(raw)
+            if raw.get_server_version().major >= IDLE_TIMEOUT_SINCE:
+                await raw.execute(f"SET idle_session_timeout = '{SILENT_S}s'")
+            await self._work_while_locked(raw)
         except FAULTS as error:
             raise Unavailable(f"the connection to the database was lost ({error})") from error
         finally:
             with contextlib.suppress(*FAULTS):
                 await raw.close(timeout=2)
 
-    async def _trim_while_locked(self, raw: Raw) -> None:
-        rounds = 0
-        looks: asyncio.Task[None] | None = None
+    async def _work_while_locked(self, raw: Raw) -> None:
+        """Trim and look for as long as the lock is held, however long a deletion takes."""
+        tasks: list[asyncio.Task[None]] = []
         try:
+            # Taken again each time, which shows that both ends of the session are still alive.
             while await raw.fetchval("SELECT pg_try_advisory_lock($1)", locks.RETENTION):
-                # Taken again each round, which shows that the session is still alive.
-                if looks is None:  # beside the deletions, which may take hours
-                    looks = asyncio.create_task(self._store.keep_looking(self._keep), name="alerts")
-                await self.trim()
-                if rounds % SWEPT_EVERY == 1:
-                    await self._store.delete_old(self._keep)
-                rounds += 1
-                await asyncio.sleep(TRIMMED_EVERY_S)
+                if not tasks:  # deletions may take hours
+                    looks = self._store.keep_looking(self._keep)
+                    tasks = [
+                        asyncio.create_task(self._trim_again(), name="trim"),
+                        asyncio.create_task(looks, name="alerts"),
+                    ]
+                ended, _ = await asyncio.wait(
+                    tasks, timeout=HELD_EVERY_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in ended:
+                    task.result()
         finally:
-            if looks is not None:
-                looks.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _trim_again(self) -> None:
+        rounds = 0
+        while True:
+            await self.trim()
+            if rounds % SWEPT_EVERY == 1:
+                await self._store.delete_old(self._keep)
+            rounds += 1
+            await asyncio.sleep(TRIMMED_EVERY_S)
 
     async def trim(self) -> None:
         """Trim the feed and the idempotency keys to their limits."""
