@@ -368,7 +368,20 @@ class ConsoleApp(RestrictedMode):
             if isinstance(event, events.Key):
                 self.terminal_size.press(event.key)
             return
+        if isinstance(event, events.Paste) and not event.is_forwarded:
+            event = self._fit_paste(event)
         await super().on_event(event)
+
+    def _fit_paste(self, paste: events.Paste) -> events.Paste:
+        """Return what a field of one line takes of a pasted text; say so if it takes a part."""
+        from textual.widgets import Input
+
+        if not isinstance(self.focused, Input):
+            return paste
+        lines = [line for line in paste.text.splitlines() if line.strip()]
+        if len(lines) > 1:
+            self.notice(f"pasted the first of {len(lines)} lines: this field takes one", "warn")
+        return events.Paste(lines[0] if lines else "")
 
     # -- keys
 

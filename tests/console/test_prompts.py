@@ -6,6 +6,7 @@ from textual.widgets import Input
 
 from hooktui.client import calls
 from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.hooks.form_fields import FormFields
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.console.widgets.prompt_bars import Prompt
@@ -205,3 +206,40 @@ async def test_a_text_pasted_in_a_burst_after_enter_changes_nothing(open_console
         await console.until(lambda: not prompts(console))
         await console.pilot.pause()
         assert console.app.screen.filter.text == "bil"
+
+
+# Red when later lines are dropped without a word, or an empty first line is taken.
+@pytest.mark.parametrize(
+    ("pasted", "typed", "notice"),
+    [
+        ("one\r\ntwo\nthree\n", "one", "pasted the first of 3 lines: this field takes one"),
+        ("\n \nonly\n", "only", None),
+        ("\n", "", None),
+    ],
+)
+async def test_a_field_of_one_line_takes_the_first_line_of_a_paste_and_says_so(
+    open_console, make_hook, pasted, typed, notice
+):
+    make_hook(name="billing")
+    async with open_console(size=(80, 24)) as console:
+        await opened(console, "slash")
+        console.app.post_message(events.Paste(pasted))
+        await console.until(lambda: console.app.focused.value == typed)
+        if notice is None:
+            await console.pilot.pause()
+            assert "pasted" not in console.text
+        else:
+            await console.shows(notice)
+
+
+async def test_a_field_of_several_lines_takes_all_lines_of_a_paste(open_console, make_hook):
+    make_hook(name="billing")
+    async with open_console(size=(80, 24)) as console:
+        await console.shows("billing")
+        await console.press("e")
+        await console.shows("Edit hook")
+        fields = console.app.screen.query_one(FormFields)
+        fields.go_to("headers")
+        console.app.post_message(events.Paste("A: 1\nB: 2\n"))
+        await console.until(lambda: fields.values()["headers"] == "A: 1\nB: 2\n")
+        assert "pasted" not in console.text
