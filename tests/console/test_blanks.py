@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from textual.widgets import Input
 
 from hooktui.client import calls
@@ -38,3 +39,18 @@ async def test_a_field_of_a_form_shows_which_blank_it_holds(client: Client) -> N
         app.screen.query_one("#name", Input).value = "\xa0\u2800\u3000" * 30
         await until(pilot, lambda: "\\u{2800}" in seen(pilot))
         assert max(len(line) for line in seen(pilot).split("\n")) <= 80
+
+
+# Red when a dialog escapes what is drawn below it again: the rows there move to the right.
+@pytest.mark.parametrize("key", ["d", "ctrl+p"])
+async def test_a_dialog_leaves_right_to_left_names_below_it_alone(
+    client: Client, receiver: Receiver, key: str
+) -> None:
+    client.hook(receiver.url, name="\u05d0\u05d1 \u05d2")
+    app = client.console(theme="hooktui-dark")
+    async with app.run_test(size=(140, 40)) as pilot:
+        await until(pilot, lambda: "\u05d0\u05d1 \u05d2\u2800" in seen(pilot))
+        await pilot.press(key)
+        await until(pilot, lambda: len(app.screen_stack) == 2)
+        await until(pilot, lambda: "\u05d0\u05d1" in seen(pilot))
+        assert "\\u{2800}" not in seen(pilot)

@@ -17,6 +17,7 @@ from hooktui.console.frame.screen import ConsoleScreen, front_screen
 from hooktui.console.registry import bindings
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.reliable_timers import set_reliable_timer
+from hooktui.console.shell.terminal import backdrop_filters
 from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_focus_if_drawn
 from hooktui.console.widgets.chrome import TooSmall
 from hooktui.console.widgets.controls import Note, ShortList, ShortRow
@@ -36,6 +37,7 @@ class ConsoleDialog(ModalScreen[R]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("back", "quit")]
 
+    get_line_filters = backdrop_filters
     set_timer = set_reliable_timer
     set_focus = set_focus_if_drawn
     on_event = on_event_at_size_of_app

@@ -21,6 +21,7 @@ from hooktui.console.frame.screen import front_screen
 from hooktui.console.registry import LINE_COMMANDS
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.reliable_timers import set_reliable_timer
+from hooktui.console.shell.terminal import backdrop_filters
 from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_focus_if_drawn
 from hooktui.console.widgets.chrome import TooSmall
 from hooktui.domain.errors import HooktuiError, Refused
@@ -57,6 +58,7 @@ class Palette(CommandPalette):
     Palette > .command-palette--highlight { text-style: bold underline; }
     """
 
+    get_line_filters = backdrop_filters
     set_timer = set_reliable_timer
     set_focus = set_focus_if_drawn
     on_event = on_event_at_size_of_app

@@ -21,18 +21,19 @@ import sys
 import time
 import traceback
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from rich.segment import Segment
 from textual.app import App, SuspendNotSupported
 from textual.color import Color
 from textual.filter import LineFilter
+from textual.screen import ModalScreen
 
 from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.domain.errors import HooktuiError
@@ -64,6 +65,14 @@ class EscapeFilter(LineFilter):
             for text, segment in zip(shown, segments, strict=True)
         ]
         return Segment.adjust_line_length(escaped, Segment.get_line_length(segments))
+
+
+def backdrop_filters(dialog: ModalScreen[Any]) -> Sequence[LineFilter]:
+    """Return the filters of a dialog's own lines: those of the screen below, escaped already.
+
+    Escaped again, the blanks of `keep_order` would be shown and move the rest of the line.
+    """
+    return [one for one in dialog.app.get_line_filters() if not isinstance(one, EscapeFilter)]
 
 
 class Terminal:
