@@ -144,7 +144,8 @@ class Navigation:
         from hooktui.console.frame.palette import Palette
 
         if not isinstance(self._app.screen, Palette):
-            self._app.push_screen(Palette(id="--command-palette"))
+            words = "Search screens, hooks, commands and themes"
+            self._app.push_screen(Palette(placeholder=words, id="--command-palette"))
 
     def filter_terms(self, word: str) -> FilterTerms:
         """Return the filter terms of a top screen by name, else of the screen in the foreground."""

@@ -137,7 +137,7 @@ async def test_the_palette_finds_commands_hooks_and_themes(open_console, make_ho
     async with open_console() as console:
         await console.shows("billing")
         await console.press("ctrl+p")
-        await console.shows("Send a test delivery")
+        await console.shows("Search screens, hooks, commands and themes", "Send a test delivery")
         await console.press(*"billing")
         await console.shows(f"Hook {made['id']} billing")
         await console.press(*["backspace"] * 7, *"hooktui-light")
