@@ -60,6 +60,12 @@ def test_the_unit_of_a_duration_is_in_its_value_only():
     assert summary(rotated) == "overlap: 1d"
 
 
+# Red while a created token had an "account", and a revoked one an "account id".
+def test_an_account_has_one_name():
+    for name in ("account", "account_id"):
+        assert summary(entry(action="token.revoke", before={name: 1})).startswith("account: 1")
+
+
 def test_an_act_that_changes_no_field_says_who_and_nothing_more():
     shown = entry(action="secret.reveal")
     assert action_words(shown) == "secret shown"

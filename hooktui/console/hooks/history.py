@@ -58,7 +58,11 @@ def changes_of(entry: AuditEntry) -> list[tuple[str, str, str]]:
 def _label(name: str) -> str:
     setting = HOOK_SETTINGS.get(name)
     # The value has its unit.
-    return name.removesuffix("_s").replace("_", " ") if setting is None else setting.label
+    return (
+        name.removesuffix("_s").removesuffix("_id").replace("_", " ")
+        if setting is None
+        else setting.label
+    )
 
 
 def _value(fields: Mapping[str, object], name: str) -> str:
