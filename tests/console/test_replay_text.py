@@ -32,6 +32,12 @@ def test_a_plan_counts_the_hooks_without_deliveries():
     assert len(lines_of(*(PlannedHook(hook=n, name="n", selected=0) for n in (1, 2)))) == 1
 
 
+# Red when a plan of nothing does not say why.
+def test_an_empty_plan_says_why():
+    [line] = lines_of(PlannedHook(hook=1, name="n", selected=0))
+    assert line == " 0 deliveries: no event of the hooks' types matches"
+
+
 # Red while a name of 200 characters pushed the count out of the terminal.
 def test_a_long_name_leaves_room_for_the_count():
     named = lines_of(

@@ -173,6 +173,8 @@ def plan_lines(plan: ReplayPlan, glyphs: Glyphs, now_ms: int) -> list[StyledLine
     ]
     if plan.total:
         first.append((f", {replays.estimate_words(plan)}", "plain"))
+    elif plan.complete and not plan.skipped:
+        first.append((": no event of the hooks' types matches", "warn"))
     lines: list[StyledLine] = [first]
     if plan.oldest_at is not None and plan.newest_at is not None:
         oldest, newest = (moment(at, now_ms) for at in (plan.oldest_at, plan.newest_at))
