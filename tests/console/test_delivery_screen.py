@@ -60,6 +60,20 @@ async def test_two_attempts_are_compared_and_bodies_are_shown_in_hex(
         assert "in hex" in seen(pilot)
 
 
+# Red while the key after a long reason is cut.
+async def test_a_failed_ping_shows_the_key_that_sends_it_again(
+    client: Client, receiver: Receiver
+) -> None:
+    receiver.status = 500
+    client.ask(calls.ping_hook(hook := client.hook(receiver.url).id))
+    wait_for(lambda: client.deliveries(hook, "failed"))
+    app = client.console()
+    async with app.run_test(size=(60, 20)) as pilot:
+        await app.push_screen(DeliveryScreen(client.deliveries(hook)[0].id))
+        await until(pilot, lambda: "a ping is never retried" in " ".join(seen(pilot).split()))
+        assert "r sends it again" in " ".join(seen(pilot).split())
+
+
 async def test_marks_choose_the_attempts_and_moving_shows_the_attempt_again(
     client: Client, receiver: Receiver
 ) -> None:

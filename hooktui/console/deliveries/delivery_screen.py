@@ -102,7 +102,7 @@ class DeliveryScreen(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """Compose the status, the timeline and the text."""
         shell = self.shell
-        yield Lines(id="head")
+        yield Lines(hang=1, most=2, id="head")
         self.timeline: WindowedList[Step] = WindowedList(
             step_columns(shell.glyphs, shell.clock, lambda: self.delivery),
             OnePage(lambda: steps_of(self.delivery)),
@@ -200,7 +200,7 @@ class DeliveryScreen(ConsoleScreen):
         ]
         why = wait_reason(delivery, self._hook, self.shell.status.latest, now_ms)
         if why:
-            lines.append(((f" reason: {why}", "plain"),))
+            lines.append(((" ", "plain"), (f"reason: {why}", "plain")))
         about = f"{dot}event {delivery.event}{dot}created {created}{dot}by {delivery.trigger}"
         about += neighbours_words(delivery.id, self._family)
         lines.append(((f" {delivery.event_type}", "plain"), (about, "quiet")))

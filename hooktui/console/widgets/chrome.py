@@ -189,7 +189,7 @@ class TooSmall(LineWidget):
 
 
 class Lines(LineWidget):
-    """Lines that are cut; with ``hang``, their last text wraps, indented by ``hang`` cells.
+    """Lines that are cut; with ``hang``, their last text wraps, then indented by ``hang`` cells.
 
     ``most`` is the maximum number of rows of a line that wraps.
     """
@@ -211,12 +211,12 @@ class Lines(LineWidget):
         if not self.hang:
             return self.lines
         rows: list[StyledLine] = []
-        room = max(width - self.hang, 1)
         for line in self.lines:
             if not line:
                 rows.append(line)
                 continue
             *label, (text, tone) = line
+            room = max(width - max(self.hang, text_width(label)), 1)
             parts = wrapped(visible(text), room, most=self.most)
             first, *rest = parts or [""]
             rows.append((*label, (first, tone)))
