@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 from sqlalchemy import Connection, text
 
+from hooktui.domain.alerts import AlertState
 from hooktui.domain.clock import optional_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Refused
@@ -25,7 +26,7 @@ from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.replays import Replay
 from hooktui.store import feed_items as items
 from hooktui.store.contract import FeedFilter, FeedItem, FeedItemPage
-from hooktui.store.queries.alerts import alerts_by_id
+from hooktui.store.queries.alerts import AlertRecord, alert_of, alerts_by_id
 from hooktui.store.queries.deliveries import attempts_by_key, deliveries_by_id
 from hooktui.store.queries.events import events_by_id
 from hooktui.store.queries.hooks import hooks_by_id
@@ -243,7 +244,7 @@ def _lines(rows: Iterable[tuple[int, int, bytes]]) -> Iterable[_Line]:
             yield _Line(Position(row, offset), at_ms, item)
 
 
-_Object = Event | Hook | Replay | Alert
+_Object = Event | Hook | Replay | AlertRecord
 _Objects = Mapping[int, _Object]
 _READERS: Final[Mapping[object, tuple[str, Callable[[Connection, Iterable[int]], _Objects]]]] = {
     items.EVENT: ("event", events_by_id),
@@ -286,13 +287,17 @@ def _object(line: _Line, objects: Mapping[object, _Objects]) -> FeedItem | None:
     if kind not in _READERS:
         return None  # a newer version wrote it
     identity = _integer(item[2])
-    found: _Object | dict[str, object] | None = objects[kind].get(identity)
+    stored = objects[kind].get(identity)
+    found: Event | Hook | Replay | Alert | dict[str, object] | None
     change = reason = None
+    if isinstance(stored, AlertRecord):
+        change = msgspec.convert(item[3], str)
+        found = alert_of(stored, ended=change == AlertState.RESOLVED)
+    else:
+        found = stored
     if kind == items.HOOK:
         found = found or {"id": identity, "account": account, "deleted": True}
         change, reason = msgspec.convert(item[3:5] or (None, None), tuple[str | None, str | None])
-    elif kind == items.ALERT:
-        change = msgspec.convert(item[3], str)
     if found is None:
         return None
     return FeedItem(_READERS[kind][0], line.at_ms, account, found, change=change, reason=reason)

@@ -457,6 +457,10 @@ async def test_alerts_are_in_the_change_feed(opened: Opened) -> None:
     found = [item for item in page.items if item.kind == "alert"]
     assert [item.change for item in found] == ["open", "resolved"]
     assert all(isinstance(item.object, Alert) for item in found)
+    # Red when an alert that has ended is listed with the text of its end when it opened.
+    opening, end = (item.object.summary for item in found)
+    assert "is failing" in opening
+    assert "is failing" not in end
 
 
 async def test_filters_and_order_hold_for_announcements(opened: Opened) -> None:

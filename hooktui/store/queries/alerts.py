@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -83,9 +83,10 @@ def records(conn: Connection, alerts: Select[Any]) -> list[AlertRecord]:
     return [_record(_row(*row)) for row in conn.execute(alerts)]
 
 
-def alert_of(record: AlertRecord) -> Alert:
-    """Return an alert as it is shown."""
+def alert_of(record: AlertRecord, *, ended: bool = True) -> Alert:
+    """Return an alert as it is shown; ``ended`` False: its summary is that before its end."""
     status = record.status
+    summed = status if ended else replace(status, state=AlertState.OPEN)
     hook = record.facts.get("hook") or {}
     return Alert(
         id=encode("alr", record.id),
@@ -93,7 +94,7 @@ def alert_of(record: AlertRecord) -> Alert:
         type=record.kind.value,
         key=record.key,
         state=status.state.value,
-        summary=summary(record.kind, status, record.facts),
+        summary=summary(record.kind, summed, record.facts),
         hook=record.hook,
         hook_name=hook.get("name"),
         cause=record.cause,
@@ -132,10 +133,10 @@ def get_alert(conn: Connection, account: AccountId | None, alert: int) -> Alert:
     return alert_of(alert_record(conn, account, alert))
 
 
-def alerts_by_id(conn: Connection, alerts: Iterable[int]) -> dict[int, Alert]:
+def alerts_by_id(conn: Connection, alerts: Iterable[int]) -> dict[int, AlertRecord]:
     """Return the existing alerts among ids, by id."""
     rows = select(ALERT).where(ALERT.c.id.in_(list(alerts)))
-    return {record.id: alert_of(record) for record in records(conn, rows)}
+    return {record.id: record for record in records(conn, rows)}
 
 
 def newest_alert(conn: Connection, key: str) -> AlertRecord | None:
