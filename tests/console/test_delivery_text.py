@@ -138,6 +138,16 @@ def test_an_attempt_without_an_answer_says_why() -> None:
     assert "No response: connection refused (127.0.0.1:9)" in shown
 
 
+# Red while it was "No response: no response in time (no response within 15 s)".
+def test_an_attempt_without_a_response_in_time_says_so_once() -> None:
+    failed = attempt(
+        status_code=None, error="timeout", error_detail="no response within 15 s", response=None
+    )
+    shown = shown_of(detail(), failed)
+    assert "Timeout: no response within 15 s" in shown
+    assert shown.lower().count("no response") == 1
+
+
 def test_a_cut_answer_says_so_and_a_purged_body_too() -> None:
     cut = attempt(response=Response(body="x" * 10, truncated=True, size=70_000))
     one = detail(request=None, string_signed=None)

@@ -16,6 +16,7 @@ from hooktui.console.formatting import moment, size, took
 from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.document_lines import Section
+from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.signatures import HASH_OF_DIGITS, HashName, mac_name
 from hooktui.domain.text import counted
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases, Request
@@ -176,6 +177,8 @@ def _response(attempt: Attempt, glyphs: Glyphs) -> list[Section]:
     response = attempt.response
     if response is None:
         words = f"No response: {why}" if why else "The response was not stored."
+        if attempt.error == ErrorClass.TIMEOUT and attempt.error_detail:
+            words = f"Timeout: {attempt.error_detail}"  # a sentence, such as "no response within …"
         return [Section(title, note, text=words, kind="words"), *time]
     stored = f"{size(response.size)} received"
     if response.truncated:
