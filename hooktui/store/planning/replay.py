@@ -132,8 +132,8 @@ class StepPlan:
     @property
     def in_line(self) -> DeliveryId | None:
         """The delivery of an ordered hook that it makes due: one at a time."""
-        made = [DeliveryId(row[0]) for row in self.pending]
-        return next(iter([*made, *map(DeliveryId, self.due_now)]), None)
+        due = [row[0] for row in self.pending] + self.due_now
+        return DeliveryId(due[0]) if due else None
 
     @property
     def walk_values(self) -> tuple[object, ...]:
