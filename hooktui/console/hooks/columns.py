@@ -7,6 +7,7 @@ needs only half the bytes on the terminal.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
 from urllib.parse import urlsplit
 
 from hooktui.console.formatting import ago, took, whole_percent
@@ -73,12 +74,12 @@ def trend(hook: Hook, glyphs: Glyphs) -> StyledLine:
     shares: list[float | None] = []
     hours = hook.stats.hourly
     for at in range(0, len(hours), _HOURS):
-        delivered = sum(pair[0] for pair in hours[at : at + _HOURS])
-        sent = delivered + sum(pair[1] for pair in hours[at : at + _HOURS])
-        shares.append((sent - delivered) / sent if sent else None)
-    bars = sparkline(shares, glyphs)
+        delivered, failed = map(sum, zip(*hours[at : at + _HOURS], strict=True))
+        shares.append(failed / (delivered + failed) if delivered or failed else None)
+    bars = zip(sparkline(shares, glyphs), shares, strict=True)
     return tuple(
-        (bar, "bad" if share else "quiet") for bar, share in zip(bars, shares, strict=True)
+        ("".join(bar for bar, _ in pairs), "bad" if failed else "quiet")
+        for failed, pairs in groupby(bars, key=lambda pair: bool(pair[1]))
     )
 
 

@@ -124,10 +124,14 @@ class LineWidget(Widget):
         return Strip(joined((*segments, rest))).crop(0, width)
 
 
+def cells_of(segments: Iterable[Segment]) -> int:
+    """Return the width of segments."""
+    return sum([cell_len(segment.text) for segment in segments])
+
+
 def fit(segments: list[Segment], width: int, ellipsis: str = "…") -> list[Segment]:
     """Return segments cut to a width in cells; an ellipsis marks the cut."""
-    total = sum(cell_len(segment.text) for segment in segments)
-    if total <= width:
+    if cells_of(segments) <= width:
         return segments
     room = max(width - 1, 0)
     fitted: list[Segment] = []

@@ -14,7 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from hooktui.console.glyphs import UNICODE, Glyphs
-from hooktui.console.widgets.styled import LineWidget, StyledLine, fit
+from hooktui.console.widgets.styled import LineWidget, StyledLine, cells_of, fit
 from hooktui.domain.text import visible
 
 T = TypeVar("T")
@@ -253,8 +253,11 @@ class Table(LineWidget, ScrollView, inherit_bindings=False):
 
     def _cell(self, placed: Placed[T], pieces: StyledLine, over: Style | None) -> list[Segment]:
         """Return a cell with the gap after it."""
-        segments = fit(self.segments(pieces, over), placed.width, self.glyphs.ellipsis)
-        room = placed.width - sum(segment.cell_length for segment in segments)
+        segments = self.segments(pieces, over)
+        room = placed.width - cells_of(segments)
+        if room < 0:
+            segments = fit(segments, placed.width, self.glyphs.ellipsis)
+            room = placed.width - cells_of(segments)
         base = self.tone("plain")
         blank = base if over is None else base + over
         if placed.column.align == "right":

@@ -319,6 +319,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         offset, at_top = self.cursor - self.top, self.top == 0
         if anew:
             self._needs.clear()
+            self._strips.clear()  # so that all rows are measured again
             offset = max(0, min(offset, self.rows_high - 1))
         self.window, self.loaded = fresh, True
         self.show_count(fresh.total)
@@ -444,6 +445,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     def on_resize(self) -> None:
         """Lay out the columns again, and keep the cursor in view."""
+        self._strips.clear()  # of another width
         self._place_columns()
         self.show_count(self.window.total)
         if self.cursor >= self.top + self.rows_high:
@@ -453,9 +455,15 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
     def _place_columns(self) -> None:
         """Lay out the columns for the visible rows; widths only change for longer texts."""
         seen = map(self.window.row, range(self.top, self.top + self.rows_high))
-        if self.place_columns(self.columns, (row for row in seen if row is not None)):
+        unmeasured = [row for row in seen if row is not None and not self._is_drawn(row)]
+        if self.place_columns(self.columns, unmeasured):
             self._strips.clear()
             self.refresh()
+
+    def _is_drawn(self, row: T) -> bool:
+        """Return whether a row has a cached line; it was measured before that was drawn."""
+        cached = self._strips.get(self.row_id(row))
+        return cached is not None and cached[0] == row
 
     def notify_style_update(self) -> None:
         """Clear the cached lines, which have the colours of the previous theme."""
