@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.rates import TokenBucket
-from hooktui.domain.text import visible
+from hooktui.domain.text import counted, visible
 
 _PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.DEBUG: 7}
 """Priorities of syslog, by level."""
@@ -47,7 +47,7 @@ class Bounded(logging.Filter):
     """Limits the lines of each logger to a burst and a rate, because callers can cause lines.
 
     So no flood of refusals drops the lines of another module, such as the head of the audit trail.
-    Errors are never omitted; the next line after omitted ones gives their number.
+    It omits no errors; the next line after omitted ones gives their number.
     """
 
     AT_ONCE = 1000
@@ -76,6 +76,44 @@ class Bounded(logging.Filter):
         return True
 
 
+class Repeated(logging.Filter):
+    """Omits a warning or error that was written less than a minute ago.
+
+    While a database is unreachable, the same lines come each second. The next one after that minute
+    gives the number of those omitted.
+    """
+
+    EVERY_S = 60.0
+    MAX_LINES = 1000
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written_s: dict[tuple[str, ...], float] = {}
+        self._omitted = Counter[tuple[str, ...]]()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is written."""
+        if record.levelno < logging.WARNING:
+            return True
+        message = record.getMessage()
+        error = repr(record.exc_info[1]) if record.exc_info else ""
+        line = (record.name, message, error)
+        before_s = self._written_s.get(line)
+        if before_s is not None and 0 <= record.created - before_s < self.EVERY_S:
+            self._omitted[line] += 1
+            return False
+        if len(self._written_s) >= self.MAX_LINES:
+            self._written_s.clear()
+            self._omitted.clear()
+        self._written_s[line] = record.created
+        omitted = self._omitted.pop(line, 0)
+        if omitted and before_s is not None:
+            since = to_rfc3339(round(before_s * 1000))
+            record.msg = f"{message} ({counted(omitted, 'equal line')} omitted since {since})"
+            record.args = None
+        return True
+
+
 def log_to_stderr(*, journal: bool) -> None:
     """Log to stderr; of libraries only warnings and errors.
 
@@ -84,6 +122,7 @@ def log_to_stderr(*, journal: bool) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LogFormatter(journal=journal))
+    handler.addFilter(Repeated())
     handler.addFilter(Bounded())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("hooktui").setLevel(logging.INFO)

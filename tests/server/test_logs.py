@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 
-from hooktui.server.logs import Bounded, LogFormatter
+from hooktui.server.logs import Bounded, LogFormatter, Repeated
 from tests.support.clocks import Clock
 
 
-def _record(level: int = logging.INFO, name: str = "hooktui") -> logging.LogRecord:
-    return logging.LogRecord(name, level, "", 0, "refused %s", ("x",), None)
+def _record(
+    level: int = logging.INFO, name: str = "hooktui", at_s: float = 0.0
+) -> logging.LogRecord:
+    record = logging.LogRecord(name, level, "", 0, "refused %s", ("x",), None)
+    record.created = at_s
+    return record
 
 
 def test_a_flood_of_lines_is_cut_and_the_next_line_says_how_many_are_missing():
@@ -41,6 +45,31 @@ def test_a_flood_of_one_part_of_the_program_leaves_the_lines_of_others():
     head = _record(name="hooktui.server")
     assert bounded.filter(head)
     assert head.getMessage() == "refused x"
+
+
+def test_a_problem_that_lasts_is_written_once_a_minute_with_the_number_of_its_lines():
+    repeated = Repeated()
+    lines = [_record(logging.WARNING, at_s=second) for second in range(130)]
+    written = [one for one in lines if repeated.filter(one)]
+    assert [one.created for one in written] == [0, 60, 120]
+    texts = [one.getMessage() for one in written]
+    since = "1970-01-01T00:0{}:00.000Z"
+    assert texts == [
+        "refused x",
+        f"refused x (59 equal lines omitted since {since.format(0)})",
+        f"refused x (59 equal lines omitted since {since.format(1)})",
+    ]
+    assert repeated.filter(_record(logging.WARNING, at_s=50)), "the clock was set back"
+
+
+def test_only_equal_warnings_and_errors_of_one_logger_are_repeated_ones():
+    repeated = Repeated()
+    different = [_record(logging.WARNING), _record(logging.WARNING, "hooktui.store"), _record()]
+    assert all(repeated.filter(one) for one in [*different, _record()])
+    failed = [_record(logging.ERROR, "hooktui.delivery") for _ in range(3)]
+    for record, error in zip(failed, (KeyError("a"), KeyError("b"), KeyError("b")), strict=True):
+        record.exc_info = (type(error), error, None)
+    assert [repeated.filter(one) for one in failed] == [True, True, False]
 
 
 def test_the_journal_gets_the_priority_of_each_line():
