@@ -65,7 +65,7 @@ def rotate(*, keep_old: bool = False, yes: bool = False, context: Context) -> No
     if context.json:
         context.out.json(fields_without("left", done))
         return
-    what = "a new key" if done.made else "a key that existed: an interrupted rotation is finished"
+    what = "a new key" if done.made else "a key that existed already"
     context.out.line(f"{done.sealed:,} values are encrypted with {done.key}, {what}")
     if done.dropped:
         context.out.note(

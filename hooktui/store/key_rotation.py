@@ -81,15 +81,13 @@ async def rotate_keys(
     newest = ring.keys[0].id
     store.vault.add_keys(ring.keys)
     await store.write(_switch_key, actor, newest, counts, ring.place, store.number)
-    sealed = 0
     for table in SEALED:
         after = 0
         while after >= 0 and time.monotonic() < end_s:
-            count, after = await store.write(_encrypt_again, table, after)
-            sealed += count
+            after = await store.write(_encrypt_again, table, after)
             failpoints.hit("after_reseal_commit")
-    counts = await store.scan(count_by_key)
-    left = sum(values for key, values in counts.items() if key != newest)
+    before, counts = counts, await store.scan(count_by_key)
+    left = _by_others(newest, counts)
     unused = tuple(key.id.hex() for key in ring.keys if key.id not in {newest, *counts})
     dropped: tuple[str, ...] = ()
     if not left and unused and ring.changeable and not keep_old:
@@ -99,7 +97,7 @@ async def rotate_keys(
     return KeyRotation(
         key=newest.hex(),
         made=made,
-        sealed=sealed,
+        sealed=max(0, _by_others(newest, before) - left),
         left=left,
         dropped=dropped,
         kept=() if left else unused,
@@ -149,8 +147,12 @@ def _switch_key(
     failpoints.hit("before_key_switch_commit")
 
 
-def _encrypt_again(tx: Tx, table: Table, after: int) -> tuple[int, int]:
-    """Encrypt a batch with the newest key; return the count and where to continue (-1: the end)."""
+def _by_others(newest: bytes, counts: Mapping[bytes, int]) -> int:
+    return sum(values for key, values in counts.items() if key != newest)
+
+
+def _encrypt_again(tx: Tx, table: Table, after: int) -> int:
+    """Encrypt a batch with the newest key; return where to continue (-1: the end)."""
     query = sealed_values(table).where(table.c.id > after, _key_of(table) != tx.vault.sealer)
     found = tx.conn.execute(query.order_by(table.c.id).limit(_AT_ONCE))
     rows = list(starmap(SealedValue, found))
@@ -159,7 +161,7 @@ def _encrypt_again(tx: Tx, table: Table, after: int) -> tuple[int, int]:
         encrypted = tx.vault.encrypt(tx.vault.decrypt(row.sealed, *bound_to), *bound_to)
         tx.conn.execute(update(table).where(table.c.id == row.id).values(sealed=encrypted))
     failpoints.hit("before_reseal_commit")
-    return len(rows), rows[-1].id if len(rows) == _AT_ONCE else -1
+    return rows[-1].id if len(rows) == _AT_ONCE else -1
 
 
 def _audit_drop(tx: Tx, actor: Actor, keys: tuple[str, ...]) -> None:

@@ -47,6 +47,13 @@ def test_a_rotation_by_a_program_is_not_asked_and_says_what_it_removed(run, serv
     assert "removed k1 from the key file; backups from before need it" in result.err
 
 
+# Red when it says that a rotation was interrupted: `keys new` made the key, as the manual says.
+def test_a_rotation_to_a_key_that_was_added_says_so(run, server):
+    server.will(answer(ROTATED | {"made": False}))
+    expected = "3 values are encrypted with k2, a key that existed already\n"
+    assert run("keys", "rotate").out == expected
+
+
 def test_a_new_key_is_an_object_with_json(run, tmp_path):
     printed = run("keys", "new", "--json").json
     assert [len(printed["id"]), len(printed["key"])] == [8, 44]

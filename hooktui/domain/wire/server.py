@@ -57,7 +57,7 @@ class KeyRotation:
 
     Attributes:
         key: the key that encrypts now.
-        made: whether it is new; False: an earlier rotation was continued.
+        made: whether it is new; False: it existed already, from `keys new` or an earlier call.
         sealed: how many values were encrypted again.
         left: how many are still encrypted with other keys; call again.
         dropped: unused keys that were removed.
