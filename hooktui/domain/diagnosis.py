@@ -253,7 +253,7 @@ def _hook(given: DiagnosisInput) -> Check:
         left_s = (given.breaker_until_ms - given.now_ms) / 1000
         when = f"in {format_duration(left_s)}" if left_s > 0 else "now"
         value = f"the breaker is open after many failures: the next attempt is {when}{waits}"
-        return Check("hook", "warn", value, "it closes with the first success")
+        return Check("hook", "warn", value, "any response except 429 and 5xx closes it")
     return Check("hook", "ok", f"active{waits}")
 
 

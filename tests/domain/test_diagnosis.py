@@ -194,6 +194,7 @@ def test_our_side_is_the_verdict_when_the_receiver_is_well():
     assert off.fix == "enable it: hooktui hooks enable 12"
     broken = said(answered(), breaker_until_ms=AT_MS + 30_000, stats=HookStats(waiting=7))
     assert "the next attempt is in 30s, 7 deliveries waiting" in broken.verdict
+    assert broken.fix == "any response except 429 and 5xx closes it"  # red: only a success
     paused = said(answered(), paused=True, stats=HookStats(waiting=7))
     assert paused.verdict == "all sending is paused, 7 deliveries of this hook are waiting"
     assert said(answered(500), active=False).verdict == "the receiver responded 500"
