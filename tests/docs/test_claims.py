@@ -24,6 +24,7 @@ from hooktui.domain.wire.events import AcceptedEvent
 from hooktui.domain.wire.replays import Replay
 from hooktui.domain.wire.undelivered import UndeliveredGroup, UndeliveredPage
 from hooktui.server.settings import PREFIX, Settings
+from tests.support import language
 
 PAGES = {
     str(path.relative_to(DOCS.parent)): path.read_text()
@@ -36,6 +37,7 @@ PAGES = {
 }
 _TABLE = re.compile(r"^\|[-| :]+\|\n((?:\|.*\n)+)", re.MULTILINE)
 _NAME = re.compile(r"`([^`]+)`")
+_LEFT_OUT = re.compile(r"(?:postgresql://)?…(?:/hooktui\.sock)?")
 _METRIC = re.compile(r"hooktui_[a-z_]+(?:\{[^}]*\})?")
 _VARIABLE = re.compile(r"\b[A-Z]*HOOKTUI_[A-Z_]+")
 _OTHER_VARIABLES = {"HOOKTUI_HOME", "HOOKTUI_SOCKET", "HOOKTUI_TOKEN", "HOOKTUI_KEY",
@@ -160,3 +162,12 @@ def test_examples_have_the_fields_of_the_server_in_their_order():
     for group in undelivered["data"]:
         shaped(group, UndeliveredGroup)
     shaped(replay, Replay)
+
+
+def test_messages_that_the_troubleshooting_page_quotes_are_written_by_the_program():
+    written = "\n".join(text.text for text in language.texts() if text.kind == "text")
+    page = PAGES["docs/operate/troubleshooting.md"]
+    quoted = [text for row in rows(page) for cell in row for text in re.findall(r'"([^"]+)"', cell)]
+    assert len(quoted) > 10
+    pieces = [piece.strip() for text in quoted for piece in _LEFT_OUT.split(text)]
+    assert [piece for piece in pieces if piece not in written] == []
