@@ -13,6 +13,7 @@ import pytest
 from docs.tools import tables
 from docs.tools.generate import DOCS
 from hooktui import failpoints
+from hooktui.bench.cases import BY_NAME
 from hooktui.cli import exit_codes
 from hooktui.cli.options import ALLOWED
 from hooktui.domain.alerts import AlertState, AlertType, Resolution, event_type_of
@@ -171,3 +172,10 @@ def test_messages_that_the_troubleshooting_page_quotes_are_written_by_the_progra
     assert len(quoted) > 10
     pieces = [piece.strip() for text in quoted for piece in _LEFT_OUT.split(text)]
     assert [piece for piece in pieces if piece not in written] == []
+
+
+def test_cases_of_the_benchmark_that_pages_name_exist():
+    page = PAGES["docs/understand/performance.md"].partition("## Console")[0]
+    named = {*re.findall(r"--case ([\w-]+)", page), *re.findall(r"\(`([a-z][a-z0-9-]+)`", page)}
+    assert len(named) > 20
+    assert named <= {*BY_NAME}
