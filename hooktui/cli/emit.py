@@ -67,7 +67,8 @@ def _emit_one(context: CommandContext, event_type: str, file: str | None, key: s
     if accepted.duplicate:
         context.out.note("this key was seen before: that is the id of the first event")
     elif not accepted.deliveries:
-        why = f"{accepted.skipped} skipped" if accepted.skipped else "none subscribes to this type"
+        skipped = f"{accepted.skipped:,} skipped" if accepted.skipped else ""
+        why = skipped or "none subscribes to this type"
         context.out.note(f"accepted, and sent to no hook ({why})")
 
 
@@ -81,7 +82,7 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
                 response = context.client.response_json(call)
             except HooktuiError as error:
                 if sent:
-                    first = "first event was" if sent == 1 else f"first {sent} events were"
+                    first = "first event was" if sent == 1 else f"first {sent:,} events were"
                     context.out.note(f"the {first} accepted; the next part fails")
                 cause = error.__cause__
                 raise _counted_from(error, before) from _problem_of(error, cause)

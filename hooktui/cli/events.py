@@ -44,8 +44,8 @@ def _row(event: Event) -> list[Piece]:
         event.type,
         ago(event.created_at),
         f"{event.size:,}",
-        str(event.deliveries),
-        str(event.skipped) if event.skipped else "",
+        f"{event.deliveries:,}",
+        f"{event.skipped:,}" if event.skipped else "",
     ]
 
 

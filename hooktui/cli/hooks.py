@@ -73,7 +73,7 @@ def _row(hook: Hook) -> list[Piece]:
         ", ".join(hook.events),
         last,
         share,
-        str(waiting) if waiting else "",
+        f"{waiting:,}" if waiting else "",
     ]
 
 
@@ -133,7 +133,7 @@ def _facts(hook: Hook) -> list[tuple[str, str]]:
         slow = f", p95 {took(stats.p95_ms)}" if stats.p95_ms is not None else ""
         facts.append(("24 hours", f"{stats.success_24h:.1%} delivered{slow}"))
     if stats.waiting or stats.held:
-        facts.append(("waiting", f"{stats.waiting} to be sent, {stats.held} held"))
+        facts.append(("waiting", f"{stats.waiting:,} to be sent, {stats.held:,} held"))
     facts.append(("changed", f"{ago(hook.updated_at)} (version {hook.version})"))
     return facts
 

@@ -101,7 +101,7 @@ def test_a_refused_part_says_what_was_accepted_before_it(run, server):
     server.will(many(1000), problem(422, "line 3: unknown event type"))
     result = run("emit", "--many", stdin=b"\n\n" + lines(1005))
     assert result.code == 6
-    assert "first 1000 events were accepted" in result.err
+    assert "first 1,000 events were accepted" in result.err
     assert "line 1005: unknown" in result.err  # 2 blank lines, 1,000 of the first part, and 3
     assert len(result.out.splitlines()) == 1000
 

@@ -129,6 +129,14 @@ def test_a_list_shows_the_state_that_its_filter_means(run, server, stats, state)
     assert state in run("hooks", "list").out
 
 
+# Red when a thousand has no comma, as `status` writes it.
+def test_large_backlogs_are_written_alike(run, server):
+    hook = {**HOOK, "stats": {**HOOK["stats"], "waiting": 1_003, "held": 2_000}}
+    server.will(answer({"data": [hook], "next": None, "prev": None, "total": 1}), answer(hook))
+    assert "3,003" in run("hooks", "list").out
+    assert "1,003 to be sent, 2,000 held" in run("hooks", "show", "12").out
+
+
 def test_show_says_the_present_pace(run, server):
     pace = {"in_flight": 17, "in_flight_limit": 20, "max_in_flight": None}
     limited_by = {"kind": "rate", "response": "429", "per_s": 4.87}

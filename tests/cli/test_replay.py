@@ -173,6 +173,9 @@ def test_list_and_show(run, server):
     out = run("replay", "list", "--state", "running", "--hook", "3").out
     assert "rpl_01JDG3R8Z4000" in out
     assert "state=running" in server.asked[0].path
+    large = PROGRESS | {"total": 9_000, "sent": 5_000, "retried": 100, "failed": 1_234}
+    server.will(answer({"data": [{**REPLAY, "progress": large}], "total": 1}))
+    assert {"9,000", "5,100", "1,234"} <= set(run("replay", "list").out.split())
     server.will(answer(REPLAY))
     out = run("replay", "show", REPLAY["id"]).out
     for part in ("rpl_01JDG3R8Z4000", "failed", "50 a second", "4 purged", "Slack relay"):

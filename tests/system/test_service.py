@@ -1,6 +1,7 @@
 """The server under what the unit forbids, as far as that can be tried without systemd as init.
 
-`tests/cli/test_systemd_unit.py` holds what stands in the unit; here a real server works inside its limits.
+`tests/cli/test_systemd_unit.py` holds what is in the unit; here a real server works inside its
+limits.
 """
 
 from __future__ import annotations
