@@ -4,7 +4,7 @@ from tests.support import structure
 
 MAX = {
     "modules": 400,
-    "lines": 77_971,
+    "lines": 78_010,
     "modules in import cycles": 0,
     "deepest ancestry of a widget": 4,
     "deepest ancestry of another class": 3,
