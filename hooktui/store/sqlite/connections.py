@@ -109,7 +109,6 @@ def open_reader(database: Path) -> sqlite3.Connection:
         "PRAGMA query_only = ON",
     ):
         raw.execute(pragma)
-    raw.create_function("casefold", 1, str.casefold, deterministic=True)
     return raw
 
 
