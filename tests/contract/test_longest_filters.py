@@ -91,6 +91,8 @@ async def test_the_longest_filters_of_events_are_answered(opened: Opened) -> Non
         assert len(page.data) == 1, what
 
 
+LETTERS = [one for one in map(chr, range(0x80, 0x20000)) if one != one.casefold()]
+"""Those whose case the search folds itself."""
 SEARCHES = {
     "words": longest("", lambda n: "main"[n % 4], " "),
     "no words": longest("", lambda n: f"-{name(n)}", " "),
@@ -98,6 +100,8 @@ SEARCHES = {
     "terms of states": longest("", lambda _: "status:active", " "),
     "no states": longest("-status:", lambda _: "held", ","),
     "a long word": "-" + "q" * (MAX_LENGTH - 1),
+    "all letters": "-" + "".join(LETTERS)[: MAX_LENGTH - 1],
+    "words of all letters": longest("", lambda n: f"-{LETTERS[n]}", " "),
 }
 
 

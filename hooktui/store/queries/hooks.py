@@ -108,9 +108,10 @@ def _fitting(search: str) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     for term in parse_hook_search(search):
         if term.word:
-            word = term.word.casefold()
+            folded = "".join([_folds().get(letter, letter) for letter in term.word])
             fields = (HOOK.c.name, HOOK.c.url, HOOK.c.events)
-            found = (_folded(field, term.word).contains(word, autoescape=True) for field in fields)
+            texts = (_folded(field, folded, ascii=term.word.isascii()) for field in fields)
+            found = [text.contains(folded, autoescape=True) for text in texts]
             fits = or_(*found)
         else:
             fits = or_(*(_is_in_state(state) for state in dict.fromkeys(term.states)))
@@ -119,24 +120,32 @@ def _fitting(search: str) -> list[ColumnElement[bool]]:
     return all_of(conditions)
 
 
-def _folded(text: ColumnElement[str], word: str) -> ColumnElement[str]:
-    """Fold the case of a text, as far as it is to be compared with a word.
+def _folded(
+    text: ColumnElement[str],
+    word: str,
+    *,
+    ascii: bool,  # noqa: A002 - as in `str.isascii`
+) -> ColumnElement[str]:
+    """Fold the case of a text, as far as it is to be compared with a folded word.
 
-    Which letters ``lower`` folds depends on the database and its locale; the ASCII ones always.
+    Which letters ``lower`` folds beside ASCII depends on the database and its locale.
     """
-    text = func.lower(text)
-    wanted = {letter.casefold() for letter in word if not letter.isascii()}
-    for letter, folded in _foldable():
-        if folded in wanted:
-            text = func.replace(text, letter, folded)
+    if ascii:
+        return func.lower(text)
+    folds = [(one, fold) for one, fold in _folds().items() if fold in set(word)]
+    letters, others = zip(*folds, strict=True) if folds else ((), ())
+    text = func.translate(text, "".join(letters), "".join(others))
+    for sharp_s in "\u00df\u1e9e" if "ss" in word else "":
+        text = func.replace(text, sharp_s, "ss")
     return text
 
 
 @cache
-def _foldable() -> tuple[tuple[str, str], ...]:
-    """Return the letters beside ASCII that have another case, and what they are compared as."""
-    letters = map(chr, range(0x80, 0x20000))
-    return tuple((one, one.casefold()) for one in letters if one != one.casefold())
+def _folds() -> Mapping[str, str]:
+    """Return letters and the one letter as which each is compared; for a sharp s that is ss."""
+    letters = ((one, one.casefold()) for one in map(chr, range(0x20000)))
+    folds = {one: fold for one, fold in letters if fold != one and len(fold) == 1}
+    return folds | {"\u00df": "ss", "\u1e9e": "ss"}
 
 
 def _is_in_state(state: HookState) -> ColumnElement[bool]:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar, cast
 from urllib.parse import quote
@@ -109,7 +109,18 @@ def open_reader(database: Path) -> sqlite3.Connection:
         "PRAGMA query_only = ON",
     ):
         raw.execute(pragma)
+    raw.create_function("translate", 3, _translate, deterministic=True)
     return raw
+
+
+def _translate(text: str, letters: str, others: str) -> str:
+    """Replace letters of a text, as PostgreSQL's function does."""
+    return text.translate(_translations(letters, others))
+
+
+@lru_cache(maxsize=100)
+def _translations(letters: str, others: str) -> dict[int, int]:
+    return str.maketrans(letters, others)
 
 
 class Readers:
