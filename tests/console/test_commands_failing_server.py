@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,11 +20,14 @@ from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.events.events_screen import EventsScreen
+from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.notices import NOTICE_S
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.tabs import TABS
+from hooktui.console.navigation import screen_class
+from hooktui.console.registry import LINE_COMMANDS, TOP_SCREENS
 from hooktui.console.replays.replay_screen import ReplayScreen
 from hooktui.console.replays.replays_screen import ReplaysScreen
 from hooktui.console.shell.server_connection import ConnectionState
@@ -197,6 +201,61 @@ async def test_every_screen_stays_while_the_server_is_gone_and_finds_it_again(
                 lambda: scene.app.connection.state is ConnectionState.CONNECTED
             )
             assert scene.screen is before, screen
+
+
+# Red when a list that is first opened without a server says "loading" for good, or stays empty.
+async def test_what_is_opened_while_the_server_is_gone_says_so_and_loads_by_itself(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        navigation, waiting = scene.app.navigation, scene.waiting
+        replay = await asyncio.to_thread(scene.unfinished)
+        ways: list[Callable[[], object]] = [
+            *(
+                partial(navigation.go, top)
+                for top in TOP_SCREENS
+                if issubclass(screen_class(top), ListScreen)
+            ),
+            *(partial(navigation.show_tab, tab.screen) for tab in TOP_SCREENS[-1].tabs),
+            *(partial(navigation.open, command) for command in LINE_COMMANDS if command.screen
+              and command.argument is None),
+            partial(navigation.open_hook, scene.hook.id),
+            partial(navigation.open_delivery, waiting.id),
+            partial(navigation.open_event, waiting.event),
+            partial(navigation.open_replay, replay.id),
+        ]  # fmt: skip
+        await scene.gate.close()
+        await scene.console.until(lambda: scene.app.connection.state is ConnectionState.LOST)
+        for way in ways:
+            way()
+            if way != ways[0]:  # the list of hooks is the one that was loaded before
+                await scene.console.shows("Not loaded; the data loads once the server responds.")
+            await scene.console.hides("loading")
+        await scene.gate.open()
+        while len(scene.app.screen_stack) > 1:  # the objects, and the list below them
+            await scene.console.hides("Not loaded", "loading")
+            await scene.console.press("escape")
+
+
+# Red when an error ends in "loading" for good although nothing loads, or in "No attempt yet".
+async def test_a_list_that_cannot_be_loaded_says_which_key_loads_it(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        scene.gate.spoil("GET .*/(deliveries/.*|events|health)", says(500, "the disk is on fire"))
+        scene.app.navigation.go(next(top for top in TOP_SCREENS if top.name == "events"))
+        scene.app.navigation.open_delivery(scene.waiting.id)
+        await scene.console.shows("Not loaded; ^r loads the data again.", "the disk is on fire")
+        await scene.console.press("escape")
+        await scene.console.shows("Not loaded; ^r loads the data again.", "the disk is on fire")
+        scene.app.navigation.open_hook(scene.hook.id)
+        await scene.console.press("right_square_bracket")
+        await scene.console.shows("not loaded; ^r loads it again")
+        scene.gate.mend()
+        await scene.console.press("ctrl+r")
+        await scene.console.hides("not loaded")
+        await scene.console.press("escape", "ctrl+r")
+        await scene.console.hides("Not loaded")
 
 
 TYPED = {

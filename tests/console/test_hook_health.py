@@ -115,6 +115,8 @@ def test_a_range_that_is_being_read_is_not_yet_the_one_that_is_shown():
     told = text(range_line(1, health(point()), UNICODE, 2, KEY))
     assert told == "  1 h [24 h] 7 d   loading 7 d …"
     assert text(range_line(1, None, UNICODE, 1, KEY)) == "  1 h [24 h] 7 d   loading 24 h …"
+    failed = text(range_line(1, None, UNICODE, 1, KEY, failed=True))
+    assert failed == "  1 h [24 h] 7 d   not loaded; ^r loads it again"
 
 
 def test_the_axis_is_the_time_of_the_points():

@@ -143,9 +143,7 @@ class DeliveryScreen(ConsoleScreen):
             if self.delivery is None and isinstance(error, NotFound):
                 self.leave_missing(error)
                 return
-            self.show_error(error)
-            if self.query("#attempts"):
-                await self.timeline.load()
+            self.show_load_error(error)
             return
         if not self.query("#attempts"):
             return

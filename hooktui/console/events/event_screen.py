@@ -118,7 +118,7 @@ class EventScreen(ConsoleScreen):
             self.leave_missing(error)
             return
         except HooktuiError as error:
-            self.show_error(error)
+            self.show_load_error(error)
             return
         await self.listing.reload()
         if not self.query("#head"):

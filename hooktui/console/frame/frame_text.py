@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from hooktui.console.registry import TOP_SCREENS, KeyOf
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.server_connection import ConnectionState
-from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
-from hooktui.domain.text import counted
+from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName, wrapped
+from hooktui.domain.text import counted, visible
 
 _OUT_OF_REACH = (ConnectionState.LOST, ConnectionState.ABSENT, ConnectionState.REFUSED)
+
+LINE: Final = 74
+"""Maximum width of a line of text in cells, so that it fits a terminal of 80."""
 
 
 def top_screens(here: str, *, short: bool = False) -> StyledLine:
@@ -40,6 +45,25 @@ def no_match(text: str, rest: str, key: KeyOf) -> tuple[StyledLine, ...]:
     does = f"shows {rest} again" if rest else "goes back"
     back: StyledLine = ((f"  {key('back')}", "accent"), (f"  {does}", "plain"))
     return ((f"  {text}", "plain"),), back
+
+
+def unloaded(shell: Shell, error: str) -> tuple[StyledLine, ...]:
+    """Return the text of a list without rows: loading, or why not and what loads it.
+
+    ``error`` is that of its last load; empty: there was none.
+    """
+    connection = shell.connection
+    first: StyledLine
+    if connection.state in _OUT_OF_REACH:
+        first = (("  Not loaded; the data loads once the server responds.", "plain"),)
+        error = connection.problem or connection.word
+    elif error:
+        key: StyledText = (shell.key("reload"), "accent")
+        first = (("  Not loaded; ", "plain"), key, (" loads the data again.", "plain"))
+    else:
+        return (((f"  loading{shell.glyphs.ellipsis}", "quiet"),),)
+    lines = wrapped(visible(error), LINE, most=4)
+    return (first, *(((f"  {line}", "quiet"),) for line in lines))
 
 
 def end_reason(name: str, position: int, count: int, noun: str) -> str | None:

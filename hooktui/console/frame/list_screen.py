@@ -13,7 +13,7 @@ from textual.worker import Worker
 
 from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.filtering import FilterPart
-from hooktui.console.frame.frame_text import end_reason, no_match
+from hooktui.console.frame.frame_text import LINE, end_reason, no_match
 from hooktui.console.frame.notices import OLDER_SERVER, is_older_server
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
@@ -132,9 +132,6 @@ _id_of: Callable[[object], Hashable] = attrgetter("id")
 
 TIMES_S: Final = 15.0
 """Seconds between two updates of relative times, such as "4m"."""
-
-_LINE: Final = 74
-"""Maximum width of a line of text in cells, so that it fits a terminal of 80."""
 
 
 class ListScreen(ConsoleScreen, Generic[T]):
@@ -276,7 +273,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         return page
 
     def _barred(self, reason: str, title: str = "") -> Page[T]:
-        lines = wrapped(visible(f"{reason[:1].upper()}{reason[1:]}."), _LINE)
+        lines = wrapped(visible(f"{reason[:1].upper()}{reason[1:]}."), LINE)
         self.listing.empty = (
             ((f"  {title or f'{self.HEADING}: you have no access.'}", "strong"),),
             (),

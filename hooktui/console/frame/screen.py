@@ -17,7 +17,7 @@ from textual.keys import key_to_character
 from textual.screen import Screen
 from textual.worker import Worker
 
-from hooktui.console.frame.frame_text import alert_path, status_line, top_screens
+from hooktui.console.frame.frame_text import alert_path, status_line, top_screens, unloaded
 from hooktui.console.frame.notices import Notices, error_text
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.keymap import shown
@@ -34,6 +34,7 @@ from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.console.shell.server_calls import ResultMessage, Severity
+from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.shell.terminal import accepts_output, copy
 from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_focus_if_drawn
@@ -109,6 +110,8 @@ class ConsoleScreen(Screen[None]):
         self._pending = FeedChanges()
         self._changes_due = False
         self._account = 0
+        self._load_error = ""
+        self._connection_shown: tuple[ConnectionState, str] | None = None
         self._running_commands: set[tuple[str, Hashable]] = set()
 
     @property
@@ -204,6 +207,12 @@ class ConsoleScreen(Screen[None]):
         if isinstance(error, NotAllowed):
             self.shell.status.read_soon()  # the role has changed, and with it the disabled commands
 
+    def show_load_error(self, error: HooktuiError) -> None:
+        """Show the error of a load as a notice, and in place of data that is not loaded."""
+        self.show_error(error)
+        self._load_error = error_text(error)
+        self.explain(unloaded(self.shell, self._load_error))
+
     # -- the frame
 
     def compose(self) -> ComposeResult:
@@ -272,6 +281,16 @@ class ConsoleScreen(Screen[None]):
             self.draw_heading()
             self.query_one(StatusLine).show(*status_line(self.shell))
             self.query_one(KeyLine).show_again()
+            connection = self.shell.connection.state, self.shell.connection.problem
+            if connection != self._connection_shown:
+                self._connection_shown = connection
+                self._load_error = ""  # after a reconnection, all data is loaded again
+                self.explain(unloaded(self.shell, self._load_error))
+
+    def explain(self, lines: Sequence[StyledLine]) -> None:
+        """Show in place of data that is not loaded whether it loads, or why it does not."""
+        for listing in self.query(WindowedList):
+            listing.explain(lines)
 
     def _help_key(self) -> str:
         """Return the key that opens the help now: in a text field, ``?`` is typed."""
@@ -419,7 +438,7 @@ class ConsoleScreen(Screen[None]):
 
     def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
         """Show why the rows could not be loaded."""
-        self.show_error(message.error)
+        self.show_load_error(message.error)
 
     def run_chosen(self, name: str | None) -> None:
         """Run the command chosen in the help, if any; put one without a key on the ``:`` line."""

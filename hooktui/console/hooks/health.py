@@ -24,16 +24,25 @@ def axis_of(health: HookHealth) -> Axis:
 
 
 def range_line(
-    shown: int, health: HookHealth | None, glyphs: Glyphs, requested: int, key: KeyOf
+    shown: int,
+    health: HookHealth | None,
+    glyphs: Glyphs,
+    requested: int,
+    key: KeyOf,
+    *,
+    failed: bool = False,
 ) -> StyledLine:
     """Return the caption: the displayed time range, the available ones, and the keys to switch.
 
-    ``shown`` and ``requested`` are indexes in ``RANGES``; ``health`` is None until it is loaded.
+    ``shown`` and ``requested`` are indexes in ``RANGES``; ``health`` is None until it is loaded;
+    ``failed`` says that the last load failed.
     """
     pieces: list[StyledText] = [(" ", "plain")]
     for number, (_, name) in enumerate(RANGES):
         here = number == shown
         pieces.append((f"[{name}]" if here else f" {name} ", "strong" if here else "quiet"))
+    if health is None and failed:
+        return [*pieces, (f"  not loaded; {key('reload')} loads it again", "warn")]
     if requested != shown or health is None:
         return [*pieces, (f"  loading {RANGES[requested][1]} {glyphs.ellipsis}", "warn")]
     steps = format_duration(health.step_s)

@@ -186,7 +186,7 @@ class HookScreen(ConsoleScreen):
                 self._gone(_MISSING)
             return
         except HooktuiError as error:
-            self.show_error(error)
+            self.show_load_error(error)
             return
         self._notice_other_account(self.hook.account)
         if self.query("#head"):
@@ -195,6 +195,12 @@ class HookScreen(ConsoleScreen):
             self.query_one("#head", Lines).show(head)
             self.tabs.draw()
             self.refresh_frame()
+
+    def explain(self, lines: Sequence[StyledLine]) -> None:
+        """Show in place of data that is not loaded whether it loads, or why it does not."""
+        super().explain(lines)
+        if self.hook is None:
+            self.tabs.explain(lines)
 
     def _notice_other_account(self, account: int) -> None:
         """Load the deliveries of a hook of another account, whose changes are not in the feed."""

@@ -5,7 +5,7 @@ Only the visible tab loads data; a tab loads its data as soon as it becomes visi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from textual.app import ComposeResult
@@ -19,9 +19,11 @@ from hooktui.console.hooks.health import RANGES, axis_of, plots_of, range_line, 
 from hooktui.console.hooks.history import HookHistory, summary
 from hooktui.console.hooks.summary import HOURS, event_sections, settings_sections
 from hooktui.console.widgets.chrome import TabLine
+from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.document_view import DocumentView
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.plot import Plots
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError
@@ -62,6 +64,7 @@ class TabSet(ScreenPart):
         self._range = self._wanted = _FIRST_RANGE
         self._health: HookHealth | None = None
         self._counts: HookHealth | None = None
+        self._failed = False  # the last load of the health
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -97,7 +100,7 @@ class TabSet(ScreenPart):
         self._events = DocumentView(id=EVENTS)
         self._settings = DocumentView(id=SETTINGS)
         self._history = HookHistory(
-            self, shell.clock, shell.glyphs, self._screen.show_error, id=HISTORY
+            self, shell.clock, shell.glyphs, self._screen.show_load_error, id=HISTORY
         )
         self._listing = deliveries
         yield self._tab_line
@@ -174,7 +177,9 @@ class TabSet(ScreenPart):
         """Draw the loaded data, also in hidden tabs, because that costs nothing."""
         shell, now_ms = self._screen.shell, self._screen.shell.clock()
         health, glyphs = self._health, shell.glyphs
-        caption = range_line(self._range, health, glyphs, self._wanted, shell.key)
+        caption = range_line(
+            self._range, health, glyphs, self._wanted, shell.key, failed=self._failed
+        )
         if health is None:
             self._plots.show(caption)
         else:
@@ -188,6 +193,12 @@ class TabSet(ScreenPart):
         if hook is not None:
             self._settings.show(settings_sections(hook, shell.catalogue, now_ms))
             self._events.show(event_sections(hook, shell.catalogue, self._counts, now_ms))
+
+    def explain(self, lines: Sequence[StyledLine]) -> None:
+        """Show in place of the hook, which is not loaded, whether it loads, or why not."""
+        text = "\n".join("".join(text for text, _ in line).strip() for line in lines)
+        for document in (self._events, self._settings):
+            document.show([Section("Hook", text=text, kind="words")])
 
     async def page(self, query: PageQuery) -> Page[AuditEntry]:
         """Return a page of the hook's history, the newest entry first."""
@@ -212,10 +223,11 @@ class TabSet(ScreenPart):
         try:
             health = await self._screen.send(calls.hook_health(self._hook_id, hours=hours))
         except HooktuiError as error:
-            self._wanted = self._range
+            self._wanted, self._failed = self._range, True
             self.draw()
             self._screen.show_error(error)
             return
+        self._failed = False
         if tab == EVENTS:
             self._counts = health
         elif requested == self._wanted:
@@ -242,7 +254,7 @@ class TabSet(ScreenPart):
 
     def _choose_range(self, number: int) -> None:
         if 0 <= number < len(RANGES):
-            self._wanted = number
+            self._wanted, self._failed = number, False
             self.draw()
             self._fill_soon()
         else:

@@ -89,7 +89,7 @@ class ReplayScreen(ConsoleScreen):
             if self.replay is None and isinstance(error, NotFound):
                 self.leave_missing(error)
             else:
-                self.show_error(error)
+                self.show_load_error(error)
             return
         self._show(replay)
 

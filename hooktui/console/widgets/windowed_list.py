@@ -98,6 +98,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self.cursor = 0
         self.marks: Marks[T] = Marks()
         self.loaded = False
+        self._unloaded: tuple[StyledLine, ...] = ((("  loading" + glyphs.ellipsis, "quiet"),),)
         self.choice = RowChoice()
         self._asked = self._arrived = 0  # counts of lists in another order, or with other rows
         self._is_another = False
@@ -173,6 +174,12 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             return self.glyphs.ellipsis  # the number is that of the previous list
         about = "about " if self.window.estimated else ""
         return about + counted(self.window.total, noun)
+
+    def explain(self, lines: Sequence[StyledLine]) -> None:
+        """Set the text that is drawn until rows are loaded: why there are none yet."""
+        self._unloaded = tuple(lines)
+        if not self.loaded:
+            self._refresh_differences()
 
     async def load(self) -> None:
         """Load the list from its start; it may contain other rows than before."""
@@ -501,7 +508,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         if row is not None:
             return self._row(position, row)
         if not self.loaded:
-            text: StyledLine = ((f"  loading{self.glyphs.ellipsis}", "quiet"),) if y == 1 else ()
+            text = self._unloaded[y - 1] if y <= len(self._unloaded) else ()
         elif self.window.total == 0:
             text = self.empty[y - 2] if 2 <= y < 2 + len(self.empty) else ()
         else:
