@@ -261,11 +261,13 @@ class ConsoleApp(RestrictedMode):
         before, self._connection_before = self._connection_before, state
         self._refresh_frames()
         if state is ConnectionState.LOST:
-            # The error of the feed adds no information; the status line shows the state.
-            start = "" if self.options.connect else "; `hooktui serve` starts one again"
-            if self.connection.is_service:
-                start = f"; start it with: {START_SERVICE}"
-            self.notice(f"connection lost; showing the last known data{start}", "bad")
+            why, start = self.connection.problem, ""
+            if not why:  # the server has ended: the error adds no information
+                why = "connection lost"
+                start = "" if self.options.connect else "; `hooktui serve` starts one again"
+                if self.connection.is_service:
+                    start = f"; start it with: {START_SERVICE}"
+            self.notice(f"{why}; showing the last known data{start}", "bad")
         elif state in (ConnectionState.ABSENT, ConnectionState.REFUSED) and problem is not None:
             self.notice(str(problem), "bad")
         elif before is ConnectionState.REFUSED:

@@ -13,12 +13,13 @@ from textual.pilot import Pilot
 from hooktui.client.calls import Call
 from hooktui.client.start import start_server
 from hooktui.console.app import ConsoleApp
-from hooktui.console.shell import change_feed
+from hooktui.console.shell import change_feed, server_connection
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.paths import paths_of
 from tests.console.client import Client
 from tests.console.conftest import ROOT, Console
+from tests.support.waiting import LIMIT_S
 
 
 def environ_of(home: Path) -> dict[str, str]:
@@ -92,6 +93,10 @@ async def test_a_server_that_hangs_shows_soon(tmp_path: Path, receiver, monkeypa
             await console.until(lambda: attempts(app) == sent)
             server.send_signal(signal.SIGSTOP)
             await console.until(lambda: app.connection.state is ConnectionState.LOST)
+            await console.shows("did not respond within", "showing the last known data")
+            assert "hooktui serve" not in console.text
+            app.navigation.front().notices.clear()
+            await console.shows("the server is not available, trying again…")
             server.send_signal(signal.SIGCONT)
             await console.until(lambda: app.connection.state is ConnectionState.CONNECTED)
             sent += [client.emit().id]
@@ -118,6 +123,30 @@ async def test_a_console_that_finds_no_server_starts_one_and_says_that_it_stays(
     client.close()
     assert app.connection.started
     os.kill(pid, 15)
+
+
+# Red when a console takes a server that hangs for one that is gone, and starts a second one.
+async def test_a_server_that_hangs_is_reported_and_none_is_started(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(server_connection, "RESPONDS_WITHIN_S", 0.3)
+    environ = environ_of(tmp_path)
+    server = start_server(paths_of(environ), environ)
+    server.send_signal(signal.SIGSTOP)
+    try:
+        app = ConsoleApp(environ=environ)
+        async with app.run_test(size=(150, 30)) as pilot:
+            console = Console(app, pilot)
+            await console.shows("did not respond within 0.3 s")
+            app.navigation.front().notices.clear()
+            await console.shows("the server is not available, trying again…")
+            await console.shows("Not loaded; the data loads once the server responds.")
+            monkeypatch.setattr(server_connection, "RESPONDS_WITHIN_S", LIMIT_S)
+            server.send_signal(signal.SIGCONT)
+            await console.shows("No hooks yet")
+        assert not app.connection.started
+    finally:
+        server.send_signal(signal.SIGCONT)
+        server.terminate()
+        server.wait(20)
 
 
 async def test_a_server_that_cannot_start_is_reported_in_one_line(tmp_path: Path):

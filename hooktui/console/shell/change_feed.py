@@ -14,15 +14,13 @@ from hooktui.console.formatting import date_of
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.desktop_alerts import TerminalNotifier
 from hooktui.console.shell.log_buffer import LogLine
-from hooktui.console.shell.server_connection import ConnectionState
+from hooktui.console.shell.server_connection import RESPONDS_WITHIN_S, ConnectionState
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
 from hooktui.domain.wire.feed import FeedLine, FeedPage
 
 WAIT_S = 5
 """How long a read of the feed waits at the server for changes."""
-RESPONDS_WITHIN_S = 10.0
-"""A server that takes longer is stopped or hangs, and its last changes must not pass for new."""
 FIRST_LINES = 500
 """Number of lines that the log starts with."""
 

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+RESPONDS_WITHIN_S = 10.0
+"""A server that takes longer is stopped or hangs, and its last changes must not pass for new."""
 AGAIN_S = 2.0
 """Wait between two attempts to connect to a server that does not respond."""
 
@@ -42,7 +45,7 @@ class ServerConnection:
     Attributes:
         state: the state of the connection.
         where: the address of the server, for display.
-        problem: why it cannot be used; empty while it can, or while a lost one is reconnected.
+        problem: why it cannot be used; empty while it can, or after a server has ended.
         started: whether this console started the server.
         is_service: whether it is the system service, which systemd starts and no console does.
         bound_to: the only account that the token can access; None for all accounts.
@@ -65,11 +68,15 @@ class ServerConnection:
         self._on_change = on_change
         self._client: AsyncClient  # set by `open`, before the server is reached
         self._reached = asyncio.Event()
+        self._listens = False  # a server that cannot be used may hang, or respond with an error
 
     @property
     def word(self) -> str:
         """The text of the state, for the status line."""
-        if self.is_service and self.state in (ConnectionState.ABSENT, ConnectionState.LOST):
+        away = self.state in (ConnectionState.ABSENT, ConnectionState.LOST)
+        if away and self._listens:
+            return "the server is not available, trying again…"
+        if away and self.is_service:
             return "the hooktui service is not running, reconnecting…"
         return self.state.value
 
@@ -115,7 +122,7 @@ class ServerConnection:
         may_start = self._options.connect is None and not restricted(self._environ)
         not_started: HooktuiError | None = None
         while (problem := await self._problem(client)) is not None:
-            if may_start and not self.is_service:
+            if may_start and not self.is_service and isinstance(problem, NoServer):
                 may_start = False
                 not_started = await self._start(address)
             else:
@@ -129,7 +136,8 @@ class ServerConnection:
         from hooktui.client.calls import server_status
 
         try:
-            self.bound_to = (await client.call(server_status())).bound_to
+            status = await client.call(replace(server_status(), timeout_s=RESPONDS_WITHIN_S))
+            self.bound_to = status.bound_to
         except (NotAllowed, Unauthenticated) as error:
             self.set_state(ConnectionState.DENIED, error)
             # The app ends now; never try again, and never start a second server beside this one.
@@ -156,7 +164,9 @@ class ServerConnection:
 
     def set_state(self, state: ConnectionState, problem: HooktuiError | None = None) -> None:
         """Set the state and report a change of it or of its cause, the error."""
-        words = "" if problem is None or state is ConnectionState.LOST else str(problem)
+        self._listens = problem is not None and not isinstance(problem, NoServer)
+        ended = state is ConnectionState.LOST and not self._listens
+        words = "" if problem is None or ended else str(problem)
         if state is not self.state or words != self.problem:
             self.state, self.problem = state, words
             self._on_change(state, problem)
