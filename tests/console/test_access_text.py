@@ -40,7 +40,7 @@ from hooktui.domain.wire.server import (
     ServerStatus,
     ShortageInfo,
 )
-from tests.support.wire_objects import AT, AT_MS
+from tests.support.wire_objects import AT, AT_MS, KEY
 
 GB = 1 << 30
 
@@ -192,7 +192,7 @@ def test_a_probe_is_announced_only_while_the_engine_sends(sends, said):
 
 def test_what_is_to_fix_comes_first():
     checks = [Check("a", "ok", "1"), Check("b", "warn", "2"), Check("c", "fail", "3", "mend it")]
-    told = text(report_lines(report_of(checks))).split("\n")
+    told = text(report_lines(report_of(checks), KEY)).split("\n")
     assert [line.split()[0] for line in told] == ["fail", "mend", "warn", "ok"]
 
 
@@ -201,7 +201,7 @@ def test_what_is_to_fix_comes_first():
 def test_all_of_an_advice_and_of_a_changed_value_can_be_read(width: int):
     advice = "free some space: " + "old events can be deleted " * 8 + "with hooktui purge"
     doctor = Lines(hang=21, most=20)
-    doctor.lines = tuple(report_lines(report_of([Check("disk", "fail", "1 MB free", advice)])))
+    doctor.lines = tuple(report_lines(report_of([Check("disk", "fail", "1 MB free", advice)]), KEY))
     rows = [text([row]) for row in doctor._rows(width)]
     assert all(len(row) <= width for row in rows)
     assert " ".join(" ".join(rows).split()).endswith(advice)

@@ -1,8 +1,15 @@
 """A diagnosis as lines of the console, without an app."""
 
+import ast
+import re
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+import hooktui
 from hooktui.console.formatting import indented_json
+from hooktui.console.frame.frame_text import advice_here
 from hooktui.console.glyphs import ASCII, UNICODE
 from hooktui.console.hooks.diagnosis_text import (
     as_text,
@@ -13,7 +20,7 @@ from hooktui.console.hooks.diagnosis_text import (
 )
 from hooktui.domain.wire.deliveries import Phases
 from hooktui.domain.wire.diagnosis import AddressFinding, Certificate, Check, Diagnosis, TlsFinding
-from tests.support.wire_objects import AT, attempt
+from tests.support.wire_objects import AT, KEY, attempt
 
 PHASES = Phases(dns=10.0, connect=20.0, tls=30.0, first_byte=100.0, total=200.0)
 FOUND = Diagnosis(
@@ -73,10 +80,10 @@ def test_a_phase_that_did_not_happen_has_no_line_and_nothing_at_all_draws_nothin
 
 
 def test_what_the_head_says_already_is_not_said_again():
-    [todo, *rest] = sections_of(FOUND, times=False)
+    [todo, *rest] = sections_of(FOUND, KEY, times=False)
     assert todo.pairs == (("clock", "set it"),)
     assert [one.title for one in rest] == ["Response to the ping", "Response headers"]
-    times = sections_of(FOUND, times=True)[1]
+    times = sections_of(FOUND, KEY, times=True)[1]
     assert times.pairs[-1] == ("total", "200ms")
 
 
@@ -95,7 +102,7 @@ def test_addresses_and_certificates_are_among_what_was_seen():
         FOUND, addresses=(met, missed, AddressFinding(address="::1")), ping=None,
         tls=TlsFinding(demanded=True, chain=(leaf, replace(leaf, days_left=30))),
     )  # fmt: skip
-    addresses, one, two = sections_of(found, times=False)[1:]
+    addresses, one, two = sections_of(found, KEY, times=False)[1:]
     assert addresses.pairs == (
         ("127.0.0.2", "3ms"), ("127.0.0.3", "no way"), ("::1", "not tried"),
     )  # fmt: skip
@@ -110,3 +117,45 @@ def test_what_is_copied_as_text_acts_nowhere():
     assert "\u202e" not in as_text(found)
     assert as_words(FOUND) == "hook 12, https://a.test/in: it expired\nrenew it"
     assert "fail  certificate   it expired" in as_text(FOUND)
+
+
+@pytest.mark.parametrize(
+    ("advice", "here"),
+    [
+        ("enable it: hooktui hooks enable 7", "enable it: :hook 7, then a"),
+        ("resume with: hooktui resume", "resume with: 4, then a"),
+        ("or, hooktui hooks edit 7 --no-verify-tls", "or, :hook 7, then e; untick TLS"),
+        ("set --basic-auth or --header of the hook", "set Basic auth or Headers of the hook"),
+        ("use --max-in-flight auto, or --rate", "use At once auto, or Rate"),
+        ("free some space: hooktui purge", "free some space: hooktui purge"),
+    ],
+)
+def test_advice_names_the_keys_of_the_console(advice, here):
+    assert advice_here(advice, KEY) == here
+
+
+_IN_A_SHELL = ("purge", "keys", "restore", "doctor", "move", "stop")
+"""What no screen does."""
+
+
+# Red when the server gives new advice with a command of the shell, and the console repeats it.
+@pytest.mark.parametrize(
+    "file", ["domain/diagnosis", "domain/diagnosis_responses", "domain/diagnosis_tls",
+             "domain/alert_events", "doctor/rules", "doctor/rows", "offline/doctor"],
+)  # fmt: skip
+def test_no_advice_names_a_shell_command_that_a_screen_replaces(file):
+    source = Path(hooktui.__file__).parent / f"{file}.py"
+    nodes = list(ast.walk(ast.parse(source.read_text())))
+    joined = [node for node in nodes if isinstance(node, ast.JoinedStr)]
+    parts = {id(part) for node in joined for part in node.values}
+    texts = [re.sub(r"\{[^}]*\}", "7", ast.unparse(node)[2:-1]) for node in joined]
+    texts += [
+        str(node.value)
+        for node in nodes
+        if isinstance(node, ast.Constant) and id(node) not in parts
+    ]
+    for text in texts:
+        for command in re.findall(r"hooktui ([a-z]+) ?[a-z]*", advice_here(text, KEY)):
+            assert command in (*_IN_A_SHELL, "sends"), text
+        options = set(re.findall(r"--[a-z-]+", advice_here(text, KEY)))
+        assert options <= {"--older-than"}, text

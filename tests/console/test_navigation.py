@@ -3,6 +3,7 @@
 import pytest
 from textual.command import CommandPalette
 
+from hooktui.console.command_language import parse
 from hooktui.console.frame.help import HelpScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.log.log_screen import LiveLogScreen
@@ -213,17 +214,20 @@ async def test_the_palette_shows_a_url_as_it_is(open_console, make_hook):
 
 # Red when an empty screen stays, or when what never existed "does not exist any more".
 @pytest.mark.parametrize(
-    ("noun", "identity"),
+    ("noun", "identity", "see"),
     [
-        ("hook", "999999"),
-        ("delivery", encode("dlv", 7)),
-        ("event", encode("evt", 7)),
-        ("replay", encode("rpl", 7)),
+        ("hook", "999999", "hooks"),
+        ("delivery", encode("dlv", 7), "deliveries"),
+        ("event", encode("evt", 7), "events"),
+        ("replay", encode("rpl", 7), "replays"),
     ],
 )
-async def test_the_screen_of_what_does_not_exist_closes_and_says_so(open_console, noun, identity):
+async def test_the_screen_of_what_does_not_exist_closes_and_says_so(
+    open_console, noun, identity, see
+):
     async with open_console() as console:
         await console.shows("No hooks yet")
         await console.press("colon", *f"{noun} {identity}", "enter")
-        await console.shows(f"there is no {noun} {identity} here", "No hooks yet")
+        await console.shows(f"there is no {noun} {identity} here; see :{see}", "No hooks yet")
+        parse(see)  # the line accepts it
         assert isinstance(console.app.screen, HooksScreen)

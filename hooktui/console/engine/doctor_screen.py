@@ -85,5 +85,5 @@ class DoctorScreen(ConsoleScreen):
             self._begun_s = None
         if report is not None and self.is_attached:
             self._report = report
-            self.query_one("#findings", Lines).show(report_lines(report))
+            self.query_one("#findings", Lines).show(report_lines(report, self.shell.key))
         self.refresh_frame()

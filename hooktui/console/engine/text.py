@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from hooktui.console.formatting import moment, since_words
+from hooktui.console.frame.frame_text import advice_here
 from hooktui.console.glyphs import Glyphs
+from hooktui.console.registry import KeyOf
 from hooktui.console.shell.status import Trend
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
@@ -216,7 +218,7 @@ _CHECK_TONES: Final[dict[str, StyledText]] = {
 }  # fmt: skip
 
 
-def report_lines(report: DoctorReport) -> list[StyledLine]:
+def report_lines(report: DoctorReport, key: KeyOf) -> list[StyledLine]:
     """Return the checks of the installation, failed ones first."""
     worst_first = {"fail": 0, "ok": 2}  # between: warnings, and states of a newer server
     lines: list[StyledLine] = []
@@ -225,5 +227,5 @@ def report_lines(report: DoctorReport) -> list[StyledLine]:
         state = _CHECK_TONES.get(check.state, (f"{check.state:<4}", "warn"))
         lines.append(((" ", "plain"), state, name, (check.value, "plain")))
         if check.advice:
-            lines.append(((" " * 21, "plain"), (check.advice, "quiet")))
+            lines.append(((" " * 21, "plain"), (advice_here(check.advice, key), "quiet")))
     return lines

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from hooktui.console.registry import TOP_SCREENS, KeyOf
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName, wrapped
+from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.text import counted, visible
 
 _OUT_OF_REACH = (ConnectionState.LOST, ConnectionState.ABSENT, ConnectionState.REFUSED)
@@ -64,6 +66,34 @@ def unloaded(shell: Shell, error: str) -> tuple[StyledLine, ...]:
         return (((f"  loading{shell.glyphs.ellipsis}", "quiet"),),)
     lines = wrapped(visible(error), LINE, most=4)
     return (first, *(((f"  {line}", "quiet"),) for line in lines))
+
+
+_IN_CONSOLE: Final = (
+    (r"hooktui hooks enable (\d+)", r":hook \1, then {activate}"),
+    (r"hooktui hooks delete (\d+)", r":hook \1, then {delete}"),
+    (r"hooktui hooks edit (\d+) --verify-tls", r":hook \1, then {edit}; tick TLS"),
+    (r"hooktui hooks edit (\d+) --no-verify-tls", r":hook \1, then {edit}; untick TLS"),
+    (r"hooktui hooks diagnose HOOK", "{diagnose} on a hook"),
+    (r"hooktui hooks create --url \S+ --events hooktui", "{go_hooks}, then {new}; tick hooktui"),
+    (r"hooktui resume", "{go_engine}, then {activate}"),
+    (r"hooktui status names", "the screen Engine ({go_engine}) names"),
+    (r"hooktui audit verify names", "the screen Audit ({go_audit}, then {diagnose}) names"),
+    (r"hooktui tokens create NAME --role ROLE --expires 90d", "{go_tokens}, then {new}"),
+    *(
+        (rf"--{setting.option.removesuffix('s')}s?(?![\w-])", setting.label.capitalize())
+        for setting in HOOK_SETTINGS.values()
+        if not setting.label.isupper()
+    ),
+)
+"""Commands and options of the shell in the server's advice, and what does the same here."""
+
+
+def advice_here(advice: str, key: KeyOf) -> str:
+    """Return an advice of the server with the keys of the console instead of shell commands."""
+    for command, here in _IN_CONSOLE:
+        here = re.sub(r"\{(\w+)\}", lambda name: key(name[1]).replace("\\", r"\\"), here)
+        advice = re.sub(command, here, advice)
+    return advice
 
 
 def end_reason(name: str, position: int, count: int, noun: str) -> str | None:

@@ -18,6 +18,7 @@ from hooktui.client import calls
 from hooktui.console.formatting import indented_json
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import CopyForm, copy_as
+from hooktui.console.frame.frame_text import advice_here
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions, named, read_again
 from hooktui.console.hooks.diagnosis_text import (
@@ -115,9 +116,8 @@ class DiagnosisScreen(ConsoleScreen):
         self.query_one("#verdict", Note).show(
             f"{self._sign(diagnosis)} {diagnosis.verdict}", TONES.get(diagnosis.state, "warn")
         )
-        self.query_one("#fix", Note).show(
-            f"To do: {diagnosis.fix}" if diagnosis.fix else "", "plain"
-        )
+        fix = advice_here(diagnosis.fix, self.shell.key)
+        self.query_one("#fix", Note).show(f"To do: {fix}" if fix else "", "plain")
         self._draw_steps(diagnosis.checks)
         self._draw_phases(diagnosis.phases_ms)
         self._draw_seen()
@@ -134,7 +134,9 @@ class DiagnosisScreen(ConsoleScreen):
     def _draw_seen(self) -> None:
         if self.diagnosis is not None and not self.running and self.query("#seen"):
             times = not self.has_class("-high")
-            self.query_one(DocumentView).show(sections_of(self.diagnosis, times=times))
+            self.query_one(DocumentView).show(
+                sections_of(self.diagnosis, self.shell.key, times=times)
+            )
 
     def on_resize(self) -> None:
         """Wrap the steps again, and show the times if there is room for them."""

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from hooktui.console.formatting import size, took
+from hooktui.console.frame.frame_text import advice_here
 from hooktui.console.glyphs import Glyphs
+from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.styled import StyledLine, StyleName, wrapped
 from hooktui.domain.text import visible
@@ -106,13 +108,13 @@ def _bar(
     )
 
 
-def sections_of(diagnosis: Diagnosis, *, times: bool) -> list[Section]:
+def sections_of(diagnosis: Diagnosis, key: KeyOf, *, times: bool) -> list[Section]:
     """Return the details: further advice, times, addresses, certificates and the response.
 
     ``times``: include the phases, for screens without room for their bars.
     """
     advice = tuple(
-        (check.name, check.advice)
+        (check.name, advice_here(check.advice, key))
         for check in diagnosis.checks
         if check.advice and check.advice != diagnosis.fix
     )

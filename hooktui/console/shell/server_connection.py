@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -91,7 +92,11 @@ class ServerConnection:
             HooktuiError: the server refused the call, or cannot be reached.
         """
         await self._reached.wait()
-        return await self._client.call(call)
+        try:
+            return await self._client.call(call)
+        except HooktuiError as error:
+            _name_screen(error)
+            raise
 
     async def follow(self, call: Call[T]) -> AsyncGenerator[T]:
         """Send a call like `send` and yield the lines of its streamed response as they arrive.
@@ -100,9 +105,13 @@ class ServerConnection:
             HooktuiError: as `send`.
         """
         await self._reached.wait()
-        async with aclosing(self._client.lines(call)) as lines:
-            async for line in lines:
-                yield line
+        try:
+            async with aclosing(self._client.lines(call)) as lines:
+                async for line in lines:
+                    yield line
+        except HooktuiError as error:
+            _name_screen(error)
+            raise
 
     async def open(self) -> None:
         """Connect to the server; start a local one if none is running.
@@ -170,3 +179,17 @@ class ServerConnection:
         if state is not self.state or words != self.problem:
             self.state, self.problem = state, words
             self._on_change(state, problem)
+
+
+_SEE = re.compile(r"; see: hooktui (\w+) list$")
+"""Advice of the server in its errors: the command that lists what there is."""
+_SCREENS = {"replay": "replays"}
+"""The words of the ``:`` line that differ from the name of the command."""
+
+
+def _name_screen(error: HooktuiError) -> None:
+    """Let an error that names a command of the shell name the screen of the console instead."""
+    see = _SEE.search(error.detail)
+    if see is not None:
+        error.detail = f"{error.detail[: see.start()]}; see :{_SCREENS.get(see[1], see[1])}"
+        error.args = (error.detail,)
