@@ -232,6 +232,21 @@ async def test_a_field_of_one_line_takes_the_first_line_of_a_paste_and_says_so(
             await console.shows(notice)
 
 
+# Red when a notice is drawn only on the screen below, which a dialog hides in 16 colours.
+@pytest.mark.parametrize("keys", [("ctrl+p",), ("7", "n")], ids=["palette", "dialog"])
+async def test_a_notice_is_shown_over_what_hides_the_status_line(open_console, make_hook, keys):
+    make_hook(name="billing")
+    async with open_console(size=(80, 24), theme="ansi-dark") as console:
+        await console.shows("billing")
+        await console.press(*keys)
+        await console.until(lambda: isinstance(console.app.focused, Input))
+        console.app.post_message(events.Paste("one\ntwo"))
+        await console.shows("! pasted the first of 2 lines: this field takes one")
+        assert console.app.focused.value == "one"
+        console.app.navigation.front().notices.clear()
+        await console.hides("pasted")
+
+
 async def test_a_field_of_several_lines_takes_all_lines_of_a_paste(open_console, make_hook):
     make_hook(name="billing")
     async with open_console(size=(80, 24)) as console:

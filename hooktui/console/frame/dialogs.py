@@ -19,7 +19,7 @@ from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.console.shell.terminal import backdrop_filters
 from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_focus_if_drawn
-from hooktui.console.widgets.chrome import TooSmall
+from hooktui.console.widgets.chrome import DialogNotice, TooSmall
 from hooktui.console.widgets.controls import Note, ShortList, ShortRow
 
 _WIDTH = 72
@@ -43,8 +43,8 @@ class ConsoleDialog(ModalScreen[R]):
     on_event = on_event_at_size_of_app
 
     def on_mount(self) -> None:
-        """Set up the message that the terminal is too small."""
-        self.mount(TooSmall())
+        """Set up the notices, and the message that the terminal is too small."""
+        self.mount(DialogNotice(), TooSmall())
 
     @property
     def shell(self) -> Shell:

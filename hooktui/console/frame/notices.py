@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.server_calls import Severity
@@ -55,10 +55,11 @@ class Notices:
 
     def show(self, text: str, severity: Severity = "plain") -> None:
         """Show a notice. ``text`` may be untrusted."""
-        line = self._line()
-        if line is None:
+        lines = self._lines()
+        if not lines:
             return
-        line.notify_line(text, severity)
+        for line in lines:
+            line.notify_line(text, severity)
         self._shows_work = False
         self._shown += 1
         number = self._shown
@@ -72,23 +73,32 @@ class Notices:
     def clear(self) -> None:
         """Remove the notice; work in progress is shown again."""
         self._shows_work = False
-        line = self._line()
         if self._works:
             self._show_work()
-        elif line is not None:
-            line.clear_notice()
+        else:
+            for line in self._lines():
+                line.clear_notice()
 
     def _show_work(self) -> None:
-        line = self._line()
-        if line is not None:
+        for line in self._lines():
             line.notify_line(self.work, "plain")
             self._shown += 1  # the timer of an older notice does not remove it
             self._shows_work = True
 
-    def _line(self) -> StatusLine | None:
-        """Return the status line; None while the screen is being mounted or unmounted."""
-        lines = (child for child in self._screen.children if isinstance(child, StatusLine))
-        return next(lines, None)
+    def _lines(self) -> list[StatusLine]:
+        """Return the status line, and that of a dialog over the screen.
+
+        There is none while the screen is being mounted or unmounted.
+        """
+        screen, stack = self._screen, self._screen.app.screen_stack
+        covers = stack[stack.index(screen) + 1 :] if screen in stack else []
+        dialogs = covers if all(isinstance(cover, ModalScreen) for cover in covers) else []
+        return [
+            child
+            for shown in (screen, *dialogs)
+            for child in shown.children
+            if isinstance(child, StatusLine)
+        ]
 
 
 OLDER_SERVER: Final = "this server is older than the console and cannot do this; upgrade the server"

@@ -23,7 +23,7 @@ from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.console.shell.terminal import backdrop_filters
 from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_focus_if_drawn
-from hooktui.console.widgets.chrome import TooSmall
+from hooktui.console.widgets.chrome import DialogNotice, TooSmall
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.text import visible
 
@@ -65,7 +65,7 @@ class Palette(CommandPalette):
 
     def on_mount(self) -> None:
         """Set up the prompt, with a character that every terminal has, and no blinking cursor."""
-        self.mount(TooSmall())
+        self.mount(DialogNotice(), TooSmall())
         self.query_one(SearchIcon).icon = ">"
         self.query_one(Input).cursor_blink = False
 

@@ -82,7 +82,7 @@ class StatusLine(OneLine):
 
     def notify_line(self, text: str, severity: Severity) -> None:
         """Show a notice instead of the status; a long notice takes up to three lines."""
-        width = max(self.size.width - 2, 20)
+        width = max(self.app.size.width - 2, 20)
         sign = {"good": "", "plain": "", "warn": "! ", "bad": "! "}[severity]
         lines = wrapped(visible(sign + text, lines=True), width, most=3) or [""]
         self._show_notice([((" " + line, severity),) for line in lines])
@@ -106,6 +106,19 @@ class StatusLine(OneLine):
         if not self._notice:
             return super().render_line(y)
         return self.strip(self._notice[y] if y < len(self._notice) else (), self.size.width)
+
+
+class DialogNotice(StatusLine):
+    """The notice of the screen below a dialog; it covers the line there, which may be hidden."""
+
+    DEFAULT_CSS = """
+    DialogNotice { layer: notice; dock: bottom; margin-bottom: 1; display: none; }
+    DialogNotice.-shown { display: block; }
+    """
+
+    def _show_notice(self, lines: list[StyledLine]) -> None:
+        super()._show_notice(lines)
+        self.set_class(bool(lines), "-shown")
 
 
 @dataclass(frozen=True, slots=True)
