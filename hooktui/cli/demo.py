@@ -107,7 +107,7 @@ def _print_log(context: CommandContext, running: Demo, for_s: float | None) -> i
     missing = [name for name in ("delivered", "retried", "failed") if not summary.counts()[name]]
     if missing:
         context.out.note(
-            f"no delivery was {' or '.join(missing)} in {format_duration(ran_s)};"
+            f"no {' or '.join(missing)} deliveries in {format_duration(ran_s)};"
             f" a run of {SHOWS_ALL_S}s shows all three"
         )
     return FAILED if missing and ran_s >= SHOWS_ALL_S else DONE
