@@ -4,8 +4,13 @@ import pytest
 
 from hooktui.client import calls
 from hooktui.console.log.live_log import LiveLog
+from hooktui.console.widgets.page_window import PAGE
 from hooktui.domain.errors import NotFound
+from tests.console.client import Client
+from tests.console.command_scene import staged
 from tests.console.conftest import Console
+from tests.console.gate import changed, says
+from tests.support.receivers import Receiver
 
 
 async def test_no_hooks_teach_what_to_do(open_console):
@@ -138,6 +143,25 @@ async def test_a_filter_narrows_while_typing_and_keeps_letters_typed_ahead(open_
         await console.shows("No hook matches", "filter: status:disabled")
         await console.press("escape")
         await console.shows("3 hooks")
+
+
+# Red when only the loaded rows count: at the other end of a list, nothing seems to fail.
+async def test_a_long_list_counts_all_failing_hooks(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        for number in range(PAGE):
+            client.hook(receiver.url, name=f"hook {number}")
+        scene.gate.spoil("GET /v1/alerts", changed(total=1_200))
+        await scene.console.press("ctrl+r")
+        await scene.console.shows("1,200 failing")
+        await scene.console.press("G")
+        await scene.console.shows(f"hook {PAGE - 1}", f"{PAGE + 1} hooks · 1,200 failing")
+        await scene.console.press("slash", *"hook")
+        await scene.console.shows("filter: hook")
+        await scene.console.hides("failing")
+        scene.gate.spoil("GET /v1/alerts", says(404, "there is nothing at /v1/alerts"))
+        await scene.console.press("escape", "ctrl+r")
+        await scene.console.shows(f"{PAGE + 1} hooks")
+        await scene.console.hides("failing")
 
 
 def underlined(console) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic
 
 from textual.app import ComposeResult
@@ -22,6 +23,7 @@ from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.errors import HooktuiError
 from hooktui.domain.filters.hook_search import HINT, HOOK_TERMS, parse_hook_search
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.pages import Page
@@ -90,6 +92,7 @@ class HooksScreen(ConsoleScreen):
         )
         self._pane: int | None = None
         self._reloaded_at = 0.0
+        self._failing: int | None = None  # of the account; None if unknown, or if all are loaded
 
     def compose_body(self) -> ComposeResult:
         """Compose the list and the log below it."""
@@ -165,11 +168,27 @@ class HooksScreen(ConsoleScreen):
             await asyncio.sleep(max(self._reloaded_at + BUSY_S - monotonic(), 0))
         self._reloaded_at = monotonic()
         await self.listing.reload()
+        await self._count_failing()
         if await self.shell.account.learn_names(changes.hooks, changes.busy_hooks):
             self.live_log.refresh()
 
+    async def _count_failing(self) -> None:
+        """Count the failing hooks of a long list by their alerts; not all hooks are loaded."""
+        from hooktui.client import calls
+
+        window, account = self.listing.window, self.shell.account.number
+        failing = None
+        if window.has_before or window.has_more:
+            call = calls.list_alerts(account, kind="hook.failing", limit=1)
+            with suppress(HooktuiError):  # the list itself reports it
+                failing = (await self.send(call)).total
+        if account == self.shell.account.number:
+            self._failing = failing
+            self.refresh_frame()
+
     def account_changed(self) -> None:
         """Load the hooks of the new account from the start of the list."""
+        self._failing = None
         self.listing.clear_marks()
         self.remove_class("-zoomed")
         super().account_changed()
@@ -189,9 +208,11 @@ class HooksScreen(ConsoleScreen):
             window = listing.window
             broken = sum(hook.failing for hook in window.rows())
             off = sum(not hook.active for hook in window.rows())
-            least = "at least " if window.has_before or window.has_more else ""
+            least = sure = "at least " if window.has_before or window.has_more else ""
+            if self._failing is not None and not self.filter.text:
+                broken, sure = self._failing, ""
             if broken:
-                left.append((f"{dot}{least}{broken} failing", "bad"))
+                left.append((f"{dot}{sure}{broken:,} failing", "bad"))
             if off:
                 left.append((f"{dot}{least}{off} disabled", "quiet"))
         return [*left, *self.filter.heading(), *self.rows.heading()]
