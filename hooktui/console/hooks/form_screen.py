@@ -24,16 +24,20 @@ from hooktui.console.hooks.form_fields import LABELS, FormFields
 from hooktui.console.hooks.form_values import FormValues
 from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.registry import relabel
+from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.shell.server_calls import ResultMessage, Severity
 from hooktui.console.widgets.controls import Control, FoldTitle, Note, ShortList, ShortRow
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.domain.addresses import parse_url
-from hooktui.domain.errors import Conflict, FieldError, Refused
+from hooktui.domain.errors import Conflict, FieldError, NotFound, Refused
 from hooktui.domain.schedule import count_attempts
 from hooktui.domain.text import counted
 from hooktui.domain.wire.hooks import ChangedHook, CreatedHook, Hook
 
 T = TypeVar("T")
+
+_DELETED: Final = "http://deleted.invalid/"
+"""Stands for the URL of a deleted hook: its write-only values are not those of a new one."""
 
 
 class HookForm(ConsoleScreen):
@@ -53,6 +57,7 @@ class HookForm(ConsoleScreen):
         self.hook = hook
         self.handlers.update(mark=self.mark, save=self.save)
         self.before = form_values.new_values() if hook is None else form_values.values_of(hook)
+        self._stored = self.before  # with the write-only values that the server has
         self._save_attempted = False
         self._saving = False
         self._server_errors: dict[str, tuple[str, object]] = {}
@@ -119,7 +124,7 @@ class HookForm(ConsoleScreen):
             return  # a change of a field was still pending when the form closed
         values = self.values()
         settings, errors = form_values.read(values, self.shell.catalogue)
-        missing = form_values.asked_again(self.before, values, self.shell.catalogue)
+        missing = form_values.asked_again(self._stored, values, self.shell.catalogue)
         shown = self._shown_errors(values, [*missing, *errors], len(missing))
         self.fields.show_notes(values, shown, "bad" if self._save_attempted else "warn")
         if missing and "url" not in shown:
@@ -197,6 +202,8 @@ class HookForm(ConsoleScreen):
         if errors:
             self._show_field_errors(values, errors)
             return
+        if self._asks_again(values):
+            return
         call = calls.create_hook(self.shell.account.number, form_values.creation(settings))
         made = await self._send(values, call, "creating the hook", self._made)
         if made is None:
@@ -218,10 +225,7 @@ class HookForm(ConsoleScreen):
         if errors:
             self._show_field_errors(values, errors)
             return
-        missing = form_values.asked_again(self.before, values, self.shell.catalogue)
-        if missing:
-            self._check_form()
-            self.fields.go_to(form_values.form_field(missing[0].pointer) or "url")
+        if self._asks_again(values):
             return
         if not changed:
             self.notice(f"nothing was changed; {self.shell.key('back')} goes back")
@@ -232,8 +236,19 @@ class HookForm(ConsoleScreen):
         except Conflict as conflict:
             await self._resolve_conflict(hook, values, conflict)
             return
+        except NotFound:
+            await self._resolve_deletion(hook)
+            return
         if saved is not None:
             self._leave(_saved(saved)[0])
+
+    def _asks_again(self, values: FormValues) -> bool:
+        """Ask for write-only values that must be typed again; return whether there are any."""
+        missing = form_values.asked_again(self._stored, values, self.shell.catalogue)
+        if missing:
+            self._check_form()
+            self.fields.go_to(form_values.form_field(missing[0].pointer) or "url")
+        return bool(missing)
 
     async def _send(
         self, values: FormValues, call: calls.Call[T], doing: str, message: ResultMessage
@@ -298,7 +313,7 @@ class HookForm(ConsoleScreen):
         if answer is None or answer == "back":
             return
         merged = form_values.rebased(self.before, self.values(), theirs)
-        self.hook, self.before = newest, theirs
+        self.hook, self.before, self._stored = newest, theirs, theirs
         self._fill(merged)
         self.refresh_frame()
         if answer == "overwrite":
@@ -306,6 +321,28 @@ class HookForm(ConsoleScreen):
         else:
             saves = f"{self.shell.key('save')} saves"
             self.notice(f"their version is loaded, with your edits; {saves}")
+
+    async def _resolve_deletion(self, hook: Hook) -> None:
+        """Let the user create a hook from the form of one that another admin has deleted."""
+        options = (
+            DialogOption("b", "back to my form", "back"),
+            DialogOption("c", "create a new hook with these settings", "create"),
+        )
+        details = "It was not saved. A new hook has another number and another secret."
+        title = f"Hook {hook.id} was deleted while you were editing"
+        answer = await self.app.push_screen_wait(Question(title, details, options))
+        if answer != "create" or self.hook is None:
+            return
+        self.hook, self.before = None, form_values.new_values()
+        self._stored = FormValues(self._stored | {"url": _DELETED})
+        self._check_form()
+        self.refresh_frame()
+        await self._create()
+
+    async def changed(self, changes: FeedChanges) -> None:
+        """Request a failed dry run again once the server responds."""
+        if changes.everything:
+            self._check_form()
 
     # -- closing
 
