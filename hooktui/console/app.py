@@ -264,7 +264,7 @@ class ConsoleApp(RestrictedMode):
             why, start = self.connection.problem, ""
             if not why:  # the server has ended: the error adds no information
                 why = "connection lost"
-                start = "" if self.options.connect else "; `hooktui serve` starts one again"
+                start = "" if self.options.connect else f"; `{self._serve()}` starts one again"
                 if self.connection.is_service:
                     start = f"; start it with: {START_SERVICE}"
             self.notice(f"{why}; showing the last known data{start}", "bad")
@@ -275,6 +275,13 @@ class ConsoleApp(RestrictedMode):
         elif before is ConnectionState.LOST:
             self.notice("connected again", "good")
             self.run_worker(self._read_catalogue(), name="catalogue", group="catalogue")
+
+    def _serve(self) -> str:
+        """Return the command that starts the server; without a database, it would be SQLite's."""
+        status = self.status.latest
+        database = None if status is None else status.database
+        on_postgres = database is not None and database.kind == "postgresql"
+        return "hooktui serve --database …" if on_postgres else "hooktui serve"
 
     async def _read_catalogue(self) -> None:
         """Read the event types again: the server may have been restarted with others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,6 +65,19 @@ async def test_the_catalogue_is_read_again_after_a_lost_connection(open_console,
         app._connection_changed(ConnectionState.LOST, None)
         app._connection_changed(ConnectionState.CONNECTED, None)
         await console.until(lambda: {group.id for group in app.catalogue.groups} >= {"job"})
+
+
+# Red when the advice starts a server with an empty SQLite database in place of PostgreSQL.
+async def test_a_server_on_postgresql_is_started_again_with_its_database(open_console):
+    async with open_console() as console:
+        app = console.app
+        await console.until(lambda: app.status.latest is not None)
+        app._connection_changed(ConnectionState.LOST, None)
+        await console.shows("`hooktui serve` starts one again")
+        database = replace(app.status.latest.database, kind="postgresql")
+        app.status.latest = replace(app.status.latest, database=database)
+        app._connection_changed(ConnectionState.LOST, None)
+        await console.shows("`hooktui serve --database …` starts one again")
 
 
 def test_a_covered_screen_keeps_a_bounded_number_of_deliveries():

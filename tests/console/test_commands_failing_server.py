@@ -229,7 +229,9 @@ async def test_what_is_opened_while_the_server_is_gone_says_so_and_loads_by_itse
         for way in ways:
             way()
             if way != ways[0]:  # the list of hooks is the one that was loaded before
-                await scene.console.shows("Not loaded; the data loads once the server responds.")
+                await scene.console.shows(
+                    "Not loaded; the data loads once the server is available."
+                )
             await scene.console.hides("loading")
         await scene.gate.open()
         while len(scene.app.screen_stack) > 1:  # the objects, and the list below them

@@ -138,7 +138,7 @@ async def test_a_server_that_hangs_is_reported_and_none_is_started(tmp_path: Pat
             await console.shows("did not respond within 0.3 s")
             app.navigation.front().notices.clear()
             await console.shows("the server is not available, trying again…")
-            await console.shows("Not loaded; the data loads once the server responds.")
+            await console.shows("Not loaded; the data loads once the server is available.")
             monkeypatch.setattr(server_connection, "RESPONDS_WITHIN_S", LIMIT_S)
             server.send_signal(signal.SIGCONT)
             await console.shows("No hooks yet")

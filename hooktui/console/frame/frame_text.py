@@ -57,7 +57,7 @@ def unloaded(shell: Shell, error: str) -> tuple[StyledLine, ...]:
     connection = shell.connection
     first: StyledLine
     if connection.state in _OUT_OF_REACH:
-        first = (("  Not loaded; the data loads once the server responds.", "plain"),)
+        first = (("  Not loaded; the data loads once the server is available.", "plain"),)
         error = connection.problem or connection.word
     elif error:
         key: StyledText = (shell.key("reload"), "accent")
