@@ -13,6 +13,7 @@ from textual.widgets import Input, TextArea
 from hooktui.console.access.accounts_screen import AccountsScreen, NameQuestion
 from hooktui.console.app import ConsoleApp
 from hooktui.console.events.emit_screen import EmitScreen
+from hooktui.console.events.events_screen import EventsScreen
 from hooktui.console.frame.dialogs import Question
 from hooktui.console.frame.help import HelpScreen
 from hooktui.console.frame.palette import Palette
@@ -138,6 +139,26 @@ async def _command(scene: Scene) -> type:
     await scene.open(HooksScreen)
     await scene.console.press("colon", *"ping")
     return HooksScreen
+
+
+# Red when a covered screen gives the focus to another widget: the next key acts on the log.
+async def test_a_covered_screen_keeps_its_focus_over_a_size_that_is_too_small(
+    client: Client, receiver: Receiver
+) -> None:
+    async with staged(client, receiver, size=LARGE) as scene:
+        hooks = scene.app.screen
+        focused = hooks.focused
+        assert focused is hooks.query_one("#hooks")
+        await scene.open(EventsScreen)
+        for size in (SIZES[0], LARGE):
+            await scene.console.pilot.resize_terminal(*size)
+            await scene.console.until(lambda size=size: scene.app.size == Size(*size))
+            await scene.console.pilot.pause(0.1)
+        await scene.console.press("1")
+        await scene.on(HooksScreen)
+        await scene.console.shows("billing")
+        await scene.console.pilot.pause()
+        assert hooks.focused is focused
 
 
 # Red when a dialog or a line takes keys, or is drawn over the message.

@@ -18,7 +18,11 @@ from hooktui.console.registry import bindings
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.console.shell.terminal import backdrop_filters
-from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_focus_if_drawn
+from hooktui.console.shell.terminal_size import (
+    on_event_at_size_of_app,
+    reset_focus_if_hidden,
+    set_focus_if_drawn,
+)
 from hooktui.console.widgets.chrome import DialogNotice, TooSmall
 from hooktui.console.widgets.controls import Note, ShortList, ShortRow
 
@@ -40,6 +44,7 @@ class ConsoleDialog(ModalScreen[R]):
     get_line_filters = backdrop_filters
     set_timer = set_reliable_timer
     set_focus = set_focus_if_drawn
+    _reset_focus = reset_focus_if_hidden
     on_event = on_event_at_size_of_app
 
     def on_mount(self) -> None:

@@ -37,7 +37,11 @@ from hooktui.console.shell.server_calls import ResultMessage, Severity
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.shell.terminal import accepts_output, copy
-from hooktui.console.shell.terminal_size import on_event_at_size_of_app, set_focus_if_drawn
+from hooktui.console.shell.terminal_size import (
+    on_event_at_size_of_app,
+    reset_focus_if_hidden,
+    set_focus_if_drawn,
+)
 from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, StatusLine, TooSmall
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
@@ -91,6 +95,7 @@ class ConsoleScreen(Screen[None]):
 
     set_timer = set_reliable_timer
     set_focus = set_focus_if_drawn
+    _reset_focus = reset_focus_if_hidden
     on_event = on_event_at_size_of_app
 
     def __init__(self) -> None:

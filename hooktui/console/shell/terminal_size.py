@@ -59,6 +59,18 @@ def set_focus_if_drawn(
         Screen.set_focus(screen, widget, scroll_visible, from_app_focus)
 
 
+def reset_focus_if_hidden(
+    screen: Screen[Any], widget: Widget, avoiding: list[Widget] | None = None
+) -> None:
+    """Move the focus from a hidden or removed widget; used in place of `Screen._reset_focus`.
+
+    A covered screen hides and shows its widgets when it is resumed, and the event of the former may
+    come after the latter. The widget that is shown again keeps the focus.
+    """
+    if avoiding or not all(node.display for node in widget.ancestors_with_self):
+        Screen._reset_focus(screen, widget, avoiding)
+
+
 async def on_event_at_size_of_app(screen: Screen[Any], event: events.Event) -> None:
     """Handle an event; screens of the console use this in place of `Screen.on_event`.
 
