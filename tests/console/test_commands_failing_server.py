@@ -20,6 +20,7 @@ from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.events.events_screen import EventsScreen
+from hooktui.console.frame import palette
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.notices import NOTICE_S
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
@@ -258,6 +259,25 @@ async def test_a_list_that_cannot_be_loaded_says_which_key_loads_it(
         await scene.console.hides("not loaded")
         await scene.console.press("escape", "ctrl+r")
         await scene.console.hides("Not loaded")
+
+
+# Red when the palette waits for a server that hangs: Enter then does nothing for a minute.
+async def test_the_palette_goes_on_without_a_server_that_hangs_and_says_so(
+    client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    async with staged(client, receiver) as scene:
+        monkeypatch.setattr(palette, "SEARCHED_WITHIN_S", 0.3)
+        scene.gate.hold("GET /v1/(hooks|accounts)")
+        await scene.console.press("ctrl+p", *"go to the engine")
+        await scene.console.shows("hooks and accounts are not searched: the server at")
+        await scene.console.press("enter")
+        await scene.on(EngineScreen)
+        await scene.gate.close()
+        await scene.console.until(lambda: scene.app.connection.state is ConnectionState.LOST)
+        await scene.console.press("ctrl+p", *"go to the hooks")
+        await scene.console.shows("hooks and accounts are not searched: connection lost")
+        await scene.console.press("enter")
+        await scene.on(HooksScreen)
 
 
 TYPED = {

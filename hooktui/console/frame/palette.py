@@ -6,10 +6,11 @@ id, accounts, and themes.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from textual import on
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider, SearchIcon
@@ -17,10 +18,12 @@ from textual.content import Content
 from textual.widgets import Input
 
 from hooktui.console.command_language import parse
+from hooktui.console.frame.notices import error_text
 from hooktui.console.frame.screen import front_screen
 from hooktui.console.registry import LINE_COMMANDS
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.reliable_timers import set_reliable_timer
+from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.console.shell.terminal import backdrop_filters
 from hooktui.console.shell.terminal_size import (
     on_event_at_size_of_app,
@@ -31,8 +34,16 @@ from hooktui.console.widgets.chrome import DialogNotice, TooSmall
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.text import visible
 
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call
+    from hooktui.domain.wire.pages import Page
+
+T = TypeVar("T")
+
 HOOKS_FOUND = 20
 ACCOUNTS_SEARCHED = 500
+SEARCHED_WITHIN_S = 3.0
+"""Enter waits for the search; a server that hangs must not keep it from the entries of ours."""
 
 LOOK_AGAIN_S = 0.02
 """Seconds until an Enter that was pressed before its list was complete is posted again."""
@@ -112,7 +123,8 @@ class CommandProvider(Provider):
             score = matcher.match(entry.text)
             if score > 0:
                 yield Hit(score, matcher.highlight(entry.text), entry.run)
-        for entry in (*self._by_id(query), *await self._accounts(query), *await self._hooks(query)):
+        accounts, hooks = await asyncio.gather(self._accounts(query), self._hooks(query))
+        for entry in (*self._by_id(query), *accounts, *hooks):
             # Content, not str: a hook's name is untrusted text, never markup.
             score = max(matcher.match(f"{entry.text} {entry.help}"), 0.5)
             yield Hit(score, Content(entry.text), entry.run, entry.text, help=entry.help)
@@ -151,13 +163,10 @@ class CommandProvider(Provider):
     async def _accounts(self, query: str) -> list[_Entry]:
         from hooktui.client import calls
 
-        try:
-            page = await self._shell.connection.send(calls.list_accounts(limit=ACCOUNTS_SEARCHED))
-        except HooktuiError:
-            return []  # as in `_hooks`
+        found = await self._found(calls.list_accounts(limit=ACCOUNTS_SEARCHED))
         matcher = self.matcher(query)
         entries = []
-        for account in page.data:
+        for account in found:
             text = visible(f"Account {account.id} {account.name}", limit=60)
             if account.id != self._shell.account.number and matcher.match(text) > 0:
                 entries.append(_Entry(text, partial(self._shell.switch_account, account.id)))
@@ -167,15 +176,24 @@ class CommandProvider(Provider):
         from hooktui.client import calls
 
         call = calls.list_hooks(self._shell.account.number, q=query, limit=HOOKS_FOUND)
-        try:
-            page = await self._shell.connection.send(call)
-        except HooktuiError:
-            return []  # the status line shows a lost connection; the rest of the palette works
         return [
             _Entry(
                 visible(f"Hook {hook.id} {hook.name}", limit=60),
                 partial(self._shell.navigation.open_hook, hook.id),
                 visible(hook.url, limit=80).replace("[", r"\["),
             )
-            for hook in page.data
+            for hook in await self._found(call)
         ]
+
+    async def _found(self, call: Call[Page[T]]) -> list[T]:
+        """Return what the server finds; without it, the rest of the palette works."""
+        connection = self._shell.connection
+        why = connection.problem or connection.word
+        if connection.state is ConnectionState.CONNECTED:
+            try:
+                within = replace(call, timeout_s=SEARCHED_WITHIN_S)
+                return list((await connection.send(within)).data)
+            except HooktuiError as error:
+                why = error_text(error)
+        self._shell.notice(f"hooks and accounts are not searched: {why}", "warn")
+        return []
