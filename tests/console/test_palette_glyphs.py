@@ -14,7 +14,7 @@ from hooktui.console.shell.terminal import AsciiFilter
 def shown(pilot: Pilot[None]) -> str:
     glyphs, strips = AsciiFilter(), pilot.app.screen._compositor.render_strips()
     return "\n".join(
-        segment.text for strip in strips for segment in glyphs.apply(list(strip), BLACK)
+        "".join(segment.text for segment in glyphs.apply(list(strip), BLACK)) for strip in strips
     )
 
 
