@@ -132,7 +132,8 @@ def _folded(
     """
     if ascii:
         return func.lower(text)
-    folds = [(one, fold) for one, fold in _folds().items() if fold in set(word)]
+    wanted = set(word)
+    folds = [(one, fold) for one, fold in _folds().items() if fold in wanted]
     letters, others = zip(*folds, strict=True) if folds else ((), ())
     text = func.translate(text, "".join(letters), "".join(others))
     for sharp_s in "\u00df\u1e9e" if "ss" in word else "":
