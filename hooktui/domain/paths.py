@@ -20,6 +20,8 @@ STOP_SERVICE: Final = "systemctl stop hooktui"
 RESTART_SERVICE: Final = "systemctl restart hooktui"
 SQLITE_URL: Final = "sqlite:///"
 """What the address of a SQLite database begins with; its path follows."""
+POSTGRES_LEASE: Final = "hooktui.lease"
+"""The file that a server on PostgreSQL leaves in its home: the token of its leases."""
 
 CONSOLE_TABLES = ("keys", "console")
 """Tables of ``config.toml`` that the console reads and a server ignores."""

@@ -22,7 +22,7 @@ from hooktui.domain.clock import now_ms, steady_ms, to_rfc3339
 from hooktui.domain.errors import UnsafeHome
 from hooktui.domain.file_budget import FileBudget, share_files
 from hooktui.domain.machine import condition_of
-from hooktui.domain.paths import SQLITE_URL, InstallPaths
+from hooktui.domain.paths import POSTGRES_LEASE, SQLITE_URL, InstallPaths
 from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.wire.server import RetentionDays
 from hooktui.homes import correct_modes, make_home, refuse_unsafe
@@ -94,6 +94,8 @@ async def open_store(where: InstallPaths, settings: Settings) -> Store:
             keep=keep,
             rules=rules,
         )
+    if settings.database_url is None:
+        _refuse_second_database(where)
     from hooktui.store.sqlite.store import SqliteStore
 
     # The store takes the lock of its home: a second server fails here.
@@ -128,6 +130,23 @@ def _prepare_home(where: InstallPaths) -> None:
     for folder in (where.home, where.database.parent):
         if not os.access(folder, os.W_OK | os.X_OK):
             raise BadSettings(f"{folder} is not writable; set HOOKTUI_HOME to another folder")
+
+
+def _refuse_second_database(where: InstallPaths) -> None:
+    """Check that the servers of this home did not use PostgreSQL before.
+
+    Started without its address, such as by a console that finds no server, a new one would accept
+    events for a database without hooks.
+
+    Raises:
+        BadSettings: they did.
+    """
+    lease = where.home / POSTGRES_LEASE
+    if lease.exists() and not where.database.exists():
+        raise BadSettings(
+            f"the last server of {where.home} used a PostgreSQL database: name it with --database"
+            f" or HOOKTUI_DATABASE_URL. To begin with a new SQLite database, remove {lease}"
+        )
 
 
 def _is_shared(settings: Settings) -> bool:

@@ -27,6 +27,7 @@ from hooktui.domain.errors import Conflict
 from hooktui.domain.paths import paths_of
 from hooktui.server import listeners
 from hooktui.server.settings import BadSettings, Settings
+from tests.support.postgres import database
 from tests.support.receivers import receiving
 from tests.support.running_server import running_server
 from tests.support.waiting import wait_for
@@ -285,6 +286,21 @@ def test_a_database_that_this_version_has_not_is_refused(tmp_path, url):
     refused = pytest.raises(BadSettings, match="database address must be sqlite:///PATH")
     with refused, running_server(tmp_path, database_url=url):
         pass
+
+
+async def test_a_home_of_postgresql_gets_no_new_database_by_accident(tmp_path, postgres):
+    """Red when a console that finds no server starts one: it takes events, and has no hooks."""
+    async with database(postgres) as url:
+        with running_server(tmp_path, database_url=url):
+            pass
+    refused = pytest.raises(BadSettings, match="--database or HOOKTUI_DATABASE_URL")
+    with refused, running_server(tmp_path):
+        pass
+    with running_server(tmp_path, database_url=f"sqlite:///{tmp_path}/named.db"):
+        pass
+    (tmp_path / "hooktui.lease").unlink()
+    with running_server(tmp_path) as server:
+        assert server.paths.database.exists()
 
 
 def test_the_documentation_page_is_there_only_when_asked_for(tmp_path):

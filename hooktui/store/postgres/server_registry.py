@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from hooktui import __version__
 from hooktui.domain.clock import from_rfc3339, now_ms, to_rfc3339
+from hooktui.domain.paths import POSTGRES_LEASE
 from hooktui.domain.wire.server import ServerInfo
 from hooktui.store.durable_files import HomeLock, replace_file
 
@@ -67,9 +68,6 @@ def server_of(name: str) -> ServerInfo | None:
     )
 
 
-_FILE = "hooktui.lease"
-
-
 class Home:
     """The locked home of a server.
 
@@ -83,7 +81,7 @@ class Home:
     def __init__(self, folder: Path) -> None:
         self.token_before: int | None = None
         self._lock = HomeLock(folder)
-        self._file = folder / _FILE
+        self._file = folder / POSTGRES_LEASE
 
     def acquire(self) -> None:
         """Lock the home.
