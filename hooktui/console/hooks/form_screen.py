@@ -36,9 +36,6 @@ from hooktui.domain.wire.hooks import ChangedHook, CreatedHook, Hook
 
 T = TypeVar("T")
 
-_DELETED: Final = "http://deleted.invalid/"
-"""Stands for the URL of a deleted hook: its write-only values are not those of a new one."""
-
 
 class HookForm(ConsoleScreen):
     """Form of a new hook (``hook`` is None) or of an existing one."""
@@ -124,7 +121,7 @@ class HookForm(ConsoleScreen):
             return  # a change of a field was still pending when the form closed
         values = self.values()
         settings, errors = form_values.read(values, self.shell.catalogue)
-        missing = form_values.asked_again(self._stored, values, self.shell.catalogue)
+        missing = self._asked_again(values)
         shown = self._shown_errors(values, [*missing, *errors], len(missing))
         self.fields.show_notes(values, shown, "bad" if self._save_attempted else "warn")
         if missing and "url" not in shown:
@@ -244,11 +241,16 @@ class HookForm(ConsoleScreen):
 
     def _asks_again(self, values: FormValues) -> bool:
         """Ask for write-only values that must be typed again; return whether there are any."""
-        missing = form_values.asked_again(self._stored, values, self.shell.catalogue)
+        missing = self._asked_again(values)
         if missing:
             self._check_form()
             self.fields.go_to(form_values.form_field(missing[0].pointer) or "url")
         return bool(missing)
+
+    def _asked_again(self, values: FormValues) -> list[FieldError]:
+        return form_values.asked_again(
+            self._stored, values, self.shell.catalogue, deleted=self.hook is None
+        )
 
     async def _send(
         self, values: FormValues, call: calls.Call[T], doing: str, message: ResultMessage
@@ -334,7 +336,6 @@ class HookForm(ConsoleScreen):
         if answer != "create" or self.hook is None:
             return
         self.hook, self.before = None, form_values.new_values()
-        self._stored = FormValues(self._stored | {"url": _DELETED})
         self._check_form()
         self.refresh_frame()
         await self._create()

@@ -136,27 +136,29 @@ def changes(
     return changed, [error for error in errors if top_field(error.pointer) in changed]
 
 
-def asked_again(before: FormValues, now: FormValues, catalogue: Catalogue) -> list[FieldError]:
+def asked_again(
+    before: FormValues, now: FormValues, catalogue: Catalogue, *, deleted: bool = False
+) -> list[FieldError]:
     """Return an error for each field with write-only values that must be typed again.
 
-    A stored value stays secret and is not sent to another server (``domain.hook_edits``).
+    A stored value stays secret and is not sent to another server (``domain.hook_edits``). Of a
+    ``deleted`` hook there is none any more.
     """
     (was, _), (will, wrong) = read(before, catalogue), read(now, catalogue)
     given = {name.lower() for name, value in will.headers.items() if value != MASK}
     headers = kept_headers(was, will, given)
     hidden = {name.lower() for name in will.sensitive_headers}
     moved = not same_origin(was, will) and not any(error.pointer == "/url" for error in wrong)
+    why = "was deleted with its hook" if deleted else "is not sent to another server"
     missing = []
-    if moved and headers:
-        missing.append(FieldError("/headers", _type_again(", ".join(headers), _NOT_SENT)))
+    if (moved or deleted) and headers:
+        missing.append(FieldError("/headers", _type_again(", ".join(headers), why)))
     elif shown := [name for name in headers if name.lower() not in hidden]:
         missing.append(FieldError("/headers", _type_again(", ".join(shown), "stays secret")))
-    if moved and was.basic_auth and will.basic_auth and now["password"] in ("", MASK):
-        missing.append(FieldError("/basic_auth/password", _type_again("the password", _NOT_SENT)))
+    credentials = was.basic_auth and will.basic_auth and now["password"] in ("", MASK)
+    if (moved or deleted) and credentials:
+        missing.append(FieldError("/basic_auth/password", _type_again("the password", why)))
     return missing
-
-
-_NOT_SENT: Final = "is not sent to another server"
 
 
 def _type_again(what: str, why: str) -> str:
