@@ -263,10 +263,7 @@ class ConsoleApp(RestrictedMode):
         if state is ConnectionState.LOST:
             why, start = self.connection.problem, ""
             if not why:  # the server has ended: the error adds no information
-                why = "connection lost"
-                start = "" if self.options.connect else f"; `{self._serve()}` starts one again"
-                if self.connection.is_service:
-                    start = f"; start it with: {START_SERVICE}"
+                why, start = "connection lost", self._how_to_start()
             self.notice(f"{why}; showing the last known data{start}", "bad")
         elif state in (ConnectionState.ABSENT, ConnectionState.REFUSED) and problem is not None:
             self.notice(str(problem), "bad")
@@ -276,12 +273,19 @@ class ConsoleApp(RestrictedMode):
             self.notice("connected again", "good")
             self.run_worker(self._read_catalogue(), name="catalogue", group="catalogue")
 
-    def _serve(self) -> str:
-        """Return the command that starts the server; without a database, it would be SQLite's."""
+    def _how_to_start(self) -> str:
+        """Return how the user starts a server again; empty if that is not done here."""
+        if self.restricted:
+            return ""
+        if self.connection.is_service:
+            return f"; start it with: {START_SERVICE}"
+        if self.options.connect:
+            return ""
         status = self.status.latest
         database = None if status is None else status.database
         on_postgres = database is not None and database.kind == "postgresql"
-        return "hooktui serve --database …" if on_postgres else "hooktui serve"
+        named = " --database …" if on_postgres else ""  # without one it would be SQLite's
+        return f"; `hooktui serve{named}` starts one again"
 
     async def _read_catalogue(self) -> None:
         """Read the event types again: the server may have been restarted with others."""

@@ -78,6 +78,10 @@ async def test_a_server_on_postgresql_is_started_again_with_its_database(open_co
         app.status.latest = replace(app.status.latest, database=database)
         app._connection_changed(ConnectionState.LOST, None)
         await console.shows("`hooktui serve --database …` starts one again")
+        app.restricted = True  # such a user starts no server
+        app._connection_changed(ConnectionState.LOST, None)
+        await console.hides("starts one again")
+        assert "connection lost; showing the last known data" in console.text
 
 
 def test_a_covered_screen_keeps_a_bounded_number_of_deliveries():
