@@ -268,7 +268,7 @@ def _ignore_hangups(loop: asyncio.AbstractEventLoop) -> None:
     """Log a SIGHUP and continue until the process ends: a handler of the loop would end earlier."""
 
     def note() -> None:
-        _log.warning("SIGHUP is ignored; changed settings take effect at the next start")
+        _log.info("SIGHUP is ignored; changed settings take effect at the next start")
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed
