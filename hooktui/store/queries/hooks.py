@@ -143,7 +143,7 @@ def _folded(
 
 @cache
 def _folds() -> Mapping[str, str]:
-    """Return letters and the one letter as which each is compared; for a sharp s that is ss."""
+    """Return what each letter with another case is compared as: one letter, or ss for a sharp s."""
     letters = ((one, one.casefold()) for one in map(chr, range(0x20000)))
     folds = {one: fold for one, fold in letters if fold != one and len(fold) == 1}
     return folds | {"\u00df": "ss", "\u1e9e": "ss"}

@@ -114,13 +114,16 @@ def open_reader(database: Path) -> sqlite3.Connection:
 
 
 def _translate(text: str, letters: str, others: str) -> str:
-    """Replace letters of a text, as PostgreSQL's function does."""
+    """Replace letters by those of the other case, as searches do with PostgreSQL's function."""
+    if text.isascii():  # most are; to fold its other letters, too, changes no result of a search
+        return text.lower()
     return text.translate(_translations(letters, others))
 
 
 @lru_cache(maxsize=100)
 def _translations(letters: str, others: str) -> dict[int, int]:
-    return str.maketrans(letters, others)
+    # A letter without an entry costs an exception, three times as much as one with.
+    return {code: code for code in range(0x80)} | str.maketrans(letters, others)
 
 
 class Readers:
