@@ -49,7 +49,7 @@ def no_match(text: str, rest: str, key: KeyOf) -> tuple[StyledLine, ...]:
     return ((f"  {text}", "plain"),), back
 
 
-def unloaded(shell: Shell, error: str) -> tuple[StyledLine, ...]:
+def unloaded(shell: Shell, error: str = "") -> tuple[StyledLine, ...]:
     """Return the text of a list without rows: loading, or why not and what loads it.
 
     ``error`` is that of its last load; empty: there was none.

@@ -115,7 +115,6 @@ class ConsoleScreen(Screen[None]):
         self._pending = FeedChanges()
         self._changes_due = False
         self._account = 0
-        self._load_error = ""
         self._connection_shown: tuple[ConnectionState, str] | None = None
         self._running_commands: set[tuple[str, Hashable]] = set()
 
@@ -215,8 +214,7 @@ class ConsoleScreen(Screen[None]):
     def show_load_error(self, error: HooktuiError) -> None:
         """Show the error of a load as a notice, and in place of data that is not loaded."""
         self.show_error(error)
-        self._load_error = error_text(error)
-        self.explain(unloaded(self.shell, self._load_error))
+        self.explain(unloaded(self.shell, error_text(error)))
 
     # -- the frame
 
@@ -289,8 +287,7 @@ class ConsoleScreen(Screen[None]):
             connection = self.shell.connection.state, self.shell.connection.problem
             if connection != self._connection_shown:
                 self._connection_shown = connection
-                self._load_error = ""  # after a reconnection, all data is loaded again
-                self.explain(unloaded(self.shell, self._load_error))
+                self.explain(unloaded(self.shell))  # once reconnected, all data is loaded again
 
     def explain(self, lines: Sequence[StyledLine]) -> None:
         """Show in place of data that is not loaded whether it loads, or why it does not."""
