@@ -168,15 +168,19 @@ async def test_reloading_keeps_what_was_typed_and_names_the_field_that_both_chan
         await until(pilot, lambda: client.ask(calls.get_hook(hook.id)).name == "127.0.0.1x")
 
 
-# Red when a form of a hook that another admin has deleted cannot be saved at all, or a stored value
-# that the form shows as *** becomes that of the new hook.
-async def test_a_form_of_a_deleted_hook_can_be_saved_as_a_new_one(client: Client) -> None:
-    hook = client.hook(
+def hook_with_write_only_values(client: Client) -> Hook:
+    return client.hook(
         "http://127.0.0.1:9/in",
         headers={"X-Code": "geheim-4711"},
         sensitive_headers=["X-Code"],
         basic_auth={"user": "ann", "password": "geheim-4712"},
     )
+
+
+# Red when a form of a hook that another admin has deleted cannot be saved at all, or a stored value
+# that the form shows as *** becomes that of the new hook.
+async def test_a_form_of_a_deleted_hook_can_be_saved_as_a_new_one(client: Client) -> None:
+    hook = hook_with_write_only_values(client)
     app = client.console()
     async with app.run_test(size=(100, 50)) as pilot:
         form = HookForm(hook)
@@ -226,12 +230,7 @@ async def test_another_server_asks_at_the_fields_for_what_is_write_only(
     client: Client,
 ) -> None:
     # Red when nothing is asked while the URL is typed, or what was typed is lost.
-    hook = client.hook(
-        "http://127.0.0.1:9/in",
-        headers={"X-Code": "geheim-4711"},
-        sensitive_headers=["X-Code"],
-        basic_auth={"user": "ann", "password": "geheim-4712"},
-    )
+    hook = hook_with_write_only_values(client)
     app = client.console()
     async with app.run_test(size=(100, 50)) as pilot:
         form = HookForm(hook)
