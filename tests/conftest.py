@@ -38,7 +38,8 @@ for _name in ("LANG", "LC_CTYPE"):
         del os.environ[_name]
 
 # A run in the background of a script inherits ignored signals, and so would each process it starts.
-for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+_SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP, signal.SIGQUIT)
+for _number in _SIGNALS:
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(
             _number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL
@@ -175,6 +176,21 @@ def loopback_only() -> Iterator[None]:
     yield
     outside, _dialled[:] = list(_dialled), []
     assert not outside, f"the test dialled {outside}"
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """Fail the test that leaves a signal ignored: the programs of later tests would inherit it."""
+    before = _ignored()
+    yield
+    left = _ignored() - before
+    for number in left:
+        signal.signal(number, signal.SIG_DFL)
+    assert not left, f"the test leaves {sorted(left)} ignored"
+
+
+def _ignored() -> set[signal.Signals]:
+    return {number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_IGN}
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -63,6 +64,15 @@ def run(environ, capfd, monkeypatch) -> Callable[..., Result]:
         return Result(code, captured.out, captured.err)
 
     return run_one
+
+
+@pytest.fixture(autouse=True)
+def signals_restored() -> Iterator[None]:
+    """Restore the signals that a command changes for its process, such as SIGHUP of ``serve``."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTSTP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @dataclass
