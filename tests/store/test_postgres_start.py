@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import ssl
 from pathlib import Path
 from typing import NoReturn
 
+import asyncpg
 import pytest
 
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
@@ -16,7 +18,7 @@ from hooktui.store.postgres import locks
 from hooktui.store.postgres import store as postgres
 from hooktui.store.vault import KeyProblem, load_keys
 from tests.store.servers import Servers, connected
-from tests.support.postgres import PostgresServer, open_store
+from tests.support.postgres import PostgresServer, database, open_store
 from tests.support.stores import always, make_hook, offer, result_of
 from tests.support.waiting import until
 
@@ -102,6 +104,35 @@ async def test_what_is_wrong_with_an_address_is_said_in_one_line(
         gone, tmp_path
     )
     assert "write the address" in await refusal("postgresql://host", tmp_path)
+
+
+# Red when the error of SQLAlchemy is not explained: an internal error that quotes the statement.
+async def test_a_user_without_a_right_is_told_which(
+    postgres: PostgresServer, url: str, tmp_path: Path
+) -> None:
+    stranger = postgres.tcp_url().partition("@")[2].rpartition("/")[0]
+    async with database(postgres, empty=True) as fresh, connected(fresh) as admin:
+        await admin.execute("CREATE ROLE stranger LOGIN PASSWORD 'p4ss'")
+        try:
+            name = fresh.partition("?")[0].rpartition("/")[2]
+            line = await refusal(f"postgresql://stranger:p4ss@{stranger}/{name}", tmp_path)
+            assert "permission denied for schema public; this user needs CREATE" in line
+            name = url.partition("?")[0].rpartition("/")[2]
+            line = await refusal(f"postgresql://stranger:p4ss@{stranger}/{name}", tmp_path)
+            assert "permission denied for table alembic_version; this user" in line
+        finally:
+            await admin.execute("DROP ROLE stranger")
+
+
+# Red when the number of an error of TLS is read as one of the system: "Operation not permitted".
+async def test_an_untrusted_certificate_is_named(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def untrusted(*_: object, **__: object) -> NoReturn:
+        raise ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate")
+
+    monkeypatch.setattr(asyncpg, "connect", untrusted)
+    assert "verify failed: self-signed" in await refusal(postgres.tcp_url(), tmp_path)
 
 
 async def test_a_database_of_a_newer_version_is_refused(url: str, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import asyncio
 import itertools
 import os
 import random
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -190,6 +191,11 @@ def explain(error: Exception, target: DatabaseAddress) -> Exception:
         )
     if isinstance(cause, pg.QueryCanceledError):
         return Unavailable(f"{where} took over {STATEMENT_S:g} s and was stopped")
+    if isinstance(cause, pg.InsufficientPrivilegeError):
+        return HooktuiError(
+            f"{where}: {_words(cause)}; this user needs CREATE on the schema public before the"
+            " first start, and owns all tables of hooktui"
+        )
     if isinstance(cause, pg.ReadOnlySQLTransactionError):
         return Unavailable(f"{where} rejects writes: it is a standby or read-only")
     if is_lost(cause):
@@ -213,7 +219,8 @@ def _connect_error(target: DatabaseAddress, error: Exception) -> HooktuiError:
 
 
 def _words(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.errno:
+    # The number of an error of TLS is not one of the system.
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
         return os.strerror(error.errno)
     return " ".join(str(error).split()) or type(error).__name__
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import DBAPIError
 
 from hooktui import failpoints
 from hooktui.domain.errors import Conflict
@@ -16,7 +17,7 @@ from hooktui.store.audit_key import make_chain_key
 from hooktui.store.key_ring import find_keys, keys_are_there
 from hooktui.store.migrations import at_head, upgrade
 from hooktui.store.postgres import locks
-from hooktui.store.postgres.connections import DatabaseAddress
+from hooktui.store.postgres.connections import DatabaseAddress, explain
 from hooktui.store.postgres.pools import engine
 from hooktui.store.postgres.server_registry import servers
 from hooktui.store.postgres.shared_key import (
@@ -39,6 +40,7 @@ async def prepare(
     Raises:
         SchemaTooNew: a newer version wrote it.
         KeyProblem: the key file is missing or not the one of this database.
+        HooktuiError: the user lacks a right, or the database failed.
     """
     pool = engine(connect, 1, "READ COMMITTED")
     try:
@@ -46,6 +48,8 @@ async def prepare(
             await conn.run_sync(migrate, key_file)
         async with pool.begin() as conn:
             return await conn.run_sync(_open_vault, key_file, target)
+    except DBAPIError as error:
+        raise explain(error, target) from error
     finally:
         await pool.dispose()
 
