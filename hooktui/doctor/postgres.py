@@ -20,7 +20,7 @@ from hooktui.doctor.rules import (
     assess_round_trip,
     assess_skew,
 )
-from hooktui.domain.errors import HooktuiError
+from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.key_ring import find_keys, keys_are_there
@@ -64,15 +64,24 @@ async def check_shared(
     """
     machine = machine_checks(where, started)
     try:
+        if started is None:
+            await _check_sessions(target)
         return machine + await _check_database(where, target)
     except Exception as error:
         plain = explain(error, target)
         if not isinstance(plain, HooktuiError):
             raise
-        return [
-            *machine,
-            Check("database", "fail", plain.detail, "check that PostgreSQL is running"),
-        ]
+        fix = "check that PostgreSQL is running" if isinstance(plain, Unavailable) else ""
+        return [*machine, Check("database", "fail", plain.detail, fix)]
+
+
+async def _check_sessions(target: DatabaseAddress) -> None:
+    """Open two connections at once: `connect` refuses the second if a pooler shares sessions."""
+    raw = await connect(target)
+    try:
+        await (await connect(target)).close()
+    finally:
+        await raw.close()
 
 
 async def _check_database(where: InstallPaths, target: DatabaseAddress) -> list[Check]:

@@ -15,7 +15,7 @@ from hooktui.domain.paths import InstallPaths, paths_of
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.postgres.connections import parse_database_url
 from hooktui.store.vault import load_keys
-from tests.support.postgres import database, open_store
+from tests.support.postgres import database, open_store, transaction_pooler
 from tests.support.stores import emit, make_hook
 
 
@@ -94,3 +94,13 @@ async def test_a_database_that_is_away_is_a_line(where: InstallPaths) -> None:
     found = await look(where, "postgresql://127.0.0.1:1/x")
     assert found["database"].state == "fail"
     assert "cannot reach" in found["database"].value
+
+
+# Red when doctor has one connection at a time: it found no problem.
+async def test_a_pooler_in_transaction_mode_is_a_failure(
+    where: InstallPaths, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with transaction_pooler(url, monkeypatch):
+        found = await look(where, url)
+    assert found["database"].state == "fail"
+    assert "pooler in transaction mode" in found["database"].value

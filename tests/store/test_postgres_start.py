@@ -7,18 +7,19 @@ import shutil
 import socket
 import ssl
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import asyncpg
 import pytest
 
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.store.migrations import SchemaTooNew
-from hooktui.store.postgres import locks
+from hooktui.store.postgres import connections, locks
 from hooktui.store.postgres import store as postgres
+from hooktui.store.postgres.connections import parse_database_url
 from hooktui.store.vault import KeyProblem, load_keys
 from tests.store.servers import Servers, connected
-from tests.support.postgres import PostgresServer, database, open_store
+from tests.support.postgres import PostgresServer, database, open_store, transaction_pooler
 from tests.support.stores import always, make_hook, offer, result_of
 from tests.support.waiting import until
 
@@ -133,6 +134,40 @@ async def test_an_untrusted_certificate_is_named(
 
     monkeypatch.setattr(asyncpg, "connect", untrusted)
     assert "verify failed: self-signed" in await refusal(postgres.tcp_url(), tmp_path)
+
+
+# Red without the check: all seven connections of a server share one session with its locks.
+async def test_a_pooler_in_transaction_mode_is_refused(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = parse_database_url(url)
+    async with transaction_pooler(url, monkeypatch):
+        first = await connections.connect(target)
+        with pytest.raises(HooktuiError, match="pooler in transaction mode"):
+            await connections.connect(target)
+        await first.close()
+        await (await connections.connect(target)).close()
+
+
+# PgBouncer refuses a connection that begins with any other setting.
+async def test_a_connection_begins_with_no_setting_that_a_pooler_refuses(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, begun_with = asyncpg.connect, set[str]()
+
+    async def noted(address: str, **options: Any) -> asyncpg.Connection:
+        begun_with.update(options.get("server_settings", {}))
+        return await connect(address, **options)
+
+    monkeypatch.setattr(asyncpg, "connect", noted)
+    raw = await connections.connect(parse_database_url(url), statement_timeout="77")
+    try:
+        assert begun_with == {"application_name"}
+        assert await raw.fetchval("SHOW statement_timeout") == "77ms"
+        assert await raw.fetchval("SHOW idle_in_transaction_session_timeout") == "4s"
+        assert await raw.fetchval("SHOW timezone") == "UTC"
+    finally:
+        await raw.close()
 
 
 async def test_a_database_of_a_newer_version_is_refused(url: str, tmp_path: Path) -> None:

@@ -20,8 +20,10 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+import pytest
 
 from hooktui.store.postgres.connections import connect, parse_database_url
 from hooktui.store.postgres.pools import engine
@@ -277,3 +279,39 @@ async def _migrate(url: str) -> None:
     async with pool.begin() as conn:
         await conn.run_sync(migrate, Path("a new database needs no keys"))
     await pool.dispose()
+
+
+class _PooledConnection:
+    """A client's connection to a pooler, which uses the session of others."""
+
+    def __init__(self, session: asyncpg.Connection) -> None:
+        self._session = session
+        self._closed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def terminate(self) -> None:
+        self._closed = True
+
+    async def close(self) -> None:
+        self._closed = True
+
+
+@contextlib.asynccontextmanager
+async def transaction_pooler(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Give one session to all connections, like a pooler in transaction mode without load."""
+    session = await asyncpg.connect(url)
+
+    async def connect(*_: object, **__: object) -> _PooledConnection:
+        return _PooledConnection(session)
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncpg, "connect", connect)
+            yield
+    finally:
+        await session.close()

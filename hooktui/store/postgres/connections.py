@@ -16,8 +16,10 @@ import random
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
+from weakref import WeakValueDictionary
 
 import asyncpg
 from asyncpg import exceptions as pg
@@ -48,8 +50,8 @@ _DEADLINES: Final = {
 }
 _BY_INDEX: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off"}
 """A young table has no statistics, by which a list would read its index as a bitmap and sort it."""
+_NAME: Final = {"application_name": "hooktui"}
 SETTINGS: Final[dict[str, str]] = {
-    "application_name": "hooktui",
     "timezone": "UTC",
     "default_transaction_isolation": "read committed",
     "synchronous_commit": "on",  # off loses acknowledged rows in a crash
@@ -122,17 +124,52 @@ async def connect(target: DatabaseAddress, **settings: str) -> Raw:
     """Open a connection; ``settings`` are those of its session, before our own.
 
     Raises:
-        HooktuiError: PostgreSQL cannot be reached or rejects the login; names the fix.
+        HooktuiError: PostgreSQL cannot be reached or rejects the login, or a pooler shares its
+            sessions; names the fix.
     """
+    raw: Raw | None = None
     try:
-        return await asyncpg.connect(
+        raw = await asyncpg.connect(
             target.url,
             timeout=CONNECT_S,
             command_timeout=_patience_s(settings),
-            server_settings={**SETTINGS, **settings},
+            server_settings=_NAME,
         )
-    except (*FAULTS, ValueError) as error:
-        raise _connect_error(target, error) from error
+        await _begin_session(raw, {**SETTINGS, **settings}, target)
+    except BaseException as error:
+        if raw is not None:
+            raw.terminate()
+        if isinstance(error, (*FAULTS, ValueError)):
+            raise _connect_error(target, error) from error
+        raise
+    return raw
+
+
+# PgBouncer refuses most settings of a session when it begins, so they are set in it.
+_BEGIN_SESSION: Final = """
+SELECT pid, backend_start, (SELECT count(set_config(name, value, false))
+  FROM unnest($1::text[], $2::text[]) AS setting (name, value))
+FROM pg_stat_get_activity(pg_backend_pid())"""
+_sessions: Final[WeakValueDictionary[tuple[int, datetime], Raw]] = WeakValueDictionary()
+
+
+async def _begin_session(raw: Raw, settings: Mapping[str, str], target: DatabaseAddress) -> None:
+    """Set the settings of a session that belongs to no other open connection of this process.
+
+    Raises:
+        HooktuiError: a pooler gives the session to several connections. Settings and locks of one
+            would apply to the others, and end with the transaction.
+    """
+    names, values = list(settings), list(settings.values())
+    found = await raw.fetchrow(_BEGIN_SESSION, names, values, timeout=CONNECT_S)
+    session = found["pid"], found["backend_start"]
+    other = _sessions.get(session)
+    if other is not None and not other.is_closed():
+        raise HooktuiError(
+            f"{target.shown} is a pooler in transaction mode: hooktui needs sessions of its own."
+            " Connect directly to PostgreSQL, or through a pooler in session mode"
+        )
+    _sessions[session] = raw
 
 
 def _patience_s(settings: Mapping[str, str]) -> float | None:
