@@ -16,7 +16,7 @@ from hooktui.domain.adaptive_limit import FIRST_LIMIT, AdaptiveLimit
 from hooktui.domain.hook_failures import probe_at_ms
 from hooktui.domain.limit_history import LimitHistory
 from hooktui.domain.observation import Observation
-from hooktui.domain.rates import TokenBucket
+from hooktui.domain.rates import BURST_S, SPACED_S, TokenBucket, burst_of
 
 if TYPE_CHECKING:
     from hooktui.domain.ids import HookId
@@ -287,12 +287,13 @@ class HookQueue:
         """Adapt the bucket to the hook's own rate and to the one that its receiver allows."""
         rates = [self.rate_per_s, None if self.limit is None else self.limit.rate.per_s]
         rate = min((each for each in rates if each is not None), default=None)
+        burst_s = BURST_S if rate == self.rate_per_s else SPACED_S
         if rate is None:
             self.bucket = None
         elif self.bucket is None:
-            self.bucket = TokenBucket.full(rate, now_ms)
+            self.bucket = TokenBucket.full(rate, now_ms, burst_of(rate, burst_s))
         elif self.bucket.rate_per_s != rate:
-            self.bucket.change_rate(rate, now_ms)
+            self.bucket.change_rate(rate, now_ms, burst_s)
 
     def leave_queue(self) -> None:
         """Leave the ready queues, if contained."""

@@ -1,8 +1,12 @@
 """The adaptive rate of a hook: how many deliveries a second a receiver that responds 429 gets.
 
 There is no rate until the first 429. Then the rate is what the receiver took in the last ten
-seconds; it grows every ten seconds, faster the longer no 429 comes, and shrinks by a tenth at each
+seconds. It grows every ten seconds, faster the longer no 429 comes, and shrinks by a tenth at each
 further 429. All times are arguments, in seconds of a monotonic clock.
+
+What the receiver took says little if it was offered little: a hook that was idle, or ten attempts
+at once at a receiver that spaces its requests and takes one of them. Such a rate doubles every
+second, and the next 429 undoes the last doubling.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ _MIN_PER_S = 0.02
 _MIN_FIRST_PER_S, _MIN_AGAIN_PER_S = 0.5, 0.2
 _SHRINK = 0.9
 _FIRST_GROWTH, _GROWTH_OF_GROWTH, _MAX_GROWTH = 0.05, 1.5, 1.0
+_DOUBLES_EVERY_S = 1.0
 _NO_LIMIT_PER_S = 5_000.0
 """A rate above it is dropped: the limit alone decides."""
 _LONGEST_WAIT_S, _MIN_WAIT_S = 60.0, 0.2
@@ -27,8 +32,8 @@ class AdaptiveRate:
     """
 
     __slots__ = (
-        "_accepted", "_changed_s", "_first_start_s", "_grows_at_s", "_growth", "_lowers",
-        "closed_until_s", "per_s",
+        "_accepted", "_changed_s", "_doubles", "_first_start_s", "_grows_at_s", "_growth",
+        "_lowers", "_taken_per_s", "closed_until_s", "per_s",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -37,7 +42,8 @@ class AdaptiveRate:
         self._first_start_s: float | None = None
         self._changed_s = self._grows_at_s = 0.0
         self._growth = _FIRST_GROWTH
-        self._lowers = False
+        self._lowers = self._doubles = False
+        self._taken_per_s: float | None = None
         self._accepted = _SecondCounts()
 
     def started(self, now_s: float) -> None:
@@ -49,9 +55,14 @@ class AdaptiveRate:
         """Note responses that were not 429."""
         self._accepted.add(now_s, count)
         if self.per_s is not None and now_s > self._grows_at_s:
-            self.per_s *= 1 + self._growth
-            self._growth = min(self._growth * _GROWTH_OF_GROWTH, _MAX_GROWTH)
-            self._grows_at_s = now_s + _MEMORY_S
+            if self._doubles:
+                self._taken_per_s = self.per_s
+                self.per_s *= 2
+                self._grows_at_s = now_s + _DOUBLES_EVERY_S
+            else:
+                self.per_s *= 1 + self._growth
+                self._growth = min(self._growth * _GROWTH_OF_GROWTH, _MAX_GROWTH)
+                self._grows_at_s = now_s + _MEMORY_S
             if self.per_s > _NO_LIMIT_PER_S:
                 self.per_s = None
 
@@ -82,13 +93,17 @@ class AdaptiveRate:
         seen = self._accepted.total(now_s) / max(min(age_s, _MEMORY_S), 1.0)
         if self.per_s is None:
             rate = max(seen, _MIN_FIRST_PER_S)
+            self._doubles = True
         else:
-            rate = self.per_s * _SHRINK
+            rate = self._taken_per_s or self.per_s * _SHRINK
+            self._doubles = False
             if now_s - self._changed_s > _MEMORY_S:
+                self._doubles = seen < rate / 2  # it sent less than it could
                 rate = min(rate, max(seen, _MIN_AGAIN_PER_S))
         self.per_s = max(rate, _MIN_PER_S)
+        self._taken_per_s = None
         self._changed_s = now_s
-        self._grows_at_s = now_s + _MEMORY_S
+        self._grows_at_s = now_s + (_DOUBLES_EVERY_S if self._doubles else _MEMORY_S)
         self._growth = _FIRST_GROWTH
 
     def _close_until(self, until_s: float) -> None:

@@ -14,6 +14,8 @@ from math import ceil
 BURST_S = 0.1
 """The burst in seconds of the rate: enough to work in batches, and small enough that no second
 exceeds the rate by more than a tenth (or one use, for slow rates)."""
+SPACED_S = 0.01
+"""The burst of a rate that 429 responses ask for: the receiver may refuse two requests at once."""
 _LONGEST_WAIT_MS = 366 * 86_400_000
 """However slow a rate is: no time leaves the range of a clock."""
 _ROUNDING = 1e-9  # ten times 0.1 token is one token
@@ -38,7 +40,7 @@ class TokenBucket:
     @classmethod
     def full(cls, rate_per_s: float, now_ms: int, burst: float | None = None) -> TokenBucket:
         """Return a full bucket; the default burst is a tenth of a second's tokens."""
-        most = _burst(rate_per_s) if burst is None else burst
+        most = burst_of(rate_per_s) if burst is None else burst
         return cls(rate_per_s, most, most, now_ms)
 
     def whole(self, now_ms: int) -> int:
@@ -68,16 +70,17 @@ class TokenBucket:
         wait_ms = min((1 - self.tokens) * 1000 / self.rate_per_s, _LONGEST_WAIT_MS)
         return now_ms + max(ceil(wait_ms), 1)
 
-    def change_rate(self, rate_per_s: float, now_ms: int) -> None:
+    def change_rate(self, rate_per_s: float, now_ms: int, burst_s: float = BURST_S) -> None:
         """Continue at another rate, with the tokens that fit its burst."""
         self.whole(now_ms)
         self.rate_per_s = rate_per_s
-        self.burst = _burst(rate_per_s)
+        self.burst = burst_of(rate_per_s, burst_s)
         self.tokens = min(self.tokens, self.burst)
 
 
-def _burst(rate_per_s: float) -> float:
-    return max(rate_per_s * BURST_S, 1.0)
+def burst_of(rate_per_s: float, burst_s: float = BURST_S) -> float:
+    """Return the tokens of a burst, at least one."""
+    return max(rate_per_s * burst_s, 1.0)
 
 
 _SECONDS = 60

@@ -72,6 +72,19 @@ def test_a_429_is_a_rate_that_is_not_known_until_starts_are_allowed_again() -> N
     assert limited_by == LimitedBy(kind="rate", response="429", per_s=0.5)
 
 
+# Red when that rate has the burst of a hook's own rate: five at once, of which four are refused.
+def test_starts_at_the_rate_that_429_responses_ask_for_are_spaced() -> None:
+    queue = queue_of()
+    queue.limit = AdaptiveLimit()
+    queue.limit.rate.per_s = 50.0
+    queue.change_rate(0)
+    assert queue.bucket is not None
+    assert queue.bucket.whole(0) == queue.bucket.whole(60_000) == 1
+    queue.rate_per_s = 40.0
+    queue.change_rate(60_000)
+    assert queue.bucket.whole(120_000) == 4
+
+
 async def test_the_hooks_with_most_in_flight_are_listed_first(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "hooktui.db", key_file=tmp_path / "hooktui.key")
     engine = Engine(store, Transport((), Resolver()))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from hooktui.domain.adaptive_limit import AdaptiveLimit
 from hooktui.domain.observation import Observation, Signal
-from hooktui.domain.rates import BURST_S
+from hooktui.domain.rates import SPACED_S, burst_of
 
 Receiver = Callable[[float, int, int], tuple[float, Signal]]
 """From (seconds, attempts in flight with this one, number of the event)."""
@@ -91,7 +91,7 @@ def simulate(
         rate = limit.rate
         rate.reopen(now)
         if rate.per_s is not None:
-            tokens = min(max(1.0, rate.per_s * BURST_S), tokens + (now - token_at) * rate.per_s)
+            tokens = min(burst_of(rate.per_s, SPACED_S), tokens + (now - token_at) * rate.per_s)
         token_at = now
         at_once = limit.limit
         while (
@@ -103,7 +103,7 @@ def simulate(
             cpu = max(cpu, now) + 1 / PER_S
             started += 1
             due -= 1
-            tokens -= 1
+            tokens -= rate.per_s is not None
             limit.began(cpu, len(ending) + 1)
             took, signal = receiver(cpu, len(ending) + 1, started)
             heapq.heappush(ending, (cpu + took, started, cpu, signal))
@@ -180,6 +180,18 @@ class Receivers:
                 return 0.01, TOO_MANY
             tokens[0] -= 1
             return 0.03, TAKEN
+
+        return respond
+
+    def spaced(self, per_s: float) -> Receiver:
+        """Refuse a request that comes too soon after the last one, like nginx without a burst."""
+        taken_at = [-1.0]
+
+        def respond(now: float, at: int, event: int) -> tuple[float, Signal]:
+            if now - taken_at[0] < 0.98 / per_s:
+                return 0.003, TOO_MANY
+            taken_at[0] = now
+            return 0.01, TAKEN
 
         return respond
 

@@ -191,6 +191,32 @@ def test_a_receiver_that_responds_429_gets_its_rate(per_s: int):
     assert outcome.refusals(60, 300) < 0.2 * outcome.per_s(60, 300) * 240
 
 
+# Red when the first rate, one of ten at once, grows by 5 % every ten seconds: 0.02 of the rate in
+# the first minute; and when two start at once: 0.4 of it later.
+@pytest.mark.parametrize("per_s", [5, 50, 200])
+def test_a_receiver_that_spaces_requests_gets_its_rate(per_s: int):
+    outcome = simulate(Receivers().spaced(per_s), 300)
+    assert outcome.per_s(0, 60) > 0.6 * per_s
+    assert outcome.per_s(60, 300) > 0.7 * per_s
+    assert outcome.refusals(60, 300) < 20
+
+
+# Red when what an idle hook was accepted is taken for what its receiver takes: 0.2 a second.
+def test_a_429_after_idle_time_does_not_stop_a_receiver_for_minutes():
+    receiver = Receivers().spaced(50)
+    limit = simulate(receiver, 60).limit
+    rate, now = limit.rate, 10_000.0
+    rate.refused(now, now, 0.01, None)
+    rate.reopen(rate.closed_until_s)
+    now = rate.closed_until_s
+    for _ in range(400):
+        now += 1 / rate.per_s
+        rate.accepted(now, 1)
+        if rate.per_s > 40:
+            break
+    assert now < 10_000 + 30
+
+
 def test_a_limit_that_nobody_uses_shrinks():
     limit = simulate(Receivers().steady(0.05), 10).limit
     assert limit.limit == 256
