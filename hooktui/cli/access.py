@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -82,7 +82,7 @@ _TOKENS = Listing(
 def create_token(
     name: Text,
     *,
-    role: str,
+    role: Literal["viewer", "operator", "admin", "producer"],
     expires: Annotated[str | None, Parameter(alias="--expires-at")] = None,
     context: Context,
 ) -> None:

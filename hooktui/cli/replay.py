@@ -47,7 +47,7 @@ class SelectionOptions:
 
     hook: list[Number] = field(default_factory=list)
     all_hooks: bool = False
-    mode: str = "failed"
+    mode: Literal["failed", "never-sent", "sent", "all"] = "failed"
     since: str | None = None
     until: str | None = None
     filter_text: Annotated[Text | None, Parameter(name="--filter")] = None

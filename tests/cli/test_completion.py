@@ -66,14 +66,16 @@ def completed(shell: list[str], folder: Path, first: str, line: str, wanted: str
 
 
 # Red where the script defines a function that nobody is told to call (zsh), and where it takes the
-# names of files away.
+# names of files away. Values of options: red where their type is any text.
 @pytest.mark.parametrize(("shell", "first"), SHELLS)
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [
         ("hooktui deliveries res\t", "resend"),
         ("hooktui emit job.failed body-o\t", "body-of-a-job.json"),
+        ("hooktui replay plan --mode ne\t", "never-sent"),
+        ("hooktui tokens create ci --role op\t", "operator"),
     ],
 )
-def test_tab_completes_commands_and_files(folder, shell, first, line, wanted):
+def test_tab_completes_commands_values_and_files(folder, shell, first, line, wanted):
     assert wanted in completed(shell, folder, first, line, wanted)
