@@ -15,6 +15,7 @@ from hooktui.cli.context import CommandContext, Context, Number
 from hooktui.cli.deliveries import status
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
 from hooktui.cli.listing import PAGE
+from hooktui.cli.open_console import check_terminal
 from hooktui.cli.output import Styled
 from hooktui.cli.time_format import clock, duration_s, took
 from hooktui.client import calls
@@ -53,8 +54,8 @@ def demo(
     if not 0 <= seed <= MAX_SEED:
         raise UsageError(f"--seed: a number from 0 to {MAX_SEED}, not {seed}")
     for_s = None if for_ is None else duration_s("--for", for_)
-    if not headless and not (os.isatty(0) and os.isatty(1)):
-        raise UsageError("the console needs a terminal; see: hooktui demo --headless --for 20s")
+    if not headless:
+        check_terminal("hooktui demo --headless --for 20s")
     with leaving_orderly():
         context.out.note("starting a temporary server, receiver and account…")
         with running_demo(seed, context.environ) as running:

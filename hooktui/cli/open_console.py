@@ -11,6 +11,22 @@ from hooktui.cli.options import GlobalOptions
 from hooktui.domain.roles import restricted
 
 
+def check_terminal(help_command: str) -> None:
+    """Check that the console can be drawn here.
+
+    Raises:
+        UsageError: stdin or stdout is not a terminal, or it cannot place text, such as a shell in
+            an editor; names the command that says what else there is.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(f"the console needs a terminal; see: {help_command}")
+    if os.environ.get("TERM") == "dumb":
+        raise UsageError(
+            "the console needs a terminal that can move its cursor, and TERM is dumb;"
+            f" see: {help_command}"
+        )
+
+
 def open_console(
     options: GlobalOptions,
     *,
@@ -21,10 +37,9 @@ def open_console(
     """Run the console in this terminal and return the exit code.
 
     Raises:
-        UsageError: stdin or stdout is not a terminal.
+        UsageError: see `check_terminal`.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("the console needs a terminal; see: hooktui --help")
+    check_terminal("hooktui --help")
     if restricted(os.environ):
         # Such variables have Textual write files, load a driver or press keys.
         for name in [variable for variable in os.environ if variable.startswith("TEXTUAL")]:

@@ -239,6 +239,15 @@ def test_a_terminal_that_claims_to_be_huge_costs_no_more_than_a_large_one(served
         assert terminal.wait() == 0
 
 
+# Red when a shell in an editor, which shows escape sequences as they are, is filled with them.
+@pytest.mark.parametrize("arguments", [(), ("demo",)])
+def test_a_terminal_that_cannot_place_text_is_refused(served, arguments):
+    with console({**served, "TERM": "dumb"}, *arguments) as terminal:
+        terminal.read_until(b"TERM is dumb")
+        assert terminal.wait() == 2
+        assert b"\x1b" not in terminal.output
+
+
 def peak_memory(pid: int) -> int:
     """Return the most memory that a process has had, in bytes."""
     status = Path(f"/proc/{pid}/status").read_text()
