@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from hooktui.cli.context import Context
 
@@ -18,6 +20,9 @@ fi
 """
 """Cyclopts only defines a function; this registers it, from a file of the fpath or sourced."""
 
+_FISH = ("-n __fish_use_subcommand ", "-n __fish_hooktui_using_command ")
+"""A condition that takes the value of an option for a command, and ours."""
+
 
 def completion(shell: Literal["bash", "zsh", "fish"], /, *, context: Context) -> None:
     """Print the completion script of a shell, as in: source <(hooktui completion bash).
@@ -29,9 +34,34 @@ def completion(shell: Literal["bash", "zsh", "fish"], /, *, context: Context) ->
     """
     from hooktui.cli.main import command_table
 
-    script = command_table().generate_completion(prog_name="hooktui", shell=shell)
+    table = command_table()
+    table.meta.default(_with_global_options)
+    script = table.generate_completion(prog_name="hooktui", shell=shell)
     if shell == "bash":
         script = script.replace(*_BASH)
     elif shell == "zsh":
         script += _ZSH
+    else:
+        script = script.replace(*_FISH)
     context.out.script(script)
+
+
+def _with_global_options(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    account: int | None = None,
+    connect: str | None = None,
+    role: Literal["viewer", "producer", "operator", "admin"] | None = None,
+    json: bool = False,
+    quiet: bool = False,
+    no_color: bool = False,
+) -> None:
+    """Declare the options of all commands for completion; `split_options` parses them.
+
+    Args:
+        account: the number of the account; 1 by default.
+        connect: the URL of the server.
+        role: act with a lower role.
+        json: write JSON.
+        quiet: no hints and no progress.
+        no_color: no colours.
+    """

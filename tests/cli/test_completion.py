@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 import pty
 import select
+import shlex
 import shutil
 import subprocess
 import time
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
+from hooktui.cli.access import create_token
+from hooktui.cli.completion import _with_global_options
 from hooktui.cli.main import main
+from hooktui.cli.replay import SelectionOptions
+from hooktui.domain.replays import ReplayMode
+from hooktui.domain.roles import Role
 
 WITHIN_S = 20.0
 
@@ -23,6 +30,17 @@ SHELLS = [
     pytest.param(BASH, "source ./script", id="bash"),
     pytest.param(ZSH, f"{INIT}; source ./script", id="zsh sourced"),
     pytest.param(ZSH, f"fpath=($PWD $fpath); {INIT}", id="zsh fpath"),
+]
+
+CASES = [
+    ("hooktui deliveries res\t", "resend"),
+    ("hooktui emit job.failed body-o\t", "body-of-a-job.json"),
+    ("hooktui replay plan --mode ne\t", "never-sent"),
+    ("hooktui tokens create ci --role op\t", "operator"),
+    ("hooktui --role viewer --account 2 --json hooks disa\t", "disable"),
+    ("hooktui hooks list --acc\t", "account"),
+    ("hooktui --role prod\t", "producer"),
+    ("hooktui --account 2 compl\t", "completion"),
 ]
 
 
@@ -66,16 +84,34 @@ def completed(shell: list[str], folder: Path, first: str, line: str, wanted: str
 
 
 # Red where the script defines a function that nobody is told to call (zsh), and where it takes the
-# names of files away. Values of options: red where their type is any text.
+# names of files away. Values of options: red where their type is any text, and where
+# the options of all commands are unknown.
 @pytest.mark.parametrize(("shell", "first"), SHELLS)
-@pytest.mark.parametrize(
-    ("line", "wanted"),
-    [
-        ("hooktui deliveries res\t", "resend"),
-        ("hooktui emit job.failed body-o\t", "body-of-a-job.json"),
-        ("hooktui replay plan --mode ne\t", "never-sent"),
-        ("hooktui tokens create ci --role op\t", "operator"),
-    ],
-)
+@pytest.mark.parametrize(("line", "wanted"), CASES)
 def test_tab_completes_commands_values_and_files(folder, shell, first, line, wanted):
     assert wanted in completed(shell, folder, first, line, wanted)
+
+
+@pytest.mark.parametrize("shell", [["fish"]])
+@pytest.mark.parametrize(("line", "wanted"), CASES)
+def test_fish_completes_the_same(folder, shell, line, wanted):
+    asked = f"source ./script; complete --do-complete {shlex.quote(line.rstrip())}"
+    found = subprocess.run(
+        [*shell, "--no-config", "-c", asked], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert wanted in found.stdout
+    assert found.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("declared", "name", "values"),
+    [
+        (_with_global_options, "role", Role),
+        (create_token, "role", Role),
+        (SelectionOptions, "mode", ReplayMode),
+    ],
+)
+def test_the_values_of_an_option_are_those_of_the_domain(declared, name, values):
+    hint = get_type_hints(declared)[name]
+    found = {*get_args(hint), *(value for kind in get_args(hint) for value in get_args(kind))}
+    assert {value for value in found if isinstance(value, str)} == set(values)
