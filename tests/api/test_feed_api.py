@@ -245,6 +245,7 @@ def _attempt(number):
         ({"wait": "x"}, "/wait"),
         ({"wait": "-1"}, "/wait"),
         ({"wait": "nan"}, "/wait"),
+        ({"wait": "30.5"}, "/wait"),
         ({"q": "x:y"}, "/q"),
     ],
 )

@@ -114,3 +114,34 @@ def test_a_number_is_written_in_digits(api):
         if answer.status_code != 422:
             wrong.append((path, name, answer.status_code))
     assert wrong == []
+
+
+# Red when a bound is a silent one, as `wait` had: 31 counted as 30.
+def test_each_number_has_bounds_and_is_refused_beyond_them(api):
+    id_of = {"event": "evt_0000000000001", "delivery": "dlv_0000000000001",
+             "replay": "rpl_0000000000001", "alert": "alr_0000000000001"}  # fmt: skip
+    wrong, seen = [], set()
+    for path, calls in api.get("/openapi.json").json()["paths"].items():
+        url = re.sub(r"\{(\w+)\}", lambda found: id_of.get(found[1], "999"), path)
+        for method in calls.keys() & {"get", "delete"}:
+            for parameter in calls[method].get("parameters", ()):
+                name = parameter["name"]
+                kinds = parameter["schema"].get("anyOf", [parameter["schema"]])
+                kind = next((k for k in kinds if k.get("type") in ("integer", "number")), None)
+                if kind is None or parameter["in"] != "query":
+                    continue
+                seen.add(name)
+                least, most = kind["minimum"], kind["maximum"]
+                good = [least] if name == "wait" else [least, most]  # a poll that lasts
+                bad = [least - 1, most + 1, 10**30, -(10**30), "", " ", "-", "1_0", "+1", "0x1"]
+                bad += ["\u0663", "\u00b2", "\uff11", "1e400", "nan", "-inf", "true", "1,5", "1 "]
+                bad += ["1.5", "01"] if name == "account" or name == "hook" else []
+                bad += ["1.5"] if kind["type"] == "integer" else []
+                for value in [*good, *bad]:
+                    answer = api.request(method, url, params={name: value})
+                    pointers = [fault["pointer"] for fault in answer.json().get("errors", ())]
+                    refused = answer.status_code == 422 and f"/{name}" in pointers
+                    if refused is (value in good):
+                        wrong.append((method, path, name, value, answer.status_code, pointers))
+    assert wrong == []
+    assert seen == {"account", "after", "hook", "hours", "limit", "wait"}

@@ -104,7 +104,7 @@ async def feed(
     request: Request,
     account: AccountParameter = None,
     after: Annotated[str | None, Query(max_length=MAX_TEXT)] = None,
-    wait: Annotated[float, Query(ge=0, allow_inf_nan=False), BeforeValidator(as_decimal)] = 0,
+    wait: Annotated[float, Query(ge=0, le=MAX_WAIT_S), BeforeValidator(as_decimal)] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT), WHOLE] = MAX_LIMIT,
     q: Text = None,
     from_end: Annotated[bool, Query()] = False,
@@ -128,7 +128,7 @@ async def feed(
     if not wait:
         return await _respond(request, await search.after(after))
     with service.searches.poll(caller):
-        page = await _follow(request, service, search, after, min(wait, MAX_WAIT_S))
+        page = await _follow(request, service, search, after, wait)
         return await _respond(request, page)
 
 
