@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 import re
 from collections import Counter
@@ -15,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Wit
 from starlette.requests import Request
 from starlette.types import Scope
 
+from hooktui.api.access import caller_of
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, parse_moment
 from hooktui.domain.errors import FieldError, Refused, pointer
@@ -238,13 +241,36 @@ def next_of(prefix: ids.Prefix, text: str) -> int:
 
 
 async def _window(
+    request: Request,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT), WHOLE] = DEFAULT_LIMIT,
     cursor: Annotated[str | None, Query(max_length=MAX_TEXT)] = None,
     sort: Annotated[str | None, Query(max_length=100)] = None,
     order: Annotated[Literal["asc", "desc"] | None, Query()] = None,
     from_end: Annotated[bool, Query()] = False,
 ) -> PageRequest:
-    return PageRequest(limit=limit, cursor=cursor, sort=sort, order=order, from_end=from_end)
+    return PageRequest(
+        limit=limit,
+        cursor=cursor,
+        sort=sort,
+        order=order,
+        from_end=from_end,
+        selection=_selection_of(request),
+    )
+
+
+_OF_THE_WINDOW: Final = frozenset(inspect.signature(_window).parameters)
+
+
+def _selection_of(request: Request) -> str:
+    """Return a digest of all that selects the rows of a list: path, parameters and account.
+
+    Elsewhere a cursor would skip rows without notice: those before its place that match there.
+    """
+    given = sorted(
+        item for item in request.query_params.multi_items() if item[0] not in _OF_THE_WINDOW
+    )
+    selected = json.dumps([request.url.path, caller_of(request).bound_to, given])
+    return hashlib.sha256(selected.encode()).hexdigest()[:16]
 
 
 Window = Annotated[PageRequest, Depends(_window)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -150,6 +151,68 @@ def test_a_cursor_is_used_or_refused(api: httpx.Client, path: str, sort: str) ->
             fits(api.get(path, params={"cursor": written(values)}))
 
     named()
+
+
+CHANGES: dict[str, str] = {
+    "account": "2", "action": "x", "cause": "dns", "concerned": "true", "event": "{event}",
+    "health": "failing", "hook": "2", "key": "x", "q": "job", "result": "ok", "role": "admin",
+    "since": "1h", "state": "open", "status": "failed", "target": "x", "trigger": "event",
+    "type": "job.failed", "until": "1s", "user": "x", "active": "false",
+}  # fmt: skip
+PAGES = {"limit", "cursor", "sort", "order", "from_end"}
+
+
+# Red when a cursor does not say what its list was selected by: rows are skipped without notice.
+def test_a_cursor_continues_only_the_list_that_it_is_of(api: httpx.Client) -> None:
+    event = api.get("/v1/events?limit=1").json()["data"][0]["id"]
+    nexts, wrong = {}, []
+    for path, operations in api.get("/openapi.json").json()["paths"].items():
+        names = {one["name"] for one in operations.get("get", {}).get("parameters", ())}
+        if "cursor" not in names:
+            continue
+        url = path.replace("{event}", event)
+        cursor = nexts[url] = api.get(url, params={"limit": 1}).json()["next"]
+        if cursor is None:
+            continue
+        for params in ({}, {"limit": 3}, {"from_end": "true"}):
+            assert api.get(url, params={"cursor": cursor} | params).status_code == 200
+        of_path = set(re.findall(r"{(\w+)}", path))
+        for name in sorted(names - PAGES - of_path):
+            other = {name: CHANGES[name].format(event=event)}
+            answer = api.get(url, params={"cursor": cursor} | other)
+            refused = answer.status_code == 422 and "repeat those of its page" in answer.text
+            if not refused and answer.status_code != 404:  # an event of one account
+                wrong.append((url, other, answer.status_code))
+            own = api.get(url, params={"limit": 1} | other).json().get("next")
+            if own is not None:
+                assert api.get(url, params={"cursor": own} | other).status_code == 200
+    assert wrong == []
+    for url in nexts:
+        for other_url, cursor in nexts.items():
+            if cursor is not None and url != other_url:
+                assert api.get(url, params={"cursor": cursor}).status_code == 422, (url, other_url)
+    assert len(nexts) == 10
+    assert sum(cursor is not None for cursor in nexts.values()) >= 8
+
+
+# Red when the list does not name the account of a token.
+def test_a_cursor_is_of_one_account(api: httpx.Client, server: RunningServer) -> None:
+    body = {"name": "bound", "role": "viewer"}
+    token = api.post("/v1/tokens?account=2", json=body).json()["token"]
+    host, port = server.listen[0]
+    cursor = api.get("/v1/hooks?limit=1").json()["next"]
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=f"http://{host}:{port}", headers=headers, trust_env=False) as bound:
+        assert bound.get("/v1/hooks").status_code == 200
+        assert bound.get("/v1/hooks", params={"cursor": cursor}).status_code == 422
+
+
+def test_a_damaged_cursor_is_refused(api: httpx.Client) -> None:
+    cursor = api.get("/v1/hooks?limit=1").json()["next"]
+    damaged = [cursor[:length] for length in range(1, len(cursor))]
+    damaged += [cursor + extra for extra in ("A", "é", "%00")]
+    statuses = {api.get("/v1/hooks", params={"cursor": one}).status_code for one in damaged}
+    assert statuses == {422}
 
 
 CALLS_WITH_A_PLACE: dict[str, Callable[[httpx.Client, str], httpx.Response]] = {

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from itertools import islice
 from operator import itemgetter
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import (
@@ -55,7 +55,7 @@ class PageRequest:
     """The request of a page: ``cursor`` is the ``next`` or ``prev`` of another page.
 
     ``from_end`` requests the last page. Without a sort, the newest come first; with one, the
-    smallest.
+    smallest. ``selection`` identifies what selects the rows: a cursor only continues its own.
     """
 
     limit: int = DEFAULT_LIMIT
@@ -63,6 +63,7 @@ class PageRequest:
     sort: str | None = None
     order: Order | None = None
     from_end: bool = False
+    selection: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,16 @@ class _Cursor:
     value: int | str | None = None
 
 
+class _Name(NamedTuple):
+    """What a cursor belongs to: a list, such as ``hook.id``, and the selection of its rows."""
+
+    of_list: str
+    selection: str
+
+    def __str__(self) -> str:
+        return "?".join(filter(None, self))
+
+
 _Key = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Text = Annotated[str, msgspec.Meta(pattern=r"\A[^\0]*\Z")]  # PostgreSQL has no NUL in texts
 _WRITTEN = msgspec.json.Decoder(tuple[str, str, Order, bool, _Key | None, _Key | _Text | None])
@@ -124,7 +135,8 @@ def page_of(
     Raises:
         Refused: unknown sort, bad cursor, or a limit out of range.
     """
-    start = _start(request, listing.sorts, str(listing.key))
+    name = _Name(str(listing.key), request.selection)
+    start = _start(request, listing.sorts, name)
     limit = min(max(request.limit, 1), MAX_LIMIT)
     found, ahead, scanned = _walk(conn, listing, start, limit)
     rows = [row for row, _ in found]
@@ -135,7 +147,7 @@ def page_of(
         total = max(round(total * len(rows) / max(scanned, 1)), len(rows))
     if start.backwards:
         rows.reverse()
-    following, previous = _links(start, found[0][1] if found else ahead, ahead, str(listing.key))
+    following, previous = _links(start, found[0][1] if found else ahead, ahead, name)
     return Page(
         data=list(build(rows)),
         next=following,
@@ -168,7 +180,8 @@ def page_in_memory(request: PageRequest, listing: ListInMemory[R]) -> Page[R]:
     Raises:
         Refused: unknown sort, bad cursor, or a limit out of range.
     """
-    start = _start(request, listing.sorts, listing.name)
+    name = _Name(listing.name, request.selection)
+    start = _start(request, listing.sorts, name)
     limit = min(max(request.limit, 1), MAX_LIMIT)
     value, descending = listing.sorts[start.sort], _descends(start)
     here = None if start.key is None else (start.value, start.key)
@@ -194,12 +207,12 @@ def page_in_memory(request: PageRequest, listing: ListInMemory[R]) -> Page[R]:
     ahead = after(shown[-1][0]) if len(nearest) > limit else None
     if start.backwards:
         shown.reverse()
-    following, previous = _links(start, first, ahead, listing.name)
+    following, previous = _links(start, first, ahead, name)
     return Page(data=[row for _, row in shown], next=following, prev=previous, total=total)
 
 
 def _links(
-    start: _Cursor, first: _Cursor | None, ahead: _Cursor | None, name: str
+    start: _Cursor, first: _Cursor | None, ahead: _Cursor | None, name: _Name
 ) -> tuple[str | None, str | None]:
     """Return ``next`` and ``prev`` of a page.
 
@@ -219,7 +232,7 @@ def _links(
     return _write(ahead, name), _write(behind, name)
 
 
-def _start(request: PageRequest, sorts: Mapping[str, object], name: str) -> _Cursor:
+def _start(request: PageRequest, sorts: Mapping[str, object], name: _Name) -> _Cursor:
     if request.sort is not None and request.sort not in sorts:
         known = ", ".join(sorts)
         raise Refused.field("/sort", f"unknown sort {request.sort[:50]!r}; known: {known}")
@@ -376,15 +389,20 @@ def _total(conn: Connection, listing: PagedQuery[R]) -> tuple[int, bool]:
     return (total if rows is listing.rows else count(rows, _MAX_COUNTED)), True
 
 
-def _write(cursor: _Cursor | None, key: str) -> str | None:
-    """Return a cursor's text; it names the key, such as ``hook.id``, to identify the list."""
-    return None if cursor is None else write_opaque([key, *astuple(cursor)])
+def _write(cursor: _Cursor | None, name: _Name) -> str | None:
+    return None if cursor is None else write_opaque([str(name), *astuple(cursor)])
 
 
-def _read(text: str, key: str) -> _Cursor:
+def _read(text: str, name: _Name) -> _Cursor:
     values = read_opaque(text, _WRITTEN)
-    if values is None or values[0] != key:
+    if values is None or values[0].partition("?")[0] != name.of_list:
         raise _bad_cursor()
+    if values[0] != str(name):
+        raise Refused.field(
+            "/cursor",
+            "the cursor belongs to a list with other parameters; repeat those of its page, or start"
+            " a new list without a cursor",
+        )
     return _Cursor(*values[1:])
 
 
