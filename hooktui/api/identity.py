@@ -9,6 +9,7 @@ import hashlib
 import logging
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -41,6 +42,31 @@ class _KnownToken:
     until: float
 
 
+class RecentUses:
+    """The tokens that were used in the last minute; older uses are dropped.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since: dict[int, float] = {}  # the oldest first
+
+    def __len__(self) -> int:
+        return len(self._since)
+
+    def note(self, token: int) -> bool:
+        """Return whether this use is to be stored: the first one in a minute."""
+        now = self._clock()
+        while self._since and now - next(iter(self._since.values())) >= _TOUCH_EVERY_S:
+            del self._since[next(iter(self._since))]
+        if token in self._since:
+            return False
+        self._since[token] = now
+        return True
+
+
 class Identity:
     """Identifies callers; caches them briefly, since look-ups cost more than requests."""
 
@@ -50,7 +76,7 @@ class Identity:
         self._peers: dict[PeerCredentials, tuple[Caller, float]] = {}
         self._tokens: dict[str, _KnownToken] = {}
         self._tokens_version = service.tokens_version
-        self._touched: dict[int, float] = {}
+        self._uses = RecentUses()
 
     async def by_peer(self, peer: PeerCredentials) -> Caller:
         """Return the caller of a Unix socket's peer.
@@ -135,10 +161,8 @@ class Identity:
         return record
 
     async def _touch(self, record: TokenRecord) -> None:
-        now = time.monotonic()
-        if now - self._touched.get(record.id, -_TOUCH_EVERY_S) < _TOUCH_EVERY_S:
+        if not self._uses.note(record.id):
             return
-        self._touched[record.id] = now
         try:
             await self._service.store.write(changes.touch_token, record.id)
         except HooktuiError as error:  # a full disk must not block reading
