@@ -10,6 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -76,6 +77,8 @@ class Identity:
         self._peers: dict[PeerCredentials, tuple[Caller, float]] = {}
         self._tokens: dict[str, _KnownToken] = {}
         self._tokens_version = service.tokens_version
+        self._look_ups: dict[tuple[int, str], asyncio.Task[TokenRecord]] = {}
+        self._turn_of_others = asyncio.Lock()
         self._uses = RecentUses()
 
     async def by_peer(self, peer: PeerCredentials) -> Caller:
@@ -139,25 +142,40 @@ class Identity:
             self._tokens_version = self._service.tokens_version
         known = self._tokens.get(digest)
         if known is None or known.until < time.monotonic():
-            version = self._tokens_version
-            known = _KnownToken(await self._look_up(token), time.monotonic() + _TOKENS_KEPT_S)
-            if len(self._tokens) >= _MAX_KEPT:
-                self._tokens.clear()
-            if version == self._service.tokens_version:  # else it may have been revoked meanwhile
-                self._tokens[digest] = known
-        record = known.record
+            record = await self._look_up_once(token, digest)
+        else:
+            record = known.record
         if record.expires_at_ms is not None and record.expires_at_ms <= now_ms():
             raise Unauthenticated("this token has expired; ask an admin for a new one")
         await self._touch(record)
         return record
 
-    async def _look_up(self, token: str) -> TokenRecord:
-        digest = hashlib.sha256(token.encode("ascii")).digest()
+    async def _look_up_once(self, token: str, digest: str) -> TokenRecord:
+        """Look a token up, together with the other requests that wait for it."""
+        key = (self._tokens_version, digest)  # it may have been revoked meanwhile
+        look_up = self._look_ups.get(key)
+        if look_up is None:
+            look_up = self._look_ups[key] = asyncio.create_task(self._look_up(token, digest))
+            look_up.add_done_callback(lambda _: self._look_ups.pop(key))
+        return await asyncio.shield(look_up)
+
+    async def _look_up(self, token: str, digest: str) -> TokenRecord:
+        """Look a token up; one that was valid before waits for one other at most.
+
+        The store makes one look-up at a time, and unknown callers send any number of tokens.
+        """
+        version = self._tokens_version
         number = int(token.split("_")[1])
-        find = partial(queries.token_by_hash, token=number, sha256=digest)
-        record = await self._service.store.look_up(find)
+        find = partial(queries.token_by_hash, token=number, sha256=bytes.fromhex(digest))
+        async with nullcontext() if digest in self._tokens else self._turn_of_others:
+            record = await self._service.store.look_up(find)
         if record is None:
+            self._tokens.pop(digest, None)
             raise _unknown_token()
+        if len(self._tokens) >= _MAX_KEPT:
+            self._tokens.clear()
+        if version == self._service.tokens_version:
+            self._tokens[digest] = _KnownToken(record, time.monotonic() + _TOKENS_KEPT_S)
         return record
 
     async def _touch(self, record: TokenRecord) -> None:
