@@ -7,25 +7,26 @@ At the limit:
 * while unknown connections hold the half that is not reserved or more, the source with the most of
   them loses the one whose last request head, or whose start, is the longest ago;
 * else the longest idle known connection is closed, then an unknown one;
-* if all connections are known and in use, the new one is refused.
+* if no connection is idle and less than a sixteenth is unknown, the caller with the most of them
+  loses the one whose last request head is the longest ago: a caller is unknown when it comes.
 
 So callers with a valid token keep half of the connections, and one source cannot take the share of
 another. A caller with a valid token also gets in from an address that floods the server: one
 request makes its connection known. One caller, or all tokens that are bound to one account, hold at
-most half of the connections.
+most half of the connections, and two of them do not keep out a third one: it gets as many as they.
 
 Each user of the Unix socket has a limit of its own, except root and the owner of the server, who
 could stop it anyway.
 
 All of them together have the API's share of the process's open files, and one user or token half of
 it. When it is used up, an unknown connection over TCP is closed, else the longest idle connection
-of any caller. If none is idle, the new one is refused; root and the owner get a few more.
+of any caller, else one of the caller with the most, also of root and the owner.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final, Protocol
@@ -34,8 +35,7 @@ from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.domain.errors import TooManyRequests
 
 MAX_CONNECTIONS: Final = 1000
-_MORE_FOR_OWNERS: Final = 8
-"""Half of the smallest reserve of files (`domain/file_budget.py`)."""
+_NEWCOMERS: Final = 16
 _IPV6_SOURCE_BITS: Final = 64
 """One customer has at least this many addresses (RFC 6177), so they count as one source."""
 
@@ -81,8 +81,8 @@ class ConnectionSlot:
 
     def touch(self) -> None:
         """Note that a request head is complete."""
-        if self.caller is None and self.connection is not None:
-            self._pool.unknown.touch(self)
+        if self.connection is not None:
+            self._pool.touch(self)
 
     def know(self, caller: str) -> None:
         """Note that a request has a valid token.
@@ -160,7 +160,7 @@ class _Pool:
 
     max_connections: int
     unknown: _Groups = field(default_factory=_Groups)
-    known: dict[str, set[ConnectionSlot]] = field(default_factory=dict)
+    known: dict[str, dict[ConnectionSlot, None]] = field(default_factory=dict)
     known_count: int = 0
     evicted: int = 0
 
@@ -182,19 +182,31 @@ class _Pool:
         """Close a connection if there is no slot for another; False: none can be closed."""
         if self.count < self.max_connections:
             return True
-        unknown = self.unknown.oldest_of_largest()
+        victim = self.unknown.oldest_of_largest()
         if self.unknown.count < self.max_connections - self.reserve:
-            unknown = _longest_idle(*self.known.values()) or unknown
-        if unknown is None:
+            victim = _longest_idle(*self.known.values()) or victim
+        few = self.unknown.count < max(1, self.max_connections // _NEWCOMERS)
+        in_use = victim is None or victim.caller is None
+        if few and in_use and len(self.known) > 1:  # one user alone is refused
+            victim = _oldest_of_largest(self.known.values())
+        if victim is None:
             return False
-        self.evict(unknown)
+        self.evict(victim)
         return True
+
+    def touch(self, slot: ConnectionSlot) -> None:
+        if slot.caller is None:
+            self.unknown.touch(slot)
+        else:
+            held = self.known[slot.caller]
+            del held[slot]
+            held[slot] = None
 
     def add(self, slot: ConnectionSlot) -> None:
         if slot.caller is None:
             self.unknown.add(slot)
         else:
-            self.known.setdefault(slot.caller, set()).add(slot)
+            self.known.setdefault(slot.caller, {})[slot] = None
             self.known_count += 1
 
     def remove(self, slot: ConnectionSlot) -> None:
@@ -202,7 +214,7 @@ class _Pool:
         slot.connection = None
 
     def know(self, slot: ConnectionSlot, caller: str) -> None:
-        held = self.known.get(caller, set())
+        held = self.known.get(caller, {})
         if len(held) >= self.share:
             idle = _longest_idle(held)
             if idle is None:
@@ -234,7 +246,7 @@ class _Pool:
             self.unknown.discard(slot)
             return
         held = self.known[slot.caller]
-        held.discard(slot)
+        del held[slot]
         self.known_count -= 1
         if not held:
             del self.known[slot.caller]
@@ -280,24 +292,23 @@ class ConnectionLimiter:
     def _admit(
         self, pool: _Pool, connection: EvictableConnection, source: Hashable, caller: str | None
     ) -> ConnectionSlot | None:
-        if not (pool.make_room() and self._make_room(pool)):
+        if not (pool.make_room() and self._make_room()):
             self.refused += 1
             return None
         slot = ConnectionSlot(connection, source, caller, pool)
         pool.add(slot)
         return slot
 
-    def _make_room(self, pool: _Pool) -> bool:
-        """Close a connection if all together use up their share; False: none can be closed."""
+    def _make_room(self) -> bool:
+        """Close a connection if all together use up their share; False: there is none."""
         pools = (self._tcp, self._owners, *self._users.values())
-        count = sum(other.count for other in pools)
-        if count < self._in_all:
+        if sum(pool.count for pool in pools) < self._in_all:
             return True
-        victim = self._tcp.unknown.oldest_of_largest()
+        known = [held for pool in pools for held in pool.known.values()]
+        victim = self._tcp.unknown.oldest_of_largest() or _longest_idle(*known)
+        victim = victim or _oldest_of_largest(known)
         if victim is None:
-            victim = _longest_idle(*(held for other in pools for held in other.known.values()))
-        if victim is None:
-            return pool is self._owners and count < self._in_all + _MORE_FOR_OWNERS
+            return False
         victim.evict()
         return True
 
@@ -329,7 +340,12 @@ def source_of(address: str) -> str:
     return f"{int(parsed) >> (128 - _IPV6_SOURCE_BITS):x}/{_IPV6_SOURCE_BITS}"
 
 
-def _longest_idle(*groups: set[ConnectionSlot]) -> ConnectionSlot | None:
+def _oldest_of_largest(groups: Iterable[dict[ConnectionSlot, None]]) -> ConnectionSlot | None:
+    largest: dict[ConnectionSlot, None] = max(groups, key=len, default={})
+    return next(iter(largest), None)
+
+
+def _longest_idle(*groups: Iterable[ConnectionSlot]) -> ConnectionSlot | None:
     longest, since = None, 0.0
     for slots in groups:
         for slot in slots:

@@ -76,13 +76,22 @@ def test_over_the_reserve_the_connection_that_is_idle_for_longest_goes():
     assert newcomer.slot is not None
 
 
-def test_a_connection_is_refused_only_when_all_are_known_and_in_use():
+# Red when no connection in use is closed: two callers keep out all others.
+def test_when_all_are_known_and_in_use_the_caller_with_most_loses_its_oldest():
     limiter = ConnectionLimiter(MAX)
-    known = [connect(limiter, "192.0.2.9", f"token {n}") for n in range(MAX)]
-    assert connect(limiter, "192.0.2.1").slot is None
-    assert limiter.refused == 1
-    known[3].idle_since = 1.0
-    assert connect(limiter, "192.0.2.1").slot is not None
+    few = connect(limiter, "192.0.2.9", "token 1")
+    many = [connect(limiter, "192.0.2.9", "token 2") for _ in range(HALF)]
+    some = [connect(limiter, "192.0.2.9", "token 3") for _ in range(HALF - 1)]
+    assert many[0].slot is not None
+    many[0].slot.touch()
+    newcomers = [connect(limiter, f"192.0.2.{n}") for n in range(3)]
+    assert [one.evicted for one in many] == [False, True, False, False]
+    assert [one.evicted for one in newcomers] == [True, True, False]
+    assert limiter.refused == 0
+    for _ in range(MAX):
+        connect(limiter, "192.0.2.1", "token 4")
+    assert [sum(not one.evicted for one in group) for group in (many, some)] == [2, 2]
+    assert not few.evicted
 
 
 # Red when a caller has no share.
@@ -164,14 +173,16 @@ def test_whatever_happens_the_bound_holds_and_nobody_loses_a_share(steps):
             lost = [one for one in alive if one.evicted]
             assert len(lost) == (len(alive) == MAX and new.slot is not None)
             for one in lost:
-                if one in known:
-                    assert one.idle_since is not None, "in use"
+                if one in known and one.idle_since is None:
+                    assert all(o in known and o.idle_since is None for o in alive)
+                    most = Counter(o.slot.caller for o in known)
+                    assert most[one.slot.caller] == max(most.values())
+                elif one in known:
                     assert len(known) > HALF, "out of the reserve"
                 else:
                     assert one.slot is not None
                     assert sizes[one.slot.source] == max(sizes.values())
-            if new.slot is None:
-                assert all(o in known and o.idle_since is None for o in alive)
+            assert new.slot is not None
         elif alive:
             one = alive[given_[0] % len(alive)]
             assert one.slot is not None
@@ -228,12 +239,25 @@ def test_all_together_hold_no_more_than_the_share_of_the_api():
     assert [one.evicted for one in users] == [True] * 2 + [False] * 10, "then the longest idle"
     for one in users:
         one.idle_since = None
-    assert limiter.admit_tcp(Connection(), "192.0.2.1") is None
-    assert limiter.admit_user(Connection(), PeerCredentials(1, 12345, 12345)) is None
+    newcomer = connect(limiter, "192.0.2.1")
+    assert [one.evicted for one in users] == [True] * 2 + [False] * 2 + [True] + [False] * 7
+    connect(limiter, "192.0.2.1")
+    assert newcomer.evicted, "one that showed no token, if there is one"
     owner = PeerCredentials(1, 0, 0)
-    more = [limiter.admit_user(Connection(), owner) for _ in range(20)]
-    assert [slot is not None for slot in more] == [True] * 8 + [False] * 12
-    assert limiter.refused == 2 + 12
+    assert all(limiter.admit_user(Connection(), owner) for _ in range(20))
+    assert sum(limiter.counts().values()) == 10
+    assert limiter.refused == 0
+    assert limiter.admit_user(Connection(), PeerCredentials(1, 12345, 12345)) is not None
+
+
+# Red when root and the owner lose no connection that is in use: nobody else is admitted.
+def test_long_calls_of_the_owner_leave_room_for_others():
+    limiter = ConnectionLimiter(MAX, in_all=10)
+    owner = PeerCredentials(1, 0, 0)
+    assert all(limiter.admit_user(Connection(), owner) for _ in range(30))
+    careful = connect(limiter, "192.0.2.1", "token 1")
+    assert all(limiter.admit_user(Connection(), owner) for _ in range(30))
+    assert not careful.evicted
 
 
 # Red when the half of a caller is that of the setting: with few files it takes all connections.
@@ -253,3 +277,15 @@ def test_a_token_holds_half_of_all_however_few_there_are():
     with pytest.raises(TooManyRequests, match=r"token 1 \(a\) has 5 connections in use"):
         connect(limiter, "192.0.2.1", "token 1 (a)")
     connect(limiter, "192.0.2.2", "token 2 (b)")
+
+
+# Red when one connection is kept for newcomers: of ten that come at once, nine are reset.
+def test_newcomers_that_come_at_once_get_in_together():
+    limiter = ConnectionLimiter(160)
+    held = [connect(limiter, "192.0.2.9", f"token {n % 2}") for n in range(160)]
+    newcomers = [connect(limiter, "192.0.2.1") for _ in range(10)]
+    assert not any(one.evicted for one in newcomers)
+    for one in newcomers:
+        assert one.slot is not None
+        one.slot.know("token 2")
+    assert [one.evicted for one in held] == [True] * 10 + [False] * 150
