@@ -1,7 +1,8 @@
 """Limits for each caller: calls, audited denials, searches, long polls and reads.
 
 Rates apply to each token, and to each user of the Unix socket except root and the server's owner,
-who could stop the server anyway. Each of several servers applies them separately.
+who could stop the server anyway; their limit of long polls is higher, so that a faulty program of
+theirs does not delay the others. Each of several servers applies them separately.
 
 The audit trail is never shortened, so callers must not fill it with denials: the same denial is
 recorded once a minute, and each user has a quota that refills slowly; a caller without role or
@@ -175,6 +176,8 @@ MAX_WAITING: Final = 20
 """Waiting searches of a caller."""
 MAX_POLLS: Final = 10
 """Concurrent long polls of a caller: each change wakes all of them."""
+MAX_POLLS_OF_OWNER: Final = 100
+"""Those of root and the server's owner: consoles of several people may use one of these users."""
 
 
 @dataclass(slots=True)
@@ -250,15 +253,16 @@ class Searches:
 
     @contextmanager
     def poll(self, caller: Caller) -> Iterator[None]:
-        """Count a long poll while it lasts; root and the server's owner have no limit.
+        """Count a long poll while it lasts.
 
         Raises:
             TooManyRequests: the caller has reached its limit.
         """
         with self._counted(caller.user) as mine:
-            if mine.polls >= MAX_POLLS and not caller.is_owner:
+            most = MAX_POLLS_OF_OWNER if caller.is_owner else MAX_POLLS
+            if mine.polls >= most:
                 raise TooManyRequests(
-                    f"{caller.user} has {MAX_POLLS} long polls of the feed open, the limit for one"
+                    f"{caller.user} has {most} long polls of the feed open, the limit for one"
                     " caller; end one, or use a token for each program"
                 )
             mine.polls += 1

@@ -2,8 +2,8 @@
 
     python -m hooktui.bench.hostile_caller SOCKET
 
-They run as the server's own user, who has no limit of rates and long polls; so they keep to ten
-polls, and to one other request at a time.
+They run as the server's own user, who has no limit of rates and a higher one of long polls; so they
+keep to ten polls, and to one other request at a time.
 """
 
 from __future__ import annotations

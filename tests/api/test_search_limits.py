@@ -123,12 +123,15 @@ def test_long_polls_of_a_caller_are_bounded() -> None:
         pass
 
 
-def test_the_owner_of_the_server_may_have_any_number() -> None:
+# Red when the owner has no limit: each change wakes 5,000 polls of a faulty program, for seconds.
+def test_the_owner_of_the_server_may_have_more() -> None:
     counted = Searches()
     owner = _caller("o", PeerCredentials(1, os.geteuid(), os.getegid()))
     with ExitStack() as open_ones:
-        for _ in range(MAX_POLLS + 1):
+        for _ in range(10 * MAX_POLLS):
             open_ones.enter_context(counted.poll(owner))
+        with pytest.raises(TooManyRequests, match="o has 100 long polls"), counted.poll(owner):
+            pass
 
 
 # Red when a call that searches holds no place: its caller computes as much as it likes.
