@@ -19,7 +19,14 @@ from hooktui.api.bodies import NO_ROOM, BodyBudget, checked_json
 from hooktui.api.connection_limiter import ConnectionSlot
 from hooktui.api.identity import Identity, claimed_token
 from hooktui.api.ingest import ONE
-from hooktui.api.limits import UNKNOWN_CALLERS, USERS, DenialLog, DenialQuota, RateLimiter
+from hooktui.api.limits import (
+    UNKNOWN_CALLERS,
+    USERS,
+    CallTurns,
+    DenialLog,
+    DenialQuota,
+    RateLimiter,
+)
 from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.api.responses import out_of, problem, unexpected
 from hooktui.api.service import Service
@@ -68,6 +75,7 @@ class RequestPipeline:
         self._identity = identity
         self._routes = RouteTable()
         self._rate = RateLimiter(service.limits.calls_per_s, "calls", "HOOKTUI_CALLS_PER_S")
+        self._turns = CallTurns()
         self._denials = DenialAudit(service, identity)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,6 +121,7 @@ class RequestPipeline:
             return
         if caller is not None:
             self._rate.take(caller)
+            await self._turns.enter(caller)
         if rule.method in _WITH_BODY:
             receive = await checked_json(scope, receive, self._bodies)
         # The method differs only for HEAD, whose response loses its body later.
