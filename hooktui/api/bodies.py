@@ -96,7 +96,8 @@ NO_ROOM: Final = "too many request bodies are in memory; slow down and try again
 class BodyBudget:
     """All request bodies and unread responses in memory.
 
-    Many small ones may be too much as well. One caller's bodies take at most half of the budget.
+    Many small ones may be too much as well. One caller's bodies take at most half of the budget,
+    and no more than they leave: so those of two callers leave room for those of a third.
 
     Args:
         max_bytes: bytes; by default `MAX_HELD_BYTES`.
@@ -124,7 +125,8 @@ class BodyBudget:
         """
         caller = share_of(scope)
         of_caller = self._of_caller.get(caller, 0) + size
-        if self.size + size > self.max_bytes or (caller and of_caller > self.max_bytes // 2):
+        left = of_caller if caller else 0
+        if self.size + size + left > self.max_bytes:
             raise Unavailable(NO_ROOM)
         self.size += size
         self._of_caller[caller] = of_caller

@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -71,21 +72,39 @@ def test_the_tokens_of_an_account_hold_half_together(small):
                 assert next_answer(over).status == 503
 
 
-# Red without the share of a caller, and when a full server takes new work.
-def test_one_caller_holds_half_and_a_full_server_refuses_new_work(small):
+# Red without the share of a caller, and when each of two has half of all.
+def test_one_caller_holds_half_and_two_leave_room_for_others(small):
     one, other = (_token(small, name, "producer") for name in ("one", "other"))
     viewer = _token(small, "viewer", "viewer")
     with ExitStack() as stack:
-        over = stack.enter_context(_hold(small, one, MAX * 3 // 4))
-        assert next_answer(over).status == 503
+        for token, most in ((one, MAX // 2), (other, MAX // 4)):
+            before = _held(small)
+            over = stack.enter_context(_hold(small, token, most + 1))
+            assert next_answer(over).status == 503
+            over.close()
+            stack.enter_context(_hold(small, token, most))
+            wait_for(partial(_holds, small, before + most))
         assert _ask(small, viewer) == 200
-        for token in (one, other):
-            stack.enter_context(_hold(small, token, MAX // 2))
-        wait_for(lambda: _ask(small, viewer) == 503)
-        assert _ask(small, viewer, "/healthz") == 200
-        with small.client() as owner:
-            assert owner.get("/v1/hooks").status_code == 200
-    wait_for(lambda: _ask(small, viewer) == 200)
+
+
+# Red when a full server takes new work.
+def test_a_full_server_refuses_new_work_but_that_of_its_owner(small, monkeypatch):
+    viewer = _token(small, "viewer", "viewer")
+    assert _ask(small, viewer) == 200
+    monkeypatch.setattr(bodies.BodyBudget, "is_full", True)
+    assert _ask(small, viewer) == 503
+    assert _ask(small, viewer, "/healthz") == 200
+    with small.client() as owner:
+        assert owner.get("/v1/hooks").status_code == 200
+
+
+def _holds(server: RunningServer, size: int) -> bool:
+    return _held(server) == size
+
+
+def _held(server: RunningServer) -> int:
+    with server.client() as api:
+        return api.get("/v1/status").json()["clients"]["held_bytes"]
 
 
 def _event(deliveries: int, body: str, skips: int = 1) -> EventDetail:
