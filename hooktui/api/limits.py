@@ -301,8 +301,8 @@ class CallTurns:
         self._begun = 0
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # the next caller first
 
-    async def enter(self, caller: Caller) -> None:
-        """Return in the pass in which a call may begin."""
+    async def enter(self, share: str) -> None:
+        """Return in the pass in which a call may begin; ``share`` is that of its caller."""
         loop = asyncio.get_running_loop()
         if self._begun == 0:
             loop.call_soon(self._pass)
@@ -310,7 +310,7 @@ class CallTurns:
             self._begun += 1
             return
         turn = loop.create_future()
-        self._waiting.setdefault(caller.share, deque()).append(turn)
+        self._waiting.setdefault(share, deque()).append(turn)
         await turn
 
     def _pass(self) -> None:

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hooktui.api.access import Caller, RouteTable, Rule
-from hooktui.api.bodies import NO_ROOM, BodyBudget, checked_json
+from hooktui.api.bodies import NO_ROOM, BodyBudget, checked_json, share_of
 from hooktui.api.connection_limiter import ConnectionSlot
 from hooktui.api.identity import Identity, claimed_token
 from hooktui.api.ingest import ONE
@@ -40,6 +40,8 @@ _log = logging.getLogger(__name__)
 _FROM_NOWHERE = (b"none", b"same-origin")
 _DENIALS = (Unauthenticated.status, NotAllowed.status)
 _WITH_BODY = ("POST", "PATCH")
+_ALIVE: Final = "/healthz"
+"""Takes no turns: it is short, and shows whether the event loop runs."""
 # RFC 3986, 2.4: unreserved characters never need an escape; some programs treat "/" and "\" as
 # separators before decoding and some after it.
 _ESCAPED: Final = re.compile(
@@ -121,7 +123,8 @@ class RequestPipeline:
             return
         if caller is not None:
             self._rate.take(caller)
-            await self._turns.enter(caller)
+        if rule.path != _ALIVE:
+            await self._turns.enter(share_of(scope))
         if rule.method in _WITH_BODY:
             receive = await checked_json(scope, receive, self._bodies)
         # The method differs only for HEAD, whose response loses its body later.
