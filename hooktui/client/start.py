@@ -32,20 +32,32 @@ _LOG_TAIL_BYTES = 4096
 def start_server(
     paths: InstallPaths, environ: Mapping[str, str], timeout_s: float = START_TIMEOUT_S
 ) -> subprocess.Popen[bytes]:
-    """Start ``hooktui serve`` in its own session and return its process once it responds.
+    """Start a server and return its process once it responds.
 
-    It outlives this process. Its output goes to ``paths.log``.
+    It outlives this process, also if it did not respond in time.
+
+    Raises:
+        NoServer: see `spawn_server` and `wait_until_it_responds`.
+    """
+    process = spawn_server(paths, environ)
+    wait_until_it_responds(process, paths, timeout_s)
+    return process
+
+
+def wait_until_it_responds(
+    process: subprocess.Popen[bytes], paths: InstallPaths, timeout_s: float = START_TIMEOUT_S
+) -> None:
+    """Return once the server of a process responds.
 
     Raises:
         NoServer: it ended (with the last line of its log), or did not respond in time.
     """
-    process = _spawn(paths, environ)
     address = ServerAddress(socket=paths.socket)
     deadline = time.monotonic() + timeout_s
     ended = False
     while time.monotonic() < deadline:
         if responds(address):
-            return process
+            return
         if not ended and process.poll() is not None:
             ended = True
             deadline = min(deadline, time.monotonic() + OTHER_SERVER_GRACE_S)
@@ -55,7 +67,12 @@ def start_server(
     raise NoServer(f"the server did not respond within {timeout_s:g} s; see {paths.log}")
 
 
-def _spawn(paths: InstallPaths, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def spawn_server(paths: InstallPaths, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start ``hooktui serve`` in its own session; its output goes to ``paths.log``.
+
+    Raises:
+        NoServer: the home cannot be used.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         make_home(paths.home)

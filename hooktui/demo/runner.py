@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from hooktui.client.address import ServerAddress
 from hooktui.client.calls import create_hook, send_event
-from hooktui.client.start import start_server
+from hooktui.client.start import spawn_server, wait_until_it_responds
 from hooktui.client.sync_client import PlainClient
 from hooktui.demo.receiver import Behaviour, Receiver
 from hooktui.demo.scenario import scenario_events
@@ -129,8 +129,9 @@ def _temporary_home() -> Iterator[InstallPaths]:
 @contextmanager
 def _running_server(home: InstallPaths) -> Iterator[PlainClient]:
     environ = {**os.environ, "HOOKTUI_HOME": str(home.home), **SERVER_SETTINGS}
-    process = start_server(home, environ)
+    process = spawn_server(home, environ)
     try:
+        wait_until_it_responds(process, home)
         with PlainClient(ServerAddress(socket=home.socket)) as client:
             yield client
     finally:

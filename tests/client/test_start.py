@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.client import PlainClient, ServerAddress, calls, start, start_server
-from hooktui.client.start import _spawn as spawn
+from hooktui.client.start import spawn_server
 from hooktui.domain.errors import NoServer
 from hooktui.domain.paths import paths_of
 
@@ -102,7 +102,7 @@ def test_a_server_that_takes_long_to_respond_is_awaited(here, environ, monkeypat
         return impatient if len(asked) < FEW else calls.healthy()
 
     def spawn_and_stop(*given):
-        process = spawn(*given)
+        process = spawn_server(*given)
         while not here.socket.is_socket():
             time.sleep(0.001)
         os.kill(process.pid, signal.SIGSTOP)
@@ -110,7 +110,7 @@ def test_a_server_that_takes_long_to_respond_is_awaited(here, environ, monkeypat
         return process
 
     pid_of_spawned = []
-    monkeypatch.setattr("hooktui.client.start._spawn", spawn_and_stop)
+    monkeypatch.setattr("hooktui.client.start.spawn_server", spawn_and_stop)
     monkeypatch.setattr("hooktui.client.start.healthy", ask)
     start_server(here, environ)
     assert len(asked) >= FEW
