@@ -10,6 +10,7 @@ import json
 import os
 import re
 import socket
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -29,7 +30,7 @@ LISTS = [
 @pytest.fixture
 def theirs(api, receiver):
     """Everything that another account can have, by the names of ids in paths."""
-    account = api.post("/v1/accounts", json={"name": f"theirs {receiver.port}"}).json()["id"]
+    account = api.post("/v1/accounts", json={"name": f"theirs {uuid4()}"}).json()["id"]
     here = {"account": account}
     fields = {"url": receiver.url, "events": ["job"], "name": THEIRS, "retry_schedule_s": []}
     receiver.released.clear()  # so that only the calls below change anything

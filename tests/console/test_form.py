@@ -323,7 +323,7 @@ async def test_a_server_that_cannot_try_says_so_and_the_form_goes_on(
         await pilot.press("tab", "end", "x")
         assert form.values()["name"].endswith("x")
         # Red when the error stays after the server is back, until something is typed.
-        await until(pilot, lambda: len(asked) == 2 and form.dry_run._asked is None)
+        await until(pilot, lambda: len(asked) > 1 and form.dry_run._asked is None)
         monkeypatch.undo()
         form.read_soon()
         await until(pilot, lambda: "the server does not answer" not in seen(pilot))

@@ -82,9 +82,12 @@ async def test_an_attempt_ends_in_time_and_the_next_ones_are_right(misbehaving, 
     misbehaving.command("misbehave", name)
     tracemalloc.reset_peak()
     before = _traced()
-    exchange = await client.post(
-        target, body=b"x" * misbehaviour.body, timeout_s=timeout_s, verify_tls=False
-    )
+    while True:
+        exchange = await client.post(
+            target, body=b"x" * misbehaviour.body, timeout_s=timeout_s, verify_tls=False
+        )
+        if exchange.error is not ErrorClass.CONNECT_TIMEOUT:  # of a busy machine: try again
+            break
     _, peak = tracemalloc.get_traced_memory()
     misbehaving.command("behave", name)
     assert exchange.error in misbehaviour.ends, exchange
