@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asyncpg import exceptions as pg
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 
 from hooktui.delivery.recorder import Unsent
 from hooktui.domain.errors import Unavailable
@@ -18,7 +19,9 @@ from hooktui.domain.ids import HookId
 from hooktui.store.contract import ClaimedDelivery
 from hooktui.store.postgres import connections as connecting
 from hooktui.store.postgres import writer
+from hooktui.store.postgres.connections import connect, parse_database_url
 from hooktui.store.postgres.locks import SERVERS
+from hooktui.store.postgres.pools import Queries
 from hooktui.store.postgres.queue import Release
 from hooktui.store.postgres.transaction import Shared, WriteTransaction
 from hooktui.store.queries.pace import Pace
@@ -262,3 +265,31 @@ async def test_a_server_whose_numbered_session_ends_takes_its_number_again(
         await until(both)
     await until(lambda: {one.number, two.number} == numbers)
     assert len(await two.others()) == 1
+
+
+def _one(conn: Connection) -> object:
+    return conn.execute(text("SELECT 1")).scalar()
+
+
+# Red with SQLAlchemy 2.1.6 on Python 3.11: the query runs on, and a server never stops.
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_query_is_cancelled_while_it_gets_the_connection_of_another(
+    url: str, turns: int
+) -> None:
+    target = parse_database_url(url)
+    queries = Queries(partial(connect, target), 1, target)
+    first, second = (asyncio.create_task(queries.run(_one)) for _ in range(2))
+    returned = asyncio.Event()
+
+    @event.listens_for(queries._engine.sync_engine, "checkin")
+    def _returned(*_: object) -> None:
+        returned.set()
+
+    await returned.wait()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    second.cancel()
+    await first
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    await queries.close()
