@@ -3,12 +3,15 @@
 Computations whose cost a caller controls are written as steps (`hooktui.domain.json_text.Steps`): a
 generator that yields after a few milliseconds at most. `in_slices` runs such steps in the event
 loop, `hooktui.store.queries.pace` in queries.
+
+Of many short operations, `LoopTurns` lets only some begin in one pass of the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, Generic, TypeVar
@@ -98,3 +101,44 @@ async def take_turn(*keys: Hashable) -> AsyncIterator[None]:
             lock = _locks.setdefault((loop, key), asyncio.Lock())
             await held.enter_async_context(lock)
         yield
+
+
+class LoopTurns:
+    """Lets a number of operations begin in each pass of the event loop, those of all keys in turns.
+
+    Each step of an operation waits for a pass, which lasts as long as all that is ready in it.
+
+    Args:
+        limit: how many begin in one pass.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._begun = 0
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}  # the next key first
+
+    async def enter(self, key: Hashable) -> None:
+        """Return in the pass in which an operation may begin; ``key`` is that of its caller."""
+        loop = asyncio.get_running_loop()
+        if self._begun == 0:
+            loop.call_soon(self._pass)
+        if self._begun < self._limit:
+            self._begun += 1
+            return
+        turn = loop.create_future()
+        self._waiting.setdefault(key, deque()).append(turn)
+        await turn
+
+    def _pass(self) -> None:
+        self._begun = 0
+        while self._waiting and self._begun < self._limit:
+            key = next(iter(self._waiting))
+            waiting = self._waiting.pop(key)
+            turn = waiting.popleft()
+            if waiting:
+                self._waiting[key] = waiting
+            if not turn.done():  # a cancelled operation takes no turn
+                turn.set_result(None)
+                self._begun += 1
+        if self._begun:
+            asyncio.get_running_loop().call_soon(self._pass)

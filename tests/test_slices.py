@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from hooktui.domain.json_text import Steps
-from hooktui.slices import in_slices
+from hooktui.slices import LoopTurns, in_slices
+from tests.support.waiting import LIMIT_S
 
 
 def busy(name: str, count: int, seen: list[str]) -> Steps[str]:
@@ -117,3 +118,50 @@ async def test_what_goes_wrong_in_a_step_is_raised() -> None:
     with pytest.raises(ValueError, match="step"):
         await in_slices(wrong())
     assert await asyncio.wait_for(in_slices(busy("b", 5, [])), 30) == "b"  # the turn is free again
+
+
+async def begun(turns: LoopTurns, keys: str) -> list[str]:
+    """Return the keys whose operations began in each pass of the event loop."""
+    passes = [""]
+
+    async def begin(key: str) -> None:
+        await turns.enter(key)
+        passes[-1] += key
+
+    tasks = [asyncio.create_task(begin(key)) for key in keys]
+    while not all(task.done() for task in tasks):
+        await asyncio.sleep(0)
+        passes.append("")
+    return [some for some in passes if some]
+
+
+# Red when all begin at once: an operation of another key waits for each of them at each step.
+async def test_operations_begin_in_turns_of_their_keys() -> None:
+    assert await begun(LoopTurns(2), "a" * 7 + "b" * 2) == ["aa", "ab", "ab", "aa", "a"]
+    assert await begun(LoopTurns(3), "a" * 10) == ["aaa", "aaa", "aaa", "a"]
+
+
+async def test_a_cancelled_operation_takes_no_turn() -> None:
+    turns = LoopTurns(1)
+    order: list[int] = []
+
+    async def begin(number: int) -> None:
+        await turns.enter("a")
+        order.append(number)
+
+    tasks = [asyncio.create_task(begin(number)) for number in range(5)]
+    await asyncio.sleep(0)
+    tasks[1].cancel()
+    tasks[2].cancel()
+    await asyncio.wait(tasks, timeout=LIMIT_S)
+    assert order == [0, 3, 4]
+    assert not turns._waiting
+
+
+async def test_without_operations_nothing_is_left_in_the_loop() -> None:
+    turns = LoopTurns(1)
+    for _ in range(3):
+        await turns.enter("a")
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert turns._begun == 0

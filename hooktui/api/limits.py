@@ -281,53 +281,6 @@ class Searches:
                 self._callers.pop(name, None)
 
 
-CALLS_A_PASS: Final = 4
-"""Calls that begin in one pass of the event loop; each of them takes about 1 ms of it."""
-
-
-class CallTurns:
-    """Lets calls begin in turns, so that many calls of one caller do not delay those of others.
-
-    Each step of a call waits for a pass of the event loop, which would last as long as all calls
-    that are ready in it: with 500 calls of one caller, 0.4 s. Accepting an event is short and does
-    not take turns.
-
-    Args:
-        limit: how many begin in one pass.
-    """
-
-    def __init__(self, limit: int = CALLS_A_PASS) -> None:
-        self._limit = limit
-        self._begun = 0
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # the next caller first
-
-    async def enter(self, share: str) -> None:
-        """Return in the pass in which a call may begin; ``share`` is that of its caller."""
-        loop = asyncio.get_running_loop()
-        if self._begun == 0:
-            loop.call_soon(self._pass)
-        if self._begun < self._limit:
-            self._begun += 1
-            return
-        turn = loop.create_future()
-        self._waiting.setdefault(share, deque()).append(turn)
-        await turn
-
-    def _pass(self) -> None:
-        self._begun = 0
-        while self._waiting and self._begun < self._limit:
-            share = next(iter(self._waiting))
-            waiting = self._waiting.pop(share)
-            turn = waiting.popleft()
-            if waiting:
-                self._waiting[share] = waiting
-            if not turn.done():  # a cancelled call takes no turn
-                turn.set_result(None)
-                self._begun += 1
-        if self._begun:
-            asyncio.get_running_loop().call_soon(self._pass)
-
-
 MAX_READS: Final = 2
 """Concurrent reads of a caller: half of the readers of a store."""
 

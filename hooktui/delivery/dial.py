@@ -5,8 +5,8 @@ result, dial a checked one, verify the peer, then TLS with the host *name*. Ther
 look-up, so DNS rebinding has no effect. Proxy settings of the environment are ignored.
 
 A shortage of this machine (files, ports, memory) is not the receiver's fault and is raised as
-`MachineShort`, without waiting for its end. The number of connections that start in one turn of the
-event loop is limited.
+`MachineShort`, without waiting for its end. The number of connections that start in one pass of the
+event loop is limited, and accounts take turns.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections import deque
 from collections.abc import Callable, Hashable
 from ipaddress import IPv6Address, ip_address
 from time import monotonic
@@ -28,42 +27,11 @@ from hooktui.delivery.tls import unverified_context, verified_context
 from hooktui.domain.addresses import Networks, ParsedUrl, how_to_allow, refusal_reason
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.machine import Condition, condition_of
+from hooktui.slices import LoopTurns
 from hooktui.sockets import no_file_left
 
-
-class PerTickLimiter:
-    """Limits how many operations start in one turn of the event loop."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._passed = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    async def enter(self) -> None:
-        """Return in the turn in which the caller may start."""
-        loop = asyncio.get_running_loop()
-        if self._passed == 0:
-            loop.call_soon(self._turn)
-        if self._passed < self._limit:
-            self._passed += 1
-            return
-        turn = loop.create_future()
-        self._waiting.append(turn)
-        await turn
-
-    def _turn(self) -> None:
-        self._passed = 0
-        while self._waiting and self._passed < self._limit:
-            turn = self._waiting.popleft()
-            if not turn.done():  # a cancelled caller takes no turn
-                turn.set_result(None)
-                self._passed += 1
-        if self._passed:
-            asyncio.get_running_loop().call_soon(self._turn)
-
-
 MAX_DIALS = 25
-"""Connections that start in one turn of the event loop. Otherwise an event for 200 hooks would dial
+"""Connections that start in one pass of the event loop. Otherwise an event for 200 hooks would dial
 200 receivers before the first of them gets its request (measured: p99 26 instead of 19 ms)."""
 
 # The event loop waits this long for a receiver's close_notify of TLS; nothing depends on it.
@@ -97,7 +65,7 @@ class Dialer:
         self._resolver = resolver
         self._limits = limits
         self._verified = verified
-        self._per_tick = PerTickLimiter(MAX_DIALS)
+        self._turns = LoopTurns(MAX_DIALS)
         self.own_listeners: frozenset[tuple[Address, int]] = frozenset()
 
     async def dial(
@@ -120,7 +88,7 @@ class Dialer:
             deadline: monotonic seconds at which the whole attempt is over.
             phases: gets the duration of each step, also of a failed one.
             on_lost: called once when the connection has ended.
-            account: of the hook, for the same.
+            account: of the hook; accounts take turns to connect.
 
         Raises:
             ConnectError: with the failure.
@@ -129,7 +97,7 @@ class Dialer:
         addresses = await self.resolve(pool_key, target, deadline, phases, account)
         for address in addresses:  # one forbidden address makes the name untrusted
             self.check(target, address)
-        await self._per_tick.enter()
+        await self._turns.enter(account)
         began = monotonic()
         try:
             sock, address = await self._connect_any(target, addresses, deadline)

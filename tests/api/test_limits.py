@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from math import ceil
 
@@ -12,12 +11,12 @@ from hypothesis import strategies as st
 
 from hooktui.api import limits
 from hooktui.api.access import Caller
-from hooktui.api.limits import BURST_S, CallTurns, RateLimiter
+from hooktui.api.limits import BURST_S, RateLimiter
 from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.domain.errors import TooManyRequests
 from hooktui.domain.roles import Role
+from hooktui.slices import LoopTurns
 from tests.support.clocks import Clock
-from tests.support.waiting import LIMIT_S
 
 
 def _caller(user: str = "a", peer: PeerCredentials | None = None) -> Caller:
@@ -112,40 +111,6 @@ def test_callers_that_rest_are_forgotten(monkeypatch):
     assert _taken(rate, busy, 100) < 20
 
 
-async def _begun(turns: CallTurns, callers: list[str]) -> list[str]:
-    """Return the callers in the order in which their calls began, "|" after each pass."""
-    begun: list[str] = []
-
-    async def call(user: str) -> None:
-        await turns.enter(user)
-        begun.append(user)
-
-    tasks = [asyncio.create_task(call(user)) for user in callers]
-    while not all(task.done() for task in tasks):
-        await asyncio.sleep(0)
-        begun.append("|")
-    return begun
-
-
-# Red when all calls begin at once: one of another caller waits for each of them at each step.
-async def test_calls_begin_in_turns_of_their_callers():
-    begun = await _begun(CallTurns(2), ["a"] * 7 + ["b"] * 2)
-    passes = [part for part in "".join(begun).split("|") if part]
-    assert passes[0] == "aa"
-    assert max(map(len, passes)) == 2
-    assert "".join(passes) == "aa" + "abab" + "aaa"
-
-
-async def test_a_call_that_is_cancelled_takes_no_turn():
-    turns = CallTurns(1)
-    tasks = [asyncio.create_task(turns.enter("a")) for _ in range(4)]
-    await asyncio.sleep(0)
-    tasks[1].cancel()
-    await asyncio.wait_for(tasks[3], LIMIT_S)
-    assert [task.cancelled() for task in tasks] == [False, True, False, False]
-    assert not turns._waiting
-
-
 # Red when the middleware lets calls begin as they come.
 def test_each_call_but_events_and_healthz_takes_a_turn(api, tcp, monkeypatch):
     entered = []
@@ -153,7 +118,7 @@ def test_each_call_but_events_and_healthz_takes_a_turn(api, tcp, monkeypatch):
     async def enter(_turns, share):
         entered.append(share)
 
-    monkeypatch.setattr(CallTurns, "enter", enter)
+    monkeypatch.setattr(LoopTurns, "enter", enter)
     for client in (api, tcp):
         assert client.get("/v1/hooks").status_code == 200
         assert client.post("/v1/events/job.failed", json={}).status_code == 202

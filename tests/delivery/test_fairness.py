@@ -7,9 +7,12 @@ import re
 import time
 from dataclasses import replace
 
+from hooktui.delivery.dial import MAX_DIALS
 from hooktui.delivery.engine import Engine
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
+from hooktui.domain.addresses import parse_url
+from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.ids import decode
 from hooktui.store import changes
 from hooktui.store.contract import NewEvent
@@ -17,6 +20,7 @@ from hooktui.store.queries import get_hook
 from tests.delivery.conftest import LOOPBACK
 from tests.delivery.receivers import Receivers, read_request
 from tests.delivery.running_engine import ACTOR, BUSY, OK, RunningEngine, forever, url_of
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 NO = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
@@ -296,3 +300,22 @@ async def test_a_hook_that_becomes_ordered_while_it_sends_goes_on(running, recei
     )
     await running.all_are("delivered", 6)
     assert len(seen) == 6
+
+
+# Red when connections start in the order of their attempts, whoever they are of.
+async def test_the_many_connections_of_an_account_do_not_delay_one_of_another():
+    transport = Transport(LOOPBACK, Resolver())
+    target = parse_url(f"http://127.0.0.1:{free_port()}/")
+    ended: list[str] = []
+
+    async def attempt(account: str, number: int) -> None:
+        exchange = await transport.send(
+            (account, number), target, b"", b"", verify_tls=True, timeout_s=20.0, account=account
+        )
+        assert exchange.error is ErrorClass.CONNECT_REFUSED
+        ended.append(account)
+
+    accounts = ["large"] * 20 * MAX_DIALS + ["small"]
+    await asyncio.gather(*(attempt(account, number) for number, account in enumerate(accounts)))
+    assert ended.index("small") < 5 * MAX_DIALS
+    transport.close()
