@@ -23,6 +23,7 @@ from hooktui.client.sync_client import PlainClient
 from hooktui.demo.session import Demo, running_demo
 from hooktui.demo.summary import Summary
 from hooktui.domain.clock import format_duration
+from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.feed import AttemptLine, FeedLine
 from hooktui.domain.wire.hooks import Hook
 
@@ -138,14 +139,14 @@ class _Log:
             return
         at = Styled(clock(line.at), "dim")
         if line.kind == "event":
-            event = line.event()
+            event = line.read(Event)
             hooks = f"to {event.deliveries} hook{'' if event.deliveries == 1 else 's'}"
             skipped = f", {event.skipped} skipped" if event.skipped else ""
             out.line(at, f"  event  {event.type:<20}  {event.id}  ", hooks + skipped)
         elif line.kind == "attempt":
-            self._attempt(at, line.attempt())
+            self._attempt(at, line.read(AttemptLine))
         elif line.kind == "hook" and "active" in line.fields:
-            self._hook(at, line.hook())
+            self._hook(at, line.read(Hook))
         out.flush()
 
     def _attempt(self, at: Styled, attempt: AttemptLine) -> None:

@@ -134,7 +134,7 @@ def _next_page(context: CommandContext, position: str, q: str | None) -> FeedPag
 
 def _write_all(context: CommandContext, lines: list[FeedLine], room: int) -> int:
     """Write lines; return the cells of the longest event type so far, for those that follow."""
-    types = (line.attempt().event_type for line in lines if line.kind == "attempt")
+    types = (line.read(AttemptLine).event_type for line in lines if line.kind == "attempt")
     room = max([room, *map(len, types)])
     for line in lines:
         _write(context, line, room)
@@ -145,7 +145,7 @@ def _write(context: CommandContext, line: FeedLine, room: int) -> None:
     if context.json:
         context.out.json_line(line.fields)
     elif line.kind == "attempt":
-        context.out.line(*_attempt(line.attempt(), room))
+        context.out.line(*_attempt(line.read(AttemptLine), room))
     elif line.kind == "hook":
         context.out.line(_time(line.at), f"  hook {line.fields.get('id', '?')}  ", _hook(line))
     elif line.kind == "alert":

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from hooktui.domain.deliveries import DeliveryStatus
-from hooktui.domain.wire.feed import FeedLine
+from hooktui.domain.wire.deliveries import Delivery
+from hooktui.domain.wire.events import Event
+from hooktui.domain.wire.feed import AttemptLine, FeedLine
 
 
 class Summary:
@@ -22,18 +24,18 @@ class Summary:
     def add(self, line: FeedLine) -> None:
         """Count one line."""
         if line.kind == "event":
-            event = line.event()
+            event = line.read(Event)
             self._events += 1
             self._deliveries += event.deliveries
             self._skipped += event.skipped
         elif line.kind == "attempt":
-            attempt = line.attempt()
+            attempt = line.read(AttemptLine)
             self._attempts += 1
             self._status[attempt.delivery] = attempt.status
             if attempt.number > 1:
                 self._retried.add(attempt.delivery)
         elif line.kind == "delivery":
-            delivery = line.delivery()
+            delivery = line.read(Delivery)
             self._status[delivery.id] = delivery.status
 
     def counts(self) -> dict[str, int]:

@@ -8,6 +8,7 @@ import pytest
 
 from hooktui.client import PlainClient, calls
 from hooktui.domain.errors import HooktuiError, NotFound, Refused
+from hooktui.domain.wire.feed import AttemptLine
 from tests.support.scripted_server import ATTEMPT, DELIVERY, HOOK, Answer, answer, page, serving
 from tests.support.waiting import LIMIT_S
 
@@ -140,7 +141,7 @@ async def test_the_feed_gives_lines_of_several_kinds(ask, server):
     page = await ask(calls.follow_feed(1, after="p1", wait_s=3, limit=10, q="status:failed"))
     assert (page.next, page.reset) == ("p2", False)
     assert [one.kind for one in page.data] == ["attempt", "weather"]
-    attempt = page.data[0].attempt()
+    attempt = page.data[0].read(AttemptLine)
     assert (attempt.hook, attempt.number, attempt.status) == (12, 1, "pending")
     assert page.data[0].fields == line
     assert server.asked[0].path == ("/v1/feed?account=1&after=p1&wait=3&limit=10&q=status%3Afailed")

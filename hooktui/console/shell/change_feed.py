@@ -17,7 +17,7 @@ from hooktui.console.shell.log_buffer import LogLine
 from hooktui.console.shell.server_connection import RESPONDS_WITHIN_S, ConnectionState
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
-from hooktui.domain.wire.feed import FeedLine, FeedPage
+from hooktui.domain.wire.feed import AttemptLine, FeedLine, FeedPage
 
 WAIT_S = 5
 """How long a read of the feed waits at the server for changes."""
@@ -175,7 +175,7 @@ def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:
             shown.append(LogLine(at_ms=from_rfc3339(line.at), note=note, alert=words, hook=hook))
         if line.kind != "attempt":
             continue
-        attempt = line.attempt()
+        attempt = line.read(AttemptLine)
         result = attempt.error or ""
         if attempt.status_code is not None:
             result = str(attempt.status_code)

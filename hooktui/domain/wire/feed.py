@@ -9,10 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from hooktui.domain.errors import NoServer
-from hooktui.domain.wire.alerts import Alert
-from hooktui.domain.wire.deliveries import Attempt, Delivery
-from hooktui.domain.wire.events import Event
-from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.deliveries import Attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,27 +68,12 @@ class FeedLine:
     at: str
     fields: Mapping[str, object]
 
-    def attempt(self) -> AttemptLine:
-        """Return the object of an ``attempt`` line."""
-        return self._object(AttemptLine)
+    def read(self, kind: type[T]) -> T:
+        """Return the object of a line of this kind; of a hook, unless it was deleted.
 
-    def delivery(self) -> Delivery:
-        """Return the object of a ``delivery`` line."""
-        return self._object(Delivery)
-
-    def event(self) -> Event:
-        """Return the object of an ``event`` line."""
-        return self._object(Event)
-
-    def hook(self) -> Hook:
-        """Return the object of a ``hook`` line that is not a deletion."""
-        return self._object(Hook)
-
-    def alert(self) -> Alert:
-        """Return the object of an ``alert`` line."""
-        return self._object(Alert)
-
-    def _object(self, kind: type[T]) -> T:
+        Raises:
+            NoServer: this version cannot read it.
+        """
         try:
             return msgspec.convert(self.fields, kind)
         except msgspec.ValidationError as error:
