@@ -51,7 +51,6 @@ class EvictableConnection(Protocol):
 
     def evict(self) -> None:
         """Close the connection now, even during a request."""
-        ...
 
 
 @dataclass(slots=True, eq=False)

@@ -21,7 +21,6 @@ class UnreadConnection(Protocol):
 
     def reset(self) -> None:
         """Reset the connection and drop unsent data."""
-        ...
 
 
 @dataclass(slots=True)

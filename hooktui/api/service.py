@@ -21,7 +21,7 @@ from hooktui.domain.filters.limits import FilterLimits
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.limit_history import LimitHistory
 from hooktui.domain.live_hook import LiveHook
-from hooktui.domain.roles import Role
+from hooktui.domain.roles import Actor, Role
 from hooktui.domain.wire.diagnosis import Check, ConnectionFindings, ProgressCallback
 from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.wire.hooks import HookPace
@@ -30,6 +30,7 @@ from hooktui.loop_watch import WATCH, LoopWatch
 from hooktui.store import queries
 from hooktui.store.base import Store
 from hooktui.store.contract import Acceptance, NewEvent
+from hooktui.store.tx import Tx
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -40,32 +41,25 @@ class EngineControl(Protocol):
 
     async def accept(self, events: Sequence[NewEvent]) -> list[Acceptance]:
         """Store events and start to send them; return once they are on disk."""
-        ...
 
     async def ping(self, hook: HookId, body: bytes) -> DeliveryId:
         """Send a test delivery; return when its attempt is recorded."""
-        ...
 
     @property
     def working(self) -> bool:
         """Whether due deliveries are being sent."""
-        ...
 
     def load(self) -> Load:
         """Return the current load."""
-        ...
 
     async def paces(self, limit: int) -> Mapping[HookId, HookPace]:
         """Return the paces of hooks with attempts in flight or a limit that was cut."""
-        ...
 
     def pace_of(self, hook: HookId) -> HookPace | None:
         """Return the pace of a hook at this server; None: there is no such hook."""
-        ...
 
     def limit_history(self, hook: HookId) -> LimitHistory | None:
         """Return the adaptive limit of a hook over time; None: not known."""
-        ...
 
 
 class ReplayControl(Protocol):
@@ -73,11 +67,9 @@ class ReplayControl(Protocol):
 
     def wake(self) -> None:
         """Look for changed replays now."""
-        ...
 
     def waits_for(self, hook: HookId) -> str | None:
         """Return what a hook of a replay waits for, if this server knows it."""
-        ...
 
 
 CheckUrl = Callable[[str], Awaitable[str | None]]
@@ -190,13 +182,34 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-async def check_account(service: Service, account: AccountId) -> None:
-    """Check that an account exists.
+async def disconnected(request: Request) -> None:
+    """Return when the client has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def check_account(service: Service, account: AccountId | None) -> None:
+    """Check that an account exists; None: nothing to check.
 
     Raises:
         NotFound: it does not.
     """
-    await service.store.look_up(partial(queries.account_row, account=account))
+    if account is not None:
+        await service.store.look_up(partial(queries.account_row, account=account))
+
+
+async def write_in(
+    request: Request,
+    account: int | None,
+    change: Callable[Concatenate[Tx, Actor, AccountId | None, P], R],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> R:
+    """Run a change by the caller in an account, or (None) in any that the caller may access."""
+    caller = caller_of(request)
+    owner = caller.account_or_any(account)
+    return await service_of(request).store.write(change, caller.actor, owner, *args, **kwargs)
 
 
 async def in_turn(request: Request, read: Callable[[], Awaitable[R]]) -> R:
@@ -223,20 +236,21 @@ async def read(
 
 async def read_in(
     request: Request,
-    account: AccountId,
+    account: AccountId | None,
     query: Callable[Concatenate[Connection, P], R],
     /,
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> R:
-    """Run a query about an account, and check in the same transaction that the account exists.
+    """Run a query about an account (None: all), and check in its transaction that it exists.
 
     Raises:
         NotFound: there is no such account.
     """
 
     def run(connection: Connection) -> R:
-        queries.account_row(connection, account)
+        if account is not None:
+            queries.account_row(connection, account)
         return query(connection, *args, **kwargs)
 
     return await read(request, run)

@@ -72,8 +72,6 @@ async def list_tokens(
 ) -> Response:
     """List tokens without their texts; with ``account`` those bound to it."""
     owner = caller_of(request).account_or_any(account)
-    if owner is None:
-        return respond(await read(request, queries.list_tokens, None, window))
     return respond(await read_in(request, owner, queries.list_tokens, owner, window))
 
 
@@ -90,11 +88,10 @@ async def create_token(
             f"the URL names account {account}, the body account {body.account}; name one",
         )
     owner = caller.account_or_any(account if body.account is None else body.account)
-    if owner is not None:
-        try:
-            await check_account(service, owner)
-        except NotFound as error:
-            raise Refused.field("/account", error.detail) from None
+    try:
+        await check_account(service, owner)
+    except NotFound as error:
+        raise Refused.field("/account", error.detail) from None
     token = await service.store.write(
         changes.create_token, caller.actor, body.name, role, owner, expires_at_ms
     )

@@ -25,7 +25,7 @@ from hooktui.api.parameters import (
 )
 from hooktui.api.responses import respond
 from hooktui.api.routes.undelivered import check_cause
-from hooktui.api.service import read, read_in, service_of
+from hooktui.api.service import read, read_in, service_of, write_in
 from hooktui.domain.alerts import MAX_SNOOZE_S, MIN_SNOOZE_S, AlertState, AlertType
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import HookId
@@ -76,9 +76,7 @@ async def acknowledge_alert(
     request: Request, alert: AlertParameter, account: AccountParameter = None
 ) -> Response:
     """Acknowledge an alert; from then on only its end is announced."""
-    store, caller = service_of(request).store, caller_of(request)
-    owner = caller.account_or_any(account)
-    return respond(await store.write(changes.acknowledge_alert, caller.actor, owner, alert))
+    return respond(await write_in(request, account, changes.acknowledge_alert, alert))
 
 
 @router.post("/v1/alerts/{alert}/snooze", response_model=Alert)
@@ -86,10 +84,7 @@ async def snooze_alert(
     request: Request, alert: AlertParameter, body: SnoozeBody, account: AccountParameter = None
 ) -> Response:
     """Snooze an alert for a minute to 30 days; then it opens and is announced again."""
-    store, caller = service_of(request).store, caller_of(request)
-    owner = caller.account_or_any(account)
-    snoozed = await store.write(changes.snooze_alert, caller.actor, owner, alert, body.for_s)
-    return respond(snoozed)
+    return respond(await write_in(request, account, changes.snooze_alert, alert, body.for_s))
 
 
 @router.post("/v1/undelivered/{hook}/{cause}/acknowledge", response_model=ChangedGroup)

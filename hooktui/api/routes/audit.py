@@ -59,8 +59,6 @@ async def list_audit(
         since_ms=since,
         until_ms=until,
     )
-    if owner is None:
-        return respond(await read(request, queries.list_audit, query, window))
     return respond(await read_in(request, owner, queries.list_audit, query, window))
 
 

@@ -27,7 +27,7 @@ from hooktui.api.parameters import (
     make_router,
 )
 from hooktui.api.responses import respond
-from hooktui.api.service import Service, read, read_in, service_of
+from hooktui.api.service import Service, read, read_in, service_of, write_in
 from hooktui.channels import web
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms
@@ -155,9 +155,7 @@ async def resend(
     request: Request, delivery: DeliveryParameter, account: AccountParameter = None
 ) -> Response:
     """Send again: a final delivery as a new one (201), a pending or held one now (200)."""
-    service, caller = service_of(request), caller_of(request)
-    owner = caller.account_or_any(account)
-    sent, created = await service.store.write(changes.resend, caller.actor, owner, delivery)
+    sent, created = await write_in(request, account, changes.resend, delivery)
     return respond(sent, 201 if created else 200)
 
 
@@ -166,7 +164,4 @@ async def cancel(
     request: Request, delivery: DeliveryParameter, account: AccountParameter = None
 ) -> Response:
     """Cancel a pending or held delivery."""
-    service, caller = service_of(request), caller_of(request)
-    owner = caller.account_or_any(account)
-    cancelled = await service.store.write(changes.cancel, caller.actor, owner, delivery)
-    return respond(cancelled)
+    return respond(await write_in(request, account, changes.cancel, delivery))

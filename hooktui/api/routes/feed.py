@@ -6,8 +6,16 @@ A filter reads the bodies of events only if a term needs them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -30,7 +38,7 @@ from hooktui.api.parameters import (
     make_router,
 )
 from hooktui.api.responses import JSON, encode
-from hooktui.api.service import Service, check_account, in_turn, service_of
+from hooktui.api.service import Service, check_account, disconnected, in_turn, service_of
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import Refused
@@ -142,21 +150,16 @@ class _Search:
     feed_filter: FeedFilter | None
 
     async def after(self, position: str | None) -> FeedItemPage:
-        """Return the next changes that match."""
-        async with self._turn():
-            store = service_of(self.request).store
-            page = partial(store.feed, position, self.limit, self.account, self.feed_filter)
-            return await in_turn(self.request, page)
+        feed = service_of(self.request).store.feed
+        return await self._run(partial(feed, position, self.limit, self.account, self.feed_filter))
 
     async def tail(self, before: str | None) -> FeedItemPage:
-        """Return the newest changes that match."""
-        async with self._turn():
-            store = service_of(self.request).store
-            page = partial(store.feed_tail, self.limit, self.account, self.feed_filter, before)
-            return await in_turn(self.request, page)
+        tail = service_of(self.request).store.feed_tail
+        return await self._run(partial(tail, self.limit, self.account, self.feed_filter, before))
 
-    def _turn(self) -> AbstractAsyncContextManager[None]:
-        return searching(self.request, self.feed_filter)
+    async def _run(self, page: Callable[[], Awaitable[FeedItemPage]]) -> FeedItemPage:
+        async with searching(self.request, self.feed_filter):
+            return await in_turn(self.request, page)
 
 
 async def _follow(
@@ -166,7 +169,7 @@ async def _follow(
     loop = asyncio.get_running_loop()
     end = loop.time() + wait_s
     page = await search.after(after)
-    async with _Interrupted(request, service) as interrupted:
+    async with _interruption(request, service) as interrupted:
         while not page.items and not page.reset and not interrupted.is_set():
             left_s = end - loop.time()
             if left_s <= 0:
@@ -179,42 +182,30 @@ async def _follow(
     return page
 
 
-class _Interrupted:
-    """An event that is set when the client disconnects or the server stops."""
-
-    def __init__(self, request: Request, service: Service) -> None:
-        self._request = request
-        self._stopping = service.stopping
-        self._event = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def __aenter__(self) -> asyncio.Event:
-        self._tasks = [
-            asyncio.create_task(self._on_disconnect()),
-            asyncio.create_task(self._on_stop()),
-        ]
-        return self._event
-
-    async def __aexit__(self, *_error: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _on_disconnect(self) -> None:
-        while (await self._request.receive())["type"] != "http.disconnect":
-            pass
-        self._event.set()
-
-    async def _on_stop(self) -> None:
-        await self._stopping.wait()
-        self._event.set()
+@asynccontextmanager
+async def _interruption(request: Request, service: Service) -> AsyncIterator[asyncio.Event]:
+    """Yield an event that is set when the client disconnects or the server stops."""
+    interrupted = asyncio.Event()
+    async with _tasks_of(disconnected(request), service.stopping.wait()) as tasks:
+        for task in tasks:
+            task.add_done_callback(lambda _: interrupted.set())
+        yield interrupted
 
 
 async def _first_of(*waits: Coroutine[object, object, object]) -> None:
     """Return once one of several coroutines has ended; cancel the others."""
+    async with _tasks_of(*waits) as tasks:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+
+@asynccontextmanager
+async def _tasks_of(
+    *waits: Coroutine[object, object, object],
+) -> AsyncIterator[list[asyncio.Task[object]]]:
+    """Run coroutines in tasks, which are cancelled when the block ends."""
     tasks = [asyncio.create_task(wait) for wait in waits]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        yield tasks
     finally:
         for task in tasks:
             task.cancel()

@@ -26,7 +26,7 @@ from hooktui.api.parameters import (
 )
 from hooktui.api.responses import encode, no_content, respond
 from hooktui.api.routes.deliveries import detail_of
-from hooktui.api.service import Service, check_account, read, read_in, service_of
+from hooktui.api.service import Service, check_account, read, read_in, service_of, write_in
 from hooktui.domain import hook_edits
 from hooktui.domain.catalogue import normalise
 from hooktui.domain.clock import now_ms
@@ -186,9 +186,7 @@ async def delete_hook(
     request: Request, hook: HookParameter, account: AccountParameter = None
 ) -> Response:
     """Delete a hook; pending deliveries are cancelled."""
-    service, caller = service_of(request), caller_of(request)
-    owner = caller.account_or_any(account)
-    await service.store.write(changes.delete_hook, caller.actor, owner, hook)
+    await write_in(request, account, changes.delete_hook, hook)
     return no_content()
 
 
@@ -226,9 +224,7 @@ async def reveal_secrets(
     request: Request, hook: HookParameter, account: AccountParameter = None
 ) -> Response:
     """Show a hook's live secrets; audited."""
-    service, caller = service_of(request), caller_of(request)
-    owner = caller.account_or_any(account)
-    secrets = await service.store.write(changes.reveal_secrets, caller.actor, owner, hook)
+    secrets = await write_in(request, account, changes.reveal_secrets, hook)
     return respond(secrets, headers={"Cache-Control": "no-store"})
 
 
@@ -242,11 +238,11 @@ async def rotate_secret(
     """Give a hook a new secret; the old one stays valid for the overlap."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
-    request_body = body or RotateBody()
-    check_new_secret(request_body.secret)
-    overlap_s = DEFAULT_OVERLAP_S if request_body.overlap_s is None else request_body.overlap_s
+    body = body or RotateBody()
+    check_new_secret(body.secret)
+    overlap_s = DEFAULT_OVERLAP_S if body.overlap_s is None else body.overlap_s
     check_overlap(overlap_s)
-    secret = make_secret() if request_body.secret is None else request_body.secret
+    secret = make_secret() if body.secret is None else body.secret
     secrets = await service.store.write(
         changes.rotate_secret, caller.actor, owner, hook, secret, overlap_s
     )
@@ -258,9 +254,7 @@ async def finish_rotation(
     request: Request, hook: HookParameter, account: AccountParameter = None
 ) -> Response:
     """End the overlap of a rotation now."""
-    service, caller = service_of(request), caller_of(request)
-    owner = caller.account_or_any(account)
-    secrets = await service.store.write(changes.finish_rotation, caller.actor, owner, hook)
+    secrets = await write_in(request, account, changes.finish_rotation, hook)
     return respond(secrets, headers={"Cache-Control": "no-store"})
 
 

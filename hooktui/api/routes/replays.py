@@ -27,7 +27,7 @@ from hooktui.api.parameters import (
     read_idempotency_key,
 )
 from hooktui.api.responses import in_short, respond
-from hooktui.api.service import Service, check_account, read, read_in, service_of
+from hooktui.api.service import Service, check_account, read, read_in, service_of, write_in
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import NotFound
 from hooktui.domain.hook_failures import waits_for
@@ -383,8 +383,7 @@ async def _change(
     *values: float,
 ) -> Response:
     """Change a replay of an account, and wake the runner of the replays."""
-    service, caller = service_of(request), caller_of(request)
-    owner = caller.account_or_any(account)
-    await service.store.write(change, caller.actor, owner, replay, *values)
-    service.replays.wake()
+    await write_in(request, account, change, replay, *values)
+    service_of(request).replays.wake()
+    owner = caller_of(request).account_or_any(account)
     return respond(await read(request, queries.get_replay, owner, replay))

@@ -72,8 +72,7 @@ async def status(request: Request, account: AccountParameter = None) -> Response
     """Show version, database, role, servers, backlog, rates and disk space."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
-    if owner is not None:
-        await check_account(service, owner)
+    await check_account(service, owner)
     about_us = ServerStatus(
         version=service.version,
         database=None,
