@@ -27,8 +27,7 @@ from hooktui.domain.errors import HooktuiError, Malformed, NotAllowed, Unauthent
 from hooktui.domain.roles import Actor, Need, require
 from hooktui.domain.text import visible
 from hooktui.loop_watch import Timed
-from hooktui.slices import LoopTurns
-from hooktui.store import changes
+from hooktui.store.tx import Tx
 
 _log = logging.getLogger(__name__)
 _FROM_NOWHERE = (b"none", b"same-origin")
@@ -256,9 +255,10 @@ class DenialAudit:
         if left_out is None:
             return
         details = {"refusals_before_that_are_not_listed": left_out} if left_out else None
-        change = changes.audit_refusal
         try:
-            await self._service.store.write(change, actor, action, target, details)
+            await self._service.store.write(
+                Tx.audit, actor, action, target, after=details, result="refused"
+            )
         except HooktuiError as error:  # for example a full disk; the request is still denied
             _log.warning("cannot audit that %s was refused: %s", _request(scope), error)
 

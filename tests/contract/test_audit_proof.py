@@ -11,7 +11,7 @@ from sqlalchemy import select, text, update
 from hooktui.doctor.rows import check_trail
 from hooktui.domain.wire.access import AuditCheck
 from hooktui.server.run import watch_trail
-from hooktui.store import changes, queries
+from hooktui.store import queries
 from hooktui.store.audit import FIRST, chain_hash
 from hooktui.store.audit_key import ChainKey
 from hooktui.store.key_ring import find_keys
@@ -26,7 +26,7 @@ from tests.support.stores import ADA, Opened
 
 async def acts(opened: Opened, count: int = 5) -> None:
     for number in range(count):
-        await opened.store.write(changes.audit_backup, ADA, f"file {number}")
+        await opened.store.write(Tx.audit, ADA, "backup", f"file {number}")
 
 
 async def check(opened: Opened) -> AuditCheck:

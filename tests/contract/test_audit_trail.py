@@ -16,6 +16,7 @@ from hooktui.store.audit import CHECKED_AT_ONCE, chain_hash
 from hooktui.store.audit_key import chain_of
 from hooktui.store.queries import AuditQuery, KnownEntry
 from hooktui.store.queries.pages import PageRequest
+from hooktui.store.tx import Tx
 from tests.support.stores import ADA, BOB, DEFAULT, Opened, make_hook
 
 _TRIGGERS = {
@@ -27,7 +28,7 @@ _TRIGGERS = {
 async def five_acts(opened: Opened) -> None:
     for number in range(1, 6):
         opened.clock.advance(60)
-        await opened.store.write(changes.audit_backup, ADA if number % 2 else BOB, f"file {number}")
+        await opened.store.write(Tx.audit, ADA if number % 2 else BOB, "backup", f"file {number}")
 
 
 async def behind_its_back(opened: Opened, *statements: str) -> None:
@@ -203,7 +204,7 @@ async def test_what_fails_leaves_no_entry_and_no_gap(opened: Opened) -> None:
 
 async def test_many_writers_make_one_chain(opened: Opened) -> None:
     await asyncio.gather(
-        *(opened.store.write(changes.audit_backup, ADA, f"file {n}") for n in range(200))
+        *(opened.store.write(Tx.audit, ADA, "backup", f"file {n}") for n in range(200))
     )
     found = await check(opened)
     assert (found.entries, found.broken) == (200, None)
@@ -241,7 +242,7 @@ async def test_what_was_done_to_one_thing_is_found_however_long_its_name_is(
     # PostgreSQL refuses an index entry over 2.7 kB.
     names = ["x" * 199, "é" * 200, "x" * 201, "".join(map(chr, range(0x4E00, 0x4E00 + 4000)))]
     for name in names:
-        await opened.store.write(changes.audit_backup, ADA, name)
+        await opened.store.write(Tx.audit, ADA, "backup", name)
     for name in names:
         for wanted in (AuditQuery(target=name), AuditQuery(target=name, user=ADA.user)):
             page = await opened.store.read(queries.list_audit, wanted, PageRequest())
@@ -266,7 +267,9 @@ async def test_the_list_is_paged_both_ways(opened: Opened) -> None:
 async def test_an_entry_tells_who_did_what_from_where_and_what_it_changed(opened: Opened) -> None:
     eve = Actor("eve", None, "tcp ::1")
     hook = await make_hook(opened.store, name="before")
-    await opened.store.write(changes.audit_refusal, eve, "GET refused", "/v1/hooks", {"more": 2})
+    await opened.store.write(
+        Tx.audit, eve, "GET refused", "/v1/hooks", after={"more": 2}, result="refused"
+    )
     await opened.store.write(changes.create_token, BOB, "ci", Role.VIEWER, AccountId(1), None)
     page = await opened.store.read(queries.list_audit, AuditQuery(), PageRequest())
     token, refused, made = page.data

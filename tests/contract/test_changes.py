@@ -18,6 +18,7 @@ from hooktui.domain.wire.access import AuditBreak
 from hooktui.store import audit, changes, queries
 from hooktui.store.queries.hooks import waiting_of
 from hooktui.store.queries.pages import PageRequest
+from hooktui.store.tx import Tx
 from tests.support.stores import (
     ADA,
     BOB,
@@ -404,7 +405,7 @@ async def test_every_act_is_in_the_audit_trail_without_secrets(opened: Opened) -
     await change(store, hook, actor=BOB, active=False)
     await store.write(changes.reveal_secrets, ADA, DEFAULT, HookId(hook.id))
     await store.write(changes.rotate_secret, ADA, DEFAULT, HookId(hook.id), "hidden-secret-x", 60)
-    await store.write(changes.audit_refusal, BOB, "POST refused", "/v1/tokens")
+    await store.write(Tx.audit, BOB, "POST refused", "/v1/tokens", result="refused")
     rows = await store.read(lambda conn: conn.execute(text("SELECT * FROM audit")).mappings().all())
     acts = [(row["user"], row["action"], row["result"]) for row in rows]
     assert acts == [

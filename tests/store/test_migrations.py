@@ -12,10 +12,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlmodel import SQLModel
 
-from hooktui.store import changes, migrations, queries
+from hooktui.store import migrations, queries
 from hooktui.store.queries import AuditQuery
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.sqlite import sql as queue_sql
+from hooktui.store.tx import Tx
 from tests.store.conftest import run_python
 from tests.support.earlier_schemas import as_0005
 from tests.support.stores import ADA, open_in
@@ -59,7 +60,7 @@ async def test_partial_indexes_are_the_same_in_history_and_tables(tmp_path: Path
 async def test_a_trail_that_was_written_before_gets_its_index(tmp_path: Path) -> None:
     store = await open_in(tmp_path)
     for target in ("hook 1", "x" * 4000):
-        await store.write(changes.audit_backup, ADA, target)
+        await store.write(Tx.audit, ADA, "backup", target)
     await store.write(as_0005)
     await store.close()
     raw = sqlite3.connect(tmp_path / "hooktui.db")

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from hooktui.domain.ids import HookId
-from hooktui.store import changes, queries
+from hooktui.store import queries
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.queries import AuditQuery
 from hooktui.store.queries.pages import PageRequest
+from hooktui.store.tx import Tx
 from tests.support.clocks import Clock
 from tests.support.postgres import PostgresServer, database, open_store
 from tests.support.stores import ADA, BOB, emit, make_hook, result_of
@@ -44,11 +45,11 @@ async def test_two_servers_that_write_at_once_make_one_chain(two: list[PostgresS
 
     async def people(store: PostgresStore, name: str) -> None:
         for number in range(EACH):
-            await store.write(changes.audit_backup, ADA, f"{name} {number}")
+            await store.write(Tx.audit, ADA, "backup", f"{name} {number}")
 
     async def refusals(store: PostgresStore, name: str) -> None:
         for number in range(EACH):
-            await store.write(changes.audit_refusal, BOB, "GET refused", f"{name} {number}")
+            await store.write(Tx.audit, BOB, "GET refused", f"{name} {number}", result="refused")
 
     async def gone(store: PostgresStore, some: list[HookId]) -> None:
         clock = Clock()

@@ -21,9 +21,9 @@ from starlette.types import Receive, Scope, Send
 from hooktui.api.access import caller_of
 from hooktui.api.connection import UNREAD_DEADLINE
 from hooktui.api.parameters import make_router
-from hooktui.api.service import service_of
-from hooktui.store import changes
+from hooktui.api.service import disconnected, service_of
 from hooktui.store.contract import DatabaseCopy
+from hooktui.store.tx import Tx
 
 MEDIA_TYPE: Final = "application/vnd.sqlite3"
 IDLE_S: Final = 60.0
@@ -54,7 +54,7 @@ async def backup(request: Request) -> Response:
     service = service_of(request)
     async with AsyncExitStack() as stack:
         gone = await stack.enter_async_context(_watched(request))
-        await service.store.write(changes.audit_backup, caller_of(request).actor, "database")
+        await service.store.write(Tx.audit, caller_of(request).actor, "backup", "database")
         copy = await stack.enter_async_context(service.store.backup(gone))
         return _CopyResponse(copy, gone, stack.pop_all())
     raise AssertionError("unreachable")
@@ -63,12 +63,7 @@ async def backup(request: Request) -> Response:
 @contextlib.asynccontextmanager
 async def _watched(request: Request) -> AsyncIterator[Callable[[], bool]]:
     """Watch for the end of the caller's connection; yields a function that reports it."""
-
-    async def disconnected() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    watching = asyncio.create_task(disconnected(), name="backup")
+    watching = asyncio.create_task(disconnected(request), name="backup")
     try:
         yield watching.done
     finally:
@@ -94,7 +89,6 @@ class _CopyResponse(Response):
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the copy."""
         scope["state"][UNREAD_DEADLINE] = IDLE_S
         async with self._held:
             head = {"status": self.status_code, "headers": self.raw_headers}

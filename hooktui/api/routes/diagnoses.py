@@ -24,8 +24,9 @@ from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.deliveries import Attempt
 from hooktui.domain.wire.diagnosis import ConnectionFindings, Diagnosis, DiagnosisLine, Step
 from hooktui.domain.wire.hooks import Hook, with_pace
-from hooktui.store import changes, queries
+from hooktui.store import queries
 from hooktui.store.queries.hooks import no_hook
+from hooktui.store.tx import Tx
 
 router = make_router("hooks")
 
@@ -56,7 +57,9 @@ async def diagnose_hook(
     if live is None:
         raise no_hook(hook)
     whose = AccountId(shown.account)
-    await service.store.write(changes.audit_diagnosis, caller.actor, whose, hook)
+    await service.store.write(
+        Tx.audit, caller.actor, "hook.diagnose", f"hook {hook}", account=whose
+    )
     key = (live.id, live.version)
     run = service.diagnosing.join(key, partial(_diagnose, service, caller, shown, live))
     if _wants_lines(request):

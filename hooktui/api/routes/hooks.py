@@ -57,6 +57,7 @@ from hooktui.domain.wire.hooks import (
 )
 from hooktui.domain.wire.pages import Page
 from hooktui.store import changes, queries
+from hooktui.store.tx import Tx
 
 router = make_router("hooks")
 
@@ -213,7 +214,7 @@ async def ping_hook(
     owner = caller.account_or_any(account)
     shown = await read(request, queries.get_hook, owner, hook)
     whose = AccountId(shown.account)
-    await service.store.write(changes.audit_ping, caller.actor, whose, hook)
+    await service.store.write(Tx.audit, caller.actor, "hook.ping", f"hook {hook}", account=whose)
     delivery = await service.engine.ping(hook, encode(shown))
     record = await read(request, queries.get_delivery, owner, delivery)
     return respond(Pinged.of(await detail_of(service, caller, record)))

@@ -18,6 +18,7 @@ from hooktui.domain.wire.diagnosis import DoctorReport, report_of
 from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge
 from hooktui.store import changes
 from hooktui.store.key_rotation import keys_in_use, rotate_keys
+from hooktui.store.tx import Tx
 
 PURGE_WITHIN_S = 5.0
 """Time limit of one call; to delete everything, a client calls again with ``next``."""
@@ -42,15 +43,17 @@ async def purge(request: Request, body: PurgeBody, account: AccountParameter = N
     before_ms = past_moment("older_than", body.older_than)
     after = 0 if body.after is None else next_of("evt", body.after)
     owner = caller.account_or_any(account)
-    if owner is not None:
-        await check_account(service, owner)
+    await check_account(service, owner)
     before = to_rfc3339(before_ms)
+    entry = partial(
+        Tx.audit, actor=caller.actor, action="events.purge", target="events", account=owner
+    )
     if body.after is None:  # audited before anything is deleted
-        await service.store.write(changes.audit_purge, caller.actor, owner, {"before": before})
+        await service.store.write(entry, after={"before": before})
     gone = await service.store.purge(before_ms, within_s=PURGE_WITHIN_S, account=owner, after=after)
     if gone.events:
         result = {"before": before, "events": gone.events, "deliveries": gone.deliveries}
-        await service.store.write(changes.audit_purge, caller.actor, owner, result)
+        await service.store.write(entry, after=result)
     rest = None if gone.after is None else ids.encode("evt", gone.after)
     return respond(Purge(before, gone.events, gone.deliveries, gone.attempts, rest))
 

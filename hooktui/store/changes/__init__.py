@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from hooktui.store.changes.access import (
-    audit_backup,
-    audit_diagnosis,
-    audit_ping,
-    audit_purge,
-    audit_refusal,
-    create_account,
-    create_token,
-    revoke_token,
-    touch_token,
-)
+from hooktui.store.changes.access import create_account, create_token, revoke_token, touch_token
 from hooktui.store.changes.alerts import (
     acknowledge_alert,
     acknowledge_group,

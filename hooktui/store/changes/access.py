@@ -1,18 +1,17 @@
-"""Accounts, tokens, and audit entries of actions that change no row."""
+"""Accounts and tokens."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import secrets
-from collections.abc import Mapping
 
 from sqlalchemy import update
 from sqlmodel import select
 
 from hooktui.domain.clock import optional_rfc3339
 from hooktui.domain.errors import Conflict, NotFound
-from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.ids import AccountId
 from hooktui.domain.roles import Actor, Role
 from hooktui.domain.wire.access import Account, Token
 from hooktui.store.queries.access import account_of, account_row, token_of
@@ -94,35 +93,6 @@ def revoke_token(tx: Tx, actor: Actor, account: AccountId | None, token: int) ->
 def touch_token(tx: Tx, token: int) -> None:
     """Store the time of a token's last use."""
     tx.conn.execute(update(TOKEN).where(TOKEN.c.id == token).values(last_used_at=tx.now_ms))
-
-
-def audit_refusal(
-    tx: Tx, actor: Actor, action: str, target: str, details: Mapping[str, object] | None = None
-) -> None:
-    """Record an attempt to do what the actor's role does not allow, with more details if given."""
-    tx.audit(actor, action, target, after=details, result="refused")
-
-
-def audit_ping(tx: Tx, actor: Actor, account: AccountId, hook: HookId) -> None:
-    """Record a test delivery: it is sent on behalf of the actor."""
-    tx.audit(actor, "hook.ping", f"hook {hook}", account=account)
-
-
-def audit_diagnosis(tx: Tx, actor: Actor, account: AccountId, hook: HookId) -> None:
-    """Record a diagnosis of a receiver, which may include a test delivery."""
-    tx.audit(actor, "hook.diagnose", f"hook {hook}", account=account)
-
-
-def audit_purge(
-    tx: Tx, actor: Actor, account: AccountId | None, what: Mapping[str, object]
-) -> None:
-    """Record the scope or the result of a purge."""
-    tx.audit(actor, "events.purge", "events", account=account, after=what)
-
-
-def audit_backup(tx: Tx, actor: Actor, what: str) -> None:
-    """Record that the actor receives a copy of all data."""
-    tx.audit(actor, "backup", what)
 
 
 def _random() -> str:
