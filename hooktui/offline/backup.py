@@ -22,7 +22,7 @@ from typing import BinaryIO
 from hooktui.client.download import Download
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.domain.wire.server import Backup
-from hooktui.store.durable_files import sync_folder
+from hooktui.store.durable_files import sync
 from hooktui.store.sqlite.backup import BadBackup, check_whole, open_readonly
 from hooktui.store.sqlite.files import free_bytes
 
@@ -175,7 +175,7 @@ def _name(draft: Path, target: Path, *, replace: bool) -> None:
             draft.replace(target)
         else:
             _name_a_new_file(draft, target)
-        sync_folder(target.parent)
+        sync(target.parent)
     except FileExistsError:
         raise Conflict(f"{target} already exists; choose another name") from None
     except OSError as error:

@@ -30,21 +30,12 @@ def replace_file(target: Path, content: bytes) -> None:
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
-    sync_folder(target.parent)
+    sync(target.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Sync a folder, so that the names in it are on disk."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
-
-
-def sync_file(file: Path) -> None:
-    """Sync a file, so that its content is on disk."""
-    opened = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+def sync(path: Path) -> None:
+    """Sync a file or a folder, so that its content, or the names in it, are on disk."""
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(opened)
     finally:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hooktui import failpoints
 from hooktui.domain.errors import HooktuiError
-from hooktui.store.durable_files import sync_folder
+from hooktui.store.durable_files import sync
 
 ID_BYTES = 4
 _NONCE_BYTES, _KEY_BYTES = 12, 32
@@ -222,7 +222,7 @@ def create_keys(path: Path, keys: Sequence[Key]) -> None:
             os.link(draft, path)  # unlike a rename, it never replaces a file
         finally:
             draft.unlink()
-        sync_folder(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise KeyProblem(f"cannot write the key file {path}: {error.strerror}") from error
 
@@ -240,7 +240,7 @@ def replace_keys(path: Path, keys: Sequence[Key]) -> None:
         draft = _draft(path, keys)
         failpoints.hit("before_keys_are_replaced")
         draft.replace(path)
-        sync_folder(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise KeyProblem(f"cannot write the key file {path}: {error.strerror}") from error
 

@@ -23,7 +23,7 @@ from urllib.parse import quote
 from hooktui import failpoints
 from hooktui.domain.errors import Conflict, DiskFull, HooktuiError, Unavailable
 from hooktui.store.contract import DatabaseCopy
-from hooktui.store.durable_files import sync_file
+from hooktui.store.durable_files import sync
 from hooktui.store.sqlite.files import file_size, free_bytes
 
 _log = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ def copy_into(database: Path, draft: Path, stopped: Callable[[], bool]) -> None:
             source.set_progress_handler(stopped, _STEPS_BETWEEN_LOOKS)
             (before,) = source.execute(_NEWEST).fetchone()
             source.execute("VACUUM INTO ?", (str(draft),))
-        sync_file(draft)
+        sync(draft)
         with closing(open_readonly(draft)) as copy:
             copy.set_progress_handler(stopped, _STEPS_BETWEEN_LOOKS)
             check_whole(copy, draft)

@@ -13,7 +13,7 @@ import msgspec
 
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import Conflict, HooktuiError
-from hooktui.store.durable_files import replace_file, sync_folder
+from hooktui.store.durable_files import replace_file, sync
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def write_mark(database: Path, mark: Mark) -> None:
 def remove_mark(database: Path) -> None:
     """Remove the marker: servers may start on the database again."""
     mark_of(database).unlink(missing_ok=True)
-    sync_folder(database.parent)
+    sync(database.parent)
 
 
 def new_mark(move: str, to: str) -> Mark:

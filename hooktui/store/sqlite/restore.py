@@ -23,7 +23,7 @@ from hooktui.domain.clock import now_ms, optional_rfc3339
 from hooktui.domain.errors import Conflict, DiskFull, Refused
 from hooktui.domain.roles import Actor
 from hooktui.store import audit
-from hooktui.store.durable_files import HomeLock, sync_file, sync_folder
+from hooktui.store.durable_files import HomeLock, sync
 from hooktui.store.key_ring import find_keys
 from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.migrations import at_head, upgrade
@@ -141,10 +141,10 @@ def finish_restore(database: Path) -> Path | None:
                 old.rename(aside)
                 failpoints.hit("while_restore_keeps_the_old")
         _beside(database, "-shm").unlink(missing_ok=True)
-        sync_folder(database.parent)  # the old log is never beside the new database
+        sync(database.parent)  # the old log is never beside the new database
         failpoints.hit("before_restore_ends")
         ready.rename(database)
-        sync_folder(database.parent)
+        sync(database.parent)
         previous = previous if previous.exists() else None
     return previous
 
@@ -159,7 +159,7 @@ def _switch(database: Path, draft: Path) -> Path | None:
     refuse_opened(database)
     failpoints.hit("before_restore_is_decided")
     draft.rename(database.with_name(f"{database.name}.restored-{name}"))
-    sync_folder(database.parent)
+    sync(database.parent)
     failpoints.hit("after_restore_is_decided")
     return finish_restore(database)
 
@@ -189,7 +189,7 @@ def _prepare(
             events, deliveries, waiting, hooks, newest = copy.execute(_COUNTS).fetchone()
     except (sqlite3.Error, DBAPIError, OSError) as error:
         raise Refused(f"{file} cannot be restored: {error}; use another backup") from error
-    sync_file(draft)
+    sync(draft)
     return migrated_from, events, deliveries, waiting, hooks, optional_rfc3339(newest)
 
 
