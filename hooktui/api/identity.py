@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -35,12 +34,6 @@ _NAMES_KEPT_S = 30.0
 _TOKENS_KEPT_S = 3.0
 _TOUCH_EVERY_S = 60.0
 _MAX_KEPT = 1000
-
-
-@dataclass(slots=True)
-class _KnownToken:
-    record: TokenRecord
-    until: float
 
 
 class RecentUses:
@@ -75,7 +68,7 @@ class Identity:
         self._service = service
         self._names: dict[tuple[int, int], tuple[Names, float]] = {}
         self._peers: dict[PeerCredentials, tuple[Caller, float]] = {}
-        self._tokens: dict[str, _KnownToken] = {}
+        self._tokens: dict[str, tuple[TokenRecord, float]] = {}
         self._tokens_version = service.tokens_version
         self._look_ups: dict[tuple[int, str], asyncio.Task[TokenRecord]] = {}
         self._turn_of_others = asyncio.Lock()
@@ -141,10 +134,10 @@ class Identity:
             self._tokens.clear()
             self._tokens_version = self._service.tokens_version
         known = self._tokens.get(digest)
-        if known is None or known.until < time.monotonic():
+        if known is None or known[1] < time.monotonic():
             record = await self._look_up_once(token, digest)
         else:
-            record = known.record
+            record = known[0]
         if record.expires_at_ms is not None and record.expires_at_ms <= now_ms():
             raise Unauthenticated("this token has expired; ask an admin for a new one")
         await self._touch(record)
@@ -175,7 +168,7 @@ class Identity:
         if len(self._tokens) >= _MAX_KEPT:
             self._tokens.clear()
         if version == self._service.tokens_version:
-            self._tokens[digest] = _KnownToken(record, time.monotonic() + _TOKENS_KEPT_S)
+            self._tokens[digest] = (record, time.monotonic() + _TOKENS_KEPT_S)
         return record
 
     async def _touch(self, record: TokenRecord) -> None:

@@ -127,7 +127,7 @@ class ReplayRun:
         self._store = store
         self._engine = engine
         self._replay = replay
-        self.walks = {walk.hook: _Walk(walk.hook, walk.cursor) for walk in replay.walks}
+        self.walks = {hook: _Walk(hook, cursor) for hook, cursor in replay.cursors.items()}
         self._turns = deque(self.walks)
         self._any_aside = replay.any_aside
         self._stopped = self._used_up = self._needs_slot = False
@@ -309,15 +309,13 @@ class ReplayRun:
         self._bucket.take(tokens)
         self._borrowed = borrows
 
-    @property
-    def _depends_on_hook(self) -> bool:
-        return self._replay.selection.mode.walks_events
-
     def _is_searched(self, walk: _Walk, version: int) -> bool:
         """Return whether the next candidates of a hook are known; else search for them."""
         if walk.in_search:
             return False
-        if walk.loaded and (walk.version == version or not self._depends_on_hook):
+        if walk.loaded and (
+            walk.version == version or not self._replay.selection.mode.walks_events
+        ):
             return True
         walk.in_search = True
         self._to_search.append(walk)
@@ -343,7 +341,6 @@ class ReplayRun:
             self._searcher = None
 
     async def _load(self, walk: _Walk) -> None:
-        """Find the next candidates of a hook."""
         hook = self._store.hooks().get(walk.hook)
         if hook is None:
             return
@@ -380,7 +377,6 @@ class ReplayRun:
         return _PlannedStep(walk, step)
 
     def _apply(self, walk: _Walk, step: ReplayStep, result: ReplayStepResult) -> None:
-        """Note the result of a step."""
         places = step.places
         match result.outcome:
             case StepOutcome.STOPPED:

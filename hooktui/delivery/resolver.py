@@ -16,7 +16,9 @@ import asyncio
 import errno
 import socket
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from queue import Empty, SimpleQueue
 
@@ -59,8 +61,10 @@ class Resolver:
     def __init__(self, lookup: Lookup = system_lookup, threads: int = LOOKUP_THREADS) -> None:
         self._lookup = lookup
         self._threads = _DaemonThreads(threads)
-        self._most_of_account = max(threads - threads // 4, 1)
-        self._of_account: dict[Hashable, asyncio.Semaphore] = {}
+        most_of_account = max(threads - threads // 4, 1)
+        self._of_account: defaultdict[Hashable, asyncio.Semaphore] = defaultdict(
+            partial(asyncio.Semaphore, most_of_account)
+        )
         self._running: dict[str, _Pending] = {}
         self._begun: set[str] = set()
         self._of_pool: dict[Hashable, set[_Pending]] = {}
@@ -90,7 +94,7 @@ class Resolver:
             async with asyncio.timeout(timeout_s):
                 answer = await self._answer(pool_key, host, port, account)
         except TimeoutError:
-            waits = host in self._running or self._places_of(account).locked()
+            waits = host in self._running or self._of_account[account].locked()
             if waits and host not in self._begun:
                 raise MachineShort(Condition.LOOKUPS) from None
             raise NameLookupError(f"looking up {host} took longer than {timeout_s:.3g} s") from None
@@ -101,7 +105,7 @@ class Resolver:
         return answer
 
     async def _answer(self, pool_key: Hashable, host: str, port: int, account: Hashable) -> _Answer:
-        places = self._places_of(account)
+        places = self._of_account[account]
         while host not in self._running:
             await places.acquire()
             if host in self._running:  # another hook began it meanwhile
@@ -115,12 +119,6 @@ class Resolver:
                 await asyncio.wait(of_pool, return_when=asyncio.FIRST_COMPLETED)
         # A caller that gives up must not cancel the look-up for the others.
         return await asyncio.shield(self._running[host])
-
-    def _places_of(self, account: Hashable) -> asyncio.Semaphore:
-        places = self._of_account.get(account)
-        if places is None:
-            places = self._of_account[account] = asyncio.Semaphore(self._most_of_account)
-        return places
 
     def _start(self, pool_key: Hashable, host: str, port: int, places: asyncio.Semaphore) -> None:
         """Begin a look-up; its place is released at its end."""

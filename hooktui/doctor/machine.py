@@ -93,17 +93,12 @@ def check_open_files() -> Check:
 
 def check_disk(folder: Path, reserve: int) -> list[Check]:
     """Check the disk of a folder: its file system, sync duration, and free space."""
-    kind = file_system(folder)
+    kind, usage = file_system(folder), shutil.disk_usage(folder)
     return [
         assess_file_system(kind, network=kind in NETWORK_FILE_SYSTEMS),
         _check_fsync(folder),
-        _check_room(folder, reserve),
+        assess_disk(usage.free, usage.total, reserve),
     ]
-
-
-def _check_room(folder: Path, reserve: int) -> Check:
-    usage = shutil.disk_usage(folder)
-    return assess_disk(usage.free, usage.total, reserve)
 
 
 def _check_fsync(folder: Path) -> Check:

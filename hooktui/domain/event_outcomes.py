@@ -228,7 +228,7 @@ def dry_run_steps(
             continue
         looked += 1
         yield
-        subject = Subject(at_ms=0, event_type=event.type, data=partial(_data, event))
+        subject = Subject(at_ms=0, event_type=event.type, data=partial(getattr, event, "data"))
         fits = yield from tried.matches_steps(subject)
         fits_now = fits if now is None else (yield from now.matches_steps(subject))
         yield from subject.forget_steps()
@@ -258,7 +258,3 @@ def dry_run_steps(
 def _needs_body(tried: Selection | None, event_type: str) -> bool:
     """Return whether an event cannot be assessed without its body."""
     return tried is not None and tried.needs_data and subscribes(tried.events, event_type)
-
-
-def _data(event: PastEvent) -> object:
-    return event.data

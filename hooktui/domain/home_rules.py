@@ -53,16 +53,8 @@ class Flaw:
 
 def flaws_of(entries: Iterable[FileEntry], uid: int) -> list[Flaw]:
     """Return the faults of a home's files for a server that runs as a user."""
-    return [flaw for entry in entries for flaw in _flaws(entry, uid)]
-
-
-def _flaws(entry: FileEntry, uid: int) -> Iterator[Flaw]:
-    if entry.part == "parent":
-        yield from _of_parent(entry, uid)
-    elif entry.part == "home":
-        yield from _of_home(entry, uid)
-    else:
-        yield from _of_file(entry, uid)
+    rules = {"parent": _of_parent, "home": _of_home}
+    return [flaw for one in entries for flaw in rules.get(one.part, _of_file)(one, uid)]
 
 
 def _of_parent(entry: FileEntry, uid: int) -> Iterator[Flaw]:

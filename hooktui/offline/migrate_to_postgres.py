@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from hooktui import failpoints
+from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.roles import Actor
@@ -29,7 +30,6 @@ from hooktui.store.postgres.schema import prepare
 from hooktui.store.sqlite.moved_marker import (
     Mark,
     mark_of,
-    new_mark,
     read_mark,
     refuse_moved,
     remove_mark,
@@ -121,7 +121,7 @@ async def _move_locked(
     actor: Actor,
     progress: Callable[[str], None],
 ) -> Move:
-    mark = before or new_mark(secrets.token_hex(16), target.shown)
+    mark = before or Mark(move=secrets.token_hex(16), to=target.shown, at=to_rfc3339(now_ms()))
     if mark.to != target.shown:
         if mark.done:
             refuse_moved(where.database)
@@ -137,7 +137,7 @@ async def _move_locked(
     copied = await _copy(
         where.database, mark, target, vault, open_connection, actor, progress, new=before is None
     )
-    write_mark(where.database, Mark(move=mark.move, to=mark.to, at=mark.at, done=True))
+    write_mark(where.database, replace(mark, done=True))
     progress("")
     return Move(str(where.database), target.shown, str(mark_of(where.database)), tuple(copied))
 

@@ -29,7 +29,7 @@ from hooktui.homes import correct_modes, make_home, refuse_unsafe
 from hooktui.server.settings import BadSettings, Settings
 
 if TYPE_CHECKING:
-    from hooktui.api.service import CallLimits, Service
+    from hooktui.api.service import Service
     from hooktui.delivery.engine import Engine
     from hooktui.delivery.replay_runner import ReplayRunner
     from hooktui.delivery.resolver import Resolver
@@ -210,9 +210,10 @@ def service_of(
 ) -> Service:
     """Return the dependencies of the API."""
     from hooktui.api.connection_limiter import ConnectionLimiter
-    from hooktui.api.service import RoleMap, Service
+    from hooktui.api.service import CallLimits, RoleMap, Service
     from hooktui.delivery.receiver_probe import ReceiverProbe
     from hooktui.delivery.resolver import UrlCheck
+    from hooktui.domain.filters.limits import FilterLimits
 
     listen = [settings.listen.rpartition(":")[0].lower()] if settings.listen else []
     return Service(
@@ -232,26 +233,19 @@ def service_of(
         hosts=frozenset((*_LOOPBACK_NAMES, *listen, *(name.lower() for name in settings.hosts))),
         api_docs=settings.api_docs,
         connections=ConnectionLimiter(min(settings.max_connections, files.api), in_all=files.api),
-        limits=_limits(settings),
+        limits=CallLimits(
+            settings.events_per_s,
+            settings.calls_per_s,
+            settings.max_hooks,
+            FilterLimits(
+                settings.max_filter_terms, settings.max_filter_patterns, settings.max_filter_length
+            ),
+        ),
         auto_in_flight_max=settings.auto_in_flight_max,
         files_limit=files.limit,
         check=_with_engine(_local_checks(where, settings), engine, settings),
         key_file=where.key_file,
         probe=ReceiverProbe(transport.dialer, at_once=files.diagnoses, shortages=engine.shortages),
-    )
-
-
-def _limits(settings: Settings) -> CallLimits:
-    from hooktui.api.service import CallLimits
-    from hooktui.domain.filters.limits import FilterLimits
-
-    return CallLimits(
-        settings.events_per_s,
-        settings.calls_per_s,
-        settings.max_hooks,
-        FilterLimits(
-            settings.max_filter_terms, settings.max_filter_patterns, settings.max_filter_length
-        ),
     )
 
 

@@ -41,17 +41,17 @@ async def next_step(opened: Opened, replay: Replay, hook: Hook, most: int = 100)
     """Plan the next step as the runner does."""
     store = opened.store
     (running,) = await store.read(queries.replays_of, store.token)
-    (walk,) = [walk for walk in running.walks if walk.hook == hook.id]
+    cursor = running.cursors[HookId(hook.id)]
     live = store.hooks()[HookId(hook.id)]
     selected = queries.ReplayWalk(
         running.selection, live, running.id, running.id, running.ids_ahead
     )
-    found = await store.read(queries.next_candidates, selected, walk.cursor)
+    found = await store.read(queries.next_candidates, selected, cursor)
     candidates = found.candidates[:most]
     whole = len(candidates) == len(found.candidates)
     return ReplayStep(
-        replay=running.id, token=store.token, hook=walk.hook, version=live.version,
-        selection=running.selection, cursor=walk.cursor, candidates=candidates,
+        replay=running.id, token=store.token, hook=live.id, version=live.version,
+        selection=running.selection, cursor=cursor, candidates=candidates,
         end=found.end if whole else candidates[-1].cursor, skipped=found.skipped if whole else {},
         complete=found.complete and whole, places=len(candidates),
     )  # fmt: skip

@@ -169,17 +169,17 @@ class History:
 
     async def set_aside(self) -> None:
         for running in await self.store.read(queries.replays_of, self.token):
-            if self.hook in [walk.hook for walk in running.walks]:
+            if self.hook in running.cursors:
                 await self.store.write(changes.set_aside, self.token, running.id, self.hook)
                 self.aside.add((encode("rpl", running.id), self.hook))
 
     async def step(self) -> None:
         for running in await self.store.read(queries.replays_of, self.token):
-            if not running.walks:
+            if not running.cursors:
                 await self.store.write(changes.finish_replay, self.token, running.id)
                 continue
-            walk = self.chance.choice(running.walks)
-            live, cursor = self.store.hooks()[walk.hook], walk.cursor
+            hook, cursor = self.chance.choice(list(running.cursors.items()))
+            live = self.store.hooks()[hook]
             place = queries.ReplayWalk(
                 running.selection, live, running.id, running.id, running.ids_ahead
             )
@@ -187,7 +187,7 @@ class History:
             candidates = list(found.candidates[: self.chance.randint(1, 4)])
             whole = len(candidates) == len(found.candidates)
             planned = ReplayStep(
-                replay=running.id, token=self.token, hook=walk.hook, version=live.version,
+                replay=running.id, token=self.token, hook=hook, version=live.version,
                 selection=running.selection, cursor=cursor, candidates=candidates,
                 end=found.end if whole else candidates[-1].cursor,
                 skipped=found.skipped if whole else {}, complete=found.complete and whole,

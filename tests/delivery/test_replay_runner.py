@@ -399,7 +399,7 @@ async def test_hooks_that_are_owed_a_slot_keep_to_the_rate_and_leave_half_of_it(
     )  # fmt: skip
     running: Any = SimpleNamespace(
         id=1, rate_per_s=rate, any_aside=False, ids_ahead=False,
-        walks=[SimpleNamespace(hook=hook, cursor=0) for hook in hooks],
+        cursors=dict.fromkeys(hooks, 0),
         selection=SimpleNamespace(mode=SimpleNamespace(walks_events=False)),
     )  # fmt: skip
     monkeypatch.setattr(replay_run, "monotonic", lambda: now_s)

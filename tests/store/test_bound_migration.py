@@ -16,7 +16,7 @@ from hooktui.offline.migrate_to_postgres import carry_over
 from hooktui.store.key_ring import find_keys
 from hooktui.store.postgres.connections import parse_database_url
 from hooktui.store.sqlite.backup_source import open_backup
-from hooktui.store.sqlite.moved_marker import new_mark, write_mark
+from hooktui.store.sqlite.moved_marker import Mark, write_mark
 from hooktui.store.sqlite.restore import restore
 from hooktui.store.vault import KeyProblem, create_keys, new_key, replace_keys
 from tests.store.conftest import run_python
@@ -137,7 +137,9 @@ async def test_a_move_that_an_older_version_began_is_not_ended_by_this_one(
     where = paths_of({"HOOKTUI_HOME": str(tmp_path)})
     async with database(postgres) as url:
         target = parse_database_url(url)
-        write_mark(where.database, new_mark("0" * 32, target.shown))
+        write_mark(
+            where.database, Mark(move="0" * 32, to=target.shown, at="2026-11-25T03:04:05.000Z")
+        )
         with pytest.raises(Conflict, match="another version began this move"):
             await carry_over(where, target, lambda _: None, ADA)
         async with connected(url) as raw:

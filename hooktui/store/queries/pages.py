@@ -157,40 +157,36 @@ def page_of(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ListInMemory(Generic[R]):
-    """A list that is computed as a whole for each page.
+def page_in_memory(
+    request: PageRequest,
+    rows: Iterable[R],
+    sorts: Mapping[str, Callable[[R], int]],
+    key: Callable[[R], int],
+    of_list: str,
+) -> Page[R]:
+    """Return one page of a list that is computed as a whole for each page.
 
-    Attributes:
-        rows: its rows, in any order; reading them may pause.
+    Args:
+        request: of the page.
+        rows: in any order; reading them may pause.
         sorts: by name, integers of a row; without a sort, the greatest by the first come first.
         key: a unique integer of a row, the tie-breaker among equals.
-        name: identifies the list in cursors.
-    """
-
-    rows: Iterable[R]
-    sorts: Mapping[str, Callable[[R], int]]
-    key: Callable[[R], int]
-    name: str
-
-
-def page_in_memory(request: PageRequest, listing: ListInMemory[R]) -> Page[R]:
-    """Return one page.
+        of_list: identifies the list in cursors.
 
     Raises:
         Refused: unknown sort, bad cursor, or a limit out of range.
     """
-    name = _Name(listing.name, request.selection)
-    start = _start(request, listing.sorts, name)
+    name = _Name(of_list, request.selection)
+    start = _start(request, sorts, name)
     limit = min(max(request.limit, 1), MAX_LIMIT)
-    value, descending = listing.sorts[start.sort], _descends(start)
+    value, descending = sorts[start.sort], _descends(start)
     here = None if start.key is None else (start.value, start.key)
     total = 0
     nearest: list[tuple[tuple[int, int], R]] = []
-    rows = iter(listing.rows)
+    rows = iter(rows)
     while chunk := list(islice(rows, MAX_LIMIT)):
         total += len(chunk)
-        placed = [((value(row), listing.key(row)), row) for row in chunk]
+        placed = [((value(row), key(row)), row) for row in chunk]
         nearest += [
             (position, row)
             for position, row in placed

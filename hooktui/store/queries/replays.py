@@ -45,8 +45,6 @@ from hooktui.store.tables import (
 
 
 class _HookRow(NamedTuple):
-    """One hook of a replay."""
-
     replay_id: int
     hook_id: int
     state: str
@@ -273,26 +271,18 @@ def _position(row: ReplayRow, walks: Sequence[_HookRow]) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class RunningWalk:
-    """One hook of a replay that is being run: where its walk is."""
-
-    hook: HookId
-    cursor: int
-
-
-@dataclass(frozen=True, slots=True)
 class RunningReplay:
-    """A replay that a server runs, with the hooks that are walking.
+    """A replay that a server runs.
 
     Attributes:
+        cursors: of the hooks that are walking.
         ids_ahead: see `ReplayWalk`.
     """
 
     id: int
-    account: AccountId
     selection: PairSelection
     rate_per_s: float
-    walks: tuple[RunningWalk, ...]
+    cursors: Mapping[HookId, int]
     any_aside: bool
     ids_ahead: bool
 
@@ -317,14 +307,11 @@ def replays_of(conn: Connection, token: int, known: Collection[int] = ()) -> lis
 def _running(row: ReplayRow, walks: Sequence[_HookRow]) -> RunningReplay:
     return RunningReplay(
         id=row.id,
-        account=AccountId(row.account_id),
         selection=stored_selection(row.selection),
         rate_per_s=row.rate_per_s,
-        walks=tuple(
-            RunningWalk(HookId(walk.hook_id), walk.cursor)
-            for walk in walks
-            if walk.state == WalkState.WALKING
-        ),
+        cursors={
+            HookId(walk.hook_id): walk.cursor for walk in walks if walk.state == WalkState.WALKING
+        },
         any_aside=any(walk.state == WalkState.SET_ASIDE for walk in walks),
         ids_ahead=row.id > ceiling_at(row.created_at),
     )

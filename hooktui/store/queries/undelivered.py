@@ -44,7 +44,7 @@ from hooktui.store.queries.delivery_indexes import is_in_group, undelivered_pair
 from hooktui.store.queries.engine import is_paused
 from hooktui.store.queries.filter_sql import is_open, is_pending, is_undelivered
 from hooktui.store.queries.pace import Pace
-from hooktui.store.queries.pages import ListInMemory, PageRequest, page_in_memory
+from hooktui.store.queries.pages import PageRequest, page_in_memory
 from hooktui.store.tables import (
     ALERT,
     AUDIT,
@@ -143,7 +143,8 @@ def list_undelivered(
             ):
                 yield group
 
-    listing = ListInMemory(
+    found = page_in_memory(
+        page,
         wanted(),
         {
             "newest_at": lambda group: group.newest,
@@ -154,7 +155,6 @@ def list_undelivered(
         lambda group: group.hook * 1000 + _CAUSES.get(group.cause, len(_CAUSES)),
         "undelivered",
     )
-    found = page_in_memory(page, listing)
     return UndeliveredPage(
         data=_shown(conn, found.data, states, by_hand, now_ms),
         next=found.next,
@@ -204,7 +204,6 @@ def _hooks_of(account: AccountId | None) -> Select[Any]:
 
 
 def _groups(conn: Connection, hooks: Select[Any], kept_since_ms: int = 0) -> list[_Counted]:
-    """Return the groups of hooks."""
     counted = _counted(conn, hooks)
     retrying = Counter[HookId]()
     for group in counted:

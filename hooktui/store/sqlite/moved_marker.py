@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import Conflict, HooktuiError
 from hooktui.store.durable_files import replace_file, sync
 
@@ -71,11 +70,6 @@ def remove_mark(database: Path) -> None:
     """Remove the marker: servers may start on the database again."""
     mark_of(database).unlink(missing_ok=True)
     sync(database.parent)
-
-
-def new_mark(move: str, to: str) -> Mark:
-    """Return the marker of a move that begins now."""
-    return Mark(move=move, to=to, at=to_rfc3339(now_ms()))
 
 
 def refuse_moved(database: Path) -> None:
