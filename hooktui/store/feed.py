@@ -64,7 +64,6 @@ class _Line(NamedTuple):
 
     @property
     def behind(self) -> Position:
-        """The position after it."""
         return Position(self.at.row, self.at.offset + 1)
 
 

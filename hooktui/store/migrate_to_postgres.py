@@ -73,12 +73,10 @@ class _Sum:
     _hash: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def add(self, row: _Row) -> None:
-        """Add a row."""
         self.rows += 1
         self._hash.update(_ENCODER.encode(row))
 
     def copied(self, table: Table) -> Copied:
-        """Return the total."""
         return Copied(table.name, self.rows, self._hash.hexdigest())
 
 

@@ -67,12 +67,10 @@ class Planning(Protocol):
     @property
     def live(self) -> LiveHooks:
         """The hooks as of this transaction."""
-        ...
 
     @property
     def ids(self) -> IdClock:
         """Creates ids."""
-        ...
 
 
 def lease_from(token: int, now_ms: int) -> Lease:

@@ -54,39 +54,31 @@ class RetentionStore(Protocol):
 
     async def prepare(self) -> None:
         """Prepare a pass."""
-        ...
 
     async def scan_events(self, after: int, before_ms: int, account: AccountId | None) -> Scan:
         """Find events from before a time whose deliveries all ended before it."""
-        ...
 
     async def scan_bodies(self, after: int, before_ms: int) -> Scan:
         """Find events from before a time whose bodies will not be sent again."""
-        ...
 
     async def drop_events(
         self, events: Sequence[OldEvent], before_ms: int
     ) -> tuple[Purged, Sequence[OldEvent]]:
         """Delete events with their deliveries and attempts."""
-        ...
 
     async def drop_bodies(
         self, events: Sequence[OldEvent], before_ms: int
     ) -> tuple[int, Sequence[OldEvent]]:
         """Delete the bodies of events; return how many."""
-        ...
 
     async def drop_stats(self, before_ms: int) -> int:
         """Delete some statistics from before a time; return how many, 0 when none is left."""
-        ...
 
     async def drop_replays(self, before_ms: int) -> int:
         """Delete a replay that ended before a time; return how many, 0 when none is left."""
-        ...
 
     async def drop_alerts(self, before_ms: int) -> int:
         """Delete some alerts resolved before a time; return how many, 0 when none is left."""
-        ...
 
 
 def scan_old(

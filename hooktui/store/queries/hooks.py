@@ -104,7 +104,6 @@ def list_hooks(
 
 
 def _fitting(search: str) -> list[ColumnElement[bool]]:
-    """Return the conditions of a search."""
     conditions: list[ColumnElement[bool]] = []
     for term in parse_hook_search(search):
         if term.word:
