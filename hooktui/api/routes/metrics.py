@@ -129,6 +129,7 @@ def _of_server(service: Service, database: DatabaseInfo) -> list[Metric]:
 
 
 def _of_engine(load: Load) -> list[Metric]:
+    shortages = {} if load.shortage is None else load.shortage.counts
     return [
         one("hooktui_events_accepted_total", "counter", "Events accepted.", load.accepted),
         by("outcome", "hooktui_attempts_total", "counter", "Finished attempts, by outcome.",
@@ -140,7 +141,7 @@ def _of_engine(load: Load) -> list[Metric]:
             "Maximum number of connections to receivers.", load.most_outbound),
         by("condition", "hooktui_shortages_total", "counter",
            "Attempts that were not made because this machine lacked a resource.",
-           {name: _met(load, name) for name in Condition}),
+           {name: shortages.get(name, 0) for name in Condition}),
     ]  # fmt: skip
 
 
@@ -194,10 +195,6 @@ def _of_clients(clients: ClientConnections) -> list[Metric]:
             "Bytes of request bodies and unread responses in memory.", clients.held_bytes),
         one("hooktui_held_bytes_limit", "gauge", "The limit of those bytes.", clients.held_most),
     ]  # fmt: skip
-
-
-def _met(load: Load, condition: Condition) -> int:
-    return 0 if load.shortage is None else load.shortage.counts.get(condition, 0)
 
 
 def _of_backlog(backlog: Backlog, now: int) -> list[Metric]:

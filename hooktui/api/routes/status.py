@@ -99,7 +99,8 @@ async def status(request: Request, account: AccountParameter = None) -> Response
 async def _with_installation(request: Request, status: ServerStatus) -> ServerStatus:
     """Add facts of all accounts and the machine, which tokens bound to one account may not see."""
     service = service_of(request)
-    load = service.engine.load()
+    load, hold = service.engine.load(), service.loop_watch.longest()
+    longest_s = max(heartbeat.longest_s() for heartbeat in service.store.heartbeats)
     this = ServerInfo(
         number=service.store.number,
         name=service.name,
@@ -111,7 +112,7 @@ async def _with_installation(request: Request, status: ServerStatus) -> ServerSt
         status,
         database=replace(
             await in_turn(request, service.store.info),
-            longest_commit_ms=_longest_commit_ms(service),
+            longest_commit_ms=round(longest_s * 1000, 1),
         ),
         servers=(this, *await in_turn(request, service.store.others)),
         rates=Rates(
@@ -123,18 +124,8 @@ async def _with_installation(request: Request, status: ServerStatus) -> ServerSt
         disk=await disk_of(service),
         connections=_connections(service, load),
         clients=client_connections(service),
-        loop=_loop_hold(service),
+        loop=LoopHold() if hold is None else LoopHold(longest_ms=hold.seconds * 1000, by=hold.by),
     )
-
-
-def _longest_commit_ms(service: Service) -> float:
-    longest_s = max(heartbeat.longest_s() for heartbeat in service.store.heartbeats)
-    return round(longest_s * 1000, 1)
-
-
-def _loop_hold(service: Service) -> LoopHold:
-    hold = service.loop_watch.longest()
-    return LoopHold() if hold is None else LoopHold(longest_ms=hold.seconds * 1000, by=hold.by)
 
 
 def client_connections(service: Service) -> ClientConnections:

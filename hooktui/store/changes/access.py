@@ -65,7 +65,8 @@ def create_token(
         )
         session.add(row)
         session.flush()  # assigns the id, which is part of the text
-        text = f"hkt_{row.id}_{_random()}"
+        random = base64.b32encode(secrets.token_bytes(_TOKEN_BYTES)).decode().lower()
+        text = f"hkt_{row.id}_{random}"
         row.sha256 = hashlib.sha256(text.encode()).digest()
     expires_at = optional_rfc3339(expires_at_ms)
     after = {"name": name, "role": role.value, "account": account, "expires_at": expires_at}
@@ -93,7 +94,3 @@ def revoke_token(tx: Tx, actor: Actor, account: AccountId | None, token: int) ->
 def touch_token(tx: Tx, token: int) -> None:
     """Store the time of a token's last use."""
     tx.conn.execute(update(TOKEN).where(TOKEN.c.id == token).values(last_used_at=tx.now_ms))
-
-
-def _random() -> str:
-    return base64.b32encode(secrets.token_bytes(_TOKEN_BYTES)).decode().lower()

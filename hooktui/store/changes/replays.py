@@ -298,11 +298,15 @@ def _check_unfinished(tx: Tx, hooks: Sequence[HookId]) -> None:
 
 
 def _find(tx: Tx, account: AccountId | None, replay: int) -> _Row:
-    query = select(*_COLUMNS).where(REPLAY.c.id == replay, in_account(REPLAY, account))
-    row = tx.conn.execute(query).first()
+    row = _row(tx, REPLAY.c.id == replay, in_account(REPLAY, account))
     if row is None:
         raise no_replay(replay)
-    return _Row(*row)
+    return row
+
+
+def _row(tx: Tx, *conditions: ColumnElement[bool]) -> _Row | None:
+    row = tx.conn.execute(select(*_COLUMNS).where(*conditions)).first()
+    return None if row is None else _Row(*row)
 
 
 def _change(tx: Tx, row: _Row, state: ReplayState, actor: Actor, reason: str | None = None) -> None:
@@ -481,8 +485,4 @@ def _forget_skips(tx: Tx, row: _Row) -> None:
 
 
 def _owned(tx: Tx, token: int, replay: int) -> _Row | None:
-    mine: ColumnElement[bool] = and_(
-        REPLAY.c.id == replay, REPLAY.c.owner_token == token, IS_RUNNING
-    )
-    row = tx.conn.execute(select(*_COLUMNS).where(mine)).first()
-    return None if row is None else _Row(*row)
+    return _row(tx, REPLAY.c.id == replay, REPLAY.c.owner_token == token, IS_RUNNING)
