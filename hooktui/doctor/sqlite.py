@@ -24,9 +24,8 @@ from hooktui.domain.paths import InstallPaths
 from hooktui.domain.text import in_bytes
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.sockets import no_file_left
-from hooktui.store.sqlite.backup import open_readonly
 from hooktui.store.sqlite.connections import sqlalchemy_over
-from hooktui.store.sqlite.files import opened_by
+from hooktui.store.sqlite.files import open_readonly, opened_by
 from hooktui.store.sqlite.moved_marker import refuse_moved
 from hooktui.store.sqlite.restore import unfinished
 

@@ -23,8 +23,8 @@ from hooktui.client.download import Download
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.domain.wire.server import Backup
 from hooktui.store.durable_files import sync
-from hooktui.store.sqlite.backup import BadBackup, check_whole, open_readonly
-from hooktui.store.sqlite.files import free_bytes
+from hooktui.store.sqlite.backup import BadBackup, check_whole
+from hooktui.store.sqlite.files import free_bytes, open_readonly
 
 _COUNTS = "SELECT (SELECT COUNT(*) FROM event), (SELECT COUNT(*) FROM delivery)"
 

@@ -28,8 +28,8 @@ from hooktui.domain.roles import Actor
 from hooktui.store import audit, tables
 from hooktui.store.migrations import at_head
 from hooktui.store.postgres import locks
-from hooktui.store.sqlite.backup import open_readonly
 from hooktui.store.sqlite.connections import sqlalchemy_over
+from hooktui.store.sqlite.files import open_readonly
 from hooktui.store.sqlite.moved_marker import mark_of
 from hooktui.store.vault import Vault
 

@@ -13,9 +13,9 @@ import pytest
 
 from hooktui.domain.errors import Conflict, DiskFull, Unavailable
 from hooktui.store.sqlite import backup
-from hooktui.store.sqlite.backup import BadBackup, check_whole, copy_database, open_readonly
+from hooktui.store.sqlite.backup import BadBackup, check_whole, copy_database
 from hooktui.store.sqlite.disk_guard import RESERVE_BYTES
-from hooktui.store.sqlite.files import free_bytes
+from hooktui.store.sqlite.files import free_bytes, open_readonly
 from hooktui.store.sqlite.store import SqliteStore
 from tests.support.backups import never, save_backup
 from tests.support.stores import always, emit, make_hook, offer

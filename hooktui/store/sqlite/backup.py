@@ -18,13 +18,12 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
 from hooktui import failpoints
 from hooktui.domain.errors import Conflict, DiskFull, HooktuiError, Unavailable
 from hooktui.store.contract import DatabaseCopy
 from hooktui.store.durable_files import sync
-from hooktui.store.sqlite.files import file_size, free_bytes
+from hooktui.store.sqlite.files import file_size, free_bytes, open_readonly
 
 _log = logging.getLogger(__name__)
 
@@ -196,21 +195,6 @@ def copy_into(database: Path, draft: Path, stopped: Callable[[], bool]) -> None:
         raise Unavailable(f"{database} could not be copied: {error}") from None
     if after < before:
         raise BadBackup(f"the copy of {database} lacks data that existed when it began")
-
-
-def open_readonly(database: Path, *, immutable: bool = False) -> sqlite3.Connection:
-    """Open a database for reading; the connection can neither write nor checkpoint.
-
-    ``immutable``: no process changes it and it has no log, so no file is created beside it.
-    """
-    how = "mode=ro&immutable=1" if immutable else "mode=ro"
-    raw = sqlite3.connect(
-        f"file:{quote(str(database))}?{how}", uri=True, timeout=5, isolation_level=None,
-        check_same_thread=False,
-    )  # fmt: skip
-    for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "wal_autocheckpoint = 0"):
-        raw.execute(f"PRAGMA {pragma}")
-    return raw
 
 
 def check_whole(copy: sqlite3.Connection, file: Path) -> None:

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar, cast
-from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -30,6 +29,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from hooktui.domain.errors import Unavailable
+from hooktui.store.sqlite.files import open_readonly
 
 R = TypeVar("R")
 
@@ -94,18 +94,11 @@ def sqlalchemy_over(raw: sqlite3.Connection) -> Connection:
 
 def open_reader(database: Path) -> sqlite3.Connection:
     """Open a connection that reads only."""
-    raw = sqlite3.connect(
-        f"file:{quote(str(database))}?mode=ro",
-        uri=True,
-        timeout=2,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    raw = open_readonly(database)
     for pragma in (
         "PRAGMA busy_timeout = 2000",
         "PRAGMA journal_mode = WAL",
         *_COMMON,
-        "PRAGMA wal_autocheckpoint = 0",
         "PRAGMA query_only = ON",
     ):
         raw.execute(pragma)

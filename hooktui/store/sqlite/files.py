@@ -1,4 +1,4 @@
-"""The files of a SQLite store: their permissions, creation and sync duration.
+"""The files of a SQLite store: their permissions, creation, reading and sync duration.
 
 Only SQLite opens the database file once SQLite has it open: closing any other descriptor of it
 would drop the process's POSIX locks.
@@ -11,11 +11,13 @@ import fcntl
 import logging
 import os
 import re
+import sqlite3
 import statistics
 import struct
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 from hooktui.domain.errors import Conflict, Refused, Unavailable
 
@@ -36,6 +38,21 @@ def make_database_file(path: Path) -> None:
     """Create an empty database file that only its owner can read, unless it exists."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def open_readonly(database: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    """Open a database for reading; the connection can neither write nor checkpoint.
+
+    ``immutable``: no process changes it and it has no log, so no file is created beside it.
+    """
+    how = "mode=ro&immutable=1" if immutable else "mode=ro"
+    raw = sqlite3.connect(
+        f"file:{quote(str(database))}?{how}", uri=True, timeout=5, isolation_level=None,
+        check_same_thread=False,
+    )  # fmt: skip
+    for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "wal_autocheckpoint = 0"):
+        raw.execute(f"PRAGMA {pragma}")
+    return raw
 
 
 def opened_by(database: Path) -> int | None:
