@@ -27,6 +27,7 @@ from hooktui.domain.errors import HooktuiError, Malformed, NotAllowed, Unauthent
 from hooktui.domain.roles import Actor, Need, require
 from hooktui.domain.text import visible
 from hooktui.loop_watch import Timed
+from hooktui.slices import LoopTurns
 from hooktui.store.tx import Tx
 
 _log = logging.getLogger(__name__)
