@@ -68,8 +68,8 @@ class ListApp(App[None]):
         self.failures: list[str] = []
         self.listing: WindowedList[Row] = WindowedList(
             [
-                Column(name="id", title="id", cell=lambda r: str(r.id), width=6, align="right"),
-                Column(name="name", title="name", cell=lambda r: r.name, width=10, grow=1),
+                Column(name="id", cell=lambda r: str(r.id), width=6, align="right"),
+                Column(name="name", cell=lambda r: r.name, width=10, grow=1),
             ],
             source,
             lambda row: row.id,

@@ -21,7 +21,6 @@ from hooktui.console.glyphs import UNICODE
 from hooktui.console.shell.status import Trend
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.styled import StyledLine
-from hooktui.console.widgets.table import pieces_of
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import Refused
 from hooktui.domain.roles import Role
@@ -187,7 +186,7 @@ def test_a_probe_is_announced_only_while_the_engine_sends(sends, said):
         for column in engine_columns(UNICODE, lambda: AT_MS, lambda: sends)
         if column.name == "breaker"
     )
-    assert text([pieces_of(column.cell(row))]) == said
+    assert column.text(row) == said
 
 
 def test_what_is_to_fix_comes_first():

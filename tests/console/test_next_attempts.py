@@ -16,7 +16,6 @@ from hooktui.console.deliveries.text import (
     wait_reason,
 )
 from hooktui.console.glyphs import UNICODE
-from hooktui.console.widgets.table import pieces_of
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.wire.deliveries import DeliveryDetail
 from hooktui.domain.wire.hooks import HookStats
@@ -79,7 +78,7 @@ THEN = [column for column in delivery_columns(UNICODE, lambda: AT_MS) if column.
 def time_line(one: DeliveryDetail) -> str:
     """Return the time of the next attempt in the time line of a delivery."""
     at = next(c for c in step_columns(UNICODE, lambda: AT_MS, lambda: one) if c.name == "at")
-    return "".join(text for text, _ in pieces_of(at.cell(steps_of(one)[-1])))
+    return at.text(steps_of(one)[-1])
 
 
 # Red when a delivery is "due now", or its next attempt is in the past, although the open breaker of
@@ -108,7 +107,7 @@ def test_the_next_attempt_is_the_earliest_that_can_be(
     fields: dict[str, Any], then: str, step: str, last: str
 ) -> None:
     one = detail(**fields)
-    assert [pieces_of(c.cell(delivery(**fields)))[0][0] for c in THEN] == [then]
+    assert [c.text(delivery(**fields)) for c in THEN] == [then]
     assert step in next_step(one, AT_MS, KEY)
     assert time_line(one) == (then.removeprefix("at ") or "…")
     pairs = remaining_pairs(one, SCHEDULE_S, AT_MS, KEY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hooktui.console.glyphs import UNICODE
 from hooktui.console.replays.replay_text import plan_lines, progress_lines
-from hooktui.console.widgets.table import text_of
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.wire.replays import (
     PlannedHook,
     Replay,
@@ -12,6 +12,11 @@ from hooktui.domain.wire.replays import (
     ReplayProgress,
     ReplaySelection,
 )
+
+
+def text_of(line: StyledLine) -> str:
+    """Return the text of a line."""
+    return "".join(text for text, _ in line)
 
 
 def lines_of(*hooks: PlannedHook) -> list[str]:

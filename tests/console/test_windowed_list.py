@@ -270,7 +270,7 @@ async def test_a_resize_lays_out_the_columns_again():
 
 def columns(*specs: tuple[str, int, int, int]) -> list[Column[str]]:
     return [
-        Column(name=name, title=name, cell=str, width=width, grow=grow, priority=priority)
+        Column(name=name, cell=str, width=width, grow=grow, priority=priority)
         for name, width, grow, priority in specs
     ]
 
@@ -288,7 +288,7 @@ def test_columns_drop_by_priority_and_the_rest_grow():
 
 
 def test_a_column_is_cut_to_its_least_before_one_like_it_is_dropped():
-    host = Column[str](name="host", title="host", cell=str, width=10, least=6, priority=2)
+    host = Column[str](name="host", cell=str, width=10, least=6, priority=2)
     wanted = [*columns(("name", 10, 0, 0)), host, *columns(("last", 4, 0, 2), ("p95", 4, 0, 5))]
     assert [(p.column.name, p.width) for p in place(wanted, 26)] == [
         ("name", 10), ("host", 8), ("last", 4),
@@ -333,7 +333,7 @@ def test_no_cell_is_cut_while_the_rows_have_unused_cells(table):
     if any(needs[cell.column.name] > cell.width for cell in placed) and len(placed) > 1:
         unused = room - used
         for cell in placed:
-            title = len(cell.column.title) + (cell.column.sort is not None)
+            title = len(cell.column.heading) + (cell.column.sort is not None)
             unused += max(cell.width - max(needs[cell.column.name], title), 0)
         assert unused == 0
 

@@ -53,20 +53,15 @@ class AccountsScreen(ListScreen[Account]):
         def waiting(account: Account) -> StyledLine:
             return ((f"{account.waiting:,}", "plain" if account.waiting else "quiet"),)
 
-        def created(account: Account) -> StyledLine:
-            return ((ago(account.created_at, shell.clock()), "quiet"),)
-
         return (
-            Column(name="id", title="id", cell=lambda a: ((str(a.id), "quiet"),), width=6,
-                   align="right", priority=0, sort="id"),
-            Column(name="name", title="name", cell=name, width=30, least=16, grow=1, max_width=80,
-                   priority=0, sort="name"),
-            Column(name="hooks", title="hooks", cell=lambda a: f"{a.hooks:,}", width=7,
-                   align="right", priority=1),
-            Column(name="waiting", title="waiting", cell=waiting, width=9, align="right",
-                   priority=1),
-            Column(name="created", title="created", cell=created, width=7, align="right",
-                   priority=2),
+            Column(name="id", cell=lambda a: str(a.id), tone="quiet", width=6, align="right",
+                   priority=0, sort="id"),
+            Column(name="name", cell=name, width=30, least=16, grow=1, max_width=80, priority=0,
+                   sort="name"),
+            Column(name="hooks", cell=lambda a: f"{a.hooks:,}", width=7, align="right", priority=1),
+            Column(name="waiting", cell=waiting, width=9, align="right", priority=1),
+            Column(name="created", cell=lambda a: ago(a.created_at, shell.clock()), tone="quiet",
+                   width=7, align="right", priority=2),
         )  # fmt: skip
 
     def call_of(self, query: PageQuery) -> calls.Call[Page[Account]]:

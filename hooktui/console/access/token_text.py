@@ -37,21 +37,19 @@ def token_columns(clock: Callable[[], int]) -> tuple[Column[Token], ...]:
     def account(token: Token) -> StyledLine:
         return (("all", "quiet"),) if token.account is None else ((str(token.account), "plain"),)
 
-    def created(token: Token) -> StyledLine:
-        return ((ago(token.created_at, clock()), "quiet"),)
-
     return (
-        Column(name="id", title="id", cell=lambda t: ((str(t.id), "quiet"),), width=5,
-               align="right", priority=1, sort="id"),
-        Column(name="name", title="name", cell=lambda t: t.name, width=16, grow=3, max_width=50,
-               priority=0, sort="name"),
-        Column(name="role", title="role", cell=lambda t: t.role, width=8, priority=0),
-        Column(name="account", title="account", cell=account, width=7, priority=1),
-        Column(name="expires", title="expires", cell=expires, width=16, priority=0),
-        Column(name="used", title="used", cell=used, width=6, align="right", priority=1),
-        Column(name="created", title="created", cell=created, width=7, align="right", priority=2),
-        Column(name="may", title="may", cell=lambda t: ((_may(t.role), "quiet"),), width=20,
-               grow=4, max_width=60, priority=3),
+        Column(name="id", cell=lambda t: str(t.id), tone="quiet", width=5, align="right",
+               priority=1, sort="id"),
+        Column(name="name", cell=lambda t: t.name, width=16, grow=3, max_width=50, priority=0,
+               sort="name"),
+        Column(name="role", cell=lambda t: t.role, width=8, priority=0),
+        Column(name="account", cell=account, width=7, priority=1),
+        Column(name="expires", cell=expires, width=16, priority=0),
+        Column(name="used", cell=used, width=6, align="right", priority=1),
+        Column(name="created", cell=lambda t: ago(t.created_at, clock()), tone="quiet", width=7,
+               align="right", priority=2),
+        Column(name="may", cell=lambda t: _may(t.role), tone="quiet", width=20, grow=4,
+               max_width=60, priority=3),
     )  # fmt: skip
 
 

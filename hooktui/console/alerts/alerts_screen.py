@@ -186,26 +186,24 @@ def _columns(clock: Callable[[], int], *, resolved: bool) -> tuple[Column[Alert]
     def state(alert: Alert) -> StyledLine:
         return ((_state_words(alert, clock()), STATE_TONES.get(alert.state, "quiet")),)
 
-    def notified(alert: Alert) -> StyledLine:
+    def notified(alert: Alert) -> str:
         if not alert.hooks_notified:
-            return (("no hook", "quiet"),)
-        hooks = counted(alert.hooks_notified, "hook")
-        return ((f"{hooks}, {ago(alert.notified_at, clock())}", "quiet"),)
+            return "no hook"
+        return f"{counted(alert.hooks_notified, 'hook')}, {ago(alert.notified_at, clock())}"
 
-    end = Column[Alert](name="ended", title="ended", width=5, align="right", priority=0,
+    end = Column[Alert](name="ended", width=5, align="right", priority=0,
                         cell=lambda a: ago(a.resolved_at, clock()))  # fmt: skip
     return (
         Column(name="opened", title="since", width=5, align="right", priority=0,
                cell=lambda a: ago(a.opened_at, clock())),
         *((end,) if resolved else ()),
-        Column(name="state", title="state", cell=state, width=12, grow=1, max_width=20, priority=0),
+        Column(name="state", cell=state, width=12, grow=1, max_width=20, priority=0),
         Column(name="summary", title="what", cell=summary_of, width=56, least=24, grow=6,
                max_width=90, priority=0),
         Column(name="count", title="times", width=6, align="right", priority=1,
                cell=lambda a: f"{a.count:,}" if a.count > 1 else ""),
-        Column(name="notified", title="notified", cell=notified, width=14, priority=3),
-        Column(name="by", title="by", cell=lambda a: ((a.changed_by, "quiet"),), width=8,
-               priority=4),
+        Column(name="notified", cell=notified, tone="quiet", width=14, priority=3),
+        Column(name="by", cell=lambda a: a.changed_by, tone="quiet", width=8, priority=4),
         Column(name="type", title="alert", cell=lambda a: a.type, width=18, priority=5),
-        Column(name="id", title="id", cell=lambda a: ((a.id, "quiet"),), width=17, priority=6),
+        Column(name="id", cell=lambda a: a.id, tone="quiet", width=17, priority=6),
     )  # fmt: skip

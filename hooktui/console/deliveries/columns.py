@@ -63,33 +63,27 @@ def delivery_columns(
     def following(delivery: Delivery) -> str | StyledLine:
         return next_words(delivery, clock()) or ((delivery.reason or "", "quiet"),)
 
-    def span(delivery: Delivery) -> StyledLine:
+    def span(delivery: Delivery) -> str:
         duration_ms = delivery.duration_ms
-        if duration_ms is None:
-            return ()
-        words = took(duration_ms) if duration_ms < 60_000 else format_duration(duration_ms / 1000)
-        return ((words, "quiet"),)
+        if duration_ms is not None and duration_ms >= 60_000:
+            return format_duration(duration_ms / 1000)
+        return took(duration_ms)
 
-    of_hook = Column(
-        name="hook", title="hook", cell=hook, width=10, grow=3, max_width=30, priority=0
-    )
+    of_hook = Column(name="hook", cell=hook, width=10, grow=3, max_width=30, priority=0)
     return (
-        Column(name="state", title="state", cell=lambda d: state(d, glyphs), width=11, priority=0),
+        Column(name="state", cell=lambda d: state(d, glyphs), width=11, priority=0),
         *(() if name_of is None else (of_hook,)),
-        Column(name="created", title="created", cell=lambda d: moment(d.created_at, clock()),
-               width=9, grow=1, max_width=16, priority=2, sort="id"),
+        Column(name="created", cell=lambda d: moment(d.created_at, clock()), width=9, grow=1,
+               max_width=16, priority=2, sort="id"),
         Column(name="type", title="event", cell=lambda d: d.event_type, width=18, grow=1,
                max_width=30, priority=0),
-        Column(name="result", title="result", cell=result, width=8, grow=1, max_width=20,
-               whole=True, priority=1),
-        Column(name="tries", title="tries", cell=lambda d: str(d.attempts), width=5, align="right",
-               priority=2),
-        Column(name="took", title="took", cell=span, width=7, align="right", priority=4),
-        Column(name="next", title="next", cell=following, width=16, grow=8, max_width=60,
-               priority=3),
-        Column(name="trigger", title="by", cell=lambda d: ((d.trigger, "quiet"),), width=6,
+        Column(name="result", cell=result, width=8, grow=1, max_width=20, whole=True, priority=1),
+        Column(name="tries", cell=lambda d: str(d.attempts), width=5, align="right", priority=2),
+        Column(name="took", cell=span, tone="quiet", width=7, align="right", priority=4),
+        Column(name="next", cell=following, width=16, grow=8, max_width=60, priority=3),
+        Column(name="trigger", title="by", cell=lambda d: d.trigger, tone="quiet", width=6,
                priority=5),
-        Column(name="id", title="delivery", cell=lambda d: ((d.id, "quiet"),), width=17,
+        Column(name="id", title="delivery", cell=lambda d: d.id, tone="quiet", width=17,
                priority=6),
     )  # fmt: skip
 
@@ -179,24 +173,19 @@ def step_columns(
         longest_ms = max((a.phases_ms.total or 0.0 for a in attempts), default=0.0)
         return phases_bar(step.attempt.phases_ms, longest_ms, BAR, glyphs)
 
-    def address(step: Step) -> StyledLine:
-        return ((step.attempt.address or "" if step.attempt else "", "quiet"),)
-
     return (
-        Column(name="number", title="#", cell=lambda s: ((str(s.number), "quiet"),), width=3,
+        Column(name="number", title="#", cell=lambda s: str(s.number), tone="quiet", width=3,
                align="right", priority=0),
-        Column(name="at", title="at", cell=at, width=8, grow=1, max_width=16, priority=0),
-        Column(name="result", title="result", cell=result, width=20, grow=4, max_width=44,
-               priority=0),
-        Column(name="dns", title="dns", cell=phase("dns"), width=5, align="right", priority=3),
+        Column(name="at", cell=at, width=8, grow=1, max_width=16, priority=0),
+        Column(name="result", cell=result, width=20, grow=4, max_width=44, priority=0),
+        Column(name="dns", cell=phase("dns"), width=5, align="right", priority=3),
         Column(name="connect", title="conn", cell=phase("connect"), width=5, align="right",
                priority=3),
-        Column(name="tls", title="tls", cell=phase("tls"), width=5, align="right", priority=3),
+        Column(name="tls", cell=phase("tls"), width=5, align="right", priority=3),
         Column(name="first_byte", title="first", cell=phase("first_byte"), width=5, align="right",
                priority=3),
-        Column(name="total", title="total", cell=phase("total"), width=5, align="right",
-               priority=1),
+        Column(name="total", cell=phase("total"), width=5, align="right", priority=1),
         Column(name="bar", title="", cell=bar, width=BAR, priority=4),
-        Column(name="address", title="address", cell=address, width=15, grow=1, max_width=40,
-               priority=5),
+        Column(name="address", cell=lambda s: s.attempt.address or "" if s.attempt else "",
+               tone="quiet", width=15, grow=1, max_width=40, priority=5),
     )  # fmt: skip

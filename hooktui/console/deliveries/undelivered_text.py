@@ -54,45 +54,38 @@ def group_columns(clock: Callable[[], int]) -> tuple[Column[UndeliveredGroup], .
     def hook(group: UndeliveredGroup) -> StyledLine:
         return ((f"{group.hook} ", "quiet"), (group.name, "plain"))
 
-    def number(value: int, tone: StyleName) -> StyledLine:
-        return ((f"{value:,}" if value else "", tone),)
-
-    def count(group: UndeliveredGroup) -> StyledLine:
-        about = "~" if group.count_is_estimate else ""
-        return ((f"{about}{group.count:,}", "strong"),)
+    def count(group: UndeliveredGroup) -> str:
+        return f"{'~' if group.count_is_estimate else ''}{group.count:,}"
 
     def state(group: UndeliveredGroup) -> StyledLine:
         return ((state_words(group, clock()), STATE_TONES.get(group.state, "quiet")),)
 
-    def by(group: UndeliveredGroup) -> StyledLine:
-        return (("" if group.state == "open" else group.state_by or "", "quiet"),)
-
-    def waits(group: UndeliveredGroup) -> StyledLine:
+    def waits(group: UndeliveredGroup) -> str:
         words = group.waits_or_limit or ""
-        return ((_WAITS.get(words, words), "warn"),)
+        return _WAITS.get(words, words)
 
-    def example(group: UndeliveredGroup) -> StyledLine:
+    def example(group: UndeliveredGroup) -> str:
         found = group.example
-        return ((f"{found.event_type} {found.delivery}" if found else "", "quiet"),)
+        return f"{found.event_type} {found.delivery}" if found else ""
 
     return (
-        Column(name="hook", title="hook", cell=hook, width=12, grow=2, max_width=30, priority=0,
-               sort="hook"),
-        Column(name="cause", title="cause", cell=lambda g: ((g.cause, "bad"),), width=12, grow=1,
-               max_width=18, whole=True, priority=0),
-        Column(name="count", title="events", cell=count, width=7, align="right", priority=0,
-               sort="count"),
-        Column(name="gave_up", title="gave up", cell=lambda g: number(g.gave_up, "plain"), width=7,
-               align="right", priority=1),
-        Column(name="retrying", title="retrying", cell=lambda g: number(g.retrying, "plain"),
-               width=8, align="right", priority=2),
-        Column(name="oldest", title="oldest", width=7, align="right", priority=1, sort="oldest_at",
+        Column(name="hook", cell=hook, width=12, grow=2, max_width=30, priority=0, sort="hook"),
+        Column(name="cause", cell=lambda g: g.cause, tone="bad", width=12, grow=1, max_width=18,
+               whole=True, priority=0),
+        Column(name="count", title="events", cell=count, tone="strong", width=7, align="right",
+               priority=0, sort="count"),
+        Column(name="gave_up", title="gave up", width=7, align="right", priority=1,
+               cell=lambda g: f"{g.gave_up:,}" if g.gave_up else ""),
+        Column(name="retrying", width=8, align="right", priority=2,
+               cell=lambda g: f"{g.retrying:,}" if g.retrying else ""),
+        Column(name="oldest", width=7, align="right", priority=1, sort="oldest_at",
                cell=lambda g: ago(g.oldest_at, clock())),
-        Column(name="newest", title="newest", width=7, align="right", priority=3, sort="newest_at",
-               cell=lambda g: ((ago(g.newest_at, clock()), "quiet"),)),
-        Column(name="state", title="state", cell=state, width=12, grow=4, max_width=20, priority=0),
-        Column(name="waits", title="waits", cell=waits, width=16, least=8, priority=1),
-        Column(name="by", title="by", cell=by, width=8, grow=1, max_width=16, priority=3),
-        Column(name="example", title="example", cell=example, width=36, grow=3, max_width=50,
+        Column(name="newest", width=7, align="right", priority=3, sort="newest_at",
+               cell=lambda g: ago(g.newest_at, clock()), tone="quiet"),
+        Column(name="state", cell=state, width=12, grow=4, max_width=20, priority=0),
+        Column(name="waits", cell=waits, tone="warn", width=16, least=8, priority=1),
+        Column(name="by", cell=lambda g: "" if g.state == "open" else g.state_by or "",
+               tone="quiet", width=8, grow=1, max_width=16, priority=3),
+        Column(name="example", cell=example, tone="quiet", width=36, grow=3, max_width=50,
                priority=4),
     )  # fmt: skip

@@ -73,14 +73,12 @@ def engine_columns(
         return ((text, "bad"), (f" after {counted(row.failures, 'failure')} in a row", "quiet"))
 
     return (
-        Column(name="id", title="id", cell=lambda o: ((str(o.hook), "quiet"),), width=6,
-               align="right", priority=1),
+        Column(name="id", cell=lambda o: str(o.hook), tone="quiet", width=6, align="right",
+               priority=1),
         Column(name="name", title="hook", cell=lambda o: o.name, width=16, grow=2, max_width=40,
                priority=0),
-        Column(name="waiting", title="waiting", cell=lambda o: f"{o.waiting:,}", width=9,
-               align="right", priority=0),
-        Column(name="breaker", title="breaker", cell=breaker, width=26, grow=3, max_width=60,
-               priority=0),
+        Column(name="waiting", cell=lambda o: f"{o.waiting:,}", width=9, align="right", priority=0),
+        Column(name="breaker", cell=breaker, width=26, grow=3, max_width=60, priority=0),
     )  # fmt: skip
 
 

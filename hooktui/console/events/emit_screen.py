@@ -68,11 +68,11 @@ def type_rows(catalogue: Catalogue, words: str) -> list[TypeRow]:
 
 
 TYPE_COLUMNS: Final = (
-    Column[TypeRow](name="group", title="group", cell=lambda r: ((r.group, "strong"),), width=10,
-                    grow=1, max_width=24, priority=1),
+    Column[TypeRow](name="group", cell=lambda r: r.group, tone="strong", width=10, grow=1,
+                    max_width=24, priority=1),
     Column[TypeRow](name="id", title="type", cell=lambda r: r.id, width=20, grow=2, max_width=40,
                     priority=0),
-    Column[TypeRow](name="what", title="description", cell=lambda r: ((r.description, "quiet"),),
+    Column[TypeRow](name="what", title="description", cell=lambda r: r.description, tone="quiet",
                     width=20, grow=5, priority=2),
 )  # fmt: skip
 

@@ -37,37 +37,27 @@ def worst_status(event: Event, glyphs: Glyphs) -> StyledLine:
 def event_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Event], ...]:
     """Return the columns of the list of events."""
 
-    def number(name: str, tone: StyleName) -> Callable[[Event], StyledLine]:
-        def cell(event: Event) -> StyledLine:
-            count = 0 if event.counts is None else getattr(event.counts, name)
-            return ((f"{count:,}", tone),) if count else ()
+    def count(name: str, tone: StyleName) -> Column[Event]:
+        def cell(event: Event) -> str:
+            count = getattr(event.counts, name, 0)
+            return f"{count:,}" if count else ""
 
-        return cell
-
-    def skipped(event: Event) -> StyledLine:
-        return ((f"{event.skipped:,}", "quiet"),) if event.skipped else ()
-
-    def count(
-        name: str, title: str, cell: Callable[[Event], StyledLine], priority: int
-    ) -> Column[Event]:
-        return Column(
-            name=name, title=title, cell=cell, width=len(title), align="right", priority=priority
-        )
+        return Column(name=name, cell=cell, tone=tone, width=len(name), align="right", priority=1)
 
     return (
-        Column(name="received", title="received", cell=lambda e: moment(e.created_at, clock()),
-               width=9, grow=1, max_width=16, priority=0, sort="id"),
+        Column(name="received", cell=lambda e: moment(e.created_at, clock()), width=9, grow=1,
+               max_width=16, priority=0, sort="id"),
         Column(name="type", title="event", cell=lambda e: e.type, width=18, grow=2, max_width=40,
                priority=0),
-        Column(name="state", title="state", cell=lambda e: worst_status(e, glyphs), width=11,
-               priority=0),
-        count("delivered", "delivered", number("delivered", "plain"), 1),
-        count("failed", "failed", number("failed", "bad"), 1),
-        count("waiting", "waiting", number("waiting", "warn"), 1),
-        count("skipped", "skipped", skipped, 2),
-        Column(name="size", title="size", cell=lambda e: ((size(e.size), "quiet"),), width=6,
-               align="right", priority=3),
-        Column(name="id", title="id", cell=lambda e: ((e.id, "quiet"),), width=17, priority=2),
+        Column(name="state", cell=lambda e: worst_status(e, glyphs), width=11, priority=0),
+        count("delivered", "plain"),
+        count("failed", "bad"),
+        count("waiting", "warn"),
+        Column(name="skipped", cell=lambda e: f"{e.skipped:,}" if e.skipped else "", tone="quiet",
+               width=7, align="right", priority=2),
+        Column(name="size", cell=lambda e: size(e.size), tone="quiet", width=6, align="right",
+               priority=3),
+        Column(name="id", cell=lambda e: e.id, tone="quiet", width=17, priority=2),
     )  # fmt: skip
 
 
@@ -107,16 +97,14 @@ def decision_columns(
         gone: StyledLine = ((" deleted", "quiet"),) if row.deleted else ()
         return ((f"{row.hook} {row.name}", "plain"), *gone)
 
-    def delivery(row: HookDecision) -> StyledLine:
-        return () if row.delivery is None else ((row.delivery.id, "quiet"),)
-
     return (
         Column(name="state", title="decision", cell=lambda d: decision_state(d, glyphs), width=11,
                priority=0),
-        Column(name="hook", title="hook", cell=hook, width=16, grow=1, max_width=32, priority=0),
-        Column(name="why", title="why", cell=lambda d: decision_reason(d, clock(), key),
-               width=30, least=20, grow=6, priority=1),
-        Column(name="delivery", title="delivery", cell=delivery, width=17, priority=4),
+        Column(name="hook", cell=hook, width=16, grow=1, max_width=32, priority=0),
+        Column(name="why", cell=lambda d: decision_reason(d, clock(), key), width=30, least=20,
+               grow=6, priority=1),
+        Column(name="delivery", cell=lambda d: "" if d.delivery is None else d.delivery.id,
+               tone="quiet", width=17, priority=4),
     )  # fmt: skip
 
 

@@ -100,6 +100,6 @@ def _columns() -> tuple[Column[Offer], ...]:
         return ((f"{command.help}: {offer.disabled_reason.partition(';')[0]}", "quiet"),)
 
     return (
-        Column(name="key", title="key", cell=key, width=6),
+        Column(name="key", cell=key, width=6),
         Column(name="what", title="description", cell=words, width=30, grow=1),
     )

@@ -80,7 +80,7 @@ class SortPart(ScreenPart):
         listing = self._listing()
         sorting = listing.sort_by(sort, descending=descending)
         _: Worker[None] = self._screen.run_worker(sorting, group="sort", exclusive=True)
-        titles = (column.title for column in listing.columns if sort and column.sort == sort)
+        titles = (column.heading for column in listing.columns if sort and column.sort == sort)
         title = next(titles, self._unsorted)
         self._screen.notice(f"sorted by {title}, {self._first[descending]} first")
 

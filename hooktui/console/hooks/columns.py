@@ -97,33 +97,24 @@ def columns(
     glyphs: Glyphs, clock: Callable[[], int], catalogue: Callable[[], Catalogue]
 ) -> tuple[Column[Hook], ...]:
     """Return the columns of the list of hooks."""
-
-    def when(hook: Hook) -> StyledLine:
-        return ((ago(hook.stats.last_at, clock()), "quiet"),)
-
-    def events(hook: Hook) -> StyledLine:
-        return ((summary(catalogue(), hook.events), "quiet"),)
-
     return (
-        Column(name="state", title="state", cell=lambda h: state(h, glyphs), width=10, priority=0),
-        Column(name="id", title="id", cell=lambda h: ((str(h.id), "quiet"),), width=4,
-               align="right", priority=1, sort="id"),
-        Column(name="name", title="name", cell=lambda h: h.name, width=14, grow=4, max_width=40,
-               priority=0, sort="name"),
-        Column(name="type", title="type", cell=lambda h: ((h.type, "quiet"),), width=5, priority=9),
-        Column(name="host", title="host", cell=lambda h: ((host(h.url), "quiet"),), width=13,
-               least=9, grow=4, max_width=45, priority=3),
-        Column(name="events", title="events", cell=events, width=16, grow=2, max_width=36,
-               priority=5),
-        Column(name="last", title="last", cell=last, width=8, grow=1, max_width=18,
-               whole=True, priority=1),
-        Column(name="when", title="when", cell=when, width=5, align="right", priority=2,
-               sort="last_at"),
+        Column(name="state", cell=lambda h: state(h, glyphs), width=10, priority=0),
+        Column(name="id", cell=lambda h: str(h.id), tone="quiet", width=4, align="right",
+               priority=1, sort="id"),
+        Column(name="name", cell=lambda h: h.name, width=14, grow=4, max_width=40, priority=0,
+               sort="name"),
+        Column(name="type", cell=lambda h: h.type, tone="quiet", width=5, priority=9),
+        Column(name="host", cell=lambda h: host(h.url), tone="quiet", width=13, least=9, grow=4,
+               max_width=45, priority=3),
+        Column(name="events", cell=lambda h: summary(catalogue(), h.events), tone="quiet", width=16,
+               grow=2, max_width=36, priority=5),
+        Column(name="last", cell=last, width=8, grow=1, max_width=18, whole=True, priority=1),
+        Column(name="when", cell=lambda h: ago(h.stats.last_at, clock()), tone="quiet", width=5,
+               align="right", priority=2, sort="last_at"),
         Column(name="success", title="24 h", cell=success, width=4, align="right", priority=2),
         Column(name="trend", title="failures", cell=lambda h: trend(h, glyphs), width=TREND,
                priority=2),
-        Column(name="p95", title="p95", cell=lambda h: ((took(h.stats.p95_ms), "quiet"),), width=5,
+        Column(name="p95", cell=lambda h: took(h.stats.p95_ms), tone="quiet", width=5,
                align="right", priority=4),
-        Column(name="waiting", title="waiting", cell=waiting, width=8, align="right", priority=1,
-               sort="waiting"),
+        Column(name="waiting", cell=waiting, width=8, align="right", priority=1, sort="waiting"),
     )  # fmt: skip

@@ -132,7 +132,7 @@ def history_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
                priority=0),
         Column(name="action", title="what", cell=action_words, width=14, priority=0),
         Column(name="changes", title="before → after", cell=summary, width=20, grow=20, priority=1),
-        Column(name="role", title="role", cell=lambda e: ((e.role, "quiet"),), width=8, priority=2),
+        Column(name="role", cell=lambda e: e.role, tone="quiet", width=8, priority=2),
     )  # fmt: skip
 
 

@@ -25,19 +25,17 @@ def log_columns(names: Mapping[int, str], glyphs: Glyphs) -> tuple[Column[LogLin
         return ((f"#{line.attempt}", "plain" if line.attempt == 1 else "warn"),)
 
     return (
-        Column(name="time", title="time", cell=lambda e: ((clock_time(e.at_ms), "quiet"),), width=8,
-               priority=0),
-        Column(name="result", title="result", cell=lambda e: result_pieces(e, glyphs), width=12,
-               grow=1, max_width=20, whole=True, priority=0),
-        Column(name="hook", title="hook", cell=lambda e: f"{e.hook} {names.get(e.hook, '')}",
-               width=14, grow=3, max_width=26, priority=1),
-        Column(name="event", title="event", cell=event, width=17, grow=2, max_width=26, priority=1),
-        Column(name="try", title="try", cell=attempt, width=3, align="right", priority=3),
-        Column(name="took", title="took", cell=lambda e: took(e.duration_ms), width=6,
-               align="right", priority=2),
-        Column(name="size", title="size", cell=lambda e: ((size(e.size), "quiet"),), width=6,
-               align="right", priority=5),
-        Column(name="detail", title="why", cell=lambda e: ((e.detail, "quiet"),), width=12, grow=6,
+        Column(name="time", cell=lambda e: clock_time(e.at_ms), tone="quiet", width=8, priority=0),
+        Column(name="result", cell=lambda e: result_pieces(e, glyphs), width=12, grow=1,
+               max_width=20, whole=True, priority=0),
+        Column(name="hook", cell=lambda e: f"{e.hook} {names.get(e.hook, '')}", width=14, grow=3,
+               max_width=26, priority=1),
+        Column(name="event", cell=event, width=17, grow=2, max_width=26, priority=1),
+        Column(name="try", cell=attempt, width=3, align="right", priority=3),
+        Column(name="took", cell=lambda e: took(e.duration_ms), width=6, align="right", priority=2),
+        Column(name="size", cell=lambda e: size(e.size), tone="quiet", width=6, align="right",
+               priority=5),
+        Column(name="detail", title="why", cell=lambda e: e.detail, tone="quiet", width=12, grow=6,
                priority=6),
     )  # fmt: skip
 

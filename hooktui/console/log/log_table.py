@@ -18,7 +18,7 @@ from hooktui.console.glyphs import Glyphs
 from hooktui.console.log.columns import line_text, log_columns
 from hooktui.console.shell.log_buffer import LogBuffer, LogLine
 from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
-from hooktui.console.widgets.table import Column, Placed, Table, text_of
+from hooktui.console.widgets.table import Column, Placed, Table
 from hooktui.console.widgets.text_search import SearchMatch, folded, highlighted, step
 from hooktui.domain.filters.parser import Filter
 from hooktui.domain.text import visible
@@ -262,11 +262,11 @@ def continuation(
     widths = {cell.column.name: cell.width for cell in placed}
     cut = []
     for column in columns:
-        text = text_of(column.cell(line))
+        text = visible(column.text(line))
         # Of the hidden columns, only the reason is worth a row of its own.
         shown = widths.get(column.name, 0 if column.name == "detail" else 1_000_000)
-        if cell_len(visible(text)) > shown:
-            cut.append(visible(text))
+        if cell_len(text) > shown:
+            cut.append(text)
     if not cut:
         return []
     return chop_cells(" · ".join(cut), room)[: MAX_ROWS - 1]

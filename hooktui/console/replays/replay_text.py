@@ -92,24 +92,22 @@ def replay_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Rep
         return ((words, "quiet" if replay.ended_at else "warn"),)
 
     return (
-        Column(name="state", title="state", cell=state, width=8, priority=0),
-        Column(name="hooks", title="hooks", cell=hooks_words, width=12, grow=2, max_width=30,
-               priority=0),
-        Column(name="mode", title="mode", cell=lambda r: ((r.selection.mode, "quiet"),), width=10,
-               priority=4),
+        Column(name="state", cell=state, width=8, priority=0),
+        Column(name="hooks", cell=hooks_words, width=12, grow=2, max_width=30, priority=0),
+        Column(name="mode", cell=lambda r: r.selection.mode, tone="quiet", width=10, priority=4),
         Column(name="bar", title="", cell=lambda r: bar(share(r), glyphs), width=BAR, priority=1),
-        Column(name="percent", title="done", cell=lambda r: ((percent(share(r)), "strong"),),
+        Column(name="percent", title="done", cell=lambda r: percent(share(r)), tone="strong",
                width=4, align="right", priority=0),
-        Column(name="rate", title="rate", cell=lambda r: f"{r.rate_per_s:g}/s", width=7,
-               align="right", priority=1),
-        Column(name="failed", title="failed", cell=failed, width=6, align="right", priority=0),
+        Column(name="rate", cell=lambda r: f"{r.rate_per_s:g}/s", width=7, align="right",
+               priority=1),
+        Column(name="failed", cell=failed, width=6, align="right", priority=0),
         Column(name="left", title="time left", cell=left, width=9, priority=0),
-        Column(name="why", title="why", cell=why, width=32, grow=4, max_width=60, priority=2),
-        Column(name="by", title="by", cell=lambda r: ((r.created_by, "quiet"),), width=8, grow=1,
-               max_width=16, priority=5),
-        Column(name="created", title="created", width=7, align="right", priority=3,
-               cell=lambda r: ((ago(r.created_at, clock()), "quiet"),)),
-        Column(name="id", title="replay", cell=lambda r: ((r.id, "quiet"),), width=17, priority=6),
+        Column(name="why", cell=why, width=32, grow=4, max_width=60, priority=2),
+        Column(name="by", cell=lambda r: r.created_by, tone="quiet", width=8, grow=1, max_width=16,
+               priority=5),
+        Column(name="created", width=7, align="right", priority=3,
+               cell=lambda r: ago(r.created_at, clock()), tone="quiet"),
+        Column(name="id", title="replay", cell=lambda r: r.id, tone="quiet", width=17, priority=6),
     )  # fmt: skip
 
 
@@ -124,17 +122,14 @@ def hook_columns() -> tuple[Column[ReplayHook], ...]:
         return ((replays.hook_state(hook), "warn" if hook.state == "set_aside" else "plain"),)
 
     return (
-        Column(name="hook", title="hook", cell=lambda h: f"{h.hook} {h.name}", width=14, grow=2,
-               max_width=36, priority=0),
-        Column(name="state", title="state", cell=state, width=9, priority=0),
-        Column(name="sent", title="sent", cell=lambda h: f"{h.sent:,}", width=8, align="right",
+        Column(name="hook", cell=lambda h: f"{h.hook} {h.name}", width=14, grow=2, max_width=36,
                priority=0),
-        Column(name="retried", title="retried", cell=lambda h: f"{h.retried:,}", width=8,
-               align="right", priority=1),
-        Column(name="skipped", title="skipped",
-               cell=lambda h: ((skipped_words(h.skipped), "quiet"),), width=14, grow=2,
-               max_width=40, priority=2),
-        Column(name="why", title="why", cell=why, width=16, grow=4, max_width=60, priority=1),
+        Column(name="state", cell=state, width=9, priority=0),
+        Column(name="sent", cell=lambda h: f"{h.sent:,}", width=8, align="right", priority=0),
+        Column(name="retried", cell=lambda h: f"{h.retried:,}", width=8, align="right", priority=1),
+        Column(name="skipped", cell=lambda h: skipped_words(h.skipped), tone="quiet", width=14,
+               grow=2, max_width=40, priority=2),
+        Column(name="why", cell=why, width=16, grow=4, max_width=60, priority=1),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from hooktui.console.glyphs import UNICODE, Glyphs
-from hooktui.console.widgets.styled import LineWidget, StyledLine, cells_of, fit
+from hooktui.console.widgets.styled import LineWidget, StyledLine, StyleName, cells_of, fit
 from hooktui.domain.text import visible
 
 T = TypeVar("T")
@@ -29,9 +29,9 @@ class Column(Generic[T]):
     """One column.
 
     Attributes:
-        name: its name in code and in saved sort orders.
-        title: its heading.
+        name: its name in code, and its heading if it has no ``title``.
         cell: returns the text for a row, which may be untrusted.
+        tone: the style of a cell that is a plain text.
         width: required cells; fewer if its texts are shorter, or down to ``least`` if it is cut.
         least: cells to which it is cut before a column of the same or a better priority is dropped;
             0 if it is never cut.
@@ -44,8 +44,9 @@ class Column(Generic[T]):
     """
 
     name: str
-    title: str
+    title: str | None = None
     cell: Callable[[T], str | StyledLine]
+    tone: StyleName = "plain"
     width: int
     least: int = 0
     grow: int = 0
@@ -54,6 +55,20 @@ class Column(Generic[T]):
     priority: int = 5
     align: Literal["left", "right"] = "left"
     sort: str | None = None
+
+    @property
+    def heading(self) -> str:
+        """The text above it."""
+        return self.name if self.title is None else self.title
+
+    def pieces(self, row: T) -> StyledLine:
+        """Return the text for a row in its style."""
+        cell = self.cell(row)
+        return ((cell, self.tone),) if isinstance(cell, str) else cell
+
+    def text(self, row: T) -> str:
+        """Return the text for a row."""
+        return "".join(text for text, _ in self.pieces(row))
 
 
 @dataclass(frozen=True)
@@ -117,7 +132,9 @@ def _tight(column: Column[T], needs: Mapping[str, int]) -> Column[T]:
 
     A ``whole`` column gets the width that its texts need, at most ``max_width``.
     """
-    need = max(needs.get(column.name, column.width), len(column.title) + (column.sort is not None))
+    need = max(
+        needs.get(column.name, column.width), len(column.heading) + (column.sort is not None)
+    )
     return replace(column, width=min(need, column.max_width if column.whole else column.width))
 
 
@@ -125,18 +142,8 @@ def needs_of(columns: Sequence[Column[T]], rows: Iterable[T], needs: dict[str, i
     """Raise ``needs`` to the widths of the texts of some rows."""
     for row in rows:
         for column in columns:
-            cells = cell_len(visible(text_of(column.cell(row))))
+            cells = cell_len(visible(column.text(row)))
             needs[column.name] = max(cells, needs.get(column.name, 0))
-
-
-def text_of(cell: str | StyledLine) -> str:
-    """Return the text of a cell."""
-    return "".join(text for text, _ in pieces_of(cell))
-
-
-def pieces_of(cell: str | StyledLine) -> StyledLine:
-    """Return a cell as pieces."""
-    return ((cell, "plain"),) if isinstance(cell, str) else cell
 
 
 def _needed(columns: Sequence[Column[T]]) -> int:
@@ -235,7 +242,7 @@ class Table(LineWidget, ScrollView, inherit_bindings=False):
         """Return the line of column titles, with an arrow at the sorted column."""
         segments = self.segments(((" " * MARGIN, "quiet"),))
         for cell in placed:
-            title = cell.column.title
+            title = cell.column.heading
             if cell.column.sort is not None and cell.column.sort == sort:
                 title += self.glyphs.down if descending else self.glyphs.up
             segments += self._cell(cell, ((title, "quiet"),), None)
@@ -248,7 +255,7 @@ class Table(LineWidget, ScrollView, inherit_bindings=False):
         mark: StyledLine = ((self.glyphs.marked if marked else " ", "accent"), (" ", "accent"))
         segments = self.segments(mark, over)
         for cell in placed:
-            segments += self._cell(cell, pieces_of(cell.column.cell(row)), over)
+            segments += self._cell(cell, cell.column.pieces(row), over)
         return self.whole(segments, self.line_width, over)
 
     def _cell(self, placed: Placed[T], pieces: StyledLine, over: Style | None) -> list[Segment]:
