@@ -10,13 +10,12 @@ from textual.app import App
 
 from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.screen import ConsoleScreen, close_front, front_screen, full_screens
-from hooktui.console.registry import TOP_SCREENS, Command, TopScreen
+from hooktui.console.registry import TOP_SCREENS, TopScreen
+from hooktui.console.shell.contract import Navigator
 from hooktui.domain.filters.terms import NO_TERMS, FilterTerms
-from hooktui.domain.wire.hooks import Hook
-from hooktui.domain.wire.replays import ReplaySelection
 
 
-class Navigation:
+class Navigation(Navigator):
     """Opens screens on the screen stack of an app; the first top screen is at the bottom."""
 
     def __init__(self, app: App[None]) -> None:
@@ -46,24 +45,6 @@ class Navigation:
         if front is not None:
             front.leave(_import(path)())
 
-    def open_deliveries(self, filter_text: str) -> None:
-        """Open the list of deliveries of all hooks, with a filter."""
-        self._open("deliveries.deliveries_screen:DeliveriesScreen", filter_text)
-
-    def open_events(self, filter_text: str, note: str = "") -> None:
-        """Open the list of events with a filter; ``note`` describes them in the title."""
-        self._open("events.events_screen:EventsScreen", filter_text, note)
-
-    def open_replay(self, replay: str) -> None:
-        """Open a replay by its id."""
-        self._open("replays.replay_screen:ReplayScreen", replay)
-
-    def open_replay_form(
-        self, selection: ReplaySelection, started: Callable[[], object] = lambda: None
-    ) -> None:
-        """Open the form for a new replay of a selection; call ``started`` once it is started."""
-        self._open("replays.replay_form:ReplayForm", selection, started)
-
     def select(self, heading: str, identity: Hashable) -> None:
         """Move the cursor to a new object in the list of the screen that has the given heading."""
         for screen in self.screens():
@@ -81,42 +62,7 @@ class Navigation:
                 if isinstance(part, ChosenRows):
                     part.listing.ask_to_check()
 
-    def open_form(self, hook: Hook | None) -> None:
-        """Open the form of a hook; for a new hook (None), open the list of hook types first."""
-        if hook is None:
-            self._open("hooks.form_screen:HookTypes")
-        else:
-            self._open("hooks.form_screen:HookForm", hook)
-
-    def open(self, command: Command, *identity: int | str) -> None:
-        """Open the screen of a command of the ``:`` line: a list, or one object by its id."""
-        self._open(command.screen, *identity)
-
-    def open_hook(self, hook: int) -> None:
-        """Open a hook by its id."""
-        self._open("hooks.hook_screen:HookScreen", hook)
-
-    def open_secret(self, hook: Hook) -> None:
-        """Open the screen of a hook's secret."""
-        self._open("hooks.secret_screen:SecretScreen", hook)
-
-    def open_diagnosis(self, hook: Hook) -> None:
-        """Open the diagnosis of a hook's receiver."""
-        self._open("hooks.diagnosis_screen:DiagnosisScreen", hook)
-
-    def open_delivery(self, delivery: str) -> None:
-        """Open a delivery by its id."""
-        self._open("deliveries.delivery_screen:DeliveryScreen", delivery)
-
-    def open_event(self, event: str) -> None:
-        """Open an event by its id."""
-        self._open("events.event_screen:EventScreen", event)
-
-    def open_emit(self, event_type: str = "", body: str | None = None) -> None:
-        """Open the dialog that sends an event, with an initial type and body."""
-        self._open("events.emit_screen:EmitScreen", event_type, body)
-
-    def _open(self, path: str, *arguments: object) -> None:
+    def open(self, path: str, *arguments: object) -> None:
         """Open a screen by its path, written as in `TopScreen`."""
         self._app.push_screen(_import(path)(*arguments))
 

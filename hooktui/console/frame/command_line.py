@@ -161,12 +161,12 @@ def _run(app: App[object], parsed: ParsedCommand) -> None:
     if top is not None and front is not None:
         front.go(top, partial(_filter, app, str(argument)) if argument else lambda: None)
     elif command.screen and command.argument is None:
-        shell.navigation.open(command)
+        shell.navigation.open(command.screen)
     elif not argument:
         if front is not None:
             front.run_command(command.name)
     elif command.screen:
-        shell.navigation.open(command, argument)
+        shell.navigation.open(command.screen, argument)
     elif command.name == "account":
         shell.switch_account(int(argument))
     elif command.name == "theme":

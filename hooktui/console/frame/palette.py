@@ -140,7 +140,7 @@ class CommandProvider(Provider):
                 yield _Entry(text, partial(front.run_command, name))
         for command in (command for command in LINE_COMMANDS if command.argument is None):
             text = f"{command.help}  {front.command('command').key}{command.word}"
-            yield _Entry(text, partial(self._shell.navigation.open, command))
+            yield _Entry(text, partial(self._shell.navigation.open, command.screen))
 
     def _themes(self) -> Iterator[_Entry]:
         for name in sorted(self.app.available_themes):
@@ -157,7 +157,7 @@ class CommandProvider(Provider):
             return
         command, identity = parsed.command, parsed.argument
         if command.screen and identity:
-            run = partial(self._shell.navigation.open, command, identity)
+            run = partial(self._shell.navigation.open, command.screen, identity)
             yield _Entry(f"Open {command.word} {identity}", run)
 
     async def _accounts(self, query: str) -> list[_Entry]:

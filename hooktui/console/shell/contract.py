@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Protocol
 
 from hooktui.console.glyphs import Glyphs
-from hooktui.console.registry import Command, TopScreen
+from hooktui.console.registry import TopScreen
 from hooktui.console.shell.account import AccountView
 from hooktui.console.shell.log_buffer import LogBuffer
 from hooktui.console.shell.preferences import ConsoleOptions, Preferences
@@ -34,19 +34,26 @@ class Navigator(Protocol):
     def show_tab(self, path: str) -> None:
         """Replace the screen in the foreground by another tab of its top screen."""
 
+    def open(self, path: str, *arguments: object) -> None:
+        """Open a screen by its path, written as in `TopScreen`."""
+
     def open_deliveries(self, filter_text: str) -> None:
         """Open the list of deliveries of all hooks, with a filter."""
+        self.open("deliveries.deliveries_screen:DeliveriesScreen", filter_text)
 
     def open_events(self, filter_text: str, note: str = "") -> None:
         """Open the list of events with a filter; ``note`` describes them in the title."""
+        self.open("events.events_screen:EventsScreen", filter_text, note)
 
     def open_replay(self, replay: str) -> None:
         """Open a replay by its id."""
+        self.open("replays.replay_screen:ReplayScreen", replay)
 
     def open_replay_form(
-        self, selection: ReplaySelection, started: Callable[[], object] = ...
+        self, selection: ReplaySelection, started: Callable[[], object] = lambda: None
     ) -> None:
         """Open the form for a new replay of a selection; call ``started`` once it is started."""
+        self.open("replays.replay_form:ReplayForm", selection, started)
 
     def select(self, heading: str, identity: Hashable) -> None:
         """Move the cursor to a new object in the list of the screen that has the given heading."""
@@ -56,27 +63,34 @@ class Navigator(Protocol):
 
     def open_form(self, hook: Hook | None) -> None:
         """Open the form of a hook; for a new hook (None), open the list of hook types first."""
-
-    def open(self, command: Command, *identity: int | str) -> None:
-        """Open the screen of a command of the ``:`` line: a list, or one object by its id."""
+        if hook is None:
+            self.open("hooks.form_screen:HookTypes")
+        else:
+            self.open("hooks.form_screen:HookForm", hook)
 
     def open_hook(self, hook: int) -> None:
         """Open a hook by its id."""
+        self.open("hooks.hook_screen:HookScreen", hook)
 
     def open_secret(self, hook: Hook) -> None:
         """Open the screen of a hook's secret."""
+        self.open("hooks.secret_screen:SecretScreen", hook)
 
     def open_diagnosis(self, hook: Hook) -> None:
         """Open the diagnosis of a hook's receiver."""
+        self.open("hooks.diagnosis_screen:DiagnosisScreen", hook)
 
     def open_delivery(self, delivery: str) -> None:
         """Open a delivery by its id."""
+        self.open("deliveries.delivery_screen:DeliveryScreen", delivery)
 
     def open_event(self, event: str) -> None:
         """Open an event by its id."""
+        self.open("events.event_screen:EventScreen", event)
 
     def open_emit(self, event_type: str = "", body: str | None = None) -> None:
         """Open the dialog that sends an event, with an initial type and body."""
+        self.open("events.emit_screen:EmitScreen", event_type, body)
 
     def open_help(self) -> None:
         """Open the help of the screen in the foreground; selecting a command runs it."""
