@@ -14,30 +14,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hooktui.client import calls
-    from hooktui.client.address import ServerAddress, find_server
-    from hooktui.client.async_client import AsyncClient
-    from hooktui.client.calls import Call
-    from hooktui.client.responses import Problem
-    from hooktui.client.start import start_server
-    from hooktui.client.sync_client import PlainClient
-    from hooktui.domain.wire.feed import AttemptLine, FeedLine, FeedPage
-    from hooktui.domain.wire.hooks import CreatedHook
-
-__all__ = [
-    "AsyncClient",
-    "AttemptLine",
-    "Call",
-    "CreatedHook",
-    "FeedLine",
-    "FeedPage",
-    "PlainClient",
-    "Problem",
-    "ServerAddress",
-    "calls",
-    "find_server",
-    "start_server",
-]
+    from hooktui.client import calls as calls
+    from hooktui.client.address import ServerAddress as ServerAddress
+    from hooktui.client.address import find_server as find_server
+    from hooktui.client.async_client import AsyncClient as AsyncClient
+    from hooktui.client.calls import Call as Call
+    from hooktui.client.responses import Problem as Problem
+    from hooktui.client.start import start_server as start_server
+    from hooktui.client.sync_client import PlainClient as PlainClient
+    from hooktui.domain.wire.feed import AttemptLine as AttemptLine
+    from hooktui.domain.wire.feed import FeedLine as FeedLine
+    from hooktui.domain.wire.feed import FeedPage as FeedPage
+    from hooktui.domain.wire.hooks import CreatedHook as CreatedHook
 
 _MODULES = {
     "AsyncClient": "hooktui.client.async_client",
@@ -52,6 +40,7 @@ _MODULES = {
     "find_server": "hooktui.client.address",
     "start_server": "hooktui.client.start",
 }
+__all__ = ["calls", *_MODULES]
 
 
 def __getattr__(name: str) -> object:
