@@ -239,32 +239,34 @@ class Goal:
     @property
     def met(self) -> bool | None:
         """Whether the required value is reached; None: not measured."""
-        return None if self.reached is None else self._holds(self.must)
+        return self._holds(self.must)
 
     @property
     def aim_met(self) -> bool | None:
         """Whether the desired value is reached; None: not measured."""
-        return None if self.reached is None else self._holds(self.aim)
+        return self._holds(self.aim)
 
-    def _holds(self, bound: float) -> bool:
+    def _holds(self, bound: float) -> bool | None:
         if self.reached is None:
-            return False
+            return None
         return self.reached <= bound if self.less_is_better else self.reached >= bound
 
 
 _Value = Callable[[CaseReport], float | None]
 
 
-def _per_s(case: CaseReport) -> float | None:
-    return case.per_s.median
+def _median(name: str) -> _Value:
+    """Return the function that reads the median of a field."""
+
+    def value(case: CaseReport) -> float | None:
+        spread: Spread | None = getattr(case, name)
+        return None if spread is None else spread.median
+
+    return value
 
 
-def _of_baseline(case: CaseReport) -> float | None:
-    return case.ratio.median
-
-
-def _of_the_other(case: CaseReport) -> float | None:
-    return None if case.compared is None else case.compared.median
+_per_s, _of_baseline, _of_the_other = _median("per_s"), _median("ratio"), _median("compared")
+_of_capacity, _restart = _median("capacity_share"), _median("restart_s")
 
 
 def _inverse(case: CaseReport) -> float | None:
@@ -279,20 +281,12 @@ def _of_possible(case: CaseReport) -> float | None:
     return case.per_s.median / min(other_per_s, DEFAULT_MAX_LIMIT / LATE_S)
 
 
-def _of_capacity(case: CaseReport) -> float | None:
-    return None if case.capacity_share is None else case.capacity_share.median
-
-
 def _refused_later(case: CaseReport) -> float | None:
     return 100 * case.refused_later_share.median
 
 
-def _p50(case: CaseReport) -> float | None:
-    return None if case.latency_ms is None else case.latency_ms[0]
-
-
-def _p99(case: CaseReport) -> float | None:
-    return None if case.latency_ms is None else case.latency_ms[1]
+def _latency(case: CaseReport, at: int) -> float | None:
+    return None if case.latency_ms is None else case.latency_ms[at]
 
 
 def _of_allowed(case: CaseReport) -> float | None:
@@ -302,10 +296,6 @@ def _of_allowed(case: CaseReport) -> float | None:
     p99_ms = case.latency_ms[1]
     without_ms = p99_ms / max(case.compared.median, 1e-9)
     return p99_ms / max(1.5 * without_ms, without_ms + 10)
-
-
-def _restart(case: CaseReport) -> float | None:
-    return None if case.restart_s is None else case.restart_s.median
 
 
 _GOALS: tuple[tuple[str, str, float, float, bool, _Value], ...] = (
@@ -321,14 +311,14 @@ _GOALS: tuple[tuple[str, str, float, float, bool, _Value], ...] = (
     ("memory, 50 ms, https, MB", "far-tls", 160, 140, True, lambda c: c.memory_mb),
     ("503 for 2 % of the events, of none", "poisoned", 0.85, 0.95, False, _of_the_other),
     ("20 at once, of capacity", "capped", 0.8, 0.95, False, _of_capacity),
-    ("20 at once, refused in 5 s", "capped", 120, 60, True, lambda c: c.refused_in_ramp.median),
+    ("20 at once, refused in 5 s", "capped", 120, 60, True, _median("refused_in_ramp")),
     ("20 at once, refused later, %", "capped", 0.5, 0.25, True, _refused_later),
     ("one worker, of capacity", "one-worker", 0.95, 1, False, _of_capacity),
     ("one worker, median at once", "one-worker", 20, 12, True, lambda c: c.at_once[0]),
     ("100,000 waiting, of none", "backlog", 0.8, 1.0, False, _of_the_other),
     ("2 servers on PostgreSQL, of 1", "two-servers", 1.7, 1.95, False, _of_the_other),
-    ("latency at 1,000/s, p50 ms", "open-1000", 2, 0.7, True, _p50),
-    ("latency at 1,000/s, p99 ms", "open-1000", 20, 5, True, _p99),
+    ("latency at 1,000/s, p50 ms", "open-1000", 2, 0.7, True, lambda c: _latency(c, 0)),
+    ("latency at 1,000/s, p99 ms", "open-1000", 20, 5, True, lambda c: _latency(c, 1)),
     ("p99 beside a hostile caller, of allowed", "hostile-caller", 1, 0.8, True, _of_allowed),
     ("1,000,000 old deliveries, of none", "old-rows", 0.9, 1.0, False, _of_the_other),
     ("p99 beside 100 that hang, of without", "hung-100", 1.5, 1.2, True, _of_the_other),
