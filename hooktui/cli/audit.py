@@ -111,16 +111,14 @@ def verify(*, known: str | None = None, context: Context) -> int:
     check = context.client.call(calls.verify_audit(known=known))
     while check.next is not None:
         context.out.progress(f"{counted(check.entries, 'entry')} so far")
-        check = _added(check, context.client.call(calls.verify_audit(check.next, known)))
+        part = context.client.call(calls.verify_audit(check.next, known))
+        entries = check.entries + part.entries
+        check = replace(part, entries=entries, head=part.head or check.head)
     if context.json:
         context.out.json(fields_without("next", check))
     else:
         _write_result(context, check)
     return DONE if check.broken is None else FAILED
-
-
-def _added(before: AuditCheck, after: AuditCheck) -> AuditCheck:
-    return replace(after, entries=before.entries + after.entries, head=after.head or before.head)
 
 
 def _write_result(context: Context, check: AuditCheck) -> None:

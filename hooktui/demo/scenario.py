@@ -134,7 +134,7 @@ class _Account:
 
     def events(self) -> Iterator[ScenarioEvent]:
         """Resume one lifecycle after another, in the order of time."""
-        self._begin(self._arrivals())
+        self._wake(self._arrivals())
         while True:
             self._now_s, _, life = heapq.heappop(self._waiting)
             wait_s = next(life, None)
@@ -145,7 +145,7 @@ class _Account:
 
     def _arrivals(self) -> _Life:
         for number in itertools.count(1):
-            self._begin(self._cluster_life(self._dice.choice(_PLANS)))
+            self._wake(self._cluster_life(self._dice.choice(_PLANS)))
             yield self._between(20, 90) if number < _AT_FIRST else self._between(240, 420)
 
     def _cluster_life(self, plan: _Plan) -> _Life:
@@ -237,10 +237,7 @@ class _Account:
         body = msgspec.json.encode(resource)
         self._happened.append(ScenarioEvent(self._now_s, event_type, body))
 
-    def _begin(self, life: _Life) -> None:
-        self._wake(life, 0.0)
-
-    def _wake(self, life: _Life, after_s: float) -> None:
+    def _wake(self, life: _Life, after_s: float = 0.0) -> None:
         at_s = self._now_s + after_s / self._pace
         heapq.heappush(self._waiting, (at_s, next(self._order), life))
 

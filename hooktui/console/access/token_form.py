@@ -82,14 +82,13 @@ class TokenForm(ConsoleScreen):
 
     def _read(self) -> tuple[dict[str, object], dict[str, str]]:
         bound = self.query_one("#account", Choice).chosen == 0
-        fields, wrong = read_token(
+        return read_token(
             self.query_one("#name", Input).value,
             ROLES[self.query_one("#role", Choice).chosen],
             self.shell.account.number if bound else None,
             self.query_one("#expires", Input).value,
             self.shell.clock(),
         )
-        return fields, dict(wrong)
 
     def _check_form(self) -> None:
         if not self.is_attached:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from hooktui.console.formatting import ago, moment
@@ -64,7 +64,7 @@ def role_words(role: str) -> str:
 
 def read_token(
     name: str, role: Role, account: int | None, expires: str, now_ms: int
-) -> tuple[dict[str, object], Mapping[str, str]]:
+) -> tuple[dict[str, object], dict[str, str]]:
     """Return the API fields of a new token, and an error for each invalid field of the form.
 
     Args:

@@ -228,9 +228,7 @@ class EmitScreen(ConsoleScreen):
         """Move the focus to the body."""
         self.body.focus()
 
-    def on_windowed_list_opened(self) -> None:
-        """Move the focus to the body."""
-        self.body.focus()
+    on_windowed_list_opened = on_input_submitted
 
     def on_windowed_list_moved(self) -> None:
         """Choose the type under the cursor; keys do not wait for a sample from the server."""

@@ -171,12 +171,13 @@ class EventScreen(ConsoleScreen):
             return "pings cannot be replayed"
         if name == "emit" and self.event.type == PING:
             return f"a ping goes to one hook; {self.shell.key('ping')} on a hook sends one"
+        if name != "replay" and (name != "open" or self.document.has_focus):
+            return None
         row = self.listing.cursor_row
-        if name == "replay" and (row is None or row.deleted):
-            return "this hook is deleted" if row is not None else "there is no hook here"
-        if name == "open" and not self.document.has_focus and (row is None or _is_gone(row)):
-            return "this hook is deleted" if row is not None else "there is no hook here"
-        return None
+        if row is None:
+            return "there is no hook here"
+        gone = row.deleted and (name == "replay" or row.delivery is None)
+        return "this hook is deleted" if gone else None
 
     def open(self) -> None:
         """Open the delivery or the hook of the row; in the body, fold or unfold a part."""
@@ -245,10 +246,6 @@ class EventScreen(ConsoleScreen):
         words, name = "the event as JSON, as the API returns it", "the event as JSON"
         forms.append(CopyForm("j", words, name, indented_json(event)))
         await copy_as(self, "The body is copied as it was sent, without any secret.", forms)
-
-
-def _is_gone(row: HookDecision) -> bool:
-    return row.deleted and row.delivery is None
 
 
 Decisions = Page[HookDecision]

@@ -144,10 +144,7 @@ class CommandProvider(Provider):
 
     def _themes(self) -> Iterator[_Entry]:
         for name in sorted(self.app.available_themes):
-            yield _Entry(f"Theme {name}", partial(self._use_theme, name))
-
-    def _use_theme(self, name: str) -> None:
-        self.app.theme = name
+            yield _Entry(f"Theme {name}", partial(setattr, self.app, "theme", name))
 
     def _by_id(self, query: str) -> Iterator[_Entry]:
         """Yield the object with the typed id, such as a hook; opening reports if there is none."""

@@ -346,7 +346,8 @@ class ConsoleScreen(Screen[None]):
     def disabled_reason(self, name: str) -> str | None:
         """Return why a command is currently not possible, or None."""
         command = self.command(name)
-        if name not in (*self.COMMAND_NAMES, *EVERYWHERE) and not self._is_labelled(name):
+        here = (*self.COMMAND_NAMES, *EVERYWHERE)
+        if name not in here and all(label.name != name for label in self.command_labels()):
             lists = f"{self.shell.key('help')} lists the commands"
             return f"{command.label} ({command.key}) is not available on this screen; {lists}"
         role = self.shell.role
@@ -356,9 +357,6 @@ class ConsoleScreen(Screen[None]):
             return None
         reasons = (part.disabled_reason(name) for part in self.parts)
         return next(filter(None, reasons), None) or self.own_disabled_reason(name)
-
-    def _is_labelled(self, name: str) -> bool:
-        return any(label.name == name for label in self.command_labels())
 
     def own_disabled_reason(self, name: str) -> str | None:
         """Return a reason of the screen itself, or None; called only after its layout."""

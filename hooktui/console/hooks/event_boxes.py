@@ -214,7 +214,8 @@ class EventBoxes(LineWidget, can_focus=True):
 
     def action_move(self, name: str) -> None:
         """Move the cursor as in a list; the form scrolls with it."""
-        page = max(1, self._form_height() - 1)
+        form = self.parent if isinstance(self.parent, Widget) else self
+        page = max(1, form.size.height - 1)
         self._move_to(cursor_after(name, self.cursor, count=len(self._shown_rows), page=page))
 
     def action_open(self) -> None:
@@ -255,9 +256,6 @@ class EventBoxes(LineWidget, can_focus=True):
         if isinstance(container, Widget) and container.is_scrollable:
             top = self.virtual_region.y + self.cursor
             container.scroll_to_region(Region(0, top, 1, 1), animate=False, x_axis=False)
-
-    def _form_height(self) -> int:
-        return self.parent.size.height if isinstance(self.parent, Widget) else self.size.height
 
     def _tick(self, row: _Row) -> Tick:
         if row.event_type is None:

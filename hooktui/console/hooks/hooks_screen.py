@@ -196,7 +196,8 @@ class HooksScreen(ConsoleScreen):
 
     def on_windowed_list_marks_changed(self) -> None:
         """Limit the log to the marked hooks."""
-        self._narrow_log()
+        marked = frozenset(hook.id for hook in self.listing.marks.values())
+        self.live_log.show_only(self.live_log.filter, marked or None)
 
     def heading(self) -> StyledLine:
         """Return the title: numbers of hooks, failing ones and disabled ones, filter, and marks."""
@@ -315,10 +316,6 @@ class HooksScreen(ConsoleScreen):
 
     # -- the log pane
 
-    def _narrow_log(self) -> None:
-        marked = frozenset(hook.id for hook in self.listing.marks.values())
-        self.live_log.show_only(self.live_log.filter, marked or None)
-
     def follow(self) -> None:
         """Follow the log, or pause it."""
         self.live_log.follow(not self.live_log.following)
@@ -335,7 +332,7 @@ class HooksScreen(ConsoleScreen):
         """Maximize the log, or restore its size."""
         self.toggle_class("-zoomed")
         self._fit_pane()
-        (self.live_log if self.has_class("-zoomed") else self.listing).focus()
+        self._focus_body()
 
     def larger(self) -> None:
         """Enlarge the log pane."""

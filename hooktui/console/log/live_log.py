@@ -179,13 +179,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         if self._due is not None or not self._is_visible:
             return
         pause = REPAINT_S if self.following else CHIP_S
-        self._due = self.set_timer(
-            max(self._drawn_at + pause - monotonic(), 0.01), self._catch_up_due
-        )
-
-    def _catch_up_due(self) -> None:
-        self._due = None
-        self.catch_up()
+        self._due = self.set_timer(max(self._drawn_at + pause - monotonic(), 0.01), self.catch_up)
 
     @property
     def _is_visible(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from textual.app import ComposeResult
@@ -18,7 +17,7 @@ from hooktui.console.widgets.page_window import OnePage
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError, NotFound
-from hooktui.domain.wire.replays import Replay, ReplayHook
+from hooktui.domain.wire.replays import Replay
 
 RUNNING_S: Final = 2.0
 """Seconds between two reloads of a running replay; its feed item arrives once a second."""
@@ -60,7 +59,7 @@ class ReplayScreen(ConsoleScreen):
         yield Lines(id="head")
         self._hooks = WindowedList(
             hook_columns(),
-            OnePage(self._replay_hooks),
+            OnePage(lambda: () if self.replay is None else self.replay.hooks),
             lambda hook: hook.hook,
             markable=False,
             glyphs=self.shell.glyphs,
@@ -74,9 +73,6 @@ class ReplayScreen(ConsoleScreen):
         self._hooks.focus()
         self.run_worker(self._read(), name="replay")
         self.set_interval(RUNNING_S, self._read_running)
-
-    def _replay_hooks(self) -> Sequence[ReplayHook]:
-        return () if self.replay is None else self.replay.hooks
 
     def _read_running(self) -> None:
         if self.replay is not None and self.replay.state == RUNNING and self.app.screen is self:

@@ -32,7 +32,8 @@ class ReplaysScreen(ListScreen[Replay]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.handlers.update(open=self.on_row(self._open), replay=self.replay, copy=self.copy)
+        opens = self.on_row(lambda replay: self.shell.navigation.open_replay(replay.id))
+        self.handlers.update(open=opens, replay=self.replay, copy=self.copy)
         actions = ReplayActions(self, lambda: self.cursor_row, lambda _: self.read_soon())
         self.parts = (*self.parts, actions)
 
@@ -62,6 +63,3 @@ class ReplaysScreen(ListScreen[Replay]):
                 ("  plans one; nothing is sent before you run it", "plain"),
             ),
         )
-
-    def _open(self, replay: Replay) -> None:
-        self.shell.navigation.open_replay(replay.id)

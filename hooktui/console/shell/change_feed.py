@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 from hooktui.console.formatting import date_of
@@ -59,13 +59,8 @@ class FeedChanges:
 
     def merge(self, other: FeedChanges) -> None:
         """Add later changes."""
-        self.hooks |= other.hooks
-        self.busy_hooks |= other.busy_hooks
-        self.deliveries |= other.deliveries
-        self.events |= other.events
-        self.replays |= other.replays
-        self.alerts |= other.alerts
-        self.everything |= other.everything
+        for name in (one.name for one in fields(self)):
+            setattr(self, name, getattr(self, name) | getattr(other, name))
         if len(self.deliveries) > MAX_DELIVERIES:
             self.deliveries.clear()
             self.everything = True
