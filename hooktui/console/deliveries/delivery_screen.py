@@ -63,7 +63,7 @@ class DeliveryScreen(ConsoleScreen):
             open=self.open,
             previous=lambda: self.timeline.action_move("up"),
             next=lambda: self.timeline.action_move("down"),
-            mark=self.mark,
+            mark=lambda: self.timeline.toggle_mark(),
             compare=self.compare,
             raw=self.raw,
             copy=self.copy,
@@ -277,10 +277,6 @@ class DeliveryScreen(ConsoleScreen):
             self.document.action_open()
         else:
             self.document.focus()
-
-    def mark(self) -> None:
-        """Mark or unmark an attempt for the comparison."""
-        self.timeline.toggle_mark()
 
     def compare(self) -> None:
         """Show the differences between two attempts, or end the comparison."""

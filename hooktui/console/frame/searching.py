@@ -35,9 +35,13 @@ class SearchPart(ScreenPart):
     def handlers(self) -> Mapping[str, Handler]:
         """The handlers of search, movement between matches, and wrapping of long lines."""
         handlers: dict[str, Handler] = {
-            "search": self.open, "match_before": self.previous, "wrap": self.wrap,
-        }  # fmt: skip
-        return handlers | {"new": self.next} if self.text else handlers
+            "search": self.open,
+            "match_before": lambda: self._show(self._searched().search_on(forward=False)),
+            "wrap": lambda: self._screen.notice(self._searched().toggle_wrap()),
+        }
+        if self.text:
+            handlers["new"] = lambda: self._show(self._searched().search_on(forward=True))
+        return handlers
 
     @property
     def labels(self) -> tuple[Command, ...]:
@@ -89,18 +93,6 @@ class SearchPart(ScreenPart):
             self._screen.notices.clear()
             self._screen.refresh_frame()
         return was
-
-    def next(self) -> None:
-        """Move to the next match."""
-        self._show(self._searched().search_on(forward=True))
-
-    def previous(self) -> None:
-        """Move to the previous match."""
-        self._show(self._searched().search_on(forward=False))
-
-    def wrap(self) -> None:
-        """Wrap long lines, or cut them."""
-        self._screen.notice(self._searched().toggle_wrap())
 
     def _show(self, match: SearchMatch | None) -> None:
         """Show the number of the match, and how many there are."""

@@ -6,7 +6,7 @@ is handled, not when the command starts to work: the cursor may be on another ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -54,14 +54,15 @@ class HookActions(ScreenPart):
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """The handlers of all hook commands that the screen does not handle itself."""
+        shell = self._screen.shell
         handlers: dict[str, Handler] = {
-            "edit": self.edit,
-            "secret": self.secret,
-            "diagnose": self.diagnose,
-            "ping": self.ping,
-            "activate": self.activate,
-            "undo": self.undo,
-            "delete": self.delete,
+            "edit": lambda: shell.navigation.open_form(self._selected()[0]),
+            "secret": lambda: shell.navigation.open_secret(self._selected()[0]),
+            "diagnose": lambda: shell.navigation.open_diagnosis(self._selected()[0]),
+            "ping": lambda: self._ping(self._selected()),
+            "activate": lambda: self._activate(self._selected()),
+            "undo": lambda: self._undo(shell.account.last_toggled),
+            "delete": lambda: self._delete(self._selected()),
             "replay": self.replay,
         }
         own = self._screen.handlers
@@ -85,23 +86,8 @@ class HookActions(ScreenPart):
     def _ids(self) -> Hashable:
         return tuple(hook.id for hook in self._selected())
 
-    def edit(self) -> None:
-        """Edit the hook."""
-        self._screen.shell.navigation.open_form(self._selected()[0])
-
-    def secret(self) -> None:
-        """Open the screen of the hook's secret."""
-        self._screen.shell.navigation.open_secret(self._selected()[0])
-
-    def diagnose(self) -> None:
-        """Diagnose the hook's receiver."""
-        self._screen.shell.navigation.open_diagnosis(self._selected()[0])
-
-    def ping(self) -> Coroutine[None, None, None]:
-        """Send a test delivery to each hook, and show the result."""
-        return self._ping(self._selected())
-
     async def _ping(self, hooks: Sequence[Hook]) -> None:
+        """Send a test delivery to each hook, and show the result."""
         from hooktui.client import calls
 
         screen = self._screen
@@ -124,11 +110,8 @@ class HookActions(ScreenPart):
         words = f"{len(arrived)} of {counted(len(hooks), 'ping')} delivered"
         screen.notice(words + outcome.rest(named), outcome.severity)
 
-    def activate(self) -> Coroutine[None, None, None]:
-        """Enable the hooks, or disable them if the first one is enabled."""
-        return self._activate(self._selected())
-
     async def _activate(self, hooks: Sequence[Hook]) -> None:
+        """Enable the hooks, or disable them if the first one is enabled."""
         shown, active = self._screen.shell.account, not hooks[0].active
         # Until this is finished, nothing can be undone: the previous toggle is no longer the last.
         account, before = shown.number, shown.last_toggled
@@ -152,11 +135,8 @@ class HookActions(ScreenPart):
         self._screen.notice(outcome.message(words, named) + undoes, outcome.severity)
         self._screen.refresh_frame()
 
-    def undo(self) -> Coroutine[None, None, None]:
-        """Undo the last enable or disable; a second undo retries the hooks that failed."""
-        return self._undo(self._screen.shell.account.last_toggled)
-
     async def _undo(self, toggled: Sequence[tuple[Hook, bool]]) -> None:
+        """Undo the last enable or disable; a second undo retries the hooks that failed."""
         shown, active = self._screen.shell.account, toggled[0][1]
         account = shown.number
         outcome = await self._toggle([hook for hook, _ in toggled], active=active)
@@ -181,11 +161,8 @@ class HookActions(ScreenPart):
             lambda hook: f"{doing} {named(hook)}",
         )
 
-    def delete(self) -> Coroutine[None, None, None]:
-        """Delete the hooks after a confirmation that lists the loss; its default is Cancel."""
-        return self._delete(self._selected())
-
     async def _delete(self, hooks: Sequence[Hook]) -> None:
+        """Delete the hooks after a confirmation that lists the loss; its default is Cancel."""
         from hooktui.client import calls
         from hooktui.console.frame.dialogs import confirmed
 

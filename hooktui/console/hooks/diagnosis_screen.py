@@ -64,8 +64,8 @@ class DiagnosisScreen(ConsoleScreen):
         super().__init__()
         self.handlers.update(
             diagnose=self.diagnose,
-            open=self.open,
-            wrap=self.wrap,
+            open=lambda: self.query_one(DocumentView).action_open(),
+            wrap=lambda: self.notice(self.query_one(DocumentView).toggle_wrap()),
             copy=self.copy,
             copy_as=self.copy_as,
         )
@@ -217,14 +217,6 @@ class DiagnosisScreen(ConsoleScreen):
                 self.notice("cancelled; showing the previous diagnosis")
                 return
         super().back()
-
-    def open(self) -> None:
-        """Fold or unfold the section under the cursor."""
-        self.query_one(DocumentView).action_open()
-
-    def wrap(self) -> None:
-        """Toggle between wrapping and cutting long lines."""
-        self.notice(self.query_one(DocumentView).toggle_wrap())
 
     async def copy(self) -> None:
         """Copy the verdict and the fix."""

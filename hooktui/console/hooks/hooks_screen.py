@@ -63,12 +63,12 @@ class HooksScreen(ConsoleScreen):
         super().__init__()
         self.handlers.update(
             open=self.open,
-            new=self.new,
-            follow=self.follow,
+            new=lambda: self.shell.navigation.open_form(None),
+            follow=lambda: self.live_log.follow(not self.live_log.following),
             log_pane=self.toggle_log,
             zoom=self.zoom,
-            larger=self.larger,
-            smaller=self.smaller,
+            larger=lambda: self._resize_pane(2),
+            smaller=lambda: self._resize_pane(-2),
         )
         self.filter = FilterPart(
             self, HINT, check=parse_hook_search, changed=self._filtered, focus=self._focus_body
@@ -260,10 +260,6 @@ class HooksScreen(ConsoleScreen):
         """Open the delivery of a log line."""
         self.shell.navigation.open_delivery(message.delivery)
 
-    def new(self) -> None:
-        """Open the form of a new hook."""
-        self.shell.navigation.open_form(None)
-
     def back(self) -> None:
         """Clear the marks, else the filter, else the zoom; the home screen cannot be closed."""
         if self.listing.clear_marks():
@@ -316,10 +312,6 @@ class HooksScreen(ConsoleScreen):
 
     # -- the log pane
 
-    def follow(self) -> None:
-        """Follow the log, or pause it."""
-        self.live_log.follow(not self.live_log.following)
-
     def toggle_log(self) -> None:
         """Show or hide the log."""
         self.remove_class("-zoomed")
@@ -333,14 +325,6 @@ class HooksScreen(ConsoleScreen):
         self.toggle_class("-zoomed")
         self._fit_pane()
         self._focus_body()
-
-    def larger(self) -> None:
-        """Enlarge the log pane."""
-        self._resize_pane(2)
-
-    def smaller(self) -> None:
-        """Shrink the log pane."""
-        self._resize_pane(-2)
 
     def _resize_pane(self, by: int) -> None:
         lines = self.live_log.size.height if self._pane is None else self._pane

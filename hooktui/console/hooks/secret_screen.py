@@ -66,7 +66,7 @@ class SecretScreen(ConsoleScreen):
             rotate=self.rotate,
             previous=lambda: self._languages.action_step(-1),
             next=lambda: self._languages.action_step(1),
-            wrap=self.wrap,
+            wrap=lambda: self.notice(self.query_one(DocumentView).toggle_wrap()),
         )
         self.reveal_timer = RevealTimer(self, lambda: self.lines)
         self.parts = (HookActions(self, lambda: [self.hook], BulkRunner(self)),)
@@ -249,10 +249,6 @@ class SecretScreen(ConsoleScreen):
         return f"a new secret is valid; the old one is, too, until {until}"
 
     # -- the code
-
-    def wrap(self) -> None:
-        """Toggle between wrapping and cutting long lines of the code."""
-        self.notice(self.query_one(DocumentView).toggle_wrap())
 
     def on_control_changed(self) -> None:
         """Show the code of the selected language."""

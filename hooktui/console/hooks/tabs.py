@@ -72,8 +72,8 @@ class TabSet(ScreenPart):
         return {
             "previous": lambda: self.show(self._tab_line.chosen - 1),
             "next": lambda: self.show(self._tab_line.chosen + 1),
-            "larger": self.larger,
-            "smaller": self.smaller,
+            "larger": lambda: self._choose_range(self._wanted + 1),
+            "smaller": lambda: self._choose_range(self._wanted - 1),
             "copy": self.copy,
         }
 
@@ -243,14 +243,6 @@ class TabSet(ScreenPart):
                 self._fill_soon()
 
     # -- the time range of the plots
-
-    def larger(self) -> None:
-        """Show a longer time range."""
-        self._choose_range(self._wanted + 1)
-
-    def smaller(self) -> None:
-        """Show a shorter time range."""
-        self._choose_range(self._wanted - 1)
 
     def _choose_range(self, number: int) -> None:
         if 0 <= number < len(RANGES):

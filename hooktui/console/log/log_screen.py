@@ -34,9 +34,12 @@ class LiveLogScreen(ConsoleScreen):
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(
-            open=self.open, follow=self.follow, mark=self.mark, copy=self.copy,
+            open=lambda: self.log_lines.action_open(),
+            follow=lambda: self.log_lines.follow(not self.log_lines.following),
+            mark=lambda: self.log_lines.toggle_mark(),
+            copy=self.copy,
             replay=self.replay,
-        )  # fmt: skip
+        )
         self._drawn_names = 0
         self.search = SearchPart(self, lambda: self.log_lines)
         self.filter = FilterPart(
@@ -114,23 +117,11 @@ class LiveLogScreen(ConsoleScreen):
             return "there is no line yet"
         return None
 
-    def open(self) -> None:
-        """Open the delivery of the line under the cursor."""
-        self.log_lines.action_open()
-
     def replay(self) -> None:
         """Plan a replay of the undelivered events of the line's hook."""
         line = self.log_lines.cursor_line
         if line is not None:
             self.shell.navigation.open_replay_form(ReplaySelection(hooks=(line.hook,)))
-
-    def follow(self) -> None:
-        """Follow the log, or pause it."""
-        self.log_lines.follow(not self.log_lines.following)
-
-    def mark(self) -> None:
-        """Mark the line under the cursor; this pauses the log."""
-        self.log_lines.toggle_mark()
 
     async def copy(self) -> None:
         """Copy the marked lines, else the one under the cursor."""
