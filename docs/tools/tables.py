@@ -265,11 +265,11 @@ def failpoints() -> str:
 def snippets() -> str:
     """Return the code that verifies a request, in each language that the console shows."""
     parts = []
-    for one in all_snippets("sha256"):
-        fence = _FENCES.get(one.language, one.language.lower())
+    for language, code in all_snippets("sha256").items():
+        fence = _FENCES.get(language, language.lower())
         # Two blank lines, as the formatter wants them in Markdown, too.
-        code = one.code.rstrip().replace("\n\ndef ", "\n\n\ndef ")
-        parts.append(f"### {one.language}\n\n```{fence}\n{code}\n```\n")
+        spaced = code.rstrip().replace("\n\ndef ", "\n\n\ndef ")
+        parts.append(f"### {language}\n\n```{fence}\n{spaced}\n```\n")
     return "\n".join(parts)
 
 

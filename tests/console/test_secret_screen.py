@@ -214,4 +214,4 @@ async def test_the_code_follows_an_edit_of_the_hook(open_console, client: Client
         await console.shows("HMAC-SHA-256 of the raw body")
         client.ask(calls.edit_hook(hook.id, {"signature_hash": "sha512", "name": "invoices"}))
         await console.shows("HMAC-SHA-512 of the raw body", "(invoices)")
-        assert "sha512" in screen._snippets[0].code.lower()
+        assert "sha512" in screen._snippets["Python"].lower()

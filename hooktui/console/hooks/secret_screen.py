@@ -59,7 +59,7 @@ class SecretScreen(ConsoleScreen):
         super().__init__()
         self.hook = hook
         self._snippets = snippets(hook.signature_hash)
-        self._languages = Choice([snippet.language for snippet in self._snippets], id="language")
+        self._languages = Choice(list(self._snippets), id="language")
         self.handlers.update(
             reveal=self.reveal,
             copy=self.copy,
@@ -177,9 +177,9 @@ class SecretScreen(ConsoleScreen):
     async def copy(self) -> None:
         """Copy the secret; the code if it or the list of languages has the focus."""
         if self._at_code():
-            snippet = self._snippets[self._languages.chosen]
-            what = f"the {snippet.language} code (it reads {SECRET_VARIABLE})"
-            await self.copy_text(snippet.code, what)
+            language = self._languages.value
+            what = f"the {language} code (it reads {SECRET_VARIABLE})"
+            await self.copy_text(self._snippets[language], what)
             return
         if self.lines.revealed:
             value = self.lines.value_under_cursor()
@@ -256,8 +256,8 @@ class SecretScreen(ConsoleScreen):
         self.refresh_frame()
 
     def _show_code(self) -> None:
-        snippet = self._snippets[self._languages.chosen]
+        language = self._languages.value
         copies = f"{self.shell.key('copy')} copies this code"
         note = f"reads the secret from {SECRET_VARIABLE}; {copies}"
-        code = snippet.code.rstrip("\n")
-        self.query_one(DocumentView).show([Section(snippet.language, note=note, text=code)])
+        code = self._snippets[language].rstrip("\n")
+        self.query_one(DocumentView).show([Section(language, note=note, text=code)])

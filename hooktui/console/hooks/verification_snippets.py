@@ -9,7 +9,6 @@ compares in constant time, except in Shell, which is for checks by hand. The tes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 SECRET_VARIABLE: Final = "HOOK_SECRET"  # noqa: S105 - the name of a variable, not a secret
@@ -185,20 +184,12 @@ esac
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Snippet:
-    """Code that verifies a signature in one language."""
-
-    language: str
-    code: str
-
-
-def snippets(signature_hash: str) -> tuple[Snippet, ...]:
-    """Return the code for a hook that signs with a hash (``sha256``, ``sha1``, ``sha512``)."""
+def snippets(signature_hash: str) -> dict[str, str]:
+    """Return the code by language for a hook that signs with a hash (``sha256``, ``sha1``, …)."""
     hashes = sorted({"sha256", signature_hash})
     imports = "\n".join(f'\t"crypto/{name}"' for name in hashes)
     codes = {"Python": PYTHON, "Node": NODE, "Go": GO, "Ruby": RUBY, "Shell": SHELL}
-    return tuple(
-        Snippet(language, code.replace("@hash@", signature_hash).replace("@imports@", imports))
+    return {
+        language: code.replace("@hash@", signature_hash).replace("@imports@", imports)
         for language, code in codes.items()
-    )
+    }
