@@ -153,8 +153,8 @@ def test_hooks_that_wait_and_hooks_that_are_left_alone_are_one_list():
             breakers=open_ones,
         )
     )
-    assert [(one.hook, one.waiting, one.failures) for one in found] == [
-        (1, 9, 0), (2, 3, 12), (3, 0, 13),
+    assert [(one.hook, one.waiting, one.breaker) for one in found] == [
+        (1, 9, None), (2, 3, open_ones[0]), (3, 0, open_ones[1]),
     ]  # fmt: skip
 
 
@@ -180,7 +180,8 @@ def test_old_figures_claim_and_forecast_nothing():
     ],
 )
 def test_a_probe_is_announced_only_while_the_engine_sends(sends, said):
-    row = EngineHook(hook=2, name="b", probe_at=AT, failures=12)
+    breaker = OpenBreaker(hook=2, name="b", probe_at=AT, failures=12)
+    row = EngineHook(hook=2, name="b", breaker=breaker)
     (column,) = (
         column
         for column in engine_columns(UNICODE, lambda: AT_MS, lambda: sends)

@@ -24,6 +24,7 @@ from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.server import OpenBreaker
 from hooktui.domain.wire.undelivered import UndeliveredGroup
 from tests.cli.test_undelivered import GROUP
 from tests.console.rows import ListApp, Row, Rows
@@ -420,8 +421,9 @@ def test_the_smallest_terminal_shows_what_undelivered_events_wait_for():
 
 # Red when a column of short names keeps cells that the words of a breaker need.
 def test_the_words_of_a_breaker_are_whole_where_names_are_short():
-    row = EngineHook(hook=3, name="Slack", waiting=4, probe_at="2026-11-25T00:03:15.000Z",
-                     failures=12)  # fmt: skip
+    at = "2026-11-25T00:03:15.000Z"
+    breaker = OpenBreaker(hook=3, name="Slack", probe_at=at, failures=12)
+    row = EngineHook(hook=3, name="Slack", waiting=4, breaker=breaker)
     needs: dict[str, int] = {}
     columns = engine_columns(UNICODE, clock, lambda: True)
     needs_of(columns, [row], needs)

@@ -16,7 +16,7 @@ from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.text import counted, in_bytes
 from hooktui.domain.wire.diagnosis import DoctorReport
-from hooktui.domain.wire.server import DatabaseInfo, Disk, Rates, ServerStatus
+from hooktui.domain.wire.server import DatabaseInfo, Disk, OpenBreaker, Rates, ServerStatus
 
 _STILL_PER_S: Final = 0.05
 """Deliveries per second; a backlog that changes less is constant."""
@@ -32,30 +32,19 @@ class EngineHook:
     hook: int
     name: str
     waiting: int = 0
-    probe_at: str | None = None
-    failures: int = 0
+    breaker: OpenBreaker | None = None
 
 
 def engine_hooks(status: ServerStatus) -> list[EngineHook]:
     """Return the hooks with the most waiting deliveries, then those with only an open breaker."""
     breakers = {breaker.hook: breaker for breaker in status.breakers}
-    hooks = []
-    for waiting in status.backlog.hooks:
-        breaker = breakers.pop(waiting.hook, None)
-        hooks.append(
-            EngineHook(
-                hook=waiting.hook,
-                name=waiting.name,
-                waiting=waiting.count,
-                probe_at=None if breaker is None else breaker.probe_at,
-                failures=0 if breaker is None else breaker.failures,
-            )
+    hooks = [
+        EngineHook(
+            hook=one.hook, name=one.name, waiting=one.count, breaker=breakers.pop(one.hook, None)
         )
-    hooks += [
-        EngineHook(hook=b.hook, name=b.name, probe_at=b.probe_at, failures=b.failures)
-        for b in breakers.values()
+        for one in status.backlog.hooks
     ]
-    return hooks
+    return hooks + [EngineHook(hook=b.hook, name=b.name, breaker=b) for b in breakers.values()]
 
 
 def engine_columns(
@@ -64,13 +53,16 @@ def engine_columns(
     """Return the columns of those hooks; ``sends`` returns whether the engine sends, if known."""
 
     def breaker(row: EngineHook) -> StyledLine:
-        if row.probe_at is None:
+        if row.breaker is None:
             return (("closed", "quiet"),)
-        text, at_ms = f"{glyphs.failing} open", from_rfc3339(row.probe_at)
+        text, at_ms = f"{glyphs.failing} open", from_rfc3339(row.breaker.probe_at)
         if sends():
             when = "now" if at_ms <= clock() else f"at {moment(at_ms, clock())}"
             text += f", probe {when}"
-        return ((text, "bad"), (f" after {counted(row.failures, 'failure')} in a row", "quiet"))
+        return (
+            (text, "bad"),
+            (f" after {counted(row.breaker.failures, 'failure')} in a row", "quiet"),
+        )
 
     return (
         Column(name="id", cell=lambda o: str(o.hook), tone="quiet", width=6, align="right",
