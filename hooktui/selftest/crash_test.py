@@ -21,7 +21,6 @@ SETTLE_S = 120.0
 _SCHEDULE_S = (0.2, 0.5, 1.0)
 """Waits after the 500s of the unreliable path. The steady one has none: an interruption must not
 count."""
-_SQLITE = Databases()
 _ALIVE_S = (0.05, 0.6)
 """How long a server runs before it is killed, in seconds."""
 
@@ -84,7 +83,7 @@ def run_crash_test(
     environ: Mapping[str, str],
     *,
     kills: int,
-    databases: Databases = _SQLITE,
+    databases: Databases,
     progress: Callable[[str], None],
 ) -> CrashTestReport:
     """Run a server in a temporary home under load, kill it repeatedly, and check all events.

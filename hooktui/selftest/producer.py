@@ -40,7 +40,6 @@ class KeyedProducer:
 
     Attributes:
         address: the server, which may be down at times.
-        account: the account of the events.
         name: part of each key.
         threads: number of sending threads.
         sent: accepted events.
@@ -49,7 +48,6 @@ class KeyedProducer:
     """
 
     address: ServerAddress
-    account: int = 1
     name: str = "p"
     threads: int = 4
     sent: list[Sent] = field(default_factory=list)
@@ -93,7 +91,7 @@ class KeyedProducer:
                 self._stopping.wait(_PAUSE_S)
 
     def _until_accepted(self, client: PlainClient, key: str, body: bytes) -> None:
-        call = send_event(self.account, EVENT_TYPE, body, key=key)
+        call = send_event(1, EVENT_TYPE, body, key=key)
         while not self._abandoned.is_set():
             try:
                 accepted = client.call(call)

@@ -40,7 +40,6 @@ results are just being written."""
 _LINES = 500
 _POLL_S = 0.05
 _ALIVE_S = (0.2, 1.0)
-_SQLITE = Databases()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +184,7 @@ def run_replay_test(
     kills: int,
     events: int = EVENTS,
     rate_per_s: float = RATE_PER_S,
-    databases: Databases = _SQLITE,
+    databases: Databases,
     progress: Callable[[str], None],
 ) -> ReplayReport:
     """Kill a server repeatedly while it replays, and check all dead letters.
