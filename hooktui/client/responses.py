@@ -140,11 +140,7 @@ def too_large(address: ServerAddress) -> NoServer:
 
 
 class LineSplitter:
-    """Splits a response into lines as its bytes arrive, in linear time.
-
-    Args:
-        address: the server, for the message.
-    """
+    """Splits a response into lines as its bytes arrive, in linear time."""
 
     def __init__(self, address: ServerAddress) -> None:
         self._address = address

@@ -18,11 +18,7 @@ _PIECE_BYTES: Final = 64 * 1024
 
 
 class TimedSocket:
-    """A connected socket with a deadline for everything, or a timeout for each read.
-
-    Args:
-        connected: the socket.
-    """
+    """A connected socket with a deadline for everything, or a timeout for each read."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected

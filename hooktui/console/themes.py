@@ -154,7 +154,8 @@ def _variables(written: object) -> dict[str, str]:
         if name not in _variable_names():
             raise ValueError(f"unknown variable {name!r}; {_near(name, _variable_names())}")
         if name.endswith("-style"):
-            _style(name, value)
+            if not isinstance(value, str) or not set(value.split()) <= set(_STYLES):
+                raise ValueError(f"{name} must be one or more of {', '.join(_STYLES)}")
         else:
             _colour(name, value)
     return dict(written)
@@ -173,11 +174,6 @@ def _colour(name: str, value: object) -> str:
     except ColorParseError:
         raise ValueError(f"{name}: {value!r} is not a colour; write one such as #6cb6d9") from None
     return value
-
-
-def _style(name: str, value: object) -> None:
-    if not isinstance(value, str) or not set(value.split()) <= set(_STYLES):
-        raise ValueError(f"{name} must be one or more of {', '.join(_STYLES)}")
 
 
 def _near(name: str, known: Iterable[str]) -> str:

@@ -229,9 +229,7 @@ class TokenLine(Redactable):
 
     DEFAULT_CSS = "TokenLine { height: 1; width: 1fr; }"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._clear = ""
+    _clear = ""
 
     @property
     def revealed(self) -> bool:

@@ -114,7 +114,7 @@ class ScreenTabs(ScreenPart):
     def line(self) -> TabLine:
         """Return the line of tabs."""
         names = [tab.name for tab in self._tabs]
-        line = TabLine(names, self._screen.shell.key, self.show, id="tabs")
+        line = TabLine(names, self._screen.shell.key, self.show)
         line.choose(self._here)
         return line
 

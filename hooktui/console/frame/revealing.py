@@ -21,9 +21,7 @@ MASK: Final = "•" * 26
 class Redactable(LineWidget):
     """A widget that draws a mask unless it is revealed."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.in_picture = False
+    in_picture = False
 
     @property
     def revealed(self) -> bool:

@@ -113,7 +113,6 @@ class HooksScreen(ConsoleScreen):
             shell.glyphs,
             shell.key,
             caption=True,
-            id="log",
         )
         yield self.listing
         yield self.live_log

@@ -94,7 +94,7 @@ class TabSet(ScreenPart):
     def compose(self, deliveries: WindowedList[Delivery]) -> ComposeResult:
         """Compose the line of tabs, and all tabs with the deliveries first."""
         shell = self._screen.shell
-        self._tab_line = TabLine(TABS, shell.key, self.show, id="tabs")
+        self._tab_line = TabLine(TABS, shell.key, self.show)
         self._switcher = ContentSwitcher(initial=DELIVERIES)
         self._plots = Plots(shell.glyphs, id=HEALTH)
         self._events = DocumentView(id=EVENTS)

@@ -72,9 +72,8 @@ class LiveLog(LogTable, inherit_bindings=False):
         key: KeyOf,
         *,
         caption: bool = False,
-        id: str | None = None,  # noqa: A002 - as in every widget
     ) -> None:
-        super().__init__(buffer, names, glyphs, caption=caption, id=id)
+        super().__init__(buffer, names, glyphs, caption=caption)
         self._clock = clock
         self._key = key
         self._waiting: deque[int] = deque()

@@ -60,7 +60,6 @@ class LiveLogScreen(ConsoleScreen):
             shell.account.hook_names,
             shell.glyphs,
             shell.key,
-            id="log",
         )
         yield self.log_lines
 

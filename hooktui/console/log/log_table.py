@@ -80,10 +80,9 @@ class LogTable(Table, inherit_bindings=False):
         names: Mapping[int, str],
         glyphs: Glyphs,
         *,
-        caption: bool = False,
-        id: str | None = None,  # noqa: A002 - as in every widget
+        caption: bool,
     ) -> None:
-        super().__init__(id=id)
+        super().__init__(id="log")
         self.buffer = buffer
         self.glyphs = glyphs
         self.following = True

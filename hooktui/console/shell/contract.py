@@ -9,7 +9,7 @@ from hooktui.console.glyphs import Glyphs
 from hooktui.console.registry import TopScreen
 from hooktui.console.shell.account import AccountView
 from hooktui.console.shell.log_buffer import LogBuffer
-from hooktui.console.shell.preferences import ConsoleOptions, Preferences
+from hooktui.console.shell.preferences import Preferences
 from hooktui.console.shell.server_calls import ServerCalls, Severity
 from hooktui.console.shell.server_connection import ServerConnection
 from hooktui.console.shell.session_state import SessionState
@@ -112,7 +112,6 @@ class Shell(Protocol):
         clock: returns the current time in milliseconds.
         glyphs: the glyphs of states, in Unicode or ASCII.
         catalogue: the event types of the server; the built-in ones until it has responded.
-        options: the command-line options, completed from the preferences.
         preferences: the preferences of the user.
         session: the state that the next session restores.
         connection: the connection to the server.
@@ -127,7 +126,6 @@ class Shell(Protocol):
     clock: Callable[[], int]
     glyphs: Glyphs
     catalogue: Catalogue
-    options: ConsoleOptions
     preferences: Preferences
     session: SessionState
     connection: ServerConnection

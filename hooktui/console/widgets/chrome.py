@@ -28,9 +28,7 @@ class OneLine(LineWidget):
 
     DEFAULT_CSS = "OneLine { height: 1; width: 1fr; }"
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self._parts: tuple[tuple[StyledText, ...], ...] = ((), (), ())
+    _parts: tuple[tuple[StyledText, ...], ...] = ((), (), ())
 
     def show(self, left: StyledLine, right: StyledLine = (), short: StyledLine = ()) -> None:
         """Update the text; redraw only if it differs.
@@ -76,9 +74,7 @@ class StatusLine(OneLine):
     StatusLine { background: $panel; height: auto; min-height: 1; max-height: 3; }
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._notice: list[StyledLine] = []
+    _notice: Sequence[StyledLine] = ()
 
     def notify_line(self, text: str, severity: Severity) -> None:
         """Show a notice instead of the status; a long notice takes up to three lines."""
@@ -90,9 +86,9 @@ class StatusLine(OneLine):
     def clear_notice(self) -> None:
         """Remove the notice and show the status again."""
         if self._notice:
-            self._show_notice([])
+            self._show_notice(())
 
-    def _show_notice(self, lines: list[StyledLine]) -> None:
+    def _show_notice(self, lines: Sequence[StyledLine]) -> None:
         before = self.get_content_height()
         self._notice = lines
         self.refresh(layout=self.get_content_height() != before)
@@ -116,7 +112,7 @@ class DialogNotice(StatusLine):
     DialogNotice.-shown { display: block; }
     """
 
-    def _show_notice(self, lines: list[StyledLine]) -> None:
+    def _show_notice(self, lines: Sequence[StyledLine]) -> None:
         super()._show_notice(lines)
         self.set_class(bool(lines), "-shown")
 
@@ -251,15 +247,8 @@ class TabLine(LineWidget):
 
     DEFAULT_CSS = "TabLine { height: 1; width: 1fr; }"
 
-    def __init__(
-        self,
-        names: Sequence[str],
-        key: KeyOf,
-        clicked: Callable[[int], None],
-        *,
-        id: str | None = None,  # noqa: A002
-    ) -> None:
-        super().__init__(id=id)
+    def __init__(self, names: Sequence[str], key: KeyOf, clicked: Callable[[int], None]) -> None:
+        super().__init__(id="tabs")
         self.names = tuple(names)
         self._key, self._clicked = key, clicked
         self.chosen = 0

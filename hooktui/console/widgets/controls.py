@@ -178,10 +178,8 @@ class Note(LineWidget):
 
     DEFAULT_CSS = "Note { height: auto; width: 1fr; display: none; &.-some { display: block; } }"
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
-        super().__init__(id=id)
-        self.text = ""
-        self._tone: StyleName = "quiet"
+    text = ""
+    _tone: StyleName = "quiet"
 
     def show(self, text: str, tone: StyleName = "quiet") -> None:
         """Update the text; an empty text hides the note."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from rich.highlighter import Highlighter
-from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -28,16 +27,14 @@ from hooktui.console.widgets.chrome import OneLine
 class _Underline(Highlighter):
     """Highlighter that underlines the word at position ``at``; None for no underline."""
 
-    def __init__(self) -> None:
-        self.at: int | None = None
-        self.style = Style(underline=True, bold=True)
+    at: int | None = None
 
     def highlight(self, text: Text) -> None:
         """Underline the word in the text of the input."""
         if self.at is not None:
             words = text.plain[self.at :].split(maxsplit=1)
             # The word may be missing: the text is drawn before `on_input_changed` resets ``at``.
-            text.stylize(self.style, self.at, self.at + (len(words[0]) if words else 1))
+            text.stylize("underline bold", self.at, self.at + (len(words[0]) if words else 1))
 
 
 class PromptInput(Input):
