@@ -397,8 +397,11 @@ def _judge(text: str) -> None:
         date_of(ping)
 
 
+_OF_HOOKS = pages._Name("hook.id", "")
+
+
 def _cursor(text: bytes) -> None:
-    pages._read(text.decode("utf-8", "replace"), "hook.id")
+    pages._read(text.decode("utf-8", "replace"), _OF_HOOKS)
 
 
 def _cursor_inside(text: bytes) -> None:
@@ -410,9 +413,9 @@ def _cursor_inside(text: bytes) -> None:
 def _cursor_written(text: str) -> None:
     """Write the cursor of a list that is sorted by this text, and read it."""
     cursor = pages._Cursor("id", "asc", False, 1, text)
-    written = pages._write(cursor, "hook.id")
+    written = pages._write(cursor, _OF_HOOKS)
     assert written is not None
-    assert pages._read(written, "hook.id") == cursor
+    assert pages._read(written, _OF_HOOKS) == cursor
 
 
 def _fields(text: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 
 from hooktui.cli.main import main
+from tests.support.installation import signals_restored
 from tests.support.scripted_server import Scripted, serving
 from tests.support.waiting import wait_for
 
@@ -67,12 +67,9 @@ def run(environ, capfd, monkeypatch) -> Callable[..., Result]:
 
 
 @pytest.fixture(autouse=True)
-def signals_restored() -> Iterator[None]:
-    """Restore the signals that a command changes for its process, such as SIGHUP of ``serve``."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTSTP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+def same_signals() -> Iterator[None]:
+    with signals_restored():
+        yield
 
 
 @dataclass

@@ -218,8 +218,8 @@ async def test_what_is_opened_while_the_server_is_gone_says_so_and_loads_by_itse
                 if issubclass(screen_class(top), ListScreen)
             ),
             *(partial(navigation.show_tab, tab.screen) for tab in TOP_SCREENS[-1].tabs),
-            *(partial(navigation.open, command) for command in LINE_COMMANDS if command.screen
-              and command.argument is None),
+            *(partial(navigation.open, command.screen) for command in LINE_COMMANDS
+              if command.screen and command.argument is None),
             partial(navigation.open_hook, scene.hook.id),
             partial(navigation.open_delivery, waiting.id),
             partial(navigation.open_event, waiting.event),

@@ -169,10 +169,10 @@ async def test_a_slow_ping_of_one_hook_does_not_keep_from_pinging_another(
 async def test_a_refusal_that_a_command_does_not_expect_is_reported(
     client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
-    async def refused(_actions: HookActions) -> None:
+    async def refused(_actions: HookActions, _hooks: object) -> None:
         raise Conflict("not at this moment")
 
-    monkeypatch.setattr(HookActions, "ping", refused)
+    monkeypatch.setattr(HookActions, "_ping", refused)
     async with staged(client, receiver) as scene:
         await scene.open(HooksScreen)
         await scene.console.press("p")

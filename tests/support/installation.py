@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,15 @@ class Installation:
         return self.json("deliveries", "list", *arguments)
 
 
+@contextlib.contextmanager
+def signals_restored() -> Iterator[None]:
+    """Restore the signals that a command changes for its process, such as SIGHUP of ``serve``."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTSTP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 class LocalInstallation(Installation):
     """An installation whose server is a process, while its commands run in this one."""
 
@@ -126,6 +137,7 @@ class LocalInstallation(Installation):
                 patch.setenv(name, environ[name])  # settings are read from the process
             for name, stream in (("stdin", given), ("stdout", out), ("stderr", err)):
                 patch.setattr(sys, name, io.TextIOWrapper(stream, "utf-8", write_through=True))
-            code = main(arguments, environ)
+            with signals_restored():
+                code = main(arguments, environ)
             sys.stdout.flush()
             return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())

@@ -54,18 +54,18 @@ class HookActions(ScreenPart):
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """The handlers of all hook commands that the screen does not handle itself."""
-        shell = self._screen.shell
+        screen = self._screen
         handlers: dict[str, Handler] = {
-            "edit": lambda: shell.navigation.open_form(self._selected()[0]),
-            "secret": lambda: shell.navigation.open_secret(self._selected()[0]),
-            "diagnose": lambda: shell.navigation.open_diagnosis(self._selected()[0]),
+            "edit": lambda: screen.shell.navigation.open_form(self._selected()[0]),
+            "secret": lambda: screen.shell.navigation.open_secret(self._selected()[0]),
+            "diagnose": lambda: screen.shell.navigation.open_diagnosis(self._selected()[0]),
             "ping": lambda: self._ping(self._selected()),
             "activate": lambda: self._activate(self._selected()),
-            "undo": lambda: self._undo(shell.account.last_toggled),
+            "undo": lambda: self._undo(screen.shell.account.last_toggled),
             "delete": lambda: self._delete(self._selected()),
             "replay": self.replay,
         }
-        own = self._screen.handlers
+        own = screen.handlers
         return {name: handler for name, handler in handlers.items() if name not in own}
 
     def replay(self) -> None:
