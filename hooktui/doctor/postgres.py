@@ -22,12 +22,14 @@ from hooktui.doctor.rules import (
 )
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.domain.paths import InstallPaths
+from hooktui.domain.text import visible
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.key_ring import find_keys, keys_are_there
 from hooktui.store.postgres import locks
 from hooktui.store.postgres.connections import DatabaseAddress, connect, explain
 from hooktui.store.postgres.pools import engine
 from hooktui.store.postgres.shared_key import open_installation
+from hooktui.store.sqlite.moved_marker import read_mark
 from hooktui.store.tables import HOOK
 from hooktui.store.vault import KeyProblem, Vault
 
@@ -62,7 +64,7 @@ async def check_shared(
 
     ``started`` is the start of the server in this process; None: it is not a server.
     """
-    machine = machine_checks(where, started)
+    machine = [*machine_checks(where, started), *check_unused_database(where.database)]
     try:
         if started is None:
             await _check_sessions(target)
@@ -73,6 +75,24 @@ async def check_shared(
             raise
         fix = "check that PostgreSQL is running" if isinstance(plain, Unavailable) else ""
         return [*machine, Check("database", "fail", plain.detail, fix)]
+
+
+def check_unused_database(sqlite: Path) -> list[Check]:
+    """Warn of a SQLite database in this home that was not moved to PostgreSQL."""
+    try:
+        unused = sqlite.exists() and read_mark(sqlite) is None
+    except (OSError, HooktuiError):
+        return []
+    if not unused:
+        return []
+    return [
+        Check(
+            "unused database",
+            "warn",
+            f"{visible(str(sqlite))} was not moved to PostgreSQL: nothing of it is sent or shown",
+            "run hooktui move with an empty PostgreSQL database; or remove it, if nobody needs it",
+        )
+    ]
 
 
 async def _check_sessions(target: DatabaseAddress) -> None:

@@ -84,7 +84,7 @@ async def open_store(where: InstallPaths, settings: Settings) -> Store:
         after_s=settings.alert_after_s,
         quiet_s=settings.alert_quiet_s,
     )
-    if _is_shared(settings):
+    if is_shared(settings):
         from hooktui.store.postgres.store import PostgresStore
 
         return await PostgresStore.open(
@@ -149,7 +149,7 @@ def _refuse_second_database(where: InstallPaths) -> None:
         )
 
 
-def _is_shared(settings: Settings) -> bool:
+def is_shared(settings: Settings) -> bool:
     """Return whether the database is PostgreSQL, which other servers may share."""
     return settings.database_url is not None and settings.database_url.startswith(POSTGRES)
 
@@ -227,7 +227,7 @@ def service_of(
         started_at=to_rfc3339(now_ms()),
         name=socket.gethostname(),
         disk=where.database.parent,
-        reserve=0 if _is_shared(settings) else settings.reserve_mb << 20,
+        reserve=0 if is_shared(settings) else settings.reserve_mb << 20,
         keep=RetentionDays(days=settings.keep_days, bodies_days=settings.keep_bodies_days),
         roles=RoleMap(settings.users, settings.groups),
         hosts=frozenset((*_LOOPBACK_NAMES, *listen, *(name.lower() for name in settings.hosts))),
@@ -289,11 +289,12 @@ def _local_checks(
     from hooktui.doctor.machine import StartTime
 
     started = StartTime()
-    if settings.database_url is not None and not settings.database_url.startswith(SQLITE_URL):
+    if is_shared(settings):
         from hooktui.doctor.postgres import check_shared
         from hooktui.store.postgres.connections import parse_database_url
 
-        return partial(check_shared, where, parse_database_url(settings.database_url), started)
+        target = parse_database_url(settings.database_url or "")
+        return partial(check_shared, where, target, started)
     from hooktui.doctor.sqlite import check_installation
 
     reserve = settings.reserve_mb << 20

@@ -28,6 +28,7 @@ from hooktui.server.assembly import (
     absolute,
     catalogue_of,
     files_of,
+    is_shared,
     open_store,
     outbound_of,
     service_of,
@@ -129,7 +130,7 @@ async def run(
     where = absolute(where, settings)
     catalogue = catalogue_of(settings)
     tls = listeners.tls(settings)
-    _warn_of_exposure(settings)
+    _warn_of_risks(settings, where)
     files = files_of(settings)
     stop_event = _stop_on_signals() if stop is None else stop
     async with contextlib.AsyncExitStack() as stack:
@@ -277,13 +278,20 @@ def _ignore_hangups(loop: asyncio.AbstractEventLoop) -> None:
     signal.signal(signal.SIGHUP, handle)
 
 
-def _warn_of_exposure(settings: Settings) -> None:
+def _warn_of_risks(settings: Settings, where: InstallPaths) -> None:
     """Log risks of the settings; ``doctor`` shows the same at any time."""
     from hooktui.doctor.exposure import check_exposure
 
-    for check in check_exposure(
-        settings.allow_networks, settings.tls_key, settings.database_url, os.environ
-    ):
+    checks = [
+        *check_exposure(
+            settings.allow_networks, settings.tls_key, settings.database_url, os.environ
+        )
+    ]
+    if is_shared(settings):
+        from hooktui.doctor.postgres import check_unused_database
+
+        checks += check_unused_database(where.database)
+    for check in checks:
         if check.state != "ok":
             _log.warning("%s: %s; %s", check.name, visible(check.value), visible(check.advice))
 

@@ -14,6 +14,7 @@ from hooktui.domain.ids import HookId
 from hooktui.domain.paths import InstallPaths, paths_of
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.postgres.connections import parse_database_url
+from hooktui.store.sqlite.moved_marker import Mark, write_mark
 from hooktui.store.vault import load_keys
 from tests.support.postgres import database, open_store, transaction_pooler
 from tests.support.stores import emit, make_hook
@@ -35,6 +36,18 @@ async def look(where: InstallPaths, url: str, started: StartTime | None = None) 
     by_name = {check.name: check for check in found}
     assert len(by_name) == len(found)
     return by_name
+
+
+async def test_a_sqlite_database_that_no_server_uses_is_a_warning(
+    where: InstallPaths, url: str
+) -> None:
+    assert "unused database" not in await look(where, url)
+    where.database.touch()
+    check = (await look(where, url))["unused database"]
+    assert (check.state, str(where.database) in check.value) == ("warn", True)
+    assert "hooktui move" in check.advice
+    write_mark(where.database, Mark(move="1", to="there", at="2026-01-01T00:00:00Z", done=True))
+    assert "unused database" not in await look(where, url)
 
 
 async def execute(url: str, statement: str, *arguments: object) -> None:

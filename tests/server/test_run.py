@@ -303,6 +303,17 @@ async def test_a_home_of_postgresql_gets_no_new_database_by_accident(tmp_path, p
         assert server.paths.database.exists()
 
 
+async def test_a_server_on_postgresql_warns_of_the_sqlite_database_beside_it(
+    tmp_path, postgres, caplog
+):
+    """Red when an admin only names the new database: events of the old one wait unseen."""
+    with running_server(tmp_path):
+        pass
+    async with database(postgres) as url:
+        with running_server(tmp_path, database_url=url) as server:
+            assert f"{server.paths.database} was not moved to PostgreSQL" in caplog.text
+
+
 def test_the_documentation_page_is_there_only_when_asked_for(tmp_path):
     with running_server(tmp_path, api_docs=True) as server, server.client() as api:
         page = api.get("/docs")
