@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -170,21 +171,6 @@ def test_the_node_code_takes_a_recent_webhook_signature_only(folder: Path) -> No
     compare(["node", "main.js"], folder)
 
 
-@pytest.mark.parametrize("signature_hash", HASHES)
-def test_the_node_code_takes_our_x_hook_signature_and_no_other(
-    signature_hash: HashName, folder: Path
-) -> None:
-    needs("node")
-    (folder / "verify.js").write_text(code("Node", signature_hash))
-    (folder / "main.js").write_text(
-        'const { verifyBody } = require("./verify.js");\n'
-        'const body = require("node:fs").readFileSync("body.json");\n'
-        "console.log(verifyBody(body, process.argv[2]));\n"
-    )
-    for signature, valid in body_cases(signature_hash):
-        assert run(["node", "main.js", signature], folder, OTHER_FORM) == str(valid).lower()
-
-
 def test_the_ruby_code_takes_a_recent_webhook_signature_only(folder: Path) -> None:
     needs("ruby")
     (folder / "verify.rb").write_text(
@@ -193,23 +179,22 @@ def test_the_ruby_code_takes_a_recent_webhook_signature_only(folder: Path) -> No
     compare(["ruby", "verify.rb"], folder)
 
 
-@pytest.mark.parametrize("signature_hash", HASHES)
-def test_the_ruby_code_takes_our_x_hook_signature_and_no_other(
-    signature_hash: HashName, folder: Path
-) -> None:
-    needs("ruby")
-    (folder / "verify.rb").write_text(
-        code("Ruby", signature_hash) + 'puts verify_body(File.binread("body.json"), ARGV[0])\n'
+def test_the_php_code_takes_a_recent_webhook_signature_only(folder: Path) -> None:
+    needs("php")
+    (folder / "verify.php").write_text(
+        code("PHP")
+        + 'echo json_encode(verify(file_get_contents("body.json"), ...array_slice($argv, 1)));\n'
     )
-    for signature, valid in body_cases(signature_hash):
-        assert run(["ruby", "verify.rb", signature], folder, OTHER_FORM) == str(valid).lower()
+    compare(["php", "verify.php"], folder)
 
 
-@pytest.mark.parametrize("signature_hash", HASHES)
-def test_the_go_code_compiles_and_takes_our_signatures(
-    signature_hash: HashName, folder: Path
-) -> None:
+def test_the_go_code_takes_a_recent_webhook_signature_only(folder: Path) -> None:
     needs("go")
+    compare(go_program("sha256", folder), folder)
+
+
+def go_program(signature_hash: HashName, folder: Path) -> list[str]:
+    """Compile a program that checks `X-Hook-Signature` if it gets one argument."""
     (folder / "verify.go").write_text(
         code("Go", signature_hash)
         .replace("package receiver", "package main", 1)
@@ -221,9 +206,58 @@ def test_the_go_code_compiles_and_takes_our_signatures(
     )
     build = {"HOME": str(folder), "GOCACHE": str(folder / "cache"), "GOFLAGS": "-mod=mod"}
     run(["go", "build", "-o", "verify", "verify.go"], folder, SECRET, **build)
-    compare(["./verify"], folder)
+    return ["./verify"]
+
+
+MAINS = {
+    "Node": (
+        "node",
+        'console.log(verifyBody(require("fs").readFileSync("body.json"), process.argv[2]));\n',
+    ),
+    "Ruby": ("ruby", 'puts verify_body(File.binread("body.json"), ARGV[0])\n'),
+    "PHP": ("php", 'echo json_encode(verify_body(file_get_contents("body.json"), $argv[1]));\n'),
+}
+"""By language: its program, and a line that prints whether a signature of the body is right."""
+
+
+def body_program(language: str, signature_hash: HashName, folder: Path) -> list[str]:
+    """Return a program that prints whether its argument is the `X-Hook-Signature` of the body."""
+    if language == "Go":
+        needs("go")
+        return go_program(signature_hash, folder)
+    program, main = MAINS[language]
+    needs(program)
+    (folder / "verify").write_text(code(language, signature_hash) + main)
+    return [program, "verify"]
+
+
+@pytest.mark.parametrize("signature_hash", HASHES)
+@pytest.mark.parametrize("language", [*MAINS, "Go"])
+def test_code_takes_our_x_hook_signature_and_no_other(
+    language: str, signature_hash: HashName, folder: Path
+) -> None:
+    command = body_program(language, signature_hash, folder)
     for signature, valid in body_cases(signature_hash):
-        assert run(["./verify", signature], folder, OTHER_FORM) == str(valid).lower()
+        assert run([*command, signature], folder, OTHER_FORM) == str(valid).lower()
+
+
+@pytest.mark.parametrize("language", ["Python", "Shell", *MAINS, "Go"])
+def test_no_code_takes_a_signature_without_a_secret(language: str, folder: Path) -> None:
+    """Red when an empty secret is a key: everybody can sign with it."""
+    forged = hook_signature("", BODY, "sha256")
+    if language in ("Python", "Shell"):
+        interpreter = {"Python": sys.executable, "Shell": "sh"}[language]
+        main = {"Python": f"print(verify_body({BODY!r}, {forged!r}))\n", "Shell": ""}[language]
+        (folder / "verify").write_text(code(language) + main)
+        command = [interpreter, "verify"]
+    else:
+        command = [*body_program(language, "sha256", folder), forged]
+    for secret in ({}, {SECRET_VARIABLE: ""}):
+        environ = {"PATH": os.environ["PATH"], "SIGNATURE": forged, **secret}
+        done = subprocess.run(
+            command, cwd=folder, env=environ, capture_output=True, text=True, check=False
+        )
+        assert done.stdout.strip() in ("", "false", "False"), secret
 
 
 def test_no_code_holds_the_secret_and_every_one_reads_it_from_the_environment() -> None:
@@ -236,7 +270,7 @@ def test_no_code_holds_the_secret_and_every_one_reads_it_from_the_environment() 
 def test_every_language_is_there_teaches_webhook_signature_first_and_fits_the_hash() -> None:
     for name in HASHES:
         made = snippets(name)
-        assert list(made) == ["Python", "Node", "Go", "Ruby", "Shell"]
+        assert list(made) == ["Python", "Node", "Go", "Ruby", "PHP", "Shell"]
         for code in made.values():
             assert name in code.lower()
             assert "@" not in code

@@ -1,4 +1,4 @@
-"""Code to copy that verifies the requests of a hook in its receiver, in five languages.
+"""Code to copy that verifies the requests of a hook in its receiver, in six languages.
 
 Each snippet verifies `webhook-signature` first, including the age of the request, as every receiver
 with a ``whsec_`` secret should; below that `X-Hook-Signature`, the only signature of other secrets,
@@ -42,6 +42,8 @@ def verify(body: bytes, message_id: str, timestamp: str, signatures: str) -> boo
 def verify_body(body: bytes, signature: str) -> bool:
     """Check X-Hook-Signature, for a secret without whsec_: it says nothing about the age."""
     key = os.environ["HOOK_SECRET"].encode()
+    if not key:
+        raise ValueError("HOOK_SECRET is empty: anybody could sign")
     expected = hmac.new(key, body, hashlib.@hash@).hexdigest()
     return hmac.compare_digest(expected.encode(), signature.encode())
 '''
@@ -74,6 +76,7 @@ function verify(body, id, timestamp, signatures) {
 
 // X-Hook-Signature, for a secret without whsec_: it says nothing about the age.
 function verifyBody(body, signature) {
+  if (!process.env.HOOK_SECRET) throw new Error("HOOK_SECRET is not set: anybody could sign");
   const mac = crypto.createHmac("@hash@", process.env.HOOK_SECRET);
   return same(mac.update(body).digest(), Buffer.from(signature, "hex"));
 }
@@ -127,10 +130,11 @@ func Verify(body []byte, id, timestamp, signatures string) bool {
 
 // VerifyBody checks X-Hook-Signature, for a secret without whsec_: it says nothing about the age.
 func VerifyBody(body []byte, signature string) bool {
-	mac := hmac.New(@hash@.New, []byte(os.Getenv("HOOK_SECRET")))
+	secret := os.Getenv("HOOK_SECRET")
+	mac := hmac.New(@hash@.New, []byte(secret))
 	mac.Write(body)
 	given, err := hex.DecodeString(signature)
-	return err == nil && hmac.Equal(given, mac.Sum(nil))
+	return secret != "" && err == nil && hmac.Equal(given, mac.Sum(nil))
 }
 """
 
@@ -157,15 +161,51 @@ end
 
 # X-Hook-Signature, for a secret without whsec_: it says nothing about the age.
 def verify_body(body, signature)
-  expected = OpenSSL::HMAC.hexdigest("@hash@", ENV.fetch("HOOK_SECRET"), body)
+  key = ENV.fetch("HOOK_SECRET")
+  raise ArgumentError, "HOOK_SECRET is empty: anybody could sign" if key.empty?
+  expected = OpenSSL::HMAC.hexdigest("@hash@", key, body)
   OpenSSL.secure_compare(expected, signature)
 end
+"""
+
+PHP = """\
+<?php
+const TOLERANCE_S = 300;
+
+// $body: file_get_contents("php://input"); $id, $timestamp, $signatures: the headers webhook-id,
+// webhook-timestamp and webhook-signature.
+// Then ignore an id that you have processed already: attempts and resends repeat it.
+function verify(string $body, string $id, string $timestamp, string $signatures): bool
+{
+    $secret = (string) getenv("HOOK_SECRET");
+    if (!str_starts_with($secret, "whsec_")) {
+        throw new LogicException("only whsec_ secrets sign webhook-signature; use verify_body");
+    }
+    if (!preg_match('/^[0-9]{1,12}$/D', $timestamp)) return false;
+    // Stale: perhaps a captured request that is sent again.
+    if (abs(time() - (int) $timestamp) > TOLERANCE_S) return false;
+    $key = base64_decode(substr($secret, 6));
+    $mac = hash_hmac("sha256", "$id.$timestamp.$body", $key, true);
+    $expected = "v1," . base64_encode($mac);
+    foreach (explode(" ", $signatures) as $one) {
+        if (hash_equals($expected, $one)) return true;
+    }
+    return false;
+}
+
+// X-Hook-Signature, for a secret without whsec_: it says nothing about the age.
+function verify_body(string $body, string $signature): bool
+{
+    $key = getenv("HOOK_SECRET") ?: throw new LogicException("HOOK_SECRET is not set");
+    return hash_equals(hash_hmac("@hash@", $body, $key), $signature);
+}
 """
 
 SHELL = """\
 # body.json: the raw request body; ID, TIMESTAMP, SIGNATURES: the headers webhook-id,
 # webhook-timestamp and webhook-signature; SIGNATURE: X-Hook-Signature.
 # For a check by hand: other users of this machine can see the key while openssl runs.
+: "${HOOK_SECRET:?is not set}"
 case "$HOOK_SECRET" in
 whsec_*)
   case "$TIMESTAMP" in ''|0*|*[!0-9]*|?????????????*) echo invalid; exit;; esac
@@ -188,7 +228,9 @@ def snippets(signature_hash: str) -> dict[str, str]:
     """Return the code by language for a hook that signs with a hash (``sha256``, ``sha1``, …)."""
     hashes = sorted({"sha256", signature_hash})
     imports = "\n".join(f'\t"crypto/{name}"' for name in hashes)
-    codes = {"Python": PYTHON, "Node": NODE, "Go": GO, "Ruby": RUBY, "Shell": SHELL}
+    codes = {
+        "Python": PYTHON, "Node": NODE, "Go": GO, "Ruby": RUBY, "PHP": PHP, "Shell": SHELL
+    }  # fmt: skip
     return {
         language: code.replace("@hash@", signature_hash).replace("@imports@", imports)
         for language, code in codes.items()
