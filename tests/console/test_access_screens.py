@@ -257,6 +257,16 @@ async def test_an_account_is_made_and_switched_to_and_everything_is_its(
         there.close()
 
 
+async def test_the_name_of_a_refused_account_is_kept_for_the_next_try(open_console):
+    async with open_console() as console:
+        await console.press("7", "n", *"default", "enter")
+        await console.shows("account 1 is named 'default' already; choose another name")
+        await console.press(*" two")
+        await console.hides("is named 'default' already")
+        await console.press("enter")
+        await console.shows("(default two) created; Enter switches to it")
+
+
 async def test_an_account_that_is_not_there_changes_nothing(open_console, account: int):
     async with open_console() as console:
         await console.shows("No hooks yet", "0 waiting")

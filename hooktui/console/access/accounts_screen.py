@@ -12,11 +12,13 @@ from hooktui.client import calls
 from hooktui.console.formatting import ago, short_name
 from hooktui.console.frame.dialogs import ConsoleDialog
 from hooktui.console.frame.list_screen import ListScreen
+from hooktui.console.frame.notices import error_text
 from hooktui.console.registry import relabel
 from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
+from hooktui.domain.errors import HooktuiError
 from hooktui.domain.hook_fields import check_name
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.access import Account
@@ -81,31 +83,45 @@ class AccountsScreen(ListScreen[Account]):
         self.shell.switch_account(account.id)
 
     async def new(self) -> None:
-        """Create an account, with a name from a dialog."""
-        name = await self.app.push_screen_wait(NameQuestion())
-        if not name:  # Esc
-            return
-        made = await self.call(calls.create_account(name), f"creating account {short_name(name)}")
-        if made is not None:
+        """Create an account, with a name from a dialog; ask again if the call fails."""
+        name: str | None = ""
+        failed = ""
+        while name := await self.app.push_screen_wait(NameQuestion(name or "", failed)):
+            try:
+                made = await self.change(
+                    calls.create_account(name), f"creating account {short_name(name)}"
+                )
+            except HooktuiError as error:
+                failed = error_text(error)
+                continue
             self.listing.select(made.id)
-            switches = f"{self.shell.key('open')} switches to it"
-            self.notice(f"account {made.id} ({short_name(made.name)}) created; {switches}", "good")
+            created = f"account {made.id} ({short_name(made.name)}) created"
+            self.notice(f"{created}; {self.shell.key('open')} switches to it", "good")
+            return
 
 
 class NameQuestion(ConsoleDialog[str]):
-    """Question for the name of a new account; Enter returns it if it is valid."""
+    """Question for the name of a new account; Enter returns it if it is valid.
+
+    The input begins with ``before``; ``failed`` says why that was not created.
+    """
 
     DEFAULT_CSS = """
     NameQuestion > .dialog { width: 64; max-width: 96%; }
     NameQuestion Input { margin-top: 1; }
     """
 
+    def __init__(self, before: str, failed: str) -> None:
+        super().__init__()
+        self._before = before
+        self._failed = failed
+
     def compose(self) -> ComposeResult:
         """Compose the texts and the input."""
         with Vertical(classes="dialog"):
             yield Note(id="title")
             yield Note(id="details")
-            yield Input(placeholder="name", compact=True)
+            yield Input(self._before, placeholder="name", compact=True, select_on_focus=False)
             yield Note(id="wrong")
 
     def on_mount(self) -> None:
@@ -115,10 +131,12 @@ class NameQuestion(ConsoleDialog[str]):
         self.query_one("#details", Note).show(f"It has hooks, events and tokens of its own. {keys}")
         self.query_one(Input).cursor_blink = False
         self.query_one(Input).focus()
+        self.query_one("#wrong", Note).show(self._failed, "bad")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Validate the name while it is typed."""
-        self.query_one("#wrong", Note).show(check_name(event.value.strip()) or "", "warn")
+        if event.value != self._before:  # mounted with it, it is reported as changed
+            self.query_one("#wrong", Note).show(check_name(event.value.strip()) or "", "warn")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Return the name, or show why it is not valid."""
