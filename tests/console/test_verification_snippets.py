@@ -204,7 +204,8 @@ def go_program(signature_hash: HashName, folder: Path) -> list[str]:
         + "\tif len(os.Args) == 2 {\n\t\tfmt.Println(VerifyBody(b, os.Args[1]))\n\t\treturn\n\t}\n"
         + "\tfmt.Println(Verify(b, os.Args[1], os.Args[2], os.Args[3]))\n}\n"
     )
-    build = {"HOME": str(folder), "GOCACHE": str(folder / "cache"), "GOFLAGS": "-mod=mod"}
+    cache = folder.parent / "go-cache"  # of all tests of a worker: the library is compiled once
+    build = {"HOME": str(folder), "GOCACHE": str(cache), "GOFLAGS": "-mod=mod"}
     run(["go", "build", "-o", "verify", "verify.go"], folder, SECRET, **build)
     return ["./verify"]
 
