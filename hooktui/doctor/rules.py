@@ -17,7 +17,7 @@ from hooktui.domain.machine import Shortage
 from hooktui.domain.text import in_bytes
 from hooktui.domain.wire.alerts import AlertPath
 from hooktui.domain.wire.diagnosis import Check
-from hooktui.store.sqlite.files import SLOW_FSYNC_MS
+from hooktui.store.sqlite.files import OLDEST_SQLITE, SLOW_FSYNC_MS
 
 _FIRST_AFFECTED = (3, 7, 0)
 _FIXED = (3, 51, 3)
@@ -58,7 +58,10 @@ _MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 
 
 def assess_sqlite(version: str) -> Check:
-    """Report the SQLite library, and whether it has the WAL-reset bug."""
+    """Report the SQLite library: whether it is too old, and whether it has the WAL-reset bug."""
+    if version_of(version) < OLDEST_SQLITE:
+        oldest = ".".join(map(str, OLDEST_SQLITE[:2]))
+        return Check("sqlite", "fail", version, f"use a Python with SQLite {oldest} or later")
     if not affected(version_of(version)):
         return Check("sqlite", "ok", f"{version}, without the WAL-reset bug")
     advice = (

@@ -72,6 +72,8 @@ TABLE = [
     (rules.assess_shortage(None, 0), "ok"),
     (rules.assess_shortage(SHORTAGE, 86_400_000), "warn"),
     (rules.assess_shortage(SHORTAGE, 86_400_001), "ok"),
+    (rules.assess_sqlite("3.33.0"), "fail"),
+    (rules.assess_sqlite("3.34.1"), "ok"),
     (rules.assess_sqlite("3.46.1"), "ok"),
     (rules.assess_sqlite("3.51.3"), "ok"),
 ]

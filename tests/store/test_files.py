@@ -270,6 +270,15 @@ def test_the_file_system_of_a_folder_is_that_of_its_longest_mount() -> None:
     assert files.file_system_of(Path("/mnt/my disk/x"), mounts) == "fuse.sshfs"
 
 
+async def test_an_old_sqlite_library_is_refused_before_anything_is_created(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 33, 0))
+    with pytest.raises(Refused, match=r"needs 3\.34 or later: use another"):
+        await open_in(tmp_path)
+    assert modes_in(tmp_path) == {}
+
+
 def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(files, "file_system_of", lambda *_: "cifs")
     with pytest.raises(Refused, match="network file system"):

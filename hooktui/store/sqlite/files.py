@@ -23,6 +23,9 @@ from hooktui.domain.errors import Conflict, Refused, Unavailable
 
 _log = logging.getLogger(__name__)
 
+OLDEST_SQLITE = (3, 34, 0)
+"""The oldest library with which the tests of the store were run: that of RHEL 9."""
+
 # SQLite's WAL needs locks and mmap that do not work over these.
 NETWORK_FILE_SYSTEMS = frozenset({
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "glusterfs", "lustre", "beegfs",
@@ -102,6 +105,20 @@ def refuse_served(database: Path) -> None:
                 f"another server (pid {pid}) works on {database}, though its lock file was moved or"
                 f" deleted; stop it first with: kill {pid}"
             )
+
+
+def refuse_old_library() -> None:
+    """Check the version of the SQLite library, which this Python brings or finds on the machine.
+
+    Raises:
+        Refused: it is too old; statements of a later start, or of a migration, would fail.
+    """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        oldest = ".".join(map(str, OLDEST_SQLITE[:2]))
+        raise Refused(
+            f"this Python uses SQLite {sqlite3.sqlite_version}, and hooktui needs {oldest} or"
+            " later: use another Python, such as one that uv installs, or use PostgreSQL"
+        )
 
 
 def refuse_network_file_system(folder: Path) -> None:

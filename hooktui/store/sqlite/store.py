@@ -43,6 +43,7 @@ from hooktui.store.sqlite.files import (
     free_bytes,
     measure_fsync_ms,
     refuse_network_file_system,
+    refuse_old_library,
     refuse_served,
 )
 from hooktui.store.sqlite.queue import Accept, Claim, ClaimPing, Release, next_due
@@ -147,11 +148,12 @@ class SqliteStore(Store):
 
         Raises:
             Conflict: another process works on it.
-            Refused: it is on a network file system.
+            Refused: it is on a network file system, or the SQLite library is too old.
             KeyProblem: the key file is missing, readable by others, or not the right one.
             SchemaTooNew: a newer version wrote it.
         """
         folder = database.parent
+        refuse_old_library()
         refuse_network_file_system(folder)
         lock = HomeLock(folder)
         lock.acquire()

@@ -60,7 +60,8 @@ def _extend_deliveries() -> None:
     )
     op.execute(
         """INSERT INTO cause_backfill (id, "after", until)
-        SELECT 1, 0, MAX(id) FROM delivery HAVING MAX(id) IS NOT NULL"""
+        SELECT 1, 0, newest FROM (SELECT MAX(id) AS newest FROM delivery) AS deliveries
+        WHERE newest IS NOT NULL"""
     )
 
 
