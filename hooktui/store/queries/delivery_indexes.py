@@ -34,6 +34,7 @@ from hooktui.domain.filters.parser import (
 from hooktui.domain.filters.terms import UNDELIVERED
 from hooktui.domain.ids import AccountId, EventId, HookId, decode
 from hooktui.store.queries import filter_sql
+from hooktui.store.queries.expressions import Rare
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, Big
 
 Condition = ColumnElement[bool]
@@ -186,7 +187,7 @@ def _undelivered(
 
 def is_in_group(hook: HookId, cause: str) -> Condition:
     """Return the condition that a delivery is undelivered at a hook with a cause."""
-    of_group = and_(DELIVERY.c.hook_id == hook, DELIVERY.c.cause == cause)
+    of_group = and_(DELIVERY.c.hook_id == hook, Rare(DELIVERY.c.cause == cause))
     return and_(filter_sql.is_undelivered(), of_group)
 
 

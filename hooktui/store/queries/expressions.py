@@ -1,4 +1,4 @@
-"""Conditions of many parts, in a form that every database accepts.
+"""Conditions in a form that every database accepts and plans well.
 
 SQLite rejects an expression of depth over 1,000, which a chain of 1,000 ``OR`` or ``AND`` has. So a
 long chain is built of short ones. A short chain stays as it is, so that the planner can use
@@ -8,14 +8,34 @@ indexes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, false, func, or_
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType
 
 Condition = ColumnElement[bool]
 
 _SHORT: Final = 50
 """Parts of one chain; two levels hold 2,500, more than a filter has characters."""
+
+
+class Rare(FunctionElement[Any]):
+    """A condition that holds for few rows, as SQLite shall know when it chooses an index.
+
+    Of two indexes that seem equal to it, one release takes that of the condition, another does not.
+    """
+
+    type = NullType()  # with Boolean, SQLite would get "= 1", which no index serves
+    inherit_cache = True
+
+
+@compiles(Rare)
+def _rare(element: Rare, compiler: SQLCompiler, **options: object) -> str:
+    condition = compiler.process(element.clauses, **options)
+    return f"unlikely({condition})" if compiler.dialect.name == "sqlite" else condition
 
 
 def begins_with(column: ColumnElement[str], prefix: str) -> Condition:
