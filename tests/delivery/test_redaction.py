@@ -33,6 +33,7 @@ from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.slices import in_slices
 from hooktui.store.contract import ClaimedDelivery
 from tests.support.live_hooks import live_hook
+from tests.support.steps import longest_step_s
 
 HOOK = live_hook(
     headers={
@@ -255,12 +256,11 @@ WORST = answer(
 
 # Red when a body, or all headers, are looked at in one step: 3.7 ms, and 15 ms.
 def test_a_response_full_of_escapes_is_looked_at_in_short_steps() -> None:
-    gc.disable()
-    runs = [_step_times_s(WORST, own_secrets(HOOK)) for _ in range(5)]
-    gc.enable()
-    assert max(map(min, zip(*runs, strict=True))) < 0.003
+    begin = partial(mask_steps, WORST, own_secrets(HOOK))
+    assert longest_step_s(begin, 0.003) < 0.003
 
 
+STEP_S = 0.005
 SECRETS: dict[str, Callable[[int, int], str]] = {
     "another letter near the end": lambda m, n: ("a" * m + chr(98 + n) + "aa")[-m:],
     "another letter in the middle": lambda m, n: "a" * (m // 2) + chr(98 + n) + "a" * (m // 2),
@@ -293,9 +293,11 @@ def of_shape(shape: str, length: int) -> LiveHook:
     "length", [8, 1300, *(pytest.param(each, marks=pytest.mark.soak) for each in (93, 4000))]
 )
 def test_secrets_that_suit_a_response_are_masked_in_short_steps(shape: str, length: int) -> None:
+    def took_s(run: Callable[[], object]) -> float:
+        return longest_step_s(lambda: (run() for _ in range(1)), STEP_S)
+
     hook = of_shape(shape, length)
-    gc.disable()
-    assert _least_s(partial(own_secrets, hook)) < 0.005
+    assert took_s(partial(own_secrets, hook)) < STEP_S
     secrets = own_secrets(hook)
     for echo, make in ECHOES.items():
         text = make(SECRETS[shape](length, 0))
@@ -303,23 +305,13 @@ def test_secrets_that_suit_a_response_are_masked_in_short_steps(shape: str, leng
             body = (text[: 16 * 1024 - len(end)] + end).encode()
             headers = tuple((f"X-{n}", text[: 1020 - len(end)] + end) for n in range(number))
             given = answer(body, headers=headers)
-            assert _least_s(partial(may_echo, given, secrets)) < 0.005
-            assert _longest_step_s(given, secrets) < 0.005, (echo, end, number)
-    gc.enable()
+            assert took_s(partial(may_echo, given, secrets)) < STEP_S
+            begin = partial(mask_steps, given, secrets)
+            assert longest_step_s(begin, STEP_S) < STEP_S, (echo, end, number)
 
 
 def _least_s(run: Callable[[], object]) -> float:
     return min(timeit.repeat(run, number=1, repeat=3, timer=time.thread_time))
-
-
-def _longest_step_s(given: Exchange, secrets: SecretForms) -> float:
-    """Return the time of the longest step: of each, the least of up to five runs."""
-    runs: list[list[float]] = []
-    while True:
-        runs.append(_step_times_s(given, secrets))
-        longest_s = max(map(min, zip(*runs, strict=True)))
-        if longest_s < 0.005 or len(runs) == 5:
-            return longest_s
 
 
 # Red when Python searches by trial, as in texts of less than 30 kB: four times as long.
@@ -338,16 +330,6 @@ def test_a_long_text_without_escapes_is_searched_at_once() -> None:
 def test_a_cut_response_for_a_hook_without_secrets_is_left_as_it_is() -> None:
     given = answer(b"whatever", truncated=True)
     assert masked(given, own_secrets(live_hook())) is given
-
-
-def _step_times_s(given: Exchange, secrets: SecretForms) -> list[float]:
-    steps, times = mask_steps(given, secrets), []
-    while True:
-        begun_s = time.thread_time()
-        ended = next(steps, steps) is steps
-        times.append(time.thread_time() - begun_s)
-        if ended:
-            return times
 
 
 # Red when each response of a hook has a place of its own among the long computations: 25 places.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import gc
 import json
 import re
 import subprocess
@@ -39,6 +38,7 @@ from hooktui.domain.filters.parser import (
 from hooktui.domain.json_text import Steps, check, finish, read_steps
 from tests.support.odd_bodies import ODD, broken, written
 from tests.support.odd_bodies import PIECES as PIECES_OF_JSON
+from tests.support.steps import longest_step_s
 
 NOW = 1_795_575_845_000
 BODY = {
@@ -576,7 +576,7 @@ def _longest_step_s(body: bytes) -> float:
         yield from term.match_steps(Subject(at_ms=0, data=lambda: Stored(body)), 0)
         yield from misfitting_steps("data.a:x", EventFacts("x", 0, data))
 
-    return _longest_s(steps)
+    return longest_step_s(steps, SHORT_S)
 
 
 DEEP = {
@@ -598,35 +598,7 @@ def test_a_deep_body_is_given_up_in_short_steps(body: bytes) -> None:
         yield from subject.forget_steps()
         assert not (yield from wanted.match_once_steps(subject, 0)), "read again"
 
-    assert _longest_s(steps) < SHORT_S
-
-
-def _longest_s(steps: Callable[[], Steps[None]]) -> float:
-    """Return the time of the longest step: each at its least in five runs, or until all are short.
-
-    More runs could only make them shorter.
-    """
-    least_s = _step_times_s(steps())
-    for _ in range(4):
-        if max(least_s) < SHORT_S:
-            break
-        least_s = list(map(min, zip(least_s, _step_times_s(steps()), strict=True)))
-    return max(least_s)
-
-
-def _step_times_s(steps: Steps[None]) -> list[float]:
-    """Return the time of each step without collections, which grow with what other tests hold."""
-    times: list[float] = []
-    gc.disable()
-    try:
-        while True:
-            begun = time.thread_time()
-            ended = next(steps, steps) is steps
-            times.append(time.thread_time() - begun)
-            if ended:
-                return times
-    finally:
-        gc.enable()
+    assert longest_step_s(steps, SHORT_S) < SHORT_S
 
 
 def test_a_filter_of_events_takes_what_events_have():
