@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -23,6 +24,9 @@ ROOT = Path(__file__).parents[2]
 NASTY = '{"a":"it\'s $HOME `id` \\\\ @x","b":"é\\n"}\n'
 
 
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
+
+
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["sh", "-c", command],
@@ -35,6 +39,7 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@needs_curl
 @pytest.mark.parametrize("body", ['{"id":1}', NASTY, "@/etc/hostname", ""])
 def test_the_curl_command_sends_the_same_request(body: str, tmp_path: Path) -> None:
     headers = (("Content-Type", "application/json"), ("X-It", "'quoted' $HOME"))
@@ -78,6 +83,7 @@ def valid_in(heard: list[str]) -> int:
     return sum(line.rstrip().endswith("signature: ok") for line in map(str.lower, heard))
 
 
+@needs_curl
 def test_both_commands_work_on_a_real_delivery_against_our_receiver(
     client: Client, tmp_path: Path
 ) -> None:

@@ -36,7 +36,7 @@ class Installation:
         self.environ = {
             **keep,
             "HOOKTUI_HOME": str(home),
-            "HOOKTUI_ALLOW_NETWORKS": "127.0.0.0/8",
+            "HOOKTUI_ALLOW_NETWORKS": "127.0.0.0/8,::1/128",  # localhost may be both
             "HOME": str(home),
             "NO_COLOR": "1",
         }

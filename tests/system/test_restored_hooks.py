@@ -47,7 +47,7 @@ def _all_are_refused(home: Installation, receiver: Receiver) -> None:
     for hook in hooks:
         ping = home.run("hooks", "ping", str(hook["id"]))
         assert b"loopback address" in ping.stdout + ping.stderr
-        assert b"HOOKTUI_ALLOW_NETWORKS=127.0.0.0/8" in ping.stdout + ping.stderr
+        assert b"HOOKTUI_ALLOW_NETWORKS=" in ping.stdout + ping.stderr
 
     # Two that waited, two that are new, and the pings.
     wait_for(lambda: len(home.deliveries("error:address_refused")) == 6)
