@@ -230,6 +230,9 @@ def _decrypted(file: Path) -> bytes:
 def become(uid: int, home: Path) -> None:
     """Change from root to another user permanently; new files are readable by that user only.
 
+    ``HOME`` becomes that user's, as in the service: the driver of PostgreSQL looks for certificates
+    there, and fails if it may not, as in root's.
+
     Raises:
         CannotBecome: it was refused or reversible, or that user cannot run the program.
     """
@@ -245,6 +248,7 @@ def become(uid: int, home: Path) -> None:
     _check_for_good(uid)
     os.umask(0o077)
     os.chdir("/")
+    os.environ["HOME"] = _home_of(uid, home)
 
 
 def _check_program(uid: int, gid: int) -> None:
@@ -279,6 +283,13 @@ def _group(uid: int, home: Path) -> int:
         return pwd.getpwuid(uid).pw_gid
     except KeyError:
         return home.stat().st_gid
+
+
+def _home_of(uid: int, home: Path) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_dir
+    except KeyError:
+        return str(home)
 
 
 def _groups(uid: int, gid: int) -> list[int]:

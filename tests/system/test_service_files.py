@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.system.installed import OTHER_UID, Machine
 from tests.system.opened import opened
 
@@ -236,6 +237,18 @@ def test_root_is_given_up_for_good(stopped: Machine) -> None:
     done = subprocess.run(opened(command), capture_output=True, text=True, timeout=60)
     three = (OTHER_UID,) * 3
     assert done.stdout.strip() == f"{[OTHER_UID]} {three} {three} {0o077} /", done.stderr
+
+
+def test_root_leaves_its_home_folder_to_others(stopped: Machine) -> None:
+    """Red when ``HOME`` stays root's: the driver of PostgreSQL may not look for certificates there.
+
+    Then `move` and `doctor` reported ``Permission denied`` for each server of PostgreSQL.
+    """
+    config = stopped.system.config
+    config.parent.mkdir(parents=True)
+    config.write_text(f'database_url = "postgresql://hooktui@127.0.0.1:{free_port()}/hooktui"\n')
+    stopped.home.chmod(0o700)
+    assert "Connection refused" in run(stopped, "doctor", code=1).stdout
 
 
 def test_doctor_warns_of_settings_that_the_service_may_change(stopped: Machine) -> None:
