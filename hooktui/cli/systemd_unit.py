@@ -45,6 +45,8 @@ TimeoutStopSec=45
 Environment=PYTHONFAULTHANDLER=1
 LimitCORE=0
 LimitNOFILE=65536
+# The priority of lines without one: why it did not start, and the stacks of a wedged server.
+SyslogLevel=err
 
 # /var/lib/hooktui, and /run/hooktui (where the group finds the socket)
 StateDirectory=hooktui

@@ -57,7 +57,7 @@ def test_every_restriction_is_in_it() -> None:
         "RestartPreventExitStatus": "2", "User": "hooktui", "Group": "hooktui",
         "StateDirectory": "hooktui", "StateDirectoryMode": "0750", "RuntimeDirectory": "hooktui",
         "RuntimeDirectoryMode": "0750", "ReadOnlyPaths": "-/etc/hooktui", "UMask": "0077",
-        "RestartForceExitStatus": "SIGHUP",
+        "RestartForceExitStatus": "SIGHUP", "SyslogLevel": "err",
         "LoadCredential": "hooktui.key", "LimitCORE": "0",
         "NoNewPrivileges": "yes", "CapabilityBoundingSet": "", "AmbientCapabilities": "",
         "ProtectSystem": "strict", "ProtectHome": "yes", "PrivateTmp": "yes",
