@@ -119,7 +119,9 @@ def _prepare_home(where: InstallPaths) -> None:
         try:
             make_home(folder)
         except OSError as error:
-            raise BadSettings(f"cannot create the folder {folder}: {error.strerror}") from None
+            raise BadSettings(
+                f"cannot create the folder {folder}: {error.strerror}; {_to_write(folder, where)}"
+            ) from None
     try:
         refuse_unsafe(where)
         correct_modes(where)
@@ -129,7 +131,18 @@ def _prepare_home(where: InstallPaths) -> None:
         raise BadSettings(f"cannot use {error.filename}: {error.strerror}") from None
     for folder in (where.home, where.database.parent):
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise BadSettings(f"{folder} is not writable; set HOOKTUI_HOME to another folder")
+            raise BadSettings(f"{folder} is not writable; {_to_write(folder, where)}")
+
+
+def _to_write(folder: Path, where: InstallPaths) -> str:
+    """Return what makes a folder writable, or the setting that names another one."""
+    if where.service:
+        return (
+            "the service needs a folder of its user and, outside of /var/lib/hooktui, the line"
+            f" ReadWritePaths={folder} in its unit (systemctl edit hooktui)"
+        )
+    setting = "HOOKTUI_HOME" if folder == where.home else "database_url"
+    return f"set {setting} to another folder"
 
 
 def _refuse_second_database(where: InstallPaths) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from hooktui import sockets
 from hooktui.domain.errors import Conflict
 from hooktui.domain.paths import paths_of
 from hooktui.server import listeners
+from hooktui.server.assembly import open_store
 from hooktui.server.settings import BadSettings, Settings
 from tests.support.postgres import database
 from tests.support.receivers import receiving
@@ -278,6 +280,22 @@ def test_the_database_may_lie_elsewhere(tmp_path):
         location = api.get("/v1/status").json()["database"]["location"]
         assert location == f"{tmp_path}/other/data.db"
         assert not server.paths.database.exists()
+
+
+@pytest.mark.parametrize(
+    ("service", "advice"),
+    [(True, "the line ReadWritePaths={folder} in its unit"), (False, "set database_url to")],
+)
+async def test_a_folder_of_the_database_that_cannot_be_written_is_reported(
+    tmp_path, monkeypatch, service, advice
+):
+    folder = tmp_path / "elsewhere"
+    home = paths_of({"HOOKTUI_HOME": str(tmp_path / "home")})
+    where = replace(home, service=service).absolute(folder / "a.db")
+    monkeypatch.setattr(os, "access", lambda path, _mode: path != folder)
+    with pytest.raises(BadSettings, match=f"{folder} is not writable") as refused:
+        await open_store(where, Settings())
+    assert advice.format(folder=folder) in refused.value.detail
 
 
 # Red when the text names the variable: an option or the file may hold the address.
