@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import threading
 from functools import partial
 from pathlib import Path
@@ -73,6 +75,23 @@ async def test_a_session_that_ends_after_a_query_costs_no_result(servers: Server
 
     assert [await store.read(query)] == runs
     assert await store.read(lambda conn: conn.execute(text("SELECT 1")).scalar_one()) == 1
+
+
+# Red when closing waits as long as a statement: a stop took 12 s for each connection, and the log
+# had a traceback for each.
+async def test_a_connection_whose_session_does_not_respond_is_closed_all_the_same(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connecting, "CLOSE_S", 0.05)
+    target = parse_database_url(servers.url)
+    queries = Queries(partial(connect, target), 1, target)
+    pid = await queries.run(lambda conn: conn.execute(text("SELECT pg_backend_pid()")).scalar_one())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await queries.close()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert not caplog.records
 
 
 # Red when the time of the first attempt counts: a process that was stopped inside it got an error.

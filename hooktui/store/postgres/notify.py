@@ -104,8 +104,7 @@ class Hints:
                 except Exception:  # keep polling after any error
                     _log.exception("reading the changes of other servers failed")
                 finally:
-                    with contextlib.suppress(*FAULTS):
-                        await raw.close(timeout=2)
+                    await raw.close()
             await asyncio.sleep(max(next(pauses), 0.25))
 
     async def _follow(self, raw: Raw) -> None:

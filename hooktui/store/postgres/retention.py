@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -170,8 +169,7 @@ class RetentionWorker:
         except FAULTS as error:
             raise Unavailable(f"the connection to the database was lost ({error})") from error
         finally:
-            with contextlib.suppress(*FAULTS):
-                await raw.close(timeout=2)
+            await raw.close()
 
     async def _work_while_locked(self, raw: Raw) -> None:
         """Trim and look for as long as the lock is held, however long a deletion takes."""

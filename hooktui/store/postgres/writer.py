@@ -8,7 +8,6 @@ the operations fail because the outcome is unknown.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -161,8 +160,7 @@ class Writer:
     async def _drop(self) -> None:
         raw, self._raw = self._raw, None
         if raw is not None:
-            with contextlib.suppress(*FAULTS):
-                await raw.close(timeout=2)
+            await raw.close()
 
     async def _after_a_pause(
         self, batch: Sequence[Operation[Any]], failure: Exception
