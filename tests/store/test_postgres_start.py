@@ -105,6 +105,8 @@ async def test_what_is_wrong_with_an_address_is_said_in_one_line(
         gone, tmp_path
     )
     assert "write the address" in await refusal("postgresql://host", tmp_path)
+    unread = await refusal(f"{postgres.tcp_url()}?sslmode=verify-full&sslrootcert=/no/ca", tmp_path)
+    assert "cannot read /no/ca: No such file or directory" in unread
 
 
 # Red when the error of SQLAlchemy is not explained: an internal error that quotes the statement.

@@ -53,6 +53,7 @@ _DEADLINES: Final = {
 }
 _BY_INDEX: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off"}
 """A young table has no statistics, by which a list would read its index as a bitmap and sort it."""
+_TLS_FILES: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _NAME: Final = {"application_name": "hooktui"}
 SETTINGS: Final[dict[str, str]] = {
     "timezone": "UTC",
@@ -265,7 +266,16 @@ def _connect_error(target: DatabaseAddress, error: Exception) -> HooktuiError:
         return Unavailable(f"{where} is not ready: {words}")
     if isinstance(error, asyncio.TimeoutError):
         return Unavailable(f"{where} did not respond within {CONNECT_S:g} s")
+    if isinstance(error, FileNotFoundError | PermissionError) and (file := _unreadable(target)):
+        return HooktuiError(f"{where}: cannot read {file}: {words}")
     return Unavailable(f"cannot reach {where}: {words}")
+
+
+def _unreadable(target: DatabaseAddress) -> str | None:
+    """Return the first file for TLS in an address that cannot be read: the driver names none."""
+    query = parse_qs(urlsplit(target.url).query)
+    files = [file for name in _TLS_FILES for file in query.get(name, [])]
+    return next((file for file in files if not os.access(file, os.R_OK)), None)
 
 
 def _words(error: BaseException) -> str:
