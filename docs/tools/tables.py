@@ -150,7 +150,6 @@ async def _exposition() -> str:
         version="0.1.0",
         started_at="2026-01-01T00:00:00.000Z",
         disk=Path("/"),
-        reserve=0,
         connections=ConnectionLimiter(),
         unsent=UnsentResponses(),
         files_limit=0,
@@ -189,6 +188,9 @@ class _Store:
 
     def alert_hooks(self) -> frozenset[int]:
         return frozenset()
+
+    def disk_space(self) -> None:
+        return None
 
     async def read(self, query: object, *_arguments: object) -> object:
         if query is queries.alert_path:

@@ -115,7 +115,6 @@ class Service:
         started_at: start of this server, RFC 3339.
         name: the name of this server, such as its host's.
         disk: a folder on the disk whose free space is reported; None if the database is remote.
-        reserve: bytes that stay free there; below it no events are accepted.
         keep: the retention periods.
         roles: the roles on the Unix socket, besides root and the owner.
         hosts: accepted values of ``Host`` on TCP, lower case and without a port.
@@ -148,7 +147,6 @@ class Service:
     started_at: str
     name: str
     disk: Path | None
-    reserve: int
     keep: RetentionDays | None
     roles: RoleMap
     hosts: frozenset[str]

@@ -48,7 +48,10 @@ class StartTime:
 
 
 def machine_checks(
-    where: InstallPaths, started: StartTime | None, reserve: int | None = None
+    where: InstallPaths,
+    started: StartTime | None,
+    reserve: int | None = None,
+    free: int | None = None,
 ) -> list[Check]:
     """Check versions and file modes.
 
@@ -57,10 +60,11 @@ def machine_checks(
         started: start of the server in this process, to check its open files and the clock as well;
             None: this process is not a server.
         reserve: bytes that events leave free on the disk of the database, to check that as well.
+        free: bytes that the server has for events; None: those free on the disk.
     """
     checks = [check_versions()]
     if reserve is not None:
-        checks += check_disk(where.database.parent, reserve)
+        checks += check_disk(where.database.parent, reserve, free)
     checks.append(check_modes(where))
     if started is not None:
         checks += [check_open_files(), started.check()]
@@ -91,13 +95,13 @@ def check_open_files() -> Check:
     return assess_open_files(limit, used)
 
 
-def check_disk(folder: Path, reserve: int) -> list[Check]:
+def check_disk(folder: Path, reserve: int, free: int | None = None) -> list[Check]:
     """Check the disk of a folder: its file system, sync duration, and free space."""
     kind, usage = file_system(folder), shutil.disk_usage(folder)
     return [
         assess_file_system(kind, network=kind in NETWORK_FILE_SYSTEMS),
         _check_fsync(folder),
-        assess_disk(usage.free, usage.total, reserve),
+        assess_disk(usage.free if free is None else free, usage.total, reserve),
     ]
 
 

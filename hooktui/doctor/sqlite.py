@@ -33,7 +33,11 @@ _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's virtual machine, some milliseconds
 
 
 def check_installation(
-    where: InstallPaths, reserve: int, started: StartTime | None, look_for_s: float
+    where: InstallPaths,
+    reserve: int,
+    started: StartTime | None,
+    look_for_s: float,
+    free: int | None = None,
 ) -> list[Check]:
     """Check a whole installation; call it in a thread.
 
@@ -42,9 +46,10 @@ def check_installation(
         reserve: bytes of the disk that events leave free.
         started: start of the server in this process; None: no server is running.
         look_for_s: time limit of the integrity check of the database.
+        free: bytes that the server has for events; None: those free on the disk.
     """
     return [
-        *machine_checks(where, started, reserve),
+        *machine_checks(where, started, reserve, free),
         *check_database(where.database, where.key_file, started is not None, look_for_s),
     ]
 

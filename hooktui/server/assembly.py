@@ -240,7 +240,6 @@ def service_of(
         started_at=to_rfc3339(now_ms()),
         name=socket.gethostname(),
         disk=where.database.parent,
-        reserve=0 if is_shared(settings) else settings.reserve_mb << 20,
         keep=RetentionDays(days=settings.keep_days, bodies_days=settings.keep_bodies_days),
         roles=RoleMap(settings.users, settings.groups),
         hosts=frozenset((*_LOOPBACK_NAMES, *listen, *(name.lower() for name in settings.hosts))),
@@ -256,7 +255,7 @@ def service_of(
         ),
         auto_in_flight_max=settings.auto_in_flight_max,
         files_limit=files.limit,
-        check=_with_engine(_local_checks(where, settings), engine, settings),
+        check=_with_engine(_local_checks(where, settings, store), engine, settings),
         key_file=where.key_file,
         probe=ReceiverProbe(transport.dialer, at_once=files.diagnoses, shortages=engine.shortages),
     )
@@ -296,7 +295,7 @@ def _with_engine(
 
 
 def _local_checks(
-    where: InstallPaths, settings: Settings
+    where: InstallPaths, settings: Settings, store: Store
 ) -> Callable[[], Awaitable[Sequence[Check]]]:
     """Return a check of this installation from inside; the clocks are compared from now on."""
     from hooktui.doctor.machine import StartTime
@@ -310,10 +309,14 @@ def _local_checks(
         return partial(check_shared, where, target, started)
     from hooktui.doctor.sqlite import check_installation
 
+    def check() -> Sequence[Check]:
+        space = store.disk_space()
+        return check_installation(
+            where, reserve, started, _LOOK_THROUGH_FOR_S, None if space is None else space.free
+        )
+
     reserve = settings.reserve_mb << 20
-    return lambda: asyncio.to_thread(
-        check_installation, where, reserve, started, _LOOK_THROUGH_FOR_S
-    )
+    return lambda: asyncio.to_thread(check)
 
 
 def absolute(where: InstallPaths, settings: Settings) -> InstallPaths:

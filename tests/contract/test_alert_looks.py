@@ -59,7 +59,7 @@ def disk(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], N
 
     def free(reserves: float) -> None:
         space = DiskSpace(free=round(reserves * 1000), total=90_000, reserve=1000)
-        monkeypatch.setattr(opened.store, "_disk_space", lambda: space)
+        monkeypatch.setattr(opened.store, "disk_space", lambda: space)
 
     return free
 

@@ -150,12 +150,12 @@ async def test_alerts_end_when_nothing_is_measured_any_more(
     hook = await make_hook(opened.store)
     await dead_letters(opened, hook, [404])
     with monkeypatch.context() as low:
-        low.setattr(opened.store, "_disk_space", lambda: DiskSpace(1, 100, 50))
+        low.setattr(opened.store, "disk_space", lambda: DiskSpace(1, 100, 50))
         opened.clock.advance(28 * 86_400)
         await opened.store.look_at_alerts(RetentionPeriods())
     kinds = ("disk.low", "undelivered.expiring")
     assert {one.type for one in await alerts(opened)} >= set(kinds)
-    monkeypatch.setattr(opened.store, "_disk_space", lambda: None)
+    monkeypatch.setattr(opened.store, "disk_space", lambda: None)
     await opened.store.look_at_alerts(RetentionPeriods(days=0))
     ended = [one for one in await alerts(opened) if one.type in kinds]
     assert [(one.state, one.resolution) for one in ended] == [("resolved", "cleared")] * 2

@@ -28,7 +28,7 @@ async def test_no_failure_ends_housekeeping(
 
     for where, name in (
         (RetentionPass, "apply"), (sqlite, "Drop"), (WalWatch, "wants_truncate"),
-        (SqliteStore, "_disk_space"),
+        (SqliteStore, "disk_space"),
     ):  # fmt: skip
         monkeypatch.setattr(where, name, broken)
     for where, name in (

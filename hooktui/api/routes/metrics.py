@@ -222,7 +222,9 @@ def _of_disk(disk: Disk | None) -> list[Metric]:
     if disk is None:
         return []
     return [
-        one("hooktui_disk_free_bytes", "gauge", "Free space for the database.", disk.free),
+        one("hooktui_disk_free_bytes", "gauge",
+            "Space for events: free on the disk, less the log, and inside the database.",
+            disk.free),
         one("hooktui_disk_total_bytes", "gauge", "Size of that file system.", disk.total),
         one("hooktui_disk_reserve_bytes", "gauge", "Below this, events are refused (507).",
             disk.reserve),

@@ -278,10 +278,12 @@ class SqliteStore(Store):
         reserved = self._recording.waiting_bytes + (file_size(self._wal) or 0)
         return max(free_bytes(self._database.parent) - reserved, 0)
 
-    def _disk_space(self) -> DiskSpace:
-        """Return the space on the disk; pages that a purge freed count as free."""
-        total = disk_usage(self._database.parent).total
-        return DiskSpace(self._free_on_disk() + self._free_inside(), total, self._reserve)
+    def disk_space(self) -> DiskSpace:
+        """Return the space that events have, by the rule of the disk guard."""
+        free = self._free_on_disk()
+        if free >= self._reserve // 2:
+            free += self._free_inside()
+        return DiskSpace(free, disk_usage(self._database.parent).total, self._reserve)
 
     def _free_inside(self) -> int:
         # Not on the writer's connection: a checkpoint uses it in a thread, waits for no reader
