@@ -136,6 +136,7 @@ async def recorded_server(
     connections._COMMON = (*connections._COMMON, "PRAGMA synchronous = OFF")
     store = await SqliteStore.open(folder / "hooktui.db", key_file=folder / "hooktui.key")
     store.info = partial(told, store.info)
+    store.disk_space = lambda: None
     hooks: dict[HookId, DemoHook] = {}
     day = RecordedDay(store, clock, hooks)
     service = Service(
@@ -148,7 +149,6 @@ async def recorded_server(
         started_at=to_rfc3339(clock()),
         name="etl-01",
         disk=None,
-        reserve=0,
         keep=None,
         roles=RoleMap(),
         hosts=frozenset(),
