@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -30,8 +31,9 @@ def check_exposure(
     yield assess_networks(networks)
     if tls_key is not None:
         yield _check_key(tls_key)
-    if database_url and not database_url.startswith("sqlite:") and _is_readable(database_url):
-        yield assess_database_tls(*_path_of(database_url, environ))
+    if database_url and not database_url.startswith("sqlite:"):
+        with contextlib.suppress(Refused, ValueError):
+            yield assess_database_tls(*_path_of(database_url, environ))
 
 
 def _check_key(file: Path) -> Check:
@@ -42,37 +44,26 @@ def _check_key(file: Path) -> Check:
     return assess_tls_key(str(file), status.st_mode, status.st_uid, os.geteuid())
 
 
-def _is_readable(url: str) -> bool:
-    """Return whether a server accepts an address: in others a part of the password seems a host."""
-    from hooktui.store.postgres.connections import parse_database_url
-
-    try:
-        parse_database_url(url)
-    except Refused:
-        return False
-    return True
-
-
 def _path_of(url: str, environ: Mapping[str, str]) -> tuple[list[str], str | None]:
-    """Return the remote hosts of an address, and its ``sslmode``."""
-    parts = urlsplit(url)
-    query = parse_qs(parts.query)
-    named = parts.netloc.rpartition("@")[2] or query.get("host", [""])[-1]
-    named = named or environ.get("PGHOST", "")
-    hosts = [_without_port(host) for host in named.split(",")]
+    """Return the remote hosts of an address, and its ``sslmode``.
+
+    Raises:
+        Refused: no server accepts the address. A part of its password may seem to be a host.
+        ValueError: nor ``PGHOST``.
+    """
+    from hooktui.store.postgres.connections import parse_database_url, parse_hosts
+
+    hosts = parse_database_url(url).hosts
+    if not hosts[0][0]:
+        hosts = parse_hosts(environ.get("PGHOST", ""))
+    query = parse_qs(urlsplit(url).query)
     chosen = query.get("sslmode", [None])[-1] or environ.get("PGSSLMODE") or None
-    return [host for host in hosts if not _is_here(host)], chosen
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] if host.count(":") == 1 else host
+    return [host for host, _ in hosts if not _is_here(host)], chosen
 
 
 def _is_here(host: str) -> bool:
     """Return whether a host is this machine: none named, a socket's folder, or loopback."""
-    if not host or host.startswith(("/", "@", "%2f", "%2F")) or host.lower() == "localhost":
+    if not host or host.startswith(("/", "@")) or host.lower() == "localhost":
         return True
     try:
         return ip_address(host).is_loopback

@@ -42,6 +42,8 @@ def found(environ: dict[str, str] | None = None, **given: object) -> dict[str, C
         ("postgresql:///x?host=db.example", {}, "warn"),
         ("postgresql://u@127.0.0.1,db.example/x", {}, "warn"),
         ("postgresql://u@127.0.0.1,localhost/x", {}, "ok"),
+        ("postgresql://u@127.0.0.1:1,db.example:2/x", {}, "warn"),
+        ("postgresql:///x", {"PGHOST": "127.0.0.1:1,db.example:2"}, "warn"),
     ],
 )
 def test_postgresql_on_another_machine_needs_tls(url, environ, state):

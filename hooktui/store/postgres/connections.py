@@ -9,15 +9,15 @@ does the same with more rows. After either, every server needs a new connection 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import itertools
 import os
 import random
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 from weakref import WeakValueDictionary
@@ -91,16 +91,31 @@ _LOST = (
 _AGAIN = (pg.DeadlockDetectedError, pg.SerializationError)
 
 
+Host: TypeAlias = tuple[str, int | None]
+"""A name, address or folder of a socket, and the port if it is given."""
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseAddress:
-    """A database's address; ``shown`` omits the password."""
+    """A database's address; ``shown`` omits the password.
+
+    Attributes:
+        hosts: those that the address names, such as a primary and its standbys. The one that was
+            last connected is first: a primary that failed may be silent, or come back as a second.
+    """
 
     url: str = field(repr=False)
     shown: str
+    hosts: list[Host] = field(compare=False)
+
+
+_HOST: Final = re.compile(r"(?:\[([^][]+)\]|([^][:]*))(?::(\d{1,5}))?")
 
 
 def parse_database_url(url: str) -> DatabaseAddress:
     """Parse an address such as ``postgresql://user:password@host:port/name?sslmode=verify-full``.
+
+    Like libpq it may name several hosts, as ``host:port,host:port``.
 
     Raises:
         Refused: it is not an address.
@@ -108,7 +123,8 @@ def parse_database_url(url: str) -> DatabaseAddress:
     try:
         parts = urlsplit(url)
         query = parse_qs(parts.query)
-        host, port = parts.hostname or query.get("host", [""])[-1], parts.port
+        named = parts.netloc.rpartition("@")[2] or query.get("host", [""])[-1]
+        hosts = parse_hosts(named, query.get("port", [""])[-1])
     except ValueError:  # its text may quote the password
         raise Refused(
             "the address of the database cannot be read; in user and password write : / ? # [ ] @"
@@ -119,9 +135,34 @@ def parse_database_url(url: str) -> DatabaseAddress:
         raise Refused(
             "write the address of the database as postgresql://USER:PASSWORD@HOST:PORT/NAME"
         )
-    shown_host = f"[{host}]" if ":" in host else host
-    shown_port = "" if port is None else f":{port}"
-    return DatabaseAddress(url, f"postgresql://{shown_host}{shown_port}/{name}")
+    shown = ",".join(map(_shown, hosts))
+    return DatabaseAddress(url, f"postgresql://{shown}/{name}", hosts)
+
+
+def parse_hosts(named: str, ports: str = "") -> list[Host]:
+    """Parse a list of hosts; ``ports`` has one for all, or for each that names none.
+
+    Raises:
+        ValueError: it is not a list of hosts.
+    """
+    others = ports.split(",")
+    hosts: list[Host] = []
+    for number, spec in enumerate(named.split(",")):
+        if spec.startswith("/"):  # the folder of a socket
+            host, port = spec, None
+        else:
+            found = _HOST.fullmatch(spec)
+            if found is None:
+                raise ValueError(spec)
+            host, port = unquote(found[1] or found[2]), found[3]
+        port = port or others[number % len(others)]
+        hosts.append((host, int(port) if port else None))
+    return hosts
+
+
+def _shown(host: Host) -> str:
+    name = f"[{host[0]}]" if ":" in host[0] else host[0]
+    return name if host[1] is None else f"{name}:{host[1]}"
 
 
 class _Connection(asyncpg.Connection):  # type: ignore[misc]
@@ -142,13 +183,7 @@ async def connect(target: DatabaseAddress, **settings: str) -> Raw:
     """
     raw: Raw | None = None
     try:
-        raw = await asyncpg.connect(
-            target.url,
-            timeout=CONNECT_S,
-            command_timeout=_patience_s(settings),
-            server_settings=_NAME,
-            connection_class=_Connection,
-        )
+        raw = await _connect_to_any(target, _patience_s(settings))
         await _begin_session(raw, {**SETTINGS, **settings}, target)
     except BaseException as error:
         if raw is not None:
@@ -157,6 +192,36 @@ async def connect(target: DatabaseAddress, **settings: str) -> Raw:
             raise _connect_error(target, error) from error
         raise
     return raw
+
+
+async def _connect_to_any(target: DatabaseAddress, patience_s: float | None) -> Raw:
+    """Connect to the first of several hosts that accepts writes.
+
+    The driver has one deadline for all hosts, which a silent one uses up.
+
+    Raises:
+        Unavailable: none of them does.
+    """
+    open_one = partial(
+        asyncpg.connect,
+        target.url,
+        timeout=CONNECT_S,
+        command_timeout=patience_s,
+        server_settings=_NAME,
+    )
+    if len(target.hosts) == 1:
+        return await open_one()
+    failed = []
+    for host in list(target.hosts):
+        name, port = host
+        try:
+            raw = await open_one(host=name, port=port, target_session_attrs="read-write")
+        except (OSError, pg.CannotConnectNowError, pg.TargetServerAttributeNotMatched) as error:
+            failed.append(f"{_shown(host)}: {_words(error)}")
+        else:
+            target.hosts.sort(key=lambda other: other != host)
+            return raw
+    raise Unavailable(f"cannot reach {target.shown}: {'; '.join(failed)}")
 
 
 # PgBouncer refuses most settings of a session when it begins, so they are set in it.
@@ -242,6 +307,11 @@ def explain(error: Exception, target: DatabaseAddress) -> Exception:
         )
     if isinstance(cause, pg.QueryCanceledError):
         return Unavailable(f"{where} took over {STATEMENT_S:g} s and was stopped")
+    if isinstance(cause, TimeoutError):
+        return Unavailable(
+            f"{where} did not respond in time: it is unreachable or hangs, or its synchronous"
+            " standby is away; try again"
+        )
     if isinstance(cause, pg.InsufficientPrivilegeError):
         return HooktuiError(
             f"{where}: {_words(cause)}; this user needs CREATE on the schema public before the"
@@ -264,7 +334,7 @@ def _connect_error(target: DatabaseAddress, error: Exception) -> HooktuiError:
         return Unavailable(f"{where} has no free connection: {words}")
     if isinstance(error, pg.CannotConnectNowError):
         return Unavailable(f"{where} is not ready: {words}")
-    if isinstance(error, asyncio.TimeoutError):
+    if isinstance(error, TimeoutError):
         return Unavailable(f"{where} did not respond within {CONNECT_S:g} s")
     if isinstance(error, FileNotFoundError | PermissionError) and (file := _unreadable(target)):
         return HooktuiError(f"{where}: cannot read {file}: {words}")
@@ -279,6 +349,10 @@ def _unreadable(target: DatabaseAddress) -> str | None:
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no response in time"
+    if isinstance(error, pg.TargetServerAttributeNotMatched):
+        return "a standby, or read-only"
     # The number of an error of TLS is not one of the system.
     if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
         return os.strerror(error.errno)
