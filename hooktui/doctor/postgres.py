@@ -123,9 +123,7 @@ async def _check_database(where: InstallPaths, target: DatabaseAddress) -> list[
         ]  # fmt: skip
         now = int(await raw.fetchval(_NOW))
         if not about["standby"]:
-            checks.append(
-                assess_commit(*await _times(partial(raw.execute, _WRITE_NOTHING), _COMMITTED))
-            )
+            checks.append(await _commit(raw))
     finally:
         await raw.close()
     pool = engine(partial(connect, target), 1, "REPEATABLE READ")
@@ -178,6 +176,18 @@ async def _distance(raw: Raw) -> list[Check]:
 
     p50_ms, p99_ms = await _times(ask, _ASKED)
     return [assess_round_trip(p50_ms, p99_ms), assess_skew(skew_ms, shortest_ms)]
+
+
+async def _commit(raw: Raw) -> Check:
+    commit = partial(raw.execute, _WRITE_NOTHING, timeout=_FOR_S)
+    try:
+        return assess_commit(*await _times(commit, _COMMITTED))
+    except TimeoutError:
+        advice = (
+            "producers get 503 meanwhile: check the disk of the database, and the standbys that"
+            " synchronous_standby_names demands"
+        )
+        return Check("commit", "fail", f"not finished after {_FOR_S:g} s", advice)
 
 
 async def _times(work: Callable[[], Awaitable[object]], often: int) -> tuple[float, float]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from hooktui.doctor import postgres as doctor
 from hooktui.doctor.machine import StartTime
 from hooktui.doctor.postgres import check_shared
 from hooktui.domain.ids import HookId
@@ -18,6 +20,7 @@ from hooktui.store.sqlite.moved_marker import Mark, write_mark
 from hooktui.store.vault import load_keys
 from tests.support.postgres import database, open_store, transaction_pooler
 from tests.support.stores import emit, make_hook
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -71,6 +74,34 @@ async def test_a_database_in_use_is_described(where: InstallPaths, url: str) -> 
     # The servers of these tests do without fsync, which is what doctor is there to say.
     assert {name for name, check in found.items() if check.state == "fail"} == {"durability"}
     assert "fsync off" in found["durability"].value
+
+
+async def commit_waits(url: str) -> bool:
+    conn = await asyncpg.connect(url)
+    try:
+        await conn.execute("SELECT pg_logical_emit_message(true, 'test', '')", timeout=0.2)
+    except TimeoutError:
+        return True
+    finally:
+        await conn.close()
+    return False
+
+
+# Red when the whole look ends with "the connection was lost; check that PostgreSQL is running".
+async def test_a_commit_that_waits_for_a_synchronous_standby_is_a_failure(
+    where: InstallPaths, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_FOR_S", 0.5)
+    try:
+        await execute(url, "ALTER SYSTEM SET synchronous_standby_names = 'away'")
+        await execute(url, "SELECT pg_reload_conf()")
+        await until(partial(commit_waits, url))
+        found = await look(where, url)
+    finally:
+        await execute(url, "ALTER SYSTEM RESET synchronous_standby_names")
+        await execute(url, "SELECT pg_reload_conf()")
+    assert (found["commit"].state, found["servers"].state) == ("fail", "warn")
+    assert "synchronous_standby_names" in found["commit"].advice
 
 
 async def test_no_server_anywhere_is_reported(where: InstallPaths, url: str) -> None:
