@@ -46,6 +46,7 @@ _ABOUT = """
 SELECT current_setting('server_version') AS version,
   current_setting('server_version_num')::int AS number,
   pg_database_size(current_database()) AS size, pg_is_in_recovery() AS standby,
+  current_setting('transaction_read_only') = 'on' AS read_only,
   current_setting('synchronous_commit') AS synchronous_commit, current_setting('fsync') AS fsync,
   current_setting('full_page_writes') AS full_page_writes,
   (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS used,
@@ -112,7 +113,7 @@ async def _check_database(where: InstallPaths, target: DatabaseAddress) -> list[
         checks = [
             assess_postgres(
                 about["version"], about["number"], target.shown, about["size"],
-                standby=about["standby"],
+                standby=about["standby"], read_only=about["read_only"],
             ),
             assess_durability(
                 about["synchronous_commit"], about["fsync"], about["full_page_writes"]
@@ -122,7 +123,7 @@ async def _check_database(where: InstallPaths, target: DatabaseAddress) -> list[
             *await _distance(raw),
         ]  # fmt: skip
         now = int(await raw.fetchval(_NOW))
-        if not about["standby"]:
+        if not about["read_only"]:
             checks.append(await _commit(raw))
     finally:
         await raw.close()

@@ -205,12 +205,17 @@ def assess_durability(synchronous_commit: str, fsync: str, full_page_writes: str
     return Check("durability", "ok", value)
 
 
-def assess_postgres(version: str, number: int, where: str, size: int, *, standby: bool) -> Check:
+def assess_postgres(
+    version: str, number: int, where: str, size: int, *, standby: bool, read_only: bool
+) -> Check:
     """Report the database server, and assess its version (``server_version_num``)."""
     value = f"PostgreSQL {version} at {where}, {in_bytes(size)}"
     if standby:
         advice = "it rejects writes: HOOKTUI_DATABASE_URL must name the primary"
         return Check("database", "fail", f"{value}, a standby", advice)
+    if read_only:
+        advice = "set default_transaction_read_only off for the user and the database"
+        return Check("database", "fail", f"{value}, read-only", advice)
     if number < _OLDEST_POSTGRES:
         return Check("database", "warn", value, "this version is no longer maintained: upgrade it")
     return Check("database", "ok", value)

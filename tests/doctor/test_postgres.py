@@ -76,6 +76,16 @@ async def test_a_database_in_use_is_described(where: InstallPaths, url: str) -> 
     assert "fsync off" in found["durability"].value
 
 
+async def test_a_database_that_is_read_only_by_default_is_a_failure(
+    where: InstallPaths, url: str
+) -> None:
+    name = url.partition("?")[0].rpartition("/")[2]
+    await execute(url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    check = (await look(where, url))["database"]
+    assert (check.state, "read-only" in check.value) == ("fail", True)
+    assert "default_transaction_read_only" in check.advice
+
+
 async def commit_waits(url: str) -> bool:
     conn = await asyncpg.connect(url)
     try:

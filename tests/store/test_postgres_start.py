@@ -164,6 +164,44 @@ async def test_of_several_hosts_the_one_that_accepts_writes_is_used(
     )
 
 
+# Red when the limits of the database apply: the session that holds the number of a server ends, and
+# migrations of large tables do.
+async def test_limits_of_the_database_do_not_end_our_sessions(url: str) -> None:
+    name = url.partition("?")[0].rpartition("/")[2]
+    limits = ("idle_session_timeout", "transaction_timeout", "statement_timeout")
+    async with connected(url) as admin:
+        known = await admin.fetch("SELECT name FROM pg_settings WHERE name = ANY($1)", limits)
+        names = [row["name"] for row in known]
+        for limit in names:
+            await admin.execute(f"ALTER DATABASE {name} SET {limit} = '1s'")
+    raw = await connections.connect(parse_database_url(url), **connections.MIGRATION)
+    found = {limit: await raw.fetchval("SELECT current_setting($1)", limit) for limit in names}
+    await raw.close()
+    assert found == dict.fromkeys(names, "0")
+
+
+# Red when only the first event with such a character is refused, and its producer repeats it.
+async def test_a_database_that_cannot_store_all_characters_is_refused(
+    postgres: PostgresServer, url: str, tmp_path: Path
+) -> None:
+    async with connected(url) as admin:
+        await admin.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        try:
+            line = await refusal(postgres.tcp_url("latin"), tmp_path)
+        finally:
+            await admin.execute("DROP DATABASE latin")
+    assert "has the encoding LATIN1: hooktui needs a database with UTF8" in line
+
+
+async def test_a_database_without_the_schema_of_its_user_is_refused(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    async with database(postgres, empty=True) as fresh, connected(fresh) as admin:
+        name = fresh.partition("?")[0].rpartition("/")[2]
+        await admin.execute(f"ALTER DATABASE {name} SET search_path = missing")
+        assert "create the schema that search_path names" in await refusal(fresh, tmp_path)
+
+
 # Red when the error of SQLAlchemy is not explained: an internal error that quotes the statement.
 async def test_a_user_without_a_right_is_told_which(
     postgres: PostgresServer, url: str, tmp_path: Path

@@ -67,6 +67,8 @@ SETTINGS: Final[dict[str, str]] = {
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
     **_DEADLINES,
+    "idle_session_timeout": "0",  # PostgreSQL 14: ends the session that holds this server's number
+    "transaction_timeout": "0",  # PostgreSQL 17: ends migrations
 }
 HOT: Final = {
     **_BY_INDEX, "enable_sort": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
@@ -224,10 +226,13 @@ async def _connect_to_any(target: DatabaseAddress, patience_s: float | None) -> 
     raise Unavailable(f"cannot reach {target.shown}: {'; '.join(failed)}")
 
 
-# PgBouncer refuses most settings of a session when it begins, so they are set in it.
+# PgBouncer refuses most settings of a session when it begins, so they are set in it; an older
+# PostgreSQL lacks some.
 _BEGIN_SESSION: Final = """
-SELECT pid, backend_start, (SELECT count(set_config(name, value, false))
-  FROM unnest($1::text[], $2::text[]) AS setting (name, value))
+SELECT pid, backend_start, current_setting('server_encoding') AS encoding,
+  (SELECT count(set_config(name, value, false))
+  FROM unnest($1::text[], $2::text[]) AS setting (name, value)
+  WHERE current_setting(name, true) IS NOT NULL)
 FROM pg_stat_get_activity(pg_backend_pid())"""
 _sessions: Final[WeakValueDictionary[tuple[int, datetime], Raw]] = WeakValueDictionary()
 
@@ -237,10 +242,16 @@ async def _begin_session(raw: Raw, settings: Mapping[str, str], target: Database
 
     Raises:
         HooktuiError: a pooler gives the session to several connections. Settings and locks of one
-            would apply to the others, and end with the transaction.
+            would apply to the others, and end with the transaction. Or the database cannot store
+            all characters.
     """
     names, values = list(settings), list(settings.values())
     found = await raw.fetchrow(_BEGIN_SESSION, names, values, timeout=CONNECT_S)
+    if found["encoding"] != "UTF8":
+        raise HooktuiError(
+            f"{target.shown} has the encoding {found['encoding']}: hooktui needs a database with"
+            " UTF8; create one with: createdb --template=template0 --encoding=UTF8"
+        )
     session = found["pid"], found["backend_start"]
     other = _sessions.get(session)
     if other is not None and not other.is_closed():
@@ -318,7 +329,14 @@ def explain(error: Exception, target: DatabaseAddress) -> Exception:
             " first start, and owns all tables of hooktui"
         )
     if isinstance(cause, pg.ReadOnlySQLTransactionError):
-        return Unavailable(f"{where} rejects writes: it is a standby or read-only")
+        return Unavailable(
+            f"{where} rejects writes: it is a standby, or default_transaction_read_only is on for"
+            " this user or database"
+        )
+    if isinstance(cause, pg.InvalidSchemaNameError):
+        return HooktuiError(
+            f"{where}: {_words(cause)}; create the schema that search_path names for this user"
+        )
     if is_lost(cause):
         return Unavailable(f"the connection to {where} was lost ({_words(cause)}); try again")
     return Unavailable(f"{where} reported an error: {_words(cause)}")
