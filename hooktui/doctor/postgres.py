@@ -20,7 +20,7 @@ from hooktui.doctor.rules import (
     assess_round_trip,
     assess_skew,
 )
-from hooktui.domain.errors import HooktuiError, Unavailable
+from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.text import visible
 from hooktui.domain.wire.diagnosis import Check
@@ -74,7 +74,8 @@ async def check_shared(
         plain = explain(error, target)
         if not isinstance(plain, HooktuiError):
             raise
-        fix = "check that PostgreSQL is running" if isinstance(plain, Unavailable) else ""
+        away = isinstance(error.__cause__ or error, OSError)
+        fix = "check that PostgreSQL is running" if away else ""
         return [*machine, Check("database", "fail", plain.detail, fix)]
 
 

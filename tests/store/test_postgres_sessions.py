@@ -146,6 +146,35 @@ async def test_a_change_and_a_call_whose_session_ended_late_run_again(
     assert (len(ended), accepted.deliveries) == (1, 1)
 
 
+# Red when it is an internal error: producers do not repeat a 500.
+async def test_a_login_that_is_rejected_meanwhile_is_worth_another_try(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hooktui.store.postgres.writer.PATIENCE_S", 0)
+    monkeypatch.setattr("hooktui.store.postgres.pools.PATIENCE_S", 0)
+    async with connected(servers.url) as raw:
+        await raw.execute("CREATE ROLE guest LOGIN SUPERUSER")
+        try:
+            servers.url = servers.url.replace("//postgres@", "//guest@")
+            store = await servers.another()
+            await make_hook(store)
+            await raw.execute("ALTER ROLE guest NOLOGIN")
+            await raw.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'guest'"
+            )
+            with pytest.raises(Unavailable, match="rejected the login"):
+                await emit(store)
+            with pytest.raises(Unavailable, match="rejected the login"):
+                await store.write(lambda _: None)
+            await raw.execute("ALTER ROLE guest LOGIN")
+            (accepted,) = await emit(store)
+            assert accepted.deliveries == 1
+        finally:
+            await servers.close()
+            servers.opened.clear()
+            await raw.execute("DROP ROLE guest")
+
+
 # Red when a release is repeated after it: what was claimed meanwhile became due again.
 async def test_a_release_that_may_be_stored_is_not_repeated(
     servers: Servers, monkeypatch: pytest.MonkeyPatch

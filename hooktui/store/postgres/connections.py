@@ -25,7 +25,7 @@ from weakref import WeakValueDictionary
 import asyncpg
 from asyncpg import exceptions as pg
 
-from hooktui.domain.errors import DiskFull, HooktuiError, Refused, Unavailable
+from hooktui.domain.errors import DiskFull, Refused, Unavailable
 from hooktui.store.postgres import locks, sql
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ async def connect(target: DatabaseAddress, **settings: str) -> Raw:
     """Open a connection; ``settings`` are those of its session, before our own.
 
     Raises:
-        HooktuiError: PostgreSQL cannot be reached or rejects the login, or a pooler shares its
+        Unavailable: PostgreSQL cannot be reached or rejects the login, or a pooler shares its
             sessions; names the fix.
     """
     raw: Raw | None = None
@@ -213,17 +213,18 @@ async def _connect_to_any(target: DatabaseAddress, patience_s: float | None) -> 
     )
     if len(target.hosts) == 1:
         return await open_one()
-    failed = []
+    failed, last = [], None
     for host in list(target.hosts):
         name, port = host
         try:
             raw = await open_one(host=name, port=port, target_session_attrs="read-write")
         except (OSError, pg.CannotConnectNowError, pg.TargetServerAttributeNotMatched) as error:
             failed.append(f"{_shown(host)}: {_words(error)}")
+            last = error
         else:
             target.hosts.sort(key=lambda other: other != host)
             return raw
-    raise Unavailable(f"cannot reach {target.shown}: {'; '.join(failed)}")
+    raise Unavailable(f"cannot reach {target.shown}: {'; '.join(failed)}") from last
 
 
 # PgBouncer refuses most settings of a session when it begins, so they are set in it; an older
@@ -241,21 +242,21 @@ async def _begin_session(raw: Raw, settings: Mapping[str, str], target: Database
     """Set the settings of a session that belongs to no other open connection of this process.
 
     Raises:
-        HooktuiError: a pooler gives the session to several connections. Settings and locks of one
+        Unavailable: a pooler gives the session to several connections. Settings and locks of one
             would apply to the others, and end with the transaction. Or the database cannot store
             all characters.
     """
     names, values = list(settings), list(settings.values())
     found = await raw.fetchrow(_BEGIN_SESSION, names, values, timeout=CONNECT_S)
     if found["encoding"] != "UTF8":
-        raise HooktuiError(
+        raise Unavailable(
             f"{target.shown} has the encoding {found['encoding']}: hooktui needs a database with"
             " UTF8; create one with: createdb --template=template0 --encoding=UTF8"
         )
     session = found["pid"], found["backend_start"]
     other = _sessions.get(session)
     if other is not None and not other.is_closed():
-        raise HooktuiError(
+        raise Unavailable(
             f"{target.shown} is a pooler in transaction mode: hooktui needs sessions of its own."
             " Connect directly to PostgreSQL, or through a pooler in session mode"
         )
@@ -324,7 +325,7 @@ def explain(error: Exception, target: DatabaseAddress) -> Exception:
             " standby is away; try again"
         )
     if isinstance(cause, pg.InsufficientPrivilegeError):
-        return HooktuiError(
+        return Unavailable(
             f"{where}: {_words(cause)}; this user needs CREATE on the schema public before the"
             " first start, and owns all tables of hooktui"
         )
@@ -334,7 +335,7 @@ def explain(error: Exception, target: DatabaseAddress) -> Exception:
             " this user or database"
         )
     if isinstance(cause, pg.InvalidSchemaNameError):
-        return HooktuiError(
+        return Unavailable(
             f"{where}: {_words(cause)}; create the schema that search_path names for this user"
         )
     if is_lost(cause):
@@ -342,12 +343,13 @@ def explain(error: Exception, target: DatabaseAddress) -> Exception:
     return Unavailable(f"{where} reported an error: {_words(cause)}")
 
 
-def _connect_error(target: DatabaseAddress, error: Exception) -> HooktuiError:
+def _connect_error(target: DatabaseAddress, error: Exception) -> Unavailable:
+    # Whatever it is, it may begin under a running server, and nothing was stored: producers repeat.
     where, words = target.shown, _words(error)
     if isinstance(error, pg.InvalidPasswordError | pg.InvalidAuthorizationSpecificationError):
-        return HooktuiError(f"{where} rejected the login: {words}; check user and password")
+        return Unavailable(f"{where} rejected the login: {words}; check user and password")
     if isinstance(error, pg.InvalidCatalogNameError):
-        return HooktuiError(f"{where}: {words}; create it first with: createdb")
+        return Unavailable(f"{where}: {words}; create it first with: createdb")
     if isinstance(error, pg.TooManyConnectionsError):
         return Unavailable(f"{where} has no free connection: {words}")
     if isinstance(error, pg.CannotConnectNowError):
@@ -400,7 +402,7 @@ async def connect_to_write(target: DatabaseAddress, **settings: str) -> Raw:
     """Open a connection that may write feed rows; ``settings`` are those of its session.
 
     Raises:
-        HooktuiError: PostgreSQL cannot be reached, or rejects the login or writes.
+        Unavailable: PostgreSQL cannot be reached, or rejects the login or writes.
     """
     raw = await connect(target, **settings)
     try:
