@@ -149,6 +149,41 @@ async def test_a_silent_host_leaves_time_to_the_next_and_then_comes_last(
         assert [port for _, port in target.hosts] == [postgres.port, silent]
 
 
+# Red when connections to both stay open: events go to one primary, and their results to the other.
+async def test_of_two_primaries_only_one_is_used_at_a_time(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = ("127.0.0.1", postgres.port), ("localhost", postgres.port)
+    url = postgres.tcp_url().replace("@127.0.0.1", f"@127.0.0.1:{postgres.port},localhost")
+    target = parse_database_url(url)
+    assert target.hosts == [one, two]
+    first = await connections.connect(target)
+    connect = asyncpg.connect
+
+    async def unreachable(*arguments: Any, host: str, **options: Any) -> Any:
+        if host == one[0]:
+            raise ConnectionRefusedError
+        return await connect(*arguments, host=host, **options)
+
+    monkeypatch.setattr(asyncpg, "connect", unreachable)
+    second = await connections.connect(target)
+    assert (first.is_closed(), second.is_closed(), target.hosts) == (True, False, [two, one])
+    opened = []
+
+    async def overtaken(*arguments: Any, **options: Any) -> Any:
+        opened.append(await connect(*arguments, **options))
+        if len(opened) == 1:
+            target.hosts.reverse()  # another connection was refused there, and went on
+        return opened[-1]
+
+    monkeypatch.setattr(asyncpg, "connect", overtaken)
+    third = await connections.connect(target)
+    assert [raw.is_closed() for raw in opened] == [True, False]
+    assert (third, target.hosts) == (opened[1], [one, two])
+    await second.close()
+    await third.close()
+
+
 async def test_of_several_hosts_the_one_that_accepts_writes_is_used(
     postgres: PostgresServer,
 ) -> None:

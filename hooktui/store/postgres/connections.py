@@ -102,8 +102,8 @@ class DatabaseAddress:
     """A database's address; ``shown`` omits the password.
 
     Attributes:
-        hosts: those that the address names, such as a primary and its standbys. The one that was
-            last connected is first: a primary that failed may be silent, or come back as a second.
+        hosts: those that the address names, such as a primary and its standbys. The one in use is
+            first: a primary that failed may be silent, or come back as a second one.
     """
 
     url: str = field(repr=False)
@@ -186,7 +186,10 @@ async def connect(target: DatabaseAddress, **settings: str) -> Raw:
     raw: Raw | None = None
     try:
         raw = await _connect_to_any(target, _patience_s(settings))
+        host = target.hosts[0]
         await _begin_session(raw, {**SETTINGS, **settings}, target)
+        if target.hosts[0] != host:
+            raise ConnectionResetError(f"{_shown(target.hosts[0])} is in use meanwhile")
     except BaseException as error:
         if raw is not None:
             raw.terminate()
@@ -214,17 +217,30 @@ async def _connect_to_any(target: DatabaseAddress, patience_s: float | None) -> 
     if len(target.hosts) == 1:
         return await open_one()
     failed, last = [], None
-    for host in list(target.hosts):
+    order = list(target.hosts)
+    for host in order:
         name, port = host
         try:
             raw = await open_one(host=name, port=port, target_session_attrs="read-write")
         except (OSError, pg.CannotConnectNowError, pg.TargetServerAttributeNotMatched) as error:
             failed.append(f"{_shown(host)}: {_words(error)}")
             last = error
-        else:
-            target.hosts.sort(key=lambda other: other != host)
-            return raw
+            continue
+        if target.hosts[0] not in (order[0], host):  # another connection left this host meanwhile
+            raw.terminate()
+            return await _connect_to_any(target, patience_s)
+        _use(target, host)
+        return raw
     raise Unavailable(f"cannot reach {target.shown}: {'; '.join(failed)}") from last
+
+
+def _use(target: DatabaseAddress, host: Host) -> None:
+    """Use this host only: two primaries at the same time would each have a part of the data."""
+    if target.hosts[0] != host:
+        target.hosts.sort(key=lambda other: other != host)
+        for (url, *_), raw in list(_sessions.items()):
+            if url == target.url:
+                raw.terminate()
 
 
 # PgBouncer refuses most settings of a session when it begins, so they are set in it; an older
@@ -235,7 +251,7 @@ SELECT pid, backend_start, current_setting('server_encoding') AS encoding,
   FROM unnest($1::text[], $2::text[]) AS setting (name, value)
   WHERE current_setting(name, true) IS NOT NULL)
 FROM pg_stat_get_activity(pg_backend_pid())"""
-_sessions: Final[WeakValueDictionary[tuple[int, datetime], Raw]] = WeakValueDictionary()
+_sessions: Final[WeakValueDictionary[tuple[str, int, datetime], Raw]] = WeakValueDictionary()
 
 
 async def _begin_session(raw: Raw, settings: Mapping[str, str], target: DatabaseAddress) -> None:
@@ -253,7 +269,7 @@ async def _begin_session(raw: Raw, settings: Mapping[str, str], target: Database
             f"{target.shown} has the encoding {found['encoding']}: hooktui needs a database with"
             " UTF8; create one with: createdb --template=template0 --encoding=UTF8"
         )
-    session = found["pid"], found["backend_start"]
+    session = target.url, found["pid"], found["backend_start"]
     other = _sessions.get(session)
     if other is not None and not other.is_closed():
         raise Unavailable(
