@@ -168,6 +168,9 @@ async def test_of_two_primaries_only_one_is_used_at_a_time(
     monkeypatch.setattr(asyncpg, "connect", unreachable)
     second = await connections.connect(target)
     assert (first.is_closed(), second.is_closed(), target.hosts) == (True, False, [two, one])
+    # Red when doctor in a server begins with the first host, and ends the server's connections.
+    await (await connections.connect(parse_database_url(url))).close()
+    assert not second.is_closed()
     opened = []
 
     async def overtaken(*arguments: Any, **options: Any) -> Any:

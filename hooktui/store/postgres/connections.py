@@ -17,7 +17,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 from weakref import WeakValueDictionary
@@ -114,10 +114,12 @@ class DatabaseAddress:
 _HOST: Final = re.compile(r"(?:\[([^][]+)\]|([^][:]*))(?::(\d{1,5}))?")
 
 
+@lru_cache
 def parse_database_url(url: str) -> DatabaseAddress:
     """Parse an address such as ``postgresql://user:password@host:port/name?sslmode=verify-full``.
 
-    Like libpq it may name several hosts, as ``host:port,host:port``.
+    Like libpq it may name several hosts, as ``host:port,host:port``. The same address is the same
+    object, so that doctor in a server uses the host that the server does.
 
     Raises:
         Refused: it is not an address.
