@@ -43,6 +43,7 @@ _METRIC = re.compile(r"hooktui_[a-z_]+(?:\{[^}]*\})?")
 _VARIABLE = re.compile(r"\b[A-Z]*HOOKTUI_[A-Z_]+")
 _OTHER_VARIABLES = {"HOOKTUI_HOME", "HOOKTUI_SOCKET", "HOOKTUI_TOKEN", "HOOKTUI_KEY",
                     "HOOKTUI_RESTRICTED", "HOOKTUI_DEBUG", "HOOKTUI_TEST_DATABASE_URL",
+                    "HOOKTUI_TEST_POSTGRES_PROGRAMS",
                     failpoints.VARIABLE, failpoints.TESTING}  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from asyncpg import exceptions as pg
@@ -10,6 +11,7 @@ from asyncpg import exceptions as pg
 from hooktui.domain.errors import Refused, Unavailable
 from hooktui.store.postgres import queue
 from hooktui.store.postgres.queue import Accept
+from hooktui.store.postgres.transaction import WriteTransaction
 from tests.store.servers import Servers
 from tests.support.stores import emit, offer
 
@@ -27,6 +29,25 @@ async def test_one_key_at_two_servers_at_once_makes_one_event(servers: Servers) 
         answers = [accepted for accepted, _ in await asyncio.gather(*calls)]
         assert sum(not one.duplicate for answer in answers for one in answer) == len(keys)
         assert len({one.id for answer in answers for one in answer}) == len(keys)
+
+
+# Red with ON CONFLICT DO NOTHING: a transaction that writes nothing does not wait for a synchronous
+# standby, and the first one may have given up its wait. Then a 202 is lost with the primary.
+async def test_the_repetition_of_a_key_is_a_transaction_that_writes(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await servers.another()
+    await emit(store, key="a")
+    keep, written = queue._keep_keys, []
+
+    async def watched(work: WriteTransaction, *arguments: Any) -> None:
+        await keep(work, *arguments)
+        written.append(await work.raw.fetchval("SELECT pg_current_xact_id_if_assigned()::text"))
+
+    monkeypatch.setattr(queue, "_keep_keys", watched)
+    assert (await emit(store, key="a"))[0].duplicate
+    assert len(written) == 1
+    assert written[0] is not None
 
 
 async def test_a_key_of_a_refused_call_is_free_again(servers: Servers) -> None:

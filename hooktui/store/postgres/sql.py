@@ -89,7 +89,10 @@ FROM {_arrays("bigint", "text")} AS want (account, name)
 ORDER BY account, name
 ON CONFLICT (account_id, "key") DO UPDATE SET event_id = 0, created_at = excluded.created_at
 WHERE idempotency_key.created_at <= $4"""
-"""Takes keys that are free or expired; waits for others that are taking the same."""
+"""Takes keys that are free or expired; waits for others that are taking the same.
+
+It also locks the keys that are in use: a transaction that writes nothing would not wait for a
+synchronous standby, and the first use may not have got there."""
 
 FIND_KEYS: Final = f"""
 SELECT account_id, "key", event_id, type, body_sha256, deliveries, skipped
