@@ -9,6 +9,7 @@ does the same with more rows. After either, every server needs a new connection 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
@@ -215,6 +216,7 @@ async def _connect_to_any(target: DatabaseAddress, patience_s: float | None) -> 
         timeout=CONNECT_S,
         command_timeout=patience_s,
         server_settings=_NAME,
+        connection_class=_Connection,
     )
     if len(target.hosts) == 1:
         return await open_one()
@@ -375,7 +377,7 @@ def _connect_error(target: DatabaseAddress, error: Exception) -> Unavailable:
     if isinstance(error, TimeoutError):
         return Unavailable(f"{where} did not respond within {CONNECT_S:g} s")
     if isinstance(error, FileNotFoundError | PermissionError) and (file := _unreadable(target)):
-        return HooktuiError(f"{where}: cannot read {file}: {words}")
+        return Unavailable(f"{where}: cannot read {file}: {words}")
     return Unavailable(f"cannot reach {where}: {words}")
 
 
