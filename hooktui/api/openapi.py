@@ -217,6 +217,8 @@ def openapi_of(app: FastAPI) -> Document:
     schemas["Problem"] = PROBLEM
     for name in ("Hook", "CreatedHook"):
         _require_settings(schemas[name])
+    # A field that is left out stays. Clients send the defaults of a document.
+    _drop_defaults(schemas["HookEditBody"])
     for name, schema in schemas.items():
         if name.startswith("Page_"):  # all have the title Page, of which generators keep one
             schema["title"] = name.strip("_").replace("_", " of ")
@@ -293,10 +295,14 @@ _HookEditBody = _fields_class(
 
 def _require_settings(schema: Document) -> None:
     """Mark a hook's settings as required, without defaults: a response holds them all."""
-    properties, required = schema["properties"], {*schema["required"], *HOOK_SETTINGS}
-    for name in HOOK_SETTINGS:
-        properties[name].pop("default", None)
-    schema["required"] = [name for name in properties if name in required]
+    required = {*schema["required"], *HOOK_SETTINGS}
+    _drop_defaults(schema)
+    schema["required"] = [name for name in schema["properties"] if name in required]
+
+
+def _drop_defaults(schema: Document) -> None:
+    for value in schema["properties"].values():
+        value.pop("default", None)
 
 
 def _accepted(name: str) -> Document:
