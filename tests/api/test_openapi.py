@@ -213,6 +213,17 @@ def _schemas(value: object, *, names: bool = False) -> Iterator[dict[str, object
             yield from _schemas(one)
 
 
+# Red when the groups of undelivered events are a list of anything: clients get no type for them.
+def test_each_value_of_an_object_has_a_type():
+    untyped = [
+        name
+        for name, whole in the_document()["components"]["schemas"].items()
+        for schema in _schemas(whole)
+        if not schema.keys() & {"type", "anyOf", "$ref", "const"}
+    ]
+    assert untyped == []
+
+
 # Red when a bound comes out as "ge": tools ignore keywords that they do not know.
 def test_all_keywords_of_schemas_are_of_json_schema():
     document = the_document()

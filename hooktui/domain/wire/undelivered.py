@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.failure_causes import cause_of
@@ -103,6 +103,8 @@ class UndeliveredPage(Page[UndeliveredGroup]):
     are not counted yet; None: all are counted.
     """
 
+    # Again, because pydantic does not see what an inherited T stands for.
+    data: list[UndeliveredGroup] = field(default_factory=list)
     totals: UndeliveredTotals
     counting_until: str | None = None
 
