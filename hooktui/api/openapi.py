@@ -164,6 +164,12 @@ _SORTS: Final = {
 }
 """Values of ``sort`` by list, the default first; other lists have the id alone."""
 
+_AT_TIMES: Final = {
+    "FeedAnswer": ("reset", "before", "searched_to"),
+    "ChangedHook": ("warnings",),
+}
+"""Fields that not all responses have."""
+
 _KEY = {"type": "string", "minLength": 1, "maxLength": MAX_KEY}
 
 
@@ -214,15 +220,14 @@ def openapi_of(app: FastAPI) -> Document:
         ref_template="#/components/schemas/{model}",
     )
     schemas.update(definitions.get("$defs", {}))
-    schemas["Problem"] = PROBLEM
-    for name in ("Hook", "CreatedHook"):
-        _require_settings(schemas[name])
     # A field that is left out stays. Clients send the defaults of a document.
     _drop_defaults(schemas["HookEditBody"])
     for name, schema in schemas.items():
         if name.startswith("Page_"):  # all have the title Page, of which generators keep one
             schema["title"] = name.strip("_").replace("_", " of ")
         _mark_times(schema)
+        if schema.get("additionalProperties", True) and "properties" in schema:
+            _require_fields(name, schema)
     document["servers"] = [{"url": "/", "description": "The server that returned this document."}]
     document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items()]
     paths.setdefault("/v1/events/{event}", {})["post"] = _accept_one()
@@ -250,6 +255,7 @@ def openapi_of(app: FastAPI) -> Document:
         operation["responses"].update(errors_of(rule, operation))
         if rule.need is None:
             operation["security"] = []
+    schemas["Problem"] = PROBLEM
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     # Converts tuples and non-string keys: the result is plain JSON data.
@@ -293,11 +299,10 @@ _HookEditBody = _fields_class(
 )
 
 
-def _require_settings(schema: Document) -> None:
-    """Mark a hook's settings as required, without defaults: a response holds them all."""
-    required = {*schema["required"], *HOOK_SETTINGS}
+def _require_fields(name: str, schema: Document) -> None:
+    """Mark the fields of an object in responses as required, without defaults: it holds them."""
     _drop_defaults(schema)
-    schema["required"] = [name for name in schema["properties"] if name in required]
+    schema["required"] = [one for one in schema["properties"] if one not in _AT_TIMES.get(name, ())]
 
 
 def _drop_defaults(schema: Document) -> None:

@@ -176,6 +176,20 @@ def test_a_field_that_an_edit_leaves_out_has_no_default():
     assert {n: one["default"] for n, one in schema["properties"].items() if "default" in one} == {}
 
 
+# Red when a field that each response has is optional: clients must then handle that it is missing.
+def test_the_fields_of_responses_are_required_except_those_that_come_at_times():
+    optional = {
+        (title, name)
+        for title, schema in the_document()["components"]["schemas"].items()
+        if schema.get("additionalProperties", True)  # bodies of requests refuse other fields
+        for name in schema.get("properties", {}).keys() - {*schema.get("required", ())}
+    }
+    assert optional == {
+        ("ChangedHook", "warnings"), ("FeedAnswer", "before"), ("FeedAnswer", "reset"),
+        ("FeedAnswer", "searched_to"), ("Problem", "errors"),
+    }  # fmt: skip
+
+
 # Red without tags, servers or the format of times: generated clients lose them.
 def test_generated_clients_get_tags_servers_and_times():
     document = the_document()

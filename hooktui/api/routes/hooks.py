@@ -149,7 +149,7 @@ async def get_hook(
     return respond(_shown(request, await read(request, queries.get_hook, owner, hook)))
 
 
-@router.patch("/v1/hooks/{hook}", response_model=Hook)
+@router.patch("/v1/hooks/{hook}", response_model=ChangedHook)
 async def change_hook(
     request: Request, hook: HookParameter, body: JsonObject, account: AccountParameter = None
 ) -> Response:

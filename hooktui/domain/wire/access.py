@@ -19,7 +19,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """A bearer token; ``token`` is present only in the response that created it."""
+    """A bearer token; ``token`` is None except in the response that created it."""
 
     id: int
     name: str
