@@ -237,10 +237,12 @@ def openapi_of(app: FastAPI) -> Document:
         content = operation["requestBody"]["content"]
         content["application/json"]["schema"] = _reference("schemas", name)
     for path, operations in paths.items():
-        for parameter in operations.get("get", {}).get("parameters", ()):
-            if parameter["name"] == "sort":
-                values = _SORTS.get(path, ("id",))
-                parameter["schema"] = {"type": "string", "enum": values, "default": values[0]}
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                parameter["schema"] = _not_null(parameter["schema"])
+                if parameter["name"] == "sort":
+                    values = _SORTS.get(path, ("id",))
+                    parameter["schema"] = {"type": "string", "enum": values, "default": values[0]}
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer"},
         "basic": {"type": "http", "scheme": "basic", "description": "The token as user name."},
@@ -260,6 +262,12 @@ def openapi_of(app: FastAPI) -> Document:
         schemas.pop(unused, None)
     # Converts tuples and non-string keys: the result is plain JSON data.
     return msgspec.json.decode(msgspec.json.encode(document), type=dict[str, Any])
+
+
+def _not_null(schema: Document) -> Document:
+    """Return the schema of a parameter: left out, it is None, but the text null is a value."""
+    kinds = [kind for kind in schema.pop("anyOf", ()) if kind != {"type": "null"}]
+    return schema | kinds[0] if kinds else schema
 
 
 def _mark_times(schema: Document) -> None:

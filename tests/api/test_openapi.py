@@ -176,6 +176,18 @@ def test_a_field_that_an_edit_leaves_out_has_no_default():
     assert {n: one["default"] for n, one in schema["properties"].items() if "default" in one} == {}
 
 
+# Red when a parameter may be null, which clients send as the text null; that is another value.
+def test_no_parameter_may_be_null():
+    nullable = [
+        f"{path} {parameter['name']}"
+        for path, methods in the_document()["paths"].items()
+        for one in methods.values()
+        for parameter in one.get("parameters", ())
+        if "null" in str(parameter["schema"])
+    ]
+    assert nullable == []
+
+
 # Red when a field that each response has is optional: clients must then handle that it is missing.
 def test_the_fields_of_responses_are_required_except_those_that_come_at_times():
     optional = {
