@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from hooktui.api.access import RULES, Rule
-from hooktui.api.parameters import INTEGER_SCHEMA
+from hooktui.api.parameters import ACCOUNT, INTEGER_SCHEMA
 from hooktui.api.responses import JSON, encode
 from hooktui.domain.hook_edits import CREATE_REQUIRED, CREATE_TYPES, EDIT_TYPES
 from hooktui.domain.hook_fields import HOOK_SETTINGS
@@ -149,7 +149,7 @@ _ACCOUNT = {
     "name": "account",
     "in": "query",
     "required": False,
-    "description": "The account; 1 if omitted.",
+    "description": ACCOUNT.format(1),
     "schema": INTEGER_SCHEMA,
 }
 
@@ -163,6 +163,9 @@ _SORTS: Final = {
     "/v1/tokens": ("id", "name"),
 }
 """Values of ``sort`` by list, the default first; other lists have the id alone."""
+
+_OF_ALL: Final = ("/v1/tokens", "/v1/audit", "/v1/status", "/v1/purge")
+"""Calls without an id in their path that reach all accounts if none is named."""
 
 _AT_TIMES: Final = {
     "FeedAnswer": ("reset", "before", "searched_to"),
@@ -240,6 +243,8 @@ def openapi_of(app: FastAPI) -> Document:
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _not_null(parameter["schema"])
+                if parameter["name"] == "account" and _is_of_all(path, operation):
+                    parameter["description"] = ACCOUNT.format("all")
                 if parameter["name"] == "sort":
                     values = _SORTS.get(path, ("id",))
                     parameter["schema"] = {"type": "string", "enum": values, "default": values[0]}
@@ -262,6 +267,11 @@ def openapi_of(app: FastAPI) -> Document:
         schemas.pop(unused, None)
     # Converts tuples and non-string keys: the result is plain JSON data.
     return msgspec.json.decode(msgspec.json.encode(document), type=dict[str, Any])
+
+
+def _is_of_all(path: str, operation: Document) -> bool:
+    """Return whether a call that names no account reaches objects of all."""
+    return path in _OF_ALL or ("{" in path and operation["operationId"] != "accept_one")
 
 
 def _not_null(schema: Document) -> Document:

@@ -79,11 +79,12 @@ HookQueries = Annotated[
 ]
 EventQuery = Annotated[EventId | None, _decoder("evt"), _text_schema("evt"), Query()]
 
+ACCOUNT: Final = "The account; if omitted, that of a bound token, else {}."
 AccountParameter = Annotated[
     int | None,
     BeforeValidator(_number),
     _INTEGER_SCHEMA,
-    Query(description="The account; 1 if omitted."),
+    Query(description=ACCOUNT.format(1)),
 ]
 
 

@@ -188,6 +188,21 @@ def test_no_parameter_may_be_null():
     assert nullable == []
 
 
+# Red when "1 if omitted" stands where a call reaches all accounts: a token is then for all of them.
+@pytest.mark.parametrize(
+    ("method", "path", "account"),
+    [("get", "/v1/hooks", 1), ("post", "/v1/hooks", 1), ("post", "/v1/events/{event}", 1),
+     ("get", "/v1/events/{event}", "all"), ("post", "/v1/tokens", "all"),
+     ("post", "/v1/purge", "all"), ("get", "/v1/audit", "all")],
+)  # fmt: skip
+def test_the_document_says_which_account_a_call_uses_without_one(method, path, account):
+    parameters = the_document()["paths"][path][method]["parameters"]
+    described = {parameter["name"]: parameter.get("description") for parameter in parameters}
+    assert (
+        described["account"] == f"The account; if omitted, that of a bound token, else {account}."
+    )
+
+
 # Red when a field that each response has is optional: clients must then handle that it is missing.
 def test_the_fields_of_responses_are_required_except_those_that_come_at_times():
     optional = {
