@@ -8,6 +8,7 @@ or path.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import field, make_dataclass
 from typing import Any, Final
@@ -164,6 +165,10 @@ _SORTS: Final = {
 }
 """Values of ``sort`` by list, the default first; other lists have the id alone."""
 
+_GIVEN_TIME: Final = re.compile(r"(.+_)?at")
+_TIME: Final = re.compile(r"(.+_)?(at|since|until)|not_(before|after)|searched_to|position")
+"""Fields with times; in bodies of requests ``since`` and ``until`` may also be ages as ``9d``."""
+
 _OF_ALL: Final = ("/v1/tokens", "/v1/audit", "/v1/status", "/v1/purge")
 """Calls without an id in their path that reach all accounts if none is named."""
 
@@ -228,8 +233,9 @@ def openapi_of(app: FastAPI) -> Document:
     for name, schema in schemas.items():
         if name.startswith("Page_"):  # all have the title Page, of which generators keep one
             schema["title"] = name.strip("_").replace("_", " of ")
-        _mark_times(schema)
-        if schema.get("additionalProperties", True) and "properties" in schema:
+        is_body = schema.get("additionalProperties") is False
+        _mark_times(schema, _GIVEN_TIME if is_body else _TIME)
+        if "properties" in schema and not is_body:
             _require_fields(name, schema)
     document["servers"] = [{"url": "/", "description": "The server that returned this document."}]
     document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items()]
@@ -280,10 +286,10 @@ def _not_null(schema: Document) -> Document:
     return schema | kinds[0] if kinds else schema
 
 
-def _mark_times(schema: Document) -> None:
-    """Give the RFC 3339 times of an object their format: fields that end in ``_at``."""
+def _mark_times(schema: Document, names: re.Pattern[str]) -> None:
+    """Give the RFC 3339 times of an object their format, by the names of fields."""
     for name, value in schema.get("properties", {}).items():
-        if name == "at" or name.endswith("_at"):
+        if names.fullmatch(name):
             for kind in (value, *value.get("anyOf", ())):
                 if kind.get("type") == "string":
                     kind["format"] = "date-time"
