@@ -21,11 +21,13 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from hooktui.api.access import RULES, Rule
-from hooktui.api.parameters import ACCOUNT, INTEGER_SCHEMA
+from hooktui.api.parameters import ACCOUNT, INTEGER_SCHEMA, SECRET_BOUNDS
 from hooktui.api.responses import JSON, encode
 from hooktui.domain.hook_edits import CREATE_REQUIRED, CREATE_TYPES, EDIT_TYPES
-from hooktui.domain.hook_fields import HOOK_SETTINGS
+from hooktui.domain.hook_fields import HOOK_SETTINGS, MAX_NAME
 from hooktui.domain.roles import Need
+from hooktui.domain.schedule import MAX_ENTRIES, MAX_WAIT_S
+from hooktui.domain.setting import Between
 from hooktui.domain.wire.diagnosis import DiagnosisLine
 from hooktui.domain.wire.events import AcceptedEvent, AcceptedEvents
 from hooktui.store.planning.accept import MAX_KEY
@@ -169,6 +171,17 @@ _GIVEN_TIME: Final = re.compile(r"(.+_)?at")
 _TIME: Final = re.compile(r"(.+_)?(at|since|until)|not_(before|after)|searched_to|position")
 """Fields with times; in bodies of requests ``since`` and ``until`` may also be ages as ``9d``."""
 
+_BOUNDS: Final[Mapping[str, Document]] = {
+    "name": {"maxLength": MAX_NAME},
+    "events": {"minItems": 1},
+    "retry_schedule_s": {
+        "maxItems": MAX_ENTRIES,
+        "items": {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_WAIT_S},
+    },
+    "secret": SECRET_BOUNDS,
+}
+"""Of a hook's fields, by name, besides choices and ranges."""
+
 _OF_ALL: Final = ("/v1/tokens", "/v1/audit", "/v1/status", "/v1/purge")
 """Calls without an id in their path that reach all accounts if none is named."""
 
@@ -228,6 +241,8 @@ def openapi_of(app: FastAPI) -> Document:
         ref_template="#/components/schemas/{model}",
     )
     schemas.update(definitions.get("$defs", {}))
+    for name in ("HookBody", "HookEditBody"):
+        _bound_settings(schemas[name])
     # A field that is left out stays. Clients send the defaults of a document.
     _drop_defaults(schemas["HookEditBody"])
     for name, schema in schemas.items():
@@ -332,6 +347,18 @@ def _require_fields(name: str, schema: Document) -> None:
 def _drop_defaults(schema: Document) -> None:
     for value in schema["properties"].values():
         value.pop("default", None)
+
+
+def _bound_settings(schema: Document) -> None:
+    """Give the fields of a hook in a request the bounds that the server checks."""
+    for name, value in schema["properties"].items():
+        setting, bounds = HOOK_SETTINGS.get(name), _BOUNDS.get(name, {})
+        if setting and setting.choices:
+            bounds = {"enum": setting.choices}
+        elif setting and isinstance(setting.check, Between):
+            bounds = {"minimum": setting.check.low, "maximum": setting.check.high}
+        kinds = [kind for kind in value.get("anyOf", [value]) if kind != {"type": "null"}]
+        kinds[0] |= bounds
 
 
 def _accepted(name: str) -> Document:

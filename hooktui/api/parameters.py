@@ -25,6 +25,7 @@ from hooktui.domain.filters.hook_search import parse_hook_search
 from hooktui.domain.filters.parser import Filter, FilterError, parse
 from hooktui.domain.ids import DeliveryId, EventId, HookId
 from hooktui.domain.setting import as_whole
+from hooktui.domain.signatures import MAX_SECRET_LENGTH, MIN_SECRET_LENGTH
 from hooktui.store.planning.accept import key_fault
 from hooktui.store.queries.pages import DEFAULT_LIMIT, MAX_LIMIT, PageRequest
 
@@ -45,6 +46,8 @@ MAX_ID = 10**18 - 1
 INTEGER_SCHEMA = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _INTEGER_SCHEMA = WithJsonSchema(dict(INTEGER_SCHEMA))
 
+
+SECRET_BOUNDS: Final = {"minLength": MIN_SECRET_LENGTH, "maxLength": MAX_SECRET_LENGTH}
 
 WHOLE = BeforeValidator(as_whole)
 """Follows the bounds of a parameter: the document loses those that follow it."""

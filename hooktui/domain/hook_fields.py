@@ -22,14 +22,13 @@ from hooktui.domain.setting import (
     DURATION,
     LIMIT,
     NAMES,
+    Between,
     OneOf,
     Setting,
     TextFormat,
-    between,
     describe_limit,
     either,
     number_of,
-    optional,
     settings_of,
 )
 from hooktui.domain.signatures import HASHES
@@ -51,15 +50,6 @@ def check_name(name: str) -> str | None:
     if any(c in name for c in "\0\n\r\x0b\x0c\x85\u2028\u2029"):
         return "a name holds no NUL and no line breaks"
     return None
-
-
-def _check_rate(rate: float | None) -> str | None:
-    if rate is None or MIN_RATE_PER_S <= rate <= MAX_RATE_PER_S:
-        return None
-    return (
-        f"rate_per_s must be from {MIN_RATE_PER_S:.5f} to {MAX_RATE_PER_S:,} deliveries a second,"
-        f" not {rate:g}"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +142,7 @@ class HookFields:
             f" {FIRST_BYTE_S}s",
             option="timeout",
             text=DURATION,
-            check=between("timeout_s", 1, MAX_TIMEOUT_S, "s"),
+            check=Between("timeout_s", 1, MAX_TIMEOUT_S, "s"),
         ),
     ] = MAX_TIMEOUT_S
 
@@ -177,7 +167,7 @@ class HookFields:
             empty="no limit",
             option="rate",
             text=number_of("deliveries a second"),
-            check=_check_rate,
+            check=Between("rate_per_s", MIN_RATE_PER_S, MAX_RATE_PER_S, "deliveries a second"),
             shown=lambda rate: f"{rate:g} {'delivery' if rate == 1 else 'deliveries'} a second",
         ),
     ] = None
@@ -189,7 +179,7 @@ class HookFields:
             "attempts at the same time: auto, auto:N (at most N) or 1 to 1000",
             text=LIMIT,
             with_setting="max_in_flight_cap",
-            check=optional(between("max_in_flight", 1, 1000)),
+            check=Between("max_in_flight", 1, 1000),
             shown=describe_limit,
         ),
     ] = None
@@ -200,7 +190,7 @@ class HookFields:
             "at once, auto",
             "the most that auto sends at the same time, 1 to 1000",
             empty="the server's limit",
-            check=optional(between("max_in_flight_cap", 1, 1000)),
+            check=Between("max_in_flight_cap", 1, 1000),
         ),
     ] = None
 

@@ -284,18 +284,19 @@ class OneOf:
         return f"unknown {self.noun} {value!r}; known: {', '.join(self.values)}"
 
 
-def optional(check: Check) -> Check:
-    """Return a check that also accepts None."""
-    return lambda value: None if value is None else check(value)
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The check that a number, if there is one, is in a range, its ends included."""
 
+    name: str
+    low: float
+    high: float
+    unit: str = ""
 
-def between(name: str, low: float, high: float, unit: str = "") -> Check:
-    """Return the check that a number is in a range, its ends included."""
-
-    def check(value: float) -> str | None:
-        if low <= value <= high:
+    def __call__(self, value: float | None) -> str | None:
+        """Return what is wrong with a value, or None."""
+        if value is None or self.low <= value <= self.high:
             return None
+        high = f"{self.high:,} {self.unit}".rstrip()
         shown = f"{value:g}" if abs(value) < 1e300 else "the value"
-        return f"{name} must be from {low:g} to {f'{high:g} {unit}'.rstrip()}, not {shown}"
-
-    return check
+        return f"{self.name} must be from {decimal_text(self.low)} to {high}, not {shown}"

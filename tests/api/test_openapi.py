@@ -203,6 +203,28 @@ def test_the_document_says_which_account_a_call_uses_without_one(method, path, a
     )
 
 
+# Red when a bound that the server checks is not in the document: clients then send what is refused.
+@pytest.mark.parametrize(
+    ("body", "field", "bounds"),
+    [("HookBody", "timeout_s", {"minimum": 1, "maximum": 30}),
+     ("HookBody", "rate_per_s", {"minimum": 1e-5, "maximum": 100_000}),
+     ("HookBody", "events", {"minItems": 1}),
+     ("HookEditBody", "max_in_flight", {"minimum": 1, "maximum": 1000}),
+     ("HookEditBody", "signature_hash", {"enum": ["sha256", "sha1", "sha512"]}),
+     ("HookEditBody", "retry_schedule_s", {"maxItems": 50}),
+     ("RotateBody", "overlap_s", {"minimum": 0, "maximum": 604_800}),
+     ("RotateBody", "secret", {"minLength": 16, "maxLength": 128}),
+     ("TokenBody", "account", {"minimum": 1}), ("TokenBody", "name", {"maxLength": 200}),
+     ("ReplayBody", "rate_per_s", {"minimum": 0.1, "maximum": 1000}),
+     ("SelectionBody", "mode", {"enum": ["failed", "never-sent", "sent", "all"]}),
+     ("SelectionBody", "hooks", {"minItems": 1})],
+)  # fmt: skip
+def test_the_document_has_the_bounds_of_a_field(body, field, bounds):
+    schema = the_document()["components"]["schemas"][body]["properties"][field]
+    kind = schema.get("anyOf", [schema])[0]
+    assert {name: kind.get(name) for name in bounds} == bounds
+
+
 # Red when a field that each response has is optional: clients must then handle that it is missing.
 def test_the_fields_of_responses_are_required_except_those_that_come_at_times():
     optional = {
@@ -236,7 +258,8 @@ def test_generated_clients_get_tags_servers_and_times():
 
 
 _KEYWORDS = {
-    "$ref", "additionalProperties", "anyOf", "const", "default", "description", "enum", "format",
+    "$ref", "additionalProperties", "anyOf", "const", "default", "description", "enum",
+    "exclusiveMinimum", "format",
     "items", "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum", "oneOf",
     "pattern", "prefixItems", "properties", "propertyNames", "required", "title", "type",
 }  # fmt: skip

@@ -52,7 +52,7 @@ def test_an_empty_text_is_the_empty_value(name: str, value: object, words: str) 
 def test_a_number_out_of_range_is_refused_however_large_it_is(value: int) -> None:
     check = HOOK_SETTINGS["max_in_flight"].check
     assert check is not None
-    assert "must be from 1 to 1000, not" in (check(value) or "")
+    assert "must be from 1 to 1,000, not" in (check(value) or "")
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
 from hooktui.api.parameters import (
+    INTEGER_SCHEMA,
     MAX_ID,
     AccountParameter,
     RequestBody,
@@ -19,7 +22,7 @@ from hooktui.api.responses import no_content, respond
 from hooktui.api.service import check_account, read, read_in, service_of
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import FieldError, NotFound, Refused
-from hooktui.domain.hook_fields import check_name
+from hooktui.domain.hook_fields import MAX_NAME, check_name
 from hooktui.domain.roles import Role
 from hooktui.domain.wire.access import Account, Token
 from hooktui.domain.wire.pages import Page
@@ -31,15 +34,15 @@ router = make_router("access")
 class AccountBody(RequestBody):
     """A new account."""
 
-    name: str
+    name: str = Field(json_schema_extra={"pattern": r"\S"})
 
 
 class TokenBody(RequestBody):
     """A new token; without ``account`` it may access all accounts."""
 
-    name: str = ""
+    name: str = Field(default="", json_schema_extra={"maxLength": MAX_NAME})
     role: str = Field(json_schema_extra={"enum": list(Role)})
-    account: int | None = None
+    account: Annotated[int, WithJsonSchema(INTEGER_SCHEMA)] | None = None
     expires_at: str | None = None
 
 

@@ -24,7 +24,7 @@ from hooktui.api.parameters import (
     make_router,
 )
 from hooktui.api.responses import respond
-from hooktui.api.routes.undelivered import check_cause
+from hooktui.api.routes.undelivered import CauseParameter, check_cause
 from hooktui.api.service import read, read_in, service_of, write_in
 from hooktui.domain.alerts import MAX_SNOOZE_S, MIN_SNOOZE_S, AlertState, AlertType
 from hooktui.domain.errors import NotFound
@@ -89,7 +89,7 @@ async def snooze_alert(
 
 @router.post("/v1/undelivered/{hook}/{cause}/acknowledge", response_model=ChangedGroup)
 async def acknowledge_group(
-    request: Request, hook: HookParameter, cause: str, account: AccountParameter = None
+    request: Request, hook: HookParameter, cause: CauseParameter, account: AccountParameter = None
 ) -> Response:
     """Acknowledge an undelivered group.
 
@@ -103,7 +103,7 @@ async def acknowledge_group(
 async def snooze_group(
     request: Request,
     hook: HookParameter,
-    cause: str,
+    cause: CauseParameter,
     body: SnoozeBody,
     account: AccountParameter = None,
 ) -> Response:

@@ -14,6 +14,7 @@ from hooktui.api.access import caller_of
 from hooktui.api.limits import search_turn, searching
 from hooktui.api.parameters import (
     MAX_ID,
+    SECRET_BOUNDS,
     WHOLE,
     AccountParameter,
     HookParameter,
@@ -35,6 +36,7 @@ from hooktui.domain.filters.limits import FilterLimits, check_filter
 from hooktui.domain.filters.parser import parse_hook_filter
 from hooktui.domain.hook_settings import (
     DEFAULT_OVERLAP_S,
+    MAX_OVERLAP_S,
     HookSettings,
     check_new_secret,
     check_overlap,
@@ -68,8 +70,12 @@ JsonObject = Annotated[dict[str, Any], Body()]
 class RotateBody(RequestBody):
     """A rotation: the new secret (made when left out), and how long the old one stays valid."""
 
-    secret: str | None = Field(default=None, repr=False)
-    overlap_s: float | None = None
+    secret: Annotated[str, Field(json_schema_extra=SECRET_BOUNDS)] | None = Field(
+        default=None, repr=False
+    )
+    overlap_s: (
+        Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": MAX_OVERLAP_S})] | None
+    ) = None
 
 
 def check_room_for_hook(service: Service, account: AccountId) -> None:

@@ -36,7 +36,10 @@ from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.replays import (
     DEFAULT_RATE,
     EXPLANATIONS,
+    MAX_RATE,
+    MIN_RATE,
     PairSelection,
+    ReplayMode,
     ReplayState,
     check_rate,
     check_selection,
@@ -73,6 +76,8 @@ _MAX_DELIVERIES = 10**12
 _DAY_S = 86_400
 
 _Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+_Ids = Annotated[list[_Id], Field(json_schema_extra={"minItems": 1})]
+_Rate = Annotated[float, Field(json_schema_extra={"minimum": MIN_RATE, "maximum": MAX_RATE})]
 
 
 def _check_hooks(given: object) -> object:
@@ -87,8 +92,8 @@ def _check_hooks(given: object) -> object:
 class SelectionBody(RequestBody):
     """The pairs of an event and a hook that a replay sends; see `ReplaySelection`."""
 
-    hooks: Annotated[list[_Id] | Literal["all"], BeforeValidator(_check_hooks)]
-    mode: str = Field(default="failed", max_length=40)
+    hooks: Annotated[_Ids | Literal["all"], BeforeValidator(_check_hooks)]
+    mode: str = Field(default="failed", max_length=40, json_schema_extra={"enum": list(ReplayMode)})
     since: str | None = Field(default=None, max_length=100)
     until: str | None = Field(default=None, max_length=100)
     filter: str | None = Field(default=None, max_length=MAX_TEXT)
@@ -110,7 +115,7 @@ class PlanBody(RequestBody):
     """The replay to plan; ``after`` is the ``next`` of the previous part."""
 
     selection: SelectionBody
-    rate_per_s: float = DEFAULT_RATE
+    rate_per_s: _Rate = DEFAULT_RATE
     after: str | None = Field(default=None, max_length=MAX_TEXT)
 
 
@@ -118,14 +123,14 @@ class ReplayBody(RequestBody):
     """The replay to start; it finishes after ``max_deliveries``."""
 
     selection: SelectionBody
-    rate_per_s: float = DEFAULT_RATE
+    rate_per_s: _Rate = DEFAULT_RATE
     max_deliveries: Annotated[int, Field(ge=1, le=_MAX_DELIVERIES)] | None = None
 
 
 class RateBody(RequestBody):
     """The new rate, in deliveries a second."""
 
-    rate_per_s: float
+    rate_per_s: _Rate
 
 
 class AbortBody(RequestBody):

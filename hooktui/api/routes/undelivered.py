@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Annotated, Final, Literal
 
-from fastapi import Query
+from fastapi import Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -58,6 +58,8 @@ def check_cause(name: str) -> str:
     detail = f"{name[:40]!r} is not a cause; expected one of {GROUPS_IN_WORDS}"
     raise Refused.field("/cause", detail)
 
+
+CauseParameter = Annotated[str, Path(description=f"One of {GROUPS_IN_WORDS}.")]
 
 router = make_router("deliveries")
 
@@ -107,7 +109,7 @@ class GiveUpBody(RequestBody):
 async def give_up(
     request: Request,
     hook: HookParameter,
-    cause: str,
+    cause: CauseParameter,
     body: GiveUpBody,
     account: AccountParameter = None,
 ) -> Response:
