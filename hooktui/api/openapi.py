@@ -262,6 +262,8 @@ def openapi_of(app: FastAPI) -> Document:
         content["application/json"]["schema"] = _reference("schemas", name)
     for path, operations in paths.items():
         for operation in operations.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                content["schema"] = _not_null(content["schema"])
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _not_null(parameter["schema"])
                 if parameter["name"] == "account" and _is_of_all(path, operation):
@@ -296,7 +298,7 @@ def _is_of_all(path: str, operation: Document) -> bool:
 
 
 def _not_null(schema: Document) -> Document:
-    """Return the schema of a parameter: left out, it is None, but the text null is a value."""
+    """Return the schema of a parameter or body: it is left out, not null (a text in a query)."""
     kinds = [kind for kind in schema.pop("anyOf", ()) if kind != {"type": "null"}]
     return schema | kinds[0] if kinds else schema
 

@@ -177,15 +177,18 @@ def test_a_field_that_an_edit_leaves_out_has_no_default():
 
 
 # Red when a parameter may be null, which clients send as the text null; that is another value.
-def test_no_parameter_may_be_null():
-    nullable = [
-        f"{path} {parameter['name']}"
+# And when a body may: a client of openapi-python-client cannot leave it out.
+def test_no_parameter_and_no_body_may_be_null():
+    given = [
+        (path, one)
         for path, methods in the_document()["paths"].items()
-        for one in methods.values()
-        for parameter in one.get("parameters", ())
-        if "null" in str(parameter["schema"])
+        for operation in methods.values()
+        for one in (
+            *operation.get("parameters", ()),
+            *operation.get("requestBody", {}).get("content", {}).values(),
+        )
     ]
-    assert nullable == []
+    assert [one for one in given if {"type": "null"} in one[1]["schema"].get("anyOf", ())] == []
 
 
 # Red when "1 if omitted" stands where a call reaches all accounts: a token is then for all of them.
