@@ -242,7 +242,7 @@ def openapi_of(app: FastAPI) -> Document:
     )
     schemas.update(definitions.get("$defs", {}))
     for name in ("HookBody", "HookEditBody"):
-        _bound_settings(schemas[name])
+        _bound_settings(schemas, schemas[name]["properties"])
     # A field that is left out stays. Clients send the defaults of a document.
     _drop_defaults(schemas["HookEditBody"])
     for name, schema in schemas.items():
@@ -351,12 +351,18 @@ def _drop_defaults(schema: Document) -> None:
         value.pop("default", None)
 
 
-def _bound_settings(schema: Document) -> None:
-    """Give the fields of a hook in a request the bounds that the server checks."""
-    for name, value in schema["properties"].items():
+def _bound_settings(schemas: Document, properties: Document) -> None:
+    """Give the fields of a hook in a request the bounds that the server checks.
+
+    Choices are schemas of their own: else datamodel-code-generator gives an edit the defaults of a
+    new hook.
+    """
+    for name, value in properties.items():
         setting, bounds = HOOK_SETTINGS.get(name), _BOUNDS.get(name, {})
         if setting and setting.choices:
-            bounds = {"enum": setting.choices}
+            title = f"Hook{value.pop('title').replace(' ', '')}"
+            schemas[title] = {"title": title, "type": value.pop("type"), "enum": setting.choices}
+            bounds = _reference("schemas", title)
         elif setting and isinstance(setting.check, Between):
             bounds = {"minimum": setting.check.low, "maximum": setting.check.high}
         kinds = [kind for kind in value.get("anyOf", [value]) if kind != {"type": "null"}]

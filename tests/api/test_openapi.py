@@ -213,7 +213,7 @@ def test_the_document_says_which_account_a_call_uses_without_one(method, path, a
      ("HookBody", "rate_per_s", {"minimum": 1e-5, "maximum": 100_000}),
      ("HookBody", "events", {"minItems": 1}),
      ("HookEditBody", "max_in_flight", {"minimum": 1, "maximum": 1000}),
-     ("HookEditBody", "signature_hash", {"enum": ["sha256", "sha1", "sha512"]}),
+     ("HookEditBody", "signature_hash", {"$ref": "#/components/schemas/HookSignatureHash"}),
      ("HookEditBody", "retry_schedule_s", {"maxItems": 50}),
      ("RotateBody", "overlap_s", {"minimum": 0, "maximum": 604_800}),
      ("RotateBody", "secret", {"minLength": 16, "maxLength": 128}),
@@ -226,6 +226,16 @@ def test_the_document_has_the_bounds_of_a_field(body, field, bounds):
     schema = the_document()["components"]["schemas"][body]["properties"][field]
     kind = schema.get("anyOf", [schema])[0]
     assert {name: kind.get(name) for name in bounds} == bounds
+
+
+# Red when the choices of a hook's fields are not named: a generator that finds them twice makes one
+# type of them, and gives the fields of an edit the default of a new hook.
+def test_the_choices_of_fields_of_a_hook_are_schemas_of_their_own():
+    schemas = the_document()["components"]["schemas"]
+    assert schemas["HookSignatureHash"]["enum"] == ["sha256", "sha1", "sha512"]
+    assert schemas["HookBody"]["properties"]["type"] == {
+        "$ref": "#/components/schemas/HookType", "default": "web"
+    }  # fmt: skip
 
 
 # Red when a field that each response has is optional: clients must then handle that it is missing.
