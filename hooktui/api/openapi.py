@@ -185,6 +185,10 @@ _BOUNDS: Final[Mapping[str, Document]] = {
 _OF_ALL: Final = ("/v1/tokens", "/v1/audit", "/v1/status", "/v1/purge")
 """Calls without an id in their path that reach all accounts if none is named."""
 
+_CHANGE: Final = {
+    "required": ["kind", "at"],
+    "properties": {"kind": {"type": "string"}, "at": {"type": "string", "format": "date-time"}},
+}
 _AT_TIMES: Final = {
     "FeedAnswer": ("reset", "before", "searched_to"),
     "ChangedHook": ("warnings",),
@@ -245,6 +249,7 @@ def openapi_of(app: FastAPI) -> Document:
         _bound_settings(schemas, schemas[name]["properties"])
     # A field that is left out stays. Clients send the defaults of a document.
     _drop_defaults(schemas["HookEditBody"])
+    schemas["FeedAnswer"]["properties"]["data"]["items"] |= _CHANGE
     for name, schema in schemas.items():
         if name.startswith("Page_"):  # all have the title Page, of which generators keep one
             schema["title"] = name.strip("_").replace("_", " of ")

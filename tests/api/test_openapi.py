@@ -302,6 +302,22 @@ def test_each_value_of_an_object_has_a_type():
     assert untyped == []
 
 
+# Red when the changes of the feed are objects of any kind, and the state of a server anything.
+def test_each_response_has_a_type():
+    document = the_document()
+    change = document["components"]["schemas"]["FeedAnswer"]["properties"]["data"]["items"]
+    assert change["required"] == ["kind", "at"]
+    untyped = [
+        path
+        for path, methods in document["paths"].items()
+        for operation in methods.values()
+        for response in operation["responses"].values()
+        for content in response.get("content", {}).values()
+        if not content["schema"]
+    ]
+    assert untyped == []
+
+
 # Red when a bound comes out as "ge": tools ignore keywords that they do not know.
 def test_all_keywords_of_schemas_are_of_json_schema():
     document = the_document()

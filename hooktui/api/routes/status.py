@@ -21,6 +21,7 @@ from hooktui.domain.wire.server import (
     ClientConnections,
     Connections,
     Disk,
+    Health,
     LoopHold,
     Rates,
     ServerInfo,
@@ -35,13 +36,13 @@ READY_WITHIN_S = 2.0
 router = make_router("server")
 
 
-@router.get("/healthz")
+@router.get("/healthz", response_model=Health)
 async def healthz() -> Response:
     """Report liveness: the process responds."""
-    return respond({"status": "ok"})
+    return respond(Health(status="ok"))
 
 
-@router.get("/readyz")
+@router.get("/readyz", response_model=Health)
 async def readyz(request: Request) -> Response:
     """Report readiness: the database responds and commits, deliveries are sent, disk space."""
     service = service_of(request)
@@ -64,7 +65,7 @@ async def readyz(request: Request) -> Response:
         service.store.check_room()
     except DiskFull as error:
         raise Unavailable(error.detail, retry_after_s=60) from None
-    return respond({"status": "ready"})
+    return respond(Health(status="ready"))
 
 
 @router.get("/v1/status", response_model=ServerStatus)

@@ -60,8 +60,9 @@ class AttemptLine(Attempt):
 class FeedLine:
     """One change: its kind, the time of its commit (RFC 3339), and the object as received.
 
-    Kinds are ``delivery``, ``attempt``, ``event``, ``hook``, ``alert`` and ``engine``; a client
-    ignores unknown kinds. ``fields`` holds the whole line, ``kind`` and ``at`` included.
+    Kinds are ``delivery``, ``attempt``, ``event``, ``hook``, ``replay``, ``alert`` and
+    ``engine``; a client ignores unknown kinds. ``fields`` holds the whole line, ``kind`` and ``at``
+    included.
     """
 
     kind: str

@@ -12,6 +12,13 @@ from hooktui.domain.wire.alerts import AlertCounts, AlertPath
 
 
 @dataclass(frozen=True, slots=True)
+class Health:
+    """The response of ``GET /healthz`` (``ok``) and ``GET /readyz`` (``ready``)."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Purge:
     """The counts of one ``POST /v1/purge``; ``next`` is null when it is complete."""
 
