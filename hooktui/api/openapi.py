@@ -259,8 +259,8 @@ def openapi_of(app: FastAPI) -> Document:
             _require_fields(name, schema)
     document["servers"] = [{"url": "/", "description": "The server that returned this document."}]
     document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items()]
-    paths.setdefault("/v1/events/{event}", {})["post"] = _accept_one()
-    paths.setdefault("/v1/events", {})["post"] = _accept_many()
+    paths.setdefault("/v1/events/{event}", {})["post"] = _send_event()
+    paths.setdefault("/v1/events", {})["post"] = _send_many()
     create, edit = paths["/v1/hooks"]["post"], paths["/v1/hooks/{hook}"]["patch"]
     for operation, name in ((create, "HookBody"), (edit, "HookEditBody")):
         content = operation["requestBody"]["content"]
@@ -299,7 +299,7 @@ def openapi_of(app: FastAPI) -> Document:
 
 def _is_of_all(path: str, operation: Document) -> bool:
     """Return whether a call that names no account reaches objects of all."""
-    return path in _OF_ALL or ("{" in path and operation["operationId"] != "accept_one")
+    return path in _OF_ALL or ("{" in path and operation["operationId"] != "send_event")
 
 
 def _not_null(schema: Document) -> Document:
@@ -383,10 +383,10 @@ def _accepted(name: str) -> Document:
     }
 
 
-def _accept_one() -> Document:
+def _send_event() -> Document:
     return {
         "summary": "Send one event",
-        "operationId": "accept_one",
+        "operationId": "send_event",
         "tags": ["events"],
         "description": "The body is sent to receivers unchanged; at most 256 KiB.",
         "parameters": [
@@ -411,7 +411,7 @@ def _accept_one() -> Document:
     }
 
 
-def _accept_many() -> Document:
+def _send_many() -> Document:
     line = {
         "type": "object",
         "required": ["type", "data"],
@@ -420,7 +420,7 @@ def _accept_many() -> Document:
     }
     return {
         "summary": "Send many events",
-        "operationId": "accept_many",
+        "operationId": "send_many",
         "tags": ["events"],
         "description": "One JSON object a line; at most 1,000 lines and 8 MiB; all or none.",
         "parameters": [_ACCOUNT],

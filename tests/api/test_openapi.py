@@ -318,6 +318,18 @@ def test_each_response_has_a_type():
     assert untyped == []
 
 
+# Red when a call is named "cancel" or "rotate": generators make functions of the names alone.
+def test_the_name_of_a_call_says_what_it_is_about():
+    names = [
+        operation["operationId"]
+        for methods in the_document()["paths"].values()
+        for operation in methods.values()
+    ]
+    assert len(names) == len({*names})
+    alone = {name for name in names if "_" not in name}
+    assert alone == {"healthz", "readyz", "purge", "doctor", "backup", "metrics"}
+
+
 # Red when a bound comes out as "ge": tools ignore keywords that they do not know.
 def test_all_keywords_of_schemas_are_of_json_schema():
     document = the_document()

@@ -151,7 +151,7 @@ async def get_delivery(
     response_model=Delivery,
     responses={201: {"model": Delivery, "description": "A new delivery of the same event."}},
 )
-async def resend(
+async def resend_delivery(
     request: Request, delivery: DeliveryParameter, account: AccountParameter = None
 ) -> Response:
     """Send again: a final delivery as a new one (201), a pending or held one now (200)."""
@@ -160,7 +160,7 @@ async def resend(
 
 
 @router.post("/v1/deliveries/{delivery}/cancel", response_model=Delivery)
-async def cancel(
+async def cancel_delivery(
     request: Request, delivery: DeliveryParameter, account: AccountParameter = None
 ) -> Response:
     """Cancel a pending or held delivery."""

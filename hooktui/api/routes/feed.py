@@ -108,7 +108,7 @@ router = make_router("deliveries")
 
 
 @router.get("/v1/feed", response_model=FeedAnswer)
-async def feed(
+async def follow_feed(
     request: Request,
     account: AccountParameter = None,
     after: Annotated[str | None, Query(max_length=MAX_TEXT)] = None,

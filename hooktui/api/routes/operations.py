@@ -16,8 +16,7 @@ from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import Conflict
 from hooktui.domain.wire.diagnosis import DoctorReport, report_of
 from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge
-from hooktui.store import changes
-from hooktui.store.key_rotation import keys_in_use, rotate_keys
+from hooktui.store import changes, key_rotation
 from hooktui.store.tx import Tx
 
 PURGE_WITHIN_S = 5.0
@@ -65,14 +64,14 @@ async def doctor(request: Request) -> Response:
 
 
 @router.post("/v1/engine/pause", response_model=EngineState)
-async def pause(request: Request) -> Response:
+async def pause_sending(request: Request) -> Response:
     """Pause all sending except pings at every server; events are still accepted and queued."""
     actor = caller_of(request).actor
     return respond(await service_of(request).store.write(changes.pause, actor))
 
 
 @router.post("/v1/engine/resume", response_model=EngineState)
-async def resume(request: Request) -> Response:
+async def resume_sending(request: Request) -> Response:
     """Resume sending; due deliveries are sent immediately."""
     actor = caller_of(request).actor
     return respond(await service_of(request).store.write(changes.resume, actor))
@@ -89,20 +88,22 @@ class KeyRotationBody(RequestBody):
 
 
 @router.get("/v1/keys", response_model=Keys)
-async def keys(request: Request) -> Response:
+async def list_keys(request: Request) -> Response:
     """List keys by their ids, with how many values each has encrypted."""
     service = service_of(request)
-    return respond(await in_turn(request, partial(keys_in_use, service.store, service.key_file)))
+    return respond(
+        await in_turn(request, partial(key_rotation.keys_in_use, service.store, service.key_file))
+    )
 
 
 @router.post("/v1/keys/rotate", response_model=KeyRotation)
-async def rotate(request: Request, body: KeyRotationBody) -> Response:
+async def rotate_keys(request: Request, body: KeyRotationBody) -> Response:
     """Encrypt all values with a new key; the next call continues an incomplete rotation."""
     service = service_of(request)
     if service.rotating.locked():
         raise Conflict("a rotation of the keys is in progress; wait until it has ended")
     async with service.rotating:
-        done = await rotate_keys(
+        done = await key_rotation.rotate_keys(
             service.store,
             service.key_file,
             caller_of(request).actor,

@@ -340,7 +340,7 @@ def _with_waits(service: Service, replay: Replay) -> Replay:
 
 
 @router.patch("/v1/replays/{replay}", response_model=Replay)
-async def change_rate(
+async def change_replay_rate(
     request: Request, replay: ReplayParameter, body: RateBody, account: AccountParameter = None
 ) -> Response:
     """Change the rate of an unfinished replay."""

@@ -69,7 +69,7 @@ async def readyz(request: Request) -> Response:
 
 
 @router.get("/v1/status", response_model=ServerStatus)
-async def status(request: Request, account: AccountParameter = None) -> Response:
+async def server_status(request: Request, account: AccountParameter = None) -> Response:
     """Show version, database, role, servers, backlog, rates and disk space."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)

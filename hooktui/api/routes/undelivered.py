@@ -106,7 +106,7 @@ class GiveUpBody(RequestBody):
 
 
 @router.post("/v1/undelivered/{hook}/{cause}/give-up", response_model=GaveUp)
-async def give_up(
+async def give_up_undelivered(
     request: Request,
     hook: HookParameter,
     cause: CauseParameter,
