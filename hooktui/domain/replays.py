@@ -279,7 +279,7 @@ def _time(name: str, text: str | None, now_ms: int, errors: list[FieldError]) ->
     try:
         return parse_moment(text, now_ms)
     except ValueError as error:
-        errors.append(FieldError(f"/selection/{name}", str(error)))
+        errors.append(FieldError(f"/selection/{name}", f"{name}: {error}"))
         return None
 
 

@@ -78,6 +78,12 @@ def test_bad_selections_are_refused(fields: dict[str, object]):
         selected(**fields)
 
 
+# Red when the text of two bad times does not say which is which: people read the text alone.
+def test_a_bad_time_is_named_in_the_text():
+    with pytest.raises(Refused, match=r"since: 'x' is not a time.*; until: 'y' is not a time"):
+        selected(since="x", until="y")
+
+
 def test_rates_have_limits():
     assert check_rate(0.1) == 0.1
     assert check_rate(1000) == 1000
