@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from hooktui.api.access import RULES, Rule
-from hooktui.api.parameters import ACCOUNT, INTEGER_SCHEMA, SECRET_BOUNDS
+from hooktui.api.parameters import ACCOUNT, INTEGER_SCHEMA, KEY_BOUNDS, SECRET_BOUNDS
 from hooktui.api.responses import JSON, encode
 from hooktui.domain.hook_edits import CREATE_REQUIRED, CREATE_TYPES, EDIT_TYPES
 from hooktui.domain.hook_fields import HOOK_SETTINGS, MAX_NAME
@@ -30,7 +30,6 @@ from hooktui.domain.schedule import MAX_ENTRIES, MAX_WAIT_S
 from hooktui.domain.setting import Between
 from hooktui.domain.wire.diagnosis import DiagnosisLine
 from hooktui.domain.wire.events import AcceptedEvent, AcceptedEvents
-from hooktui.store.planning.accept import MAX_KEY
 
 PROBLEM: Final[Document] = {
     "type": "object",
@@ -195,7 +194,7 @@ _AT_TIMES: Final = {
 }
 """Fields that not all responses have."""
 
-_KEY = {"type": "string", "minLength": 1, "maxLength": MAX_KEY}
+_KEY = {"type": "string", **KEY_BOUNDS}
 
 
 def document_routes(app: FastAPI, *, pages: bool) -> list[Route]:
@@ -337,10 +336,22 @@ def _default(name: str) -> object:
     return field(default_factory=str)
 
 
-_HookBody = _fields_class("HookBody", "A new hook.", CREATE_TYPES, CREATE_REQUIRED)
+_FIELDS = """
+
+``retry_schedule_s``: seconds before each further attempt; empty: no retries. ``rate_per_s``:
+deliveries a second at most; null: no limit. ``max_in_flight``: attempts at the same time; null: as
+many as the receiver takes, at most ``max_in_flight_cap``. ``name``: null: the host of the URL.
+"""
+_HookBody = _fields_class(
+    "HookBody",
+    f"A new hook; without ``secret`` it gets one.{_FIELDS}",
+    CREATE_TYPES,
+    CREATE_REQUIRED,
+)
 _HookEditBody = _fields_class(
     "HookEditBody",
-    "Changes to a hook: the fields that are given; ``version`` is what the editor had read.",
+    "Changes to a hook: the fields that are given; ``version`` is what the editor had read."
+    f"{_FIELDS}",
     EDIT_TYPES,
 )
 

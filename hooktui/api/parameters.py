@@ -26,7 +26,7 @@ from hooktui.domain.filters.parser import Filter, FilterError, parse
 from hooktui.domain.ids import DeliveryId, EventId, HookId
 from hooktui.domain.setting import as_whole
 from hooktui.domain.signatures import MAX_SECRET_LENGTH, MIN_SECRET_LENGTH
-from hooktui.store.planning.accept import key_fault
+from hooktui.store.planning.accept import MAX_KEY, key_fault
 from hooktui.store.queries.pages import DEFAULT_LIMIT, MAX_LIMIT, PageRequest
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ INTEGER_SCHEMA = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _INTEGER_SCHEMA = WithJsonSchema(dict(INTEGER_SCHEMA))
 
 
+KEY_BOUNDS: Final = {"minLength": 1, "maxLength": MAX_KEY}
 SECRET_BOUNDS: Final = {"minLength": MIN_SECRET_LENGTH, "maxLength": MAX_SECRET_LENGTH}
 
 WHOLE = BeforeValidator(as_whole)
@@ -208,7 +209,10 @@ def _moment(text: str) -> int:
 
 
 Moment = Annotated[
-    int | None, BeforeValidator(_moment), WithJsonSchema({"type": "string"}), Query()
+    int | None,
+    BeforeValidator(_moment),
+    WithJsonSchema({"type": "string"}),
+    Query(description="A time (RFC 3339), or an age such as 10m or 7d."),
 ]
 
 
@@ -244,13 +248,16 @@ def next_of(prefix: ids.Prefix, text: str) -> int:
         raise Refused.field("/after", "after must be the next of the previous call") from None
 
 
+CURSOR: Final = "The `next` or `prev` of a page; the other parameters are those of that page."
+
+
 async def _window(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT), WHOLE] = DEFAULT_LIMIT,
-    cursor: Annotated[str | None, Query(max_length=MAX_TEXT)] = None,
+    cursor: Annotated[str | None, Query(max_length=MAX_TEXT, description=CURSOR)] = None,
     sort: Annotated[str | None, Query(max_length=100)] = None,
     order: Annotated[Literal["asc", "desc"] | None, Query()] = None,
-    from_end: Annotated[bool, Query()] = False,
+    from_end: Annotated[bool, Query(description="The last page, in the same order.")] = False,
 ) -> PageRequest:
     return PageRequest(
         limit=limit,

@@ -220,12 +220,26 @@ def test_the_document_says_which_account_a_call_uses_without_one(method, path, a
      ("TokenBody", "account", {"minimum": 1}), ("TokenBody", "name", {"maxLength": 200}),
      ("ReplayBody", "rate_per_s", {"minimum": 0.1, "maximum": 1000}),
      ("SelectionBody", "mode", {"enum": ["failed", "never-sent", "sent", "all"]}),
-     ("SelectionBody", "hooks", {"minItems": 1})],
+     ("SelectionBody", "hooks", {"minItems": 1}), ("DryRunBody", "events", {"minItems": 1})],
 )  # fmt: skip
 def test_the_document_has_the_bounds_of_a_field(body, field, bounds):
     schema = the_document()["components"]["schemas"][body]["properties"][field]
     kind = schema.get("anyOf", [schema])[0]
     assert {name: kind.get(name) for name in bounds} == bounds
+
+
+# Red when a client cannot learn from the document what a cursor is, or how to write a time.
+@pytest.mark.parametrize("name", ["account", "cursor", "from_end", "since", "until"])
+def test_the_document_says_what_a_parameter_is(name):
+    described = [
+        one.get("description")
+        for methods in the_document()["paths"].values()
+        for operation in methods.values()
+        for one in operation.get("parameters", ())
+        if one["name"] == name and operation["operationId"] != "follow_feed"
+    ]
+    assert described
+    assert None not in described
 
 
 # Red when the choices of a hook's fields are not named: a generator that finds them twice makes one

@@ -269,7 +269,7 @@ class DryRunBody(RequestBody):
     """The dry run: ``hook`` with the given fields changed, or a new hook."""
 
     hook: Annotated[HookId, Field(ge=1, le=MAX_ID)] | None = None
-    events: list[str] | None = None
+    events: Annotated[list[str], Field(json_schema_extra={"minItems": 1})] | None = None
     filter: str | None = None
 
 

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from hooktui.api.access import caller_of
 from hooktui.api.limits import go_first
 from hooktui.api.parameters import (
+    KEY_BOUNDS,
     MAX_ID,
     MAX_TEXT,
     AccountParameter,
@@ -59,7 +60,6 @@ from hooktui.domain.wire.replays import (
     ReplaySelection,
 )
 from hooktui.store import changes, queries
-from hooktui.store.planning.accept import MAX_KEY
 from hooktui.store.queries.replay_plans import (
     CountedHook,
     PlanPosition,
@@ -269,7 +269,7 @@ async def create_replay(
     body: ReplayBody,
     account: AccountParameter = None,
     idempotency_key: Annotated[
-        str | None, Header(alias="Idempotency-Key", json_schema_extra={"maxLength": MAX_KEY})
+        str | None, Header(alias="Idempotency-Key", json_schema_extra=KEY_BOUNDS)
     ] = None,
 ) -> Response:
     """Start a replay.
