@@ -344,6 +344,14 @@ def test_the_name_of_a_call_says_what_it_is_about():
     assert alone == {"healthz", "readyz", "purge", "doctor", "backup", "metrics"}
 
 
+# Red when a choice also has a length: orval writes code for it that does not compile.
+def test_a_choice_has_no_other_bounds():
+    schemas = the_document()["components"]["schemas"]
+    choices = [one for whole in schemas.values() for one in _schemas(whole) if "enum" in one]
+    assert choices
+    assert [one for one in choices if one.keys() & {"minLength", "maxLength", "pattern"}] == []
+
+
 # Red when a bound comes out as "ge": tools ignore keywords that they do not know.
 def test_all_keywords_of_schemas_are_of_json_schema():
     document = the_document()

@@ -93,7 +93,7 @@ class SelectionBody(RequestBody):
     """The pairs of an event and a hook that a replay sends; see `ReplaySelection`."""
 
     hooks: Annotated[_Ids | Literal["all"], BeforeValidator(_check_hooks)]
-    mode: str = Field(default="failed", max_length=40, json_schema_extra={"enum": list(ReplayMode)})
+    mode: str = Field(default="failed", json_schema_extra={"enum": list(ReplayMode)})
     since: str | None = Field(default=None, max_length=100)
     until: str | None = Field(default=None, max_length=100)
     filter: str | None = Field(default=None, max_length=MAX_TEXT)
