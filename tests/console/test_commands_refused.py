@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hooktui.console.frame.dialogs import Question
+from hooktui.console.frame.dialogs import ConsoleDialog
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.roles import Need, Role, why_not
@@ -44,10 +44,9 @@ async def _is_refused(scene: Scene, case: Asking, told: str) -> None:
     await possible(scene, case.command)
     scene.screen.notices.clear()
     await scene.console.press(*case.keys(scene))
-    # A form asks what is to become of both edits.
-    await scene.console.until(lambda: told in scene.notice or isinstance(scene.screen, Question))
-    if isinstance(scene.screen, Question):
-        await scene.console.shows(told)
+    # A form asks what is to become of both edits, and the name of an account can be changed.
+    await scene.console.until(lambda: told in scene.console.text)
+    if isinstance(scene.screen, ConsoleDialog):
         await scene.console.press("escape")
         await scene.console.until(lambda: type(scene.screen) is case.screen)
     assert type(scene.screen) is case.screen

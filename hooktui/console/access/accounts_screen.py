@@ -18,7 +18,7 @@ from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
-from hooktui.domain.errors import HooktuiError
+from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.domain.hook_fields import check_name
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.access import Account
@@ -83,7 +83,7 @@ class AccountsScreen(ListScreen[Account]):
         self.shell.switch_account(account.id)
 
     async def new(self) -> None:
-        """Create an account, with a name from a dialog; ask again if the call fails."""
+        """Create an account, with a name from a dialog; ask again if the name is refused."""
         name: str | None = ""
         failed = ""
         while name := await self.app.push_screen_wait(NameQuestion(name or "", failed)):
@@ -91,9 +91,12 @@ class AccountsScreen(ListScreen[Account]):
                 made = await self.change(
                     calls.create_account(name), f"creating account {short_name(name)}"
                 )
-            except HooktuiError as error:
+            except (Conflict, Refused) as error:
                 failed = error_text(error)
                 continue
+            except HooktuiError as error:
+                self.show_error(error)
+                return
             self.listing.select(made.id)
             created = f"account {made.id} ({short_name(made.name)}) created"
             self.notice(f"{created}; {self.shell.key('open')} switches to it", "good")
@@ -103,7 +106,7 @@ class AccountsScreen(ListScreen[Account]):
 class NameQuestion(ConsoleDialog[str]):
     """Question for the name of a new account; Enter returns it if it is valid.
 
-    The input begins with ``before``; ``failed`` says why that was not created.
+    The input begins with ``before``; ``failed`` says why that was refused.
     """
 
     DEFAULT_CSS = """
