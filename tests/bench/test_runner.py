@@ -56,7 +56,7 @@ def test_a_tiny_run_loses_nothing_and_tells_programs_what_it_measured():
     }
     reached = {one["what"]: (one["reached"], one["met"]) for one in report["goals"]}
     assert reached["lost at kill -9"] == (None, None)
-    assert report["machine"]["fsync_p50_ms"] > 0
+    assert report["machine"]["fsync_p50_ms"] >= 0  # in memory it takes less than is shown
     (case,) = report["cases"]
     # On a busy machine the sink of so few deliveries may be too slow for a valid figure.
     median = None if case["void"] else case["per_s"]["median"]

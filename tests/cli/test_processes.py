@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.installation import PYTHON
 from tests.support.scripted_server import HOOK, Answer, answer, page
 
 HEAVY = ("textual", "sqlmodel", "sqlalchemy", "fastapi", "httpx", "pydantic", "starlette")
@@ -58,7 +59,7 @@ def test_the_console_is_opened_without_the_library_that_parses_commands():
 
 def test_a_reader_that_has_seen_enough_ends_a_command_quietly(environ, server):
     server.will(page(*[HOOK] * 500, following="more", total=10**6))
-    command = f"{sys.executable} -m hooktui hooks list --all --json | head -1 > /dev/null"
+    command = f"{PYTHON} -m hooktui hooks list --all --json | head -1 > /dev/null"
     ended = subprocess.run(
         ["bash", "-c", f"{command}; echo ${{PIPESTATUS[0]}}"],
         env={**os.environ, **environ},
@@ -180,7 +181,7 @@ def test_a_locale_without_utf_8_does_not_break_output(environ, server):
 def test_closed_streams_are_no_reason_to_fail(environ, server):
     server.will(page(HOOK))
     ended = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m hooktui hooks list <&- >&-"],
+        ["bash", "-c", f"{PYTHON} -m hooktui hooks list <&- >&-"],
         env={**os.environ, **environ},
         capture_output=True,
     )
@@ -199,7 +200,7 @@ def test_closed_streams_are_no_reason_to_fail(environ, server):
 def test_arguments_that_no_request_can_hold_are_refused(environ, server, command, code):
     server.will(page(HOOK))
     ended = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m hooktui {command}"],
+        ["bash", "-c", f"{PYTHON} -m hooktui {command}"],
         env={**os.environ, **environ, "LC_ALL": "C.UTF-8"},
         input=b"{}",
         capture_output=True,

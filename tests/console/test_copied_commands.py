@@ -16,6 +16,7 @@ from hooktui.console.deliveries.document import as_check, as_curl
 from hooktui.console.formatting import indented_json
 from hooktui.domain.signatures import hook_signature, make_secret
 from tests.console.client import Client
+from tests.support.installation import PYTHON
 from tests.support.receivers import receiving
 from tests.support.waiting import wait_for
 from tests.support.wire_objects import detail, request
@@ -62,7 +63,7 @@ def test_the_check_verifies_the_signature_with_our_command(hash_name: str, tmp_p
     command = as_check(one)
     assert command is not None
     assert secret not in command
-    command = command.replace("hooktui verify", f"{sys.executable} -m hooktui verify")
+    command = command.replace("hooktui verify", f"{PYTHON} -m hooktui verify")
     assert run(command, tmp_path).returncode == 0
     assert run(command.replace(signature, signature[::-1]), tmp_path).returncode == 1
 
@@ -114,7 +115,7 @@ def test_both_commands_work_on_a_real_delivery_against_our_receiver(
         wait_for(lambda: valid_in(heard) == 4)
         check = as_check(one.request)
         assert check is not None
-        check = check.replace("hooktui verify", f"{sys.executable} -m hooktui verify")
+        check = check.replace("hooktui verify", f"{PYTHON} -m hooktui verify")
         assert run(check, tmp_path).returncode == 0
     finally:
         listen.terminate()

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from hooktui.client.start import responds
 from hooktui.domain.paths import paths_of
 from tests.support.waiting import wait_for
 
+PYTHON = shlex.quote(sys.executable)
+"""This Python as a word of a shell: its folder may have spaces."""
 SAMPLES = Path(__file__).parents[1] / "samples"
 
 

@@ -6,7 +6,6 @@ Real processes. The receivers may open as many files as the machine allows.
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from hooktui.client.calls import create_hook, send_event, server_status
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.file_budget import least_files, share_files
 from hooktui.domain.paths import paths_of
-from tests.support.installation import Installation
+from tests.support.installation import PYTHON, Installation
 from tests.support.waiting import wait_for
 from tests.system.asking import asking
 from tests.system.many_receivers import ManyReceivers, many_receivers
@@ -129,7 +128,7 @@ def test_slow_receivers_hold_no_more_than_the_bound_and_fast_ones_are_served_mea
 def test_too_few_files_end_the_start_with_what_to_do(idle_home: Installation):
     few = least_files() - 1
     run = subprocess.run(
-        ["/bin/sh", "-c", f"ulimit -n {few}; exec {sys.executable} -m hooktui serve"],
+        ["/bin/sh", "-c", f"ulimit -n {few}; exec {PYTHON} -m hooktui serve"],
         env=idle_home.environ, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert run.returncode == 2

@@ -12,7 +12,7 @@ import pytest
 
 from hooktui.client.start import start_server
 from hooktui.installation import find_paths
-from tests.support.installation import Installation
+from tests.support.installation import PYTHON, Installation
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
 
@@ -80,7 +80,7 @@ def test_a_server_behind_a_shell_outlives_its_terminal(idle_home: Installation, 
     """``hooktui serve &`` as the README has it; the shell hangs up on its jobs when it ends."""
     with idle_home.log.open("ab") as log:
         shell_process = subprocess.Popen(
-            [shell, "-c", f"{sys.executable} -m hooktui serve & echo $!; wait"],
+            [shell, "-c", f"{PYTHON} -m hooktui serve & echo $!; wait"],
             env=idle_home.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
             start_new_session=True,
             # A test of this process may have ignored it, as a server does at its end.

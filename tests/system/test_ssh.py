@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from hooktui.client.start import own_environment
-from tests.support.installation import Installation
+from tests.support.installation import PYTHON, Installation
 from tests.support.receivers import Receiver
 from tests.system import ssh
 from tests.system.terminal import Terminal
@@ -46,7 +45,7 @@ def sshd(home: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     program = folder / "hooktui"
     places = own_environment({"HOOKTUI_HOME": str(home.home)})
     exports = "".join(f"export {name}={shlex.quote(one)}\n" for name, one in places.items())
-    program.write_text(f'#!/bin/sh\n{exports}exec {sys.executable} -P -m hooktui "$@"\n')
+    program.write_text(f'#!/bin/sh\n{exports}exec {PYTHON} -P -m hooktui "$@"\n')
     program.chmod(0o755)
     confined = f"HOOKTUI_RESTRICTED=1 {program}"
     one = ssh.Sshd(folder / "sshd")
