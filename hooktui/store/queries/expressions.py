@@ -23,9 +23,9 @@ _SHORT: Final = 50
 
 
 class Rare(FunctionElement[Any]):
-    """A condition that holds for few rows, as SQLite shall know when it chooses an index.
+    """A condition that holds for few rows, which SQLite considers when it chooses an index.
 
-    Of two indexes that seem equal to it, one release takes that of the condition, another does not.
+    SQLite 3.53 otherwise estimates an index without the column as equal, and takes it.
     """
 
     type = NullType()  # with Boolean, SQLite would get "= 1", which no index serves
