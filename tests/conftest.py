@@ -37,6 +37,8 @@ for _name in ("LANG", "LC_CTYPE"):
     if os.environ.get(_name) == "C.UTF-8":  # which Python takes where there is no locale
         del os.environ[_name]
 
+os.umask(0o022)  # tests make folders for other users, and check modes that depend on it
+
 # A run in the background of a script inherits ignored signals, and so would each process it starts.
 _SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP, signal.SIGQUIT)
 for _number in _SIGNALS:
