@@ -1,4 +1,4 @@
-"""Unix sockets with a path of any length, and the limit of open files.
+"""Unix sockets with a path of any length, what TCP has not sent, and the limit of open files.
 
 The kernel accepts paths of 107 bytes. A longer one is reached through an open folder:
 ``/proc/self/fd/N/name`` names the same socket in a few bytes.
@@ -7,9 +7,12 @@ The kernel accepts paths of 107 bytes. A longer one is reached through an open f
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import resource
 import socket
+import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +79,24 @@ def bind(path: Path, mode: int) -> socket.socket:
         os.umask(umask)
     listener.setblocking(False)
     return listener
+
+
+_OUTQNSD: Final = 0x894B
+"""``SIOCOUTQNSD`` of linux/sockios.h: bytes that were not sent yet."""
+
+
+def unacknowledged(file: int) -> tuple[int, int]:
+    """Return how many bytes of a TCP socket are sent but not acknowledged, and how many not sent.
+
+    Both are 0 if the system does not know.
+    """
+    counts = []
+    for request in (termios.TIOCOUTQ, _OUTQNSD):
+        try:
+            counts.append(int.from_bytes(fcntl.ioctl(file, request, bytes(4)), sys.byteorder))
+        except OSError:
+            return 0, 0
+    return counts[0] - counts[1], counts[1]
 
 
 _UNLIMITED: Final = 1 << 20

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, cast
 import httptools
 
 from hooktui.delivery.limits import ExchangeFailure, ExchangeLimits, one_line
-from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.deliveries import NOT_ACKNOWLEDGED, NOT_READ, ErrorClass
 from hooktui.domain.machine import condition_of
+from hooktui.sockets import unacknowledged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from hooktui.domain.machine import Condition
 
 _SWITCHING_PROTOCOLS = 101
+# How often a request without a response is looked at, and at least that long in short attempts.
+_LOOK_S = 5.0
+_FIRST_LOOK_S = 1.0
 # A timer may fire a little early (uvloop counts in ms from a cached clock); never spin on it.
 _SHORTEST_TIMER_S = 0.001
 
@@ -41,6 +45,7 @@ class ReceiverConnection(asyncio.Protocol):
         is_tls: whether it is encrypted.
         closed: no further exchange is possible.
         reusable: the last exchange left the connection clean.
+        silent: the network acknowledged nothing of a request on a kept connection.
         idle_since: when it became idle, monotonic seconds.
         sent_at: when the request was written, monotonic seconds.
         first_byte_at: when the first byte of a response came; None until then.
@@ -57,17 +62,21 @@ class ReceiverConnection(asyncio.Protocol):
         "_deadline",
         "_fault",
         "_first_byte_deadline",
+        "_kept",
         "_limits",
+        "_look_at",
         "_loop",
         "_named",
         "_on_lost",
         "_parser",
         "_read",
+        "_request_size",
         "_timeout_s",
         "_timer",
         "_timer_at",
         "_transport",
         "_unasked",
+        "_unsettled",
         "_waiter",
         "address",
         "body",
@@ -81,6 +90,7 @@ class ReceiverConnection(asyncio.Protocol):
         "origin",
         "reusable",
         "sent_at",
+        "silent",
         "size",
         "status_code",
         "truncated",
@@ -99,7 +109,9 @@ class ReceiverConnection(asyncio.Protocol):
         self.is_tls = origin[0] == "https"
         self.lacked: Condition | None = None
         self.closed = False
+        self.silent = False
         self.idle_since = 0.0
+        self._kept = False
         self._loop = loop
         self._limits = limits
         self._on_lost = on_lost
@@ -109,9 +121,9 @@ class ReceiverConnection(asyncio.Protocol):
         self._timer_at = 0.0
         self._parser = httptools.HttpResponseParser(self)
         self._unasked = False
-        self._prepare(0.0, 0.0)
+        self._prepare(0.0, 0.0, 0)
 
-    def _prepare(self, deadline: float, timeout_s: float) -> None:
+    def _prepare(self, deadline: float, timeout_s: float, request_size: int) -> None:
         now = monotonic()
         self.reusable = False
         self.sent_at = now
@@ -129,6 +141,9 @@ class ReceiverConnection(asyncio.Protocol):
         self._deadline = deadline
         self._timeout_s = timeout_s
         self._first_byte_deadline = min(deadline, now + self._limits.first_byte_s)
+        self._look_at = now + min(_LOOK_S, max(_FIRST_LOOK_S, (deadline - now) / 3))
+        self._request_size = request_size
+        self._unsettled = request_size
 
     # One exchange
 
@@ -143,13 +158,14 @@ class ReceiverConnection(asyncio.Protocol):
             timeout_s: the configured timeout, for the message.
         """
         waiter: asyncio.Future[ExchangeFailure | None] = self._loop.create_future()
-        self._prepare(deadline, timeout_s)
+        self._prepare(deadline, timeout_s, len(request))
         if self.closed or self._transport is None:
             waiter.set_result(self._cut_off(None))
             return waiter
         self._waiter = waiter
-        if self._timer is None or self._timer_at > self._first_byte_deadline:
-            self._arm(self._first_byte_deadline)
+        due = min(self._look_at, self._first_byte_deadline)
+        if self._timer is None or self._timer_at > due:
+            self._arm(due)
         self._transport.write(request)
         return waiter
 
@@ -173,6 +189,7 @@ class ReceiverConnection(asyncio.Protocol):
 
     def _finish(self, fault: ExchangeFailure | None) -> None:
         waiter, self._waiter = self._waiter, None
+        self._kept = True
         self.finished_at = monotonic()
         # Unsent bytes of the request: the receiver responded early, so the rest would be garbage.
         if (
@@ -199,17 +216,51 @@ class ReceiverConnection(asyncio.Protocol):
         self._timer = None
         if self._waiter is None:
             return
-        answering = self.first_byte_at is not None
-        due = self._deadline if answering else self._first_byte_deadline
         now = monotonic()
-        if due > now:
-            self._arm(due)
-        elif answering:
-            detail = f"the response was not complete within {self._timeout_s:g} s"
-            self._finish(ExchangeFailure(ErrorClass.TIMEOUT, detail))
+        if self.first_byte_at is None:
+            fault = self._look(now)
+            due = min(self._look_at, self._first_byte_deadline)
         else:
-            waited_s = min(self._timeout_s, self._limits.first_byte_s)
-            self._finish(ExchangeFailure(ErrorClass.TIMEOUT, f"no response within {waited_s:g} s"))
+            detail = f"the response was not complete within {self._timeout_s:g} s"
+            fault = ExchangeFailure(ErrorClass.TIMEOUT, detail) if self._deadline <= now else None
+            due = self._deadline
+        if fault is None:
+            self._arm(due)
+        else:
+            self._finish(fault)
+
+    def _look(self, now: float) -> ExchangeFailure | None:
+        """Look after a request without a response; return why it is given up, if it is.
+
+        If a firewall has forgotten a kept connection, no byte is acknowledged. While more and more
+        bytes are, the link may be slow: the time for the response has not begun.
+        """
+        if now < min(self._look_at, self._first_byte_deadline):
+            return None
+        in_transit, unsent = self._not_taken()
+        left = in_transit + unsent
+        if self._kept and in_transit and left >= self._request_size:
+            self.silent = True
+            return ExchangeFailure(ErrorClass.RESET, "the kept connection is dead")
+        if 0 < left < self._unsettled:
+            self._unsettled = left
+            self._first_byte_deadline = min(self._deadline, now + self._limits.first_byte_s)
+        self._look_at = now + _LOOK_S
+        if now < self._first_byte_deadline:
+            return None
+        waited_s = self._timeout_s if now >= self._deadline else self._limits.first_byte_s
+        detail = f"no response within {waited_s:g} s"
+        if left:
+            missing = f"{min(left, self._request_size):,} of {self._request_size:,} bytes"
+            detail += f"; {missing} of the request {NOT_ACKNOWLEDGED if in_transit else NOT_READ}"
+        return ExchangeFailure(ErrorClass.TIMEOUT, detail)
+
+    def _not_taken(self) -> tuple[int, int]:
+        """Return how many bytes are sent but not acknowledged, and how many wait here."""
+        if self._transport is None:
+            return 0, 0
+        in_transit, unsent = unacknowledged(self._transport.get_extra_info("socket").fileno())
+        return in_transit, unsent + self._transport.get_write_buffer_size()
 
     # asyncio.Protocol
 

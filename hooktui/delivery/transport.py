@@ -2,9 +2,10 @@
 
 The engine calls `Transport.send` with bytes; the result is always an `Exchange`, whatever the
 receiver or the network did. Delivery is at least once: if a *kept* connection breaks before any
-byte of a response, the receiver most likely closed it while it was idle, and the request is sent
-once more on a new connection within the same deadline, as every HTTP client does. A receiver that
-read the request and then crashed gets it twice and recognises it by `webhook-id`.
+byte of a response, or the network acknowledges nothing of the request for 5 s, it most likely ended
+while it was idle, and the request is sent once more on a new connection within the same deadline,
+as every HTTP client does. A receiver that read the request and then crashed gets it twice and
+recognises it by `webhook-id`.
 
 Idle connections use files, too: if attempts need them, the connections idle for longest are
 closed, whichever hook they belong to.
@@ -126,6 +127,8 @@ class Transport:
                     exchange = self._exchange_of(connection, fault, started)
                     pool.put_back(connection)
                     return exchange
+                if connection.silent:  # those that were idle at that time are no better
+                    pool.close_idle_since(connection.sent_at)
             if self._in_flight + len(self._kept.by_age) > self._limit:
                 await self._make_room()
             phases = ConnectPhases()

@@ -77,6 +77,11 @@ class ErrorClass(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+NOT_ACKNOWLEDGED = "were not acknowledged: the network loses packets"
+NOT_READ = "were not read by the receiver"
+"""What became of the request, in the text of a timeout."""
+
+
 class DisabledReason(StrEnum):
     """Why a hook is not active."""
 

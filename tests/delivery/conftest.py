@@ -18,6 +18,7 @@ from hooktui.domain.addresses import Networks, ParsedUrl, parse_networks
 from hooktui.store.sqlite.store import SqliteStore
 from tests.delivery.receivers import Receivers
 from tests.delivery.running_engine import RunningEngine
+from tests.support.certificates import Authority
 from tests.support.clocks import RunningClock
 from tests.support.stores import lay_new_database
 
@@ -113,6 +114,11 @@ async def clients() -> AsyncIterator[Clients]:
 @pytest.fixture
 def client(clients: Clients) -> Client:
     return clients.with_()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
 
 
 @pytest.fixture

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import socket
 import ssl
+import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from hooktui.domain.addresses import ParsedUrl, parse_url
+
+_SO_ATTACH_FILTER = 26
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -20,6 +25,23 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
         if name.lower() == b"content-length":
             return head + await reader.readexactly(int(value))
     return head
+
+
+def drop_packets(sock: socket.socket, *, over: int = -1) -> None:
+    """Let the kernel drop what arrives for a socket, as a firewall does: packets over a size."""
+    program = b"".join(
+        struct.pack("HBBI", *step)
+        for step in (
+            (0x80, 0, 0, 0),  # the length of the packet
+            (0x35, 0, 1, over + 1),  # at least this?
+            (0x06, 0, 0, 0),  # drop it
+            (0x06, 0, 0, 0xFFFF_FFFF),  # accept it
+        )
+    )
+    steps = ctypes.create_string_buffer(program, len(program))
+    sock.setsockopt(
+        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", 4, ctypes.addressof(steps))
+    )
 
 
 @dataclass

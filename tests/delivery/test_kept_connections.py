@@ -11,9 +11,9 @@ import pytest
 
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
-from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.deliveries import NOT_ACKNOWLEDGED, NOT_READ, ErrorClass
 from tests.delivery.conftest import LOOPBACK, PATIENT_S, Client
-from tests.delivery.receivers import Receiver, Receivers, read_request
+from tests.delivery.receivers import Receiver, Receivers, drop_packets, read_request
 from tests.support.waiting import LIMIT_S, until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -157,6 +157,90 @@ async def test_a_kept_connection_that_broke_meanwhile_is_replaced_once(client, r
     assert not exchange.reused_connection
     assert exchange.connect_ms is not None
     assert receiver.connections == 2
+
+
+# Red when only a connection that breaks aloud is replaced: a NAT that forgot it drops everything.
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_kept_connection_that_the_network_forgot_is_replaced(
+    client, receivers, authority, monkeypatch, scheme
+):
+    monkeypatch.setattr("hooktui.delivery.connection._LOOK_S", 0.2)
+    writers = []
+
+    async def behaviour(reader, writer):
+        writers.append(writer)
+        while await read_request(reader):
+            writer.write(OK)
+
+    tls = authority.server_context() if scheme == "https" else None
+    receiver = await receivers.behaving(behaviour, tls=tls)
+
+    async def post():
+        return await client.post(receiver.target, verify_tls=False)
+
+    await asyncio.gather(*(post() for _ in range(4)))
+    for writer in writers:
+        drop_packets(writer.get_extra_info("socket"))
+    exchange = await post()
+    assert (exchange.status_code, exchange.reused_connection) == (200, False)
+    # The others that were idle then are not tried in turn.
+    assert client.transport.idle == 1
+    assert (await post()).reused_connection
+    assert receiver.connections == 5
+
+
+# Red when the time for the response runs while a slow link still takes the request.
+async def test_the_response_has_its_time_from_the_end_of_the_request(
+    clients, receivers, monkeypatch
+):
+    looks, taken = 0, asyncio.Event()
+
+    def fewer_each_time(_file):
+        nonlocal looks
+        looks += 1
+        if looks == 10:
+            taken.set()
+        return 0, 10_000 - looks
+
+    monkeypatch.setattr("hooktui.delivery.connection.unacknowledged", fewer_each_time)
+    monkeypatch.setattr("hooktui.delivery.connection._LOOK_S", 0.05)
+
+    async def answer_late(reader, writer):
+        await read_request(reader)
+        await taken.wait()
+        writer.write(OK)
+
+    client = clients.with_(first_byte_s=0.2)
+    receiver = await receivers.behaving(answer_late)
+    assert (await client.post(receiver.target, body=bytes(20_000))).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("longest", "words"),
+    [
+        (1500, NOT_ACKNOWLEDGED),
+        (None, NOT_READ),
+    ],
+    ids=["large packets vanish", "nothing is read"],
+)
+async def test_the_reason_says_where_the_request_got_stuck(clients, receivers, longest, words):
+    client = clients.with_(first_byte_s=1.0)
+
+    async def never_read(reader, writer):
+        if longest:
+            drop_packets(writer.get_extra_info("socket"), over=longest)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await reader.readexactly(2)
+        writer.transport.pause_reading()
+        await asyncio.Event().wait()
+
+    receiver = await receivers.behaving(never_read)
+    assert (await client.post(receiver.target)).status_code == 200
+    exchange = await client.post(receiver.target, body=bytes(16 * 1024 * 1024))
+    assert exchange.error is ErrorClass.TIMEOUT
+    assert exchange.error_detail.startswith("no response within 1 s; ")
+    assert exchange.error_detail.endswith(f" bytes of the request {words}")
 
 
 async def test_a_fresh_connection_that_breaks_is_not_tried_again(client, receivers):

@@ -9,15 +9,9 @@ import pytest
 from hooktui.delivery.tls import unverified_context, verified_context
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass
-from tests.support.certificates import Authority
 from tests.support.waiting import LIMIT_S
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-@pytest.fixture
-def authority(tmp_path):
-    return Authority(tmp_path)
 
 
 async def test_a_trusted_certificate_for_the_host_is_taken(authority, clients, receivers):
