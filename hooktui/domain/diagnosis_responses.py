@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 from hooktui.domain.addresses import ParsedUrl, parse_url
 from hooktui.domain.clock import format_duration, parse_http_date_s
-from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.deliveries import NOT_ACKNOWLEDGED, ErrorClass
 from hooktui.domain.errors import Refused
 from hooktui.domain.hook_fields import HOOK_SETTINGS, MAX_TIMEOUT_S
 from hooktui.domain.wire.deliveries import Attempt
@@ -59,6 +59,11 @@ _ERROR_FIXES: Final = {
     ErrorClass.INTERRUPTED: "run it again",
 }  # fmt: skip
 
+_LOST_ON_THE_WAY: Final = (
+    "a firewall drops them, or they are too large for the way: let it pass ICMP, or lower the MTU"
+    " of this machine or of the tunnel between"
+)
+
 
 def assess_response(ping: Attempt, hook: Hook, target: ParsedUrl) -> Check:
     """Assess the response to a ping."""
@@ -71,6 +76,8 @@ def assess_response(ping: Attempt, hook: Hook, target: ParsedUrl) -> Check:
         return _status(status, ping, hook)
     if ping.error is not None:
         fix = _ERROR_FIXES.get(ErrorClass(ping.error), "run it again")
+        if ping.error == ErrorClass.TIMEOUT and NOT_ACKNOWLEDGED in (ping.error_detail or ""):
+            fix = _LOST_ON_THE_WAY
         if target.scheme == "http" and ping.error in (ErrorClass.RESET, ErrorClass.PROTOCOL):
             fix += "; or does it require https://?"
         return Check("ping", "fail", ping.error_detail or ping.error, fix)

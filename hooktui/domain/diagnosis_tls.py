@@ -7,6 +7,7 @@ from typing import Final
 
 from hooktui.domain.addresses import ParsedUrl
 from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.wire.diagnosis import Certificate, Check, ConnectionFindings, TlsFinding
 
 # OpenSSL's X509_V_ERR_*.
@@ -33,6 +34,9 @@ def assess_handshake(findings: ConnectionFindings, target: ParsedUrl, hook: int)
     if findings.detail is not None and "wrong version number" in findings.detail:
         advice = f"that port does not speak TLS: use http:// in hook {hook}'s URL, or another port"
         return Check("tls", "fail", findings.detail, advice)
+    if findings.error == ErrorClass.TIMEOUT:
+        advice = "it is overloaded or does not speak TLS, or large packets are lost (see the MTU)"
+        return Check("tls", "fail", findings.detail or "", advice)
     advice = "the receiver needs TLS 1.2 or newer and a certificate; see: openssl s_client -connect"
     return Check("tls", "fail", findings.detail or "", f"{advice} {target.host}:{target.port}")
 

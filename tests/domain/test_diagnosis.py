@@ -6,7 +6,7 @@ import pytest
 
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.deliveries import NOT_ACKNOWLEDGED, ErrorClass
 from hooktui.domain.diagnosis import DiagnosisInput, diagnose
 from hooktui.domain.diagnosis_tls import assess_certificate
 from hooktui.domain.wire.deliveries import Phases, Response
@@ -128,6 +128,28 @@ def test_each_error_of_a_ping_has_a_verdict_and_a_fix(error):
     found = said(replace(ping, status_code=None, response=None))
     assert (found.state, found.verdict) == ("fail", "it broke off")
     assert found.fix
+
+
+# Red when a lost request is taken for a slow receiver: to respond first would change nothing.
+@pytest.mark.parametrize(
+    ("detail", "fix"),
+    [
+        ("no response within 15 s", "let it respond first and work later"),
+        (f"no response within 15 s; 9 of 9 bytes of the request {NOT_ACKNOWLEDGED}", "MTU"),
+    ],
+)
+def test_a_timeout_says_whether_the_network_lost_the_request(detail, fix):
+    found = said(answered(error="timeout", error_detail=detail))
+    assert (found.state, found.verdict) == ("fail", detail)
+    assert fix in found.fix
+
+
+def test_a_handshake_that_hangs_is_not_blamed_on_the_version_of_tls():
+    hangs = "example.com did not finish the TLS handshake within 5 s"
+    found = said(findings=replace(FINDINGS, tls=None, error=ErrorClass.TIMEOUT, detail=hangs))
+    assert (found.state, found.verdict) == ("fail", hangs)
+    assert "large packets are lost" in found.fix
+    assert "1.2" not in found.fix
 
 
 def test_no_http_on_a_plain_port_asks_whether_it_wants_tls():
