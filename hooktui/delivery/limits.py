@@ -31,7 +31,7 @@ class ExchangeLimits:
         idle_connections: kept per hook, or as many as were in flight at once.
         idle_tls_connections: kept over all hooks; each costs 270 KB of memory (measured), because
             the event loop gives it a read buffer of 256 KiB.
-        addresses: of one name, tried in turn.
+        addresses: of one name that are tried, two at once at most.
     """
 
     dns_s: float = 5.0

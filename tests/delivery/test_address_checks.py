@@ -12,7 +12,7 @@ from hooktui.delivery.resolver import Resolver, UrlCheck
 from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.errors import Refused
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT_S, until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 ALLOWED = parse_networks("127.0.0.2, 127.0.0.3")
@@ -137,6 +137,73 @@ async def test_of_512_addresses_each_of_the_first_eight_is_tried(clients, receiv
     exchange = await dial(answer[8:])
     assert exchange.error is ErrorClass.CONNECT_REFUSED
     assert dialled == answer[8:16]
+
+
+class Dials:
+    """Connects like the dialer, but an address with an event waits for it first."""
+
+    def __init__(self, client, **waits):
+        self.dialled = []
+        self._waits = waits
+        self._connect = client.transport.dialer._connect
+        client.transport.dialer._connect = self
+
+    async def __call__(self, address, port, timeout_s):
+        self.dialled.append(str(address))
+        wait = self._waits.get(f"to_{str(address).rpartition('.')[2]}")
+        async with asyncio.timeout(timeout_s):
+            if wait is not None:
+                await wait.wait()
+        return await self._connect(address, port, timeout_s)
+
+
+THREE = ["127.0.0.2", "127.0.0.3", "127.0.0.4"]
+
+
+# Red when an address is given up for the next one: on a slow link no address has the time it needs.
+async def test_a_slow_address_may_accept_while_the_next_is_tried(clients, receivers, monkeypatch):
+    monkeypatch.setattr(dial, "_HEAD_START_S", 0.01)
+    receiver = await receivers.behaving(_answer, host="127.0.0.2")
+    client = clients.with_(allowed=parse_networks("127.0.0.0/8"), lookup=lambda *_: THREE[:2])
+    first = asyncio.Event()
+    dials = Dials(client, to_2=first, to_3=asyncio.Event())
+    sending = asyncio.ensure_future(client.post(_named(receiver.target.port)))
+    await until(lambda: dials.dialled == THREE[:2])
+    first.set()
+    exchange = await sending
+    assert (exchange.status_code, exchange.address) == (200, f"127.0.0.2:{receiver.target.port}")
+
+
+# Red when a dead address costs the attempt more than its head start.
+async def test_a_dead_address_delays_only_for_its_head_start(clients, receivers, monkeypatch):
+    monkeypatch.setattr(dial, "_HEAD_START_S", 0.01)
+    receiver = await receivers.behaving(_answer, host="127.0.0.4")
+    client = clients.with_(
+        allowed=parse_networks("127.0.0.0/8"), lookup=lambda *_: THREE, connect_s=600.0
+    )
+    dials = Dials(client, to_2=asyncio.Event(), to_3=asyncio.Event())
+    async with asyncio.timeout(LIMIT_S):
+        exchange = await client.post(_named(receiver.target.port), timeout_s=600.0)
+    assert exchange.status_code == 200
+    assert dials.dialled == THREE
+
+
+async def test_of_two_addresses_that_accept_one_connection_stays(clients, receivers, monkeypatch):
+    monkeypatch.setattr(dial, "_HEAD_START_S", 0.01)
+    receiver = await receivers.behaving(_answer, host="0.0.0.0")
+    client = clients.with_(allowed=parse_networks("127.0.0.0/8"), lookup=lambda *_: THREE[:2])
+    both = asyncio.Event()
+    dials = Dials(client, to_2=both, to_3=both)
+    sending = asyncio.ensure_future(client.post(_named(receiver.target.port)))
+    await until(lambda: len(dials.dialled) == 2)
+    both.set()
+    assert (await sending).status_code == 200
+
+    def open_connections():
+        ours = psutil.Process().net_connections("tcp4")
+        return sum(one.raddr[1:] == (receiver.target.port,) for one in ours if one.raddr)
+
+    await until(lambda: open_connections() == 1)
 
 
 @pytest.mark.parametrize("answer", ["fe80::1%lo", "::1%1", "127.0.0.2\0", "2130706433", "0x7f.1"])
