@@ -40,6 +40,10 @@ _NOT_NOW = frozenset({errno.EBUSY, errno.EAGAIN})
 """Errors of ``getaddrinfo`` when it lacked a file or memory without noticing."""
 
 
+_NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+"""Answers of a name server; the other errors mean that none answered, or only with a failure."""
+
+
 class NameLookupError(Exception):
     """A name has no address; ``str(error)`` is one plain line."""
 
@@ -162,7 +166,10 @@ class Resolver:
                 return Condition.MEMORY
             if no_file_left():
                 return Condition.FILES
-            return f"{host} was not found ({one_line(error.strerror or error)})"
+            why = one_line(error.strerror or error)
+            if error.errno in _NO_SUCH_NAME:
+                return f"{host} was not found ({why})"
+            return f"the name servers gave no answer for {host} ({why})"
         except (OSError, ValueError) as error:  # UnicodeError is a ValueError
             condition = condition_of(error)
             if condition is None and isinstance(error, OSError) and error.errno in _NOT_NOW:

@@ -23,6 +23,7 @@ from hooktui.domain.wire.diagnosis import Check, ConnectionFindings, Diagnosis
 from hooktui.domain.wire.hooks import Hook, pace_in_words
 
 _NOTICED_S = 60  # a Date header has whole seconds, and a response takes time
+_ANSWERED = ("was not found", "has no address")  # of a name server
 _MAY_BE_THE_CLOCK = frozenset({400, 401, 403})
 _SLOW_STEP_MS = 2_000.0  # a lost packet costs a look-up or connect one second
 
@@ -144,8 +145,11 @@ def connection_checks(
 
 def _name(findings: ConnectionFindings, target: ParsedUrl) -> Check:
     if findings.error == ErrorClass.DNS:
-        advice = "check the host in the hook's URL, and its DNS record as this machine sees it: "
-        return Check("name", "fail", findings.detail or "", f"{advice}getent ahosts {target.host}")
+        detail = findings.detail or ""
+        advice = "check the host in the hook's URL, and its DNS record as this machine sees it"
+        if not any(words in detail for words in _ANSWERED):
+            advice = "see the name servers in /etc/resolv.conf, and whether a firewall drops DNS"
+        return Check("name", "fail", detail, f"{advice}: getent ahosts {target.host}")
     if target.literal is not None:
         return Check("name", "ok", f"{target.host} is an address already")
     number = len(findings.addresses)

@@ -130,6 +130,23 @@ def test_each_error_of_a_ping_has_a_verdict_and_a_fix(error):
     assert found.fix
 
 
+# Red when the record is blamed although no name server answered.
+@pytest.mark.parametrize(
+    ("detail", "fix"),
+    [
+        ("example.com was not found (Name or service not known)", "its DNS record"),
+        ("example.com has no address", "its DNS record"),
+        ("the name servers gave no answer for example.com (as if)", "/etc/resolv.conf"),
+        ("looking up example.com took longer than 5 s", "/etc/resolv.conf"),
+    ],
+)
+def test_a_name_without_an_answer_leads_to_the_name_servers(detail, fix):
+    found = said(findings=ConnectionFindings(error=ErrorClass.DNS, detail=detail))
+    assert (found.state, found.verdict) == ("fail", detail)
+    assert fix in found.fix
+    assert found.fix.endswith("getent ahosts example.com")
+
+
 # Red when a lost request is taken for a slow receiver: to respond first would change nothing.
 @pytest.mark.parametrize(
     ("detail", "fix"),
