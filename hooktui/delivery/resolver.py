@@ -41,7 +41,7 @@ _NOT_NOW = frozenset({errno.EBUSY, errno.EAGAIN})
 
 
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
-"""Answers of a name server; the other errors mean that none answered, or only with a failure."""
+"""Results of a name server; the other errors mean that none responded, or that it failed."""
 
 
 class NameLookupError(Exception):
@@ -169,7 +169,7 @@ class Resolver:
             why = one_line(error.strerror or error)
             if error.errno in _NO_SUCH_NAME:
                 return f"{host} was not found ({why})"
-            return f"the name servers gave no answer for {host} ({why})"
+            return f"the name servers could not look up {host} ({why})"
         except (OSError, ValueError) as error:  # UnicodeError is a ValueError
             condition = condition_of(error)
             if condition is None and isinstance(error, OSError) and error.errno in _NOT_NOW:

@@ -418,8 +418,8 @@ async def test_saving_waits_for_a_slow_name_server_only_so_long(monkeypatch):
     [
         (socket.EAI_NONAME, "receiver.test was not found (as if)"),
         (socket.EAI_NODATA, "receiver.test was not found (as if)"),
-        (socket.EAI_AGAIN, "the name servers gave no answer for receiver.test (as if)"),
-        (socket.EAI_FAIL, "the name servers gave no answer for receiver.test (as if)"),
+        (socket.EAI_AGAIN, "the name servers could not look up receiver.test (as if)"),
+        (socket.EAI_FAIL, "the name servers could not look up receiver.test (as if)"),
     ],
 )
 async def test_a_name_without_address_is_a_dns_error(clients, code, words):
