@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
 from collections.abc import Callable, Hashable
@@ -249,7 +250,8 @@ class Dialer:
                 condition = None  # waiting for a port would not help
             if condition is not None:
                 raise MachineShort(condition) from None
-            reason = one_line(error.strerror or error)
+            # The event loop puts words of its own in the place of the system's.
+            reason = one_line(os.strerror(error.errno) if error.errno else error)
             detail = f"connecting to {address} port {port} failed: {reason}"
             fault = ExchangeFailure(ErrorClass.CONNECT, detail)
         raise ConnectError(fault)

@@ -23,7 +23,7 @@ from hooktui.domain.wire.diagnosis import Check, ConnectionFindings, Diagnosis
 from hooktui.domain.wire.hooks import Hook, pace_in_words
 
 _NOTICED_S = 60  # a Date header has whole seconds, and a response takes time
-_ANSWERED = ("was not found", "has no address")  # of a name server
+_LOOKED_UP = ("was not found", "has no address")  # results of a name server
 _MAY_BE_THE_CLOCK = frozenset({400, 401, 403})
 _SLOW_STEP_MS = 2_000.0  # a lost packet costs a look-up or connect one second
 
@@ -147,7 +147,7 @@ def _name(findings: ConnectionFindings, target: ParsedUrl) -> Check:
     if findings.error == ErrorClass.DNS:
         detail = findings.detail or ""
         advice = "check the host in the hook's URL, and its DNS record as this machine sees it"
-        if not any(words in detail for words in _ANSWERED):
+        if not any(words in detail for words in _LOOKED_UP):
             advice = "see the name servers in /etc/resolv.conf, and whether a firewall drops DNS"
         return Check("name", "fail", detail, f"{advice}: getent ahosts {target.host}")
     if target.literal is not None:
@@ -175,11 +175,16 @@ def _address(findings: ConnectionFindings) -> Check:
 
 
 _CONNECT_FIXES = {
-    ErrorClass.CONNECT_REFUSED: "start the receiver, or correct the port in the hook's URL",
+    ErrorClass.CONNECT_REFUSED: (
+        "start the receiver, or correct the port in the hook's URL; a firewall may refuse it, too"
+    ),
     ErrorClass.CONNECT_TIMEOUT: (
         "the machine is down or a firewall drops the packets: let this server reach that port"
     ),
-    ErrorClass.CONNECT: "there is no network route: see this machine's routes and firewall",
+    ErrorClass.CONNECT: (
+        "there is no network route, or a firewall rejects the packets: see the routes of this"
+        " machine, and the firewalls from here to the receiver"
+    ),
 }
 
 

@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gzip
 import socket
 import struct
@@ -307,6 +308,17 @@ async def test_a_closed_port_is_refused(client):
     assert exchange.error is ErrorClass.CONNECT_REFUSED
     assert exchange.error_detail == f"nothing listens at 127.0.0.1 port {port}"
     assert exchange.connect_ms is not None
+
+
+# Red when the event loop's words hide those of the system: "Connect call failed (…)".
+async def test_a_connect_that_a_router_refuses_says_why(client, monkeypatch):
+    async def no_route(sock, address):
+        raise OSError(errno.EHOSTUNREACH, f"Connect call failed {address}")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", no_route, raising=False)
+    exchange = await client.post(_target(9))
+    assert exchange.error is ErrorClass.CONNECT
+    assert exchange.error_detail == "connecting to 127.0.0.1 port 9 failed: No route to host"
 
 
 async def test_a_full_backlog_is_a_connect_timeout(clients):

@@ -136,7 +136,7 @@ def test_each_error_of_a_ping_has_a_verdict_and_a_fix(error):
     [
         ("example.com was not found (Name or service not known)", "its DNS record"),
         ("example.com has no address", "its DNS record"),
-        ("the name servers gave no answer for example.com (as if)", "/etc/resolv.conf"),
+        ("the name servers could not look up example.com (as if)", "/etc/resolv.conf"),
         ("looking up example.com took longer than 5 s", "/etc/resolv.conf"),
     ],
 )
