@@ -9,7 +9,9 @@ Responses of RTSP and ICE, which it also accepts, are refused here.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from hooktui.domain.machine import Condition
 
 _SWITCHING_PROTOCOLS = 101
+_RESET = struct.pack("ii", 1, 0)  # struct linger of socket(7): on, 0 s
 # How often a request without a response is looked at, and at least that long in short attempts.
 _LOOK_S = 5.0
 _FIRST_LOOK_S = 1.0
@@ -241,6 +244,7 @@ class ReceiverConnection(asyncio.Protocol):
         left = in_transit + unsent
         if self._kept and in_transit and left >= self._request_size:
             self.silent = True
+            self._drop_unsent()
             return ExchangeFailure(ErrorClass.RESET, "the kept connection is dead")
         if 0 < left < self._unsettled:
             self._unsettled = left
@@ -251,6 +255,7 @@ class ReceiverConnection(asyncio.Protocol):
         waited_s = self._timeout_s if now >= self._deadline else self._limits.first_byte_s
         detail = f"no response within {waited_s:g} s"
         if left:
+            self._drop_unsent()
             missing = f"{min(left, self._request_size):,} of {self._request_size:,} bytes"
             detail += f"; {missing} of the request {NOT_ACKNOWLEDGED if in_transit else NOT_READ}"
         return ExchangeFailure(ErrorClass.TIMEOUT, detail)
@@ -261,6 +266,12 @@ class ReceiverConnection(asyncio.Protocol):
             return 0, 0
         in_transit, unsent = unacknowledged(self._transport.get_extra_info("socket").fileno())
         return in_transit, unsent + self._transport.get_write_buffer_size()
+
+    def _drop_unsent(self) -> None:
+        """Let the close drop the request: else the system sends it for minutes, after its retry."""
+        if self._transport is not None:
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     # asyncio.Protocol
 

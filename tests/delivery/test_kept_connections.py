@@ -165,11 +165,13 @@ async def test_a_kept_connection_that_the_network_forgot_is_replaced(
     client, receivers, authority, monkeypatch, scheme
 ):
     monkeypatch.setattr("hooktui.delivery.connection._LOOK_S", 0.2)
-    writers = []
+    writers, last = [], 0
 
     async def behaviour(reader, writer):
+        nonlocal last
         writers.append(writer)
         while await read_request(reader):
+            last = writer.get_extra_info("peername")[1]
             writer.write(OK)
 
     tls = authority.server_context() if scheme == "https" else None
@@ -179,6 +181,8 @@ async def test_a_kept_connection_that_the_network_forgot_is_replaced(
         return await client.post(receiver.target, verify_tls=False)
 
     await asyncio.gather(*(post() for _ in range(4)))
+    assert (await post()).reused_connection  # the one that the next request takes
+    dead = last
     for writer in writers:
         drop_packets(writer.get_extra_info("socket"))
     exchange = await post()
@@ -187,6 +191,10 @@ async def test_a_kept_connection_that_the_network_forgot_is_replaced(
     assert client.transport.idle == 1
     assert (await post()).reused_connection
     assert receiver.connections == 5
+    # Red when the system goes on to send the request on the old one, after it was sent again.
+    assert (dead, receiver.target.port) not in [
+        (one.laddr.port, one.raddr.port) for one in psutil.net_connections("tcp4") if one.raddr
+    ]
 
 
 # Red when the time for the response runs while a slow link still takes the request.
