@@ -49,6 +49,7 @@ class ReceiverConnection(asyncio.Protocol):
         closed: no further exchange is possible.
         reusable: the last exchange left the connection clean.
         silent: the network acknowledged nothing of a request on a kept connection.
+        opened_at: when it was opened, monotonic seconds.
         idle_since: when it became idle, monotonic seconds.
         sent_at: when the request was written, monotonic seconds.
         first_byte_at: when the first byte of a response came; None until then.
@@ -90,6 +91,7 @@ class ReceiverConnection(asyncio.Protocol):
         "idle_since",
         "is_tls",
         "lacked",
+        "opened_at",
         "origin",
         "reusable",
         "sent_at",
@@ -113,6 +115,7 @@ class ReceiverConnection(asyncio.Protocol):
         self.lacked: Condition | None = None
         self.closed = False
         self.silent = False
+        self.opened_at = monotonic()
         self.idle_since = 0.0
         self._kept = False
         self._loop = loop

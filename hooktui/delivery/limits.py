@@ -28,6 +28,8 @@ class ExchangeLimits:
         stored_headers: stored number of headers.
         stored_header_bytes: of each header, name and value together.
         idle_s: a kept connection is closed after this; most servers close theirs after 60 s.
+        age_s: a connection is not kept for longer; otherwise a busy hook would stay at an address
+            to which its name no longer leads.
         idle_connections: kept per hook, or as many as were in flight at once.
         idle_tls_connections: kept over all hooks; each costs 270 KB of memory (measured), because
             the event loop gives it a read buffer of 256 KiB.
@@ -44,6 +46,7 @@ class ExchangeLimits:
     stored_headers: int = 50
     stored_header_bytes: int = 1024
     idle_s: float = 30.0
+    age_s: float = 300.0
     idle_connections: int = 64
     idle_tls_connections: int = 1000
     addresses: int = 8

@@ -287,7 +287,7 @@ class _ConnectionPool:
         connection.forget_response()
         if connection.closed or not connection.reusable:
             connection.abort()
-        elif self._retired or self._is_full(connection):
+        elif self._retired or self._is_full(connection) or self._is_old(connection):
             connection.close()
         else:
             connection.idle_since = connection.finished_at
@@ -312,6 +312,9 @@ class _ConnectionPool:
         if len(self.idle) >= max(self._limits.idle_connections, self._peak, self._previous_peak):
             return True
         return connection.is_tls and self._all_idle.tls >= self._limits.idle_tls_connections
+
+    def _is_old(self, connection: ReceiverConnection) -> bool:
+        return connection.finished_at - connection.opened_at >= self._limits.age_s
 
     def _leaves(self, connection: ReceiverConnection) -> ReceiverConnection:
         self._all_idle.tls -= connection.is_tls

@@ -11,6 +11,7 @@ import pytest
 
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
+from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import NOT_ACKNOWLEDGED, NOT_READ, ErrorClass
 from tests.delivery.conftest import LOOPBACK, PATIENT_S, Client
 from tests.delivery.receivers import Receiver, Receivers, drop_packets, read_request
@@ -332,6 +333,23 @@ async def test_an_idle_connection_is_closed_in_time(clients, receivers, monkeypa
     await client.post(receiver.target)
     async with asyncio.timeout(LIMIT_S):
         await receiver.closed_by_peer.wait()
+
+
+# Red when a connection that is always in use is kept for ever.
+async def test_a_busy_hook_follows_its_name_to_another_address(clients, receivers):
+    async def behaviour(reader, writer):
+        while await read_request(reader):
+            writer.write(OK)
+
+    receiver = await receivers.behaving(behaviour, host="0.0.0.0")
+    target = parse_url(f"http://receiver.test:{receiver.target.port}/in")
+    young = clients.with_(lookup=lambda *_: [addresses.pop(0)])
+    old = clients.with_(lookup=lambda *_: [addresses.pop(0)], age_s=0.0)
+    for client, second in ((young, "127.0.0.1"), (old, "127.0.0.2")):
+        addresses = ["127.0.0.1", "127.0.0.2"]
+        await client.post(target)
+        exchange = await client.post(target)
+        assert exchange.address == f"{second}:{target.port}"
 
 
 # Red when a fixed number is kept: then some of the next are new connections.
