@@ -14,17 +14,19 @@ from msgspec import structs
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Unavailable
-from hooktui.domain.ids import HookId
+from hooktui.domain.ids import HookId, decode
 from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import changes, queries
 from hooktui.store.clock_trust import DOUBTED_FOR_MS
 from hooktui.store.contract import LEASE_S, RetentionPeriods
+from hooktui.store.queries.pages import PageRequest
 from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.store import SqliteStore
 from tests.support.clocks import Clock
 from tests.support.stores import (
     ADA,
+    BOB,
     DEFAULT,
     Heard,
     always,
@@ -291,3 +293,61 @@ async def test_a_clock_that_is_set_forward_pauses_no_replay_that_runs(store, clo
     clock.jump(2 * HOUR_S)
     await store.write(*take)
     assert (await store.read(queries.get_replay, DEFAULT, number)).state == "running"
+
+
+# Red when the end of a snooze stays: set back by years, the alert is silent for years.
+@pytest.mark.parametrize("set_s", [-3 * HOUR_S, 400 * DAY_S])
+async def test_a_snooze_lasts_as_long_as_it_was_to(store, clock, set_s) -> None:
+    await make_hook(store)
+    _, (claim,) = await store.accept([offer()], always)
+    await store.record([result_of(claim, clock, 500, schedule_s=())])
+    alert = queries.AlertQuery()
+    (found,) = (await store.read(queries.list_alerts, DEFAULT, PageRequest(), alert)).data
+    await store.write(changes.snooze_alert, BOB, DEFAULT, decode("alr", found.id), 4 * HOUR_S)
+    end = store.feed_end()
+    clock.jump(set_s)
+    await store.rescue()
+    (moved,) = (await store.read(queries.list_alerts, DEFAULT, PageRequest(), alert)).data
+    assert from_rfc3339(moved.snoozed_until or "") == clock.ms + round(4 * HOUR_S * 1000)
+    assert moved in [item.object for item in (await store.feed(end, 10)).items]
+
+
+async def test_the_overlap_of_a_rotation_lasts_as_long_as_it_was_to(store, clock) -> None:
+    """Red when its end stays: the old secret signs for years, or the new one at once."""
+    hook = HookId((await make_hook(store)).id)
+    await store.write(changes.rotate_secret, ADA, DEFAULT, hook, "n" * 20, HOUR_S)
+    for set_s in (400 * DAY_S, -800 * DAY_S):
+        clock.jump(set_s)
+        await store.rescue()
+        assert len(store.hooks()[hook].secrets_at(clock.ms + round(HOUR_S * 1000) - 1)) == 2
+        assert len(store.hooks()[hook].secrets_at(clock.ms + round(HOUR_S * 1000))) == 1
+
+
+# Red when a hook keeps the secrets that it had by a wrong clock.
+async def test_after_a_start_by_a_wrong_clock_the_overlap_goes_on(tmp_path, clock) -> None:
+    store = await open_at(tmp_path, clock)
+    hook = HookId((await make_hook(store)).id)
+    await store.write(changes.rotate_secret, ADA, DEFAULT, hook, "n" * 20, HOUR_S)
+    await store.close()
+    clock.jump(400 * DAY_S)
+    store = await open_at(tmp_path, clock)
+    assert len(store.hooks()[hook].secrets_at(clock.ms)) == 1
+    clock.jump(-400 * DAY_S)
+    await store.rescue()
+    assert len(store.hooks()[hook].secrets_at(clock.ms)) == 2
+    await store.close()
+
+
+# Red when the begin of the failures stays: it is a year ago, so each hook that fails is announced.
+async def test_a_clock_that_is_set_forward_makes_no_hook_a_failing_one(store, clock) -> None:
+    hook = await make_hook(store)
+    await emit(store, 3)
+    await attempt(store, clock, hook, 500)
+    clock.jump(400 * DAY_S)
+    await emit(store)
+    await attempt(store, clock, hook, 500)
+    assert not store.hooks()[HookId(hook.id)].failing
+    clock.advance(70)
+    await emit(store)
+    await attempt(store, clock, hook, 500)
+    assert store.hooks()[HookId(hook.id)].failing

@@ -1,9 +1,9 @@
-"""Moves due times and leases when the wall clock is set, so that all waits keep their length.
+"""Moves the ends of waits when the wall clock is set, so that all waits keep their length.
 
 Times in the database are the wall clock's because people read them. If it were set back by three
 hours, a retry due in 5 seconds would wait three hours longer; if it were set forward, all leases
 and waits would be over. A monotonic clock shows how far the wall clock was set, and the next
-transaction first moves all due times and leases by as much.
+transaction first moves all due times, leases, snoozes and overlaps of secrets by as much.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from hooktui.domain.alerts import AlertState
 from hooktui.domain.clock import format_duration
 from hooktui.domain.deliveries import DeliveryStatus
-from hooktui.domain.ids import AccountId, DeliveryId
+from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.store.clock_trust import ClockTrust
-from hooktui.store.feed_items import DeliveryState, delivery_item
+from hooktui.store.feed_items import DeliveryState, alert_item, delivery_item
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.transaction import WriteTransaction
 
@@ -72,10 +73,18 @@ class ClockJumps:
 
 
 def move_along(work: WriteTransaction) -> None:
-    """Move all due times and leases by as much as the clock was set."""
+    """Move the ends of all waits by as much as the clock was set.
+
+    These are due times, leases, snoozes, the overlaps of secrets, and the begin of failures.
+    """
     moved_ms, reported = work.clock_moved_ms, 0
     work.raw.execute(sql.MOVE_LEASES, (moved_ms,))
     work.raw.execute(sql.MOVE_REPLAY_LEASES, (moved_ms,))
+    work.raw.execute(sql.MOVE_FAILURES, (moved_ms,))
+    for alert, account in work.raw.execute(sql.MOVE_SNOOZES, (moved_ms,)).fetchall():
+        snoozed = AlertState.SNOOZED.value
+        work.notes.feed.append(alert_item(AccountId(account), alert, snoozed))
+    _move_overlaps(work)
     for hook in work.live.view:
         for move, find in (
             (sql.MOVE_FIRST_TRIES, sql.FIND_MOVED_FIRST_TRIES),
@@ -92,3 +101,13 @@ def move_along(work: WriteTransaction) -> None:
                 work.notes.feed.append(
                     delivery_item(AccountId(row[1]), hook, DeliveryId(row[0]), state)
                 )
+
+
+def _move_overlaps(work: WriteTransaction) -> None:
+    """Move the ends of the overlaps, and reload their hooks.
+
+    A hook that was loaded by a clock far ahead has only its newest secret.
+    """
+    work.raw.execute(sql.MOVE_OVERLAPS, (work.clock_moved_ms, work.now_ms - work.clock_moved_ms))
+    found = work.raw.execute(sql.FIND_OVERLAPS, (work.now_ms,)).fetchall()
+    work.notes.hooks_changed.update(HookId(hook) for (hook,) in found if hook in work.live.view)

@@ -174,6 +174,17 @@ UPDATE delivery SET lease_until = lease_until + ? WHERE status = 'sending' AND l
 MOVE_REPLAY_LEASES = """
 UPDATE replay SET lease_until = lease_until + ? WHERE state = 'running' AND lease_until > 0"""
 
+MOVE_SNOOZES = """
+UPDATE alert SET snoozed_until = snoozed_until + ?
+WHERE state = 'snoozed' RETURNING id, account_id"""
+
+MOVE_FAILURES = """
+UPDATE hook_state SET failing_since = failing_since + ? WHERE failing_since IS NOT NULL"""
+
+MOVE_OVERLAPS = "UPDATE secret SET expires_at = expires_at + ? WHERE expires_at > ?"
+
+FIND_OVERLAPS = "SELECT DISTINCT hook_id FROM secret WHERE expires_at > ?"
+
 _NEXT_DUE = """
 SELECT MIN(next_attempt_at) FROM delivery
 WHERE status = 'pending' AND tries {tries} AND hook_id = ?"""
