@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Literal, NewType
 
 from hooktui.domain.clock import now_ms
+from hooktui.domain.errors import Unavailable
 
 AccountId = NewType("AccountId", int)
 HookId = NewType("HookId", int)
@@ -53,9 +54,15 @@ class IdClock:
         self._counter = -1
 
     def next(self, created_ms: int = 0) -> int:
-        """Return the next id, of no time before that of its row."""
+        """Return the next id, of no time before that of its row.
+
+        Raises:
+            Unavailable: the clock shows a time that no id can have; the next ids need not follow.
+        """
         ms = max(self._clock(), created_ms)
         if ms > self._ms:
+            if ms > _LAST_MS:
+                raise Unavailable("the clock of this server is after the year 2109; correct it")
             self._ms, self._counter = ms, 0
         elif self._counter + 1 < 1 << _COUNTER_BITS:
             self._counter += 1

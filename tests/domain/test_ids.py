@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import MAX_SERVER_NUMBER, IdClock, decode, encode, floor_at, time_of
 
 IDENTITIES = st.integers(0, (1 << 63) - 1)
@@ -106,3 +107,13 @@ def test_times_become_ranges_of_ids(ms: int, server: int) -> None:
 def test_a_time_before_1970_is_the_lowest_id() -> None:
     assert floor_at(-5) == 0
     assert floor_at(10**15) < 2**63
+
+
+# Red when the clock keeps the time: all ids after it is corrected are too large to be stored.
+def test_a_time_that_no_id_can_have_is_forgotten() -> None:
+    now = [1 << 42]
+    clock = IdClock(clock=lambda: now[0])
+    with pytest.raises(Unavailable, match="2109"):
+        clock.next()
+    now[0] = 1_000
+    assert time_of(clock.next()) == 1_000
