@@ -146,8 +146,8 @@ def assess_newest(newest_ms: int | None, now_ms: int) -> Check:
     ahead_ms = newest_ms - now_ms
     if ahead_ms > _FUTURE_MS:
         advice = (
-            "the clock went back, and ids continue from there: until then no event is deleted for"
-            " its age, and since: and until: are off by as much; correct the clock (timedatectl)"
+            "the clock went back, and ids continue from there: until then since: and until: are off"
+            " by as much; correct the clock (timedatectl)"
         )
         value = f"the newest id is {format_duration(ahead_ms / 1000)} ahead"
         return Check("stored times", "warn", value, advice)

@@ -79,6 +79,20 @@ async def test_what_is_old_goes_with_all_that_belongs_to_it(home: Home) -> None:
     assert await home.count("attempt") == await home.count("hook_stats") == 0
 
 
+# Red when ids alone show which events are old: after a clock that was wrong they are years ahead.
+async def test_what_is_old_goes_although_its_ids_are_ahead(home: Home) -> None:
+    hook = HookId((await make_hook(home.store)).id)
+    home.clock.jump(4000 * DAY_S)
+    await emit(home.store)
+    home.clock.jump(-4000 * DAY_S)
+    await emit(home.store, 3)
+    await send_all(home, hook)
+    home.clock.advance(31 * DAY_S)
+    await emit(home.store, 2)
+    await home.store.delete_old(KEEP)
+    assert await home.count("event") == 3
+
+
 # Red when the sweep trusts any clock.
 async def test_nothing_goes_while_the_clock_may_be_wrong(home: Home, tmp_path: Path) -> None:
     hook = HookId((await make_hook(home.store)).id)

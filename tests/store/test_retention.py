@@ -155,6 +155,21 @@ async def test_zero_days_keep_for_ever(store, clock) -> None:
     assert await sweep(store, clock, RetentionPeriods(0, 7)) == (0, 1)
 
 
+# Red when ids alone show which events are old: after a clock that was wrong they are years ahead.
+@pytest.mark.parametrize("keep", [RetentionPeriods(1), RetentionPeriods(0, 1)])
+async def test_what_is_old_goes_although_its_ids_are_ahead(store, clock, keep) -> None:
+    hook = await make_hook(store)
+    clock.jump(4000 * DAY_S)
+    await emit(store)
+    clock.jump(-4000 * DAY_S)
+    await emit(store, 3)
+    await attempt(store, clock, hook)
+    clock.advance(2 * DAY_S)
+    await emit(store, 2)
+    assert sum(await sweep(store, clock, keep)) == 3
+    assert sum(await sweep(store, clock, keep)) == 0
+
+
 async def test_a_step_is_small_and_many_steps_do_all(store, clock, monkeypatch) -> None:
     monkeypatch.setattr(retention, "ROWS_AT_ONCE", 10)
     monkeypatch.setattr("hooktui.store.planning.retention.SCANNED_AT_ONCE", 7)

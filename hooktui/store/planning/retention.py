@@ -12,12 +12,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol, TypeVar
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 from hooktui.domain.hook_failures import RULE_MS
-from hooktui.domain.ids import AccountId, floor_at
+from hooktui.domain.ids import AccountId, floor_at, time_of
 from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.contract import DeadLetters, Purged, RetentionPeriods
+from hooktui.store.tables import EVENT
 
 R = TypeVar("R")
 
@@ -26,6 +27,7 @@ SCANNED_AT_ONCE = 1000
 REST, REST_WHEN_BUSY, REST_OF_PURGE = 4, 20, 1
 """Pauses as multiples of the last step's duration: a share of 20 %, 5 % and 50 %."""
 _MIN_PAUSE_S = 0.002
+_LAST_ID = 2**63 - 1
 MAX_FEED_ROWS = 100_000
 MAX_FEED_ITEMS = 1_000_000
 """Limit of the change feed. At full load a row holds hundreds of items; this is about 80 MB."""
@@ -90,15 +92,23 @@ def scan_old(
 ) -> Scan:
     """Run the statement of a database that finds old events or bodies; see `RetentionStore`.
 
-    Its columns are the id, the size if it matters, and whether the event may go.
+    Its columns are the id, the size if it matters, and whether the event may go. Ids are ahead of
+    the clock once it was wrong and set back: then they do not show which events are old.
     """
+    floor = _LAST_ID if _ids_are_ahead(conn) else floor_at(before_ms)
     values = {
-        "after": after, "before": before_ms, "floor": floor_at(before_ms), "account": account,
+        "after": after, "before": before_ms, "floor": floor, "account": account,
         "most": SCANNED_AT_ONCE,
     }  # fmt: skip
     rows = conn.execute(text(statement), values).all()
     events = [OldEvent(*event) for *event, may_go in rows if may_go]
     return Scan(events, rows[-1][0] if len(rows) == SCANNED_AT_ONCE else None)
+
+
+def _ids_are_ahead(conn: Connection) -> bool:
+    newest = select(EVENT.c.id, EVENT.c.created_at).order_by(EVENT.c.id.desc()).limit(1)
+    row = conn.execute(newest).first()
+    return row is not None and time_of(row.id) - row.created_at > DAY_MS
 
 
 class RetentionPass:
@@ -150,7 +160,7 @@ class RetentionPass:
         await self._store.prepare()
         total = Purged()
         while True:
-            left, next_after = await self._store.scan_events(after, before_ms, account)
+            left, next_after = await self._paced(self._store.scan_events(after, before_ms, account))
             while left:
                 dropped, left = await self._paced(self._store.drop_events(left, before_ms))
                 self._expired(dropped.dead_letters)

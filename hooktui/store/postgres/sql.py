@@ -291,13 +291,13 @@ _UNDELIVERED = """(SELECT 1 FROM delivery d WHERE d.event_id = e.id
     AND (d.status <> 'delivered' OR d.finished_at >= {before}) LIMIT 1) IS NOT NULL"""
 
 SCAN_OLD_EVENTS: Final = f"""
-SELECT e.id, NOT {_IN_USE.format(before=":before")} FROM event e
+SELECT e.id, e.created_at < :before AND NOT {_IN_USE.format(before=":before")} FROM event e
 WHERE e.id > :after AND e.id < :floor
     AND (CAST(:account AS bigint) IS NULL OR e.account_id = :account) ORDER BY e.id LIMIT :most"""
 
 SCAN_OLD_BODIES: Final = f"""
 SELECT e.id, e.body IS NOT NULL AND e.deliveries > 0
-    AND NOT {_UNDELIVERED.format(before=":before")}
+    AND e.created_at < :before AND NOT {_UNDELIVERED.format(before=":before")}
 FROM event e WHERE e.id > :after AND e.id < :floor ORDER BY e.id LIMIT :most"""
 
 LOCK_EVENTS: Final = """

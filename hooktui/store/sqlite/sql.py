@@ -218,13 +218,15 @@ _UNDELIVERED = """EXISTS (SELECT 1 FROM delivery d WHERE d.event_id = {event}
     AND (d.status <> 'delivered' OR d.finished_at >= {before}))"""
 
 SCAN_OLD_EVENTS = f"""
-SELECT e.id, e.size, NOT {_IN_USE.format(event="e.id", before=":before")} FROM event e
-WHERE e.id > :after AND e.id < :floor AND (:account IS NULL OR e.account_id = :account)
+SELECT e.id, e.size,
+    e.created_at < :before AND NOT {_IN_USE.format(event="e.id", before=":before")}
+FROM event e WHERE e.id > :after AND e.id < :floor
+    AND (:account IS NULL OR e.account_id = :account)
 ORDER BY e.id LIMIT :most"""
 
 SCAN_OLD_BODIES = f"""
 SELECT e.id, e.size, e.body IS NOT NULL AND e.deliveries > 0
-    AND NOT {_UNDELIVERED.format(event="e.id", before=":before")}
+    AND e.created_at < :before AND NOT {_UNDELIVERED.format(event="e.id", before=":before")}
 FROM event e WHERE e.id > :after AND e.id < :floor ORDER BY e.id LIMIT :most"""
 
 EVENT_IN_USE = f"SELECT 1 WHERE {_IN_USE.format(event='?', before='?')}"
