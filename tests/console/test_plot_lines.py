@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -23,6 +24,7 @@ from hooktui.console.widgets.plot import (
     step_at,
 )
 from hooktui.console.widgets.styled import StyledLine
+from hooktui.domain.clock import from_rfc3339
 
 HOUR_MS = 3_600_000
 VALUES = st.lists(st.none() | st.floats(0, 1e12, allow_nan=False), min_size=1, max_size=200)
@@ -129,9 +131,18 @@ def test_where_nothing_is_known_nothing_is_drawn():
 
 @pytest.fixture(params=["UTC", "Asia/Kolkata", "America/New_York"])
 def zone(request, monkeypatch):
-    monkeypatch.setenv("TZ", request.param)
+    yield from in_zone(request.param, monkeypatch)
+
+
+@pytest.fixture
+def berlin(monkeypatch):
+    yield from in_zone("Europe/Berlin", monkeypatch)
+
+
+def in_zone(name, monkeypatch):
+    monkeypatch.setenv("TZ", name)
     time.tzset()
-    yield request.param
+    yield name
     monkeypatch.undo()
     time.tzset()
 
@@ -143,6 +154,20 @@ def test_the_times_below_are_round_on_the_admins_clock(zone):
     assert "┴12:00" in line
     assert "┴18:00" in line
     assert ":30" not in line
+
+
+# Red when all days begin at the offset of the first: the axis said Sun 25, Sun 25, Mon 26.
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(
+    ("begin", "labels"),
+    [
+        ("2026-10-23T10:00:00Z", ["Sat 24", "Sun 25", "Mon 26", "Tue 27"]),
+        ("2027-03-26T10:00:00Z", ["Sat 27", "Sun 28", "Mon 29", "Tue 30"]),
+    ],
+)
+def test_each_day_is_named_once_when_the_clocks_are_changed(begin, labels):
+    line = text(axis_line(Axis(from_rfc3339(begin), HOUR_MS, 5 * 24), GUTTER + 60, UNICODE))
+    assert re.findall(r"┴(\w+ \d+)", line) == labels
 
 
 @given(WIDTHS, st.sampled_from([1, 24, 168, 744]), st.integers(0, 10**6), st.integers(-5, 260))

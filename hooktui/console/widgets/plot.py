@@ -192,8 +192,14 @@ def _ticks(axis: Axis, room: int) -> list[tuple[int, str]]:
     shift_ms = time.localtime(axis.since_ms / 1000).tm_gmtoff * 1000
     first = -(-(axis.since_ms + shift_ms) // every_ms) * every_ms - shift_ms
     ticks = []
-    for at_ms in range(first, axis.since_ms + span_ms, every_ms):
-        at = time.localtime(at_ms / 1000)
+    end_ms = axis.since_ms + span_ms
+    for tick_ms in range(first, end_ms + 60 * _MINUTE_MS, every_ms):
+        at_ms, at = tick_ms, time.localtime(tick_ms / 1000)
+        if every >= _DAY_MIN:  # the days begin at another offset once the clocks were changed
+            at_ms += shift_ms - at.tm_gmtoff * 1000
+            at = time.localtime(at_ms / 1000)
+        if at_ms >= end_ms:
+            break
         is_day = every >= _DAY_MIN or (at.tm_hour, at.tm_min) == (0, 0)
         ticks.append((at_ms, time.strftime("%a %d" if is_day else "%H:%M", at)))
     return ticks
