@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from time import localtime, strftime
 
 from hooktui.cli.exit_codes import UsageError
 from hooktui.domain.clock import (
@@ -70,9 +70,8 @@ def ago(time: str | None) -> str:
 
 def clock(time: str) -> str:
     """Return the local clock time of a wire time, with its date unless that is today."""
-    moment = datetime.fromtimestamp(from_rfc3339(time) / 1000).astimezone()
-    today = datetime.fromtimestamp(now_ms() / 1000).astimezone().date()
-    return f"{moment:%H:%M:%S}" if moment.date() == today else f"{moment:%Y-%m-%d %H:%M:%S}"
+    moment, now = localtime(from_rfc3339(time) / 1000), localtime(now_ms() / 1000)
+    return strftime("%H:%M:%S" if moment[:3] == now[:3] else "%Y-%m-%d %H:%M:%S", moment)
 
 
 def when(time: str) -> str:

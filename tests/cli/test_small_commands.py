@@ -189,6 +189,19 @@ def test_times_are_relative():
     assert time_format.ago(None) == "never"
 
 
+# Red when the zone must be one that a datetime can have: `log` ended with an internal error.
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "Nonsense/Zone", "UTC+25:99"])
+def test_a_time_is_shown_in_any_zone(monkeypatch, zone):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert len(time_format.clock(to_rfc3339(now_ms()))) == len("14:03:07")
+        assert len(time_format.clock("2020-01-02T03:04:05Z")) == len("2020-01-02 03:04:05")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_a_moment_ahead_is_a_duration_or_a_time():
     assert (
         time_format.moment_ahead("--x", "2030-01-02T03:04:05+01:00") == "2030-01-02T02:04:05.000Z"
