@@ -133,7 +133,8 @@ def spread_across_days(failed: Mapping[int, int]) -> bool:
     """Return whether failures are spread over the five days.
 
     Args:
-        failed: failed attempts by age in whole days (0: the last 24 hours).
+        failed: failed attempts by age in whole days (0: the last 24 hours). Those of the future
+            were counted by a clock that was wrong.
     """
-    lately = [count for day, count in failed.items() if day < DAYS and count]
+    lately = [count for day, count in failed.items() if 0 <= day < DAYS and count]
     return sum(lately) >= MIN_FAILURES and len(lately) >= MIN_DAYS

@@ -22,8 +22,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def opened(request, tmp_path: Path, clock: Clock) -> AsyncIterator[Opened]:
+async def opened(request, tmp_path: Path, clock: Clock, monkeypatch) -> AsyncIterator[Opened]:
     """A store that a test can close and open again."""
+    monkeypatch.setattr("hooktui.store.queries.hooks.now_ms", clock.now_ms)
     if request.param == "sqlite":
         lay_new_database(tmp_path)
         one = await _open(lambda: _open_sqlite(tmp_path, clock), clock)

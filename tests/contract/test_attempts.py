@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import select
 
-from hooktui.domain.clock import from_rfc3339, now_ms
+from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Exchange, Trigger, after_exchange
 from hooktui.domain.errors import NotFound
 from hooktui.domain.hook_failures import FAILURES_TO_OPEN
@@ -402,7 +402,6 @@ async def test_a_ping_that_was_not_sent_is_cancelled(opened: Opened) -> None:
 
 async def test_statistics_count_attempts_and_their_durations(opened: Opened) -> None:
     store, clock = opened.store, opened.clock
-    clock.ms = now_ms()  # lists count back from the real time
     hook = await make_hook(store)
     _, claims = await store.accept([offer()] * 100, always)
     results = [
@@ -414,6 +413,19 @@ async def test_statistics_count_attempts_and_their_durations(opened: Opened) -> 
     assert (stats.success_24h, stats.p95_ms, stats.last_status) == (0.9, 50, 503)
     assert stats.hourly[-1] == (90, 10)
     assert (stats.waiting, sum(map(sum, stats.hourly))) == (10, 100)
+
+
+# Red when they count until then: all attempts failed, as the certificates had ended by that clock.
+async def test_what_a_clock_far_ahead_counted_is_not_of_the_last_day(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    opened.clock.jump(400 * 86_400)
+    await emit(opened.store, 2)
+    await attempt(opened.store, opened.clock, hook, 500)
+    opened.clock.jump(-400 * 86_400)
+    _, claims = await opened.store.accept([offer()], always)
+    await opened.store.record([result_of(claim, opened.clock) for claim in claims])
+    stats = (await the_hook(opened.store, hook)).stats
+    assert (stats.success_24h, sum(map(sum, stats.hourly))) == (1.0, 1)
 
 
 async def test_an_error_without_an_answer_is_the_last_status(opened: Opened) -> None:

@@ -112,6 +112,8 @@ def test_it_is_open_exactly_after_ten_or_more_failures_in_a_row(downs):
         ({0: 50, 1: 0, 4: 50}, False),
         ({0: 5, 1: 5, 5: 5}, False),
         ({}, False),
+        ({0: 6, 1: 6, -20: 6}, False),
+        ({0: 6, 1: 6, 4: 6, -20: 6}, True),
     ],
 )
 def test_failures_are_spread_when_ten_of_them_lie_on_three_of_the_five_days(failed, spread):

@@ -283,14 +283,14 @@ def _build(conn: Connection, rows: Sequence[_Row]) -> list[Hook]:
 
 
 def _sums_by_hour() -> Select[Any]:
-    since = bindparam("since", type_=BigInteger)
+    since, until = bindparam("since", type_=BigInteger), bindparam("until", type_=BigInteger)
     # A bucket belongs to the hour of its end, so that the newest one is in the last hour.
     hour = (HOOK_STATS.c.bucket + BUCKET_MS - 1 - since) // HOUR_MS
     sums = [func.sum(HOOK_STATS.c[name]) for name in COUNTS]
     of_hooks = HOOK_STATS.c.hook_id.in_(bindparam("hooks", expanding=True))
     return (
         select(HOOK_STATS.c.hook_id, hour.label("hour"), *sums)
-        .where(and_(of_hooks, HOOK_STATS.c.bucket > since - BUCKET_MS))
+        .where(of_hooks, HOOK_STATS.c.bucket > since - BUCKET_MS, HOOK_STATS.c.bucket < until)
         .group_by(HOOK_STATS.c.hook_id, hour)
     )
 
@@ -303,7 +303,9 @@ def _last_day(
 ) -> Mapping[int, Mapping[int, Sequence[int]]]:
     """Return delivered, failed, and the histogram per hook and hour (0 is the oldest of 24)."""
     counted: dict[int, dict[int, Sequence[int]]] = {}
-    rows = conn.execute(_LAST_DAY, {"hooks": hooks, "since": now - DAY_MS})
+    # The clocks of servers differ a little; what is later was counted by a clock that was wrong.
+    times = {"since": now - DAY_MS, "until": now + HOUR_MS}
+    rows = conn.execute(_LAST_DAY, {"hooks": hooks, **times})
     for hook, hour, *counts in rows:
         hours = counted.setdefault(hook, {})
         hour = min(max(hour, 0), 23)
