@@ -22,6 +22,7 @@ MAX_PER_MINUTE: Final = 20
 MINUTE_MS: Final = 60_000
 MIN_SNOOZE_S: Final = 60
 MAX_SNOOZE_S: Final = 30 * 24 * 3600
+_LONGEST_SNOOZE_MS: Final = (MAX_SNOOZE_S + 24 * 3600) * 1000
 LATE_MS: Final = 300_000
 """A queue is behind when its oldest due delivery is later than this."""
 CAUGHT_UP_MS: Final = 60_000
@@ -329,10 +330,16 @@ def _check_unresolved(alert: AlertStatus) -> None:
         raise Conflict("the alert is resolved already; there is nothing to do")
 
 
+def snooze_is_over(alert: AlertStatus, now_ms: int) -> bool:
+    """Return whether a snooze has ended: also if the clock was set back, by over a day, in it."""
+    until_ms = alert.snoozed_until
+    over = until_ms is not None and not now_ms < until_ms <= now_ms + _LONGEST_SNOOZE_MS
+    return alert.state is AlertState.SNOOZED and over
+
+
 def after_snooze(before: AlertStatus, now_ms: int, by: str) -> AlertStatus:
     """Return an alert whose snooze may have ended: then it is open and announced again."""
-    over = before.snoozed_until is not None and before.snoozed_until <= now_ms
-    if before.state is not AlertState.SNOOZED or not over:
+    if not snooze_is_over(before, now_ms):
         return before
     return replace(
         before,

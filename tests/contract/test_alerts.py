@@ -442,6 +442,21 @@ async def test_acknowledging_and_snoozing(opened: Opened) -> None:
         await opened.store.write(changes.acknowledge_alert, BOB, DEFAULT, 77)
 
 
+# Red when it lasts until then, which with PostgreSQL may be years.
+async def test_a_snooze_that_began_by_a_clock_far_ahead_ends(opened: Opened) -> None:
+    await failing_hook(opened)
+    (alert,) = await alerts(opened)
+    await opened.store.write(changes.pause, ADA)
+    opened.clock.jump(400 * 86_400)
+    number = decode("alr", alert.id)
+    await opened.store.write(changes.snooze_alert, BOB, DEFAULT, number, 30 * 86_400)
+    await look(opened)
+    assert (await alerts(opened))[0].state == "snoozed"
+    opened.clock.jump(-400 * 86_400)
+    await look(opened)
+    assert (await alerts(opened))[0].state == "open"
+
+
 async def test_a_restart_knows_which_hooks_are_failing(opened: Opened) -> None:
     hook = await failing_hook(opened)
     await opened.again()

@@ -23,6 +23,7 @@ from hooktui.domain.alerts import (
     Resolution,
     event_type_of,
     key_of,
+    snooze_is_over,
     wants_announcement,
 )
 from hooktui.domain.ids import AccountId, HookId, encode
@@ -82,11 +83,7 @@ class AlertLook:
         # What ends now is not announced as open just before.
         ending = {*result.empty, *(identity for identity, _ in result.ended)}
         lasting = [alert for alert in seen.alerts if alert.id not in ending]
-        result.snoozed = [
-            alert.id
-            for alert in lasting
-            if alert.status.snoozed_until is not None and alert.status.snoozed_until <= now_ms
-        ]
+        result.snoozed = [alert.id for alert in lasting if snooze_is_over(alert.status, now_ms)]
         result.announced = self._due(lasting, now_ms)
         return result
 

@@ -115,7 +115,7 @@ def look(conn: Connection, now_ms: int, accounts: Collection[AccountId]) -> Seen
     many = len(accounts) > MAX_BOUND
     in_accounts = true() if many else ALERT.c.account_id.in_(accounts)
     may_change = or_(
-        and_(ALERT.c.state == AlertState.SNOOZED.value, ALERT.c.snoozed_until <= now_ms),
+        ALERT.c.state == AlertState.SNOOZED.value,
         ALERT.c.type.in_(_MEASURED),
         and_(ALERT.c.state == AlertState.OPEN.value, in_accounts, news),
     )
