@@ -37,6 +37,7 @@ from tests.support.stores import (
     offer,
     result_of,
     the_delivery,
+    the_hook,
 )
 
 HOUR_S = 3600.0
@@ -351,3 +352,40 @@ async def test_a_clock_that_is_set_forward_makes_no_hook_a_failing_one(store, cl
     await emit(store)
     await attempt(store, clock, hook, 500)
     assert store.hooks()[HookId(hook.id)].failing
+
+
+# Red when it moves with the clock: the hook would have failed for ten years.
+async def test_after_a_start_by_a_wrong_clock_failures_begin_when_they_did(tmp_path, clock) -> None:
+    store = await open_at(tmp_path, clock)
+    hook = await make_hook(store)
+    begun_ms = clock.ms - 20
+    await emit(store, 3)
+    await attempt(store, clock, hook, 500)
+    await store.close()
+    clock.jump(400 * DAY_S)
+    store = await open_at(tmp_path, clock)
+    clock.jump(-400 * DAY_S)
+    clock.advance(300)
+    await emit(store)
+    await attempt(store, clock, hook, 500)
+    assert from_rfc3339((await the_hook(store, hook)).stats.failing_since) == begun_ms
+    await store.close()
+
+
+# Red when it moves with the clock: it would have ended ten years ago.
+async def test_after_a_start_by_a_wrong_clock_a_snooze_goes_on(tmp_path, clock) -> None:
+    store = await open_at(tmp_path, clock)
+    await make_hook(store)
+    _, (claim,) = await store.accept([offer()], always)
+    await store.record([result_of(claim, clock, 500, schedule_s=())])
+    listed = (queries.list_alerts, DEFAULT, PageRequest(), queries.AlertQuery())
+    (found,) = (await store.read(*listed)).data
+    alert = decode("alr", found.id)
+    snoozed = await store.write(changes.snooze_alert, BOB, DEFAULT, alert, 4 * HOUR_S)
+    await store.close()
+    clock.jump(400 * DAY_S)
+    store = await open_at(tmp_path, clock)
+    clock.jump(-400 * DAY_S)
+    await store.rescue()
+    assert (await store.read(*listed)).data == [snoozed]
+    await store.close()

@@ -78,13 +78,15 @@ def move_along(work: WriteTransaction) -> None:
     These are due times, leases, snoozes, the overlaps of secrets, and the begin of failures.
     """
     moved_ms, reported = work.clock_moved_ms, 0
+    was_ms = work.now_ms - moved_ms
     work.raw.execute(sql.MOVE_LEASES, (moved_ms,))
     work.raw.execute(sql.MOVE_REPLAY_LEASES, (moved_ms,))
-    work.raw.execute(sql.MOVE_FAILURES, (moved_ms,))
-    for alert, account in work.raw.execute(sql.MOVE_SNOOZES, (moved_ms,)).fetchall():
+    # What is not of the future was counted before the clock was wrong.
+    work.raw.execute(sql.MOVE_FAILURES, (moved_ms, 0 if moved_ms > 0 else work.now_ms))
+    for alert, account in work.raw.execute(sql.MOVE_SNOOZES, (moved_ms, was_ms)).fetchall():
         snoozed = AlertState.SNOOZED.value
         work.notes.feed.append(alert_item(AccountId(account), alert, snoozed))
-    _move_overlaps(work)
+    _move_overlaps(work, was_ms)
     for hook in work.live.view:
         for move, find in (
             (sql.MOVE_FIRST_TRIES, sql.FIND_MOVED_FIRST_TRIES),
@@ -103,11 +105,11 @@ def move_along(work: WriteTransaction) -> None:
                 )
 
 
-def _move_overlaps(work: WriteTransaction) -> None:
+def _move_overlaps(work: WriteTransaction, was_ms: int) -> None:
     """Move the ends of the overlaps, and reload their hooks.
 
     A hook that was loaded by a clock far ahead has only its newest secret.
     """
-    work.raw.execute(sql.MOVE_OVERLAPS, (work.clock_moved_ms, work.now_ms - work.clock_moved_ms))
+    work.raw.execute(sql.MOVE_OVERLAPS, (work.clock_moved_ms, was_ms))
     found = work.raw.execute(sql.FIND_OVERLAPS, (work.now_ms,)).fetchall()
     work.notes.hooks_changed.update(HookId(hook) for (hook,) in found if hook in work.live.view)

@@ -176,10 +176,9 @@ UPDATE replay SET lease_until = lease_until + ? WHERE state = 'running' AND leas
 
 MOVE_SNOOZES = """
 UPDATE alert SET snoozed_until = snoozed_until + ?
-WHERE state = 'snoozed' RETURNING id, account_id"""
+WHERE state = 'snoozed' AND snoozed_until > ? RETURNING id, account_id"""
 
-MOVE_FAILURES = """
-UPDATE hook_state SET failing_since = failing_since + ? WHERE failing_since IS NOT NULL"""
+MOVE_FAILURES = "UPDATE hook_state SET failing_since = failing_since + ? WHERE failing_since > ?"
 
 MOVE_OVERLAPS = "UPDATE secret SET expires_at = expires_at + ? WHERE expires_at > ?"
 
