@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import hooktui
 CHECKOUT = Path(hooktui.__file__).parents[1]
 _OPEN = """
 set -e
+IFS='
+'
 staged=$(mktemp -d)
 count=0
 for path in $NEEDED; do
@@ -27,6 +31,13 @@ exec "$@"
 """
 
 
+def can_open() -> bool:
+    """Return whether a mount namespace can be made, as not in a chroot or a small container."""
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0
+
+
 def opened(command: list[str]) -> list[str]:
     """Return a command that other users can go on with, where interpreter or checkout are private.
 
@@ -41,7 +52,7 @@ def opened(command: list[str]) -> list[str]:
     if not needed or os.geteuid() != 0:
         return command
     folders = {str(closed[one]) for one in needed}
-    names = {"NEEDED": " ".join(map(str, needed)), "CLOSED": " ".join(sorted(folders))}
+    names = {"NEEDED": "\n".join(map(str, needed)), "CLOSED": "\n".join(sorted(folders))}
     environ = [f"{name}={value}" for name, value in names.items()]
     return ["unshare", "-m", "env", *environ, "sh", "-c", _OPEN, "sh", *command]
 
