@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import difflib
 import gc
+import html
 import os
 import re
 import subprocess
@@ -153,9 +155,20 @@ def drawn_again(names: list[str]) -> list[str]:
         stems = [Path(name).stem for name in names]
         command = [sys.executable, __file__, "--into", folder, *stems]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        return [
-            name for name in names if (Path(folder) / name).read_bytes() != (HERE / name).read_bytes()
+        pairs = {name: (HERE / name, Path(folder) / name) for name in names}
+        changed = [
+            name for name, (old, new) in pairs.items() if old.read_bytes() != new.read_bytes()
         ]
+        for name in changed:
+            lines = (words_in(file) for file in pairs[name])
+            print(*difflib.unified_diff(*lines, "there", "drawn", n=0, lineterm=""), sep="\n")
+        return changed
+
+
+def words_in(picture: Path) -> list[str]:
+    """Return the texts of a picture, to say in which of them two differ."""
+    texts = re.findall(">([^<]+)</text>", picture.read_text(encoding="utf-8"))
+    return [html.unescape(text).replace("\xa0", " ") for text in texts]
 
 
 def main() -> int:
