@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
+from unittest.mock import AsyncMock
 
 import asyncpg
 import pytest
@@ -124,6 +125,24 @@ async def test_what_is_wrong_with_an_address_is_said_in_one_line(
 def test_an_address_may_name_several_hosts(url: str, hosts: object, shown: str) -> None:
     target = parse_database_url(f"postgresql://{url}")
     assert (target.hosts, target.shown) == (hosts, f"postgresql://{shown}/x")
+
+
+# Red when the system takes the last 16 bits of a port, and when the driver fails at an empty host.
+@pytest.mark.parametrize(
+    "url",
+    ["h:0/x", "h:65536/x", "h:x/x", "/x?host=/run&port=65536", "a:1,b:99999/x", ",/x", "a,:1/x"],
+)
+def test_an_address_with_a_bad_host_or_port_is_refused(url: str) -> None:
+    with pytest.raises(Refused, match="ports are 1 to 65535"):
+        parse_database_url(f"postgresql://{url}")
+
+
+async def test_a_host_that_is_not_found_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when the number of a look-up's error is taken for one of the system."""
+    missing = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    monkeypatch.setattr(connections.asyncpg, "connect", AsyncMock(side_effect=missing))
+    with pytest.raises(Unavailable, match="cannot reach postgresql://h/x: Name or service not"):
+        await connections.connect(parse_database_url("postgresql://h/x"))
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ import itertools
 import os
 import random
 import re
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -112,7 +113,8 @@ class DatabaseAddress:
     hosts: list[Host] = field(compare=False)
 
 
-_HOST: Final = re.compile(r"(?:\[([^][]+)\]|([^][:]*))(?::(\d{1,5}))?")
+_HOST: Final = re.compile(r"(?:\[([^][]+)\]|([^][:]*))(?::(\d*))?")
+_LAST_PORT: Final = 65535
 
 
 @lru_cache
@@ -132,8 +134,8 @@ def parse_database_url(url: str) -> DatabaseAddress:
         hosts = parse_hosts(named, query.get("port", [""])[-1])
     except ValueError:  # its text may quote the password
         raise Refused(
-            "the address of the database cannot be read; in user and password write : / ? # [ ] @"
-            " as %3A %2F %3F %23 %5B %5D %40"
+            "the address of the database cannot be read: ports are 1 to 65535, and in user and"
+            " password : / ? # [ ] @ are written as %3A %2F %3F %23 %5B %5D %40"
         ) from None
     name = unquote(parts.path.removeprefix("/"))
     if parts.scheme not in ("postgresql", "postgres") or not name or "/" in name:
@@ -160,9 +162,18 @@ def parse_hosts(named: str, ports: str = "") -> list[Host]:
             if found is None:
                 raise ValueError(spec)
             host, port = unquote(found[1] or found[2]), found[3]
-        port = port or others[number % len(others)]
-        hosts.append((host, int(port) if port else None))
+        given = port or others[number % len(others)]
+        hosts.append((host, _port(given) if given else None))
+    if len(hosts) > 1 and not all(host for host, _ in hosts):
+        raise ValueError(named)  # the driver has a default for one host only
     return hosts
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 < number <= _LAST_PORT:
+        raise ValueError(text)  # the system would use the last 16 bits
+    return number
 
 
 def _shown(host: Host) -> str:
@@ -393,6 +404,8 @@ def _words(error: BaseException) -> str:
         return "no response in time"
     if isinstance(error, pg.TargetServerAttributeNotMatched):
         return "a standby, or read-only"
+    if isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
     # The number of an error of TLS is not one of the system.
     if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
         return os.strerror(error.errno)
