@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import os
+import re
 import sqlite3
 import stat
 import sys
@@ -15,8 +17,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hooktui.domain.errors import Conflict, HooktuiError, Refused, Unavailable
 from hooktui.store import changes
-from hooktui.store.migrations import SchemaTooNew
-from hooktui.store.sqlite import disk_guard, files
+from hooktui.store.migrations import SchemaTooNew, versions
+from hooktui.store.sqlite import disk_guard, files, sql
 from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.vault import Key, KeyProblem, Vault, load_keys
 from tests.store.conftest import run_python
@@ -277,6 +279,30 @@ async def test_an_old_sqlite_library_is_refused_before_anything_is_created(
     with pytest.raises(Refused, match=r"needs 3\.34 or later: use another"):
         await open_in(tmp_path)
     assert modes_in(tmp_path) == {}
+
+
+NEWER = {
+    r"\bRETURNING\b|\bDROP COLUMN\b|\bMATERIALIZED\b": "3.35",
+    r"\bSTRICT\b": "3.37",
+    r"->|\bunixepoch\(": "3.38",
+    r"\b(RIGHT|FULL)( OUTER)? JOIN\b|\bIS (NOT )?DISTINCT\b": "3.39",
+    r"^(?!.*\bGROUP BY\b).*\bHAVING\b": "3.39",
+    r"\b(concat|concat_ws|string_agg|octet_length)\(": "3.43",
+}
+"""What statements may contain, and the first SQLite that knows it."""
+
+
+@pytest.mark.parametrize("pattern", NEWER, ids=NEWER.values())
+def test_no_statement_needs_a_newer_sqlite_than_is_accepted(pattern: str) -> None:
+    """Red when RHEL 9 fails at a statement, such as at each transaction after a clock was set."""
+    statements = {name: text for name, text in vars(sql).items() if isinstance(text, str)}
+    for file in Path(versions.__path__[0]).glob("*.py"):
+        texts = (node for node in ast.walk(ast.parse(file.read_text())))
+        constants = [node.value for node in texts if isinstance(node, ast.Constant)]
+        statements |= {f"{file.name} {n}": c for n, c in enumerate(constants) if isinstance(c, str)}
+    assert len(statements) > 100
+    found = [name for name, text in statements.items() if re.search(pattern, text, re.S)]
+    assert found == []
 
 
 def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch) -> None:

@@ -83,9 +83,10 @@ def move_along(work: WriteTransaction) -> None:
     work.raw.execute(sql.MOVE_REPLAY_LEASES, (moved_ms,))
     # What is not of the future was counted before the clock was wrong.
     work.raw.execute(sql.MOVE_FAILURES, (moved_ms, 0 if moved_ms > 0 else work.now_ms))
-    for alert, account in work.raw.execute(sql.MOVE_SNOOZES, (moved_ms, was_ms)).fetchall():
+    for alert, account in work.raw.execute(sql.FIND_SNOOZES, (was_ms,)):
         snoozed = AlertState.SNOOZED.value
         work.notes.feed.append(alert_item(AccountId(account), alert, snoozed))
+    work.raw.execute(sql.MOVE_SNOOZES, (moved_ms, was_ms))
     _move_overlaps(work, was_ms)
     for hook in work.live.view:
         for move, find in (

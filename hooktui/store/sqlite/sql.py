@@ -174,9 +174,11 @@ UPDATE delivery SET lease_until = lease_until + ? WHERE status = 'sending' AND l
 MOVE_REPLAY_LEASES = """
 UPDATE replay SET lease_until = lease_until + ? WHERE state = 'running' AND lease_until > 0"""
 
+FIND_SNOOZES = """
+SELECT id, account_id FROM alert WHERE state = 'snoozed' AND snoozed_until > ?"""
+
 MOVE_SNOOZES = """
-UPDATE alert SET snoozed_until = snoozed_until + ?
-WHERE state = 'snoozed' AND snoozed_until > ? RETURNING id, account_id"""
+UPDATE alert SET snoozed_until = snoozed_until + ? WHERE state = 'snoozed' AND snoozed_until > ?"""
 
 MOVE_FAILURES = "UPDATE hook_state SET failing_since = failing_since + ? WHERE failing_since > ?"
 
