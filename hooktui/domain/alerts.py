@@ -22,7 +22,8 @@ MAX_PER_MINUTE: Final = 20
 MINUTE_MS: Final = 60_000
 MIN_SNOOZE_S: Final = 60
 MAX_SNOOZE_S: Final = 30 * 24 * 3600
-_LONGEST_SNOOZE_MS: Final = (MAX_SNOOZE_S + 24 * 3600) * 1000
+LONGEST_SNOOZE_MS: Final = (MAX_SNOOZE_S + 24 * 3600) * 1000
+"""A snooze that ends later was made by a clock that was ahead."""
 LATE_MS: Final = 300_000
 """A queue is behind when its oldest due delivery is later than this."""
 CAUGHT_UP_MS: Final = 60_000
@@ -331,9 +332,9 @@ def _check_unresolved(alert: AlertStatus) -> None:
 
 
 def snooze_is_over(alert: AlertStatus, now_ms: int) -> bool:
-    """Return whether a snooze has ended: also if the clock was set back, by over a day, in it."""
+    """Return whether a snooze has ended, or was made by a clock that was over a day ahead."""
     until_ms = alert.snoozed_until
-    over = until_ms is not None and not now_ms < until_ms <= now_ms + _LONGEST_SNOOZE_MS
+    over = until_ms is not None and not now_ms < until_ms <= now_ms + LONGEST_SNOOZE_MS
     return alert.state is AlertState.SNOOZED and over
 
 

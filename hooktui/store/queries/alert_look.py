@@ -20,7 +20,13 @@ from sqlalchemy import (
     true,
 )
 
-from hooktui.domain.alerts import CAUGHT_UP_MS, AlertState, AlertType, Resolution
+from hooktui.domain.alerts import (
+    CAUGHT_UP_MS,
+    LONGEST_SNOOZE_MS,
+    AlertState,
+    AlertType,
+    Resolution,
+)
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.ids import AccountId
@@ -114,8 +120,10 @@ def look(conn: Connection, now_ms: int, accounts: Collection[AccountId]) -> Seen
     )
     many = len(accounts) > MAX_BOUND
     in_accounts = true() if many else ALERT.c.account_id.in_(accounts)
+    until = ALERT.c.snoozed_until
+    over = or_(until <= now_ms, until > now_ms + LONGEST_SNOOZE_MS)
     may_change = or_(
-        ALERT.c.state == AlertState.SNOOZED.value,
+        and_(ALERT.c.state == AlertState.SNOOZED.value, over),
         ALERT.c.type.in_(_MEASURED),
         and_(ALERT.c.state == AlertState.OPEN.value, in_accounts, news),
     )
