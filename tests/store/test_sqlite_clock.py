@@ -339,7 +339,7 @@ async def test_after_a_start_by_a_wrong_clock_the_overlap_goes_on(tmp_path, cloc
     await store.close()
 
 
-# Red when the begin of the failures stays: it is a year ago, so each hook that fails is announced.
+# Red when the start of the failures stays: it is a year ago, so each hook that fails is announced.
 async def test_a_clock_that_is_set_forward_makes_no_hook_a_failing_one(store, clock) -> None:
     hook = await make_hook(store)
     await emit(store, 3)

@@ -75,7 +75,7 @@ class ClockJumps:
 def move_along(work: WriteTransaction) -> None:
     """Move the ends of all waits by as much as the clock was set.
 
-    These are due times, leases, snoozes, the overlaps of secrets, and the begin of failures.
+    These are due times, leases, snoozes, the overlaps of secrets, and the start of failures.
     """
     moved_ms, reported = work.clock_moved_ms, 0
     was_ms = work.now_ms - moved_ms
