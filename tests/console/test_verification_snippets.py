@@ -242,23 +242,38 @@ def test_code_takes_our_x_hook_signature_and_no_other(
         assert run([*command, signature], folder, OTHER_FORM) == str(valid).lower()
 
 
+GUESSES = (None, "", "whsec_", "changeme")
+"""What a variable holds whose secret is missing."""
+
+
 @pytest.mark.parametrize("language", ["Python", "Shell", *MAINS, "Go"])
-def test_no_code_takes_a_signature_without_a_secret(language: str, folder: Path) -> None:
-    """Red when an empty secret is a key: everybody can sign with it."""
-    forged = hook_signature("", BODY, "sha256")
+def test_no_code_takes_a_signature_by_what_everybody_knows(language: str, folder: Path) -> None:
+    """Red when an empty secret, or a prefix without one, is a key."""
     if language in ("Python", "Shell"):
         interpreter = {"Python": sys.executable, "Shell": "sh"}[language]
-        main = {"Python": f"print(verify_body({BODY!r}, {forged!r}))\n", "Shell": ""}[language]
-        (folder / "verify").write_text(code(language) + main)
+        main = f"import sys\nprint(verify_body({BODY!r}, sys.argv[1]))\n"
+        (folder / "verify").write_text(code(language) + (main if language == "Python" else ""))
         command = [interpreter, "verify"]
     else:
-        command = [*body_program(language, "sha256", folder), forged]
-    for secret in ({}, {SECRET_VARIABLE: ""}):
-        environ = {"PATH": os.environ["PATH"], "SIGNATURE": forged, **secret}
+        command = body_program(language, "sha256", folder)
+    for secret in GUESSES:
+        forged = hook_signature(secret or "", BODY, "sha256")
+        environ = {"PATH": os.environ["PATH"], "SIGNATURE": forged}
+        environ |= {} if secret is None else {SECRET_VARIABLE: secret}
         done = subprocess.run(
-            command, cwd=folder, env=environ, capture_output=True, text=True, check=False
+            [*command, forged], cwd=folder, env=environ, capture_output=True, text=True, check=False
         )
-        assert done.stdout.strip() in ("", "false", "False"), secret
+        assert done.stdout.strip() in ("", "false", "False", "invalid"), secret
+
+
+def test_a_prefix_alone_is_no_secret_of_webhook_signature(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verify = python_functions("sha256", "whsec_", monkeypatch)["verify"]
+    assert callable(verify)
+    moment = int(time.time())
+    with pytest.raises(ValueError, match="anybody could guess it"):
+        verify(BODY, EVENT, str(moment), standard_signature(b"", EVENT, moment, BODY))
 
 
 def test_no_code_holds_the_secret_and_every_one_reads_it_from_the_environment() -> None:

@@ -22,12 +22,18 @@ import time
 
 TOLERANCE_S = 300
 
+def secret_of_hook() -> str:
+    secret = os.environ["HOOK_SECRET"]
+    if len(secret) < 16:
+        raise ValueError("HOOK_SECRET is not the secret of a hook: anybody could guess it")
+    return secret
+
 def verify(body: bytes, message_id: str, timestamp: str, signatures: str) -> bool:
     """Check webhook-id, webhook-timestamp and webhook-signature of a raw request body.
 
     Then ignore a message_id that you have processed already: attempts and resends repeat it.
     """
-    secret = os.environ["HOOK_SECRET"]
+    secret = secret_of_hook()
     if not secret.startswith("whsec_"):
         raise ValueError("only whsec_ secrets sign webhook-signature; use verify_body")
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
@@ -41,10 +47,7 @@ def verify(body: bytes, message_id: str, timestamp: str, signatures: str) -> boo
 
 def verify_body(body: bytes, signature: str) -> bool:
     """Check X-Hook-Signature, for a secret without whsec_: it says nothing about the age."""
-    key = os.environ["HOOK_SECRET"].encode()
-    if not key:
-        raise ValueError("HOOK_SECRET is empty: anybody could sign")
-    expected = hmac.new(key, body, hashlib.@hash@).hexdigest()
+    expected = hmac.new(secret_of_hook().encode(), body, hashlib.@hash@).hexdigest()
     return hmac.compare_digest(expected.encode(), signature.encode())
 '''
 
@@ -52,6 +55,14 @@ NODE = """\
 const crypto = require("node:crypto");
 
 const TOLERANCE_S = 300;
+
+function secretOfHook() {
+  const secret = process.env.HOOK_SECRET || "";
+  if (secret.length < 16) {
+    throw new Error("HOOK_SECRET is not the secret of a hook: anybody could guess it");
+  }
+  return secret;
+}
 
 function same(expected, given) {
   return given.length === expected.length && crypto.timingSafeEqual(given, expected);
@@ -61,7 +72,7 @@ function same(expected, given) {
 // webhook-timestamp and webhook-signature.
 // Then ignore an id that you have processed already: attempts and resends repeat it.
 function verify(body, id, timestamp, signatures) {
-  const secret = process.env.HOOK_SECRET;
+  const secret = secretOfHook();
   if (!secret.startsWith("whsec_")) {
     throw new Error("only whsec_ secrets sign webhook-signature; use verifyBody");
   }
@@ -76,8 +87,7 @@ function verify(body, id, timestamp, signatures) {
 
 // X-Hook-Signature, for a secret without whsec_: it says nothing about the age.
 function verifyBody(body, signature) {
-  if (!process.env.HOOK_SECRET) throw new Error("HOOK_SECRET is not set: anybody could sign");
-  const mac = crypto.createHmac("@hash@", process.env.HOOK_SECRET);
+  const mac = crypto.createHmac("@hash@", secretOfHook());
   return same(mac.update(body).digest(), Buffer.from(signature, "hex"));
 }
 
@@ -98,14 +108,15 @@ import (
 	"time"
 )
 
-const toleranceS = 300
+const toleranceS, shortest = 300, 16 // seconds; characters of a secret
 
 // Verify checks webhook-id, webhook-timestamp and webhook-signature of a raw request body.
 // Then ignore an id that you have processed already: attempts and resends repeat it.
 func Verify(body []byte, id, timestamp, signatures string) bool {
-	secret, standard := strings.CutPrefix(os.Getenv("HOOK_SECRET"), "whsec_")
-	key, err := base64.StdEncoding.DecodeString(secret)
-	if !standard || err != nil {
+	secret := os.Getenv("HOOK_SECRET")
+	encoded, standard := strings.CutPrefix(secret, "whsec_")
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	if len(secret) < shortest || !standard || err != nil {
 		return false // only whsec_ secrets sign webhook-signature; use VerifyBody
 	}
 	sent, err := strconv.ParseUint(timestamp, 10, 40)
@@ -134,7 +145,7 @@ func VerifyBody(body []byte, signature string) bool {
 	mac := hmac.New(@hash@.New, []byte(secret))
 	mac.Write(body)
 	given, err := hex.DecodeString(signature)
-	return secret != "" && err == nil && hmac.Equal(given, mac.Sum(nil))
+	return len(secret) >= shortest && err == nil && hmac.Equal(given, mac.Sum(nil))
 }
 """
 
@@ -143,10 +154,16 @@ require "openssl"
 
 TOLERANCE_S = 300
 
+def secret_of_hook
+  secret = ENV.fetch("HOOK_SECRET")
+  return secret if secret.length >= 16
+  raise ArgumentError, "HOOK_SECRET is not the secret of a hook: anybody could guess it"
+end
+
 # Check webhook-id, webhook-timestamp and webhook-signature of a raw request body.
 # Then ignore an id that you have processed already: attempts and resends repeat it.
 def verify(body, id, timestamp, signatures)
-  secret = ENV.fetch("HOOK_SECRET")
+  secret = secret_of_hook
   unless secret.start_with?("whsec_")
     raise ArgumentError, "only whsec_ secrets sign webhook-signature; use verify_body"
   end
@@ -161,9 +178,7 @@ end
 
 # X-Hook-Signature, for a secret without whsec_: it says nothing about the age.
 def verify_body(body, signature)
-  key = ENV.fetch("HOOK_SECRET")
-  raise ArgumentError, "HOOK_SECRET is empty: anybody could sign" if key.empty?
-  expected = OpenSSL::HMAC.hexdigest("@hash@", key, body)
+  expected = OpenSSL::HMAC.hexdigest("@hash@", secret_of_hook, body)
   OpenSSL.secure_compare(expected, signature)
 end
 """
@@ -172,12 +187,19 @@ PHP = """\
 <?php
 const TOLERANCE_S = 300;
 
+function secret_of_hook(): string
+{
+    $secret = (string) getenv("HOOK_SECRET");
+    if (strlen($secret) >= 16) return $secret;
+    throw new LogicException("HOOK_SECRET is not the secret of a hook: anybody could guess it");
+}
+
 // $body: file_get_contents("php://input"); $id, $timestamp, $signatures: the headers webhook-id,
 // webhook-timestamp and webhook-signature.
 // Then ignore an id that you have processed already: attempts and resends repeat it.
 function verify(string $body, string $id, string $timestamp, string $signatures): bool
 {
-    $secret = (string) getenv("HOOK_SECRET");
+    $secret = secret_of_hook();
     if (!str_starts_with($secret, "whsec_")) {
         throw new LogicException("only whsec_ secrets sign webhook-signature; use verify_body");
     }
@@ -196,8 +218,7 @@ function verify(string $body, string $id, string $timestamp, string $signatures)
 // X-Hook-Signature, for a secret without whsec_: it says nothing about the age.
 function verify_body(string $body, string $signature): bool
 {
-    $key = getenv("HOOK_SECRET") ?: throw new LogicException("HOOK_SECRET is not set");
-    return hash_equals(hash_hmac("@hash@", $body, $key), $signature);
+    return hash_equals(hash_hmac("@hash@", $body, secret_of_hook()), $signature);
 }
 """
 
@@ -205,7 +226,7 @@ SHELL = """\
 # body.json: the raw request body; ID, TIMESTAMP, SIGNATURES: the headers webhook-id,
 # webhook-timestamp and webhook-signature; SIGNATURE: X-Hook-Signature.
 # For a check by hand: other users of this machine can see the key while openssl runs.
-: "${HOOK_SECRET:?is not set}"
+[ "${#HOOK_SECRET}" -ge 16 ] || { echo "HOOK_SECRET is not the secret of a hook" >&2; exit 1; }
 case "$HOOK_SECRET" in
 whsec_*)
   case "$TIMESTAMP" in ''|0*|*[!0-9]*|?????????????*) echo invalid; exit;; esac
