@@ -63,15 +63,12 @@ class Running:
 def main(
     options: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
-    *,
-    ready: Callable[[Running], None] | None = None,
 ) -> None:
     """Run a server until SIGTERM or SIGINT.
 
     Args:
         options: settings by field name that override the environment; None counts as absent.
         environ: the environment, which selects the installation; ``os.environ`` by default.
-        ready: called once the server accepts requests.
 
     Raises:
         HooktuiError: it could not start: bad settings, another server on this home, no permission.
@@ -88,17 +85,11 @@ def main(
         _log.warning("%s", wrong)
     hold_variable(environ)
     sockets.raise_file_limit()
-
-    def answering(running: Running) -> None:
-        _collect_seldom()
-        if ready is not None:
-            ready(running)
-
     gc.disable()  # during the start, which takes 0.1 s less; imports leave no cycles
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             notifier = notifier_of(environ)
-            runner.run(run(settings, where, ready=answering, notifier=notifier))
+            runner.run(run(settings, where, ready=_collect_seldom, notifier=notifier))
     finally:
         gc.enable()
         # On exit the interpreter resets handlers, but not ignored signals.
@@ -230,7 +221,7 @@ def _listeners_of(
     ]
 
 
-def _collect_seldom() -> None:
+def _collect_seldom(_: Running) -> None:
     """Collect reference cycles less often, and never among objects of the start.
 
     Deliveries leave no cycles; searching for them took 17 % of the CPU under full load. The start
