@@ -12,7 +12,7 @@ from typing import Final
 from hooktui import failpoints
 from hooktui.channels import web
 from hooktui.delivery import redaction
-from hooktui.delivery.shortage import MachineShort, missing_resource
+from hooktui.delivery.shortage import MachineShort
 from hooktui.delivery.transport import Transport
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import (
@@ -26,6 +26,7 @@ from hooktui.domain.deliveries import (
 )
 from hooktui.domain.ids import HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
+from hooktui.domain.machine import condition_of
 from hooktui.domain.observation import shows_overload
 from hooktui.domain.schedule import parse_retry_after_s
 from hooktui.slices import in_slices
@@ -146,9 +147,9 @@ class Sender:
         except MachineShort:
             raise
         except Exception as error:
-            missing = None if requested else missing_resource(error)
+            missing = None if requested else condition_of(error)
             if missing is not None:
-                raise missing from None
+                raise MachineShort(missing) from None
             return self._failed_inside(claim, started_at_ms, error)
 
     def interrupted(self, claim: ClaimedDelivery, started_at_ms: int, detail: str) -> AttemptResult:

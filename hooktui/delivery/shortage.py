@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Final
 
 from hooktui.domain.clock import now_ms
-from hooktui.domain.machine import Condition, Shortage, condition_of, next_wait_s
+from hooktui.domain.machine import Condition, Shortage, next_wait_s
 
 _log = logging.getLogger(__name__)
 
@@ -80,11 +80,3 @@ class Shortages:
         if self._last is None:
             return None
         return Shortage(self._last, self._at_ms, dict(self._counts))
-
-
-def missing_resource(error: Exception) -> MachineShort | None:
-    """Return the resource shortage that caused an error, if any."""
-    if isinstance(error, MachineShort):
-        return error
-    condition = condition_of(error)
-    return None if condition is None else MachineShort(condition)
