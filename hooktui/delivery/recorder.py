@@ -38,7 +38,7 @@ class Recorder:
     def __init__(self, store: Store, on_recorded: Callable[[list[AttemptResult]], None]) -> None:
         self._store = store
         self._on_recorded = on_recorded
-        self._waiting: list[tuple[AttemptResult, asyncio.Future[bool] | None]] = []
+        self._waiting: list[tuple[AttemptResult, asyncio.Future[None] | None]] = []
         self._writing = 0
         self._arrived = asyncio.Event()
         self._flushed = asyncio.Event()
@@ -66,13 +66,13 @@ class Recorder:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(LONG_LINGER_S, self._arrived.set)
 
-    async def add_and_wait(self, result: AttemptResult) -> bool:
-        """Queue a result and return once it is written: False if the fence did not hold."""
-        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    async def add_and_wait(self, result: AttemptResult) -> None:
+        """Queue a result and return once it is written, or its fence did not hold."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((result, done))
         self._arrived.set()
         self._idle.clear()
-        return await done
+        await done
 
     def flush(self) -> None:
         """Write without waiting for more results: another commit is about to happen."""
@@ -107,9 +107,9 @@ class Recorder:
             held = await self._write([result for result, _ in batch])
             del self._waiting[: len(batch)]
             self._writing = 0
-            for (_, done), fence_held in zip(batch, held, strict=True):
+            for _, done in batch:
                 if done is not None and not done.done():
-                    done.set_result(fence_held)
+                    done.set_result(None)
             if late := held.count(False):
                 _log.warning("%d results came after their leases; these are sent again", late)
             self._on_recorded([result for result, _ in batch])

@@ -43,7 +43,7 @@ async def test_a_result_is_written_again_until_it_holds():
     store, told = FailingStore(failures=3), []
     recorder = Recorder(store, told.extend)
     recorder.start()
-    assert await recorder.add_and_wait("result")
+    await recorder.add_and_wait("result")
     assert store.recorded == ["result"]
     await recorder.stop(60)
     assert told == ["result"]
