@@ -101,6 +101,9 @@ class ReceiverConnection(asyncio.Protocol):
         "truncated",
     )
 
+    _transport: asyncio.Transport
+    """Set by `connection_made`, which the event loop calls before anything else is called."""
+
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
@@ -121,7 +124,6 @@ class ReceiverConnection(asyncio.Protocol):
         self._loop = loop
         self._limits = limits
         self._on_lost = on_lost
-        self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[ExchangeFailure | None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -165,7 +167,7 @@ class ReceiverConnection(asyncio.Protocol):
         """
         waiter: asyncio.Future[ExchangeFailure | None] = self._loop.create_future()
         self._prepare(deadline, timeout_s, len(request))
-        if self.closed or self._transport is None:
+        if self.closed:
             waiter.set_result(self._cut_off(None))
             return waiter
         self._waiter = waiter
@@ -184,26 +186,19 @@ class ReceiverConnection(asyncio.Protocol):
         """Close immediately and drop unwritten data; for connections in an unknown state."""
         self.closed = True
         self._waiter = None
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
 
     def close(self) -> None:
         """Close an idle connection cleanly (TLS sends close_notify)."""
         self.closed = True
-        if self._transport is not None:
-            self._transport.close()
+        self._transport.close()
 
     def _finish(self, fault: ExchangeFailure | None) -> None:
         waiter, self._waiter = self._waiter, None
         self._kept = True
         self.finished_at = monotonic()
         # Unsent bytes of the request: the receiver responded early, so the rest would be garbage.
-        if (
-            fault is not None
-            or not self.reusable
-            or self._transport is None
-            or self._transport.get_write_buffer_size()
-        ):
+        if fault is not None or not self.reusable or self._transport.get_write_buffer_size():
             self.reusable = False
             self.abort()
         if waiter is not None and not waiter.done():
@@ -265,16 +260,13 @@ class ReceiverConnection(asyncio.Protocol):
 
     def _not_taken(self) -> tuple[int, int]:
         """Return how many bytes are sent but not acknowledged, and how many wait here."""
-        if self._transport is None:
-            return 0, 0
         in_transit, unsent = unacknowledged(self._transport.get_extra_info("socket").fileno())
         return in_transit, unsent + self._transport.get_write_buffer_size()
 
     def _drop_unsent(self) -> None:
         """Let the close drop the request: else the system sends it for minutes, after its retry."""
-        if self._transport is not None:
-            sock = self._transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        sock = self._transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     # asyncio.Protocol
 
