@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeVar
 from weakref import WeakValueDictionary
 
 T = TypeVar("T")
@@ -38,13 +38,26 @@ async def in_slices(steps: Generator[None, None, T], *keys: Hashable) -> T:
 
     Only one computation runs a slice at a time; several take turns, see `take_turn`.
     """
-    run = _Run(steps)
-    run.run_for(FREE_S)
-    while not run.results:
+    results: list[T] = []
+    _run_for(FREE_S, steps, results)
+    while not results:
         async with take_turn(*keys):
-            took_s = run.run_for(SLICE_S)
+            took_s = _run_for(SLICE_S, steps, results)
             await asyncio.sleep(REST * took_s)
-    return run.results[0]
+    return results[0]
+
+
+def _run_for(most_s: float, steps: Generator[None, None, T], results: list[T]) -> float:
+    """Run steps until a time is over, add their result if they end, and return how long it took."""
+    begun_s = time.perf_counter()
+    took_s = 0.0
+    try:
+        while took_s < most_s:
+            next(steps)
+            took_s = time.perf_counter() - begun_s
+    except StopIteration as end:
+        results.append(end.value)
+    return took_s
 
 
 async def share_loop(steps: Generator[None, None, T], held: Callable[[float], None]) -> T:
@@ -66,26 +79,6 @@ async def share_loop(steps: Generator[None, None, T], held: Callable[[float], No
             held(took_s)
             await asyncio.sleep(0)
             begun_s = time.perf_counter()
-
-
-class _Run(Generic[T]):
-    """Running steps; ``results`` holds the result once there is one."""
-
-    def __init__(self, steps: Generator[None, None, T]) -> None:
-        self._steps = steps
-        self.results: list[T] = []
-
-    def run_for(self, most_s: float) -> float:
-        """Run steps until a time is over, and return how long they took."""
-        begun_s = time.perf_counter()
-        took_s = 0.0
-        try:
-            while took_s < most_s:
-                next(self._steps)
-                took_s = time.perf_counter() - begun_s
-        except StopIteration as end:
-            self.results.append(end.value)
-        return took_s
 
 
 @asynccontextmanager
