@@ -30,8 +30,6 @@ from hooktui.domain.deliveries import ErrorClass, Exchange, error_of_status
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 from hooktui.domain.machine import Condition
 
-__all__ = ["Exchange", "ExchangeLimits", "Transport"]
-
 _SWEEP_S = 5.0
 _BROKEN = frozenset({ErrorClass.RESET, ErrorClass.TLS})
 _NO_PHASES = ConnectPhases()

@@ -12,9 +12,11 @@ import pytest
 import uvloop
 
 from hooktui.delivery.engine import Engine
+from hooktui.delivery.limits import ExchangeLimits
 from hooktui.delivery.resolver import Lookup, Resolver
-from hooktui.delivery.transport import Exchange, ExchangeLimits, Transport
+from hooktui.delivery.transport import Transport
 from hooktui.domain.addresses import Networks, ParsedUrl, parse_networks
+from hooktui.domain.deliveries import Exchange
 from hooktui.store.sqlite.store import SqliteStore
 from tests.delivery.receivers import Receivers
 from tests.delivery.running_engine import RunningEngine

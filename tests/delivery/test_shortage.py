@@ -24,11 +24,11 @@ import pytest
 
 from hooktui.delivery import redaction
 from hooktui.delivery.dial import Dialer
+from hooktui.delivery.limits import ExchangeLimits
 from hooktui.delivery.receiver_probe import ReceiverProbe
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.shortage import LOG_EVERY_S, MachineShort, Shortages
 from hooktui.delivery.tls import verified_context
-from hooktui.delivery.transport import ExchangeLimits
 from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.errors import Unavailable
