@@ -130,11 +130,9 @@ class Engine:
         self._changed: set[HookId] = set()
         self._stopping = False
         self.heartbeat = Heartbeat("dispatcher")
-        self._accepted, self._delivered, self._failed = (
-            ThroughputMeter(),
-            ThroughputMeter(),
-            ThroughputMeter(),
-        )
+        self._accepted = ThroughputMeter()
+        self._delivered = ThroughputMeter()
+        self._failed = ThroughputMeter()
         self._outcomes: Counter[Outcome] = Counter()
 
     async def start(self) -> None:

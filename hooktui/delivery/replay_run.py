@@ -88,11 +88,6 @@ class _Walk:
             return "live_traffic"
         return None
 
-    def forget(self) -> None:
-        """Find the candidates again."""
-        self.found.clear()
-        self.loaded = False
-
     def take(self, limit: int) -> list[ReplayCandidate]:
         """Return the next candidates for one step."""
         taken: list[ReplayCandidate] = []
@@ -249,12 +244,11 @@ class ReplayRun:
         return await self._engine.replay(planned.step, _TURN_S)
 
     def _is_full(self) -> bool:
+        full = False
         try:
             self._store.check_room()
         except DiskFull:
             full = True
-        else:
-            full = False
         for walk in self.walks.values():
             walk.disk_is_full = full
         return full
@@ -383,7 +377,8 @@ class ReplayRun:
                 self._stopped = True
             case StepOutcome.OUTDATED:
                 self._bucket.put_back(places or int(bool(step.candidates)))
-                walk.forget()
+                walk.found.clear()
+                walk.loaded = False
             case StepOutcome.WAITS:
                 self._bucket.put_back(places or int(bool(step.candidates)))
                 walk.in_line_since_s = walk.in_line_since_s or monotonic()
