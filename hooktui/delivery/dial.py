@@ -57,6 +57,7 @@ class Dialer:
     """Dials for one transport.
 
     Attributes:
+        limits: of each step.
         own_listeners: address and port of everything this server listens on; ``0.0.0.0`` and
             ``::`` stand for every address of this machine. Hooks never reach them.
     """
@@ -70,7 +71,7 @@ class Dialer:
     ) -> None:
         self._allowed = allowed
         self._resolver = resolver
-        self._limits = limits
+        self.limits = limits
         self._verified = verified
         self._turns = LoopTurns(MAX_DIALS)
         self._second_dials = 0
@@ -114,12 +115,15 @@ class Dialer:
         label = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
         connection = ReceiverConnection(
             asyncio.get_running_loop(),
-            self._limits,
+            self.limits,
             f"{label}:{target.port}",
             (*target.origin, verify_tls),
             on_lost,
         )
-        await self._hand_over(sock, connection, target, verify_tls, deadline, phases)
+        if target.scheme == "http":
+            await self._hand_over(sock, connection)
+        else:
+            await self.handshake(sock, target, lambda: connection, verify_tls, deadline, phases)
         return connection
 
     # Step 1: addresses
@@ -141,7 +145,7 @@ class Dialer:
         if target.literal is not None:
             return (target.literal,)
         began = monotonic()
-        limit_s = max(0.0, min(self._limits.dns_s, deadline - began))
+        limit_s = max(0.0, min(self.limits.dns_s, deadline - began))
         try:
             return await self._resolver.resolve(
                 pool_key, target.host, target.port, limit_s, account
@@ -188,8 +192,8 @@ class Dialer:
         that hangs is given up instead.
         """
         short: MachineShort | None = None
-        until = min(deadline, monotonic() + self._limits.connect_s)
-        waiting = list(addresses[: self._limits.addresses])
+        until = min(deadline, monotonic() + self.limits.connect_s)
+        waiting = list(addresses[: self.limits.addresses])
         if len(waiting) == 1 and deadline > monotonic():
             return await self.connect(waiting[0], target.port, until - monotonic()), waiting[0]
         head_start_s = min(_HEAD_START_S, max(until - monotonic(), 0) / len(waiting))
@@ -289,7 +293,7 @@ class Dialer:
 
     # Step 3: TLS, or nothing
 
-    def context_for(self, sock: socket.socket, *, verify_tls: bool) -> ssl.SSLContext:
+    def _context_for(self, sock: socket.socket, *, verify_tls: bool) -> ssl.SSLContext:
         """Return the TLS context for a socket; close the socket if there is none.
 
         Raises:
@@ -302,47 +306,54 @@ class Dialer:
             return self._verified or verified_context()
         except (OSError, MemoryError) as error:
             sock.close()
-            raise_if_short(error)
+            _raise_if_short(error)
             detail = f"the certificate authorities could not be read: {one_line(error)}"
             raise ConnectError(ExchangeFailure(ErrorClass.TLS, detail)) from None
 
-    async def _hand_over(
+    async def _hand_over(self, sock: socket.socket, connection: ReceiverConnection) -> None:
+        """Pass the socket to the connection; from then on the event loop owns and closes it."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.create_connection(lambda: connection, sock=sock)
+        except OSError as error:
+            sock.close()
+            _raise_if_short(error)
+            detail = f"the connection broke at once: {one_line(error)}"
+            raise ConnectError(ExchangeFailure(ErrorClass.CONNECT, detail)) from None
+
+    async def handshake(
         self,
         sock: socket.socket,
-        connection: ReceiverConnection,
         target: ParsedUrl,
+        protocol: Callable[[], asyncio.Protocol],
         verify_tls: bool,
         deadline: float,
         phases: ConnectPhases,
-    ) -> None:
-        """Pass the socket to the connection; from then on the event loop owns and closes it."""
-        loop = asyncio.get_running_loop()
-        if target.scheme == "http":
-            try:
-                await loop.create_connection(lambda: connection, sock=sock)
-            except OSError as error:
-                sock.close()
-                raise_if_short(error)
-                detail = f"the connection broke at once: {one_line(error)}"
-                raise ConnectError(ExchangeFailure(ErrorClass.CONNECT, detail)) from None
-            return
+    ) -> asyncio.Transport:
+        """Do the TLS handshake on a socket, which the event loop owns from then on.
+
+        Raises:
+            ConnectError: with the failure; its cause is the error of the handshake.
+            MachineShort: this machine lacks a resource.
+        """
+        context = self._context_for(sock, verify_tls=verify_tls)
         began = monotonic()
-        limit_s = max(0.001, min(self._limits.tls_s, deadline - began))
-        context = self.context_for(sock, verify_tls=verify_tls)
+        limit_s = max(0.001, min(self.limits.tls_s, deadline - began))
         try:
-            await loop.create_connection(
-                lambda: connection,
+            transport, _ = await asyncio.get_running_loop().create_connection(
+                protocol,
                 sock=sock,
                 ssl=context,
                 server_hostname=target.host.rstrip("."),
                 ssl_handshake_timeout=limit_s,
                 ssl_shutdown_timeout=_TLS_GOODBYE_S,
             )
-        except (ssl.SSLError, OSError) as error:
-            raise_if_short(error)
-            raise ConnectError(tls_fault(error, target, monotonic() - began, limit_s)) from None
+        except OSError as error:  # includes ssl.SSLError
+            _raise_if_short(error)
+            raise ConnectError(_tls_fault(error, target, monotonic() - began, limit_s)) from error
         finally:
             phases.tls_ms = (monotonic() - began) * 1000
+        return transport
 
 
 def _hangs(address: Address, port: int) -> ExchangeFailure:
@@ -362,7 +373,7 @@ def _close_unused(connecting: asyncio.Task[socket.socket]) -> None:
         connecting.result().close()
 
 
-def raise_if_short(error: BaseException) -> None:
+def _raise_if_short(error: BaseException) -> None:
     """Raise MachineShort if an error of TLS is caused by a shortage of this machine.
 
     OpenSSL reports a missing authority if it cannot open the authority's file.
@@ -374,7 +385,7 @@ def raise_if_short(error: BaseException) -> None:
         raise MachineShort(condition) from None
 
 
-def tls_fault(error: OSError, target: ParsedUrl, took_s: float, limit_s: float) -> ExchangeFailure:
+def _tls_fault(error: OSError, target: ParsedUrl, took_s: float, limit_s: float) -> ExchangeFailure:
     """Return the failure of a TLS handshake; ``limit_s`` was its time limit."""
     if isinstance(error, ssl.SSLCertVerificationError):
         detail = f"the certificate of {target.host} was not accepted: {error.verify_message}"

@@ -13,9 +13,8 @@ from dataclasses import replace
 from time import monotonic
 from typing import NamedTuple
 
-from hooktui.delivery import limits as exchange
-from hooktui.delivery.dial import ConnectError, Dialer, raise_if_short, tls_fault
-from hooktui.delivery.limits import ExchangeFailure, ExchangeLimits
+from hooktui.delivery.dial import ConnectError, Dialer
+from hooktui.delivery.limits import ConnectPhases, ExchangeFailure
 from hooktui.delivery.resolver import Address
 from hooktui.delivery.shortage import MachineShort, Shortages
 from hooktui.delivery.tls import fits, read_chain
@@ -41,7 +40,6 @@ class ReceiverProbe:
 
     Args:
         dialer: the dialer of deliveries.
-        limits: of each step.
         at_once: maximum number of concurrent probes; others wait.
         shortages: records resource shortages of this machine.
     """
@@ -49,14 +47,12 @@ class ReceiverProbe:
     def __init__(
         self,
         dialer: Dialer,
-        limits: ExchangeLimits | None = None,
         at_once: int = DEFAULT_AT_ONCE,
         shortages: Shortages | None = None,
     ) -> None:
         self._dialer = dialer
         self._turns = asyncio.Semaphore(at_once)
         self._shortages = shortages or Shortages()
-        self._limits = limits or ExchangeLimits()
 
     async def __call__(self, hook: LiveHook, notify: ProgressCallback) -> ConnectionFindings:
         """Return the findings about a hook's receiver; takes 20 s at most.
@@ -83,7 +79,7 @@ class ReceiverProbe:
 
     async def _probe(self, hook: LiveHook, notify: ProgressCallback) -> ConnectionFindings:
         target, deadline = hook.target, monotonic() + PROBE_S
-        phases = exchange.ConnectPhases()
+        phases = ConnectPhases()
         try:
             addresses = await self._dialer.resolve(("diagnose", hook.id), target, deadline, phases)
         except ConnectError as failure:
@@ -133,8 +129,8 @@ class ReceiverProbe:
         self, target: ParsedUrl, addresses: tuple[Address, ...], deadline: float
     ) -> tuple[list[AddressFinding], socket.socket | None, Address | None]:
         """Try all addresses at once, and keep the connection that a delivery would use."""
-        tried = addresses[: self._limits.addresses]
-        limit_s = max(0.001, min(self._limits.connect_s, deadline - monotonic()))
+        tried = addresses[: self._dialer.limits.addresses]
+        limit_s = self._connect_limit_s(deadline)
         sockets: dict[Address, socket.socket] = {}
 
         async def connect(address: Address) -> AddressFinding:
@@ -169,12 +165,12 @@ class ReceiverProbe:
         sock: socket.socket,
         address: Address,
         deadline: float,
-        phases: exchange.ConnectPhases,
+        phases: ConnectPhases,
     ) -> ConnectionFindings:
         """Do the TLS handshake as the hook does, and then with the opposite verification."""
         demanded = hook.settings.verify_tls
-        handshake = await self._handshake(hook.target, sock, deadline, verify_tls=demanded)
-        phases.tls_ms = handshake.took_ms
+        phases.tls_ms = 0.0  # also if the authorities cannot be read
+        handshake = await self._handshake(hook.target, sock, demanded, deadline, phases)
         error, detail = handshake.fault if handshake.fault is not None else (None, None)
         findings = replace(findings, phases_ms=_wire(phases), error=error, detail=detail)
         seen: _Handshake | None = handshake
@@ -205,43 +201,35 @@ class ReceiverProbe:
     async def _handshake_again(
         self, target: ParsedUrl, address: Address, deadline: float, *, verify_tls: bool
     ) -> _Handshake | None:
-        limit_s = max(0.001, min(self._limits.connect_s, deadline - monotonic()))
         try:
-            sock = await self._dialer.connect(address, target.port, limit_s)
+            sock = await self._dialer.connect(address, target.port, self._connect_limit_s(deadline))
         except ConnectError:
             return None
-        return await self._handshake(target, sock, deadline, verify_tls=verify_tls)
+        return await self._handshake(target, sock, verify_tls, deadline, ConnectPhases())
+
+    def _connect_limit_s(self, deadline: float) -> float:
+        return max(0.001, min(self._dialer.limits.connect_s, deadline - monotonic()))
 
     async def _handshake(
-        self, target: ParsedUrl, sock: socket.socket, deadline: float, *, verify_tls: bool
+        self,
+        target: ParsedUrl,
+        sock: socket.socket,
+        verify_tls: bool,
+        deadline: float,
+        phases: ConnectPhases,
     ) -> _Handshake:
-        began = monotonic()
-        limit_s = max(0.001, min(self._limits.tls_s, deadline - began))
         try:
-            context = self._dialer.context_for(sock, verify_tls=verify_tls)
-        except ConnectError as failure:
-            return _Handshake(0, failure.fault, failure.fault.detail)
-        try:
-            transport, _ = await asyncio.get_running_loop().create_connection(
-                asyncio.Protocol,
-                sock=sock,
-                ssl=context,
-                server_hostname=target.host.rstrip("."),
-                ssl_handshake_timeout=limit_s,
+            transport = await self._dialer.handshake(
+                sock, target, asyncio.Protocol, verify_tls, deadline, phases
             )
-        except (ssl.SSLError, OSError) as error:
-            raise_if_short(error)
-            took_s = monotonic() - began
-            fault = tls_fault(error, target, took_s, limit_s)
+        except ConnectError as failure:
+            error = failure.__cause__
             if isinstance(error, ssl.SSLCertVerificationError):
-                why_not, code = error.verify_message, error.verify_code
-                return _Handshake(took_s * 1000, fault, why_not, code)
-            return _Handshake(took_s * 1000, fault, fault.detail)
-        took_ms = (monotonic() - began) * 1000
+                return _Handshake(failure.fault, error.verify_message, error.verify_code)
+            return _Handshake(failure.fault, failure.fault.detail)
         tls = transport.get_extra_info("ssl_object")
         cipher = tls.cipher()
         handshake = _Handshake(
-            took_ms=took_ms,
             version=tls.version(),
             cipher=None if cipher is None else cipher[0],
             chain=_chain_of(tls),
@@ -253,7 +241,6 @@ class ReceiverProbe:
 class _Handshake(NamedTuple):
     """One handshake: its result, or its failure."""
 
-    took_ms: float
     fault: ExchangeFailure | None = None
     why_not: str | None = None
     code: int | None = None
@@ -273,9 +260,9 @@ def _chain_of(tls: ssl.SSLObject) -> tuple[bytes, ...]:
     return tuple(ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in sent)
 
 
-def _stopped(fault: ExchangeFailure, phases: exchange.ConnectPhases) -> ConnectionFindings:
+def _stopped(fault: ExchangeFailure, phases: ConnectPhases) -> ConnectionFindings:
     return ConnectionFindings(phases_ms=_wire(phases), error=fault.error, detail=fault.detail)
 
 
-def _wire(phases: exchange.ConnectPhases) -> Phases:
+def _wire(phases: ConnectPhases) -> Phases:
     return Phases(dns=phases.dns_ms, connect=phases.connect_ms, tls=phases.tls_ms)

@@ -44,9 +44,7 @@ async def looked(target, *, trust=None, verify_tls=True, lookup=None, own=(), **
     dialer = Dialer(more.get("allowed", LOOPBACK), Resolver(lookup or system_lookup), limits, trust)
     dialer.own_listeners = frozenset(own)
     tell = more.get("tell", quiet)
-    look = await ReceiverProbe(dialer, limits)(
-        live_hook(target=target, verify_tls=verify_tls), tell
-    )
+    look = await ReceiverProbe(dialer)(live_hook(target=target, verify_tls=verify_tls), tell)
     found = DiagnosisInput(
         hook=wire_hook(url=target.url), target=target, findings=look, ping=None,
         breaker_until_ms=None, paused=False, started_at="2026-11-25T12:00:00.000Z", now_ms=now_ms(),
