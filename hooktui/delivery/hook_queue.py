@@ -139,11 +139,6 @@ class HookQueue:
         """How many more deliveries may start."""
         return max(self.slots - self.in_flight - self.kept, 0)
 
-    @property
-    def promised(self) -> int:
-        """Places beyond the slots whose deliveries have not arrived from the store yet."""
-        return self.ahead - len(self.waiting)
-
     def may_claim_ahead(self, now_ms: int) -> int:
         """Return how many deliveries may be claimed beyond the slots.
 

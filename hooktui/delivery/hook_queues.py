@@ -640,7 +640,7 @@ class HookQueues:
 
     def _release_places(self, queue: HookQueue, count: int) -> None:
         """Release places whose deliveries do not arrive: those beyond the slots first."""
-        ahead = min(count, queue.promised)
+        ahead = min(count, queue.ahead - len(queue.waiting))
         self._count_ahead(queue, -ahead)
         queue.starting -= count - ahead
         self._free(queue, count - ahead)

@@ -150,20 +150,14 @@ class Sender:
             missing = None if requested else condition_of(error)
             if missing is not None:
                 raise MachineShort(missing) from None
-            return self._failed_inside(claim, started_at_ms, error)
+            _log.exception("attempt of delivery %d failed inside", claim.delivery)
+            detail = f"internal error: {type(error).__name__}"
+            return self.interrupted(claim, started_at_ms, detail)  # does not count as a retry
 
     def interrupted(self, claim: ClaimedDelivery, started_at_ms: int, detail: str) -> AttemptResult:
         """Return the result of an attempt that was cut off before its response."""
         decision = after_interruption(claim.retry_state)
         return self._without_response(claim, decision, started_at_ms, detail)
-
-    def _failed_inside(
-        self, claim: ClaimedDelivery, started_at_ms: int, error: Exception
-    ) -> AttemptResult:
-        """Return the result of an attempt that failed inside: it does not count as a retry."""
-        _log.exception("attempt of delivery %d failed inside", claim.delivery)
-        detail = f"internal error: {type(error).__name__}"
-        return self.interrupted(claim, started_at_ms, detail)
 
     def _deleted(self, claim: ClaimedDelivery) -> AttemptResult:
         """Return the result of a claimed delivery whose hook was deleted before the attempt."""
