@@ -22,17 +22,17 @@ class ReplayedDeliveries:
 
     def __init__(self) -> None:
         self.ended_event = asyncio.Event()
-        self._hooks: dict[DeliveryId, HookId] = {}
+        self._deliveries: set[DeliveryId] = set()
         self._in_flight: Counter[HookId] = Counter()
-        self._failures: dict[HookId, int] = {}
+        self._failures: Counter[HookId] = Counter()
 
     def of_hook(self, hook: HookId) -> int:
         """Return how many of a hook are in flight."""
-        return self._in_flight[hook] if self._in_flight else 0
+        return self._in_flight[hook]
 
     def failures(self, hook: HookId) -> int:
         """Return how many attempts of a hook failed in a row."""
-        return self._failures.get(hook, 0)
+        return self._failures[hook]
 
     def forget_failures(self, hook: HookId) -> None:
         """Count the failures of a hook from zero."""
@@ -41,33 +41,34 @@ class ReplayedDeliveries:
     def started(self, claims: Iterable[ClaimedDelivery]) -> None:
         """Note deliveries that a replay started."""
         for claim in claims:
-            self._hooks[claim.delivery] = claim.hook
+            self._deliveries.add(claim.delivery)
             self._in_flight[claim.hook] += 1
 
     def ended(self, results: Iterable[AttemptResult]) -> None:
         """Note the results of attempts; most are of other deliveries."""
-        if not self._hooks:
+        if not self._deliveries:
             return
         for result in results:
-            hook = self._end(result.claim)
-            if hook is None:
+            if not self._end(result.claim):
                 continue
             if result.decision.outcome is Outcome.FAILED:
-                self._failures[hook] = self._failures.get(hook, 0) + 1
+                self._failures[result.claim.hook] += 1
             elif result.decision.outcome is Outcome.DELIVERED:
-                self._failures.pop(hook, None)
+                self.forget_failures(result.claim.hook)
 
     def returned(self, claims: Iterable[ClaimedDelivery]) -> None:
         """Note deliveries that return to the store without an attempt."""
-        if self._hooks:
+        if self._deliveries:
             for claim in claims:
                 self._end(claim)
 
-    def _end(self, claim: ClaimedDelivery) -> HookId | None:
-        hook = self._hooks.pop(claim.delivery, None)
-        if hook is not None:
-            self._in_flight[hook] -= 1
-            if not self._in_flight[hook]:
-                del self._in_flight[hook]
-            self.ended_event.set()
-        return hook
+    def _end(self, claim: ClaimedDelivery) -> bool:
+        """Return whether a replay started a delivery, which is not in flight any more."""
+        if claim.delivery not in self._deliveries:
+            return False
+        self._deliveries.remove(claim.delivery)
+        self._in_flight[claim.hook] -= 1
+        if not self._in_flight[claim.hook]:
+            del self._in_flight[claim.hook]
+        self.ended_event.set()
+        return True
