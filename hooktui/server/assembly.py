@@ -185,9 +185,10 @@ def outbound_of(
 
 async def start_engine(
     settings: Settings, store: Store, transport: Transport, files: FileBudget
-) -> Engine:
-    """Start to send due deliveries."""
+) -> tuple[Engine, ReplayRunner]:
+    """Start to send due deliveries, and to run replays."""
     from hooktui.delivery.engine import Engine
+    from hooktui.delivery.replay_runner import ReplayRunner
 
     engine = Engine(
         store,
@@ -198,16 +199,9 @@ async def start_engine(
         auto_max=settings.auto_in_flight_max,
     )
     await engine.start()
-    return engine
-
-
-def start_replays(store: Store, engine: Engine) -> ReplayRunner:
-    """Start to run replays."""
-    from hooktui.delivery.replay_runner import ReplayRunner
-
-    runner = ReplayRunner(store, engine)
-    runner.start()
-    return runner
+    replays = ReplayRunner(store, engine)
+    replays.start()
+    return engine, replays
 
 
 def service_of(

@@ -33,7 +33,6 @@ from hooktui.server.assembly import (
     outbound_of,
     service_of,
     start_engine,
-    start_replays,
 )
 from hooktui.server.logs import log_to_stderr
 from hooktui.server.settings import BadSettings, Settings, load, unknown_variables
@@ -131,8 +130,7 @@ async def run(
         stack.callback(listeners.close, tcp)
         resolver, transport = outbound_of(settings, tcp, files)
         stack.callback(transport.close)
-        engine = await start_engine(settings, store, transport, files)
-        replays = start_replays(store, engine)
+        engine, replays = await start_engine(settings, store, transport, files)
         _log_refused_connections(engine, transport)
         watching = asyncio.create_task(watch_trail(store), name="audit trail")
         stack.callback(watching.cancel)
