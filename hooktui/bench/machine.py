@@ -63,10 +63,16 @@ def _fsync_ms() -> tuple[float, float]:
 
 
 def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
+    return _value("/proc/cpuinfo", "model name") or platform.machine()
+
+
+def _value(file: str, label: str) -> str:
+    """Return the first value with a label in a file of ``/proc``; "" if there is none."""
+    for line in Path(file).read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == label:
+            return value.strip()
+    return ""
 
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -105,16 +111,10 @@ def family_cpu_s(pid: int) -> float | None:
 
 def memory_mb(pid: int, *, most: bool) -> float:
     """Return the memory that a process holds now, or the most that it held."""
-    label = "VmHWM:" if most else "VmRSS:"
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(label):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    size = _value(f"/proc/{pid}/status", "VmHWM" if most else "VmRSS")
+    return int(size.removesuffix(" kB") or 0) / 1024
 
 
 def written_bytes(pid: int) -> int:
     """Return how much a process has caused to be written to disks."""
-    for line in Path(f"/proc/{pid}/io").read_text().splitlines():
-        if line.startswith("write_bytes:"):
-            return int(line.split()[1])
-    return 0
+    return int(_value(f"/proc/{pid}/io", "write_bytes") or 0)

@@ -179,7 +179,7 @@ def percentiles_ms(
     )
     if not waits:
         return None
-    return waits[len(waits) // 2], waits[min(len(waits) * 99 // 100, len(waits) - 1)], waits[-1]
+    return waits[len(waits) // 2], waits[len(waits) * 99 // 100], waits[-1]
 
 
 RAMP_S = 5.0
