@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic_ns
@@ -64,35 +64,6 @@ def _head(path: str, media_type: str, length: int) -> bytes:
     ).encode("ascii")
 
 
-class _Connection:
-    """One persistent connection to the server; one request at a time."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def offer(self, request: PreparedRequest, due_ns: int) -> list[Offered]:
-        """Send a request and return its accepted events, which are all of them.
-
-        Raises:
-            Unavailable: the server refused the request.
-        """
-        self._writer.write(request.content)
-        head, body = await read_response(self._reader)
-        if not head.startswith(b"HTTP/1.1 202"):
-            raise Unavailable(f"the server refused an event: {body.decode('utf-8', 'replace')}")
-        answer = json.loads(body)
-        accepted = answer.get("data", [answer])
-        return [
-            Offered(event["id"], body_hash, due_ns)
-            for event, body_hash in zip(accepted, request.bodies, strict=True)
-        ]
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._writer.close()
-
-
 async def offer_all(
     paths: Sequence[Path],
     requests: Sequence[PreparedRequest],
@@ -110,27 +81,39 @@ async def offer_all(
     Raises:
         Unavailable: the server refused one.
     """
-    connections = [
-        _Connection(*await connect(paths[index % len(paths)])) for index in range(in_flight)
-    ]
+    connections = [await connect(paths[index % len(paths)]) for index in range(in_flight)]
     offered: list[Offered] = []
     left = iter(enumerate(requests))
     begun_ns = monotonic_ns()
 
-    async def work(connection: _Connection) -> None:
+    async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for index, request in left:
             due_ns = monotonic_ns()
             if per_s is not None:
                 due_ns = begun_ns + round(index / per_s * 1e9)
                 await asyncio.sleep((due_ns - monotonic_ns()) / 1e9)
-            offered.extend(await connection.offer(request, due_ns))
+            writer.write(request.content)
+            offered.extend(_offered(request, due_ns, *await read_response(reader)))
 
     try:
-        await asyncio.gather(*(work(connection) for connection in connections))
+        await asyncio.gather(*(work(*connection) for connection in connections))
     finally:
-        for connection in connections:
-            connection.close()
+        for _, writer in connections:
+            writer.close()
     return offered
+
+
+def _offered(request: PreparedRequest, due_ns: int, head: bytes, body: bytes) -> Iterator[Offered]:
+    """Yield the events of a request that the server accepted, which are all of them.
+
+    Raises:
+        Unavailable: it refused the request.
+    """
+    if not head.startswith(b"HTTP/1.1 202"):
+        raise Unavailable(f"the server refused an event: {body.decode('utf-8', 'replace')}")
+    answer = json.loads(body)
+    for event, digest in zip(answer.get("data", [answer]), request.bodies, strict=True):
+        yield Offered(event["id"], digest, due_ns)
 
 
 async def connect(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
