@@ -47,8 +47,8 @@ class DemoHook:
         return {
             "name": self.name,
             "url": url,
-            "events": list(self.events),
-            "retry_schedule_s": list(self.retry_schedule_s),
+            "events": self.events,
+            "retry_schedule_s": self.retry_schedule_s,
             **self.fields,
         }
 
@@ -96,10 +96,14 @@ async def _play(seed: int) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     asyncio.get_running_loop().add_reader(sys.stdin, over.set)  # nothing is ever written to it
     async with Receiver(seed) as receiver:
-        with _temporary_home() as home, _running_server(home) as client:
+        # Files that a killed server leaves are ignored.
+        with (
+            tempfile.TemporaryDirectory(prefix="hooktui-demo-", ignore_cleanup_errors=True) as home,
+            _running_server(paths_of({"HOOKTUI_HOME": home})) as client,
+        ):
             for hook in DEMO_HOOKS:
                 client.call(create_hook(ACCOUNT, hook.settings(receiver.url(hook.behaviour))))
-            sys.stdout.write(json.dumps({"home": str(home.home)}) + "\n")
+            sys.stdout.write(json.dumps({"home": home}) + "\n")
             sys.stdout.flush()
             ending = asyncio.create_task(over.wait())
             sending = asyncio.create_task(_send_events(seed, client))
@@ -117,13 +121,6 @@ async def _send_events(seed: int, client: PlainClient) -> None:
     for scene in scenario_events(seed, now_ms(), PACE):
         await asyncio.sleep(begun + scene.at_s - loop.time())
         await asyncio.to_thread(client.call, send_event(ACCOUNT, scene.event_type, scene.body))
-
-
-@contextmanager
-def _temporary_home() -> Iterator[InstallPaths]:
-    # Files that a killed server leaves are ignored.
-    with tempfile.TemporaryDirectory(prefix="hooktui-demo-", ignore_cleanup_errors=True) as home:
-        yield paths_of({"HOOKTUI_HOME": home})
 
 
 @contextmanager
