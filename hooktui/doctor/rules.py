@@ -328,7 +328,7 @@ def assess_networks(allowed: Sequence[IPv4Network | IPv6Network]) -> Check:
         f"{network} opens {what}"
         for network in allowed
         for sensitive, what in _SENSITIVE
-        if _overlap(network, sensitive)
+        if network.overlaps(sensitive)
     ]
     if not overlaps:
         listed = ", ".join(map(str, allowed)) or "public addresses only"
@@ -338,12 +338,6 @@ def assess_networks(allowed: Sequence[IPv4Network | IPv6Network]) -> Check:
         " HOOKTUI_ALLOW_NETWORKS"
     )
     return Check("networks", "warn", "; ".join(overlaps), advice)
-
-
-def _overlap(network: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
-    if isinstance(network, IPv4Network):
-        return isinstance(other, IPv4Network) and network.overlaps(other)
-    return isinstance(other, IPv6Network) and network.overlaps(other)
 
 
 def assess_tls_key(file: str, mode: int, owner: int, us: int) -> Check:
