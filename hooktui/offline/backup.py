@@ -127,12 +127,14 @@ def save(
         raise CannotWrite(
             f"the backup needs {download.size >> 20} MiB in {target.parent}; {free >> 20} are free"
         )
-    for piece, share in _with_progress(download):
+    arrived = 0
+    for piece in download.pieces():
         try:
             draft.write(piece)
         except OSError as error:
             raise CannotWrite(f"cannot write {target}: {error.strerror}") from None
-        progress(f"receiving the copy: {share} %")
+        arrived += len(piece)
+        progress(f"receiving the copy: {100 * arrived // max(download.size, 1)} %")
     progress("checking the copy")
     try:
         os.fsync(draft.file.fileno())
@@ -159,14 +161,6 @@ def pass_on(download: Download, out: BinaryIO) -> None:
     for piece in download.pieces():
         out.write(piece)
     out.flush()
-
-
-def _with_progress(download: Download) -> Iterator[tuple[bytes, int]]:
-    """Yield each piece, and the percentage received with it."""
-    arrived = 0
-    for piece in download.pieces():
-        arrived += len(piece)
-        yield piece, 100 * arrived // max(download.size, 1)
 
 
 def _name(draft: Path, target: Path, *, replace: bool) -> None:
