@@ -137,7 +137,7 @@ def _make_service_home(home: Path, owner: int) -> None:
         return
     except OSError as error:
         raise CannotBecome(f"cannot create {home}: {error.strerror}") from None
-    os.chown(home, owner, _group(owner, home))
+    os.chown(home, owner, _account(owner, home)[0])
 
 
 def _service_unit() -> ServiceUnit:
@@ -236,10 +236,10 @@ def become(uid: int, home: Path) -> None:
     Raises:
         CannotBecome: it was refused or reversible, or that user cannot run the program.
     """
-    gid = _group(uid, home)
     try:
+        gid, groups, own_home = _account(uid, home)
         # In this order: without root groups cannot be changed.
-        os.setgroups(_groups(uid, gid))
+        os.setgroups(groups)
         _check_program(uid, gid)
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
@@ -248,7 +248,7 @@ def become(uid: int, home: Path) -> None:
     _check_for_good(uid)
     os.umask(0o077)
     os.chdir("/")
-    os.environ["HOME"] = _home_of(uid, home)
+    os.environ["HOME"] = own_home
 
 
 def _check_program(uid: int, gid: int) -> None:
@@ -278,22 +278,11 @@ def _check_for_good(uid: int) -> None:
     raise CannotBecome("root could be regained; nothing was done")
 
 
-def _group(uid: int, home: Path) -> int:
+def _account(uid: int, home: Path) -> tuple[int, list[int], str]:
+    """Return the group of a user, all its groups, and its home; without an account the folder's."""
     try:
-        return pwd.getpwuid(uid).pw_gid
+        user = pwd.getpwuid(uid)
     except KeyError:
-        return home.stat().st_gid
-
-
-def _home_of(uid: int, home: Path) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_dir
-    except KeyError:
-        return str(home)
-
-
-def _groups(uid: int, gid: int) -> list[int]:
-    try:
-        return os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
-    except KeyError:
-        return [gid]
+        gid = home.stat().st_gid
+        return gid, [gid], str(home)
+    return user.pw_gid, os.getgrouplist(user.pw_name, user.pw_gid), user.pw_dir
