@@ -31,7 +31,6 @@ class Sent:
     event: str
     key: str
     body: str
-    deliveries: int
 
 
 @dataclass
@@ -103,5 +102,5 @@ class KeyedProducer:
                 self._abandoned.wait(_AGAIN_S)
             else:
                 digest = hashlib.sha256(body).hexdigest()
-                self.sent.append(Sent(accepted.id, key, digest, accepted.deliveries))
+                self.sent.append(Sent(accepted.id, key, digest))
                 return

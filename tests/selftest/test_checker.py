@@ -12,7 +12,7 @@ from hooktui.selftest.crash_test import CrashTestReport
 from hooktui.selftest.ledger import ReceivedRequest
 from hooktui.selftest.producer import Sent
 
-SENT = Sent("evt_1", "k1", "aa", 1)
+SENT = Sent("evt_1", "k1", "aa")
 TAKEN = ReceivedRequest("/steady", "evt_1", "dlv_1", "aa", 200)
 REFUSED = ReceivedRequest("/steady", "evt_1", "dlv_1", "aa", 500)
 STORED = Delivery(
