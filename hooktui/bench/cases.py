@@ -98,8 +98,17 @@ class Case:
 
 
 _HUNDRED = (OK,) * 100
-_LOOP_PER_S, _LOOP_SHARE = 10, 0.3
-"""10 events per second for 100 hooks are 1,000 deliveries per second."""
+_OPEN = Case("open-1000", "latency at 1,000 events/s", lines=1, offered=64, per_s=1000, share=0.15)
+_HEALTHY = Case(
+    "healthy-100",
+    "latency of 100 hooks, 10 events/s",
+    paths=_HUNDRED,
+    in_flight=None,
+    lines=1,
+    offered=16,
+    per_s=10,  # for 100 hooks 1,000 deliveries per second
+    share=0.3,
+)
 _SOON = Case(
     "soon-200",
     "latency at 200 events/s, receiver takes 20 ms",
@@ -220,38 +229,21 @@ CASES = (
     Case("late", "1 hook, 64 slots, receiver takes 50 ms", paths=(LATE,), share=0.1),
     Case("two-servers", "the same, 2 servers", paths=(LATE,), share=0.2, servers=2, against="late"),
     Case("open-200", "latency at 200 events/s", lines=1, offered=64, per_s=200, share=0.03),
-    Case("open-1000", "latency at 1,000 events/s", lines=1, offered=64, per_s=1000, share=0.15),
-    Case(
-        "hostile-caller",
-        "the same beside a hostile caller",
-        lines=1,
-        offered=64,
-        per_s=1000,
-        share=0.15,
+    _OPEN,
+    replace(
+        _OPEN,
+        name="hostile-caller",
+        title="the same beside a hostile caller",
         hostile=True,
-        against="open-1000",
+        against=_OPEN.name,
     ),
-    Case(
-        "healthy-100",
-        "latency of 100 hooks, 10 events/s",
-        paths=_HUNDRED,
-        in_flight=None,
-        lines=1,
-        offered=16,
-        per_s=_LOOP_PER_S,
-        share=_LOOP_SHARE,
-    ),
-    Case(
-        "hung-100",
-        "the same beside 100 that hang",
-        paths=_HUNDRED,
+    _HEALTHY,
+    replace(
+        _HEALTHY,
+        name="hung-100",
+        title="the same beside 100 that hang",
         beside=(HUNG,) * 100,
-        in_flight=None,
-        lines=1,
-        offered=16,
-        per_s=_LOOP_PER_S,
-        share=_LOOP_SHARE,
-        against="healthy-100",
+        against=_HEALTHY.name,
     ),
     _SOON,
     replace(_SOON, name="replay-50", title=_DURING.format(50), replay_per_s=50, against=_SOON.name),
