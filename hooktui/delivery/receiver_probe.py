@@ -83,34 +83,28 @@ class ReceiverProbe:
         try:
             addresses = await self._dialer.resolve(("diagnose", hook.id), target, deadline, phases)
         except ConnectError as failure:
-            return _stopped(failure.fault, phases)
+            error, detail = failure.fault
+            return ConnectionFindings(phases_ms=_wire(phases), error=error, detail=detail)
         checked = [self._check_address(target, address) for address in addresses]
+        findings = ConnectionFindings(addresses=tuple(checked), phases_ms=_wire(phases))
         refused = next((finding for finding in checked if finding.error is not None), None)
         if refused is not None:
-            return ConnectionFindings(
-                addresses=tuple(checked),
-                phases_ms=_wire(phases),
-                error=refused.error,
-                detail=refused.detail,
-            )
-        notify(ConnectionFindings(addresses=tuple(checked), phases_ms=_wire(phases)), "connect")
+            return replace(findings, error=refused.error, detail=refused.detail)
+        notify(findings, "connect")
         began = monotonic()
-        met, sock, address = await self._connect_all(target, addresses, deadline)
-        rest = tuple(checked[len(met) :])
-        findings = ConnectionFindings(addresses=(*met, *rest))
-        if sock is None or address is None:
-            first = met[0]
-            phases.connect_ms = (monotonic() - began) * 1000
-            return replace(
-                findings, phases_ms=_wire(phases), error=first.error, detail=first.detail
-            )
-        phases.connect_ms = next(
-            finding.connect_ms for finding in met if finding.connect_ms is not None
-        )
+        met, chosen = await self._connect_all(target, addresses, deadline)
+        took_ms = (monotonic() - began) * 1000
+        connected_ms = (finding.connect_ms for finding in met if finding.connect_ms is not None)
+        phases.connect_ms = next(connected_ms, took_ms)
+        addresses_met = (*met, *checked[len(met) :])
+        findings = replace(findings, addresses=addresses_met, phases_ms=_wire(phases))
+        if chosen is None:
+            return replace(findings, error=met[0].error, detail=met[0].detail)
+        address, sock = chosen
         if target.scheme == "http":
             sock.close()
-            return replace(findings, phases_ms=_wire(phases))
-        notify(replace(findings, phases_ms=_wire(phases)), "TLS")
+            return findings
+        notify(findings, "TLS")
         return await self._probe_tls(hook, findings, sock, address, deadline, phases)
 
     # Step 1: may it be reached
@@ -127,7 +121,7 @@ class ReceiverProbe:
 
     async def _connect_all(
         self, target: ParsedUrl, addresses: tuple[Address, ...], deadline: float
-    ) -> tuple[list[AddressFinding], socket.socket | None, Address | None]:
+    ) -> tuple[list[AddressFinding], tuple[Address, socket.socket] | None]:
         """Try all addresses at once, and keep the connection that a delivery would use."""
         tried = addresses[: self._dialer.limits.addresses]
         limit_s = self._connect_limit_s(deadline)
@@ -142,19 +136,18 @@ class ReceiverProbe:
                 return AddressFinding(address=str(address), error=error, detail=detail)
             return AddressFinding(address=str(address), connect_ms=(monotonic() - began) * 1000)
 
-        chosen: Address | None = None
+        chosen: tuple[Address, socket.socket] | None = None
+        met: list[AddressFinding] = []
         try:
-            ended = await asyncio.gather(*map(connect, tried), return_exceptions=True)
-            met = [result for result in ended if isinstance(result, AddressFinding)]
-            for result in ended:
-                if isinstance(result, BaseException):
-                    raise result
-            chosen = next((address for address in tried if address in sockets), None)
+            for ended in await asyncio.gather(*map(connect, tried), return_exceptions=True):
+                if isinstance(ended, BaseException):
+                    raise ended
+                met.append(ended)
+            chosen = next(((one, sockets.pop(one)) for one in tried if one in sockets), None)
         finally:
-            for address, sock in sockets.items():
-                if address != chosen:
-                    sock.close()
-        return met, None if chosen is None else sockets[chosen], chosen
+            for sock in sockets.values():
+                sock.close()
+        return met, chosen
 
     # Step 3: TLS
 
@@ -258,10 +251,6 @@ def _chain_of(tls: ssl.SSLObject) -> tuple[bytes, ...]:
     below = getattr(tls, "_sslobj", None)
     sent = () if below is None else below.get_unverified_chain() or ()
     return tuple(ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in sent)
-
-
-def _stopped(fault: ExchangeFailure, phases: ConnectPhases) -> ConnectionFindings:
-    return ConnectionFindings(phases_ms=_wire(phases), error=fault.error, detail=fault.detail)
 
 
 def _wire(phases: ConnectPhases) -> Phases:
