@@ -207,13 +207,7 @@ class Engine:
         return acceptances
 
     def reserve_spare(self, hook: HookId, limit: int, *, owed: bool = False) -> int:
-        """Take places that live traffic leaves free, for deliveries of a replay; return how many.
-
-        Args:
-            hook: its id.
-            limit: maximum number of places.
-            owed: the replay waited for long, so the next free slot is reserved for it.
-        """
+        """Take places for deliveries of a replay; see `HookQueues.reserve_spare`."""
         if not self._may_claim or self._stopping:
             return 0
         own = self.replayed.of_hook(hook)
