@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from hooktui.client.address import ServerAddress, find_server
@@ -25,7 +24,6 @@ CLOSE_S = 15.0
 class Demo:
     """A running demo; console and commands with its ``environ`` use its server."""
 
-    home: Path
     address: ServerAddress
     environ: Mapping[str, str]
 
@@ -46,9 +44,8 @@ def running_demo(seed: int, environ: Mapping[str, str]) -> Iterator[Demo]:
     with tempfile.TemporaryFile() as errors:
         process = _start(seed, clean, errors)
         try:
-            home = _home_of(process, errors)
-            mine = {**clean, "HOOKTUI_HOME": str(home)}
-            yield Demo(home, find_server(mine), mine)
+            mine = {**clean, "HOOKTUI_HOME": _home_of(process, errors)}
+            yield Demo(find_server(mine), mine)
         finally:
             _end(process)
 
@@ -64,11 +61,12 @@ def _start(seed: int, environ: Mapping[str, str], errors: IO[bytes]) -> subproce
     )
 
 
-def _home_of(process: subprocess.Popen[bytes], errors: IO[bytes]) -> Path:
+def _home_of(process: subprocess.Popen[bytes], errors: IO[bytes]) -> str:
     """Wait until the runner is ready; return the home."""
     line = process.stdout.readline() if process.stdout is not None else b""
     if line:
-        return Path(json.loads(line)["home"])
+        home: str = json.loads(line)["home"]
+        return home
     process.wait()
     errors.seek(0)
     said = errors.read().strip().splitlines() or [b"it said nothing"]
