@@ -109,23 +109,23 @@ def _without_server(environ: Mapping[str, str], error: NoServer | Unavailable) -
     )
     reserve = settings.reserve_mb << 20
     holder = _holder(where.database.with_name("hooktui.lock"))
-    if holder is not None or isinstance(error, Unavailable):
+    hangs = holder is not None or isinstance(error, Unavailable)
+    if hangs:
         end = f"stop it with: kill {holder}" if holder else "stop it, and start another"
-        hangs = f"process {holder or 'unknown'} is running but does not respond: {error.detail}"
-        lost = Check("server", "fail", hangs, f"see {where.log}; {end}")
-        if target is None:  # the other process has the database open
-            return [lost, *exposed, *machine_checks(where, None, reserve)]
-        return [lost, *exposed, *asyncio.run(check_shared(where, target, None))]
-    none = Check(
-        "server", "warn", "not running: no events are accepted", f"start it: {where.start}"
-    )
+        value = f"process {holder or 'unknown'} is running but does not respond: {error.detail}"
+        server = Check("server", "fail", value, f"see {where.log}; {end}")
+    else:
+        value = "not running: no events are accepted"
+        server = Check("server", "warn", value, f"start it: {where.start}")
     if target is not None:
-        return [none, *exposed, *asyncio.run(check_shared(where, target, None))]
+        return [server, *exposed, *asyncio.run(check_shared(where, target, None))]
+    if hangs:  # the other process has the database open
+        return [server, *exposed, *machine_checks(where, None, reserve)]
     folder = where.database.parent
     if not folder.is_dir():
-        return [none, check_versions(), Check("database", "ok", f"no home yet at {folder}")]
+        return [server, check_versions(), Check("database", "ok", f"no home yet at {folder}")]
     try:
-        return [none, *exposed, *check_installation(where, reserve, None, _WHOLE_DAY_S)]
+        return [server, *exposed, *check_installation(where, reserve, None, _WHOLE_DAY_S)]
     except PermissionError as denied:
         raise NotAllowed(
             f"{denied.filename} is not readable; run this as the server's user"

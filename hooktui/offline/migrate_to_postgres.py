@@ -99,19 +99,14 @@ async def carry_over(
     before = read_mark(where.database)
     if before is None:
         progress("preparing the database")
-        await _settle(where)
+        # One start and stop applies the log, migrates, and releases all leases.
+        await (await SqliteStore.open(where.database, key_file=where.key_file)).close()
     lock = HomeLock(where.database.parent)
     lock.acquire()
     try:
         return await _move_locked(where, target, before, actor, progress)
     finally:
         lock.release()
-
-
-async def _settle(where: InstallPaths) -> None:
-    """Start and stop the store once: it applies the log, migrates, and releases all leases."""
-    store = await SqliteStore.open(where.database, key_file=where.key_file)
-    await store.close()
 
 
 async def _move_locked(
