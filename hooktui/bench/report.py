@@ -30,34 +30,21 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class CaseReport:
-    """The rounds of a case.
+    """The rounds of a case: what `Run` and `Reconciliation` say of each, as medians or sums.
 
     Attributes:
         name: of the case.
         title: for people.
         deliveries: counted deliveries over all rounds.
-        per_s: deliveries per second.
-        ratio: the same relative to the baseline of the round.
-        cpu_us: CPU of the servers per delivery.
-        disk_bytes: bytes that the servers, or PostgreSQL's log, wrote per delivery.
-        database_us: CPU of PostgreSQL per delivery, if it runs on this machine.
-        idle_mb: memory of a server before the first event.
+        ratio: deliveries per second relative to the baseline of the round.
         memory_mb: peak memory of a server in any round.
-        latency_ms: p50, p99, longest, each the median of the rounds; of an open loop only.
+        latency_ms: each the median of the rounds; of an open loop only.
         against: the case for comparison.
         compared: deliveries per second, or for an open loop the p99, relative to that case.
-        restart_s: from the start after a kill to the first arrival.
-        refused: attempts that the receiver refused.
-        refused_in_ramp: those of the first five seconds.
+        refused_in_ramp: refused attempts of the first five seconds.
         refused_later_share: the others, as a share of the attempts after that time.
-        at_once: requests in progress at the receiver at each arrival: median, most; each the median
-            of the rounds; 0 if it responds immediately.
-        capacity_share: the used share of the receiver's capacity, if that is limited.
-        failed: deliveries that the receiver always refuses, over all rounds.
-        lost: over all rounds, as the next three.
-        duplicates: repeated arrivals of accepted deliveries.
-        altered: arrivals with other bytes or ids.
-        unsigned: arrivals with an invalid signature.
+        at_once: each the median of the rounds; 0 if the receiver responds immediately.
+        failed: over all rounds, as the next four.
         may_repeat: whether duplicates are allowed: only if the server was killed.
         void: why the figure is invalid; None if it is valid.
     """
