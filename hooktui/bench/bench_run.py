@@ -20,8 +20,8 @@ from typing import TypeVar
 import uvloop
 
 from hooktui.bench.cases import Case
-from hooktui.bench.databases import Databases
-from hooktui.bench.machine import cpu_s, memory_mb, written_bytes
+from hooktui.bench.databases import Cost, Databases
+from hooktui.bench.machine import cpu_s, memory_mb
 from hooktui.bench.processes import child_command
 from hooktui.bench.producer import PreparedRequest, offer_all, prepare
 from hooktui.bench.reconcile import (
@@ -103,15 +103,6 @@ class Run:
     refused: Refusals
     at_once: tuple[int, int]
     capacity_share: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Cost:
-    """The total cost up to a time: CPU seconds, bytes written, CPU seconds of PostgreSQL."""
-
-    servers_s: float
-    disk_bytes: int
-    database_s: float | None
 
 
 @dataclass
@@ -307,12 +298,8 @@ class BenchRun:
         hooks = self._call(list_hooks(ACCOUNT, limit=_PAGE)).data
         return sum(hook.stats.waiting for hook in hooks if hook.id in self.secrets)
 
-    def _cost(self) -> _Cost:
-        pids = [server.pid for server in self.servers]
-        shared = self.databases.cost()
-        if shared is None:
-            return _Cost(sum(map(cpu_s, pids)), sum(map(written_bytes, pids)), None)
-        return _Cost(sum(map(cpu_s, pids)), shared.log_bytes, shared.cpu_s)
+    def _cost(self) -> Cost:
+        return self.databases.cost([server.pid for server in self.servers])
 
 
 @contextmanager

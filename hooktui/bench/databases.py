@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import (
     AbstractContextManager,
     AsyncExitStack,
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from hooktui.bench.machine import family_cpu_s
+from hooktui.bench.machine import cpu_s, family_cpu_s, written_bytes
 from hooktui.domain.errors import HooktuiError, Refused
 
 if TYPE_CHECKING:
@@ -31,11 +31,18 @@ _RESPONDS_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class DatabaseCost:
-    """The cost of a database server: bytes of its log, CPU seconds (None: unknown)."""
+class Cost:
+    """The total cost of measured servers up to a time.
 
-    log_bytes: int
-    cpu_s: float | None
+    Attributes:
+        servers_s: CPU seconds of the servers.
+        disk_bytes: bytes that they, or PostgreSQL's log, wrote.
+        database_s: CPU seconds of PostgreSQL, if known.
+    """
+
+    servers_s: float
+    disk_bytes: int
+    database_s: float | None
 
 
 class Databases:
@@ -51,9 +58,9 @@ class Databases:
         """Create one for a block; return its URL, None for a file in a home."""
         return nullcontext(None)
 
-    def cost(self) -> DatabaseCost | None:
-        """Return the cost of the databases' server; None: the measured servers do its work."""
-        return None
+    def cost(self, pids: Sequence[int]) -> Cost:
+        """Return the cost of measured servers, and of that of their databases."""
+        return Cost(sum(map(cpu_s, pids)), sum(map(written_bytes, pids)), None)
 
 
 class PostgresDatabases(Databases):
@@ -90,16 +97,16 @@ class PostgresDatabases(Databases):
             finally:
                 runner.run(holder.aclose())
 
-    def cost(self) -> DatabaseCost:
-        """Return the cost of PostgreSQL with all its databases.
+    def cost(self, pids: Sequence[int]) -> Cost:
+        """Return the cost of measured servers, and of PostgreSQL with all its databases.
 
         Raises:
             HooktuiError: it does not respond.
         """
         with asyncio.Runner() as runner:
-            return runner.run(self._cost())
+            return runner.run(self._cost(sum(map(cpu_s, pids))))
 
-    async def _cost(self) -> DatabaseCost:
+    async def _cost(self, servers_s: float) -> Cost:
         async with connected(self._url) as connection:
             row = await connection.fetchrow(
                 "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint AS log_bytes,"
@@ -107,7 +114,7 @@ class PostgresDatabases(Databases):
             )
             if row is None:
                 raise HooktuiError("--database: PostgreSQL does not report its log")
-            return DatabaseCost(row["log_bytes"], family_cpu_s(row["pid"]))
+            return Cost(servers_s, row["log_bytes"], family_cpu_s(row["pid"]))
 
     async def _prepare(self) -> str:
         """Drop databases that killed measurements left; return the server's version."""

@@ -51,13 +51,13 @@ def test_what_a_killed_measurement_left_is_dropped_and_what_is_in_use_is_not(
 
 def test_what_the_server_has_used_grows(postgres: PostgresServer):
     databases = PostgresDatabases(postgres.url())
-    before = databases.cost()
+    before = databases.cost([])
     with databases.fresh():
-        after = databases.cost()
-    assert after.log_bytes > before.log_bytes
-    assert before.cpu_s is not None
-    assert after.cpu_s is not None
-    assert after.cpu_s >= before.cpu_s
+        after = databases.cost([])
+    assert after.disk_bytes > before.disk_bytes
+    assert before.database_s is not None
+    assert after.database_s is not None
+    assert after.database_s >= before.database_s
 
 
 @pytest.mark.parametrize("url", ["sqlite:///x.db", "mysql://x", "x"])
