@@ -35,8 +35,14 @@ def prepare(events: int, lines: int, body_bytes: int) -> list[PreparedRequest]:
     """Return requests for a number of events: NDJSON of ``lines`` each, or 1 for single events."""
     bodies = [_body(number, body_bytes) for number in range(events)]
     if lines == 1:
-        return [_one(body) for body in bodies]
-    return [_many(bodies[start : start + lines]) for start in range(0, events, lines)]
+        path = f"/v1/events/{EVENT_TYPE}"
+        return [_request(path, "application/json", body, [body]) for body in bodies]
+    line = b'{"type":"%b","data":%%b}\n' % EVENT_TYPE.encode("ascii")
+    batches = [bodies[start : start + lines] for start in range(0, events, lines)]
+    return [
+        _request("/v1/events", "application/x-ndjson", b"".join([line % b for b in batch]), batch)
+        for batch in batches
+    ]
 
 
 def _body(number: int, size: int) -> bytes:
@@ -45,23 +51,14 @@ def _body(number: int, size: int) -> bytes:
     return f'{text}{"x" * (size - len(text) - 2)}"}}'.encode("ascii")
 
 
-def _one(body: bytes) -> PreparedRequest:
-    head = _head(f"/v1/events/{EVENT_TYPE}", "application/json", len(body))
-    return PreparedRequest(head + body, (body_hash(body),))
-
-
-def _many(bodies: Sequence[bytes]) -> PreparedRequest:
-    line = b'{"type":"%b","data":%%b}\n' % EVENT_TYPE.encode("ascii")
-    content = b"".join([line % body for body in bodies])
-    head = _head("/v1/events", "application/x-ndjson", len(content))
-    return PreparedRequest(head + content, tuple(map(body_hash, bodies)))
-
-
-def _head(path: str, media_type: str, length: int) -> bytes:
-    return (
+def _request(
+    path: str, media_type: str, content: bytes, bodies: Sequence[bytes]
+) -> PreparedRequest:
+    head = (
         f"POST {path}?account=1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\n"
-        f"Content-Length: {length}\r\n\r\n"
-    ).encode("ascii")
+        f"Content-Length: {len(content)}\r\n\r\n"
+    )
+    return PreparedRequest(head.encode("ascii") + content, tuple(map(body_hash, bodies)))
 
 
 async def offer_all(

@@ -53,26 +53,21 @@ def read_requests(raw: Iterable[RawRequest], secrets: Mapping[int, str]) -> list
 
     ``secrets`` has those of the hooks, by number.
     """
-    keys = {hook: standard_key(secret) for hook, secret in secrets.items()}
-    return [_read(arrived_ns, status, data, secrets, keys) for arrived_ns, status, data in raw]
+    keys = {hook: (secret, standard_key(secret)) for hook, secret in secrets.items()}
+    return [_read(arrived_ns, status, data, keys) for arrived_ns, status, data in raw]
 
 
 def _read(
-    arrived_ns: int,
-    status: int,
-    request: bytes,
-    secrets: Mapping[int, str],
-    keys: Mapping[int, bytes | None],
+    arrived_ns: int, status: int, request: bytes, keys: Mapping[int, tuple[str, bytes | None]]
 ) -> SinkRequest:
     head, _, body = request.partition(b"\r\n\r\n")
     fields = dict(
         line.split(": ", 1) for line in head.decode("latin-1").split("\r\n")[1:] if ": " in line
     )
     hook, event = int(fields.get("X-Hook-Id", "0")), fields.get("webhook-id", "")
-    secret, key = secrets.get(hook), keys.get(hook)
+    secret, key = keys.get(hook, ("", None))
     signed = (
-        secret is not None
-        and key is not None
+        key is not None
         and verify_hook_signature(secret, body, fields.get("X-Hook-Signature", ""))
         and verify_standard_signature(
             key,
