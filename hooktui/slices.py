@@ -4,7 +4,8 @@ Computations whose cost a caller controls are written as steps (`hooktui.domain.
 generator that yields after a few milliseconds at most. `in_slices` runs such steps in the event
 loop, `hooktui.store.queries.pace` in queries.
 
-Of many short operations, `LoopTurns` lets only some begin in one pass of the event loop.
+Of many short operations, `LoopTurns` lets only some begin in one pass of the event loop. What looks
+for work again and again can be woken earlier: `wait_at_most`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Hashable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final, TypeVar
 from weakref import WeakValueDictionary
 
@@ -94,6 +95,13 @@ async def take_turn(*keys: Hashable) -> AsyncIterator[None]:
             lock = _locks.setdefault((loop, key), asyncio.Lock())
             await held.enter_async_context(lock)
         yield
+
+
+async def wait_at_most(event: asyncio.Event, most_s: float) -> None:
+    """Wait for an event, for some seconds at most."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(most_s):
+            await event.wait()
 
 
 class LoopTurns:

@@ -7,12 +7,12 @@ the store, until its transaction commits.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
 from hooktui import failpoints
 from hooktui.domain.errors import HooktuiError, log_failure
+from hooktui.slices import wait_at_most
 from hooktui.store.base import Store
 from hooktui.store.contract import AttemptResult, ClaimedDelivery
 
@@ -98,7 +98,7 @@ class Recorder:
             self._flushed.clear()
             await self._arrived.wait()
             if len(self._waiting) < MAX_PER_BATCH:
-                await self._linger()
+                await wait_at_most(self._flushed, LINGER_S)
             batch = self._waiting[:MAX_PER_BATCH]
             self._writing = len(batch)
             if len(batch) == len(self._waiting):
@@ -120,11 +120,6 @@ class Recorder:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    async def _linger(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LINGER_S):
-                await self._flushed.wait()
 
     async def _write(self, results: list[AttemptResult]) -> list[bool]:
         tries = 0

@@ -8,7 +8,6 @@ that a crash interrupts is done or not done.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Mapping, Set
@@ -23,6 +22,7 @@ from hooktui.domain.errors import DiskFull, HooktuiError, log_failure
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.rates import BURST_S, TokenBucket
 from hooktui.domain.replays import FAILURES_IN_A_ROW, MAX_REACHED, STEP_BYTES, STEP_DELIVERIES
+from hooktui.slices import wait_at_most
 from hooktui.store import changes, queries
 from hooktui.store.base import Store
 from hooktui.store.contract import ReplayCandidate, ReplayStep, ReplayStepResult, StepOutcome
@@ -172,9 +172,7 @@ class ReplayRun:
         ended = self._engine.replayed.ended_event
         while monotonic() < give_up_s and await store.own_read(queries.is_sending, replay):
             ended.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_ENDED_EVERY_S):
-                    await ended.wait()
+            await wait_at_most(ended, _ENDED_EVERY_S)
         reason = MAX_REACHED if self._used_up else None
         results = await store.own_read(queries.replay_results, replay)
         if await store.write(changes.finish_replay, store.token, replay, reason, results):
@@ -191,9 +189,7 @@ class ReplayRun:
             await asyncio.sleep(least_s)
             return
         await asyncio.sleep(_BETWEEN_RESULTS_S)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SLOT_S):
-                await self._engine.replayed.ended_event.wait()
+        await wait_at_most(self._engine.replayed.ended_event, _SLOT_S)
 
     async def _turn(self) -> bool:
         """Make a step at each hook that can; return whether there was one."""

@@ -13,6 +13,7 @@ from hooktui.delivery.replay_run import ReplayRun
 from hooktui.domain.errors import HooktuiError, log_failure
 from hooktui.domain.ids import HookId
 from hooktui.domain.replays import LEASE_MS
+from hooktui.slices import wait_at_most
 from hooktui.store import changes, queries
 from hooktui.store.base import Store
 
@@ -74,9 +75,7 @@ class ReplayRunner:
             except Exception as error:  # the next look retries
                 log_failure(_log, error, "looking for replays")
             await asyncio.sleep(_LOOKS_APART_S)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_S - _LOOKS_APART_S):
-                    await self._wake.wait()
+            await wait_at_most(self._wake, LOOK_EVERY_S - _LOOKS_APART_S)
 
     async def _look(self, *, first: bool) -> None:
         store = self._store
