@@ -26,9 +26,10 @@ of any caller, else one of the caller with the most, also of root and the owner.
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv6Address
+from itertools import chain
 from typing import Final, Protocol
 
 from hooktui.api.peer_credentials import PeerCredentials
@@ -71,6 +72,11 @@ class ConnectionSlot:
     _pool: _Pool
     unencoded: int = 0
 
+    @property
+    def group(self) -> Hashable:
+        """Its caller, or the source of an unknown connection."""
+        return self.source if self.caller is None else self.caller
+
     def hand_over(self, connection: EvictableConnection) -> bool:
         """Pass the slot to the connection after a TLS handshake; False: it was released."""
         if self.connection is None:
@@ -81,7 +87,7 @@ class ConnectionSlot:
     def touch(self) -> None:
         """Note that a request head is complete."""
         if self.connection is not None:
-            self._pool.touch(self)
+            self._pool.groups_of(self).touch(self)
 
     def know(self, caller: str) -> None:
         """Note that a request has a valid token.
@@ -90,165 +96,150 @@ class ConnectionSlot:
             TooManyRequests: this caller already holds too many connections.
         """
         if caller != self.caller and self.connection is not None:
-            self._pool.know(self, caller)
+            self._pool.make_room_for(caller)
+            self._regroup(caller)
 
     def forget(self) -> None:
         """Note that a request has an invalid token."""
         if self.caller is not None and self.connection is not None:
-            self._pool.forget(self)
+            self._regroup(None)
+
+    def _regroup(self, caller: str | None) -> None:
+        self._pool.groups_of(self).discard(self)
+        self.caller = caller
+        self._pool.groups_of(self).add(self)
 
     def evict(self) -> None:
-        """Close the connection and release its slot."""
-        self._pool.evict(self)
+        """Close the connection, even during a request, and release its slot."""
+        connection = self.connection
+        self.release()
+        self._pool.evicted += 1
+        if connection is not None:
+            connection.evict()
 
     def release(self) -> None:
         """Release the slot."""
         if self.connection is not None:
-            self._pool.remove(self)
+            self._pool.groups_of(self).discard(self)
+            self.connection = None
 
 
 class _Groups:
-    """Slots by source, each source's in the order of their last use; every operation is O(1)."""
+    """Slots by group, each group's in the order of their last use.
+
+    Every operation is O(1), except the search for the longest idle connection.
+    """
 
     def __init__(self) -> None:
         self._slots: dict[Hashable, dict[ConnectionSlot, None]] = {}
         self._by_size: dict[int, dict[Hashable, None]] = {}
-        self._largest = 0
+        self.largest = 0
         self.count = 0
 
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def __iter__(self) -> Iterator[ConnectionSlot]:
+        return chain.from_iterable(self._slots.values())
+
+    def of(self, group: Hashable) -> Collection[ConnectionSlot]:
+        return self._slots.get(group, ())
+
     def add(self, slot: ConnectionSlot) -> None:
-        slots = self._slots.setdefault(slot.source, {})
-        self._resize(slot.source, len(slots), len(slots) + 1)
+        slots = self._slots.setdefault(slot.group, {})
+        self._resize(slot.group, len(slots), len(slots) + 1)
         slots[slot] = None
         self.count += 1
-        self._largest = max(self._largest, len(slots))
+        self.largest = max(self.largest, len(slots))
 
     def discard(self, slot: ConnectionSlot) -> None:
-        slots = self._slots[slot.source]
-        self._resize(slot.source, len(slots), len(slots) - 1)
-        if len(slots) == self._largest and len(slots) not in self._by_size:
-            self._largest -= 1
+        slots = self._slots[slot.group]
+        self._resize(slot.group, len(slots), len(slots) - 1)
+        if len(slots) == self.largest and len(slots) not in self._by_size:
+            self.largest -= 1
         del slots[slot]
         self.count -= 1
         if not slots:
-            del self._slots[slot.source]
+            del self._slots[slot.group]
 
     def touch(self, slot: ConnectionSlot) -> None:
-        self.discard(slot)
-        self.add(slot)
+        """Make a slot the newest of its group, and this the newest of its size."""
+        group = slot.group
+        slots = self._slots[group]
+        same_size = self._by_size[len(slots)]
+        del slots[slot], same_size[group]
+        slots[slot] = same_size[group] = None
 
     def oldest_of_largest(self) -> ConnectionSlot | None:
         if not self.count:
             return None
-        source = next(iter(self._by_size[self._largest]))
-        return next(iter(self._slots[source]))
+        group = next(iter(self._by_size[self.largest]))
+        return next(iter(self._slots[group]))
 
-    def _resize(self, source: Hashable, before: int, after: int) -> None:
+    def _resize(self, group: Hashable, before: int, after: int) -> None:
         if before:
-            sources = self._by_size[before]
-            del sources[source]
-            if not sources:
+            same_size = self._by_size[before]
+            del same_size[group]
+            if not same_size:
                 del self._by_size[before]
         if after:
-            self._by_size.setdefault(after, {})[source] = None
+            self._by_size.setdefault(after, {})[group] = None
 
 
 @dataclass(slots=True)
 class _Pool:
-    """The connections under one limit."""
+    """The connections under one limit: unknown ones by source, and known ones by caller."""
 
     max_connections: int
     unknown: _Groups = field(default_factory=_Groups)
-    known: dict[str, dict[ConnectionSlot, None]] = field(default_factory=dict)
-    known_count: int = 0
+    known: _Groups = field(default_factory=_Groups)
     evicted: int = 0
 
     @property
     def count(self) -> int:
-        return self.unknown.count + self.known_count
-
-    @property
-    def reserve(self) -> int:
-        """The number of connections that are kept for callers with a valid token."""
-        return self.max_connections // 2
+        return self.unknown.count + self.known.count
 
     @property
     def share(self) -> int:
-        """The number of connections that one caller may hold."""
-        return self.max_connections - self.reserve
+        """The most connections of one caller; the other half is for callers with a valid token."""
+        return self.max_connections - self.max_connections // 2
+
+    def groups_of(self, slot: ConnectionSlot) -> _Groups:
+        return self.unknown if slot.caller is None else self.known
 
     def make_room(self) -> bool:
         """Close a connection if there is no slot for another; False: none can be closed."""
         if self.count < self.max_connections:
             return True
         victim = self.unknown.oldest_of_largest()
-        if self.unknown.count < self.max_connections - self.reserve:
-            victim = _longest_idle(*self.known.values()) or victim
+        if self.unknown.count < self.share:
+            victim = _longest_idle(self.known) or victim
         few = self.unknown.count < max(1, self.max_connections // _NEWCOMERS)
         in_use = victim is None or victim.caller is None
         if few and in_use and len(self.known) > 1:  # one user alone is refused
-            victim = _oldest_of_largest(self.known.values())
+            victim = self.known.oldest_of_largest()
         if victim is None:
             return False
-        self.evict(victim)
+        victim.evict()
         return True
 
-    def touch(self, slot: ConnectionSlot) -> None:
-        if slot.caller is None:
-            self.unknown.touch(slot)
-        else:
-            held = self.known[slot.caller]
-            del held[slot]
-            held[slot] = None
+    def make_room_for(self, caller: str) -> None:
+        """Close an idle connection of a caller that holds its share.
 
-    def add(self, slot: ConnectionSlot) -> None:
-        if slot.caller is None:
-            self.unknown.add(slot)
-        else:
-            self.known.setdefault(slot.caller, {})[slot] = None
-            self.known_count += 1
-
-    def remove(self, slot: ConnectionSlot) -> None:
-        self._take_out(slot)
-        slot.connection = None
-
-    def know(self, slot: ConnectionSlot, caller: str) -> None:
-        held = self.known.get(caller, {})
-        if len(held) >= self.share:
-            idle = _longest_idle(held)
-            if idle is None:
-                raise TooManyRequests(
-                    f"{caller} has {len(held)} connections in use, the limit for one caller or"
-                    " account; close some, or have an admin raise HOOKTUI_MAX_CONNECTIONS",
-                    1,
-                )
-            self.evict(idle)
-        self._take_out(slot)
-        slot.caller = caller
-        self.add(slot)
-
-    def forget(self, slot: ConnectionSlot) -> None:
-        self._take_out(slot)
-        slot.caller = None
-        self.add(slot)
-
-    def evict(self, slot: ConnectionSlot) -> None:
-        """Close a connection, even during a request."""
-        connection = slot.connection
-        self.remove(slot)
-        self.evicted += 1
-        if connection is not None:
-            connection.evict()
-
-    def _take_out(self, slot: ConnectionSlot) -> None:
-        if slot.caller is None:
-            self.unknown.discard(slot)
+        Raises:
+            TooManyRequests: all of them are in use.
+        """
+        held = self.known.of(caller)
+        if len(held) < self.share:
             return
-        held = self.known[slot.caller]
-        del held[slot]
-        self.known_count -= 1
-        if not held:
-            del self.known[slot.caller]
+        idle = _longest_idle(held)
+        if idle is None:
+            raise TooManyRequests(
+                f"{caller} has {len(held)} connections in use, the limit for one caller or"
+                " account; close some, or have an admin raise HOOKTUI_MAX_CONNECTIONS",
+                1,
+            )
+        idle.evict()
 
 
 class ConnectionLimiter:
@@ -295,7 +286,7 @@ class ConnectionLimiter:
             self.refused += 1
             return None
         slot = ConnectionSlot(connection, source, caller, pool)
-        pool.add(slot)
+        pool.groups_of(slot).add(slot)
         return slot
 
     def _make_room(self) -> bool:
@@ -303,9 +294,11 @@ class ConnectionLimiter:
         pools = (self._tcp, self._owners, *self._users.values())
         if sum(pool.count for pool in pools) < self._in_all:
             return True
-        known = [held for pool in pools for held in pool.known.values()]
-        victim = self._tcp.unknown.oldest_of_largest() or _longest_idle(*known)
-        victim = victim or _oldest_of_largest(known)
+        victim = (
+            self._tcp.unknown.oldest_of_largest()
+            or _longest_idle(chain.from_iterable(pool.known for pool in pools))
+            or max(pools, key=lambda pool: pool.known.largest).known.oldest_of_largest()
+        )
         if victim is None:
             return False
         victim.evict()
@@ -314,7 +307,7 @@ class ConnectionLimiter:
     def counts(self) -> dict[str, int]:
         """Return how many connections there are, by kind."""
         return {
-            "known": self._tcp.known_count,
+            "known": self._tcp.known.count,
             "unknown": self._tcp.unknown.count,
             "local": self._owners.count + sum(pool.count for pool in self._users.values()),
         }
@@ -339,16 +332,10 @@ def source_of(address: str) -> str:
     return f"{int(parsed) >> (128 - _IPV6_SOURCE_BITS):x}/{_IPV6_SOURCE_BITS}"
 
 
-def _oldest_of_largest(groups: Iterable[dict[ConnectionSlot, None]]) -> ConnectionSlot | None:
-    largest: dict[ConnectionSlot, None] = max(groups, key=len, default={})
-    return next(iter(largest), None)
-
-
-def _longest_idle(*groups: Iterable[ConnectionSlot]) -> ConnectionSlot | None:
+def _longest_idle(slots: Iterable[ConnectionSlot]) -> ConnectionSlot | None:
     longest, since = None, 0.0
-    for slots in groups:
-        for slot in slots:
-            idle = None if slot.connection is None else slot.connection.idle_since
-            if idle is not None and (longest is None or idle < since):
-                longest, since = slot, idle
+    for slot in slots:
+        idle = None if slot.connection is None else slot.connection.idle_since
+        if idle is not None and (longest is None or idle < since):
+            longest, since = slot, idle
     return longest
