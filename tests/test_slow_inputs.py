@@ -36,7 +36,7 @@ from starlette.types import Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from hooktui.api import connection as front
-from hooktui.api.access import RouteTable
+from hooktui.api.access import find_rule
 from hooktui.api.bodies import (
     MAX_REQUEST_BYTES,
     BodyBudget,
@@ -278,7 +278,6 @@ class Heads:
         )
         self._config.load()
         self._ours, self._theirs = socket.socketpair()
-        self._routes = RouteTable()
 
     def read(self, text: bytes) -> int:
         """Read requests from their first byte on; return how many there were."""
@@ -326,7 +325,7 @@ class Heads:
 
     def _route(self, scope: Scope) -> None:
         check_path(scope["raw_path"])
-        self._routes.find(scope["method"], scope["path"])
+        find_rule(scope["method"], scope["path"])
 
 
 def _parameters(scope: Scope) -> None:
@@ -518,7 +517,7 @@ TARGETS = [
         for name in ("content-type", "idempotency-key", "authorization", "accept")
     ),
     Target("path", check_path),
-    Target("route", _text(lambda text: RouteTable().find("GET", f"/v1/{text}"))),
+    Target("route", _text(lambda text: find_rule("GET", f"/v1/{text}"))),
     Target("idempotency key", _text(key_fault)),
     Target("entry of the trail", _text(_known)),
     Target("id", _text(lambda text: ids.decode("evt", text))),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from starlette.requests import Request
@@ -107,61 +108,48 @@ RULES: Final = (
     Rule("POST", "/v1/undelivered/{hook}/{cause}/snooze", Need.OPERATE),
 )
 
+_METHODS: Final[dict[str, dict[str, Rule]]] = {}
+"""The rules of each path, by method."""
+for _rule in RULES:
+    _METHODS.setdefault(_rule.path, {})[_rule.method] = _rule
+_TEMPLATES: Final = [(path.split("/"), rules) for path, rules in _METHODS.items() if "{" in path]
+
 _MAX_MATCHED, _SHORT_PATH = 1_000, 100
 """Number and length of paths that are cached with their templates: a producer sends to a few again
 and again, and unknown callers send any path.
 """
 
 
-class RouteTable:
-    """The rules, found by the path of a request."""
+def find_rule(method: str, path: str) -> Rule:
+    """Return the rule for a request.
 
-    def __init__(self) -> None:
-        self._exact: dict[str, dict[str, Rule]] = {}
-        self._matched: dict[str, Mapping[str, Rule]] = {}
-        self._by_length: dict[int, list[tuple[list[str], dict[str, Rule]]]] = {}
-        for rule in RULES:
-            if "{" not in rule.path:
-                self._exact.setdefault(rule.path, {})[rule.method] = rule
-                continue
-            parts = rule.path.split("/")
-            templates = self._by_length.setdefault(len(parts), [])
-            methods = next((m for known, m in templates if known == parts), None)
-            if methods is None:
-                methods = {}
-                templates.append((parts, methods))
-            methods[rule.method] = rule
+    Raises:
+        NotFound: no route has this path.
+        MethodNotAllowed: the route has other methods.
+    """
+    match = _match if len(path) > _SHORT_PATH else _match_short
+    methods = _METHODS.get(path) or match(path)
+    if methods is None:
+        raise NotFound(f"there is nothing at {path[:200]}; /openapi.json lists all paths")
+    # HEAD is GET without the body (RFC 9110, 9.3.2).
+    rule = methods.get("GET" if method == "HEAD" else method)
+    if rule is None:
+        allowed = {*methods, "HEAD"} if "GET" in methods else set(methods)
+        raise MethodNotAllowed(method, path[:200], sorted(allowed))
+    return rule
 
-    def find(self, method: str, path: str) -> Rule:
-        """Return the rule for a request.
 
-        Raises:
-            NotFound: no route has this path.
-            MethodNotAllowed: the route has other methods.
-        """
-        methods = self._exact.get(path) or self._matched.get(path) or self._match(path)
-        if methods is None:
-            raise NotFound(f"there is nothing at {path[:200]}; /openapi.json lists all paths")
-        # HEAD is GET without the body (RFC 9110, 9.3.2).
-        rule = methods.get("GET" if method == "HEAD" else method)
-        if rule is None:
-            allowed = {*methods, "HEAD"} if "GET" in methods else set(methods)
-            raise MethodNotAllowed(method, path[:200], sorted(allowed))
-        return rule
+def _match(path: str) -> Mapping[str, Rule] | None:
+    parts = path.split("/")
+    for template, methods in _TEMPLATES:
+        if len(template) == len(parts) and all(
+            t == p or (p and t[:1] == "{") for t, p in zip(template, parts, strict=True)
+        ):
+            return methods
+    return None
 
-    def _match(self, path: str) -> Mapping[str, Rule] | None:
-        parts = path.split("/")
-        for template, methods in self._by_length.get(len(parts), ()):
-            if all(t == p or (p and t[:1] == "{") for t, p in zip(template, parts, strict=True)):
-                self._remember(path, methods)
-                return methods
-        return None
 
-    def _remember(self, path: str, methods: Mapping[str, Rule]) -> None:
-        if len(path) <= _SHORT_PATH:
-            if len(self._matched) >= _MAX_MATCHED:
-                self._matched.clear()
-            self._matched[path] = methods
+_match_short = lru_cache(_MAX_MATCHED)(_match)
 
 
 @dataclass(frozen=True, slots=True)

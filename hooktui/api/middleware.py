@@ -14,7 +14,7 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hooktui.api.access import Caller, RouteTable, Rule
+from hooktui.api.access import Caller, Rule, find_rule
 from hooktui.api.bodies import NO_ROOM, BodyBudget, checked_json, share_of
 from hooktui.api.connection_limiter import ConnectionSlot
 from hooktui.api.identity import Identity, claimed_token
@@ -72,7 +72,6 @@ class RequestPipeline:
         self._service = service
         self._bodies = bodies
         self._identity = identity
-        self._routes = RouteTable()
         self._rate = RateLimiter(service.limits.calls_per_s, "calls", "HOOKTUI_CALLS_PER_S")
         self._turns = LoopTurns(CALLS_A_PASS)
         self._denials = DenialAudit(service, identity)
@@ -107,7 +106,7 @@ class RequestPipeline:
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         check_host(scope, self._service.hosts)
         check_path(scope["raw_path"])
-        rule = scope["rule"] = self._routes.find(scope["method"], scope["path"])
+        rule = scope["rule"] = find_rule(scope["method"], scope["path"])
         caller = await self._identify(scope, rule)
         if caller is not None:
             authorize(caller, rule)
