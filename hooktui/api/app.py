@@ -8,8 +8,6 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from hooktui.api import responses
-from hooktui.api.identity import Identity
-from hooktui.api.ingest import Ingest
 from hooktui.api.middleware import RequestPipeline
 from hooktui.api.openapi import document_routes
 from hooktui.api.routes import (
@@ -57,6 +55,4 @@ def make_routes(service: Service) -> FastAPI:
 
 def make_app(service: Service) -> ASGIApp:
     """Return the whole application."""
-    bodies = service.unsent.bodies
-    ingest = Ingest(service, bodies)
-    return RequestPipeline(make_routes(service), ingest, service, Identity(service), bodies)
+    return RequestPipeline(make_routes(service), service)

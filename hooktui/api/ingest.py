@@ -16,7 +16,6 @@ from starlette.types import Receive, Scope, Send
 
 from hooktui.api.bodies import (
     MAX_BODY_BYTES,
-    BodyBudget,
     check_body,
     check_json_type,
     lines_of,
@@ -64,16 +63,11 @@ _decode_line = msgspec.json.Decoder(_Line).decode
 
 
 class Ingest:
-    """The application behind ``POST /v1/events/{type}`` and ``POST /v1/events``.
+    """The application behind ``POST /v1/events/{type}`` and ``POST /v1/events``."""
 
-    Args:
-        service: the service of this server.
-        bodies: limits the memory of all bodies.
-    """
-
-    def __init__(self, service: Service, bodies: BodyBudget) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
-        self._bodies = bodies
+        self._bodies = service.unsent.bodies
         self._rate = RateLimiter(service.limits.events_per_s, "events", "HOOKTUI_EVENTS_PER_S")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

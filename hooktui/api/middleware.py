@@ -15,10 +15,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hooktui.api.access import Caller, Rule, find_rule
-from hooktui.api.bodies import NO_ROOM, BodyBudget, checked_json, share_of
+from hooktui.api.bodies import NO_ROOM, checked_json, share_of
 from hooktui.api.connection_limiter import ConnectionSlot
 from hooktui.api.identity import Identity, claimed_token
-from hooktui.api.ingest import ONE
+from hooktui.api.ingest import ONE, Ingest
 from hooktui.api.limits import UNKNOWN_CALLERS, USERS, DenialLog, DenialQuota, RateLimiter
 from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.api.responses import out_of, problem, unexpected
@@ -53,28 +53,18 @@ class RequestPipeline:
 
     Args:
         app: the routes.
-        ingest: accepts events; it reads bodies itself.
         service: of this server.
-        identity: identifies callers.
-        bodies: the bodies in memory.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        ingest: ASGIApp,
-        service: Service,
-        identity: Identity,
-        bodies: BodyBudget,
-    ) -> None:
+    def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
-        self._ingest = ingest
+        self._ingest = Ingest(service)
         self._service = service
-        self._bodies = bodies
-        self._identity = identity
+        self._bodies = service.unsent.bodies
+        self._identity = Identity(service)
         self._rate = RateLimiter(service.limits.calls_per_s, "calls", "HOOKTUI_CALLS_PER_S")
         self._turns = LoopTurns(CALLS_A_PASS)
-        self._denials = DenialAudit(service, identity)
+        self._denials = DenialAudit(service, self._identity)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to one request."""
