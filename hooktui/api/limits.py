@@ -32,6 +32,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Final, TypeVar
+from weakref import WeakValueDictionary
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -180,13 +181,12 @@ MAX_POLLS_OF_OWNER: Final = 100
 """Those of root and the server's owner: consoles of several people may use one of these users."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class _CallerCounts:
-    """The searches, long polls and plans of one caller."""
+    """The searches and long polls of one caller."""
 
     searches: int = 0
     polls: int = 0
-    plans: int = 0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     turn_of_plans: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -195,7 +195,8 @@ class Searches:
     """Limits the searches and the long polls of each caller, and runs its plan of a replay."""
 
     def __init__(self) -> None:
-        self._callers: dict[str, _CallerCounts] = {}
+        # A caller is forgotten with the last of its calls.
+        self._callers = WeakValueDictionary[str, _CallerCounts]()
         self._plans: dict[str, asyncio.Task[Any]] = {}
         self._slots = asyncio.Semaphore(MAX_SEARCHES)
 
@@ -206,18 +207,18 @@ class Searches:
         Raises:
             TooManyRequests: too many searches of the caller are waiting.
         """
-        with self._counted(caller.share) as mine:
-            if mine.searches > MAX_WAITING:
-                raise TooManyRequests(
-                    f"{MAX_WAITING} searches of {caller.share} are waiting; wait for"
-                    " their responses, or narrow them"
-                )
-            mine.searches += 1
-            try:
-                async with mine.turn, self._slots:
-                    yield
-            finally:
-                mine.searches -= 1
+        mine = self._callers.setdefault(caller.share, _CallerCounts())
+        if mine.searches > MAX_WAITING:
+            raise TooManyRequests(
+                f"{MAX_WAITING} searches of {caller.share} are waiting; wait for"
+                " their responses, or narrow them"
+            )
+        mine.searches += 1
+        try:
+            async with mine.turn, self._slots:
+                yield
+        finally:
+            mine.searches -= 1
 
     async def plan(self, caller: Caller, plan: Coroutine[Any, Any, R]) -> R:
         """Run the plan of a replay when there is a slot; it replaces an older one of the caller.
@@ -243,13 +244,9 @@ class Searches:
                 del self._plans[caller.user]
 
     async def _in_turn(self, caller: Caller, plan: Coroutine[Any, Any, R]) -> R:
-        with self._counted(caller.share) as mine:
-            mine.plans += 1
-            try:
-                async with mine.turn_of_plans, self._slots:
-                    return await plan
-            finally:
-                mine.plans -= 1
+        mine = self._callers.setdefault(caller.share, _CallerCounts())
+        async with mine.turn_of_plans, self._slots:
+            return await plan
 
     @contextmanager
     def poll(self, caller: Caller) -> Iterator[None]:
@@ -258,27 +255,18 @@ class Searches:
         Raises:
             TooManyRequests: the caller has reached its limit.
         """
-        with self._counted(caller.user) as mine:
-            most = MAX_POLLS_OF_OWNER if caller.is_owner else MAX_POLLS
-            if mine.polls >= most:
-                raise TooManyRequests(
-                    f"{caller.user} has {most} long polls of the feed open, the limit for one"
-                    " caller; end one, or use a token for each program"
-                )
-            mine.polls += 1
-            try:
-                yield
-            finally:
-                mine.polls -= 1
-
-    @contextmanager
-    def _counted(self, name: str) -> Iterator[_CallerCounts]:
-        mine = self._callers.setdefault(name, _CallerCounts())
+        mine = self._callers.setdefault(caller.user, _CallerCounts())
+        most = MAX_POLLS_OF_OWNER if caller.is_owner else MAX_POLLS
+        if mine.polls >= most:
+            raise TooManyRequests(
+                f"{caller.user} has {most} long polls of the feed open, the limit for one"
+                " caller; end one, or use a token for each program"
+            )
+        mine.polls += 1
         try:
-            yield mine
+            yield
         finally:
-            if not (mine.searches or mine.polls or mine.plans):
-                self._callers.pop(name, None)
+            mine.polls -= 1
 
 
 MAX_READS: Final = 2
