@@ -5,19 +5,17 @@ JSON is written in ASCII, so that its content cannot control a terminal.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Final, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from hooktui.domain.errors import (
     MAX_ERRORS,
@@ -35,10 +33,6 @@ from hooktui.domain.errors import (
 from hooktui.domain.machine import condition_of
 
 JSON = "application/json"
-_PART_ITEMS: Final = 100
-"""Deliveries or skips that are encoded in one step, about 1 ms."""
-_ITEM_BYTES: Final = 512
-"""A delivery in memory."""
 
 
 def encode(value: object) -> bytes:
@@ -54,50 +48,6 @@ def respond(
 ) -> Response:
     """Return a JSON response."""
     return Response(encode(value), status, headers, media_type=JSON)
-
-
-class Holder(Protocol):
-    """A connection, as far as it counts what its response holds in memory.
-
-    Attributes:
-        unencoded: bytes of which the response is still to be made.
-    """
-
-    unencoded: int
-
-
-def respond_in_parts(value: object, sequences: Sequence[str], holder: Holder) -> Response:
-    """Return a JSON response that is encoded while the client reads it, if it may be long.
-
-    Args:
-        value: one of our dataclasses.
-        sequences: its unbounded fields, in their order.
-        holder: counts the fields until they are encoded.
-    """
-    lists: dict[str, Sequence[object]] = {name: getattr(value, name) for name in sequences}
-    count = sum(map(len, lists.values()))
-    if count <= _PART_ITEMS:
-        return respond(value)
-    rest = encode(replace(value, **dict.fromkeys(sequences, ())))  # type: ignore[type-var]
-
-    async def parts() -> AsyncIterator[bytes]:
-        left = rest
-        holder.unencoded = count * _ITEM_BYTES
-        try:
-            for name, items in lists.items():
-                # Quotes inside strings are escaped, so this pattern cannot occur in one.
-                before, empty, left = left.partition(b'"%b":[]' % name.encode("ascii"))
-                yield before + empty[:-1]
-                for start in range(0, len(items), _PART_ITEMS):
-                    part = encode(items[start : start + _PART_ITEMS])[1:-1]
-                    yield b"," + part if start else part
-                    await asyncio.sleep(0)  # lets other tasks run, even if the client reads quickly
-                left = b"]" + left
-        finally:
-            holder.unencoded = 0
-        yield left
-
-    return StreamingResponse(parts(), media_type=JSON)
 
 
 def no_content() -> Response:

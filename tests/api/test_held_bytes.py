@@ -15,7 +15,8 @@ import pytest
 
 from hooktui.api import bodies
 from hooktui.api.connection_limiter import ConnectionSlot, _Pool
-from hooktui.api.responses import respond, respond_in_parts
+from hooktui.api.responses import respond
+from hooktui.api.routes.events import respond_in_parts
 from hooktui.domain.ids import encode
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.events import EventDetail, Skip
@@ -134,7 +135,7 @@ async def test_an_answer_in_parts_is_the_same_as_in_one(count, skips, body):
 
     scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
     slot = ConnectionSlot(None, "", None, _Pool(1))
-    await respond_in_parts(found, ("deliveries", "skips"), slot)(scope, receive, send)
+    await respond_in_parts(found, slot)(scope, receive, send)
     assert slot.unencoded == 0
     assert b"".join(sent) == respond(found).body
     assert json.loads(b"".join(sent))["body"] == body
