@@ -19,26 +19,14 @@ if TYPE_CHECKING:
     from hooktui.client.address import find_server as find_server
     from hooktui.client.async_client import AsyncClient as AsyncClient
     from hooktui.client.calls import Call as Call
-    from hooktui.client.responses import Problem as Problem
-    from hooktui.client.start import start_server as start_server
     from hooktui.client.sync_client import PlainClient as PlainClient
-    from hooktui.domain.wire.feed import AttemptLine as AttemptLine
-    from hooktui.domain.wire.feed import FeedLine as FeedLine
-    from hooktui.domain.wire.feed import FeedPage as FeedPage
-    from hooktui.domain.wire.hooks import CreatedHook as CreatedHook
 
 _MODULES = {
     "AsyncClient": "hooktui.client.async_client",
-    "AttemptLine": "hooktui.domain.wire.feed",
     "Call": "hooktui.client.calls",
-    "CreatedHook": "hooktui.domain.wire.hooks",
-    "FeedLine": "hooktui.domain.wire.feed",
-    "FeedPage": "hooktui.domain.wire.feed",
     "PlainClient": "hooktui.client.sync_client",
-    "Problem": "hooktui.client.responses",
     "ServerAddress": "hooktui.client.address",
     "find_server": "hooktui.client.address",
-    "start_server": "hooktui.client.start",
 }
 __all__ = ["calls", *_MODULES]
 
@@ -46,8 +34,6 @@ __all__ = ["calls", *_MODULES]
 def __getattr__(name: str) -> object:
     module = _MODULES.get(name)
     if module is None:
-        if name == "calls":
-            return import_module("hooktui.client.calls")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value: object = getattr(import_module(module), name)
     globals()[name] = value

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.client import PlainClient, ServerAddress, calls, start, start_server
+from hooktui.client import PlainClient, ServerAddress, calls, start
 from hooktui.client.start import spawn_server
 from hooktui.domain.errors import NoServer
 from hooktui.domain.paths import paths_of
@@ -47,7 +47,7 @@ def pid_of(here):
 
 
 def test_a_started_server_answers_and_has_a_session_of_its_own(here, environ):
-    start_server(here, environ)
+    start.start_server(here, environ)
     pid = pid_of(here)
     assert os.getsid(pid) == pid
     assert Path(f"/proc/{pid}/cwd").readlink() == Path("/")
@@ -61,7 +61,7 @@ def test_two_that_start_at_once_end_up_with_one_server(here, environ, monkeypatc
 
     def begin():
         try:
-            start_server(here, environ)
+            start.start_server(here, environ)
         except NoServer as error:
             errors.append(error)
 
@@ -78,13 +78,13 @@ def test_a_server_that_cannot_start_says_why(here, environ):
     here.home.mkdir()
     here.config.write_text("listen = 'nonsense'\n")
     with pytest.raises(NoServer, match=r"ended during its start: .*nonsense"):
-        start_server(here, environ)
+        start.start_server(here, environ)
 
 
 def test_a_home_that_cannot_be_made_is_one_line(here, environ, tmp_path):
     (tmp_path / "home").write_text("a file where the folder should be")
     with pytest.raises(NoServer, match="cannot start a server"):
-        start_server(here, environ)
+        start.start_server(here, environ)
 
 
 FEW = 4
@@ -112,6 +112,6 @@ def test_a_server_that_takes_long_to_respond_is_awaited(here, environ, monkeypat
     pid_of_spawned = []
     monkeypatch.setattr("hooktui.client.start.spawn_server", spawn_and_stop)
     monkeypatch.setattr("hooktui.client.start.healthy", ask)
-    start_server(here, environ)
+    start.start_server(here, environ)
     assert len(asked) >= FEW
     assert pid_of(here) == pid_of_spawned[0]
