@@ -152,43 +152,29 @@ def status(*, context: Context) -> int:
 
 
 def _write(out: Output, status: ServerStatus, where: str) -> None:
-    facts = [
+    paused, disk, loop, outbound = status.paused, status.disk, status.loop, status.connections
+    for label, value in (
         ("server", f"hooktui {status.version} at {where}"),
+        ("paused", paused and f"by {paused.by}, {ago(paused.at)}; hooktui resume ends it"),
         *(
             ("process", f"{server.pid} on {server.name}, started {ago(server.started_at)}")
             for server in status.servers
         ),
         ("you", f"{status.user}, {status.role}"),
         ("waiting", _backlog(status.backlog)),
-    ]
-    if status.bound_to is not None:
-        facts.append(("account", f"{status.bound_to}, the only one of this token"))
-    if status.alerts is not None:
-        facts.append(("alerts", _alerts(status.alerts)))
-    if status.alert_path is not None:
-        facts.append(("alert path", _alert_path(status.alert_path)))
-    if status.rates is not None:
-        facts.append(("rates", _rates(status.rates)))
-    if status.connections is not None:
-        facts.append(("outbound", _outbound(status.connections)))
-        if status.connections.shortage is not None:
-            facts.append(("shortage", _shortage(status.connections.shortage)))
-    if status.clients is not None:
-        facts.append(("clients", _clients(status.clients)))
-    if status.database is not None:
-        facts.append(("database", _database(status.database)))
-    if status.paused is not None:
-        paused = f"by {status.paused.by}, {ago(status.paused.at)}; hooktui resume ends it"
-        facts.insert(1, ("paused", paused))
-    if status.disk is not None:
-        facts.append(
-            ("disk", f"{in_bytes(status.disk.free)} of {in_bytes(status.disk.total)} free")
-        )
-    if status.loop is not None and status.loop.by is not None:
-        hold = f"blocked for up to {status.loop.longest_ms:.0f} ms by {status.loop.by}"
-        facts.append(("loop", hold))
-    for label, value in facts:
-        out.line(Styled(f"{label:<11}", "dim"), value)
+        ("account", status.bound_to and f"{status.bound_to}, the only one of this token"),
+        ("alerts", status.alerts and _alerts(status.alerts)),
+        ("alert path", status.alert_path and _alert_path(status.alert_path)),
+        ("rates", status.rates and _rates(status.rates)),
+        ("outbound", outbound and _outbound(outbound)),
+        ("shortage", outbound and outbound.shortage and _shortage(outbound.shortage)),
+        ("clients", status.clients and _clients(status.clients)),
+        ("database", status.database and _database(status.database)),
+        ("disk", disk and f"{in_bytes(disk.free)} of {in_bytes(disk.total)} free"),
+        ("loop", loop and loop.by and f"blocked for up to {loop.longest_ms:.0f} ms by {loop.by}"),
+    ):
+        if value:
+            out.line(Styled(f"{label:<11}", "dim"), str(value))
 
 
 def _alerts(alerts: AlertCounts) -> str:
