@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
@@ -139,7 +139,8 @@ class VerifyingReceiver:
         self._status = status
         self._delay_s = delay_s
         self._received: queue.Queue[Received] = queue.Queue(_WAITING)
-        self._server = _Server(("127.0.0.1", port), self._handler())
+        self._server = _Server(("127.0.0.1", port), _Request)
+        self._server.take = self._take
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property
@@ -179,11 +180,9 @@ class VerifyingReceiver:
         time.sleep(self._delay_s)
         return answer
 
-    def _handler(self) -> type[_Request]:
-        return type("Request", (_Request,), {"take": staticmethod(self._take)})
-
 
 class _Server(ThreadingHTTPServer):
+    take: Callable[[_Request, bytes | None], int]
     daemon_threads = True
     request_queue_size = 128
 
@@ -194,17 +193,13 @@ class _Server(ThreadingHTTPServer):
 class _Request(BaseHTTPRequestHandler):
     """One connection."""
 
+    server: _Server
     protocol_version = "HTTP/1.1"
     timeout = _REQUEST_TIMEOUT_S
 
-    @staticmethod
-    def take(request: _Request, body: bytes | None) -> int:
-        """Queue a request for the receiver, and return the status of its response."""
-        raise NotImplementedError
-
     def _answer(self) -> None:
         body = self._body()
-        status = self.take(self, body)
+        status = self.server.take(self, body)
         content = b"" if status in (204, 304) else b"%d\n" % status
         self.send_response(status)
         if status not in (204, 304):
