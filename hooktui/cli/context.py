@@ -109,29 +109,20 @@ class CommandContext:
         if "client" in self.__dict__:
             self.client.close()
 
-    def take_stdin(self) -> BinaryIO:
-        """Return stdin to be read to its end; only one option may read it.
-
-        Raises:
-            UsageError: another option reads it.
-        """
-        if self._stdin_taken:
-            raise UsageError("only one value can be read from stdin (-)")
-        self._stdin_taken = True
-        return sys.stdin.buffer
-
     def open_input(self, name: str | None) -> BinaryIO:
-        """Open a FILE argument; ``-`` and None are stdin.
+        """Open a FILE argument; ``-`` and None are stdin, which only one value may be read from.
 
         Raises:
             UsageError: it cannot be read.
             NotAllowed: it is a file, and the mode is restricted.
         """
         if name is None or name == "-":
-            stream = self.take_stdin()
-            if stream.isatty():
+            if self._stdin_taken:
+                raise UsageError("only one value can be read from stdin (-)")
+            self._stdin_taken = True
+            if sys.stdin.isatty():
                 self.out.note("reading from the terminal; ctrl+d ends it")
-            return stream
+            return sys.stdin.buffer
         if restricted(self.environ):
             raise not_here("reading a file")
         try:
