@@ -152,7 +152,7 @@ class ClientConnection(HttpToolsProtocol):
         """Identify the peer before the first byte is read; refuse it if there are too many."""
         super().connection_made(transport)
         connected = transport.get_extra_info("socket")
-        self._peer = peer_of(connected.fileno())
+        self._peer = peer_of(connected)
         if self._peer is None:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_IN_KERNEL_BYTES)
         self._head_since = self.loop.time()

@@ -41,15 +41,11 @@ class Names:
     groups: frozenset[str]
 
 
-def peer_of(descriptor: int) -> PeerCredentials | None:
+def peer_of(connected: socket.socket) -> PeerCredentials | None:
     """Return the peer of a connected socket; None if it is not a Unix socket."""
-    connection = socket.socket(fileno=descriptor)
-    try:
-        if connection.family != socket.AF_UNIX:
-            return None
-        found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    finally:
-        connection.detach()  # it stays open
+    if connected.family != socket.AF_UNIX:
+        return None
+    found = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     return PeerCredentials(*_UCRED.unpack(found))
 
 

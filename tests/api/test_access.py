@@ -133,7 +133,7 @@ async def test_the_kernel_names_the_peer(tmp_path):
     seen = asyncio.get_running_loop().create_future()
 
     async def serve(_reader, writer):
-        seen.set_result(peer_of(writer.get_extra_info("socket").fileno()))
+        seen.set_result(peer_of(writer.get_extra_info("socket")))
         writer.close()
 
     async with await asyncio.start_unix_server(serve, tmp_path / "s"):
