@@ -173,7 +173,7 @@ class PlainClient:
         """
         connection = self._connected()
         try:
-            with self._explained():
+            with self._explained(call.timeout_s):
                 response = self._request(connection, call)
                 headers = _lower_names(response)
                 file = announced(headers) if response.status == 201 else None
@@ -186,7 +186,7 @@ class PlainClient:
             self._socket.set_idle(IDLE_S)
 
             def read(most_bytes: int) -> bytes:
-                with self._explained():
+                with self._explained(IDLE_S):
                     return response.read(most_bytes)
 
             yield Download(*file, read)
@@ -194,12 +194,12 @@ class PlainClient:
             self.close()
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self, timeout_s: float) -> Iterator[None]:
         """Explain what failed at the connection while a file is received."""
         try:
             yield
         except TimeoutError as error:
-            raise too_slow(self.address, IDLE_S) from error
+            raise too_slow(self.address, timeout_s) from error
         except (OSError, HTTPException) as error:
             raise broken_off(self.address, error) from error
 

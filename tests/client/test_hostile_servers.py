@@ -200,6 +200,22 @@ async def test_a_request_that_is_not_read_is_not_waited_for(ask):
         await ask(server.address, call, lines=False)
 
 
+# Red when it names the longest pause in a file, a minute: the server may need hours for a copy.
+def test_a_file_that_does_not_come_names_the_time_that_was_waited():
+    def nothing() -> Iterator[bytes]:
+        while True:
+            yield b""
+
+    call = dataclasses.replace(calls.backup(), timeout_s=WAIT_S)
+    with (
+        hostile(nothing, pause_s=0.05) as server,
+        PlainClient(server.address) as client,
+        pytest.raises(Unavailable, match=r"within 0\.5 s"),
+        client.download(call),
+    ):
+        pass
+
+
 ODD = {
     "deep arrays": b"[" * 100_000,
     "deep objects": b'{"data":' * 100_000,
