@@ -103,33 +103,39 @@ class PlainClient:
             return self._response_json(call)
 
     def _response_json(self, call: Call[T]) -> object:
+        response = self._request(call)
+        body = self._body_of(response, call)
+        if response.will_close:
+            self.close()
+        return read_response(self.address, response.status, _lower_names(response), body)
+
+    def _request(self, call: Call[T]) -> HTTPResponse:
+        """Send a call and return the head of its response."""
         connection = self._connected()
-        began = False
-        try:
-            response = self._request(connection, call)
-            began = True
-            body = self._body_of(response)
-            if response.will_close:
+        self._socket.set_deadline(call.timeout_s)
+        with self._explained(call.timeout_s):
+            connection.request(call.method, call.path, call.body, {**self._headers, **call.headers})
+            return connection.getresponse()
+
+    def _body_of(self, response: HTTPResponse, call: Call[T]) -> bytes:
+        with self._explained(call.timeout_s, began=True):
+            body = response.read(MAX_RESPONSE_BYTES)
+            if response.read(1):
                 self.close()
+                raise too_large(self.address)
+        return body
+
+    @contextmanager
+    def _explained(self, timeout_s: float, *, began: bool = False) -> Iterator[None]:
+        """Explain what fails at the connection, and close it; ``began``: a head has arrived."""
+        try:
+            yield
         except TimeoutError as error:
             self.close()
-            raise too_slow(self.address, call.timeout_s, began=began) from error
+            raise too_slow(self.address, timeout_s, began=began) from error
         except (OSError, HTTPException) as error:
             self.close()
             raise broken_off(self.address, error) from error
-        return read_response(self.address, response.status, _lower_names(response), body)
-
-    def _request(self, connection: HTTPConnection, call: Call[T]) -> HTTPResponse:
-        self._socket.set_deadline(call.timeout_s)
-        connection.request(call.method, call.path, call.body, {**self._headers, **call.headers})
-        return connection.getresponse()
-
-    def _body_of(self, response: HTTPResponse) -> bytes:
-        body = response.read(MAX_RESPONSE_BYTES)
-        if response.read(1):
-            self.close()
-            raise too_large(self.address)
-        return body
 
     def lines(self, call: Call[T]) -> Generator[T]:
         """Send a call with a response in lines, and yield the value of each as it arrives.
@@ -140,23 +146,18 @@ class PlainClient:
         Raises:
             HooktuiError: as `call`; also if the response broke off.
         """
-        connection = self._connected()
-        whole = began = False
+        response = self._request(call)
+        whole = False
         try:
-            response = self._request(connection, call)
-            began = True
             headers = _lower_names(response)
             if not comes_in_lines(response.status, headers):
-                body = self._body_of(response)
+                body = self._body_of(response, call)
                 read_response(self.address, response.status, headers, body)
                 raise not_ours(self.address, f"{call.method} {call.path} has no response in lines")
-            for line in _lines_in(response, LineSplitter(self.address)):
-                yield decoded(call, self.address, read_line(self.address, line))
+            with self._explained(call.timeout_s, began=True):
+                for line in _lines_in(response, LineSplitter(self.address)):
+                    yield decoded(call, self.address, read_line(self.address, line))
             whole = not response.will_close
-        except TimeoutError as error:
-            raise too_slow(self.address, call.timeout_s, began=began) from error
-        except (OSError, HTTPException) as error:
-            raise broken_off(self.address, error) from error
         finally:
             if not whole:
                 self.close()
@@ -171,14 +172,12 @@ class PlainClient:
         Raises:
             HooktuiError: as `call`; from the block also if the file broke off.
         """
-        connection = self._connected()
+        response = self._request(call)
         try:
-            with self._explained(call.timeout_s):
-                response = self._request(connection, call)
-                headers = _lower_names(response)
-                file = announced(headers) if response.status == 201 else None
-                body = self._body_of(response) if file is None else b""
+            headers = _lower_names(response)
+            file = announced(headers) if response.status == 201 else None
             if file is None:
+                body = self._body_of(response, call)
                 read_response(self.address, response.status, headers, body)
                 raise not_ours(
                     self.address, f"{call.method} {call.path} has no file as its response"
@@ -192,16 +191,6 @@ class PlainClient:
             yield Download(*file, read)
         finally:
             self.close()
-
-    @contextmanager
-    def _explained(self, timeout_s: float) -> Iterator[None]:
-        """Explain what failed at the connection while a file is received."""
-        try:
-            yield
-        except TimeoutError as error:
-            raise too_slow(self.address, timeout_s) from error
-        except (OSError, HTTPException) as error:
-            raise broken_off(self.address, error) from error
 
     def server_pid(self) -> int:
         """Return the process at the other end of the Unix socket, from the kernel.
