@@ -58,7 +58,7 @@ class RequestPipeline:
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
-        self._ingest = Ingest(service)
+        self._ingest: ASGIApp = Ingest(service)
         self._service = service
         self._bodies = service.unsent.bodies
         self._identity = Identity(service)

@@ -61,6 +61,7 @@ async def get_event(
     if detail is None:  # as slow as a search, so with its limits
         async with search_turn(request):
             detail = await read(request, queries.get_event, owner, event)
+    assert detail is not None  # noqa: S101 - for the type checker
     return respond_in_parts(detail, request.scope["state"]["slot"])
 
 
