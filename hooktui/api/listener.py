@@ -104,7 +104,7 @@ BACKLOG = 2048
 _TICKS_A_SECOND = 10  # of uvicorn
 
 
-class Listener:
+class Listener(uvicorn.Server):
     """One listening socket and its server.
 
     Args:
@@ -123,7 +123,6 @@ class Listener:
         unsent: UnsentResponses,
         tls: tuple[Path, Path] | None = None,
     ) -> None:
-        self.socket = listening
         config = uvicorn.Config(
             app,
             http=ClientConnection,
@@ -144,13 +143,16 @@ class Listener:
         config.load()
         if config.ssl is not None:
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._server = _Server(config, limiter, unsent)
+        super().__init__(config)
+        self.socket = listening
+        self._limiter = limiter
+        self._unsent = unsent
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Serve; return once requests are accepted."""
-        self._task = asyncio.create_task(self._server.serve(sockets=[self.socket]))
-        while not self._server.started:
+        self._task = asyncio.create_task(self.serve(sockets=[self.socket]))
+        while not self.started:
             if self._task.done():
                 await self._task
                 raise RuntimeError("the HTTP server ended during its start")
@@ -158,30 +160,19 @@ class Listener:
 
     async def stop(self) -> None:
         """Accept no more requests, and finish those in progress."""
-        self._server.should_exit = True
+        self.should_exit = True
         if self._task is not None:
             await self._task
 
-
-class _Server(uvicorn.Server):
-    def __init__(
-        self, config: uvicorn.Config, limiter: ConnectionLimiter, unsent: UnsentResponses
-    ) -> None:
-        super().__init__(config)
-        self._limiter = limiter
-        self._unsent = unsent
-
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Leave signals to our server."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen without TLS: `TlsHandshake` starts it."""
         loop = asyncio.get_running_loop()
-        self.servers = [
-            await loop.create_server(self._make, sock=sock, backlog=BACKLOG)
-            for sock in sockets or ()
-        ]
+        self.servers = [await loop.create_server(self._make, sock=self.socket, backlog=BACKLOG)]
         self.started = True
 
     def _make(self) -> asyncio.Protocol:
