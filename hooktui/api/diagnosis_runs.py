@@ -22,14 +22,15 @@ class DiagnosisRun:
 
     Attributes:
         askers: number of callers that wait for it.
+        task: makes it; if it is cancelled, a ping in flight is still recorded.
     """
 
     def __init__(self, work: Work, name: str) -> None:
         self.askers = 0
         self._lines: list[DiagnosisLine] = []
         self._more = asyncio.Event()
-        self._task = asyncio.create_task(work(self._add_line), name=name)
-        self._task.add_done_callback(self._ended)
+        self.task = asyncio.create_task(work(self._add_line), name=name)
+        self.task.add_done_callback(self._ended)
 
     async def result(self) -> Diagnosis:
         """Wait for the complete diagnosis.
@@ -38,9 +39,9 @@ class DiagnosisRun:
             Unavailable: the server is stopping.
         """
         try:
-            return await asyncio.shield(self._task)
+            return await asyncio.shield(self.task)
         except asyncio.CancelledError:
-            if self._task.cancelled():
+            if self.task.cancelled():
                 raise Unavailable("the server is stopping; the diagnosis was cut off") from None
             raise
 
@@ -51,7 +52,7 @@ class DiagnosisRun:
             while sent < len(self._lines):
                 sent += 1
                 yield self._lines[sent - 1]
-            if self._task.done():
+            if self.task.done():
                 break
             self._more.clear()
             await self._more.wait()
@@ -59,15 +60,6 @@ class DiagnosisRun:
             yield DiagnosisLine(diagnosis=await self.result())
         except HooktuiError as error:
             yield DiagnosisLine(problem=content_of(error))
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has ended, successfully or not."""
-        return self._task.done()
-
-    def cancel(self) -> None:
-        """Cancel it; a ping in flight is still recorded."""
-        self._task.cancel()
 
     def _add_line(self, line: DiagnosisLine) -> None:
         self._lines.append(line)
@@ -88,7 +80,7 @@ class Diagnoses:
     def join(self, key: Key, work: Work) -> DiagnosisRun:
         """Return the running diagnosis of a version of a hook, or start one."""
         run = self._runs.get(key)
-        if run is None or run.is_over:
+        if run is None or run.task.done():
             run = self._runs[key] = DiagnosisRun(work, f"diagnose {key[0]}")
         run.askers += 1
         return run
@@ -97,6 +89,6 @@ class Diagnoses:
         """Note that a caller has finished or left; without callers the run is cancelled."""
         run.askers -= 1
         if run.askers == 0:
-            run.cancel()
+            run.task.cancel()
             if self._runs.get(key) is run:
                 del self._runs[key]

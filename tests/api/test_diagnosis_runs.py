@@ -53,7 +53,7 @@ async def test_it_ends_when_the_last_one_leaves_and_not_before():
     await anext(run.follow())
     diagnoses.leave((1, 1), run)
     await asyncio.sleep(0)
-    assert not run.is_over
+    assert not run.task.done()
     diagnoses.leave((1, 1), run)
     # Red when it goes on for nobody.
     with pytest.raises(Unavailable):
