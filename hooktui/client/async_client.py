@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Self, TypeVar
 
@@ -76,9 +74,9 @@ class AsyncClient:
             HooktuiError: the server refused the call, or does not respond.
         """
         with explain_unknown_outcome(changes=call.changes):
-            async with self._response(call) as response:
-                body = await self._body_of(response)
-            content = read_response(self.address, response.status, response.headers, body)
+            async with self._response(call) as (response, pieces):
+                body = await self._whole(pieces)
+            content = read_response(self.address, response.status_code, response.headers, body)
             return decoded(call, self.address, content)
 
     async def lines(self, call: Call[T]) -> AsyncGenerator[T]:
@@ -90,22 +88,22 @@ class AsyncClient:
         Raises:
             HooktuiError: as `call`; also if the response broke off.
         """
-        async with self._response(call) as response:
-            if not comes_in_lines(response.status, response.headers):
-                body = await self._body_of(response)
-                read_response(self.address, response.status, response.headers, body)
+        async with self._response(call) as (response, pieces):
+            if not comes_in_lines(response.status_code, response.headers):
+                body = await self._whole(pieces)
+                read_response(self.address, response.status_code, response.headers, body)
                 what = f"{call.method} {call.path}"
                 raise not_ours(self.address, f"{what} has no response in lines")
             splitter = LineSplitter(self.address)
-            async for piece in response.pieces():
+            async for piece in pieces:
                 for line in splitter.feed(piece):
                     yield decoded(call, self.address, read_line(self.address, line))
             if last := splitter.last():
                 yield decoded(call, self.address, read_line(self.address, last))
 
-    async def _body_of(self, response: _Response) -> bytes:
+    async def _whole(self, pieces: AsyncGenerator[bytes]) -> bytes:
         parts, size = [], 0
-        async for piece in response.pieces():
+        async for piece in pieces:
             parts.append(piece)
             size += len(piece)
             if size > MAX_RESPONSE_BYTES:
@@ -113,8 +111,10 @@ class AsyncClient:
         return b"".join(parts)
 
     @asynccontextmanager
-    async def _response(self, call: Call[T]) -> AsyncGenerator[_Response]:
-        """Send a call and yield its response, whose body is not read yet."""
+    async def _response(
+        self, call: Call[T]
+    ) -> AsyncGenerator[tuple[httpx.Response, AsyncGenerator[bytes]]]:
+        """Send a call and yield the head of its response, and the pieces of its body."""
         deadline = asyncio.get_running_loop().time() + call.timeout_s
         http = self._opened()
         request = http.build_request(
@@ -131,9 +131,23 @@ class AsyncClient:
             async with asyncio.timeout_at(deadline):
                 received = await http.send(request, stream=True, follow_redirects=False)
         try:
-            yield _Response(received, deadline, partial(self._our_errors, call, began=True))
+            yield received, self._pieces(received, call, deadline)
         finally:
             await received.aclose()
+
+    async def _pieces(
+        self, received: httpx.Response, call: Call[T], deadline: float
+    ) -> AsyncGenerator[bytes]:
+        """Yield a body as it arrives, until the deadline and never decompressed."""
+        # Raw: an unrequested compressed body may expand without end.
+        body = received.aiter_raw()
+        while True:
+            with self._our_errors(call, began=True):
+                async with asyncio.timeout_at(deadline):
+                    piece = await anext(body, None)
+            if piece is None:
+                return
+            yield piece
 
     @contextmanager
     def _our_errors(self, call: Call[T], *, began: bool = False) -> Iterator[None]:
@@ -174,35 +188,6 @@ class AsyncClient:
         except OSError as error:
             raise no_connection(self.address, error) from error
         return httpx.AsyncHTTPTransport(uds=name, verify=_NO_TLS, limits=limits, trust_env=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Response:
-    """A response whose body is read within the remaining time of its call."""
-
-    received: httpx.Response
-    deadline: float
-    explaining: Callable[[], AbstractContextManager[None]]
-
-    @property
-    def status(self) -> int:
-        return self.received.status_code
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self.received.headers
-
-    async def pieces(self) -> AsyncGenerator[bytes]:
-        """Yield the body as it arrives, never decompressed."""
-        # Raw: an unrequested compressed body may expand without end.
-        body = self.received.aiter_raw()
-        while True:
-            with self.explaining():
-                async with asyncio.timeout_at(self.deadline):
-                    piece = await anext(body, None)
-            if piece is None:
-                return
-            yield piece
 
 
 def _system_error(error: BaseException) -> OSError:
