@@ -303,9 +303,7 @@ class Reads:
         Raises:
             ClientDisconnect: the caller left while its read waited.
         """
-        reading = self._callers.get(caller.share)
-        if reading is None:
-            reading = self._callers[caller.share] = _Reading()
+        reading = self._callers.setdefault(caller.share, _Reading())
         waits = reading.running >= MAX_READS
         if waits:
             await self._wait(caller.share, reading, first=first)

@@ -49,12 +49,7 @@ _NO_ESCAPE: Final = re.compile(rb"%(?![0-9a-fA-F]{2})")
 
 
 class RequestPipeline:
-    """Runs each request through the steps, then its route; responds itself if a step fails.
-
-    Args:
-        app: the routes.
-        service: of this server.
-    """
+    """Runs each request through the steps, then its route; responds itself if a step fails."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app

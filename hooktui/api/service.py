@@ -106,12 +106,8 @@ class Service:
     """The dependencies of the routes.
 
     Attributes:
-        store: the database.
-        engine: the sending part.
-        catalogue: the event types of this installation.
-        event_types: their ids, for fast look-up.
+        event_types: the ids of the catalogue, for fast look-up.
         check_url: checks where a URL leads when a hook is saved.
-        version: the version of the program.
         started_at: start of this server, RFC 3339.
         name: the name of this server, such as its host's.
         disk: a folder on the disk whose free space is reported; None if the database is remote.
@@ -119,23 +115,15 @@ class Service:
         roles: the roles on the Unix socket, besides root and the owner.
         hosts: accepted values of ``Host`` on TCP, lower case and without a port.
         api_docs: whether the documentation pages are served.
-        limits: the limits of calls.
         auto_in_flight_max: the largest adaptive limit of a hook.
-        connections: the connections of clients.
         files_limit: how many files and connections the process may have open.
         check: checks disk, database, clock and files.
         key_file: the key file, unless systemd or the environment provides the keys.
         probe: checks a hook's receiver as far as possible without sending a request.
-        replays: runs replays at this server.
-        unsent: the unread responses.
         stopping: set when the server begins to stop.
         accounts: cache of existing accounts.
         tokens_version: incremented when a token is revoked, to invalidate caches.
         rotating: held while keys are rotated.
-        diagnosing: the running diagnoses.
-        searches: the searches, plans of replays, and long polls of callers.
-        reads: the reads of callers.
-        loop_watch: records what blocked the event loop.
     """
 
     store: Store
