@@ -29,9 +29,7 @@ _POLL_S = 0.02
 _LOG_TAIL_BYTES = 4096
 
 
-def start_server(
-    paths: InstallPaths, environ: Mapping[str, str], timeout_s: float = START_TIMEOUT_S
-) -> subprocess.Popen[bytes]:
+def start_server(paths: InstallPaths, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start a server and return its process once it responds.
 
     It outlives this process, also if it did not respond in time.
@@ -40,20 +38,18 @@ def start_server(
         NoServer: see `spawn_server` and `wait_until_it_responds`.
     """
     process = spawn_server(paths, environ)
-    wait_until_it_responds(process, paths, timeout_s)
+    wait_until_it_responds(process, paths)
     return process
 
 
-def wait_until_it_responds(
-    process: subprocess.Popen[bytes], paths: InstallPaths, timeout_s: float = START_TIMEOUT_S
-) -> None:
+def wait_until_it_responds(process: subprocess.Popen[bytes], paths: InstallPaths) -> None:
     """Return once the server of a process responds.
 
     Raises:
         NoServer: it ended (with the last line of its log), or did not respond in time.
     """
     address = ServerAddress(socket=paths.socket)
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + START_TIMEOUT_S
     ended = False
     while time.monotonic() < deadline:
         if responds(address):
@@ -64,7 +60,7 @@ def wait_until_it_responds(
         time.sleep(_POLL_S)
     if ended:
         raise NoServer(f"the server ended during its start: {_last_line(paths.log)}")
-    raise NoServer(f"the server did not respond within {timeout_s:g} s; see {paths.log}")
+    raise NoServer(f"the server did not respond within {START_TIMEOUT_S:g} s; see {paths.log}")
 
 
 def spawn_server(paths: InstallPaths, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
