@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from hooktui.cli.alerts import snooze_s
 from hooktui.cli.context import CommandContext, Context, Number
 from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list
-from hooktui.cli.output import Piece, Style, Styled, fields_without
+from hooktui.cli.output import Piece, Styled, fields_without
 from hooktui.cli.time_format import ago
 from hooktui.client import calls
 from hooktui.client.calls import Call
@@ -21,8 +21,6 @@ from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.undelivered import ChangedGroup, GaveUp, UndeliveredGroup, UndeliveredPage
 
 app = App(name="undelivered", help="List, acknowledge, snooze and give up undelivered events.")
-
-_STYLES: dict[str, Style] = {"open": "bad"}
 
 
 @app.command(name="list")
@@ -73,7 +71,7 @@ def _state(group: UndeliveredGroup) -> Styled:
         text += f" by {group.state_by}"
     if group.state_until is not None:
         text += f", ends {ago(group.state_until)}"
-    return Styled(text, _STYLES.get(group.state, "dim"))
+    return Styled(text, "bad" if group.state == "open" else "dim")
 
 
 def _remark(page: Page[UndeliveredGroup]) -> str | None:
